@@ -1,0 +1,134 @@
+"""The README's table: every head on both benchmarks, beside the TF-IDF linear SVM that a user would pick instead.
+
+    python benchmarks/results.py --features FOLDER --runs FOLDER [--corpus reuters52] [--json]
+
+Encodes what the stores lack, fits what the run folder lacks, and prints Markdown; with --json one object a claim on a
+line. Defaults of heads were chosen on training documents, out of fold; each run scores the test split once.
+"""
+
+import json
+import os
+import platform
+import sys
+import time
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import click
+import numpy as np
+
+from commandline.terminal import duration, say
+from data import Columns, Corpus, Split, Target, read
+from featurestore import FeatureStore
+from heads.metrics import Scorecard, scorecard
+from stages.compare import compare
+from stages.embed.options import Options
+from stages.embed.source import embed_source
+from stages.fit_head import ALL, Plan, fit_head, heads_as_asked
+
+BARS = {
+    ("reuters52", "linear"): {"macro_f1": 0.80, "accuracy": 0.935},
+    ("newsgroups", "linear"): {"accuracy": 0.78},
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the table; seconds of one fit, without encoding."""
+
+    name: str
+    out_of_fold: float | None
+    test: Scorecard
+    rule: str
+    seconds: float
+
+
+def embedded(corpus: str, features: Path) -> FeatureStore:
+    """The store of a benchmark with the default model; encodes what it lacks."""
+    store, report = embed_source(
+        corpus, Columns(), Options(), features=features, tell=lambda _: None, progress=lambda _: None
+    )
+    for sentence in report.sentences():
+        say(f"{corpus}: {sentence}")
+    return store
+
+
+def head_lines(corpus: str, store: FeatureStore, runs: Path) -> list[Line]:
+    """Every head with its default parameters, best out of fold first."""
+    fitted = []
+    for head in heads_as_asked(ALL):
+        run, _ = fit_head(store, store.corpus(corpus), Plan(head=head), runs / corpus)
+        say(f"{corpus}: {run.name} took {duration(sum(run.record.seconds.values()))}")
+        fitted.append(run)
+    rows = compare(fitted).rows
+    cards = {run.name: run.scorecards["test"] for run in fitted}
+    return [Line(row.head, row.out_of_fold.value, cards[row.run], row.rule, row.fit_seconds) for row in rows]
+
+
+def svm_line(corpus: Corpus) -> Line:
+    """scikit-learn's TF-IDF into a linear SVM, as its own examples do it, on the raw text."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.svm import LinearSVC
+
+    target = Target.of([document.labels for document in corpus.documents], "single")
+    is_test = np.array([document.split == Split.TEST for document in corpus.documents])
+    texts = np.array([document.text for document in corpus.documents], dtype=object)
+    start = time.perf_counter()
+    model = make_pipeline(TfidfVectorizer(sublinear_tf=True), LinearSVC()).fit(texts[~is_test], target.y[~is_test])
+    seconds = time.perf_counter() - start
+    return Line(
+        "TF-IDF linear SVM (scikit-learn)",
+        None,
+        scorecard(target.y[is_test], model.predict(texts[is_test]), target.labels),
+        "argmax",
+        seconds,
+    )
+
+
+def markdown(corpus: str, lines: list[Line]) -> str:
+    """A table of one corpus, test figures with 95 % bootstrap intervals."""
+    rows = [
+        f"| {corpus} | macro-F1 out of fold | macro-F1 | accuracy | decision | seconds to fit |",
+        "|---|---|---|---|---|---|",
+    ]
+    for line in lines:
+        macro, accuracy = (
+            f"{one.value:.3f} [{one.low:.3f}, {one.high:.3f}]" for one in (line.test.macro_f1, line.test.accuracy)
+        )
+        own = "" if line.out_of_fold is None else f"{line.out_of_fold:.3f}"
+        rows.append(f"| {line.name} | {own} | {macro} | {accuracy} | {line.rule} | {line.seconds:.1f} |")
+    return "\n".join(rows)
+
+
+def claims(corpus: str, lines: list[Line]) -> list[dict[str, object]]:
+    """Each figure that has a bar."""
+    found: list[dict[str, object]] = []
+    for line in lines:
+        for figure, bar in BARS.get((corpus, line.name), {}).items():
+            value = round(getattr(line.test, figure).value, 4)
+            claim = f"{line.name} on {corpus}: {figure}"
+            found.append({"claim": claim, "value": value, "bar": bar, "holds": value >= bar})
+    return found
+
+
+@click.command()
+@click.option("--features", type=click.Path(path_type=Path), default=Path("features"))
+@click.option("--runs", type=click.Path(path_type=Path), default=Path("runs/benchmarks"))
+@click.option("--corpus", "corpora", multiple=True, default=("reuters52", "newsgroups"))
+@click.option("--json", "as_json", is_flag=True)
+def main(features: Path, runs: Path, corpora: tuple[str, ...], as_json: bool) -> None:
+    """Print the table."""
+    if not as_json:
+        print(f"{date.today()}, {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}\n")
+    for corpus in corpora:
+        lines = [*head_lines(corpus, embedded(corpus, features), runs), svm_line(read(corpus))]
+        if not as_json:
+            print(markdown(corpus, lines), end="\n\n")
+        for claim in claims(corpus, lines) if as_json else ():
+            print(json.dumps(claim))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,104 @@
+"""`embedonce embed`: stage one."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from commandline.options import (
+    column_options,
+    columns_asked,
+    device_option,
+    features_option,
+    json_option,
+    origin,
+    seed_option,
+)
+from commandline.terminal import duration, note, progress, say, show_json
+
+EXAMPLE_CORPUS = "reuters52"
+DEFAULT_MODEL = "all-MiniLM-L6-v2"
+# the options that stage one itself takes; the others say what to read and where to keep it
+OPTIONS: tuple[str, ...] = ("model", "revision", "window", "stride", "max_windows", "long", "special_tokens", "prefix")
+OPTIONS += ("keep", "segment", "layers", "dtype", "precision", "device", "budget")
+
+
+@click.command()
+@click.argument("source", default=EXAMPLE_CORPUS)
+@click.option("--model", default=DEFAULT_MODEL, help="A name on the hub, an installed encoder, a folder.")
+@click.option("--revision", help="A branch, tag or commit of the model on the hub.")
+@column_options
+@click.option("--window", type=int, help="Tokens a chunk, without special tokens.  [254, or what the encoder allows]")
+@click.option("--stride", type=int, default=0, help="Tokens that neighbouring chunks share.")
+@click.option(
+    "--long", default="windows", type=click.Choice(["windows", "head"]), help="All windows, or only the first."
+)
+@click.option("--max-windows", type=int, help="At most so many chunks a document; what that drops is counted.")
+@click.option(
+    "--special-tokens/--no-special-tokens", default=True, help="Around each chunk, as the encoder was trained."
+)
+@click.option("--prefix", default="", help="Text before each chunk, where the encoder wants one ('passage: ').")
+@click.option("--keep", default="cls,mean,max,segments:32", help="cls, mean, max, segments:N, tokens.")
+@click.option("--layers", default="last", help="last, all, or numbers such as -1,-4.")
+@click.option(
+    "--dtype", default="float16", type=click.Choice(["float16", "bfloat16", "float32"]), help="Of what is kept."
+)
+@click.option(
+    "--precision", default="float32", type=click.Choice(["float32", "bfloat16", "float16"]), help="Of the encoder."
+)
+@click.option("--budget", type=int, default=4096, help="Tokens a batch, padding included.")
+@device_option
+@click.option(
+    "--store", type=click.Path(path_type=Path), help="The store.  [one in --features, named for what is in it]"
+)
+@features_option
+@seed_option
+@json_option
+def embed(**asked: Any) -> None:
+    """Encode SOURCE once into a feature store.
+
+    SOURCE is a CSV, TSV, JSONL or Parquet file, a folder with a folder a class, or one of the benchmarks
+    `reuters52` and `newsgroups`. Run again, it goes on where it stopped.
+
+    \b
+    embedonce embed tickets.csv --text body --label queue
+    embedonce embed newsgroups --window 510 --stride 64
+    embedonce embed letters/ --model xlm-roberta-base --keep cls,tokens
+    """
+    from stages.embed.loop import EmbedProgress
+    from stages.embed.options import Options, parse_keep
+    from stages.embed.source import embed_source
+
+    say(
+        f"Embedding {asked['source']} ({origin('source', 'the example corpus')}) "
+        f"with {asked['model']} ({origin('model', 'the default model')})."
+    )
+    asked["keep"], asked["segment"] = parse_keep(asked["keep"])
+    given = {name for name in OPTIONS if origin("keep" if name == "segment" else name, "") != ""}
+    with progress("encoding") as bar:
+
+        def show(now: EmbedProgress) -> None:
+            left = "?" if now.seconds_left is None else duration(now.seconds_left)
+            bar(
+                now.tokens, now.tokens_total, f"{now.tokens_per_second:,.0f} tokens/s, {left} left, {now.shards} shards"
+            )
+
+        store, report = embed_source(
+            asked["source"],
+            columns_asked(asked),
+            Options(**{name: asked[name] for name in OPTIONS}),
+            given=given,
+            store=asked["store"],
+            features=asked["features"],
+            seed=asked["seed"],
+            tell=note,
+            progress=show,
+        )
+    if asked["as_json"]:
+        show_json({"store": str(store.folder), **asdict(report)})
+    else:
+        for sentence in report.sentences():
+            say(sentence)
+    if report.failed:
+        raise click.exceptions.Exit(1)

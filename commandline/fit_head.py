@@ -1,0 +1,85 @@
+"""`embedonce fit-head`: stage two."""
+
+import shlex
+import sys
+from typing import Any
+
+import click
+
+from commandline.compare import show_comparison
+from commandline.options import json_option, origin, runs_option, seed_option, store_options
+from commandline.terminal import duration, note, progress, say
+from data.errors import EmbedOnceError, ExtraMissing
+
+
+@click.command("fit-head")
+@click.argument("head", metavar="HEAD")
+@click.option(
+    "--set", "parameters", multiple=True, metavar="KEY=VALUE", help="A parameter; `embedonce heads HEAD` lists them."
+)
+@click.option("--class-weight", help="balanced, none, effective, or a JSON file {label: weight}.  [the head's default]")
+@click.option("--first", metavar="LABEL", help="For cascade: ask 'is it LABEL?' before 'which of the others?'.")
+@click.option("--corpus", help="Which corpus of the store.  [its only one]")
+@click.option("--layer", type=int, default=-1, help="Which of the layers kept.")
+@click.option("--folds", type=click.IntRange(2), default=5, help="Folds of the training split.")
+@click.option("--tune/--no-tune", default=True, help="Choose a decision rule on out-of-fold scores.")
+@click.option("--skip-unlabelled", is_flag=True, help="Leave documents without a label out.")
+@store_options
+@runs_option
+@seed_option
+@json_option
+def fit_head(**asked: Any) -> None:
+    """Fit HEAD, or `all` of them, on a feature store, and score it once on the test split.
+
+    \b
+    embedonce fit-head lstm
+    embedonce fit-head mlp --set pool=sum --set lr=3e-4 --class-weight effective
+    embedonce fit-head cascade --first earn
+    """
+    from stages.compare import compare as compare_runs
+    from stages.fit_head import ALL, heads_as_asked
+    from stages.task import chosen_corpus, chosen_store
+
+    store = chosen_store(asked["store"], asked["features"])
+    documents = chosen_corpus(store, asked["corpus"])
+    say(f"Fitting {asked['head']} on {store.name} ({origin('store', 'the newest store')}), corpus {documents.name}.")
+    found, failed = [], False
+    for head in heads_as_asked(
+        asked["head"], asked["parameters"], asked["class_weight"], asked["first"], asked["seed"]
+    ):
+        try:
+            found.append(_fit_one(store, documents, head, asked))
+        except EmbedOnceError as error:
+            if asked["head"] != ALL:
+                raise
+            say(f"{head.name}: {error}")
+            failed = failed or not isinstance(error, ExtraMissing)
+    show_comparison(compare_runs(found), asked["as_json"])
+    if failed:
+        raise click.exceptions.Exit(1)
+
+
+def _fit_one(store: Any, documents: Any, head: Any, asked: dict[str, Any]) -> Any:
+    from stages.fit_head import FitProgress, Plan, fit_head
+
+    plan = Plan(
+        head=head,
+        folds=asked["folds"],
+        seed=asked["seed"],
+        layer=asked["layer"],
+        tune=asked["tune"],
+        skip_unlabelled=asked["skip_unlabelled"],
+    )
+    with progress(head.name) as bar:
+
+        def show(now: FitProgress) -> None:
+            bar(now.step, now.steps, now.doing)
+
+        run, fresh = fit_head(store, documents, plan, asked["runs"], command=shlex.join(sys.argv), report=show)
+    say(
+        f"{run.folder}: "
+        + (f"fitted in {duration(sum(run.record.seconds.values()))}." if fresh else "was fitted before.")
+    )
+    for sentence in run.record.notes:
+        note(sentence)
+    return run

@@ -1,0 +1,124 @@
+"""Commands that look: `store info`, `store verify`, `models`, `heads`; and `init`, which writes settings."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from commandline import settings
+from commandline.options import column_options, columns_asked, features_option, json_option
+from commandline.terminal import note, say, show_json, size, table
+
+if TYPE_CHECKING:
+    from heads.registry import Description
+
+
+@click.group()
+def store() -> None:
+    """Look into a feature store."""
+
+
+@store.command()
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@features_option
+@json_option
+def info(folder: Path | None, features: Path, as_json: bool) -> None:
+    """What a store holds and what each kept array costs; the newest store when none is named."""
+    from stages.task import chosen_store
+
+    found = chosen_store(folder, features).info()
+    if as_json:
+        show_json(found)
+        return
+    recipe, arrays = found.pop("recipe"), found.pop("arrays")
+    table(["recipe", ""], [(name, str(value)) for name, value in recipe.items()], text_columns=2)
+    table(["store", ""], [(name, str(value)) for name, value in found.items()], text_columns=2)
+    documents = max(found["documents"], 1)
+    costs = [(name, size(count), size(count / documents)) for name, count in arrays.items()]
+    table(["array", "bytes", "a document"], costs)
+
+
+@store.command()
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@features_option
+@json_option
+def verify(folder: Path | None, features: Path, as_json: bool) -> None:
+    """Hash every shard again, hold offsets and corpora against it; exit code 1 where something is wrong."""
+    from stages.task import chosen_store
+
+    found = chosen_store(folder, features)
+    wrong = found.verify()
+    if as_json:
+        show_json({"store": str(found.folder), "shards": len(found.shards()), "wrong": wrong})
+    else:
+        click.echo("\n".join(wrong) or f"{found.folder}: {len(found.shards())} shards are whole.")
+    if wrong:
+        raise click.exceptions.Exit(1)
+
+
+@click.command()
+@json_option
+def models(as_json: bool) -> None:
+    """Encoders with their size, window and cost; `embed --model` also takes any other name on the hub, and folders."""
+    from stages.embed.published import PUBLISHED
+
+    if as_json:
+        show_json([shape.to_json() for shape in PUBLISHED])
+        return
+    table(
+        ["model", "where", "parameters", "dimensions", "window", "MFLOP a token", "float32"],
+        [
+            (
+                shape.name,
+                "installed" if shape.installed else "hub",
+                f"{shape.parameters:,}",
+                str(shape.hidden),
+                str(shape.window),
+                f"{shape.megaflop_per_token:,.1f}",
+                size(shape.bytes),
+            )
+            for shape in PUBLISHED
+        ],
+        text_columns=2,
+    )
+
+
+@click.command()
+@click.argument("head", required=False)
+@json_option
+def heads(head: str | None, as_json: bool) -> None:
+    """The heads that `fit-head` takes, or the parameters of one."""
+    from heads.registry import HEADS, describe
+
+    described = [describe(name) for name in ([head] if head else HEADS)]
+    if as_json:
+        show_json([_plain(each) for each in described])
+    elif head:
+        (one,) = described
+        click.echo(f"{one.name}: {one.summary} It reads {', '.join(one.reads)}.")
+        rows = [(each.name.rpartition("__")[2], str(each.default), each.allowed) for each in one.parameters]
+        table(["parameter", "default", "value"], rows, text_columns=3)
+    else:
+        table(
+            ["head", "reads", ""], [(one.name, ", ".join(one.reads), one.summary) for one in described], text_columns=3
+        )
+
+
+def _plain(described: "Description") -> dict[str, Any]:
+    parameters = [{"name": each.name, "default": each.default, "value": each.allowed} for each in described.parameters]
+    return {**asdict(described), "parameters": parameters}
+
+
+@click.command()
+@click.argument("source")
+@column_options
+def init(source: str, **asked: Any) -> None:
+    """Write embedonce.toml for SOURCE, so that the other commands need no options."""
+    from data import read
+
+    corpus = read(source, columns_asked(asked))
+    for sentence in corpus.notes:
+        note(sentence)
+    settings.write(source, {name: value for name, value in asked.items() if value is not None})
+    say(f"Wrote {settings.FILE}. Next: `embedonce embed`, `embedonce fit-head linear`, `embedonce compare`.")

@@ -1,0 +1,73 @@
+"""Options that several commands share; each decorator is named for what it adds."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from commandline.settings import FILE
+from data.columns import Columns
+
+Command = Callable[..., Any]
+
+
+def several(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """One decorator of many, in the order in which help shows them."""
+
+    def add(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+column_options = several(
+    click.option("--text", metavar="COLUMN", help="Column of the text.  [guessed by name]"),
+    click.option("--label", metavar="COLUMN", help="Column of the label.  [guessed by name]"),
+    click.option("--id", "id_", metavar="COLUMN", help="Column of the document's name.  [guessed, else row numbers]"),
+    click.option("--split", metavar="COLUMN", help="Column that says train or test.  [guessed, else one is made]"),
+    click.option("--group", metavar="COLUMN", help="Column whose documents stay on one side of every split."),
+    click.option("--separator", metavar="TEXT", help="What stands between several labels in one cell."),
+    click.option(
+        "--path-separator", metavar="TEXT", help="What stands between the levels of a label, as in rec/sport."
+    ),
+)
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+runs_option = click.option("--runs", type=click.Path(path_type=Path), default=Path("runs"), help="Folder of the runs.")
+features_option = click.option(
+    "--features",
+    type=click.Path(path_type=Path),
+    default=Path("features"),
+    show_default=True,
+    help="Folder of the stores.",
+)
+store_options = several(
+    click.option("--store", type=click.Path(path_type=Path), help="The feature store.  [the newest in --features]"),
+    features_option,
+)
+seed_option = click.option("--seed", type=int, default=0, help="The one seed of everything random.")
+device_option = click.option("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps.")
+
+
+def columns_asked(asked: dict[str, Any]) -> Columns:
+    """The columns that the options name."""
+    return Columns(
+        text=asked["text"],
+        label=asked["label"],
+        id=asked["id_"],
+        split=asked["split"],
+        group=asked["group"],
+        separator=asked["separator"],
+        path_separator=asked["path_separator"],
+    )
+
+
+def origin(parameter: str, default: str) -> str:
+    """Where a value came from, for the first line that a command prints."""
+    source = click.get_current_context().get_parameter_source(parameter)
+    if source is click.core.ParameterSource.DEFAULT_MAP:
+        return str(FILE)
+    return "as asked" if source is click.core.ParameterSource.COMMANDLINE else default

@@ -1,0 +1,45 @@
+"""`embedonce predict`: labels for new text."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from commandline.options import column_options, columns_asked, device_option, runs_option
+from commandline.terminal import note, progress, whole_file
+from data.errors import CallError
+
+
+@click.command()
+@click.argument("run")
+@click.argument("file")
+@column_options
+@click.option("--encoder", help="Where the run's encoder is now, if it has moved.")
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write here, not to stdout.")
+@click.option("--json", "as_json", is_flag=True, help="A JSON object a line instead of CSV.")
+@device_option
+@runs_option
+def predict(run: str, file: str, output: Path | None, as_json: bool, **asked: Any) -> None:
+    """Label the documents of FILE by RUN: id, prediction and the probability of each label.
+
+    \b
+    embedonce predict lstm-7c2e41b0 new.csv --text body > labelled.csv
+    """
+    from data import read
+    from stages.compare import find
+    from stages.predict import encoder_of, write_labelled
+    from stages.predict import predict as label
+
+    found = find(run, asked["runs"])
+    if output is not None and output.exists():
+        raise CallError(f"{output} is there already. Name another --output, or remove it.")
+    corpus = read(file, columns_asked(asked))
+    for sentence in corpus.notes:
+        note(sentence)
+    encoder = encoder_of(found, model=asked["encoder"], device=asked["device"])
+    with progress("labelling") as bar, whole_file(output) as out:
+        total = len(corpus.documents)
+        labelled = label(
+            found, corpus.documents, encoder, lambda done: bar(done, total, f"{done:,} of {total:,} documents")
+        )
+        write_labelled(labelled, found.record.labels, out, as_json=as_json)

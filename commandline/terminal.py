@@ -1,0 +1,133 @@
+"""What a person sees: sentences, tables and bars. Results go to stdout, everything else to stderr."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol, TextIO
+
+import click
+
+from data.errors import StorageFailed
+
+LINE_EVERY_SECONDS = 10.0
+
+
+def say(sentence: str) -> None:
+    """One line for the person, on stderr."""
+    click.echo(sentence, err=True)
+
+
+def show_json(value: Any) -> None:
+    """One JSON document on stdout."""
+    click.echo(json.dumps(value, indent=1, ensure_ascii=False))
+
+
+def note(sentence: str) -> None:
+    """A remark beside the result, on stderr."""
+    say(f"  - {sentence}")
+
+
+@contextmanager
+def whole_file(path: Path | None) -> Iterator[TextIO]:
+    """Where results go: stdout, or a file that appears under its name once it is whole."""
+    if path is None:
+        yield sys.stdout
+        return
+    beside = path.with_name(f".tmp-{path.name}-{os.getpid()}")
+    try:
+        with beside.open("w", encoding="utf-8", newline="") as out:
+            yield out
+        beside.replace(path)
+    except OSError as error:
+        raise StorageFailed(f"{path} cannot be written: {error.strerror or error}.") from error
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, text_columns: int = 1) -> None:
+    """A table on stdout; the first `text_columns` are aligned left, the figures right."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for position, column in enumerate(columns):
+        text = position < text_columns
+        drawn.add_column(column, justify="left" if text else "right", overflow="fold", no_wrap=not text)
+    for row in rows:
+        drawn.add_row(*row)
+    # a pipe or a log has no edge to fold at
+    width = None if sys.stdout.isatty() else 400
+    Console(file=sys.stdout, width=width, markup=False, highlight=False).print(drawn)
+
+
+class Bar(Protocol):
+    """Shows how much is done, and a few words beside it."""
+
+    def __call__(self, done: float, total: float, beside: str) -> None:
+        """`done` of `total`, in one unit."""
+
+
+@contextmanager
+def progress(doing: str) -> Iterator[Bar]:
+    """A bar with the time left on a terminal; elsewhere a line every ten seconds."""
+    if sys.stderr.isatty():
+        yield from _bar(doing)
+    else:
+        yield _lines(doing)
+
+
+def _bar(doing: str) -> Iterator[Bar]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[beside]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+        task = shown.add_task(doing, total=None, beside="")
+
+        def update(done: float, total: float, beside: str) -> None:
+            shown.update(task, completed=done, total=total, beside=beside)
+
+        yield update
+
+
+def _lines(doing: str) -> Bar:
+    last = time.monotonic()
+
+    def update(done: float, total: float, beside: str) -> None:
+        nonlocal last
+        if time.monotonic() - last >= LINE_EVERY_SECONDS:
+            last = time.monotonic()
+            say(f"{doing}: {done / max(total, 1):.0%}, {beside}")
+
+    return update
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: 0.4 s, 12 s, 3 min 20 s, 2 h 5 min."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    if seconds < 3600:
+        return f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
+    return f"{seconds // 3600:.0f} h {seconds % 3600 // 60:.0f} min"
+
+
+def size(count: float) -> str:
+    """Bytes as a person says them: 812 B, 1.2 MB."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"

@@ -1,0 +1,91 @@
+"""Cells of a label column read as labels: one, several or a path."""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from data.columns import Columns
+from data.documents import Kind
+from data.errors import BadData, CallError
+from data.taxonomy import Taxonomy, is_path
+
+
+class Labels(NamedTuple):
+    """The labels of each document in the order of rows, and of what kind they are."""
+
+    of_each: list[tuple[str, ...]]
+    kind: Kind = "single"
+    taxonomy: Taxonomy | None = None
+    notes: tuple[str, ...] = ()
+
+
+def read_labels(cells: Sequence[Any], columns: Columns, at: Callable[[int], str]) -> Labels:
+    """Labels of cells: text, numbers, lists, or None. `at` says where a row is.
+
+    A list, a cell that holds one as JSON, or `columns.separator` makes them several; a
+    `columns.path_separator`, or a "/" within every label, makes them paths. Spaces around a label are no part of it.
+    Raises BadData for a cell that is no label and for a path with an empty step, CallError for both separators.
+    """
+    if columns.separator and columns.path_separator:
+        raise CallError("--separator and --path-separator exclude each other: a path is one label a document.")
+    lists = [_listed(cell, columns.separator, row, at) for row, cell in enumerate(cells)]
+    of_each = [
+        _words([cell] if parts is None else parts, row, at)
+        for row, (cell, parts) in enumerate(zip(cells, lists, strict=True))
+    ]
+    first_list = next((row for row, parts in enumerate(lists) if parts is not None), None)
+    if columns.path_separator:
+        return _paths(of_each, columns.path_separator, first_list, at)
+    if first_list is not None:
+        return Labels(of_each, "several")
+    names = {label for labels in of_each for label in labels}
+    if columns.path_separator is None and names and all("/" in label and is_path(label, "/") for label in names):
+        note = "labels are read as paths, a level at each '/' (guessed; --path-separator \"\" reads them as they are)"
+        return Labels(of_each, "path", Taxonomy.from_separator(names, "/"), (note,))
+    return Labels(of_each)
+
+
+def scalar(cell: Any, row: int, at: Callable[[int], str]) -> str | None:
+    """A cell as a word without spaces around it, or None where it is blank.
+
+    Raises BadData for what is no word: a list, an object, bytes.
+    """
+    if isinstance(cell, str):
+        return cell.strip() or None
+    if cell is None or cell != cell:  # NaN is how a table of numbers says nothing
+        return None
+    if isinstance(cell, list | dict | bytes):
+        raise BadData(f"{at(row)}: a {type(cell).__name__} stands where one word belongs ({str(cell)[:40]}).")
+    if isinstance(cell, bool):
+        return str(cell).lower()
+    # a column of whole numbers with gaps comes as 3.0 from many a program
+    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
+
+
+def _words(parts: Sequence[Any], row: int, at: Callable[[int], str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(word for part in parts if (word := scalar(part, row, at))))
+
+
+def _listed(cell: Any, separator: str | None, row: int, at: Callable[[int], str]) -> list[Any] | None:
+    """The labels of a cell that holds a list of them, else None."""
+    if not isinstance(cell, str):
+        return cell if isinstance(cell, list) else None
+    if cell[:1] == "[" and cell[-1:] == "]":
+        try:
+            return list(json.loads(cell))
+        except (ValueError, RecursionError) as error:
+            if cell[1] in "\"'":
+                raise BadData(f'{at(row)}: {cell[:40]} is not a list in JSON. Write ["one", "two"].') from error
+    return cell.split(separator) if separator else None
+
+
+def _paths(of_each: list[tuple[str, ...]], separator: str, first_list: int | None, at: Callable[[int], str]) -> Labels:
+    if first_list is not None:
+        raise BadData(f"{at(first_list)}: a list of labels stands where one path belongs.")
+    for row, labels in enumerate(of_each):
+        for label in labels:
+            if not is_path(label, separator):
+                raise BadData(f"{at(row)}: label '{label}' has an empty step beside a '{separator}'.")
+    return Labels(
+        of_each, "path", Taxonomy.from_separator((label for labels in of_each for label in labels), separator)
+    )

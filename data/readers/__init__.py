@@ -1,0 +1,5 @@
+"""Readers: a file, a folder a class or a named benchmark becomes a Corpus. A format is a module; `read` chooses."""
+
+from data.readers.read import read
+
+__all__ = ["read"]

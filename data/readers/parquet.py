@@ -1,0 +1,37 @@
+"""Parquet by pyarrow, which is an extra; only the columns that are read leave the disk."""
+
+from pathlib import Path
+from typing import Any
+
+from data.errors import BadData, ExtraMissing
+from data.readers.files import readable
+from data.table import Table
+
+
+def read_parquet(path: Path, source: str) -> Table:
+    """A table of a Parquet file. Raises ExtraMissing without pyarrow."""
+    try:
+        from pyarrow import ArrowException
+        from pyarrow.parquet import ParquetFile
+    except ImportError as error:
+        raise ExtraMissing('Parquet is read by pyarrow, which is missing: pip install "embedonce[parquet]".') from error
+    with readable(source), path.open("rb"):  # else pyarrow tells of a file out of reach in its own words
+        pass
+    try:
+        file = ParquetFile(path)
+    except (ArrowException, OSError) as error:
+        raise BadData(f"{source} is not a Parquet file that can be read ({_first_line(error)}).") from error
+    if not file.metadata.num_rows:
+        raise BadData(f"{source} has no rows.")
+
+    def cells(name: str) -> list[Any]:
+        try:
+            return list(file.read(columns=[name]).column(0).to_pylist())
+        except (ArrowException, OSError, UnicodeDecodeError) as error:
+            raise BadData(f"{source}: column '{name}' cannot be read ({_first_line(error)}).") from error
+
+    return Table(source, tuple(file.schema_arrow.names), file.metadata.num_rows, cells)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0].rstrip(".")

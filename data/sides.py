@@ -1,0 +1,125 @@
+"""Which side of the split each document of a corpus stands on, and what a user should know of it."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from data.documents import Corpus, Document
+from data.errors import BadData
+from data.splits import Split, stratified_parts
+from data.target import Target
+
+RARE = 5  # training documents below which a label is named to the user
+NAMED = 10  # labels named in one note
+_WORDS = dict.fromkeys(("train", "training"), Split.TRAIN) | dict.fromkeys(("test", "testing"), Split.TEST)
+_VALIDATION = frozenset({"dev", "development", "val", "valid", "validation"})
+
+
+def is_split_word(word: str) -> bool:
+    """Whether a word says train, test or validation in one of the usual ways."""
+    return word.strip().lower() in _WORDS.keys() | _VALIDATION
+
+
+def with_split(corpus: Corpus, seed: int, share: float = 0.2) -> Corpus:
+    """The corpus with `Split.TRAIN` or `Split.TEST` at each document, and notes on what that split is like.
+
+    The source's own words are read in any case (train, training, test, testing); validation documents count as
+    training. A corpus without words, or without test documents, gets a split drawn by label with `seed`: `share` of
+    the documents are the test side, and documents of one group or of equal text stay together. Raises BadData for
+    another word, and where only some documents have one.
+    """
+    sides, notes = _given(corpus)
+    if Split.TEST not in sides:
+        found = "training documents only" if sides else "no split"
+        sides = _drawn(corpus.documents, corpus.kind == "several", seed, share)
+        notes = [_drawn_note(sides, seed, found)]
+    documents = [replace(document, split=side) for document, side in zip(corpus.documents, sides, strict=True)]
+    notes += [*_equal_texts(documents), *_label_notes(documents)]
+    return replace(corpus, documents=documents, notes=tuple(dict.fromkeys((*corpus.notes, *notes))))
+
+
+def _given(corpus: Corpus) -> tuple[list[Split], list[str]]:
+    """The side of each document as the source has it, or no sides at all."""
+    if all(document.split is None for document in corpus.documents):
+        return [], []
+    sides, validation = [], 0
+    for row, document in enumerate(corpus.documents, start=1):
+        word = (document.split or "").strip().lower()
+        if not is_split_word(word):
+            found = f"'{document.split}' as its split" if word else "no split"
+            raise BadData(
+                f"{corpus.source}: document '{document.id}' (row {row}) has {found}. Write train, validation or test, "
+                'or leave the column out with --split "".'
+            )
+        validation += word in _VALIDATION
+        sides.append(_WORDS.get(word, Split.TRAIN))
+    if validation:
+        return sides, [f"{_count(validation, 'validation document counts', 'validation documents count')} as training"]
+    return sides, []
+
+
+def _drawn(documents: Sequence[Document], several: bool, seed: int, share: float) -> list[Split]:
+    labels = [document.labels if several else (" ".join(document.labels),) for document in documents]
+    y = Target.of(labels, "several" if several else "single").y
+    parts = stratified_parts(y, _together(documents), [1 - share, share], seed)
+    return [Split.TEST if part else Split.TRAIN for part in parts.tolist()]
+
+
+def _drawn_note(sides: Sequence[Split], seed: int, found: str) -> str:
+    test = f"{sides.count(Split.TEST):,} of {len(sides):,} documents"
+    return f"{test} are the test split, drawn by label with seed {seed} (the source has {found})"
+
+
+def _together(documents: Sequence[Document]) -> list[int]:
+    """A number a document, the same for documents of one group or of equal text, at however many removes."""
+    above = list(range(len(documents)))
+
+    def top(row: int) -> int:
+        while above[row] != row:
+            above[row] = row = above[above[row]]
+        return row
+
+    first: dict[tuple[str, str | None], int] = {}
+    for row, document in enumerate(documents):
+        for tie in (("group", document.group), ("text", document.text)):
+            if tie[1] and tie[1].strip():  # blank texts have nothing in common that a head could remember
+                above[top(row)] = top(first.setdefault(tie, row))
+    return [top(row) for row in range(len(documents))]
+
+
+def _equal_texts(documents: Sequence[Document]) -> Iterator[str]:
+    of_side = {
+        side: {document.text for document in documents if document.split == side and document.text.strip()}
+        for side in Split
+    }
+    if both := len(of_side[Split.TRAIN] & of_side[Split.TEST]):
+        yield f"{_count(both, 'text stands', 'texts stand')} on both sides of the split"
+
+
+def _label_notes(documents: Sequence[Document]) -> Iterator[str]:
+    train, test = (
+        Counter(label for document in documents if document.split == side for label in document.labels)
+        for side in Split
+    )
+    if unseen := sorted(test.keys() - train.keys()):
+        fate = "it cannot be predicted and counts" if len(unseen) == 1 else "they cannot be predicted and count"
+        yield f"{_named(unseen)} only in the test split: {fate} as missed"
+    if untested := sorted(train.keys() - test.keys()):
+        it = "it" if len(untested) == 1 else "them"
+        yield f"{_named(untested)} only in the training split, so no figure speaks of {it}"
+    if rare := sorted((count, label) for label, count in train.items() if count < RARE):
+        names = _listed([f"{label} ({count})" for count, label in rare])
+        yield f"Labels with fewer than {RARE} training documents: {names}"
+
+
+def _named(labels: Sequence[str]) -> str:
+    return f"label '{labels[0]}' is" if len(labels) == 1 else f"{len(labels)} labels ({_listed(labels)}) are"
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number:,} {one if number == 1 else many}"

@@ -1,0 +1,122 @@
+"""Documents as a head sees them: named ragged views in one row order, indexed as scikit-learn indexes an array."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.errors import BadData, CallError, UnknownName, nearest
+from featurestore.ragged import Ragged, chosen
+
+VIEWS = ("cls", "mean", "max", "segments", "tokens", "token_ids")
+_BLOCK = 8192  # documents pooled at a time, so that memory holds no second copy of all chunks
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Bags:
+    """A set of documents; nothing is read before a view is gathered.
+
+    views: of "cls" "mean" "max" (vectors, one a chunk), "segments" and "tokens" (vectors), "token_ids" (int32 items);
+    each has one row a document, in one order.
+    """
+
+    views: Mapping[str, Ragged]
+
+    def __post_init__(self) -> None:
+        if len({len(ragged) for ragged in self.views.values()}) != 1:
+            raise BadData("A set of documents needs one view at least, and as many rows in each.")
+
+    @classmethod
+    def from_array(cls, array: Any) -> Self:
+        """A 2-D array as one chunk a document: its rows are cls, mean, max and segments alike, no copy of floats.
+
+        Raises CallError for what is not two-dimensional and numeric.
+        """
+        values = np.asarray(array)
+        if values.ndim != 2 or values.dtype.kind not in "fiub":
+            raise CallError(f"Expected Bags or a 2-D array of numbers, got {values.ndim} dimensions of {values.dtype}.")
+        if values.dtype.kind != "f":
+            values = values.astype(np.float32)
+        one = Ragged.from_flat(values, np.arange(len(values) + 1))
+        return cls(dict.fromkeys(("cls", "mean", "max", "segments"), one))
+
+    @classmethod
+    def concatenate(cls, several: Sequence["Bags"]) -> Self:
+        """The documents of all, in order; at least one. Raises BadData where views are not the same or not alike."""
+        for bags in several:
+            if set(bags.views) != set(several[0].views):
+                raise BadData(
+                    f"Documents with {_listed(several[0].views)} and with {_listed(bags.views)} cannot be one."
+                )
+        return cls({name: Ragged.concatenate([bags.views[name] for bags in several]) for name in several[0].views})
+
+    def __len__(self) -> int:
+        return len(next(iter(self.views.values())))
+
+    @property
+    def shape(self) -> tuple[int]:
+        """(documents,)."""
+        return (len(self),)
+
+    def __getitem__(self, key: Any) -> Self:
+        """Some documents, no copy: by index array, mask, slice, integer (Bags of one), or (any of these, ...)."""
+        if isinstance(key, tuple):
+            key = key[0]
+        rows = chosen(key, len(self))
+        taken: dict[tuple[int, ...], Ragged] = {}  # cls, mean and max stand in the same rows: these are taken once
+        views: dict[str, Ragged] = {}
+        for name, ragged in self.views.items():
+            place = (id(ragged.part), id(ragged.start), id(ragged.length))
+            if place not in taken:
+                taken[place] = ragged[rows]
+            views[name] = replace(taken[place], parts=ragged.parts, bfloat16=ragged.bfloat16)
+        return type(self)(views)
+
+    def __repr__(self) -> str:
+        return f"<Bags of {len(self):,} documents: {_listed(self.views)}>"
+
+    def view(self, name: str) -> Ragged:
+        """The view of that name. Raises UnknownName, naming those that there are."""
+        if name not in self.views:
+            raise UnknownName(f"These features have no '{name}'.{nearest(name, self.views)}")
+        return self.views[name]
+
+    def pooled(self, names: Sequence[str] = ("cls", "mean", "max")) -> NDArray[np.float32]:
+        """One vector a document, float32 (documents, sum of dims): the maximum of "max", the mean of other views.
+
+        A document without chunks has zeros.
+        """
+        views = [(name, self.view(name)) for name in names]
+        pooled = np.empty((len(self), sum(ragged.item_shape[0] for _, ragged in views)), dtype=np.float32)
+        for start in range(0, len(self), _BLOCK):
+            rows, column = slice(start, start + _BLOCK), 0
+            for name, ragged in views:
+                dim = ragged.item_shape[0]
+                pooled[rows, column : column + dim] = _pooled(ragged[rows], np.maximum if name == "max" else np.add)
+                column += dim
+        return pooled
+
+
+def as_bags(X: Any) -> Bags:
+    """Bags as they are, a 2-D array as Bags of one chunk a document."""
+    return X if isinstance(X, Bags) else Bags.from_array(X)
+
+
+def _pooled(ragged: Ragged, how: np.ufunc) -> NDArray[np.float32]:
+    """float32 (rows, dim): the maximum of each row's items, or with `np.add` their mean; zeros for an empty row."""
+    values, offsets = ragged.gather(np.float32)
+    if len(values) == len(ragged) and (ragged.length == 1).all():
+        return values
+    pooled = np.zeros((len(ragged), values.shape[1]), dtype=np.float32)
+    filled = np.flatnonzero(ragged.length)  # reduceat gives the next row's first item for an empty one
+    if len(filled):
+        pooled[filled] = how.reduceat(values, offsets[filled], axis=0)
+    if how is np.add:
+        pooled /= np.maximum(ragged.length, 1)[:, None]
+    return pooled
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names)

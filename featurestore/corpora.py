@@ -1,0 +1,139 @@
+"""What a store remembers of a corpus: ids, keys, splits, groups and labels, in a table that a person may edit.
+
+corpora/NAME.csv     id, key, split, group, label; several labels are a JSON list in their cell
+corpora/NAME.json    source, kind, taxonomy, notes
+"""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from data.documents import Kind
+from data.errors import CallError, StoreDamaged, UnknownName, nearest
+from data.taxonomy import Taxonomy
+from featurestore.files import make_folder, open_plain, write_whole
+
+COLUMNS = ["id", "key", "split", "group", "label"]
+_HEX = frozenset("0123456789abcdef")
+# a text may hold half of a surrogate pair, and an id be cut from one
+_LONE = "surrogatepass"
+
+
+@dataclass(frozen=True)
+class CorpusTable:
+    """A corpus without its texts; sequences are (documents,), and `labels` holds a tuple a document.
+
+    keys: hex sha256 of each text; two documents of one text have one key.
+    """
+
+    name: str
+    source: str
+    kind: Kind
+    taxonomy: Taxonomy | None
+    ids: Sequence[str]
+    keys: Sequence[str]
+    splits: Sequence[str | None]
+    groups: Sequence[str | None]
+    labels: Sequence[tuple[str, ...]]
+    notes: tuple[str, ...] = ()
+
+
+def names(folder: Path) -> list[str]:
+    """The corpora in `folder`."""
+    return sorted(path.stem for path in folder.glob("*.csv") if not path.name.startswith("."))
+
+
+def save(table: CorpusTable, folder: Path) -> None:
+    """Write both files, an older table of that name is replaced. Raises StorageFailed, CallError for an unfit name."""
+    if not table.name or table.name.startswith(".") or Path(table.name).name != table.name:
+        raise CallError(f"'{table.name}' cannot be the name of a file. Name the corpus otherwise.")
+    make_folder(folder)
+    about = {
+        "source": table.source,
+        "kind": table.kind,
+        "taxonomy": None if table.taxonomy is None else table.taxonomy.to_json(),
+        "notes": list(table.notes),
+    }
+    text = json.dumps(about, indent=1, ensure_ascii=False) + "\n"
+    write_whole(folder / f"{table.name}.json", text.encode(errors=_LONE))
+    write_whole(folder / f"{table.name}.csv", _rows(table).encode(errors=_LONE))
+
+
+def _rows(table: CorpusTable) -> str:
+    text = io.StringIO(newline="")
+    rows = csv.writer(text)  # with its own line ends, \r\n, it quotes a lone \r too
+    rows.writerow(COLUMNS)
+    cells = (_cell(labels, table.kind) for labels in table.labels)
+    known = [[value or "" for value in values] for values in (table.splits, table.groups)]
+    rows.writerows(zip(table.ids, table.keys, *known, cells, strict=True))
+    return text.getvalue()
+
+
+def _cell(labels: tuple[str, ...], kind: Kind) -> str:
+    return json.dumps(labels, ensure_ascii=False) if kind == "several" else "".join(labels)
+
+
+def load(name: str, folder: Path) -> CorpusTable:
+    """The table that `save` wrote, or that a person edited.
+
+    Raises UnknownName when there is none of that name, StoreDamaged, naming the line, when it cannot be read.
+    """
+    if name not in names(folder):
+        raise UnknownName(f"{folder.parent.name} has no corpus '{name}'.{nearest(name, names(folder))}")
+    values = _about(folder / f"{name}.json")
+    values |= _columns(folder / f"{name}.csv", values["kind"])
+    return CorpusTable(name=name, **values)
+
+
+def _about(path: Path) -> dict[str, Any]:
+    try:
+        with open_plain(path) as file:
+            content = json.loads(file.read().decode(errors=_LONE))
+        source, kind, tree, notes = (content[name] for name in ("source", "kind", "taxonomy", "notes"))
+        if kind not in get_args(Kind) or not isinstance(source, str):
+            raise ValueError(f"its kind is {kind!r}")
+        taxonomy = None if tree is None else Taxonomy.from_json(tree)
+        return {"source": source, "kind": kind, "taxonomy": taxonomy, "notes": tuple(map(str, notes))}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise StoreDamaged(
+            f"{path} cannot be read ({error}). Run `embedonce embed` again to have it written anew."
+        ) from error
+
+
+def _columns(path: Path, kind: Kind) -> dict[str, list[Any]]:
+    columns: dict[str, list[Any]] = {name: [] for name in ("ids", "keys", "splits", "groups", "labels")}
+    line = 1
+    try:
+        with open_plain(path) as file:
+            # a spreadsheet leaves a byte-order mark
+            rows = csv.reader(io.StringIO(file.read().decode(errors=_LONE).removeprefix("\ufeff"), newline=""))
+        if (header := next(rows, [])) != COLUMNS:
+            raise ValueError(f"the columns are {', '.join(header)}, not {', '.join(COLUMNS)}")
+        for row in rows:
+            line = rows.line_num
+            for values, value in zip(columns.values(), _document(row, kind), strict=True):
+                values.append(value)
+    except (OSError, ValueError, csv.Error, RecursionError) as error:
+        raise StoreDamaged(f"{path}, line {line}: {error}. Correct it, or run `embedonce embed` again.") from error
+    return columns
+
+
+def _document(row: list[str], kind: Kind) -> tuple[Any, ...]:
+    if len(row) != len(COLUMNS):
+        raise ValueError(f"{len(row)} cells where {len(COLUMNS)} are expected")
+    identifier, key, split, group, cell = row
+    if len(key) != 64 or not _HEX.issuperset(key):
+        raise ValueError(f"'{key}' is no key, which is 64 hex digits")
+    labels = _several(cell) if kind == "several" else (cell,) if cell else ()
+    return identifier, key, split or None, group or None, labels
+
+
+def _several(cell: str) -> tuple[str, ...]:
+    labels = json.loads(cell) if cell else []
+    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+        raise ValueError(f"'{cell}' is no JSON list of labels")
+    return tuple(labels)

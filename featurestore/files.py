@@ -1,0 +1,105 @@
+"""Files that are whole or absent: written beside, fsynced, renamed; and read without following a link."""
+
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Callable
+from contextlib import suppress
+from io import BufferedReader
+from pathlib import Path
+
+from data.errors import StorageFailed
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file that appears under its name once it is on the disk; one that is there is replaced.
+
+    Raises StorageFailed, leaving nothing behind. A failed fsync is not tried again: the pages that it could not write
+    count as clean afterwards, so a second one would succeed without having written them.
+    """
+    _settle(path, data, os.replace)
+
+
+def write_once(path: Path, data: bytes) -> None:
+    """As `write_whole`, but a file that is there, or that another process names first, stays as it is."""
+    _settle(path, data, _take_name)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, so that a power cut does not lose them with what is put in.
+
+    Raises StorageFailed.
+    """
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    try:
+        folder.mkdir(exist_ok=True)
+        _fsync_folder(folder.parent)
+    except OSError as error:
+        raise _failed(f"{folder} cannot be made", error) from error
+
+
+def open_plain(path: Path) -> BufferedReader:
+    """A file open for reading. Raises OSError for a link, which could name a file outside the store, and for a pipe."""
+    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0)
+    for safe in ("O_NOFOLLOW", "O_NONBLOCK"):  # without the second, opening a pipe would wait for its writer
+        flags |= getattr(os, safe, 0)
+    file = os.fdopen(os.open(path, flags), "rb")
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "not a plain file")
+    return file
+
+
+def _settle(path: Path, data: bytes, take_name: Callable[[Path, Path], None]) -> None:
+    # several machines may write into one folder, so a process's number would not do
+    beside = path.with_name(f".tmp-{secrets.token_hex(8)}")
+    try:
+        _write(beside, data)
+        take_name(beside, path)
+        _fsync_folder(path.parent)
+    except OSError as error:
+        raise _failed(f"{len(data):,} bytes cannot be written to {path.parent}", error) from error
+    finally:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("xb", buffering=0) as file:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(file.fileno(), rest) :]
+        os.fsync(file.fileno())
+
+
+def _take_name(beside: Path, path: Path) -> None:
+    try:
+        path.hardlink_to(beside)
+    except FileExistsError:
+        return
+    except OSError:  # a file system without hard links
+        if not path.exists():
+            beside.replace(path)
+
+
+def _fsync_folder(folder: Path) -> None:
+    if os.name == "nt":  # folders cannot be opened there, and renames are journalled
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _failed(what: str, error: OSError) -> StorageFailed:
+    step = "Make room" if error.errno in _FULL else "See that it can be written to"
+    reason = error.strerror or str(error)
+    return StorageFailed(
+        f"{what}: {reason}. {step} and run the same command again; what was committed before is whole."
+    )

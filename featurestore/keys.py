@@ -1,0 +1,72 @@
+"""Documents by the hash of their text: which are there, and where."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featurestore.layout import KEY_BYTES
+
+_TYPE = f"S{KEY_BYTES}"
+
+
+def text_key(text: str) -> str:
+    """A document's key: 64 hex digits, the sha256 of its text as UTF-8, lone surrogates as they are."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class Keys:
+    """The distinct keys of some shards: 40 bytes a document, in one sorted array.
+
+    shards: S32 (documents,) of each shard. Where two hold one key, the first is taken.
+    """
+
+    def __init__(self, shards: Sequence[NDArray[np.bytes_]]) -> None:
+        every = np.concatenate([np.empty(0, _TYPE), *shards])
+        order = np.argsort(every, kind="stable")  # stable: of equal keys the first shard's comes first
+        every = every[order]
+        distinct = np.ones(len(every), dtype=bool)
+        distinct[1:] = every[1:] != every[:-1]
+        self._keys = every[distinct]
+        self._place = order[distinct]
+        self._ends = np.cumsum([len(keys) for keys in shards], dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and bool(self.there([key])[0])
+
+    def __iter__(self) -> Iterator[str]:
+        return (key.tobytes().hex() for key in self._keys.view(np.uint8).reshape(-1, KEY_BYTES))
+
+    def there(self, keys: Sequence[str]) -> NDArray[np.bool_]:
+        """Which of `keys` are known: bool (keys,)."""
+        return self._find(keys) >= 0
+
+    def places(self, keys: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """The shard of each key, int32 (keys,), and the row in it, int64 (keys,); all must be known."""
+        place = self._place[self._find(keys)]
+        shard = np.searchsorted(self._ends, place, side="right")
+        first = np.concatenate([[0], self._ends])
+        return shard.astype(np.int32), place - first[shard]
+
+    def _find(self, keys: Sequence[str]) -> NDArray[np.int64]:
+        """Each key's row in the sorted array, -1 for one that is unknown."""
+        asked = packed(keys)
+        order = np.argsort(asked)  # in order, a search stays in the cache: four times as fast for many
+        found = np.empty(len(asked), dtype=np.int64)
+        found[order] = np.searchsorted(self._keys, asked[order])
+        known = found < len(self._keys)
+        known[known] = self._keys[found[known]] == asked[known]
+        found[~known] = -1
+        return found
+
+
+def packed(keys: Sequence[str]) -> NDArray[np.bytes_]:
+    """S32 (keys,) of 64 hex digits each. Raises ValueError for a key that is something else."""
+    data = bytes.fromhex("".join(keys))
+    if any(len(key) != 2 * KEY_BYTES for key in keys) or len(data) != KEY_BYTES * len(keys):
+        raise ValueError("A key is 64 hex digits.")
+    return np.frombuffer(data, _TYPE) if data else np.empty(0, _TYPE)

@@ -1,0 +1,61 @@
+"""Shards whose hash was checked before: remembered by path, size and time in the user's cache folder."""
+
+import hashlib
+import json
+import os
+import secrets
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from data.cache import cache_folder
+
+# a file system may count time in steps of two seconds: a change within one would not show in a file's time
+_SETTLED_NS = 2_000_000_000
+
+
+class Verified:
+    """The shards of one store that were found to be what their names say; `save` keeps it for the next process."""
+
+    def __init__(self, store: Path) -> None:
+        name = hashlib.sha256(os.fsencode(store.resolve())).hexdigest()
+        self._file = cache_folder() / "verified" / f"{name}.json"
+        self._marks = self._read()
+        self._saved = dict(self._marks)
+
+    def holds(self, name: str, found: os.stat_result) -> bool:
+        """Whether shard `name`, which now is as `found`, was checked as it is."""
+        return self._marks.get(name) == _mark(found)
+
+    def add(self, name: str, found: os.stat_result) -> None:
+        """Remember that the hash was checked; not of a file so new that it could change and keep its time."""
+        if time.time_ns() - found.st_mtime_ns > _SETTLED_NS:
+            self._marks[name] = _mark(found)
+
+    def forget(self, name: str) -> None:
+        """Check this shard again."""
+        self._marks.pop(name, None)
+
+    def save(self) -> None:
+        """Write what changed; where the cache cannot be written, shards are hashed again next time."""
+        if self._marks == self._saved:
+            return
+        beside = self._file.with_name(f".tmp-{secrets.token_hex(8)}")
+        with suppress(OSError):
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            beside.write_text(json.dumps(self._marks), encoding="ascii")
+            beside.replace(self._file)
+            self._saved = dict(self._marks)
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+
+    def _read(self) -> dict[str, list[int]]:
+        try:
+            marks = json.loads(self._file.read_text(encoding="ascii"))
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return marks if isinstance(marks, dict) else {}
+
+
+def _mark(found: os.stat_result) -> list[int]:
+    return [found.st_size, found.st_mtime_ns]

@@ -1,0 +1,50 @@
+"""Documents of one or many shards as Bags: where each one's chunks, segments and tokens lie."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.errors import UnknownName
+from featurestore.bags import Bags
+from featurestore.layout import OFFSETS, VIEWS, offsets_of
+from featurestore.ragged import Ragged, array_of
+
+if TYPE_CHECKING:
+    from featurestore.shard import Shard
+
+
+def bags_of(shards: Sequence["Shard"], part: NDArray[np.int32], row: NDArray[np.int64], layer: int) -> Bags:
+    """Document i is row[i] of shards[part[i]]; at least one shard. Offsets are read, nothing that they cut.
+
+    Raises UnknownName for a layer that the recipe does not keep.
+    """
+    recipe = shards[0].recipe
+    if layer not in recipe.layers:
+        kept = ", ".join(map(str, recipe.layers))
+        raise UnknownName(f"Layer {layer} is not kept in this store, which has {kept}. Name one of these with --layer.")
+    parts = {view: tuple(shard.layers[layer][view] for shard in shards) for view in shards[0].layers[layer]}
+    rows = {name: _rows(shards, part, row, name) for name in OFFSETS.values() if name in shards[0].parts}
+    return Bags(
+        {
+            view: Ragged(
+                parts[view], part, *rows[offsets_of(VIEWS[view])], recipe.dtype == "bfloat16" and view != "token_ids"
+            )
+            for view in parts
+        }
+    )
+
+
+def _rows(
+    shards: Sequence["Shard"], part: NDArray[np.int32], row: NDArray[np.int64], name: str
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Start and length of each document's items: int64 (documents,) each."""
+    start, stop = np.empty((2, len(row)), dtype=np.int64)
+    order = np.argsort(part, kind="stable")
+    for which, (first, end) in enumerate(pairwise(np.searchsorted(part, np.arange(len(shards) + 1), sorter=order))):
+        own = order[first:end]
+        offsets = array_of(shards[which].parts[name])
+        start[own], stop[own] = offsets[row[own]], offsets[row[own] + 1]
+    return start, stop - start

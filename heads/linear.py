@@ -1,0 +1,86 @@
+"""Logistic regression on pooled features: the head that every other has to beat."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featurestore import Bags
+from heads.base import Examples
+from heads.logistic import Linear, Scaling, fit_logistic
+from heads.parameters import Range
+from heads.pooled import Pool, PooledHead, constant_logits
+from heads.saving import read_arrays, write_arrays
+from heads.weights import ClassWeight
+
+__all__ = ["LinearHead"]
+
+WEIGHTS = "linear.safetensors"
+
+
+class LinearHead(PooledHead):
+    """Multinomial logistic regression on standardised pooled features; for several labels a binary one a label.
+
+    A linear probe, the usual measure of frozen features (Alain & Bengio 2017, arXiv 1610.01644).
+
+    Parameters
+    ----------
+    pool : of cls, mean, max and segments, what is read side by side; None is cls, segments (else mean) and max
+    C : strength of what the documents say against a prior of small coefficients
+    max_iter : steps of L-BFGS at most
+    class_weight, seed : as in every head; nothing here is random
+    """
+
+    name = "linear"
+
+    def __init__(
+        self,
+        pool: tuple[Pool, ...] | None = None,
+        C: Annotated[float, Range(above=0)] = 0.05,
+        max_iter: Annotated[int, Range(1)] = 300,
+        class_weight: ClassWeight = "balanced",
+        seed: Annotated[int, Range(0)] = 0,
+    ) -> None:
+        self.pool = pool
+        self.C = C
+        self.max_iter = max_iter
+        self.class_weight = class_weight
+        self.seed = seed
+
+    def _learn(self, examples: Examples) -> None:
+        features = self._features(examples.bags)
+        scaling = Scaling.of(features, examples.sample_weight)
+        fit = self._several if examples.several else self._one
+        coefficients, intercepts, self.n_iter_ = fit(scaling.standardise(features), examples)
+        if self.n_iter_ >= self.max_iter:
+            self._note(f"linear stopped after {self.max_iter} steps, before it converged. Raise max_iter, or lower C.")
+        self.linear_ = Linear.raw(coefficients, intercepts, scaling)
+        self.parameter_count_ = coefficients.size + intercepts.size
+
+    def _one(self, standard: NDArray[np.float64], examples: Examples) -> tuple[NDArray[Any], NDArray[Any], int]:
+        return fit_logistic(standard, examples.y, examples.loss_weight, self.C, self.max_iter)
+
+    def _several(self, standard: NDArray[np.float64], examples: Examples) -> tuple[NDArray[Any], NDArray[Any], int]:
+        coefficients = np.zeros((len(self.classes_), standard.shape[1]))
+        intercepts = constant_logits(examples.y, examples.sample_weight)
+        most = 0
+        for column, present in enumerate(examples.y.T):
+            if present.all() or not present.any():
+                continue
+            weight = examples.loss_weight[:, column]
+            both, offsets, steps = fit_logistic(standard, present, weight, self.C, self.max_iter)
+            coefficients[column], intercepts[column] = both[1] - both[0], offsets[1] - offsets[0]
+            most = max(most, steps)
+        return coefficients, intercepts, most
+
+    def _scores(self, bags: Bags) -> NDArray[np.float64]:
+        return self.linear_.scores(self._features(bags))
+
+    def _save(self, folder: Path) -> None:
+        write_arrays(folder / WEIGHTS, vars(self.linear_))
+
+    def _load(self, folder: Path) -> None:
+        labels, dims = len(self.classes_), sum(self.dims_.values())
+        shapes = {"coefficients": (labels, dims), "intercepts": (labels,)}
+        self.linear_ = Linear(**read_arrays(folder / WEIGHTS, shapes))

@@ -1,0 +1,74 @@
+"""Mean pooling and a small perceptron: the head to beat before reading order matters."""
+
+from typing import Annotated, Literal
+
+import torch
+from torch import nn
+
+from featurestore import Bags
+from heads.batches import Batch
+from heads.neural import NeuralHead
+from heads.parameters import Range
+from heads.training import Training
+from heads.weights import ClassWeight
+
+__all__ = ["MLPHead"]
+
+
+class MLPHead(NeuralHead):
+    """Scores from the mean or sum of a document's chunk vectors: cls, mean and max side by side, those that are kept.
+
+    Sum keeps length as a signal, mean does not (Pappagari et al. 2019, arXiv 1910.10781, section 3.2).
+
+    Parameters
+    ----------
+    pool : over a document's chunks
+    hidden : units of the one hidden layer, 0 for none
+    dropout : share of inputs and hidden units that are dropped in training
+    training : how it learns; its parameters are `training__lr` and so on, as scikit-learn nests them
+    class_weight, seed : as in every head
+    """
+
+    name = "mlp"
+
+    def __init__(
+        self,
+        pool: Literal["mean", "sum"] = "mean",
+        hidden: Annotated[int, Range(0)] = 256,
+        dropout: Annotated[float, Range(0, below=1)] = 0.2,
+        training: Training | None = None,
+        class_weight: ClassWeight = "effective",
+        seed: Annotated[int, Range(0)] = 0,
+    ) -> None:
+        self.pool = pool
+        self.hidden = hidden
+        self.dropout = dropout
+        self.training = training
+        self.class_weight = class_weight
+        self.seed = seed
+
+    def _views(self) -> tuple[str, ...]:
+        return ("cls", "mean", "max")
+
+    def _available(self, bags: Bags) -> tuple[str, ...]:
+        return tuple(view for view in self._views() if view in bags.views) or self._views()
+
+    def build(self, dim: int, labels: int) -> nn.Module:
+        """A Batch of (documents, chunks, dim) -> (documents, labels) logits."""
+        return Perceptron(dim, labels, self.hidden, self.dropout, summed=self.pool == "sum")
+
+
+class Perceptron(nn.Module):
+    """Pool, then one hidden layer or none."""
+
+    def __init__(self, dim: int, labels: int, hidden: int, dropout: float, *, summed: bool) -> None:
+        super().__init__()
+        self.summed = summed
+        inner = [nn.Linear(dim, hidden), nn.ReLU(), nn.Dropout(dropout)] if hidden else []
+        self.layers = nn.Sequential(nn.Dropout(dropout), *inner, nn.Linear(hidden or dim, labels))
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        """Logits, float32 (documents, labels)."""
+        pooled = (batch.vectors * batch.mask()[:, :, None]).sum(dim=1)
+        logits: torch.Tensor = self.layers(pooled if self.summed else pooled / batch.lengths[:, None])
+        return logits

@@ -1,0 +1,130 @@
+"""What heads that are networks share: fitting, scoring, saving. A head's own file says what the network is."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from featurestore import Bags
+from heads.base import Examples, Head
+from heads.batches import Batch, Sequences
+from heads.initialise import initialise
+from heads.saving import read_arrays, write_arrays
+from heads.training import History, Lesson, Report, Training, network_scores
+
+__all__ = ["NeuralHead"]
+
+WEIGHTS = "network.safetensors"
+
+
+class NeuralHead(Head):
+    """A network over the steps of a document: its chunks, segments or tokens.
+
+    Parameters that every neural head has beside those of `Head`: training, how it learns (None is `Training()`).
+    Where `max_steps` is not None, documents are cut to so many steps, and `notes_` tells how many were.
+
+    `progress` is called after each epoch of `fit`; it is no parameter, so `clone` leaves it behind.
+    After `fit`: network_, and history_, every epoch's figures.
+    """
+
+    training: Training | None
+    max_steps: int | None = None
+    progress: Report | None = None
+
+    network_: "Standardised"
+    history_: History
+
+    def build(self, dim: int, labels: int) -> nn.Module:
+        """A new network: a Batch of (documents, steps, dim) -> (documents, labels) logits. Padding tells it nothing."""
+        raise NotImplementedError
+
+    def _learn(self, examples: Examples) -> None:
+        training = self.training or Training()
+        sequences = self._sequences(examples.bags, aloud=True)
+        lesson = _lesson(examples, sequences, len(self.classes_))
+        fitting, held = training.parts(lesson, self.seed)
+        if training.validation and not len(held):
+            self._note("Too few documents a label to tell when to stop: all epochs were run.")
+        generator = torch.Generator().manual_seed(self.seed)
+        with seeded(self.seed):
+            network = self.build(sequences.dim, lesson.labels)
+            initialise(network, training.init, generator)
+            self.network_ = Standardised(network, *sequences.moments(fitting))
+            self.history_ = training.run(self.network_, lesson, (fitting, held), generator, self.progress)
+        self.parameter_count_ = sum(weight.numel() for weight in network.parameters())
+
+    def _sequences(self, bags: Bags, *, aloud: bool = False) -> Sequences:
+        """The views that the head reads, side by side."""
+        views = [bags.view(name) for name in self.dims_]
+        gathered = [view.gather(np.float16 if view.dtype == np.float16 else np.float32) for view in views]
+        steps = gathered[0][0] if len(gathered) == 1 else np.concatenate([values for values, _ in gathered], axis=1)
+        sequences = Sequences.of(steps, gathered[0][1])
+        if self.max_steps is None:
+            return sequences
+        cut, longer = sequences.cut(self.max_steps)
+        if longer and aloud:
+            self._note(
+                f"{longer:,} of {len(bags):,} documents have more than {self.max_steps} steps: "
+                "the rest of each was left out. Raise max_steps to read it."
+            )
+        return cut
+
+    def _scores(self, bags: Bags) -> NDArray[np.float32]:
+        if not len(bags):
+            return np.zeros((0, len(self.classes_)), dtype=np.float32)
+        place = (self.training or Training()).place()
+        scores = network_scores(self.network_.to(place), self._sequences(bags), torch.arange(len(bags)))
+        self.network_.cpu()
+        return np.asarray(scores.numpy())
+
+    def _save(self, folder: Path) -> None:
+        write_arrays(folder / WEIGHTS, {name: value.numpy() for name, value in self.network_.state_dict().items()})
+
+    def _load(self, folder: Path) -> None:
+        dim = sum(self.dims_.values())
+        with seeded(self.seed):
+            network = self.build(dim, len(self.classes_))
+        self.network_ = Standardised(network, torch.zeros(dim), torch.ones(dim))
+        shapes = {name: tuple(value.shape) for name, value in self.network_.state_dict().items()}
+        arrays = read_arrays(folder / WEIGHTS, shapes)
+        self.network_.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
+
+
+class Standardised(nn.Module):
+    """A network on inputs of mean 0 and deviation 1; both are the training part's and are saved with the weights."""
+
+    def __init__(self, network: nn.Module, mean: torch.Tensor, deviation: torch.Tensor) -> None:
+        super().__init__()
+        self.network = network
+        self.mean: torch.Tensor
+        self.deviation: torch.Tensor
+        self.register_buffer("mean", mean)
+        self.register_buffer("deviation", deviation)
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        """Logits, float32 (documents, labels)."""
+        vectors = (batch.vectors - self.mean) / self.deviation
+        logits: torch.Tensor = self.network(batch._replace(vectors=vectors))
+        return logits
+
+
+def _lesson(examples: Examples, sequences: Sequences, labels: int) -> Lesson:
+    # Weights of mean 1, so that the learning rate means the same whatever the caller's sample weights sum to
+    weight = examples.loss_weight / examples.sample_weight.mean()
+    truth: NDArray[Any] = examples.y.astype(np.float32 if examples.several else np.int64)
+    groups = None if examples.groups is None else examples.groups.tolist()
+    return Lesson(sequences, torch.from_numpy(truth), torch.from_numpy(weight.astype(np.float32)), labels, groups)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """torch's global random numbers start at `seed` inside and go on afterwards as if nothing had been drawn."""
+    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield

@@ -1,0 +1,226 @@
+"""A head's parameters: declared once, in its `__init__`, and read here.
+
+    def __init__(
+        self,
+        pool: Literal["mean", "sum"] = "mean",                     a choice
+        dropout: Annotated[float, Range(0, below=1)] = 0.2,        a range: 0 <= dropout < 1
+        hidden: Annotated[int, Range(0)] = 256,
+        training: Training | None = None,                          nested: training__lr and so on
+    ) -> None: ...
+
+From the annotations come the check in `fit`, the reading of `--set dropout=0.1`, what `embedonce heads` prints, and
+the JSON of a saved head. Nested objects are named by their class, never by what a file says.
+"""
+
+import inspect
+import types
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from data.errors import CallError, UnknownName, nearest
+
+__all__ = ["Parameter", "Range", "check_parameters", "from_json", "parameters_of", "to_json"]
+
+
+@dataclass(frozen=True)
+class Range:
+    """low <= value <= high, above < value < below; None is no limit."""
+
+    low: float | None = None
+    high: float | None = None
+    above: float | None = None
+    below: float | None = None
+
+    def __contains__(self, value: float) -> bool:
+        return (
+            (self.low is None or value >= self.low)
+            and (self.high is None or value <= self.high)
+            and (self.above is None or value > self.above)
+            and (self.below is None or value < self.below)
+        )
+
+    def __str__(self) -> str:
+        limits = {"at least": self.low, "above": self.above, "at most": self.high, "below": self.below}
+        return " and ".join(f"{word} {limit:g}" for word, limit in limits.items() if limit is not None)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One argument of an `__init__`: its name ("dropout", or "training__lr"), annotation and default."""
+
+    name: str
+    annotation: Any
+    default: Any
+
+    @property
+    def nested(self) -> type | None:
+        """The class of a nested object (`Training | None`), else None."""
+        return next((kind for kind in _alternatives(self.annotation) if hasattr(kind, "get_params")), None)
+
+    @property
+    def range(self) -> Range | None:
+        """The range that a number is held to."""
+        members = [self.annotation, *get_args(self.annotation)]
+        extras = [extra for member in members if get_origin(member) is Annotated for extra in get_args(member)[1:]]
+        return next((extra for extra in extras if isinstance(extra, Range)), None)
+
+    @property
+    def allowed(self) -> str:
+        """What values it takes, in words: "a whole number, at least 1"."""
+        kinds = " or ".join(map(_word, _alternatives(self.annotation)))
+        return f"{kinds}, {self.range}" if self.range is not None else kinds
+
+    def check(self, value: Any) -> None:
+        """Raise UnknownName for a value that is no choice, CallError for one out of range or of another type."""
+        kinds = _alternatives(self.annotation)
+        if not any(_is(value, kind) for kind in kinds):
+            choices = [str(choice) for kind in kinds for choice in _choices(kind)]
+            if choices and isinstance(value, str):
+                raise UnknownName(f"{self.name} is '{value}'.{nearest(value, choices)}")
+            raise CallError(f"{self.name} is {value!r}; it is {' or '.join(map(_word, kinds))}.")
+        if self.range is not None and isinstance(value, int | float) and value not in self.range:
+            raise CallError(f"{self.name} is {value}; it is {self.range}.")
+
+    def parse(self, text: str) -> Any:
+        """The value that `text` is, by the declared type. Raises as `check` does."""
+        kinds = _alternatives(self.annotation)
+        for kind in sorted(kinds, key=_strictness):
+            try:
+                value = _parse(text, kind)
+            except ValueError:
+                continue
+            self.check(value)
+            return value
+        self.check(text)
+        return text
+
+
+def parameters_of(cls: type, prefix: str = "", *, deep: bool = True) -> list[Parameter]:
+    """The parameters of a class's `__init__`; those of a nested object follow as `training__lr`, in its place."""
+    arguments = inspect.signature(cls, eval_str=True).parameters.values()
+    found = [Parameter(prefix + item.name, item.annotation, item.default) for item in arguments]
+    return list(_opened(found)) if deep else found
+
+
+def check_parameters(estimator: Any) -> None:
+    """Hold each parameter of an estimator against its declaration, nested ones too.
+
+    Raises UnknownName for a value that is no choice, CallError for one out of range or of another type.
+    """
+    for parameter in parameters_of(type(estimator), deep=False):
+        value = getattr(estimator, parameter.name)
+        if parameter.nested is not None and isinstance(value, parameter.nested):
+            check_parameters(value)
+        else:
+            parameter.check(value)
+
+
+def to_json(value: Any) -> Any:
+    """A parameter's value as JSON; mappings keep keys that are no strings, tuples stay tuples."""
+    if hasattr(value, "get_params"):
+        return {"nested": {name: to_json(item) for name, item in value.get_params(deep=False).items()}}
+    if isinstance(value, Mapping):
+        return {"mapping": [[to_json(key), to_json(item)] for key, item in value.items()]}
+    if isinstance(value, tuple):
+        return {"tuple": [to_json(item) for item in value]}
+    if isinstance(value, list):
+        return [to_json(item) for item in value]
+    return value.item() if hasattr(value, "item") else value
+
+
+def from_json(value: Any, nested: type | None = None) -> Any:
+    """The value that `to_json` wrote; an object of class `nested` where one was."""
+    if isinstance(value, list):
+        return [from_json(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if "mapping" in value:
+        return {from_json(key): from_json(item) for key, item in value["mapping"]}
+    if "tuple" in value:
+        return tuple(from_json(item) for item in value["tuple"])
+    if nested is None:
+        raise ValueError("a nested object where none is declared")
+    inner = {item.name: item.nested for item in parameters_of(nested, deep=False)}
+    return nested(**{name: from_json(item, inner[name]) for name, item in value["nested"].items()})
+
+
+def _opened(parameters: list[Parameter]) -> Iterator[Parameter]:
+    for parameter in parameters:
+        if parameter.nested is None:
+            yield parameter
+        else:
+            yield from parameters_of(parameter.nested, f"{parameter.name}__")
+
+
+def _alternatives(annotation: Any) -> list[Any]:
+    """The members of a union, bare: int | None -> [int, NoneType]; Annotated[int, Range(0)] -> [int]."""
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    if get_origin(annotation) in (Union, types.UnionType):
+        return [kind for member in get_args(annotation) for kind in _alternatives(member)]
+    return [annotation]
+
+
+def _choices(kind: Any) -> tuple[Any, ...]:
+    if get_origin(kind) is tuple:
+        return _choices(get_args(kind)[0])
+    return get_args(kind) if get_origin(kind) is Literal else ()
+
+
+def _is(value: Any, kind: Any) -> bool:
+    if kind is Any or kind is inspect.Parameter.empty:
+        return True
+    if get_origin(kind) is Literal:
+        # isinstance, because an unhashable or array value must not be compared
+        return isinstance(value, str | int) and value in get_args(kind)
+    if get_origin(kind) is tuple:
+        return isinstance(value, tuple | list) and all(_is(item, get_args(kind)[0]) for item in value)
+    if kind in (int, float):
+        import numpy as np
+
+        numbers = (int, np.integer) if kind is int else (int, float, np.integer, np.floating)
+        return isinstance(value, numbers) and not isinstance(value, bool)
+    return isinstance(value, get_origin(kind) or kind)
+
+
+def _strictness(kind: Any) -> int:
+    """Where a union is read from a string: choices before None, bool, int, float, then str."""
+    order = [Literal, types.NoneType, bool, int, float, tuple, str]
+    kind = get_origin(kind) or kind
+    return order.index(kind) if kind in order else len(order)
+
+
+def _parse(text: str, kind: Any) -> Any:
+    """Raises ValueError where `text` is not of that kind."""
+    if get_origin(kind) is Literal:
+        choices = {str(choice): choice for choice in get_args(kind)}
+        return choices[text] if text in choices else _no(text)
+    if get_origin(kind) is tuple:
+        return tuple(_parse(item.strip(), get_args(kind)[0]) for item in text.split(","))
+    if kind is types.NoneType:
+        return None if text.lower() in ("none", "null") else _no(text)
+    if kind is bool:
+        words = {
+            "true": True,
+            "yes": True,
+            "on": True,
+            "1": True,
+            "false": False,
+            "no": False,
+            "off": False,
+            "0": False,
+        }
+        return words[text.lower()] if text.lower() in words else _no(text)
+    return kind(text) if kind in (int, float, str) else _no(text)
+
+
+def _no(text: str) -> Any:
+    raise ValueError(text)
+
+
+def _word(kind: Any) -> str:
+    if _choices(kind):
+        return "one of " + ", ".join(map(str, _choices(kind)))
+    words = {int: "a whole number", float: "a number", bool: "true or false", str: "a string", types.NoneType: "none"}
+    return words.get(kind) or ("a mapping" if (get_origin(kind) or kind) is Mapping else str(kind))

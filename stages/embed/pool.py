@@ -1,0 +1,74 @@
+"""A read-ahead pool of tokenised documents, from which slices of like lengths are taken."""
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.embed.encoder import Encoder
+from stages.embed.tokens import Integers, Windows
+
+POOL_DOCUMENTS = 30_000
+POOL_CHARACTERS = 12_000_000
+
+
+class Pool:
+    """Documents not yet encoded, sorted by length.
+
+    work, positions, bytes: int64 (documents,), a document's tokens as often as windows share them, what the encoder has
+    to read of it, special tokens included, and what is kept of it.
+    """
+
+    def __init__(self, keys: Sequence[str], windows: Windows, encoder: Encoder) -> None:
+        self.keys = keys
+        self.windows = windows
+        counts = np.diff(windows.offsets)
+        self.work = windows.work
+        self.positions = self.work + counts * encoder.around
+        self.bytes = _kept_bytes(counts, self.work, encoder)
+        self._left: Integers = np.argsort(windows.tokens, kind="stable")
+
+    def __len__(self) -> int:
+        return len(self._left)
+
+    def take(self, positions: float, limit: float, chance: random.Random) -> Integers:
+        """Rows of neighbours in length, at least one, that together have about so many positions and no more bytes kept
+        than `limit`. Where they start is random: two processes at one store seldom take the same."""
+        shares = np.maximum(self.positions[self._left] / positions, self.bytes[self._left] / limit)
+        ends = np.cumsum(shares)
+        point = chance.uniform(0, max(ends[-1] - 1, 0))
+        first = min(int(np.searchsorted(ends, point, side="right")), len(ends) - 1)
+        stop = max(int(np.searchsorted(ends, point + 1, side="right")), first + 1)
+        rows = self._left[first:stop]
+        self._left = np.delete(self._left, slice(first, stop))
+        return rows
+
+
+def _kept_bytes(counts: Integers, work: Integers, encoder: Encoder) -> Integers:
+    recipe = encoder.recipe
+    items: NDArray[np.int64] = counts * sum(name in recipe.keep for name in ("cls", "mean", "max"))
+    if "segments" in recipe.keep:
+        items = items + counts + work // recipe.segment
+    if "tokens" in recipe.keep:
+        items = items + work
+    number = 4 if recipe.dtype == "float32" else 2
+    return items * (number * len(recipe.layers) * encoder.dim) + 4 * work + 100
+
+
+def pools(keys: Sequence[str], texts: Mapping[str, str], encoder: Encoder) -> Iterator[Pool]:
+    """The documents of `keys`, tokenised some tens of thousands at a time."""
+    block: list[str] = []
+    characters = 0
+    for key in keys:
+        block.append(key)
+        characters += len(texts[key])
+        if len(block) == POOL_DOCUMENTS or characters >= POOL_CHARACTERS:
+            yield _pool(block, texts, encoder)
+            block, characters = [], 0
+    if block:
+        yield _pool(block, texts, encoder)
+
+
+def _pool(keys: Sequence[str], texts: Mapping[str, str], encoder: Encoder) -> Pool:
+    return Pool(keys, encoder.tokenizer.windows([texts[key] for key in keys], encoder.cutting), encoder)

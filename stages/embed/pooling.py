@@ -1,0 +1,85 @@
+"""Hidden states to what is kept: cls, mean, max, segments and tokens."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Pooling:
+    """What to keep of a batch of windows.
+
+    keep: of "cls", "mean", "max", "segments", "tokens". segment: tokens a segment. first: positions before a window's
+    own tokens (special ones and the prefix). around: positions of a window that are not its own tokens.
+    """
+
+    keep: tuple[str, ...]
+    segment: int
+    first: int
+    around: int
+
+    def pool(self, hidden: "torch.Tensor", lengths: "torch.Tensor") -> "Mapping[str, torch.Tensor]":
+        """One layer, pooled.
+
+        hidden: float32 (windows, longest, dim). lengths: int64 (windows,), positions of each window, at least one.
+        Gives float32 "cls", "mean", "max": (windows, dim); "segments": (segments, dim) and "tokens": (tokens, dim), the
+        windows' own, one window after another. cls is the first position; mean and max are over all positions, special
+        tokens and prefix included, as sentence-transformers pools. "mean" is given whether it is kept or not.
+        """
+        import torch
+
+        longest = hidden.shape[1]
+        inside = torch.arange(longest, device=hidden.device) < lengths[:, None]
+        weights = inside.to(hidden.dtype) / lengths[:, None]
+        pooled = {"mean": torch.bmm(weights[:, None], hidden)[:, 0]}
+        if "cls" in self.keep:
+            pooled["cls"] = hidden[:, 0]
+        if "max" in self.keep:
+            whole = bool(inside.all())
+            pooled["max"] = (hidden if whole else hidden.masked_fill(~inside[..., None], -torch.inf)).amax(1)
+        own = lengths - self.around
+        inside = inside[:, self.first :] & (torch.arange(longest - self.first, device=hidden.device) < own[:, None])
+        if "segments" in self.keep:
+            pooled["segments"] = self._segments(hidden[:, self.first :], inside, own, pooled["mean"])
+        if "tokens" in self.keep:
+            pooled["tokens"] = hidden[:, self.first :][inside]
+        return pooled
+
+    def counts(self, name: str, own: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Vectors called `name` of windows that have so many tokens of their own."""
+        if name == "tokens":
+            return own
+        return np.maximum(-(-own // self.segment), 1) if name == "segments" else np.ones_like(own)
+
+    def _segments(
+        self, hidden: "torch.Tensor", inside: "torch.Tensor", own: "torch.Tensor", mean: "torch.Tensor"
+    ) -> "torch.Tensor":
+        """The mean of every `segment` tokens; an empty window has the mean of its special tokens."""
+        import torch
+
+        windows, longest, dim = hidden.shape
+        most = max(-(-longest // self.segment), 1)
+        filled = hidden.new_zeros(windows, most * self.segment, dim)
+        filled[:, :longest] = hidden.masked_fill(~inside[..., None], 0)
+        sums = filled.view(windows, most, self.segment, dim).sum(2)
+        starts = self.segment * torch.arange(most, device=hidden.device)
+        counts = (own[:, None] - starts).clamp(0, self.segment)
+        vectors = sums / counts.clamp(min=1)[..., None]
+        vectors[:, 0] = torch.where(own[:, None] == 0, mean, vectors[:, 0])
+        counts[:, 0].clamp_(min=1)
+        return vectors[counts > 0]
+
+
+def stacked(layers: "Sequence[Mapping[str, torch.Tensor]]") -> dict[str, NDArray[np.float32]]:
+    """The arrays of several layers side by side, (rows, layers, dim); of one layer as they are, (rows, dim)."""
+    import torch
+
+    if len(layers) == 1:
+        return {name: array.cpu().numpy() for name, array in layers[0].items()}
+    return {name: torch.stack([layer[name] for layer in layers], 1).cpu().numpy() for name in layers[0]}

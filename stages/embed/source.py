@@ -1,0 +1,73 @@
+"""The command `embed`: from what a user names to a store that holds its features."""
+
+from collections.abc import Callable, Set
+from dataclasses import replace
+from pathlib import Path
+
+from data import Columns, read, with_split
+from featurestore import FeatureStore, Recipe
+from stages.embed.encoder import Encoder, open_encoder
+from stages.embed.loop import EmbedProgress, EmbedReport, embed
+from stages.embed.options import Options
+
+
+def embed_source(
+    source: str,
+    columns: Columns,
+    options: Options,
+    *,
+    given: Set[str] = frozenset(),
+    store: Path | None = None,
+    features: Path = Path("features"),
+    seed: int = 0,
+    tell: Callable[[str], None],
+    progress: Callable[[EmbedProgress], None],
+) -> tuple[FeatureStore, EmbedReport]:
+    """Read `source`, open the encoder and the store, and encode what the store lacks.
+
+    given: the fields of `options` that the user asked for; the others follow the recipe of a `store` that is there.
+    Without `store`, one in `features` is named for the corpus, the encoder and the recipe.
+    """
+    corpus = with_split(read(source, columns), seed)
+    for note in corpus.notes:
+        tell(note)
+    if store is not None and (store / "recipe.json").is_file():
+        options = following(FeatureStore.open(store).recipe, options, given)
+    encoder = open_encoder(options)
+    home = FeatureStore.create(store or features / f"{corpus.name}--{label(encoder)}", encoder.recipe)
+    tell(f"The store is {home.folder}.")
+    return home, embed(corpus, encoder, home, progress)
+
+
+def label(encoder: Encoder) -> str:
+    """A recipe's name for people and folders: all-MiniLM-L6-v2-1f3a9c0e."""
+    return f"{Path(encoder.recipe.encoder).name}-{encoder.recipe.short}"
+
+
+def following(recipe: Recipe, options: Options, given: Set[str]) -> Options:
+    """The options that `recipe` was made with, but for those that the user asked for."""
+    return replace(
+        options_of(recipe),
+        device=options.device,
+        budget=options.budget,
+        revision=options.revision,
+        **{name: getattr(options, name) for name in given},
+    )
+
+
+def options_of(recipe: Recipe) -> Options:
+    """The options that lead to `recipe`."""
+    return Options(
+        model=recipe.encoder,
+        window=recipe.window,
+        stride=recipe.stride,
+        max_windows=recipe.max_windows,
+        long=recipe.long,
+        special_tokens=recipe.special_tokens,
+        prefix=recipe.prefix,
+        keep=recipe.keep,
+        segment=recipe.segment,
+        layers=",".join(map(str, recipe.layers)),
+        dtype=recipe.dtype,
+        precision=recipe.precision,
+    )

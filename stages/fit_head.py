@@ -1,0 +1,269 @@
+"""Stage two: features and labels in, a run out.
+
+The order of things is what makes the figures honest. The head is fitted on folds of the training split; its scores on
+the documents that each fold left out choose the decision rule; a last fit takes the whole training split; and only then
+is the test split scored, once. `HeldOut` keeps it out of reach before that.
+"""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+
+from data import Split, Target, folds
+from data.errors import BadData, CallError, FileMissing, UnknownName, nearest
+from featurestore import CorpusTable, FeatureStore
+from heads.base import Head
+from heads.decisions import Decision, tune, untuned
+from heads.heldout import HeldOutResult
+from heads.metrics import scorecard
+from heads.parameters import to_json
+from heads.registry import HEADS, make_head
+from heads.scores import aligned, probabilities
+from stages import runs
+from stages.task import Task, names_of, task
+
+ALL = "all"
+RECORDED_PACKAGES = ("embedonce", "numpy", "scikit-learn", "torch", "lightgbm")
+
+
+@dataclass(frozen=True)
+class FitProgress:
+    """Where a fit stands: `step` of `steps` is done, and what comes next."""
+
+    head: str
+    step: int
+    steps: int
+    doing: str
+
+
+Report = Callable[[FitProgress], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What to fit, and how: all that decides a run's result beside the documents."""
+
+    head: Head
+    folds: int = 5
+    seed: int = 0
+    layer: int = -1
+    tune: bool = True
+    skip_unlabelled: bool = False
+
+    def identity(self, store: FeatureStore, found: Task) -> str:
+        """Eight hex digits that differ where the result could."""
+        return runs.identity(
+            {"head": self.head.name, "parameters": to_json(self.head)["nested"], "folds": self.folds, "seed": self.seed}
+            | {"layer": self.layer, "tune": self.tune}
+            | {"features": store.recipe.fingerprint, "documents": found.documents_hash}
+        )
+
+
+def heads_as_asked(
+    name: str, settings: Sequence[str] = (), class_weight: str | None = None, first: str | None = None, seed: int = 0
+) -> list[Head]:
+    """The unfitted heads that the command line describes: one, or for `all` every one.
+
+    settings: "key=value" each. class_weight: a name that heads know, or a JSON file {label: weight}.
+    """
+    if name == ALL and (settings or first):
+        raise CallError("--set and --first are for one head: name it instead of 'all'.")
+    names = list(HEADS) if name == ALL else [name]
+    return [_head_as_asked(each, settings, class_weight, first, seed) for each in names]
+
+
+def _head_as_asked(name: str, settings: Sequence[str], class_weight: str | None, first: str | None, seed: int) -> Head:
+    pairs = [setting.partition("=") for setting in settings]
+    for key, equals, _ in pairs:
+        if not equals:
+            raise CallError(f"--set {key} has no value: write --set {key}=VALUE.")
+    head = make_head(name, {**{key: value for key, _, value in pairs}, "seed": str(seed)})
+    if class_weight is not None:
+        head.set_params(class_weight=_weights(class_weight))
+    if first is not None:
+        if "first" not in head.get_params():
+            raise CallError(f"{name} asks no question first: --first is for cascade.")
+        head.set_params(first=first)
+    return head
+
+
+def _weights(asked: str) -> str | dict[str, float]:
+    if asked in ("balanced", "none", "effective"):
+        return asked
+    path = Path(asked)
+    if not path.is_file():
+        raise FileMissing(f"--class-weight is balanced, none, effective or a JSON file; there is no file '{asked}'.")
+    try:
+        return {str(label): float(weight) for label, weight in json.loads(path.read_text(encoding="utf-8")).items()}
+    except (ValueError, AttributeError, TypeError) as error:
+        raise BadData(f'{path} is not a JSON object of weights, as in {{"earn": 1, "cocoa": 5}}: {error}.') from error
+
+
+def fit_head(
+    store: FeatureStore,
+    table: CorpusTable,
+    plan: Plan,
+    folder: Path,
+    *,
+    command: str = "",
+    report: Report | None = None,
+) -> tuple[runs.Run, bool]:
+    """Fit, decide, score once, and write the run into `folder`.
+
+    Returns the run, and whether it is new: the same plan on the same documents finds the run that it made before.
+    """
+    found = task(store, table, layer=plan.layer, skip_unlabelled=plan.skip_unlabelled)
+    plan = replace(plan, head=suited(plan.head, found.target))
+    place = folder / f"{plan.head.name}-{plan.identity(store, found)}"
+    if place.exists():
+        return runs.load(place), False
+    clock, tell = _Clock(), report or (lambda _: None)
+    scores = out_of_fold(plan, found, tell)
+    clock.lap("out_of_fold")
+    tell(FitProgress(plan.head.name, plan.folds, plan.folds + 1, "choosing the decision rule"))
+    decision = _decide(plan, found, scores)
+    clock.lap("decision")
+    tell(FitProgress(plan.head.name, plan.folds, plan.folds + 1, "fitting on the whole training split"))
+    head = clone(plan.head).fit(found.train, found.target.names, groups=found.groups)
+    clock.lap("fit")
+    tested = found.held_out.score(head, decision.rule, found.labels, seed=plan.seed)
+    clock.lap("test")
+    record = _record(store, table, found, plan, head, clock, tested, command)
+    cards = {
+        "out_of_fold": scorecard(found.target.y, decision.out_of_fold, found.labels, seed=plan.seed),
+        "test": tested.scorecard,
+    }
+    return runs.save(place, record, head, decision, _predictions(found, decision, scores, tested), cards), True
+
+
+def suited(head: Head, target: Target) -> Head:
+    """A copy of `head` that knows the tree of the labels where it can use one.
+
+    Raises UnknownName where its parameters name a label that does not exist.
+    """
+    own: Head = clone(head)
+    parameters = head.get_params(deep=False)
+    first, weights = parameters.get("first"), parameters.get("class_weight")
+    for label in ([first] if first is not None else []) + list(weights if isinstance(weights, dict) else []):
+        if label not in target.labels:
+            raise UnknownName(f"no label is called '{label}'.{nearest(label, target.labels)}")
+    if target.kind == "several" and isinstance(weights, dict):
+        own.set_params(class_weight={target.labels.index(label): weight for label, weight in weights.items()})
+    if "tree" in parameters and parameters["tree"] is None and first is None and target.taxonomy is not None:
+        own.set_params(tree={label: target.taxonomy.paths[label] for label in target.labels})
+    return own
+
+
+def out_of_fold(plan: Plan, found: Task, tell: Report) -> NDArray[np.float32]:
+    """Scores (documents, labels) of each training document by a head that never saw it nor its group.
+
+    -inf in the columns of labels that the head of that fold never saw.
+    """
+    names, part = found.target.names, folds(found.target.y, found.groups.tolist(), plan.folds, plan.seed)
+    scores = np.full((len(found.train), len(found.labels)), -np.inf, dtype=np.float32)
+    for fold in range(plan.folds):
+        tell(FitProgress(plan.head.name, fold, plan.folds + 1, f"fold {fold + 1} of {plan.folds}"))
+        fitting, left_out = np.flatnonzero(part != fold), np.flatnonzero(part == fold)
+        if not len(left_out):
+            continue
+        head = clone(plan.head).fit(found.train[fitting], names[fitting], groups=found.groups[fitting])
+        scores[left_out] = aligned(head.decision_function(found.train[left_out]), head.classes_, found.labels)
+    return scores
+
+
+def _decide(plan: Plan, found: Task, scores: NDArray[np.float32]) -> Decision:
+    if plan.tune:
+        return tune(scores, found.target.y, groups=found.groups, seed=plan.seed)
+    return untuned(scores, found.target.y)
+
+
+def _predictions(
+    found: Task, decision: Decision, scores: NDArray[np.float32], tested: HeldOutResult
+) -> runs.Predictions:
+    several = found.target.kind == "several"
+    return runs.Predictions(
+        ids=[*found.test_ids, *found.train_ids],
+        splits=[Split.TEST.value] * len(found.test_ids) + [Split.TRAIN.value] * len(found.train_ids),
+        truth=np.concatenate([found.test_target.y, found.target.y]),
+        predicted=np.concatenate([tested.predicted, decision.out_of_fold]),
+        probabilities=np.concatenate(
+            [probabilities(tested.scores, several=several), probabilities(scores, several=several)]
+        ),
+    )
+
+
+def _record(
+    store: FeatureStore,
+    table: CorpusTable,
+    found: Task,
+    plan: Plan,
+    head: Head,
+    clock: "_Clock",
+    tested: HeldOutResult,
+    command: str,
+) -> runs.Record:
+    return runs.Record(
+        head=head.name,
+        parameters=to_json(head)["nested"],
+        reads=head.reads,
+        layer=plan.layer,
+        seed=plan.seed,
+        folds=plan.folds,
+        tuned=plan.tune,
+        store=store.name,
+        recipe=store.recipe.to_json(),
+        shards=[shard.name for shard in store.shards()],
+        corpus=table.name,
+        documents={"train": len(found.train_ids), "test": len(found.test_ids)},
+        documents_hash=found.documents_hash,
+        kind=found.target.kind,
+        labels=found.labels,
+        parameter_count=int(head.parameter_count_),
+        seconds=clock.laps,
+        predict_milliseconds=1000 * tested.seconds / len(found.test_ids),
+        notes=[*found.notes, *_rare(found.target, plan.folds), *head.notes_],
+        command=command,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        versions=_versions(),
+    )
+
+
+def _rare(target: Target, fold_count: int) -> list[str]:
+    counts = dict(zip(target.labels, target.counts.tolist(), strict=True))
+    rare = [label for label, count in counts.items() if 0 < count < fold_count]
+    if not rare:
+        return []
+    return [
+        f"{len(rare)} labels have fewer training documents than there are folds ({names_of(rare)}): "
+        "they are trained and scored, but no rule is tuned for a label that its fold never saw."
+    ]
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in RECORDED_PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+class _Clock:
+    """Seconds of each step, in the order in which they were run."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps[name], self._last = round(now - self._last, 3), now

@@ -1,0 +1,85 @@
+"""New text in, labels out, by a run's own recipe: the same encoder, the same windows, the same decision rule."""
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data import Document
+from data.errors import RecipeMismatch
+from featurestore import Bags, Shard, image
+from heads.scores import aligned, probabilities
+from stages.embed import Encoder, encode, open_encoder
+from stages.embed.source import options_of
+from stages.runs import Run, label_names
+
+BLOCK = 4096  # documents encoded before their labels are given out: bounds memory, fills batches
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """One document's labels. probabilities: float32 (labels,) in the order of the run's labels."""
+
+    id: str
+    name: str  # as predictions.csv has it: the label, or a JSON list of several
+    labels: tuple[str, ...]
+    probabilities: NDArray[np.float32]
+
+
+def encoder_of(run: Run, *, model: str | None = None, device: str = "auto") -> Encoder:
+    """The encoder that made the features which `run` was fitted on.
+
+    Raises RecipeMismatch when what is found under the model's name is not the same encoder any more.
+    """
+    recipe = run.recipe
+    options = options_of(recipe)
+    encoder = open_encoder(replace(options, model=model or options.model, device=device))
+    differences = recipe.differences(encoder.recipe)
+    if differences:
+        raise RecipeMismatch(
+            f"{run.name} was fitted on features of another recipe: {'; '.join(differences)}. "
+            "Name the encoder that it used with --model."
+        )
+    return encoder
+
+
+def predict(
+    run: Run, documents: Sequence[Document], encoder: Encoder, report: Callable[[int], None] | None = None
+) -> Iterator[Labelled]:
+    """The labels of `documents`, in their order; `report` is told how many are done."""
+    head, rule, labels = run.head(), run.decision.rule, run.record.labels
+    for start in range(0, len(documents), BLOCK):
+        block = documents[start : start + BLOCK]
+        bags = features([document.text for document in block], encoder, run.record.layer)
+        scores = aligned(head.decision_function(bags), head.classes_, labels)
+        shares = probabilities(scores, several=run.record.kind == "several")
+        for document, codes, share in zip(block, rule.decide(scores), shares, strict=True):
+            chosen = np.flatnonzero(codes).tolist() if np.ndim(codes) else [int(codes)]
+            names = tuple(labels[code] for code in chosen)
+            yield Labelled(document.id, label_names(codes, labels), names, share)
+        if report is not None:
+            report(start + len(block))
+
+
+def features(texts: Sequence[str], encoder: Encoder, layer: int = -1) -> Bags:
+    """The features of `texts`, encoded now and read as a store would read them, so both are the same to a head."""
+    content = encode(texts, encoder)
+    return Shard.of_bytes(image(content, encoder.recipe), encoder.recipe).bags(layer)
+
+
+def write_labelled(labelled: Iterable[Labelled], labels: Sequence[str], out: TextIO, *, as_json: bool) -> None:
+    """CSV of id, prediction and each label's probability, or a JSON object a line. Several labels are a JSON list."""
+    if as_json:
+        for row in labelled:
+            shares = dict(zip(labels, row.probabilities.tolist(), strict=True))
+            said = {"id": row.id, "labels": row.labels, "probabilities": shares}
+            out.write(json.dumps(said, ensure_ascii=False) + "\n")
+        return
+    table = csv.writer(out)
+    table.writerow(["id", "prediction", *labels])
+    for row in labelled:
+        table.writerow([row.id, row.name, *(f"{share:.6g}" for share in row.probabilities.tolist())])

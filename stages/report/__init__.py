@@ -1,0 +1,22 @@
+"""The page that compares runs: one HTML file that opens from disk and asks the network for nothing.
+
+`view.py` is what a run looks like from here, `panel.py` a run as the template wants it; `scale.py`, `confusion.py`,
+`curves.py`, `changes.py` and `trials.py` work out what the drawings show, `wording.py` how numbers and labels are
+written. The templates hold all HTML and SVG. Nothing here reads a run folder: `stages/compare.py` brings the views.
+"""
+
+from collections.abc import Sequence
+
+from stages.report.view import RunView
+
+__all__ = ["RunView", "page"]
+
+
+def page(runs: Sequence[RunView]) -> str:
+    """One self-contained HTML page of the runs, the best macro-F1 out of fold first.
+
+    Labels, names and notes are escaped. The page holds no address of another one; its policy forbids loading any.
+    """
+    from stages.report.rendering import rendered
+
+    return rendered(sorted(runs, key=lambda run: run.out_of_fold.macro_f1.value, reverse=True))

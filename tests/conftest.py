@@ -1,0 +1,82 @@
+"""What all tests share: the command line as a person calls it, and a small real corpus."""
+
+import csv
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import cli
+from data import Document, read
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command left: its exit code, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def embedonce(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., Result]:
+    """Call `embedonce ARGUMENT...` in an empty folder; in this process, because loading torch takes seconds."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object) -> Result:
+        monkeypatch.setattr(sys, "argv", ["embedonce", *map(str, arguments)])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        code = left.value.code
+        assert isinstance(code, int)
+        return Result(code, *capfd.readouterr())
+
+    return run
+
+
+def started(*arguments: object, cwd: Path, **environment: str) -> subprocess.Popen[str]:
+    """`python cli.py ARGUMENT...` in a process of its own."""
+    command = [sys.executable, str(ROOT / "cli.py"), *map(str, arguments)]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=cwd, stdout=pipe, stderr=pipe, text=True, env={**os.environ, **environment})
+
+
+def write_csv(path: Path, documents: Sequence[Document]) -> Path:
+    """A CSV file of id, text, label and split."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["id", "text", "label", "split"])
+        table.writerows([each.id, each.text, each.labels[0], each.split] for each in documents)
+    return path
+
+
+@pytest.fixture(scope="session")
+def reuters_sample() -> list[Document]:
+    """400 documents of Reuters-52: six frequent labels and a rare one of three training documents."""
+    documents = read("reuters52").documents
+    counts = Counter(document.labels[0] for document in documents if document.split == "train")
+    wanted = dict.fromkeys([label for label, _ in counts.most_common(6)], 50)
+    wanted[min(label for label, count in counts.items() if count == 3)] = 3
+    taken: Counter[tuple[str, str | None]] = Counter()
+    sample = []
+    for document in documents:
+        place = (document.labels[0], document.split)
+        room = wanted.get(document.labels[0], 0) // (1 if document.split == "train" else 3)
+        if taken[place] < room:
+            taken[place] += 1
+            sample.append(document)
+    return sample

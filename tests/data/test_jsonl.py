@@ -1,0 +1,60 @@
+"""What only JSON Lines can get wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from data import read
+from data.errors import BadData
+
+
+@pytest.fixture
+def letters(tmp_path: Path) -> Path:
+    return tmp_path / "letters.jsonl"
+
+
+def test_lines_end_at_new_lines_only(letters: Path) -> None:
+    letters.write_bytes('\ufeff{"text": "a\u2028b\x85c"}\r\n\r\n{"text": "d"}'.encode())
+    assert [document.text for document in read(str(letters)).documents] == ["a\u2028b\x85c", "d"]
+
+
+def test_a_key_that_a_line_lacks_is_no_label(letters: Path) -> None:
+    letters.write_text('{"text": "a"}\n{"label": "x", "text": "b"}\n', encoding="utf-8")
+    corpus = read(str(letters))
+    assert [document.labels for document in corpus.documents] == [(), ("x",)]
+    assert corpus.notes[-1] == "1 of 2 documents have no label"
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("{'text': 'a'}", "is not JSON"),
+        ('{"text": "a"', "is not JSON"),
+        ("[" * 100_000, "is not JSON"),
+        ('["a"]', r"is no object but '\[\"a\"\]'"),
+        ("7", "is no object but '7'"),
+    ],
+)
+def test_a_line_that_is_no_object_is_named(letters: Path, line: str, found: str) -> None:
+    letters.write_text(f'{{"text": "a"}}\n\n{line}\n', encoding="utf-8")
+    with pytest.raises(BadData, match=rf"letters\.jsonl line 3 {found}.*Write one object a line\.$"):
+        read(str(letters))
+
+
+def test_half_a_character_is_replaced_and_counted_aloud(letters: Path) -> None:
+    lines = [
+        '{"text": "cut \\uD83D"}',
+        '{"text": "\\ud83d\\ude00", "label": ["\\udc00"]}',
+        '{"text": "\\ud83d\\uDE00"}',
+    ]
+    letters.write_text("\n".join(lines), encoding="utf-8")
+    corpus = read(str(letters))
+    assert [document.text for document in corpus.documents] == ["cut \ufffd", "😀", "😀"]
+    assert corpus.documents[1].labels == ("\ufffd",)
+    assert corpus.notes[0] == "half a character is read as U+FFFD in 2 lines"
+
+
+def test_text_that_is_not_utf_8_is_named_by_its_line(letters: Path) -> None:
+    letters.write_bytes(b'{"text": "a"}\n{"text": "\xff"}\n')
+    with pytest.raises(BadData, match=r"letters\.jsonl line 2 is not UTF-8 \(byte 0xff\)"):
+        read(str(letters))

@@ -1,0 +1,60 @@
+"""Labels as numbers."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data import Target
+from data.errors import BadData, UnknownName
+
+WORDS = st.sampled_from(["earn", "acq", "crude", "Trade", "zinc"])
+
+
+@given(st.lists(WORDS, min_size=1))
+def test_single_labels_come_back_as_names(labels: list[str]) -> None:
+    target = Target.of([(label,) for label in labels], "single")
+    assert target.labels == tuple(sorted(set(labels)))
+    assert target.y.dtype == np.int64
+    assert target.names.tolist() == labels
+    assert target.counts.tolist() == [labels.count(label) for label in target.labels]
+
+
+@given(st.lists(st.lists(WORDS, unique=True).map(tuple), min_size=1))
+def test_several_labels_are_a_row_of_truths_each(labels: list[tuple[str, ...]]) -> None:
+    target = Target.of(labels, "several")
+    assert target.y.shape == (len(labels), len(target.labels))
+    assert [{target.labels[column] for column in np.flatnonzero(row)} for row in target.y] == [
+        set(row) for row in labels
+    ]
+    assert target.counts.tolist() == [sum(label in row for row in labels) for label in target.labels]
+    assert target.names is target.y
+
+
+def test_rows_are_cut_and_labels_stay() -> None:
+    target = Target.of([("a",), ("b",), ("a",)], "single")
+    assert target[np.array([2, 0])].y.tolist() == [0, 0]
+    assert target[np.array([False, True, False])].labels == ("a", "b")
+    assert len(target[1:]) == 2
+
+
+def test_columns_may_name_labels_that_do_not_occur() -> None:
+    target = Target.of([("b",)], "single", labels=["b", "a", "c"])
+    assert target.labels == ("a", "b", "c")
+    assert target.counts.tolist() == [0, 1, 0]
+
+
+def test_a_label_without_a_column_is_named_with_its_nearest() -> None:
+    with pytest.raises(UnknownName, match=r"Label 'crud' is not among the 1 known ones\. Did you mean 'crude'\?"):
+        Target.of([("crud",)], "single", labels=["crude"])
+
+
+@pytest.mark.parametrize(("labels", "found"), [((), "no label"), (("a", "b"), "2 labels")])
+def test_a_single_target_takes_one_label_a_document(labels: tuple[str, ...], found: str) -> None:
+    with pytest.raises(BadData, match=f"Document 2 has {found} where each must have one"):
+        Target.of([("a",), labels], "single")
+
+
+def test_no_documents_are_a_target_of_none() -> None:
+    assert len(Target.of([], "single")) == 0
+    assert Target.of([], "several").y.shape == (0, 0)

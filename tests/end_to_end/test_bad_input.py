@@ -1,0 +1,163 @@
+"""Each wrong call ends in one sentence and the right exit code, with nothing written."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Run
+from tests.tiny_encoder import make_encoder
+
+ROWS = [f"a text about number {number},{'odd' if number % 2 else 'even'}" for number in range(20)]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_encoder(tmp_path_factory.mktemp("model") / "tiny")
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join(["text,label", *ROWS]) + "\n")
+    return path
+
+
+def errors(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.startswith("Error: ")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (["embed", "tabel.csv"], 2, "tabel.csv"),
+        (["embed", "reuters53"], 2, "reuters52"),
+        (["embed", "table.csv", "--text", "txt"], 2, "'text'"),
+        (["embed", "table.csv", "--model", "no-such-model-anywhere"], 2, "all-MiniLM-L6-v2"),
+        (["embed", "table.csv", "--windw", "3"], 2, "--window"),
+        (["embed", "table.csv", "--keep", "clss"], 2, "'cls'"),
+        (["embed", "table.csv", "--device", "cuda:7"], 2, "cuda:7"),
+        (["embed", "table.csv", "--window", "9999"], 2, "9999"),
+        (["embed", "table.csv", "--window", "8", "--stride", "8"], 2, "stride"),
+        (["embed", "table.csv", "--window", "many"], 2, "many"),
+        (["embd"], 2, "'embed'"),
+        (["fit-head", "lstm"], 2, "embedonce embed"),
+        (["compare"], 2, "embedonce fit-head"),
+        (["compare", "nothing"], 2, "nothing"),
+        (["predict", "nothing", "table.csv"], 2, "nothing"),
+        (["store", "info", "nowhere"], 2, "nowhere"),
+        (["heads", "lstn"], 2, "'lstm'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_a_wrong_call_is_one_sentence_and_writes_nothing(
+    embedonce: Run, table: Path, arguments: list[str], code: int, sentence: str
+) -> None:
+    before = sorted(table.parent.rglob("*"))
+    result = embedonce(*arguments)
+    assert (result.code, result.out) == (code, "")
+    assert [sentence in line for line in errors(result.err)] == [True]
+    assert "Traceback" not in result.err and "Warning" not in result.err
+    assert sorted(table.parent.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "empty"),
+        (b"text,label\n", "empty|no row|no document"),
+        (b"text,label\nfine,a\nbroken \xff\xfe,b\n", "line 3"),
+        (b"text,label\none,a\ntwo,a,c\n", "line 3"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_named_with_its_line(
+    embedonce: Run, tmp_path: Path, model: Path, content: bytes, sentence: str
+) -> None:
+    (tmp_path / "bad.csv").write_bytes(content)
+    result = embedonce("embed", "bad.csv", "--model", model)
+    assert result.code == 1
+    (error,) = errors(result.err)
+    assert "bad.csv" in error and re.search(sentence, error)
+    assert not (tmp_path / "features").exists()
+
+
+def test_documents_without_label_are_counted_and_refused_unless_skipped(
+    embedonce: Run, tmp_path: Path, model: Path
+) -> None:
+    (tmp_path / "t.csv").write_text("\n".join(["text,label", *ROWS, "no label here,", "nor here,"]))
+    assert "2 of 22" in embedonce("embed", "t.csv", "--model", model).err
+    refused = embedonce("fit-head", "linear")
+    assert refused.code == 1 and "2 of 22" in errors(refused.err)[0] and "--skip-unlabelled" in refused.err
+    assert not (tmp_path / "runs").exists()
+    assert embedonce("fit-head", "linear", "--skip-unlabelled", "--folds", "2").code == 0
+
+
+def test_one_class_is_refused(embedonce: Run, tmp_path: Path, model: Path) -> None:
+    (tmp_path / "t.csv").write_text("text,label\n" + "".join(f"text {number},same\n" for number in range(9)))
+    embedonce("embed", "t.csv", "--model", model)
+    result = embedonce("fit-head", "linear")
+    assert result.code == 1 and "'same'" in errors(result.err)[0]
+
+
+def test_a_store_whose_documents_lack_labels_says_so(embedonce: Run, tmp_path: Path, model: Path) -> None:
+    (tmp_path / "t.csv").write_text("text\n" + "".join(f"text {number}\n" for number in range(9)))
+    assert embedonce("embed", "t.csv", "--model", model).code == 0
+    result = embedonce("fit-head", "linear")
+    assert result.code == 1 and "no document has a label" in errors(result.err)[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["lstn"], "'lstm'"),
+        (["linear", "--set", "CC=1"], "'C'|CC"),
+        (["linear", "--set", "C=many"], "C"),
+        (["linear", "--set", "C=-1"], "C"),
+        (["linear", "--set", "C"], "--set C=VALUE"),
+        (["linear", "--class-weight", "balancd"], "balancd"),
+        (["cascade", "--first", "od"], "'odd'"),
+        (["linear", "--first", "odd"], "cascade"),
+        (["linear", "--corpus", "tabel"], "'table'"),
+        (["linear", "--folds", "1"], "folds"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_a_wrong_head_parameter_or_value_names_the_right_one(
+    embedonce: Run, table: Path, model: Path, arguments: list[str], sentence: str
+) -> None:
+    embedonce("embed", table, "--model", model)
+    result = embedonce("fit-head", *arguments)
+    assert result.code == 2
+    assert re.search(sentence, errors(result.err)[0])
+    assert not (table.parent / "runs").exists()
+
+
+def test_a_store_of_another_recipe_is_refused_field_by_field(embedonce: Run, table: Path, model: Path) -> None:
+    assert embedonce("embed", table, "--model", model, "--store", "s", "--window", "20").code == 0
+    result = embedonce("embed", table, "--model", model, "--store", "s", "--window", "24", "--stride", "2")
+    assert result.code == 2
+    assert "window is 20 in this store, 24 was asked" in result.err and "stride is 0" in result.err
+    assert embedonce("embed", table, "--store", "s").code == 0
+
+
+def test_settings_that_name_no_option_are_refused(embedonce: Run, table: Path) -> None:
+    (table.parent / "embedonce.toml").write_text('sourc = "table.csv"\n')
+    result = embedonce("embed")
+    assert result.code == 2 and "'source'" in errors(result.err)[0]
+
+
+def test_a_changed_run_is_not_read(embedonce: Run, table: Path, model: Path) -> None:
+    embedonce("embed", table, "--model", model)
+    embedonce("fit-head", "linear", "--folds", "2")
+    (decision,) = table.parent.glob("runs/*/decision.json")
+    decision.write_text(json.dumps({"family": "argmax"}))
+    result = embedonce("compare")
+    assert result.code == 1 and "decision.json" in errors(result.err)[0]
+
+
+def test_a_folder_that_cannot_be_made_is_one_sentence(embedonce: Run, table: Path, model: Path) -> None:
+    (table.parent / "features").write_text("a file in the way")
+    result = embedonce("embed", table, "--model", model)
+    assert result.code == 1 and len(errors(result.err)) == 1
+    assert (table.parent / "features").read_text() == "a file in the way"

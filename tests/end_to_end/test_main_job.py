@@ -1,0 +1,122 @@
+"""The main job with the packaged encoder on real text: embed, fit, compare, predict."""
+
+import csv
+import json
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data import Document
+from featurestore import FeatureStore
+from stages import runs
+from tests.conftest import started, write_csv
+
+HEADS = ("linear", "mlp", "lstm", "transformer", "lightgbm", "cascade")
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory, reuters_sample: list[Document]) -> Path:
+    """A folder with the sample as a table, embedded once for the tests of this file."""
+    folder = tmp_path_factory.mktemp("desk")
+    write_csv(folder / "sample.csv", reuters_sample)
+    assert_done(started("embed", "sample.csv", cwd=folder))
+    return folder
+
+
+def assert_done(process: subprocess.Popen[str]) -> str:
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    return out
+
+
+@pytest.fixture(scope="module")
+def fitted(desk: Path) -> dict[str, runs.Run]:
+    """Every head, fitted by the command."""
+    assert_done(started("fit-head", "all", "--folds", "3", cwd=desk))
+    return {run.record.head: run for run in runs.runs_in(desk / "runs")}
+
+
+def test_every_head_learns_the_labels(fitted: dict[str, runs.Run]) -> None:
+    assert set(fitted) == set(HEADS)
+    accuracies = {head: run.scorecards["test"].accuracy.value for head, run in fitted.items()}
+    assert min(accuracies.values()) > 0.7, accuracies  # by chance 0.17
+
+
+def test_a_second_embed_encodes_nothing(desk: Path, fitted: dict[str, runs.Run]) -> None:
+    shards = {path: path.stat().st_mtime_ns for path in desk.glob("features/*/shards/*")}
+    report = json.loads(assert_done(started("embed", "sample.csv", "--json", cwd=desk)))
+    assert report["encoded"] == 0
+    assert {path: path.stat().st_mtime_ns for path in desk.glob("features/*/shards/*")} == shards
+
+
+def test_fitting_again_finds_the_run_that_it_made(desk: Path, fitted: dict[str, runs.Run]) -> None:
+    before = (fitted["linear"].folder / "run.json").stat().st_mtime_ns
+    assert_done(started("fit-head", "linear", "--folds", "3", cwd=desk))
+    assert (fitted["linear"].folder / "run.json").stat().st_mtime_ns == before
+
+
+def test_compare_sorts_by_out_of_fold_figures_and_writes_one_page(desk: Path, fitted: dict[str, runs.Run]) -> None:
+    shown = json.loads(assert_done(started("compare", "--json", "--html", "page.html", cwd=desk)))
+    figures = [row["out_of_fold"]["value"] for row in shown["rows"]]
+    assert len(figures) == len(HEADS) and figures == sorted(figures, reverse=True)
+    page = (desk / "page.html").read_text(encoding="utf-8")
+    assert all(run.name in page for run in fitted.values()) and "http://" not in page.replace("http://www.w3.org", "")
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_predicting_raw_text_gives_what_the_run_said_of_its_stored_features(
+    desk: Path, fitted: dict[str, runs.Run], head: str
+) -> None:
+    run = fitted[head]
+    said = run.predictions().of("test")
+    with (desk / "sample.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["split"] == "test"]
+    (desk / f"{head}.jsonl").write_text(
+        "".join(json.dumps({"id": row["id"], "text": row["text"]}) + "\n" for row in rows)
+    )
+    out = assert_done(started("predict", run.name, f"{head}.jsonl", "--json", cwd=desk))
+    answers = {answer["id"]: answer for answer in map(json.loads, out.splitlines())}
+    shares = np.array([[answers[each]["probabilities"][label] for label in run.record.labels] for each in said.ids])
+    # another batch rounds the float32 sums, and so the kept float16, otherwise
+    np.testing.assert_allclose(shares, said.probabilities, atol=5e-3)
+    named = [runs.label_names(codes, run.record.labels) for codes in said.predicted]
+    assert [answers[each]["labels"][0] for each in said.ids] == named
+
+
+def test_the_test_split_holds_no_training_document(fitted: dict[str, runs.Run], reuters_sample: list[Document]) -> None:
+    sides = {document.id: document.split for document in reuters_sample}
+    said = fitted["linear"].predictions()
+    assert {sides[each] for each in said.of("test").ids} == {"test"}
+    assert {sides[each] for each in said.of("train").ids} == {"train"}
+
+
+def test_killed_half_way_embed_goes_on_where_it_stopped(
+    tmp_path: Path, reuters_sample: list[Document], desk: Path
+) -> None:
+    write_csv(tmp_path / "sample.csv", reuters_sample[:150])
+    process = started("embed", "sample.csv", cwd=tmp_path)
+    while process.poll() is None and not list(tmp_path.glob("features/*/recipe.json")):
+        time.sleep(0.05)
+    time.sleep(1.0)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Interrupted" in err and "Traceback" not in err
+    report = json.loads(assert_done(started("embed", "sample.csv", "--json", cwd=tmp_path)))
+    (folder,) = tmp_path.glob("features/*")
+    assert FeatureStore.open(folder).verify() == []
+    assert report["encoded"] + report["already_there"] == report["documents"] - report["equal_texts"]
+
+
+def test_two_embeds_at_once_double_no_document(tmp_path: Path, reuters_sample: list[Document]) -> None:
+    write_csv(tmp_path / "sample.csv", reuters_sample[:120])
+    for process in [started("embed", "sample.csv", cwd=tmp_path) for _ in range(2)]:
+        assert_done(process)
+    (folder,) = tmp_path.glob("features/*")
+    store = FeatureStore.open(folder)
+    table = store.corpus("sample")
+    assert store.verify() == [] and len(store.bags(table.keys)) == len(table.ids) == 120
+    assert store.documents == len(set(table.keys))

@@ -1,0 +1,107 @@
+"""Sequences in memory and the batches cut from them."""
+
+import numpy as np
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from heads.batches import Batch, Sequences, shuffled
+
+CPU = torch.device("cpu")
+DOCUMENTS = st.lists(st.integers(0, 9), min_size=1, max_size=12).filter(any)
+
+
+def rows_of(lengths: list[int], dim: int = 3) -> list[NDArray[np.float16]]:
+    rng = np.random.default_rng(len(lengths))
+    return [rng.normal(size=(length, dim)).astype(np.float16) for length in lengths]
+
+
+def sequences(rows: list[NDArray[np.float16]]) -> Sequences:
+    offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])])
+    return Sequences.of(np.concatenate(rows), offsets)
+
+
+@given(DOCUMENTS, st.data())
+@settings(max_examples=50, deadline=None)
+def test_a_batch_holds_each_document_and_zeros_after_it(lengths: list[int], data: st.DataObject) -> None:
+    rows = rows_of(lengths)
+    chosen = data.draw(st.lists(st.integers(0, len(rows) - 1), min_size=1))
+    batch = sequences(rows).batch(torch.tensor(chosen), CPU)
+    assert batch.vectors.dtype == torch.float32
+    for vectors, length, row in zip(batch.vectors.numpy(), batch.lengths.tolist(), chosen, strict=True):
+        assert length == max(lengths[row], 1)
+        np.testing.assert_array_equal(vectors[: lengths[row]], rows[row])
+        assert not vectors[lengths[row] :].any()
+
+
+def test_a_document_without_steps_has_one_zero_step() -> None:
+    batch = sequences(rows_of([2, 0])).batch(torch.tensor([1]), CPU)
+    assert batch.vectors.tolist() == [[[0, 0, 0]]]
+    assert batch.lengths.tolist() == [1]
+
+
+def test_the_mask_is_true_where_a_step_is_the_documents_own() -> None:
+    batch = Batch(torch.zeros(2, 3, 1), torch.tensor([1, 3]))
+    assert batch.mask().tolist() == [[True, False, False], [True, True, True]]
+
+
+@given(DOCUMENTS, st.data())
+@settings(max_examples=50, deadline=None)
+def test_moments_are_those_of_the_chosen_documents_steps(lengths: list[int], data: st.DataObject) -> None:
+    rows = rows_of(lengths)
+    chosen = data.draw(
+        st.lists(st.integers(0, len(rows) - 1), min_size=1, unique=True).filter(
+            lambda own: any(lengths[row] for row in own)
+        )
+    )
+    mean, deviation = sequences(rows).moments(torch.tensor(chosen))
+    steps = np.concatenate([rows[row] for row in chosen]).astype(np.float64)
+    np.testing.assert_allclose(mean, steps.mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(deviation, steps.std(axis=0) if len(steps) > 1 else 1.0, atol=1e-6)
+
+
+def test_a_number_that_never_varies_has_deviation_one() -> None:
+    steps = np.array([[5.0, 1.0], [5.0, 3.0]], dtype=np.float32)
+    mean, deviation = Sequences.of(steps, np.array([0, 2])).moments(torch.tensor([0]))
+    assert mean.tolist() == [5, 2]
+    assert deviation.tolist() == [1, 1]
+
+
+def test_cutting_keeps_the_first_steps_and_counts_the_longer_documents() -> None:
+    rows = rows_of([4, 2, 3])
+    cut, longer = sequences(rows).cut(2)
+    assert longer == 2
+    batch = cut.batch(torch.arange(3), CPU)
+    assert batch.lengths.tolist() == [2, 2, 2]
+    np.testing.assert_array_equal(batch.vectors, [row[:2] for row in rows])
+
+
+@given(st.lists(st.integers(0, 500), min_size=1, max_size=300), st.integers(1, 40))
+@settings(max_examples=50, deadline=None)
+def test_an_epoch_has_each_document_once_in_batches_of_at_most_the_size(lengths: list[int], size: int) -> None:
+    batches = list(shuffled(torch.tensor(lengths), size, torch.Generator().manual_seed(0)))
+    assert sorted(torch.cat(batches).tolist()) == list(range(len(lengths)))
+    assert max(map(len, batches)) <= size
+    assert len(batches) == -(-len(lengths) // size)
+
+
+def test_padding_of_bucketed_batches_is_small() -> None:
+    length = torch.from_numpy(np.random.default_rng(0).lognormal(2, 0.8, 10_000).astype(np.int64) + 1)
+    ways = shuffled(length, 32, torch.Generator().manual_seed(0)), torch.arange(9_984).view(-1, 32)
+    cost = [sum(len(rows) * int(length[rows].max()) for rows in way) for way in ways]
+    assert cost[0] / int(length.sum()) < 1.2
+    assert cost[1] / int(length.sum()) > 3
+
+
+def test_batches_do_not_come_in_the_order_of_their_lengths() -> None:
+    length = torch.arange(32 * 20)
+    longest = [int(length[rows].max()) for rows in shuffled(length, 20, torch.Generator().manual_seed(0))]
+    assert longest != sorted(longest)
+    assert longest != sorted(longest, reverse=True)
+
+
+def test_documents_meet_others_in_the_next_epoch() -> None:
+    generator, length = torch.Generator().manual_seed(0), torch.full((64,), 5)
+    epochs = [{frozenset(rows.tolist()) for rows in shuffled(length, 8, generator)} for _ in range(2)]
+    assert not epochs[0] & epochs[1]

@@ -1,0 +1,71 @@
+"""Heads by name."""
+
+import re
+import subprocess
+import sys
+from importlib.metadata import EntryPoint
+
+import pytest
+
+from data.errors import CallError, UnknownName
+from heads import registry
+from heads.linear import LinearHead
+from heads.registry import HEADS, describe, head_class, make_head
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_every_listed_head_is_made_and_described(name: str) -> None:
+    head, description = make_head(name, {"seed": "7"}), describe(name)
+    assert (head.name, head.seed) == (name, 7)
+    assert description.summary.endswith((".", ":"))
+    assert description.reads == head.reads
+    assert {"class_weight", "seed"} <= {parameter.name for parameter in description.parameters}
+    assert head.get_params().keys() >= {parameter.name.partition("__")[0] for parameter in description.parameters}
+
+
+def test_settings_are_read_by_type_and_leave_other_defaults() -> None:
+    head = make_head("linear", {"C": "2", "pool": "cls,mean", "class_weight": "none"})
+    assert repr(head) == repr(LinearHead(C=2.0, pool=("cls", "mean"), class_weight="none"))
+
+
+@pytest.mark.parametrize("asked", ["lr", "training__lr"])
+def test_a_nested_parameter_goes_by_its_last_part(asked: str) -> None:
+    assert make_head("lstm", {asked: "0.5"}).get_params()["training__lr"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "error", "sentence"),
+    [
+        ("linaer", {}, UnknownName, "There is no head 'linaer'. Did you mean 'linear'?"),
+        ("linear", {"max_itre": "3"}, UnknownName, "linear has no parameter 'max_itre'. Did you mean 'max_iter'?"),
+        ("linear", {"C": "-1"}, CallError, "C is -1.0; it is above 0."),
+        ("linear", {"C": "strong"}, CallError, "C is 'strong'; it is a number."),
+        ("linear", {"class_weight": "equal"}, UnknownName, "class_weight is 'equal'."),
+        ("lstm", {"lr": "1", "training__lr": "1"}, CallError, "training__lr is set twice. Leave one out."),
+    ],
+)
+def test_what_cannot_be_made_is_said_in_a_sentence(
+    name: str, settings: dict[str, str], error: type[Exception], sentence: str
+) -> None:
+    with pytest.raises(error, match=re.escape(sentence)):
+        make_head(name, settings)
+
+
+def test_a_head_of_another_package_joins_and_takes_no_name_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    points = [EntryPoint(name, "heads.linear:LinearHead", "embedonce.heads") for name in ("theirs", "mlp")]
+    monkeypatch.setattr(registry, "entry_points", lambda group: points)
+    joined = registry._joined({"mlp": "heads.mlp:MLPHead"})
+    assert joined == {"mlp": "heads.mlp:MLPHead", "theirs": "heads.linear:LinearHead"}
+
+
+def test_a_broken_head_of_another_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "HEADS", {"theirs": "not_installed_here:Head"})
+    with pytest.raises(CallError, match=r"The head theirs \(not_installed_here:Head\) cannot be loaded: No module"):
+        head_class("theirs")
+
+
+def test_listing_heads_loads_no_heavy_library() -> None:
+    heavy = "torch sklearn lightgbm scipy transformers"
+    code = f"import heads.registry, sys; print(sorted(set('{heavy}'.split()) & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

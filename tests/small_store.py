@@ -1,0 +1,81 @@
+"""A store and its corpus made of given vectors, without an encoder: what stage two needs to be tested."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data import Document, Kind, Taxonomy
+from featurestore import CorpusTable, FeatureStore, Recipe, ShardContent, text_key
+
+RECIPE = Recipe(
+    encoder="made-up",
+    weights="0" * 64,
+    config="1" * 64,
+    tokenizer="2" * 64,
+    window=254,
+    stride=0,
+    special_tokens=True,
+    long="windows",
+    max_windows=None,
+    prefix="",
+    layers=(-1,),
+    keep=("cls", "mean", "max", "segments"),
+    segment=32,
+    dtype="float32",
+    precision="float32",
+    backend="torch",
+)
+
+
+def make_store(
+    folder: Path,
+    documents: Sequence[Document],
+    vectors: NDArray[Any],
+    kind: Kind = "single",
+    taxonomy: Taxonomy | None = None,
+) -> tuple[FeatureStore, CorpusTable]:
+    """A store with one chunk of one segment a document, whose cls, mean, max and segment are its row of `vectors`."""
+    store = FeatureStore.create(folder, RECIPE)
+    keys = [text_key(document.text) for document in documents]
+    rows = [keys.index(key) for key in dict.fromkeys(keys)]
+    store.commit(content([keys[row] for row in rows], np.asarray(vectors, np.float32)[rows]))
+    table = CorpusTable(
+        name="made",
+        source="made.csv",
+        kind=kind,
+        taxonomy=taxonomy,
+        ids=[document.id for document in documents],
+        keys=keys,
+        splits=[document.split for document in documents],
+        groups=[document.group for document in documents],
+        labels=[document.labels for document in documents],
+        notes=(),
+    )
+    store.save_corpus(table)
+    return store, table
+
+
+def content(keys: Sequence[str], vectors: NDArray[np.float32]) -> ShardContent:
+    """A shard's content of one vector a document."""
+    each = np.arange(len(keys) + 1)
+    arrays = {f"documents/{cut}_offsets": each for cut in ("chunk", "segment", "token")}
+    arrays["documents/dropped_tokens"] = np.zeros(len(keys), np.int64)
+    arrays["chunks/span"] = np.zeros((len(keys), 2), np.int64)
+    arrays["tokens/id"] = np.arange(len(keys), dtype=np.int32)
+    named = dict.fromkeys(("chunks/cls", "chunks/mean", "chunks/max", "segments/vector"), vectors)
+    return ShardContent(keys=list(keys), arrays={**arrays, **named})
+
+
+def blobs(
+    labels: Sequence[str], documents: int = 120, dim: int = 8, seed: int = 0
+) -> tuple[list[Document], NDArray[np.float32]]:
+    """Documents whose vector lies near the corner of their label; every fourth is of the test split."""
+    rng = np.random.default_rng(seed)
+    codes = rng.integers(len(labels), size=documents)
+    vectors = (4 * np.eye(dim)[codes] + rng.normal(size=(documents, dim))).astype(np.float32)
+    split = ["test" if row % 4 == 3 else "train" for row in range(documents)]
+    made = [Document(f"d{row}", f"text {row}", (labels[codes[row]],), split[row]) for row in range(documents)]
+    return made, vectors

@@ -1,0 +1,275 @@
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from data.errors import CallError, ModelUnavailable, UnknownName
+from stages.embed import Encoder, Options, encode, open_encoder
+from stages.embed.models import packaged
+from tests.stages.embed.conftest import Folders, Open
+from tests.tiny_encoder import SENTENCES, make_network, make_tokenizer
+
+FAMILIES = ("bert", "roberta", "xlm-roberta", "distilbert", "mpnet", "electra", "deberta-v2")
+TEXTS = ["", "oil", " \n", *SENTENCES, " ".join(SENTENCES), "a\ud800b", "nul \0 byte", "😀 " * 9]
+EVERYTHING: dict[str, Any] = {"keep": ("cls", "mean", "max", "segments", "tokens"), "segment": 5}
+ROOT = Path(__file__).parents[3]
+
+
+def plain(folder: Path, texts: Sequence[str], encoder: Encoder) -> Iterator[tuple[NDArray[np.float32], int]]:
+    """Every window through transformers alone: hidden states (positions, dim) of the last layer, and its own tokens."""
+    import torch
+    from transformers import AutoModel, AutoTokenizer
+
+    network = AutoModel.from_pretrained(folder).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    cutting = encoder.cutting
+    for text in texts:
+        text = text.replace("\ud800", "\ufffd")
+        ids = tokenizer(text, add_special_tokens=False, truncation=False, padding=False)["input_ids"]
+        starts = range(0, max(len(ids) - cutting.stride, 1), cutting.step)
+        for start in starts:
+            own = ids[start : start + cutting.window]
+            with torch.inference_mode():
+                states = network(torch.tensor([[*encoder.opening, *own, *encoder.closing]])).last_hidden_state
+            yield states[0].numpy(), len(own)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("budget", [1, 150, 4096])
+def test_vectors_are_those_of_transformers_alone_whatever_the_batch(
+    folders: Folders, tiny: Open, family: str, budget: int
+) -> None:
+    encoder = tiny(family, window=20, stride=3, budget=budget, **EVERYTHING)
+    arrays = encode(TEXTS, encoder).arrays
+    chunk, segment, token = 0, 0, 0
+    for states, own in plain(folders(family), TEXTS, encoder):
+        for name, vector in (("cls", states[0]), ("mean", states.mean(0)), ("max", states.max(0))):
+            np.testing.assert_allclose(arrays[f"chunks/{name}"][chunk], vector, atol=1e-5)
+        tokens = states[1 : 1 + own]
+        np.testing.assert_allclose(arrays["tokens/vector"][token : token + own], tokens, atol=1e-5)
+        for part in [tokens[start : start + 5] for start in range(0, own, 5)] or [states]:
+            np.testing.assert_allclose(arrays["segments/vector"][segment], part.mean(0), atol=1e-5)
+            segment += 1
+        chunk, token = chunk + 1, token + own
+    assert (chunk, segment, token) == tuple(
+        len(arrays[name]) for name in ("chunks/mean", "segments/vector", "tokens/id")
+    )
+
+
+@pytest.mark.skipif(packaged("all-MiniLM-L6-v2") is None, reason="the packaged encoder is not installed")
+def test_the_packaged_encoder_gives_what_transformers_gives() -> None:
+    encoder = open_encoder(Options(dtype="float32", window=40, keep=("cls", "mean")))
+    folder = packaged("all-MiniLM-L6-v2")
+    assert folder is not None
+    arrays = encode(TEXTS, encoder).arrays
+    for row, (states, _) in enumerate(plain(folder, TEXTS, encoder)):
+        np.testing.assert_allclose(arrays["chunks/cls"][row], states[0], atol=1e-5)
+        np.testing.assert_allclose(arrays["chunks/mean"][row], states.mean(0), atol=1e-5)
+    assert row + 1 == len(arrays["chunks/mean"])
+
+
+def test_without_special_tokens_a_window_is_its_tokens_alone(tiny: Open, folders: Folders) -> None:
+    encoder = tiny(special_tokens=False, window=9, **EVERYTHING)
+    arrays = encode(SENTENCES, encoder).arrays
+    states, lengths = zip(*plain(folders("bert"), SENTENCES, encoder), strict=True)
+    assert [len(state) for state in states] == list(lengths)
+    np.testing.assert_allclose(arrays["tokens/vector"], np.concatenate(states), atol=1e-5)
+
+
+def test_a_prefix_is_in_every_window_and_in_no_segment(tiny: Open, folders: Folders) -> None:
+    encoder = tiny(prefix="the oil price: ", window=9, **EVERYTHING)
+    assert len(encoder.opening) > 2
+    arrays = encode([" ".join(SENTENCES)], encoder).arrays
+    for row, (states, own) in enumerate(plain(folders("bert"), [" ".join(SENTENCES)], encoder)):
+        np.testing.assert_allclose(arrays["chunks/mean"][row], states.mean(0), atol=1e-5)
+        own_states = states[len(encoder.opening) : len(encoder.opening) + own]
+        np.testing.assert_allclose(arrays["segments/vector"][2 * row], own_states[:5].mean(0), atol=1e-5)
+
+
+def test_layers_are_kept_in_the_order_of_the_recipe(tiny: Open, folders: Folders) -> None:
+    import torch
+    from transformers import AutoModel
+
+    encoder = tiny(layers="all", keep=("cls", "tokens"))
+    assert encoder.recipe.layers == (-3, -2, -1)
+    arrays = encode(SENTENCES[:1], encoder).arrays
+    ids = torch.tensor([[*encoder.opening, *arrays["tokens/id"].tolist(), *encoder.closing]])
+    with torch.inference_mode():
+        states = AutoModel.from_pretrained(folders("bert")).eval()(ids, output_hidden_states=True).hidden_states
+    for place, state in enumerate(states):
+        np.testing.assert_allclose(arrays["chunks/cls"][0, place], state[0, 0].numpy(), atol=1e-5)
+        np.testing.assert_allclose(arrays["tokens/vector"][:, place], state[0, 1:-1].numpy(), atol=1e-5)
+
+
+def test_an_empty_document_has_one_chunk_and_one_segment_of_its_special_tokens(tiny: Open) -> None:
+    arrays = encode([""], tiny(**EVERYTHING)).arrays
+    assert arrays["chunks/mean"].any()
+    np.testing.assert_allclose(arrays["segments/vector"], arrays["chunks/mean"])
+    assert len(arrays["tokens/id"]) == len(arrays["tokens/vector"]) == 0
+    assert arrays["chunks/span"].tolist() == [[0, 0]]
+
+
+def test_an_empty_document_without_special_tokens_is_all_zeros(tiny: Open) -> None:
+    arrays = encode(["", "oil"], tiny(special_tokens=False, **EVERYTHING)).arrays
+    for name in ("chunks/cls", "chunks/mean", "chunks/max", "segments/vector"):
+        assert not arrays[name][0].any()
+        assert arrays[name][1].any()
+
+
+def test_equal_texts_are_a_row_each_and_rows_are_in_the_order_of_the_texts(tiny: Open) -> None:
+    content = encode(["oil", "wheat and corn", "oil"], tiny())
+    assert content.keys[0] == content.keys[2] != content.keys[1]
+    np.testing.assert_allclose(content.arrays["chunks/mean"][0], content.arrays["chunks/mean"][2], atol=1e-6)
+
+
+def test_no_texts_are_no_rows(tiny: Open) -> None:
+    content = encode([], tiny(**EVERYTHING))
+    assert list(content.keys) == []
+    assert content.arrays["chunks/mean"].shape == (0, 16)
+    assert content.arrays["documents/chunk_offsets"].tolist() == [0]
+
+
+def test_the_default_window_is_254_or_what_the_positions_allow(tiny: Open) -> None:
+    assert tiny().recipe.window == 64 - 2
+    assert tiny("roberta").recipe.window == 64 - 2
+    assert tiny(special_tokens=False).recipe.window == 64
+    encode([" ".join(SENTENCES)], tiny("roberta"))
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta"])
+def test_a_window_longer_than_the_positions_is_refused(tiny: Open, family: str) -> None:
+    with pytest.raises(CallError, match=r"window is 63, but .* has 64 positions, 2 of them .* longest window is 62\."):
+        tiny(family, window=63)
+
+
+def test_a_prefix_that_leaves_no_room_is_refused(tiny: Open) -> None:
+    with pytest.raises(CallError, match=r"prefix and special tokens take 72 positions, and .* has 64\."):
+        tiny(prefix="oil " * 70)
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "tpu", "cpu:1"])
+def test_a_device_that_is_not_there_is_refused(tiny: Open, device: str) -> None:
+    with pytest.raises(CallError, match=f"There is no device '{device}' on this machine. Here: auto, .*cpu"):
+        encode(["oil"], tiny(device=device))
+
+
+def test_a_tokenizer_with_more_ids_than_the_encoder_has_rows_is_refused(tmp_path: Path) -> None:
+    vocabulary = make_tokenizer(tmp_path)
+    make_network(tmp_path, "bert", 16, 1, 64, vocabulary - 1)
+    with pytest.raises(ModelUnavailable, match=f"gives ids up to {vocabulary - 1}, but its encoder has rows for"):
+        open_encoder(Options(model=str(tmp_path)))
+
+
+@pytest.mark.parametrize("file", ["config.json", "model.safetensors", "tokenizer.json"])
+def test_a_folder_that_lacks_a_file_is_refused(folders: Folders, tmp_path: Path, file: str) -> None:
+    shutil.copytree(folders("bert"), tmp_path / "model")
+    (tmp_path / "model" / file).unlink()
+    with pytest.raises(ModelUnavailable, match=re.escape(str(tmp_path / "model"))):
+        open_encoder(Options(model=str(tmp_path / "model")))
+
+
+def test_a_checkpoint_without_some_tensors_is_refused_and_not_filled_with_random_ones(
+    folders: Folders, tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(folders("bert"), tmp_path / "model")
+    tensors = load_file(tmp_path / "model" / "model.safetensors")
+    save_file({name: tensor for name, tensor in tensors.items() if "layer.1." not in name}, tmp_path / "model.st")
+    (tmp_path / "model.st").replace(tmp_path / "model" / "model.safetensors")
+    with pytest.raises(
+        ModelUnavailable, match=r"the checkpoint lacks 16 of the encoder's tensors \(the first is encoder"
+    ):
+        encode(["oil"], open_encoder(Options(model=str(tmp_path / "model"))))
+
+
+def test_an_unknown_kind_of_network_is_refused(folders: Folders, tmp_path: Path) -> None:
+    shutil.copytree(folders("bert"), tmp_path / "model")
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    (tmp_path / "model" / "config.json").write_text(json.dumps(config | {"model_type": "nothing"}))
+    with pytest.raises(ModelUnavailable, match="cannot be loaded as an encoder"):
+        encode(["oil"], open_encoder(Options(model=str(tmp_path / "model"))))
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"keep": ("cls", "mode")}, "There is no thing to keep called 'mode'."),
+        ({"dtype": "float8"}, "There is no number type called 'float8'. Did you mean 'float32'?"),
+        ({"precision": "half"}, "There is no number type called 'half'."),
+        ({"long": "windos"}, "There is no way with long documents called 'windos'. Did you mean 'windows'?"),
+    ],
+)
+def test_misspelt_values_name_the_nearest(tiny: Open, options: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(UnknownName, match=re.escape(sentence)):
+        tiny(**options)
+
+
+@pytest.mark.parametrize("option", ["window", "max_windows", "segment", "budget"])
+def test_a_size_of_nothing_is_refused(tiny: Open, option: str) -> None:
+    with pytest.raises(CallError, match=f"{option.replace('_', '-')} is 0; the smallest is 1"):
+        tiny(**{option: 0})
+
+
+MOVES: dict[str, Any] = {
+    "window": 10,
+    "stride": 2,
+    "max_windows": 3,
+    "long": "head",
+    "special_tokens": False,
+    "prefix": "query: ",
+    "keep": ("cls",),
+    "segment": 8,
+    "layers": "-2",
+    "dtype": "float16",
+    "precision": "bfloat16",
+}
+
+
+@pytest.mark.parametrize("option", MOVES)
+def test_an_option_that_changes_a_value_changes_the_fingerprint(tiny: Open, option: str) -> None:
+    assert tiny(**{option: MOVES[option]}).recipe.fingerprint != tiny().recipe.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({}, {"budget": 7, "device": "auto"}),
+        ({"keep": ("cls",), "segment": 5}, {"keep": ("cls",), "segment": 32}),
+        ({"long": "head", "max_windows": 4, "stride": 3}, {"long": "head"}),
+        ({"layers": "-1,-2"}, {"layers": "2,1"}),
+        ({"keep": ("mean", "cls")}, {"keep": ("cls", "mean")}),
+        ({"window": 62}, {}),
+    ],
+)
+def test_what_changes_no_value_is_one_recipe(tiny: Open, one: dict[str, Any], other: dict[str, Any]) -> None:
+    assert tiny(**one).recipe.fingerprint == tiny(**other).recipe.fingerprint
+
+
+def test_a_copied_folder_is_one_recipe_and_another_network_is_another(folders: Folders, tmp_path: Path) -> None:
+    shutil.copytree(folders("bert"), tmp_path / "copy")
+    recipes = [open_encoder(Options(model=str(path))).recipe for path in (folders("bert"), tmp_path / "copy")]
+    assert recipes[0] == recipes[1]
+    make_network(tmp_path / "copy", "bert", 16, 2, 64, 400, seed=1)
+    assert open_encoder(Options(model=str(tmp_path / "copy"))).recipe != recipes[0]
+
+
+def test_opening_needs_no_torch_and_encoding_says_nothing(folders: Folders) -> None:
+    call = """
+import sys
+from stages.embed import Options, encode, open_encoder
+encoder = open_encoder(Options(model=sys.argv[1]))
+print("torch" in sys.modules, "transformers" in sys.modules)
+print(encode(["oil"], encoder).arrays["chunks/mean"].shape)
+"""
+    command = [sys.executable, "-W", "error", "-c", call, str(folders("bert"))]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
+    assert (done.stdout, done.stderr) == ("False False\n(1, 16)\n", "")

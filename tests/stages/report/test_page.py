@@ -1,0 +1,272 @@
+"""The page as a file: well formed, complete, harmless, and with the figures of the runs."""
+
+import re
+import time
+import warnings
+from base64 import b64encode
+from dataclasses import replace
+from hashlib import sha256
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from heads.metrics import Interval
+from stages.report import RunView, page
+from tests.stages.report.made_up import HEADS, TRIED, made_up
+from tests.stages.report.reading import Element, read
+
+ODD = ("<script>alert(1)</script>", "say \"hi\" & 'bye'", "مراجعة", "🏳️‍🌈", "x" * 80, "</style><img src=x>")
+
+
+@pytest.fixture(scope="module")
+def runs() -> list[RunView]:
+    labels = [f"topic-{at}" for at in range(52)]
+    return [made_up(labels, 2568, head=head, skill=6 - at / 2) for at, head in enumerate(HEADS)]
+
+
+@pytest.fixture(scope="module")
+def shown(runs: list[RunView]) -> Element:
+    return read(page(runs))
+
+
+def anchors(shown: Element) -> list[str]:
+    return [row.all("a")[0].text for row in shown.all("table", "compare")[0].all("tbody")[0].all("tr")]
+
+
+def test_runs_stand_in_the_order_of_macro_f1_out_of_fold(shown: Element, runs: list[RunView]) -> None:
+    ranked = sorted(runs, key=lambda run: -run.out_of_fold.macro_f1.value)
+    assert anchors(shown) == [run.name for run in ranked]
+    assert [panel.all("h2")[0].text for panel in shown.all("section", "run")] == [run.name for run in ranked]
+
+
+def test_the_test_split_decides_nothing_about_the_order() -> None:
+    first, second = made_up("ab", 50, head="linear"), made_up("ab", 50, head="lstm")
+    better = replace(first, out_of_fold=replace(first.out_of_fold, macro_f1=replace(first.test.macro_f1, value=0.9)))
+    worse = replace(second, out_of_fold=replace(second.out_of_fold, macro_f1=replace(second.test.macro_f1, value=0.8)))
+    best_tested = replace(worse, test=replace(worse.test, macro_f1=replace(worse.test.macro_f1, value=1.0)))
+    assert anchors(read(page([best_tested, better]))) == [better.name, worse.name]
+
+
+def test_every_figure_of_the_comparison_is_the_runs_own(shown: Element, runs: list[RunView]) -> None:
+    row = shown.all("table", "compare")[0].all("tbody")[0].all("tr")[-1]
+    run = min(runs, key=lambda run: run.out_of_fold.macro_f1.value)
+    asked = (run.out_of_fold.macro_f1, run.test.macro_f1, run.test.micro_f1, run.test.accuracy)
+    assert [cell.text for cell in row.all("td", "interval")] == [
+        f"{one.value:.3f} {one.low:.3f}–{one.high:.3f}" for one in asked
+    ]
+    assert row.all("td")[4].text == run.rule
+
+
+def test_every_label_has_its_own_figures(shown: Element, runs: list[RunView]) -> None:
+    best = max(runs, key=lambda run: run.out_of_fold.macro_f1.value)
+    rows = [row for table in shown.all("section", "run")[0].all("table", "labels") for row in table.all("tr")[1:]]
+    found = {row.all("th")[0].text: [cell.text for cell in row.all("td")[1:]] for row in rows}
+    assert found == {
+        one.label: [
+            f"{one.f1:.3f}",
+            f"{one.precision:.3f}" if one.predicted else "–",
+            f"{one.recall:.3f}" if one.support else "–",
+            f"{one.support:,}",
+        ]
+        for one in best.test.labels
+    }
+
+
+def test_labels_stand_in_the_order_of_their_documents(shown: Element) -> None:
+    tables = shown.all("section", "run")[0].all("table", "labels")
+    support = [int(row.all("td")[-1].text.replace(",", "")) for table in tables for row in table.all("tr")[1:]]
+    assert len(tables) == 2
+    assert support == sorted(support, reverse=True)
+
+
+def test_a_bar_is_as_long_as_its_f1_with_dots_at_precision_and_recall() -> None:
+    run = made_up(["a", "b", "c"], 200)
+    row = max(run.test.labels, key=lambda one: one.support)
+    drawn = read(page([run])).all("table", "labels")[0].all("tbody")[0].all("tr")[0].all("svg", "bar")[0]
+    assert drawn.all("rect", "f1")[0].attributes["width"] == f"{100 * row.f1:.1f}%"
+    assert drawn.all("circle", "precision")[0].attributes["cx"] == f"{100 * row.precision:.1f}%"
+    assert drawn.all("circle", "recall")[0].attributes["cx"] == f"{100 * row.recall:.1f}%"
+
+
+def test_a_band_reaches_over_its_interval_on_the_common_scale() -> None:
+    run, interval = made_up("ab", 200), Interval(0.75, 0.72, 0.77)
+    card = replace(run.test, macro_f1=interval, micro_f1=interval, accuracy=Interval(0.85, 0.84, 0.9))
+    shown = read(page([replace(run, test=card, out_of_fold=card)]))  # a scale from 0.7 to 0.9
+    drawn = shown.all("table", "compare")[0].all("svg", "whisker")[0]
+    (band,), (line,) = drawn.all("rect", "span"), drawn.all("line", "at")
+    assert (band.attributes["x"], band.attributes["width"], line.attributes["x1"]) == ("10.0%", "25.0%", "25.0%")
+
+
+def test_a_mistake_is_drawn_in_the_row_of_truth_and_the_column_of_prediction() -> None:
+    run = made_up("abc", 4)
+    run = replace(run, truth=np.array([0, 0, 1, 2]), predicted=np.array([0, 2, 1, 2]))
+    (wrong,) = read(page([run])).all("svg", "matrix")[0].all("rect", "wrong")
+    assert (wrong.attributes["x"], wrong.attributes["y"]) == ("96", "0")  # cells of 48
+    assert wrong.text == "\u2068a\u2069 taken for \u2068c\u2069: 1 (50 %)"
+
+
+def test_what_the_rule_changed_is_said() -> None:
+    run = made_up("abc", 4)
+    probabilities = np.array([[0.6, 0.3, 0.1]] * 4)
+    run = replace(run, truth=np.array([1, 2, 0, 2]), predicted=np.array([1, 2, 1, 1]), probabilities=probabilities)
+    said = "decided 4 of 4 documents otherwise than the most probable label would: 2 became right, 1 became wrong"
+    assert f"{said}, 1 stayed wrong." in read(page([run])).text
+
+
+def test_cells_of_the_matrix_hold_every_document(runs: list[RunView]) -> None:
+    run = made_up(["a", "b", "c"], 400)
+    cells = read(page([run])).all("svg", "matrix")[0].all("rect")[1:]
+    found = {
+        tuple(re.findall("\u2068(.)\u2069", one.text)): int(re.findall(r": ([\d,]+) \(", one.text)[0]) for one in cells
+    }
+    pairs = zip(run.truth, run.predicted, strict=True)
+    names = [(run.labels[true], run.labels[given]) for true, given in pairs]
+    assert found == {pair: names.count(pair) for pair in set(names)}
+
+
+def test_many_labels_have_their_worst_pairs_in_a_table(shown: Element, runs: list[RunView]) -> None:
+    best = max(runs, key=lambda run: run.out_of_fold.macro_f1.value)
+    true, given, documents, _ = (cell.text for cell in shown.all("table", "pairs")[0].all("tr")[1].all("td"))
+    wrong = best.truth != best.predicted
+    pairs, counts = np.unique(np.stack([best.truth, best.predicted])[:, wrong], axis=1, return_counts=True)
+    at = np.flatnonzero(counts == counts.max())
+    assert int(documents) == counts.max()
+    assert (true, given) in {(best.labels[pairs[0, one]], best.labels[pairs[1, one]]) for one in at}
+
+
+def test_labels_are_text_wherever_they_stand() -> None:
+    for several in (False, True):
+        shown = read(page([made_up(ODD, 300, several=several)]))
+        assert len(shown.all("script")) == len(shown.all("style")) == 1
+        assert not shown.all("img")
+        titles = {cell.attributes["title"] for cell in shown.all("th", "label") if "title" in cell.attributes}
+        assert titles == set(ODD)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.text(min_size=1, max_size=90), min_size=2, max_size=4, unique=True))
+def test_any_label_leaves_a_page_that_parses_and_can_be_written(labels: list[str]) -> None:
+    shown = read(page([made_up(labels, 40)]).encode("utf-8").decode("utf-8"))
+    rows = shown.all("table", "labels")[0].all("tbody")[0].all("tr")
+    assert len(rows) == len(labels)
+
+
+def test_names_and_notes_are_text_too() -> None:
+    odd = '"><script>alert(1)</script>'
+    run = replace(made_up("ab", 40), name=odd, head=odd, store=odd, reads=odd, rule=odd, notes=(odd,))
+    shown = read(page([run, replace(run, store="other")]))
+    assert len(shown.all("script")) == 1
+    assert anchors(shown) == [odd, odd]
+    assert shown.all("ul", "notes")[0].text == odd
+
+
+def test_half_a_surrogate_pair_can_still_be_written() -> None:
+    assert "caf\ufffd\ufffd".encode() in page([made_up(["caf\ud800\x00", "b"], 40)]).encode("utf-8")
+
+
+def test_the_page_names_no_other_place(shown: Element, runs: list[RunView]) -> None:
+    assert re.findall(r"https?:|//\w|@import|url\(|srcset|<link|<iframe|<object|<base", page(runs[:1])) == []
+    assert not [one for one in shown.walk() if "src" in one.attributes or "style" in one.attributes]
+    links = {one.attributes["href"] for one in shown.all() if "href" in one.attributes}
+    assert links == {f"#run-{at}" for at in range(1, 7)}
+
+
+def test_its_policy_allows_its_own_style_and_script_only(shown: Element) -> None:
+    (policy,) = (one.attributes["content"] for one in shown.all("meta") if "http-equiv" in one.attributes)
+    allowed = dict(part.strip().split(" ", 1) for part in (policy or "").split(";"))
+    for tag in ("style", "script"):
+        (element,) = shown.all(tag)
+        assert allowed[f"{tag}-src"] == f"'sha256-{b64encode(sha256(element.raw.encode()).digest()).decode()}'"
+    assert allowed["default-src"] == "'none'"
+
+
+def test_every_id_is_there_once_and_every_reference_leads_to_one(shown: Element) -> None:
+    ids = [one.attributes["id"] for one in shown.walk() if "id" in one.attributes]
+    assert len(ids) == len(set(ids))
+    named = {one.attributes.get("aria-labelledby") for one in shown.walk()} - {None}
+    assert named <= set(ids)
+
+
+def test_every_drawing_has_words_or_is_hidden_from_who_cannot_see_it(shown: Element) -> None:
+    for drawing in shown.all("svg"):
+        assert drawing.attributes.get("aria-hidden") == "true" or drawing.attributes.get("aria-label")
+
+
+def test_six_runs_of_52_labels_are_small_and_quick(runs: list[RunView]) -> None:
+    started = time.process_time()
+    size = len(page(runs).encode())
+    assert size < 3_000_000
+    assert time.process_time() - started < 5
+
+
+def test_three_hundred_labels_fit_on_a_page() -> None:
+    labels = [f"part-{at // 10}/topic-{at}" for at in range(300)]
+    shown = read(page([made_up(labels, 3000)]))
+    assert sum(len(table.all("tbody")[0].all("tr")) for table in shown.all("table", "labels")) == 300
+
+
+def test_labels_without_test_documents_have_dashes_and_are_counted() -> None:
+    run = made_up(["often", "seldom", "never"], 60)
+    truth, predicted = np.minimum(run.truth, 1), np.minimum(run.predicted, 1)
+    supports = {"often": 50, "seldom": 10, "never": 0}
+    figures = tuple(replace(one, support=supports[one.label], predicted=0) for one in run.test.labels)
+    shown = read(page([replace(run, truth=truth, predicted=predicted, test=replace(run.test, labels=figures))]))
+    (row,) = shown.all("tr", "absent")
+    assert [cell.text for cell in row.all("td")] == ["", "–", "–", "–", "0"]
+    assert "1 of 3 labels have no test document" in shown.text
+
+
+def test_scores_that_are_no_numbers_are_shown_without_a_warning() -> None:
+    run = made_up("abc", 60)
+    probabilities = run.probabilities.copy()
+    probabilities[::3, 0], probabilities[1::3, 1], probabilities[:, 2] = np.nan, -np.inf, np.nan
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        shown = read(page([replace(run, probabilities=probabilities)]))
+    assert "nan" not in " ".join(one.attributes.get("d") or "" for one in shown.all("path"))
+
+
+def test_several_labels_have_tallies_and_no_matrix() -> None:
+    run = made_up(["a", "b"], 80, several=True)
+    shown = read(page([run]))
+    assert not shown.all("svg", "matrix")
+    rows = {row.all("th")[0].text: [cell.text for cell in row.all("td")[1:]] for row in shown.all("tbody")[2].all("tr")}
+    hits, missed, added = run.truth & run.predicted, run.truth & ~run.predicted, ~run.truth & run.predicted
+    assert rows == {
+        label: [str(of[:, at].sum()) for of in (hits, missed, added)] for at, label in enumerate(run.labels)
+    }
+
+
+def test_each_rule_that_was_tried_is_drawn_and_said(shown: Element) -> None:
+    (tried,) = shown.all("section", "run")[0].all("ol", "trials")
+    rows = [row for row in tried.all("li") if row.all("svg", "trial")]
+    assert [row.all("circle", "held")[0].text for row in rows] == ["0.746", "0.772", "0.766"]
+    assert [row.all("circle", "apparent")[0].text for row in rows] == ["0.746", "0.779", "0.843"]
+    # the scale runs from 0.7 to 0.9, so 0.7724 lies at 36.2 %
+    assert [row.all("circle", "held")[0].attributes["cx"] for row in rows] == ["23.1%", "36.2%", "32.8%"]
+    assert [row.all("circle", "apparent")[0].attributes["cx"] for row in rows] == ["23.1%", "39.55%", "71.65%"]
+    assert [row.text.endswith(said) for row, said in zip(rows, TRIED.sentences, strict=False)] == [True] * 3
+    assert ["chosen" in row.classes for row in rows] == [False, True, False]
+    assert TRIED.sentences[3] in shown.text
+
+
+def test_a_run_without_evidence_is_shown_without_trials() -> None:
+    assert not read(page([replace(made_up("ab", 40), evidence={})])).all("ol", "trials")
+
+
+def test_runs_on_other_documents_are_told_apart() -> None:
+    same, other = made_up("abc", 60, head="linear"), made_up("abc", 61, head="lstm")
+    sentence = "not all scored on the same test documents"
+    assert sentence in page([same, other])
+    assert sentence not in page([same, replace(same, name="twin")])
+
+
+def test_a_run_that_makes_no_mistake_says_so() -> None:
+    run = made_up("abc", 60)
+    assert "No test document was taken for another label" in page([replace(run, predicted=run.truth)])
+
+
+def test_no_run_is_a_page_too() -> None:
+    assert "There is no run to show" in read(page([])).text
