@@ -92,7 +92,7 @@ def tune(
 
 @dataclass(frozen=True)
 class _Problem:
-    """Scores in float64 and truth, their columns in an order that does not depend on the one that was given."""
+    """Scores in float64 and truth, their columns from the most frequent label on, whatever order was given."""
 
     scores: NDArray[np.float64]
     truth: NDArray[Any]
@@ -105,7 +105,7 @@ class _Problem:
         if truth.ndim == 1:
             highest = exact.max(axis=1, keepdims=True)
             exact -= np.where(np.isfinite(highest), highest, 0.0)
-        order = np.lexsort((np.where(np.isfinite(exact), exact, 0.0).sum(axis=0), documents))
+        order = np.lexsort((np.where(np.isfinite(exact), exact, 0.0).sum(axis=0), -documents))
         own = np.argsort(order)[truth] if truth.ndim == 1 else truth[:, order]
         return cls(exact[:, order], own, order)
 
