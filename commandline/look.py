@@ -32,11 +32,29 @@ def info(folder: Path | None, features: Path, as_json: bool) -> None:
         show_json(found)
         return
     recipe, arrays = found.pop("recipe"), found.pop("arrays")
-    table(["recipe", ""], [(name, str(value)) for name, value in recipe.items()], text_columns=2)
-    table(["store", ""], [(name, str(value)) for name, value in found.items()], text_columns=2)
     documents = max(found["documents"], 1)
+    held = found | {"bytes": size(found["bytes"]), "dropped_share": f"{found['dropped_share']:.1%}"}
+    table(["recipe", ""], [(name, _shown(value)) for name, value in recipe.items()], text_columns=2)
+    table(["store", ""], [(name, _shown(value)) for name, value in held.items()], text_columns=2)
     costs = [(name, size(count), size(count / documents)) for name, count in arrays.items()]
     table(["array", "bytes", "a document"], costs)
+
+
+def _shown(value: Any) -> str:
+    """A plain value as a person reads it; hashes as their first twelve digits, `--json` has them whole."""
+    match value:
+        case None | "" | []:
+            return "none"
+        case bool():
+            return "yes" if value else "no"
+        case int():
+            return f"{value:,}"
+        case list():
+            return ", ".join(map(str, value))
+        case str() if len(value) == 64:
+            return value[:12]
+        case _:
+            return str(value)
 
 
 @store.command()
@@ -50,9 +68,9 @@ def verify(folder: Path | None, features: Path, as_json: bool) -> None:
     found = chosen_store(folder, features)
     wrong = found.verify()
     if as_json:
-        show_json({"store": str(found.folder), "shards": len(found.shards()), "wrong": wrong})
+        show_json({"store": str(found.folder), "wrong": wrong})
     else:
-        click.echo("\n".join(wrong) or f"{found.folder}: {len(found.shards())} shards are whole.")
+        click.echo("\n".join(wrong) or f"{found.folder}: every shard is whole, {len(found.shards()):,} in all.")
     if wrong:
         raise click.exceptions.Exit(1)
 
