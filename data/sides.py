@@ -25,8 +25,8 @@ def with_split(corpus: Corpus, seed: int, share: float = 0.2) -> Corpus:
 
     The source's own words are read in any case (train, training, test, testing); validation documents count as
     training. A corpus without words, or without test documents, gets a split drawn by label with `seed`: `share` of
-    the documents are the test side, and documents of one group or of equal text stay together. Raises BadData for
-    another word, and where only some documents have one.
+    the documents are the test side, and documents of one group stay together, as do those of equal text that have no
+    group. Raises BadData for another word, and where only some documents have one.
     """
     sides, notes = _given(corpus)
     if Split.TEST not in sides:
@@ -70,21 +70,15 @@ def _drawn_note(sides: Sequence[Split], seed: int, found: str) -> str:
     return f"{test} are the test split, drawn by label with seed {seed} (the source has {found})"
 
 
-def _together(documents: Sequence[Document]) -> list[int]:
-    """A number a document, the same for documents of one group or of equal text, at however many removes."""
-    above = list(range(len(documents)))
+def _together(documents: Sequence[Document]) -> list[tuple[str, str] | None]:
+    """What ties a document to others: its group, or without one its text, so that a head does not see its answers.
 
-    def top(row: int) -> int:
-        while above[row] != row:
-            above[row] = row = above[above[row]]
-        return row
-
-    first: dict[tuple[str, str | None], int] = {}
-    for row, document in enumerate(documents):
-        for tie in (("group", document.group), ("text", document.text)):
-            if tie[1] and tie[1].strip():  # blank texts have nothing in common that a head could remember
-                above[top(row)] = top(first.setdefault(tie, row))
-    return [top(row) for row in range(len(documents))]
+    Not both: a short text that many write ("thanks") would tie all their groups into one. Those are counted aloud.
+    """
+    return [
+        ("group", document.group) if document.group else ("text", document.text) if document.text.strip() else None
+        for document in documents
+    ]
 
 
 def _equal_texts(documents: Sequence[Document]) -> Iterator[str]:
