@@ -11,8 +11,9 @@ from commandline import settings
 from commandline.compare import compare
 from commandline.embed import embed
 from commandline.fit_head import fit_head
-from commandline.look import heads, init, models, store
+from commandline.look import heads, init, models
 from commandline.predict import predict
+from commandline.store import store
 from commandline.terminal import say
 from data.errors import CallError, EmbedOnceError, UnknownName, nearest
 

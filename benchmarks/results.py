@@ -110,7 +110,8 @@ def markdown(corpus: str, lines: list[Line]) -> str:
             f"{one.value:.3f} [{one.low:.3f}, {one.high:.3f}]" for one in (line.test.macro_f1, line.test.accuracy)
         )
         own = "" if line.out_of_fold is None else f"{line.out_of_fold:.3f}"
-        rows.append(f"| {line.name} | {own} | {macro} | {accuracy} | {line.rule} | {line.fit_seconds:.1f} | {line.seconds:.0f} |")
+        seconds = f"{line.fit_seconds:.1f} | {line.seconds:.0f}"
+        rows.append(f"| {line.name} | {own} | {macro} | {accuracy} | {line.rule} | {seconds} |")
     return "\n".join(rows)
 
 

@@ -1,78 +1,16 @@
-"""Commands that look: `store info`, `store verify`, `models`, `heads`; and `init`, which writes settings."""
+"""Commands that look: `models`, `heads`; and `init`, which writes settings."""
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from commandline import settings
-from commandline.options import column_options, columns_asked, features_option, json_option
+from commandline.options import column_options, columns_asked, json_option
 from commandline.terminal import note, say, show_json, size, table
 
 if TYPE_CHECKING:
     from heads.registry import Description
-
-
-@click.group()
-def store() -> None:
-    """Look into a feature store."""
-
-
-@store.command()
-@click.argument("folder", required=False, type=click.Path(path_type=Path))
-@features_option
-@json_option
-def info(folder: Path | None, features: Path, as_json: bool) -> None:
-    """What a store holds and what each kept array costs; the newest store when none is named."""
-    from stages.task import chosen_store
-
-    found = chosen_store(folder, features).info()
-    if as_json:
-        show_json(found)
-        return
-    recipe, arrays = found.pop("recipe"), found.pop("arrays")
-    documents = max(found["documents"], 1)
-    held = found | {"bytes": size(found["bytes"]), "dropped_share": f"{found['dropped_share']:.1%}"}
-    table(["recipe", ""], [(name, _shown(value)) for name, value in recipe.items()], text_columns=2)
-    table(["store", ""], [(name, _shown(value)) for name, value in held.items()], text_columns=2)
-    costs = [(name, size(count), size(count / documents)) for name, count in arrays.items()]
-    table(["array", "bytes", "a document"], costs)
-
-
-def _shown(value: Any) -> str:
-    """A plain value as a person reads it; hashes as their first twelve digits, `--json` has them whole."""
-    match value:
-        case None | "" | []:
-            return "none"
-        case bool():
-            return "yes" if value else "no"
-        case int():
-            return f"{value:,}"
-        case list():
-            return ", ".join(map(str, value))
-        case str() if len(value) == 64:
-            return value[:12]
-        case _:
-            return str(value)
-
-
-@store.command()
-@click.argument("folder", required=False, type=click.Path(path_type=Path))
-@features_option
-@json_option
-def verify(folder: Path | None, features: Path, as_json: bool) -> None:
-    """Hash every shard again, hold offsets and corpora against it; exit code 1 where something is wrong."""
-    from stages.task import chosen_store
-
-    found = chosen_store(folder, features)
-    wrong = found.verify()
-    if as_json:
-        show_json({"store": str(found.folder), "wrong": wrong})
-    else:
-        click.echo("\n".join(wrong) or f"{found.folder}: every shard is whole, {len(found.shards()):,} in all.")
-    if wrong:
-        raise click.exceptions.Exit(1)
 
 
 @click.command()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from data.cache import cache_folder
     from data.columns import Columns
     from data.documents import Corpus, Document, Kind
-    from data.readers import read
+    from data.readers import read, read_by_id
     from data.sides import with_split
     from data.splits import Split, folds, stratified_parts
     from data.target import Target
@@ -33,6 +33,7 @@ __all__ = [
     "cache_folder",
     "folds",
     "read",
+    "read_by_id",
     "stratified_parts",
     "with_split",
 ]
@@ -42,7 +43,7 @@ _HOMES = {
     "cache": ["cache_folder"],
     "columns": ["Columns"],
     "documents": ["Corpus", "Document", "Kind"],
-    "readers": ["read"],
+    "readers": ["read", "read_by_id"],
     "sides": ["with_split"],
     "splits": ["Split", "folds", "stratified_parts"],
     "target": ["Target"],

@@ -28,7 +28,7 @@ def with_split(corpus: Corpus, seed: int, share: float = 0.2) -> Corpus:
     the documents are the test side, and documents of one group stay together, as do those of equal text that have no
     group. Raises BadData for another word, and where only some documents have one.
     """
-    sides, notes = _given(corpus)
+    sides, notes = given_sides(corpus)
     if Split.TEST not in sides:
         found = "training documents only" if sides else "no split"
         sides = _drawn(corpus.documents, corpus.kind == "several", seed, share)
@@ -38,8 +38,8 @@ def with_split(corpus: Corpus, seed: int, share: float = 0.2) -> Corpus:
     return replace(corpus, documents=documents, notes=tuple(dict.fromkeys((*corpus.notes, *notes))))
 
 
-def _given(corpus: Corpus) -> tuple[list[Split], list[str]]:
-    """The side of each document as the source has it, or no sides at all."""
+def given_sides(corpus: Corpus) -> tuple[list[Split], list[str]]:
+    """The side of each document as the source has it, or no sides at all; and notes. Raises BadData."""
     if all(document.split is None for document in corpus.documents):
         return [], []
     sides, validation = [], 0

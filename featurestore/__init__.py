@@ -4,24 +4,35 @@ Knows data below it and nothing above: neither encoders nor heads. Heads read Ba
 """
 
 from featurestore.bags import Bags, as_bags
+from featurestore.content import ShardContent, joined
 from featurestore.corpora import CorpusTable
-from featurestore.image import ShardContent, image
+from featurestore.image import image
 from featurestore.keys import text_key
 from featurestore.ragged import Ragged
 from featurestore.recipe import Recipe
+from featurestore.repair import Repair, repair
+from featurestore.rewriting import Plan, carry_out, compaction, pruning
 from featurestore.shard import Shard
-from featurestore.store import FeatureStore, newest
+from featurestore.store import FeatureStore, newest, stores
 
 __all__ = [
     "Bags",
     "CorpusTable",
     "FeatureStore",
+    "Plan",
     "Ragged",
     "Recipe",
+    "Repair",
     "Shard",
     "ShardContent",
     "as_bags",
+    "carry_out",
+    "compaction",
     "image",
+    "joined",
     "newest",
+    "pruning",
+    "repair",
+    "stores",
     "text_key",
 ]

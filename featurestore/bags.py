@@ -1,14 +1,18 @@
 """Documents as a head sees them: named ragged views in one row order, indexed as scikit-learn indexes an array."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data.errors import BadData, CallError, UnknownName, nearest
+from featurestore.batching import shuffled
 from featurestore.ragged import Ragged, chosen
+
+if TYPE_CHECKING:
+    from featurestore.loading import BagDataset
 
 VIEWS = ("cls", "mean", "max", "segments", "tokens", "token_ids")
 _BLOCK = 8192  # documents pooled at a time, so that memory holds no second copy of all chunks
@@ -82,6 +86,27 @@ class Bags:
         if name not in self.views:
             raise UnknownName(f"These features have no '{name}'.{nearest(name, self.views)}")
         return self.views[name]
+
+    def only(self, names: str | Iterable[str]) -> Self:
+        """The same documents with these views alone. Raises UnknownName, naming those that there are."""
+        return type(self)({name: self.view(name) for name in ([names] if isinstance(names, str) else names)})
+
+    def batches(self, size: int, *, by: str, rng: np.random.Generator | int) -> Iterator[NDArray[np.int64]]:
+        """An epoch: rows of at most `size` documents of alike length in view `by`, int64, in random order.
+
+        rng: an integer gives the same batches at each call, a generator other ones. Raises UnknownName; CallError for
+        a size below 1.
+        """
+        return shuffled(self.view(by).length, size, np.random.default_rng(rng))
+
+    def dataset(self, view: str, targets: Any = None) -> "BagDataset":
+        """One view as a torch Dataset of (float32 (items, dim)[, target]); see loading.py for its batches.
+
+        targets: (documents, ...). Raises UnknownName; CallError for more or fewer targets than documents.
+        """
+        from featurestore.loading import BagDataset
+
+        return BagDataset(self.view(view), targets)
 
     def pooled(self, names: Sequence[str] = ("cls", "mean", "max")) -> NDArray[np.float32]:
         """One vector a document, float32 (documents, sum of dims): the maximum of "max", the mean of other views.

@@ -9,6 +9,7 @@ import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_args
 
@@ -21,6 +22,7 @@ COLUMNS = ["id", "key", "split", "group", "label"]
 _HEX = frozenset("0123456789abcdef")
 # a text may hold half of a surrogate pair, and an id be cut from one
 _LONE = "surrogatepass"
+_COMPARED = 10_000  # ids that an unknown one is held against: a tenth of a second
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,15 @@ class CorpusTable:
     groups: Sequence[str | None]
     labels: Sequence[tuple[str, ...]]
     notes: tuple[str, ...] = ()
+
+    def keys_of(self, ids: Sequence[str]) -> list[str]:
+        """The keys of the documents of these ids, in their order. Raises UnknownName for an id that there is not."""
+        known = dict(zip(self.ids, self.keys, strict=True))
+        for unknown in ids:
+            if unknown not in known:
+                close = get_close_matches(unknown, self.ids[:_COMPARED], n=1)
+                raise UnknownName(f"{self.name} has no document '{unknown}'.{nearest(unknown, close)}")
+        return [known[each] for each in ids]
 
 
 def names(folder: Path) -> list[str]:

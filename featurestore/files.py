@@ -43,6 +43,33 @@ def make_folder(folder: Path) -> None:
         raise _failed(f"{folder} cannot be made", error) from error
 
 
+def move(path: Path, folder: Path) -> Path:
+    """Move a file or link into `folder`, which is made, under a name that is free there; returns where it is now.
+
+    Raises StorageFailed.
+    """
+    make_folder(folder)
+    place = folder / path.name
+    while place.is_symlink() or place.exists():
+        place = folder / f"{path.name}.{secrets.token_hex(2)}"
+    try:
+        path.rename(place)
+        _fsync_folder(folder)
+        _fsync_folder(path.parent)
+    except OSError as error:
+        raise _failed(f"{path} cannot be moved to {folder}", error) from error
+    return place
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or see that it is gone. Raises StorageFailed."""
+    try:
+        path.unlink(missing_ok=True)
+        _fsync_folder(path.parent)
+    except OSError as error:
+        raise _failed(f"{path} cannot be removed", error) from error
+
+
 def open_plain(path: Path) -> BufferedReader:
     """A file open for reading. Raises OSError for a link, which could name a file outside the store, and for a pipe."""
     flags = os.O_RDONLY | getattr(os, "O_BINARY", 0)

@@ -3,27 +3,13 @@
 import hashlib
 import io
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from featurestore.content import ShardContent
 from featurestore.layout import ALIGNMENT, FORMAT, KEY_BYTES, METADATA, fault
 from featurestore.recipe import Recipe
-
-
-@dataclass(frozen=True)
-class ShardContent:
-    """One shard's documents before they are written.
-
-    keys: hex sha256 of each text. arrays: every dataset of layout.py by its name, but for the metadata and
-    documents/key; numbers in the recipe's type, bfloat16 as uint16.
-    """
-
-    keys: Sequence[str]
-    arrays: Mapping[str, NDArray[Any]]
 
 
 def image(content: ShardContent, recipe: Recipe) -> bytes:

@@ -1,7 +1,8 @@
 """What a store holds, and whether it is whole."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,14 @@ import numpy as np
 
 from data.errors import EmbedOnceError
 from featurestore import corpora
+from featurestore.apart import faults
 from featurestore.keys import Keys
 from featurestore.ragged import array_of
 from featurestore.recipe import Recipe
-from featurestore.shard import Shard
+from featurestore.shard import Shard, whole
 from featurestore.verified import Verified
+
+Progress = Callable[[float, float], None]
 
 
 def contents(shards: Sequence[Shard], documents: int) -> dict[str, Any]:
@@ -44,33 +48,72 @@ def _items(shards: Sequence[Shard], name: str) -> int:
     return sum(shard.parts[name].shape[0] for shard in shards if name in shard.parts)
 
 
-def findings(folder: Path, recipe: Recipe, verified: Verified) -> list[str]:
+@dataclass(frozen=True)
+class Bad:
+    """Something in shards/ that is not read, and why."""
+
+    path: Path
+    fault: str
+
+
+def findings(folder: Path, recipe: Recipe, verified: Verified, progress: Progress | None = None) -> list[str]:
     """A sentence for each thing that is wrong: shards are hashed, offsets checked, corpora held against keys."""
-    wrong: list[str] = []
+    bad, shards = checked(folder, recipe, verified, progress)
+    there = Keys([shard.keys for shard in shards])
+    return [each.fault for each in bad] + [missing.sentence for missing in without_features(folder / "corpora", there)]
+
+
+def checked(
+    folder: Path, recipe: Recipe, verified: Verified, progress: Progress | None = None
+) -> tuple[list[Bad], list[Shard]]:
+    """What in shards/ is not a shard of `recipe`, and the shards that are, by name. Hashed now, whatever is remembered.
+
+    progress: told bytes done and bytes in all.
+    """
+    paths = [path for path in sorted((folder / "shards").glob("*")) if not path.name.startswith(".")]
+    odd = [path for path in paths if not is_shard(path.name)]
+    wrong = {path: f"{path} is not a shard, and is not read. Move it elsewhere." for path in odd}
+    named = [path for path in paths if is_shard(path.name)]
+    wrong |= _not_their_names(named, progress)
+    new = [path for path in named if path not in wrong and not verified.parsed(path.name)]
+    wrong |= {path: fault for path, fault in zip(new, faults(new, recipe), strict=True) if fault is not None}
     shards: list[Shard] = []
-    for path in sorted((folder / "shards").glob("*")):
-        if path.name.startswith("."):
-            continue
-        if not is_shard(path.name):
-            wrong.append(f"{path} is not a shard, and is not read. Move it elsewhere.")
-            continue
+    for path in named:
+        verified.forget(path.name)
+        if path not in wrong:
+            try:
+                found = path.lstat()
+                shards.append(Shard.open(path, recipe, lambda _: True))
+                verified.add(path.name, found)
+            except FileNotFoundError:  # compacted away meanwhile
+                continue
+            except EmbedOnceError as error:
+                wrong[path] = str(error)
+    verified.save()
+    return [Bad(path, wrong[path]) for path in paths if path in wrong and os.path.lexists(path)], shards
+
+
+def _not_their_names(paths: Sequence[Path], progress: Progress | None) -> dict[Path, str]:
+    """Those whose bytes are not what their name is the hash of, or that cannot be read, with a sentence."""
+    wrong, done, total = {}, 0, sum(map(_size, paths))
+    for path in paths:
         try:
-            shards.append(checked(path, recipe, verified))
-        except FileNotFoundError:  # compacted away meanwhile
+            whole(path)
+        except FileNotFoundError:
             continue
         except EmbedOnceError as error:
-            wrong.append(str(error))
-    verified.save()
-    return wrong + _without_features(folder / "corpora", Keys([shard.keys for shard in shards]))
+            wrong[path] = str(error)
+        done += _size(path)
+        if progress is not None:
+            progress(done, total)
+    return wrong
 
 
-def checked(path: Path, recipe: Recipe, verified: Verified) -> Shard:
-    """The shard at `path`, hashed now whatever is remembered of it. Raises as `Shard.open` does."""
-    verified.forget(path.name)
-    before = path.lstat()
-    shard = Shard.open(path, recipe)
-    verified.add(path.name, before)
-    return shard
+def _size(path: Path) -> int:
+    try:
+        return path.lstat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def is_shard(name: str) -> bool:
@@ -79,18 +122,29 @@ def is_shard(name: str) -> bool:
     return ending == ".h5" and len(stem) == 64 and set(stem) <= set("0123456789abcdef")
 
 
-def _without_features(folder: Path, there: Keys) -> list[str]:
-    wrong = []
+@dataclass(frozen=True)
+class Missing:
+    """A corpus that lacks features, or cannot be read. ids: its documents without features, in their order."""
+
+    corpus: str
+    ids: tuple[str, ...]
+    sentence: str
+
+
+def without_features(folder: Path, there: Keys) -> list[Missing]:
+    """The corpora in `folder` of which something is missing."""
+    found = []
     for name in corpora.names(folder):
         try:
-            keys = corpora.load(name, folder).keys
+            table = corpora.load(name, folder)
         except EmbedOnceError as error:
-            wrong.append(str(error))
+            found.append(Missing(name, (), str(error)))
             continue
-        missing = int((~there.there(keys)).sum())
-        if missing:
-            wrong.append(
-                f"{name}: {missing:,} of {len(keys):,} documents have no features. "
+        rows = np.flatnonzero(~there.there(table.keys)).tolist()
+        if rows:
+            sentence = (
+                f"{name}: {len(rows):,} of {len(table.keys):,} documents have no features. "
                 "Run `embedonce embed` again to encode them."
             )
-    return wrong
+            found.append(Missing(name, tuple(table.ids[row] for row in rows), sentence))
+    return found

@@ -52,6 +52,12 @@ class Keys:
         first = np.concatenate([[0], self._ends])
         return shard.astype(np.int32), place - first[shard]
 
+    def rows(self) -> list[NDArray[np.int64]]:
+        """Of each shard the rows that are read, rising: all but those whose key an earlier shard has."""
+        place, first = np.sort(self._place), np.concatenate([[0], self._ends])
+        bounds = np.searchsorted(place, first)
+        return [place[start:end] - shift for start, end, shift in zip(bounds[:-1], bounds[1:], first[:-1], strict=True)]
+
     def _find(self, keys: Sequence[str]) -> NDArray[np.int64]:
         """Each key's row in the sorted array, -1 for one that is unknown."""
         asked = packed(keys)

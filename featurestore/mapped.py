@@ -4,6 +4,8 @@ import hashlib
 import math
 import mmap
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from io import BufferedReader
@@ -56,6 +58,20 @@ class MappedArray:
             array = opened.arrays[self] = self._over(opened.map)
         return array if dtype is None and not copy else np.array(array, dtype=dtype, copy=copy)
 
+    def read(self, start: int, out: NDArray[Any]) -> None:
+        """Copy the items from `start` on into `out`, a C-contiguous array of the kept type, past the map.
+
+        A page of a map costs a fault when it is first touched: reading a whole file took twice as long that way.
+        Raises StoreDamaged when the file is gone or was changed.
+        """
+        if self.layer is not None:
+            out[...] = array_of(self)[start : start + len(out)]
+            return
+        with _unchanged(self.file) as plain:
+            plain.seek(self.offset + start * math.prod(self.shape[1:]) * self.dtype.itemsize)
+            if plain.readinto(out.reshape(-1).view(np.uint8).data) != out.nbytes:
+                raise _changed(self.file)
+
     def _over(self, buffer: mmap.mmap) -> NDArray[Any]:
         array = np.frombuffer(buffer, self.dtype, math.prod(self.stored), self.offset).reshape(self.stored)
         return array if self.layer is None else array[:, self.layer]
@@ -84,15 +100,26 @@ def _room() -> int:
 
 @lru_cache(maxsize=_room())
 def _opened(file: MappedFile) -> _Open:
+    with _unchanged(file) as plain:
+        return _Open(mmap.mmap(plain.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+@contextmanager
+def _unchanged(file: MappedFile) -> Iterator[BufferedReader]:
+    """The file, open, as it was when its hash was checked."""
     try:
         with open_plain(file.path) as plain:
             found = os.fstat(plain.fileno())
             # another writer may have put the same shard in its place
-            if (found.st_size, found.st_mtime_ns) == (file.size, file.mtime_ns) or is_whole(plain, file.path):
-                return _Open(mmap.mmap(plain.fileno(), 0, access=mmap.ACCESS_READ))
+            if (found.st_size, found.st_mtime_ns) != (file.size, file.mtime_ns) and not is_whole(plain, file.path):
+                raise _changed(file)
+            yield plain
     except OSError as error:
         raise StoreDamaged(f"{file.path} cannot be read any more: {error.strerror or error}.") from error
-    raise StoreDamaged(f"{file.path} was changed while it was in use. Run `embedonce store verify`.")
+
+
+def _changed(file: MappedFile) -> StoreDamaged:
+    return StoreDamaged(f"{file.path} was changed while it was in use. Run `embedonce store verify`.")
 
 
 def is_whole(file: BufferedReader, path: Path) -> bool:

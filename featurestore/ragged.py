@@ -1,7 +1,8 @@
 """Rows of unequal length over flat arrays: a document's chunks, segments or tokens, gathered without a loop a row."""
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Protocol, Self
 
@@ -12,10 +13,14 @@ from data.errors import BadData
 from featurestore.widening import held, widened
 
 Rows = slice | NDArray[Any]
+# bytes; where the rows stand one behind the other in pieces of this size, each piece is copied at once
+_PIECE = 1 << 20
+# bytes of several parts that are put in order at a time, while they are in the processor's cache
+_BLOCK = 1 << 21
 
 
-class Part(Protocol):
-    """A flat array of items, in memory or a promise to map it: `np.asarray` gives it without a copy."""
+class Stored(Protocol):
+    """A flat array of items in a file: mapped by `np.asarray`, or read past the map."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -27,6 +32,12 @@ class Part(Protocol):
 
     def __array__(self, dtype: Any = None, /) -> NDArray[Any]:
         """The array itself."""
+
+    def read(self, start: int, out: NDArray[Any]) -> None:
+        """Copy the items from `start` on into `out`, a C-contiguous array of the kept type."""
+
+
+Part = NDArray[Any] | Stored
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -57,9 +68,7 @@ class Ragged:
     @classmethod
     def from_rows(cls, rows: Sequence[NDArray[Any]]) -> Self:
         """Rows given as arrays (items, *item_shape), copied once; at least one, to know the shape of an item."""
-        offsets = np.zeros(len(rows) + 1, dtype=np.int64)
-        np.cumsum([len(row) for row in rows], out=offsets[1:])
-        return cls.from_flat(np.concatenate(rows), offsets)
+        return cls.from_flat(np.concatenate(rows), _offsets(np.array([len(row) for row in rows])))
 
     @classmethod
     def concatenate(cls, several: Sequence["Ragged"]) -> Self:
@@ -84,7 +93,8 @@ class Ragged:
     def __getitem__(self, key: Any) -> Self:
         """Some rows, no copy of items: by index array, mask, slice, or an integer for a Ragged of one row."""
         rows = chosen(key, len(self))
-        return replace(self, part=self.part[rows], start=self.start[rows], length=self.length[rows])
+        # `dataclasses.replace` takes longer than the three arrays of a batch
+        return type(self)(self.parts, self.part[rows], self.start[rows], self.length[rows], self.bfloat16)
 
     def __repr__(self) -> str:
         return f"<Ragged of {len(self):,} rows of {self._item()}>"
@@ -109,10 +119,9 @@ class Ragged:
         """All rows one after the other: values (items, *item_shape), a copy, and int64 (rows + 1,) offsets into them.
 
         dtype: float32 for vectors and the kept type for ids if None; `ragged.dtype` for the kept numbers as they are.
-        One pass over each part that the rows lie in.
+        Long pieces are read as a file is, everything else out of the maps in one pass over each part of a block.
         """
-        offsets = np.zeros(len(self) + 1, dtype=np.int64)
-        np.cumsum(self.length, out=offsets[1:])
+        offsets = _offsets(self.length)
         return widened(self._items(offsets), self._wanted(dtype), bfloat16=self.bfloat16), offsets
 
     def padded(self, dtype: DTypeLike | None = None) -> tuple[NDArray[Any], NDArray[np.int64]]:
@@ -129,38 +138,67 @@ class Ragged:
         return filled.reshape(len(self), longest, *self.item_shape), self.length
 
     def _items(self, offsets: NDArray[np.int64]) -> NDArray[Any]:
-        if len(self.parts) == 1 or len(self) == 0 or (self.part == self.part[0]).all():
-            array = array_of(self.parts[self.part[0] if len(self) else 0])
-            return _taken(array, self.start, self.length, offsets)
+        """The items of all rows in the kept type."""
+        item = math.prod(self.item_shape) * self.parts[0].dtype.itemsize
+        size = int(offsets[-1]) * item
+        if size >= _PIECE:
+            pieces = self._pieces()
+            if len(pieces) * _PIECE <= size:
+                return self._copied(pieces, offsets)
+        if len(self.parts) == 1 or not len(self):
+            return _taken(array_of(self.parts[0]), _positions(self.start, self.length, offsets))
+        values = self._empty(int(offsets[-1]))
+        cuts = np.searchsorted(offsets, np.arange(0, offsets[-1], max(_BLOCK // item, 1))) if size > _BLOCK else [0]
+        for first, end in pairwise([*dict.fromkeys(map(int, cuts)), len(self)]):
+            own = offsets[first : end + 1]
+            self[first:end]._fill(values[own[0] : own[-1]], own - own[0])
+        return values
+
+    def _pieces(self) -> NDArray[np.int64]:
+        """The first row of each piece: rows of one part that stand one behind the other in it; at least one row."""
+        ends = self.start + self.length
+        follows = (self.part[1:] == self.part[:-1]) & (self.start[1:] == ends[:-1])
+        return np.concatenate([[0], np.flatnonzero(~follows) + 1])
+
+    def _copied(self, pieces: NDArray[np.int64], offsets: NDArray[np.int64]) -> NDArray[Any]:
+        values = self._empty(int(offsets[-1]))
+        parts, starts = self.part[pieces].tolist(), self.start[pieces].tolist()
+        bounds = pairwise([*offsets[pieces].tolist(), len(values)])
+        for number, start, (first, end) in zip(parts, starts, bounds, strict=True):
+            part, out = self.parts[number], values[first:end]
+            if isinstance(part, np.ndarray):
+                out[...] = part[start : start + len(out)]
+            else:
+                part.read(start, out)
+        return values
+
+    def _fill(self, out: NDArray[Any], offsets: NDArray[np.int64]) -> None:
+        """Put the items of all rows, which may lie in any parts, into `out`."""
         if (self.part[1:] >= self.part[:-1]).all():
-            return self._by_part(offsets)
-        order = np.argsort(self.part, kind="stable")
-        packed_offsets = np.zeros_like(offsets)
-        np.cumsum(self.length[order], out=packed_offsets[1:])
-        packed = self[order]._by_part(packed_offsets)
+            self._fill_by_part(out, offsets)
+            return
+        order = self.part.argsort(kind="stable")
+        packed, packed_offsets = np.empty_like(out), _offsets(self.length[order])
+        self[order]._fill_by_part(packed, packed_offsets)
         start = np.empty_like(self.start)
         start[order] = packed_offsets[:-1]
-        return packed.take(_positions(start, self.length, offsets), axis=0)
+        # the default mode would fill a buffer and copy it; no position is out of range, so nothing is clipped
+        packed.take(_positions(start, self.length, offsets), 0, out, "clip")
 
-    def _by_part(self, offsets: NDArray[np.int64]) -> NDArray[Any]:
-        """The items of rows whose parts stand in order; at least one row."""
-        values = np.empty((offsets[-1], *self.item_shape), dtype=self.parts[0].dtype)
-        shift = self.start - offsets[:-1]
-        other_part, other_place = self.part[1:] != self.part[:-1], shift[1:] != shift[:-1]
-        runs = np.concatenate([[0], np.flatnonzero(other_part) + 1])
-        in_order = not (other_place & ~other_part).any()  # all of a part's rows stand one behind the other
-        source = None if in_order else _positions(self.start, self.length, offsets)
-        bounds = pairwise([*offsets[runs].tolist(), len(values)])
-        for (first, end), part, by in zip(bounds, self.part[runs].tolist(), shift[runs].tolist(), strict=True):
-            array = array_of(self.parts[part])
-            if source is None:
-                values[first:end] = array[first + by : end + by]
-            elif array.flags.c_contiguous:
-                # the default mode would fill a buffer and copy it; rows lie inside parts, so nothing is clipped
-                array.take(source[first:end], axis=0, out=values[first:end], mode="clip")
+    def _fill_by_part(self, out: NDArray[Any], offsets: NDArray[np.int64]) -> None:
+        """As `_fill`, of rows whose parts stand in order; at least one row."""
+        source = _positions(self.start, self.length, offsets)
+        firsts = np.concatenate([[0], (self.part[1:] != self.part[:-1]).nonzero()[0] + 1])
+        bounds = pairwise([*offsets[firsts].tolist(), len(source)])
+        for number, (first, end) in zip(self.part[firsts].tolist(), bounds, strict=True):
+            array = array_of(self.parts[number])
+            if array.flags.c_contiguous:
+                array.take(source[first:end], 0, out[first:end], "clip")
             else:
-                values[first:end] = array[source[first:end]]
-        return values
+                out[first:end] = array[source[first:end]]
+
+    def _empty(self, items: int) -> NDArray[Any]:
+        return np.empty((items, *self.item_shape), dtype=self.parts[0].dtype)
 
     def _wanted(self, dtype: DTypeLike | None) -> DTypeLike:
         if dtype is not None:
@@ -194,19 +232,20 @@ def chosen(key: Any, rows: int) -> Rows:
     return index if index.size or index.dtype == bool else index.astype(np.int64)
 
 
+def _offsets(length: NDArray[np.int64]) -> NDArray[np.int64]:
+    """int64 (rows + 1,): where each row begins when all stand one behind the other, and the end."""
+    offsets = np.zeros(len(length) + 1, dtype=np.int64)
+    length.cumsum(out=offsets[1:])
+    return offsets
+
+
 def _positions(start: NDArray[np.int64], length: NDArray[np.int64], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
     """int64 (items,): start[i], start[i] + 1, ... of each row, one after the other."""
-    return np.repeat(start - offsets[:-1], length) + np.arange(offsets[-1])
+    positions = (start - offsets[:-1]).repeat(length)
+    positions += np.arange(len(positions))
+    return positions
 
 
-def _taken(
-    array: NDArray[Any], start: NDArray[np.int64], length: NDArray[np.int64], offsets: NDArray[np.int64]
-) -> NDArray[Any]:
-    """The items of all rows, copied out of one array."""
-    first, items = int(start[0]) if len(start) else 0, int(offsets[-1])
-    # the ends rule out most rows that do not stand one behind the other; those that do are one slice
-    if (len(start) == 0 or start[-1] + length[-1] - first == items) and (start - offsets[:-1] == first).all():
-        return array[first : first + items].copy()
-    source = _positions(start, length, offsets)
+def _taken(array: NDArray[Any], source: NDArray[np.int64]) -> NDArray[Any]:
     # of a strided array, one layer of several, `take` would first copy the whole
-    return array.take(source, axis=0) if array.flags.c_contiguous else array[source]
+    return array.take(source, 0) if array.flags.c_contiguous else array[source]

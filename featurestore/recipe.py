@@ -92,6 +92,19 @@ class Recipe:
         left = [clause for clause in clauses if not clause.startswith("--")]
         return " and ".join([f"give {' '.join(given)}"] * bool(given) + left)
 
+    def covers(self, asked: "Recipe") -> bool:
+        """Whether features of this recipe hold all that those of `asked` would."""
+        if any(name not in ("keep", "layers", "segment") for name in self._unlike(asked)):
+            return False
+        same_segments = "segments" not in asked.keep or self.segment == asked.segment
+        return same_segments and set(self.keep) >= set(asked.keep) and set(self.layers) >= set(asked.layers)
+
+    def surplus(self, poorer: "Recipe") -> str:
+        """What this recipe keeps and `poorer` does not: "tokens", "layers -4,-1"."""
+        kept = [name for name in self.keep if name not in poorer.keep]
+        layers = [layer for layer in self.layers if layer not in poorer.layers]
+        return " and ".join(kept + ([f"layers {','.join(map(str, layers))}"] if layers else []))
+
     def _unlike(self, asked: "Recipe") -> list[str]:
         names = (each.name for each in fields(self) if each.compare)
         return [name for name in names if getattr(self, name) != getattr(asked, name)]

@@ -4,10 +4,11 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from io import BytesIO
+from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
@@ -47,19 +48,12 @@ class Shard:
         Raises StoreDamaged for bytes that are not those of its name, for another recipe's shard, and for datasets that
         are not as layout.py says; BadData for a newer format; FileNotFoundError when there is no such file.
         """
-        if path.is_symlink():
-            raise StoreDamaged(f"{path} is a link. Put the shard itself in its place.")
-        try:
-            with open_plain(path) as file:
-                found = os.fstat(file.fileno())
-                if not (known and known(found)) and not is_whole(file, path):
-                    raise StoreDamaged(f"{path} is damaged: its bytes are not those of its name. {NEXT}")
-                mapped = MappedFile(path.absolute(), found.st_size, found.st_mtime_ns)
-                parts = _parts(file, found.st_size, recipe, path.name, lambda extent: MappedArray(mapped, *extent))
-        except FileNotFoundError:
-            raise
-        except OSError as error:
-            raise StoreDamaged(f"{path} cannot be read: {error.strerror or error}.") from error
+        with _opened(path) as file:
+            found = os.fstat(file.fileno())
+            if not (known and known(found)):
+                _check_hash(file, path)
+            mapped = MappedFile(path.absolute(), found.st_size, found.st_mtime_ns)
+            parts = _parts(file, found.st_size, recipe, path.name, lambda extent: MappedArray(mapped, *extent))
         return cls(path.name, found.st_size, recipe, parts)
 
     @classmethod
@@ -96,6 +90,30 @@ class Shard:
     def bags(self, layer: int = -1) -> Bags:
         """All documents of the shard, in its order. Raises UnknownName for a layer that is not kept."""
         return bags_of([self], np.zeros(len(self), dtype=np.int32), np.arange(len(self)), layer)
+
+
+def whole(path: Path) -> None:
+    """Raise StoreDamaged where a shard's bytes are not those of its name; FileNotFoundError when there is none."""
+    with _opened(path) as file:
+        _check_hash(file, path)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BufferedReader]:
+    if path.is_symlink():
+        raise StoreDamaged(f"{path} is a link. Put the shard itself in its place.")
+    try:
+        with open_plain(path) as file:
+            yield file
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise StoreDamaged(f"{path} cannot be read: {error.strerror or error}.") from error
+
+
+def _check_hash(file: BufferedReader, path: Path) -> None:
+    if not is_whole(file, path):
+        raise StoreDamaged(f"{path} is damaged: its bytes are not those of its name. {NEXT}")
 
 
 def _parts(

@@ -13,26 +13,31 @@ of writers at work, or of dead ones, and are not read.
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from data.errors import BadData, FileMissing, RecipeMismatch, StoreDamaged, nearest
 from featurestore import corpora
 from featurestore.bags import Bags
+from featurestore.content import ShardContent
 from featurestore.corpora import CorpusTable
 from featurestore.files import make_folder, open_plain, write_once, write_whole
-from featurestore.image import ShardContent, image
-from featurestore.inspection import contents, findings, is_shard
+from featurestore.image import image
+from featurestore.inspection import Progress, contents, findings, is_shard
 from featurestore.keys import Keys
 from featurestore.layout import FORMAT
 from featurestore.recipe import Recipe
+from featurestore.selection import Selection
 from featurestore.shard import Shard
 from featurestore.verified import Verified
 from featurestore.views import bags_of
+
+if TYPE_CHECKING:
+    import pyarrow
 
 _RECIPE = "recipe.json"
 
@@ -66,7 +71,8 @@ class FeatureStore:
         if differences := store.recipe.differences(recipe):
             options = store.recipe.options(recipe)
             way = f", or {options} to add to this one" if options else ""
-            raise RecipeMismatch(f"{store.name}: {'; '.join(differences)}. Name another --store{way}.")
+            more = ", which holds all that was asked and more" if store.recipe.covers(recipe) else ""
+            raise RecipeMismatch(f"{store.name}: {'; '.join(differences)}. Name another --store{way}{more}.")
         return store
 
     @classmethod
@@ -127,11 +133,13 @@ class FeatureStore:
         """Those of `keys` that no shard has, in their order."""
         return [keys[row] for row in np.flatnonzero(~self.keys.there(keys)).tolist()]
 
-    def bags(self, keys: Sequence[str], layer: int = -1) -> Bags:
-        """The documents of `keys`, in their order; no vector is read before it is asked for.
+    def select(self, keys: Sequence[str] | None = None) -> Selection:
+        """The documents of `keys` in their order, or every document, as they are kept; nothing is read yet.
 
-        Raises BadData, saying how many, when some have no features, UnknownName for a layer that is not kept.
+        Raises BadData, saying how many, when some of `keys` have no features.
         """
+        if keys is None:
+            return Selection.of_all(self.recipe, self.shards(), self.keys)
         there = self.keys.there(keys)
         if not there.all() or not self._opened:
             missing = int((~there).sum())
@@ -139,12 +147,28 @@ class FeatureStore:
                 f"{self.name}: {missing:,} of {len(keys):,} documents have no features. "
                 "Run `embedonce embed` again to encode them."
             )
-        shard, row = self.keys.places(keys)
-        shards = self.shards()
-        used, part = np.unique(shard, return_inverse=True)
-        if not len(used):
-            used = np.zeros(1, dtype=np.int32)
-        return bags_of([shards[which] for which in used], part.astype(np.int32), row, layer)
+        return Selection.of_keys(self.recipe, self.shards(), self.keys, keys)
+
+    def bags(self, keys: Sequence[str], keep: str | Iterable[str] | None = None, layer: int = -1) -> Bags:
+        """The documents of `keys`, in their order; no vector is read before it is asked for.
+
+        keep: the views wanted, one name or several of "cls" "mean" "max" "segments" "tokens" "token_ids"; None is all
+        that are kept. Raises BadData, saying how many, when some have no features, UnknownName for a layer or a view
+        that is not kept.
+        """
+        chosen = self.select(keys)
+        bags = bags_of(chosen.shards, chosen.part, chosen.row, layer)
+        return bags if keep is None else bags.only(keep)
+
+    def to_arrow(self, keys: Sequence[str] | None = None) -> "pyarrow.Table":
+        """The documents of `keys`, or all, as an Arrow table: key, and a column of lists for each view; see arrow.py.
+
+        Raises ExtraMissing without pyarrow, BadData when some of `keys` have no features.
+        """
+        from featurestore.arrow import table_of
+
+        chosen = self.select(keys)
+        return table_of([*chosen.by_shard()] if keys is None else [chosen])
 
     def commit(self, content: ShardContent) -> Path:
         """Write one shard; returns its path once it is on the disk. Raises StorageFailed; what is there stays whole."""
@@ -179,9 +203,12 @@ class FeatureStore:
         about = {"store": str(self.folder), "fingerprint": self.recipe.fingerprint, "recipe": self.recipe.to_json()}
         return about | contents(self.shards(), self.documents) | {"corpora": self.corpora()}
 
-    def verify(self) -> list[str]:
-        """A sentence for each thing that is wrong; none when shards are what their names say."""
-        return findings(self.folder, self.recipe, self._verified)
+    def verify(self, progress: Progress | None = None) -> list[str]:
+        """A sentence for each thing that is wrong; none when shards are what their names say.
+
+        progress: told bytes done and bytes in all.
+        """
+        return findings(self.folder, self.recipe, self._verified, progress)
 
 
 def _recipe_in(folder: Path) -> Recipe:
@@ -191,7 +218,7 @@ def _recipe_in(folder: Path) -> Recipe:
             content = json.loads(file.read())
         known, recipe, fingerprint = content["format"], content["recipe"], content["fingerprint"]
     except (FileNotFoundError, NotADirectoryError) as error:
-        beside = (store.name for store in _stores(folder.parent))
+        beside = (store.name for store in stores(folder.parent))
         known_names = nearest(folder.name, beside) or " Make one with `embedonce embed FILE`."
         raise FileMissing(f"{folder} is not a feature store.{known_names}") from error
     except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
@@ -209,11 +236,12 @@ def _recipe_in(folder: Path) -> Recipe:
 
 def newest(folder: Path) -> FeatureStore | None:
     """The store in `folder` with the newest shard, None when it holds no store. Raises as `FeatureStore.open` does."""
-    latest = max(_stores(folder), key=lambda store: (_newest_time(store), store.name), default=None)
+    latest = max(stores(folder), key=lambda store: (_newest_time(store), store.name), default=None)
     return None if latest is None else FeatureStore.open(latest)
 
 
-def _stores(folder: Path) -> list[Path]:
+def stores(folder: Path) -> list[Path]:
+    """The folders in `folder` that are stores."""
     return [path.parent for path in folder.glob(f"*/{_RECIPE}") if not path.parent.name.startswith(".")]
 
 

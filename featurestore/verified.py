@@ -27,10 +27,14 @@ class Verified:
         """Whether shard `name`, which now is as `found`, was checked as it is."""
         return self._marks.get(name) == _mark(found)
 
+    def parsed(self, name: str) -> bool:
+        """Whether the bytes that `name` is the hash of were once read as a shard, whatever the file is now."""
+        return name in self._marks
+
     def add(self, name: str, found: os.stat_result) -> None:
-        """Remember that the hash was checked; not of a file so new that it could change and keep its time."""
-        if time.time_ns() - found.st_mtime_ns > _SETTLED_NS:
-            self._marks[name] = _mark(found)
+        """Remember that the hash was checked; of a file so new that it could change and keep its time, no time."""
+        settled = time.time_ns() - found.st_mtime_ns > _SETTLED_NS
+        self._marks[name] = _mark(found) if settled else [found.st_size, 0]
 
     def forget(self, name: str) -> None:
         """Check this shard again."""

@@ -6,6 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+# numbers that are widened at a time
+_BLOCK = 1 << 16
+
 
 def held(dtype: np.dtype[Any], *, bfloat16: bool) -> np.dtype[Any]:
     """The narrowest NumPy type that holds every kept number: float32 for bfloat16, else the type itself."""
@@ -22,9 +25,18 @@ def widened(values: NDArray[Any], dtype: DTypeLike, *, bfloat16: bool) -> NDArra
         upper <<= 16
         values = upper.view(np.float32)
     elif values.dtype == np.float16 and dtype == np.float32:
-        # twice as fast as astype, which converts number by number; 256 KB stay in a core's own cache
-        return _every_half().take(values.view(np.uint16))
+        return _from_half(values)
     return values.astype(dtype, copy=False)
+
+
+def _from_half(values: NDArray[np.float16]) -> NDArray[np.float32]:
+    """Looked up: faster than `astype`, as the table's 256 KB stay in a core's own cache."""
+    flat = np.ascontiguousarray(values).view(np.uint16).reshape(-1)
+    wide = np.empty(flat.shape, dtype=np.float32)
+    for start in range(0, len(flat), _BLOCK):  # `take` makes eight bytes of each index first
+        block = slice(start, start + _BLOCK)
+        _every_half().take(flat[block], out=wide[block], mode="clip")
+    return wide.reshape(values.shape)
 
 
 @cache

@@ -1,9 +1,8 @@
-"""Documents as sequences of vectors in memory, and mini-batches of alike lengths from them.
+"""Documents as sequences of vectors in memory, and mini-batches of them.
 
 No step here loops over documents in Python: a batch is one index matrix, made by arithmetic and gathered once.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
@@ -11,8 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-# a pool of this many batches is sorted by length: enough that padding is a few per cent, and still a good shuffle
-POOL = 32
 # steps that are widened to float64 at a time
 BLOCK = 16_384
 
@@ -83,17 +80,3 @@ class Sequences:
         mean = total / count
         deviation = (squares / count - mean.square()).clamp(min=0).sqrt()
         return mean.float(), torch.where(deviation > 1e-6, deviation, 1.0).float()
-
-
-def shuffled(length: torch.Tensor, size: int, generator: torch.Generator) -> Iterator[torch.Tensor]:
-    """Rows in batches of `size` documents of alike length, in random order.
-
-    Shuffle, sort by length within pools of some batches, shuffle the batches: each row comes once an epoch, and
-    padding stays small.
-    """
-    order = torch.randperm(len(length), generator=generator)
-    pool = torch.arange(len(order)) // (size * POOL)
-    by_length = torch.argsort(pool * (int(length.max()) + 1) + length[order])
-    batches = torch.split(order[by_length], size)
-    for which in torch.randperm(len(batches), generator=generator).tolist():
-        yield batches[which]

@@ -50,12 +50,12 @@ class NeuralHead(Head):
         fitting, held = training.parts(lesson, self.seed)
         if training.validation and not len(held):
             self._note("Too few documents a label to tell when to stop: all epochs were run.")
-        generator = torch.Generator().manual_seed(self.seed)
+        generator, rng = torch.Generator().manual_seed(self.seed), np.random.default_rng(self.seed)
         with seeded(self.seed):
             network = self.build(sequences.dim, lesson.labels)
             initialise(network, training.init, generator)
             self.network_ = Standardised(network, *sequences.moments(fitting))
-            self.history_ = training.run(self.network_, lesson, (fitting, held), generator, self.progress)
+            self.history_ = training.run(self.network_, lesson, (fitting, held), rng, self.progress)
         self.parameter_count_ = sum(weight.numel() for weight in network.parameters())
 
     def _sequences(self, bags: Bags, *, aloud: bool = False) -> Sequences:

@@ -15,7 +15,8 @@ from torch import nn
 
 from data.errors import CallError
 from data.splits import stratified_parts
-from heads.batches import Sequences, shuffled
+from featurestore.batching import shuffled
+from heads.batches import Sequences
 from heads.initialise import Initialisation
 from heads.losses import document_losses
 from heads.metrics import macro_f1
@@ -140,12 +141,12 @@ class Training(BaseEstimator):
         network: nn.Module,
         lesson: Lesson,
         parts: tuple[torch.Tensor, torch.Tensor],
-        generator: torch.Generator,
+        rng: np.random.Generator,
         report: Report | None = None,
     ) -> History:
         """Train `network` in place on the first of `parts` and leave it, on the CPU, with its best epoch's weights.
 
-        Batches are drawn from `generator`; dropout draws from torch's global one, which the caller forks and seeds.
+        Batches are drawn from `rng`; dropout draws from torch's global one, which the caller forks and seeds.
         Raises CallError when the loss grows beyond all numbers.
         """
         fitting, held = parts
@@ -157,7 +158,7 @@ class Training(BaseEstimator):
         epochs: list[Epoch] = []
         best = _Best()
         for number in range(1, self.epochs + 1):
-            loss = self._epoch(network, lesson, fitting, optimiser, schedule, generator)
+            loss = self._epoch(network, lesson, fitting, optimiser, schedule, rng)
             if not math.isfinite(loss):
                 raise CallError(f"The loss of epoch {number} is not finite: lr is {self.lr}, take a lower one.")
             epochs.append(Epoch(number, self.epochs, loss, *self._validate(network, lesson, held)))
@@ -192,15 +193,16 @@ class Training(BaseEstimator):
         rows: torch.Tensor,
         optimiser: torch.optim.Optimizer,
         schedule: torch.optim.lr_scheduler.LRScheduler,
-        generator: torch.Generator,
+        rng: np.random.Generator,
     ) -> float:
         """One epoch; its mean loss."""
         network.train()
         device = _device(network)
         passes = self._passes(len(rows))
         total = torch.zeros((), device=device)
-        for order in chain(*(shuffled(lesson.sequences.length[rows], self.batch, generator) for _ in range(passes))):
-            documents = rows[order]
+        length = lesson.sequences.length[rows].numpy()
+        for order in chain.from_iterable(shuffled(length, self.batch, rng) for _ in range(passes)):
+            documents = rows[torch.from_numpy(order)]
             losses = self._losses(network(lesson.sequences.batch(documents, device)), lesson, documents)
             losses.mean().backward()  # type: ignore[no-untyped-call]  # torch's own gap
             nn.utils.clip_grad_norm_(network.parameters(), self.clip)

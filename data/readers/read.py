@@ -35,15 +35,30 @@ def read(source: str, columns: Columns | None = None) -> Corpus:
     columns, path = columns or Columns(), Path(source).expanduser()
     if source in BENCHMARKS:
         return _without_columns(read_benchmark(source), columns, "benchmark")
+    if _exists(path) and path.is_dir():
+        return _without_columns(read_folder(path, source), columns, "folder")
+    return corpus_of(_table(path, source), path, columns)
+
+
+def read_by_id(source: str, columns: Columns) -> Corpus:
+    """What a table says of documents that are known by their ids: labels, splits and groups. Texts are not read.
+
+    columns.id: "id" where None. Raises as `read` does.
+    """
+    path, name = Path(source).expanduser(), columns.id or "id"
+    # every table has a text for the reader: here it is the id
+    found = corpus_of(_table(path, source), path, replace(columns, id=name, text=name))
+    return replace(found, documents=[replace(document, text="") for document in found.documents])
+
+
+def _table(path: Path, source: str) -> Table:
     if not _exists(path):
         raise FileMissing(f"{source} is not there.{_near(path)}")
-    if path.is_dir():
-        return _without_columns(read_folder(path, source), columns, "folder")
     if path.suffix.lower() not in TABLES:
         raise CallError(
             f"{source} is not in a format that is read. Name a {', '.join(TABLES)} file or a folder a class."
         )
-    return corpus_of(TABLES[path.suffix.lower()](path, source), path, columns)
+    return TABLES[path.suffix.lower()](path, source)
 
 
 def _without_columns(corpus: Corpus, columns: Columns, what: str) -> Corpus:

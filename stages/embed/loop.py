@@ -8,12 +8,12 @@ import numpy as np
 
 from data.documents import Corpus
 from data.errors import EmbedOnceError, RecipeMismatch, StorageFailed
-from featurestore import FeatureStore, ShardContent, text_key
+from featurestore import FeatureStore, ShardContent, joined, text_key
 from stages.embed.corpus import save_corpus
 from stages.embed.encoder import Encoder
 from stages.embed.pool import Pool, pools
 from stages.embed.report import EmbedProgress, EmbedReport, Progress, Tally
-from stages.embed.slices import encode_slice, joined, size
+from stages.embed.slices import encode_slice
 from stages.embed.tokens import Integers
 
 __all__ = ["EmbedProgress", "EmbedReport", "embed", "encode"]
@@ -130,7 +130,8 @@ class _Work:
         now = time.perf_counter()
         self._slice_positions = max(SLICE_SECONDS * float(pool.positions[rows].sum()) / (now - started), 1.0)
         # the next slice takes about as long again: a shard is closed before its time is over, not after
-        if sum(map(size, self._open)) >= SHARD_BYTES or now - self._opened + SLICE_SECONDS > SHARD_SECONDS:
+        size = sum(content.size for content in self._open)
+        if size >= SHARD_BYTES or now - self._opened + SLICE_SECONDS > SHARD_SECONDS:
             self._close()
 
     def _batch_done(self, windows: int, tokens: int, positions: int, padded: int, seconds: float) -> None:

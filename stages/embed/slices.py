@@ -1,4 +1,4 @@
-"""A slice of documents to the arrays of a shard; and slices to one shard."""
+"""A slice of documents to the arrays of a shard."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -13,7 +13,6 @@ from stages.embed.batches import batches
 from stages.embed.encoder import Encoder
 from stages.embed.tokens import Integers, Windows, offsets_of, ranges
 
-_OFFSETS = {"documents/chunk_offsets", "documents/segment_offsets", "documents/token_offsets"}
 _FILES = {
     "cls": "chunks/cls",
     "mean": "chunks/mean",
@@ -99,20 +98,3 @@ def as_kept(vectors: NDArray[np.float32], dtype: str) -> NDArray[Any]:
             "Keep them as another number type, with --dtype bfloat16 or float32, in a store of its own."
         )
     return kept
-
-
-def joined(contents: Sequence[ShardContent]) -> ShardContent:
-    """The documents of several contents in one."""
-    arrays = {}
-    for name in contents[0].arrays:
-        parts = [content.arrays[name] for content in contents]
-        if name in _OFFSETS:
-            arrays[name] = offsets_of(np.concatenate([np.diff(part) for part in parts]))
-        else:
-            arrays[name] = np.concatenate(parts)
-    return ShardContent(keys=[key for content in contents for key in content.keys], arrays=arrays)
-
-
-def size(content: ShardContent) -> int:
-    """Bytes of its arrays."""
-    return sum(array.nbytes for array in content.arrays.values())

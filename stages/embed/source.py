@@ -1,11 +1,12 @@
 """The command `embed`: from what a user names to a store that holds its features."""
 
-from collections.abc import Callable, Set
+from collections.abc import Callable, Iterator, Set
 from dataclasses import replace
 from pathlib import Path
 
 from data import Columns, read, with_split
-from featurestore import FeatureStore, Recipe
+from data.errors import EmbedOnceError
+from featurestore import FeatureStore, Recipe, stores
 from stages.embed.encoder import Encoder, open_encoder
 from stages.embed.loop import EmbedProgress, EmbedReport, embed
 from stages.embed.options import Options
@@ -34,9 +35,29 @@ def embed_source(
     if store is not None and (store / "recipe.json").is_file():
         options = following(FeatureStore.open(store).recipe, options, given)
     encoder = open_encoder(options)
-    home = FeatureStore.create(store or features / f"{corpus.name}--{label(encoder)}", encoder.recipe)
+    folder = store or features / f"{corpus.name}--{label(encoder)}"
+    if not (folder / "recipe.json").exists():
+        for sentence in kin(features, encoder.recipe):
+            tell(sentence)
+    home = FeatureStore.create(folder, encoder.recipe)
     tell(f"The store is {home.folder}.")
     return home, embed(corpus, encoder, home, progress)
+
+
+def kin(features: Path, recipe: Recipe) -> Iterator[str]:
+    """A sentence for each store in `features` that holds all of what `recipe` keeps, or a part of it."""
+    for folder in sorted(stores(features)):
+        try:
+            other = FeatureStore.open(folder).recipe
+        except EmbedOnceError:  # damaged or of another format: whoever names it is told
+            continue
+        if other.covers(recipe):
+            yield f"{folder} holds all of this, and {other.surplus(recipe)} too: --store {folder} adds to it instead"
+        elif recipe.covers(other):
+            yield (
+                f"{folder} holds a part of this, without {recipe.surplus(other)}; "
+                "a store never mixes recipes, so its documents are encoded again"
+            )
 
 
 def label(encoder: Encoder) -> str:

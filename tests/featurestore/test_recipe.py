@@ -112,3 +112,19 @@ def test_differences_are_clauses_a_person_can_read() -> None:
 )
 def test_the_way_back_names_the_options_that_lead_there(changes: dict[str, Any], way: str) -> None:
     assert RECIPE.options(replace(RECIPE, **changes)) == way
+
+
+@pytest.mark.parametrize(
+    ("changes", "covered"),
+    [
+        ({}, True),
+        ({"keep": ("cls", "segments")}, True),
+        ({"keep": ("cls",), "segment": 8}, True),
+        ({"segment": 8}, False),
+        ({"keep": ("cls", "tokens")}, False),
+        ({"layers": (-1, -4)}, False),
+        ({"keep": ("cls",), "dtype": "float32"}, False),
+    ],
+)
+def test_a_recipe_covers_those_that_keep_a_part_of_it(changes: dict[str, Any], covered: bool) -> None:
+    assert RECIPE.covers(replace(RECIPE, **changes)) is covered

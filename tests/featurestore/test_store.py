@@ -146,6 +146,8 @@ def test_another_recipe_is_refused_field_by_field_with_the_way_on(store: Feature
         "store: window is 254 in this store, 510 was asked; stride is 0 in this store, 64 was asked. "
         "Name another --store, or give --window 254 --stride 0 to add to this one."
     )
+    with pytest.raises(RecipeMismatch, match=r"to add to this one, which holds all that was asked and more\.$"):
+        FeatureStore.create(store.folder, replace(RECIPE, keep=("cls",)))
     with pytest.raises(RecipeMismatch, match=r"Name another --store\.$"):
         FeatureStore.create(store.folder, replace(RECIPE, backend="onnx"))
 

@@ -1,4 +1,4 @@
-"""Sequences in memory and the batches cut from them."""
+"""Sequences in memory and the batches cut from them; tests/featurestore/test_batching.py is on their order."""
 
 import numpy as np
 import torch
@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from heads.batches import Batch, Sequences, shuffled
+from heads.batches import Batch, Sequences
 
 CPU = torch.device("cpu")
 DOCUMENTS = st.lists(st.integers(0, 9), min_size=1, max_size=12).filter(any)
@@ -75,33 +75,3 @@ def test_cutting_keeps_the_first_steps_and_counts_the_longer_documents() -> None
     batch = cut.batch(torch.arange(3), CPU)
     assert batch.lengths.tolist() == [2, 2, 2]
     np.testing.assert_array_equal(batch.vectors, [row[:2] for row in rows])
-
-
-@given(st.lists(st.integers(0, 500), min_size=1, max_size=300), st.integers(1, 40))
-@settings(max_examples=50, deadline=None)
-def test_an_epoch_has_each_document_once_in_batches_of_at_most_the_size(lengths: list[int], size: int) -> None:
-    batches = list(shuffled(torch.tensor(lengths), size, torch.Generator().manual_seed(0)))
-    assert sorted(torch.cat(batches).tolist()) == list(range(len(lengths)))
-    assert max(map(len, batches)) <= size
-    assert len(batches) == -(-len(lengths) // size)
-
-
-def test_padding_of_bucketed_batches_is_small() -> None:
-    length = torch.from_numpy(np.random.default_rng(0).lognormal(2, 0.8, 10_000).astype(np.int64) + 1)
-    ways = shuffled(length, 32, torch.Generator().manual_seed(0)), torch.arange(9_984).view(-1, 32)
-    cost = [sum(len(rows) * int(length[rows].max()) for rows in way) for way in ways]
-    assert cost[0] / int(length.sum()) < 1.2
-    assert cost[1] / int(length.sum()) > 3
-
-
-def test_batches_do_not_come_in_the_order_of_their_lengths() -> None:
-    length = torch.arange(32 * 20)
-    longest = [int(length[rows].max()) for rows in shuffled(length, 20, torch.Generator().manual_seed(0))]
-    assert longest != sorted(longest)
-    assert longest != sorted(longest, reverse=True)
-
-
-def test_documents_meet_others_in_the_next_epoch() -> None:
-    generator, length = torch.Generator().manual_seed(0), torch.full((64,), 5)
-    epochs = [{frozenset(rows.tolist()) for rows in shuffled(length, 8, generator)} for _ in range(2)]
-    assert not epochs[0] & epochs[1]

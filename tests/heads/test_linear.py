@@ -23,10 +23,9 @@ def test_it_is_a_logistic_regression_on_standardised_pooled_features() -> None:
     train, test = in_the_mean().halves()
     head = LinearHead(C=0.3, class_weight="none").fit(train.bags, train.y)
     plain = make_pipeline(StandardScaler(), LogisticRegression(C=0.3, max_iter=300))
-    plain.fit(train.bags.pooled(("cls", "segments", "max")).astype(float), train.y)
-    np.testing.assert_allclose(
-        head.predict_proba(test.bags), plain.predict_proba(test.bags.pooled(("cls", "segments", "max")).astype(float)), atol=1e-3
-    )
+    known, asked = (side.bags.pooled(("cls", "segments", "max")).astype(float) for side in (train, test))
+    plain.fit(known, train.y)
+    np.testing.assert_allclose(head.predict_proba(test.bags), plain.predict_proba(asked), atol=1e-3)
 
 
 def test_balanced_weights_are_those_of_scikit_learn() -> None:

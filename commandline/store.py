@@ -1,0 +1,188 @@
+"""`embedonce store ...`: what a store holds, whether it is whole, and what keeps it so."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from commandline.options import column_options, columns_asked, features_option, json_option
+from commandline.terminal import note, progress, say, show_json, size, table
+
+if TYPE_CHECKING:
+    from featurestore import FeatureStore, Plan
+
+NAMED = 10  # documents named on the screen; --json has them all
+
+folder_argument = click.argument("folder", required=False, type=click.Path(path_type=Path))
+
+
+@click.group()
+def store() -> None:
+    """Look into a feature store and look after it; the newest one when no FOLDER is named."""
+
+
+@store.command()
+@folder_argument
+@features_option
+@json_option
+def info(folder: Path | None, features: Path, as_json: bool) -> None:
+    """What a store holds and what each kept array costs."""
+    found = _opened(folder, features).info()
+    if as_json:
+        show_json(found)
+        return
+    recipe, arrays = found.pop("recipe"), found.pop("arrays")
+    documents = max(found["documents"], 1)
+    held = found | {"bytes": size(found["bytes"]), "dropped_share": f"{found['dropped_share']:.1%}"}
+    table(["recipe", ""], [(name, _shown(value)) for name, value in recipe.items()], text_columns=2)
+    table(["store", ""], [(name, _shown(value)) for name, value in held.items()], text_columns=2)
+    costs = [(name, size(count), size(count / documents)) for name, count in arrays.items()]
+    table(["array", "bytes", "a document"], costs)
+
+
+@store.command()
+@folder_argument
+@features_option
+@json_option
+def verify(folder: Path | None, features: Path, as_json: bool) -> None:
+    """Hash and parse every shard again, hold offsets and corpora against it; exit code 1 where something is wrong.
+
+    Shards are parsed in a process of their own with a limit on its time and memory, so a store may come from anywhere.
+    """
+    found = _opened(folder, features)
+    with progress("verifying") as bar:
+        wrong = found.verify(lambda done, total: bar(done, total, f"{size(done)} of {size(total)}"))
+    if as_json:
+        show_json({"store": str(found.folder), "wrong": wrong})
+    else:
+        click.echo("\n".join(wrong) or f"{found.folder}: every shard is whole, {len(found.shards()):,} in all.")
+    if wrong:
+        raise click.exceptions.Exit(1)
+
+
+@store.command()
+@folder_argument
+@features_option
+@json_option
+def repair(folder: Path | None, features: Path, as_json: bool) -> None:
+    """Move damaged shards to quarantine/ and name their documents, which the next `embed` encodes again."""
+    from featurestore import repair as repair_store
+
+    found = _opened(folder, features)
+    with progress("verifying") as bar:
+        done = repair_store(found, lambda now, total: bar(now, total, f"{size(now)} of {size(total)}"))
+    if as_json:
+        show_json({"store": str(found.folder), **done.to_json()})
+        return
+    for each in done.moved:
+        click.echo(f"{each.path.name} was moved to {found.folder / 'quarantine'}: {each.fault}")
+    for missing in done.missing:
+        click.echo(missing.sentence)
+        if missing.ids:
+            more = f" and {len(missing.ids) - NAMED:,} more (--json has all)" if len(missing.ids) > NAMED else ""
+            click.echo(f"  {', '.join(missing.ids[:NAMED])}{more}")
+    if done.left_behind:
+        note(f"{done.left_behind:,} temporary files of writers that died were removed")
+    if not done.moved:
+        click.echo(f"{found.folder}: nothing to repair, every shard is whole.")
+
+
+@store.command()
+@folder_argument
+@features_option
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@json_option
+def compact(folder: Path | None, features: Path, dry_run: bool, as_json: bool) -> None:
+    """Merge small shards into larger ones, and keep each document once.
+
+    Not while something reads the store: a reader whose shard is gone ends with a sentence and has to be run again.
+    """
+    from featurestore import compaction
+
+    found = _opened(folder, features)
+    _rewrite(found, compaction(found), dry_run=dry_run, as_json=as_json)
+
+
+@store.command()
+@folder_argument
+@features_option
+@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@json_option
+def prune(folder: Path | None, features: Path, dry_run: bool, as_json: bool) -> None:
+    """Remove the features of documents that no corpus of the store names any more.
+
+    Not while an `embed` runs into the store: what it takes for there could go.
+    """
+    from featurestore import pruning
+
+    found = _opened(folder, features)
+    _rewrite(found, pruning(found), dry_run=dry_run, as_json=as_json)
+
+
+@store.command()
+@click.argument("file")
+@column_options
+@click.option("--store", "folder", type=click.Path(path_type=Path), help="The feature store.  [the newest]")
+@click.option("--corpus", help="Which corpus of the store.  [the only one]")
+@features_option
+@json_option
+def label(file: str, folder: Path | None, corpus: str | None, features: Path, as_json: bool, **asked: Any) -> None:
+    """Replace labels, splits and groups by those in FILE, a table with a column of ids; features stay as they are.
+
+    \b
+    embedonce store label corrected.csv --id ticket --label queue
+    """
+    from stages.relabel import relabel
+    from stages.task import chosen_corpus
+
+    found = _opened(folder, features)
+    done = relabel(found, chosen_corpus(found, corpus), file, columns_asked(asked))
+    if as_json:
+        show_json({"store": str(found.folder), "corpus": done.corpus, "changed": done.changed, "notes": done.notes})
+        return
+    for sentence in done.notes:
+        note(sentence)
+    changed = ", ".join(f"{count:,} {name}" for name, count in done.changed.items())
+    unnamed = f"; {done.unnamed:,} documents that {file} does not name keep theirs" if done.unnamed else ""
+    click.echo(f"{done.corpus}: {changed} are others now{unnamed}.")
+
+
+def _opened(folder: Path | None, features: Path) -> "FeatureStore":
+    from stages.task import chosen_store
+
+    return chosen_store(folder, features)
+
+
+def _rewrite(found: "FeatureStore", plan: "Plan", *, dry_run: bool, as_json: bool) -> None:
+    from featurestore import carry_out
+
+    if not dry_run and plan.groups:
+        with progress("rewriting") as bar:
+            carry_out(plan, found, lambda done, total: bar(done, total, f"{size(done)} of {size(total)}"))
+    if as_json:
+        show_json({"store": str(found.folder), "dry_run": dry_run, **plan.to_json()})
+        return
+    click.echo(
+        f"{found.folder}: {plan.vanished:,} documents that no corpus names and {plan.doubled:,} second copies "
+        f"{'would be' if dry_run else 'were'} removed, about {size(plan.freed)}; "
+        f"{plan.shards:,} shards {'would become' if dry_run else 'became'} {plan.shards_after:,}."
+    )
+    if dry_run:
+        say("Nothing was changed.")
+
+
+def _shown(value: Any) -> str:
+    """A plain value as a person reads it; hashes as their first twelve digits, `--json` has them whole."""
+    match value:
+        case None | "" | []:
+            return "none"
+        case bool():
+            return "yes" if value else "no"
+        case int():
+            return f"{value:,}"
+        case list():
+            return ", ".join(map(str, value))
+        case str() if len(value) == 64:
+            return value[:12]
+        case _:
+            return str(value)

@@ -1,0 +1,87 @@
+"""New labels, splits or groups for the documents of a store, without a text and without an encoder."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from data import Columns, Corpus, Document, Taxonomy, read_by_id
+from data.errors import BadData, CallError
+from data.sides import given_sides
+from featurestore import CorpusTable, FeatureStore
+
+
+@dataclass(frozen=True)
+class Relabelling:
+    """What was replaced: of each column the documents whose value is another now. unnamed: left as they were."""
+
+    corpus: str
+    changed: dict[str, int]
+    unnamed: int
+    notes: tuple[str, ...]
+
+
+def relabel(store: FeatureStore, table: CorpusTable, source: str, columns: Columns) -> Relabelling:
+    """Replace the labels, splits and groups of `table` by those columns of `source`, row by row of one id.
+
+    Documents that `source` does not name keep what they had. Raises BadData for an id that the corpus lacks and for a
+    source with none of these columns, CallError where labels of another kind would stand beside the old ones, and what
+    reading raises. Features are not touched.
+    """
+    given = read_by_id(source, columns)
+    by_id = {document.id: document for document in given.documents}
+    unknown = [name for name in by_id if name not in set(table.ids)]
+    if unknown:
+        raise BadData(
+            f"{source}: {len(unknown):,} of {len(by_id):,} ids are not in corpus '{table.name}' "
+            f"(the first is '{unknown[0]}'). Name the column of the ids with --id."
+        )
+    new, notes = _merged(table, given, by_id)
+    changed = {
+        name: sum(before != after for before, after in zip(getattr(table, name), getattr(new, name), strict=True))
+        for name in ("labels", "splits", "groups")
+    }
+    if new != table:
+        store.save_corpus(new)
+    return Relabelling(table.name, changed, len(table.ids) - len(by_id), (*given.notes, *notes))
+
+
+def _merged(table: CorpusTable, given: Corpus, by_id: dict[str, Document]) -> tuple[CorpusTable, list[str]]:
+    new = table
+    notes: list[str] = []
+    if any(document.labels for document in given.documents):
+        kind, taxonomy = _kind(table, given)
+        labels = [by_id[name].labels if name in by_id else old for name, old in _pairs(table, table.labels)]
+        new = replace(new, labels=labels, kind=kind, taxonomy=taxonomy)
+    if any(document.split for document in given.documents):
+        sides, notes = given_sides(given)
+        side_of = {document.id: str(side) for document, side in zip(given.documents, sides, strict=True)}
+        new = replace(new, splits=[side_of.get(name, old) for name, old in _pairs(table, table.splits)])
+    if any(document.group for document in given.documents):
+        groups = [by_id[name].group if name in by_id else old for name, old in _pairs(table, table.groups)]
+        new = replace(new, groups=groups)
+    if new is table:
+        raise BadData(
+            f"{given.source} has no labels, splits or groups. Name their columns (--label, --split, --group)."
+        )
+    return new, notes
+
+
+def _pairs(table: CorpusTable, values: Sequence[Any]) -> Iterable[tuple[str, Any]]:
+    return zip(table.ids, values, strict=True)
+
+
+def _kind(table: CorpusTable, given: Corpus) -> tuple[Any, Taxonomy | None]:
+    """The kind and the tree that all labels have, old ones that stay and new ones."""
+    old = table.taxonomy.paths if table.taxonomy else {}
+    names = {label for document in given.documents for label in document.labels}
+    if table.kind == "path" and names <= old.keys():
+        return table.kind, table.taxonomy
+    if len(given.documents) == len(table.ids):
+        return given.kind, given.taxonomy
+    if given.kind != table.kind:
+        raise CallError(
+            f"{given.source} has labels of kind '{given.kind}' for some documents of '{table.name}', whose others are "
+            f"of kind '{table.kind}'. Label all of them, or write these as the others are."
+        )
+    new = given.taxonomy.paths if given.taxonomy else {}
+    return given.kind, Taxonomy({**old, **new}) if new else None

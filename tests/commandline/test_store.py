@@ -1,0 +1,91 @@
+"""`store info` and `store verify` say what a store holds, and what is wrong with it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Run
+from tests.small_store import blobs, make_store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    make_store(tmp_path / "made-up", *blobs(["a", "b"], documents=1200))
+    return tmp_path / "made-up"
+
+
+def flip_a_byte(shard: Path) -> None:
+    content = bytearray(shard.read_bytes())
+    content[5000] ^= 1
+    shard.write_bytes(content)
+
+
+def test_info_counts_for_people_and_for_programs(embedonce: Run, store: Path) -> None:
+    shown = embedonce("store", "info", store)
+    assert shown.code == 0 and "1,200" in shown.out and "cls, mean, max, segments" in shown.out
+    found = json.loads(embedonce("store", "info", store, "--json").out)
+    assert found["documents"] == 1200 and found["recipe"]["keep"] == ["cls", "mean", "max", "segments"]
+
+
+def test_a_whole_store_is_said_to_be_whole(embedonce: Run, store: Path) -> None:
+    shown = embedonce("store", "verify", store)
+    assert (shown.code, shown.out) == (0, f"{store}: every shard is whole, 1 in all.\n")
+    assert json.loads(embedonce("store", "verify", store, "--json").out)["wrong"] == []
+
+
+def test_a_flipped_byte_is_named_with_the_documents_that_it_costs(embedonce: Run, store: Path) -> None:
+    (shard,) = (store / "shards").iterdir()
+    flip_a_byte(shard)
+    damaged, missing = embedonce("store", "verify", store).out.splitlines()
+    assert damaged.startswith(f"{shard} is damaged: its bytes are not those of its name.")
+    assert missing.startswith("made: 1,200 of 1,200 documents have no features.")
+    answer = embedonce("store", "verify", store, "--json")
+    assert (answer.code, json.loads(answer.out)["wrong"]) == (1, [damaged, missing])
+
+
+def test_repair_moves_the_damaged_shard_and_names_its_documents(embedonce: Run, store: Path) -> None:
+    (shard,) = (store / "shards").iterdir()
+    flip_a_byte(shard)
+    shown = embedonce("store", "repair", store)
+    moved, missing, named = shown.out.splitlines()
+    assert shown.code == 0 and moved.startswith(f"{shard.name} was moved to {store / 'quarantine'}: ")
+    assert missing.startswith("made: 1,200 of 1,200") and named == (
+        "  d0, d1, d2, d3, d4, d5, d6, d7, d8, d9 and 1,190 more (--json has all)"
+    )
+    again = embedonce("store", "repair", store, "--json")
+    assert len(json.loads(again.out)["missing"]["made"]) == 1200 and json.loads(again.out)["moved"] == []
+
+
+def test_a_dry_run_says_what_would_go_and_leaves_it(embedonce: Run, store: Path) -> None:
+    table = store / "corpora" / "made.csv"
+    table.write_text("\n".join(table.read_text().splitlines()[:1001]) + "\n")
+    before = sorted(store.rglob("*"))
+    shown = embedonce("store", "prune", store, "--dry-run")
+    assert "200 documents that no corpus names and 0 second copies would be removed, about " in shown.out
+    assert shown.err == "Nothing was changed.\n" and sorted(store.rglob("*")) == before
+    assert json.loads(embedonce("store", "prune", store, "--json").out)["vanished"] == 200
+    assert json.loads(embedonce("store", "info", store, "--json").out)["documents"] == 1000
+
+
+def test_a_store_with_one_shard_has_nothing_to_compact(embedonce: Run, store: Path) -> None:
+    shown = embedonce("store", "compact", store)
+    assert shown.code == 0 and shown.out.endswith("; 1 shards became 1.\n")
+
+
+def test_labels_are_replaced_by_id(embedonce: Run, store: Path, tmp_path: Path) -> None:
+    (tmp_path / "new.csv").write_text("id,label\nd0,c\nd1,c\n")
+    shown = embedonce("store", "label", "new.csv", "--store", store)
+    assert shown.out == (
+        "made: 2 labels, 0 splits, 0 groups are others now; 1,198 documents that new.csv does not name keep theirs.\n"
+    )
+    assert (store / "corpora" / "made.csv").read_text().splitlines()[1].endswith(",c")
+
+
+def test_a_label_file_with_strange_ids_is_refused(embedonce: Run, store: Path, tmp_path: Path) -> None:
+    (tmp_path / "new.csv").write_text("id,label\nd0,c\nx1,c\n")
+    shown = embedonce("store", "label", "new.csv", "--store", store)
+    assert shown.code == 1 and shown.err == (
+        "Error: new.csv: 1 of 2 ids are not in corpus 'made' (the first is 'x1'). "
+        "Name the column of the ids with --id.\n"
+    )

@@ -1,0 +1,87 @@
+"""Labels, splits and groups are replaced by id; features and all that a file does not speak of stay."""
+
+from pathlib import Path
+
+import pytest
+
+from data import Columns, Document, Taxonomy
+from data.errors import BadData, CallError, ColumnMissing
+from featurestore import CorpusTable, FeatureStore
+from stages.relabel import Relabelling, relabel
+from tests.small_store import blobs, make_store
+
+LABELS = ["rec/a", "rec/b", "sci/c"]
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> tuple[FeatureStore, CorpusTable]:
+    documents, vectors = blobs(["a", "b"], documents=4)
+    return make_store(tmp_path / "store", documents, vectors)
+
+
+def given(made: tuple[FeatureStore, CorpusTable], folder: Path, text: str) -> tuple[Relabelling, CorpusTable]:
+    """What came of a file of that content, and the table after it."""
+    (folder / "new.csv").write_text(text)
+    store, table = made
+    done = relabel(store, table, str(folder / "new.csv"), Columns())
+    return done, store.corpus("made")
+
+
+def test_what_a_file_does_not_name_stays(made: tuple[FeatureStore, CorpusTable], tmp_path: Path) -> None:
+    before = made[1]
+    done, after = given(made, tmp_path, "id,label\nd2,new\n")
+    assert (done.changed, done.unnamed) == ({"labels": 1, "splits": 0, "groups": 0}, 3)
+    assert list(after.labels) == [*before.labels[:2], ("new",), before.labels[3]]
+    assert (after.splits, after.keys, after.kind) == (before.splits, before.keys, "single")
+
+
+def test_splits_and_groups_are_read_where_they_are_given(
+    made: tuple[FeatureStore, CorpusTable], tmp_path: Path
+) -> None:
+    before = made[1]
+    done, after = given(made, tmp_path, "id,split,group\nd0,testing,x\nd3,Train,y\n")
+    assert done.changed == {"labels": 0, "splits": 2, "groups": 2}
+    assert list(after.splits) == ["test", "train", "train", "train"]
+    assert list(after.groups) == ["x", None, None, "y"] and after.labels == before.labels
+
+
+def test_an_emptied_label_is_none(made: tuple[FeatureStore, CorpusTable], tmp_path: Path) -> None:
+    done, after = given(made, tmp_path, "id,label\nd0,\nd1,b\n")
+    assert after.labels[0] == () and "1 of 2 documents have no label" in done.notes
+
+
+def test_all_documents_may_get_labels_of_another_kind(made: tuple[FeatureStore, CorpusTable], tmp_path: Path) -> None:
+    rows = "".join(f"d{row},{label}\n" for row, label in enumerate([*LABELS, LABELS[0]]))
+    _, after = given(made, tmp_path, "id,label\n" + rows)
+    assert after.kind == "path" and after.taxonomy == Taxonomy.from_separator(LABELS, "/")
+
+
+def test_some_documents_may_not(made: tuple[FeatureStore, CorpusTable], tmp_path: Path) -> None:
+    with pytest.raises(CallError, match="has labels of kind 'path' for some documents of 'made', whose others are of"):
+        given(made, tmp_path, "id,label\nd0,rec/a\n")
+
+
+def test_a_new_path_joins_the_tree(tmp_path: Path) -> None:
+    documents = [Document(f"d{row}", f"text {row}", (label,)) for row, label in enumerate(LABELS)]
+    vectors = blobs(["a"], documents=3)[1]
+    made = make_store(tmp_path / "tree", documents, vectors, "path", Taxonomy.from_separator(LABELS, "/"))
+    _, after = given(made, tmp_path, "id,label\nd0,sci/new\n")
+    assert after.taxonomy is not None and after.taxonomy.paths["sci/new"] == ("sci", "sci/new")
+    assert set(after.taxonomy.paths) == {*LABELS, "sci/new"}
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "sentence"),
+    [
+        ("id,label\nd9,a\n", BadData, "1 of 1 ids are not in corpus 'made'"),
+        ("id,colour\nd0,red\n", BadData, "has no labels, splits or groups"),
+        ("name,label\nd0,a\n", ColumnMissing, "has no column 'id'"),
+        ("id,label\nd0,a\nd0,b\n", BadData, "id 'd0' of line 2 stands again in line 3"),
+    ],
+)
+def test_what_cannot_be_used_changes_nothing(
+    made: tuple[FeatureStore, CorpusTable], tmp_path: Path, text: str, error: type[Exception], sentence: str
+) -> None:
+    with pytest.raises(error, match=sentence):
+        given(made, tmp_path, text)
+    assert made[0].corpus("made") == made[1]
