@@ -147,6 +147,47 @@ def label(file: str, folder: Path | None, corpus: str | None, features: Path, as
     click.echo(f"{done.corpus}: {changed} are others now{unnamed}.")
 
 
+@store.command()
+@click.argument("output", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--format", "kind", type=click.Choice(["h5", "npz", "parquet"]), help="[the ending of OUTPUT]")
+@click.option("--store", "folder", type=click.Path(path_type=Path), help="The feature store.  [the newest]")
+@click.option("--corpus", help="Only this corpus, in its order, with ids, splits, groups and labels.")
+@click.option("--overwrite", is_flag=True, help="Replace OUTPUT if it is there.")
+@features_option
+@json_option
+def export(
+    output: Path,
+    kind: str | None,
+    folder: Path | None,
+    corpus: str | None,
+    overwrite: bool,
+    features: Path,
+    as_json: bool,
+) -> None:
+    """Write all documents into one plain file for other programs.
+
+    \b
+    embedonce store export features.h5
+    embedonce store export reuters52.parquet --corpus reuters52
+    """
+    from featurestore.export import export as write
+
+    found = _opened(folder, features)
+    with progress("exporting") as bar:
+        documents = write(
+            found,
+            output,
+            kind or output.suffix.lstrip(".").lower(),
+            corpus=corpus,
+            overwrite=overwrite,
+            progress=lambda done, total: bar(done, total, f"{size(done)} of {size(total)}"),
+        )
+    if as_json:
+        show_json({"store": str(found.folder), "file": str(output), "documents": documents})
+    else:
+        click.echo(f"{output}: {documents:,} documents of {found.folder}, {size(output.stat().st_size)}.")
+
+
 def _opened(folder: Path | None, features: Path) -> "FeatureStore":
     from stages.task import chosen_store
 

@@ -56,7 +56,7 @@ class _Array:
 def export(
     store: "FeatureStore",
     path: Path,
-    format: Format,
+    format: str,
     *,
     corpus: str | None = None,
     overwrite: bool = False,

@@ -1,10 +1,12 @@
 """Files that are whole or absent: written beside, fsynced, renamed; and read without following a link."""
 
 import errno
+import hashlib
 import os
 import secrets
 import stat
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from io import BufferedReader
 from pathlib import Path
@@ -14,18 +16,33 @@ from data.errors import StorageFailed
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def write_whole(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes | memoryview) -> None:
     """Write a file that appears under its name once it is on the disk; one that is there is replaced.
 
     Raises StorageFailed, leaving nothing behind. A failed fsync is not tried again: the pages that it could not write
     count as clean afterwards, so a second one would succeed without having written them.
     """
-    _settle(path, data, os.replace)
+    _settle(path.parent, data, lambda beside: beside.replace(path))
 
 
 def write_once(path: Path, data: bytes) -> None:
     """As `write_whole`, but a file that is there, or that another process names first, stays as it is."""
-    _settle(path, data, _take_name)
+    _settle(path.parent, data, lambda beside: _take_name(beside, path))
+
+
+def write_by_hash(folder: Path, data: bytes | memoryview, ending: str) -> Path:
+    """As `write_whole`, under the hex sha256 of the content and `ending`; returns the path."""
+    path = folder
+    with ThreadPoolExecutor(1) as aside:  # neither hashing nor writing holds the interpreter
+        digest = aside.submit(lambda: hashlib.sha256(data).hexdigest())
+
+        def take_name(beside: Path) -> None:
+            nonlocal path
+            path = folder / f"{digest.result()}{ending}"
+            beside.replace(path)
+
+        _settle(folder, data, take_name)
+    return path
 
 
 def make_folder(folder: Path) -> None:
@@ -82,21 +99,21 @@ def open_plain(path: Path) -> BufferedReader:
     return file
 
 
-def _settle(path: Path, data: bytes, take_name: Callable[[Path, Path], None]) -> None:
+def _settle(folder: Path, data: bytes | memoryview, take_name: Callable[[Path], object]) -> None:
     # several machines may write into one folder, so a process's number would not do
-    beside = path.with_name(f".tmp-{secrets.token_hex(8)}")
+    beside = folder / f".tmp-{secrets.token_hex(8)}"
     try:
         _write(beside, data)
-        take_name(beside, path)
-        _fsync_folder(path.parent)
+        take_name(beside)
+        _fsync_folder(folder)
     except OSError as error:
-        raise _failed(f"{len(data):,} bytes cannot be written to {path.parent}", error) from error
+        raise _failed(f"{len(data):,} bytes cannot be written to {folder}", error) from error
     finally:
         with suppress(OSError):
             beside.unlink(missing_ok=True)
 
 
-def _write(path: Path, data: bytes) -> None:
+def _write(path: Path, data: bytes | memoryview) -> None:
     with path.open("xb", buffering=0) as file:
         rest = memoryview(data)
         while rest:

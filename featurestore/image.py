@@ -12,7 +12,7 @@ from featurestore.layout import ALIGNMENT, FORMAT, KEY_BYTES, METADATA, fault
 from featurestore.recipe import Recipe
 
 
-def image(content: ShardContent, recipe: Recipe) -> bytes:
+def image(content: ShardContent, recipe: Recipe) -> memoryview:
     """The shard's file: contiguous, uncompressed datasets at multiples of 64 bytes, and no attributes.
 
     Raises ValueError where the arrays are not those that `recipe` asks for.
@@ -31,7 +31,7 @@ def image(content: ShardContent, recipe: Recipe) -> bytes:
     with h5py.File(buffer, "w", libver="latest", alignment_threshold=1, alignment_interval=ALIGNMENT) as file:
         for name in sorted(arrays):
             file.create_dataset(name, data=np.ascontiguousarray(arrays[name]))
-    return buffer.getvalue()
+    return buffer.getbuffer()
 
 
 def _metadata(recipe: Recipe, *, documents: int) -> NDArray[np.uint8]:

@@ -59,7 +59,7 @@ class Bad:
 def findings(folder: Path, recipe: Recipe, verified: Verified, progress: Progress | None = None) -> list[str]:
     """A sentence for each thing that is wrong: shards are hashed, offsets checked, corpora held against keys."""
     bad, shards = checked(folder, recipe, verified, progress)
-    there = Keys([shard.keys for shard in shards])
+    there = Keys(shard.keys for shard in shards)
     return [each.fault for each in bad] + [missing.sentence for missing in without_features(folder / "corpora", there)]
 
 

@@ -1,7 +1,7 @@
 """Documents by the hash of their text: which are there, and where."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,15 +22,18 @@ class Keys:
     shards: S32 (documents,) of each shard. Where two hold one key, the first is taken.
     """
 
-    def __init__(self, shards: Sequence[NDArray[np.bytes_]]) -> None:
-        every = np.concatenate([np.empty(0, _TYPE), *shards])
+    def __init__(self, shards: Iterable[NDArray[np.bytes_]]) -> None:
+        lengths: list[int] = []
+        # a million keys take 32 MB: no copy of them lives longer than it has to
+        every = np.concatenate([np.empty(0, _TYPE), *_counted(shards, lengths)])
         order = np.argsort(every, kind="stable")  # stable: of equal keys the first shard's comes first
         every = every[order]
         distinct = np.ones(len(every), dtype=bool)
         distinct[1:] = every[1:] != every[:-1]
-        self._keys = every[distinct]
-        self._place = order[distinct]
-        self._ends = np.cumsum([len(keys) for keys in shards], dtype=np.int64)
+        if not distinct.all():
+            every, order = every[distinct], order[distinct]
+        self._keys, self._place = every, order
+        self._ends = np.cumsum(lengths, dtype=np.int64)
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -68,6 +71,12 @@ class Keys:
         known[known] = self._keys[found[known]] == asked[known]
         found[~known] = -1
         return found
+
+
+def _counted(shards: Iterable[NDArray[np.bytes_]], lengths: list[int]) -> Iterator[NDArray[np.bytes_]]:
+    for keys in shards:
+        lengths.append(len(keys))
+        yield keys
 
 
 def packed(keys: Sequence[str]) -> NDArray[np.bytes_]:

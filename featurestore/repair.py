@@ -45,7 +45,7 @@ def repair(store: "FeatureStore", progress: Progress | None = None) -> Repair:
     for each in bad:
         move(each.path, store.folder / QUARANTINE)
     store.refresh()
-    there = Keys([shard.keys for shard in shards])
+    there = Keys(shard.keys for shard in shards)
     missing = without_features(store.folder / "corpora", there)
     return Repair(tuple(bad), tuple(missing), _sweep(store.folder))
 

@@ -57,7 +57,7 @@ class Shard:
         return cls(path.name, found.st_size, recipe, parts)
 
     @classmethod
-    def of_bytes(cls, data: bytes, recipe: Recipe) -> Self:
+    def of_bytes(cls, data: bytes | memoryview, recipe: Recipe) -> Self:
         """A shard in memory, as `image` made it, under the name that it would have on disk. Raises as `open` does."""
         name = f"{hashlib.sha256(data).hexdigest()}.h5"
 

@@ -10,7 +10,6 @@ There is no journal, no lock and no manifest: what stands in shards/ under its r
 of writers at work, or of dead ones, and are not read.
 """
 
-import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +24,7 @@ from featurestore import corpora
 from featurestore.bags import Bags
 from featurestore.content import ShardContent
 from featurestore.corpora import CorpusTable
-from featurestore.files import make_folder, open_plain, write_once, write_whole
+from featurestore.files import make_folder, open_plain, write_by_hash, write_once, write_whole
 from featurestore.image import image
 from featurestore.inspection import Progress, contents, findings, is_shard
 from featurestore.keys import Keys
@@ -112,7 +111,7 @@ class FeatureStore:
         opened = {name: self._opened.get(name) or self._open(name) for name in names}
         self._verified.save()
         self._opened = {name: shard for name, shard in opened.items() if shard is not None}
-        self._keys = Keys([shard.keys for shard in self._opened.values()])
+        self._keys = Keys(shard.keys for shard in self._opened.values())
 
     def _open(self, name: str) -> Shard | None:
         path = self.folder / "shards" / name
@@ -172,10 +171,9 @@ class FeatureStore:
 
     def commit(self, content: ShardContent) -> Path:
         """Write one shard; returns its path once it is on the disk. Raises StorageFailed; what is there stays whole."""
-        data = image(content, self.recipe)
-        path = self.folder / "shards" / f"{hashlib.sha256(data).hexdigest()}.h5"
-        make_folder(path.parent)
-        write_whole(path, data)
+        folder = self.folder / "shards"
+        make_folder(folder)
+        path = write_by_hash(folder, image(content, self.recipe), ".h5")
         self._keys = None
         return path
 

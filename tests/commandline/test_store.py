@@ -89,3 +89,18 @@ def test_a_label_file_with_strange_ids_is_refused(embedonce: Run, store: Path, t
         "Error: new.csv: 1 of 2 ids are not in corpus 'made' (the first is 'x1'). "
         "Name the column of the ids with --id.\n"
     )
+
+
+@pytest.mark.parametrize("name", ["out.h5", "out.npz", "out.parquet"])
+def test_a_store_is_exported_by_the_ending_and_not_over_a_file(embedonce: Run, store: Path, name: str) -> None:
+    shown = embedonce("store", "export", name, "--store", store, "--corpus", "made")
+    assert shown.code == 0 and shown.out.startswith(f"{name}: 1,200 documents of {store}, ")
+    again = embedonce("store", "export", name, "--store", store)
+    assert again.code == 2 and "--overwrite" in again.err
+    assert embedonce("store", "export", name, "--store", store, "--overwrite").code == 0
+
+
+def test_an_ending_that_says_nothing_is_asked_for(embedonce: Run, store: Path, tmp_path: Path) -> None:
+    shown = embedonce("store", "export", "out.bin", "--store", store)
+    assert (shown.code, shown.err) == (2, "Error: There is no export to 'bin'. Known: h5, npz, parquet.\n")
+    assert not (tmp_path / "out.bin").exists()

@@ -254,7 +254,7 @@ def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
 def test_what_cannot_be_exported_is_a_sentence(tmp_path: Path) -> None:
     store, path = with_corpus(tmp_path), tmp_path / "plain"
     with pytest.raises(UnknownName, match=r"^There is no export to 'hdf5'\. Did you mean 'h5'\?$"):
-        export(store, path, "hdf5")  # type: ignore[arg-type]  # what a caller may type
+        export(store, path, "hdf5")
     with pytest.raises(UnknownName, match=r"^store has no corpus 'letter'\. Did you mean 'letters'\?$"):
         export(store, path, "npz", corpus="letter")
     store.save_corpus(letters([text_key(text) for text in ("new", "one", "two", "three")]))

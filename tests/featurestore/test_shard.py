@@ -21,7 +21,7 @@ from tests.featurestore.made import ALL_KEPT, NAMED, RECIPE, as_float32, content
 TEXTS = [f"text {row}" for row in range(9)]
 
 
-def saved(folder: Path, data: bytes) -> Path:
+def saved(folder: Path, data: bytes | memoryview) -> Path:
     path = folder / f"{hashlib.sha256(data).hexdigest()}.h5"
     path.write_bytes(data)
     return path

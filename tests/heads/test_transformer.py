@@ -14,7 +14,8 @@ from tests.heads.test_neural import MINI_BATCHES
 
 
 class TestTransformerHeadKeepsTheContract(HeadContract):
-    head = TransformerHead(width=16, training=Training(lr=0.01, epochs=8, device="cpu"))
+    # by loss: the macro-F1 of a validation part with four rare documents picks an early epoch for two seeds in ten
+    head = TransformerHead(width=16, training=Training(lr=0.01, epochs=8, monitor="loss", device="cpu"))
     except_for: ClassVar = MINI_BATCHES
 
 
