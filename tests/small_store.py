@@ -1,6 +1,7 @@
 """A store and its corpus made of given vectors, without an encoder: what stage two needs to be tested."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,26 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data import Document, Kind, Taxonomy
-from featurestore import CorpusTable, FeatureStore, Recipe, ShardContent, text_key
+from featurestore import CorpusTable, FeatureStore, ShardContent, text_key
+from tests.featurestore import made
 
-RECIPE = Recipe(
-    encoder="made-up",
-    weights="0" * 64,
-    config="1" * 64,
-    tokenizer="2" * 64,
-    window=254,
-    stride=0,
-    special_tokens=True,
-    long="windows",
-    max_windows=None,
-    prefix="",
-    layers=(-1,),
-    keep=("cls", "mean", "max", "segments"),
-    segment=32,
-    dtype="float32",
-    precision="float32",
-    backend="torch",
-)
+RECIPE = replace(made.RECIPE, dtype="float32")
 
 
 def make_store(
