@@ -149,7 +149,8 @@ class Ragged:
             return _taken(array_of(self.parts[0]), _positions(self.start, self.length, offsets))
         values = self._empty(int(offsets[-1]))
         cuts = np.searchsorted(offsets, np.arange(0, offsets[-1], max(_BLOCK // item, 1))) if size > _BLOCK else [0]
-        for first, end in pairwise([*dict.fromkeys(map(int, cuts)), len(self)]):
+        # a row that is longer than a block ends several of them
+        for first, end in pairwise(dict.fromkeys([*map(int, cuts), len(self)])):
             own = offsets[first : end + 1]
             self[first:end]._fill(values[own[0] : own[-1]], own - own[0])
         return values

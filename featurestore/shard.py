@@ -25,7 +25,7 @@ from featurestore.ragged import Part, array_of
 from featurestore.recipe import Recipe
 from featurestore.views import bags_of
 
-NEXT = "Remove it and run `embedonce embed` again: its documents are encoded anew."
+NEXT = "Run `embedonce store repair`, then `embedonce embed` again: its documents are encoded anew."
 _DIGEST_BYTES = 32
 
 

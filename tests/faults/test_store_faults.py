@@ -79,7 +79,7 @@ def damaged(tmp_path: Path) -> tuple[FeatureStore, Path, bytes]:
 def assert_found(store: FeatureStore, path: Path) -> None:
     """Both by verify and by a reader, and in a sentence."""
     (wrong,) = FeatureStore.open(store.folder).verify()
-    assert path.name in wrong and "Remove it and run `embedonce embed` again" in wrong
+    assert path.name in wrong and "Run `embedonce store repair`, then `embedonce embed` again" in wrong
     with pytest.raises(StoreDamaged, match="its bytes are not those of its name"):
         FeatureStore.open(store.folder).bags([text_key("one")])
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from data.errors import BadData
-from featurestore import Ragged
+from featurestore import Ragged, ragged
 from tests.featurestore.made import as_float32
 
 
@@ -69,6 +69,15 @@ def test_gather_gives_the_rows_one_after_the_other(pair: Pair) -> None:
     if len(pair.ragged) == len(pair.kept):
         same(pair.ragged, pair.rows)
         assert pair.ragged.gather()[0].dtype == (np.int32 if pair.ragged.dtype.kind == "i" else np.float32)
+
+
+@settings(deadline=None)
+@given(pairs(), st.integers(1, 40), st.integers(1, 40))
+def test_rows_are_the_same_whatever_is_copied_or_put_in_order_at_a_time(pair: Pair, piece: int, block: int) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(ragged, "_PIECE", piece)
+        patched.setattr(ragged, "_BLOCK", block)
+        same(pair.ragged, pair.rows[: len(pair.ragged)])
 
 
 @settings(deadline=None)
