@@ -1,11 +1,12 @@
 # make demo: the main job on Reuters-52.   make test: the tests.   make check: lint, types, design.
+# make faults: kills, power cuts, full disks and damage, some twenty minutes.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test check docs clean
+.PHONY: setup demo test faults check docs clean
 
 setup: $(READY)
 
@@ -25,6 +26,10 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest
+
+# What a store survives, with the tests that are too long for every run of `make test`.
+faults: setup
+	$(BIN)/python -m pytest -m "long or not long" tests/faults
 
 check: setup
 	$(BIN)/ruff check .

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,28 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featurestore import FeatureStore, Recipe, ShardContent
+from tests.featurestore.made import RECIPE as MADE_UP
 
 DIM = 384
 VECTORS = 400_000
 _OLD = 1_000_000_000.0  # a time at which no shard is too new for its hash to be remembered
-RECIPE = Recipe(
-    encoder="made-up",
-    weights="a" * 64,
-    config="b" * 64,
-    tokenizer="c" * 64,
-    window=254,
-    stride=0,
-    special_tokens=True,
-    long="windows",
-    max_windows=None,
-    prefix="",
-    layers=(-1,),
-    keep=("cls",),
-    segment=32,
-    dtype="float16",
-    precision="float32",
-    backend="torch",
-)
+RECIPE = replace(MADE_UP, keep=("cls",))
 
 Vectors = NDArray[np.float16]
 Counts = NDArray[np.int64]

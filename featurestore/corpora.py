@@ -1,10 +1,12 @@
 """What a store remembers of a corpus: ids, keys, splits, groups and labels, in a table that a person may edit.
 
 corpora/NAME.csv     id, key, split, group, label; several labels are a JSON list in their cell
-corpora/NAME.json    source, kind, taxonomy, notes
+corpora/NAME.json    source, kind, taxonomy, notes; and `before`, what was said of the table that this one replaced, and
+                     the hash of its bytes: where the power went between the two renames, the older one is read as such
 """
 
 import csv
+import hashlib
 import io
 import json
 from collections.abc import Sequence
@@ -19,6 +21,8 @@ from data.taxonomy import Taxonomy
 from featurestore.files import make_folder, open_plain, write_whole
 
 COLUMNS = ["id", "key", "split", "group", "label"]
+_SAID = ("source", "kind", "taxonomy", "notes")
+_BROKEN = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 _HEX = frozenset("0123456789abcdef")
 # a text may hold half of a surrogate pair, and an id be cut from one
 _LONE = "surrogatepass"
@@ -69,9 +73,21 @@ def save(table: CorpusTable, folder: Path) -> None:
         "taxonomy": None if table.taxonomy is None else table.taxonomy.to_json(),
         "notes": list(table.notes),
     }
+    path = folder / f"{table.name}.csv"
+    about["before"] = _before(folder, table.name)
     text = json.dumps(about, indent=1, ensure_ascii=False) + "\n"
     write_whole(folder / f"{table.name}.json", text.encode(errors=_LONE))
-    write_whole(folder / f"{table.name}.csv", _rows(table).encode(errors=_LONE))
+    write_whole(path, _rows(table).encode(errors=_LONE))
+
+
+def _before(folder: Path, name: str) -> dict[str, Any] | None:
+    """What is said of the table that is there, and the hash of its bytes; None where there is none, or a broken one."""
+    try:
+        table = (folder / f"{name}.csv").read_bytes()
+        said = _said_of(folder / f"{name}.json", hashlib.sha256(table).hexdigest())
+    except (OSError, *_BROKEN):
+        return None
+    return {field: said[field] for field in _SAID} | {"table": hashlib.sha256(table).hexdigest()}
 
 
 def _rows(table: CorpusTable) -> str:
@@ -95,40 +111,52 @@ def load(name: str, folder: Path) -> CorpusTable:
     """
     if name not in names(folder):
         raise UnknownName(f"{folder.parent.name} has no corpus '{name}'.{nearest(name, names(folder))}")
-    values = _about(folder / f"{name}.json")
-    values |= _columns(folder / f"{name}.csv", values["kind"])
+    path = folder / f"{name}.csv"
+    try:
+        with open_plain(path) as file:
+            table = file.read()
+    except OSError as error:
+        raise StoreDamaged(f"{path}: {error}. Run `embedonce embed` again to have it written anew.") from error
+    values = _about(folder / f"{name}.json", hashlib.sha256(table).hexdigest())
+    values |= _columns(path, table, values["kind"])
     return CorpusTable(name=name, **values)
 
 
-def _about(path: Path) -> dict[str, Any]:
+def _about(path: Path, table: str) -> dict[str, Any]:
     try:
-        with open_plain(path) as file:
-            content = json.loads(file.read().decode(errors=_LONE))
-        source, kind, tree, notes = (content[name] for name in ("source", "kind", "taxonomy", "notes"))
+        said = _said_of(path, table)
+        source, kind, tree, notes = (said[name] for name in _SAID)
         if kind not in get_args(Kind) or not isinstance(source, str):
             raise ValueError(f"its kind is {kind!r}")
         taxonomy = None if tree is None else Taxonomy.from_json(tree)
         return {"source": source, "kind": kind, "taxonomy": taxonomy, "notes": tuple(map(str, notes))}
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, *_BROKEN) as error:
         raise StoreDamaged(
             f"{path} cannot be read ({error}). Run `embedonce embed` again to have it written anew."
         ) from error
 
 
-def _columns(path: Path, kind: Kind) -> dict[str, list[Any]]:
+def _said_of(path: Path, table: str) -> dict[str, Any]:
+    """What the file says of the table whose bytes have the hash `table`: one that is being replaced, or any other."""
+    with open_plain(path) as file:
+        content: dict[str, Any] = json.loads(file.read().decode(errors=_LONE))
+    before = content.get("before")
+    return before if before and before["table"] == table else content
+
+
+def _columns(path: Path, table: bytes, kind: Kind) -> dict[str, list[Any]]:
     columns: dict[str, list[Any]] = {name: [] for name in ("ids", "keys", "splits", "groups", "labels")}
     line = 1
     try:
-        with open_plain(path) as file:
-            # a spreadsheet leaves a byte-order mark
-            rows = csv.reader(io.StringIO(file.read().decode(errors=_LONE).removeprefix("\ufeff"), newline=""))
+        # a spreadsheet leaves a byte-order mark
+        rows = csv.reader(io.StringIO(table.decode(errors=_LONE).removeprefix("\ufeff"), newline=""))
         if (header := next(rows, [])) != COLUMNS:
             raise ValueError(f"the columns are {', '.join(header)}, not {', '.join(COLUMNS)}")
         for row in rows:
             line = rows.line_num
             for values, value in zip(columns.values(), _document(row, kind), strict=True):
                 values.append(value)
-    except (OSError, ValueError, csv.Error, RecursionError) as error:
+    except (ValueError, csv.Error, RecursionError) as error:
         raise StoreDamaged(f"{path}, line {line}: {error}. Correct it, or run `embedonce embed` again.") from error
     return columns
 

@@ -87,6 +87,15 @@ def remove(path: Path) -> None:
         raise _failed(f"{path} cannot be removed", error) from error
 
 
+def settle_names(folder: Path) -> None:
+    """See that the names in a folder outlast a power cut: a writer that was killed may not have come to it.
+
+    A folder that cannot be synced, as on a store that is only read, is left as it is.
+    """
+    with suppress(OSError):
+        _fsync_folder(folder)
+
+
 def open_plain(path: Path) -> BufferedReader:
     """A file open for reading. Raises OSError for a link, which could name a file outside the store, and for a pipe."""
     flags = os.O_RDONLY | getattr(os, "O_BINARY", 0)

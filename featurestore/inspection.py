@@ -72,7 +72,10 @@ def checked(
     """
     paths = [path for path in sorted((folder / "shards").glob("*")) if not path.name.startswith(".")]
     odd = [path for path in paths if not is_shard(path.name)]
-    wrong = {path: f"{path} is not a shard, and is not read. Move it elsewhere, or run `embedonce store repair`." for path in odd}
+    wrong = {
+        path: f"{path} is not a shard, and is not read. Move it elsewhere, or run `embedonce store repair`."
+        for path in odd
+    }
     named = [path for path in paths if is_shard(path.name)]
     wrong |= _not_their_names(named, progress)
     new = [path for path in named if path not in wrong and not verified.parsed(path.name)]

@@ -121,13 +121,12 @@ def _parts(
 ) -> Mapping[str, Part]:
     """The arrays of a shard, without the metadata, all of them as `recipe` asks."""
     try:
-        found = extents(file, size)
-    except ValueError as error:
+        parts: dict[str, Part] = {
+            key: part_at(extent) if math.prod(extent.shape) else np.empty(extent.shape, extent.dtype)
+            for key, extent in extents(file, size).items()
+        }
+    except ValueError as error:  # NumPy's too: it has no array of 2^62 numbers a vector, even where there is no vector
         raise StoreDamaged(f"{name} cannot be read as a shard ({error}). {NEXT}") from error
-    parts: dict[str, Part] = {
-        key: part_at(extent) if math.prod(extent.shape) else np.empty(extent.shape, extent.dtype)
-        for key, extent in found.items()
-    }
     _check_metadata(parts.pop(METADATA, None), recipe, name)
     if wrong := fault(parts, recipe):
         raise StoreDamaged(f"{name} is not as its recipe says: {wrong}. {NEXT}")

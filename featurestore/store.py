@@ -24,7 +24,7 @@ from featurestore import corpora
 from featurestore.bags import Bags
 from featurestore.content import ShardContent
 from featurestore.corpora import CorpusTable
-from featurestore.files import make_folder, open_plain, write_by_hash, write_once, write_whole
+from featurestore.files import make_folder, open_plain, settle_names, write_by_hash, write_once, write_whole
 from featurestore.image import image
 from featurestore.inspection import Progress, contents, findings, is_shard
 from featurestore.keys import Keys
@@ -72,6 +72,8 @@ class FeatureStore:
             way = f", or {options} to add to this one" if options else ""
             more = ", which holds all that was asked and more" if store.recipe.covers(recipe) else ""
             raise RecipeMismatch(f"{store.name}: {'; '.join(differences)}. Name another --store{way}{more}.")
+        for names in (folder.parent, folder, folder / "shards", folder / "corpora"):
+            settle_names(names)
         return store
 
     @classmethod

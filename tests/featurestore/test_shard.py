@@ -140,7 +140,9 @@ def test_bytes_that_do_not_fit_the_name_are_not_parsed(tmp_path: Path, monkeypat
     path = tmp_path / f"{'0' * 64}.h5"
     path.write_bytes(image(content(TEXTS), RECIPE))
     monkeypatch.setattr(h5py, "File", None)  # calling it would be a TypeError
-    with pytest.raises(StoreDamaged, match=r"is damaged: its bytes are not those of its name\. Run `embedonce store rep"):
+    with pytest.raises(
+        StoreDamaged, match=r"is damaged: its bytes are not those of its name\. Run `embedonce store rep"
+    ):
         Shard.open(path, RECIPE)
 
 

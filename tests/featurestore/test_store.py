@@ -190,7 +190,9 @@ def test_files_of_dead_writers_and_of_others_are_not_read(store: FeatureStore) -
     again = FeatureStore.open(store.folder)
     assert again.documents == 12
     (wrong,) = again.verify()
-    assert wrong.endswith("notes.h5 is not a shard, and is not read. Move it elsewhere, or run `embedonce store repair`.")
+    assert wrong.endswith(
+        "notes.h5 is not a shard, and is not read. Move it elsewhere, or run `embedonce store repair`."
+    )
 
 
 def test_opening_and_reading_look_at_no_corpus(store: FeatureStore) -> None:
