@@ -10,11 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 import cli
 from data import Document, read
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# a machine may be busy with something else: no test fails for being slow
+settings.register_profile("embedonce", deadline=None)
+settings.load_profile("embedonce")
 
 
 @dataclass(frozen=True)
