@@ -78,7 +78,7 @@ class Recipe:
         )
 
     def options(self, asked: "Recipe") -> str:
-        """How `asked` becomes this recipe: "give --stride 0 and leave --max-windows out", or "" if no option does it."""
+        """How `asked` becomes this recipe: "give --stride 0 and leave --max-windows out" or "" if no option does it."""
         unlike = self._unlike(asked)
         if any(name in _HASHES for name in unlike):
             if self.encoder == asked.encoder:
