@@ -192,7 +192,7 @@ def changed(folder: Path, copy: Path, changes: dict[str, Any]) -> Path:
 def tensors_of_wav2vec2(folder: Path) -> None:
     from transformers import AutoConfig, AutoModel
 
-    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    sizes: dict[str, Any] = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
     sizes |= {"conv_dim": [8], "conv_stride": [2], "conv_kernel": [3], "num_feat_extract_layers": 1}
     sizes |= {"num_conv_pos_embeddings": 4, "num_conv_pos_embedding_groups": 2, "vocab_size": 1000}
     AutoModel.from_config(AutoConfig.for_model("wav2vec2", **sizes)).save_pretrained(folder)

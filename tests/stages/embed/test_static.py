@@ -30,11 +30,9 @@ def test_a_window_is_the_rows_of_its_tokens(tmp_path: Path, quantised: bool, bud
     arrays = encode(["", *SENTENCES], encoder).arrays
     tensors = load_file(tmp_path / "model.safetensors")
     ids = torch.from_numpy(arrays["tokens/id"]).long()
-    rows = tensors["embeddings"].float()
+    expected = tensors["embeddings"].float()[tensors["mapping"][ids] if quantised else ids]
     if quantised:
-        expected = rows[tensors["mapping"][ids]] * tensors["weights"][ids, None].float()
-    else:
-        expected = rows[ids]
+        expected *= tensors["weights"][ids, None].float()
     np.testing.assert_allclose(arrays["tokens/vector"], expected, atol=1e-6)
     assert not arrays["chunks/mean"][0].any(), "an empty text has no tokens, special ones neither"
     np.testing.assert_allclose(arrays["chunks/mean"][1], expected[:7].mean(0), atol=1e-6)

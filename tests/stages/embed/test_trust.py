@@ -69,8 +69,8 @@ def opened(folder: Path, *, trust: bool) -> Any:
 def test_code_that_is_needed_and_not_trusted_is_refused(own: Path) -> None:
     (own / "configuration_own.py").write_text("raise SystemExit('this ran')")
     sentence = (
-        f"{own} needs Python code of its own (modeling_own.OwnModel), which runs only where you trust it: read it, then "
-        "give --trust-remote-code."
+        f"{own} needs Python code of its own (modeling_own.OwnModel), which runs only where you trust it: read it, "
+        "then give --trust-remote-code."
     )
     with pytest.raises(ModelUnavailable, match=f"^{re.escape(sentence)}$"):
         opened(own, trust=False)
@@ -88,7 +88,7 @@ arrays = encode(["oil price", "oil"], open_encoder(options)).arrays
 encoder = open_encoder(options)
 ids = torch.tensor([*encoder.opening, *arrays["tokens/id"][-1:].tolist(), *encoder.closing])
 rows = load_file(folder + "/model.safetensors")["rows.weight"][ids]
-print(float(abs(rows[0] + rows.sum(0) - arrays["chunks/cls"][1]).max()) < 1e-5)
+print(bool(abs((rows[0] + rows.sum(0)).numpy() - arrays["chunks/cls"][1]).max() < 1e-5))
 """
     command = [sys.executable, "-W", "error", "-c", call, str(own)]
     environment = os.environ | {"HF_HOME": str(tmp_path / "hub"), "HF_MODULES_CACHE": str(tmp_path / "modules")}
