@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data.errors import CallError, ModelUnavailable
-from stages.embed.checkpoint import Config, read_config
+from stages.embed.apart import Apart, together
+from stages.embed.checkpoint import read_config
 from stages.embed.families import ENCODER_CLASS, ENCODER_HALF
+from stages.embed.probe import reads_padding
 from stages.embed.quiet import quiet
-from stages.embed.sparse import SparseBlocks, together
 
 if TYPE_CHECKING:
     import torch
@@ -32,22 +33,27 @@ class TorchNetwork:
         self, folder: Path, layers: tuple[int, ...], precision: str, device: str, *, trust: bool = False
     ) -> None:
         self.device = find_device(device)
-        self._layers = layers
+        self._layers: tuple[int, ...] = (-1,)  # what is looked at first
         self._model: Any = _load(folder, precision, trust=trust).to(self.device)
         self._config = config = read_config(folder)
-        self._sparse = SparseBlocks.of(config.values) if config.family == "big_bird" else None
         self._settings = {"use_cache": False} if config.causal else {}
-        _check_reading(self, config)
+        self._big_bird = config.family == "big_bird"
+        self._apart = Apart.of_big_bird(config.values) if self._big_bird else None
+        if not self._big_bird and reads_padding(self, config, precision):
+            self._apart = Apart()
+        self._layers = layers
 
     def __call__(self, ids: "torch.Tensor", lengths: "torch.Tensor") -> "Sequence[torch.Tensor]":
         """Hidden states of each layer asked."""
         ids, lengths = ids.to(self.device), lengths.to(self.device)
-        if self._sparse is None:
+        if self._apart is None:
             return self._states(ids, lengths)
         parts = []
-        for rows, kind in self._sparse.parts(lengths):
-            self._model.set_attention_type(kind)
-            parts.append((rows, self._states(ids[rows, : int(lengths[rows].max())], lengths[rows])))
+        for rows in self._apart.parts(lengths):
+            longest = int(lengths[rows].max())
+            if self._big_bird:  # by itself it would attend to everything from its first short batch on
+                self._model.set_attention_type("block_sparse" if longest > self._apart.full else "original_full")
+            parts.append((rows, self._states(ids[rows, :longest], lengths[rows])))
         return together(parts, *ids.shape)
 
     def _states(self, ids: "torch.Tensor", lengths: "torch.Tensor") -> "Sequence[torch.Tensor]":
@@ -68,27 +74,6 @@ class TorchNetwork:
         states = (*output.hidden_states[:-1], output.last_hidden_state)
         # sparse attention pads to whole blocks, and gives the layers between with that padding
         return [states[layer][:, :longest].float() for layer in self._layers]
-
-
-def _check_reading(network: Network, config: Config) -> None:
-    """Raise ModelUnavailable for a network that does not read tokens, or reads forwards only and is not known to."""
-    import torch
-
-    other = [number for number in (3, 4, 5, 6) if number != config.pad_id][:3]
-    ids = torch.tensor([[other[0], other[1]], [other[0], other[2]]]).clamp(max=config.vocabulary - 1)
-    try:
-        with quiet(), torch.inference_mode():
-            states = network(ids, torch.tensor([2, 2]))[-1]
-    except Exception as error:  # whatever a network of images or sounds makes of tokens
-        reason = str(error).strip().partition("\n")[0]
-        raise ModelUnavailable(f"{config.folder} cannot be used as an encoder of text ({reason}).") from error
-    first, second = states[0, 0], states[1, 0]
-    apart = float((first - second).abs().max())
-    if apart <= 1e-5 * float(first.abs().max()) and not config.causal and config.layers:
-        raise ModelUnavailable(
-            f"{config.folder} reads forwards only, which embedonce does not know of networks of the kind "
-            f"'{config.family}': their first position says nothing of a text. Take an encoder, or another decoder."
-        )
 
 
 def find_device(name: str) -> str:

@@ -64,6 +64,11 @@ def test_layers_are_kept_in_the_order_of_the_recipe(tiny: Open, folders: Folders
         np.testing.assert_allclose(arrays["tokens/vector"][:, place], state[0, 1:-1].numpy(), atol=1e-5)
 
 
+def test_the_embeddings_alone_can_be_kept(tiny: Open, folders: Folders) -> None:
+    every, first = (encode(SENTENCES, tiny(layers=layers, keep=("mean",))).arrays for layers in ("all", "0"))
+    np.testing.assert_allclose(first["chunks/mean"], every["chunks/mean"][:, 0], atol=1e-6)
+
+
 def test_an_empty_document_has_one_chunk_and_one_segment_of_its_special_tokens(tiny: Open) -> None:
     arrays = encode([""], tiny(**EVERYTHING)).arrays
     assert arrays["chunks/mean"].any()
