@@ -16,7 +16,7 @@ from stages.embed.models import find_model
 from stages.embed.network import Network, TorchNetwork, find_device
 from stages.embed.options import KEEPS, Options, parse_layers
 from stages.embed.pooling import Pooling, stacked
-from stages.embed.sentences import SentenceModel, read_sentence_model
+from stages.embed.sentence_model import SentenceModel, read_sentence_model
 from stages.embed.static import StaticNetwork, static_config
 from stages.embed.tokens import Cutting, TextTokenizer, Windows, load_tokenizer, ranges
 from stages.embed.trust import with_code

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from data.errors import ModelUnavailable
 from stages.embed.checkpoint import checkpoint_files
 from stages.embed.quiet import quiet_hub
-from stages.embed.sentences import read_sentence_model
+from stages.embed.sentence_model import read_sentence_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

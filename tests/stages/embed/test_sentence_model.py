@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from data import Columns
 from data.errors import ModelUnavailable
 from stages.embed import Encoder, Options, encode, open_encoder
-from stages.embed.sentences import SentenceModel, read_sentence_model
+from stages.embed.sentence_model import SentenceModel, read_sentence_model
+from stages.embed.source import embed_source
 from tests.stages.embed.conftest import Folders
 from tests.stages.embed.plain import plain
 from tests.tiny_encoder import SENTENCES, make_sentence_folder
@@ -140,3 +142,18 @@ def test_a_module_outside_the_folder_is_refused(folders: Folders, tmp_path: Path
     (folder / "modules.json").write_text(json.dumps([{"path": path, "type": "x.Transformer"}]))
     with pytest.raises(ModelUnavailable, match=re.escape(f"names {path}, which is outside its folder.")):
         opened(folder)
+
+
+def test_embedding_tells_the_notes_and_keeps_them_beside_the_features(folders: Folders, tmp_path: Path) -> None:
+    model = made(folders, tmp_path / "model", about=PROMPTS)
+    rows = [f"{text!r},{'yes' if row % 2 else 'no'}" for row, text in enumerate(SENTENCES)]
+    (tmp_path / "texts.csv").write_text("\n".join(['"text","label"', *(row.replace("'", '"') for row in rows)]))
+    options, told = Options(model=str(model), device="cpu", window=9), list[str]()
+    call: dict[str, Any] = {"tell": told.append, "progress": lambda _: None, "store": tmp_path / "store"}
+    store, report = embed_source(str(tmp_path / "texts.csv"), Columns(), options, **call)
+    notes = open_encoder(options).notes
+    assert report.encoded == len(SENTENCES) and set(notes) <= set(told)
+    record = json.loads(next((store.folder / "records").glob("embed-*.json")).read_text())
+    assert tuple(record["encoder"]) == notes
+    again, _ = embed_source(str(tmp_path / "texts.csv"), Columns(), Options(device="cpu"), **call)
+    assert again.recipe == store.recipe and store.recipe.prefix == "the oil price: "
