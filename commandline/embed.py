@@ -14,6 +14,7 @@ from commandline.options import (
     json_option,
     origin,
     seed_option,
+    trust_option,
 )
 from commandline.terminal import duration, note, progress, say, show_json
 
@@ -21,7 +22,7 @@ EXAMPLE_CORPUS = "reuters52"
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 # the options that stage one itself takes; the others say what to read and where to keep it
 OPTIONS: tuple[str, ...] = ("model", "revision", "window", "stride", "max_windows", "long", "special_tokens", "prefix")
-OPTIONS += ("keep", "segment", "layers", "dtype", "precision", "device", "budget")
+OPTIONS += ("keep", "segment", "layers", "dtype", "precision", "device", "budget", "trust_remote_code")
 
 
 @click.command()
@@ -38,7 +39,7 @@ OPTIONS += ("keep", "segment", "layers", "dtype", "precision", "device", "budget
 @click.option(
     "--special-tokens/--no-special-tokens", default=True, help="Around each chunk, as the encoder was trained."
 )
-@click.option("--prefix", default="", help="Text before each chunk, where the encoder wants one ('passage: ').")
+@click.option("--prefix", help="Text before each chunk, as in 'passage: '.  [the model's own default prompt, if any]")
 @click.option("--keep", default="cls,mean,max,segments:32", help="cls, mean, max, segments:N, tokens.")
 @click.option("--layers", default="last", help="last, all, or numbers such as -1,-4.")
 @click.option(
@@ -48,6 +49,7 @@ OPTIONS += ("keep", "segment", "layers", "dtype", "precision", "device", "budget
     "--precision", default="float32", type=click.Choice(["float32", "bfloat16", "float16"]), help="Of the encoder."
 )
 @click.option("--budget", type=int, default=4096, help="Tokens a batch, padding included.")
+@trust_option
 @device_option
 @click.option(
     "--store", type=click.Path(path_type=Path), help="The store.  [one in --features, named for what is in it]"

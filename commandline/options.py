@@ -50,6 +50,9 @@ store_options = several(
 )
 seed_option = click.option("--seed", type=int, default=0, help="The one seed of everything random.")
 device_option = click.option("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps.")
+trust_option = click.option(
+    "--trust-remote-code", is_flag=True, help="Run Python code that comes with the model. Read it first."
+)
 
 
 def columns_asked(asked: dict[str, Any]) -> Columns:

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from commandline.options import column_options, columns_asked, device_option, runs_option
+from commandline.options import column_options, columns_asked, device_option, runs_option, trust_option
 from commandline.terminal import note, progress, whole_file
 from data.errors import CallError
 
@@ -17,6 +17,7 @@ from data.errors import CallError
 @click.option("--encoder", help="Where the run's encoder is now, if it has moved.")
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write here, not to stdout.")
 @click.option("--json", "as_json", is_flag=True, help="A JSON object a line instead of CSV.")
+@trust_option
 @device_option
 @runs_option
 def predict(run: str, file: str, output: Path | None, as_json: bool, **asked: Any) -> None:
@@ -36,7 +37,7 @@ def predict(run: str, file: str, output: Path | None, as_json: bool, **asked: An
     corpus = read(file, columns_asked(asked))
     for sentence in corpus.notes:
         note(sentence)
-    encoder = encoder_of(found, model=asked["encoder"], device=asked["device"])
+    encoder = encoder_of(found, model=asked["encoder"], device=asked["device"], trust=asked["trust_remote_code"])
     with progress("labelling") as bar, whole_file(output) as out:
         total = len(corpus.documents)
         labelled = label(

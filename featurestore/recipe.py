@@ -78,7 +78,7 @@ class Recipe:
         )
 
     def options(self, asked: "Recipe") -> str:
-        """How `asked` becomes this recipe: "give --window 254 and leave --prefix out", or "" if no option does it."""
+        """How `asked` becomes this recipe: "give --stride 0 and leave --max-windows out" or "" if no option does it."""
         unlike = self._unlike(asked)
         if any(name in _HASHES for name in unlike):
             if self.encoder == asked.encoder:
@@ -176,7 +176,7 @@ _OPTIONS: dict[str, Callable[[Recipe], str]] = {
     "max_windows": lambda recipe: (
         f"--max-windows {recipe.max_windows}" if recipe.max_windows else "leave --max-windows out"
     ),
-    "prefix": lambda recipe: f"--prefix '{recipe.prefix}'" if recipe.prefix else "leave --prefix out",
+    "prefix": lambda recipe: f"--prefix '{recipe.prefix}'",
     "layers": lambda recipe: f"--layers {','.join(map(str, recipe.layers))}",
     "keep": _keep_option,
     "segment": _keep_option,

@@ -30,14 +30,14 @@ class Labelled:
     probabilities: NDArray[np.float32]
 
 
-def encoder_of(run: Run, *, model: str | None = None, device: str = "auto") -> Encoder:
-    """The encoder that made the features which `run` was fitted on.
+def encoder_of(run: Run, *, model: str | None = None, device: str = "auto", trust: bool = False) -> Encoder:
+    """The encoder that made the features which `run` was fitted on. trust: run Python code that comes with it.
 
     Raises RecipeMismatch when what is found under the model's name is not the same encoder any more.
     """
     recipe = run.recipe
     options = options_of(recipe)
-    encoder = open_encoder(replace(options, model=model or options.model, device=device))
+    encoder = open_encoder(replace(options, model=model or options.model, device=device, trust_remote_code=trust))
     differences = recipe.differences(encoder.recipe)
     if differences:
         raise RecipeMismatch(

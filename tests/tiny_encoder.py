@@ -13,17 +13,22 @@ SENTENCES = (
     "한국어 문장도 조금 들어 있습니다. 日本語の文もあります。",
 )
 
-# family -> (special tokens in the order of their ids: opening, padding, closing, unknown, mask)
+# special tokens in the order of their ids: opening, padding, closing, unknown, mask
 _BERT = ("[CLS]", "[PAD]", "[SEP]", "[UNK]", "[MASK]")
 _ROBERTA = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
-_SPECIAL = {
-    "bert": _BERT,
-    "distilbert": _BERT,
-    "electra": _BERT,
-    "deberta-v2": _BERT,
-    "roberta": _ROBERTA,
-    "xlm-roberta": _ROBERTA,
-    "mpnet": _ROBERTA,
+_WORDS = frozenset({"bert", "distilbert", "electra", "deberta-v2", "modernbert", "big_bird", "mpnet"})
+# what a tokenizer sets around a text, where it is not both an opening and a closing token
+_AROUND = {
+    "t5": "$A </s>",
+    "mt5": "$A </s>",
+    "umt5": "$A </s>",
+    "pegasus": "$A </s>",
+    "m2m_100": "<mask> $A </s>",  # the language's token
+    "mbart": "$A </s> <mask>",
+    "gpt2": "$A",
+    "qwen2": "$A </s>",
+    "qwen3": "$A </s>",
+    "llama": "<s> $A",
 }
 
 
@@ -51,8 +56,9 @@ def make_tokenizer(folder: Path, family: str = "bert") -> int:
 
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-    opening, padding, closing, unknown, mask = special = _SPECIAL[family]
-    if special is _BERT or family == "mpnet":
+    special = _BERT if family in _WORDS - {"mpnet"} else _ROBERTA
+    opening, padding, closing, unknown, mask = special
+    if family in _WORDS:
         normalizer, splitter = normalizers.BertNormalizer(lowercase=True), pre_tokenizers.BertPreTokenizer()
         pieces = [word for text in SENTENCES for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text))]
         # the trainer breaks ties by chance; whole words and single characters need none
@@ -73,7 +79,8 @@ def make_tokenizer(folder: Path, family: str = "bert") -> int:
         tokenizer.train_from_iterator(SENTENCES, trainer)
     tokenizer.add_special_tokens(list(special))
     tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{opening} $A {closing}", special_tokens=[(opening, 0), (closing, 2)]
+        single=_AROUND.get(family, f"{opening} $A {closing}"),
+        special_tokens=[(opening, 0), (closing, 2), (mask, 4)],
     )
     tokenizer.enable_truncation(max_length=24)
     tokenizer.enable_padding(length=24, pad_id=1, pad_token=padding)
@@ -100,28 +107,92 @@ def make_network(
     from transformers import AutoConfig, AutoModel
     from transformers.utils import logging
 
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        sizes = _sizes(family, hidden, layers, positions) | {"vocab_size": vocabulary, "pad_token_id": 1}
+        network = AutoModel.from_config(AutoConfig.for_model(family, **sizes))
+    logging.disable_progress_bar()
+    network.save_pretrained(folder)
+
+
+def _sizes(family: str, hidden: int, layers: int, positions: int) -> dict[str, Any]:
+    """The values of a family's config that make a tiny network of it."""
+    if family == "distilbert":
+        own = {"dim": hidden, "n_layers": layers, "n_heads": 2, "hidden_dim": 2 * hidden}
+        return own | {"max_position_embeddings": positions, "initializer_range": 0.5}
+    if family == "gpt2":
+        own = {"n_embd": hidden, "n_layer": layers, "n_head": 2, "n_positions": positions}
+        return own | {"initializer_range": 0.5}
+    if family in {"t5", "mt5", "umt5"}:
+        own = {"d_model": hidden, "num_layers": layers, "num_decoder_layers": 1, "num_heads": 2, "d_kv": hidden // 2}
+        return own | {"d_ff": 2 * hidden, "initializer_factor": 1.0, "relative_attention_num_buckets": 8}
+    if family in {"bart", "m2m_100", "mbart", "pegasus"}:
+        own = {"d_model": hidden, "encoder_layers": layers, "decoder_layers": 1, "encoder_attention_heads": 2}
+        own |= {"decoder_attention_heads": 2, "encoder_ffn_dim": 2 * hidden, "decoder_ffn_dim": 2 * hidden}
+        return own | {"max_position_embeddings": positions, "init_std": 0.5}
     # the Roberta family counts positions from the padding id on
-    extra = 2 if family in {"roberta", "xlm-roberta", "mpnet"} else 0
+    extra = 2 if family in {"roberta", "xlm-roberta", "mpnet", "longformer"} else 0
     sizes: dict[str, Any] = {
-        "vocab_size": vocabulary,
         "hidden_size": hidden,
         "num_hidden_layers": layers,
         "num_attention_heads": 2,
         "intermediate_size": 2 * hidden,
         "max_position_embeddings": positions + extra,
         "initializer_range": 0.5,
-        "pad_token_id": 1,
     }
-    if family == "distilbert":
-        sizes |= {"dim": hidden, "n_layers": layers, "n_heads": 2, "hidden_dim": 2 * hidden}
-        for name in ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"):
-            del sizes[name]
-    if family == "electra":
-        sizes["embedding_size"] = hidden // 2
-    if family == "deberta-v2":
-        sizes |= {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_buckets": 16}
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        network = AutoModel.from_config(AutoConfig.for_model(family, **sizes))
-    logging.disable_progress_bar()
-    network.save_pretrained(folder)
+    return sizes | _OWN_SIZES.get(family, {}) | ({"embedding_size": hidden // 2} if family == "electra" else {})
+
+
+_OWN_SIZES: dict[str, dict[str, Any]] = {
+    "deberta-v2": {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_buckets": 16},
+    "longformer": {"attention_window": 4},
+    # windows of more than 14 tokens attend to blocks
+    "big_bird": {"block_size": 2, "num_random_blocks": 1},
+    "modernbert": {"local_attention": 8, "global_attn_every_n_layers": 2},
+    "qwen2": {"num_key_value_heads": 1},
+    "qwen3": {"num_key_value_heads": 1, "head_dim": 8},
+    "llama": {"num_key_value_heads": 1},
+}
+
+
+def make_static(folder: Path, dim: int = 8, quantised: bool = False) -> Path:
+    """A static model as model2vec writes it; quantised: rows shared by tokens, with a weight a token."""
+    import json
+
+    import torch
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    tokens = make_tokenizer(folder)
+    generator = torch.Generator().manual_seed(0)
+    if quantised:
+        tensors = {
+            "embeddings": torch.randn(tokens // 2, dim, generator=generator).half(),
+            "mapping": torch.arange(tokens) % (tokens // 2),
+            "weights": torch.rand(tokens, generator=generator, dtype=torch.float64),
+        }
+    else:
+        tensors = {"embeddings": torch.randn(tokens, dim, generator=generator)}
+    save_file(tensors, folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps({"model_type": "model2vec", "hidden_dim": dim, "normalize": True}))
+    return folder
+
+
+def make_sentence_folder(folder: Path, pooling: dict[str, Any], about: dict[str, Any], longest: int | None) -> Path:
+    """Writes into an encoder's folder what sentence-transformers does: pooling, prompts, length and normalisation."""
+    import json
+
+    kinds = [("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Normalize", "Normalize")]
+    modules = [
+        {"idx": row, "name": str(row), "path": path, "type": f"sentence_transformers.models.{kind}"}
+        for row, (path, kind) in enumerate(kinds)
+    ]
+    (folder / "1_Pooling").mkdir()
+    for name, content in {
+        "modules.json": modules,
+        "1_Pooling/config.json": pooling,
+        "config_sentence_transformers.json": about,
+        "sentence_bert_config.json": {"max_seq_length": longest, "do_lower_case": False},
+    }.items():
+        (folder / name).write_text(json.dumps(content))
+    return folder

@@ -5,11 +5,12 @@ import json
 import mmap
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from data.errors import ModelUnavailable
+from stages.embed.families import ENCODER_TAKEN, WITHOUT_LIMIT, counts_from_padding, is_causal
 
 # none of these can change what the encoder computes in evaluation
 _CONFIG_LEFT_OUT = re.compile(
@@ -19,7 +20,7 @@ _CONFIG_LEFT_OUT = re.compile(
 )
 # prediction heads and poolers are not part of the encoder; position ids are a buffer that newer checkpoints lack
 _TENSORS_LEFT_OUT = re.compile(r"(.*\.)?pooler\..*|(.*\.)?position_ids|cls\..*|lm_head\..*")
-_BASE_PREFIX = re.compile(r"(\w+)\.embeddings\.")
+_BASE_PREFIX = re.compile(r"(\w+)\.(?:embeddings|shared|wte)\.|(model)\.embed_tokens\.")
 
 
 @dataclass(frozen=True)
@@ -27,10 +28,12 @@ class Config:
     """config.json, and the few facts of it that stage one needs.
 
     positions: longest input in tokens, None where the config names no limit. vocabulary: rows of the embedding matrix.
+    code: the folder's own Python files that make the network -> hex sha256 of each; none where transformers makes it.
     """
 
     folder: Path
     values: Mapping[str, Any]
+    code: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def family(self) -> str:
@@ -40,12 +43,12 @@ class Config:
     @property
     def dim(self) -> int:
         """Numbers a vector."""
-        return self._first("hidden_size", "dim", "d_model")
+        return self._first("hidden_size", "dim", "d_model", "n_embd", "emb_dim")
 
     @property
     def layers(self) -> int:
         """Layers of the encoder, the embeddings not counted."""
-        return self._first("num_hidden_layers", "n_layers", "num_layers", "encoder_layers")
+        return self._first("num_hidden_layers", "n_layers", "num_layers", "encoder_layers", "n_layer")
 
     @property
     def vocabulary(self) -> int:
@@ -62,16 +65,19 @@ class Config:
     @property
     def counts_from_padding(self) -> bool:
         """Whether positions start behind the padding id, as in the RoBERTa family and MPNet."""
-        return (
-            self.family == "mpnet"
-            or "roberta" in self.family
-            or self.family in {"camembert", "longformer", "data2vec-text"}
-        )
+        return counts_from_padding(self.family)
+
+    @property
+    def causal(self) -> bool:
+        """Whether a position reads nothing of what follows it, as in a decoder: its last position speaks for a text."""
+        return is_causal(dict(self.values))
 
     @property
     def positions(self) -> int | None:
         """The longest input in tokens, special ones included; None where the config names no limit."""
-        longest = self.values.get("max_position_embeddings")
+        if self.family in WITHOUT_LIMIT:
+            return None
+        longest = self.values.get("max_position_embeddings", self.values.get("n_positions"))
         if not isinstance(longest, int):
             return None
         return longest - self.pad_id - 1 if self.counts_from_padding else longest
@@ -80,7 +86,20 @@ class Config:
     def hash(self) -> str:
         """Hex sha256 of what can change a value."""
         kept = {key: value for key, value in self.values.items() if not _CONFIG_LEFT_OUT.fullmatch(key)}
-        return hashlib.sha256(canonical(kept)).hexdigest()
+        return hashlib.sha256(canonical(kept | ({"code": dict(self.code)} if self.code else {}))).hexdigest()
+
+    def check(self) -> None:
+        """Raise ModelUnavailable for a network that reads no text, or of which no encoder can be taken."""
+        if not isinstance(self.values.get("vocab_size"), int):
+            raise ModelUnavailable(
+                f"{self.folder} holds a network of the kind '{self.family}', which reads no text: its config.json "
+                "names no vocab_size. Take an encoder of text."
+            )
+        if self.values.get("is_encoder_decoder") is True and self.family not in ENCODER_TAKEN and not self.code:
+            raise ModelUnavailable(
+                f"{self.folder} holds a network of the kind '{self.family}', of which the encoder cannot be taken "
+                f"alone. It can of {', '.join(sorted(ENCODER_TAKEN))}."
+            )
 
     def _first(self, *names: str) -> int:
         for name in names:
@@ -154,13 +173,22 @@ def weights_hash(folder: Path) -> str:
     return digest.hexdigest()
 
 
+def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """The tensors of a .safetensors file by name, read from its header. Raises ModelUnavailable for a damaged one."""
+    return {name: shape for name, (_, shape, _) in _safetensors(path)}
+
+
 def _encoder_names(tensors: Mapping[str, Tensor]) -> dict[str, str]:
     """The tensors of the encoder itself: their names without a base prefix -> their names in the checkpoint."""
-    prefixes = {match[1] for match in map(_BASE_PREFIX.match, tensors) if match}
+    prefixes = {match[1] or match[2] for match in map(_BASE_PREFIX.match, tensors) if match}
     # a checkpoint that was trained with a head has the encoder under a name such as "bert."
     prefix = f"{prefixes.pop()}." if len(prefixes) == 1 else ""
     names = {name.removeprefix(prefix): name for name in tensors if name.startswith(prefix)}
     kept = {short: name for short, name in names.items() if not _TENSORS_LEFT_OUT.fullmatch(short)}
+    if any(short.startswith("encoder.") for short in kept):
+        # of an encoder and a decoder only the first is read; the embeddings that both share may stand there once more
+        shared = {"encoder.embed_tokens.weight"} if "shared.weight" in kept else set()
+        kept = {short: name for short, name in kept.items() if not short.startswith("decoder.") and short not in shared}
     # what transformers renames on loading
     return {re.sub(r"\.gamma$", ".weight", re.sub(r"\.beta$", ".bias", short)): name for short, name in kept.items()}
 

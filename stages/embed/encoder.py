@@ -1,8 +1,8 @@
 """A frozen encoder: its recipe, known before torch is loaded, and its hidden states of a batch."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +11,15 @@ from numpy.typing import NDArray
 from data.errors import CallError, ModelUnavailable
 from featurestore import Recipe
 from stages.embed.checkpoint import Config, read_config, weights_hash
+from stages.embed.families import STATIC
 from stages.embed.models import find_model
 from stages.embed.network import Network, TorchNetwork, find_device
 from stages.embed.options import KEEPS, Options, parse_layers
 from stages.embed.pooling import Pooling, stacked
+from stages.embed.sentence_model import SentenceModel, read_sentence_model
+from stages.embed.static import StaticNetwork, static_config
 from stages.embed.tokens import Cutting, TextTokenizer, Windows, load_tokenizer, ranges
+from stages.embed.trust import with_code
 
 BACKEND = "torch"
 # what fits encoders of 256 positions, and costs little more a token than shorter ones
@@ -27,6 +31,7 @@ class Encoder:
     """Opened by `open_encoder`; the network is loaded when the first batch asks for it.
 
     dim: numbers a vector. open_network: a precision -> the network; a test may pass another one in.
+    notes: sentences about the model that who embeds with it should read.
     """
 
     recipe: Recipe
@@ -38,6 +43,7 @@ class Encoder:
     closing: tuple[int, ...]
     pad_id: int
     budget: int
+    notes: tuple[str, ...] = ()
     open_network: Callable[[str], Network] = field(repr=False)
 
     @property
@@ -92,14 +98,24 @@ class Encoder:
 def open_encoder(options: Options) -> Encoder:
     """Find a model, read its tokenizer and hash its weights.
 
-    Raises ModelUnavailable, and CallError for a window that the encoder has no positions for.
+    Raises ModelUnavailable, and CallError for a window that the encoder has no positions for. Code that comes with the
+    model runs only with `options.trust_remote_code`.
     """
     options.check()
     if options.device not in ("auto", "cpu"):  # looking for others loads torch, which a finished store can do without
         find_device(options.device)
-    folder = find_model(options.model, options.revision)
-    config = read_config(folder)
-    tokenizer = load_tokenizer(folder, options.prefix)
+    model = read_sentence_model(find_model(options.model, options.revision))
+    folder = model.folder
+    asked = options.prefix
+    config = _config(folder, options)
+    static = config.family == STATIC
+    # a static model has no rows for special tokens that would say anything
+    options = replace(
+        options,
+        prefix=model.prefix if asked is None else asked,
+        special_tokens=options.special_tokens and not static,
+    )
+    tokenizer = load_tokenizer(folder, options.prefix or "")
     if tokenizer.vocabulary > config.vocabulary:
         raise ModelUnavailable(
             f"{folder}: its tokenizer gives ids up to {tokenizer.vocabulary - 1:,}, but its encoder has rows for "
@@ -107,29 +123,58 @@ def open_encoder(options: Options) -> Encoder:
         )
     opening, closing = (tokenizer.opening, tokenizer.closing) if options.special_tokens else ((), ())
     opening += tokenizer.prefix
-    cutting = _cutting(options, config, len(opening) + len(closing))
+    around = len(opening) + len(closing)
+    cutting = _cutting(options, config, around, model.longest)
     recipe = _recipe(options, folder, config, tokenizer, cutting)
+    network = partial(TorchNetwork, folder, recipe.layers, device=options.device, trust=bool(config.code))
     return Encoder(
         recipe=recipe,
         dim=config.dim,
         tokenizer=tokenizer,
         cutting=cutting,
-        pooling=Pooling(recipe.keep, recipe.segment, len(opening), len(opening) + len(closing)),
+        pooling=Pooling(recipe.keep, recipe.segment, len(opening), around, causal=config.causal),
         opening=opening,
         closing=closing,
         pad_id=config.pad_id,
         budget=options.budget,
-        open_network=lambda precision: TorchNetwork(folder, recipe.layers, precision, options.device),
+        notes=tuple(_notes(options, model, config, cutting, prefix_asked=asked is not None)),
+        open_network=(lambda _: StaticNetwork(folder)) if static else network,
     )
 
 
-def _cutting(options: Options, config: Config, around: int) -> Cutting:
+def _config(folder: Path, options: Options) -> Config:
+    static = static_config(folder)
+    if static is not None:
+        return static
+    config = with_code(read_config(folder), trust=options.trust_remote_code)
+    config.check()
+    return config
+
+
+def _notes(
+    options: Options, model: SentenceModel, config: Config, cutting: Cutting, *, prefix_asked: bool
+) -> Iterator[str]:
+    if config.family == STATIC:
+        yield f"{options.model} is a static model: a token has one vector, whatever stands around it."
+    if config.causal and "cls" in options.keep:
+        yield f"{options.model} reads forwards only: cls is its last position, the one that has read the whole window."
+    yield from model.notes(options.model, prefix_asked=prefix_asked, causal=config.causal)
+    if model.longest is not None and options.window is None and cutting.window < WINDOW:
+        yield (
+            f"The window is {cutting.window}: {options.model} was trained on texts of {model.longest} tokens. "
+            "--window can be longer where it has the positions."
+        )
+
+
+def _cutting(options: Options, config: Config, around: int, trained: int | None) -> Cutting:
+    """How windows are cut. trained: positions of the texts that the model was trained on, where its folder says so."""
     room = None if config.positions is None else config.positions - around
     if room is not None and room < 1:
         raise CallError(
             f"prefix and special tokens take {around} positions, and {options.model} has {config.positions}."
         )
-    window = options.window or (WINDOW if room is None else min(WINDOW, room))
+    usual = WINDOW if trained is None else min(WINDOW, max(trained - around, 1))
+    window = options.window or (usual if room is None else min(usual, room))
     if room is not None and window > room:
         raise CallError(
             f"window is {window}, but {options.model} has {config.positions} positions, {around} of them for special "
@@ -151,7 +196,7 @@ def _recipe(options: Options, folder: Path, config: Config, tokenizer: TextToken
         special_tokens=options.special_tokens,
         long=options.long,
         max_windows=None if options.long == "head" else options.max_windows,
-        prefix=options.prefix,
+        prefix=options.prefix or "",
         layers=parse_layers(options.layers, config.layers),
         keep=tuple(name for name in KEEPS if name in options.keep),
         segment=options.segment if "segments" in options.keep else 0,

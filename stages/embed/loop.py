@@ -56,7 +56,7 @@ def embed(corpus: Corpus, encoder: Encoder, store: FeatureStore, progress: Progr
         notes=notes,
     )
     if missing:
-        store.record("embed", {"corpus": corpus.name, **report.to_json()})
+        store.record("embed", {"corpus": corpus.name, "encoder": encoder.notes, **report.to_json()})
     return report
 
 

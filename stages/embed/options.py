@@ -16,9 +16,11 @@ class Options:
     window: tokens of the document in a window, special tokens and prefix not counted; None for 254, or less where the
         encoder has fewer positions. stride: tokens that two neighbouring windows share.
     long: "windows" for all of a document, "head" for its first window. max_windows: windows a document at most.
-    prefix: text set before every window (E5's "query: "). keep: of `KEEPS`. segment: tokens a segment.
+    prefix: text set before every window (E5's "query: "); None for the model's own default prompt. keep: of `KEEPS`.
+    segment: tokens a segment.
     layers: "last", "all", or numbers as in "-1,-4"; 0 is what the embeddings give, before the first layer.
     dtype: number type kept. precision: number type that the encoder computes in. budget: padded tokens a batch.
+    trust_remote_code: run Python code that comes with the model.
     """
 
     model: str = "all-MiniLM-L6-v2"
@@ -28,7 +30,7 @@ class Options:
     max_windows: int | None = None
     long: str = "windows"
     special_tokens: bool = True
-    prefix: str = ""
+    prefix: str | None = None
     keep: tuple[str, ...] = ("cls", "mean", "max", "segments")
     segment: int = 32
     layers: str = "last"
@@ -36,6 +38,7 @@ class Options:
     precision: str = "float32"
     device: str = "auto"
     budget: int = 4096
+    trust_remote_code: bool = False
 
     def check(self) -> None:
         """Raise CallError for a value that no encoder could serve."""

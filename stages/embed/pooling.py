@@ -17,20 +17,23 @@ class Pooling:
 
     keep: of "cls", "mean", "max", "segments", "tokens". segment: tokens a segment. first: positions before a window's
     own tokens (special ones and the prefix). around: positions of a window that are not its own tokens.
+    causal: whether a position reads nothing of what follows it; the last one is then what "cls" means.
     """
 
     keep: tuple[str, ...]
     segment: int
     first: int
     around: int
+    causal: bool = False
 
     def pool(self, hidden: "torch.Tensor", lengths: "torch.Tensor") -> "Mapping[str, torch.Tensor]":
         """One layer, pooled.
 
         hidden: float32 (windows, longest, dim). lengths: int64 (windows,), positions of each window, at least one.
         Gives float32 "cls", "mean", "max": (windows, dim); "segments": (segments, dim) and "tokens": (tokens, dim), the
-        windows' own, one window after another. cls is the first position; mean and max are over all positions, special
-        tokens and prefix included, as sentence-transformers pools. "mean" is given whether it is kept or not.
+        windows' own, one window after another. cls is the first position, and of a causal encoder the last (as
+        sentence-transformers' lasttoken): its first has read nothing but itself. mean and max are over all positions,
+        special tokens and prefix included, as sentence-transformers pools. "mean" is given whether it is kept or not.
         """
         import torch
 
@@ -39,7 +42,8 @@ class Pooling:
         weights = inside.to(hidden.dtype) / lengths[:, None]
         pooled = {"mean": torch.bmm(weights[:, None], hidden)[:, 0]}
         if "cls" in self.keep:
-            pooled["cls"] = hidden[:, 0]
+            last = torch.arange(len(hidden), device=hidden.device), lengths - 1
+            pooled["cls"] = hidden[last] if self.causal else hidden[:, 0]
         if "max" in self.keep:
             whole = bool(inside.all())
             pooled["max"] = (hidden if whole else hidden.masked_fill(~inside[..., None], -torch.inf)).amax(1)

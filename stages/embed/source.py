@@ -40,6 +40,8 @@ def embed_source(
         for sentence in kin(features, encoder.recipe):
             tell(sentence)
     home = FeatureStore.create(folder, encoder.recipe)
+    for sentence in encoder.notes:
+        tell(sentence)
     tell(f"The store is {home.folder}.")
     return home, embed(corpus, encoder, home, progress)
 
@@ -72,6 +74,7 @@ def following(recipe: Recipe, options: Options, given: Set[str]) -> Options:
         device=options.device,
         budget=options.budget,
         revision=options.revision,
+        trust_remote_code=options.trust_remote_code,
         **{name: getattr(options, name) for name in given},
     )
 

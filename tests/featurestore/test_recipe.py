@@ -103,7 +103,7 @@ def test_differences_are_clauses_a_person_can_read() -> None:
     ("changes", "way"),
     [
         ({"window": 510, "stride": 8}, "give --window 254 --stride 0"),
-        ({"max_windows": 3, "prefix": "x"}, "leave --max-windows out and leave --prefix out"),
+        ({"max_windows": 3, "prefix": "x"}, "give --prefix '' and leave --max-windows out"),
         ({"segment": 8, "keep": ("cls",)}, "give --keep cls,mean,max,segments:32"),
         ({"encoder": "other", "weights": "d" * 64, "config": "d" * 64}, "give --model made-up"),
         ({"weights": "d" * 64}, ""),

@@ -60,6 +60,29 @@ def test_poolers_heads_prefixes_and_old_names_do_not_matter(tmp_path: Path, tens
     assert hash_of(tmp_path, trained) == known
 
 
+@pytest.mark.parametrize("family", ["t5", "m2m_100"])
+def test_of_an_encoder_and_a_decoder_only_the_encoder_counts(folders: Folders, tmp_path: Path, family: str) -> None:
+    known = weights_hash(folders(family))
+    tensors: Tensors = load_file(folders(family) / "model.safetensors")
+    shared = tensors["shared.weight"]
+    alone = {name: tensor for name, tensor in tensors.items() if not name.startswith("decoder.")}
+    assert len(alone) < len(tensors)
+    assert hash_of(tmp_path, alone) == known
+    assert hash_of(tmp_path, alone | {"encoder.embed_tokens.weight": shared.clone()}) == known
+    assert hash_of(tmp_path, alone | {"shared.weight": shared + 1}) != known
+
+
+@pytest.mark.parametrize(
+    ("family", "prefix"), [("gpt2", "transformer"), ("qwen3", "model"), ("m2m_100", "model"), ("modernbert", "model")]
+)
+def test_a_network_inside_one_with_a_head_is_the_same_encoder(
+    folders: Folders, tmp_path: Path, family: str, prefix: str
+) -> None:
+    tensors: Tensors = load_file(folders(family) / "model.safetensors")
+    whole = {f"{prefix}.{name}": tensor for name, tensor in tensors.items()} | {"lm_head.weight": torch.ones(2)}
+    assert hash_of(tmp_path, whole) == weights_hash(folders(family))
+
+
 @pytest.mark.parametrize("change", ["one weight", "a name", "the number type", "the shape"])
 def test_any_other_change_is_another_encoder(tmp_path: Path, tensors: Tensors, known: str, change: str) -> None:
     name = "encoder.layer.1.output.dense.weight"
@@ -134,6 +157,12 @@ def config(**values: Any) -> Config:
 )
 def test_positions_leave_out_those_that_count_from_the_padding_id(values: dict[str, Any], positions: int) -> None:
     assert config(**values).positions == positions
+
+
+def test_a_config_hash_knows_the_code_that_runs() -> None:
+    known = config()
+    assert Config(known.folder, known.values, {"modeling.py": "a" * 64}).hash != known.hash
+    assert Config(known.folder, known.values, {}).hash == known.hash
 
 
 def test_a_config_hash_knows_what_changes_a_value_and_only_that() -> None:

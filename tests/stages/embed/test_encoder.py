@@ -3,65 +3,20 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from data.errors import CallError, ModelUnavailable, UnknownName
-from stages.embed import Encoder, Options, encode, open_encoder
+from stages.embed import Options, encode, open_encoder
 from stages.embed.models import packaged
 from tests.stages.embed.conftest import Folders, Open
+from tests.stages.embed.plain import EVERYTHING, TEXTS, plain
 from tests.tiny_encoder import SENTENCES, make_network, make_tokenizer
 
-FAMILIES = ("bert", "roberta", "xlm-roberta", "distilbert", "mpnet", "electra", "deberta-v2")
-TEXTS = ["", "oil", " \n", *SENTENCES, " ".join(SENTENCES), "a\ud800b", "nul \0 byte", "😀 " * 9]
-EVERYTHING: dict[str, Any] = {"keep": ("cls", "mean", "max", "segments", "tokens"), "segment": 5}
 ROOT = Path(__file__).parents[3]
-
-
-def plain(folder: Path, texts: Sequence[str], encoder: Encoder) -> Iterator[tuple[NDArray[np.float32], int]]:
-    """Every window through transformers alone: hidden states (positions, dim) of the last layer, and its own tokens."""
-    import torch
-    from transformers import AutoModel, AutoTokenizer
-
-    network = AutoModel.from_pretrained(folder).eval()
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    cutting = encoder.cutting
-    for text in texts:
-        text = text.replace("\ud800", "\ufffd")
-        ids = tokenizer(text, add_special_tokens=False, truncation=False, padding=False)["input_ids"]
-        starts = range(0, max(len(ids) - cutting.stride, 1), cutting.step)
-        for start in starts:
-            own = ids[start : start + cutting.window]
-            with torch.inference_mode():
-                states = network(torch.tensor([[*encoder.opening, *own, *encoder.closing]])).last_hidden_state
-            yield states[0].numpy(), len(own)
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("budget", [1, 150, 4096])
-def test_vectors_are_those_of_transformers_alone_whatever_the_batch(
-    folders: Folders, tiny: Open, family: str, budget: int
-) -> None:
-    encoder = tiny(family, window=20, stride=3, budget=budget, **EVERYTHING)
-    arrays = encode(TEXTS, encoder).arrays
-    chunk, segment, token = 0, 0, 0
-    for states, own in plain(folders(family), TEXTS, encoder):
-        for name, vector in (("cls", states[0]), ("mean", states.mean(0)), ("max", states.max(0))):
-            np.testing.assert_allclose(arrays[f"chunks/{name}"][chunk], vector, atol=1e-5)
-        tokens = states[1 : 1 + own]
-        np.testing.assert_allclose(arrays["tokens/vector"][token : token + own], tokens, atol=1e-5)
-        for part in [tokens[start : start + 5] for start in range(0, own, 5)] or [states]:
-            np.testing.assert_allclose(arrays["segments/vector"][segment], part.mean(0), atol=1e-5)
-            segment += 1
-        chunk, token = chunk + 1, token + own
-    assert (chunk, segment, token) == tuple(
-        len(arrays[name]) for name in ("chunks/mean", "segments/vector", "tokens/id")
-    )
 
 
 @pytest.mark.skipif(packaged("all-MiniLM-L6-v2") is None, reason="the packaged encoder is not installed")
@@ -107,6 +62,11 @@ def test_layers_are_kept_in_the_order_of_the_recipe(tiny: Open, folders: Folders
     for place, state in enumerate(states):
         np.testing.assert_allclose(arrays["chunks/cls"][0, place], state[0, 0].numpy(), atol=1e-5)
         np.testing.assert_allclose(arrays["tokens/vector"][:, place], state[0, 1:-1].numpy(), atol=1e-5)
+
+
+def test_the_embeddings_alone_can_be_kept(tiny: Open, folders: Folders) -> None:
+    every, first = (encode(SENTENCES, tiny(layers=layers, keep=("mean",))).arrays for layers in ("all", "0"))
+    np.testing.assert_allclose(first["chunks/mean"], every["chunks/mean"][:, 0], atol=1e-6)
 
 
 def test_an_empty_document_has_one_chunk_and_one_segment_of_its_special_tokens(tiny: Open) -> None:
@@ -189,6 +149,58 @@ def test_a_checkpoint_without_some_tensors_is_refused_and_not_filled_with_random
         ModelUnavailable, match=r"the checkpoint lacks 16 of the encoder's tensors \(the first is encoder"
     ):
         encode(["oil"], open_encoder(Options(model=str(tmp_path / "model"))))
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (
+            {"model_type": "vit", "vocab_size": None},
+            r"of the kind 'vit', which reads no text: its config\.json names no",
+        ),
+        (
+            {"model_type": "whisper", "is_encoder_decoder": True},
+            r"of the kind 'whisper', of which the encoder cannot be taken alone\. It can of bart, ",
+        ),
+    ],
+)
+def test_a_network_that_is_no_encoder_of_text_is_refused(
+    folders: Folders, tmp_path: Path, changes: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(ModelUnavailable, match=sentence):
+        open_encoder(Options(model=str(changed(folders("bert"), tmp_path / "model", changes))))
+
+
+def test_a_network_of_sounds_is_refused_before_any_encoding(folders: Folders, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    tensors_of_wav2vec2(changed(folders("bert"), folder, {"model_type": "wav2vec2"}))
+    with pytest.raises(ModelUnavailable, match=f"{re.escape(str(folder))} cannot be used as an encoder of text"):
+        _ = open_encoder(Options(model=str(folder), device="cpu")).network
+
+
+def test_a_decoder_that_is_not_known_as_one_is_refused(
+    folders: Folders, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("stages.embed.families._CAUSAL", frozenset[str]())
+    with pytest.raises(ModelUnavailable, match=r"reads forwards only, .* 'gpt2': their first position says nothing"):
+        _ = open_encoder(Options(model=str(folders("gpt2")), device="cpu")).network
+
+
+def changed(folder: Path, copy: Path, changes: dict[str, Any]) -> Path:
+    """A copy of `folder` with other values in its config; None takes one out."""
+    shutil.copytree(folder, copy)
+    config = json.loads((copy / "config.json").read_text()) | changes
+    (copy / "config.json").write_text(json.dumps({key: value for key, value in config.items() if value is not None}))
+    return copy
+
+
+def tensors_of_wav2vec2(folder: Path) -> None:
+    from transformers import AutoConfig, AutoModel
+
+    sizes: dict[str, Any] = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    sizes |= {"conv_dim": [8], "conv_stride": [2], "conv_kernel": [3], "num_feat_extract_layers": 1}
+    sizes |= {"num_conv_pos_embeddings": 4, "num_conv_pos_embedding_groups": 2, "vocab_size": 1000}
+    AutoModel.from_config(AutoConfig.for_model("wav2vec2", **sizes)).save_pretrained(folder)
 
 
 def test_an_unknown_kind_of_network_is_refused(folders: Folders, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from data.errors import ModelUnavailable
-from stages.embed.models import find_model, packaged
+from stages.embed.models import _needed, find_model, packaged
 from tests.stages.embed.conftest import Folders
 
 installed = pytest.mark.skipif(packaged("all-MiniLM-L6-v2") is None, reason="the packaged encoder is not installed")
@@ -84,3 +84,26 @@ def test_a_model_in_the_cache_needs_no_hub(tmp_path: Path, folders: Folders) -> 
     (home / "refs" / "main").write_text(commit)
     said, talk, _ = ask("someone/tiny", HF_HOME=str(tmp_path), HF_ENDPOINT="http://127.0.0.1:9")
     assert (said.strip(), talk) == (str(snapshot), "")
+
+
+@pytest.mark.parametrize(
+    ("files", "needed"),
+    [
+        (["config.json", "model.safetensors", "pytorch_model.bin"], ["config.json", "model.safetensors"]),
+        (
+            ["config.json", "modeling_own.py", "pytorch_model.bin"],
+            ["config.json", "modeling_own.py", "pytorch_model.bin"],
+        ),
+        (
+            ["modules.json", "0_StaticEmbedding/model.safetensors"],
+            ["modules.json", "0_StaticEmbedding/model.safetensors"],
+        ),
+        (["config.json", "model.safetensors", "2_Dense/model.safetensors"], ["config.json", "model.safetensors"]),
+        (
+            ["config.json", "onnx/config.json", "onnx/model.onnx", "model.safetensors"],
+            ["config.json", "model.safetensors"],
+        ),
+    ],
+)
+def test_of_a_repository_what_the_encoder_needs_is_fetched(files: list[str], needed: list[str]) -> None:
+    assert _needed(files) == needed
