@@ -32,7 +32,11 @@ OPTIONS += ("keep", "segment", "layers", "dtype", "precision", "device", "budget
 @click.option("--window", type=int, help="Tokens a chunk, without special tokens.  [254, or what the encoder allows]")
 @click.option("--stride", type=int, default=0, help="Tokens that neighbouring chunks share.")
 @click.option(
-    "--long", default="windows", type=click.Choice(["windows", "head"]), help="All windows, or only the first."
+    "--long",
+    default="windows",
+    metavar="WAY",
+    help="Of a long document: windows (all), head, head-tail, middle, random:SEED, sentences (windows end where they "
+    "do), model (all, as long as the encoder reads).",
 )
 @click.option("--max-windows", type=int, help="At most so many chunks a document; what that drops is counted.")
 @click.option(

@@ -14,7 +14,7 @@ from stages.embed.encoder import Encoder
 from stages.embed.pool import Pool, pools
 from stages.embed.report import EmbedProgress, EmbedReport, Progress, Tally
 from stages.embed.slices import encode_slice
-from stages.embed.tokens import Integers
+from stages.embed.windows import Integers
 
 __all__ = ["EmbedProgress", "EmbedReport", "embed", "encode"]
 

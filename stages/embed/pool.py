@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.embed.encoder import Encoder
-from stages.embed.tokens import Integers, Windows
+from stages.embed.windows import Integers, Windows
 
 POOL_DOCUMENTS = 30_000
 POOL_CHARACTERS = 12_000_000

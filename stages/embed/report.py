@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from stages.embed.tokens import Windows
+from stages.embed.windows import Windows
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class EmbedReport:
 
     documents: rows of the corpus. encoded: distinct texts that went through the encoder now. already_there: distinct
     texts that the store had. equal_texts: rows whose text an earlier row has. empty: encoded texts without a token.
-    windows, tokens: encoded now, shared tokens as often as they were read. dropped_tokens: cut off by max_windows or
-    head; dropped_share: of all tokens of the texts encoded now. padding_efficiency: share of the encoder's positions
-    that were not padding. failed: ids of documents left out, because their vectors are not finite.
+    windows, tokens: encoded now, shared tokens as often as they were read. dropped_tokens: in no window, by --long or
+    --max-windows; dropped_share: of all tokens of the texts encoded now. padding_efficiency: share of the encoder's
+    positions that were not padding. failed: ids of documents left out, because their vectors are not finite.
     """
 
     documents: int
@@ -82,7 +82,7 @@ class EmbedReport:
         if not self.dropped_tokens:
             return ""
         dropped = f"{self.dropped_share:.1%} of the tokens ({self.dropped_tokens:,})"
-        return f"{dropped} lie behind the last window and were dropped."
+        return f"{dropped} lie in no window and were dropped."
 
     def _failed(self) -> str:
         if not self.failed:

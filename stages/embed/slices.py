@@ -11,7 +11,7 @@ from data.errors import EmbedOnceError
 from featurestore import ShardContent
 from stages.embed.batches import batches
 from stages.embed.encoder import Encoder
-from stages.embed.tokens import Integers, Windows, offsets_of, ranges
+from stages.embed.windows import Integers, Windows, offsets_of, ranges
 
 _FILES = {
     "cls": "chunks/cls",

@@ -67,8 +67,11 @@ def label(encoder: Encoder) -> str:
 
 def following(recipe: Recipe, options: Options, given: Set[str]) -> Options:
     """The options that `recipe` was made with, but for those that the user asked for."""
+    made = options_of(recipe)
+    if "long" in given and options.long != recipe.long:  # what goes with the store's way may not go with another
+        made = replace(made, window=None if options.long == "model" else made.window, stride=0, max_windows=None)
     return replace(
-        options_of(recipe),
+        made,
         device=options.device,
         budget=options.budget,
         revision=options.revision,

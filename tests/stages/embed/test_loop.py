@@ -168,7 +168,16 @@ def test_what_another_process_committed_meanwhile_is_skipped(
 
 
 @pytest.mark.parametrize(
-    ("options", "dropped"), [({"max_windows": 2, "stride": 2}, 13), ({"long": "head"}, 17), ({"max_windows": 9}, 0)]
+    ("options", "dropped"),
+    [
+        ({"max_windows": 2, "stride": 2}, 13),
+        ({"long": "head"}, 17),
+        ({"max_windows": 9}, 0),
+        ({"long": "head-tail"}, 17),
+        ({"long": "middle"}, 17),
+        ({"long": "random:3"}, 17),
+        ({"long": "sentences", "max_windows": 3}, 5),
+    ],
 )
 def test_what_a_limit_cuts_off_is_counted_and_kept(
     tiny: Open, tmp_path: Path, options: dict[str, Any], dropped: int
@@ -179,9 +188,7 @@ def test_what_a_limit_cuts_off_is_counted_and_kept(
     report = embed(corpus(["oil " * 23, "oil"]), encoder, store)
     assert (report.dropped_tokens, report.dropped_share) == (dropped, dropped / 24)
     assert [sentence for sentence in report.sentences() if "dropped" in sentence] == (
-        [f"{dropped / 24:.1%} of the tokens ({dropped}) lie behind the last window and were dropped."]
-        if dropped
-        else []
+        [f"{dropped / 24:.1%} of the tokens ({dropped}) lie in no window and were dropped."] if dropped else []
     )
     assert store.info()["dropped_tokens"] == dropped
 
