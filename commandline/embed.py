@@ -51,12 +51,13 @@ OPTIONS += ("keep", "segment", "layers", "dtype", "precision", "device", "budget
 @click.option(
     "--precision", default="float32", type=click.Choice(["float32", "bfloat16", "float16"]), help="Of the encoder."
 )
-@click.option("--budget", type=int, default=4096, help="Tokens a batch, padding included.")
+@click.option("--budget", type=int, help="Tokens a batch, padding included.  [found by a short trial, remembered]")
 @device_option
 @click.option(
     "--store", type=click.Path(path_type=Path), help="The store.  [one in --features, named for what is in it]"
 )
 @features_option
+@click.option("--part", default="1/1", metavar="I/N", help="Only the I-th of N parts, into the same store.")
 @seed_option
 @json_option
 def embed(**asked: Any) -> None:
@@ -72,6 +73,7 @@ def embed(**asked: Any) -> None:
     """
     from stages.embed.loop import EmbedProgress
     from stages.embed.options import Options, parse_keep
+    from stages.embed.part import Part
     from stages.embed.source import embed_source
 
     say(
@@ -83,6 +85,9 @@ def embed(**asked: Any) -> None:
     with progress("encoding") as bar:
 
         def show(now: EmbedProgress) -> None:
+            if now.leaving:
+                say("Finishing this batch. Ctrl-C again leaves at once.")
+                return
             left = "?" if now.seconds_left is None else duration(now.seconds_left)
             bar(
                 now.tokens, now.tokens_total, f"{now.tokens_per_second:,.0f} tokens/s, {left} left, {now.shards} shards"
@@ -96,6 +101,7 @@ def embed(**asked: Any) -> None:
             store=asked["store"],
             features=asked["features"],
             seed=asked["seed"],
+            part=Part.parse(asked["part"]),
             tell=note,
             progress=show,
         )

@@ -39,7 +39,8 @@ class Encoder:
     opening: tuple[int, ...]  # ids before a window's own tokens: special ones, then the prefix
     closing: tuple[int, ...]
     pad_id: int
-    budget: int
+    device: str  # as asked, "auto" too
+    budget: int | None  # None for what is remembered or found
     open_network: Callable[[str], Network] = field(repr=False)
 
     @property
@@ -120,6 +121,7 @@ def open_encoder(options: Options) -> Encoder:
         opening=opening,
         closing=closing,
         pad_id=config.pad_id,
+        device=options.device,
         budget=options.budget,
         open_network=lambda precision: TorchNetwork(folder, recipe.layers, precision, options.device),
     )

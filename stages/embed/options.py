@@ -23,7 +23,8 @@ class Options:
         the encoder's own length. max_windows: windows a document at most.
     prefix: text set before every window (E5's "query: "). keep: of `KEEPS`. segment: tokens a segment.
     layers: "last", "all", or numbers as in "-1,-4"; 0 is what the embeddings give, before the first layer.
-    dtype: number type kept. precision: number type that the encoder computes in. budget: padded tokens a batch.
+    dtype: number type kept. precision: number type that the encoder computes in. budget: padded tokens a batch, None
+        for what a trial finds.
     """
 
     model: str = "all-MiniLM-L6-v2"
@@ -40,7 +41,7 @@ class Options:
     dtype: str = "float16"
     precision: str = "float32"
     device: str = "auto"
-    budget: int = 4096
+    budget: int | None = None
 
     def check(self) -> None:
         """Raise CallError for a value that no encoder could serve."""

@@ -32,6 +32,11 @@ class Pool:
     def __len__(self) -> int:
         return len(self._left)
 
+    @property
+    def left(self) -> int:
+        """Positions that are not taken yet."""
+        return int(self.positions[self._left].sum())
+
     def take(self, positions: float, limit: float, chance: random.Random) -> Integers:
         """Rows of neighbours in length, at least one, that together have about so many positions and no more bytes kept
         than `limit`. Where they start is random: two processes at one store seldom take the same."""

@@ -10,6 +10,7 @@ from featurestore import FeatureStore, Recipe, stores
 from stages.embed.encoder import Encoder, open_encoder
 from stages.embed.loop import EmbedProgress, EmbedReport, embed
 from stages.embed.options import Options
+from stages.embed.part import WHOLE, Part
 
 
 def embed_source(
@@ -21,6 +22,7 @@ def embed_source(
     store: Path | None = None,
     features: Path = Path("features"),
     seed: int = 0,
+    part: Part = WHOLE,
     tell: Callable[[str], None],
     progress: Callable[[EmbedProgress], None],
 ) -> tuple[FeatureStore, EmbedReport]:
@@ -41,7 +43,7 @@ def embed_source(
             tell(sentence)
     home = FeatureStore.create(folder, encoder.recipe)
     tell(f"The store is {home.folder}.")
-    return home, embed(corpus, encoder, home, progress)
+    return home, embed(corpus, encoder, home, progress, part)
 
 
 def kin(features: Path, recipe: Recipe) -> Iterator[str]:

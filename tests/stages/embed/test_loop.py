@@ -425,3 +425,41 @@ def test_padding_is_reported(tiny: Open, tmp_path: Path) -> None:
     report = embed(documents, encoder, store_of(tmp_path, encoder))
     # 10 and 9 positions with special tokens, padded to 10 and 10: a batch of its own would cost more
     assert report.padding_efficiency == 19 / 20
+
+
+class Scarce(CountingNetwork):
+    """Memory holds batches of so many positions at most."""
+
+    def __init__(self, dim: int, room: int) -> None:
+        super().__init__(dim)
+        self.room = room
+
+    def __call__(self, ids: torch.Tensor, lengths: torch.Tensor) -> Sequence[torch.Tensor]:
+        if ids.numel() > self.room:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return super().__call__(ids, lengths)
+
+
+def test_out_of_memory_halves_the_budget_and_goes_on_aloud(tiny: Open, tmp_path: Path) -> None:
+    encoder = tiny(budget=1000)
+    network = Scarce(encoder.dim, room=150)
+    encoder = replace(encoder, open_network=lambda _: network)
+    store = store_of(tmp_path, encoder)
+    report = embed(corpus(MANY), encoder, store)
+    assert report.encoded == network.windows == 60
+    assert 62 <= report.budget <= 150
+    assert f"a batch has at most {report.budget:,} positions now." in report.sentences()[1]
+    assert report.sentences()[1].startswith("Memory ran out ")
+    plenty, _ = counting(encoder)
+    values, _ = store.bags([text_key(text) for text in MANY]).views["mean"].gather()
+    np.testing.assert_allclose(values, encode(MANY, plenty).arrays["chunks/mean"], rtol=1e-6)
+
+
+def test_a_window_that_memory_does_not_hold_alone_is_told(tiny: Open, tmp_path: Path) -> None:
+    encoder = tiny(budget=1000)
+    network = Scarce(encoder.dim, room=5)
+    encoder = replace(encoder, open_network=lambda _: network)
+    with pytest.raises(
+        EmbedOnceError, match=r"Memory does not hold one window of 9 positions\. Take a smaller --window"
+    ):
+        embed(corpus(["oil " * 7, "oil"]), encoder, store_of(tmp_path, encoder))
