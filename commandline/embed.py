@@ -16,7 +16,7 @@ from commandline.options import (
     seed_option,
     trust_option,
 )
-from commandline.terminal import duration, note, progress, say, show_json
+from commandline.terminal import duration, note, progress, say, show_json, size, table
 
 EXAMPLE_CORPUS = "reuters52"
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
@@ -33,7 +33,11 @@ OPTIONS += ("keep", "segment", "layers", "dtype", "precision", "device", "budget
 @click.option("--window", type=int, help="Tokens a chunk, without special tokens.  [254, or what the encoder allows]")
 @click.option("--stride", type=int, default=0, help="Tokens that neighbouring chunks share.")
 @click.option(
-    "--long", default="windows", type=click.Choice(["windows", "head"]), help="All windows, or only the first."
+    "--long",
+    default="windows",
+    metavar="WAY",
+    help="Of a long document: windows (all), head, head-tail, middle, random:SEED, sentences (windows end where they "
+    "do), model (all, as long as the encoder reads).",
 )
 @click.option("--max-windows", type=int, help="At most so many chunks a document; what that drops is counted.")
 @click.option(
@@ -48,13 +52,15 @@ OPTIONS += ("keep", "segment", "layers", "dtype", "precision", "device", "budget
 @click.option(
     "--precision", default="float32", type=click.Choice(["float32", "bfloat16", "float16"]), help="Of the encoder."
 )
-@click.option("--budget", type=int, default=4096, help="Tokens a batch, padding included.")
+@click.option("--budget", type=int, help="Tokens a batch, padding included.  [found by a short trial, remembered]")
 @trust_option
 @device_option
 @click.option(
     "--store", type=click.Path(path_type=Path), help="The store.  [one in --features, named for what is in it]"
 )
 @features_option
+@click.option("--part", default="1/1", metavar="I/N", help="Only the I-th of N parts, into the same store.")
+@click.option("--dry-run", is_flag=True, help="Say what it would cost, in time, on disk and in memory; write nothing.")
 @seed_option
 @json_option
 def embed(**asked: Any) -> None:
@@ -67,36 +73,38 @@ def embed(**asked: Any) -> None:
     embedonce embed tickets.csv --text body --label queue
     embedonce embed newsgroups --window 510 --stride 64
     embedonce embed letters/ --model xlm-roberta-base --keep cls,tokens
+    embedonce embed letters/ --long head-tail --dry-run
+    embedonce embed letters/ --part 3/8
     """
-    from stages.embed.loop import EmbedProgress
-    from stages.embed.options import Options, parse_keep
-    from stages.embed.source import embed_source
+    from stages.embed.options import parse_keep
 
     say(
         f"Embedding {asked['source']} ({origin('source', 'the example corpus')}) "
         f"with {asked['model']} ({origin('model', 'the default model')})."
     )
     asked["keep"], asked["segment"] = parse_keep(asked["keep"])
-    given = {name for name in OPTIONS if origin("keep" if name == "segment" else name, "") != ""}
+    if asked["dry_run"]:
+        _estimate(asked)
+    else:
+        _embed(asked)
+
+
+def _embed(asked: dict[str, Any]) -> None:
+    from stages.embed.loop import EmbedProgress
+    from stages.embed.source import embed_source
+
     with progress("encoding") as bar:
 
         def show(now: EmbedProgress) -> None:
+            if now.leaving:
+                say("Finishing this batch. Ctrl-C again leaves at once.")
+                return
             left = "?" if now.seconds_left is None else duration(now.seconds_left)
             bar(
                 now.tokens, now.tokens_total, f"{now.tokens_per_second:,.0f} tokens/s, {left} left, {now.shards} shards"
             )
 
-        store, report = embed_source(
-            asked["source"],
-            columns_asked(asked),
-            Options(**{name: asked[name] for name in OPTIONS}),
-            given=given,
-            store=asked["store"],
-            features=asked["features"],
-            seed=asked["seed"],
-            tell=note,
-            progress=show,
-        )
+        store, report = embed_source(**_shared(asked), progress=show)
     if asked["as_json"]:
         show_json({"store": str(store.folder), **asdict(report)})
     else:
@@ -104,3 +112,46 @@ def embed(**asked: Any) -> None:
             say(sentence)
     if report.failed:
         raise click.exceptions.Exit(1)
+
+
+def _estimate(asked: dict[str, Any]) -> None:
+    from stages.embed.source import estimate_source
+
+    folder, found = estimate_source(**_shared(asked))
+    if asked["as_json"]:
+        show_json({"store": str(folder), **found.to_json()})
+        return
+    free = "unknown" if found.memory is None else size(found.memory)
+    room = {True: "they fit", False: "they do not fit; keep less, or longer segments", None: ""}[found.fits]
+    rows = {
+        "store": str(folder),
+        "documents": f"{found.documents:,} ({found.distinct:,} distinct, {found.already_there:,} there already)",
+        "tokens": f"{found.tokens:,}",
+        "windows": f"{found.windows:,}",
+        "dropped": f"{found.dropped_share:.1%} of the tokens ({found.dropped_tokens:,})",
+        "on disk": size(found.bytes),
+        "in memory for a head": f"up to {size(found.head_bytes)}, {free} free: {room}".rstrip(": "),
+        "time": "nothing is left to encode"
+        if found.seconds is None
+        else f"{duration(found.seconds)} on {found.device} ({found.tokens_per_second:,.0f} tokens/s in a sample of "
+        f"{found.sample_windows:,} windows)",
+    }
+    table(["", "nothing was written"], rows.items(), text_columns=2)
+
+
+def _shared(asked: dict[str, Any]) -> dict[str, Any]:
+    """What encoding and its estimate both take."""
+    from stages.embed.options import Options
+    from stages.embed.part import Part
+
+    return {
+        "source": asked["source"],
+        "columns": columns_asked(asked),
+        "options": Options(**{name: asked[name] for name in OPTIONS}),
+        "given": {name for name in OPTIONS if origin("keep" if name == "segment" else name, "") != ""},
+        "store": asked["store"],
+        "features": asked["features"],
+        "seed": asked["seed"],
+        "part": Part.parse(asked["part"]),
+        "tell": note,
+    }

@@ -23,7 +23,7 @@ Progress = Callable[[float, float], None]
 def contents(shards: Sequence[Shard], documents: int) -> dict[str, Any]:
     """Counts, bytes on disk, and what each kept array costs of them, as plain values; `documents` are distinct texts.
 
-    dropped_share: tokens that max_windows or "head" cut off, of all that the documents had.
+    dropped_share: tokens that are in no chunk, of all that the documents had.
     """
     sizes: dict[str, int] = {}
     for shard in shards:

@@ -2,7 +2,7 @@
 
     metadata                      uint8: 32 bytes of sha256, and the JSON that they are the hash of
     documents/key                 uint8 (documents, 32): the sha256 of each text
-    documents/dropped_tokens      int64 (documents,): tokens that max_windows or "head" cut off
+    documents/dropped_tokens      int64 (documents,): tokens that are in no chunk
     documents/chunk_offsets       int64 (documents + 1,): where each document's chunks begin, and the end
     documents/segment_offsets     the same for segments, where they are kept
     documents/token_offsets       the same for tokens

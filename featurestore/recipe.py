@@ -20,7 +20,8 @@ class Recipe:
 
     encoder: a name to show; two recipes that differ in it alone are equal and have one fingerprint.
     weights, config, tokenizer: hex sha256, of the checkpoint's tensors and not of a path.
-    window, stride: tokens, special tokens not counted. long: "windows" or "head". max_windows: chunks a document.
+    window, stride: tokens, special tokens not counted. long: which windows of a long document, "random:7" with
+    its seed. max_windows: chunks a document.
     layers: counted from the last, (-1,) is the last alone. keep: of "cls" "mean" "max" "segments" "tokens", in this
     order. segment: tokens a segment. dtype: number type kept. precision: number type that the encoder computed in.
     """

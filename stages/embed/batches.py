@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from stages.embed.tokens import Integers
+from stages.embed.windows import Integers
 
 # what a batch costs beside its positions, as a share of the budget; measured with a small encoder on a CPU
 _BATCH_COST = 1 / 64

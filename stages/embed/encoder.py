@@ -11,15 +11,17 @@ from numpy.typing import NDArray
 from data.errors import CallError, ModelUnavailable
 from featurestore import Recipe
 from stages.embed.checkpoint import Config, read_config, weights_hash
+from stages.embed.cutting import Cutting
 from stages.embed.families import STATIC
 from stages.embed.models import find_model
 from stages.embed.network import Network, TorchNetwork, find_device
-from stages.embed.options import KEEPS, Options, parse_layers
+from stages.embed.options import KEEPS, Options, parse_layers, parse_long
 from stages.embed.pooling import Pooling, stacked
 from stages.embed.sentence_model import SentenceModel, read_sentence_model
 from stages.embed.static import StaticNetwork, static_config
-from stages.embed.tokens import Cutting, TextTokenizer, Windows, load_tokenizer, ranges
+from stages.embed.tokens import TextTokenizer, load_tokenizer
 from stages.embed.trust import with_code
+from stages.embed.windows import Windows, ranges
 
 BACKEND = "torch"
 # what fits encoders of 256 positions, and costs little more a token than shorter ones
@@ -42,7 +44,8 @@ class Encoder:
     opening: tuple[int, ...]  # ids before a window's own tokens: special ones, then the prefix
     closing: tuple[int, ...]
     pad_id: int
-    budget: int
+    device: str  # as asked, "auto" too
+    budget: int | None  # None for what is remembered or found
     notes: tuple[str, ...] = ()
     open_network: Callable[[str], Network] = field(repr=False)
 
@@ -136,6 +139,7 @@ def open_encoder(options: Options) -> Encoder:
         opening=opening,
         closing=closing,
         pad_id=config.pad_id,
+        device=options.device,
         budget=options.budget,
         notes=tuple(_notes(options, model, config, cutting, prefix_asked=asked is not None)),
         open_network=(lambda _: StaticNetwork(folder)) if static else network,
@@ -173,15 +177,22 @@ def _cutting(options: Options, config: Config, around: int, trained: int | None)
         raise CallError(
             f"prefix and special tokens take {around} positions, and {options.model} has {config.positions}."
         )
+    if options.long == "model" and room is None:
+        raise CallError(
+            f"{options.model} names no longest window of its own. Take --window in the place of --long model."
+        )
     usual = WINDOW if trained is None else min(WINDOW, max(trained - around, 1))
-    window = options.window or (usual if room is None else min(usual, room))
+    default = usual if room is None else room if options.long == "model" else min(usual, room)
+    window = options.window or default
     if room is not None and window > room:
         raise CallError(
             f"window is {window}, but {options.model} has {config.positions} positions, {around} of them for special "
             f"tokens and prefix: the longest window is {room}."
         )
-    cutting = Cutting(window, options.stride, options.max_windows)
-    return Cutting(window, most=1) if options.long == "head" else cutting
+    long, seed = parse_long(options.long)
+    if long in ("windows", "head", "model"):
+        return Cutting(window, options.stride, 1 if long == "head" else options.max_windows)
+    return Cutting(window, most=options.max_windows, long=long, seed=seed)
 
 
 def _recipe(options: Options, folder: Path, config: Config, tokenizer: TextTokenizer, cutting: Cutting) -> Recipe:
@@ -194,8 +205,8 @@ def _recipe(options: Options, folder: Path, config: Config, tokenizer: TextToken
         window=cutting.window,
         stride=cutting.stride,
         special_tokens=options.special_tokens,
-        long=options.long,
-        max_windows=None if options.long == "head" else options.max_windows,
+        long=_long(options, cutting),
+        max_windows=options.max_windows,
         prefix=options.prefix or "",
         layers=parse_layers(options.layers, config.layers),
         keep=tuple(name for name in KEEPS if name in options.keep),
@@ -204,3 +215,10 @@ def _recipe(options: Options, folder: Path, config: Config, tokenizer: TextToken
         precision=options.precision,
         backend=BACKEND,
     )
+
+
+def _long(options: Options, cutting: Cutting) -> str:
+    """The encoder's own window is one of its length; a seed has one spelling."""
+    if options.long == "model":
+        return "windows"
+    return f"random:{cutting.seed}" if cutting.long == "random" else options.long

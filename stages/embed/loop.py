@@ -3,18 +3,22 @@
 import random
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from data.documents import Corpus
 from data.errors import EmbedOnceError, RecipeMismatch, StorageFailed
 from featurestore import FeatureStore, ShardContent, joined, text_key
+from stages.embed.budget import CANDIDATES, DEFAULT, Batching, Budget, Trial, known_budget, remember
 from stages.embed.corpus import save_corpus
 from stages.embed.encoder import Encoder
+from stages.embed.interrupt import Interrupts
+from stages.embed.part import WHOLE, Part
 from stages.embed.pool import Pool, pools
 from stages.embed.report import EmbedProgress, EmbedReport, Progress, Tally
 from stages.embed.slices import encode_slice
-from stages.embed.tokens import Integers
+from stages.embed.windows import Integers
 
 __all__ = ["EmbedProgress", "EmbedReport", "embed", "encode"]
 
@@ -24,14 +28,23 @@ SHARD_SECONDS = 30.0
 SLICE_SECONDS = 5.0
 # a slice before the encoder's speed is known
 FIRST_SLICE_BATCHES = 3
+# a trial of budgets takes so many slices' time at most, and at least as much has to come behind it
+TRIAL_SLICES = 4
 
 
-def embed(corpus: Corpus, encoder: Encoder, store: FeatureStore, progress: Progress | None = None) -> EmbedReport:
-    """Encode the documents of `corpus` that `store` lacks, and remember the corpus in it.
+def embed(
+    corpus: Corpus,
+    encoder: Encoder,
+    store: FeatureStore,
+    progress: Progress | None = None,
+    part: Part = WHOLE,
+) -> EmbedReport:
+    """Encode the documents of `corpus`, or of a part of it, that `store` lacks, and remember all of the corpus in it.
 
-    Each distinct text is encoded once. The report is kept in the store as a record. An interrupt commits what is
-    finished and goes on to the caller; the next call takes up from there. Raises RecipeMismatch, StorageFailed, and
-    EmbedOnceError where a number is too large for the number type kept.
+    Each distinct text is encoded once. The report is kept in the store as a record. Ctrl-C finishes the batch at hand,
+    commits what is finished and goes on to the caller as KeyboardInterrupt; a second one does so at once. The next call
+    takes up from there. Raises RecipeMismatch, StorageFailed, and EmbedOnceError where a number is too large for the
+    number type kept.
     """
     if store.recipe.fingerprint != encoder.recipe.fingerprint:
         different = "; ".join(store.recipe.differences(encoder.recipe))
@@ -39,25 +52,41 @@ def embed(corpus: Corpus, encoder: Encoder, store: FeatureStore, progress: Progr
     started = time.perf_counter()
     keys = [text_key(document.text) for document in corpus.documents]
     notes = save_corpus(corpus, keys, store)
-    texts: dict[str, str] = {}
-    for key, document in zip(keys, corpus.documents, strict=True):
-        texts.setdefault(key, document.text)
+    texts = texts_of(corpus, keys, part)
     missing = store.missing(list(texts))
     work = _Work(encoder, store, progress)
     if missing:
         work.run(missing, texts)
     left_out = [document.id for key, document in zip(keys, corpus.documents, strict=True) if key in work.failed]
     report = work.tally.report(
-        documents=len(keys),
+        documents=sum(key in texts for key in keys),
         distinct=len(texts),
         already_there=len(texts) - len(missing),
         seconds=time.perf_counter() - started,
         failed=tuple(left_out),
         notes=notes,
+        part="" if part == WHOLE else str(part),
+        missing_elsewhere=_missing_elsewhere(keys, texts, store),
+        budget=work.budget.positions if missing else 0,
+        halved=work.budget.halved,
     )
     if missing:
         store.record("embed", {"corpus": corpus.name, "encoder": encoder.notes, **report.to_json()})
     return report
+
+
+def texts_of(corpus: Corpus, keys: Sequence[str], part: Part) -> dict[str, str]:
+    """The distinct texts of a part by their keys. keys: of every document of the corpus."""
+    return {key: document.text for key, document in zip(keys, corpus.documents, strict=True) if part.has(key)}
+
+
+def _missing_elsewhere(keys: Sequence[str], texts: Mapping[str, str], store: FeatureStore) -> int:
+    """Documents of other parts that no process has committed yet."""
+    others = [key for key in keys if key not in texts]
+    if not others:
+        return 0
+    store.refresh()
+    return len(store.missing(others))
 
 
 def encode(texts: Sequence[str], encoder: Encoder) -> ShardContent:
@@ -66,47 +95,79 @@ def encode(texts: Sequence[str], encoder: Encoder) -> ShardContent:
     Raises EmbedOnceError, naming the first, where vectors are not finite.
     """
     windows = encoder.tokenizer.windows(texts, encoder.cutting)
-    content, failed = encode_slice([text_key(text) for text in texts], windows, encoder)
-    if failed:
+    budget = Budget(known_budget(encoder) or DEFAULT)
+    encoded = encode_slice([text_key(text) for text in texts], windows, encoder, budget)
+    if len(encoded.failed):
         raise EmbedOnceError(
-            f"The encoder gives no finite vectors for {len(failed):,} of {len(texts):,} texts; "
-            f"the first is number {failed[0] + 1:,}. Leave them out."
+            f"The encoder gives no finite vectors for {len(encoded.failed):,} of {len(texts):,} texts; "
+            f"the first is number {encoded.failed[0] + 1:,}. Leave them out."
         )
-    return content
+    return encoded.content
 
 
 class _Work:
     """One call of `embed`: the pool at hand, the slice in work, the shard that is open.
 
-    failed: keys of the documents that were left out.
+    failed: keys of the documents that were left out. budget: of each batch; it is found once the first slice has shown
+    how fast the encoder is, unless it is known.
     """
 
     def __init__(self, encoder: Encoder, store: FeatureStore, progress: Progress | None) -> None:
         self.tally = Tally()
         self.failed: set[str] = set()
+        self.budget = Budget(DEFAULT)
         self._encoder = encoder
         self._store = store
         self._progress = progress
+        self._interrupts = Interrupts(self._leaving)
         self._chance = random.Random()
-        self._slice_positions = float(FIRST_SLICE_BATCHES * encoder.budget)
+        self._slice_positions = 0.0
         self._open: list[ShardContent] = []
         self._opened = 0.0
+        self._untried = False
 
     def run(self, keys: Sequence[str], texts: Mapping[str, str]) -> None:
         """Encode the documents of `keys` and commit them."""
         _ = self._encoder.network  # a device or weights that are not there are told before anything is done
+        known = known_budget(self._encoder)
+        self._untried = known is None
+        self.budget = Budget(known or DEFAULT)
+        self._slice_positions = float(FIRST_SLICE_BATCHES * self.budget.positions)
         self.tally.expect(len(keys), sum(len(texts[key]) for key in keys))
-        try:
-            for pool in pools(keys, texts, self._encoder):
-                self.tally.tokenised(sum(len(texts[key]) for key in pool.keys), int(pool.work.sum()))
-                while len(pool):
-                    self._slice(pool, self._still_missing(pool))
-        except StorageFailed:
-            raise
-        except BaseException:  # an interrupt above all: what is finished is kept
+        with self._interrupts:
+            try:
+                self._pools(keys, texts)
+            except StorageFailed:
+                raise
+            except BaseException:  # an error or an interrupt: what is finished is kept
+                if not self._interrupts.again:
+                    self._close()
+                raise
             self._close()
-            raise
-        self._close()
+        if self.budget.halved and self._encoder.budget is None:
+            remember(self._encoder, self.budget.positions)
+        if self._interrupts.asked:
+            raise KeyboardInterrupt
+
+    def _pools(self, keys: Sequence[str], texts: Mapping[str, str]) -> None:
+        for pool in pools(keys, texts, self._encoder):
+            self.tally.tokenised(sum(len(texts[key]) for key in pool.keys), int(pool.work.sum()))
+            while len(pool) and not self._interrupts.asked:
+                trial = self._trial(pool)
+                self._slice(pool, self._still_missing(pool), trial or self.budget)
+                if trial and not self._interrupts.asked and trial.settle():
+                    remember(self._encoder, self.budget.positions)
+            if self._interrupts.asked:
+                return
+
+    def _trial(self, pool: Pool) -> Trial | None:
+        """Tried once, on the second slice, where enough comes behind it to gain by what is found."""
+        if not (self._untried and self.tally.documents and pool.left >= TRIAL_SLICES * self._slice_positions):
+            return None
+        self._untried = False
+        largest = min(TRIAL_SLICES * self._slice_positions, float(len(CANDIDATES) * max(CANDIDATES)))
+        self._slice_positions = max(self._slice_positions, largest)
+        return Trial(self.budget)
 
     def _still_missing(self, pool: Pool) -> Integers:
         """The next slice, without the documents that another process has committed meanwhile."""
@@ -117,16 +178,16 @@ class _Work:
         self.tally.done_elsewhere(len(rows) - len(kept), int(pool.work[rows].sum() - pool.work[kept].sum()))
         return kept
 
-    def _slice(self, pool: Pool, rows: Integers) -> None:
+    def _slice(self, pool: Pool, rows: Integers, budget: Batching) -> None:
         if not len(rows):
             return
         started = time.perf_counter()
         self._opened = self._opened if self._open else started
-        windows = pool.windows.of(rows)
-        content, failed = encode_slice([pool.keys[row] for row in rows], windows, self._encoder, self._batch_done)
-        self._open.append(content)
-        self.failed.update(pool.keys[rows[row]] for row in failed)
-        self.tally.slice_done(windows, len(failed))
+        keys, windows = [pool.keys[row] for row in rows], pool.windows.of(rows)
+        encoded = encode_slice(keys, windows, self._encoder, budget, self._batch_done, lambda: self._interrupts.asked)
+        self._open.append(encoded.content)
+        self.failed.update(keys[row] for row in encoded.failed)
+        self.tally.slice_done(windows.of(np.union1d(encoded.done, encoded.failed)), len(encoded.failed))
         now = time.perf_counter()
         self._slice_positions = max(SLICE_SECONDS * float(pool.positions[rows].sum()) / (now - started), 1.0)
         # the next slice takes about as long again: a shard is closed before its time is over, not after
@@ -138,6 +199,10 @@ class _Work:
         self.tally.batch_done(windows, tokens, positions, padded, seconds)
         if self._progress is not None:
             self._progress(self.tally.progress())
+
+    def _leaving(self) -> None:
+        if self._progress is not None:
+            self._progress(replace(self.tally.progress(), leaving=True))
 
     def _close(self) -> None:
         contents = [content for content in self._open if content.keys]

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from data.errors import CallError, UnknownName, nearest
 
 KEEPS = ("cls", "mean", "max", "segments", "tokens")
-LONGS = ("windows", "head")
+LONGS = ("windows", "head", "head-tail", "middle", "random", "sentences", "model")
+# the ways with long documents in which neighbours may share tokens, and in which windows may be counted off
+_STRIDES = ("windows", "model")
+_COUNTED = ("windows", "sentences", "model")
 NUMBERS = ("float16", "bfloat16", "float32")
 
 
@@ -15,12 +18,14 @@ class Options:
 
     window: tokens of the document in a window, special tokens and prefix not counted; None for 254, or less where the
         encoder has fewer positions. stride: tokens that two neighbouring windows share.
-    long: "windows" for all of a document, "head" for its first window. max_windows: windows a document at most.
+    long: "windows" for all of a document; "head", "middle" or "random:SEED" for one window of it; "head-tail" for half
+        a window at each end; "sentences" for windows that end where sentences do; "model" for all of it in windows of
+        the encoder's own length. max_windows: windows a document at most.
     prefix: text set before every window (E5's "query: "); None for the model's own default prompt. keep: of `KEEPS`.
     segment: tokens a segment.
     layers: "last", "all", or numbers as in "-1,-4"; 0 is what the embeddings give, before the first layer.
-    dtype: number type kept. precision: number type that the encoder computes in. budget: padded tokens a batch.
-    trust_remote_code: run Python code that comes with the model.
+    dtype: number type kept. precision: number type that the encoder computes in. budget: padded tokens a batch, None
+        for what a trial finds. trust_remote_code: run Python code that comes with the model.
     """
 
     model: str = "all-MiniLM-L6-v2"
@@ -37,13 +42,13 @@ class Options:
     dtype: str = "float16"
     precision: str = "float32"
     device: str = "auto"
-    budget: int = 4096
+    budget: int | None = None
     trust_remote_code: bool = False
 
     def check(self) -> None:
         """Raise CallError for a value that no encoder could serve."""
         for kind, value, known in (
-            ("way with long documents", self.long, LONGS),
+            ("way with long documents", parse_long(self.long)[0], LONGS),
             ("number type", self.dtype, NUMBERS),
             ("number type", self.precision, NUMBERS),
             *(("thing to keep", name, KEEPS) for name in self.keep),
@@ -52,12 +57,34 @@ class Options:
                 raise UnknownName(f"There is no {kind} called '{value}'.{nearest(value, known)}")
         if not self.keep:
             raise CallError(f"Nothing is kept: name at least one of {', '.join(KEEPS)}.")
+        self._check_long()
         segment = int("segments" in self.keep)
         least = {"window": 1, "stride": 0, "max_windows": 1, "segment": segment, "budget": 1}
         for name, smallest in least.items():
             value = getattr(self, name)
             if value is not None and value < smallest:
                 raise CallError(f"{name.replace('_', '-')} is {value}; the smallest is {smallest}.")
+
+    def _check_long(self) -> None:
+        long, _ = parse_long(self.long)
+        if self.stride and long not in _STRIDES:
+            raise CallError(f"stride is {self.stride}, but windows of --long {self.long} share nothing. Leave it out.")
+        if self.max_windows is not None and long not in _COUNTED:
+            raise CallError(
+                f"max-windows is {self.max_windows}, but --long {self.long} takes a fixed number. Leave it out."
+            )
+        if self.window is not None and long == "model":
+            raise CallError(
+                f"window is {self.window}, but --long model takes the encoder's longest. Leave one of them out."
+            )
+
+
+def parse_long(text: str) -> tuple[str, int]:
+    """What `--long random:7` asks for: the way, and its seed. Raises CallError for a seed too many or too few."""
+    way, colon, seed = text.partition(":")
+    if way in LONGS and (bool(colon) != (way == "random") or (colon and not (seed.isascii() and seed.isdigit()))):
+        raise CallError(f"'{text}' is not understood: random takes a seed, as in random:7, and only random does.")
+    return way, int(seed) if way == "random" else 0
 
 
 def parse_keep(text: str, segment: int = 32) -> tuple[tuple[str, ...], int]:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.embed.encoder import Encoder
-from stages.embed.tokens import Integers, Windows
+from stages.embed.windows import Integers, Windows
 
 POOL_DOCUMENTS = 30_000
 POOL_CHARACTERS = 12_000_000
@@ -31,6 +31,11 @@ class Pool:
 
     def __len__(self) -> int:
         return len(self._left)
+
+    @property
+    def left(self) -> int:
+        """Positions that are not taken yet."""
+        return int(self.positions[self._left].sum())
 
     def take(self, positions: float, limit: float, chance: random.Random) -> Integers:
         """Rows of neighbours in length, at least one, that together have about so many positions and no more bytes kept

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from stages.embed.tokens import Windows
+from stages.embed.windows import Windows
 
 
 @dataclass(frozen=True)
@@ -12,7 +12,8 @@ class EmbedProgress:
     """Where stage one stands. Documents are distinct texts that were not in the store at the start.
 
     tokens: the documents' own, as often as windows share them. tokens_total: estimated from the texts' lengths for
-    those not tokenised yet. seconds_left: None until the first batch is through. shards: committed so far.
+    those not tokenised yet. seconds_left: None until the first batch is through. shards: committed so far. leaving: an
+    interrupt came, and the batch at hand is the last.
     """
 
     documents: int
@@ -22,6 +23,7 @@ class EmbedProgress:
     tokens_per_second: float
     seconds_left: float | None
     shards: int
+    leaving: bool = False
 
 
 Progress = Callable[[EmbedProgress], None]
@@ -31,11 +33,14 @@ Progress = Callable[[EmbedProgress], None]
 class EmbedReport:
     """What stage one did.
 
-    documents: rows of the corpus. encoded: distinct texts that went through the encoder now. already_there: distinct
-    texts that the store had. equal_texts: rows whose text an earlier row has. empty: encoded texts without a token.
-    windows, tokens: encoded now, shared tokens as often as they were read. dropped_tokens: cut off by max_windows or
-    head; dropped_share: of all tokens of the texts encoded now. padding_efficiency: share of the encoder's positions
-    that were not padding. failed: ids of documents left out, because their vectors are not finite.
+    documents: rows of the corpus, or of the part asked for. encoded: distinct texts that went through the encoder now.
+    already_there: distinct texts that the store had. equal_texts: rows whose text an earlier row has. empty: encoded
+    texts without a token.
+    windows, tokens: encoded now, shared tokens as often as they were read. dropped_tokens: in no window, by --long or
+    --max-windows; dropped_share: of all tokens of the texts encoded now. padding_efficiency: share of the encoder's
+    positions that were not padding. failed: ids of documents left out, because their vectors are not finite.
+    part: "3/8", or "" for the whole corpus; missing_elsewhere: rows of the other parts that the store lacks still.
+    budget: positions a batch at the end, 0 where nothing was encoded; halved: how often memory ran out.
     """
 
     documents: int
@@ -53,6 +58,10 @@ class EmbedReport:
     shards: int
     failed: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    part: str = ""
+    missing_elsewhere: int = 0
+    budget: int = 0
+    halved: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Every figure by its name."""
@@ -60,20 +69,35 @@ class EmbedReport:
 
     def sentences(self) -> list[str]:
         """What a person should read of it, most important last."""
-        return [*self.notes, *filter(None, (self._work(), self._empty(), self._dropped(), self._failed()))]
+        said = (self._work(), self._halved(), self._empty(), self._dropped(), self._elsewhere(), self._failed())
+        return [*self.notes, *filter(None, said)]
 
     def _work(self) -> str:
         known = [f"{self.already_there:,} were there already"] if self.already_there else []
         known += [f"{self.equal_texts:,} have the text of another"] if self.equal_texts else []
         others = f" ({', '.join(known)})" if known else ""
+        part = f"Part {self.part}: " if self.part else ""
         if not self.encoded:
-            return f"{_count(self.documents, 'document')}{others}: nothing was left to encode."
+            return f"{part}{_count(self.documents, 'document')}{others}: nothing was left to encode."
         return (
-            f"{_count(self.documents, 'document')}{others}: {self.encoded:,} encoded in {self.seconds:,.1f} s, "
+            f"{part}{_count(self.documents, 'document')}{others}: {self.encoded:,} encoded in {self.seconds:,.1f} s, "
             f"{_count(self.windows, 'window')} of {_count(self.tokens, 'token')}, "
             f"{self.tokens_per_second:,.0f} tokens/s, "
             f"{1 - self.padding_efficiency:.1%} padding, {_count(self.shards, 'shard')}."
         )
+
+    def _halved(self) -> str:
+        if not self.halved:
+            return ""
+        times = "once" if self.halved == 1 else f"{self.halved} times"
+        return f"Memory ran out {times}: a batch has at most {self.budget:,} positions now."
+
+    def _elsewhere(self) -> str:
+        if not self.part:
+            return ""
+        if not self.missing_elsewhere:
+            return "The other parts are done too."
+        return f"{_count(self.missing_elsewhere, 'document')} of other parts still missing."
 
     def _empty(self) -> str:
         return f"{_count(self.empty, 'text')} without a token." if self.empty else ""
@@ -82,7 +106,7 @@ class EmbedReport:
         if not self.dropped_tokens:
             return ""
         dropped = f"{self.dropped_share:.1%} of the tokens ({self.dropped_tokens:,})"
-        return f"{dropped} lie behind the last window and were dropped."
+        return f"{dropped} lie in no window and were dropped."
 
     def _failed(self) -> str:
         if not self.failed:
@@ -167,10 +191,9 @@ class Tally:
         distinct: int,
         already_there: int,
         seconds: float,
-        failed: tuple[str, ...],
-        notes: tuple[str, ...],
+        **others: Any,
     ) -> EmbedReport:
-        """The whole of it. distinct: texts that differ, among so many documents."""
+        """The whole of it. distinct: texts that differ, among so many documents. others: fields that no tally has."""
         return EmbedReport(
             documents=documents,
             encoded=self.encoded,
@@ -185,6 +208,5 @@ class Tally:
             tokens_per_second=self.tokens_per_second,
             padding_efficiency=self.positions / max(self.padded, 1),
             shards=self.shards,
-            failed=failed,
-            notes=notes,
+            **others,
         )

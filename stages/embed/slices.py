@@ -1,7 +1,8 @@
 """A slice of documents to the arrays of a shard."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,9 @@ from numpy.typing import NDArray
 
 from data.errors import EmbedOnceError
 from featurestore import ShardContent
-from stages.embed.batches import batches
+from stages.embed.budget import Batching, give_back, out_of_memory
 from stages.embed.encoder import Encoder
-from stages.embed.tokens import Integers, Windows, offsets_of, ranges
+from stages.embed.windows import Integers, Windows, offsets_of, ranges
 
 _FILES = {
     "cls": "chunks/cls",
@@ -21,28 +22,55 @@ _FILES = {
     "tokens": "tokens/vector",
 }
 
+# what became of a window
+_WAITING, _FINITE, _UNSOUND = np.int8(0), np.int8(1), np.int8(2)
+
 # called after each batch with its windows, their own tokens, its positions without and with padding, and its seconds
 Tell = Callable[[int, int, int, int, float], None]
 
 
-def encode_slice(
-    keys: Sequence[str], windows: Windows, encoder: Encoder, tell: Tell | None = None
-) -> tuple[ShardContent, list[int]]:
-    """Encode documents; returns what a shard keeps of them, and the rows of those left out.
+@dataclass(frozen=True)
+class Slice:
+    """What became of some documents.
 
-    A document is left out when its vectors are not finite even in float32. Raises EmbedOnceError when a number is too
-    large for the number type kept.
+    content: what a shard keeps of those encoded whole. done: int64, their rows. failed: int64, rows of those whose
+    vectors are not finite even in float32. Rows that are in neither were not reached.
     """
-    vectors, bad = _vectors(windows, encoder, tell)
-    failed = np.unique(np.searchsorted(windows.offsets, bad, side="right") - 1).tolist()
-    if failed:
-        good = np.setdiff1d(np.arange(len(keys)), failed)
-        content, _ = encode_slice([keys[row] for row in good], windows.of(good), encoder)
-        return content, failed
+
+    content: ShardContent
+    done: Integers
+    failed: Integers
+
+
+def never() -> bool:
+    """Nobody asks to stop."""
+    return False
+
+
+def encode_slice(
+    keys: Sequence[str],
+    windows: Windows,
+    encoder: Encoder,
+    budget: Batching,
+    tell: Tell | None = None,
+    stopping: Callable[[], bool] = never,
+) -> Slice:
+    """Encode documents, batch by batch until all are done or `stopping` says so.
+
+    Raises EmbedOnceError when a number is too large for the number type kept, or a single window for the memory.
+    """
+    vectors, state = _vectors(windows, encoder, budget, tell, stopping)
+    firsts = windows.offsets[:-1]
+    whole = np.logical_and.reduceat(state == _FINITE, firsts) if len(windows) else np.zeros(0, bool)
+    bad = np.logical_or.reduceat(state == _UNSOUND, firsts) if len(windows) else np.zeros(0, bool)
+    done = np.flatnonzero(whole)
+    if not whole.all():
+        vectors = _of_documents(vectors, windows, done, encoder)
+        windows = windows.of(done)
     arrays = _documents(windows, encoder) | {
         _FILES[name]: as_kept(array, encoder.recipe.dtype) for name, array in vectors.items()
     }
-    return ShardContent(keys=list(keys), arrays=arrays), []
+    return Slice(ShardContent([keys[row] for row in done.tolist()], arrays), done, np.flatnonzero(bad))
 
 
 def _documents(windows: Windows, encoder: Encoder) -> dict[str, NDArray[Any]]:
@@ -60,26 +88,67 @@ def _documents(windows: Windows, encoder: Encoder) -> dict[str, NDArray[Any]]:
     return arrays
 
 
-def _vectors(windows: Windows, encoder: Encoder, tell: Tell | None) -> tuple[dict[str, NDArray[np.float32]], Integers]:
-    """float32 arrays by name, filled batch by batch; and the windows whose vectors are not finite."""
+def _vectors(
+    windows: Windows, encoder: Encoder, budget: Batching, tell: Tell | None, stopping: Callable[[], bool]
+) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.int8]]:
+    """float32 arrays by name, filled batch by batch; and int8 (windows,), what became of each window."""
     counts = {name: encoder.pooling.counts(name, windows.length) for name in encoder.recipe.keep}
     starts = {name: offsets_of(counts[name]) for name in counts}
     layers = len(encoder.recipe.layers)
     item = (encoder.dim,) if layers == 1 else (layers, encoder.dim)
     # zeros, because a window without any position is never encoded
     vectors = {name: np.zeros((starts[name][-1], *item), np.float32) for name in starts}
-    bad = [np.zeros(0, np.int64)]
     positions = windows.length + encoder.around
-    for rows in batches(positions, encoder.budget):
-        started = time.perf_counter()
-        pooled = encoder.pooled(windows, rows)
+    state = np.where(positions > 0, _WAITING, _FINITE)
+    for rows, pooled, seconds in _batches(positions, state, windows, encoder, budget):
         for name, array in vectors.items():
             array[ranges(starts[name][rows], counts[name][rows])] = pooled[name]
-        bad.append(rows[~np.isfinite(pooled["mean"]).reshape(len(rows), -1).all(1)])
+        state[rows] = np.where(np.isfinite(pooled["mean"]).reshape(len(rows), -1).all(1), _FINITE, _UNSOUND)
         if tell is not None:
-            own, real, padded = windows.length[rows].sum(), positions[rows].sum(), len(rows) * positions[rows[0]]
-            tell(len(rows), int(own), int(real), int(padded), time.perf_counter() - started)
-    return vectors, np.concatenate(bad)
+            own, real, padded = windows.length[rows].sum(), positions[rows].sum(), len(rows) * positions[rows].max()
+            tell(len(rows), int(own), int(real), int(padded), seconds)
+        if stopping():
+            break
+    return vectors, state
+
+
+def _batches(
+    positions: Integers, state: NDArray[np.int8], windows: Windows, encoder: Encoder, budget: Batching
+) -> Iterator[tuple[Integers, dict[str, NDArray[np.float32]], float]]:
+    """The windows that wait, batch by batch: rows, what was pooled of them, and seconds.
+
+    A batch that does not fit into memory is cut smaller, and so are those behind it.
+    """
+    rows = np.zeros(0, np.int64)
+    while len(waiting := np.flatnonzero(state == _WAITING)):
+        try:
+            for some in budget.batches(positions[waiting]):
+                rows = waiting[some]
+                started = time.perf_counter()
+                pooled = encoder.pooled(windows, rows)
+                yield rows, pooled, time.perf_counter() - started
+            return
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
+            if len(rows) == 1:
+                raise EmbedOnceError(
+                    f"Memory does not hold one window of {int(positions[rows[0]]):,} positions. "
+                    "Take a smaller --window, or --device cpu."
+                ) from error
+            budget.halve(len(rows) * int(positions[rows].max()))
+        give_back()  # only here, where the error holds no tensors any more
+
+
+def _of_documents(
+    vectors: dict[str, NDArray[np.float32]], windows: Windows, documents: Integers, encoder: Encoder
+) -> dict[str, NDArray[np.float32]]:
+    rows = ranges(windows.offsets[:-1][documents], np.diff(windows.offsets)[documents])
+    found = {}
+    for name, array in vectors.items():
+        counts = encoder.pooling.counts(name, windows.length)
+        found[name] = array[ranges(offsets_of(counts)[:-1][rows], counts[rows])]
+    return found
 
 
 def as_kept(vectors: NDArray[np.float32], dtype: str) -> NDArray[Any]:

@@ -4,12 +4,14 @@ from collections.abc import Callable, Iterator, Set
 from dataclasses import replace
 from pathlib import Path
 
-from data import Columns, read, with_split
+from data import Columns, Corpus, read, with_split
 from data.errors import EmbedOnceError
 from featurestore import FeatureStore, Recipe, stores
 from stages.embed.encoder import Encoder, open_encoder
+from stages.embed.estimate import Estimate, estimate
 from stages.embed.loop import EmbedProgress, EmbedReport, embed
 from stages.embed.options import Options
+from stages.embed.part import WHOLE, Part
 
 
 def embed_source(
@@ -21,6 +23,7 @@ def embed_source(
     store: Path | None = None,
     features: Path = Path("features"),
     seed: int = 0,
+    part: Part = WHOLE,
     tell: Callable[[str], None],
     progress: Callable[[EmbedProgress], None],
 ) -> tuple[FeatureStore, EmbedReport]:
@@ -29,21 +32,52 @@ def embed_source(
     given: the fields of `options` that the user asked for; the others follow the recipe of a `store` that is there.
     Without `store`, one in `features` is named for the corpus, the encoder and the recipe.
     """
+    corpus, encoder, folder = _opened(source, columns, options, given, store, features, seed, tell)
+    if not (folder / "recipe.json").exists():
+        for sentence in kin(features, encoder.recipe):
+            tell(sentence)
+    home = FeatureStore.create(folder, encoder.recipe)
+    tell(f"The store is {home.folder}.")
+    return home, embed(corpus, encoder, home, progress, part)
+
+
+def estimate_source(
+    source: str,
+    columns: Columns,
+    options: Options,
+    *,
+    given: Set[str] = frozenset(),
+    store: Path | None = None,
+    features: Path = Path("features"),
+    seed: int = 0,
+    part: Part = WHOLE,
+    tell: Callable[[str], None],
+) -> tuple[Path, Estimate]:
+    """What `embed_source` would do with the same arguments, and in which folder; nothing is written there."""
+    corpus, encoder, folder = _opened(source, columns, options, given, store, features, seed, tell)
+    home = FeatureStore.open(folder) if (folder / "recipe.json").exists() else None
+    return folder, estimate(corpus, encoder, home, part)
+
+
+def _opened(
+    source: str,
+    columns: Columns,
+    options: Options,
+    given: Set[str],
+    store: Path | None,
+    features: Path,
+    seed: int,
+    tell: Callable[[str], None],
+) -> tuple[Corpus, Encoder, Path]:
     corpus = with_split(read(source, columns), seed)
     for note in corpus.notes:
         tell(note)
     if store is not None and (store / "recipe.json").is_file():
         options = following(FeatureStore.open(store).recipe, options, given)
     encoder = open_encoder(options)
-    folder = store or features / f"{corpus.name}--{label(encoder)}"
-    if not (folder / "recipe.json").exists():
-        for sentence in kin(features, encoder.recipe):
-            tell(sentence)
-    home = FeatureStore.create(folder, encoder.recipe)
     for sentence in encoder.notes:
         tell(sentence)
-    tell(f"The store is {home.folder}.")
-    return home, embed(corpus, encoder, home, progress)
+    return corpus, encoder, store or features / f"{corpus.name}--{label(encoder)}"
 
 
 def kin(features: Path, recipe: Recipe) -> Iterator[str]:
@@ -69,14 +103,11 @@ def label(encoder: Encoder) -> str:
 
 def following(recipe: Recipe, options: Options, given: Set[str]) -> Options:
     """The options that `recipe` was made with, but for those that the user asked for."""
-    return replace(
-        options_of(recipe),
-        device=options.device,
-        budget=options.budget,
-        revision=options.revision,
-        trust_remote_code=options.trust_remote_code,
-        **{name: getattr(options, name) for name in given},
-    )
+    made = options_of(recipe)
+    if "long" in given and options.long != recipe.long:  # what goes with the store's way may not go with another
+        made = replace(made, window=None if options.long == "model" else made.window, stride=0, max_windows=None)
+    settings = {"device", "budget", "revision", "trust_remote_code"}
+    return replace(made, **{name: getattr(options, name) for name in given | settings})
 
 
 def options_of(recipe: Recipe) -> Options:

@@ -1,24 +1,25 @@
-"""Text to token ids, once; and token ids to windows. Everything is flat, with offsets."""
+"""Text to token ids, once, and from there to windows."""
 
 import hashlib
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from data.errors import CallError, ModelUnavailable
+from data.errors import ModelUnavailable
+from featurestore import text_key
 from stages.embed.checkpoint import canonical
+from stages.embed.cutting import Cutting, Places
+from stages.embed.sentences import sentence_ends
+from stages.embed.windows import Integers, Windows, offsets_of
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
-
-Integers = NDArray[np.int64]
 
 _NONE: Integers = np.zeros(0, np.int64)
 _NO_IDS = np.zeros(0, np.int32)
@@ -29,94 +30,6 @@ _TOGETHER = 512
 _VOCABULARIES = ("vocab.*", "*.model", "*.tiktoken")
 # words to find the special tokens around; one of them should be known to any tokenizer
 _WORDS = ("a", "the", "1", "가", "中", "и")
-
-
-@dataclass(frozen=True)
-class Cutting:
-    """How a document's tokens become windows.
-
-    window: tokens a window. stride: tokens that neighbours share. most: windows a document at most, or None.
-    """
-
-    window: int
-    stride: int = 0
-    most: int | None = None
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.stride < self.window:
-            raise CallError(
-                f"stride is {self.stride} and window is {self.window}: stride is what neighbouring windows share, "
-                "so it must be at least 0 and less than the window."
-            )
-
-    @property
-    def step(self) -> int:
-        """Tokens from the start of a window to the start of the next."""
-        return self.window - self.stride
-
-    def counts(self, tokens: Integers) -> Integers:
-        """Windows of documents with so many tokens; an empty one has one."""
-        whole = 1 + -(-np.maximum(tokens - self.window, 0) // self.step)
-        return whole if self.most is None else np.minimum(whole, self.most)
-
-    def covered(self, tokens: Integers) -> Integers:
-        """Tokens of such documents that are in a window."""
-        return np.minimum(tokens, (self.counts(tokens) - 1) * self.step + self.window)
-
-
-def offsets_of(counts: Integers) -> Integers:
-    """Where each of `counts` starts in what they cut, and the end of the last: int64, one longer than `counts`."""
-    return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)])
-
-
-def ranges(starts: Integers, counts: Integers) -> Integers:
-    """start, start+1, ... for each of `starts`, `counts` of them, one after another."""
-    offsets = offsets_of(counts)
-    return np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], counts)
-
-
-@dataclass(frozen=True)
-class Windows:
-    """Documents cut into windows.
-
-    ids: int32 (tokens,), the tokens of all documents, no special ones. tokens: int64 (documents,), how many each has.
-    offsets: int64 (documents + 1,), which windows are whose. start, length: int64 (windows,) into `ids`.
-    span: int64 (windows, 2), characters of the text from which to which.
-    """
-
-    ids: NDArray[np.int32]
-    tokens: Integers
-    dropped: Integers
-    offsets: Integers
-    start: Integers
-    length: Integers
-    span: Integers
-
-    def __len__(self) -> int:
-        return len(self.tokens)
-
-    @property
-    def work(self) -> Integers:
-        """int64 (documents,): tokens that the encoder has to read, shared ones as often as they are read."""
-        return np.add.reduceat(self.length, self.offsets[:-1]) if len(self) else self.tokens
-
-    def of(self, documents: Integers) -> Self:
-        """The windows of some documents, in their order; `ids` is shared, not copied."""
-        counts = np.diff(self.offsets)[documents]
-        rows = ranges(self.offsets[:-1][documents], counts)
-        return type(self)(
-            self.ids,
-            self.tokens[documents],
-            self.dropped[documents],
-            offsets_of(counts),
-            self.start[rows],
-            self.length[rows],
-            self.span[rows],
-        )
-
-    def window_ids(self) -> NDArray[np.int32]:
-        """The tokens of every window, one after another: int32 (sum of `length`,)."""
-        return self.ids[ranges(self.start, self.length)]
 
 
 class TextTokenizer:
@@ -143,28 +56,49 @@ class TextTokenizer:
     def windows(self, texts: Sequence[str], cutting: Cutting) -> Windows:
         """`texts` tokenised and cut. Whatever a str can hold is taken: a lone surrogate reads as U+FFFD."""
         ids, tokens, spans = [_NO_IDS], [_NONE], [_NONE.reshape(0, 2)]
+        cuts = [Places(_NONE, _NONE, _NONE)]
         for first in range(0, len(texts), _TOGETHER):
-            block = [self._prefix + _without_surrogates(text) for text in texts[first : first + _TOGETHER]]
-            encodings = self._backend.encode_batch(block, add_special_tokens=False)
+            block = texts[first : first + _TOGETHER]
+            read = [self._prefix + _without_surrogates(text) for text in block]
+            encodings = self._backend.encode_batch(read, add_special_tokens=False)
             skips = [self._own_from(encoding) for encoding in encodings]
             ids += [np.array(encoding.ids[skip:], np.int32) for encoding, skip in zip(encodings, skips, strict=True)]
-            counts = np.array([len(array) for array in ids[-len(block) :]], dtype=np.int64)
-            spans.append(self._spans(encodings, np.array(skips, dtype=np.int64), counts, cutting))
-            tokens.append(counts)
-        return _cut(np.concatenate(ids), np.concatenate(tokens), np.concatenate(spans), cutting)
+            tokens.append(np.array([len(array) for array in ids[-len(block) :]], dtype=np.int64))
+            cuts.append(self._places(block, encodings, skips, tokens[-1], cutting))
+            spans.append(self._spans(encodings, np.array(skips, dtype=np.int64), cuts[-1]))
+        return _windows(np.concatenate(ids), np.concatenate(tokens), np.concatenate(spans), cuts)
 
-    def _spans(self, encodings: "Sequence[Encoding]", skips: Integers, tokens: Integers, cutting: Cutting) -> Integers:
+    def _places(
+        self,
+        texts: Sequence[str],
+        encodings: "Sequence[Encoding]",
+        skips: Sequence[int],
+        tokens: Integers,
+        cutting: Cutting,
+    ) -> Places:
+        if cutting.long == "random":
+            return cutting.places(tokens, fractions=np.array([_fraction(cutting.seed, text) for text in texts]))
+        if cutting.long != "sentences":
+            return cutting.places(tokens)
+        rows = zip(texts, encodings, skips, (tokens > cutting.window).tolist(), strict=True)
+        ends = [self._ends(text, encoding, skip) if longer else _NONE for text, encoding, skip, longer in rows]
+        return cutting.places(tokens, ends=ends)
+
+    def _ends(self, text: str, encoding: "Encoding", skip: int) -> Integers:
+        """How many of a text's tokens stand before each end of a sentence."""
+        stops = np.array(encoding.offsets[skip:], dtype=np.int64)[:, 1] - self._before
+        ends = np.array(sentence_ends(text), dtype=np.int64)
+        return np.unique(np.searchsorted(np.maximum.accumulate(stops), ends, side="right"))
+
+    def _spans(self, encodings: "Sequence[Encoding]", skips: Integers, places: Places) -> Integers:
         """Characters of every window of some documents: int64 (windows, 2)."""
-        counts = cutting.counts(tokens)
-        first = cutting.step * ranges(np.zeros_like(counts), counts)
-        last = np.minimum(first + cutting.window, np.repeat(tokens, counts)) - 1
-        behind = np.repeat(skips, counts)
-        documents = [encodings[row] for row in np.repeat(np.arange(len(counts)), counts).tolist()]
-        windows = zip(documents, (first + behind).tolist(), (last + behind).tolist(), strict=True)
+        first = places.first + np.repeat(skips, places.counts)
+        last = first + places.length - 1
+        documents = [encodings[row] for row in np.repeat(np.arange(len(encodings)), places.counts).tolist()]
         # an empty document's window ends before it starts
         spans = [
             (self._chars(text, start)[0], self._chars(text, stop)[1]) if start <= stop else (0, 0)
-            for text, start, stop in windows
+            for text, start, stop in zip(documents, first.tolist(), last.tolist(), strict=True)
         ]
         return np.array(spans, dtype=np.int64).reshape(-1, 2)
 
@@ -187,18 +121,22 @@ def _tokens_inside(encoding: "Encoding", characters: int) -> int:
     return sum(1 for _ in takewhile(lambda place: place[1] <= characters, places))
 
 
-def _cut(ids: NDArray[np.int32], tokens: Integers, span: Integers, cutting: Cutting) -> Windows:
-    counts = cutting.counts(tokens)
-    within = cutting.step * ranges(np.zeros_like(counts), counts)
+def _windows(ids: NDArray[np.int32], tokens: Integers, span: Integers, cuts: Sequence[Places]) -> Windows:
+    places = Places(*(np.concatenate([getattr(part, name) for part in cuts]) for name in ("counts", "first", "length")))
     return Windows(
         ids=ids,
         tokens=tokens,
-        dropped=tokens - cutting.covered(tokens),
-        offsets=offsets_of(counts),
-        start=np.repeat(offsets_of(tokens)[:-1], counts) + within,
-        length=np.minimum(cutting.window, np.repeat(tokens, counts) - within),
+        dropped=tokens - places.covered,
+        offsets=offsets_of(places.counts),
+        start=np.repeat(offsets_of(tokens)[:-1], places.counts) + places.first,
+        length=places.length,
         span=span,
     )
+
+
+def _fraction(seed: int, text: str) -> float:
+    """A number in [0, 1) that seed and text alone decide."""
+    return int(text_key(f"{seed} {text_key(text)}")[:13], 16) / 16**13
 
 
 def _without_surrogates(text: str) -> str:

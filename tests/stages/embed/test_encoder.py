@@ -104,6 +104,20 @@ def test_the_default_window_is_254_or_what_the_positions_allow(tiny: Open) -> No
     encode([" ".join(SENTENCES)], tiny("roberta"))
 
 
+def test_the_models_own_window_is_the_longest_that_it_reads(tiny: Open) -> None:
+    assert tiny("roberta", long="model").recipe.window == 64 - 2
+    assert tiny(long="model", prefix="oil ").cutting.window == 64 - 3
+
+
+def test_the_models_own_window_is_refused_where_it_names_none(folders: Folders, tmp_path: Path) -> None:
+    shutil.copytree(folders("bert"), tmp_path / "model")
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    del config["max_position_embeddings"]
+    (tmp_path / "model" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CallError, match=r"names no longest window of its own\. Take --window"):
+        open_encoder(Options(model=str(tmp_path / "model"), long="model"))
+
+
 @pytest.mark.parametrize("family", ["bert", "roberta"])
 def test_a_window_longer_than_the_positions_is_refused(tiny: Open, family: str) -> None:
     with pytest.raises(CallError, match=r"window is 63, but .* has 64 positions, 2 of them .* longest window is 62\."):
@@ -256,7 +270,8 @@ def test_an_option_that_changes_a_value_changes_the_fingerprint(tiny: Open, opti
     [
         ({}, {"budget": 7, "device": "auto"}),
         ({"keep": ("cls",), "segment": 5}, {"keep": ("cls",), "segment": 32}),
-        ({"long": "head", "max_windows": 4, "stride": 3}, {"long": "head"}),
+        ({"long": "model", "stride": 3}, {"window": 62, "stride": 3}),
+        ({"long": "random:007"}, {"long": "random:7"}),
         ({"layers": "-1,-2"}, {"layers": "2,1"}),
         ({"keep": ("mean", "cls")}, {"keep": ("cls", "mean")}),
         ({"window": 62}, {}),

@@ -168,7 +168,16 @@ def test_what_another_process_committed_meanwhile_is_skipped(
 
 
 @pytest.mark.parametrize(
-    ("options", "dropped"), [({"max_windows": 2, "stride": 2}, 13), ({"long": "head"}, 17), ({"max_windows": 9}, 0)]
+    ("options", "dropped"),
+    [
+        ({"max_windows": 2, "stride": 2}, 13),
+        ({"long": "head"}, 17),
+        ({"max_windows": 9}, 0),
+        ({"long": "head-tail"}, 17),
+        ({"long": "middle"}, 17),
+        ({"long": "random:3"}, 17),
+        ({"long": "sentences", "max_windows": 3}, 5),
+    ],
 )
 def test_what_a_limit_cuts_off_is_counted_and_kept(
     tiny: Open, tmp_path: Path, options: dict[str, Any], dropped: int
@@ -179,9 +188,7 @@ def test_what_a_limit_cuts_off_is_counted_and_kept(
     report = embed(corpus(["oil " * 23, "oil"]), encoder, store)
     assert (report.dropped_tokens, report.dropped_share) == (dropped, dropped / 24)
     assert [sentence for sentence in report.sentences() if "dropped" in sentence] == (
-        [f"{dropped / 24:.1%} of the tokens ({dropped}) lie behind the last window and were dropped."]
-        if dropped
-        else []
+        [f"{dropped / 24:.1%} of the tokens ({dropped}) lie in no window and were dropped."] if dropped else []
     )
     assert store.info()["dropped_tokens"] == dropped
 
@@ -418,3 +425,41 @@ def test_padding_is_reported(tiny: Open, tmp_path: Path) -> None:
     report = embed(documents, encoder, store_of(tmp_path, encoder))
     # 10 and 9 positions with special tokens, padded to 10 and 10: a batch of its own would cost more
     assert report.padding_efficiency == 19 / 20
+
+
+class Scarce(CountingNetwork):
+    """Memory holds batches of so many positions at most."""
+
+    def __init__(self, dim: int, room: int) -> None:
+        super().__init__(dim)
+        self.room = room
+
+    def __call__(self, ids: torch.Tensor, lengths: torch.Tensor) -> Sequence[torch.Tensor]:
+        if ids.numel() > self.room:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return super().__call__(ids, lengths)
+
+
+def test_out_of_memory_halves_the_budget_and_goes_on_aloud(tiny: Open, tmp_path: Path) -> None:
+    encoder = tiny(budget=1000)
+    network = Scarce(encoder.dim, room=150)
+    encoder = replace(encoder, open_network=lambda _: network)
+    store = store_of(tmp_path, encoder)
+    report = embed(corpus(MANY), encoder, store)
+    assert report.encoded == network.windows == 60
+    assert 62 <= report.budget <= 150
+    assert f"a batch has at most {report.budget:,} positions now." in report.sentences()[1]
+    assert report.sentences()[1].startswith("Memory ran out ")
+    plenty, _ = counting(encoder)
+    values, _ = store.bags([text_key(text) for text in MANY]).views["mean"].gather()
+    np.testing.assert_allclose(values, encode(MANY, plenty).arrays["chunks/mean"], rtol=1e-6)
+
+
+def test_a_window_that_memory_does_not_hold_alone_is_told(tiny: Open, tmp_path: Path) -> None:
+    encoder = tiny(budget=1000)
+    network = Scarce(encoder.dim, room=5)
+    encoder = replace(encoder, open_network=lambda _: network)
+    with pytest.raises(
+        EmbedOnceError, match=r"Memory does not hold one window of 9 positions\. Take a smaller --window"
+    ):
+        embed(corpus(["oil " * 7, "oil"]), encoder, store_of(tmp_path, encoder))

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from featurestore import FeatureStore, Recipe
-from stages.embed.source import kin
+from stages.embed import Options
+from stages.embed.source import following, kin
 from tests.small_store import RECIPE
 
 POORER = replace(RECIPE, keep=("cls",))
@@ -41,3 +42,17 @@ def test_stores_of_other_values_are_not_spoken_of(features: Path, other: Recipe)
 def test_a_store_that_cannot_be_read_is_passed_over(features: Path) -> None:
     (features / "store" / "recipe.json").write_text("{")
     assert list(kin(features, POORER)) == []
+
+
+def test_what_is_asked_goes_before_the_stores_recipe_and_the_rest_follows_it() -> None:
+    options = following(RECIPE, Options(device="cpu", budget=99, window=7), {"device", "window"})
+    assert (options.device, options.budget, options.window) == ("cpu", 99, 7)
+    assert (options.model, options.dtype) == (RECIPE.encoder, RECIPE.dtype)
+
+
+def test_another_way_with_long_documents_leaves_the_stores_stride_behind() -> None:
+    made = replace(RECIPE, window=20, stride=5, max_windows=3)
+    options = following(made, Options(long="head"), {"long"})
+    assert (options.window, options.stride, options.max_windows) == (20, 0, None)
+    assert following(made, Options(long="model"), {"long"}).window is None
+    assert following(made, Options(long="windows"), {"long"}).stride == 5

@@ -1,64 +1,17 @@
 import re
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from data.errors import CallError, ModelUnavailable
-from stages.embed.tokens import Cutting, load_tokenizer, offsets_of, ranges
+from data.errors import ModelUnavailable
+from stages.embed.cutting import Cutting
+from stages.embed.tokens import load_tokenizer
+from stages.embed.windows import offsets_of
 from tests.stages.embed.conftest import Folders
 from tests.tiny_encoder import SENTENCES, make_tokenizer
 
 LONG = " ".join(SENTENCES)
-
-
-@st.composite
-def cuttings(draw: st.DrawFn) -> Cutting:
-    window = draw(st.integers(1, 40))
-    return Cutting(window, draw(st.integers(0, window - 1)), draw(st.none() | st.integers(1, 5)))
-
-
-@settings(deadline=None)
-@given(st.lists(st.integers(0, 200), max_size=8), cuttings())
-def test_windows_cover_every_token_in_order_and_share_exactly_the_stride(lengths: list[int], cutting: Cutting) -> None:
-    counts = cutting.counts(np.array(lengths, dtype=np.int64))
-    for length, count in zip(lengths, counts.tolist(), strict=True):
-        starts = [cutting.step * number for number in range(count)]
-        windows = [range(start, min(start + cutting.window, length)) for start in starts]
-        assert all(len(window) == cutting.window for window in windows[:-1])
-        assert all(later[0] - window[0] == cutting.step for window, later in pairwise(windows))
-        if cutting.most is None:
-            assert sorted({token for window in windows for token in window}) == list(range(length))
-            assert count == 1 or windows[-2][-1] < length - 1, "a window that adds nothing"
-
-
-@settings(deadline=None)
-@given(st.lists(st.integers(0, 200), max_size=8), cuttings())
-def test_covered_and_dropped_tokens_are_all_tokens(lengths: list[int], cutting: Cutting) -> None:
-    tokens = np.array(lengths, dtype=np.int64)
-    counts = cutting.counts(tokens)
-    by_hand = [
-        len({t for w in range(count) for t in range(w * cutting.step, min(w * cutting.step + cutting.window, length))})
-        for length, count in zip(lengths, counts.tolist(), strict=True)
-    ]
-    assert cutting.covered(tokens).tolist() == by_hand
-
-
-@settings(deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 9)), max_size=9))
-def test_ranges_are_pythons_ranges_one_after_another(pairs: list[tuple[int, int]]) -> None:
-    starts, counts = (np.array([pair[side] for pair in pairs], dtype=np.int64) for side in (0, 1))
-    assert ranges(starts, counts).tolist() == [n for start, count in pairs for n in range(start, start + count)]
-    assert offsets_of(counts).tolist() == [sum(counts[:row].tolist()) for row in range(len(pairs) + 1)]
-
-
-@pytest.mark.parametrize(("window", "stride"), [(10, 10), (10, 11), (10, -1)])
-def test_a_stride_that_never_moves_on_is_refused(window: int, stride: int) -> None:
-    with pytest.raises(CallError, match=f"stride is {stride} and window is {window}"):
-        Cutting(window, stride)
 
 
 @pytest.mark.parametrize("family", ["bert", "roberta"])
@@ -81,6 +34,68 @@ def test_spans_say_which_characters_a_window_has(folders: Folders) -> None:
         again = tokenizer.windows([LONG[start:stop]], Cutting(100)).ids
         # a window that starts inside a word begins with a token that only stands inside words
         assert again[1:].tolist() == windows.ids[first + 1 : first + length].tolist() or start > 0
+
+
+WAYS = (
+    Cutting(9, 3, 4),
+    Cutting(9, long="head-tail"),
+    Cutting(9, long="middle"),
+    Cutting(9, long="random", seed=5),
+    Cutting(9, long="sentences"),
+)
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta"])
+@pytest.mark.parametrize("prefix", ["", "query: "])
+@pytest.mark.parametrize("cutting", WAYS, ids=lambda cutting: cutting.long)
+def test_every_way_has_spans_of_the_characters_of_its_tokens(
+    folders: Folders, family: str, prefix: str, cutting: Cutting
+) -> None:
+    from tokenizers import Tokenizer
+
+    plain = Tokenizer.from_file(str(folders(family) / "tokenizer.json"))
+    plain.no_truncation()
+    plain.no_padding()
+    texts = ["", "oil", *SENTENCES, LONG, " ".join(reversed(SENTENCES))]
+    windows = load_tokenizer(folders(family), prefix).windows(texts, cutting)
+    assert len(windows) == len(texts)
+    for row, text in enumerate(texts):
+        start = int(windows.tokens[:row].sum())
+        places = plain.encode(prefix + text, add_special_tokens=False).offsets[-int(windows.tokens[row]) :]
+        covered: set[int] = set()
+        for window in range(*windows.offsets[row : row + 2].tolist()):
+            first = int(windows.start[window]) - start
+            last = first + int(windows.length[window]) - 1
+            covered.update(range(first, last + 1))
+            if last >= first:
+                assert windows.span[window].tolist() == [
+                    max(places[first][0] - len(prefix), 0),
+                    places[last][1] - len(prefix),
+                ]
+        assert windows.dropped[row] == windows.tokens[row] - len(covered)
+
+
+def test_windows_of_sentences_end_where_sentences_do(folders: Folders) -> None:
+    tokenizer = load_tokenizer(folders("bert"))
+    windows = tokenizer.windows([LONG], Cutting(45, long="sentences"))
+    shown = [LONG[start:stop].strip() for start, stop in windows.span.tolist()]
+    assert len(shown) > 2
+    assert " ".join(shown) == LONG
+    assert all(text.endswith((".", "。")) for text in shown)
+
+
+def test_a_random_window_depends_on_seed_and_text_and_not_on_the_order(folders: Folders) -> None:
+    tokenizer = load_tokenizer(folders("bert"))
+    texts = [f"{LONG} {number}" for number in range(12)]
+
+    def starts(texts: list[str], seed: int) -> list[int]:
+        windows = tokenizer.windows(texts, Cutting(10, long="random", seed=seed))
+        return (windows.start - offsets_of(windows.tokens)[:-1]).tolist()  # type: ignore[no-any-return]
+
+    assert starts(texts[::-1], 1) == starts(texts, 1)[::-1]
+    assert starts(texts[3:4], 1) == starts(texts, 1)[3:4]
+    assert starts(texts, 1) != starts(texts, 2)
+    assert len(set(starts(texts, 1))) > 6
 
 
 def test_windows_of_some_documents_are_theirs(folders: Folders) -> None:

@@ -1,0 +1,39 @@
+"""One of several parts of a corpus, for as many processes on as many machines."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from data.errors import CallError
+
+
+@dataclass(frozen=True)
+class Part:
+    """The part numbered `number`, from 1, of `of`.
+
+    A document's part is decided by its key alone: equal texts are in one part, and a corpus that grows leaves every
+    document where it was.
+    """
+
+    number: int
+    of: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """What `--part 3/8` asks for. Raises CallError for anything but two numbers of which the first is 1 or more and
+        not above the second."""
+        number, slash, of = text.partition("/")
+        if not (
+            slash and all(each.isascii() and each.isdigit() for each in (number, of)) and 1 <= int(number) <= int(of)
+        ):
+            raise CallError(f"'{text}' is no part: parts are numbered from 1, as in --part 1/8 to --part 8/8.")
+        return cls(int(number), int(of))
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.of}"
+
+    def has(self, key: str) -> bool:
+        """Whether the document of this key, 64 hex digits, is in the part."""
+        return int(key[:16], 16) % self.of == self.number - 1
+
+
+WHOLE = Part(1, 1)

@@ -1,0 +1,58 @@
+"""`embedonce embed` as a person calls it, with a tiny encoder."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Run
+from tests.tiny_encoder import SENTENCES, make_encoder
+
+
+@pytest.fixture
+def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The arguments that every call here shares; the table and the encoder are there."""
+    monkeypatch.setenv("EMBEDONCE_CACHE", str(tmp_path_factory.mktemp("cache")))
+    folder = make_encoder(tmp_path_factory.mktemp("encoders") / "tiny")
+    rows = "".join(f'{number},"{SENTENCES[number % 7]} {number}",{number % 2}\n' for number in range(30))
+    (tmp_path / "table.csv").write_text(f"id,text,label\n{rows}", encoding="utf-8")
+    return ["embed", "table.csv", "--model", str(folder), "--device", "cpu"]
+
+
+def test_a_dry_run_prints_what_it_would_cost_and_writes_nothing(
+    embedonce: Run, call: list[str], tmp_path: Path
+) -> None:
+    result = embedonce(*call, "--dry-run", "--long", "head", "--window", "10")
+    assert result.code == 0
+    for row in ("documents", "tokens", "windows", "dropped", "on disk", "in memory for a head", "time", "on cpu"):
+        assert row in result.out
+    found = json.loads(embedonce(*call, "--dry-run", "--json").out)
+    assert (found["documents"], found["already_there"], found["dropped_tokens"]) == (30, 0, 0)
+    assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
+
+
+def test_parts_fill_one_store(embedonce: Run, call: list[str], tmp_path: Path) -> None:
+    first = embedonce(*call, "--part", "1/2")
+    assert first.code == 0
+    assert "Part 1/2: " in first.err
+    assert "documents of other parts still missing." in first.err
+    second = json.loads(embedonce(*call, "--part", "2/2", "--json").out)
+    assert (second["part"], second["missing_elsewhere"]) == ("2/2", 0)
+    assert json.loads(embedonce(*call, "--json").out)["encoded"] == 0
+
+
+def test_a_part_that_is_none_is_refused_before_anything_is_done(
+    embedonce: Run, call: list[str], tmp_path: Path
+) -> None:
+    result = embedonce(*call, "--part", "3/2")
+    assert (result.code, result.out) == (2, "")
+    assert "'3/2' is no part" in result.err
+    assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
+
+
+def test_another_way_than_the_stores_is_told_field_by_field(embedonce: Run, call: list[str]) -> None:
+    assert embedonce(*call, "--store", "one", "--window", "20", "--stride", "5").code == 0
+    result = embedonce(*call, "--store", "one", "--long", "head")
+    assert result.code == 2
+    assert "stride is 5 in this store, 0 was asked; long is windows in this store, head was asked" in result.err
+    assert embedonce(*call, "--store", "one").code == 0
