@@ -1,8 +1,8 @@
 """A frozen encoder: its recipe, known before torch is loaded, and its hidden states of a batch."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from data.errors import CallError, ModelUnavailable
 from featurestore import Recipe
+from stages.embed.backends import opener, settled
 from stages.embed.checkpoint import Config, read_config, weights_hash
 from stages.embed.models import find_model
 from stages.embed.network import Network, TorchNetwork, find_device
@@ -17,7 +18,6 @@ from stages.embed.options import KEEPS, Options, parse_layers
 from stages.embed.pooling import Pooling, stacked
 from stages.embed.tokens import Cutting, TextTokenizer, Windows, load_tokenizer, ranges
 
-BACKEND = "torch"
 # what fits encoders of 256 positions, and costs little more a token than shorter ones
 WINDOW = 254
 
@@ -61,17 +61,16 @@ class Encoder:
         With NaN or infinity in the recipe's precision they are encoded once more in float32; what then still is not
         finite is not finite in the result.
         """
-        ids, lengths = self.batch(windows, rows)
-        pooled = self._run(self.network, ids, lengths)
-        if self.exact_network is not self.network and not np.isfinite(pooled["mean"]).all():
-            pooled = self._run(self.exact_network, ids, lengths)
+        pooled = self.pooled_by(self.network, windows, rows)
+        if not np.isfinite(pooled["mean"]).all() and self.exact_network is not self.network:
+            pooled = self.pooled_by(self.exact_network, windows, rows)
         return pooled
 
-    def _run(
-        self, network: Network, ids: NDArray[np.int64], lengths: NDArray[np.int64]
-    ) -> dict[str, NDArray[np.float32]]:
+    def pooled_by(self, network: Network, windows: Windows, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
+        """As `pooled`, of `network` alone."""
         import torch
 
+        ids, lengths = self.batch(windows, rows)
         with torch.inference_mode():
             layers = network(torch.from_numpy(ids), torch.from_numpy(lengths))
             on_device = torch.from_numpy(lengths).to(layers[0].device)
@@ -92,9 +91,12 @@ class Encoder:
 def open_encoder(options: Options) -> Encoder:
     """Find a model, read its tokenizer and hash its weights.
 
-    Raises ModelUnavailable, and CallError for a window that the encoder has no positions for.
+    The backend "auto" is torch here, or onnx for int8; to find the fastest takes a corpus (see trial.py). Raises
+    ModelUnavailable, CallError for a window that the encoder has no positions for, and ExtraMissing for a backend that
+    is not installed.
     """
     options.check()
+    options = replace(options, backend=settled(options.backend, options.precision, options.device))
     if options.device not in ("auto", "cpu"):  # looking for others loads torch, which a finished store can do without
         find_device(options.device)
     folder = find_model(options.model, options.revision)
@@ -119,7 +121,7 @@ def open_encoder(options: Options) -> Encoder:
         closing=closing,
         pad_id=config.pad_id,
         budget=options.budget,
-        open_network=lambda precision: TorchNetwork(folder, recipe.layers, precision, options.device),
+        open_network=opener(recipe, partial(TorchNetwork, folder, recipe.layers, device=options.device)),
     )
 
 
@@ -157,5 +159,5 @@ def _recipe(options: Options, folder: Path, config: Config, tokenizer: TextToken
         segment=options.segment if "segments" in options.keep else 0,
         dtype=options.dtype,
         precision=options.precision,
-        backend=BACKEND,
+        backend=options.backend,
     )

@@ -9,7 +9,9 @@ import numpy as np
 from data.documents import Corpus
 from data.errors import EmbedOnceError, RecipeMismatch, StorageFailed
 from featurestore import FeatureStore, ShardContent, joined, text_key
+from stages.embed.backends import INT8
 from stages.embed.corpus import save_corpus
+from stages.embed.distance import distance
 from stages.embed.encoder import Encoder
 from stages.embed.pool import Pool, pools
 from stages.embed.report import EmbedProgress, EmbedReport, Progress, Tally
@@ -44,7 +46,10 @@ def embed(corpus: Corpus, encoder: Encoder, store: FeatureStore, progress: Progr
         texts.setdefault(key, document.text)
     missing = store.missing(list(texts))
     work = _Work(encoder, store, progress)
+    moved = None
     if missing:
+        if encoder.recipe.precision == INT8:
+            moved = distance([texts[key] for key in missing], encoder)
         work.run(missing, texts)
     left_out = [document.id for key, document in zip(keys, corpus.documents, strict=True) if key in work.failed]
     report = work.tally.report(
@@ -53,7 +58,8 @@ def embed(corpus: Corpus, encoder: Encoder, store: FeatureStore, progress: Progr
         already_there=len(texts) - len(missing),
         seconds=time.perf_counter() - started,
         failed=tuple(left_out),
-        notes=notes,
+        notes=notes if moved is None else (*notes, moved.sentence(encoder.recipe.precision)),
+        distance=moved,
     )
     if missing:
         store.record("embed", {"corpus": corpus.name, **report.to_json()})

@@ -27,6 +27,11 @@ class TorchNetwork:
         self._layers = layers
         self._model = _load(folder, precision).to(self.device)
 
+    @property
+    def module(self) -> "torch.nn.Module":
+        """The network itself, whose parameters a graph of it takes over."""
+        return self._model
+
     def __call__(self, ids: "torch.Tensor", lengths: "torch.Tensor") -> "Sequence[torch.Tensor]":
         """Hidden states of each layer asked."""
         import torch

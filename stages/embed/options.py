@@ -7,6 +7,7 @@ from data.errors import CallError, UnknownName, nearest
 KEEPS = ("cls", "mean", "max", "segments", "tokens")
 LONGS = ("windows", "head")
 NUMBERS = ("float16", "bfloat16", "float32")
+PRECISIONS = (*NUMBERS, "int8")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +19,8 @@ class Options:
     long: "windows" for all of a document, "head" for its first window. max_windows: windows a document at most.
     prefix: text set before every window (E5's "query: "). keep: of `KEEPS`. segment: tokens a segment.
     layers: "last", "all", or numbers as in "-1,-4"; 0 is what the embeddings give, before the first layer.
-    dtype: number type kept. precision: number type that the encoder computes in. budget: padded tokens a batch.
+    dtype: number type kept. precision: number type that the encoder computes in. backend: the program that runs it, of
+        `BACKENDS` in backends.py, or "auto". budget: padded tokens a batch.
     """
 
     model: str = "all-MiniLM-L6-v2"
@@ -34,6 +36,7 @@ class Options:
     layers: str = "last"
     dtype: str = "float16"
     precision: str = "float32"
+    backend: str = "auto"
     device: str = "auto"
     budget: int = 4096
 
@@ -42,7 +45,7 @@ class Options:
         for kind, value, known in (
             ("way with long documents", self.long, LONGS),
             ("number type", self.dtype, NUMBERS),
-            ("number type", self.precision, NUMBERS),
+            ("number type", self.precision, PRECISIONS),
             *(("thing to keep", name, KEEPS) for name in self.keep),
         ):
             if value not in known:

@@ -2,9 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stages.embed.tokens import Windows
+
+if TYPE_CHECKING:
+    from stages.embed.distance import Distance
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class EmbedReport:
     windows, tokens: encoded now, shared tokens as often as they were read. dropped_tokens: cut off by max_windows or
     head; dropped_share: of all tokens of the texts encoded now. padding_efficiency: share of the encoder's positions
     that were not padding. failed: ids of documents left out, because their vectors are not finite.
+    distance: of int8 from float32.
     """
 
     documents: int
@@ -53,6 +57,7 @@ class EmbedReport:
     shards: int
     failed: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    distance: "Distance | None" = None
 
     def to_json(self) -> dict[str, Any]:
         """Every figure by its name."""
@@ -169,6 +174,7 @@ class Tally:
         seconds: float,
         failed: tuple[str, ...],
         notes: tuple[str, ...],
+        distance: "Distance | None" = None,
     ) -> EmbedReport:
         """The whole of it. distinct: texts that differ, among so many documents."""
         return EmbedReport(
@@ -187,4 +193,5 @@ class Tally:
             shards=self.shards,
             failed=failed,
             notes=notes,
+            distance=distance,
         )

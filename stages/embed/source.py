@@ -4,12 +4,14 @@ from collections.abc import Callable, Iterator, Set
 from dataclasses import replace
 from pathlib import Path
 
-from data import Columns, read, with_split
+from data import Columns, Corpus, read, with_split
 from data.errors import EmbedOnceError
 from featurestore import FeatureStore, Recipe, stores
+from stages.embed.backends import AUTO, BACKENDS
 from stages.embed.encoder import Encoder, open_encoder
 from stages.embed.loop import EmbedProgress, EmbedReport, embed
 from stages.embed.options import Options
+from stages.embed.trial import choose
 
 
 def embed_source(
@@ -35,13 +37,48 @@ def embed_source(
     if store is not None and (store / "recipe.json").is_file():
         options = following(FeatureStore.open(store).recipe, options, given)
     encoder = open_encoder(options)
-    folder = store or features / f"{corpus.name}--{label(encoder)}"
+
+    def place(encoder: Encoder) -> Path:
+        return store or features / f"{corpus.name}--{label(encoder)}"
+
+    if options.backend == AUTO and encoder.recipe.backend == "torch":
+        encoder = fastest(encoder, options, corpus, place, tell)
+    folder = place(encoder)
     if not (folder / "recipe.json").exists():
         for sentence in kin(features, encoder.recipe):
             tell(sentence)
     home = FeatureStore.create(folder, encoder.recipe)
     tell(f"The store is {home.folder}.")
     return home, embed(corpus, encoder, home, progress)
+
+
+def fastest(
+    encoder: Encoder,
+    options: Options,
+    corpus: Corpus,
+    place: Callable[[Encoder], Path],
+    tell: Callable[[str], None],
+) -> Encoder:
+    """`encoder`, in torch, or the same in a faster backend.
+
+    place: an encoder -> its store. One that is there decides: torch and another backend differ in last bits, so a store
+    keeps to one.
+    """
+
+    def of(backend: str) -> Encoder:
+        return replace(encoder, recipe=replace(encoder.recipe, backend=backend))
+
+    for backend in BACKENDS:
+        if (place(of(backend)) / "recipe.json").is_file():
+            if backend == "torch":
+                return encoder
+            tell(f"Backend {backend}, which made the store that is there.")
+            return open_encoder(replace(options, backend=backend))
+    texts = list(dict.fromkeys(document.text for document in corpus.documents))
+    backend, why = choose(texts, encoder, options.device, lambda name: open_encoder(replace(options, backend=name)))
+    if why:
+        tell(why)
+    return encoder if backend == "torch" else open_encoder(replace(options, backend=backend))
 
 
 def kin(features: Path, recipe: Recipe) -> Iterator[str]:
@@ -66,7 +103,12 @@ def label(encoder: Encoder) -> str:
 
 
 def following(recipe: Recipe, options: Options, given: Set[str]) -> Options:
-    """The options that `recipe` was made with, but for those that the user asked for."""
+    """The options that `recipe` was made with, but for those that the user asked for.
+
+    Of the backend, "auto" asks for the one that the store has.
+    """
+    if options.backend == AUTO:
+        given = given - {"backend"}
     return replace(
         options_of(recipe),
         device=options.device,
@@ -91,4 +133,5 @@ def options_of(recipe: Recipe) -> Options:
         layers=",".join(map(str, recipe.layers)),
         dtype=recipe.dtype,
         precision=recipe.precision,
+        backend=recipe.backend,
     )
