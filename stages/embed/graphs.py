@@ -4,7 +4,9 @@ Both are called as the network in torch is, with ids, int64 (windows, longest), 
 a float32 (windows, longest, dim) for each layer of the graph. They use as many threads as torch does.
 """
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,7 @@ class OnnxNetwork:
         import onnxruntime
         import torch
 
+        onnxruntime.disable_telemetry_events()
         settings = onnxruntime.SessionOptions()
         settings.intra_op_num_threads = torch.get_num_threads()
         settings.log_severity_level = 4
@@ -38,8 +41,10 @@ class OpenVinoNetwork:
     """A float32 graph in OpenVINO."""
 
     def __init__(self, path: Path) -> None:
-        import openvino
         import torch
+
+        with _unobserved():
+            import openvino
 
         settings = {
             # it would take bfloat16 where the processor has it
@@ -55,3 +60,20 @@ class OpenVinoNetwork:
 
         states = self._request.infer([ids.numpy(), lengths.numpy()], share_inputs=True)
         return [torch.from_numpy(states[place]) for place in range(len(states))]
+
+
+@contextmanager
+def _unobserved() -> Iterator[None]:
+    """Inside, OpenVINO finds no telemetry package: it would tell its maker of being imported, and leave files at home.
+
+    OpenVINO does without where that package is missing.
+    """
+    name = "openvino_telemetry"
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[name]

@@ -1,6 +1,9 @@
 """Backends: the same numbers as torch, int8 with its distance, and sentences for what cannot be had."""
 
+import ast
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +18,7 @@ from stages.embed import Options, embed, encode, exported, open_encoder
 from stages.embed.backends import installed
 from stages.embed.distance import distance
 from stages.embed.models import packaged
-from tests.stages.embed.conftest import Open
+from tests.stages.embed.conftest import Folders, Open
 from tests.stages.embed.fakes import corpus
 from tests.tiny_encoder import SENTENCES
 
@@ -26,6 +29,7 @@ GRAPHS = [
 ]
 onnx = pytest.mark.skipif(not installed("onnx"), reason="onnx is not installed")
 TEXTS = ["", "oil", *SENTENCES, " ".join(SENTENCES), "a\ud800b", "😀 " * 9]
+ROOT = Path(__file__).parents[3]
 EVERYTHING: dict[str, Any] = {"keep": ("cls", "mean", "max", "segments", "tokens"), "segment": 5}
 
 
@@ -74,6 +78,26 @@ def test_the_packaged_encoder_gives_the_numbers_of_torch(backend: str) -> None:
     )
     for name, array in expected.items():
         np.testing.assert_allclose(found[name], array, rtol=0, atol=1e-4, err_msg=name)
+
+
+@pytest.mark.parametrize("backend", GRAPHS)
+def test_a_backend_tells_nobody_that_it_is_used(folders: Folders, tmp_path: Path, backend: str) -> None:
+    call = """
+import sys
+from stages.embed import Options, encode, open_encoder
+encode(["oil"], open_encoder(Options(model=sys.argv[1], backend=sys.argv[2])))
+print([name for name in sys.modules if "telemetry" in name])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", call, str(folders("bert")), backend],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=300,
+        env=os.environ | {"HOME": str(tmp_path)},
+    )
+    assert not any("openvino_telemetry" in name for name in ast.literal_eval(done.stdout)), done.stderr
+    assert not (tmp_path / "intel").exists()
 
 
 @pytest.mark.parametrize("backend", GRAPHS)

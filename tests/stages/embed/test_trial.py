@@ -14,6 +14,7 @@ from data import Columns
 from data.errors import CallError
 from featurestore import FeatureStore
 from stages.embed import Encoder, Options, trial
+from stages.embed.backends import installed
 from stages.embed.sample import sample, tokens_of
 from stages.embed.source import embed_source
 from stages.embed.trial import Trial, choose, try_out
@@ -191,7 +192,7 @@ def asked(tmp_path: Path, folders: Folders) -> Asked:
     return Asked(tmp_path, folders("bert"))
 
 
-onnx = pytest.mark.skipif(not trial.installed("onnx"), reason="onnx is not installed")
+onnx = pytest.mark.skipif(not installed("onnx"), reason="onnx is not installed")
 
 
 @pytest.mark.parametrize("backend", ["torch", pytest.param("onnx", marks=onnx)])
