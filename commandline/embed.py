@@ -22,7 +22,7 @@ EXAMPLE_CORPUS = "reuters52"
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 # the options that stage one itself takes; the others say what to read and where to keep it
 OPTIONS: tuple[str, ...] = ("model", "revision", "window", "stride", "max_windows", "long", "special_tokens", "prefix")
-OPTIONS += ("keep", "segment", "layers", "dtype", "precision", "device", "budget", "trust_remote_code")
+OPTIONS += ("keep", "segment", "layers", "dtype", "precision", "backend", "device", "budget", "trust_remote_code")
 
 
 @click.command()
@@ -50,7 +50,16 @@ OPTIONS += ("keep", "segment", "layers", "dtype", "precision", "device", "budget
     "--dtype", default="float16", type=click.Choice(["float16", "bfloat16", "float32"]), help="Of what is kept."
 )
 @click.option(
-    "--precision", default="float32", type=click.Choice(["float32", "bfloat16", "float16"]), help="Of the encoder."
+    "--precision",
+    default="float32",
+    type=click.Choice(["float32", "bfloat16", "float16", "int8"]),
+    help="Of the encoder. int8 (of onnx) is faster; how far it moves the vectors is measured and said.",
+)
+@click.option(
+    "--backend",
+    default="auto",
+    type=click.Choice(["auto", "torch", "onnx", "openvino"]),
+    help="What runs the encoder. auto: the fastest installed that agrees with torch, or what the store there has.",
 )
 @click.option("--budget", type=int, help="Tokens a batch, padding included.  [found by a short trial, remembered]")
 @trust_option

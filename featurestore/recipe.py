@@ -183,4 +183,5 @@ _OPTIONS: dict[str, Callable[[Recipe], str]] = {
     "segment": _keep_option,
     "dtype": lambda recipe: f"--dtype {recipe.dtype}",
     "precision": lambda recipe: f"--precision {recipe.precision}",
+    "backend": lambda recipe: f"--backend {recipe.backend}",
 }

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from data.errors import CallError, ModelUnavailable
 from featurestore import Recipe
+from stages.embed.backends import opener, settled
 from stages.embed.checkpoint import Config, read_config, weights_hash
 from stages.embed.cutting import Cutting
 from stages.embed.families import STATIC
@@ -23,7 +24,6 @@ from stages.embed.tokens import TextTokenizer, load_tokenizer
 from stages.embed.trust import with_code
 from stages.embed.windows import Windows, ranges
 
-BACKEND = "torch"
 # what fits encoders of 256 positions, and costs little more a token than shorter ones
 WINDOW = 254
 
@@ -70,17 +70,16 @@ class Encoder:
         With NaN or infinity in the recipe's precision they are encoded once more in float32; what then still is not
         finite is not finite in the result.
         """
-        ids, lengths = self.batch(windows, rows)
-        pooled = self._run(self.network, ids, lengths)
-        if self.exact_network is not self.network and not np.isfinite(pooled["mean"]).all():
-            pooled = self._run(self.exact_network, ids, lengths)
+        pooled = self.pooled_by(self.network, windows, rows)
+        if not np.isfinite(pooled["mean"]).all() and self.exact_network is not self.network:
+            pooled = self.pooled_by(self.exact_network, windows, rows)
         return pooled
 
-    def _run(
-        self, network: Network, ids: NDArray[np.int64], lengths: NDArray[np.int64]
-    ) -> dict[str, NDArray[np.float32]]:
+    def pooled_by(self, network: Network, windows: Windows, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
+        """As `pooled`, of `network` alone."""
         import torch
 
+        ids, lengths = self.batch(windows, rows)
         with torch.inference_mode():
             layers = network(torch.from_numpy(ids), torch.from_numpy(lengths))
             on_device = torch.from_numpy(lengths).to(layers[0].device)
@@ -101,10 +100,12 @@ class Encoder:
 def open_encoder(options: Options) -> Encoder:
     """Find a model, read its tokenizer and hash its weights.
 
-    Raises ModelUnavailable, and CallError for a window that the encoder has no positions for. Code that comes with the
-    model runs only with `options.trust_remote_code`.
+    The backend "auto" is torch here, or onnx for int8; to find the fastest takes a corpus (see trial.py). Raises
+    ModelUnavailable, CallError for a window that the encoder has no positions for, and ExtraMissing for a backend that
+    is not installed. Code that comes with the model runs only with `options.trust_remote_code`.
     """
     options.check()
+    options = replace(options, backend=settled(options.backend, options.precision, options.device))
     if options.device not in ("auto", "cpu"):  # looking for others loads torch, which a finished store can do without
         find_device(options.device)
     model = read_sentence_model(find_model(options.model, options.revision))
@@ -142,7 +143,7 @@ def open_encoder(options: Options) -> Encoder:
         device=options.device,
         budget=options.budget,
         notes=tuple(_notes(options, model, config, cutting, prefix_asked=asked is not None)),
-        open_network=(lambda _: StaticNetwork(folder)) if static else network,
+        open_network=(lambda _: StaticNetwork(folder)) if static else opener(recipe, network),
     )
 
 
@@ -213,7 +214,7 @@ def _recipe(options: Options, folder: Path, config: Config, tokenizer: TextToken
         segment=options.segment if "segments" in options.keep else 0,
         dtype=options.dtype,
         precision=options.precision,
-        backend=BACKEND,
+        backend=options.backend,
     )
 
 

@@ -10,8 +10,10 @@ import numpy as np
 from data.documents import Corpus
 from data.errors import EmbedOnceError, RecipeMismatch, StorageFailed
 from featurestore import FeatureStore, ShardContent, joined, text_key
+from stages.embed.backends import INT8
 from stages.embed.budget import CANDIDATES, DEFAULT, Batching, Budget, Trial, known_budget, remember
 from stages.embed.corpus import save_corpus
+from stages.embed.distance import distance
 from stages.embed.encoder import Encoder
 from stages.embed.interrupt import Interrupts
 from stages.embed.part import WHOLE, Part
@@ -55,7 +57,10 @@ def embed(
     texts = texts_of(corpus, keys, part)
     missing = store.missing(list(texts))
     work = _Work(encoder, store, progress)
+    moved = None
     if missing:
+        if encoder.recipe.precision == INT8:
+            moved = distance([texts[key] for key in missing], encoder)
         work.run(missing, texts)
     left_out = [document.id for key, document in zip(keys, corpus.documents, strict=True) if key in work.failed]
     report = work.tally.report(
@@ -64,7 +69,8 @@ def embed(
         already_there=len(texts) - len(missing),
         seconds=time.perf_counter() - started,
         failed=tuple(left_out),
-        notes=notes,
+        notes=notes if moved is None else (*notes, moved.sentence(encoder.recipe.precision)),
+        distance=moved,
         part="" if part == WHOLE else str(part),
         missing_elsewhere=_missing_elsewhere(keys, texts, store),
         budget=work.budget.positions if missing else 0,

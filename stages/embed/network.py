@@ -43,6 +43,12 @@ class TorchNetwork:
             self._apart = Apart()
         self._layers = layers
 
+    @property
+    def module(self) -> "torch.nn.Module":
+        """The network itself, whose parameters a graph of it takes over."""
+        model: torch.nn.Module = self._model
+        return model
+
     def __call__(self, ids: "torch.Tensor", lengths: "torch.Tensor") -> "Sequence[torch.Tensor]":
         """Hidden states of each layer asked."""
         ids, lengths = ids.to(self.device), lengths.to(self.device)

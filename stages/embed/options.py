@@ -10,6 +10,7 @@ LONGS = ("windows", "head", "head-tail", "middle", "random", "sentences", "model
 _STRIDES = ("windows", "model")
 _COUNTED = ("windows", "sentences", "model")
 NUMBERS = ("float16", "bfloat16", "float32")
+PRECISIONS = (*NUMBERS, "int8")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,8 +25,9 @@ class Options:
     prefix: text set before every window (E5's "query: "); None for the model's own default prompt. keep: of `KEEPS`.
     segment: tokens a segment.
     layers: "last", "all", or numbers as in "-1,-4"; 0 is what the embeddings give, before the first layer.
-    dtype: number type kept. precision: number type that the encoder computes in. budget: padded tokens a batch, None
-        for what a trial finds. trust_remote_code: run Python code that comes with the model.
+    dtype: number type kept. precision: number type that the encoder computes in. backend: the program that runs it, of
+        `BACKENDS` in backends.py, or "auto". budget: padded tokens a batch, None for what a trial finds.
+    trust_remote_code: run Python code that comes with the model.
     """
 
     model: str = "all-MiniLM-L6-v2"
@@ -41,6 +43,7 @@ class Options:
     layers: str = "last"
     dtype: str = "float16"
     precision: str = "float32"
+    backend: str = "auto"
     device: str = "auto"
     budget: int | None = None
     trust_remote_code: bool = False
@@ -50,7 +53,7 @@ class Options:
         for kind, value, known in (
             ("way with long documents", parse_long(self.long)[0], LONGS),
             ("number type", self.dtype, NUMBERS),
-            ("number type", self.precision, NUMBERS),
+            ("number type", self.precision, PRECISIONS),
             *(("thing to keep", name, KEEPS) for name in self.keep),
         ):
             if value not in known:

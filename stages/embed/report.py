@@ -2,9 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stages.embed.windows import Windows
+
+if TYPE_CHECKING:
+    from stages.embed.distance import Distance
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class EmbedReport:
     windows, tokens: encoded now, shared tokens as often as they were read. dropped_tokens: in no window, by --long or
     --max-windows; dropped_share: of all tokens of the texts encoded now. padding_efficiency: share of the encoder's
     positions that were not padding. failed: ids of documents left out, because their vectors are not finite.
+    distance: of int8 from float32.
     part: "3/8", or "" for the whole corpus; missing_elsewhere: rows of the other parts that the store lacks still.
     budget: positions a batch at the end, 0 where nothing was encoded; halved: how often memory ran out.
     """
@@ -58,6 +62,7 @@ class EmbedReport:
     shards: int
     failed: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    distance: "Distance | None" = None
     part: str = ""
     missing_elsewhere: int = 0
     budget: int = 0

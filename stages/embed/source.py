@@ -7,11 +7,13 @@ from pathlib import Path
 from data import Columns, Corpus, read, with_split
 from data.errors import EmbedOnceError
 from featurestore import FeatureStore, Recipe, stores
+from stages.embed.backends import AUTO, BACKENDS
 from stages.embed.encoder import Encoder, open_encoder
 from stages.embed.estimate import Estimate, estimate
 from stages.embed.loop import EmbedProgress, EmbedReport, embed
 from stages.embed.options import Options
 from stages.embed.part import WHOLE, Part
+from stages.embed.trial import choose
 
 
 def embed_source(
@@ -77,7 +79,42 @@ def _opened(
     encoder = open_encoder(options)
     for sentence in encoder.notes:
         tell(sentence)
-    return corpus, encoder, store or features / f"{corpus.name}--{label(encoder)}"
+
+    def place(encoder: Encoder) -> Path:
+        return store or features / f"{corpus.name}--{label(encoder)}"
+
+    if options.backend == AUTO and encoder.recipe.backend == "torch":
+        encoder = fastest(encoder, options, corpus, place, tell)
+    return corpus, encoder, place(encoder)
+
+
+def fastest(
+    encoder: Encoder,
+    options: Options,
+    corpus: Corpus,
+    place: Callable[[Encoder], Path],
+    tell: Callable[[str], None],
+) -> Encoder:
+    """`encoder`, in torch, or the same in a faster backend.
+
+    place: an encoder -> its store. One that is there decides: torch and another backend differ in last bits, so a store
+    keeps to one.
+    """
+
+    def of(backend: str) -> Encoder:
+        return replace(encoder, recipe=replace(encoder.recipe, backend=backend))
+
+    for backend in BACKENDS:
+        if (place(of(backend)) / "recipe.json").is_file():
+            if backend == "torch":
+                return encoder
+            tell(f"Backend {backend}, which made the store that is there.")
+            return open_encoder(replace(options, backend=backend))
+    texts = list(dict.fromkeys(document.text for document in corpus.documents))
+    backend, why = choose(texts, encoder, options.device, lambda name: open_encoder(replace(options, backend=name)))
+    if why:
+        tell(why)
+    return encoder if backend == "torch" else open_encoder(replace(options, backend=backend))
 
 
 def kin(features: Path, recipe: Recipe) -> Iterator[str]:
@@ -102,12 +139,17 @@ def label(encoder: Encoder) -> str:
 
 
 def following(recipe: Recipe, options: Options, given: Set[str]) -> Options:
-    """The options that `recipe` was made with, but for those that the user asked for."""
+    """The options that `recipe` was made with, but for those that the user asked for.
+
+    Of the backend, "auto" asks for the one that the store has.
+    """
     made = options_of(recipe)
     if "long" in given and options.long != recipe.long:  # what goes with the store's way may not go with another
         made = replace(made, window=None if options.long == "model" else made.window, stride=0, max_windows=None)
-    settings = {"device", "budget", "revision", "trust_remote_code"}
-    return replace(made, **{name: getattr(options, name) for name in given | settings})
+    taken = given | {"device", "budget", "revision", "trust_remote_code"}
+    if options.backend == AUTO:
+        taken -= {"backend"}
+    return replace(made, **{name: getattr(options, name) for name in taken})
 
 
 def options_of(recipe: Recipe) -> Options:
@@ -125,4 +167,5 @@ def options_of(recipe: Recipe) -> Options:
         layers=",".join(map(str, recipe.layers)),
         dtype=recipe.dtype,
         precision=recipe.precision,
+        backend=recipe.backend,
     )

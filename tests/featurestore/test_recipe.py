@@ -107,7 +107,7 @@ def test_differences_are_clauses_a_person_can_read() -> None:
         ({"segment": 8, "keep": ("cls",)}, "give --keep cls,mean,max,segments:32"),
         ({"encoder": "other", "weights": "d" * 64, "config": "d" * 64}, "give --model made-up"),
         ({"weights": "d" * 64}, ""),
-        ({"window": 510, "backend": "onnx"}, ""),
+        ({"window": 510, "backend": "onnx"}, "give --window 254 --backend torch"),
     ],
 )
 def test_the_way_back_names_the_options_that_lead_there(changes: dict[str, Any], way: str) -> None:
