@@ -13,6 +13,7 @@ from pathlib import Path
 
 from data.errors import StorageFailed
 
+_NO_WRITER = (errno.ENOENT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EINVAL)
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -90,10 +91,13 @@ def remove(path: Path) -> None:
 def settle_names(folder: Path) -> None:
     """See that the names in a folder outlast a power cut: a writer that was killed may not have come to it.
 
-    A folder that cannot be synced, as on a store that is only read, is left as it is.
+    A folder that is not there, or may only be read, is left as it is. Raises StorageFailed.
     """
-    with suppress(OSError):
+    try:
         _fsync_folder(folder)
+    except OSError as error:
+        if error.errno not in _NO_WRITER:
+            raise _failed(f"{folder} cannot be synced", error) from error
 
 
 def open_plain(path: Path) -> BufferedReader:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import torch
@@ -117,9 +118,16 @@ def _counted(windows: Path) -> Callable[..., TorchNetwork]:
     file = os.open(windows, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     class Counted(TorchNetwork):
+        loaded = False  # what it is tried on while it is loaded is no document's
+
+        def __init__(self, *given: Any, **named: Any) -> None:
+            super().__init__(*given, **named)
+            self.loaded = True
+
         def __call__(self, ids: torch.Tensor, lengths: torch.Tensor) -> Sequence[torch.Tensor]:
             own = [row[1 : length - 1].tolist() for row, length in zip(ids, lengths.tolist(), strict=True)]
-            os.write(file, "".join(" ".join(map(str, each)) + "\n" for each in own).encode())
+            if self.loaded:
+                os.write(file, "".join(" ".join(map(str, each)) + "\n" for each in own).encode())
             return super().__call__(ids, lengths)
 
     return Counted

@@ -149,7 +149,7 @@ def test_another_recipe_is_refused_field_by_field_with_the_way_on(store: Feature
     with pytest.raises(RecipeMismatch, match=r"to add to this one, which holds all that was asked and more\.$"):
         FeatureStore.create(store.folder, replace(RECIPE, keep=("cls",)))
     with pytest.raises(RecipeMismatch, match=r"Name another --store\.$"):
-        FeatureStore.create(store.folder, replace(RECIPE, backend="onnx"))
+        FeatureStore.create(store.folder, replace(RECIPE, weights="d" * 64))
 
 
 def test_a_folder_without_a_recipe_is_no_store(store: FeatureStore) -> None:
