@@ -5,9 +5,10 @@ import mmap
 import os
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -82,11 +83,21 @@ def drop(folder: Path, *maps: mmap.mmap) -> None:
     fresh()  # a page that is mapped stays
     for each in maps:
         each.madvise(mmap.MADV_DONTNEED)
+    for file in _opened(folder):
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def settle(folder: Path) -> None:
+    """Have all files of `folder` on the disk: before that, their pages cannot be dropped."""
+    for file in _opened(folder):
+        os.fsync(file.fileno())
+
+
+def _opened(folder: Path) -> Iterator[BinaryIO]:
     for path in folder.rglob("*"):
         if path.is_file():
             with path.open("rb") as file:
-                os.fsync(file.fileno())  # a page that is not written yet stays too
-                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+                yield file
 
 
 def memory(kind: str) -> int:

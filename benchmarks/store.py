@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from benchmarks import store_costs, store_opening
 from benchmarks.made_stores import DIM, RECIPE, Chunks, committed
-from benchmarks.measuring import Topic, Ways, at_least, drop, fresh, seconds
+from benchmarks.measuring import Topic, Ways, at_least, drop, fresh, seconds, settle
 from commandline.terminal import duration, say
 from featurestore import FeatureStore, image
 from featurestore.files import make_folder
@@ -60,6 +60,7 @@ def batches(folder: Path) -> Topic:
     def ways(most: int) -> Ways:
         return {name: _each(reader, drawn[: min(SLOW.get(name, most), most)]) for name, reader in readers.items()}
 
+    settle(folder)
     for way in ways(DRAWN).values():
         way()
     warm = {name: each / SLOW.get(name, DRAWN) for name, each in seconds(ways(DRAWN), 15).items()}
@@ -184,6 +185,7 @@ def reading(folder: Path) -> Topic:
     plain = [folder / f"{shard.name}.plain" for shard in store.shards()]
     for path, ragged in zip(plain, each, strict=True):
         ragged.gather(np.float16)[0].tofile(path)
+    settle(folder)
     ways: Ways = {
         AT_ONCE: lambda: every.gather(np.float16),
         ALL_KEPT: lambda: [path.read_bytes() for path in plain],

@@ -143,7 +143,7 @@ def open_encoder(options: Options) -> Encoder:
         device=options.device,
         budget=options.budget,
         notes=tuple(_notes(options, model, config, cutting, prefix_asked=asked is not None)),
-        open_network=(lambda _: StaticNetwork(folder)) if static else opener(recipe, network),
+        open_network=opener(recipe, (lambda *_, **__: StaticNetwork(folder)) if static else network),
     )
 
 
