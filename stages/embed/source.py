@@ -101,20 +101,27 @@ def fastest(
     keeps to one.
     """
 
-    def of(backend: str) -> Encoder:
-        return replace(encoder, recipe=replace(encoder.recipe, backend=backend))
+    def reopened(backend: str) -> Encoder:
+        return encoder if backend == "torch" else open_encoder(replace(options, backend=backend))
 
-    for backend in BACKENDS:
-        if (place(of(backend)) / "recipe.json").is_file():
-            if backend == "torch":
-                return encoder
-            tell(f"Backend {backend}, which made the store that is there.")
-            return open_encoder(replace(options, backend=backend))
-    texts = list(dict.fromkeys(document.text for document in corpus.documents))
-    backend, why = choose(texts, encoder, options.device, lambda name: open_encoder(replace(options, backend=name)))
-    if why:
-        tell(why)
-    return encoder if backend == "torch" else open_encoder(replace(options, backend=backend))
+    def there() -> str | None:
+        recipes = ((name, replace(encoder.recipe, backend=name)) for name in BACKENDS)
+        stores = ((name, place(replace(encoder, recipe=recipe))) for name, recipe in recipes)
+        return next((name for name, folder in stores if (folder / "recipe.json").is_file()), None)
+
+    backend = there()
+    if backend is None:
+        texts = list(dict.fromkeys(document.text for document in corpus.documents))
+        backend, why = choose(texts, encoder, options.device, reopened)
+        made = there()  # by another process, while this one was trying
+        if made is None:
+            if why:
+                tell(why)
+            return reopened(backend)
+        backend = made
+    if backend != "torch":
+        tell(f"Backend {backend}, which made the store that is there.")
+    return reopened(backend)
 
 
 def kin(features: Path, recipe: Recipe) -> Iterator[str]:

@@ -209,6 +209,19 @@ def test_auto_adds_to_the_store_that_another_backend_made(
 
 
 @onnx
+def test_of_two_that_start_at_once_the_later_follows_the_store_of_the_first(
+    asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(*_: Any) -> tuple[str, str]:
+        asked(backend="onnx")
+        return "torch", "Backend torch, for a reason."
+
+    monkeypatch.setattr("stages.embed.source.choose", slow)
+    assert asked().recipe.backend == "onnx"
+    assert len(list((asked.folder / "features").iterdir())) == 1
+
+
+@onnx
 @pytest.mark.parametrize("named", [{}, {"backend": "auto"}])
 def test_auto_follows_a_store_that_is_named(asked: Asked, named: dict[str, str]) -> None:
     store = asked.folder / "mine"
