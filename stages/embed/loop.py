@@ -9,13 +9,14 @@ import numpy as np
 
 from data.documents import Corpus
 from data.errors import EmbedOnceError, RecipeMismatch, StorageFailed
-from featurestore import FeatureStore, ShardContent, joined, text_key
+from featurestore import FeatureStore, ShardContent, text_key
 from stages.embed.backends import INT8
 from stages.embed.budget import CANDIDATES, DEFAULT, Batching, Budget, Trial, known_budget, remember
 from stages.embed.corpus import save_corpus
 from stages.embed.distance import distance
 from stages.embed.encoder import Encoder
 from stages.embed.interrupt import Interrupts
+from stages.embed.overlap import Writer, ahead
 from stages.embed.part import WHOLE, Part
 from stages.embed.pool import Pool, pools
 from stages.embed.report import EmbedProgress, EmbedReport, Progress, Tally
@@ -124,6 +125,7 @@ class _Work:
         self.budget = Budget(DEFAULT)
         self._encoder = encoder
         self._store = store
+        self._writer = Writer(store)
         self._progress = progress
         self._interrupts = Interrupts(self._leaving)
         self._chance = random.Random()
@@ -148,15 +150,17 @@ class _Work:
             except BaseException:  # an error or an interrupt: what is finished is kept
                 if not self._interrupts.again:
                     self._close()
+                    self._writer.settle()
                 raise
             self._close()
+            self._writer.settle()
         if self.budget.halved and self._encoder.budget is None:
             remember(self._encoder, self.budget.positions)
         if self._interrupts.asked:
             raise KeyboardInterrupt
 
     def _pools(self, keys: Sequence[str], texts: Mapping[str, str]) -> None:
-        for pool in pools(keys, texts, self._encoder):
+        for pool in ahead(lambda left: pools(keys, texts, self._encoder, left)):
             self.tally.tokenised(sum(len(texts[key]) for key in pool.keys), int(pool.work.sum()))
             while len(pool) and not self._interrupts.asked:
                 trial = self._trial(pool)
@@ -213,6 +217,6 @@ class _Work:
     def _close(self) -> None:
         contents = [content for content in self._open if content.keys]
         if contents:
-            self._store.commit(joined(contents))
+            self._writer.commit(contents)
             self.tally.shards += 1
-        self._open = []  # only now: an interrupt while committing commits again
+        self._open = []  # only now: an interrupt while the shard before is waited for leaves these to be committed

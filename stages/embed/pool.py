@@ -1,12 +1,13 @@
 """A read-ahead pool of tokenised documents, from which slices of like lengths are taken."""
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stages.embed.encoder import Encoder
+from stages.embed.tokens import never
 from stages.embed.windows import Integers, Windows
 
 POOL_DOCUMENTS = 30_000
@@ -61,19 +62,21 @@ def _kept_bytes(counts: Integers, work: Integers, encoder: Encoder) -> Integers:
     return items * (number * len(recipe.layers) * encoder.dim) + 4 * work + 100
 
 
-def pools(keys: Sequence[str], texts: Mapping[str, str], encoder: Encoder) -> Iterator[Pool]:
-    """The documents of `keys`, tokenised some tens of thousands at a time."""
+def pools(
+    keys: Sequence[str], texts: Mapping[str, str], encoder: Encoder, left: Callable[[], bool] = never
+) -> Iterator[Pool]:
+    """The documents of `keys`, tokenised some tens of thousands at a time; CancelledError once `left` is true."""
     block: list[str] = []
     characters = 0
     for key in keys:
         block.append(key)
         characters += len(texts[key])
         if len(block) == POOL_DOCUMENTS or characters >= POOL_CHARACTERS:
-            yield _pool(block, texts, encoder)
+            yield _pool(block, texts, encoder, left)
             block, characters = [], 0
     if block:
-        yield _pool(block, texts, encoder)
+        yield _pool(block, texts, encoder, left)
 
 
-def _pool(keys: Sequence[str], texts: Mapping[str, str], encoder: Encoder) -> Pool:
-    return Pool(keys, encoder.tokenizer.windows([texts[key] for key in keys], encoder.cutting), encoder)
+def _pool(keys: Sequence[str], texts: Mapping[str, str], encoder: Encoder, left: Callable[[], bool]) -> Pool:
+    return Pool(keys, encoder.tokenizer.windows([texts[key] for key in keys], encoder.cutting, left), encoder)

@@ -12,6 +12,7 @@ from data.errors import EmbedOnceError
 from featurestore import ShardContent
 from stages.embed.budget import Batching, give_back, out_of_memory
 from stages.embed.encoder import Encoder
+from stages.embed.tokens import never
 from stages.embed.windows import Integers, Windows, offsets_of, ranges
 
 _FILES = {
@@ -40,11 +41,6 @@ class Slice:
     content: ShardContent
     done: Integers
     failed: Integers
-
-
-def never() -> bool:
-    """Nobody asks to stop."""
-    return False
 
 
 def encode_slice(

@@ -3,7 +3,8 @@
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +33,11 @@ _VOCABULARIES = ("vocab.*", "*.model", "*.tiktoken")
 _WORDS = ("a", "the", "1", "가", "中", "и")
 
 
+def never() -> bool:
+    """Nobody asks to stop."""
+    return False
+
+
 class TextTokenizer:
     """An encoder's own fast tokenizer, without truncation and padding.
 
@@ -53,11 +59,16 @@ class TextTokenizer:
         alone = backend.encode(self._prefix + "a", add_special_tokens=False)
         self.prefix: tuple[int, ...] = tuple(alone.ids[: _tokens_inside(alone, self._before)])
 
-    def windows(self, texts: Sequence[str], cutting: Cutting) -> Windows:
-        """`texts` tokenised and cut. Whatever a str can hold is taken: a lone surrogate reads as U+FFFD."""
+    def windows(self, texts: Sequence[str], cutting: Cutting, left: Callable[[], bool] = never) -> Windows:
+        """`texts` tokenised and cut. Whatever a str can hold is taken: a lone surrogate reads as U+FFFD.
+
+        Raises CancelledError once `left` says that nobody waits any more.
+        """
         ids, tokens, spans = [_NO_IDS], [_NONE], [_NONE.reshape(0, 2)]
         cuts = [Places(_NONE, _NONE, _NONE)]
         for first in range(0, len(texts), _TOGETHER):
+            if left():
+                raise CancelledError
             block = texts[first : first + _TOGETHER]
             read = [self._prefix + _without_surrogates(text) for text in block]
             encodings = self._backend.encode_batch(read, add_special_tokens=False)
