@@ -100,20 +100,23 @@ class FeatureStore:
     @property
     def keys(self) -> Keys:
         """The keys of all documents that have features. Raises StoreDamaged when a shard is damaged."""
-        if self._keys is None:
-            self.refresh()
-        assert self._keys is not None
-        return self._keys
+        known = self._keys
+        return self._refreshed() if known is None else known
 
     def refresh(self) -> None:
         """See the shards that were committed since, by any process. Raises StoreDamaged when one is damaged."""
+        self._refreshed()
+
+    def _refreshed(self) -> Keys:
+        known = self._keys  # a thread that commits forgets them at any time
         names = sorted(path.name for path in (self.folder / "shards").glob("*.h5") if is_shard(path.name))
-        if self._keys is not None and names == list(self._opened):
-            return
+        if known is not None and names == list(self._opened):
+            return known
         opened = {name: self._opened.get(name) or self._open(name) for name in names}
         self._verified.save()
         self._opened = {name: shard for name, shard in opened.items() if shard is not None}
-        self._keys = Keys(shard.keys for shard in self._opened.values())
+        self._keys = keys = Keys(shard.keys for shard in self._opened.values())
+        return keys
 
     def _open(self, name: str) -> Shard | None:
         path = self.folder / "shards" / name

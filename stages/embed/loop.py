@@ -154,6 +154,7 @@ class _Work:
                 raise
             self._close()
             self._writer.settle()
+            self._store.refresh()
         if self.budget.halved and self._encoder.budget is None:
             remember(self._encoder, self.budget.positions)
         if self._interrupts.asked:
