@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 
 from stages.embed.encoder import Encoder
-from stages.embed.sample import sample
+from stages.embed.sample import sample, tokens_of
 
-_POSITIONS = 16_384
+# a sample takes this share of the work at hand, within these positions
+_SHARE = 1 / 32
+_LEAST_POSITIONS, _MOST_POSITIONS = 1_024, 16_384
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,8 @@ class Distance:
 
 def distance(texts: Sequence[str], encoder: Encoder) -> Distance | None:
     """How far the mean vectors of a sample of `texts` lie from those in float32; None without a token to read."""
-    tried = sample(texts, encoder, _POSITIONS)
+    share = int(tokens_of(texts, encoder) * _SHARE)
+    tried = sample(texts, encoder, min(max(share, _LEAST_POSITIONS), _MOST_POSITIONS))
     cosines = [np.zeros((0, 1))]
     for rows in tried.batches(encoder):
         near, exact = (

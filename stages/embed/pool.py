@@ -10,8 +10,11 @@ from stages.embed.encoder import Encoder
 from stages.embed.tokens import never
 from stages.embed.windows import Integers, Windows
 
+# of a whole pool; the first is a small share of one, because the encoder waits for it, and each further one larger
 POOL_DOCUMENTS = 30_000
 POOL_CHARACTERS = 12_000_000
+FIRST_SHARE = 1 / 32
+GROWTH = 4
 
 
 class Pool:
@@ -65,15 +68,15 @@ def _kept_bytes(counts: Integers, work: Integers, encoder: Encoder) -> Integers:
 def pools(
     keys: Sequence[str], texts: Mapping[str, str], encoder: Encoder, left: Callable[[], bool] = never
 ) -> Iterator[Pool]:
-    """The documents of `keys`, tokenised some tens of thousands at a time; CancelledError once `left` is true."""
+    """The documents of `keys`, tokenised up to some tens of thousands at a time; CancelledError once `left` is true."""
     block: list[str] = []
-    characters = 0
+    characters, share = 0, FIRST_SHARE
     for key in keys:
         block.append(key)
         characters += len(texts[key])
-        if len(block) == POOL_DOCUMENTS or characters >= POOL_CHARACTERS:
+        if len(block) >= share * POOL_DOCUMENTS or characters >= share * POOL_CHARACTERS:
             yield _pool(block, texts, encoder, left)
-            block, characters = [], 0
+            block, characters, share = [], 0, min(GROWTH * share, 1)
     if block:
         yield _pool(block, texts, encoder, left)
 
