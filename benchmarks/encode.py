@@ -1,143 +1,140 @@
 """Stage one's speed beside sentence-transformers, the usual loop, and what this machine's matrix products allow.
 
-    python -m benchmarks.encode [--tokens 20000] [--rounds 5] [--corpus reuters52] [--window 254]
+    python -m benchmarks.encode [--corpus reuters52] [--window 254] [--tokens 40000] [--rounds 5]
+    python -m benchmarks.encode --shape xlm-roberta-base --device cuda --precision bfloat16 --window 510 --tokens 900000
 
 All read the same tokens: the first window of each document of a sample in random order. Ours writes its store too. Each
-round runs all ways in random order; figures are medians. Takes `pip install sentence-transformers` beside the extras.
+round runs all ways in random order; figures are medians. A shape that is not installed has random weights, which cost
+the same. Takes `pip install sentence-transformers` beside the extras.
 """
 
+import json
 import os
 import platform
-import random
 import statistics
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import click
-import numpy as np
 import torch
 
+from benchmarks.encode_ways import Sample, Way, gemm_rate, model_of, ours, peers, sampled, shape_of
 from benchmarks.measuring import Claim, Topic, at_least, seconds
-from data import Corpus, read
-from featurestore import FeatureStore
-from stages.embed import Encoder, Options, embed, find_model, open_encoder
+from stages.embed import Options, open_encoder
+from stages.embed.published import PUBLISHED, Shape
 
-MODEL = "all-MiniLM-L6-v2"
-SIZES = (4, 8, 16, 32, 64)
-WIDTH, INNER, LAYERS = 384, 1536, 6
+FLOAT32 = ("torch", "onnx", "openvino")
 # corpus, window -> bars against sentence-transformers at its best and at 32, and against the usual loop
-BARS = {("reuters52", 254): (1.0, 1.15, 2.3), ("reuters52", 510): (1.0, 1.15, 4.0)}
-NEWSGROUPS = (1.0, 1.15, 1.4)
+BARS = {
+    ("reuters52", 254): (1.0, 1.15, 2.3),
+    ("reuters52", 510): (1.0, 1.15, 4.0),
+    ("newsgroups", 254): (1.0, 1.15, 1.4),
+}
+CPU_SIZES = (4, 8, 16, 32, 64)
+CUDA_SIZES = (32, 64, 128, 256)
 
 
-def sampled(name: str, encoder: Encoder, tokens: int) -> tuple[Corpus, int, float]:
-    """Documents of about so many tokens; their positions, special tokens included; and the encoder's FLOP for them."""
-    corpus = read(name)
-    documents = random.Random(0).sample(list(corpus.documents), min(4 * tokens // 50, len(corpus.documents)))
-    documents = list({document.text: document for document in documents}.values())
-    lengths = encoder.tokenizer.windows([document.text for document in documents], encoder.cutting).length
-    enough = int(np.searchsorted(np.cumsum(lengths), tokens)) + 1
-    positions = lengths[:enough] + encoder.around
-    products = 2 * (4 * WIDTH**2 + 2 * WIDTH * INNER)
-    work = LAYERS * float((positions * products + 4 * WIDTH * positions**2).sum())
-    return replace(corpus, documents=documents[:enough]), int(positions.sum()), work
+@dataclass(frozen=True)
+class Asked:
+    """What the command line asks for."""
+
+    shape: Shape
+    corpus: str
+    window: int
+    tokens: int
+    rounds: int
+    device: str
+    precision: str
+
+    @property
+    def on_cpu(self) -> bool:
+        """Whether all backends can run."""
+        return self.device == "cpu" and self.precision == "float32"
+
+    @property
+    def machine(self) -> str:
+        """Where this runs."""
+        processor = f"{platform.machine()}, {os.cpu_count()} cores"
+        card = torch.cuda.get_device_name(self.device) if self.device.startswith("cuda") else processor
+        return f"{date.today()}, {card}, torch {torch.__version__}, {self.precision}"
 
 
-def gemm_rate() -> float:
-    """FLOP a second of float32 products of the encoder's shapes, of a batch of 4,096 positions."""
-    work = taken = 0.0
-    with torch.inference_mode():
-        for rows, columns, times in ((WIDTH, WIDTH, 4), (WIDTH, INNER, 1), (INNER, WIDTH, 1)):
-            left, right = torch.randn(4096, rows), torch.randn(rows, columns)
-            left @ right
-            started = time.perf_counter()
-            for _ in range(20 * times):
-                left @ right
-            taken += time.perf_counter() - started
-            work += 20 * times * 2 * 4096 * rows * columns
-    return work / taken
+def ways_of(asked: Asked, place: Path) -> tuple[Sample, dict[str, Way]]:
+    """The sample, and every way to encode it, each run once: what one sets up is no part of its speed."""
+    model = model_of(asked.shape, place)
+    options = Options(
+        model=model, window=asked.window, long="head", backend="torch", device=asked.device, precision=asked.precision
+    )
+    kinds = {"torch": options}
+    if asked.on_cpu:
+        kinds |= {name: replace(options, backend=name) for name in FLOAT32[1:]}
+        kinds["int8"] = replace(options, backend="onnx", precision="int8")
+    encoders = {kind: open_encoder(each) for kind, each in kinds.items()}
+    sample = sampled(asked.corpus, encoders["torch"], asked.shape, asked.tokens)
+    ways: dict[str, Way] = {
+        f"embedonce, {kind}": partial(ours, sample.corpus, encoder) for kind, encoder in encoders.items()
+    }
+    sizes = CPU_SIZES if asked.device == "cpu" else CUDA_SIZES
+    ways |= dict(peers(sample.texts, model, asked.window, asked.device, getattr(torch, asked.precision), sizes))
+    for way in ways.values():
+        way()
+    return sample, ways
 
 
-def ours(corpus: Corpus, encoder: Encoder) -> None:
-    """All of stage one, into a store that is new."""
-    with tempfile.TemporaryDirectory() as place:
-        report = embed(corpus, encoder, FeatureStore.create(Path(place) / "store", encoder.recipe))
-        assert report.encoded == len(corpus.documents)
-
-
-def usual_loop(texts: list[str], tokenizer: Any, model: Any, longest: int) -> None:
-    """Batches of 32 in the order of the file, padded to their longest."""
-    with torch.inference_mode():
-        for first in range(0, len(texts), 32):
-            settings = {"padding": True, "truncation": True, "max_length": longest, "return_tensors": "pt"}
-            batch = tokenizer(texts[first : first + 32], **settings)
-            states = model(**batch).last_hidden_state
-            mask = batch["attention_mask"][:, :, None]
-            (states * mask).sum(1).div(mask.sum(1)).numpy()
-
-
-def peers(texts: list[str], window: int) -> Iterator[tuple[str, Callable[[], object]]]:
-    """What users take instead."""
-    from sentence_transformers import SentenceTransformer
-    from transformers import AutoModel, AutoTokenizer
-
-    folder = str(find_model(MODEL, None))
-    model = SentenceTransformer(folder, device="cpu")
-    model.max_seq_length = window + 2
-    for size in SIZES:
-        yield f"sentence-transformers, {size}", partial(model.encode, texts, batch_size=size, show_progress_bar=False)
-    plain = AutoModel.from_pretrained(folder).eval()
-    yield "usual loop", partial(usual_loop, texts, AutoTokenizer.from_pretrained(folder), plain, window + 2)
-
-
-def claims(medians: dict[str, float], limits: dict[str, float], bars: tuple[float, float, float]) -> Iterator[Claim]:
-    """What the issue of speed asks, as ratios of one run."""
+def claims(asked: Asked, medians: Mapping[str, float], least: float) -> Iterator[Claim]:
+    """What was asked of stage one, as ratios of one run. least: seconds of the encoder's matrix products alone."""
     theirs = {name: each for name, each in medians.items() if name.startswith("sentence")}
     best = min(theirs, key=theirs.__getitem__)
     torchs = medians["embedonce, torch"]
+    bars = BARS.get((asked.corpus, asked.window), (1.0, 1.15, 1.4))
     yield at_least(f"torch, of {best} (its best batch size)", theirs[best] / torchs, bars[0])
     yield at_least("torch, of sentence-transformers at 32", medians["sentence-transformers, 32"] / torchs, bars[1])
     yield at_least("torch, of the usual loop", medians["usual loop"] / torchs, bars[2])
-    yield at_least("torch, of the limit that matrix products set", limits["torch"], 0.7)
-    yield at_least("fastest float32 backend, of that limit", limits["fastest"], 0.8)
+    if not asked.on_cpu:
+        yield at_least("of the limit that matrix products set", least / torchs, 0.5)
+        return
+    exact = min(medians[f"embedonce, {kind}"] for kind in FLOAT32)
+    yield at_least("torch, of the limit that matrix products set", least / torchs, 0.7)
+    yield at_least("fastest float32 backend, of that limit", least / exact, 0.8)
     yield at_least("int8, of float32 in torch", torchs / medians["embedonce, int8"], 1.4)
 
 
-@click.command()
-@click.option("--tokens", default=20_000)
-@click.option("--rounds", default=5)
-@click.option("--corpus", "name", default="reuters52", type=click.Choice(["reuters52", "newsgroups"]))
-@click.option("--window", default=254)
-def main(tokens: int, rounds: int, name: str, window: int) -> None:
-    """Print the table of one corpus at one window."""
-    options = Options(model=MODEL, window=window, long="head", backend="torch")
-    kinds = {each: replace(options, backend=each) for each in ("torch", "onnx", "openvino")}
-    kinds["int8"] = replace(options, backend="onnx", precision="int8")
-    encoders = {kind: open_encoder(each) for kind, each in kinds.items()}
-    corpus, positions, work = sampled(name, encoders["torch"], tokens)
-    texts = [document.text for document in corpus.documents]
-    ways: dict[str, Callable[[], object]] = {
-        f"embedonce, {kind}": partial(ours, corpus, each) for kind, each in encoders.items()
-    }
-    ways |= dict(peers(texts, window))
-    for way in ways.values():  # what each sets up once, graphs and caches, is no part of its speed
-        way()
+def measured(asked: Asked) -> Topic:
+    """The table and its claims."""
     rates: list[float] = []
-    medians = seconds(ways, rounds, lambda: rates.append(gemm_rate()))
-    least = work / statistics.median(rates)
-    exact = min(medians[f"embedonce, {kind}"] for kind in ("torch", "onnx", "openvino"))
-    limits = {"torch": least / medians["embedonce, torch"], "fastest": least / exact}
-    bars = NEWSGROUPS if name == "newsgroups" else BARS.get((name, window), BARS["reuters52", 254])
+    dtype = getattr(torch, asked.precision)
+    with tempfile.TemporaryDirectory() as place:
+        sample, ways = ways_of(asked, Path(place))
+        medians = seconds(ways, asked.rounds, lambda: rates.append(gemm_rate(asked.shape, asked.device, dtype)))
+    rate = statistics.median(rates)
+    least = sample.work / rate
     rows = [["", "tokens/s", "of the limit"]]
-    rows += [[way, f"{positions / each:,.0f}", f"{least / each:.2f}"] for way, each in medians.items()]
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}"
-    title = f"{name}, window {window}, {len(texts):,} documents, {positions:,} positions, {rounds} rounds ({machine})"
-    print(Topic(title, rows, list(claims(medians, limits, bars))).markdown())
+    rows += [[way, f"{sample.positions / each:,.0f}", f"{least / each:.2f}"] for way, each in medians.items()]
+    title = (
+        f"{asked.shape.name}, {asked.corpus}, window {asked.window}: {len(sample.texts):,} documents, "
+        f"{sample.positions:,} positions, {asked.rounds} rounds ({asked.machine}, {rate / 1e9:,.0f} GFLOP/s)"
+    )
+    return Topic(title, rows, list(claims(asked, medians, least)))
+
+
+@click.command()
+@click.option("--shape", default="all-MiniLM-L6-v2", type=click.Choice([shape.name for shape in PUBLISHED]))
+@click.option("--corpus", default="reuters52", type=click.Choice(["reuters52", "newsgroups"]))
+@click.option("--window", default=254)
+@click.option("--tokens", default=40_000)
+@click.option("--rounds", default=5)
+@click.option("--device", default="cpu")
+@click.option("--precision", default="float32", type=click.Choice(["float32", "bfloat16", "float16"]))
+@click.option("--json", "as_json", is_flag=True)
+def main(shape: str, as_json: bool, **asked: str | int) -> None:
+    """Print the table of one corpus at one window, or with --json an object a claim on a line."""
+    topic = measured(Asked(shape=shape_of(shape), **asked))  # type: ignore[arg-type]
+    for line in [json.dumps(asdict(claim)) for claim in topic.claims] if as_json else [topic.markdown()]:
+        print(line)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ def make_encoder(shape_name: str, texts: list[str], folder: Path) -> None:
     """A model folder of a published shape: random weights, and a tokenizer trained on `texts`."""
     import torch
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
-    from transformers import AutoModel
+    from transformers import AutoModel, PreTrainedTokenizerFast
 
     (shape,) = [shape for shape in PUBLISHED if shape.name == shape_name]
     torch.manual_seed(0)
@@ -43,7 +43,8 @@ def make_encoder(shape_name: str, texts: list[str], folder: Path) -> None:
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
     )
-    tokenizer.save(str(folder / "tokenizer.json"))
+    names = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder)
 
 
 @click.command()
