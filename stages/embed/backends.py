@@ -68,7 +68,7 @@ def versions(backend: str) -> dict[str, str]:
 def opener(recipe: Recipe, open_torch: Callable[..., Network]) -> Callable[[str], Network]:
     """A precision -> the network that `recipe` asks for.
 
-    open_torch: (precision, device) -> the network in torch, where `device` may be left out.
+    open_torch: (precision, device, fused) -> the network in torch, where `device` and `fused` may be left out.
     """
     if recipe.backend == "torch":
         return open_torch
@@ -78,7 +78,7 @@ def opener(recipe: Recipe, open_torch: Callable[..., Network]) -> Callable[[str]
         from stages.embed.graphs import OnnxNetwork, OpenVinoNetwork
 
         def open_reference() -> TorchNetwork:
-            network = open_torch("float32", device="cpu")
+            network = open_torch("float32", device="cpu", fused=False)
             if isinstance(network, TorchNetwork):
                 return network
             raise CallError(

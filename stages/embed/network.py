@@ -3,6 +3,7 @@
 import inspect
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,8 @@ from data.errors import CallError, ModelUnavailable
 from stages.embed.apart import Apart, together
 from stages.embed.checkpoint import read_config
 from stages.embed.families import ENCODER_CLASS, ENCODER_HALF
-from stages.embed.probe import reads_padding
+from stages.embed.fused import fuse
+from stages.embed.probe import probe_batch, reads_padding
 from stages.embed.quiet import quiet
 
 if TYPE_CHECKING:
@@ -27,10 +29,18 @@ class TorchNetwork:
 
     Called with ids, int64 (windows, longest), and lengths, int64 (windows,); gives a float32 (windows, longest, dim)
     for each of `layers`. What stands behind a window's end is undefined. trust: run the folder's own Python code.
+    fused: let oneDNN take the linear layers over where it is faster (see fused.py), which no graph can be written of.
     """
 
     def __init__(
-        self, folder: Path, layers: tuple[int, ...], precision: str, device: str, *, trust: bool = False
+        self,
+        folder: Path,
+        layers: tuple[int, ...],
+        precision: str,
+        device: str,
+        *,
+        trust: bool = False,
+        fused: bool = True,
     ) -> None:
         self.device = find_device(device)
         self._layers: tuple[int, ...] = (-1,)  # what is looked at first
@@ -42,6 +52,8 @@ class TorchNetwork:
         if not self._big_bird and reads_padding(self, config, precision):
             self._apart = Apart()
         self._layers = layers
+        if fused and precision == "float32" and self.device == "cpu":
+            fuse(self._model, partial(self, *probe_batch(config)))
 
     @property
     def module(self) -> "torch.nn.Module":

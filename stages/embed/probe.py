@@ -15,6 +15,15 @@ _ROUNDING = {"float32": 1e-3}
 _HALF = 3e-2
 
 
+def probe_batch(config: Config) -> "tuple[torch.Tensor, torch.Tensor]":
+    """Ids of two windows, int64 (2, 4), the second with padding, and their lengths, int64 (2,)."""
+    import torch
+
+    numbers = [number for number in range(3, 9) if number != config.pad_id]
+    ids = torch.tensor([numbers[:4], [*numbers[:2], *[config.pad_id] * 2]])
+    return ids.clamp(max=config.vocabulary - 1), torch.tensor([4, 2])
+
+
 def reads_padding(
     network: "Callable[[torch.Tensor, torch.Tensor], Sequence[torch.Tensor]]", config: Config, precision: str
 ) -> bool:
@@ -25,12 +34,11 @@ def reads_padding(
     """
     import torch
 
-    numbers = [number for number in range(3, 9) if number != config.pad_id][:5]
-    longer, short = torch.tensor(numbers[:4]), torch.tensor([*numbers[:2], *[config.pad_id] * 2])
+    ids, lengths = probe_batch(config)
     try:
         with quiet(), torch.inference_mode():
-            batch = network(torch.stack([longer, short]).clamp(max=config.vocabulary - 1), torch.tensor([4, 2]))[-1]
-            alone = network(short[None, :2].clamp(max=config.vocabulary - 1), torch.tensor([2]))[-1]
+            batch = network(ids, lengths)[-1]
+            alone = network(ids[1:, :2], lengths[1:])[-1]
     except Exception as error:  # whatever a network of images or sounds makes of tokens
         reason = str(error).strip().partition("\n")[0]
         raise ModelUnavailable(f"{config.folder} cannot be used as an encoder of text ({reason}).") from error

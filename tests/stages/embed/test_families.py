@@ -21,6 +21,8 @@ BOTH_WAYS = (
 )
 FORWARDS = ("gpt2", "qwen2", "qwen3", "llama")
 FAMILIES = BOTH_WAYS + FORWARDS
+# what rounding may move; the tiny convbert's is 2e-4 from its own in float64, in torch as transformers runs it
+NEAR = {"convbert": 1e-3}
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -32,13 +34,14 @@ def test_vectors_are_those_of_transformers_alone_whatever_the_batch(
     arrays = encode(TEXTS, encoder).arrays
     place, first = -1 if family in FORWARDS else 0, len(encoder.opening)
     chunk, segment, token = 0, 0, 0
+    near = NEAR.get(family, 1e-4)
     for states, own in plain(folders(family), TEXTS, encoder):
         for name, vector in (("cls", states[place]), ("mean", states.mean(0)), ("max", states.max(0))):
-            np.testing.assert_allclose(arrays[f"chunks/{name}"][chunk], vector, atol=1e-5)
+            np.testing.assert_allclose(arrays[f"chunks/{name}"][chunk], vector, atol=near)
         tokens = states[first : first + own]
-        np.testing.assert_allclose(arrays["tokens/vector"][token : token + own], tokens, atol=1e-5)
+        np.testing.assert_allclose(arrays["tokens/vector"][token : token + own], tokens, atol=near)
         for part in [tokens[start : start + 5] for start in range(0, own, 5)] or [states]:
-            np.testing.assert_allclose(arrays["segments/vector"][segment], part.mean(0), atol=1e-5)
+            np.testing.assert_allclose(arrays["segments/vector"][segment], part.mean(0), atol=near)
             segment += 1
         chunk, token = chunk + 1, token + own
     assert (chunk, segment, token) == tuple(
