@@ -59,7 +59,7 @@ def macro_f1(run: Run) -> tuple[float, float]:
 @click.option("--json", "as_json", is_flag=True)
 def main(features: Path, runs: Path, as_json: bool) -> None:
     """Print the table, or with --json an object a claim on a line."""
-    kinds = {"float32": Options(), "int8": Options(precision="int8", backend="onnx")}
+    kinds = {"float32": Options(precision="float32"), "int8": Options(precision="int8", backend="onnx")}
     made = {kind: fitted(options, features, runs) for kind, options in kinds.items()}
     scores = {kind: macro_f1(run) for kind, (_, run) in made.items()}
     moved = distance_of(made["int8"][0])

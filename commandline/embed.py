@@ -9,7 +9,6 @@ import click
 from commandline.options import (
     column_options,
     columns_asked,
-    device_option,
     features_option,
     json_option,
     origin,
@@ -51,9 +50,10 @@ OPTIONS += ("keep", "segment", "layers", "dtype", "precision", "backend", "devic
 )
 @click.option(
     "--precision",
-    default="float32",
-    type=click.Choice(["float32", "bfloat16", "float16", "int8"]),
-    help="Of the encoder. int8 (of onnx) is faster; how far it moves the vectors is measured and said.",
+    default="auto",
+    type=click.Choice(["auto", "float32", "bfloat16", "float16", "int8"]),
+    help="Of the encoder. auto: what the device does well, or what the store there has. int8 (of onnx) is faster; how "
+    "far it moves the vectors is measured and said.",
 )
 @click.option(
     "--backend",
@@ -63,7 +63,9 @@ OPTIONS += ("keep", "segment", "layers", "dtype", "precision", "backend", "devic
 )
 @click.option("--budget", type=int, help="Tokens a batch, padding included.  [found by a short trial, remembered]")
 @trust_option
-@device_option
+@click.option(
+    "--device", default="auto", help="auto, cpu, cuda, mps; several with a process each, as in cuda:0,cuda:1; or all."
+)
 @click.option(
     "--store", type=click.Path(path_type=Path), help="The store.  [one in --features, named for what is in it]"
 )

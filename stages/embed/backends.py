@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from data.errors import CallError, ExtraMissing, UnknownName, nearest
 from featurestore import Recipe
 from stages.embed.network import Network, TorchNetwork
+from stages.embed.options import AUTO
 
 # backend -> packages that it needs beside torch; an extra of the same name brings them
 BACKENDS: Mapping[str, tuple[str, ...]] = {
@@ -14,7 +15,6 @@ BACKENDS: Mapping[str, tuple[str, ...]] = {
     "onnx": ("onnx", "onnxruntime"),
     "openvino": ("onnx", "openvino"),
 }
-AUTO = "auto"
 INT8 = "int8"
 
 

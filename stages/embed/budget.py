@@ -19,14 +19,17 @@ import numpy as np
 from data.cache import cache_folder
 from data.errors import StorageFailed
 from featurestore.files import make_folder, write_whole
-from stages.embed.batches import batches
+from stages.embed.batches import BATCH_COST, CARD_BATCH_COST, batches
 from stages.embed.checkpoint import canonical
 from stages.embed.encoder import Encoder
 from stages.embed.network import find_device
 from stages.embed.windows import Integers
 
+# a processor's caches hold the batches of small budgets; a card is filled by large ones alone
 DEFAULT = 4096
 CANDIDATES = (1024, 2048, 4096, 8192, 16384)
+CARD_DEFAULT = 65_536
+CARD_CANDIDATES = (16_384, 32_768, 65_536, 131_072)
 # a smaller budget takes less memory: it may be slower by so much
 _NEARLY = 1.02
 _ROUNDS = 3
@@ -34,7 +37,9 @@ _NO_MEMORY = re.compile(r"out of memory|allocate memory|not enough memory|bad[_ 
 
 
 class Batching(Protocol):
-    """Cuts windows to batches, and is told when one was too large."""
+    """Cuts windows to batches, and is told when one was too large. timed: it measures how long each batch takes."""
+
+    timed: bool
 
     def batches(self, positions: Integers) -> Iterator[Integers]:
         """Rows of windows that have so many positions, a batch at a time; see `batches`."""
@@ -44,15 +49,18 @@ class Batching(Protocol):
 
 
 class Budget:
-    """Positions a batch at most, padding included. halved: how often memory ran out."""
+    """Positions a batch at most, padding included. cost: see `batches`. halved: how often memory ran out."""
 
-    def __init__(self, positions: int) -> None:
+    timed = False
+
+    def __init__(self, positions: int, cost: float = BATCH_COST) -> None:
         self.positions = positions
+        self.cost = cost
         self.halved = 0
 
     def batches(self, positions: Integers) -> Iterator[Integers]:
         """Batches within the budget."""
-        return batches(positions, self.positions)
+        return batches(positions, self.positions, self.cost)
 
     def halve(self, positions: int) -> None:
         """Half of what was too much from now on."""
@@ -67,9 +75,11 @@ class Trial:
     in random order, of which its fastest counts. A turn has as many positions as the largest budget, or more.
     """
 
-    def __init__(self, budget: Budget) -> None:
+    timed = True
+
+    def __init__(self, budget: Budget, candidates: tuple[int, ...] | None = None) -> None:
         self._budget = budget
-        self._candidates: tuple[int, ...] = CANDIDATES
+        self._candidates = candidates or CANDIDATES
         self._running = budget.positions
         self._rates: dict[int, float] = {}
 
@@ -87,7 +97,7 @@ class Trial:
         random.shuffle(dealt)
         for self._running, rows in dealt:
             started = time.perf_counter()
-            for batch in batches(positions[rows], self._running):
+            for batch in batches(positions[rows], self._running, self._budget.cost):
                 yield rows[batch]
             rate = float(positions[rows].sum()) / (time.perf_counter() - started)
             self._rates[self._running] = max(rate, self._rates.get(self._running, 0.0))
@@ -105,6 +115,17 @@ class Trial:
         enough = max(self._rates.values()) / _NEARLY
         self._budget.positions = min(budget for budget, rate in self._rates.items() if rate >= enough)
         return True
+
+
+def candidates(encoder: Encoder) -> tuple[int, ...]:
+    """Budgets worth trying on the encoder's device."""
+    return CARD_CANDIDATES if encoder.beside else CANDIDATES
+
+
+def budget_of(encoder: Encoder) -> Budget:
+    """As asked or remembered; the usual one of the encoder's device where there is none."""
+    usual, cost = (CARD_DEFAULT, CARD_BATCH_COST) if encoder.beside else (DEFAULT, BATCH_COST)
+    return Budget(known_budget(encoder) or usual, cost)
 
 
 def known_budget(encoder: Encoder) -> int | None:

@@ -1,9 +1,10 @@
 """A frozen encoder: its recipe, known before torch is loaded, and its hidden states of a batch."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,14 +16,17 @@ from stages.embed.checkpoint import Config, read_config, weights_hash
 from stages.embed.cutting import Cutting
 from stages.embed.families import STATIC
 from stages.embed.models import find_model
-from stages.embed.network import Network, TorchNetwork, find_device
-from stages.embed.options import KEEPS, Options, parse_layers, parse_long
+from stages.embed.network import Network, TorchNetwork, find_device, usual_precision
+from stages.embed.options import AUTO, KEEPS, Options, parse_layers, parse_long
 from stages.embed.pooling import Pooling, stacked
 from stages.embed.sentence_model import SentenceModel, read_sentence_model
 from stages.embed.static import StaticNetwork, static_config
 from stages.embed.tokens import TextTokenizer, load_tokenizer
 from stages.embed.trust import with_code
 from stages.embed.windows import Windows, ranges
+
+if TYPE_CHECKING:
+    import torch
 
 # what fits encoders of 256 positions, and costs little more a token than shorter ones
 WINDOW = 254
@@ -54,6 +58,11 @@ class Encoder:
         """Positions of a window that are not its own tokens."""
         return len(self.opening) + len(self.closing)
 
+    @property
+    def beside(self) -> bool:
+        """Whether the device computes by itself while the processor goes on, as a CUDA device does."""
+        return self.recipe.backend == "torch" and find_device(self.device).startswith("cuda")
+
     @cached_property
     def network(self) -> Network:
         """The network in the precision of the recipe."""
@@ -70,20 +79,32 @@ class Encoder:
         With NaN or infinity in the recipe's precision they are encoded once more in float32; what then still is not
         finite is not finite in the result.
         """
-        pooled = self.pooled_by(self.network, windows, rows)
-        if not np.isfinite(pooled["mean"]).all() and self.exact_network is not self.network:
-            pooled = self.pooled_by(self.exact_network, windows, rows)
-        return pooled
+        return self.started(windows, rows)()
+
+    def started(self, windows: Windows, rows: NDArray[np.int64]) -> Callable[[], dict[str, NDArray[np.float32]]]:
+        """Give a batch to the device; calling the result waits for what `pooled` gives of it."""
+        pooled = self._started(self.network, windows, rows)
+
+        def finished() -> dict[str, NDArray[np.float32]]:
+            arrays = stacked(pooled)
+            if not np.isfinite(arrays["mean"]).all() and self.exact_network is not self.network:
+                return self.pooled_by(self.exact_network, windows, rows)
+            return arrays
+
+        return finished
 
     def pooled_by(self, network: Network, windows: Windows, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
         """As `pooled`, of `network` alone."""
+        return stacked(self._started(network, windows, rows))
+
+    def _started(
+        self, network: Network, windows: Windows, rows: NDArray[np.int64]
+    ) -> "Sequence[Mapping[str, torch.Tensor]]":
         import torch
 
-        ids, lengths = self.batch(windows, rows)
+        ids, lengths = map(torch.from_numpy, self.batch(windows, rows))
         with torch.inference_mode():
-            layers = network(torch.from_numpy(ids), torch.from_numpy(lengths))
-            on_device = torch.from_numpy(lengths).to(layers[0].device)
-            return stacked([self.pooling.pool(layer, on_device) for layer in layers])
+            return [self.pooling.pool(layer, lengths) for layer in network(ids, lengths)]
 
     def batch(self, windows: Windows, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Ids with special tokens, prefix and padding, int64 (rows, longest); each row's positions, int64 (rows,)."""
@@ -100,11 +121,15 @@ class Encoder:
 def open_encoder(options: Options) -> Encoder:
     """Find a model, read its tokenizer and hash its weights.
 
-    The backend "auto" is torch here, or onnx for int8; to find the fastest takes a corpus (see trial.py). Raises
+    The precision "auto" is the usual one of the device, and the backend "auto" is torch here, or onnx for int8; to find
+    the fastest takes a corpus (see trial.py). Raises
     ModelUnavailable, CallError for a window that the encoder has no positions for, and ExtraMissing for a backend that
     is not installed. Code that comes with the model runs only with `options.trust_remote_code`.
     """
     options.check()
+    if options.precision == AUTO:
+        device = options.device if options.backend in (AUTO, "torch") else "cpu"  # the others compute in float32
+        options = replace(options, precision=usual_precision(device))
     options = replace(options, backend=settled(options.backend, options.precision, options.device))
     if options.device not in ("auto", "cpu"):  # looking for others loads torch, which a finished store can do without
         find_device(options.device)

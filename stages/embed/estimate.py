@@ -4,7 +4,7 @@ import os
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,7 +13,7 @@ import numpy as np
 from data.documents import Corpus
 from data.errors import RecipeMismatch
 from featurestore import FeatureStore, text_key
-from stages.embed.budget import DEFAULT, Budget, known_budget
+from stages.embed.budget import Budget, budget_of
 from stages.embed.encoder import Encoder
 from stages.embed.loop import texts_of
 from stages.embed.network import find_device
@@ -57,6 +57,16 @@ class Estimate:
     sample_windows: int
     tokens_per_second: float
     seconds: float | None
+
+    def on(self, devices: Sequence[str]) -> Self:
+        """The same with a process on each device, of which the first was timed; processors share their cores."""
+        if len(devices) == 1:
+            return self
+        times = max(len(set(devices)), 1)
+        seconds = None if self.seconds is None else self.seconds / times
+        return replace(
+            self, device=",".join(devices), tokens_per_second=times * self.tokens_per_second, seconds=seconds
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Every figure by its name."""
@@ -180,7 +190,8 @@ def _sample(texts: Sequence[str], encoder: Encoder) -> _Sample:
     if chosen:
         windows = encoder.tokenizer.windows(chosen, encoder.cutting)
         _ = encoder.network
-        budget = _Mixed(known_budget(encoder) or DEFAULT)
+        usual = budget_of(encoder)
+        budget = _Mixed(usual.positions, usual.cost)
         encode_slice(chosen, windows, encoder, budget, sample.batch_done, _after(SAMPLE_SECONDS))
     return sample
 

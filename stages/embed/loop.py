@@ -11,7 +11,7 @@ from data.documents import Corpus
 from data.errors import EmbedOnceError, RecipeMismatch, StorageFailed
 from featurestore import FeatureStore, ShardContent, text_key
 from stages.embed.backends import INT8
-from stages.embed.budget import CANDIDATES, DEFAULT, Batching, Budget, Trial, known_budget, remember
+from stages.embed.budget import DEFAULT, Batching, Budget, Trial, budget_of, candidates, known_budget, remember
 from stages.embed.corpus import save_corpus
 from stages.embed.distance import distance
 from stages.embed.encoder import Encoder
@@ -73,7 +73,7 @@ def embed(
         notes=notes if moved is None else (*notes, moved.sentence(encoder.recipe.precision)),
         distance=moved,
         part="" if part == WHOLE else str(part),
-        missing_elsewhere=_missing_elsewhere(keys, texts, store),
+        missing_elsewhere=missing_elsewhere(corpus, part, store, keys),
         budget=work.budget.positions if missing else 0,
         halved=work.budget.halved,
     )
@@ -87,9 +87,18 @@ def texts_of(corpus: Corpus, keys: Sequence[str], part: Part) -> dict[str, str]:
     return {key: document.text for key, document in zip(keys, corpus.documents, strict=True) if part.has(key)}
 
 
-def _missing_elsewhere(keys: Sequence[str], texts: Mapping[str, str], store: FeatureStore) -> int:
-    """Documents of other parts that no process has committed yet."""
-    others = [key for key in keys if key not in texts]
+def lacking(corpus: Corpus, part: Part, store: FeatureStore) -> bool:
+    """Whether any text of the part is to be encoded."""
+    keys = [text_key(document.text) for document in corpus.documents]
+    return bool(store.missing(list(texts_of(corpus, keys, part))))
+
+
+def missing_elsewhere(corpus: Corpus, part: Part, store: FeatureStore, keys: Sequence[str] | None = None) -> int:
+    """Documents of other parts that no process has committed yet. keys: of all documents, where they are known."""
+    if part == WHOLE:
+        return 0
+    known = keys or [text_key(document.text) for document in corpus.documents]
+    others = [key for key in known if not part.has(key)]
     if not others:
         return 0
     store.refresh()
@@ -102,7 +111,7 @@ def encode(texts: Sequence[str], encoder: Encoder) -> ShardContent:
     Raises EmbedOnceError, naming the first, where vectors are not finite.
     """
     windows = encoder.tokenizer.windows(texts, encoder.cutting)
-    budget = Budget(known_budget(encoder) or DEFAULT)
+    budget = budget_of(encoder)
     encoded = encode_slice([text_key(text) for text in texts], windows, encoder, budget)
     if len(encoded.failed):
         raise EmbedOnceError(
@@ -137,9 +146,8 @@ class _Work:
     def run(self, keys: Sequence[str], texts: Mapping[str, str]) -> None:
         """Encode the documents of `keys` and commit them."""
         _ = self._encoder.network  # a device or weights that are not there are told before anything is done
-        known = known_budget(self._encoder)
-        self._untried = known is None
-        self.budget = Budget(known or DEFAULT)
+        self._untried = known_budget(self._encoder) is None
+        self.budget = budget_of(self._encoder)
         self._slice_positions = float(FIRST_SLICE_BATCHES * self.budget.positions)
         self.tally.expect(len(keys), sum(len(texts[key]) for key in keys))
         with self._interrupts:
@@ -176,9 +184,10 @@ class _Work:
         if not (self._untried and self.tally.documents and pool.left >= TRIAL_SLICES * self._slice_positions):
             return None
         self._untried = False
-        largest = min(TRIAL_SLICES * self._slice_positions, float(len(CANDIDATES) * max(CANDIDATES)))
+        tried = candidates(self._encoder)
+        largest = min(TRIAL_SLICES * self._slice_positions, float(len(tried) * max(tried)))
         self._slice_positions = max(self._slice_positions, largest)
-        return Trial(self.budget)
+        return Trial(self.budget, tried)
 
     def _still_missing(self, pool: Pool) -> Integers:
         """The next slice, without the documents that another process has committed meanwhile."""

@@ -3,6 +3,7 @@
 import inspect
 import re
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from stages.embed.apart import Apart, together
 from stages.embed.checkpoint import read_config
 from stages.embed.families import ENCODER_CLASS, ENCODER_HALF
 from stages.embed.fused import fuse
+from stages.embed.pooling import on
 from stages.embed.probe import probe_batch, reads_padding
 from stages.embed.quiet import quiet
 
@@ -27,9 +29,10 @@ Network = Callable[["torch.Tensor", "torch.Tensor"], "Sequence[torch.Tensor]"]
 class TorchNetwork:
     """An encoder of transformers, in evaluation, on one device.
 
-    Called with ids, int64 (windows, longest), and lengths, int64 (windows,); gives a float32 (windows, longest, dim)
-    for each of `layers`. What stands behind a window's end is undefined. trust: run the folder's own Python code.
-    fused: let oneDNN take the linear layers over where it is faster (see fused.py), which no graph can be written of.
+    Called with ids, int64 (windows, longest), and lengths, int64 (windows,), on the cpu; gives a float32 (windows,
+    longest, dim) for each of `layers`, which a CUDA device may still be at work on. What stands behind a window's end
+    is undefined. trust: run the folder's own Python code. fused: let oneDNN take the linear layers over where it is
+    faster (see fused.py), which no graph can be written of.
     """
 
     def __init__(
@@ -63,7 +66,9 @@ class TorchNetwork:
 
     def __call__(self, ids: "torch.Tensor", lengths: "torch.Tensor") -> "Sequence[torch.Tensor]":
         """Hidden states of each layer asked."""
-        ids, lengths = ids.to(self.device), lengths.to(self.device)
+        import torch
+
+        ids = on(ids, torch.device(self.device))
         if self._apart is None:
             return self._states(ids, lengths)
         parts = []
@@ -80,18 +85,29 @@ class TorchNetwork:
         longest = ids.shape[1]
         padded = bool((lengths < longest).any())
         # without padding the mask would only keep attention from its faster kernels
-        mask = (torch.arange(longest, device=self.device) < lengths[:, None]).long() if padded else None
+        mask = on((torch.arange(longest) < lengths[:, None]).long(), ids.device) if padded else None
         settings: dict[str, Any] = dict(self._settings)
         if self._config.family == "longformer":
             # Beltagy et al. 2020 (arXiv 2004.05150), section 3.1: for classification the first token attends globally
             settings["global_attention_mask"] = torch.zeros_like(ids)
             settings["global_attention_mask"][:, 0] = 1
-        if self._layers == (-1,):
-            return [self._model(ids, attention_mask=mask, **settings).last_hidden_state.float()]
-        output = self._model(ids, attention_mask=mask, output_hidden_states=True, **settings)
+        with self._kernels():
+            if self._layers == (-1,):
+                return [self._model(ids, attention_mask=mask, **settings).last_hidden_state.float()]
+            output = self._model(ids, attention_mask=mask, output_hidden_states=True, **settings)
         states = (*output.hidden_states[:-1], output.last_hidden_state)
         # sparse attention pads to whole blocks, and gives the layers between with that padding
         return [states[layer][:, :longest].float() for layer in self._layers]
+
+    def _kernels(self) -> AbstractContextManager[None]:
+        """Attention on a card without cuDNN's kernels, which plan anew for every shape that a batch can have: with them
+        an H200 encoded a third as fast."""
+        if not self.device.startswith("cuda"):
+            return nullcontext()
+        from torch.nn.attention import SDPBackend, sdpa_kernel
+
+        others = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+        return sdpa_kernel(others)
 
 
 def find_device(name: str) -> str:
@@ -114,6 +130,23 @@ def find_device(name: str) -> str:
     ):
         raise CallError(f"There is no device '{name}' on this machine. Here: auto, {', '.join(there)}.")
     return name
+
+
+def usual_precision(device: str) -> str:
+    """The number type to compute in on a device: what it multiplies fastest without harm to the vectors.
+
+    A processor and mps take float32: half precision is slower on most of the one, and overflows on the other. CUDA
+    takes bfloat16 where it is native (compute capability 8.0 and above), which has the range of float32; else float16,
+    of which a batch that overflows is encoded again in float32.
+    """
+    if device == "cpu":  # without asking torch
+        return "float32"
+    import torch
+
+    found = find_device(device)
+    if not found.startswith("cuda"):
+        return "float32"
+    return "bfloat16" if torch.cuda.get_device_capability(found) >= (8, 0) else "float16"
 
 
 def _load(folder: Path, precision: str, *, trust: bool = False) -> "torch.nn.Module":

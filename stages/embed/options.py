@@ -10,7 +10,8 @@ LONGS = ("windows", "head", "head-tail", "middle", "random", "sentences", "model
 _STRIDES = ("windows", "model")
 _COUNTED = ("windows", "sentences", "model")
 NUMBERS = ("float16", "bfloat16", "float32")
-PRECISIONS = (*NUMBERS, "int8")
+AUTO = "auto"
+PRECISIONS = (AUTO, *NUMBERS, "int8")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +26,10 @@ class Options:
     prefix: text set before every window (E5's "query: "); None for the model's own default prompt. keep: of `KEEPS`.
     segment: tokens a segment.
     layers: "last", "all", or numbers as in "-1,-4"; 0 is what the embeddings give, before the first layer.
-    dtype: number type kept. precision: number type that the encoder computes in. backend: the program that runs it, of
-        `BACKENDS` in backends.py, or "auto". budget: padded tokens a batch, None for what a trial finds.
+    dtype: number type kept. precision: number type that the encoder computes in, "auto" for what the device does well.
+    backend: the program that runs it, of `BACKENDS` in backends.py, or "auto". device: a name of torch's, or "auto" for
+        the best kind there is; `embed_source` takes several too. budget: padded tokens a batch, None for what a trial
+        finds.
     trust_remote_code: run Python code that comes with the model.
     """
 
@@ -42,7 +45,7 @@ class Options:
     segment: int = 32
     layers: str = "last"
     dtype: str = "float16"
-    precision: str = "float32"
+    precision: str = AUTO
     backend: str = "auto"
     device: str = "auto"
     budget: int | None = None

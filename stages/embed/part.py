@@ -31,6 +31,10 @@ class Part:
     def __str__(self) -> str:
         return f"{self.number}/{self.of}"
 
+    def split(self, among: int) -> "list[Part]":
+        """The parts that `among` processes make of this one."""
+        return [type(self)(self.number + self.of * place, self.of * among) for place in range(among)]
+
     def has(self, key: str) -> bool:
         """Whether the document of this key, 64 hex digits, is in the part."""
         return int(key[:16], 16) % self.of == self.number - 1

@@ -29,7 +29,8 @@ class Pooling:
     def pool(self, hidden: "torch.Tensor", lengths: "torch.Tensor") -> "Mapping[str, torch.Tensor]":
         """One layer, pooled.
 
-        hidden: float32 (windows, longest, dim). lengths: int64 (windows,), positions of each window, at least one.
+        hidden: float32 (windows, longest, dim). lengths: int64 (windows,), positions of each window, at least one, on
+        the cpu: so nothing here waits for the device.
         Gives float32 "cls", "mean", "max": (windows, dim); "segments": (segments, dim) and "tokens": (tokens, dim), the
         windows' own, one window after another. cls is the first position, and of a causal encoder the last (as
         sentence-transformers' lasttoken): its first has read nothing but itself. mean and max are over all positions,
@@ -37,22 +38,21 @@ class Pooling:
         """
         import torch
 
-        longest = hidden.shape[1]
-        inside = torch.arange(longest, device=hidden.device) < lengths[:, None]
-        weights = inside.to(hidden.dtype) / lengths[:, None]
-        pooled = {"mean": torch.bmm(weights[:, None], hidden)[:, 0]}
+        longest, there = hidden.shape[1], on(lengths, hidden.device)
+        places = torch.arange(longest, device=hidden.device)
+        inside = places < there[:, None]
+        pooled = {"mean": torch.bmm((inside / there[:, None].to(hidden.dtype))[:, None], hidden)[:, 0]}
         if "cls" in self.keep:
-            last = torch.arange(len(hidden), device=hidden.device), lengths - 1
+            last = torch.arange(len(hidden), device=hidden.device), there - 1
             pooled["cls"] = hidden[last] if self.causal else hidden[:, 0]
         if "max" in self.keep:
-            whole = bool(inside.all())
+            whole = bool((lengths == longest).all())
             pooled["max"] = (hidden if whole else hidden.masked_fill(~inside[..., None], -torch.inf)).amax(1)
-        own = lengths - self.around
-        inside = inside[:, self.first :] & (torch.arange(longest - self.first, device=hidden.device) < own[:, None])
+        hidden, own = hidden[:, self.first :], lengths - self.around
         if "segments" in self.keep:
-            pooled["segments"] = self._segments(hidden[:, self.first :], inside, own, pooled["mean"])
+            pooled["segments"] = self._segments(hidden, own, there - self.around, pooled["mean"])
         if "tokens" in self.keep:
-            pooled["tokens"] = hidden[:, self.first :][inside]
+            pooled["tokens"] = hidden.flatten(0, 1)[_places(torch.arange(hidden.shape[1]) < own[:, None], hidden)]
         return pooled
 
     def counts(self, name: str, own: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -62,22 +62,35 @@ class Pooling:
         return np.maximum(-(-own // self.segment), 1) if name == "segments" else np.ones_like(own)
 
     def _segments(
-        self, hidden: "torch.Tensor", inside: "torch.Tensor", own: "torch.Tensor", mean: "torch.Tensor"
+        self, hidden: "torch.Tensor", own: "torch.Tensor", there: "torch.Tensor", mean: "torch.Tensor"
     ) -> "torch.Tensor":
-        """The mean of every `segment` tokens; an empty window has the mean of its special tokens."""
+        """The mean of every `segment` tokens; an empty window has the mean of its special tokens.
+
+        own: tokens of each window, int64 (windows,), and `there` on the device of `hidden`.
+        """
         import torch
 
         windows, longest, dim = hidden.shape
         most = max(-(-longest // self.segment), 1)
+        outside = torch.arange(longest, device=hidden.device) >= there[:, None]
         filled = hidden.new_zeros(windows, most * self.segment, dim)
-        filled[:, :longest] = hidden.masked_fill(~inside[..., None], 0)
+        filled[:, :longest] = hidden.masked_fill(outside[..., None], 0)
         sums = filled.view(windows, most, self.segment, dim).sum(2)
-        starts = self.segment * torch.arange(most, device=hidden.device)
-        counts = (own[:, None] - starts).clamp(0, self.segment)
-        vectors = sums / counts.clamp(min=1)[..., None]
-        vectors[:, 0] = torch.where(own[:, None] == 0, mean, vectors[:, 0])
-        counts[:, 0].clamp_(min=1)
-        return vectors[counts > 0]
+        starts = self.segment * torch.arange(most)
+        counts = (there[:, None] - on(starts, hidden.device)).clamp(1, self.segment)
+        vectors = sums / counts[..., None]
+        vectors[:, 0] = torch.where(there[:, None] == 0, mean, vectors[:, 0])
+        return vectors.flatten(0, 1)[_places(starts < own.clamp(min=1)[:, None], hidden)]
+
+
+def _places(kept: "torch.Tensor", hidden: "torch.Tensor") -> "torch.Tensor":
+    """Where `kept`, on the cpu, is true, counted through: int64 on the device of `hidden`."""
+    return on(kept.flatten().nonzero()[:, 0], hidden.device)
+
+
+def on(values: "torch.Tensor", device: "torch.device") -> "torch.Tensor":
+    """`values` of the cpu on a device, without waiting for what that device was given before."""
+    return values.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else values.to(device)
 
 
 def stacked(layers: "Sequence[Mapping[str, torch.Tensor]]") -> dict[str, NDArray[np.float32]]:

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stages.embed.batches import batches
-from stages.embed.budget import DEFAULT
+from stages.embed.budget import budget_of
 from stages.embed.encoder import Encoder
 from stages.embed.windows import Integers, Windows
 
@@ -23,7 +22,7 @@ class Sample:
 
     def batches(self, encoder: Encoder) -> Iterator[Integers]:
         """The rows, in batches as `embed` makes them."""
-        for batch in batches(self.windows.length[self.rows] + encoder.around, encoder.budget or DEFAULT):
+        for batch in budget_of(encoder).batches(self.windows.length[self.rows] + encoder.around):
             yield self.rows[batch]
 
     @property

@@ -1,8 +1,10 @@
 """A slice of documents to the arrays of a shard."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -118,11 +120,8 @@ def _batches(
     rows = np.zeros(0, np.int64)
     while len(waiting := np.flatnonzero(state == _WAITING)):
         try:
-            for some in budget.batches(positions[waiting]):
-                rows = waiting[some]
-                started = time.perf_counter()
-                pooled = encoder.pooled(windows, rows)
-                yield rows, pooled, time.perf_counter() - started
+            batches = (rows := waiting[some] for some in budget.batches(positions[waiting]))
+            yield from _overlapped(batches, windows, encoder, beside=encoder.beside and not budget.timed)
             return
         except Exception as error:
             if not out_of_memory(error):
@@ -134,6 +133,22 @@ def _batches(
                 ) from error
             budget.halve(len(rows) * int(positions[rows].max()))
         give_back()  # only here, where the error holds no tensors any more
+
+
+def _overlapped(
+    batches: Iterable[Integers], windows: Windows, encoder: Encoder, *, beside: bool
+) -> Iterator[tuple[Integers, dict[str, NDArray[np.float32]], float]]:
+    """As `_batches`. beside: the device gets the next batch before the last one's vectors are fetched from it."""
+    begun: deque[tuple[Integers, Callable[[], dict[str, NDArray[np.float32]]]]] = deque()
+    started = time.perf_counter()
+    for rows in chain(batches, [None]):
+        if rows is not None:
+            begun.append((rows, encoder.started(windows, rows)))
+        while len(begun) > (beside and rows is not None):
+            done, finish = begun.popleft()
+            pooled = finish()
+            yield done, pooled, time.perf_counter() - started
+            started = time.perf_counter()
 
 
 def _of_documents(
@@ -151,15 +166,15 @@ def as_kept(vectors: NDArray[np.float32], dtype: str) -> NDArray[Any]:
     """`vectors` in the number type kept; bfloat16 as uint16. Raises EmbedOnceError where one does not fit."""
     if dtype == "float32":
         return vectors
-    if dtype == "bfloat16":
-        import torch
+    import torch
 
+    # torch converts with all threads
+    if dtype == "bfloat16":
         return torch.from_numpy(vectors).bfloat16().view(torch.uint16).numpy()
-    with np.errstate(over="ignore"):
-        kept = vectors.astype(np.float16)
-    if not np.isfinite(kept).all():
+    kept = torch.from_numpy(vectors).half()
+    if not kept.isfinite().all():
         raise EmbedOnceError(
             f"The encoder gives numbers up to {np.abs(vectors).max():,.0f}; float16 holds none above 65,504. "
             "Keep them as another number type, with --dtype bfloat16 or float32, in a store of its own."
         )
-    return kept
+    return kept.numpy()

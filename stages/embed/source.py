@@ -1,19 +1,26 @@
 """The command `embed`: from what a user names to a store that holds its features."""
 
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from data import Columns, Corpus, read, with_split
 from data.errors import EmbedOnceError
 from featurestore import FeatureStore, Recipe, stores
-from stages.embed.backends import AUTO, BACKENDS
+from stages.embed.backends import BACKENDS
+from stages.embed.devices import devices_of, side_by_side, take_share
 from stages.embed.encoder import Encoder, open_encoder
 from stages.embed.estimate import Estimate, estimate
-from stages.embed.loop import EmbedProgress, EmbedReport, embed
-from stages.embed.options import Options
+from stages.embed.loop import EmbedProgress, EmbedReport, embed, lacking, missing_elsewhere
+from stages.embed.network import usual_precision
+from stages.embed.options import AUTO, Options
 from stages.embed.part import WHOLE, Part
+from stages.embed.report import Progress
 from stages.embed.trial import choose
+
+# options that are no part of a recipe
+_FREE = frozenset({"device", "budget", "revision", "trust_remote_code"})
 
 
 def embed_source(
@@ -34,13 +41,47 @@ def embed_source(
     given: the fields of `options` that the user asked for; the others follow the recipe of a `store` that is there.
     Without `store`, one in `features` is named for the corpus, the encoder and the recipe.
     """
+    devices = devices_of(options.device)
+    options = replace(options, device=devices[0])
     corpus, encoder, folder = _opened(source, columns, options, given, store, features, seed, tell)
     if not (folder / "recipe.json").exists():
         for sentence in kin(features, encoder.recipe):
             tell(sentence)
     home = FeatureStore.create(folder, encoder.recipe)
     tell(f"The store is {home.folder}.")
-    return home, embed(corpus, encoder, home, progress, part)
+    if len(devices) == 1 or not lacking(corpus, part, home):
+        return home, embed(corpus, encoder, home, progress, part)
+    tell(f"A process for each of {', '.join(devices)}.")
+    made = options_of(encoder.recipe)
+    jobs = {}
+    for place, (device, each) in enumerate(zip(devices, part.split(len(devices)), strict=True)):
+        taken = {name: getattr(options, name) for name in _FREE} | {"device": device}
+        share = devices[:place].count("cpu"), devices.count("cpu")
+        jobs[f"{device} (part {each})"] = partial(
+            _encode_part, source, columns, replace(made, **taken), home.folder, seed, each, share
+        )
+    report = side_by_side(jobs, progress)
+    home.refresh()
+    elsewhere = missing_elsewhere(corpus, part, home)
+    return home, replace(report, part="" if part == WHOLE else str(part), missing_elsewhere=elsewhere)
+
+
+def _encode_part(
+    source: str,
+    columns: Columns,
+    options: Options,
+    store: Path,
+    seed: int,
+    part: Part,
+    share: tuple[int, int],
+    progress: Progress,
+) -> EmbedReport:
+    """In a process of its own: `part` of what is embedded on several devices. share: which, from 0, of how many shares
+    of the processor is taken by a process that computes there."""
+    if options.device == "cpu":
+        take_share(*share)
+    corpus = with_split(read(source, columns), seed)
+    return embed(corpus, open_encoder(options), FeatureStore.open(store), progress, part)
 
 
 def estimate_source(
@@ -56,9 +97,11 @@ def estimate_source(
     tell: Callable[[str], None],
 ) -> tuple[Path, Estimate]:
     """What `embed_source` would do with the same arguments, and in which folder; nothing is written there."""
+    devices = devices_of(options.device)
+    options = replace(options, device=devices[0])
     corpus, encoder, folder = _opened(source, columns, options, given, store, features, seed, tell)
     home = FeatureStore.open(folder) if (folder / "recipe.json").exists() else None
-    return folder, estimate(corpus, encoder, home, part)
+    return folder, estimate(corpus, encoder, home, part).on(devices)
 
 
 def _opened(
@@ -76,16 +119,45 @@ def _opened(
         tell(note)
     if store is not None and (store / "recipe.json").is_file():
         options = following(FeatureStore.open(store).recipe, options, given)
-    encoder = open_encoder(options)
+    asked = options.precision
+    # in float32 a store that is there is found without asking torch what the device does well
+    encoder = open_encoder(replace(options, precision="float32") if asked == AUTO else options)
     for sentence in encoder.notes:
         tell(sentence)
 
     def place(encoder: Encoder) -> Path:
         return store or features / f"{corpus.name}--{label(encoder)}"
 
+    if asked == AUTO:
+        encoder = _usual(encoder, options, place, tell)
+        options = replace(options, precision=encoder.recipe.precision)
     if options.backend == AUTO and encoder.recipe.backend == "torch":
         encoder = fastest(encoder, options, corpus, place, tell)
     return corpus, encoder, place(encoder)
+
+
+def _usual(
+    encoder: Encoder, options: Options, place: Callable[[Encoder], Path], tell: Callable[[str], None]
+) -> Encoder:
+    """`encoder`, which is in float32, or in the precision of the store that is there, or in the device's usual one."""
+    if made_with(encoder, BACKENDS, place) is not None or encoder.recipe.backend != "torch":
+        return encoder
+    halves = [replace(encoder, recipe=replace(encoder.recipe, precision=name)) for name in ("bfloat16", "float16")]
+    made = next((half for half in halves if (place(half) / "recipe.json").is_file()), None)
+    if made is not None:
+        tell(f"Precision {made.recipe.precision}, in which the store that is there was made.")
+        return made
+    precision = usual_precision(options.device)
+    if precision != "float32":
+        tell(f"Precision {precision}, which this device does well. --precision float32 is exact, and slower.")
+    return replace(encoder, recipe=replace(encoder.recipe, precision=precision))
+
+
+def made_with(encoder: Encoder, backends: Iterable[str], place: Callable[[Encoder], Path]) -> str | None:
+    """The first backend of which there is a store of this encoder; `place` says where that would be."""
+    recipes = ((name, replace(encoder.recipe, backend=name)) for name in backends)
+    stores = ((name, place(replace(encoder, recipe=recipe))) for name, recipe in recipes)
+    return next((name for name, folder in stores if (folder / "recipe.json").is_file()), None)
 
 
 def fastest(
@@ -104,16 +176,11 @@ def fastest(
     def reopened(backend: str) -> Encoder:
         return encoder if backend == "torch" else open_encoder(replace(options, backend=backend))
 
-    def there() -> str | None:
-        recipes = ((name, replace(encoder.recipe, backend=name)) for name in BACKENDS)
-        stores = ((name, place(replace(encoder, recipe=recipe))) for name, recipe in recipes)
-        return next((name for name, folder in stores if (folder / "recipe.json").is_file()), None)
-
-    backend = there()
+    backend = made_with(encoder, BACKENDS, place)
     if backend is None:
         texts = list(dict.fromkeys(document.text for document in corpus.documents))
         backend, why = choose(texts, encoder, options.device, reopened)
-        made = there()  # by another process, while this one was trying
+        made = made_with(encoder, BACKENDS, place)  # by another process, while this one was trying
         if made is None:
             if why:
                 tell(why)
@@ -148,14 +215,13 @@ def label(encoder: Encoder) -> str:
 def following(recipe: Recipe, options: Options, given: Set[str]) -> Options:
     """The options that `recipe` was made with, but for those that the user asked for.
 
-    Of the backend, "auto" asks for the one that the store has.
+    Of backend and precision, "auto" asks for what the store has.
     """
     made = options_of(recipe)
     if "long" in given and options.long != recipe.long:  # what goes with the store's way may not go with another
         made = replace(made, window=None if options.long == "model" else made.window, stride=0, max_windows=None)
-    taken = given | {"device", "budget", "revision", "trust_remote_code"}
-    if options.backend == AUTO:
-        taken -= {"backend"}
+    taken = given | _FREE
+    taken -= {name for name in ("backend", "precision") if getattr(options, name) == AUTO}
     return replace(made, **{name: getattr(options, name) for name in taken})
 
 

@@ -3,9 +3,9 @@
 import hashlib
 import json
 import re
-from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError
-from itertools import takewhile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from itertools import takewhile, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,18 +66,33 @@ class TextTokenizer:
         """
         ids, tokens, spans = [_NO_IDS], [_NONE], [_NONE.reshape(0, 2)]
         cuts = [Places(_NONE, _NONE, _NONE)]
-        for first in range(0, len(texts), _TOGETHER):
-            if left():
-                raise CancelledError
-            block = texts[first : first + _TOGETHER]
-            read = [self._prefix + _without_surrogates(text) for text in block]
-            encodings = self._backend.encode_batch(read, add_special_tokens=False)
+        for block, encodings in self._encodings(texts, left):
             skips = [self._own_from(encoding) for encoding in encodings]
             ids += [np.array(encoding.ids[skip:], np.int32) for encoding, skip in zip(encodings, skips, strict=True)]
             tokens.append(np.array([len(array) for array in ids[-len(block) :]], dtype=np.int64))
             cuts.append(self._places(block, encodings, skips, tokens[-1], cutting))
             spans.append(self._spans(encodings, np.array(skips, dtype=np.int64), cuts[-1]))
         return _windows(np.concatenate(ids), np.concatenate(tokens), np.concatenate(spans), cuts)
+
+    def _encodings(
+        self, texts: Sequence[str], left: Callable[[], bool]
+    ) -> "Iterator[tuple[Sequence[str], Sequence[Encoding]]]":
+        """Some texts and their encodings, while the tokenizer reads the next ones in a thread."""
+
+        def encode(block: Sequence[str]) -> "Sequence[Encoding]":
+            read = [self._prefix + _without_surrogates(text) for text in block]
+            return self._backend.encode_batch(read, add_special_tokens=False)
+
+        blocks = [texts[first : first + _TOGETHER] for first in range(0, len(texts), _TOGETHER)]
+        with ThreadPoolExecutor(1, thread_name_prefix="tokenizer") as thread:
+            coming = [thread.submit(encode, block) for block in blocks[:1]]
+            for block, following in zip_longest(blocks, blocks[1:]):
+                if left():
+                    raise CancelledError
+                encodings = coming.pop().result()
+                if following is not None:
+                    coming.append(thread.submit(encode, following))
+                yield block, encodings
 
     def _places(
         self,
@@ -119,6 +134,8 @@ class TextTokenizer:
 
     def _own_from(self, encoding: "Encoding") -> int:
         """Where the text's own tokens start behind the prefix; at the end where it has none."""
+        if not self._before:
+            return 0
         inside = _tokens_inside(encoding, self._before)
         # a space at the prefix's end that is no part of the first word's token counts as the text's
         return inside if inside == len(encoding.ids) else min(inside, len(self.prefix))

@@ -22,6 +22,8 @@ from stages.embed.encoder import Encoder
 from stages.embed.network import find_device
 from stages.embed.sample import Sample, sample, tokens_of
 
+# of what is tried: another number tries anew what a machine remembers
+FORMAT = 2
 # below this the trial would cost more than it saves
 LEAST_TOKENS = 200_000
 # of the float32 numbers kept, absolute and relative
@@ -119,7 +121,7 @@ def _key(recipe: Recipe, others: Sequence[str]) -> str:
 
     machine = [platform.node(), platform.machine(), platform.processor(), torch.get_num_threads()]
     encoder = [recipe.weights, recipe.config, list(recipe.layers), recipe.window]
-    return hashlib.sha256(canonical([machine, encoder, {name: versions(name) for name in others}])).hexdigest()
+    return hashlib.sha256(canonical([FORMAT, machine, encoder, {name: versions(name) for name in others}])).hexdigest()
 
 
 def _path(key: str) -> Path:

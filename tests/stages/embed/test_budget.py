@@ -131,9 +131,8 @@ def test_libraries_that_lack_memory_are_understood(error: Exception, expected: b
 
 @pytest.fixture
 def quick_trial(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (budget, loop):
-        monkeypatch.setattr(module, "CANDIDATES", (32, 64, 128))
-    monkeypatch.setattr(loop, "DEFAULT", 100)
+    monkeypatch.setattr(budget, "CANDIDATES", (32, 64, 128))
+    monkeypatch.setattr(budget, "DEFAULT", 100)
     monkeypatch.setattr(loop, "SLICE_SECONDS", 1e-9)
     monkeypatch.setattr(loop, "TRIAL_SLICES", 500)
 
