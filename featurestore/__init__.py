@@ -7,7 +7,7 @@ from featurestore.bags import Bags, as_bags
 from featurestore.content import ShardContent, joined
 from featurestore.corpora import CorpusTable
 from featurestore.image import image
-from featurestore.keys import text_key
+from featurestore.keys import KeyList, text_key
 from featurestore.ragged import Ragged
 from featurestore.recipe import Recipe
 from featurestore.repair import Repair, repair
@@ -19,6 +19,7 @@ __all__ = [
     "Bags",
     "CorpusTable",
     "FeatureStore",
+    "KeyList",
     "Plan",
     "Ragged",
     "Recipe",

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Self, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,50 @@ _TYPE = f"S{KEY_BYTES}"
 
 def text_key(text: str) -> str:
     """A document's key: 64 hex digits, the sha256 of its text as UTF-8, lone surrogates as they are."""
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return _hash(text).hexdigest()
+
+
+def _hash(text: str) -> "hashlib._Hash":
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass"))
+
+
+class KeyList(Sequence[str]):
+    """Keys in an order, some perhaps more than once: 32 bytes each, where a str of 64 digits takes 113.
+
+    packed: S32 (keys,).
+    """
+
+    def __init__(self, packed: NDArray[np.bytes_]) -> None:
+        self.packed = packed
+
+    @classmethod
+    def of_texts(cls, texts: Iterable[str]) -> Self:
+        """The key of each text."""
+        digests = bytearray()
+        for text in texts:
+            digests += _hash(text).digest()
+        return cls(np.frombuffer(bytes(digests), _TYPE) if digests else np.empty(0, _TYPE))
+
+    def __len__(self) -> int:
+        return len(self.packed)
+
+    @overload
+    def __getitem__(self, row: int) -> str: ...
+    @overload
+    def __getitem__(self, row: slice | NDArray[np.int64]) -> "KeyList": ...
+    def __getitem__(self, row: int | slice | NDArray[np.int64]) -> "str | KeyList":
+        found = self.packed[row]
+        # an item of this type has lost its trailing zeros
+        return KeyList(found) if isinstance(found, np.ndarray) else found.ljust(KEY_BYTES, b"\0").hex()
+
+    def distinct(self) -> NDArray[np.int64]:
+        """Rows of each key's first place, rising."""
+        return np.sort(np.unique(self.packed, return_index=True)[1])
+
+    def remainders(self, divisor: int) -> NDArray[np.int64]:
+        """What is left of the number that the first 16 digits of each key make, divided by `divisor`."""
+        first = self.packed.view(np.uint8).reshape(-1, KEY_BYTES)[:, :8].copy().view(">u8")[:, 0]
+        return (first % np.uint64(divisor)).astype(np.int64)
 
 
 class Keys:
@@ -81,6 +125,8 @@ def _counted(shards: Iterable[NDArray[np.bytes_]], lengths: list[int]) -> Iterat
 
 def packed(keys: Sequence[str]) -> NDArray[np.bytes_]:
     """S32 (keys,) of 64 hex digits each. Raises ValueError for a key that is something else."""
+    if isinstance(keys, KeyList):
+        return keys.packed
     data = bytes.fromhex("".join(keys))
     if any(len(key) != 2 * KEY_BYTES for key in keys) or len(data) != KEY_BYTES * len(keys):
         raise ValueError("A key is 64 hex digits.")

@@ -186,6 +186,10 @@ class FeatureStore:
         """Keep a corpus; an older one of its name is replaced. Raises StorageFailed."""
         corpora.save(table, self.folder / "corpora")
 
+    def holds_corpus(self, table: CorpusTable) -> bool:
+        """Whether this very corpus is there."""
+        return corpora.holds(table, self.folder / "corpora")
+
     def corpus(self, name: str) -> CorpusTable:
         """One corpus. Raises UnknownName, StoreDamaged when its table cannot be read."""
         return corpora.load(name, self.folder / "corpora")

@@ -16,7 +16,7 @@ def table_of(corpus: Corpus, keys: Sequence[str]) -> CorpusTable:
         kind=corpus.kind,
         taxonomy=corpus.taxonomy,
         ids=[document.id for document in documents],
-        keys=list(keys),
+        keys=keys,
         splits=[document.split or None for document in documents],
         groups=[document.group or None for document in documents],
         labels=[document.labels for document in documents],
@@ -27,6 +27,8 @@ def table_of(corpus: Corpus, keys: Sequence[str]) -> CorpusTable:
 def save_corpus(corpus: Corpus, keys: Sequence[str], store: FeatureStore) -> tuple[str, ...]:
     """Write the corpus into the store if it differs from what is there; returns what the user should know of that."""
     table = table_of(corpus, keys)
+    if store.holds_corpus(table):
+        return ()
     if corpus.name not in store.corpora():
         store.save_corpus(table)
         return ()

@@ -12,14 +12,14 @@ import numpy as np
 
 from data.documents import Corpus
 from data.errors import RecipeMismatch
-from featurestore import FeatureStore, text_key
+from featurestore import FeatureStore
 from stages.embed.budget import Budget, budget_of
 from stages.embed.encoder import Encoder
-from stages.embed.loop import texts_of
 from stages.embed.network import find_device
 from stages.embed.part import WHOLE, Part
 from stages.embed.pool import pools
 from stages.embed.slices import encode_slice
+from stages.embed.texts import Texts
 from stages.embed.windows import Integers, Windows
 
 SAMPLE_SECONDS = 10.0
@@ -115,22 +115,21 @@ def estimate(corpus: Corpus, encoder: Encoder, store: FeatureStore | None, part:
     """
     if store is not None and (differences := store.recipe.differences(encoder.recipe)):
         raise RecipeMismatch(f"{store.name}: {'; '.join(differences)}. Name another --store.")
-    keys = [text_key(document.text) for document in corpus.documents]
-    texts = texts_of(corpus, keys, part)
-    missing = list(texts) if store is None else store.missing(list(texts))
-    lacking = set(missing)
+    texts = Texts.of(corpus, part)
+    missing = texts.missing(store)
+    lacking = set(texts.keys[missing])
     started = time.perf_counter()
     whole = left = _Sizes()
-    for pool in pools(list(texts), texts, encoder):
+    for pool in pools(texts.pairs(texts.rows), encoder):
         rows = np.array([row for row, key in enumerate(pool.keys) if key in lacking], dtype=np.int64)
         whole, left = whole + _Sizes.of(pool.windows, encoder), left + _Sizes.of(pool.windows.of(rows), encoder)
     tokenising = time.perf_counter() - started
-    sample = _sample([texts[key] for key in missing], encoder)
+    sample = _sample(texts.texts(missing), encoder)
     memory = free_memory()
     return Estimate(
-        documents=sum(key in texts for key in keys),
-        distinct=len(texts),
-        already_there=len(texts) - len(missing),
+        documents=int(texts.inside.sum()),
+        distinct=len(texts.rows),
+        already_there=len(texts.rows) - len(missing),
         tokens=whole.tokens,
         windows=whole.windows,
         dropped_tokens=whole.dropped,
@@ -143,7 +142,7 @@ def estimate(corpus: Corpus, encoder: Encoder, store: FeatureStore | None, part:
         sample_windows=sample.windows,
         tokens_per_second=sample.tokens / sample.seconds if sample.seconds else 0.0,
         seconds=(
-            left.positions * sample.seconds / sample.positions + tokenising * len(missing) / len(texts)
+            left.positions * sample.seconds / sample.positions + tokenising * len(missing) / len(texts.rows)
             if sample.positions
             else None
         ),

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import replace
 
 import numpy as np
@@ -21,6 +21,7 @@ from stages.embed.part import WHOLE, Part
 from stages.embed.pool import Pool, pools
 from stages.embed.report import EmbedProgress, EmbedReport, Progress, Tally
 from stages.embed.slices import encode_slice
+from stages.embed.texts import Texts
 from stages.embed.windows import Integers
 
 __all__ = ["EmbedProgress", "EmbedReport", "embed", "encode"]
@@ -53,56 +54,47 @@ def embed(
         different = "; ".join(store.recipe.differences(encoder.recipe))
         raise RecipeMismatch(f"{store.name}: {different}. Name another --store, or ask for what this one holds.")
     started = time.perf_counter()
-    keys = [text_key(document.text) for document in corpus.documents]
-    notes = save_corpus(corpus, keys, store)
-    texts = texts_of(corpus, keys, part)
-    missing = store.missing(list(texts))
+    texts = Texts.of(corpus, part)
+    notes = save_corpus(corpus, texts.keys, store)
+    missing = texts.missing(store)
     work = _Work(encoder, store, progress)
     moved = None
-    if missing:
+    if len(missing):
         if encoder.recipe.precision == INT8:
-            moved = distance([texts[key] for key in missing], encoder)
-        work.run(missing, texts)
-    left_out = [document.id for key, document in zip(keys, corpus.documents, strict=True) if key in work.failed]
+            moved = distance(texts.texts(missing), encoder)
+        work.run(texts, missing)
     report = work.tally.report(
-        documents=sum(key in texts for key in keys),
-        distinct=len(texts),
-        already_there=len(texts) - len(missing),
+        documents=int(texts.inside.sum()),
+        distinct=len(texts.rows),
+        already_there=len(texts.rows) - len(missing),
         seconds=time.perf_counter() - started,
-        failed=tuple(left_out),
+        failed=_ids(texts, work.failed),
         notes=notes if moved is None else (*notes, moved.sentence(encoder.recipe.precision)),
         distance=moved,
         part="" if part == WHOLE else str(part),
-        missing_elsewhere=missing_elsewhere(corpus, part, store, keys),
-        budget=work.budget.positions if missing else 0,
+        missing_elsewhere=missing_elsewhere(texts, store),
+        budget=work.budget.positions if len(missing) else 0,
         halved=work.budget.halved,
     )
-    if missing:
+    if len(missing):
         store.record("embed", {"corpus": corpus.name, "encoder": encoder.notes, **report.to_json()})
     return report
 
 
-def texts_of(corpus: Corpus, keys: Sequence[str], part: Part) -> dict[str, str]:
-    """The distinct texts of a part by their keys. keys: of every document of the corpus."""
-    return {key: document.text for key, document in zip(keys, corpus.documents, strict=True) if part.has(key)}
-
-
-def lacking(corpus: Corpus, part: Part, store: FeatureStore) -> bool:
-    """Whether any text of the part is to be encoded."""
-    keys = [text_key(document.text) for document in corpus.documents]
-    return bool(store.missing(list(texts_of(corpus, keys, part))))
-
-
-def missing_elsewhere(corpus: Corpus, part: Part, store: FeatureStore, keys: Sequence[str] | None = None) -> int:
-    """Documents of other parts that no process has committed yet. keys: of all documents, where they are known."""
-    if part == WHOLE:
-        return 0
-    known = keys or [text_key(document.text) for document in corpus.documents]
-    others = [key for key in known if not part.has(key)]
-    if not others:
+def missing_elsewhere(texts: Texts, store: FeatureStore) -> int:
+    """Documents of other parts that no process has committed yet."""
+    if texts.inside.all():
         return 0
     store.refresh()
-    return len(store.missing(others))
+    return texts.missing_elsewhere(store)
+
+
+def _ids(texts: Texts, failed: Set[str]) -> tuple[str, ...]:
+    """Documents whose text has one of these keys."""
+    if not failed:
+        return ()
+    named = zip(texts.keys, texts.documents, strict=True)
+    return tuple(document.id for key, document in named if key in failed)
 
 
 def encode(texts: Sequence[str], encoder: Encoder) -> ShardContent:
@@ -143,16 +135,16 @@ class _Work:
         self._opened = 0.0
         self._untried = False
 
-    def run(self, keys: Sequence[str], texts: Mapping[str, str]) -> None:
-        """Encode the documents of `keys` and commit them."""
+    def run(self, texts: Texts, rows: Integers) -> None:
+        """Encode the documents numbered `rows` and commit them."""
         _ = self._encoder.network  # a device or weights that are not there are told before anything is done
         self._untried = known_budget(self._encoder) is None
         self.budget = budget_of(self._encoder)
         self._slice_positions = float(FIRST_SLICE_BATCHES * self.budget.positions)
-        self.tally.expect(len(keys), sum(len(texts[key]) for key in keys))
+        self.tally.expect(len(rows), sum(len(texts.documents[row].text) for row in rows.tolist()))
         with self._interrupts:
             try:
-                self._pools(keys, texts)
+                self._pools(texts.pairs(rows))
             except StorageFailed:
                 raise
             except BaseException:  # an error or an interrupt: what is finished is kept
@@ -168,9 +160,9 @@ class _Work:
         if self._interrupts.asked:
             raise KeyboardInterrupt
 
-    def _pools(self, keys: Sequence[str], texts: Mapping[str, str]) -> None:
-        for pool in ahead(lambda left: pools(keys, texts, self._encoder, left)):
-            self.tally.tokenised(sum(len(texts[key]) for key in pool.keys), int(pool.work.sum()))
+    def _pools(self, pairs: Iterator[tuple[str, str]]) -> None:
+        for pool in ahead(lambda left: pools(pairs, self._encoder, left)):
+            self.tally.tokenised(pool.characters, int(pool.work.sum()))
             while len(pool) and not self._interrupts.asked:
                 trial = self._trial(pool)
                 self._slice(pool, self._still_missing(pool), trial or self.budget)

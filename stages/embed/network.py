@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
@@ -139,7 +140,7 @@ def usual_precision(device: str) -> str:
     takes bfloat16 where it is native (compute capability 8.0 and above), which has the range of float32; else float16,
     of which a batch that overflows is encoded again in float32.
     """
-    if device == "cpu":  # without asking torch
+    if device == "cpu" or (device == "auto" and not _perhaps_a_card()):  # without waiting for torch
         return "float32"
     import torch
 
@@ -147,6 +148,13 @@ def usual_precision(device: str) -> str:
     if not found.startswith("cuda"):
         return "float32"
     return "bfloat16" if torch.cuda.get_device_capability(found) >= (8, 0) else "float16"
+
+
+def _perhaps_a_card() -> bool:
+    """Whether a driver of a card that torch knows may be here; to import torch and ask takes seconds."""
+    return sys.platform != "linux" or any(
+        Path(driver).exists() for driver in ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
+    )
 
 
 def _load(folder: Path, precision: str, *, trust: bool = False) -> "torch.nn.Module":

@@ -3,7 +3,11 @@
 from dataclasses import dataclass
 from typing import Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 from data.errors import CallError
+from featurestore import KeyList
 
 
 @dataclass(frozen=True)
@@ -35,9 +39,10 @@ class Part:
         """The parts that `among` processes make of this one."""
         return [type(self)(self.number + self.of * place, self.of * among) for place in range(among)]
 
-    def has(self, key: str) -> bool:
-        """Whether the document of this key, 64 hex digits, is in the part."""
-        return int(key[:16], 16) % self.of == self.number - 1
+    def has(self, keys: KeyList) -> NDArray[np.bool_]:
+        """Which keys' documents are in the part: bool (keys,)."""
+        inside: NDArray[np.bool_] = keys.remainders(self.of) == self.number - 1
+        return inside
 
 
 WHOLE = Part(1, 1)

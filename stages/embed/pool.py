@@ -1,7 +1,7 @@
 """A read-ahead pool of tokenised documents, from which slices of like lengths are taken."""
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +21,12 @@ class Pool:
     """Documents not yet encoded, sorted by length.
 
     work, positions, bytes: int64 (documents,), a document's tokens as often as windows share them, what the encoder has
-    to read of it, special tokens included, and what is kept of it.
+    to read of it, special tokens included, and what is kept of it. characters: of all texts together.
     """
 
-    def __init__(self, keys: Sequence[str], windows: Windows, encoder: Encoder) -> None:
+    def __init__(self, keys: Sequence[str], windows: Windows, encoder: Encoder, characters: int) -> None:
         self.keys = keys
+        self.characters = characters
         self.windows = windows
         counts = np.diff(windows.offsets)
         self.work = windows.work
@@ -65,21 +66,20 @@ def _kept_bytes(counts: Integers, work: Integers, encoder: Encoder) -> Integers:
     return items * (number * len(recipe.layers) * encoder.dim) + 4 * work + 100
 
 
-def pools(
-    keys: Sequence[str], texts: Mapping[str, str], encoder: Encoder, left: Callable[[], bool] = never
-) -> Iterator[Pool]:
-    """The documents of `keys`, tokenised up to some tens of thousands at a time; CancelledError once `left` is true."""
-    block: list[str] = []
+def pools(pairs: Iterable[tuple[str, str]], encoder: Encoder, left: Callable[[], bool] = never) -> Iterator[Pool]:
+    """Documents tokenised up to some tens of thousands at a time; CancelledError once `left` is true.
+
+    pairs: key and text of each.
+    """
+    keys: list[str] = []
+    texts: list[str] = []
     characters, share = 0, FIRST_SHARE
-    for key in keys:
-        block.append(key)
-        characters += len(texts[key])
-        if len(block) >= share * POOL_DOCUMENTS or characters >= share * POOL_CHARACTERS:
-            yield _pool(block, texts, encoder, left)
-            block, characters, share = [], 0, min(GROWTH * share, 1)
-    if block:
-        yield _pool(block, texts, encoder, left)
-
-
-def _pool(keys: Sequence[str], texts: Mapping[str, str], encoder: Encoder, left: Callable[[], bool]) -> Pool:
-    return Pool(keys, encoder.tokenizer.windows([texts[key] for key in keys], encoder.cutting, left), encoder)
+    for key, text in pairs:
+        keys.append(key)
+        texts.append(text)
+        characters += len(text)
+        if len(keys) >= share * POOL_DOCUMENTS or characters >= share * POOL_CHARACTERS:
+            yield Pool(keys, encoder.tokenizer.windows(texts, encoder.cutting, left), encoder, characters)
+            keys, texts, characters, share = [], [], 0, min(GROWTH * share, 1)
+    if keys:
+        yield Pool(keys, encoder.tokenizer.windows(texts, encoder.cutting, left), encoder, characters)

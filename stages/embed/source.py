@@ -12,11 +12,12 @@ from stages.embed.backends import BACKENDS
 from stages.embed.devices import devices_of, side_by_side, take_share
 from stages.embed.encoder import Encoder, open_encoder
 from stages.embed.estimate import Estimate, estimate
-from stages.embed.loop import EmbedProgress, EmbedReport, embed, lacking, missing_elsewhere
+from stages.embed.loop import EmbedProgress, EmbedReport, embed, missing_elsewhere
 from stages.embed.network import usual_precision
 from stages.embed.options import AUTO, Options
 from stages.embed.part import WHOLE, Part
 from stages.embed.report import Progress
+from stages.embed.texts import Texts
 from stages.embed.trial import choose
 
 # options that are no part of a recipe
@@ -49,7 +50,7 @@ def embed_source(
             tell(sentence)
     home = FeatureStore.create(folder, encoder.recipe)
     tell(f"The store is {home.folder}.")
-    if len(devices) == 1 or not lacking(corpus, part, home):
+    if len(devices) == 1 or not len(Texts.of(corpus, part).missing(home)):
         return home, embed(corpus, encoder, home, progress, part)
     tell(f"A process for each of {', '.join(devices)}.")
     made = options_of(encoder.recipe)
@@ -62,7 +63,7 @@ def embed_source(
         )
     report = side_by_side(jobs, progress)
     home.refresh()
-    elsewhere = missing_elsewhere(corpus, part, home)
+    elsewhere = missing_elsewhere(Texts.of(corpus, part), home)
     return home, replace(report, part="" if part == WHOLE else str(part), missing_elsewhere=elsewhere)
 
 

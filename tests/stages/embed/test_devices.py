@@ -16,7 +16,7 @@ import pytest
 
 from data import Columns
 from data.errors import CallError, EmbedOnceError, StorageFailed
-from featurestore import FeatureStore, text_key
+from featurestore import FeatureStore, KeyList, text_key
 from stages.embed import Options
 from stages.embed.devices import devices_of, merged, side_by_side
 from stages.embed.distance import Distance
@@ -51,10 +51,9 @@ def test_two_processes_fill_a_store_as_one_does(source: Path, folders: Folders, 
 
 
 def test_a_part_is_split_among_processes_without_overlap() -> None:
-    keys = [f"{number:016x}" + 48 * "0" for number in range(240)]
-    part = Part(2, 3)
-    owners = [[each.has(key) for each in part.split(4)] for key in keys]
-    assert [sum(owned) for owned in owners] == [int(part.has(key)) for key in keys]
+    keys, part = KeyList.of_texts(map(str, range(240))), Part(2, 3)
+    owners = np.stack([each.has(keys) for each in part.split(4)])
+    np.testing.assert_array_equal(owners.sum(0), part.has(keys))
 
 
 def test_devices_are_named_one_by_one_and_told_when_they_are_not_there() -> None:
