@@ -2,12 +2,13 @@
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import Run
-from tests.tiny_encoder import make_encoder
+from tests.tiny_encoder import make_encoder, make_network
 
 ROWS = [f"a text about number {number},{'odd' if number % 2 else 'even'}" for number in range(20)]
 
@@ -60,6 +61,59 @@ def test_a_wrong_call_is_one_sentence_and_writes_nothing(
     assert [sentence in line for line in errors(result.err)] == [True]
     assert "Traceback" not in result.err and "Warning" not in result.err
     assert sorted(table.parent.rglob("*")) == before
+
+
+def _without_tokenizer(model: Path) -> None:
+    (model / "tokenizer.json").unlink()
+
+
+def _with_too_many_ids(model: Path) -> None:
+    make_network(model, "bert", 16, 1, 64, 9)
+
+
+def _cut_short(model: Path) -> None:
+    path = model / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def _without_weights(model: Path) -> None:
+    (model / "model.safetensors").unlink()
+
+
+def _of_another_kind(model: Path) -> None:
+    (model / "config.json").write_text('{"model_type": "no_such_family"}')
+
+
+@pytest.mark.parametrize(
+    ("harm", "arguments", "sentence"),
+    [
+        (None, ["--window", "63"], "window is 63, but .* has 64 positions, .* the longest window is 62"),
+        (None, ["--window", "8", "--stride", "9"], "stride"),
+        (None, ["--device", "cpu,cuda:9"], "no device 'cuda:9' on this machine"),
+        (None, ["--backend", "onnx", "--precision", "bfloat16"], "onnx computes in float32 here"),
+        (_without_tokenizer, [], "has no fast tokenizer"),
+        (_with_too_many_ids, [], "its encoder has rows for 9. They do not belong together"),
+        (_cut_short, [], r"model.safetensors is damaged \(it is cut short\)"),
+        (_without_weights, [], "has no weights: neither model.safetensors nor"),
+        (_of_another_kind, [], "no_such_family"),
+    ],
+)
+def test_an_encoder_that_cannot_be_used_is_refused_before_any_encoding(
+    embedonce: Run,
+    table: Path,
+    tmp_path: Path,
+    harm: Callable[[Path], None] | None,
+    arguments: list[str],
+    sentence: str,
+) -> None:
+    encoder = make_encoder(tmp_path / "tiny")
+    if harm is not None:
+        harm(encoder)
+    result = embedonce("embed", table, "--model", encoder, *arguments)
+    assert result.code == 2
+    (error,) = errors(result.err)
+    assert re.search(sentence, error) and "fault of embedonce" not in error
+    assert not list(tmp_path.glob("features/*/shards/*"))
 
 
 @pytest.mark.parametrize(
