@@ -23,6 +23,7 @@ __all__ = ["HEADS", "Description", "describe", "head_class", "make_head"]
 _OURS = {
     "linear": "heads.linear:LinearHead",
     "mlp": "heads.mlp:MLPHead",
+    "attention": "heads.attention:AttentionHead",
     "lstm": "heads.lstm:LSTMHead",
     "transformer": "heads.transformer:TransformerHead",
     "lightgbm": "heads.lightgbm:LightGBMHead",

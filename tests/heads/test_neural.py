@@ -9,6 +9,7 @@ import torch
 from sklearn.base import clone
 
 from featurestore import Bags, Ragged
+from heads.attention import AttentionHead
 from heads.lstm import LSTMHead
 from heads.mlp import MLPHead
 from heads.neural import NeuralHead
@@ -26,6 +27,8 @@ QUICK = Training(epochs=3, steps=10, device="cpu")
 FORMS = {
     "mlp": MLPHead(),
     "mlp sum": MLPHead(pool="sum", hidden=0),
+    "attention": AttentionHead(hidden=8, gate=4),
+    "attention queries": AttentionHead(queries=3, hidden=0, gate=4),
     "lstm": LSTMHead(hidden=8),
     "lstm last": LSTMHead(hidden=8, readout="last", layers=2),
     "lstm mean": LSTMHead(hidden=8, readout="mean", bidirectional=False),
