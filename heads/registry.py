@@ -25,6 +25,7 @@ _OURS = {
     "mlp": "heads.mlp:MLPHead",
     "attention": "heads.attention:AttentionHead",
     "lstm": "heads.lstm:LSTMHead",
+    "gru": "heads.gru:GRUHead",
     "transformer": "heads.transformer:TransformerHead",
     "lightgbm": "heads.lightgbm:LightGBMHead",
     "cascade": "heads.cascade:CascadeHead",

@@ -10,6 +10,7 @@ from sklearn.base import clone
 
 from featurestore import Bags, Ragged
 from heads.attention import AttentionHead
+from heads.gru import GRUHead
 from heads.lstm import LSTMHead
 from heads.mlp import MLPHead
 from heads.neural import NeuralHead
@@ -29,6 +30,8 @@ FORMS = {
     "mlp sum": MLPHead(pool="sum", hidden=0),
     "attention": AttentionHead(hidden=8, gate=4),
     "attention queries": AttentionHead(queries=3, hidden=0, gate=4),
+    "gru": GRUHead(hidden=8),
+    "gru last": GRUHead(hidden=8, readout="last", layers=2),
     "lstm": LSTMHead(hidden=8),
     "lstm last": LSTMHead(hidden=8, readout="last", layers=2),
     "lstm mean": LSTMHead(hidden=8, readout="mean", bidirectional=False),
