@@ -19,7 +19,7 @@ class AttentionHead(StepsHead):
 
     arXiv 1802.04712, section 2.4, eq. 9: a step weighs softmax of w . (tanh(V h) * sigmoid(U h)). There one vector w
     asks; several, each with a mean of its own, are what an attentive probe does with several query tokens (CAE, Chen
-    et al. 2022, arXiv 2202.03026, section 4; V-JEPA, Bardes et al. 2024, arXiv 2404.08471).
+    et al. 2022, arXiv 2202.03026; V-JEPA, Bardes et al. 2024, arXiv 2404.08471).
 
     Parameters
     ----------

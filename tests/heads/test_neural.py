@@ -14,6 +14,7 @@ from heads.gru import GRUHead
 from heads.lstm import LSTMHead
 from heads.mlp import MLPHead
 from heads.neural import NeuralHead
+from heads.perceptron import PerceptronHead
 from heads.training import Epoch, Training
 from heads.transformer import TransformerHead
 from tests.heads.planted import a_rare_class, bags_of, in_the_mean
@@ -35,6 +36,9 @@ FORMS = {
     "lstm": LSTMHead(hidden=8),
     "lstm last": LSTMHead(hidden=8, readout="last", layers=2),
     "lstm mean": LSTMHead(hidden=8, readout="mean", bidirectional=False),
+    "perceptron": PerceptronHead(hidden=8),
+    "perceptron max": PerceptronHead(pool="max", over="segments"),
+    "perceptron logsumexp": PerceptronHead(pool="logsumexp", hidden=0),
     "transformer": TransformerHead(width=8),
     "transformer cls": TransformerHead(width=8, pool="cls", positions="learned", layers=2),
 }
