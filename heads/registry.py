@@ -22,6 +22,7 @@ __all__ = ["HEADS", "Description", "describe", "head_class", "make_head"]
 
 _OURS = {
     "linear": "heads.linear:LinearHead",
+    "knn": "heads.knn:KNNHead",
     "mlp": "heads.mlp:MLPHead",
     "perceptron": "heads.perceptron:PerceptronHead",
     "attention": "heads.attention:AttentionHead",
