@@ -1,7 +1,7 @@
 """Each class is the mean of its documents: what a handful of examples can carry."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from heads.logistic import Scaling
 from heads.parameters import Range
 from heads.pooled import Pool, PooledHead
 from heads.saving import read_arrays, write_arrays
+from heads.temperature import likeliest_factor
 from heads.weights import ClassWeight
 
 __all__ = ["PrototypeHead"]
@@ -63,7 +64,7 @@ class PrototypeHead(PooledHead):
         if self.temperature is None:
             own = np.minimum(examples.sample_weight, 1.0)[:, None]
             left_out = [_without_itself(known, each, own * side) for each, side in zip(sums, sides, strict=True)]
-            self.factor_ = _likeliest_factor(_evidence(left_out), self.offset_, examples)
+            self.factor_ = likeliest_factor(_evidence(left_out), self.offset_, examples)
         self.parameter_count_ = self.prototypes_.size + self.offset_.size + 1
 
     def _scores(self, bags: Bags) -> NDArray[np.float64]:
@@ -105,20 +106,3 @@ def _without_itself(
     squares = np.square(sums).sum(axis=1) - 2 * own * dots + np.square(own)
     length = np.sqrt(np.maximum(squares, 0))
     return np.asarray(np.where(length > 1e-6, (dots - own) / np.where(length > 1e-6, length, 1.0), 0.0))
-
-
-def _likeliest_factor(evidence: NDArray[np.float64], offset: NDArray[np.float64], examples: Examples) -> float:
-    """1 / temperature, between 0.1 and 1,000, of the lowest weighted cross entropy."""
-    from scipy.optimize import minimize_scalar
-    from scipy.special import logsumexp
-
-    y, weight = examples.y, examples.loss_weight
-
-    def loss(logarithm: float) -> Any:
-        scores = np.exp(logarithm) * evidence + offset
-        if examples.several:
-            return (weight * np.logaddexp(0, np.where(y, -scores, scores))).sum()
-        return weight @ (logsumexp(scores, axis=1) - scores[np.arange(len(y)), y])
-
-    found = minimize_scalar(loss, bounds=(np.log(0.1), np.log(1000)), method="bounded", options={"xatol": 1e-8})
-    return float(np.exp(found.x))
