@@ -33,7 +33,7 @@ class LinearHead(PooledHead):
     pool : of cls, mean, max and segments, what is read side by side; None is cls, segments (else mean) and max
     kind : of regression; logistic is one problem over all labels, ridge one each
     C : strength of what the documents say against a prior of small coefficients
-    max_iter : steps of L-BFGS at most; ridge takes none
+    max_iter : steps of L-BFGS at most; ridge takes one
     class_weight, seed : as in every head; nothing here is random
     """
 
@@ -61,7 +61,7 @@ class LinearHead(PooledHead):
         logistic = self._several if examples.several else self._one
         fit = self._ridge if self.kind == "ridge" else logistic
         coefficients, intercepts, self.n_iter_ = fit(scaling.standardise(features), examples)
-        if self.n_iter_ >= self.max_iter:
+        if self.kind == "logistic" and self.n_iter_ >= self.max_iter:
             self._note(f"linear stopped after {self.max_iter} steps, before it converged. Raise max_iter, or lower C.")
         self.linear_ = Linear.raw(coefficients, intercepts, scaling)
         self.parameter_count_ = coefficients.size + intercepts.size
@@ -94,7 +94,7 @@ class LinearHead(PooledHead):
             found = fit_ridge(standard, 2.0 * truth[:, columns] - 1, weight, own * weight, self.C)
             coefficients[columns], intercepts[columns], margins[:, columns] = found
         factor = likeliest_factor(margins, np.zeros(labels), examples)
-        return factor * coefficients, factor * intercepts, 0
+        return factor * coefficients, factor * intercepts, 1
 
     def _scores(self, bags: Bags) -> NDArray[np.float64]:
         return self.linear_.scores(self._features(bags))
