@@ -38,16 +38,17 @@ def truncated_normal(weight: torch.Tensor, deviation: float, generator: torch.Ge
     nn.init.trunc_normal_(weight, std=uncut, a=-BOUND * uncut, b=BOUND * uncut, generator=generator)
 
 
-def recurrent(lstm: nn.LSTM) -> None:
-    """Orthogonal recurrent matrices, a gate at a time (Saxe et al. 2014), and a forget gate that starts open.
+def recurrent(layer: nn.LSTM | nn.GRU) -> None:
+    """Orthogonal recurrent matrices, a gate at a time (Saxe et al. 2014), and an LSTM's forget gate that starts open.
 
     The forget gate's bias is 1 (Gers et al. 2000; Jozefowicz et al. 2015, section 4.2), the other biases are 0.
     """
-    for name, weight in lstm.named_parameters():
+    gates = 4 if isinstance(layer, nn.LSTM) else 3
+    for name, weight in layer.named_parameters():
         if name.startswith("weight_hh"):
-            for gate in weight.data.chunk(4):
+            for gate in weight.data.chunk(gates):
                 nn.init.orthogonal_(gate)
         elif name.startswith("bias"):
             nn.init.zeros_(weight)
-            if name.startswith("bias_ih"):  # gates stand in the order input, forget, cell, output
-                nn.init.ones_(weight.data.chunk(4)[1])
+            if name.startswith("bias_ih") and isinstance(layer, nn.LSTM):  # gates: input, forget, cell, output
+                nn.init.ones_(weight.data.chunk(gates)[1])

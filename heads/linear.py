@@ -1,7 +1,7 @@
-"""Logistic regression on pooled features: the head that every other has to beat."""
+"""A linear classifier of pooled features: the head that every other has to beat."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,9 @@ from heads.base import Examples
 from heads.logistic import Linear, Scaling, fit_logistic
 from heads.parameters import Range
 from heads.pooled import Pool, PooledHead, constant_logits
+from heads.ridge import fit_ridge
 from heads.saving import read_arrays, write_arrays
+from heads.temperature import likeliest_factor
 from heads.weights import ClassWeight
 
 __all__ = ["LinearHead"]
@@ -20,15 +22,18 @@ WEIGHTS = "linear.safetensors"
 
 
 class LinearHead(PooledHead):
-    """Multinomial logistic regression on standardised pooled features; for several labels a binary one a label.
+    """Logistic or ridge regression on standardised pooled features; for several labels a binary one a label.
 
-    A linear probe, the usual measure of frozen features (Alain & Bengio 2017, arXiv 1610.01644).
+    A linear probe, the usual measure of frozen features (Alain & Bengio 2017, arXiv 1610.01644). "ridge" is least
+    squares towards 1 for a document's label and -1 for the others, in one step; its margins become logits by one
+    factor, the likeliest for each document's margins without itself (heads/ridge.py, heads/temperature.py).
 
     Parameters
     ----------
     pool : of cls, mean, max and segments, what is read side by side; None is cls, segments (else mean) and max
+    kind : of regression; logistic is one problem over all labels, ridge one each
     C : strength of what the documents say against a prior of small coefficients
-    max_iter : steps of L-BFGS at most
+    max_iter : steps of L-BFGS at most; ridge takes one
     class_weight, seed : as in every head; nothing here is random
     """
 
@@ -41,19 +46,22 @@ class LinearHead(PooledHead):
         max_iter: Annotated[int, Range(1)] = 300,
         class_weight: ClassWeight = "balanced",
         seed: Annotated[int, Range(0)] = 0,
+        kind: Literal["logistic", "ridge"] = "logistic",
     ) -> None:
         self.pool = pool
         self.C = C
         self.max_iter = max_iter
         self.class_weight = class_weight
         self.seed = seed
+        self.kind = kind
 
     def _learn(self, examples: Examples) -> None:
         features = self._features(examples.bags)
         scaling = Scaling.of(features, examples.sample_weight)
-        fit = self._several if examples.several else self._one
+        logistic = self._several if examples.several else self._one
+        fit = self._ridge if self.kind == "ridge" else logistic
         coefficients, intercepts, self.n_iter_ = fit(scaling.standardise(features), examples)
-        if self.n_iter_ >= self.max_iter:
+        if self.kind == "logistic" and self.n_iter_ >= self.max_iter:
             self._note(f"linear stopped after {self.max_iter} steps, before it converged. Raise max_iter, or lower C.")
         self.linear_ = Linear.raw(coefficients, intercepts, scaling)
         self.parameter_count_ = coefficients.size + intercepts.size
@@ -73,6 +81,20 @@ class LinearHead(PooledHead):
             coefficients[column], intercepts[column] = both[1] - both[0], offsets[1] - offsets[0]
             most = max(most, steps)
         return coefficients, intercepts, most
+
+    def _ridge(self, standard: NDArray[np.float64], examples: Examples) -> tuple[NDArray[Any], NDArray[Any], int]:
+        several, labels = examples.several, len(self.classes_)
+        truth = examples.y if several else np.eye(labels, dtype=bool)[examples.y]
+        own = np.minimum(1 / examples.sample_weight, 1.0)
+        coefficients, intercepts = np.zeros((labels, standard.shape[1])), np.zeros(labels)
+        margins = np.zeros(truth.shape)
+        # documents weigh alike for all labels, or differently for each
+        for columns in [[column] for column in range(labels)] if several else [list(range(labels))]:
+            weight = examples.loss_weight[:, columns[0]] if several else examples.loss_weight
+            found = fit_ridge(standard, 2.0 * truth[:, columns] - 1, weight, own * weight, self.C)
+            coefficients[columns], intercepts[columns], margins[:, columns] = found
+        factor = likeliest_factor(margins, np.zeros(labels), examples)
+        return factor * coefficients, factor * intercepts, 1
 
     def _scores(self, bags: Bags) -> NDArray[np.float64]:
         return self.linear_.scores(self._features(bags))

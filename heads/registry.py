@@ -22,8 +22,13 @@ __all__ = ["HEADS", "Description", "describe", "head_class", "make_head"]
 
 _OURS = {
     "linear": "heads.linear:LinearHead",
+    "knn": "heads.knn:KNNHead",
+    "prototype": "heads.prototype:PrototypeHead",
     "mlp": "heads.mlp:MLPHead",
+    "perceptron": "heads.perceptron:PerceptronHead",
+    "attention": "heads.attention:AttentionHead",
     "lstm": "heads.lstm:LSTMHead",
+    "gru": "heads.gru:GRUHead",
     "transformer": "heads.transformer:TransformerHead",
     "lightgbm": "heads.lightgbm:LightGBMHead",
     "cascade": "heads.cascade:CascadeHead",

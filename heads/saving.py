@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from data.errors import RunDamaged
 
-__all__ = ["FORMAT", "read_arrays", "read_description", "write_arrays", "write_description"]
+__all__ = ["FORMAT", "read_arrays", "read_description", "rows_of", "write_arrays", "write_description"]
 
 FORMAT = 1
 _NEXT = "Remove the run and fit again."
@@ -42,6 +42,17 @@ def read_arrays(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, 
         if found.get(name) != shapes.get(name):
             raise RunDamaged(f"{path}: {name} has shape {found.get(name)}, {shapes.get(name)} was expected. {_NEXT}")
     return arrays
+
+
+def rows_of(path: Path, name: str) -> int:
+    """The rows of the array `name` in `path`, from its header alone. Raises RunDamaged where there is no such array."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return int(file.get_slice(name).get_shape()[0])
+    except (OSError, SafetensorError, IndexError) as error:
+        raise RunDamaged(f"{path} cannot be read ({error}). {_NEXT}") from error
 
 
 def write_description(folder: Path, description: Mapping[str, Any]) -> None:

@@ -7,18 +7,16 @@ import torch
 from torch import nn
 
 from data.errors import CallError
-from featurestore import Bags
 from heads.batches import Batch
-from heads.lstm import STEPS
-from heads.neural import NeuralHead
 from heads.parameters import Range
+from heads.steps import Over, StepsHead
 from heads.training import Training
 from heads.weights import ClassWeight
 
 __all__ = ["TransformerHead"]
 
 
-class TransformerHead(NeuralHead):
+class TransformerHead(StepsHead):
     """Scores from a small encoder over a document's segments, chunks or tokens; ToBERT of Pappagari et al. 2019.
 
     arXiv 1910.10781, section 3.3, with norms before each sublayer (Xiong et al. 2020), which needs no long warm-up.
@@ -41,7 +39,7 @@ class TransformerHead(NeuralHead):
 
     def __init__(
         self,
-        over: Literal["segments", "chunks", "tokens"] = "segments",
+        over: Over = "segments",
         pool: Literal["mean", "cls"] = "mean",
         width: Annotated[int, Range(1)] = 128,
         attention_heads: Annotated[int, Range(1)] = 4,
@@ -64,12 +62,6 @@ class TransformerHead(NeuralHead):
         self.training = training
         self.class_weight = class_weight
         self.seed = seed
-
-    def _views(self) -> tuple[str, ...]:
-        return STEPS[self.over]
-
-    def _available(self, bags: Bags) -> tuple[str, ...]:
-        return tuple(view for view in self._views() if view in bags.views) or self._views()
 
     def build(self, dim: int, labels: int) -> nn.Module:
         """A Batch of (documents, steps, dim) -> (documents, labels) logits.

@@ -12,10 +12,9 @@ import pytest
 
 from data import Document
 from featurestore import FeatureStore
+from heads.registry import HEADS
 from stages import runs
 from tests.conftest import started, write_csv
-
-HEADS = ("linear", "mlp", "lstm", "transformer", "lightgbm", "cascade")
 
 
 @pytest.fixture(scope="module")

@@ -4,19 +4,46 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from data.errors import CallError
 from featurestore import Bags
 from heads.linear import LinearHead
+from heads.ridge import fit_ridge
 from tests.heads.planted import bags_of, in_the_mean, in_the_order, several_labels
 from tests.heads.test_base_contract import HeadContract
 
 
 class TestLinearKeepsTheContract(HeadContract):
     head = LinearHead()
+
+
+class TestRidgeKeepsTheContract(HeadContract):
+    head = LinearHead(kind="ridge")
+
+
+def test_ridge_ranks_labels_as_scikit_learn_does() -> None:
+    train, test = in_the_mean().halves()
+    head = LinearHead(kind="ridge", C=0.3, class_weight="none").fit(train.bags, train.y)
+    plain = make_pipeline(StandardScaler(), RidgeClassifier(alpha=1 / 0.3))
+    known, asked = (side.bags.pooled(("cls", "segments", "max")).astype(float) for side in (train, test))
+    margins = plain.fit(known, train.y).decision_function(asked)
+    scores = head.decision_function(test.bags)
+    factor = scores.std() / margins.std()
+    np.testing.assert_allclose(scores, factor * margins, atol=1e-3)
+
+
+def test_a_left_out_margin_is_that_of_a_ridge_without_the_document() -> None:
+    rng = np.random.default_rng(0)
+    standard, targets = rng.normal(size=(12, 3)), np.sign(rng.normal(size=(12, 2)))
+    weight = np.where(np.arange(12) % 2, 2.0, 1.0)
+    left_out = fit_ridge(standard, targets, weight, np.ones(12), C=0.5)[2]
+    for row in (4, 5):
+        rest = weight - (np.arange(12) == row)
+        coefficients, intercepts, _ = fit_ridge(standard, targets, rest, np.zeros(12), C=0.5)
+        np.testing.assert_allclose(left_out[row], coefficients @ standard[row] + intercepts)
 
 
 def test_it_is_a_logistic_regression_on_standardised_pooled_features() -> None:

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from heads.batches import Batch
-from heads.lstm import LSTMHead, Recurrence
+from heads.lstm import LSTMHead
+from heads.recurrent import Recurrence
 from heads.training import Training
 from tests.heads.planted import in_the_mean, in_the_order
 from tests.heads.test_base_contract import HeadContract

@@ -9,9 +9,12 @@ import torch
 from sklearn.base import clone
 
 from featurestore import Bags, Ragged
+from heads.attention import AttentionHead
+from heads.gru import GRUHead
 from heads.lstm import LSTMHead
 from heads.mlp import MLPHead
 from heads.neural import NeuralHead
+from heads.perceptron import PerceptronHead
 from heads.training import Epoch, Training
 from heads.transformer import TransformerHead
 from tests.heads.planted import a_rare_class, bags_of, in_the_mean
@@ -26,9 +29,16 @@ QUICK = Training(epochs=3, steps=10, device="cpu")
 FORMS = {
     "mlp": MLPHead(),
     "mlp sum": MLPHead(pool="sum", hidden=0),
+    "attention": AttentionHead(hidden=8, gate=4),
+    "attention queries": AttentionHead(queries=3, hidden=0, gate=4),
+    "gru": GRUHead(hidden=8),
+    "gru last": GRUHead(hidden=8, readout="last", layers=2),
     "lstm": LSTMHead(hidden=8),
     "lstm last": LSTMHead(hidden=8, readout="last", layers=2),
     "lstm mean": LSTMHead(hidden=8, readout="mean", bidirectional=False),
+    "perceptron": PerceptronHead(hidden=8),
+    "perceptron max": PerceptronHead(pool="max", over="segments"),
+    "perceptron logsumexp": PerceptronHead(pool="logsumexp", hidden=0),
     "transformer": TransformerHead(width=8),
     "transformer cls": TransformerHead(width=8, pool="cls", positions="learned", layers=2),
 }

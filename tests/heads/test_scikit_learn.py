@@ -4,12 +4,28 @@ import warnings
 from typing import Any
 
 import pytest
+from sklearn.base import clone
+from sklearn.ensemble import VotingClassifier
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import check_estimator
 
+from heads.attention import AttentionHead
 from heads.base import Head
 from heads.cascade import CascadeHead
+from heads.gru import GRUHead
+from heads.knn import KNNHead
 from heads.lightgbm import LightGBMHead
 from heads.linear import LinearHead
+from heads.lstm import LSTMHead
+from heads.mlp import MLPHead
+from heads.perceptron import PerceptronHead
+from heads.prototype import PrototypeHead
+from heads.registry import HEADS
+from heads.training import Training
+from heads.transformer import TransformerHead
+from tests.heads.planted import in_the_mean
 
 # each with the reason why it must fail
 TWO_COLUMNS = dict.fromkeys(
@@ -18,17 +34,35 @@ TWO_COLUMNS = dict.fromkeys(
 )
 LOGARITHMS = {"check_decision_proba_consistency": "two columns of scores are compared with one of probabilities"}
 BY_COUNTS = {"check_sample_weight_equivalence_on_dense_data": "trees count documents, not weights"}
+MINI_BATCHES = {
+    "check_sample_weight_equivalence_on_dense_data": "two copies of a document are drawn apart, a weight of two is not"
+}
+
+# by the name of the head: small enough to be fitted some hundred times, and what it must fail beside TWO_COLUMNS
+QUICK = Training(lr=0.02, epochs=4, steps=20, validation=0.0, device="cpu")
+NEURAL = LOGARITHMS | MINI_BATCHES
+CHECKED: dict[str, tuple[Head, dict[str, str]]] = {
+    "linear": (LinearHead(), {}),
+    "linear ridge": (LinearHead(kind="ridge"), {}),
+    "knn": (KNNHead(), LOGARITHMS),
+    "prototype": (PrototypeHead(), LOGARITHMS),
+    "mlp": (MLPHead(hidden=16, training=QUICK), NEURAL),
+    "perceptron": (PerceptronHead(hidden=16, training=QUICK), NEURAL),
+    "attention": (AttentionHead(hidden=16, gate=4, training=QUICK), NEURAL),
+    "lstm": (LSTMHead(hidden=8, training=QUICK), NEURAL),
+    "gru": (GRUHead(hidden=8, training=QUICK), NEURAL),
+    "transformer": (TransformerHead(width=8, training=QUICK), NEURAL),
+    "lightgbm": (LightGBMHead(rounds=5), BY_COUNTS),
+    "cascade": (CascadeHead(), LOGARITHMS),
+}
+# heads that read no vector view, so that a plain array is nothing to them
+NO_VECTORS: frozenset[str] = frozenset()
 
 
-@pytest.mark.parametrize(
-    ("head", "expected"),
-    [
-        pytest.param(LinearHead(), TWO_COLUMNS, id="linear"),
-        pytest.param(CascadeHead(), TWO_COLUMNS | LOGARITHMS, id="cascade"),
-        pytest.param(LightGBMHead(rounds=5), TWO_COLUMNS | BY_COUNTS, id="lightgbm"),
-    ],
-)
-def test_scikit_learn_finds_nothing_but_what_is_declared(head: Head, expected: dict[str, str]) -> None:
+@pytest.mark.parametrize("form", CHECKED)
+def test_scikit_learn_finds_nothing_but_what_is_declared(form: str) -> None:
+    head, beside = CHECKED[form]
+    expected = TWO_COLUMNS | beside
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a check may warn of what it does itself
         results: list[dict[str, Any]] = check_estimator(
@@ -37,3 +71,36 @@ def test_scikit_learn_finds_nothing_but_what_is_declared(head: Head, expected: d
     failed = {result["check_name"]: str(result["exception"]) for result in results if result["status"] == "failed"}
     assert failed == {}
     assert {result["check_name"] for result in results if result["status"] == "xfail"} == expected.keys()
+
+
+def test_every_head_of_ours_is_checked() -> None:
+    assert {form.split()[0] for form in CHECKED} | NO_VECTORS == {name for name, at in HEADS.items() if _is_ours(at)}
+
+
+def _is_ours(at: str) -> bool:
+    return at.startswith("heads.")
+
+
+def small(name: str) -> Head:
+    head: Head = clone(CHECKED[name][0])
+    return head
+
+
+@pytest.mark.parametrize("form", ["linear", "knn", "prototype", "attention", "gru"])
+def test_a_grid_is_searched_over_bags(form: str) -> None:
+    planted = in_the_mean(documents=60)
+    search = GridSearchCV(small(form), {"class_weight": ["none", "balanced"]}, cv=2)
+    assert search.fit(planted.bags, planted.y).best_score_ > 0.8
+
+
+def test_heads_vote_over_bags() -> None:
+    planted = in_the_mean(documents=60)
+    voters = VotingClassifier([(name, small(name)) for name in ("linear", "knn", "attention")], voting="soft")
+    assert voters.fit(planted.bags, planted.y).score(planted.bags, planted.y) > 0.9
+
+
+def test_a_pipeline_hands_bags_on() -> None:
+    train, test = in_the_mean(documents=120).halves()
+    pooled = FunctionTransformer(lambda bags: bags.pooled(("mean",)))
+    for pipeline in (make_pipeline("passthrough", small("prototype")), make_pipeline(pooled, small("prototype"))):
+        assert pipeline.fit(train.bags, train.y).score(test.bags, test.y) > 0.85
