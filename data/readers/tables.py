@@ -22,7 +22,9 @@ def corpus_of(table: Table, path: Path, asked: Columns) -> Corpus:
     if columns.label:
         labels = read_labels(table.cells(columns.label), columns, table.at)
     splits, groups = (_words(table, name) for name in (columns.split, columns.group))
-    rows = zip(_ids(table, columns.id), _texts(table, columns.text), labels.of_each, splits, groups, strict=True)
+    shared: dict[tuple[str, ...], tuple[str, ...]] = {}  # a million documents of a few labels hold each label once
+    of_each = (shared.setdefault(each, each) for each in labels.of_each)
+    rows = zip(_ids(table, columns.id), _texts(table, columns.text), of_each, splits, groups, strict=True)
     documents = [Document(*row) for row in rows]
     notes = (*table.notes, *guessed, *labels.notes, *_gaps(documents, labelled=columns.label is not None))
     return Corpus(file_name(path.stem), table.source, documents, labels.kind, labels.taxonomy, notes)

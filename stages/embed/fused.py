@@ -28,7 +28,7 @@ def fuse(model: "nn.Module", states: "Callable[[], Sequence[torch.Tensor]]") -> 
     """
     import torch
 
-    if not _can_fuse():
+    if not can_fuse():
         return False
     layers = [(module, name, layer) for module in model.modules() for name, layer in _linears(module)]
     with torch.inference_mode():
@@ -50,7 +50,8 @@ def fuse(model: "nn.Module", states: "Callable[[], Sequence[torch.Tensor]]") -> 
     return agrees
 
 
-def _can_fuse() -> bool:
+def can_fuse() -> bool:
+    """Whether this processor and this torch have what it takes."""
     import torch
 
     operators = torch.ops.mkldnn

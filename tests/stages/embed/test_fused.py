@@ -5,11 +5,11 @@ import torch
 from torch import nn
 from transformers.activations import ACT2FN
 
-from stages.embed.fused import fuse
+from stages.embed.fused import can_fuse, fuse
 from stages.embed.network import TorchNetwork
 from tests.stages.embed.conftest import Folders
 
-pytestmark = pytest.mark.skipif(not hasattr(torch.ops.mkldnn, "_linear_pointwise"), reason="torch without oneDNN")
+pytestmark = pytest.mark.skipif(not can_fuse(), reason="a processor or a torch without these operators")
 VALUES = torch.randn(2, 7, 16, generator=torch.Generator().manual_seed(0))
 
 
