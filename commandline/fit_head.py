@@ -17,7 +17,11 @@ from data.errors import EmbedOnceError, ExtraMissing
 @click.option(
     "--set", "parameters", multiple=True, metavar="KEY=VALUE", help="A parameter; `embedonce heads HEAD` lists them."
 )
-@click.option("--class-weight", help="balanced, none, effective, or a JSON file {label: weight}.  [the head's default]")
+@click.option(
+    "--class-weight", help="balanced, none, effective, sqrt, or a JSON file {label: weight}.  [the head's default]"
+)
+@click.option("--loss", help="Of heads that are networks, as `--set loss=`: cross_entropy, focal, ldam, ...")
+@click.option("--sampler", help="Of the same, as `--set sampler=`: instance, square_root, balanced, progressive.")
 @click.option("--first", metavar="LABEL", help="For cascade: ask 'is it LABEL?' before 'which of the others?'.")
 @click.option("--corpus", help="Which corpus of the store.  [its only one]")
 @click.option("--layer", type=int, default=-1, help="Which of the layers kept.")
@@ -34,6 +38,7 @@ def fit_head(**asked: Any) -> None:
     \b
     embedonce fit-head lstm
     embedonce fit-head mlp --set pool=sum --set lr=3e-4 --class-weight effective
+    embedonce fit-head lstm --loss logit_adjusted --class-weight none
     embedonce fit-head cascade --first earn
     """
     from stages.compare import compare as compare_runs
@@ -44,9 +49,8 @@ def fit_head(**asked: Any) -> None:
     documents = chosen_corpus(store, asked["corpus"])
     say(f"Fitting {asked['head']} on {store.name} ({origin('store', 'the newest store')}), corpus {documents.name}.")
     found, failed = [], False
-    for head in heads_as_asked(
-        asked["head"], asked["parameters"], asked["class_weight"], asked["first"], asked["seed"]
-    ):
+    settings = (*asked["parameters"], *(f"{name}={asked[name]}" for name in ("loss", "sampler") if asked[name]))
+    for head in heads_as_asked(asked["head"], settings, asked["class_weight"], asked["first"], asked["seed"]):
         try:
             found.append(_fit_one(store, documents, head, asked))
         except EmbedOnceError as error:

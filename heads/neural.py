@@ -117,8 +117,16 @@ def _lesson(examples: Examples, sequences: Sequences, labels: int) -> Lesson:
     # Weights of mean 1, so that the learning rate means the same whatever the caller's sample weights sum to
     weight = examples.loss_weight / examples.sample_weight.mean()
     truth: NDArray[Any] = examples.y.astype(np.float32 if examples.several else np.int64)
+    even = (examples.sample_weight / examples.sample_weight.mean()).astype(np.float32)
     groups = None if examples.groups is None else examples.groups.tolist()
-    return Lesson(sequences, torch.from_numpy(truth), torch.from_numpy(weight.astype(np.float32)), labels, groups)
+    return Lesson(
+        sequences,
+        torch.from_numpy(truth),
+        torch.from_numpy(weight.astype(np.float32)),
+        torch.from_numpy(np.broadcast_to(even.reshape(-1, *[1] * (weight.ndim - 1)), weight.shape).copy()),
+        labels,
+        groups,
+    )
 
 
 @contextmanager

@@ -7,6 +7,7 @@ With n_c the documents (or summed sample weights) of label c, n all of them and 
                Events Data", section 4.2; scikit-learn's "balanced" is the same formula
     effective  w_c ~ (1 - beta) / (1 - beta^n_c), beta = 0.999: new documents of a label overlap with what is known of
                it, so n_c grows to at most 1 / (1 - beta) "effective" ones. Cui et al. 2019, arXiv 1901.05555, eq. 2
+    sqrt       w_c ~ 1 / sqrt(n_c): half-way between none and balanced
     a mapping  w_c ~ as given, 1 for a label that it leaves out
 
 Each is scaled so that the mean over documents is 1 (balanced is so by itself): a learning rate or a strength of
@@ -22,10 +23,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from data.errors import CallError, UnknownName, nearest
 
-__all__ = ["BETA", "ClassWeight", "class_weights", "loss_weights"]
+__all__ = ["BETA", "WAYS", "ClassWeight", "class_weights", "loss_weights"]
 
-ClassWeight: TypeAlias = Literal["balanced", "none", "effective"] | Mapping[Any, float]
+ClassWeight: TypeAlias = Literal["balanced", "none", "effective", "sqrt"] | Mapping[Any, float]
 
+WAYS = ("balanced", "none", "effective", "sqrt")
 BETA = 0.999
 
 
@@ -68,6 +70,8 @@ def _scaled(counts: NDArray[Any], how: ClassWeight, asked: NDArray[np.float64]) 
         weights = asked
     elif how == "balanced":
         weights = 1.0 / safe
+    elif how == "sqrt":
+        weights = 1.0 / np.sqrt(safe)
     elif how == "effective":
         weights = (1.0 - BETA) / (1.0 - BETA**safe)
     else:
@@ -78,9 +82,8 @@ def _scaled(counts: NDArray[Any], how: ClassWeight, asked: NDArray[np.float64]) 
 
 def _asked(how: ClassWeight, classes: Sequence[Any]) -> NDArray[np.float64]:
     if not isinstance(how, Mapping):
-        names = ("balanced", "none", "effective")
-        if how not in names:
-            raise UnknownName(f"class_weight is {how!r}.{nearest(str(how), names)} A mapping of labels also does.")
+        if how not in WAYS:
+            raise UnknownName(f"class_weight is {how!r}.{nearest(str(how), WAYS)} A mapping of labels also does.")
         return np.ones(len(classes))
     for label, weight in how.items():
         if not (isinstance(weight, int | float | np.number) and 0 < weight < np.inf):

@@ -27,6 +27,7 @@ from heads.metrics import scorecard
 from heads.parameters import to_json
 from heads.registry import HEADS, make_head
 from heads.scores import aligned, probabilities
+from heads.weights import WAYS
 from stages import runs
 from stages.task import Task, names_of, task
 
@@ -75,7 +76,7 @@ def heads_as_asked(
     settings: "key=value" each. class_weight: a name that heads know, or a JSON file {label: weight}.
     """
     if name == ALL and (settings or first):
-        raise CallError("--set and --first are for one head: name it instead of 'all'.")
+        raise CallError("--set, --loss, --sampler and --first are for one head: name it instead of 'all'.")
     names = list(HEADS) if name == ALL else [name]
     return [_head_as_asked(each, settings, class_weight, first, seed) for each in names]
 
@@ -96,11 +97,11 @@ def _head_as_asked(name: str, settings: Sequence[str], class_weight: str | None,
 
 
 def _weights(asked: str) -> str | dict[str, float]:
-    if asked in ("balanced", "none", "effective"):
+    if asked in WAYS:
         return asked
     path = Path(asked)
     if not path.is_file():
-        raise FileMissing(f"--class-weight is balanced, none, effective or a JSON file; there is no file '{asked}'.")
+        raise FileMissing(f"--class-weight is {', '.join(WAYS)} or a JSON file; there is no file '{asked}'.")
     try:
         return {str(label): float(weight) for label, weight in json.loads(path.read_text(encoding="utf-8")).items()}
     except (ValueError, AttributeError, TypeError) as error:
