@@ -39,6 +39,7 @@ check: setup
 
 docs: setup
 	$(BIN)/python -m commandline.reference > docs/commands.md
+	$(BIN)/python -m commandline.heads_page > docs/heads.md
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -18,9 +18,9 @@ from heads.parameters import Parameter, parameters_of
 if TYPE_CHECKING:
     from heads.base import Head
 
-__all__ = ["HEADS", "Description", "describe", "head_class", "make_head"]
+__all__ = ["HEADS", "OURS", "Description", "describe", "head_class", "make_head"]
 
-_OURS = {
+OURS = {
     "linear": "heads.linear:LinearHead",
     "knn": "heads.knn:KNNHead",
     "prototype": "heads.prototype:PrototypeHead",
@@ -41,7 +41,7 @@ def _joined(ours: Mapping[str, str]) -> dict[str, str]:
     return {**ours, **{name: others[name] for name in sorted(others) if name not in ours}}
 
 
-HEADS: Mapping[str, str] = _joined(_OURS)
+HEADS: Mapping[str, str] = _joined(OURS)
 
 
 @dataclass(frozen=True)
