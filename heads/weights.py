@@ -7,6 +7,8 @@ With n_c the documents (or summed sample weights) of label c, n all of them and 
                Events Data", section 4.2; scikit-learn's "balanced" is the same formula
     effective  w_c ~ (1 - beta) / (1 - beta^n_c), beta = 0.999: new documents of a label overlap with what is known of
                it, so n_c grows to at most 1 / (1 - beta) "effective" ones. Cui et al. 2019, arXiv 1901.05555, eq. 2
+    sqrt       w_c ~ 1 / sqrt(n_c): halfway between none and balanced, on the scale of logarithms. Mahajan et al. 2018,
+               arXiv 1805.00932, section 2.3, who sample so
     a mapping  w_c ~ as given, 1 for a label that it leaves out
 
 Each is scaled so that the mean over documents is 1 (balanced is so by itself): a learning rate or a strength of
@@ -22,10 +24,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from data.errors import CallError, UnknownName, nearest
 
-__all__ = ["BETA", "ClassWeight", "class_weights", "loss_weights"]
+__all__ = ["BETA", "WAYS", "ClassWeight", "class_weights", "loss_weights"]
 
-ClassWeight: TypeAlias = Literal["balanced", "none", "effective"] | Mapping[Any, float]
+ClassWeight: TypeAlias = Literal["balanced", "none", "effective", "sqrt"] | Mapping[Any, float]
 
+WAYS = ("balanced", "none", "effective", "sqrt")
 BETA = 0.999
 
 
@@ -70,6 +73,8 @@ def _scaled(counts: NDArray[Any], how: ClassWeight, asked: NDArray[np.float64]) 
         weights = 1.0 / safe
     elif how == "effective":
         weights = (1.0 - BETA) / (1.0 - BETA**safe)
+    elif how == "sqrt":
+        weights = safe**-0.5
     else:
         weights = np.ones(len(counts))
     mean = float(counts @ weights) / float(counts.sum())
@@ -78,9 +83,8 @@ def _scaled(counts: NDArray[Any], how: ClassWeight, asked: NDArray[np.float64]) 
 
 def _asked(how: ClassWeight, classes: Sequence[Any]) -> NDArray[np.float64]:
     if not isinstance(how, Mapping):
-        names = ("balanced", "none", "effective")
-        if how not in names:
-            raise UnknownName(f"class_weight is {how!r}.{nearest(str(how), names)} A mapping of labels also does.")
+        if how not in WAYS:
+            raise UnknownName(f"class_weight is {how!r}.{nearest(str(how), WAYS)} A mapping of labels also does.")
         return np.ones(len(classes))
     for label, weight in how.items():
         if not (isinstance(weight, int | float | np.number) and 0 < weight < np.inf):
