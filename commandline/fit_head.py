@@ -18,6 +18,8 @@ from data.errors import CallError, EmbedOnceError, ExtraMissing
     "--set", "parameters", multiple=True, metavar="KEY=VALUE", help="A parameter; `embedonce heads HEAD` lists them."
 )
 @click.option("--class-weight", help="balanced, none, effective, sqrt, or a JSON file {label: weight}.  [by head]")
+@click.option("--loss", help="Of heads that are networks, as `--set loss=`: cross_entropy, focal, ldam, ...")
+@click.option("--sampler", help="Of the same: instance, square_root, balanced, progressive, weighted.")
 @click.option(
     "--weight", metavar="COLUMN", help="How much each training document counts: a column of the corpus's file."
 )
@@ -39,6 +41,7 @@ def fit_head(**asked: Any) -> None:
     \b
     embedonce fit-head lstm
     embedonce fit-head mlp --set pool=sum --set lr=3e-4 --class-weight effective
+    embedonce fit-head lstm --loss logit_adjusted --class-weight none
     embedonce fit-head cascade --first earn
     """
     from stages.compare import compare as compare_runs
@@ -55,9 +58,8 @@ def fit_head(**asked: Any) -> None:
     if asked["weight"] is not None:
         weights = document_weights(documents, asked["weight"], asked["weight_from"], asked["id_"])
     found, failed = [], False
-    for head in heads_as_asked(
-        asked["head"], asked["parameters"], asked["class_weight"], asked["first"], asked["seed"]
-    ):
+    settings = (*asked["parameters"], *(f"{name}={asked[name]}" for name in ("loss", "sampler") if asked[name]))
+    for head in heads_as_asked(asked["head"], settings, asked["class_weight"], asked["first"], asked["seed"]):
         try:
             found.append(_fit_one(store, documents, head, weights, asked))
         except EmbedOnceError as error:

@@ -2,8 +2,8 @@
 
 import copy
 import math
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Annotated, Any, Literal
 
@@ -18,9 +18,10 @@ from data.splits import stratified_parts
 from featurestore.batching import shuffled
 from heads.batches import Sequences
 from heads.initialise import Initialisation
-from heads.losses import document_losses
+from heads.losses import Losses, LossName
 from heads.metrics import macro_f1
 from heads.parameters import Range
+from heads.samplers import SamplerName, drawn
 
 __all__ = ["Epoch", "History", "Lesson", "Report", "Training", "network_scores"]
 
@@ -33,12 +34,13 @@ class Lesson:
     """What is learned from, rows in one order.
 
     truth: int64 (documents,), or float32 of 0 and 1 (documents, labels) for several labels. labels: how many.
-    weight: float32, of truth's shape. groups: of each document, or None.
+    weight: float32, of truth's shape; unweighted: the same without class weights. groups: of each document, or None.
     """
 
     sequences: Sequences
     truth: torch.Tensor
     weight: torch.Tensor
+    unweighted: torch.Tensor
     labels: int
     groups: Sequence[Hashable] | None = None
 
@@ -68,8 +70,8 @@ class History:
 class Training(BaseEstimator):
     """AdamW with a warm-up and a cosine decay, clipped gradients, and an early stop that keeps the best epoch.
 
-    Loshchilov & Hutter 2019 (AdamW) and 2017 (cosine). The loss is cross entropy, for several labels binary cross
-    entropy; both weighted by document.
+    Loshchilov & Hutter 2019 (AdamW) and 2017 (cosine). The losses are those of heads/losses.py, weighted by document;
+    the samplers those of heads/samplers.py.
 
     Parameters
     ----------
@@ -80,6 +82,12 @@ class Training(BaseEstimator):
     steps : fewest batches an epoch; where the documents make fewer, they are read several times in one
     warmup : share of all steps in which the rate rises from 0
     clip : longest gradient, as a norm over all weights
+    loss : cross_entropy (of several labels the binary one), focal, ldam, logit_adjusted, asymmetric, soft_f1,
+        sigmoid_f1
+    gamma : how little focal and asymmetric make of what is sure
+    sampler : instance (every document once an epoch), square_root, balanced, progressive, weighted
+    defer : share of the epochs after which class weights count; before, all labels weigh the same
+    rebalance : how the last layer is balanced afterwards (none, crt, tau, lws), see heads/rebalance.py
     label_smoothing : share of a label's truth that is spread over all labels
     validation : share of the documents that tells when to stop; 0 runs all epochs on all documents
     patience : epochs without a better validation before the stop
@@ -97,6 +105,11 @@ class Training(BaseEstimator):
         steps: Annotated[int, Range(1)] = 50,
         warmup: Annotated[float, Range(0, 1)] = 0.1,
         clip: Annotated[float, Range(above=0)] = 1.0,
+        loss: LossName = "cross_entropy",
+        gamma: Annotated[float, Range(0)] = 2.0,
+        sampler: SamplerName = "instance",
+        defer: Annotated[float, Range(0, 1)] = 0.0,
+        rebalance: Literal["none", "crt", "tau", "lws"] = "none",
         label_smoothing: Annotated[float, Range(0, below=1)] = 0.0,
         validation: Annotated[float, Range(0, 0.5)] = 0.1,
         patience: Annotated[int, Range(1)] = 4,
@@ -111,6 +124,11 @@ class Training(BaseEstimator):
         self.steps = steps
         self.warmup = warmup
         self.clip = clip
+        self.loss = loss
+        self.gamma = gamma
+        self.sampler = sampler
+        self.defer = defer
+        self.rebalance = rebalance
         self.label_smoothing = label_smoothing
         self.validation = validation
         self.patience = patience
@@ -147,9 +165,11 @@ class Training(BaseEstimator):
         """Train `network` in place on the first of `parts` and leave it, on the CPU, with its best epoch's weights.
 
         Batches are drawn from `rng`; dropout draws from torch's global one, which the caller forks and seeds.
-        Raises CallError when the loss grows beyond all numbers.
+        Raises CallError for a loss or a sampler that these labels do not go with, and when the loss grows beyond all
+        numbers.
         """
         fitting, held = parts
+        losses = self._losses_of(lesson, fitting)
         device = self.place()
         network.to(device)
         steps = self._passes(len(fitting)) * math.ceil(len(fitting) / self.batch) * self.epochs
@@ -158,10 +178,12 @@ class Training(BaseEstimator):
         epochs: list[Epoch] = []
         best = _Best()
         for number in range(1, self.epochs + 1):
-            loss = self._epoch(network, lesson, fitting, optimiser, schedule, rng)
+            even = replace(lesson, weight=lesson.unweighted) if number <= self.defer * self.epochs else lesson
+            progress = (number - 1) / max(self.epochs - 1, 1)
+            loss = self._epoch(network, even, losses, fitting, progress, optimiser, schedule, rng)
             if not math.isfinite(loss):
                 raise CallError(f"The loss of epoch {number} is not finite: lr is {self.lr}, take a lower one.")
-            epochs.append(Epoch(number, self.epochs, loss, *self._validate(network, lesson, held)))
+            epochs.append(Epoch(number, self.epochs, loss, *self._validate(network, lesson, losses, held)))
             if report is not None:
                 report(epochs[-1])
             best.see(network, number, self._merit(epochs[-1]))
@@ -190,7 +212,9 @@ class Training(BaseEstimator):
         self,
         network: nn.Module,
         lesson: Lesson,
+        losses_of: Losses,
         rows: torch.Tensor,
+        progress: float,
         optimiser: torch.optim.Optimizer,
         schedule: torch.optim.lr_scheduler.LRScheduler,
         rng: np.random.Generator,
@@ -199,11 +223,11 @@ class Training(BaseEstimator):
         network.train()
         device = _device(network)
         passes = self._passes(len(rows))
+        # what was drawn by its weight must not be weighed again
+        counted = replace(lesson, weight=torch.ones_like(lesson.weight)) if self.sampler == "weighted" else lesson
         total = torch.zeros((), device=device)
-        length = lesson.sequences.length[rows].numpy()
-        for order in chain.from_iterable(shuffled(length, self.batch, rng) for _ in range(passes)):
-            documents = rows[torch.from_numpy(order)]
-            losses = self._losses(network(lesson.sequences.batch(documents, device)), lesson, documents)
+        for documents in chain.from_iterable(self._batches(lesson, rows, progress, rng) for _ in range(passes)):
+            losses = _weighed(losses_of, network(lesson.sequences.batch(documents, device)), counted, documents)
             losses.mean().backward()  # type: ignore[no-untyped-call]  # torch's own gap
             nn.utils.clip_grad_norm_(network.parameters(), self.clip)
             optimiser.step()
@@ -212,16 +236,37 @@ class Training(BaseEstimator):
             total += losses.detach().sum()
         return float(total) / (passes * len(rows))
 
-    def _losses(self, logits: torch.Tensor, lesson: Lesson, rows: torch.Tensor) -> torch.Tensor:
-        truth, weight = lesson.truth[rows].to(logits.device), lesson.weight[rows].to(logits.device)
-        return document_losses(logits, truth, weight, self.label_smoothing)
+    def _batches(
+        self, lesson: Lesson, rows: torch.Tensor, progress: float, rng: np.random.Generator
+    ) -> Iterator[torch.Tensor]:
+        """Documents of one pass, int64, a batch at a time."""
+        if self.sampler != "instance":
+            truth = lesson.truth[rows].numpy()
+            found = truth > 0 if truth.ndim == 2 else truth
+            rows = rows[torch.from_numpy(drawn(found, self.sampler, progress, rng, lesson.weight[rows].numpy()))]
+        for order in shuffled(lesson.sequences.length[rows].numpy(), self.batch, rng):
+            yield rows[torch.from_numpy(order)]
 
-    def _validate(self, network: nn.Module, lesson: Lesson, rows: torch.Tensor) -> tuple[float | None, float | None]:
+    def _losses_of(self, lesson: Lesson, rows: torch.Tensor) -> Losses:
+        several = lesson.truth.dim() == 2
+        if several and self.sampler == "weighted":
+            raise CallError(
+                "The sampler weighted is for one label a document: of several, each has a weight. Take balanced."
+            )
+        truth = lesson.truth[rows]
+        counts = truth.sum(0) if several else torch.bincount(truth, minlength=lesson.labels).float()
+        losses = Losses(counts, self.loss, self.gamma, self.label_smoothing)
+        losses.check(several=several)
+        return losses
+
+    def _validate(
+        self, network: nn.Module, lesson: Lesson, losses_of: Losses, rows: torch.Tensor
+    ) -> tuple[float | None, float | None]:
         """Loss and macro-F1 on `rows`."""
         if not len(rows):
             return None, None
         scores = network_scores(network, lesson.sequences, rows)
-        loss = float(self._losses(scores, lesson, rows).mean())
+        loss = float(_weighed(losses_of, scores, lesson, rows).mean())
         several = lesson.truth.dim() == 2
         predicted = scores > 0 if several else scores.argmax(dim=1)
         truth = lesson.truth[rows].bool() if several else lesson.truth[rows]
@@ -232,6 +277,11 @@ class Training(BaseEstimator):
         if epoch.validation_loss is None or epoch.macro_f1 is None:
             return float(epoch.number), 0.0
         return (epoch.macro_f1 if self.monitor == "macro_f1" else 0.0), -epoch.validation_loss
+
+
+def _weighed(losses_of: Losses, logits: torch.Tensor, lesson: Lesson, rows: torch.Tensor) -> torch.Tensor:
+    truth, weight = lesson.truth[rows].to(logits.device), lesson.weight[rows].to(logits.device)
+    return losses_of(logits, truth, weight)
 
 
 class _Best:

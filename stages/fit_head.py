@@ -82,7 +82,7 @@ def heads_as_asked(
     settings: "key=value" each. class_weight: a name that heads know, or a JSON file {label: weight}.
     """
     if name == ALL and (settings or first):
-        raise CallError("--set and --first are for one head: name it instead of 'all'.")
+        raise CallError("--set, --loss, --sampler and --first are for one head: name it instead of 'all'.")
     names = list(HEADS) if name == ALL else [name]
     return [_head_as_asked(each, settings, class_weight, first, seed) for each in names]
 

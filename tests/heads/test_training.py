@@ -10,7 +10,7 @@ from torch import nn
 
 from data.errors import CallError
 from heads.batches import Batch, Sequences
-from heads.losses import document_losses
+from heads.losses import Losses
 from heads.metrics import macro_f1
 from heads.training import Epoch, History, Lesson, Training, network_scores, rate
 
@@ -35,7 +35,7 @@ def lesson(documents: int = 300, labels: int = 3, noise: float = 1.0) -> Lesson:
     y = np.arange(documents) % labels
     steps = (np.eye(labels)[y] + noise * rng.normal(size=(documents, labels))).astype(np.float32)
     sequences = Sequences.of(steps, np.arange(documents + 1))
-    return Lesson(sequences, torch.from_numpy(y), torch.ones(documents), labels)
+    return Lesson(sequences, torch.from_numpy(y), torch.ones(documents), torch.ones(documents), labels)
 
 
 def trained(given: Lesson, training: Training, seed: int = 0) -> tuple[FirstStep, History]:
@@ -59,7 +59,7 @@ def test_the_figures_of_the_kept_epoch_are_those_of_the_kept_weights_on_the_vali
     network, history = trained(given, training)
     held = training.parts(given, 0)[1]
     scores, kept = network_scores(network, given.sequences, held), history.epochs[history.kept - 1]
-    loss = float(document_losses(scores, given.truth[held], given.weight[held]).mean())
+    loss = float(Losses(torch.ones(given.labels))(scores, given.truth[held], given.weight[held]).mean())
     assert kept.validation_loss == pytest.approx(loss)
     assert kept.macro_f1 == macro_f1(given.truth[held].numpy(), scores.argmax(dim=1).numpy(), 3)
 
@@ -133,7 +133,7 @@ def test_several_labels_are_learned_each_by_itself() -> None:
     rng = np.random.default_rng(0)
     y = rng.random((300, 2)) < 0.4
     sequences = Sequences.of((y + 0.2 * rng.normal(size=y.shape)).astype(np.float32), np.arange(301))
-    given = Lesson(sequences, torch.from_numpy(y.astype(np.float32)), torch.ones(300, 2), 2)
+    given = Lesson(sequences, torch.from_numpy(y.astype(np.float32)), torch.ones(300, 2), torch.ones(300, 2), 2)
     network, history = trained(given, Training(**{**QUICK, "lr": 0.2}))
     assert macro_f1(y, (network_scores(network, sequences, torch.arange(300)) > 0).numpy(), 2) > 0.95
     assert (history.epochs[-1].macro_f1 or 0) > 0.95
