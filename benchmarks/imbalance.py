@@ -52,7 +52,7 @@ class Figures:
 
 def ways() -> dict[str, dict[str, Any]]:
     """Name -> class_weight and what `Training` takes, the plain one first."""
-    found = {PLAIN: {"class_weight": "none"}}
+    found: dict[str, dict[str, Any]] = {PLAIN: {"class_weight": "none"}}
     for weight in WEIGHTS:
         found[f"{weight}, instance, cross_entropy"] = {"class_weight": weight}
         found[f"{weight}, weighted, cross_entropy"] = {"class_weight": weight, "sampler": "weighted"}

@@ -1,6 +1,7 @@
 """How much each document counts in training: a column of a table, by the documents' ids."""
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +39,7 @@ def document_weights(
     return weights
 
 
-def rows_of(weights: dict[str, float] | None, ids: tuple[str, ...]) -> NDArray[np.float64] | None:
+def rows_of(weights: Mapping[str, float] | None, ids: tuple[str, ...]) -> NDArray[np.float64] | None:
     """float64 (documents,), the weights of `ids`, or None where there are none."""
     return None if weights is None else np.array([weights[each] for each in ids], dtype=np.float64)
 

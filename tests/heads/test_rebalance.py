@@ -48,6 +48,7 @@ def test_one_factor_a_label_is_learned(plain: MLPHead) -> None:
     before, after = (each.network_.state_dict()["network.layers.4.weight"] for each in (plain, fitted("lws")))
     ratio = after / before
     torch.testing.assert_close(ratio, ratio[:, :1].expand_as(ratio))
+    assert ratio[:, 0].std() > 1e-3
 
 
 def test_normalised_weights_are_as_long_as_the_chosen_tau_leaves_them(plain: MLPHead) -> None:

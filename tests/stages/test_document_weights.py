@@ -80,7 +80,9 @@ def test_documents_of_weight_zero_teach_nothing_and_are_scored_all_the_same(tmp_
     assert "Training documents count from 0 to 1, 90 of them not at all" in " ".join(told.record.notes)
 
 
-def test_weights_of_one_are_another_run_of_the_same_figures(made: Any, tmp_path: Path) -> None:
+def test_weights_of_one_are_another_run_of_the_same_figures(
+    made: tuple[FeatureStore, CorpusTable], tmp_path: Path
+) -> None:
     plain, _ = fit_head(*made, PLAN, tmp_path / "runs")
     ones, fresh = fit_head(*made, replace(PLAN, weights=dict.fromkeys(made[1].ids, 1.0)), tmp_path / "runs")
     assert fresh and ones.scorecards == plain.scorecards
