@@ -9,7 +9,7 @@ import click
 from commandline.compare import show_comparison
 from commandline.options import json_option, origin, runs_option, seed_option, store_options
 from commandline.terminal import duration, note, progress, say
-from data.errors import EmbedOnceError, ExtraMissing
+from data.errors import CallError, EmbedOnceError, ExtraMissing
 
 
 @click.command("fit-head")
@@ -17,11 +17,14 @@ from data.errors import EmbedOnceError, ExtraMissing
 @click.option(
     "--set", "parameters", multiple=True, metavar="KEY=VALUE", help="A parameter; `embedonce heads HEAD` lists them."
 )
-@click.option(
-    "--class-weight", help="balanced, none, effective, sqrt, or a JSON file {label: weight}.  [the head's default]"
-)
+@click.option("--class-weight", help="balanced, none, effective, sqrt, or a JSON file {label: weight}.  [by head]")
 @click.option("--loss", help="Of heads that are networks, as `--set loss=`: cross_entropy, focal, ldam, ...")
-@click.option("--sampler", help="Of the same, as `--set sampler=`: instance, square_root, balanced, progressive.")
+@click.option("--sampler", help="Of the same: instance, square_root, balanced, progressive, weighted.")
+@click.option(
+    "--weight", metavar="COLUMN", help="How much each training document counts: a column of the corpus's file."
+)
+@click.option("--weight-from", metavar="FILE", help="Where that column stands.  [the file that was embedded]")
+@click.option("--id", "id_", metavar="COLUMN", help="Ids in the file of --weight.  [id]")
 @click.option("--first", metavar="LABEL", help="For cascade: ask 'is it LABEL?' before 'which of the others?'.")
 @click.option("--corpus", help="Which corpus of the store.  [its only one]")
 @click.option("--layer", type=int, default=-1, help="Which of the layers kept.")
@@ -42,17 +45,23 @@ def fit_head(**asked: Any) -> None:
     embedonce fit-head cascade --first earn
     """
     from stages.compare import compare as compare_runs
+    from stages.document_weights import document_weights
     from stages.fit_head import ALL, heads_as_asked
     from stages.task import chosen_corpus, chosen_store
 
+    if asked["weight"] is None and (asked["weight_from"] or asked["id_"]):
+        raise CallError("--weight-from and --id say where weights stand: name their column with --weight.")
     store = chosen_store(asked["store"], asked["features"])
     documents = chosen_corpus(store, asked["corpus"])
     say(f"Fitting {asked['head']} on {store.name} ({origin('store', 'the newest store')}), corpus {documents.name}.")
+    weights = None
+    if asked["weight"] is not None:
+        weights = document_weights(documents, asked["weight"], asked["weight_from"], asked["id_"])
     found, failed = [], False
     settings = (*asked["parameters"], *(f"{name}={asked[name]}" for name in ("loss", "sampler") if asked[name]))
     for head in heads_as_asked(asked["head"], settings, asked["class_weight"], asked["first"], asked["seed"]):
         try:
-            found.append(_fit_one(store, documents, head, asked))
+            found.append(_fit_one(store, documents, head, weights, asked))
         except EmbedOnceError as error:
             if asked["head"] != ALL:
                 raise
@@ -63,7 +72,7 @@ def fit_head(**asked: Any) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _fit_one(store: Any, documents: Any, head: Any, asked: dict[str, Any]) -> Any:
+def _fit_one(store: Any, documents: Any, head: Any, weights: Any, asked: dict[str, Any]) -> Any:
     from stages.fit_head import FitProgress, Plan, fit_head
 
     plan = Plan(
@@ -73,6 +82,7 @@ def _fit_one(store: Any, documents: Any, head: Any, asked: dict[str, Any]) -> An
         layer=asked["layer"],
         tune=asked["tune"],
         skip_unlabelled=asked["skip_unlabelled"],
+        weights=weights,
     )
     with progress(head.name) as bar:
 

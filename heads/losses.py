@@ -11,11 +11,15 @@
                      labels. Menon et al. 2021, arXiv 2007.07314, eq. 10, tau = 1
     asymmetric       of several labels: focal with gamma for absent ones alone, of which those below 0.05 count nothing.
                      Ridnik et al. 2021, arXiv 2009.14119, eq. 7, with gamma+ = 0
-    soft_f1          1 - macro-F1 of the batch, with probabilities in the place of decisions; of several labels it is
-                     sigmoidF1 (Benedict et al. 2021, arXiv 2108.10566, eq. 11 and 12) with beta = 1 and eta = 0
+    soft_f1          1 - macro-F1 of the batch, with probabilities in the place of decisions
+    sigmoid_f1       the same with a sigmoid a label, for one label a document too: Benedict et al. 2021, arXiv
+                     2108.10566, with beta = 1 and eta = 0. Of several labels the two are one
 
-All but soft_f1 are a document's own; a batch's loss is the plain mean of them, times what each weighs. Dividing by the
-batch's sum of weights, as torch does, would let a rare document take from the others in its batch what it is given.
+Class-balanced focal loss is focal with effective class weights. Binary cross entropy with positive weights is cross
+entropy of several labels with balanced ones: presence then weighs n_absent / n_present times absence.
+
+All but the last two are a document's own; a batch's loss is the plain mean of them, times what each weighs. Dividing by
+the batch's sum of weights, as torch does, would let a rare document take from the others what it is given.
 """
 
 from dataclasses import dataclass
@@ -28,13 +32,13 @@ from data.errors import CallError
 
 __all__ = ["LossName", "Losses"]
 
-LossName: TypeAlias = Literal["cross_entropy", "focal", "ldam", "logit_adjusted", "asymmetric", "soft_f1"]
+LossName: TypeAlias = Literal["cross_entropy", "focal", "ldam", "logit_adjusted", "asymmetric", "soft_f1", "sigmoid_f1"]
 
 MARGIN = 0.5
 SHIFT = 0.05
 _ONE_LABEL = ("ldam", "logit_adjusted")
 _SEVERAL = ("asymmetric",)
-_UNSMOOTHED = ("focal", "asymmetric", "soft_f1")
+_UNSMOOTHED = ("focal", "asymmetric", "soft_f1", "sigmoid_f1")
 
 
 @dataclass(frozen=True)
@@ -64,8 +68,8 @@ class Losses:
         logits: float32 (documents, labels). One label a document: truth int64 (documents,), weight float32
         (documents,). Several: truth float32 of 0 and 1 (documents, labels), weight float32 of the same shape.
         """
-        if self.name == "soft_f1":
-            return soft_f1(logits, truth, weight).expand(len(logits))
+        if self.name in ("soft_f1", "sigmoid_f1"):
+            return soft_f1(logits, truth, weight, softmax=self.name == "soft_f1").expand(len(logits))
         if truth.dim() == 1:
             return self._one(logits, truth) * weight
         return (self._several(logits, truth) * weight).mean(dim=1)
@@ -89,10 +93,11 @@ class Losses:
         return losses * (1 - (-losses).exp()) ** self.gamma if self.name == "focal" else losses
 
 
-def soft_f1(logits: torch.Tensor, truth: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+def soft_f1(logits: torch.Tensor, truth: torch.Tensor, weight: torch.Tensor, *, softmax: bool) -> torch.Tensor:
     """1 - the mean F1 of the labels that occur in a batch or are expected there, a float32 scalar."""
     if truth.dim() == 1:
-        chances, present = logits.softmax(dim=1), functional.one_hot(truth, logits.shape[1]).to(logits.dtype)
+        chances = logits.softmax(dim=1) if softmax else logits.sigmoid()
+        present = functional.one_hot(truth, logits.shape[1]).to(logits.dtype)
         weight = weight[:, None]
     else:
         chances, present = logits.sigmoid(), truth

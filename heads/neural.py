@@ -14,6 +14,7 @@ from featurestore import Bags
 from heads.base import Examples, Head
 from heads.batches import Batch, Sequences
 from heads.initialise import initialise
+from heads.rebalance import rebalance
 from heads.saving import read_arrays, write_arrays
 from heads.training import History, Lesson, Report, Training, network_scores
 
@@ -50,12 +51,17 @@ class NeuralHead(Head):
         fitting, held = training.parts(lesson, self.seed)
         if training.validation and not len(held):
             self._note("Too few documents a label to tell when to stop: all epochs were run.")
+        if self.class_weight != "none" and (cause := _balancing(training)):
+            self._note(f"Rare labels are favoured twice, by {cause} and by class_weight: set that to none.")
         generator, rng = torch.Generator().manual_seed(self.seed), np.random.default_rng(self.seed)
         with seeded(self.seed):
             network = self.build(sequences.dim, lesson.labels)
             initialise(network, training.init, generator)
             self.network_ = Standardised(network, *sequences.moments(fitting))
             self.history_ = training.run(self.network_, lesson, (fitting, held), rng, self.progress)
+            said = rebalance(self.network_, training.rebalance, lesson, (fitting, held), training, rng)
+        if said:
+            self._note(said)
         self.parameter_count_ = sum(weight.numel() for weight in network.parameters())
 
     def _sequences(self, bags: Bags, *, aloud: bool = False) -> Sequences:
@@ -127,6 +133,13 @@ def _lesson(examples: Examples, sequences: Sequences, labels: int) -> Lesson:
         labels,
         groups,
     )
+
+
+def _balancing(training: Training) -> str | None:
+    """What in the training itself favours rare labels, whatever they weigh."""
+    if training.sampler not in ("instance", "weighted"):
+        return f"the sampler {training.sampler}"
+    return "the loss logit_adjusted" if training.loss == "logit_adjusted" else None
 
 
 @contextmanager

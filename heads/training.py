@@ -82,10 +82,12 @@ class Training(BaseEstimator):
     steps : fewest batches an epoch; where the documents make fewer, they are read several times in one
     warmup : share of all steps in which the rate rises from 0
     clip : longest gradient, as a norm over all weights
-    loss : cross_entropy (of several labels the binary one), focal, ldam, logit_adjusted, asymmetric, soft_f1
+    loss : cross_entropy (of several labels the binary one), focal, ldam, logit_adjusted, asymmetric, soft_f1,
+        sigmoid_f1
     gamma : how little focal and asymmetric make of what is sure
-    sampler : instance (every document once an epoch), square_root, balanced, progressive
+    sampler : instance (every document once an epoch), square_root, balanced, progressive, weighted
     defer : share of the epochs after which class weights count; before, all labels weigh the same
+    rebalance : how the last layer is balanced afterwards (none, crt, tau, lws), see heads/rebalance.py
     label_smoothing : share of a label's truth that is spread over all labels
     validation : share of the documents that tells when to stop; 0 runs all epochs on all documents
     patience : epochs without a better validation before the stop
@@ -107,6 +109,7 @@ class Training(BaseEstimator):
         gamma: Annotated[float, Range(0)] = 2.0,
         sampler: SamplerName = "instance",
         defer: Annotated[float, Range(0, 1)] = 0.0,
+        rebalance: Literal["none", "crt", "tau", "lws"] = "none",
         label_smoothing: Annotated[float, Range(0, below=1)] = 0.0,
         validation: Annotated[float, Range(0, 0.5)] = 0.1,
         patience: Annotated[int, Range(1)] = 4,
@@ -125,6 +128,7 @@ class Training(BaseEstimator):
         self.gamma = gamma
         self.sampler = sampler
         self.defer = defer
+        self.rebalance = rebalance
         self.label_smoothing = label_smoothing
         self.validation = validation
         self.patience = patience
@@ -219,9 +223,11 @@ class Training(BaseEstimator):
         network.train()
         device = _device(network)
         passes = self._passes(len(rows))
+        # what was drawn by its weight must not be weighed again
+        counted = replace(lesson, weight=torch.ones_like(lesson.weight)) if self.sampler == "weighted" else lesson
         total = torch.zeros((), device=device)
         for documents in chain.from_iterable(self._batches(lesson, rows, progress, rng) for _ in range(passes)):
-            losses = _weighed(losses_of, network(lesson.sequences.batch(documents, device)), lesson, documents)
+            losses = _weighed(losses_of, network(lesson.sequences.batch(documents, device)), counted, documents)
             losses.mean().backward()  # type: ignore[no-untyped-call]  # torch's own gap
             nn.utils.clip_grad_norm_(network.parameters(), self.clip)
             optimiser.step()
@@ -235,15 +241,17 @@ class Training(BaseEstimator):
     ) -> Iterator[torch.Tensor]:
         """Documents of one pass, int64, a batch at a time."""
         if self.sampler != "instance":
-            rows = rows[torch.from_numpy(drawn(lesson.truth[rows].numpy(), self.sampler, progress, rng))]
+            truth = lesson.truth[rows].numpy()
+            found = truth > 0 if truth.ndim == 2 else truth
+            rows = rows[torch.from_numpy(drawn(found, self.sampler, progress, rng, lesson.weight[rows].numpy()))]
         for order in shuffled(lesson.sequences.length[rows].numpy(), self.batch, rng):
             yield rows[torch.from_numpy(order)]
 
     def _losses_of(self, lesson: Lesson, rows: torch.Tensor) -> Losses:
         several = lesson.truth.dim() == 2
-        if several and self.sampler != "instance":
+        if several and self.sampler == "weighted":
             raise CallError(
-                f"The sampler {self.sampler} is for one label a document. Take instance, and class weights."
+                "The sampler weighted is for one label a document: of several, each has a weight. Take balanced."
             )
         truth = lesson.truth[rows]
         counts = truth.sum(0) if several else torch.bincount(truth, minlength=lesson.labels).float()

@@ -7,7 +7,8 @@ With n_c the documents (or summed sample weights) of label c, n all of them and 
                Events Data", section 4.2; scikit-learn's "balanced" is the same formula
     effective  w_c ~ (1 - beta) / (1 - beta^n_c), beta = 0.999: new documents of a label overlap with what is known of
                it, so n_c grows to at most 1 / (1 - beta) "effective" ones. Cui et al. 2019, arXiv 1901.05555, eq. 2
-    sqrt       w_c ~ 1 / sqrt(n_c): half-way between none and balanced
+    sqrt       w_c ~ 1 / sqrt(n_c): halfway between none and balanced, on the scale of logarithms. Mahajan et al. 2018,
+               arXiv 1805.00932, section 2.3, who sample so
     a mapping  w_c ~ as given, 1 for a label that it leaves out
 
 Each is scaled so that the mean over documents is 1 (balanced is so by itself): a learning rate or a strength of
@@ -74,6 +75,8 @@ def _scaled(counts: NDArray[Any], how: ClassWeight, asked: NDArray[np.float64]) 
         weights = 1.0 / np.sqrt(safe)
     elif how == "effective":
         weights = (1.0 - BETA) / (1.0 - BETA**safe)
+    elif how == "sqrt":
+        weights = safe**-0.5
     else:
         weights = np.ones(len(counts))
     mean = float(counts @ weights) / float(counts.sum())

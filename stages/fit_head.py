@@ -7,7 +7,7 @@ is the test split scored, once. `HeldOut` keeps it out of reach before that.
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -25,10 +25,11 @@ from heads.decisions import Decision, tune, untuned
 from heads.heldout import HeldOutResult
 from heads.metrics import scorecard
 from heads.parameters import to_json
-from heads.registry import HEADS, make_head
+from heads.registry import HEADS, head_class, make_head
 from heads.scores import aligned, probabilities
 from heads.weights import WAYS
 from stages import runs
+from stages.document_weights import rows_of
 from stages.task import Task, names_of, task
 
 ALL = "all"
@@ -50,7 +51,10 @@ Report = Callable[[FitProgress], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What to fit, and how: all that decides a run's result beside the documents."""
+    """What to fit, and how: all that decides a run's result beside the documents.
+
+    weights: id -> how much a document counts in training, None for 1 each. Rules and figures count every document once.
+    """
 
     head: Head
     folds: int = 5
@@ -58,6 +62,7 @@ class Plan:
     layer: int = -1
     tune: bool = True
     skip_unlabelled: bool = False
+    weights: Mapping[str, float] | None = None
 
     def identity(self, store: FeatureStore, found: Task) -> str:
         """Eight hex digits that differ where the result could."""
@@ -65,6 +70,7 @@ class Plan:
             {"head": self.head.name, "parameters": to_json(self.head)["nested"], "folds": self.folds, "seed": self.seed}
             | {"layer": self.layer, "tune": self.tune}
             | {"features": store.recipe.fingerprint, "documents": found.documents_hash}
+            | ({} if self.weights is None else {"weights": [self.weights[each] for each in found.train_ids]})
         )
 
 
@@ -86,6 +92,10 @@ def _head_as_asked(name: str, settings: Sequence[str], class_weight: str | None,
     for key, equals, _ in pairs:
         if not equals:
             raise CallError(f"--set {key} has no value: write --set {key}=VALUE.")
+        if key in ("loss", "sampler") and "training" not in head_class(name)().get_params(deep=False):
+            raise CallError(
+                f"{name} has no --{key}: it does not learn from mini-batches. Leave it out, and take --class-weight."
+            )
     head = make_head(name, {**{key: value for key, _, value in pairs}, "seed": str(seed)})
     if class_weight is not None:
         head.set_params(class_weight=_weights(class_weight))
@@ -133,7 +143,7 @@ def fit_head(
     decision = _decide(plan, found, scores)
     clock.lap("decision")
     tell(FitProgress(plan.head.name, plan.folds, plan.folds + 1, "fitting on the whole training split"))
-    head = clone(plan.head).fit(found.train, found.target.names, groups=found.groups)
+    head = clone(plan.head).fit(found.train, found.target.names, rows_of(plan.weights, found.train_ids), found.groups)
     clock.lap("fit")
     tested = found.held_out.score(head, decision.rule, found.labels, seed=plan.seed)
     clock.lap("test")
@@ -169,13 +179,15 @@ def out_of_fold(plan: Plan, found: Task, tell: Report) -> NDArray[np.float32]:
     -inf in the columns of labels that the head of that fold never saw.
     """
     names, part = found.target.names, folds(found.target.y, found.groups.tolist(), plan.folds, plan.seed)
+    weight = rows_of(plan.weights, found.train_ids)
     scores = np.full((len(found.train), len(found.labels)), -np.inf, dtype=np.float32)
     for fold in range(plan.folds):
         tell(FitProgress(plan.head.name, fold, plan.folds + 1, f"fold {fold + 1} of {plan.folds}"))
         fitting, left_out = np.flatnonzero(part != fold), np.flatnonzero(part == fold)
         if not len(left_out):
             continue
-        head = clone(plan.head).fit(found.train[fitting], names[fitting], groups=found.groups[fitting])
+        counted = None if weight is None else weight[fitting]
+        head = clone(plan.head).fit(found.train[fitting], names[fitting], counted, found.groups[fitting])
         scores[left_out] = aligned(head.decision_function(found.train[left_out]), head.classes_, found.labels)
     return scores
 
@@ -230,11 +242,21 @@ def _record(
         parameter_count=int(head.parameter_count_),
         seconds=clock.laps,
         predict_milliseconds=1000 * tested.seconds / len(found.test_ids),
-        notes=[*found.notes, *_rare(found.target, plan.folds), *head.notes_],
+        notes=[*found.notes, *_weighted(plan, found), *_rare(found.target, plan.folds), *head.notes_],
         command=command,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         versions=_versions(),
     )
+
+
+def _weighted(plan: Plan, found: Task) -> list[str]:
+    weight = rows_of(plan.weights, found.train_ids)
+    if weight is None:
+        return []
+    return [
+        f"Training documents count from {weight.min():g} to {weight.max():g}, {(weight == 0).sum():,} of them not at "
+        "all; rules and figures count each once."
+    ]
 
 
 def _rare(target: Target, fold_count: int) -> list[str]:

@@ -2,11 +2,13 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from data.errors import CallError
 from heads.losses import Losses, LossName
+from heads.weights import loss_weights
 
 plain = Losses(torch.ones(4))
 THREE_TO_ONE = torch.tensor([[math.log(3), 0.0]])  # probabilities 3/4 and 1/4
@@ -84,6 +86,25 @@ def test_soft_f1_is_what_f1_is_of_certain_scores() -> None:
     several = torch.nn.functional.one_hot(truth, 3).float()
     losses = Losses(torch.ones(3), "soft_f1")(logits - 25, several, torch.ones(4, 3))
     assert losses.tolist() == pytest.approx([1 - (4 / 5 + 2 / 3) / 2] * 4)
+
+
+def test_sigmoid_f1_is_soft_f1_of_the_labels_taken_one_by_one() -> None:
+    logits, truth = torch.randn(5, 3, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 2, 0, 1])
+    several = torch.nn.functional.one_hot(truth, 3).float()
+    one = Losses(torch.ones(3), "sigmoid_f1")(logits, truth, torch.ones(5))
+    torch.testing.assert_close(one, Losses(torch.ones(3), "soft_f1")(logits, several, torch.ones(5, 3)))
+    assert not torch.allclose(one, Losses(torch.ones(3), "soft_f1")(logits, truth, torch.ones(5)))
+
+
+def test_balanced_weights_of_several_labels_are_the_positive_weights_of_torch_but_for_a_scale_a_label() -> None:
+    y = np.array([[True, False], [False, True], [False, True], [False, False]])
+    logits, truth = torch.randn(4, 2, generator=torch.Generator().manual_seed(0)), torch.from_numpy(y).float()
+    weight = torch.from_numpy(loss_weights(y, "balanced", [0, 1], np.ones(4))).float()
+    positive = torch.tensor([3.0, 1.0])  # absent by present documents
+    peer = torch.nn.functional.binary_cross_entropy_with_logits(
+        logits, truth, pos_weight=positive, weight=weight[-1], reduction="none"
+    )
+    torch.testing.assert_close(plain(logits, truth, weight), peer.mean(dim=1))
 
 
 @pytest.mark.parametrize(

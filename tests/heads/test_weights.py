@@ -32,6 +32,13 @@ def test_effective_weights_follow_the_number_of_effective_documents() -> None:
     assert one + 2 * two == pytest.approx(3)
 
 
+def test_square_root_weights_lie_halfway_between_none_and_balanced() -> None:
+    # sqrt(6) and sqrt(2): a ratio of sqrt(3), where balanced has 3
+    common, rare = class_weights(SIX_TO_TWO, "sqrt", ["a", "b"])
+    assert rare / common == pytest.approx(3**0.5)
+    assert 6 * common + 2 * rare == pytest.approx(8)
+
+
 def test_given_weights_keep_their_ratio_and_a_label_left_out_weighs_one() -> None:
     # 6 x 4 + 2 x 1 = 26 over 8 documents
     assert class_weights(SIX_TO_TWO, {"a": 4.0}, ["a", "b"]).tolist() == pytest.approx([4 * 8 / 26, 8 / 26])
@@ -53,7 +60,7 @@ def test_several_labels_weigh_absence_and_presence_each() -> None:
 
 @given(
     y=arrays(np.int64, st.integers(1, 40), elements=st.integers(0, 2)),
-    how=st.sampled_from(["balanced", "none", "effective", {"a": 3.0, "c": 0.1}]),
+    how=st.sampled_from(["balanced", "none", "effective", "sqrt", {"a": 3.0, "c": 0.1}]),
 )
 def test_the_mean_over_documents_is_always_one(y: np.ndarray, how: ClassWeight) -> None:
     assert loss_weights(y, how, LABELS, np.ones(len(y))).mean() == pytest.approx(1)

@@ -1,0 +1,162 @@
+"""Weights or sampling? Each class weight, sampler, loss and re-balanced last layer against the others, by a cheap head.
+
+    python benchmarks/imbalance.py --features FOLDER [--corpus reuters52] [--seeds 3] [--quick] [--json]
+
+The head is mlp over pooled cls, mean and max. reuters52 is unbalanced as it is (1:2,000); of newsgroups the training
+part is thinned to sizes that fall exponentially, 1:100. Each way is fitted out of fold, with and without a tuned
+decision, and once on all training documents; that fit scores the test split once. Differences are to plain cross
+entropy without weights, paired by seed, with Student's 95 % interval over seeds. What to choose is read from the
+out-of-fold columns; those of the test split are there to see whether it held up.
+"""
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.measuring import Topic
+from commandline.terminal import say
+from data import folds
+from featurestore import FeatureStore
+from heads.decisions import tune, untuned
+from heads.metrics import macro_f1
+from heads.mlp import MLPHead
+from heads.scores import aligned
+from heads.training import Training
+from stages.task import Task, chosen_corpus, chosen_store, task
+
+FOLDS = 3
+RATIO = 100
+PLAIN = "none, instance, cross_entropy"
+FIGURES = ("out_of_fold", "out_of_fold_tuned", "test", "test_tuned")
+WEIGHTS = ("sqrt", "effective", "balanced")
+SAMPLERS = ("square_root", "progressive", "balanced")
+QUICK = (PLAIN, "balanced, instance, cross_entropy", "none, balanced, cross_entropy", "none, instance, logit_adjusted")
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Macro-F1 of one way and seed; tuned: by the rule that its out-of-fold scores chose."""
+
+    out_of_fold: float
+    out_of_fold_tuned: float
+    test: float
+    test_tuned: float
+
+
+def ways() -> dict[str, dict[str, Any]]:
+    """Name -> class_weight and what `Training` takes, the plain one first."""
+    found: dict[str, dict[str, Any]] = {PLAIN: {"class_weight": "none"}}
+    for weight in WEIGHTS:
+        found[f"{weight}, instance, cross_entropy"] = {"class_weight": weight}
+        found[f"{weight}, weighted, cross_entropy"] = {"class_weight": weight, "sampler": "weighted"}
+    for sampler in SAMPLERS:
+        found[f"none, {sampler}, cross_entropy"] = {"class_weight": "none", "sampler": sampler}
+    for loss in ("focal", "ldam", "logit_adjusted", "soft_f1", "sigmoid_f1"):
+        found[f"none, instance, {loss}"] = {"class_weight": "none", "loss": loss}
+    found["none, instance, label smoothing 0.1"] = {"class_weight": "none", "label_smoothing": 0.1}
+    found["effective, instance, focal (class-balanced focal)"] = {"class_weight": "effective", "loss": "focal"}
+    found["effective deferred, instance, ldam (LDAM-DRW)"] = {"class_weight": "effective", "loss": "ldam", "defer": 0.8}
+    for how in ("crt", "tau", "lws"):
+        found[f"none, instance, cross_entropy, then {how}"] = {"class_weight": "none", "rebalance": how}
+    return found
+
+
+def thinned(y: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """Rows of y whose labels' sizes fall exponentially from the smallest label's size to 1/RATIO of it."""
+    rng, counts = np.random.default_rng(seed), np.bincount(y)
+    sizes = np.round(counts.min() * RATIO ** (-np.arange(len(counts)) / (len(counts) - 1))).astype(int)
+    kept = [rng.permutation(np.flatnonzero(y == label))[: max(size, 1)] for label, size in enumerate(sizes)]
+    return np.sort(np.concatenate(kept))
+
+
+def measured(found: Task, rows: NDArray[np.int64], way: dict[str, Any], seed: int) -> Figures:
+    """One way on the training documents `rows`; reads the test split once."""
+    bags, target, groups = found.train[rows], found.target[rows], found.groups[rows]
+    y, names = target.y, target.names
+    part = folds(y, groups.tolist(), FOLDS, seed)
+    scores = np.full((len(y), len(found.labels)), -np.inf, dtype=np.float32)
+    for fold in range(FOLDS):
+        fitting, left_out = np.flatnonzero(part != fold), np.flatnonzero(part == fold)
+        head = head_of(way, seed).fit(bags[fitting], names[fitting], groups=groups[fitting])
+        scores[left_out] = aligned(head.decision_function(bags[left_out]), head.classes_, found.labels)
+    plain, tuned = untuned(scores, y), tune(scores, y, groups=groups, seed=seed)
+    head = head_of(way, seed).fit(bags, names, groups=groups)
+    result = found.held_out.score(head, plain.rule, found.labels, seed=seed)
+    labels, truth = len(found.labels), found.test_target.y
+    predictions = (result.predicted, tuned.rule.decide(result.scores))
+    inner = (macro_f1(y, decision.out_of_fold, labels) for decision in (plain, tuned))
+    return Figures(*inner, *(macro_f1(truth, predicted, labels) for predicted in predictions))
+
+
+def head_of(way: dict[str, Any], seed: int) -> MLPHead:
+    """The head of a way, unfitted."""
+    training = Training(**{key: value for key, value in way.items() if key != "class_weight"}, device="cpu")
+    return MLPHead(class_weight=way["class_weight"], training=training, seed=seed)
+
+
+def compared(corpus: str, store: FeatureStore, seeds: int, *, quick: bool) -> dict[str, list[Figures]]:
+    """Figures of each way, one a seed; in newsgroups the seed also draws which documents are kept."""
+    results: dict[str, list[Figures]] = {}
+    for name, way in ways().items():
+        if quick and name not in QUICK:
+            continue
+        for seed in range(seeds):
+            found = task(store, chosen_corpus(store, corpus))
+            rows = thinned(found.target.y, seed) if corpus == "newsgroups" else np.arange(len(found.target.y))
+            results.setdefault(name, []).append(measured(found, rows, way, seed))
+        say(f"{corpus}: {name}: {', '.join(gained(results[name], results[PLAIN], which) for which in FIGURES)}")
+    return results
+
+
+def mean(figures: list[Figures], which: str) -> float:
+    """Over seeds."""
+    return float(np.mean([getattr(each, which) for each in figures]))
+
+
+def gained(figures: list[Figures], plain: list[Figures], which: str) -> str:
+    """Mean over seeds, and the paired difference to `plain` with Student's 95 % interval."""
+    from scipy.stats import t
+
+    differences = [getattr(one, which) - getattr(other, which) for one, other in zip(figures, plain, strict=True)]
+    text = f"{mean(figures, which):.3f}"
+    if figures is plain or len(differences) < 2:
+        return text
+    half = float(t.ppf(0.975, len(differences) - 1)) * float(np.std(differences, ddof=1)) / math.sqrt(len(differences))
+    return f"{text} ({np.mean(differences):+.3f} ± {half:.3f})"
+
+
+def topic(corpus: str, results: dict[str, list[Figures]]) -> Topic:
+    """The table of a corpus, best out of fold with a tuned decision first."""
+    order = sorted(results, key=lambda name: -mean(results[name], "out_of_fold_tuned"))
+    plain = results[PLAIN]
+    rows = [[name, *(gained(results[name], plain, which) for which in FIGURES)] for name in order]
+    heads = ["weight, sampler, loss", "out of fold", "out of fold, tuned", "test", "test, tuned"]
+    return Topic(f"{corpus}: macro-F1 over {len(plain)} seeds, {date.today().isoformat()}", [heads, *rows], [])
+
+
+@click.command()
+@click.option("--features", type=click.Path(path_type=Path), default=Path("features"), show_default=True)
+@click.option("--corpus", "corpora", multiple=True, default=("reuters52", "newsgroups"), show_default=True)
+@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True)
+@click.option("--quick", is_flag=True, help="Four ways in place of all.")
+@click.option("--json", "as_json", is_flag=True)
+def main(features: Path, corpora: tuple[str, ...], seeds: int, quick: bool, as_json: bool) -> None:
+    """Print a table a corpus."""
+    for corpus in corpora:
+        folder = next(iter(sorted(features.glob(f"{corpus}--*"))), None)
+        results = compared(corpus, chosen_store(folder, features), seeds, quick=quick)
+        if as_json:
+            click.echo(json.dumps({corpus: {name: [asdict(each) for each in one] for name, one in results.items()}}))
+        else:
+            click.echo(topic(corpus, results).markdown())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""How much each document counts in training: a column of a table, by the documents' ids."""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data import BENCHMARKS, Columns, read_by_id
+from data.errors import BadData, CallError
+from featurestore import CorpusTable
+
+__all__ = ["document_weights"]
+
+
+def document_weights(
+    table: CorpusTable, column: str, source: str | None = None, id_column: str | None = None
+) -> dict[str, float]:
+    """Id -> the number in `column` of `source`, at least 0; 2 is having the document twice, 0 not having it.
+
+    source: a table that is read as `embed` reads one; None is the file that the corpus came from. id_column: where its
+    ids stand, "id" where None.
+
+    Raises BadData for an id of the corpus that `source` lacks and a cell that is no such number, CallError for a corpus
+    that came from no file, and what reading raises.
+    """
+    if source is None and table.source in BENCHMARKS:
+        raise CallError(f"{table.source} is a benchmark and has no column of weights. Name a file with --weight-from.")
+    path = source or table.source
+    # a reader hands on the columns that documents have; a group is any text of a document
+    given = read_by_id(path, Columns(label="", split="", group=column, id=id_column))
+    weights = {document.id: _number(document.group, document.id, column, path) for document in given.documents}
+    missing = [each for each in table.ids if each not in weights]
+    if missing:
+        raise BadData(
+            f"{path} has no weight for {len(missing):,} of {len(table.ids):,} documents of '{table.name}' (the first "
+            f"is '{missing[0]}'). Add them, or name the column of the ids with --id."
+        )
+    return weights
+
+
+def rows_of(weights: Mapping[str, float] | None, ids: tuple[str, ...]) -> NDArray[np.float64] | None:
+    """float64 (documents,), the weights of `ids`, or None where there are none."""
+    return None if weights is None else np.array([weights[each] for each in ids], dtype=np.float64)
+
+
+def _number(cell: str | None, document: str, column: str, path: str) -> float:
+    try:
+        value = float(cell or "")
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise BadData(f"{path}: '{column}' of document '{document}' is '{cell or ''}'. Write a number, at least 0.")
+    return value

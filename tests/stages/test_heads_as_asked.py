@@ -1,0 +1,28 @@
+"""What `fit-head` refuses of losses, samplers and weights: one sentence, naming head and option."""
+
+import pytest
+
+from data.errors import CallError, UnknownName
+from stages.fit_head import heads_as_asked
+
+
+@pytest.mark.parametrize("head", ["linear", "lightgbm", "cascade"])
+@pytest.mark.parametrize("option", ["loss=focal", "sampler=balanced"])
+def test_a_head_that_has_no_training_loop_has_neither_loss_nor_sampler(head: str, option: str) -> None:
+    name = option.partition("=")[0]
+    with pytest.raises(
+        CallError, match=rf"^{head} has no --{name}: it does not learn from mini-batches\. Leave it out"
+    ):
+        heads_as_asked(head, [option])
+
+
+def test_a_loss_and_a_sampler_reach_the_training_of_a_network() -> None:
+    (head,) = heads_as_asked("lstm", ["loss=ldam", "sampler=progressive", "rebalance=lws"], "sqrt")
+    found = head.get_params()
+    assert [found[f"training__{name}"] for name in ("loss", "sampler", "rebalance")] == ["ldam", "progressive", "lws"]
+    assert found["class_weight"] == "sqrt"
+
+
+def test_a_misspelt_sampler_names_the_nearest() -> None:
+    with pytest.raises(UnknownName, match=r"sampler is 'ballanced'\. Did you mean 'balanced'\?"):
+        heads_as_asked("mlp", ["sampler=ballanced"])
