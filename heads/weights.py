@@ -75,8 +75,6 @@ def _scaled(counts: NDArray[Any], how: ClassWeight, asked: NDArray[np.float64]) 
         weights = 1.0 / np.sqrt(safe)
     elif how == "effective":
         weights = (1.0 - BETA) / (1.0 - BETA**safe)
-    elif how == "sqrt":
-        weights = safe**-0.5
     else:
         weights = np.ones(len(counts))
     mean = float(counts @ weights) / float(counts.sum())
