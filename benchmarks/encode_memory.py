@@ -113,6 +113,7 @@ def measured(documents: int) -> Topic:
     own = twice.peak - twice.corpus - (asked.peak - asked.corpus)
     claims = [
         at_most(f"{documents:,} documents, GB above the encoder", (asked.peak - asked.model) / 1e9, 2),
+        at_most("bytes a document that the peak grows by, from there on", (twice.peak - asked.peak) / documents, 300),
         at_most("bytes a document that the peak grows by beside the corpus, from there on", own / documents, 300),
         at_most(f"embed on a finished store of {FINISHED:,} documents, seconds", seconds, 5),
         at_most("embed on a finished store, times that torch was loaded", int(torch), 0),
