@@ -19,17 +19,10 @@ from stages.embed.report import EmbedProgress, EmbedReport, Progress
 Job = Callable[[Progress], EmbedReport]
 # so long a process that was asked to leave at once may take
 _PATIENCE = 10.0
-_SUMMED: tuple[str, ...] = (
-    "documents",
-    "encoded",
-    "already_there",
-    "equal_texts",
-    "empty",
-    "windows",
-    "tokens",
-    "dropped_tokens",
+_SUMMED = (
+    *("documents", "encoded", "already_there", "equal_texts", "empty", "windows", "tokens", "dropped_tokens"),
+    *("tokens_per_second", "shards", "halved"),
 )
-_SUMMED += ("tokens_per_second", "shards", "halved")
 
 
 def devices_of(asked: str) -> list[str]:
@@ -53,7 +46,7 @@ def devices_of(asked: str) -> list[str]:
 
 
 def take_share(number: int, of: int) -> None:
-    """Have this process compute on share `number`, from 0, of the processor's cores; on the same two would wait."""
+    """Have this process compute on share `number`, from 0, of the processor's cores, which it then has to itself."""
     import torch
 
     torch.set_num_threads(max(torch.get_num_threads() // of, 1))

@@ -122,28 +122,22 @@ def open_encoder(options: Options) -> Encoder:
     """Find a model, read its tokenizer and hash its weights.
 
     The precision "auto" is the usual one of the device, and the backend "auto" is torch here, or onnx for int8; to find
-    the fastest takes a corpus (see trial.py). Raises
-    ModelUnavailable, CallError for a window that the encoder has no positions for, and ExtraMissing for a backend that
-    is not installed. Code that comes with the model runs only with `options.trust_remote_code`.
+    the fastest takes a corpus (see trial.py). Raises ModelUnavailable, CallError for a window that the encoder has no
+    positions for, and ExtraMissing for a backend that is not installed. Code that comes with the model runs only with
+    `options.trust_remote_code`.
     """
     options.check()
-    if options.precision == AUTO:
-        device = options.device if options.backend in (AUTO, "torch") else "cpu"  # the others compute in float32
-        options = replace(options, precision=usual_precision(device))
-    options = replace(options, backend=settled(options.backend, options.precision, options.device))
+    asked, options = options, _settled(options)
     if options.device not in ("auto", "cpu"):  # looking for others loads torch, which a finished store can do without
         find_device(options.device)
     model = read_sentence_model(find_model(options.model, options.revision))
     folder = model.folder
-    asked = options.prefix
     config = _config(folder, options)
     static = config.family == STATIC
-    # a static model has no rows for special tokens that would say anything
-    options = replace(
-        options,
-        prefix=model.prefix if asked is None else asked,
-        special_tokens=options.special_tokens and not static,
-    )
+    if static:
+        options = _as_static(options, asked=asked.precision)
+    if asked.prefix is None:
+        options = replace(options, prefix=model.prefix)
     tokenizer = load_tokenizer(folder, options.prefix or "")
     if tokenizer.vocabulary > config.vocabulary:
         raise ModelUnavailable(
@@ -167,9 +161,24 @@ def open_encoder(options: Options) -> Encoder:
         pad_id=config.pad_id,
         device=options.device,
         budget=options.budget,
-        notes=tuple(_notes(options, model, config, cutting, prefix_asked=asked is not None)),
+        notes=tuple(_notes(options, model, config, cutting, prefix_asked=asked.prefix is not None)),
         open_network=opener(recipe, (lambda *_, **__: StaticNetwork(folder)) if static else network),
     )
+
+
+def _settled(options: Options) -> Options:
+    """With the precision and the backend that "auto" means."""
+    precision = options.precision
+    if precision == AUTO:  # backends other than torch compute in float32
+        precision = usual_precision(options.device if options.backend in (AUTO, "torch") else "cpu")
+    return replace(options, precision=precision, backend=settled(options.backend, precision, options.device))
+
+
+def _as_static(options: Options, *, asked: str) -> Options:
+    """For a model that is a table of vectors: it has no layers for a card to compute, nor rows for special tokens that
+    would say anything. asked: the precision."""
+    precision = "float32" if asked == AUTO else options.precision
+    return replace(options, device="cpu", precision=precision, special_tokens=False)
 
 
 def _config(folder: Path, options: Options) -> Config:

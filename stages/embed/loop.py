@@ -72,21 +72,13 @@ def embed(
         notes=notes if moved is None else (*notes, moved.sentence(encoder.recipe.precision)),
         distance=moved,
         part="" if part == WHOLE else str(part),
-        missing_elsewhere=missing_elsewhere(texts, store),
+        missing_elsewhere=texts.missing_elsewhere(store),
         budget=work.budget.positions if len(missing) else 0,
         halved=work.budget.halved,
     )
     if len(missing):
         store.record("embed", {"corpus": corpus.name, "encoder": encoder.notes, **report.to_json()})
     return report
-
-
-def missing_elsewhere(texts: Texts, store: FeatureStore) -> int:
-    """Documents of other parts that no process has committed yet."""
-    if texts.inside.all():
-        return 0
-    store.refresh()
-    return texts.missing_elsewhere(store)
 
 
 def _ids(texts: Texts, failed: Set[str]) -> tuple[str, ...]:

@@ -101,8 +101,7 @@ class TorchNetwork:
         return [states[layer][:, :longest].float() for layer in self._layers]
 
     def _kernels(self) -> AbstractContextManager[None]:
-        """Attention on a card without cuDNN's kernels, which plan anew for every shape that a batch can have: with them
-        an H200 encoded a third as fast."""
+        """Attention on a card without cuDNN's kernels, which plan anew for every shape that a batch can have."""
         if not self.device.startswith("cuda"):
             return nullcontext()
         from torch.nn.attention import SDPBackend, sdpa_kernel

@@ -12,7 +12,7 @@ from stages.embed.backends import BACKENDS
 from stages.embed.devices import devices_of, side_by_side, take_share
 from stages.embed.encoder import Encoder, open_encoder
 from stages.embed.estimate import Estimate, estimate
-from stages.embed.loop import EmbedProgress, EmbedReport, embed, missing_elsewhere
+from stages.embed.loop import EmbedProgress, EmbedReport, embed
 from stages.embed.network import usual_precision
 from stages.embed.options import AUTO, Options
 from stages.embed.part import WHOLE, Part
@@ -22,6 +22,7 @@ from stages.embed.trial import choose
 
 # options that are no part of a recipe
 _FREE = frozenset({"device", "budget", "revision", "trust_remote_code"})
+_KEPT = "Precision {}, in which the store that is there was made."
 
 
 def embed_source(
@@ -50,7 +51,8 @@ def embed_source(
             tell(sentence)
     home = FeatureStore.create(folder, encoder.recipe)
     tell(f"The store is {home.folder}.")
-    if len(devices) == 1 or not len(Texts.of(corpus, part).missing(home)):
+    texts = Texts.of(corpus, part) if len(devices) > 1 else None
+    if texts is None or not len(texts.missing(home)):
         return home, embed(corpus, encoder, home, progress, part)
     tell(f"A process for each of {', '.join(devices)}.")
     made = options_of(encoder.recipe)
@@ -63,7 +65,7 @@ def embed_source(
         )
     report = side_by_side(jobs, progress)
     home.refresh()
-    elsewhere = missing_elsewhere(Texts.of(corpus, part), home)
+    elsewhere = texts.missing_elsewhere(home)
     return home, replace(report, part="" if part == WHOLE else str(part), missing_elsewhere=elsewhere)
 
 
@@ -119,7 +121,10 @@ def _opened(
     for note in corpus.notes:
         tell(note)
     if store is not None and (store / "recipe.json").is_file():
-        options = following(FeatureStore.open(store).recipe, options, given)
+        made = FeatureStore.open(store).recipe
+        if options.precision == AUTO and made.precision != "float32":
+            tell(_KEPT.format(made.precision))
+        options = following(made, options, given)
     asked = options.precision
     # in float32 a store that is there is found without asking torch what the device does well
     encoder = open_encoder(replace(options, precision="float32") if asked == AUTO else options)
@@ -130,25 +135,23 @@ def _opened(
         return store or features / f"{corpus.name}--{label(encoder)}"
 
     if asked == AUTO:
-        encoder = _usual(encoder, options, place, tell)
+        encoder = _usual(encoder, place, tell)
         options = replace(options, precision=encoder.recipe.precision)
     if options.backend == AUTO and encoder.recipe.backend == "torch":
         encoder = fastest(encoder, options, corpus, place, tell)
     return corpus, encoder, place(encoder)
 
 
-def _usual(
-    encoder: Encoder, options: Options, place: Callable[[Encoder], Path], tell: Callable[[str], None]
-) -> Encoder:
+def _usual(encoder: Encoder, place: Callable[[Encoder], Path], tell: Callable[[str], None]) -> Encoder:
     """`encoder`, which is in float32, or in the precision of the store that is there, or in the device's usual one."""
     if made_with(encoder, BACKENDS, place) is not None or encoder.recipe.backend != "torch":
         return encoder
     halves = [replace(encoder, recipe=replace(encoder.recipe, precision=name)) for name in ("bfloat16", "float16")]
     made = next((half for half in halves if (place(half) / "recipe.json").is_file()), None)
     if made is not None:
-        tell(f"Precision {made.recipe.precision}, in which the store that is there was made.")
+        tell(_KEPT.format(made.recipe.precision))
         return made
-    precision = usual_precision(options.device)
+    precision = usual_precision(encoder.device)
     if precision != "float32":
         tell(f"Precision {precision}, which this device does well. --precision float32 is exact, and slower.")
     return replace(encoder, recipe=replace(encoder.recipe, precision=precision))

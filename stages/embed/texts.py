@@ -37,8 +37,11 @@ class Texts:
         return self.rows if store is None else self.rows[~store.keys.there(self.keys[self.rows])]
 
     def missing_elsewhere(self, store: FeatureStore) -> int:
-        """Documents outside the part whose text the store lacks."""
+        """Documents outside the part that no process has committed yet."""
         others = np.flatnonzero(~self.inside)
+        if not len(others):
+            return 0
+        store.refresh()
         return int((~store.keys.there(self.keys[others])).sum())
 
     def pairs(self, rows: NDArray[np.int64]) -> Iterator[tuple[str, str]]:

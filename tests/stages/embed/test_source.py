@@ -2,13 +2,16 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from data import Columns
 from featurestore import FeatureStore, Recipe
 from stages.embed import Options
-from stages.embed.source import following, kin
+from stages.embed.source import embed_source, following, kin
 from tests.small_store import RECIPE
+from tests.stages.embed.conftest import Folders
 
 POORER = replace(RECIPE, keep=("cls",))
 RICHER = replace(RECIPE, keep=("cls", "mean", "max", "segments", "tokens"), layers=(-4, -1))
@@ -56,3 +59,37 @@ def test_another_way_with_long_documents_leaves_the_stores_stride_behind() -> No
     assert (options.window, options.stride, options.max_windows) == (20, 0, None)
     assert following(made, Options(long="model"), {"long"}).window is None
     assert following(made, Options(long="windows"), {"long"}).stride == 5
+
+
+def embedded(folder: Path, features: Path, source: Path, **asked: Any) -> tuple[Recipe, list[str]]:
+    """The recipe of the store that an embedding went into, and what was said of precision."""
+    told: list[str] = []
+    store = asked.pop("store", None)
+    options = Options(model=str(folder), device="cpu", keep=("mean",), **asked)
+    home, _ = embed_source(
+        str(source), Columns(), options, features=features, store=store, tell=told.append, progress=lambda _: None
+    )
+    return home.recipe, [sentence for sentence in told if sentence.startswith("Precision")]
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "few.csv"
+    path.write_text("text,label\n" + "".join(f"oil price {row},{row % 2}\n" for row in range(8)))
+    return path
+
+
+def test_a_processor_computes_in_float32_without_a_word(folders: Folders, tmp_path: Path, source: Path) -> None:
+    recipe, said = embedded(folders("bert"), tmp_path / "features", source)
+    assert (recipe.precision, said) == ("float32", [])
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_store_keeps_to_the_precision_that_it_was_begun_with(
+    folders: Folders, tmp_path: Path, source: Path, named: bool
+) -> None:
+    store = {"store": tmp_path / "one"} if named else {}
+    begun, _ = embedded(folders("bert"), tmp_path / "features", source, precision="bfloat16", **store)
+    again, said = embedded(folders("bert"), tmp_path / "features", source, **store)
+    assert again == begun
+    assert said == ["Precision bfloat16, in which the store that is there was made."]
