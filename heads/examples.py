@@ -36,3 +36,7 @@ class Examples:
     def several(self) -> bool:
         """Whether a document may have several labels."""
         return self.y.ndim == 2
+
+    def present(self, labels: int) -> NDArray[np.bool_]:
+        """bool (documents, labels), of so many labels: which each document has."""
+        return self.y if self.several else np.eye(labels, dtype=bool)[self.y]

@@ -63,7 +63,7 @@ class KNNHead(PooledHead):
         self.places_ = examples.sample_weight
         labels = len(self.classes_)
         self.prior_ = prior(examples.y, examples.loss_weight, labels)
-        self.truth_ = examples.y if examples.several else np.eye(labels, dtype=bool)[examples.y]
+        self.truth_ = examples.present(labels)
         # how much a place's vote counts, (documents, 1), or (documents, labels) for several labels
         self.weight_ = examples.loss_weight.reshape(len(examples), -1) / examples.sample_weight[:, None]
         self.parameter_count_ = self.known_.size

@@ -84,7 +84,7 @@ class LinearHead(PooledHead):
 
     def _ridge(self, standard: NDArray[np.float64], examples: Examples) -> tuple[NDArray[Any], NDArray[Any], int]:
         several, labels = examples.several, len(self.classes_)
-        truth = examples.y if several else np.eye(labels, dtype=bool)[examples.y]
+        truth = examples.present(labels)
         own = np.minimum(1 / examples.sample_weight, 1.0)
         coefficients, intercepts = np.zeros((labels, standard.shape[1])), np.zeros(labels)
         margins = np.zeros(truth.shape)

@@ -14,9 +14,10 @@ from featurestore import Bags
 from heads.base import Examples, Head
 from heads.batches import Batch, Sequences
 from heads.initialise import initialise
+from heads.lesson import Lesson
 from heads.rebalance import rebalance
 from heads.saving import read_arrays, write_arrays
-from heads.training import History, Lesson, Report, Training, network_scores
+from heads.training import History, Report, Training, network_scores
 
 __all__ = ["NeuralHead"]
 
@@ -48,7 +49,7 @@ class NeuralHead(Head):
         training = self.training or Training()
         sequences = self._sequences(examples.bags, aloud=True)
         lesson = _lesson(examples, sequences, len(self.classes_))
-        fitting, held = training.parts(lesson, self.seed)
+        fitting, held = lesson.parts(training.validation, self.seed)
         if training.validation and not len(held):
             self._note("Too few documents a label to tell when to stop: all epochs were run.")
         if self.class_weight != "none" and (cause := _balancing(training)):

@@ -54,7 +54,7 @@ class PrototypeHead(PooledHead):
         features = self._features(examples.bags)
         self.scaling_ = Scaling.of(features, examples.sample_weight)
         known = directions(features, self.scaling_).astype(np.float64)
-        truth = examples.y if examples.several else np.eye(len(self.classes_), dtype=bool)[examples.y]
+        truth = examples.present(len(self.classes_))
         sides = [truth, ~truth] if examples.several else [truth]
         sums = [(side * examples.sample_weight[:, None]).T @ known for side in sides]
         self.prototypes_ = np.stack([_unit(each) for each in sums])

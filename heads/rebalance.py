@@ -18,8 +18,9 @@ from torch import nn
 
 from data.errors import CallError
 from heads.batches import Batch, Sequences
+from heads.lesson import Lesson
 from heads.metrics import macro_f1
-from heads.training import Lesson, Training, network_scores
+from heads.training import Training, network_scores
 
 __all__ = ["Rebalance", "rebalance"]
 
@@ -48,16 +49,11 @@ def rebalance(
     if how == "tau":
         return _normalised(layer, inputs, lesson, parts[1])
     balanced = training.get_params() | {"sampler": "balanced", "loss": "cross_entropy", "defer": 0.0}
-    learned: nn.Module = _Again(inputs.dim, lesson.labels) if how == "crt" else _Scaled(layer)
+    learned = _Again(inputs.dim, lesson.labels) if how == "crt" else _Scaled(layer)
     taught = replace(lesson, sequences=inputs, weight=lesson.unweighted)
     Training(**balanced).run(learned, taught, parts, rng)
     with torch.no_grad():
-        if isinstance(learned, _Again):
-            layer.weight.copy_(learned.layer.weight)
-            layer.bias.copy_(learned.layer.bias)
-        elif isinstance(learned, _Scaled):
-            layer.weight.mul_(learned.factor[:, None])
-            layer.bias.mul_(learned.factor)
+        learned.hand_over(layer)
     return None
 
 
@@ -72,6 +68,10 @@ class _Again(nn.Module):
         """Logits, float32 (documents, labels)."""
         logits: torch.Tensor = self.layer(batch.vectors[:, 0])
         return logits
+
+    def hand_over(self, layer: nn.Linear) -> None:
+        """What was learned becomes that of `layer`."""
+        layer.load_state_dict(self.layer.state_dict())
 
 
 class _Scaled(nn.Module):
@@ -88,6 +88,11 @@ class _Scaled(nn.Module):
     def forward(self, batch: Batch) -> torch.Tensor:
         """Logits, float32 (documents, labels)."""
         return nn.functional.linear(batch.vectors[:, 0], self.weight, self.bias) * self.factor
+
+    def hand_over(self, layer: nn.Linear) -> None:
+        """What was learned becomes that of `layer`."""
+        layer.weight.mul_(self.factor[:, None])
+        layer.bias.mul_(self.factor)
 
 
 def _normalised(layer: nn.Linear, inputs: Sequences, lesson: Lesson, held: torch.Tensor) -> str:

@@ -2,47 +2,30 @@
 
 import copy
 import math
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from torch import nn
 
 from data.errors import CallError
-from data.splits import stratified_parts
 from featurestore.batching import shuffled
 from heads.batches import Sequences
 from heads.initialise import Initialisation
+from heads.lesson import Lesson
 from heads.losses import Losses, LossName
 from heads.metrics import macro_f1
 from heads.parameters import Range
 from heads.samplers import SamplerName, drawn
 
-__all__ = ["Epoch", "History", "Lesson", "Report", "Training", "network_scores"]
+__all__ = ["Epoch", "History", "Report", "Training", "network_scores"]
 
 # documents that are scored at a time; with 512 steps each still some hundred megabytes
 SCORED = 64
-
-
-@dataclass(frozen=True)
-class Lesson:
-    """What is learned from, rows in one order.
-
-    truth: int64 (documents,), or float32 of 0 and 1 (documents, labels) for several labels. labels: how many.
-    weight: float32, of truth's shape; unweighted: the same without class weights. groups: of each document, or None.
-    """
-
-    sequences: Sequences
-    truth: torch.Tensor
-    weight: torch.Tensor
-    unweighted: torch.Tensor
-    labels: int
-    groups: Sequence[Hashable] | None = None
 
 
 @dataclass(frozen=True)
@@ -135,24 +118,6 @@ class Training(BaseEstimator):
         self.monitor = monitor
         self.init = init
         self.device = device
-
-    def parts(self, lesson: Lesson, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Rows to learn from and rows that tell when to stop, int64; no group stands on both sides.
-
-        Labels with too few documents to spare one (their fair share of the validation part is less than one), and the
-        groups of such documents, stay in the training part. Without enough documents the second part is empty.
-        """
-        y = lesson.truth.bool().numpy() if lesson.truth.dim() == 2 else lesson.truth.numpy()
-        if self.validation == 0:
-            return torch.arange(len(y)), torch.arange(0)
-        part = stratified_parts(y, lesson.groups, (1 - self.validation, self.validation), seed)
-        held = (part == 1) & ~_in_group_of(self._scarce(y, lesson.labels), lesson.groups)
-        return torch.from_numpy(np.flatnonzero(~held)), torch.from_numpy(np.flatnonzero(held))
-
-    def _scarce(self, y: NDArray[Any], labels: int) -> NDArray[np.bool_]:
-        counts = y.sum(axis=0) if y.ndim == 2 else np.bincount(y, minlength=labels)
-        scarce = counts < 1 / self.validation
-        return np.asarray((y & scarce).any(axis=1) if y.ndim == 2 else scarce[y])
 
     def run(
         self,
@@ -325,14 +290,6 @@ def _decayed(network: nn.Module, decay: float) -> list[dict[str, Any]]:
         {"params": [weight for weight in weights if weight.dim() > 1], "weight_decay": decay},
         {"params": [weight for weight in weights if weight.dim() <= 1], "weight_decay": 0.0},
     ]
-
-
-def _in_group_of(chosen: NDArray[np.bool_], groups: Sequence[Hashable] | None) -> NDArray[np.bool_]:
-    """Rows that are chosen, or whose group has a chosen row; a group of None is the row's own."""
-    if groups is None:
-        return chosen
-    taken = {group for group, one in zip(groups, chosen, strict=True) if one and group is not None}
-    return np.array([one or group in taken for group, one in zip(groups, chosen, strict=True)])
 
 
 def _device(network: nn.Module) -> torch.device:

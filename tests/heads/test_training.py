@@ -10,9 +10,10 @@ from torch import nn
 
 from data.errors import CallError
 from heads.batches import Batch, Sequences
+from heads.lesson import Lesson
 from heads.losses import Losses
 from heads.metrics import macro_f1
-from heads.training import Epoch, History, Lesson, Training, network_scores, rate
+from heads.training import Epoch, History, Training, network_scores, rate
 
 
 class FirstStep(nn.Module):
@@ -40,7 +41,7 @@ def lesson(documents: int = 300, labels: int = 3, noise: float = 1.0) -> Lesson:
 
 def trained(given: Lesson, training: Training, seed: int = 0) -> tuple[FirstStep, History]:
     network = FirstStep(given.sequences.dim, given.labels)
-    parts = training.parts(given, seed)
+    parts = given.parts(training.validation, seed)
     return network, training.run(network, given, parts, np.random.default_rng(seed))
 
 
@@ -57,7 +58,7 @@ def test_it_learns() -> None:
 def test_the_figures_of_the_kept_epoch_are_those_of_the_kept_weights_on_the_validation_part_alone() -> None:
     given, training = lesson(), Training(**QUICK, epochs=5)
     network, history = trained(given, training)
-    held = training.parts(given, 0)[1]
+    held = given.parts(training.validation, 0)[1]
     scores, kept = network_scores(network, given.sequences, held), history.epochs[history.kept - 1]
     loss = float(Losses(torch.ones(given.labels))(scores, given.truth[held], given.weight[held]).mean())
     assert kept.validation_loss == pytest.approx(loss)
@@ -66,11 +67,11 @@ def test_the_figures_of_the_kept_epoch_are_those_of_the_kept_weights_on_the_vali
 
 def test_the_validation_part_teaches_nothing() -> None:
     given, training = lesson(), Training(**QUICK, epochs=4, patience=4)
-    held = training.parts(given, 0)[1]
+    held = given.parts(training.validation, 0)[1]
     other = given.truth.clone()
     other[held] = other[held].flip(0)
     again = replace(given, truth=other)
-    parts = training.parts(given, 0)
+    parts = given.parts(training.validation, 0)
     losses = [
         [epoch.loss for epoch in training.run(FirstStep(3, 3), one, parts, np.random.default_rng(0)).epochs]
         for one in (given, again)
@@ -91,7 +92,7 @@ def test_the_best_epoch_is_kept_and_patience_ends_the_wait_for_a_better_one(moni
 
 def test_without_a_validation_part_all_epochs_run_on_all_documents_and_the_last_is_kept() -> None:
     training = Training(**QUICK, epochs=3, validation=0.0)
-    fitting, held = training.parts(lesson(), 0)
+    fitting, held = lesson().parts(training.validation, 0)
     assert (len(fitting), len(held)) == (300, 0)
     _, history = trained(lesson(), training)
     assert history.kept == len(history.epochs) == 3
@@ -100,7 +101,7 @@ def test_without_a_validation_part_all_epochs_run_on_all_documents_and_the_last_
 
 def test_the_validation_part_has_its_share_of_each_label() -> None:
     given = lesson(documents=300)
-    fitting, held = Training(validation=0.2).parts(given, 0)
+    fitting, held = given.parts(0.2, 0)
     assert sorted([*fitting.tolist(), *held.tolist()]) == list(range(300))
     assert torch.bincount(given.truth[held]).tolist() == pytest.approx([20, 20, 20], abs=2)
 
@@ -108,7 +109,7 @@ def test_the_validation_part_has_its_share_of_each_label() -> None:
 def test_labels_with_too_few_documents_stay_in_the_training_part() -> None:
     truth = torch.tensor([0] * 100 + [1] * 9 + [2] * 10)
     given = replace(lesson(documents=119), truth=truth)
-    held = Training(validation=0.1).parts(given, 0)[1]
+    held = given.parts(0.1, 0)[1]
     counts = torch.bincount(truth[held], minlength=3).tolist()
     assert counts[1] == 0
     assert counts[0] > 0
@@ -118,14 +119,14 @@ def test_labels_with_too_few_documents_stay_in_the_training_part() -> None:
 def test_groups_stay_together_even_where_one_member_has_a_rare_label() -> None:
     groups = [number // 4 for number in range(120)]
     truth = torch.tensor([0, 1, 0, 1] * 27 + [0, 1, 0, 2] * 3)
-    fitting, held = Training(validation=0.3).parts(replace(lesson(120), truth=truth, groups=groups), 0)
+    fitting, held = replace(lesson(120), truth=truth, groups=groups).parts(0.3, 0)
     assert not {groups[row] for row in fitting.tolist()} & {groups[row] for row in held.tolist()}
     assert set(range(108, 120)) <= set(fitting.tolist())
     assert len(held) > 20
 
 
 def test_too_few_documents_for_a_validation_part_all_teach() -> None:
-    fitting, held = Training(validation=0.1).parts(lesson(documents=6), 0)
+    fitting, held = lesson(documents=6).parts(0.1, 0)
     assert (len(fitting), len(held)) == (6, 0)
 
 
@@ -178,14 +179,16 @@ def test_a_small_set_is_read_several_times_an_epoch() -> None:
             return super().forward(batch)
 
     given, training = lesson(documents=30), Training(epochs=1, batch=10, steps=7, validation=0.0, device="cpu")
-    training.run(Counting(3, 3), given, training.parts(given, 0), np.random.default_rng(0))
+    training.run(Counting(3, 3), given, given.parts(training.validation, 0), np.random.default_rng(0))
     assert seen == [10] * 9  # three batches a reading, so three readings for seven steps
 
 
 def test_every_epoch_is_told() -> None:
     told: list[Epoch] = []
     given, training = lesson(), Training(**QUICK, epochs=3)
-    history = training.run(FirstStep(3, 3), given, training.parts(given, 0), np.random.default_rng(0), told.append)
+    history = training.run(
+        FirstStep(3, 3), given, given.parts(training.validation, 0), np.random.default_rng(0), told.append
+    )
     assert tuple(told) == history.epochs
     assert [(epoch.number, epoch.epochs) for epoch in told] == [(1, 3), (2, 3), (3, 3)]
 
