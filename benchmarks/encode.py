@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import date
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 import torch
@@ -74,6 +75,10 @@ def ways_of(asked: Asked, place: Path) -> tuple[Sample, dict[str, Way]]:
         kinds |= {name: replace(options, backend=name) for name in FLOAT32[1:]}
         kinds["int8"] = replace(options, backend="onnx", precision="int8")
     encoders = {kind: open_encoder(each) for kind, each in kinds.items()}
+    if asked.on_cpu:
+        opened: Any = encoders["torch"].open_network
+        plain = replace(encoders["torch"], open_network=partial(opened, fused=False))
+        encoders["torch, its layers as they are"] = plain
     sample = sampled(asked.corpus, encoders["torch"], asked.shape, asked.tokens)
     ways: dict[str, Way] = {
         f"embedonce, {kind}": partial(ours, sample.corpus, encoder) for kind, encoder in encoders.items()

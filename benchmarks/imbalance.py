@@ -1,6 +1,6 @@
 """Weights or sampling? Each class weight, sampler, loss and re-balanced last layer against the others, by a cheap head.
 
-    python benchmarks/imbalance.py --features FOLDER [--corpus reuters52] [--seeds 3] [--quick] [--json]
+    python -m benchmarks.imbalance --features FOLDER [--corpus reuters52] [--seeds 3] [--quick] [--json]
 
 The head is mlp over pooled cls, mean and max. reuters52 is unbalanced as it is (1:2,000); of newsgroups the training
 part is thinned to sizes that fall exponentially, 1:100. Each way is fitted out of fold, with and without a tuned
