@@ -4,7 +4,7 @@ import hashlib
 import json
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from stages.embed.checkpoint import canonical
 from stages.embed.encoder import Encoder
 from stages.embed.network import find_device
 from stages.embed.sample import Sample, sample, tokens_of
+from stages.embed.windows import Integers
 
 # of what is tried: another number tries anew what a machine remembers
 FORMAT = 2
@@ -81,10 +82,11 @@ def choose(
 def try_out(texts: Sequence[str], reference: Encoder, others: Sequence[Encoder], positions: int) -> Trial:
     """Run all on one sample of about so many positions; a backend that fails or differs is left out."""
     tried = sample(texts, reference, positions)
-    expected, agreeing, left_out = _run(reference, tried), [reference], {}
+    batches = list(tried.batches(reference))  # each may have a budget of its own: these are for comparing
+    expected, agreeing, left_out = _run(reference, tried, batches), [reference], {}
     for encoder in others:
         try:
-            differs = _difference(_run(encoder, tried), expected)
+            differs = _difference(_run(encoder, tried, batches), expected)
         except EmbedOnceError as error:
             differs = str(error)
         if differs:
@@ -95,14 +97,14 @@ def try_out(texts: Sequence[str], reference: Encoder, others: Sequence[Encoder],
     for _ in range(_ROUNDS):  # in turns, so that what else the machine does falls on all
         for encoder in agreeing:
             started = time.perf_counter()
-            _run(encoder, tried)
+            _run(encoder, tried, tried.batches(encoder))
             name = encoder.recipe.backend
             seconds[name] = min(seconds[name], time.perf_counter() - started)
     return Trial({name: tried.tokens / best for name, best in seconds.items()}, left_out)
 
 
-def _run(encoder: Encoder, tried: Sample) -> list[dict[str, NDArray[np.float32]]]:
-    return [encoder.pooled(tried.windows, rows) for rows in tried.batches(encoder)]
+def _run(encoder: Encoder, tried: Sample, batches: Iterable[Integers]) -> list[dict[str, NDArray[np.float32]]]:
+    return [encoder.pooled(tried.windows, rows) for rows in batches]
 
 
 def _difference(

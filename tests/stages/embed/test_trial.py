@@ -66,6 +66,12 @@ def test_the_fastest_that_agrees_is_taken(tiny: Open) -> None:
     assert tried.speeds["onnx"] == pytest.approx(2 * tried.speeds["torch"], rel=0.3)
 
 
+def test_a_backend_with_a_budget_of_its_own_is_held_against_torch_all_the_same(tiny: Open) -> None:
+    reference = replace(with_network(tiny(), "torch", Steady(1.0, 0.0)), budget=1000)
+    other = replace(with_network(tiny(), "onnx", Steady(1.0, 0.0)), budget=40)
+    assert try_out(TEXTS, reference, [other], 1000).speeds.keys() == {"torch", "onnx"}
+
+
 def test_a_backend_that_fails_is_left_out_with_its_sentence(tiny: Open) -> None:
     reference = with_network(tiny(), "torch", Steady(1.0, 0.0))
     tried = try_out(TEXTS, reference, [with_network(tiny(), "onnx", Broken(1.0, 0.0))], 1000)
