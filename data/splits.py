@@ -28,12 +28,13 @@ def folds(y: NDArray[Any], groups: Sequence[Hashable] | None, k: int, seed: int)
 
 
 def stratified_parts(
-    y: NDArray[Any], groups: Sequence[Hashable] | None, shares: Sequence[float], seed: int
+    y: NDArray[Any], groups: Sequence[Hashable] | NDArray[np.int64] | None, shares: Sequence[float], seed: int
 ) -> NDArray[np.int8]:
     """The part (0..len(shares)-1) of each row: int8 (rows,).
 
     y: int (rows,), or bool (rows, labels) for several labels. groups: any hashable a row; rows of one group land in
-    one part, and a row whose group is None stands for itself. Shares are relative to their sum.
+    one part, and a row whose group is None stands for itself; int64 (rows,) takes less memory. Shares are relative to
+    their sum.
 
     Without groups, each label's rows keep to the shares within two rows (for two parts and one label a row). Where
     one share is the largest, that part has every label; beyond it, a label with as many groups as there are parts is
@@ -63,7 +64,7 @@ class _Blocks:
         return np.minimum.reduceat(rank[label], np.searchsorted(block, np.arange(len(self.size))))
 
 
-def _blocks(y: NDArray[Any], groups: Sequence[Hashable] | None) -> _Blocks:
+def _blocks(y: NDArray[Any], groups: Sequence[Hashable] | NDArray[np.int64] | None) -> _Blocks:
     of_row = np.arange(len(y)) if groups is None else _numbered(groups)
     if y.ndim == 1:
         row, label = np.arange(len(y)), np.unique(y, return_inverse=True)[1]
@@ -74,8 +75,13 @@ def _blocks(y: NDArray[Any], groups: Sequence[Hashable] | None) -> _Blocks:
     return _Blocks(of_row, np.bincount(of_row), pairs)
 
 
-def _numbered(groups: Sequence[Hashable]) -> NDArray[np.int64]:
+def _numbered(groups: Sequence[Hashable] | NDArray[np.int64]) -> NDArray[np.int64]:
     """Numbers of groups in the order of their first rows; a row whose group is None has a number of its own."""
+    if isinstance(groups, np.ndarray) and groups.dtype == np.int64:
+        _, first, of_row = np.unique(groups, return_index=True, return_inverse=True)
+        rank = np.empty(len(first), dtype=np.int64)
+        rank[np.argsort(first)] = np.arange(len(first))
+        return rank[of_row]
     numbers: dict[Hashable, int] = {}
     return np.fromiter(
         (
