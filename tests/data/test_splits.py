@@ -182,7 +182,7 @@ def test_a_subset_is_no_larger_than_the_group_that_fills_it_makes_it(
 ) -> None:
     labels, groups = np.array([label for label, _ in rows], dtype=int), [group for _, group in rows]
     for size, subset in zip(sizes, nested_subsets(labels, groups, sizes, seed), strict=True):
-        assert len(set(groups[row] for row in subset)) <= 2 or len(subset) < size + max(Counter(groups).values())
+        assert len({groups[row] for row in subset}) <= 2 or len(subset) < size + max(Counter(groups).values())
     for size, subset in zip(sizes, nested_subsets(labels, None, sizes, seed), strict=True):
         assert len(subset) == min(max(size, 2), len(rows))
 
