@@ -212,7 +212,7 @@ def _notes(
     )
     unscored = int(np.count_nonzero(found.target.counts) - np.count_nonzero(found.target[validation].counts))
     if unscored:
-        yield f"{unscored} labels have no document among those: they count only where they are given wrongly."
+        yield f"Labels without a document among those count only where they are given wrongly: {unscored} of them."
     if any(point.documents > point.size for point in points):
         yield "Groups are never parted, so that some fits had more documents than asked."
     if any(point.documents == len(pool) for point in points):
