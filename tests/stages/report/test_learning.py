@@ -73,6 +73,7 @@ def test_what_is_drawn_stays_in_the_field(one: float, other: float) -> None:
     picture = Picture.of(LearningCurves("s", "c", 2, 2, 50, 9, points, ()), "macro_f1")
     (dot,) = picture.lines[0].dots
     assert all(-0.1 <= y <= picture.height + 0.1 for y in (dot.y, dot.low, dot.high))
+    assert all(0 <= float(text) <= 1 for _, text in picture.up)
 
 
 def test_the_picture_alone_is_xml_with_a_line_a_head() -> None:
