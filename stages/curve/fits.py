@@ -17,6 +17,7 @@ from heads.base import Head
 from heads.counts import Counts
 from heads.decisions import untuned
 from heads.parameters import to_json
+from heads.registry import UPON_RUNS
 from heads.scores import aligned
 from stages import runs
 from stages.curve.points import LearningCurves, Point, keep, kept
@@ -72,6 +73,8 @@ def curve_heads(names: Sequence[str], settings: Sequence[str] = (), class_weight
     """The unfitted heads of these names, each once. Raises CallError for settings that are not for one head."""
     if ALL in names:
         raise CallError("A curve takes many fits: name the heads that it is for, as in `embedonce curve linear lstm`.")
+    for name in UPON_RUNS.keys() & set(names):
+        raise CallError(f"{name} stands on whole runs: a curve has none. Name heads that read features.")
     once = list(dict.fromkeys(names))
     if settings and len(once) > 1:
         raise CallError("--set is for one head: leave it out, or make a curve of each head alone.")
