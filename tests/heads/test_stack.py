@@ -74,7 +74,10 @@ def test_a_label_that_was_not_seen_leaves_the_columns_of_the_others_where_they_a
     runs, names = made(3, 2)
     bags, seen = scores_of(runs, several=False), np.flatnonzero(names != "b")
     head = StackHead(columns=LABELS).fit(bags[seen], names[seen])
-    assert head.classes_.tolist() == ["a", "c"] and (head.predict(bags[seen]) == names[seen]).mean() > 0.9
+    others = scores_of([shares[:, [0, 2]] for shares in runs], several=False)
+    alone = StackHead().fit(others[seen], names[seen])
+    assert head.classes_.tolist() == ["a", "c"]
+    np.testing.assert_allclose(head.decision_function(bags), alone.decision_function(others), atol=1e-5)
     with pytest.raises(CallError, match="stack knows 2 labels, the scores are of 3"):
         StackHead().fit(bags[seen], names[seen])
 
@@ -90,9 +93,18 @@ def test_probabilities_of_nothing_and_all_stay_numbers(share: float, several: bo
 def test_several_labels_have_log_odds_and_an_offset_each() -> None:
     rng = np.random.default_rng(0)
     truth = rng.random((400, 3)) < (0.5, 0.2, 0.0)
-    runs = [1 / (1 + np.exp(-(skill * (truth - 0.5) + rng.normal(size=truth.shape)))) for skill in (4, 1)]
-    bags = scores_of(runs, several=True)
-    head = StackHead().fit(bags, truth)
+    odds = np.stack([skill * (truth - 0.5) + rng.normal(size=truth.shape) for skill in (4, 1)])
+    bags = scores_of(list(1 / (1 + np.exp(-odds))), several=True)
+    head = StackHead(C=0.7).fit(bags, truth)
+
+    def loss(weights: NDArray[Any], offsets: NDArray[Any]) -> float:
+        logits = np.tensordot(weights, odds, 1) + offsets
+        unlikely = np.log1p(np.exp(np.where(truth, -logits, logits))).sum()
+        return float(unlikely + (((weights - 0.5) ** 2).sum() + (offsets**2).sum()) / 1.4)
+
+    least = loss(head.weights_, head.offsets_)
+    for step in rng.normal(0, 0.05, size=(50, 5)):
+        assert loss(head.weights_ + step[:2], head.offsets_ + step[2:]) > least
     assert head.weights_[0] > head.weights_[1] and ((head.predict_proba(bags) > 0.5) == truth).mean() > 0.95
 
 
