@@ -4,6 +4,7 @@ Knows data below it and nothing above: neither encoders nor heads. Heads read Ba
 """
 
 from featurestore.bags import Bags, as_bags
+from featurestore.beside import beside
 from featurestore.content import ShardContent, joined
 from featurestore.corpora import CorpusTable
 from featurestore.image import image
@@ -27,6 +28,7 @@ __all__ = [
     "Shard",
     "ShardContent",
     "as_bags",
+    "beside",
     "carry_out",
     "compaction",
     "image",
