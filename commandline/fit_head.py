@@ -20,6 +20,7 @@ from data.errors import CallError, EmbedOnceError, ExtraMissing
 @click.option("--class-weight", help="balanced, none, effective, sqrt, or a JSON file {label: weight}.  [by head]")
 @click.option("--loss", help="Of heads that are networks, as `--set loss=`: cross_entropy, focal, ldam, ...")
 @click.option("--sampler", help="Of the same: instance, square_root, balanced, progressive, weighted.")
+@click.option("--init", help="Of the same, how weights start: default, truncated_normal, xavier, kaiming.")
 @click.option(
     "--weight", metavar="COLUMN", help="How much each training document counts: a column of the corpus's file."
 )
@@ -42,6 +43,7 @@ def fit_head(**asked: Any) -> None:
     embedonce fit-head lstm
     embedonce fit-head mlp --set pool=sum --set lr=3e-4 --class-weight effective
     embedonce fit-head lstm --loss logit_adjusted --class-weight none
+    embedonce fit-head lstm --init kaiming
     embedonce fit-head cascade --first earn
     """
     from stages.compare import compare as compare_runs
@@ -58,7 +60,7 @@ def fit_head(**asked: Any) -> None:
     if asked["weight"] is not None:
         weights = document_weights(documents, asked["weight"], asked["weight_from"], asked["id_"])
     found, failed = [], False
-    settings = (*asked["parameters"], *(f"{name}={asked[name]}" for name in ("loss", "sampler") if asked[name]))
+    settings = (*asked["parameters"], *(f"{name}={asked[name]}" for name in ("loss", "sampler", "init") if asked[name]))
     for head in heads_as_asked(asked["head"], settings, asked["class_weight"], asked["first"], asked["seed"]):
         try:
             found.append(_fit_one(store, documents, head, weights, asked))

@@ -82,7 +82,7 @@ def heads_as_asked(
     settings: "key=value" each. class_weight: a name that heads know, or a JSON file {label: weight}.
     """
     if name == ALL and (settings or first):
-        raise CallError("--set, --loss, --sampler and --first are for one head: name it instead of 'all'.")
+        raise CallError("--set, --loss, --sampler, --init and --first are for one head: name it instead of 'all'.")
     names = list(HEADS) if name == ALL else [name]
     return [_head_as_asked(each, settings, class_weight, first, seed) for each in names]
 
@@ -92,9 +92,10 @@ def _head_as_asked(name: str, settings: Sequence[str], class_weight: str | None,
     for key, equals, _ in pairs:
         if not equals:
             raise CallError(f"--set {key} has no value: write --set {key}=VALUE.")
-        if key in ("loss", "sampler") and "training" not in head_class(name)().get_params(deep=False):
+        if key in ("loss", "sampler", "init") and "training" not in head_class(name)().get_params(deep=False):
             raise CallError(
-                f"{name} has no --{key}: it does not learn from mini-batches. Leave it out, and take --class-weight."
+                f"{name} has no --{key}: it does not learn from mini-batches. Leave it out"
+                + (", and take --class-weight." if key != "init" else ".")
             )
     head = make_head(name, {**{key: value for key, _, value in pairs}, "seed": str(seed)})
     if class_weight is not None:
