@@ -1,9 +1,11 @@
 """Does it matter how a head's weights start? Each kind of heads/initialise.py against each layer's own.
 
-    python -m benchmarks.initialisation --features FOLDER [--corpus reuters52] [--head lstm]... [--seeds 10] [--json]
+    python -m benchmarks.initialisation --features FOLDER [--corpus reuters52] [--head lstm]... [--seeds 10]
+                                        [--documents 1500] [--json]
 
 Each seed deals the training documents into folds, leaves one fold out, and draws weights and batches; a head is fitted
-on the other folds and scored on the one left out, so kinds are paired by seed. The test split is not read.
+on the other folds (or on so many documents of them, stratified) and scored on the one left out, so kinds are paired by
+seed. The test split is not read.
 """
 
 import json
@@ -19,6 +21,7 @@ from numpy.typing import NDArray
 from benchmarks.measuring import Topic
 from commandline.terminal import say
 from data import folds
+from data.splits import nested_subsets
 from heads.initialise import Initialisation
 from heads.metrics import macro_f1
 from heads.registry import make_head
@@ -29,10 +32,13 @@ KINDS: tuple[Initialisation, ...] = get_args(Initialisation)
 Scores = dict[str, list[float]]
 
 
-def measured(found: Task, head: str, kind: str, seed: int) -> float:
-    """Macro-F1 of one fit on the documents of the fold that it did not see."""
+def measured(found: Task, head: str, kind: str, seed: int, documents: int | None) -> float:
+    """Macro-F1 of one fit, on `documents` of the other folds, on the fold that it did not see."""
     part = folds(found.target.y, found.groups.tolist(), FOLDS, seed)
     fitting, held = np.flatnonzero(part != 0), np.flatnonzero(part == 0)
+    if documents is not None and documents < len(fitting):
+        y, groups = found.target.y[fitting], found.groups[fitting].tolist()
+        fitting = fitting[nested_subsets(y, groups, [documents], seed)[0]]
     made = make_head(head, {"init": kind, "seed": str(seed), "device": "cpu"})
     made.fit(found.train[fitting], found.target.names[fitting], groups=found.groups[fitting])
     codes = {label: code for code, label in enumerate(found.labels)}
@@ -40,12 +46,12 @@ def measured(found: Task, head: str, kind: str, seed: int) -> float:
     return macro_f1(found.target.y[held], predicted, len(found.labels))
 
 
-def compared(found: Task, head: str, seeds: int) -> Scores:
+def compared(found: Task, head: str, seeds: int, documents: int | None) -> Scores:
     """Macro-F1 of each kind, one a seed; the kinds of a seed one after the other."""
     results: Scores = {kind: [] for kind in KINDS}
     for seed in range(seeds):
         for kind in KINDS:
-            results[kind].append(measured(found, head, kind, seed))
+            results[kind].append(measured(found, head, kind, seed, documents))
         say(f"{head}, seed {seed}: {', '.join(f'{kind} {results[kind][-1]:.3f}' for kind in KINDS)}")
     return results
 
@@ -72,17 +78,19 @@ def difference(gains: NDArray[np.float64], kind: str) -> str:
 @click.option("--corpus", default="reuters52", show_default=True)
 @click.option("--head", "heads", multiple=True, default=("mlp", "lstm", "transformer"), show_default=True)
 @click.option("--seeds", type=click.IntRange(1), default=10, show_default=True)
+@click.option("--documents", type=click.IntRange(2), help="To fit on; all of the other folds by default.")
 @click.option("--json", "as_json", is_flag=True)
-def main(features: Path, corpus: str, heads: tuple[str, ...], seeds: int, as_json: bool) -> None:
+def main(features: Path, corpus: str, heads: tuple[str, ...], seeds: int, documents: int | None, as_json: bool) -> None:
     """Print the table."""
     store = chosen_store(next(iter(sorted(features.glob(f"{corpus}--*"))), None), features)
     found = task(store, chosen_corpus(store, corpus))
-    results = {head: compared(found, head, seeds) for head in heads}
+    results = {head: compared(found, head, seeds, documents) for head in heads}
     if as_json:
         click.echo(json.dumps({corpus: results}))
         return
     rows = [row(head, kind, results[head]) for head in heads for kind in KINDS]
-    title = f"{corpus}: macro-F1 on a fold left out, {seeds} seeds, {date.today().isoformat()}"
+    fitted = "all documents" if documents is None else f"{documents:,} documents"
+    title = f"{corpus}: fitted on {fitted}, macro-F1 on a fold left out, {seeds} seeds, {date.today().isoformat()}"
     click.echo(Topic(title, [["head", "init", "mean", "sd", "to default"], *rows], []).markdown())
 
 

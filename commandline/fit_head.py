@@ -31,7 +31,7 @@ from data.errors import CallError, EmbedOnceError, ExtraMissing
     "--run", "base_runs", multiple=True, metavar="RUN", help="For stack: a run to stand on.  [all that agree]"
 )
 @click.option("--corpus", help="Which corpus of the store.  [its only one]")
-@click.option("--layer", type=int, default=-1, help="Which of the layers kept.")
+@click.option("--layer", type=int, default=-1, help="Which of the layers kept; layermix reads all.")
 @click.option("--folds", type=click.IntRange(2), default=5, help="Folds of the training split.")
 @click.option("--tune/--no-tune", default=True, help="Choose a decision rule on out-of-fold scores.")
 @click.option("--skip-unlabelled", is_flag=True, help="Leave documents without a label out.")
@@ -48,6 +48,7 @@ def fit_head(**asked: Any) -> None:
     embedonce fit-head lstm --loss logit_adjusted --class-weight none
     embedonce fit-head lstm --init kaiming
     embedonce fit-head cascade --first earn
+    embedonce fit-head layermix --set body=lstm --set over=segments
     embedonce fit-head stack --run linear-3f9a12bc --run lstm-7c2e41b0
     """
     from heads.registry import UPON_RUNS
@@ -68,7 +69,8 @@ def fit_head(**asked: Any) -> None:
         weights = document_weights(documents, asked["weight"], asked["weight_from"], asked["id_"])
     found, failed = [], False
     settings = (*asked["parameters"], *(f"{name}={asked[name]}" for name in ("loss", "sampler", "init") if asked[name]))
-    for head in heads_as_asked(asked["head"], settings, asked["class_weight"], asked["first"], asked["seed"]):
+    layers = len(store.recipe.layers)
+    for head in heads_as_asked(asked["head"], settings, asked["class_weight"], asked["first"], asked["seed"], layers):
         try:
             found.append(_fit_one(store, documents, head, weights, asked))
         except EmbedOnceError as error:

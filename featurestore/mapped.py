@@ -36,22 +36,19 @@ class MappedFile:
 class MappedArray:
     """An array of shape `stored` at `offset` in a file, a Part of a Ragged; pickled as its place, not its content.
 
-    layers: places on the second axis, where some of several layers were chosen; `shape` lacks that axis for one place.
+    layer: the place on the second axis, where one of several layers was chosen; `shape` lacks that axis then.
     """
 
     file: MappedFile
     dtype: np.dtype[Any]
     stored: tuple[int, ...]
     offset: int
-    layers: tuple[int, ...] = ()
+    layer: int | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of what `np.asarray` gives."""
-        if not self.layers:
-            return self.stored
-        several = (len(self.layers),) if len(self.layers) > 1 else ()
-        return (self.stored[0], *several, *self.stored[2:])
+        return self.stored if self.layer is None else (self.stored[0], *self.stored[2:])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         """The array, read-only. Raises StoreDamaged when the file is gone or was changed."""
@@ -67,7 +64,7 @@ class MappedArray:
         A page of a map costs a fault when it is first touched: reading a whole file took twice as long that way.
         Raises StoreDamaged when the file is gone or was changed.
         """
-        if self.layers:
+        if self.layer is not None:
             out[...] = array_of(self)[start : start + len(out)]
             return
         with _unchanged(self.file) as plain:
@@ -77,20 +74,12 @@ class MappedArray:
 
     def _over(self, buffer: mmap.mmap) -> NDArray[Any]:
         array = np.frombuffer(buffer, self.dtype, math.prod(self.stored), self.offset).reshape(self.stored)
-        return array[:, _index(self.layers)] if self.layers else array
+        return array if self.layer is None else array[:, self.layer]
 
 
-def some_layers(part: Part, places: tuple[int, ...]) -> Part:
-    """`part` at rising places of its second axis, without that axis for one; not read yet if it is mapped."""
-    return replace(part, layers=places) if isinstance(part, MappedArray) else array_of(part)[:, _index(places)]
-
-
-def _index(places: tuple[int, ...]) -> int | slice | list[int]:
-    if len(places) == 1:
-        return places[0]
-    even = range(places[0], places[-1] + 1, places[1] - places[0])
-    # a slice leaves the numbers where they are, a list would copy them all
-    return slice(even.start, even.stop, even.step) if tuple(even) == places else list(places)
+def one_layer(part: Part, layer: int) -> Part:
+    """`part` [:, layer], not read yet if it is mapped."""
+    return replace(part, layer=layer) if isinstance(part, MappedArray) else array_of(part)[:, layer]
 
 
 @dataclass(frozen=True, eq=False)

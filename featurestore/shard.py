@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +19,7 @@ from data.errors import BadData, StoreDamaged
 from featurestore.bags import Bags
 from featurestore.files import open_plain
 from featurestore.layout import FORMAT, KEY_BYTES, METADATA, VIEWS, fault
-from featurestore.mapped import MappedArray, MappedFile, is_whole, some_layers
+from featurestore.mapped import MappedArray, MappedFile, is_whole, one_layer
 from featurestore.parsing import Extent, extents
 from featurestore.ragged import Part, array_of
 from featurestore.recipe import Recipe
@@ -76,24 +76,19 @@ class Shard:
         """The documents' keys, 32 bytes each: S32 (documents,), copied, so that many hold no maps open."""
         return array_of(self.parts["documents/key"]).copy().view(f"S{KEY_BYTES}").reshape(-1)
 
-    def views(self, places: tuple[int, ...]) -> Mapping[str, Part]:
-        """The views of Bags as arrays (items, dim) of one of the recipe's layers, (items, layers, dim) of several.
-
-        places: which of them, rising. The same places give the same arrays.
-        """
-        if places not in self._views:
-            found = {view: self.parts[name] for view, name in VIEWS.items() if name in self.parts}
-            if len(places) < len(self.recipe.layers):
-                found |= {view: some_layers(part, places) for view, part in found.items() if view != "token_ids"}
-            self._views[places] = found
-        return self._views[places]
-
     @cached_property
-    def _views(self) -> dict[tuple[int, ...], Mapping[str, Part]]:
-        return {}
+    def layers(self) -> Mapping[int | None, Mapping[str, Part]]:
+        """For each layer of the recipe, the views of Bags as arrays of that layer alone; for None, of all layers."""
+        views = {view: self.parts[name] for view, name in VIEWS.items() if name in self.parts}
+        if len(self.recipe.layers) == 1:
+            return {self.recipe.layers[0]: views, None: views}
+        return {None: views} | {
+            layer: {view: part if view == "token_ids" else one_layer(part, place) for view, part in views.items()}
+            for place, layer in enumerate(self.recipe.layers)
+        }
 
-    def bags(self, layer: int | Sequence[int] = -1) -> Bags:
-        """All documents of the shard, in its order; see views.py. Raises UnknownName for a layer that is not kept."""
+    def bags(self, layer: int | None = -1) -> Bags:
+        """All documents of the shard, in its order; layer as in `bags_of`. Raises UnknownName for one not kept."""
         return bags_of([self], np.zeros(len(self), dtype=np.int32), np.arange(len(self)), layer)
 
 

@@ -16,15 +16,17 @@ if TYPE_CHECKING:
     from featurestore.shard import Shard
 
 
-def bags_of(shards: Sequence["Shard"], part: NDArray[np.int32], row: NDArray[np.int64], layer: int | Sequence[int]) -> Bags:
+def bags_of(shards: Sequence["Shard"], part: NDArray[np.int32], row: NDArray[np.int64], layer: int | None) -> Bags:
     """Document i is row[i] of shards[part[i]]; at least one shard. Offsets are read, nothing that they cut.
 
-    layer: one, of which an item is a vector (dim,), or several, of which it is (layers, dim) in the recipe's order.
+    layer: items are its vectors (dim,); None is all that are kept, (layers, dim) in the recipe's order if several.
     Raises UnknownName for a layer that the recipe does not keep.
     """
     recipe = shards[0].recipe
-    places = _places(recipe.layers, (layer,) if isinstance(layer, int) else layer)
-    parts = {view: tuple(shard.views(places)[view] for shard in shards) for view in shards[0].views(places)}
+    if layer is not None and layer not in recipe.layers:
+        kept = ", ".join(map(str, recipe.layers))
+        raise UnknownName(f"Layer {layer} is not kept in this store, which has {kept}. Name one of these with --layer.")
+    parts = {view: tuple(shard.layers[layer][view] for shard in shards) for view in shards[0].layers[layer]}
     rows = {name: _rows(shards, part, row, name) for name in OFFSETS.values() if name in shards[0].parts}
     return Bags(
         {
@@ -34,16 +36,6 @@ def bags_of(shards: Sequence["Shard"], part: NDArray[np.int32], row: NDArray[np.
             for view in parts
         }
     )
-
-
-def _places(kept: Sequence[int], asked: Sequence[int]) -> tuple[int, ...]:
-    for layer in asked:
-        if layer not in kept:
-            raise UnknownName(
-                f"Layer {layer} is not kept in this store, which has {', '.join(map(str, kept))}. "
-                "Name one of these with --layer."
-            )
-    return tuple(place for place, layer in enumerate(kept) if layer in asked)
 
 
 def _rows(

@@ -12,6 +12,7 @@ from featurestore import Bags, Ragged
 from heads.attention import AttentionHead
 from heads.gru import GRUHead
 from heads.initialise import Initialisation
+from heads.layermix import LayerMixHead
 from heads.lstm import LSTMHead
 from heads.mlp import MLPHead
 from heads.neural import NeuralHead
@@ -34,6 +35,7 @@ FORMS = {
     "attention queries": AttentionHead(queries=3, hidden=0, gate=4),
     "gru": GRUHead(hidden=8),
     "gru last": GRUHead(hidden=8, readout="last", layers=2),
+    "layermix": LayerMixHead(hidden=8),
     "lstm": LSTMHead(hidden=8),
     "lstm last": LSTMHead(hidden=8, readout="last", layers=2),
     "lstm mean": LSTMHead(hidden=8, readout="mean", bidirectional=False),
