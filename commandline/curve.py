@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.option("--set", "parameters", multiple=True, metavar="KEY=VALUE", help="A parameter, where HEAD is one head.")
 @click.option("--class-weight", help="balanced, none, effective, sqrt, or a JSON file {label: weight}.  [by head]")
 @click.option("--corpus", help="Which corpus of the store.  [its only one]")
-@click.option("--layer", type=int, default=-1, help="Which of the layers kept.")
+@click.option("--layer", type=int, default=-1, help="Which of the layers kept; layermix reads all.")
 @click.option("--skip-unlabelled", is_flag=True, help="Leave documents without a label out.")
 @click.option(
     "--metric",

@@ -20,6 +20,7 @@ from data.errors import CallError, EmbedOnceError, ExtraMissing
 @click.option("--class-weight", help="balanced, none, effective, sqrt, or a JSON file {label: weight}.  [by head]")
 @click.option("--loss", help="Of heads that are networks, as `--set loss=`: cross_entropy, focal, ldam, ...")
 @click.option("--sampler", help="Of the same: instance, square_root, balanced, progressive, weighted.")
+@click.option("--init", help="Of the same, how weights start: default, truncated_normal, xavier, kaiming.")
 @click.option(
     "--weight", metavar="COLUMN", help="How much each training document counts: a column of the corpus's file."
 )
@@ -30,7 +31,7 @@ from data.errors import CallError, EmbedOnceError, ExtraMissing
     "--run", "base_runs", multiple=True, metavar="RUN", help="For stack: a run to stand on.  [all that agree]"
 )
 @click.option("--corpus", help="Which corpus of the store.  [its only one]")
-@click.option("--layer", type=int, default=-1, help="Which of the layers kept.")
+@click.option("--layer", type=int, default=-1, help="Which of the layers kept; layermix reads all.")
 @click.option("--folds", type=click.IntRange(2), default=5, help="Folds of the training split.")
 @click.option("--tune/--no-tune", default=True, help="Choose a decision rule on out-of-fold scores.")
 @click.option("--skip-unlabelled", is_flag=True, help="Leave documents without a label out.")
@@ -45,7 +46,9 @@ def fit_head(**asked: Any) -> None:
     embedonce fit-head lstm
     embedonce fit-head mlp --set pool=sum --set lr=3e-4 --class-weight effective
     embedonce fit-head lstm --loss logit_adjusted --class-weight none
+    embedonce fit-head lstm --init kaiming
     embedonce fit-head cascade --first earn
+    embedonce fit-head layermix --set body=lstm --set over=segments
     embedonce fit-head stack --run linear-3f9a12bc --run lstm-7c2e41b0
     """
     from heads.registry import UPON_RUNS
@@ -65,8 +68,9 @@ def fit_head(**asked: Any) -> None:
     if asked["weight"] is not None:
         weights = document_weights(documents, asked["weight"], asked["weight_from"], asked["id_"])
     found, failed = [], False
-    settings = (*asked["parameters"], *(f"{name}={asked[name]}" for name in ("loss", "sampler") if asked[name]))
-    for head in heads_as_asked(asked["head"], settings, asked["class_weight"], asked["first"], asked["seed"]):
+    settings = (*asked["parameters"], *(f"{name}={asked[name]}" for name in ("loss", "sampler", "init") if asked[name]))
+    layers = len(store.recipe.layers)
+    for head in heads_as_asked(asked["head"], settings, asked["class_weight"], asked["first"], asked["seed"], layers):
         try:
             found.append(_fit_one(store, documents, head, weights, asked))
         except EmbedOnceError as error:

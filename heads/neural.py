@@ -1,5 +1,6 @@
 """What heads that are networks share: fitting, scoring, saving. A head's own file says what the network is."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,10 +67,11 @@ class NeuralHead(Head):
         self.parameter_count_ = sum(weight.numel() for weight in network.parameters())
 
     def _sequences(self, bags: Bags, *, aloud: bool = False) -> Sequences:
-        """The views that the head reads, side by side."""
+        """The views that the head reads, and the layers of each, side by side."""
         views = [bags.view(name) for name in self.dims_]
         gathered = [view.gather(np.float16 if view.dtype == np.float16 else np.float32) for view in views]
-        steps = gathered[0][0] if len(gathered) == 1 else np.concatenate([values for values, _ in gathered], axis=1)
+        flat = [values.reshape(len(values), math.prod(values.shape[1:])) for values, _ in gathered]
+        steps = flat[0] if len(flat) == 1 else np.concatenate(flat, axis=1)
         sequences = Sequences.of(steps, gathered[0][1])
         if self.max_steps is None:
             return sequences

@@ -30,6 +30,7 @@ OURS = {
     "lstm": "heads.lstm:LSTMHead",
     "gru": "heads.gru:GRUHead",
     "transformer": "heads.transformer:TransformerHead",
+    "layermix": "heads.layermix:LayerMixHead",
     "lightgbm": "heads.lightgbm:LightGBMHead",
     "cascade": "heads.cascade:CascadeHead",
 }

@@ -75,7 +75,7 @@ class Training(BaseEstimator):
     validation : share of the documents that tells when to stop; 0 runs all epochs on all documents
     patience : epochs without a better validation before the stop
     monitor : what "better" is on the validation part; ties of macro-F1, which are common, go to the lower loss
-    init : each layer's own start, or a truncated normal
+    init : each layer's own start, or one rule for all (truncated_normal, xavier, kaiming), see heads/initialise.py
     device : "auto" is a CUDA or Apple device where there is one
     """
 

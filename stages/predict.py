@@ -70,8 +70,8 @@ def encoded(texts: Sequence[str], encoder: Encoder) -> Shard:
     return Shard.of_bytes(image(encode(texts, encoder), encoder.recipe), encoder.recipe)
 
 
-def features(texts: Sequence[str], encoder: Encoder, layer: int = -1) -> Bags:
-    """One layer of what `encoded` gives."""
+def features(texts: Sequence[str], encoder: Encoder, layer: int | None = -1) -> Bags:
+    """One layer of what `encoded` gives; all of them for None."""
     return encoded(texts, encoder).bags(layer)
 
 

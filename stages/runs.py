@@ -47,7 +47,7 @@ class Record:
     head: str
     parameters: Mapping[str, Any]
     reads: Sequence[str]
-    layer: int
+    layer: int | None  # None: every layer that is kept
     seed: int
     folds: int
     tuned: bool

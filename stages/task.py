@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from data import Split, Target
 from data.errors import BadData, CallError, FileMissing, UnknownName, nearest
 from featurestore import Bags, CorpusTable, FeatureStore, newest
+from heads.base import Head
 from heads.heldout import HeldOut
 from stages.runs import Run
 
@@ -59,10 +60,11 @@ class Task:
     bases: tuple[Run, ...] = ()
 
 
-def task(store: FeatureStore, table: CorpusTable, *, layer: int = -1, skip_unlabelled: bool = False) -> Task:
+def task(store: FeatureStore, table: CorpusTable, *, layer: int | None = -1, skip_unlabelled: bool = False) -> Task:
     """The documents of `table` as a head wants them.
 
-    Raises BadData for documents without a label (unless skipped), for fewer than two labels, and for an empty split.
+    layer: None is every one that is kept. Raises BadData for documents without a label (unless skipped), for fewer than
+    two labels, and for an empty split.
     """
     rows, notes = _labelled(table, skip_unlabelled=skip_unlabelled)
     target = Target.of([table.labels[row] for row in rows], table.kind, taxonomy=table.taxonomy)
@@ -83,6 +85,11 @@ def task(store: FeatureStore, table: CorpusTable, *, layer: int = -1, skip_unlab
         documents_hash=_documents_hash(table, rows),
         notes=(*table.notes, *notes, *_only_in_test(target, train)),
     )
+
+
+def layer_of(head: Head, chosen: int) -> int | None:
+    """The layer that `head` is given: the one chosen, or None, which is every one that is kept."""
+    return None if head.every_layer else chosen
 
 
 def _labelled(table: CorpusTable, *, skip_unlabelled: bool) -> tuple[list[int], list[str]]:

@@ -22,7 +22,7 @@ from heads.scores import aligned
 from stages import runs
 from stages.curve.points import LearningCurves, Point, keep, kept
 from stages.fit_head import ALL, heads_as_asked, suited
-from stages.task import Task, task
+from stages.task import Task, layer_of, task
 
 VALIDATION = 0.2  # of the training split
 FEWEST = 50  # documents: where curves begin, but no later than at an eighth
@@ -88,7 +88,9 @@ def learning_curves(
 
     folder: where runs are. Raises CallError for more documents than there are, BadData where none can be kept aside.
     """
-    found = task(store, table, layer=plan.layer, skip_unlabelled=plan.skip_unlabelled)
+    layers = dict.fromkeys(layer_of(head, plan.layer) for head in plan.heads)
+    read = {layer: task(store, table, layer=layer, skip_unlabelled=plan.skip_unlabelled) for layer in layers}
+    found = next(iter(read.values()))
     part = stratified_parts(found.target.y, found.groups.tolist(), (1 - VALIDATION, VALIDATION), plan.seed)
     pool, validation = np.flatnonzero(part == 0), np.flatnonzero(part == 1)
     if not len(validation):
@@ -97,12 +99,14 @@ def learning_curves(
             "as no label has two that may be parted. Add documents."
         )
     fits = list(_fits(plan, found, pool))
-    features = {"features": store.recipe.fingerprint, "layer": plan.layer, "documents": found.documents_hash}
+    features = {"features": store.recipe.fingerprint, "documents": found.documents_hash}
     pace, points = _Pace(fits), []
     for fit in fits:
         (report or (lambda _: None))(pace.before(fit))
-        place = folder / FOLDER / f"{fit.head.name}-{fit.size}-{fit.seed}-{fit.identity(features, validation)}.json"
-        point = kept(place) or keep(place, fit.scored(found, validation))
+        layer = layer_of(fit.head, plan.layer)
+        identity = fit.identity(features | {"layer": layer}, validation)
+        place = folder / FOLDER / f"{fit.head.name}-{fit.size}-{fit.seed}-{identity}.json"
+        point = kept(place) or keep(place, fit.scored(read[layer], validation))
         pace.after(fit, point.seconds)
         points.append(point)
     return LearningCurves(
