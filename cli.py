@@ -10,6 +10,7 @@ import click
 from commandline import settings
 from commandline.compare import compare
 from commandline.embed import embed
+from commandline.explain import explain
 from commandline.fit_head import fit_head
 from commandline.look import heads, init, models
 from commandline.predict import predict
@@ -52,7 +53,7 @@ def embedonce(ctx: click.Context) -> None:
     ctx.default_map = settings.defaults(embedonce.commands)
 
 
-for command in (embed, fit_head, compare, predict, store, models, heads, init):
+for command in (embed, fit_head, compare, predict, explain, store, models, heads, init):
     embedonce.add_command(command)
 
 
@@ -83,11 +84,11 @@ def main() -> None:
     except Exception as error:
         if "--debug" in sys.argv:
             raise
-        code = explain(error)
+        code = told(error)
     sys.exit(code or 0)
 
 
-def explain(error: Exception) -> int:
+def told(error: Exception) -> int:
     """Say what went wrong in a sentence; returns the exit code."""
     if isinstance(error, EmbedOnceError):
         say(f"Error: {error}")
