@@ -151,6 +151,11 @@ def explain(
     Raises UnknownName for a label or an id that does not exist, CallError for a method or a level that the head has
     nothing for, RecipeMismatch where other features are in `store`, BadData where these lack the documents.
     """
+    if run.record.bases:
+        raise CallError(
+            f"{run.name} weighs the scores of other runs and reads no text itself. "
+            f"Explain one of them: {', '.join(run.record.bases)}."
+        )
     head = run.head()
     if store.recipe.fingerprint != run.recipe.fingerprint:
         different = "; ".join(store.recipe.differences(run.recipe))

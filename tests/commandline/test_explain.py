@@ -244,6 +244,13 @@ def test_an_unknown_run_names_the_nearest(embedonce: Run, desk: Desk) -> None:
     assert shown.code == 2 and "Did you mean 'linear-" in shown.err
 
 
+def test_of_a_stack_the_runs_below_it_are_named(embedonce: Run, desk: Desk) -> None:
+    asked = [part for name in ("segments", "all") for part in ("--run", desk.runs[name])]
+    fitted = embedonce("fit-head", "stack", *asked, "--folds", 2, "--no-tune", *desk.at, "--json")
+    shown = embedonce("explain", json.loads(fitted.out)["run"], "d3", *desk.at)
+    assert shown.code == 2 and "reads no text itself. Explain one of them: linear-" in shown.err
+
+
 def test_the_page_escapes_what_a_user_wrote_and_marks_it(embedonce: Run, desk: Desk, tmp_path: Path) -> None:
     assert embedonce("explain", desk.runs["segments"], "d3", "d7", "<b>", *desk.at, "--html", "why.html").code == 0
     page = (tmp_path / "why.html").read_text(encoding="utf-8")
