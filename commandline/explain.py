@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 # a longer text is shown around the strongest evidence alone, with so many characters on either side
 _WHOLE, _AROUND = 3000, 120
 _EXCERPT = 240
+# from which part of the largest contribution on
+_LOOKS = ((0.5, "reverse"), (0.2, "bold"), (0.05, ""))
 
 
 @click.command()
 @click.argument("run")
 @click.argument("documents", nargs=-1, required=True, metavar="DOC...")
-# in embedonce.toml, `label` is a column
-@click.option("--for", "--label", "label", metavar="LABEL", help="Whose evidence is shown.  [the predicted one]")
+@click.option("--for", "label", metavar="LABEL", help="Whose evidence is shown.  [the predicted one]")
 @click.option("--against", metavar="LABEL", help="What spoke for it rather than for this one.  [all others]")
 @click.option("--by", type=click.Choice(["chunks", "segments", "tokens"]), help="What is weighed.  [the finest read]")
 @click.option(
@@ -72,15 +73,7 @@ def explain(run: str, documents: tuple[str, ...], html: Path | None, as_json: bo
     question = Asked(**{name: asked[name] for name in ("label", "against", "by", "method", "top")})
     with progress("leaving out") as bar:
         shown = list(
-            explanations(
-                found,
-                store,
-                corpus,
-                documents,
-                question,
-                words,
-                lambda done, total: bar(done, total, f"{done:,} of {total:,} places"),
-            )
+            explanations(found, store, corpus, documents, question, words, lambda *now: bar(*now, _places(*now)))
         )
     if html is not None:
         with whole_file(html) as out:
@@ -112,6 +105,10 @@ def show_explanation(explanation: "Explanation", top: int) -> None:
             show_marked(explanation.text, explanation.items, shown)
     for sentence in explanation.notes:
         note(sentence)
+
+
+def _places(done: int, total: int) -> str:
+    return f"{done:,} of {total:,} places"
 
 
 def _row(item: "Item") -> tuple[str, str, str]:
@@ -178,13 +175,4 @@ def _gap(drawn: "Text", characters: int) -> None:
 def _style(share: float) -> str:
     """How strongly something spoke, seen on light and on dark ground, and without telling green from red."""
     colour = "green" if share > 0 else "magenta"
-    strength = abs(share)
-    return (
-        f"reverse {colour}"
-        if strength > 0.5
-        else f"bold {colour}"
-        if strength > 0.2
-        else colour
-        if strength > 0.05
-        else ""
-    )
+    return next((f"{look} {colour}".strip() for least, look in _LOOKS if abs(share) > least), "")

@@ -126,7 +126,7 @@ def test_every_excerpt_is_the_text_at_its_span(embedonce: Run, desk: Desk, by: s
 
 def test_the_evidence_for_one_label_speaks_against_another(embedonce: Run, desk: Desk) -> None:
     (own,) = explained(embedonce, desk, "segments", "d3", "--for", "oil", "--against", "sport")
-    (other,) = explained(embedonce, desk, "segments", "d3", "--label", "sport", "--against", "oil")
+    (other,) = explained(embedonce, desk, "segments", "d3", "--for", "sport", "--against", "oil")
     assert own["true"] == ["oil"] and own["margin"] == pytest.approx(-other["margin"])
     assert [item["contribution"] for item in own["items"]] == pytest.approx(
         [-item["contribution"] for item in other["items"]], abs=1e-4
@@ -247,7 +247,7 @@ def test_an_unknown_run_names_the_nearest(embedonce: Run, desk: Desk) -> None:
 def test_of_a_stack_the_runs_below_it_are_named(embedonce: Run, desk: Desk) -> None:
     asked = [part for name in ("segments", "all") for part in ("--run", desk.runs[name])]
     fitted = embedonce("fit-head", "stack", *asked, "--folds", 2, "--no-tune", *desk.at, "--json")
-    shown = embedonce("explain", json.loads(fitted.out)["run"], "d3", *desk.at)
+    shown = embedonce("explain", json.loads(fitted.out)["rows"][0]["run"], "d3", *desk.at)
     assert shown.code == 2 and "reads no text itself. Explain one of them: linear-" in shown.err
 
 
