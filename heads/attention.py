@@ -1,11 +1,15 @@
 """Gated attention over a document's vectors: which of them to read is learned, their order is not."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from heads.batches import Batch
+from heads.neural import to_length
 from heads.parameters import Range
 from heads.steps import Over, StepsHead
 from heads.training import Training
@@ -60,6 +64,22 @@ class AttentionHead(StepsHead):
     def build(self, dim: int, labels: int) -> nn.Module:
         """A Batch of (documents, steps, dim) -> (documents, labels) logits."""
         return GatedAttention(dim, labels, self.queries, self.hidden, self.gate, self.dropout)
+
+    @torch.no_grad()
+    def attention_weights(self, X: Any) -> list[NDArray[np.float32]]:
+        """How each document's steps are weighed: float32 (steps,) of sum 1 a document, the mean over queries.
+
+        Steps beyond `max_steps` weigh 0.
+        """
+        check_is_fitted(self)
+        found = []
+        for batch, steps in self._single(X):
+            vectors = (batch.vectors - self.network_.mean) / self.network_.deviation
+            network = self.network_.network
+            assert isinstance(network, GatedAttention)
+            weights = network.weights(network.input(vectors), batch.mask())
+            found.append(to_length(weights[0].mean(dim=1), steps))
+        return found
 
 
 class GatedAttention(nn.Module):

@@ -40,6 +40,8 @@ class Sequences:
     def of(cls, steps: NDArray[np.floating], offsets: NDArray[np.int64]) -> Self:
         """From flat steps and int64 (documents + 1,) offsets, as `Ragged.gather` gives them."""
         starts = torch.from_numpy(offsets)
+        # no index finds anything in nothing: where no document has a step, one that is nobody's is there
+        steps = steps if len(steps) else np.zeros((1, steps.shape[1]), dtype=steps.dtype)
         return cls(torch.from_numpy(steps), starts[:-1], starts.diff())
 
     def __len__(self) -> int:

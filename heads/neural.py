@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from featurestore import Bags
@@ -20,7 +21,7 @@ from heads.rebalance import rebalance
 from heads.saving import read_arrays, write_arrays
 from heads.training import History, Report, Training, network_scores
 
-__all__ = ["NeuralHead"]
+__all__ = ["NeuralHead", "to_length"]
 
 WEIGHTS = "network.safetensors"
 
@@ -83,6 +84,31 @@ class NeuralHead(Head):
             )
         return cut
 
+    def gradient_times_input(self, X: Any, column: int, against: int | None = None) -> list[NDArray[np.float32]]:
+        """What each step adds to a class's margin, by its gradient there: float32 (steps,) a document, a list of them.
+
+        The margin of class `column` is its log-odds, or what its score is above that of `against`. Inputs count from
+        the mean of the training documents on; steps beyond `max_steps` add 0.
+        """
+        check_is_fitted(self)
+        found = []
+        for batch, steps in self._single(X):
+            vectors = ((batch.vectors - self.network_.mean) / self.network_.deviation).requires_grad_()
+            scores = self.network_.network(batch._replace(vectors=vectors))[0]
+            others = scores[:0] if self.several_ else torch.cat([scores[:column], scores[column + 1 :]])
+            other = scores[against] if against is not None else others.logsumexp(0) if len(others) else 0.0
+            (slope,) = torch.autograd.grad(scores[column] - other, vectors)
+            found.append(to_length((slope * vectors).detach()[0].sum(dim=1), steps))
+        return found
+
+    def _single(self, X: Any) -> Iterator[tuple[Batch, int]]:
+        """Each document as a batch of its own on the processor, and how many steps it has, read or not."""
+        self.network_.cpu().eval()
+        bags = self._as_bags(X)
+        sequences = self._sequences(bags)
+        for row, steps in enumerate(bags.view(self.reads[0]).length.tolist()):
+            yield sequences.batch(torch.tensor([row]), torch.device("cpu")), steps
+
     def _scores(self, bags: Bags) -> NDArray[np.float32]:
         if not len(bags):
             return np.zeros((0, len(self.classes_)), dtype=np.float32)
@@ -120,6 +146,13 @@ class Standardised(nn.Module):
         vectors = (batch.vectors - self.mean) / self.deviation
         logits: torch.Tensor = self.network(batch._replace(vectors=vectors))
         return logits
+
+
+def to_length(values: torch.Tensor, steps: int) -> NDArray[np.float32]:
+    """A value a step that was read, as float32 (steps,): 0 for those that were not."""
+    filled = np.zeros(steps, dtype=np.float32)
+    filled[: len(values)] = values[:steps].numpy()
+    return filled
 
 
 def _lesson(examples: Examples, sequences: Sequences, labels: int) -> Lesson:

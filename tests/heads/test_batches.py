@@ -75,3 +75,8 @@ def test_cutting_keeps_the_first_steps_and_counts_the_longer_documents() -> None
     batch = cut.batch(torch.arange(3), CPU)
     assert batch.lengths.tolist() == [2, 2, 2]
     np.testing.assert_array_equal(batch.vectors, [row[:2] for row in rows])
+
+
+def test_where_no_document_has_a_step_each_has_a_zero_one() -> None:
+    batch = sequences(rows_of([0, 0])).batch(torch.tensor([0, 1]), CPU)
+    assert batch.vectors.tolist() == [[[0, 0, 0]], [[0, 0, 0]]] and batch.lengths.tolist() == [1, 1]
