@@ -55,11 +55,12 @@ def explain(run: str, documents: tuple[str, ...], html: Path | None, as_json: bo
     embedonce explain lstm-7c2e41b0 test-17 test-23 --for grain --against wheat --html why.html
     """
     from stages.compare import find
-    from stages.explain import Asked, page, words_of
+    from stages.explain import Asked, check_explainable, page, words_of
     from stages.explain import explain as explanations
     from stages.task import chosen_corpus, chosen_store
 
     found = find(run, asked["runs"])
+    check_explainable(found)
     store = chosen_store(asked["store"] or Path(found.record.store), asked["features"])
     corpus = chosen_corpus(store, found.record.corpus)
     say(f"Explaining {found.name} on {store.name}, corpus {corpus.name}.")

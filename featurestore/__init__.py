@@ -4,7 +4,7 @@ Knows data below it and nothing above: neither encoders nor heads. Heads read Ba
 """
 
 from featurestore.bags import Bags, as_bags
-from featurestore.beside import beside
+from featurestore.beside import Features, Stores, beside, fingerprint
 from featurestore.content import ShardContent, joined
 from featurestore.corpora import CorpusTable
 from featurestore.image import image
@@ -20,6 +20,7 @@ __all__ = [
     "Bags",
     "CorpusTable",
     "FeatureStore",
+    "Features",
     "KeyList",
     "Plan",
     "Ragged",
@@ -27,10 +28,12 @@ __all__ = [
     "Repair",
     "Shard",
     "ShardContent",
+    "Stores",
     "as_bags",
     "beside",
     "carry_out",
     "compaction",
+    "fingerprint",
     "image",
     "joined",
     "newest",

@@ -1,17 +1,76 @@
 """Documents as several stores have them: of each view one vector, the stores' own one behind the other."""
 
-from collections.abc import Sequence
+import hashlib
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from data.errors import BadData
+from data.errors import BadData, CallError
 from featurestore.bags import Bags
 from featurestore.ragged import Ragged
+from featurestore.recipe import Recipe
+from featurestore.shard import Shard
+from featurestore.store import FeatureStore
 
 POOLED = ("cls", "mean", "max")
+
+
+class Features(Protocol):
+    """What heads are given documents of: a store, or several."""
+
+    @property
+    def name(self) -> str:
+        """As it is said to the user."""
+
+    @property
+    def recipes(self) -> tuple[Recipe, ...]:
+        """Of each store, in their order."""
+
+    def shards(self) -> list[Shard]:
+        """All that are read."""
+
+    def bags(self, keys: Sequence[str], keep: str | Iterable[str] | None = None, layer: int | None = -1) -> Bags:
+        """As `FeatureStore.bags`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Stores:
+    """Several stores as one: each document's features are those of all, as `beside` puts them."""
+
+    stores: tuple[FeatureStore, ...]
+
+    @property
+    def name(self) -> str:
+        """The stores' names."""
+        return " + ".join(store.name for store in self.stores)
+
+    @property
+    def recipes(self) -> tuple[Recipe, ...]:
+        """Of each store, in their order."""
+        return tuple(store.recipe for store in self.stores)
+
+    def shards(self) -> list[Shard]:
+        """Those of all stores."""
+        return [shard for store in self.stores for shard in store.shards()]
+
+    def bags(self, keys: Sequence[str], keep: str | Iterable[str] | None = None, layer: int | None = -1) -> Bags:
+        """The documents of `keys`, in their order. Raises as each store does; CallError for all layers at once."""
+        if layer is None:
+            raise CallError("Layers can be weighed of one store alone: name one --store.")
+        bags = beside([store.bags(keys, layer=layer) for store in self.stores])
+        return bags if keep is None else bags.only(keep)
+
+
+def fingerprint(recipes: Sequence[Recipe]) -> str:
+    """Of one recipe its own; of several a hash of theirs, in their order."""
+    if len(recipes) == 1:
+        return recipes[0].fingerprint
+    return hashlib.sha256("".join(recipe.fingerprint for recipe in recipes).encode()).hexdigest()
 
 
 def beside(several: Sequence[Bags]) -> Bags:
@@ -45,7 +104,7 @@ class _Pooled:
     def __init__(self, several: Sequence[Bags], view: str) -> None:
         self._several = several
         self._view = view
-        self.shape = (len(several[0]), sum(bags.view(view).item_shape[0] for bags in several))
+        self.shape = (len(several[0]), sum(math.prod(bags.view(view).item_shape) for bags in several))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return self._values if dtype is None and not copy else np.array(self._values, dtype=dtype, copy=copy)

@@ -93,6 +93,11 @@ class FeatureStore:
         return self.folder.resolve().name
 
     @property
+    def recipes(self) -> tuple[Recipe, ...]:
+        """The only one, as of several stores side by side each has its own."""
+        return (self.recipe,)
+
+    @property
     def documents(self) -> int:
         """How many distinct texts have features."""
         return len(self.keys)

@@ -18,7 +18,7 @@ from sklearn.base import clone
 
 from data import Split, Target, folds
 from data.errors import BadData, CallError, FileMissing, UnknownName, nearest
-from featurestore import CorpusTable, FeatureStore
+from featurestore import CorpusTable, Features, fingerprint
 from heads.base import Head
 from heads.decisions import Decision, tune, untuned
 from heads.heldout import HeldOutResult
@@ -66,12 +66,12 @@ class Plan:
     runs: Sequence[str] = ()
     weights: Mapping[str, float] | None = None
 
-    def identity(self, store: FeatureStore, found: Task) -> str:
+    def identity(self, store: Features, found: Task) -> str:
         """Eight hex digits that differ where the result could."""
         return runs.identity(
             {"head": self.head.name, "parameters": to_json(self.head)["nested"], "folds": self.folds, "seed": self.seed}
             | {"layer": layer_of(self.head, self.layer), "tune": self.tune}
-            | {"features": store.recipe.fingerprint, "documents": found.documents_hash}
+            | {"features": fingerprint(store.recipes), "documents": found.documents_hash}
             | ({"bases": [run.name for run in found.bases]} if found.bases else {})
             | ({} if self.weights is None else {"weights": [self.weights[each] for each in found.train_ids]})
         )
@@ -129,7 +129,7 @@ def _weights(asked: str) -> str | dict[str, float]:
 
 
 def fit_head(
-    store: FeatureStore,
+    store: Features,
     table: CorpusTable,
     plan: Plan,
     folder: Path,
@@ -228,7 +228,7 @@ def _predictions(
 
 
 def _record(
-    store: FeatureStore,
+    store: Features,
     table: CorpusTable,
     found: Task,
     plan: Plan,
@@ -247,7 +247,8 @@ def _record(
         folds=plan.folds,
         tuned=plan.tune,
         store=store.name,
-        recipe=store.recipe.to_json(),
+        recipe=store.recipes[0].to_json(),
+        recipes_beside=[recipe.to_json() for recipe in store.recipes[1:]],
         shards=[shard.name for shard in store.shards()],
         corpus=table.name,
         documents={"train": len(found.train_ids), "test": len(found.test_ids)},

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from data import Split, Target
 from data.errors import BadData, CallError, FileMissing, UnknownName, nearest
-from featurestore import Bags, CorpusTable, FeatureStore, newest
+from featurestore import Bags, CorpusTable, Features, FeatureStore, Stores, newest
 from heads.base import Head
 from heads.heldout import HeldOut
 from stages.runs import Run
@@ -25,6 +25,18 @@ def chosen_store(path: Path | None, folder: Path) -> FeatureStore:
     if store is None:
         raise FileMissing(f"{folder} holds no feature store. Make one with `embedonce embed FILE`.")
     return store
+
+
+def chosen_features(paths: Sequence[Path], folder: Path) -> tuple[Features, FeatureStore]:
+    """The stores at `paths` as one, or the newest in `folder`; and the first of them, whose corpora are meant.
+
+    Raises as `chosen_store`, and CallError for a store that is named twice.
+    """
+    stores = [chosen_store(path, folder) for path in paths] or [chosen_store(None, folder)]
+    for store in stores[1:]:
+        if [each.name for each in stores].count(store.name) > 1:
+            raise CallError(f"{store.name} is named twice: beside itself a store has nothing to add.")
+    return (stores[0] if len(stores) == 1 else Stores(tuple(stores))), stores[0]
 
 
 def chosen_corpus(store: FeatureStore, name: str | None) -> CorpusTable:
@@ -60,7 +72,7 @@ class Task:
     bases: tuple[Run, ...] = ()
 
 
-def task(store: FeatureStore, table: CorpusTable, *, layer: int | None = -1, skip_unlabelled: bool = False) -> Task:
+def task(store: Features, table: CorpusTable, *, layer: int | None = -1, skip_unlabelled: bool = False) -> Task:
     """The documents of `table` as a head wants them.
 
     layer: None is every one that is kept. Raises BadData for documents without a label (unless skipped), for fewer than

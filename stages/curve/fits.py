@@ -12,7 +12,7 @@ from sklearn.base import clone
 
 from data import nested_subsets, stratified_parts
 from data.errors import BadData, CallError
-from featurestore import CorpusTable, FeatureStore
+from featurestore import CorpusTable, Features, fingerprint
 from heads.base import Head
 from heads.counts import Counts
 from heads.decisions import untuned
@@ -82,7 +82,7 @@ def curve_heads(names: Sequence[str], settings: Sequence[str] = (), class_weight
 
 
 def learning_curves(
-    store: FeatureStore, table: CorpusTable, plan: Plan, folder: Path, report: Report | None = None
+    store: Features, table: CorpusTable, plan: Plan, folder: Path, report: Report | None = None
 ) -> LearningCurves:
     """Fit each head of `plan` on each size with each seed, unless `folder` holds that fit already.
 
@@ -99,7 +99,7 @@ def learning_curves(
             "as no label has two that may be parted. Add documents."
         )
     fits = list(_fits(plan, found, pool))
-    features = {"features": store.recipe.fingerprint, "documents": found.documents_hash}
+    features = {"features": fingerprint(store.recipes), "documents": found.documents_hash}
     pace, points = _Pace(fits), []
     for fit in fits:
         (report or (lambda _: None))(pace.before(fit))

@@ -68,7 +68,7 @@ class StoredDocument:
 
 
 def stored_document(
-    store: FeatureStore, table: CorpusTable, identifier: str, words: Words, layer: int = -1
+    store: FeatureStore, table: CorpusTable, identifier: str, words: Words, layer: int | None = -1
 ) -> StoredDocument:
     """The document of that id.
 

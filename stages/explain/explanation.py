@@ -135,6 +135,20 @@ class Explanation:
         return asdict(self) | {"probabilities": dict(self.probabilities)}
 
 
+def check_explainable(run: Run) -> None:
+    """Raise CallError for a run that reads other runs, or several stores side by side."""
+    if run.record.bases:
+        raise CallError(
+            f"{run.name} weighs the scores of other runs and reads no text itself. "
+            f"Explain one of them: {', '.join(run.record.bases)}."
+        )
+    if len(run.recipes) > 1:
+        raise CallError(
+            f"{run.name} reads {run.record.store} side by side, a vector each: nothing in the text is told apart. "
+            "Explain a run on one store."
+        )
+
+
 def explain(
     run: Run,
     store: FeatureStore,
@@ -151,14 +165,10 @@ def explain(
     Raises UnknownName for a label or an id that does not exist, CallError for a method or a level that the head has
     nothing for, RecipeMismatch where other features are in `store`, BadData where these lack the documents.
     """
-    if run.record.bases:
-        raise CallError(
-            f"{run.name} weighs the scores of other runs and reads no text itself. "
-            f"Explain one of them: {', '.join(run.record.bases)}."
-        )
-    head = run.head()
-    if store.recipe.fingerprint != run.recipe.fingerprint:
-        different = "; ".join(store.recipe.differences(run.recipe))
+    check_explainable(run)
+    head, recipe = run.head(), run.recipes[0]
+    if store.recipe.fingerprint != recipe.fingerprint:
+        different = "; ".join(store.recipe.differences(recipe))
         raise RecipeMismatch(f"{run.name} was fitted on other features: {different}. Name its own with --store.")
     for identifier in ids:
         document = stored_document(store, table, identifier, words, run.record.layer)
