@@ -74,7 +74,15 @@ def explain(run: str, documents: tuple[str, ...], html: Path | None, as_json: bo
     question = Asked(**{name: asked[name] for name in ("label", "against", "by", "method", "top")})
     with progress("leaving out") as bar:
         shown = list(
-            explanations(found, store, corpus, documents, question, words, lambda *now: bar(*now, _places(*now)))
+            explanations(
+                found,
+                store,
+                corpus,
+                documents,
+                question,
+                words,
+                lambda done, total: bar(done, total, _places(done, total)),
+            )
         )
     if html is not None:
         with whole_file(html) as out:

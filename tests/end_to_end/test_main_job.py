@@ -19,10 +19,10 @@ from tests.conftest import started, write_csv
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory, reuters_sample: list[Document]) -> Path:
-    """A folder with the sample as a table, embedded once for the tests of this file."""
+    """A folder with the sample as a table, embedded once, two layers, for the tests of this file."""
     folder = tmp_path_factory.mktemp("desk")
     write_csv(folder / "sample.csv", reuters_sample)
-    assert_done(started("embed", "sample.csv", cwd=folder))
+    assert_done(started("embed", "sample.csv", "--layers", "-4,-1", cwd=folder))
     return folder
 
 
@@ -47,7 +47,7 @@ def test_every_head_learns_the_labels(fitted: dict[str, runs.Run]) -> None:
 
 def test_a_second_embed_encodes_nothing(desk: Path, fitted: dict[str, runs.Run]) -> None:
     shards = {path: path.stat().st_mtime_ns for path in desk.glob("features/*/shards/*")}
-    report = json.loads(assert_done(started("embed", "sample.csv", "--json", cwd=desk)))
+    report = json.loads(assert_done(started("embed", "sample.csv", "--layers", "-4,-1", "--json", cwd=desk)))
     assert report["encoded"] == 0
     assert {path: path.stat().st_mtime_ns for path in desk.glob("features/*/shards/*")} == shards
 

@@ -10,7 +10,7 @@ import torch
 from data.errors import CallError
 from featurestore import Bags, Ragged
 from heads.batches import Batch
-from heads.layermix import BODIES, LayerMix, LayerMixHead
+from heads.layermix import BODIES, STRIDE, LayerMix, LayerMixHead
 from heads.linear import LinearHead
 from heads.training import Training
 from tests.heads.planted import Planted, in_the_mean
@@ -102,7 +102,7 @@ def test_the_sum_is_the_formula_of_elmo_for_each_view() -> None:
 
     mix = LayerMix(layers=3, views=2, body=Body())
     with torch.no_grad():
-        mix.weights.copy_(torch.tensor([1.0, 2.0, 4.0]).log())
+        mix.weights.copy_(torch.tensor([1.0, 2.0, 4.0]).log() / STRIDE)
         mix.scale.fill_(7.0)
     layers = torch.randn(5, 4, 2, 3, 6)
     mix(Batch(layers.flatten(2), torch.full((5,), 4)))

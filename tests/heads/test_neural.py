@@ -124,9 +124,10 @@ def test_steps_beyond_the_most_are_not_read_and_counted_aloud(form: str) -> None
     planted = in_the_mean(chunks=(3, 6))
     head = head_of(form, max_steps=3).fit(planted.bags, planted.y)
     longer = int((planted.bags.view("segments").length > 3).sum())
-    assert head.notes_ == (
-        f"{longer} of 90 documents have more than 3 steps: the rest of each was left out. Raise max_steps to read it.",
+    note = (
+        f"{longer} of 90 documents have more than 3 steps: the rest of each was left out. Raise max_steps to read it."
     )
+    assert head.notes_.count(note) == 1
     start = bags_of([planted.bags.view("segments").row(row)[:3] for row in range(len(planted))])
     np.testing.assert_allclose(head.decision_function(start), head.decision_function(planted.bags), atol=1e-6)
 
