@@ -154,7 +154,7 @@ def test_a_head_that_reads_every_layer_finds_what_the_chosen_one_lacks(tmp_path:
     assert mixed.scorecards["test"].accuracy.value > 0.9 > 0.6 > last.scorecards["test"].accuracy.value
     said = mixed.predictions().of("test")
     (shard,) = store.shards()
-    shares = probabilities(scorer(runs.load(mixed.folder))(shard), several=False)
+    shares = probabilities(scorer(runs.load(mixed.folder))([shard]), several=False)
     rows = [table.ids.index(each) for each in said.ids]  # the shard keeps the table's order
     np.testing.assert_allclose(shares[rows], said.probabilities, atol=1e-6)
 
