@@ -47,6 +47,7 @@ class FitProgress:
 
 
 Report = Callable[[FitProgress], None]
+Scored = Callable[[NDArray[np.int64], NDArray[np.float32]], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,13 +126,17 @@ def fit_head(
     folder: Path,
     *,
     command: str = "",
+    notes: Sequence[str] = (),
     report: Report | None = None,
 ) -> tuple[runs.Run, bool]:
     """Fit, decide, score once, and write the run into `folder`.
 
+    notes: what the run shall say of itself beside what is said of every run.
+
     Returns the run, and whether it is new: the same plan on the same documents finds the run that it made before.
     """
     found = task(store, table, layer=plan.layer, skip_unlabelled=plan.skip_unlabelled)
+    found = replace(found, notes=(*found.notes, *notes))
     plan = replace(plan, head=suited(plan.head, found.target))
     place = folder / f"{plan.head.name}-{plan.identity(store, found)}"
     if place.exists():
@@ -173,10 +178,11 @@ def suited(head: Head, target: Target) -> Head:
     return own
 
 
-def out_of_fold(plan: Plan, found: Task, tell: Report) -> NDArray[np.float32]:
+def out_of_fold(plan: Plan, found: Task, tell: Report, scored: Scored | None = None) -> NDArray[np.float32]:
     """Scores (documents, labels) of each training document by a head that never saw it nor its group.
 
-    -inf in the columns of labels that the head of that fold never saw.
+    -inf in the columns of labels that the head of that fold never saw. scored: called after each fold with its rows
+    and their scores; what it raises ends the folds.
     """
     names, part = found.target.names, folds(found.target.y, found.groups.tolist(), plan.folds, plan.seed)
     weight = rows_of(plan.weights, found.train_ids)
@@ -189,6 +195,8 @@ def out_of_fold(plan: Plan, found: Task, tell: Report) -> NDArray[np.float32]:
         counted = None if weight is None else weight[fitting]
         head = clone(plan.head).fit(found.train[fitting], names[fitting], counted, found.groups[fitting])
         scores[left_out] = aligned(head.decision_function(found.train[left_out]), head.classes_, found.labels)
+        if scored is not None:
+            scored(left_out, scores[left_out])
     return scores
 
 
