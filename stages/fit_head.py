@@ -46,7 +46,6 @@ class FitProgress:
 
 
 Report = Callable[[FitProgress], None]
-Scored = Callable[[NDArray[np.int64], NDArray[np.float32]], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,11 +183,10 @@ def suited(head: Head, target: Target) -> Head:
     return own
 
 
-def out_of_fold(plan: Plan, found: Task, tell: Report, scored: Scored | None = None) -> NDArray[np.float32]:
+def out_of_fold(plan: Plan, found: Task, tell: Report) -> NDArray[np.float32]:
     """Scores (documents, labels) of each training document by a head that never saw it nor its group.
 
-    -inf in the columns of labels that the head of that fold never saw. scored: called after each fold with its rows
-    and their scores; what it raises ends the folds.
+    -inf in the columns of labels that the head of that fold never saw.
     """
     names, part = found.target.names, folds(found.target.y, found.groups.tolist(), plan.folds, plan.seed)
     weight = rows_of(plan.weights, found.train_ids)
@@ -201,8 +199,6 @@ def out_of_fold(plan: Plan, found: Task, tell: Report, scored: Scored | None = N
         counted = None if weight is None else weight[fitting]
         head = clone(plan.head).fit(found.train[fitting], names[fitting], counted, found.groups[fitting])
         scores[left_out] = aligned(head.decision_function(found.train[left_out]), head.classes_, found.labels)
-        if scored is not None:
-            scored(left_out, scores[left_out])
     return scores
 
 

@@ -1,13 +1,16 @@
-"""Parameters by search: many trials of a head out of fold, the best of which becomes a run.
+"""Parameters by search: many trials of a head, the best of which becomes a run.
 
-`space.py` is what is searched and how a trial is scored, `study.py` the file that the trials are kept in, `trials.py`
-how one more is made, `search.py` how many of which head, `outcome.py` what came out, `page.py` draws it. Nothing here
-reads the test split: `stages.fit_head` scores it once, for the run. Optuna is imported in `study.py` alone.
+`space.py` is what is searched, `study.py` the file that the trials are kept in, `trials.py` how one is scored,
+`search.py` the sweep of one head, `halving.py` a time spent on several, `outcome.py` what came out, `picture.py` draws it. A trial is scored on folds of the
+training split; `stages.fit_head` scores the test split once, for the run. Optuna is imported in `study.py` alone.
+
+    runs/sweeps/mlp-3f9a12bc.db      head; then a hash of all that a trial's score depends on
 """
 
-from stages.sweep.outcome import Outcome
-from stages.sweep.search import fit_best, sweep, sweep_all
-from stages.sweep.space import METRICS, Metric, Space
-from stages.sweep.trials import SweepProgress
+from stages.sweep.halving import seconds_as_asked, sweep_all
+from stages.sweep.outcome import Outcome, Trial
+from stages.sweep.picture import write_picture
+from stages.sweep.search import SweepProgress, sweep
+from stages.sweep.space import Space
 
-__all__ = ["METRICS", "Metric", "Outcome", "Space", "SweepProgress", "fit_best", "sweep", "sweep_all"]
+__all__ = ["Outcome", "Space", "SweepProgress", "Trial", "seconds_as_asked", "sweep", "sweep_all", "write_picture"]
