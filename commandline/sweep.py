@@ -46,7 +46,8 @@ def sweep(head: str, **asked: Any) -> None:
     """Search the parameters of HEAD, or spend a time on `all` heads, and fit the best as a run.
 
     Trials are scored on training documents that they were not fitted on; the test split is scored once, for the run.
-    They are kept in the folder of the runs: the same command goes on where it stopped, and may run several times at once.
+    They are kept in the folder of the runs: the same command goes on where it stopped, and may run several times at
+    once, in several terminals.
 
     \b
     embedonce sweep mlp --trials 40

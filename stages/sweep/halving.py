@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from math import ceil, inf, log2
 from pathlib import Path
 
@@ -13,8 +14,8 @@ from data import nested_subsets
 from data.errors import CallError, EmbedOnceError
 from featurestore import CorpusTable, FeatureStore
 from stages.fit_head import suited
-from stages.sweep.outcome import Outcome
-from stages.sweep.search import Bench, Report, SweepProgress, best_of, make_trials, seconds_of
+from stages.sweep.outcome import Outcome, Trial
+from stages.sweep.search import Bench, Report, SweepProgress, best_score, make_trials, seconds_of
 from stages.sweep.space import Space
 from stages.sweep.study import Study
 
@@ -58,9 +59,8 @@ def sweep_all(
     bench = Bench.of(store, table, spaces[0], folder, command)
     end = begun + seconds
 
-    def told(study: Study, doing: str) -> None:
-        done = min(time.monotonic() - begun, seconds)
-        tell(SweepProgress(study.space.plan.head.name, done, seconds, best_of(study), doing))
+    def told(head: str, made: Sequence[Trial], doing: str) -> None:
+        tell(SweepProgress(head, min(time.monotonic() - begun, seconds), seconds, best_score(made), doing))
 
     with ExitStack() as open_studies:
         studies, notes = _tried(bench, spaces, seconds, open_studies)
@@ -73,15 +73,15 @@ def sweep_all(
             for place, study in enumerate(alive):
                 now = time.monotonic()
                 until = now + (close - now) / (len(alive) - place)
-                make_trials(bench, study, min(most, study.space.size), until, lambda doing, at=study: told(at, doing))  # type: ignore[misc]
-            alive.sort(key=lambda study: -(best_of(study) or 0))
+                make_trials(bench, study, min(most, study.space.size), until, partial(told, study.head))
+            alive.sort(key=lambda study: -(best_score(study.trials) or 0))
             ranked[: len(alive)] = alive
             if len(alive) > FINALISTS:
                 alive = alive[: ceil(len(alive) / 2)]
         outcomes = [bench.outcome(study, notes) for study in ranked]
         for place, study in enumerate(alive[:FINALISTS]):
             if place == 0 or time.monotonic() + _run_seconds([study], seconds) < end:
-                told(study, "the best as a run")
+                told(study.head, outcomes[place].trials, "the best as a run")
                 outcomes[place] = bench.fitted(outcomes[place], study.space)
     return outcomes
 
@@ -95,7 +95,7 @@ def _tried(
         name = space.plan.head.name
         study = open_studies.enter_context(bench.study(space))
         try:
-            one = seconds_of(study) if study.trials else _probed(bench, space, TOO_LONG * seconds)
+            one = seconds_of(study.trials) if study.trials else _probed(bench, space, TOO_LONG * seconds)
         except EmbedOnceError as error:
             notes.append(f"{name} is left out: {error}")
             continue

@@ -1,10 +1,12 @@
 """The sweep of one head: trials until there are enough or time is over, then the best as a run."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from math import inf
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,12 +14,12 @@ from data.errors import CallError
 from featurestore import CorpusTable, FeatureStore
 from stages.fit_head import FitProgress, fit_head
 from stages.sweep import trials
-from stages.sweep.outcome import Outcome
+from stages.sweep.outcome import Outcome, Trial
 from stages.sweep.space import Space
 from stages.sweep.study import Study
 from stages.task import Task, task
 
-__all__ = ["Bench", "Report", "SweepProgress", "make_trials", "sweep"]
+__all__ = ["Bench", "Report", "SweepProgress", "best_score", "make_trials", "seconds_of", "sweep"]
 
 FOLDER = "sweeps"
 POLL = 0.5  # seconds
@@ -25,7 +27,7 @@ POLL = 0.5  # seconds
 
 @dataclass(frozen=True)
 class SweepProgress:
-    """What is done, `done` of `total`: trials of one head, seconds where all share a time. best: None before a score."""
+    """What is done, `done` of `total`: trials of one head, or seconds that heads share. best: the highest score."""
 
     head: str
     done: float
@@ -35,6 +37,7 @@ class SweepProgress:
 
 
 Report = Callable[[SweepProgress], None]
+Told = Callable[[Sequence[Trial], str], None]  # the trials that were made, and what is done now
 
 
 @dataclass(frozen=True)
@@ -104,52 +107,55 @@ def sweep(
         raise CallError(f"{space.plan.head.name} has no parameter to search. Fit it with fit-head.")
     begun, tell = time.monotonic(), report or (lambda _: None)
     bench, most = Bench.of(store, table, space, folder, command), int(min(most, space.size))
+
+    def told(made: Sequence[Trial], doing: str) -> None:
+        tell(SweepProgress(space.plan.head.name, len(made), most, best_score(made), doing))
+
     with bench.study(space) as study:
-
-        def told(doing: str) -> None:
-            tell(SweepProgress(space.plan.head.name, len(study.trials), most, best_of(study), doing))
-
         make_trials(bench, study, most, begun + seconds, told)
-        return bench.fitted(bench.outcome(study), space, lambda now: told(f"the best as a run, {now.doing}"))
+        found = bench.outcome(study)
+    return bench.fitted(found, space, lambda now: told(found.trials, f"the best as a run, {now.doing}"))
 
 
-def make_trials(bench: Bench, study: Study, most: float, until: float, told: Callable[[str], None]) -> None:
+def make_trials(bench: Bench, study: Study, most: float, until: float, told: Told) -> None:
     """Trials until there are `most`, or until another would end after `until` (of `time.monotonic`); at least one."""
     while True:
-        finished, running = study.trials, study.running
-        late = finished and time.monotonic() + seconds_of(study) / 2 > until
-        if late or len(finished) >= most:
+        made, running = study.trials, study.running
+        late = made and time.monotonic() + seconds_of(made) / 2 > until
+        if late or len(made) >= most:
             return
-        if len(finished) + running >= most:
-            told("another process is at the last ones")
+        if len(made) + running >= most:
+            told(made, "another process is at the last ones")
             time.sleep(POLL)
             continue
-        number = len(finished) + running + 1
-        told(f"trial {number}")
-        study.one_more(
-            lambda values, reached, number=number: trials.score(  # type: ignore[misc]  # the number of this one
-                study.space, bench.found, values, _aloud(reached, told, number)
-            )
-        )
+        step = partial(_step, told, made, len(made) + running + 1)
+        step(0)
+        study.one_more(partial(_scored, bench, study.space, step))
 
 
-def best_of(study: Study) -> float | None:
-    """The highest score so far."""
-    return max((each.score for each in study.trials if each.score is not None), default=None)
+def _scored(
+    bench: Bench, space: Space, step: Callable[[int], None], values: Mapping[str, Any], reached: trials.Reached
+) -> float:
+    def both(at: int, figure: float) -> None:
+        step(at)
+        reached(at, figure)
+
+    return trials.score(space, bench.found, values, both)
 
 
-def seconds_of(study: Study) -> float:
+def _step(told: Told, made: Sequence[Trial], number: int, step: int) -> None:
+    fold = step - trials.AFTER_EPOCHS
+    told(made, f"trial {number}" + (f", fold {fold + 2}" if fold >= 0 else f", epoch {step}" if step else ""))
+
+
+def best_score(made: Sequence[Trial]) -> float | None:
+    """The highest score, None before there is one."""
+    return max((each.score for each in made if each.score is not None), default=None)
+
+
+def seconds_of(made: Sequence[Trial]) -> float:
     """What one more trial is likely to take: the mean of those that were made, at least one."""
-    return float(np.mean([each.seconds for each in study.trials]))
-
-
-def _aloud(reached: trials.Reached, told: Callable[[str], None], number: int) -> trials.Reached:
-    def both(step: int, figure: float) -> None:
-        fold = step - trials.AFTER_EPOCHS
-        told(f"trial {number}, " + (f"epoch {step}" if fold < 0 else f"fold {fold + 2}"))
-        reached(step, figure)
-
-    return both
+    return float(np.mean([each.seconds for each in made]))
 
 
 def _notes(space: Space, found: Task) -> tuple[str, ...]:

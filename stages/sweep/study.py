@@ -1,8 +1,8 @@
 """The file that a sweep's trials are kept in: an SQLite study of Optuna's, the one place where Optuna is imported.
 
-Trials are drawn by TPE (Watanabe 2023, arXiv 2304.11127), the head's defaults first. A trial that is below the median of
-the finished ones at its epoch or fold is given up. Several processes may work on one file at once. One that is killed
-leaves a trial without a heartbeat, which another process, or the same command later, takes up again.
+Trials are drawn by TPE (Watanabe 2023, arXiv 2304.11127), the head's defaults first. A trial that is below the median
+of the finished ones at its epoch or fold is given up. Several processes may work on one file at once. One that is
+killed leaves a trial without a heartbeat, which another process, or the same command later, takes up again.
 """
 
 import hashlib
@@ -37,7 +37,7 @@ class Study:
     """
 
     def __init__(self, path: Path, space: Space) -> None:
-        self.path, self.space = path, space
+        self.path, self.space, self.head = path, space, space.plan.head.name
         self._optuna = _optuna()
         make_folder(path.parent)
         if not path.exists():
@@ -167,7 +167,7 @@ class Study:
             )
         return optuna.create_study(
             storage=storage,
-            study_name=self.space.plan.head.name,
+            study_name=self.head,
             direction="maximize",
             load_if_exists=True,
             pruner=optuna.pruners.MedianPruner(PATIENCE_TRIALS, PATIENCE_EPOCHS),
