@@ -23,7 +23,7 @@ __all__ = ["seconds_as_asked", "sweep_all"]
 
 FINALISTS = 2  # heads of the last round, which leave runs; the second one where time allows
 TOO_LONG = 0.25  # share of all the time that one trial of a head may take
-PROBED = 500  # documents by which a trial's time is told
+PROBED = 500  # documents by which a trial's time is foretold
 KEPT = 0.2  # share of all the time that is kept for runs until it is known what these take
 
 
@@ -95,7 +95,7 @@ def _tried(
         name = space.plan.head.name
         study = open_studies.enter_context(bench.study(space))
         try:
-            one = seconds_of(study.trials) if study.trials else _probed(bench, space, TOO_LONG * seconds)
+            one = seconds_of(study.trials) if study.trials else _probed(bench, space)
         except EmbedOnceError as error:
             notes.append(f"{name} is left out: {error}")
             continue
@@ -106,20 +106,21 @@ def _tried(
     return studies, tuple(notes)
 
 
-def _probed(bench: Bench, space: Space, limit: float) -> float:
-    """Seconds that a trial is likely to take, by a fit on a few documents; fitted again where that seems too long,
-    since the first fit of a head may load a library."""
+def _probed(bench: Bench, space: Space) -> float:
+    """Seconds that a trial is likely to take: two fits on few documents, and the line through them.
+
+    What the first fit of a head takes beside, to load a library, makes the line flatter, and the head is tried.
+    """
     found, head = bench.found, suited(space.head(space.defaults), bench.found.target)
-    (rows,) = nested_subsets(found.target.y, found.groups.tolist(), [PROBED], space.plan.seed)
-    factor = space.scored * max(1.0, (1 - 1 / space.plan.folds) * len(found.train) / len(rows))
-    took = inf
-    for _ in range(2):
+    took, sizes = [], []
+    for rows in nested_subsets(found.target.y, found.groups.tolist(), [PROBED // 2, PROBED], space.plan.seed):
         begun = time.monotonic()
         clone(head).fit(found.train[rows], found.target.names[rows], groups=found.groups[rows])
-        took = min(took, factor * (time.monotonic() - begun))
-        if took <= limit:
-            break
-    return took
+        took.append(time.monotonic() - begun)
+        sizes.append(len(rows))
+    slope = max(0.0, took[1] - took[0]) / max(1, sizes[1] - sizes[0])
+    more = max(0.0, (1 - 1 / space.plan.folds) * len(found.train) - sizes[1])
+    return space.scored * (took[1] + slope * more)
 
 
 def _run_seconds(ranked: Sequence[Study], seconds: float) -> float:

@@ -116,7 +116,7 @@ class Study:
             self._study.optimize(objective, n_trials=1)
 
     def _seed(self) -> int:
-        """Of the next trial: the same for a sweep that was interrupted as for one that was not."""
+        """Of the next trial: a sweep that goes on draws none again that it drew before it was interrupted."""
         begun = len(self._in("COMPLETE", "PRUNED", "RUNNING"))
         return int(hashlib.sha256(f"{self.space.plan.seed} {begun}".encode()).hexdigest()[:8], 16)
 
