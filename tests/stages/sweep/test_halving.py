@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from heads.linear import LinearHead
 from heads.prototype import PrototypeHead
 from stages import runs
 from stages.fit_head import Plan
-from stages.sweep import Outcome, Space, SweepProgress, halving, seconds_as_asked, sweep_all
+from stages.sweep import Outcome, Space, SweepProgress, halving, search, seconds_as_asked, sweep_all, trials
 from tests.small_store import blobs, make_store
 
 
@@ -24,11 +25,26 @@ class Guess(LinearHead):
 
     name = "guess"
 
-    def _learn(self, examples: Examples) -> None:
-        super()._learn(examples)
-
     def _scores(self, bags: Bags) -> Any:
         return np.random.default_rng(0).normal(size=(len(bags), len(self.classes_)))
+
+
+class Clock:
+    """Time that passes by a second a trial, and in no other way."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        for module in (halving, search):
+            monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: self.now))
+            monkeypatch.setattr(module, "seconds_of", lambda _: 1.0)
+        monkeypatch.setattr(halving, "_run_seconds", lambda *_: 4.0)
+        real = trials.score
+
+        def score(*asked: Any) -> float:
+            self.now += 1
+            return real(*asked)
+
+        monkeypatch.setattr(trials, "score", score)
 
 
 class Refused(LinearHead):
@@ -40,23 +56,33 @@ class Refused(LinearHead):
         raise CallError("Not for these.")
 
 
-def swept(folder: Path, heads: Sequence[Any], seconds: float = 6, **asked: Any) -> list[Outcome]:
+def swept(folder: Path, heads: Sequence[Any], seconds: float = 60, **asked: Any) -> list[Outcome]:
     store, table = make_store(folder / "store", *blobs(["a", "b", "c"], 160))
     spaces = [Space(Plan(head=head, folds=3)) for head in heads]
     return sweep_all(store, table, spaces, folder / "runs", seconds=seconds, **asked)
 
 
-def test_the_better_heads_get_the_trials_and_leave_runs(tmp_path: Path) -> None:
-    told: list[SweepProgress] = []
-    found = swept(tmp_path, [Guess(), KNNHead(), Guess(pool=("max",)), LinearHead()], report=told.append)
+def test_the_better_heads_get_the_trials_and_leave_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, told = Clock(monkeypatch), list[SweepProgress]()
+    heads = [Guess(), KNNHead(), Guess(pool=("max",)), LinearHead()]
+    found = swept(tmp_path, heads, seconds=28, report=told.append)
     made = [len(each.trials) for each in found]
-    assert {found[0].head, found[1].head} == {"knn", "linear"} and min(made) >= 1
-    assert sum(made[:2]) > sum(made[2:])
+    assert {found[0].head, found[1].head} == {"knn", "linear"}
+    assert made == [9, 9, 3, 3] and clock.now == 24  # 12 seconds a round: for four heads, then for two; 4 for the run
     assert found[0].run is not None and [each.run for each in found[2:]] == [None, None]
     left = {run.name for run in runs.runs_in(tmp_path / "runs")}
     assert left == {each.run for each in found if each.run}
     assert (found[0].best.score or 0) >= (found[1].best.score or 0)
-    assert all(0 <= now.done <= now.total == 6 for now in told)
+    assert all(0 <= now.done <= now.total == 28 for now in told)
+
+
+def test_each_head_has_a_trial_and_the_best_a_run_however_short_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Clock(monkeypatch)
+    found = swept(tmp_path, [Guess(), KNNHead(), LinearHead()], seconds=1)
+    assert [len(each.trials) for each in found] == [1, 1, 1]
+    assert [each.run is not None for each in found] == [True, False, False]
 
 
 def test_a_head_that_refuses_or_would_take_too_long_is_left_out_and_said(
