@@ -124,9 +124,12 @@ def test_the_test_split_is_read_once_for_the_run_and_chooses_nothing(
 ) -> None:
     read: list[int] = []
     real = HeldOut.score
-    monkeypatch.setattr(
-        HeldOut, "score", lambda *args, **named: read.append(len(Watched.fitted)) or real(*args, **named)
-    )
+
+    def score(*asked: Any, **named: Any) -> Any:
+        read.append(len(Watched.fitted))
+        return real(*asked, **named)
+
+    monkeypatch.setattr(HeldOut, "score", score)
     documents, vectors = blobs(["a", "b", "c"], 160)
     test = np.array([each.split == "test" for each in documents])
     lied = [replace(each, labels=("a",)) if each.split == "test" else each for each in documents]
@@ -177,8 +180,9 @@ def test_a_repeated_sweep_makes_no_trial_again_and_a_longer_one_what_it_adds(tmp
     assert scores(longer) == scores(swept(tmp_path / "another", 8))
 
 
-def test_interrupted_it_goes_on_with_the_trial_it_was_at(tmp_path: Path) -> None:
-    Watched.interrupt_at = 3
+@pytest.mark.parametrize("trial", [0, 3])
+def test_interrupted_it_goes_on_with_the_trial_it_was_at(tmp_path: Path, trial: int) -> None:
+    Watched.interrupt_at = trial
     with pytest.raises(KeyboardInterrupt):
         swept(tmp_path)
     found = swept(tmp_path)
