@@ -131,7 +131,7 @@ def _show(found: "list[Outcome]") -> None:
             ],
         )
     best = found[0]
-    say(f"{best.head}: {len(best.trials)} trials, {best.given_up} of them given up half-way, in {best.study}.")
+    say(f"{best.head}: {len(best.trials)} trial(s), {best.given_up} given up half-way, in {best.study}.")
     names = list(best.defaults)
     table(
         ["best so far:\ntrial", metric, *names],

@@ -95,7 +95,7 @@ def _tried(
         name = space.plan.head.name
         study = open_studies.enter_context(bench.study(space))
         try:
-            one = seconds_of(study.trials) if study.trials else _probed(bench, space)
+            one = seconds_of(study.trials) if study.trials else _probed(bench, space, TOO_LONG * seconds)
         except EmbedOnceError as error:
             notes.append(f"{name} is left out: {error}")
             continue
@@ -106,21 +106,24 @@ def _tried(
     return studies, tuple(notes)
 
 
-def _probed(bench: Bench, space: Space) -> float:
+def _probed(bench: Bench, space: Space, limit: float) -> float:
     """Seconds that a trial is likely to take: two fits on few documents, and the line through them.
+
+    One fit is enough where as much time a document would keep within `limit`.
 
     What the first fit of a head takes beside, to load a library, makes the line flatter, and the head is tried.
     """
     found, head = bench.found, suited(space.head(space.defaults), bench.found.target)
-    took, sizes = [], []
+    fitted, took, sizes = (1 - 1 / space.plan.folds) * len(found.train), [], []
     for rows in nested_subsets(found.target.y, found.groups.tolist(), [PROBED // 2, PROBED], space.plan.seed):
         begun = time.monotonic()
         clone(head).fit(found.train[rows], found.target.names[rows], groups=found.groups[rows])
         took.append(time.monotonic() - begun)
         sizes.append(len(rows))
+        if (most := space.scored * took[0] * max(1.0, fitted / sizes[0])) <= limit:
+            return most
     slope = max(0.0, took[1] - took[0]) / max(1, sizes[1] - sizes[0])
-    more = max(0.0, (1 - 1 / space.plan.folds) * len(found.train) - sizes[1])
-    return space.scored * (took[1] + slope * more)
+    return space.scored * (took[1] + slope * max(0.0, fitted - sizes[1]))
 
 
 def _run_seconds(ranked: Sequence[Study], seconds: float) -> float:

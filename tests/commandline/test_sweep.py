@@ -20,7 +20,7 @@ def store(tmp_path: Path) -> Path:
 def test_history_importance_and_the_run_are_shown_and_the_same_as_json(embedonce: Run, store: Path) -> None:
     shown = embedonce("sweep", "linear", *SMALL)
     assert shown.code == 0 and "best so far" in shown.out and "linear-" in shown.out
-    assert "linear: 7 trials" in shown.err and "the test split was not read" in shown.err
+    assert "linear: 7 trial(s)" in shown.err and "the test split was not read" in shown.err
     told = json.loads(embedonce("sweep", "linear", *SMALL, "--json").out)
     (found,) = told["sweeps"]
     assert (
