@@ -16,6 +16,7 @@ from commandline.fit_head import fit_head
 from commandline.look import heads, init, models
 from commandline.predict import predict
 from commandline.store import store
+from commandline.sweep import sweep
 from commandline.terminal import say
 from data.errors import CallError, EmbedOnceError, UnknownName, nearest
 
@@ -54,7 +55,7 @@ def embedonce(ctx: click.Context) -> None:
     ctx.default_map = settings.defaults(embedonce.commands)
 
 
-for command in (embed, fit_head, curve, compare, predict, explain, store, models, heads, init):
+for command in (embed, fit_head, sweep, curve, compare, predict, explain, store, models, heads, init):
     embedonce.add_command(command)
 
 

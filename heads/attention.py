@@ -10,7 +10,7 @@ from torch import nn
 
 from heads.batches import Batch
 from heads.neural import to_length
-from heads.parameters import Range
+from heads.parameters import Range, Search
 from heads.steps import Over, StepsHead
 from heads.training import Training
 from heads.weights import ClassWeight
@@ -42,10 +42,10 @@ class AttentionHead(StepsHead):
     def __init__(
         self,
         over: Over = "segments",
-        queries: Annotated[int, Range(1)] = 1,
-        hidden: Annotated[int, Range(0)] = 256,
-        gate: Annotated[int, Range(1)] = 128,
-        dropout: Annotated[float, Range(0, below=1)] = 0.2,
+        queries: Annotated[int, Range(1), Search(1, 8, log=True)] = 1,
+        hidden: Annotated[int, Range(0), Search(64, 512, log=True)] = 256,
+        gate: Annotated[int, Range(1), Search(32, 256, log=True)] = 128,
+        dropout: Annotated[float, Range(0, below=1), Search(0, 0.6)] = 0.2,
         max_steps: Annotated[int, Range(1)] = 512,
         training: Training | None = None,
         class_weight: ClassWeight = "effective",

@@ -8,7 +8,7 @@ from torch import nn
 from featurestore import Bags
 from heads.batches import Batch
 from heads.neural import NeuralHead
-from heads.parameters import Range
+from heads.parameters import Range, Search
 from heads.training import Training
 from heads.weights import ClassWeight
 
@@ -33,9 +33,9 @@ class MLPHead(NeuralHead):
 
     def __init__(
         self,
-        pool: Literal["mean", "sum"] = "mean",
-        hidden: Annotated[int, Range(0)] = 256,
-        dropout: Annotated[float, Range(0, below=1)] = 0.2,
+        pool: Annotated[Literal["mean", "sum"], Search()] = "mean",
+        hidden: Annotated[int, Range(0), Search(64, 1024, log=True)] = 256,
+        dropout: Annotated[float, Range(0, below=1), Search(0, 0.6)] = 0.2,
         training: Training | None = None,
         class_weight: ClassWeight = "effective",
         seed: Annotated[int, Range(0)] = 0,

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from heads.batches import Batch
-from heads.parameters import Range
+from heads.parameters import Range, Search
 from heads.steps import Over, StepsHead
 from heads.training import Training
 from heads.weights import ClassWeight
@@ -37,9 +37,9 @@ class PerceptronHead(StepsHead):
     def __init__(
         self,
         over: Over = "chunks",
-        pool: Literal["mean", "max", "logsumexp"] = "mean",
-        hidden: Annotated[int, Range(0)] = 256,
-        dropout: Annotated[float, Range(0, below=1)] = 0.2,
+        pool: Annotated[Literal["mean", "max", "logsumexp"], Search()] = "mean",
+        hidden: Annotated[int, Range(0), Search(64, 1024, log=True)] = 256,
+        dropout: Annotated[float, Range(0, below=1), Search(0, 0.6)] = 0.2,
         max_steps: Annotated[int, Range(1)] = 512,
         training: Training | None = None,
         class_weight: ClassWeight = "effective",

@@ -7,7 +7,7 @@ from torch import nn
 
 from heads.batches import Batch
 from heads.initialise import recurrent
-from heads.parameters import Range
+from heads.parameters import Range, Search
 from heads.steps import Over, StepsHead
 from heads.training import Training
 from heads.weights import ClassWeight
@@ -36,11 +36,11 @@ class RecurrentHead(StepsHead):
     def __init__(
         self,
         over: Over = "segments",
-        readout: Literal["last", "mean", "max"] = "max",
-        hidden: Annotated[int, Range(1)] = 128,
-        layers: Annotated[int, Range(1)] = 1,
-        bidirectional: bool = True,
-        dropout: Annotated[float, Range(0, below=1)] = 0.2,
+        readout: Annotated[Literal["last", "mean", "max"], Search()] = "max",
+        hidden: Annotated[int, Range(1), Search(32, 256, log=True)] = 128,
+        layers: Annotated[int, Range(1), Search(1, 2)] = 1,
+        bidirectional: Annotated[bool, Search()] = True,
+        dropout: Annotated[float, Range(0, below=1), Search(0, 0.6)] = 0.2,
         max_steps: Annotated[int, Range(1)] = 512,
         training: Training | None = None,
         class_weight: ClassWeight = "effective",

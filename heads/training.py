@@ -19,7 +19,7 @@ from heads.initialise import Initialisation
 from heads.lesson import Lesson
 from heads.losses import Losses, LossName
 from heads.metrics import macro_f1
-from heads.parameters import Range
+from heads.parameters import Range, Search
 from heads.samplers import SamplerName, drawn
 
 __all__ = ["Epoch", "History", "Report", "Training", "network_scores"]
@@ -81,10 +81,10 @@ class Training(BaseEstimator):
 
     def __init__(
         self,
-        lr: Annotated[float, Range(above=0)] = 2e-3,
-        weight_decay: Annotated[float, Range(0)] = 0.01,
+        lr: Annotated[float, Range(above=0), Search(2e-4, 2e-2, log=True)] = 2e-3,
+        weight_decay: Annotated[float, Range(0), Search(1e-3, 0.3, log=True)] = 0.01,
         epochs: Annotated[int, Range(1)] = 12,
-        batch: Annotated[int, Range(1)] = 64,
+        batch: Annotated[int, Range(1), Search(16, 256, log=True)] = 64,
         steps: Annotated[int, Range(1)] = 50,
         warmup: Annotated[float, Range(0, 1)] = 0.1,
         clip: Annotated[float, Range(above=0)] = 1.0,

@@ -8,7 +8,7 @@ from torch import nn
 
 from data.errors import CallError
 from heads.batches import Batch
-from heads.parameters import Range
+from heads.parameters import Range, Search
 from heads.steps import Over, StepsHead
 from heads.training import Training
 from heads.weights import ClassWeight
@@ -40,12 +40,12 @@ class TransformerHead(StepsHead):
     def __init__(
         self,
         over: Over = "segments",
-        pool: Literal["mean", "cls"] = "mean",
-        width: Annotated[int, Range(1)] = 128,
-        attention_heads: Annotated[int, Range(1)] = 4,
-        layers: Annotated[int, Range(1)] = 1,
-        positions: Literal["sines", "learned"] = "sines",
-        dropout: Annotated[float, Range(0, below=1)] = 0.2,
+        pool: Annotated[Literal["mean", "cls"], Search()] = "mean",
+        width: Annotated[int, Range(1), Search(choices=(64, 128, 256))] = 128,
+        attention_heads: Annotated[int, Range(1), Search(choices=(2, 4, 8))] = 4,
+        layers: Annotated[int, Range(1), Search(1, 3)] = 1,
+        positions: Annotated[Literal["sines", "learned"], Search()] = "sines",
+        dropout: Annotated[float, Range(0, below=1), Search(0, 0.6)] = 0.2,
         max_steps: Annotated[int, Range(1)] = 512,
         training: Training | None = None,
         class_weight: ClassWeight = "effective",

@@ -135,13 +135,17 @@ def fit_head(
     folder: Path,
     *,
     command: str = "",
+    notes: Sequence[str] = (),
     report: Report | None = None,
 ) -> tuple[runs.Run, bool]:
     """Fit, decide, score once, and write the run into `folder`.
 
+    notes: what the run shall say of itself beside what is said of every run.
+
     Returns the run, and whether it is new: the same plan on the same documents finds the run that it made before.
     """
     found = task(store, table, layer=layer_of(plan.head, plan.layer), skip_unlabelled=plan.skip_unlabelled)
+    found = replace(found, notes=(*found.notes, *notes))
     if plan.head.name in UPON_RUNS:
         found = upon_runs(found, plan, store, folder)
     plan = replace(plan, head=suited(plan.head, found.target))
