@@ -17,7 +17,7 @@ from heads.gru import GRUHead
 from heads.lstm import LSTMHead
 from heads.mlp import MLPHead
 from heads.neural import WEIGHTS, NeuralHead
-from heads.parameters import Range, check_parameters
+from heads.parameters import Range, Search, check_parameters
 from heads.perceptron import PerceptronHead
 from heads.saving import rows_of
 from heads.steps import Over, StepsHead
@@ -60,10 +60,10 @@ class LayerMixHead(StepsHead):
 
     def __init__(
         self,
-        body: Literal["mlp", "perceptron", "attention", "lstm", "gru", "transformer"] = "mlp",
+        body: Annotated[Literal["mlp", "perceptron", "attention", "lstm", "gru", "transformer"], Search()] = "mlp",
         over: Over = "chunks",
         hidden: Annotated[int, Range(0)] | None = None,
-        dropout: Annotated[float, Range(0, below=1)] = 0.2,
+        dropout: Annotated[float, Range(0, below=1), Search(0, 0.6)] = 0.2,
         max_steps: Annotated[int, Range(1)] = 512,
         training: Training | None = None,
         class_weight: ClassWeight = "effective",
