@@ -76,13 +76,12 @@ class GatedAttention(nn.Module):
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Logits, float32 (documents, labels)."""
-        steps = self.input(batch.vectors)
-        means = torch.einsum("dsq,dsw->dqw", self.weights(steps, batch.mask()), steps)
+        read = batch._replace(steps=self.input(batch.steps))
+        means = torch.einsum("dsq,dsw->dqw", self.weights(read), read.vectors)
         logits: torch.Tensor = self.output(means.flatten(1))
         return logits
 
-    def weights(self, steps: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
-        """float32 (documents, steps, queries): of each query over a document's own steps they sum to 1."""
-        asked = self.ask(torch.tanh(self.content(steps)) * torch.sigmoid(self.gate(steps)))
-        weights: torch.Tensor = asked.masked_fill(~own[:, :, None], -torch.inf).softmax(dim=1)
-        return weights
+    def weights(self, read: Batch) -> torch.Tensor:
+        """float32 (documents, longest, queries) of projected steps: of each query over a document's own they sum to 1."""
+        asked = self.ask(torch.tanh(self.content(read.steps)) * torch.sigmoid(self.gate(read.steps)))
+        return read.padded(asked, -torch.inf).softmax(dim=1)

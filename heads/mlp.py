@@ -2,11 +2,12 @@
 
 from typing import Annotated, Literal
 
+import numpy as np
 import torch
 from torch import nn
 
 from featurestore import Bags
-from heads.batches import Batch
+from heads.batches import Batch, Sequences
 from heads.neural import NeuralHead
 from heads.parameters import Range
 from heads.training import Training
@@ -57,6 +58,13 @@ class MLPHead(NeuralHead):
         """A Batch of (documents, chunks, dim) -> (documents, labels) logits."""
         return Perceptron(dim, labels, self.hidden, self.dropout, summed=self.pool == "sum")
 
+    def _before_weights(self, sequences: Sequences, mean: torch.Tensor) -> Sequences:
+        """Pooled once, not at each step of the training."""
+        sums, counts = sequences.sums(), sequences.length.clamp(min=1)[:, None]
+        # what is read is taken relative to the mean of steps: of a sum once, where its steps would have been each
+        pooled = sums - (counts - 1) * mean if self.pool == "sum" else sums / counts
+        return Sequences.of(pooled.numpy(), np.arange(len(pooled) + 1))
+
 
 class Perceptron(nn.Module):
     """Pool, then one hidden layer or none."""
@@ -69,6 +77,7 @@ class Perceptron(nn.Module):
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Logits, float32 (documents, labels)."""
-        pooled = (batch.vectors * batch.mask()[:, :, None]).sum(dim=1)
-        logits: torch.Tensor = self.layers(pooled if self.summed else pooled / batch.lengths[:, None])
+        logits: torch.Tensor = self.layers(
+            batch.vectors.sum(dim=1) if self.summed else batch.mean(batch.steps)
+        )
         return logits

@@ -70,9 +70,8 @@ class StepwisePerceptron(nn.Module):
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Logits, float32 (documents, labels)."""
-        steps: torch.Tensor = self.layers(batch.vectors)
-        padding, lengths = ~batch.mask()[:, :, None], batch.lengths[:, None]
+        logits: torch.Tensor = self.layers(batch.steps)
         if self.pool == "mean":
-            return steps.masked_fill(padding, 0.0).sum(dim=1) / lengths
-        steps = steps.masked_fill(padding, -math.inf)
-        return steps.amax(dim=1) if self.pool == "max" else steps.logsumexp(dim=1) - lengths.log()
+            return batch.mean(logits)
+        steps = batch.padded(logits, -math.inf)
+        return steps.amax(dim=1) if self.pool == "max" else steps.logsumexp(dim=1) - batch.lengths[:, None].log()

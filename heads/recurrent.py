@@ -80,10 +80,7 @@ class Recurrence(nn.Module):
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Logits, float32 (documents, labels)."""
-        packed = nn.utils.rnn.pack_padded_sequence(
-            self.dropout(batch.vectors), batch.lengths.cpu(), batch_first=True, enforce_sorted=False
-        )
-        states, last = self.layer(packed)
+        states, last = self.layer(packed(batch._replace(steps=self.dropout(batch.steps))))
         last = last[0] if isinstance(last, tuple) else last  # an LSTM also gives its cells
         logits: torch.Tensor = self.output(self.dropout(self._read(states, last, batch)))
         return logits
@@ -96,3 +93,15 @@ class Recurrence(nn.Module):
             return nn.utils.rnn.pad_packed_sequence(states, batch_first=True, padding_value=-torch.inf)[0].amax(dim=1)
         total = nn.utils.rnn.pad_packed_sequence(states, batch_first=True)[0].sum(dim=1)
         return total / batch.lengths[:, None]
+
+
+def packed(batch: Batch) -> nn.utils.rnn.PackedSequence:
+    """The first step of each document, then the second of those that have one, and so on; no padding on the way."""
+    lengths = batch.lengths.cpu()
+    order = lengths.argsort(descending=True, stable=True)
+    first = (lengths.cumsum(0) - lengths)[order]
+    time = torch.arange(int(lengths.max()))[:, None]
+    own = time < lengths[order]
+    steps = batch.steps.index_select(0, (first + time)[own].to(batch.steps.device))
+    order = order.to(batch.steps.device)
+    return nn.utils.rnn.PackedSequence(steps, own.sum(dim=1), order, order.argsort())

@@ -24,8 +24,8 @@ from heads.samplers import SamplerName, drawn
 
 __all__ = ["Epoch", "History", "Report", "Training", "network_scores"]
 
-# documents that are scored at a time; with 512 steps each still some hundred megabytes
-SCORED = 64
+# positions that are scored at a time; of tokens and 768 numbers that is 25 MB
+SCORED = 8_192
 
 
 @dataclass(frozen=True)
@@ -272,7 +272,7 @@ def network_scores(network: nn.Module, sequences: Sequences, rows: torch.Tensor)
     network.eval()
     device = _device(network)
     order = torch.argsort(sequences.length[rows])
-    parts = [network(sequences.batch(rows[part], device)).cpu() for part in torch.split(order, SCORED)]
+    parts = [network(sequences.batch(part, device)).cpu() for part in sequences.batches(rows[order], SCORED)]
     return torch.cat(parts)[torch.argsort(order)]
 
 

@@ -110,14 +110,19 @@ class Attention(nn.Module):
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Logits, float32 (documents, labels)."""
-        steps, own = self.input(self.dropout(batch.vectors)), batch.mask()
+        parts = batch._replace(steps=self.input(self.dropout(batch.steps))).alike()
+        rows, read = zip(*((rows, self._read(part)) for rows, part in parts), strict=True)
+        logits: torch.Tensor = self.output(self.dropout(torch.cat(read)[torch.cat(rows).argsort()]))
+        return logits
+
+    def _read(self, batch: Batch) -> torch.Tensor:
+        """(documents, width)"""
+        steps, own = batch.vectors, batch.mask()
         steps = steps + self._positions(steps)
         if self.reader is not None:
             steps = torch.cat([self.reader.expand(len(steps), 1, -1), steps], dim=1)
             own = nn.functional.pad(own, (1, 0), value=True)
-        states = self.encoder(steps, src_key_padding_mask=~own)
-        logits: torch.Tensor = self.output(self.dropout(self._pooled(states, own)))
-        return logits
+        return self._pooled(self.encoder(steps, src_key_padding_mask=~own), own)
 
     def _positions(self, steps: torch.Tensor) -> torch.Tensor:
         """(longest, width)"""

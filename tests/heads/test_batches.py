@@ -42,7 +42,7 @@ def test_a_document_without_steps_has_one_zero_step() -> None:
 
 
 def test_the_mask_is_true_where_a_step_is_the_documents_own() -> None:
-    batch = Batch(torch.zeros(2, 3, 1), torch.tensor([1, 3]))
+    batch = Batch.of(torch.zeros(2, 3, 1), torch.tensor([1, 3]))
     assert batch.mask().tolist() == [[True, False, False], [True, True, True]]
 
 

@@ -46,7 +46,7 @@ def test_pooling_is_the_mean_or_the_sum_of_a_documents_own_chunks(summed: bool, 
         network.get_parameter("layers.1.weight").copy_(torch.eye(2))
         network.get_parameter("layers.1.bias").zero_()
         vectors = torch.tensor([[[1.0, 3.0], [3.0, 5.0], [99.0, 99.0]]])
-        assert network(Batch(vectors, torch.tensor([2]))).tolist() == [pooled]
+        assert network(Batch.of(vectors, torch.tensor([2]))).tolist() == [pooled]
 
 
 def test_its_size_is_that_of_its_two_layers() -> None:
