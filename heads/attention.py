@@ -82,6 +82,6 @@ class GatedAttention(nn.Module):
         return logits
 
     def weights(self, read: Batch) -> torch.Tensor:
-        """float32 (documents, longest, queries) of projected steps: of each query over a document's own they sum to 1."""
+        """float32 (documents, longest, queries) of projected steps: a query's over a document's own sum to 1."""
         asked = self.ask(torch.tanh(self.content(read.steps)) * torch.sigmoid(self.gate(read.steps)))
         return read.padded(asked, -torch.inf).softmax(dim=1)

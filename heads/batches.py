@@ -5,7 +5,6 @@ padding, so that what a network does to each step by itself costs what the docum
 """
 
 from collections.abc import Iterator
-
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
@@ -52,7 +51,9 @@ class Batch(NamedTuple):
             return values[:, None]
         longest = int(self.lengths.max())
         places = positions(torch.arange(documents, device=values.device) * longest, self.lengths)
-        return values.new_full((documents * longest, width), fill).index_copy(0, places, values).view(-1, longest, width)
+        return (
+            values.new_full((documents * longest, width), fill).index_copy(0, places, values).view(-1, longest, width)
+        )
 
     def mean(self, values: torch.Tensor) -> torch.Tensor:
         """The mean of each document's values: (all steps, width) -> (documents, width)."""

@@ -77,7 +77,5 @@ class Perceptron(nn.Module):
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Logits, float32 (documents, labels)."""
-        logits: torch.Tensor = self.layers(
-            batch.vectors.sum(dim=1) if self.summed else batch.mean(batch.steps)
-        )
+        logits: torch.Tensor = self.layers(batch.vectors.sum(dim=1) if self.summed else batch.mean(batch.steps))
         return logits

@@ -46,7 +46,7 @@ class NeuralHead(Head):
         """A new network: a Batch of (documents, steps, dim) -> (documents, labels) logits. Padding tells it nothing."""
         raise NotImplementedError
 
-    def _before_weights(self, sequences: Sequences, mean: torch.Tensor) -> Sequences:
+    def _before_weights(self, sequences: Sequences, mean: torch.Tensor) -> Sequences:  # noqa: ARG002 - for heads' own
         """What the network does to `sequences` before its first weight, done once; mean: of the steps, float32 (dim,).
 
         Its logits are the same of either.

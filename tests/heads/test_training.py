@@ -13,7 +13,8 @@ from heads.batches import Batch, Sequences
 from heads.lesson import Lesson
 from heads.losses import Losses
 from heads.metrics import macro_f1
-from heads.training import Epoch, History, Training, network_scores, rate
+from heads.optimising import rate
+from heads.training import Epoch, History, Training, network_scores
 
 
 class FirstStep(nn.Module):
