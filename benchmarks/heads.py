@@ -176,8 +176,15 @@ def fits(names: Sequence[str], found: dict[str, Fit]) -> Topic:
         each = found[name]
         share = "" if each.feeding is None else f"{100 * each.feeding:.1f}"
         rows.append(
-            [name, f"{each.fit_seconds:.1f}", f"{each.epochs or ''}", share, f"{1e3 * each.predict_seconds:,.0f}"]
-            + [f"{each.megabytes:,.0f}", f"{each.accuracy:.3f}"]
+            [
+                name,
+                f"{each.fit_seconds:.1f}",
+                f"{each.epochs or ''}",
+                share,
+                f"{1e3 * each.predict_seconds:,.0f}",
+                f"{each.megabytes:,.0f}",
+                f"{each.accuracy:.3f}",
+            ]
         )
         claims.append(at_most(f"{name}: default fit, seconds", each.fit_seconds, 10 if name == "linear" else 90))
         claims.append(at_most(f"{name}: predicting {PREDICTED:,} documents, seconds", each.predict_seconds, 2))
@@ -191,8 +198,15 @@ def races(found: dict[str, Race], epochs: int) -> Topic:
     """The table of both loops and its bars."""
     rows = [[f"{epochs} epochs", "ours, s", "usual, s", "× faster", "usual: feeding, %", "accuracy aside", "usual"]]
     rows += [
-        [name, f"{each.ours:.1f}", f"{each.usual:.1f}", f"{each.usual / each.ours:.1f}"]
-        + [f"{100 * each.usual_feeding:.0f}", f"{each.accuracy:.3f}", f"{each.usual_accuracy:.3f}"]
+        [
+            name,
+            f"{each.ours:.1f}",
+            f"{each.usual:.1f}",
+            f"{each.usual / each.ours:.1f}",
+            f"{100 * each.usual_feeding:.0f}",
+            f"{each.accuracy:.3f}",
+            f"{each.usual_accuracy:.3f}",
+        ]
         for name, each in found.items()
     ]
     claims = [

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from heads.batches import Batch
+from heads.dropout import Dropout
 from heads.parameters import Range
 from heads.steps import Over, StepsHead
 from heads.training import Training
@@ -69,10 +70,10 @@ class GatedAttention(nn.Module):
         super().__init__()
         inner = [nn.Linear(dim, hidden), nn.ReLU()] if hidden else []
         width = hidden or dim
-        self.input = nn.Sequential(nn.Dropout(dropout), *inner)
+        self.input = nn.Sequential(Dropout(dropout), *inner)
         self.content, self.gate = nn.Linear(width, gate), nn.Linear(width, gate)
         self.ask = nn.Linear(gate, queries, bias=False)  # a bias would be the same for all steps, and softmax drops it
-        self.output = nn.Sequential(nn.Dropout(dropout), nn.Linear(queries * width, labels))
+        self.output = nn.Sequential(Dropout(dropout), nn.Linear(queries * width, labels))
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Logits, float32 (documents, labels)."""

@@ -8,6 +8,7 @@ from torch import nn
 
 from featurestore import Bags
 from heads.batches import Batch, Sequences
+from heads.dropout import Dropout
 from heads.neural import NeuralHead
 from heads.parameters import Range
 from heads.training import Training
@@ -72,8 +73,8 @@ class Perceptron(nn.Module):
     def __init__(self, dim: int, labels: int, hidden: int, dropout: float, *, summed: bool) -> None:
         super().__init__()
         self.summed = summed
-        inner = [nn.Linear(dim, hidden), nn.ReLU(), nn.Dropout(dropout)] if hidden else []
-        self.layers = nn.Sequential(nn.Dropout(dropout), *inner, nn.Linear(hidden or dim, labels))
+        inner = [nn.Linear(dim, hidden), nn.ReLU(), Dropout(dropout)] if hidden else []
+        self.layers = nn.Sequential(Dropout(dropout), *inner, nn.Linear(hidden or dim, labels))
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Logits, float32 (documents, labels)."""

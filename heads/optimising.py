@@ -18,7 +18,7 @@ MOMENTUM = 0.9
 def optimiser_of(network: nn.Module, name: OptimiserName, lr: float, decay: float) -> torch.optim.Optimizer:
     """AdamW (Loshchilov & Hutter 2019), Adam (Kingma & Ba 2015) or gradient descent with Nesterov's momentum.
 
-    decay: of matrices; biases and norms are left alone. adam adds it to the gradient, as the L2 penalty that it is there.
+    decay: of matrices; biases and norms are left alone. adam and sgd add it to the gradient, as an L2 penalty.
     """
     weights = _decayed(network, decay)
     fused = next(network.parameters()).device.type != "mps"

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from heads.batches import Batch
+from heads.dropout import Dropout
 from heads.parameters import Range
 from heads.steps import Over, StepsHead
 from heads.training import Training
@@ -65,8 +66,8 @@ class StepwisePerceptron(nn.Module):
     def __init__(self, dim: int, labels: int, pool: str, hidden: int, dropout: float) -> None:
         super().__init__()
         self.pool = pool
-        inner = [nn.Linear(dim, hidden), nn.ReLU(), nn.Dropout(dropout)] if hidden else []
-        self.layers = nn.Sequential(nn.Dropout(dropout), *inner, nn.Linear(hidden or dim, labels))
+        inner = [nn.Linear(dim, hidden), nn.ReLU(), Dropout(dropout)] if hidden else []
+        self.layers = nn.Sequential(Dropout(dropout), *inner, nn.Linear(hidden or dim, labels))
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Logits, float32 (documents, labels)."""

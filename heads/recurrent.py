@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from heads.batches import Batch
+from heads.dropout import Dropout
 from heads.initialise import recurrent
 from heads.parameters import Range
 from heads.steps import Over, StepsHead
@@ -73,7 +74,7 @@ class Recurrence(nn.Module):
         super().__init__()
         self.layer = layer
         self.readout = readout
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.directions = 2 if layer.bidirectional else 1
         self.output = nn.Linear(self.directions * layer.hidden_size, labels)
         recurrent(layer)

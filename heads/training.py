@@ -53,7 +53,7 @@ class History:
 
 
 class Training(BaseEstimator):
-    """Adam, AdamW or SGD with a warm-up and a cosine decay, clipped gradients, and an early stop that keeps the best epoch.
+    """AdamW or another with a warm-up and a cosine decay, clipped gradients, and an early stop that keeps the best epoch.
 
     Loshchilov & Hutter 2019 (AdamW) and 2017 (cosine). The losses are those of heads/losses.py, weighted by document;
     the samplers those of heads/samplers.py.

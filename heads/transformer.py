@@ -8,6 +8,7 @@ from torch import nn
 
 from data.errors import CallError
 from heads.batches import Batch
+from heads.dropout import Dropout
 from heads.parameters import Range
 from heads.steps import Over, StepsHead
 from heads.training import Training
@@ -79,6 +80,7 @@ class TransformerHead(StepsHead):
             batch_first=True,
             norm_first=True,
         )
+        layer.dropout, layer.dropout1, layer.dropout2 = (Dropout(self.dropout) for _ in range(3))
         encoder = nn.TransformerEncoder(layer, self.layers, nn.LayerNorm(self.width), enable_nested_tensor=False)
         positions = (
             nn.Parameter(0.02 * torch.randn(self.max_steps, self.width)) if self.positions == "learned" else None
@@ -105,7 +107,7 @@ class Attention(nn.Module):
         self.encoder = encoder
         self.positions = positions
         self.reader = nn.Parameter(0.02 * torch.randn(width)) if extra else None
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.output = nn.Linear(width, labels)
 
     def forward(self, batch: Batch) -> torch.Tensor:
