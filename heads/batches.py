@@ -13,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 
 # steps that are widened to float64 at a time
-BLOCK = 16_384
+BLOCK = 1_024
 # documents that are summed at a time
-SUMMED = 4_096
+SUMMED = 1_024
 # positions a step from which on documents of other lengths are padded apart: a second pass costs about as much
 PADDED = 1.5
 

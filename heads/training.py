@@ -53,7 +53,7 @@ class History:
 
 
 class Training(BaseEstimator):
-    """AdamW or another with a warm-up and a cosine decay, clipped gradients, and an early stop that keeps the best epoch.
+    """AdamW or another with warm-up and cosine decay, clipped gradients, and an early stop that keeps the best epoch.
 
     Loshchilov & Hutter 2019 (AdamW) and 2017 (cosine). The losses are those of heads/losses.py, weighted by document;
     the samplers those of heads/samplers.py.
@@ -203,6 +203,7 @@ class Training(BaseEstimator):
         """One epoch; its mean loss."""
         network.train()
         device = _device(network)
+        weights = list(network.parameters())
         half = self.precision == "bfloat16" and device.type == "cuda"
         passes = self._passes(len(rows))
         # what was drawn by its weight must not be weighed again
@@ -214,7 +215,7 @@ class Training(BaseEstimator):
                 logits = network(batch)
             losses = _weighed(losses_of, logits.float(), counted, documents)
             losses.mean().backward()  # type: ignore[no-untyped-call]  # torch's own gap
-            nn.utils.clip_grad_norm_(network.parameters(), self.clip)
+            nn.utils.clip_grad_norm_(weights, self.clip)
             optimiser.step()
             schedule.step()
             optimiser.zero_grad()
