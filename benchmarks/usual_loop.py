@@ -74,7 +74,8 @@ def learn(network: Standardised, dataset: OneByOne, training: Training, workers:
         for vectors, lengths, codes in loader:
             optimiser.zero_grad()
             standard = (vectors - network.mean) / network.deviation
-            nn.functional.cross_entropy(padded_logits(network.network, standard, lengths), codes).backward()
+            loss = nn.functional.cross_entropy(padded_logits(network.network, standard, lengths), codes)
+            loss.backward()  # type: ignore[no-untyped-call]  # torch's own gap
             nn.utils.clip_grad_norm_(network.parameters(), training.clip)
             optimiser.step()
             schedule.step()

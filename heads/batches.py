@@ -68,7 +68,7 @@ class Batch(NamedTuple):
             yield torch.arange(len(self.lengths), device=self.lengths.device), self
             return
         size = torch.frexp(self.lengths.float()).exponent
-        for each in size.unique():
+        for each in torch.unique(size):
             own = size == each
             yield own.nonzero()[:, 0], type(self)(self.steps[own.repeat_interleave(self.lengths)], self.lengths[own])
 

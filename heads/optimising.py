@@ -37,7 +37,9 @@ def rate(step: int, steps: int, warmup: float) -> float:
 
 def averaged(network: nn.Module, decay: float) -> AveragedModel | None:
     """Its weights' moving average, to be updated after each step (Polyak & Juditsky 1992); None for a decay of 0."""
-    return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay)) if decay else None
+    if not decay:
+        return None
+    return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]  # torch
 
 
 class Best:

@@ -1,6 +1,7 @@
 """Recurrence over a document's vectors: what `lstm` and `gru` share."""
 
-from typing import Annotated, ClassVar, Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import nn
@@ -142,19 +143,19 @@ def _in_blocks(layer: nn.LSTM | nn.GRU, steps: torch.Tensor, order: TimeFirst) -
 
 
 def _one_way(
-    layer: nn.LSTM | nn.GRU, weights: list[torch.Tensor], steps: torch.Tensor, sizes: torch.Tensor
+    layer: nn.LSTM | nn.GRU, weights: Sequence[torch.Tensor], steps: torch.Tensor, sizes: torch.Tensor
 ) -> torch.Tensor:
     """States of one layer and direction, (all steps, hidden), a block of times after the other."""
     gated = isinstance(layer, nn.LSTM)
-    state = (steps.new_zeros(1, int(sizes[0]), layer.hidden_size),) * (2 if gated else 1)
-    found = []
-    for times, own in zip(
-        sizes.split(BLOCK), steps.split([int(each.sum()) for each in sizes.split(BLOCK)]), strict=True
-    ):
+    apply: Any = torch.lstm if gated else torch.gru  # of packed steps; torch types another form
+    start = steps.new_zeros(1, int(sizes[0]), layer.hidden_size)
+    state: tuple[torch.Tensor, ...] = (start, start) if gated else (start,)
+    found: list[torch.Tensor] = []
+    blocks = torch.split(sizes, BLOCK)
+    for times, own in zip(blocks, torch.split(steps, [int(each.sum()) for each in blocks]), strict=True):
         state = tuple(each[:, : int(times[0])] for each in state)
-        if gated:
-            states, *state = torch.lstm(own, times, state, weights, layer.bias, 1, 0.0, layer.training, False)
-        else:
-            states, *state = torch.gru(own, times, state[0], weights, layer.bias, 1, 0.0, layer.training, False)
+        given = state if gated else state[0]
+        states, *last = apply(own, times, given, weights, layer.bias, 1, 0.0, layer.training, False)
+        state = tuple(last)
         found.append(states)
     return torch.cat(found)

@@ -18,7 +18,7 @@ def test_states_and_gradients_are_those_of_each_document_alone(
     layer = kind(3, 4, 2, batch_first=True, bidirectional=bidirectional)
     steps = torch.randn(sum(lengths), 3)
     together = states_of(layer, Batch(steps, torch.tensor(lengths)))
-    alone = torch.cat([layer(document[None])[0][0] for document in steps.split(lengths)])
+    alone = torch.cat([layer(document[None])[0][0] for document in torch.split(steps, lengths)])
     torch.testing.assert_close(together, alone)
     aim = torch.randn_like(alone)
     for one, other in zip(
