@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from heads.batches import Batch
+from heads.dropout import Dropout
 from heads.neural import to_length
 from heads.parameters import Range, Search
 from heads.steps import Over, StepsHead
@@ -74,10 +75,10 @@ class AttentionHead(StepsHead):
         check_is_fitted(self)
         found = []
         for batch, steps in self._single(X):
-            vectors = (batch.vectors - self.network_.mean) / self.network_.deviation
+            vectors = (batch.steps - self.network_.mean) / self.network_.deviation
             network = self.network_.network
             assert isinstance(network, GatedAttention)
-            weights = network.weights(network.input(vectors), batch.mask())
+            weights = network.weights(batch._replace(steps=network.input(vectors)))
             found.append(to_length(weights[0].mean(dim=1), steps))
         return found
 
@@ -89,20 +90,19 @@ class GatedAttention(nn.Module):
         super().__init__()
         inner = [nn.Linear(dim, hidden), nn.ReLU()] if hidden else []
         width = hidden or dim
-        self.input = nn.Sequential(nn.Dropout(dropout), *inner)
+        self.input = nn.Sequential(Dropout(dropout), *inner)
         self.content, self.gate = nn.Linear(width, gate), nn.Linear(width, gate)
         self.ask = nn.Linear(gate, queries, bias=False)  # a bias would be the same for all steps, and softmax drops it
-        self.output = nn.Sequential(nn.Dropout(dropout), nn.Linear(queries * width, labels))
+        self.output = nn.Sequential(Dropout(dropout), nn.Linear(queries * width, labels))
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Logits, float32 (documents, labels)."""
-        steps = self.input(batch.vectors)
-        means = torch.einsum("dsq,dsw->dqw", self.weights(steps, batch.mask()), steps)
+        read = batch._replace(steps=self.input(batch.steps))
+        means = torch.einsum("dsq,dsw->dqw", self.weights(read), read.vectors)
         logits: torch.Tensor = self.output(means.flatten(1))
         return logits
 
-    def weights(self, steps: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
-        """float32 (documents, steps, queries): of each query over a document's own steps they sum to 1."""
-        asked = self.ask(torch.tanh(self.content(steps)) * torch.sigmoid(self.gate(steps)))
-        weights: torch.Tensor = asked.masked_fill(~own[:, :, None], -torch.inf).softmax(dim=1)
-        return weights
+    def weights(self, read: Batch) -> torch.Tensor:
+        """float32 (documents, longest, queries) of projected steps: a query's over a document's own sum to 1."""
+        asked = self.ask(torch.tanh(self.content(read.steps)) * torch.sigmoid(self.gate(read.steps)))
+        return read.padded(asked, -torch.inf).softmax(dim=1)

@@ -117,10 +117,10 @@ class LayerMix(nn.Module):
         self.body = body
 
     def forward(self, batch: Batch) -> torch.Tensor:
-        """Logits, float32 (documents, labels), of a Batch whose vectors are views side by side, each layer by layer."""
-        layers = batch.vectors.reshape(*batch.vectors.shape[:2], self.views, len(self.weights), -1)
-        mixed = torch.einsum("dsvlw,l->dsvw", layers, self.scale * shares(self.weights))
-        logits: torch.Tensor = self.body(batch._replace(vectors=mixed.flatten(2)))
+        """Logits, float32 (documents, labels), of a Batch whose steps are views side by side, each layer by layer."""
+        layers = batch.steps.reshape(len(batch.steps), self.views, len(self.weights), -1)
+        mixed = torch.einsum("svlw,l->svw", layers, self.scale * shares(self.weights))
+        logits: torch.Tensor = self.body(batch._replace(steps=mixed.flatten(1)))
         return logits
 
 

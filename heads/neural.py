@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,13 @@ class NeuralHead(Head):
         """A new network: a Batch of (documents, steps, dim) -> (documents, labels) logits. Padding tells it nothing."""
         raise NotImplementedError
 
+    def _before_weights(self, sequences: Sequences, mean: torch.Tensor) -> Sequences:  # noqa: ARG002 - for heads' own
+        """What the network does to `sequences` before its first weight, done once; mean: of the steps, float32 (dim,).
+
+        Its logits are the same of either.
+        """
+        return sequences
+
     def _learn(self, examples: Examples) -> None:
         training = self.training or Training()
         sequences = self._sequences(examples.bags, aloud=True)
@@ -61,6 +69,7 @@ class NeuralHead(Head):
             network = self.build(sequences.dim, lesson.labels)
             initialise(network, training.init, generator)
             self.network_ = Standardised(network, *sequences.moments(fitting))
+            lesson = replace(lesson, sequences=self._before_weights(sequences, self.network_.mean))
             self.history_ = training.run(self.network_, lesson, (fitting, held), rng, self.progress)
             said = rebalance(self.network_, training.rebalance, lesson, (fitting, held), training, rng)
         if said:
@@ -93,12 +102,12 @@ class NeuralHead(Head):
         check_is_fitted(self)
         found = []
         for batch, steps in self._single(X):
-            vectors = ((batch.vectors - self.network_.mean) / self.network_.deviation).requires_grad_()
-            scores = self.network_.network(batch._replace(vectors=vectors))[0]
+            vectors = ((batch.steps - self.network_.mean) / self.network_.deviation).requires_grad_()
+            scores = self.network_.network(batch._replace(steps=vectors))[0]
             others = scores[:0] if self.several_ else torch.cat([scores[:column], scores[column + 1 :]])
             other = scores[against] if against is not None else others.logsumexp(0) if len(others) else 0.0
             (slope,) = torch.autograd.grad(scores[column] - other, vectors)
-            found.append(to_length((slope * vectors).detach()[0].sum(dim=1), steps))
+            found.append(to_length((slope * vectors).detach().sum(dim=1), steps))
         return found
 
     def _single(self, X: Any) -> Iterator[tuple[Batch, int]]:
@@ -113,7 +122,8 @@ class NeuralHead(Head):
         if not len(bags):
             return np.zeros((0, len(self.classes_)), dtype=np.float32)
         place = (self.training or Training()).place()
-        scores = network_scores(self.network_.to(place), self._sequences(bags), torch.arange(len(bags)))
+        sequences = self._before_weights(self._sequences(bags), self.network_.mean)
+        scores = network_scores(self.network_.to(place), sequences, torch.arange(len(bags)))
         self.network_.cpu()
         return np.asarray(scores.numpy())
 
@@ -143,8 +153,7 @@ class Standardised(nn.Module):
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Logits, float32 (documents, labels)."""
-        vectors = (batch.vectors - self.mean) / self.deviation
-        logits: torch.Tensor = self.network(batch._replace(vectors=vectors))
+        logits: torch.Tensor = self.network(batch._replace(steps=(batch.steps - self.mean) / self.deviation))
         return logits
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from heads.batches import Batch
+from heads.dropout import Dropout
 from heads.parameters import Range, Search
 from heads.steps import Over, StepsHead
 from heads.training import Training
@@ -65,14 +66,13 @@ class StepwisePerceptron(nn.Module):
     def __init__(self, dim: int, labels: int, pool: str, hidden: int, dropout: float) -> None:
         super().__init__()
         self.pool = pool
-        inner = [nn.Linear(dim, hidden), nn.ReLU(), nn.Dropout(dropout)] if hidden else []
-        self.layers = nn.Sequential(nn.Dropout(dropout), *inner, nn.Linear(hidden or dim, labels))
+        inner = [nn.Linear(dim, hidden), nn.ReLU(), Dropout(dropout)] if hidden else []
+        self.layers = nn.Sequential(Dropout(dropout), *inner, nn.Linear(hidden or dim, labels))
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Logits, float32 (documents, labels)."""
-        steps: torch.Tensor = self.layers(batch.vectors)
-        padding, lengths = ~batch.mask()[:, :, None], batch.lengths[:, None]
+        logits: torch.Tensor = self.layers(batch.steps)
         if self.pool == "mean":
-            return steps.masked_fill(padding, 0.0).sum(dim=1) / lengths
-        steps = steps.masked_fill(padding, -math.inf)
-        return steps.amax(dim=1) if self.pool == "max" else steps.logsumexp(dim=1) - lengths.log()
+            return batch.mean(logits)
+        steps = batch.padded(logits, -math.inf)
+        return steps.amax(dim=1) if self.pool == "max" else steps.logsumexp(dim=1) - batch.lengths[:, None].log()

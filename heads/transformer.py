@@ -8,6 +8,7 @@ from torch import nn
 
 from data.errors import CallError
 from heads.batches import Batch
+from heads.dropout import Dropout
 from heads.parameters import Range, Search
 from heads.steps import Over, StepsHead
 from heads.training import Training
@@ -79,6 +80,7 @@ class TransformerHead(StepsHead):
             batch_first=True,
             norm_first=True,
         )
+        layer.dropout, layer.dropout1, layer.dropout2 = (Dropout(self.dropout) for _ in range(3))
         encoder = nn.TransformerEncoder(layer, self.layers, nn.LayerNorm(self.width), enable_nested_tensor=False)
         positions = (
             nn.Parameter(0.02 * torch.randn(self.max_steps, self.width)) if self.positions == "learned" else None
@@ -105,19 +107,24 @@ class Attention(nn.Module):
         self.encoder = encoder
         self.positions = positions
         self.reader = nn.Parameter(0.02 * torch.randn(width)) if extra else None
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.output = nn.Linear(width, labels)
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Logits, float32 (documents, labels)."""
-        steps, own = self.input(self.dropout(batch.vectors)), batch.mask()
+        parts = batch._replace(steps=self.input(self.dropout(batch.steps))).alike()
+        rows, read = zip(*((rows, self._read(part)) for rows, part in parts), strict=True)
+        logits: torch.Tensor = self.output(self.dropout(torch.cat(read)[torch.cat(rows).argsort()]))
+        return logits
+
+    def _read(self, batch: Batch) -> torch.Tensor:
+        """(documents, width)"""
+        steps, own = batch.vectors, batch.mask()
         steps = steps + self._positions(steps)
         if self.reader is not None:
             steps = torch.cat([self.reader.expand(len(steps), 1, -1), steps], dim=1)
             own = nn.functional.pad(own, (1, 0), value=True)
-        states = self.encoder(steps, src_key_padding_mask=~own)
-        logits: torch.Tensor = self.output(self.dropout(self._pooled(states, own)))
-        return logits
+        return self._pooled(self.encoder(steps, src_key_padding_mask=~own), own)
 
     def _positions(self, steps: torch.Tensor) -> torch.Tensor:
         """(longest, width)"""

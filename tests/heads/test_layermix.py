@@ -105,7 +105,7 @@ def test_the_sum_is_the_formula_of_elmo_for_each_view() -> None:
         mix.weights.copy_(torch.tensor([1.0, 2.0, 4.0]).log() / STRIDE)
         mix.scale.fill_(7.0)
     layers = torch.randn(5, 4, 2, 3, 6)
-    mix(Batch(layers.flatten(2), torch.full((5,), 4)))
+    mix(Batch.of(layers.flatten(2), torch.full((5,), 4)))
     expected = layers[..., 0, :] + 2 * layers[..., 1, :] + 4 * layers[..., 2, :]
     torch.testing.assert_close(seen[0], expected.flatten(2))
 
