@@ -8,6 +8,7 @@ from featurestore.content import ShardContent, joined
 from featurestore.corpora import CorpusTable
 from featurestore.image import image
 from featurestore.keys import KeyList, text_key
+from featurestore.passages import Cut, Passages
 from featurestore.ragged import Ragged
 from featurestore.recipe import Recipe
 from featurestore.repair import Repair, repair
@@ -18,8 +19,10 @@ from featurestore.store import FeatureStore, newest, stores
 __all__ = [
     "Bags",
     "CorpusTable",
+    "Cut",
     "FeatureStore",
     "KeyList",
+    "Passages",
     "Plan",
     "Ragged",
     "Recipe",
