@@ -35,7 +35,7 @@ class TfIdfHead(Head):
         logistic, one problem over all labels
     C : strength of what the documents say against a prior of small coefficients
     max_iter : steps of L-BFGS at most, for logistic
-    class_weight, seed : as in every head
+    class_weight, seed : as in every head; the seed is of inner folds and of the solver's order
     """
 
     name = "tfidf"
