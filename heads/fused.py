@@ -41,8 +41,8 @@ class FusedHead(PooledHead):
     Parameters
     ----------
     pool : of cls, mean, max and segments, what is read side by side; None is cls, segments (else mean) and max
-    strength : length of the embeddings where that of tf-idf is 1; None chooses from 0.075 to 2.4, each twice the one before,
-        by the cross entropy of a third of the training documents, left out
+    strength : length of the embeddings where that of tf-idf is 1; None climbs from 0.3 by twice or half as much to the
+        least cross entropy of left-out training documents
     ngrams : tokens of the longest n-grams; all shorter ones are counted too
     min_df : documents that an n-gram is in at least, by sample weight
     C : strength of what the documents say against a prior of small coefficients
@@ -103,7 +103,7 @@ class FusedHead(PooledHead):
             while 0 <= place + step < len(STRENGTHS) and loss(place + step) < loss(place):
                 place += step
         chosen = STRENGTHS[place]
-        self._note(f"fused gave embeddings the strength {chosen:g}, chosen on a third of the training documents.")
+        self._note(f"fused gave embeddings the strength {chosen:g}, chosen on left-out training documents.")
         return chosen
 
     def _features(self, bags: Bags) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ import pytest
 
 from data.errors import UnknownName
 from featurestore import Bags
-from heads.fused import AXES, STRENGTHS, FusedHead
+from heads.fused import AXES, FIRST, STRENGTHS, FusedHead
 from heads.tfidf import TfIdfHead
 from tests.heads.planted import Planted, bags_of, in_the_mean
 from tests.heads.test_base_contract import HeadContract
@@ -25,8 +25,12 @@ def in_words_or_vectors(documents: int = 240, seed: int = 0) -> Planted:
     """Of label-0 and label-1 only words tell, and of label-2 and label-3; of which two it is, only vectors."""
     of_words, of_vectors = topics(documents, 2, seed=seed), in_the_mean(documents, 2, seed=seed + 1)
     y = np.array([f"{word}/{vector}" for word, vector in zip(of_words.y, of_vectors.y, strict=True)], dtype=object)
-    views = {view: of_vectors.bags.view(view) for view in ("cls", "mean", "max")}
-    return Planted(Bags({**views, "token_ids": of_words.bags.view("token_ids")}), y)
+    return Planted(beside(of_words.bags, of_vectors.bags), y)
+
+
+def beside(words: Bags, vectors: Bags) -> Bags:
+    """The token ids of the one, all else of the other."""
+    return Bags({**vectors.views, "token_ids": words.view("token_ids")})
 
 
 def test_it_knows_what_words_tell_and_what_vectors_tell() -> None:
@@ -37,26 +41,24 @@ def test_it_knows_what_words_tell_and_what_vectors_tell() -> None:
 
 
 def test_a_strength_follows_from_what_tells_the_labels() -> None:
-    both = in_words_or_vectors()
-    by_words, by_vectors = np.array([label.split("/") for label in both.y], dtype=object).T
-    weak, strong = FusedHead().fit(both.bags, by_words), FusedHead().fit(both.bags, by_vectors)
-    assert weak.strength_ < strong.strength_
-    assert weak.strength_ in STRENGTHS and strong.strength_ in STRENGTHS
+    words, rng, sign = topics(800, 2, own=0.2), np.random.default_rng(0), np.resize([1, -1], 800)
+    noise = rng.normal(size=(800, 1, 60))
+    say_nothing, tell = (bags_of(list(noise + shift * sign[:, None, None])) for shift in (0.0, 0.3))
+    weak = FusedHead(pool=("mean",)).fit(beside(words.bags, say_nothing), words.y)
+    strong = FusedHead(pool=("mean",)).fit(beside(words.bags, tell), sign)
+    assert weak.strength_ < STRENGTHS[FIRST] < strong.strength_
     assert weak.notes_ == (
-        f"fused gave embeddings the strength {weak.strength_:g}, chosen on a third of the training documents.",
+        f"fused gave embeddings the strength {weak.strength_:g}, chosen on left-out training documents.",
     )
-    assert FusedHead(strength=0.5).fit(both.bags, by_words).notes_ == ()
+    assert FusedHead(pool=("mean",), strength=0.5).fit(beside(words.bags, tell), words.y).notes_ == ()
 
 
 def test_without_strength_it_is_the_words_alone() -> None:
     train, test = topics().halves()
-    vectors = bags_of(list(np.random.default_rng(0).normal(size=(len(train), 1, 4))))
-    views = dict.fromkeys(("cls", "mean", "max"), vectors.view("cls"))
-    beside = Bags({**views, "token_ids": train.bags.view("token_ids")})
-    fused = FusedHead(strength=1e-6).fit(beside, train.y)
-    alone = TfIdfHead().fit(train.bags, train.y)
-    asked = Bags({**views, "token_ids": test.bags.view("token_ids")})
-    np.testing.assert_allclose(fused.decision_function(asked), alone.decision_function(test.bags), atol=1e-2)
+    noise = bags_of(list(np.random.default_rng(0).normal(size=(len(train), 1, 4))))
+    fused = FusedHead(strength=1e-6).fit(beside(train.bags, noise), train.y)
+    alone = TfIdfHead().fit(train.bags, train.y).decision_function(test.bags)
+    np.testing.assert_allclose(fused.decision_function(beside(test.bags, noise)), alone, atol=1e-2)
 
 
 def test_the_scale_of_vectors_does_not_matter() -> None:
