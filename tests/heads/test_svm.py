@@ -7,7 +7,7 @@ from scipy.sparse import csr_matrix
 
 from featurestore import Bags
 from heads.examples import Examples
-from heads.svm import as_logits, fit_svm, inner_folds, left_out
+from heads.svm import Margins, as_logits, fit_svm, inner_folds, left_out
 
 LABELS = 3
 
@@ -70,3 +70,31 @@ def test_few_documents_are_enough(documents: int) -> None:
     rows, examples = rows_and_examples(documents)
     coefficients, intercepts = as_logits(rows, examples, LABELS, 1.0, 0)
     assert np.isfinite(coefficients).all() and np.isfinite(intercepts).all()
+
+
+def test_where_nothing_can_be_left_out_margins_stay_as_they_are() -> None:
+    rows, examples = rows_and_examples(groups=np.zeros(60, dtype=np.int64))
+    for logits, margins in zip(
+        as_logits(rows, examples, LABELS, 1.0, 0), fit_svm(rows, examples, LABELS, 1.0, 0), strict=True
+    ):
+        np.testing.assert_array_equal(logits, margins)
+
+
+def test_margins_that_are_all_right_keep_some_doubt() -> None:
+    rows, examples = rows_and_examples()
+    rows = csr_matrix(10.0 * np.eye(LABELS, 5)[examples.y] + np.arange(60)[:, None] / 600)
+    present = np.eye(LABELS, dtype=bool)[examples.y]
+    several = Examples(examples.bags, present, np.ones(60), np.ones((60, LABELS)), None)
+    for kind in (examples, several):
+        coefficients, intercepts = as_logits(rows, kind, LABELS, 1.0, 0)
+        logits = Margins.of(coefficients, intercepts).scores(rows)
+        assert (logits.argmax(axis=1) == examples.y).all()
+        assert 2 < logits.max() < 10  # as sure as 60 right answers allow: log(61) is 4.1
+
+
+def test_some_examples_keep_their_groups() -> None:
+    _, examples = rows_and_examples(groups=np.arange(60) // 4)
+    some = examples[np.array([8, 2, 5])]
+    assert some.groups is not None
+    assert some.groups.tolist() == [2, 0, 1]
+    assert some.y.tolist() == [2, 2, 2]
