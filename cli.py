@@ -9,6 +9,7 @@ import click
 
 from commandline import settings
 from commandline.compare import compare
+from commandline.curve import curve
 from commandline.embed import embed
 from commandline.fit_head import fit_head
 from commandline.look import heads, init, models
@@ -52,7 +53,7 @@ def embedonce(ctx: click.Context) -> None:
     ctx.default_map = settings.defaults(embedonce.commands)
 
 
-for command in (embed, fit_head, compare, predict, store, models, heads, init):
+for command in (embed, fit_head, curve, compare, predict, store, models, heads, init):
     embedonce.add_command(command)
 
 

@@ -26,6 +26,9 @@ from data.errors import CallError, EmbedOnceError, ExtraMissing
 @click.option("--weight-from", metavar="FILE", help="Where that column stands.  [the file that was embedded]")
 @click.option("--id", "id_", metavar="COLUMN", help="Ids in the file of --weight.  [id]")
 @click.option("--first", metavar="LABEL", help="For cascade: ask 'is it LABEL?' before 'which of the others?'.")
+@click.option(
+    "--run", "base_runs", multiple=True, metavar="RUN", help="For stack: a run to stand on.  [all that agree]"
+)
 @click.option("--corpus", help="Which corpus of the store.  [its only one]")
 @click.option("--layer", type=int, default=-1, help="Which of the layers kept.")
 @click.option("--folds", type=click.IntRange(2), default=5, help="Folds of the training split.")
@@ -43,7 +46,9 @@ def fit_head(**asked: Any) -> None:
     embedonce fit-head mlp --set pool=sum --set lr=3e-4 --class-weight effective
     embedonce fit-head lstm --loss logit_adjusted --class-weight none
     embedonce fit-head cascade --first earn
+    embedonce fit-head stack --run linear-3f9a12bc --run lstm-7c2e41b0
     """
+    from heads.registry import UPON_RUNS
     from stages.compare import compare as compare_runs
     from stages.document_weights import document_weights
     from stages.fit_head import ALL, heads_as_asked
@@ -51,6 +56,8 @@ def fit_head(**asked: Any) -> None:
 
     if asked["weight"] is None and (asked["weight_from"] or asked["id_"]):
         raise CallError("--weight-from and --id say where weights stand: name their column with --weight.")
+    if asked["base_runs"] and asked["head"] not in UPON_RUNS:
+        raise CallError(f"--run is for {', '.join(UPON_RUNS)}: {asked['head']} reads features.")
     store = chosen_store(asked["store"], asked["features"])
     documents = chosen_corpus(store, asked["corpus"])
     say(f"Fitting {asked['head']} on {store.name} ({origin('store', 'the newest store')}), corpus {documents.name}.")
@@ -82,6 +89,7 @@ def _fit_one(store: Any, documents: Any, head: Any, weights: Any, asked: dict[st
         layer=asked["layer"],
         tune=asked["tune"],
         skip_unlabelled=asked["skip_unlabelled"],
+        runs=asked["base_runs"],
         weights=weights,
     )
     with progress(head.name) as bar:

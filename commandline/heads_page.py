@@ -6,22 +6,23 @@ import re
 import click
 
 from heads.parameters import parameters_of
-from heads.registry import OURS, describe, head_class
+from heads.registry import OURS, UPON_RUNS, describe, head_class
 
 INTRODUCTION = """# Heads
 
 What `fit-head` takes, as the heads declare it. Each reads the views of a store that stand beside it (those of them that
-the store keeps, where it can do without some), and is set by `--set parameter=value`. A head of yours joins by
-[an entry point](your-own-head.md).
+the store keeps, where it can do without some), and is set by `--set parameter=value`; `stack` reads the scores of other
+runs. A head of yours joins by [an entry point](your-own-head.md).
 """
 
 
 def page() -> str:
     """The whole page, as Markdown: a table of all heads of ours, then each with its source and its parameters."""
-    described = [describe(name) for name in OURS]
+    names = [*OURS, *UPON_RUNS]
+    described = [describe(name) for name in names]
     rows = [f"| [{one.name}](#{one.name}) | {', '.join(one.reads)} | {one.summary} |" for one in described]
     table = "\n".join(["| head | reads | |", "|---|---|---|", *rows])
-    return "\n".join([INTRODUCTION, table, "", *map(section, OURS)])
+    return "\n".join([INTRODUCTION, table, "", *map(section, names)])
 
 
 def section(name: str) -> str:

@@ -45,9 +45,9 @@ def models(as_json: bool) -> None:
 @json_option
 def heads(head: str | None, as_json: bool) -> None:
     """The heads that `fit-head` takes, or the parameters of one."""
-    from heads.registry import HEADS, describe
+    from heads.registry import HEADS, UPON_RUNS, describe
 
-    described = [describe(name) for name in ([head] if head else HEADS)]
+    described = [describe(name) for name in ([head] if head else [*HEADS, *UPON_RUNS])]
     if as_json:
         show_json([_plain(each) for each in described])
     elif head:

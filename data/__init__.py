@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from data.documents import Corpus, Document, Kind
     from data.readers import read, read_by_id
     from data.sides import with_split
-    from data.splits import Split, folds, stratified_parts
+    from data.splits import Split, folds, nested_subsets, stratified_parts
     from data.target import Target
     from data.taxonomy import Taxonomy
 
@@ -32,6 +32,7 @@ __all__ = [
     "Taxonomy",
     "cache_folder",
     "folds",
+    "nested_subsets",
     "read",
     "read_by_id",
     "stratified_parts",
@@ -45,7 +46,7 @@ _HOMES = {
     "documents": ["Corpus", "Document", "Kind"],
     "readers": ["read", "read_by_id"],
     "sides": ["with_split"],
-    "splits": ["Split", "folds", "stratified_parts"],
+    "splits": ["Split", "folds", "nested_subsets", "stratified_parts"],
     "target": ["Target"],
     "taxonomy": ["Taxonomy"],
 }

@@ -1,8 +1,8 @@
 """A document, and a corpus of them: what every reader gives and every later step takes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self, overload
 
 from data.taxonomy import Taxonomy
 
@@ -22,6 +22,45 @@ class Document:
     labels: tuple[str, ...] = ()
     split: str | None = None
     group: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Documents(Sequence[Document]):
+    """Documents as columns, (documents,) each, perhaps packed (data/packed.py); one is made when it is asked for."""
+
+    ids: Sequence[str]
+    texts: Sequence[str]
+    labels: Sequence[tuple[str, ...]]
+    splits: Sequence[str | None]
+    groups: Sequence[str | None]
+
+    @classmethod
+    def of(cls, documents: Sequence[Document]) -> Self:
+        """The same documents, as columns."""
+        if isinstance(documents, cls):
+            return documents
+        return cls(
+            ids=[document.id for document in documents],
+            texts=[document.text for document in documents],
+            labels=[document.labels for document in documents],
+            splits=[document.split for document in documents],
+            groups=[document.group for document in documents],
+        )
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @overload
+    def __getitem__(self, row: int) -> Document: ...
+    @overload
+    def __getitem__(self, row: slice) -> list[Document]: ...
+    def __getitem__(self, row: int | slice) -> Document | list[Document]:
+        if isinstance(row, slice):
+            return [self[each] for each in range(*row.indices(len(self)))]
+        return Document(self.ids[row], self.texts[row], self.labels[row], self.splits[row], self.groups[row])
+
+    def __iter__(self) -> Iterator[Document]:
+        return map(Document, self.ids, self.texts, self.labels, self.splits, self.groups)
 
 
 @dataclass(frozen=True)

@@ -1,25 +1,26 @@
 """Cells of a label column read as labels: one, several or a path."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from data.columns import Columns
 from data.documents import Kind
 from data.errors import BadData, CallError
+from data.packed import Repeated
 from data.taxonomy import Taxonomy, is_path
 
 
 class Labels(NamedTuple):
     """The labels of each document in the order of rows, and of what kind they are."""
 
-    of_each: list[tuple[str, ...]]
+    of_each: Sequence[tuple[str, ...]]
     kind: Kind = "single"
     taxonomy: Taxonomy | None = None
     notes: tuple[str, ...] = ()
 
 
-def read_labels(cells: Sequence[Any], columns: Columns, at: Callable[[int], str]) -> Labels:
+def read_labels(cells: Iterable[Any], columns: Columns, at: Callable[[int], str]) -> Labels:
     """Labels of cells: text, numbers, lists, or None. `at` says where a row is.
 
     A list, a cell that holds one as JSON, or `columns.separator` makes them several; a
@@ -28,12 +29,9 @@ def read_labels(cells: Sequence[Any], columns: Columns, at: Callable[[int], str]
     """
     if columns.separator and columns.path_separator:
         raise CallError("--separator and --path-separator exclude each other: a path is one label a document.")
-    lists = [_listed(cell, columns.separator, row, at) for row, cell in enumerate(cells)]
-    of_each = [
-        _words([cell] if parts is None else parts, row, at)
-        for row, (cell, parts) in enumerate(zip(cells, lists, strict=True))
-    ]
-    first_list = next((row for row, parts in enumerate(lists) if parts is not None), None)
+    lists: list[int] = []
+    of_each = Repeated(_each(cells, columns.separator, at, lists))
+    first_list = lists[0] if lists else None
     if columns.path_separator:
         return _paths(of_each, columns.path_separator, first_list, at)
     if first_list is not None:
@@ -43,6 +41,17 @@ def read_labels(cells: Sequence[Any], columns: Columns, at: Callable[[int], str]
         note = "labels are read as paths, a level at each '/' (guessed; --path-separator \"\" reads them as they are)"
         return Labels(of_each, "path", Taxonomy.from_separator(names, "/"), (note,))
     return Labels(of_each)
+
+
+def _each(
+    cells: Iterable[Any], separator: str | None, at: Callable[[int], str], lists: list[int]
+) -> Iterator[tuple[str, ...]]:
+    """The labels of each cell; the first row that holds a list of them is put into `lists`."""
+    for row, cell in enumerate(cells):
+        parts = _listed(cell, separator, row, at)
+        if parts is not None and not lists:
+            lists.append(row)
+        yield _words([cell] if parts is None else parts, row, at)
 
 
 def scalar(cell: Any, row: int, at: Callable[[int], str]) -> str | None:
@@ -79,7 +88,9 @@ def _listed(cell: Any, separator: str | None, row: int, at: Callable[[int], str]
     return cell.split(separator) if separator else None
 
 
-def _paths(of_each: list[tuple[str, ...]], separator: str, first_list: int | None, at: Callable[[int], str]) -> Labels:
+def _paths(
+    of_each: Sequence[tuple[str, ...]], separator: str, first_list: int | None, at: Callable[[int], str]
+) -> Labels:
     if first_list is not None:
         raise BadData(f"{at(first_list)}: a list of labels stands where one path belongs.")
     for row, labels in enumerate(of_each):

@@ -4,8 +4,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from data.documents import Corpus, Document
+import numpy as np
+from numpy.typing import NDArray
+
+from data.documents import Corpus, Documents
 from data.errors import BadData
+from data.packed import Repeated
 from data.splits import Split, stratified_parts
 from data.target import Target
 
@@ -28,28 +32,30 @@ def with_split(corpus: Corpus, seed: int, share: float = 0.2) -> Corpus:
     the documents are the test side, and documents of one group stay together, as do those of equal text that have no
     group. Raises BadData for another word, and where only some documents have one.
     """
+    documents = Documents.of(corpus.documents)
     sides, notes = given_sides(corpus)
     if Split.TEST not in sides:
         found = "training documents only" if sides else "no split"
-        sides = _drawn(corpus.documents, corpus.kind == "several", seed, share)
+        sides = _drawn(documents, corpus.kind == "several", seed, share)
         notes = [_drawn_note(sides, seed, found)]
-    documents = [replace(document, split=side) for document, side in zip(corpus.documents, sides, strict=True)]
+    documents = replace(documents, splits=Repeated(sides))
     notes += [*_equal_texts(documents), *_label_notes(documents)]
     return replace(corpus, documents=documents, notes=tuple(dict.fromkeys((*corpus.notes, *notes))))
 
 
 def given_sides(corpus: Corpus) -> tuple[list[Split], list[str]]:
     """The side of each document as the source has it, or no sides at all; and notes. Raises BadData."""
-    if all(document.split is None for document in corpus.documents):
+    documents = Documents.of(corpus.documents)
+    if all(split is None for split in documents.splits):
         return [], []
     sides, validation = [], 0
-    for row, document in enumerate(corpus.documents, start=1):
-        word = (document.split or "").strip().lower()
+    for row, split in enumerate(documents.splits):
+        word = (split or "").strip().lower()
         if not is_split_word(word):
-            found = f"'{document.split}' as its split" if word else "no split"
+            found = f"'{split}' as its split" if word else "no split"
             raise BadData(
-                f"{corpus.source}: document '{document.id}' (row {row}) has {found}. Write train, validation or test, "
-                'or leave the column out with --split "".'
+                f"{corpus.source}: document '{documents.ids[row]}' (row {row + 1}) has {found}. Write train, "
+                'validation or test, or leave the column out with --split "".'
             )
         validation += word in _VALIDATION
         sides.append(_WORDS.get(word, Split.TRAIN))
@@ -58,8 +64,8 @@ def given_sides(corpus: Corpus) -> tuple[list[Split], list[str]]:
     return sides, []
 
 
-def _drawn(documents: Sequence[Document], several: bool, seed: int, share: float) -> list[Split]:
-    labels = [document.labels if several else (" ".join(document.labels),) for document in documents]
+def _drawn(documents: Documents, several: bool, seed: int, share: float) -> list[Split]:
+    labels = documents.labels if several else Repeated((" ".join(each),) for each in documents.labels)
     y = Target.of(labels, "several" if several else "single").y
     parts = stratified_parts(y, _together(documents), [1 - share, share], seed)
     return [Split.TEST if part else Split.TRAIN for part in parts.tolist()]
@@ -70,31 +76,30 @@ def _drawn_note(sides: Sequence[Split], seed: int, found: str) -> str:
     return f"{test} are the test split, drawn by label with seed {seed} (the source has {found})"
 
 
-def _together(documents: Sequence[Document]) -> list[tuple[str, str] | None]:
+def _together(documents: Documents) -> NDArray[np.int64]:
     """What ties a document to others: its group, or without one its text, so that a head does not see its answers.
 
     Not both: a short text that many write ("thanks") would tie all their groups into one. Those are counted aloud.
+    int64 (documents,), hashes: a million of texts themselves would take more than the corpus.
     """
-    return [
-        ("group", document.group) if document.group else ("text", document.text) if document.text.strip() else None
-        for document in documents
-    ]
-
-
-def _equal_texts(documents: Sequence[Document]) -> Iterator[str]:
-    of_side = {
-        side: {document.text for document in documents if document.split == side and document.text.strip()}
-        for side in Split
-    }
-    if both := len(of_side[Split.TRAIN] & of_side[Split.TEST]):
-        yield f"{_count(both, 'text stands', 'texts stand')} on both sides of the split"
-
-
-def _label_notes(documents: Sequence[Document]) -> Iterator[str]:
-    train, test = (
-        Counter(label for document in documents if document.split == side for label in document.labels)
-        for side in Split
+    ties = (
+        ("group", group) if group else ("text", text) if text.strip() else ("row", row)
+        for row, (group, text) in enumerate(zip(documents.groups, documents.texts, strict=True))
     )
+    return np.fromiter(map(hash, ties), np.int64, len(documents))
+
+
+def _equal_texts(documents: Documents) -> Iterator[str]:
+    hashes = np.fromiter((hash(text) if text.strip() else 0 for text in documents.texts), np.int64, len(documents))
+    splits = np.fromiter((split == Split.TEST for split in documents.splits), bool, len(documents))
+    both = np.intersect1d(hashes[splits & (hashes != 0)], hashes[~splits])
+    if len(both):
+        yield f"{_count(len(both), 'text stands', 'texts stand')} on both sides of the split"
+
+
+def _label_notes(documents: Documents) -> Iterator[str]:
+    both = list(zip(documents.splits, documents.labels, strict=True))
+    train, test = (Counter(label for split, labels in both if split == side for label in labels) for side in Split)
     if unseen := sorted(test.keys() - train.keys()):
         fate = "it cannot be predicted and counts" if len(unseen) == 1 else "they cannot be predicted and count"
         yield f"{_named(unseen)} only in the test split: {fate} as missed"

@@ -1,4 +1,4 @@
-"""Rows cut into parts that look alike: train and test, folds, an early stop's validation part.
+"""Rows cut into parts that look alike: train and test, folds, an early stop's validation part; and subsets that grow.
 
 Each label is spread over the parts by their shares, rows of one group land in one part, and labels of one, two or
 three documents are no exception that raises. Rows are dealt out label by label, the rarest first, each to the part
@@ -28,12 +28,13 @@ def folds(y: NDArray[Any], groups: Sequence[Hashable] | None, k: int, seed: int)
 
 
 def stratified_parts(
-    y: NDArray[Any], groups: Sequence[Hashable] | None, shares: Sequence[float], seed: int
+    y: NDArray[Any], groups: Sequence[Hashable] | NDArray[np.int64] | None, shares: Sequence[float], seed: int
 ) -> NDArray[np.int8]:
     """The part (0..len(shares)-1) of each row: int8 (rows,).
 
     y: int (rows,), or bool (rows, labels) for several labels. groups: any hashable a row; rows of one group land in
-    one part, and a row whose group is None stands for itself. Shares are relative to their sum.
+    one part, and a row whose group is None stands for itself; int64 (rows,) takes less memory. Shares are relative to
+    their sum.
 
     Without groups, each label's rows keep to the shares within two rows (for two parts and one label a row). Where
     one share is the largest, that part has every label; beyond it, a label with as many groups as there are parts is
@@ -45,6 +46,25 @@ def stratified_parts(
     if len(blocks.pairs) > len(blocks.size):  # else each block has one label, and dealing has spread it already
         _mend(part, blocks, share)
     return part[blocks.of_row].astype(np.int8)
+
+
+def nested_subsets(
+    y: NDArray[Any], groups: Sequence[Hashable] | None, sizes: Sequence[int], seed: int
+) -> list[NDArray[np.int64]]:
+    """A subset of the rows for each size, int64, rising; one of a smaller size lies inside those of larger sizes.
+
+    y, groups: as `stratified_parts` takes them. A subset ends with the group that fills it, so it may be larger than
+    asked; a size of all rows or more takes all. The least are two groups of different labels, if there are two labels.
+
+    The same share of every label is taken, within one row, or within the largest of its groups. Each label is sampled
+    at even distances from a random start (systematic sampling, Cochran 1977, Sampling Techniques, chapter 8), so that a
+    row of a rare label is as likely to be in a subset as any other.
+    """
+    blocks = _blocks(y, groups)
+    order = _spread(blocks, np.random.default_rng(seed)) if len(blocks.size) else blocks.size
+    place = np.argsort(order)[blocks.of_row]
+    last = np.maximum(np.searchsorted(np.cumsum(blocks.size[order]), sizes), 1)
+    return [np.flatnonzero(place <= each) for each in last]
 
 
 @dataclass(frozen=True)
@@ -63,7 +83,7 @@ class _Blocks:
         return np.minimum.reduceat(rank[label], np.searchsorted(block, np.arange(len(self.size))))
 
 
-def _blocks(y: NDArray[Any], groups: Sequence[Hashable] | None) -> _Blocks:
+def _blocks(y: NDArray[Any], groups: Sequence[Hashable] | NDArray[np.int64] | None) -> _Blocks:
     of_row = np.arange(len(y)) if groups is None else _numbered(groups)
     if y.ndim == 1:
         row, label = np.arange(len(y)), np.unique(y, return_inverse=True)[1]
@@ -74,8 +94,13 @@ def _blocks(y: NDArray[Any], groups: Sequence[Hashable] | None) -> _Blocks:
     return _Blocks(of_row, np.bincount(of_row), pairs)
 
 
-def _numbered(groups: Sequence[Hashable]) -> NDArray[np.int64]:
+def _numbered(groups: Sequence[Hashable] | NDArray[np.int64]) -> NDArray[np.int64]:
     """Numbers of groups in the order of their first rows; a row whose group is None has a number of its own."""
+    if isinstance(groups, np.ndarray) and groups.dtype == np.int64:
+        _, first, of_row = np.unique(groups, return_index=True, return_inverse=True)
+        rank = np.empty(len(first), dtype=np.int64)
+        rank[np.argsort(first)] = np.arange(len(first))
+        return rank[of_row]
     numbers: dict[Hashable, int] = {}
     return np.fromiter(
         (
@@ -120,6 +145,20 @@ def _parts_of(sizes: list[int], wanted: NDArray[np.float64], shares: NDArray[np.
             empty.remove(chosen)
         lacks[chosen] -= size
         yield chosen
+
+
+def _spread(blocks: _Blocks, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Blocks in an order whose every beginning is stratified; the first two differ in their stratum, if any do."""
+    strata = blocks.strata()
+    order = rng.permutation(len(strata))
+    order = order[np.argsort(strata[order], kind="stable")]
+    _, first, number = np.unique(strata[order], return_index=True, return_inverse=True)
+    size = blocks.size[order]
+    before = np.cumsum(size) - size
+    start = rng.random(len(first))[number] * size
+    order = order[np.argsort((before - before[first][number] + start) / np.add.reduceat(size, first)[number])]
+    other = np.flatnonzero(strata[order] != strata[order[0]])[:1]  # a classifier needs two labels to tell apart
+    return np.concatenate([order[:1], order[other], np.delete(order, [0, *other])])
 
 
 def _mend(part: NDArray[np.int64], blocks: _Blocks, shares: NDArray[np.float64]) -> None:

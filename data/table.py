@@ -1,6 +1,6 @@
 """A table as every reader of tables gives it, before anybody knows which column is which."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ class Table:
     source: str
     names: tuple[str, ...]
     rows: int
-    cells: Callable[[str], list[Any]]
+    cells: Callable[[str], Iterable[Any]]
     lines: Sequence[int] | None = None
     notes: tuple[str, ...] = ()
 

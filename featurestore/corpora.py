@@ -9,9 +9,10 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, get_args
 
@@ -26,6 +27,7 @@ _BROKEN = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 _HEX = frozenset("0123456789abcdef")
 # a text may hold half of a surrogate pair, and an id be cut from one
 _LONE = "surrogatepass"
+_ROWS = 10_000  # written at a time
 _COMPARED = 10_000  # ids that an unknown one is held against: a tenth of a second
 
 
@@ -77,7 +79,7 @@ def save(table: CorpusTable, folder: Path) -> None:
     about["before"] = _before(folder, table.name)
     text = json.dumps(about, indent=1, ensure_ascii=False) + "\n"
     write_whole(folder / f"{table.name}.json", text.encode(errors=_LONE))
-    write_whole(path, _rows(table))
+    write_whole(path, _pieces(table))
 
 
 def _before(folder: Path, name: str) -> dict[str, Any] | None:
@@ -95,7 +97,7 @@ def holds(table: CorpusTable, folder: Path) -> bool:
     path = folder / f"{table.name}.csv"
     try:
         with open_plain(path) as file:
-            same = file.read() == _rows(table)
+            same = all(file.read(len(piece)) == piece for piece in _pieces(table)) and not file.read(1)
         return same and _about(path.with_suffix(".json"), "") == {
             field: getattr(table, field) for field in ("source", "kind", "taxonomy", "notes")
         }
@@ -103,16 +105,15 @@ def holds(table: CorpusTable, folder: Path) -> bool:
         return False
 
 
-def _rows(table: CorpusTable) -> memoryview:
-    data = io.BytesIO()  # a StringIO takes four bytes a character
-    text = io.TextIOWrapper(data, encoding="utf-8", errors=_LONE, newline="")
-    rows = csv.writer(text)  # with its own line ends, \r\n, it quotes a lone \r too
-    rows.writerow(COLUMNS)
+def _pieces(table: CorpusTable) -> Iterator[bytes]:
+    """The table's file, some thousand rows at a time: of a million documents it is as large as their texts."""
     cells = (_cell(labels, table.kind) for labels in table.labels)
-    known = [[value or "" for value in values] for values in (table.splits, table.groups)]
-    rows.writerows(zip(table.ids, table.keys, *known, cells, strict=True))
-    text.detach()
-    return data.getbuffer()
+    known = ((value or "" for value in values) for values in (table.splits, table.groups))
+    lines = chain([COLUMNS], zip(table.ids, table.keys, *known, cells, strict=True))
+    while some := list(islice(lines, _ROWS)):
+        text = io.StringIO(newline="")
+        csv.writer(text).writerows(some)  # with its own line ends, \r\n, it quotes a lone \r too
+        yield text.getvalue().encode(errors=_LONE)
 
 
 def _cell(labels: tuple[str, ...], kind: Kind) -> str:

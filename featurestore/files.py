@@ -5,7 +5,7 @@ import hashlib
 import os
 import secrets
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from io import BufferedReader
@@ -17,18 +17,20 @@ _NO_WRITER = (errno.ENOENT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EINVAL
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def write_whole(path: Path, data: bytes | memoryview) -> None:
-    """Write a file that appears under its name once it is on the disk; one that is there is replaced.
+def write_whole(path: Path, data: bytes | Iterable[bytes]) -> None:
+    """Write a file, in one piece or in several, that appears under its name once it is on the disk; one that is there
+    is replaced.
 
     Raises StorageFailed, leaving nothing behind. A failed fsync is not tried again: the pages that it could not write
     count as clean afterwards, so a second one would succeed without having written them.
     """
-    _settle(path.parent, data, lambda beside: beside.replace(path))
+    pieces = [data] if isinstance(data, bytes) else data
+    _settle(path.parent, pieces, lambda beside: beside.replace(path))
 
 
 def write_once(path: Path, data: bytes) -> None:
     """As `write_whole`, but a file that is there, or that another process names first, stays as it is."""
-    _settle(path.parent, data, lambda beside: _take_name(beside, path))
+    _settle(path.parent, [data], lambda beside: _take_name(beside, path))
 
 
 def write_by_hash(folder: Path, data: bytes | memoryview, ending: str) -> Path:
@@ -42,7 +44,7 @@ def write_by_hash(folder: Path, data: bytes | memoryview, ending: str) -> Path:
             path = folder / f"{digest.result()}{ending}"
             beside.replace(path)
 
-        _settle(folder, data, take_name)
+        _settle(folder, [data], take_name)
     return path
 
 
@@ -112,26 +114,25 @@ def open_plain(path: Path) -> BufferedReader:
     return file
 
 
-def _settle(folder: Path, data: bytes | memoryview, take_name: Callable[[Path], object]) -> None:
+def _settle(folder: Path, pieces: Iterable[bytes | memoryview], take_name: Callable[[Path], object]) -> None:
     # several machines may write into one folder, so a process's number would not do
     beside = folder / f".tmp-{secrets.token_hex(8)}"
+    asked = 0
     try:
-        _write(beside, data)
+        with beside.open("xb", buffering=0) as file:
+            for piece in pieces:
+                asked += len(piece)
+                rest = memoryview(piece)
+                while rest:
+                    rest = rest[os.write(file.fileno(), rest) :]
+            os.fsync(file.fileno())
         take_name(beside)
         _fsync_folder(folder)
     except OSError as error:
-        raise _failed(f"{len(data):,} bytes cannot be written to {folder}", error) from error
+        raise _failed(f"{asked:,} bytes cannot be written to {folder}", error) from error
     finally:
         with suppress(OSError):
             beside.unlink(missing_ok=True)
-
-
-def _write(path: Path, data: bytes | memoryview) -> None:
-    with path.open("xb", buffering=0) as file:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(file.fileno(), rest) :]
-        os.fsync(file.fileno())
 
 
 def _take_name(beside: Path, path: Path) -> None:

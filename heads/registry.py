@@ -18,7 +18,7 @@ from heads.parameters import Parameter, parameters_of
 if TYPE_CHECKING:
     from heads.base import Head
 
-__all__ = ["HEADS", "OURS", "Description", "describe", "head_class", "make_head"]
+__all__ = ["HEADS", "OURS", "UPON_RUNS", "Description", "describe", "head_class", "make_head"]
 
 OURS = {
     "linear": "heads.linear:LinearHead",
@@ -35,6 +35,9 @@ OURS = {
     "lightgbm": "heads.lightgbm:LightGBMHead",
     "cascade": "heads.cascade:CascadeHead",
 }
+
+# they read no features but the scores of other runs, so that `all` and whoever fits on features leave them out
+UPON_RUNS = {"stack": "heads.stack:StackHead"}
 
 
 def _joined(ours: Mapping[str, str]) -> dict[str, str]:
@@ -58,14 +61,15 @@ class Description:
 
 def head_class(name: str) -> "type[Head]":
     """The class of a head. Raises UnknownName, or CallError for one of another package that cannot be imported."""
-    if name not in HEADS:
-        raise UnknownName(f"There is no head '{name}'.{nearest(name, HEADS)}")
-    module, _, attribute = HEADS[name].partition(":")
+    known = {**HEADS, **UPON_RUNS}
+    if name not in known:
+        raise UnknownName(f"There is no head '{name}'.{nearest(name, known)}")
+    module, _, attribute = known[name].partition(":")
     try:
         found: type[Head] = getattr(import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise CallError(
-            f"The head {name} ({HEADS[name]}) cannot be loaded: {error}. Repair or remove its package."
+            f"The head {name} ({known[name]}) cannot be loaded: {error}. Repair or remove its package."
         ) from error
     return found
 

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
@@ -25,15 +24,15 @@ from heads.decisions import Decision, tune, untuned
 from heads.heldout import HeldOutResult
 from heads.metrics import scorecard
 from heads.parameters import to_json
-from heads.registry import HEADS, head_class, make_head
+from heads.registry import HEADS, UPON_RUNS, head_class, make_head
 from heads.scores import aligned, probabilities
 from heads.weights import WAYS
 from stages import runs
 from stages.document_weights import rows_of
+from stages.stack import upon_runs
 from stages.task import Task, names_of, task
 
 ALL = "all"
-RECORDED_PACKAGES = ("embedonce", "numpy", "scikit-learn", "torch", "lightgbm")
 
 
 @dataclass(frozen=True)
@@ -53,6 +52,7 @@ Report = Callable[[FitProgress], None]
 class Plan:
     """What to fit, and how: all that decides a run's result beside the documents.
 
+    runs: for a head upon runs, their names; none are all in the folder that agree.
     weights: id -> how much a document counts in training, None for 1 each. Rules and figures count every document once.
     """
 
@@ -62,6 +62,7 @@ class Plan:
     layer: int = -1
     tune: bool = True
     skip_unlabelled: bool = False
+    runs: Sequence[str] = ()
     weights: Mapping[str, float] | None = None
 
     def identity(self, store: FeatureStore, found: Task) -> str:
@@ -70,6 +71,7 @@ class Plan:
             {"head": self.head.name, "parameters": to_json(self.head)["nested"], "folds": self.folds, "seed": self.seed}
             | {"layer": self.layer, "tune": self.tune}
             | {"features": store.recipe.fingerprint, "documents": found.documents_hash}
+            | ({"bases": [run.name for run in found.bases]} if found.bases else {})
             | ({} if self.weights is None else {"weights": [self.weights[each] for each in found.train_ids]})
         )
 
@@ -132,6 +134,8 @@ def fit_head(
     Returns the run, and whether it is new: the same plan on the same documents finds the run that it made before.
     """
     found = task(store, table, layer=plan.layer, skip_unlabelled=plan.skip_unlabelled)
+    if plan.head.name in UPON_RUNS:
+        found = upon_runs(found, plan, store, folder)
     plan = replace(plan, head=suited(plan.head, found.target))
     place = folder / f"{plan.head.name}-{plan.identity(store, found)}"
     if place.exists():
@@ -170,6 +174,8 @@ def suited(head: Head, target: Target) -> Head:
         own.set_params(class_weight={target.labels.index(label): weight for label, weight in weights.items()})
     if "tree" in parameters and parameters["tree"] is None and first is None and target.taxonomy is not None:
         own.set_params(tree={label: target.taxonomy.paths[label] for label in target.labels})
+    if target.kind != "several" and "columns" in parameters:
+        own.set_params(columns=target.labels)
     return own
 
 
@@ -226,7 +232,8 @@ def _record(
     return runs.Record(
         head=head.name,
         parameters=to_json(head)["nested"],
-        reads=head.reads,
+        reads=[run.name for run in found.bases] or head.reads,
+        bases=[run.name for run in found.bases],
         layer=plan.layer,
         seed=plan.seed,
         folds=plan.folds,
@@ -241,11 +248,12 @@ def _record(
         labels=found.labels,
         parameter_count=int(head.parameter_count_),
         seconds=clock.laps,
-        predict_milliseconds=1000 * tested.seconds / len(found.test_ids),
+        predict_milliseconds=1000 * tested.seconds / len(found.test_ids)
+        + sum(run.record.predict_milliseconds for run in found.bases),
         notes=[*found.notes, *_weighted(plan, found), *_rare(found.target, plan.folds), *head.notes_],
         command=command,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        versions=_versions(),
+        versions=runs.versions(),
     )
 
 
@@ -268,16 +276,6 @@ def _rare(target: Target, fold_count: int) -> list[str]:
         f"{len(rare)} labels have fewer training documents than there are folds ({names_of(rare)}): "
         "they are trained and scored, but no rule is tuned for a label that its fold never saw."
     ]
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in RECORDED_PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 class _Clock:

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from data import Document
 from data.errors import RecipeMismatch
 from featurestore import Bags, Shard, image
-from heads.scores import aligned, probabilities
+from heads.scores import probabilities
 from stages.embed import Encoder, encode, open_encoder
 from stages.embed.source import options_of
 from stages.runs import Run, label_names
+from stages.stack import scorer
 
 BLOCK = 4096  # documents encoded before their labels are given out: bounds memory, fills batches
 
@@ -51,11 +52,10 @@ def predict(
     run: Run, documents: Sequence[Document], encoder: Encoder, report: Callable[[int], None] | None = None
 ) -> Iterator[Labelled]:
     """The labels of `documents`, in their order; `report` is told how many are done."""
-    head, rule, labels = run.head(), run.decision.rule, run.record.labels
+    score, rule, labels = scorer(run), run.decision.rule, run.record.labels
     for start in range(0, len(documents), BLOCK):
         block = documents[start : start + BLOCK]
-        bags = features([document.text for document in block], encoder, run.record.layer)
-        scores = aligned(head.decision_function(bags), head.classes_, labels)
+        scores = score(encoded([document.text for document in block], encoder))
         shares = probabilities(scores, several=run.record.kind == "several")
         for document, codes, share in zip(block, rule.decide(scores), shares, strict=True):
             chosen = np.flatnonzero(codes).tolist() if np.ndim(codes) else [int(codes)]
@@ -65,10 +65,14 @@ def predict(
             report(start + len(block))
 
 
+def encoded(texts: Sequence[str], encoder: Encoder) -> Shard:
+    """`texts`, encoded now and read as a store would read them, so both are the same to a head."""
+    return Shard.of_bytes(image(encode(texts, encoder), encoder.recipe), encoder.recipe)
+
+
 def features(texts: Sequence[str], encoder: Encoder, layer: int = -1) -> Bags:
-    """The features of `texts`, encoded now and read as a store would read them, so both are the same to a head."""
-    content = encode(texts, encoder)
-    return Shard.of_bytes(image(content, encoder.recipe), encoder.recipe).bags(layer)
+    """One layer of what `encoded` gives."""
+    return encoded(texts, encoder).bags(layer)
 
 
 def write_labelled(labelled: Iterable[Labelled], labels: Sequence[str], out: TextIO, *, as_json: bool) -> None:

@@ -17,8 +17,10 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from heads.metrics import Scorecard
 
 FORMAT = 1
+RECORDED_PACKAGES = ("embedonce", "numpy", "scikit-learn", "torch", "lightgbm")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,11 +66,21 @@ class Record:
     command: str
     created: str
     versions: Mapping[str, str]
+    bases: Sequence[str] = ()  # the runs beside it whose scores it reads, in their order
 
 
 def identity(parts: Mapping[str, Any]) -> str:
     """Eight hex digits of the hash of `parts` as canonical JSON."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:8]
+
+
+def versions() -> dict[str, str]:
+    """Of the packages that a run's figures may depend on, those that are installed."""
+    found = {}
+    for package in RECORDED_PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from data import Split, Target
 from data.errors import BadData, CallError, FileMissing, UnknownName, nearest
 from featurestore import Bags, CorpusTable, FeatureStore, newest
 from heads.heldout import HeldOut
+from stages.runs import Run
 
 
 def chosen_store(path: Path | None, folder: Path) -> FeatureStore:
@@ -42,6 +43,7 @@ class Task:
     """The labelled documents of a corpus with their features; the test split is out of reach behind `held_out`.
 
     groups: one integer a training document; documents of one group never stand on both sides of a split.
+    bases: the runs whose scores stand in the place of features, if any do (stages/stack.py).
     """
 
     labels: tuple[str, ...]
@@ -54,6 +56,7 @@ class Task:
     held_out: HeldOut
     documents_hash: str
     notes: tuple[str, ...]
+    bases: tuple[Run, ...] = ()
 
 
 def task(store: FeatureStore, table: CorpusTable, *, layer: int = -1, skip_unlabelled: bool = False) -> Task:

@@ -1,11 +1,13 @@
 """CSV and TSV: a header, then a row a document, by the rules of Python's csv module."""
 
 import csv
+from array import array
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 from data.errors import BadData
+from data.packed import Strings
 from data.readers.files import opened
 from data.table import Table
 
@@ -29,23 +31,20 @@ def _table(path: Path, source: str, delimiter: str, notes: tuple[str, ...] = ())
     numbered = _rows(path, source, delimiter)
     header, _ = next(numbered)
     names = [name.strip() for name in header]
-    rows, lines = [], []
+    columns: list[Strings] = [Strings() for _ in names]
+    lines = array("q")
     for row, line in numbered:
         if len(row) != len(names):
             raise BadData(
                 f"{source} line {line} has {len(row)} cells where the header has {len(names)}. "
                 f"Put a text with a {_SIGNS[delimiter]} or a new line in it between double quotes."
             )
-        rows.append(row)
+        for column, cell in zip(columns, row, strict=True):
+            column.append(cell)
         lines.append(line)
-    if not rows:
+    if not lines:
         raise BadData(f"{source} has a header and no rows.")
-
-    def cells(name: str) -> list[str]:
-        column = names.index(name)
-        return [row[column] for row in rows]
-
-    return Table(source, tuple(names), len(rows), cells, lines, notes)
+    return Table(source, tuple(names), len(lines), lambda name: columns[names.index(name)], lines, notes)
 
 
 def _rows(path: Path, source: str, delimiter: str) -> Generator[tuple[list[str], int], None, None]:

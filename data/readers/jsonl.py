@@ -1,10 +1,13 @@
 """JSON Lines: an object a line."""
 
 import json
+from array import array
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from data.errors import BadData
+from data.packed import Strings
 from data.readers.files import opened
 from data.table import Table
 
@@ -14,21 +17,42 @@ def read_jsonl(path: Path, source: str) -> Table:
 
     Half a character, which JSON can write and UTF-8 cannot ("\\ud83d" alone), is read as U+FFFD, with a note.
     """
-    rows: list[dict[str, Any]] = []
-    lines, mended = [], 0
+    columns: dict[str, _Column] = {}
+    lines, mended = array("q"), 0
     with opened(path, source, newline="\n") as file:
         for line, content in enumerate(file, start=1):
             if content.strip():
                 row = _object(content, f"{source} line {line}")
                 if "\\ud" in content.lower() and (whole := _whole(row)) != row:
                     row, mended = whole, mended + 1
-                rows.append(row)
+                for name, cell in row.items():
+                    columns.setdefault(name, _Column()).put(len(lines), cell)
                 lines.append(line)
-    if not rows:
+    if not lines:
         raise BadData(f"{source} is empty.")
-    names = tuple(dict.fromkeys(name for row in rows for name in row))
     notes = (f"half a character is read as U+FFFD in {mended:,} line{'s'[: mended > 1]}",) if mended else ()
-    return Table(source, names, len(rows), lambda name: [row.get(name) for row in rows], lines, notes)
+    return Table(source, tuple(columns), len(lines), lambda name: columns[name].cells(len(lines)), lines, notes)
+
+
+class _Column:
+    """The cells under one name, packed: a text behind an "=", anything else as the JSON that it was."""
+
+    def __init__(self) -> None:
+        self._rows = array("q")  # a name may be in a few lines of a million
+        self._cells = Strings()
+
+    def put(self, row: int, cell: Any) -> None:
+        self._rows.append(row)
+        self._cells.append(f"={cell}" if isinstance(cell, str) else json.dumps(cell))
+
+    def cells(self, rows: int) -> Iterator[Any]:
+        """A cell for each of `rows`, None where a line lacks the name."""
+        reached = 0
+        for row, cell in zip(self._rows, self._cells, strict=True):
+            yield from (None for _ in range(row - reached))
+            yield cell[1:] if cell.startswith("=") else json.loads(cell)
+            reached = row + 1
+        yield from (None for _ in range(rows - reached))
 
 
 def _object(content: str, where: str) -> dict[str, Any]:

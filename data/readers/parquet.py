@@ -1,5 +1,6 @@
 """Parquet by pyarrow, which is an extra; only the columns that are read leave the disk."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,10 @@ def read_parquet(path: Path, source: str) -> Table:
     if not file.metadata.num_rows:
         raise BadData(f"{source} has no rows.")
 
-    def cells(name: str) -> list[Any]:
+    def cells(name: str) -> Iterator[Any]:
         try:
-            return list(file.read(columns=[name]).column(0).to_pylist())
+            for batch in file.iter_batches(columns=[name]):
+                yield from batch.column(0).to_pylist()
         except (ArrowException, OSError, UnicodeDecodeError) as error:
             raise BadData(f"{source}: column '{name}' cannot be read ({_first_line(error)}).") from error
 

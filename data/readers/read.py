@@ -7,8 +7,9 @@ from pathlib import Path
 
 from data.benchmarks import BENCHMARKS, read_benchmark
 from data.columns import Columns
-from data.documents import Corpus
+from data.documents import Corpus, Documents
 from data.errors import CallError, FileMissing, nearest
+from data.packed import Repeated
 from data.readers.delimited import read_csv, read_tsv
 from data.readers.folder import read_folder
 from data.readers.jsonl import read_jsonl
@@ -48,7 +49,8 @@ def read_by_id(source: str, columns: Columns) -> Corpus:
     path, name = Path(source).expanduser(), columns.id or "id"
     # every table has a text for the reader: here it is the id
     found = corpus_of(_table(path, source), path, replace(columns, id=name, text=name))
-    return replace(found, documents=[replace(document, text="") for document in found.documents])
+    documents = Documents.of(found.documents)
+    return replace(found, documents=replace(documents, texts=Repeated("" for _ in documents.ids)))
 
 
 def _table(path: Path, source: str) -> Table:

@@ -3,10 +3,13 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from data.columns import Columns
-from data.documents import Corpus, Document
+from data.documents import Corpus, Documents
 from data.errors import BadData
 from data.labels import Labels, read_labels, scalar
+from data.packed import Counted, Repeated, Strings
 from data.readers.guessing import resolve
 from data.readers.names import file_name
 from data.table import Table
@@ -18,49 +21,58 @@ def corpus_of(table: Table, path: Path, asked: Columns) -> Corpus:
     Also BadData for a text that is a list or an object, an id that is missing, and two rows of one id.
     """
     columns, guessed = resolve(asked, table)
-    labels = Labels([()] * table.rows)
+    labels = Labels(Repeated(() for _ in range(table.rows)))
     if columns.label:
         labels = read_labels(table.cells(columns.label), columns, table.at)
-    splits, groups = (_words(table, name) for name in (columns.split, columns.group))
-    shared: dict[tuple[str, ...], tuple[str, ...]] = {}  # a million documents of a few labels hold each label once
-    of_each = (shared.setdefault(each, each) for each in labels.of_each)
-    rows = zip(_ids(table, columns.id), _texts(table, columns.text), of_each, splits, groups, strict=True)
-    documents = [Document(*row) for row in rows]
+    documents = Documents(
+        ids=_ids(table, columns.id),
+        texts=Strings(_texts(table, columns.text)),
+        labels=labels.of_each,
+        splits=Repeated(_words(table, columns.split)),
+        groups=Repeated(_words(table, columns.group)),
+    )
     notes = (*table.notes, *guessed, *labels.notes, *_gaps(documents, labelled=columns.label is not None))
     return Corpus(file_name(path.stem), table.source, documents, labels.kind, labels.taxonomy, notes)
 
 
-def _words(table: Table, name: str | None) -> list[str | None]:
-    if not name:
-        return [None] * table.rows
-    return [scalar(cell, row, table.at) for row, cell in enumerate(table.cells(name))]
+def _words(table: Table, name: str | None) -> Iterator[str | None]:
+    cells = table.cells(name) if name else (None for _ in range(table.rows))
+    return (scalar(cell, row, table.at) for row, cell in enumerate(cells))
 
 
-def _texts(table: Table, name: str | None) -> list[str]:
+def _texts(table: Table, name: str | None) -> Iterator[str]:
     """Texts untouched; a number as it is written, and nothing as an empty text."""
     cells = table.cells(name or "")
-    return [cell if isinstance(cell, str) else scalar(cell, row, table.at) or "" for row, cell in enumerate(cells)]
+    return (cell if isinstance(cell, str) else scalar(cell, row, table.at) or "" for row, cell in enumerate(cells))
 
 
-def _ids(table: Table, name: str | None) -> list[str]:
+def _ids(table: Table, name: str | None) -> Sequence[str]:
     """The column's cells, or without one the rows' numbers from 1."""
     if not name:
-        return [str(number) for number in range(1, table.rows + 1)]
-    ids: dict[str, int] = {}
+        return Counted(table.rows)
+    ids = Strings()
     for row, word in enumerate(_words(table, name)):
         if word is None:
             raise BadData(f"{table.at(row)} has no id in column '{name}'. Fill it, or number the rows with --id \"\".")
-        if ids.setdefault(word, row) != row:
+        ids.append(word)
+    if len(np.unique(np.fromiter(map(hash, ids), np.int64))) < len(ids):  # 8 bytes an id, where a set takes 100
+        _check_unlike(table, ids)
+    return ids
+
+
+def _check_unlike(table: Table, ids: Sequence[str]) -> None:
+    rows: dict[str, int] = {}
+    for row, word in enumerate(ids):
+        if rows.setdefault(word, row) != row:
             raise BadData(
-                f"{table.source}: id '{word}' of {table.place(ids[word])} stands again in {table.place(row)}. "
+                f"{table.source}: id '{word}' of {table.place(rows[word])} stands again in {table.place(row)}. "
                 'Name a column of unlike ids with --id, or number the rows with --id "".'
             )
-    return list(ids)
 
 
-def _gaps(documents: Sequence[Document], *, labelled: bool) -> Iterator[str]:
-    unlabelled = sum(not document.labels for document in documents) if labelled else 0
+def _gaps(documents: Documents, *, labelled: bool) -> Iterator[str]:
+    unlabelled = sum(not labels for labels in documents.labels) if labelled else 0
     if unlabelled:
         yield f"{unlabelled:,} of {len(documents):,} documents have no label"
-    if empty := sum(not document.text.strip() for document in documents):
+    if empty := sum(not text.strip() for text in documents.texts):
         yield f"{empty:,} of {len(documents):,} documents have no text"

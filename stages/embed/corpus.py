@@ -2,24 +2,24 @@
 
 from collections.abc import Sequence
 
-from data.documents import Corpus
+from data.documents import Corpus, Documents
 from data.errors import StoreDamaged
 from featurestore import CorpusTable, FeatureStore
 
 
 def table_of(corpus: Corpus, keys: Sequence[str]) -> CorpusTable:
     """The corpus without its texts. keys: the key of each document's text, in their order."""
-    documents = corpus.documents
+    documents = Documents.of(corpus.documents)
     return CorpusTable(
         name=corpus.name,
         source=corpus.source,
         kind=corpus.kind,
         taxonomy=corpus.taxonomy,
-        ids=[document.id for document in documents],
+        ids=documents.ids,
         keys=keys,
-        splits=[document.split or None for document in documents],
-        groups=[document.group or None for document in documents],
-        labels=[document.labels for document in documents],
+        splits=documents.splits,
+        groups=documents.groups,
+        labels=documents.labels,
         notes=corpus.notes,
     )
 
@@ -38,8 +38,7 @@ def save_corpus(corpus: Corpus, keys: Sequence[str], store: FeatureStore) -> tup
         store.save_corpus(table)
         return (f"{error} It is written anew.",)
     differences = tuple(_differences(before, table))
-    if differences or before != table:
-        store.save_corpus(table)
+    store.save_corpus(table)
     return differences
 
 

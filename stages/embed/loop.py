@@ -85,8 +85,8 @@ def _ids(texts: Texts, failed: Set[str]) -> tuple[str, ...]:
     """Documents whose text has one of these keys."""
     if not failed:
         return ()
-    named = zip(texts.keys, texts.documents, strict=True)
-    return tuple(document.id for key, document in named if key in failed)
+    named = zip(texts.keys, texts.documents.ids, strict=True)
+    return tuple(identifier for key, identifier in named if key in failed)
 
 
 def encode(texts: Sequence[str], encoder: Encoder) -> ShardContent:
@@ -133,7 +133,7 @@ class _Work:
         self._untried = known_budget(self._encoder) is None
         self.budget = budget_of(self._encoder)
         self._slice_positions = float(FIRST_SLICE_BATCHES * self.budget.positions)
-        self.tally.expect(len(rows), sum(len(texts.documents[row].text) for row in rows.tolist()))
+        self.tally.expect(len(rows), sum(len(text) for _, text in texts.pairs(rows)))
         with self._interrupts:
             try:
                 self._pools(texts.pairs(rows))

@@ -1,13 +1,13 @@
 """The texts of a corpus, or of a part of it, by their keys: what each step of stage one knows of a document."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from data.documents import Corpus, Document
+from data.documents import Corpus, Documents
 from featurestore import FeatureStore, KeyList
 from stages.embed.part import WHOLE, Part
 
@@ -20,7 +20,7 @@ class Texts:
     int64, the first document of each distinct text of the part, rising.
     """
 
-    documents: Sequence[Document]
+    documents: Documents
     keys: KeyList
     inside: NDArray[np.bool_]
     rows: NDArray[np.int64]
@@ -28,9 +28,10 @@ class Texts:
     @classmethod
     def of(cls, corpus: Corpus, part: Part = WHOLE) -> Self:
         """Those of `part`."""
-        keys = KeyList.of_texts(document.text for document in corpus.documents)
+        documents = Documents.of(corpus.documents)
+        keys = KeyList.of_texts(documents.texts)
         inside, first = part.has(keys), keys.distinct()
-        return cls(corpus.documents, keys, inside, first[inside[first]])
+        return cls(documents, keys, inside, first[inside[first]])
 
     def missing(self, store: FeatureStore | None) -> NDArray[np.int64]:
         """Those of `rows` whose text the store lacks; all where there is none."""
@@ -46,8 +47,8 @@ class Texts:
 
     def pairs(self, rows: NDArray[np.int64]) -> Iterator[tuple[str, str]]:
         """Key and text of the documents numbered `rows`."""
-        return ((self.keys[row], self.documents[row].text) for row in map(int, rows))
+        return ((self.keys[row], self.documents.texts[row]) for row in map(int, rows))
 
     def texts(self, rows: NDArray[np.int64]) -> list[str]:
         """Of the documents numbered `rows`."""
-        return [self.documents[row].text for row in map(int, rows)]
+        return [self.documents.texts[row] for row in map(int, rows)]

@@ -1,8 +1,9 @@
-"""The page that compares runs: one HTML file that opens from disk and asks the network for nothing.
+"""The page that compares runs, and that of learning curves: HTML that opens from disk and asks the network for nothing.
 
 `view.py` is what a run looks like from here, `panel.py` a run as the template wants it; `scale.py`, `confusion.py`,
 `curves.py`, `changes.py` and `trials.py` work out what the drawings show, `wording.py` how numbers and labels are
-written. The templates hold all HTML and SVG. Nothing here reads a run folder: `stages/compare.py` brings the views.
+written. `learning.py` draws learning curves. The templates hold all HTML and SVG. Nothing here reads a run folder:
+`stages/compare.py` brings the views.
 """
 
 from collections.abc import Sequence

@@ -15,7 +15,7 @@ from stages.report.panel import Panel
 from stages.report.scale import Scale, common_scale
 from stages.report.view import RunView
 
-__all__ = ["rendered"]
+__all__ = ["environment", "own", "rendered"]
 
 SHOWN = ("breakable", "brief", "count", "figure", "isolated", "milliseconds", "seconds", "share", "shortened")
 HERE = Path(__file__).parent
@@ -25,7 +25,7 @@ def rendered(runs: Sequence[RunView]) -> str:
     """The page of the runs, in the order given."""
     panels = [Panel(run, f"run-{place}") for place, run in enumerate(runs, start=1)]
     return wording.printable(
-        _environment()
+        environment()
         .get_template("page.html")
         .render(
             runs=panels,
@@ -33,8 +33,8 @@ def rendered(runs: Sequence[RunView]) -> str:
             same_documents=all(np.array_equal(run.truth, runs[0].truth) for run in runs),
             any_several=any(run.several for run in runs),
             shared_store=runs[0].store if len({run.store for run in runs}) == 1 else "",
-            style=_own("style.css"),
-            script=_own("script.js"),
+            style=own("style.css"),
+            script=own("script.js"),
         )
     )
 
@@ -44,18 +44,19 @@ def _scale(runs: Sequence[RunView]) -> Scale:
     return common_scale([one for card in cards for one in (card.macro_f1, card.micro_f1, card.accuracy)])
 
 
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """The templates beside this file, and how they write numbers and labels; what they are given is escaped."""
+    templates = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update({name: getattr(wording, name) for name in SHOWN})
+    templates.filters.update({name: getattr(wording, name) for name in SHOWN})
     things = {"runs": "run", "documents": "document", "other_labels": "other label"}
-    environment.filters.update({name: partial(wording.counted, thing=thing) for name, thing in things.items()})
-    environment.filters.update(path=curves.path, hash=_hash)
-    return environment
+    templates.filters.update({name: partial(wording.counted, thing=thing) for name, thing in things.items()})
+    templates.filters.update(path=curves.path, hash=_hash)
+    return templates
 
 
-def _own(name: str) -> Markup:
+def own(name: str) -> Markup:
     """A file beside this one, as it is: no user wrote any of it."""
     return Markup((HERE / name).read_text(encoding="utf-8"))
 

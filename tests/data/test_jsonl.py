@@ -1,11 +1,17 @@
 """What only JSON Lines can get wrong."""
 
+import json
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from data import read
 from data.errors import BadData
+from data.readers.jsonl import read_jsonl
 
 
 @pytest.fixture
@@ -58,3 +64,18 @@ def test_text_that_is_not_utf_8_is_named_by_its_line(letters: Path) -> None:
     letters.write_bytes(b'{"text": "a"}\n{"text": "\xff"}\n')
     with pytest.raises(BadData, match=r"letters\.jsonl line 2 is not UTF-8 \(byte 0xff\)"):
         read(str(letters))
+
+
+CELLS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.lists(st.text())
+
+
+@given(st.lists(st.dictionaries(st.sampled_from("abcd"), CELLS, min_size=1), min_size=1))
+def test_cells_are_those_that_json_reads_and_none_where_a_line_lacks_them(rows: list[dict[str, Any]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "any.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        table = read_jsonl(path, "any.jsonl")
+    found = {name: list(table.cells(name)) for name in table.names}
+    assert found == {
+        name: [row.get(name) for row in rows] for name in dict.fromkeys(key for row in rows for key in row)
+    }

@@ -19,7 +19,7 @@ def at(row: int) -> str:
 
 def labels(*cells: Any, separator: str | None = None, path: str | None = None) -> tuple[Kind, list[tuple[str, ...]]]:
     read = read_labels(cells, Columns(separator=separator, path_separator=path), at)
-    return read.kind, read.of_each
+    return read.kind, list(read.of_each)
 
 
 @given(st.lists(st.lists(WORD, unique=True)), st.sampled_from([";", "|", ", "]))

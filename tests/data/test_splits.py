@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from data import folds, stratified_parts
+from data import folds, nested_subsets, stratified_parts
 
 SEEDS = st.integers(0, 5)
 ROWS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 9)), max_size=60)  # a label and a group each
@@ -161,6 +161,80 @@ def test_no_rows_give_no_parts() -> None:
     assert stratified_parts(np.zeros((0, 3), dtype=bool), [], (0.8, 0.2), 0).tolist() == []
 
 
+SIZES = st.lists(st.integers(1, 80), min_size=1, max_size=6)
+
+
+@given(ROWS, SIZES, SEEDS)
+def test_a_smaller_subset_lies_inside_the_larger_ones_and_no_group_is_broken(
+    rows: list[tuple[int, int]], sizes: list[int], seed: int
+) -> None:
+    labels, groups = np.array([label for label, _ in rows], dtype=int), np.array([group for _, group in rows], int)
+    subsets = nested_subsets(labels, groups.tolist(), sorted(sizes), seed)
+    for size, subset, larger in zip(sorted(sizes), subsets, [*subsets[1:], np.arange(len(rows))], strict=True):
+        assert set(subset) <= set(larger) and (np.diff(subset) > 0).all()
+        assert set(groups[subset]).isdisjoint(np.delete(groups, subset))
+        assert len(subset) >= min(size, len(rows))
+
+
+@given(ROWS, SIZES, SEEDS)
+def test_a_subset_is_no_larger_than_the_group_that_fills_it_makes_it(
+    rows: list[tuple[int, int]], sizes: list[int], seed: int
+) -> None:
+    labels, groups = np.array([label for label, _ in rows], dtype=int), [group for _, group in rows]
+    for size, subset in zip(sizes, nested_subsets(labels, groups, sizes, seed), strict=True):
+        assert len({groups[row] for row in subset}) <= 2 or len(subset) < size + max(Counter(groups).values())
+    for size, subset in zip(sizes, nested_subsets(labels, None, sizes, seed), strict=True):
+        assert len(subset) == min(max(size, 2), len(rows))
+
+
+@given(st.dictionaries(st.integers(0, 40), st.integers(0, 5), max_size=40), st.integers(1, 3), SIZES, SEEDS)
+def test_one_share_fits_every_label_of_a_subset(
+    label_of: dict[int, int], group_size: int, sizes: list[int], seed: int
+) -> None:
+    groups = [group for group in label_of for _ in range(group_size)]
+    labels = np.array([label_of[group] for group in groups], dtype=int)
+    count = np.bincount(labels, minlength=6)
+    for subset in nested_subsets(labels, groups, sizes, seed):
+        taken, there = np.bincount(labels[subset], minlength=6)[count > 0], count[count > 0]
+        lowest, highest = (taken - group_size) / there, (taken + group_size) / there
+        assert lowest.max(initial=0) <= highest.min(initial=1) + 1e-9
+
+
+@given(matrices(), SIZES, SEEDS)
+def test_a_subset_of_documents_with_several_labels_goes_by_their_rarest(
+    y: NDArray[np.bool_], sizes: list[int], seed: int
+) -> None:
+    assume(y.any(axis=1).all())  # to have no label counts as one more
+    rank = np.argsort(np.argsort(y.sum(axis=0), kind="stable"))
+    stratum = np.where(y, rank, y.shape[1]).min(axis=1)
+    count = np.bincount(stratum, minlength=y.shape[1])
+    for subset in nested_subsets(y, None, sizes, seed):
+        taken, there = np.bincount(stratum[subset], minlength=y.shape[1])[count > 0], count[count > 0]
+        assert ((taken - 1) / there).max() <= ((taken + 1) / there).min() + 1e-9
+
+
+@given(ROWS, SEEDS)
+def test_the_smallest_subset_has_two_labels_if_there_are_two(rows: list[tuple[int, int]], seed: int) -> None:
+    labels, groups = np.array([label for label, _ in rows], dtype=int), [group for _, group in rows]
+    for grouped in (groups, None):
+        (subset,) = nested_subsets(labels, grouped, [2], seed)
+        assert len(set(labels[subset])) >= min(2, len(set(labels)))
+
+
+def test_each_row_is_as_likely_to_be_in_a_subset_however_rare_its_label() -> None:
+    labels = np.repeat([0, 1, 2], [90, 9, 1])
+    drawn = [nested_subsets(labels, None, [20], seed)[0] for seed in range(2000)]
+    share = np.bincount(np.concatenate(drawn), minlength=100) / len(drawn)
+    assert [share[labels == label].mean() for label in range(3)] == pytest.approx([0.2, 0.2, 0.2], abs=0.03)
+    assert share[labels == 0].std() < 0.02  # by chance 0.009
+
+
+def test_another_seed_gives_another_subset_and_the_same_the_same() -> None:
+    labels = np.arange(200) % 3
+    first, again, other = (nested_subsets(labels, None, [50], seed)[0].tolist() for seed in (0, 0, 1))
+    assert first == again != other
+
+
 @pytest.mark.parametrize("grouped", [False, True])
 def test_a_hundred_thousand_rows_take_less_than_a_second(grouped: bool) -> None:
     random = np.random.default_rng(0)
@@ -168,4 +242,5 @@ def test_a_hundred_thousand_rows_take_less_than_a_second(grouped: bool) -> None:
     groups = random.integers(0, 30_000, 100_000).tolist() if grouped else None
     start = process_time()
     stratified_parts(labels, groups, (0.8, 0.2), 0)
+    nested_subsets(labels, groups, (100, 1000, 10_000), 0)
     assert process_time() - start < 1

@@ -49,7 +49,7 @@ class TestEveryReader:
         written = [{"text": text, "label": name, "id": name} for text, name in rows]
         with TemporaryDirectory() as folder:
             corpus = read(write(Path(folder), ending, written), Columns(path_separator=""))
-        assert corpus.documents == [Document(name, text, (name,)) for text, name in rows]
+        assert list(corpus.documents) == [Document(name, text, (name,)) for text, name in rows]
         assert corpus.kind == "single"
 
     def test_a_corpus_is_called_as_its_file(self, ending: str, tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ class TestEveryReader:
     def test_named_columns_are_read_without_a_word(self, ending: str, tmp_path: Path) -> None:
         row = {"a": "a text", "b": "x", "c": "7", "d": "Test", "e": "Ada"}
         corpus = read(write(tmp_path, ending, [row]), Columns("a", "b", "c", "d", "e"))
-        assert corpus.documents == [Document("7", "a text", ("x",), "Test", "Ada")]
+        assert list(corpus.documents) == [Document("7", "a text", ("x",), "Test", "Ada")]
         assert corpus.notes == ()
 
     def test_a_misspelt_column_is_named_with_its_nearest(self, ending: str, tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_a_list_of_the_format_itself_is_several_labels(ending: str, tmp_path: Pa
 def test_numbers_and_nothing_are_read_as_a_person_writes_them(ending: str, tmp_path: Path) -> None:
     rows: Rows = [{"id": 7, "text": "a", "label": 3.0}, {"id": 8, "text": None, "label": float("nan")}]
     corpus = read(write(tmp_path, ending, rows))
-    assert corpus.documents == [Document("7", "a", ("3",)), Document("8", "", ())]
+    assert list(corpus.documents) == [Document("7", "a", ("3",)), Document("8", "", ())]
 
 
 @pytest.mark.parametrize("ending", ["jsonl", "parquet"])

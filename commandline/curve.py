@@ -1,0 +1,96 @@
+"""`embedonce curve`: heads against the number of training documents."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from commandline.options import json_option, origin, runs_option, seed_option, store_options
+from commandline.terminal import duration, note, progress, say, show_json, table
+
+if TYPE_CHECKING:
+    from stages.curve import LearningCurves
+
+
+@click.command()
+@click.argument("heads", nargs=-1, required=True, metavar="HEAD...")
+@click.option(
+    "--sizes", metavar="N,N,...", help="Documents to fit on; 'all' is all.  [50, 100, 200 and so on, up to all]"
+)
+@click.option("--seeds", type=click.IntRange(1), default=5, help="How many subsets of each size.")
+@click.option("--set", "parameters", multiple=True, metavar="KEY=VALUE", help="A parameter, where HEAD is one head.")
+@click.option("--class-weight", help="balanced, none, effective, sqrt, or a JSON file {label: weight}.  [by head]")
+@click.option("--corpus", help="Which corpus of the store.  [its only one]")
+@click.option("--layer", type=int, default=-1, help="Which of the layers kept.")
+@click.option("--skip-unlabelled", is_flag=True, help="Leave documents without a label out.")
+@click.option(
+    "--metric",
+    type=click.Choice(["macro-f1", "micro-f1", "accuracy"]),
+    default="macro-f1",
+    help="What the picture shows.",
+)
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Also write a page: picture and table.")
+@click.option("--svg", type=click.Path(path_type=Path, dir_okay=False), help="Also write the picture alone.")
+@store_options
+@runs_option
+@seed_option
+@json_option
+def curve(heads: tuple[str, ...], **asked: Any) -> None:
+    """Learning curves: fit each HEAD on more and more training documents, and score it on others of them.
+
+    A fifth of the training split is kept aside to score on; the test split is not read. Each fit is kept in the folder
+    of the runs, so that the command goes on where it stopped, and another head or size costs only its own fits.
+
+    \b
+    embedonce curve linear lstm
+    embedonce curve linear mlp --sizes 100,1000,all --seeds 10 --html curve.html
+    """
+    from stages.curve import CurveProgress, Plan, curve_heads, learning_curves, sizes_as_asked, write_picture
+    from stages.task import chosen_corpus, chosen_store
+
+    plan = Plan(
+        heads=curve_heads(heads, asked["parameters"], asked["class_weight"]),
+        sizes=sizes_as_asked(asked["sizes"]) if asked["sizes"] is not None else (),
+        seeds=asked["seeds"],
+        seed=asked["seed"],
+        layer=asked["layer"],
+        skip_unlabelled=asked["skip_unlabelled"],
+    )
+    store = chosen_store(asked["store"], asked["features"])
+    documents = chosen_corpus(store, asked["corpus"])
+    asked_for = f"{', '.join(heads)} on {store.name} ({origin('store', 'the newest store')})"
+    say(f"Learning curves of {asked_for}, corpus {documents.name}.")
+    with progress("fitting") as bar:
+
+        def show(now: CurveProgress) -> None:
+            left = "?" if now.seconds_left is None else duration(now.seconds_left)
+            bar(now.done, now.total, f"{now.head} on {now.size:,} documents, seed {now.seed}, {left} left")
+
+        found = learning_curves(store, documents, plan, asked["runs"], report=show)
+    _show(found, asked["as_json"])
+    for option in ("html", "svg"):
+        if asked[option] is not None:
+            write_picture(found, asked["metric"].replace("-", "_"), asked[option], alone=option == "svg")
+            say(f"The picture is in {asked[option]}.")
+
+
+def _show(found: "LearningCurves", as_json: bool) -> None:
+    if as_json:
+        show_json(found.to_json())
+        return
+    table(
+        ["head", "documents", f"labels seen,\nof {found.labels:,}", "macro-F1", "accuracy", "fit"],
+        [
+            (
+                level.head,
+                f"{level.documents:,.0f}",
+                f"{level.labels:,.0f}",
+                str(level.macro_f1),
+                str(level.accuracy),
+                duration(level.seconds),
+            )
+            for level in found.levels
+        ],
+    )
+    for sentence in found.notes:
+        note(sentence)

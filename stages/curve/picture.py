@@ -1,0 +1,19 @@
+"""Curves as a file: a page, or the picture alone."""
+
+from pathlib import Path
+
+from featurestore.files import write_whole
+from stages.curve.points import LearningCurves
+
+__all__ = ["write_picture"]
+
+
+def write_picture(curves: LearningCurves, metric: str, path: Path, *, alone: bool) -> None:
+    """Write the picture of one of FIGURES as SVG, or with the table as a page; a file of that name is replaced whole.
+
+    Raises StorageFailed when it cannot be written.
+    """
+    from stages.report.learning import learning_page, learning_picture
+
+    draw = learning_picture if alone else learning_page
+    write_whole(path, draw(curves, metric).encode())

@@ -1,0 +1,63 @@
+"""`curve` shows what the library found: a table, JSON, a picture; and refuses in a sentence."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from stages.curve import FIGURES
+from tests.conftest import Run
+from tests.small_store import blobs, make_store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    make_store(tmp_path / "features" / "made-up", *blobs(["a", "b", "c"], documents=160))
+    return tmp_path / "features" / "made-up"
+
+
+def test_a_row_a_head_and_size_and_the_same_as_json(embedonce: Run, store: Path) -> None:
+    shown = embedonce("curve", "linear", "prototype", "--sizes", "10,all", "--seeds", 2)
+    assert shown.code == 0
+    rows = [line.split()[:2] for line in shown.out.splitlines() if "±" in line]
+    assert rows == [["linear", "10"], ["linear", "96"], ["prototype", "10"], ["prototype", "96"]]
+    assert "the test split was not read" in shown.err
+    found = json.loads(embedonce("curve", "linear", "prototype", "--sizes", "10,all", "--seeds", 2, "--json").out)
+    assert [level["size"] for level in found["levels"]] == [10, 96, 10, 96] and len(found["points"]) == 8
+    assert set(FIGURES) < set(found["levels"][0]) and found["validation"] == 24
+
+
+def test_the_picture_is_written_as_a_page_and_alone(embedonce: Run, store: Path, tmp_path: Path) -> None:
+    asked = ("curve", "linear", "--sizes", "10,20", "--seeds", 1, "--metric", "accuracy")
+    assert embedonce(*asked, "--html", "c.html", "--svg", "c.svg").code == 0
+    assert (tmp_path / "c.svg").read_text().startswith("<svg") and "accuracy" in (tmp_path / "c.svg").read_text()
+    assert "<table" in (tmp_path / "c.html").read_text()
+
+
+def test_runs_and_curves_share_a_folder(embedonce: Run, store: Path) -> None:
+    embedonce("curve", "linear", "--sizes", "10", "--seeds", 1)
+    assert embedonce("compare").code == 2  # no run is there yet
+    embedonce("fit-head", "linear", "--folds", 2)
+    assert len(json.loads(embedonce("compare", "--json").out)["rows"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "HEAD..."),
+        (["liner"], "Did you mean 'linear'"),
+        (["all"], "name the heads"),
+        (["linear", "--sizes", "ten"], "whole numbers from 2 on"),
+        (["linear", "--sizes", "1000"], "there are 96 to fit on"),
+        (["linear", "mlp", "--set", "C=1"], "--set is for one head"),
+        (["linear", "--metric", "f1"], "macro-f1"),
+        (["linear", "--seeds", "0"], "seeds"),
+    ],
+)
+def test_a_wrong_call_is_one_sentence_and_writes_nothing(
+    embedonce: Run, store: Path, tmp_path: Path, arguments: list[str], sentence: str
+) -> None:
+    result = embedonce("curve", *arguments)
+    (error,) = [line for line in result.err.splitlines() if line.startswith("Error: ")]
+    assert result.code == 2 and sentence in error and result.out == ""
+    assert not (tmp_path / "runs").exists()
