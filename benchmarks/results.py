@@ -1,6 +1,6 @@
 """The README's table: every head on both benchmarks, beside the TF-IDF linear SVM that a user would pick instead.
 
-    python benchmarks/results.py --features FOLDER --runs FOLDER [--corpus reuters52] [--json]
+    python -m benchmarks.results --features FOLDER --runs FOLDER [--corpus reuters52] [--json]
 
 Encodes what the stores lack, fits what the run folder lacks, and prints Markdown; with --json one object a claim on a
 line. Defaults of heads were chosen on training documents, out of fold; each run scores the test split once.
@@ -16,10 +16,10 @@ from datetime import date
 from pathlib import Path
 
 import click
-import numpy as np
 
+from benchmarks.words import Texts, plain
 from commandline.terminal import duration, say
-from data import Columns, Corpus, Split, Target, read
+from data import Columns, Corpus, read
 from featurestore import FeatureStore
 from heads.metrics import Scorecard, scorecard
 from stages.compare import compare
@@ -79,20 +79,14 @@ def head_lines(corpus: str, store: FeatureStore, runs: Path) -> list[Line]:
 
 def svm_line(corpus: Corpus) -> Line:
     """scikit-learn's TF-IDF into a linear SVM, as its own examples do it, on the raw text."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.pipeline import make_pipeline
-    from sklearn.svm import LinearSVC
-
-    target = Target.of([document.labels for document in corpus.documents], "single")
-    is_test = np.array([document.split == Split.TEST for document in corpus.documents])
-    texts = np.array([document.text for document in corpus.documents], dtype=object)
+    texts = Texts.of(corpus)
     start = time.perf_counter()
-    model = make_pipeline(TfidfVectorizer(sublinear_tf=True), LinearSVC()).fit(texts[~is_test], target.y[~is_test])
+    model = plain().fit(texts.train, texts.train_y)
     seconds = time.perf_counter() - start
     return Line(
         "TF-IDF linear SVM (scikit-learn)",
         None,
-        scorecard(target.y[is_test], model.predict(texts[is_test]), target.labels),
+        scorecard(texts.test_y, model.predict(texts.test), texts.labels),
         "argmax",
         seconds,
         seconds,

@@ -9,6 +9,7 @@ from featurestore.content import ShardContent, joined
 from featurestore.corpora import CorpusTable
 from featurestore.image import image
 from featurestore.keys import KeyList, text_key
+from featurestore.passages import Cut, Passages
 from featurestore.ragged import Ragged
 from featurestore.recipe import Recipe
 from featurestore.repair import Repair, repair
@@ -19,9 +20,11 @@ from featurestore.store import FeatureStore, newest, stores
 __all__ = [
     "Bags",
     "CorpusTable",
+    "Cut",
     "FeatureStore",
     "Features",
     "KeyList",
+    "Passages",
     "Plan",
     "Ragged",
     "Recipe",

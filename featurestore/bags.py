@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from data.errors import BadData, CallError, UnknownName, nearest
 from featurestore.batching import shuffled
+from featurestore.passages import Cut, Passages
 from featurestore.ragged import Ragged, chosen
 
 if TYPE_CHECKING:
@@ -25,9 +26,11 @@ class Bags:
 
     views: of "cls" "mean" "max" (vectors, one a chunk), "segments" and "tokens" (vectors), "token_ids" (int32 items);
     each has one row a document, in one order.
+    cut: how their tokens became chunks; None where a document's token ids are its text.
     """
 
     views: Mapping[str, Ragged]
+    cut: Cut | None = None
 
     def __post_init__(self) -> None:
         if len({len(ragged) for ragged in self.views.values()}) != 1:
@@ -49,13 +52,16 @@ class Bags:
 
     @classmethod
     def concatenate(cls, several: Sequence["Bags"]) -> Self:
-        """The documents of all, in order; at least one. Raises BadData where views are not the same or not alike."""
+        """The documents of all, in order; at least one. Raises BadData where views or cuts are not the same."""
         for bags in several:
             if set(bags.views) != set(several[0].views):
                 raise BadData(
                     f"Documents with {_listed(several[0].views)} and with {_listed(bags.views)} cannot be one."
                 )
-        return cls({name: Ragged.concatenate([bags.views[name] for bags in several]) for name in several[0].views})
+            if bags.cut != several[0].cut:
+                raise BadData("Documents that were cut into chunks in different ways cannot be one.")
+        views = {name: Ragged.concatenate([bags.views[name] for bags in several]) for name in several[0].views}
+        return cls(views, several[0].cut)
 
     def __len__(self) -> int:
         return len(next(iter(self.views.values())))
@@ -77,7 +83,7 @@ class Bags:
             if place not in taken:
                 taken[place] = ragged[rows]
             views[name] = replace(taken[place], parts=ragged.parts, bfloat16=ragged.bfloat16)
-        return type(self)(views)
+        return type(self)(views, self.cut)
 
     def __repr__(self) -> str:
         return f"<Bags of {len(self):,} documents: {_listed(self.views)}>"
@@ -90,7 +96,12 @@ class Bags:
 
     def only(self, names: str | Iterable[str]) -> Self:
         """The same documents with these views alone. Raises UnknownName, naming those that there are."""
-        return type(self)({name: self.view(name) for name in ([names] if isinstance(names, str) else names)})
+        wanted = [names] if isinstance(names, str) else names
+        return type(self)({name: self.view(name) for name in wanted}, self.cut)
+
+    def passages(self) -> Passages:
+        """The token ids as they stood in the text, read now. Raises UnknownName where there are none."""
+        return Passages.of(self.view("token_ids"), self.cut)
 
     def batches(self, size: int, *, by: str, rng: np.random.Generator | int) -> Iterator[NDArray[np.int64]]:
         """An epoch: rows of at most `size` documents of alike length in view `by`, int64, in random order.

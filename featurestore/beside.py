@@ -92,8 +92,8 @@ def beside(several: Sequence[Bags]) -> Bags:
         )
     one_each = np.arange(len(several[0]) + 1)
     views = {view: Ragged.from_flat(_Pooled(several, view), one_each) for view in common}
-    ids = [bags.views["token_ids"] for bags in several if "token_ids" in bags.views]
-    return Bags(views | ({"token_ids": ids[0]} if ids else {}))
+    worded = next((bags for bags in several if "token_ids" in bags.views), None)
+    return Bags(views) if worded is None else Bags(views | {"token_ids": worded.views["token_ids"]}, worded.cut)
 
 
 class _Pooled:

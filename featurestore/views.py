@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from data.errors import UnknownName
 from featurestore.bags import Bags
 from featurestore.layout import OFFSETS, VIEWS, offsets_of
+from featurestore.passages import Cut
 from featurestore.ragged import Ragged, array_of
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ def bags_of(shards: Sequence["Shard"], part: NDArray[np.int32], row: NDArray[np.
                 parts[view], part, *rows[offsets_of(VIEWS[view])], recipe.dtype == "bfloat16" and view != "token_ids"
             )
             for view in parts
-        }
+        },
+        Cut.of(recipe),
     )
 
 

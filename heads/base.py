@@ -158,10 +158,10 @@ class Head(ClassifierMixin, BaseEstimator):
         views = self._available(bags) if reset else self.reads
         for view in views:
             if view not in bags.views:
-                raise UnknownName(
-                    f"{self.name} reads {view}, these features keep {', '.join(bags.views)}. "
-                    f"Embed with --keep {view}, or have the head read another view."
-                )
+                kept = f"{self.name} reads {view}, these features keep {', '.join(bags.views)}."
+                if view == "token_ids":
+                    raise UnknownName(f"{kept} Give it Bags of a store, which holds them always.")
+                raise UnknownName(f"{kept} Embed with --keep {view}, or have the head read another view.")
         dims = {view: _dim(bags, view) for view in views}
         if reset:
             self.dims_ = dims

@@ -32,6 +32,11 @@ class Examples:
     def __len__(self) -> int:
         return len(self.bags)
 
+    def __getitem__(self, rows: NDArray[np.int64]) -> "Examples":
+        """Some of the documents."""
+        groups = None if self.groups is None else self.groups[rows]
+        return Examples(self.bags[rows], self.y[rows], self.sample_weight[rows], self.loss_weight[rows], groups)
+
     @property
     def several(self) -> bool:
         """Whether a document may have several labels."""

@@ -22,6 +22,8 @@ __all__ = ["HEADS", "OURS", "UPON_RUNS", "Description", "describe", "full_name",
 
 OURS = {
     "linear": "heads.linear:LinearHead",
+    "tfidf": "heads.tfidf:TfIdfHead",
+    "fused": "heads.fused:FusedHead",
     "knn": "heads.knn:KNNHead",
     "prototype": "heads.prototype:PrototypeHead",
     "mlp": "heads.mlp:MLPHead",

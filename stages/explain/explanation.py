@@ -215,6 +215,11 @@ def _question(run: Run, head: Head, document: StoredDocument, label: str, asked:
             raise CallError(f"No training document of {run.name} was '{name}': it cannot tell what speaks for that.")
     if asked.against == label:
         raise CallError(f"'{label}' cannot stand against itself. Name another label with --against.")
+    if "token_ids" in head.reads and document.bags.cut is not None and document.bags.cut.overlaps:
+        raise CallError(
+            f"{head.name} reads each token once, and in this store chunks share tokens: none can be left out alone. "
+            "Explain a run on a store without --stride and head-tail."
+        )
     by = asked.by or finest(head.reads) or LEVELS[0]
     bags, owners = document.bags.only(head.reads), document.places.owners_of(head.reads, by)
     if all(owner is None for owner in owners.values()):

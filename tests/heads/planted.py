@@ -1,7 +1,8 @@
 """Documents whose labels follow from a signal that was put there, so that a test knows what a head must find.
 
-Every document is a bag of a few chunk vectors; cls, mean, max, segments and tokens hold the same vectors, so that a
-head of any kind reads them. What a reader of averages can and cannot know is said with each signal.
+Every document is a bag of a few chunk vectors; cls, mean, max, segments and tokens hold the same vectors, and token ids
+say them in words, so that a head of any kind reads them. What a reader of averages can and cannot know is said with
+each signal.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,10 +37,18 @@ class Planted:
 
 
 def bags_of(rows: Sequence[NDArray[Any]], views: Sequence[str] = VIEWS) -> Bags:
-    """Bags of the given chunk vectors, the same in each of `views`; token_ids count the chunks of a document."""
+    """Bags of the given chunk vectors, the same in each of `views`; token_ids say them in words.
+
+    A chunk has a token for each number of its vector: which axis, and between which two whole numbers from -8 to 8.
+    """
     vectors = [np.asarray(row, dtype=np.float32) for row in rows]
-    ids = [np.arange(len(row), dtype=np.int32) for row in rows]
+    ids = [_in_words(row) for row in vectors]
     return Bags({**{view: Ragged.from_rows(vectors) for view in views}, "token_ids": Ragged.from_rows(ids)})
+
+
+def _in_words(row: NDArray[np.float32]) -> NDArray[np.int32]:
+    steps = np.clip(np.floor(row), -8, 7) + 8
+    return np.asarray(16 * np.arange(row.shape[1]) + steps, dtype=np.int32).ravel()
 
 
 def _lengths(rng: np.random.Generator, documents: int, chunks: tuple[int, int]) -> NDArray[np.int64]:

@@ -57,8 +57,8 @@ CHECKED: dict[str, tuple[Head, dict[str, str]]] = {
     "lightgbm": (LightGBMHead(rounds=5), BY_COUNTS),
     "cascade": (CascadeHead(), LOGARITHMS),
 }
-# heads that read no vector view, so that a plain array is nothing to them
-NO_VECTORS: frozenset[str] = frozenset()
+# heads that read token ids, which a plain array does not have
+NO_VECTORS = frozenset({"tfidf", "fused"})
 
 
 @pytest.mark.parametrize("form", CHECKED)

@@ -1,0 +1,216 @@
+"""How good heads are over a small frozen encoder, beside TF-IDF of words and what fine-tuning has published.
+
+    python -m benchmarks.quality --features FOLDER [--runs FOLDER] [--corpus newsgroups] [--heads fused,lstm] [--json]
+
+Each head is fitted by `fit_head` with its default parameters: out of fold, a decision rule, a last fit, and one
+scoring of the test split. Networks are fitted for every seed, and their figures are means over seeds; the other heads
+once. Runs are kept, so that the command goes on where it was stopped. Intervals are 95 % bootstrap over test documents,
+of means over seeds where there are several; differences are paired, in the same resamples. The best head is the one
+with the best macro-F1 out of fold.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks import words
+from benchmarks.measuring import Claim, Topic, at_least
+from commandline.terminal import duration, say
+from data import Split, read
+from featurestore import FeatureStore
+from heads.counts import Counts
+from heads.intervals import Interval, resampled
+from heads.registry import head_class, make_head
+from stages.fit_head import Plan, fit_head
+from stages.runs import Run
+from stages.task import chosen_corpus, chosen_store
+
+FIGURES = ("accuracy", "macro_f1")
+HEADS = "linear,mlp,attention,lstm,transformer,knn,tfidf,fused"
+WORDS = "TF-IDF of words, linear SVM"
+OVER_SEGMENTS = ("attention", "lstm", "transformer")
+BARS = {"newsgroups": {"accuracy": 0.88}, "reuters52": {"accuracy": 0.96, "macro_f1": 0.825}}
+# accuracy over BERT base, Pappagari et al. 2019, arXiv 1910.10781
+PUBLISHED = {
+    "newsgroups": {
+        "RoBERT, BERT fine-tuned (published)": 0.847,
+        "ToBERT, BERT fine-tuned (published)": 0.855,
+        "RoBERT, BERT frozen (published)": 0.608,
+        "ToBERT, BERT frozen (published)": 0.650,
+    }
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """One line of the table: what each fit made of the test documents, int64 (documents,), in the same order.
+
+    out_of_fold: mean macro-F1 over fits; seconds: of all that was done, a fit.
+    """
+
+    name: str
+    predicted: Sequence[NDArray[np.int64]]
+    out_of_fold: float | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """The lines of a corpus, and the truth of its test documents, int64 codes (documents,) of so many labels."""
+
+    corpus: str
+    truth: NDArray[np.int64]
+    labels: int
+    lines: Sequence[Line]
+
+    def values(self, line: Line, figure: str) -> NDArray[np.float64]:
+        """A figure of each fit."""
+        return np.array([getattr(Counts.of(self.truth, each, self.labels), figure) for each in line.predicted])
+
+    def interval(self, line: Line, figure: str, against: Line | None = None) -> Interval:
+        """A figure, mean over fits; or by how much it is above that of another line."""
+        value, drawn = self.values(line, figure).mean(), self._drawn[line.name, figure]
+        if against is not None:
+            value, drawn = value - self.values(against, figure).mean(), drawn - self._drawn[against.name, figure]
+        return Interval.of(value, drawn)
+
+    @cached_property
+    def _drawn(self) -> dict[tuple[str, str], NDArray[np.float64]]:
+        """By line and figure: in each resample, mean over fits; the resamples are the same for all lines."""
+        every = iter(resampled(self.truth, [each for line in self.lines for each in line.predicted], self.labels))
+        fits = {line.name: [next(every) for _ in line.predicted] for line in self.lines}
+        return {
+            (name, figure): np.mean([getattr(each, figure) for each in of_one], axis=0)
+            for name, of_one in fits.items()
+            for figure in FIGURES
+        }
+
+    def best(self) -> Line:
+        """The head with the best macro-F1 out of fold."""
+        return max(self.lines, key=lambda line: -1 if line.out_of_fold is None else line.out_of_fold)
+
+    def named(self, name: str) -> Line | None:
+        """The line of that name."""
+        return next((line for line in self.lines if line.name == name), None)
+
+
+def is_random(head: str) -> bool:
+    """Whether seeds move it by more than the last digits: networks."""
+    return "training" in head_class(head)().get_params(deep=False)
+
+
+def fitted(head: str, seeds: int, folds: int, store: FeatureStore, corpus: str, runs: Path) -> list[Run]:
+    """A run for every seed, for a head without randomness one."""
+    table, found = chosen_corpus(store, corpus), []
+    for seed in range(seeds if is_random(head) else 1):
+        plan = Plan(head=make_head(head, {"seed": str(seed)}), folds=folds, seed=seed)
+        run, new = fit_head(store, table, plan, runs / corpus)
+        say(f"{corpus}: {run.name} {'took' if new else 'had taken'} {duration(sum(run.record.seconds.values()))}")
+        found.append(run)
+    return found
+
+
+def of_head(runs: Sequence[Run]) -> Line:
+    """The line of runs that differ by seed alone."""
+    return Line(
+        runs[0].record.head,
+        [run.predictions().of(Split.TEST).predicted for run in runs],
+        float(np.mean([run.scorecards["out_of_fold"].macro_f1.value for run in runs])),
+        float(np.mean([sum(run.record.seconds.values()) for run in runs])),
+    )
+
+
+def of_words(corpus: str, ids: Sequence[str], kept: Path) -> list[Line]:
+    """The lines of scikit-learn's pipelines, documents in the order of `ids`."""
+    texts = words.Texts.of(read(corpus))
+    place = {identifier: row for row, identifier in enumerate(texts.test_ids)}
+    order = [place[identifier] for identifier in ids]
+    return [Line(f"{WORDS} ({name})", [codes[order]]) for name, codes in words.predictions(texts, kept).items()]
+
+
+def measured(corpus: str, heads: Mapping[str, int], folds: int, store: FeatureStore, runs: Path) -> Table:
+    """Everything that a table says: fits what `runs` lacks. heads: name -> seeds."""
+    found = {head: fitted(head, seeds, folds, store, corpus, runs) for head, seeds in heads.items()}
+    first = next(iter(found.values()))[0]
+    test = first.predictions().of(Split.TEST)
+    lines = [*map(of_head, found.values()), *of_words(corpus, test.ids, runs / corpus / "words.json")]
+    return Table(corpus, test.truth, len(first.record.labels), lines)
+
+
+def shown(interval: Interval) -> str:
+    """A figure and its bounds."""
+    return f"{interval.value:.4f} [{interval.low:.4f}, {interval.high:.4f}]"
+
+
+def row(table: Table, line: Line) -> list[str]:
+    """One line of the table as text; what moves with the seed is the standard deviation of accuracy over fits."""
+    fits = len(line.predicted)
+    moved = f"{table.values(line, 'accuracy').std(ddof=1):.4f}" if fits > 1 else ""
+    own = "" if line.out_of_fold is None else f"{line.out_of_fold:.3f}"
+    seconds = "" if line.seconds is None else f"{line.seconds:.0f}"
+    return [line.name, str(fits), own, *(shown(table.interval(line, figure)) for figure in FIGURES), moved, seconds]
+
+
+def claims(table: Table) -> list[Claim]:
+    """What is asked of the best head; of heads over segments beside `linear`; and of the best beside each SVM."""
+    best, linear = table.best(), table.named("linear")
+    found = [
+        at_least(f"{table.corpus}, {best.name}: {figure}", table.interval(best, figure).value, bar)
+        for figure, bar in BARS.get(table.corpus, {}).items()
+    ]
+    pairs = [(line, linear) for line in table.lines if line.name in OVER_SEGMENTS and linear is not None]
+    pairs += [(best, line) for line in table.lines if line.name.startswith(WORDS)]
+    for line, other in pairs:
+        for figure in FIGURES:
+            above = table.interval(line, figure, other)
+            bounds = f"[{above.low:+.4f}, {above.high:+.4f}]"
+            found.append(at_least(f"{table.corpus}, {line.name} above {other.name}: {figure} {bounds}", above.value, 0))
+    return found
+
+
+def topic(table: Table) -> Topic:
+    """The table of a corpus, best head out of fold first, and the published lines below it."""
+    order = sorted(table.lines, key=lambda line: -1 if line.out_of_fold is None else line.out_of_fold, reverse=True)
+    heads = ["", "fits", "macro-F1 out of fold", "accuracy", "macro-F1", "accuracy moves by", "seconds a fit, in all"]
+    published = [[name, "", "", f"{value:.3f}", "", "", ""] for name, value in PUBLISHED.get(table.corpus, {}).items()]
+    rows = [heads, *(row(table, line) for line in order), *published]
+    return Topic(f"{table.corpus}, test split, {date.today().isoformat()}", rows, claims(table))
+
+
+def asked(heads: str, seeds: int) -> dict[str, int]:
+    """Name -> seeds, of "linear,lstm:2": a head has its own number behind a colon."""
+    pairs = [each.partition(":") for each in heads.split(",")]
+    return {name: int(own or seeds) for name, _, own in pairs}
+
+
+@click.command()
+@click.option("--features", type=click.Path(path_type=Path), default=Path("features"), show_default=True)
+@click.option("--runs", type=click.Path(path_type=Path), default=Path("runs/quality"), show_default=True)
+@click.option("--corpus", "corpora", multiple=True, default=("newsgroups", "reuters52"), show_default=True)
+@click.option("--heads", default=HEADS, show_default=True, help="A head may have its own seeds: lstm:2.")
+@click.option("--seeds", type=click.IntRange(1), default=5, show_default=True)
+@click.option("--folds", type=click.IntRange(2), default=3, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="A claim a line.")
+def main(
+    features: Path, runs: Path, corpora: tuple[str, ...], heads: str, seeds: int, folds: int, as_json: bool
+) -> None:
+    """Print a table a corpus."""
+    for corpus in corpora:
+        folder = next(iter(sorted(features.glob(f"{corpus}--*"))), None)
+        found = topic(measured(corpus, asked(heads, seeds), folds, chosen_store(folder, features), runs))
+        if as_json:
+            for claim in found.claims:
+                click.echo(json.dumps(asdict(claim)))
+        else:
+            click.echo(found.markdown())
+
+
+if __name__ == "__main__":
+    main()
