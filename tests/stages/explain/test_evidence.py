@@ -60,7 +60,7 @@ def test_what_tells_one_label_speaks_against_the_others() -> None:
 def test_of_a_linear_head_occlusion_is_what_the_mean_loses() -> None:
     head, planted, _ = fitted(LinearHead(pool=("segments",)))
     bags = planted.bags[0]
-    steps, weights = bags.view("segments").row(0).astype(float), head.linear_.coefficients  # type: ignore[attr-defined]
+    steps, weights = bags.view("segments").row(0).astype(float), head.linear_.coefficients
     found = occlusion(question(head, bags, head.classes_[0], by="segments", against=2))
     means = np.array([np.delete(steps, place, axis=0).mean(axis=0) for place in range(len(steps))])
     np.testing.assert_allclose(found, (steps.mean(axis=0) - means) @ (weights[0] - weights[2]), atol=1e-4)
@@ -72,8 +72,8 @@ def test_the_margin_is_what_a_constant_added_to_all_scores_does_not_change() -> 
     before = asked.margins(asked.bags)
     share = head.predict_proba(asked.bags)[0, 1].astype(float)
     np.testing.assert_allclose(before, np.log(share / (1 - share)), atol=1e-2)
-    linear = head.linear_  # type: ignore[attr-defined]
-    head.linear_ = replace(linear, intercepts=linear.intercepts + 3)  # type: ignore[attr-defined]
+    linear = head.linear_
+    head.linear_ = replace(linear, intercepts=linear.intercepts + 3)
     np.testing.assert_allclose(asked.margins(asked.bags), before, atol=1e-4)
 
 
