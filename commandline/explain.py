@@ -73,17 +73,11 @@ def explain(run: str, documents: tuple[str, ...], html: Path | None, as_json: bo
         note(sentence)
     question = Asked(**{name: asked[name] for name in ("label", "against", "by", "method", "top")})
     with progress("leaving out") as bar:
-        shown = list(
-            explanations(
-                found,
-                store,
-                corpus,
-                documents,
-                question,
-                words,
-                lambda done, total: bar(done, total, _places(done, total)),
-            )
-        )
+
+        def show(done: int, total: int) -> None:
+            bar(done, total, f"{done:,} of {total:,} places")
+
+        shown = list(explanations(found, store, corpus, documents, question, words, show))
     if html is not None:
         with whole_file(html) as out:
             out.write(page(shown, found.name, asked["top"]))
@@ -114,10 +108,6 @@ def show_explanation(explanation: "Explanation", top: int) -> None:
             show_marked(explanation.text, explanation.items, shown)
     for sentence in explanation.notes:
         note(sentence)
-
-
-def _places(done: int, total: int) -> str:
-    return f"{done:,} of {total:,} places"
 
 
 def _row(item: "Item") -> tuple[str, str, str]:

@@ -113,7 +113,7 @@ class Explanation:
     @property
     def meaning(self) -> str:
         """What a contribution is, in a sentence."""
-        what = "log-odds" if self.against is None else f"lead over '{self.against}', a logarithm"
+        what = "log-odds" if self.against is None else f"log-odds against '{self.against}'"
         return {
             "occlusion": f"What the label's {what} of {self.margin:+.2f} loses when that is left out.",
             "gradient": f"What that adds to the label's {what} of {self.margin:+.2f}, by its slope there.",
@@ -125,8 +125,9 @@ class Explanation:
         """What is left of the label without its strongest evidence, in a sentence; "" where there is none."""
         if self.without_strongest is None:
             return ""
+        strongest = "the strongest" if self.left_out == 1 else f"the strongest {self.left_out} together"
         return (
-            f"Without the strongest {self.left_out} together the probability of '{self.label}' is "
+            f"Without {strongest} the probability of '{self.label}' is "
             f"{self.without_strongest:.3f}, not {self.probability:.3f}."
         )
 
@@ -247,10 +248,13 @@ def _items(document: StoredDocument, by: str, found: NDArray[np.float64]) -> tup
 def _without_strongest(
     run: Run, question: Question, found: NDArray[np.float64], top: int, column: int
 ) -> tuple[int, float | None]:
-    """How many items spoke for the label most, `top` at most, and its probability without all of them."""
+    """How many items spoke for the label most, `top` at most, and its probability without all of them.
+
+    0 and None where no item did, or where nothing would be left.
+    """
     ranked = np.argsort(-found, kind="stable")[:top]
     strongest = ranked[found[ranked] > 0]
-    if not len(strongest):
+    if len(strongest) in (0, len(found)):
         return 0, None
     left_out = np.isin(np.arange(len(found)), strongest)[None]
     head = question.head

@@ -133,6 +133,16 @@ def test_the_evidence_for_one_label_speaks_against_another(embedonce: Run, desk:
     )
 
 
+def test_where_all_places_spoke_for_the_label_nothing_is_said_of_a_document_without_them(
+    embedonce: Run, desk: Desk
+) -> None:
+    asked = (embedonce, desk, "tokens", "d3", "--method", "attention", "--top")
+    (some,), (whole,) = (explained(*asked, top) for top in (5, 1000))
+    assert some["left_out"] == 5 and some["without_strongest"] is not None
+    assert all(item["contribution"] > 0 for item in whole["items"])
+    assert (whole["left_out"], whole["without_strongest"]) == (0, None)
+
+
 def test_without_the_text_tokens_are_decoded(embedonce: Run, desk: Desk) -> None:
     moved = desk.folder / "elsewhere.csv"
     (desk.folder / "made.csv").rename(moved)
