@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from featurestore import Bags
 from heads.base import Examples
-from heads.logistic import Linear, Scaling, fit_logistic
+from heads.logistic import Linear, Scaling, fit_labels
 from heads.parameters import Range
-from heads.pooled import Pool, PooledHead, constant_logits
+from heads.pooled import Pool, PooledHead
 from heads.ridge import fit_ridge
 from heads.saving import read_arrays, write_arrays
 from heads.temperature import likeliest_factor
@@ -58,29 +58,15 @@ class LinearHead(PooledHead):
     def _learn(self, examples: Examples) -> None:
         features = self._features(examples.bags)
         scaling = Scaling.of(features, examples.sample_weight)
-        logistic = self._several if examples.several else self._one
-        fit = self._ridge if self.kind == "ridge" else logistic
+        fit = self._ridge if self.kind == "ridge" else self._logistic
         coefficients, intercepts, self.n_iter_ = fit(scaling.standardise(features), examples)
         if self.kind == "logistic" and self.n_iter_ >= self.max_iter:
             self._note(f"linear stopped after {self.max_iter} steps, before it converged. Raise max_iter, or lower C.")
         self.linear_ = Linear.raw(coefficients, intercepts, scaling)
         self.parameter_count_ = coefficients.size + intercepts.size
 
-    def _one(self, standard: NDArray[np.float64], examples: Examples) -> tuple[NDArray[Any], NDArray[Any], int]:
-        return fit_logistic(standard, examples.y, examples.loss_weight, self.C, self.max_iter)
-
-    def _several(self, standard: NDArray[np.float64], examples: Examples) -> tuple[NDArray[Any], NDArray[Any], int]:
-        coefficients = np.zeros((len(self.classes_), standard.shape[1]))
-        intercepts = constant_logits(examples.y, examples.sample_weight)
-        most = 0
-        for column, present in enumerate(examples.y.T):
-            if present.all() or not present.any():
-                continue
-            weight = examples.loss_weight[:, column]
-            both, offsets, steps = fit_logistic(standard, present, weight, self.C, self.max_iter)
-            coefficients[column], intercepts[column] = both[1] - both[0], offsets[1] - offsets[0]
-            most = max(most, steps)
-        return coefficients, intercepts, most
+    def _logistic(self, standard: NDArray[np.float64], examples: Examples) -> tuple[NDArray[Any], NDArray[Any], int]:
+        return fit_labels(standard, examples, len(self.classes_), self.C, self.max_iter)
 
     def _ridge(self, standard: NDArray[np.float64], examples: Examples) -> tuple[NDArray[Any], NDArray[Any], int]:
         several, labels = examples.several, len(self.classes_)

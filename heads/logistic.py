@@ -12,7 +12,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Linear", "Scaling", "fit_logistic"]
+from heads.examples import Examples
+from heads.pooled import constant_logits
+
+__all__ = ["Linear", "Scaling", "fit_labels", "fit_logistic"]
 
 # documents that are scored at a time, so that their float64 copy stays small
 SCORED = 8192
@@ -65,8 +68,29 @@ class Linear:
         return scores
 
 
+def fit_labels(
+    standard: Any, examples: Examples, labels: int, C: float, max_iter: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
+    """(coefficients (labels, dims), intercepts (labels,), steps taken): one problem, or for several labels one each.
+
+    standard: float64 (documents, dims), an array or a sparse matrix.
+    """
+    if not examples.several:
+        return fit_logistic(standard, examples.y, examples.loss_weight, C, max_iter)
+    coefficients = np.zeros((labels, standard.shape[1]))
+    intercepts = constant_logits(examples.y, examples.sample_weight)
+    most = 0
+    for column, present in enumerate(examples.y.T):
+        if present.all() or not present.any():
+            continue
+        both, offsets, steps = fit_logistic(standard, present, examples.loss_weight[:, column], C, max_iter)
+        coefficients[column], intercepts[column] = both[1] - both[0], offsets[1] - offsets[0]
+        most = max(most, steps)
+    return coefficients, intercepts, most
+
+
 def fit_logistic(
-    standard: NDArray[np.float64], y: NDArray[Any], weight: NDArray[np.float64], C: float, max_iter: int
+    standard: Any, y: NDArray[Any], weight: NDArray[np.float64], C: float, max_iter: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
     """(coefficients (classes, dims), intercepts (classes,), steps taken), over standardised features.
 
