@@ -32,8 +32,8 @@ class ContrastHead(PooledHead):
 
     Khosla et al. 2020 (arXiv 2004.11362): documents of one label are drawn together in a projection, which is then
     dropped for the layer in front of it. Labels that lie in a tree draw by how much of their paths is shared (Zhang et
-    al. 2022, arXiv 2204.13207), several labels by their overlap (heads/contrastive.py). Dropout makes the views that the
-    paper augments images for, as in SimCSE (Gao et al. 2021, arXiv 2104.08821).
+    al. 2022, arXiv 2204.13207), several labels by their overlap (heads/contrastive.py). Dropout stands in for the
+    paper's augmented views, as in SimCSE (Gao et al. 2021, arXiv 2104.08821).
 
     Parameters
     ----------
@@ -102,22 +102,20 @@ class ContrastHead(PooledHead):
             self.network_ = Projection(features.shape[1], self.hidden, self.width, self.dropout)
             initialise(self.network_, self.init, torch.Generator().manual_seed(self.seed))
             self.network_.to(self._place())
-            self.loss_ = self._pretraining().run(
-                self.network_,
-                lambda rows: self._inputs(features[rows]),
-                truth,
-                examples.sample_weight / examples.sample_weight.mean(),
-                np.random.default_rng(self.seed),
-            )
-        read = self._read(features)
+            weight = examples.sample_weight / examples.sample_weight.mean()
+            inputs, rng = (lambda rows: self._inputs(features[rows])), np.random.default_rng(self.seed)
+            self.loss_ = self._pretraining().run(self.network_, inputs, truth, weight, rng)
+        self._classify(self._read(features), examples)
+        weights = sum(weight.numel() for weight in self.network_.parameters())
+        self.parameter_count_ = weights + self.linear_.coefficients.size + self.linear_.intercepts.size
+
+    def _classify(self, read: NDArray[np.float32], examples: Examples) -> None:
         scaling = Scaling.of(read, examples.sample_weight)
         standard, labels = scaling.standardise(read), len(self.classes_)
         coefficients, intercepts, self.n_iter_ = fit_labels(standard, examples, labels, self.C, self.max_iter)
         if self.n_iter_ >= self.max_iter:
             self._note(f"contrast stopped after {self.max_iter} steps of its regression. Raise max_iter, or lower C.")
         self.linear_ = Linear.raw(coefficients, intercepts, scaling)
-        weights = sum(weight.numel() for weight in self.network_.parameters())
-        self.parameter_count_ = weights + coefficients.size + intercepts.size
 
     def _truth(self, examples: Examples) -> NDArray[Any]:
         """int64 (documents, depths), nodes on the way to each label; bool (documents, labels) for several labels."""

@@ -117,7 +117,7 @@ class Pretraining:
     ) -> float:
         """Train `network` in place, on the device where it is; returns the mean loss of the last tenth of the steps.
 
-        vectors_of: rows -> float32 (rows, dim). truth: as `closeness` takes it, for all documents. weight: (documents,).
+        vectors_of: rows -> float32 (rows, dim). truth: what `closeness` takes, of all documents. weight: (documents,).
         Batches are drawn from `rng`, dropout from torch's global numbers. Raises CallError for a loss beyond numbers.
         """
         device = network.last.weight.device
