@@ -120,10 +120,10 @@ class ContrastHead(PooledHead):
     def _truth(self, examples: Examples) -> NDArray[Any]:
         """int64 (documents, depths), nodes on the way to each label; bool (documents, labels) for several labels."""
         if self.tree is None:
-            return examples.y if examples.several else examples.y[:, None]
+            return examples.y.reshape(len(examples), -1)
         if examples.several:
             raise CallError("contrast takes a tree for one label a document, these have several. Leave the tree out.")
-        return levels(paths_of(self.tree, self.classes_.tolist()))[examples.y]
+        return np.asarray(levels(paths_of(self.tree, self.classes_.tolist()))[examples.y])
 
     def _pretraining(self) -> Pretraining:
         return Pretraining(self.steps, self.batch, self.lr, self.weight_decay, self.temperature, self.sampler)
