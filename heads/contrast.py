@@ -40,6 +40,7 @@ class ContrastHead(PooledHead):
     tree : label -> nodes from below the root to the label itself; None takes labels as unlike each other
     pool : of cls, mean, max and segments, what is read side by side; None is cls, segments (else mean) and max
     layer : what the logistic regression reads, the hidden layer or the projection behind it
+    beside : whether it reads the standardised pooled features as well
     hidden, width : units of the hidden layer, and of the projection
     dropout : share of the inputs dropped in training, in [0, 1)
     temperature : what cosines are divided by; a low one heeds the closest documents most
@@ -59,12 +60,13 @@ class ContrastHead(PooledHead):
         tree: Mapping[Any, Sequence[str]] | None = None,
         pool: tuple[Pool, ...] | None = None,
         layer: Literal["hidden", "projection"] = "hidden",
+        beside: bool = True,
         hidden: Annotated[int, Range(1)] = 512,
         width: Annotated[int, Range(1)] = 128,
         dropout: Annotated[float, Range(0, below=1)] = 0.2,
         temperature: Annotated[float, Range(above=0)] = 0.1,
-        steps: Annotated[int, Range(1)] = 400,
-        batch: Annotated[int, Range(2)] = 512,
+        steps: Annotated[int, Range(1)] = 300,
+        batch: Annotated[int, Range(2)] = 256,
         sampler: Literal["instance", "square_root", "balanced"] = "instance",
         lr: Annotated[float, Range(above=0)] = 1e-3,
         weight_decay: Annotated[float, Range(0)] = 0.01,
@@ -78,6 +80,7 @@ class ContrastHead(PooledHead):
         self.tree = tree
         self.pool = pool
         self.layer = layer
+        self.beside = beside
         self.hidden = hidden
         self.width = width
         self.dropout = dropout
@@ -136,12 +139,15 @@ class ContrastHead(PooledHead):
 
     @torch.inference_mode()
     def _read(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """What the logistic regression reads, float32 (documents, hidden or width), a block of documents at a time."""
+        """What the logistic regression reads, float32 (documents, numbers), a block of documents at a time."""
         place = self._place()
         network = self.network_.to(place)
         layer = network.body if self.layer == "hidden" else network
-        starts = range(0, len(features), SCORED)
-        blocks = [layer(self._inputs(features[start : start + SCORED]).to(place)).cpu().numpy() for start in starts]
+        blocks = []
+        for start in range(0, len(features), SCORED):
+            inputs = self._inputs(features[start : start + SCORED])
+            read = layer(inputs.to(place)).cpu()
+            blocks.append((torch.cat([read, inputs], dim=1) if self.beside else read).numpy())
         network.cpu()
         return np.concatenate(blocks)
 
@@ -157,7 +163,7 @@ class ContrastHead(PooledHead):
         with seeded(self.seed):
             self.network_ = Projection(dim, self.hidden, self.width, self.dropout).eval()
         weights = {name: tuple(value.shape) for name, value in self.network_.state_dict().items()}
-        read = self.hidden if self.layer == "hidden" else self.width
+        read = (self.hidden if self.layer == "hidden" else self.width) + dim * self.beside
         own = {"mean": (dim,), "deviation": (dim,), "coefficients": (labels, read), "intercepts": (labels,)}
         arrays = read_arrays(folder / WEIGHTS, weights | own)
         self.scaling_ = Scaling(arrays["mean"], arrays["deviation"])

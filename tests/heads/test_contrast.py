@@ -35,18 +35,26 @@ def in_a_ring(documents: int = 400, seed: int = 0) -> Planted:
 
 
 @pytest.mark.parametrize("layer", ["hidden", "projection"])
-def test_it_parts_what_no_line_parts(layer: Any) -> None:
+@pytest.mark.parametrize("beside", [True, False])
+def test_it_parts_what_no_line_parts(layer: Any, beside: bool, tmp_path: Path) -> None:
     train, test = in_a_ring().halves()
     assert LinearHead().fit(train.bags, train.y).score(test.bags, test.y) < 0.7
-    head = clone(SMALL).set_params(layer=layer, steps=150).fit(train.bags, train.y)
+    head = clone(SMALL).set_params(layer=layer, beside=beside, steps=150).fit(train.bags, train.y)
     assert head.score(test.bags, test.y) > 0.95
+    assert head.linear_.coefficients.shape == (2, {"hidden": 32, "projection": 8}[layer] + 6 * beside)
+    head.save(tmp_path)
+    assert ContrastHead.load(tmp_path).score(test.bags, test.y) == head.score(test.bags, test.y)
 
 
 def test_it_finds_the_labels_of_a_tree_and_draws_branches_together() -> None:
     train, test = in_a_tree(documents=400).halves()
     near = {}
     for tree in (None, train.tree):
-        head = clone(SMALL).set_params(tree=tree, layer="projection", temperature=0.5).fit(train.bags, train.y)
+        head = (
+            clone(SMALL)
+            .set_params(tree=tree, layer="projection", beside=False, temperature=0.5)
+            .fit(train.bags, train.y)
+        )
         assert head.score(test.bags, test.y) > 0.85
         projected = head._read(head._features(test.bags))
         mean = {label: projected[test.y == label].mean(axis=0) for label in head.classes_}
