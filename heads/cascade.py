@@ -7,11 +7,12 @@ from typing import Annotated, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from data.errors import CallError, UnknownName, nearest
+from data.errors import CallError
 from featurestore import Bags
 from heads.base import Examples
 from heads.logistic import Linear, Scaling, fit_logistic
 from heads.parameters import Range, Search
+from heads.paths import paths_of
 from heads.pooled import Pool, PooledHead
 from heads.saving import read_arrays, write_arrays
 from heads.weights import ClassWeight
@@ -122,14 +123,7 @@ class CascadeHead(PooledHead):
         if self.tree is None:
             first = self._first()
             return [("first", END) if str(label) == first else ("others", str(label), END) for label in labels]
-        found = {str(label): path for label, path in self.tree.items()}
-        for label in labels:
-            path = found.get(str(label))
-            if path is None:
-                raise UnknownName(f"The tree has no path for '{label}'.{nearest(str(label), found)}")
-            if isinstance(path, str) or not path:
-                raise CallError(f"The tree's path for '{label}' is {path!r}; it is the names of its nodes, in order.")
-        return [(*map(str, found[str(label)]), END) for label in labels]
+        return [(*path, END) for path in paths_of(self.tree, labels)]
 
     def _save(self, folder: Path) -> None:
         write_arrays(folder / WEIGHTS, vars(self.linear_))

@@ -35,6 +35,7 @@ OURS = {
     "layermix": "heads.layermix:LayerMixHead",
     "lightgbm": "heads.lightgbm:LightGBMHead",
     "cascade": "heads.cascade:CascadeHead",
+    "contrast": "heads.contrast:ContrastHead",
 }
 
 # they read no features but the scores of other runs, so that `all` and whoever fits on features leave them out

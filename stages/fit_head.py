@@ -23,7 +23,7 @@ from heads.base import Head
 from heads.decisions import Decision, tune, untuned
 from heads.heldout import HeldOutResult
 from heads.metrics import scorecard
-from heads.parameters import to_json
+from heads.parameters import parameters_of, to_json
 from heads.registry import HEADS, UPON_RUNS, head_class, make_head
 from heads.scores import aligned, probabilities
 from heads.weights import WAYS
@@ -101,11 +101,10 @@ def _head_as_asked(name: str, settings: Sequence[str], class_weight: str | None,
     for key, equals, _ in pairs:
         if not equals:
             raise CallError(f"--set {key} has no value: write --set {key}=VALUE.")
-        if key in ("loss", "sampler", "init") and "training" not in head_class(name)().get_params(deep=False):
-            raise CallError(
-                f"{name} has no --{key}: it does not learn from mini-batches. Leave it out"
-                + (", and take --class-weight." if key != "init" else ".")
-            )
+        own = {parameter.name.rpartition("__")[2] for parameter in parameters_of(head_class(name))}
+        if key in {"loss", "sampler", "init"} - own:
+            instead = ", and take --class-weight." if key != "init" else "."
+            raise CallError(f"{name} has no --{key} to choose. Leave it out{instead}")
     head = make_head(name, {**{key: value for key, _, value in pairs}, "seed": str(seed)})
     if class_weight is not None:
         head.set_params(class_weight=_weights(class_weight))

@@ -38,10 +38,13 @@ def only_run(folder: Path) -> runs.Run:
     return run
 
 
-def test_paths_of_labels_make_the_tree_of_the_cascade(embedonce: Run, tmp_path: Path, model: Path) -> None:
+@pytest.mark.parametrize("head", ["cascade", "contrast"])
+def test_paths_of_labels_make_the_tree_of_heads_that_use_one(
+    embedonce: Run, tmp_path: Path, model: Path, head: str
+) -> None:
     write(tmp_path / "t.csv", ["text", "label"], [[text, label] for label in WORDS for text in texts(label)])
     assert embedonce("embed", "t.csv", "--model", model).code == 0
-    assert embedonce("fit-head", "cascade", "--folds", "2").code == 0
+    assert embedonce("fit-head", head, "--folds", "2").code == 0
     run = only_run(tmp_path)
     assert run.record.kind == "path"
     assert dict(run.head().get_params()["tree"])["rec/hockey"] == ("rec", "rec/hockey")

@@ -14,6 +14,7 @@ from sklearn.utils.estimator_checks import check_estimator
 from heads.attention import AttentionHead
 from heads.base import Head
 from heads.cascade import CascadeHead
+from heads.contrast import ContrastHead
 from heads.gru import GRUHead
 from heads.knn import KNNHead
 from heads.layermix import LayerMixHead
@@ -56,6 +57,7 @@ CHECKED: dict[str, tuple[Head, dict[str, str]]] = {
     "layermix": (LayerMixHead(hidden=16, training=QUICK), NEURAL),
     "lightgbm": (LightGBMHead(rounds=5), BY_COUNTS),
     "cascade": (CascadeHead(), LOGARITHMS),
+    "contrast": (ContrastHead(hidden=16, width=8, steps=20, lr=0.02, device="cpu"), MINI_BATCHES),
 }
 # heads that read token ids, which a plain array does not have
 NO_VECTORS = frozenset({"tfidf", "fused"})
