@@ -38,6 +38,7 @@ class ContrastHead(PooledHead):
     Parameters
     ----------
     tree : label -> nodes from below the root to the label itself; None takes labels as unlike each other
+    above : how much sharing a node of the tree draws, beside sharing the one below it; 0 heeds the label alone
     pool : of cls, mean, max and segments, what is read side by side; None is cls, segments (else mean) and max
     layer : what the logistic regression reads, the hidden layer or the projection behind it
     beside : whether it reads the standardised pooled features as well
@@ -58,8 +59,9 @@ class ContrastHead(PooledHead):
     def __init__(
         self,
         tree: Mapping[Any, Sequence[str]] | None = None,
+        above: Annotated[float, Range(0, 1)] = 0.2,
         pool: tuple[Pool, ...] | None = None,
-        layer: Literal["hidden", "projection"] = "hidden",
+        layer: Literal["hidden", "projection"] = "projection",
         beside: bool = True,
         hidden: Annotated[int, Range(1), Search(128, 1024, log=True)] = 512,
         width: Annotated[int, Range(1)] = 128,
@@ -78,6 +80,7 @@ class ContrastHead(PooledHead):
         seed: Annotated[int, Range(0)] = 0,
     ) -> None:
         self.tree = tree
+        self.above = above
         self.pool = pool
         self.layer = layer
         self.beside = beside
@@ -129,7 +132,15 @@ class ContrastHead(PooledHead):
         return np.asarray(levels(paths_of(self.tree, self.classes_.tolist()))[examples.y])
 
     def _pretraining(self) -> Pretraining:
-        return Pretraining(self.steps, self.batch, self.lr, self.weight_decay, self.temperature, self.sampler)
+        return Pretraining(
+            steps=self.steps,
+            batch=self.batch,
+            lr=self.lr,
+            weight_decay=self.weight_decay,
+            temperature=self.temperature,
+            above=self.above,
+            sampler=self.sampler,
+        )
 
     def _place(self) -> torch.device:
         return Training(device=self.device).place()

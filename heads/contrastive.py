@@ -4,9 +4,9 @@ Khosla et al. 2020 (arXiv 2004.11362), eq. 2: each document of a batch is told f
 cosines, and its loss is the mean of -log p over those that it shall be close to. Whom, and how much each counts:
 
     one label      all of its label, alike
-    a path         at each depth of the tree those below the same node, alike; then the mean over depths, that of the
-                   l-th from the label on weighing 2^(1 / l), so that who shares more of the path counts more. Zhang et
-                   al. 2022 (arXiv 2204.13207), L^HMC, with the weights of the authors' program
+    a path         at each depth of the tree those below the same node, alike; then the mean over depths, each weighing
+                   `above` times what the one below it does, so that who shares more of the path counts more: L^HMC of
+                   Zhang et al. 2022 (arXiv 2204.13207), whose program has above = 2^(-1/2) between the last two
     several        by the overlap of their labels, those shared over those of either (Jaccard), as JSCL of Lin et al.
                    2022 (arXiv 2212.00552) does
 """
@@ -57,20 +57,20 @@ def levels(paths: Sequence[tuple[str, ...]]) -> NDArray[np.int64]:
     return np.array([*codes, range(len(paths))], dtype=np.int64).T
 
 
-def closeness(truth: torch.Tensor) -> torch.Tensor:
+def closeness(truth: torch.Tensor, above: float) -> torch.Tensor:
     """How much each document (row) is drawn to each other: float32 (documents, documents).
 
     Rows sum to 1, or to 0 where nobody in the batch is like the document. truth: int64 (documents, depths), the nodes
-    of its path; or bool (documents, labels).
+    of its path; or bool (documents, labels). above: what a depth weighs beside the one below it.
     """
     if truth.dtype == torch.bool:
         has = truth.float()
         shared, count = has @ has.T, has.sum(dim=1)
         return _shares(shared / (count[:, None] + count - shared).clamp(min=1))
-    steps = range(truth.shape[1], 0, -1)
+    steps = reversed(range(truth.shape[1]))
     total = torch.zeros(len(truth), len(truth), device=truth.device)
     for step, node in zip(steps, truth.T, strict=True):
-        total += 2 ** (1 / step) * _shares((node[:, None] == node).float())
+        total += above**step * _shares((node[:, None] == node).float())
     return _shares(total)
 
 
@@ -96,7 +96,7 @@ def contrastive_loss(
     return (counted @ losses) / counted.sum().clamp(min=torch.finfo(torch.float32).tiny)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Pretraining:
     """So many steps of AdamW with a warm-up and half a cosine, each over a batch of documents."""
 
@@ -105,6 +105,7 @@ class Pretraining:
     lr: float
     weight_decay: float
     temperature: float
+    above: float
     sampler: SamplerName
 
     def run(
@@ -126,7 +127,7 @@ class Pretraining:
         losses = []
         network.train()
         for rows in islice(self._batches(truth, rng), self.steps):
-            close = closeness(torch.from_numpy(truth[rows]).to(device))
+            close = closeness(torch.from_numpy(truth[rows]).to(device), self.above)
             counts = torch.from_numpy(weight[rows].astype(np.float32)).to(device)
             loss = contrastive_loss(network(vectors_of(rows).to(device)), close, counts, self.temperature)
             optimiser.zero_grad()

@@ -50,11 +50,7 @@ def test_it_finds_the_labels_of_a_tree_and_draws_branches_together() -> None:
     train, test = in_a_tree(documents=400).halves()
     near = {}
     for tree in (None, train.tree):
-        head = (
-            clone(SMALL)
-            .set_params(tree=tree, layer="projection", beside=False, temperature=0.5)
-            .fit(train.bags, train.y)
-        )
+        head = clone(SMALL).set_params(tree=tree, above=1.0, beside=False, temperature=0.5).fit(train.bags, train.y)
         assert head.score(test.bags, test.y) > 0.85
         projected = head._read(head._features(test.bags))
         mean = {label: projected[test.y == label].mean(axis=0) for label in head.classes_}

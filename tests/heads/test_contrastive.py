@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from data.errors import CallError
 from heads.contrastive import Pretraining, Projection, closeness, contrastive_loss, levels
 
-TEMPERATURE = 0.3
+TEMPERATURE, ABOVE = 0.3, 0.6
 
 
 def projected(documents: int, seed: int = 0) -> torch.Tensor:
@@ -41,7 +41,7 @@ def by_loops(z: NDArray[Any], pairs: NDArray[Any], weight: NDArray[Any]) -> floa
 
 def loss(z: torch.Tensor, truth: torch.Tensor, weight: torch.Tensor | None = None) -> float:
     counts = torch.ones(len(z)) if weight is None else weight
-    return float(contrastive_loss(z, closeness(truth), counts, TEMPERATURE))
+    return float(contrastive_loss(z, closeness(truth, ABOVE), counts, TEMPERATURE))
 
 
 @given(labels=st.lists(st.integers(0, 3), min_size=1, max_size=9), seed=st.integers(0, 99))
@@ -70,7 +70,7 @@ def test_of_paths_it_is_the_mean_of_equation_2_over_depths_by_their_weight() -> 
     full = [0, 1, 2, 3, 5, 7]
     whom = np.where(np.isin(np.arange(len(nodes)), full), 1.0, 0.0).astype(np.float32)
     of_depth = [by_loops(z.numpy(), node[:, None] == node, whom) for node in nodes.T]
-    weights = [2 ** (1 / 3), 2 ** (1 / 2), 2.0]
+    weights = [0.36, 0.6, 1.0]
     expected = sum(weight * found for weight, found in zip(weights, of_depth, strict=True)) / sum(weights)
     assert loss(z, torch.from_numpy(nodes), torch.from_numpy(whom)) == pytest.approx(expected, abs=1e-4)
 
@@ -84,9 +84,14 @@ def test_who_shares_more_of_the_path_is_closer() -> None:
     ]
     of_label = levels(tree)
     assert of_label.tolist() == [[0, 0, 0], [0, 0, 1], [0, 1, 2], [1, 2, 3]]
-    close = closeness(torch.from_numpy(of_label[[0, 0, 1, 2, 3]]))
+    close = closeness(torch.from_numpy(of_label[[0, 0, 1, 2, 3]]), ABOVE)
     assert close[0, 1] > close[0, 2] > close[0, 3] > close[0, 4] == 0
     assert close.sum(dim=1).tolist() == pytest.approx([1, 1, 1, 1, 0])
+
+
+def test_with_nothing_above_a_path_is_its_label() -> None:
+    nodes = torch.tensor([[0, 0], [0, 0], [0, 1], [0, 1], [1, 2]])
+    torch.testing.assert_close(closeness(nodes, 0.0), closeness(nodes[:, -1:], ABOVE))
 
 
 @pytest.mark.parametrize(
@@ -105,7 +110,7 @@ def test_depths_of_trees_of_any_shape(paths: list[tuple[str, ...]], nodes: list[
 
 def test_a_document_alone_of_its_label_is_pushed_away_by_others_but_has_no_loss_of_its_own() -> None:
     z = projected(3).requires_grad_()
-    close = closeness(torch.tensor([[0], [0], [1]]))
+    close = closeness(torch.tensor([[0], [0], [1]]), ABOVE)
     contrastive_loss(z, close, torch.tensor([0.0, 0.0, 1.0]), TEMPERATURE).backward()  # type: ignore[no-untyped-call]
     assert z.grad is not None and not z.grad.any()
 
@@ -119,7 +124,7 @@ def test_a_batch_without_a_pair_has_a_loss_of_0(truth: torch.Tensor) -> None:
 def test_batches_are_as_many_as_asked_and_no_larger_and_balanced_ones_hold_the_rare(sampler: Any) -> None:
     truth = np.array([[0]] * 95 + [[1]] * 5)
     batches = _Rows()
-    course = Pretraining(7, 30, 1e-3, 0.0, 0.1, sampler)
+    course = course_of(steps=7, sampler=sampler)
     course.run(Projection(2, 3, 2, 0.0), batches, truth, np.ones(100), np.random.default_rng(0))
     assert len(batches.seen) == 7
     assert max(map(len, batches.seen)) <= 30
@@ -128,9 +133,13 @@ def test_batches_are_as_many_as_asked_and_no_larger_and_balanced_ones_hold_the_r
 
 
 def test_a_loss_beyond_all_numbers_names_the_rate() -> None:
-    course = Pretraining(20, 30, 1e30, 0.0, 0.1, "instance")
+    course = course_of(steps=20, lr=1e30)
     with pytest.raises(CallError, match=r"^The contrastive loss is not finite: lr is 1e\+30, take a lower one\.$"):
         course.run(Projection(2, 3, 2, 0.0), _Rows(), np.array([[0], [1]] * 9), np.ones(18), np.random.default_rng(0))
+
+
+def course_of(steps: int, lr: float = 1e-3, sampler: Any = "instance") -> Pretraining:
+    return Pretraining(steps=steps, batch=30, lr=lr, weight_decay=0.0, temperature=0.1, above=ABOVE, sampler=sampler)
 
 
 class _Rows:
