@@ -30,7 +30,7 @@ from heads.weights import WAYS
 from stages import runs
 from stages.document_weights import rows_of
 from stages.stack import upon_runs
-from stages.task import Task, layer_of, names_of, task
+from stages.task import Task, layer_of, task, too_rare
 
 ALL = "all"
 
@@ -53,6 +53,7 @@ class Plan:
     """What to fit, and how: all that decides a run's result beside the documents.
 
     layer: which of those kept, for a head that reads one.
+    order: of labels that have one, the lowest first, or ("numbers",).
     runs: for a head upon runs, their names; none are all in the folder that agree.
     weights: id -> how much a document counts in training, None for 1 each. Rules and figures count every document once.
     """
@@ -63,6 +64,7 @@ class Plan:
     layer: int = -1
     tune: bool = True
     skip_unlabelled: bool = False
+    order: Sequence[str] = ()
     runs: Sequence[str] = ()
     weights: Mapping[str, float] | None = None
 
@@ -72,6 +74,7 @@ class Plan:
             {"head": self.head.name, "parameters": to_json(self.head)["nested"], "folds": self.folds, "seed": self.seed}
             | {"layer": layer_of(self.head, self.layer), "tune": self.tune}
             | {"features": fingerprint(store.recipes), "documents": found.documents_hash}
+            | ({"order": found.labels} if self.order else {})
             | ({"bases": [run.name for run in found.bases]} if found.bases else {})
             | ({} if self.weights is None else {"weights": [self.weights[each] for each in found.train_ids]})
         )
@@ -141,7 +144,8 @@ def fit_head(
 
     Returns the run, and whether it is new: the same plan on the same documents finds the run that it made before.
     """
-    found = task(store, table, layer=layer_of(plan.head, plan.layer), skip_unlabelled=plan.skip_unlabelled)
+    layer, skip = layer_of(plan.head, plan.layer), plan.skip_unlabelled
+    found = task(store, table, layer=layer, skip_unlabelled=skip, order=plan.order)
     if plan.head.name in UPON_RUNS:
         found = upon_runs(found, plan, store, folder)
     plan = replace(plan, head=suited(plan.head, found.target))
@@ -160,10 +164,9 @@ def fit_head(
     tested = found.held_out.score(head, decision.rule, found.labels, seed=plan.seed)
     clock.lap("test")
     record = _record(store, table, found, plan, head, clock, tested, command)
-    cards = {
-        "out_of_fold": scorecard(found.target.y, decision.out_of_fold, found.labels, seed=plan.seed),
-        "test": tested.scorecard,
-    }
+    ordered = found.target.is_ordered
+    held = scorecard(found.target.y, decision.out_of_fold, found.labels, plan.seed, ordered=ordered)
+    cards = {"out_of_fold": held, "test": tested.scorecard}
     return runs.save(place, record, head, decision, _predictions(found, decision, scores, tested), cards), True
 
 
@@ -207,9 +210,10 @@ def out_of_fold(plan: Plan, found: Task, tell: Report) -> NDArray[np.float32]:
 
 
 def _decide(plan: Plan, found: Task, scores: NDArray[np.float32]) -> Decision:
+    y, ordered = found.target.y, found.target.is_ordered
     if plan.tune:
-        return tune(scores, found.target.y, groups=found.groups, seed=plan.seed)
-    return untuned(scores, found.target.y)
+        return tune(scores, y, groups=found.groups, seed=plan.seed, ordered=ordered)
+    return untuned(scores, y, ordered=ordered)
 
 
 def _predictions(
@@ -259,7 +263,7 @@ def _record(
         seconds=clock.laps,
         predict_milliseconds=1000 * tested.seconds / len(found.test_ids)
         + sum(run.record.predict_milliseconds for run in found.bases),
-        notes=[*found.notes, *_weighted(plan, found), *_rare(found.target, plan.folds), *head.notes_],
+        notes=[*found.notes, *_weighted(plan, found), *too_rare(found.target, plan.folds), *head.notes_],
         command=command,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         versions=runs.versions(),
@@ -273,17 +277,6 @@ def _weighted(plan: Plan, found: Task) -> list[str]:
     return [
         f"Training documents count from {weight.min():g} to {weight.max():g}, {(weight == 0).sum():,} of them not at "
         "all; rules and figures count each once."
-    ]
-
-
-def _rare(target: Target, fold_count: int) -> list[str]:
-    counts = dict(zip(target.labels, target.counts.tolist(), strict=True))
-    rare = [label for label, count in counts.items() if 0 < count < fold_count]
-    if not rare:
-        return []
-    return [
-        f"{len(rare)} labels have fewer training documents than there are folds ({names_of(rare)}): "
-        "they are trained and scored, but no rule is tuned for a label that its fold never saw."
     ]
 
 
