@@ -94,7 +94,8 @@ ABSOLUTE_ERROR = Figure("mean absolute error", "absolute_error", sign=-1)
 
 def ranked_by(cards: Iterable[Scorecard]) -> Figure:
     """What predictions are compared by: their error where the labels of each are ordered, else macro-F1."""
-    return MACRO_F1 if any(card.absolute_error is None for card in cards) else ABSOLUTE_ERROR
+    ordered = [card.absolute_error is not None for card in cards]
+    return ABSOLUTE_ERROR if ordered and all(ordered) else MACRO_F1
 
 
 def macro_f1(truth: NDArray[Any], predicted: NDArray[Any], labels: int) -> float:
