@@ -122,8 +122,7 @@ def _fit_one(store: Any, documents: Any, head: Any, weights: Any, asked: dict[st
 
 def _order(asked: str | None) -> tuple[str, ...]:
     """Labels between commas; one that holds a comma stands in quotation marks, as in a CSV file."""
-    return (
-        ()
-        if asked is None
-        else tuple(label.strip() for label in next(csv.reader([asked], skipinitialspace=True), [""]))
-    )
+    if asked is None:
+        return ()
+    (labels,) = csv.reader([asked or '""'], skipinitialspace=True)
+    return tuple(label.strip() for label in labels)

@@ -66,7 +66,8 @@ class Training(BaseEstimator):
     warmup : share of all steps in which the rate rises from 0
     clip : longest gradient, as a norm over all weights
     loss : cross_entropy (of several labels the binary one), focal, ldam, logit_adjusted, asymmetric, soft_f1,
-        sigmoid_f1
+        sigmoid_f1, emd (of ordered labels)
+    order : every label, the lowest first, for emd; fit-head --order sets it
     gamma : how little focal and asymmetric make of what is sure
     sampler : instance (every document once an epoch), square_root, balanced, progressive, weighted
     defer : share of the epochs after which class weights count; before, all labels weigh the same
@@ -89,6 +90,7 @@ class Training(BaseEstimator):
         warmup: Annotated[float, Range(0, 1)] = 0.1,
         clip: Annotated[float, Range(above=0)] = 1.0,
         loss: LossName = "cross_entropy",
+        order: tuple[str, ...] | None = None,
         gamma: Annotated[float, Range(0)] = 2.0,
         sampler: SamplerName = "instance",
         defer: Annotated[float, Range(0, 1)] = 0.0,
@@ -108,6 +110,7 @@ class Training(BaseEstimator):
         self.warmup = warmup
         self.clip = clip
         self.loss = loss
+        self.order = order
         self.gamma = gamma
         self.sampler = sampler
         self.defer = defer
@@ -220,7 +223,7 @@ class Training(BaseEstimator):
             )
         truth = lesson.truth[rows]
         counts = truth.sum(0) if several else torch.bincount(truth, minlength=lesson.labels).float()
-        losses = Losses(counts, self.loss, self.gamma, self.label_smoothing)
+        losses = Losses(counts, self.loss, self.gamma, self.label_smoothing, lesson.order)
         losses.check(several=several)
         return losses
 

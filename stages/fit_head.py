@@ -171,7 +171,7 @@ def fit_head(
 
 
 def suited(head: Head, target: Target) -> Head:
-    """A copy of `head` that knows the tree of the labels where it can use one.
+    """A copy of `head` that knows the tree or the order of the labels where it can use one.
 
     Raises UnknownName where its parameters name a label that does not exist.
     """
@@ -185,6 +185,8 @@ def suited(head: Head, target: Target) -> Head:
         own.set_params(class_weight={target.labels.index(label): weight for label, weight in weights.items()})
     if "tree" in parameters and parameters["tree"] is None and first is None and target.taxonomy is not None:
         own.set_params(tree={label: target.taxonomy.paths[label] for label in target.labels})
+    if target.is_ordered and head.get_params().get("training__loss") == "emd":
+        own.set_params(training__order=target.labels)
     if target.kind != "several" and "columns" in parameters:
         own.set_params(columns=target.labels)
     return own

@@ -89,9 +89,8 @@ def test_figures_of_ordered_labels_are_scikit_learns(pair: tuple[Any, Any]) -> N
 @settings(deadline=None, max_examples=50)
 @given(singles)
 def test_a_mirrored_order_has_the_same_error_and_kappa(pair: tuple[Any, Any]) -> None:
-    there, back = (
-        scorecard(*of, NAMES, resamples=2, ordered=True) for of in (pair, [LABELS - 1 - codes for codes in pair])
-    )
+    mirrored = (LABELS - 1 - pair[0], LABELS - 1 - pair[1])
+    there, back = (scorecard(truth, said, NAMES, resamples=2, ordered=True) for truth, said in (pair, mirrored))
     assert there.absolute_error is not None and back.absolute_error is not None
     assert there.absolute_error.value == back.absolute_error.value
     assert there.quadratic_kappa is not None and back.quadratic_kappa is not None
