@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -65,8 +65,7 @@ class Training(BaseEstimator):
     steps : fewest batches an epoch; where the documents make fewer, they are read several times in one
     warmup : share of all steps in which the rate rises from 0
     clip : longest gradient, as a norm over all weights
-    loss : cross_entropy (of several labels the binary one), focal, ldam, logit_adjusted, asymmetric, soft_f1,
-        sigmoid_f1, emd (of ordered labels)
+    loss : what is made small, see heads/losses.py; cross_entropy is the binary one of several labels
     order : every label, the lowest first, for emd; fit-head --order sets it
     gamma : how little focal and asymmetric make of what is sure
     sampler : instance (every document once an epoch), square_root, balanced, progressive, weighted
@@ -79,6 +78,8 @@ class Training(BaseEstimator):
     init : each layer's own start, or one rule for all (truncated_normal, xavier, kaiming), see heads/initialise.py
     device : "auto" is a CUDA or Apple device where there is one
     """
+
+    unsaid: ClassVar = ("order",)
 
     def __init__(
         self,

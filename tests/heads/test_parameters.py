@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator
 
 from data.errors import CallError, UnknownName
 from heads.parameters import Parameter, Range, check_parameters, from_json, parameters_of, to_json
+from heads.training import Training
 
 
 class Inner(BaseEstimator):
@@ -141,3 +142,10 @@ def test_a_nested_object_survives_json_by_the_declared_class() -> None:
 def test_an_object_that_no_declaration_names_is_not_made() -> None:
     with pytest.raises(ValueError, match="none is declared"):
         from_json({"nested": {"lr": 1}})
+
+
+def test_an_order_that_is_not_given_leaves_the_json_as_it_was_before_there_was_one() -> None:
+    plain, ordered = Training(lr=0.5), Training(lr=0.5, order=("low", "high"))
+    assert "order" not in to_json(plain)["nested"]
+    for training in (plain, ordered):
+        assert from_json(to_json(training), Training).get_params() == training.get_params()
