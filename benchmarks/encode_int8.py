@@ -20,9 +20,10 @@ from benchmarks.measuring import Topic, at_least, at_most
 from commandline.terminal import say
 from data import Columns
 from featurestore import FeatureStore
+from stages.asked import heads_as_asked
 from stages.embed.options import Options
 from stages.embed.source import embed_source
-from stages.fit_head import Plan, fit_head, heads_as_asked
+from stages.fit_head import Plan, fit_head
 from stages.runs import Run
 
 CORPUS = "reuters52"

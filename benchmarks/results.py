@@ -22,10 +22,11 @@ from commandline.terminal import duration, say
 from data import Columns, Corpus, read
 from featurestore import FeatureStore
 from heads.metrics import Scorecard, scorecard
+from stages.asked import ALL, heads_as_asked
 from stages.compare import compare
 from stages.embed.options import Options
 from stages.embed.source import embed_source
-from stages.fit_head import ALL, Plan, fit_head, heads_as_asked
+from stages.fit_head import Plan, fit_head
 
 BARS = {
     ("reuters52", "linear"): {"macro_f1": 0.80, "accuracy": 0.935},

@@ -41,9 +41,15 @@ def show_comparison(comparison: "Comparison", as_json: bool) -> None:
         show_json(comparison.to_json())
         return
     rows = comparison.rows
+    ordered = any(row.absolute_error for row in rows)
     table(
-        ["run", "macro-F1\nout of fold", "macro-F1", "micro-F1", "accuracy"],
-        [(row.run, *map(interval, (row.out_of_fold, row.macro_f1, row.micro_f1, row.accuracy))) for row in rows],
+        ["run", f"{comparison.ranked_by}\nout of fold", "macro-F1", "micro-F1", "accuracy"]
+        + ["mean absolute\nerror", "quadratic\nkappa"] * ordered,
+        [
+            (row.run, *map(interval, (row.out_of_fold, row.macro_f1, row.micro_f1, row.accuracy)))
+            + (interval(row.absolute_error), interval(row.quadratic_kappa)) * ordered
+            for row in rows
+        ],
     )
     table(
         ["run", "store", "reads", "decision", "parameters", "fit", "ms a\ndocument"],
@@ -65,6 +71,8 @@ def show_comparison(comparison: "Comparison", as_json: bool) -> None:
         note(sentence)
 
 
-def interval(figure: "Interval") -> str:
-    """A figure over its 95 % bootstrap interval."""
+def interval(figure: "Interval | None") -> str:
+    """A figure over its 95 % bootstrap interval, or a dash for one that a run does not have."""
+    if figure is None:
+        return "–"
     return f"{figure.value:.3f}\n{figure.low:.3f}–{figure.high:.3f}"

@@ -1,5 +1,6 @@
 """`embedonce fit-head`: stage two."""
 
+import csv
 import shlex
 import sys
 from typing import Any
@@ -28,6 +29,11 @@ from data.errors import CallError, EmbedOnceError, ExtraMissing
 @click.option("--id", "id_", metavar="COLUMN", help="Ids in the file of --weight.  [id]")
 @click.option("--first", metavar="LABEL", help="For cascade: ask 'is it LABEL?' before 'which of the others?'.")
 @click.option(
+    "--order",
+    metavar="LABELS",
+    help="Of labels that have one, lowest first: poor,fair,good; or numbers, which sorts them.",
+)
+@click.option(
     "--run", "base_runs", multiple=True, metavar="RUN", help="For stack: a run to stand on.  [all that agree]"
 )
 @click.option("--corpus", help="Which corpus of the store.  [its only one]")
@@ -48,14 +54,15 @@ def fit_head(**asked: Any) -> None:
     embedonce fit-head lstm --loss logit_adjusted --class-weight none
     embedonce fit-head lstm --init kaiming
     embedonce fit-head cascade --first earn
+    embedonce fit-head lstm --order poor,fair,good
     embedonce fit-head linear --store features/news--minilm --store features/news--e5
     embedonce fit-head layermix --set body=lstm --set over=segments
     embedonce fit-head stack --run linear-3f9a12bc --run lstm-7c2e41b0
     """
     from heads.registry import UPON_RUNS
+    from stages.asked import ALL, heads_as_asked
     from stages.compare import compare as compare_runs
     from stages.document_weights import document_weights
-    from stages.fit_head import ALL, heads_as_asked
     from stages.task import chosen_corpus, chosen_features
 
     if asked["weight"] is None and (asked["weight_from"] or asked["id_"]):
@@ -94,6 +101,7 @@ def _fit_one(store: Any, documents: Any, head: Any, weights: Any, asked: dict[st
         layer=asked["layer"],
         tune=asked["tune"],
         skip_unlabelled=asked["skip_unlabelled"],
+        order=_order(asked["order"]),
         runs=asked["base_runs"],
         weights=weights,
     )
@@ -110,3 +118,11 @@ def _fit_one(store: Any, documents: Any, head: Any, weights: Any, asked: dict[st
     for sentence in run.record.notes:
         note(sentence)
     return run
+
+
+def _order(asked: str | None) -> tuple[str, ...]:
+    """Labels between commas; one that holds a comma stands in quotation marks, as in a CSV file."""
+    if asked is None:
+        return ()
+    (labels,) = csv.reader([asked or '""'], skipinitialspace=True)
+    return tuple(label.strip() for label in labels)

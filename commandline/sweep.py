@@ -78,7 +78,8 @@ def sweep(head: str, **asked: Any) -> None:
 
 def _spaces(head: str, asked: dict[str, Any]) -> list[Any]:
     from heads.registry import UPON_RUNS
-    from stages.fit_head import Plan, heads_as_asked
+    from stages.asked import heads_as_asked
+    from stages.fit_head import Plan
     from stages.sweep import Space
 
     if head in UPON_RUNS:
@@ -95,7 +96,7 @@ def _spaces(head: str, asked: dict[str, Any]) -> list[Any]:
 
 
 def _swept(head: str, store: Any, documents: Any, spaces: list[Any], asked: dict[str, Any]) -> "list[Outcome]":
-    from stages.fit_head import ALL
+    from stages.asked import ALL
     from stages.sweep import seconds_as_asked, sweep, sweep_all
 
     budget, most = asked["budget"], asked["trials"]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from data.readers import read, read_by_id
     from data.sides import with_split
     from data.splits import Split, folds, nested_subsets, stratified_parts
-    from data.target import Target
+    from data.target import Target, TargetKind
     from data.taxonomy import Taxonomy
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "Kind",
     "Split",
     "Target",
+    "TargetKind",
     "Taxonomy",
     "cache_folder",
     "folds",
@@ -47,7 +48,7 @@ _HOMES = {
     "readers": ["read", "read_by_id"],
     "sides": ["with_split"],
     "splits": ["Split", "folds", "nested_subsets", "stratified_parts"],
-    "target": ["Target"],
+    "target": ["Target", "TargetKind"],
     "taxonomy": ["Taxonomy"],
 }
 

@@ -1,6 +1,6 @@
 """Hits, predictions and documents of each label, and the figures that follow from them: their one definition."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -15,6 +15,8 @@ class Counts:
 
     hits, predicted, support: (..., labels) documents that have and are given a label, are given it, have it.
     exact: (...) documents all of whose labels are right. documents: of the sample.
+    distance, squared: (...) sums over documents of how many columns the label given is from the one held, and of its
+    square. They mean something where a document has one label and the columns stand in an order; of several both are 0.
     """
 
     hits: NDArray[Any]
@@ -22,6 +24,8 @@ class Counts:
     support: NDArray[Any]
     exact: NDArray[Any]
     documents: int
+    distance: NDArray[Any] = field(default_factory=lambda: np.zeros((), dtype=np.int64))
+    squared: NDArray[Any] = field(default_factory=lambda: np.zeros((), dtype=np.int64))
 
     @classmethod
     def of(cls, truth: NDArray[Any], predicted: NDArray[Any], labels: int) -> Self:
@@ -36,7 +40,9 @@ class Counts:
             right = right.all(axis=1)
         else:
             hits, given, held = (np.bincount(codes, minlength=labels) for codes in (truth[right], predicted, truth))
-        return cls(hits, given, held, np.asarray(np.count_nonzero(right)), len(truth))
+        apart = distances(truth, predicted)
+        exact = np.asarray(np.count_nonzero(right))
+        return cls(hits, given, held, exact, len(truth), np.asarray(apart.sum()), np.asarray((apart**2).sum()))
 
     @property
     def precision(self) -> Numbers:
@@ -69,6 +75,30 @@ class Counts:
     def accuracy(self) -> Numbers:
         """(...) share of documents all of whose labels are right."""
         return np.asarray(self.exact / max(self.documents, 1))
+
+    @property
+    def absolute_error(self) -> Numbers:
+        """(...) mean number of columns between the label given and the one held: ordered labels."""
+        return np.asarray(self.distance / max(self.documents, 1))
+
+    @property
+    def quadratic_kappa(self) -> Numbers:
+        """(...) 1 - the mean squared distance over what chance would have with as many of each label: ordered labels.
+
+        Cohen 1968, Weighted kappa, with squared distances as weights. 0 where every document has, and is given, one
+        and the same label: chance does as well.
+        """
+        place = np.arange(self.support.shape[-1], dtype=np.float64)
+        spread = (self.support + self.predicted) @ place**2
+        by_chance = spread - 2 * (self.support @ place) * (self.predicted @ place) / max(self.documents, 1)
+        return np.asarray(np.where(by_chance > 0, 1 - self.squared / np.where(by_chance > 0, by_chance, 1), 0.0))
+
+
+def distances(truth: NDArray[Any], predicted: NDArray[Any]) -> NDArray[np.int64]:
+    """How many columns apart the labels of each document are, int64 (documents,); 0 for several labels."""
+    if truth.ndim == 2:
+        return np.zeros(len(truth), dtype=np.int64)
+    return np.asarray(np.abs(truth.astype(np.int64) - predicted))
 
 
 def check(truth: NDArray[Any], predicted: NDArray[Any], labels: int) -> None:

@@ -66,4 +66,5 @@ class HeldOut:
         seconds = time.perf_counter() - start
         scores = aligned(raw, head.classes_, labels)
         predicted = rule.decide(scores)
-        return HeldOutResult(scorecard(self.__target.y, predicted, labels, seed), predicted, scores, seconds)
+        card = scorecard(self.__target.y, predicted, labels, seed, ordered=self.__target.is_ordered)
+        return HeldOutResult(card, predicted, scores, seconds)

@@ -6,13 +6,13 @@ multinomial draw over the distinct pairs: the same distribution, at the price of
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.counts import Counts, Numbers, check
+from heads.counts import Counts, Numbers, check, distances
 
 RESAMPLES = 1000
 LEVEL = 0.95
@@ -40,11 +40,18 @@ class Interval:
 
 @dataclass(frozen=True)
 class Resampled:
-    """The figures of one prediction in each resample, each float64 (resamples,)."""
+    """The figures of one prediction in each resample, each float64 (resamples,); the last two are of ordered labels."""
 
     macro_f1: Numbers
     micro_f1: Numbers
     accuracy: Numbers
+    absolute_error: Numbers
+    quadratic_kappa: Numbers
+
+    @classmethod
+    def of(cls, blocks: Sequence[Counts]) -> Self:
+        """The figures of counts that hold a block of resamples each."""
+        return cls(*(np.concatenate([getattr(counts, each.name) for counts in blocks]) for each in fields(cls)))
 
 
 def resampled(
@@ -60,14 +67,7 @@ def resampled(
     distinct, times = _distinct([truth, *predictions])
     tables = [_Table.of(distinct[0], predicted, labels) for predicted in distinct[1:]]
     blocks = [[table.counts(drawn) for table in tables] for drawn in _draws(times, labels, seed, resamples)]
-    return [
-        Resampled(
-            np.concatenate([counts.macro_f1 for counts in of_one]),
-            np.concatenate([counts.micro_f1 for counts in of_one]),
-            np.concatenate([counts.accuracy for counts in of_one]),
-        )
-        for of_one in zip(*blocks, strict=True)
-    ]
+    return [Resampled.of(of_one) for of_one in zip(*blocks, strict=True)]
 
 
 def _distinct(columns: Sequence[NDArray[Any]]) -> tuple[list[NDArray[Any]], NDArray[np.int64]]:
@@ -101,16 +101,19 @@ class _Table:
     predicted: Any
     support: Any
     exact: NDArray[np.bool_]
+    apart: NDArray[np.int64]
 
     @classmethod
     def of(cls, truth: NDArray[Any], predicted: NDArray[Any], labels: int) -> Self:
         given, held = _sparse(predicted, labels), _sparse(truth, labels)
         right = truth == predicted
-        return cls(held.multiply(given).tocsr(), given, held, right.all(axis=1) if right.ndim == 2 else right)
+        exact = right.all(axis=1) if right.ndim == 2 else right
+        return cls(held.multiply(given).tocsr(), given, held, exact, distances(truth, predicted))
 
     def counts(self, drawn: NDArray[np.int64]) -> Counts:
         hits, given, held = (np.asarray(drawn @ table) for table in (self.hits, self.predicted, self.support))
-        return Counts(hits, given, held, drawn @ self.exact, int(drawn[0].sum()))
+        sums = (drawn @ of_each for of_each in (self.apart, self.apart**2))
+        return Counts(hits, given, held, drawn @ self.exact, int(drawn[0].sum()), *sums)
 
 
 def _sparse(values: NDArray[Any], labels: int) -> Any:

@@ -18,7 +18,8 @@ class Lesson:
     """What is learned from, rows in one order.
 
     truth: int64 (documents,), or float32 of 0 and 1 (documents, labels) for several labels. labels: how many.
-    weight: float32, of truth's shape; unweighted: the same without class weights. groups: of each document, or None.
+    weight: float32, of truth's shape; unweighted: the same without class weights. order: int64
+    (labels,), the columns from the lowest label on, or None. groups: of each document, or None.
     """
 
     sequences: Sequences
@@ -26,6 +27,7 @@ class Lesson:
     weight: torch.Tensor
     unweighted: torch.Tensor
     labels: int
+    order: torch.Tensor | None = None
     groups: Sequence[Hashable] | None = None
 
     def parts(self, validation: float, seed: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -12,13 +12,16 @@
     asymmetric       of several labels: focal with gamma for absent ones alone, of which those below 0.05 count nothing.
                      Ridnik et al. 2021, arXiv 2009.14119, eq. 7, with gamma+ = 0
     soft_f1          1 - macro-F1 of the batch, with probabilities in the place of decisions
+    emd              of ordered labels: the squared distances between the probabilities and the truth, both cumulated
+                     from the lowest label on, so that what lies farther off costs more. The squared earth mover's
+                     distance of Hou et al. 2016, arXiv 1611.05916; a ranked probability score, Epstein 1969
     sigmoid_f1       the same with a sigmoid a label, for one label a document too: Benedict et al. 2021, arXiv
                      2108.10566, with beta = 1 and eta = 0. Of several labels the two are one
 
 Class-balanced focal loss is focal with effective class weights. Binary cross entropy with positive weights is cross
 entropy of several labels with balanced ones: presence then weighs n_absent / n_present times absence.
 
-All but the last two are a document's own; a batch's loss is the plain mean of them, times what each weighs. Dividing by
+All but the two F1 are a document's own; a batch's loss is the plain mean of them, times what each weighs. Dividing by
 the batch's sum of weights, as torch does, would let a rare document take from the others what it is given.
 """
 
@@ -32,13 +35,15 @@ from data.errors import CallError
 
 __all__ = ["LossName", "Losses"]
 
-LossName: TypeAlias = Literal["cross_entropy", "focal", "ldam", "logit_adjusted", "asymmetric", "soft_f1", "sigmoid_f1"]
+LossName: TypeAlias = Literal[
+    "cross_entropy", "focal", "ldam", "logit_adjusted", "asymmetric", "soft_f1", "sigmoid_f1", "emd"
+]
 
 MARGIN = 0.5
 SHIFT = 0.05
-_ONE_LABEL = ("ldam", "logit_adjusted")
+_ONE_LABEL = ("ldam", "logit_adjusted", "emd")
 _SEVERAL = ("asymmetric",)
-_UNSMOOTHED = ("focal", "asymmetric", "soft_f1", "sigmoid_f1")
+_UNSMOOTHED = ("focal", "asymmetric", "soft_f1", "sigmoid_f1", "emd")
 
 
 @dataclass(frozen=True)
@@ -46,19 +51,23 @@ class Losses:
     """A loss for documents whose labels occur so often.
 
     counts: float32 (labels,), documents of each label. gamma: of focal and asymmetric. smoothing: of labels.
+    order: int64 (labels,), the columns from the lowest label on, where labels are ordered.
     """
 
     counts: torch.Tensor
     name: LossName = "cross_entropy"
     gamma: float = 2.0
     smoothing: float = 0.0
+    order: torch.Tensor | None = None
 
     def check(self, *, several: bool) -> None:
-        """Raise CallError for what makes no sense: of this many labels a document, or with label smoothing."""
+        """Raise CallError for what makes no sense: of so many labels a document, of no order, with label smoothing."""
         if several and self.name in _ONE_LABEL:
             raise CallError(f"The loss {self.name} is for one label a document. Take asymmetric or focal.")
         if not several and self.name in _SEVERAL:
             raise CallError(f"The loss {self.name} is for several labels a document. Take focal or logit_adjusted.")
+        if self.name == "emd" and self.order is None:
+            raise CallError("The loss emd is for ordered labels: name them with --order, or take cross_entropy.")
         if self.smoothing and self.name in _UNSMOOTHED:
             raise CallError(f"The loss {self.name} takes no label_smoothing: set it to 0, or take cross_entropy.")
 
@@ -75,6 +84,10 @@ class Losses:
         return (self._several(logits, truth) * weight).mean(dim=1)
 
     def _one(self, logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+        if self.name == "emd" and self.order is not None:
+            order = self.order.to(logits.device)
+            present = functional.one_hot(truth, len(order))
+            return ((logits.softmax(dim=1) - present)[:, order].cumsum(dim=1) ** 2).sum(dim=1)
         counts = self.counts.to(logits.device).clamp(min=1)
         if self.name == "ldam":
             margins = MARGIN * (counts / counts.min()) ** -0.25

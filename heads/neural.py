@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
+from data.errors import CallError
 from featurestore import Bags
 from heads.base import Examples, Head
 from heads.batches import Batch, Sequences
@@ -58,7 +59,7 @@ class NeuralHead(Head):
     def _learn(self, examples: Examples) -> None:
         training = self.training or Training()
         sequences = self._sequences(examples.bags, aloud=True)
-        lesson = _lesson(examples, sequences, len(self.classes_))
+        lesson = _lesson(examples, sequences, len(self.classes_), _columns(training.order, self.classes_.tolist()))
         fitting, held = lesson.parts(training.validation, self.seed)
         if training.validation and not len(held):
             self._note("Too few documents a label to tell when to stop: all epochs were run.")
@@ -164,7 +165,18 @@ def to_length(values: torch.Tensor, steps: int) -> NDArray[np.float32]:
     return filled
 
 
-def _lesson(examples: Examples, sequences: Sequences, labels: int) -> Lesson:
+def _columns(order: tuple[str, ...] | None, classes: list[Any]) -> torch.Tensor | None:
+    """The columns of the classes from the lowest label on."""
+    if order is None:
+        return None
+    columns = {str(label): column for column, label in enumerate(classes)}
+    missing = [label for label in columns if label not in order]
+    if missing:
+        raise CallError(f"order leaves out '{missing[0]}': name every label, the lowest first.")
+    return torch.tensor([columns[label] for label in order if label in columns])
+
+
+def _lesson(examples: Examples, sequences: Sequences, labels: int, order: torch.Tensor | None) -> Lesson:
     # Weights of mean 1, so that the learning rate means the same whatever the caller's sample weights sum to
     weight = examples.loss_weight / examples.sample_weight.mean()
     truth: NDArray[Any] = examples.y.astype(np.float32 if examples.several else np.int64)
@@ -176,6 +188,7 @@ def _lesson(examples: Examples, sequences: Sequences, labels: int) -> Lesson:
         torch.from_numpy(weight.astype(np.float32)),
         torch.from_numpy(np.broadcast_to(even.reshape(-1, *[1] * (weight.ndim - 1)), weight.shape).copy()),
         labels,
+        order,
         groups,
     )
 

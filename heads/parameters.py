@@ -154,9 +154,14 @@ def check_parameters(estimator: Any) -> None:
 
 
 def to_json(value: Any) -> Any:
-    """A parameter's value as JSON; mappings keep keys that are no strings, tuples stay tuples."""
+    """A parameter's value as JSON; mappings keep keys that are no strings, tuples stay tuples.
+
+    What an object's class calls `unsaid` is left out where it is None: names of runs hash this, and those that were
+    made before there was such a parameter keep theirs.
+    """
     if hasattr(value, "get_params"):
-        return {"nested": {name: to_json(item) for name, item in value.get_params(deep=False).items()}}
+        unsaid, items = getattr(type(value), "unsaid", ()), value.get_params(deep=False).items()
+        return {"nested": {name: to_json(item) for name, item in items if item is not None or name not in unsaid}}
     if isinstance(value, Mapping):
         return {"mapping": [[to_json(key), to_json(item)] for key, item in value.items()]}
     if isinstance(value, tuple):

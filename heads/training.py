@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -67,8 +67,8 @@ class Training(BaseEstimator):
     steps : fewest batches an epoch; where the documents make fewer, they are read several times in one
     warmup : share of all steps in which the rate rises from 0
     clip : longest gradient, as a norm over all weights
-    loss : cross_entropy (of several labels the binary one), focal, ldam, logit_adjusted, asymmetric, soft_f1,
-        sigmoid_f1
+    loss : what is made small, see heads/losses.py; cross_entropy is the binary one of several labels
+    order : every label, the lowest first, for emd; fit-head --order sets it
     gamma : how little focal and asymmetric make of what is sure
     sampler : instance (every document once an epoch), square_root, balanced, progressive, weighted
     defer : share of the epochs after which class weights count; before, all labels weigh the same
@@ -85,6 +85,8 @@ class Training(BaseEstimator):
     precision : of products on a CUDA device; anywhere else they are float32
     """
 
+    unsaid: ClassVar = ("order",)
+
     def __init__(
         self,
         lr: Annotated[float, Range(above=0), Search(2e-4, 2e-2, log=True)] = 2e-3,
@@ -95,6 +97,7 @@ class Training(BaseEstimator):
         warmup: Annotated[float, Range(0, 1)] = 0.1,
         clip: Annotated[float, Range(above=0)] = 1.0,
         loss: LossName = "cross_entropy",
+        order: tuple[str, ...] | None = None,
         gamma: Annotated[float, Range(0)] = 2.0,
         sampler: SamplerName = "instance",
         defer: Annotated[float, Range(0, 1)] = 0.0,
@@ -117,6 +120,7 @@ class Training(BaseEstimator):
         self.warmup = warmup
         self.clip = clip
         self.loss = loss
+        self.order = order
         self.gamma = gamma
         self.sampler = sampler
         self.defer = defer
@@ -243,7 +247,7 @@ class Training(BaseEstimator):
             )
         truth = lesson.truth[rows]
         counts = truth.sum(0) if several else torch.bincount(truth, minlength=lesson.labels).float()
-        losses = Losses(counts, self.loss, self.gamma, self.label_smoothing)
+        losses = Losses(counts, self.loss, self.gamma, self.label_smoothing, lesson.order)
         losses.check(several=several)
         return losses
 

@@ -1,7 +1,7 @@
 """Runs side by side: the table, and what the report page shows of each.
 
-Rows are sorted by macro-F1 out of fold, on training documents that the head had not seen. The test split chooses
-nothing, not even the order of this table.
+Rows are sorted by macro-F1 out of fold, on training documents that the head had not seen; where the labels of every run
+are ordered, by the mean absolute error. The test split chooses nothing, not even the order of this table.
 """
 
 import os
@@ -12,14 +12,17 @@ from typing import Any
 
 from data import Split
 from data.errors import FileMissing, StorageFailed
-from heads.metrics import Interval
+from heads.metrics import Figure, Interval, ranked_by
 from stages import runs
 from stages.report.view import RunView
 
 
 @dataclass(frozen=True)
 class Row:
-    """One run in the table. Seconds are of the last fit; milliseconds are a document's, from features in the store."""
+    """One run in the table. Seconds are of the last fit; milliseconds are a document's, from features in the store.
+
+    out_of_fold: the figure that runs are ranked by. absolute_error, quadratic_kappa: of ordered labels, else None.
+    """
 
     run: str
     head: str
@@ -29,6 +32,8 @@ class Row:
     macro_f1: Interval
     micro_f1: Interval
     accuracy: Interval
+    absolute_error: Interval | None
+    quadratic_kappa: Interval | None
     rule: str
     parameters: int
     fit_seconds: float
@@ -40,6 +45,7 @@ class Comparison:
     """Rows, best out of fold first, and what a reader must know before comparing them."""
 
     rows: tuple[Row, ...]
+    ranked_by: str
     notes: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -68,21 +74,24 @@ def find(name: str, folder: Path) -> runs.Run:
 
 def compare(found: Sequence[runs.Run]) -> Comparison:
     """The comparison of runs, best out of fold first."""
-    ranked = sorted(found, key=lambda run: run.scorecards["out_of_fold"].macro_f1.value, reverse=True)
-    return Comparison(tuple(_row(run) for run in ranked), tuple(_notes(ranked)))
+    figure = ranked_by(run.scorecards["out_of_fold"] for run in found)
+    ranked = sorted(found, key=lambda run: figure.merit(run.scorecards["out_of_fold"]), reverse=True)
+    return Comparison(tuple(_row(run, figure) for run in ranked), figure.name, tuple(_notes(ranked)))
 
 
-def _row(run: runs.Run) -> Row:
+def _row(run: runs.Run, figure: Figure) -> Row:
     record, test = run.record, run.scorecards["test"]
     return Row(
         run=run.name,
         head=record.head,
         store=record.store,
         reads=", ".join(record.reads),
-        out_of_fold=run.scorecards["out_of_fold"].macro_f1,
+        out_of_fold=figure.of(run.scorecards["out_of_fold"]),
         macro_f1=test.macro_f1,
         micro_f1=test.micro_f1,
         accuracy=test.accuracy,
+        absolute_error=test.absolute_error,
+        quadratic_kappa=test.quadratic_kappa,
         rule=run.decision.rule.family,
         parameters=record.parameter_count,
         fit_seconds=record.seconds["fit"],
@@ -101,22 +110,21 @@ def _notes(ranked: Sequence[runs.Run]) -> list[str]:
 
 
 def views(found: Sequence[runs.Run]) -> list[RunView]:
-    """What the report page shows of each run, best out of fold first."""
-    ranked = sorted(found, key=lambda run: run.scorecards["out_of_fold"].macro_f1.value, reverse=True)
-    return [_view(run) for run in ranked]
+    """What the report page shows of each run."""
+    return [_view(run) for run in found]
 
 
 def _view(run: runs.Run) -> RunView:
-    row, test = _row(run), run.predictions().of(Split.TEST)
+    record, test = run.record, run.predictions().of(Split.TEST)
     return RunView(
         name=run.name,
-        head=row.head,
-        store=row.store,
-        reads=row.reads,
-        rule=row.rule,
-        parameters=row.parameters,
-        fit_seconds=row.fit_seconds,
-        predict_milliseconds=row.predict_milliseconds,
+        head=record.head,
+        store=record.store,
+        reads=", ".join(record.reads),
+        rule=run.decision.rule.family,
+        parameters=record.parameter_count,
+        fit_seconds=record.seconds["fit"],
+        predict_milliseconds=record.predict_milliseconds,
         out_of_fold=run.scorecards["out_of_fold"],
         test=run.scorecards["test"],
         labels=tuple(run.record.labels),

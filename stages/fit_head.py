@@ -5,7 +5,6 @@ the documents that each fold left out choose the decision rule; a last fit takes
 is the test split scored, once. `HeldOut` keeps it out of reach before that.
 """
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,22 +16,19 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from data import Split, Target, folds
-from data.errors import BadData, CallError, FileMissing, UnknownName, nearest
+from data.errors import UnknownName, nearest
 from featurestore import CorpusTable, Features, fingerprint
 from heads.base import Head
 from heads.decisions import Decision, tune, untuned
 from heads.heldout import HeldOutResult
 from heads.metrics import scorecard
-from heads.parameters import parameters_of, to_json
-from heads.registry import HEADS, UPON_RUNS, head_class, make_head
+from heads.parameters import to_json
+from heads.registry import UPON_RUNS
 from heads.scores import aligned, probabilities
-from heads.weights import WAYS
 from stages import runs
 from stages.document_weights import rows_of
 from stages.stack import upon_runs
-from stages.task import Task, layer_of, names_of, task
-
-ALL = "all"
+from stages.task import Task, layer_of, task, too_rare
 
 
 @dataclass(frozen=True)
@@ -53,6 +49,7 @@ class Plan:
     """What to fit, and how: all that decides a run's result beside the documents.
 
     layer: which of those kept, for a head that reads one.
+    order: of labels that have one, the lowest first, or ("numbers",).
     runs: for a head upon runs, their names; none are all in the folder that agree.
     weights: id -> how much a document counts in training, None for 1 each. Rules and figures count every document once.
     """
@@ -63,6 +60,7 @@ class Plan:
     layer: int = -1
     tune: bool = True
     skip_unlabelled: bool = False
+    order: Sequence[str] = ()
     runs: Sequence[str] = ()
     weights: Mapping[str, float] | None = None
 
@@ -72,59 +70,10 @@ class Plan:
             {"head": self.head.name, "parameters": to_json(self.head)["nested"], "folds": self.folds, "seed": self.seed}
             | {"layer": layer_of(self.head, self.layer), "tune": self.tune}
             | {"features": fingerprint(store.recipes), "documents": found.documents_hash}
+            | ({"order": found.labels} if self.order else {})
             | ({"bases": [run.name for run in found.bases]} if found.bases else {})
             | ({} if self.weights is None else {"weights": [self.weights[each] for each in found.train_ids]})
         )
-
-
-def heads_as_asked(
-    name: str,
-    settings: Sequence[str] = (),
-    class_weight: str | None = None,
-    first: str | None = None,
-    seed: int = 0,
-    layers: int = 1,
-) -> list[Head]:
-    """The unfitted heads that the command line describes: one, or for `all` every one.
-
-    settings: "key=value" each. class_weight: a name that heads know, or a JSON file {label: weight}.
-    layers: how many the store keeps; of one, `all` leaves out the heads that weigh several.
-    """
-    if name == ALL and (settings or first):
-        raise CallError("--set, --loss, --sampler, --init and --first are for one head: name it instead of 'all'.")
-    heads = [_head_as_asked(each, settings, class_weight, first, seed) for each in (HEADS if name == ALL else [name])]
-    return [head for head in heads if name != ALL or layers > 1 or not head.every_layer]
-
-
-def _head_as_asked(name: str, settings: Sequence[str], class_weight: str | None, first: str | None, seed: int) -> Head:
-    pairs = [setting.partition("=") for setting in settings]
-    for key, equals, _ in pairs:
-        if not equals:
-            raise CallError(f"--set {key} has no value: write --set {key}=VALUE.")
-        own = {parameter.name.rpartition("__")[2] for parameter in parameters_of(head_class(name))}
-        if key in {"loss", "sampler", "init"} - own:
-            instead = ", and take --class-weight." if key != "init" else "."
-            raise CallError(f"{name} has no --{key} to choose. Leave it out{instead}")
-    head = make_head(name, {**{key: value for key, _, value in pairs}, "seed": str(seed)})
-    if class_weight is not None:
-        head.set_params(class_weight=_weights(class_weight))
-    if first is not None:
-        if "first" not in head.get_params():
-            raise CallError(f"{name} asks no question first: --first is for cascade.")
-        head.set_params(first=first)
-    return head
-
-
-def _weights(asked: str) -> str | dict[str, float]:
-    if asked in WAYS:
-        return asked
-    path = Path(asked)
-    if not path.is_file():
-        raise FileMissing(f"--class-weight is {', '.join(WAYS)} or a JSON file; there is no file '{asked}'.")
-    try:
-        return {str(label): float(weight) for label, weight in json.loads(path.read_text(encoding="utf-8")).items()}
-    except (ValueError, AttributeError, TypeError) as error:
-        raise BadData(f'{path} is not a JSON object of weights, as in {{"earn": 1, "cocoa": 5}}: {error}.') from error
 
 
 def fit_head(
@@ -143,7 +92,8 @@ def fit_head(
 
     Returns the run, and whether it is new: the same plan on the same documents finds the run that it made before.
     """
-    found = task(store, table, layer=layer_of(plan.head, plan.layer), skip_unlabelled=plan.skip_unlabelled)
+    layer, skip = layer_of(plan.head, plan.layer), plan.skip_unlabelled
+    found = task(store, table, layer=layer, skip_unlabelled=skip, order=plan.order)
     found = replace(found, notes=(*found.notes, *notes))
     if plan.head.name in UPON_RUNS:
         found = upon_runs(found, plan, store, folder)
@@ -163,15 +113,14 @@ def fit_head(
     tested = found.held_out.score(head, decision.rule, found.labels, seed=plan.seed)
     clock.lap("test")
     record = _record(store, table, found, plan, head, clock, tested, command)
-    cards = {
-        "out_of_fold": scorecard(found.target.y, decision.out_of_fold, found.labels, seed=plan.seed),
-        "test": tested.scorecard,
-    }
+    ordered = found.target.is_ordered
+    held = scorecard(found.target.y, decision.out_of_fold, found.labels, plan.seed, ordered=ordered)
+    cards = {"out_of_fold": held, "test": tested.scorecard}
     return runs.save(place, record, head, decision, _predictions(found, decision, scores, tested), cards), True
 
 
 def suited(head: Head, target: Target) -> Head:
-    """A copy of `head` that knows the tree of the labels where it can use one.
+    """A copy of `head` that knows the tree or the order of the labels where it can use one.
 
     Raises UnknownName where its parameters name a label that does not exist.
     """
@@ -185,6 +134,8 @@ def suited(head: Head, target: Target) -> Head:
         own.set_params(class_weight={target.labels.index(label): weight for label, weight in weights.items()})
     if "tree" in parameters and parameters["tree"] is None and first is None and target.taxonomy is not None:
         own.set_params(tree={label: target.taxonomy.paths[label] for label in target.labels})
+    if target.is_ordered and head.get_params().get("training__loss") == "emd":
+        own.set_params(training__order=target.labels)
     if target.kind != "several" and "columns" in parameters:
         own.set_params(columns=target.labels)
     return own
@@ -210,9 +161,10 @@ def out_of_fold(plan: Plan, found: Task, tell: Report) -> NDArray[np.float32]:
 
 
 def _decide(plan: Plan, found: Task, scores: NDArray[np.float32]) -> Decision:
+    y, ordered = found.target.y, found.target.is_ordered
     if plan.tune:
-        return tune(scores, found.target.y, groups=found.groups, seed=plan.seed)
-    return untuned(scores, found.target.y)
+        return tune(scores, y, groups=found.groups, seed=plan.seed, ordered=ordered)
+    return untuned(scores, y, ordered=ordered)
 
 
 def _predictions(
@@ -262,7 +214,7 @@ def _record(
         seconds=clock.laps,
         predict_milliseconds=1000 * tested.seconds / len(found.test_ids)
         + sum(run.record.predict_milliseconds for run in found.bases),
-        notes=[*found.notes, *_weighted(plan, found), *_rare(found.target, plan.folds), *head.notes_],
+        notes=[*found.notes, *_weighted(plan, found), *too_rare(found.target, plan.folds), *head.notes_],
         command=command,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         versions=runs.versions(),
@@ -276,17 +228,6 @@ def _weighted(plan: Plan, found: Task) -> list[str]:
     return [
         f"Training documents count from {weight.min():g} to {weight.max():g}, {(weight == 0).sum():,} of them not at "
         "all; rules and figures count each once."
-    ]
-
-
-def _rare(target: Target, fold_count: int) -> list[str]:
-    counts = dict(zip(target.labels, target.counts.tolist(), strict=True))
-    rare = [label for label, count in counts.items() if 0 < count < fold_count]
-    if not rare:
-        return []
-    return [
-        f"{len(rare)} labels have fewer training documents than there are folds ({names_of(rare)}): "
-        "they are trained and scored, but no rule is tuned for a label that its fold never saw."
     ]
 
 

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from data import Kind
+from data import TargetKind
 from data.errors import BadData, FileMissing, RunDamaged, StorageFailed, nearest
 from featurestore import Recipe
 
@@ -57,8 +57,8 @@ class Record:
     corpus: str
     documents: Mapping[str, int]  # of each split
     documents_hash: str  # of ids, keys, splits, groups and labels
-    kind: Kind
-    labels: Sequence[str]
+    kind: TargetKind
+    labels: Sequence[str]  # in the order of every column; of kind ordinal the lowest first
     parameter_count: int
     seconds: Mapping[str, float]  # out_of_fold, decision, fit, test
     predict_milliseconds: float  # a document, from features in the store
@@ -122,7 +122,7 @@ def _write_predictions(path: Path, predictions: Predictions, labels: Sequence[st
             table.writerow([identifier, predictions.splits[row], truth, predicted, *shares])
 
 
-def _codes(cells: Sequence[str], labels: Sequence[str], kind: Kind) -> NDArray[Any]:
+def _codes(cells: Sequence[str], labels: Sequence[str], kind: TargetKind) -> NDArray[Any]:
     columns = {label: column for column, label in enumerate(labels)}
     if kind != "several":
         return np.array([columns[cell] for cell in cells], dtype=np.int64)
@@ -132,7 +132,7 @@ def _codes(cells: Sequence[str], labels: Sequence[str], kind: Kind) -> NDArray[A
     return codes
 
 
-def _read_predictions(path: Path, labels: Sequence[str], kind: Kind) -> Predictions:
+def _read_predictions(path: Path, labels: Sequence[str], kind: TargetKind) -> Predictions:
     with path.open(encoding="utf-8", newline="") as file:
         _, *rows = csv.reader(file)
     ids, splits, truth, predicted = ([row[column] for row in rows] for column in range(4))

@@ -64,8 +64,10 @@ def _difference(run: runs.Run, found: Task, plan: "Plan", store: Features) -> st
         return "it is a stack itself, so name the runs that it stands on"
     if fingerprint(run.recipes) != fingerprint(store.recipes):
         return f"its features are of another recipe ({'; '.join(_differences(run.recipes, store.recipes))})"
-    if record.documents_hash != found.documents_hash or tuple(record.labels) != found.labels:
+    if record.documents_hash != found.documents_hash:
         return f"its documents, labels or splits are not those of the corpus now ({record.corpus} as it was then)"
+    if (record.kind, tuple(record.labels)) != (found.target.kind, found.labels):
+        return "its labels stand in another order, so give both the same --order, or none"
     if (record.folds, record.seed) != (plan.folds, plan.seed):
         return (
             f"it has {record.folds} folds and seed {record.seed}, where {plan.folds} and {plan.seed} are asked, and "

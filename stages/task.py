@@ -72,14 +72,23 @@ class Task:
     bases: tuple[Run, ...] = ()
 
 
-def task(store: Features, table: CorpusTable, *, layer: int | None = -1, skip_unlabelled: bool = False) -> Task:
+def task(
+    store: Features,
+    table: CorpusTable,
+    *,
+    layer: int | None = -1,
+    skip_unlabelled: bool = False,
+    order: Sequence[str] = (),
+) -> Task:
     """The documents of `table` as a head wants them.
 
-    layer: None is every one that is kept. Raises BadData for documents without a label (unless skipped), for fewer than
+    layer: None is every one that is kept. order: of the labels, the lowest first, where they have one. Raises what
+    `Target.ordered` raises, and BadData for documents without a label (unless skipped), for fewer than
     two labels, and for an empty split.
     """
     rows, notes = _labelled(table, skip_unlabelled=skip_unlabelled)
     target = Target.of([table.labels[row] for row in rows], table.kind, taxonomy=table.taxonomy)
+    target = target.ordered(order) if order else target
     is_test = np.array([table.splits[row] == Split.TEST for row in rows])
     train, test = np.flatnonzero(~is_test), np.flatnonzero(is_test)
     _check_splits(table, target[train], len(test))
@@ -147,6 +156,17 @@ def _only_in_test(target: Target, train: NDArray[np.int64]) -> list[str]:
     if not unseen:
         return []
     return [f"Only the test split has {names_of(unseen)}: no head can predict this, and it is scored as missed."]
+
+
+def too_rare(target: Target, folds: int) -> list[str]:
+    """A sentence on the labels that some fold does not see, where there are any."""
+    rare = [label for label, count in zip(target.labels, target.counts.tolist(), strict=True) if 0 < count < folds]
+    if not rare:
+        return []
+    return [
+        f"{len(rare)} labels have fewer training documents than there are folds ({names_of(rare)}): "
+        "they are trained and scored, but no rule is tuned for a label that its fold never saw."
+    ]
 
 
 def names_of(labels: Sequence[str], most: int = 5) -> str:

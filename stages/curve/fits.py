@@ -20,8 +20,9 @@ from heads.parameters import to_json
 from heads.registry import UPON_RUNS
 from heads.scores import aligned
 from stages import runs
+from stages.asked import ALL, heads_as_asked
 from stages.curve.points import LearningCurves, Point, keep, kept
-from stages.fit_head import ALL, heads_as_asked, suited
+from stages.fit_head import suited
 from stages.task import Task, layer_of, task
 
 VALIDATION = 0.2  # of the training split

@@ -8,16 +8,18 @@ written. `learning.py` draws learning curves. The templates hold all HTML and SV
 
 from collections.abc import Sequence
 
+from heads.metrics import ranked_by
 from stages.report.view import RunView
 
 __all__ = ["RunView", "page"]
 
 
 def page(runs: Sequence[RunView]) -> str:
-    """One self-contained HTML page of the runs, the best macro-F1 out of fold first.
+    """One self-contained HTML page of the runs, the best out of fold first, by what `compare` ranks them by.
 
     Labels, names and notes are escaped. The page holds no address of another one; its policy forbids loading any.
     """
     from stages.report.rendering import rendered
 
-    return rendered(sorted(runs, key=lambda run: run.out_of_fold.macro_f1.value, reverse=True))
+    figure = ranked_by(run.out_of_fold for run in runs)
+    return rendered(sorted(runs, key=lambda run: figure.merit(run.out_of_fold), reverse=True), figure)

@@ -10,6 +10,7 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from heads.metrics import Figure, Interval
 from stages.report import curves, wording
 from stages.report.panel import Panel
 from stages.report.scale import Scale, common_scale
@@ -32,16 +33,18 @@ SHOWN = (
 HERE = Path(__file__).parent
 
 
-def rendered(runs: Sequence[RunView]) -> str:
-    """The page of the runs, in the order given."""
+def rendered(runs: Sequence[RunView], figure: Figure) -> str:
+    """The page of the runs, in the order given, which is that of `figure`."""
     panels = [Panel(run, f"run-{place}") for place, run in enumerate(runs, start=1)]
     return wording.printable(
         environment()
         .get_template("page.html")
         .render(
             runs=panels,
+            figure=figure,
             scale=_scale(runs),
-            same_documents=all(np.array_equal(run.truth, runs[0].truth) for run in runs),
+            error_scale=common_scale(_errors(runs)) if _errors(runs) else None,
+            same_documents=all(np.array_equal(run.named_truth, runs[0].named_truth) for run in runs),
             any_several=any(run.several for run in runs),
             shared_store=runs[0].store if len({run.store for run in runs}) == 1 else "",
             style=own("style.css"),
@@ -52,7 +55,12 @@ def rendered(runs: Sequence[RunView]) -> str:
 
 def _scale(runs: Sequence[RunView]) -> Scale:
     cards = [card for run in runs for card in (run.out_of_fold, run.test)]
-    return common_scale([one for card in cards for one in (card.macro_f1, card.micro_f1, card.accuracy)])
+    shown = [(card.macro_f1, card.micro_f1, card.accuracy, card.quadratic_kappa) for card in cards]
+    return common_scale([one for each in shown for one in each if one])
+
+
+def _errors(runs: Sequence[RunView]) -> list[Interval]:
+    return [one for run in runs for one in (run.out_of_fold.absolute_error, run.test.absolute_error) if one]
 
 
 def environment() -> Environment:

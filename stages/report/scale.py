@@ -22,9 +22,9 @@ class Scale:
 
     @property
     def ticks(self) -> tuple[float, ...]:
-        """The tenths from end to end, every second one on a long axis; the right end is always one of them."""
+        """Tenths from end to end, not all of them on a long axis; the right end is always one of them."""
         first, last = round(10 * self.low), round(10 * self.high)
-        step = 1 if last - first <= 3 else 2
+        step = 1 if last - first <= 3 else max(2, ceil((last - first) / 5))
         return tuple(tenth / 10 for tenth in range(last, first - 1, -step))[::-1]
 
 

@@ -19,6 +19,11 @@ class Trials:
     scale: Scale
 
     @property
+    def figure(self) -> str:
+        """What they were chosen by."""
+        return self.each[0].figure
+
+    @property
     def chosen(self) -> Trial:
         """The family whose rule the run uses: the freest one that was taken."""
         return [one for one in self.each if one.taken][-1]

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from heads.metrics import Scorecard
@@ -36,6 +37,16 @@ class RunView:
     probabilities: NDArray[Any]
     notes: tuple[str, ...]
     evidence: Mapping[str, Any]
+
+    @property
+    def ordered(self) -> bool:
+        """Whether the labels stand from the lowest to the highest."""
+        return self.test.absolute_error is not None
+
+    @property
+    def named_truth(self) -> NDArray[Any]:
+        """`truth` as label strings, the same in whatever order the labels stand; of several labels as it is."""
+        return self.truth if self.several else np.array(self.labels, dtype=object)[self.truth]
 
     @property
     def several(self) -> bool:

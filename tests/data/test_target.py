@@ -1,12 +1,14 @@
 """Labels as numbers."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from data import Target
-from data.errors import BadData, UnknownName
+from data.errors import BadData, CallError, UnknownName
 
 WORDS = st.sampled_from(["earn", "acq", "crude", "Trade", "zinc"])
 
@@ -58,3 +60,43 @@ def test_a_single_target_takes_one_label_a_document(labels: tuple[str, ...], fou
 def test_no_documents_are_a_target_of_none() -> None:
     assert len(Target.of([], "single")) == 0
     assert Target.of([], "several").y.shape == (0, 0)
+
+
+@given(
+    st.lists(WORDS, min_size=1).flatmap(lambda words: st.tuples(st.just(words), st.permutations(sorted(set(words)))))
+)
+def test_an_order_moves_the_columns_and_leaves_each_document_its_label(drawn: tuple[list[str], list[str]]) -> None:
+    words, order = drawn
+    target = Target.of([(word,) for word in words], "single").ordered(order)
+    assert (target.kind, target.labels, target.is_ordered) == ("ordinal", tuple(order), True)
+    assert target.y.tolist() == [order.index(word) for word in words]
+    assert target.names.tolist() == words
+
+
+def test_numbers_are_ordered_as_numbers() -> None:
+    target = Target.of([(label,) for label in ("10", "9", "-1", "2.5")], "single")
+    assert target.ordered(["numbers"]).labels == ("-1", "2.5", "9", "10")
+
+
+@pytest.mark.parametrize(
+    ("order", "error", "said"),
+    [
+        (["poor", "fiar", "good"], UnknownName, "--order names 'fiar', which is no label. Did you mean 'fair'?"),
+        (["poor", "good"], CallError, "--order leaves out 'fair': name every label, the lowest first."),
+        (["poor"], CallError, "--order leaves out 'fair' and 1 more: name every label, the lowest first."),
+        (["poor", "fair", "good", "poor"], CallError, "--order names 'poor' twice"),
+        (["numbers"], CallError, "--order numbers: 'fair' is no number. Name the labels instead, the lowest first."),
+    ],
+)
+def test_an_order_that_does_not_fit_the_labels_is_refused(order: list[str], error: type[Exception], said: str) -> None:
+    with pytest.raises(error, match=re.escape(said)):
+        Target.of([("poor",), ("good",), ("fair",)], "single").ordered(order)
+
+
+def test_equal_numbers_and_kinds_without_an_order_are_refused() -> None:
+    with pytest.raises(CallError, match=r"'1' and '1\.0' are the same number"):
+        Target.of([("1",), ("1.0",)], "single").ordered(["numbers"])
+    with pytest.raises(CallError, match="these labels are of kind 'several'"):
+        Target.of([("a", "b")], "several").ordered(["a", "b"])
+    with pytest.raises(CallError, match="these labels are of kind 'path'"):
+        Target.of([("a/b",), ("a/c",)], "path").ordered(["a/b", "a/c"])

@@ -65,6 +65,71 @@ def test_several_labels_in_a_cell_are_several_labels_in_the_answer(embedonce: Ru
     assert all(set(answer["probabilities"]) == {*WORDS, "rec", "sci"} for answer in answers)
 
 
+STARS = {"poor": "awful broken refund", "fair": "okay usual average", "good": "lovely solid great"}
+
+
+def rated(count: int = 24) -> list[list[str]]:
+    """Texts of a grade, and now and then of the grade beside it."""
+    chance, grades = random.Random(0), list(STARS)
+    rows = []
+    for row in range(count * len(grades)):
+        place = row % 3
+        said = min(2, max(0, place + chance.choice([0, 0, 0, 1, -1])))
+        rows.append([f"{' '.join(chance.choices(STARS[grades[said]].split(), k=9))} number {row}", grades[place]])
+    return rows
+
+
+def test_ordered_labels_have_their_figures_from_fit_to_page(embedonce: Run, tmp_path: Path, model: Path) -> None:
+    write(tmp_path / "t.csv", ["text", "grade"], rated())
+    assert embedonce("embed", "t.csv", "--model", model, "--label", "grade").code == 0
+    plain = json.loads(embedonce("fit-head", "linear", "--folds", "2", "--json").out)
+    assert plain["ranked_by"] == "macro-F1" and plain["rows"][0]["absolute_error"] is None
+    order = ["--folds", "2", "--order", "poor, fair,good"]
+    for head in ("linear", "mlp", "lightgbm"):
+        assert embedonce("fit-head", head, *order).code == 0
+    linear, mlp = (
+        next(run for run in runs.runs_in(tmp_path / "runs") if run.record.head == head and run.record.kind == "ordinal")
+        for head in ("linear", "mlp")
+    )
+    assert list(linear.record.labels) == ["poor", "fair", "good"] and linear.name != plain["rows"][0]["run"]
+    assert linear.decision.evidence.trials[0].figure == "mean absolute error"
+    assert embedonce("fit-head", "lstm", "--loss", "emd", *order).code == 0
+    refused = embedonce("fit-head", "lstm", "--loss", "emd")
+    assert refused.code == 2 and "The loss emd is for ordered labels: name them with --order" in refused.err
+    both = json.loads(embedonce("compare", linear.name, mlp.name, "--json", "--html", "page.html").out)
+    assert both["ranked_by"] == "mean absolute error"
+    assert both["rows"][0]["out_of_fold"]["value"] <= both["rows"][1]["out_of_fold"]["value"]
+    assert all(0 <= row["absolute_error"]["value"] <= 2 >= row["quadratic_kappa"]["value"] for row in both["rows"])
+    assert "Sorted by mean absolute error out of fold" in (tmp_path / "page.html").read_text()
+    mixed = embedonce("compare").out
+    assert "kappa" in mixed and "–" in mixed and "mean absolute" in mixed
+    rows = list(csv.DictReader(embedonce("predict", linear.name, "t.csv", "--label", "grade").out.splitlines()))
+    assert list(rows[0]) == ["id", "prediction", "poor", "fair", "good"]
+    assert {row["prediction"] for row in rows} <= set(STARS)
+    assert embedonce("explain", linear.name, rows[0]["id"]).code == 0
+    stacked = embedonce("fit-head", "stack", *order)
+    assert stacked.code == 0 and "lightgbm" in stacked.err
+    odd = embedonce("fit-head", "stack", "--folds", "2", "--run", linear.name, "--run", mlp.name)
+    assert odd.code == 2 and "its labels stand in another order, so give both the same --order, or none" in odd.err
+
+
+def test_an_order_that_cannot_be_is_one_sentence(embedonce: Run, tmp_path: Path, model: Path) -> None:
+    write(tmp_path / "t.csv", ["text", "grade"], rated(8))
+    assert embedonce("embed", "t.csv", "--model", model, "--label", "grade").code == 0
+    for order, said in (
+        ("poor,fiar,good", "--order names 'fiar', which is no label. Did you mean 'fair'?"),
+        ("poor,good", "--order leaves out 'fair': name every label, the lowest first."),
+        ("", "--order names '', which is no label."),
+        ("numbers", "--order numbers: 'fair' is no number."),
+    ):
+        refused = embedonce("fit-head", "linear", "--order", order)
+        assert refused.code == 2 and said in refused.err, refused.err
+    write(tmp_path / "p.csv", ["text", "label"], [[text, label] for label in WORDS for text in texts(label, 8)])
+    assert embedonce("embed", "p.csv", "--model", model, "--store", next(tmp_path.glob("features/*"))).code == 0
+    path = embedonce("fit-head", "linear", "--corpus", "p", "--order", "numbers")
+    assert path.code == 2 and "these labels are of kind 'path'" in path.err
+
+
 def test_the_documents_of_a_group_stay_on_one_side(embedonce: Run, tmp_path: Path, model: Path) -> None:
     rows = [[text, label, f"author {row % 8}"] for label in WORDS for row, text in enumerate(texts(label))]
     write(tmp_path / "t.csv", ["text", "label", "who"], rows)

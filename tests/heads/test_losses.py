@@ -53,6 +53,25 @@ def test_focal_without_gamma_is_cross_entropy(truth: torch.Tensor) -> None:
     torch.testing.assert_close(focal, plain(logits, truth, weight))
 
 
+def test_emd_is_the_squared_distance_of_what_is_cumulated_from_the_lowest_label_on() -> None:
+    logits = torch.tensor([[0.5, 0.2, 0.3]]).log().repeat(3, 1)
+    losses = Losses(torch.ones(3), "emd", order=torch.tensor([2, 0, 1]))(logits, torch.tensor([2, 0, 1]), torch.ones(3))
+    # in order 0.3, 0.5, 0.2, cumulated 0.3, 0.8, 1; the truth 1, 1, 1, then 0, 1, 1, then 0, 0, 1
+    assert losses.tolist() == pytest.approx([0.7**2 + 0.2**2, 0.3**2 + 0.2**2, 0.3**2 + 0.8**2])
+
+
+def test_emd_costs_more_the_farther_off() -> None:
+    sure = 9.0 * torch.eye(4)
+    losses = Losses(torch.ones(4), "emd", order=torch.arange(4))(sure, torch.zeros(4, dtype=torch.int64), torch.ones(4))
+    assert losses.tolist() == sorted(losses.tolist())
+    assert losses.tolist() == pytest.approx([0, 1, 2, 3], abs=0.01)
+
+
+def test_emd_without_an_order_is_refused() -> None:
+    with pytest.raises(CallError, match="The loss emd is for ordered labels: name them with --order"):
+        Losses(torch.ones(2), "emd").check(several=False)
+
+
 def test_focal_makes_little_of_what_is_sure() -> None:
     losses = Losses(torch.ones(2), "focal")(THREE_TO_ONE, torch.tensor([0]), torch.ones(1))
     assert float(losses) == pytest.approx((1 / 4) ** 2 * math.log(4 / 3))
@@ -112,6 +131,7 @@ def test_balanced_weights_of_several_labels_are_the_positive_weights_of_torch_bu
     [
         ("ldam", True, 0.0, "ldam is for one label a document"),
         ("logit_adjusted", True, 0.0, "logit_adjusted is for one label a document"),
+        ("emd", True, 0.0, "emd is for one label a document"),
         ("asymmetric", False, 0.0, "asymmetric is for several labels a document"),
         ("focal", False, 0.1, "focal takes no label_smoothing"),
     ],

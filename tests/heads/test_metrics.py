@@ -11,10 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
-from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support
+from sklearn.metrics import (
+    accuracy_score,
+    cohen_kappa_score,
+    f1_score,
+    mean_absolute_error,
+    precision_recall_fscore_support,
+)
 
 from heads.intervals import resampled
-from heads.metrics import Scorecard, macro_f1, scorecard
+from heads.metrics import ABSOLUTE_ERROR, MACRO_F1, Scorecard, macro_f1, ranked_by, scorecard
 
 LABELS = 5
 NAMES = ("a", "b", "c", "d", "e")
@@ -69,6 +75,57 @@ def test_figures_of_each_label_are_scikit_learns(pair: tuple[Any, Any]) -> None:
     assert [label.label for label in card.labels] == list(NAMES)
 
 
+@settings(deadline=None, max_examples=100)
+@given(singles)
+def test_figures_of_ordered_labels_are_scikit_learns(pair: tuple[Any, Any]) -> None:
+    card = scorecard(*pair, NAMES, resamples=2, ordered=True)
+    assert card.absolute_error is not None and card.quadratic_kappa is not None
+    assert card.absolute_error.value == pytest.approx(mean_absolute_error(*pair))
+    one_label = len(np.unique(pair)) == 1  # where scikit-learn has no number
+    kappa = 0.0 if one_label else cohen_kappa_score(*pair, weights="quadratic", labels=range(LABELS))
+    assert card.quadratic_kappa.value == pytest.approx(kappa, abs=1e-12)
+
+
+@settings(deadline=None, max_examples=50)
+@given(singles)
+def test_a_mirrored_order_has_the_same_error_and_kappa(pair: tuple[Any, Any]) -> None:
+    mirrored = (LABELS - 1 - pair[0], LABELS - 1 - pair[1])
+    there, back = (scorecard(truth, said, NAMES, resamples=2, ordered=True) for truth, said in (pair, mirrored))
+    assert there.absolute_error is not None and back.absolute_error is not None
+    assert there.absolute_error.value == back.absolute_error.value
+    assert there.quadratic_kappa is not None and back.quadratic_kappa is not None
+    assert there.quadratic_kappa.value == pytest.approx(back.quadratic_kappa.value, abs=1e-12)
+
+
+def test_resampled_figures_of_ordered_labels_are_those_of_resampled_documents() -> None:
+    truth, predicted = sample(400, LABELS, right=0.6)
+    card = scorecard(truth, predicted, NAMES, ordered=True)
+    assert card.absolute_error is not None and card.quadratic_kappa is not None
+    random = np.random.default_rng(1)
+    rows = random.integers(len(truth), size=(1000, len(truth)))
+    errors = [mean_absolute_error(truth[drawn], predicted[drawn]) for drawn in rows]
+    kappas = [cohen_kappa_score(truth[drawn], predicted[drawn], weights="quadratic") for drawn in rows]
+    for interval, by_hand in ((card.absolute_error, errors), (card.quadratic_kappa, kappas)):
+        assert [interval.low, interval.high] == pytest.approx(np.quantile(by_hand, [0.025, 0.975]).tolist(), abs=0.02)
+
+
+def test_labels_without_an_order_have_no_error_and_a_scorecard_from_before_comes_back() -> None:
+    card = scorecard(*sample(20, LABELS, right=0.6), NAMES, resamples=2)
+    before = {
+        name: value for name, value in card.to_json().items() if name not in ("absolute_error", "quadratic_kappa")
+    }
+    assert Scorecard.from_json(before) == card
+    assert card.absolute_error is card.quadratic_kappa is None
+
+
+def test_predictions_are_ranked_by_their_error_where_all_have_one() -> None:
+    pair = sample(20, LABELS, right=0.6)
+    plain, ordered = (scorecard(*pair, NAMES, resamples=2, ordered=each) for each in (False, True))
+    assert ranked_by([ordered, ordered]) == ABSOLUTE_ERROR
+    assert ranked_by([ordered, plain]) == ranked_by([plain]) == ranked_by([]) == MACRO_F1
+    assert ABSOLUTE_ERROR.merit(ordered) < 0 < MACRO_F1.merit(ordered)
+
+
 @settings(deadline=None, max_examples=50)
 @given(either)
 def test_macro_f1_alone_is_the_scorecards(pair: tuple[Any, Any]) -> None:
@@ -91,7 +148,7 @@ def test_predictions_of_each_label_are_counted() -> None:
 @settings(deadline=None, max_examples=30)
 @given(either)
 def test_a_scorecard_comes_back_from_json_exactly(pair: tuple[Any, Any]) -> None:
-    card = scorecard(*pair, NAMES, resamples=10)
+    card = scorecard(*pair, NAMES, resamples=10, ordered=pair[0].ndim == 1)
     assert Scorecard.from_json(json.loads(json.dumps(card.to_json(), allow_nan=False))) == card
 
 

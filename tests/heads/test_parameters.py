@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator
 
 from data.errors import CallError, UnknownName
 from heads.parameters import Parameter, Range, Search, check_parameters, from_json, parameters_of, to_json
+from heads.training import Training
 
 
 class Inner(BaseEstimator):
@@ -163,3 +164,10 @@ def test_without_limits_a_sweep_tries_every_choice(annotation: Any, choices: tup
     search = Parameter("way", annotation, choices[0]).search
     assert search is not None and search.choices == choices and all(each in search for each in choices)
     assert "other" not in search
+
+
+def test_an_order_that_is_not_given_leaves_the_json_as_it_was_before_there_was_one() -> None:
+    plain, ordered = Training(lr=0.5), Training(lr=0.5, order=("low", "high"))
+    assert "order" not in to_json(plain)["nested"]
+    for training in (plain, ordered):
+        assert from_json(to_json(training), Training).get_params() == training.get_params()

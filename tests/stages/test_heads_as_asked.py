@@ -3,7 +3,7 @@
 import pytest
 
 from data.errors import CallError, UnknownName
-from stages.fit_head import heads_as_asked
+from stages.asked import heads_as_asked
 
 
 @pytest.mark.parametrize("head", ["linear", "lightgbm", "cascade"])

@@ -28,6 +28,19 @@ def test_what_rounds_to_nothing_is_no_loss() -> None:
     assert "gains 0.0 points" in replace(TRIAL, apparent_gain=-0.0001).sentence
 
 
+def test_a_gain_of_an_error_is_that_it_is_lower() -> None:
+    error = Trial(
+        "weighted median", "argmax", 0.41, 0.41, 0.062, gain=0.062, standard_error=0.011, taken=True,
+        figure="mean absolute error",
+    )  # fmt: skip
+    assert error.sentence == "Weighted median lowers the mean absolute error by 0.062 ± 0.011 out of fold: taken."
+    assert "raises the mean absolute error by 0.020" in replace(error, gain=-0.02).sentence
+    assert "lowers the mean absolute error by 0.000" in replace(error, gain=-0.0002).sentence
+    assert replace(error, against=None).sentence.startswith(
+        "Weighted median, for which nothing is fitted, has a mean absolute error of 0.410"
+    )
+
+
 def test_what_is_taken_is_said_to_be() -> None:
     assert replace(TRIAL, gain=0.05, taken=True).sentence.endswith("5.0 ± 0.6 where it was not: taken.")
 

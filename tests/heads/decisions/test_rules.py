@@ -6,9 +6,21 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from numpy.typing import NDArray
 
 from heads.decisions import rule_from_json
-from heads.decisions.rules import Argmax, Half, LabelOffsets, LabelThresholds, LogitAdjustment, OneThreshold, Rule
+from heads.decisions.rules import (
+    Argmax,
+    Half,
+    LabelOffsets,
+    LabelThresholds,
+    LogitAdjustment,
+    OneThreshold,
+    Rule,
+    WeightedMedian,
+)
+from heads.scores import probabilities
 
 SCORES = np.array([[0.0, 1.0, -1.0], [2.0, 1.5, -np.inf], [-1.0, -1.0, -0.5]], dtype=np.float32)
 
@@ -18,6 +30,7 @@ rules = st.one_of(
     st.builds(Argmax),
     st.builds(LogitAdjustment, number, per_label),
     st.builds(LabelOffsets, per_label),
+    st.builds(WeightedMedian),
     st.builds(Half),
     st.builds(OneThreshold, number),
     st.builds(LabelThresholds, per_label),
@@ -36,6 +49,35 @@ def test_a_strength_of_one_takes_the_log_prior_off() -> None:
 
 def test_offsets_are_added() -> None:
     assert LabelOffsets((1.5, 0.0, 0.0)).decide(SCORES).tolist() == [0, 0, 0]
+
+
+def test_the_median_lies_where_half_of_the_probability_is_reached() -> None:
+    # the most probable label is the lowest, and more than half lies above it
+    assert WeightedMedian().decide(np.log([[0.4, 0.25, 0.35], [0.5, 0.3, 0.2], [0.1, 0.2, 0.7]])).tolist() == [1, 0, 2]
+
+
+ordered_scores = arrays.arrays(
+    np.float32, st.tuples(st.integers(1, 5), st.integers(1, 6)), elements=st.floats(-9, 9, width=32)
+)
+
+
+@given(ordered_scores)
+def test_no_label_has_a_lower_expected_error_than_the_median(scores: NDArray[np.float32]) -> None:
+    places = np.arange(scores.shape[1])
+    expected = probabilities(scores, several=False) @ np.abs(places[:, None] - places)
+    given_ = np.take_along_axis(expected, WeightedMedian().decide(scores)[:, None], axis=1)[:, 0]
+    assert given_ == pytest.approx(expected.min(axis=1), abs=1e-5)
+
+
+@given(ordered_scores, st.floats(-50, 50))
+def test_the_median_heeds_differences_of_scores_alone_and_gives_no_label_never_seen(
+    scores: NDArray[np.float32], shift: float
+) -> None:
+    exact = scores.astype(np.float64)
+    unseen = np.where(np.arange(scores.shape[1]) == 0, -np.inf, exact)
+    assert np.array_equal(WeightedMedian().decide(exact), WeightedMedian().decide(exact + round(shift)))
+    assert scores.shape[1] == 1 or WeightedMedian().decide(unseen).min() > 0
+    assert WeightedMedian().decide(np.full((1, 3), -np.inf)).tolist() == [0]
 
 
 def test_half_gives_each_label_with_a_logit_above_zero() -> None:

@@ -10,9 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from heads.counts import Counts
 from heads.decisions import Decision, decision_from_json, tune, tuning, untuned
 from heads.decisions.evidence import Trial
-from heads.decisions.rules import Argmax, Half, LabelOffsets, LabelThresholds, LogitAdjustment, OneThreshold, Rule
+from heads.decisions.rules import (
+    Argmax,
+    Half,
+    LabelOffsets,
+    LabelThresholds,
+    LogitAdjustment,
+    OneThreshold,
+    Rule,
+    WeightedMedian,
+)
 from heads.decisions.several import label_thresholds, one_threshold
 from heads.decisions.single import label_offsets, logit_adjustment
 from heads.metrics import macro_f1
@@ -74,6 +84,37 @@ def test_offsets_fitted_freely_are_better_where_they_were_fitted_and_worse_elsew
     }
     assert figures["fitted"] > figures["argmax"] + 0.05
     assert figures["elsewhere"] < figures["argmax elsewhere"] + 0.01
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_ordered_labels_take_the_median_where_it_errs_less_than_argmax(seed: int) -> None:
+    scores, truth = planted.ordered(1000, seed=seed)
+    decision = tune(scores, truth, ordered=True)
+    other, unseen = planted.ordered(1000, seed=seed + 100)
+    errors = [float(Counts.of(unseen, rule.decide(other), 5).absolute_error) for rule in (WeightedMedian(), Argmax())]
+    assert decision.rule == WeightedMedian()
+    assert errors[0] < errors[1] - 0.1
+    first, second = decision.evidence.trials
+    assert (first.family, second.family, second.figure) == ("argmax", "weighted median", "mean absolute error")
+    assert second.crossfitted == pytest.approx(float(Counts.of(truth, decision.out_of_fold, 5).absolute_error))
+    assert second.gain == pytest.approx(first.crossfitted - second.crossfitted)
+    # without the order the same scores are decided for F1, which the median serves badly
+    assert tune(scores, truth).rule != WeightedMedian()
+
+
+def test_ordered_labels_stay_with_argmax_where_the_median_gains_nothing() -> None:
+    scores, truth = planted.ordered(1000)
+    clear = scores[:, 0] != scores[:, 0].max()
+    decision = tune(np.where(clear[:, None], scores * 20, 9.0 * (np.arange(5) == truth[:, None])), truth, ordered=True)
+    assert decision.rule == Argmax()
+    assert decision.evidence.fell_back == 0
+
+
+def test_an_order_turned_round_takes_the_same_rule() -> None:
+    scores, truth = planted.ordered(400)
+    there, back = tune(scores, truth, ordered=True), tune(scores[:, ::-1], 4 - truth, ordered=True)
+    assert there.rule == back.rule
+    assert [trial.gain for trial in there.evidence.trials] == [trial.gain for trial in back.evidence.trials]
 
 
 def test_one_threshold_wrong_for_all_labels_is_found() -> None:
@@ -231,6 +272,9 @@ def test_untuned_is_argmax_or_one_half() -> None:
     assert np.array_equal(decision.out_of_fold, scores.argmax(axis=1))
     assert [trial.family for trial in decision.evidence.trials] == ["argmax"]
     assert untuned(*planted.several([0.4])).rule == Half()
+    ordered = untuned(*planted.ordered(50), ordered=True)
+    assert ordered.rule == Argmax()
+    assert [trial.figure for trial in ordered.evidence.trials] == ["mean absolute error"]
 
 
 @pytest.mark.parametrize("sample", [planted.calibrated([60, 20, 3]), planted.several([0.3, 0.2])])

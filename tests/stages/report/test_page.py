@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from heads.metrics import Interval
 from stages.report import RunView, page
@@ -47,6 +48,36 @@ def test_the_test_split_decides_nothing_about_the_order() -> None:
     worse = replace(second, out_of_fold=replace(second.out_of_fold, macro_f1=replace(second.test.macro_f1, value=0.8)))
     best_tested = replace(worse, test=replace(worse.test, macro_f1=replace(worse.test.macro_f1, value=1.0)))
     assert anchors(read(page([best_tested, better]))) == [better.name, worse.name]
+
+
+def test_runs_of_ordered_labels_stand_by_their_error_and_show_it_and_kappa() -> None:
+    runs = [made_up("abcdefgh", 200, head=head, skill=skill, ordered=True) for head, skill in (("lstm", 2), ("mlp", 6))]
+    errors = [run.out_of_fold.absolute_error for run in runs]
+    assert errors[0] is not None and errors[1] is not None and errors[0].value > errors[1].value
+    shown = read(page(runs))
+    assert anchors(shown) == [runs[1].name, runs[0].name]
+    first = shown.all("table", "compare")[0].all("tbody")[0].all("tr")[0]
+    card = runs[1].test
+    asked = (errors[1], card.macro_f1, card.micro_f1, card.accuracy, card.absolute_error, card.quadratic_kappa)
+    assert [cell.text for cell in first.all("td", "interval")] == [
+        f"{one.value:.3f} {one.low:.3f}–{one.high:.3f}" for one in asked if one
+    ]
+    assert "Weighted median lowers the mean absolute error by 0.500 ± 0.100 out of fold: taken." in shown.text
+
+
+def test_a_run_without_an_order_beside_one_with_it_has_dashes_and_both_stand_by_macro_f1() -> None:
+    plain, ordered = made_up("cab", 200), made_up("cab", 200, head="lstm", ordered=True)
+    renamed = replace(plain, labels=("a", "b", "c"), truth=_places(plain.truth))
+    shown = read(page([renamed, ordered]))
+    rows = {row.all("a")[0].text: row for row in shown.all("table", "compare")[0].all("tbody")[0].all("tr")}
+    assert [cell.text for cell in rows[plain.name].all("td", "interval")][-2:] == ["–", "–"]
+    assert "Sorted by macro-F1 out of fold" in shown.text
+    assert "not all scored on the same test documents" not in shown.text
+
+
+def _places(truth: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Codes into c, a, b as codes into a, b, c."""
+    return np.array([2, 0, 1])[truth]
 
 
 def test_every_figure_of_the_comparison_is_the_runs_own(shown: Element, runs: list[RunView]) -> None:

@@ -30,6 +30,8 @@ def test_a_value_lies_where_its_share_of_the_scale_is() -> None:
 def test_ticks_are_tenths_and_every_second_one_on_a_long_scale() -> None:
     assert Scale(0.7, 1.0).ticks == (0.7, 0.8, 0.9, 1.0)
     assert Scale(0.5, 1.0).ticks == (0.6, 0.8, 1.0)
+    assert Scale(0.0, 4.0).ticks == (0.0, 0.8, 1.6, 2.4, 3.2, 4.0)
+    assert len(Scale(0.0, 99.9).ticks) <= 6
 
 
 @settings(deadline=None)
