@@ -28,12 +28,18 @@ WEIGHTS = "contrast.safetensors"
 
 
 class ContrastHead(PooledHead):
-    """Logistic regression on a layer that supervised contrastive learning put between it and the pooled features.
+    """Logistic regression on pooled features and on a projection of them that draws documents of one label together.
 
-    Khosla et al. 2020 (arXiv 2004.11362): documents of one label are drawn together in a projection, which is then
-    dropped for the layer in front of it. Labels that lie in a tree draw by how much of their paths is shared (Zhang et
-    al. 2022, arXiv 2204.13207), several labels by their overlap (heads/contrastive.py). Dropout stands in for the
-    paper's augmented views, as in SimCSE (Gao et al. 2021, arXiv 2104.08821).
+    Supervised contrastive learning, Khosla et al. 2020 (arXiv 2004.11362), who then read the layer in front of the
+    projection (`layer=hidden, beside=False`). Labels that lie in a tree draw by how much of their paths is shared
+    (Zhang et al. 2022, arXiv 2204.13207), several labels by their overlap (heads/contrastive.py). Dropout stands in for
+    the paper's augmented views, as in SimCSE (Gao et al. 2021, arXiv 2104.08821).
+
+    Out of fold on training documents (3 folds, no rule; the defaults were chosen on them), accuracy / macro-F1 against
+    linear's 0.940 / 0.788 on Reuters-52 and 0.856 / 0.851 on 20 Newsgroups: 0.948 / 0.789 and 0.876 / 0.871. Read as
+    the paper does, it lost rare labels (0.940 / 0.760 and 0.874 / 0.869), and more of them by the projection alone
+    (0.943 / 0.724 and 0.877 / 0.871). The tree of 20 Newsgroups did not help: an accuracy of 0.875 with `above` at
+    0.05, 0.874 at 0.2, 0.876 without.
 
     Parameters
     ----------
@@ -59,7 +65,7 @@ class ContrastHead(PooledHead):
     def __init__(
         self,
         tree: Mapping[Any, Sequence[str]] | None = None,
-        above: Annotated[float, Range(0, 1)] = 0.2,
+        above: Annotated[float, Range(0, 1)] = 0.05,
         pool: tuple[Pool, ...] | None = None,
         layer: Literal["hidden", "projection"] = "projection",
         beside: bool = True,
