@@ -78,7 +78,9 @@ class FusedHead(PooledHead):
         return found if "token_ids" in found else ("token_ids", *found)
 
     def _learn(self, examples: Examples) -> None:
-        self.words_, words = learned_words(examples, self.ngrams, self.min_df)
+        self.words_, words, said = learned_words(examples, self.ngrams, self.min_df)
+        if said:
+            self._note(said)
         vectors = self._features(examples.bags)
         self.scaling_ = Scaling.of(vectors, examples.sample_weight)
         towards = directions(vectors, self.scaling_)

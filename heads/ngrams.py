@@ -126,12 +126,19 @@ class TfIdf:
         return counts
 
 
-def learned_words(examples: Examples, longest: int, min_df: float) -> tuple[TfIdf, "csr_matrix"]:
-    """What `TfIdf.learn` gives. Raises CallError where no n-gram is in enough documents."""
-    words, rows = TfIdf.learn(examples.bags.passages(), examples.sample_weight, longest, min_df)
+def learned_words(examples: Examples, longest: int, min_df: float) -> tuple[TfIdf, "csr_matrix", str]:
+    """What `TfIdf.learn` gives, and what the user should know of it, or "".
+
+    Of documents that share no token, as a handful may, every token is learned. Raises CallError where there is none.
+    """
+    passages, weight = examples.bags.passages(), examples.sample_weight
+    words, rows = TfIdf.learn(passages, weight, longest, min_df)
+    if len(words.vocabulary):
+        return words, rows, ""
+    words, rows = TfIdf.learn(passages, weight, longest, float(weight.min()))
     if not len(words.vocabulary):
-        raise CallError(f"No token is in documents that weigh {min_df:g} together: lower min_df.")
-    return words, rows
+        raise CallError("The documents have no tokens: there are no words to learn from.")
+    return words, rows, f"No token is in documents that weigh {min_df:g} together: all that there are were learned."
 
 
 def _documents_with(counts: "csr_matrix", weight: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -62,7 +62,9 @@ class TfIdfHead(Head):
         return ("token_ids",)
 
     def _learn(self, examples: Examples) -> None:
-        self.words_, rows = learned_words(examples, self.ngrams, self.min_df)
+        self.words_, rows, said = learned_words(examples, self.ngrams, self.min_df)
+        if said:
+            self._note(said)
         if self.kind == "svm":
             coefficients, intercepts = as_logits(rows, examples, len(self.classes_), self.C, self.seed)
         else:

@@ -93,11 +93,16 @@ def test_words_that_no_training_document_has_are_passed_over() -> None:
     np.testing.assert_array_equal(unknown, empty)
 
 
-def test_documents_without_a_common_word_are_refused() -> None:
+def test_of_documents_without_a_common_word_all_are_learned_aloud() -> None:
     apart = ids_of([np.array([row]) for row in range(6)])
-    with pytest.raises(CallError, match=r"^No token is in documents that weigh 2 together: lower min_df\.$"):
-        TfIdfHead().fit(apart, ["a", "b"] * 3)
-    assert TfIdfHead(min_df=1).fit(apart, ["a", "b"] * 3).score(apart, ["a", "b"] * 3) == 1
+    head = TfIdfHead().fit(apart, ["a", "b"] * 3)
+    assert head.score(apart, ["a", "b"] * 3) == 1
+    assert head.notes_[0] == "No token is in documents that weigh 2 together: all that there are were learned."
+
+
+def test_documents_without_a_word_are_refused() -> None:
+    with pytest.raises(CallError, match=r"^The documents have no tokens: there are no words to learn from\.$"):
+        TfIdfHead().fit(ids_of([np.array([], np.int32)] * 4), ["a", "b"] * 2)
 
 
 def test_a_plain_array_has_no_words() -> None:

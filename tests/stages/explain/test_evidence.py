@@ -39,7 +39,7 @@ def fitted(head: Head) -> tuple[Head, Planted, np.ndarray[Any, Any]]:
     return head.fit(planted.bags[:90], planted.y[:90]), planted[90:], places[90:]
 
 
-@pytest.mark.parametrize("name", HEADS)
+@pytest.mark.parametrize("name", [name for name in HEADS if name != "tfidf"])  # which reads no vector
 def test_every_head_is_found_to_go_by_the_chunk_that_tells_the_label(name: str) -> None:
     head, planted, places = fitted(make_head(name, SMALL.get(name, {})))
     assert head.score(planted.bags, planted.y) > 0.9
