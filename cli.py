@@ -11,10 +11,12 @@ from commandline import settings
 from commandline.compare import compare
 from commandline.curve import curve
 from commandline.embed import embed
+from commandline.explain import explain
 from commandline.fit_head import fit_head
 from commandline.look import heads, init, models
 from commandline.predict import predict
 from commandline.store import store
+from commandline.sweep import sweep
 from commandline.terminal import say
 from data.errors import CallError, EmbedOnceError, UnknownName, nearest
 
@@ -53,7 +55,7 @@ def embedonce(ctx: click.Context) -> None:
     ctx.default_map = settings.defaults(embedonce.commands)
 
 
-for command in (embed, fit_head, curve, compare, predict, store, models, heads, init):
+for command in (embed, fit_head, sweep, curve, compare, predict, explain, store, models, heads, init):
     embedonce.add_command(command)
 
 
@@ -84,11 +86,11 @@ def main() -> None:
     except Exception as error:
         if "--debug" in sys.argv:
             raise
-        code = explain(error)
+        code = told(error)
     sys.exit(code or 0)
 
 
-def explain(error: Exception) -> int:
+def told(error: Exception) -> int:
     """Say what went wrong in a sentence; returns the exit code."""
     if isinstance(error, EmbedOnceError):
         say(f"Error: {error}")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from commandline.options import json_option, origin, runs_option, seed_option, store_options
+from commandline.options import beside_options, json_option, origin, runs_option, seed_option
 from commandline.terminal import duration, note, progress, say, show_json, table
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.option("--set", "parameters", multiple=True, metavar="KEY=VALUE", help="A parameter, where HEAD is one head.")
 @click.option("--class-weight", help="balanced, none, effective, sqrt, or a JSON file {label: weight}.  [by head]")
 @click.option("--corpus", help="Which corpus of the store.  [its only one]")
-@click.option("--layer", type=int, default=-1, help="Which of the layers kept.")
+@click.option("--layer", type=int, default=-1, help="Which of the layers kept; layermix reads all.")
 @click.option("--skip-unlabelled", is_flag=True, help="Leave documents without a label out.")
 @click.option(
     "--metric",
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 )
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Also write a page: picture and table.")
 @click.option("--svg", type=click.Path(path_type=Path, dir_okay=False), help="Also write the picture alone.")
-@store_options
+@beside_options
 @runs_option
 @seed_option
 @json_option
@@ -46,7 +46,7 @@ def curve(heads: tuple[str, ...], **asked: Any) -> None:
     embedonce curve linear mlp --sizes 100,1000,all --seeds 10 --html curve.html
     """
     from stages.curve import CurveProgress, Plan, curve_heads, learning_curves, sizes_as_asked, write_picture
-    from stages.task import chosen_corpus, chosen_store
+    from stages.task import chosen_corpus, chosen_features
 
     plan = Plan(
         heads=curve_heads(heads, asked["parameters"], asked["class_weight"]),
@@ -56,9 +56,9 @@ def curve(heads: tuple[str, ...], **asked: Any) -> None:
         layer=asked["layer"],
         skip_unlabelled=asked["skip_unlabelled"],
     )
-    store = chosen_store(asked["store"], asked["features"])
-    documents = chosen_corpus(store, asked["corpus"])
-    asked_for = f"{', '.join(heads)} on {store.name} ({origin('store', 'the newest store')})"
+    store, first = chosen_features(asked["stores"], asked["features"])
+    documents = chosen_corpus(first, asked["corpus"])
+    asked_for = f"{', '.join(heads)} on {store.name} ({origin('stores', 'the newest store')})"
     say(f"Learning curves of {asked_for}, corpus {documents.name}.")
     with progress("fitting") as bar:
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from commandline.compare import show_comparison
-from commandline.options import json_option, origin, runs_option, seed_option, store_options
+from commandline.options import beside_options, json_option, origin, runs_option, seed_option
 from commandline.terminal import duration, note, progress, say
 from data.errors import CallError, EmbedOnceError, ExtraMissing
 
@@ -20,6 +20,7 @@ from data.errors import CallError, EmbedOnceError, ExtraMissing
 @click.option("--class-weight", help="balanced, none, effective, sqrt, or a JSON file {label: weight}.  [by head]")
 @click.option("--loss", help="Of heads that are networks, as `--set loss=`: cross_entropy, focal, ldam, ...")
 @click.option("--sampler", help="Of the same: instance, square_root, balanced, progressive, weighted.")
+@click.option("--init", help="Of the same, how weights start: default, truncated_normal, xavier, kaiming.")
 @click.option(
     "--weight", metavar="COLUMN", help="How much each training document counts: a column of the corpus's file."
 )
@@ -30,11 +31,11 @@ from data.errors import CallError, EmbedOnceError, ExtraMissing
     "--run", "base_runs", multiple=True, metavar="RUN", help="For stack: a run to stand on.  [all that agree]"
 )
 @click.option("--corpus", help="Which corpus of the store.  [its only one]")
-@click.option("--layer", type=int, default=-1, help="Which of the layers kept.")
+@click.option("--layer", type=int, default=-1, help="Which of the layers kept; layermix reads all.")
 @click.option("--folds", type=click.IntRange(2), default=5, help="Folds of the training split.")
 @click.option("--tune/--no-tune", default=True, help="Choose a decision rule on out-of-fold scores.")
 @click.option("--skip-unlabelled", is_flag=True, help="Leave documents without a label out.")
-@store_options
+@beside_options
 @runs_option
 @seed_option
 @json_option
@@ -45,28 +46,32 @@ def fit_head(**asked: Any) -> None:
     embedonce fit-head lstm
     embedonce fit-head mlp --set pool=sum --set lr=3e-4 --class-weight effective
     embedonce fit-head lstm --loss logit_adjusted --class-weight none
+    embedonce fit-head lstm --init kaiming
     embedonce fit-head cascade --first earn
+    embedonce fit-head linear --store features/news--minilm --store features/news--e5
+    embedonce fit-head layermix --set body=lstm --set over=segments
     embedonce fit-head stack --run linear-3f9a12bc --run lstm-7c2e41b0
     """
     from heads.registry import UPON_RUNS
     from stages.compare import compare as compare_runs
     from stages.document_weights import document_weights
     from stages.fit_head import ALL, heads_as_asked
-    from stages.task import chosen_corpus, chosen_store
+    from stages.task import chosen_corpus, chosen_features
 
     if asked["weight"] is None and (asked["weight_from"] or asked["id_"]):
         raise CallError("--weight-from and --id say where weights stand: name their column with --weight.")
     if asked["base_runs"] and asked["head"] not in UPON_RUNS:
         raise CallError(f"--run is for {', '.join(UPON_RUNS)}: {asked['head']} reads features.")
-    store = chosen_store(asked["store"], asked["features"])
-    documents = chosen_corpus(store, asked["corpus"])
-    say(f"Fitting {asked['head']} on {store.name} ({origin('store', 'the newest store')}), corpus {documents.name}.")
+    store, first = chosen_features(asked["stores"], asked["features"])
+    documents = chosen_corpus(first, asked["corpus"])
+    say(f"Fitting {asked['head']} on {store.name} ({origin('stores', 'the newest store')}), corpus {documents.name}.")
     weights = None
     if asked["weight"] is not None:
         weights = document_weights(documents, asked["weight"], asked["weight_from"], asked["id_"])
     found, failed = [], False
-    settings = (*asked["parameters"], *(f"{name}={asked[name]}" for name in ("loss", "sampler") if asked[name]))
-    for head in heads_as_asked(asked["head"], settings, asked["class_weight"], asked["first"], asked["seed"]):
+    settings = (*asked["parameters"], *(f"{name}={asked[name]}" for name in ("loss", "sampler", "init") if asked[name]))
+    layers = len(first.recipe.layers) if store is first else 1
+    for head in heads_as_asked(asked["head"], settings, asked["class_weight"], asked["first"], asked["seed"], layers):
         try:
             found.append(_fit_one(store, documents, head, weights, asked))
         except EmbedOnceError as error:

@@ -48,6 +48,16 @@ store_options = several(
     click.option("--store", type=click.Path(path_type=Path), help="The feature store.  [the newest in --features]"),
     features_option,
 )
+beside_options = several(
+    click.option(
+        "--store",
+        "stores",
+        type=click.Path(path_type=Path),
+        multiple=True,
+        help="The feature store; further ones are read beside it.  [the newest in --features]",
+    ),
+    features_option,
+)
 seed_option = click.option("--seed", type=int, default=0, help="The one seed of everything random.")
 device_option = click.option("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps.")
 trust_option = click.option(

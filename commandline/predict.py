@@ -14,7 +14,7 @@ from data.errors import CallError
 @click.argument("run")
 @click.argument("file")
 @column_options
-@click.option("--encoder", help="Where the run's encoder is now, if it has moved.")
+@click.option("--encoder", multiple=True, help="Where the run's encoder is now, if it has moved; one for each store.")
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write here, not to stdout.")
 @click.option("--json", "as_json", is_flag=True, help="A JSON object a line instead of CSV.")
 @trust_option
@@ -28,7 +28,7 @@ def predict(run: str, file: str, output: Path | None, as_json: bool, **asked: An
     """
     from data import read
     from stages.compare import find
-    from stages.predict import encoder_of, write_labelled
+    from stages.predict import encoders_of, write_labelled
     from stages.predict import predict as label
 
     found = find(run, asked["runs"])
@@ -37,10 +37,10 @@ def predict(run: str, file: str, output: Path | None, as_json: bool, **asked: An
     corpus = read(file, columns_asked(asked))
     for sentence in corpus.notes:
         note(sentence)
-    encoder = encoder_of(found, model=asked["encoder"], device=asked["device"], trust=asked["trust_remote_code"])
+    encoders = encoders_of(found, models=asked["encoder"], device=asked["device"], trust=asked["trust_remote_code"])
     with progress("labelling") as bar, whole_file(output) as out:
         total = len(corpus.documents)
         labelled = label(
-            found, corpus.documents, encoder, lambda done: bar(done, total, f"{done:,} of {total:,} documents")
+            found, corpus.documents, encoders, lambda done: bar(done, total, f"{done:,} of {total:,} documents")
         )
         write_labelled(labelled, found.record.labels, out, as_json=as_json)

@@ -4,6 +4,7 @@ Knows data below it and nothing above: neither encoders nor heads. Heads read Ba
 """
 
 from featurestore.bags import Bags, as_bags
+from featurestore.beside import Features, Stores, beside, fingerprint
 from featurestore.content import ShardContent, joined
 from featurestore.corpora import CorpusTable
 from featurestore.image import image
@@ -21,6 +22,7 @@ __all__ = [
     "CorpusTable",
     "Cut",
     "FeatureStore",
+    "Features",
     "KeyList",
     "Passages",
     "Plan",
@@ -29,9 +31,12 @@ __all__ = [
     "Repair",
     "Shard",
     "ShardContent",
+    "Stores",
     "as_bags",
+    "beside",
     "carry_out",
     "compaction",
+    "fingerprint",
     "image",
     "joined",
     "newest",

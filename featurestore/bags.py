@@ -1,5 +1,6 @@
 """Documents as a head sees them: named ragged views in one row order, indexed as scikit-learn indexes an array."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
@@ -122,14 +123,14 @@ class Bags:
     def pooled(self, names: Sequence[str] = ("cls", "mean", "max")) -> NDArray[np.float32]:
         """One vector a document, float32 (documents, sum of dims): the maximum of "max", the mean of other views.
 
-        A document without chunks has zeros.
+        Several layers of a view stand side by side. A document without chunks has zeros.
         """
         views = [(name, self.view(name)) for name in names]
-        pooled = np.empty((len(self), sum(ragged.item_shape[0] for _, ragged in views)), dtype=np.float32)
+        pooled = np.empty((len(self), sum(math.prod(ragged.item_shape) for _, ragged in views)), dtype=np.float32)
         for start in range(0, len(self), _BLOCK):
             rows, column = slice(start, start + _BLOCK), 0
             for name, ragged in views:
-                dim = ragged.item_shape[0]
+                dim = math.prod(ragged.item_shape)
                 pooled[rows, column : column + dim] = _pooled(ragged[rows], np.maximum if name == "max" else np.add)
                 column += dim
         return pooled
@@ -142,7 +143,8 @@ def as_bags(X: Any) -> Bags:
 
 def _pooled(ragged: Ragged, how: np.ufunc) -> NDArray[np.float32]:
     """float32 (rows, dim): the maximum of each row's items, or with `np.add` their mean; zeros for an empty row."""
-    values, offsets = ragged.gather(np.float32)
+    items, offsets = ragged.gather(np.float32)
+    values = items.reshape(len(items), math.prod(ragged.item_shape))
     if len(values) == len(ragged) and (ragged.length == 1).all():
         return values
     pooled = np.zeros((len(ragged), values.shape[1]), dtype=np.float32)

@@ -22,6 +22,11 @@ class Cut:
     stride: int
     apart: bool
 
+    @property
+    def overlaps(self) -> bool:
+        """Whether tokens, one chunk behind the other, are something else than the text."""
+        return bool(self.stride or self.apart)
+
     @classmethod
     def of(cls, recipe: Recipe) -> Self:
         """As stages/embed/cutting.py does it by this recipe."""
@@ -49,7 +54,7 @@ class Passages:
         """
         values, offsets = ids.gather()
         document = np.repeat(np.arange(len(ids)), ids.length)
-        if cut is None or not (cut.stride or cut.apart):
+        if cut is None or not cut.overlaps:
             return cls(values, document, document)
         place = np.arange(len(values)) - offsets[document]
         if cut.apart:

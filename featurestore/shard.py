@@ -77,18 +77,18 @@ class Shard:
         return array_of(self.parts["documents/key"]).copy().view(f"S{KEY_BYTES}").reshape(-1)
 
     @cached_property
-    def layers(self) -> Mapping[int, Mapping[str, Part]]:
-        """For each layer of the recipe, the views of Bags as arrays of that layer alone."""
+    def layers(self) -> Mapping[int | None, Mapping[str, Part]]:
+        """For each layer of the recipe, the views of Bags as arrays of that layer alone; for None, of all layers."""
         views = {view: self.parts[name] for view, name in VIEWS.items() if name in self.parts}
         if len(self.recipe.layers) == 1:
-            return {self.recipe.layers[0]: views}
-        return {
+            return {self.recipe.layers[0]: views, None: views}
+        return {None: views} | {
             layer: {view: part if view == "token_ids" else one_layer(part, place) for view, part in views.items()}
             for place, layer in enumerate(self.recipe.layers)
         }
 
-    def bags(self, layer: int = -1) -> Bags:
-        """All documents of the shard, in its order. Raises UnknownName for a layer that is not kept."""
+    def bags(self, layer: int | None = -1) -> Bags:
+        """All documents of the shard, in its order; layer as in `bags_of`. Raises UnknownName for one not kept."""
         return bags_of([self], np.zeros(len(self), dtype=np.int32), np.arange(len(self)), layer)
 
 

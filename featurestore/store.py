@@ -93,6 +93,11 @@ class FeatureStore:
         return self.folder.resolve().name
 
     @property
+    def recipes(self) -> tuple[Recipe, ...]:
+        """The only one, as of several stores side by side each has its own."""
+        return (self.recipe,)
+
+    @property
     def documents(self) -> int:
         """How many distinct texts have features."""
         return len(self.keys)
@@ -153,12 +158,12 @@ class FeatureStore:
             )
         return Selection.of_keys(self.recipe, self.shards(), self.keys, keys)
 
-    def bags(self, keys: Sequence[str], keep: str | Iterable[str] | None = None, layer: int = -1) -> Bags:
+    def bags(self, keys: Sequence[str], keep: str | Iterable[str] | None = None, layer: int | None = -1) -> Bags:
         """The documents of `keys`, in their order; no vector is read before it is asked for.
 
         keep: the views wanted, one name or several of "cls" "mean" "max" "segments" "tokens" "token_ids"; None is all
-        that are kept. Raises BadData, saying how many, when some have no features, UnknownName for a layer or a view
-        that is not kept.
+        that are kept. layer: None is all, whose items are (layers, dim) in the recipe's order where several are kept.
+        Raises BadData, saying how many, when some have no features, UnknownName for a layer or a view not kept.
         """
         chosen = self.select(keys)
         bags = bags_of(chosen.shards, chosen.part, chosen.row, layer)

@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from featurestore.shard import Shard
 
 
-def bags_of(shards: Sequence["Shard"], part: NDArray[np.int32], row: NDArray[np.int64], layer: int) -> Bags:
+def bags_of(shards: Sequence["Shard"], part: NDArray[np.int32], row: NDArray[np.int64], layer: int | None) -> Bags:
     """Document i is row[i] of shards[part[i]]; at least one shard. Offsets are read, nothing that they cut.
 
+    layer: items are its vectors (dim,); None is all that are kept, (layers, dim) in the recipe's order if several.
     Raises UnknownName for a layer that the recipe does not keep.
     """
     recipe = shards[0].recipe
-    if layer not in recipe.layers:
+    if layer is not None and layer not in recipe.layers:
         kept = ", ".join(map(str, recipe.layers))
         raise UnknownName(f"Layer {layer} is not kept in this store, which has {kept}. Name one of these with --layer.")
     parts = {view: tuple(shard.layers[layer][view] for shard in shards) for view in shards[0].layers[layer]}

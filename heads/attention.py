@@ -1,12 +1,17 @@
 """Gated attention over a document's vectors: which of them to read is learned, their order is not."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from heads.batches import Batch
-from heads.parameters import Range
+from heads.dropout import Dropout
+from heads.neural import to_length
+from heads.parameters import Range, Search
 from heads.steps import Over, StepsHead
 from heads.training import Training
 from heads.weights import ClassWeight
@@ -38,10 +43,10 @@ class AttentionHead(StepsHead):
     def __init__(
         self,
         over: Over = "segments",
-        queries: Annotated[int, Range(1)] = 1,
-        hidden: Annotated[int, Range(0)] = 256,
-        gate: Annotated[int, Range(1)] = 128,
-        dropout: Annotated[float, Range(0, below=1)] = 0.2,
+        queries: Annotated[int, Range(1), Search(1, 8, log=True)] = 1,
+        hidden: Annotated[int, Range(0), Search(64, 512, log=True)] = 256,
+        gate: Annotated[int, Range(1), Search(32, 256, log=True)] = 128,
+        dropout: Annotated[float, Range(0, below=1), Search(0, 0.6)] = 0.2,
         max_steps: Annotated[int, Range(1)] = 512,
         training: Training | None = None,
         class_weight: ClassWeight = "effective",
@@ -61,6 +66,22 @@ class AttentionHead(StepsHead):
         """A Batch of (documents, steps, dim) -> (documents, labels) logits."""
         return GatedAttention(dim, labels, self.queries, self.hidden, self.gate, self.dropout)
 
+    @torch.no_grad()
+    def attention_weights(self, X: Any) -> list[NDArray[np.float32]]:
+        """How each document's steps are weighed: float32 (steps,) of sum 1 a document, the mean over queries.
+
+        Steps beyond `max_steps` weigh 0.
+        """
+        check_is_fitted(self)
+        found = []
+        for batch, steps in self._single(X):
+            vectors = (batch.steps - self.network_.mean) / self.network_.deviation
+            network = self.network_.network
+            assert isinstance(network, GatedAttention)
+            weights = network.weights(batch._replace(steps=network.input(vectors)))
+            found.append(to_length(weights[0].mean(dim=1), steps))
+        return found
+
 
 class GatedAttention(nn.Module):
     """Projection, a weight a step and query, weighted means, logits."""
@@ -69,20 +90,19 @@ class GatedAttention(nn.Module):
         super().__init__()
         inner = [nn.Linear(dim, hidden), nn.ReLU()] if hidden else []
         width = hidden or dim
-        self.input = nn.Sequential(nn.Dropout(dropout), *inner)
+        self.input = nn.Sequential(Dropout(dropout), *inner)
         self.content, self.gate = nn.Linear(width, gate), nn.Linear(width, gate)
         self.ask = nn.Linear(gate, queries, bias=False)  # a bias would be the same for all steps, and softmax drops it
-        self.output = nn.Sequential(nn.Dropout(dropout), nn.Linear(queries * width, labels))
+        self.output = nn.Sequential(Dropout(dropout), nn.Linear(queries * width, labels))
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Logits, float32 (documents, labels)."""
-        steps = self.input(batch.vectors)
-        means = torch.einsum("dsq,dsw->dqw", self.weights(steps, batch.mask()), steps)
+        read = batch._replace(steps=self.input(batch.steps))
+        means = torch.einsum("dsq,dsw->dqw", self.weights(read), read.vectors)
         logits: torch.Tensor = self.output(means.flatten(1))
         return logits
 
-    def weights(self, steps: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
-        """float32 (documents, steps, queries): of each query over a document's own steps they sum to 1."""
-        asked = self.ask(torch.tanh(self.content(steps)) * torch.sigmoid(self.gate(steps)))
-        weights: torch.Tensor = asked.masked_fill(~own[:, :, None], -torch.inf).softmax(dim=1)
-        return weights
+    def weights(self, read: Batch) -> torch.Tensor:
+        """float32 (documents, longest, queries) of projected steps: a query's over a document's own sum to 1."""
+        asked = self.ask(torch.tanh(self.content(read.steps)) * torch.sigmoid(self.gate(read.steps)))
+        return read.padded(asked, -torch.inf).softmax(dim=1)

@@ -11,6 +11,7 @@ A head's own file adds its parameters and five acts on checked input:
 A sentence for the user (what fell back, what did not converge) goes to `self._note(...)` and is found in `notes_`.
 """
 
+import math
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -42,6 +43,7 @@ class Head(ClassifierMixin, BaseEstimator):
 
     name: ClassVar[str]
     takes_several: ClassVar[bool] = True
+    every_layer: ClassVar[bool] = False  # whether it is given all layers that are kept, or one that is chosen
 
     class_weight: ClassWeight
     seed: int
@@ -223,7 +225,7 @@ class Head(ClassifierMixin, BaseEstimator):
 
 def _dim(bags: Bags, view: str) -> int:
     shape = bags.view(view).item_shape
-    return int(shape[0]) if shape else 0
+    return math.prod(shape) if shape else 0
 
 
 def _sizes(dims: dict[str, int]) -> str:

@@ -11,7 +11,7 @@ from data.errors import CallError, UnknownName, nearest
 from featurestore import Bags
 from heads.base import Examples
 from heads.logistic import Linear, Scaling, fit_logistic
-from heads.parameters import Range
+from heads.parameters import Range, Search
 from heads.pooled import Pool, PooledHead
 from heads.saving import read_arrays, write_arrays
 from heads.weights import ClassWeight
@@ -49,7 +49,7 @@ class CascadeHead(PooledHead):
         tree: Mapping[Any, Sequence[str]] | None = None,
         first: str | None = None,
         pool: tuple[Pool, ...] | None = None,
-        C: Annotated[float, Range(above=0)] = 0.05,
+        C: Annotated[float, Range(above=0), Search(1e-4, 1, log=True)] = 0.05,
         max_iter: Annotated[int, Range(1)] = 300,
         class_weight: ClassWeight = "balanced",
         seed: Annotated[int, Range(0)] = 0,

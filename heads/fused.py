@@ -12,7 +12,7 @@ from heads.base import Examples
 from heads.directions import directions
 from heads.logistic import Scaling
 from heads.ngrams import TfIdf, learned_words
-from heads.parameters import Range
+from heads.parameters import Range, Search
 from heads.pooled import Pool, PooledHead
 from heads.saving import read_arrays, write_arrays
 from heads.svm import Margins, as_logits, likeliest_loss
@@ -56,9 +56,9 @@ class FusedHead(PooledHead):
         self,
         pool: tuple[Pool, ...] | None = None,
         strength: Annotated[float, Range(above=0)] | None = None,
-        ngrams: Annotated[int, Range(1)] = 2,
+        ngrams: Annotated[int, Range(1), Search(choices=(1, 2, 3))] = 2,
         min_df: Annotated[float, Range(above=0)] = 2,
-        C: Annotated[float, Range(above=0)] = 1.0,
+        C: Annotated[float, Range(above=0), Search(0.1, 10, log=True)] = 1.0,
         class_weight: ClassWeight = "sqrt",
         seed: Annotated[int, Range(0)] = 0,
     ) -> None:

@@ -11,7 +11,7 @@ from featurestore import Bags
 from heads.base import Examples
 from heads.directions import directions, prior
 from heads.logistic import Scaling
-from heads.parameters import Range
+from heads.parameters import Range, Search
 from heads.pooled import Pool, PooledHead
 from heads.saving import read_arrays, rows_of, write_arrays
 from heads.weights import ClassWeight
@@ -43,9 +43,9 @@ class KNNHead(PooledHead):
     def __init__(
         self,
         pool: tuple[Pool, ...] | None = None,
-        k: Annotated[int, Range(1)] = 20,
-        weighting: Literal["uniform", "similarity"] = "similarity",
-        temperature: Annotated[float, Range(above=0)] = 0.1,
+        k: Annotated[int, Range(1), Search(3, 100, log=True)] = 20,
+        weighting: Annotated[Literal["uniform", "similarity"], Search()] = "similarity",
+        temperature: Annotated[float, Range(above=0), Search(0.02, 0.5, log=True)] = 0.1,
         class_weight: ClassWeight = "none",
         seed: Annotated[int, Range(0)] = 0,
     ) -> None:

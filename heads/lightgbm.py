@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from data.errors import ExtraMissing, RunDamaged
 from featurestore import Bags
 from heads.base import Examples
-from heads.parameters import Range
+from heads.parameters import Range, Search
 from heads.pooled import Pool, PooledHead, constant_logits
 from heads.saving import read_arrays, write_arrays
 from heads.weights import ClassWeight
@@ -47,12 +47,12 @@ class LightGBMHead(PooledHead):
     def __init__(
         self,
         pool: tuple[Pool, ...] | None = None,
-        rounds: Annotated[int, Range(1)] = 100,
-        learning_rate: Annotated[float, Range(above=0)] = 0.1,
-        leaves: Annotated[int, Range(2)] = 8,
-        leaf_documents: Annotated[int, Range(1)] = 5,
-        features: Annotated[float, Range(above=0, high=1)] = 0.25,
-        l2: Annotated[float, Range(0)] = 10.0,
+        rounds: Annotated[int, Range(1), Search(50, 200, log=True)] = 100,
+        learning_rate: Annotated[float, Range(above=0), Search(0.03, 0.3, log=True)] = 0.1,
+        leaves: Annotated[int, Range(2), Search(4, 32, log=True)] = 8,
+        leaf_documents: Annotated[int, Range(1), Search(1, 30, log=True)] = 5,
+        features: Annotated[float, Range(above=0, high=1), Search(0.1, 0.6)] = 0.25,
+        l2: Annotated[float, Range(0), Search(1, 100, log=True)] = 10.0,
         class_weight: ClassWeight = "effective",
         seed: Annotated[int, Range(0)] = 0,
     ) -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from featurestore import Bags
 from heads.base import Examples
 from heads.logistic import Linear, Scaling, fit_labels
-from heads.parameters import Range
+from heads.parameters import Range, Search
 from heads.pooled import Pool, PooledHead
 from heads.ridge import fit_ridge
 from heads.saving import read_arrays, write_arrays
@@ -42,11 +42,11 @@ class LinearHead(PooledHead):
     def __init__(
         self,
         pool: tuple[Pool, ...] | None = None,
-        C: Annotated[float, Range(above=0)] = 0.05,
+        C: Annotated[float, Range(above=0), Search(1e-4, 1, log=True)] = 0.05,
         max_iter: Annotated[int, Range(1)] = 300,
         class_weight: ClassWeight = "balanced",
         seed: Annotated[int, Range(0)] = 0,
-        kind: Literal["logistic", "ridge"] = "logistic",
+        kind: Annotated[Literal["logistic", "ridge"], Search()] = "logistic",
     ) -> None:
         self.pool = pool
         self.C = C

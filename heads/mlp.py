@@ -2,13 +2,15 @@
 
 from typing import Annotated, Literal
 
+import numpy as np
 import torch
 from torch import nn
 
 from featurestore import Bags
-from heads.batches import Batch
+from heads.batches import Batch, Sequences
+from heads.dropout import Dropout
 from heads.neural import NeuralHead
-from heads.parameters import Range
+from heads.parameters import Range, Search
 from heads.training import Training
 from heads.weights import ClassWeight
 
@@ -33,9 +35,9 @@ class MLPHead(NeuralHead):
 
     def __init__(
         self,
-        pool: Literal["mean", "sum"] = "mean",
-        hidden: Annotated[int, Range(0)] = 256,
-        dropout: Annotated[float, Range(0, below=1)] = 0.2,
+        pool: Annotated[Literal["mean", "sum"], Search()] = "mean",
+        hidden: Annotated[int, Range(0), Search(64, 1024, log=True)] = 256,
+        dropout: Annotated[float, Range(0, below=1), Search(0, 0.6)] = 0.2,
         training: Training | None = None,
         class_weight: ClassWeight = "effective",
         seed: Annotated[int, Range(0)] = 0,
@@ -57,6 +59,13 @@ class MLPHead(NeuralHead):
         """A Batch of (documents, chunks, dim) -> (documents, labels) logits."""
         return Perceptron(dim, labels, self.hidden, self.dropout, summed=self.pool == "sum")
 
+    def _before_weights(self, sequences: Sequences, mean: torch.Tensor) -> Sequences:
+        """Pooled once, not at each step of the training."""
+        sums, counts = sequences.sums(), sequences.length.clamp(min=1)[:, None]
+        # what is read is taken relative to the mean of steps: of a sum once, where its steps would have been each
+        pooled = sums - (counts - 1) * mean if self.pool == "sum" else sums / counts
+        return Sequences.of(pooled.numpy(), np.arange(len(pooled) + 1))
+
 
 class Perceptron(nn.Module):
     """Pool, then one hidden layer or none."""
@@ -64,11 +73,10 @@ class Perceptron(nn.Module):
     def __init__(self, dim: int, labels: int, hidden: int, dropout: float, *, summed: bool) -> None:
         super().__init__()
         self.summed = summed
-        inner = [nn.Linear(dim, hidden), nn.ReLU(), nn.Dropout(dropout)] if hidden else []
-        self.layers = nn.Sequential(nn.Dropout(dropout), *inner, nn.Linear(hidden or dim, labels))
+        inner = [nn.Linear(dim, hidden), nn.ReLU(), Dropout(dropout)] if hidden else []
+        self.layers = nn.Sequential(Dropout(dropout), *inner, nn.Linear(hidden or dim, labels))
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Logits, float32 (documents, labels)."""
-        pooled = (batch.vectors * batch.mask()[:, :, None]).sum(dim=1)
-        logits: torch.Tensor = self.layers(pooled if self.summed else pooled / batch.lengths[:, None])
+        logits: torch.Tensor = self.layers(batch.vectors.sum(dim=1) if self.summed else batch.mean(batch.steps))
         return logits

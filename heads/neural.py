@@ -1,13 +1,16 @@
 """What heads that are networks share: fitting, scoring, saving. A head's own file says what the network is."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from featurestore import Bags
@@ -19,7 +22,7 @@ from heads.rebalance import rebalance
 from heads.saving import read_arrays, write_arrays
 from heads.training import History, Report, Training, network_scores
 
-__all__ = ["NeuralHead"]
+__all__ = ["NeuralHead", "to_length"]
 
 WEIGHTS = "network.safetensors"
 
@@ -45,6 +48,13 @@ class NeuralHead(Head):
         """A new network: a Batch of (documents, steps, dim) -> (documents, labels) logits. Padding tells it nothing."""
         raise NotImplementedError
 
+    def _before_weights(self, sequences: Sequences, mean: torch.Tensor) -> Sequences:  # noqa: ARG002 - for heads' own
+        """What the network does to `sequences` before its first weight, done once; mean: of the steps, float32 (dim,).
+
+        Its logits are the same of either.
+        """
+        return sequences
+
     def _learn(self, examples: Examples) -> None:
         training = self.training or Training()
         sequences = self._sequences(examples.bags, aloud=True)
@@ -59,6 +69,7 @@ class NeuralHead(Head):
             network = self.build(sequences.dim, lesson.labels)
             initialise(network, training.init, generator)
             self.network_ = Standardised(network, *sequences.moments(fitting))
+            lesson = replace(lesson, sequences=self._before_weights(sequences, self.network_.mean))
             self.history_ = training.run(self.network_, lesson, (fitting, held), rng, self.progress)
             said = rebalance(self.network_, training.rebalance, lesson, (fitting, held), training, rng)
         if said:
@@ -66,10 +77,11 @@ class NeuralHead(Head):
         self.parameter_count_ = sum(weight.numel() for weight in network.parameters())
 
     def _sequences(self, bags: Bags, *, aloud: bool = False) -> Sequences:
-        """The views that the head reads, side by side."""
+        """The views that the head reads, and the layers of each, side by side."""
         views = [bags.view(name) for name in self.dims_]
         gathered = [view.gather(np.float16 if view.dtype == np.float16 else np.float32) for view in views]
-        steps = gathered[0][0] if len(gathered) == 1 else np.concatenate([values for values, _ in gathered], axis=1)
+        flat = [values.reshape(len(values), math.prod(values.shape[1:])) for values, _ in gathered]
+        steps = flat[0] if len(flat) == 1 else np.concatenate(flat, axis=1)
         sequences = Sequences.of(steps, gathered[0][1])
         if self.max_steps is None:
             return sequences
@@ -81,11 +93,37 @@ class NeuralHead(Head):
             )
         return cut
 
+    def gradient_times_input(self, X: Any, column: int, against: int | None = None) -> list[NDArray[np.float32]]:
+        """What each step adds to a class's margin, by its gradient there: float32 (steps,) a document, a list of them.
+
+        The margin of class `column` is its log-odds, or what its score is above that of `against`. Inputs count from
+        the mean of the training documents on; steps beyond `max_steps` add 0.
+        """
+        check_is_fitted(self)
+        found = []
+        for batch, steps in self._single(X):
+            vectors = ((batch.steps - self.network_.mean) / self.network_.deviation).requires_grad_()
+            scores = self.network_.network(batch._replace(steps=vectors))[0]
+            others = scores[:0] if self.several_ else torch.cat([scores[:column], scores[column + 1 :]])
+            other = scores[against] if against is not None else others.logsumexp(0) if len(others) else 0.0
+            (slope,) = torch.autograd.grad(scores[column] - other, vectors)
+            found.append(to_length((slope * vectors).detach().sum(dim=1), steps))
+        return found
+
+    def _single(self, X: Any) -> Iterator[tuple[Batch, int]]:
+        """Each document as a batch of its own on the processor, and how many steps it has, read or not."""
+        self.network_.cpu().eval()
+        bags = self._as_bags(X)
+        sequences = self._sequences(bags)
+        for row, steps in enumerate(bags.view(self.reads[0]).length.tolist()):
+            yield sequences.batch(torch.tensor([row]), torch.device("cpu")), steps
+
     def _scores(self, bags: Bags) -> NDArray[np.float32]:
         if not len(bags):
             return np.zeros((0, len(self.classes_)), dtype=np.float32)
         place = (self.training or Training()).place()
-        scores = network_scores(self.network_.to(place), self._sequences(bags), torch.arange(len(bags)))
+        sequences = self._before_weights(self._sequences(bags), self.network_.mean)
+        scores = network_scores(self.network_.to(place), sequences, torch.arange(len(bags)))
         self.network_.cpu()
         return np.asarray(scores.numpy())
 
@@ -115,9 +153,15 @@ class Standardised(nn.Module):
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Logits, float32 (documents, labels)."""
-        vectors = (batch.vectors - self.mean) / self.deviation
-        logits: torch.Tensor = self.network(batch._replace(vectors=vectors))
+        logits: torch.Tensor = self.network(batch._replace(steps=(batch.steps - self.mean) / self.deviation))
         return logits
+
+
+def to_length(values: torch.Tensor, steps: int) -> NDArray[np.float32]:
+    """A value a step that was read, as float32 (steps,): 0 for those that were not."""
+    filled = np.zeros(steps, dtype=np.float32)
+    filled[: len(values)] = values[:steps].numpy()
+    return filled
 
 
 def _lesson(examples: Examples, sequences: Sequences, labels: int) -> Lesson:

@@ -4,23 +4,25 @@
         self,
         pool: Literal["mean", "sum"] = "mean",                     a choice
         dropout: Annotated[float, Range(0, below=1)] = 0.2,        a range: 0 <= dropout < 1
-        hidden: Annotated[int, Range(0)] = 256,
+        hidden: Annotated[int, Range(0), Search(64, 1024, log=True)] = 256,    and what a sweep tries of it
         training: Training | None = None,                          nested: training__lr and so on
     ) -> None: ...
 
-From the annotations come the check in `fit`, the reading of `--set dropout=0.1`, what `embedonce heads` prints, and
-the JSON of a saved head. Nested objects are named by their class, never by what a file says.
+From the annotations come the check in `fit`, the reading of `--set dropout=0.1`, what `embedonce heads` prints, what
+`embedonce sweep` searches, and the JSON of a saved head. Nested objects are named by their class, never by what a file
+says.
 """
 
 import inspect
 import types
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from data.errors import CallError, UnknownName, nearest
 
-__all__ = ["Parameter", "Range", "check_parameters", "from_json", "parameters_of", "to_json"]
+__all__ = ["Parameter", "Range", "Search", "check_parameters", "from_json", "parameters_of", "to_json"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,29 @@ class Range:
 
 
 @dataclass(frozen=True)
+class Search:
+    """What a sweep tries: numbers from low to high, by their logarithm where `log`; or `choices`.
+
+    `Search()` is every choice of a Literal, and both of a bool.
+    """
+
+    low: float | None = None
+    high: float | None = None
+    log: bool = False
+    choices: tuple[Any, ...] = ()
+
+    def __contains__(self, value: Any) -> bool:
+        if self.low is None or self.high is None:
+            return value in self.choices
+        return isinstance(value, int | float) and self.low <= value <= self.high
+
+    def __str__(self) -> str:
+        if self.low is None or self.high is None:
+            return ", ".join(map(str, self.choices))
+        return f"{self.low:g} to {self.high:g}" + (" (log)" if self.log else "")
+
+
+@dataclass(frozen=True)
 class Parameter:
     """One argument of an `__init__`: its name ("dropout", or "training__lr"), annotation and default."""
 
@@ -61,9 +86,21 @@ class Parameter:
     @property
     def range(self) -> Range | None:
         """The range that a number is held to."""
-        members = [self.annotation, *get_args(self.annotation)]
-        extras = [extra for member in members if get_origin(member) is Annotated for extra in get_args(member)[1:]]
-        return next((extra for extra in extras if isinstance(extra, Range)), None)
+        return next((extra for extra in _extras(self.annotation) if isinstance(extra, Range)), None)
+
+    @property
+    def search(self) -> Search | None:
+        """What a sweep tries of it, its choices filled in; None for a parameter that no sweep touches."""
+        found = next((extra for extra in _extras(self.annotation) if isinstance(extra, Search)), None)
+        if found is None or found.low is not None or found.choices:
+            return found
+        kinds = _alternatives(self.annotation)
+        return replace(found, choices=(False, True) if bool in kinds else tuple(chain(*map(_choices, kinds))))
+
+    @property
+    def whole(self) -> bool:
+        """Whether its numbers are whole ones."""
+        return int in _alternatives(self.annotation)
 
     @property
     def allowed(self) -> str:
@@ -151,6 +188,12 @@ def _opened(parameters: list[Parameter]) -> Iterator[Parameter]:
             yield parameter
         else:
             yield from parameters_of(parameter.nested, f"{parameter.name}__")
+
+
+def _extras(annotation: Any) -> list[Any]:
+    """What Annotated adds to a type, or to a member of a union."""
+    members = [annotation, *get_args(annotation)]
+    return [extra for member in members if get_origin(member) is Annotated for extra in get_args(member)[1:]]
 
 
 def _alternatives(annotation: Any) -> list[Any]:

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from heads.batches import Batch
-from heads.parameters import Range
+from heads.dropout import Dropout
+from heads.parameters import Range, Search
 from heads.steps import Over, StepsHead
 from heads.training import Training
 from heads.weights import ClassWeight
@@ -37,9 +38,9 @@ class PerceptronHead(StepsHead):
     def __init__(
         self,
         over: Over = "chunks",
-        pool: Literal["mean", "max", "logsumexp"] = "mean",
-        hidden: Annotated[int, Range(0)] = 256,
-        dropout: Annotated[float, Range(0, below=1)] = 0.2,
+        pool: Annotated[Literal["mean", "max", "logsumexp"], Search()] = "mean",
+        hidden: Annotated[int, Range(0), Search(64, 1024, log=True)] = 256,
+        dropout: Annotated[float, Range(0, below=1), Search(0, 0.6)] = 0.2,
         max_steps: Annotated[int, Range(1)] = 512,
         training: Training | None = None,
         class_weight: ClassWeight = "effective",
@@ -65,14 +66,13 @@ class StepwisePerceptron(nn.Module):
     def __init__(self, dim: int, labels: int, pool: str, hidden: int, dropout: float) -> None:
         super().__init__()
         self.pool = pool
-        inner = [nn.Linear(dim, hidden), nn.ReLU(), nn.Dropout(dropout)] if hidden else []
-        self.layers = nn.Sequential(nn.Dropout(dropout), *inner, nn.Linear(hidden or dim, labels))
+        inner = [nn.Linear(dim, hidden), nn.ReLU(), Dropout(dropout)] if hidden else []
+        self.layers = nn.Sequential(Dropout(dropout), *inner, nn.Linear(hidden or dim, labels))
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Logits, float32 (documents, labels)."""
-        steps: torch.Tensor = self.layers(batch.vectors)
-        padding, lengths = ~batch.mask()[:, :, None], batch.lengths[:, None]
+        logits: torch.Tensor = self.layers(batch.steps)
         if self.pool == "mean":
-            return steps.masked_fill(padding, 0.0).sum(dim=1) / lengths
-        steps = steps.masked_fill(padding, -math.inf)
-        return steps.amax(dim=1) if self.pool == "max" else steps.logsumexp(dim=1) - lengths.log()
+            return batch.mean(logits)
+        steps = batch.padded(logits, -math.inf)
+        return steps.amax(dim=1) if self.pool == "max" else steps.logsumexp(dim=1) - batch.lengths[:, None].log()

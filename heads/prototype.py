@@ -10,7 +10,7 @@ from featurestore import Bags
 from heads.base import Examples
 from heads.directions import directions, prior
 from heads.logistic import Scaling
-from heads.parameters import Range
+from heads.parameters import Range, Search
 from heads.pooled import Pool, PooledHead
 from heads.saving import read_arrays, write_arrays
 from heads.temperature import likeliest_factor
@@ -41,7 +41,7 @@ class PrototypeHead(PooledHead):
     def __init__(
         self,
         pool: tuple[Pool, ...] | None = None,
-        temperature: Annotated[float, Range(above=0)] | None = None,
+        temperature: Annotated[float, Range(above=0), Search(choices=(None, 0.02, 0.05, 0.1, 0.2))] | None = None,
         class_weight: ClassWeight = "none",
         seed: Annotated[int, Range(0)] = 0,
     ) -> None:

@@ -66,7 +66,7 @@ class _Again(nn.Module):
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Logits, float32 (documents, labels)."""
-        logits: torch.Tensor = self.layer(batch.vectors[:, 0])
+        logits: torch.Tensor = self.layer(batch.steps)
         return logits
 
     def hand_over(self, layer: nn.Linear) -> None:
@@ -87,7 +87,7 @@ class _Scaled(nn.Module):
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Logits, float32 (documents, labels)."""
-        return nn.functional.linear(batch.vectors[:, 0], self.weight, self.bias) * self.factor
+        return nn.functional.linear(batch.steps, self.weight, self.bias) * self.factor
 
     def hand_over(self, layer: nn.Linear) -> None:
         """What was learned becomes that of `layer`."""

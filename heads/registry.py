@@ -18,7 +18,7 @@ from heads.parameters import Parameter, parameters_of
 if TYPE_CHECKING:
     from heads.base import Head
 
-__all__ = ["HEADS", "OURS", "UPON_RUNS", "Description", "describe", "head_class", "make_head"]
+__all__ = ["HEADS", "OURS", "UPON_RUNS", "Description", "describe", "full_name", "head_class", "make_head"]
 
 OURS = {
     "linear": "heads.linear:LinearHead",
@@ -32,6 +32,7 @@ OURS = {
     "lstm": "heads.lstm:LSTMHead",
     "gru": "heads.gru:GRUHead",
     "transformer": "heads.transformer:TransformerHead",
+    "layermix": "heads.layermix:LayerMixHead",
     "lightgbm": "heads.lightgbm:LightGBMHead",
     "cascade": "heads.cascade:CascadeHead",
 }
@@ -94,6 +95,11 @@ def make_head(name: str, settings: Mapping[str, str]) -> "Head":
     nested = {full.partition("__")[0] for full in values if full not in own}
     head = cls(**{key: own[key].nested() for key in nested})  # type: ignore[misc]  # only names of nested parameters
     return head.set_params(**values)  # type: ignore[no-any-return]  # scikit-learn has no types
+
+
+def full_name(head: str, asked: str) -> str:
+    """The parameter that `asked` is: lr -> training__lr. Raises as `make_head` does."""
+    return _full_name(asked, {parameter.name: parameter for parameter in parameters_of(head_class(head))}, head)
 
 
 def describe(name: str) -> Description:

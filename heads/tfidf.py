@@ -10,7 +10,7 @@ from featurestore import Bags
 from heads.base import Examples, Head
 from heads.logistic import fit_labels
 from heads.ngrams import TfIdf, learned_words
-from heads.parameters import Range
+from heads.parameters import Range, Search
 from heads.saving import read_arrays, write_arrays
 from heads.svm import Margins, as_logits
 from heads.weights import ClassWeight
@@ -42,10 +42,10 @@ class TfIdfHead(Head):
 
     def __init__(
         self,
-        ngrams: Annotated[int, Range(1)] = 2,
+        ngrams: Annotated[int, Range(1), Search(choices=(1, 2, 3))] = 2,
         min_df: Annotated[float, Range(above=0)] = 2,
-        kind: Literal["svm", "logistic"] = "svm",
-        C: Annotated[float, Range(above=0)] = 1.0,
+        kind: Annotated[Literal["svm", "logistic"], Search()] = "svm",
+        C: Annotated[float, Range(above=0), Search(0.1, 10, log=True)] = 1.0,
         max_iter: Annotated[int, Range(1)] = 300,
         class_weight: ClassWeight = "sqrt",
         seed: Annotated[int, Range(0)] = 0,

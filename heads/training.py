@@ -1,16 +1,16 @@
 """How a network learns from stored features: the one loop of every neural head."""
 
-import copy
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 from data.errors import CallError
 from featurestore.batching import shuffled
@@ -19,13 +19,14 @@ from heads.initialise import Initialisation
 from heads.lesson import Lesson
 from heads.losses import Losses, LossName
 from heads.metrics import macro_f1
-from heads.parameters import Range
+from heads.optimising import Best, OptimiserName, averaged, optimiser_of, rate
+from heads.parameters import Range, Search
 from heads.samplers import SamplerName, drawn
 
 __all__ = ["Epoch", "History", "Report", "Training", "network_scores"]
 
-# documents that are scored at a time; with 512 steps each still some hundred megabytes
-SCORED = 64
+# positions that are scored at a time; of tokens and 768 numbers that is 25 MB
+SCORED = 8_192
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Epoch:
     loss: float
     validation_loss: float | None = None
     macro_f1: float | None = None
+    accuracy: float | None = None
 
 
 Report = Callable[[Epoch], None]
@@ -51,7 +53,7 @@ class History:
 
 
 class Training(BaseEstimator):
-    """AdamW with a warm-up and a cosine decay, clipped gradients, and an early stop that keeps the best epoch.
+    """AdamW or another with warm-up and cosine decay, clipped gradients, and an early stop that keeps the best epoch.
 
     Loshchilov & Hutter 2019 (AdamW) and 2017 (cosine). The losses are those of heads/losses.py, weighted by document;
     the samplers those of heads/samplers.py.
@@ -74,17 +76,21 @@ class Training(BaseEstimator):
     label_smoothing : share of a label's truth that is spread over all labels
     validation : share of the documents that tells when to stop; 0 runs all epochs on all documents
     patience : epochs without a better validation before the stop
-    monitor : what "better" is on the validation part; ties of macro-F1, which are common, go to the lower loss
-    init : each layer's own start, or a truncated normal
+    monitor : what "better" is on the validation part (accuracy is of whole label sets); ties, which are common, go to
+        the lower loss
+    init : each layer's own start, or one rule for all (truncated_normal, xavier, kaiming), see heads/initialise.py
     device : "auto" is a CUDA or Apple device where there is one
+    optimiser : adamw, adam, or sgd with Nesterov's momentum of 0.9
+    average : how much of the weights' moving average stays at each step; it is what is judged and kept. 0 for none
+    precision : of products on a CUDA device; anywhere else they are float32
     """
 
     def __init__(
         self,
-        lr: Annotated[float, Range(above=0)] = 2e-3,
-        weight_decay: Annotated[float, Range(0)] = 0.01,
+        lr: Annotated[float, Range(above=0), Search(2e-4, 2e-2, log=True)] = 2e-3,
+        weight_decay: Annotated[float, Range(0), Search(1e-3, 0.3, log=True)] = 0.01,
         epochs: Annotated[int, Range(1)] = 12,
-        batch: Annotated[int, Range(1)] = 64,
+        batch: Annotated[int, Range(1), Search(16, 256, log=True)] = 64,
         steps: Annotated[int, Range(1)] = 50,
         warmup: Annotated[float, Range(0, 1)] = 0.1,
         clip: Annotated[float, Range(above=0)] = 1.0,
@@ -96,9 +102,12 @@ class Training(BaseEstimator):
         label_smoothing: Annotated[float, Range(0, below=1)] = 0.0,
         validation: Annotated[float, Range(0, 0.5)] = 0.1,
         patience: Annotated[int, Range(1)] = 4,
-        monitor: Literal["macro_f1", "loss"] = "macro_f1",
+        monitor: Literal["macro_f1", "accuracy", "loss"] = "macro_f1",
         init: Initialisation = "default",
         device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
+        optimiser: OptimiserName = "adamw",
+        average: Annotated[float, Range(0, below=1)] = 0.0,
+        precision: Literal["float32", "bfloat16"] = "float32",
     ) -> None:
         self.lr = lr
         self.weight_decay = weight_decay
@@ -118,6 +127,9 @@ class Training(BaseEstimator):
         self.monitor = monitor
         self.init = init
         self.device = device
+        self.optimiser = optimiser
+        self.average = average
+        self.precision = precision
 
     def run(
         self,
@@ -137,21 +149,24 @@ class Training(BaseEstimator):
         losses = self._losses_of(lesson, fitting)
         device = self.place()
         network.to(device)
+        lesson = replace(lesson, sequences=lesson.sequences.on(device))
         steps = self._passes(len(fitting)) * math.ceil(len(fitting) / self.batch) * self.epochs
-        optimiser = torch.optim.AdamW(_decayed(network, self.weight_decay), lr=self.lr, fused=device.type != "mps")
+        optimiser = optimiser_of(network, self.optimiser, self.lr, self.weight_decay)
+        average = averaged(network, self.average)
+        judged = network if average is None else average.module
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate(step, steps, self.warmup))
         epochs: list[Epoch] = []
-        best = _Best()
+        best = Best()
         for number in range(1, self.epochs + 1):
             even = replace(lesson, weight=lesson.unweighted) if number <= self.defer * self.epochs else lesson
             progress = (number - 1) / max(self.epochs - 1, 1)
-            loss = self._epoch(network, even, losses, fitting, progress, optimiser, schedule, rng)
+            loss = self._epoch(network, even, losses, fitting, progress, optimiser, schedule, average, rng)
             if not math.isfinite(loss):
                 raise CallError(f"The loss of epoch {number} is not finite: lr is {self.lr}, take a lower one.")
-            epochs.append(Epoch(number, self.epochs, loss, *self._validate(network, lesson, losses, held)))
+            epochs.append(Epoch(number, self.epochs, loss, *self._validate(judged, lesson, losses, held)))
             if report is not None:
                 report(epochs[-1])
-            best.see(network, number, self._merit(epochs[-1]))
+            best.see(judged, number, self._merit(epochs[-1]))
             if number - best.number >= self.patience:
                 break
         best.restore(network)
@@ -182,22 +197,30 @@ class Training(BaseEstimator):
         progress: float,
         optimiser: torch.optim.Optimizer,
         schedule: torch.optim.lr_scheduler.LRScheduler,
+        average: AveragedModel | None,
         rng: np.random.Generator,
     ) -> float:
         """One epoch; its mean loss."""
         network.train()
         device = _device(network)
+        weights = list(network.parameters())
+        half = self.precision == "bfloat16" and device.type == "cuda"
         passes = self._passes(len(rows))
         # what was drawn by its weight must not be weighed again
         counted = replace(lesson, weight=torch.ones_like(lesson.weight)) if self.sampler == "weighted" else lesson
         total = torch.zeros((), device=device)
         for documents in chain.from_iterable(self._batches(lesson, rows, progress, rng) for _ in range(passes)):
-            losses = _weighed(losses_of, network(lesson.sequences.batch(documents, device)), counted, documents)
+            batch = lesson.sequences.batch(documents, device)
+            with torch.autocast(device.type, torch.bfloat16, enabled=half):
+                logits = network(batch)
+            losses = _weighed(losses_of, logits.float(), counted, documents)
             losses.mean().backward()  # type: ignore[no-untyped-call]  # torch's own gap
-            nn.utils.clip_grad_norm_(network.parameters(), self.clip)
+            nn.utils.clip_grad_norm_(weights, self.clip)
             optimiser.step()
             schedule.step()
             optimiser.zero_grad()
+            if average is not None:
+                average.update_parameters(network)
             total += losses.detach().sum()
         return float(total) / (passes * len(rows))
 
@@ -226,44 +249,29 @@ class Training(BaseEstimator):
 
     def _validate(
         self, network: nn.Module, lesson: Lesson, losses_of: Losses, rows: torch.Tensor
-    ) -> tuple[float | None, float | None]:
-        """Loss and macro-F1 on `rows`."""
+    ) -> tuple[float | None, float | None, float | None]:
+        """Loss, macro-F1 and accuracy on `rows`."""
         if not len(rows):
-            return None, None
+            return None, None, None
         scores = network_scores(network, lesson.sequences, rows)
         loss = float(_weighed(losses_of, scores, lesson, rows).mean())
         several = lesson.truth.dim() == 2
         predicted = scores > 0 if several else scores.argmax(dim=1)
         truth = lesson.truth[rows].bool() if several else lesson.truth[rows]
-        return loss, macro_f1(truth.numpy(), predicted.numpy(), lesson.labels)
+        right = (predicted == truth).reshape(len(rows), -1).all(dim=1)
+        return loss, macro_f1(truth.numpy(), predicted.numpy(), lesson.labels), float(right.float().mean())
 
     def _merit(self, epoch: Epoch) -> tuple[float, float]:
         """What the best epoch has most of; without a validation part the last epoch is the best."""
-        if epoch.validation_loss is None or epoch.macro_f1 is None:
+        if epoch.validation_loss is None:
             return float(epoch.number), 0.0
-        return (epoch.macro_f1 if self.monitor == "macro_f1" else 0.0), -epoch.validation_loss
+        figure = {"macro_f1": epoch.macro_f1, "accuracy": epoch.accuracy, "loss": None}[self.monitor]
+        return figure or 0.0, -epoch.validation_loss
 
 
 def _weighed(losses_of: Losses, logits: torch.Tensor, lesson: Lesson, rows: torch.Tensor) -> torch.Tensor:
     truth, weight = lesson.truth[rows].to(logits.device), lesson.weight[rows].to(logits.device)
     return losses_of(logits, truth, weight)
-
-
-class _Best:
-    """The best epoch so far and a copy of its weights."""
-
-    def __init__(self) -> None:
-        self.number = 0
-        self.merit = (-math.inf, -math.inf)
-        self.weights: dict[str, torch.Tensor] = {}
-
-    def see(self, network: nn.Module, number: int, merit: tuple[float, float]) -> None:
-        if merit > self.merit:
-            self.number, self.merit = number, merit
-            self.weights = copy.deepcopy(network.state_dict())
-
-    def restore(self, network: nn.Module) -> None:
-        network.load_state_dict(self.weights)
 
 
 @torch.inference_mode()
@@ -272,24 +280,8 @@ def network_scores(network: nn.Module, sequences: Sequences, rows: torch.Tensor)
     network.eval()
     device = _device(network)
     order = torch.argsort(sequences.length[rows])
-    parts = [network(sequences.batch(rows[part], device)).cpu() for part in torch.split(order, SCORED)]
+    parts = [network(sequences.batch(part, device)).cpu() for part in sequences.batches(rows[order], SCORED)]
     return torch.cat(parts)[torch.argsort(order)]
-
-
-def rate(step: int, steps: int, warmup: float) -> float:
-    """The learning rate at `step` of `steps` as a share of the highest: a line up, then half a cosine down to 0."""
-    rising = warmup * steps
-    if step < rising:
-        return (step + 1) / (rising + 1)
-    return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(steps - rising, 1)))
-
-
-def _decayed(network: nn.Module, decay: float) -> list[dict[str, Any]]:
-    weights = list(network.parameters())
-    return [
-        {"params": [weight for weight in weights if weight.dim() > 1], "weight_decay": decay},
-        {"params": [weight for weight in weights if weight.dim() <= 1], "weight_decay": 0.0},
-    ]
 
 
 def _device(network: nn.Module) -> torch.device:

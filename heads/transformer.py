@@ -8,7 +8,8 @@ from torch import nn
 
 from data.errors import CallError
 from heads.batches import Batch
-from heads.parameters import Range
+from heads.dropout import Dropout
+from heads.parameters import Range, Search
 from heads.steps import Over, StepsHead
 from heads.training import Training
 from heads.weights import ClassWeight
@@ -40,12 +41,12 @@ class TransformerHead(StepsHead):
     def __init__(
         self,
         over: Over = "segments",
-        pool: Literal["mean", "cls"] = "mean",
-        width: Annotated[int, Range(1)] = 128,
-        attention_heads: Annotated[int, Range(1)] = 4,
-        layers: Annotated[int, Range(1)] = 1,
-        positions: Literal["sines", "learned"] = "sines",
-        dropout: Annotated[float, Range(0, below=1)] = 0.2,
+        pool: Annotated[Literal["mean", "cls"], Search()] = "mean",
+        width: Annotated[int, Range(1), Search(choices=(64, 128, 256))] = 128,
+        attention_heads: Annotated[int, Range(1), Search(choices=(2, 4, 8))] = 4,
+        layers: Annotated[int, Range(1), Search(1, 3)] = 1,
+        positions: Annotated[Literal["sines", "learned"], Search()] = "sines",
+        dropout: Annotated[float, Range(0, below=1), Search(0, 0.6)] = 0.2,
         max_steps: Annotated[int, Range(1)] = 512,
         training: Training | None = None,
         class_weight: ClassWeight = "effective",
@@ -79,6 +80,7 @@ class TransformerHead(StepsHead):
             batch_first=True,
             norm_first=True,
         )
+        layer.dropout, layer.dropout1, layer.dropout2 = (Dropout(self.dropout) for _ in range(3))
         encoder = nn.TransformerEncoder(layer, self.layers, nn.LayerNorm(self.width), enable_nested_tensor=False)
         positions = (
             nn.Parameter(0.02 * torch.randn(self.max_steps, self.width)) if self.positions == "learned" else None
@@ -105,19 +107,24 @@ class Attention(nn.Module):
         self.encoder = encoder
         self.positions = positions
         self.reader = nn.Parameter(0.02 * torch.randn(width)) if extra else None
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.output = nn.Linear(width, labels)
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Logits, float32 (documents, labels)."""
-        steps, own = self.input(self.dropout(batch.vectors)), batch.mask()
+        parts = batch._replace(steps=self.input(self.dropout(batch.steps))).alike()
+        rows, read = zip(*((rows, self._read(part)) for rows, part in parts), strict=True)
+        logits: torch.Tensor = self.output(self.dropout(torch.cat(read)[torch.cat(rows).argsort()]))
+        return logits
+
+    def _read(self, batch: Batch) -> torch.Tensor:
+        """(documents, width)"""
+        steps, own = batch.vectors, batch.mask()
         steps = steps + self._positions(steps)
         if self.reader is not None:
             steps = torch.cat([self.reader.expand(len(steps), 1, -1), steps], dim=1)
             own = nn.functional.pad(own, (1, 0), value=True)
-        states = self.encoder(steps, src_key_padding_mask=~own)
-        logits: torch.Tensor = self.output(self.dropout(self._pooled(states, own)))
-        return logits
+        return self._pooled(self.encoder(steps, src_key_padding_mask=~own), own)
 
     def _positions(self, steps: torch.Tensor) -> torch.Tensor:
         """(longest, width)"""

@@ -17,16 +17,17 @@ classes, absent and present, weighted by the same formulas.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from data.errors import CallError, UnknownName, nearest
+from heads.parameters import Search
 
 __all__ = ["BETA", "WAYS", "ClassWeight", "class_weights", "loss_weights"]
 
-ClassWeight: TypeAlias = Literal["balanced", "none", "effective", "sqrt"] | Mapping[Any, float]
+ClassWeight: TypeAlias = Annotated[Literal["balanced", "none", "effective", "sqrt"] | Mapping[Any, float], Search()]
 
 WAYS = ("balanced", "none", "effective", "sqrt")
 BETA = 0.999

@@ -18,7 +18,7 @@ from sklearn.base import clone
 
 from data import Split, Target, folds
 from data.errors import BadData, CallError, FileMissing, UnknownName, nearest
-from featurestore import CorpusTable, FeatureStore
+from featurestore import CorpusTable, Features, fingerprint
 from heads.base import Head
 from heads.decisions import Decision, tune, untuned
 from heads.heldout import HeldOutResult
@@ -30,7 +30,7 @@ from heads.weights import WAYS
 from stages import runs
 from stages.document_weights import rows_of
 from stages.stack import upon_runs
-from stages.task import Task, names_of, task
+from stages.task import Task, layer_of, names_of, task
 
 ALL = "all"
 
@@ -52,6 +52,7 @@ Report = Callable[[FitProgress], None]
 class Plan:
     """What to fit, and how: all that decides a run's result beside the documents.
 
+    layer: which of those kept, for a head that reads one.
     runs: for a head upon runs, their names; none are all in the folder that agree.
     weights: id -> how much a document counts in training, None for 1 each. Rules and figures count every document once.
     """
@@ -65,28 +66,34 @@ class Plan:
     runs: Sequence[str] = ()
     weights: Mapping[str, float] | None = None
 
-    def identity(self, store: FeatureStore, found: Task) -> str:
+    def identity(self, store: Features, found: Task) -> str:
         """Eight hex digits that differ where the result could."""
         return runs.identity(
             {"head": self.head.name, "parameters": to_json(self.head)["nested"], "folds": self.folds, "seed": self.seed}
-            | {"layer": self.layer, "tune": self.tune}
-            | {"features": store.recipe.fingerprint, "documents": found.documents_hash}
+            | {"layer": layer_of(self.head, self.layer), "tune": self.tune}
+            | {"features": fingerprint(store.recipes), "documents": found.documents_hash}
             | ({"bases": [run.name for run in found.bases]} if found.bases else {})
             | ({} if self.weights is None else {"weights": [self.weights[each] for each in found.train_ids]})
         )
 
 
 def heads_as_asked(
-    name: str, settings: Sequence[str] = (), class_weight: str | None = None, first: str | None = None, seed: int = 0
+    name: str,
+    settings: Sequence[str] = (),
+    class_weight: str | None = None,
+    first: str | None = None,
+    seed: int = 0,
+    layers: int = 1,
 ) -> list[Head]:
     """The unfitted heads that the command line describes: one, or for `all` every one.
 
     settings: "key=value" each. class_weight: a name that heads know, or a JSON file {label: weight}.
+    layers: how many the store keeps; of one, `all` leaves out the heads that weigh several.
     """
     if name == ALL and (settings or first):
-        raise CallError("--set, --loss, --sampler and --first are for one head: name it instead of 'all'.")
-    names = list(HEADS) if name == ALL else [name]
-    return [_head_as_asked(each, settings, class_weight, first, seed) for each in names]
+        raise CallError("--set, --loss, --sampler, --init and --first are for one head: name it instead of 'all'.")
+    heads = [_head_as_asked(each, settings, class_weight, first, seed) for each in (HEADS if name == ALL else [name])]
+    return [head for head in heads if name != ALL or layers > 1 or not head.every_layer]
 
 
 def _head_as_asked(name: str, settings: Sequence[str], class_weight: str | None, first: str | None, seed: int) -> Head:
@@ -94,9 +101,10 @@ def _head_as_asked(name: str, settings: Sequence[str], class_weight: str | None,
     for key, equals, _ in pairs:
         if not equals:
             raise CallError(f"--set {key} has no value: write --set {key}=VALUE.")
-        if key in ("loss", "sampler") and "training" not in head_class(name)().get_params(deep=False):
+        if key in ("loss", "sampler", "init") and "training" not in head_class(name)().get_params(deep=False):
             raise CallError(
-                f"{name} has no --{key}: it does not learn from mini-batches. Leave it out, and take --class-weight."
+                f"{name} has no --{key}: it does not learn from mini-batches. Leave it out"
+                + (", and take --class-weight." if key != "init" else ".")
             )
     head = make_head(name, {**{key: value for key, _, value in pairs}, "seed": str(seed)})
     if class_weight is not None:
@@ -121,19 +129,23 @@ def _weights(asked: str) -> str | dict[str, float]:
 
 
 def fit_head(
-    store: FeatureStore,
+    store: Features,
     table: CorpusTable,
     plan: Plan,
     folder: Path,
     *,
     command: str = "",
+    notes: Sequence[str] = (),
     report: Report | None = None,
 ) -> tuple[runs.Run, bool]:
     """Fit, decide, score once, and write the run into `folder`.
 
+    notes: what the run shall say of itself beside what is said of every run.
+
     Returns the run, and whether it is new: the same plan on the same documents finds the run that it made before.
     """
-    found = task(store, table, layer=plan.layer, skip_unlabelled=plan.skip_unlabelled)
+    found = task(store, table, layer=layer_of(plan.head, plan.layer), skip_unlabelled=plan.skip_unlabelled)
+    found = replace(found, notes=(*found.notes, *notes))
     if plan.head.name in UPON_RUNS:
         found = upon_runs(found, plan, store, folder)
     plan = replace(plan, head=suited(plan.head, found.target))
@@ -220,7 +232,7 @@ def _predictions(
 
 
 def _record(
-    store: FeatureStore,
+    store: Features,
     table: CorpusTable,
     found: Task,
     plan: Plan,
@@ -234,12 +246,13 @@ def _record(
         parameters=to_json(head)["nested"],
         reads=[run.name for run in found.bases] or head.reads,
         bases=[run.name for run in found.bases],
-        layer=plan.layer,
+        layer=layer_of(plan.head, plan.layer),
         seed=plan.seed,
         folds=plan.folds,
         tuned=plan.tune,
         store=store.name,
-        recipe=store.recipe.to_json(),
+        recipe=store.recipes[0].to_json(),
+        recipes_beside=[recipe.to_json() for recipe in store.recipes[1:]],
         shards=[shard.name for shard in store.shards()],
         corpus=table.name,
         documents={"train": len(found.train_ids), "test": len(found.test_ids)},

@@ -4,14 +4,15 @@ import csv
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import repeat
 from typing import TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data import Document
-from data.errors import RecipeMismatch
-from featurestore import Bags, Shard, image
+from data.errors import CallError, RecipeMismatch
+from featurestore import Bags, Recipe, Shard, image
 from heads.scores import probabilities
 from stages.embed import Encoder, encode, open_encoder
 from stages.embed.source import options_of
@@ -31,12 +32,27 @@ class Labelled:
     probabilities: NDArray[np.float32]
 
 
-def encoder_of(run: Run, *, model: str | None = None, device: str = "auto", trust: bool = False) -> Encoder:
-    """The encoder that made the features which `run` was fitted on. trust: run Python code that comes with it.
+def encoders_of(
+    run: Run, *, models: Sequence[str] = (), device: str = "auto", trust: bool = False
+) -> tuple[Encoder, ...]:
+    """The encoders that made the features which `run` was fitted on, one for each store.
 
-    Raises RecipeMismatch when what is found under the model's name is not the same encoder any more.
+    models: where they are now, in that order; none are where they were. trust: run Python code that comes with them.
+
+    Raises RecipeMismatch when what is found under a model's name is not the same encoder any more, CallError for more
+    or fewer models than stores.
     """
-    recipe = run.recipe
+    recipes = run.recipes
+    if models and len(models) != len(recipes):
+        names = ", ".join(recipe.encoder for recipe in recipes)
+        raise CallError(f"{run.name} reads features of {names}: name as many --encoder, in that order.")
+    return tuple(
+        _encoder_of(run, recipe, model, device, trust=trust)
+        for recipe, model in zip(recipes, models or repeat(None, len(recipes)), strict=True)
+    )
+
+
+def _encoder_of(run: Run, recipe: Recipe, model: str | None, device: str, *, trust: bool) -> Encoder:
     options = options_of(recipe)
     encoder = open_encoder(replace(options, model=model or options.model, device=device, trust_remote_code=trust))
     differences = recipe.differences(encoder.recipe)
@@ -49,13 +65,17 @@ def encoder_of(run: Run, *, model: str | None = None, device: str = "auto", trus
 
 
 def predict(
-    run: Run, documents: Sequence[Document], encoder: Encoder, report: Callable[[int], None] | None = None
+    run: Run,
+    documents: Sequence[Document],
+    encoders: Sequence[Encoder],
+    report: Callable[[int], None] | None = None,
 ) -> Iterator[Labelled]:
-    """The labels of `documents`, in their order; `report` is told how many are done."""
+    """The labels of `documents`, in their order; `report` is told how many are done. encoders: of `encoders_of`."""
     score, rule, labels = scorer(run), run.decision.rule, run.record.labels
     for start in range(0, len(documents), BLOCK):
         block = documents[start : start + BLOCK]
-        scores = score(encoded([document.text for document in block], encoder))
+        texts = [document.text for document in block]
+        scores = score([encoded(texts, encoder) for encoder in encoders])
         shares = probabilities(scores, several=run.record.kind == "several")
         for document, codes, share in zip(block, rule.decide(scores), shares, strict=True):
             chosen = np.flatnonzero(codes).tolist() if np.ndim(codes) else [int(codes)]
@@ -70,8 +90,8 @@ def encoded(texts: Sequence[str], encoder: Encoder) -> Shard:
     return Shard.of_bytes(image(encode(texts, encoder), encoder.recipe), encoder.recipe)
 
 
-def features(texts: Sequence[str], encoder: Encoder, layer: int = -1) -> Bags:
-    """One layer of what `encoded` gives."""
+def features(texts: Sequence[str], encoder: Encoder, layer: int | None = -1) -> Bags:
+    """One layer of what `encoded` gives; all of them for None."""
     return encoded(texts, encoder).bags(layer)
 
 

@@ -47,7 +47,7 @@ class Record:
     head: str
     parameters: Mapping[str, Any]
     reads: Sequence[str]
-    layer: int
+    layer: int | None  # None: every layer that is kept
     seed: int
     folds: int
     tuned: bool
@@ -67,6 +67,7 @@ class Record:
     created: str
     versions: Mapping[str, str]
     bases: Sequence[str] = ()  # the runs beside it whose scores it reads, in their order
+    recipes_beside: Sequence[Mapping[str, Any]] = ()  # of the further stores that it reads, in their order
 
 
 def identity(parts: Mapping[str, Any]) -> str:
@@ -158,9 +159,9 @@ class Run:
         return self.folder.name
 
     @property
-    def recipe(self) -> Recipe:
-        """How the features that this run reads were made."""
-        return Recipe.from_json(self.record.recipe)
+    def recipes(self) -> tuple[Recipe, ...]:
+        """How the features that this run reads were made, in each store."""
+        return tuple(map(Recipe.from_json, (self.record.recipe, *self.record.recipes_beside)))
 
     def head(self) -> "Head":
         """The fitted head."""

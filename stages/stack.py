@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from data import Split
 from data.errors import CallError, FileMissing
-from featurestore import FeatureStore, Shard
+from featurestore import Bags, Features, Recipe, Shard, beside, fingerprint
 from heads.heldout import HeldOut
 from heads.scores import aligned, probabilities
 from heads.stack import scores_of
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["scorer", "upon_runs"]
 
 
-def upon_runs(found: Task, plan: "Plan", store: FeatureStore, folder: Path) -> Task:
+def upon_runs(found: Task, plan: "Plan", store: Features, folder: Path) -> Task:
     """The same documents, with the scores of runs in `folder` in the place of features.
 
     The runs are those that `plan.runs` names, or all that agree with the plan. Raises CallError for one that does not
@@ -57,13 +57,13 @@ def upon_runs(found: Task, plan: "Plan", store: FeatureStore, folder: Path) -> T
     )
 
 
-def _difference(run: runs.Run, found: Task, plan: "Plan", store: FeatureStore) -> str:
+def _difference(run: runs.Run, found: Task, plan: "Plan", store: Features) -> str:
     """How a run differs from what is to be stacked, in words; empty where it does not."""
     record = run.record
     if record.bases:
         return "it is a stack itself, so name the runs that it stands on"
-    if differences := run.recipe.differences(store.recipe):
-        return f"its features are of another recipe ({'; '.join(differences)})"
+    if fingerprint(run.recipes) != fingerprint(store.recipes):
+        return f"its features are of another recipe ({'; '.join(_differences(run.recipes, store.recipes))})"
     if record.documents_hash != found.documents_hash or tuple(record.labels) != found.labels:
         return f"its documents, labels or splits are not those of the corpus now ({record.corpus} as it was then)"
     if (record.folds, record.seed) != (plan.folds, plan.seed):
@@ -74,21 +74,31 @@ def _difference(run: runs.Run, found: Task, plan: "Plan", store: FeatureStore) -
     return ""
 
 
-def scorer(run: runs.Run) -> Callable[[Shard], NDArray[np.float32]]:
-    """What gives a run's scores (documents, labels) of new features; a stack asks the runs that it stands on first.
+def _differences(its: Sequence[Recipe], now: Sequence[Recipe]) -> list[str]:
+    if len(its) != len(now):
+        return [f"number of stores side by side: {len(its)}, not {len(now)}"]
+    return [each for one, other in zip(its, now, strict=True) for each in one.differences(other)]
 
-    Raises FileMissing where one of these is gone.
+
+def scorer(run: runs.Run) -> Callable[[Sequence[Shard]], NDArray[np.float32]]:
+    """What gives a run's scores (documents, labels) of new features, a shard for each store that it reads.
+
+    A stack asks the runs that it stands on first. Raises FileMissing where one of these is gone.
     """
     head, record = run.head(), run.record
     if not record.bases:
-        return lambda shard: aligned(head.decision_function(shard.bags(record.layer)), head.classes_, record.labels)
+        return lambda shards: aligned(head.decision_function(_bags(shards, record.layer)), head.classes_, record.labels)
     asked, several = [scorer(base) for base in _bases(run)], record.kind == "several"
 
-    def scores(shard: Shard) -> NDArray[np.float32]:
-        read = scores_of([probabilities(score(shard), several=several) for score in asked], several=several)
+    def scores(shards: Sequence[Shard]) -> NDArray[np.float32]:
+        read = scores_of([probabilities(score(shards), several=several) for score in asked], several=several)
         return aligned(head.decision_function(read), head.classes_, record.labels)
 
     return scores
+
+
+def _bags(shards: Sequence[Shard], layer: int | None) -> Bags:
+    return beside([shard.bags(layer) for shard in shards])
 
 
 def _bases(run: runs.Run) -> Sequence[runs.Run]:

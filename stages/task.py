@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from data import Split, Target
 from data.errors import BadData, CallError, FileMissing, UnknownName, nearest
-from featurestore import Bags, CorpusTable, FeatureStore, newest
+from featurestore import Bags, CorpusTable, Features, FeatureStore, Stores, newest
+from heads.base import Head
 from heads.heldout import HeldOut
 from stages.runs import Run
 
@@ -24,6 +25,18 @@ def chosen_store(path: Path | None, folder: Path) -> FeatureStore:
     if store is None:
         raise FileMissing(f"{folder} holds no feature store. Make one with `embedonce embed FILE`.")
     return store
+
+
+def chosen_features(paths: Sequence[Path], folder: Path) -> tuple[Features, FeatureStore]:
+    """The stores at `paths` as one, or the newest in `folder`; and the first of them, whose corpora are meant.
+
+    Raises as `chosen_store`, and CallError for a store that is named twice.
+    """
+    stores = [chosen_store(path, folder) for path in paths] or [chosen_store(None, folder)]
+    for store in stores[1:]:
+        if [each.name for each in stores].count(store.name) > 1:
+            raise CallError(f"{store.name} is named twice: beside itself a store has nothing to add.")
+    return (stores[0] if len(stores) == 1 else Stores(tuple(stores))), stores[0]
 
 
 def chosen_corpus(store: FeatureStore, name: str | None) -> CorpusTable:
@@ -59,10 +72,11 @@ class Task:
     bases: tuple[Run, ...] = ()
 
 
-def task(store: FeatureStore, table: CorpusTable, *, layer: int = -1, skip_unlabelled: bool = False) -> Task:
+def task(store: Features, table: CorpusTable, *, layer: int | None = -1, skip_unlabelled: bool = False) -> Task:
     """The documents of `table` as a head wants them.
 
-    Raises BadData for documents without a label (unless skipped), for fewer than two labels, and for an empty split.
+    layer: None is every one that is kept. Raises BadData for documents without a label (unless skipped), for fewer than
+    two labels, and for an empty split.
     """
     rows, notes = _labelled(table, skip_unlabelled=skip_unlabelled)
     target = Target.of([table.labels[row] for row in rows], table.kind, taxonomy=table.taxonomy)
@@ -83,6 +97,11 @@ def task(store: FeatureStore, table: CorpusTable, *, layer: int = -1, skip_unlab
         documents_hash=_documents_hash(table, rows),
         notes=(*table.notes, *notes, *_only_in_test(target, train)),
     )
+
+
+def layer_of(head: Head, chosen: int) -> int | None:
+    """The layer that `head` is given: the one chosen, or None, which is every one that is kept."""
+    return None if head.every_layer else chosen
 
 
 def _labelled(table: CorpusTable, *, skip_unlabelled: bool) -> tuple[list[int], list[str]]:

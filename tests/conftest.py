@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import pytest
 from hypothesis import settings
 
 import cli
-from data import Document, read
+from data import Document, cache_folder, read
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -32,6 +32,18 @@ class Result:
 
 
 Run = Callable[..., Result]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing is left in the cache of who runs the tests but the benchmarks' corpora, which are fetched once."""
+    corpora = cache_folder() / "benchmarks"
+    corpora.mkdir(parents=True, exist_ok=True)
+    cache = tmp_path_factory.mktemp("cache")
+    (cache / "benchmarks").symlink_to(corpora)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("EMBEDONCE_CACHE", str(cache))
+        yield
 
 
 @pytest.fixture

@@ -22,8 +22,12 @@ def make_store(
     kind: Kind = "single",
     taxonomy: Taxonomy | None = None,
 ) -> tuple[FeatureStore, CorpusTable]:
-    """A store with one chunk of one segment a document, whose cls, mean, max and segment are its row of `vectors`."""
-    store = FeatureStore.create(folder, RECIPE)
+    """A store with one chunk of one segment a document, whose cls, mean, max and segment are its row of `vectors`.
+
+    vectors: (documents, dim), or (documents, layers, dim).
+    """
+    layers = tuple(range(-vectors.shape[1], 0)) if vectors.ndim == 3 else RECIPE.layers
+    store = FeatureStore.create(folder, replace(RECIPE, layers=layers))
     keys = [text_key(document.text) for document in documents]
     rows = [keys.index(key) for key in dict.fromkeys(keys)]
     store.commit(content([keys[row] for row in rows], np.asarray(vectors, np.float32)[rows]))

@@ -12,7 +12,7 @@ import cli
 
 ROOT = Path(__file__).resolve().parent.parent
 FLOORS = ("data", "featurestore", "heads", "stages", "commandline")  # from the ground up; cli.py is on the top one
-HEAVY = ("torch", "transformers", "sklearn", "scipy", "lightgbm", "pyarrow", "h5py", "rich")
+HEAVY = ("torch", "transformers", "sklearn", "scipy", "lightgbm", "optuna", "pyarrow", "h5py", "rich")
 FILES = [path for floor in FLOORS for path in sorted((ROOT / floor).rglob("*.py"))] + [ROOT / "cli.py"]
 
 

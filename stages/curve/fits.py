@@ -12,7 +12,7 @@ from sklearn.base import clone
 
 from data import nested_subsets, stratified_parts
 from data.errors import BadData, CallError
-from featurestore import CorpusTable, FeatureStore
+from featurestore import CorpusTable, Features, fingerprint
 from heads.base import Head
 from heads.counts import Counts
 from heads.decisions import untuned
@@ -22,7 +22,7 @@ from heads.scores import aligned
 from stages import runs
 from stages.curve.points import LearningCurves, Point, keep, kept
 from stages.fit_head import ALL, heads_as_asked, suited
-from stages.task import Task, task
+from stages.task import Task, layer_of, task
 
 VALIDATION = 0.2  # of the training split
 FEWEST = 50  # documents: where curves begin, but no later than at an eighth
@@ -82,13 +82,15 @@ def curve_heads(names: Sequence[str], settings: Sequence[str] = (), class_weight
 
 
 def learning_curves(
-    store: FeatureStore, table: CorpusTable, plan: Plan, folder: Path, report: Report | None = None
+    store: Features, table: CorpusTable, plan: Plan, folder: Path, report: Report | None = None
 ) -> LearningCurves:
     """Fit each head of `plan` on each size with each seed, unless `folder` holds that fit already.
 
     folder: where runs are. Raises CallError for more documents than there are, BadData where none can be kept aside.
     """
-    found = task(store, table, layer=plan.layer, skip_unlabelled=plan.skip_unlabelled)
+    layers = dict.fromkeys(layer_of(head, plan.layer) for head in plan.heads)
+    read = {layer: task(store, table, layer=layer, skip_unlabelled=plan.skip_unlabelled) for layer in layers}
+    found = next(iter(read.values()))
     part = stratified_parts(found.target.y, found.groups.tolist(), (1 - VALIDATION, VALIDATION), plan.seed)
     pool, validation = np.flatnonzero(part == 0), np.flatnonzero(part == 1)
     if not len(validation):
@@ -97,12 +99,14 @@ def learning_curves(
             "as no label has two that may be parted. Add documents."
         )
     fits = list(_fits(plan, found, pool))
-    features = {"features": store.recipe.fingerprint, "layer": plan.layer, "documents": found.documents_hash}
+    features = {"features": fingerprint(store.recipes), "documents": found.documents_hash}
     pace, points = _Pace(fits), []
     for fit in fits:
         (report or (lambda _: None))(pace.before(fit))
-        place = folder / FOLDER / f"{fit.head.name}-{fit.size}-{fit.seed}-{fit.identity(features, validation)}.json"
-        point = kept(place) or keep(place, fit.scored(found, validation))
+        layer = layer_of(fit.head, plan.layer)
+        identity = fit.identity(features | {"layer": layer}, validation)
+        place = folder / FOLDER / f"{fit.head.name}-{fit.size}-{fit.seed}-{identity}.json"
+        point = kept(place) or keep(place, fit.scored(read[layer], validation))
         pace.after(fit, point.seconds)
         points.append(point)
     return LearningCurves(

@@ -224,10 +224,19 @@ def _cutting(options: Options, config: Config, around: int, trained: int | None)
             f"window is {window}, but {options.model} has {config.positions} positions, {around} of them for special "
             f"tokens and prefix: the longest window is {room}."
         )
-    long, seed = parse_long(options.long)
+    return _cut(window, options.stride, options.max_windows, options.long)
+
+
+def cutting_of(recipe: Recipe) -> Cutting:
+    """How windows of a recipe are cut."""
+    return _cut(recipe.window, recipe.stride, recipe.max_windows, recipe.long)
+
+
+def _cut(window: int, stride: int, most: int | None, asked: str) -> Cutting:
+    long, seed = parse_long(asked)
     if long in ("windows", "head", "model"):
-        return Cutting(window, options.stride, 1 if long == "head" else options.max_windows)
-    return Cutting(window, most=options.max_windows, long=long, seed=seed)
+        return Cutting(window, stride, 1 if long == "head" else most)
+    return Cutting(window, most=most, long=long, seed=seed)
 
 
 def _recipe(options: Options, folder: Path, config: Config, tokenizer: TextTokenizer, cutting: Cutting) -> Recipe:

@@ -36,7 +36,7 @@ class Estimate:
 
     documents: rows of the corpus, or of the part. distinct: texts among them; already_there: those that the store has.
     tokens, windows: of the distinct texts; dropped_tokens: those of them in no window, dropped_share: of all tokens.
-    bytes: that the store would grow by. head_bytes: the largest that a head holds of the whole corpus, one layer;
+    bytes: that the store would grow by. head_bytes: the largest that a head holds of the whole corpus;
     memory: bytes free on this machine now, None where it does not say; fits: whether a head has room, None with memory.
     device: where the sample was encoded. sample_windows: how many were timed. tokens_per_second: the documents' own.
     seconds: for what is left to encode, tokenising included; None where nothing was left to sample.
@@ -100,7 +100,7 @@ class _Sizes:
             windows=count,
             positions=work + count * encoder.around,
             bytes=sum(vectors.values()) * number * encoder.dim * len(recipe.layers) + 4 * work + around,
-            head_bytes=max(held.values()) * read * encoder.dim,
+            head_bytes=max(held.values()) * read * encoder.dim * len(recipe.layers),
         )
 
     def __add__(self, other: "_Sizes") -> "_Sizes":

@@ -15,6 +15,7 @@ from stages.embed.budget import DEFAULT, Batching, Budget, Trial, budget_of, can
 from stages.embed.corpus import save_corpus
 from stages.embed.distance import distance
 from stages.embed.encoder import Encoder
+from stages.embed.freed import give_back
 from stages.embed.interrupt import Interrupts
 from stages.embed.overlap import Writer, ahead
 from stages.embed.part import WHOLE, Part
@@ -212,5 +213,6 @@ class _Work:
         contents = [content for content in self._open if content.keys]
         if contents:
             self._writer.commit(contents)
+            give_back()
             self.tally.shards += 1
         self._open = []  # only now: an interrupt while the shard before is waited for leaves these to be committed

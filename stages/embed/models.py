@@ -29,16 +29,30 @@ def find_model(name: str, revision: str | None = None) -> Path:
     installed and no revision is asked. Then come the hub's cache and the hub itself (HF_HOME, HF_ENDPOINT and
     HF_HUB_OFFLINE are honoured). Raises ModelUnavailable, within seconds, and says what can be had.
     """
+    if found := local_model(name, revision):
+        return found
+    if _is_path(name):
+        raise ModelUnavailable(f"There is no folder {name}. {what_can_be_had()}")
+    return _fetched(_repository(name), revision)
+
+
+def local_model(name: str, revision: str | None = None) -> Path | None:
+    """As `find_model`, of what is on this machine already; None where it is not."""
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder
     short = _HUB_NAMES.get(name, name)
     if short in PACKAGED and revision is None and (found := packaged(short)):
         return found
-    if name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name:
-        raise ModelUnavailable(f"There is no folder {name}. {what_can_be_had()}")
-    repository = f"sentence-transformers/{name}" if name in PACKAGED else name
-    return _cached(repository, revision) or _fetched(repository, revision)
+    return None if _is_path(name) else _cached(_repository(name), revision)
+
+
+def _is_path(name: str) -> bool:
+    return name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name
+
+
+def _repository(name: str) -> str:
+    return f"sentence-transformers/{name}" if name in PACKAGED else name
 
 
 def packaged(name: str) -> Path | None:

@@ -74,6 +74,19 @@ class TextTokenizer:
             spans.append(self._spans(encodings, np.array(skips, dtype=np.int64), cuts[-1]))
         return _windows(np.concatenate(ids), np.concatenate(tokens), np.concatenate(spans), cuts)
 
+    def characters(self, text: str) -> Integers:
+        """The first character of each of the text's tokens and the one after its last: int64 (tokens, 2).
+
+        Tokens are counted as in `windows`; tokens that are bytes of one character all have its place.
+        """
+        encoding = self._backend.encode(self._prefix + _without_surrogates(text), add_special_tokens=False)
+        spans = [self._chars(encoding, token) for token in range(self._own_from(encoding), len(encoding.ids))]
+        return np.array(spans, dtype=np.int64).reshape(-1, 2)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text that tokens stand for, as near as the tokenizer can come to it."""
+        return self._backend.decode(ids, skip_special_tokens=False)
+
     def _encodings(
         self, texts: Sequence[str], left: Callable[[], bool]
     ) -> "Iterator[tuple[Sequence[str], Sequence[Encoding]]]":

@@ -17,7 +17,18 @@ from stages.report.view import RunView
 
 __all__ = ["environment", "own", "rendered"]
 
-SHOWN = ("breakable", "brief", "count", "figure", "isolated", "milliseconds", "seconds", "share", "shortened")
+SHOWN = (
+    "breakable",
+    "brief",
+    "count",
+    "figure",
+    "isolated",
+    "milliseconds",
+    "seconds",
+    "setting",
+    "share",
+    "shortened",
+)
 HERE = Path(__file__).parent
 
 
@@ -50,7 +61,7 @@ def environment() -> Environment:
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     templates.filters.update({name: getattr(wording, name) for name in SHOWN})
-    things = {"runs": "run", "documents": "document", "other_labels": "other label"}
+    things = {"runs": "run", "documents": "document", "other_labels": "other label", "trials": "trial"}
     templates.filters.update({name: partial(wording.counted, thing=thing) for name, thing in things.items()})
     templates.filters.update(path=curves.path, hash=_hash)
     return templates

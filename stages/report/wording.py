@@ -21,6 +21,7 @@ __all__ = [
     "milliseconds",
     "printable",
     "seconds",
+    "setting",
     "share",
     "shortened",
 ]
@@ -72,6 +73,11 @@ def milliseconds(value: float) -> str:
 def counted(number: int, thing: str) -> str:
     """1 run, 2 runs."""
     return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
+def setting(value: object) -> str:
+    """A parameter's value; a number with the three digits that count: 0.00214, 256, mean."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def isolated(label: str) -> str:

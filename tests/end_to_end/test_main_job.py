@@ -11,15 +11,20 @@ import numpy as np
 import pytest
 
 from data import Document
-from featurestore import FeatureStore
-from heads.registry import HEADS
+from featurestore import FeatureStore, Shard
+from heads.registry import HEADS, head_class
+from heads.scores import probabilities
 from stages import runs
+from stages.predict import encoded, encoders_of
+from stages.stack import scorer
 from tests.conftest import started, write_csv
+
+HEADS_OF_ONE_LAYER = [name for name in HEADS if not head_class(name).every_layer]
 
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory, reuters_sample: list[Document]) -> Path:
-    """A folder with the sample as a table, embedded once for the tests of this file."""
+    """A folder with the sample as a table, embedded once, for the tests of this file."""
     folder = tmp_path_factory.mktemp("desk")
     write_csv(folder / "sample.csv", reuters_sample)
     assert_done(started("embed", "sample.csv", cwd=folder))
@@ -40,7 +45,7 @@ def fitted(desk: Path) -> dict[str, runs.Run]:
 
 
 def test_every_head_learns_the_labels(fitted: dict[str, runs.Run]) -> None:
-    assert set(fitted) == set(HEADS)
+    assert set(fitted) == set(HEADS_OF_ONE_LAYER)
     accuracies = {head: run.scorecards["test"].accuracy.value for head, run in fitted.items()}
     assert min(accuracies.values()) > 0.7, accuracies  # by chance 0.17
 
@@ -61,26 +66,41 @@ def test_fitting_again_finds_the_run_that_it_made(desk: Path, fitted: dict[str, 
 def test_compare_sorts_by_out_of_fold_figures_and_writes_one_page(desk: Path, fitted: dict[str, runs.Run]) -> None:
     shown = json.loads(assert_done(started("compare", "--json", "--html", "page.html", cwd=desk)))
     figures = [row["out_of_fold"]["value"] for row in shown["rows"]]
-    assert len(figures) == len(HEADS) and figures == sorted(figures, reverse=True)
+    assert len(figures) == len(HEADS_OF_ONE_LAYER) and figures == sorted(figures, reverse=True)
     page = (desk / "page.html").read_text(encoding="utf-8")
     assert all(run.name in page for run in fitted.values()) and "http://" not in page.replace("http://www.w3.org", "")
 
 
-@pytest.mark.parametrize("head", HEADS)
-def test_predicting_raw_text_gives_what_the_run_said_of_its_stored_features(
-    desk: Path, fitted: dict[str, runs.Run], head: str
-) -> None:
-    run = fitted[head]
-    said = run.predictions().of("test")
+@pytest.fixture(scope="module")
+def raw(desk: Path, fitted: dict[str, runs.Run]) -> tuple[list[dict[str, str]], Shard]:
+    """The documents of the test split, from their text, as `predict` encodes them: once for all heads."""
     with (desk / "sample.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == "test"]
-    (desk / f"{head}.jsonl").write_text(
-        "".join(json.dumps({"id": row["id"], "text": row["text"]}) + "\n" for row in rows)
-    )
-    out = assert_done(started("predict", run.name, f"{head}.jsonl", "--json", cwd=desk))
-    answers = {answer["id"]: answer for answer in map(json.loads, out.splitlines())}
-    shares = np.array([[answers[each]["probabilities"][label] for label in run.record.labels] for each in said.ids])
+    (encoder,) = encoders_of(fitted["linear"])
+    return rows, encoded([row["text"] for row in rows], encoder)
+
+
+@pytest.mark.parametrize("head", HEADS_OF_ONE_LAYER)
+def test_raw_text_gets_what_the_run_said_of_its_stored_features(
+    fitted: dict[str, runs.Run], raw: tuple[list[dict[str, str]], Shard], head: str
+) -> None:
+    run, (rows, shard) = fitted[head], raw
+    said = run.predictions().of("test")
+    scores = scorer(run)([shard])[[[row["id"] for row in rows].index(each) for each in said.ids]]
     # another batch rounds the float32 sums, and so the kept float16, otherwise
+    np.testing.assert_allclose(probabilities(scores, several=False), said.probabilities, atol=5e-3)
+    np.testing.assert_array_equal(run.decision.rule.decide(scores), said.predicted)
+
+
+def test_predict_writes_that(desk: Path, fitted: dict[str, runs.Run], raw: tuple[list[dict[str, str]], Shard]) -> None:
+    run, (rows, _) = fitted["linear"], raw
+    (desk / "new.jsonl").write_text(
+        "".join(json.dumps({key: row[key] for key in ("id", "text")}) + "\n" for row in rows)
+    )
+    out = assert_done(started("predict", run.name, "new.jsonl", "--json", cwd=desk))
+    answers = {answer["id"]: answer for answer in map(json.loads, out.splitlines())}
+    said = run.predictions().of("test")
+    shares = np.array([[answers[each]["probabilities"][label] for label in run.record.labels] for each in said.ids])
     np.testing.assert_allclose(shares, said.probabilities, atol=5e-3)
     named = [runs.label_names(codes, run.record.labels) for codes in said.predicted]
     assert [answers[each]["labels"][0] for each in said.ids] == named

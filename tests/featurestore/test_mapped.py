@@ -52,6 +52,23 @@ def test_one_layer_of_several_is_read_out_of_the_map(tmp_path: Path, monkeypatch
     np.testing.assert_array_equal(values, as_float32(np.concatenate(rows_of(content(TEXTS, recipe), "cls", layer=0))))
 
 
+def test_all_layers_are_read_in_the_recipes_order(tmp_path: Path) -> None:
+    recipe = replace(RECIPE, layers=(-3, -2, -1))
+    store = FeatureStore.create(tmp_path / "store", recipe)
+    store.commit(content(TEXTS, recipe))
+    bags = store.bags(KEYS, layer=None)
+    values, _ = bags.view("cls").gather()
+    np.testing.assert_array_equal(values, as_float32(np.concatenate(rows_of(content(TEXTS, recipe), "cls"))))
+    for place, layer in enumerate(recipe.layers):
+        np.testing.assert_array_equal(values[:, place], store.bags(KEYS, layer=layer).view("cls").gather()[0])
+    assert bags.view("token_ids").item_shape == ()
+
+
+def test_all_layers_of_one_are_that_layer(bags: Bags) -> None:
+    store = FeatureStore.open(path_of(bags).parent.parent)
+    assert store.bags(KEYS, layer=None).view("cls").item_shape == bags.view("cls").item_shape == (4,)
+
+
 def test_a_shard_that_was_changed_is_not_read(bags: Bags) -> None:
     path = path_of(bags)
     data = path.read_bytes()

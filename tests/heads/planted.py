@@ -82,6 +82,21 @@ def in_the_order(documents: int = 200, dim: int = 6, chunks: tuple[int, int] = (
     return Planted(bags_of(rows), np.array(["ab", "ba"], dtype=object)[codes])
 
 
+def in_one_place(
+    documents: int = 120, classes: int = 3, dim: int = 6, chunks: tuple[int, int] = (3, 6), seed: int = 0
+) -> tuple[Planted, NDArray[np.int64]]:
+    """One chunk of each document lies 8 along the axis of its label, the others near 0; and which chunk that is."""
+    rng = np.random.default_rng(seed)
+    codes = rng.permutation(np.arange(documents) % classes)
+    rows, places = [], []
+    for code, length in zip(codes, _lengths(rng, documents, chunks), strict=True):
+        row = 0.3 * rng.normal(size=(length, dim))
+        places.append(int(rng.integers(length)))
+        row[places[-1], code] += 8
+        rows.append(row)
+    return Planted(bags_of(rows), _names(classes)[codes]), np.array(places)
+
+
 def a_rare_class(documents: int = 1640, every: int = 41, dim: int = 3, seed: int = 0) -> Planted:
     """One document in `every` is "rare", 2 standard deviations away from "common" along the first axis.
 

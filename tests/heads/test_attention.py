@@ -43,8 +43,8 @@ def test_it_finds_the_one_step_that_the_mean_drowns(form: Any) -> None:
 def test_weights_of_a_query_sum_to_one_over_a_documents_own_steps() -> None:
     torch.manual_seed(0)
     network = GatedAttention(dim=3, labels=2, queries=2, hidden=0, gate=4, dropout=0.0)
-    batch = Batch(torch.randn(2, 5, 3), torch.tensor([2, 5]))
-    weights = network.weights(batch.vectors, batch.mask())
+    batch = Batch.of(torch.randn(2, 5, 3), torch.tensor([2, 5]))
+    weights = network.weights(batch)
     torch.testing.assert_close(weights.sum(dim=1), torch.ones(2, 2))
     assert weights[0, 2:].abs().max() == 0
 
@@ -56,7 +56,7 @@ def test_logits_are_the_formula_of_the_paper() -> None:
     with torch.no_grad():
         asked = [network.ask(network.content(h).tanh() * network.gate(h).sigmoid()).exp() for h in steps]
         mean = sum(share / sum(asked) * h for share, h in zip(asked, steps, strict=True))
-        torch.testing.assert_close(network(Batch(steps[None], torch.tensor([5])))[0], network.output(mean))
+        torch.testing.assert_close(network(Batch.of(steps[None], torch.tensor([5])))[0], network.output(mean))
 
 
 def test_its_size_is_that_of_its_layers() -> None:

@@ -42,7 +42,7 @@ def test_a_document_without_steps_has_one_zero_step() -> None:
 
 
 def test_the_mask_is_true_where_a_step_is_the_documents_own() -> None:
-    batch = Batch(torch.zeros(2, 3, 1), torch.tensor([1, 3]))
+    batch = Batch.of(torch.zeros(2, 3, 1), torch.tensor([1, 3]))
     assert batch.mask().tolist() == [[True, False, False], [True, True, True]]
 
 
@@ -75,3 +75,53 @@ def test_cutting_keeps_the_first_steps_and_counts_the_longer_documents() -> None
     batch = cut.batch(torch.arange(3), CPU)
     assert batch.lengths.tolist() == [2, 2, 2]
     np.testing.assert_array_equal(batch.vectors, [row[:2] for row in rows])
+
+
+def test_where_no_document_has_a_step_each_has_a_zero_one() -> None:
+    batch = sequences(rows_of([0, 0])).batch(torch.tensor([0, 1]), CPU)
+    assert batch.vectors.tolist() == [[[0, 0, 0]], [[0, 0, 0]]] and batch.lengths.tolist() == [1, 1]
+
+
+@given(DOCUMENTS)
+@settings(max_examples=50, deadline=None)
+def test_padded_values_and_their_mean_are_each_documents_own(lengths: list[int]) -> None:
+    rows = [row for row in rows_of(lengths) if len(row)]
+    batch = sequences(rows).batch(torch.arange(len(rows)), CPU)
+    for padded, mean, row in zip(batch.padded(batch.steps, -1.0), batch.mean(batch.steps), rows, strict=True):
+        np.testing.assert_array_equal(padded[: len(row)], row)
+        assert (padded[len(row) :] == -1).all()
+        np.testing.assert_allclose(mean, row.astype(np.float32).mean(axis=0), atol=1e-6)
+
+
+@given(DOCUMENTS)
+@settings(max_examples=50, deadline=None)
+def test_documents_of_like_length_are_parts_of_the_batch_with_little_padding(lengths: list[int]) -> None:
+    rows = [row for row in rows_of(lengths) if len(row)]
+    batch = sequences(rows).batch(torch.arange(len(rows)), CPU)
+    parts = list(batch.alike())
+    assert sorted(torch.cat([own for own, _ in parts]).tolist()) == list(range(len(rows)))
+    for own, part in parts:
+        assert torch.equal(torch.cat([torch.from_numpy(rows[row]) for row in own.tolist()]).float(), part.steps)
+        assert len(parts) == 1 or int(part.lengths.max()) < 2 * int(part.lengths.min())
+
+
+@given(DOCUMENTS, st.integers(1, 40))
+@settings(max_examples=50, deadline=None)
+def test_a_budget_of_positions_is_kept_but_for_one_document_that_is_longer(lengths: list[int], budget: int) -> None:
+    given_ = sequences(rows_of(lengths))
+    order = torch.argsort(given_.length)
+    parts = list(given_.batches(order, budget))
+    assert torch.equal(torch.cat(parts), order)
+    for part, after in zip(parts, [*parts[1:], None], strict=True):
+        size = len(part) * max(int(given_.length[part[-1]]), 1)
+        assert size <= budget or len(part) == 1
+        if after is not None:
+            assert (len(part) + 1) * max(int(given_.length[after[0]]), 1) > budget
+
+
+@given(DOCUMENTS)
+@settings(max_examples=20, deadline=None)
+def test_sums_are_over_each_documents_steps(lengths: list[int]) -> None:
+    rows = rows_of(lengths)
+    expected = np.stack([row.astype(np.float32).sum(axis=0) for row in rows])
+    np.testing.assert_allclose(sequences(rows).sums(), expected, atol=1e-5)

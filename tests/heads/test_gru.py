@@ -33,7 +33,7 @@ def test_the_last_state_is_that_of_an_unpadded_document() -> None:
     network = Recurrence(gru, 2, "last", dropout=0.0)
     vectors = torch.randn(2, 5, 3)
     with torch.no_grad():
-        logits = network(Batch(vectors, torch.tensor([2, 5])))
+        logits = network(Batch.of(vectors, torch.tensor([2, 5])))
         last = gru(vectors[:1, :2])[1]
         torch.testing.assert_close(logits[:1], network.output(torch.cat([last[0], last[1]], dim=1)))
 

@@ -1,5 +1,7 @@
 """How weights start."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -36,6 +38,44 @@ def test_truncated_normal_leaves_recurrent_matrices_orthogonal() -> None:
     initialise(lstm, "truncated_normal", generator())
     assert torch.equal(lstm.get_parameter("weight_hh_l0"), before)
     assert float(lstm.get_parameter("weight_ih_l0").detach().abs().max()) < 0.0455
+
+
+def test_xavier_is_uniform_within_the_bound_of_inputs_and_outputs() -> None:
+    linear = nn.Linear(300, 200)
+    initialise(linear, "xavier", generator())
+    bound = math.sqrt(6 / 500)
+    assert 0.99 * bound < float(linear.weight.detach().abs().max()) <= bound
+    assert float(linear.weight.detach().std()) == pytest.approx(bound / math.sqrt(3), rel=0.02)
+    assert not linear.bias.any()
+
+
+def test_kaiming_is_normal_with_twice_the_variance_of_one_over_the_inputs() -> None:
+    linear = nn.Linear(300, 200)
+    initialise(linear, "kaiming", generator())
+    assert float(linear.weight.detach().std()) == pytest.approx(math.sqrt(2 / 300), rel=0.02)
+    assert float(linear.weight.detach().abs().max()) > 3 * math.sqrt(2 / 300)
+    assert not linear.bias.any()
+
+
+@pytest.mark.parametrize("how", ["xavier", "kaiming"])
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
+def test_recurrent_layers_keep_their_orthogonal_matrices_and_biases(how: str, kind: type[nn.LSTM | nn.GRU]) -> None:
+    layer = kind(50, 40)
+    recurrent(layer)
+    before = {name: weight.detach().clone() for name, weight in layer.named_parameters()}
+    initialise(layer, how, generator())  # type: ignore[arg-type]  # one of the choices
+    changed = {name for name, weight in layer.named_parameters() if not torch.equal(weight, before[name])}
+    assert changed == {"weight_ih_l0"}
+
+
+def test_each_gate_and_each_of_queries_keys_and_values_has_fans_of_its_own() -> None:
+    lstm, attention = nn.LSTM(50, 40), nn.MultiheadAttention(60, 2)
+    initialise(nn.ModuleList([lstm, attention]), "xavier", generator())
+    for weight, bound in [
+        (lstm.get_parameter("weight_ih_l0"), math.sqrt(6 / (50 + 40))),
+        (attention.in_proj_weight, math.sqrt(6 / (60 + 60))),
+    ]:
+        assert 0.97 * bound < float(weight.detach().abs().max()) <= bound
 
 
 def test_default_leaves_what_each_layer_drew() -> None:

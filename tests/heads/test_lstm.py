@@ -41,7 +41,7 @@ def test_readouts_are_those_of_an_unpadded_document(readout: str) -> None:
     network = Recurrence(lstm, 2, readout, dropout=0.0)
     vectors = torch.randn(2, 5, 3)
     with torch.no_grad():
-        logits = network(Batch(vectors, torch.tensor([2, 5])))
+        logits = network(Batch.of(vectors, torch.tensor([2, 5])))
         states, (last, _) = lstm(vectors[:1, :2])
         read = {"max": states.amax(dim=1), "mean": states.mean(dim=1), "last": torch.cat([last[0], last[1]], dim=1)}
         torch.testing.assert_close(logits[:1], network.output(read[readout]))

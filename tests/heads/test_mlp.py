@@ -1,6 +1,6 @@
 """The mlp head: what pooling knows and what it cannot."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ import torch
 from featurestore import Bags
 from heads.batches import Batch
 from heads.mlp import MLPHead, Perceptron
-from heads.training import Training
+from heads.training import Training, network_scores
 from tests.heads.planted import in_the_mean, in_the_order
 from tests.heads.test_base_contract import HeadContract
 from tests.heads.test_neural import MINI_BATCHES
@@ -46,7 +46,7 @@ def test_pooling_is_the_mean_or_the_sum_of_a_documents_own_chunks(summed: bool, 
         network.get_parameter("layers.1.weight").copy_(torch.eye(2))
         network.get_parameter("layers.1.bias").zero_()
         vectors = torch.tensor([[[1.0, 3.0], [3.0, 5.0], [99.0, 99.0]]])
-        assert network(Batch(vectors, torch.tensor([2]))).tolist() == [pooled]
+        assert network(Batch.of(vectors, torch.tensor([2]))).tolist() == [pooled]
 
 
 def test_its_size_is_that_of_its_two_layers() -> None:
@@ -54,3 +54,11 @@ def test_its_size_is_that_of_its_two_layers() -> None:
     head = MLPHead(hidden=10).fit(planted.bags, planted.y)
     assert head.parameter_count_ == (18 * 10 + 10) + (10 * 3 + 3)
     assert np.isfinite(head.decision_function(planted.bags)).all()
+
+
+@pytest.mark.parametrize("pool", ["mean", "sum"])
+def test_pooling_once_before_the_training_gives_the_logits_of_pooling_in_the_network(pool: Any) -> None:
+    planted = in_the_mean(chunks=(1, 9))
+    head = MLPHead(pool=pool, training=Training(epochs=1, steps=1, device="cpu")).fit(planted.bags, planted.y)
+    unpooled = network_scores(head.network_, head._sequences(planted.bags), torch.arange(len(planted)))
+    np.testing.assert_allclose(head.decision_function(planted.bags), unpooled, atol=1e-4)

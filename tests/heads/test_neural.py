@@ -11,6 +11,8 @@ from sklearn.base import clone
 from featurestore import Bags, Ragged
 from heads.attention import AttentionHead
 from heads.gru import GRUHead
+from heads.initialise import Initialisation
+from heads.layermix import LayerMixHead
 from heads.lstm import LSTMHead
 from heads.mlp import MLPHead
 from heads.neural import NeuralHead
@@ -33,6 +35,7 @@ FORMS = {
     "attention queries": AttentionHead(queries=3, hidden=0, gate=4),
     "gru": GRUHead(hidden=8),
     "gru last": GRUHead(hidden=8, readout="last", layers=2),
+    "layermix": LayerMixHead(hidden=8),
     "lstm": LSTMHead(hidden=8),
     "lstm last": LSTMHead(hidden=8, readout="last", layers=2),
     "lstm mean": LSTMHead(hidden=8, readout="mean", bidirectional=False),
@@ -99,14 +102,32 @@ def test_it_starts_from_a_truncated_normal_when_asked(form: str) -> None:
             assert 0 < float(weight.detach().abs().max()) <= 0.0455, name
 
 
+@every_form
+@pytest.mark.parametrize("how", ["xavier", "kaiming"])
+def test_every_matrix_but_recurrent_ones_and_positions_starts_anew(form: str, how: Initialisation) -> None:
+    planted = in_the_mean()
+    choices: tuple[Initialisation, ...] = ("default", how)
+    start = {
+        init: head_of(form, training=Training(init=init, lr=1e-12, epochs=1, steps=1, device="cpu"))
+        .fit(planted.bags, planted.y)
+        .network_.state_dict()
+        for init in choices
+    }
+    for name, weight in start[how].items():
+        if weight.dim() > 1:
+            kept = "weight_hh" in name or "positions" in name
+            assert torch.allclose(weight, start["default"][name], atol=1e-6) == kept, name
+
+
 @sequence_form
 def test_steps_beyond_the_most_are_not_read_and_counted_aloud(form: str) -> None:
     planted = in_the_mean(chunks=(3, 6))
     head = head_of(form, max_steps=3).fit(planted.bags, planted.y)
     longer = int((planted.bags.view("segments").length > 3).sum())
-    assert head.notes_ == (
-        f"{longer} of 90 documents have more than 3 steps: the rest of each was left out. Raise max_steps to read it.",
+    note = (
+        f"{longer} of 90 documents have more than 3 steps: the rest of each was left out. Raise max_steps to read it."
     )
+    assert head.notes_.count(note) == 1
     start = bags_of([planted.bags.view("segments").row(row)[:3] for row in range(len(planted))])
     np.testing.assert_allclose(head.decision_function(start), head.decision_function(planted.bags), atol=1e-6)
 

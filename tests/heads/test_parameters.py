@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.base import BaseEstimator
 
 from data.errors import CallError, UnknownName
-from heads.parameters import Parameter, Range, check_parameters, from_json, parameters_of, to_json
+from heads.parameters import Parameter, Range, Search, check_parameters, from_json, parameters_of, to_json
 
 
 class Inner(BaseEstimator):
@@ -141,3 +141,25 @@ def test_a_nested_object_survives_json_by_the_declared_class() -> None:
 def test_an_object_that_no_declaration_names_is_not_made() -> None:
     with pytest.raises(ValueError, match="none is declared"):
         from_json({"nested": {"lr": 1}})
+
+
+def test_what_a_sweep_tries_is_declared_beside_the_parameter() -> None:
+    number = Parameter("hidden", Annotated[int, Range(0), Search(64, 1024, log=True)], 256)
+    assert number.whole and number.range == Range(0) and str(number.search) == "64 to 1024 (log)"
+    assert number.search is not None and 64 in number.search and 63 not in number.search
+    assert Parameter("epochs", Annotated[int, Range(1)], 12).search is None
+
+
+@pytest.mark.parametrize(
+    ("annotation", "choices"),
+    [
+        (Annotated[Literal["mean", "sum"], Search()], ("mean", "sum")),
+        (Annotated[bool, Search()], (False, True)),
+        (Annotated[Literal["balanced", "none"] | Mapping[str, float], Search()], ("balanced", "none")),
+        (Annotated[float, Range(above=0), Search(choices=(None, 0.1))] | None, (None, 0.1)),
+    ],
+)
+def test_without_limits_a_sweep_tries_every_choice(annotation: Any, choices: tuple[Any, ...]) -> None:
+    search = Parameter("way", annotation, choices[0]).search
+    assert search is not None and search.choices == choices and all(each in search for each in choices)
+    assert "other" not in search

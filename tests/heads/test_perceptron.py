@@ -33,7 +33,7 @@ def test_logits_are_pooled_over_a_documents_own_steps(pool: str) -> None:
     with torch.no_grad():
         steps = network.layers(vectors[0, :2])
         pooled = {"mean": steps.mean(dim=0), "max": steps.amax(dim=0), "logsumexp": steps.exp().mean(dim=0).log()}
-        torch.testing.assert_close(network(Batch(vectors, torch.tensor([2, 5])))[0], pooled[pool])
+        torch.testing.assert_close(network(Batch.of(vectors, torch.tensor([2, 5])))[0], pooled[pool])
 
 
 def test_its_size_is_that_of_its_layers() -> None:

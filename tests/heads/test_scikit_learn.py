@@ -16,6 +16,7 @@ from heads.base import Head
 from heads.cascade import CascadeHead
 from heads.gru import GRUHead
 from heads.knn import KNNHead
+from heads.layermix import LayerMixHead
 from heads.lightgbm import LightGBMHead
 from heads.linear import LinearHead
 from heads.lstm import LSTMHead
@@ -52,6 +53,7 @@ CHECKED: dict[str, tuple[Head, dict[str, str]]] = {
     "lstm": (LSTMHead(hidden=8, training=QUICK), NEURAL),
     "gru": (GRUHead(hidden=8, training=QUICK), NEURAL),
     "transformer": (TransformerHead(width=8, training=QUICK), NEURAL),
+    "layermix": (LayerMixHead(hidden=16, training=QUICK), NEURAL),
     "lightgbm": (LightGBMHead(rounds=5), BY_COUNTS),
     "cascade": (CascadeHead(), LOGARITHMS),
 }

@@ -13,7 +13,8 @@ from heads.batches import Batch, Sequences
 from heads.lesson import Lesson
 from heads.losses import Losses
 from heads.metrics import macro_f1
-from heads.training import Epoch, History, Training, network_scores, rate
+from heads.optimising import rate
+from heads.training import Epoch, History, Training, network_scores
 
 
 class FirstStep(nn.Module):
@@ -79,11 +80,12 @@ def test_the_validation_part_teaches_nothing() -> None:
     assert losses[0] == losses[1]
 
 
-@pytest.mark.parametrize("monitor", ["macro_f1", "loss"])
+@pytest.mark.parametrize("monitor", ["macro_f1", "accuracy", "loss"])
 def test_the_best_epoch_is_kept_and_patience_ends_the_wait_for_a_better_one(monitor: Any) -> None:
     _, history = trained(lesson(), Training(**{**QUICK, "lr": 1.0}, epochs=40, patience=3, monitor=monitor))
     figures = [
-        (epoch.macro_f1 if monitor == "macro_f1" else 0.0, -(epoch.validation_loss or 0.0)) for epoch in history.epochs
+        (0.0 if monitor == "loss" else getattr(epoch, monitor), -(epoch.validation_loss or 0.0))
+        for epoch in history.epochs
     ]
     assert history.kept == figures.index(max(figures)) + 1
     assert len(history.epochs) == min(history.kept + 3, 40)
@@ -206,3 +208,23 @@ def test_a_device_that_is_not_there_is_a_sentence() -> None:
         CallError, match=r"^device is 'cuda', which this machine does not have\. Leave it out, or take 'cpu'\.$"
     ):
         Training(device="cuda").place()
+
+
+@pytest.mark.parametrize("settings", [{"optimiser": "adam"}, {"optimiser": "sgd", "lr": 0.5}, {"average": 0.9}])
+def test_other_ways_of_moving_the_weights_learn_too(settings: dict[str, Any]) -> None:
+    given = lesson(noise=0.3)
+    network, _ = trained(given, Training(**QUICK | settings))
+    scores = network_scores(network, given.sequences, torch.arange(300))
+    assert macro_f1(given.truth.numpy(), scores.argmax(dim=1).numpy(), 3) > 0.95
+
+
+def test_the_average_of_weights_lags_behind_them_and_is_what_is_kept() -> None:
+    kept = [
+        float(
+            trained(lesson(), Training(**QUICK, epochs=1, validation=0.0, average=average))[0]
+            .layer.weight.detach()
+            .norm()
+        )
+        for average in (0.0, 0.9, 0.9999)
+    ]
+    assert kept[0] > kept[1] > kept[2] > 0

@@ -8,9 +8,14 @@ import numpy as np
 import pytest
 
 from data.errors import BadData, CallError, FileMissing, UnknownName
+from heads.layermix import LayerMixHead
 from heads.linear import LinearHead
 from heads.registry import HEADS
+from heads.scores import probabilities
+from heads.training import Training
+from stages import runs
 from stages.fit_head import FitProgress, Plan, fit_head, heads_as_asked, suited
+from stages.stack import scorer
 from stages.task import chosen_corpus, chosen_store, task
 from tests.small_store import blobs, make_store
 
@@ -127,9 +132,31 @@ def test_a_weight_file_names_labels_that_exist(tmp_path: Path) -> None:
 
 
 def test_all_is_every_head_and_takes_no_parameter() -> None:
-    assert {head.name for head in heads_as_asked("all")} == set(HEADS)
+    assert {head.name for head in heads_as_asked("all", layers=2)} == set(HEADS)
     with pytest.raises(CallError, match="name it instead of 'all'"):
         heads_as_asked("all", ["C=1"])
+
+
+def test_all_leaves_out_what_weighs_layers_where_there_is_one() -> None:
+    assert set(HEADS) - {head.name for head in heads_as_asked("all", layers=1)} == {"layermix"}
+    assert [head.name for head in heads_as_asked("layermix", layers=1)] == ["layermix"]
+
+
+def test_a_head_that_reads_every_layer_finds_what_the_chosen_one_lacks(tmp_path: Path) -> None:
+    documents, vectors = blobs(["a", "b", "c"])
+    layers = np.stack([vectors, np.random.default_rng(1).normal(size=vectors.shape)], axis=1)
+    store, table = make_store(tmp_path / "store", documents, layers)
+    mixed, last = (
+        fit_head(store, table, replace(PLAN, head=head), tmp_path / "runs")[0]
+        for head in (LayerMixHead(hidden=8, training=Training(lr=0.02, device="cpu")), LinearHead())
+    )
+    assert (mixed.record.layer, last.record.layer) == (None, -1)
+    assert mixed.scorecards["test"].accuracy.value > 0.9 > 0.6 > last.scorecards["test"].accuracy.value
+    said = mixed.predictions().of("test")
+    (shard,) = store.shards()
+    shares = probabilities(scorer(runs.load(mixed.folder))([shard]), several=False)
+    rows = [table.ids.index(each) for each in said.ids]  # the shard keeps the table's order
+    np.testing.assert_allclose(shares[rows], said.probabilities, atol=1e-6)
 
 
 def test_a_store_is_chosen_by_name_or_as_the_newest(tmp_path: Path) -> None:

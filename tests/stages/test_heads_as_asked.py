@@ -16,6 +16,18 @@ def test_a_head_that_has_no_training_loop_has_neither_loss_nor_sampler(head: str
         heads_as_asked(head, [option])
 
 
+def test_a_head_that_is_no_network_has_no_init() -> None:
+    with pytest.raises(
+        CallError, match=r"^linear has no --init: it does not learn from mini-batches\. Leave it out\.$"
+    ):
+        heads_as_asked("linear", ["init=kaiming"])
+
+
+def test_an_init_reaches_the_training_of_a_network() -> None:
+    (head,) = heads_as_asked("lstm", ["init=kaiming"])
+    assert head.get_params()["training__init"] == "kaiming"
+
+
 def test_a_loss_and_a_sampler_reach_the_training_of_a_network() -> None:
     (head,) = heads_as_asked("lstm", ["loss=ldam", "sampler=progressive", "rebalance=lws"], "sqrt")
     found = head.get_params()

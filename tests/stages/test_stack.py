@@ -92,7 +92,7 @@ def test_asked_of_features_it_says_what_it_said_of_the_test_split(tmp_path: Path
     said = run.predictions().of("test")
     (shard,) = store.shards()
     rows = [list(table.ids).index(each) for each in said.ids]  # `make_store` keeps the order
-    shares = probabilities(scorer(run)(shard)[rows], several=False)
+    shares = probabilities(scorer(run)([shard])[rows], several=False)
     np.testing.assert_allclose(shares, said.probabilities, atol=1e-4)
 
 

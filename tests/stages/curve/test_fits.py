@@ -15,8 +15,10 @@ from data import Document
 from data.errors import BadData, CallError, UnknownName
 from featurestore import Bags
 from heads.heldout import HeldOut
+from heads.layermix import LayerMixHead
 from heads.linear import LinearHead
 from heads.registry import HEADS, make_head
+from heads.training import Training
 from stages.curve import CurveProgress, LearningCurves, Plan, curve_heads, learning_curves, sizes_as_asked
 from tests.small_store import blobs, make_store
 
@@ -178,6 +180,16 @@ def test_every_head_can_be_fitted_on_the_fewest_documents(tmp_path: Path, name: 
     store, table = make_store(tmp_path / "store", *blobs(["a", "b", "c"], 60), kind=kind)
     found = learning_curves(store, table, Plan(heads=[head], sizes=[2, 5], seeds=1), tmp_path / "runs")
     assert [level.documents for level in found.levels] == [2, 5]
+
+
+def test_each_head_reads_the_layers_that_are_its_own(tmp_path: Path) -> None:
+    documents, vectors = blobs(["a", "b"], 160)
+    layers = np.stack([vectors, np.random.default_rng(1).normal(size=vectors.shape)], axis=1)
+    store, table = make_store(tmp_path / "store", documents, layers)
+    mix = LayerMixHead(hidden=8, training=Training(lr=0.02, device="cpu"))
+    found = learning_curves(store, table, Plan(heads=[LinearHead(), mix], sizes=[None], seeds=1), tmp_path / "runs")
+    accuracy = {point.head: point.accuracy for point in found.points}
+    assert accuracy["layermix"] > 0.9 and accuracy["linear"] < 0.8
 
 
 def test_the_ladder_doubles_up_to_all_there_are(tmp_path: Path) -> None:

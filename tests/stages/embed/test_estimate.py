@@ -39,12 +39,12 @@ def test_counts_and_bytes_are_those_of_encoding(tiny: Open, tmp_path: Path, opti
     assert found.bytes == pytest.approx(written, rel=0.03, abs=8192)
 
 
-def test_a_head_holds_the_largest_view_of_one_layer(tiny: Open, tmp_path: Path) -> None:
+def test_a_head_holds_the_largest_view_of_all_layers(tiny: Open, tmp_path: Path) -> None:
     encoder = tiny(dtype="float16", layers="-1,-2", keep=("mean", "segments"), segment=4)
     found = estimated(corpus(MANY), encoder, None)
     store = store_of(tmp_path, encoder)
     embed(corpus(MANY), encoder, store)
-    values, _ = store.bags([text_key(text) for text in MANY]).views["segments"].gather(np.float16)
+    values, _ = store.bags([text_key(text) for text in MANY], layer=None).views["segments"].gather(np.float16)
     assert found.head_bytes == values.nbytes
 
 

@@ -164,3 +164,20 @@ def test_a_tokenizer_cut_short_is_refused(tmp_path: Path) -> None:
     path.write_text(path.read_text()[:100])
     with pytest.raises(ModelUnavailable, match="its tokenizer cannot be read"):
         load_tokenizer(tmp_path)
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta"])
+@pytest.mark.parametrize("prefix", ["", "query: "])
+def test_characters_are_those_that_spans_begin_and_end_with(folders: Folders, family: str, prefix: str) -> None:
+    tokenizer = load_tokenizer(folders(family), prefix)
+    for text in ("", "oil", "\ud800 oil", LONG):
+        windows, characters = tokenizer.windows([text], Cutting(7, 2)), tokenizer.characters(text)
+        assert characters.shape == (len(windows.ids), 2)
+        for span, first, length in zip(windows.span, windows.start, windows.length, strict=True):
+            assert not length or span.tolist() == [characters[first, 0], characters[first + length - 1, 1]]
+
+
+def test_tokens_decode_to_the_words_that_they_stand_for(folders: Folders) -> None:
+    tokenizer = load_tokenizer(folders("bert"))
+    ids = tokenizer.windows(["Oil rose on Monday"], Cutting(100)).ids
+    assert tokenizer.decode(ids.tolist()) == "oil rose on monday"

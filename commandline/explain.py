@@ -1,0 +1,177 @@
+"""`embedonce explain`: what spoke for a label."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from commandline.options import features_option, json_option, runs_option
+from commandline.terminal import note, progress, say, show_json, table, whole_file
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from stages.explain import Explanation, Item
+
+# a longer text is shown around the strongest evidence alone, with so many characters on either side
+_WHOLE, _AROUND = 3000, 120
+_EXCERPT = 240
+# from which part of the largest contribution on
+_LOOKS = ((0.5, "reverse"), (0.2, "bold"), (0.05, ""))
+
+
+@click.command()
+@click.argument("run")
+@click.argument("documents", nargs=-1, required=True, metavar="DOC...")
+@click.option("--for", "label", metavar="LABEL", help="Whose evidence is shown.  [the predicted one]")
+@click.option("--against", metavar="LABEL", help="What spoke for it rather than for this one.  [all others]")
+@click.option("--by", type=click.Choice(["chunks", "segments", "tokens"]), help="What is weighed.  [the finest read]")
+@click.option(
+    "--method",
+    type=click.Choice(["occlusion", "attention", "gradient"]),
+    default="occlusion",
+    help="Leave each out in turn, which asks any head; or read a network's own weights or slopes.",
+)
+@click.option("--top", type=click.IntRange(1), default=5, help="Rows shown for the label, and against it.")
+@click.option("--source", metavar="FILE", help="Where the texts are.  [the file that was embedded]")
+@click.option("--text", metavar="COLUMN", help="Column of the text.  [guessed by name]")
+@click.option("--encoder", help="Where the run's encoder is now, if it has moved; its tokenizer alone is read.")
+@click.option("--store", type=click.Path(path_type=Path), help="The feature store.  [the run's own, in --features]")
+@features_option
+@runs_option
+@click.option(
+    "--html", type=click.Path(path_type=Path, dir_okay=False), help="Also write a page of the texts with marks."
+)
+@json_option
+def explain(run: str, documents: tuple[str, ...], html: Path | None, as_json: bool, **asked: Any) -> None:
+    """Show which chunks, segments or tokens of documents DOC spoke for the label that RUN gives them.
+
+    DOC is an id of the corpus that RUN was fitted on.
+
+    \b
+    embedonce explain lstm-7c2e41b0 test-17
+    embedonce explain lstm-7c2e41b0 test-17 test-23 --for grain --against wheat --html why.html
+    """
+    from stages.compare import find
+    from stages.explain import Asked, check_explainable, page, words_of
+    from stages.explain import explain as explanations
+    from stages.task import chosen_corpus, chosen_store
+
+    found = find(run, asked["runs"])
+    check_explainable(found)
+    store = chosen_store(asked["store"] or Path(found.record.store), asked["features"])
+    corpus = chosen_corpus(store, found.record.corpus)
+    say(f"Explaining {found.name} on {store.name}, corpus {corpus.name}.")
+    keys = corpus.keys_of(documents)
+    with progress("reading the text"):
+        words = words_of(
+            corpus, keys, store.recipe, source=asked["source"], text=asked["text"], encoder=asked["encoder"]
+        )
+    for sentence in words.notes:
+        note(sentence)
+    question = Asked(**{name: asked[name] for name in ("label", "against", "by", "method", "top")})
+    with progress("leaving out") as bar:
+
+        def show(done: int, total: int) -> None:
+            bar(done, total, f"{done:,} of {total:,} places")
+
+        shown = list(explanations(found, store, corpus, documents, question, words, show))
+    if html is not None:
+        with whole_file(html) as out:
+            out.write(page(shown, found.name, asked["top"]))
+        say(f"The page is {html}.")
+    if as_json:
+        show_json({"run": found.name, "documents": [each.to_json() for each in shown]})
+        return
+    for each in shown:
+        show_explanation(each, asked["top"])
+
+
+def show_explanation(explanation: "Explanation", top: int) -> None:
+    """A document, its labels, its strongest evidence and its text with marks."""
+    from stages.report.wording import printable
+
+    own, predicted = (", ".join(names) or "none" for names in (explanation.true, explanation.predicted))
+    shares = ", ".join(f"{name} {share:.3f}" for name, share in explanation.probabilities[:3])
+    click.echo(printable(f"{explanation.id}: labelled {own}, predicted {predicted} ({shares})"))
+    if explanation.items:
+        click.echo(printable(f"{explanation.title}\n  {explanation.meaning}"))
+        if explanation.together:
+            click.echo(printable(f"  {explanation.together}"))
+        speaking, against = explanation.strongest(top)
+        shown = [*speaking, *reversed(against)]
+        words = "tokens" if explanation.decoded else "text"
+        table(["contribution", "where", words], [_row(item) for item in shown], text_columns=3)
+        if explanation.text:
+            show_marked(explanation.text, explanation.items, shown)
+    for sentence in explanation.notes:
+        note(sentence)
+
+
+def _row(item: "Item") -> tuple[str, str, str]:
+    from stages.report.wording import shortened
+
+    start, stop = item.span or (0, 0)
+    words = " ".join(item.words.split()) or (f"characters {start:,} to {stop:,}" if item.span else "")
+    return f"{item.contribution:+.3f}", item.where, shortened(words, _EXCERPT)
+
+
+def show_marked(text: str, items: "Sequence[Item]", strongest: "Sequence[Item]") -> None:
+    """The text on stdout, evidence in colours; without them the strongest stands in brackets."""
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else 400
+    console = Console(file=sys.stdout, width=width, markup=False, highlight=False)
+    coloured = console.is_terminal and not console.no_color
+    console.print(marked(text, items, strongest, coloured=coloured))
+    click.echo()
+
+
+def marked(text: str, items: "Sequence[Item]", strongest: "Sequence[Item]", *, coloured: bool) -> "Text":
+    """The text, or of a long one what stands around the strongest evidence."""
+    from rich.text import Text
+
+    from stages.explain import pieces
+
+    drawn, done = Text(), 0
+    for start, stop in _shown(len(text), [item.span for item in strongest if item.span]):
+        _gap(drawn, start - done)
+        place = 0
+        for piece in pieces(text, items):
+            own = piece.text[max(start - place, 0) : max(stop - place, 0)]
+            place += len(piece.text)
+            if coloured:
+                drawn.append(own, _style(piece.share))
+            else:
+                named = own and any(piece.item is item for item in strongest)
+                drawn.append(f"[{piece.item.contribution:+.2f}: {own}]" if named and piece.item else own)
+        done = stop
+    _gap(drawn, len(text) - done)
+    return drawn
+
+
+def _shown(length: int, spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Which characters are shown, in order."""
+    if length <= _WHOLE:
+        return [(0, length)]
+    kept: list[tuple[int, int]] = []
+    for start, stop in sorted(spans):
+        start, stop = max(start - _AROUND, 0), min(stop + _AROUND, length)
+        if kept and start <= kept[-1][1]:
+            kept[-1] = kept[-1][0], max(stop, kept[-1][1])
+        else:
+            kept.append((start, stop))
+    return kept
+
+
+def _gap(drawn: "Text", characters: int) -> None:
+    if characters:
+        drawn.append(f" [{characters:,} characters left out] ", "dim")
+
+
+def _style(share: float) -> str:
+    """How strongly something spoke, seen on light and on dark ground, and without telling green from red."""
+    colour = "green" if share > 0 else "magenta"
+    return next((f"{look} {colour}".strip() for least, look in _LOOKS if abs(share) > least), "")

@@ -1,0 +1,152 @@
+"""`embedonce sweep`: parameters by search."""
+
+import shlex
+import sys
+from math import inf
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from commandline.compare import show_comparison
+from commandline.options import beside_options, json_option, origin, runs_option, seed_option
+from commandline.terminal import duration, note, progress, say, show_json, table
+from data.errors import CallError
+
+if TYPE_CHECKING:
+    from stages.sweep import Outcome, SweepProgress
+
+
+@click.command()
+@click.argument("head", metavar="HEAD")
+@click.option(
+    "--trials", type=click.IntRange(1), help="How many, of each head.  [40 for one head; for all, what --budget allows]"
+)
+@click.option("--budget", metavar="TIME", help="How long, as in 90s, 10m or 1h.  [10m for all]")
+@click.option(
+    "--metric",
+    type=click.Choice(["macro-f1", "micro-f1", "accuracy"]),
+    default="macro-f1",
+    help="What the best trial has most of.",
+)
+@click.option("--trial-folds", type=click.IntRange(1), default=1, help="On how many of the folds a trial is scored.")
+@click.option("--folds", type=click.IntRange(2), default=5, help="Folds of the training split.")
+@click.option("--set", "parameters", multiple=True, metavar="KEY=VALUE", help="A parameter that stays as it is.")
+@click.option("--class-weight", help="As for fit-head; it then stays as it is.  [searched]")
+@click.option("--corpus", help="Which corpus of the store.  [its only one]")
+@click.option("--layer", type=int, default=-1, help="Which of the layers kept.")
+@click.option("--skip-unlabelled", is_flag=True, help="Leave documents without a label out.")
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Also write a page on the best head.")
+@click.option("--svg", type=click.Path(path_type=Path, dir_okay=False), help="Also write its picture alone.")
+@beside_options
+@runs_option
+@seed_option
+@json_option
+def sweep(head: str, **asked: Any) -> None:
+    """Search the parameters of HEAD, or spend a time on `all` heads, and fit the best as a run.
+
+    Trials are scored on training documents that they were not fitted on; the test split is scored once, for the run.
+    They are kept in the folder of the runs: the same command goes on where it stopped, and may run several times at
+    once, in several terminals.
+
+    \b
+    embedonce sweep mlp --trials 40
+    embedonce sweep lstm --trials 100 --budget 1h --set over=chunks --html sweep.html
+    embedonce sweep all --budget 10m
+    """
+    from stages.compare import chosen
+    from stages.compare import compare as compare_runs
+    from stages.sweep import write_picture
+    from stages.task import chosen_corpus, chosen_features
+
+    spaces = _spaces(head, asked)
+    store, first = chosen_features(asked["stores"], asked["features"])
+    documents = chosen_corpus(first, asked["corpus"])
+    say(f"Sweep of {head} on {store.name} ({origin('stores', 'the newest store')}), corpus {documents.name}.")
+    found = _swept(head, store, documents, spaces, asked)
+    made = chosen([outcome.run for outcome in found if outcome.run is not None], asked["runs"])
+    if asked["as_json"]:
+        show_json({"sweeps": [outcome.to_json() for outcome in found], "runs": compare_runs(made).to_json()})
+    else:
+        _show(found)
+        show_comparison(compare_runs(made), as_json=False)
+    for option in ("html", "svg"):
+        if asked[option] is not None:
+            write_picture(found[0], asked[option], alone=option == "svg")
+            say(f"The picture is in {asked[option]}.")
+
+
+def _spaces(head: str, asked: dict[str, Any]) -> list[Any]:
+    from heads.registry import UPON_RUNS
+    from stages.fit_head import Plan, heads_as_asked
+    from stages.sweep import Space
+
+    if head in UPON_RUNS:
+        raise CallError(f"{head} stands on whole runs and has nothing to sweep. Name a head that reads features.")
+    if asked["trial_folds"] > asked["folds"]:
+        raise CallError(f"--trial-folds is {asked['trial_folds']}, and there are {asked['folds']} --folds.")
+    names = [setting.partition("=")[0] for setting in asked["parameters"]]
+    names += [] if asked["class_weight"] is None else ["class_weight"]
+    plan = {name: asked[name] for name in ("folds", "seed", "layer", "skip_unlabelled")}
+    return [
+        Space.of(Plan(head=each, **plan), names, asked["metric"].replace("-", "_"), asked["trial_folds"])
+        for each in heads_as_asked(head, asked["parameters"], asked["class_weight"], seed=asked["seed"])
+    ]
+
+
+def _swept(head: str, store: Any, documents: Any, spaces: list[Any], asked: dict[str, Any]) -> "list[Outcome]":
+    from stages.fit_head import ALL
+    from stages.sweep import seconds_as_asked, sweep, sweep_all
+
+    budget, most = asked["budget"], asked["trials"]
+    seconds = inf if budget is None else seconds_as_asked(budget)
+    with progress("sweeping") as bar:
+
+        def show(now: "SweepProgress") -> None:
+            best = "" if now.best is None else f", best so far {now.best:.3f}"
+            bar(now.done, now.total, f"{now.head}: {now.doing}{best}")
+
+        shared: dict[str, Any] = {"command": shlex.join(sys.argv), "report": show}
+        if head != ALL:
+            return [sweep(store, documents, spaces[0], asked["runs"], most=most or 40, seconds=seconds, **shared)]
+        seconds = 600 if budget is None else seconds
+        return sweep_all(store, documents, spaces, asked["runs"], seconds=seconds, most=most or inf, **shared)
+
+
+def _show(found: "list[Outcome]") -> None:
+    metric = found[0].metric.replace("_", "-")
+    if len(found) > 1:
+        table(
+            ["head", f"best\n{metric}", "of its\ndefaults", "trials", "given up", "run"],
+            [
+                (
+                    each.head,
+                    _figure(each.best.score),
+                    _figure(each.default.score if each.default else None),
+                    str(len(each.trials)),
+                    str(each.given_up),
+                    each.run or "-",
+                )
+                for each in found
+            ],
+        )
+    best = found[0]
+    say(f"{best.head}: {len(best.trials)} trial(s), {best.given_up} given up half-way, in {best.study}.")
+    names = list(best.defaults)
+    table(
+        ["best so far:\ntrial", metric, *names],
+        [(str(at.number), _figure(at.score), *(_value(at.values[name]) for name in names)) for at in best.history],
+    )
+    if best.importance:
+        table(["parameter", "importance"], [(name, f"{share:.0%}") for name, share in best.importance.items()])
+    say(f"All trials took {duration(sum(each.seconds for each in best.trials))}.")
+    for sentence in best.notes:
+        note(sentence)
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _value(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,63 @@
+"""How one trial is scored: on folds of the training split that its head did not learn from."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+
+from data import folds
+from heads.counts import Counts
+from heads.decisions import untuned
+from heads.scores import aligned
+from stages.document_weights import rows_of
+from stages.fit_head import suited
+from stages.sweep.space import Space
+from stages.task import Task
+
+__all__ = ["AFTER_EPOCHS", "Reached", "score"]
+
+AFTER_EPOCHS = 100_000  # the step of the first fold: no head has so many epochs
+
+Reached = Callable[[int, float], None]  # told of a step and its figure; what it raises ends the trial
+
+
+def score(space: Space, found: Task, values: Mapping[str, Any], reached: Reached) -> float:
+    """The figure of `space.metric` with these parameters, by the plain decision (argmax, or 0.5 for several labels).
+
+    Hits are counted over all scored folds together, which for F1 has less bias than a mean of folds (Forman & Scholz
+    2010, "Apples-to-Apples in Cross-Validation Studies", section 3). `reached` hears of each epoch of the first fold,
+    by the part that the head keeps aside to know when to stop, where the head is one that has epochs; and of each fold
+    but the last.
+    """
+    plan, head = space.plan, suited(space.head(values), found.target)
+    names, part = found.target.names, folds(found.target.y, found.groups.tolist(), plan.folds, plan.seed)
+    weight = rows_of(plan.weights, found.train_ids)
+    left_out = [rows for fold in range(plan.folds) if len(rows := np.flatnonzero(part == fold))][: space.scored]
+    scores: list[NDArray[np.float32]] = []
+    for fold, rows in enumerate(left_out):
+        fitting = np.setdiff1d(np.arange(len(part)), rows)
+        own = clone(head)
+        if fold == 0 and hasattr(own, "progress"):
+            own.progress = _epochs(reached)
+        own.fit(
+            found.train[fitting], names[fitting], None if weight is None else weight[fitting], found.groups[fitting]
+        )
+        scores.append(aligned(own.decision_function(found.train[rows]), own.classes_, found.labels))
+        figure = _figure(np.concatenate(scores), found.target.y[np.concatenate(left_out[: fold + 1])], space.metric)
+        if fold + 1 < len(left_out):
+            reached(AFTER_EPOCHS + fold, figure)
+    return figure
+
+
+def _epochs(reached: Reached) -> Callable[[Any], None]:
+    def told(epoch: Any) -> None:
+        if epoch.macro_f1 is not None:
+            reached(epoch.number, epoch.macro_f1)
+
+    return told
+
+
+def _figure(scores: NDArray[np.float32], truth: NDArray[Any], metric: str) -> float:
+    return float(getattr(Counts.of(truth, untuned(scores, truth).out_of_fold, scores.shape[1]), metric))

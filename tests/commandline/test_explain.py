@@ -1,0 +1,277 @@
+"""`explain` shows the words that a label was planted in, and says in a sentence what it cannot show."""
+
+import html
+import json
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from commandline.explain import marked
+from data import Columns, Document
+from featurestore import FeatureStore
+from heads.registry import make_head
+from stages.embed import Options
+from stages.embed.source import embed_source
+from stages.explain import Item
+from stages.fit_head import Plan, fit_head
+from tests.conftest import Run, write_csv
+from tests.tiny_encoder import make_static
+
+SIGNAL = {"oil": "Vienna", "sport": "Penalties", "cards": "Triangles"}
+FILLER = ["the", "wheat", "and", "corn", "exports", "fell", "said", "a", "new", "second", "rose", "after", "monday"]
+
+
+def written(seed: int, label: str, words: int = 22) -> tuple[str, int]:
+    """A text with one word that tells its label, and where that begins."""
+    rng = np.random.default_rng(seed)
+    own = list(rng.choice(FILLER, size=words))
+    place = int(rng.integers(words))
+    own[place] = SIGNAL[label]
+    return "  ".join(own), len("  ".join([*own[:place], ""]))
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A folder with a table, its store and runs; places: id -> where the telling word begins."""
+
+    folder: Path
+    runs: dict[str, str]
+    places: dict[str, int]
+
+    @property
+    def at(self) -> list[str]:
+        return ["--features", str(self.folder / "features"), "--runs", str(self.folder / "runs")]
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    """A static encoder: of each token one vector, so that nothing but the telling word's place tells the label."""
+    folder = tmp_path_factory.mktemp("desk")
+    texts = {f"d{row}": written(row, label) for row, label in enumerate([*SIGNAL] * 40)}
+    labels = [*SIGNAL] * 40
+    split = ["test" if row % 4 == 3 else "train" for row in range(len(labels))]
+    documents = [
+        Document(name, text, (label,), side)
+        for (name, (text, _)), label, side in zip(texts.items(), labels, split, strict=True)
+    ]
+    documents += [
+        Document("short", "vienna", ("oil",), "test"),
+        Document("empty", "", ("oil",), "test"),
+        Document("<b>", "vienna said\n<script>alert(1)</script>\x1b[31m the\x00 end", ("oil",), "test"),
+    ]
+    options = Options(
+        model=str(make_static(folder / "model", dim=32)),
+        window=12,
+        stride=2,
+        segment=4,
+        keep=("cls", "mean", "max", "segments", "tokens"),
+    )
+    source = str(write_csv(folder / "made.csv", documents))
+    store, _ = embed_source(
+        source,
+        Columns(),
+        options,
+        features=folder / "features",
+        given=frozenset({"model", "window", "stride", "segment", "keep"}),
+        tell=lambda _: None,
+        progress=lambda _: None,
+    )
+    return Desk(folder, _runs(store, folder / "runs"), {name: place for name, (_, place) in texts.items()})
+
+
+def _runs(store: FeatureStore, folder: Path) -> dict[str, str]:
+    asked: dict[str, tuple[str, dict[str, str]]] = {
+        "segments": ("linear", {"pool": "segments", "C": "30"}),
+        "all": ("linear", {}),
+        "tokens": ("attention", {"over": "tokens", "epochs": "20"}),
+        "chunks": ("mlp", {"epochs": "5"}),
+    }
+    plans = {
+        name: Plan(head=make_head(head, settings), folds=2, tune=False) for name, (head, settings) in asked.items()
+    }
+    return {name: fit_head(store, store.corpus("made"), plan, folder)[0].name for name, plan in plans.items()}
+
+
+def explained(embedonce: Run, desk: Desk, run: str, *arguments: object) -> list[dict[str, Any]]:
+    shown = embedonce("explain", desk.runs[run], *arguments, *desk.at, "--json")
+    assert shown.code == 0, shown.err
+    found: list[dict[str, Any]] = json.loads(shown.out)["documents"]
+    return found
+
+
+@pytest.mark.parametrize("run", ["segments", "tokens"])
+def test_the_telling_word_lies_in_what_spoke_most_for_the_label(embedonce: Run, desk: Desk, run: str) -> None:
+    for each in explained(embedonce, desk, run, *(f"d{row}" for row in range(3, 60, 4))):
+        assert each["predicted"] == each["true"] and each["by"] == run
+        first = max(each["items"], key=lambda item: item["contribution"])
+        start, stop = first["span"]
+        assert start <= desk.places[each["id"]] < stop and first["contribution"] > 0
+        assert SIGNAL[each["label"]] in first["words"]
+        assert each["without_strongest"] < dict(each["probabilities"])[each["label"]]
+
+
+@pytest.mark.parametrize("by", ["chunks", "segments", "tokens"])
+def test_every_excerpt_is_the_text_at_its_span(embedonce: Run, desk: Desk, by: str) -> None:
+    (each,) = explained(embedonce, desk, "tokens", "d3", "--by", by)
+    assert [item["words"] for item in each["items"]] == [each["text"][slice(*item["span"])] for item in each["items"]]
+    words = [word for item in each["items"] for word in item["words"].split()]
+    first, second, third = (each["text"].split()[start:stop] for start, stop in ((0, 12), (10, 22), (20, 22)))
+    assert words == [*first, *second, *third][: len(words)] and len(words) == 24
+
+
+def test_the_evidence_for_one_label_speaks_against_another(embedonce: Run, desk: Desk) -> None:
+    (own,) = explained(embedonce, desk, "segments", "d3", "--for", "oil", "--against", "sport")
+    (other,) = explained(embedonce, desk, "segments", "d3", "--for", "sport", "--against", "oil")
+    assert own["true"] == ["oil"] and own["margin"] == pytest.approx(-other["margin"])
+    assert [item["contribution"] for item in own["items"]] == pytest.approx(
+        [-item["contribution"] for item in other["items"]], abs=1e-4
+    )
+
+
+def test_where_all_places_spoke_for_the_label_nothing_is_said_of_a_document_without_them(
+    embedonce: Run, desk: Desk
+) -> None:
+    asked = (embedonce, desk, "tokens", "d3", "--method", "attention", "--top")
+    (some,), (whole,) = (explained(*asked, top) for top in (5, 1000))
+    assert some["left_out"] == 5 and some["without_strongest"] is not None
+    assert all(item["contribution"] > 0 for item in whole["items"])
+    assert (whole["left_out"], whole["without_strongest"]) == (0, None)
+
+
+def test_without_the_text_tokens_are_decoded(embedonce: Run, desk: Desk) -> None:
+    moved = desk.folder / "elsewhere.csv"
+    (desk.folder / "made.csv").rename(moved)
+    try:
+        shown = embedonce("explain", desk.runs["segments"], "d3", *desk.at, "--json")
+        found = embedonce("explain", desk.runs["segments"], "d3", *desk.at, "--source", moved, "--json")
+    finally:
+        moved.rename(desk.folder / "made.csv")
+    assert "The text is not at hand" in shown.err and "--source" in shown.err
+    decoded, read = (json.loads(each.out)["documents"][0] for each in (shown, found))
+    assert decoded["decoded"] and decoded["text"] is None and not read["decoded"]
+    for one, other in zip(decoded["items"], read["items"], strict=True):
+        assert one["span"] is None and one["words"].split() == other["words"].lower().split()
+        assert one["contribution"] == other["contribution"]
+
+
+def test_without_the_encoder_chunks_keep_their_place(embedonce: Run, desk: Desk) -> None:
+    shutil.move(desk.folder / "model", desk.folder / "moved")
+    try:
+        shown = embedonce("explain", desk.runs["segments"], "d3", *desk.at, "--json")
+        chunks = embedonce("explain", desk.runs["segments"], "d3", "--by", "chunks", *desk.at, "--json")
+        found = embedonce(
+            "explain", desk.runs["segments"], "d3", *desk.at, "--encoder", desk.folder / "moved", "--json"
+        )
+    finally:
+        shutil.move(desk.folder / "moved", desk.folder / "model")
+    assert "The tokenizer is not at hand" in shown.err and "--encoder" in shown.err
+    assert {item["words"] for item in json.loads(shown.out)["documents"][0]["items"]} == {""}
+    (each,) = json.loads(chunks.out)["documents"]
+    assert all(item["words"] == each["text"][slice(*item["span"])] for item in each["items"])
+    assert all(item["words"] for item in json.loads(found.out)["documents"][0]["items"])
+
+
+def test_a_text_that_was_changed_is_not_shown(embedonce: Run, desk: Desk, tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "other.csv", [Document("d3", "another text", ("oil",), "test")])
+    shown = embedonce("explain", desk.runs["segments"], "d3", *desk.at, "--source", path)
+    assert shown.code == 1
+    assert "has no document of the text that was embedded as 'd3'. It was changed since, or another" in shown.err
+
+
+def test_one_vector_a_document_is_said_to_tell_no_places(embedonce: Run, desk: Desk) -> None:
+    shown = embedonce("explain", desk.runs["chunks"], "short", *desk.at)
+    assert shown.code == 0 and "predicted" in shown.out
+    assert (
+        "mlp reads one vector of this document, which is one chunk: nothing can be left out. To see more, fit a head "
+        "over segments (`embedonce fit-head attention`)."
+    ) in shown.err
+
+
+@pytest.mark.parametrize("run", ["segments", "all", "tokens", "chunks"])
+def test_an_empty_document_is_said_to_be_empty(embedonce: Run, desk: Desk, run: str) -> None:
+    shown = embedonce("explain", desk.runs[run], "empty", *desk.at)
+    assert shown.code == 0 and "The document is empty: there is nothing to point at." in shown.err
+
+
+def test_views_that_stay_whole_are_named(embedonce: Run, desk: Desk) -> None:
+    shown = embedonce("explain", desk.runs["all"], "d3", *desk.at)
+    assert "linear also reads cls and max, which stay whole when segments are left out" in shown.err
+    shown = embedonce("explain", desk.runs["all"], "d3", "--by", "chunks", *desk.at)
+    assert "stay whole" not in shown.err
+
+
+def test_a_training_document_is_said_to_be_one(embedonce: Run, desk: Desk) -> None:
+    assert (
+        "A training document: the head has seen its label."
+        in embedonce("explain", desk.runs["segments"], "d0", *desk.at).err
+    )
+
+
+def test_a_pipe_gets_the_text_with_the_strongest_in_brackets(embedonce: Run, desk: Desk) -> None:
+    (each,) = explained(embedonce, desk, "segments", "d3")
+    first = max(each["items"], key=lambda item: item["contribution"])
+    shown = embedonce("explain", desk.runs["segments"], "d3", "--top", 1, *desk.at)
+    assert f"[{first['contribution']:+.2f}: {first['words']}]" in shown.out
+
+
+def test_a_terminal_is_sent_no_control_signs_of_a_text(embedonce: Run, desk: Desk) -> None:
+    shown = embedonce("explain", desk.runs["segments"], "<b>", *desk.at)
+    assert shown.code == 0 and "\x1b" not in shown.out and "\x00" not in shown.out
+
+
+def test_of_a_long_text_what_stands_around_the_strongest_is_shown() -> None:
+    text = "".join(f"{number:07} " for number in range(1000))
+    items = [Item("segments", 1, place, (800 * place, 800 * place + 8), "", place - 2.0) for place in range(10)]
+    drawn = marked(text, items, [items[5], items[0]], coloured=False).plain
+    assert drawn.startswith("[-2.00: 0000000 ]0000001 ") and "[+3.00: 0000500 ]0000501 " in drawn
+    gaps = re.findall(r" \[([\d,]+) characters left out\] ", drawn)
+    assert [int(gap.replace(",", "")) for gap in gaps] == [3880 - 128, 8000 - 4128]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["d3x"], "made has no document 'd3x'. Did you mean 'd3'?"),
+        (["d3", "--for", "sprot"], "knows no label 'sprot'. Did you mean 'sport'?"),
+        (["d3", "--against", "oils"], "knows no label 'oils'. Did you mean 'oil'?"),
+        (["d3", "--for", "oil", "--against", "oil"], "'oil' cannot stand against itself. Name another label"),
+        (["d3", "--by", "tokens"], "linear reads segments, nothing as fine as tokens. Leave --by out."),
+        (["d3", "--method", "attention"], "linear gives no attention weights"),
+    ],
+)
+def test_what_does_not_exist_is_named(embedonce: Run, desk: Desk, arguments: list[str], sentence: str) -> None:
+    shown = embedonce("explain", desk.runs["segments"], *arguments, *desk.at)
+    assert shown.code == 2 and sentence in shown.err
+
+
+def test_an_unknown_run_names_the_nearest(embedonce: Run, desk: Desk) -> None:
+    shown = embedonce("explain", desk.runs["segments"][:-1], "d3", *desk.at)
+    assert shown.code == 2 and "Did you mean 'linear-" in shown.err
+
+
+def test_of_a_stack_the_runs_below_it_are_named(embedonce: Run, desk: Desk) -> None:
+    asked = [part for name in ("segments", "all") for part in ("--run", desk.runs[name])]
+    fitted = embedonce("fit-head", "stack", *asked, "--folds", 2, "--no-tune", *desk.at, "--json")
+    shown = embedonce("explain", json.loads(fitted.out)["rows"][0]["run"], "d3", *desk.at)
+    assert shown.code == 2 and "reads no text itself. Explain one of them: linear-" in shown.err
+
+
+def test_the_page_escapes_what_a_user_wrote_and_marks_it(embedonce: Run, desk: Desk, tmp_path: Path) -> None:
+    assert embedonce("explain", desk.runs["segments"], "d3", "d7", "<b>", *desk.at, "--html", "why.html").code == 0
+    page = (tmp_path / "why.html").read_text(encoding="utf-8")
+    assert page.count("<article>") == 3 and 'class="for-8"' in page and "http" not in page.replace("http-equiv", "")
+    assert "<b></bdi>" not in page and "&lt;b&gt;" in page
+    shown = re.findall(r'<p class="text" dir="auto">(.*?)</p>', page, re.DOTALL)[2]
+    plain = html.unescape(re.sub(r"</?mark[^>]*>", "", shown))
+    assert plain == "vienna said\n<script>alert(1)</script>\ufffd[31m the\ufffd end" and "<script" not in page
+
+
+def test_a_label_column_in_the_settings_is_no_label_to_explain(embedonce: Run, desk: Desk, tmp_path: Path) -> None:
+    (tmp_path / "embedonce.toml").write_text('source = "made.csv"\nlabel = "label"\n')
+    shutil.copy(desk.folder / "made.csv", tmp_path / "made.csv")
+    assert embedonce("explain", desk.runs["segments"], "d3", *desk.at).code == 0

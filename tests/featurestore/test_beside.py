@@ -1,0 +1,56 @@
+"""Documents of several stores side by side."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data.errors import BadData
+from featurestore import Bags, Shard, beside, image
+from tests.featurestore.made import RECIPE, content
+
+TEXTS = [f"text {number}" for number in range(7)]
+
+
+def bags(seed: int, dim: int, keep: tuple[str, ...] = RECIPE.keep) -> Bags:
+    recipe = replace(RECIPE, keep=keep)
+    return Shard.of_bytes(image(content(TEXTS, recipe, seed=seed, dim=dim), recipe), recipe).bags()
+
+
+@given(st.lists(st.integers(1, 5), min_size=2, max_size=4), st.lists(st.integers(0, 6), max_size=9))
+def test_each_view_is_what_the_stores_pool_one_behind_the_other(dims: list[int], rows: list[int]) -> None:
+    several = [bags(seed, dim) for seed, dim in enumerate(dims)]
+    found = beside(several)[rows]
+    for view in ("cls", "mean", "max"):
+        values, offsets = found.view(view).gather()
+        np.testing.assert_array_equal(offsets, np.arange(len(rows) + 1))
+        np.testing.assert_array_equal(values, np.concatenate([each[rows].pooled([view]) for each in several], axis=1))
+        np.testing.assert_array_equal(found.pooled([view]), values)
+
+
+def test_chunks_cannot_be_paired_so_no_view_of_their_insides_is_left_and_ids_are_of_the_first() -> None:
+    first, second = bags(0, 3), bags(1, 4)
+    found = beside([first, second])
+    assert set(found.views) == {"cls", "mean", "max", "token_ids"}
+    np.testing.assert_array_equal(found.view("token_ids").gather()[0], first.view("token_ids").gather()[0])
+
+
+def test_one_set_is_given_back_as_it_is() -> None:
+    only = bags(0, 3)
+    assert beside([only]) is only
+
+
+def test_a_view_that_one_store_lacks_is_left_out() -> None:
+    assert "cls" not in beside([bags(0, 3), bags(1, 4, keep=("mean",))]).views
+
+
+def test_nothing_in_common_is_said_with_what_each_keeps() -> None:
+    with pytest.raises(BadData, match=r"none in common \(cls, token_ids; mean, token_ids\)"):
+        beside([bags(0, 3, keep=("cls",)), bags(1, 4, keep=("mean",))])
+
+
+def test_other_documents_are_refused() -> None:
+    with pytest.raises(BadData, match="the same documents"):
+        beside([bags(0, 3), bags(1, 3)[:3]])

@@ -1,0 +1,299 @@
+"""A sweep of one head: what its trials may see, that none is lost or made twice, and what comes of the best."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pytest
+
+from data.errors import CallError, ExtraMissing, StorageFailed
+from heads.heldout import HeldOut
+from heads.linear import LinearHead
+from heads.mlp import MLPHead
+from heads.parameters import parameters_of
+from heads.registry import OURS, head_class
+from heads.training import Training
+from stages import runs
+from stages.fit_head import Plan
+from stages.sweep import Outcome, Space, SweepProgress, sweep, trials
+from stages.sweep import study as study_file
+from stages.task import chosen_corpus, chosen_store, task
+from tests.small_store import blobs, make_store
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+class Watched(LinearHead):
+    """The linear head; remembers what it was fitted on, and may be interrupted or refuse."""
+
+    fitted: ClassVar[list[Any]] = []
+    settings: ClassVar[list[float]] = []
+    interrupt_at: ClassVar[int | None] = None
+    refuse_at: ClassVar[int | None] = None
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
+        if len(self.fitted) == self.interrupt_at:
+            Watched.interrupt_at = None
+            raise KeyboardInterrupt
+        if len(self.fitted) == self.refuse_at:
+            Watched.refuse_at = None
+            raise CallError("Not like this.")
+        self.fitted.append(X.pooled(("mean",)))
+        self.settings.append(self.C)
+        return super().fit(X, y, sample_weight, groups)
+
+
+@pytest.fixture(autouse=True)
+def _forget() -> Iterator[None]:
+    Watched.interrupt_at = Watched.refuse_at = None
+    Watched.fitted.clear()
+    Watched.settings.clear()
+    yield
+
+
+SPACE = Space(Plan(head=Watched(), folds=3))
+
+
+def swept(folder: Path, most: int = 8, space: Space = SPACE, **asked: Any) -> Outcome:
+    if not (folder / "store").exists():
+        make_store(folder / "store", *blobs(["a", "b", "c"], 160))
+    store = chosen_store(folder / "store", folder)
+    return sweep(store, chosen_corpus(store, None), space, folder / "runs", most=most, **asked)
+
+
+def scores(outcome: Outcome) -> list[Any]:
+    return [(each.number, dict(each.values), each.score) for each in outcome.trials]
+
+
+def test_the_defaults_are_tried_first_and_the_best_becomes_a_run(tmp_path: Path) -> None:
+    found = swept(tmp_path)
+    assert len(found.trials) == 8 and found.trials[0].values == SPACE.defaults and found.default == found.trials[0]
+    assert found.best.score == max(each.score or 0 for each in found.trials) and found.history[-1] == found.best
+    run = runs.load(tmp_path / "runs" / str(found.run))
+    assert run.record.parameters["C"] == found.best.values["C"] and any(
+        "best of 8" in note for note in run.record.notes
+    )
+    assert [each.name for each in runs.runs_in(tmp_path / "runs")] == [found.run]
+
+
+def test_every_parameter_drawn_is_within_what_the_head_declares(tmp_path: Path) -> None:
+    for each in swept(tmp_path, 12).trials:
+        for name, parameter in SPACE.searched.items():
+            assert parameter.search is not None and each.values[name] in parameter.search
+    assert len(set(Watched.settings)) > 6
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_head_declares_a_space_that_holds_its_defaults_and_that_it_takes(name: str) -> None:
+    declared = [each for each in parameters_of(head_class(name)) if each.search is not None]
+    assert declared
+    for each in declared:
+        search = each.search
+        assert search is not None and each.default in search
+        for end in search.choices or (search.low, search.high):
+            each.check(end)
+        assert not search.log or (search.low or 0) > 0
+
+
+@pytest.mark.parametrize("name", [name for name in OURS if name != "lightgbm"])
+def test_every_head_is_swept_with_settings_it_can_be_fitted_with(tmp_path: Path, name: str) -> None:
+    training = {"training": Training(epochs=2, steps=5)} if "training" in head_class(name)().get_params() else {}
+    found = swept(tmp_path, 4, Space(Plan(head=head_class(name)(**training), folds=2)))
+    assert len(found.trials) == 4 and found.given_up == 0 and found.run is not None
+
+
+def test_what_is_set_by_hand_is_left_alone(tmp_path: Path) -> None:
+    space = Space.of(Plan(head=MLPHead(dropout=0.5, training=Training(lr=0.01))), ["dropout", "lr"])
+    assert not {"dropout", "training__lr"} & set(space.searched) and "hidden" in space.searched
+    head = space.head({"hidden": 99, "training__batch": 17})
+    assert (head.get_params()["dropout"], head.get_params()["training__lr"]) == (0.5, 0.01)
+    assert (head.get_params()["hidden"], head.get_params()["training__batch"]) == (99, 17)
+    with pytest.raises(CallError, match="no parameter to search"):
+        swept(tmp_path, space=Space.of(Plan(head=LinearHead()), list(Space(Plan(head=LinearHead())).searched)))
+
+
+def test_the_test_split_is_read_once_for_the_run_and_chooses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    real = HeldOut.score
+
+    def score(*asked: Any, **named: Any) -> Any:
+        read.append(len(Watched.fitted))
+        return real(*asked, **named)
+
+    monkeypatch.setattr(HeldOut, "score", score)
+    documents, vectors = blobs(["a", "b", "c"], 160)
+    test = np.array([each.split == "test" for each in documents])
+    lied = [replace(each, labels=("a",)) if each.split == "test" else each for each in documents]
+    moved = vectors + 50 * test.astype(np.float32)[:, None]
+    honest = sweep(*make_store(tmp_path / "one", documents, vectors), SPACE, tmp_path / "runs", most=6)
+    made = len(Watched.fitted)
+    assert read == [made]  # after the last fit, which is the run's
+    seen = {row.tobytes() for rows in Watched.fitted for row in rows}
+    assert seen.isdisjoint(row.tobytes() for row in vectors[test])
+    fooled = sweep(*make_store(tmp_path / "two", lied, moved), SPACE, tmp_path / "runs", most=6)
+    assert scores(honest) == scores(fooled)
+
+
+def test_no_trial_is_scored_on_documents_that_it_was_fitted_on(tmp_path: Path) -> None:
+    documents, vectors = blobs(["a", "b", "c"], 160)
+    rng = np.random.default_rng(99)  # not the seed that the vectors were drawn by
+    noise = [replace(each, labels=("abc"[rng.integers(3)],)) for each in documents]  # nothing can be learned
+    found = sweep(
+        *make_store(tmp_path / "s", noise, 100 * vectors), replace(SPACE, metric="accuracy"), tmp_path, most=5
+    )
+    assert all(each.score is not None and each.score < 0.65 for each in found.trials)
+
+
+def test_the_score_is_of_the_folds_asked(tmp_path: Path) -> None:
+    store, table = make_store(tmp_path / "store", *blobs(["a", "b", "c"], 160))
+    found, told = task(store, table), []
+    trials.score(replace(SPACE, scored=2), found, {}, lambda step, figure: told.append((step, figure)))
+    assert [len(rows) for rows in Watched.fitted] == [80, 80] and told[0][0] == trials.AFTER_EPOCHS
+    told.clear()
+    trials.score(Space(Plan(head=MLPHead(training=Training(epochs=3)))), found, {}, lambda *now: told.append(now))
+    assert [step for step, _ in told] == [1, 2, 3] and all(0 <= figure <= 1 for _, figure in told)
+
+
+def test_a_trial_that_lags_behind_is_given_up_before_its_end(tmp_path: Path) -> None:
+    space = Space.of(Plan(head=MLPHead(class_weight="none"), folds=3), ["class_weight", "pool", "dropout", "batch"])
+    documents, vectors = blobs([f"l{at}" for at in range(8)], 400)
+    found = sweep(*make_store(tmp_path / "s", documents, 0.2 * vectors), space, tmp_path / "runs", most=14)
+    assert 0 < found.given_up < 10 and found.trials[0].score is not None
+    assert set(found.importance) <= set(space.searched) and sum(found.importance.values()) == pytest.approx(1, abs=0.01)
+
+
+def test_a_repeated_sweep_makes_no_trial_again_and_a_longer_one_what_it_adds(tmp_path: Path) -> None:
+    first = swept(tmp_path, 5)
+    made = len(Watched.fitted)
+    assert swept(tmp_path, 5) == first and len(Watched.fitted) == made
+    longer = swept(tmp_path, 8)
+    assert longer.trials[:5] == first.trials and len(longer.trials) == 8
+    assert scores(longer) == scores(swept(tmp_path / "another", 8))
+
+
+@pytest.mark.parametrize("trial", [0, 3])
+def test_interrupted_it_goes_on_with_the_trial_it_was_at(tmp_path: Path, trial: int) -> None:
+    Watched.interrupt_at = trial
+    with pytest.raises(KeyboardInterrupt):
+        swept(tmp_path)
+    found = swept(tmp_path)
+    assert scores(found) == scores(swept(tmp_path / "another"))
+
+
+def test_a_setting_that_the_head_refuses_is_a_bad_trial_but_the_first_is_an_error(tmp_path: Path) -> None:
+    Watched.refuse_at = 2
+    assert [each.score is None for each in swept(tmp_path, 5).trials] == [False, False, True, False, False]
+    Watched.fitted.clear()
+    Watched.refuse_at = 0
+    with pytest.raises(CallError, match="Not like this"):
+        swept(tmp_path / "another", 5)
+
+
+def test_time_that_is_over_ends_the_sweep_with_what_there_is(tmp_path: Path) -> None:
+    assert len(swept(tmp_path, 1000, seconds=0.001).trials) == 1
+
+
+def test_a_space_of_few_choices_is_not_swept_for_ever(tmp_path: Path) -> None:
+    space = Space.of(Plan(head=Watched(), folds=3), ["C", "kind"])
+    assert space.size == 4 and len(swept(tmp_path, 50, space).trials) == 4
+
+
+@pytest.mark.parametrize("other", [replace(SPACE, metric="accuracy"), replace(SPACE, scored=2)])
+def test_another_question_is_another_study(tmp_path: Path, other: Space) -> None:
+    assert swept(tmp_path, 2).study != swept(tmp_path, 2, other).study
+
+
+def test_what_is_told_names_the_trial_and_the_best_so_far(tmp_path: Path) -> None:
+    told: list[SweepProgress] = []
+    found = swept(tmp_path, 3, report=told.append)
+    assert [now.done for now in told[:3]] == [0, 1, 2] and {now.total for now in told} == {3}
+    assert told[0].best is None and told[-1].best == found.best.score and "as a run" in told[-1].doing
+
+
+def test_a_file_that_is_no_study_is_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / Path(swept(tmp_path, 2).study)
+    path.write_bytes(b"no database at all" * 100)
+    with pytest.raises(StorageFailed, match="remove the file and sweep again"):
+        swept(tmp_path, 3)
+
+
+def test_without_optuna_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(ExtraMissing, match=r"pip install 'embedonce\[sweep\]'"):
+        swept(tmp_path)
+
+
+PROCESS = """
+import sys
+from pathlib import Path
+from heads.linear import LinearHead
+from stages.fit_head import Plan
+from stages.sweep import Space, study, sweep
+from stages.task import chosen_corpus, chosen_store
+import time
+study.BEAT, study.GRACE = 1, 3
+class Slow(LinearHead):
+    def fit(self, *args, **named):
+        time.sleep(0.15)
+        return super().fit(*args, **named)
+folder, most = Path(sys.argv[1]), int(sys.argv[2])
+store = chosen_store(folder / "store", folder)
+sweep(store, chosen_corpus(store, None), Space(Plan(head=Slow(), folds=3)), folder / "runs", most=most)
+"""
+
+
+def process(folder: Path, most: int) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen([sys.executable, "-c", PROCESS, str(folder), str(most)], cwd=ROOT, env=environment)
+
+
+@pytest.mark.slow
+def test_a_killed_sweep_goes_on_and_loses_no_finished_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(study_file, "BEAT", 1)
+    monkeypatch.setattr(study_file, "GRACE", 3)
+    make_store(tmp_path / "store", *blobs(["a", "b", "c"], 160))
+    space = Space(Plan(head=LinearHead(), folds=3))
+    killed = process(tmp_path, 1000)
+    before = finished(tmp_path, space, killed, 4)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    found = swept(tmp_path, len(before) + 4, space)
+    assert scores(found)[: len(before)] == before
+    assert len(found.trials) == len(before) + 4 and len({str(each.values) for each in found.trials}) > len(before)
+    assert len({each.process for each in found.trials}) == 2
+    assert not list((tmp_path / "runs" / "sweeps").glob(".tmp-*"))
+
+
+def finished(folder: Path, space: Space, other: subprocess.Popen[bytes], most: int) -> list[Any]:
+    """The trials of a process at work, once there are so many."""
+    store = chosen_store(folder / "store", folder)
+    name = space.identity(store, task(store, chosen_corpus(store, None)))
+    path = folder / "runs" / "sweeps" / f"linear-{name}.db"
+    while other.poll() is None:
+        if path.exists():
+            with study_file.Study(path, space) as study:
+                if len(study.trials) >= most:
+                    return [(each.number, dict(each.values), each.score) for each in study.trials]
+        time.sleep(0.05)
+    raise AssertionError("the other process ended too early")
+
+
+@pytest.mark.slow
+def test_two_processes_share_one_study_and_make_as_many_as_asked(tmp_path: Path) -> None:
+    make_store(tmp_path / "store", *blobs(["a", "b", "c"], 160))
+    both = [process(tmp_path, 30) for _ in range(2)]
+    assert [each.wait() for each in both] == [0, 0]
+    found = swept(tmp_path, 30, Space(Plan(head=LinearHead(), folds=3)))
+    assert len(found.trials) <= 31 and len({each.process for each in found.trials}) == 2
+    assert (
+        len(runs.runs_in(tmp_path / "runs")) == 1 and sum(each.values == found.defaults for each in found.trials) == 1
+    )
