@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from commandline.options import beside_options, json_option, origin, runs_option, seed_option
+from commandline.options import beside_options, documents_options, json_option, origin, runs_option, seed_option
 from commandline.terminal import duration, note, progress, say, show_json, table
 
 if TYPE_CHECKING:
@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 @click.option("--seeds", type=click.IntRange(1), default=5, help="How many subsets of each size.")
 @click.option("--set", "parameters", multiple=True, metavar="KEY=VALUE", help="A parameter, where HEAD is one head.")
 @click.option("--class-weight", help="balanced, none, effective, sqrt, or a JSON file {label: weight}.  [by head]")
-@click.option("--corpus", help="Which corpus of the store.  [its only one]")
-@click.option("--layer", type=int, default=-1, help="Which of the layers kept; layermix reads all.")
-@click.option("--skip-unlabelled", is_flag=True, help="Leave documents without a label out.")
+@documents_options
 @click.option(
     "--metric",
     type=click.Choice(["macro-f1", "micro-f1", "accuracy"]),

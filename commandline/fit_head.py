@@ -8,7 +8,15 @@ from typing import Any
 import click
 
 from commandline.compare import show_comparison
-from commandline.options import beside_options, json_option, origin, runs_option, seed_option
+from commandline.options import (
+    beside_options,
+    documents_options,
+    folds_option,
+    json_option,
+    origin,
+    runs_option,
+    seed_option,
+)
 from commandline.terminal import duration, note, progress, say
 from data.errors import CallError, EmbedOnceError, ExtraMissing
 
@@ -36,11 +44,9 @@ from data.errors import CallError, EmbedOnceError, ExtraMissing
 @click.option(
     "--run", "base_runs", multiple=True, metavar="RUN", help="For stack: a run to stand on.  [all that agree]"
 )
-@click.option("--corpus", help="Which corpus of the store.  [its only one]")
-@click.option("--layer", type=int, default=-1, help="Which of the layers kept; layermix reads all.")
-@click.option("--folds", type=click.IntRange(2), default=5, help="Folds of the training split.")
+@documents_options
+@folds_option
 @click.option("--tune/--no-tune", default=True, help="Choose a decision rule on out-of-fold scores.")
-@click.option("--skip-unlabelled", is_flag=True, help="Leave documents without a label out.")
 @beside_options
 @runs_option
 @seed_option

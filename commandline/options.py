@@ -58,6 +58,12 @@ beside_options = several(
     ),
     features_option,
 )
+documents_options = several(
+    click.option("--corpus", help="Which corpus of the store.  [its only one]"),
+    click.option("--layer", type=int, default=-1, help="Which of the layers kept; layermix reads all."),
+    click.option("--skip-unlabelled", is_flag=True, help="Leave documents without a label out."),
+)
+folds_option = click.option("--folds", type=click.IntRange(2), default=5, help="Folds of the training split.")
 seed_option = click.option("--seed", type=int, default=0, help="The one seed of everything random.")
 device_option = click.option("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps.")
 trust_option = click.option(

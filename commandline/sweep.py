@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from commandline.compare import show_comparison
-from commandline.options import beside_options, json_option, origin, runs_option, seed_option
+from commandline.options import (
+    beside_options,
+    documents_options,
+    folds_option,
+    json_option,
+    origin,
+    runs_option,
+    seed_option,
+)
 from commandline.terminal import duration, note, progress, say, show_json, table
 from data.errors import CallError
 
@@ -30,12 +38,10 @@ if TYPE_CHECKING:
     help="What the best trial has most of.",
 )
 @click.option("--trial-folds", type=click.IntRange(1), default=1, help="On how many of the folds a trial is scored.")
-@click.option("--folds", type=click.IntRange(2), default=5, help="Folds of the training split.")
+@folds_option
 @click.option("--set", "parameters", multiple=True, metavar="KEY=VALUE", help="A parameter that stays as it is.")
 @click.option("--class-weight", help="As for fit-head; it then stays as it is.  [searched]")
-@click.option("--corpus", help="Which corpus of the store.  [its only one]")
-@click.option("--layer", type=int, default=-1, help="Which of the layers kept.")
-@click.option("--skip-unlabelled", is_flag=True, help="Leave documents without a label out.")
+@documents_options
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Also write a page on the best head.")
 @click.option("--svg", type=click.Path(path_type=Path, dir_okay=False), help="Also write its picture alone.")
 @beside_options
@@ -115,6 +121,8 @@ def _swept(head: str, store: Any, documents: Any, spaces: list[Any], asked: dict
 
 
 def _show(found: "list[Outcome]") -> None:
+    from stages.report.wording import setting
+
     metric = found[0].metric.replace("_", "-")
     if len(found) > 1:
         table(
@@ -136,7 +144,7 @@ def _show(found: "list[Outcome]") -> None:
     names = list(best.defaults)
     table(
         ["best so far:\ntrial", metric, *names],
-        [(str(at.number), _figure(at.score), *(_value(at.values[name]) for name in names)) for at in best.history],
+        [(str(at.number), _figure(at.score), *(setting(at.values[name]) for name in names)) for at in best.history],
     )
     if best.importance:
         table(["parameter", "importance"], [(name, f"{share:.0%}") for name, share in best.importance.items()])
@@ -147,7 +155,3 @@ def _show(found: "list[Outcome]") -> None:
 
 def _figure(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
-
-
-def _value(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -75,10 +75,9 @@ class AttentionHead(StepsHead):
         check_is_fitted(self)
         found = []
         for batch, steps in self._single(X):
-            vectors = (batch.steps - self.network_.mean) / self.network_.deviation
             network = self.network_.network
             assert isinstance(network, GatedAttention)
-            weights = network.weights(batch._replace(steps=network.input(vectors)))
+            weights = network.weights(batch._replace(steps=network.input(self.network_.standard(batch))))
             found.append(to_length(weights[0].mean(dim=1), steps))
         return found
 

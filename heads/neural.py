@@ -103,7 +103,7 @@ class NeuralHead(Head):
         check_is_fitted(self)
         found = []
         for batch, steps in self._single(X):
-            vectors = ((batch.steps - self.network_.mean) / self.network_.deviation).requires_grad_()
+            vectors = self.network_.standard(batch).requires_grad_()
             scores = self.network_.network(batch._replace(steps=vectors))[0]
             others = scores[:0] if self.several_ else torch.cat([scores[:column], scores[column + 1 :]])
             other = scores[against] if against is not None else others.logsumexp(0) if len(others) else 0.0
@@ -154,8 +154,12 @@ class Standardised(nn.Module):
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Logits, float32 (documents, labels)."""
-        logits: torch.Tensor = self.network(batch._replace(steps=(batch.steps - self.mean) / self.deviation))
+        logits: torch.Tensor = self.network(batch._replace(steps=self.standard(batch)))
         return logits
+
+    def standard(self, batch: Batch) -> torch.Tensor:
+        """What the network reads of a batch's steps, float32 (all steps, dim)."""
+        return (batch.steps - self.mean) / self.deviation
 
 
 def to_length(values: torch.Tensor, steps: int) -> NDArray[np.float32]:

@@ -10,6 +10,7 @@ import pytest
 from data import Document
 from data.errors import BadData, CallError
 from featurestore import CorpusTable, FeatureStore, Stores
+from heads.fused import FusedHead
 from heads.linear import LinearHead
 from heads.stack import StackHead
 from stages import runs
@@ -103,3 +104,9 @@ def test_new_text_goes_through_both_encoders(embedonce: Run, tmp_path: Path) -> 
     assert refused.code == 2 and "name as many --encoder" in refused.err
     refused = embedonce("explain", run.name, said.ids[0])
     assert refused.code == 2 and "side by side" in refused.err
+
+
+def test_words_are_read_of_the_first_store_beside_the_vectors_of_all(tmp_path: Path) -> None:
+    first, second, table = halves(tmp_path)
+    run, _ = fit_head(Stores((first, second)), table, replace(PLAN, head=FusedHead()), tmp_path / "runs")
+    assert run.scorecards["test"].accuracy.value > 0.85 and "token_ids" in run.record.reads
