@@ -4,11 +4,12 @@ Knows data below it and nothing above: neither encoders nor heads. Heads read Ba
 """
 
 from featurestore.bags import Bags, as_bags
-from featurestore.beside import Features, Stores, beside, fingerprint
+from featurestore.beside import Features, Stores, beside, fingerprint, store_of
 from featurestore.content import ShardContent, joined
 from featurestore.corpora import CorpusTable
 from featurestore.image import image
 from featurestore.keys import KeyList, text_key
+from featurestore.memory import free_memory
 from featurestore.passages import Cut, Passages
 from featurestore.ragged import Ragged
 from featurestore.recipe import Recipe
@@ -37,11 +38,13 @@ __all__ = [
     "carry_out",
     "compaction",
     "fingerprint",
+    "free_memory",
     "image",
     "joined",
     "newest",
     "pruning",
     "repair",
+    "store_of",
     "stores",
     "text_key",
 ]

@@ -77,8 +77,9 @@ def beside(several: Sequence[Bags]) -> Bags:
     """The same documents, in one order, with the features of all; one set at least, which is given back as it is.
 
     Encoders cut a text at different places, so chunks cannot be paired: each view that all have is pooled to a vector a
-    document, as `Bags.pooled` does, once it is asked for. Of token ids the first that are kept are read. Raises
-    BadData where the sets have different numbers of documents, or no view in common.
+    document, as `Bags.pooled` does, once it is asked for. What each set gives alone has the view's name and the set's
+    number: cls@1, cls@2. Of token ids the first that are kept are read. Raises BadData where the sets have different
+    numbers of documents, or no view in common.
     """
     if len(several) == 1:
         return several[0]
@@ -92,8 +93,15 @@ def beside(several: Sequence[Bags]) -> Bags:
         )
     one_each = np.arange(len(several[0]) + 1)
     views = {view: Ragged.from_flat(_Pooled(several, view), one_each) for view in common}
+    for number, bags in enumerate(several, start=1):
+        views |= {f"{view}@{number}": Ragged.from_flat(_Pooled([bags], view), one_each) for view in common}
     worded = next((bags for bags in several if "token_ids" in bags.views), None)
     return Bags(views) if worded is None else Bags(views | {"token_ids": worded.views["token_ids"]}, worded.cut)
+
+
+def store_of(view: str) -> int:
+    """The number of the set that a view of `beside` is of alone; 0 for one of all, or of a single store."""
+    return int(view.partition("@")[2] or 0)
 
 
 class _Pooled:

@@ -1,18 +1,16 @@
 """What stage one would do, before it does it: sizes from tokenising everything, time from encoding a sample."""
 
-import os
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
 from data.documents import Corpus
 from data.errors import RecipeMismatch
-from featurestore import FeatureStore
+from featurestore import FeatureStore, free_memory
 from stages.embed.budget import Budget, budget_of
 from stages.embed.encoder import Encoder
 from stages.embed.network import find_device
@@ -198,16 +196,3 @@ def _sample(texts: Sequence[str], encoder: Encoder) -> _Sample:
 def _after(seconds: float) -> Callable[[], bool]:
     end = time.perf_counter() + seconds
     return lambda: time.perf_counter() > end
-
-
-def free_memory() -> int | None:
-    """Bytes that a program can have without swapping, as Linux says; elsewhere all that there is, or None."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        return next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, ValueError, StopIteration):
-        pass
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):  # not on Windows
-        return None

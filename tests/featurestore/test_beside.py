@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.errors import BadData
-from featurestore import Bags, Shard, beside, image
+from featurestore import Bags, Shard, beside, image, store_of
 from tests.featurestore.made import RECIPE, content
 
 TEXTS = [f"text {number}" for number in range(7)]
@@ -33,7 +33,13 @@ def test_each_view_is_what_the_stores_pool_one_behind_the_other(dims: list[int],
 def test_chunks_cannot_be_paired_so_no_view_of_their_insides_is_left_and_ids_are_of_the_first() -> None:
     first, second = bags(0, 3), bags(1, 4)
     found = beside([first, second])
-    assert set(found.views) == {"cls", "mean", "max", "token_ids"}
+    own = {f"{view}@{number}" for view in ("cls", "mean", "max") for number in (1, 2)}
+    assert set(found.views) == {"cls", "mean", "max", "token_ids"} | own
+    for number, bags_of_one in enumerate((first, second), start=1):
+        view = found.view(f"mean@{number}")
+        np.testing.assert_array_equal(view.gather()[0], bags_of_one.pooled(["mean"]))
+        assert store_of(f"mean@{number}") == number
+    assert store_of("mean") == 0
     np.testing.assert_array_equal(found.view("token_ids").gather()[0], first.view("token_ids").gather()[0])
 
 
