@@ -1,10 +1,10 @@
-"""Documents as sequences of vectors in memory, and mini-batches of them.
+"""Documents as sequences of vectors, and mini-batches of them.
 
 No step here loops over documents in Python: a batch is one index, made by arithmetic and gathered once. It holds no
 padding, so that what a network does to each step by itself costs what the documents are long, not what the longest is.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-# steps that are widened to float64 at a time
-BLOCK = 1_024
-# documents that are summed at a time
-SUMMED = 1_024
+from heads.sources import Held, Source, ahead, positions
+
+# steps that are summed at a time
+BLOCK = 2_048
 # positions a step from which on documents of other lengths are padded apart: a second pass costs about as much
 PADDED = 1.5
 
@@ -73,71 +73,55 @@ class Batch(NamedTuple):
             yield own.nonzero()[:, 0], type(self)(self.steps[own.repeat_interleave(self.lengths)], self.lengths[own])
 
 
-def positions(start: torch.Tensor, length: torch.Tensor) -> torch.Tensor:
-    """int64 (sum of length,): start[i], start[i] + 1, ... of each row, one after the other."""
-    if len(length) == int(length.sum()) and bool((length == 1).all()):
-        return start
-    first = torch.repeat_interleave(start + length - length.cumsum(0), length)
-    return first + torch.arange(len(first), device=first.device)
-
-
 @dataclass(frozen=True)
 class Sequences:
-    """The steps of all documents, one after the other.
+    """The steps of all documents.
 
-    steps: float16 or float32 (steps, dim). start, length: int64 (documents,), where each begins and how long it is.
+    length: int64 (documents,), how many each has. source: where they are.
     """
 
-    steps: torch.Tensor
-    start: torch.Tensor
+    source: Source
     length: torch.Tensor
 
     @classmethod
     def of(cls, steps: NDArray[np.floating], offsets: NDArray[np.int64]) -> Self:
-        """From flat steps and int64 (documents + 1,) offsets, as `Ragged.gather` gives them."""
+        """From flat steps, float16 or float32 (steps, dim), and int64 (documents + 1,) offsets."""
         starts = torch.from_numpy(offsets)
-        # no index finds anything in nothing: where no document has a step, one that is nobody's is there
-        steps = steps if len(steps) else np.zeros((1, steps.shape[1]), dtype=steps.dtype)
-        return cls(torch.from_numpy(steps), starts[:-1], starts.diff())
+        return cls(Held(torch.from_numpy(steps), starts[:-1]), starts.diff())
 
     def __len__(self) -> int:
-        return len(self.start)
+        return len(self.length)
 
     @property
     def dim(self) -> int:
         """Numbers a step."""
-        return int(self.steps.shape[1])
-
-    def cut(self, most: int) -> tuple[Self, int]:
-        """The first `most` steps of each document, and how many documents were longer."""
-        return replace(self, length=self.length.clamp(max=most)), int((self.length > most).sum())
+        return self.source.dim
 
     def on(self, device: torch.device) -> Self:
-        """The same with its steps on `device`, where that is a CUDA device of which they take less than half."""
-        if device.type != "cuda" or 2 * self.steps.nbytes > torch.cuda.mem_get_info(device)[0]:
-            return self
-        return replace(self, steps=self.steps.to(device))
+        """The same with its steps on `device`, where that has room for them."""
+        return replace(self, source=self.source.on(device))
 
     def batch(self, rows: torch.Tensor, device: torch.device) -> Batch:
-        """The documents of `rows`; one without steps has one zero step.
-
-        This is the one way from the features to the training loop: what streams from disk instead would replace it.
-        """
+        """The documents of `rows`; one without steps has one zero step."""
         length = self.length[rows]
+        steps = self.source.take(rows, length).to(device, torch.float32)
         lengths = length.clamp(min=1)
-        index = positions(self.start[rows], lengths).clamp(max=len(self.steps) - 1)
-        steps = self.steps.index_select(0, index.to(self.steps.device)).to(device, torch.float32)
-        if int(length.min()) == 0:
-            empty = (length == 0).repeat_interleave(lengths)
-            steps = steps.masked_fill(empty.to(device)[:, None], 0.0)
+        if len(steps) != int(lengths.sum()):
+            own = (length > 0).repeat_interleave(lengths).to(device)
+            steps = steps.new_zeros(len(own), self.dim).masked_scatter(own[:, None], steps)
         return Batch(steps, lengths.to(device))
+
+    def feed(self, parts: Iterable[torch.Tensor], device: torch.device) -> Iterator[tuple[torch.Tensor, Batch]]:
+        """The rows of each part, and their batch; what is read from files is read while the one before is in use."""
+        made = ((rows, self.batch(rows, device)) for rows in parts)
+        return ahead(made) if self.source.slow else made
 
     def batches(self, rows: torch.Tensor, budget: int) -> Iterator[torch.Tensor]:
         """`rows`, which stand in order of length, in parts: as many as `budget` positions hold when padded, or one."""
         lengths, first = self.length[rows].clamp(min=1), 0
         while first < len(rows):
-            ahead = lengths[first : first + budget]
-            positions_of = ahead * torch.arange(1, len(ahead) + 1)
+            coming = lengths[first : first + budget]
+            positions_of = coming * torch.arange(1, len(coming) + 1)
             count = max(int(torch.searchsorted(positions_of, budget, right=True)), 1)
             yield rows[first : first + count]
             first += count
@@ -145,19 +129,29 @@ class Sequences:
     def sums(self) -> torch.Tensor:
         """float32 (documents, dim): the sum of each document's steps."""
         found = torch.empty(len(self), self.dim)
-        for rows in torch.split(torch.arange(len(self)), SUMMED):
-            batch = self.batch(rows, torch.device("cpu"))
+        for rows, batch in self._blocks(torch.arange(len(self))):
             found[rows] = torch.segment_reduce(batch.steps, "sum", lengths=batch.lengths)
         return found
 
+    def means(self) -> Self:
+        """Documents of one step each, the mean of its own."""
+        pooled = self.sums() / self.length.clamp(min=1)[:, None]
+        return self.of(pooled.numpy(), np.arange(len(pooled) + 1))
+
     def moments(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean and deviation, float32 (dim,), over the steps of `rows`; a number that never varies has deviation 1."""
-        index = positions(self.start[rows], self.length[rows])
         total = squares = torch.zeros(self.dim, dtype=torch.float64)
-        for part in torch.split(index, BLOCK):
-            block = self.steps.index_select(0, part).double()
+        for _, batch in self._blocks(rows):
+            block = batch.steps.double()
             total, squares = total + block.sum(dim=0), squares + block.square().sum(dim=0)
-        count = max(len(index), 1)
+        # the zero step of a document that has none adds nothing to either
+        count = max(int(self.length[rows].sum()), 1)
         mean = total / count
         deviation = (squares / count - mean.square()).clamp(min=0).sqrt()
         return mean.float(), torch.where(deviation > 1e-6, deviation, 1.0).float()
+
+    def _blocks(self, rows: torch.Tensor) -> Iterator[tuple[torch.Tensor, Batch]]:
+        """`rows` in their order, as many at a time as have about BLOCK steps."""
+        block = self.length[rows].clamp(min=1).cumsum(0) // BLOCK
+        counts = torch.unique_consecutive(block, return_counts=True)[1]
+        return self.feed(torch.split(rows, counts.tolist()), torch.device("cpu"))

@@ -1,6 +1,5 @@
 """What heads that are networks share: fitting, scoring, saving. A head's own file says what the network is."""
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,11 +16,14 @@ from data.errors import CallError
 from featurestore import Bags
 from heads.base import Examples, Head
 from heads.batches import Batch, Sequences
+from heads.course import Checkpoint, History, identity
 from heads.initialise import initialise
 from heads.lesson import Lesson
+from heads.parameters import to_json
 from heads.rebalance import rebalance
 from heads.saving import read_arrays, write_arrays
-from heads.training import History, Report, Training, network_scores
+from heads.sources import source_of
+from heads.training import Report, Training, network_scores
 
 __all__ = ["NeuralHead", "to_length"]
 
@@ -34,13 +36,15 @@ class NeuralHead(Head):
     Parameters that every neural head has beside those of `Head`: training, how it learns (None is `Training()`).
     Where `max_steps` is not None, documents are cut to so many steps, and `notes_` tells how many were.
 
-    `progress` is called after each epoch of `fit`; it is no parameter, so `clone` leaves it behind.
+    `progress` is called after each epoch of `fit`, and a fit that was killed goes on from a file in `checkpoints`, a
+    folder; neither is a parameter, so `clone` leaves them behind.
     After `fit`: network_, and history_, every epoch's figures.
     """
 
     training: Training | None
     max_steps: int | None = None
     progress: Report | None = None
+    checkpoints: Path | None = None
 
     network_: "Standardised"
     history_: History
@@ -71,28 +75,34 @@ class NeuralHead(Head):
             initialise(network, training.init, generator)
             self.network_ = Standardised(network, *sequences.moments(fitting))
             lesson = replace(lesson, sequences=self._before_weights(sequences, self.network_.mean))
-            self.history_ = training.run(self.network_, lesson, (fitting, held), rng, self.progress)
+            checkpoint = self._checkpoint(training, lesson, (fitting, held))
+            self.history_ = training.run(self.network_, lesson, (fitting, held), rng, self.progress, checkpoint)
             said = rebalance(self.network_, training.rebalance, lesson, (fitting, held), training, rng)
         if said:
             self._note(said)
         self.parameter_count_ = sum(weight.numel() for weight in network.parameters())
 
+    def _checkpoint(
+        self, training: Training, lesson: Lesson, parts: tuple[torch.Tensor, torch.Tensor]
+    ) -> Checkpoint | None:
+        if self.checkpoints is None:
+            return None
+        # the mean and the deviation of the network stand for the features
+        described = {"head": to_json(self), "device": training.place().type}
+        read = (lesson.sequences.length, lesson.truth, lesson.weight, lesson.unweighted, *parts)
+        return Checkpoint(self.checkpoints / f"{identity(described, self.network_, *read)}.safetensors")
+
     def _sequences(self, bags: Bags, *, aloud: bool = False) -> Sequences:
         """The views that the head reads, and the layers of each, side by side."""
         views = [bags.view(name) for name in self.dims_]
-        gathered = [view.gather(np.float16 if view.dtype == np.float16 else np.float32) for view in views]
-        flat = [values.reshape(len(values), math.prod(values.shape[1:])) for values, _ in gathered]
-        steps = flat[0] if len(flat) == 1 else np.concatenate(flat, axis=1)
-        sequences = Sequences.of(steps, gathered[0][1])
-        if self.max_steps is None:
-            return sequences
-        cut, longer = sequences.cut(self.max_steps)
+        length = views[0].length if self.max_steps is None else np.minimum(views[0].length, self.max_steps)
+        longer = np.count_nonzero(length < views[0].length)
         if longer and aloud:
             self._note(
                 f"{longer:,} of {len(bags):,} documents have more than {self.max_steps} steps: "
                 "the rest of each was left out. Raise max_steps to read it."
             )
-        return cut
+        return Sequences(source_of(views, length), torch.from_numpy(length))
 
     def gradient_times_input(self, X: Any, column: int, against: int | None = None) -> list[NDArray[np.float32]]:
         """What each step adds to a class's margin, by its gradient there: float32 (steps,) a document, a list of them.

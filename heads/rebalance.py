@@ -99,7 +99,7 @@ def _normalised(layer: nn.Linear, inputs: Sequences, lesson: Lesson, held: torch
     if not len(held):
         return "Too few documents a label to choose tau on: the last layer is as it was learned."
     length = layer.weight.detach().norm(dim=1, keepdim=True).clamp(min=1e-12)
-    features, truth = inputs.steps[held], lesson.truth[held].numpy()
+    features, truth = inputs.batch(held, torch.device("cpu")).steps, lesson.truth[held].numpy()
     with torch.no_grad():
         merits = [
             macro_f1(truth, (features @ (layer.weight / length**tau).T).argmax(dim=1).numpy(), lesson.labels)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 from typing import Annotated, ClassVar, Literal
 
@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 from torch import nn
-from torch.optim.swa_utils import AveragedModel
 
 from data.errors import CallError
 from featurestore.batching import shuffled
 from heads.batches import Sequences
+from heads.course import Checkpoint, Course, Epoch, History
 from heads.initialise import Initialisation
 from heads.lesson import Lesson
 from heads.losses import Losses, LossName
@@ -23,33 +23,12 @@ from heads.optimising import Best, OptimiserName, averaged, optimiser_of, rate
 from heads.parameters import Range, Search
 from heads.samplers import SamplerName, drawn
 
-__all__ = ["Epoch", "History", "Report", "Training", "network_scores"]
+__all__ = ["Report", "Training", "network_scores"]
 
 # positions that are scored at a time; of tokens and 768 numbers that is 25 MB
 SCORED = 8_192
 
-
-@dataclass(frozen=True)
-class Epoch:
-    """Which of how many, its mean loss on the training part, and the validation part's figures if there is one."""
-
-    number: int
-    epochs: int
-    loss: float
-    validation_loss: float | None = None
-    macro_f1: float | None = None
-    accuracy: float | None = None
-
-
 Report = Callable[[Epoch], None]
-
-
-@dataclass(frozen=True)
-class History:
-    """What a training did: its epochs, and the number of the one whose weights are kept."""
-
-    epochs: tuple[Epoch, ...]
-    kept: int
 
 
 class Training(BaseEstimator):
@@ -142,10 +121,12 @@ class Training(BaseEstimator):
         parts: tuple[torch.Tensor, torch.Tensor],
         rng: np.random.Generator,
         report: Report | None = None,
+        checkpoint: Checkpoint | None = None,
     ) -> History:
         """Train `network` in place on the first of `parts` and leave it, on the CPU, with its best epoch's weights.
 
         Batches are drawn from `rng`; dropout draws from torch's global one, which the caller forks and seeds.
+        checkpoint: where a training of the same network on the same lesson goes on, if it was cut off.
         Raises CallError for a loss or a sampler that these labels do not go with, and when the loss grows beyond all
         numbers.
         """
@@ -154,28 +135,27 @@ class Training(BaseEstimator):
         device = self.place()
         network.to(device)
         lesson = replace(lesson, sequences=lesson.sequences.on(device))
-        steps = self._passes(len(fitting)) * math.ceil(len(fitting) / self.batch) * self.epochs
-        optimiser = optimiser_of(network, self.optimiser, self.lr, self.weight_decay)
-        average = averaged(network, self.average)
-        judged = network if average is None else average.module
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate(step, steps, self.warmup))
-        epochs: list[Epoch] = []
-        best = Best()
-        for number in range(1, self.epochs + 1):
+        course = self._course(network, len(fitting), rng)
+        if checkpoint is not None:
+            checkpoint.resume(course)
+        while not self._over(course):
+            number = len(course.epochs) + 1
             even = replace(lesson, weight=lesson.unweighted) if number <= self.defer * self.epochs else lesson
-            progress = (number - 1) / max(self.epochs - 1, 1)
-            loss = self._epoch(network, even, losses, fitting, progress, optimiser, schedule, average, rng)
+            loss = self._epoch(course, even, losses, fitting, (number - 1) / max(self.epochs - 1, 1))
             if not math.isfinite(loss):
                 raise CallError(f"The loss of epoch {number} is not finite: lr is {self.lr}, take a lower one.")
-            epochs.append(Epoch(number, self.epochs, loss, *self._validate(judged, lesson, losses, held)))
+            epoch = Epoch(number, self.epochs, loss, *self._validate(course.judged, lesson, losses, held))
+            course.epochs.append(epoch)
+            course.best.see(course.judged, number, self._merit(epoch))
             if report is not None:
-                report(epochs[-1])
-            best.see(judged, number, self._merit(epochs[-1]))
-            if number - best.number >= self.patience:
-                break
-        best.restore(network)
+                report(epoch)
+            if checkpoint is not None:
+                checkpoint.keep(course)
+        if checkpoint is not None:
+            checkpoint.remove()
+        course.best.restore(network)
         network.cpu()
-        return History(tuple(epochs), best.number)
+        return History(tuple(course.epochs), course.best.number)
 
     def place(self) -> torch.device:
         """The device that `device` names. Raises CallError for one that is not there."""
@@ -192,39 +172,30 @@ class Training(BaseEstimator):
         """How often an epoch reads each document."""
         return math.ceil(self.steps / math.ceil(documents / self.batch))
 
-    def _epoch(
-        self,
-        network: nn.Module,
-        lesson: Lesson,
-        losses_of: Losses,
-        rows: torch.Tensor,
-        progress: float,
-        optimiser: torch.optim.Optimizer,
-        schedule: torch.optim.lr_scheduler.LRScheduler,
-        average: AveragedModel | None,
-        rng: np.random.Generator,
-    ) -> float:
+    def _course(self, network: nn.Module, documents: int, rng: np.random.Generator) -> Course:
+        steps = self._passes(documents) * math.ceil(documents / self.batch) * self.epochs
+        optimiser = optimiser_of(network, self.optimiser, self.lr, self.weight_decay)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate(step, steps, self.warmup))
+        return Course(network, optimiser, schedule, averaged(network, self.average), rng, Best(), [])
+
+    def _over(self, course: Course) -> bool:
+        done = len(course.epochs)
+        return done >= self.epochs or (done > 0 and done - course.best.number >= self.patience)
+
+    def _epoch(self, course: Course, lesson: Lesson, losses_of: Losses, rows: torch.Tensor, progress: float) -> float:
         """One epoch; its mean loss."""
-        network.train()
-        device = _device(network)
-        weights = list(network.parameters())
-        half = self.precision == "bfloat16" and device.type == "cuda"
+        course.network.train()
+        half = self.precision == "bfloat16" and course.device.type == "cuda"
         passes = self._passes(len(rows))
         # what was drawn by its weight must not be weighed again
         counted = replace(lesson, weight=torch.ones_like(lesson.weight)) if self.sampler == "weighted" else lesson
-        total = torch.zeros((), device=device)
-        for documents in chain.from_iterable(self._batches(lesson, rows, progress, rng) for _ in range(passes)):
-            batch = lesson.sequences.batch(documents, device)
-            with torch.autocast(device.type, torch.bfloat16, enabled=half):
-                logits = network(batch)
+        total = torch.zeros((), device=course.device)
+        parts = chain.from_iterable(self._batches(lesson, rows, progress, course.rng) for _ in range(passes))
+        for documents, batch in lesson.sequences.feed(parts, course.device):
+            with torch.autocast(course.device.type, torch.bfloat16, enabled=half):
+                logits = course.network(batch)
             losses = _weighed(losses_of, logits.float(), counted, documents)
-            losses.mean().backward()  # type: ignore[no-untyped-call]  # torch's own gap
-            nn.utils.clip_grad_norm_(weights, self.clip)
-            optimiser.step()
-            schedule.step()
-            optimiser.zero_grad()
-            if average is not None:
-                average.update_parameters(network)
+            course.step(losses.mean(), self.clip)
             total += losses.detach().sum()
         return float(total) / (passes * len(rows))
 
@@ -284,7 +255,8 @@ def network_scores(network: nn.Module, sequences: Sequences, rows: torch.Tensor)
     network.eval()
     device = _device(network)
     order = torch.argsort(sequences.length[rows])
-    parts = [network(sequences.batch(part, device)).cpu() for part in sequences.batches(rows[order], SCORED)]
+    fed = sequences.feed(sequences.batches(rows[order], SCORED), device)
+    parts = [network(batch).cpu() for _, batch in fed]
     return torch.cat(parts)[torch.argsort(order)]
 
 

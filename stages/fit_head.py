@@ -29,6 +29,7 @@ from stages import runs
 from stages.document_weights import rows_of
 from stages.stack import upon_runs
 from stages.task import Task, layer_of, task, too_rare
+from stages.unfinished import Unfinished
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,8 @@ def fit_head(
 
     notes: what the run shall say of itself beside what is said of every run.
 
-    Returns the run, and whether it is new: the same plan on the same documents finds the run that it made before.
+    Returns the run, and whether it is new: the same plan on the same documents finds the run that it made before, and
+    goes on with one that was cut off.
     """
     layer, skip = layer_of(plan.head, plan.layer), plan.skip_unlabelled
     found = task(store, table, layer=layer, skip_unlabelled=skip, order=plan.order)
@@ -101,14 +103,16 @@ def fit_head(
     place = folder / f"{plan.head.name}-{plan.identity(store, found)}"
     if place.exists():
         return runs.load(place), False
-    clock, tell = _Clock(), report or (lambda _: None)
-    scores = out_of_fold(plan, found, tell)
+    clock, tell, unfinished = _Clock(), report or (lambda _: None), Unfinished(place)
+    found = replace(found, notes=(*found.notes, *unfinished.notes()))
+    scores = out_of_fold(plan, found, tell, unfinished)
     clock.lap("out_of_fold")
     tell(FitProgress(plan.head.name, plan.folds, plan.folds + 1, "choosing the decision rule"))
     decision = _decide(plan, found, scores)
     clock.lap("decision")
     tell(FitProgress(plan.head.name, plan.folds, plan.folds + 1, "fitting on the whole training split"))
-    head = clone(plan.head).fit(found.train, found.target.names, rows_of(plan.weights, found.train_ids), found.groups)
+    head = unfinished.watched(clone(plan.head))
+    head.fit(found.train, found.target.names, rows_of(plan.weights, found.train_ids), found.groups)
     clock.lap("fit")
     tested = found.held_out.score(head, decision.rule, found.labels, seed=plan.seed)
     clock.lap("test")
@@ -116,7 +120,9 @@ def fit_head(
     ordered = found.target.is_ordered
     held = scorecard(found.target.y, decision.out_of_fold, found.labels, plan.seed, ordered=ordered)
     cards = {"out_of_fold": held, "test": tested.scorecard}
-    return runs.save(place, record, head, decision, _predictions(found, decision, scores, tested), cards), True
+    made = runs.save(place, record, head, decision, _predictions(found, decision, scores, tested), cards)
+    unfinished.remove()
+    return made, True
 
 
 def suited(head: Head, target: Target) -> Head:
@@ -141,9 +147,10 @@ def suited(head: Head, target: Target) -> Head:
     return own
 
 
-def out_of_fold(plan: Plan, found: Task, tell: Report) -> NDArray[np.float32]:
+def out_of_fold(plan: Plan, found: Task, tell: Report, unfinished: Unfinished) -> NDArray[np.float32]:
     """Scores (documents, labels) of each training document by a head that never saw it nor its group.
 
+    Folds whose scores are in `unfinished` are not fitted again.
     -inf in the columns of labels that the head of that fold never saw.
     """
     names, part = found.target.names, folds(found.target.y, found.groups.tolist(), plan.folds, plan.seed)
@@ -154,9 +161,14 @@ def out_of_fold(plan: Plan, found: Task, tell: Report) -> NDArray[np.float32]:
         fitting, left_out = np.flatnonzero(part != fold), np.flatnonzero(part == fold)
         if not len(left_out):
             continue
-        counted = None if weight is None else weight[fitting]
-        head = clone(plan.head).fit(found.train[fitting], names[fitting], counted, found.groups[fitting])
-        scores[left_out] = aligned(head.decision_function(found.train[left_out]), head.classes_, found.labels)
+        known = unfinished.scores(fold, (len(left_out), len(found.labels)))
+        if known is None:
+            counted = None if weight is None else weight[fitting]
+            head = unfinished.watched(clone(plan.head))
+            head.fit(found.train[fitting], names[fitting], counted, found.groups[fitting])
+            known = aligned(head.decision_function(found.train[left_out]), head.classes_, found.labels)
+            unfinished.keep(fold, known)
+        scores[left_out] = known
     return scores
 
 

@@ -1,4 +1,4 @@
-"""Sequences in memory and the batches cut from them; tests/featurestore/test_batching.py is on their order."""
+"""Batches cut from sequences; tests/featurestore/test_batching.py is on their order, test_sources.py on files."""
 
 import numpy as np
 import torch
@@ -66,15 +66,6 @@ def test_a_number_that_never_varies_has_deviation_one() -> None:
     mean, deviation = Sequences.of(steps, np.array([0, 2])).moments(torch.tensor([0]))
     assert mean.tolist() == [5, 2]
     assert deviation.tolist() == [1, 1]
-
-
-def test_cutting_keeps_the_first_steps_and_counts_the_longer_documents() -> None:
-    rows = rows_of([4, 2, 3])
-    cut, longer = sequences(rows).cut(2)
-    assert longer == 2
-    batch = cut.batch(torch.arange(3), CPU)
-    assert batch.lengths.tolist() == [2, 2, 2]
-    np.testing.assert_array_equal(batch.vectors, [row[:2] for row in rows])
 
 
 def test_where_no_document_has_a_step_each_has_a_zero_one() -> None:

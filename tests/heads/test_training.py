@@ -10,11 +10,13 @@ from torch import nn
 
 from data.errors import CallError
 from heads.batches import Batch, Sequences
+from heads.course import Epoch, History
 from heads.lesson import Lesson
 from heads.losses import Losses
 from heads.metrics import macro_f1
 from heads.optimising import rate
-from heads.training import Epoch, History, Training, network_scores
+from heads.sources import Held
+from heads.training import Training, network_scores
 
 
 class FirstStep(nn.Module):
@@ -197,7 +199,8 @@ def test_every_epoch_is_told() -> None:
 
 def test_a_loss_beyond_all_numbers_is_a_sentence() -> None:
     given = lesson()
-    given.sequences.steps[7] = torch.inf
+    assert isinstance(given.sequences.source, Held)
+    given.sequences.source.steps[7] = torch.inf
     with pytest.raises(CallError, match=r"^The loss of epoch 1 is not finite: lr is 0\.02, take a lower one\.$"):
         trained(given, Training(**QUICK, validation=0.0))
 

@@ -1,0 +1,119 @@
+"""Steps in memory and steps in files are the same steps."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from data.errors import CallError
+from featurestore import Bags, Ragged
+from heads import sources
+from heads.batches import Sequences
+from heads.neural import NeuralHead
+from heads.registry import make_head
+from heads.sources import Held, Mapped, ahead, source_of
+
+CPU = torch.device("cpu")
+
+
+def view(lengths: list[int], seed: int, *item: int) -> Ragged:
+    """Rows of one store's shards: three files, read in an order that is not theirs."""
+    rng = np.random.default_rng(seed)
+    rows = [rng.normal(size=(length, *item)).astype(np.float16) for length in lengths]
+    shards = [Ragged.from_rows(own) for own in (rows[::3], rows[1::3], rows[2::3]) if own]
+    order = [row for first in range(3) for row in range(first, len(rows), 3)]
+    return Ragged.concatenate(shards)[np.argsort(order)]
+
+
+@given(st.lists(st.integers(0, 9), min_size=3, max_size=20), st.integers(1, 6), st.data())
+@settings(max_examples=100, deadline=None)
+def test_files_give_what_memory_gives(lengths: list[int], most: int, data: st.DataObject) -> None:
+    views = [view(lengths, 1, 3), view(lengths, 2, 2, 2)]
+    cut = np.minimum(lengths, most)
+    length = torch.from_numpy(cut)
+    held, mapped = Sequences(source_of(views, cut), length), Sequences(Mapped(views), length)
+    assert isinstance(held.source, Held) and held.dim == mapped.dim == 7
+    parts = data.draw(st.lists(st.lists(st.integers(0, len(lengths) - 1), min_size=1), min_size=1, max_size=4))
+    both = zip(*(each.feed(map(torch.tensor, parts), CPU) for each in (held, mapped)), strict=True)
+    for part, ((rows, batch), (same, other)) in zip(parts, both, strict=True):
+        assert rows.tolist() == same.tolist() == part
+        assert torch.equal(batch.steps, other.steps) and torch.equal(batch.lengths, other.lengths)
+        assert batch.lengths.tolist() == [max(int(cut[row]), 1) for row in part]
+    assert torch.equal(held.sums(), mapped.sums())
+    for one, other in zip(held.moments(rows), mapped.moments(rows), strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize(("views", "free", "kind"), [(1, 1000, Held), (1, 900, Mapped), (2, 1900, Mapped)])
+def test_memory_holds_what_it_has_room_for(views: int, free: int, kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "free_memory", lambda: free)
+    # 100 steps of 3 numbers of 2 bytes are 600
+    assert type(source_of([view([100], 0, 3)] * views, np.array([100]))) is kind
+
+
+def test_where_nobody_knows_what_is_free_memory_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "free_memory", lambda: None)
+    assert type(source_of([view([100], 0, 3)], np.array([100]))) is Held
+
+
+@pytest.mark.parametrize("name", ["mlp", "perceptron", "attention", "lstm", "transformer"])
+def test_a_head_learns_the_same_from_files(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(0, 9, size=90).tolist()
+    bags = Bags(dict.fromkeys(("cls", "segments"), view(lengths, 0, 4)))
+    y = rng.integers(0, 3, size=90)
+    settings = {"epochs": "3", "steps": "1", "batch": "16", "hidden": "8"}
+    settings |= {"width": settings.pop("hidden"), "attention_heads": "2"} if name == "transformer" else {}
+    held = make_head(name, settings).fit(bags, y)
+    monkeypatch.setattr(sources, "free_memory", lambda: 0)
+    mapped = make_head(name, settings).fit(bags, y)
+    assert isinstance(mapped, NeuralHead) and type(mapped._sequences(bags).source) is Mapped
+    np.testing.assert_array_equal(held.decision_function(bags), mapped.decision_function(bags))
+
+
+def test_the_next_one_is_made_while_one_is_in_use() -> None:
+    made: list[int] = []
+    third = threading.Event()
+
+    def items() -> Iterator[int]:
+        for number in range(5):
+            made.append(number)
+            if number == 2:
+                third.set()
+            yield number
+
+    found = ahead(items())
+    assert [next(found), next(found)] == [0, 1]
+    assert third.wait(10) and made == [0, 1, 2]
+    assert list(found) == [2, 3, 4]
+
+
+def test_an_error_reaches_the_reader_and_no_thread_stays() -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        raise CallError("torn")
+
+    before = threading.active_count()
+    found = ahead(items())
+    assert next(found) == 1
+    with pytest.raises(CallError, match=r"^torn$"):
+        next(found)
+    left = ahead(iter(range(100)))
+    next(left)
+    left.close()
+    assert threading.active_count() == before
+
+
+def test_steps_that_follow_a_document_without_any_are_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "free_memory", lambda: 0)
+    one = view([0, 2, 0, 1], 3, 2)
+    found = Sequences(source_of([one], one.length), torch.from_numpy(one.length)).batch(torch.arange(4), CPU)
+    assert found.lengths.tolist() == [1, 2, 1, 1]
+    assert found.steps[[0, 3]].tolist() == [[0, 0], [0, 0]]
+    np.testing.assert_array_equal(found.steps[1:3], one.row(1))
+    np.testing.assert_array_equal(found.steps[4:], replace(one).row(3))
