@@ -30,9 +30,9 @@ _LOOKS = ((0.5, "reverse"), (0.2, "bold"), (0.05, ""))
 @click.option("--by", type=click.Choice(["chunks", "segments", "tokens"]), help="What is weighed.  [the finest read]")
 @click.option(
     "--method",
-    type=click.Choice(["occlusion", "attention", "gradient"]),
+    type=click.Choice(["occlusion", "attention", "gradient", "coefficients"]),
     default="occlusion",
-    help="Leave each out in turn, which asks any head; or read a network's own weights or slopes.",
+    help="Leave each out in turn, which asks any head; read a network's own weights or slopes, or words' coefficients.",
 )
 @click.option("--top", type=click.IntRange(1), default=5, help="Rows shown for the label, and against it.")
 @click.option("--source", metavar="FILE", help="Where the texts are.  [the file that was embedded]")

@@ -52,13 +52,25 @@ class Passages:
         Every chunk but a document's last has `window` tokens wherever chunks share some. A document of the two halves
         of a window is not told from one that fits a window: both are two passages.
         """
-        values, offsets = ids.gather()
-        document = np.repeat(np.arange(len(ids)), ids.length)
+        values, document = ids.gather()[0], np.repeat(np.arange(len(ids)), ids.length)
         if cut is None or not cut.overlaps:
             return cls(values, document, document)
-        place = np.arange(len(values)) - offsets[document]
         if cut.apart:
-            tail = (ids.length[document] == cut.window) & (place >= cut.window - cut.window // 2)
+            tail = (ids.length[document] == cut.window) & (_places(ids) >= cut.window - cut.window // 2)
             return cls(values, 2 * document + tail, document)
-        own = (place < cut.window) | (place % cut.window >= cut.stride)
+        own = cls.own(ids, cut)
         return cls(values[own], document[own], document[own])
+
+    @staticmethod
+    def own(ids: Ragged, cut: Cut | None) -> NDArray[np.bool_]:
+        """Which of a document's tokens, as chunks have them, are those of `of`: all but what the chunk before has."""
+        place = _places(ids)
+        if cut is None or not cut.stride:
+            return np.ones(len(place), dtype=bool)
+        return (place < cut.window) | (place % cut.window >= cut.stride)
+
+
+def _places(ids: Ragged) -> NDArray[np.int64]:
+    """Each token's place in its document, counted from 0."""
+    ends = ids.length.cumsum()
+    return np.arange(ids.length.sum()) - np.repeat(ends - ids.length, ids.length)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from featurestore import Bags
 from heads.base import Examples
+from heads.coefficients import margin_slope, of_tokens
 from heads.directions import directions
 from heads.logistic import Scaling
 from heads.ngrams import TfIdf, learned_words
@@ -115,6 +116,16 @@ class FusedHead(PooledHead):
     def _scores(self, bags: Bags) -> NDArray[np.float64]:
         of_words = self.linear_.scores(self.words_.rows(bags.passages(), len(bags)))
         return of_words + directions(self._features(bags), self.scaling_) @ self.embedded_
+
+    def coefficients_times_input(self, X: Any, column: int, against: int | None = None) -> list[NDArray[np.float32]]:
+        """What each token adds to a class's margin by its n-grams: float32 (tokens,) a document, a list of them.
+
+        The margin of class `column` is its log-odds, or what its score is above that of `against`. What embeddings add
+        is in none.
+        """
+        bags, scores = self._as_bags(X), self.decision_function(X)
+        slopes = np.array([margin_slope(each, column, against, several=self.several_) for each in scores])
+        return list(of_tokens(self.words_, self.linear_, bags, slopes))
 
     def _save(self, folder: Path) -> None:
         learned = vars(self.scaling_) | vars(self.linear_) | {"embedded": self.embedded_}

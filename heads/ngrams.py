@@ -67,6 +67,18 @@ class Vocabulary:
         ]
         return _side_by_side(blocks)
 
+    def shared(self, passages: Passages, added: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What is `added` by each n-gram (columns,), as a share of each token of one document: float64 (tokens,)."""
+        shares, first = np.zeros(len(passages.ids)), 0
+        for n, (codes, place) in enumerate(zip(self.codes, self._places(passages), strict=True), start=1):
+            at = np.flatnonzero(place >= 0)
+            times = np.bincount(place[at], minlength=len(codes))[place[at]]
+            each = added[first + place[at]] / (times * n)
+            for token in range(n):
+                shares[at + token] += each
+            first += len(codes)
+        return shares
+
     def _places(self, passages: Passages) -> Iterator[NDArray[np.int64]]:
         """For n = 1, 2, ... int64 (tokens,): the place of the n-gram that begins there, -1 where it is not kept."""
         place = tokens = _found(self.codes[0], passages.ids.astype(np.int64))

@@ -1,13 +1,14 @@
 """A linear classifier of the words themselves: tf-idf of n-grams of token ids, which every store keeps."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featurestore import Bags
 from heads.base import Examples, Head
+from heads.coefficients import margin_slope, of_tokens
 from heads.logistic import fit_labels
 from heads.ngrams import TfIdf, learned_words
 from heads.parameters import Range, Search
@@ -76,6 +77,15 @@ class TfIdfHead(Head):
 
     def _scores(self, bags: Bags) -> NDArray[np.float64]:
         return self.linear_.scores(self.words_.rows(bags.passages(), len(bags)))
+
+    def coefficients_times_input(self, X: Any, column: int, against: int | None = None) -> list[NDArray[np.float32]]:
+        """What each token adds to a class's margin by its n-grams: float32 (tokens,) a document, a list of them.
+
+        The margin of class `column` is its log-odds, or what its score is above that of `against`.
+        """
+        bags, scores = self._as_bags(X), self.decision_function(X)
+        slopes = np.array([margin_slope(each, column, against, several=self.several_) for each in scores])
+        return list(of_tokens(self.words_, self.linear_, bags, slopes))
 
     def _save(self, folder: Path) -> None:
         write_arrays(folder / WEIGHTS, self.words_.arrays() | vars(self.linear_))

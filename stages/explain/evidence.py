@@ -1,7 +1,6 @@
 """How much each item of a document spoke for a label: a function a method, all of one form.
 
-A method that reads what a head has learned, as coefficients of words, is one more function and one more line of
-`METHODS`.
+A method that reads what a head has learned is one more function and one more line of `METHODS`.
 """
 
 from collections.abc import Callable, Mapping
@@ -114,16 +113,33 @@ def gradient(question: Question, report: Report | None = None) -> NDArray[np.flo
     return _summed(question, gradients(question.bags, question.column, question.against)[0])
 
 
+def coefficients(question: Question, report: Report | None = None) -> NDArray[np.float64]:
+    """What a head over words adds for each token, coefficient x tf-idf: float64 (count,).
+
+    An n-gram's part is shared by its tokens. Where a head reads vectors beside words, their part is in none. Raises
+    CallError for a head that has no words.
+    """
+    del report
+    of_words = getattr(question.head, "coefficients_times_input", None)
+    if of_words is None:
+        raise CallError(
+            f"{question.head.name} has no coefficients of words; tfidf and fused do. "
+            "Take --method occlusion, which asks any head."
+        )
+    return _summed(question, of_words(question.bags, question.column, question.against)[0])
+
+
 METHODS: Mapping[str, Callable[[Question, Report | None], NDArray[np.float64]]] = {
     "occlusion": occlusion,
     "attention": attention,
     "gradient": gradient,
+    "coefficients": coefficients,
 }
 
 
 def _summed(question: Question, of_steps: NDArray[np.float32]) -> NDArray[np.float64]:
-    """What the steps of a network got, by the items that they belong to."""
+    """What the items of a head's first view got, by the items of the question that they belong to."""
     owner = question.owners[question.head.reads[0]]
-    if owner is None:  # refused before: a head's first view is read by all its steps
+    if owner is None:  # refused before, as the first view is the finest
         raise CallError("Nothing that this head reads is as fine as that.")
     return np.bincount(owner, weights=of_steps, minlength=question.count).astype(np.float64)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.errors import CallError, RecipeMismatch, UnknownName, nearest
-from featurestore import CorpusTable, FeatureStore
+from featurestore import Bags, CorpusTable, FeatureStore
 from heads.base import Head
 from heads.scores import aligned, probabilities
 from stages.explain.document import Span, StoredDocument, stored_document
@@ -117,6 +117,7 @@ class Explanation:
         return {
             "occlusion": f"What the label's {what} of {self.margin:+.2f} loses when that is left out.",
             "gradient": f"What that adds to the label's {what} of {self.margin:+.2f}, by its slope there.",
+            "coefficients": f"What the coefficients of its n-grams add to the label's {what} of {self.margin:+.2f}.",
             "attention": "The share of the attention that it gets, whatever the label.",
         }[self.method]
 
@@ -216,10 +217,10 @@ def _question(run: Run, head: Head, document: StoredDocument, label: str, asked:
             raise CallError(f"No training document of {run.name} was '{name}': it cannot tell what speaks for that.")
     if asked.against == label:
         raise CallError(f"'{label}' cannot stand against itself. Name another label with --against.")
-    if "token_ids" in head.reads and document.bags.cut is not None and document.bags.cut.overlaps:
+    if asked.method == "occlusion" and _overlaps(head, document.bags):
         raise CallError(
             f"{head.name} reads each token once, and in this store chunks share tokens: none can be left out alone. "
-            "Explain a run on a store without --stride and head-tail."
+            "Take --method coefficients."
         )
     by = asked.by or finest(head.reads) or LEVELS[0]
     bags, owners = document.bags.only(head.reads), document.places.owners_of(head.reads, by)
@@ -227,6 +228,11 @@ def _question(run: Run, head: Head, document: StoredDocument, label: str, asked:
         raise CallError(f"{head.name} reads {', '.join(head.reads)}, nothing as fine as {by}. Leave --by out.")
     against = None if asked.against is None else classes.index(asked.against)
     return Question(head, bags, by, owners, document.places.count(by), classes.index(label), against)
+
+
+def _overlaps(head: Head, bags: Bags) -> bool:
+    """Whether the head reads words of chunks that share some, so that what is left out of one stays in another."""
+    return "token_ids" in head.reads and bags.cut is not None and bags.cut.overlaps
 
 
 def _decided(run: Run, scores: NDArray[np.float32]) -> list[int]:
@@ -254,7 +260,7 @@ def _without_strongest(
     """
     ranked = np.argsort(-found, kind="stable")[:top]
     strongest = ranked[found[ranked] > 0]
-    if len(strongest) in (0, len(found)):
+    if len(strongest) in (0, len(found)) or _overlaps(question.head, question.bags):
         return 0, None
     left_out = np.isin(np.arange(len(found)), strongest)[None]
     head = question.head
