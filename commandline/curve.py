@@ -5,7 +5,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from commandline.options import beside_options, documents_options, json_option, origin, runs_option, seed_option
+from commandline.options import (
+    beside_options,
+    documents_options,
+    json_option,
+    metric_asked,
+    metric_option,
+    order_asked,
+    order_option,
+    origin,
+    runs_option,
+    seed_option,
+    weight_options,
+    weights_asked,
+)
 from commandline.terminal import duration, note, progress, say, show_json, table
 
 if TYPE_CHECKING:
@@ -21,12 +34,9 @@ if TYPE_CHECKING:
 @click.option("--set", "parameters", multiple=True, metavar="KEY=VALUE", help="A parameter, where HEAD is one head.")
 @click.option("--class-weight", help="balanced, none, effective, sqrt, or a JSON file {label: weight}.  [by head]")
 @documents_options
-@click.option(
-    "--metric",
-    type=click.Choice(["macro-f1", "micro-f1", "accuracy"]),
-    default="macro-f1",
-    help="What the picture shows.",
-)
+@weight_options
+@order_option
+@metric_option
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Also write a page: picture and table.")
 @click.option("--svg", type=click.Path(path_type=Path, dir_okay=False), help="Also write the picture alone.")
 @beside_options
@@ -46,6 +56,9 @@ def curve(heads: tuple[str, ...], **asked: Any) -> None:
     from stages.curve import CurveProgress, Plan, curve_heads, learning_curves, sizes_as_asked, write_picture
     from stages.task import chosen_corpus, chosen_features
 
+    metric = metric_asked(asked)
+    store, first = chosen_features(asked["stores"], asked["features"])
+    documents = chosen_corpus(first, asked["corpus"])
     plan = Plan(
         heads=curve_heads(heads, asked["parameters"], asked["class_weight"]),
         sizes=sizes_as_asked(asked["sizes"]) if asked["sizes"] is not None else (),
@@ -53,9 +66,9 @@ def curve(heads: tuple[str, ...], **asked: Any) -> None:
         seed=asked["seed"],
         layer=asked["layer"],
         skip_unlabelled=asked["skip_unlabelled"],
+        order=order_asked(asked["order"]),
+        weights=weights_asked(documents, asked),
     )
-    store, first = chosen_features(asked["stores"], asked["features"])
-    documents = chosen_corpus(first, asked["corpus"])
     asked_for = f"{', '.join(heads)} on {store.name} ({origin('stores', 'the newest store')})"
     say(f"Learning curves of {asked_for}, corpus {documents.name}.")
     with progress("fitting") as bar:
@@ -68,7 +81,7 @@ def curve(heads: tuple[str, ...], **asked: Any) -> None:
     _show(found, asked["as_json"])
     for option in ("html", "svg"):
         if asked[option] is not None:
-            write_picture(found, asked["metric"].replace("-", "_"), asked[option], alone=option == "svg")
+            write_picture(found, metric, asked[option], alone=option == "svg")
             say(f"The picture is in {asked[option]}.")
 
 
@@ -76,15 +89,16 @@ def _show(found: "LearningCurves", as_json: bool) -> None:
     if as_json:
         show_json(found.to_json())
         return
+    # of one label a document micro-F1 is the accuracy
+    figures = {name: said for name, said in found.figures.items() if name != "micro_f1"}
     table(
-        ["head", "documents", f"labels seen,\nof {found.labels:,}", "macro-F1", "accuracy", "fit"],
+        ["head", "documents", f"labels seen,\nof {found.labels:,}", *figures.values(), "fit"],
         [
             (
                 level.head,
                 f"{level.documents:,.0f}",
                 f"{level.labels:,.0f}",
-                str(level.macro_f1),
-                str(level.accuracy),
+                *(str(getattr(level, each)) for each in figures),
                 duration(level.seconds),
             )
             for level in found.levels

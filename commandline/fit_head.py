@@ -1,6 +1,5 @@
 """`embedonce fit-head`: stage two."""
 
-import csv
 import shlex
 import sys
 from typing import Any
@@ -13,9 +12,13 @@ from commandline.options import (
     documents_options,
     folds_option,
     json_option,
+    order_asked,
+    order_option,
     origin,
     runs_option,
     seed_option,
+    weight_options,
+    weights_asked,
 )
 from commandline.terminal import duration, note, progress, say
 from data.errors import CallError, EmbedOnceError, ExtraMissing
@@ -30,17 +33,9 @@ from data.errors import CallError, EmbedOnceError, ExtraMissing
 @click.option("--loss", help="Of heads that are networks, as `--set loss=`: cross_entropy, focal, ldam, ...")
 @click.option("--sampler", help="Of the same: instance, square_root, balanced, progressive, weighted.")
 @click.option("--init", help="Of the same, how weights start: default, truncated_normal, xavier, kaiming.")
-@click.option(
-    "--weight", metavar="COLUMN", help="How much each training document counts: a column of the corpus's file."
-)
-@click.option("--weight-from", metavar="FILE", help="Where that column stands.  [the file that was embedded]")
-@click.option("--id", "id_", metavar="COLUMN", help="Ids in the file of --weight.  [id]")
+@weight_options
 @click.option("--first", metavar="LABEL", help="For cascade: ask 'is it LABEL?' before 'which of the others?'.")
-@click.option(
-    "--order",
-    metavar="LABELS",
-    help="Of labels that have one, lowest first: poor,fair,good; or numbers, which sorts them.",
-)
+@order_option
 @click.option(
     "--run", "base_runs", multiple=True, metavar="RUN", help="For stack: a run to stand on.  [all that agree]"
 )
@@ -68,19 +63,14 @@ def fit_head(**asked: Any) -> None:
     from heads.registry import UPON_RUNS
     from stages.asked import ALL, heads_as_asked
     from stages.compare import compare as compare_runs
-    from stages.document_weights import document_weights
     from stages.task import chosen_corpus, chosen_features
 
-    if asked["weight"] is None and (asked["weight_from"] or asked["id_"]):
-        raise CallError("--weight-from and --id say where weights stand: name their column with --weight.")
     if asked["base_runs"] and asked["head"] not in UPON_RUNS:
         raise CallError(f"--run is for {', '.join(UPON_RUNS)}: {asked['head']} reads features.")
     store, first = chosen_features(asked["stores"], asked["features"])
     documents = chosen_corpus(first, asked["corpus"])
     say(f"Fitting {asked['head']} on {store.name} ({origin('stores', 'the newest store')}), corpus {documents.name}.")
-    weights = None
-    if asked["weight"] is not None:
-        weights = document_weights(documents, asked["weight"], asked["weight_from"], asked["id_"])
+    weights = weights_asked(documents, asked)
     found, failed = [], False
     settings = (*asked["parameters"], *(f"{name}={asked[name]}" for name in ("loss", "sampler", "init") if asked[name]))
     layers = len(first.recipe.layers) if store is first else 1
@@ -107,7 +97,7 @@ def _fit_one(store: Any, documents: Any, head: Any, weights: Any, asked: dict[st
         layer=asked["layer"],
         tune=asked["tune"],
         skip_unlabelled=asked["skip_unlabelled"],
-        order=_order(asked["order"]),
+        order=order_asked(asked["order"]),
         runs=asked["base_runs"],
         weights=weights,
     )
@@ -124,11 +114,3 @@ def _fit_one(store: Any, documents: Any, head: Any, weights: Any, asked: dict[st
     for sentence in run.record.notes:
         note(sentence)
     return run
-
-
-def _order(asked: str | None) -> tuple[str, ...]:
-    """Labels between commas; one that holds a comma stands in quotation marks, as in a CSV file."""
-    if asked is None:
-        return ()
-    (labels,) = csv.reader([asked or '""'], skipinitialspace=True)
-    return tuple(label.strip() for label in labels)

@@ -1,13 +1,18 @@
 """Options that several commands share; each decorator is named for what it adds."""
 
+import csv
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from commandline.settings import FILE
 from data.columns import Columns
+from data.errors import CallError
+
+if TYPE_CHECKING:
+    from featurestore import CorpusTable
 
 Command = Callable[..., Any]
 
@@ -63,6 +68,24 @@ documents_options = several(
     click.option("--layer", type=int, default=-1, help="Which of the layers kept; layermix reads all."),
     click.option("--skip-unlabelled", is_flag=True, help="Leave documents without a label out."),
 )
+weight_options = several(
+    click.option(
+        "--weight", metavar="COLUMN", help="How much each training document counts: a column of the corpus's file."
+    ),
+    click.option("--weight-from", metavar="FILE", help="Where that column stands.  [the file that was embedded]"),
+    click.option("--id", "id_", metavar="COLUMN", help="Ids in the file of --weight.  [id]"),
+)
+order_option = click.option(
+    "--order",
+    metavar="LABELS",
+    help="Of labels that have one, lowest first: poor,fair,good; or numbers, which sorts them.",
+)
+metric_option = click.option(
+    "--metric",
+    type=click.Choice(["macro-f1", "micro-f1", "accuracy", "quadratic-kappa"]),
+    default="macro-f1",
+    help="What counts; quadratic-kappa with --order.",
+)
 folds_option = click.option("--folds", type=click.IntRange(2), default=5, help="Folds of the training split.")
 seed_option = click.option("--seed", type=int, default=0, help="The one seed of everything random.")
 device_option = click.option("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps.")
@@ -82,6 +105,32 @@ def columns_asked(asked: dict[str, Any]) -> Columns:
         separator=asked["separator"],
         path_separator=asked["path_separator"],
     )
+
+
+def weights_asked(documents: "CorpusTable", asked: dict[str, Any]) -> dict[str, float] | None:
+    """Id -> what a document counts, by the options `weight_options`; None where nothing is asked."""
+    if asked["weight"] is None:
+        if asked["weight_from"] or asked["id_"]:
+            raise CallError("--weight-from and --id say where weights stand: name their column with --weight.")
+        return None
+    from stages.document_weights import document_weights
+
+    return document_weights(documents, asked["weight"], asked["weight_from"], asked["id_"])
+
+
+def order_asked(asked: str | None) -> tuple[str, ...]:
+    """Labels between commas; one that holds a comma stands in quotation marks, as in a CSV file."""
+    if asked is None:
+        return ()
+    (labels,) = csv.reader([asked or '""'], skipinitialspace=True)
+    return tuple(label.strip() for label in labels)
+
+
+def metric_asked(asked: dict[str, Any]) -> str:
+    """The figure that counts, as figures are named. Raises CallError for one of ordered labels without --order."""
+    if asked["metric"] == "quadratic-kappa" and not asked["order"]:
+        raise CallError("--metric quadratic-kappa is of labels in an order: say which with --order.")
+    return str(asked["metric"]).replace("-", "_")
 
 
 def origin(parameter: str, default: str) -> str:

@@ -14,9 +14,15 @@ from commandline.options import (
     documents_options,
     folds_option,
     json_option,
+    metric_asked,
+    metric_option,
+    order_asked,
+    order_option,
     origin,
     runs_option,
     seed_option,
+    weight_options,
+    weights_asked,
 )
 from commandline.terminal import duration, note, progress, say, show_json, table
 from data.errors import CallError
@@ -31,16 +37,13 @@ if TYPE_CHECKING:
     "--trials", type=click.IntRange(1), help="How many, of each head.  [40 for one head; for all, what --budget allows]"
 )
 @click.option("--budget", metavar="TIME", help="How long, as in 90s, 10m or 1h.  [10m for all]")
-@click.option(
-    "--metric",
-    type=click.Choice(["macro-f1", "micro-f1", "accuracy"]),
-    default="macro-f1",
-    help="What the best trial has most of.",
-)
+@metric_option
 @click.option("--trial-folds", type=click.IntRange(1), default=1, help="On how many of the folds a trial is scored.")
 @folds_option
 @click.option("--set", "parameters", multiple=True, metavar="KEY=VALUE", help="A parameter that stays as it is.")
 @click.option("--class-weight", help="As for fit-head; it then stays as it is.  [searched]")
+@weight_options
+@order_option
 @documents_options
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Also write a page on the best head.")
 @click.option("--svg", type=click.Path(path_type=Path, dir_okay=False), help="Also write its picture alone.")
@@ -65,9 +68,10 @@ def sweep(head: str, **asked: Any) -> None:
     from stages.sweep import write_picture
     from stages.task import chosen_corpus, chosen_features
 
-    spaces = _spaces(head, asked)
+    metric = metric_asked(asked)
     store, first = chosen_features(asked["stores"], asked["features"])
     documents = chosen_corpus(first, asked["corpus"])
+    spaces = _spaces(head, metric, weights_asked(documents, asked), asked)
     say(f"Sweep of {head} on {store.name} ({origin('stores', 'the newest store')}), corpus {documents.name}.")
     found = _swept(head, store, documents, spaces, asked)
     made = chosen([outcome.run for outcome in found if outcome.run is not None], asked["runs"])
@@ -82,7 +86,7 @@ def sweep(head: str, **asked: Any) -> None:
             say(f"The picture is in {asked[option]}.")
 
 
-def _spaces(head: str, asked: dict[str, Any]) -> list[Any]:
+def _spaces(head: str, metric: str, weights: dict[str, float] | None, asked: dict[str, Any]) -> list[Any]:
     from heads.registry import UPON_RUNS
     from stages.asked import heads_as_asked
     from stages.fit_head import Plan
@@ -95,8 +99,9 @@ def _spaces(head: str, asked: dict[str, Any]) -> list[Any]:
     names = [setting.partition("=")[0] for setting in asked["parameters"]]
     names += [] if asked["class_weight"] is None else ["class_weight"]
     plan = {name: asked[name] for name in ("folds", "seed", "layer", "skip_unlabelled")}
+    plan |= {"order": order_asked(asked["order"]), "weights": weights}
     return [
-        Space.of(Plan(head=each, **plan), names, asked["metric"].replace("-", "_"), asked["trial_folds"])
+        Space.of(Plan(head=each, **plan), names, metric, asked["trial_folds"])
         for each in heads_as_asked(head, asked["parameters"], asked["class_weight"], seed=asked["seed"])
     ]
 

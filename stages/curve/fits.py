@@ -1,7 +1,7 @@
 """Which fits make a curve, each of them, and how long the rest takes."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from heads.scores import aligned
 from stages import runs
 from stages.asked import ALL, heads_as_asked
 from stages.curve.points import LearningCurves, Point, keep, kept
+from stages.document_weights import rows_of
 from stages.fit_head import suited
 from stages.task import Task, layer_of, task
 
@@ -37,6 +38,7 @@ class Plan:
 
     sizes: documents to fit on, None among them for all that there are; no sizes are a ladder whose steps double.
     seed: draws the part that is scored, and is the first of the `seeds` that draw subsets and start heads.
+    order, weights: as in `stages.fit_head.Plan`.
     """
 
     heads: Sequence[Head]
@@ -45,6 +47,8 @@ class Plan:
     seed: int = 0
     layer: int = -1
     skip_unlabelled: bool = False
+    order: Sequence[str] = ()
+    weights: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -90,8 +94,10 @@ def learning_curves(
     folder: where runs are. Raises CallError for more documents than there are, BadData where none can be kept aside.
     """
     layers = dict.fromkeys(layer_of(head, plan.layer) for head in plan.heads)
-    read = {layer: task(store, table, layer=layer, skip_unlabelled=plan.skip_unlabelled) for layer in layers}
+    skip, order = plan.skip_unlabelled, plan.order
+    read = {layer: task(store, table, layer=layer, skip_unlabelled=skip, order=order) for layer in layers}
     found = next(iter(read.values()))
+    weight = rows_of(plan.weights, found.train_ids)
     part = stratified_parts(found.target.y, found.groups.tolist(), (1 - VALIDATION, VALIDATION), plan.seed)
     pool, validation = np.flatnonzero(part == 0), np.flatnonzero(part == 1)
     if not len(validation):
@@ -99,8 +105,9 @@ def learning_curves(
             f"{table.name}: no training document can be kept aside to score on, "
             "as no label has two that may be parted. Add documents."
         )
-    fits = list(_fits(plan, found, pool))
-    features = {"features": fingerprint(store.recipes), "documents": found.documents_hash}
+    fits = list(_fits(plan, found, pool, weight))
+    features: dict[str, Any] = {"features": fingerprint(store.recipes), "documents": found.documents_hash}
+    features |= {"order": found.labels} if plan.order else {}
     pace, points = _Pace(fits), []
     for fit in fits:
         (report or (lambda _: None))(pace.before(fit))
@@ -124,28 +131,31 @@ def learning_curves(
 
 @dataclass(frozen=True, eq=False)
 class _Fit:
-    """One head to be fitted on `rows` of the training documents."""
+    """One head to be fitted on `rows` of the training documents, which count by `weight`, or all alike."""
 
     head: Head
     size: int
     seed: int
     rows: NDArray[np.int64]
+    weight: NDArray[np.float64] | None
 
     def identity(self, features: dict[str, Any], validation: NDArray[np.int64]) -> str:
         """Eight hex digits that differ where the figures could."""
         return runs.identity(
             {"format": FORMAT, "head": self.head.name, "parameters": to_json(self.head)["nested"]}
             | {"fitted": self.rows.tolist(), "scored": validation.tolist()}
+            | ({} if self.weight is None else {"weights": self.weight.tolist()})
             | features
         )
 
     def scored(self, found: Task, validation: NDArray[np.int64]) -> Point:
         """Fit, decide plainly, and count. Labels that the head never saw have scores of -inf, and so are missed."""
         names, y, start = found.target.names[self.rows], found.target.y[validation], time.perf_counter()
-        head = clone(self.head).fit(found.train[self.rows], names, groups=found.groups[self.rows])
+        head = clone(self.head).fit(found.train[self.rows], names, self.weight, found.groups[self.rows])
         seconds = time.perf_counter() - start
         scores = aligned(head.decision_function(found.train[validation]), head.classes_, found.labels)
-        counts = Counts.of(y, untuned(scores, y).out_of_fold, len(found.labels))
+        ordered = found.target.is_ordered
+        counts = Counts.of(y, untuned(scores, y, ordered=ordered).out_of_fold, len(found.labels))
         return Point(
             head=self.head.name,
             size=self.size,
@@ -156,10 +166,11 @@ class _Fit:
             micro_f1=float(counts.micro_f1),
             accuracy=float(counts.accuracy),
             seconds=round(seconds, 3),
+            quadratic_kappa=float(counts.quadratic_kappa) if ordered else None,
         )
 
 
-def _fits(plan: Plan, found: Task, pool: NDArray[np.int64]) -> Iterator[_Fit]:
+def _fits(plan: Plan, found: Task, pool: NDArray[np.int64], weight: NDArray[np.float64] | None) -> Iterator[_Fit]:
     """Every fit, the small ones first: what is seen early, and what time is left by it, holds for all heads."""
     sizes = _sizes(plan.sizes, len(pool))
     y, groups = found.target.y[pool], found.groups[pool].tolist()
@@ -169,7 +180,9 @@ def _fits(plan: Plan, found: Task, pool: NDArray[np.int64]) -> Iterator[_Fit]:
     for step, size in enumerate(sizes):
         for head in heads:
             for seed in seeds:
-                yield _Fit(clone(head).set_params(seed=seed), size, seed, pool[subsets[seed][step]])
+                rows = pool[subsets[seed][step]]
+                own = None if weight is None else weight[rows]
+                yield _Fit(clone(head).set_params(seed=seed), size, seed, rows, own)
 
 
 def _sizes(asked: Sequence[int | None], there: int) -> list[int]:

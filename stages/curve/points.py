@@ -1,7 +1,7 @@
 """The figures of one fit, what they come to over seeds, and how they are kept."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -13,7 +13,13 @@ from stages import runs
 
 __all__ = ["FIGURES", "LearningCurves", "Level", "Point", "Spread", "keep", "kept"]
 
-FIGURES = {"macro_f1": "macro-F1", "micro_f1": "micro-F1", "accuracy": "accuracy"}
+# the last one is of labels that have an order
+FIGURES = {
+    "macro_f1": "macro-F1",
+    "micro_f1": "micro-F1",
+    "accuracy": "accuracy",
+    "quadratic_kappa": "quadratic kappa",
+}
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,7 @@ class Point:
     micro_f1: float
     accuracy: float
     seconds: float
+    quadratic_kappa: float | None = None
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,7 @@ class Level:
     micro_f1: Spread
     accuracy: Spread
     seconds: float
+    quadratic_kappa: Spread | None = None
 
 
 @dataclass(frozen=True)
@@ -79,24 +87,30 @@ class LearningCurves:
     notes: tuple[str, ...]
 
     @property
+    def figures(self) -> dict[str, str]:
+        """Those of FIGURES that the points have."""
+        return {name: said for name, said in FIGURES.items() if getattr(self.points[0], name) is not None}
+
+    @property
     def levels(self) -> tuple[Level, ...]:
         """The points by head and size, in the order of the plan's heads and from small to large."""
         places = dict.fromkeys((point.head, point.size) for point in self.points)
         heads = list(dict.fromkeys(point.head for point in self.points))
         ordered = sorted(places, key=lambda place: (heads.index(place[0]), place[1]))
-        return tuple(_level([point for point in self.points if (point.head, point.size) == at]) for at in ordered)
+        of_each = ([point for point in self.points if (point.head, point.size) == at] for at in ordered)
+        return tuple(_level(points, self.figures) for points in of_each)
 
     def to_json(self) -> dict[str, Any]:
         """The same as plain values, with the levels."""
         return {**asdict(self), "levels": [asdict(level) for level in self.levels]}
 
 
-def _level(points: Sequence[Point]) -> Level:
+def _level(points: Sequence[Point], named: Iterable[str]) -> Level:
     def mean(name: str) -> float:
         return float(np.mean([getattr(point, name) for point in points]))
 
-    figures = {name: Spread.of([getattr(point, name) for point in points]) for name in FIGURES}
-    return Level(points[0].head, points[0].size, mean("documents"), mean("labels"), **figures, seconds=mean("seconds"))
+    figures = {name: Spread.of([getattr(point, name) for point in points]) for name in named}
+    return Level(points[0].head, points[0].size, mean("documents"), mean("labels"), seconds=mean("seconds"), **figures)
 
 
 def kept(path: Path) -> Point | None:

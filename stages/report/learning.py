@@ -116,7 +116,9 @@ def log_ticks(low: float, high: float) -> tuple[int, ...]:
 
 def _interval(spread: Spread) -> Interval:
     deviation = spread.deviation or 0.0
-    return Interval(spread.mean, max(0.0, spread.mean - deviation), min(1.0, spread.mean + deviation))
+    # a kappa below 0, worse than chance, is drawn at 0
+    mean, low = max(0.0, spread.mean), max(0.0, spread.mean - deviation)
+    return Interval(mean, low, min(1.0, max(mean, spread.mean + deviation)))
 
 
 def _dot(level: Level, spread: Spread, ends: tuple[float, float], scale: Scale) -> Dot:
@@ -147,4 +149,4 @@ def learning_page(curves: LearningCurves, metric: str) -> str:
 def _filled(template: str, curves: LearningCurves, metric: str) -> str:
     found = environment().get_template(template)
     picture = Picture.of(curves, metric)
-    return wording.printable(found.render(picture=picture, curves=curves, figures=FIGURES, style=own("style.css")))
+    return wording.printable(found.render(picture=picture, curves=curves, style=own("style.css")))

@@ -54,7 +54,7 @@ class Bench:
     def of(cls, store: Features, table: CorpusTable, space: Space, folder: Path, command: str) -> "Bench":
         """The documents of `table` as the space's plan wants them."""
         layer = layer_of(space.plan.head, space.plan.layer)
-        found = task(store, table, layer=layer, skip_unlabelled=space.plan.skip_unlabelled)
+        found = task(store, table, layer=layer, skip_unlabelled=space.plan.skip_unlabelled, order=space.plan.order)
         return cls(store, table, found, folder, command)
 
     def study(self, space: Space) -> Study:

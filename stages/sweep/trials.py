@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from data import folds
+from data import Target, folds
 from heads.counts import Counts
 from heads.decisions import untuned
 from heads.scores import aligned
@@ -45,7 +45,7 @@ def score(space: Space, found: Task, values: Mapping[str, Any], reached: Reached
             found.train[fitting], names[fitting], None if weight is None else weight[fitting], found.groups[fitting]
         )
         scores.append(aligned(own.decision_function(found.train[rows]), own.classes_, found.labels))
-        figure = _figure(np.concatenate(scores), found.target.y[np.concatenate(left_out[: fold + 1])], space.metric)
+        figure = _figure(np.concatenate(scores), found.target[np.concatenate(left_out[: fold + 1])], space.metric)
         if fold + 1 < len(left_out):
             reached(AFTER_EPOCHS + fold, figure)
     return figure
@@ -60,5 +60,6 @@ def _epochs(reached: Reached, metric: str) -> Callable[[Any], None]:
     return told
 
 
-def _figure(scores: NDArray[np.float32], truth: NDArray[Any], metric: str) -> float:
-    return float(getattr(Counts.of(truth, untuned(scores, truth).out_of_fold, scores.shape[1]), metric))
+def _figure(scores: NDArray[np.float32], target: Target, metric: str) -> float:
+    decided = untuned(scores, target.y, ordered=target.is_ordered).out_of_fold
+    return float(getattr(Counts.of(target.y, decided, scores.shape[1]), metric))

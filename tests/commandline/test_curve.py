@@ -27,6 +27,22 @@ def test_a_row_a_head_and_size_and_the_same_as_json(embedonce: Run, store: Path)
     assert set(FIGURES) < set(found["levels"][0]) and found["validation"] == 24
 
 
+def test_labels_in_an_order_have_a_figure_more(embedonce: Run, store: Path, tmp_path: Path) -> None:
+    asked = ("curve", "linear", "--sizes", "10,all", "--seeds", 2, "--order", "a,b,c", "--metric", "quadratic-kappa")
+    shown = embedonce(*asked, "--html", "c.html")
+    assert shown.code == 0 and "quadratic kappa" in shown.out
+    assert "quadratic kappa" in (tmp_path / "c.html").read_text()
+    assert "quadratic kappa" not in embedonce("curve", "linear", "--sizes", "10", "--seeds", 2).out
+
+
+def test_weights_are_read_from_a_column(embedonce: Run, store: Path, tmp_path: Path) -> None:
+    ids = [each.id for each in blobs(["a", "b", "c"], documents=160)[0]]
+    (tmp_path / "w.csv").write_text("id,text,trust\n" + "".join(f"{each},x,0.5\n" for each in ids))
+    asked = ("curve", "linear", "--sizes", "10", "--seeds", 1, "--weight", "trust", "--weight-from", "w.csv")
+    assert embedonce(*asked).code == 0
+    assert embedonce("sweep", "linear", "--trials", 1, *asked[6:]).code == 0
+
+
 def test_the_picture_is_written_as_a_page_and_alone(embedonce: Run, store: Path, tmp_path: Path) -> None:
     asked = ("curve", "linear", "--sizes", "10,20", "--seeds", 1, "--metric", "accuracy")
     assert embedonce(*asked, "--html", "c.html", "--svg", "c.svg").code == 0
@@ -51,6 +67,9 @@ def test_runs_and_curves_share_a_folder(embedonce: Run, store: Path) -> None:
         (["linear", "--sizes", "1000"], "there are 96 to fit on"),
         (["linear", "mlp", "--set", "C=1"], "--set is for one head"),
         (["linear", "--metric", "f1"], "macro-f1"),
+        (["linear", "--metric", "quadratic-kappa"], "say which with --order"),
+        (["linear", "--order", "a,b"], "'c'"),
+        (["linear", "--weight-from", "w.csv"], "name their column with --weight"),
         (["linear", "--seeds", "0"], "seeds"),
     ],
 )

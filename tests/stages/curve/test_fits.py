@@ -171,6 +171,34 @@ def test_several_labels_a_document_are_fitted_and_scored(tmp_path: Path) -> None
     assert few.micro_f1.mean < many.micro_f1.mean > 0.9 and many.labels == 4
 
 
+def test_an_order_adds_its_figure_and_is_another_fit(tmp_path: Path) -> None:
+    plain = curves_of(tmp_path)
+    assert "quadratic_kappa" not in plain.figures and plain.levels[0].quadratic_kappa is None
+    ordered = curves_of(tmp_path, replace(PLAN, order=["c", "a", "b"]))
+    few, many = ordered.levels
+    assert len(Watched.fitted) == 12 and "quadratic_kappa" in ordered.figures
+    assert few.quadratic_kappa is not None and many.quadratic_kappa is not None
+    assert many.quadratic_kappa.mean > 0.9
+
+
+def test_weights_are_those_of_the_documents_that_a_subset_has(tmp_path: Path) -> None:
+    documents, _ = blobs(["a", "b", "c"], 160)
+    none = {each.id: float(each.labels != ("b",)) for each in documents}
+    seen: list[int] = []
+
+    class Weighed(LinearHead):
+        def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
+            seen.append(int(np.count_nonzero(sample_weight)))
+            assert not sample_weight[np.asarray(y) == "b"].any() and len(sample_weight) == len(y)
+            return super().fit(X, y, sample_weight, groups)
+
+    found = curves_of(tmp_path, Plan(heads=[Weighed()], sizes=[30, None], seeds=2, weights=none))
+    assert len(seen) == 4 and max(seen) < 96
+    assert found.levels[1].macro_f1.mean < 0.7  # b is never given
+    even = curves_of(tmp_path, Plan(heads=[LinearHead()], sizes=[30, None], seeds=2))
+    assert even.levels[1].macro_f1.mean > 0.9
+
+
 @pytest.mark.parametrize("name", HEADS)
 @pytest.mark.parametrize("kind", ["single", "several"])
 def test_every_head_can_be_fitted_on_the_fewest_documents(tmp_path: Path, name: str, kind: Any) -> None:

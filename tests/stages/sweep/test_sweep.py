@@ -207,7 +207,16 @@ def test_a_space_of_few_choices_is_not_swept_for_ever(tmp_path: Path) -> None:
     assert space.size == 4 and len(swept(tmp_path, 50, space).trials) == 4
 
 
-@pytest.mark.parametrize("other", [replace(SPACE, metric="accuracy"), replace(SPACE, scored=2)])
+ORDERED = Space(Plan(head=Watched(), folds=3, order=["c", "a", "b"]), metric="quadratic_kappa")
+
+
+def test_ordered_labels_are_swept_by_their_own_figure_and_fitted_as_such(tmp_path: Path) -> None:
+    found = swept(tmp_path, 3, ORDERED)
+    assert found.metric == "quadratic_kappa" and found.best.score is not None and found.best.score > 0.9
+    assert runs.load(tmp_path / "runs" / (found.run or "")).record.kind == "ordinal"
+
+
+@pytest.mark.parametrize("other", [replace(SPACE, metric="accuracy"), replace(SPACE, scored=2), ORDERED])
 def test_another_question_is_another_study(tmp_path: Path, other: Space) -> None:
     assert swept(tmp_path, 2).study != swept(tmp_path, 2, other).study
 
