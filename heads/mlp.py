@@ -61,10 +61,11 @@ class MLPHead(NeuralHead):
 
     def _before_weights(self, sequences: Sequences, mean: torch.Tensor) -> Sequences:
         """Pooled once, not at each step of the training."""
-        sums, counts = sequences.sums(), sequences.length.clamp(min=1)[:, None]
+        if self.pool == "mean":
+            return sequences.means()
         # what is read is taken relative to the mean of steps: of a sum once, where its steps would have been each
-        pooled = sums - (counts - 1) * mean if self.pool == "sum" else sums / counts
-        return Sequences.of(pooled.numpy(), np.arange(len(pooled) + 1))
+        summed = sequences.sums() - (sequences.length.clamp(min=1)[:, None] - 1) * mean
+        return Sequences.of(summed.numpy(), np.arange(len(summed) + 1))
 
 
 class Perceptron(nn.Module):

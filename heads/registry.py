@@ -27,6 +27,7 @@ OURS = {
     "knn": "heads.knn:KNNHead",
     "prototype": "heads.prototype:PrototypeHead",
     "mlp": "heads.mlp:MLPHead",
+    "gated": "heads.gated:GatedHead",
     "perceptron": "heads.perceptron:PerceptronHead",
     "attention": "heads.attention:AttentionHead",
     "lstm": "heads.lstm:LSTMHead",

@@ -10,6 +10,8 @@ from sklearn.base import clone
 
 from featurestore import Bags, Ragged
 from heads.attention import AttentionHead
+from heads.course import Epoch
+from heads.gated import GatedHead
 from heads.gru import GRUHead
 from heads.initialise import Initialisation
 from heads.layermix import LayerMixHead
@@ -17,7 +19,7 @@ from heads.lstm import LSTMHead
 from heads.mlp import MLPHead
 from heads.neural import NeuralHead
 from heads.perceptron import PerceptronHead
-from heads.training import Epoch, Training
+from heads.training import Training
 from heads.transformer import TransformerHead
 from tests.heads.planted import a_rare_class, bags_of, in_the_mean
 
@@ -33,6 +35,7 @@ FORMS = {
     "mlp sum": MLPHead(pool="sum", hidden=0),
     "attention": AttentionHead(hidden=8, gate=4),
     "attention queries": AttentionHead(queries=3, hidden=0, gate=4),
+    "gated": GatedHead(hidden=8),
     "gru": GRUHead(hidden=8),
     "gru last": GRUHead(hidden=8, readout="last", layers=2),
     "layermix": LayerMixHead(hidden=8),
@@ -46,7 +49,7 @@ FORMS = {
     "transformer cls": TransformerHead(width=8, pool="cls", positions="learned", layers=2),
 }
 every_form = pytest.mark.parametrize("form", FORMS)
-sequence_form = pytest.mark.parametrize("form", [form for form in FORMS if not form.startswith("mlp")])
+sequence_form = pytest.mark.parametrize("form", [form for form in FORMS if not form.startswith(("mlp", "gated"))])
 
 
 def head_of(form: str, **settings: Any) -> NeuralHead:

@@ -15,6 +15,7 @@ from heads.attention import AttentionHead
 from heads.base import Head
 from heads.cascade import CascadeHead
 from heads.contrast import ContrastHead
+from heads.gated import GatedHead
 from heads.gru import GRUHead
 from heads.knn import KNNHead
 from heads.layermix import LayerMixHead
@@ -49,6 +50,7 @@ CHECKED: dict[str, tuple[Head, dict[str, str]]] = {
     "knn": (KNNHead(), LOGARITHMS),
     "prototype": (PrototypeHead(), LOGARITHMS),
     "mlp": (MLPHead(hidden=16, training=QUICK), NEURAL),
+    "gated": (GatedHead(hidden=16, training=QUICK), NEURAL),
     "perceptron": (PerceptronHead(hidden=16, training=QUICK), NEURAL),
     "attention": (AttentionHead(hidden=16, gate=4, training=QUICK), NEURAL),
     "lstm": (LSTMHead(hidden=8, training=QUICK), NEURAL),

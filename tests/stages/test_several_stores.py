@@ -11,8 +11,10 @@ from data import Document
 from data.errors import BadData, CallError
 from featurestore import CorpusTable, FeatureStore, Stores
 from heads.fused import FusedHead
+from heads.gated import GatedHead
 from heads.linear import LinearHead
 from heads.stack import StackHead
+from heads.training import Training
 from stages import runs
 from stages.fit_head import Plan, fit_head
 from stages.task import chosen_features, task
@@ -46,6 +48,18 @@ def test_together_they_know_what_each_alone_does_not(tmp_path: Path) -> None:
         assert found.scorecards["test"].accuracy.value < 0.7 and found.name != run.name
     assert run.record.store == "first + second" and len(run.recipes) == 2
     assert len(run.record.shards) == 2
+
+
+def test_a_gated_head_reads_each_store_by_itself_and_is_found_again(tmp_path: Path) -> None:
+    first, second, table = halves(tmp_path)
+    head = GatedHead(hidden=32, training=Training(lr=0.01, device="cpu"))
+    run, _ = fit_head(Stores((first, second)), table, replace(PLAN, head=head), tmp_path / "runs")
+    assert run.scorecards["test"].accuracy.value > 0.9
+    assert run.record.reads == ["cls@1", "mean@1", "max@1", "cls@2", "mean@2", "max@2"]
+    bags = task(Stores((first, second)), table).train
+    np.testing.assert_array_equal(
+        run.head().decision_function(bags), run.head().decision_function(bags.only(run.record.reads))
+    )
 
 
 def test_stacked_are_runs_of_the_same_stores(tmp_path: Path) -> None:
