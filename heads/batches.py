@@ -57,6 +57,8 @@ class Batch(NamedTuple):
 
     def mean(self, values: torch.Tensor) -> torch.Tensor:
         """The mean of each document's values: (all steps, width) -> (documents, width)."""
+        if len(values) == len(self.lengths):
+            return values
         return self.padded(values).sum(dim=1) / self.lengths[:, None]
 
     def alike(self) -> Iterator[tuple[torch.Tensor, Self]]:

@@ -74,14 +74,14 @@ class KNNHead(PooledHead):
 
     def _nearest(self, asked: NDArray[np.float32]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
         """For blocks of documents: rows of the k nearest, nearest first, and their cosines (block, k)."""
+        import torch
+
         k = min(self.k, len(self.known_))
         block = max(SIMILARITIES // len(self.known_), 1)
         for start in range(0, len(asked), block):
-            cosines = asked[start : start + block] @ self.known_.T
-            rows = np.argpartition(-cosines, k - 1, axis=1)[:, :k]
-            near = np.take_along_axis(cosines, rows, axis=1)
-            order = np.argsort(-near, axis=1, kind="stable")
-            yield np.take_along_axis(rows, order, axis=1), np.take_along_axis(near, order, axis=1)
+            # a tenth of the time of NumPy's partition, which would not sort them either
+            near, rows = torch.from_numpy(asked[start : start + block] @ self.known_.T).topk(k, dim=1)
+            yield rows.numpy(), near.numpy()
 
     def _votes(self, rows: NDArray[np.int64], cosines: NDArray[np.float32]) -> NDArray[np.float64]:
         """Scores (block, classes): log-probabilities, or log-odds where a document may have several labels."""
