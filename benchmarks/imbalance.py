@@ -51,7 +51,7 @@ class Figures:
 
 
 def ways() -> dict[str, dict[str, Any]]:
-    """Name -> class_weight and what `Training` takes, the plain one first."""
+    """Name -> class_weight and what `Training` takes, the plain one first; one alone smooths labels."""
     found: dict[str, dict[str, Any]] = {PLAIN: {"class_weight": "none"}}
     for weight in WEIGHTS:
         found[f"{weight}, instance, cross_entropy"] = {"class_weight": weight}
@@ -65,7 +65,8 @@ def ways() -> dict[str, dict[str, Any]]:
     found["effective deferred, instance, ldam (LDAM-DRW)"] = {"class_weight": "effective", "loss": "ldam", "defer": 0.8}
     for how in ("crt", "tau", "lws"):
         found[f"none, instance, cross_entropy, then {how}"] = {"class_weight": "none", "rebalance": how}
-    return found
+    found["none, instance, cross_entropy, then tau"]["validation"] = 0.1
+    return {name: {"label_smoothing": 0.0} | way for name, way in found.items()}
 
 
 def thinned(y: NDArray[np.int64], seed: int) -> NDArray[np.int64]:

@@ -36,14 +36,16 @@ class NeuralHead(Head):
     Parameters that every neural head has beside those of `Head`: training, how it learns (None is `Training()`).
     Where `max_steps` is not None, documents are cut to so many steps, and `notes_` tells how many were.
 
-    `progress` is called after each epoch of `fit`, and a fit that was killed goes on from a file in `checkpoints`, a
-    folder; neither is a parameter, so `clone` leaves them behind.
+    `progress` is called after each epoch of `fit`; without a validation part it is told the figures of `watch`,
+    documents and their labels, which choose nothing. A fit that was killed goes on from a file in `checkpoints`, a
+    folder. None of these is a parameter, so `clone` leaves them behind.
     After `fit`: network_, and history_, every epoch's figures.
     """
 
     training: Training | None
     max_steps: int | None = None
     progress: Report | None = None
+    watch: tuple[Bags, Any] | None = None
     checkpoints: Path | None = None
 
     network_: "Standardised"
@@ -65,8 +67,8 @@ class NeuralHead(Head):
         sequences = self._sequences(examples.bags, aloud=True)
         lesson = _lesson(examples, sequences, len(self.classes_), _columns(training.order, self.classes_.tolist()))
         fitting, held = lesson.parts(training.validation, self.seed)
-        if training.validation and not len(held):
-            self._note("Too few documents a label to tell when to stop: all epochs were run.")
+        if not len(held) and (said := _unstopped(training)):
+            self._note(said)
         if self.class_weight != "none" and (cause := _balancing(training)):
             self._note(f"Rare labels are favoured twice, by {cause} and by class_weight: set that to none.")
         generator, rng = torch.Generator().manual_seed(self.seed), np.random.default_rng(self.seed)
@@ -75,8 +77,9 @@ class NeuralHead(Head):
             initialise(network, training.init, generator)
             self.network_ = Standardised(network, *sequences.moments(fitting))
             lesson = replace(lesson, sequences=self._before_weights(sequences, self.network_.mean))
-            checkpoint = self._checkpoint(training, lesson, (fitting, held))
-            self.history_ = training.run(self.network_, lesson, (fitting, held), rng, self.progress, checkpoint)
+            checkpoint, watched = self._checkpoint(training, lesson, (fitting, held)), self._watched(lesson)
+            parts = (fitting, held)
+            self.history_ = training.run(self.network_, lesson, parts, rng, self.progress, checkpoint, watched)
             said = rebalance(self.network_, training.rebalance, lesson, (fitting, held), training, rng)
         if said:
             self._note(said)
@@ -91,6 +94,18 @@ class NeuralHead(Head):
         described = {"head": to_json(self), "device": training.place().type}
         read = (lesson.sequences.length, lesson.truth, lesson.weight, lesson.unweighted, *parts)
         return Checkpoint(self.checkpoints / f"{identity(described, self.network_, *read)}.safetensors")
+
+    def _watched(self, lesson: Lesson) -> Lesson | None:
+        if self.watch is None:
+            return None
+        bags, labels = self.watch
+        # a label that was not learned has no column to be right in
+        rows = np.arange(len(bags)) if self.several_ else np.flatnonzero(np.isin(labels, self.classes_))
+        y = np.asarray(labels)[rows]
+        truth = y.astype(np.float32) if self.several_ else np.searchsorted(self.classes_, y)
+        sequences = self._before_weights(self._sequences(self._as_bags(bags[rows])), self.network_.mean)
+        even = torch.ones(truth.shape)
+        return Lesson(sequences, torch.from_numpy(truth), even, even, lesson.labels, lesson.order)
 
     def _sequences(self, bags: Bags, *, aloud: bool = False) -> Sequences:
         """The views that the head reads, and the layers of each, side by side."""
@@ -205,6 +220,17 @@ def _lesson(examples: Examples, sequences: Sequences, labels: int, order: torch.
         order,
         groups,
     )
+
+
+def _unstopped(training: Training) -> str | None:
+    """What to say where no validation part stops the training."""
+    if training.validation:
+        return "Too few documents a label to tell when to stop: all epochs were run."
+    asked = training.get_params()
+    for name in ("patience", "monitor"):
+        if asked[name] != Training().get_params()[name]:
+            return f"Without a validation part {name} tells nothing: all epochs were run. Set validation, as 0.1."
+    return None
 
 
 def _balancing(training: Training) -> str | None:

@@ -45,6 +45,8 @@ def rebalance(
         return None
     if lesson.truth.dim() == 2:
         raise CallError(f"rebalance '{how}' is for one label a document. Leave it out, and take class weights.")
+    if how == "tau" and not training.validation:
+        raise CallError("rebalance 'tau' is chosen on a validation part: set validation, as 0.1, or take crt.")
     layer, inputs = _last_layer(network, how, lesson.sequences, lesson.labels)
     if how == "tau":
         return _normalised(layer, inputs, lesson, parts[1])

@@ -28,6 +28,8 @@ __all__ = ["Report", "Training", "network_scores"]
 # positions that are scored at a time; of tokens and 768 numbers that is 25 MB
 SCORED = 8_192
 
+SMOOTHING = 0.1
+
 Report = Callable[[Epoch], None]
 
 
@@ -52,8 +54,9 @@ class Training(BaseEstimator):
     sampler : instance (every document once an epoch), square_root, balanced, progressive, weighted
     defer : share of the epochs after which class weights count; before, all labels weigh the same
     rebalance : how the last layer is balanced afterwards (none, crt, tau, lws), see heads/rebalance.py
-    label_smoothing : share of a label's truth that is spread over all labels
-    validation : share of the documents that tells when to stop; 0 runs all epochs on all documents
+    label_smoothing : share of a label's truth that is spread over all labels; None is 0.1 for the cross entropy of one
+        label a document, and 0 for everything else
+    validation : share of the documents that is kept aside to tell when to stop; 0 runs all epochs on all documents
     patience : epochs without a better validation before the stop
     monitor : what "better" is on the validation part (accuracy is of whole label sets); ties, which are common, go to
         the lower loss
@@ -70,7 +73,7 @@ class Training(BaseEstimator):
         self,
         lr: Annotated[float, Range(above=0), Search(2e-4, 2e-2, log=True)] = 2e-3,
         weight_decay: Annotated[float, Range(0), Search(1e-3, 0.3, log=True)] = 0.01,
-        epochs: Annotated[int, Range(1)] = 12,
+        epochs: Annotated[int, Range(1)] = 20,
         batch: Annotated[int, Range(1), Search(16, 256, log=True)] = 64,
         steps: Annotated[int, Range(1)] = 50,
         warmup: Annotated[float, Range(0, 1)] = 0.1,
@@ -81,8 +84,8 @@ class Training(BaseEstimator):
         sampler: SamplerName = "instance",
         defer: Annotated[float, Range(0, 1)] = 0.0,
         rebalance: Literal["none", "crt", "tau", "lws"] = "none",
-        label_smoothing: Annotated[float, Range(0, below=1)] = 0.0,
-        validation: Annotated[float, Range(0, 0.5)] = 0.1,
+        label_smoothing: Annotated[float, Range(0, below=1)] | None = None,
+        validation: Annotated[float, Range(0, 0.5)] = 0.0,
         patience: Annotated[int, Range(1)] = 4,
         monitor: Literal["macro_f1", "accuracy", "loss"] = "macro_f1",
         init: Initialisation = "default",
@@ -122,11 +125,13 @@ class Training(BaseEstimator):
         rng: np.random.Generator,
         report: Report | None = None,
         checkpoint: Checkpoint | None = None,
+        watched: Lesson | None = None,
     ) -> History:
         """Train `network` in place on the first of `parts` and leave it, on the CPU, with its best epoch's weights.
 
         Batches are drawn from `rng`; dropout draws from torch's global one, which the caller forks and seeds.
         checkpoint: where a training of the same network on the same lesson goes on, if it was cut off.
+        watched: documents whose figures are reported where there is no validation part; they choose nothing.
         Raises CallError for a loss or a sampler that these labels do not go with, and when the loss grows beyond all
         numbers.
         """
@@ -148,7 +153,8 @@ class Training(BaseEstimator):
             course.epochs.append(epoch)
             course.best.see(course.judged, number, self._merit(epoch))
             if report is not None:
-                report(epoch)
+                seen = epoch if watched is None or len(held) else self._seen(epoch, course.judged, watched, losses)
+                report(seen)
             if checkpoint is not None:
                 checkpoint.keep(course)
         if checkpoint is not None:
@@ -218,7 +224,10 @@ class Training(BaseEstimator):
             )
         truth = lesson.truth[rows]
         counts = truth.sum(0) if several else torch.bincount(truth, minlength=lesson.labels).float()
-        losses = Losses(counts, self.loss, self.gamma, self.label_smoothing, lesson.order)
+        smoothing = self.label_smoothing
+        if smoothing is None:
+            smoothing = SMOOTHING if self.loss == "cross_entropy" and not several else 0.0
+        losses = Losses(counts, self.loss, self.gamma, smoothing, lesson.order)
         losses.check(several=several)
         return losses
 
@@ -235,6 +244,10 @@ class Training(BaseEstimator):
         truth = lesson.truth[rows].bool() if several else lesson.truth[rows]
         right = (predicted == truth).reshape(len(rows), -1).all(dim=1)
         return loss, macro_f1(truth.numpy(), predicted.numpy(), lesson.labels), float(right.float().mean())
+
+    def _seen(self, epoch: Epoch, network: nn.Module, watched: Lesson, losses_of: Losses) -> Epoch:
+        loss, f1, accuracy = self._validate(network, watched, losses_of, torch.arange(len(watched.truth)))
+        return replace(epoch, validation_loss=loss, macro_f1=f1, accuracy=accuracy)
 
     def _merit(self, epoch: Epoch) -> tuple[float, float]:
         """What the best epoch has most of; without a validation part the last epoch is the best."""

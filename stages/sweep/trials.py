@@ -28,8 +28,8 @@ def score(space: Space, found: Task, values: Mapping[str, Any], reached: Reached
 
     Hits are counted over all scored folds together, which for F1 has less bias than a mean of folds (Forman & Scholz
     2010, "Apples-to-Apples in Cross-Validation Studies", section 3). `reached` hears of each epoch of the first fold,
-    by the part that the head keeps aside to know when to stop, where the head is one that has epochs (macro-F1, or for
-    another metric accuracy); and of each fold but the last.
+    where the head is one that has epochs, by the fold that is scored or the part that the head keeps aside to know when
+    to stop (macro-F1, or for another metric accuracy); and of each fold but the last.
     """
     plan, head = space.plan, suited(space.head(values), found.target)
     names, part = found.target.names, folds(found.target.y, found.groups.tolist(), plan.folds, plan.seed)
@@ -40,7 +40,7 @@ def score(space: Space, found: Task, values: Mapping[str, Any], reached: Reached
         fitting = np.setdiff1d(np.arange(len(part)), rows)
         own = clone(head)
         if fold == 0 and hasattr(own, "progress"):
-            own.progress = _epochs(reached, space.metric)
+            own.progress, own.watch = _epochs(reached, space.metric), (found.train[rows], names[rows])
         own.fit(
             found.train[fitting], names[fitting], None if weight is None else weight[fitting], found.groups[fitting]
         )

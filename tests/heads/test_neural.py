@@ -184,9 +184,28 @@ def test_balanced_weights_find_more_of_a_rare_class(form: str) -> None:
 
 def test_too_few_documents_for_an_early_stop_are_told() -> None:
     planted = in_the_mean(documents=12)
-    head = head_of("mlp").fit(planted.bags, planted.y)
+    head = head_of("mlp", training__validation=0.1).fit(planted.bags, planted.y)
     assert head.notes_ == ("Too few documents a label to tell when to stop: all epochs were run.",)
     assert len(head.history_.epochs) == 3
+
+
+@pytest.mark.parametrize(("name", "value"), [("patience", 2), ("monitor", "accuracy")])
+def test_what_waits_for_a_validation_part_that_is_not_there_is_told(name: str, value: Any) -> None:
+    planted, asked = in_the_mean(), {f"training__{name}": value}
+    said = f"Without a validation part {name} tells nothing: all epochs were run. Set validation, as 0.1."
+    assert head_of("mlp", **asked).fit(planted.bags, planted.y).notes_ == (said,)
+    assert head_of("mlp", **asked, training__validation=0.1).fit(planted.bags, planted.y).notes_ == ()
+
+
+def test_what_is_watched_is_told_without_labels_that_were_not_learned() -> None:
+    planted, told = in_the_mean(), list[Epoch]()
+    head = head_of("mlp")
+    head.watch, head.progress = (planted.bags, np.where(planted.y == planted.y[0], "unheard", planted.y)), told.append
+    head.fit(planted.bags, planted.y)
+    assert [epoch.macro_f1 is not None for epoch in told] == [True] * 3
+    rows = planted.y != planted.y[0]
+    assert told[-1].accuracy == pytest.approx(head.score(planted.bags[rows], planted.y[rows]))
+    assert clone(head).watch is None
 
 
 def test_progress_is_told_and_is_no_parameter() -> None:

@@ -13,6 +13,7 @@ from heads.mlp import MLPHead
 from heads.training import Training
 
 QUICK: dict[str, Any] = {"epochs": 4, "steps": 30, "lr": 0.01, "device": "cpu"}
+QUICK |= {"validation": 0.1, "label_smoothing": 0.0}
 
 
 def unbalanced(seed: int) -> tuple[Bags, np.ndarray]:
@@ -60,7 +61,10 @@ def test_normalised_weights_are_as_long_as_the_chosen_tau_leaves_them(plain: MLP
 
 
 def test_tau_is_not_chosen_on_documents_that_were_learned_from() -> None:
-    head = fitted("tau", validation=0.0)
+    with pytest.raises(CallError, match=r"chosen on a validation part: set validation, as 0\.1"):
+        fitted("tau", validation=0.0)
+    training = Training(**QUICK, rebalance="tau")
+    head = MLPHead(hidden=8, training=training).fit(unbalanced(0)[0][:8], [0, 1] * 4)
     assert "Too few documents a label to choose tau on: the last layer is as it was learned." in head.notes_
 
 

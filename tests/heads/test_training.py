@@ -59,7 +59,7 @@ def test_it_learns() -> None:
 
 
 def test_the_figures_of_the_kept_epoch_are_those_of_the_kept_weights_on_the_validation_part_alone() -> None:
-    given, training = lesson(), Training(**QUICK, epochs=5)
+    given, training = lesson(), Training(**QUICK, epochs=5, validation=0.1, label_smoothing=0.0)
     network, history = trained(given, training)
     held = given.parts(training.validation, 0)[1]
     scores, kept = network_scores(network, given.sequences, held), history.epochs[history.kept - 1]
@@ -69,7 +69,7 @@ def test_the_figures_of_the_kept_epoch_are_those_of_the_kept_weights_on_the_vali
 
 
 def test_the_validation_part_teaches_nothing() -> None:
-    given, training = lesson(), Training(**QUICK, epochs=4, patience=4)
+    given, training = lesson(), Training(**QUICK, epochs=4, patience=4, validation=0.1)
     held = given.parts(training.validation, 0)[1]
     other = given.truth.clone()
     other[held] = other[held].flip(0)
@@ -84,7 +84,9 @@ def test_the_validation_part_teaches_nothing() -> None:
 
 @pytest.mark.parametrize("monitor", ["macro_f1", "accuracy", "loss"])
 def test_the_best_epoch_is_kept_and_patience_ends_the_wait_for_a_better_one(monitor: Any) -> None:
-    _, history = trained(lesson(), Training(**{**QUICK, "lr": 1.0}, epochs=40, patience=3, monitor=monitor))
+    _, history = trained(
+        lesson(), Training(**{**QUICK, "lr": 1.0}, epochs=40, patience=3, monitor=monitor, validation=0.1)
+    )
     figures = [
         (0.0 if monitor == "loss" else getattr(epoch, monitor), -(epoch.validation_loss or 0.0))
         for epoch in history.epochs
@@ -139,9 +141,34 @@ def test_several_labels_are_learned_each_by_itself() -> None:
     y = rng.random((300, 2)) < 0.4
     sequences = Sequences.of((y + 0.2 * rng.normal(size=y.shape)).astype(np.float32), np.arange(301))
     given = Lesson(sequences, torch.from_numpy(y.astype(np.float32)), torch.ones(300, 2), torch.ones(300, 2), 2)
-    network, history = trained(given, Training(**{**QUICK, "lr": 0.2}))
+    network, history = trained(given, Training(**{**QUICK, "lr": 0.2}, validation=0.1))
     assert macro_f1(y, (network_scores(network, sequences, torch.arange(300)) > 0).numpy(), 2) > 0.95
     assert (history.epochs[-1].macro_f1 or 0) > 0.95
+
+
+def test_what_is_watched_is_reported_and_chooses_nothing() -> None:
+    given, training, told = lesson(), Training(**QUICK, epochs=3), list[Epoch]()
+    everything = given.parts(training.validation, 0)
+    rng = np.random.default_rng
+    alone = FirstStep(3, 3)
+    plain = training.run(alone, given, everything, rng(0))
+    network = FirstStep(3, 3)
+    history = training.run(network, given, everything, rng(0), told.append, watched=lesson(documents=60, noise=0.3))
+    assert history == plain and torch.equal(alone.layer.weight, network.layer.weight)
+    assert all(epoch.macro_f1 is None for epoch in history.epochs)
+    assert [epoch.loss for epoch in told] == [epoch.loss for epoch in history.epochs]
+    scores = network_scores(network, lesson(documents=60, noise=0.3).sequences, torch.arange(60))
+    assert told[-1].macro_f1 == macro_f1(lesson(60).truth.numpy(), scores.argmax(dim=1).numpy(), 3)
+
+
+def test_labels_are_smoothed_where_cross_entropy_has_one_a_document() -> None:
+    given = lesson()
+    weights = {
+        smoothing: trained(given, Training(**QUICK, epochs=2, label_smoothing=smoothing))[0].layer.weight
+        for smoothing in (None, 0.1, 0.0)
+    }
+    assert torch.equal(weights[None], weights[0.1]) and not torch.equal(weights[None], weights[0.0])
+    trained(given, Training(**QUICK, epochs=2, loss="focal"))
 
 
 def test_weights_decide_between_documents_that_contradict_each_other() -> None:
