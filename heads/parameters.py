@@ -22,7 +22,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from data.errors import CallError, UnknownName, nearest
 
-__all__ = ["Parameter", "Range", "Search", "check_parameters", "from_json", "parameters_of", "to_json"]
+__all__ = ["Parameter", "Range", "Search", "check_parameters", "from_json", "parameters_of", "spelled_out", "to_json"]
 
 
 @dataclass(frozen=True)
@@ -151,6 +151,17 @@ def check_parameters(estimator: Any) -> None:
             check_parameters(value)
         else:
             parameter.check(value)
+
+
+def spelled_out(estimator: Any) -> Any:
+    """A copy, unfitted, with the defaults of nested parameters in the place of None: what it is then says all."""
+    from sklearn.base import clone
+
+    own = clone(estimator)
+    for each in parameters_of(type(own), deep=False):
+        if each.nested is not None and getattr(own, each.name) is None:
+            own.set_params(**{each.name: each.nested()})
+    return own
 
 
 def to_json(value: Any) -> Any:

@@ -22,7 +22,7 @@ from heads.base import Head
 from heads.decisions import Decision, tune, untuned
 from heads.heldout import HeldOutResult
 from heads.metrics import scorecard
-from heads.parameters import to_json
+from heads.parameters import spelled_out, to_json
 from heads.registry import UPON_RUNS
 from heads.scores import aligned, probabilities
 from stages import runs
@@ -68,7 +68,12 @@ class Plan:
     def identity(self, store: Features, found: Task) -> str:
         """Eight hex digits that differ where the result could."""
         return runs.identity(
-            {"head": self.head.name, "parameters": to_json(self.head)["nested"], "folds": self.folds, "seed": self.seed}
+            {
+                "head": self.head.name,
+                "parameters": to_json(spelled_out(self.head))["nested"],
+                "folds": self.folds,
+                "seed": self.seed,
+            }
             | {"layer": layer_of(self.head, self.layer), "tune": self.tune}
             | {"features": fingerprint(store.recipes), "documents": found.documents_hash}
             | ({"order": found.labels} if self.order else {})
@@ -126,11 +131,11 @@ def fit_head(
 
 
 def suited(head: Head, target: Target) -> Head:
-    """A copy of `head` that knows the tree or the order of the labels where it can use one.
+    """A copy of `head`, its defaults spelled out, that knows the tree or the order of the labels where it can use one.
 
     Raises UnknownName where its parameters name a label that does not exist.
     """
-    own: Head = clone(head)
+    own: Head = spelled_out(head)
     parameters = head.get_params(deep=False)
     first, weights = parameters.get("first"), parameters.get("class_weight")
     for label in ([first] if first is not None else []) + list(weights if isinstance(weights, dict) else []):

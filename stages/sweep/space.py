@@ -6,11 +6,9 @@ from functools import cached_property
 from math import inf, prod
 from typing import Any
 
-from sklearn.base import clone
-
 from featurestore import Features
 from heads.base import Head
-from heads.parameters import Parameter, parameters_of
+from heads.parameters import Parameter, parameters_of, spelled_out
 from heads.registry import full_name
 from stages import runs
 from stages.fit_head import Plan
@@ -57,11 +55,7 @@ class Space:
 
     def head(self, values: Mapping[str, Any]) -> Head:
         """The head with these parameters, unfitted."""
-        head: Head = clone(self.plan.head)
-        for each in parameters_of(type(head), deep=False):
-            if each.nested is not None and getattr(head, each.name) is None:
-                head.set_params(**{each.name: each.nested()})
-        return head.set_params(**values)  # type: ignore[no-any-return]  # scikit-learn has no types
+        return spelled_out(self.plan.head).set_params(**values)  # type: ignore[no-any-return]  # scikit-learn has no types
 
     def identity(self, store: Features, found: Task) -> str:
         """Eight hex digits that differ where a trial's score or the ranges could."""

@@ -10,6 +10,7 @@ import pytest
 from data.errors import BadData, CallError, FileMissing, UnknownName
 from heads.layermix import LayerMixHead
 from heads.linear import LinearHead
+from heads.mlp import MLPHead
 from heads.registry import HEADS
 from heads.scores import probabilities
 from heads.training import Training
@@ -58,6 +59,20 @@ def test_the_same_plan_on_the_same_documents_is_the_same_run(tmp_path: Path) -> 
 def test_another_plan_is_another_run(tmp_path: Path, other: Plan) -> None:
     store, table = make_store(tmp_path / "store", *blobs(["a", "b"]))
     assert PLAN.identity(store, task(store, table)) != other.identity(store, task(store, table))
+
+
+def test_a_run_is_named_by_its_defaults_too_and_says_them(tmp_path: Path) -> None:
+    store, table = make_store(tmp_path / "store", *blobs(["a", "b"]))
+    silent, said = (Plan(head=MLPHead(training=training), folds=3) for training in (None, Training()))
+    found = task(store, table)
+    assert silent.identity(store, found) == said.identity(store, found)
+    assert replace(said, head=MLPHead(training=Training(epochs=99))).identity(store, found) != said.identity(
+        store, found
+    )
+    quick = replace(silent, head=MLPHead(hidden=4, training=Training(epochs=1, steps=1)))
+    run, _ = fit_head(store, table, quick, tmp_path / "runs")
+    assert run.record.parameters["training"]["nested"]["epochs"] == 1
+    assert suited(MLPHead(), found.target).training.get_params() == Training().get_params()
 
 
 def test_the_labels_of_the_test_split_change_nothing_but_its_figures(tmp_path: Path) -> None:
