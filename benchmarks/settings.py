@@ -1,0 +1,117 @@
+"""What a head gains by other settings than its defaults, on training documents that it did not see.
+
+    python -m benchmarks.settings --features FOLDER --head mlp --way init=xavier --way epochs=12,validation=0.1 \\
+                                  [--corpus reuters52] [--seeds 10] [--documents 1500] [--json]
+
+Each seed deals the training documents into folds, leaves one fold out, and draws weights and batches; a head is fitted
+on the other folds (or on so many documents of them, stratified) and scored on the one left out, by the plain decision,
+so that ways are paired by seed. The test split is not read.
+"""
+
+import json
+import math
+from datetime import date
+from pathlib import Path
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.measuring import Topic
+from commandline.terminal import say
+from data import folds
+from data.splits import nested_subsets
+from heads.counts import Counts
+from heads.registry import make_head
+from stages.task import Task, chosen_corpus, chosen_store, task
+
+FOLDS = 4
+DEFAULTS = "defaults"
+FIGURES = ("macro_f1", "accuracy")
+Scores = dict[str, list[tuple[float, float]]]  # way -> FIGURES, one a seed
+
+
+def measured(found: Task, head: str, way: str, seed: int, documents: int | None) -> tuple[float, float]:
+    """FIGURES of one fit, on `documents` of the other folds, on the fold that it did not see."""
+    part = folds(found.target.y, found.groups.tolist(), FOLDS, seed)
+    fitting, held = np.flatnonzero(part != 0), np.flatnonzero(part == 0)
+    if documents is not None and documents < len(fitting):
+        y, groups = found.target.y[fitting], found.groups[fitting].tolist()
+        fitting = fitting[nested_subsets(y, groups, [documents], seed)[0]]
+    made = make_head(head, {"seed": str(seed)} | settings(way))
+    made.fit(found.train[fitting], found.target.names[fitting], groups=found.groups[fitting])
+    codes = {label: code for code, label in enumerate(found.labels)}
+    predicted = np.array([codes[name] for name in made.predict(found.train[held]).tolist()])
+    counts = Counts.of(found.target.y[held], predicted, len(found.labels))
+    return float(counts.macro_f1), float(counts.accuracy)
+
+
+def settings(way: str) -> dict[str, str]:
+    """ "epochs=12,validation=0.1" as the names and values that `make_head` takes; of DEFAULTS none."""
+    return {} if way == DEFAULTS else dict(each.split("=", 1) for each in way.split(","))
+
+
+def compared(found: Task, head: str, ways: list[str], seeds: int, documents: int | None) -> Scores:
+    """Figures of each way; the ways of a seed one after the other."""
+    results: Scores = {way: [] for way in ways}
+    for seed in range(seeds):
+        for way in ways:
+            results[way].append(measured(found, head, way, seed, documents))
+        say(f"{head}, seed {seed}: {'; '.join(f'{way} {results[way][-1][0]:.3f}' for way in ways)}")
+    return results
+
+
+def row(head: str, way: str, results: Scores) -> list[str]:
+    """Of each figure the mean and deviation over seeds, and the paired difference to the defaults."""
+    own, plain = np.array(results[way]), np.array(results[DEFAULTS])
+    cells = [head, way]
+    for place in range(len(FIGURES)):
+        spread = f" ({own[:, place].std(ddof=1):.3f})" if len(own) > 1 else ""
+        gain = "" if way == DEFAULTS else difference(own[:, place] - plain[:, place])
+        cells += [f"{own[:, place].mean():.3f}{spread}", gain]
+    return cells
+
+
+def difference(gains: NDArray[np.float64]) -> str:
+    """The mean and half of Student's 95 % interval over seeds; no interval for one seed."""
+    from scipy.stats import t
+
+    if len(gains) < 2:
+        return f"{np.mean(gains):+.3f}"
+    half = float(t.ppf(0.975, len(gains) - 1)) * float(np.std(gains, ddof=1)) / math.sqrt(len(gains))
+    return f"{np.mean(gains):+.3f} ± {half:.3f}"
+
+
+@click.command()
+@click.option("--features", type=click.Path(path_type=Path), default=Path("features"), show_default=True)
+@click.option("--corpus", default="reuters52", show_default=True)
+@click.option("--head", "heads", multiple=True, default=("mlp", "lstm", "transformer"), show_default=True)
+@click.option("--way", "ways", multiple=True, required=True, help="Settings beside the defaults, between commas.")
+@click.option("--seeds", type=click.IntRange(1), default=10, show_default=True)
+@click.option("--documents", type=click.IntRange(2), help="To fit on; all of the other folds by default.")
+@click.option("--json", "as_json", is_flag=True)
+def main(
+    features: Path,
+    corpus: str,
+    heads: tuple[str, ...],
+    ways: tuple[str, ...],
+    seeds: int,
+    documents: int | None,
+    as_json: bool,
+) -> None:
+    """Print the table."""
+    store = chosen_store(next(iter(sorted(features.glob(f"{corpus}--*"))), None), features)
+    found, every = task(store, chosen_corpus(store, corpus)), [DEFAULTS, *ways]
+    results = {head: compared(found, head, every, seeds, documents) for head in heads}
+    if as_json:
+        click.echo(json.dumps({corpus: results}))
+        return
+    rows = [row(head, way, results[head]) for head in heads for way in every]
+    fitted = "all documents" if documents is None else f"{documents:,} documents"
+    title = f"{corpus}: fitted on {fitted}, scored on a fold left out, {seeds} seeds, {date.today().isoformat()}"
+    heading = ["head", "way", "macro-F1 (sd)", "to defaults", "accuracy (sd)", "to defaults"]
+    click.echo(Topic(title, [heading, *rows], []).markdown())
+
+
+if __name__ == "__main__":
+    main()
