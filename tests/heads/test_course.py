@@ -69,8 +69,8 @@ def trained(training: Training, checkpoint: Checkpoint | None, report: Any = Non
     [
         {},
         {"optimiser": "sgd", "sampler": "progressive"},
-        {"optimiser": "adam", "average": 0.9, "defer": 0.5, "lr": 0.5, "patience": 2},
-        {"validation": 0.0},
+        {"optimiser": "adam", "average": 0.9, "defer": 0.5, "lr": 0.5, "patience": 2, "validation": 0.2},
+        {"lr": 3.0, "validation": 0.3, "label_smoothing": 0.0},
     ],
 )
 @pytest.mark.parametrize("killed", [2, 3, 5])
