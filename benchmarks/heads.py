@@ -30,6 +30,7 @@ from benchmarks.measuring import Claim, Topic, at_least, at_most, memory, second
 from commandline.terminal import duration, say
 from data import folds
 from featurestore import Bags
+from heads import sources
 from heads.base import Head
 from heads.neural import NeuralHead, Standardised, seeded
 from heads.registry import HEADS, make_head
@@ -85,8 +86,10 @@ def documents(features: Path, corpus: str | None, most: int | None) -> Documents
     return Documents(bags[taught], codes[taught], bags[aside], codes[aside])
 
 
-def default_fit(name: str, features: Path, corpus: str | None, most: int | None) -> Fit:
-    """One head with its defaults, in a process that does nothing else."""
+def default_fit(name: str, features: Path, corpus: str | None, most: int | None, files: bool) -> Fit:
+    """One head with its defaults, in a process that does nothing else; files: as if memory had no room for steps."""
+    if files:
+        sources.SHARE = 0.0
     found, head, stamps = documents(features, corpus, most), make_head(name, {}), list[float]()
     if isinstance(head, NeuralHead):
         head.progress = lambda _: stamps.append(time.perf_counter())
@@ -121,7 +124,7 @@ def _feeding(head: NeuralHead, bags: Bags) -> float:
 
 def race(name: str, found: Documents, epochs: int, rounds: int, workers: int) -> Race:
     """The same network by both loops."""
-    training = Training(epochs=epochs, validation=0.0, steps=1, device="cpu")
+    training = Training(epochs=epochs, validation=0.0, steps=1, label_smoothing=0.0, device="cpu")
     ours = _of(name, training).fit(found.taught[:256], found.codes[:256])
     assert isinstance(ours, NeuralHead)
     dataset = usual_loop.OneByOne(found.taught, ours.reads, _places(found.codes, found), ours.max_steps)
@@ -226,6 +229,7 @@ def races(found: dict[str, Race], epochs: int) -> Topic:
 @click.option("--epochs", default=2, help="Of a race.")
 @click.option("--rounds", default=3, help="Of a race.")
 @click.option("--workers", default=0, help="Processes that read for the usual DataLoader.")
+@click.option("--files", is_flag=True, help="Networks read the store's files, as where memory is short; fits only.")
 @click.option("--json", "as_json", is_flag=True)
 def main(
     features: Path,
@@ -236,6 +240,7 @@ def main(
     epochs: int,
     rounds: int,
     workers: int,
+    files: bool,
     as_json: bool,
 ) -> None:
     """Print a table a topic, or with --json an object a claim on a line."""
@@ -243,7 +248,7 @@ def main(
         print(f"{date.today()}, {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}\n")
     made: list[Topic] = []
     if "fits" in topics:
-        made.append(fits(names, {name: _apart(name, features, corpus, most) for name in names}))
+        made.append(fits(names, {name: _apart(name, features, corpus, most, files) for name in names}))
     racing = [name for name in names if issubclass(type(make_head(name, {})), NeuralHead)]
     if "races" in topics and racing:
         found = documents(features, corpus, most)
@@ -253,11 +258,11 @@ def main(
             print(line, flush=True)
 
 
-def _apart(name: str, features: Path, corpus: str | None, most: int | None) -> Fit:
+def _apart(name: str, features: Path, corpus: str | None, most: int | None, files: bool) -> Fit:
     """In a process of its own, so that its peak memory is its own."""
     start = time.perf_counter()
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        found = pool.submit(default_fit, name, features, corpus, most).result()
+        found = pool.submit(default_fit, name, features, corpus, most, files).result()
     say(f"{name} took {duration(time.perf_counter() - start)}")
     return found
 

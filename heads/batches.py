@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from heads.sources import Held, Source, ahead, positions
+from heads.sources import Held, Source, positions
 
 # steps that are summed at a time
 BLOCK = 2_048
@@ -114,9 +114,9 @@ class Sequences:
         return Batch(steps, lengths.to(device))
 
     def feed(self, parts: Iterable[torch.Tensor], device: torch.device) -> Iterator[tuple[torch.Tensor, Batch]]:
-        """The rows of each part, and their batch; what is read from files is read while the one before is in use."""
-        made = ((rows, self.batch(rows, device)) for rows in parts)
-        return ahead(made) if self.source.slow else made
+        """The rows of each part, and their batch."""
+        for rows in parts:
+            yield rows, self.batch(rows, device)
 
     def batches(self, rows: torch.Tensor, budget: int) -> Iterator[torch.Tensor]:
         """`rows`, which stand in order of length, in parts: as many as `budget` positions hold when padded, or one."""

@@ -1,10 +1,9 @@
 """Where the steps of documents are: held in memory, or left in the store's files until a batch asks for them."""
 
 import math
-from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Protocol, Self, TypeVar
+from typing import Protocol, Self
 
 import numpy as np
 import torch
@@ -12,9 +11,7 @@ from numpy.typing import NDArray
 
 from featurestore import Ragged, free_memory
 
-__all__ = ["Held", "Mapped", "Source", "ahead", "positions", "source_of"]
-
-Item = TypeVar("Item")
+__all__ = ["Held", "Mapped", "Source", "positions", "source_of"]
 
 # of the memory that is free: the rest is for the network, its gradients and whoever else computes here
 SHARE = 0.6
@@ -22,8 +19,6 @@ SHARE = 0.6
 
 class Source(Protocol):
     """What gives the steps of documents."""
-
-    slow: ClassVar[bool]  # whether a batch is worth being read while the one before it is computed on
 
     @property
     def dim(self) -> int:
@@ -45,7 +40,6 @@ class Held:
 
     steps: torch.Tensor
     start: torch.Tensor
-    slow: ClassVar[bool] = False
 
     @property
     def dim(self) -> int:
@@ -68,11 +62,11 @@ class Mapped:
     """Views of a store side by side, read from its memory-mapped files with each batch.
 
     What is read again soon is in the system's cache as far as memory goes. A batch costs a few operations a shard that
-    it touches, none a document.
+    it touches, none a document. A thread that read one batch ahead made attention half as slow again: where a batch
+    costs milliseconds, so does every turn of the interpreter's lock.
     """
 
     views: Sequence[Ragged]
-    slow: ClassVar[bool] = True
 
     @property
     def dim(self) -> int:
@@ -106,16 +100,6 @@ def positions(start: torch.Tensor, length: torch.Tensor) -> torch.Tensor:
         return start
     first = torch.repeat_interleave(start + length - length.cumsum(0), length)
     return first + torch.arange(len(first), device=first.device)
-
-
-def ahead(items: Iterator[Item]) -> Generator[Item]:
-    """The same items, the next of which is made in a thread while the one at hand is in use."""
-    over = object()
-    with ThreadPoolExecutor(1, thread_name_prefix="ahead") as thread:
-        coming = thread.submit(next, items, over)
-        while (item := coming.result()) is not over:
-            coming = thread.submit(next, items, over)
-            yield item  # type: ignore[misc]  # not `over`, so an item
 
 
 def _first(view: Ragged, length: NDArray[np.int64]) -> Ragged:

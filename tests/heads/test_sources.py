@@ -1,7 +1,5 @@
 """Steps in memory and steps in files are the same steps."""
 
-import threading
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -10,13 +8,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.errors import CallError
 from featurestore import Bags, Ragged
 from heads import sources
 from heads.batches import Sequences
 from heads.neural import NeuralHead
 from heads.registry import make_head
-from heads.sources import Held, Mapped, ahead, source_of
+from heads.sources import Held, Mapped, source_of
 
 CPU = torch.device("cpu")
 
@@ -74,39 +71,6 @@ def test_a_head_learns_the_same_from_files(name: str, monkeypatch: pytest.Monkey
     mapped = make_head(name, settings).fit(bags, y)
     assert isinstance(mapped, NeuralHead) and type(mapped._sequences(bags).source) is Mapped
     np.testing.assert_array_equal(held.decision_function(bags), mapped.decision_function(bags))
-
-
-def test_the_next_one_is_made_while_one_is_in_use() -> None:
-    made: list[int] = []
-    third = threading.Event()
-
-    def items() -> Iterator[int]:
-        for number in range(5):
-            made.append(number)
-            if number == 2:
-                third.set()
-            yield number
-
-    found = ahead(items())
-    assert [next(found), next(found)] == [0, 1]
-    assert third.wait(10) and made == [0, 1, 2]
-    assert list(found) == [2, 3, 4]
-
-
-def test_an_error_reaches_the_reader_and_no_thread_stays() -> None:
-    def items() -> Iterator[int]:
-        yield 1
-        raise CallError("torn")
-
-    before = threading.active_count()
-    found = ahead(items())
-    assert next(found) == 1
-    with pytest.raises(CallError, match=r"^torn$"):
-        next(found)
-    left = ahead(iter(range(100)))
-    next(left)
-    left.close()
-    assert threading.active_count() == before
 
 
 def test_steps_that_follow_a_document_without_any_are_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
