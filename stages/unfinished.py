@@ -55,13 +55,19 @@ class Unfinished:
     def keep(self, fold: int, scores: NDArray[np.float32]) -> None:
         """Remember what a fold gave."""
         beside = self.folder / f".tmp-{os.getpid()}"
-        with suppress(OSError):
+        try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with beside.open("wb") as file:
                 np.save(file, scores, allow_pickle=False)
                 file.flush()
                 os.fsync(file.fileno())
             beside.replace(self._place(fold))
+        except OSError:
+            with suppress(OSError):
+                beside.unlink(missing_ok=True)
+                # empty ones alone
+                self.folder.rmdir()
+                self.folder.parent.rmdir()
 
     def remove(self) -> None:
         """The run is there."""
