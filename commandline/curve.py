@@ -7,17 +7,14 @@ import click
 
 from commandline.options import (
     beside_options,
+    documents_asked,
     documents_options,
     json_option,
     metric_asked,
     metric_option,
-    order_asked,
-    order_option,
     origin,
     runs_option,
     seed_option,
-    weight_options,
-    weights_asked,
 )
 from commandline.terminal import duration, note, progress, say, show_json, table
 
@@ -34,8 +31,6 @@ if TYPE_CHECKING:
 @click.option("--set", "parameters", multiple=True, metavar="KEY=VALUE", help="A parameter, where HEAD is one head.")
 @click.option("--class-weight", help="balanced, none, effective, sqrt, or a JSON file {label: weight}.  [by head]")
 @documents_options
-@weight_options
-@order_option
 @metric_option
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Also write a page: picture and table.")
 @click.option("--svg", type=click.Path(path_type=Path, dir_okay=False), help="Also write the picture alone.")
@@ -64,10 +59,7 @@ def curve(heads: tuple[str, ...], **asked: Any) -> None:
         sizes=sizes_as_asked(asked["sizes"]) if asked["sizes"] is not None else (),
         seeds=asked["seeds"],
         seed=asked["seed"],
-        layer=asked["layer"],
-        skip_unlabelled=asked["skip_unlabelled"],
-        order=order_asked(asked["order"]),
-        weights=weights_asked(documents, asked),
+        **documents_asked(documents, asked),
     )
     asked_for = f"{', '.join(heads)} on {store.name} ({origin('stores', 'the newest store')})"
     say(f"Learning curves of {asked_for}, corpus {documents.name}.")
@@ -90,7 +82,8 @@ def _show(found: "LearningCurves", as_json: bool) -> None:
         show_json(found.to_json())
         return
     # of one label a document micro-F1 is the accuracy
-    figures = {name: said for name, said in found.figures.items() if name != "micro_f1"}
+    same = all(level.micro_f1 == level.accuracy for level in found.levels)
+    figures = {name: said for name, said in found.figures.items() if name != "micro_f1" or not same}
     table(
         ["head", "documents", f"labels seen,\nof {found.labels:,}", *figures.values(), "fit"],
         [

@@ -133,7 +133,7 @@ def _estimate(asked: dict[str, Any]) -> None:
         show_json({"store": str(folder), **found.to_json()})
         return
     free = "unknown" if found.memory is None else size(found.memory)
-    room = {True: "they fit", False: "they do not fit, so networks will read them from disk", None: ""}[found.fits]
+    room = {True: "they fit", False: "they may not fit; networks then read them from disk", None: ""}[found.fits]
     rows = {
         "store": str(folder),
         "documents": f"{found.documents:,} ({found.distinct:,} distinct, {found.already_there:,} there already)",

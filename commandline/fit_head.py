@@ -9,16 +9,13 @@ import click
 from commandline.compare import show_comparison
 from commandline.options import (
     beside_options,
+    documents_asked,
     documents_options,
     folds_option,
     json_option,
-    order_asked,
-    order_option,
     origin,
     runs_option,
     seed_option,
-    weight_options,
-    weights_asked,
 )
 from commandline.terminal import duration, note, progress, say
 from data.errors import CallError, EmbedOnceError, ExtraMissing
@@ -33,9 +30,7 @@ from data.errors import CallError, EmbedOnceError, ExtraMissing
 @click.option("--loss", help="Of heads that are networks, as `--set loss=`: cross_entropy, focal, ldam, ...")
 @click.option("--sampler", help="Of the same: instance, square_root, balanced, progressive, weighted.")
 @click.option("--init", help="Of the same, how weights start: default, truncated_normal, xavier, kaiming.")
-@weight_options
 @click.option("--first", metavar="LABEL", help="For cascade: ask 'is it LABEL?' before 'which of the others?'.")
-@order_option
 @click.option(
     "--run", "base_runs", multiple=True, metavar="RUN", help="For stack: a run to stand on.  [all that agree]"
 )
@@ -70,13 +65,13 @@ def fit_head(**asked: Any) -> None:
     store, first = chosen_features(asked["stores"], asked["features"])
     documents = chosen_corpus(first, asked["corpus"])
     say(f"Fitting {asked['head']} on {store.name} ({origin('stores', 'the newest store')}), corpus {documents.name}.")
-    weights = weights_asked(documents, asked)
+    plan = documents_asked(documents, asked)
     found, failed = [], False
     settings = (*asked["parameters"], *(f"{name}={asked[name]}" for name in ("loss", "sampler", "init") if asked[name]))
     layers = len(first.recipe.layers) if store is first else 1
     for head in heads_as_asked(asked["head"], settings, asked["class_weight"], asked["first"], asked["seed"], layers):
         try:
-            found.append(_fit_one(store, documents, head, weights, asked))
+            found.append(_fit_one(store, documents, head, plan, asked))
         except EmbedOnceError as error:
             if asked["head"] != ALL:
                 raise
@@ -87,19 +82,16 @@ def fit_head(**asked: Any) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _fit_one(store: Any, documents: Any, head: Any, weights: Any, asked: dict[str, Any]) -> Any:
+def _fit_one(store: Any, documents: Any, head: Any, shared: dict[str, Any], asked: dict[str, Any]) -> Any:
     from stages.fit_head import FitProgress, Plan, fit_head
 
     plan = Plan(
         head=head,
         folds=asked["folds"],
         seed=asked["seed"],
-        layer=asked["layer"],
         tune=asked["tune"],
-        skip_unlabelled=asked["skip_unlabelled"],
-        order=order_asked(asked["order"]),
         runs=asked["base_runs"],
-        weights=weights,
+        **shared,
     )
     with progress(head.name) as bar:
 

@@ -67,18 +67,16 @@ documents_options = several(
     click.option("--corpus", help="Which corpus of the store.  [its only one]"),
     click.option("--layer", type=int, default=-1, help="Which of the layers kept; layermix reads all."),
     click.option("--skip-unlabelled", is_flag=True, help="Leave documents without a label out."),
-)
-weight_options = several(
     click.option(
         "--weight", metavar="COLUMN", help="How much each training document counts: a column of the corpus's file."
     ),
     click.option("--weight-from", metavar="FILE", help="Where that column stands.  [the file that was embedded]"),
     click.option("--id", "id_", metavar="COLUMN", help="Ids in the file of --weight.  [id]"),
-)
-order_option = click.option(
-    "--order",
-    metavar="LABELS",
-    help="Of labels that have one, lowest first: poor,fair,good; or numbers, which sorts them.",
+    click.option(
+        "--order",
+        metavar="LABELS",
+        help="Of labels that have one, lowest first: poor,fair,good; or numbers, which sorts them.",
+    ),
 )
 metric_option = click.option(
     "--metric",
@@ -107,18 +105,20 @@ def columns_asked(asked: dict[str, Any]) -> Columns:
     )
 
 
-def weights_asked(documents: "CorpusTable", asked: dict[str, Any]) -> dict[str, float] | None:
-    """Id -> what a document counts, by the options `weight_options`; None where nothing is asked."""
-    if asked["weight"] is None:
-        if asked["weight_from"] or asked["id_"]:
-            raise CallError("--weight-from and --id say where weights stand: name their column with --weight.")
-        return None
-    from stages.document_weights import document_weights
+def documents_asked(documents: "CorpusTable", asked: dict[str, Any]) -> dict[str, Any]:
+    """What a plan is told by `documents_options`, by its fields. Raises as `document_weights`."""
+    weights = None
+    if asked["weight"] is not None:
+        from stages.document_weights import document_weights
 
-    return document_weights(documents, asked["weight"], asked["weight_from"], asked["id_"])
+        weights = document_weights(documents, asked["weight"], asked["weight_from"], asked["id_"])
+    elif asked["weight_from"] or asked["id_"]:
+        raise CallError("--weight-from and --id say where weights stand: name their column with --weight.")
+    order = _order(asked["order"])
+    return {"layer": asked["layer"], "skip_unlabelled": asked["skip_unlabelled"], "order": order, "weights": weights}
 
 
-def order_asked(asked: str | None) -> tuple[str, ...]:
+def _order(asked: str | None) -> tuple[str, ...]:
     """Labels between commas; one that holds a comma stands in quotation marks, as in a CSV file."""
     if asked is None:
         return ()

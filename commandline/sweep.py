@@ -11,18 +11,15 @@ import click
 from commandline.compare import show_comparison
 from commandline.options import (
     beside_options,
+    documents_asked,
     documents_options,
     folds_option,
     json_option,
     metric_asked,
     metric_option,
-    order_asked,
-    order_option,
     origin,
     runs_option,
     seed_option,
-    weight_options,
-    weights_asked,
 )
 from commandline.terminal import duration, note, progress, say, show_json, table
 from data.errors import CallError
@@ -42,8 +39,6 @@ if TYPE_CHECKING:
 @folds_option
 @click.option("--set", "parameters", multiple=True, metavar="KEY=VALUE", help="A parameter that stays as it is.")
 @click.option("--class-weight", help="As for fit-head; it then stays as it is.  [searched]")
-@weight_options
-@order_option
 @documents_options
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Also write a page on the best head.")
 @click.option("--svg", type=click.Path(path_type=Path, dir_okay=False), help="Also write its picture alone.")
@@ -71,7 +66,7 @@ def sweep(head: str, **asked: Any) -> None:
     metric = metric_asked(asked)
     store, first = chosen_features(asked["stores"], asked["features"])
     documents = chosen_corpus(first, asked["corpus"])
-    spaces = _spaces(head, metric, weights_asked(documents, asked), asked)
+    spaces = _spaces(head, metric, documents_asked(documents, asked), asked)
     say(f"Sweep of {head} on {store.name} ({origin('stores', 'the newest store')}), corpus {documents.name}.")
     found = _swept(head, store, documents, spaces, asked)
     made = chosen([outcome.run for outcome in found if outcome.run is not None], asked["runs"])
@@ -86,7 +81,7 @@ def sweep(head: str, **asked: Any) -> None:
             say(f"The picture is in {asked[option]}.")
 
 
-def _spaces(head: str, metric: str, weights: dict[str, float] | None, asked: dict[str, Any]) -> list[Any]:
+def _spaces(head: str, metric: str, plan: dict[str, Any], asked: dict[str, Any]) -> list[Any]:
     from heads.registry import UPON_RUNS
     from stages.asked import heads_as_asked
     from stages.fit_head import Plan
@@ -98,8 +93,7 @@ def _spaces(head: str, metric: str, weights: dict[str, float] | None, asked: dic
         raise CallError(f"--trial-folds is {asked['trial_folds']}, and there are {asked['folds']} --folds.")
     names = [setting.partition("=")[0] for setting in asked["parameters"]]
     names += [] if asked["class_weight"] is None else ["class_weight"]
-    plan = {name: asked[name] for name in ("folds", "seed", "layer", "skip_unlabelled")}
-    plan |= {"order": order_asked(asked["order"]), "weights": weights}
+    plan |= {"folds": asked["folds"], "seed": asked["seed"]}
     return [
         Space.of(Plan(head=each, **plan), names, metric, asked["trial_folds"])
         for each in heads_as_asked(head, asked["parameters"], asked["class_weight"], seed=asked["seed"])

@@ -4,7 +4,7 @@ No step here loops over documents in Python: a batch is one index, made by arith
 padding, so that what a network does to each step by itself costs what the documents are long, not what the longest is.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
@@ -113,17 +113,12 @@ class Sequences:
             steps = steps.new_zeros(len(own), self.dim).masked_scatter(own[:, None], steps)
         return Batch(steps, lengths.to(device))
 
-    def feed(self, parts: Iterable[torch.Tensor], device: torch.device) -> Iterator[tuple[torch.Tensor, Batch]]:
-        """The rows of each part, and their batch."""
-        for rows in parts:
-            yield rows, self.batch(rows, device)
-
     def batches(self, rows: torch.Tensor, budget: int) -> Iterator[torch.Tensor]:
         """`rows`, which stand in order of length, in parts: as many as `budget` positions hold when padded, or one."""
         lengths, first = self.length[rows].clamp(min=1), 0
         while first < len(rows):
-            coming = lengths[first : first + budget]
-            positions_of = coming * torch.arange(1, len(coming) + 1)
+            ahead = lengths[first : first + budget]
+            positions_of = ahead * torch.arange(1, len(ahead) + 1)
             count = max(int(torch.searchsorted(positions_of, budget, right=True)), 1)
             yield rows[first : first + count]
             first += count
@@ -156,4 +151,5 @@ class Sequences:
         """`rows` in their order, as many at a time as have about BLOCK steps."""
         block = self.length[rows].clamp(min=1).cumsum(0) // BLOCK
         counts = torch.unique_consecutive(block, return_counts=True)[1]
-        return self.feed(torch.split(rows, counts.tolist()), torch.device("cpu"))
+        for part in torch.split(rows, counts.tolist()):
+            yield part, self.batch(part, torch.device("cpu"))

@@ -31,15 +31,24 @@ def margin_slope(
     return slope
 
 
-def of_tokens(words: TfIdf, linear: Margins, bags: Bags, slopes: NDArray[np.float64]) -> Iterator[NDArray[np.float32]]:
+def of_tokens(
+    words: TfIdf,
+    linear: Margins,
+    bags: Bags,
+    scores: NDArray[np.float32],
+    asked: tuple[int, int | None],
+    *,
+    several: bool,
+) -> Iterator[NDArray[np.float32]]:
     """What each token adds, float32 (tokens,) a document, in the order of "token_ids": coefficient x tf-idf.
 
-    slopes: (documents, labels). What an n-gram adds is shared evenly by the places where it stands and by the tokens
-    of each. A token that the chunk before has too counts there, and adds 0 here.
+    scores: (documents, labels). asked: column and against, as for `margin_slope`. What an n-gram adds is shared evenly
+    by the places where it stands and by the tokens of each. A token that the chunk before has too counts there, and
+    adds 0 here.
     """
-    for row, slope in enumerate(slopes):
+    for row, at in enumerate(scores):
         own = bags[[row]]
-        passages = own.passages()
+        passages, slope = own.passages(), margin_slope(at, *asked, several=several)
         found = words.rows(passages, 1)
         added = np.zeros(len(words.vocabulary))
         added[found.indices] = found.data * (linear.coefficients[found.indices] @ slope)

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -13,11 +12,13 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
+from data.errors import StorageFailed
+from featurestore.files import make_folder, write_whole
 from heads.optimising import Best
-from heads.saving import write_arrays
 
 __all__ = ["Checkpoint", "Course", "Epoch", "History", "identity"]
 
@@ -152,26 +153,16 @@ class Checkpoint:
         if time.monotonic() - self._last < EVERY:
             return
         tensors, values = course.state()
-        arrays = {name: value.detach().cpu().numpy() for name, value in tensors.items()}
-        beside = self.path.with_name(f".tmp-{self.path.name}-{os.getpid()}")
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            write_arrays(beside, arrays, {"course": json.dumps(values)})
-            with beside.open("rb") as file:
-                os.fsync(file.fileno())
-            beside.replace(self.path)
-        except (OSError, SafetensorError):
-            _gone(beside)
+        arrays = {name: np.ascontiguousarray(value.detach().cpu().numpy()) for name, value in tensors.items()}
+        with suppress(StorageFailed):
+            make_folder(self.path.parent)
+            write_whole(self.path, save(arrays, {"course": json.dumps(values)}))
         self._last = time.monotonic()
 
     def remove(self) -> None:
         """The training is over."""
-        _gone(self.path)
-
-
-def _gone(path: Path) -> None:
-    with suppress(OSError):
-        path.unlink()
+        with suppress(OSError):
+            self.path.unlink()
 
 
 def identity(described: Mapping[str, Any], network: nn.Module, *tensors: torch.Tensor) -> str:

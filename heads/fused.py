@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from featurestore import Bags
 from heads.base import Examples
-from heads.coefficients import margin_slope, of_tokens
+from heads.coefficients import of_tokens
 from heads.directions import directions
 from heads.logistic import Scaling
 from heads.ngrams import TfIdf, learned_words
@@ -123,9 +123,8 @@ class FusedHead(PooledHead):
         The margin of class `column` is its log-odds, or what its score is above that of `against`. What embeddings add
         is in none.
         """
-        bags, scores = self._as_bags(X), self.decision_function(X)
-        slopes = np.array([margin_slope(each, column, against, several=self.several_) for each in scores])
-        return list(of_tokens(self.words_, self.linear_, bags, slopes))
+        scores, asked = self.decision_function(X), (column, against)
+        return list(of_tokens(self.words_, self.linear_, self._as_bags(X), scores, asked, several=self.several_))
 
     def _save(self, folder: Path) -> None:
         learned = vars(self.scaling_) | vars(self.linear_) | {"embedded": self.embedded_}

@@ -19,8 +19,6 @@ from heads.weights import ClassWeight
 
 __all__ = ["GatedHead"]
 
-VIEWS = ("cls", "mean", "max")
-
 
 class GatedHead(NeuralHead):
     """Scores from a branch a store, mixed by gates that all of them open: for `--store A --store B`.
@@ -55,11 +53,11 @@ class GatedHead(NeuralHead):
         self.seed = seed
 
     def _views(self) -> tuple[str, ...]:
-        return VIEWS
+        return ("cls", "mean", "max")
 
     def _available(self, bags: Bags) -> tuple[str, ...]:
         own = sorted((view for view in bags.views if store_of(view)), key=store_of)
-        return tuple(own) or tuple(view for view in VIEWS if view in bags.views) or VIEWS
+        return tuple(own) or super()._available(bags)
 
     def build(self, dim: int, labels: int) -> nn.Module:
         """A Batch of (documents, chunks, dim) -> (documents, labels) logits; dim counts all branches."""
@@ -69,13 +67,14 @@ class GatedHead(NeuralHead):
     def gate_shares(self, X: Any) -> NDArray[np.float32]:
         """How much each branch gives to a document, the mean over hidden units: float32 (documents, branches)."""
         check_is_fitted(self)
-        bags = self._as_bags(X)
         network = self.network_.network.eval()
         assert isinstance(network, Gated)
-        rows = torch.split(torch.arange(len(bags)), 1024)
+        pooled = self._sequences(self._as_bags(X)).means()
+        found = []
         with torch.inference_mode():
-            batches = (batch for _, batch in self._pooled(bags).feed(rows, torch.device("cpu")))
-            found = [network.gates(self.network_.standard(batch)).mean(dim=2) for batch in batches]
+            for rows in torch.split(torch.arange(len(pooled)), 1024):
+                read = self.network_.standard(pooled.batch(rows, torch.device("cpu")))
+                found.append(network.gates(read).mean(dim=2))
         return np.asarray(torch.cat(found).numpy())
 
     def _learn(self, examples: Examples) -> None:
@@ -91,9 +90,6 @@ class GatedHead(NeuralHead):
             name = f"store {store_of(view)}" if store_of(view) else view
             branches[name] = branches.get(name, 0) + dim
         return branches
-
-    def _pooled(self, bags: Bags) -> Sequences:
-        return self._before_weights(self._sequences(bags), self.network_.mean)
 
     def _before_weights(self, sequences: Sequences, mean: torch.Tensor) -> Sequences:
         """Pooled once, not at each step of the training."""

@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from featurestore import Bags
 from heads.batches import Batch, Sequences
 from heads.dropout import Dropout
 from heads.neural import NeuralHead
@@ -51,9 +50,6 @@ class MLPHead(NeuralHead):
 
     def _views(self) -> tuple[str, ...]:
         return ("cls", "mean", "max")
-
-    def _available(self, bags: Bags) -> tuple[str, ...]:
-        return tuple(view for view in self._views() if view in bags.views) or self._views()
 
     def build(self, dim: int, labels: int) -> nn.Module:
         """A Batch of (documents, chunks, dim) -> (documents, labels) logits."""

@@ -55,6 +55,9 @@ class NeuralHead(Head):
         """A new network: a Batch of (documents, steps, dim) -> (documents, labels) logits. Padding tells it nothing."""
         raise NotImplementedError
 
+    def _available(self, bags: Bags) -> tuple[str, ...]:
+        return tuple(view for view in self._views() if view in bags.views) or self._views()
+
     def _before_weights(self, sequences: Sequences, mean: torch.Tensor) -> Sequences:  # noqa: ARG002 - for heads' own
         """What the network does to `sequences` before its first weight, done once; mean: of the steps, float32 (dim,).
 

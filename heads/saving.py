@@ -21,12 +21,11 @@ FORMAT = 1
 _NEXT = "Remove the run and fit again."
 
 
-def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], said: Mapping[str, str] | None = None) -> None:
-    """Write named arrays as safetensors, and what is `said` of them into its header."""
+def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write named arrays as safetensors."""
     from safetensors.numpy import save_file
 
-    own = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    save_file(own, path, None if said is None else dict(said))
+    save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, path)
 
 
 def read_arrays(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, NDArray[Any]]:

@@ -2,7 +2,6 @@
 
 from typing import Literal, TypeAlias
 
-from featurestore import Bags
 from heads.neural import NeuralHead
 
 __all__ = ["Over", "StepsHead"]
@@ -22,6 +21,3 @@ class StepsHead(NeuralHead):
 
     def _views(self) -> tuple[str, ...]:
         return STEPS[self.over]
-
-    def _available(self, bags: Bags) -> tuple[str, ...]:
-        return tuple(view for view in self._views() if view in bags.views) or self._views()

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from featurestore import Bags
 from heads.base import Examples, Head
-from heads.coefficients import margin_slope, of_tokens
+from heads.coefficients import of_tokens
 from heads.logistic import fit_labels
 from heads.ngrams import TfIdf, learned_words
 from heads.parameters import Range, Search
@@ -83,9 +83,8 @@ class TfIdfHead(Head):
 
         The margin of class `column` is its log-odds, or what its score is above that of `against`.
         """
-        bags, scores = self._as_bags(X), self.decision_function(X)
-        slopes = np.array([margin_slope(each, column, against, several=self.several_) for each in scores])
-        return list(of_tokens(self.words_, self.linear_, bags, slopes))
+        scores, asked = self.decision_function(X), (column, against)
+        return list(of_tokens(self.words_, self.linear_, self._as_bags(X), scores, asked, several=self.several_))
 
     def _save(self, folder: Path) -> None:
         write_arrays(folder / WEIGHTS, self.words_.arrays() | vars(self.linear_))

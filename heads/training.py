@@ -28,13 +28,14 @@ __all__ = ["Report", "Training", "network_scores"]
 # positions that are scored at a time; of tokens and 768 numbers that is 25 MB
 SCORED = 8_192
 
+# of labels, see docs/training-defaults.md
 SMOOTHING = 0.1
 
 Report = Callable[[Epoch], None]
 
 
 class Training(BaseEstimator):
-    """AdamW or another with warm-up and cosine decay, clipped gradients, and an early stop that keeps the best epoch.
+    """AdamW or another with warm-up and cosine decay and clipped gradients, and an early stop where one is asked for.
 
     Loshchilov & Hutter 2019 (AdamW) and 2017 (cosine). The losses are those of heads/losses.py, weighted by document;
     the samplers those of heads/samplers.py.
@@ -196,8 +197,8 @@ class Training(BaseEstimator):
         # what was drawn by its weight must not be weighed again
         counted = replace(lesson, weight=torch.ones_like(lesson.weight)) if self.sampler == "weighted" else lesson
         total = torch.zeros((), device=course.device)
-        parts = chain.from_iterable(self._batches(lesson, rows, progress, course.rng) for _ in range(passes))
-        for documents, batch in lesson.sequences.feed(parts, course.device):
+        for documents in chain.from_iterable(self._batches(lesson, rows, progress, course.rng) for _ in range(passes)):
+            batch = lesson.sequences.batch(documents, course.device)
             with torch.autocast(course.device.type, torch.bfloat16, enabled=half):
                 logits = course.network(batch)
             losses = _weighed(losses_of, logits.float(), counted, documents)
@@ -268,8 +269,7 @@ def network_scores(network: nn.Module, sequences: Sequences, rows: torch.Tensor)
     network.eval()
     device = _device(network)
     order = torch.argsort(sequences.length[rows])
-    fed = sequences.feed(sequences.batches(rows[order], SCORED), device)
-    parts = [network(batch).cpu() for _, batch in fed]
+    parts = [network(sequences.batch(part, device)).cpu() for part in sequences.batches(rows[order], SCORED)]
     return torch.cat(parts)[torch.argsort(order)]
 
 

@@ -116,8 +116,7 @@ def fit_head(
     decision = _decide(plan, found, scores)
     clock.lap("decision")
     tell(FitProgress(plan.head.name, plan.folds, plan.folds + 1, "fitting on the whole training split"))
-    head = unfinished.watched(clone(plan.head))
-    head.fit(found.train, found.target.names, rows_of(plan.weights, found.train_ids), found.groups)
+    head = _fitted(plan, found, np.arange(len(found.train)), unfinished)
     clock.lap("fit")
     tested = found.held_out.score(head, decision.rule, found.labels, seed=plan.seed)
     clock.lap("test")
@@ -158,8 +157,7 @@ def out_of_fold(plan: Plan, found: Task, tell: Report, unfinished: Unfinished) -
     Folds whose scores are in `unfinished` are not fitted again.
     -inf in the columns of labels that the head of that fold never saw.
     """
-    names, part = found.target.names, folds(found.target.y, found.groups.tolist(), plan.folds, plan.seed)
-    weight = rows_of(plan.weights, found.train_ids)
+    part = folds(found.target.y, found.groups.tolist(), plan.folds, plan.seed)
     scores = np.full((len(found.train), len(found.labels)), -np.inf, dtype=np.float32)
     for fold in range(plan.folds):
         tell(FitProgress(plan.head.name, fold, plan.folds + 1, f"fold {fold + 1} of {plan.folds}"))
@@ -168,13 +166,19 @@ def out_of_fold(plan: Plan, found: Task, tell: Report, unfinished: Unfinished) -
             continue
         known = unfinished.scores(fold, (len(left_out), len(found.labels)))
         if known is None:
-            counted = None if weight is None else weight[fitting]
-            head = unfinished.watched(clone(plan.head))
-            head.fit(found.train[fitting], names[fitting], counted, found.groups[fitting])
+            head = _fitted(plan, found, fitting, unfinished)
             known = aligned(head.decision_function(found.train[left_out]), head.classes_, found.labels)
             unfinished.keep(fold, known)
         scores[left_out] = known
     return scores
+
+
+def _fitted(plan: Plan, found: Task, rows: NDArray[np.int64], unfinished: Unfinished) -> Head:
+    """The plan's head, fitted on some of the training documents."""
+    weight = rows_of(plan.weights, found.train_ids)
+    counted = None if weight is None else weight[rows]
+    head = unfinished.watched(clone(plan.head))
+    return head.fit(found.train[rows], found.target.names[rows], counted, found.groups[rows])
 
 
 def _decide(plan: Plan, found: Task, scores: NDArray[np.float32]) -> Decision:

@@ -8,14 +8,16 @@ The second number stands for the versions of the packages: another torch starts 
 goes.
 """
 
-import os
 import shutil
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from data.errors import StorageFailed
+from featurestore.files import make_folder, write_whole
 from heads.base import Head
 from stages import runs
 
@@ -54,26 +56,24 @@ class Unfinished:
 
     def keep(self, fold: int, scores: NDArray[np.float32]) -> None:
         """Remember what a fold gave."""
-        beside = self.folder / f".tmp-{os.getpid()}"
+        content = BytesIO()
+        np.save(content, scores, allow_pickle=False)
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with beside.open("wb") as file:
-                np.save(file, scores, allow_pickle=False)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(self._place(fold))
-        except OSError:
-            with suppress(OSError):
-                beside.unlink(missing_ok=True)
-                # empty ones alone
-                self.folder.rmdir()
-                self.folder.parent.rmdir()
+            make_folder(self.folder)
+            write_whole(self._place(fold), content.getvalue())
+        except StorageFailed:
+            self._leave()
 
     def remove(self) -> None:
         """The run is there."""
         shutil.rmtree(self.folder, ignore_errors=True)
-        with suppress(OSError):  # another fit's is in it
-            self.folder.parent.rmdir()
+        self._leave()
+
+    def _leave(self) -> None:
+        """Remove the folders, those that are empty alone."""
+        for folder in (self.folder, self.folder.parent):
+            with suppress(OSError):
+                folder.rmdir()
 
     def _place(self, fold: int) -> Path:
         return self.folder / f"fold-{fold}.npy"
