@@ -1,7 +1,6 @@
 """Choosing a rule: each family where it is right, none where it only looks right."""
 
 import json
-import time
 from typing import Any
 
 import numpy as np
@@ -287,12 +286,3 @@ def test_a_decision_comes_back_from_json(sample: tuple[Any, Any]) -> None:
 def test_what_is_no_decision_is_refused(content: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="this is no"):
         decision_from_json(content)
-
-
-def test_a_quarter_of_20_newsgroups_takes_less_than_a_quarter_of_twenty_seconds() -> None:
-    documents = np.maximum(1200 / np.arange(1, 53) ** 1.4, 1).astype(int)
-    scores, truth = planted.calibrated(documents.tolist(), prior_strength=0.5)
-    assert len(truth) > 11_293 / 4
-    start = time.process_time()
-    tune(scores, truth)
-    assert time.process_time() - start < 5
