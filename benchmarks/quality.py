@@ -4,9 +4,9 @@
 
 Each head is fitted by `fit_head` with its default parameters: out of fold, a decision rule, a last fit, and one
 scoring of the test split. Networks are fitted for every seed, and their figures are means over seeds; the other heads
-once. Runs are kept, so that the command goes on where it was stopped. Intervals are 95 % bootstrap over test documents,
-of means over seeds where there are several; differences are paired, in the same resamples. The best head is the one
-with the best macro-F1 out of fold.
+once. `stack` stands on the first run of each head named before it. Runs are kept, so that the command goes on where it
+was stopped. Intervals are 95 % bootstrap over test documents, of means over seeds where there are several; differences
+are paired, in the same resamples. The best head is the one with the best macro-F1 out of fold.
 """
 
 import json
@@ -27,13 +27,13 @@ from data import Split, read
 from featurestore import FeatureStore
 from heads.counts import Counts
 from heads.intervals import Interval, resampled
-from heads.registry import head_class, make_head
+from heads.registry import UPON_RUNS, head_class, make_head
 from stages.fit_head import Plan, fit_head
 from stages.runs import Run
 from stages.task import chosen_corpus, chosen_store
 
 FIGURES = ("accuracy", "macro_f1")
-HEADS = "linear,mlp,attention,lstm,transformer,knn,tfidf,fused"
+HEADS = "linear,mlp,attention,lstm,transformer,knn,tfidf,fused,stack"
 WORDS = "TF-IDF of words, linear SVM"
 OVER_SEGMENTS = ("attention", "lstm", "transformer")
 BARS = {"newsgroups": {"accuracy": 0.88}, "reuters52": {"accuracy": 0.96, "macro_f1": 0.825}}
@@ -106,11 +106,14 @@ def is_random(head: str) -> bool:
     return "training" in head_class(head)().get_params(deep=False)
 
 
-def fitted(head: str, seeds: int, folds: int, store: FeatureStore, corpus: str, runs: Path) -> list[Run]:
-    """A run for every seed, for a head without randomness one."""
+def fitted(
+    head: str, seeds: int, folds: int, store: FeatureStore, corpus: str, runs: Path, before: Sequence[Run]
+) -> list[Run]:
+    """A run for every seed, for a head without randomness one; a head upon runs stands on those `before`."""
     table, found = chosen_corpus(store, corpus), []
+    bases = [run.name for run in before] if head in UPON_RUNS else []
     for seed in range(seeds if is_random(head) else 1):
-        plan = Plan(head=make_head(head, {"seed": str(seed)}), folds=folds, seed=seed)
+        plan = Plan(head=make_head(head, {"seed": str(seed)}), folds=folds, seed=seed, runs=bases)
         run, new = fit_head(store, table, plan, runs / corpus)
         say(f"{corpus}: {run.name} {'took' if new else 'had taken'} {duration(sum(run.record.seconds.values()))}")
         found.append(run)
@@ -137,7 +140,9 @@ def of_words(corpus: str, ids: Sequence[str], kept: Path) -> list[Line]:
 
 def measured(corpus: str, heads: Mapping[str, int], folds: int, store: FeatureStore, runs: Path) -> Table:
     """Everything that a table says: fits what `runs` lacks. heads: name -> seeds."""
-    found = {head: fitted(head, seeds, folds, store, corpus, runs) for head, seeds in heads.items()}
+    found: dict[str, list[Run]] = {}
+    for head, seeds in heads.items():
+        found[head] = fitted(head, seeds, folds, store, corpus, runs, [one for one, *_ in found.values()])
     first = next(iter(found.values()))[0]
     test = first.predictions().of(Split.TEST)
     lines = [*map(of_head, found.values()), *of_words(corpus, test.ids, runs / corpus / "words.json")]
