@@ -23,7 +23,8 @@ from featurestore import FeatureStore
 from stages.asked import heads_as_asked
 from stages.embed.options import Options
 from stages.embed.source import embed_source
-from stages.fit_head import Plan, fit_head
+from stages.fit_head import fit_head
+from stages.plan import Plan
 from stages.runs import Run
 
 CORPUS = "reuters52"

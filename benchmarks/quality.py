@@ -28,7 +28,8 @@ from featurestore import FeatureStore
 from heads.counts import Counts
 from heads.intervals import Interval, resampled
 from heads.registry import UPON_RUNS, head_class, make_head
-from stages.fit_head import Plan, fit_head
+from stages.fit_head import fit_head
+from stages.plan import Plan
 from stages.runs import Run
 from stages.task import chosen_corpus, chosen_store
 

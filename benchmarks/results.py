@@ -26,7 +26,8 @@ from stages.asked import ALL, heads_as_asked
 from stages.compare import compare
 from stages.embed.options import Options
 from stages.embed.source import embed_source
-from stages.fit_head import Plan, fit_head
+from stages.fit_head import fit_head
+from stages.plan import Plan
 
 BARS = {
     ("reuters52", "linear"): {"macro_f1": 0.80, "accuracy": 0.935},

@@ -83,7 +83,8 @@ def fit_head(**asked: Any) -> None:
 
 
 def _fit_one(store: Any, documents: Any, head: Any, shared: dict[str, Any], asked: dict[str, Any]) -> Any:
-    from stages.fit_head import FitProgress, Plan, fit_head
+    from stages.fit_head import FitProgress, fit_head
+    from stages.plan import Plan
 
     plan = Plan(
         head=head,

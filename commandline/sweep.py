@@ -84,7 +84,7 @@ def sweep(head: str, **asked: Any) -> None:
 def _spaces(head: str, metric: str, plan: dict[str, Any], asked: dict[str, Any]) -> list[Any]:
     from heads.registry import UPON_RUNS
     from stages.asked import heads_as_asked
-    from stages.fit_head import Plan
+    from stages.plan import Plan
     from stages.sweep import Space
 
     if head in UPON_RUNS:

@@ -6,7 +6,7 @@ is the test split scored, once. `HeldOut` keeps it out of reach before that.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,18 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from data import Split, Target, folds
-from data.errors import UnknownName, nearest
-from featurestore import CorpusTable, Features, fingerprint
+from data import Split, folds
+from featurestore import CorpusTable, Features
 from heads.base import Head
 from heads.decisions import Decision, tune, untuned
 from heads.heldout import HeldOutResult
 from heads.metrics import scorecard
-from heads.parameters import spelled_out, to_json
+from heads.parameters import to_json
 from heads.registry import UPON_RUNS
 from heads.scores import aligned, probabilities
 from stages import runs
 from stages.document_weights import rows_of
+from stages.plan import Plan, suited
 from stages.stack import upon_runs
 from stages.task import Task, layer_of, task, too_rare
 from stages.unfinished import Unfinished
@@ -43,43 +43,6 @@ class FitProgress:
 
 
 Report = Callable[[FitProgress], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What to fit, and how: all that decides a run's result beside the documents.
-
-    layer: which of those kept, for a head that reads one.
-    order: of labels that have one, the lowest first, or ("numbers",).
-    runs: for a head upon runs, their names; none are all in the folder that agree.
-    weights: id -> how much a document counts in training, None for 1 each. Rules and figures count every document once.
-    """
-
-    head: Head
-    folds: int = 5
-    seed: int = 0
-    layer: int = -1
-    tune: bool = True
-    skip_unlabelled: bool = False
-    order: Sequence[str] = ()
-    runs: Sequence[str] = ()
-    weights: Mapping[str, float] | None = None
-
-    def identity(self, store: Features, found: Task) -> str:
-        """Eight hex digits that differ where the result could."""
-        return runs.identity(
-            {
-                "head": self.head.name,
-                "parameters": to_json(spelled_out(self.head))["nested"],
-                "folds": self.folds,
-                "seed": self.seed,
-            }
-            | {"layer": layer_of(self.head, self.layer), "tune": self.tune}
-            | {"features": fingerprint(store.recipes), "documents": found.documents_hash}
-            | ({"order": found.labels} if self.order else {})
-            | ({"bases": [run.name for run in found.bases]} if found.bases else {})
-            | ({} if self.weights is None else {"weights": [self.weights[each] for each in found.train_ids]})
-        )
 
 
 def fit_head(
@@ -127,28 +90,6 @@ def fit_head(
     made = runs.save(place, record, head, decision, _predictions(found, decision, scores, tested), cards)
     unfinished.remove()
     return made, True
-
-
-def suited(head: Head, target: Target) -> Head:
-    """A copy of `head`, its defaults spelled out, that knows the tree or the order of the labels where it can use one.
-
-    Raises UnknownName where its parameters name a label that does not exist.
-    """
-    own: Head = spelled_out(head)
-    parameters = head.get_params(deep=False)
-    first, weights = parameters.get("first"), parameters.get("class_weight")
-    for label in ([first] if first is not None else []) + list(weights if isinstance(weights, dict) else []):
-        if label not in target.labels:
-            raise UnknownName(f"no label is called '{label}'.{nearest(label, target.labels)}")
-    if target.kind == "several" and isinstance(weights, dict):
-        own.set_params(class_weight={target.labels.index(label): weight for label, weight in weights.items()})
-    if "tree" in parameters and parameters["tree"] is None and first is None and target.taxonomy is not None:
-        own.set_params(tree={label: target.taxonomy.paths[label] for label in target.labels})
-    if target.is_ordered and head.get_params().get("training__loss") == "emd":
-        own.set_params(training__order=target.labels)
-    if target.kind != "several" and "columns" in parameters:
-        own.set_params(columns=target.labels)
-    return own
 
 
 def out_of_fold(plan: Plan, found: Task, tell: Report, unfinished: Unfinished) -> NDArray[np.float32]:

@@ -8,7 +8,6 @@ runs of the same documents, features, folds and seed go together.
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,15 +19,13 @@ from heads.heldout import HeldOut
 from heads.scores import aligned, probabilities
 from heads.stack import scores_of
 from stages import runs
+from stages.plan import Plan
 from stages.task import Task
-
-if TYPE_CHECKING:
-    from stages.fit_head import Plan
 
 __all__ = ["scorer", "upon_runs"]
 
 
-def upon_runs(found: Task, plan: "Plan", store: Features, folder: Path) -> Task:
+def upon_runs(found: Task, plan: Plan, store: Features, folder: Path) -> Task:
     """The same documents, with the scores of runs in `folder` in the place of features.
 
     The runs are those that `plan.runs` names, or all that agree with the plan. Raises CallError for one that does not
@@ -57,7 +54,7 @@ def upon_runs(found: Task, plan: "Plan", store: Features, folder: Path) -> Task:
     )
 
 
-def _difference(run: runs.Run, found: Task, plan: "Plan", store: Features) -> str:
+def _difference(run: runs.Run, found: Task, plan: Plan, store: Features) -> str:
     """How a run differs from what is to be stacked, in words; empty where it does not."""
     record = run.record
     if record.bases:

@@ -23,7 +23,7 @@ from stages import runs
 from stages.asked import ALL, heads_as_asked
 from stages.curve.points import LearningCurves, Point, keep, kept
 from stages.document_weights import rows_of
-from stages.fit_head import suited
+from stages.plan import suited
 from stages.task import Task, layer_of, task
 
 VALIDATION = 0.2  # of the training split

@@ -1,12 +1,10 @@
 """The programs that run an encoder: torch itself, or a graph that torch wrote down, in ONNX Runtime or OpenVINO."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
 from data.errors import CallError, ExtraMissing, UnknownName, nearest
-from featurestore import Recipe
-from stages.embed.network import Network, TorchNetwork
 from stages.embed.options import AUTO
 
 # backend -> packages that it needs beside torch; an extra of the same name brings them
@@ -63,29 +61,3 @@ def versions(backend: str) -> dict[str, str]:
         except PackageNotFoundError:  # there, but not as a distribution of that name, as onnxruntime-gpu is
             found[name] = "unknown"
     return found
-
-
-def opener(recipe: Recipe, open_torch: Callable[..., Network]) -> Callable[[str], Network]:
-    """A precision -> the network that `recipe` asks for.
-
-    open_torch: (precision, device, fused) -> the network in torch, where `device` and `fused` may be left out.
-    """
-    if recipe.backend == "torch":
-        return open_torch
-
-    def open_graph(precision: str) -> Network:
-        from stages.embed.exported import graph
-        from stages.embed.graphs import OnnxNetwork, OpenVinoNetwork
-
-        def open_reference() -> TorchNetwork:
-            network = open_torch("float32", device="cpu", fused=False)
-            if isinstance(network, TorchNetwork):
-                return network
-            raise CallError(
-                f"{recipe.encoder} is no network of layers that {recipe.backend} could run: --backend torch."
-            )
-
-        path = graph(recipe, precision, open_reference)
-        return OnnxNetwork(path) if recipe.backend == "onnx" else OpenVinoNetwork(path)
-
-    return open_graph

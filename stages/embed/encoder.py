@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from data.errors import CallError, ModelUnavailable
 from featurestore import Recipe
-from stages.embed.backends import opener, settled
+from stages.embed.backends import settled
 from stages.embed.checkpoint import Config, read_config, weights_hash
 from stages.embed.cutting import Cutting
 from stages.embed.families import STATIC
+from stages.embed.graphs import opener
 from stages.embed.models import find_model
 from stages.embed.network import Network, TorchNetwork, find_device, usual_precision
 from stages.embed.options import AUTO, KEEPS, Options, parse_layers, parse_long

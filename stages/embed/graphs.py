@@ -5,10 +5,15 @@ a float32 (windows, longest, dim) for each layer of the graph. They use as many 
 """
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from data.errors import CallError
+from featurestore import Recipe
+from stages.embed.exported import graph
+from stages.embed.network import Network, TorchNetwork
 
 if TYPE_CHECKING:
     import torch
@@ -77,3 +82,26 @@ def _unobserved() -> Iterator[None]:
         yield
     finally:
         del sys.modules[name]
+
+
+def opener(recipe: Recipe, open_torch: Callable[..., Network]) -> Callable[[str], Network]:
+    """A precision -> the network that `recipe` asks for.
+
+    open_torch: (precision, device, fused) -> the network in torch, where `device` and `fused` may be left out.
+    """
+    if recipe.backend == "torch":
+        return open_torch
+
+    def open_graph(precision: str) -> Network:
+        def open_reference() -> TorchNetwork:
+            network = open_torch("float32", device="cpu", fused=False)
+            if isinstance(network, TorchNetwork):
+                return network
+            raise CallError(
+                f"{recipe.encoder} is no network of layers that {recipe.backend} could run: --backend torch."
+            )
+
+        path = graph(recipe, precision, open_reference)
+        return OnnxNetwork(path) if recipe.backend == "onnx" else OpenVinoNetwork(path)
+
+    return open_graph

@@ -13,7 +13,7 @@ from sklearn.base import clone
 from data import nested_subsets
 from data.errors import CallError, EmbedOnceError
 from featurestore import CorpusTable, Features
-from stages.fit_head import suited
+from stages.plan import suited
 from stages.sweep.outcome import Outcome, Trial
 from stages.sweep.search import Bench, Report, SweepProgress, best_score, make_trials, seconds_of
 from stages.sweep.space import Space

@@ -11,7 +11,7 @@ from heads.base import Head
 from heads.parameters import Parameter, parameters_of, spelled_out
 from heads.registry import full_name
 from stages import runs
-from stages.fit_head import Plan
+from stages.plan import Plan
 from stages.task import Task
 
 __all__ = ["Space"]

@@ -12,7 +12,7 @@ from heads.counts import Counts
 from heads.decisions import untuned
 from heads.scores import aligned
 from stages.document_weights import rows_of
-from stages.fit_head import suited
+from stages.plan import suited
 from stages.sweep.space import Space
 from stages.task import Task
 

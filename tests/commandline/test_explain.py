@@ -18,7 +18,8 @@ from heads.registry import make_head
 from stages.embed import Options
 from stages.embed.source import embed_source
 from stages.explain import Item
-from stages.fit_head import Plan, fit_head
+from stages.fit_head import fit_head
+from stages.plan import Plan
 from tests.conftest import Run, write_csv
 from tests.tiny_encoder import make_static
 

@@ -12,7 +12,8 @@ from data.errors import BadData, CallError, ColumnMissing
 from featurestore import CorpusTable, FeatureStore
 from heads.linear import LinearHead
 from stages.document_weights import document_weights
-from stages.fit_head import Plan, fit_head
+from stages.fit_head import fit_head
+from stages.plan import Plan
 from tests.small_store import blobs, make_store
 
 PLAN = Plan(head=LinearHead(), folds=3)

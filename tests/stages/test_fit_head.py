@@ -16,7 +16,8 @@ from heads.scores import probabilities
 from heads.training import Training
 from stages import runs
 from stages.asked import heads_as_asked
-from stages.fit_head import FitProgress, Plan, fit_head, suited
+from stages.fit_head import FitProgress, fit_head
+from stages.plan import Plan, suited
 from stages.stack import scorer
 from stages.task import chosen_corpus, chosen_store, task
 from tests.small_store import blobs, make_store

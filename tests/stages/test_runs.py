@@ -11,7 +11,8 @@ import pytest
 from data.errors import BadData, FileMissing, RunDamaged, StorageFailed
 from heads.linear import LinearHead
 from stages import runs
-from stages.fit_head import Plan, fit_head
+from stages.fit_head import fit_head
+from stages.plan import Plan
 from stages.runs import Run
 from tests.small_store import blobs, make_store
 

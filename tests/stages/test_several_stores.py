@@ -16,7 +16,8 @@ from heads.linear import LinearHead
 from heads.stack import StackHead
 from heads.training import Training
 from stages import runs
-from stages.fit_head import Plan, fit_head
+from stages.fit_head import fit_head
+from stages.plan import Plan
 from stages.task import chosen_features, task
 from tests.conftest import Run
 from tests.small_store import make_store

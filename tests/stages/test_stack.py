@@ -19,7 +19,8 @@ from heads.prototype import PrototypeHead
 from heads.scores import probabilities
 from heads.stack import StackHead
 from stages import runs
-from stages.fit_head import Plan, fit_head
+from stages.fit_head import fit_head
+from stages.plan import Plan
 from stages.stack import scorer
 from tests.conftest import Run
 from tests.small_store import blobs, make_store

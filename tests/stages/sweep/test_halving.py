@@ -15,7 +15,7 @@ from heads.knn import KNNHead
 from heads.linear import LinearHead
 from heads.prototype import PrototypeHead
 from stages import runs
-from stages.fit_head import Plan
+from stages.plan import Plan
 from stages.sweep import Outcome, Space, SweepProgress, halving, search, seconds_as_asked, sweep_all, trials
 from tests.small_store import blobs, make_store
 

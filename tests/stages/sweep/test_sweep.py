@@ -21,7 +21,7 @@ from heads.parameters import parameters_of
 from heads.registry import OURS, head_class
 from heads.training import Training
 from stages import runs
-from stages.fit_head import Plan
+from stages.plan import Plan
 from stages.sweep import Outcome, Space, SweepProgress, sweep, trials
 from stages.sweep import study as study_file
 from stages.task import chosen_corpus, chosen_store, task
@@ -245,7 +245,7 @@ PROCESS = """
 import sys
 from pathlib import Path
 from heads.linear import LinearHead
-from stages.fit_head import Plan
+from stages.plan import Plan
 from stages.sweep import Space, study, sweep
 from stages.task import chosen_corpus, chosen_store
 import time
