@@ -196,11 +196,13 @@ def fastest(
 
 
 def kin(features: Path, recipe: Recipe) -> Iterator[str]:
-    """A sentence for each store in `features` that holds all of what `recipe` keeps, or a part of it."""
+    """A sentence for each store in `features` that holds more of the same than `recipe` keeps, or a part of it."""
     for folder in sorted(stores(features)):
         try:
             other = FeatureStore.open(folder).recipe
         except EmbedOnceError:  # damaged or of another format: whoever names it is told
+            continue
+        if other == recipe:  # of another corpus
             continue
         if other.covers(recipe):
             yield f"{folder} holds all of this, and {other.surplus(recipe)} too: --store {folder} adds to it instead"

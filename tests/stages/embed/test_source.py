@@ -37,8 +37,8 @@ def test_a_poorer_store_is_told_with_what_it_lacks(features: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("other", [replace(POORER, window=10), replace(RICHER, segment=16)])
-def test_stores_of_other_values_are_not_spoken_of(features: Path, other: Recipe) -> None:
+@pytest.mark.parametrize("other", [RECIPE, replace(POORER, window=10), replace(RICHER, segment=16)])
+def test_stores_of_the_same_and_of_other_values_are_not_spoken_of(features: Path, other: Recipe) -> None:
     assert list(kin(features, other)) == []
 
 
