@@ -1,7 +1,8 @@
 """What a head gains by other settings than its defaults, on training documents that it did not see.
 
     python -m benchmarks.settings --features FOLDER --head mlp --way init=xavier --way epochs=12,validation=0.1 \\
-                                  [--corpus reuters52] [--seeds 10] [--documents 1500] [--json]
+                                  [--corpus reuters52] [--store A --store B] [--layer -4] [--seeds 10] \\
+                                  [--documents 1500] [--json]
 
 Each seed deals the training documents into folds, leaves one fold out, and draws weights and batches; a head is fitted
 on the other folds (or on so many documents of them, stratified) and scored on the one left out, by the plain decision,
@@ -23,7 +24,7 @@ from data import folds
 from data.splits import nested_subsets
 from heads.counts import Counts
 from heads.registry import make_head
-from stages.task import Task, chosen_corpus, chosen_store, task
+from stages.task import Task, chosen_corpus, chosen_features, layer_of, task
 
 FOLDS = 4
 DEFAULTS = "defaults"
@@ -85,14 +86,18 @@ def difference(gains: NDArray[np.float64]) -> str:
 @click.command()
 @click.option("--features", type=click.Path(path_type=Path), default=Path("features"), show_default=True)
 @click.option("--corpus", default="reuters52", show_default=True)
+@click.option("--store", "stores", multiple=True, type=click.Path(path_type=Path), help="Instead of the corpus's own.")
+@click.option("--layer", default="-1", show_default=True, help="Of those kept, or `all` side by side.")
 @click.option("--head", "heads", multiple=True, default=("mlp", "lstm", "transformer"), show_default=True)
-@click.option("--way", "ways", multiple=True, required=True, help="Settings beside the defaults, between commas.")
+@click.option("--way", "ways", multiple=True, help="Settings beside the defaults, between commas.")
 @click.option("--seeds", type=click.IntRange(1), default=10, show_default=True)
 @click.option("--documents", type=click.IntRange(2), help="To fit on; all of the other folds by default.")
 @click.option("--json", "as_json", is_flag=True)
 def main(
     features: Path,
     corpus: str,
+    stores: tuple[Path, ...],
+    layer: str,
     heads: tuple[str, ...],
     ways: tuple[str, ...],
     seeds: int,
@@ -100,9 +105,14 @@ def main(
     as_json: bool,
 ) -> None:
     """Print the table."""
-    store = chosen_store(next(iter(sorted(features.glob(f"{corpus}--*"))), None), features)
-    found, every = task(store, chosen_corpus(store, corpus)), [DEFAULTS, *ways]
-    results = {head: compared(found, head, every, seeds, documents) for head in heads}
+    paths = stores or tuple(sorted(features.glob(f"{corpus}--*")))[:1]
+    (read, first), every = chosen_features(paths, features), [DEFAULTS, *ways]
+    table = chosen_corpus(first, corpus)
+
+    def documents_of(head: str) -> Task:
+        return task(read, table, layer=None if layer == "all" else layer_of(make_head(head, {}), int(layer)))
+
+    results = {head: compared(documents_of(head), head, every, seeds, documents) for head in heads}
     if as_json:
         click.echo(json.dumps({corpus: results}))
         return
