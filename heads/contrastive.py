@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from data.errors import CallError
-from heads.optimising import rate
+from heads.dropout import Dropout
+from heads.optimising import optimiser_of, rate
 from heads.samplers import SamplerName, drawn
 
 __all__ = ["Pretraining", "Projection", "closeness", "contrastive_loss", "levels"]
@@ -36,7 +37,7 @@ class Projection(nn.Module):
 
     def __init__(self, dim: int, hidden: int, width: int, dropout: float) -> None:
         super().__init__()
-        self.body = nn.Sequential(nn.Dropout(dropout), nn.Linear(dim, hidden), nn.ReLU())
+        self.body = nn.Sequential(Dropout(dropout), nn.Linear(dim, hidden), nn.ReLU())
         self.last = nn.Linear(hidden, width)
 
     def forward(self, vectors: torch.Tensor) -> torch.Tensor:
@@ -122,7 +123,7 @@ class Pretraining:
         Batches are drawn from `rng`, dropout from torch's global numbers. Raises CallError for a loss beyond numbers.
         """
         device = network.last.weight.device
-        optimiser = torch.optim.AdamW(network.parameters(), lr=self.lr, weight_decay=self.weight_decay)
+        optimiser = optimiser_of(network, "adamw", self.lr, self.weight_decay)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate(step, self.steps, WARMUP))
         losses = []
         network.train()
