@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from data import Split, folds
+from data import Split
 from featurestore import CorpusTable, Features
 from heads.base import Head
 from heads.decisions import Decision, tune, untuned
@@ -98,7 +98,7 @@ def out_of_fold(plan: Plan, found: Task, tell: Report, unfinished: Unfinished) -
     Folds whose scores are in `unfinished` are not fitted again.
     -inf in the columns of labels that the head of that fold never saw.
     """
-    part = folds(found.target.y, found.groups.tolist(), plan.folds, plan.seed)
+    part = plan.parted(found)
     scores = np.full((len(found.train), len(found.labels)), -np.inf, dtype=np.float32)
     for fold in range(plan.folds):
         tell(FitProgress(plan.head.name, fold, plan.folds + 1, f"fold {fold + 1} of {plan.folds}"))

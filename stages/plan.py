@@ -3,12 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from data import Target
-from data.errors import UnknownName, nearest
+import numpy as np
+from numpy.typing import NDArray
+
+from data import Target, folds
+from data.errors import BadData, UnknownName, nearest
 from featurestore import Features, fingerprint
 from heads.base import Head
 from heads.parameters import spelled_out, to_json
 from stages import runs
+from stages.document_weights import rows_of
 from stages.task import Task, layer_of
 
 
@@ -31,6 +35,24 @@ class Plan:
     order: Sequence[str] = ()
     runs: Sequence[str] = ()
     weights: Mapping[str, float] | None = None
+
+    def parted(self, found: Task) -> NDArray[np.int8]:
+        """The fold of each training document, int8 (documents,).
+
+        Raises BadData where the documents beside a fold, those that count, leave nothing to tell apart.
+        """
+        part = folds(found.target.y, found.groups.tolist(), self.folds, self.seed)
+        weight = rows_of(self.weights, found.train_ids)
+        for fold in np.unique(part):
+            beside = np.flatnonzero((part != fold) & (True if weight is None else weight > 0))
+            labels = [found.labels[at] for at in np.flatnonzero(found.target[beside].counts)]
+            if not len(beside) or (len(labels) < 2 and found.target.kind != "several"):
+                left = f"only '{labels[0]}' is left to learn from" if labels else "there is nothing left to learn from"
+                raise BadData(
+                    f"Without fold {fold + 1} of {self.folds} {left}: what else counts lies in that fold, whole groups "
+                    "and equal texts together. Add documents, or put fewer of them into one group."
+                )
+        return part
 
     def identity(self, store: Features, found: Task) -> str:
         """Eight hex digits that differ where the result could."""

@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -147,8 +148,10 @@ def _groups(table: CorpusTable, rows: Sequence[int]) -> NDArray[np.int64]:
 
 def _documents_hash(table: CorpusTable, rows: Sequence[int]) -> str:
     columns = (table.ids, table.keys, table.splits, table.groups, table.labels)
-    lines = [[column[row] for column in columns] for row in rows]
-    return hashlib.sha256(json.dumps(lines).encode()).hexdigest()
+    said: list[Any] = [[column[row] for column in columns] for row in rows]
+    if table.kind != "single":  # the same labels mean something else
+        said += [table.kind, table.taxonomy and sorted(table.taxonomy.paths.items())]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
 def _only_in_test(target: Target, train: NDArray[np.int64]) -> list[str]:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from data import Target, folds
+from data import Target
 from heads.counts import Counts
 from heads.decisions import untuned
 from heads.scores import aligned
@@ -32,7 +32,7 @@ def score(space: Space, found: Task, values: Mapping[str, Any], reached: Reached
     to stop (macro-F1, or for another metric accuracy); and of each fold but the last.
     """
     plan, head = space.plan, suited(space.head(values), found.target)
-    names, part = found.target.names, folds(found.target.y, found.groups.tolist(), plan.folds, plan.seed)
+    names, part = found.target.names, plan.parted(found)
     weight = rows_of(plan.weights, found.train_ids)
     left_out = [rows for fold in range(plan.folds) if len(rows := np.flatnonzero(part == fold))][: space.scored]
     scores: list[NDArray[np.float32]] = []

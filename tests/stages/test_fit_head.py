@@ -183,3 +183,33 @@ def test_a_store_is_chosen_by_name_or_as_the_newest(tmp_path: Path) -> None:
     assert chosen_store(Path("one"), tmp_path).name == chosen_store(None, tmp_path).name == "one"
     with pytest.raises(UnknownName, match="Did you mean 'made'"):
         chosen_corpus(chosen_store(None, tmp_path), "maid")
+
+
+@pytest.mark.parametrize(
+    ("rare", "group", "sentence"),
+    [(1, None, "only 'a' is left to learn from"), (8, "one thread", "only 'a' is left to learn from")],
+)
+def test_a_label_that_one_fold_holds_whole_is_told_before_anything_is_fitted(
+    tmp_path: Path, rare: int, group: str | None, sentence: str
+) -> None:
+    documents, vectors = blobs(["a"], documents=60)
+    mixed = [replace(each, labels=("b",), group=group) if row < rare else each for row, each in enumerate(documents)]
+    mixed = [replace(each, split="train" if row < 40 else "test") for row, each in enumerate(mixed)]
+    told: list[FitProgress] = []
+    with pytest.raises(BadData, match=rf"^Without fold \d of 3 {sentence}: what else counts lies in that fold"):
+        fit_head(*make_store(tmp_path / "store", mixed, vectors), PLAN, tmp_path / "runs", report=told.append)
+    assert not told
+
+
+def test_documents_that_do_not_count_leave_nothing_to_tell_apart(tmp_path: Path) -> None:
+    store, table = make_store(tmp_path / "store", *blobs(["a", "b"]))
+    weights = {one: float(labels == ("a",)) for one, labels in zip(table.ids, table.labels, strict=True)}
+    with pytest.raises(BadData, match=r"^Without fold 1 of 3 only 'a' is left to learn from"):
+        fit_head(store, table, replace(PLAN, weights=weights), tmp_path / "runs")
+
+
+def test_labels_of_another_kind_are_another_run(tmp_path: Path) -> None:
+    store, table = make_store(tmp_path / "store", *blobs(["a", "b"]))
+    one, _ = fit_head(store, table, PLAN, tmp_path / "runs")
+    several, fresh = fit_head(store, replace(table, kind="several"), PLAN, tmp_path / "runs")
+    assert fresh and (one.record.kind, several.record.kind) == ("single", "several")
