@@ -50,8 +50,8 @@ _UNSMOOTHED = ("focal", "asymmetric", "soft_f1", "sigmoid_f1", "emd")
 class Losses:
     """A loss for documents whose labels occur so often.
 
-    counts: float32 (labels,), documents of each label. gamma: of focal and asymmetric. smoothing: of labels.
-    order: int64 (labels,), the columns from the lowest label on, where labels are ordered.
+    counts: float32 (labels,), what the documents of each label weigh. gamma: of focal and asymmetric. smoothing: of
+    labels. order: int64 (labels,), the columns from the lowest label on, where labels are ordered.
     """
 
     counts: torch.Tensor
@@ -95,7 +95,11 @@ class Losses:
         elif self.name == "logit_adjusted":
             logits = logits + (counts / counts.sum()).log()
         losses = functional.cross_entropy(logits, truth, label_smoothing=self.smoothing, reduction="none")
-        return losses * (1 - (-losses).exp()) ** self.gamma if self.name == "focal" else losses
+        return losses * self._doubt(losses) if self.name == "focal" else losses
+
+    def _doubt(self, losses: torch.Tensor) -> torch.Tensor:
+        """(1 - p)^gamma; at p = 1 a gamma below 1 would have no gradient that is a number."""
+        return (1 - (-losses).exp()).clamp(min=1e-6) ** self.gamma
 
     def _several(self, logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
         if self.name == "asymmetric":
@@ -103,11 +107,11 @@ class Losses:
             return -truth * functional.logsigmoid(logits) - (1 - truth) * absent**self.gamma * (1 - absent).log()
         smooth = truth * (1 - self.smoothing) + self.smoothing / 2
         losses = functional.binary_cross_entropy_with_logits(logits, smooth, reduction="none")
-        return losses * (1 - (-losses).exp()) ** self.gamma if self.name == "focal" else losses
+        return losses * self._doubt(losses) if self.name == "focal" else losses
 
 
 def soft_f1(logits: torch.Tensor, truth: torch.Tensor, weight: torch.Tensor, *, softmax: bool) -> torch.Tensor:
-    """1 - the mean F1 of the labels that occur in a batch or are expected there, a float32 scalar."""
+    """1 - the mean F1 of the labels that occur in a batch, a float32 scalar."""
     if truth.dim() == 1:
         chances = logits.softmax(dim=1) if softmax else logits.sigmoid()
         present = functional.one_hot(truth, logits.shape[1]).to(logits.dtype)

@@ -56,9 +56,8 @@ def chances(y: NDArray[Any], sampler: SamplerName, progress: float) -> NDArray[n
     has = np.column_stack([has, ~has.any(axis=1)])
     counts = has.sum(axis=0)
     if sampler == "progressive":
-        instance, balanced = _by_power(has, counts, 1.0), _by_power(has, counts, 0.0)
-        return np.asarray((1 - progress) * instance + progress * balanced)
-    return _by_power(has, counts, {"square_root": 0.5, "balanced": 0.0}.get(sampler, 1.0))
+        return np.asarray((1 - progress) / len(has) + progress * _by_power(has, counts, 0.0))
+    return _by_power(has, counts, 0.5 if sampler == "square_root" else 0.0)
 
 
 def _by_power(has: NDArray[Any], counts: NDArray[Any], power: float) -> NDArray[np.float64]:

@@ -53,7 +53,7 @@ class Training(BaseEstimator):
     order : every label, the lowest first, for emd; fit-head --order sets it
     gamma : how little focal and asymmetric make of what is sure
     sampler : instance (every document once an epoch), square_root, balanced, progressive, weighted
-    defer : share of the epochs after which class weights count; before, all labels weigh the same
+    defer : share of the epochs after which class weights count; before, all labels weigh the same, and no epoch is kept
     rebalance : how the last layer is balanced afterwards (none, crt, tau, lws), see heads/rebalance.py
     label_smoothing : share of a label's truth that is spread over all labels; None is 0.1 for the cross entropy of one
         label a document, and 0 for everything else
@@ -146,7 +146,7 @@ class Training(BaseEstimator):
             checkpoint.resume(course)
         while not self._over(course):
             number = len(course.epochs) + 1
-            even = replace(lesson, weight=lesson.unweighted) if number <= self.defer * self.epochs else lesson
+            even = replace(lesson, weight=lesson.unweighted) if self._defers(number) else lesson
             loss = self._epoch(course, even, losses, fitting, (number - 1) / max(self.epochs - 1, 1))
             if not math.isfinite(loss):
                 raise CallError(f"The loss of epoch {number} is not finite: lr is {self.lr}, take a lower one.")
@@ -184,6 +184,10 @@ class Training(BaseEstimator):
         optimiser = optimiser_of(network, self.optimiser, self.lr, self.weight_decay)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate(step, steps, self.warmup))
         return Course(network, optimiser, schedule, averaged(network, self.average), rng, Best(), [])
+
+    def _defers(self, number: int) -> bool:
+        """Whether class weights do not count yet in the epoch of that number."""
+        return number <= self.defer * self.epochs
 
     def _over(self, course: Course) -> bool:
         done = len(course.epochs)
@@ -224,7 +228,9 @@ class Training(BaseEstimator):
                 "The sampler weighted is for one label a document: of several, each has a weight. Take balanced."
             )
         truth = lesson.truth[rows]
-        counts = truth.sum(0) if several else torch.bincount(truth, minlength=lesson.labels).float()
+        # of several labels no loss asks how often each occurs
+        shown = None if several else lesson.unweighted[rows]
+        counts = torch.ones(lesson.labels) if shown is None else torch.bincount(truth, shown, lesson.labels).float()
         smoothing = self.label_smoothing
         if smoothing is None:
             smoothing = SMOOTHING if self.loss == "cross_entropy" and not several else 0.0
@@ -251,9 +257,9 @@ class Training(BaseEstimator):
         return replace(epoch, validation_loss=loss, macro_f1=f1, accuracy=accuracy)
 
     def _merit(self, epoch: Epoch) -> tuple[float, float]:
-        """What the best epoch has most of; without a validation part the last epoch is the best."""
-        if epoch.validation_loss is None:
-            return float(epoch.number), 0.0
+        """What the best epoch has most of; without a validation part, and until weights count, the last one is best."""
+        if epoch.validation_loss is None or self._defers(epoch.number):
+            return float(epoch.number - epoch.epochs), 0.0
         figure = {"macro_f1": epoch.macro_f1, "accuracy": epoch.accuracy, "loss": None}[self.monitor]
         return figure or 0.0, -epoch.validation_loss
 

@@ -139,3 +139,11 @@ def test_balanced_weights_of_several_labels_are_the_positive_weights_of_torch_bu
 def test_a_loss_that_makes_no_sense_is_refused(name: LossName, several: bool, smoothing: float, sentence: str) -> None:
     with pytest.raises(CallError, match=sentence):
         Losses(torch.ones(2), name, smoothing=smoothing).check(several=several)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_focal_has_a_gradient_where_nothing_is_in_doubt(several: bool) -> None:
+    logits = torch.tensor([[200.0, -200.0]], requires_grad=True)
+    truth = torch.tensor([[1.0, 0.0]]) if several else torch.tensor([0])
+    loss = Losses(torch.ones(2), "focal", gamma=0.5)(logits, truth, torch.ones(1)).sum()
+    assert torch.isfinite(torch.autograd.grad(loss, logits)[0]).all()

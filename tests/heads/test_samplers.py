@@ -82,3 +82,8 @@ def test_each_document_comes_as_often_as_its_chance_says_rounded_up_or_down(y: l
     expected = len(y) * chances(labels, sampler, 0.3)
     times = np.bincount(drawn(labels, sampler, 0.3, np.random.default_rng(0)), minlength=len(y))
     assert (np.abs(times - expected) < 1 + 1e-9).all()
+
+
+def test_progressive_begins_with_every_document_alike_however_many_labels_it_has() -> None:
+    has = np.array([[True, True, True], [True, False, False], [False, False, False]])
+    assert chances(has, "progressive", 0.0).tolist() == pytest.approx([1 / 3] * 3)

@@ -258,3 +258,18 @@ def test_the_average_of_weights_lags_behind_them_and_is_what_is_kept() -> None:
         for average in (0.0, 0.9, 0.9999)
     ]
     assert kept[0] > kept[1] > kept[2] > 0
+
+
+def test_no_epoch_is_kept_and_none_ends_the_training_before_weights_count() -> None:
+    settings: dict[str, Any] = {**QUICK, "lr": 1.0, "epochs": 20, "patience": 3, "validation": 0.1}
+    _, usual = trained(lesson(), Training(**settings))
+    assert len(usual.epochs) < 15
+    _, deferred = trained(lesson(), Training(**settings, defer=0.75))
+    assert deferred.kept > 15 and len(deferred.epochs) == min(deferred.kept + 3, 20)
+
+
+@pytest.mark.parametrize("loss", ["ldam", "logit_adjusted"])
+def test_a_weight_of_nine_is_having_the_document_nine_times_for_what_counts_labels(loss: Any) -> None:
+    given = replace(lesson(labels=2), unweighted=torch.tensor([9.0, 1.0]).repeat(150))
+    counts = Training(loss=loss)._losses_of(given, torch.arange(300)).counts
+    assert counts.tolist() == [9 * 150, 150]
