@@ -73,11 +73,12 @@ class KNNHead(PooledHead):
         return np.concatenate([self._votes(*found) for found in self._nearest(asked)])
 
     def _nearest(self, asked: NDArray[np.float32]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-        """For blocks of documents: rows of the k nearest, nearest first, and their cosines (block, k)."""
+        """For blocks of documents: rows of those near enough for k places, nearest first, and their cosines."""
         import torch
 
-        k = min(self.k, len(self.known_))
-        block = max(SIMILARITIES // len(self.known_), 1)
+        # the lightest documents fill k places last
+        k = min(int(np.searchsorted(np.sort(self.places_).cumsum(), self.k)) + 1, len(self.known_))
+        block = max(SIMILARITIES // max(len(self.known_), k * len(self.classes_)), 1)
         for start in range(0, len(asked), block):
             # a tenth of the time of NumPy's partition, which would not sort them either
             near, rows = torch.from_numpy(asked[start : start + block] @ self.known_.T).topk(k, dim=1)

@@ -20,7 +20,7 @@ from heads.course import Checkpoint, History, identity
 from heads.initialise import initialise
 from heads.lesson import Lesson
 from heads.parameters import to_json
-from heads.rebalance import rebalance
+from heads.rebalance import check_rebalance, rebalance
 from heads.saving import read_arrays, write_arrays
 from heads.sources import source_of
 from heads.training import Report, Training, network_scores
@@ -67,6 +67,7 @@ class NeuralHead(Head):
 
     def _learn(self, examples: Examples) -> None:
         training = self.training or Training()
+        check_rebalance(training, several=examples.several)
         sequences = self._sequences(examples.bags, aloud=True)
         lesson = _lesson(examples, sequences, len(self.classes_), _columns(training.order, self.classes_.tolist()))
         fitting, held = lesson.parts(training.validation, self.seed)

@@ -14,6 +14,7 @@ says.
 """
 
 import inspect
+import math
 import types
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -116,6 +117,8 @@ class Parameter:
             if choices and isinstance(value, str):
                 raise UnknownName(f"{self.name} is '{value}'.{nearest(value, choices)}")
             raise CallError(f"{self.name} is {value!r}; it is {' or '.join(map(_word, kinds))}.")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise CallError(f"{self.name} is {value}; it is {self.allowed}, and finite.")
         if self.range is not None and isinstance(value, int | float) and value not in self.range:
             raise CallError(f"{self.name} is {value}; it is {self.range}.")
 

@@ -18,15 +18,25 @@ from torch import nn
 
 from data.errors import CallError
 from heads.batches import Batch, Sequences
+from heads.initialise import initialise
 from heads.lesson import Lesson
 from heads.metrics import macro_f1
 from heads.training import Training, network_scores
 
-__all__ = ["Rebalance", "rebalance"]
+__all__ = ["Rebalance", "check_rebalance", "rebalance"]
 
 Rebalance: TypeAlias = Literal["none", "crt", "tau", "lws"]
 
 TAUS = [step / 10 for step in range(11)]
+
+
+def check_rebalance(training: Training, *, several: bool) -> None:
+    """Raise CallError for what cannot be balanced, before anything is learned: of so many labels a document."""
+    how = training.rebalance
+    if how != "none" and several:
+        raise CallError(f"rebalance '{how}' is for one label a document. Leave it out, and take class weights.")
+    if how == "tau" and not training.validation:
+        raise CallError("rebalance 'tau' is chosen on a validation part: set validation, as 0.1, or take crt.")
 
 
 def rebalance(
@@ -39,19 +49,16 @@ def rebalance(
 ) -> str | None:
     """Balance the last layer of `network` in place; what there is to say of it, or None.
 
-    Raises CallError for several labels a document, and for a network whose logits do not come from one linear layer.
+    Raises CallError for a network whose logits do not come from one linear layer.
     """
     if how == "none":
         return None
-    if lesson.truth.dim() == 2:
-        raise CallError(f"rebalance '{how}' is for one label a document. Leave it out, and take class weights.")
-    if how == "tau" and not training.validation:
-        raise CallError("rebalance 'tau' is chosen on a validation part: set validation, as 0.1, or take crt.")
     layer, inputs = _last_layer(network, how, lesson.sequences, lesson.labels)
     if how == "tau":
         return _normalised(layer, inputs, lesson, parts[1])
     balanced = training.get_params() | {"sampler": "balanced", "loss": "cross_entropy", "defer": 0.0}
     learned = _Again(inputs.dim, lesson.labels) if how == "crt" else _Scaled(layer)
+    initialise(learned, training.init, torch.default_generator)
     taught = replace(lesson, sequences=inputs, weight=lesson.unweighted)
     Training(**balanced).run(learned, taught, parts, rng)
     with torch.no_grad():

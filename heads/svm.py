@@ -146,7 +146,7 @@ def _machine(
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.svm import LinearSVC
 
-    machine = LinearSVC(C=C, random_state=seed, tol=TOLERANCE)
+    machine = LinearSVC(C=C, random_state=seed % 2**32, tol=TOLERANCE)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         machine.fit(rows, y, sample_weight=weight)

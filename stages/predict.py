@@ -59,7 +59,7 @@ def _encoder_of(run: Run, recipe: Recipe, model: str | None, device: str, *, tru
     if differences:
         raise RecipeMismatch(
             f"{run.name} was fitted on features of another recipe: {'; '.join(differences)}. "
-            "Name the encoder that it used with --model."
+            "Name the encoder that it used with --encoder."
         )
     return encoder
 

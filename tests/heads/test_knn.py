@@ -40,3 +40,12 @@ def test_more_neighbours_than_documents_are_all_documents() -> None:
     bags = bags_of([np.array([[1.0, 0]]), np.array([[0.9, 0.2]]), np.array([[-1.0, 0]])])
     head = KNNHead(k=50, weighting="uniform").fit(bags, ["a", "a", "b"])
     np.testing.assert_allclose(head.predict_proba(bags), np.tile([2 / 3, 1 / 3], (3, 1)), atol=1e-6)
+
+
+def test_documents_of_little_weight_take_as_many_neighbours_as_fill_the_places() -> None:
+    planted = in_the_mean(documents=200)
+    shares = []
+    for k, weight in ((20, 1.0), (2, 0.1)):  # the same twenty documents
+        head = KNNHead(k=k).fit(planted.bags, planted.y, sample_weight=np.full(200, weight))
+        shares.append(((k + 1) * head.predict_proba(planted.bags) - head.prior_) / k)  # without the prior's one vote
+    np.testing.assert_allclose(shares[1], shares[0], atol=1e-5)

@@ -77,7 +77,7 @@ def test_a_string_is_read_by_the_declared_type(name: str, text: str, value: obje
         ("pool", "men", UnknownName, "pool is 'men'. Did you mean 'mean'?"),
         ("views", "cls,men", UnknownName, "views is 'cls,men'."),
         ("dropout", "1", CallError, "dropout is 1.0; it is at least 0 and below 1."),
-        ("dropout", "nan", CallError, "dropout is nan; it is at least 0 and below 1."),
+        ("dropout", "nan", CallError, "dropout is nan; it is a number, at least 0 and below 1, and finite."),
         ("dropout", "much", CallError, "dropout is 'much'; it is a number."),
         ("layers", "1.5", CallError, "layers is '1.5'; it is a whole number or none."),
         ("layers", "0", CallError, "layers is 0; it is at least 1."),
@@ -171,3 +171,8 @@ def test_an_order_that_is_not_given_leaves_the_json_as_it_was_before_there_was_o
     assert "order" not in to_json(plain)["nested"]
     for training in (plain, ordered):
         assert from_json(to_json(training), Training).get_params() == training.get_params()
+
+
+def test_a_number_beyond_all_is_refused_before_anything_is_fitted() -> None:
+    with pytest.raises(CallError, match=r"^dropout is inf; it is a number, at least 0 and below 1, and finite\.$"):
+        check_parameters(Outer(dropout=float("inf")))

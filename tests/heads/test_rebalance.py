@@ -73,6 +73,12 @@ def test_several_labels_are_refused() -> None:
     head = MLPHead(training=Training(**QUICK, rebalance="crt"))
     with pytest.raises(CallError, match=r"^rebalance 'crt' is for one label a document\. Leave it out, and take class"):
         head.fit(bags, np.eye(3, dtype=bool)[y])
+    assert not hasattr(head, "history_")  # nothing was learned for it
+
+
+def test_a_new_last_layer_starts_as_the_others_did() -> None:
+    head = fitted("crt", lr=1e-9, init="truncated_normal")
+    assert float(head.network_.state_dict()["network.layers.4.weight"].std()) < 0.03
 
 
 def test_favouring_rare_labels_twice_is_told() -> None:

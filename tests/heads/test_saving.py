@@ -2,6 +2,7 @@
 
 import json
 import re
+import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -83,3 +84,13 @@ def test_arrays_come_back_as_they_were(tmp_path: Path) -> None:
     turned = np.arange(6.0).reshape(2, 3).T  # not contiguous
     write_arrays(tmp_path / "some", {"a": turned})
     np.testing.assert_array_equal(read_arrays(tmp_path / "some", {"a": (3, 2)})["a"], turned)
+
+
+def test_a_file_that_may_not_grow_is_an_error_of_the_system(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            write_arrays(tmp_path / "arrays.safetensors", {"weights": np.zeros(10_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
