@@ -77,14 +77,14 @@ def main() -> None:
         own_folders()
         code = embedonce.main(prog_name="embedonce", standalone_mode=False)
     except (KeyboardInterrupt, click.Abort):
-        say("Interrupted. What was finished is kept; the same command goes on from there.")
+        say("Interrupted. What is finished of shards, folds, trials and runs is kept; the same command goes on there.")
         code = 130
     except BrokenPipeError:
         # the reader of a pipe left; Python would complain again when it flushes stdout
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
     except Exception as error:
-        if "--debug" in sys.argv:
+        if "--debug" in sys.argv and not isinstance(error, click.ClickException):
             raise
         code = told(error)
     sys.exit(code or 0)
@@ -95,8 +95,13 @@ def told(error: Exception) -> int:
     if isinstance(error, EmbedOnceError):
         say(f"Error: {error}")
         return error.exit_code
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        say(error.format_message())
+        return error.exit_code
     if isinstance(error, click.ClickException):
-        say(f"Error: {error.format_message()}")
+        context = getattr(error, "ctx", None)
+        more = f" See `{context.command_path} --help`." if context is not None else ""
+        say(f"Error: {error.format_message()}{more}")
         return error.exit_code
     if isinstance(error, OSError) and error.strerror:
         say(f"Error: {error.filename or 'the disk'}: {error.strerror}.")

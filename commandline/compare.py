@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from commandline.options import json_option, runs_option
+from commandline.options import NewFile, json_option, runs_option
 from commandline.terminal import duration, note, say, show_json, table
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.argument("names", nargs=-1, metavar="[RUN]...")
 @runs_option
 @json_option
-@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Also write a page that shows the runs.")
+@click.option("--html", type=NewFile(), help="Also write a page that shows the runs.")
 def compare(names: tuple[str, ...], runs: Path, as_json: bool, html: Path | None) -> None:
     """Set runs side by side, best out of fold first; all runs of the folder when none is named.
 

@@ -1,11 +1,11 @@
 """`embedonce curve`: heads against the number of training documents."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from commandline.options import (
+    NewFile,
     beside_options,
     documents_asked,
     documents_options,
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 @click.option("--class-weight", help="balanced, none, effective, sqrt, or a JSON file {label: weight}.  [by head]")
 @documents_options
 @metric_option
-@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Also write a page: picture and table.")
-@click.option("--svg", type=click.Path(path_type=Path, dir_okay=False), help="Also write the picture alone.")
+@click.option("--html", type=NewFile(), help="Also write a page: picture and table.")
+@click.option("--svg", type=NewFile(), help="Also write the picture alone.")
 @beside_options
 @runs_option
 @seed_option

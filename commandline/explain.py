@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from commandline.options import features_option, json_option, runs_option
+from commandline.options import NewFile, features_option, json_option, runs_option
 from commandline.terminal import note, progress, say, show_json, table, whole_file
 
 if TYPE_CHECKING:
@@ -41,9 +41,7 @@ _LOOKS = ((0.5, "reverse"), (0.2, "bold"), (0.05, ""))
 @click.option("--store", type=click.Path(path_type=Path), help="The feature store.  [the run's own, in --features]")
 @features_option
 @runs_option
-@click.option(
-    "--html", type=click.Path(path_type=Path, dir_okay=False), help="Also write a page of the texts with marks."
-)
+@click.option("--html", type=NewFile(), help="Also write a page of the texts with marks.")
 @json_option
 def explain(run: str, documents: tuple[str, ...], html: Path | None, as_json: bool, **asked: Any) -> None:
     """Show which chunks, segments or tokens of documents DOC spoke for the label that RUN gives them.
@@ -55,7 +53,7 @@ def explain(run: str, documents: tuple[str, ...], html: Path | None, as_json: bo
     embedonce explain lstm-7c2e41b0 test-17 test-23 --for grain --against wheat --html why.html
     """
     from stages.compare import find
-    from stages.explain import Asked, check_explainable, page, words_of
+    from stages.explain import Asked, changed_since, check_explainable, page, words_of
     from stages.explain import explain as explanations
     from stages.task import chosen_corpus, chosen_store
 
@@ -64,6 +62,8 @@ def explain(run: str, documents: tuple[str, ...], html: Path | None, as_json: bo
     store = chosen_store(asked["store"] or Path(found.record.store), asked["features"])
     corpus = chosen_corpus(store, found.record.corpus)
     say(f"Explaining {found.name} on {store.name}, corpus {corpus.name}.")
+    if changed := changed_since(found, corpus):
+        note(changed)
     keys = corpus.keys_of(documents)
     with progress("reading the text"):
         words = words_of(

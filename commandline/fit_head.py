@@ -70,6 +70,9 @@ def fit_head(**asked: Any) -> None:
     settings = (*asked["parameters"], *(f"{name}={asked[name]}" for name in ("loss", "sampler", "init") if asked[name]))
     layers = len(first.recipe.layers) if store is first else 1
     for head in heads_as_asked(asked["head"], settings, asked["class_weight"], asked["first"], asked["seed"], layers):
+        if asked["head"] == ALL and documents.kind == "several" and not head.takes_several:
+            note(f"{head.name} is left out: it takes one label a document, and these have several.")
+            continue
         try:
             found.append(_fit_one(store, documents, head, plan, asked))
         except EmbedOnceError as error:

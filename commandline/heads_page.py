@@ -11,8 +11,9 @@ from heads.registry import OURS, UPON_RUNS, describe, head_class
 INTRODUCTION = """# Heads
 
 What `fit-head` takes, as the heads declare it. Each reads the views of a store that stand beside it (those of them that
-the store keeps, where it can do without some), and is set by `--set parameter=value`; `stack` reads the scores of other
-runs. A head of yours joins by [an entry point](your-own-head.md).
+the store keeps, where it can do without some), and is set by `--set parameter=value`, where `lr` is `training__lr`;
+what takes a mapping is set in Python, or by an option of its own (`--class-weight FILE`). `stack` reads the scores of
+other runs. A head of yours joins by [an entry point](your-own-head.md).
 """
 
 

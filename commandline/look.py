@@ -8,6 +8,7 @@ import click
 from commandline import settings
 from commandline.options import column_options, columns_asked, json_option
 from commandline.terminal import note, say, show_json, size, table
+from data.errors import CallError
 
 if TYPE_CHECKING:
     from heads.registry import Description
@@ -45,6 +46,7 @@ def models(as_json: bool) -> None:
 @json_option
 def heads(head: str | None, as_json: bool) -> None:
     """The heads that `fit-head` takes, or the parameters of one."""
+    from commandline.heads_page import descriptions
     from heads.registry import HEADS, UPON_RUNS, describe
 
     described = [describe(name) for name in ([head] if head else [*HEADS, *UPON_RUNS])]
@@ -53,8 +55,13 @@ def heads(head: str | None, as_json: bool) -> None:
     elif head:
         (one,) = described
         click.echo(f"{one.name}: {one.summary} It reads {', '.join(one.reads)}.")
-        rows = [(each.name.rpartition("__")[2], str(each.default), each.allowed) for each in one.parameters]
-        table(["parameter", "default", "value"], rows, text_columns=3)
+        words = descriptions(one.name)
+        short = [each.name.rpartition("__")[2] for each in one.parameters]
+        rows = [
+            (name, str(each.default), each.allowed, words.get(name, ""))
+            for name, each in zip(short, one.parameters, strict=True)
+        ]
+        table(["parameter", "default", "value", ""], rows, text_columns=4)
     else:
         table(
             ["head", "reads", ""], [(one.name, ", ".join(one.reads), one.summary) for one in described], text_columns=3
@@ -76,5 +83,7 @@ def init(source: str, **asked: Any) -> None:
     corpus = read(source, columns_asked(asked))
     for sentence in corpus.notes:
         note(sentence)
+    if not any(document.labels for document in corpus.documents):
+        raise CallError(f"{source}: no label was found, which heads learn from. Name its column with --label.")
     settings.write(source, {name: value for name, value in asked.items() if value is not None})
     say(f"Wrote {settings.FILE}. Next: `embedonce embed`, `embedonce fit-head linear`, `embedonce compare`.")

@@ -1,6 +1,7 @@
 """Options that several commands share; each decorator is named for what it adds."""
 
 import csv
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,10 +29,14 @@ def several(*options: Callable[[Command], Command]) -> Callable[[Command], Comma
     return add
 
 
+text_option = click.option("--text", metavar="COLUMN", help="Column of the text.  [guessed by name]")
+id_option = click.option(
+    "--id", "id_", metavar="COLUMN", help="Column of the document's name.  [guessed, else row numbers]"
+)
 column_options = several(
-    click.option("--text", metavar="COLUMN", help="Column of the text.  [guessed by name]"),
+    text_option,
     click.option("--label", metavar="COLUMN", help="Column of the label.  [guessed by name]"),
-    click.option("--id", "id_", metavar="COLUMN", help="Column of the document's name.  [guessed, else row numbers]"),
+    id_option,
     click.option("--split", metavar="COLUMN", help="Column that says train or test.  [guessed, else one is made]"),
     click.option("--group", metavar="COLUMN", help="Column whose documents stay on one side of every split."),
     click.option("--separator", metavar="TEXT", help="What stands between several labels in one cell."),
@@ -39,6 +44,21 @@ column_options = several(
         "--path-separator", metavar="TEXT", help="What stands between the levels of a label, as in rec/sport."
     ),
 )
+
+
+class NewFile(click.Path):
+    """A file to write, whose folder is there: refused before hours of work, not after them."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, dir_okay=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path. Fails, as click's own types do, where its folder is missing."""
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        if not path.parent.is_dir():
+            self.fail(f"there is no folder {path.parent}. Make it, or name another file.", param, ctx)
+        return path
+
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 runs_option = click.option("--runs", type=click.Path(path_type=Path), default=Path("runs"), help="Folder of the runs.")
@@ -71,7 +91,7 @@ documents_options = several(
         "--weight", metavar="COLUMN", help="How much each training document counts: a column of the corpus's file."
     ),
     click.option("--weight-from", metavar="FILE", help="Where that column stands.  [the file that was embedded]"),
-    click.option("--id", "id_", metavar="COLUMN", help="Ids in the file of --weight.  [id]"),
+    click.option("--weight-id", metavar="COLUMN", help="Ids in that file.  [guessed, else row numbers, as embed does]"),
     click.option(
         "--order",
         metavar="LABELS",
@@ -111,9 +131,9 @@ def documents_asked(documents: "CorpusTable", asked: dict[str, Any]) -> dict[str
     if asked["weight"] is not None:
         from stages.document_weights import document_weights
 
-        weights = document_weights(documents, asked["weight"], asked["weight_from"], asked["id_"])
-    elif asked["weight_from"] or asked["id_"]:
-        raise CallError("--weight-from and --id say where weights stand: name their column with --weight.")
+        weights = document_weights(documents, asked["weight"], asked["weight_from"], asked["weight_id"])
+    elif asked["weight_from"] or asked["weight_id"]:
+        raise CallError("--weight-from and --weight-id say where weights stand: name their column with --weight.")
     order = _order(asked["order"])
     return {"layer": asked["layer"], "skip_unlabelled": asked["skip_unlabelled"], "order": order, "weights": weights}
 

@@ -5,17 +5,19 @@ from typing import Any
 
 import click
 
-from commandline.options import column_options, columns_asked, device_option, runs_option, trust_option
+from commandline.options import NewFile, device_option, id_option, runs_option, text_option, trust_option
 from commandline.terminal import note, progress, whole_file
+from data.columns import Columns
 from data.errors import CallError
 
 
 @click.command()
 @click.argument("run")
 @click.argument("file")
-@column_options
+@text_option
+@id_option
 @click.option("--encoder", multiple=True, help="Where the run's encoder is now, if it has moved; one for each store.")
-@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write here, not to stdout.")
+@click.option("--output", type=NewFile(), help="Write here, not to stdout.")
 @click.option("--json", "as_json", is_flag=True, help="A JSON object a line instead of CSV.")
 @trust_option
 @device_option
@@ -34,7 +36,8 @@ def predict(run: str, file: str, output: Path | None, as_json: bool, **asked: An
     found = find(run, asked["runs"])
     if output is not None and output.exists():
         raise CallError(f"{output} is there already. Name another --output, or remove it.")
-    corpus = read(file, columns_asked(asked))
+    # new text has no label and no split to read, whatever its columns are called
+    corpus = read(file, Columns(text=asked["text"], id=asked["id_"], label="", split=""))
     for sentence in corpus.notes:
         note(sentence)
     encoders = encoders_of(found, models=asked["encoder"], device=asked["device"], trust=asked["trust_remote_code"])

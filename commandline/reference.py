@@ -1,6 +1,7 @@
 """docs/commands.md, written from the commands themselves: `python -m commandline.reference > docs/commands.md`."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import click
 
@@ -13,6 +14,9 @@ What each command takes, as `--help` shows it. Results go to stdout, everything 
 """
 
 
+SHOWN: dict[str, Any] = {"terminal_width": 110, "show_default": True, "help_option_names": ["-h", "--help"]}
+
+
 def page() -> str:
     """The whole page, as Markdown."""
     blocks = [f"## {path}\n\n```\n{shown}\n```\n" for path, shown in commands(cli.embedonce, "embedonce", None)]
@@ -21,7 +25,7 @@ def page() -> str:
 
 def commands(command: click.Command, path: str, parent: click.Context | None) -> Iterator[tuple[str, str]]:
     """Each command's name and help, those of a group after it."""
-    context = click.Context(command, info_name=path.split()[-1], parent=parent, terminal_width=110, show_default=True)
+    context = click.Context(command, info_name=path.split()[-1], parent=parent, **SHOWN)
     yield path, command.get_help(context)
     for name, inner in sorted(command.commands.items()) if isinstance(command, click.Group) else ():
         yield from commands(inner, f"{path} {name}", context)

@@ -129,6 +129,8 @@ def prune(folder: Path | None, features: Path, dry_run: bool, as_json: bool) -> 
 def label(file: str, folder: Path | None, corpus: str | None, features: Path, as_json: bool, **asked: Any) -> None:
     """Replace labels, splits and groups by those in FILE, a table with a column of ids; features stay as they are.
 
+    They hold until the corpus is embedded again, which brings those of its file back: correct them there, too.
+
     \b
     embedonce store label corrected.csv --id ticket --label queue
     """

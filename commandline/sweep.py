@@ -3,13 +3,13 @@
 import shlex
 import sys
 from math import inf
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from commandline.compare import show_comparison
 from commandline.options import (
+    NewFile,
     beside_options,
     documents_asked,
     documents_options,
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 @click.option("--set", "parameters", multiple=True, metavar="KEY=VALUE", help="A parameter that stays as it is.")
 @click.option("--class-weight", help="As for fit-head; it then stays as it is.  [searched]")
 @documents_options
-@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Also write a page on the best head.")
-@click.option("--svg", type=click.Path(path_type=Path, dir_okay=False), help="Also write its picture alone.")
+@click.option("--html", type=NewFile(), help="Also write a page on the best head.")
+@click.option("--svg", type=NewFile(), help="Also write its picture alone.")
 @beside_options
 @runs_option
 @seed_option

@@ -14,6 +14,7 @@ import click
 from data.errors import StorageFailed
 
 LINE_EVERY_SECONDS = 10.0
+WIDEST = 400  # columns of a table
 
 
 def say(sentence: str) -> None:
@@ -51,18 +52,24 @@ def whole_file(path: Path | None) -> Iterator[TextIO]:
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, text_columns: int = 1) -> None:
     """A table on stdout; the first `text_columns` are aligned left, the figures right."""
     from rich import box
+    from rich.cells import cell_len
     from rich.console import Console
+    from rich.measure import Measurement
     from rich.table import Table
 
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for position, column in enumerate(columns):
+    for position, cells in enumerate(zip(columns, *(rows := list(rows)), strict=True)):
         text = position < text_columns
-        drawn.add_column(column, justify="left" if text else "right", overflow="fold", no_wrap=not text)
+        # names and figures stay whole, to be read and copied
+        least = None if text and position else max(cell_len(line) for cell in cells for line in cell.split("\n"))
+        drawn.add_column(cells[0], justify="left" if text else "right", overflow="fold", min_width=least)
     for row in rows:
         drawn.add_row(*row)
+    console = Console(file=sys.stdout, markup=False, highlight=False)
     # a pipe or a log has no edge to fold at
-    width = None if sys.stdout.isatty() else 400
-    Console(file=sys.stdout, width=width, markup=False, highlight=False).print(drawn)
+    edge = console.width if sys.stdout.isatty() else WIDEST
+    console.width = max(edge, Measurement.get(console, console.options.update(max_width=WIDEST), drawn).minimum)
+    console.print(drawn)
 
 
 class Bar(Protocol):

@@ -284,5 +284,7 @@ def _no(text: str) -> Any:
 def _word(kind: Any) -> str:
     if _choices(kind):
         return "one of " + ", ".join(map(str, _choices(kind)))
+    if get_origin(kind) is tuple:
+        return f"{_word(get_args(kind)[0])}, or several between commas"
     words = {int: "a whole number", float: "a number", bool: "true or false", str: "a string", types.NoneType: "none"}
     return words.get(kind) or ("a mapping" if (get_origin(kind) or kind) is Mapping else str(kind))

@@ -43,6 +43,12 @@ def _head_as_asked(name: str, settings: Sequence[str], class_weight: str | None,
         if key in {"loss", "sampler", "init"} - own:
             instead = ", and take --class-weight." if key != "init" else "."
             raise CallError(f"{name} has no --{key} to choose. Leave it out{instead}")
+        if key == "seed":
+            raise CallError("seed is set by --seed, for the head and its folds alike.")
+    names = [key for key, *_ in pairs]
+    for key in names:
+        if names.count(key) > 1:
+            raise CallError(f"{key} is set twice. Leave one out.")
     head = make_head(name, {**{key: value for key, _, value in pairs}, "seed": str(seed)})
     if class_weight is not None:
         head.set_params(class_weight=_weights(class_weight))

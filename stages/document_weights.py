@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from data import BENCHMARKS, Columns, read_by_id
+from data import BENCHMARKS, Columns, read
 from data.errors import BadData, CallError
 from featurestore import CorpusTable
 
@@ -19,22 +20,23 @@ def document_weights(
     """Id -> the number in `column` of `source`, at least 0; 2 is having the document twice, 0 not having it.
 
     source: a table that is read as `embed` reads one; None is the file that the corpus came from. id_column: where its
-    ids stand, "id" where None.
+    ids stand; where None it is guessed and else the rows are numbered, as `embed` does.
 
     Raises BadData for an id of the corpus that `source` lacks and a cell that is no such number, CallError for a corpus
     that came from no file, and what reading raises.
     """
-    if source is None and table.source in BENCHMARKS:
-        raise CallError(f"{table.source} is a benchmark and has no column of weights. Name a file with --weight-from.")
     path = source or table.source
+    if path in BENCHMARKS or Path(path).is_dir():
+        what = "benchmark" if path in BENCHMARKS else "folder"
+        raise CallError(f"{path} is a {what} and has no column of weights. Name a file with --weight-from.")
     # a reader hands on the columns that documents have; a group is any text of a document
-    given = read_by_id(path, Columns(label="", split="", group=column, id=id_column))
+    given = read(path, Columns(text=column, label="", split="", group=column, id=id_column))
     weights = {document.id: _number(document.group, document.id, column, path) for document in given.documents}
     missing = [each for each in table.ids if each not in weights]
     if missing:
         raise BadData(
             f"{path} has no weight for {len(missing):,} of {len(table.ids):,} documents of '{table.name}' (the first "
-            f"is '{missing[0]}'). Add them, or name the column of the ids with --id."
+            f"is '{missing[0]}'). Add them, or name the column of the ids with --weight-id."
         )
     return weights
 

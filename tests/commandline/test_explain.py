@@ -188,8 +188,8 @@ def test_one_vector_a_document_is_said_to_tell_no_places(embedonce: Run, desk: D
     shown = embedonce("explain", desk.runs["chunks"], "short", *desk.at)
     assert shown.code == 0 and "predicted" in shown.out
     assert (
-        "mlp reads one vector of this document, which is one chunk: nothing can be left out. To see more, fit a head "
-        "over segments (`embedonce fit-head attention`)."
+        "This document is one chunk for mlp: there is nothing to leave out. To see more, fit a head over segments "
+        "(`embedonce fit-head attention`)."
     ) in shown.err
 
 
@@ -276,3 +276,23 @@ def test_a_label_column_in_the_settings_is_no_label_to_explain(embedonce: Run, d
     (tmp_path / "embedonce.toml").write_text('source = "made.csv"\nlabel = "label"\n')
     shutil.copy(desk.folder / "made.csv", tmp_path / "made.csv")
     assert embedonce("explain", desk.runs["segments"], "d3", *desk.at).code == 0
+
+
+def test_a_method_that_the_head_has_nothing_for_is_refused_for_a_short_document_too(embedonce: Run, desk: Desk) -> None:
+    shown = embedonce("explain", desk.runs["chunks"], "short", "--method", "attention", *desk.at)
+    assert (shown.code, shown.out) == (2, "") and "mlp gives no attention weights" in shown.err
+
+
+def test_an_id_that_is_like_no_other_is_answered_with_a_few(embedonce: Run, desk: Desk) -> None:
+    shown = embedonce("explain", desk.runs["chunks"], "T-1", *desk.at)
+    assert "made has no document 'T-1'. Its ids are d0, d1, d2 and so on." in shown.err
+
+
+def test_a_corpus_that_was_changed_after_the_fit_is_told(embedonce: Run, desk: Desk, tmp_path: Path) -> None:
+    shutil.copytree(desk.folder, tmp_path / "desk")
+    at = ["--features", "desk/features", "--runs", "desk/runs"]
+    assert "was changed after" not in embedonce("explain", desk.runs["chunks"], "d0", *at).err
+    (corpus,) = (tmp_path / "desk" / "features").glob("*/corpora/made.csv")
+    corpus.write_text(corpus.read_text(encoding="utf-8").replace("oil", "gas"), encoding="utf-8")
+    shown = embedonce("explain", desk.runs["chunks"], "d0", *at)
+    assert "made was changed after" in shown.err and "the head may never have seen it" in shown.err

@@ -1,10 +1,11 @@
 """What a person reads: durations, sizes, and files that appear only when they are whole."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
-from commandline.terminal import duration, progress, size, whole_file
+from commandline.terminal import duration, progress, size, table, whole_file
 from data.errors import StorageFailed
 
 
@@ -39,3 +40,17 @@ def test_a_pipe_gets_no_line_before_ten_seconds(capsys: pytest.CaptureFixture[st
     with progress("encoding") as bar:
         bar(1, 2, "half")
     assert capsys.readouterr().err == ""
+
+
+def test_names_and_figures_stay_whole_on_a_narrow_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    table(
+        ["run", "macro-F1", "rule"],
+        [("transformer-5c6394ac", "0.765 [0.722, 0.810]", "an offset a label")],
+        text_columns=1,
+    )
+    shown = capsys.readouterr().out
+    assert "transformer-5c6394ac" in shown and "0.765 [0.722, 0.810]" in shown

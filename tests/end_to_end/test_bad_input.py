@@ -49,6 +49,10 @@ def errors(text: str) -> list[str]:
         (["predict", "nothing", "table.csv"], 2, "nothing"),
         (["store", "info", "nowhere"], 2, "nowhere"),
         (["heads", "lstn"], 2, "'lstm'"),
+        (["fit-head"], 2, "See `embedonce fit-head --help`"),
+        (["fit-head", "linear", "--debug"], 2, "--debug"),
+        (["curve", "linear", "--html", "nowhere/curve.html"], 2, "there is no folder nowhere. Make it, or name"),
+        (["init", "table.csv", "--label", ""], 2, "no label was found, which heads learn from"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
@@ -174,6 +178,9 @@ def test_a_store_whose_documents_lack_labels_says_so(embedonce: Run, tmp_path: P
         (["linear", "--first", "odd"], "cascade"),
         (["linear", "--corpus", "tabel"], "'table'"),
         (["linear", "--folds", "1"], "folds"),
+        (["linear", "--set", "seed=5"], "seed is set by --seed"),
+        (["linear", "--set", "C=1", "--set", "C=2"], "C is set twice"),
+        (["linear", "--weight-id", "id"], "name their column with --weight"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
@@ -215,3 +222,14 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(embedonce: Run, table: Pat
     result = embedonce("embed", table, "--model", model)
     assert result.code == 1 and len(errors(result.err)) == 1
     assert (table.parent / "features").read_text() == "a file in the way"
+
+
+@pytest.mark.parametrize("arguments", [[], ["store"]])
+def test_a_command_of_commands_alone_is_answered_with_its_help(embedonce: Run, arguments: list[str]) -> None:
+    shown = embedonce(*arguments)
+    assert shown.code == 2 and shown.err.startswith("Usage: embedonce") and "Commands:" in shown.err
+
+
+def test_a_folder_of_stores_names_them(embedonce: Run, table: Path, model: Path) -> None:
+    embedonce("embed", table, "--model", model, "--store", "features/mine")
+    assert "features is not a feature store. It holds features/mine." in embedonce("store", "info", "features").err

@@ -60,7 +60,9 @@ def test_several_labels_in_a_cell_are_several_labels_in_the_answer(embedonce: Ru
     refused = embedonce("fit-head", "cascade")
     assert refused.code == 2 and "cascade takes one label a document" in refused.err
     name = next(run.name for run in runs.runs_in(tmp_path / "runs") if run.record.head == "linear")
-    answers = [json.loads(line) for line in embedonce("predict", name, "t.csv", "--json", *arguments).out.splitlines()]
+    answers = [
+        json.loads(line) for line in embedonce("predict", name, "t.csv", "--json", "--text", "text").out.splitlines()
+    ]
     assert len(answers) == len(rows)
     assert all(set(answer["probabilities"]) == {*WORDS, "rec", "sci"} for answer in answers)
 
@@ -103,7 +105,7 @@ def test_ordered_labels_have_their_figures_from_fit_to_page(embedonce: Run, tmp_
     assert "Sorted by mean absolute error out of fold" in (tmp_path / "page.html").read_text()
     mixed = embedonce("compare").out
     assert "kappa" in mixed and "–" in mixed and "mean absolute" in mixed
-    rows = list(csv.DictReader(embedonce("predict", linear.name, "t.csv", "--label", "grade").out.splitlines()))
+    rows = list(csv.DictReader(embedonce("predict", linear.name, "t.csv").out.splitlines()))
     assert list(rows[0]) == ["id", "prediction", "poor", "fair", "good"]
     assert {row["prediction"] for row in rows} <= set(STARS)
     assert embedonce("explain", linear.name, rows[0]["id"]).code == 0
@@ -161,7 +163,21 @@ def test_settings_of_a_folder_make_the_commands_short(embedonce: Run, tmp_path: 
     shown = embedonce("embed")
     assert shown.code == 0 and "embedonce.toml" in shown.err.splitlines()[0]
     assert embedonce("fit-head", "linear").code == 0
-    assert only_run(tmp_path).record.folds == 2
+    run = only_run(tmp_path)
+    assert run.record.folds == 2
+    (tmp_path / "new.csv").write_text("body\nnice puck ice\n")
+    told = embedonce("predict", run.name, "new.csv")
+    assert told.code == 0 and "label" not in told.err
+
+
+def test_weights_stand_in_the_file_that_was_embedded_with_or_without_ids(
+    embedonce: Run, tmp_path: Path, model: Path
+) -> None:
+    rows = [[text, label, str(row % 3)] for label in WORDS for row, text in enumerate(texts(label))]
+    write(tmp_path / "t.csv", ["text", "label", "trust"], rows)
+    assert embedonce("embed", "t.csv", "--model", model).code == 0
+    assert embedonce("fit-head", "linear", "--folds", "2", "--weight", "trust").code == 0
+    assert any("count from 0 to 2" in note for note in only_run(tmp_path).record.notes)
 
 
 def test_a_full_disk_is_one_sentence_and_embed_goes_on_when_there_is_room(
