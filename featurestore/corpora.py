@@ -55,7 +55,8 @@ class CorpusTable:
         for unknown in ids:
             if unknown not in known:
                 close = get_close_matches(unknown, self.ids[:_COMPARED], n=1)
-                raise UnknownName(f"{self.name} has no document '{unknown}'.{nearest(unknown, close)}")
+                few = f" Its ids are {', '.join(self.ids[:3])} and so on." if len(self.ids) else ""
+                raise UnknownName(f"{self.name} has no document '{unknown}'.{nearest(unknown, close) or few}")
         return [known[each] for each in ids]
 
 

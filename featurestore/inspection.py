@@ -147,7 +147,7 @@ def without_features(folder: Path, there: Keys) -> list[Missing]:
         if rows:
             sentence = (
                 f"{name}: {len(rows):,} of {len(table.keys):,} documents have no features. "
-                "Run `embedonce embed` again to encode them."
+                f"Run `embedonce embed {table.source}` again to encode them."
             )
             found.append(Missing(name, tuple(table.ids[row] for row in rows), sentence))
     return found

@@ -154,7 +154,7 @@ class FeatureStore:
             missing = int((~there).sum())
             raise BadData(
                 f"{self.name}: {missing:,} of {len(keys):,} documents have no features. "
-                "Run `embedonce embed` again to encode them."
+                "Embed the file that they came from again, into this --store."
             )
         return Selection.of_keys(self.recipe, self.shards(), self.keys, keys)
 
@@ -231,7 +231,9 @@ def _recipe_in(folder: Path) -> Recipe:
         known, recipe, fingerprint = content["format"], content["recipe"], content["fingerprint"]
     except (FileNotFoundError, NotADirectoryError) as error:
         beside = (store.name for store in stores(folder.parent))
-        known_names = nearest(folder.name, beside) or " Make one with `embedonce embed FILE`."
+        inside = ", ".join(sorted(str(store) for store in stores(folder)))
+        known_names = f" It holds {inside}." if inside else nearest(folder.name, beside)
+        known_names = known_names or " Make one with `embedonce embed FILE`."
         raise FileMissing(f"{folder} is not a feature store.{known_names}") from error
     except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         raise StoreDamaged(f"{path} cannot be read ({error}). Embed into a new store.") from error

@@ -104,7 +104,7 @@ def task(
         test_ids=tuple(ids[row] for row in test),
         test_target=target[test],
         held_out=HeldOut(bags[test], target[test]),
-        documents_hash=_documents_hash(table, rows),
+        documents_hash=documents_hash(table),
         notes=(*table.notes, *notes, *_only_in_test(target, train)),
     )
 
@@ -131,7 +131,10 @@ def _labelled(table: CorpusTable, *, skip_unlabelled: bool) -> tuple[list[int], 
 def _check_splits(table: CorpusTable, train: Target, test_documents: int) -> None:
     if not len(train) or not test_documents:
         empty = "test" if len(train) else "training"
-        raise BadData(f"{table.name}: the {empty} split is empty. Correct the split column and embed again.")
+        raise BadData(
+            f"{table.name}: the {empty} split is empty. Correct its column and embed again; where there is none, add "
+            "documents, as those of equal text or of one group stay together."
+        )
     seen = np.flatnonzero(train.counts)
     if len(seen) < 2:
         only = train.labels[seen[0]] if len(seen) else "none"
@@ -146,7 +149,9 @@ def _groups(table: CorpusTable, rows: Sequence[int]) -> NDArray[np.int64]:
     return np.unique(names, return_inverse=True)[1].astype(np.int64)
 
 
-def _documents_hash(table: CorpusTable, rows: Sequence[int]) -> str:
+def documents_hash(table: CorpusTable) -> str:
+    """Of the labelled documents: ids, texts, splits, groups, labels, and what kind these are."""
+    rows, _ = _labelled(table, skip_unlabelled=True)
     columns = (table.ids, table.keys, table.splits, table.groups, table.labels)
     said: list[Any] = [[column[row] for column in columns] for row in rows]
     if table.kind != "single":  # the same labels mean something else

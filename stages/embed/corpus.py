@@ -47,7 +47,8 @@ def _differences(before: CorpusTable, now: CorpusTable) -> list[str]:
     if list(old) != list(new):
         return [
             f"{now.name}: the store had {len(old):,} documents of this name; "
-            f"now it has {len(new):,}, {len(new.keys() - old.keys()):,} of them with another id or text."
+            f"now it has {len(new):,}, {len(new.keys() - old.keys()):,} of them with another id or text. "
+            "To keep both, embed into another --store, or rename the file."
         ]
     changed = [identifier for (identifier, _), row in new.items() if row != old[identifier, _]]
     if not changed:

@@ -5,7 +5,7 @@ brings the words, `explanation.py` sets all of it together, `marks.py` and `page
 """
 
 from stages.explain.evidence import METHODS
-from stages.explain.explanation import Asked, Explanation, Item, check_explainable, explain
+from stages.explain.explanation import Asked, Explanation, Item, changed_since, check_explainable, explain
 from stages.explain.marks import Piece, pieces
 from stages.explain.page import page
 from stages.explain.places import LEVELS
@@ -19,6 +19,7 @@ __all__ = [
     "Item",
     "Piece",
     "Words",
+    "changed_since",
     "check_explainable",
     "explain",
     "page",

@@ -5,6 +5,7 @@ A method that reads what a head has learned is one more function and one more li
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,48 +86,32 @@ def occlusion(question: Question, report: Report | None = None) -> NDArray[np.fl
 def attention(question: Question, report: Report | None = None) -> NDArray[np.float64]:
     """The share of a head's attention that each item gets, whatever the label: float64 (count,), of sum 1.
 
-    Where a head looks is not why it decides (Jain & Wallace 2019, arXiv 1902.10186). Raises CallError for a head
-    without attention weights.
+    Where a head looks is not why it decides (Jain & Wallace 2019, arXiv 1902.10186).
     """
     del report
-    weights = getattr(question.head, "attention_weights", None)
-    if weights is None:
-        raise CallError(
-            f"{question.head.name} gives no attention weights; the head attention does. "
-            "Take --method occlusion, which asks any head."
-        )
-    return _summed(question, weights(question.bags)[0])
+    head: Any = question.head
+    return _summed(question, head.attention_weights(question.bags)[0])
 
 
 def gradient(question: Question, report: Report | None = None) -> NDArray[np.float64]:
     """Gradient of the label's margin times input, from the mean of the training documents on: float64 (count,).
 
     Shrikumar et al. 2016 (arXiv 1605.01713, section 1). One pass for any number of items, and exact only where the
-    network is linear. Raises CallError for a head that is no network.
+    network is linear.
     """
     del report
-    gradients = getattr(question.head, "gradient_times_input", None)
-    if gradients is None:
-        raise CallError(
-            f"{question.head.name} is no network and has no gradients. Take --method occlusion, which asks any head."
-        )
-    return _summed(question, gradients(question.bags, question.column, question.against)[0])
+    head: Any = question.head
+    return _summed(question, head.gradient_times_input(question.bags, question.column, question.against)[0])
 
 
 def coefficients(question: Question, report: Report | None = None) -> NDArray[np.float64]:
     """What a head over words adds for each token, coefficient x tf-idf: float64 (count,).
 
-    An n-gram's part is shared by its tokens. Where a head reads vectors beside words, their part is in none. Raises
-    CallError for a head that has no words.
+    An n-gram's part is shared by its tokens. Where a head reads vectors beside words, their part is in none.
     """
     del report
-    of_words = getattr(question.head, "coefficients_times_input", None)
-    if of_words is None:
-        raise CallError(
-            f"{question.head.name} has no coefficients of words; tfidf and fused do. "
-            "Take --method occlusion, which asks any head."
-        )
-    return _summed(question, of_words(question.bags, question.column, question.against)[0])
+    head: Any = question.head
+    return _summed(question, head.coefficients_times_input(question.bags, question.column, question.against)[0])
 
 
 METHODS: Mapping[str, Callable[[Question, Report | None], NDArray[np.float64]]] = {
@@ -135,6 +120,18 @@ METHODS: Mapping[str, Callable[[Question, Report | None], NDArray[np.float64]]] 
     "gradient": gradient,
     "coefficients": coefficients,
 }
+_ASKED_OF = {  # what a head must have for a method, and what is said of one that lacks it
+    "attention": ("attention_weights", "gives no attention weights; the head attention does"),
+    "gradient": ("gradient_times_input", "is no network and has no gradients"),
+    "coefficients": ("coefficients_times_input", "has no coefficients of words; tfidf and fused do"),
+}
+
+
+def check_method(head: Head, method: str) -> None:
+    """Raise CallError for a method that `head` has nothing for."""
+    needed, lacking = _ASKED_OF.get(method, ("", ""))
+    if needed and not hasattr(head, needed):
+        raise CallError(f"{head.name} {lacking}. Take --method occlusion, which asks any head.")
 
 
 def _summed(question: Question, of_steps: NDArray[np.float32]) -> NDArray[np.float64]:

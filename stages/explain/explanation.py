@@ -12,12 +12,13 @@ from featurestore import Bags, CorpusTable, FeatureStore
 from heads.base import Head
 from heads.scores import aligned, probabilities
 from stages.explain.document import Span, StoredDocument, stored_document
-from stages.explain.evidence import METHODS, Question
+from stages.explain.evidence import METHODS, Question, check_method
 from stages.explain.places import LEVELS, finest
 from stages.explain.remarks import remarks
 from stages.explain.texts import Words
 from stages.report.wording import printable
 from stages.runs import Run
+from stages.task import documents_hash
 
 Report = Callable[[int, int], None]
 
@@ -151,6 +152,16 @@ def check_explainable(run: Run) -> None:
         )
 
 
+def changed_since(run: Run, table: CorpusTable) -> str | None:
+    """A sentence where `table` is not what the run was fitted on, else None."""
+    if documents_hash(table) == run.record.documents_hash:
+        return None
+    return (
+        f"{table.name} was changed after {run.name} was fitted: other documents, labels or splits. What is said of a "
+        "document is of now, and the head may never have seen it."
+    )
+
+
 def explain(
     run: Run,
     store: FeatureStore,
@@ -172,6 +183,7 @@ def explain(
     if store.recipe.fingerprint != recipe.fingerprint:
         different = "; ".join(store.recipe.differences(recipe))
         raise RecipeMismatch(f"{run.name} was fitted on other features: {different}. Name its own with --store.")
+    check_method(head, asked.method)
     for identifier in ids:
         document = stored_document(store, table, identifier, words, run.record.layer)
         yield _explained(run, head, document, asked, report)

@@ -35,7 +35,7 @@ def remarks(document: StoredDocument, question: Question) -> Iterator[str]:
 
 def _one(document: StoredDocument, question: Question) -> str:
     name, by = question.head.name, question.by
-    said = f"{name} reads one vector of this document, which is one {by.removesuffix('s')}: nothing can be left out."
+    said = f"This document is one {by.removesuffix('s')} for {name}: there is nothing to leave out."
     if by != finest(question.head.reads):
         return f"{said} Leave --by out for finer places."
     if by not in _FINER:

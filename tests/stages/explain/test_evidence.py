@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.base import clone
 
 from data.errors import CallError
 from featurestore import Bags, Ragged
@@ -17,7 +16,7 @@ from heads.perceptron import PerceptronHead
 from heads.registry import HEADS, make_head
 from heads.training import Training
 from stages.explain import evidence
-from stages.explain.evidence import METHODS, Question, attention, gradient, occlusion
+from stages.explain.evidence import METHODS, Question, attention, check_method, gradient, occlusion
 from stages.explain.places import Places
 from tests.heads.planted import Planted, in_one_place, several_labels
 
@@ -135,9 +134,11 @@ def test_what_a_network_does_not_read_is_worth_nothing(method: str) -> None:
 
 
 def test_a_method_that_a_head_has_nothing_for_is_refused() -> None:
-    head, planted, _ = fitted(clone(LinearHead()))
-    asked = question(head, planted.bags[0], planted.y[0])
-    with pytest.raises(CallError, match="linear gives no attention weights; the head attention does"):
-        attention(asked)
-    with pytest.raises(CallError, match=r"linear is no network and has no gradients. Take --method occlusion"):
-        gradient(asked)
+    for method, sentence in (
+        ("attention", "linear gives no attention weights; the head attention does"),
+        ("gradient", r"linear is no network and has no gradients\. Take --method occlusion"),
+        ("coefficients", "linear has no coefficients of words; tfidf and fused do"),
+    ):
+        with pytest.raises(CallError, match=sentence):
+            check_method(LinearHead(), method)
+    check_method(LinearHead(), "occlusion")
