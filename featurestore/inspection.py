@@ -147,7 +147,7 @@ def without_features(folder: Path, there: Keys) -> list[Missing]:
         if rows:
             sentence = (
                 f"{name}: {len(rows):,} of {len(table.keys):,} documents have no features. "
-                f"Run `embedonce embed {table.source}` again to encode them."
+                f"Embed {table.source} again, as you did before, to encode them."
             )
             found.append(Missing(name, tuple(table.ids[row] for row in rows), sentence))
     return found

@@ -154,7 +154,7 @@ class FeatureStore:
             missing = int((~there).sum())
             raise BadData(
                 f"{self.name}: {missing:,} of {len(keys):,} documents have no features. "
-                "Embed the file that they came from again, into this --store."
+                "Embed the file that they came from again, as you did before."
             )
         return Selection.of_keys(self.recipe, self.shards(), self.keys, keys)
 

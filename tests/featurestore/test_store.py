@@ -68,7 +68,7 @@ def test_missing_keys_come_in_the_order_asked_for(store: FeatureStore) -> None:
 def test_documents_without_features_are_counted(store: FeatureStore) -> None:
     with pytest.raises(
         BadData,
-        match=r"^store: 2 of 3 documents have no features\. Run `embedonce embed` again to encode them\.$",
+        match=r"^store: 2 of 3 documents have no features\. Embed the file that they came from again, as you did before\.$",
     ):
         store.bags([text_key(text) for text in ("new a", "new b", TEXTS[0])])
 
@@ -204,7 +204,9 @@ def test_opening_and_reading_look_at_no_corpus(store: FeatureStore) -> None:
 def test_verify_counts_the_documents_of_a_corpus_that_have_no_features(store: FeatureStore) -> None:
     store.save_corpus(table([text_key(text) for text in [*TEXTS, "new a", "new b"]]))
     assert store.corpora() == ["made"]
-    assert store.verify() == ["made: 2 of 14 documents have no features. Run `embedonce embed` again to encode them."]
+    assert store.verify() == [
+        "made: 2 of 14 documents have no features. Embed made.csv again, as you did before, to encode them."
+    ]
 
 
 def test_info_counts_what_is_there(store: FeatureStore) -> None:
