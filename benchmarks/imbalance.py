@@ -121,16 +121,37 @@ def mean(figures: list[Figures], which: str) -> float:
     return float(np.mean([getattr(each, which) for each in figures]))
 
 
-def gained(figures: list[Figures], plain: list[Figures], which: str) -> str:
-    """Mean over seeds, and the paired difference to `plain` with Student's 95 % interval."""
+def interval(differences: list[float]) -> str:
+    """Their mean, and half of Student's 95 % interval over seeds."""
     from scipy.stats import t
 
-    differences = [getattr(one, which) - getattr(other, which) for one, other in zip(figures, plain, strict=True)]
-    text = f"{mean(figures, which):.3f}"
-    if figures is plain or len(differences) < 2:
-        return text
+    if len(differences) < 2:
+        return f"{np.mean(differences):+.3f}"
     half = float(t.ppf(0.975, len(differences) - 1)) * float(np.std(differences, ddof=1)) / math.sqrt(len(differences))
-    return f"{text} ({np.mean(differences):+.3f} ± {half:.3f})"
+    return f"{np.mean(differences):+.3f} ± {half:.3f}"
+
+
+def above(figures: list[Figures], others: list[Figures], which: str) -> list[float]:
+    """By how much one way is above another, a seed each."""
+    return [getattr(one, which) - getattr(other, which) for one, other in zip(figures, others, strict=True)]
+
+
+def gained(figures: list[Figures], plain: list[Figures], which: str) -> str:
+    """Mean over seeds, and the paired difference to `plain`."""
+    text = f"{mean(figures, which):.3f}"
+    return text if figures is plain else f"{text} ({interval(above(figures, plain, which))})"
+
+
+def weighing_or_drawing(corpus: str, results: dict[str, list[Figures]]) -> Topic:
+    """The same weights in the loss less those in the sampler, paired by seed; and the mean of all weights."""
+    gains = {}
+    for weight in WEIGHTS:
+        loss, sampler = (results[f"{weight}, {how}, cross_entropy"] for how in ("instance", "weighted"))
+        gains[weight] = [above(loss, sampler, which) for which in FIGURES]
+    rows = [[weight, *map(interval, each)] for weight, each in gains.items()]
+    pooled = np.mean([*gains.values()], axis=0).tolist()
+    heads = ["weights", "out of fold", "out of fold, tuned", "test", "test, tuned"]
+    return Topic(f"{corpus}: loss less sampler, the same weights", [heads, *rows, ["all", *map(interval, pooled)]], [])
 
 
 def topic(corpus: str, results: dict[str, list[Figures]]) -> Topic:
@@ -157,6 +178,8 @@ def main(features: Path, corpora: tuple[str, ...], seeds: int, quick: bool, as_j
             click.echo(json.dumps({corpus: {name: [asdict(each) for each in one] for name, one in results.items()}}))
         else:
             click.echo(topic(corpus, results).markdown())
+            if not quick:
+                click.echo(weighing_or_drawing(corpus, results).markdown())
 
 
 if __name__ == "__main__":
