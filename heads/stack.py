@@ -38,7 +38,8 @@ class StackHead(Head):
     Stacked generalisation (Wolpert 1992, Neural Networks 5): it learns from scores that the runs gave out of fold, and
     is asked with those of their fitted heads. With one weight a run it is a logarithmic opinion pool (Heskes 1998).
     On training documents of Reuters-52, out of fold, `linear`, `mlp` and `lstm` together had a macro-F1 of 0.794 so,
-    and with a weight for each label and score 0.72 at best. The best of the three alone has 0.786.
+    and with a weight for each label and score 0.72 at best; the best of the three alone has 0.786. Eight runs, `fused`
+    and `tfidf` among them, had 0.794 with C at 0.1 and 0.804 at 1 and at 10; on 20 Newsgroups 0.939 with any of them.
 
     Parameters
     ----------
@@ -52,7 +53,7 @@ class StackHead(Head):
 
     def __init__(
         self,
-        C: Annotated[float, Range(above=0)] = 0.1,
+        C: Annotated[float, Range(above=0)] = 1.0,
         max_iter: Annotated[int, Range(1)] = 300,
         columns: tuple[str, ...] | None = None,
         class_weight: ClassWeight = "none",
