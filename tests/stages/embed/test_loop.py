@@ -346,7 +346,8 @@ def test_documents_that_came_and_went_are_told(tiny: Open, tmp_path: Path) -> No
     embed(corpus(MANY[:5]), encoder, store)
     report = embed(corpus([*MANY[:4], "new", "newer"]), encoder, store)
     assert report.notes == (
-        "sample: the store had 5 documents of this name; now it has 6, 2 of them with another id or text.",
+        "sample: the store had 5 documents of this name; now it has 6, 2 of them with another id or text. "
+        "To keep both, embed into another --store, or rename the file.",
     )
     assert network.windows == 7
 
