@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 import cli
 from data import Document, cache_folder, read
@@ -18,7 +18,7 @@ from data import Document, cache_folder, read
 ROOT = Path(__file__).resolve().parent.parent
 
 # a machine may be busy with something else: no test fails for being slow
-settings.register_profile("embedonce", deadline=None)
+settings.register_profile("embedonce", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("embedonce")
 
 
