@@ -10,7 +10,6 @@ out-of-fold columns; those of the test split are there to see whether it held up
 """
 
 import json
-import math
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
@@ -20,7 +19,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.measuring import Topic
+from benchmarks.measuring import Topic, difference
 from commandline.terminal import say
 from data import folds
 from featurestore import FeatureStore
@@ -121,16 +120,6 @@ def mean(figures: list[Figures], which: str) -> float:
     return float(np.mean([getattr(each, which) for each in figures]))
 
 
-def interval(differences: list[float]) -> str:
-    """Their mean, and half of Student's 95 % interval over seeds."""
-    from scipy.stats import t
-
-    if len(differences) < 2:
-        return f"{np.mean(differences):+.3f}"
-    half = float(t.ppf(0.975, len(differences) - 1)) * float(np.std(differences, ddof=1)) / math.sqrt(len(differences))
-    return f"{np.mean(differences):+.3f} ± {half:.3f}"
-
-
 def above(figures: list[Figures], others: list[Figures], which: str) -> list[float]:
     """By how much one way is above another, a seed each."""
     return [getattr(one, which) - getattr(other, which) for one, other in zip(figures, others, strict=True)]
@@ -139,7 +128,7 @@ def above(figures: list[Figures], others: list[Figures], which: str) -> list[flo
 def gained(figures: list[Figures], plain: list[Figures], which: str) -> str:
     """Mean over seeds, and the paired difference to `plain`."""
     text = f"{mean(figures, which):.3f}"
-    return text if figures is plain else f"{text} ({interval(above(figures, plain, which))})"
+    return text if figures is plain else f"{text} ({difference(above(figures, plain, which))})"
 
 
 def weighing_or_drawing(corpus: str, results: dict[str, list[Figures]]) -> Topic:
@@ -148,10 +137,12 @@ def weighing_or_drawing(corpus: str, results: dict[str, list[Figures]]) -> Topic
     for weight in WEIGHTS:
         loss, sampler = (results[f"{weight}, {how}, cross_entropy"] for how in ("instance", "weighted"))
         gains[weight] = [above(loss, sampler, which) for which in FIGURES]
-    rows = [[weight, *map(interval, each)] for weight, each in gains.items()]
+    rows = [[weight, *map(difference, each)] for weight, each in gains.items()]
     pooled = np.mean([*gains.values()], axis=0).tolist()
     heads = ["weights", "out of fold", "out of fold, tuned", "test", "test, tuned"]
-    return Topic(f"{corpus}: loss less sampler, the same weights", [heads, *rows, ["all", *map(interval, pooled)]], [])
+    return Topic(
+        f"{corpus}: loss less sampler, the same weights", [heads, *rows, ["all", *map(difference, pooled)]], []
+    )
 
 
 def topic(corpus: str, results: dict[str, list[Figures]]) -> Topic:

@@ -10,15 +10,13 @@ so that ways are paired by seed. The test split is not read.
 """
 
 import json
-import math
 from datetime import date
 from pathlib import Path
 
 import click
 import numpy as np
-from numpy.typing import NDArray
 
-from benchmarks.measuring import Topic
+from benchmarks.measuring import Topic, difference
 from commandline.terminal import say
 from data import folds
 from data.splits import nested_subsets
@@ -68,19 +66,9 @@ def row(head: str, way: str, results: Scores) -> list[str]:
     cells = [head, way]
     for place in range(len(FIGURES)):
         spread = f" ({own[:, place].std(ddof=1):.3f})" if len(own) > 1 else ""
-        gain = "" if way == DEFAULTS else difference(own[:, place] - plain[:, place])
+        gain = "" if way == DEFAULTS else difference((own[:, place] - plain[:, place]).tolist())
         cells += [f"{own[:, place].mean():.3f}{spread}", gain]
     return cells
-
-
-def difference(gains: NDArray[np.float64]) -> str:
-    """The mean and half of Student's 95 % interval over seeds; no interval for one seed."""
-    from scipy.stats import t
-
-    if len(gains) < 2:
-        return f"{np.mean(gains):+.3f}"
-    half = float(t.ppf(0.975, len(gains) - 1)) * float(np.std(gains, ddof=1)) / math.sqrt(len(gains))
-    return f"{np.mean(gains):+.3f} ± {half:.3f}"
 
 
 @click.command()
