@@ -229,8 +229,8 @@ class Training(BaseEstimator):
             )
         truth = lesson.truth[rows]
         # of several labels no loss asks how often each occurs
-        shown = None if several else lesson.unweighted[rows]
-        counts = torch.ones(lesson.labels) if shown is None else torch.bincount(truth, shown, lesson.labels).float()
+        shown = lesson.unweighted[rows]
+        counts = torch.ones(lesson.labels) if several else torch.bincount(truth, shown, lesson.labels).float()
         smoothing = self.label_smoothing
         if smoothing is None:
             smoothing = SMOOTHING if self.loss == "cross_entropy" and not several else 0.0
