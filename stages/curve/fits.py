@@ -53,7 +53,8 @@ class Plan:
 
 @dataclass(frozen=True)
 class CurveProgress:
-    """What is fitted next; `done` of `total` counts the documents of all fits. seconds_left: None before the first."""
+    """What is fitted next; `done` of `total` counts the documents of all fits. seconds_left: None before it
+    can be told."""
 
     head: str
     size: int
@@ -200,28 +201,45 @@ def _sizes(asked: Sequence[int | None], there: int) -> list[int]:
 
 
 class _Pace:
-    """What is done of the work, in documents, and how long the rest takes at each head's own rate so far."""
+    """What is done of the work, in documents, and how long the rest takes.
+
+    Fits have a cost of their own beside that of documents, so each head's seconds are a line through its fits so far,
+    which says nothing of other sizes before there are two.
+    """
 
     def __init__(self, fits: Sequence[_Fit]) -> None:
-        self._left = {fit.head.name: 0 for fit in fits}
-        for fit in fits:
-            self._left[fit.head.name] += len(fit.rows)
-        self._total = sum(self._left.values())
-        self._took = dict.fromkeys(self._left, (0.0, 0))
+        self._left = [(fit.head.name, fit.size) for fit in fits]
+        self._done, self._total = 0, sum(len(fit.rows) for fit in fits)
+        self._took: dict[str, list[tuple[int, float]]] = {fit.head.name: [] for fit in fits}
 
     def before(self, fit: _Fit) -> CurveProgress:
-        left = sum(self._left.values())
-        return CurveProgress(fit.head.name, fit.size, fit.seed, self._total - left, self._total, self._seconds_left())
+        return CurveProgress(fit.head.name, fit.size, fit.seed, self._done, self._total, self._seconds_left())
 
     def after(self, fit: _Fit, seconds: float) -> None:
-        took, documents = self._took[fit.head.name]
-        self._took[fit.head.name] = took + seconds, documents + len(fit.rows)
-        self._left[fit.head.name] -= len(fit.rows)
+        self._left.pop(0)
+        self._done += len(fit.rows)
+        self._took[fit.head.name].append((fit.size, seconds))
 
     def _seconds_left(self) -> float | None:
-        if not all(documents for _, documents in self._took.values()):
-            return None
-        return sum(took / documents * self._left[name] for name, (took, documents) in self._took.items())
+        left = 0.0
+        for head, took in self._took.items():
+            sizes = [size for name, size in self._left if name == head]
+            seen = {size for size, _ in took}
+            if len(seen) < 2 and not seen.issuperset(sizes):
+                return None
+            left += sum(_line(took, sizes))
+        return left
+
+
+def _line(took: Sequence[tuple[int, float]], sizes: Sequence[int]) -> list[float]:
+    """Seconds at `sizes` by a line through (size, seconds), neither part of which is below nothing."""
+    from scipy.optimize import nnls
+
+    def parts(documents: Sequence[int]) -> NDArray[np.float64]:
+        return np.array([(1.0, each) for each in documents]).reshape(-1, 2)
+
+    of_fit = nnls(parts([size for size, _ in took]), np.array([seconds for _, seconds in took]))[0]
+    return [float(each) for each in parts(sizes) @ of_fit]
 
 
 def _notes(

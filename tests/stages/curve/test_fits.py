@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar, NoReturn, Self
 
 import numpy as np
@@ -232,7 +233,25 @@ def test_what_is_told_says_how_far_it_is(tmp_path: Path) -> None:
     learning_curves(store, table, PLAN, tmp_path / "runs", report=told.append)
     assert [now.done for now in told] == [0, 10, 20, 30, 70, 110] and {now.total for now in told} == {150}
     left = [now.seconds_left for now in told]
-    assert left[0] is None and all(each is not None and each >= 0 for each in left[1:])
+    assert left[:4] == [None] * 4 and all(each is not None and each >= 0 for each in left[4:])
+
+
+def test_time_left_counts_what_a_fit_costs_beside_its_documents(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Clocked(Watched):
+        now: ClassVar[float] = 0
+
+        def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
+            Clocked.now += 2 + len(y) / 10
+            return super().fit(X, y, sample_weight, groups)
+
+    monkeypatch.setattr("stages.curve.fits.time", SimpleNamespace(perf_counter=lambda: Clocked.now))
+    told: list[CurveProgress] = []
+    store, table = make_store(tmp_path / "store", *blobs(["a", "b", "c"], 160))
+    plan = Plan(heads=[Clocked()], sizes=[10, 20, 80], seeds=2)
+    learning_curves(store, table, plan, tmp_path / "runs", report=told.append)
+    assert [now.seconds_left for now in told] == [None, None, None, *map(pytest.approx, [24, 20, 10])]
 
 
 def test_a_group_that_overfills_a_size_is_told(tmp_path: Path) -> None:
