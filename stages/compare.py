@@ -85,7 +85,7 @@ def _row(run: runs.Run, figure: Figure) -> Row:
         run=run.name,
         head=record.head,
         store=record.store,
-        reads=", ".join(record.reads),
+        reads=_reads(record),
         out_of_fold=figure.of(run.scorecards["out_of_fold"]),
         macro_f1=test.macro_f1,
         micro_f1=test.micro_f1,
@@ -97,6 +97,11 @@ def _row(run: runs.Run, figure: Figure) -> Row:
         fit_seconds=record.seconds["fit"],
         predict_milliseconds=record.predict_milliseconds,
     )
+
+
+def _reads(record: runs.Record) -> str:
+    """What a run reads, short; a stack's own note names its runs."""
+    return f"scores of {len(record.bases)} runs" if record.bases else ", ".join(record.reads)
 
 
 def _notes(ranked: Sequence[runs.Run]) -> list[str]:
@@ -120,7 +125,7 @@ def _view(run: runs.Run) -> RunView:
         name=run.name,
         head=record.head,
         store=record.store,
-        reads=", ".join(record.reads),
+        reads=_reads(record),
         rule=run.decision.rule.family,
         parameters=record.parameter_count,
         fit_seconds=record.seconds["fit"],
