@@ -4,9 +4,10 @@
 
 Each head is fitted by `fit_head` with its default parameters: out of fold, a decision rule, a last fit, and one
 scoring of the test split. Networks are fitted for every seed, and their figures are means over seeds; the other heads
-once. `stack` stands on the first run of each head named before it. Runs are kept, so that the command goes on where it
-was stopped. Intervals are 95 % bootstrap over test documents, of means over seeds where there are several; differences
-are paired, in the same resamples. The best head is the one with the best macro-F1 out of fold.
+once, all in the same folds. `stack` stands on a run of each head named before it, its second on their second seeds, and
+so on. Runs are kept, so that the command goes on where it was stopped. Intervals are 95 % bootstrap over test
+documents, of means over seeds where there are several; differences are paired, in the same resamples. The best head is
+the one with the best macro-F1 out of fold.
 """
 
 import json
@@ -108,13 +109,18 @@ def is_random(head: str) -> bool:
 
 
 def fitted(
-    head: str, seeds: int, folds: int, store: FeatureStore, corpus: str, runs: Path, before: Sequence[Run]
+    head: str, seeds: int, folds: int, store: FeatureStore, corpus: str, runs: Path, before: Sequence[Sequence[Run]]
 ) -> list[Run]:
-    """A run for every seed, for a head without randomness one; a head upon runs stands on those `before`."""
+    """A run for every seed, for a head without randomness one; a head upon runs stands on a run each of those before.
+
+    before: of each head its runs by seed; where a head has fewer than others, its last one serves again.
+    """
     table, found = chosen_corpus(store, corpus), []
-    bases = [run.name for run in before] if head in UPON_RUNS else []
-    for seed in range(seeds if is_random(head) else 1):
-        plan = Plan(head=make_head(head, {"seed": str(seed)}), folds=folds, seed=seed, runs=bases)
+    upon = before if head in UPON_RUNS else []
+    various = is_random(head) or any(len(each) > 1 for each in upon)
+    for seed in range(seeds if various else 1):
+        bases = [each[min(seed, len(each) - 1)].name for each in upon]
+        plan = Plan(head=make_head(head, {"seed": str(seed)}), folds=folds, runs=bases)
         run, new = fit_head(store, table, plan, runs / corpus)
         say(f"{corpus}: {run.name} {'took' if new else 'had taken'} {duration(sum(run.record.seconds.values()))}")
         found.append(run)
@@ -143,7 +149,7 @@ def measured(corpus: str, heads: Mapping[str, int], folds: int, store: FeatureSt
     """Everything that a table says: fits what `runs` lacks. heads: name -> seeds."""
     found: dict[str, list[Run]] = {}
     for head, seeds in heads.items():
-        found[head] = fitted(head, seeds, folds, store, corpus, runs, [one for one, *_ in found.values()])
+        found[head] = fitted(head, seeds, folds, store, corpus, runs, list(found.values()))
     first = next(iter(found.values()))[0]
     test = first.predictions().of(Split.TEST)
     lines = [*map(of_head, found.values()), *of_words(corpus, test.ids, runs / corpus / "words.json")]
