@@ -36,6 +36,11 @@ from data.errors import CallError, EmbedOnceError, ExtraMissing
 )
 @documents_options
 @folds_option
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    help="Fits at once, a process each.  [a core each; 1 on a card or for few documents]",
+)
 @click.option("--tune/--no-tune", default=True, help="Choose a decision rule on out-of-fold scores.")
 @beside_options
 @runs_option
@@ -86,7 +91,8 @@ def fit_head(**asked: Any) -> None:
 
 
 def _fit_one(store: Any, documents: Any, head: Any, shared: dict[str, Any], asked: dict[str, Any]) -> Any:
-    from stages.fit_head import FitProgress, fit_head
+    from stages.fit_head import fit_head
+    from stages.fits import FitProgress
     from stages.plan import Plan
 
     plan = Plan(
@@ -102,7 +108,8 @@ def _fit_one(store: Any, documents: Any, head: Any, shared: dict[str, Any], aske
         def show(now: FitProgress) -> None:
             bar(now.step, now.steps, now.doing)
 
-        run, fresh = fit_head(store, documents, plan, asked["runs"], command=shlex.join(sys.argv), report=show)
+        command, jobs = shlex.join(sys.argv), asked["jobs"]
+        run, fresh = fit_head(store, documents, plan, asked["runs"], command=command, report=show, jobs=jobs)
     say(
         f"{run.folder}: "
         + (f"fitted in {duration(sum(run.record.seconds.values()))}." if fresh else "was fitted before.")

@@ -9,7 +9,7 @@ from featurestore.content import ShardContent, joined
 from featurestore.corpora import CorpusTable
 from featurestore.image import image
 from featurestore.keys import KeyList, text_key
-from featurestore.memory import free_memory
+from featurestore.memory import free_memory, share_memory
 from featurestore.passages import Cut, Passages
 from featurestore.ragged import Ragged
 from featurestore.recipe import Recipe
@@ -44,6 +44,7 @@ __all__ = [
     "newest",
     "pruning",
     "repair",
+    "share_memory",
     "store_of",
     "stores",
     "text_key",

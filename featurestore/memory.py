@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["free_memory"]
+__all__ = ["free_memory", "share_memory"]
 
 MEMINFO = Path("/proc/meminfo")
 MEMBERSHIP = Path("/proc/self/cgroup")
@@ -12,12 +12,26 @@ GROUPS = Path("/sys/fs/cgroup")
 # how the lines of a membership begin, by version: 0::/path and 4:memory:/path
 UNIFIED, LEGACY = ("0", ""), "memory"
 
+_processes = 1  # that are alike, this one among them
+
+
+def share_memory(processes: int) -> None:
+    """From now on this process is one of so many that each take their part of what is free."""
+    global _processes
+    _processes = processes
+
 
 def free_memory() -> int | None:
     """Bytes that a program can have without swapping, as Linux says; elsewhere all that there is, or None.
 
-    Of a container or a scheduler's job it is what its control groups leave, where that is less.
+    Of a container or a scheduler's job it is what its control groups leave, where that is less; of processes that
+    `share_memory`, a part.
     """
+    free = _free()
+    return None if free is None else free // _processes
+
+
+def _free() -> int | None:
     try:
         lines = MEMINFO.read_text().splitlines()
         free = next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))

@@ -6,14 +6,13 @@ is the test split scored, once. `HeldOut` keeps it out of reach before that.
 """
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import clone
 
 from data import Split
 from featurestore import CorpusTable, Features
@@ -22,27 +21,13 @@ from heads.decisions import Decision, tune, untuned
 from heads.heldout import HeldOutResult
 from heads.metrics import scorecard
 from heads.parameters import to_json
-from heads.registry import UPON_RUNS
-from heads.scores import aligned, probabilities
+from heads.scores import probabilities
 from stages import runs
 from stages.document_weights import rows_of
-from stages.plan import Plan, suited
-from stages.stack import upon_runs
-from stages.task import Task, layer_of, task, too_rare
+from stages.fits import FitProgress, Report, Work, at_once, fits, prepared
+from stages.plan import Plan
+from stages.task import Task, layer_of, too_rare
 from stages.unfinished import Unfinished
-
-
-@dataclass(frozen=True)
-class FitProgress:
-    """Where a fit stands: `step` of `steps` is done, and what comes next."""
-
-    head: str
-    step: int
-    steps: int
-    doing: str
-
-
-Report = Callable[[FitProgress], None]
 
 
 def fit_head(
@@ -54,72 +39,38 @@ def fit_head(
     command: str = "",
     notes: Sequence[str] = (),
     report: Report | None = None,
+    jobs: int | None = None,
 ) -> tuple[runs.Run, bool]:
     """Fit, decide, score once, and write the run into `folder`.
 
     notes: what the run shall say of itself beside what is said of every run.
+    jobs: fits at once, each in a process; None is as many as there are cores where that is a gain (`at_once`).
 
     Returns the run, and whether it is new: the same plan on the same documents finds the run that it made before, and
     goes on with one that was cut off.
     """
-    layer, skip = layer_of(plan.head, plan.layer), plan.skip_unlabelled
-    found = task(store, table, layer=layer, skip_unlabelled=skip, order=plan.order)
-    found = replace(found, notes=(*found.notes, *notes))
-    if plan.head.name in UPON_RUNS:
-        found = upon_runs(found, plan, store, folder)
-    plan = replace(plan, head=suited(plan.head, found.target))
+    found, plan = prepared(store, table, plan, folder)
     place = folder / f"{plan.head.name}-{plan.identity(store, found)}"
     if place.exists():
         return runs.load(place), False
     clock, tell, unfinished = _Clock(), report or (lambda _: None), Unfinished(place)
-    found = replace(found, notes=(*found.notes, *unfinished.notes()))
-    scores = out_of_fold(plan, found, tell, unfinished)
+    found = replace(found, notes=(*found.notes, *notes, *unfinished.notes()))
+    made = fits(Work(store, table, plan, place), found, at_once(plan, found, jobs), tell)
+    clock.lap("fit", made.seconds)
     clock.lap("out_of_fold")
-    tell(FitProgress(plan.head.name, plan.folds, plan.folds + 1, "choosing the decision rule"))
-    decision = _decide(plan, found, scores)
+    tell(FitProgress(plan.head.name, plan.folds + 1, plan.folds + 2, "choosing the decision rule"))
+    decision = _decide(plan, found, made.scores)
     clock.lap("decision")
-    tell(FitProgress(plan.head.name, plan.folds, plan.folds + 1, "fitting on the whole training split"))
-    head = _fitted(plan, found, np.arange(len(found.train)), unfinished)
-    clock.lap("fit")
-    tested = found.held_out.score(head, decision.rule, found.labels, seed=plan.seed)
+    tested = found.held_out.score(made.head, decision.rule, found.labels, seed=plan.seed)
     clock.lap("test")
-    record = _record(store, table, found, plan, head, clock, tested, command)
+    record = _record(store, table, found, plan, made.head, clock, tested, command)
     ordered = found.target.is_ordered
     held = scorecard(found.target.y, decision.out_of_fold, found.labels, plan.seed, ordered=ordered)
     cards = {"out_of_fold": held, "test": tested.scorecard}
-    made = runs.save(place, record, head, decision, _predictions(found, decision, scores, tested), cards)
+    said = _predictions(found, decision, made.scores, tested)
+    run = runs.save(place, record, made.head, decision, said, cards)
     unfinished.remove()
-    return made, True
-
-
-def out_of_fold(plan: Plan, found: Task, tell: Report, unfinished: Unfinished) -> NDArray[np.float32]:
-    """Scores (documents, labels) of each training document by a head that never saw it nor its group.
-
-    Folds whose scores are in `unfinished` are not fitted again.
-    -inf in the columns of labels that the head of that fold never saw.
-    """
-    part = plan.parted(found)
-    scores = np.full((len(found.train), len(found.labels)), -np.inf, dtype=np.float32)
-    for fold in range(plan.folds):
-        tell(FitProgress(plan.head.name, fold, plan.folds + 1, f"fold {fold + 1} of {plan.folds}"))
-        fitting, left_out = np.flatnonzero(part != fold), np.flatnonzero(part == fold)
-        if not len(left_out):
-            continue
-        known = unfinished.scores(fold, (len(left_out), len(found.labels)))
-        if known is None:
-            head = _fitted(plan, found, fitting, unfinished)
-            known = aligned(head.decision_function(found.train[left_out]), head.classes_, found.labels)
-            unfinished.keep(fold, known)
-        scores[left_out] = known
-    return scores
-
-
-def _fitted(plan: Plan, found: Task, rows: NDArray[np.int64], unfinished: Unfinished) -> Head:
-    """The plan's head, fitted on some of the training documents."""
-    weight = rows_of(plan.weights, found.train_ids)
-    counted = None if weight is None else weight[rows]
-    head = unfinished.watched(clone(plan.head))
-    return head.fit(found.train[rows], found.target.names[rows], counted, found.groups[rows])
+    return run, True
 
 
 def _decide(plan: Plan, found: Task, scores: NDArray[np.float32]) -> Decision:
@@ -194,12 +145,13 @@ def _weighted(plan: Plan, found: Task) -> list[str]:
 
 
 class _Clock:
-    """Seconds of each step, in the order in which they were run."""
+    """Seconds of each step, in the order in which they were run; together they are what passed."""
 
     def __init__(self) -> None:
         self.laps: dict[str, float] = {}
         self._last = time.perf_counter()
 
-    def lap(self, name: str) -> None:
-        now = time.perf_counter()
+    def lap(self, name: str, seconds: float | None = None) -> None:
+        """What passed since the last lap, or so much of it."""
+        now = time.perf_counter() if seconds is None else self._last + seconds
         self.laps[name], self._last = round(now - self._last, 3), now

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from featurestore import free_memory, memory
+from featurestore import free_memory, memory, share_memory
 
 MEMINFO = "MemTotal:       2000 kB\nMemFree:  10 kB\nMemAvailable:   1000 kB\n"
 
@@ -56,3 +56,9 @@ def test_a_container_that_sees_its_own_group_as_the_root(machine: Path) -> None:
 def test_a_machine_without_meminfo_has_what_it_was_built_with(machine: Path) -> None:
     (machine / "meminfo").unlink()
     assert (free_memory() or 0) > 2**20
+
+
+def test_processes_that_are_alike_have_a_part_each(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "_processes", 1)
+    share_memory(4)
+    assert free_memory() == 250 * 1024

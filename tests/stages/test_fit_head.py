@@ -16,7 +16,8 @@ from heads.scores import probabilities
 from heads.training import Training
 from stages import runs
 from stages.asked import heads_as_asked
-from stages.fit_head import FitProgress, fit_head
+from stages.fit_head import fit_head
+from stages.fits import FitProgress
 from stages.plan import Plan, suited
 from stages.stack import scorer
 from stages.task import chosen_corpus, chosen_store, task
@@ -33,7 +34,7 @@ def test_a_run_finds_the_labels_and_says_what_it_took(tmp_path: Path) -> None:
     )
     assert fresh and run.scorecards["test"].accuracy.value > 0.9
     assert run.record.documents == {"train": 90, "test": 30}
-    assert [now.step for now in told] == [0, 1, 2, 3, 3] and {now.steps for now in told} == {4}
+    assert [now.step for now in told] == [0, 1, 2, 3, 4] and {now.steps for now in told} == {5}
     assert set(run.record.seconds) == {"out_of_fold", "decision", "fit", "test"}
 
 

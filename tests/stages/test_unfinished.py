@@ -13,7 +13,8 @@ from heads.linear import LinearHead
 from heads.neural import NeuralHead
 from heads.registry import make_head
 from stages import runs
-from stages.fit_head import FitProgress, fit_head
+from stages.fit_head import fit_head
+from stages.fits import FitProgress
 from stages.plan import Plan
 from stages.unfinished import FOLDER
 from tests.small_store import blobs, make_store
