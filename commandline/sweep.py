@@ -58,6 +58,7 @@ def sweep(head: str, **asked: Any) -> None:
     embedonce sweep lstm --trials 100 --budget 1h --set over=chunks --html sweep.html
     embedonce sweep all --budget 10m
     """
+    from stages.asked import ALL
     from stages.compare import chosen
     from stages.compare import compare as compare_runs
     from stages.sweep import write_picture
@@ -68,6 +69,8 @@ def sweep(head: str, **asked: Any) -> None:
     documents = chosen_corpus(first, asked["corpus"])
     spaces = _spaces(head, metric, documents_asked(documents, asked), asked)
     say(f"Sweep of {head} on {store.name} ({origin('stores', 'the newest store')}), corpus {documents.name}.")
+    if head == ALL and len(first.recipe.layers) > 1:
+        note("layermix is left out: a sweep of all heads reads one layer. Sweep it alone.")
     found = _swept(head, store, documents, spaces, asked)
     made = chosen([outcome.run for outcome in found if outcome.run is not None], asked["runs"])
     if asked["as_json"]:

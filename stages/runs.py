@@ -18,7 +18,7 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from data import TargetKind
 from data.errors import BadData, FileMissing, RunDamaged, StorageFailed, nearest
 from featurestore import Recipe
+from featurestore.files import write_whole
 
 if TYPE_CHECKING:
     from heads.base import Head
@@ -232,8 +233,20 @@ def save(
     return load(folder)
 
 
+def noted(run: Run, notes: Sequence[str]) -> Run:
+    """The run with these notes in the place of its own, on disk too. Raises StorageFailed when it cannot be written."""
+    record = replace(run.record, notes=tuple(notes))
+    content = {"format": FORMAT, **asdict(record), "files": dict(run.files)}
+    write_whole(run.folder / "run.json", _json(content).encode())
+    return replace(run, record=record)
+
+
+def _json(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    path.write_text(_json(content), encoding="utf-8")
 
 
 def _settle(beside: Path, files: Sequence[Path], folder: Path) -> None:

@@ -12,7 +12,9 @@ import numpy as np
 
 from data.errors import CallError
 from featurestore import CorpusTable, Features
-from stages.fit_head import FitProgress, fit_head
+from stages import runs
+from stages.fit_head import fit_head
+from stages.fits import FitProgress
 from stages.sweep import trials
 from stages.sweep.outcome import Outcome, Trial
 from stages.sweep.space import Space
@@ -22,6 +24,7 @@ from stages.task import Task, layer_of, task
 __all__ = ["Bench", "Report", "SweepProgress", "best_score", "make_trials", "seconds_of", "sweep"]
 
 FOLDER = "sweeps"
+CHOSEN = "Its parameters are the best of"  # how the note of a run that a sweep chose begins
 POLL = 0.5  # seconds
 
 
@@ -80,11 +83,13 @@ class Bench:
         """Fit the best parameters as a run, whose name the outcome then has."""
         plan = replace(space.plan, head=space.head(outcome.best.values))
         note = (
-            f"Its parameters are the best of {len(outcome.trials)} trials by {outcome.metric} on {space.scored} of "
+            f"{CHOSEN} {len(outcome.trials)} trials by {outcome.metric} on {space.scored} of "
             f"{plan.folds} folds, which makes figures out of fold a little too good; the test split chose nothing."
         )
-        made = fit_head(self.store, self.table, plan, self.folder, command=self.command, notes=(note,), report=report)
-        return replace(outcome, run=made[0].name)
+        run, _ = fit_head(self.store, self.table, plan, self.folder, command=self.command, notes=(note,), report=report)
+        if note not in run.record.notes:  # the run was there before, chosen among fewer trials or among none
+            run = runs.noted(run, [*(each for each in run.record.notes if not each.startswith(CHOSEN)), note])
+        return replace(outcome, run=run.name)
 
 
 def sweep(

@@ -1,24 +1,29 @@
 """The file that a sweep's trials are kept in: an SQLite study of Optuna's, the one place where Optuna is imported.
 
-Trials are drawn by TPE (Watanabe 2023, arXiv 2304.11127), the head's defaults first. A trial that is below the median
-of the finished ones at its epoch or fold is given up. Several processes may work on one file at once. One that is
-killed leaves a trial without a heartbeat, which another process, or the same command later, takes up again.
+Trials are drawn by TPE (Watanabe 2023, arXiv 2304.11127), the head's defaults first; where there are few settings in
+all, each at random and once. A trial that is below the median of the finished ones at its epoch or fold is given up.
+Several processes may work on one file at once. One that is killed leaves a trial without a heartbeat, which another
+process, or the same command later, takes up again.
 """
 
 import hashlib
 import os
+import random
 import socket
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from itertools import product
 from pathlib import Path
+from statistics import median
 from typing import Any
 
-from data.errors import CallError, ExtraMissing, StorageFailed
+from data.errors import EmbedOnceError, ExtraMissing, StorageFailed
 from featurestore.files import make_folder
 from heads.parameters import Parameter
 from stages.sweep.outcome import Trial
 from stages.sweep.space import Space
+from stages.sweep.trials import AFTER_EPOCHS
 
 __all__ = ["Study"]
 
@@ -26,6 +31,8 @@ BEAT, GRACE = 5, 30  # seconds between two heartbeats, and after the last one un
 PATIENCE_TRIALS, PATIENCE_EPOCHS = 5, 3  # finished trials before any is given up, and epochs before that one is
 LOCKED = 60  # seconds that a process waits for another that writes
 FEWEST = 6  # scored trials before importance says anything
+COUNTABLE = 200  # settings in all, of which none is drawn twice
+ONCE = ("COMPLETE", "PRUNED", "RUNNING", "WAITING")  # states of trials whose setting need not be tried again
 
 Score = Callable[[Mapping[str, Any], Callable[[int, float], None]], float]
 
@@ -44,6 +51,8 @@ class Study:
             self._make()
         with self._told():
             self._study = self._open(path)
+        if self.space.defaults not in map(self._values, self._in(*ONCE)):  # the trial of them ended with an error
+            self._queue(self.space.defaults)
 
     def __enter__(self) -> "Study":
         return self
@@ -90,8 +99,9 @@ class Study:
     def one_more(self, score: Score) -> None:
         """Draw a trial, score it and keep it; `score` takes values, and whom to tell of each step.
 
-        A setting that was tried before is not scored again. One that the head refuses (CallError) is kept as bad,
-        unless it is the first or an extra is missing. Ctrl-C puts the trial back.
+        A setting that was tried before is not scored again. One with which the head cannot be fitted, because memory is
+        short or it is refused, is kept as bad, unless it is the defaults or the fault is elsewhere: an extra that is
+        missing, a disk that is full. Ctrl-C puts the trial back.
         """
 
         def objective(trial: Any) -> float:
@@ -105,20 +115,41 @@ class Study:
             except KeyboardInterrupt:
                 self._retry(self._study, self._study.trials[trial.number])
                 raise
-            except CallError as error:
-                if isinstance(error, ExtraMissing) or not self._in("COMPLETE"):
+            except (EmbedOnceError, MemoryError, RuntimeError) as error:
+                if not _of_the_setting(error) or values == self.space.defaults:
                     raise
                 trial.set_user_attr("refused", str(error))
                 raise self._optuna.TrialPruned from error
 
+        if self.space.size <= COUNTABLE and not self._in("WAITING"):
+            self._queue_another()
         with self._told():
             self._study.sampler = self._optuna.samplers.TPESampler(seed=self._seed())
             self._study.optimize(objective, n_trials=1)
 
     def _seed(self) -> int:
         """Of the next trial: a sweep that goes on draws none again that it drew before it was interrupted."""
-        begun = len(self._in("COMPLETE", "PRUNED", "RUNNING"))
+        put_back = {number for each in self._in(*ONCE) for number in each.system_attrs.get("retry_history", ())}
+        failed = sum(each.number not in put_back for each in self._in("FAIL"))
+        begun = len(self._in("COMPLETE", "PRUNED", "RUNNING")) + failed
         return int(hashlib.sha256(f"{self.space.plan.seed} {begun}".encode()).hexdigest()[:8], 16)
+
+    def _queue_another(self) -> None:
+        """Of few settings one that no trial has, to be the next; nothing where all have been tried."""
+        drawn = {name: each.search.choices for name, each in self.space.searched.items() if each.search is not None}
+        every = [dict(zip(drawn, each, strict=True)) for each in product(*drawn.values())]
+        tried = [self._values(each) for each in self._in(*ONCE)]
+        left = [values for values in every if values not in tried]
+        if left:
+            self._queue(random.Random(self._seed()).choice(left))
+
+    def _queue(self, values: Mapping[str, Any]) -> None:
+        with self._told():
+            self._study.enqueue_trial(dict(values))
+
+    def _values(self, trial: Any) -> dict[str, Any]:
+        """What a trial has, or will have when its turn comes."""
+        return dict(trial.params or trial.system_attrs.get("fixed_params", {}))
 
     def _again(self, before: Any) -> float:
         if before.state.name == "PRUNED":
@@ -127,7 +158,13 @@ class Study:
 
     def _reached(self, trial: Any, step: int, figure: float) -> None:
         trial.report(figure, step)
-        if trial.should_prune():
+        if step < AFTER_EPOCHS:
+            worse = trial.should_prune()
+        else:  # the pruner would hold the best epoch against others' folds
+            steps = [each.intermediate_values for each in self._in("COMPLETE")]
+            others = [values[step] for values in steps if step in values]
+            worse = len(others) >= PATIENCE_TRIALS and figure < median(others)
+        if worse:
             raise self._optuna.TrialPruned
 
     def _in(self, *states: str) -> list[Any]:
@@ -185,6 +222,13 @@ class Study:
             raise StorageFailed(
                 f"{self.path} cannot be read or written ({cause}). Make room, or remove the file and sweep again."
             ) from error
+
+
+def _of_the_setting(error: Exception) -> bool:
+    """Whether another setting may do where this one failed."""
+    if isinstance(error, EmbedOnceError):
+        return not isinstance(error, ExtraMissing | StorageFailed)
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"  # torch's, of a card
 
 
 def _optuna() -> Any:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import pytest
 
-from data.errors import CallError, ExtraMissing, StorageFailed
+from data.errors import CallError, EmbedOnceError, ExtraMissing, StorageFailed
 from heads.heldout import HeldOut
 from heads.linear import LinearHead
 from heads.mlp import MLPHead
@@ -21,6 +21,7 @@ from heads.parameters import parameters_of
 from heads.registry import OURS, head_class
 from heads.training import Training
 from stages import runs
+from stages.fit_head import fit_head
 from stages.plan import Plan
 from stages.sweep import Outcome, Space, SweepProgress, sweep, trials
 from stages.sweep import study as study_file
@@ -37,6 +38,7 @@ class Watched(LinearHead):
     settings: ClassVar[list[float]] = []
     interrupt_at: ClassVar[int | None] = None
     refuse_at: ClassVar[int | None] = None
+    refusal: ClassVar[Exception] = CallError("Not like this.")
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
         if len(self.fitted) == self.interrupt_at:
@@ -44,7 +46,7 @@ class Watched(LinearHead):
             raise KeyboardInterrupt
         if len(self.fitted) == self.refuse_at:
             Watched.refuse_at = None
-            raise CallError("Not like this.")
+            raise self.refusal
         self.fitted.append(X.pooled(("mean",)))
         self.settings.append(self.C)
         return super().fit(X, y, sample_weight, groups)
@@ -53,6 +55,7 @@ class Watched(LinearHead):
 @pytest.fixture(autouse=True)
 def _forget() -> Iterator[None]:
     Watched.interrupt_at = Watched.refuse_at = None
+    Watched.refusal = CallError("Not like this.")
     Watched.fitted.clear()
     Watched.settings.clear()
     yield
@@ -189,13 +192,36 @@ def test_interrupted_it_goes_on_with_the_trial_it_was_at(tmp_path: Path, trial: 
     assert scores(found) == scores(swept(tmp_path / "another"))
 
 
-def test_a_setting_that_the_head_refuses_is_a_bad_trial_but_the_first_is_an_error(tmp_path: Path) -> None:
-    Watched.refuse_at = 2
+@pytest.mark.parametrize(
+    "refusal", [CallError("Not like this."), EmbedOnceError("Scores are not numbers."), MemoryError()]
+)
+def test_a_setting_that_cannot_be_fitted_is_a_bad_trial_but_the_defaults_are_an_error(
+    tmp_path: Path, refusal: Exception
+) -> None:
+    Watched.refuse_at, Watched.refusal = 2, refusal
     assert [each.score is None for each in swept(tmp_path, 5).trials] == [False, False, True, False, False]
     Watched.fitted.clear()
     Watched.refuse_at = 0
-    with pytest.raises(CallError, match="Not like this"):
+    with pytest.raises(type(refusal)):
         swept(tmp_path / "another", 5)
+    found = swept(tmp_path / "another", 5)  # the cause was mended, and the defaults are first again
+    assert found.default == found.trials[0] and len(found.trials) == 5
+
+
+def test_after_a_fault_of_its_own_kind_another_setting_is_drawn(tmp_path: Path) -> None:
+    for _ in range(2):  # after the defaults, and in the trial that the next start begins with
+        Watched.refuse_at, Watched.refusal = 1, ValueError("of a stranger's head")
+        with pytest.raises(ValueError, match="stranger"):
+            swept(tmp_path, 5)
+    drawn = [each.params["C"] for each in _every_trial(tmp_path) if each.state.name == "FAIL"]
+    assert len(drawn) == len(set(drawn)) == 2
+
+
+def _every_trial(folder: Path) -> list[Any]:
+    import optuna
+
+    (path,) = (folder / "runs" / "sweeps").glob("*.db")
+    return list(optuna.load_study(study_name=None, storage=f"sqlite:///{path}").trials)
 
 
 def test_time_that_is_over_ends_the_sweep_with_what_there_is(tmp_path: Path) -> None:
@@ -204,7 +230,43 @@ def test_time_that_is_over_ends_the_sweep_with_what_there_is(tmp_path: Path) -> 
 
 def test_a_space_of_few_choices_is_not_swept_for_ever(tmp_path: Path) -> None:
     space = Space.of(Plan(head=Watched(), folds=3), ["C", "kind"])
-    assert space.size == 4 and len(swept(tmp_path, 50, space).trials) == 4
+    found = swept(tmp_path, 50, space)
+    assert space.size == 4 and len(found.trials) == len({str(each.values) for each in found.trials}) == 4
+
+
+def test_a_trial_is_given_up_after_a_fold_by_other_trials_folds(tmp_path: Path) -> None:
+    swept(tmp_path, 1)
+    (path,) = (tmp_path / "runs" / "sweeps").glob("*.db")
+    reached: list[int] = []
+
+    def score(figure: float) -> Any:
+        def steps(_: Any, reach: Any) -> float:
+            for step in (1, 2, trials.AFTER_EPOCHS, trials.AFTER_EPOCHS + 1):
+                reached.append(step)
+                reach(step, 0.9 if step < trials.AFTER_EPOCHS else figure)
+            return figure
+
+        return steps
+
+    with study_file.Study(path.with_name("folds.db"), SPACE) as study:
+        for _ in range(6):
+            study.one_more(score(0.8))
+        reached.clear()
+        study.one_more(score(0.1))  # whose epochs were as good as any
+        assert study.trials[-1].score is None and reached[-1] == trials.AFTER_EPOCHS
+
+
+def test_a_run_says_of_how_many_trials_it_was_the_best_even_if_it_was_there_before(tmp_path: Path) -> None:
+    def notes(found: Outcome) -> list[str]:
+        return [note for note in runs.load(tmp_path / "runs" / str(found.run)).record.notes if "best of" in note]
+
+    space = Space.of(Plan(head=Watched(), folds=3), ["kind", "class_weight", "pool"])
+    store, table = make_store(tmp_path / "store", *blobs(["a", "b", "c"], 160))
+    fit_head(store, table, space.plan, tmp_path / "runs")
+    for most in (1, 2):  # of one trial, the defaults; and of two
+        found = swept(tmp_path, most, space)
+        (note,) = notes(found)
+        assert f"best of {most} trials" in note
 
 
 ORDERED = Space(Plan(head=Watched(), folds=3, order=["c", "a", "b"]), metric="quadratic_kappa")
