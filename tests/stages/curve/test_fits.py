@@ -254,6 +254,20 @@ def test_time_left_counts_what_a_fit_costs_beside_its_documents(
     assert [now.seconds_left for now in told] == [None, None, None, *map(pytest.approx, [24, 20, 10])]
 
 
+def test_documents_of_no_weight_are_scored_and_never_fitted_on(tmp_path: Path) -> None:
+    store, table = make_store(tmp_path / "store", *blobs(["a", "b", "c"], 160))
+    weights = {one: float(row % 4 == 0) for row, one in enumerate(table.ids)}
+    found = learning_curves(store, table, replace(PLAN, sizes=[4, None], weights=weights), tmp_path / "runs")
+    even = learning_curves(store, table, replace(PLAN, sizes=[4, None]), tmp_path / "runs")
+    assert found.validation == even.validation and found.pool < even.pool / 2
+    assert [level.documents for level in found.levels] == [4, found.pool]
+    assert all(point.labels >= 2 for point in found.points)
+    assert any("of weight 0 are not fitted on" in note for note in found.notes)
+    few = {one: float(row == 0) for row, one in enumerate(table.ids)}
+    with pytest.raises(BadData, match="have not two labels"):
+        learning_curves(store, table, replace(PLAN, weights=few), tmp_path / "runs")
+
+
 def test_a_group_that_overfills_a_size_is_told(tmp_path: Path) -> None:
     documents, vectors = blobs(["a", "b"], 160)
     grouped = [replace(each, group=f"author {row // 4}") for row, each in enumerate(documents)]
