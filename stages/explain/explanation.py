@@ -235,6 +235,8 @@ def _question(run: Run, head: Head, document: StoredDocument, label: str, asked:
             "Take --method coefficients."
         )
     by = asked.by or finest(head.reads) or LEVELS[0]
+    if by == "segments" and not document.places.segment:
+        raise CallError("This store keeps no segments: take --by chunks or --by tokens, or embed with --keep segments.")
     bags, owners = document.bags.only(head.reads), document.places.owners_of(head.reads, by)
     if all(owner is None for owner in owners.values()):
         raise CallError(f"{head.name} reads {', '.join(head.reads)}, nothing as fine as {by}. Leave --by out.")

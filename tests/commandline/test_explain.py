@@ -296,3 +296,21 @@ def test_a_corpus_that_was_changed_after_the_fit_is_told(embedonce: Run, desk: D
     corpus.write_text(corpus.read_text(encoding="utf-8").replace("oil", "gas"), encoding="utf-8")
     shown = embedonce("explain", desk.runs["chunks"], "d0", *at)
     assert "made was changed after" in shown.err and "the head may never have seen it" in shown.err
+
+
+def test_without_segments_in_the_store_there_are_none_to_ask_for(embedonce: Run, desk: Desk, tmp_path: Path) -> None:
+    options = Options(model=str(desk.folder / "model"), window=12, keep=("cls", "mean"))
+    store, _ = embed_source(
+        str(desk.folder / "made.csv"),
+        Columns(),
+        options,
+        features=tmp_path / "features",
+        given=frozenset({"model", "window", "keep"}),
+        tell=lambda _: None,
+        progress=lambda _: None,
+    )
+    plan = Plan(head=make_head("tfidf", {}), folds=2, tune=False)
+    run, _ = fit_head(store, store.corpus("made"), plan, tmp_path / "runs")
+    at = ["--features", str(tmp_path / "features"), "--runs", str(tmp_path / "runs"), "--by", "segments"]
+    shown = embedonce("explain", run.name, "d3", *at)
+    assert shown.code == 2 and "This store keeps no segments: take --by chunks or --by tokens" in shown.err
