@@ -2,7 +2,10 @@
 
 A run's scores of the training split are out of fold, and those of the test split are its fitted head's, as its
 predictions keep them. A head upon them is fitted, tuned and scored as every other, with the same folds, and so only
-runs of the same documents, features, folds and seed go together.
+runs of the same documents, features, folds and seed go together. What it learns from beside a fold are scores of heads
+that were fitted with that fold, so its figures out of fold are a little too good, which the run says of itself: with
+random labels, where 0.5 is the truth, they were 0.527 for 240 documents and 0.514 for 1,200. Folds within folds would
+mend that, at so many times the cost.
 """
 
 from collections.abc import Callable, Sequence
@@ -48,9 +51,13 @@ def upon_runs(found: Task, plan: Plan, store: Features, folder: Path) -> Task:
         scores_of([each.of(split).probabilities for each in said], several=several)
         for split in (Split.TRAIN, Split.TEST)
     )
-    note = f"It stands on {', '.join(run.name for run in bases)}: keep them beside it."
+    notes = (
+        f"It stands on {', '.join(run.name for run in bases)}: keep them beside it.",
+        "Its figures out of fold are a little too good, the more so the fewer documents there are: the scores that it "
+        "learned from are of heads that knew the labels of the fold that was left out.",
+    )
     return replace(
-        found, train=train, held_out=HeldOut(test, found.test_target), bases=bases, notes=(*found.notes, note)
+        found, train=train, held_out=HeldOut(test, found.test_target), bases=bases, notes=(*found.notes, *notes)
     )
 
 

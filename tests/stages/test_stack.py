@@ -49,6 +49,7 @@ def test_it_stands_on_all_runs_that_agree_and_says_so(tmp_path: Path) -> None:
     run, fresh = fit_head(store, table, STACK, tmp_path / "runs")
     assert fresh and run.record.bases == sorted(names) == run.record.reads
     assert any(f"It stands on {', '.join(sorted(names))}" in note for note in run.record.notes)
+    assert any("a little too good" in note for note in run.record.notes)
     assert [row.reads for row in compare([run]).rows] == ["scores of 2 runs"]
     base = [runs.load(tmp_path / "runs" / name).record.predict_milliseconds for name in names]
     assert run.record.predict_milliseconds > sum(base)
