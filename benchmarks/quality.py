@@ -5,9 +5,9 @@
 Each head is fitted by `fit_head` with its default parameters: out of fold, a decision rule, a last fit, and one
 scoring of the test split. Networks are fitted for every seed, and their figures are means over seeds; the other heads
 once, all in the same folds. `stack` stands on a run of each head named before it, its second on their second seeds, and
-so on. Runs are kept, so that the command goes on where it was stopped. Intervals are 95 % bootstrap over test
-documents, of means over seeds where there are several; differences are paired, in the same resamples. The best head is
-the one with the best macro-F1 out of fold.
+so on as far as any of them has seeds. Runs are kept, so that the command goes on where it was stopped. Intervals are
+95 % bootstrap over test documents, of means over seeds where there are several; differences are paired, in the same
+resamples. The best head is the one with the best macro-F1 out of fold.
 """
 
 import json
@@ -116,9 +116,11 @@ def fitted(
     before: of each head its runs by seed; where a head has fewer than others, its last one serves again.
     """
     table, found = chosen_corpus(store, corpus), []
+    if head in UPON_RUNS and not before:
+        raise click.UsageError(f"{head} stands on the heads before it in --heads: name some there.")
     upon = before if head in UPON_RUNS else []
-    various = is_random(head) or any(len(each) > 1 for each in upon)
-    for seed in range(seeds if various else 1):
+    count = seeds if is_random(head) else min(seeds, max(map(len, upon), default=1))
+    for seed in range(count):
         bases = [each[min(seed, len(each) - 1)].name for each in upon]
         plan = Plan(head=make_head(head, {"seed": str(seed)}), folds=folds, runs=bases)
         run, new = fit_head(store, table, plan, runs / corpus)
