@@ -22,6 +22,7 @@ $(READY): pyproject.toml constraints.txt
 demo: setup
 	$(BIN)/embedonce embed reuters52
 	$(BIN)/embedonce fit-head all
+	$(BIN)/embedonce fit-head stack
 	$(BIN)/embedonce compare --html report.html
 
 # One thread: on networks as small as those of the tests, two cost twice the processor time and save none.
