@@ -13,9 +13,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path
+from pickle import PicklingError
 
 import joblib
 import numpy as np
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 from numpy.typing import NDArray
 from sklearn.base import clone
 
@@ -151,10 +153,12 @@ def _at_once(work: Work, left: Sequence[int | None], jobs: int, said: Said) -> I
         for done, made in enumerate(results, 1):
             said(done, doing)
             yield made
-    except BrokenProcessPool as error:
+    except (BrokenProcessPool, PicklingError) as error:
+        killed = isinstance(error, TerminatedWorkerError)
+        cause = "was killed, most likely because memory ran out" if killed else f"could not be begun ({error})"
         raise EmbedOnceError(
-            f"A process that fitted {work.plan.head.name} was killed, most likely because memory ran out. Run the same "
-            "command with --jobs 1: folds that were finished are kept."
+            f"A process that fits {work.plan.head.name} {cause}. Run the same command with --jobs 1: folds that were "
+            "finished are kept."
         ) from error
     finally:
         with warnings.catch_warnings(action="ignore"):  # that results were not waited for
@@ -186,13 +190,13 @@ def _fit(work: Work, found: Task, part: NDArray[np.int8], fold: int | None) -> M
 
 
 def _on_a_card(head: Head) -> bool:
-    """Whether a network of this head would be on a device of which there is one."""
-    if not hasattr(head, "checkpoints"):  # asked by name, for heads/training.py loads torch
+    """Whether what this head computes would be on a device of which there is one; its defaults are spelled out."""
+    devices = [value for name, value in head.get_params().items() if name.rpartition("__")[2] == "device"]
+    if not devices:
         return False
     from heads.training import Training
 
-    training = getattr(head, "training", None) or Training()
-    return bool(training.place().type != "cpu")
+    return any(Training(device=each).place().type != "cpu" for each in devices)
 
 
 def _threads() -> int:

@@ -19,7 +19,7 @@ from heads.stack import StackHead
 from heads.training import Training
 from stages import fits as module
 from stages.fit_head import fit_head
-from stages.fits import at_once
+from stages.fits import at_once, prepared
 from stages.plan import Plan
 from stages.task import task
 from stages.unfinished import FOLDER, Unfinished
@@ -41,6 +41,17 @@ class Killed(LinearHead):
     def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
         os.kill(os.getpid(), signal.SIGKILL)
         return self
+
+
+class Unsent(LinearHead):
+    """Holds what no other process can have."""
+
+    def __reduce__(self) -> Any:
+        return _elsewhere_missing, ()
+
+
+def _elsewhere_missing() -> Any:
+    raise OSError("a file of this process alone")
 
 
 class Interrupted(LinearHead):
@@ -97,10 +108,15 @@ def test_what_a_fit_raises_is_raised_here(made: Made, tmp_path: Path) -> None:
 
 
 def test_a_process_that_was_killed_is_told_in_a_sentence(made: Made, tmp_path: Path) -> None:
-    with pytest.raises(EmbedOnceError, match=r"^A process that fitted linear was killed.*--jobs 1"):
+    with pytest.raises(EmbedOnceError, match=r"^A process that fits linear was killed.*--jobs 1"):
         fit_head(*made, Plan(head=Killed(), folds=3), tmp_path / "runs", jobs=2)
     run, _ = fit_head(*made, Plan(head=LinearHead(), folds=3), tmp_path / "runs", jobs=2)
     assert run.scorecards["test"].accuracy.value > 0.9
+
+
+def test_a_head_that_no_process_can_be_given_is_told_in_a_sentence(made: Made, tmp_path: Path) -> None:
+    with pytest.raises(EmbedOnceError, match=r"^A process that fits linear could not be begun .*--jobs 1"):
+        fit_head(*made, Plan(head=Unsent(), folds=3), tmp_path / "runs", jobs=2)
 
 
 def test_ctrl_c_is_for_the_process_that_waits_and_ends_the_others(made: Made, tmp_path: Path) -> None:
@@ -118,7 +134,9 @@ def test_ctrl_c_is_for_the_process_that_waits_and_ends_the_others(made: Made, tm
     assert not [each for each in left if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
 
 
-def test_as_many_as_there_are_cores_where_that_is_a_gain(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_as_many_as_there_are_cores_where_that_is_a_gain(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("stages.fits.joblib.cpu_count", lambda: 4)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     found, linear = task(*made), Plan(head=LinearHead(), folds=5)
@@ -130,6 +148,7 @@ def test_as_many_as_there_are_cores_where_that_is_a_gain(made: Made, monkeypatch
     for asked, expected in (("2", 2), ("2,1", 2), ("64", 4), ("0", 4), ("all", 4)):
         monkeypatch.setenv("OMP_NUM_THREADS", asked)
         assert at_once(linear, found, None) == expected
-    network = Plan(head=make_head("mlp", {}), folds=5)
     monkeypatch.setattr(Training, "place", lambda _: type("Device", (), {"type": "cuda"}))
-    assert (at_once(network, found, None), at_once(linear, found, None)) == (1, 4)
+    for name, count in (("mlp", 1), ("contrast", 1), ("linear", 4)):
+        _, plan = prepared(*made, Plan(head=make_head(name, {}), folds=5), tmp_path)
+        assert at_once(plan, found, None) == count
