@@ -105,13 +105,17 @@ def _reads(record: runs.Record) -> str:
 
 
 def _notes(ranked: Sequence[runs.Run]) -> list[str]:
-    documents = {(run.record.corpus, run.record.documents_hash) for run in ranked}
+    notes, documents = [], {(run.record.corpus, run.record.documents_hash) for run in ranked}
     if len(documents) > 1:
-        return [
+        notes.append(
             f"These runs were scored on {len(documents)} different sets of documents: "
             "figures of one set do not compare with those of another."
-        ]
-    return []
+        )
+    if len(ranked) > 1 and (stacks := [run.name for run in ranked if run.record.bases]):
+        notes.append(
+            f"Out of fold {', '.join(stacks)} is a little too good beside runs that are no stack; see its notes."
+        )
+    return notes
 
 
 def views(found: Sequence[runs.Run]) -> list[RunView]:

@@ -50,6 +50,10 @@ def test_it_stands_on_all_runs_that_agree_and_says_so(tmp_path: Path) -> None:
     assert fresh and run.record.bases == sorted(names) == run.record.reads
     assert any(f"It stands on {', '.join(sorted(names))}" in note for note in run.record.notes)
     assert any("a little too good" in note for note in run.record.notes)
+    assert not compare([run]).notes
+    assert compare([run, runs.load(tmp_path / "runs" / names[0])]).notes == (
+        f"Out of fold {run.name} is a little too good beside runs that are no stack; see its notes.",
+    )
     assert [row.reads for row in compare([run]).rows] == ["scores of 2 runs"]
     base = [runs.load(tmp_path / "runs" / name).record.predict_milliseconds for name in names]
     assert run.record.predict_milliseconds > sum(base)
