@@ -5,16 +5,14 @@
 Labels and scores are drawn, not learned. The median of several rounds, in seconds of the processor.
 """
 
-import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from datetime import date
 
 import click
 import numpy as np
 
-from benchmarks.measuring import Claim, Topic, at_most
+from benchmarks.measuring import Claim, Topic, at_most, show
 from data.splits import nested_subsets, stratified_parts
 from heads.decisions import tune
 from heads.metrics import scorecard
@@ -62,12 +60,8 @@ def median(job: Callable[[], object], rounds: int) -> float:
 def main(rounds: int, as_json: bool) -> None:
     """Print a table, a line a job."""
     claims: list[Claim] = [at_most(f"{name}, s", median(job, rounds), bar) for name, (job, bar) in jobs().items()]
-    if as_json:
-        for claim in claims:
-            click.echo(json.dumps(asdict(claim)))
-    else:
-        rows = [["job", "seconds"], *([each.claim.removesuffix(", s"), f"{each.value:.2f}"] for each in claims)]
-        click.echo(Topic(f"Bookkeeping, {date.today().isoformat()}", rows, claims).markdown())
+    rows = [["job", "seconds"], *([each.claim.removesuffix(", s"), f"{each.value:.2f}"] for each in claims)]
+    show(Topic(f"Bookkeeping, {date.today().isoformat()}", rows, claims), as_json=as_json)
 
 
 if __name__ == "__main__":

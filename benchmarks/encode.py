@@ -8,13 +8,12 @@ round runs all ways in random order; figures are medians. A shape that is not in
 the same. Takes `pip install sentence-transformers` beside the extras.
 """
 
-import json
 import os
 import platform
 import statistics
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -24,7 +23,7 @@ import click
 import torch
 
 from benchmarks.encode_ways import Sample, Way, gemm_rate, model_of, ours, peers, sampled, shape_of
-from benchmarks.measuring import Claim, Topic, at_least, seconds
+from benchmarks.measuring import Claim, Topic, at_least, seconds, show
 from stages.embed import Options, open_encoder
 from stages.embed.published import PUBLISHED, Shape
 
@@ -138,8 +137,7 @@ def measured(asked: Asked) -> Topic:
 def main(shape: str, as_json: bool, **asked: str | int) -> None:
     """Print the table of one corpus at one window, or with --json an object a claim on a line."""
     topic = measured(Asked(shape=shape_of(shape), **asked))  # type: ignore[arg-type]
-    for line in [json.dumps(asdict(claim)) for claim in topic.claims] if as_json else [topic.markdown()]:
-        print(line)
+    show(topic, as_json=as_json)
 
 
 if __name__ == "__main__":

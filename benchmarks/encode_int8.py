@@ -8,7 +8,6 @@ Encodes what the stores lack, fits what the run folder lacks; each run scores th
 import json
 import os
 import platform
-from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 import click
 import numpy as np
 
-from benchmarks.measuring import Topic, at_least, at_most
+from benchmarks.measuring import Topic, at_least, at_most, show
 from commandline.terminal import say
 from data import Columns
 from featurestore import FeatureStore
@@ -74,8 +73,7 @@ def main(features: Path, runs: Path, as_json: bool) -> None:
         at_most("int8: macro-F1 on the test split, away from float32", float(apart[1]), 0.01),
     ]
     topic = Topic(f"int8 on {CORPUS} ({date.today()}, {platform.machine()}, {os.cpu_count()} cores)", rows, found)
-    for line in [json.dumps(asdict(claim)) for claim in topic.claims] if as_json else [topic.markdown()]:
-        print(line)
+    show(topic, as_json=as_json)
 
 
 if __name__ == "__main__":

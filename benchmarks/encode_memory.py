@@ -16,13 +16,13 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
 import click
 
-from benchmarks.measuring import Topic, at_most, memory
+from benchmarks.measuring import Topic, at_most, memory, show
 from data import Columns, read, with_split
 from featurestore import FeatureStore
 from stages.embed import Options, embed, open_encoder
@@ -125,8 +125,7 @@ def measured(documents: int) -> Topic:
 def main(documents: int, as_json: bool) -> None:
     """Print the table, or with --json an object a claim on a line."""
     topic = measured(documents)
-    for line in [json.dumps(asdict(claim)) for claim in topic.claims] if as_json else [topic.markdown()]:
-        print(line)
+    show(topic, as_json=as_json)
 
 
 if __name__ == "__main__":

@@ -6,18 +6,16 @@ Whole commands are timed, the start of Python and of the processes with them, in
 figures are medians. The macro-F1 out of fold of both stands beside, for they differ in how sums are rounded.
 """
 
-import json
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import click
 import joblib
 
-from benchmarks.measuring import Topic, at_least, seconds
+from benchmarks.measuring import Topic, at_least, seconds, show
 from commandline.terminal import say
 from stages import runs
 
@@ -55,11 +53,7 @@ def main(store: Path, heads: tuple[str, ...], jobs: int, rounds: int, as_json: b
         shown = [f"{alone:.1f}", f"{together:.1f}", f"{alone / together:.2f}"]
         rows.append([head, *shown, f"{figures[1]:.3f}", f"{figures[jobs]:.3f}"])
         claims.append(at_least(f"{head}: times as fast with {jobs} processes", alone / together, 1.0))
-    if as_json:
-        for claim in claims:
-            click.echo(json.dumps(asdict(claim)))
-    else:
-        click.echo(Topic("fit-head, whole commands", rows, claims).markdown())
+    show(Topic("fit-head, whole commands", rows, claims), as_json=as_json)
 
 
 if __name__ == "__main__":

@@ -8,14 +8,13 @@ and padding (benchmarks/usual_loop.py), on the same documents, without a validat
 figures are medians. Linux only, for it looks into /proc.
 """
 
-import json
 import os
 import platform
 import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date
 from multiprocessing import get_context
 from pathlib import Path
@@ -26,7 +25,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks import usual_loop
-from benchmarks.measuring import Claim, Topic, at_least, at_most, memory, seconds
+from benchmarks.measuring import Claim, Topic, at_least, at_most, memory, seconds, show
 from commandline.terminal import duration, say
 from data import folds
 from featurestore import Bags
@@ -254,8 +253,7 @@ def main(
         found = documents(features, corpus, most)
         made.append(races({name: race(name, found, epochs, rounds, workers) for name in racing}, epochs))
     for topic in made:
-        for line in [json.dumps(asdict(claim)) for claim in topic.claims] if as_json else [topic.markdown()]:
-            print(line, flush=True)
+        show(topic, as_json=as_json)
 
 
 def _apart(name: str, features: Path, corpus: str | None, most: int | None, files: bool) -> Fit:

@@ -1,13 +1,14 @@
 """What the benchmarks of the store share: rounds in random order, cold files, a process's memory, claims and tables."""
 
 import gc
+import json
 import math
 import mmap
 import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -48,6 +49,12 @@ class Topic:
         table = [f"| {' | '.join(row)} |" for row in (heads, rule, *rows)]
         claims = [f"- {each.claim}: {each.value:g}, bar {each.bar:g}: {each.verdict}" for each in self.claims]
         return "\n".join([f"## {self.title}", "", *table, "", *claims, ""])
+
+
+def show(topic: Topic, *, as_json: bool) -> None:
+    """Print the table and its claims, or as JSON an object a claim on a line."""
+    for line in [json.dumps(asdict(claim)) for claim in topic.claims] if as_json else [topic.markdown()]:
+        print(line, flush=True)
 
 
 def at_least(claim: str, value: float, bar: float) -> Claim:

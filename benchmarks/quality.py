@@ -10,9 +10,8 @@ so on as far as any of them has seeds. Runs are kept, so that the command goes o
 resamples. The best head is the one with the best macro-F1 out of fold.
 """
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import words
-from benchmarks.measuring import Claim, Topic, at_least
+from benchmarks.measuring import Claim, Topic, at_least, show
 from commandline.terminal import duration, say
 from data import Split, read
 from featurestore import FeatureStore
@@ -219,11 +218,7 @@ def main(
     for corpus in corpora:
         folder = next(iter(sorted(features.glob(f"{corpus}--*"))), None)
         found = topic(measured(corpus, asked(heads, seeds), folds, chosen_store(folder, features), runs))
-        if as_json:
-            for claim in found.claims:
-                click.echo(json.dumps(asdict(claim)))
-        else:
-            click.echo(found.markdown())
+        show(found, as_json=as_json)
 
 
 if __name__ == "__main__":

@@ -8,15 +8,13 @@ outputs) and a layer is one batched product; what is learned is the same. Figure
 order.
 """
 
-import json
 from collections.abc import Callable
-from dataclasses import asdict
 
 import click
 import torch
 from torch import nn
 
-from benchmarks.measuring import Claim, Topic, seconds
+from benchmarks.measuring import Claim, Topic, seconds, show
 from heads.dropout import Dropout
 from heads.mlp import MLPHead, Perceptron
 from heads.optimising import optimiser_of
@@ -132,11 +130,7 @@ def main(counts: tuple[int, ...], lanes: tuple[int, ...], steps: int, rounds: in
             claims.append(
                 Claim(f"{count} networks, {threads} threads: times as fast", alone / together, 1.0, alone > together)
             )
-    if as_json:
-        for claim in claims:
-            click.echo(json.dumps(asdict(claim)))
-    else:
-        click.echo(Topic("a step of one network of mlp", rows, claims).markdown())
+    show(Topic("a step of one network of mlp", rows, claims), as_json=as_json)
 
 
 if __name__ == "__main__":

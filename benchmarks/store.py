@@ -6,7 +6,6 @@
 medians. Cold: the files' pages were dropped from memory before. Linux only, for it looks into /proc.
 """
 
-import json
 import mmap
 import os
 import platform
@@ -15,7 +14,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from datetime import date
 from itertools import count
 from pathlib import Path
@@ -27,7 +25,7 @@ from numpy.typing import NDArray
 
 from benchmarks import store_costs, store_opening
 from benchmarks.made_stores import DIM, RECIPE, Chunks, committed
-from benchmarks.measuring import Topic, Ways, at_least, drop, fresh, seconds, settle
+from benchmarks.measuring import Topic, Ways, at_least, drop, fresh, seconds, settle, show
 from commandline.terminal import duration, say
 from featurestore import FeatureStore, image
 from featurestore.files import make_folder
@@ -233,8 +231,7 @@ def main(features: Path | None, folder: Path | None, names: tuple[str, ...], as_
             os.environ["EMBEDONCE_CACHE"] = str(Path(place) / "cache")
             topic = topics[name](Path(place))
         say(f"{name} took {duration(time.perf_counter() - start)}")
-        for line in [json.dumps(asdict(claim)) for claim in topic.claims] if as_json else [topic.markdown()]:
-            print(line, flush=True)
+        show(topic, as_json=as_json)
 
 
 if __name__ == "__main__":
