@@ -89,12 +89,12 @@ def prepared(store: Features, table: CorpusTable, plan: Plan, folder: Path) -> t
 def at_once(plan: Plan, found: Task, asked: int | None) -> int:
     """How many fits to make at once: as many as asked; else as many as threads may run here, 1 where that is no gain.
 
-    A card serves one fit at a time, and few documents are learned before a process has started.
+    A card serves one fit at a time; few documents, or the scores of runs, are learned before a process has started.
     """
     fits = plan.folds + 1
     if asked is not None:
         return min(asked, fits)
-    if len(found.train) < FEW or _on_a_card(plan.head):
+    if len(found.train) < FEW or found.bases or _on_a_card(plan.head):
         return 1
     return min(_threads(), fits)
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -137,6 +138,7 @@ def test_ctrl_c_is_for_the_process_that_waits_and_ends_the_others(made: Made, tm
 def test_as_many_as_there_are_cores_where_that_is_a_gain(
     made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    fitted, _ = fit_head(*made, Plan(head=LinearHead(), folds=3), tmp_path / "runs")
     monkeypatch.setattr("stages.fits.joblib.cpu_count", lambda: 4)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     found, linear = task(*made), Plan(head=LinearHead(), folds=5)
@@ -145,6 +147,7 @@ def test_as_many_as_there_are_cores_where_that_is_a_gain(
     monkeypatch.setattr(module, "FEW", 10)
     assert at_once(linear, found, None) == 4
     assert at_once(Plan(head=LinearHead(), folds=2), found, None) == 3
+    assert at_once(Plan(head=StackHead(), folds=5), replace(found, bases=(fitted, fitted)), None) == 1
     for asked, expected in (("2", 2), ("2,1", 2), ("64", 4), ("0", 4), ("all", 4)):
         monkeypatch.setenv("OMP_NUM_THREADS", asked)
         assert at_once(linear, found, None) == expected
