@@ -58,7 +58,7 @@ def sweep(head: str, **asked: Any) -> None:
     embedonce sweep lstm --trials 100 --budget 1h --set over=chunks --html sweep.html
     embedonce sweep all --budget 10m
     """
-    from stages.asked import ALL
+    from stages.asked import ALL, heads_as_asked
     from stages.compare import chosen
     from stages.compare import compare as compare_runs
     from stages.sweep import write_picture
@@ -70,7 +70,9 @@ def sweep(head: str, **asked: Any) -> None:
     spaces = _spaces(head, metric, documents_asked(documents, asked), asked)
     say(f"Sweep of {head} on {store.name} ({origin('stores', 'the newest store')}), corpus {documents.name}.")
     if head == ALL and len(first.recipe.layers) > 1:
-        note("layermix is left out: a sweep of all heads reads one layer. Sweep it alone.")
+        every = {each.name for each in heads_as_asked(ALL, layers=len(first.recipe.layers))}
+        for name in sorted(every - {space.plan.head.name for space in spaces}):
+            note(f"{name} is left out: a sweep of all heads reads one layer. Sweep it alone.")
     found = _swept(head, store, documents, spaces, asked)
     made = chosen([outcome.run for outcome in found if outcome.run is not None], asked["runs"])
     if asked["as_json"]:

@@ -99,19 +99,7 @@ def learning_curves(
     read = {layer: task(store, table, layer=layer, skip_unlabelled=skip, order=order) for layer in layers}
     found = next(iter(read.values()))
     weight = rows_of(plan.weights, found.train_ids)
-    part = stratified_parts(found.target.y, found.groups.tolist(), (1 - VALIDATION, VALIDATION), plan.seed)
-    counts = np.ones(len(part), dtype=bool) if weight is None else weight > 0
-    pool, validation = np.flatnonzero((part == 0) & counts), np.flatnonzero(part == 1)
-    if not len(validation):
-        raise BadData(
-            f"{table.name}: no training document can be kept aside to score on, "
-            "as no label has two that may be parted. Add documents."
-        )
-    if found.target.kind != "several" and np.count_nonzero(found.target[pool].counts) < 2:
-        raise BadData(
-            f"{table.name}: of the documents that are not kept aside to score on, those that count have not two "
-            "labels. Add documents, or give more of them a weight."
-        )
+    pool, validation = _parted(table.name, found, weight, plan.seed)
     fits = list(_fits(plan, found, pool, weight))
     features: dict[str, Any] = {"features": fingerprint(store.recipes), "documents": found.documents_hash}
     features |= {"order": found.labels} if plan.order else {}
@@ -132,8 +120,28 @@ def learning_curves(
         pool=len(pool),
         validation=len(validation),
         points=tuple(points),
-        notes=tuple(_notes(found, points, pool, validation, int(np.count_nonzero(~counts[part == 0])))),
+        notes=tuple(_notes(found, points, pool, validation)),
     )
+
+
+def _parted(
+    name: str, found: Task, weight: NDArray[np.float64] | None, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Training documents to fit on, those that count, and to score on: rows, int64. Raises BadData without either."""
+    part = stratified_parts(found.target.y, found.groups.tolist(), (1 - VALIDATION, VALIDATION), seed)
+    counts = np.ones(len(part), dtype=bool) if weight is None else weight > 0
+    pool, validation = np.flatnonzero((part == 0) & counts), np.flatnonzero(part == 1)
+    if not len(validation):
+        raise BadData(
+            f"{name}: no training document can be kept aside to score on, "
+            "as no label has two that may be parted. Add documents."
+        )
+    if found.target.kind != "several" and np.count_nonzero(found.target[pool].counts) < 2:
+        raise BadData(
+            f"{name}: of the documents that are not kept aside to score on, those that count have not two "
+            "labels. Add documents, or give more of them a weight."
+        )
+    return pool, validation
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,13 +257,13 @@ def _line(took: Sequence[tuple[int, float]], sizes: Sequence[int]) -> list[float
 
 
 def _notes(
-    found: Task, points: Sequence[Point], pool: NDArray[np.int64], validation: NDArray[np.int64], weightless: int
+    found: Task, points: Sequence[Point], pool: NDArray[np.int64], validation: NDArray[np.int64]
 ) -> Iterator[str]:
     yield (
         f"Scored on {len(validation):,} of {len(found.train_ids):,} training documents that no head was fitted "
         "on, by the plain decision; the test split was not read."
     )
-    if weightless:
+    if weightless := len(found.train_ids) - len(pool) - len(validation):
         yield f"{weightless:,} documents of weight 0 are not fitted on, nor counted among those that are."
     unscored = int(np.count_nonzero(found.target.counts) - np.count_nonzero(found.target[validation].counts))
     if unscored:
