@@ -7,17 +7,17 @@ from pathlib import Path
 
 import click
 
-from commandline import settings
+from commandline import config_file as settings
 from commandline.compare import compare
 from commandline.curve import curve
 from commandline.embed import embed
 from commandline.explain import explain
 from commandline.fit_head import fit_head
 from commandline.look import heads, init, models
+from commandline.output import say
 from commandline.predict import predict
 from commandline.store import store
 from commandline.sweep import sweep
-from commandline.terminal import say
 from data.errors import CallError, EmbedOnceError, UnknownName, nearest
 
 OWN_FOLDERS = ("commandline", "data", "featurestore", "heads", "stages")

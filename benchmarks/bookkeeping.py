@@ -14,8 +14,8 @@ import numpy as np
 
 from benchmarks.measuring import Claim, Topic, at_most, show
 from data.splits import nested_subsets, stratified_parts
-from heads.decisions import tune
-from heads.metrics import scorecard
+from heads.evaluation.decisions import tune
+from heads.evaluation.metrics import scorecard
 
 LABELS = 52
 

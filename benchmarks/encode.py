@@ -25,7 +25,7 @@ import torch
 from benchmarks.encode_ways import Sample, Way, gemm_rate, model_of, ours, peers, sampled, shape_of
 from benchmarks.measuring import Claim, Topic, at_least, seconds, show
 from stages.embed import Options, open_encoder
-from stages.embed.published import PUBLISHED, Shape
+from stages.embed.encoder.model_catalog import PUBLISHED, Shape
 
 FLOAT32 = ("torch", "onnx", "openvino")
 # corpus, window -> bars against sentence-transformers at its best and at 32, and against the usual loop

@@ -16,15 +16,15 @@ import click
 import numpy as np
 
 from benchmarks.measuring import Topic, at_least, at_most, show
-from commandline.terminal import say
-from data import Columns
+from commandline.output import say
+from data.columns import Columns
 from featurestore import FeatureStore
-from stages.asked import heads_as_asked
-from stages.embed.options import Options
-from stages.embed.source import embed_source
-from stages.fit_head import fit_head
-from stages.plan import Plan
-from stages.runs import Run
+from stages.embed.encoder.options import Options
+from stages.embed.pipeline.embed_source import embed_source
+from stages.fitting.fit_head import fit_head
+from stages.fitting.head_options import heads_as_asked
+from stages.fitting.plan import Plan
+from stages.fitting.runs import Run
 
 CORPUS = "reuters52"
 

@@ -23,7 +23,9 @@ from pathlib import Path
 import click
 
 from benchmarks.measuring import Topic, at_most, memory, show
-from data import Columns, read, with_split
+from data.columns import Columns
+from data.readers import read
+from data.train_test_split import with_split
 from featurestore import FeatureStore
 from stages.embed import Options, embed, open_encoder
 from tests.tiny_encoder import SENTENCES, make_encoder

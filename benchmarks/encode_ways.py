@@ -13,10 +13,11 @@ import numpy as np
 import torch
 
 from benchmarks.full_size import make_encoder
-from data import Corpus, read
+from data.documents import Corpus
+from data.readers import read
 from featurestore import FeatureStore
 from stages.embed import Encoder, embed, find_model
-from stages.embed.published import PUBLISHED, Shape
+from stages.embed.encoder.model_catalog import PUBLISHED, Shape
 
 Way = Callable[[], object]
 # positions of the batch whose products are timed

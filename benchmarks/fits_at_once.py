@@ -16,8 +16,8 @@ import click
 import joblib
 
 from benchmarks.measuring import Topic, at_least, seconds, show
-from commandline.terminal import say
-from stages import runs
+from commandline.output import say
+from stages.fitting import runs
 
 ROOT = Path(__file__).parent.parent
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import click
 
-from commandline.terminal import size
-from data import read
-from stages.embed.published import PUBLISHED
+from commandline.output import size
+from data.readers import read
+from stages.embed.encoder.model_catalog import PUBLISHED
 
 ROOT = Path(__file__).resolve().parent.parent
 

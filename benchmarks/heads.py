@@ -26,15 +26,15 @@ from numpy.typing import NDArray
 
 from benchmarks import usual_loop
 from benchmarks.measuring import Claim, Topic, at_least, at_most, memory, seconds, show
-from commandline.terminal import duration, say
-from data import folds
+from commandline.output import duration, say
+from data.splits import folds
 from featurestore import Bags
-from heads import sources
-from heads.base import Head
-from heads.neural import NeuralHead, Standardised, seeded
+from heads.core.head import Head
 from heads.registry import HEADS, make_head
-from heads.training import Training
-from stages.task import chosen_corpus, chosen_store, task
+from heads.training import step_storage as sources
+from heads.training.loop import Training
+from heads.training.network_head import NeuralHead, Standardised, seeded
+from stages.fitting.task import chosen_corpus, chosen_store, task
 
 DEFAULT = [name for name in HEADS if name not in ("lightgbm", "cascade")]
 FASTER = {"mlp": 8.0, "attention": 8.0, "lstm": 1.5, "transformer": 1.5}

@@ -20,15 +20,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.measuring import Topic, difference
-from commandline.terminal import say
-from data import folds
+from commandline.output import say
+from data.splits import folds
 from featurestore import FeatureStore
-from heads.decisions import tune, untuned
-from heads.metrics import macro_f1
-from heads.mlp import MLPHead
-from heads.scores import aligned
-from heads.training import Training
-from stages.task import Task, chosen_corpus, chosen_store, task
+from heads.classifiers.mlp import MLPHead
+from heads.evaluation.decisions import tune, untuned
+from heads.evaluation.metrics import macro_f1
+from heads.evaluation.score_matrix import aligned
+from heads.training.loop import Training
+from stages.fitting.task import Task, chosen_corpus, chosen_store, task
 
 FOLDS = 3
 RATIO = 100

@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from featurestore import mapped
+from featurestore.shards import mapped
 
 Ways = Mapping[str, Callable[[], object]]
 

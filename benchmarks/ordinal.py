@@ -13,12 +13,12 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from data import folds
-from heads.base import Head
-from heads.counts import Counts
-from heads.decisions import tune, untuned
+from data.splits import folds
+from heads.core.head import Head
+from heads.evaluation.confusion_counts import Counts
+from heads.evaluation.decisions import tune, untuned
+from heads.evaluation.score_matrix import aligned
 from heads.registry import make_head
-from heads.scores import aligned
 
 GRADES = ("1", "2", "3", "4", "5")
 CUTS = (-1.4, -0.7, 0.2, 1.0)  # 8, 16, 34, 26 and 16 of 100 documents

@@ -22,16 +22,17 @@ from numpy.typing import NDArray
 
 from benchmarks import words
 from benchmarks.measuring import Claim, Topic, at_least, show
-from commandline.terminal import duration, say
-from data import Split, read
+from commandline.output import duration, say
+from data.readers import read
+from data.splits import Split
 from featurestore import FeatureStore
-from heads.counts import Counts
-from heads.intervals import Interval, resampled
+from heads.evaluation.bootstrap import Interval, resampled
+from heads.evaluation.confusion_counts import Counts
 from heads.registry import UPON_RUNS, head_class, make_head
-from stages.fit_head import fit_head
-from stages.plan import Plan
-from stages.runs import Run
-from stages.task import chosen_corpus, chosen_store
+from stages.fitting.fit_head import fit_head
+from stages.fitting.plan import Plan
+from stages.fitting.runs import Run
+from stages.fitting.task import chosen_corpus, chosen_store
 
 FIGURES = ("accuracy", "macro_f1")
 HEADS = "linear,mlp,attention,lstm,transformer,knn,tfidf,fused,stack"

@@ -18,16 +18,18 @@ from pathlib import Path
 import click
 
 from benchmarks.words import Texts, plain
-from commandline.terminal import duration, say
-from data import Columns, Corpus, read
+from commandline.output import duration, say
+from data.columns import Columns
+from data.documents import Corpus
+from data.readers import read
 from featurestore import FeatureStore
-from heads.metrics import Scorecard, scorecard
-from stages.asked import ALL, heads_as_asked
+from heads.evaluation.metrics import Scorecard, scorecard
 from stages.compare import compare
-from stages.embed.options import Options
-from stages.embed.source import embed_source
-from stages.fit_head import fit_head
-from stages.plan import Plan
+from stages.embed.encoder.options import Options
+from stages.embed.pipeline.embed_source import embed_source
+from stages.fitting.fit_head import fit_head
+from stages.fitting.head_options import ALL, heads_as_asked
+from stages.fitting.plan import Plan
 
 BARS = {
     ("reuters52", "linear"): {"macro_f1": 0.80, "accuracy": 0.935},

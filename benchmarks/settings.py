@@ -19,15 +19,14 @@ import click
 import numpy as np
 
 from benchmarks.measuring import Topic, difference
-from commandline.terminal import say
-from data import folds
-from data.splits import nested_subsets
-from heads.counts import Counts
-from heads.decisions import untuned
+from commandline.output import say
+from data.splits import folds, nested_subsets
+from heads.evaluation.confusion_counts import Counts
+from heads.evaluation.decisions import untuned
+from heads.evaluation.score_matrix import aligned
 from heads.registry import make_head
-from heads.scores import aligned
-from stages.plan import suited
-from stages.task import Task, chosen_corpus, chosen_features, layer_of, task
+from stages.fitting.plan import suited
+from stages.fitting.task import Task, chosen_corpus, chosen_features, layer_of, task
 
 FOLDS = 4
 DEFAULTS = "defaults"

@@ -15,10 +15,10 @@ import torch
 from torch import nn
 
 from benchmarks.measuring import Claim, Topic, seconds, show
-from heads.dropout import Dropout
-from heads.mlp import MLPHead, Perceptron
-from heads.optimising import optimiser_of
-from heads.training import Training
+from heads.classifiers.mlp import MLPHead, Perceptron
+from heads.training.dropout import Dropout
+from heads.training.loop import Training
+from heads.training.optimizers import optimiser_of
 
 DIM, LABELS = 3 * 384, 20
 SMOOTHING = 0.1

@@ -26,9 +26,9 @@ from numpy.typing import NDArray
 from benchmarks import store_costs, store_opening
 from benchmarks.made_stores import DIM, RECIPE, Chunks, committed
 from benchmarks.measuring import Topic, Ways, at_least, drop, fresh, seconds, settle, show
-from commandline.terminal import duration, say
+from commandline.output import duration, say
+from data.atomic_write import make_folder
 from featurestore import FeatureStore, image
-from featurestore.files import make_folder
 
 BATCH = 64
 SHARDS = 10  # of 32 MB

@@ -114,8 +114,8 @@ def _epochs_of_reading(kept: Kept, folder: Path) -> tuple[float, float]:
 
 def _epoch_of_lstm(kept: Kept) -> float:
     """Seconds a thousand documents: the head's own loop, which has the vectors in memory before its first epoch."""
-    from heads.lstm import LSTMHead
-    from heads.training import Training
+    from heads.classifiers.lstm import LSTMHead
+    from heads.training.loop import Training
 
     stamps: list[float] = []
     head = LSTMHead(over=kept.over, training=Training(epochs=2, steps=1, validation=0))

@@ -14,16 +14,16 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from featurestore import Bags
-from featurestore.layout import VIEWS
-from featurestore.mapped import MappedArray
-from heads.attention import GatedAttention
-from heads.mlp import Perceptron
-from heads.neural import Standardised
-from heads.optimising import rate
-from heads.perceptron import StepwisePerceptron
-from heads.recurrent import Recurrence
-from heads.training import Training
-from heads.transformer import Attention
+from featurestore.shards.layout import VIEWS
+from featurestore.shards.mapped import MappedArray
+from heads.classifiers.attention import GatedAttention
+from heads.classifiers.mil import StepwisePerceptron
+from heads.classifiers.mlp import Perceptron
+from heads.classifiers.recurrent import Recurrence
+from heads.classifiers.transformer import Attention
+from heads.training.loop import Training
+from heads.training.network_head import Standardised
+from heads.training.optimizers import rate
 
 Item = tuple[torch.Tensor, int]
 

@@ -9,7 +9,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from data import Corpus, Split, Target, folds
+from data.documents import Corpus
+from data.splits import Split, folds
+from data.target import Target
 
 FOLDS = 3
 GRID = {

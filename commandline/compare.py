@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 import click
 
 from commandline.options import NewFile, json_option, runs_option
-from commandline.terminal import duration, note, say, show_json, table
+from commandline.output import duration, note, say, show_json, table
 
 if TYPE_CHECKING:
-    from heads.metrics import Interval
+    from heads.evaluation.metrics import Interval
     from stages.compare import Comparison
 
 

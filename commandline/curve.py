@@ -16,7 +16,7 @@ from commandline.options import (
     runs_option,
     seed_option,
 )
-from commandline.terminal import duration, note, progress, say, show_json, table
+from commandline.output import duration, note, progress, say, show_json, table
 
 if TYPE_CHECKING:
     from stages.curve import LearningCurves
@@ -49,7 +49,7 @@ def curve(heads: tuple[str, ...], **asked: Any) -> None:
     embedonce curve linear mlp --sizes 100,1000,all --seeds 10 --html curve.html
     """
     from stages.curve import CurveProgress, Plan, curve_heads, learning_curves, sizes_as_asked, write_picture
-    from stages.task import chosen_corpus, chosen_features
+    from stages.fitting.task import chosen_corpus, chosen_features
 
     metric = metric_asked(asked)
     store, first = chosen_features(asked["stores"], asked["features"])

@@ -15,7 +15,7 @@ from commandline.options import (
     seed_option,
     trust_option,
 )
-from commandline.terminal import duration, note, progress, say, show_json, size, table
+from commandline.output import duration, note, progress, say, show_json, size, table
 
 EXAMPLE_CORPUS = "reuters52"
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
@@ -87,7 +87,7 @@ def embed(**asked: Any) -> None:
     embedonce embed letters/ --long head-tail --dry-run
     embedonce embed letters/ --part 3/8
     """
-    from stages.embed.options import parse_keep
+    from stages.embed.encoder.options import parse_keep
 
     say(
         f"Embedding {asked['source']} ({origin('source', 'the example corpus')}) "
@@ -101,8 +101,8 @@ def embed(**asked: Any) -> None:
 
 
 def _embed(asked: dict[str, Any]) -> None:
-    from stages.embed.loop import EmbedProgress
-    from stages.embed.source import embed_source
+    from stages.embed.pipeline.embed_source import embed_source
+    from stages.embed.pipeline.encode_corpus import EmbedProgress
 
     with progress("encoding") as bar:
 
@@ -126,7 +126,7 @@ def _embed(asked: dict[str, Any]) -> None:
 
 
 def _estimate(asked: dict[str, Any]) -> None:
-    from stages.embed.source import estimate_source
+    from stages.embed.pipeline.embed_source import estimate_source
 
     folder, found = estimate_source(**_shared(asked))
     if asked["as_json"]:
@@ -152,8 +152,8 @@ def _estimate(asked: dict[str, Any]) -> None:
 
 def _shared(asked: dict[str, Any]) -> dict[str, Any]:
     """What encoding and its estimate both take."""
-    from stages.embed.options import Options
-    from stages.embed.part import Part
+    from stages.embed.encoder.options import Options
+    from stages.embed.windows.corpus_part import Part
 
     return {
         "source": asked["source"],

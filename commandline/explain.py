@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from commandline.options import NewFile, features_option, json_option, runs_option
-from commandline.terminal import note, progress, say, show_json, table, whole_file
+from commandline.output import note, progress, say, show_json, table, whole_file
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -55,7 +55,7 @@ def explain(run: str, documents: tuple[str, ...], html: Path | None, as_json: bo
     from stages.compare import find
     from stages.explain import Asked, changed_since, check_explainable, page, words_of
     from stages.explain import explain as explanations
-    from stages.task import chosen_corpus, chosen_store
+    from stages.fitting.task import chosen_corpus, chosen_store
 
     found = find(run, asked["runs"])
     check_explainable(found)
@@ -91,7 +91,7 @@ def explain(run: str, documents: tuple[str, ...], html: Path | None, as_json: bo
 
 def show_explanation(explanation: "Explanation", top: int) -> None:
     """A document, its labels, its strongest evidence and its text with marks."""
-    from stages.report.wording import printable
+    from stages.report.formatting import printable
 
     own, predicted = (", ".join(names) or "none" for names in (explanation.true, explanation.predicted))
     shares = ", ".join(f"{name} {share:.3f}" for name, share in explanation.probabilities[:3])
@@ -111,7 +111,7 @@ def show_explanation(explanation: "Explanation", top: int) -> None:
 
 
 def _row(item: "Item") -> tuple[str, str, str]:
-    from stages.report.wording import shortened
+    from stages.report.formatting import shortened
 
     start, stop = item.span or (0, 0)
     words = " ".join(item.words.split()) or (f"characters {start:,} to {stop:,}" if item.span else "")

@@ -17,7 +17,7 @@ from commandline.options import (
     runs_option,
     seed_option,
 )
-from commandline.terminal import duration, note, progress, say
+from commandline.output import duration, note, progress, say
 from data.errors import CallError, EmbedOnceError, ExtraMissing
 
 
@@ -61,9 +61,9 @@ def fit_head(**asked: Any) -> None:
     embedonce fit-head stack --run linear-3f9a12bc --run lstm-7c2e41b0
     """
     from heads.registry import UPON_RUNS
-    from stages.asked import ALL, heads_as_asked
     from stages.compare import compare as compare_runs
-    from stages.task import chosen_corpus, chosen_features
+    from stages.fitting.head_options import ALL, heads_as_asked
+    from stages.fitting.task import chosen_corpus, chosen_features
 
     if asked["base_runs"] and asked["head"] not in UPON_RUNS:
         raise CallError(f"--run is for {', '.join(UPON_RUNS)}: {asked['head']} reads features.")
@@ -91,9 +91,9 @@ def fit_head(**asked: Any) -> None:
 
 
 def _fit_one(store: Any, documents: Any, head: Any, shared: dict[str, Any], asked: dict[str, Any]) -> Any:
-    from stages.fit_head import fit_head
-    from stages.fits import FitProgress
-    from stages.plan import Plan
+    from stages.fitting.cross_fitting import FitProgress
+    from stages.fitting.fit_head import fit_head
+    from stages.fitting.plan import Plan
 
     plan = Plan(
         head=head,

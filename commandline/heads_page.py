@@ -5,7 +5,7 @@ import re
 
 import click
 
-from heads.parameters import parameters_of
+from heads.core.hyperparameters import parameters_of
 from heads.registry import OURS, UPON_RUNS, describe, head_class
 
 INTRODUCTION = """# Heads

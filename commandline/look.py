@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from commandline import settings
+from commandline import config_file as settings
 from commandline.options import column_options, columns_asked, json_option
-from commandline.terminal import note, say, show_json, size, table
+from commandline.output import note, say, show_json, size, table
 from data.errors import CallError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @json_option
 def models(as_json: bool) -> None:
     """Encoders with their size, window and cost; `embed --model` also takes any other name on the hub, and folders."""
-    from stages.embed.published import PUBLISHED
+    from stages.embed.encoder.model_catalog import PUBLISHED
 
     if as_json:
         show_json([shape.to_json() for shape in PUBLISHED])
@@ -78,7 +78,7 @@ def _plain(described: "Description") -> dict[str, Any]:
 @column_options
 def init(source: str, **asked: Any) -> None:
     """Write embedonce.toml for SOURCE, so that the other commands need no options."""
-    from data import read
+    from data.readers import read
 
     corpus = read(source, columns_asked(asked))
     for sentence in corpus.notes:

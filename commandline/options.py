@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from commandline.settings import FILE
+from commandline.config_file import FILE
 from data.columns import Columns
 from data.errors import CallError
 
@@ -129,7 +129,7 @@ def documents_asked(documents: "CorpusTable", asked: dict[str, Any]) -> dict[str
     """What a plan is told by `documents_options`, by its fields. Raises as `document_weights`."""
     weights = None
     if asked["weight"] is not None:
-        from stages.document_weights import document_weights
+        from stages.fitting.sample_weights import document_weights
 
         weights = document_weights(documents, asked["weight"], asked["weight_from"], asked["weight_id"])
     elif asked["weight_from"] or asked["weight_id"]:

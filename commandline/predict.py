@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from commandline.options import NewFile, device_option, id_option, runs_option, text_option, trust_option
-from commandline.terminal import note, progress, whole_file
+from commandline.output import note, progress, whole_file
 from data.columns import Columns
 from data.errors import CallError
 
@@ -28,7 +28,7 @@ def predict(run: str, file: str, output: Path | None, as_json: bool, **asked: An
     \b
     embedonce predict lstm-7c2e41b0 new.csv --text body > labelled.csv
     """
-    from data import read
+    from data.readers import read
     from stages.compare import find
     from stages.predict import encoders_of, write_labelled
     from stages.predict import predict as label

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from commandline.options import column_options, columns_asked, features_option, json_option
-from commandline.terminal import note, progress, say, show_json, size, table
+from commandline.output import note, progress, say, show_json, size, table
 
 if TYPE_CHECKING:
     from featurestore import FeatureStore, Plan
@@ -134,8 +134,8 @@ def label(file: str, folder: Path | None, corpus: str | None, features: Path, as
     \b
     embedonce store label corrected.csv --id ticket --label queue
     """
+    from stages.fitting.task import chosen_corpus
     from stages.relabel import relabel
-    from stages.task import chosen_corpus
 
     found = _opened(folder, features)
     done = relabel(found, chosen_corpus(found, corpus), file, columns_asked(asked))
@@ -172,7 +172,7 @@ def export(
     embedonce store export features.h5
     embedonce store export reuters52.parquet --corpus reuters52
     """
-    from featurestore.export import export as write
+    from featurestore.maintenance.export import export as write
 
     found = _opened(folder, features)
     with progress("exporting") as bar:
@@ -191,7 +191,7 @@ def export(
 
 
 def _opened(folder: Path | None, features: Path) -> "FeatureStore":
-    from stages.task import chosen_store
+    from stages.fitting.task import chosen_store
 
     return chosen_store(folder, features)
 

@@ -21,7 +21,7 @@ from commandline.options import (
     runs_option,
     seed_option,
 )
-from commandline.terminal import duration, note, progress, say, show_json, table
+from commandline.output import duration, note, progress, say, show_json, table
 from data.errors import CallError
 
 if TYPE_CHECKING:
@@ -58,11 +58,11 @@ def sweep(head: str, **asked: Any) -> None:
     embedonce sweep lstm --trials 100 --budget 1h --set over=chunks --html sweep.html
     embedonce sweep all --budget 10m
     """
-    from stages.asked import ALL, heads_as_asked
     from stages.compare import chosen
     from stages.compare import compare as compare_runs
+    from stages.fitting.head_options import ALL, heads_as_asked
+    from stages.fitting.task import chosen_corpus, chosen_features
     from stages.sweep import write_picture
-    from stages.task import chosen_corpus, chosen_features
 
     metric = metric_asked(asked)
     store, first = chosen_features(asked["stores"], asked["features"])
@@ -88,8 +88,8 @@ def sweep(head: str, **asked: Any) -> None:
 
 def _spaces(head: str, metric: str, plan: dict[str, Any], asked: dict[str, Any]) -> list[Any]:
     from heads.registry import UPON_RUNS
-    from stages.asked import heads_as_asked
-    from stages.plan import Plan
+    from stages.fitting.head_options import heads_as_asked
+    from stages.fitting.plan import Plan
     from stages.sweep import Space
 
     if head in UPON_RUNS:
@@ -106,7 +106,7 @@ def _spaces(head: str, metric: str, plan: dict[str, Any], asked: dict[str, Any])
 
 
 def _swept(head: str, store: Any, documents: Any, spaces: list[Any], asked: dict[str, Any]) -> "list[Outcome]":
-    from stages.asked import ALL
+    from stages.fitting.head_options import ALL
     from stages.sweep import seconds_as_asked, sweep, sweep_all
 
     budget, most = asked["budget"], asked["trials"]
@@ -125,7 +125,7 @@ def _swept(head: str, store: Any, documents: Any, spaces: list[Any], asked: dict
 
 
 def _show(found: "list[Outcome]") -> None:
-    from stages.report.wording import setting
+    from stages.report.formatting import setting
 
     metric = found[0].metric.replace("_", "-")
     if len(found) > 1:

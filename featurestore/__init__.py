@@ -3,20 +3,20 @@
 Knows data below it and nothing above: neither encoders nor heads. Heads read Bags, stage one commits ShardContent.
 """
 
-from featurestore.bags import Bags, as_bags
-from featurestore.beside import Features, Stores, beside, fingerprint, store_of
-from featurestore.content import ShardContent, joined
-from featurestore.corpora import CorpusTable
-from featurestore.image import image
-from featurestore.keys import KeyList, text_key
-from featurestore.memory import free_memory, share_memory
-from featurestore.passages import Cut, Passages
-from featurestore.ragged import Ragged
-from featurestore.recipe import Recipe
-from featurestore.repair import Repair, repair
-from featurestore.rewriting import Plan, carry_out, compaction, pruning
-from featurestore.shard import Shard
-from featurestore.store import FeatureStore, newest, stores
+from featurestore.maintenance.compaction import Plan, carry_out, compaction, pruning
+from featurestore.maintenance.repair import Repair, repair
+from featurestore.shards.keys import KeyList, text_key
+from featurestore.shards.shard import Shard
+from featurestore.shards.shard_bytes import image
+from featurestore.shards.shard_content import ShardContent, joined
+from featurestore.store.corpora import CorpusTable
+from featurestore.store.joined_stores import Features, Stores, beside, fingerprint, store_of
+from featurestore.store.store import FeatureStore, newest, stores
+from featurestore.vectors.bags import Bags, as_bags
+from featurestore.vectors.contiguous_tokens import Cut, Passages
+from featurestore.vectors.memory import free_memory, share_memory
+from featurestore.vectors.ragged import Ragged
+from featurestore.vectors.recipe import Recipe
 
 __all__ = [
     "Bags",

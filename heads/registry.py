@@ -13,34 +13,34 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
 from data.errors import CallError, UnknownName, nearest
-from heads.parameters import Parameter, parameters_of
+from heads.core.hyperparameters import Parameter, parameters_of
 
 if TYPE_CHECKING:
-    from heads.base import Head
+    from heads.core.head import Head
 
 __all__ = ["HEADS", "OURS", "UPON_RUNS", "Description", "describe", "full_name", "head_class", "make_head"]
 
 OURS = {
-    "linear": "heads.linear:LinearHead",
-    "tfidf": "heads.tfidf:TfIdfHead",
-    "fused": "heads.fused:FusedHead",
-    "knn": "heads.knn:KNNHead",
-    "prototype": "heads.prototype:PrototypeHead",
-    "mlp": "heads.mlp:MLPHead",
-    "gated": "heads.gated:GatedHead",
-    "perceptron": "heads.perceptron:PerceptronHead",
-    "attention": "heads.attention:AttentionHead",
-    "lstm": "heads.lstm:LSTMHead",
-    "gru": "heads.gru:GRUHead",
-    "transformer": "heads.transformer:TransformerHead",
-    "layermix": "heads.layermix:LayerMixHead",
-    "lightgbm": "heads.lightgbm:LightGBMHead",
-    "cascade": "heads.cascade:CascadeHead",
-    "contrast": "heads.contrast:ContrastHead",
+    "linear": "heads.classifiers.linear:LinearHead",
+    "tfidf": "heads.classifiers.tfidf:TfIdfHead",
+    "fused": "heads.classifiers.fused:FusedHead",
+    "knn": "heads.classifiers.knn:KNNHead",
+    "prototype": "heads.classifiers.prototype:PrototypeHead",
+    "mlp": "heads.classifiers.mlp:MLPHead",
+    "gated": "heads.classifiers.gated:GatedHead",
+    "perceptron": "heads.classifiers.mil:PerceptronHead",
+    "attention": "heads.classifiers.attention:AttentionHead",
+    "lstm": "heads.classifiers.lstm:LSTMHead",
+    "gru": "heads.classifiers.gru:GRUHead",
+    "transformer": "heads.classifiers.transformer:TransformerHead",
+    "layermix": "heads.classifiers.layermix:LayerMixHead",
+    "lightgbm": "heads.classifiers.lightgbm:LightGBMHead",
+    "cascade": "heads.classifiers.cascade:CascadeHead",
+    "contrast": "heads.classifiers.supcon:ContrastHead",
 }
 
 # they read no features but the scores of other runs, so that `all` and whoever fits on features leave them out
-UPON_RUNS = {"stack": "heads.stack:StackHead"}
+UPON_RUNS = {"stack": "heads.classifiers.stacking:StackHead"}
 
 
 def _joined(ours: Mapping[str, str]) -> dict[str, str]:

@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from data import Split
 from data.errors import FileMissing, StorageFailed
-from heads.metrics import Figure, Interval, ranked_by
-from stages import runs
-from stages.report.view import RunView
+from data.splits import Split
+from heads.evaluation.metrics import Figure, Interval, ranked_by
+from stages.fitting import runs
+from stages.report.run_view import RunView
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,14 @@ from typing import TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from data import Document
+from data.documents import Document
 from data.errors import CallError, RecipeMismatch
 from featurestore import Bags, Recipe, Shard, image
-from heads.scores import probabilities
+from heads.evaluation.score_matrix import probabilities
 from stages.embed import Encoder, encode, open_encoder
-from stages.embed.source import options_of
-from stages.runs import Run, label_names
-from stages.stack import scorer
+from stages.embed.pipeline.embed_source import options_of
+from stages.fitting.runs import Run, label_names
+from stages.fitting.stacking_inputs import scorer
 
 BLOCK = 4096  # documents encoded before their labels are given out: bounds memory, fills batches
 

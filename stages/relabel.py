@@ -4,9 +4,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from data import Columns, Corpus, Document, Taxonomy, read_by_id
+from data.columns import Columns
+from data.documents import Corpus, Document
 from data.errors import BadData, CallError
-from data.sides import given_sides
+from data.readers import read_by_id
+from data.taxonomy import Taxonomy
+from data.train_test_split import given_sides
 from featurestore import CorpusTable, FeatureStore
 
 

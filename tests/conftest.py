@@ -13,7 +13,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import cli
-from data import Document, cache_folder, read
+from data.cache import cache_folder
+from data.documents import Document
+from data.readers import read
 
 ROOT = Path(__file__).resolve().parent.parent
 

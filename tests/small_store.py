@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data import Document, Kind, Taxonomy
+from data.documents import Document, Kind
+from data.taxonomy import Taxonomy
 from featurestore import CorpusTable, FeatureStore, ShardContent, text_key
 from tests.featurestore import made
 

@@ -7,10 +7,10 @@ import pytest
 
 from benchmarks.measuring import difference
 from benchmarks.quality import Line, Table, asked, claims, fitted, is_random
-from heads.linear import LinearHead
-from heads.prototype import PrototypeHead
-from stages.fit_head import fit_head
-from stages.plan import Plan
+from heads.classifiers.linear import LinearHead
+from heads.classifiers.prototype import PrototypeHead
+from stages.fitting.fit_head import fit_head
+from stages.fitting.plan import Plan
 from tests.small_store import blobs, make_store
 
 TRUTH = np.array([0, 0, 1, 1, 2, 2] * 20)

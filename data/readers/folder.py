@@ -8,8 +8,8 @@ from data.documents import Corpus, Document, Kind
 from data.errors import BadData
 from data.readers.files import opened, readable
 from data.readers.names import file_name
-from data.sides import is_split_word
 from data.taxonomy import Taxonomy
+from data.train_test_split import is_split_word
 
 
 class _Found(NamedTuple):

@@ -10,11 +10,11 @@ from data.columns import Columns
 from data.documents import Corpus, Documents
 from data.errors import CallError, FileMissing, nearest
 from data.packed import Repeated
+from data.readers.corpus_from_table import corpus_of
 from data.readers.delimited import read_csv, read_tsv
 from data.readers.folder import read_folder
 from data.readers.jsonl import read_jsonl
 from data.readers.parquet import read_parquet
-from data.readers.tables import corpus_of
 from data.table import Table
 
 TABLES: Mapping[str, Callable[[Path, str], Table]] = {

@@ -10,9 +10,9 @@ asked for another head or size fits only what is missing:
     runs/curves/linear-200-1-3f9a12bc.json      head, size and seed; then a hash of what decides the figures
 """
 
-from stages.curve.fits import CurveProgress, Plan, curve_heads, learning_curves, sizes_as_asked
 from stages.curve.picture import write_picture
 from stages.curve.points import FIGURES, LearningCurves, Level, Point, Spread
+from stages.curve.runner import CurveProgress, Plan, curve_heads, learning_curves, sizes_as_asked
 
 __all__ = [
     "FIGURES",

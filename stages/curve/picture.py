@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from featurestore.files import write_whole
+from data.atomic_write import write_whole
 from stages.curve.points import LearningCurves
 
 __all__ = ["write_picture"]
@@ -13,7 +13,7 @@ def write_picture(curves: LearningCurves, metric: str, path: Path, *, alone: boo
 
     Raises StorageFailed when it cannot be written.
     """
-    from stages.report.learning import learning_page, learning_picture
+    from stages.curve.chart import learning_page, learning_picture
 
     draw = learning_picture if alone else learning_page
     write_whole(path, draw(curves, metric).encode())

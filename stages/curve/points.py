@@ -8,8 +8,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from featurestore.files import make_folder, write_whole
-from stages import runs
+from data.atomic_write import make_folder, write_whole
+from stages.fitting import runs
 
 __all__ = ["FIGURES", "LearningCurves", "Level", "Point", "Spread", "keep", "kept"]
 

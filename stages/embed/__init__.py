@@ -4,10 +4,10 @@ What lives here knows text, tokenizers and encoders. What may not: heads, runs, 
 prints. Torch and transformers are imported by the functions that need them, so that a finished store answers at once.
 """
 
-from stages.embed.encoder import Encoder, open_encoder
-from stages.embed.loop import embed, encode
-from stages.embed.models import find_model
-from stages.embed.options import Options
-from stages.embed.report import EmbedProgress, EmbedReport
+from stages.embed.encoder.encoder import Encoder, open_encoder
+from stages.embed.encoder.options import Options
+from stages.embed.model_files.model_lookup import find_model
+from stages.embed.pipeline.encode_corpus import embed, encode
+from stages.embed.pipeline.progress import EmbedProgress, EmbedReport
 
 __all__ = ["EmbedProgress", "EmbedReport", "Encoder", "Options", "embed", "encode", "find_model", "open_encoder"]

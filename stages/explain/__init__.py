@@ -4,12 +4,12 @@
 brings the words, `explanation.py` sets all of it together, `marks.py` and `page.py` show a text with what was found.
 """
 
-from stages.explain.evidence import METHODS
+from stages.explain.attribution import METHODS
 from stages.explain.explanation import Asked, Explanation, Item, changed_since, check_explainable, explain
-from stages.explain.marks import Piece, pieces
+from stages.explain.highlighting import Piece, pieces
+from stages.explain.levels import LEVELS
 from stages.explain.page import page
-from stages.explain.places import LEVELS
-from stages.explain.texts import Words, words_of
+from stages.explain.source_text import Words, words_of
 
 __all__ = [
     "LEVELS",

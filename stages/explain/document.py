@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from data.errors import StoreDamaged
 from featurestore import Bags, CorpusTable, FeatureStore
-from stages.embed.encoder import cutting_of
-from stages.embed.tokens import TextTokenizer
-from stages.embed.windows import Windows, ranges
-from stages.explain.places import Integers, Places, chunk_lengths
-from stages.explain.texts import Words
+from stages.embed.encoder.encoder import cutting_of
+from stages.embed.windows.tokens import TextTokenizer
+from stages.embed.windows.window_arrays import Windows, ranges
+from stages.explain.levels import Integers, Places, chunk_lengths
+from stages.explain.source_text import Words
 
 Span = tuple[int, int]
 

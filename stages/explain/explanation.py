@@ -9,16 +9,16 @@ from numpy.typing import NDArray
 
 from data.errors import CallError, RecipeMismatch, UnknownName, nearest
 from featurestore import Bags, CorpusTable, FeatureStore
-from heads.base import Head
-from heads.scores import aligned, probabilities
+from heads.core.head import Head
+from heads.evaluation.score_matrix import aligned, probabilities
+from stages.explain.attribution import METHODS, Question, check_method
+from stages.explain.caveats import remarks
 from stages.explain.document import Span, StoredDocument, stored_document
-from stages.explain.evidence import METHODS, Question, check_method
-from stages.explain.places import LEVELS, finest
-from stages.explain.remarks import remarks
-from stages.explain.texts import Words
-from stages.report.wording import printable
-from stages.runs import Run
-from stages.task import documents_hash
+from stages.explain.levels import LEVELS, finest
+from stages.explain.source_text import Words
+from stages.fitting.runs import Run
+from stages.fitting.task import documents_hash
+from stages.report.formatting import printable
 
 Report = Callable[[int, int], None]
 

@@ -9,8 +9,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from stages.explain.explanation import Explanation
-from stages.explain.marks import pieces
-from stages.report.wording import printable
+from stages.explain.highlighting import pieces
+from stages.report.formatting import printable
 
 HERE = Path(__file__).parent
 # shades of a mark; a style a text could choose itself is none that the page's policy allows

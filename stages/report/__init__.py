@@ -8,8 +8,8 @@ written. `learning.py` draws learning curves. The templates hold all HTML and SV
 
 from collections.abc import Sequence
 
-from heads.metrics import ranked_by
-from stages.report.view import RunView
+from heads.evaluation.metrics import ranked_by
+from stages.report.run_view import RunView
 
 __all__ = ["RunView", "page"]
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.report.wording import columns, shortened
+from stages.report.formatting import columns, shortened
 
 __all__ = ["Cell", "HeatMap", "Tally", "cells", "confusion", "heat_map", "most_confused", "tallies"]
 

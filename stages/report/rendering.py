@@ -10,11 +10,12 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from heads.metrics import Figure, Interval
-from stages.report import curves, wording
-from stages.report.panel import Panel
-from stages.report.scale import Scale, common_scale
-from stages.report.view import RunView
+from heads.evaluation.metrics import Figure, Interval
+from stages.report import curves
+from stages.report import formatting as wording
+from stages.report.axis import Scale, common_scale
+from stages.report.run_panel import Panel
+from stages.report.run_view import RunView
 
 __all__ = ["environment", "own", "rendered"]
 
@@ -63,10 +64,14 @@ def _errors(runs: Sequence[RunView]) -> list[Interval]:
     return [one for run in runs for one in (run.out_of_fold.absolute_error, run.test.absolute_error) if one]
 
 
-def environment() -> Environment:
-    """The templates beside this file, and how they write numbers and labels; what they are given is escaped."""
+def environment(folder: Path = HERE) -> Environment:
+    """The templates in `folder` and next to this file, with the filters that format numbers and labels; all escaped."""
     templates = Environment(
-        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader([folder, HERE]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     templates.filters.update({name: getattr(wording, name) for name in SHOWN})
     things = {"runs": "run", "documents": "document", "other_labels": "other label", "trials": "trial"}

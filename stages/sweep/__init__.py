@@ -2,16 +2,16 @@
 
 `space.py` is what is searched, `study.py` the file that the trials are kept in, `trials.py` how one is scored,
 `search.py` the sweep of one head, `halving.py` a time spent on several, `outcome.py` what came out, `picture.py` draws
-it. A trial is scored on folds of the training split; `stages.fit_head` scores the test split once, for the run. Optuna
+it. A trial is scored on folds of the training split; `fit_head` scores the test split once, for the run. Optuna
 is imported in `study.py` alone.
 
     runs/sweeps/mlp-3f9a12bc.db      head; then a hash of all that a trial's score depends on
 """
 
-from stages.sweep.halving import seconds_as_asked, sweep_all
-from stages.sweep.outcome import Outcome, Trial
 from stages.sweep.picture import write_picture
+from stages.sweep.result import Outcome, Trial
 from stages.sweep.search import SweepProgress, sweep
 from stages.sweep.space import Space
+from stages.sweep.successive_halving import seconds_as_asked, sweep_all
 
 __all__ = ["Outcome", "Space", "SweepProgress", "Trial", "seconds_as_asked", "sweep", "sweep_all", "write_picture"]

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from featurestore.files import write_whole
-from stages.sweep.outcome import Outcome
+from data.atomic_write import write_whole
+from stages.sweep.result import Outcome
 
 __all__ = ["write_picture"]
 
@@ -13,6 +13,6 @@ def write_picture(outcome: Outcome, path: Path, *, alone: bool) -> None:
 
     Raises StorageFailed when it cannot be written.
     """
-    from stages.report.searching import search_page, search_picture
+    from stages.sweep.chart import search_page, search_picture
 
     write_whole(path, (search_picture if alone else search_page)(outcome).encode())

@@ -12,14 +12,14 @@ import numpy as np
 
 from data.errors import CallError
 from featurestore import CorpusTable, Features
-from stages import runs
-from stages.fit_head import fit_head
-from stages.fits import FitProgress
-from stages.sweep import trials
-from stages.sweep.outcome import Outcome, Trial
+from stages.fitting import runs
+from stages.fitting.cross_fitting import FitProgress
+from stages.fitting.fit_head import fit_head
+from stages.fitting.task import Task, layer_of, task
+from stages.sweep import trial_scoring as trials
+from stages.sweep.result import Outcome, Trial
 from stages.sweep.space import Space
 from stages.sweep.study import Study
-from stages.task import Task, layer_of, task
 
 __all__ = ["Bench", "Report", "SweepProgress", "best_score", "make_trials", "seconds_of", "sweep"]
 

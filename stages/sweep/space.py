@@ -7,12 +7,12 @@ from math import inf, prod
 from typing import Any
 
 from featurestore import Features
-from heads.base import Head
-from heads.parameters import Parameter, parameters_of, spelled_out
+from heads.core.head import Head
+from heads.core.hyperparameters import Parameter, parameters_of, spelled_out
 from heads.registry import full_name
-from stages import runs
-from stages.plan import Plan
-from stages.task import Task
+from stages.fitting import runs
+from stages.fitting.plan import Plan
+from stages.fitting.task import Task
 
 __all__ = ["Space"]
 

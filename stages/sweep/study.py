@@ -18,12 +18,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from data.atomic_write import make_folder
 from data.errors import EmbedOnceError, ExtraMissing, StorageFailed
-from featurestore.files import make_folder
-from heads.parameters import Parameter
-from stages.sweep.outcome import Trial
+from heads.core.hyperparameters import Parameter
+from stages.sweep.result import Trial
 from stages.sweep.space import Space
-from stages.sweep.trials import AFTER_EPOCHS
+from stages.sweep.trial_scoring import AFTER_EPOCHS
 
 __all__ = ["Study"]
 

@@ -12,14 +12,15 @@ import numpy as np
 import pytest
 
 from commandline.explain import marked
-from data import Columns, Document
+from data.columns import Columns
+from data.documents import Document
 from featurestore import FeatureStore
 from heads.registry import make_head
 from stages.embed import Options
-from stages.embed.source import embed_source
+from stages.embed.pipeline.embed_source import embed_source
 from stages.explain import Item
-from stages.fit_head import fit_head
-from stages.plan import Plan
+from stages.fitting.fit_head import fit_head
+from stages.fitting.plan import Plan
 from tests.conftest import Run, write_csv
 from tests.tiny_encoder import make_static
 

@@ -11,9 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from data import Columns, benchmarks, cache_folder, read
+from data import benchmarks
 from data.benchmarks import Benchmark
+from data.cache import cache_folder
+from data.columns import Columns
 from data.errors import BadData, FileMissing, StorageFailed
+from data.readers import read
 from data.splits import Split
 
 TABLES = {

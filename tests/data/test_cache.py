@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from data import cache_folder
+from data.cache import cache_folder
 
 
 def test_the_cache_folder_is_our_own_variable_then_the_desktops_then_home(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from data import Columns, read
+from data.columns import Columns
 from data.errors import BadData, ColumnMissing
+from data.readers import read
 
 
 def texts(path: Path, content: bytes, columns: Columns | None = None) -> list[str]:

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from data import Columns, Document, read
+from data.columns import Columns
+from data.documents import Document
 from data.errors import BadData
+from data.readers import read
 
 Fill = Callable[..., str]
 

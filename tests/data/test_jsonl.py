@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data import read
 from data.errors import BadData
+from data.readers import read
 from data.readers.jsonl import read_jsonl
 
 

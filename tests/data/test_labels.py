@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data import Columns, Kind
+from data.columns import Columns
+from data.documents import Kind
 from data.errors import BadData, CallError
 from data.labels import read_labels
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from data import read
 from data.errors import BadData, ExtraMissing
+from data.readers import read
 from tests.data.tables import write
 
 

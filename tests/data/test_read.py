@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from data import read
 from data.errors import CallError, FileMissing
+from data.readers import read
 
 
 def test_a_missing_file_names_the_nearest_one_beside_it(tmp_path: Path) -> None:

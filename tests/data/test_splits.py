@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from data import folds, nested_subsets, stratified_parts
+from data.splits import folds, nested_subsets, stratified_parts
 
 SEEDS = st.integers(0, 5)
 ROWS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 9)), max_size=60)  # a label and a group each

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data import Target
 from data.errors import BadData, CallError, UnknownName
+from data.target import Target
 
 WORDS = st.sampled_from(["earn", "acq", "crude", "Trade", "zinc"])
 

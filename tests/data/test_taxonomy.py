@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data import Taxonomy
 from data.errors import BadData
+from data.taxonomy import Taxonomy
 
 STEP = st.text(st.characters(exclude_characters="/", exclude_categories=["Cs"]), min_size=1).filter(str.strip)
 LABELS = st.lists(st.lists(STEP, min_size=1, max_size=4).map("/".join), max_size=10)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stages import runs
+from stages.fitting import runs
 from tests.conftest import ROOT, Run
 from tests.tiny_encoder import make_encoder
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data import Document
+from data.documents import Document
 from featurestore import FeatureStore, Shard
+from heads.evaluation.score_matrix import probabilities
 from heads.registry import HEADS, head_class
-from heads.scores import probabilities
-from stages import runs
+from stages.fitting import runs
+from stages.fitting.stacking_inputs import scorer
 from stages.predict import encoded, encoders_of
-from stages.stack import scorer
 from tests.conftest import started, write_csv
 
 HEADS_OF_ONE_LAYER = [name for name in HEADS if not head_class(name).every_layer]

@@ -19,8 +19,9 @@ import torch
 from transformers.models.bert import modeling_bert  # noqa: F401 - what takes longest to load
 
 import cli
-from stages.embed import encoder, loop
-from stages.embed.network import TorchNetwork
+from stages.embed.encoder import encoder
+from stages.embed.network.torch_network import TorchNetwork
+from stages.embed.pipeline import encode_corpus as loop
 from tests.conftest import ROOT
 
 SECONDS = 300.0

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from numpy.typing import NDArray
 
-from data import Columns, Corpus, Document
+from data.columns import Columns
+from data.documents import Corpus, Document
 from featurestore import FeatureStore, ShardContent, carry_out, compaction, pruning, repair, text_key
 from stages.embed import Encoder, Options, embed, encode, open_encoder
 from stages.relabel import relabel

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from data.errors import StoreDamaged
-from featurestore import FeatureStore, mapped, text_key
+from featurestore import FeatureStore, text_key
+from featurestore.shards import mapped
 from tests.faults.whole import KEYS, TEXTS, assert_whole
 from tests.featurestore.made import ALL_KEPT, content
 

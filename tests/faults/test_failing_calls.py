@@ -7,7 +7,8 @@ import pytest
 
 from data.errors import StorageFailed
 from featurestore import FeatureStore, ShardContent
-from stages.embed import Encoder, Options, embed, loop, open_encoder
+from stages.embed import Encoder, Options, embed, open_encoder
+from stages.embed.pipeline import encode_corpus as loop
 from tests.faults.conftest import DIGITS
 from tests.faults.failing import fail_below
 from tests.faults.whole import faults_in

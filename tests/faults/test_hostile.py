@@ -19,7 +19,7 @@ from featurestore import FeatureStore, Shard, image
 from tests.conftest import ROOT
 from tests.faults.processes import ended, script
 from tests.featurestore.made import RECIPE, content
-from tests.featurestore.test_shard import SPOILS, Spoil, link, put, saved, set_to
+from tests.featurestore.shards.test_shard import SPOILS, Spoil, link, put, saved, set_to
 
 TEXTS = [f"text {row}" for row in range(9)]
 MEMORY = 32 * 2**20

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from data import Document
+from data.documents import Document
 from featurestore import FeatureStore, text_key
 from tests.conftest import write_csv
 from tests.faults import embedding

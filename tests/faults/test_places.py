@@ -10,7 +10,8 @@ from shutil import rmtree
 import pytest
 
 from data.errors import StorageFailed
-from featurestore import CorpusTable, FeatureStore, inspection
+from featurestore import CorpusTable, FeatureStore
+from featurestore.store import inspection
 from tests.faults.whole import KEYS, TEXTS, assert_whole
 from tests.featurestore.made import RECIPE, content
 

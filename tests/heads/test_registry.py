@@ -9,7 +9,7 @@ import pytest
 
 from data.errors import CallError, UnknownName
 from heads import registry
-from heads.linear import LinearHead
+from heads.classifiers.linear import LinearHead
 from heads.registry import HEADS, describe, head_class, make_head
 
 
@@ -52,10 +52,10 @@ def test_what_cannot_be_made_is_said_in_a_sentence(
 
 
 def test_a_head_of_another_package_joins_and_takes_no_name_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    points = [EntryPoint(name, "heads.linear:LinearHead", "embedonce.heads") for name in ("theirs", "mlp")]
+    points = [EntryPoint(name, "heads.classifiers.linear:LinearHead", "embedonce.heads") for name in ("theirs", "mlp")]
     monkeypatch.setattr(registry, "entry_points", lambda group: points)
-    joined = registry._joined({"mlp": "heads.mlp:MLPHead"})
-    assert joined == {"mlp": "heads.mlp:MLPHead", "theirs": "heads.linear:LinearHead"}
+    joined = registry._joined({"mlp": "heads.classifiers.mlp:MLPHead"})
+    assert joined == {"mlp": "heads.classifiers.mlp:MLPHead", "theirs": "heads.classifiers.linear:LinearHead"}
 
 
 def test_a_broken_head_of_another_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from data import Columns, Document, Taxonomy
+from data.columns import Columns
+from data.documents import Document
 from data.errors import BadData, CallError, ColumnMissing
+from data.taxonomy import Taxonomy
 from featurestore import CorpusTable, FeatureStore
 from stages.relabel import Relabelling, relabel
 from tests.small_store import blobs, make_store

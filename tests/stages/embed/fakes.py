@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from data import Corpus, Document
+from data.documents import Corpus, Document
 from stages.embed import Encoder
 
 

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from data import Columns, Document
+from data.columns import Columns
+from data.documents import Document
 from data.errors import BadData
 from featurestore import CorpusTable, FeatureStore
 from stages.embed import Options
-from stages.embed.source import embed_source
+from stages.embed.pipeline.embed_source import embed_source
 from stages.explain import LEVELS, Words, words_of
 from stages.explain.document import StoredDocument, stored_document
 from tests.conftest import write_csv

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.decisions.evidence import Evidence, Trial
-from heads.metrics import scorecard
+from heads.evaluation.decisions.evidence import Evidence, Trial
+from heads.evaluation.metrics import scorecard
 from stages.report import RunView
 
 TRIED = Evidence(

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from heads.metrics import Interval
+from heads.evaluation.metrics import Interval
 from stages.report import RunView, page
 from tests.stages.report.made_up import HEADS, TRIED, made_up
 from tests.stages.report.reading import Element, read

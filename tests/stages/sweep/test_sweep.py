@@ -14,18 +14,19 @@ import numpy as np
 import pytest
 
 from data.errors import CallError, EmbedOnceError, ExtraMissing, StorageFailed
-from heads.heldout import HeldOut
-from heads.linear import LinearHead
-from heads.mlp import MLPHead
-from heads.parameters import parameters_of
+from heads.classifiers.linear import LinearHead
+from heads.classifiers.mlp import MLPHead
+from heads.core.hyperparameters import parameters_of
+from heads.evaluation.decisions.heldout import HeldOut
 from heads.registry import OURS, head_class
-from heads.training import Training
-from stages import runs
-from stages.fit_head import fit_head
-from stages.plan import Plan
-from stages.sweep import Outcome, Space, SweepProgress, sweep, trials
+from heads.training.loop import Training
+from stages.fitting import runs
+from stages.fitting.fit_head import fit_head
+from stages.fitting.plan import Plan
+from stages.fitting.task import chosen_corpus, chosen_store, task
+from stages.sweep import Outcome, Space, SweepProgress, sweep
 from stages.sweep import study as study_file
-from stages.task import chosen_corpus, chosen_store, task
+from stages.sweep import trial_scoring as trials
 from tests.small_store import blobs, make_store
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -306,10 +307,10 @@ def test_without_optuna_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.M
 PROCESS = """
 import sys
 from pathlib import Path
-from heads.linear import LinearHead
-from stages.plan import Plan
+from heads.classifiers.linear import LinearHead
+from stages.fitting.plan import Plan
 from stages.sweep import Space, study, sweep
-from stages.task import chosen_corpus, chosen_store
+from stages.fitting.task import chosen_corpus, chosen_store
 import time
 study.BEAT, study.GRACE = 1, 3
 class Slow(LinearHead):

@@ -1,0 +1,124 @@
+"""The nearest training documents vote: no training, and every answer can be looked up."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featurestore import Bags
+from heads.core.class_weights import ClassWeight
+from heads.core.head import Examples
+from heads.core.hyperparameters import Range, Search
+from heads.core.pooled_head import Pool, PooledHead
+from heads.core.saving import read_arrays, rows_of, write_arrays
+from heads.linear_models.logistic import Scaling
+from heads.linear_models.unit_vectors import directions, prior
+
+__all__ = ["KNNHead"]
+
+NEIGHBOURS = "neighbours.safetensors"
+# similarities that are held at a time: 64 MB
+SIMILARITIES = 16_000_000
+
+
+class KNNHead(PooledHead):
+    """Votes of the k nearest training documents by cosine of standardised pooled features; exact, without an index.
+
+    Cover & Hart 1967; votes by similarity as in Wu et al. 2018 (arXiv 1805.01978, section 3.4), the usual second
+    measure of frozen features. One more vote, in the shares of the classes, makes every probability a little above 0.
+
+    Parameters
+    ----------
+    pool : of cls, mean, max and segments, what is read side by side; None is cls, segments (else mean) and max
+    k : nearest documents that vote; one of sample weight 2 takes two of the places
+    weighting : each vote alike, or by exp(cosine / temperature)
+    temperature : of votes by similarity
+    class_weight, seed : as in every head; nothing here is random
+    """
+
+    name = "knn"
+
+    def __init__(
+        self,
+        pool: tuple[Pool, ...] | None = None,
+        k: Annotated[int, Range(1), Search(3, 100, log=True)] = 20,
+        weighting: Annotated[Literal["uniform", "similarity"], Search()] = "similarity",
+        temperature: Annotated[float, Range(above=0), Search(0.02, 0.5, log=True)] = 0.1,
+        class_weight: ClassWeight = "none",
+        seed: Annotated[int, Range(0)] = 0,
+    ) -> None:
+        self.pool = pool
+        self.k = k
+        self.weighting = weighting
+        self.temperature = temperature
+        self.class_weight = class_weight
+        self.seed = seed
+
+    def _learn(self, examples: Examples) -> None:
+        features = self._features(examples.bags)
+        self.scaling_ = Scaling.of(features, examples.sample_weight)
+        self.known_ = directions(features, self.scaling_)
+        self.places_ = examples.sample_weight
+        labels = len(self.classes_)
+        self.prior_ = prior(examples.y, examples.loss_weight, labels)
+        self.truth_ = examples.present(labels)
+        # how much a place's vote counts, (documents, 1), or (documents, labels) for several labels
+        self.weight_ = examples.loss_weight.reshape(len(examples), -1) / examples.sample_weight[:, None]
+        self.parameter_count_ = self.known_.size
+
+    def _scores(self, bags: Bags) -> NDArray[np.float64]:
+        asked = directions(self._features(bags), self.scaling_)
+        return np.concatenate([self._votes(*found) for found in self._nearest(asked)])
+
+    def _nearest(self, asked: NDArray[np.float32]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """For blocks of documents: rows of those near enough for k places, nearest first, and their cosines."""
+        import torch
+
+        # the lightest documents fill k places last
+        k = min(int(np.searchsorted(np.sort(self.places_).cumsum(), self.k)) + 1, len(self.known_))
+        block = max(SIMILARITIES // max(len(self.known_), k * len(self.classes_)), 1)
+        for start in range(0, len(asked), block):
+            # a tenth of the time of NumPy's partition, which would not sort them either
+            near, rows = torch.from_numpy(asked[start : start + block] @ self.known_.T).topk(k, dim=1)
+            yield rows.numpy(), near.numpy()
+
+    def _votes(self, rows: NDArray[np.int64], cosines: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Scores (block, classes): log-probabilities, or log-odds where a document may have several labels."""
+        places = self.places_[rows]
+        places = np.clip(self.k - (places.cumsum(axis=1) - places), 0, places)
+        votes = places
+        if self.weighting == "similarity":
+            votes = places * np.exp((cosines - cosines[:, :1]).astype(np.float64) / self.temperature)
+        weighted = votes[:, :, None] * self.weight_[rows]
+        of_class = (weighted * self.truth_[rows]).sum(axis=1)
+        total = weighted.sum(axis=1) if self.several_ else of_class.sum(axis=1, keepdims=True)
+        count = places.sum(axis=1, keepdims=True)
+        share = (count * of_class / total + self.prior_) / (count + 1)
+        return np.asarray(np.log(share) - np.log1p(-share) if self.several_ else np.log(share))
+
+    def _save(self, folder: Path) -> None:
+        write_arrays(
+            folder / NEIGHBOURS,
+            {
+                "mean": self.scaling_.mean,
+                "deviation": self.scaling_.deviation,
+                "known": self.known_,
+                "places": self.places_,
+                "truth": self.truth_,
+                "weight": self.weight_,
+                "prior": self.prior_,
+            },
+        )
+
+    def _load(self, folder: Path) -> None:
+        labels, dims = len(self.classes_), sum(self.dims_.values())
+        documents = rows_of(folder / NEIGHBOURS, "known")
+        shapes = {"mean": (dims,), "deviation": (dims,), "known": (documents, dims), "places": (documents,)}
+        weights = labels if self.several_ else 1
+        matrices = {"truth": (documents, labels), "weight": (documents, weights), "prior": (labels,)}
+        arrays = read_arrays(folder / NEIGHBOURS, shapes | matrices)
+        self.scaling_ = Scaling(arrays["mean"], arrays["deviation"])
+        self.known_, self.places_, self.prior_ = arrays["known"], arrays["places"], arrays["prior"]
+        self.truth_, self.weight_ = arrays["truth"], arrays["weight"]

@@ -1,0 +1,94 @@
+"""A linear classifier of pooled features: the head that every other has to beat."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featurestore import Bags
+from heads.core.class_weights import ClassWeight
+from heads.core.head import Examples
+from heads.core.hyperparameters import Range, Search
+from heads.core.pooled_head import Pool, PooledHead
+from heads.core.saving import read_arrays, write_arrays
+from heads.linear_models.logistic import Linear, Scaling, fit_labels
+from heads.linear_models.margin_scaling import likeliest_factor
+from heads.linear_models.ridge import fit_ridge
+
+__all__ = ["LinearHead"]
+
+WEIGHTS = "linear.safetensors"
+
+
+class LinearHead(PooledHead):
+    """Logistic or ridge regression on standardised pooled features; for several labels a binary one a label.
+
+    A linear probe, the usual measure of frozen features (Alain & Bengio 2017, arXiv 1610.01644). "ridge" is least
+    squares towards 1 for a document's label and -1 for the others, in one step; its margins become logits by one
+    factor, the likeliest for each document's margins without itself (heads/linear_models, ridge.py and margin_scaling.py).
+
+    Parameters
+    ----------
+    pool : of cls, mean, max and segments, what is read side by side; None is cls, segments (else mean) and max
+    kind : of regression; logistic is one problem over all labels, ridge one each
+    C : strength of what the documents say against a prior of small coefficients
+    max_iter : steps of L-BFGS at most; ridge takes one
+    class_weight, seed : as in every head; nothing here is random
+    """
+
+    name = "linear"
+
+    def __init__(
+        self,
+        pool: tuple[Pool, ...] | None = None,
+        C: Annotated[float, Range(above=0), Search(1e-4, 1, log=True)] = 0.05,
+        max_iter: Annotated[int, Range(1)] = 300,
+        class_weight: ClassWeight = "balanced",
+        seed: Annotated[int, Range(0)] = 0,
+        kind: Annotated[Literal["logistic", "ridge"], Search()] = "logistic",
+    ) -> None:
+        self.pool = pool
+        self.C = C
+        self.max_iter = max_iter
+        self.class_weight = class_weight
+        self.seed = seed
+        self.kind = kind
+
+    def _learn(self, examples: Examples) -> None:
+        features = self._features(examples.bags)
+        scaling = Scaling.of(features, examples.sample_weight)
+        fit = self._ridge if self.kind == "ridge" else self._logistic
+        coefficients, intercepts, self.n_iter_ = fit(scaling.standardise(features), examples)
+        if self.kind == "logistic" and self.n_iter_ >= self.max_iter:
+            self._note(f"linear stopped after {self.max_iter} steps, before it converged. Raise max_iter, or lower C.")
+        self.linear_ = Linear.raw(coefficients, intercepts, scaling)
+        self.parameter_count_ = coefficients.size + intercepts.size
+
+    def _logistic(self, standard: NDArray[np.float64], examples: Examples) -> tuple[NDArray[Any], NDArray[Any], int]:
+        return fit_labels(standard, examples, len(self.classes_), self.C, self.max_iter)
+
+    def _ridge(self, standard: NDArray[np.float64], examples: Examples) -> tuple[NDArray[Any], NDArray[Any], int]:
+        several, labels = examples.several, len(self.classes_)
+        truth = examples.present(labels)
+        own = np.minimum(1 / examples.sample_weight, 1.0)
+        coefficients, intercepts = np.zeros((labels, standard.shape[1])), np.zeros(labels)
+        margins = np.zeros(truth.shape)
+        # documents weigh alike for all labels, or differently for each
+        for columns in [[column] for column in range(labels)] if several else [list(range(labels))]:
+            weight = examples.loss_weight[:, columns[0]] if several else examples.loss_weight
+            found = fit_ridge(standard, 2.0 * truth[:, columns] - 1, weight, own * weight, self.C)
+            coefficients[columns], intercepts[columns], margins[:, columns] = found
+        factor = likeliest_factor(margins, np.zeros(labels), examples)
+        return factor * coefficients, factor * intercepts, 1
+
+    def _scores(self, bags: Bags) -> NDArray[np.float64]:
+        return self.linear_.scores(self._features(bags))
+
+    def _save(self, folder: Path) -> None:
+        write_arrays(folder / WEIGHTS, vars(self.linear_))
+
+    def _load(self, folder: Path) -> None:
+        labels, dims = len(self.classes_), sum(self.dims_.values())
+        shapes = {"coefficients": (labels, dims), "intercepts": (labels,)}
+        self.linear_ = Linear(**read_arrays(folder / WEIGHTS, shapes))

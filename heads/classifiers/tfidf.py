@@ -1,0 +1,97 @@
+"""A linear classifier of the words themselves: tf-idf of n-grams of token ids, which every store keeps."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featurestore import Bags
+from heads.core.class_weights import ClassWeight
+from heads.core.head import Examples, Head
+from heads.core.hyperparameters import Range, Search
+from heads.core.saving import read_arrays, write_arrays
+from heads.linear_models.logistic import fit_labels
+from heads.linear_models.ngram_attribution import of_tokens
+from heads.linear_models.ngrams import TfIdf, learned_words
+from heads.linear_models.svm import Margins, as_logits
+
+__all__ = ["TfIdfHead"]
+
+WEIGHTS = "tfidf.safetensors"
+
+
+class TfIdfHead(Head):
+    """Linear machines on tf-idf of n-grams of token ids, no vector of the encoder; for several labels one a label.
+
+    The baseline that a frozen encoder has to beat (Joachims 1998; Wang & Manning 2012, who find bigrams to help
+    throughout). Its words are the tokenizer's. N-grams do not reach over what the text did not have side by side, and
+    tokens that neighbouring chunks share count once.
+
+    Parameters
+    ----------
+    ngrams : tokens of the longest n-grams; all shorter ones are counted too
+    min_df : documents that an n-gram is in at least, by sample weight
+    kind : svm, whose margins become logits by one factor, the likeliest for left-out documents (svm.py), or
+        logistic, one problem over all labels
+    C : strength of what the documents say against a prior of small coefficients
+    max_iter : steps of L-BFGS at most, for logistic
+    class_weight, seed : as in every head; the seed is of inner folds and of the solver's order
+    """
+
+    name = "tfidf"
+
+    def __init__(
+        self,
+        ngrams: Annotated[int, Range(1), Search(choices=(1, 2, 3))] = 2,
+        min_df: Annotated[float, Range(above=0)] = 2,
+        kind: Annotated[Literal["svm", "logistic"], Search()] = "svm",
+        C: Annotated[float, Range(above=0), Search(0.1, 10, log=True)] = 1.0,
+        max_iter: Annotated[int, Range(1)] = 300,
+        class_weight: ClassWeight = "sqrt",
+        seed: Annotated[int, Range(0)] = 0,
+    ) -> None:
+        self.ngrams = ngrams
+        self.min_df = min_df
+        self.kind = kind
+        self.C = C
+        self.max_iter = max_iter
+        self.class_weight = class_weight
+        self.seed = seed
+
+    def _views(self) -> tuple[str, ...]:
+        return ("token_ids",)
+
+    def _learn(self, examples: Examples) -> None:
+        self.words_, rows, said = learned_words(examples, self.ngrams, self.min_df)
+        if said:
+            self._note(said)
+        if self.kind == "svm":
+            coefficients, intercepts = as_logits(rows, examples, len(self.classes_), self.C, self.seed)
+        else:
+            coefficients, intercepts, steps = fit_labels(rows, examples, len(self.classes_), self.C, self.max_iter)
+            if steps >= self.max_iter:
+                self._note(f"tfidf stopped after {steps} steps, before it converged. Raise max_iter, or lower C.")
+        self.linear_ = Margins.of(coefficients, intercepts)
+        self.parameter_count_ = coefficients.size + intercepts.size
+
+    def _scores(self, bags: Bags) -> NDArray[np.float64]:
+        return self.linear_.scores(self.words_.rows(bags.passages(), len(bags)))
+
+    def coefficients_times_input(self, X: Any, column: int, against: int | None = None) -> list[NDArray[np.float32]]:
+        """What each token adds to a class's margin by its n-grams: float32 (tokens,) a document, a list of them.
+
+        The margin of class `column` is its log-odds, or what its score is above that of `against`.
+        """
+        scores, asked = self.decision_function(X), (column, against)
+        return list(of_tokens(self.words_, self.linear_, self._as_bags(X), scores, asked, several=self.several_))
+
+    def _save(self, folder: Path) -> None:
+        write_arrays(folder / WEIGHTS, self.words_.arrays() | vars(self.linear_))
+
+    def _load(self, folder: Path) -> None:
+        shapes = TfIdf.shapes(folder / WEIGHTS, self.ngrams)
+        features, labels = shapes["idf"][0] + sum(self.dims_.values()), len(self.classes_)
+        arrays = read_arrays(folder / WEIGHTS, shapes | {"coefficients": (features, labels), "intercepts": (labels,)})
+        self.words_ = TfIdf.of(arrays, self.ngrams)
+        self.linear_ = Margins(arrays["coefficients"], arrays["intercepts"])

@@ -1,0 +1,12 @@
+"""From scores to labels: rules, and how one is chosen on out-of-fold scores.
+
+`rules.py` is what a run keeps, `single.py`, `several.py` and `ordinal.py` fit families of rules from rigid to free
+(`search.py` is their common arithmetic), `tuning.py` chooses among them by cross-fitting, `evidence.py` says why.
+Nothing here sees a document or a head, and nothing the test split.
+"""
+
+from heads.evaluation.decisions.evidence import Evidence, Trial
+from heads.evaluation.decisions.rules import Rule, rule_from_json
+from heads.evaluation.decisions.tuning import Decision, decision_from_json, tune, untuned
+
+__all__ = ["Decision", "Evidence", "Rule", "Trial", "decision_from_json", "rule_from_json", "tune", "untuned"]

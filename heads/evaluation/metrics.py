@@ -1,0 +1,140 @@
+"""The figures of a prediction, one definition for every command.
+
+A label without predictions has precision 0 and one without documents has recall 0 (scikit-learn's zero_division=0).
+Macro-F1 is the mean over the labels that occur in truth or prediction: scikit-learn's default for single labels, and
+its zero_division=nan for several, where a label that nobody has and nobody is given would else count as a miss.
+Ordered labels have two figures more, by how many places a prediction is off: scikit-learn's mean_absolute_error of the
+places, and its cohen_kappa_score with quadratic weights.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heads.evaluation.bootstrap import RESAMPLES, Interval, Resampled, resampled
+from heads.evaluation.confusion_counts import Counts
+
+__all__ = [
+    "ABSOLUTE_ERROR",
+    "MACRO_F1",
+    "Figure",
+    "Interval",
+    "LabelFigures",
+    "Scorecard",
+    "macro_f1",
+    "ranked_by",
+    "scorecard",
+]
+
+
+@dataclass(frozen=True)
+class LabelFigures:
+    """One label's figures; support counts the documents that have it, predicted those that are given it."""
+
+    label: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+    predicted: int
+
+
+@dataclass(frozen=True)
+class Scorecard:
+    """Every figure of one prediction. Accuracy is the share of documents all of whose labels are right.
+
+    absolute_error, quadratic_kappa: of ordered labels, else None. The error counts places, 0 is best.
+    """
+
+    documents: int
+    macro_f1: Interval
+    micro_f1: Interval
+    accuracy: Interval
+    labels: tuple[LabelFigures, ...]
+    absolute_error: Interval | None = None
+    quadratic_kappa: Interval | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, as `from_json` takes them."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, card: Mapping[str, Any]) -> Self:
+        """The scorecard that `to_json` gave."""
+        macro, micro, accuracy = (Interval(**card[name]) for name in ("macro_f1", "micro_f1", "accuracy"))
+        labels = tuple(LabelFigures(**label) for label in card["labels"])
+        ordered = (card.get(name) for name in ("absolute_error", "quadratic_kappa"))
+        return cls(card["documents"], macro, micro, accuracy, labels, *(each and Interval(**each) for each in ordered))
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure that things are chosen by. attribute: where it is found. sign: -1 where less is better."""
+
+    name: str
+    attribute: str
+    sign: int = 1
+
+    def of(self, what: Counts | Resampled | Scorecard) -> Any:
+        """Its value: a number, one a resample, or an interval."""
+        return getattr(what, self.attribute)
+
+    def merit(self, what: Counts | Resampled | Scorecard) -> Any:
+        """What there should be most of: a number, or one a resample."""
+        value = self.of(what)
+        return self.sign * (value.value if isinstance(value, Interval) else value)
+
+
+MACRO_F1 = Figure("macro-F1", "macro_f1")
+ABSOLUTE_ERROR = Figure("mean absolute error", "absolute_error", sign=-1)
+
+
+def ranked_by(cards: Iterable[Scorecard]) -> Figure:
+    """What predictions are compared by: their error where the labels of each are ordered, else macro-F1."""
+    ordered = [card.absolute_error is not None for card in cards]
+    return ABSOLUTE_ERROR if ordered and all(ordered) else MACRO_F1
+
+
+def macro_f1(truth: NDArray[Any], predicted: NDArray[Any], labels: int) -> float:
+    """Mean F1 over the labels that occur: int codes (documents,), or bool (documents, labels)."""
+    return float(Counts.of(truth, predicted, labels).macro_f1)
+
+
+def scorecard(
+    truth: NDArray[Any],
+    predicted: NDArray[Any],
+    labels: Sequence[str],
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    *,
+    ordered: bool = False,
+) -> Scorecard:
+    """All figures, with 95 % percentile bootstrap intervals over documents; ordered: those of the labels' order too.
+
+    truth, predicted: int codes (documents,) into `labels`, or bool (documents, labels) for several labels.
+    Raises ValueError when their shapes differ or a code names no label.
+    """
+    counts = Counts.of(truth, predicted, len(labels))
+    (resample,) = resampled(truth, [predicted], len(labels), seed, resamples)
+
+    def interval(figure: str) -> Interval:
+        return Interval.of(getattr(counts, figure), getattr(resample, figure))
+
+    return Scorecard(
+        counts.documents,
+        interval("macro_f1"),
+        interval("micro_f1"),
+        interval("accuracy"),
+        _of_each(counts, labels),
+        interval("absolute_error") if ordered else None,
+        interval("quadratic_kappa") if ordered else None,
+    )
+
+
+def _of_each(counts: Counts, labels: Sequence[str]) -> tuple[LabelFigures, ...]:
+    columns = (counts.precision, counts.recall, counts.f1, counts.support, counts.predicted)
+    rows = zip(labels, *(np.asarray(column).tolist() for column in columns), strict=True)
+    return tuple(LabelFigures(*row) for row in rows)

@@ -1,0 +1,57 @@
+"""What each token of a document adds to a label's margin, by the coefficients of the n-grams that it is in."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featurestore import Bags, Passages
+from heads.linear_models.ngrams import TfIdf
+from heads.linear_models.svm import Margins
+
+__all__ = ["margin_slope", "of_tokens"]
+
+
+def margin_slope(
+    scores: NDArray[np.float32], column: int, against: int | None, *, several: bool
+) -> NDArray[np.float64]:
+    """How much a margin moves with each score, float64 (labels,), at the scores (labels,) of one document.
+
+    The margin of class `column` is its log-odds, or what its score is above that of `against`; of several labels a
+    document it is the score itself.
+    """
+    slope = np.zeros(len(scores))
+    if against is not None:
+        slope[against] = -1.0
+    elif not several and len(scores) > 1:
+        others = np.delete(np.arange(len(scores)), column)
+        shares = np.exp(scores[others] - scores[others].max(), dtype=np.float64)
+        slope[others] = -shares / shares.sum()
+    slope[column] = 1.0
+    return slope
+
+
+def of_tokens(
+    words: TfIdf,
+    linear: Margins,
+    bags: Bags,
+    scores: NDArray[np.float32],
+    asked: tuple[int, int | None],
+    *,
+    several: bool,
+) -> Iterator[NDArray[np.float32]]:
+    """What each token adds, float32 (tokens,) a document, in the order of "token_ids": coefficient x tf-idf.
+
+    scores: (documents, labels). asked: column and against, as for `margin_slope`. What an n-gram adds is shared evenly
+    by the places where it stands and by the tokens of each. A token that the chunk before has too counts there, and
+    adds 0 here.
+    """
+    for row, at in enumerate(scores):
+        own = bags[[row]]
+        passages, slope = own.passages(), margin_slope(at, *asked, several=several)
+        found = words.rows(passages, 1)
+        added = np.zeros(len(words.vocabulary))
+        added[found.indices] = found.data * (linear.coefficients[found.indices] @ slope)
+        every = np.zeros(int(own.view("token_ids").length[0]), dtype=np.float32)
+        every[Passages.own(own.view("token_ids"), own.cut)] = words.vocabulary.shared(passages, added)
+        yield every

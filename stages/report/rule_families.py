@@ -1,0 +1,39 @@
+"""The families of decision rules that were tried, on a scale of their own."""
+
+from dataclasses import dataclass
+
+from heads.evaluation.decisions.evidence import Evidence, Trial
+from heads.evaluation.metrics import Interval
+from stages.report.axis import Scale, common_scale
+from stages.report.run_view import RunView
+
+__all__ = ["Trials", "trials"]
+
+
+@dataclass(frozen=True)
+class Trials:
+    """Each family, from rigid to free, with its sentence; the sentences that are of none; the scale of all."""
+
+    each: tuple[Trial, ...]
+    remarks: tuple[str, ...]
+    scale: Scale
+
+    @property
+    def figure(self) -> str:
+        """What they were chosen by."""
+        return self.each[0].figure
+
+    @property
+    def chosen(self) -> Trial:
+        """The family whose rule the run uses: the freest one that was taken."""
+        return [one for one in self.each if one.taken][-1]
+
+
+def trials(view: RunView) -> Trials | None:
+    """What `view.evidence` says, or None where it says nothing."""
+    if "evidence" not in view.evidence:
+        return None
+    evidence = Evidence.from_json(view.evidence["evidence"])
+    bounds = [Interval(one.crossfitted, one.crossfitted, one.apparent) for one in evidence.trials]
+    remarks = evidence.sentences[len(evidence.trials) :]
+    return Trials(evidence.trials, remarks, common_scale(bounds))

@@ -1,0 +1,65 @@
+"""How one trial is scored: on folds of the training split that its head did not learn from."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+
+from data.target import Target
+from heads.evaluation.confusion_counts import Counts
+from heads.evaluation.decisions import untuned
+from heads.evaluation.score_matrix import aligned
+from stages.fitting.plan import suited
+from stages.fitting.sample_weights import rows_of
+from stages.fitting.task import Task
+from stages.sweep.space import Space
+
+__all__ = ["AFTER_EPOCHS", "Reached", "score"]
+
+AFTER_EPOCHS = 100_000  # the step of the first fold: no head has so many epochs
+
+Reached = Callable[[int, float], None]  # told of a step and its figure; what it raises ends the trial
+
+
+def score(space: Space, found: Task, values: Mapping[str, Any], reached: Reached) -> float:
+    """The figure of `space.metric` with these parameters, by the plain decision (argmax, or 0.5 for several labels).
+
+    Hits are counted over all scored folds together, which for F1 has less bias than a mean of folds (Forman & Scholz
+    2010, "Apples-to-Apples in Cross-Validation Studies", section 3). `reached` hears of each epoch of the first fold,
+    where the head is one that has epochs, by the fold that is scored or the part that the head keeps aside to know when
+    to stop (macro-F1, or for another metric accuracy); and of each fold but the last.
+    """
+    plan, head = space.plan, suited(space.head(values), found.target)
+    names, part = found.target.names, plan.parted(found)
+    weight = rows_of(plan.weights, found.train_ids)
+    left_out = [rows for fold in range(plan.folds) if len(rows := np.flatnonzero(part == fold))][: space.scored]
+    scores: list[NDArray[np.float32]] = []
+    for fold, rows in enumerate(left_out):
+        fitting = np.setdiff1d(np.arange(len(part)), rows)
+        own = clone(head)
+        if fold == 0 and hasattr(own, "progress"):
+            own.progress, own.watch = _epochs(reached, space.metric), (found.train[rows], names[rows])
+        own.fit(
+            found.train[fitting], names[fitting], None if weight is None else weight[fitting], found.groups[fitting]
+        )
+        scores.append(aligned(own.decision_function(found.train[rows]), own.classes_, found.labels))
+        figure = _figure(np.concatenate(scores), found.target[np.concatenate(left_out[: fold + 1])], space.metric)
+        if fold + 1 < len(left_out):
+            reached(AFTER_EPOCHS + fold, figure)
+    return figure
+
+
+def _epochs(reached: Reached, metric: str) -> Callable[[Any], None]:
+    def told(epoch: Any) -> None:
+        figure = epoch.macro_f1 if metric == "macro_f1" else epoch.accuracy
+        if figure is not None:
+            reached(epoch.number, figure)
+
+    return told
+
+
+def _figure(scores: NDArray[np.float32], target: Target, metric: str) -> float:
+    decided = untuned(scores, target.y, ordered=target.is_ordered).out_of_fold
+    return float(getattr(Counts.of(target.y, decided, scores.shape[1]), metric))

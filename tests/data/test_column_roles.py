@@ -1,0 +1,79 @@
+"""Which columns are taken when the user names none."""
+
+from pathlib import Path
+
+import pytest
+
+from data.columns import Columns
+from data.errors import ColumnMissing
+from data.readers import read
+from tests.data.tables import write
+
+
+def note_of(folder: Path, row: dict[str, str], columns: Columns | None = None) -> tuple[str, ...]:
+    return read(write(folder, "csv", [row]), columns).notes
+
+
+def test_every_guess_is_said_with_the_option_that_names_it(tmp_path: Path) -> None:
+    row = {"ID": "u", "Body": "a", "topic": "x", "fold": "dev", "author": "Ada"}
+    assert note_of(tmp_path, row) == (
+        "text is read from column 'Body', labels from 'topic', ids from 'ID', the split from 'fold' and groups from "
+        "'author' (guessed; name them with --text, --label, --id, --split and --group)",
+    )
+
+
+def test_a_single_guess_is_said_too(tmp_path: Path) -> None:
+    assert note_of(tmp_path, {"a": "a", "class": "x"}, Columns(text="a")) == (
+        "labels are read from column 'class' (guessed; name it with --label)",
+    )
+
+
+def test_the_plain_name_wins_over_others(tmp_path: Path) -> None:
+    (document,) = read(write(tmp_path, "csv", [{"body": "b", "text": "t", "target": "1", "label": "x"}])).documents
+    assert (document.text, document.labels) == ("t", ("x",))
+
+
+def test_two_columns_that_could_be_the_text_are_both_named(tmp_path: Path) -> None:
+    with pytest.raises(
+        ColumnMissing, match=r"columns 'body', 'review' could all be the text\. Name one with --text\.$"
+    ):
+        note_of(tmp_path, {"body": "b", "review": "r"})
+
+
+def test_without_a_text_the_columns_are_listed(tmp_path: Path) -> None:
+    usual = "text, texts, body, content or the like"
+    expected = rf"letters\.csv: no column is called {usual}\. Name one with --text: 'no', 'words'\.$"
+    with pytest.raises(ColumnMissing, match=expected):
+        note_of(tmp_path, {"no": "1", "words": "a"})
+
+
+def test_two_columns_that_could_be_the_label_leave_documents_without(tmp_path: Path) -> None:
+    notes = note_of(tmp_path, {"text": "a", "topic": "x", "category": "y"})
+    assert notes[1:] == ("labels are not read: 'topic', 'category' could all be their column; name one with --label",)
+
+
+def test_a_column_that_is_named_for_one_thing_is_not_guessed_for_another(tmp_path: Path) -> None:
+    columns = Columns(text="category", label="author")
+    source = write(tmp_path, "csv", [{"category": "a", "topic": "x", "author": "Ada"}])
+    (document,) = read(source, columns).documents
+    assert (document.text, document.labels, document.group) == ("a", ("Ada",), None)
+
+
+def test_a_fold_that_says_neither_train_nor_test_is_left_aside_aloud(tmp_path: Path) -> None:
+    source = write(
+        tmp_path, "csv", [{"text": "a", "label": "x", "fold": "train"}, {"text": "b", "label": "x", "fold": "3"}]
+    )
+    corpus = read(source)
+    assert [document.split for document in corpus.documents] == [None, None]
+    assert corpus.notes[-1] == "column 'fold' is not read as the split: it holds '3', not train and test"
+
+
+def test_a_column_called_split_is_taken_at_its_word(tmp_path: Path) -> None:
+    (document,) = read(write(tmp_path, "csv", [{"text": "a", "split": "holdout"}])).documents
+    assert document.split == "holdout"
+
+
+def test_a_guess_is_declined_by_an_empty_name(tmp_path: Path) -> None:
+    row = {"text": "a", "label": "x", "group": "g", "split": "s", "id": "u"}
+    (document,) = read(write(tmp_path, "csv", [row]), Columns(label="", group="", split="", id="")).documents
+    assert (document.id, document.labels, document.group, document.split) == ("1", (), None, None)

@@ -1,0 +1,65 @@
+"""The attention head reads the steps that matter."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+
+from heads.classifiers.attention import AttentionHead, GatedAttention
+from heads.classifiers.mlp import MLPHead
+from heads.training.document_batches import Batch
+from heads.training.loop import Training
+from tests.heads.core.test_head_contract import HeadContract
+from tests.heads.planted import Planted, bags_of, in_the_mean
+from tests.heads.training.test_network_head import MINI_BATCHES
+
+
+class TestAttentionHeadKeepsTheContract(HeadContract):
+    head = AttentionHead(hidden=16, gate=8, training=Training(lr=0.01, epochs=8, monitor="loss", device="cpu"))
+    except_for: ClassVar = MINI_BATCHES
+
+
+def one_step_in_forty(documents: int = 800, seed: int = 0) -> Planted:
+    """Forty steps of noise, one marked along axis 0 whose axis 1 has the label's sign: the mean drowns it."""
+    rng = np.random.default_rng(seed)
+    codes = rng.permutation(np.arange(documents) % 2)
+    rows = rng.normal(size=(documents, 40, 4))
+    marked = rng.integers(40, size=documents)
+    rows[np.arange(documents), marked, :2] = np.column_stack([np.full(documents, 6.0), 4.0 * codes - 2])
+    return Planted(bags_of(list(rows)), np.array(["minus", "plus"], dtype=object)[codes])
+
+
+@pytest.mark.parametrize("form", [{}, {"queries": 3}, {"hidden": 0}])
+def test_it_finds_the_one_step_that_the_mean_drowns(form: Any) -> None:
+    train, test = one_step_in_forty().halves()
+    training = Training(lr=0.01, monitor="loss", patience=12)
+    found = AttentionHead(training=training, **form).fit(train.bags, train.y).score(test.bags, test.y)
+    averaged = MLPHead(training=training).fit(train.bags, train.y).score(test.bags, test.y)
+    assert averaged < 0.8
+    assert found > 0.9
+
+
+def test_weights_of_a_query_sum_to_one_over_a_documents_own_steps() -> None:
+    torch.manual_seed(0)
+    network = GatedAttention(dim=3, labels=2, queries=2, hidden=0, gate=4, dropout=0.0)
+    batch = Batch.of(torch.randn(2, 5, 3), torch.tensor([2, 5]))
+    weights = network.weights(batch)
+    torch.testing.assert_close(weights.sum(dim=1), torch.ones(2, 2))
+    assert weights[0, 2:].abs().max() == 0
+
+
+def test_logits_are_the_formula_of_the_paper() -> None:
+    torch.manual_seed(0)
+    network = GatedAttention(dim=3, labels=2, queries=1, hidden=0, gate=4, dropout=0.0)
+    steps = torch.randn(5, 3)
+    with torch.no_grad():
+        asked = [network.ask(network.content(h).tanh() * network.gate(h).sigmoid()).exp() for h in steps]
+        mean = sum(share / sum(asked) * h for share, h in zip(asked, steps, strict=True))
+        torch.testing.assert_close(network(Batch.of(steps[None], torch.tensor([5])))[0], network.output(mean))
+
+
+def test_its_size_is_that_of_its_layers() -> None:
+    planted = in_the_mean()
+    head = AttentionHead(queries=2, hidden=8, gate=5).fit(planted.bags, planted.y)
+    assert head.parameter_count_ == (6 * 8 + 8) + 2 * (8 * 5 + 5) + 5 * 2 + (16 * 3 + 3)

@@ -1,0 +1,94 @@
+"""Words and embeddings in one machine: what each adds, and how much they count."""
+
+from dataclasses import replace
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from data.errors import UnknownName
+from featurestore import Bags
+from heads.classifiers.fused import AXES, FIRST, STRENGTHS, FusedHead
+from heads.classifiers.tfidf import TfIdfHead
+from tests.heads.core.test_head_contract import HeadContract
+from tests.heads.planted import Planted, bags_of, in_the_mean
+from tests.heads.words import topics
+
+
+class TestFusedKeepsTheContract(HeadContract):
+    head = FusedHead(strength=0.6)
+    unread = "max"
+    except_for: ClassVar = {"plain_arrays": "they have no token ids"}
+
+
+def in_words_or_vectors(documents: int = 240, seed: int = 0) -> Planted:
+    """Of label-0 and label-1 only words tell, and of label-2 and label-3; of which two it is, only vectors."""
+    of_words, of_vectors = topics(documents, 2, seed=seed), in_the_mean(documents, 2, seed=seed + 1)
+    y = np.array([f"{word}/{vector}" for word, vector in zip(of_words.y, of_vectors.y, strict=True)], dtype=object)
+    return Planted(beside(of_words.bags, of_vectors.bags), y)
+
+
+def beside(words: Bags, vectors: Bags) -> Bags:
+    """The token ids of the one, all else of the other."""
+    return Bags({**vectors.views, "token_ids": words.view("token_ids")})
+
+
+def test_it_knows_what_words_tell_and_what_vectors_tell() -> None:
+    train, test = in_words_or_vectors().halves()
+    fused, alone = FusedHead().fit(train.bags, train.y), TfIdfHead().fit(train.bags, train.y)
+    assert fused.score(test.bags, test.y) > 0.9
+    assert alone.score(test.bags, test.y) < 0.7
+
+
+def test_a_strength_follows_from_what_tells_the_labels() -> None:
+    words, rng, sign = topics(800, 2, own=0.2), np.random.default_rng(0), np.resize([1, -1], 800)
+    noise = rng.normal(size=(800, 1, 60))
+    say_nothing, tell = (bags_of(list(noise + shift * sign[:, None, None])) for shift in (0.0, 0.3))
+    weak = FusedHead(pool=("mean",)).fit(beside(words.bags, say_nothing), words.y)
+    strong = FusedHead(pool=("mean",)).fit(beside(words.bags, tell), sign)
+    assert weak.strength_ < STRENGTHS[FIRST] < strong.strength_
+    assert weak.notes_ == (
+        f"fused gave embeddings the strength {weak.strength_:g}, chosen on left-out training documents.",
+    )
+    assert FusedHead(pool=("mean",), strength=0.5).fit(beside(words.bags, tell), words.y).notes_ == ()
+
+
+def test_without_strength_it_is_the_words_alone() -> None:
+    train, test = topics().halves()
+    noise = bags_of(list(np.random.default_rng(0).normal(size=(len(train), 1, 4))))
+    fused = FusedHead(strength=1e-6).fit(beside(train.bags, noise), train.y)
+    alone = TfIdfHead().fit(train.bags, train.y).decision_function(test.bags)
+    np.testing.assert_allclose(fused.decision_function(beside(test.bags, noise)), alone, atol=1e-2)
+
+
+def test_the_scale_of_vectors_does_not_matter() -> None:
+    planted = in_words_or_vectors(documents=90)
+    large = {view: planted.bags.view(view).gather()[0] * 1000 for view in ("cls", "mean", "max")}
+    scaled = Bags(
+        {view: replace(planted.bags.view(view), parts=(values,)) for view, values in large.items()}
+        | {"token_ids": planted.bags.view("token_ids")}
+    )
+    one, other = (FusedHead(strength=0.6).fit(bags, planted.y) for bags in (planted.bags, scaled))
+    np.testing.assert_allclose(one.decision_function(planted.bags), other.decision_function(scaled), atol=1e-3)
+
+
+def test_of_more_numbers_than_axes_the_principal_ones_are_learned_from() -> None:
+    rng = np.random.default_rng(0)
+    planted = in_the_mean(documents=60)
+    wide = np.concatenate([planted.bags.pooled(("mean",)), 0.1 * rng.normal(size=(60, 2 * AXES))], axis=1)
+    bags = bags_of(list(wide[:, None, :]), views=("mean",))
+    head = FusedHead(pool=("mean",), strength=1.0).fit(bags, planted.y)
+    assert head.embedded_.shape == (6 + 2 * AXES, 3)
+    assert head.parameter_count_ == 3 * (len(head.words_.vocabulary) + AXES + 1)
+
+
+def test_it_reads_the_pooled_views_that_are_kept_and_token_ids() -> None:
+    planted = in_the_mean()
+    some = planted.bags.only(("token_ids", "mean", "max"))
+    assert FusedHead(strength=0.6).fit(some, planted.y).reads == ("token_ids", "mean", "max")
+    assert FusedHead(pool=("cls",)).reads == ("token_ids", "cls")
+
+
+def test_a_plain_array_has_no_words() -> None:
+    with pytest.raises(UnknownName, match=r"^fused reads token_ids, these features keep cls, mean, max, segments\."):
+        FusedHead().fit(np.eye(4), list("abab"))

@@ -1,0 +1,50 @@
+"""The gru head reads a document in order."""
+
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from torch import nn
+
+from heads.classifiers.gru import GRUHead
+from heads.classifiers.recurrent import Recurrence
+from heads.training.document_batches import Batch
+from heads.training.loop import Training
+from tests.heads.core.test_head_contract import HeadContract
+from tests.heads.planted import in_the_mean, in_the_order
+from tests.heads.training.test_network_head import MINI_BATCHES
+
+
+class TestGRUHeadKeepsTheContract(HeadContract):
+    head = GRUHead(hidden=8, training=Training(lr=0.01, epochs=8, device="cpu"))
+    except_for: ClassVar = MINI_BATCHES
+
+
+@pytest.mark.parametrize("readout", ["max", "last"])
+def test_it_finds_the_order_of_two_markers(readout: Any) -> None:
+    planted = in_the_order(documents=600)
+    train, test = planted[:300], planted[300:]
+    assert GRUHead(hidden=32, readout=readout).fit(train.bags, train.y).score(test.bags, test.y) > 0.9
+
+
+def test_the_last_state_is_that_of_an_unpadded_document() -> None:
+    torch.manual_seed(0)
+    gru = nn.GRU(3, 4, batch_first=True, bidirectional=True)
+    network = Recurrence(gru, 2, "last", dropout=0.0)
+    vectors = torch.randn(2, 5, 3)
+    with torch.no_grad():
+        logits = network(Batch.of(vectors, torch.tensor([2, 5])))
+        last = gru(vectors[:1, :2])[1]
+        torch.testing.assert_close(logits[:1], network.output(torch.cat([last[0], last[1]], dim=1)))
+
+
+def test_its_recurrent_matrices_start_orthogonal_a_gate() -> None:
+    network = Recurrence(nn.GRU(3, 4, batch_first=True), 2, "last", dropout=0.0)
+    for gate in network.layer.get_parameter("weight_hh_l0").detach().chunk(3):
+        torch.testing.assert_close(gate @ gate.T, torch.eye(4), atol=1e-5, rtol=0)
+
+
+def test_its_size_is_that_of_three_gates_and_its_output() -> None:
+    planted = in_the_mean()
+    head = GRUHead(hidden=5).fit(planted.bags, planted.y)
+    assert head.parameter_count_ == 2 * 3 * 5 * (6 + 5 + 2) + (10 * 3 + 3)

@@ -1,0 +1,53 @@
+"""The lstm head reads a document in order."""
+
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from torch import nn
+
+from heads.classifiers.lstm import LSTMHead
+from heads.classifiers.recurrent import Recurrence
+from heads.training.document_batches import Batch
+from heads.training.loop import Training
+from tests.heads.core.test_head_contract import HeadContract
+from tests.heads.planted import in_the_mean, in_the_order
+from tests.heads.training.test_network_head import MINI_BATCHES
+
+
+class TestLSTMHeadKeepsTheContract(HeadContract):
+    head = LSTMHead(hidden=8, training=Training(lr=0.01, epochs=8, device="cpu"))
+    except_for: ClassVar = MINI_BATCHES
+
+
+@pytest.mark.parametrize("readout", ["max", "mean", "last"])
+def test_it_finds_the_order_of_two_markers(readout: Any) -> None:
+    planted = in_the_order(documents=600)
+    train, test = planted[:300], planted[300:]
+    assert LSTMHead(hidden=32, readout=readout).fit(train.bags, train.y).score(test.bags, test.y) > 0.9
+
+
+def test_one_direction_is_enough_for_the_order() -> None:
+    planted = in_the_order(documents=600)
+    train, test = planted[:300], planted[300:]
+    head = LSTMHead(hidden=32, bidirectional=False).fit(train.bags, train.y)
+    assert head.score(test.bags, test.y) > 0.9
+
+
+@pytest.mark.parametrize("readout", ["max", "mean", "last"])
+def test_readouts_are_those_of_an_unpadded_document(readout: str) -> None:
+    torch.manual_seed(0)
+    lstm = nn.LSTM(3, 4, batch_first=True, bidirectional=True)
+    network = Recurrence(lstm, 2, readout, dropout=0.0)
+    vectors = torch.randn(2, 5, 3)
+    with torch.no_grad():
+        logits = network(Batch.of(vectors, torch.tensor([2, 5])))
+        states, (last, _) = lstm(vectors[:1, :2])
+        read = {"max": states.amax(dim=1), "mean": states.mean(dim=1), "last": torch.cat([last[0], last[1]], dim=1)}
+        torch.testing.assert_close(logits[:1], network.output(read[readout]))
+
+
+def test_its_size_is_that_of_its_gates_and_its_output() -> None:
+    planted = in_the_mean()
+    head = LSTMHead(hidden=5).fit(planted.bags, planted.y)
+    assert head.parameter_count_ == 2 * 4 * 5 * (6 + 5 + 2) + (10 * 3 + 3)

@@ -1,0 +1,43 @@
+"""The prototype head compares documents with the means of classes."""
+
+import numpy as np
+import pytest
+
+from heads.classifiers.prototype import PrototypeHead, _without_itself
+from heads.linear_models.logistic import Scaling
+from heads.linear_models.unit_vectors import directions
+from tests.heads.core.test_head_contract import HeadContract
+from tests.heads.planted import in_the_mean
+
+
+class TestPrototypeKeepsTheContract(HeadContract):
+    head = PrototypeHead()
+
+
+def test_three_documents_a_class_are_enough_for_a_plain_signal() -> None:
+    train, test = in_the_mean(documents=9), in_the_mean(documents=300, seed=1)
+    assert PrototypeHead().fit(train.bags, train.y).score(test.bags, test.y) > 0.85
+
+
+def test_scores_are_cosines_over_the_temperature_and_the_logarithm_of_the_prior() -> None:
+    planted = in_the_mean(documents=30)[np.arange(25)]
+    head = PrototypeHead(pool=("mean",), temperature=0.5).fit(planted.bags, planted.y)
+    standard = planted.bags.pooled(("mean",)).astype(float)
+    standard = (standard - standard.mean(0)) / standard.std(0)
+    unit = standard / np.linalg.norm(standard, axis=1, keepdims=True)
+    for column, label in enumerate(head.classes_):
+        mean = unit[planted.y == label].mean(axis=0)
+        expected = unit @ mean / np.linalg.norm(mean) / 0.5 + np.log(np.mean(planted.y == label))
+        np.testing.assert_allclose(head.decision_function(planted.bags)[:, column], expected, atol=1e-5)
+
+
+def test_a_document_is_left_out_of_the_prototype_that_its_temperature_is_chosen_with() -> None:
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(6, 4)).astype(np.float32)
+    unit = directions(features, Scaling.of(features, np.ones(6))).astype(float)
+    member = np.array([[1, 0]] * 3 + [[0, 1]] * 3, dtype=float)
+    found = _without_itself(unit, member.T @ unit, member)
+    rest = unit[1] + unit[2]
+    assert found[0, 0] == pytest.approx(unit[0] @ rest / np.linalg.norm(rest))
+    other = unit[3:].sum(axis=0)
+    assert found[0, 1] == pytest.approx(unit[0] @ other / np.linalg.norm(other))

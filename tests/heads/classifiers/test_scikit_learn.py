@@ -1,0 +1,112 @@
+"""scikit-learn's own checks of an estimator, on plain arrays."""
+
+import warnings
+from typing import Any
+
+import pytest
+from sklearn.base import clone
+from sklearn.ensemble import VotingClassifier
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils.estimator_checks import check_estimator
+
+from heads.classifiers.attention import AttentionHead
+from heads.classifiers.cascade import CascadeHead
+from heads.classifiers.gated import GatedHead
+from heads.classifiers.gru import GRUHead
+from heads.classifiers.knn import KNNHead
+from heads.classifiers.layermix import LayerMixHead
+from heads.classifiers.lightgbm import LightGBMHead
+from heads.classifiers.linear import LinearHead
+from heads.classifiers.lstm import LSTMHead
+from heads.classifiers.mil import PerceptronHead
+from heads.classifiers.mlp import MLPHead
+from heads.classifiers.prototype import PrototypeHead
+from heads.classifiers.supcon import ContrastHead
+from heads.classifiers.transformer import TransformerHead
+from heads.core.head import Head
+from heads.registry import HEADS
+from heads.training.loop import Training
+from tests.heads.planted import in_the_mean
+
+# each with the reason why it must fail
+TWO_COLUMNS = dict.fromkeys(
+    ("check_classifiers_classes", "check_classifiers_train"),
+    "two classes have a column of scores each, as more do: every rule that reads scores stays one rule",
+)
+LOGARITHMS = {"check_decision_proba_consistency": "two columns of scores are compared with one of probabilities"}
+BY_COUNTS = {"check_sample_weight_equivalence_on_dense_data": "trees count documents, not weights"}
+MINI_BATCHES = {
+    "check_sample_weight_equivalence_on_dense_data": "two copies of a document are drawn apart, a weight of two is not"
+}
+
+# by the name of the head: small enough to be fitted some hundred times, and what it must fail beside TWO_COLUMNS
+QUICK = Training(lr=0.02, epochs=4, steps=20, validation=0.0, device="cpu")
+NEURAL = LOGARITHMS | MINI_BATCHES
+CHECKED: dict[str, tuple[Head, dict[str, str]]] = {
+    "linear": (LinearHead(), {}),
+    "linear ridge": (LinearHead(kind="ridge"), {}),
+    "knn": (KNNHead(), LOGARITHMS),
+    "prototype": (PrototypeHead(), LOGARITHMS),
+    "mlp": (MLPHead(hidden=16, training=QUICK), NEURAL),
+    "gated": (GatedHead(hidden=16, training=QUICK), NEURAL),
+    "perceptron": (PerceptronHead(hidden=16, training=QUICK), NEURAL),
+    "attention": (AttentionHead(hidden=16, gate=4, training=QUICK), NEURAL),
+    "lstm": (LSTMHead(hidden=8, training=QUICK), NEURAL),
+    "gru": (GRUHead(hidden=8, training=QUICK), NEURAL),
+    "transformer": (TransformerHead(width=8, training=QUICK), NEURAL),
+    "layermix": (LayerMixHead(hidden=16, training=QUICK), NEURAL),
+    "lightgbm": (LightGBMHead(rounds=5), BY_COUNTS),
+    "cascade": (CascadeHead(), LOGARITHMS),
+    "contrast": (ContrastHead(hidden=16, width=8, steps=20, lr=0.02, device="cpu"), MINI_BATCHES),
+}
+# heads that read token ids, which a plain array does not have
+NO_VECTORS = frozenset({"tfidf", "fused"})
+
+
+@pytest.mark.parametrize("form", CHECKED)
+def test_scikit_learn_finds_nothing_but_what_is_declared(form: str) -> None:
+    head, beside = CHECKED[form]
+    expected = TWO_COLUMNS | beside
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a check may warn of what it does itself
+        results: list[dict[str, Any]] = check_estimator(
+            head, expected_failed_checks=expected, on_skip=None, on_fail=None
+        )
+    failed = {result["check_name"]: str(result["exception"]) for result in results if result["status"] == "failed"}
+    assert failed == {}
+    assert {result["check_name"] for result in results if result["status"] == "xfail"} == expected.keys()
+
+
+def test_every_head_of_ours_is_checked() -> None:
+    assert {form.split()[0] for form in CHECKED} | NO_VECTORS == {name for name, at in HEADS.items() if _is_ours(at)}
+
+
+def _is_ours(at: str) -> bool:
+    return at.startswith("heads.")
+
+
+def small(name: str) -> Head:
+    head: Head = clone(CHECKED[name][0])
+    return head
+
+
+@pytest.mark.parametrize("form", ["linear", "knn", "prototype", "attention", "gru"])
+def test_a_grid_is_searched_over_bags(form: str) -> None:
+    planted = in_the_mean(documents=60)
+    search = GridSearchCV(small(form), {"class_weight": ["none", "balanced"]}, cv=2)
+    assert search.fit(planted.bags, planted.y).best_score_ > 0.8
+
+
+def test_heads_vote_over_bags() -> None:
+    planted = in_the_mean(documents=60)
+    voters = VotingClassifier([(name, small(name)) for name in ("linear", "knn", "attention")], voting="soft")
+    assert voters.fit(planted.bags, planted.y).score(planted.bags, planted.y) > 0.9
+
+
+def test_a_pipeline_hands_bags_on() -> None:
+    train, test = in_the_mean(documents=120).halves()
+    pooled = FunctionTransformer(lambda bags: bags.pooled(("mean",)))
+    for pipeline in (make_pipeline("passthrough", small("prototype")), make_pipeline(pooled, small("prototype"))):
+        assert pipeline.fit(train.bags, train.y).score(test.bags, test.y) > 0.85

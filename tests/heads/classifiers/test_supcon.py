@@ -1,0 +1,108 @@
+"""The contrast head learns a layer that draws a label's documents together."""
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+
+from data.errors import CallError, UnknownName
+from heads.classifiers import supcon as contrast
+from heads.classifiers.linear import LinearHead
+from heads.classifiers.supcon import ContrastHead
+from tests.heads.core.test_head_contract import HeadContract
+from tests.heads.planted import Planted, bags_of, in_a_tree, in_the_mean, several_labels
+from tests.heads.training.test_network_head import MINI_BATCHES
+
+SMALL = ContrastHead(hidden=32, width=8, steps=40, batch=64, lr=0.01, device="cpu")
+
+
+class TestContrastKeepsTheContract(HeadContract):
+    head = SMALL
+    except_for: ClassVar = MINI_BATCHES
+
+
+def in_a_ring(documents: int = 400, seed: int = 0) -> Planted:
+    """ "inner" lies within "outer" on all sides: no line parts them, and a layer that draws each together does."""
+    rng = np.random.default_rng(seed)
+    inner = rng.random(documents) < 0.5
+    angle = rng.uniform(0, 2 * np.pi, documents)
+    radius = np.where(inner, 1.0, 3.0) + 0.2 * rng.normal(size=documents)
+    vectors = np.column_stack([radius * np.cos(angle), radius * np.sin(angle)])
+    return Planted(bags_of(list(vectors[:, None])), np.where(inner, "inner", "outer").astype(object))
+
+
+@pytest.mark.parametrize("layer", ["hidden", "projection"])
+@pytest.mark.parametrize("beside", [True, False])
+def test_it_parts_what_no_line_parts(layer: Any, beside: bool, tmp_path: Path) -> None:
+    train, test = in_a_ring().halves()
+    assert LinearHead().fit(train.bags, train.y).score(test.bags, test.y) < 0.7
+    head = clone(SMALL).set_params(layer=layer, beside=beside, steps=150).fit(train.bags, train.y)
+    assert head.score(test.bags, test.y) > 0.95
+    assert head.linear_.coefficients.shape == (2, {"hidden": 32, "projection": 8}[layer] + 6 * beside)
+    head.save(tmp_path)
+    assert ContrastHead.load(tmp_path).score(test.bags, test.y) == head.score(test.bags, test.y)
+
+
+def test_it_finds_the_labels_of_a_tree_and_draws_branches_together() -> None:
+    train, test = in_a_tree(documents=400).halves()
+    near = {}
+    for tree in (None, train.tree):
+        head = clone(SMALL).set_params(tree=tree, above=1.0, beside=False, temperature=0.5).fit(train.bags, train.y)
+        assert head.score(test.bags, test.y) > 0.85
+        projected = head._read(head._features(test.bags))
+        mean = {label: projected[test.y == label].mean(axis=0) for label in head.classes_}
+        near[tree is None] = float(mean["rec.sport"] @ mean["rec.autos"] - mean["rec.sport"] @ mean["sci.med"])
+    assert near[False] > near[True] + 0.2
+
+
+def test_a_tree_that_lacks_a_label_is_refused() -> None:
+    planted = in_the_mean()
+    with pytest.raises(UnknownName, match=r"The tree has no path for 'label-1'\. Did you mean 'label-0'\?"):
+        clone(SMALL).set_params(tree={"label-0": ("label-0",)}).fit(planted.bags, planted.y)
+
+
+def test_a_tree_for_several_labels_is_refused() -> None:
+    planted = several_labels()
+    with pytest.raises(CallError, match=r"contrast takes a tree for one label a document, these have several\."):
+        clone(SMALL).set_params(tree={0: ("0",)}).fit(planted.bags, planted.y)
+
+
+def test_a_tree_comes_back_from_disk(tmp_path: Path) -> None:
+    planted = in_a_tree()
+    head = clone(SMALL).set_params(tree=planted.tree).fit(planted.bags, planted.y)
+    head.save(tmp_path)
+    loaded = ContrastHead.load(tmp_path)
+    assert loaded.tree == planted.tree
+    np.testing.assert_array_equal(loaded.decision_function(planted.bags), head.decision_function(planted.bags))
+
+
+def test_torch_goes_on_as_if_nothing_had_been_drawn() -> None:
+    planted = in_the_mean()
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    clone(SMALL).fit(planted.bags, planted.y)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_another_seed_draws_other_weights() -> None:
+    planted = in_the_mean()
+    one, other = (clone(SMALL).set_params(seed=seed).fit(planted.bags, planted.y) for seed in (0, 1))
+    assert not torch.equal(one.network_.last.weight, other.network_.last.weight)
+
+
+def test_blocks_of_documents_are_no_other_than_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    planted = in_the_mean()
+    head = clone(SMALL).fit(planted.bags, planted.y)
+    whole = head.decision_function(planted.bags)
+    monkeypatch.setattr(contrast, "SCORED", 7)
+    np.testing.assert_allclose(head.decision_function(planted.bags), whole, atol=1e-4)
+
+
+def test_a_regression_that_stops_early_says_so() -> None:
+    planted = in_the_mean()
+    head = clone(SMALL).set_params(max_iter=1).fit(planted.bags, planted.y)
+    assert head.notes_ == ("contrast stopped after 1 steps of its regression. Raise max_iter, or lower C.",)

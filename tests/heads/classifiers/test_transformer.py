@@ -1,0 +1,49 @@
+"""The transformer head reads a document all at once, with its order."""
+
+import math
+from typing import Any, ClassVar
+
+import pytest
+
+from data.errors import CallError
+from heads.classifiers.transformer import TransformerHead, sines
+from heads.training.loop import Training
+from tests.heads.core.test_head_contract import HeadContract
+from tests.heads.planted import in_the_mean, in_the_order
+from tests.heads.training.test_network_head import MINI_BATCHES
+
+
+class TestTransformerHeadKeepsTheContract(HeadContract):
+    # by loss: the macro-F1 of a validation part with four rare documents picks an early epoch for two seeds in ten
+    head = TransformerHead(width=16, training=Training(lr=0.01, epochs=8, monitor="loss", device="cpu"))
+    except_for: ClassVar = MINI_BATCHES
+
+
+@pytest.mark.parametrize("form", [{}, {"pool": "cls", "positions": "learned"}])
+def test_it_finds_the_order_of_two_markers(form: Any) -> None:
+    planted = in_the_order(documents=600)
+    train, test = planted[:300], planted[300:]
+    assert TransformerHead(width=32, **form).fit(train.bags, train.y).score(test.bags, test.y) > 0.9
+
+
+def test_sines_have_wavelengths_from_two_pi_up() -> None:
+    table = sines(3, 4)
+    assert table[2].tolist() == pytest.approx([math.sin(2), math.cos(2), math.sin(2 / 100), math.cos(2 / 100)])
+
+
+def test_an_odd_width_has_positions_too() -> None:
+    assert sines(3, 5).shape == (3, 5)
+
+
+def test_a_width_that_its_heads_do_not_divide_is_a_sentence() -> None:
+    planted = in_the_mean()
+    with pytest.raises(CallError, match=r"^width is 10; it is a multiple of attention_heads, 4\.$"):
+        TransformerHead(width=10).fit(planted.bags, planted.y)
+
+
+def test_its_size_is_that_of_its_layers() -> None:
+    planted = in_the_mean()
+    head = TransformerHead(width=8, layers=2).fit(planted.bags, planted.y)
+    attention, feed_forward, norms = 4 * (8 * 8 + 8), (8 * 16 + 16) + (16 * 8 + 8), 2 * 16
+    ends = (6 * 8 + 8) + 16 + (8 * 3 + 3)
+    assert head.parameter_count_ == 2 * (attention + feed_forward + norms) + ends

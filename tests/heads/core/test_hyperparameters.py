@@ -1,0 +1,178 @@
+"""Parameters: declared, checked, read from strings, kept as JSON."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.base import BaseEstimator
+
+from data.errors import CallError, UnknownName
+from heads.core.hyperparameters import Parameter, Range, Search, check_parameters, from_json, parameters_of, to_json
+from heads.training.loop import Training
+
+
+class Inner(BaseEstimator):
+    def __init__(self, lr: Annotated[float, Range(above=0)] = 1e-3, batch: Annotated[int, Range(1)] = 32) -> None:
+        self.lr = lr
+        self.batch = batch
+
+
+class Outer(BaseEstimator):
+    def __init__(
+        self,
+        pool: Literal["mean", "sum"] = "mean",
+        dropout: Annotated[float, Range(0, below=1)] = 0.2,
+        layers: Annotated[int, Range(1)] | None = None,
+        views: tuple[Literal["cls", "mean"], ...] | None = None,
+        weight: Literal["none", "balanced"] | Mapping[Any, float] = "none",
+        whole: bool = False,
+        name: str | None = None,
+        training: Inner | None = None,
+    ) -> None:
+        self.pool = pool
+        self.dropout = dropout
+        self.layers = layers
+        self.views = views
+        self.weight = weight
+        self.whole = whole
+        self.name = name
+        self.training = training
+
+
+def of(name: str) -> Parameter:
+    return next(parameter for parameter in parameters_of(Outer) if parameter.name == name)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("pool", "sum", "sum"),
+        ("dropout", "0", 0.0),
+        ("dropout", "5e-1", 0.5),
+        ("layers", "3", 3),
+        ("layers", "none", None),
+        ("views", "cls, mean", ("cls", "mean")),
+        ("views", "None", None),
+        ("weight", "none", "none"),
+        ("whole", "true", True),
+        ("whole", "off", False),
+        ("name", "12", "12"),
+        ("name", "none", None),
+        ("training__lr", "1e-4", 1e-4),
+        ("training__batch", "8", 8),
+    ],
+)
+def test_a_string_is_read_by_the_declared_type(name: str, text: str, value: object) -> None:
+    found = of(name).parse(text)
+    assert (found, type(found)) == (value, type(value))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "error", "sentence"),
+    [
+        ("pool", "men", UnknownName, "pool is 'men'. Did you mean 'mean'?"),
+        ("views", "cls,men", UnknownName, "views is 'cls,men'."),
+        ("dropout", "1", CallError, "dropout is 1.0; it is at least 0 and below 1."),
+        ("dropout", "nan", CallError, "dropout is nan; it is a number, at least 0 and below 1, and finite."),
+        ("dropout", "much", CallError, "dropout is 'much'; it is a number."),
+        ("layers", "1.5", CallError, "layers is '1.5'; it is a whole number or none."),
+        ("layers", "0", CallError, "layers is 0; it is at least 1."),
+        ("whole", "maybe", CallError, "whole is 'maybe'; it is true or false."),
+        ("training__lr", "0", CallError, "training__lr is 0.0; it is above 0."),
+    ],
+)
+def test_a_string_of_another_kind_is_refused(name: str, text: str, error: type[Exception], sentence: str) -> None:
+    with pytest.raises(error, match=re.escape(sentence)):
+        of(name).parse(text)
+
+
+def test_nested_parameters_stand_where_their_object_does() -> None:
+    names = [parameter.name for parameter in parameters_of(Outer)]
+    assert names[-2:] == ["training__lr", "training__batch"]
+    assert [parameter.name for parameter in parameters_of(Outer, deep=False)][-1] == "training"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"pool": "max"},
+        {"dropout": 1},
+        {"layers": True},
+        {"layers": 0},
+        {"views": ("max",)},
+        {"views": "cls"},
+        {"training": "fast"},
+        {"training": Inner(lr=-1.0)},
+        {"weight": [1.0]},
+    ],
+)
+def test_values_given_in_python_are_held_to_the_same(wrong: dict[str, Any]) -> None:
+    check_parameters(Outer())
+    with pytest.raises(CallError):
+        check_parameters(Outer(**wrong))
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.lists(inner, max_size=3).map(tuple)
+        | st.dictionaries(st.text() | st.integers() | st.tuples(st.text()), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@given(values)
+def test_any_value_survives_json(value: Any) -> None:
+    assert from_json(json.loads(json.dumps(to_json(value)))) == value
+
+
+def test_a_nested_object_survives_json_by_the_declared_class() -> None:
+    written = json.loads(json.dumps(to_json(Outer(training=Inner(lr=0.5)))))
+    found = from_json(written, Outer)
+    assert isinstance(found.training, Inner)
+    assert found.get_params()["training__lr"] == 0.5
+
+
+def test_an_object_that_no_declaration_names_is_not_made() -> None:
+    with pytest.raises(ValueError, match="none is declared"):
+        from_json({"nested": {"lr": 1}})
+
+
+def test_what_a_sweep_tries_is_declared_beside_the_parameter() -> None:
+    number = Parameter("hidden", Annotated[int, Range(0), Search(64, 1024, log=True)], 256)
+    assert number.whole and number.range == Range(0) and str(number.search) == "64 to 1024 (log)"
+    assert number.search is not None and 64 in number.search and 63 not in number.search
+    assert Parameter("epochs", Annotated[int, Range(1)], 12).search is None
+
+
+@pytest.mark.parametrize(
+    ("annotation", "choices"),
+    [
+        (Annotated[Literal["mean", "sum"], Search()], ("mean", "sum")),
+        (Annotated[bool, Search()], (False, True)),
+        (Annotated[Literal["balanced", "none"] | Mapping[str, float], Search()], ("balanced", "none")),
+        (Annotated[float, Range(above=0), Search(choices=(None, 0.1))] | None, (None, 0.1)),
+    ],
+)
+def test_without_limits_a_sweep_tries_every_choice(annotation: Any, choices: tuple[Any, ...]) -> None:
+    search = Parameter("way", annotation, choices[0]).search
+    assert search is not None and search.choices == choices and all(each in search for each in choices)
+    assert "other" not in search
+
+
+def test_an_order_that_is_not_given_leaves_the_json_as_it_was_before_there_was_one() -> None:
+    plain, ordered = Training(lr=0.5), Training(lr=0.5, order=("low", "high"))
+    assert "order" not in to_json(plain)["nested"]
+    for training in (plain, ordered):
+        assert from_json(to_json(training), Training).get_params() == training.get_params()
+
+
+def test_a_number_beyond_all_is_refused_before_anything_is_fitted() -> None:
+    with pytest.raises(CallError, match=r"^dropout is inf; it is a number, at least 0 and below 1, and finite\.$"):
+        check_parameters(Outer(dropout=float("inf")))

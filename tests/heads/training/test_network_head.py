@@ -1,0 +1,225 @@
+"""What holds for every head that is a network, in each of its forms."""
+
+import copy
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+
+from featurestore import Bags, Ragged
+from heads.classifiers.attention import AttentionHead
+from heads.classifiers.gated import GatedHead
+from heads.classifiers.gru import GRUHead
+from heads.classifiers.layermix import LayerMixHead
+from heads.classifiers.lstm import LSTMHead
+from heads.classifiers.mil import PerceptronHead
+from heads.classifiers.mlp import MLPHead
+from heads.classifiers.transformer import TransformerHead
+from heads.training.initialization import Initialisation
+from heads.training.loop import Training
+from heads.training.network_head import NeuralHead
+from heads.training.state import Epoch
+from tests.heads.planted import a_rare_class, bags_of, in_the_mean
+
+# what mini-batches and weights drawn at random cannot keep, for the contract of every head
+MINI_BATCHES = {
+    "row_order": "the order of rows decides which documents meet in a batch",
+    "weight_two": "two copies of a document are drawn apart, a weight of two is not",
+    "renamed_labels": "each label's column starts from weights of its own",
+}
+QUICK = Training(epochs=3, steps=10, device="cpu")
+FORMS = {
+    "mlp": MLPHead(),
+    "mlp sum": MLPHead(pool="sum", hidden=0),
+    "attention": AttentionHead(hidden=8, gate=4),
+    "attention queries": AttentionHead(queries=3, hidden=0, gate=4),
+    "gated": GatedHead(hidden=8),
+    "gru": GRUHead(hidden=8),
+    "gru last": GRUHead(hidden=8, readout="last", layers=2),
+    "layermix": LayerMixHead(hidden=8),
+    "lstm": LSTMHead(hidden=8),
+    "lstm last": LSTMHead(hidden=8, readout="last", layers=2),
+    "lstm mean": LSTMHead(hidden=8, readout="mean", bidirectional=False),
+    "perceptron": PerceptronHead(hidden=8),
+    "perceptron max": PerceptronHead(pool="max", over="segments"),
+    "perceptron logsumexp": PerceptronHead(pool="logsumexp", hidden=0),
+    "transformer": TransformerHead(width=8),
+    "transformer cls": TransformerHead(width=8, pool="cls", positions="learned", layers=2),
+}
+every_form = pytest.mark.parametrize("form", FORMS)
+sequence_form = pytest.mark.parametrize("form", [form for form in FORMS if not form.startswith(("mlp", "gated"))])
+
+
+def head_of(form: str, **settings: Any) -> NeuralHead:
+    head: NeuralHead = clone(FORMS[form]).set_params(**{"training": clone(QUICK), **settings})
+    return head
+
+
+@every_form
+def test_a_document_scores_the_same_alone_and_beside_longer_ones(form: str) -> None:
+    planted = in_the_mean(chunks=(1, 30))
+    head = head_of(form).fit(planted.bags, planted.y)
+    together = head.decision_function(planted.bags)
+    alone = np.concatenate([head.decision_function(planted.bags[[row]]) for row in range(len(planted))])
+    np.testing.assert_allclose(alone, together, atol=1e-5)
+
+
+@every_form
+def test_a_document_without_steps_is_scored_like_any_other(form: str) -> None:
+    planted = in_the_mean()
+    head = head_of(form).fit(planted.bags, planted.y)
+    empty = head.decision_function(bags_of([np.zeros((0, 6)), np.ones((2, 6))]))
+    assert empty.shape == (2, 3)
+    assert np.isfinite(empty).all()
+
+
+@every_form
+def test_the_same_seed_gives_the_same_scores_whatever_was_drawn_before(form: str) -> None:
+    planted = in_the_mean()
+    scores = []
+    for other in (1, 2):
+        torch.manual_seed(other)
+        scores.append(head_of(form, seed=5).fit(planted.bags, planted.y).decision_function(planted.bags))
+    np.testing.assert_array_equal(scores[0], scores[1])
+    another = head_of(form, seed=6).fit(planted.bags, planted.y).decision_function(planted.bags)
+    assert not np.array_equal(scores[0], another)
+
+
+@every_form
+def test_fitting_leaves_torchs_own_random_numbers_alone(form: str) -> None:
+    planted = in_the_mean()
+    before = torch.random.get_rng_state()
+    head_of(form).fit(planted.bags, planted.y)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+@every_form
+def test_it_starts_from_a_truncated_normal_when_asked(form: str) -> None:
+    planted = in_the_mean()
+    head = head_of(form, training=Training(init="truncated_normal", lr=1e-12, epochs=1, steps=1, device="cpu"))
+    head.fit(planted.bags, planted.y)
+    for name, weight in head.network_.named_parameters():
+        if weight.dim() > 1 and "weight_hh" not in name:
+            assert 0 < float(weight.detach().abs().max()) <= 0.0455, name
+
+
+@every_form
+@pytest.mark.parametrize("how", ["xavier", "kaiming"])
+def test_every_matrix_but_recurrent_ones_and_positions_starts_anew(form: str, how: Initialisation) -> None:
+    planted = in_the_mean()
+    choices: tuple[Initialisation, ...] = ("default", how)
+    start = {
+        init: head_of(form, training=Training(init=init, lr=1e-12, epochs=1, steps=1, device="cpu"))
+        .fit(planted.bags, planted.y)
+        .network_.state_dict()
+        for init in choices
+    }
+    for name, weight in start[how].items():
+        if weight.dim() > 1:
+            kept = "weight_hh" in name or "positions" in name
+            assert torch.allclose(weight, start["default"][name], atol=1e-6) == kept, name
+
+
+@sequence_form
+def test_steps_beyond_the_most_are_not_read_and_counted_aloud(form: str) -> None:
+    planted = in_the_mean(chunks=(3, 6))
+    head = head_of(form, max_steps=3).fit(planted.bags, planted.y)
+    longer = int((planted.bags.view("segments").length > 3).sum())
+    note = (
+        f"{longer} of 90 documents have more than 3 steps: the rest of each was left out. Raise max_steps to read it."
+    )
+    assert head.notes_.count(note) == 1
+    start = bags_of([planted.bags.view("segments").row(row)[:3] for row in range(len(planted))])
+    np.testing.assert_allclose(head.decision_function(start), head.decision_function(planted.bags), atol=1e-6)
+
+
+@sequence_form
+@pytest.mark.parametrize(
+    ("over", "views"), [("segments", ("segments",)), ("chunks", ("cls", "mean")), ("tokens", ("tokens",))]
+)
+def test_it_reads_the_steps_it_is_told_to(form: str, over: str, views: tuple[str, ...]) -> None:
+    planted = in_the_mean()
+    assert head_of(form, over=over).reads == views
+    only = Bags({view: planted.bags.view(view) for view in views})
+    head = head_of(form, over=over).fit(only, planted.y)
+    assert head.decision_function(only).shape == (90, 3)
+
+
+def test_inputs_are_standardised_by_the_documents_that_teach() -> None:
+    planted = in_the_mean()
+    training = Training(epochs=1, steps=1, validation=0.0, device="cpu")
+    network = LSTMHead(hidden=4, training=training).fit(planted.bags, planted.y).network_
+    steps = np.concatenate([planted.bags.view("segments").row(row) for row in range(len(planted))])
+    np.testing.assert_allclose(network.mean, steps.mean(axis=0), atol=1e-5)
+    np.testing.assert_allclose(network.deviation, steps.std(axis=0), atol=1e-5)
+
+
+def test_half_precision_features_give_nearly_the_scores_of_full_ones() -> None:
+    planted = in_the_mean()
+    steps, offsets = planted.bags.view("segments").gather(np.float32)
+    half = Bags({"segments": Ragged.from_flat(steps.astype(np.float16), offsets)})
+    full = Bags({"segments": Ragged.from_flat(steps.astype(np.float16).astype(np.float32), offsets)})
+    scores = [LSTMHead(hidden=4, training=QUICK).fit(bags, planted.y).decision_function(bags) for bags in (half, full)]
+    np.testing.assert_allclose(scores[0], scores[1], atol=1e-4)
+
+
+@pytest.mark.parametrize("form", ["mlp", "lstm", "transformer"])
+def test_balanced_weights_find_more_of_a_rare_class(form: str) -> None:
+    train, test = a_rare_class(documents=2100).halves()
+    rare = test.y == "rare"
+    found = [
+        (
+            head_of(form, class_weight=how, training__epochs=6, training__lr=0.01)
+            .fit(train.bags, train.y)
+            .predict(test.bags)[rare]
+            == "rare"
+        )
+        for how in ("none", "balanced")
+    ]
+    assert found[1].mean() > 0.5
+    assert found[0].mean() < 0.3
+
+
+def test_too_few_documents_for_an_early_stop_are_told() -> None:
+    planted = in_the_mean(documents=12)
+    head = head_of("mlp", training__validation=0.1).fit(planted.bags, planted.y)
+    assert head.notes_ == ("Too few documents a label to tell when to stop: all epochs were run.",)
+    assert len(head.history_.epochs) == 3
+
+
+@pytest.mark.parametrize(("name", "value"), [("patience", 2), ("monitor", "accuracy")])
+def test_what_waits_for_a_validation_part_that_is_not_there_is_told(name: str, value: Any) -> None:
+    planted, asked = in_the_mean(), {f"training__{name}": value}
+    said = f"Without a validation part {name} tells nothing: all epochs were run. Set validation, as 0.1."
+    assert head_of("mlp", **asked).fit(planted.bags, planted.y).notes_ == (said,)
+    assert head_of("mlp", **asked, training__validation=0.1).fit(planted.bags, planted.y).notes_ == ()
+
+
+def test_what_is_watched_is_told_without_labels_that_were_not_learned() -> None:
+    planted, told = in_the_mean(), list[Epoch]()
+    head = head_of("mlp")
+    head.watch, head.progress = (planted.bags, np.where(planted.y == planted.y[0], "unheard", planted.y)), told.append
+    head.fit(planted.bags, planted.y)
+    assert [epoch.macro_f1 is not None for epoch in told] == [True] * 3
+    rows = planted.y != planted.y[0]
+    assert told[-1].accuracy == pytest.approx(head.score(planted.bags[rows], planted.y[rows]))
+    assert clone(head).watch is None
+
+
+def test_progress_is_told_and_is_no_parameter() -> None:
+    planted, told = in_the_mean(), list[Epoch]()
+    head = head_of("mlp")
+    head.progress = told.append
+    head.fit(planted.bags, planted.y)
+    assert tuple(told) == head.history_.epochs
+    assert "progress" not in head.get_params()
+    assert clone(head).progress is None
+
+
+def test_a_fitted_head_can_be_copied() -> None:
+    planted = in_the_mean()
+    head = head_of("transformer").fit(planted.bags, planted.y)
+    scores = copy.deepcopy(head).decision_function(planted.bags)
+    np.testing.assert_array_equal(scores, head.decision_function(planted.bags))

@@ -1,0 +1,312 @@
+"""A curve's fits: what they may see, that none is made twice, and what their figures are of."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, ClassVar, NoReturn, Self
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from data.documents import Document
+from data.errors import BadData, CallError, UnknownName
+from featurestore import Bags
+from heads.classifiers.layermix import LayerMixHead
+from heads.classifiers.linear import LinearHead
+from heads.evaluation.decisions.heldout import HeldOut
+from heads.registry import HEADS, make_head
+from heads.training.loop import Training
+from stages.curve import CurveProgress, LearningCurves, Plan, curve_heads, learning_curves, sizes_as_asked
+from tests.small_store import blobs, make_store
+
+
+class Watched(LinearHead):
+    """The linear head; remembers what it was fitted on and asked about, and may be interrupted."""
+
+    fitted: ClassVar[list[NDArray[Any]]] = []
+    asked: ClassVar[list[NDArray[Any]]] = []
+    seeds: ClassVar[list[int]] = []
+    interrupt_at: ClassVar[int | None] = None
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
+        if len(self.fitted) == self.interrupt_at:
+            raise KeyboardInterrupt
+        self.fitted.append(X.pooled(("mean",)))
+        self.seeds.append(self.seed)
+        return super().fit(X, y, sample_weight, groups)
+
+    def decision_function(self, X: Bags) -> NDArray[np.float32]:
+        self.asked.append(X.pooled(("mean",)))
+        return super().decision_function(X)
+
+
+@pytest.fixture(autouse=True)
+def _forget() -> Iterator[None]:
+    Watched.interrupt_at = None
+    for seen in (Watched.fitted, Watched.asked, Watched.seeds):
+        seen.clear()
+    yield
+
+
+PLAN = Plan(heads=[Watched()], sizes=[10, 40], seeds=3)
+
+
+def curves_of(folder: Path, plan: Plan = PLAN, documents: int = 160) -> LearningCurves:
+    made = make_store(folder / "store", *blobs(["a", "b", "c"], documents)) if not (folder / "store").exists() else None
+    store, table = made or _opened(folder)
+    return learning_curves(store, table, plan, folder / "runs")
+
+
+def _opened(folder: Path) -> Any:
+    from stages.fitting.task import chosen_corpus, chosen_store
+
+    store = chosen_store(folder / "store", folder)
+    return store, chosen_corpus(store, None)
+
+
+def rows_of(vectors: NDArray[Any]) -> set[bytes]:
+    return {row.tobytes() for row in vectors}
+
+
+def test_more_documents_are_better_and_each_level_is_told(tmp_path: Path) -> None:
+    found = curves_of(tmp_path, Plan(heads=[LinearHead()], sizes=[3, None], seeds=4))
+    few, all_of_them = found.levels
+    assert (found.pool, found.validation, few.documents, all_of_them.documents) == (96, 24, 3, 96)
+    assert few.accuracy.mean < all_of_them.accuracy.mean > 0.9
+    assert few.accuracy.deviation == pytest.approx(np.std([each.accuracy for each in found.points[:4]], ddof=1))
+    assert "24 of 120 training documents" in found.notes[0]
+
+
+def test_subsets_are_nested_and_what_is_scored_is_the_same_for_all_and_never_fitted_on(tmp_path: Path) -> None:
+    documents, vectors = blobs(["a", "b", "c"], 160)
+    twins = [replace(each, id=f"twin of {each.id}") for each in documents]
+    store, table = make_store(tmp_path / "store", [*documents, *twins], np.concatenate([vectors, vectors]))
+    learning_curves(store, table, PLAN, tmp_path / "runs")
+    small, large = ([rows_of(each) for each in Watched.fitted[at : at + 3]] for at in (0, 3))
+    assert all(few < more for few, more in zip(small, large, strict=True)) and small[0] != small[1]
+    scored = [rows_of(each) for each in Watched.asked]
+    assert len(scored) == 6 and all(each == scored[0] for each in scored)
+    assert all(each.isdisjoint(scored[0]) for each in [*small, *large])
+
+
+def test_the_test_split_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(*_: object, **__: object) -> NoReturn:
+        raise AssertionError("the test split was scored")
+
+    monkeypatch.setattr(HeldOut, "score", read)
+    documents, vectors = blobs(["a", "b", "c"], 160)
+    lied = [replace(each, labels=("a",)) if each.split == "test" else each for each in documents]
+    moved = vectors + 50 * np.array([each.split == "test" for each in documents], np.float32)[:, None]
+    honest = learning_curves(*make_store(tmp_path / "one", documents, vectors), PLAN, tmp_path / "runs")
+    seen = rows_of(np.concatenate([*Watched.fitted, *Watched.asked]))
+    assert seen.isdisjoint(rows_of(vectors[[each.split == "test" for each in documents]]))
+    fooled = learning_curves(*make_store(tmp_path / "two", lied, moved), PLAN, tmp_path / "runs")
+    assert [replace(each, seconds=0) for each in honest.points] == [replace(each, seconds=0) for each in fooled.points]
+
+
+def test_the_same_plan_fits_nothing_again_and_a_larger_one_what_it_adds(tmp_path: Path) -> None:
+    found = curves_of(tmp_path)
+    assert len(Watched.fitted) == 6 and curves_of(tmp_path) == found and len(Watched.fitted) == 6
+    more = curves_of(tmp_path, replace(PLAN, sizes=[10, 20, 40], seeds=4))
+    assert len(Watched.fitted) == 6 + 3 + 3  # size 20 with the old seeds, each size with the new one
+    assert set(found.points) < set(more.points)
+
+
+def test_interrupted_it_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    Watched.interrupt_at = 4
+    with pytest.raises(KeyboardInterrupt):
+        curves_of(tmp_path)
+    Watched.interrupt_at = None
+    found = curves_of(tmp_path)
+    assert len(Watched.fitted) == 6
+    whole = curves_of(tmp_path / "another")
+    assert [replace(each, seconds=0) for each in found.points] == [replace(each, seconds=0) for each in whole.points]
+
+
+@pytest.mark.parametrize("harm", [lambda text: text[:40], lambda text: text.replace("0.", "0.1", 1), lambda _: "{}"])
+def test_a_kept_fit_that_was_changed_or_cut_short_is_made_again(tmp_path: Path, harm: Any) -> None:
+    found = curves_of(tmp_path)
+    path = next((tmp_path / "runs" / "curves").glob("linear-10-1-*.json"))
+    path.write_text(harm(path.read_text()))
+    again = curves_of(tmp_path)
+    assert len(Watched.fitted) == 7
+    assert [replace(each, seconds=0) for each in found.points] == [replace(each, seconds=0) for each in again.points]
+
+
+@pytest.mark.parametrize("other", [replace(PLAN, seed=9), replace(PLAN, heads=[Watched(C=0.1)])])
+def test_another_seed_or_parameter_takes_no_figure_of_this_one(tmp_path: Path, other: Plan) -> None:
+    curves_of(tmp_path)
+    curves_of(tmp_path, other)
+    assert len(Watched.fitted) == 12
+
+
+def test_other_labels_take_no_figure_of_these(tmp_path: Path) -> None:
+    curves_of(tmp_path)
+    documents, vectors = blobs(["a", "b", "c"], 160)
+    documents[0] = replace(documents[0], labels=("b" if documents[0].labels == ("a",) else "a",))
+    learning_curves(*make_store(tmp_path / "relabelled", documents, vectors), PLAN, tmp_path / "runs")
+    assert len(Watched.fitted) == 12
+
+
+def test_each_seed_is_the_head_s_own(tmp_path: Path) -> None:
+    curves_of(tmp_path, replace(PLAN, seed=5))
+    assert Watched.seeds == [5, 6, 7] * 2
+
+
+def test_a_label_that_a_subset_lacks_counts_as_missed(tmp_path: Path) -> None:
+    (point,) = curves_of(tmp_path, Plan(heads=[Watched()], sizes=[2], seeds=1)).points
+    assert (point.documents, point.labels) == (2, 2)
+    assert point.accuracy < 0.8 and point.macro_f1 < 0.67  # one of three labels of like frequency has F1 0
+
+
+def test_several_labels_a_document_are_fitted_and_scored(tmp_path: Path) -> None:
+    documents, vectors = blobs(["a", "b", "c"], 200)
+    both = [replace(each, labels=(*each.labels, "late")) if row > 100 else each for row, each in enumerate(documents)]
+    vectors[101:, 7] += 5
+    store, table = make_store(tmp_path / "store", both, vectors, kind="several")
+    few, many = learning_curves(store, table, Plan(heads=[LinearHead()], sizes=[4, None], seeds=2), tmp_path).levels
+    assert few.micro_f1.mean < many.micro_f1.mean > 0.9 and many.labels == 4
+
+
+def test_an_order_adds_its_figure_and_is_another_fit(tmp_path: Path) -> None:
+    plain = curves_of(tmp_path)
+    assert "quadratic_kappa" not in plain.figures and plain.levels[0].quadratic_kappa is None
+    ordered = curves_of(tmp_path, replace(PLAN, order=["c", "a", "b"]))
+    few, many = ordered.levels
+    assert len(Watched.fitted) == 12 and "quadratic_kappa" in ordered.figures
+    assert few.quadratic_kappa is not None and many.quadratic_kappa is not None
+    assert many.quadratic_kappa.mean > 0.9
+
+
+def test_weights_are_those_of_the_documents_that_a_subset_has(tmp_path: Path) -> None:
+    documents, _ = blobs(["a", "b", "c"], 160)
+    none = {each.id: float(each.labels != ("b",)) for each in documents}
+    seen: list[int] = []
+
+    class Weighed(LinearHead):
+        def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
+            seen.append(int(np.count_nonzero(sample_weight)))
+            assert not sample_weight[np.asarray(y) == "b"].any() and len(sample_weight) == len(y)
+            return super().fit(X, y, sample_weight, groups)
+
+    found = curves_of(tmp_path, Plan(heads=[Weighed()], sizes=[30, None], seeds=2, weights=none))
+    assert len(seen) == 4 and max(seen) < 96
+    assert found.levels[1].macro_f1.mean < 0.7  # b is never given
+    even = curves_of(tmp_path, Plan(heads=[LinearHead()], sizes=[30, None], seeds=2))
+    assert even.levels[1].macro_f1.mean > 0.9
+
+
+@pytest.mark.parametrize("name", HEADS)
+@pytest.mark.parametrize("kind", ["single", "several"])
+def test_every_head_can_be_fitted_on_the_fewest_documents(tmp_path: Path, name: str, kind: Any) -> None:
+    head = make_head(name, {})
+    if kind == "several" and not head.takes_several:
+        return
+    store, table = make_store(tmp_path / "store", *blobs(["a", "b", "c"], 60), kind=kind)
+    found = learning_curves(store, table, Plan(heads=[head], sizes=[2, 5], seeds=1), tmp_path / "runs")
+    assert [level.documents for level in found.levels] == [2, 5]
+
+
+def test_each_head_reads_the_layers_that_are_its_own(tmp_path: Path) -> None:
+    documents, vectors = blobs(["a", "b"], 160)
+    layers = np.stack([vectors, np.random.default_rng(1).normal(size=vectors.shape)], axis=1)
+    store, table = make_store(tmp_path / "store", documents, layers)
+    mix = LayerMixHead(hidden=8, training=Training(lr=0.02, device="cpu"))
+    found = learning_curves(store, table, Plan(heads=[LinearHead(), mix], sizes=[None], seeds=1), tmp_path / "runs")
+    accuracy = {point.head: point.accuracy for point in found.points}
+    assert accuracy["layermix"] > 0.9 and accuracy["linear"] < 0.8
+
+
+def test_the_ladder_doubles_up_to_all_there_are(tmp_path: Path) -> None:
+    assert [level.size for level in curves_of(tmp_path, replace(PLAN, sizes=[])).levels] == [12, 24, 48, 96]
+    large = curves_of(tmp_path / "large", Plan(heads=[LinearHead()], seeds=1), documents=1200)
+    assert [level.size for level in large.levels] == [50, 100, 200, 400, large.pool]
+
+
+def test_what_is_told_says_how_far_it_is(tmp_path: Path) -> None:
+    told: list[CurveProgress] = []
+    store, table = make_store(tmp_path / "store", *blobs(["a", "b", "c"], 160))
+    learning_curves(store, table, PLAN, tmp_path / "runs", report=told.append)
+    assert [now.done for now in told] == [0, 10, 20, 30, 70, 110] and {now.total for now in told} == {150}
+    left = [now.seconds_left for now in told]
+    assert left[:4] == [None] * 4 and all(each is not None and each >= 0 for each in left[4:])
+
+
+def test_time_left_counts_what_a_fit_costs_beside_its_documents(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Clocked(Watched):
+        now: ClassVar[float] = 0
+
+        def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
+            Clocked.now += 2 + len(y) / 10
+            return super().fit(X, y, sample_weight, groups)
+
+    monkeypatch.setattr("stages.curve.runner.time", SimpleNamespace(perf_counter=lambda: Clocked.now))
+    told: list[CurveProgress] = []
+    store, table = make_store(tmp_path / "store", *blobs(["a", "b", "c"], 160))
+    plan = Plan(heads=[Clocked()], sizes=[10, 20, 80], seeds=2)
+    learning_curves(store, table, plan, tmp_path / "runs", report=told.append)
+    assert [now.seconds_left for now in told] == [None, None, None, *map(pytest.approx, [24, 20, 10])]
+
+
+def test_documents_of_no_weight_are_scored_and_never_fitted_on(tmp_path: Path) -> None:
+    store, table = make_store(tmp_path / "store", *blobs(["a", "b", "c"], 160))
+    weights = {one: float(row % 4 == 0) for row, one in enumerate(table.ids)}
+    found = learning_curves(store, table, replace(PLAN, sizes=[4, None], weights=weights), tmp_path / "runs")
+    even = learning_curves(store, table, replace(PLAN, sizes=[4, None]), tmp_path / "runs")
+    assert found.validation == even.validation and found.pool < even.pool / 2
+    assert [level.documents for level in found.levels] == [4, found.pool]
+    assert all(point.labels >= 2 for point in found.points)
+    assert any("of weight 0 are not fitted on" in note for note in found.notes)
+    few = {one: float(row == 0) for row, one in enumerate(table.ids)}
+    with pytest.raises(BadData, match="have not two labels"):
+        learning_curves(store, table, replace(PLAN, weights=few), tmp_path / "runs")
+
+
+def test_a_group_that_overfills_a_size_is_told(tmp_path: Path) -> None:
+    documents, vectors = blobs(["a", "b"], 160)
+    grouped = [replace(each, group=f"author {row // 4}") for row, each in enumerate(documents)]
+    store, table = make_store(tmp_path / "store", grouped, vectors)
+    found = learning_curves(store, table, replace(PLAN, sizes=[10]), tmp_path / "runs")
+    assert any(point.documents > 10 for point in found.points) and any("never parted" in note for note in found.notes)
+
+
+def test_more_documents_than_there_are_is_refused_before_any_fit(tmp_path: Path) -> None:
+    with pytest.raises(CallError, match="asks for 97 documents, and there are 96 to fit on"):
+        curves_of(tmp_path, replace(PLAN, sizes=[10, 97]))
+    assert not Watched.fitted and not (tmp_path / "runs").exists()
+
+
+def test_documents_that_none_can_be_kept_aside_of_are_refused(tmp_path: Path) -> None:
+    split = ["train", "train", "test"]
+    documents = [Document(f"d{at}", f"text {at}", (f"label {at}",), side) for at, side in enumerate(split)]
+    with pytest.raises(BadData, match="no training document can be kept aside"):
+        learning_curves(*make_store(tmp_path / "store", documents, np.eye(3)), PLAN, tmp_path / "runs")
+
+
+@given(st.lists(st.none() | st.integers(2, 10**6), min_size=1))
+def test_sizes_are_read_as_they_are_written(sizes: list[int | None]) -> None:
+    text = ", ".join("all" if size is None else str(size) for size in sizes)
+    assert sizes_as_asked(text) == tuple(sizes)
+
+
+@pytest.mark.parametrize("text", ["", ",", "1", "10,x", "-5", "0", "3.5", "every"])
+def test_other_sizes_are_refused(text: str) -> None:
+    with pytest.raises(CallError, match="write whole numbers from 2 on, and 'all'"):
+        sizes_as_asked(text)
+
+
+def test_heads_are_named_and_settings_are_for_one() -> None:
+    assert [head.name for head in curve_heads(["mlp", "linear", "mlp"])] == ["mlp", "linear"]
+    assert curve_heads(["linear"], ["C=3"])[0].get_params()["C"] == 3
+    with pytest.raises(CallError, match="--set is for one head"):
+        curve_heads(["linear", "mlp"], ["C=3"])
+    with pytest.raises(CallError, match="name the heads"):
+        curve_heads(["all"])
+    with pytest.raises(UnknownName, match="Did you mean 'linear'"):
+        curve_heads(["liner"])

@@ -1,0 +1,260 @@
+"""Backends: the same numbers as torch, int8 with its distance, and sentences for what cannot be had."""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from data.errors import CallError, EmbedOnceError, ExtraMissing, StorageFailed, UnknownName
+from featurestore import FeatureStore
+from stages.embed import Options, embed, encode, open_encoder
+from stages.embed.batching.quantization_error import distance
+from stages.embed.model_files.model_lookup import packaged
+from stages.embed.network import graph_export as exported
+from stages.embed.network.backends import installed
+from tests.stages.embed.conftest import Folders, Open
+from tests.stages.embed.fakes import corpus
+from tests.tiny_encoder import SENTENCES
+
+FAMILIES = ("bert", "roberta", "xlm-roberta", "distilbert", "mpnet", "electra", "deberta-v2")
+GRAPHS = [
+    pytest.param(name, marks=pytest.mark.skipif(not installed(name), reason=f"{name} is not installed"))
+    for name in ("onnx", "openvino")
+]
+onnx = pytest.mark.skipif(not installed("onnx"), reason="onnx is not installed")
+TEXTS = ["", "oil", *SENTENCES, " ".join(SENTENCES), "a\ud800b", "😀 " * 9]
+ROOT = Path(__file__).parents[4]
+EVERYTHING: dict[str, Any] = {"keep": ("cls", "mean", "max", "segments", "tokens"), "segment": 5}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv("EMBEDONCE_CACHE", str(folder))
+        yield folder
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("EMBEDONCE_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.mark.parametrize("backend", GRAPHS)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_graph_gives_the_numbers_of_torch_in_padded_batches_of_any_shape(
+    tiny: Open, family: str, backend: str
+) -> None:
+    asked: dict[str, Any] = {"window": 20, "stride": 3, "budget": 150, **EVERYTHING}
+    expected = encode(TEXTS, tiny(family, backend="torch", **asked)).arrays
+    found = encode(TEXTS, tiny(family, backend=backend, **asked)).arrays
+    assert found.keys() == expected.keys()
+    for name, array in expected.items():
+        np.testing.assert_allclose(found[name], array, rtol=0, atol=1e-4, err_msg=name)
+
+
+@pytest.mark.parametrize("backend", GRAPHS)
+def test_a_graph_gives_every_layer_asked_in_their_order(tiny: Open, backend: str) -> None:
+    expected, found = (
+        encode(SENTENCES, tiny(layers="all", backend=name)).arrays["chunks/mean"] for name in ("torch", backend)
+    )
+    assert found.shape == (len(SENTENCES), 3, 16)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.skipif(packaged("all-MiniLM-L6-v2") is None, reason="the packaged encoder is not installed")
+@pytest.mark.parametrize("backend", GRAPHS)
+def test_the_packaged_encoder_gives_the_numbers_of_torch(backend: str) -> None:
+    expected, found = (
+        encode(TEXTS, open_encoder(Options(dtype="float32", window=40, backend=name, device="cpu"))).arrays
+        for name in ("torch", backend)
+    )
+    for name, array in expected.items():
+        np.testing.assert_allclose(found[name], array, rtol=0, atol=1e-4, err_msg=name)
+
+
+@pytest.mark.parametrize("backend", GRAPHS)
+def test_a_backend_tells_nobody_that_it_is_used(folders: Folders, tmp_path: Path, backend: str) -> None:
+    call = """
+import sys
+from stages.embed import Options, encode, open_encoder
+encode(["oil"], open_encoder(Options(model=sys.argv[1], backend=sys.argv[2])))
+print([name for name in sys.modules if "telemetry" in name])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", call, str(folders("bert")), backend],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=300,
+        env=os.environ | {"HOME": str(tmp_path)},
+    )
+    assert not any("openvino_telemetry" in name for name in ast.literal_eval(done.stdout)), done.stderr
+    assert not (tmp_path / "intel").exists()
+
+
+@pytest.mark.parametrize("backend", GRAPHS)
+def test_a_backend_is_in_the_recipe(tiny: Open, backend: str) -> None:
+    assert tiny(backend=backend).recipe.backend == backend
+    assert tiny(backend=backend).recipe.fingerprint != tiny().recipe.fingerprint
+    assert tiny().recipe == tiny(backend="torch").recipe
+
+
+@onnx
+def test_int8_takes_onnx_by_itself_and_stands_in_the_recipe(tiny: Open) -> None:
+    recipe = tiny(precision="int8").recipe
+    assert (recipe.precision, recipe.backend) == ("int8", "onnx")
+
+
+@onnx
+def test_the_distance_of_int8_is_the_cosine_of_its_mean_vectors_with_those_of_float32(tiny: Open) -> None:
+    near = tiny(precision="int8", keep=("mean",))
+    exact = tiny(keep=("mean",))
+    a, b = (encode(SENTENCES, encoder).arrays["chunks/mean"].astype(float) for encoder in (near, exact))
+    cosines = (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
+    moved = distance(SENTENCES, near)
+    assert moved is not None
+    assert moved.windows == len(SENTENCES)
+    assert (moved.mean, moved.worst) == pytest.approx((cosines.mean(), cosines.min()), abs=1e-3)
+    assert 0.9 < moved.worst < moved.mean < 1
+
+
+@onnx
+def test_int8_is_told_and_recorded_with_its_distance(tiny: Open, tmp_path: Path) -> None:
+    encoder = tiny(precision="int8")
+    store = FeatureStore.create(tmp_path / "store", encoder.recipe)
+    report = embed(corpus(SENTENCES), encoder, store)
+    assert report.distance is not None
+    (record,) = (tmp_path / "store" / "records").iterdir()
+    assert json.loads(record.read_text())["distance"] == {
+        "mean": report.distance.mean,
+        "worst": report.distance.worst,
+        "windows": len(SENTENCES),
+    }
+    said = f"cosine with float32 is {report.distance.mean:.4f} on average and {report.distance.worst:.4f} at worst"
+    assert said in report.sentences()[0]
+
+
+def test_float32_has_no_distance(tiny: Open, tmp_path: Path) -> None:
+    encoder = tiny()
+    report = embed(corpus(SENTENCES), encoder, FeatureStore.create(tmp_path / "store", encoder.recipe))
+    assert report.distance is None
+
+
+@onnx
+def test_texts_without_a_position_have_no_distance(tiny: Open) -> None:
+    assert distance([""], tiny(precision="int8", special_tokens=False)) is None
+    assert distance([], tiny(precision="int8")) is None
+
+
+@onnx
+def test_a_graph_is_written_once(tiny: Open, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = encode(SENTENCES, tiny(backend="onnx")).arrays["chunks/mean"]
+    monkeypatch.setattr(exported, "_write", lambda *_: pytest.fail("it was written again"))
+    np.testing.assert_array_equal(encode(SENTENCES, tiny(backend="onnx")).arrays["chunks/mean"], expected)
+    assert [path.name for path in own_cache.glob("graphs/*/*")].count("graph.onnx") == 1
+
+
+@onnx
+@pytest.mark.parametrize("damage", ["flipped", "cut", "gone", "unknown"])
+def test_a_damaged_graph_is_written_anew(tiny: Open, own_cache: Path, damage: str) -> None:
+    expected = encode(SENTENCES, tiny(backend="onnx")).arrays["chunks/mean"]
+    (path,) = own_cache.glob("graphs/*/graph.onnx")
+    content = path.read_bytes()
+    if damage == "flipped":
+        path.write_bytes(content[:2000] + bytes([content[2000] ^ 1]) + content[2001:])
+    elif damage == "cut":
+        path.write_bytes(content[:-1])
+    elif damage == "gone":
+        path.unlink()
+    else:
+        (path.parent / "hashes.json").write_text("[")
+    np.testing.assert_array_equal(encode(SENTENCES, tiny(backend="onnx")).arrays["chunks/mean"], expected)
+    assert path.read_bytes() == content
+    assert [each.name for each in (own_cache / "graphs").iterdir()] == [path.parent.name]
+
+
+@onnx
+def test_a_kill_while_a_graph_is_written_leaves_none(
+    tiny: Open, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(exported, "_take_place", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            encode(SENTENCES, tiny(backend="onnx"))
+    assert list((own_cache / "graphs").iterdir()) == []
+    encode(SENTENCES, tiny(backend="onnx"))
+
+
+@onnx
+def test_a_cache_that_cannot_be_written_is_told(tiny: Open, own_cache: Path) -> None:
+    own_cache.write_text("a file where a folder belongs")
+    with pytest.raises(StorageFailed, match=r"The graph of .* cannot be kept in .*name another cache folder in EMBED"):
+        encode(SENTENCES, tiny(backend="onnx"))
+
+
+@onnx
+def test_an_encoder_that_cannot_be_written_down_is_told(
+    tiny: Open, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise RuntimeError("no such operator\nand a long trace")
+
+    monkeypatch.setattr(exported, "_export", refuse)
+    with pytest.raises(
+        CallError, match=r"cannot be written down as a graph \(no such operator\)\. .* --backend torch\."
+    ):
+        encode(SENTENCES, tiny(backend="onnx"))
+
+
+@pytest.mark.parametrize(
+    ("backend", "missing", "sentence"),
+    [
+        ("onnx", "onnxruntime", r"The backend onnx needs onnxruntime: pip install 'embedonce\[onnx\]', or --backend"),
+        ("openvino", "openvino", r"The backend openvino needs openvino: pip install 'embedonce\[openvino\]', or"),
+    ],
+)
+@onnx
+def test_a_backend_that_is_not_installed_names_its_extra(
+    tiny: Open, monkeypatch: pytest.MonkeyPatch, backend: str, missing: str, sentence: str
+) -> None:
+    found = sys.modules["importlib.util"].find_spec
+    monkeypatch.setattr(
+        "stages.embed.network.backends.find_spec", lambda name: None if name == missing else found(name)
+    )
+    with pytest.raises(ExtraMissing, match=sentence):
+        tiny(backend=backend)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "sentence"),
+    [
+        ({"backend": "onx"}, UnknownName, "There is no backend called 'onx'. Did you mean 'onnx'?"),
+        ({"backend": "torch", "precision": "int8"}, CallError, "torch does not compute in int8 here. The backend that"),
+        (
+            {"backend": "openvino", "precision": "int8"},
+            CallError,
+            "openvino does not compute in int8 here. The backend",
+        ),
+        ({"backend": "onnx", "precision": "bfloat16"}, CallError, "onnx computes in float32 here, not in bfloat16"),
+        (
+            {"backend": "onnx", "device": "cuda"},
+            CallError,
+            "onnx runs on the cpu here, not on cuda: leave --device out",
+        ),
+    ],
+)
+def test_what_a_backend_cannot_do_is_refused(
+    tiny: Open, options: dict[str, str], error: type[EmbedOnceError], sentence: str
+) -> None:
+    with pytest.raises(error) as raised:
+        tiny(**options)
+    assert str(raised.value).startswith(sentence)

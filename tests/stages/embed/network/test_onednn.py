@@ -1,0 +1,60 @@
+"""Linear layers that oneDNN took over: the same vectors, and a network left as it was where they would not be."""
+
+import pytest
+import torch
+from torch import nn
+from transformers.activations import ACT2FN
+
+from stages.embed.network.onednn import can_fuse, fuse
+from stages.embed.network.torch_network import TorchNetwork
+from tests.stages.embed.conftest import Folders
+
+pytestmark = pytest.mark.skipif(not can_fuse(), reason="a processor or a torch without these operators")
+VALUES = torch.randn(2, 7, 16, generator=torch.Generator().manual_seed(0))
+
+
+class Layer(nn.Module):
+    """A layer as transformers builds them. by_hand: it takes the weights in its own hands."""
+
+    def __init__(self, activation: str = "gelu", *, by_hand: bool = False) -> None:
+        super().__init__()
+        self.dense = nn.Linear(16, 32)
+        self.intermediate_act_fn = ACT2FN[activation]
+        self.output = nn.Linear(32, 16, bias=False)
+        self.by_hand = by_hand
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        inner = values @ self.dense.weight.T + self.dense.bias if self.by_hand else self.dense(values)
+        output: torch.Tensor = self.output(self.intermediate_act_fn(inner))
+        return output
+
+
+@pytest.mark.parametrize("activation", ["gelu", "gelu_new", "relu"])
+def test_fused_layers_give_what_torch_gives(activation: str) -> None:
+    layer = Layer(activation).eval().requires_grad_(False)
+    plain = layer(VALUES)
+    assert fuse(layer, lambda: [layer(VALUES[:1, :3])])
+    assert layer.dense.weight.is_meta
+    assert isinstance(layer.intermediate_act_fn, nn.Identity) == (activation == "gelu")
+    torch.testing.assert_close(layer(VALUES), plain, atol=1e-5, rtol=1e-5)
+
+
+def test_a_network_that_reads_weights_itself_is_left_as_it_was() -> None:
+    layer = Layer(by_hand=True).eval().requires_grad_(False)
+    plain = layer(VALUES)
+    assert not fuse(layer, lambda: [layer(VALUES)])
+    assert torch.equal(layer(VALUES), plain)
+
+
+def test_a_network_whose_numbers_would_differ_is_left_as_it_was() -> None:
+    layer = Layer().eval().requires_grad_(False)
+    plain = layer(VALUES)
+    # sees that its first layer was taken over
+    assert not fuse(layer, lambda: [layer(VALUES) + float(layer.dense.weight.is_meta)])
+    assert torch.equal(layer(VALUES), plain)
+
+
+def test_an_encoder_on_the_processor_is_fused_unless_a_graph_is_to_be_written(folders: Folders) -> None:
+    fused, plain = (TorchNetwork(folders("bert"), (-1,), "float32", "cpu", fused=each) for each in (True, False))
+    assert all(weight.is_meta for name, weight in fused.module.named_parameters() if name.endswith("dense.weight"))
+    assert not any(weight.is_meta for weight in plain.module.parameters())

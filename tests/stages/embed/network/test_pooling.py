@@ -1,0 +1,70 @@
+"""Against NumPy, one window at a time."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stages.embed.network.pooling import Pooling, stacked
+
+KEEP = ("cls", "mean", "max", "segments", "tokens")
+
+
+@st.composite
+def batches(draw: st.DrawFn) -> tuple[Pooling, torch.Tensor, torch.Tensor]:
+    """Windows of 0 to 12 tokens of their own, with up to 2 special ones before and 1 behind."""
+    before, behind = draw(st.integers(0, 2)), draw(st.integers(0, 1))
+    least = 1 if before + behind == 0 else 0
+    own = draw(st.lists(st.integers(least, 12), min_size=1, max_size=5))
+    lengths = torch.tensor(own) + before + behind
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 99)))
+    hidden = torch.randn(len(own), int(lengths.max()), 3, generator=generator)
+    return Pooling(KEEP, draw(st.integers(1, 5)), before, before + behind), hidden, lengths
+
+
+@settings(deadline=None)
+@given(batches())
+def test_each_window_is_pooled_as_numpy_pools_it_alone(batch: tuple[Pooling, torch.Tensor, torch.Tensor]) -> None:
+    pooling, hidden, lengths = batch
+    expected: dict[str, list[np.ndarray]] = {name: [] for name in KEEP}
+    for row, length in enumerate(lengths.tolist()):
+        window = hidden[row, :length].numpy()
+        own = window[pooling.first : pooling.first + length - pooling.around]
+        starts = range(0, len(own), pooling.segment)
+        expected["cls"].append(window[:1])
+        expected["mean"].append(window.mean(0, keepdims=True))
+        expected["max"].append(window.max(0, keepdims=True))
+        expected["segments"] += [own[s : s + pooling.segment].mean(0, keepdims=True) for s in starts] or [
+            window.mean(0, keepdims=True)
+        ]
+        expected["tokens"].append(own)
+    pooled = stacked([pooling.pool(hidden, lengths)])
+    for name, rows in expected.items():
+        np.testing.assert_allclose(pooled[name], np.concatenate(rows), atol=1e-6)
+        assert pooling.counts(name, (lengths - pooling.around).numpy()).sum() == len(pooled[name])
+
+
+@settings(deadline=None)
+@given(batches())
+def test_what_stands_behind_a_windows_end_changes_nothing(batch: tuple[Pooling, torch.Tensor, torch.Tensor]) -> None:
+    pooling, hidden, lengths = batch
+    other = torch.cat([hidden, torch.full((len(hidden), 2, 3), 1e6)], 1)
+    for name, array in stacked([pooling.pool(other, lengths)]).items():
+        np.testing.assert_allclose(array, stacked([pooling.pool(hidden, lengths)])[name], atol=1e-6)
+
+
+def test_only_what_is_kept_is_computed_and_the_mean_that_tells_of_nan() -> None:
+    pooled = Pooling(("cls",), 0, 1, 2).pool(torch.ones(2, 4, 3), torch.tensor([4, 3]))
+    assert set(pooled) == {"cls", "mean"}
+
+
+def test_several_layers_stand_side_by_side() -> None:
+    layers = [{"mean": torch.full((2, 3), value)} for value in (1.0, 2.0)]
+    assert stacked(layers)["mean"].shape == (2, 2, 3)
+    assert stacked(layers)["mean"][0, :, 0].tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize(("own", "segments"), [(0, 1), (1, 1), (32, 1), (33, 2), (254, 8)])
+def test_a_window_has_a_segment_for_every_32_tokens_begun_and_one_at_least(own: int, segments: int) -> None:
+    assert Pooling(("segments",), 32, 1, 2).counts("segments", np.array([own])).tolist() == [segments]

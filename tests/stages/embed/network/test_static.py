@@ -1,0 +1,102 @@
+"""Static models: a token's vector is looked up, and nothing else is needed."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from data.errors import ModelUnavailable
+from stages.embed import Encoder, Options, encode, open_encoder
+from tests.stages.embed.encoder.test_encoder import ROOT
+from tests.stages.embed.plain import EVERYTHING
+from tests.tiny_encoder import SENTENCES, make_static
+
+
+def opened(folder: Path, **options: Any) -> Encoder:
+    return open_encoder(Options(model=str(folder), dtype="float32", device="cpu", **options))
+
+
+@pytest.mark.parametrize("budget", [1, 4096])
+@pytest.mark.parametrize("quantised", [False, True])
+def test_a_window_is_the_rows_of_its_tokens(tmp_path: Path, quantised: bool, budget: int) -> None:
+    encoder = opened(make_static(tmp_path, quantised=quantised), window=7, budget=budget, **EVERYTHING)
+    arrays = encode(["", *SENTENCES], encoder).arrays
+    tensors = load_file(tmp_path / "model.safetensors")
+    ids = torch.from_numpy(arrays["tokens/id"]).long()
+    expected = tensors["embeddings"].float()[tensors["mapping"][ids] if quantised else ids]
+    if quantised:
+        expected *= tensors["weights"][ids, None].float()
+    np.testing.assert_allclose(arrays["tokens/vector"], expected, atol=1e-6)
+    assert not arrays["chunks/mean"][0].any(), "an empty text has no tokens, special ones neither"
+    np.testing.assert_allclose(arrays["chunks/mean"][1], expected[:7].mean(0), atol=1e-6)
+    np.testing.assert_allclose(arrays["chunks/max"][1], expected[:7].max(0).values, atol=1e-6)
+
+
+def test_its_recipe_and_notes_say_what_it_is(tmp_path: Path) -> None:
+    encoder = opened(make_static(tmp_path))
+    assert (encoder.recipe.window, encoder.recipe.special_tokens, encoder.recipe.layers) == (254, False, (-1,))
+    assert encoder.notes == (f"{tmp_path} is a static model: a token has one vector, whatever stands around it.",)
+    assert encoder.recipe == opened(tmp_path, special_tokens=False).recipe
+
+
+def test_it_needs_no_config(tmp_path: Path) -> None:
+    known = opened(make_static(tmp_path)).recipe
+    (tmp_path / "config.json").unlink()
+    assert opened(tmp_path).recipe == known
+
+
+def test_one_of_sentence_transformers_is_taken(tmp_path: Path) -> None:
+    make_static(tmp_path / "0_StaticEmbedding")
+    file = tmp_path / "0_StaticEmbedding" / "model.safetensors"
+    matrix = load_file(file)["embeddings"]
+    save_file({"embedding.weight": matrix}, file)
+    (tmp_path / "0_StaticEmbedding" / "config.json").unlink()
+    modules = [{"path": "0_StaticEmbedding", "type": "sentence_transformers.models.StaticEmbedding"}]
+    (tmp_path / "modules.json").write_text(json.dumps(modules))
+    arrays = encode(["oil price"], opened(tmp_path)).arrays
+    np.testing.assert_allclose(arrays["chunks/mean"][0], matrix[arrays["tokens/id"]].mean(0), atol=1e-6)
+
+
+def test_it_needs_no_transformers(tmp_path: Path) -> None:
+    call = """
+import sys
+sys.modules["transformers"] = None
+from stages.embed import Options, encode, open_encoder
+print(encode(["oil"], open_encoder(Options(model=sys.argv[1]))).arrays["chunks/mean"].shape)
+"""
+    command = [sys.executable, "-W", "error", "-c", call, str(make_static(tmp_path))]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
+    assert (done.stdout, done.stderr) == ("(1, 8)\n", "")
+
+
+def test_a_tokenizer_with_more_ids_than_rows_is_refused(tmp_path: Path) -> None:
+    make_static(tmp_path)
+    file = tmp_path / "model.safetensors"
+    save_file({"embeddings": load_file(file)["embeddings"][:20].clone()}, file)
+    with pytest.raises(ModelUnavailable, match="but its encoder has rows for 20"):
+        opened(tmp_path)
+
+
+def test_a_mapping_to_rows_that_are_not_there_is_refused(tmp_path: Path) -> None:
+    make_static(tmp_path, quantised=True)
+    file = tmp_path / "model.safetensors"
+    tensors = load_file(file)
+    save_file(tensors | {"mapping": tensors["mapping"] + 9}, file)
+    with pytest.raises(ModelUnavailable, match=re.escape(f"{tmp_path}: its mapping names rows that it does not have.")):
+        encode(["oil"], opened(tmp_path))
+
+
+def test_weights_of_another_length_are_refused(tmp_path: Path) -> None:
+    make_static(tmp_path, quantised=True)
+    file = tmp_path / "model.safetensors"
+    tensors = load_file(file)
+    save_file(tensors | {"weights": tensors["weights"][:5].clone()}, file)
+    with pytest.raises(ModelUnavailable, match="its weights are not one for each of its"):
+        opened(tmp_path)

@@ -1,0 +1,217 @@
+"""Several devices, a process each: one store, one report, and what becomes of it when a process fails, dies or is asked
+to leave."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from data.columns import Columns
+from data.errors import CallError, EmbedOnceError, StorageFailed
+from featurestore import FeatureStore, KeyList, text_key
+from stages.embed import Options
+from stages.embed.batching.quantization_error import Distance
+from stages.embed.pipeline.devices import devices_of, merged, side_by_side
+from stages.embed.pipeline.embed_source import embed_source
+from stages.embed.pipeline.progress import EmbedProgress, EmbedReport, Progress
+from stages.embed.windows.corpus_part import Part
+from tests.stages.embed.conftest import Folders
+from tests.stages.embed.pipeline.test_encode_corpus import MANY, ROOT
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "many.jsonl"
+    path.write_text("".join(json.dumps({"text": text, "label": str(row % 3)}) + "\n" for row, text in enumerate(MANY)))
+    return path
+
+
+def made(source: Path, folder: Path, store: Path, device: str) -> tuple[FeatureStore, EmbedReport]:
+    options = Options(model=str(folder), backend="torch", dtype="float32", device=device, keep=("mean",))
+    return embed_source(str(source), Columns(), options, store=store, tell=lambda _: None, progress=lambda _: None)
+
+
+def test_two_processes_fill_a_store_as_one_does(source: Path, folders: Folders, tmp_path: Path) -> None:
+    alone, one = made(source, folders("bert"), tmp_path / "alone", "cpu")
+    both, two = made(source, folders("bert"), tmp_path / "both", "cpu,cpu")
+    assert both.recipe == alone.recipe
+    same = ("documents", "encoded", "already_there", "equal_texts", "windows", "tokens", "part", "missing_elsewhere")
+    assert {name: getattr(two, name) for name in same} == {name: getattr(one, name) for name in same}
+    keys = sorted({text_key(text) for text in MANY})
+    np.testing.assert_allclose(both.bags(keys).pooled(("mean",)), alone.bags(keys).pooled(("mean",)), atol=1e-5)
+    assert made(source, folders("bert"), tmp_path / "both", "cpu,cpu")[1].encoded == 0
+
+
+def test_a_part_is_split_among_processes_without_overlap() -> None:
+    keys, part = KeyList.of_texts(map(str, range(240))), Part(2, 3)
+    owners = np.stack([each.has(keys) for each in part.split(4)])
+    np.testing.assert_array_equal(owners.sum(0), part.has(keys))
+
+
+def test_devices_are_named_one_by_one_and_told_when_they_are_not_there() -> None:
+    assert devices_of("cpu") == ["cpu"]
+    assert devices_of("cpu, cpu") == ["cpu", "cpu"]
+    assert devices_of("all") == ["auto"] or devices_of("all")[0] == "cuda:0"
+    with pytest.raises(CallError, match="There is no device 'cuda:99' on this machine"):
+        devices_of("cpu,cuda:99")
+    with pytest.raises(CallError, match="no device ''"):
+        devices_of("cpu,")
+
+
+REPORT = EmbedReport(
+    documents=3,
+    encoded=2,
+    already_there=0,
+    equal_texts=1,
+    empty=0,
+    windows=4,
+    tokens=100,
+    dropped_tokens=10,
+    dropped_share=0.1,
+    seconds=2.0,
+    tokens_per_second=50.0,
+    padding_efficiency=0.5,
+    shards=1,
+    failed=("a",),
+    distance=Distance(0.9, 0.8, 10),
+    budget=64,
+)
+
+
+def well(progress: Progress) -> EmbedReport:
+    """Tells of itself, and is done."""
+    progress(EmbedProgress(1, 2, 10, 20, 5.0, 2.0, 0))
+    return REPORT
+
+
+def without_room(progress: Progress) -> EmbedReport:
+    """Fails."""
+    raise StorageFailed("The disk is full.")
+
+
+def killed(progress: Progress) -> EmbedReport:
+    """Dies of a signal."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    return REPORT
+
+
+def ended(progress: Progress) -> EmbedReport:
+    """Ends without a word."""
+    os._exit(7)
+
+
+def test_reports_and_progress_are_put_together() -> None:
+    seen: list[EmbedProgress] = []
+    report = side_by_side({"one": well, "two": well}, seen.append)
+    assert (report.documents, report.tokens, report.tokens_per_second, report.seconds) == (6, 200, 100.0, 2.0)
+    assert (report.padding_efficiency, report.failed) == (0.5, ("a", "a"))
+    assert report.dropped_share == pytest.approx(0.1)
+    assert report.distance == Distance(0.9, 0.8, 20)
+    assert [now.seconds_left for now in seen] == [None, 2.0]
+    assert (seen[-1].tokens, seen[-1].tokens_total, seen[-1].tokens_per_second) == (20, 40, 10.0)
+    assert merged([REPORT]) == REPORT
+
+
+@pytest.mark.parametrize(
+    ("job", "kind", "sentence"),
+    [
+        (without_room, StorageFailed, "On cuda:1: The disk is full."),
+        (killed, EmbedOnceError, "The process on cuda:1 was ended by SIGKILL before it was done. What is committed is"),
+        (ended, EmbedOnceError, "The process on cuda:1 ended with exit code 7 before it was done."),
+    ],
+)
+def test_a_process_that_fails_or_dies_is_told_when_the_others_are_done(
+    job: Progress, kind: type[EmbedOnceError], sentence: str, tmp_path: Path
+) -> None:
+    with pytest.raises(kind, match=sentence):
+        side_by_side({"cuda:1": job, "cuda:0": partial(late, tmp_path / "done")})  # type: ignore[dict-item]
+    assert (tmp_path / "done").exists()
+
+
+def late(path: Path, progress: Progress) -> EmbedReport:
+    """Is done after the others."""
+    progress(EmbedProgress(1, 2, 10, 20, 5.0, 2.0, 0))
+    time.sleep(0.3)
+    path.touch()
+    return REPORT
+
+
+CHILD = """
+import sys
+from functools import partial
+from pathlib import Path
+from stages.embed.pipeline.devices import side_by_side
+from tests.stages.embed.pipeline.test_devices import batches
+
+def show(now):
+    print("leaving" if now.leaving else "batch", flush=True)
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    try:
+        side_by_side({"a": partial(batches, folder / "a"), "b": partial(batches, folder / "b")}, show)
+    except KeyboardInterrupt:
+        sys.exit(130)
+"""
+
+
+def batches(path: Path, progress: Progress) -> EmbedReport:
+    """As stage one: goes on until it is asked to leave, and then writes what it has."""
+    from stages.embed.pipeline.interrupt import Interrupts
+
+    path.with_suffix(".pid").write_text(str(os.getpid()))
+    with Interrupts(lambda: None) as interrupts:
+        while not interrupts.asked:
+            progress(EmbedProgress(1, 2, 10, 20, 5.0, 2.0, 0))
+            time.sleep(0.05)
+        path.write_text("kept")
+    raise KeyboardInterrupt
+
+
+def begun(tmp_path: Path) -> "subprocess.Popen[str]":
+    script = tmp_path / "child.py"
+    script.write_text(CHILD)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        [sys.executable, str(script), str(tmp_path)],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    while not all((tmp_path / f"{name}.pid").exists() for name in "ab"):
+        assert process.poll() is None
+        process.stdout.readline()
+    for _ in range(8):
+        process.stdout.readline()
+    return process
+
+
+def test_ctrl_c_lets_every_process_finish_its_batch(tmp_path: Path) -> None:
+    with begun(tmp_path) as process:
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (130, "")
+    assert "leaving" in out
+    assert [(tmp_path / name).read_text() for name in "ab"] == ["kept", "kept"]
+
+
+def test_processes_do_not_outlive_the_one_that_a_kill_took(tmp_path: Path) -> None:
+    with begun(tmp_path) as process:
+        process.kill()
+        process.communicate(timeout=60)
+    processes = [int((tmp_path / f"{name}.pid").read_text()) for name in "ab"]
+    end = time.monotonic() + 30
+    while any(psutil.pid_exists(number) for number in processes) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not any(psutil.pid_exists(number) for number in processes)

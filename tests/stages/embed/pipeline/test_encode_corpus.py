@@ -1,0 +1,468 @@
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from data.documents import Document
+from data.errors import EmbedOnceError, RecipeMismatch, StorageFailed
+from featurestore import FeatureStore, text_key
+from stages.embed import EmbedProgress, Encoder, embed, encode
+from stages.embed.pipeline import encode_corpus as loop
+from tests.stages.embed.conftest import Folders, Open
+from tests.stages.embed.fakes import CountingNetwork, corpus, counting
+from tests.tiny_encoder import SENTENCES
+
+ROOT = Path(__file__).parents[4]
+MANY = [f"{SENTENCES[number % 7]} {number} {' '.join(['oil'] * (number % 11))}" for number in range(60)]
+
+
+@pytest.fixture
+def one_document_a_shard(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "SHARD_BYTES", 1)
+
+
+def store_of(folder: Path, encoder: Encoder) -> FeatureStore:
+    return FeatureStore.create(folder / "store", encoder.recipe)
+
+
+def test_vectors_in_the_store_are_those_worked_out_by_hand(tiny: Open, tmp_path: Path) -> None:
+    encoder, network = counting(tiny(keep=("cls", "mean", "max", "segments"), segment=2))
+    store = store_of(tmp_path, encoder)
+    embed(corpus(["oil price rose"]), encoder, store)
+    bags = store.bags([text_key("oil price rose")])
+    ids = [
+        *encoder.opening,
+        *encoder.tokenizer.windows(["oil price rose"], encoder.cutting).ids.tolist(),
+        *encoder.closing,
+    ]
+    assert len(ids) == 5
+    assert bags.views["mean"].row(0)[0, :3].tolist() == pytest.approx([sum(ids) / 5, (0 + 1 + 2 + 3 + 4) / 5, 1])
+    assert bags.views["cls"].row(0)[0, :3].tolist() == [ids[0], 0, 1]
+    assert bags.views["max"].row(0)[0, :3].tolist() == [max(ids), 4, 1]
+    assert bags.views["segments"].row(0)[:, :2].tolist() == [[(ids[1] + ids[2]) / 2, 1.5], [ids[3], 3]]
+    assert network.windows == 1
+
+
+def test_equal_texts_are_encoded_once_and_counted(tiny: Open, tmp_path: Path) -> None:
+    encoder, network = counting(tiny())
+    report = embed(corpus(["oil", "wheat", "oil", "oil", ""]), encoder, store_of(tmp_path, encoder))
+    assert network.windows == report.encoded == 3
+    assert (report.documents, report.equal_texts, report.empty, report.windows) == (5, 2, 1, 3)
+
+
+def test_a_finished_store_answers_without_a_network(tiny: Open, tmp_path: Path) -> None:
+    encoder = tiny()
+    store = store_of(tmp_path, encoder)
+    embed(corpus(MANY), encoder, store)
+
+    def no_network(_: str) -> Any:
+        raise AssertionError("the network was opened")
+
+    report = embed(corpus(MANY), replace(encoder, open_network=no_network), store)
+    assert (report.encoded, report.already_there, report.shards) == (0, 60, 0)
+    assert report.sentences() == ["60 documents (60 were there already): nothing was left to encode."]
+
+
+def test_what_the_store_gives_is_what_encoding_gives(tiny: Open, tmp_path: Path) -> None:
+    encoder = tiny("roberta", window=9, stride=2, budget=64, segment=4, keep=("mean", "segments", "tokens"))
+    store = store_of(tmp_path, encoder)
+    embed(corpus([*MANY, ""]), encoder, store)
+    bags = store.bags([text_key(text) for text in [*MANY, ""]])
+    arrays = encode([*MANY, ""], encoder).arrays
+    for view, name in (("mean", "chunks/mean"), ("segments", "segments/vector"), ("tokens", "tokens/vector")):
+        values, offsets = bags.views[view].gather()
+        np.testing.assert_allclose(values, arrays[name], atol=1e-5)
+        cut = {"mean": "chunk", "segments": "segment", "tokens": "token"}[view]
+        assert offsets.tolist() == arrays[f"documents/{cut}_offsets"].tolist()
+
+
+def test_an_interrupt_keeps_finished_slices_and_the_next_call_encodes_only_the_rest(
+    tiny: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "SLICE_SECONDS", 1e-9)
+    encoder, network = counting(tiny(budget=64), interrupt_after=9)
+    store = store_of(tmp_path, encoder)
+    with pytest.raises(KeyboardInterrupt):
+        embed(corpus(MANY), encoder, store)
+    assert len(store.shards()) == 1
+    missing = store.missing([text_key(text) for text in MANY])
+    assert 0 < 60 - len(missing) <= network.windows
+    encoder, network = counting(encoder)
+    report = embed(corpus(MANY), encoder, store)
+    assert network.windows == report.encoded == len(missing)
+    assert store.missing([text_key(text) for text in MANY]) == []
+
+
+CHILD = """
+import sys
+from pathlib import Path
+from stages.embed import Options, embed, open_encoder
+from stages.embed.pipeline import encode_corpus as loop
+from featurestore import FeatureStore
+from tests.stages.embed.fakes import corpus, counting
+from tests.stages.embed.pipeline.test_encode_corpus import MANY
+loop.SHARD_BYTES, loop.SLICE_SECONDS = 1, 1e-9
+encoder, network = counting(open_encoder(Options(model=sys.argv[1], budget=64, dtype="float32")), seconds=0.01)
+store = FeatureStore.create(Path(sys.argv[2]), encoder.recipe)
+embed(corpus(MANY), encoder, store)
+"""
+
+
+def child(folder: Path, store: Path) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-c", CHILD, str(folder), str(store)]
+    return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+
+
+def shards_in(store: Path) -> list[Path]:
+    return list((store / "shards").glob("[!.]*.h5"))
+
+
+def test_after_a_kill_only_what_no_shard_has_is_encoded(tiny: Open, folders: Folders, tmp_path: Path) -> None:
+    with child(folders("bert"), tmp_path / "store") as killed:
+        deadline = time.monotonic() + 60
+        while len(shards_in(tmp_path / "store")) < 5 and time.monotonic() < deadline and killed.poll() is None:
+            time.sleep(0.002)
+        killed.send_signal(signal.SIGKILL)
+    encoder, network = counting(tiny())
+    store = FeatureStore.open(tmp_path / "store")
+    missing = store.missing([text_key(text) for text in MANY])
+    assert 0 < len(missing) < 60
+    embed(corpus(MANY), encoder, store)
+    assert network.windows == len(missing)
+    assert store.verify() == []
+
+
+def test_two_at_once_into_one_store_both_end_well(folders: Folders, tmp_path: Path) -> None:
+    with child(folders("bert"), tmp_path / "store") as one, child(folders("bert"), tmp_path / "store") as other:
+        said = [process.communicate(timeout=300)[1] for process in (one, other)]
+    assert (one.returncode, other.returncode, said) == (0, 0, ["", ""])
+    store = FeatureStore.open(tmp_path / "store")
+    assert store.verify() == []
+    assert store.documents == 60
+    bags = store.bags([text_key(text) for text in MANY])
+    assert len(bags) == 60
+
+
+def test_what_another_process_committed_meanwhile_is_skipped(
+    tiny: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "SLICE_SECONDS", 1e-9)
+    encoder, network = counting(tiny(budget=64))
+    store = store_of(tmp_path, encoder)
+    other = FeatureStore.open(store.folder)
+
+    def meanwhile(now: EmbedProgress) -> None:
+        if now.documents_total == 60 and other.missing([text_key(MANY[0])]):
+            other.commit(encode(MANY, counting(encoder)[0]))
+
+    report = embed(corpus(MANY), encoder, store, meanwhile)
+    assert network.windows == report.encoded < 30
+
+
+@pytest.mark.parametrize(
+    ("options", "dropped"),
+    [
+        ({"max_windows": 2, "stride": 2}, 13),
+        ({"long": "head"}, 17),
+        ({"max_windows": 9}, 0),
+        ({"long": "head-tail"}, 17),
+        ({"long": "middle"}, 17),
+        ({"long": "random:3"}, 17),
+        ({"long": "sentences", "max_windows": 3}, 5),
+    ],
+)
+def test_what_a_limit_cuts_off_is_counted_and_kept(
+    tiny: Open, tmp_path: Path, options: dict[str, Any], dropped: int
+) -> None:
+    encoder, _ = counting(tiny(window=6, **options))
+    store = store_of(tmp_path, encoder)
+    # 23 tokens: two windows of 6 that share 2 cover 10, the head covers 6
+    report = embed(corpus(["oil " * 23, "oil"]), encoder, store)
+    assert (report.dropped_tokens, report.dropped_share) == (dropped, dropped / 24)
+    assert [sentence for sentence in report.sentences() if "dropped" in sentence] == (
+        [f"{dropped / 24:.1%} of the tokens ({dropped}) lie in no window and were dropped."] if dropped else []
+    )
+    assert store.info()["dropped_tokens"] == dropped
+
+
+def test_a_text_of_100_000_words_is_kept_whole(tiny: Open, tmp_path: Path) -> None:
+    encoder, network = counting(tiny(keep=("mean",)))
+    store = store_of(tmp_path, encoder)
+    report = embed(corpus(["oil price " * 50_000]), encoder, store)
+    assert report.tokens == 100_000
+    assert report.windows == network.windows == -(-100_000 // 62)
+
+
+def test_a_shard_closes_at_its_size(tiny: Open, tmp_path: Path, one_document_a_shard: None) -> None:
+    encoder, _ = counting(tiny(budget=64))
+    store = store_of(tmp_path, encoder)
+    report = embed(corpus(MANY), encoder, store)
+    assert report.shards == len(store.shards()) == 60
+
+
+def test_a_shard_closes_before_its_time_is_over(tiny: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "SHARD_SECONDS", 0.3)
+    monkeypatch.setattr(loop, "SLICE_SECONDS", 0.1)
+    encoder, network = counting(tiny(budget=64), seconds=0.02)
+    store = store_of(tmp_path, encoder)
+    report = embed(corpus(MANY), encoder, store)
+    assert len(network.batches) * 0.02 / 0.3 <= report.shards <= len(network.batches)
+    assert report.shards > 1
+
+
+class Unsound(CountingNetwork):
+    """NaN for windows with the token `bad`, unless in float32 when it is `sound`."""
+
+    def __init__(self, dim: int, bad: int, *, sound: bool) -> None:
+        super().__init__(dim)
+        self.bad, self.sound = bad, sound
+
+    def __call__(self, ids: torch.Tensor, lengths: torch.Tensor) -> Sequence[torch.Tensor]:
+        hidden = super().__call__(ids, lengths)[0]
+        if not self.sound:
+            hidden[(ids == self.bad).any(1)] = torch.nan
+        return [hidden]
+
+
+def bad_token(encoder: Encoder) -> int:
+    return int(encoder.tokenizer.windows(["graphics"], encoder.cutting).ids[0])
+
+
+def test_a_document_without_finite_vectors_is_named_and_left_out(tiny: Open, tmp_path: Path) -> None:
+    encoder = tiny(window=6)
+    network = Unsound(encoder.dim, bad_token(encoder), sound=False)
+    encoder = replace(encoder, open_network=lambda _: network)
+    store = store_of(tmp_path, encoder)
+    texts = ["oil", "oil " * 20 + "graphics", "price", "graphics"]
+    report = embed(corpus(texts), encoder, store)
+    assert (report.failed, report.encoded) == (("d1", "d3"), 2)
+    assert store.missing([text_key(text) for text in texts]) == [text_key(texts[1]), text_key(texts[3])]
+    assert report.sentences()[-1] == ("2 documents left out, because the encoder gives no finite vectors: 'd1', 'd3'.")
+
+
+def test_a_text_without_finite_vectors_is_refused_by_encode(tiny: Open) -> None:
+    encoder = tiny()
+    network = Unsound(encoder.dim, bad_token(encoder), sound=False)
+    with pytest.raises(EmbedOnceError, match="no finite vectors for 1 of 2 texts; the first is number 2"):
+        encode(["oil", "graphics"], replace(encoder, open_network=lambda _: network))
+
+
+def test_a_batch_with_nan_in_half_precision_is_repeated_in_float32(tiny: Open, tmp_path: Path) -> None:
+    encoder = tiny(precision="bfloat16")
+    networks = {
+        precision: Unsound(encoder.dim, bad_token(encoder), sound=precision == "float32")
+        for precision in ("float32", "bfloat16")
+    }
+    encoder = replace(encoder, open_network=networks.__getitem__, budget=5)
+    report = embed(corpus(["oil", "graphics", "price"]), encoder, store_of(tmp_path, encoder))
+    assert (report.encoded, report.failed) == (3, ())
+    assert (networks["bfloat16"].windows, networks["float32"].windows) == (3, 1)
+
+
+def test_numbers_too_large_for_float16_are_refused_and_what_was_finished_stays(
+    tiny: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "SLICE_SECONDS", 1e-9)
+    encoder = tiny(dtype="float16", budget=1)
+    bad = bad_token(encoder)
+
+    def large(ids: torch.Tensor, lengths: torch.Tensor) -> Sequence[torch.Tensor]:
+        return [torch.full((*ids.shape, encoder.dim), 65_504.0) * (1 + (ids == bad).any(1))[:, None, None]]
+
+    encoder = replace(encoder, open_network=lambda _: large)
+    store = store_of(tmp_path, encoder)
+    with pytest.raises(EmbedOnceError, match=r"numbers up to 131,008; float16 holds none above 65,504.*--dtype"):
+        embed(corpus(["graphics", *MANY[:3]]), encoder, store)
+    assert text_key("graphics") in store.missing([text_key("graphics")])
+    embed(corpus(MANY[:3]), encoder, store)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+def test_each_number_type_is_read_back_within_its_rounding(tiny: Open, tmp_path: Path, dtype: str) -> None:
+    exact = encode(SENTENCES, tiny()).arrays["chunks/mean"]
+    encoder = tiny(dtype=dtype)
+    store = store_of(tmp_path, encoder)
+    embed(corpus(SENTENCES), encoder, store)
+    values, _ = store.bags([text_key(text) for text in SENTENCES]).views["mean"].gather()
+    step = {"float16": 2**-11, "bfloat16": 2**-8, "float32": 2**-20}[dtype]
+    np.testing.assert_allclose(values, exact, rtol=step, atol=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_half_precision_is_near_float32(tiny: Open, precision: str) -> None:
+    exact = encode(SENTENCES, tiny()).arrays["chunks/mean"]
+    near = encode(SENTENCES, tiny(precision=precision)).arrays["chunks/mean"]
+    assert 0 < np.abs(near - exact).max() < 0.2
+
+
+def test_the_corpus_is_in_the_store_before_anything_is_encoded(tiny: Open, tmp_path: Path) -> None:
+    encoder, _ = counting(tiny(), interrupt_after=0)
+    store = store_of(tmp_path, encoder)
+    with pytest.raises(KeyboardInterrupt):
+        embed(corpus(MANY), encoder, store)
+    table = store.corpus("sample")
+    assert list(table.ids) == [f"d{row}" for row in range(60)]
+    assert list(table.keys) == [text_key(text) for text in MANY]
+    assert (table.labels[0], table.splits[0], table.kind) == (("no",), "train", "single")
+    assert not store.shards()
+
+
+def test_an_edited_label_gives_way_to_the_source_aloud(tiny: Open, tmp_path: Path) -> None:
+    encoder, _ = counting(tiny())
+    store = store_of(tmp_path, encoder)
+    embed(corpus(MANY), encoder, store)
+    path = store.folder / "corpora" / "sample.csv"
+    path.write_text(path.read_text().replace("train,,yes", "train,,maybe", 1))
+    report = embed(corpus(MANY), encoder, store)
+    assert report.notes == (
+        "sample: 1 documents had another label, split or group in the store (the first is 'd1'); "
+        "the source's have replaced them.",
+    )
+    assert store.corpus("sample").labels[1] == ("yes",)
+    assert embed(corpus(MANY), encoder, store).notes == ()
+
+
+def test_an_unchanged_corpus_is_not_written_again(tiny: Open, tmp_path: Path) -> None:
+    encoder, _ = counting(tiny())
+    store = store_of(tmp_path, encoder)
+    embed(corpus(MANY), encoder, store)
+    path = store.folder / "corpora" / "sample.csv"
+    os.utime(path, (0, 0))
+    embed(corpus(MANY), encoder, store)
+    assert path.stat().st_mtime == 0
+
+
+def test_documents_that_came_and_went_are_told(tiny: Open, tmp_path: Path) -> None:
+    encoder, network = counting(tiny())
+    store = store_of(tmp_path, encoder)
+    embed(corpus(MANY[:5]), encoder, store)
+    report = embed(corpus([*MANY[:4], "new", "newer"]), encoder, store)
+    assert report.notes == (
+        "sample: the store had 5 documents of this name; now it has 6, 2 of them with another id or text. "
+        "To keep both, embed into another --store, or rename the file.",
+    )
+    assert network.windows == 7
+
+
+def test_a_corpus_file_that_cannot_be_read_is_written_anew(tiny: Open, tmp_path: Path) -> None:
+    encoder, _ = counting(tiny())
+    store = store_of(tmp_path, encoder)
+    embed(corpus(MANY), encoder, store)
+    (store.folder / "corpora" / "sample.csv").write_text("nothing\n1\n")
+    assert "It is written anew." in embed(corpus(MANY), encoder, store).notes[0]
+    assert len(store.corpus("sample").ids) == 60
+
+
+def test_progress_counts_up_to_the_totals(tiny: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "SLICE_SECONDS", 1e-9)
+    encoder, _ = counting(tiny(budget=64))
+    told: list[EmbedProgress] = []
+    report = embed(corpus(MANY), encoder, store_of(tmp_path, encoder), told.append)
+    tokens = [now.tokens for now in told]
+    assert tokens == sorted(tokens)
+    assert tokens[-1] == told[-1].tokens_total == report.tokens
+    assert {now.tokens_total for now in told} == {report.tokens}
+    assert {now.documents_total for now in told} == {60}
+    assert told[0].seconds_left is not None
+    assert told[-1].seconds_left == 0
+
+
+def test_a_disk_that_refuses_is_not_tried_again(tiny: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder, _ = counting(tiny())
+    store = store_of(tmp_path, encoder)
+    tries = []
+
+    def full(content: Any) -> Path:
+        tries.append(content)
+        raise StorageFailed("The disk is full.")
+
+    monkeypatch.setattr(store, "commit", full)
+    with pytest.raises(StorageFailed, match=re.escape("The disk is full.")):
+        embed(corpus(MANY), encoder, store)
+    assert len(tries) == 1
+
+
+def test_a_store_of_another_recipe_is_refused_field_by_field(tiny: Open, tmp_path: Path) -> None:
+    store = store_of(tmp_path, tiny(window=20))
+    with pytest.raises(RecipeMismatch, match="store: window is 20 in this store, 30 was asked"):
+        embed(corpus(MANY), tiny(window=30), store)
+    assert store.corpora() == []
+
+
+def test_what_was_done_is_kept_as_a_record(tiny: Open, tmp_path: Path) -> None:
+    encoder, _ = counting(tiny())
+    store = store_of(tmp_path, encoder)
+    embed(corpus(MANY), encoder, store)
+    record = next((store.folder / "records").glob("embed*.json")).read_text()
+    assert '"encoded": 60' in record
+    assert '"corpus": "sample"' in record
+
+
+def test_lone_surrogates_and_other_alphabets_do_not_stop_it(tiny: Open, tmp_path: Path) -> None:
+    encoder = tiny("roberta")
+    texts = ["a\ud800b", "\udfff", "한국어", "\0", "😀", "\u202e", "a" * 5000]
+    report = embed(corpus(texts), encoder, store_of(tmp_path, encoder))
+    assert report.encoded == len(texts)
+
+
+def test_documents_of_no_corpus_are_no_work(tiny: Open, tmp_path: Path) -> None:
+    encoder, network = counting(tiny())
+    report = embed(corpus([]), encoder, store_of(tmp_path, encoder))
+    assert (report.documents, report.encoded, network.windows) == (0, 0, 0)
+
+
+def test_padding_is_reported(tiny: Open, tmp_path: Path) -> None:
+    encoder, _ = counting(tiny(budget=100))
+    documents = corpus(["oil " * 8, "oil " * 7])
+    assert documents.documents[0] == Document("d0", "oil " * 8, ("no",), "train")
+    report = embed(documents, encoder, store_of(tmp_path, encoder))
+    # 10 and 9 positions with special tokens, padded to 10 and 10: a batch of its own would cost more
+    assert report.padding_efficiency == 19 / 20
+
+
+class Scarce(CountingNetwork):
+    """Memory holds batches of so many positions at most."""
+
+    def __init__(self, dim: int, room: int) -> None:
+        super().__init__(dim)
+        self.room = room
+
+    def __call__(self, ids: torch.Tensor, lengths: torch.Tensor) -> Sequence[torch.Tensor]:
+        if ids.numel() > self.room:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return super().__call__(ids, lengths)
+
+
+def test_out_of_memory_halves_the_budget_and_goes_on_aloud(tiny: Open, tmp_path: Path) -> None:
+    encoder = tiny(budget=1000)
+    network = Scarce(encoder.dim, room=150)
+    encoder = replace(encoder, open_network=lambda _: network)
+    store = store_of(tmp_path, encoder)
+    report = embed(corpus(MANY), encoder, store)
+    assert report.encoded == network.windows == 60
+    assert 62 <= report.budget <= 150
+    assert f"a batch has at most {report.budget:,} positions now." in report.sentences()[1]
+    assert report.sentences()[1].startswith("Memory ran out ")
+    plenty, _ = counting(encoder)
+    values, _ = store.bags([text_key(text) for text in MANY]).views["mean"].gather()
+    np.testing.assert_allclose(values, encode(MANY, plenty).arrays["chunks/mean"], rtol=1e-6)
+
+
+def test_a_window_that_memory_does_not_hold_alone_is_told(tiny: Open, tmp_path: Path) -> None:
+    encoder = tiny(budget=1000)
+    network = Scarce(encoder.dim, room=5)
+    encoder = replace(encoder, open_network=lambda _: network)
+    with pytest.raises(
+        EmbedOnceError, match=r"Memory does not hold one window of 9 positions\. Take a smaller --window"
+    ):
+        embed(corpus(["oil " * 7, "oil"]), encoder, store_of(tmp_path, encoder))

@@ -1,0 +1,144 @@
+"""What is planted is found by every method, with the right sign, and of a linear head to the number."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from data.errors import CallError
+from featurestore import Bags, Ragged
+from heads.classifiers.attention import AttentionHead
+from heads.classifiers.knn import KNNHead
+from heads.classifiers.linear import LinearHead
+from heads.classifiers.mil import PerceptronHead
+from heads.core.head import Head
+from heads.registry import HEADS, make_head
+from heads.training.loop import Training
+from stages.explain import attribution as evidence
+from stages.explain.attribution import METHODS, Question, attention, check_method, gradient, occlusion
+from stages.explain.levels import Places
+from tests.heads.planted import Planted, in_one_place, several_labels
+
+SHORT = Training(epochs=12)
+SMALL = {"lightgbm": {"leaf_documents": "2"}}
+
+
+def question(head: Head, bags: Bags, label: Any, by: str = "chunks", against: int | None = None) -> Question:
+    """Of one document, whose every chunk is one segment of one token."""
+    count = int(bags.view("segments").length[0])
+    owners = Places(np.ones(count, dtype=np.int64), 1).owners_of(head.reads, by)
+    return Question(head, bags.only(head.reads), by, owners, count, list(head.classes_).index(label), against)
+
+
+def fitted(head: Head) -> tuple[Head, Planted, np.ndarray[Any, Any]]:
+    planted, places = in_one_place()
+    if hasattr(head, "training"):
+        head.set_params(training=SHORT)
+    return head.fit(planted.bags[:90], planted.y[:90]), planted[90:], places[90:]
+
+
+@pytest.mark.parametrize("name", [name for name in HEADS if name != "tfidf"])  # which reads no vector
+def test_every_head_is_found_to_go_by_the_chunk_that_tells_the_label(name: str) -> None:
+    head, planted, places = fitted(make_head(name, SMALL.get(name, {})))
+    assert head.score(planted.bags, planted.y) > 0.9
+    found = [occlusion(question(head, planted.bags[row], planted.y[row])) for row in range(len(planted))]
+    first = [int(each.argmax()) == place for each, place in zip(found, places, strict=True)]
+    assert np.mean(first) > 0.9, name
+    assert all(each[place] > 0 for each, place in zip(found, places, strict=True))
+
+
+def test_what_tells_one_label_speaks_against_the_others() -> None:
+    head, planted, places = fitted(AttentionHead())
+    for row, place in enumerate(places):
+        other = next(label for label in head.classes_ if label != planted.y[row])
+        found = occlusion(question(head, planted.bags[row], other))
+        assert found.argmin() == place and found[place] < 0
+
+
+def test_of_a_linear_head_occlusion_is_what_the_mean_loses() -> None:
+    head, planted, _ = fitted(LinearHead(pool=("segments",)))
+    bags = planted.bags[0]
+    steps, weights = bags.view("segments").row(0).astype(float), head.linear_.coefficients
+    found = occlusion(question(head, bags, head.classes_[0], by="segments", against=2))
+    means = np.array([np.delete(steps, place, axis=0).mean(axis=0) for place in range(len(steps))])
+    np.testing.assert_allclose(found, (steps.mean(axis=0) - means) @ (weights[0] - weights[2]), atol=1e-4)
+
+
+def test_the_margin_is_what_a_constant_added_to_all_scores_does_not_change() -> None:
+    head, planted, _ = fitted(LinearHead())
+    asked = question(head, planted.bags[0], head.classes_[1])
+    before = asked.margins(asked.bags)
+    share = head.predict_proba(asked.bags)[0, 1].astype(float)
+    np.testing.assert_allclose(before, np.log(share / (1 - share)), atol=1e-2)
+    linear = head.linear_
+    head.linear_ = replace(linear, intercepts=linear.intercepts + 3)
+    np.testing.assert_allclose(asked.margins(asked.bags), before, atol=1e-4)
+
+
+def test_of_several_labels_the_margin_is_the_label_s_own_logit() -> None:
+    planted = several_labels()
+    head = LinearHead().fit(planted.bags, planted.y)
+    asked = question(head, planted.bags[3], 1)
+    assert asked.margins(asked.bags) == head.decision_function(planted.bags[3])[:, 1]
+
+
+def test_many_places_in_small_blocks_weigh_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    head, planted, _ = fitted(LinearHead())
+    asked, told = question(head, planted.bags[0], planted.y[0]), []
+    whole = occlusion(asked)
+    monkeypatch.setattr(evidence, "_TOGETHER", 1)
+    np.testing.assert_allclose(occlusion(asked, lambda done, total: told.append((done, total))), whole, atol=1e-5)
+    assert told == [(done, len(whole)) for done in range(1, len(whole) + 1)]
+
+
+def test_leaving_out_takes_from_fine_views_and_not_from_coarse_ones() -> None:
+    rows = np.arange(8, dtype=np.float32).reshape(4, 2)
+    bags = Bags({"cls": Ragged.from_rows([rows[:2]]), "segments": Ragged.from_rows([rows])})
+    head = KNNHead(pool=("cls", "segments"))
+    owners = {"cls": None, "segments": np.arange(4)}
+    left_out = np.array([[True, False, False, True], [False, False, False, False]])
+    altered = Question(head, bags, "segments", owners, 4, 0, None).without(left_out)
+    assert altered.view("segments").row(0).tolist() == rows[1:3].tolist()
+    assert altered.view("segments").row(1).tolist() == rows.tolist()
+    assert altered.view("cls").row(0).tolist() == altered.view("cls").row(1).tolist() == rows[:2].tolist()
+
+
+def test_attention_sums_to_one_and_finds_what_is_planted() -> None:
+    head, planted, places = fitted(AttentionHead())
+    found = [attention(question(head, planted.bags[row], planted.y[row], by="segments")) for row in range(len(places))]
+    np.testing.assert_allclose([each.sum() for each in found], 1, atol=1e-5)
+    assert np.mean([each.argmax() == place for each, place in zip(found, places, strict=True)]) > 0.9
+
+
+def test_gradients_find_what_is_planted() -> None:
+    head, planted, places = fitted(make_head("lstm", {}))
+    found = [gradient(question(head, planted.bags[row], planted.y[row], by="segments")) for row in range(len(places))]
+    assert np.mean([each.argmax() == place for each, place in zip(found, places, strict=True)]) > 0.9
+
+
+def test_of_a_linear_network_gradients_sum_to_the_way_from_the_mean_document() -> None:
+    planted, _ = in_one_place()
+    head = PerceptronHead(over="segments", hidden=0, training=SHORT).fit(planted.bags, planted.y)
+    asked = question(head, planted.bags[0], head.classes_[0], by="segments", against=1)
+    mean = Bags({"segments": Ragged.from_rows([head.network_.mean.numpy()[None]])})
+    way = asked.margins(asked.bags) - asked.margins(mean)
+    np.testing.assert_allclose(gradient(asked).sum(), way[0], atol=1e-4)
+
+
+@pytest.mark.parametrize("method", ["attention", "gradient"])
+def test_what_a_network_does_not_read_is_worth_nothing(method: str) -> None:
+    head, planted, _ = fitted(AttentionHead(max_steps=2))
+    found = METHODS[method](question(head, planted.bags[0], planted.y[0], by="segments"), None)
+    assert found[:2].all() and not found[2:].any()
+
+
+def test_a_method_that_a_head_has_nothing_for_is_refused() -> None:
+    for method, sentence in (
+        ("attention", "linear gives no attention weights; the head attention does"),
+        ("gradient", r"linear is no network and has no gradients\. Take --method occlusion"),
+        ("coefficients", "linear has no coefficients of words; tfidf and fused do"),
+    ):
+        with pytest.raises(CallError, match=sentence):
+            check_method(LinearHead(), method)
+    check_method(LinearHead(), "occlusion")

@@ -1,0 +1,63 @@
+"""Which tokens lie in which segments, and which segments in which chunks."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data.errors import BadData
+from stages.embed.windows.windowing import Cutting
+from stages.explain.levels import LEVELS, Places, chunk_lengths, finest
+
+LENGTHS = st.lists(st.integers(0, 9), min_size=1, max_size=5)
+
+
+def test_segments_start_anew_in_each_chunk() -> None:
+    places = Places(np.array([5, 4, 0]), segment=2)
+    assert places.bounds("segments").tolist() == [[0, 2], [2, 4], [4, 5], [5, 7], [7, 9], [9, 9]]
+    assert places.chunks("segments").tolist() == [0, 0, 0, 1, 1, 2]
+    assert places.numbers("segments").tolist() == [0, 1, 2, 0, 1, 0]
+
+
+@given(LENGTHS, st.integers(1, 4))
+def test_what_owns_an_item_is_around_it(lengths: list[int], segment: int) -> None:
+    places = Places(np.array(lengths), segment)
+    for by in LEVELS:
+        for level in LEVELS[LEVELS.index(by) :]:
+            owners, inner, outer = places.owners(level, by), places.bounds(level), places.bounds(by)
+            assert owners is not None and len(owners) == len(inner) == places.count(level)
+            assert (outer[owners, 0] <= inner[:, 0]).all() and (inner[:, 1] <= outer[owners, 1]).all()
+
+
+def test_a_coarse_view_has_no_owner_among_finer_items() -> None:
+    places = Places(np.array([5, 4]), segment=2)
+    assert places.owners_of(["cls", "segments", "of another kind"], "segments")["cls"] is None
+    assert places.owners_of(["of another kind"], "chunks") == {"of another kind": None}
+
+
+def test_the_finest_view_decides_what_is_weighed() -> None:
+    assert finest(["cls", "segments", "max"]) == "segments"
+    assert finest(["cls", "mean"]) == "chunks"
+    assert finest(["of another kind"]) is None
+
+
+@given(
+    tokens=st.integers(0, 60),
+    window=st.integers(1, 12),
+    stride=st.integers(0, 11),
+    most=st.none() | st.integers(1, 4),
+    long=st.sampled_from(["windows", "head-tail", "middle", "random"]),
+)
+def test_the_lengths_of_chunks_follow_from_what_a_store_keeps(
+    tokens: int, window: int, stride: int, most: int | None, long: str
+) -> None:
+    evenly = Cutting(window, min(stride, window - 1), most)
+    cutting = evenly if long == "windows" else Cutting(window + 1, long=long)
+    cut = cutting.places(np.array([tokens]), fractions=np.array([0.4]))
+    kept, dropped = int(cut.length.sum()), tokens - int(cut.covered[0])
+    assert chunk_lengths("d1", kept, dropped, len(cut.length), cutting).tolist() == cut.length.tolist()
+
+
+def test_chunks_of_whole_sentences_need_the_text() -> None:
+    with pytest.raises(BadData, match=r"'d1' begin follows from its sentences: name a file that has its text with --s"):
+        chunk_lengths("d1", 20, 0, 2, Cutting(12, long="sentences"))

@@ -1,0 +1,157 @@
+"""Fits at once: the same run as one after the other, and what becomes of errors, kills and Ctrl-C in a process."""
+
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import psutil
+import pytest
+
+from data.errors import CallError, EmbedOnceError
+from featurestore import CorpusTable, FeatureStore
+from heads.classifiers.linear import LinearHead
+from heads.classifiers.prototype import PrototypeHead
+from heads.classifiers.stacking import StackHead
+from heads.core.head import Head
+from heads.registry import make_head
+from heads.training.loop import Training
+from stages.fitting import cross_fitting as module
+from stages.fitting.cross_fitting import at_once, prepared
+from stages.fitting.fit_checkpoint import FOLDER, Unfinished
+from stages.fitting.fit_head import fit_head
+from stages.fitting.plan import Plan
+from stages.fitting.task import task
+from tests.small_store import blobs, make_store
+
+Made = tuple[FeatureStore, CorpusTable]
+
+
+class Refusing(LinearHead):
+    """Raises in the process that fits it."""
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
+        raise CallError("C is too small for these documents.")
+
+
+class Killed(LinearHead):
+    """Dies as a process does whose memory the system wants."""
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return self
+
+
+class Unsent(LinearHead):
+    """Holds what no other process can have."""
+
+    def __reduce__(self) -> Any:
+        return _elsewhere_missing, ()
+
+
+def _elsewhere_missing() -> Any:
+    raise OSError("a file of this process alone")
+
+
+class Interrupted(LinearHead):
+    """Gets Ctrl-C in its own process, as every process of a terminal does."""
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
+        os.kill(os.getpid(), signal.SIGINT)
+        return super().fit(X, y, sample_weight, groups)
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Made:
+    return make_store(tmp_path / "store", *blobs(["a", "b", "c"]))
+
+
+@pytest.mark.parametrize(
+    "head", [LinearHead(), make_head("mlp", {"epochs": "2", "steps": "4", "device": "cpu"})], ids=["linear", "mlp"]
+)
+def test_at_once_they_give_the_run_that_they_give_one_by_one(made: Made, tmp_path: Path, head: Head) -> None:
+    plan = Plan(head=head, folds=3)
+    one, _ = fit_head(*made, plan, tmp_path / "one", jobs=1)
+    two, fresh = fit_head(*made, plan, tmp_path / "two", jobs=2)
+    assert fresh and one.name == two.name and not (tmp_path / "two" / FOLDER).exists()
+    said, told = one.predictions(), two.predictions()
+    np.testing.assert_allclose(told.probabilities, said.probabilities, atol=1e-5)
+    assert set(two.record.seconds) == set(one.record.seconds) and min(two.record.seconds.values()) >= 0
+
+
+def test_a_stack_stands_on_the_runs_that_it_began_with(made: Made, tmp_path: Path) -> None:
+    for head in (LinearHead(), PrototypeHead()):
+        fit_head(*made, Plan(head=head, folds=3), tmp_path / "runs")
+    run, _ = fit_head(*made, Plan(head=StackHead(), folds=3), tmp_path / "runs", jobs=2)
+    assert len(run.record.bases) == 2 and run.scorecards["test"].accuracy.value > 0.9
+
+
+def test_a_fold_that_was_finished_is_not_fitted_again(made: Made, tmp_path: Path) -> None:
+    plan = Plan(head=LinearHead(), folds=3)
+    whole, _ = fit_head(*made, plan, tmp_path / "whole", jobs=1)
+    part = plan.parted(task(*made))
+    marked = np.full((np.count_nonzero(part == 1), 3), 7, dtype=np.float32)
+    Unfinished(tmp_path / "runs" / whole.name).keep(1, marked)
+    run, _ = fit_head(*made, plan, tmp_path / "runs", jobs=2)
+    np.testing.assert_allclose(run.predictions().of("train").probabilities[part == 1], 1 / 3, atol=1e-6)
+    np.testing.assert_allclose(
+        run.predictions().of("train").probabilities[part != 1],
+        whole.predictions().of("train").probabilities[part != 1],
+        atol=1e-5,
+    )
+
+
+def test_what_a_fit_raises_is_raised_here(made: Made, tmp_path: Path) -> None:
+    with pytest.raises(CallError, match=r"^C is too small for these documents\.$"):
+        fit_head(*made, Plan(head=Refusing(), folds=3), tmp_path / "runs", jobs=2)
+
+
+def test_a_process_that_was_killed_is_told_in_a_sentence(made: Made, tmp_path: Path) -> None:
+    with pytest.raises(EmbedOnceError, match=r"^A process that fits linear was killed.*--jobs 1"):
+        fit_head(*made, Plan(head=Killed(), folds=3), tmp_path / "runs", jobs=2)
+    run, _ = fit_head(*made, Plan(head=LinearHead(), folds=3), tmp_path / "runs", jobs=2)
+    assert run.scorecards["test"].accuracy.value > 0.9
+
+
+def test_a_head_that_no_process_can_be_given_is_told_in_a_sentence(made: Made, tmp_path: Path) -> None:
+    with pytest.raises(EmbedOnceError, match=r"^A process that fits linear could not be begun .*--jobs 1"):
+        fit_head(*made, Plan(head=Unsent(), folds=3), tmp_path / "runs", jobs=2)
+
+
+def test_ctrl_c_is_for_the_process_that_waits_and_ends_the_others(made: Made, tmp_path: Path) -> None:
+    run, _ = fit_head(*made, Plan(head=Interrupted(), folds=3), tmp_path / "runs", jobs=2)
+    assert run.scorecards["test"].accuracy.value > 0.9
+
+    def interrupted(now: Any) -> None:
+        if now.step == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit_head(*made, Plan(head=LinearHead(C=2), folds=3), tmp_path / "runs", jobs=2, report=interrupted)
+    left = [each for each in psutil.Process().children(recursive=True) if "popen_loky" in " ".join(each.cmdline())]
+    psutil.wait_procs(left, timeout=30)
+    assert not [each for each in left if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_as_many_as_there_are_cores_where_that_is_a_gain(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitted, _ = fit_head(*made, Plan(head=LinearHead(), folds=3), tmp_path / "runs")
+    monkeypatch.setattr("stages.fitting.cross_fitting.joblib.cpu_count", lambda: 4)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    found, linear = task(*made), Plan(head=LinearHead(), folds=5)
+    assert at_once(linear, found, None) == 1  # few documents
+    assert at_once(linear, found, 3) == 3 and at_once(linear, found, 99) == 6
+    monkeypatch.setattr(module, "FEW", 10)
+    assert at_once(linear, found, None) == 4
+    assert at_once(Plan(head=LinearHead(), folds=2), found, None) == 3
+    assert at_once(Plan(head=StackHead(), folds=5), replace(found, bases=(fitted, fitted)), None) == 1
+    for asked, expected in (("2", 2), ("2,1", 2), ("64", 4), ("0", 4), ("all", 4)):
+        monkeypatch.setenv("OMP_NUM_THREADS", asked)
+        assert at_once(linear, found, None) == expected
+    monkeypatch.setattr(Training, "place", lambda _: type("Device", (), {"type": "cuda"}))
+    for name, count in (("mlp", 1), ("contrast", 1), ("linear", 4)):
+        _, plan = prepared(*made, Plan(head=make_head(name, {}), folds=5), tmp_path)
+        assert at_once(plan, found, None) == count

@@ -1,0 +1,115 @@
+"""A fit that was cut off goes on: folds that were finished are not fitted again, and the run is the same."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from featurestore import CorpusTable, FeatureStore
+from heads.classifiers.linear import LinearHead
+from heads.core.examples import Examples
+from heads.registry import make_head
+from heads.training import state as course
+from heads.training.network_head import NeuralHead
+from stages.fitting import runs
+from stages.fitting.cross_fitting import FitProgress
+from stages.fitting.fit_checkpoint import FOLDER
+from stages.fitting.fit_head import fit_head
+from stages.fitting.plan import Plan
+from tests.small_store import blobs, make_store
+
+Made = tuple[FeatureStore, CorpusTable]
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Made:
+    return make_store(tmp_path / "store", *blobs(["a", "b", "c"]))
+
+
+def cut_off_at(step: int) -> Any:
+    def report(now: FitProgress) -> None:
+        if now.step == step:
+            raise KeyboardInterrupt
+
+    return report
+
+
+def same(one: runs.Run, other: runs.Run) -> bool:
+    said, told = one.predictions(), other.predictions()
+    np.testing.assert_array_equal(said.probabilities, told.probabilities)
+    return one.name == other.name and one.decision.to_json() == other.decision.to_json()
+
+
+@pytest.mark.parametrize("step", [1, 3])
+def test_finished_folds_are_kept(made: Made, step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = Plan(head=LinearHead(), folds=3)
+    whole, _ = fit_head(*made, plan, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        fit_head(*made, plan, tmp_path / "runs", report=cut_off_at(step))
+    assert len(list((tmp_path / "runs" / FOLDER).glob("*/fold-*.npy"))) == step
+    assert runs.runs_in(tmp_path / "runs") == []
+    fits, learn = list[int](), LinearHead._learn
+
+    def counted(self: LinearHead, examples: Examples) -> None:
+        fits.append(len(examples))
+        learn(self, examples)
+
+    monkeypatch.setattr(LinearHead, "_learn", counted)
+    run, fresh = fit_head(*made, plan, tmp_path / "runs")
+    assert fresh and len(fits) == 3 - step + 1
+    assert same(run, whole)
+    assert any("was interrupted and went on" in note for note in run.record.notes)
+    assert not any("interrupted" in note for note in whole.record.notes)
+    assert not (tmp_path / "runs" / FOLDER).exists() and not (tmp_path / "whole" / FOLDER).exists()
+
+
+def test_a_network_goes_on_within_its_fold(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(course, "EVERY", 0.0)
+    plan = Plan(head=make_head("mlp", {"epochs": "4", "steps": "4", "device": "cpu"}), folds=3)
+    whole, _ = fit_head(*made, plan, tmp_path / "whole")
+    epochs, keep = list[int](), course.Checkpoint.keep
+
+    def killed(self: course.Checkpoint, now: course.Course) -> None:
+        keep(self, now)
+        epochs.append(len(now.epochs))
+        if len(epochs) == 6:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(course.Checkpoint, "keep", killed)
+    with pytest.raises(KeyboardInterrupt):
+        fit_head(*made, plan, tmp_path / "runs")
+    run, _ = fit_head(*made, plan, tmp_path / "runs")
+    # fold 1 whole, fold 2 to its second epoch; then the rest of it, fold 3, the last fit
+    assert epochs == [1, 2, 3, 4, 1, 2, 3, 4, 1, 2, 3, 4, 1, 2, 3, 4]
+    assert same(run, whole) and isinstance(run.head(), NeuralHead)
+
+
+def test_scores_that_cannot_be_read_or_are_of_other_documents_are_made_again(made: Made, tmp_path: Path) -> None:
+    plan = Plan(head=LinearHead(), folds=3)
+    whole, _ = fit_head(*made, plan, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        fit_head(*made, plan, tmp_path / "runs", report=cut_off_at(3))
+    torn, empty, other = sorted((tmp_path / "runs" / FOLDER).glob("*/fold-*.npy"))
+    torn.write_bytes(torn.read_bytes()[:-10])
+    empty.write_bytes(b"")
+    np.save(other, np.zeros((3, 2), np.float32))
+    run, _ = fit_head(*made, plan, tmp_path / "runs")
+    assert same(run, whole)
+
+
+def test_other_versions_start_anew(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = Plan(head=LinearHead(), folds=3)
+    with pytest.raises(KeyboardInterrupt):
+        fit_head(*made, plan, tmp_path / "runs", report=cut_off_at(2))
+    monkeypatch.setattr(runs, "versions", lambda: {"torch": "99"})
+    run, _ = fit_head(*made, plan, tmp_path / "runs")
+    assert not any("interrupted" in note for note in run.record.notes)
+    assert (tmp_path / "runs" / FOLDER).exists()
+
+
+def test_a_folder_that_cannot_be_written_costs_nothing_but_the_keeping(made: Made, tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / FOLDER).write_text("in the way")
+    run, fresh = fit_head(*made, Plan(head=LinearHead(), folds=3), tmp_path / "runs")
+    assert fresh and run.scorecards["test"].accuracy.value > 0.9

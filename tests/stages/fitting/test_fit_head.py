@@ -1,0 +1,216 @@
+"""Stage two: what a fit may see, what it leaves, and that its figures can be believed."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data.errors import BadData, CallError, FileMissing, UnknownName
+from heads.classifiers.layermix import LayerMixHead
+from heads.classifiers.linear import LinearHead
+from heads.classifiers.mlp import MLPHead
+from heads.evaluation.score_matrix import probabilities
+from heads.registry import HEADS
+from heads.training.loop import Training
+from stages.fitting import runs
+from stages.fitting.cross_fitting import FitProgress
+from stages.fitting.fit_head import fit_head
+from stages.fitting.head_options import heads_as_asked
+from stages.fitting.plan import Plan, suited
+from stages.fitting.stacking_inputs import scorer
+from stages.fitting.task import chosen_corpus, chosen_store, task
+from tests.small_store import blobs, make_store
+
+PLAN = Plan(head=LinearHead(), folds=3)
+
+
+def test_a_run_finds_the_labels_and_says_what_it_took(tmp_path: Path) -> None:
+    store, table = make_store(tmp_path / "store", *blobs(["a", "b", "c"]))
+    told: list[FitProgress] = []
+    run, fresh = fit_head(
+        store, table, PLAN, tmp_path / "runs", command="embedonce fit-head linear", report=told.append
+    )
+    assert fresh and run.scorecards["test"].accuracy.value > 0.9
+    assert run.record.documents == {"train": 90, "test": 30}
+    assert [now.step for now in told] == [0, 1, 2, 3, 4] and {now.steps for now in told} == {5}
+    assert set(run.record.seconds) == {"out_of_fold", "decision", "fit", "test"}
+
+
+def test_labels_dealt_out_at_random_are_not_learned(tmp_path: Path) -> None:
+    documents, vectors = blobs(["a", "b", "c", "d"], documents=400)
+    shuffled = np.random.default_rng(1).permutation(len(documents))
+    mixed = [replace(each, labels=documents[other].labels) for each, other in zip(documents, shuffled, strict=True)]
+    run, _ = fit_head(*make_store(tmp_path / "store", mixed, vectors), PLAN, tmp_path / "runs")
+    for card in run.scorecards.values():
+        assert card.accuracy.low < 0.30 and card.accuracy.value < 0.40
+
+
+def test_the_same_plan_on_the_same_documents_is_the_same_run(tmp_path: Path) -> None:
+    store, table = make_store(tmp_path / "store", *blobs(["a", "b"]))
+    first, fresh = fit_head(store, table, PLAN, tmp_path / "runs")
+    again, once_more = fit_head(store, table, PLAN, tmp_path / "runs")
+    assert (fresh, once_more) == (True, False) and first.folder == again.folder
+
+
+@pytest.mark.parametrize(
+    "other",
+    [replace(PLAN, seed=1), replace(PLAN, folds=4), replace(PLAN, tune=False), Plan(head=LinearHead(C=2), folds=3)],
+)
+def test_another_plan_is_another_run(tmp_path: Path, other: Plan) -> None:
+    store, table = make_store(tmp_path / "store", *blobs(["a", "b"]))
+    assert PLAN.identity(store, task(store, table)) != other.identity(store, task(store, table))
+
+
+def test_a_run_is_named_by_its_defaults_too_and_says_them(tmp_path: Path) -> None:
+    store, table = make_store(tmp_path / "store", *blobs(["a", "b"]))
+    silent, said = (Plan(head=MLPHead(training=training), folds=3) for training in (None, Training()))
+    found = task(store, table)
+    assert silent.identity(store, found) == said.identity(store, found)
+    assert replace(said, head=MLPHead(training=Training(epochs=99))).identity(store, found) != said.identity(
+        store, found
+    )
+    quick = replace(silent, head=MLPHead(hidden=4, training=Training(epochs=1, steps=1)))
+    run, _ = fit_head(store, table, quick, tmp_path / "runs")
+    assert run.record.parameters["training"]["nested"]["epochs"] == 1
+    assert suited(MLPHead(), found.target).training.get_params() == Training().get_params()
+
+
+def test_the_labels_of_the_test_split_change_nothing_but_its_figures(tmp_path: Path) -> None:
+    documents, vectors = blobs(["a", "b", "c"])
+    lied = [replace(each, labels=("a",)) if each.split == "test" else each for each in documents]
+    honest, _ = fit_head(*make_store(tmp_path / "one", documents, vectors), PLAN, tmp_path / "runs")
+    fooled, _ = fit_head(*make_store(tmp_path / "two", lied, vectors), PLAN, tmp_path / "runs")
+    assert honest.folder != fooled.folder
+    assert honest.decision.to_json() == fooled.decision.to_json()
+    said, told = honest.predictions(), fooled.predictions()
+    np.testing.assert_array_equal(said.probabilities, told.probabilities)
+    np.testing.assert_array_equal(said.predicted, told.predicted)
+
+
+def test_equal_texts_stand_in_one_fold(tmp_path: Path) -> None:
+    documents, vectors = blobs(["a", "b"], documents=80)
+    twins = [replace(each, id=f"twin of {each.id}") for each in documents]
+    found = task(*make_store(tmp_path / "store", [*documents, *twins], np.concatenate([vectors, vectors])))
+    group = dict(zip(found.train_ids, found.groups.tolist(), strict=True))
+    assert all(group[f"twin of {each.id}"] == group[each.id] for each in documents if each.split == "train")
+    assert len(set(group.values())) == 60
+
+
+def test_a_label_that_only_the_test_split_has_is_told_and_counts_as_missed(tmp_path: Path) -> None:
+    documents, vectors = blobs(["a", "b"])
+    documents[3] = replace(documents[3], labels=("unheard",))
+    run, _ = fit_head(*make_store(tmp_path / "store", documents, vectors), PLAN, tmp_path / "runs")
+    (figures,) = [each for each in run.scorecards["test"].labels if each.label == "unheard"]
+    assert (figures.support, figures.f1) == (1, 0.0)
+    assert any("'unheard'" in note for note in run.record.notes)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_label_of_few_documents_is_trained_and_reported(tmp_path: Path, count: int) -> None:
+    documents, vectors = blobs(["a", "b"], documents=100)
+    rare = [row for row, each in enumerate(documents) if each.split == "train"][:count]
+    for row in rare:
+        documents[row] = replace(documents[row], labels=("rare",))
+    vectors[rare] = 9.0
+    run, _ = fit_head(*make_store(tmp_path / "store", documents, vectors), replace(PLAN, folds=5), tmp_path / "runs")
+    assert "rare" in run.head().classes_
+    assert any("'rare'" in note for note in run.record.notes)
+
+
+def test_several_labels_a_document_are_fitted_and_kept(tmp_path: Path) -> None:
+    documents, vectors = blobs(["a", "b", "c"], documents=160)
+    both = [replace(each, labels=(*each.labels, "late")) if row > 80 else each for row, each in enumerate(documents)]
+    vectors[81:, 7] += 5
+    run, _ = fit_head(*make_store(tmp_path / "store", both, vectors, kind="several"), PLAN, tmp_path / "runs")
+    said = run.predictions().of("test")
+    assert said.truth.dtype == bool and run.scorecards["test"].micro_f1.value > 0.9
+    assert run.record.labels == ["a", "b", "c", "late"]
+
+
+def test_splits_that_are_empty_and_a_single_label_are_refused(tmp_path: Path) -> None:
+    documents, vectors = blobs(["a", "b"])
+    untested = [replace(each, split="train") for each in documents]
+    with pytest.raises(BadData, match="the test split is empty"):
+        task(*make_store(tmp_path / "one", untested, vectors))
+    same = [replace(each, labels=("a",)) for each in documents]
+    with pytest.raises(BadData, match=r"every training document has the same label \('a'\)"):
+        task(*make_store(tmp_path / "two", same, vectors))
+
+
+def test_a_weight_file_names_labels_that_exist(tmp_path: Path) -> None:
+    path = tmp_path / "weights.json"
+    path.write_text(json.dumps({"a": 1, "bb": 5}))
+    (head,) = heads_as_asked("linear", class_weight=str(path))
+    _, table = make_store(tmp_path / "store", *blobs(["a", "b"]))
+    store = chosen_store(tmp_path / "store", tmp_path)
+    with pytest.raises(UnknownName, match=r"no label is called 'bb'"):
+        suited(head, task(store, table).target)
+
+
+def test_all_is_every_head_and_takes_no_parameter() -> None:
+    assert {head.name for head in heads_as_asked("all", layers=2)} == set(HEADS)
+    with pytest.raises(CallError, match="name it instead of 'all'"):
+        heads_as_asked("all", ["C=1"])
+
+
+def test_all_leaves_out_what_weighs_layers_where_there_is_one() -> None:
+    assert set(HEADS) - {head.name for head in heads_as_asked("all", layers=1)} == {"layermix"}
+    assert [head.name for head in heads_as_asked("layermix", layers=1)] == ["layermix"]
+
+
+def test_a_head_that_reads_every_layer_finds_what_the_chosen_one_lacks(tmp_path: Path) -> None:
+    documents, vectors = blobs(["a", "b", "c"])
+    layers = np.stack([vectors, np.random.default_rng(1).normal(size=vectors.shape)], axis=1)
+    store, table = make_store(tmp_path / "store", documents, layers)
+    mixed, last = (
+        fit_head(store, table, replace(PLAN, head=head), tmp_path / "runs")[0]
+        for head in (LayerMixHead(hidden=8, training=Training(lr=0.02, device="cpu")), LinearHead())
+    )
+    assert (mixed.record.layer, last.record.layer) == (None, -1)
+    assert mixed.scorecards["test"].accuracy.value > 0.9 > 0.6 > last.scorecards["test"].accuracy.value
+    said = mixed.predictions().of("test")
+    (shard,) = store.shards()
+    shares = probabilities(scorer(runs.load(mixed.folder))([shard]), several=False)
+    rows = [table.ids.index(each) for each in said.ids]  # the shard keeps the table's order
+    np.testing.assert_allclose(shares[rows], said.probabilities, atol=1e-6)
+
+
+def test_a_store_is_chosen_by_name_or_as_the_newest(tmp_path: Path) -> None:
+    with pytest.raises(FileMissing, match="embedonce embed FILE"):
+        chosen_store(None, tmp_path)
+    make_store(tmp_path / "one", *blobs(["a", "b"]))
+    assert chosen_store(Path("one"), tmp_path).name == chosen_store(None, tmp_path).name == "one"
+    with pytest.raises(UnknownName, match="Did you mean 'made'"):
+        chosen_corpus(chosen_store(None, tmp_path), "maid")
+
+
+@pytest.mark.parametrize(
+    ("rare", "group", "sentence"),
+    [(1, None, "only 'a' is left to learn from"), (8, "one thread", "only 'a' is left to learn from")],
+)
+def test_a_label_that_one_fold_holds_whole_is_told_before_anything_is_fitted(
+    tmp_path: Path, rare: int, group: str | None, sentence: str
+) -> None:
+    documents, vectors = blobs(["a"], documents=60)
+    mixed = [replace(each, labels=("b",), group=group) if row < rare else each for row, each in enumerate(documents)]
+    mixed = [replace(each, split="train" if row < 40 else "test") for row, each in enumerate(mixed)]
+    told: list[FitProgress] = []
+    with pytest.raises(BadData, match=rf"^Without fold \d of 3 {sentence}: what else counts lies in that fold"):
+        fit_head(*make_store(tmp_path / "store", mixed, vectors), PLAN, tmp_path / "runs", report=told.append)
+    assert not told
+
+
+def test_documents_that_do_not_count_leave_nothing_to_tell_apart(tmp_path: Path) -> None:
+    store, table = make_store(tmp_path / "store", *blobs(["a", "b"]))
+    weights = {one: float(labels == ("a",)) for one, labels in zip(table.ids, table.labels, strict=True)}
+    with pytest.raises(BadData, match=r"^Without fold 1 of 3 only 'a' is left to learn from"):
+        fit_head(store, table, replace(PLAN, weights=weights), tmp_path / "runs")
+
+
+def test_labels_of_another_kind_are_another_run(tmp_path: Path) -> None:
+    store, table = make_store(tmp_path / "store", *blobs(["a", "b"]))
+    one, _ = fit_head(store, table, PLAN, tmp_path / "runs")
+    several, fresh = fit_head(store, replace(table, kind="several"), PLAN, tmp_path / "runs")
+    assert fresh and (one.record.kind, several.record.kind) == ("single", "several")

@@ -1,0 +1,83 @@
+"""A run is complete or absent, and nothing in it is believed unless its hash is right."""
+
+import errno
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data.errors import BadData, FileMissing, RunDamaged, StorageFailed
+from heads.classifiers.linear import LinearHead
+from stages.fitting import runs
+from stages.fitting.fit_head import fit_head
+from stages.fitting.plan import Plan
+from stages.fitting.runs import Run
+from tests.small_store import blobs, make_store
+
+
+def fitted(folder: Path) -> Run:
+    store, table = make_store(folder / "store", *blobs(["a", 'b, "quoted"', "ç\n"]))
+    return fit_head(store, table, Plan(head=LinearHead(), folds=2), folder / "runs")[0]
+
+
+def test_what_was_said_is_read_back_as_it_was_said(tmp_path: Path) -> None:
+    run = fitted(tmp_path)
+    said = run.predictions().of("test")
+    head = run.head()
+    np.testing.assert_allclose(said.probabilities.sum(axis=1), 1, atol=1e-5)
+    assert list(head.classes_) == list(run.record.labels)
+    right = (said.truth == said.predicted).mean()
+    assert run.scorecards["test"].accuracy.value == pytest.approx(right)
+
+
+@pytest.mark.parametrize("file", ["decision.json", "scorecard.json", "predictions.csv", "head/head.json"])
+def test_a_changed_file_is_refused_by_name(tmp_path: Path, file: str) -> None:
+    run = fitted(tmp_path)
+    path = run.folder / file
+    path.write_bytes(path.read_bytes().replace(b"1", b"2", 1))
+    again = runs.load(run.folder)
+    with pytest.raises(RunDamaged, match=f"{file} is missing or was changed"):
+        (again.head(), again.predictions(), again.decision, again.scorecards)
+
+
+def test_a_record_that_is_cut_short_is_refused(tmp_path: Path) -> None:
+    run = fitted(tmp_path)
+    path = run.folder / "run.json"
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(RunDamaged, match=r"run\.json cannot be read"):
+        runs.load(run.folder)
+
+
+def test_a_run_of_a_newer_format_is_refused(tmp_path: Path) -> None:
+    run = fitted(tmp_path)
+    path = run.folder / "run.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99}))
+    with pytest.raises(BadData, match="newer embedonce"):
+        runs.load(run.folder)
+
+
+def test_a_full_disk_leaves_no_run_and_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, table = make_store(tmp_path / "store", *blobs(["a", "b"]))
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StorageFailed, match="No space left on device"):
+        fit_head(store, table, Plan(head=LinearHead(), folds=2), tmp_path / "runs")
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
+def test_a_run_that_is_being_written_is_not_seen(tmp_path: Path) -> None:
+    run = fitted(tmp_path)
+    (run.folder.parent / ".tmp-lstm-1234-1").mkdir()
+    (run.folder.parent / ".tmp-lstm-1234-1" / "run.json").write_text("{}")
+    assert [each.name for each in runs.runs_in(run.folder.parent)] == [run.name]
+
+
+def test_a_misspelt_run_names_the_nearest(tmp_path: Path) -> None:
+    run = fitted(tmp_path)
+    with pytest.raises(FileMissing, match=f"Did you mean '{run.name}'"):
+        runs.load(run.folder.with_name(run.name.replace("linear", "liner")))

@@ -1,0 +1,208 @@
+"""Runs upon runs: which go together, that nothing leaks, and that new text goes the same way."""
+
+import json
+import random
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from data.errors import CallError, FileMissing
+from featurestore import CorpusTable, FeatureStore
+from heads.classifiers.linear import LinearHead
+from heads.classifiers.prototype import PrototypeHead
+from heads.classifiers.stacking import StackHead
+from heads.core.head import Head
+from heads.evaluation.score_matrix import probabilities
+from stages.compare import compare
+from stages.fitting import runs
+from stages.fitting.fit_head import fit_head
+from stages.fitting.plan import Plan
+from stages.fitting.stacking_inputs import scorer
+from tests.conftest import Run
+from tests.small_store import blobs, make_store
+from tests.tiny_encoder import make_encoder
+
+BASES: tuple[Head, ...] = (LinearHead(), PrototypeHead())
+STACK = Plan(head=StackHead(), folds=3)
+
+
+def fitted(
+    folder: Path, store: FeatureStore, table: CorpusTable, heads: Sequence[Head] = BASES, **plan: Any
+) -> list[str]:
+    return [fit_head(store, table, Plan(head=head, folds=3, **plan), folder / "runs")[0].name for head in heads]
+
+
+def confusing(folder: Path) -> tuple[FeatureStore, CorpusTable]:
+    documents, vectors = blobs(["a", "b", "c"], documents=200)
+    return make_store(folder / "store", documents, vectors / 4 + np.random.default_rng(5).normal(size=vectors.shape))
+
+
+def test_it_stands_on_all_runs_that_agree_and_says_so(tmp_path: Path) -> None:
+    store, table = confusing(tmp_path)
+    names = fitted(tmp_path, store, table)
+    fitted(tmp_path, store, table, [LinearHead(C=3)], seed=4)  # other folds
+    run, fresh = fit_head(store, table, STACK, tmp_path / "runs")
+    assert fresh and run.record.bases == sorted(names) == run.record.reads
+    assert any(f"It stands on {', '.join(sorted(names))}" in note for note in run.record.notes)
+    assert any("a little too good" in note for note in run.record.notes)
+    assert not compare([run]).notes
+    assert compare([run, runs.load(tmp_path / "runs" / names[0])]).notes == (
+        f"Out of fold {run.name} is a little too good beside runs that are no stack; see its notes.",
+    )
+    assert [row.reads for row in compare([run]).rows] == ["scores of 2 runs"]
+    base = [runs.load(tmp_path / "runs" / name).record.predict_milliseconds for name in names]
+    assert run.record.predict_milliseconds > sum(base)
+    again, fresh = fit_head(store, table, STACK, tmp_path / "runs")
+    assert not fresh and again.folder == run.folder  # and a stack stands on no stack
+
+
+def test_other_runs_below_are_another_run(tmp_path: Path) -> None:
+    store, table = confusing(tmp_path)
+    names = fitted(tmp_path, store, table, [*BASES, LinearHead(C=3)])
+    three, _ = fit_head(store, table, STACK, tmp_path / "runs")
+    two, fresh = fit_head(store, table, replace(STACK, runs=[f"runs/{name}/" for name in names[:2]]), tmp_path / "runs")
+    assert fresh and three.name != two.name and two.record.bases == sorted(names[:2])
+
+
+def test_out_of_fold_it_saw_neither_the_document_nor_its_group(tmp_path: Path) -> None:
+    # labels dealt out at random: whoever had seen them would know them
+    documents, vectors = blobs(["a", "b", "c", "d"], documents=400)
+    shuffled = np.random.default_rng(1).permutation(len(documents))
+    mixed = [replace(each, labels=documents[other].labels) for each, other in zip(documents, shuffled, strict=True)]
+    store, table = make_store(tmp_path / "store", mixed, vectors)
+    fitted(tmp_path, store, table)
+    run, _ = fit_head(store, table, STACK, tmp_path / "runs")
+    for card in run.scorecards.values():
+        assert card.accuracy.value < 0.40
+
+
+def test_the_labels_of_the_test_split_change_nothing_but_its_figures(tmp_path: Path) -> None:
+    documents, vectors = blobs(["a", "b", "c"])
+    lied = [replace(each, labels=("a",)) if each.split == "test" else each for each in documents]
+    said = []
+    for name, told in (("honest", documents), ("fooled", lied)):
+        store, table = make_store(tmp_path / name / "store", told, vectors)
+        fitted(tmp_path / name, store, table)
+        said.append(fit_head(store, table, STACK, tmp_path / name / "runs")[0].predictions())
+    np.testing.assert_array_equal(said[0].probabilities, said[1].probabilities)
+    np.testing.assert_array_equal(said[0].predicted, said[1].predicted)
+
+
+def test_asked_of_features_it_says_what_it_said_of_the_test_split(tmp_path: Path) -> None:
+    store, table = confusing(tmp_path)
+    fitted(tmp_path, store, table)
+    run, _ = fit_head(store, table, STACK, tmp_path / "runs")
+    said = run.predictions().of("test")
+    (shard,) = store.shards()
+    rows = [list(table.ids).index(each) for each in said.ids]  # `make_store` keeps the order
+    shares = probabilities(scorer(run)([shard])[rows], several=False)
+    np.testing.assert_allclose(shares, said.probabilities, atol=1e-4)
+
+
+def test_several_labels_are_stacked(tmp_path: Path) -> None:
+    documents, vectors = blobs(["a", "b", "c"], documents=160)
+    both = [replace(each, labels=(*each.labels, "late")) if row > 80 else each for row, each in enumerate(documents)]
+    vectors[81:, 7] += 5
+    store, table = make_store(tmp_path / "store", both, vectors, kind="several")
+    fitted(tmp_path, store, table)
+    run, _ = fit_head(store, table, STACK, tmp_path / "runs")
+    assert run.scorecards["test"].micro_f1.value > 0.9 and run.predictions().truth.dtype == bool
+
+
+def test_a_label_that_no_fold_or_only_the_test_split_has_is_no_obstacle(tmp_path: Path) -> None:
+    documents, vectors = blobs(["a", "b", "d"], documents=120)
+    documents[3] = replace(documents[3], labels=("c only here",))
+    documents[4] = replace(documents[4], labels=("rare",))
+    store, table = make_store(tmp_path / "store", documents, vectors)
+    fitted(tmp_path, store, table)
+    run, _ = fit_head(store, table, STACK, tmp_path / "runs")
+    assert run.scorecards["test"].accuracy.value > 0.9 and "rare" in run.head().classes_
+
+
+def test_fewer_than_two_are_refused(tmp_path: Path) -> None:
+    store, table = confusing(tmp_path)
+    (name,) = fitted(tmp_path, store, table, BASES[:1])
+    for plan in (STACK, replace(STACK, runs=[name])):
+        with pytest.raises(CallError, match=r"two runs or more, .* folds \(3\) and seed \(0\): .* gives 1\. Fit more"):
+            fit_head(store, table, plan, tmp_path / "runs")
+    with pytest.raises(FileMissing, match=f"Did you mean '{name}'"):
+        fit_head(store, table, replace(STACK, runs=[name.replace("linear", "liner"), name]), tmp_path / "runs")
+
+
+def test_a_run_that_does_not_agree_is_named_with_the_difference(tmp_path: Path) -> None:
+    store, table = confusing(tmp_path)
+    names = fitted(tmp_path, store, table)
+    stack, _ = fit_head(store, table, STACK, tmp_path / "runs")
+    (seeded,) = fitted(tmp_path, store, table, BASES[:1], seed=4)
+    for odd, sentence in ((stack.name, "it is a stack itself"), (seeded, "has 3 folds and seed 4, where 3 and 0")):
+        with pytest.raises(CallError, match=f"{odd} cannot be stacked here: .*{sentence}"):
+            fit_head(store, table, replace(STACK, runs=[*names, odd]), tmp_path / "runs")
+    documents, vectors = blobs(["a", "b", "c"], documents=160)
+    other = make_store(tmp_path / "other", documents, vectors)
+    with pytest.raises(CallError, match="documents, labels or splits are not those of the corpus now"):
+        fit_head(*other, replace(STACK, runs=names), tmp_path / "runs")
+    path = tmp_path / "runs" / names[0] / "run.json"
+    content = json.loads(path.read_text())
+    content["recipe"]["window"] = 99
+    path.write_text(json.dumps(content))
+    with pytest.raises(CallError, match=r"features are of another recipe .*window"):
+        fit_head(store, table, replace(STACK, runs=names), tmp_path / "runs")
+
+
+def test_a_stack_whose_run_is_gone_names_it(tmp_path: Path) -> None:
+    store, table = confusing(tmp_path)
+    names = fitted(tmp_path, store, table)
+    run, _ = fit_head(store, table, STACK, tmp_path / "runs")
+    shutil.rmtree(tmp_path / "runs" / names[1])
+    with pytest.raises(FileMissing, match=f"{run.name} stands on {names[1]}, which is not in"):
+        scorer(run)
+
+
+def test_a_record_from_before_there_were_stacks_is_read(tmp_path: Path) -> None:
+    store, table = confusing(tmp_path)
+    (name,) = fitted(tmp_path, store, table, BASES[:1])
+    path = tmp_path / "runs" / name / "run.json"
+    content = json.loads(path.read_text())
+    del content["bases"]
+    path.write_text(json.dumps(content))
+    assert not runs.load(path.parent).record.bases
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["fit-head", "stack"], "stack stands on two runs or more"),
+        (["fit-head", "linear", "--run", "lstm-1"], "--run is for stack: linear reads features."),
+        (["curve", "stack"], "stack stands on whole runs"),
+    ],
+)
+def test_a_wrong_call_is_one_sentence(embedonce: Run, tmp_path: Path, arguments: list[str], sentence: str) -> None:
+    make_store(tmp_path / "features" / "store", *blobs(["a", "b", "c"]))
+    result = embedonce(*arguments)
+    assert (result.code, result.out) == (2, "") and sentence in result.err
+
+
+def test_new_text_goes_through_every_run_below(embedonce: Run, tmp_path: Path) -> None:
+    words = {"hockey": "ice puck goal", "autos": "car motor wheel", "space": "orbit moon rocket"}
+    rows = [f"{label} {row},{word} number {row},{label}" for label in words for row, word in _texts(words[label])]
+    (tmp_path / "t.csv").write_text("\n".join(["id,text,label", *rows]) + "\n")
+    model = make_encoder(tmp_path / "tiny")
+    assert embedonce("embed", "t.csv", "--model", model).code == 0
+    for head in ("linear", "prototype", "stack"):
+        assert embedonce("fit-head", head, "--folds", "3").code == 0
+    (run,) = [each for each in runs.runs_in(tmp_path / "runs") if each.record.head == "stack"]
+    said = run.predictions().of("test")
+    lines = embedonce("predict", run.name, "t.csv", "--json").out.splitlines()
+    answers = {each["id"]: each for each in map(json.loads, lines)}
+    shares = np.array([[answers[each]["probabilities"][label] for label in run.record.labels] for each in said.ids])
+    np.testing.assert_allclose(shares, said.probabilities, atol=5e-3)
+
+
+def _texts(words: str) -> list[tuple[int, str]]:
+    chance = random.Random(words)
+    return [(row, " ".join(chance.choices(words.split(), k=9))) for row in range(24)]

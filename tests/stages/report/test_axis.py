@@ -1,0 +1,43 @@
+"""The scale that all intervals share."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from heads.evaluation.metrics import Interval
+from stages.report.axis import Scale, common_scale
+
+shares = st.floats(0, 1)
+
+
+def test_the_scale_ends_at_the_tenths_around_all_intervals() -> None:
+    assert common_scale([Interval(0.8, 0.71, 0.88), Interval(0.93, 0.91, 0.95)]) == Scale(0.7, 1.0)
+
+
+def test_a_bound_on_a_tenth_is_the_end() -> None:
+    assert common_scale([Interval(0.75, 0.7, 0.8)]) == Scale(0.7, 0.8)
+
+
+def test_a_single_point_still_has_a_scale() -> None:
+    assert common_scale([Interval(1.0, 1.0, 1.0)]) == Scale(0.9, 1.0)
+    assert common_scale([]) == Scale(0.0, 1.0)
+
+
+def test_a_value_lies_where_its_share_of_the_scale_is() -> None:
+    assert [Scale(0.6, 1.0).percent(value) for value in (0.6, 0.7, 1.0)] == [0, 25, 100]
+
+
+def test_ticks_are_tenths_and_every_second_one_on_a_long_scale() -> None:
+    assert Scale(0.7, 1.0).ticks == (0.7, 0.8, 0.9, 1.0)
+    assert Scale(0.5, 1.0).ticks == (0.6, 0.8, 1.0)
+    assert Scale(0.0, 4.0).ticks == (0.0, 0.8, 1.6, 2.4, 3.2, 4.0)
+    assert len(Scale(0.0, 99.9).ticks) <= 6
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(shares, shares, shares).map(lambda three: Interval(*three)), min_size=1))
+def test_every_interval_and_its_value_lie_on_the_scale(intervals: list[Interval]) -> None:
+    scale = common_scale(intervals)
+    for one in intervals:
+        for bound in (one.low, one.value, one.high):
+            assert scale.percent(bound) == pytest.approx(min(100, max(0, scale.percent(bound))), abs=0.01)

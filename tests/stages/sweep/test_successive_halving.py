@@ -1,0 +1,116 @@
+"""A time spent on several heads."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from data.errors import CallError
+from featurestore import Bags
+from heads.classifiers.knn import KNNHead
+from heads.classifiers.linear import LinearHead
+from heads.classifiers.prototype import PrototypeHead
+from heads.core.head import Examples
+from stages.fitting import runs
+from stages.fitting.plan import Plan
+from stages.sweep import Outcome, Space, SweepProgress, search, seconds_as_asked, sweep_all
+from stages.sweep import successive_halving as halving
+from stages.sweep import trial_scoring as trials
+from tests.small_store import blobs, make_store
+
+
+class Guess(LinearHead):
+    """A head that learns nothing."""
+
+    name = "guess"
+
+    def _scores(self, bags: Bags) -> Any:
+        return np.random.default_rng(0).normal(size=(len(bags), len(self.classes_)))
+
+
+class Clock:
+    """Time that passes by a second a trial, and in no other way."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        for module in (halving, search):
+            monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: self.now))
+            monkeypatch.setattr(module, "seconds_of", lambda _: 1.0)
+        monkeypatch.setattr(halving, "_run_seconds", lambda *_: 4.0)
+        real = trials.score
+
+        def score(*asked: Any) -> float:
+            self.now += 1
+            return real(*asked)
+
+        monkeypatch.setattr(trials, "score", score)
+
+
+class Refused(LinearHead):
+    """A head that these labels are not for."""
+
+    name = "refused"
+
+    def _learn(self, examples: Examples) -> None:
+        raise CallError("Not for these.")
+
+
+def swept(folder: Path, heads: Sequence[Any], seconds: float = 60, **asked: Any) -> list[Outcome]:
+    store, table = make_store(folder / "store", *blobs(["a", "b", "c"], 160))
+    spaces = [Space(Plan(head=head, folds=3)) for head in heads]
+    return sweep_all(store, table, spaces, folder / "runs", seconds=seconds, **asked)
+
+
+def test_the_better_heads_get_the_trials_and_leave_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, told = Clock(monkeypatch), list[SweepProgress]()
+    heads = [Guess(), KNNHead(), Guess(pool=("max",)), LinearHead()]
+    found = swept(tmp_path, heads, seconds=28, report=told.append)
+    made = [len(each.trials) for each in found]
+    assert {found[0].head, found[1].head} == {"knn", "linear"}
+    assert made == [9, 9, 3, 3] and clock.now == 24  # 12 seconds a round: for four heads, then for two; 4 for the run
+    assert found[0].run is not None and [each.run for each in found[2:]] == [None, None]
+    left = {run.name for run in runs.runs_in(tmp_path / "runs")}
+    assert left == {each.run for each in found if each.run}
+    assert (found[0].best.score or 0) >= (found[1].best.score or 0)
+    assert all(0 <= now.done <= now.total == 28 for now in told)
+
+
+def test_each_head_has_a_trial_and_the_best_a_run_however_short_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Clock(monkeypatch)
+    found = swept(tmp_path, [Guess(), KNNHead(), LinearHead()], seconds=1)
+    assert [len(each.trials) for each in found] == [1, 1, 1]
+    assert [each.run is not None for each in found] == [True, False, False]
+
+
+def test_a_head_that_refuses_or_would_take_too_long_is_left_out_and_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = halving._probed
+    monkeypatch.setattr(halving, "_probed", lambda *asked: 99.0 if asked[1].plan.head.name == "knn" else real(*asked))
+    (found,) = swept(tmp_path, [KNNHead(), PrototypeHead(), Refused()])
+    assert found.head == "prototype" and found.run is not None
+    assert any("knn is left out: one trial would take about 99 s" in note for note in found.notes)
+    assert any("refused is left out: Not for these." in note for note in found.notes)
+    with pytest.raises(CallError, match="No head can be tried"):
+        swept(tmp_path / "another", [KNNHead(), Refused()])
+
+
+def test_a_cap_on_trials_ends_before_the_time(tmp_path: Path) -> None:
+    found = swept(tmp_path, [KNNHead(), LinearHead()], seconds=600, most=3)
+    assert [len(each.trials) for each in found] == [3, 3] and all(each.run for each in found)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("10m", 600), (" 1.5h ", 5400), ("2 m", 120)])
+def test_a_time_is_read_as_it_is_written(text: str, seconds: float) -> None:
+    assert seconds_as_asked(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "10", "m", "-5m", "0s", "10 minutes", "1h30m"])
+def test_another_time_is_refused(text: str) -> None:
+    with pytest.raises(CallError, match="write a time, as in"):
+        seconds_as_asked(text)
