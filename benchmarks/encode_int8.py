@@ -22,7 +22,7 @@ from featurestore import FeatureStore
 from stages.embed.encoder.options import Options
 from stages.embed.pipeline.embed_source import embed_source
 from stages.fitting.fit_head import fit_head
-from stages.fitting.head_options import heads_as_asked
+from stages.fitting.head_options import requested_heads
 from stages.fitting.plan import Plan
 from stages.fitting.runs import Run
 
@@ -36,7 +36,7 @@ def fitted(options: Options, features: Path, runs: Path) -> tuple[FeatureStore, 
     )
     for sentence in report.sentences():
         say(sentence)
-    (head,) = heads_as_asked("linear")
+    (head,) = requested_heads("linear")
     return store, fit_head(store, store.corpus(CORPUS), Plan(head=head), runs / CORPUS)[0]
 
 

@@ -22,15 +22,15 @@ from stages.fitting import runs
 ROOT = Path(__file__).parent.parent
 
 
-def command(store: Path, head: str, jobs: int, figures: dict[int, float]) -> Callable[[], None]:
-    """What fits a head by the command into a folder that is thrown away; its macro-F1 out of fold goes to `figures`."""
+def command(store: Path, head: str, jobs: int, metrics: dict[int, float]) -> Callable[[], None]:
+    """What fits a head by the command into a folder that is thrown away; its macro-F1 out of fold goes to `metrics`."""
 
     def fit() -> None:
         with TemporaryDirectory() as folder:
             asked = ["fit-head", head, "--store", str(store), "--jobs", str(jobs), "--runs", folder]
             subprocess.run([sys.executable, str(ROOT / "cli.py"), *asked], check=True, capture_output=True)
             (run,) = runs.runs_in(Path(folder))
-            figures[jobs] = run.scorecards["out_of_fold"].macro_f1.value
+            metrics[jobs] = run.scorecards["out_of_fold"].macro_f1.value
 
     return fit
 
@@ -46,12 +46,12 @@ def main(store: Path, heads: tuple[str, ...], jobs: int, rounds: int, as_json: b
     rows = [["head", "one process, s", f"{jobs} processes, s", "times as fast", "macro-F1 out of fold", "and"]]
     claims = []
     for head in heads:
-        figures: dict[int, float] = {}
-        ways = {str(each): command(store.resolve(), head, each, figures) for each in (1, jobs)}
+        metrics: dict[int, float] = {}
+        ways = {str(each): command(store.resolve(), head, each, metrics) for each in (1, jobs)}
         alone, together = seconds(ways, rounds).values()
         say(f"{head}: {alone:.1f} s and {together:.1f} s")
         shown = [f"{alone:.1f}", f"{together:.1f}", f"{alone / together:.2f}"]
-        rows.append([head, *shown, f"{figures[1]:.3f}", f"{figures[jobs]:.3f}"])
+        rows.append([head, *shown, f"{metrics[1]:.3f}", f"{metrics[jobs]:.3f}"])
         claims.append(at_least(f"{head}: times as fast with {jobs} processes", alone / together, 1.0))
     show(Topic("fit-head, whole commands", rows, claims), as_json=as_json)
 

@@ -33,8 +33,8 @@ from heads.core.head import Head
 from heads.registry import HEADS, make_head
 from heads.training import step_storage as sources
 from heads.training.loop import Training
-from heads.training.network_head import NeuralHead, Standardised, seeded
-from stages.fitting.task import chosen_corpus, chosen_store, task
+from heads.training.network_head import NetworkHead, Standardised, seeded
+from stages.fitting.task import open_corpus, open_store, task
 
 DEFAULT = [name for name in HEADS if name not in ("lightgbm", "cascade")]
 FASTER = {"mlp": 8.0, "attention": 8.0, "lstm": 1.5, "transformer": 1.5}
@@ -76,8 +76,8 @@ class Race:
 
 def documents(features: Path, corpus: str | None, most: int | None) -> Documents:
     """The training documents of a store's corpus, a tenth of them aside; most: so many of them."""
-    store = chosen_store(features, features.parent)
-    found = task(store, chosen_corpus(store, corpus))
+    store = open_store(features, features.parent)
+    found = task(store, open_corpus(store, corpus))
     rows = np.random.default_rng(0).permutation(len(found.train))[:most]
     bags, codes, groups = found.train[rows], found.target.y[rows], found.groups[rows]
     part = folds(codes, groups.tolist(), 10, 0)
@@ -90,7 +90,7 @@ def default_fit(name: str, features: Path, corpus: str | None, most: int | None,
     if files:
         sources.SHARE = 0.0
     found, head, stamps = documents(features, corpus, most), make_head(name, {}), list[float]()
-    if isinstance(head, NeuralHead):
+    if isinstance(head, NetworkHead):
         head.progress = lambda _: stamps.append(time.perf_counter())
     start = time.perf_counter()
     head.fit(found.taught, found.codes)
@@ -102,12 +102,12 @@ def default_fit(name: str, features: Path, corpus: str | None, most: int | None,
     predicted = time.perf_counter() - start
     peak = memory("VmHWM") / 1e6
     share = None
-    if isinstance(head, NeuralHead):
+    if isinstance(head, NetworkHead):
         share = _feeding(head, found.taught) / float(np.median(np.diff(stamps)))
     return Fit(fitted, predicted, peak, len(stamps), share, head.score(found.aside, found.truth))
 
 
-def _feeding(head: NeuralHead, bags: Bags) -> float:
+def _feeding(head: NetworkHead, bags: Bags) -> float:
     """Seconds to make the batches of an epoch as long as the default fit's."""
     training = head.training or Training()
     sequences = head._before_weights(head._sequences(bags), head.network_.mean)
@@ -125,10 +125,10 @@ def race(name: str, found: Documents, epochs: int, rounds: int, workers: int) ->
     """The same network by both loops."""
     training = Training(epochs=epochs, validation=0.0, steps=1, label_smoothing=0.0, device="cpu")
     ours = _of(name, training).fit(found.taught[:256], found.codes[:256])
-    assert isinstance(ours, NeuralHead)
+    assert isinstance(ours, NetworkHead)
     dataset = usual_loop.OneByOne(found.taught, ours.reads, _places(found.codes, found), ours.max_steps)
     usual = _of(name, training).fit(found.taught[:256], found.codes[:256])
-    assert isinstance(usual, NeuralHead)
+    assert isinstance(usual, NetworkHead)
 
     def learn_usually() -> None:
         with seeded(0):
@@ -248,7 +248,7 @@ def main(
     made: list[Topic] = []
     if "fits" in topics:
         made.append(fits(names, {name: _apart(name, features, corpus, most, files) for name in names}))
-    racing = [name for name in names if issubclass(type(make_head(name, {})), NeuralHead)]
+    racing = [name for name in names if issubclass(type(make_head(name, {})), NetworkHead)]
     if "races" in topics and racing:
         found = documents(features, corpus, most)
         made.append(races({name: race(name, found, epochs, rounds, workers) for name in racing}, epochs))

@@ -28,12 +28,12 @@ from heads.evaluation.decisions import tune, untuned
 from heads.evaluation.metrics import macro_f1
 from heads.evaluation.score_matrix import aligned
 from heads.training.loop import Training
-from stages.fitting.task import Task, chosen_corpus, chosen_store, task
+from stages.fitting.task import Task, open_corpus, open_store, task
 
 FOLDS = 3
 RATIO = 100
 PLAIN = "none, instance, cross_entropy"
-FIGURES = ("out_of_fold", "out_of_fold_tuned", "test", "test_tuned")
+METRICS = ("out_of_fold", "out_of_fold_tuned", "test", "test_tuned")
 WEIGHTS = ("sqrt", "effective", "balanced")
 SAMPLERS = ("square_root", "progressive", "balanced")
 QUICK = (PLAIN, "balanced, instance, cross_entropy", "none, balanced, cross_entropy", "none, instance, logit_adjusted")
@@ -108,27 +108,27 @@ def compared(corpus: str, store: FeatureStore, seeds: int, *, quick: bool) -> di
         if quick and name not in QUICK:
             continue
         for seed in range(seeds):
-            found = task(store, chosen_corpus(store, corpus))
+            found = task(store, open_corpus(store, corpus))
             rows = thinned(found.target.y, seed) if corpus == "newsgroups" else np.arange(len(found.target.y))
             results.setdefault(name, []).append(measured(found, rows, way, seed))
-        say(f"{corpus}: {name}: {', '.join(gained(results[name], results[PLAIN], which) for which in FIGURES)}")
+        say(f"{corpus}: {name}: {', '.join(gained(results[name], results[PLAIN], which) for which in METRICS)}")
     return results
 
 
-def mean(figures: list[Figures], which: str) -> float:
+def mean(metrics: list[Figures], which: str) -> float:
     """Over seeds."""
-    return float(np.mean([getattr(each, which) for each in figures]))
+    return float(np.mean([getattr(each, which) for each in metrics]))
 
 
-def above(figures: list[Figures], others: list[Figures], which: str) -> list[float]:
+def above(metrics: list[Figures], others: list[Figures], which: str) -> list[float]:
     """By how much one way is above another, a seed each."""
-    return [getattr(one, which) - getattr(other, which) for one, other in zip(figures, others, strict=True)]
+    return [getattr(one, which) - getattr(other, which) for one, other in zip(metrics, others, strict=True)]
 
 
-def gained(figures: list[Figures], plain: list[Figures], which: str) -> str:
+def gained(metrics: list[Figures], plain: list[Figures], which: str) -> str:
     """Mean over seeds, and the paired difference to `plain`."""
-    text = f"{mean(figures, which):.3f}"
-    return text if figures is plain else f"{text} ({difference(above(figures, plain, which))})"
+    text = f"{mean(metrics, which):.3f}"
+    return text if metrics is plain else f"{text} ({difference(above(metrics, plain, which))})"
 
 
 def weighing_or_drawing(corpus: str, results: dict[str, list[Figures]]) -> Topic:
@@ -136,7 +136,7 @@ def weighing_or_drawing(corpus: str, results: dict[str, list[Figures]]) -> Topic
     gains = {}
     for weight in WEIGHTS:
         loss, sampler = (results[f"{weight}, {how}, cross_entropy"] for how in ("instance", "weighted"))
-        gains[weight] = [above(loss, sampler, which) for which in FIGURES]
+        gains[weight] = [above(loss, sampler, which) for which in METRICS]
     rows = [[weight, *map(difference, each)] for weight, each in gains.items()]
     pooled = np.mean([*gains.values()], axis=0).tolist()
     heads = ["weights", "out of fold", "out of fold, tuned", "test", "test, tuned"]
@@ -149,7 +149,7 @@ def topic(corpus: str, results: dict[str, list[Figures]]) -> Topic:
     """The table of a corpus, best out of fold with a tuned decision first."""
     order = sorted(results, key=lambda name: -mean(results[name], "out_of_fold_tuned"))
     plain = results[PLAIN]
-    rows = [[name, *(gained(results[name], plain, which) for which in FIGURES)] for name in order]
+    rows = [[name, *(gained(results[name], plain, which) for which in METRICS)] for name in order]
     heads = ["weight, sampler, loss", "out of fold", "out of fold, tuned", "test", "test, tuned"]
     return Topic(f"{corpus}: macro-F1 over {len(plain)} seeds, {date.today().isoformat()}", [heads, *rows], [])
 
@@ -164,7 +164,7 @@ def main(features: Path, corpora: tuple[str, ...], seeds: int, quick: bool, as_j
     """Print a table a corpus."""
     for corpus in corpora:
         folder = next(iter(sorted(features.glob(f"{corpus}--*"))), None)
-        results = compared(corpus, chosen_store(folder, features), seeds, quick=quick)
+        results = compared(corpus, open_store(folder, features), seeds, quick=quick)
         if as_json:
             click.echo(json.dumps({corpus: {name: [asdict(each) for each in one] for name, one in results.items()}}))
         else:

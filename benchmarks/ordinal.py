@@ -47,7 +47,7 @@ def head(way: str, seed: int) -> Head:
     return made.set_params(training__order=GRADES) if "loss" in settings else made
 
 
-def figures(way: str, seed: int) -> Iterator[tuple[str, Counts]]:
+def metrics(way: str, seed: int) -> Iterator[tuple[str, Counts]]:
     """How argmax and the rule that out-of-fold scores choose decide the documents that are scored."""
     vectors, grade = generated(seed)
     fitted, names = grade[:FITTED], np.array(GRADES, dtype=object)[grade[:FITTED]]
@@ -72,7 +72,7 @@ def main() -> None:
     print("| head | rule chosen | mean absolute error | quadratic kappa | macro-F1 | accuracy |")
     print("|---|---|--:|--:|--:|--:|")
     for way in WAYS:
-        found = [dict(figures(way, seed)) for seed in range(seeds)]
+        found = [dict(metrics(way, seed)) for seed in range(seeds)]
         for rule in found[0]:
             each = [one[rule] for one in found]
             shown = ("absolute_error", "quadratic_kappa", "macro_f1", "accuracy")

@@ -26,15 +26,15 @@ from commandline.output import duration, say
 from data.readers import read
 from data.splits import Split
 from featurestore import FeatureStore
-from heads.evaluation.bootstrap import Interval, resampled
+from heads.evaluation.bootstrap import ConfidenceInterval, resampled
 from heads.evaluation.confusion_counts import Counts
-from heads.registry import UPON_RUNS, head_class, make_head
+from heads.registry import STACKING_HEADS, head_class, make_head
 from stages.fitting.fit_head import fit_head
 from stages.fitting.plan import Plan
 from stages.fitting.runs import Run
-from stages.fitting.task import chosen_corpus, chosen_store
+from stages.fitting.task import open_corpus, open_store
 
-FIGURES = ("accuracy", "macro_f1")
+METRICS = ("accuracy", "macro_f1")
 HEADS = "linear,mlp,attention,lstm,transformer,knn,tfidf,fused,stack"
 WORDS = "TF-IDF of words, linear SVM"
 OVER_SEGMENTS = ("attention", "lstm", "transformer")
@@ -72,16 +72,16 @@ class Table:
     labels: int
     lines: Sequence[Line]
 
-    def values(self, line: Line, figure: str) -> NDArray[np.float64]:
+    def values(self, line: Line, metric: str) -> NDArray[np.float64]:
         """A figure of each fit."""
-        return np.array([getattr(Counts.of(self.truth, each, self.labels), figure) for each in line.predicted])
+        return np.array([getattr(Counts.of(self.truth, each, self.labels), metric) for each in line.predicted])
 
-    def interval(self, line: Line, figure: str, against: Line | None = None) -> Interval:
+    def interval(self, line: Line, metric: str, against: Line | None = None) -> ConfidenceInterval:
         """A figure, mean over fits; or by how much it is above that of another line."""
-        value, drawn = self.values(line, figure).mean(), self._drawn[line.name, figure]
+        value, drawn = self.values(line, metric).mean(), self._drawn[line.name, metric]
         if against is not None:
-            value, drawn = value - self.values(against, figure).mean(), drawn - self._drawn[against.name, figure]
-        return Interval.of(value, drawn)
+            value, drawn = value - self.values(against, metric).mean(), drawn - self._drawn[against.name, metric]
+        return ConfidenceInterval.of(value, drawn)
 
     @cached_property
     def _drawn(self) -> dict[tuple[str, str], NDArray[np.float64]]:
@@ -89,9 +89,9 @@ class Table:
         every = iter(resampled(self.truth, [each for line in self.lines for each in line.predicted], self.labels))
         fits = {line.name: [next(every) for _ in line.predicted] for line in self.lines}
         return {
-            (name, figure): np.mean([getattr(each, figure) for each in of_one], axis=0)
+            (name, metric): np.mean([getattr(each, metric) for each in of_one], axis=0)
             for name, of_one in fits.items()
-            for figure in FIGURES
+            for metric in METRICS
         }
 
     def best(self) -> Line:
@@ -115,10 +115,10 @@ def fitted(
 
     before: of each head its runs by seed; where a head has fewer than others, its last one serves again.
     """
-    table, found = chosen_corpus(store, corpus), []
-    if head in UPON_RUNS and not before:
+    table, found = open_corpus(store, corpus), []
+    if head in STACKING_HEADS and not before:
         raise click.UsageError(f"{head} stands on the heads before it in --heads: name some there.")
-    upon = before if head in UPON_RUNS else []
+    upon = before if head in STACKING_HEADS else []
     count = seeds if is_random(head) else min(seeds, max(map(len, upon), default=1))
     for seed in range(count):
         bases = [each[min(seed, len(each) - 1)].name for each in upon]
@@ -158,7 +158,7 @@ def measured(corpus: str, heads: Mapping[str, int], folds: int, store: FeatureSt
     return Table(corpus, test.truth, len(first.record.labels), lines)
 
 
-def shown(interval: Interval) -> str:
+def shown(interval: ConfidenceInterval) -> str:
     """A figure and its bounds."""
     return f"{interval.value:.4f} [{interval.low:.4f}, {interval.high:.4f}]"
 
@@ -169,23 +169,23 @@ def row(table: Table, line: Line) -> list[str]:
     moved = f"{table.values(line, 'accuracy').std(ddof=1):.4f}" if fits > 1 else ""
     own = "" if line.out_of_fold is None else f"{line.out_of_fold:.3f}"
     seconds = "" if line.seconds is None else f"{line.seconds:.0f}"
-    return [line.name, str(fits), own, *(shown(table.interval(line, figure)) for figure in FIGURES), moved, seconds]
+    return [line.name, str(fits), own, *(shown(table.interval(line, metric)) for metric in METRICS), moved, seconds]
 
 
 def claims(table: Table) -> list[Claim]:
     """What is asked of the best head; of heads over segments beside `linear`; and of the best beside each SVM."""
     best, linear = table.best(), table.named("linear")
     found = [
-        at_least(f"{table.corpus}, {best.name}: {figure}", table.interval(best, figure).value, bar)
-        for figure, bar in BARS.get(table.corpus, {}).items()
+        at_least(f"{table.corpus}, {best.name}: {metric}", table.interval(best, metric).value, bar)
+        for metric, bar in BARS.get(table.corpus, {}).items()
     ]
     pairs = [(line, linear) for line in table.lines if line.name in OVER_SEGMENTS and linear is not None]
     pairs += [(best, line) for line in table.lines if line.name.startswith(WORDS)]
     for line, other in pairs:
-        for figure in FIGURES:
-            above = table.interval(line, figure, other)
+        for metric in METRICS:
+            above = table.interval(line, metric, other)
             bounds = f"[{above.low:+.4f}, {above.high:+.4f}]"
-            found.append(at_least(f"{table.corpus}, {line.name} above {other.name}: {figure} {bounds}", above.value, 0))
+            found.append(at_least(f"{table.corpus}, {line.name} above {other.name}: {metric} {bounds}", above.value, 0))
     return found
 
 
@@ -218,7 +218,7 @@ def main(
     """Print a table a corpus."""
     for corpus in corpora:
         folder = next(iter(sorted(features.glob(f"{corpus}--*"))), None)
-        found = topic(measured(corpus, asked(heads, seeds), folds, chosen_store(folder, features), runs))
+        found = topic(measured(corpus, asked(heads, seeds), folds, open_store(folder, features), runs))
         show(found, as_json=as_json)
 
 

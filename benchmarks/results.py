@@ -28,7 +28,7 @@ from stages.compare import compare
 from stages.embed.encoder.options import Options
 from stages.embed.pipeline.embed_source import embed_source
 from stages.fitting.fit_head import fit_head
-from stages.fitting.head_options import ALL, heads_as_asked
+from stages.fitting.head_options import ALL, requested_heads
 from stages.fitting.plan import Plan
 
 BARS = {
@@ -62,7 +62,7 @@ def embedded(corpus: str, features: Path) -> FeatureStore:
 def head_lines(corpus: str, store: FeatureStore, runs: Path) -> list[Line]:
     """Every head with its default parameters, best out of fold first."""
     fitted = []
-    for head in heads_as_asked(ALL):
+    for head in requested_heads(ALL):
         run, _ = fit_head(store, store.corpus(corpus), Plan(head=head), runs / corpus)
         say(f"{corpus}: {run.name} took {duration(sum(run.record.seconds.values()))}")
         fitted.append(run)
@@ -117,9 +117,9 @@ def claims(corpus: str, lines: list[Line]) -> list[dict[str, object]]:
     """Each figure that has a bar."""
     found: list[dict[str, object]] = []
     for line in lines:
-        for figure, bar in BARS.get((corpus, line.name), {}).items():
-            value = round(getattr(line.test, figure).value, 4)
-            claim = f"{line.name} on {corpus}: {figure}"
+        for metric, bar in BARS.get((corpus, line.name), {}).items():
+            value = round(getattr(line.test, metric).value, 4)
+            claim = f"{line.name} on {corpus}: {metric}"
             found.append({"claim": claim, "value": value, "bar": bar, "holds": value >= bar})
     return found
 

@@ -26,11 +26,11 @@ from heads.evaluation.decisions import untuned
 from heads.evaluation.score_matrix import aligned
 from heads.registry import make_head
 from stages.fitting.plan import suited
-from stages.fitting.task import Task, chosen_corpus, chosen_features, layer_of, task
+from stages.fitting.task import Task, layer_of, open_corpus, open_stores, task
 
 FOLDS = 4
 DEFAULTS = "defaults"
-FIGURES = ("macro_f1", "accuracy")
+METRICS = ("macro_f1", "accuracy")
 Scores = dict[str, list[tuple[float, float]]]  # way -> FIGURES, one a seed
 
 
@@ -68,7 +68,7 @@ def row(head: str, way: str, results: Scores) -> list[str]:
     """Of each figure the mean and deviation over seeds, and the paired difference to the defaults."""
     own, plain = np.array(results[way]), np.array(results[DEFAULTS])
     cells = [head, way]
-    for place in range(len(FIGURES)):
+    for place in range(len(METRICS)):
         spread = f" ({own[:, place].std(ddof=1):.3f})" if len(own) > 1 else ""
         gain = "" if way == DEFAULTS else difference((own[:, place] - plain[:, place]).tolist(), 1 / FOLDS)
         cells += [f"{own[:, place].mean():.3f}{spread}", gain]
@@ -98,8 +98,8 @@ def main(
 ) -> None:
     """Print the table."""
     paths = stores or tuple(sorted(features.glob(f"{corpus}--*")))[:1]
-    (read, first), every = chosen_features(paths, features), [DEFAULTS, *ways]
-    table = chosen_corpus(first, corpus)
+    (read, first), every = open_stores(paths, features), [DEFAULTS, *ways]
+    table = open_corpus(first, corpus)
 
     def documents_of(head: str) -> Task:
         return task(read, table, layer=None if layer == "all" else layer_of(make_head(head, {}), int(layer)))

@@ -195,8 +195,8 @@ def reading(folder: Path) -> Topic:
     size = chunks.flat.nbytes
     rows = [[f"{size / 1e6:,.0f} MB of vectors", "warm, ms", "GB/s", "cold, ms", "GB/s"]]
     for name in ways:
-        figures = [(f"{taken[name] * 1e3:,.0f}", f"{size / taken[name] / 1e9:.1f}") for taken in (warm, cold)]
-        rows.append([name, *figures[0], *figures[1]])
+        metrics = [(f"{taken[name] * 1e3:,.0f}", f"{size / taken[name] / 1e9:.1f}") for taken in (warm, cold)]
+        rows.append([name, *metrics[0], *metrics[1]])
     claims = [
         at_least(f"{own}, {when}: speed of {other}, times", taken[other] / taken[own], 0.8)
         for when, taken in (("warm", warm), ("cold", cold))

@@ -9,7 +9,7 @@ from commandline.options import NewFile, json_option, runs_option
 from commandline.output import duration, note, say, show_json, table
 
 if TYPE_CHECKING:
-    from heads.evaluation.metrics import Interval
+    from heads.evaluation.metrics import ConfidenceInterval
     from stages.compare import Comparison
 
 
@@ -71,8 +71,8 @@ def show_comparison(comparison: "Comparison", as_json: bool) -> None:
         note(sentence)
 
 
-def interval(figure: "Interval | None") -> str:
+def interval(metric: "ConfidenceInterval | None") -> str:
     """A figure over its 95 % bootstrap interval, or a dash for one that a run does not have."""
-    if figure is None:
+    if metric is None:
         return "–"
-    return f"{figure.value:.3f}\n{figure.low:.3f}–{figure.high:.3f}"
+    return f"{metric.value:.3f}\n{metric.low:.3f}–{metric.high:.3f}"

@@ -7,14 +7,14 @@ import click
 from commandline.options import (
     NewFile,
     beside_options,
-    documents_asked,
+    corpus_arguments,
     documents_options,
     json_option,
-    metric_asked,
     metric_option,
     origin,
     runs_option,
     seed_option,
+    selection_metric,
 )
 from commandline.output import duration, note, progress, say, show_json, table
 
@@ -48,18 +48,18 @@ def curve(heads: tuple[str, ...], **asked: Any) -> None:
     embedonce curve linear lstm
     embedonce curve linear mlp --sizes 100,1000,all --seeds 10 --html curve.html
     """
-    from stages.curve import CurveProgress, Plan, curve_heads, learning_curves, sizes_as_asked, write_picture
-    from stages.fitting.task import chosen_corpus, chosen_features
+    from stages.curve import CurveProgress, Plan, curve_heads, learning_curves, parse_sizes, write_picture
+    from stages.fitting.task import open_corpus, open_stores
 
-    metric = metric_asked(asked)
-    store, first = chosen_features(asked["stores"], asked["features"])
-    documents = chosen_corpus(first, asked["corpus"])
+    metric = selection_metric(asked)
+    store, first = open_stores(asked["stores"], asked["features"])
+    documents = open_corpus(first, asked["corpus"])
     plan = Plan(
         heads=curve_heads(heads, asked["parameters"], asked["class_weight"]),
-        sizes=sizes_as_asked(asked["sizes"]) if asked["sizes"] is not None else (),
+        sizes=parse_sizes(asked["sizes"]) if asked["sizes"] is not None else (),
         seeds=asked["seeds"],
         seed=asked["seed"],
-        **documents_asked(documents, asked),
+        **corpus_arguments(documents, asked),
     )
     asked_for = f"{', '.join(heads)} on {store.name} ({origin('stores', 'the newest store')})"
     say(f"Learning curves of {asked_for}, corpus {documents.name}.")
@@ -83,15 +83,15 @@ def _show(found: "LearningCurves", as_json: bool) -> None:
         return
     # of one label a document micro-F1 is the accuracy
     same = all(level.micro_f1 == level.accuracy for level in found.levels)
-    figures = {name: said for name, said in found.figures.items() if name != "micro_f1" or not same}
+    metrics = {name: said for name, said in found.metrics.items() if name != "micro_f1" or not same}
     table(
-        ["head", "documents", f"labels seen,\nof {found.labels:,}", *figures.values(), "fit"],
+        ["head", "documents", f"labels seen,\nof {found.labels:,}", *metrics.values(), "fit"],
         [
             (
                 level.head,
                 f"{level.documents:,.0f}",
                 f"{level.labels:,.0f}",
-                *(str(getattr(level, each)) for each in figures),
+                *(str(getattr(level, each)) for each in metrics),
                 duration(level.seconds),
             )
             for level in found.levels

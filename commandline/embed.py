@@ -8,7 +8,7 @@ import click
 
 from commandline.options import (
     column_options,
-    columns_asked,
+    columns_from_options,
     features_option,
     json_option,
     origin,
@@ -157,7 +157,7 @@ def _shared(asked: dict[str, Any]) -> dict[str, Any]:
 
     return {
         "source": asked["source"],
-        "columns": columns_asked(asked),
+        "columns": columns_from_options(asked),
         "options": Options(**{name: asked[name] for name in OPTIONS}),
         "given": {name for name in OPTIONS if origin("keep" if name == "segment" else name, "") != ""},
         "store": asked["store"],

@@ -55,12 +55,12 @@ def explain(run: str, documents: tuple[str, ...], html: Path | None, as_json: bo
     from stages.compare import find
     from stages.explain import Asked, changed_since, check_explainable, page, words_of
     from stages.explain import explain as explanations
-    from stages.fitting.task import chosen_corpus, chosen_store
+    from stages.fitting.task import open_corpus, open_store
 
     found = find(run, asked["runs"])
     check_explainable(found)
-    store = chosen_store(asked["store"] or Path(found.record.store), asked["features"])
-    corpus = chosen_corpus(store, found.record.corpus)
+    store = open_store(asked["store"] or Path(found.record.store), asked["features"])
+    corpus = open_corpus(store, found.record.corpus)
     say(f"Explaining {found.name} on {store.name}, corpus {corpus.name}.")
     if changed := changed_since(found, corpus):
         note(changed)

@@ -9,7 +9,7 @@ import click
 from commandline.compare import show_comparison
 from commandline.options import (
     beside_options,
-    documents_asked,
+    corpus_arguments,
     documents_options,
     folds_option,
     json_option,
@@ -60,22 +60,22 @@ def fit_head(**asked: Any) -> None:
     embedonce fit-head layermix --set body=lstm --set over=segments
     embedonce fit-head stack --run linear-3f9a12bc --run lstm-7c2e41b0
     """
-    from heads.registry import UPON_RUNS
+    from heads.registry import STACKING_HEADS
     from stages.compare import compare as compare_runs
-    from stages.fitting.head_options import ALL, heads_as_asked
-    from stages.fitting.task import chosen_corpus, chosen_features
+    from stages.fitting.head_options import ALL, requested_heads
+    from stages.fitting.task import open_corpus, open_stores
 
-    if asked["base_runs"] and asked["head"] not in UPON_RUNS:
-        raise CallError(f"--run is for {', '.join(UPON_RUNS)}: {asked['head']} reads features.")
-    store, first = chosen_features(asked["stores"], asked["features"])
-    documents = chosen_corpus(first, asked["corpus"])
+    if asked["base_runs"] and asked["head"] not in STACKING_HEADS:
+        raise CallError(f"--run is for {', '.join(STACKING_HEADS)}: {asked['head']} reads features.")
+    store, first = open_stores(asked["stores"], asked["features"])
+    documents = open_corpus(first, asked["corpus"])
     say(f"Fitting {asked['head']} on {store.name} ({origin('stores', 'the newest store')}), corpus {documents.name}.")
-    plan = documents_asked(documents, asked)
+    plan = corpus_arguments(documents, asked)
     found, failed = [], False
     settings = (*asked["parameters"], *(f"{name}={asked[name]}" for name in ("loss", "sampler", "init") if asked[name]))
     layers = len(first.recipe.layers) if store is first else 1
-    for head in heads_as_asked(asked["head"], settings, asked["class_weight"], asked["first"], asked["seed"], layers):
-        if asked["head"] == ALL and documents.kind == "several" and not head.takes_several:
+    for head in requested_heads(asked["head"], settings, asked["class_weight"], asked["first"], asked["seed"], layers):
+        if asked["head"] == ALL and documents.kind == "multilabel" and not head.supports_multilabel:
             note(f"{head.name} is left out: it takes one label a document, and these have several.")
             continue
         try:

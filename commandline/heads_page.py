@@ -5,8 +5,8 @@ import re
 
 import click
 
-from heads.core.hyperparameters import parameters_of
-from heads.registry import OURS, UPON_RUNS, describe, head_class
+from heads.core.hyperparameters import hyperparameters_of
+from heads.registry import OURS, STACKING_HEADS, describe, head_class
 
 INTRODUCTION = """# Heads
 
@@ -19,7 +19,7 @@ other runs. A head of yours joins by [an entry point](your-own-head.md).
 
 def page() -> str:
     """The whole page, as Markdown: a table of all heads of ours, then each with its source and its parameters."""
-    names = [*OURS, *UPON_RUNS]
+    names = [*OURS, *STACKING_HEADS]
     described = [describe(name) for name in names]
     rows = [f"| [{one.name}](#{one.name}) | {', '.join(one.reads)} | {one.summary} |" for one in described]
     table = "\n".join(["| head | reads | |", "|---|---|---|", *rows])
@@ -39,7 +39,7 @@ def section(name: str) -> str:
 
 def descriptions(name: str) -> dict[str, str]:
     """Each parameter's line in the docstrings of a head, of what it is made from and of its nested parameters."""
-    nested = [each.nested for each in parameters_of(head_class(name), deep=False) if each.nested is not None]
+    nested = [each.nested for each in hyperparameters_of(head_class(name), deep=False) if each.nested is not None]
     words: dict[str, str] = {}
     for cls in [*nested, *reversed(head_class(name).__mro__)]:
         documented = re.split(r"Parameters\n-+\n", inspect.cleandoc(cls.__doc__ or ""))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from commandline import config_file as settings
-from commandline.options import column_options, columns_asked, json_option
+from commandline.options import column_options, columns_from_options, json_option
 from commandline.output import note, say, show_json, size, table
 from data.errors import CallError
 
@@ -47,9 +47,9 @@ def models(as_json: bool) -> None:
 def heads(head: str | None, as_json: bool) -> None:
     """The heads that `fit-head` takes, or the parameters of one."""
     from commandline.heads_page import descriptions
-    from heads.registry import HEADS, UPON_RUNS, describe
+    from heads.registry import HEADS, STACKING_HEADS, describe
 
-    described = [describe(name) for name in ([head] if head else [*HEADS, *UPON_RUNS])]
+    described = [describe(name) for name in ([head] if head else [*HEADS, *STACKING_HEADS])]
     if as_json:
         show_json([_plain(each) for each in described])
     elif head:
@@ -80,7 +80,7 @@ def init(source: str, **asked: Any) -> None:
     """Write embedonce.toml for SOURCE, so that the other commands need no options."""
     from data.readers import read
 
-    corpus = read(source, columns_asked(asked))
+    corpus = read(source, columns_from_options(asked))
     for sentence in corpus.notes:
         note(sentence)
     if not any(document.labels for document in corpus.documents):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Command = Callable[..., Any]
 
 
-def several(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+def multilabel(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
     """One decorator of many, in the order in which help shows them."""
 
     def add(command: Command) -> Command:
@@ -33,7 +33,7 @@ text_option = click.option("--text", metavar="COLUMN", help="Column of the text.
 id_option = click.option(
     "--id", "id_", metavar="COLUMN", help="Column of the document's name.  [guessed, else row numbers]"
 )
-column_options = several(
+column_options = multilabel(
     text_option,
     click.option("--label", metavar="COLUMN", help="Column of the label.  [guessed by name]"),
     id_option,
@@ -69,11 +69,11 @@ features_option = click.option(
     show_default=True,
     help="Folder of the stores.",
 )
-store_options = several(
+store_options = multilabel(
     click.option("--store", type=click.Path(path_type=Path), help="The feature store.  [the newest in --features]"),
     features_option,
 )
-beside_options = several(
+beside_options = multilabel(
     click.option(
         "--store",
         "stores",
@@ -83,7 +83,7 @@ beside_options = several(
     ),
     features_option,
 )
-documents_options = several(
+documents_options = multilabel(
     click.option("--corpus", help="Which corpus of the store.  [its only one]"),
     click.option("--layer", type=int, default=-1, help="Which of the layers kept; layermix reads all."),
     click.option("--skip-unlabelled", is_flag=True, help="Leave documents without a label out."),
@@ -112,7 +112,7 @@ trust_option = click.option(
 )
 
 
-def columns_asked(asked: dict[str, Any]) -> Columns:
+def columns_from_options(asked: dict[str, Any]) -> Columns:
     """The columns that the options name."""
     return Columns(
         text=asked["text"],
@@ -125,7 +125,7 @@ def columns_asked(asked: dict[str, Any]) -> Columns:
     )
 
 
-def documents_asked(documents: "CorpusTable", asked: dict[str, Any]) -> dict[str, Any]:
+def corpus_arguments(documents: "CorpusTable", asked: dict[str, Any]) -> dict[str, Any]:
     """What a plan is told by `documents_options`, by its fields. Raises as `document_weights`."""
     weights = None
     if asked["weight"] is not None:
@@ -146,7 +146,7 @@ def _order(asked: str | None) -> tuple[str, ...]:
     return tuple(label.strip() for label in labels)
 
 
-def metric_asked(asked: dict[str, Any]) -> str:
+def selection_metric(asked: dict[str, Any]) -> str:
     """The figure that counts, as figures are named. Raises CallError for one of ordered labels without --order."""
     if asked["metric"] == "quadratic-kappa" and not asked["order"]:
         raise CallError("--metric quadratic-kappa is of labels in an order: say which with --order.")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from commandline.options import column_options, columns_asked, features_option, json_option
+from commandline.options import column_options, columns_from_options, features_option, json_option
 from commandline.output import note, progress, say, show_json, size, table
 
 if TYPE_CHECKING:
@@ -134,11 +134,11 @@ def label(file: str, folder: Path | None, corpus: str | None, features: Path, as
     \b
     embedonce store label corrected.csv --id ticket --label queue
     """
-    from stages.fitting.task import chosen_corpus
+    from stages.fitting.task import open_corpus
     from stages.relabel import relabel
 
     found = _opened(folder, features)
-    done = relabel(found, chosen_corpus(found, corpus), file, columns_asked(asked))
+    done = relabel(found, open_corpus(found, corpus), file, columns_from_options(asked))
     if as_json:
         show_json({"store": str(found.folder), "corpus": done.corpus, "changed": done.changed, "notes": done.notes})
         return
@@ -191,9 +191,9 @@ def export(
 
 
 def _opened(folder: Path | None, features: Path) -> "FeatureStore":
-    from stages.fitting.task import chosen_store
+    from stages.fitting.task import open_store
 
-    return chosen_store(folder, features)
+    return open_store(folder, features)
 
 
 def _rewrite(found: "FeatureStore", plan: "Plan", *, dry_run: bool, as_json: bool) -> None:

@@ -11,15 +11,15 @@ from commandline.compare import show_comparison
 from commandline.options import (
     NewFile,
     beside_options,
-    documents_asked,
+    corpus_arguments,
     documents_options,
     folds_option,
     json_option,
-    metric_asked,
     metric_option,
     origin,
     runs_option,
     seed_option,
+    selection_metric,
 )
 from commandline.output import duration, note, progress, say, show_json, table
 from data.errors import CallError
@@ -60,17 +60,17 @@ def sweep(head: str, **asked: Any) -> None:
     """
     from stages.compare import chosen
     from stages.compare import compare as compare_runs
-    from stages.fitting.head_options import ALL, heads_as_asked
-    from stages.fitting.task import chosen_corpus, chosen_features
+    from stages.fitting.head_options import ALL, requested_heads
+    from stages.fitting.task import open_corpus, open_stores
     from stages.sweep import write_picture
 
-    metric = metric_asked(asked)
-    store, first = chosen_features(asked["stores"], asked["features"])
-    documents = chosen_corpus(first, asked["corpus"])
-    spaces = _spaces(head, metric, documents_asked(documents, asked), asked)
+    metric = selection_metric(asked)
+    store, first = open_stores(asked["stores"], asked["features"])
+    documents = open_corpus(first, asked["corpus"])
+    spaces = _spaces(head, metric, corpus_arguments(documents, asked), asked)
     say(f"Sweep of {head} on {store.name} ({origin('stores', 'the newest store')}), corpus {documents.name}.")
     if head == ALL and len(first.recipe.layers) > 1:
-        every = {each.name for each in heads_as_asked(ALL, layers=len(first.recipe.layers))}
+        every = {each.name for each in requested_heads(ALL, layers=len(first.recipe.layers))}
         for name in sorted(every - {space.plan.head.name for space in spaces}):
             note(f"{name} is left out: a sweep of all heads reads one layer. Sweep it alone.")
     found = _swept(head, store, documents, spaces, asked)
@@ -87,12 +87,12 @@ def sweep(head: str, **asked: Any) -> None:
 
 
 def _spaces(head: str, metric: str, plan: dict[str, Any], asked: dict[str, Any]) -> list[Any]:
-    from heads.registry import UPON_RUNS
-    from stages.fitting.head_options import heads_as_asked
+    from heads.registry import STACKING_HEADS
+    from stages.fitting.head_options import requested_heads
     from stages.fitting.plan import Plan
     from stages.sweep import Space
 
-    if head in UPON_RUNS:
+    if head in STACKING_HEADS:
         raise CallError(f"{head} stands on whole runs and has nothing to sweep. Name a head that reads features.")
     if asked["trial_folds"] > asked["folds"]:
         raise CallError(f"--trial-folds is {asked['trial_folds']}, and there are {asked['folds']} --folds.")
@@ -101,16 +101,16 @@ def _spaces(head: str, metric: str, plan: dict[str, Any], asked: dict[str, Any])
     plan |= {"folds": asked["folds"], "seed": asked["seed"]}
     return [
         Space.of(Plan(head=each, **plan), names, metric, asked["trial_folds"])
-        for each in heads_as_asked(head, asked["parameters"], asked["class_weight"], seed=asked["seed"])
+        for each in requested_heads(head, asked["parameters"], asked["class_weight"], seed=asked["seed"])
     ]
 
 
 def _swept(head: str, store: Any, documents: Any, spaces: list[Any], asked: dict[str, Any]) -> "list[Outcome]":
     from stages.fitting.head_options import ALL
-    from stages.sweep import seconds_as_asked, sweep, sweep_all
+    from stages.sweep import parse_duration, sweep, sweep_all
 
     budget, most = asked["budget"], asked["trials"]
-    seconds = inf if budget is None else seconds_as_asked(budget)
+    seconds = inf if budget is None else parse_duration(budget)
     with progress("sweeping") as bar:
 
         def show(now: "SweepProgress") -> None:

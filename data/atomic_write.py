@@ -17,7 +17,7 @@ _NO_WRITER = (errno.ENOENT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EINVAL
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def write_whole(path: Path, data: bytes | Iterable[bytes]) -> None:
+def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> None:
     """Write a file, in one piece or in several, that appears under its name once it is on the disk; one that is there
     is replaced.
 
@@ -29,12 +29,12 @@ def write_whole(path: Path, data: bytes | Iterable[bytes]) -> None:
 
 
 def write_once(path: Path, data: bytes) -> None:
-    """As `write_whole`, but a file that is there, or that another process names first, stays as it is."""
+    """As `write_atomically`, but a file that is there, or that another process names first, stays as it is."""
     _settle(path.parent, [data], lambda beside: _take_name(beside, path))
 
 
 def write_by_hash(folder: Path, data: bytes | memoryview, ending: str) -> Path:
-    """As `write_whole`, under the hex sha256 of the content and `ending`; returns the path."""
+    """As `write_atomically`, under the hex sha256 of the content and `ending`; returns the path."""
     path = folder
     with ThreadPoolExecutor(1) as aside:  # neither hashing nor writing holds the interpreter
         digest = aside.submit(lambda: hashlib.sha256(data).hexdigest())

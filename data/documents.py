@@ -6,7 +6,7 @@ from typing import Literal, Self, overload
 
 from data.taxonomy import Taxonomy
 
-Kind = Literal["single", "several", "path"]
+Kind = Literal["single", "multilabel", "path"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ def read_labels(cells: Iterable[Any], columns: Columns, at: Callable[[int], str]
     if columns.path_separator:
         return _paths(of_each, columns.path_separator, first_list, at)
     if first_list is not None:
-        return Labels(of_each, "several")
+        return Labels(of_each, "multilabel")
     names = {label for labels in of_each for label in labels}
     if columns.path_separator is None and names and all("/" in label and is_path(label, "/") for label in names):
         note = "labels are read as paths, a level at each '/' (guessed; --path-separator \"\" reads them as they are)"

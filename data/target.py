@@ -46,7 +46,7 @@ class Target:
         for label in sorted(found - set(names)):
             raise UnknownName(f"Label '{label}' is not among the {len(names)} known ones.{nearest(label, names)}")
         columns = {label: column for column, label in enumerate(names)}
-        numbers = _matrix if kind == "several" else _codes
+        numbers = _matrix if kind == "multilabel" else _codes
         return cls(kind, names, numbers(labels_of_each, columns), taxonomy)
 
     def __len__(self) -> int:
@@ -88,14 +88,14 @@ class Target:
     @property
     def counts(self) -> NDArray[np.int64]:
         """Documents of each label: int64 (labels,)."""
-        if self.kind == "several":
+        if self.kind == "multilabel":
             return np.asarray(self.y.sum(axis=0), dtype=np.int64)
         return np.bincount(self.y, minlength=len(self.labels)).astype(np.int64)
 
     @property
     def names(self) -> NDArray[Any]:
         """`y` as scikit-learn takes it: label strings (object, (documents,)), or the bool matrix for several."""
-        return self.y if self.kind == "several" else np.array(self.labels, dtype=object)[self.y]
+        return self.y if self.kind == "multilabel" else np.array(self.labels, dtype=object)[self.y]
 
 
 def _by_number(labels: Sequence[str]) -> list[str]:

@@ -33,17 +33,17 @@ def with_split(corpus: Corpus, seed: int, share: float = 0.2) -> Corpus:
     group. Raises BadData for another word, and where only some documents have one.
     """
     documents = Documents.of(corpus.documents)
-    sides, notes = given_sides(corpus)
+    sides, notes = given_splits(corpus)
     if Split.TEST not in sides:
         found = "training documents only" if sides else "no split"
-        sides = _drawn(documents, corpus.kind == "several", seed, share)
+        sides = _drawn(documents, corpus.kind == "multilabel", seed, share)
         notes = [_drawn_note(sides, seed, found)]
     documents = replace(documents, splits=Repeated(sides))
     notes += [*_equal_texts(documents), *_label_notes(documents)]
     return replace(corpus, documents=documents, notes=tuple(dict.fromkeys((*corpus.notes, *notes))))
 
 
-def given_sides(corpus: Corpus) -> tuple[list[Split], list[str]]:
+def given_splits(corpus: Corpus) -> tuple[list[Split], list[str]]:
     """The side of each document as the source has it, or no sides at all; and notes. Raises BadData."""
     documents = Documents.of(corpus.documents)
     if all(split is None for split in documents.splits):
@@ -64,9 +64,9 @@ def given_sides(corpus: Corpus) -> tuple[list[Split], list[str]]:
     return sides, []
 
 
-def _drawn(documents: Documents, several: bool, seed: int, share: float) -> list[Split]:
-    labels = documents.labels if several else Repeated((" ".join(each),) for each in documents.labels)
-    y = Target.of(labels, "several" if several else "single").y
+def _drawn(documents: Documents, multilabel: bool, seed: int, share: float) -> list[Split]:
+    labels = documents.labels if multilabel else Repeated((" ".join(each),) for each in documents.labels)
+    y = Target.of(labels, "multilabel" if multilabel else "single").y
     parts = stratified_parts(y, _together(documents), [1 - share, share], seed)
     return [Split.TEST if part else Split.TRAIN for part in parts.tolist()]
 

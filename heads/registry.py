@@ -13,12 +13,12 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
 from data.errors import CallError, UnknownName, nearest
-from heads.core.hyperparameters import Parameter, parameters_of
+from heads.core.hyperparameters import Hyperparameter, hyperparameters_of
 
 if TYPE_CHECKING:
     from heads.core.head import Head
 
-__all__ = ["HEADS", "OURS", "UPON_RUNS", "Description", "describe", "full_name", "head_class", "make_head"]
+__all__ = ["HEADS", "OURS", "STACKING_HEADS", "Description", "describe", "full_name", "head_class", "make_head"]
 
 OURS = {
     "linear": "heads.classifiers.linear:LinearHead",
@@ -28,7 +28,7 @@ OURS = {
     "prototype": "heads.classifiers.prototype:PrototypeHead",
     "mlp": "heads.classifiers.mlp:MLPHead",
     "gated": "heads.classifiers.gated:GatedHead",
-    "perceptron": "heads.classifiers.mil:PerceptronHead",
+    "mil": "heads.classifiers.mil:PerceptronHead",
     "attention": "heads.classifiers.attention:AttentionHead",
     "lstm": "heads.classifiers.lstm:LSTMHead",
     "gru": "heads.classifiers.gru:GRUHead",
@@ -36,11 +36,11 @@ OURS = {
     "layermix": "heads.classifiers.layermix:LayerMixHead",
     "lightgbm": "heads.classifiers.lightgbm:LightGBMHead",
     "cascade": "heads.classifiers.cascade:CascadeHead",
-    "contrast": "heads.classifiers.supcon:ContrastHead",
+    "supcon": "heads.classifiers.supcon:ContrastHead",
 }
 
 # they read no features but the scores of other runs, so that `all` and whoever fits on features leave them out
-UPON_RUNS = {"stack": "heads.classifiers.stacking:StackHead"}
+STACKING_HEADS = {"stack": "heads.classifiers.stacking:StackHead"}
 
 
 def _joined(ours: Mapping[str, str]) -> dict[str, str]:
@@ -58,13 +58,13 @@ class Description:
 
     name: str
     summary: str
-    parameters: tuple[Parameter, ...]
+    parameters: tuple[Hyperparameter, ...]
     reads: tuple[str, ...]
 
 
 def head_class(name: str) -> "type[Head]":
     """The class of a head. Raises UnknownName, or CallError for one of another package that cannot be imported."""
-    known = {**HEADS, **UPON_RUNS}
+    known = {**HEADS, **STACKING_HEADS}
     if name not in known:
         raise UnknownName(f"There is no head '{name}'.{nearest(name, known)}")
     module, _, attribute = known[name].partition(":")
@@ -86,14 +86,14 @@ def make_head(name: str, settings: Mapping[str, str]) -> "Head":
     of range, or given twice.
     """
     cls = head_class(name)
-    known = {parameter.name: parameter for parameter in parameters_of(cls)}
+    known = {parameter.name: parameter for parameter in hyperparameters_of(cls)}
     values: dict[str, object] = {}
     for asked, text in settings.items():
         full = _full_name(asked, known, name)
         if full in values:
             raise CallError(f"{full} is set twice. Leave one out.")
         values[full] = known[full].parse(text)
-    own = {parameter.name: parameter for parameter in parameters_of(cls, deep=False)}
+    own = {parameter.name: parameter for parameter in hyperparameters_of(cls, deep=False)}
     nested = {full.partition("__")[0] for full in values if full not in own}
     head = cls(**{key: own[key].nested() for key in nested})  # type: ignore[misc]  # only names of nested parameters
     return head.set_params(**values)  # type: ignore[no-any-return]  # scikit-learn has no types
@@ -101,17 +101,17 @@ def make_head(name: str, settings: Mapping[str, str]) -> "Head":
 
 def full_name(head: str, asked: str) -> str:
     """The parameter that `asked` is: lr -> training__lr. Raises as `make_head` does."""
-    return _full_name(asked, {parameter.name: parameter for parameter in parameters_of(head_class(head))}, head)
+    return _full_name(asked, {parameter.name: parameter for parameter in hyperparameters_of(head_class(head))}, head)
 
 
 def describe(name: str) -> Description:
     """What the command line says about a head. Raises as `head_class` does."""
     cls = head_class(name)
     summary = (cls.__doc__ or "").strip().partition("\n")[0]
-    return Description(name, summary, tuple(parameters_of(cls)), cls().reads)
+    return Description(name, summary, tuple(hyperparameters_of(cls)), cls().reads)
 
 
-def _full_name(asked: str, known: Mapping[str, Parameter], head: str) -> str:
+def _full_name(asked: str, known: Mapping[str, Hyperparameter], head: str) -> str:
     if asked in known:
         return asked
     found = [full for full in known if full.endswith(f"__{asked}")]

@@ -12,7 +12,7 @@ from typing import Any
 
 from data.errors import FileMissing, StorageFailed
 from data.splits import Split
-from heads.evaluation.metrics import Figure, Interval, ranked_by
+from heads.evaluation.metrics import ConfidenceInterval, Metric, ranked_by
 from stages.fitting import runs
 from stages.report.run_view import RunView
 
@@ -28,12 +28,12 @@ class Row:
     head: str
     store: str
     reads: str
-    out_of_fold: Interval
-    macro_f1: Interval
-    micro_f1: Interval
-    accuracy: Interval
-    absolute_error: Interval | None
-    quadratic_kappa: Interval | None
+    out_of_fold: ConfidenceInterval
+    macro_f1: ConfidenceInterval
+    micro_f1: ConfidenceInterval
+    accuracy: ConfidenceInterval
+    absolute_error: ConfidenceInterval | None
+    quadratic_kappa: ConfidenceInterval | None
     rule: str
     parameters: int
     fit_seconds: float
@@ -74,19 +74,19 @@ def find(name: str, folder: Path) -> runs.Run:
 
 def compare(found: Sequence[runs.Run]) -> Comparison:
     """The comparison of runs, best out of fold first."""
-    figure = ranked_by(run.scorecards["out_of_fold"] for run in found)
-    ranked = sorted(found, key=lambda run: figure.merit(run.scorecards["out_of_fold"]), reverse=True)
-    return Comparison(tuple(_row(run, figure) for run in ranked), figure.name, tuple(_notes(ranked)))
+    metric = ranked_by(run.scorecards["out_of_fold"] for run in found)
+    ranked = sorted(found, key=lambda run: metric.merit(run.scorecards["out_of_fold"]), reverse=True)
+    return Comparison(tuple(_row(run, metric) for run in ranked), metric.name, tuple(_notes(ranked)))
 
 
-def _row(run: runs.Run, figure: Figure) -> Row:
+def _row(run: runs.Run, metric: Metric) -> Row:
     record, test = run.record, run.scorecards["test"]
     return Row(
         run=run.name,
         head=record.head,
         store=record.store,
         reads=_reads(record),
-        out_of_fold=figure.of(run.scorecards["out_of_fold"]),
+        out_of_fold=metric.of(run.scorecards["out_of_fold"]),
         macro_f1=test.macro_f1,
         micro_f1=test.micro_f1,
         accuracy=test.accuracy,

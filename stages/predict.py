@@ -76,7 +76,7 @@ def predict(
         block = documents[start : start + BLOCK]
         texts = [document.text for document in block]
         scores = score([encoded(texts, encoder) for encoder in encoders])
-        shares = probabilities(scores, several=run.record.kind == "several")
+        shares = probabilities(scores, multilabel=run.record.kind == "multilabel")
         for document, codes, share in zip(block, rule.decide(scores), shares, strict=True):
             chosen = np.flatnonzero(codes).tolist() if np.ndim(codes) else [int(codes)]
             names = tuple(labels[code] for code in chosen)

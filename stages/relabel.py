@@ -9,7 +9,7 @@ from data.documents import Corpus, Document
 from data.errors import BadData, CallError
 from data.readers import read_by_id
 from data.taxonomy import Taxonomy
-from data.train_test_split import given_sides
+from data.train_test_split import given_splits
 from featurestore import CorpusTable, FeatureStore
 
 
@@ -56,7 +56,7 @@ def _merged(table: CorpusTable, given: Corpus, by_id: dict[str, Document]) -> tu
         labels = [by_id[name].labels if name in by_id else old for name, old in _pairs(table, table.labels)]
         new = replace(new, labels=labels, kind=kind, taxonomy=taxonomy)
     if any(document.split for document in given.documents):
-        sides, notes = given_sides(given)
+        sides, notes = given_splits(given)
         side_of = {document.id: str(side) for document, side in zip(given.documents, sides, strict=True)}
         new = replace(new, splits=[side_of.get(name, old) for name, old in _pairs(table, table.splits)])
     if any(document.group for document in given.documents):

@@ -72,11 +72,11 @@ def _columns(pa: Any, piece: Selection, *, copied: bool) -> Iterator[tuple[str, 
         if name not in piece.names:
             continue
         values, offsets = read(name), pa.array(read(offsets_of(name)))
-        several = len(layers) > 1 and view != "token_ids"
-        for place, layer in enumerate(layers) if several else [(0, layers[0])]:
-            chosen = values[:, place] if several else values
+        multilabel = len(layers) > 1 and view != "token_ids"
+        for place, layer in enumerate(layers) if multilabel else [(0, layers[0])]:
+            chosen = values[:, place] if multilabel else values
             lists = pa.LargeListArray.from_arrays(offsets, _items(pa, chosen, bfloat16=piece.bfloat16(name)))
-            yield f"{view}_layer_{layer}" if several else view, lists
+            yield f"{view}_layer_{layer}" if multilabel else view, lists
 
 
 def _items(pa: Any, values: NDArray[Any], *, bfloat16: bool) -> Any:

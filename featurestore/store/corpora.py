@@ -16,7 +16,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, get_args
 
-from data.atomic_write import make_folder, open_plain, write_whole
+from data.atomic_write import make_folder, open_plain, write_atomically
 from data.documents import Kind
 from data.errors import CallError, StoreDamaged, UnknownName, nearest
 from data.taxonomy import Taxonomy
@@ -79,8 +79,8 @@ def save(table: CorpusTable, folder: Path) -> None:
     path = folder / f"{table.name}.csv"
     about["before"] = _before(folder, table.name)
     text = json.dumps(about, indent=1, ensure_ascii=False) + "\n"
-    write_whole(folder / f"{table.name}.json", text.encode(errors=_LONE))
-    write_whole(path, _pieces(table))
+    write_atomically(folder / f"{table.name}.json", text.encode(errors=_LONE))
+    write_atomically(path, _pieces(table))
 
 
 def _before(folder: Path, name: str) -> dict[str, Any] | None:
@@ -118,7 +118,7 @@ def _pieces(table: CorpusTable) -> Iterator[bytes]:
 
 
 def _cell(labels: tuple[str, ...], kind: Kind) -> str:
-    return json.dumps(labels, ensure_ascii=False) if kind == "several" else "".join(labels)
+    return json.dumps(labels, ensure_ascii=False) if kind == "multilabel" else "".join(labels)
 
 
 def load(name: str, folder: Path) -> CorpusTable:
@@ -184,7 +184,7 @@ def _document(row: list[str], kind: Kind) -> tuple[Any, ...]:
     identifier, key, split, group, cell = row
     if len(key) != 64 or not _HEX.issuperset(key):
         raise ValueError(f"'{key}' is no key, which is 64 hex digits")
-    labels = _several(cell) if kind == "several" else (cell,) if cell else ()
+    labels = _several(cell) if kind == "multilabel" else (cell,) if cell else ()
     return identifier, key, split or None, group or None, labels
 
 

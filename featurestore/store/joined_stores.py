@@ -73,7 +73,7 @@ def fingerprint(recipes: Sequence[Recipe]) -> str:
     return hashlib.sha256("".join(recipe.fingerprint for recipe in recipes).encode()).hexdigest()
 
 
-def beside(several: Sequence[Bags]) -> Bags:
+def beside(multilabel: Sequence[Bags]) -> Bags:
     """The same documents, in one order, with the features of all; one set at least, which is given back as it is.
 
     Encoders cut a text at different places, so chunks cannot be paired: each view that all have is pooled to a vector a
@@ -81,21 +81,21 @@ def beside(several: Sequence[Bags]) -> Bags:
     number: cls@1, cls@2. Of token ids the first that are kept are read. Raises BadData where the sets have different
     numbers of documents, or no view in common.
     """
-    if len(several) == 1:
-        return several[0]
-    if len({len(bags) for bags in several}) != 1:
+    if len(multilabel) == 1:
+        return multilabel[0]
+    if len({len(bags) for bags in multilabel}) != 1:
         raise BadData("Features can stand side by side where they are of the same documents.")
-    common = [view for view in POOLED if all(view in bags.views for bags in several)]
+    common = [view for view in POOLED if all(view in bags.views for bags in multilabel)]
     if not common:
-        kept = "; ".join(", ".join(bags.views) for bags in several)
+        kept = "; ".join(", ".join(bags.views) for bags in multilabel)
         raise BadData(
             f"Of {', '.join(POOLED)} these stores have none in common ({kept}). Embed again with more in --keep."
         )
-    one_each = np.arange(len(several[0]) + 1)
-    views = {view: Ragged.from_flat(_Pooled(several, view), one_each) for view in common}
-    for number, bags in enumerate(several, start=1):
+    one_each = np.arange(len(multilabel[0]) + 1)
+    views = {view: Ragged.from_flat(_Pooled(multilabel, view), one_each) for view in common}
+    for number, bags in enumerate(multilabel, start=1):
         views |= {f"{view}@{number}": Ragged.from_flat(_Pooled([bags], view), one_each) for view in common}
-    worded = next((bags for bags in several if "token_ids" in bags.views), None)
+    worded = next((bags for bags in multilabel if "token_ids" in bags.views), None)
     return Bags(views) if worded is None else Bags(views | {"token_ids": worded.views["token_ids"]}, worded.cut)
 
 
@@ -109,10 +109,10 @@ class _Pooled:
 
     dtype: np.dtype[Any] = np.dtype(np.float32)
 
-    def __init__(self, several: Sequence[Bags], view: str) -> None:
-        self._several = several
+    def __init__(self, multilabel: Sequence[Bags], view: str) -> None:
+        self._several = multilabel
         self._view = view
-        self.shape = (len(several[0]), sum(math.prod(bags.view(view).item_shape) for bags in several))
+        self.shape = (len(multilabel[0]), sum(math.prod(bags.view(view).item_shape) for bags in multilabel))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return self._values if dtype is None and not copy else np.array(self._values, dtype=dtype, copy=copy)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from data.atomic_write import make_folder, open_plain, settle_names, write_by_hash, write_once, write_whole
+from data.atomic_write import make_folder, open_plain, settle_names, write_atomically, write_by_hash, write_once
 from data.errors import BadData, FileMissing, RecipeMismatch, StoreDamaged, nearest
 from featurestore.shards.keys import Keys
 from featurestore.shards.layout import FORMAT
@@ -208,7 +208,9 @@ class FeatureStore:
         make_folder(self.folder / "records")
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
         text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-        write_whole(self.folder / "records" / f"{name}-{stamp}-{os.getpid()}.json", text.encode(errors="surrogatepass"))
+        write_atomically(
+            self.folder / "records" / f"{name}-{stamp}-{os.getpid()}.json", text.encode(errors="surrogatepass")
+        )
 
     def info(self) -> dict[str, Any]:
         """What the store is and holds, as plain values. Raises StoreDamaged when a shard is damaged."""

@@ -51,17 +51,17 @@ class Bags:
         return cls(dict.fromkeys(("cls", "mean", "max", "segments"), one))
 
     @classmethod
-    def concatenate(cls, several: Sequence["Bags"]) -> Self:
+    def concatenate(cls, multilabel: Sequence["Bags"]) -> Self:
         """The documents of all, in order; at least one. Raises BadData where views or cuts are not the same."""
-        for bags in several:
-            if set(bags.views) != set(several[0].views):
+        for bags in multilabel:
+            if set(bags.views) != set(multilabel[0].views):
                 raise BadData(
-                    f"Documents with {_listed(several[0].views)} and with {_listed(bags.views)} cannot be one."
+                    f"Documents with {_listed(multilabel[0].views)} and with {_listed(bags.views)} cannot be one."
                 )
-            if bags.cut != several[0].cut:
+            if bags.cut != multilabel[0].cut:
                 raise BadData("Documents that were cut into chunks in different ways cannot be one.")
-        views = {name: Ragged.concatenate([bags.views[name] for bags in several]) for name in several[0].views}
-        return cls(views, several[0].cut)
+        views = {name: Ragged.concatenate([bags.views[name] for bags in multilabel]) for name in multilabel[0].views}
+        return cls(views, multilabel[0].cut)
 
     def __len__(self) -> int:
         return len(next(iter(self.views.values())))

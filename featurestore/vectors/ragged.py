@@ -71,21 +71,21 @@ class Ragged:
         return cls.from_flat(np.concatenate(rows), _offsets(np.array([len(row) for row in rows])))
 
     @classmethod
-    def concatenate(cls, several: Sequence["Ragged"]) -> Self:
+    def concatenate(cls, multilabel: Sequence["Ragged"]) -> Self:
         """The rows of all, in order, no copy of items; at least one. Raises BadData where items are not alike."""
         numbers: dict[int, int] = {}  # a part that several share is listed once, so that a gather passes over it once
         parts: list[Part] = []
-        for ragged in several:
-            if ragged._item() != several[0]._item():
-                raise BadData(f"Rows of {several[0]._item()} and rows of {ragged._item()} cannot be one.")
+        for ragged in multilabel:
+            if ragged._item() != multilabel[0]._item():
+                raise BadData(f"Rows of {multilabel[0]._item()} and rows of {ragged._item()} cannot be one.")
             for part in ragged.parts:
                 if numbers.setdefault(id(part), len(parts)) == len(parts):
                     parts.append(part)
         part = np.concatenate(
-            [np.array([numbers[id(each)] for each in one.parts], dtype=np.int32)[one.part] for one in several]
+            [np.array([numbers[id(each)] for each in one.parts], dtype=np.int32)[one.part] for one in multilabel]
         )
-        start, length = (np.concatenate([getattr(one, name) for one in several]) for name in ("start", "length"))
-        return cls(tuple(parts), part, start, length, several[0].bfloat16)
+        start, length = (np.concatenate([getattr(one, name) for one in multilabel]) for name in ("start", "length"))
+        return cls(tuple(parts), part, start, length, multilabel[0].bfloat16)
 
     def __len__(self) -> int:
         return len(self.length)

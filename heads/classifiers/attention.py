@@ -14,12 +14,12 @@ from heads.training.document_batches import Batch
 from heads.training.dropout import Dropout
 from heads.training.loop import Training
 from heads.training.network_head import to_length
-from heads.training.sequence_head import Over, StepsHead
+from heads.training.sequence_head import Over, SequenceHead
 
 __all__ = ["AttentionHead"]
 
 
-class AttentionHead(StepsHead):
+class AttentionHead(SequenceHead):
     """Scores from a weighted mean of a document's segments, chunks or tokens; gated attention of Ilse et al. 2018.
 
     arXiv 1802.04712, section 2.4, eq. 9: a step weighs softmax of w . (tanh(V h) * sigmoid(U h)). There one vector w

@@ -43,7 +43,7 @@ class CascadeHead(PooledHead):
     """
 
     name = "cascade"
-    takes_several = False
+    supports_multilabel = False
 
     def __init__(
         self,

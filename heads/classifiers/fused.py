@@ -124,7 +124,7 @@ class FusedHead(PooledHead):
         is in none.
         """
         scores, asked = self.decision_function(X), (column, against)
-        return list(of_tokens(self.words_, self.linear_, self._as_bags(X), scores, asked, several=self.several_))
+        return list(of_tokens(self.words_, self.linear_, self._as_bags(X), scores, asked, multilabel=self.multilabel_))
 
     def _save(self, folder: Path) -> None:
         learned = vars(self.scaling_) | vars(self.linear_) | {"embedded": self.embedded_}

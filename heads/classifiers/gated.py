@@ -15,12 +15,12 @@ from heads.core.hyperparameters import Range, Search
 from heads.training.document_batches import Batch, Sequences
 from heads.training.dropout import Dropout
 from heads.training.loop import Training
-from heads.training.network_head import NeuralHead
+from heads.training.network_head import NetworkHead
 
 __all__ = ["GatedHead"]
 
 
-class GatedHead(NeuralHead):
+class GatedHead(NetworkHead):
     """Scores from a branch a store, mixed by gates that all of them open: for `--store A --store B`.
 
     The gated multimodal unit of Arevalo et al. 2017, arXiv 1702.01992, section 3.1: a branch is tanh of a linear layer

@@ -93,10 +93,10 @@ class KNNHead(PooledHead):
             votes = places * np.exp((cosines - cosines[:, :1]).astype(np.float64) / self.temperature)
         weighted = votes[:, :, None] * self.weight_[rows]
         of_class = (weighted * self.truth_[rows]).sum(axis=1)
-        total = weighted.sum(axis=1) if self.several_ else of_class.sum(axis=1, keepdims=True)
+        total = weighted.sum(axis=1) if self.multilabel_ else of_class.sum(axis=1, keepdims=True)
         count = places.sum(axis=1, keepdims=True)
         share = (count * of_class / total + self.prior_) / (count + 1)
-        return np.asarray(np.log(share) - np.log1p(-share) if self.several_ else np.log(share))
+        return np.asarray(np.log(share) - np.log1p(-share) if self.multilabel_ else np.log(share))
 
     def _save(self, folder: Path) -> None:
         write_arrays(
@@ -116,7 +116,7 @@ class KNNHead(PooledHead):
         labels, dims = len(self.classes_), sum(self.dims_.values())
         documents = rows_of(folder / NEIGHBOURS, "known")
         shapes = {"mean": (dims,), "deviation": (dims,), "known": (documents, dims), "places": (documents,)}
-        weights = labels if self.several_ else 1
+        weights = labels if self.multilabel_ else 1
         matrices = {"truth": (documents, labels), "weight": (documents, weights), "prior": (labels,)}
         arrays = read_arrays(folder / NEIGHBOURS, shapes | matrices)
         self.scaling_ = Scaling(arrays["mean"], arrays["deviation"])

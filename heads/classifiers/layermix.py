@@ -13,17 +13,17 @@ from featurestore import Bags
 from heads.classifiers.attention import AttentionHead
 from heads.classifiers.gru import GRUHead
 from heads.classifiers.lstm import LSTMHead
-from heads.classifiers.mil import PerceptronHead
+from heads.classifiers.mil import MILHead
 from heads.classifiers.mlp import MLPHead
 from heads.classifiers.transformer import TransformerHead
 from heads.core.class_weights import ClassWeight
 from heads.core.head import Examples
-from heads.core.hyperparameters import Range, Search, check_parameters
+from heads.core.hyperparameters import Range, Search, check_hyperparameters
 from heads.core.saving import rows_of
 from heads.training.document_batches import Batch
 from heads.training.loop import Training
-from heads.training.network_head import WEIGHTS, NeuralHead
-from heads.training.sequence_head import Over, StepsHead
+from heads.training.network_head import WEIGHTS, NetworkHead
+from heads.training.sequence_head import Over, SequenceHead
 
 __all__ = ["LayerMix", "LayerMixHead"]
 
@@ -31,12 +31,12 @@ __all__ = ["LayerMix", "LayerMixHead"]
 # Reuters-52 none of seven layers came above 0.20, of 0.14 at the start
 STRIDE = 10.0
 
-BODIES: dict[str, type[NeuralHead]] = {
-    head.name: head for head in (MLPHead, PerceptronHead, AttentionHead, LSTMHead, GRUHead, TransformerHead)
+BODIES: dict[str, type[NetworkHead]] = {
+    head.name: head for head in (MLPHead, MILHead, AttentionHead, LSTMHead, GRUHead, TransformerHead)
 }
 
 
-class LayerMixHead(StepsHead):
+class LayerMixHead(SequenceHead):
     """Scores from another head's network over a learned weighted sum of the encoder's layers: for a store of several.
 
     A weight a layer, a softmax of which sums to 1, and a scale of the sum (ELMo, Peters et al. 2018, arXiv 1802.05365,
@@ -60,7 +60,7 @@ class LayerMixHead(StepsHead):
 
     def __init__(
         self,
-        body: Annotated[Literal["mlp", "perceptron", "attention", "lstm", "gru", "transformer"], Search()] = "mlp",
+        body: Annotated[Literal["mlp", "mil", "attention", "lstm", "gru", "transformer"], Search()] = "mlp",
         over: Over = "chunks",
         hidden: Annotated[int, Range(0)] | None = None,
         dropout: Annotated[float, Range(0, below=1), Search(0, 0.6)] = 0.2,
@@ -89,7 +89,7 @@ class LayerMixHead(StepsHead):
         asked = {"hidden": self.hidden, "width": self.hidden, "dropout": self.dropout, "max_steps": self.max_steps}
         known = body.get_params(deep=False)
         body.set_params(**{name: value for name, value in asked.items() if name in known and value is not None})
-        check_parameters(body)
+        check_hyperparameters(body)
         return LayerMix(self.layers_, len(self.dims_), body.build(dim // self.layers_, labels))
 
     def _learn(self, examples: Examples) -> None:

@@ -68,7 +68,7 @@ class LightGBMHead(PooledHead):
 
     def _learn(self, examples: Examples) -> None:
         features = self._features(examples.bags)
-        if examples.several:
+        if examples.multilabel:
             self.constants_ = constant_logits(examples.y, examples.sample_weight)
             self.boosters_ = {
                 column: self._boosted(features, present, examples.loss_weight[:, column], 2)
@@ -103,7 +103,7 @@ class LightGBMHead(PooledHead):
     def _scores(self, bags: Bags) -> NDArray[np.float64]:
         features = self._features(bags)
         raw = {key: np.asarray(booster.predict(features, raw_score=True)) for key, booster in self.boosters_.items()}
-        if not self.several_:
+        if not self.multilabel_:
             return np.stack([-raw[0] / 2, raw[0] / 2], axis=1) if raw[0].ndim == 1 else raw[0]
         scores = np.tile(self.constants_, (len(features), 1))
         for column, values in raw.items():
@@ -120,7 +120,7 @@ class LightGBMHead(PooledHead):
         labels, dims = len(self.classes_), sum(self.dims_.values())
         arrays = read_arrays(folder / CONSTANTS, {"constants": (labels,), "boosted": (labels,)})
         self.constants_ = arrays["constants"]
-        scores = 1 if self.several_ or labels == 2 else labels
+        scores = 1 if self.multilabel_ or labels == 2 else labels
         self.boosters_ = {
             int(key): _read_booster(folder / f"booster-{key}.txt", (dims, scores))
             for key in np.flatnonzero(arrays["boosted"])

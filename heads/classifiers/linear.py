@@ -26,7 +26,7 @@ class LinearHead(PooledHead):
 
     A linear probe, the usual measure of frozen features (Alain & Bengio 2017, arXiv 1610.01644). "ridge" is least
     squares towards 1 for a document's label and -1 for the others, in one step; its margins become logits by one
-    factor, the likeliest for each document's margins without itself (heads/linear_models, ridge.py and margin_scaling.py).
+    factor, the likeliest for each document's margins without itself (ridge.py, margin_scaling.py).
 
     Parameters
     ----------
@@ -69,14 +69,14 @@ class LinearHead(PooledHead):
         return fit_labels(standard, examples, len(self.classes_), self.C, self.max_iter)
 
     def _ridge(self, standard: NDArray[np.float64], examples: Examples) -> tuple[NDArray[Any], NDArray[Any], int]:
-        several, labels = examples.several, len(self.classes_)
+        multilabel, labels = examples.multilabel, len(self.classes_)
         truth = examples.present(labels)
         own = np.minimum(1 / examples.sample_weight, 1.0)
         coefficients, intercepts = np.zeros((labels, standard.shape[1])), np.zeros(labels)
         margins = np.zeros(truth.shape)
         # documents weigh alike for all labels, or differently for each
-        for columns in [[column] for column in range(labels)] if several else [list(range(labels))]:
-            weight = examples.loss_weight[:, columns[0]] if several else examples.loss_weight
+        for columns in [[column] for column in range(labels)] if multilabel else [list(range(labels))]:
+            weight = examples.loss_weight[:, columns[0]] if multilabel else examples.loss_weight
             found = fit_ridge(standard, 2.0 * truth[:, columns] - 1, weight, own * weight, self.C)
             coefficients[columns], intercepts[columns], margins[:, columns] = found
         factor = likeliest_factor(margins, np.zeros(labels), examples)

@@ -11,12 +11,12 @@ from heads.core.hyperparameters import Range, Search
 from heads.training.document_batches import Batch
 from heads.training.dropout import Dropout
 from heads.training.loop import Training
-from heads.training.sequence_head import Over, StepsHead
+from heads.training.sequence_head import Over, SequenceHead
 
-__all__ = ["PerceptronHead"]
+__all__ = ["MILHead"]
 
 
-class PerceptronHead(StepsHead):
+class MILHead(SequenceHead):
     """Scores of each chunk, segment or token, pooled over the document: what a label needs is one place that says it.
 
     Multiple-instance learning by instances (Wang et al. 2018, arXiv 1610.02501, "mi-Net"). The maximum heeds one step
@@ -33,7 +33,7 @@ class PerceptronHead(StepsHead):
     class_weight, seed : as in every head
     """
 
-    name = "perceptron"
+    name = "mil"
 
     def __init__(
         self,

@@ -11,12 +11,12 @@ from heads.core.hyperparameters import Range, Search
 from heads.training.document_batches import Batch, Sequences
 from heads.training.dropout import Dropout
 from heads.training.loop import Training
-from heads.training.network_head import NeuralHead
+from heads.training.network_head import NetworkHead
 
 __all__ = ["MLPHead"]
 
 
-class MLPHead(NeuralHead):
+class MLPHead(NetworkHead):
     """Scores from the mean or sum of a document's chunk vectors: cls, mean and max side by side, those that are kept.
 
     Sum keeps length as a signal, mean does not (Pappagari et al. 2019, arXiv 1910.10781, section 3.2).

@@ -55,11 +55,11 @@ class PrototypeHead(PooledHead):
         self.scaling_ = Scaling.of(features, examples.sample_weight)
         known = directions(features, self.scaling_).astype(np.float64)
         truth = examples.present(len(self.classes_))
-        sides = [truth, ~truth] if examples.several else [truth]
+        sides = [truth, ~truth] if examples.multilabel else [truth]
         sums = [(side * examples.sample_weight[:, None]).T @ known for side in sides]
         self.prototypes_ = np.stack([_unit(each) for each in sums])
         share = prior(examples.y, examples.loss_weight, len(self.classes_))
-        self.offset_ = np.log(share) - np.log1p(-share) if examples.several else np.log(share)
+        self.offset_ = np.log(share) - np.log1p(-share) if examples.multilabel else np.log(share)
         self.factor_ = 1 / self.temperature if self.temperature is not None else 0.0
         if self.temperature is None:
             own = np.minimum(examples.sample_weight, 1.0)[:, None]
@@ -78,7 +78,7 @@ class PrototypeHead(PooledHead):
 
     def _load(self, folder: Path) -> None:
         labels, dims = len(self.classes_), sum(self.dims_.values())
-        shapes = {"mean": (dims,), "deviation": (dims,), "prototypes": (1 + self.several_, labels, dims)}
+        shapes = {"mean": (dims,), "deviation": (dims,), "prototypes": (1 + self.multilabel_, labels, dims)}
         arrays = read_arrays(folder / PROTOTYPES, shapes | {"offset": (labels,), "factor": (1,)})
         self.scaling_ = Scaling(arrays["mean"], arrays["deviation"])
         self.prototypes_, self.offset_, self.factor_ = (

@@ -12,7 +12,7 @@ from heads.training.document_batches import Batch
 from heads.training.dropout import Dropout
 from heads.training.initialization import recurrent
 from heads.training.loop import Training
-from heads.training.sequence_head import Over, StepsHead
+from heads.training.sequence_head import Over, SequenceHead
 
 __all__ = ["Recurrence", "RecurrentHead"]
 
@@ -20,7 +20,7 @@ __all__ = ["Recurrence", "RecurrentHead"]
 BLOCK = 32
 
 
-class RecurrentHead(StepsHead):
+class RecurrentHead(SequenceHead):
     """Scores from a recurrent network over a document's segments, chunks or tokens; a head's own file says which.
 
     Parameters

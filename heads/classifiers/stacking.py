@@ -14,25 +14,25 @@ from heads.core.head import Examples, Head
 from heads.core.hyperparameters import Range
 from heads.core.saving import read_arrays, rows_of, write_arrays
 
-__all__ = ["StackHead", "scores_of"]
+__all__ = ["StackingHead", "scores_of"]
 
 WEIGHTS = "stack.safetensors"
 LEAST = 1e-6  # of a probability: what a run never saw is unlikely, not impossible
 
 
-def scores_of(probabilities: Sequence[NDArray[Any]], *, several: bool) -> Bags:
+def scores_of(probabilities: Sequence[NDArray[Any]], *, multilabel: bool) -> Bags:
     """What StackHead reads: for each document a row a run of log-probabilities, log-odds for several labels.
 
     probabilities: of each run (documents, labels), all in one order.
     """
-    shares = np.clip(np.stack(probabilities, axis=1).astype(np.float64), LEAST, 1 - LEAST if several else 1)
-    scores = np.log(shares) - np.log1p(-shares) if several else np.log(shares)
+    shares = np.clip(np.stack(probabilities, axis=1).astype(np.float64), LEAST, 1 - LEAST if multilabel else 1)
+    scores = np.log(shares) - np.log1p(-shares) if multilabel else np.log(shares)
     documents, runs, labels = scores.shape
     rows = scores.reshape(documents * runs, labels).astype(np.float32)
     return Bags({"scores": Ragged.from_flat(rows, runs * np.arange(documents + 1))})
 
 
-class StackHead(Head):
+class StackingHead(Head):
     """Logistic regression on the log-probabilities of other runs: a weight a run and an offset a label.
 
     Stacked generalisation (Wolpert 1992, Neural Networks 5): it learns from scores that the runs gave out of fold, and
@@ -73,12 +73,12 @@ class StackHead(Head):
 
         scores, truth = self._evidence(examples.bags), examples.present(len(self.classes_))
         runs = scores.shape[1]
-        weight = examples.loss_weight if examples.several else examples.loss_weight[:, None]
+        weight = examples.loss_weight if examples.multilabel else examples.loss_weight[:, None]
         prior = np.concatenate([np.full(runs, 1 / runs), np.zeros(len(self.classes_))])
 
         def loss(free: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
             logits = _weighed(scores, free[:runs], free[runs:])
-            likelihood, shares = _told(logits, truth, several=examples.several)
+            likelihood, shares = _told(logits, truth, multilabel=examples.multilabel)
             slope, off = weight * (shares - truth), free - prior
             inner = np.concatenate([np.einsum("drl,dl->r", scores, slope), slope.sum(axis=0)])
             return float(-(weight * likelihood).sum() + off @ off / (2 * self.C)), inner + off / self.C
@@ -96,7 +96,7 @@ class StackHead(Head):
         """The scores of the classes that it knows, float64 (documents, runs, classes)."""
         values, offsets = bags.view("scores").gather(np.float32)
         scores = values.reshape(len(offsets) - 1, -1, values.shape[1]).astype(np.float64)
-        if self.columns is None or self.several_:
+        if self.columns is None or self.multilabel_:
             places = list(range(len(self.classes_)))
         else:
             known = {label: column for column, label in enumerate(self.columns)}
@@ -122,11 +122,13 @@ def _weighed(
     return np.asarray(np.einsum("drl,r->dl", scores, weights) + offsets)
 
 
-def _told(logits: NDArray[np.float64], truth: NDArray[np.bool_], *, several: bool) -> tuple[NDArray[Any], NDArray[Any]]:
+def _told(
+    logits: NDArray[np.float64], truth: NDArray[np.bool_], *, multilabel: bool
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """Log-likelihoods whose sum counts, and probabilities, both (documents, classes)."""
     from scipy.special import expit, log_expit, log_softmax
 
-    if several:
+    if multilabel:
         return log_expit(np.where(truth, logits, -logits)), expit(logits)
     logarithms = log_softmax(logits, axis=1)
     return np.where(truth, logarithms, 0.0), np.exp(logarithms)

@@ -22,12 +22,12 @@ from heads.training.loop import Training
 from heads.training.network_head import seeded
 from heads.training.supcon_loss import Pretraining, Projection, levels
 
-__all__ = ["ContrastHead"]
+__all__ = ["SupConHead"]
 
 WEIGHTS = "contrast.safetensors"
 
 
-class ContrastHead(PooledHead):
+class SupConHead(PooledHead):
     """Logistic regression on pooled features and on a projection of them that draws documents of one label together.
 
     Supervised contrastive learning, Khosla et al. 2020 (arXiv 2004.11362), who then read the layer in front of the
@@ -60,7 +60,7 @@ class ContrastHead(PooledHead):
     class_weight, seed : as in every head; class weights count in the logistic regression, sample weights in both
     """
 
-    name = "contrast"
+    name = "supcon"
 
     def __init__(
         self,
@@ -133,7 +133,7 @@ class ContrastHead(PooledHead):
         """int64 (documents, depths), nodes on the way to each label; bool (documents, labels) for several labels."""
         if self.tree is None:
             return examples.y.reshape(len(examples), -1)
-        if examples.several:
+        if examples.multilabel:
             raise CallError("contrast takes a tree for one label a document, these have several. Leave the tree out.")
         return np.asarray(levels(paths_of(self.tree, self.classes_.tolist()))[examples.y])
 

@@ -84,7 +84,7 @@ class TfIdfHead(Head):
         The margin of class `column` is its log-odds, or what its score is above that of `against`.
         """
         scores, asked = self.decision_function(X), (column, against)
-        return list(of_tokens(self.words_, self.linear_, self._as_bags(X), scores, asked, several=self.several_))
+        return list(of_tokens(self.words_, self.linear_, self._as_bags(X), scores, asked, multilabel=self.multilabel_))
 
     def _save(self, folder: Path) -> None:
         write_arrays(folder / WEIGHTS, self.words_.arrays() | vars(self.linear_))

@@ -12,12 +12,12 @@ from heads.core.hyperparameters import Range, Search
 from heads.training.document_batches import Batch
 from heads.training.dropout import Dropout
 from heads.training.loop import Training
-from heads.training.sequence_head import Over, StepsHead
+from heads.training.sequence_head import Over, SequenceHead
 
 __all__ = ["TransformerHead"]
 
 
-class TransformerHead(StepsHead):
+class TransformerHead(SequenceHead):
     """Scores from a small encoder over a document's segments, chunks or tokens; ToBERT of Pappagari et al. 2019.
 
     arXiv 1910.10781, section 3.3, with norms before each sublayer (Xiong et al. 2020), which needs no long warm-up.

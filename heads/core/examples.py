@@ -38,10 +38,10 @@ class Examples:
         return Examples(self.bags[rows], self.y[rows], self.sample_weight[rows], self.loss_weight[rows], groups)
 
     @property
-    def several(self) -> bool:
+    def multilabel(self) -> bool:
         """Whether a document may have several labels."""
         return self.y.ndim == 2
 
     def present(self, labels: int) -> NDArray[np.bool_]:
         """bool (documents, labels), of so many labels: which each document has."""
-        return self.y if self.several else np.eye(labels, dtype=bool)[self.y]
+        return self.y if self.multilabel else np.eye(labels, dtype=bool)[self.y]

@@ -25,7 +25,7 @@ from featurestore import Bags, as_bags
 from heads.core import saving
 from heads.core.class_weights import ClassWeight, loss_weights
 from heads.core.examples import Examples
-from heads.core.hyperparameters import check_parameters, from_json, parameters_of, to_json
+from heads.core.hyperparameters import check_hyperparameters, from_json, hyperparameters_of, to_json
 from heads.core.inputs import as_labels, as_sample_weight, encode
 
 __all__ = ["Examples", "Head"]
@@ -42,7 +42,7 @@ class Head(ClassifierMixin, BaseEstimator):
     """
 
     name: ClassVar[str]
-    takes_several: ClassVar[bool] = True
+    supports_multilabel: ClassVar[bool] = True
     every_layer: ClassVar[bool] = False  # whether it is given all layers that are kept, or one that is chosen
 
     class_weight: ClassWeight
@@ -50,7 +50,7 @@ class Head(ClassifierMixin, BaseEstimator):
 
     classes_: NDArray[Any]
     counts_: NDArray[np.float64]
-    several_: bool
+    multilabel_: bool
     dims_: dict[str, int]
     notes_: tuple[str, ...]
     parameter_count_: int
@@ -65,7 +65,7 @@ class Head(ClassifierMixin, BaseEstimator):
         Raises CallError (UnknownName for a choice or a view that does not exist) for what cannot be learned from.
         """
         self.notes_ = ()
-        check_parameters(self)
+        check_hyperparameters(self)
         bags = self._as_bags(X, reset=True)
         labels = as_labels(y, len(bags))
         weight = as_sample_weight(sample_weight, len(bags))
@@ -88,7 +88,7 @@ class Head(ClassifierMixin, BaseEstimator):
     def predict_proba(self, X: Any) -> NDArray[np.float32]:
         """Probabilities, float32 (documents, classes); rows sum to 1 unless a document may have several labels."""
         scores = self.decision_function(X).astype(np.float64)
-        if self.several_:
+        if self.multilabel_:
             return np.asarray(0.5 + 0.5 * np.tanh(0.5 * scores), dtype=np.float32)  # the sigmoid, without overflow
         shares = np.exp(scores - scores.max(axis=1, keepdims=True))
         return np.asarray(shares / shares.sum(axis=1, keepdims=True), dtype=np.float32)
@@ -96,7 +96,7 @@ class Head(ClassifierMixin, BaseEstimator):
     def predict(self, X: Any) -> NDArray[Any]:
         """The label of the highest score (documents,); for several labels (documents, labels), scores above 0."""
         scores = self.decision_function(X)
-        if self.several_:
+        if self.multilabel_:
             return (scores > 0).astype(self._dtype)
         return np.asarray(self.classes_[scores.argmax(axis=1)])
 
@@ -115,7 +115,7 @@ class Head(ClassifierMixin, BaseEstimator):
             {
                 "head": self.name,
                 "parameters": {name: to_json(value) for name, value in self.get_params(deep=False).items()},
-                "kind": "several" if self.several_ else "single",
+                "kind": "multilabel" if self.multilabel_ else "single",
                 "classes": self.classes_.tolist(),
                 "dtypes": [self.classes_.dtype.str, self._dtype.str],
                 "counts": self.counts_.tolist(),
@@ -130,9 +130,9 @@ class Head(ClassifierMixin, BaseEstimator):
         """The head that `save` wrote. Raises RunDamaged for anything else."""
         content = saving.read_description(folder, cls.name)
         try:
-            nested = {parameter.name: parameter.nested for parameter in parameters_of(cls, deep=False)}
+            nested = {parameter.name: parameter.nested for parameter in hyperparameters_of(cls, deep=False)}
             head = cls(**{name: from_json(value, nested[name]) for name, value in content["parameters"].items()})
-            check_parameters(head)
+            check_hyperparameters(head)
             head._describe(content)
         except (KeyError, TypeError, ValueError) as error:
             raise RunDamaged(
@@ -148,7 +148,7 @@ class Head(ClassifierMixin, BaseEstimator):
         self.counts_ = np.array(content["counts"], dtype=np.float64)
         if self.counts_.shape != self.classes_.shape:
             raise ValueError(f"{len(self.counts_)} counts for {len(self.classes_)} classes")
-        self.several_ = content["kind"] == "several"
+        self.multilabel_ = content["kind"] == "multilabel"
         self.dims_ = {str(view): int(dim) for view, dim in content["dims"].items()}
         self.notes_ = tuple(content["notes"])
 
@@ -175,14 +175,14 @@ class Head(ClassifierMixin, BaseEstimator):
         self, bags: Bags, labels: NDArray[Any], weight: NDArray[np.float64], groups: NDArray[Any] | None
     ) -> Examples:
         self._dtype = labels.dtype
-        self.several_ = labels.ndim == 2
-        if self.several_ and not self.takes_several:
+        self.multilabel_ = labels.ndim == 2
+        if self.multilabel_ and not self.supports_multilabel:
             raise CallError(f"{self.name} takes one label a document, these have several. Name another head.")
         self.classes_, y = encode(labels)
-        if len(self.classes_) < (1 if self.several_ else 2):
+        if len(self.classes_) < (1 if self.multilabel_ else 2):
             found = f"one class, {self.classes_[0]}" if len(self.classes_) else "no class"
             raise CallError(f"The documents are of {found}: a classifier needs two.")
-        self.counts_ = weight @ y if self.several_ else np.bincount(y, weights=weight).astype(np.float64)
+        self.counts_ = weight @ y if self.multilabel_ else np.bincount(y, weights=weight).astype(np.float64)
         if not isinstance(self.class_weight, str):
             strange = sorted(str(label) for label in self.class_weight.keys() - set(self.classes_.tolist()))
             if strange:
@@ -197,7 +197,7 @@ class Head(ClassifierMixin, BaseEstimator):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_label = self.takes_several
+        tags.classifier_tags.multi_label = self.supports_multilabel
         return tags
 
     # what a head's own file says

@@ -23,7 +23,16 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from data.errors import CallError, UnknownName, nearest
 
-__all__ = ["Parameter", "Range", "Search", "check_parameters", "from_json", "parameters_of", "spelled_out", "to_json"]
+__all__ = [
+    "Hyperparameter",
+    "Range",
+    "Search",
+    "check_hyperparameters",
+    "from_json",
+    "hyperparameters_of",
+    "to_json",
+    "with_explicit_defaults",
+]
 
 
 @dataclass(frozen=True)
@@ -72,7 +81,7 @@ class Search:
 
 
 @dataclass(frozen=True)
-class Parameter:
+class Hyperparameter:
     """One argument of an `__init__`: its name ("dropout", or "training__lr"), annotation and default."""
 
     name: str
@@ -136,32 +145,32 @@ class Parameter:
         return text
 
 
-def parameters_of(cls: type, prefix: str = "", *, deep: bool = True) -> list[Parameter]:
+def hyperparameters_of(cls: type, prefix: str = "", *, deep: bool = True) -> list[Hyperparameter]:
     """The parameters of a class's `__init__`; those of a nested object follow as `training__lr`, in its place."""
     arguments = inspect.signature(cls, eval_str=True).parameters.values()
-    found = [Parameter(prefix + item.name, item.annotation, item.default) for item in arguments]
+    found = [Hyperparameter(prefix + item.name, item.annotation, item.default) for item in arguments]
     return list(_opened(found)) if deep else found
 
 
-def check_parameters(estimator: Any) -> None:
+def check_hyperparameters(estimator: Any) -> None:
     """Hold each parameter of an estimator against its declaration, nested ones too.
 
     Raises UnknownName for a value that is no choice, CallError for one out of range or of another type.
     """
-    for parameter in parameters_of(type(estimator), deep=False):
+    for parameter in hyperparameters_of(type(estimator), deep=False):
         value = getattr(estimator, parameter.name)
         if parameter.nested is not None and isinstance(value, parameter.nested):
-            check_parameters(value)
+            check_hyperparameters(value)
         else:
             parameter.check(value)
 
 
-def spelled_out(estimator: Any) -> Any:
+def with_explicit_defaults(estimator: Any) -> Any:
     """A copy, unfitted, with the defaults of nested parameters in the place of None: what it is then says all."""
     from sklearn.base import clone
 
     own = clone(estimator)
-    for each in parameters_of(type(own), deep=False):
+    for each in hyperparameters_of(type(own), deep=False):
         if each.nested is not None and getattr(own, each.name) is None:
             own.set_params(**{each.name: each.nested()})
     return own
@@ -197,16 +206,16 @@ def from_json(value: Any, nested: type | None = None) -> Any:
         return tuple(from_json(item) for item in value["tuple"])
     if nested is None:
         raise ValueError("a nested object where none is declared")
-    inner = {item.name: item.nested for item in parameters_of(nested, deep=False)}
+    inner = {item.name: item.nested for item in hyperparameters_of(nested, deep=False)}
     return nested(**{name: from_json(item, inner[name]) for name, item in value["nested"].items()})
 
 
-def _opened(parameters: list[Parameter]) -> Iterator[Parameter]:
+def _opened(parameters: list[Hyperparameter]) -> Iterator[Hyperparameter]:
     for parameter in parameters:
         if parameter.nested is None:
             yield parameter
         else:
-            yield from parameters_of(parameter.nested, f"{parameter.name}__")
+            yield from hyperparameters_of(parameter.nested, f"{parameter.name}__")
 
 
 def _extras(annotation: Any) -> list[Any]:

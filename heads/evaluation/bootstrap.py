@@ -20,7 +20,7 @@ CELLS_AT_ONCE = 2**21  # of the largest table held while resampling: 16 MB
 
 
 @dataclass(frozen=True)
-class Interval:
+class ConfidenceInterval:
     """A figure, and the bounds between which 95 % of its resampled values lie.
 
     A figure that resampling biases may lie outside: a label of one document is missing from a third of all

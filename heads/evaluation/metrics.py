@@ -14,15 +14,15 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.evaluation.bootstrap import RESAMPLES, Interval, Resampled, resampled
+from heads.evaluation.bootstrap import RESAMPLES, ConfidenceInterval, Resampled, resampled
 from heads.evaluation.confusion_counts import Counts
 
 __all__ = [
     "ABSOLUTE_ERROR",
     "MACRO_F1",
-    "Figure",
-    "Interval",
-    "LabelFigures",
+    "ConfidenceInterval",
+    "LabelMetrics",
+    "Metric",
     "Scorecard",
     "macro_f1",
     "ranked_by",
@@ -31,7 +31,7 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class LabelFigures:
+class LabelMetrics:
     """One label's figures; support counts the documents that have it, predicted those that are given it."""
 
     label: str
@@ -50,12 +50,12 @@ class Scorecard:
     """
 
     documents: int
-    macro_f1: Interval
-    micro_f1: Interval
-    accuracy: Interval
-    labels: tuple[LabelFigures, ...]
-    absolute_error: Interval | None = None
-    quadratic_kappa: Interval | None = None
+    macro_f1: ConfidenceInterval
+    micro_f1: ConfidenceInterval
+    accuracy: ConfidenceInterval
+    labels: tuple[LabelMetrics, ...]
+    absolute_error: ConfidenceInterval | None = None
+    quadratic_kappa: ConfidenceInterval | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, as `from_json` takes them."""
@@ -64,14 +64,21 @@ class Scorecard:
     @classmethod
     def from_json(cls, card: Mapping[str, Any]) -> Self:
         """The scorecard that `to_json` gave."""
-        macro, micro, accuracy = (Interval(**card[name]) for name in ("macro_f1", "micro_f1", "accuracy"))
-        labels = tuple(LabelFigures(**label) for label in card["labels"])
+        macro, micro, accuracy = (ConfidenceInterval(**card[name]) for name in ("macro_f1", "micro_f1", "accuracy"))
+        labels = tuple(LabelMetrics(**label) for label in card["labels"])
         ordered = (card.get(name) for name in ("absolute_error", "quadratic_kappa"))
-        return cls(card["documents"], macro, micro, accuracy, labels, *(each and Interval(**each) for each in ordered))
+        return cls(
+            card["documents"],
+            macro,
+            micro,
+            accuracy,
+            labels,
+            *(each and ConfidenceInterval(**each) for each in ordered),
+        )
 
 
 @dataclass(frozen=True)
-class Figure:
+class Metric:
     """A figure that things are chosen by. attribute: where it is found. sign: -1 where less is better."""
 
     name: str
@@ -85,14 +92,14 @@ class Figure:
     def merit(self, what: Counts | Resampled | Scorecard) -> Any:
         """What there should be most of: a number, or one a resample."""
         value = self.of(what)
-        return self.sign * (value.value if isinstance(value, Interval) else value)
+        return self.sign * (value.value if isinstance(value, ConfidenceInterval) else value)
 
 
-MACRO_F1 = Figure("macro-F1", "macro_f1")
-ABSOLUTE_ERROR = Figure("mean absolute error", "absolute_error", sign=-1)
+MACRO_F1 = Metric("macro-F1", "macro_f1")
+ABSOLUTE_ERROR = Metric("mean absolute error", "absolute_error", sign=-1)
 
 
-def ranked_by(cards: Iterable[Scorecard]) -> Figure:
+def ranked_by(cards: Iterable[Scorecard]) -> Metric:
     """What predictions are compared by: their error where the labels of each are ordered, else macro-F1."""
     ordered = [card.absolute_error is not None for card in cards]
     return ABSOLUTE_ERROR if ordered and all(ordered) else MACRO_F1
@@ -120,8 +127,8 @@ def scorecard(
     counts = Counts.of(truth, predicted, len(labels))
     (resample,) = resampled(truth, [predicted], len(labels), seed, resamples)
 
-    def interval(figure: str) -> Interval:
-        return Interval.of(getattr(counts, figure), getattr(resample, figure))
+    def interval(metric: str) -> ConfidenceInterval:
+        return ConfidenceInterval.of(getattr(counts, metric), getattr(resample, metric))
 
     return Scorecard(
         counts.documents,
@@ -134,7 +141,7 @@ def scorecard(
     )
 
 
-def _of_each(counts: Counts, labels: Sequence[str]) -> tuple[LabelFigures, ...]:
+def _of_each(counts: Counts, labels: Sequence[str]) -> tuple[LabelMetrics, ...]:
     columns = (counts.precision, counts.recall, counts.f1, counts.support, counts.predicted)
     rows = zip(labels, *(np.asarray(column).tolist() for column in columns), strict=True)
-    return tuple(LabelFigures(*row) for row in rows)
+    return tuple(LabelMetrics(*row) for row in rows)

@@ -42,13 +42,13 @@ def aligned(scores: NDArray[Any], classes: Sequence[Any] | NDArray[Any], labels:
     return result
 
 
-def probabilities(scores: NDArray[Any], *, several: bool) -> NDArray[np.float32]:
+def probabilities(scores: NDArray[Any], *, multilabel: bool) -> NDArray[np.float32]:
     """Aligned scores as float32 (documents, labels): softmax over a row, or the logistic function for several labels.
 
     A score of -inf has probability 0.
     """
     exact = scores.astype(np.float64)
-    if several:
+    if multilabel:
         from scipy.special import expit
 
         return np.asarray(expit(exact), dtype=np.float32)

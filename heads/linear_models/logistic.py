@@ -75,7 +75,7 @@ def fit_labels(
 
     standard: float64 (documents, dims), an array or a sparse matrix.
     """
-    if not examples.several:
+    if not examples.multilabel:
         return fit_logistic(standard, examples.y, examples.loss_weight, C, max_iter)
     coefficients = np.zeros((labels, standard.shape[1]))
     intercepts = constant_logits(examples.y, examples.sample_weight)

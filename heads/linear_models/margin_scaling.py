@@ -33,7 +33,7 @@ def cross_entropy(scores: NDArray[np.float64], examples: Examples, doubt: float 
     from scipy.special import logsumexp
 
     y, weight = examples.y, examples.loss_weight
-    if examples.several:
+    if examples.multilabel:
         mistaken = np.logaddexp(0, np.where(y, -scores, scores)) + doubt / 2 * np.where(y, scores, -scores)
         return float((weight * mistaken).sum())
     believed = (1 - doubt) * scores[np.arange(len(y)), y] + doubt * scores.mean(axis=1)

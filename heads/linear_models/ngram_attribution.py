@@ -13,7 +13,7 @@ __all__ = ["margin_slope", "of_tokens"]
 
 
 def margin_slope(
-    scores: NDArray[np.float32], column: int, against: int | None, *, several: bool
+    scores: NDArray[np.float32], column: int, against: int | None, *, multilabel: bool
 ) -> NDArray[np.float64]:
     """How much a margin moves with each score, float64 (labels,), at the scores (labels,) of one document.
 
@@ -23,7 +23,7 @@ def margin_slope(
     slope = np.zeros(len(scores))
     if against is not None:
         slope[against] = -1.0
-    elif not several and len(scores) > 1:
+    elif not multilabel and len(scores) > 1:
         others = np.delete(np.arange(len(scores)), column)
         shares = np.exp(scores[others] - scores[others].max(), dtype=np.float64)
         slope[others] = -shares / shares.sum()
@@ -38,7 +38,7 @@ def of_tokens(
     scores: NDArray[np.float32],
     asked: tuple[int, int | None],
     *,
-    several: bool,
+    multilabel: bool,
 ) -> Iterator[NDArray[np.float32]]:
     """What each token adds, float32 (tokens,) a document, in the order of "token_ids": coefficient x tf-idf.
 
@@ -48,7 +48,7 @@ def of_tokens(
     """
     for row, at in enumerate(scores):
         own = bags[[row]]
-        passages, slope = own.passages(), margin_slope(at, *asked, several=several)
+        passages, slope = own.passages(), margin_slope(at, *asked, multilabel=multilabel)
         found = words.rows(passages, 1)
         added = np.zeros(len(words.vocabulary))
         added[found.indices] = found.data * (linear.coefficients[found.indices] @ slope)

@@ -51,7 +51,7 @@ def fit_svm(
     document has is -1; where a document may have several, one that all have, or none, has 0.
     """
     coefficients = np.zeros((labels, rows.shape[1]))
-    if examples.several:
+    if examples.multilabel:
         intercepts = np.zeros(labels)
         for column, present in enumerate(examples.y.T):
             if present.any() and not present.all():
@@ -94,7 +94,7 @@ def left_out(
     documents, margins = [np.zeros(0, np.int64)], [np.zeros((0, labels))]
     for fold in range(folds):
         learned, asked = np.flatnonzero(part != fold), np.flatnonzero(part == fold)
-        if not examples.several:
+        if not examples.multilabel:
             asked = asked[np.isin(examples.y[asked], examples.y[learned])]
         if len(learned) and len(asked):
             found = fit_svm(rows[learned], examples[learned], labels, C, seed)
@@ -124,7 +124,7 @@ def as_logits(
     is left to say of it.
     """
     offset = np.zeros(labels)
-    if examples.several:
+    if examples.multilabel:
         constant = examples.y.all(axis=0) | ~examples.y.any(axis=0)
         offset[constant] = constant_logits(examples.y, examples.sample_weight)[constant]
     asked, margins = left_out(rows, examples, labels, C, seed)

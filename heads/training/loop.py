@@ -20,8 +20,8 @@ from heads.training.initialization import Initialisation
 from heads.training.losses import Losses, LossName
 from heads.training.optimizers import Best, OptimiserName, averaged, optimiser_of, rate
 from heads.training.samplers import SamplerName, drawn
-from heads.training.state import Checkpoint, Course, Epoch, History
-from heads.training.training_data import Lesson
+from heads.training.state import Checkpoint, Epoch, History, TrainingState
+from heads.training.training_data import TrainingData
 
 __all__ = ["Report", "Training", "network_scores"]
 
@@ -121,12 +121,12 @@ class Training(BaseEstimator):
     def run(
         self,
         network: nn.Module,
-        lesson: Lesson,
+        lesson: TrainingData,
         parts: tuple[torch.Tensor, torch.Tensor],
         rng: np.random.Generator,
         report: Report | None = None,
         checkpoint: Checkpoint | None = None,
-        watched: Lesson | None = None,
+        watched: TrainingData | None = None,
     ) -> History:
         """Train `network` in place on the first of `parts` and leave it, on the CPU, with its best epoch's weights.
 
@@ -179,21 +179,23 @@ class Training(BaseEstimator):
         """How often an epoch reads each document."""
         return math.ceil(self.steps / math.ceil(documents / self.batch))
 
-    def _course(self, network: nn.Module, documents: int, rng: np.random.Generator) -> Course:
+    def _course(self, network: nn.Module, documents: int, rng: np.random.Generator) -> TrainingState:
         steps = self._passes(documents) * math.ceil(documents / self.batch) * self.epochs
         optimiser = optimiser_of(network, self.optimiser, self.lr, self.weight_decay)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate(step, steps, self.warmup))
-        return Course(network, optimiser, schedule, averaged(network, self.average), rng, Best(), [])
+        return TrainingState(network, optimiser, schedule, averaged(network, self.average), rng, Best(), [])
 
     def _defers(self, number: int) -> bool:
         """Whether class weights do not count yet in the epoch of that number."""
         return number <= self.defer * self.epochs
 
-    def _over(self, course: Course) -> bool:
+    def _over(self, course: TrainingState) -> bool:
         done = len(course.epochs)
         return done >= self.epochs or (done > 0 and done - course.best.number >= self.patience)
 
-    def _epoch(self, course: Course, lesson: Lesson, losses_of: Losses, rows: torch.Tensor, progress: float) -> float:
+    def _epoch(
+        self, course: TrainingState, lesson: TrainingData, losses_of: Losses, rows: torch.Tensor, progress: float
+    ) -> float:
         """One epoch; its mean loss."""
         course.network.train()
         half = self.precision == "bfloat16" and course.device.type == "cuda"
@@ -211,7 +213,7 @@ class Training(BaseEstimator):
         return float(total) / (passes * len(rows))
 
     def _batches(
-        self, lesson: Lesson, rows: torch.Tensor, progress: float, rng: np.random.Generator
+        self, lesson: TrainingData, rows: torch.Tensor, progress: float, rng: np.random.Generator
     ) -> Iterator[torch.Tensor]:
         """Documents of one pass, int64, a batch at a time."""
         if self.sampler != "instance":
@@ -221,38 +223,38 @@ class Training(BaseEstimator):
         for order in shuffled(lesson.sequences.length[rows].numpy(), self.batch, rng):
             yield rows[torch.from_numpy(order)]
 
-    def _losses_of(self, lesson: Lesson, rows: torch.Tensor) -> Losses:
-        several = lesson.truth.dim() == 2
-        if several and self.sampler == "weighted":
+    def _losses_of(self, lesson: TrainingData, rows: torch.Tensor) -> Losses:
+        multilabel = lesson.truth.dim() == 2
+        if multilabel and self.sampler == "weighted":
             raise CallError(
                 "The sampler weighted is for one label a document: of several, each has a weight. Take balanced."
             )
         truth = lesson.truth[rows]
         # of several labels no loss asks how often each occurs
         shown = lesson.unweighted[rows]
-        counts = torch.ones(lesson.labels) if several else torch.bincount(truth, shown, lesson.labels).float()
+        counts = torch.ones(lesson.labels) if multilabel else torch.bincount(truth, shown, lesson.labels).float()
         smoothing = self.label_smoothing
         if smoothing is None:
-            smoothing = SMOOTHING if self.loss == "cross_entropy" and not several else 0.0
+            smoothing = SMOOTHING if self.loss == "cross_entropy" and not multilabel else 0.0
         losses = Losses(counts, self.loss, self.gamma, smoothing, lesson.order)
-        losses.check(several=several)
+        losses.check(multilabel=multilabel)
         return losses
 
     def _validate(
-        self, network: nn.Module, lesson: Lesson, losses_of: Losses, rows: torch.Tensor
+        self, network: nn.Module, lesson: TrainingData, losses_of: Losses, rows: torch.Tensor
     ) -> tuple[float | None, float | None, float | None]:
         """Loss, macro-F1 and accuracy on `rows`."""
         if not len(rows):
             return None, None, None
         scores = network_scores(network, lesson.sequences, rows)
         loss = float(_weighed(losses_of, scores, lesson, rows).mean())
-        several = lesson.truth.dim() == 2
-        predicted = scores > 0 if several else scores.argmax(dim=1)
-        truth = lesson.truth[rows].bool() if several else lesson.truth[rows]
+        multilabel = lesson.truth.dim() == 2
+        predicted = scores > 0 if multilabel else scores.argmax(dim=1)
+        truth = lesson.truth[rows].bool() if multilabel else lesson.truth[rows]
         right = (predicted == truth).reshape(len(rows), -1).all(dim=1)
         return loss, macro_f1(truth.numpy(), predicted.numpy(), lesson.labels), float(right.float().mean())
 
-    def _seen(self, epoch: Epoch, network: nn.Module, watched: Lesson, losses_of: Losses) -> Epoch:
+    def _seen(self, epoch: Epoch, network: nn.Module, watched: TrainingData, losses_of: Losses) -> Epoch:
         loss, f1, accuracy = self._validate(network, watched, losses_of, torch.arange(len(watched.truth)))
         return replace(epoch, validation_loss=loss, macro_f1=f1, accuracy=accuracy)
 
@@ -260,11 +262,11 @@ class Training(BaseEstimator):
         """What the best epoch has most of; without a validation part, and until weights count, the last one is best."""
         if epoch.validation_loss is None or self._defers(epoch.number):
             return float(epoch.number - epoch.epochs), 0.0
-        figure = {"macro_f1": epoch.macro_f1, "accuracy": epoch.accuracy, "loss": None}[self.monitor]
-        return figure or 0.0, -epoch.validation_loss
+        metric = {"macro_f1": epoch.macro_f1, "accuracy": epoch.accuracy, "loss": None}[self.monitor]
+        return metric or 0.0, -epoch.validation_loss
 
 
-def _weighed(losses_of: Losses, logits: torch.Tensor, lesson: Lesson, rows: torch.Tensor) -> torch.Tensor:
+def _weighed(losses_of: Losses, logits: torch.Tensor, lesson: TrainingData, rows: torch.Tensor) -> torch.Tensor:
     truth, weight = lesson.truth[rows].to(logits.device), lesson.weight[rows].to(logits.device)
     return losses_of(logits, truth, weight)
 

@@ -60,11 +60,11 @@ class Losses:
     smoothing: float = 0.0
     order: torch.Tensor | None = None
 
-    def check(self, *, several: bool) -> None:
+    def check(self, *, multilabel: bool) -> None:
         """Raise CallError for what makes no sense: of so many labels a document, of no order, with label smoothing."""
-        if several and self.name in _ONE_LABEL:
+        if multilabel and self.name in _ONE_LABEL:
             raise CallError(f"The loss {self.name} is for one label a document. Take asymmetric or focal.")
-        if not several and self.name in _SEVERAL:
+        if not multilabel and self.name in _SEVERAL:
             raise CallError(f"The loss {self.name} is for several labels a document. Take focal or logit_adjusted.")
         if self.name == "emd" and self.order is None:
             raise CallError("The loss emd is for ordered labels: name them with --order, or take cross_entropy.")

@@ -23,14 +23,14 @@ from heads.training.loop import Report, Training, network_scores
 from heads.training.rebalance import check_rebalance, rebalance
 from heads.training.state import Checkpoint, History, identity
 from heads.training.step_storage import source_of
-from heads.training.training_data import Lesson
+from heads.training.training_data import TrainingData
 
-__all__ = ["NeuralHead", "to_length"]
+__all__ = ["NetworkHead", "to_length"]
 
 WEIGHTS = "network.safetensors"
 
 
-class NeuralHead(Head):
+class NetworkHead(Head):
     """A network over the steps of a document: its chunks, segments or tokens.
 
     Parameters that every neural head has beside those of `Head`: training, how it learns (None is `Training()`).
@@ -67,7 +67,7 @@ class NeuralHead(Head):
 
     def _learn(self, examples: Examples) -> None:
         training = self.training or Training()
-        check_rebalance(training, several=examples.several)
+        check_rebalance(training, multilabel=examples.multilabel)
         sequences = self._sequences(examples.bags, aloud=True)
         lesson = _lesson(examples, sequences, len(self.classes_), _columns(training.order, self.classes_.tolist()))
         fitting, held = lesson.parts(training.validation, self.seed)
@@ -90,7 +90,7 @@ class NeuralHead(Head):
         self.parameter_count_ = sum(weight.numel() for weight in network.parameters())
 
     def _checkpoint(
-        self, training: Training, lesson: Lesson, parts: tuple[torch.Tensor, torch.Tensor]
+        self, training: Training, lesson: TrainingData, parts: tuple[torch.Tensor, torch.Tensor]
     ) -> Checkpoint | None:
         if self.checkpoints is None:
             return None
@@ -99,17 +99,17 @@ class NeuralHead(Head):
         read = (lesson.sequences.length, lesson.truth, lesson.weight, lesson.unweighted, *parts)
         return Checkpoint(self.checkpoints / f"{identity(described, self.network_, *read)}.safetensors")
 
-    def _watched(self, lesson: Lesson) -> Lesson | None:
+    def _watched(self, lesson: TrainingData) -> TrainingData | None:
         if self.watch is None:
             return None
         bags, labels = self.watch
         # a label that was not learned has no column to be right in
-        rows = np.arange(len(bags)) if self.several_ else np.flatnonzero(np.isin(labels, self.classes_))
+        rows = np.arange(len(bags)) if self.multilabel_ else np.flatnonzero(np.isin(labels, self.classes_))
         y = np.asarray(labels)[rows]
-        truth = y.astype(np.float32) if self.several_ else np.searchsorted(self.classes_, y)
+        truth = y.astype(np.float32) if self.multilabel_ else np.searchsorted(self.classes_, y)
         sequences = self._before_weights(self._sequences(self._as_bags(bags[rows])), self.network_.mean)
         even = torch.ones(truth.shape)
-        return Lesson(sequences, torch.from_numpy(truth), even, even, lesson.labels, lesson.order)
+        return TrainingData(sequences, torch.from_numpy(truth), even, even, lesson.labels, lesson.order)
 
     def _sequences(self, bags: Bags, *, aloud: bool = False) -> Sequences:
         """The views that the head reads, and the layers of each, side by side."""
@@ -134,7 +134,7 @@ class NeuralHead(Head):
         for batch, steps in self._single(X):
             vectors = self.network_.standard(batch).requires_grad_()
             scores = self.network_.network(batch._replace(steps=vectors))[0]
-            others = scores[:0] if self.several_ else torch.cat([scores[:column], scores[column + 1 :]])
+            others = scores[:0] if self.multilabel_ else torch.cat([scores[:column], scores[column + 1 :]])
             other = scores[against] if against is not None else others.logsumexp(0) if len(others) else 0.0
             (slope,) = torch.autograd.grad(scores[column] - other, vectors)
             found.append(to_length((slope * vectors).detach().sum(dim=1), steps))
@@ -209,13 +209,13 @@ def _columns(order: tuple[str, ...] | None, classes: list[Any]) -> torch.Tensor 
     return torch.tensor([columns[label] for label in order if label in columns])
 
 
-def _lesson(examples: Examples, sequences: Sequences, labels: int, order: torch.Tensor | None) -> Lesson:
+def _lesson(examples: Examples, sequences: Sequences, labels: int, order: torch.Tensor | None) -> TrainingData:
     # Weights of mean 1, so that the learning rate means the same whatever the caller's sample weights sum to
     weight = examples.loss_weight / examples.sample_weight.mean()
-    truth: NDArray[Any] = examples.y.astype(np.float32 if examples.several else np.int64)
+    truth: NDArray[Any] = examples.y.astype(np.float32 if examples.multilabel else np.int64)
     even = (examples.sample_weight / examples.sample_weight.mean()).astype(np.float32)
     groups = None if examples.groups is None else examples.groups.tolist()
-    return Lesson(
+    return TrainingData(
         sequences,
         torch.from_numpy(truth),
         torch.from_numpy(weight.astype(np.float32)),

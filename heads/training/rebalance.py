@@ -21,7 +21,7 @@ from heads.evaluation.metrics import macro_f1
 from heads.training.document_batches import Batch, Sequences
 from heads.training.initialization import initialise
 from heads.training.loop import Training, network_scores
-from heads.training.training_data import Lesson
+from heads.training.training_data import TrainingData
 
 __all__ = ["Rebalance", "check_rebalance", "rebalance"]
 
@@ -30,10 +30,10 @@ Rebalance: TypeAlias = Literal["none", "crt", "tau", "lws"]
 TAUS = [step / 10 for step in range(11)]
 
 
-def check_rebalance(training: Training, *, several: bool) -> None:
+def check_rebalance(training: Training, *, multilabel: bool) -> None:
     """Raise CallError for what cannot be balanced, before anything is learned: of so many labels a document."""
     how = training.rebalance
-    if how != "none" and several:
+    if how != "none" and multilabel:
         raise CallError(f"rebalance '{how}' is for one label a document. Leave it out, and take class weights.")
     if how == "tau" and not training.validation:
         raise CallError("rebalance 'tau' is chosen on a validation part: set validation, as 0.1, or take crt.")
@@ -42,7 +42,7 @@ def check_rebalance(training: Training, *, several: bool) -> None:
 def rebalance(
     network: nn.Module,
     how: Rebalance,
-    lesson: Lesson,
+    lesson: TrainingData,
     parts: tuple[torch.Tensor, torch.Tensor],
     training: Training,
     rng: np.random.Generator,
@@ -104,7 +104,7 @@ class _Scaled(nn.Module):
         layer.bias.mul_(self.factor)
 
 
-def _normalised(layer: nn.Linear, inputs: Sequences, lesson: Lesson, held: torch.Tensor) -> str:
+def _normalised(layer: nn.Linear, inputs: Sequences, lesson: TrainingData, held: torch.Tensor) -> str:
     if not len(held):
         return "Too few documents a label to choose tau on: the last layer is as it was learned."
     length = layer.weight.detach().norm(dim=1, keepdim=True).clamp(min=1e-12)

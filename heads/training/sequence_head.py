@@ -2,16 +2,16 @@
 
 from typing import Literal, TypeAlias
 
-from heads.training.network_head import NeuralHead
+from heads.training.network_head import NetworkHead
 
-__all__ = ["Over", "StepsHead"]
+__all__ = ["Over", "SequenceHead"]
 
 Over: TypeAlias = Literal["segments", "chunks", "tokens"]
 
 STEPS: dict[Over, tuple[str, ...]] = {"segments": ("segments",), "chunks": ("cls", "mean"), "tokens": ("tokens",)}
 
 
-class StepsHead(NeuralHead):
+class SequenceHead(NetworkHead):
     """A network over a document's segments, chunks (cls and mean side by side, those that are kept) or tokens.
 
     Parameters that every such head has: over, which of them; max_steps, how many are read, from the document's start.

@@ -16,11 +16,11 @@ from safetensors.numpy import save
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from data.atomic_write import make_folder, write_whole
+from data.atomic_write import make_folder, write_atomically
 from data.errors import StorageFailed
 from heads.training.optimizers import Best
 
-__all__ = ["Checkpoint", "Course", "Epoch", "History", "identity"]
+__all__ = ["Checkpoint", "Epoch", "History", "TrainingState", "identity"]
 
 FORMAT = 1
 # seconds between two writings of a checkpoint at least
@@ -48,7 +48,7 @@ class History:
 
 
 @dataclass
-class Course:
+class TrainingState:
     """A network on its way, with all that decides where it goes from here.
 
     average: of its weights, or None. rng: of the batches. best: the best epoch so far.
@@ -138,7 +138,7 @@ class Checkpoint:
         self.path = path
         self._last = time.monotonic()
 
-    def resume(self, course: Course) -> None:
+    def resume(self, course: TrainingState) -> None:
         """Stand where the file says; from the start where there is none, or none that can be read."""
         try:
             with safe_open(self.path, framework="pt") as file:
@@ -148,7 +148,7 @@ class Checkpoint:
             return
         course.restore(tensors, values)
 
-    def keep(self, course: Course) -> None:
+    def keep(self, course: TrainingState) -> None:
         """Write the file, unless that was done a short while ago; a disk that refuses costs the file alone."""
         if time.monotonic() - self._last < EVERY:
             return
@@ -156,7 +156,7 @@ class Checkpoint:
         arrays = {name: np.ascontiguousarray(value.detach().cpu().numpy()) for name, value in tensors.items()}
         with suppress(StorageFailed):
             make_folder(self.path.parent)
-            write_whole(self.path, save(arrays, {"course": json.dumps(values)}))
+            write_atomically(self.path, save(arrays, {"course": json.dumps(values)}))
         self._last = time.monotonic()
 
     def remove(self) -> None:

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from data.splits import stratified_parts
 from heads.training.document_batches import Sequences
 
-__all__ = ["Lesson"]
+__all__ = ["TrainingData"]
 
 
 @dataclass(frozen=True)
-class Lesson:
+class TrainingData:
     """What is learned from, rows in one order.
 
     truth: int64 (documents,), or float32 of 0 and 1 (documents, labels) for several labels. labels: how many.

@@ -11,11 +11,11 @@ asked for another head or size fits only what is missing:
 """
 
 from stages.curve.picture import write_picture
-from stages.curve.points import FIGURES, LearningCurves, Level, Point, Spread
-from stages.curve.runner import CurveProgress, Plan, curve_heads, learning_curves, sizes_as_asked
+from stages.curve.points import METRICS, LearningCurves, Level, Point, Spread
+from stages.curve.runner import CurveProgress, Plan, curve_heads, learning_curves, parse_sizes
 
 __all__ = [
-    "FIGURES",
+    "METRICS",
     "CurveProgress",
     "LearningCurves",
     "Level",
@@ -24,6 +24,6 @@ __all__ = [
     "Spread",
     "curve_heads",
     "learning_curves",
-    "sizes_as_asked",
+    "parse_sizes",
     "write_picture",
 ]

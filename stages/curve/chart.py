@@ -8,8 +8,8 @@ from math import ceil, floor, log, log10
 from pathlib import Path
 from typing import Self
 
-from heads.evaluation.metrics import Interval
-from stages.curve.points import FIGURES, LearningCurves, Level, Spread
+from heads.evaluation.metrics import ConfidenceInterval
+from stages.curve.points import METRICS, LearningCurves, Level, Spread
 from stages.report import formatting as wording
 from stages.report.axis import Scale, common_scale
 from stages.report.rendering import environment, own
@@ -94,7 +94,7 @@ class Picture:
         dots = [_dot(level, spread, (low, high), scale) for level, spread in zip(levels, spreads, strict=True)]
         lines = (Line(head, at, tuple(dot for dot in dots if dot.level.head == head)) for at, head in enumerate(heads))
         return cls(
-            metric=FIGURES[metric],
+            metric=METRICS[metric],
             width=WIDTH,
             height=HEIGHT,
             across=tuple((_across(tick, (low, high)), f"{tick:,}") for tick in log_ticks(low, high)),
@@ -116,11 +116,11 @@ def log_ticks(low: float, high: float) -> tuple[int, ...]:
     return ticks if len(ticks) > 1 else (round(low), round(high))
 
 
-def _interval(spread: Spread) -> Interval:
+def _interval(spread: Spread) -> ConfidenceInterval:
     deviation = spread.deviation or 0.0
     # a kappa below 0, worse than chance, is drawn at 0
     mean, low = max(0.0, spread.mean), max(0.0, spread.mean - deviation)
-    return Interval(mean, low, min(1.0, max(mean, spread.mean + deviation)))
+    return ConfidenceInterval(mean, low, min(1.0, max(mean, spread.mean + deviation)))
 
 
 def _dot(level: Level, spread: Spread, ends: tuple[float, float], scale: Scale) -> Dot:

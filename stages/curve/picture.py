@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from data.atomic_write import write_whole
+from data.atomic_write import write_atomically
 from stages.curve.points import LearningCurves
 
 __all__ = ["write_picture"]
@@ -16,4 +16,4 @@ def write_picture(curves: LearningCurves, metric: str, path: Path, *, alone: boo
     from stages.curve.chart import learning_page, learning_picture
 
     draw = learning_picture if alone else learning_page
-    write_whole(path, draw(curves, metric).encode())
+    write_atomically(path, draw(curves, metric).encode())

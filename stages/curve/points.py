@@ -8,13 +8,13 @@ from typing import Any, Self
 
 import numpy as np
 
-from data.atomic_write import make_folder, write_whole
+from data.atomic_write import make_folder, write_atomically
 from stages.fitting import runs
 
-__all__ = ["FIGURES", "LearningCurves", "Level", "Point", "Spread", "keep", "kept"]
+__all__ = ["METRICS", "LearningCurves", "Level", "Point", "Spread", "keep", "kept"]
 
 # the last one is of labels that have an order
-FIGURES = {
+METRICS = {
     "macro_f1": "macro-F1",
     "micro_f1": "micro-F1",
     "accuracy": "accuracy",
@@ -87,9 +87,9 @@ class LearningCurves:
     notes: tuple[str, ...]
 
     @property
-    def figures(self) -> dict[str, str]:
+    def metrics(self) -> dict[str, str]:
         """Those of FIGURES that the points have."""
-        return {name: said for name, said in FIGURES.items() if getattr(self.points[0], name) is not None}
+        return {name: said for name, said in METRICS.items() if getattr(self.points[0], name) is not None}
 
     @property
     def levels(self) -> tuple[Level, ...]:
@@ -98,7 +98,7 @@ class LearningCurves:
         heads = list(dict.fromkeys(point.head for point in self.points))
         ordered = sorted(places, key=lambda place: (heads.index(place[0]), place[1]))
         of_each = ([point for point in self.points if (point.head, point.size) == at] for at in ordered)
-        return tuple(_level(points, self.figures) for points in of_each)
+        return tuple(_level(points, self.metrics) for points in of_each)
 
     def to_json(self) -> dict[str, Any]:
         """The same as plain values, with the levels."""
@@ -109,8 +109,8 @@ def _level(points: Sequence[Point], named: Iterable[str]) -> Level:
     def mean(name: str) -> float:
         return float(np.mean([getattr(point, name) for point in points]))
 
-    figures = {name: Spread.of([getattr(point, name) for point in points]) for name in named}
-    return Level(points[0].head, points[0].size, mean("documents"), mean("labels"), seconds=mean("seconds"), **figures)
+    metrics = {name: Spread.of([getattr(point, name) for point in points]) for name in named}
+    return Level(points[0].head, points[0].size, mean("documents"), mean("labels"), seconds=mean("seconds"), **metrics)
 
 
 def kept(path: Path) -> Point | None:
@@ -126,5 +126,5 @@ def keep(path: Path, point: Point) -> Point:
     """Write the point, whole or not at all, and return it. Raises StorageFailed."""
     make_folder(path.parent)
     content = {"point": asdict(point), "hash": runs.identity(asdict(point))}
-    write_whole(path, (json.dumps(content, indent=1) + "\n").encode())
+    write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
     return point

@@ -18,10 +18,10 @@ from heads.core.hyperparameters import to_json
 from heads.evaluation.confusion_counts import Counts
 from heads.evaluation.decisions import untuned
 from heads.evaluation.score_matrix import aligned
-from heads.registry import UPON_RUNS
+from heads.registry import STACKING_HEADS
 from stages.curve.points import LearningCurves, Point, keep, kept
 from stages.fitting import runs
-from stages.fitting.head_options import ALL, heads_as_asked
+from stages.fitting.head_options import ALL, requested_heads
 from stages.fitting.plan import suited
 from stages.fitting.sample_weights import rows_of
 from stages.fitting.task import Task, layer_of, task
@@ -67,7 +67,7 @@ class CurveProgress:
 Report = Callable[[CurveProgress], None]
 
 
-def sizes_as_asked(text: str) -> tuple[int | None, ...]:
+def parse_sizes(text: str) -> tuple[int | None, ...]:
     """ "100,1000,all" as (100, 1000, None). Raises CallError for anything but whole numbers from 2 on and 'all'."""
     parts = [part.strip() for part in text.split(",") if part.strip()]
     if not parts or not all(part == ALL or (part.isdecimal() and int(part) >= 2) for part in parts):
@@ -79,12 +79,12 @@ def curve_heads(names: Sequence[str], settings: Sequence[str] = (), class_weight
     """The unfitted heads of these names, each once. Raises CallError for settings that are not for one head."""
     if ALL in names:
         raise CallError("A curve takes many fits: name the heads that it is for, as in `embedonce curve linear lstm`.")
-    for name in UPON_RUNS.keys() & set(names):
+    for name in STACKING_HEADS.keys() & set(names):
         raise CallError(f"{name} stands on whole runs: a curve has none. Name heads that read features.")
     once = list(dict.fromkeys(names))
     if settings and len(once) > 1:
         raise CallError("--set is for one head: leave it out, or make a curve of each head alone.")
-    return [head for name in once for head in heads_as_asked(name, settings, class_weight)]
+    return [head for name in once for head in requested_heads(name, settings, class_weight)]
 
 
 def learning_curves(
@@ -136,7 +136,7 @@ def _parted(
             f"{name}: no training document can be kept aside to score on, "
             "as no label has two that may be parted. Add documents."
         )
-    if found.target.kind != "several" and np.count_nonzero(found.target[pool].counts) < 2:
+    if found.target.kind != "multilabel" and np.count_nonzero(found.target[pool].counts) < 2:
         raise BadData(
             f"{name}: of the documents that are not kept aside to score on, those that count have not two "
             "labels. Add documents, or give more of them a weight."

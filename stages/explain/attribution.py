@@ -47,7 +47,7 @@ class Question:
         own = scores[:, self.column]
         if self.against is not None:
             return np.asarray(own - scores[:, self.against])
-        if self.head.several_:
+        if self.head.multilabel_:
             return np.asarray(own)
         return np.asarray(own - np.logaddexp.reduce(np.delete(scores, self.column, axis=1), axis=1))
 

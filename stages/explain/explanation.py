@@ -192,7 +192,7 @@ def explain(
 def _explained(run: Run, head: Head, document: StoredDocument, asked: Asked, report: Report | None) -> Explanation:
     bags, labels = document.bags.only(head.reads), run.record.labels
     scores = aligned(head.decision_function(bags), head.classes_, labels)
-    shares = probabilities(scores, several=head.several_)[0]
+    shares = probabilities(scores, multilabel=head.multilabel_)[0]
     predicted = _decided(run, scores)
     label = asked.label if asked.label is not None else labels[max(predicted or range(len(labels)), key=shares.item)]
     question = _question(run, head, document, label, asked)
@@ -279,4 +279,4 @@ def _without_strongest(
     left_out = np.isin(np.arange(len(found)), strongest)[None]
     head = question.head
     scores = aligned(head.decision_function(question.without(left_out)), head.classes_, run.record.labels)
-    return len(strongest), float(probabilities(scores, several=head.several_)[0, column])
+    return len(strongest), float(probabilities(scores, multilabel=head.multilabel_)[0, column])

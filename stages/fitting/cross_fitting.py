@@ -25,11 +25,11 @@ from data.errors import EmbedOnceError
 from featurestore import CorpusTable, Features, share_memory
 from heads.core.head import Head
 from heads.evaluation.score_matrix import aligned
-from heads.registry import UPON_RUNS
+from heads.registry import STACKING_HEADS
 from stages.fitting.fit_checkpoint import Unfinished
 from stages.fitting.plan import Plan, suited
 from stages.fitting.sample_weights import rows_of
-from stages.fitting.stacking_inputs import upon_runs
+from stages.fitting.stacking_inputs import stacking_task
 from stages.fitting.task import Task, layer_of, task
 
 __all__ = ["FitProgress", "Fits", "Report", "Work", "at_once", "fits", "prepared"]
@@ -76,12 +76,12 @@ class Fits:
 def prepared(store: Features, table: CorpusTable, plan: Plan, folder: Path) -> tuple[Task, Plan]:
     """The documents as the plan's head reads them, and the plan with a head that suits them and the names of its runs.
 
-    folder: where runs are. Raises as `task`, `upon_runs` and `suited` do.
+    folder: where runs are. Raises as `task`, `stacking_task` and `suited` do.
     """
     skip = plan.skip_unlabelled
     found = task(store, table, layer=layer_of(plan.head, plan.layer), skip_unlabelled=skip, order=plan.order)
-    if plan.head.name in UPON_RUNS:
-        found = upon_runs(found, plan, store, folder)
+    if plan.head.name in STACKING_HEADS:
+        found = stacking_task(found, plan, store, folder)
         plan = replace(plan, runs=[run.name for run in found.bases])
     return found, replace(plan, head=suited(plan.head, found.target))
 

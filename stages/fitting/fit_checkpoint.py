@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from data.atomic_write import make_folder, write_whole
+from data.atomic_write import make_folder, write_atomically
 from data.errors import StorageFailed
 from heads.core.head import Head
 from stages.fitting import runs
@@ -60,7 +60,7 @@ class Unfinished:
         np.save(content, scores, allow_pickle=False)
         try:
             make_folder(self.folder)
-            write_whole(self._place(fold), content.getvalue())
+            write_atomically(self._place(fold), content.getvalue())
         except StorageFailed:
             self._leave()
 

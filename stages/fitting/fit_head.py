@@ -83,14 +83,14 @@ def _decide(plan: Plan, found: Task, scores: NDArray[np.float32]) -> Decision:
 def _predictions(
     found: Task, decision: Decision, scores: NDArray[np.float32], tested: HeldOutResult
 ) -> runs.Predictions:
-    several = found.target.kind == "several"
+    multilabel = found.target.kind == "multilabel"
     return runs.Predictions(
         ids=[*found.test_ids, *found.train_ids],
         splits=[Split.TEST.value] * len(found.test_ids) + [Split.TRAIN.value] * len(found.train_ids),
         truth=np.concatenate([found.test_target.y, found.target.y]),
         predicted=np.concatenate([tested.predicted, decision.out_of_fold]),
         probabilities=np.concatenate(
-            [probabilities(tested.scores, several=several), probabilities(scores, several=several)]
+            [probabilities(tested.scores, multilabel=multilabel), probabilities(scores, multilabel=multilabel)]
         ),
     )
 

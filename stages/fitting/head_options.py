@@ -7,15 +7,15 @@ from pathlib import Path
 from data.errors import BadData, CallError, FileMissing
 from heads.core.class_weights import WAYS
 from heads.core.head import Head
-from heads.core.hyperparameters import parameters_of
+from heads.core.hyperparameters import hyperparameters_of
 from heads.registry import HEADS, head_class, make_head
 
-__all__ = ["ALL", "heads_as_asked"]
+__all__ = ["ALL", "requested_heads"]
 
 ALL = "all"
 
 
-def heads_as_asked(
+def requested_heads(
     name: str,
     settings: Sequence[str] = (),
     class_weight: str | None = None,
@@ -39,7 +39,7 @@ def _head_as_asked(name: str, settings: Sequence[str], class_weight: str | None,
     for key, equals, _ in pairs:
         if not equals:
             raise CallError(f"--set {key} has no value: write --set {key}=VALUE.")
-        own = {parameter.name.rpartition("__")[2] for parameter in parameters_of(head_class(name))}
+        own = {parameter.name.rpartition("__")[2] for parameter in hyperparameters_of(head_class(name))}
         if key in {"loss", "sampler", "init"} - own:
             instead = ", and take --class-weight." if key != "init" else "."
             raise CallError(f"{name} has no --{key} to choose. Leave it out{instead}")

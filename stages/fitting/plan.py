@@ -11,7 +11,7 @@ from data.splits import folds
 from data.target import Target
 from featurestore import Features, fingerprint
 from heads.core.head import Head
-from heads.core.hyperparameters import spelled_out, to_json
+from heads.core.hyperparameters import to_json, with_explicit_defaults
 from stages.fitting import runs
 from stages.fitting.sample_weights import rows_of
 from stages.fitting.task import Task, layer_of
@@ -47,7 +47,7 @@ class Plan:
         for fold in np.unique(part):
             beside = np.flatnonzero((part != fold) & (True if weight is None else weight > 0))
             labels = [found.labels[at] for at in np.flatnonzero(found.target[beside].counts)]
-            if not len(beside) or (len(labels) < 2 and found.target.kind != "several"):
+            if not len(beside) or (len(labels) < 2 and found.target.kind != "multilabel"):
                 left = f"only '{labels[0]}' is left to learn from" if labels else "there is nothing left to learn from"
                 raise BadData(
                     f"Without fold {fold + 1} of {self.folds} {left}: what else counts lies in that fold, whole groups "
@@ -60,7 +60,7 @@ class Plan:
         return runs.identity(
             {
                 "head": self.head.name,
-                "parameters": to_json(spelled_out(self.head))["nested"],
+                "parameters": to_json(with_explicit_defaults(self.head))["nested"],
                 "folds": self.folds,
                 "seed": self.seed,
             }
@@ -77,18 +77,18 @@ def suited(head: Head, target: Target) -> Head:
 
     Raises UnknownName where its parameters name a label that does not exist.
     """
-    own: Head = spelled_out(head)
+    own: Head = with_explicit_defaults(head)
     parameters = head.get_params(deep=False)
     first, weights = parameters.get("first"), parameters.get("class_weight")
     for label in ([first] if first is not None else []) + list(weights if isinstance(weights, dict) else []):
         if label not in target.labels:
             raise UnknownName(f"no label is called '{label}'.{nearest(label, target.labels)}")
-    if target.kind == "several" and isinstance(weights, dict):
+    if target.kind == "multilabel" and isinstance(weights, dict):
         own.set_params(class_weight={target.labels.index(label): weight for label, weight in weights.items()})
     if "tree" in parameters and parameters["tree"] is None and first is None and target.taxonomy is not None:
         own.set_params(tree={label: target.taxonomy.paths[label] for label in target.labels})
     if target.is_ordered and head.get_params().get("training__loss") == "emd":
         own.set_params(training__order=target.labels)
-    if target.kind != "several" and "columns" in parameters:
+    if target.kind != "multilabel" and "columns" in parameters:
         own.set_params(columns=target.labels)
     return own

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from data.atomic_write import write_whole
+from data.atomic_write import write_atomically
 from data.errors import BadData, FileMissing, RunDamaged, StorageFailed, nearest
 from data.target import TargetKind
 from featurestore import Recipe
@@ -125,7 +125,7 @@ def _write_predictions(path: Path, predictions: Predictions, labels: Sequence[st
 
 def _codes(cells: Sequence[str], labels: Sequence[str], kind: TargetKind) -> NDArray[Any]:
     columns = {label: column for column, label in enumerate(labels)}
-    if kind != "several":
+    if kind != "multilabel":
         return np.array([columns[cell] for cell in cells], dtype=np.int64)
     codes = np.zeros((len(cells), len(labels)), dtype=bool)
     for row, cell in enumerate(cells):
@@ -237,7 +237,7 @@ def noted(run: Run, notes: Sequence[str]) -> Run:
     """The run with these notes in the place of its own, on disk too. Raises StorageFailed when it cannot be written."""
     record = replace(run.record, notes=tuple(notes))
     content = {"format": FORMAT, **asdict(record), "files": dict(run.files)}
-    write_whole(run.folder / "run.json", _json(content).encode())
+    write_atomically(run.folder / "run.json", _json(content).encode())
     return replace(run, record=record)
 
 

@@ -24,10 +24,10 @@ from stages.fitting import runs
 from stages.fitting.plan import Plan
 from stages.fitting.task import Task
 
-__all__ = ["scorer", "upon_runs"]
+__all__ = ["scorer", "stacking_task"]
 
 
-def upon_runs(found: Task, plan: Plan, store: Features, folder: Path) -> Task:
+def stacking_task(found: Task, plan: Plan, store: Features, folder: Path) -> Task:
     """The same documents, with the scores of runs in `folder` in the place of features.
 
     The runs are those that `plan.runs` names, or all that agree with the plan. Raises CallError for one that does not
@@ -45,9 +45,9 @@ def upon_runs(found: Task, plan: Plan, store: Features, folder: Path) -> Task:
             f"stack stands on two runs or more, of the same documents, features, folds ({plan.folds}) and seed "
             f"({plan.seed}): {folder} gives {len(bases)}. Fit more first, as in `embedonce fit-head linear`."
         )
-    said, several = [run.predictions() for run in bases], found.target.kind == "several"
+    said, multilabel = [run.predictions() for run in bases], found.target.kind == "multilabel"
     train, test = (
-        scores_of([each.of(split).probabilities for each in said], several=several)
+        scores_of([each.of(split).probabilities for each in said], multilabel=multilabel)
         for split in (Split.TRAIN, Split.TEST)
     )
     notes = (
@@ -93,10 +93,12 @@ def scorer(run: runs.Run) -> Callable[[Sequence[Shard]], NDArray[np.float32]]:
     head, record = run.head(), run.record
     if not record.bases:
         return lambda shards: aligned(head.decision_function(_bags(shards, record.layer)), head.classes_, record.labels)
-    asked, several = [scorer(base) for base in _bases(run)], record.kind == "several"
+    asked, multilabel = [scorer(base) for base in _bases(run)], record.kind == "multilabel"
 
     def scores(shards: Sequence[Shard]) -> NDArray[np.float32]:
-        read = scores_of([probabilities(score(shards), several=several) for score in asked], several=several)
+        read = scores_of(
+            [probabilities(score(shards), multilabel=multilabel) for score in asked], multilabel=multilabel
+        )
         return aligned(head.decision_function(read), head.classes_, record.labels)
 
     return scores

@@ -19,7 +19,7 @@ from heads.evaluation.decisions.heldout import HeldOut
 from stages.fitting.runs import Run
 
 
-def chosen_store(path: Path | None, folder: Path) -> FeatureStore:
+def open_store(path: Path | None, folder: Path) -> FeatureStore:
     """The store at `path`, or the newest in `folder`. Raises FileMissing when there is none."""
     if path is not None:
         return FeatureStore.open(path if path.is_dir() or not (folder / path).is_dir() else folder / path)
@@ -29,19 +29,19 @@ def chosen_store(path: Path | None, folder: Path) -> FeatureStore:
     return store
 
 
-def chosen_features(paths: Sequence[Path], folder: Path) -> tuple[Features, FeatureStore]:
+def open_stores(paths: Sequence[Path], folder: Path) -> tuple[Features, FeatureStore]:
     """The stores at `paths` as one, or the newest in `folder`; and the first of them, whose corpora are meant.
 
-    Raises as `chosen_store`, and CallError for a store that is named twice.
+    Raises as `open_store`, and CallError for a store that is named twice.
     """
-    stores = [chosen_store(path, folder) for path in paths] or [chosen_store(None, folder)]
+    stores = [open_store(path, folder) for path in paths] or [open_store(None, folder)]
     for store in stores[1:]:
         if [each.name for each in stores].count(store.name) > 1:
             raise CallError(f"{store.name} is named twice: beside itself a store has nothing to add.")
     return (stores[0] if len(stores) == 1 else Stores(tuple(stores))), stores[0]
 
 
-def chosen_corpus(store: FeatureStore, name: str | None) -> CorpusTable:
+def open_corpus(store: FeatureStore, name: str | None) -> CorpusTable:
     """The corpus of that name, or the only one of `store`."""
     names = store.corpora()
     if name is not None and name not in names:
@@ -116,7 +116,7 @@ def layer_of(head: Head, chosen: int) -> int | None:
 
 
 def _labelled(table: CorpusTable, *, skip_unlabelled: bool) -> tuple[list[int], list[str]]:
-    rows = [row for row, labels in enumerate(table.labels) if labels or table.kind == "several"]
+    rows = [row for row, labels in enumerate(table.labels) if labels or table.kind == "multilabel"]
     missing = len(table.ids) - len(rows)
     if not rows:
         raise BadData(f"{table.name}: no document has a label. Name the column when embedding, with --label.")

@@ -21,5 +21,5 @@ def page(runs: Sequence[RunView]) -> str:
     """
     from stages.report.rendering import rendered
 
-    figure = ranked_by(run.out_of_fold for run in runs)
-    return rendered(sorted(runs, key=lambda run: figure.merit(run.out_of_fold), reverse=True), figure)
+    metric = ranked_by(run.out_of_fold for run in runs)
+    return rendered(sorted(runs, key=lambda run: metric.merit(run.out_of_fold), reverse=True), metric)

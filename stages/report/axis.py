@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, floor
 
-from heads.evaluation.metrics import Interval
+from heads.evaluation.metrics import ConfidenceInterval
 
 __all__ = ["Scale", "common_scale"]
 
@@ -28,7 +28,7 @@ class Scale:
         return tuple(tenth / 10 for tenth in range(last, first - 1, -step))[::-1]
 
 
-def common_scale(intervals: Sequence[Interval]) -> Scale:
+def common_scale(intervals: Sequence[ConfidenceInterval]) -> Scale:
     """The shortest scale of whole tenths that holds every interval and its value, and is not empty."""
     held = [bound for one in intervals for bound in (one.low, one.value, one.high)] or [0.0, 1.0]
     low = min(floor(10 * min(held) + 1e-9), 9)

@@ -16,8 +16,8 @@ __all__ = [
     "columns",
     "count",
     "counted",
-    "figure",
     "isolated",
+    "metric",
     "milliseconds",
     "printable",
     "seconds",
@@ -33,7 +33,7 @@ _PARTS = re.compile(r"(?<=[./\\_:|>-])(?=\w)")
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
-def figure(value: float) -> str:
+def metric(value: float) -> str:
     """A share as 0.812."""
     return f"{value:.3f}"
 

@@ -10,7 +10,7 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from heads.evaluation.metrics import Figure, Interval
+from heads.evaluation.metrics import ConfidenceInterval, Metric
 from stages.report import curves
 from stages.report import formatting as wording
 from stages.report.axis import Scale, common_scale
@@ -23,7 +23,7 @@ SHOWN = (
     "breakable",
     "brief",
     "count",
-    "figure",
+    "metric",
     "isolated",
     "milliseconds",
     "seconds",
@@ -34,19 +34,19 @@ SHOWN = (
 HERE = Path(__file__).parent
 
 
-def rendered(runs: Sequence[RunView], figure: Figure) -> str:
-    """The page of the runs, in the order given, which is that of `figure`."""
+def rendered(runs: Sequence[RunView], metric: Metric) -> str:
+    """The page of the runs, in the order given, which is that of `metric`."""
     panels = [Panel(run, f"run-{place}") for place, run in enumerate(runs, start=1)]
     return wording.printable(
         environment()
         .get_template("page.html")
         .render(
             runs=panels,
-            figure=figure,
+            metric=metric,
             scale=_scale(runs),
             error_scale=common_scale(_errors(runs)) if _errors(runs) else None,
             same_documents=all(np.array_equal(run.named_truth, runs[0].named_truth) for run in runs),
-            any_several=any(run.several for run in runs),
+            any_multilabel=any(run.multilabel for run in runs),
             shared_store=runs[0].store if len({run.store for run in runs}) == 1 else "",
             style=own("style.css"),
             script=own("script.js"),
@@ -60,7 +60,7 @@ def _scale(runs: Sequence[RunView]) -> Scale:
     return common_scale([one for each in shown for one in each if one])
 
 
-def _errors(runs: Sequence[RunView]) -> list[Interval]:
+def _errors(runs: Sequence[RunView]) -> list[ConfidenceInterval]:
     return [one for run in runs for one in (run.out_of_fold.absolute_error, run.test.absolute_error) if one]
 
 

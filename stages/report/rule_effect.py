@@ -30,7 +30,7 @@ class Changes:
 
 def changes(view: RunView) -> Changes:
     """Compare with the most probable label, or with several labels with every label of a probability above 0.5."""
-    if view.several:
+    if view.multilabel:
         plain = np.nan_to_num(view.probabilities, nan=0.0) > 0.5
     else:
         plain = ranked(view.probabilities).argmax(axis=1)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from heads.evaluation.decisions.evidence import Evidence, Trial
-from heads.evaluation.metrics import Interval
+from heads.evaluation.metrics import ConfidenceInterval
 from stages.report.axis import Scale, common_scale
 from stages.report.run_view import RunView
 
@@ -19,9 +19,9 @@ class Trials:
     scale: Scale
 
     @property
-    def figure(self) -> str:
+    def metric(self) -> str:
         """What they were chosen by."""
-        return self.each[0].figure
+        return self.each[0].metric
 
     @property
     def chosen(self) -> Trial:
@@ -34,6 +34,6 @@ def trials(view: RunView) -> Trials | None:
     if "evidence" not in view.evidence:
         return None
     evidence = Evidence.from_json(view.evidence["evidence"])
-    bounds = [Interval(one.crossfitted, one.crossfitted, one.apparent) for one in evidence.trials]
+    bounds = [ConfidenceInterval(one.crossfitted, one.crossfitted, one.apparent) for one in evidence.trials]
     remarks = evidence.sentences[len(evidence.trials) :]
     return Trials(evidence.trials, remarks, common_scale(bounds))

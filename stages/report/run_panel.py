@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
 
-from heads.evaluation.metrics import LabelFigures
+from heads.evaluation.metrics import LabelMetrics
 from stages.report import confusion, curves
 from stages.report.confusion import SPELLED_OUT, Cell, HeatMap, Tally
 from stages.report.curves import Curve
@@ -49,7 +49,7 @@ class Panel:
         return sum(not row.support for row in self.view.test.labels)
 
     @property
-    def label_tables(self) -> list[Sequence[LabelFigures]]:
+    def label_tables(self) -> list[Sequence[LabelMetrics]]:
         """Figures of each label, most frequent first, cut into tables that stand side by side."""
         return side_by_side(sorted(self.view.test.labels, key=lambda row: (-row.support, -row.predicted, row.label)))
 
@@ -77,7 +77,7 @@ class Panel:
     @property
     def wide_matrix(self) -> bool:
         """Whether the matrix takes the width of the page, with the worst pairs beside it."""
-        return not self.view.several and (self.many or self.heat_map.width > HALF)
+        return not self.view.multilabel and (self.many or self.heat_map.width > HALF)
 
     @property
     def few(self) -> bool:

@@ -46,9 +46,9 @@ class RunView:
     @property
     def named_truth(self) -> NDArray[Any]:
         """`truth` as label strings, the same in whatever order the labels stand; of several labels as it is."""
-        return self.truth if self.several else np.array(self.labels, dtype=object)[self.truth]
+        return self.truth if self.multilabel else np.array(self.labels, dtype=object)[self.truth]
 
     @property
-    def several(self) -> bool:
+    def multilabel(self) -> bool:
         """Whether a document may have several labels."""
         return self.truth.ndim == 2

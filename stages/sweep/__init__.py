@@ -12,6 +12,6 @@ from stages.sweep.picture import write_picture
 from stages.sweep.result import Outcome, Trial
 from stages.sweep.search import SweepProgress, sweep
 from stages.sweep.space import Space
-from stages.sweep.successive_halving import seconds_as_asked, sweep_all
+from stages.sweep.successive_halving import parse_duration, sweep_all
 
-__all__ = ["Outcome", "Space", "SweepProgress", "Trial", "seconds_as_asked", "sweep", "sweep_all", "write_picture"]
+__all__ = ["Outcome", "Space", "SweepProgress", "Trial", "parse_duration", "sweep", "sweep_all", "write_picture"]

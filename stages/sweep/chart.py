@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from heads.evaluation.metrics import Interval
-from stages.curve import FIGURES
+from heads.evaluation.metrics import ConfidenceInterval
+from stages.curve import METRICS
 from stages.report import formatting as wording
 from stages.report.axis import common_scale
 from stages.report.rendering import environment, own
@@ -52,7 +52,7 @@ class SearchPicture:
     def of(cls, outcome: Outcome) -> Self:
         """The picture of one head's sweep."""
         scores = [each.score for each in outcome.trials if each.score is not None]
-        scale = common_scale([Interval(score, score, score) for score in scores])
+        scale = common_scale([ConfidenceInterval(score, score, score) for score in scores])
         count = len(outcome.trials)
 
         def across(number: int) -> float:
@@ -69,7 +69,7 @@ class SearchPicture:
         path = f"M{steps[0]}" + "".join(f"H{step.replace(' ', 'V')}" for step in steps[1:]) + f"H{WIDTH}"
         every = -(-count // MOST_TICKS)
         return cls(
-            metric=FIGURES[outcome.metric],
+            metric=METRICS[outcome.metric],
             width=WIDTH,
             height=HEIGHT,
             whole=HEIGHT + 80 + (ROW * len(outcome.importance) + 56 if outcome.importance else 0),

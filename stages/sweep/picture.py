@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from data.atomic_write import write_whole
+from data.atomic_write import write_atomically
 from stages.sweep.result import Outcome
 
 __all__ = ["write_picture"]
@@ -15,4 +15,4 @@ def write_picture(outcome: Outcome, path: Path, *, alone: bool) -> None:
     """
     from stages.sweep.chart import search_page, search_picture
 
-    write_whole(path, (search_picture if alone else search_page)(outcome).encode())
+    write_atomically(path, (search_picture if alone else search_page)(outcome).encode())

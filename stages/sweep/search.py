@@ -142,9 +142,9 @@ def make_trials(bench: Bench, study: Study, most: float, until: float, told: Tol
 def _scored(
     bench: Bench, space: Space, step: Callable[[int], None], values: Mapping[str, Any], reached: trials.Reached
 ) -> float:
-    def both(at: int, figure: float) -> None:
+    def both(at: int, metric: float) -> None:
         step(at)
-        reached(at, figure)
+        reached(at, metric)
 
     return trials.score(space, bench.found, values, both)
 

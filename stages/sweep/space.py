@@ -8,7 +8,7 @@ from typing import Any
 
 from featurestore import Features
 from heads.core.head import Head
-from heads.core.hyperparameters import Parameter, parameters_of, spelled_out
+from heads.core.hyperparameters import Hyperparameter, hyperparameters_of, with_explicit_defaults
 from heads.registry import full_name
 from stages.fitting import runs
 from stages.fitting.plan import Plan
@@ -24,7 +24,7 @@ class Space:
     """What is searched, and what a trial is scored by.
 
     plan: of the run; its head has the parameters that are fixed, whose full names are `fixed`.
-    metric: of `stages.curve.FIGURES`. scored: of the plan's folds, how many a trial is scored on, the first ones.
+    metric: of `stages.curve.METRICS`. scored: of the plan's folds, how many a trial is scored on, the first ones.
     """
 
     plan: Plan
@@ -38,9 +38,9 @@ class Space:
         return cls(plan, frozenset(full_name(plan.head.name, name) for name in names), metric, scored)
 
     @cached_property
-    def searched(self) -> dict[str, Parameter]:
+    def searched(self) -> dict[str, Hyperparameter]:
         """The parameters that a trial draws, by full name; empty for a head that declares none."""
-        every = parameters_of(type(self.plan.head))
+        every = hyperparameters_of(type(self.plan.head))
         return {each.name: each for each in every if each.search is not None and each.name not in self.fixed}
 
     @property
@@ -55,7 +55,7 @@ class Space:
 
     def head(self, values: Mapping[str, Any]) -> Head:
         """The head with these parameters, unfitted."""
-        return spelled_out(self.plan.head).set_params(**values)  # type: ignore[no-any-return]  # scikit-learn has no types
+        return with_explicit_defaults(self.plan.head).set_params(**values)  # type: ignore[no-any-return]  # scikit-learn has no types
 
     def identity(self, store: Features, found: Task) -> str:
         """Eight hex digits that differ where a trial's score or the ranges could."""

@@ -20,7 +20,7 @@ from typing import Any
 
 from data.atomic_write import make_folder
 from data.errors import EmbedOnceError, ExtraMissing, StorageFailed
-from heads.core.hyperparameters import Parameter
+from heads.core.hyperparameters import Hyperparameter
 from stages.sweep.result import Trial
 from stages.sweep.space import Space
 from stages.sweep.trial_scoring import AFTER_EPOCHS
@@ -111,7 +111,7 @@ class Study:
                 if each.params == trial.params:
                     return self._again(each)
             try:
-                return score(values, lambda step, figure: self._reached(trial, step, figure))
+                return score(values, lambda step, metric: self._reached(trial, step, metric))
             except KeyboardInterrupt:
                 self._retry(self._study, self._study.trials[trial.number])
                 raise
@@ -156,14 +156,14 @@ class Study:
             raise self._optuna.TrialPruned
         return float(before.value)
 
-    def _reached(self, trial: Any, step: int, figure: float) -> None:
-        trial.report(figure, step)
+    def _reached(self, trial: Any, step: int, metric: float) -> None:
+        trial.report(metric, step)
         if step < AFTER_EPOCHS:
             worse = trial.should_prune()
         else:  # the pruner would hold the best epoch against others' folds
             steps = [each.intermediate_values for each in self._in("COMPLETE")]
             others = [values[step] for values in steps if step in values]
-            worse = len(others) >= PATIENCE_TRIALS and figure < median(others)
+            worse = len(others) >= PATIENCE_TRIALS and metric < median(others)
         if worse:
             raise self._optuna.TrialPruned
 
@@ -246,7 +246,7 @@ def _close(study: Any) -> None:
     backend.engine.dispose()
 
 
-def _drawn(trial: Any, parameter: Parameter) -> Any:
+def _drawn(trial: Any, parameter: Hyperparameter) -> Any:
     search = parameter.search
     assert search is not None
     if search.low is None or search.high is None:

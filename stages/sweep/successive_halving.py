@@ -19,7 +19,7 @@ from stages.sweep.search import Bench, Report, SweepProgress, best_score, make_t
 from stages.sweep.space import Space
 from stages.sweep.study import Study
 
-__all__ = ["seconds_as_asked", "sweep_all"]
+__all__ = ["parse_duration", "sweep_all"]
 
 FINALISTS = 2  # heads of the last round, which leave runs; the second one where time allows
 TOO_LONG = 0.25  # share of all the time that one trial of a head may take
@@ -27,7 +27,7 @@ PROBED = 500  # documents by which a trial's time is foretold
 KEPT = 0.2  # share of all the time that is kept for runs until it is known what these take
 
 
-def seconds_as_asked(text: str) -> float:
+def parse_duration(text: str) -> float:
     """ "90s", "10m" or "1.5h" in seconds. Raises CallError for anything else."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh])", text.strip())
     if not found or not float(found[1]):

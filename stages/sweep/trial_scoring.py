@@ -45,17 +45,17 @@ def score(space: Space, found: Task, values: Mapping[str, Any], reached: Reached
             found.train[fitting], names[fitting], None if weight is None else weight[fitting], found.groups[fitting]
         )
         scores.append(aligned(own.decision_function(found.train[rows]), own.classes_, found.labels))
-        figure = _figure(np.concatenate(scores), found.target[np.concatenate(left_out[: fold + 1])], space.metric)
+        score = _figure(np.concatenate(scores), found.target[np.concatenate(left_out[: fold + 1])], space.metric)
         if fold + 1 < len(left_out):
-            reached(AFTER_EPOCHS + fold, figure)
-    return figure
+            reached(AFTER_EPOCHS + fold, score)
+    return score
 
 
 def _epochs(reached: Reached, metric: str) -> Callable[[Any], None]:
     def told(epoch: Any) -> None:
-        figure = epoch.macro_f1 if metric == "macro_f1" else epoch.accuracy
-        if figure is not None:
-            reached(epoch.number, figure)
+        score = epoch.macro_f1 if metric == "macro_f1" else epoch.accuracy
+        if score is not None:
+            reached(epoch.number, score)
 
     return told
 

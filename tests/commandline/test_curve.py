@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.curve import FIGURES
+from stages.curve import METRICS
 from tests.conftest import Run
 from tests.small_store import blobs, make_store
 
@@ -24,7 +24,7 @@ def test_a_row_a_head_and_size_and_the_same_as_json(embedonce: Run, store: Path)
     assert "the test split was not read" in shown.err
     found = json.loads(embedonce("curve", "linear", "prototype", "--sizes", "10,all", "--seeds", 2, "--json").out)
     assert [level["size"] for level in found["levels"]] == [10, 96, 10, 96] and len(found["points"]) == 8
-    assert set(FIGURES) < set(found["levels"][0]) and found["validation"] == 24
+    assert set(METRICS) < set(found["levels"][0]) and found["validation"] == 24
 
 
 def test_labels_in_an_order_have_a_figure_more(embedonce: Run, store: Path, tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def test_names_and_figures_stay_whole_on_a_narrow_terminal(
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     table(
         ["run", "macro-F1", "rule"],
-        [("transformer-5c6394ac", "0.765 [0.722, 0.810]", "an offset a label")],
+        [("transformer-5c6394ac", "0.765 [0.722, 0.810]", "per-label offsets")],
         text_columns=1,
     )
     shown = capsys.readouterr().out

@@ -113,7 +113,7 @@ class TestEveryReader:
         rows = [{"text": "a", "label": '["x", "y"]'}, {"text": "b", "label": "z"}, {"text": "c", "label": "[]"}]
         corpus = read(write(tmp_path, ending, rows))
         assert [document.labels for document in corpus.documents] == [("x", "y"), ("z",), ()]
-        assert corpus.kind == "several"
+        assert corpus.kind == "multilabel"
 
     def test_paths_bring_their_tree(self, ending: str, tmp_path: Path) -> None:
         corpus = read(write(tmp_path, ending, [{"text": "a", "label": "rec/sport"}, {"text": "b", "label": "sci/med"}]))
@@ -138,7 +138,7 @@ def test_a_list_of_the_format_itself_is_several_labels(ending: str, tmp_path: Pa
     rows: Rows = [{"text": "a", "label": ["x", " y ", "x"]}, {"text": "b", "label": []}, {"text": "c", "label": None}]
     corpus = read(write(tmp_path, ending, rows))
     assert [document.labels for document in corpus.documents] == [("x", "y"), (), ()]
-    assert corpus.kind == "several"
+    assert corpus.kind == "multilabel"
 
 
 @pytest.mark.parametrize("ending", ["jsonl", "parquet"])

@@ -26,13 +26,13 @@ def labels(*cells: Any, separator: str | None = None, path: str | None = None) -
 @given(st.lists(st.lists(WORD, unique=True)), st.sampled_from([";", "|", ", "]))
 def test_joined_labels_come_apart(rows: list[list[str]], separator: str) -> None:
     assert (
-        labels(*(separator.join(row) for row in rows), separator=separator) == ("several", [*map(tuple, rows)])
+        labels(*(separator.join(row) for row in rows), separator=separator) == ("multilabel", [*map(tuple, rows)])
         or not rows
     )
 
 
 def test_blanks_are_no_labels_and_none_counts_twice() -> None:
-    assert labels(" a ; ;b;a", "", None, separator=";") == ("several", [("a", "b"), (), ()])
+    assert labels(" a ; ;b;a", "", None, separator=";") == ("multilabel", [("a", "b"), (), ()])
 
 
 def test_a_word_in_brackets_is_a_label() -> None:

@@ -24,7 +24,7 @@ def test_single_labels_come_back_as_names(labels: list[str]) -> None:
 
 @given(st.lists(st.lists(WORDS, unique=True).map(tuple), min_size=1))
 def test_several_labels_are_a_row_of_truths_each(labels: list[tuple[str, ...]]) -> None:
-    target = Target.of(labels, "several")
+    target = Target.of(labels, "multilabel")
     assert target.y.shape == (len(labels), len(target.labels))
     assert [{target.labels[column] for column in np.flatnonzero(row)} for row in target.y] == [
         set(row) for row in labels
@@ -59,7 +59,7 @@ def test_a_single_target_takes_one_label_a_document(labels: tuple[str, ...], fou
 
 def test_no_documents_are_a_target_of_none() -> None:
     assert len(Target.of([], "single")) == 0
-    assert Target.of([], "several").y.shape == (0, 0)
+    assert Target.of([], "multilabel").y.shape == (0, 0)
 
 
 @given(
@@ -97,6 +97,6 @@ def test_equal_numbers_and_kinds_without_an_order_are_refused() -> None:
     with pytest.raises(CallError, match=r"'1' and '1\.0' are the same number"):
         Target.of([("1",), ("1.0",)], "single").ordered(["numbers"])
     with pytest.raises(CallError, match="these labels are of kind 'several'"):
-        Target.of([("a", "b")], "several").ordered(["a", "b"])
+        Target.of([("a", "b")], "multilabel").ordered(["a", "b"])
     with pytest.raises(CallError, match="these labels are of kind 'path'"):
         Target.of([("a/b",), ("a/c",)], "path").ordered(["a/b", "a/c"])

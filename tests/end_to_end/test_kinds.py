@@ -38,7 +38,7 @@ def only_run(folder: Path) -> runs.Run:
     return run
 
 
-@pytest.mark.parametrize("head", ["cascade", "contrast"])
+@pytest.mark.parametrize("head", ["cascade", "supcon"])
 def test_paths_of_labels_make_the_tree_of_heads_that_use_one(
     embedonce: Run, tmp_path: Path, model: Path, head: str
 ) -> None:
@@ -94,7 +94,7 @@ def test_ordered_labels_have_their_figures_from_fit_to_page(embedonce: Run, tmp_
         for head in ("linear", "mlp")
     )
     assert list(linear.record.labels) == ["poor", "fair", "good"] and linear.name != plain["rows"][0]["run"]
-    assert linear.decision.evidence.trials[0].figure == "mean absolute error"
+    assert linear.decision.evidence.trials[0].metric == "mean absolute error"
     assert embedonce("fit-head", "lstm", "--loss", "emd", *order).code == 0
     refused = embedonce("fit-head", "lstm", "--loss", "emd")
     assert refused.code == 2 and "The loss emd is for ordered labels: name them with --order" in refused.err

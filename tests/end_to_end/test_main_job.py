@@ -65,8 +65,8 @@ def test_fitting_again_finds_the_run_that_it_made(desk: Path, fitted: dict[str, 
 
 def test_compare_sorts_by_out_of_fold_figures_and_writes_one_page(desk: Path, fitted: dict[str, runs.Run]) -> None:
     shown = json.loads(assert_done(started("compare", "--json", "--html", "page.html", cwd=desk)))
-    figures = [row["out_of_fold"]["value"] for row in shown["rows"]]
-    assert len(figures) == len(HEADS_OF_ONE_LAYER) and figures == sorted(figures, reverse=True)
+    metrics = [row["out_of_fold"]["value"] for row in shown["rows"]]
+    assert len(metrics) == len(HEADS_OF_ONE_LAYER) and metrics == sorted(metrics, reverse=True)
     page = (desk / "page.html").read_text(encoding="utf-8")
     assert all(run.name in page for run in fitted.values()) and "http://" not in page.replace("http://www.w3.org", "")
 
@@ -88,7 +88,7 @@ def test_raw_text_gets_what_the_run_said_of_its_stored_features(
     said = run.predictions().of("test")
     scores = scorer(run)([shard])[[[row["id"] for row in rows].index(each) for each in said.ids]]
     # another batch rounds the float32 sums, and so the kept float16, otherwise
-    np.testing.assert_allclose(probabilities(scores, several=False), said.probabilities, atol=5e-3)
+    np.testing.assert_allclose(probabilities(scores, multilabel=False), said.probabilities, atol=5e-3)
     np.testing.assert_array_equal(run.decision.rule.decide(scores), said.predicted)
 
 

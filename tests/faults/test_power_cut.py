@@ -150,7 +150,7 @@ def test_after_a_kill_another_session_and_a_power_cut_all_that_it_found_or_commi
 def test_a_power_cut_while_a_corpus_is_replaced_leaves_the_older_or_the_newer(
     tmp_path: Path, recorded: Sessions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(CORPORA, "older", replace(CORPORA["older"], kind="several"))
+    monkeypatch.setitem(CORPORA, "older", replace(CORPORA["older"], kind="multilabel"))
     for state, done in cuts(recorded(None), tmp_path / "session"):
         if done >= {"older", *SHARDS}:
             found = FeatureStore.open(make(state, tmp_path / "after")).corpus("made")

@@ -121,7 +121,7 @@ def in_a_tree(documents: int = 160, seed: int = 0) -> Planted:
     return Planted(bags_of(list(vectors)), np.array(labels, dtype=object)[codes], tree)
 
 
-def several_labels(documents: int = 120, labels: int = 3, dim: int = 6, seed: int = 0) -> Planted:
+def multilabel_problem(documents: int = 120, labels: int = 3, dim: int = 6, seed: int = 0) -> Planted:
     """Each label is present or absent by itself and moves an axis of its own by 4 standard deviations."""
     rng = np.random.default_rng(seed)
     y = rng.random(size=(documents, labels)) < 0.4

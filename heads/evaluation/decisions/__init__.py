@@ -1,6 +1,6 @@
 """From scores to labels: rules, and how one is chosen on out-of-fold scores.
 
-`rules.py` is what a run keeps, `single.py`, `several.py` and `ordinal.py` fit families of rules from rigid to free
+`rules.py` is what a run keeps, `single.py`, `multilabel.py` and `ordinal.py` fit families of rules from rigid to free
 (`search.py` is their common arithmetic), `tuning.py` chooses among them by cross-fitting, `evidence.py` says why.
 Nothing here sees a document or a head, and nothing the test split.
 """

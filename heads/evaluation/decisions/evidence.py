@@ -10,7 +10,7 @@ from heads.evaluation.metrics import MACRO_F1
 
 @dataclass(frozen=True)
 class Trial:
-    """One family against the one that was in place, by the `figure` that is named; a gain is to the better.
+    """One family against the one that was in place, by the `metric` that is named; a gain is to the better.
 
     apparent: decided on the documents that the rule was fitted to. crossfitted: on documents that it was not fitted to,
     the mean of the repeats. gain, standard_error: of the cross-fitted difference, over documents.
@@ -24,19 +24,19 @@ class Trial:
     gain: float
     standard_error: float
     taken: bool
-    figure: str = MACRO_F1.name
+    metric: str = MACRO_F1.name
 
     @property
     def sentence(self) -> str:
         """What happened, for a person: gains of macro-F1 in points, which are hundredths of it."""
         name = self.family[0].upper() + self.family[1:]
         if self.against is None:
-            return f"{name}, for which nothing is fitted, has a {self.figure} of {self.crossfitted:.3f} out of fold."
+            return f"{name}, for which nothing is fitted, has a {self.metric} of {self.crossfitted:.3f} out of fold."
         taken = "taken" if self.taken else "not taken"
-        if self.figure != MACRO_F1.name:
+        if self.metric != MACRO_F1.name:
             moved = f"{abs(self.gain):.3f}"
             verb = "raises" if self.gain < 0 and moved != "0.000" else "lowers"
-            return f"{name} {verb} the {self.figure} by {moved} ± {self.standard_error:.3f} out of fold: {taken}."
+            return f"{name} {verb} the {self.metric} by {moved} ± {self.standard_error:.3f} out of fold: {taken}."
         return (
             f"{name} {_gains(self.apparent_gain)} where it was fitted and "
             f"{100 * self.gain:.1f} ± {100 * self.standard_error:.1f} where it was not: {taken}."

@@ -44,8 +44,8 @@ def _common(scores: Scores, truth: Marks) -> float:
         return 0.0
     tried = np.unique(np.quantile(raised, np.linspace(0, 1, TRIED)))
     tried = np.unique(np.concatenate([[0.0], (tried[1:] + tried[:-1]) / 2]))
-    figures = _macro_f1_at(tried, scores, truth)
-    best = tried[figures >= figures.max() - 1e-12]
+    metrics = _macro_f1_at(tried, scores, truth)
+    best = tried[metrics >= metrics.max() - 1e-12]
     return float(best[np.argmin(np.abs(best))])
 
 

@@ -75,7 +75,7 @@ class LabelOffsets(Rule):
     """The highest score after each column's own offset is added."""
 
     offsets: tuple[float, ...]
-    family: ClassVar[str] = "an offset a label"
+    family: ClassVar[str] = "per-label offsets"
 
     def decide(self, scores: Scores) -> NDArray[np.int64]:
         """int64 (documents,)."""
@@ -133,7 +133,7 @@ class LabelThresholds(Rule):
     """Every label whose logit is above its own threshold."""
 
     thresholds: tuple[float, ...]
-    family: ClassVar[str] = "a threshold a label"
+    family: ClassVar[str] = "per-label thresholds"
 
     def decide(self, scores: Scores) -> NDArray[np.bool_]:
         """bool (documents, labels)."""

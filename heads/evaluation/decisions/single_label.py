@@ -44,8 +44,8 @@ def _adjustment(scores: Scores, truth: Codes) -> LogitAdjustment:
     documents = np.maximum(np.bincount(truth, minlength=labels), 1)
     log_prior = tuple(np.log(documents / documents.sum()).tolist())
     rules = [LogitAdjustment(strength, log_prior) for strength in STRENGTHS]
-    figures = [macro_f1(truth, rule.decide(scores), labels) for rule in rules]
-    return rules[int(np.argmax(figures))]
+    metrics = [macro_f1(truth, rule.decide(scores), labels) for rule in rules]
+    return rules[int(np.argmax(metrics))]
 
 
 class _Ascent:

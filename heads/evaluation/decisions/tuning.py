@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 from data.splits import folds
 from heads.evaluation.bootstrap import resampled
 from heads.evaluation.confusion_counts import Counts
-from heads.evaluation.decisions import multilabel as several
+from heads.evaluation.decisions import multilabel as multilabel
 from heads.evaluation.decisions import ordinal
 from heads.evaluation.decisions import single_label as single
 from heads.evaluation.decisions.evidence import Evidence, Trial
 from heads.evaluation.decisions.rules import Rule, rule_from_json
 from heads.evaluation.decisions.search import FEW
-from heads.evaluation.metrics import ABSOLUTE_ERROR, MACRO_F1, Figure
+from heads.evaluation.metrics import ABSOLUTE_ERROR, MACRO_F1, Metric
 
 FOLDS = 5
 REPEATS = 3
@@ -35,7 +35,7 @@ MARGIN = 2.0  # standard errors
 Family = Callable[[NDArray[Any], NDArray[Any]], list[Rule]]
 SINGLE: tuple[Family, ...] = (single.argmax, single.logit_adjustment, single.label_offsets)
 ORDERED: tuple[Family, ...] = (single.argmax, ordinal.weighted_median)
-SEVERAL: tuple[Family, ...] = (several.half, several.one_threshold, several.label_thresholds)
+SEVERAL: tuple[Family, ...] = (multilabel.half, multilabel.one_threshold, multilabel.label_thresholds)
 
 
 @dataclass(frozen=True)
@@ -65,11 +65,11 @@ def decision_from_json(content: Mapping[str, Any]) -> Decision:
 
 def untuned(scores: NDArray[Any], truth: NDArray[Any], *, ordered: bool = False) -> Decision:
     """Argmax, or 0.5 for several labels: the rule for which nothing is fitted, and how well it does."""
-    (rigid, *_), figure = _choice(truth, ordered=ordered)
+    (rigid, *_), metric = _choice(truth, ordered=ordered)
     (rule,) = rigid(scores, truth)
     decided = rule.decide(scores)
-    value = float(figure.of(Counts.of(truth, decided, scores.shape[1])))
-    only = Trial(rule.family, None, value, value, 0.0, 0.0, 0.0, taken=True, figure=figure.name)
+    value = float(metric.of(Counts.of(truth, decided, scores.shape[1])))
+    only = Trial(rule.family, None, value, value, 0.0, 0.0, 0.0, taken=True, metric=metric.name)
     return Decision(rule, Evidence(len(truth), 0, 0, 0, (only,)), decided)
 
 
@@ -88,8 +88,8 @@ def tune(
     ordered: the columns stand from the lowest label to the highest, and rules are chosen by the mean absolute error.
     Otherwise the same labels in another order give the same rule in that order.
     """
-    (rigid, *freer), figure = _choice(truth, ordered=ordered)
-    problem = _Problem.of(scores, truth, figure)
+    (rigid, *freer), metric = _choice(truth, ordered=ordered)
+    problem = _Problem.of(scores, truth, metric)
     members = None if groups is None else list(groups)
     repeats = [folds(problem.truth, members, FOLDS, seed * REPEATS + repeat) for repeat in range(REPEATS)]
     present = _fitted(rigid, problem, repeats)
@@ -102,7 +102,7 @@ def tune(
     return Decision(present.rule.reordered(problem.inverse), evidence, problem.restored(present.held[0]))
 
 
-def _choice(truth: NDArray[Any], *, ordered: bool) -> tuple[Sequence[Family], Figure]:
+def _choice(truth: NDArray[Any], *, ordered: bool) -> tuple[Sequence[Family], Metric]:
     """The families to choose from, and by what."""
     if ordered:
         return ORDERED, ABSOLUTE_ERROR
@@ -119,20 +119,20 @@ class _Problem:
     scores: NDArray[np.float64]
     truth: NDArray[Any]
     order: NDArray[np.int64]
-    figure: Figure
+    metric: Metric
 
     @classmethod
-    def of(cls, scores: NDArray[Any], truth: NDArray[Any], figure: Figure) -> Self:
+    def of(cls, scores: NDArray[Any], truth: NDArray[Any], metric: Metric) -> Self:
         exact = scores.astype(np.float64)
         documents = np.bincount(truth, minlength=scores.shape[1]) if truth.ndim == 1 else truth.sum(axis=0)
         if truth.ndim == 1:
             highest = exact.max(axis=1, keepdims=True)
             exact -= np.where(np.isfinite(highest), highest, 0.0)
-        if figure == ABSOLUTE_ERROR:
-            return cls(exact, truth, np.arange(scores.shape[1]), figure)
+        if metric == ABSOLUTE_ERROR:
+            return cls(exact, truth, np.arange(scores.shape[1]), metric)
         order = np.lexsort((np.where(np.isfinite(exact), exact, 0.0).sum(axis=0), -documents))
         own = np.argsort(order)[truth] if truth.ndim == 1 else truth[:, order]
-        return cls(exact[:, order], own, order, figure)
+        return cls(exact[:, order], own, order, metric)
 
     @property
     def inverse(self) -> NDArray[np.int64]:
@@ -142,14 +142,14 @@ class _Problem:
     @property
     def few(self) -> int:
         """Labels that have documents, but too few to be tuned alone, where a family would do so."""
-        if self.figure == ABSOLUTE_ERROR:
+        if self.metric == ABSOLUTE_ERROR:
             return 0
         documents = np.bincount(self.truth) if self.truth.ndim == 1 else self.truth.sum(axis=0)
         return int(np.count_nonzero((documents > 0) & (documents < FEW)))
 
     def merit(self, decided: NDArray[Any], rows: Any = slice(None)) -> float:
         """The figure, or less it where less is better."""
-        return float(self.figure.merit(Counts.of(self.truth[rows], decided[rows], self.scores.shape[1])))
+        return float(self.metric.merit(Counts.of(self.truth[rows], decided[rows], self.scores.shape[1])))
 
     def restored(self, decided: NDArray[Any]) -> NDArray[Any]:
         """Labels as they were given."""
@@ -171,27 +171,27 @@ class _Fitted:
         return Trial(
             family=self.rule.family,
             against=None if present is None else present.rule.family,
-            apparent=problem.figure.sign * apparent,
-            crossfitted=problem.figure.sign * crossfitted,
+            apparent=problem.metric.sign * apparent,
+            crossfitted=problem.metric.sign * crossfitted,
             apparent_gain=apparent - before,
             gain=crossfitted - held,
             standard_error=error,
             taken=present is None or crossfitted - held > MARGIN * error,
-            figure=problem.figure.name,
+            metric=problem.metric.name,
         )
 
 
 def _standard_error(freer: list[NDArray[Any]], present: list[NDArray[Any]], problem: _Problem, seed: int) -> float:
     """Of the mean difference of the figure over repeats, by documents resampled for all of them at once."""
     resamples = resampled(problem.truth, [*freer, *present], problem.scores.shape[1], seed)
-    figures = [problem.figure.merit(one) for one in resamples]
-    difference = np.mean(figures[: len(freer)], axis=0) - np.mean(figures[len(freer) :], axis=0)
+    metrics = [problem.metric.merit(one) for one in resamples]
+    difference = np.mean(metrics[: len(freer)], axis=0) - np.mean(metrics[len(freer) :], axis=0)
     return float(np.std(difference, ddof=1))
 
 
 def _fitted(family: Family, problem: _Problem, repeats: list[NDArray[np.int8]]) -> _Fitted:
     crossed = [_crossfitted(family, problem, parts) for parts in repeats]
-    best = int(np.argmax(np.mean([figures for _, figures in crossed], axis=0)))
+    best = int(np.argmax(np.mean([metrics for _, metrics in crossed], axis=0)))
     return _Fitted(family(problem.scores, problem.truth)[best], [held for held, _ in crossed])
 
 
@@ -205,8 +205,8 @@ def _crossfitted(family: Family, problem: _Problem, parts: NDArray[np.int8]) -> 
     chosen = np.empty_like(candidates[0])
     for part in np.unique(parts):
         others = parts != part
-        figures = [problem.merit(decided, others) for decided in candidates]
-        chosen[~others] = candidates[int(np.argmax(figures))][~others]
+        metrics = [problem.merit(decided, others) for decided in candidates]
+        chosen[~others] = candidates[int(np.argmax(metrics))][~others]
     return chosen, [problem.merit(decided) for decided in candidates]
 
 

@@ -16,7 +16,7 @@ from typing import Protocol
 
 import numpy as np
 
-from data.atomic_write import make_folder, write_whole
+from data.atomic_write import make_folder, write_atomically
 from data.cache import cache_folder
 from data.errors import StorageFailed
 from stages.embed.batching.token_batches import BATCH_COST, CARD_BATCH_COST, batches
@@ -144,7 +144,7 @@ def remember(encoder: Encoder, positions: int) -> None:
     path = _place(encoder)
     with suppress(StorageFailed):
         make_folder(path.parent)
-        write_whole(path, json.dumps({"budget": positions}).encode())
+        write_atomically(path, json.dumps({"budget": positions}).encode())
 
 
 def _place(encoder: Encoder) -> Path:

@@ -116,7 +116,7 @@ def letters(keys: list[str], **changes: Any) -> CorpusTable:
         "groups": [None, "é\U0001f600", None, "b"],
         "labels": [("x", "y"), (), ("y",), ("x",)],
     }
-    return CorpusTable("letters", "letters.csv", "several", None, keys=keys, **columns | changes)
+    return CorpusTable("letters", "letters.csv", "multilabel", None, keys=keys, **columns | changes)
 
 
 def with_corpus(folder: Path, **changes: Any) -> FeatureStore:

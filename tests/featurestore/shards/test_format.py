@@ -106,7 +106,7 @@ def test_a_store_of_format_1_is_read_with_its_recipe_and_corpus(golden: Path) ->
     assert store.recipe.fingerprint == "301a8179ed51a5c430f231751426b92e846336a826971069e2ba0fbd8e127896"
     assert (store.documents, store.info()["dropped_tokens"], store.corpora()) == (3, 7, ["letters"])
     table = store.corpus("letters")
-    assert (table.source, table.kind, table.notes) == ("letters.csv", "several", ("A note.",))
+    assert (table.source, table.kind, table.notes) == ("letters.csv", "multilabel", ("A note.",))
     assert table.ids == ["a", "b", "c", "d"] and table.splits == ["train", "test", None, "train"]
     assert table.groups == [None, "ann", "ann", None]
     assert table.labels == [("x", "y, z"), (), ("x",), ("é",)]

@@ -33,7 +33,7 @@ def lines(folder: Path) -> list[str]:
 @settings(deadline=None, max_examples=30)
 @given(
     st.lists(st.tuples(WORDS, st.none() | WORDS, st.none() | WORDS, st.lists(WORDS, max_size=3)), max_size=5),
-    st.sampled_from(["single", "several"]),
+    st.sampled_from(["single", "multilabel"]),
 )
 def test_a_table_comes_back_whatever_characters_it_holds(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str | None, str | None, list[str]]], kind: str
@@ -41,13 +41,13 @@ def test_a_table_comes_back_whatever_characters_it_holds(
     made = CorpusTable(
         name="made",
         source="weird \udcff.csv",
-        kind="several" if kind == "several" else "single",
+        kind="multilabel" if kind == "multilabel" else "single",
         taxonomy=None,
         ids=[row[0] for row in rows],
         keys=[text_key(row[0]) for row in rows],
         splits=[row[1] for row in rows],
         groups=[row[2] for row in rows],
-        labels=[tuple(row[3]) if kind == "several" else tuple(row[3][:1]) for row in rows],
+        labels=[tuple(row[3]) if kind == "multilabel" else tuple(row[3][:1]) for row in rows],
     )
     folder = tmp_path_factory.mktemp("corpora")
     save(made, folder)
@@ -102,7 +102,7 @@ def test_a_broken_line_is_named(tmp_path: Path, line: int, text: str, fault: str
 
 @pytest.mark.parametrize("cell", ["x", "{}", "[1]", '["x"', "[" * 100_000])
 def test_several_labels_that_are_no_list_are_named(tmp_path: Path, cell: str) -> None:
-    save(CorpusTable("made", "", "several", None, ["a"], [text_key("a")], [None], [None], [("x",)]), tmp_path)
+    save(CorpusTable("made", "", "multilabel", None, ["a"], [text_key("a")], [None], [None], [("x",)]), tmp_path)
     text = (tmp_path / "made.csv").read_text().replace('"[""x""]"', '"' + cell.replace('"', '""') + '"')
     (tmp_path / "made.csv").write_text(text)
     with pytest.raises(StoreDamaged, match=r"made\.csv, line 2: "):

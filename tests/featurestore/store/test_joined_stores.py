@@ -21,12 +21,14 @@ def bags(seed: int, dim: int, keep: tuple[str, ...] = RECIPE.keep) -> Bags:
 
 @given(st.lists(st.integers(1, 5), min_size=2, max_size=4), st.lists(st.integers(0, 6), max_size=9))
 def test_each_view_is_what_the_stores_pool_one_behind_the_other(dims: list[int], rows: list[int]) -> None:
-    several = [bags(seed, dim) for seed, dim in enumerate(dims)]
-    found = beside(several)[rows]
+    multilabel = [bags(seed, dim) for seed, dim in enumerate(dims)]
+    found = beside(multilabel)[rows]
     for view in ("cls", "mean", "max"):
         values, offsets = found.view(view).gather()
         np.testing.assert_array_equal(offsets, np.arange(len(rows) + 1))
-        np.testing.assert_array_equal(values, np.concatenate([each[rows].pooled([view]) for each in several], axis=1))
+        np.testing.assert_array_equal(
+            values, np.concatenate([each[rows].pooled([view]) for each in multilabel], axis=1)
+        )
         np.testing.assert_array_equal(found.pooled([view]), values)
 
 

@@ -107,9 +107,9 @@ def test_padded_rows_end_in_zeros(pair: Pair) -> None:
 
 @settings(deadline=None)
 @given(st.lists(pairs(dtype="float16", dim=3), min_size=1, max_size=4))
-def test_concatenated_rows_stand_in_order(several: list[Pair]) -> None:
-    rows = [row for pair in several for row in pair.rows[: len(pair.ragged)]]
-    same(Ragged.concatenate([pair.ragged for pair in several]), rows)
+def test_concatenated_rows_stand_in_order(multilabel: list[Pair]) -> None:
+    rows = [row for pair in multilabel for row in pair.rows[: len(pair.ragged)]]
+    same(Ragged.concatenate([pair.ragged for pair in multilabel]), rows)
 
 
 @settings(deadline=None)

@@ -31,9 +31,9 @@ def in_one_layer(planted: Planted, layer: int = 1, layers: int = 3, seed: int = 
     rng, views = np.random.default_rng(seed), {}
     for view in ("cls", "mean", "max", "segments"):
         values, offsets = planted.bags.view(view).gather(np.float32)
-        several = 10 * rng.normal(size=(len(values), layers, values.shape[1])).astype(np.float32)
-        several[:, layer] = values
-        views[view] = Ragged.from_flat(several, offsets)
+        multilabel = 10 * rng.normal(size=(len(values), layers, values.shape[1])).astype(np.float32)
+        multilabel[:, layer] = values
+        views[view] = Ragged.from_flat(multilabel, offsets)
     views["token_ids"] = planted.bags.view("token_ids")
     return Planted(Bags(views), planted.y)
 
@@ -75,15 +75,15 @@ def test_any_body_reads_the_sum_and_is_saved_with_it(body: str, tmp_path: Path) 
 @every_body
 def test_it_has_its_bodys_parameters_and_one_a_layer_and_the_scale(body: str) -> None:
     one = in_the_mean()
-    several = in_one_layer(one, layers=3)
+    multilabel = in_one_layer(one, layers=3)
     training = Training(epochs=1, steps=1, device="cpu")
     alone = BODIES[body](training=training)
-    over = "chunks" if body in ("mlp", "perceptron") else "segments"
+    over = "chunks" if body in ("mlp", "mil") else "segments"
     mixed = LayerMixHead(body=body, over=over, training=training)  # type: ignore[arg-type]  # choices
     views = mixed.reads if body == "mlp" else alone.reads  # mlp reads max beside cls and mean
     counts = [
         head.fit(planted.bags.only(views), planted.y).parameter_count_
-        for head, planted in ((mixed, several), (alone, one))
+        for head, planted in ((mixed, multilabel), (alone, one))
     ]
     assert counts[0] == counts[1] + 3 + 1
 

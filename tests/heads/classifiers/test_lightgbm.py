@@ -10,7 +10,7 @@ import pytest
 from data.errors import ExtraMissing, RunDamaged
 from heads.classifiers.lightgbm import LightGBMHead
 from tests.heads.core.test_head_contract import HeadContract
-from tests.heads.planted import in_the_mean, several_labels
+from tests.heads.planted import in_the_mean, multilabel_problem
 
 BY_COUNTS = "trees count documents, not weights, for the bounds of bins and the size of leaves"
 BY_DRAWS = "the trees of all labels draw their features from one stream of random numbers, in the order of columns"
@@ -51,7 +51,7 @@ def test_its_parameters_are_leaf_values_and_thresholds() -> None:
 
 
 def test_the_saved_model_is_lightgbms_own_text(tmp_path: Path) -> None:
-    planted = several_labels()
+    planted = multilabel_problem()
     LightGBMHead(rounds=2).fit(planted.bags, planted.y).save(tmp_path)
     files = sorted(path.name for path in tmp_path.glob("booster*"))
     assert files == ["booster-0.txt", "booster-1.txt", "booster-2.txt"]

@@ -13,7 +13,7 @@ from featurestore import Bags
 from heads.classifiers.linear import LinearHead
 from heads.linear_models.ridge import fit_ridge
 from tests.heads.core.test_head_contract import HeadContract
-from tests.heads.planted import bags_of, in_the_mean, in_the_order, several_labels
+from tests.heads.planted import bags_of, in_the_mean, in_the_order, multilabel_problem
 
 
 class TestLinearKeepsTheContract(HeadContract):
@@ -128,7 +128,7 @@ def test_a_weight_a_label_that_names_no_label_is_noted() -> None:
 
 
 def test_several_labels_are_each_a_regression_of_their_own() -> None:
-    planted = several_labels()
+    planted = multilabel_problem()
     both = LinearHead().fit(planted.bags, planted.y)
     alone = LinearHead().fit(planted.bags, planted.y[:, [1]])
     np.testing.assert_allclose(

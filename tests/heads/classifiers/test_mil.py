@@ -5,7 +5,7 @@ from typing import ClassVar
 import pytest
 import torch
 
-from heads.classifiers.mil import PerceptronHead, StepwisePerceptron
+from heads.classifiers.mil import MILHead, StepwisePerceptron
 from heads.training.document_batches import Batch
 from heads.training.loop import Training
 from tests.heads.classifiers.test_attention import one_step_in_forty
@@ -15,14 +15,14 @@ from tests.heads.training.test_network_head import MINI_BATCHES
 
 
 class TestPerceptronHeadKeepsTheContract(HeadContract):
-    head = PerceptronHead(hidden=16, training=Training(lr=0.01, epochs=8, monitor="loss", device="cpu"))
+    head = MILHead(hidden=16, training=Training(lr=0.01, epochs=8, monitor="loss", device="cpu"))
     except_for: ClassVar = MINI_BATCHES
 
 
 def test_the_maximum_finds_the_one_step_that_says_it() -> None:
     train, test = one_step_in_forty().halves()
     training = Training(lr=0.01, monitor="loss", patience=12)
-    assert PerceptronHead(pool="max", training=training).fit(train.bags, train.y).score(test.bags, test.y) > 0.9
+    assert MILHead(pool="max", training=training).fit(train.bags, train.y).score(test.bags, test.y) > 0.9
 
 
 @pytest.mark.parametrize("pool", ["mean", "max", "logsumexp"])
@@ -38,5 +38,5 @@ def test_logits_are_pooled_over_a_documents_own_steps(pool: str) -> None:
 
 def test_its_size_is_that_of_its_layers() -> None:
     planted = in_the_mean()
-    head = PerceptronHead(hidden=8).fit(planted.bags, planted.y)
+    head = MILHead(hidden=8).fit(planted.bags, planted.y)
     assert head.parameter_count_ == (12 * 8 + 8) + (8 * 3 + 3)  # cls and mean side by side

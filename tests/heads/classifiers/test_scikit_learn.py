@@ -20,10 +20,10 @@ from heads.classifiers.layermix import LayerMixHead
 from heads.classifiers.lightgbm import LightGBMHead
 from heads.classifiers.linear import LinearHead
 from heads.classifiers.lstm import LSTMHead
-from heads.classifiers.mil import PerceptronHead
+from heads.classifiers.mil import MILHead
 from heads.classifiers.mlp import MLPHead
 from heads.classifiers.prototype import PrototypeHead
-from heads.classifiers.supcon import ContrastHead
+from heads.classifiers.supcon import SupConHead
 from heads.classifiers.transformer import TransformerHead
 from heads.core.head import Head
 from heads.registry import HEADS
@@ -51,7 +51,7 @@ CHECKED: dict[str, tuple[Head, dict[str, str]]] = {
     "prototype": (PrototypeHead(), LOGARITHMS),
     "mlp": (MLPHead(hidden=16, training=QUICK), NEURAL),
     "gated": (GatedHead(hidden=16, training=QUICK), NEURAL),
-    "perceptron": (PerceptronHead(hidden=16, training=QUICK), NEURAL),
+    "mil": (MILHead(hidden=16, training=QUICK), NEURAL),
     "attention": (AttentionHead(hidden=16, gate=4, training=QUICK), NEURAL),
     "lstm": (LSTMHead(hidden=8, training=QUICK), NEURAL),
     "gru": (GRUHead(hidden=8, training=QUICK), NEURAL),
@@ -59,7 +59,7 @@ CHECKED: dict[str, tuple[Head, dict[str, str]]] = {
     "layermix": (LayerMixHead(hidden=16, training=QUICK), NEURAL),
     "lightgbm": (LightGBMHead(rounds=5), BY_COUNTS),
     "cascade": (CascadeHead(), LOGARITHMS),
-    "contrast": (ContrastHead(hidden=16, width=8, steps=20, lr=0.02, device="cpu"), MINI_BATCHES),
+    "supcon": (SupConHead(hidden=16, width=8, steps=20, lr=0.02, device="cpu"), MINI_BATCHES),
 }
 # heads that read token ids, which a plain array does not have
 NO_VECTORS = frozenset({"tfidf", "fused"})

@@ -11,12 +11,12 @@ from sklearn.base import clone
 from data.errors import CallError, UnknownName
 from heads.classifiers import supcon as contrast
 from heads.classifiers.linear import LinearHead
-from heads.classifiers.supcon import ContrastHead
+from heads.classifiers.supcon import SupConHead
 from tests.heads.core.test_head_contract import HeadContract
-from tests.heads.planted import Planted, bags_of, in_a_tree, in_the_mean, several_labels
+from tests.heads.planted import Planted, bags_of, in_a_tree, in_the_mean, multilabel_problem
 from tests.heads.training.test_network_head import MINI_BATCHES
 
-SMALL = ContrastHead(hidden=32, width=8, steps=40, batch=64, lr=0.01, device="cpu")
+SMALL = SupConHead(hidden=32, width=8, steps=40, batch=64, lr=0.01, device="cpu")
 
 
 class TestContrastKeepsTheContract(HeadContract):
@@ -43,7 +43,7 @@ def test_it_parts_what_no_line_parts(layer: Any, beside: bool, tmp_path: Path) -
     assert head.score(test.bags, test.y) > 0.95
     assert head.linear_.coefficients.shape == (2, {"hidden": 32, "projection": 8}[layer] + 6 * beside)
     head.save(tmp_path)
-    assert ContrastHead.load(tmp_path).score(test.bags, test.y) == head.score(test.bags, test.y)
+    assert SupConHead.load(tmp_path).score(test.bags, test.y) == head.score(test.bags, test.y)
 
 
 def test_it_finds_the_labels_of_a_tree_and_draws_branches_together() -> None:
@@ -65,7 +65,7 @@ def test_a_tree_that_lacks_a_label_is_refused() -> None:
 
 
 def test_a_tree_for_several_labels_is_refused() -> None:
-    planted = several_labels()
+    planted = multilabel_problem()
     with pytest.raises(CallError, match=r"contrast takes a tree for one label a document, these have several\."):
         clone(SMALL).set_params(tree={0: ("0",)}).fit(planted.bags, planted.y)
 
@@ -74,7 +74,7 @@ def test_a_tree_comes_back_from_disk(tmp_path: Path) -> None:
     planted = in_a_tree()
     head = clone(SMALL).set_params(tree=planted.tree).fit(planted.bags, planted.y)
     head.save(tmp_path)
-    loaded = ContrastHead.load(tmp_path)
+    loaded = SupConHead.load(tmp_path)
     assert loaded.tree == planted.tree
     np.testing.assert_array_equal(loaded.decision_function(planted.bags), head.decision_function(planted.bags))
 

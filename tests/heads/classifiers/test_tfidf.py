@@ -12,7 +12,7 @@ from data.errors import CallError, UnknownName
 from featurestore import Bags, Cut
 from heads.classifiers.tfidf import TfIdfHead
 from tests.heads.core.test_head_contract import HeadContract
-from tests.heads.planted import in_the_mean, several_labels
+from tests.heads.planted import in_the_mean, multilabel_problem
 from tests.heads.words import ids_of, texts_of, topics
 
 WITHOUT_VECTORS = {
@@ -118,7 +118,7 @@ def test_groups_that_are_one_leave_nothing_out_and_break_nothing() -> None:
 
 
 def test_a_label_of_several_is_a_machine_of_its_own() -> None:
-    planted = several_labels()
+    planted = multilabel_problem()
     both = TfIdfHead().fit(planted.bags, planted.y)
     first = TfIdfHead().fit(planted.bags, planted.y[:, 0])
     one, of_one = both.decision_function(planted.bags)[:, 0], first.decision_function(planted.bags)[:, 1]

@@ -21,7 +21,7 @@ from sklearn.model_selection import cross_val_predict
 from data.errors import CallError, RunDamaged, UnknownName
 from featurestore import Bags
 from heads.core.head import Head
-from tests.heads.planted import Planted, a_rare_class, bags_of, in_the_mean, several_labels, shuffled
+from tests.heads.planted import Planted, a_rare_class, bags_of, in_the_mean, multilabel_problem, shuffled
 
 
 class HeadContract:
@@ -224,9 +224,9 @@ class HeadContract:
         np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-5)
 
     def test_several_labels_are_learned_or_refused_in_a_sentence(self) -> None:
-        train, test = several_labels().halves()
+        train, test = multilabel_problem().halves()
         head = clone(self.head)
-        if not head.takes_several:
+        if not head.supports_multilabel:
             with pytest.raises(CallError, match=f"{head.name} takes one label a document"):
                 head.fit(train.bags, train.y)
             return
@@ -238,9 +238,9 @@ class HeadContract:
         np.testing.assert_allclose(head.predict_proba(test.bags), sigmoid, atol=1e-6)
 
     def test_a_label_that_all_or_no_documents_have_breaks_nothing(self, tmp_path: Path) -> None:
-        self.unless_excepted("several")
-        planted = several_labels()
-        if not self.head.takes_several:
+        self.unless_excepted("multilabel")
+        planted = multilabel_problem()
+        if not self.head.supports_multilabel:
             pytest.skip("takes one label a document")
         y = np.column_stack([planted.y, np.zeros(len(planted), bool), np.ones(len(planted), bool)])
         head = clone(self.head).fit(planted.bags, y)

@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from sklearn.base import BaseEstimator
 
 from data.errors import CallError, UnknownName
-from heads.core.hyperparameters import Parameter, Range, Search, check_parameters, from_json, parameters_of, to_json
+from heads.core.hyperparameters import (
+    Hyperparameter,
+    Range,
+    Search,
+    check_hyperparameters,
+    from_json,
+    hyperparameters_of,
+    to_json,
+)
 from heads.training.loop import Training
 
 
@@ -43,8 +51,8 @@ class Outer(BaseEstimator):
         self.training = training
 
 
-def of(name: str) -> Parameter:
-    return next(parameter for parameter in parameters_of(Outer) if parameter.name == name)
+def of(name: str) -> Hyperparameter:
+    return next(parameter for parameter in hyperparameters_of(Outer) if parameter.name == name)
 
 
 @pytest.mark.parametrize(
@@ -91,9 +99,9 @@ def test_a_string_of_another_kind_is_refused(name: str, text: str, error: type[E
 
 
 def test_nested_parameters_stand_where_their_object_does() -> None:
-    names = [parameter.name for parameter in parameters_of(Outer)]
+    names = [parameter.name for parameter in hyperparameters_of(Outer)]
     assert names[-2:] == ["training__lr", "training__batch"]
-    assert [parameter.name for parameter in parameters_of(Outer, deep=False)][-1] == "training"
+    assert [parameter.name for parameter in hyperparameters_of(Outer, deep=False)][-1] == "training"
 
 
 @pytest.mark.parametrize(
@@ -111,9 +119,9 @@ def test_nested_parameters_stand_where_their_object_does() -> None:
     ],
 )
 def test_values_given_in_python_are_held_to_the_same(wrong: dict[str, Any]) -> None:
-    check_parameters(Outer())
+    check_hyperparameters(Outer())
     with pytest.raises(CallError):
-        check_parameters(Outer(**wrong))
+        check_hyperparameters(Outer(**wrong))
 
 
 values = st.recursive(
@@ -145,10 +153,10 @@ def test_an_object_that_no_declaration_names_is_not_made() -> None:
 
 
 def test_what_a_sweep_tries_is_declared_beside_the_parameter() -> None:
-    number = Parameter("hidden", Annotated[int, Range(0), Search(64, 1024, log=True)], 256)
+    number = Hyperparameter("hidden", Annotated[int, Range(0), Search(64, 1024, log=True)], 256)
     assert number.whole and number.range == Range(0) and str(number.search) == "64 to 1024 (log)"
     assert number.search is not None and 64 in number.search and 63 not in number.search
-    assert Parameter("epochs", Annotated[int, Range(1)], 12).search is None
+    assert Hyperparameter("epochs", Annotated[int, Range(1)], 12).search is None
 
 
 @pytest.mark.parametrize(
@@ -161,7 +169,7 @@ def test_what_a_sweep_tries_is_declared_beside_the_parameter() -> None:
     ],
 )
 def test_without_limits_a_sweep_tries_every_choice(annotation: Any, choices: tuple[Any, ...]) -> None:
-    search = Parameter("way", annotation, choices[0]).search
+    search = Hyperparameter("way", annotation, choices[0]).search
     assert search is not None and search.choices == choices and all(each in search for each in choices)
     assert "other" not in search
 
@@ -175,4 +183,4 @@ def test_an_order_that_is_not_given_leaves_the_json_as_it_was_before_there_was_o
 
 def test_a_number_beyond_all_is_refused_before_anything_is_fitted() -> None:
     with pytest.raises(CallError, match=r"^dropout is inf; it is a number, at least 0 and below 1, and finite\.$"):
-        check_parameters(Outer(dropout=float("inf")))
+        check_hyperparameters(Outer(dropout=float("inf")))

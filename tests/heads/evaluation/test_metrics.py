@@ -203,9 +203,11 @@ def test_several_labels_of_which_each_document_has_one_resample_as_single_ones()
     truth, predicted = sample(50, LABELS, 0.6)
     columns = np.arange(LABELS)
     (single,) = resampled(truth, [predicted], LABELS, seed=1, resamples=3000)
-    (several,) = resampled(truth[:, None] == columns, [predicted[:, None] == columns], LABELS, seed=2, resamples=3000)
+    (multilabel,) = resampled(
+        truth[:, None] == columns, [predicted[:, None] == columns], LABELS, seed=2, resamples=3000
+    )
     for name in ("macro_f1", "micro_f1", "accuracy"):
-        one, other = getattr(single, name), getattr(several, name)
+        one, other = getattr(single, name), getattr(multilabel, name)
         # accuracy of 50 documents moves in steps of 0.02
         assert np.quantile(one, [0.1, 0.5, 0.9]) == pytest.approx(np.quantile(other, [0.1, 0.5, 0.9]), abs=0.03)
 

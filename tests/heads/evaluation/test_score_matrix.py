@@ -45,17 +45,17 @@ def test_scores_that_are_not_numbers_are_told_in_a_sentence() -> None:
 
 @given(arrays.arrays(np.float32, (4, 3), elements=st.floats(-(2.0**99), 2.0**99, width=32)))
 def test_probabilities_of_single_labels_sum_to_one(scores: NDArray[np.float32]) -> None:
-    shares = probabilities(scores, several=False)
+    shares = probabilities(scores, multilabel=False)
     assert shares.dtype == np.float32
     assert shares.sum(axis=1) == pytest.approx(np.ones(4), abs=1e-6)
 
 
 def test_probabilities_are_worked_out() -> None:
     scores = np.log(np.array([[1.0, 2.0, 5.0]]))
-    assert probabilities(scores, several=False)[0] == pytest.approx([1 / 8, 2 / 8, 5 / 8])
-    assert probabilities(scores, several=True)[0] == pytest.approx([1 / 2, 2 / 3, 5 / 6])
+    assert probabilities(scores, multilabel=False)[0] == pytest.approx([1 / 8, 2 / 8, 5 / 8])
+    assert probabilities(scores, multilabel=True)[0] == pytest.approx([1 / 2, 2 / 3, 5 / 6])
 
 
-@pytest.mark.parametrize("several", [False, True])
-def test_a_label_that_was_never_seen_has_probability_zero(several: bool) -> None:
-    assert probabilities(np.array([[-np.inf, 1.0, 1.0]]), several=several)[0, 0] == 0
+@pytest.mark.parametrize("multilabel", [False, True])
+def test_a_label_that_was_never_seen_has_probability_zero(multilabel: bool) -> None:
+    assert probabilities(np.array([[-np.inf, 1.0, 1.0]]), multilabel=multilabel)[0, 0] == 0

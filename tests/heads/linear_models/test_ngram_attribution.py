@@ -86,7 +86,7 @@ def test_the_slope_is_the_margin_s_own(scores: list[float], data: st.DataObject)
         return float(shares[column] - np.log1p(-np.exp(shares[column])))
 
     given_scores = np.array(scores)
-    slope = margin_slope(given_scores.astype(np.float32), column, None, several=False)
+    slope = margin_slope(given_scores.astype(np.float32), column, None, multilabel=False)
     for each in range(len(scores)):
         moved = 1e-4 * np.eye(len(scores))[each]
         expected = (margin(given_scores + moved) - margin(given_scores - moved)) / 2e-4
@@ -94,4 +94,4 @@ def test_the_slope_is_the_margin_s_own(scores: list[float], data: st.DataObject)
 
 
 def test_of_several_labels_a_label_s_slope_is_its_own() -> None:
-    assert margin_slope(np.zeros(3, np.float32), 1, None, several=True).tolist() == [0, 1, 0]
+    assert margin_slope(np.zeros(3, np.float32), 1, None, multilabel=True).tolist() == [0, 1, 0]

@@ -84,8 +84,8 @@ def test_margins_that_are_all_right_keep_some_doubt() -> None:
     rows, examples = rows_and_examples()
     rows = csr_matrix(10.0 * np.eye(LABELS, 5)[examples.y] + np.arange(60)[:, None] / 600)
     present = np.eye(LABELS, dtype=bool)[examples.y]
-    several = Examples(examples.bags, present, np.ones(60), np.ones((60, LABELS)), None)
-    for kind in (examples, several):
+    multilabel = Examples(examples.bags, present, np.ones(60), np.ones((60, LABELS)), None)
+    for kind in (examples, multilabel):
         coefficients, intercepts = as_logits(rows, kind, LABELS, 1.0, 0)
         logits = Margins.of(coefficients, intercepts).scores(rows)
         assert (logits.argmax(axis=1) == examples.y).all()

@@ -16,7 +16,7 @@ from heads.training.losses import Losses
 from heads.training.optimizers import rate
 from heads.training.state import Epoch, History
 from heads.training.step_storage import Held
-from heads.training.training_data import Lesson
+from heads.training.training_data import TrainingData
 
 
 class FirstStep(nn.Module):
@@ -33,16 +33,16 @@ class FirstStep(nn.Module):
         return logits
 
 
-def lesson(documents: int = 300, labels: int = 3, noise: float = 1.0) -> Lesson:
+def lesson(documents: int = 300, labels: int = 3, noise: float = 1.0) -> TrainingData:
     """One step a document, its label's axis plus noise."""
     rng = np.random.default_rng(0)
     y = np.arange(documents) % labels
     steps = (np.eye(labels)[y] + noise * rng.normal(size=(documents, labels))).astype(np.float32)
     sequences = Sequences.of(steps, np.arange(documents + 1))
-    return Lesson(sequences, torch.from_numpy(y), torch.ones(documents), torch.ones(documents), labels)
+    return TrainingData(sequences, torch.from_numpy(y), torch.ones(documents), torch.ones(documents), labels)
 
 
-def trained(given: Lesson, training: Training, seed: int = 0) -> tuple[FirstStep, History]:
+def trained(given: TrainingData, training: Training, seed: int = 0) -> tuple[FirstStep, History]:
     network = FirstStep(given.sequences.dim, given.labels)
     parts = given.parts(training.validation, seed)
     return network, training.run(network, given, parts, np.random.default_rng(seed))
@@ -87,11 +87,11 @@ def test_the_best_epoch_is_kept_and_patience_ends_the_wait_for_a_better_one(moni
     _, history = trained(
         lesson(), Training(**{**QUICK, "lr": 1.0}, epochs=40, patience=3, monitor=monitor, validation=0.1)
     )
-    figures = [
+    metrics = [
         (0.0 if monitor == "loss" else getattr(epoch, monitor), -(epoch.validation_loss or 0.0))
         for epoch in history.epochs
     ]
-    assert history.kept == figures.index(max(figures)) + 1
+    assert history.kept == metrics.index(max(metrics)) + 1
     assert len(history.epochs) == min(history.kept + 3, 40)
     assert len(history.epochs) < 40
 
@@ -140,7 +140,7 @@ def test_several_labels_are_learned_each_by_itself() -> None:
     rng = np.random.default_rng(0)
     y = rng.random((300, 2)) < 0.4
     sequences = Sequences.of((y + 0.2 * rng.normal(size=y.shape)).astype(np.float32), np.arange(301))
-    given = Lesson(sequences, torch.from_numpy(y.astype(np.float32)), torch.ones(300, 2), torch.ones(300, 2), 2)
+    given = TrainingData(sequences, torch.from_numpy(y.astype(np.float32)), torch.ones(300, 2), torch.ones(300, 2), 2)
     network, history = trained(given, Training(**{**QUICK, "lr": 0.2}, validation=0.1))
     assert macro_f1(y, (network_scores(network, sequences, torch.arange(300)) > 0).numpy(), 2) > 0.95
     assert (history.epochs[-1].macro_f1 or 0) > 0.95

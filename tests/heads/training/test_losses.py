@@ -69,7 +69,7 @@ def test_emd_costs_more_the_farther_off() -> None:
 
 def test_emd_without_an_order_is_refused() -> None:
     with pytest.raises(CallError, match="The loss emd is for ordered labels: name them with --order"):
-        Losses(torch.ones(2), "emd").check(several=False)
+        Losses(torch.ones(2), "emd").check(multilabel=False)
 
 
 def test_focal_makes_little_of_what_is_sure() -> None:
@@ -102,16 +102,16 @@ def test_soft_f1_is_what_f1_is_of_certain_scores() -> None:
     truth = torch.tensor([0, 0, 0, 1])
     losses = Losses(torch.ones(3), "soft_f1")(logits, truth, torch.ones(4))
     assert losses.tolist() == pytest.approx([1 - (4 / 5 + 2 / 3) / 2] * 4)
-    several = torch.nn.functional.one_hot(truth, 3).float()
-    losses = Losses(torch.ones(3), "soft_f1")(logits - 25, several, torch.ones(4, 3))
+    multilabel = torch.nn.functional.one_hot(truth, 3).float()
+    losses = Losses(torch.ones(3), "soft_f1")(logits - 25, multilabel, torch.ones(4, 3))
     assert losses.tolist() == pytest.approx([1 - (4 / 5 + 2 / 3) / 2] * 4)
 
 
 def test_sigmoid_f1_is_soft_f1_of_the_labels_taken_one_by_one() -> None:
     logits, truth = torch.randn(5, 3, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 2, 0, 1])
-    several = torch.nn.functional.one_hot(truth, 3).float()
+    multilabel = torch.nn.functional.one_hot(truth, 3).float()
     one = Losses(torch.ones(3), "sigmoid_f1")(logits, truth, torch.ones(5))
-    torch.testing.assert_close(one, Losses(torch.ones(3), "soft_f1")(logits, several, torch.ones(5, 3)))
+    torch.testing.assert_close(one, Losses(torch.ones(3), "soft_f1")(logits, multilabel, torch.ones(5, 3)))
     assert not torch.allclose(one, Losses(torch.ones(3), "soft_f1")(logits, truth, torch.ones(5)))
 
 
@@ -127,7 +127,7 @@ def test_balanced_weights_of_several_labels_are_the_positive_weights_of_torch_bu
 
 
 @pytest.mark.parametrize(
-    ("name", "several", "smoothing", "sentence"),
+    ("name", "multilabel", "smoothing", "sentence"),
     [
         ("ldam", True, 0.0, "ldam is for one label a document"),
         ("logit_adjusted", True, 0.0, "logit_adjusted is for one label a document"),
@@ -136,14 +136,16 @@ def test_balanced_weights_of_several_labels_are_the_positive_weights_of_torch_bu
         ("focal", False, 0.1, "focal takes no label_smoothing"),
     ],
 )
-def test_a_loss_that_makes_no_sense_is_refused(name: LossName, several: bool, smoothing: float, sentence: str) -> None:
+def test_a_loss_that_makes_no_sense_is_refused(
+    name: LossName, multilabel: bool, smoothing: float, sentence: str
+) -> None:
     with pytest.raises(CallError, match=sentence):
-        Losses(torch.ones(2), name, smoothing=smoothing).check(several=several)
+        Losses(torch.ones(2), name, smoothing=smoothing).check(multilabel=multilabel)
 
 
-@pytest.mark.parametrize("several", [False, True])
-def test_focal_has_a_gradient_where_nothing_is_in_doubt(several: bool) -> None:
+@pytest.mark.parametrize("multilabel", [False, True])
+def test_focal_has_a_gradient_where_nothing_is_in_doubt(multilabel: bool) -> None:
     logits = torch.tensor([[200.0, -200.0]], requires_grad=True)
-    truth = torch.tensor([[1.0, 0.0]]) if several else torch.tensor([0])
+    truth = torch.tensor([[1.0, 0.0]]) if multilabel else torch.tensor([0])
     loss = Losses(torch.ones(2), "focal", gamma=0.5)(logits, truth, torch.ones(1)).sum()
     assert torch.isfinite(torch.autograd.grad(loss, logits)[0]).all()

@@ -14,12 +14,12 @@ from heads.classifiers.gated import GatedHead
 from heads.classifiers.gru import GRUHead
 from heads.classifiers.layermix import LayerMixHead
 from heads.classifiers.lstm import LSTMHead
-from heads.classifiers.mil import PerceptronHead
+from heads.classifiers.mil import MILHead
 from heads.classifiers.mlp import MLPHead
 from heads.classifiers.transformer import TransformerHead
 from heads.training.initialization import Initialisation
 from heads.training.loop import Training
-from heads.training.network_head import NeuralHead
+from heads.training.network_head import NetworkHead
 from heads.training.state import Epoch
 from tests.heads.planted import a_rare_class, bags_of, in_the_mean
 
@@ -42,9 +42,9 @@ FORMS = {
     "lstm": LSTMHead(hidden=8),
     "lstm last": LSTMHead(hidden=8, readout="last", layers=2),
     "lstm mean": LSTMHead(hidden=8, readout="mean", bidirectional=False),
-    "perceptron": PerceptronHead(hidden=8),
-    "perceptron max": PerceptronHead(pool="max", over="segments"),
-    "perceptron logsumexp": PerceptronHead(pool="logsumexp", hidden=0),
+    "mil": MILHead(hidden=8),
+    "perceptron max": MILHead(pool="max", over="segments"),
+    "perceptron logsumexp": MILHead(pool="logsumexp", hidden=0),
     "transformer": TransformerHead(width=8),
     "transformer cls": TransformerHead(width=8, pool="cls", positions="learned", layers=2),
 }
@@ -52,8 +52,8 @@ every_form = pytest.mark.parametrize("form", FORMS)
 sequence_form = pytest.mark.parametrize("form", [form for form in FORMS if not form.startswith(("mlp", "gated"))])
 
 
-def head_of(form: str, **settings: Any) -> NeuralHead:
-    head: NeuralHead = clone(FORMS[form]).set_params(**{"training": clone(QUICK), **settings})
+def head_of(form: str, **settings: Any) -> NetworkHead:
+    head: NetworkHead = clone(FORMS[form]).set_params(**{"training": clone(QUICK), **settings})
     return head
 
 

@@ -15,9 +15,9 @@ from heads.training import state as course
 from heads.training.document_batches import Batch, Sequences
 from heads.training.dropout import Dropout
 from heads.training.loop import Training
-from heads.training.network_head import NeuralHead, seeded
+from heads.training.network_head import NetworkHead, seeded
 from heads.training.state import Checkpoint, Epoch, History
-from heads.training.training_data import Lesson
+from heads.training.training_data import TrainingData
 from tests.heads.planted import in_the_mean
 
 
@@ -50,11 +50,11 @@ def killed_at(number: int) -> Any:
     return report
 
 
-def lesson() -> Lesson:
+def lesson() -> TrainingData:
     rng = np.random.default_rng(0)
     y = rng.integers(0, 3, size=120)
     steps = (np.eye(3)[y] + rng.normal(size=(120, 3))).astype(np.float32)
-    return Lesson(Sequences.of(steps, np.arange(121)), torch.from_numpy(y), torch.ones(120), torch.ones(120), 3)
+    return TrainingData(Sequences.of(steps, np.arange(121)), torch.from_numpy(y), torch.ones(120), torch.ones(120), 3)
 
 
 def trained(training: Training, checkpoint: Checkpoint | None, report: Any = None) -> tuple[nn.Module, History]:
@@ -116,18 +116,18 @@ def test_a_disk_that_refuses_costs_the_file_alone(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def mlp() -> Iterator[NeuralHead]:
+def mlp() -> Iterator[NetworkHead]:
     head = make_head("mlp", {"epochs": "4", "steps": "4", "device": "cpu"})
-    assert isinstance(head, NeuralHead)
+    assert isinstance(head, NetworkHead)
     yield head
 
 
-def fitted(head: NeuralHead, bags: Bags, y: Any, folder: Path | None, report: Any = None) -> NeuralHead:
+def fitted(head: NetworkHead, bags: Bags, y: Any, folder: Path | None, report: Any = None) -> NetworkHead:
     head.checkpoints, head.progress = folder, report
     return head.fit(bags, y)
 
 
-def test_a_head_goes_on_with_the_same_documents_and_with_no_others(mlp: NeuralHead, tmp_path: Path) -> None:
+def test_a_head_goes_on_with_the_same_documents_and_with_no_others(mlp: NetworkHead, tmp_path: Path) -> None:
     planted, other = in_the_mean(), in_the_mean(seed=5)
     whole = fitted(mlp, planted.bags, planted.y, None).decision_function(planted.bags)
     with pytest.raises(Killed):

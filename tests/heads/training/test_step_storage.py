@@ -12,7 +12,7 @@ from featurestore import Bags, Ragged
 from heads.registry import make_head
 from heads.training import step_storage as sources
 from heads.training.document_batches import Sequences
-from heads.training.network_head import NeuralHead
+from heads.training.network_head import NetworkHead
 from heads.training.step_storage import Held, Mapped, source_of
 
 CPU = torch.device("cpu")
@@ -58,7 +58,7 @@ def test_where_nobody_knows_what_is_free_memory_is_taken(monkeypatch: pytest.Mon
     assert type(source_of([view([100], 0, 3)], np.array([100]))) is Held
 
 
-@pytest.mark.parametrize("name", ["mlp", "perceptron", "attention", "lstm", "transformer"])
+@pytest.mark.parametrize("name", ["mlp", "mil", "attention", "lstm", "transformer"])
 def test_a_head_learns_the_same_from_files(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     lengths = rng.integers(0, 9, size=90).tolist()
@@ -69,7 +69,7 @@ def test_a_head_learns_the_same_from_files(name: str, monkeypatch: pytest.Monkey
     held = make_head(name, settings).fit(bags, y)
     monkeypatch.setattr(sources, "free_memory", lambda: 0)
     mapped = make_head(name, settings).fit(bags, y)
-    assert isinstance(mapped, NeuralHead) and type(mapped._sequences(bags).source) is Mapped
+    assert isinstance(mapped, NetworkHead) and type(mapped._sequences(bags).source) is Mapped
     np.testing.assert_array_equal(held.decision_function(bags), mapped.decision_function(bags))
 
 

@@ -13,8 +13,8 @@ from stages.curve.chart import COLOURS, Picture, learning_page, learning_picture
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def point(figure: float, head: str = "linear", size: int = 50, seed: int = 0) -> Point:
-    return Point(head, size, seed, size, 3, figure, figure, figure, 1.0)
+def point(metric: float, head: str = "linear", size: int = 50, seed: int = 0) -> Point:
+    return Point(head, size, seed, size, 3, metric, metric, metric, 1.0)
 
 
 def made_up(

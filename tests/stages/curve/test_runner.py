@@ -20,7 +20,7 @@ from heads.classifiers.linear import LinearHead
 from heads.evaluation.decisions.heldout import HeldOut
 from heads.registry import HEADS, make_head
 from heads.training.loop import Training
-from stages.curve import CurveProgress, LearningCurves, Plan, curve_heads, learning_curves, sizes_as_asked
+from stages.curve import CurveProgress, LearningCurves, Plan, curve_heads, learning_curves, parse_sizes
 from tests.small_store import blobs, make_store
 
 
@@ -62,10 +62,10 @@ def curves_of(folder: Path, plan: Plan = PLAN, documents: int = 160) -> Learning
 
 
 def _opened(folder: Path) -> Any:
-    from stages.fitting.task import chosen_corpus, chosen_store
+    from stages.fitting.task import open_corpus, open_store
 
-    store = chosen_store(folder / "store", folder)
-    return store, chosen_corpus(store, None)
+    store = open_store(folder / "store", folder)
+    return store, open_corpus(store, None)
 
 
 def rows_of(vectors: NDArray[Any]) -> set[bytes]:
@@ -167,17 +167,17 @@ def test_several_labels_a_document_are_fitted_and_scored(tmp_path: Path) -> None
     documents, vectors = blobs(["a", "b", "c"], 200)
     both = [replace(each, labels=(*each.labels, "late")) if row > 100 else each for row, each in enumerate(documents)]
     vectors[101:, 7] += 5
-    store, table = make_store(tmp_path / "store", both, vectors, kind="several")
+    store, table = make_store(tmp_path / "store", both, vectors, kind="multilabel")
     few, many = learning_curves(store, table, Plan(heads=[LinearHead()], sizes=[4, None], seeds=2), tmp_path).levels
     assert few.micro_f1.mean < many.micro_f1.mean > 0.9 and many.labels == 4
 
 
 def test_an_order_adds_its_figure_and_is_another_fit(tmp_path: Path) -> None:
     plain = curves_of(tmp_path)
-    assert "quadratic_kappa" not in plain.figures and plain.levels[0].quadratic_kappa is None
+    assert "quadratic_kappa" not in plain.metrics and plain.levels[0].quadratic_kappa is None
     ordered = curves_of(tmp_path, replace(PLAN, order=["c", "a", "b"]))
     few, many = ordered.levels
-    assert len(Watched.fitted) == 12 and "quadratic_kappa" in ordered.figures
+    assert len(Watched.fitted) == 12 and "quadratic_kappa" in ordered.metrics
     assert few.quadratic_kappa is not None and many.quadratic_kappa is not None
     assert many.quadratic_kappa.mean > 0.9
 
@@ -201,10 +201,10 @@ def test_weights_are_those_of_the_documents_that_a_subset_has(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("name", HEADS)
-@pytest.mark.parametrize("kind", ["single", "several"])
+@pytest.mark.parametrize("kind", ["single", "multilabel"])
 def test_every_head_can_be_fitted_on_the_fewest_documents(tmp_path: Path, name: str, kind: Any) -> None:
     head = make_head(name, {})
-    if kind == "several" and not head.takes_several:
+    if kind == "multilabel" and not head.supports_multilabel:
         return
     store, table = make_store(tmp_path / "store", *blobs(["a", "b", "c"], 60), kind=kind)
     found = learning_curves(store, table, Plan(heads=[head], sizes=[2, 5], seeds=1), tmp_path / "runs")
@@ -292,13 +292,13 @@ def test_documents_that_none_can_be_kept_aside_of_are_refused(tmp_path: Path) ->
 @given(st.lists(st.none() | st.integers(2, 10**6), min_size=1))
 def test_sizes_are_read_as_they_are_written(sizes: list[int | None]) -> None:
     text = ", ".join("all" if size is None else str(size) for size in sizes)
-    assert sizes_as_asked(text) == tuple(sizes)
+    assert parse_sizes(text) == tuple(sizes)
 
 
 @pytest.mark.parametrize("text", ["", ",", "1", "10,x", "-5", "0", "3.5", "every"])
 def test_other_sizes_are_refused(text: str) -> None:
     with pytest.raises(CallError, match="write whole numbers from 2 on, and 'all'"):
-        sizes_as_asked(text)
+        parse_sizes(text)
 
 
 def test_heads_are_named_and_settings_are_for_one() -> None:

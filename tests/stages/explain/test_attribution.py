@@ -11,14 +11,14 @@ from featurestore import Bags, Ragged
 from heads.classifiers.attention import AttentionHead
 from heads.classifiers.knn import KNNHead
 from heads.classifiers.linear import LinearHead
-from heads.classifiers.mil import PerceptronHead
+from heads.classifiers.mil import MILHead
 from heads.core.head import Head
 from heads.registry import HEADS, make_head
 from heads.training.loop import Training
 from stages.explain import attribution as evidence
 from stages.explain.attribution import METHODS, Question, attention, check_method, gradient, occlusion
 from stages.explain.levels import Places
-from tests.heads.planted import Planted, in_one_place, several_labels
+from tests.heads.planted import Planted, in_one_place, multilabel_problem
 
 SHORT = Training(epochs=12)
 SMALL = {"lightgbm": {"leaf_documents": "2"}}
@@ -77,7 +77,7 @@ def test_the_margin_is_what_a_constant_added_to_all_scores_does_not_change() -> 
 
 
 def test_of_several_labels_the_margin_is_the_label_s_own_logit() -> None:
-    planted = several_labels()
+    planted = multilabel_problem()
     head = LinearHead().fit(planted.bags, planted.y)
     asked = question(head, planted.bags[3], 1)
     assert asked.margins(asked.bags) == head.decision_function(planted.bags[3])[:, 1]
@@ -119,7 +119,7 @@ def test_gradients_find_what_is_planted() -> None:
 
 def test_of_a_linear_network_gradients_sum_to_the_way_from_the_mean_document() -> None:
     planted, _ = in_one_place()
-    head = PerceptronHead(over="segments", hidden=0, training=SHORT).fit(planted.bags, planted.y)
+    head = MILHead(over="segments", hidden=0, training=SHORT).fit(planted.bags, planted.y)
     asked = question(head, planted.bags[0], head.classes_[0], by="segments", against=1)
     mean = Bags({"segments": Ragged.from_rows([head.network_.mean.numpy()[None]])})
     way = asked.margins(asked.bags) - asked.margins(mean)

@@ -14,7 +14,7 @@ from data.errors import CallError, EmbedOnceError
 from featurestore import CorpusTable, FeatureStore
 from heads.classifiers.linear import LinearHead
 from heads.classifiers.prototype import PrototypeHead
-from heads.classifiers.stacking import StackHead
+from heads.classifiers.stacking import StackingHead
 from heads.core.head import Head
 from heads.registry import make_head
 from heads.training.loop import Training
@@ -84,7 +84,7 @@ def test_at_once_they_give_the_run_that_they_give_one_by_one(made: Made, tmp_pat
 def test_a_stack_stands_on_the_runs_that_it_began_with(made: Made, tmp_path: Path) -> None:
     for head in (LinearHead(), PrototypeHead()):
         fit_head(*made, Plan(head=head, folds=3), tmp_path / "runs")
-    run, _ = fit_head(*made, Plan(head=StackHead(), folds=3), tmp_path / "runs", jobs=2)
+    run, _ = fit_head(*made, Plan(head=StackingHead(), folds=3), tmp_path / "runs", jobs=2)
     assert len(run.record.bases) == 2 and run.scorecards["test"].accuracy.value > 0.9
 
 
@@ -147,11 +147,11 @@ def test_as_many_as_there_are_cores_where_that_is_a_gain(
     monkeypatch.setattr(module, "FEW", 10)
     assert at_once(linear, found, None) == 4
     assert at_once(Plan(head=LinearHead(), folds=2), found, None) == 3
-    assert at_once(Plan(head=StackHead(), folds=5), replace(found, bases=(fitted, fitted)), None) == 1
+    assert at_once(Plan(head=StackingHead(), folds=5), replace(found, bases=(fitted, fitted)), None) == 1
     for asked, expected in (("2", 2), ("2,1", 2), ("64", 4), ("0", 4), ("all", 4)):
         monkeypatch.setenv("OMP_NUM_THREADS", asked)
         assert at_once(linear, found, None) == expected
     monkeypatch.setattr(Training, "place", lambda _: type("Device", (), {"type": "cuda"}))
-    for name, count in (("mlp", 1), ("contrast", 1), ("linear", 4)):
+    for name, count in (("mlp", 1), ("supcon", 1), ("linear", 4)):
         _, plan = prepared(*made, Plan(head=make_head(name, {}), folds=5), tmp_path)
         assert at_once(plan, found, None) == count

@@ -11,7 +11,7 @@ from heads.classifiers.linear import LinearHead
 from heads.core.examples import Examples
 from heads.registry import make_head
 from heads.training import state as course
-from heads.training.network_head import NeuralHead
+from heads.training.network_head import NetworkHead
 from stages.fitting import runs
 from stages.fitting.cross_fitting import FitProgress
 from stages.fitting.fit_checkpoint import FOLDER
@@ -70,7 +70,7 @@ def test_a_network_goes_on_within_its_fold(made: Made, tmp_path: Path, monkeypat
     whole, _ = fit_head(*made, plan, tmp_path / "whole")
     epochs, keep = list[int](), course.Checkpoint.keep
 
-    def killed(self: course.Checkpoint, now: course.Course) -> None:
+    def killed(self: course.Checkpoint, now: course.TrainingState) -> None:
         keep(self, now)
         epochs.append(len(now.epochs))
         if len(epochs) == 6:
@@ -82,7 +82,7 @@ def test_a_network_goes_on_within_its_fold(made: Made, tmp_path: Path, monkeypat
     run, _ = fit_head(*made, plan, tmp_path / "runs")
     # fold 1 whole, fold 2 to its second epoch; then the rest of it, fold 3, the last fit
     assert epochs == [1, 2, 3, 4, 1, 2, 3, 4, 1, 2, 3, 4, 1, 2, 3, 4]
-    assert same(run, whole) and isinstance(run.head(), NeuralHead)
+    assert same(run, whole) and isinstance(run.head(), NetworkHead)
 
 
 def test_scores_that_cannot_be_read_or_are_of_other_documents_are_made_again(made: Made, tmp_path: Path) -> None:

@@ -17,10 +17,10 @@ from heads.training.loop import Training
 from stages.fitting import runs
 from stages.fitting.cross_fitting import FitProgress
 from stages.fitting.fit_head import fit_head
-from stages.fitting.head_options import heads_as_asked
+from stages.fitting.head_options import requested_heads
 from stages.fitting.plan import Plan, suited
 from stages.fitting.stacking_inputs import scorer
-from stages.fitting.task import chosen_corpus, chosen_store, task
+from stages.fitting.task import open_corpus, open_store, task
 from tests.small_store import blobs, make_store
 
 PLAN = Plan(head=LinearHead(), folds=3)
@@ -102,8 +102,8 @@ def test_a_label_that_only_the_test_split_has_is_told_and_counts_as_missed(tmp_p
     documents, vectors = blobs(["a", "b"])
     documents[3] = replace(documents[3], labels=("unheard",))
     run, _ = fit_head(*make_store(tmp_path / "store", documents, vectors), PLAN, tmp_path / "runs")
-    (figures,) = [each for each in run.scorecards["test"].labels if each.label == "unheard"]
-    assert (figures.support, figures.f1) == (1, 0.0)
+    (metrics,) = [each for each in run.scorecards["test"].labels if each.label == "unheard"]
+    assert (metrics.support, metrics.f1) == (1, 0.0)
     assert any("'unheard'" in note for note in run.record.notes)
 
 
@@ -123,7 +123,7 @@ def test_several_labels_a_document_are_fitted_and_kept(tmp_path: Path) -> None:
     documents, vectors = blobs(["a", "b", "c"], documents=160)
     both = [replace(each, labels=(*each.labels, "late")) if row > 80 else each for row, each in enumerate(documents)]
     vectors[81:, 7] += 5
-    run, _ = fit_head(*make_store(tmp_path / "store", both, vectors, kind="several"), PLAN, tmp_path / "runs")
+    run, _ = fit_head(*make_store(tmp_path / "store", both, vectors, kind="multilabel"), PLAN, tmp_path / "runs")
     said = run.predictions().of("test")
     assert said.truth.dtype == bool and run.scorecards["test"].micro_f1.value > 0.9
     assert run.record.labels == ["a", "b", "c", "late"]
@@ -142,22 +142,22 @@ def test_splits_that_are_empty_and_a_single_label_are_refused(tmp_path: Path) ->
 def test_a_weight_file_names_labels_that_exist(tmp_path: Path) -> None:
     path = tmp_path / "weights.json"
     path.write_text(json.dumps({"a": 1, "bb": 5}))
-    (head,) = heads_as_asked("linear", class_weight=str(path))
+    (head,) = requested_heads("linear", class_weight=str(path))
     _, table = make_store(tmp_path / "store", *blobs(["a", "b"]))
-    store = chosen_store(tmp_path / "store", tmp_path)
+    store = open_store(tmp_path / "store", tmp_path)
     with pytest.raises(UnknownName, match=r"no label is called 'bb'"):
         suited(head, task(store, table).target)
 
 
 def test_all_is_every_head_and_takes_no_parameter() -> None:
-    assert {head.name for head in heads_as_asked("all", layers=2)} == set(HEADS)
+    assert {head.name for head in requested_heads("all", layers=2)} == set(HEADS)
     with pytest.raises(CallError, match="name it instead of 'all'"):
-        heads_as_asked("all", ["C=1"])
+        requested_heads("all", ["C=1"])
 
 
 def test_all_leaves_out_what_weighs_layers_where_there_is_one() -> None:
-    assert set(HEADS) - {head.name for head in heads_as_asked("all", layers=1)} == {"layermix"}
-    assert [head.name for head in heads_as_asked("layermix", layers=1)] == ["layermix"]
+    assert set(HEADS) - {head.name for head in requested_heads("all", layers=1)} == {"layermix"}
+    assert [head.name for head in requested_heads("layermix", layers=1)] == ["layermix"]
 
 
 def test_a_head_that_reads_every_layer_finds_what_the_chosen_one_lacks(tmp_path: Path) -> None:
@@ -172,18 +172,18 @@ def test_a_head_that_reads_every_layer_finds_what_the_chosen_one_lacks(tmp_path:
     assert mixed.scorecards["test"].accuracy.value > 0.9 > 0.6 > last.scorecards["test"].accuracy.value
     said = mixed.predictions().of("test")
     (shard,) = store.shards()
-    shares = probabilities(scorer(runs.load(mixed.folder))([shard]), several=False)
+    shares = probabilities(scorer(runs.load(mixed.folder))([shard]), multilabel=False)
     rows = [table.ids.index(each) for each in said.ids]  # the shard keeps the table's order
     np.testing.assert_allclose(shares[rows], said.probabilities, atol=1e-6)
 
 
 def test_a_store_is_chosen_by_name_or_as_the_newest(tmp_path: Path) -> None:
     with pytest.raises(FileMissing, match="embedonce embed FILE"):
-        chosen_store(None, tmp_path)
+        open_store(None, tmp_path)
     make_store(tmp_path / "one", *blobs(["a", "b"]))
-    assert chosen_store(Path("one"), tmp_path).name == chosen_store(None, tmp_path).name == "one"
+    assert open_store(Path("one"), tmp_path).name == open_store(None, tmp_path).name == "one"
     with pytest.raises(UnknownName, match="Did you mean 'made'"):
-        chosen_corpus(chosen_store(None, tmp_path), "maid")
+        open_corpus(open_store(None, tmp_path), "maid")
 
 
 @pytest.mark.parametrize(
@@ -212,5 +212,5 @@ def test_documents_that_do_not_count_leave_nothing_to_tell_apart(tmp_path: Path)
 def test_labels_of_another_kind_are_another_run(tmp_path: Path) -> None:
     store, table = make_store(tmp_path / "store", *blobs(["a", "b"]))
     one, _ = fit_head(store, table, PLAN, tmp_path / "runs")
-    several, fresh = fit_head(store, replace(table, kind="several"), PLAN, tmp_path / "runs")
-    assert fresh and (one.record.kind, several.record.kind) == ("single", "several")
+    multilabel, fresh = fit_head(store, replace(table, kind="multilabel"), PLAN, tmp_path / "runs")
+    assert fresh and (one.record.kind, multilabel.record.kind) == ("single", "multilabel")

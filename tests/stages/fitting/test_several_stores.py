@@ -13,12 +13,12 @@ from featurestore import CorpusTable, FeatureStore, Stores
 from heads.classifiers.fused import FusedHead
 from heads.classifiers.gated import GatedHead
 from heads.classifiers.linear import LinearHead
-from heads.classifiers.stacking import StackHead
+from heads.classifiers.stacking import StackingHead
 from heads.training.loop import Training
 from stages.fitting import runs
 from stages.fitting.fit_head import fit_head
 from stages.fitting.plan import Plan
-from stages.fitting.task import chosen_features, task
+from stages.fitting.task import open_stores, task
 from tests.conftest import Run
 from tests.small_store import make_store
 from tests.tiny_encoder import make_encoder
@@ -69,7 +69,7 @@ def test_stacked_are_runs_of_the_same_stores(tmp_path: Path) -> None:
     for plan in (PLAN, replace(PLAN, head=LinearHead(C=0.01))):
         fit_head(both, table, plan, tmp_path / "runs")
     alone, _ = fit_head(first, table, PLAN, tmp_path / "runs")
-    upon = replace(PLAN, head=StackHead())
+    upon = replace(PLAN, head=StackingHead())
     stack, _ = fit_head(both, table, upon, tmp_path / "runs")
     assert alone.name not in stack.record.bases and len(stack.record.bases) == 2
     with pytest.raises(CallError, match="number of stores side by side: 1, not 2"):
@@ -86,12 +86,12 @@ def test_documents_that_a_further_store_lacks_are_counted(tmp_path: Path) -> Non
 def test_one_is_read_as_it_is_and_none_twice(tmp_path: Path) -> None:
     first, second, _ = halves(tmp_path)
     names = [Path(store.name) for store in (first, second)]
-    store, corpora = chosen_features(names, tmp_path)
+    store, corpora = open_stores(names, tmp_path)
     assert store.name == "first + second" and corpora.name == "first"
-    store, corpora = chosen_features(names[1:], tmp_path)
+    store, corpora = open_stores(names[1:], tmp_path)
     assert store is corpora and store.name == "second"
     with pytest.raises(CallError, match="first is named twice"):
-        chosen_features([names[0], names[1], tmp_path / "first"], tmp_path)
+        open_stores([names[0], names[1], tmp_path / "first"], tmp_path)
 
 
 def test_all_layers_are_of_one_store(tmp_path: Path) -> None:

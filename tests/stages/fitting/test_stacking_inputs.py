@@ -15,7 +15,7 @@ from data.errors import CallError, FileMissing
 from featurestore import CorpusTable, FeatureStore
 from heads.classifiers.linear import LinearHead
 from heads.classifiers.prototype import PrototypeHead
-from heads.classifiers.stacking import StackHead
+from heads.classifiers.stacking import StackingHead
 from heads.core.head import Head
 from heads.evaluation.score_matrix import probabilities
 from stages.compare import compare
@@ -28,7 +28,7 @@ from tests.small_store import blobs, make_store
 from tests.tiny_encoder import make_encoder
 
 BASES: tuple[Head, ...] = (LinearHead(), PrototypeHead())
-STACK = Plan(head=StackHead(), folds=3)
+STACK = Plan(head=StackingHead(), folds=3)
 
 
 def fitted(
@@ -100,7 +100,7 @@ def test_asked_of_features_it_says_what_it_said_of_the_test_split(tmp_path: Path
     said = run.predictions().of("test")
     (shard,) = store.shards()
     rows = [list(table.ids).index(each) for each in said.ids]  # `make_store` keeps the order
-    shares = probabilities(scorer(run)([shard])[rows], several=False)
+    shares = probabilities(scorer(run)([shard])[rows], multilabel=False)
     np.testing.assert_allclose(shares, said.probabilities, atol=1e-4)
 
 
@@ -108,7 +108,7 @@ def test_several_labels_are_stacked(tmp_path: Path) -> None:
     documents, vectors = blobs(["a", "b", "c"], documents=160)
     both = [replace(each, labels=(*each.labels, "late")) if row > 80 else each for row, each in enumerate(documents)]
     vectors[81:, 7] += 5
-    store, table = make_store(tmp_path / "store", both, vectors, kind="several")
+    store, table = make_store(tmp_path / "store", both, vectors, kind="multilabel")
     fitted(tmp_path, store, table)
     run, _ = fit_head(store, table, STACK, tmp_path / "runs")
     assert run.scorecards["test"].micro_f1.value > 0.9 and run.predictions().truth.dtype == bool

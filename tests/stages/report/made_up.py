@@ -19,7 +19,7 @@ TRIED = Evidence(
     trials=(
         Trial("argmax", None, 0.7462, 0.7462, 0.0, 0.0, 0.0, taken=True),
         Trial("logit adjustment", "argmax", 0.7791, 0.7724, 0.0329, 0.0262, 0.0081, taken=True),
-        Trial("an offset a label", "logit adjustment", 0.8433, 0.7656, 0.0642, -0.0068, 0.0090, taken=False),
+        Trial("per-label offsets", "logit adjustment", 0.8433, 0.7656, 0.0642, -0.0068, 0.0090, taken=False),
     ),
 )
 ORDERED = Evidence(
@@ -28,8 +28,8 @@ ORDERED = Evidence(
     repeats=3,
     fell_back=0,
     trials=(
-        Trial("argmax", None, 2.41, 2.41, 0.0, 0.0, 0.0, taken=True, figure="mean absolute error"),
-        Trial("weighted median", "argmax", 1.9, 1.9, 0.5, 0.5, 0.1, taken=True, figure="mean absolute error"),
+        Trial("argmax", None, 2.41, 2.41, 0.0, 0.0, 0.0, taken=True, metric="mean absolute error"),
+        Trial("weighted median", "argmax", 1.9, 1.9, 0.5, 0.5, 0.1, taken=True, metric="mean absolute error"),
     ),
 )
 HEADS = ("linear", "lstm", "transformer", "mlp", "lightgbm", "cascade")
@@ -41,18 +41,18 @@ def made_up(
     *,
     head: str = "linear",
     skill: float = 6.0,
-    several: bool = False,
+    multilabel: bool = False,
     ordered: bool = False,
     seed: int = 0,
 ) -> RunView:
     """A run of `head` on made-up documents; those are the same for every head and skill."""
     tried = ORDERED if ordered else TRIED
-    truth = _truth(len(labels), documents, several, np.random.default_rng(seed))
+    truth = _truth(len(labels), documents, multilabel, np.random.default_rng(seed))
     noise = np.random.default_rng([seed, len(head)])
     scores = _scores(truth, len(labels), skill, noise)
-    probabilities = 1 / (1 + np.exp(-scores)) if several else _softmax(scores)
-    plain = probabilities > 0.5 if several else scores.argmax(axis=1)
-    tuned = probabilities > 0.4 if several else (scores + _rarity(truth, len(labels))).argmax(axis=1)
+    probabilities = 1 / (1 + np.exp(-scores)) if multilabel else _softmax(scores)
+    plain = probabilities > 0.5 if multilabel else scores.argmax(axis=1)
+    tuned = probabilities > 0.4 if multilabel else (scores + _rarity(truth, len(labels))).argmax(axis=1)
     return RunView(
         name=f"{head}-{noise.integers(2**32):08x}",
         head=head,
@@ -73,9 +73,9 @@ def made_up(
     )
 
 
-def _truth(labels: int, documents: int, several: bool, random: np.random.Generator) -> NDArray[Any]:
+def _truth(labels: int, documents: int, multilabel: bool, random: np.random.Generator) -> NDArray[Any]:
     frequency = random.permutation(1 / np.arange(1, labels + 1) ** 1.1)
-    if several:
+    if multilabel:
         return random.random((documents, labels)) < 0.6 * frequency
     return random.choice(labels, size=documents, p=frequency / frequency.sum())
 

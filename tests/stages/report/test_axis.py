@@ -4,22 +4,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heads.evaluation.metrics import Interval
+from heads.evaluation.metrics import ConfidenceInterval
 from stages.report.axis import Scale, common_scale
 
 shares = st.floats(0, 1)
 
 
 def test_the_scale_ends_at_the_tenths_around_all_intervals() -> None:
-    assert common_scale([Interval(0.8, 0.71, 0.88), Interval(0.93, 0.91, 0.95)]) == Scale(0.7, 1.0)
+    assert common_scale([ConfidenceInterval(0.8, 0.71, 0.88), ConfidenceInterval(0.93, 0.91, 0.95)]) == Scale(0.7, 1.0)
 
 
 def test_a_bound_on_a_tenth_is_the_end() -> None:
-    assert common_scale([Interval(0.75, 0.7, 0.8)]) == Scale(0.7, 0.8)
+    assert common_scale([ConfidenceInterval(0.75, 0.7, 0.8)]) == Scale(0.7, 0.8)
 
 
 def test_a_single_point_still_has_a_scale() -> None:
-    assert common_scale([Interval(1.0, 1.0, 1.0)]) == Scale(0.9, 1.0)
+    assert common_scale([ConfidenceInterval(1.0, 1.0, 1.0)]) == Scale(0.9, 1.0)
     assert common_scale([]) == Scale(0.0, 1.0)
 
 
@@ -35,8 +35,8 @@ def test_ticks_are_tenths_and_every_second_one_on_a_long_scale() -> None:
 
 
 @settings(deadline=None)
-@given(st.lists(st.tuples(shares, shares, shares).map(lambda three: Interval(*three)), min_size=1))
-def test_every_interval_and_its_value_lie_on_the_scale(intervals: list[Interval]) -> None:
+@given(st.lists(st.tuples(shares, shares, shares).map(lambda three: ConfidenceInterval(*three)), min_size=1))
+def test_every_interval_and_its_value_lie_on_the_scale(intervals: list[ConfidenceInterval]) -> None:
     scale = common_scale(intervals)
     for one in intervals:
         for bound in (one.low, one.value, one.high):

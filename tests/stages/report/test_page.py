@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from heads.evaluation.metrics import Interval
+from heads.evaluation.metrics import ConfidenceInterval
 from stages.report import RunView, page
 from tests.stages.report.made_up import HEADS, TRIED, made_up
 from tests.stages.report.reading import Element, read
@@ -121,8 +121,8 @@ def test_a_bar_is_as_long_as_its_f1_with_dots_at_precision_and_recall() -> None:
 
 
 def test_a_band_reaches_over_its_interval_on_the_common_scale() -> None:
-    run, interval = made_up("ab", 200), Interval(0.75, 0.72, 0.77)
-    card = replace(run.test, macro_f1=interval, micro_f1=interval, accuracy=Interval(0.85, 0.84, 0.9))
+    run, interval = made_up("ab", 200), ConfidenceInterval(0.75, 0.72, 0.77)
+    card = replace(run.test, macro_f1=interval, micro_f1=interval, accuracy=ConfidenceInterval(0.85, 0.84, 0.9))
     shown = read(page([replace(run, test=card, out_of_fold=card)]))  # a scale from 0.7 to 0.9
     drawn = shown.all("table", "compare")[0].all("svg", "whisker")[0]
     (band,), (line,) = drawn.all("rect", "span"), drawn.all("line", "at")
@@ -167,8 +167,8 @@ def test_many_labels_have_their_worst_pairs_in_a_table(shown: Element, runs: lis
 
 
 def test_labels_are_text_wherever_they_stand() -> None:
-    for several in (False, True):
-        shown = read(page([made_up(ODD, 300, several=several)]))
+    for multilabel in (False, True):
+        shown = read(page([made_up(ODD, 300, multilabel=multilabel)]))
         assert len(shown.all("script")) == len(shown.all("style")) == 1
         assert not shown.all("img")
         titles = {cell.attributes["title"] for cell in shown.all("th", "label") if "title" in cell.attributes}
@@ -238,8 +238,8 @@ def test_labels_without_test_documents_have_dashes_and_are_counted() -> None:
     run = made_up(["often", "seldom", "never"], 60)
     truth, predicted = np.minimum(run.truth, 1), np.minimum(run.predicted, 1)
     supports = {"often": 50, "seldom": 10, "never": 0}
-    figures = tuple(replace(one, support=supports[one.label], predicted=0) for one in run.test.labels)
-    shown = read(page([replace(run, truth=truth, predicted=predicted, test=replace(run.test, labels=figures))]))
+    metrics = tuple(replace(one, support=supports[one.label], predicted=0) for one in run.test.labels)
+    shown = read(page([replace(run, truth=truth, predicted=predicted, test=replace(run.test, labels=metrics))]))
     (row,) = shown.all("tr", "absent")
     assert [cell.text for cell in row.all("td")] == ["", "–", "–", "–", "0"]
     assert "1 of 3 labels have no test document" in shown.text
@@ -256,7 +256,7 @@ def test_scores_that_are_no_numbers_are_shown_without_a_warning() -> None:
 
 
 def test_several_labels_have_tallies_and_no_matrix() -> None:
-    run = made_up(["a", "b"], 80, several=True)
+    run = made_up(["a", "b"], 80, multilabel=True)
     shown = read(page([run]))
     assert not shown.all("svg", "matrix")
     rows = {row.all("th")[0].text: [cell.text for cell in row.all("td")[1:]] for row in shown.all("tbody")[2].all("tr")}

@@ -19,7 +19,7 @@ def test_a_changed_document_became_right_or_wrong_or_stayed_wrong() -> None:
 def test_with_several_labels_each_pair_of_document_and_label_is_a_decision() -> None:
     probabilities = np.array([[0.6, 0.5], [0.7, np.nan]])  # plain: yes no, yes no
     truth, predicted = np.array([[True, True], [False, False]]), np.array([[True, True], [True, True]])
-    run = replace(made_up("ab", 2, several=True), truth=truth, predicted=predicted, probabilities=probabilities)
+    run = replace(made_up("ab", 2, multilabel=True), truth=truth, predicted=predicted, probabilities=probabilities)
     assert changes(run) == Changes(decisions=4, changed=2, mended=1, broken=1)
     assert changes(run).stayed_wrong == 0
 

@@ -16,7 +16,7 @@ from heads.classifiers.prototype import PrototypeHead
 from heads.core.head import Examples
 from stages.fitting import runs
 from stages.fitting.plan import Plan
-from stages.sweep import Outcome, Space, SweepProgress, search, seconds_as_asked, sweep_all
+from stages.sweep import Outcome, Space, SweepProgress, parse_duration, search, sweep_all
 from stages.sweep import successive_halving as halving
 from stages.sweep import trial_scoring as trials
 from tests.small_store import blobs, make_store
@@ -107,10 +107,10 @@ def test_a_cap_on_trials_ends_before_the_time(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("10m", 600), (" 1.5h ", 5400), ("2 m", 120)])
 def test_a_time_is_read_as_it_is_written(text: str, seconds: float) -> None:
-    assert seconds_as_asked(text) == seconds
+    assert parse_duration(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "10", "m", "-5m", "0s", "10 minutes", "1h30m"])
 def test_another_time_is_refused(text: str) -> None:
     with pytest.raises(CallError, match="write a time, as in"):
-        seconds_as_asked(text)
+        parse_duration(text)

@@ -16,14 +16,14 @@ import pytest
 from data.errors import CallError, EmbedOnceError, ExtraMissing, StorageFailed
 from heads.classifiers.linear import LinearHead
 from heads.classifiers.mlp import MLPHead
-from heads.core.hyperparameters import parameters_of
+from heads.core.hyperparameters import hyperparameters_of
 from heads.evaluation.decisions.heldout import HeldOut
 from heads.registry import OURS, head_class
 from heads.training.loop import Training
 from stages.fitting import runs
 from stages.fitting.fit_head import fit_head
 from stages.fitting.plan import Plan
-from stages.fitting.task import chosen_corpus, chosen_store, task
+from stages.fitting.task import open_corpus, open_store, task
 from stages.sweep import Outcome, Space, SweepProgress, sweep
 from stages.sweep import study as study_file
 from stages.sweep import trial_scoring as trials
@@ -68,8 +68,8 @@ SPACE = Space(Plan(head=Watched(), folds=3))
 def swept(folder: Path, most: int = 8, space: Space = SPACE, **asked: Any) -> Outcome:
     if not (folder / "store").exists():
         make_store(folder / "store", *blobs(["a", "b", "c"], 160))
-    store = chosen_store(folder / "store", folder)
-    return sweep(store, chosen_corpus(store, None), space, folder / "runs", most=most, **asked)
+    store = open_store(folder / "store", folder)
+    return sweep(store, open_corpus(store, None), space, folder / "runs", most=most, **asked)
 
 
 def scores(outcome: Outcome) -> list[Any]:
@@ -96,7 +96,7 @@ def test_every_parameter_drawn_is_within_what_the_head_declares(tmp_path: Path) 
 
 @pytest.mark.parametrize("name", OURS)
 def test_every_head_declares_a_space_that_holds_its_defaults_and_that_it_takes(name: str) -> None:
-    declared = [each for each in parameters_of(head_class(name)) if each.search is not None]
+    declared = [each for each in hyperparameters_of(head_class(name)) if each.search is not None]
     assert declared
     for each in declared:
         search = each.search
@@ -160,11 +160,11 @@ def test_no_trial_is_scored_on_documents_that_it_was_fitted_on(tmp_path: Path) -
 def test_the_score_is_of_the_folds_asked(tmp_path: Path) -> None:
     store, table = make_store(tmp_path / "store", *blobs(["a", "b", "c"], 160))
     found, told = task(store, table), []
-    trials.score(replace(SPACE, scored=2), found, {}, lambda step, figure: told.append((step, figure)))
+    trials.score(replace(SPACE, scored=2), found, {}, lambda step, metric: told.append((step, metric)))
     assert [len(rows) for rows in Watched.fitted] == [80, 80] and told[0][0] == trials.AFTER_EPOCHS
     told.clear()
     trials.score(Space(Plan(head=MLPHead(training=Training(epochs=3)))), found, {}, lambda *now: told.append(now))
-    assert [step for step, _ in told] == [1, 2, 3] and all(0 <= figure <= 1 for _, figure in told)
+    assert [step for step, _ in told] == [1, 2, 3] and all(0 <= metric <= 1 for _, metric in told)
 
 
 def test_a_trial_that_lags_behind_is_given_up_before_its_end(tmp_path: Path) -> None:
@@ -240,12 +240,12 @@ def test_a_trial_is_given_up_after_a_fold_by_other_trials_folds(tmp_path: Path) 
     (path,) = (tmp_path / "runs" / "sweeps").glob("*.db")
     reached: list[int] = []
 
-    def score(figure: float) -> Any:
+    def score(metric: float) -> Any:
         def steps(_: Any, reach: Any) -> float:
             for step in (1, 2, trials.AFTER_EPOCHS, trials.AFTER_EPOCHS + 1):
                 reached.append(step)
-                reach(step, 0.9 if step < trials.AFTER_EPOCHS else figure)
-            return figure
+                reach(step, 0.9 if step < trials.AFTER_EPOCHS else metric)
+            return metric
 
         return steps
 
@@ -347,8 +347,8 @@ def test_a_killed_sweep_goes_on_and_loses_no_finished_trial(tmp_path: Path, monk
 
 def finished(folder: Path, space: Space, other: subprocess.Popen[bytes], most: int) -> list[Any]:
     """The trials of a process at work, once there are so many."""
-    store = chosen_store(folder / "store", folder)
-    name = space.identity(store, task(store, chosen_corpus(store, None)))
+    store = open_store(folder / "store", folder)
+    name = space.identity(store, task(store, open_corpus(store, None)))
     path = folder / "runs" / "sweeps" / f"linear-{name}.db"
     while other.poll() is None:
         if path.exists():

@@ -56,7 +56,7 @@ def noise_in_small_labels(large: int, small: int, seed: int = 0) -> tuple[Scores
     return scores, truth
 
 
-def several(shares: Sequence[float], documents: int = 800, seed: int = 0) -> tuple[Scores, NDArray[np.bool_]]:
+def multilabel(shares: Sequence[float], documents: int = 800, seed: int = 0) -> tuple[Scores, NDArray[np.bool_]]:
     """Calibrated logits and truth, a document having each label independently by its share."""
     random = np.random.default_rng(seed)
     share = np.array(shares)

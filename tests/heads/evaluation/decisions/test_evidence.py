@@ -7,7 +7,7 @@ import pytest
 from heads.evaluation.decisions.evidence import Evidence, Trial
 
 TRIAL = Trial(
-    "an offset a label", "argmax", 0.87, 0.775, apparent_gain=0.098, gain=0.003, standard_error=0.006, taken=False
+    "per-label offsets", "argmax", 0.87, 0.775, apparent_gain=0.098, gain=0.003, standard_error=0.006, taken=False
 )
 
 
@@ -31,7 +31,7 @@ def test_what_rounds_to_nothing_is_no_loss() -> None:
 def test_a_gain_of_an_error_is_that_it_is_lower() -> None:
     error = Trial(
         "weighted median", "argmax", 0.41, 0.41, 0.062, gain=0.062, standard_error=0.011, taken=True,
-        figure="mean absolute error",
+        metric="mean absolute error",
     )  # fmt: skip
     assert error.sentence == "Weighted median lowers the mean absolute error by 0.062 ± 0.011 out of fold: taken."
     assert "raises the mean absolute error by 0.020" in replace(error, gain=-0.02).sentence

@@ -60,7 +60,7 @@ def test_several_labels_are_scored_by_column() -> None:
         classes_ = np.arange(2)
 
     truth = np.array([[True, True], [False, True], [True, False], [True, True]])
-    held = HeldOut(Bags.from_array(FEATURES - 0.5), Target("several", ("cocoa", "earn"), truth))
+    held = HeldOut(Bags.from_array(FEATURES - 0.5), Target("multilabel", ("cocoa", "earn"), truth))
     assert held.score(Columns(), Half(), ("cocoa", "earn")).scorecard.accuracy.value == 1.0
 
 

@@ -64,7 +64,7 @@ ordered_scores = arrays.arrays(
 @given(ordered_scores)
 def test_no_label_has_a_lower_expected_error_than_the_median(scores: NDArray[np.float32]) -> None:
     places = np.arange(scores.shape[1])
-    expected = probabilities(scores, several=False) @ np.abs(places[:, None] - places)
+    expected = probabilities(scores, multilabel=False) @ np.abs(places[:, None] - places)
     given_ = np.take_along_axis(expected, WeightedMedian().decide(scores)[:, None], axis=1)[:, 0]
     assert given_ == pytest.approx(expected.min(axis=1), abs=1e-5)
 

@@ -76,6 +76,6 @@ def test_no_offset_of_one_label_is_better_than_the_one_found(seed: int) -> None:
     ascent = _Ascent(scores, truth, np.zeros(LABELS))
     ascent._move(2)
     tried = [offset * (np.arange(LABELS) == 2) for offset in np.linspace(-6, 6, 120)]
-    figures = [macro_f1(truth, (scores + offsets).argmax(axis=1), LABELS) for offsets in tried]
-    assert macro_f1(truth, (scores + ascent.offsets).argmax(axis=1), LABELS) >= max(figures) - 1e-12
+    metrics = [macro_f1(truth, (scores + offsets).argmax(axis=1), LABELS) for offsets in tried]
+    assert macro_f1(truth, (scores + ascent.offsets).argmax(axis=1), LABELS) >= max(metrics) - 1e-12
     assert np.array_equal(ascent.given, (scores + ascent.offsets).argmax(axis=1))

@@ -72,7 +72,7 @@ def test_offsets_fitted_freely_are_better_where_they_were_fitted_and_worse_elsew
     scores, truth = planted.noise_in_small_labels(large=300, small=6)
     other, unseen = planted.noise_in_small_labels(large=300, small=6, seed=100)
     free = label_offsets(scores.astype(np.float64), truth)[-1]
-    figures = {
+    metrics = {
         name: macro_f1(of, rule.decide(given), 14)
         for name, rule, given, of in [
             ("fitted", free, scores, truth),
@@ -81,8 +81,8 @@ def test_offsets_fitted_freely_are_better_where_they_were_fitted_and_worse_elsew
             ("argmax elsewhere", Argmax(), other, unseen),
         ]
     }
-    assert figures["fitted"] > figures["argmax"] + 0.05
-    assert figures["elsewhere"] < figures["argmax elsewhere"] + 0.01
+    assert metrics["fitted"] > metrics["argmax"] + 0.05
+    assert metrics["elsewhere"] < metrics["argmax elsewhere"] + 0.01
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -94,7 +94,7 @@ def test_ordered_labels_take_the_median_where_it_errs_less_than_argmax(seed: int
     assert decision.rule == WeightedMedian()
     assert errors[0] < errors[1] - 0.1
     first, second = decision.evidence.trials
-    assert (first.family, second.family, second.figure) == ("argmax", "weighted median", "mean absolute error")
+    assert (first.family, second.family, second.metric) == ("argmax", "weighted median", "mean absolute error")
     assert second.crossfitted == pytest.approx(float(Counts.of(truth, decision.out_of_fold, 5).absolute_error))
     assert second.gain == pytest.approx(first.crossfitted - second.crossfitted)
     # without the order the same scores are decided for F1, which the median serves badly
@@ -117,7 +117,7 @@ def test_an_order_turned_round_takes_the_same_rule() -> None:
 
 
 def test_one_threshold_wrong_for_all_labels_is_found() -> None:
-    scores, truth = planted.several([0.3] * 6)
+    scores, truth = planted.multilabel([0.3] * 6)
     decision = tune(scores - 2, truth)
     assert isinstance(decision.rule, OneThreshold)
     # calibrated logits are best decided a little below 0 for F1 (Lipton et al. 2014: at half the F1), these are 2 lower
@@ -125,18 +125,18 @@ def test_one_threshold_wrong_for_all_labels_is_found() -> None:
 
 
 def test_thresholds_wrong_each_in_its_own_way_are_found() -> None:
-    scores, truth = planted.several([0.3] * 6)
+    scores, truth = planted.multilabel([0.3] * 6)
     decision = tune(scores + SHIFTS, truth)
     assert isinstance(decision.rule, LabelThresholds)
     assert np.corrcoef(decision.rule.thresholds, SHIFTS)[0, 1] > 0.95
 
 
 def test_thresholds_of_small_labels_that_fit_noise_are_refused() -> None:
-    scores, truth = planted.several([0.4, 0.4, *[0.01] * 12], seed=7)
+    scores, truth = planted.multilabel([0.4, 0.4, *[0.01] * 12], seed=7)
     scores[:, :2] = np.where(truth[:, :2], 9, -9)
     scores[:, 2:] = np.random.default_rng(8).normal(0, 1.5, size=(len(scores), 12))
     decision = tune(scores, truth)
-    assert last(decision).family == "a threshold a label"
+    assert last(decision).family == "per-label thresholds"
     assert last(decision).apparent_gain > 0.02
     assert not last(decision).taken
 
@@ -162,7 +162,7 @@ def test_permuted_labels_permute_the_rule(order: list[int]) -> None:
 
 def test_permuted_columns_of_several_labels_permute_the_rule() -> None:
     columns = np.array([2, 5, 0, 1, 4, 3])
-    scores, truth = planted.several([0.3, 0.3, 0.2, 0.2, 0.1, 0.05], documents=300)
+    scores, truth = planted.multilabel([0.3, 0.3, 0.2, 0.2, 0.1, 0.05], documents=300)
     scores = scores + SHIFTS
     plain, permuted = tune(scores, truth), tune(scores[:, columns], truth[:, columns])
     assert permuted.rule == plain.rule.reordered(columns)
@@ -193,7 +193,7 @@ def test_labels_of_one_to_three_documents_follow_the_common_rule() -> None:
 
 
 def test_thresholds_of_labels_that_few_have_or_few_lack_are_the_common_one() -> None:
-    scores, truth = planted.several([0.3] * 4, documents=300)
+    scores, truth = planted.multilabel([0.3] * 4, documents=300)
     truth[:, 2:] = False
     truth[:3, 2] = True
     truth[3:, 3] = True
@@ -205,9 +205,11 @@ def test_thresholds_of_labels_that_few_have_or_few_lack_are_the_common_one() -> 
         assert rule.thresholds[2:] == (common.threshold, common.threshold)
 
 
-@pytest.mark.parametrize("kind", ["single", "several"])
+@pytest.mark.parametrize("kind", ["single", "multilabel"])
 def test_columns_that_a_folds_head_never_saw_are_survived(kind: str) -> None:
-    scores, truth = planted.calibrated([200, 100, 40, 2, 1]) if kind == "single" else planted.several([0.3, 0.2, 0.01])
+    scores, truth = (
+        planted.calibrated([200, 100, 40, 2, 1]) if kind == "single" else planted.multilabel([0.3, 0.2, 0.01])
+    )
     scores[::3, -1] = -np.inf
     scores[::2, -2] = -np.inf
     scores[1] = -np.inf
@@ -215,20 +217,20 @@ def test_columns_that_a_folds_head_never_saw_are_survived(kind: str) -> None:
     truth = truth if kind == "single" else np.column_stack([truth, np.zeros(len(truth), dtype=bool)])
     decision = tune(np.column_stack([scores, extra]), truth)
     said = decision.out_of_fold
-    given_ = said[:, -1].any() if kind == "several" else (said == scores.shape[1]).any()
+    given_ = said[:, -1].any() if kind == "multilabel" else (said == scores.shape[1]).any()
     assert not given_
     json.dumps(decision.to_json(), allow_nan=False)
 
 
 @settings(deadline=None, max_examples=15)
 @given(st.integers(1, 12), st.integers(1, 4), st.booleans(), st.integers(0, 99))
-def test_however_few_documents_there_is_a_rule(documents: int, labels: int, several: bool, seed: int) -> None:
+def test_however_few_documents_there_is_a_rule(documents: int, labels: int, multilabel: bool, seed: int) -> None:
     random = np.random.default_rng(seed)
     scores = random.normal(size=(documents, labels)).astype(np.float32)
-    truth = random.random(scores.shape) < 0.4 if several else random.integers(labels, size=documents)
+    truth = random.random(scores.shape) < 0.4 if multilabel else random.integers(labels, size=documents)
     decision = tune(scores, truth, groups=random.integers(3, size=documents))
     assert decision.rule.decide(scores).shape == decision.out_of_fold.shape == truth.shape
-    assert decision.out_of_fold.dtype == (np.bool_ if several else np.int64)
+    assert decision.out_of_fold.dtype == (np.bool_ if multilabel else np.int64)
 
 
 class Told(Rule):
@@ -270,13 +272,13 @@ def test_untuned_is_argmax_or_one_half() -> None:
     assert decision.rule == Argmax()
     assert np.array_equal(decision.out_of_fold, scores.argmax(axis=1))
     assert [trial.family for trial in decision.evidence.trials] == ["argmax"]
-    assert untuned(*planted.several([0.4])).rule == Half()
+    assert untuned(*planted.multilabel([0.4])).rule == Half()
     ordered = untuned(*planted.ordered(50), ordered=True)
     assert ordered.rule == Argmax()
-    assert [trial.figure for trial in ordered.evidence.trials] == ["mean absolute error"]
+    assert [trial.metric for trial in ordered.evidence.trials] == ["mean absolute error"]
 
 
-@pytest.mark.parametrize("sample", [planted.calibrated([60, 20, 3]), planted.several([0.3, 0.2])])
+@pytest.mark.parametrize("sample", [planted.calibrated([60, 20, 3]), planted.multilabel([0.3, 0.2])])
 def test_a_decision_comes_back_from_json(sample: tuple[Any, Any]) -> None:
     decision = tune(*sample)
     assert decision_from_json(json.loads(json.dumps(decision.to_json(), allow_nan=False))) == decision
