@@ -28,7 +28,7 @@ OURS = {
     "prototype": "heads.classifiers.prototype:PrototypeHead",
     "mlp": "heads.classifiers.mlp:MLPHead",
     "gated": "heads.classifiers.gated:GatedHead",
-    "mil": "heads.classifiers.mil:PerceptronHead",
+    "mil": "heads.classifiers.mil:MILHead",
     "attention": "heads.classifiers.attention:AttentionHead",
     "lstm": "heads.classifiers.lstm:LSTMHead",
     "gru": "heads.classifiers.gru:GRUHead",
@@ -36,11 +36,11 @@ OURS = {
     "layermix": "heads.classifiers.layermix:LayerMixHead",
     "lightgbm": "heads.classifiers.lightgbm:LightGBMHead",
     "cascade": "heads.classifiers.cascade:CascadeHead",
-    "supcon": "heads.classifiers.supcon:ContrastHead",
+    "supcon": "heads.classifiers.supcon:SupConHead",
 }
 
 # they read no features but the scores of other runs, so that `all` and whoever fits on features leave them out
-STACKING_HEADS = {"stack": "heads.classifiers.stacking:StackHead"}
+STACKING_HEADS = {"stack": "heads.classifiers.stacking:StackingHead"}
 
 
 def _joined(ours: Mapping[str, str]) -> dict[str, str]:

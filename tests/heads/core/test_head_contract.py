@@ -156,7 +156,7 @@ class HeadContract:
         np.testing.assert_array_equal(loaded.decision_function(planted.bags), fitted.decision_function(planted.bags))
         assert loaded.predict(planted.bags).tolist() == fitted.predict(planted.bags).tolist()
         assert repr(loaded.get_params()) == repr(fitted.get_params())
-        for learned in ("dims_", "notes_", "parameter_count_", "several_", "reads"):
+        for learned in ("dims_", "notes_", "parameter_count_", "multilabel_", "reads"):
             assert getattr(loaded, learned) == getattr(fitted, learned)
 
     def test_any_changed_byte_of_a_saved_head_is_refused(self, fitted: Head, tmp_path: Path) -> None:
