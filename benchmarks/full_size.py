@@ -15,8 +15,8 @@ from pathlib import Path
 
 import click
 
-from commandline.output import size
 from data.readers import read
+from data.text_format import format_bytes
 from stages.embed.encoder.model_catalog import PUBLISHED
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -75,7 +75,7 @@ def main(shape: str, documents: int, as_json: bool) -> None:
         )
         return
     speed = f"{report['tokens_per_second']:,.0f} tokens/s"
-    print(f"{shape}: {report['tokens']:,} tokens of {documents} documents at {speed}, peak memory {size(peak)}")
+    print(f"{shape}: {report['tokens']:,} tokens of {documents} documents at {speed}, peak memory {format_bytes(peak)}")
 
 
 if __name__ == "__main__":

@@ -26,8 +26,9 @@ from numpy.typing import NDArray
 
 from benchmarks import usual_loop
 from benchmarks.measuring import Claim, Topic, at_least, at_most, memory, seconds, show
-from commandline.output import duration, say
+from commandline.output import say
 from data.splits import folds
+from data.text_format import format_duration
 from featurestore import Bags
 from heads.core.head import Head
 from heads.registry import HEADS, make_head
@@ -261,7 +262,7 @@ def _apart(name: str, features: Path, corpus: str | None, most: int | None, file
     start = time.perf_counter()
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         found = pool.submit(default_fit, name, features, corpus, most, files).result()
-    say(f"{name} took {duration(time.perf_counter() - start)}")
+    say(f"{name} took {format_duration(time.perf_counter() - start)}")
     return found
 
 

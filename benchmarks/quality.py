@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 
 from benchmarks import words
 from benchmarks.measuring import Claim, Topic, at_least, show
-from commandline.output import duration, say
+from commandline.output import say
 from data.readers import read
 from data.splits import Split
+from data.text_format import format_duration
 from featurestore import FeatureStore
 from heads.evaluation.bootstrap import ConfidenceInterval, resampled
 from heads.evaluation.confusion_counts import Counts
@@ -124,7 +125,8 @@ def fitted(
         bases = [each[min(seed, len(each) - 1)].name for each in upon]
         plan = Plan(head=make_head(head, {"seed": str(seed)}), folds=folds, runs=bases)
         run, new = fit_head(store, table, plan, runs / corpus)
-        say(f"{corpus}: {run.name} {'took' if new else 'had taken'} {duration(sum(run.record.seconds.values()))}")
+        taken = format_duration(sum(run.record.seconds.values()))
+        say(f"{corpus}: {run.name} {'took' if new else 'had taken'} {taken}")
         found.append(run)
     return found
 

@@ -18,10 +18,11 @@ from pathlib import Path
 import click
 
 from benchmarks.words import Texts, plain
-from commandline.output import duration, say
+from commandline.output import say
 from data.columns import Columns
 from data.documents import Corpus
 from data.readers import read
+from data.text_format import format_duration
 from featurestore import FeatureStore
 from heads.evaluation.metrics import Scorecard, scorecard
 from stages.compare import compare
@@ -64,7 +65,7 @@ def head_lines(corpus: str, store: FeatureStore, runs: Path) -> list[Line]:
     fitted = []
     for head in requested_heads(ALL):
         run, _ = fit_head(store, store.corpus(corpus), Plan(head=head), runs / corpus)
-        say(f"{corpus}: {run.name} took {duration(sum(run.record.seconds.values()))}")
+        say(f"{corpus}: {run.name} took {format_duration(sum(run.record.seconds.values()))}")
         fitted.append(run)
     rows = compare(fitted).rows
     by_name = {run.name: run for run in fitted}

@@ -26,8 +26,9 @@ from numpy.typing import NDArray
 from benchmarks import store_costs, store_opening
 from benchmarks.made_stores import DIM, RECIPE, Chunks, committed
 from benchmarks.measuring import Topic, Ways, at_least, drop, fresh, seconds, settle, show
-from commandline.output import duration, say
+from commandline.output import say
 from data.atomic_write import make_folder
+from data.text_format import format_duration
 from featurestore import FeatureStore, image
 
 BATCH = 64
@@ -230,7 +231,7 @@ def main(features: Path | None, folder: Path | None, names: tuple[str, ...], as_
         with tempfile.TemporaryDirectory(dir=folder) as place:
             os.environ["EMBEDONCE_CACHE"] = str(Path(place) / "cache")
             topic = topics[name](Path(place))
-        say(f"{name} took {duration(time.perf_counter() - start)}")
+        say(f"{name} took {format_duration(time.perf_counter() - start)}")
         show(topic, as_json=as_json)
 
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import click
 
 from commandline.options import NewFile, json_option, runs_option
-from commandline.output import duration, note, say, show_json, table
+from commandline.output import note, say, show_json, table
+from data.text_format import format_duration
 
 if TYPE_CHECKING:
     from heads.evaluation.metrics import ConfidenceInterval
@@ -60,7 +61,7 @@ def show_comparison(comparison: "Comparison", as_json: bool) -> None:
                 row.reads,
                 row.rule,
                 f"{row.parameters:,}",
-                duration(row.fit_seconds),
+                format_duration(row.fit_seconds),
                 f"{row.predict_milliseconds:.3f}",
             )
             for row in rows

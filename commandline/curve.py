@@ -16,7 +16,8 @@ from commandline.options import (
     seed_option,
     selection_metric,
 )
-from commandline.output import duration, note, progress, say, show_json, table
+from commandline.output import note, progress, say, show_json, table
+from data.text_format import format_duration
 
 if TYPE_CHECKING:
     from stages.curve import LearningCurves
@@ -66,7 +67,7 @@ def curve(heads: tuple[str, ...], **asked: Any) -> None:
     with progress("fitting") as bar:
 
         def show(now: CurveProgress) -> None:
-            left = "?" if now.seconds_left is None else duration(now.seconds_left)
+            left = "?" if now.seconds_left is None else format_duration(now.seconds_left)
             bar(now.done, now.total, f"{now.head} on {now.size:,} documents, seed {now.seed}, {left} left")
 
         found = learning_curves(store, documents, plan, asked["runs"], report=show)
@@ -92,7 +93,7 @@ def _show(found: "LearningCurves", as_json: bool) -> None:
                 f"{level.documents:,.0f}",
                 f"{level.labels:,.0f}",
                 *(str(getattr(level, each)) for each in metrics),
-                duration(level.seconds),
+                format_duration(level.seconds),
             )
             for level in found.levels
         ],

@@ -15,7 +15,8 @@ from commandline.options import (
     seed_option,
     trust_option,
 )
-from commandline.output import duration, note, progress, say, show_json, size, table
+from commandline.output import note, progress, say, show_json, table
+from data.text_format import format_bytes, format_duration
 
 EXAMPLE_CORPUS = "reuters52"
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
@@ -110,7 +111,7 @@ def _embed(asked: dict[str, Any]) -> None:
             if now.leaving:
                 say("Finishing this batch. Ctrl-C again leaves at once.")
                 return
-            left = "?" if now.seconds_left is None else duration(now.seconds_left)
+            left = "?" if now.seconds_left is None else format_duration(now.seconds_left)
             bar(
                 now.tokens, now.tokens_total, f"{now.tokens_per_second:,.0f} tokens/s, {left} left, {now.shards} shards"
             )
@@ -132,7 +133,7 @@ def _estimate(asked: dict[str, Any]) -> None:
     if asked["as_json"]:
         show_json({"store": str(folder), **found.to_json()})
         return
-    free = "unknown" if found.memory is None else size(found.memory)
+    free = "unknown" if found.memory is None else format_bytes(found.memory)
     room = {True: "they fit", False: "they may not fit; networks then read them from disk", None: ""}[found.fits]
     rows = {
         "store": str(folder),
@@ -140,12 +141,12 @@ def _estimate(asked: dict[str, Any]) -> None:
         "tokens": f"{found.tokens:,}",
         "windows": f"{found.windows:,}",
         "dropped": f"{found.dropped_share:.1%} of the tokens ({found.dropped_tokens:,})",
-        "on disk": size(found.bytes),
-        "in memory for a head": f"up to {size(found.head_bytes)}, {free} free: {room}".rstrip(": "),
+        "on disk": format_bytes(found.bytes),
+        "in memory for a head": f"up to {format_bytes(found.head_bytes)}, {free} free: {room}".rstrip(": "),
         "time": "nothing is left to encode"
         if found.seconds is None
-        else f"{duration(found.seconds)} on {found.device} ({found.tokens_per_second:,.0f} tokens/s in a sample of "
-        f"{found.sample_windows:,} windows)",
+        else f"{format_duration(found.seconds)} on {found.device} "
+        f"({found.tokens_per_second:,.0f} tokens/s in a sample of {found.sample_windows:,} windows)",
     }
     table(["", "nothing was written"], rows.items(), text_columns=2)
 

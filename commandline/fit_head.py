@@ -17,8 +17,9 @@ from commandline.options import (
     runs_option,
     seed_option,
 )
-from commandline.output import duration, note, progress, say
+from commandline.output import note, progress, say
 from data.errors import CallError, EmbedOnceError, ExtraMissing
+from data.text_format import format_duration
 
 
 @click.command("fit-head")
@@ -112,7 +113,7 @@ def _fit_one(store: Any, documents: Any, head: Any, shared: dict[str, Any], aske
         run, fresh = fit_head(store, documents, plan, asked["runs"], command=command, report=show, jobs=jobs)
     say(
         f"{run.folder}: "
-        + (f"fitted in {duration(sum(run.record.seconds.values()))}." if fresh else "was fitted before.")
+        + (f"fitted in {format_duration(sum(run.record.seconds.values()))}." if fresh else "was fitted before.")
     )
     for sentence in run.record.notes:
         note(sentence)

@@ -7,8 +7,9 @@ import click
 
 from commandline import config_file as settings
 from commandline.options import column_options, columns_from_options, json_option
-from commandline.output import note, say, show_json, size, table
+from commandline.output import note, say, show_json, table
 from data.errors import CallError
+from data.text_format import format_bytes
 
 if TYPE_CHECKING:
     from heads.registry import Description
@@ -33,7 +34,7 @@ def models(as_json: bool) -> None:
                 str(shape.hidden),
                 str(shape.window),
                 f"{shape.megaflop_per_token:,.1f}",
-                size(shape.bytes),
+                format_bytes(shape.bytes),
             )
             for shape in PUBLISHED
         ],

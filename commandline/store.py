@@ -1,12 +1,14 @@
 """`embedonce store ...`: what a store holds, whether it is whole, and what keeps it so."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from commandline.options import column_options, columns_from_options, features_option, json_option
-from commandline.output import note, progress, say, show_json, size, table
+from commandline.output import Bar, note, progress, say, show_json, table
+from data.text_format import format_bytes
 
 if TYPE_CHECKING:
     from featurestore import FeatureStore, Plan
@@ -33,10 +35,10 @@ def info(folder: Path | None, features: Path, as_json: bool) -> None:
         return
     recipe, arrays = found.pop("recipe"), found.pop("arrays")
     documents = max(found["documents"], 1)
-    held = found | {"bytes": size(found["bytes"]), "dropped_share": f"{found['dropped_share']:.1%}"}
+    held = found | {"bytes": format_bytes(found["bytes"]), "dropped_share": f"{found['dropped_share']:.1%}"}
     table(["recipe", ""], [(name, _shown(value)) for name, value in recipe.items()], text_columns=2)
     table(["store", ""], [(name, _shown(value)) for name, value in held.items()], text_columns=2)
-    costs = [(name, size(count), size(count / documents)) for name, count in arrays.items()]
+    costs = [(name, format_bytes(count), format_bytes(count / documents)) for name, count in arrays.items()]
     table(["array", "bytes", "a document"], costs)
 
 
@@ -51,7 +53,7 @@ def verify(folder: Path | None, features: Path, as_json: bool) -> None:
     """
     found = _opened(folder, features)
     with progress("verifying") as bar:
-        wrong = found.verify(lambda done, total: bar(done, total, f"{size(done)} of {size(total)}"))
+        wrong = found.verify(_bytes_on(bar))
     if as_json:
         show_json({"store": str(found.folder), "wrong": wrong})
     else:
@@ -70,7 +72,7 @@ def repair(folder: Path | None, features: Path, as_json: bool) -> None:
 
     found = _opened(folder, features)
     with progress("verifying") as bar:
-        done = repair_store(found, lambda now, total: bar(now, total, f"{size(now)} of {size(total)}"))
+        done = repair_store(found, _bytes_on(bar))
     if as_json:
         show_json({"store": str(found.folder), **done.to_json()})
         return
@@ -182,12 +184,17 @@ def export(
             kind or output.suffix.lstrip(".").lower(),
             corpus=corpus,
             overwrite=overwrite,
-            progress=lambda done, total: bar(done, total, f"{size(done)} of {size(total)}"),
+            progress=_bytes_on(bar),
         )
     if as_json:
         show_json({"store": str(found.folder), "file": str(output), "documents": documents})
     else:
-        click.echo(f"{output}: {documents:,} documents of {found.folder}, {size(output.stat().st_size)}.")
+        click.echo(f"{output}: {documents:,} documents of {found.folder}, {format_bytes(output.stat().st_size)}.")
+
+
+def _bytes_on(bar: Bar) -> Callable[[float, float], None]:
+    """A callback that shows bytes done and bytes in total on `bar`."""
+    return lambda done, total: bar(done, total, f"{format_bytes(done)} of {format_bytes(total)}")
 
 
 def _opened(folder: Path | None, features: Path) -> "FeatureStore":
@@ -201,13 +208,13 @@ def _rewrite(found: "FeatureStore", plan: "Plan", *, dry_run: bool, as_json: boo
 
     if not dry_run and plan.groups:
         with progress("rewriting") as bar:
-            carry_out(plan, found, lambda done, total: bar(done, total, f"{size(done)} of {size(total)}"))
+            carry_out(plan, found, _bytes_on(bar))
     if as_json:
         show_json({"store": str(found.folder), "dry_run": dry_run, **plan.to_json()})
         return
     click.echo(
         f"{found.folder}: {plan.vanished:,} documents that no corpus names and {plan.doubled:,} second copies "
-        f"{'would be' if dry_run else 'were'} removed, about {size(plan.freed)}; "
+        f"{'would be' if dry_run else 'were'} removed, about {format_bytes(plan.freed)}; "
         f"{plan.shards:,} shards {'would become' if dry_run else 'became'} {plan.shards_after:,}."
     )
     if dry_run:

@@ -21,8 +21,9 @@ from commandline.options import (
     seed_option,
     selection_metric,
 )
-from commandline.output import duration, note, progress, say, show_json, table
+from commandline.output import note, progress, say, show_json, table
 from data.errors import CallError
+from data.text_format import format_duration
 
 if TYPE_CHECKING:
     from stages.sweep import Outcome, SweepProgress
@@ -152,7 +153,7 @@ def _show(found: "list[Outcome]") -> None:
     )
     if best.importance:
         table(["parameter", "importance"], [(name, f"{share:.0%}") for name, share in best.importance.items()])
-    say(f"All trials took {duration(sum(each.seconds for each in best.trials))}.")
+    say(f"All trials took {format_duration(sum(each.seconds for each in best.trials))}.")
     for sentence in best.notes:
         note(sentence)
 

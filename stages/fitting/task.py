@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from data.errors import BadData, CallError, FileMissing, UnknownName, nearest
 from data.splits import Split
 from data.target import Target
+from data.text_format import join_names
 from featurestore import Bags, CorpusTable, Features, FeatureStore, Stores, newest
 from heads.core.head import Head
 from heads.evaluation.decisions.heldout import HeldOut
@@ -164,7 +165,7 @@ def _only_in_test(target: Target, train: NDArray[np.int64]) -> list[str]:
     unseen = [label for label, count in zip(target.labels, target[train].counts, strict=True) if count == 0]
     if not unseen:
         return []
-    return [f"Only the test split has {names_of(unseen)}: no head can predict this, and it is scored as missed."]
+    return [f"Only the test split has {join_names(unseen)}: no head can predict this, and it is scored as missed."]
 
 
 def too_rare(target: Target, folds: int) -> list[str]:
@@ -173,12 +174,6 @@ def too_rare(target: Target, folds: int) -> list[str]:
     if not rare:
         return []
     return [
-        f"{len(rare)} labels have fewer training documents than there are folds ({names_of(rare)}): "
+        f"{len(rare)} labels have fewer training documents than there are folds ({join_names(rare)}): "
         "they are trained and scored, but no rule is tuned for a label that its fold never saw."
     ]
-
-
-def names_of(labels: Sequence[str], most: int = 5) -> str:
-    """The first few labels, quoted, and how many more there are."""
-    shown = ", ".join(f"'{label}'" for label in labels[:most])
-    return f"{shown} and {len(labels) - most} more" if len(labels) > most else shown

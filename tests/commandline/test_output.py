@@ -1,24 +1,12 @@
-"""What a person reads: durations, sizes, and files that appear only when they are whole."""
+"""What a person reads: tables, bars, and files that appear only when they are whole."""
 
 import sys
 from pathlib import Path
 
 import pytest
 
-from commandline.output import duration, progress, size, table, whole_file
+from commandline.output import progress, table, whole_file
 from data.errors import StorageFailed
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"), [(0.44, "0.4 s"), (12.3, "12 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")]
-)
-def test_seconds_are_said_as_a_person_says_them(seconds: float, said: str) -> None:
-    assert duration(seconds) == said
-
-
-@pytest.mark.parametrize(("count", "said"), [(812, "812 B"), (1_234_567, "1.2 MB"), (2.5e12, "2.5 TB")])
-def test_bytes_are_said_as_a_person_says_them(count: float, said: str) -> None:
-    assert size(count) == said
 
 
 def test_a_result_that_fails_half_way_leaves_no_file(tmp_path: Path) -> None:

@@ -1,0 +1,47 @@
+"""Counts, lists of names, durations and sizes as text: the forms that every message of the project uses.
+
+This module imports only the standard library, so that `embedonce --help` may import it.
+"""
+
+from collections.abc import Sequence
+
+MOST_NAMES = 5
+
+
+def plural(count: int, noun: str, many: str = "") -> str:
+    """The count with its noun: "1 document", "2,568 documents". `many` is an irregular plural."""
+    return f"{count:,} {noun if count == 1 else many or f'{noun}s'}"
+
+
+def join_words(words: Sequence[str], conjunction: str = "and") -> str:
+    """The words as an enumeration: "a", "a and b", "a, b and c"."""
+    *others, last = words or [""]
+    return f"{', '.join(others)} {conjunction} {last}" if others else last
+
+
+def join_names(names: Sequence[str], most: int = MOST_NAMES, *, quoted: bool = True) -> str:
+    """The first `most` names, in quotation marks unless not `quoted`, and how many more: "'a', 'b' and 3 more"."""
+    shown = ", ".join(f"'{name}'" if quoted else name for name in names[:most])
+    return f"{shown} and {len(names) - most:,} more" if len(names) > most else shown
+
+
+def format_duration(seconds: float) -> str:
+    """Seconds in the unit that suits them: "0.4 s", "12 s", "3 min 20 s", "2 h 5 min"."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    if seconds < 59.5:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min"
+
+
+def format_bytes(count: float) -> str:
+    """A number of bytes in the unit that suits it: "812 B", "1.2 MB"."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
