@@ -18,7 +18,7 @@ from commandline.output import say
 from commandline.predict import predict
 from commandline.store import store
 from commandline.sweep import sweep
-from data.errors import CallError, EmbedOnceError, UnknownName, nearest
+from data.errors import CallError, EmbedOnceError, UnknownName, suggest_name
 
 OWN_FOLDERS = ("commandline", "data", "featurestore", "heads", "stages")
 
@@ -31,7 +31,7 @@ class Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click does, with the nearest name in the error."""
         if args and args[0] not in self.commands:
-            raise UnknownName(f"embedonce has no command '{args[0]}'.{nearest(args[0], self.commands)}")
+            raise UnknownName(f"embedonce has no command '{args[0]}'.{suggest_name(args[0], self.commands)}")
         return super().resolve_command(ctx, args)
 
 

@@ -13,7 +13,7 @@ import click
 import numpy as np
 
 from benchmarks.measuring import Claim, Topic, at_most, show
-from data.splits import nested_subsets, stratified_parts
+from data.splits import nested_subsets, stratified_split
 from heads.evaluation.decisions import tune
 from heads.evaluation.metrics import scorecard
 
@@ -30,7 +30,7 @@ def jobs() -> dict[str, tuple[Callable[[], object], float]]:
     scores = (2 * rng.normal(size=(len(rare), LABELS)) + 4 * (rare[:, None] == np.arange(LABELS))).astype(np.float32)
 
     def split(groups: list[int] | None) -> None:
-        stratified_parts(labels, groups, (0.8, 0.2), 0)
+        stratified_split(labels, groups, (0.8, 0.2), 0)
         nested_subsets(labels, groups, (100, 1000, 10_000), 0)
 
     return {

@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks.measuring import Topic, at_least, at_most, show
 from commandline.output import say
-from data.columns import Columns
+from data.table import Columns
 from featurestore import FeatureStore
 from stages.embed.encoder.options import Options
 from stages.embed.pipeline.embed_source import embed_source

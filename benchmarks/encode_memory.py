@@ -23,9 +23,9 @@ from pathlib import Path
 import click
 
 from benchmarks.measuring import Topic, at_most, memory, show
-from data.columns import Columns
-from data.readers import read
-from data.train_test_split import with_split
+from data.readers import read_corpus
+from data.table import Columns
+from data.train_test_split import assign_splits
 from featurestore import FeatureStore
 from stages.embed import Options, embed, open_encoder
 from tests.tiny_encoder import SENTENCES, make_encoder
@@ -65,7 +65,7 @@ def encoded(source: Path, model: Path, store: Path) -> Run:
     loaded = memory("RssAnon")
     Path("/proc/self/clear_refs").write_text("5")  # from here on the peak counts anew
     started = time.perf_counter()
-    corpus = with_split(read(str(source), COLUMNS), 0)
+    corpus = assign_splits(read_corpus(str(source), COLUMNS), 0)
     held = memory("RssAnon")
     report = embed(corpus, encoder, FeatureStore.create(store, encoder.recipe))
     assert report.encoded == len(corpus.documents)

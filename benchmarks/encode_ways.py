@@ -14,7 +14,7 @@ import torch
 
 from benchmarks.full_size import make_encoder
 from data.documents import Corpus
-from data.readers import read
+from data.readers import read_corpus
 from featurestore import FeatureStore
 from stages.embed import Encoder, embed, find_model
 from stages.embed.encoder.model_catalog import PUBLISHED, Shape
@@ -44,7 +44,7 @@ class Sample:
 
 def sampled(name: str, encoder: Encoder, shape: Shape, tokens: int) -> Sample:
     """Different documents in random order, of about so many positions together."""
-    corpus = read(name)
+    corpus = read_corpus(name)
     documents = random.Random(0).sample(list(corpus.documents), min(4 * tokens // 50, len(corpus.documents)))
     documents = list({document.text: document for document in documents}.values())
     lengths = encoder.tokenizer.windows([document.text for document in documents], encoder.cutting).length
@@ -60,7 +60,7 @@ def model_of(shape: Shape, place: Path) -> str:
     if shape.installed:
         return shape.name
     folder = place / Path(shape.name).name
-    make_encoder(shape.name, [document.text for document in read("reuters52").documents], folder)
+    make_encoder(shape.name, [document.text for document in read_corpus("reuters52").documents], folder)
     return str(folder)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import click
 
-from data.readers import read
+from data.readers import read_corpus
 from data.text_format import format_bytes
 from stages.embed.encoder.model_catalog import PUBLISHED
 
@@ -53,7 +53,7 @@ def make_encoder(shape_name: str, texts: list[str], folder: Path) -> None:
 @click.option("--json", "as_json", is_flag=True)
 def main(shape: str, documents: int, as_json: bool) -> None:
     """Print tokens a second and peak memory of one `embed`."""
-    texts = [document.text for document in read("reuters52").documents]
+    texts = [document.text for document in read_corpus("reuters52").documents]
     with tempfile.TemporaryDirectory() as place:
         model, source = Path(place) / shape, Path(place) / "sample.jsonl"
         make_encoder(shape, texts, model)

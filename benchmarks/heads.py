@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from benchmarks import usual_loop
 from benchmarks.measuring import Claim, Topic, at_least, at_most, memory, seconds, show
 from commandline.output import say
-from data.splits import folds
+from data.splits import assign_folds
 from data.text_format import format_duration
 from featurestore import Bags
 from heads.core.head import Head
@@ -81,7 +81,7 @@ def documents(features: Path, corpus: str | None, most: int | None) -> Documents
     found = task(store, open_corpus(store, corpus))
     rows = np.random.default_rng(0).permutation(len(found.train))[:most]
     bags, codes, groups = found.train[rows], found.target.y[rows], found.groups[rows]
-    part = folds(codes, groups.tolist(), 10, 0)
+    part = assign_folds(codes, groups.tolist(), 10, 0)
     taught, aside = np.flatnonzero(part != 0), np.flatnonzero(part == 0)
     return Documents(bags[taught], codes[taught], bags[aside], codes[aside])
 

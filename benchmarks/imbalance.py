@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from benchmarks.measuring import Topic, difference
 from commandline.output import say
-from data.splits import folds
+from data.splits import assign_folds
 from featurestore import FeatureStore
 from heads.classifiers.mlp import MLPHead
 from heads.evaluation.decisions import tune, untuned
@@ -80,7 +80,7 @@ def measured(found: Task, rows: NDArray[np.int64], way: dict[str, Any], seed: in
     """One way on the training documents `rows`; reads the test split once."""
     bags, target, groups = found.train[rows], found.target[rows], found.groups[rows]
     y, names = target.y, target.names
-    part = folds(y, groups.tolist(), FOLDS, seed)
+    part = assign_folds(y, groups.tolist(), FOLDS, seed)
     scores = np.full((len(y), len(found.labels)), -np.inf, dtype=np.float32)
     for fold in range(FOLDS):
         fitting, left_out = np.flatnonzero(part != fold), np.flatnonzero(part == fold)

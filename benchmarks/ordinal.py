@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from data.splits import folds
+from data.splits import assign_folds
 from heads.core.head import Head
 from heads.evaluation.confusion_counts import Counts
 from heads.evaluation.decisions import tune, untuned
@@ -51,7 +51,7 @@ def metrics(way: str, seed: int) -> Iterator[tuple[str, Counts]]:
     """How argmax and the rule that out-of-fold scores choose decide the documents that are scored."""
     vectors, grade = generated(seed)
     fitted, names = grade[:FITTED], np.array(GRADES, dtype=object)[grade[:FITTED]]
-    part, scores = folds(fitted, None, FOLDS, seed), np.zeros((FITTED, len(GRADES)), dtype=np.float32)
+    part, scores = assign_folds(fitted, None, FOLDS, seed), np.zeros((FITTED, len(GRADES)), dtype=np.float32)
     for fold in range(FOLDS):
         own, out = np.flatnonzero(part != fold), np.flatnonzero(part == fold)
         one = head(way, seed).fit(vectors[own], names[own])

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from benchmarks import words
 from benchmarks.measuring import Claim, Topic, at_least, show
 from commandline.output import say
-from data.readers import read
+from data.readers import read_corpus
 from data.splits import Split
 from data.text_format import format_duration
 from featurestore import FeatureStore
@@ -143,7 +143,7 @@ def of_head(runs: Sequence[Run]) -> Line:
 
 def of_words(corpus: str, ids: Sequence[str], kept: Path) -> list[Line]:
     """The lines of scikit-learn's pipelines, documents in the order of `ids`."""
-    texts = words.Texts.of(read(corpus))
+    texts = words.Texts.of(read_corpus(corpus))
     place = {identifier: row for row, identifier in enumerate(texts.test_ids)}
     order = [place[identifier] for identifier in ids]
     return [Line(f"{WORDS} ({name})", [codes[order]]) for name, codes in words.predictions(texts, kept).items()]

@@ -19,9 +19,9 @@ import click
 
 from benchmarks.words import Texts, plain
 from commandline.output import say
-from data.columns import Columns
 from data.documents import Corpus
-from data.readers import read
+from data.readers import read_corpus
+from data.table import Columns
 from data.text_format import format_duration
 from featurestore import FeatureStore
 from heads.evaluation.metrics import Scorecard, scorecard
@@ -135,7 +135,7 @@ def main(features: Path, runs: Path, corpora: tuple[str, ...], as_json: bool) ->
     if not as_json:
         print(f"{date.today()}, {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}\n")
     for corpus in corpora:
-        lines = [*head_lines(corpus, embedded(corpus, features), runs), svm_line(read(corpus))]
+        lines = [*head_lines(corpus, embedded(corpus, features), runs), svm_line(read_corpus(corpus))]
         if not as_json:
             print(markdown(corpus, lines), end="\n\n")
         for claim in claims(corpus, lines) if as_json else ():

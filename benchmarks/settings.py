@@ -20,7 +20,7 @@ import numpy as np
 
 from benchmarks.measuring import Topic, difference
 from commandline.output import say
-from data.splits import folds, nested_subsets
+from data.splits import assign_folds, nested_subsets
 from heads.evaluation.confusion_counts import Counts
 from heads.evaluation.decisions import untuned
 from heads.evaluation.score_matrix import aligned
@@ -36,7 +36,7 @@ Scores = dict[str, list[tuple[float, float]]]  # way -> FIGURES, one a seed
 
 def measured(found: Task, head: str, way: str, seed: int, documents: int | None) -> tuple[float, float]:
     """FIGURES of one fit, on `documents` of the other folds, on the fold that it did not see."""
-    part = folds(found.target.y, found.groups.tolist(), FOLDS, seed)
+    part = assign_folds(found.target.y, found.groups.tolist(), FOLDS, seed)
     fitting, held = np.flatnonzero(part != 0), np.flatnonzero(part == 0)
     if documents is not None and documents < len(fitting):
         y, groups = found.target.y[fitting], found.groups[fitting].tolist()

@@ -29,7 +29,7 @@ from benchmarks.measuring import Topic, Ways, at_least, drop, fresh, seconds, se
 from commandline.output import say
 from data.atomic_write import make_folder
 from data.text_format import format_duration
-from featurestore import FeatureStore, image
+from featurestore import FeatureStore, shard_bytes
 
 BATCH = 64
 SHARDS = 10  # of 32 MB
@@ -152,7 +152,7 @@ def _of_files(folder: Path, chunks: Chunks) -> Reader:
 def writing(folder: Path) -> Topic:
     """Shards of 32 MB, built, hashed, written, fsynced and renamed, beside the same bytes written and fsynced."""
     contents = list(Chunks.made().shards(SHARDS))
-    images = [image(each, RECIPE) for each in contents]
+    images = [shard_bytes(each, RECIPE) for each in contents]
     target, number = folder / "target", count()
 
     def commit() -> None:

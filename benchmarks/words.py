@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.documents import Corpus
-from data.splits import Split, folds
+from data.splits import Split, assign_folds
 from data.target import Target
 
 FOLDS = 3
@@ -55,7 +55,7 @@ def tuned(texts: Texts) -> tuple[Any, dict[str, Any]]:
     """The pipeline of GRID with the best macro-F1 in 3 folds of the training documents, fitted on all; and which."""
     from sklearn.model_selection import GridSearchCV, PredefinedSplit
 
-    part = PredefinedSplit(folds(texts.train_y, texts.train.tolist(), FOLDS, 0))
+    part = PredefinedSplit(assign_folds(texts.train_y, texts.train.tolist(), FOLDS, 0))
     search = GridSearchCV(plain(), GRID, scoring="f1_macro", cv=part).fit(texts.train, texts.train_y)
     return search.best_estimator_, search.best_params_
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from data.errors import BadData, CallError, UnknownName, nearest
+from data.errors import BadData, CallError, UnknownName, suggest_name
 
 FILE = Path("embedonce.toml")
 
@@ -49,16 +49,16 @@ def _said_for(commands: Mapping[str, click.Command], said: Mapping[str, Any], fi
     known = {name: keys(command) for name, command in commands.items()}
     for name, table in tables.items():
         if name not in commands:
-            raise UnknownName(f"{file}: no command is called '{name}'.{nearest(name, commands)}")
+            raise UnknownName(f"{file}: no command is called '{name}'.{suggest_name(name, commands)}")
         all_known = [*known[name], *getattr(commands[name], "commands", {})]
         for option in table:
             if option not in all_known:
-                raise UnknownName(f"{file}: {name} has no option '{option}'.{nearest(option, all_known)}")
+                raise UnknownName(f"{file}: {name} has no option '{option}'.{suggest_name(option, all_known)}")
     shared = {name: value for name, value in said.items() if name not in tables}
     for option in shared:
         if not any(option in each for each in known.values()):
             every = set().union(*known.values())
-            raise UnknownName(f"{file}: no command has an option '{option}'.{nearest(option, every)}")
+            raise UnknownName(f"{file}: no command has an option '{option}'.{suggest_name(option, every)}")
     found: Defaults = {}
     for name, command in commands.items():
         values = {option: value for option, value in shared.items() if option in known[name]} | tables.get(name, {})

@@ -79,9 +79,9 @@ def _plain(described: "Description") -> dict[str, Any]:
 @column_options
 def init(source: str, **asked: Any) -> None:
     """Write embedonce.toml for SOURCE, so that the other commands need no options."""
-    from data.readers import read
+    from data.readers import read_corpus
 
-    corpus = read(source, columns_from_options(asked))
+    corpus = read_corpus(source, columns_from_options(asked))
     for sentence in corpus.notes:
         note(sentence)
     if not any(document.labels for document in corpus.documents):

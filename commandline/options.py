@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from commandline.config_file import FILE
-from data.columns import Columns
 from data.errors import CallError
+from data.table import Columns
 
 if TYPE_CHECKING:
     from featurestore import CorpusTable

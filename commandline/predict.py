@@ -7,8 +7,8 @@ import click
 
 from commandline.options import NewFile, device_option, id_option, runs_option, text_option, trust_option
 from commandline.output import note, progress, whole_file
-from data.columns import Columns
 from data.errors import CallError
+from data.table import Columns
 
 
 @click.command()
@@ -28,7 +28,7 @@ def predict(run: str, file: str, output: Path | None, as_json: bool, **asked: An
     \b
     embedonce predict lstm-7c2e41b0 new.csv --text body > labelled.csv
     """
-    from data.readers import read
+    from data.readers import read_corpus
     from stages.compare import find
     from stages.predict import encoders_of, write_labelled
     from stages.predict import predict as label
@@ -37,7 +37,7 @@ def predict(run: str, file: str, output: Path | None, as_json: bool, **asked: An
     if output is not None and output.exists():
         raise CallError(f"{output} is there already. Name another --output, or remove it.")
     # new text has no label and no split to read, whatever its columns are called
-    corpus = read(file, Columns(text=asked["text"], id=asked["id_"], label="", split=""))
+    corpus = read_corpus(file, Columns(text=asked["text"], id=asked["id_"], label="", split=""))
     for sentence in corpus.notes:
         note(sentence)
     encoders = encoders_of(found, models=asked["encoder"], device=asked["device"], trust=asked["trust_remote_code"])

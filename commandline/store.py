@@ -11,7 +11,7 @@ from commandline.output import Bar, note, progress, say, show_json, table
 from data.text_format import format_bytes
 
 if TYPE_CHECKING:
-    from featurestore import FeatureStore, Plan
+    from featurestore import CompactionPlan, FeatureStore
 
 NAMED = 10  # documents named on the screen; --json has them all
 
@@ -68,7 +68,7 @@ def verify(folder: Path | None, features: Path, as_json: bool) -> None:
 @json_option
 def repair(folder: Path | None, features: Path, as_json: bool) -> None:
     """Move damaged shards to quarantine/ and name their documents, which the next `embed` encodes again."""
-    from featurestore import repair as repair_store
+    from featurestore import repair_store as repair_store
 
     found = _opened(folder, features)
     with progress("verifying") as bar:
@@ -99,10 +99,10 @@ def compact(folder: Path | None, features: Path, dry_run: bool, as_json: bool) -
 
     Not while something reads the store: a reader whose shard is gone ends with a sentence and has to be run again.
     """
-    from featurestore import compaction
+    from featurestore import plan_compaction
 
     found = _opened(folder, features)
-    _rewrite(found, compaction(found), dry_run=dry_run, as_json=as_json)
+    _rewrite(found, plan_compaction(found), dry_run=dry_run, as_json=as_json)
 
 
 @store.command()
@@ -115,10 +115,10 @@ def prune(folder: Path | None, features: Path, dry_run: bool, as_json: bool) -> 
 
     Not while an `embed` runs into the store: what it takes for there could go.
     """
-    from featurestore import pruning
+    from featurestore import plan_pruning
 
     found = _opened(folder, features)
-    _rewrite(found, pruning(found), dry_run=dry_run, as_json=as_json)
+    _rewrite(found, plan_pruning(found), dry_run=dry_run, as_json=as_json)
 
 
 @store.command()
@@ -174,7 +174,7 @@ def export(
     embedonce store export features.h5
     embedonce store export reuters52.parquet --corpus reuters52
     """
-    from featurestore.maintenance.export import export as write
+    from featurestore.maintenance.export import export_store as write
 
     found = _opened(folder, features)
     with progress("exporting") as bar:
@@ -203,12 +203,12 @@ def _opened(folder: Path | None, features: Path) -> "FeatureStore":
     return open_store(folder, features)
 
 
-def _rewrite(found: "FeatureStore", plan: "Plan", *, dry_run: bool, as_json: bool) -> None:
-    from featurestore import carry_out
+def _rewrite(found: "FeatureStore", plan: "CompactionPlan", *, dry_run: bool, as_json: bool) -> None:
+    from featurestore import run_compaction
 
     if not dry_run and plan.groups:
         with progress("rewriting") as bar:
-            carry_out(plan, found, _bytes_on(bar))
+            run_compaction(plan, found, _bytes_on(bar))
     if as_json:
         show_json({"store": str(found.folder), "dry_run": dry_run, **plan.to_json()})
         return

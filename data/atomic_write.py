@@ -28,12 +28,12 @@ def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> None:
     _settle(path.parent, pieces, lambda beside: beside.replace(path))
 
 
-def write_once(path: Path, data: bytes) -> None:
+def write_if_absent(path: Path, data: bytes) -> None:
     """As `write_atomically`, but a file that is there, or that another process names first, stays as it is."""
     _settle(path.parent, [data], lambda beside: _take_name(beside, path))
 
 
-def write_by_hash(folder: Path, data: bytes | memoryview, ending: str) -> Path:
+def write_under_hash(folder: Path, data: bytes | memoryview, ending: str) -> Path:
     """As `write_atomically`, under the hex sha256 of the content and `ending`; returns the path."""
     path = folder
     with ThreadPoolExecutor(1) as aside:  # neither hashing nor writing holds the interpreter
@@ -63,7 +63,7 @@ def make_folder(folder: Path) -> None:
         raise _failed(f"{folder} cannot be made", error) from error
 
 
-def move(path: Path, folder: Path) -> Path:
+def move_into(path: Path, folder: Path) -> Path:
     """Move a file or link into `folder`, which is made, under a name that is free there; returns where it is now.
 
     Raises StorageFailed.
@@ -81,7 +81,7 @@ def move(path: Path, folder: Path) -> Path:
     return place
 
 
-def remove(path: Path) -> None:
+def remove_file(path: Path) -> None:
     """Remove a file, or see that it is gone. Raises StorageFailed."""
     try:
         path.unlink(missing_ok=True)
@@ -90,7 +90,7 @@ def remove(path: Path) -> None:
         raise _failed(f"{path} cannot be removed", error) from error
 
 
-def settle_names(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """See that the names in a folder outlast a power cut: a writer that was killed may not have come to it.
 
     A folder that is not there, or may only be read, is left as it is. Raises StorageFailed.
@@ -102,7 +102,14 @@ def settle_names(folder: Path) -> None:
             raise _failed(f"{folder} cannot be synced", error) from error
 
 
-def open_plain(path: Path) -> BufferedReader:
+def cache_folder() -> Path:
+    """$EMBEDONCE_CACHE, else $XDG_CACHE_HOME/embedonce, else ~/.cache/embedonce. Who writes there makes the folder."""
+    if own := os.environ.get("EMBEDONCE_CACHE"):
+        return Path(own).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "embedonce"
+
+
+def open_regular_file(path: Path) -> BufferedReader:
     """A file open for reading. Raises OSError for a link, which could name a file outside the store, and for a pipe."""
     flags = os.O_RDONLY | getattr(os, "O_BINARY", 0)
     for safe in ("O_NOFOLLOW", "O_NONBLOCK"):  # without the second, opening a pipe would wait for its writer

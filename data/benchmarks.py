@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from data.cache import cache_folder
+from data.atomic_write import cache_folder
 from data.documents import Corpus, Document
 from data.errors import BadData, EmbedOnceError, FileMissing, StorageFailed
 from data.splits import Split

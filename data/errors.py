@@ -32,7 +32,7 @@ __all__ = [
     "StorageFailed",
     "StoreDamaged",
     "UnknownName",
-    "nearest",
+    "suggest_name",
 ]
 
 
@@ -92,7 +92,7 @@ class StorageFailed(EmbedOnceError, OSError):
     """A disk is full or refuses to write; what was committed before is whole."""
 
 
-def nearest(name: str, names: Iterable[str]) -> str:
+def suggest_name(name: str, names: Iterable[str]) -> str:
     """' Did you mean 'lstm'?' for the closest of `names`, or all of them when none is close."""
     known = sorted(names)
     close = get_close_matches(name, known, n=1, cutoff=0.6)

@@ -4,14 +4,14 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from data.columns import Columns
 from data.documents import Kind
 from data.errors import BadData, CallError
-from data.packed import Repeated
+from data.packed import CategoricalColumn
+from data.table import Columns
 from data.taxonomy import Taxonomy, is_path
 
 
-class Labels(NamedTuple):
+class ParsedLabels(NamedTuple):
     """The labels of each document in the order of rows, and of what kind they are."""
 
     of_each: Sequence[tuple[str, ...]]
@@ -20,7 +20,7 @@ class Labels(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def read_labels(cells: Iterable[Any], columns: Columns, at: Callable[[int], str]) -> Labels:
+def parse_labels(cells: Iterable[Any], columns: Columns, at: Callable[[int], str]) -> ParsedLabels:
     """Labels of cells: text, numbers, lists, or None. `at` says where a row is.
 
     A list, a cell that holds one as JSON, or `columns.separator` makes them several; a
@@ -30,17 +30,17 @@ def read_labels(cells: Iterable[Any], columns: Columns, at: Callable[[int], str]
     if columns.separator and columns.path_separator:
         raise CallError("--separator and --path-separator exclude each other: a path is one label a document.")
     lists: list[int] = []
-    of_each = Repeated(_each(cells, columns.separator, at, lists))
+    of_each = CategoricalColumn(_each(cells, columns.separator, at, lists))
     first_list = lists[0] if lists else None
     if columns.path_separator:
         return _paths(of_each, columns.path_separator, first_list, at)
     if first_list is not None:
-        return Labels(of_each, "multilabel")
+        return ParsedLabels(of_each, "multilabel")
     names = {label for labels in of_each for label in labels}
     if columns.path_separator is None and names and all("/" in label and is_path(label, "/") for label in names):
         note = "labels are read as paths, a level at each '/' (guessed; --path-separator \"\" reads them as they are)"
-        return Labels(of_each, "path", Taxonomy.from_separator(names, "/"), (note,))
-    return Labels(of_each)
+        return ParsedLabels(of_each, "path", Taxonomy.from_separator(names, "/"), (note,))
+    return ParsedLabels(of_each)
 
 
 def _each(
@@ -54,7 +54,7 @@ def _each(
         yield _words([cell] if parts is None else parts, row, at)
 
 
-def scalar(cell: Any, row: int, at: Callable[[int], str]) -> str | None:
+def cell_text(cell: Any, row: int, at: Callable[[int], str]) -> str | None:
     """A cell as a word without spaces around it, or None where it is blank.
 
     Raises BadData for what is no word: a list, an object, bytes.
@@ -72,7 +72,7 @@ def scalar(cell: Any, row: int, at: Callable[[int], str]) -> str | None:
 
 
 def _words(parts: Sequence[Any], row: int, at: Callable[[int], str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(word for part in parts if (word := scalar(part, row, at))))
+    return tuple(dict.fromkeys(word for part in parts if (word := cell_text(part, row, at))))
 
 
 def _listed(cell: Any, separator: str | None, row: int, at: Callable[[int], str]) -> list[Any] | None:
@@ -90,13 +90,13 @@ def _listed(cell: Any, separator: str | None, row: int, at: Callable[[int], str]
 
 def _paths(
     of_each: Sequence[tuple[str, ...]], separator: str, first_list: int | None, at: Callable[[int], str]
-) -> Labels:
+) -> ParsedLabels:
     if first_list is not None:
         raise BadData(f"{at(first_list)}: a list of labels stands where one path belongs.")
     for row, labels in enumerate(of_each):
         for label in labels:
             if not is_path(label, separator):
                 raise BadData(f"{at(row)}: label '{label}' has an empty step beside a '{separator}'.")
-    return Labels(
+    return ParsedLabels(
         of_each, "path", Taxonomy.from_separator((label for labels in of_each for label in labels), separator)
     )

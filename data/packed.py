@@ -7,7 +7,7 @@ from typing import TypeVar, overload
 Value = TypeVar("Value", bound=Hashable)
 
 
-class Strings(Sequence[str]):
+class PackedStrings(Sequence[str]):
     """Texts in one buffer: 8 bytes each beside their UTF-8, where a str takes 49 and more; any str comes back."""
 
     def __init__(self, texts: Iterable[str] = ()) -> None:
@@ -40,7 +40,7 @@ class Strings(Sequence[str]):
         return self._bytes[self._ends[row] : self._ends[row + 1]].decode("utf-8", "surrogatepass")
 
 
-class Repeated(Sequence[Value]):
+class CategoricalColumn(Sequence[Value]):
     """Values of which few differ: 4 bytes each."""
 
     def __init__(self, values: Iterable[Value]) -> None:
@@ -64,7 +64,7 @@ class Repeated(Sequence[Value]):
         return map(self._values.__getitem__, self._numbers)
 
 
-class Counted(Sequence[str]):
+class RowNumbers(Sequence[str]):
     """ "1", "2" and so on, as many as there are rows: they take nothing."""
 
     def __init__(self, rows: int) -> None:

@@ -22,12 +22,12 @@ class Split(StrEnum):
     TEST = "test"
 
 
-def folds(y: NDArray[Any], groups: Sequence[Hashable] | None, k: int, seed: int) -> NDArray[np.int8]:
-    """The fold (0..k-1) of each row: `stratified_parts` with equal shares."""
-    return stratified_parts(y, groups, [1 / k] * k, seed)
+def assign_folds(y: NDArray[Any], groups: Sequence[Hashable] | None, k: int, seed: int) -> NDArray[np.int8]:
+    """The fold (0..k-1) of each row: `stratified_split` with equal shares."""
+    return stratified_split(y, groups, [1 / k] * k, seed)
 
 
-def stratified_parts(
+def stratified_split(
     y: NDArray[Any], groups: Sequence[Hashable] | NDArray[np.int64] | None, shares: Sequence[float], seed: int
 ) -> NDArray[np.int8]:
     """The part (0..len(shares)-1) of each row: int8 (rows,).
@@ -53,7 +53,7 @@ def nested_subsets(
 ) -> list[NDArray[np.int64]]:
     """A subset of the rows for each size, int64, rising; one of a smaller size lies inside those of larger sizes.
 
-    y, groups: as `stratified_parts` takes them. A subset ends with the group that fills it, so it may be larger than
+    y, groups: as `stratified_split` takes them. A subset ends with the group that fills it, so it may be larger than
     asked; a size of all rows or more takes all. The least are two groups of different labels, if there are two labels.
 
     The same share of every label is taken, within one row, or within the largest of its groups. Each label is sampled

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.documents import Kind
-from data.errors import BadData, CallError, UnknownName, nearest
+from data.errors import BadData, CallError, UnknownName, suggest_name
 from data.taxonomy import Taxonomy
 
 TargetKind: TypeAlias = Kind | Literal["ordinal"]  # a corpus has no order of its own: who fits says it
@@ -44,7 +44,7 @@ class Target:
         found = {label for document in labels_of_each for label in document}
         names = tuple(sorted(found if labels is None else set(labels)))
         for label in sorted(found - set(names)):
-            raise UnknownName(f"Label '{label}' is not among the {len(names)} known ones.{nearest(label, names)}")
+            raise UnknownName(f"Label '{label}' is not among the {len(names)} known ones.{suggest_name(label, names)}")
         columns = {label: column for column, label in enumerate(names)}
         numbers = _matrix if kind == "multilabel" else _codes
         return cls(kind, names, numbers(labels_of_each, columns), taxonomy)
@@ -70,7 +70,7 @@ class Target:
         names = _by_number(self.labels) if list(order) == [NUMBERS] else list(order)
         for label in names:
             if label not in self.labels:
-                raise UnknownName(f"--order names '{label}', which is no label.{nearest(label, self.labels)}")
+                raise UnknownName(f"--order names '{label}', which is no label.{suggest_name(label, self.labels)}")
             if names.count(label) > 1:
                 raise CallError(f"--order names '{label}' twice: name each label once, the lowest first.")
         missing = [label for label in self.labels if label not in names]

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from data.errors import BadData
+from data.errors import BadData, CallError, UnknownName, suggest_name
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,21 @@ class Taxonomy:
                 if parents.setdefault(node, parent) != parent:
                     raise BadData(f"The tree of labels has '{node}' under both '{parents[node]}' and '{parent}'.")
         return cls(paths)
+
+
+def resolve_label_paths(tree: Mapping[Any, Sequence[str]], labels: Sequence[Any]) -> list[tuple[str, ...]]:
+    """The path of each of `labels`, in their order; a label that is a number is found by its name.
+
+    Raises UnknownName for a label without a path, CallError for a path that is no sequence of names.
+    """
+    found = {str(label): path for label, path in tree.items()}
+    for label in labels:
+        path = found.get(str(label))
+        if path is None:
+            raise UnknownName(f"The tree has no path for '{label}'.{suggest_name(str(label), found)}")
+        if isinstance(path, str) or not path:
+            raise CallError(f"The tree's path for '{label}' is {path!r}; it is the names of its nodes, in order.")
+    return [tuple(map(str, found[str(label)])) for label in labels]
 
 
 def is_path(label: str, separator: str) -> bool:

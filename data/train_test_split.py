@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from data.documents import Corpus, Documents
 from data.errors import BadData
-from data.packed import Repeated
-from data.splits import Split, stratified_parts
+from data.packed import CategoricalColumn
+from data.splits import Split, stratified_split
 from data.target import Target
 
 RARE = 5  # training documents below which a label is named to the user
@@ -19,12 +19,12 @@ _WORDS = dict.fromkeys(("train", "training"), Split.TRAIN) | dict.fromkeys(("tes
 _VALIDATION = frozenset({"dev", "development", "val", "valid", "validation"})
 
 
-def is_split_word(word: str) -> bool:
+def is_split_name(word: str) -> bool:
     """Whether a word says train, test or validation in one of the usual ways."""
     return word.strip().lower() in _WORDS.keys() | _VALIDATION
 
 
-def with_split(corpus: Corpus, seed: int, share: float = 0.2) -> Corpus:
+def assign_splits(corpus: Corpus, seed: int, share: float = 0.2) -> Corpus:
     """The corpus with `Split.TRAIN` or `Split.TEST` at each document, and notes on what that split is like.
 
     The source's own words are read in any case (train, training, test, testing); validation documents count as
@@ -33,17 +33,17 @@ def with_split(corpus: Corpus, seed: int, share: float = 0.2) -> Corpus:
     group. Raises BadData for another word, and where only some documents have one.
     """
     documents = Documents.of(corpus.documents)
-    sides, notes = given_splits(corpus)
+    sides, notes = parse_splits(corpus)
     if Split.TEST not in sides:
         found = "training documents only" if sides else "no split"
         sides = _drawn(documents, corpus.kind == "multilabel", seed, share)
         notes = [_drawn_note(sides, seed, found)]
-    documents = replace(documents, splits=Repeated(sides))
+    documents = replace(documents, splits=CategoricalColumn(sides))
     notes += [*_equal_texts(documents), *_label_notes(documents)]
     return replace(corpus, documents=documents, notes=tuple(dict.fromkeys((*corpus.notes, *notes))))
 
 
-def given_splits(corpus: Corpus) -> tuple[list[Split], list[str]]:
+def parse_splits(corpus: Corpus) -> tuple[list[Split], list[str]]:
     """The side of each document as the source has it, or no sides at all; and notes. Raises BadData."""
     documents = Documents.of(corpus.documents)
     if all(split is None for split in documents.splits):
@@ -51,7 +51,7 @@ def given_splits(corpus: Corpus) -> tuple[list[Split], list[str]]:
     sides, validation = [], 0
     for row, split in enumerate(documents.splits):
         word = (split or "").strip().lower()
-        if not is_split_word(word):
+        if not is_split_name(word):
             found = f"'{split}' as its split" if word else "no split"
             raise BadData(
                 f"{corpus.source}: document '{documents.ids[row]}' (row {row + 1}) has {found}. Write train, "
@@ -65,9 +65,9 @@ def given_splits(corpus: Corpus) -> tuple[list[Split], list[str]]:
 
 
 def _drawn(documents: Documents, multilabel: bool, seed: int, share: float) -> list[Split]:
-    labels = documents.labels if multilabel else Repeated((" ".join(each),) for each in documents.labels)
+    labels = documents.labels if multilabel else CategoricalColumn((" ".join(each),) for each in documents.labels)
     y = Target.of(labels, "multilabel" if multilabel else "single").y
-    parts = stratified_parts(y, _together(documents), [1 - share, share], seed)
+    parts = stratified_split(y, _together(documents), [1 - share, share], seed)
     return [Split.TEST if part else Split.TRAIN for part in parts.tolist()]
 
 

@@ -3,49 +3,49 @@
 Knows data below it and nothing above: neither encoders nor heads. Heads read Bags, stage one commits ShardContent.
 """
 
-from featurestore.maintenance.compaction import Plan, carry_out, compaction, pruning
-from featurestore.maintenance.repair import Repair, repair
+from featurestore.maintenance.compaction import CompactionPlan, plan_compaction, plan_pruning, run_compaction
+from featurestore.maintenance.repair import RepairReport, repair_store
 from featurestore.shards.keys import KeyList, text_key
 from featurestore.shards.shard import Shard
-from featurestore.shards.shard_bytes import image
-from featurestore.shards.shard_content import ShardContent, joined
+from featurestore.shards.shard_bytes import shard_bytes
+from featurestore.shards.shard_content import ShardContent, concatenate_content
 from featurestore.store.corpora import CorpusTable
-from featurestore.store.joined_stores import Features, Stores, beside, fingerprint, store_of
-from featurestore.store.store import FeatureStore, newest, stores
+from featurestore.store.joined_stores import FeatureSource, JoinedStores, join_bags, joined_fingerprint, store_number
+from featurestore.store.store import FeatureStore, list_stores, newest_store
 from featurestore.vectors.bags import Bags, as_bags
-from featurestore.vectors.contiguous_tokens import Cut, Passages
+from featurestore.vectors.contiguous_tokens import ChunkLayout, ContiguousTokens
 from featurestore.vectors.memory import free_memory, share_memory
 from featurestore.vectors.ragged import Ragged
 from featurestore.vectors.recipe import Recipe
 
 __all__ = [
     "Bags",
+    "ChunkLayout",
+    "CompactionPlan",
+    "ContiguousTokens",
     "CorpusTable",
-    "Cut",
+    "FeatureSource",
     "FeatureStore",
-    "Features",
+    "JoinedStores",
     "KeyList",
-    "Passages",
-    "Plan",
     "Ragged",
     "Recipe",
-    "Repair",
+    "RepairReport",
     "Shard",
     "ShardContent",
-    "Stores",
     "as_bags",
-    "beside",
-    "carry_out",
-    "compaction",
-    "fingerprint",
+    "concatenate_content",
     "free_memory",
-    "image",
-    "joined",
-    "newest",
-    "pruning",
-    "repair",
+    "join_bags",
+    "joined_fingerprint",
+    "list_stores",
+    "newest_store",
+    "plan_compaction",
+    "plan_pruning",
+    "repair_store",
+    "run_compaction",
+    "shard_bytes",
     "share_memory",
-    "store_of",
-    "stores",
+    "store_number",
     "text_key",
 ]

@@ -12,7 +12,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
-from data.errors import CallError, UnknownName, nearest
+from data.errors import CallError, UnknownName, suggest_name
 from heads.core.hyperparameters import Hyperparameter, hyperparameters_of
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def head_class(name: str) -> "type[Head]":
     """The class of a head. Raises UnknownName, or CallError for one of another package that cannot be imported."""
     known = {**HEADS, **STACKING_HEADS}
     if name not in known:
-        raise UnknownName(f"There is no head '{name}'.{nearest(name, known)}")
+        raise UnknownName(f"There is no head '{name}'.{suggest_name(name, known)}")
     module, _, attribute = known[name].partition(":")
     try:
         found: type[Head] = getattr(import_module(module), attribute)
@@ -119,5 +119,5 @@ def _full_name(asked: str, known: Mapping[str, Hyperparameter], head: str) -> st
         raise CallError(f"{asked} could be {' or '.join(found)}. Write the one that is meant.")
     if not found:
         last_parts = {full.rpartition("__")[2] for full in known}
-        raise UnknownName(f"{head} has no parameter '{asked}'.{nearest(asked, last_parts)}")
+        raise UnknownName(f"{head} has no parameter '{asked}'.{suggest_name(asked, last_parts)}")
     return found[0]

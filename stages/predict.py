@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from data.documents import Document
 from data.errors import CallError, RecipeMismatch
-from featurestore import Bags, Recipe, Shard, image
+from featurestore import Bags, Recipe, Shard, shard_bytes
 from heads.evaluation.score_matrix import probabilities
 from stages.embed import Encoder, encode, open_encoder
 from stages.embed.pipeline.embed_source import options_of
@@ -87,7 +87,7 @@ def predict(
 
 def encoded(texts: Sequence[str], encoder: Encoder) -> Shard:
     """`texts`, encoded now and read as a store would read them, so both are the same to a head."""
-    return Shard.of_bytes(image(encode(texts, encoder), encoder.recipe), encoder.recipe)
+    return Shard.of_bytes(shard_bytes(encode(texts, encoder), encoder.recipe), encoder.recipe)
 
 
 def features(texts: Sequence[str], encoder: Encoder, layer: int | None = -1) -> Bags:

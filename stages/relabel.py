@@ -4,12 +4,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from data.columns import Columns
 from data.documents import Corpus, Document
 from data.errors import BadData, CallError
-from data.readers import read_by_id
+from data.readers import read_labels_by_id
+from data.table import Columns
 from data.taxonomy import Taxonomy
-from data.train_test_split import given_splits
+from data.train_test_split import parse_splits
 from featurestore import CorpusTable, FeatureStore
 
 
@@ -30,7 +30,7 @@ def relabel(store: FeatureStore, table: CorpusTable, source: str, columns: Colum
     source with none of these columns, CallError where labels of another kind would stand beside the old ones, and what
     reading raises. Features are not touched.
     """
-    given = read_by_id(source, columns)
+    given = read_labels_by_id(source, columns)
     by_id = {document.id: document for document in given.documents}
     unknown = [name for name in by_id if name not in set(table.ids)]
     if unknown:
@@ -56,7 +56,7 @@ def _merged(table: CorpusTable, given: Corpus, by_id: dict[str, Document]) -> tu
         labels = [by_id[name].labels if name in by_id else old for name, old in _pairs(table, table.labels)]
         new = replace(new, labels=labels, kind=kind, taxonomy=taxonomy)
     if any(document.split for document in given.documents):
-        sides, notes = given_splits(given)
+        sides, notes = parse_splits(given)
         side_of = {document.id: str(side) for document, side in zip(given.documents, sides, strict=True)}
         new = replace(new, splits=[side_of.get(name, old) for name, old in _pairs(table, table.splits)])
     if any(document.group for document in given.documents):

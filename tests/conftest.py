@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import cli
-from data.cache import cache_folder
+from data.atomic_write import cache_folder
 from data.documents import Document
-from data.readers import read
+from data.readers import read_corpus
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -86,7 +86,7 @@ def write_csv(path: Path, documents: Sequence[Document]) -> Path:
 @pytest.fixture(scope="session")
 def reuters_sample() -> list[Document]:
     """400 documents of Reuters-52: six frequent labels and a rare one of three training documents."""
-    documents = read("reuters52").documents
+    documents = read_corpus("reuters52").documents
     counts = Counter(document.labels[0] for document in documents if document.split == "train")
     wanted = dict.fromkeys([label for label, _ in counts.most_common(6)], 50)
     wanted[min(label for label, count in counts.items() if count == 3)] = 3

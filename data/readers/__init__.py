@@ -1,5 +1,5 @@
-"""Readers: a file, a folder a class or a named benchmark becomes a Corpus. A format is a module; `read` chooses."""
+"""Readers: each turns one kind of source (a table, a folder per class, a named benchmark) into a Corpus."""
 
-from data.readers.read import read, read_by_id
+from data.readers.read import read_corpus, read_labels_by_id
 
-__all__ = ["read", "read_by_id"]
+__all__ = ["read_corpus", "read_labels_by_id"]

@@ -4,10 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from data.columns import Columns
-from data.errors import BadData, ColumnMissing, nearest
-from data.table import Table
-from data.train_test_split import is_split_word
+from data.errors import BadData, ColumnMissing, suggest_name
+from data.table import Columns, Table
+from data.train_test_split import is_split_name
 
 
 class _Role(NamedTuple):
@@ -26,7 +25,7 @@ _ROLES = {
 }  # fmt: skip
 
 
-def resolve(asked: Columns, table: Table) -> tuple[Columns, list[str]]:
+def resolve_columns(asked: Columns, table: Table) -> tuple[Columns, list[str]]:
     """The columns to read, each a name or None, and sentences on what was guessed.
 
     A column is guessed by its name, where a single one fits. Raises ColumnMissing for a column that is not there and
@@ -35,7 +34,7 @@ def resolve(asked: Columns, table: Table) -> tuple[Columns, list[str]]:
     named = {role: getattr(asked, role) for role in _ROLES} | {"text": asked.text or None}
     for name in filter(None, named.values()):
         if name not in table.names:
-            raise ColumnMissing(f"{table.source} has no column '{name}'.{nearest(name, table.names)}")
+            raise ColumnMissing(f"{table.source} has no column '{name}'.{suggest_name(name, table.names)}")
     free = [name for name in dict.fromkeys(table.names) if name not in named.values()]
     fitting = {role: _fitting(role, free) for role, name in named.items() if name is None}
     if len(fitting.get("text", ["one"])) != 1:
@@ -64,7 +63,7 @@ def _text_unknown(table: Table, fitting: Sequence[str]) -> str:
 def _not_a_split(table: Table, fitting: dict[str, list[str]]) -> Iterator[str]:
     """Leave a fold or a partition aside that speaks of something else; a column called split is taken at its word."""
     for name in list(fitting.get("split", ())):
-        other = (cell for cell in table.cells(name) if not is_split_word(str(cell)))
+        other = (cell for cell in table.cells(name) if not is_split_name(str(cell)))
         if name.lower() != "split" and (cell := next(other, None)) is not None:
             fitting["split"].remove(name)
             yield f"column '{name}' is not read as the split: it holds '{cell}', not train and test"

@@ -5,52 +5,51 @@ from pathlib import Path
 
 import numpy as np
 
-from data.columns import Columns
 from data.documents import Corpus, Documents
 from data.errors import BadData
-from data.labels import Labels, read_labels, scalar
-from data.packed import Counted, Repeated, Strings
-from data.readers.column_roles import resolve
-from data.readers.names import file_name
-from data.table import Table
+from data.labels import ParsedLabels, cell_text, parse_labels
+from data.packed import CategoricalColumn, PackedStrings, RowNumbers
+from data.readers.column_roles import resolve_columns
+from data.readers.files import safe_file_name
+from data.table import Columns, Table
 
 
-def corpus_of(table: Table, path: Path, asked: Columns) -> Corpus:
-    """The documents of a table, in the order of its rows. Raises as `resolve` and `read_labels` do.
+def corpus_from_table(table: Table, path: Path, asked: Columns) -> Corpus:
+    """The documents of a table, in the order of its rows. Raises as `resolve_columns` and `parse_labels` do.
 
     Also BadData for a text that is a list or an object, an id that is missing, and two rows of one id.
     """
-    columns, guessed = resolve(asked, table)
-    labels = Labels(Repeated(() for _ in range(table.rows)))
+    columns, guessed = resolve_columns(asked, table)
+    labels = ParsedLabels(CategoricalColumn(() for _ in range(table.rows)))
     if columns.label:
-        labels = read_labels(table.cells(columns.label), columns, table.at)
+        labels = parse_labels(table.cells(columns.label), columns, table.at)
     documents = Documents(
         ids=_ids(table, columns.id),
-        texts=Strings(_texts(table, columns.text)),
+        texts=PackedStrings(_texts(table, columns.text)),
         labels=labels.of_each,
-        splits=Repeated(_words(table, columns.split)),
-        groups=Repeated(_words(table, columns.group)),
+        splits=CategoricalColumn(_words(table, columns.split)),
+        groups=CategoricalColumn(_words(table, columns.group)),
     )
     notes = (*table.notes, *guessed, *labels.notes, *_gaps(documents, labelled=columns.label is not None))
-    return Corpus(file_name(path.stem), table.source, documents, labels.kind, labels.taxonomy, notes)
+    return Corpus(safe_file_name(path.stem), table.source, documents, labels.kind, labels.taxonomy, notes)
 
 
 def _words(table: Table, name: str | None) -> Iterator[str | None]:
     cells = table.cells(name) if name else (None for _ in range(table.rows))
-    return (scalar(cell, row, table.at) for row, cell in enumerate(cells))
+    return (cell_text(cell, row, table.at) for row, cell in enumerate(cells))
 
 
 def _texts(table: Table, name: str | None) -> Iterator[str]:
     """Texts untouched; a number as it is written, and nothing as an empty text."""
     cells = table.cells(name or "")
-    return (cell if isinstance(cell, str) else scalar(cell, row, table.at) or "" for row, cell in enumerate(cells))
+    return (cell if isinstance(cell, str) else cell_text(cell, row, table.at) or "" for row, cell in enumerate(cells))
 
 
 def _ids(table: Table, name: str | None) -> Sequence[str]:
     """The column's cells, or without one the rows' numbers from 1."""
     if not name:
-        return Counted(table.rows)
-    ids = Strings()
+        return RowNumbers(table.rows)
+    ids = PackedStrings()
     for row, word in enumerate(_words(table, name)):
         if word is None:
             raise BadData(f"{table.at(row)} has no id in column '{name}'. Fill it, or number the rows with --id \"\".")

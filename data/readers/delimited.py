@@ -7,8 +7,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from data.errors import BadData
-from data.packed import Strings
-from data.readers.files import opened
+from data.packed import PackedStrings
+from data.readers.files import open_text
 from data.table import Table
 
 _SIGNS = {",": "comma", ";": "semicolon", "\t": "tab"}
@@ -31,7 +31,7 @@ def _table(path: Path, source: str, delimiter: str, notes: tuple[str, ...] = ())
     numbered = _rows(path, source, delimiter)
     header, _ = next(numbered)
     names = [name.strip() for name in header]
-    columns: list[Strings] = [Strings() for _ in names]
+    columns: list[PackedStrings] = [PackedStrings() for _ in names]
     lines = array("q")
     for row, line in numbered:
         if len(row) != len(names):
@@ -50,7 +50,7 @@ def _table(path: Path, source: str, delimiter: str, notes: tuple[str, ...] = ())
 def _rows(path: Path, source: str, delimiter: str) -> Generator[tuple[list[str], int], None, None]:
     """Each row that is not blank, with the line where it starts."""
     line, found = 1, False
-    with opened(path, source, newline="") as file, _fields_of_any_size():
+    with open_text(path, source, newline="") as file, _fields_of_any_size():
         reader = csv.reader(file, delimiter=delimiter, strict=True)
         try:
             for row in reader:

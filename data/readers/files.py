@@ -1,5 +1,6 @@
 """Opening what a user named, with each way to fail said in a sentence."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,12 +10,12 @@ from data.errors import BadData, CallError
 
 
 @contextmanager
-def opened(path: Path, source: str, newline: str) -> Iterator[TextIO]:
+def open_text(path: Path, source: str, newline: str) -> Iterator[TextIO]:
     """The text of a UTF-8 file, with or without a byte order mark; lines end as `newline` says, and stay untouched.
 
     Raises BadData naming the line that is not UTF-8, and CallError for a file that cannot be read.
     """
-    with readable(source):
+    with report_unreadable(source):
         try:
             with path.open(encoding="utf-8-sig", newline=newline) as file:
                 yield file
@@ -23,7 +24,7 @@ def opened(path: Path, source: str, newline: str) -> Iterator[TextIO]:
 
 
 @contextmanager
-def readable(source: str) -> Iterator[None]:
+def report_unreadable(source: str) -> Iterator[None]:
     """Within it, a system's refusal to read becomes a CallError."""
     try:
         yield
@@ -39,3 +40,8 @@ def _not_utf8(path: Path, source: str) -> str:
             except UnicodeDecodeError as error:
                 return f"{source} line {line} is not UTF-8 (byte 0x{content[error.start]:02x}). Save the file as UTF-8."
     return f"{source} changed while it was read. Try again."
+
+
+def safe_file_name(words: str) -> str:
+    """`words` with what a file name cannot hold everywhere turned to '-'; at most 80 characters, never empty."""
+    return re.sub(r"[^\w.-]+", "-", words)[:80].strip("-.") or "corpus"

@@ -6,10 +6,9 @@ from typing import NamedTuple
 
 from data.documents import Corpus, Document, Kind
 from data.errors import BadData
-from data.readers.files import opened, readable
-from data.readers.names import file_name
+from data.readers.files import open_text, report_unreadable, safe_file_name
 from data.taxonomy import Taxonomy
-from data.train_test_split import is_split_word
+from data.train_test_split import is_split_name
 
 
 class _Found(NamedTuple):
@@ -26,7 +25,7 @@ def read_folder(path: Path, source: str) -> Corpus:
     Hidden files are passed over; files beside the class folders are counted in a note. Without class folders, every
     file is a document without a label. Raises BadData for a folder without files and a file that is not UTF-8.
     """
-    with readable(source):
+    with report_unreadable(source):
         found = _placed([file.relative_to(path) for file in _files(path)], source)
     labelled = [file for file in found if file.label]
     documents = [_document(path, source, file) for file in labelled or found]
@@ -36,7 +35,7 @@ def read_folder(path: Path, source: str) -> Corpus:
     left = len(found) - len(documents)
     files = "1 file beside the class folders is" if left == 1 else f"{left:,} files beside the class folders are"
     notes = (f"{files} not read",) if left else ()
-    return Corpus(file_name(path.resolve().name), source, documents, kind, taxonomy, notes)
+    return Corpus(safe_file_name(path.resolve().name), source, documents, kind, taxonomy, notes)
 
 
 def _files(folder: Path, above: frozenset[Path] = frozenset()) -> Iterator[Path]:
@@ -55,7 +54,7 @@ def _placed(files: Sequence[PurePath], source: str) -> list[_Found]:
     if not files:
         raise BadData(f"{source} holds no files. Put each document into the folder of its class.")
     tops = {file.parts[0] for file in files if len(file.parts) > 1}
-    split = bool(tops) and all(is_split_word(top) for top in tops)
+    split = bool(tops) and all(is_split_name(top) for top in tops)
     found = []
     for file in files:
         above = file.parts[:-1]
@@ -68,5 +67,5 @@ def _document(folder: Path, source: str, file: _Found) -> Document:
     name = file.path.as_posix()
     if not name.isascii() and any("\ud800" <= letter <= "\udfff" for letter in name):
         raise BadData(f"{source} holds a file whose name is not UTF-8: {name!r}. Rename it.")
-    with opened(folder / file.path, f"{source}/{name}".replace("//", "/"), newline="") as text:
+    with open_text(folder / file.path, f"{source}/{name}".replace("//", "/"), newline="") as text:
         return Document(name, text.read(), (file.label,) if file.label else (), file.split)

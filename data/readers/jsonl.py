@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import BadData
-from data.packed import Strings
-from data.readers.files import opened
+from data.packed import PackedStrings
+from data.readers.files import open_text
 from data.table import Table
 
 
@@ -19,7 +19,7 @@ def read_jsonl(path: Path, source: str) -> Table:
     """
     columns: dict[str, _Column] = {}
     lines, mended = array("q"), 0
-    with opened(path, source, newline="\n") as file:
+    with open_text(path, source, newline="\n") as file:
         for line, content in enumerate(file, start=1):
             if content.strip():
                 row = _object(content, f"{source} line {line}")
@@ -39,7 +39,7 @@ class _Column:
 
     def __init__(self) -> None:
         self._rows = array("q")  # a name may be in a few lines of a million
-        self._cells = Strings()
+        self._cells = PackedStrings()
 
     def put(self, row: int, cell: Any) -> None:
         self._rows.append(row)

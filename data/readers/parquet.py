@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import BadData, ExtraMissing
-from data.readers.files import readable
+from data.readers.files import report_unreadable
 from data.table import Table
 
 
@@ -16,7 +16,7 @@ def read_parquet(path: Path, source: str) -> Table:
         from pyarrow.parquet import ParquetFile
     except ImportError as error:
         raise ExtraMissing('Parquet is read by pyarrow, which is missing: pip install "embedonce[parquet]".') from error
-    with readable(source), path.open("rb"):  # else pyarrow tells of a file out of reach in its own words
+    with report_unreadable(source), path.open("rb"):  # else pyarrow tells of a file out of reach in its own words
         pass
     try:
         file = ParquetFile(path)

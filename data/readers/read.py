@@ -6,16 +6,15 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from data.benchmarks import BENCHMARKS, read_benchmark
-from data.columns import Columns
 from data.documents import Corpus, Documents
-from data.errors import CallError, FileMissing, nearest
-from data.packed import Repeated
-from data.readers.corpus_from_table import corpus_of
+from data.errors import CallError, FileMissing, suggest_name
+from data.packed import CategoricalColumn
+from data.readers.corpus_from_table import corpus_from_table
 from data.readers.delimited import read_csv, read_tsv
 from data.readers.folder import read_folder
 from data.readers.jsonl import read_jsonl
 from data.readers.parquet import read_parquet
-from data.table import Table
+from data.table import Columns, Table
 
 TABLES: Mapping[str, Callable[[Path, str], Table]] = {
     ".csv": read_csv,
@@ -26,7 +25,7 @@ TABLES: Mapping[str, Callable[[Path, str], Table]] = {
 }
 
 
-def read(source: str, columns: Columns | None = None) -> Corpus:
+def read_corpus(source: str, columns: Columns | None = None) -> Corpus:
     """The corpus in a table (.csv, .tsv, .jsonl, .ndjson, .parquet), a folder with a folder a class, or a benchmark.
 
     Its documents are in the order of the source, and its notes say what was guessed and what is missing. Raises
@@ -38,19 +37,19 @@ def read(source: str, columns: Columns | None = None) -> Corpus:
         return _without_columns(read_benchmark(source), columns, "benchmark")
     if _exists(path) and path.is_dir():
         return _without_columns(read_folder(path, source), columns, "folder")
-    return corpus_of(_table(path, source), path, columns)
+    return corpus_from_table(_table(path, source), path, columns)
 
 
-def read_by_id(source: str, columns: Columns) -> Corpus:
+def read_labels_by_id(source: str, columns: Columns) -> Corpus:
     """What a table says of documents that are known by their ids: labels, splits and groups. Texts are not read.
 
-    columns.id: "id" where None. Raises as `read` does.
+    columns.id: "id" where None. Raises as `read_corpus` does.
     """
     path, name = Path(source).expanduser(), columns.id or "id"
     # every table has a text for the reader: here it is the id
-    found = corpus_of(_table(path, source), path, replace(columns, id=name, text=name))
+    found = corpus_from_table(_table(path, source), path, replace(columns, id=name, text=name))
     documents = Documents.of(found.documents)
-    return replace(found, documents=replace(documents, texts=Repeated("" for _ in documents.ids)))
+    return replace(found, documents=replace(documents, texts=CategoricalColumn("" for _ in documents.ids)))
 
 
 def _table(path: Path, source: str) -> Table:
@@ -83,4 +82,6 @@ def _near(path: Path) -> str:
     except OSError:
         beside = []
     close = get_close_matches(path.name, [*beside, *BENCHMARKS], n=1)
-    return nearest(path.name, close) if close else f" Name a file, a folder or a benchmark ({', '.join(BENCHMARKS)})."
+    return (
+        suggest_name(path.name, close) if close else f" Name a file, a folder or a benchmark ({', '.join(BENCHMARKS)})."
+    )

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from data.atomic_write import remove
+from data.atomic_write import remove_file
 from data.errors import BadData
-from featurestore.shards.keys import Keys, packed
-from featurestore.shards.shard_content import joined, taken
-from featurestore.vectors.ragged import array_of
+from featurestore.shards.keys import KeyIndex, pack_keys
+from featurestore.shards.shard_content import concatenate_content, select_content
+from featurestore.vectors.ragged import as_array
 
 if TYPE_CHECKING:
     from featurestore.shards.shard import Shard
@@ -28,7 +28,7 @@ Progress = Callable[[float, float], None]
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptRows:
     """One shard and the rows of it that stay: int64 (rows,)."""
 
     shard: "Shard"
@@ -36,7 +36,7 @@ class Kept:
 
     def keys(self) -> list[str]:
         """The keys of these rows."""
-        return [key.tobytes().hex() for key in array_of(self.shard.parts["documents/key"])[self.rows]]
+        return [key.tobytes().hex() for key in as_array(self.shard.parts["documents/key"])[self.rows]]
 
     @property
     def bytes(self) -> float:
@@ -45,13 +45,13 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class Plan:
+class CompactionPlan:
     """What a rewriting does. groups: shards that become one; the others stay as they are.
 
     doubled: documents that two shards hold, which one of them loses. vanished: documents that no corpus names.
     """
 
-    groups: tuple[tuple[Kept, ...], ...]
+    groups: tuple[tuple[KeptRows, ...], ...]
     shards: int
     documents: int
     doubled: int
@@ -74,14 +74,14 @@ class Plan:
         return round(sum(kept.shard.size - kept.bytes for group in self.groups for kept in group))
 
 
-def compaction(store: "FeatureStore", target: int = TARGET_BYTES) -> Plan:
+def plan_compaction(store: "FeatureStore", target: int = TARGET_BYTES) -> CompactionPlan:
     """Shards of less than half of `target` bytes become shards of about as many, and each document is kept once."""
     kept, doubled = _first_copies(store)
     changed = [each for each in kept if each.shard.size < target // 2 or len(each.rows) < len(each.shard)]
     return _plan(store, changed, target, doubled=doubled, vanished=0)
 
 
-def pruning(store: "FeatureStore", target: int = TARGET_BYTES) -> Plan:
+def plan_pruning(store: "FeatureStore", target: int = TARGET_BYTES) -> CompactionPlan:
     """Documents that none of the store's corpora names are left out, and second copies with them.
 
     Raises BadData for a store without a corpus, of which everything would go; StoreDamaged for one that cannot be read.
@@ -89,41 +89,43 @@ def pruning(store: "FeatureStore", target: int = TARGET_BYTES) -> Plan:
     names = store.corpora()
     if not names:
         raise BadData(f"{store.name} has no corpus: nothing says which documents are wanted. Nothing was removed.")
-    wanted = Keys([packed(list(store.corpus(name).keys)) for name in names])
+    wanted = KeyIndex([pack_keys(list(store.corpus(name).keys)) for name in names])
     kept, doubled = _first_copies(store)
-    named = [Kept(each.shard, each.rows[wanted.there(each.keys())]) for each in kept]
+    named = [KeptRows(each.shard, each.rows[wanted.there(each.keys())]) for each in kept]
     vanished = sum(len(each.rows) for each in kept) - sum(len(each.rows) for each in named)
     changed = [each for each in named if len(each.rows) < len(each.shard)]
     return _plan(store, changed, target, doubled=doubled, vanished=vanished)
 
 
-def carry_out(plan: Plan, store: "FeatureStore", progress: Progress | None = None) -> None:
+def run_compaction(plan: CompactionPlan, store: "FeatureStore", progress: Progress | None = None) -> None:
     """Commit the new shards and remove the old ones, a group at a time. Raises StoreDamaged, StorageFailed.
 
     progress: told bytes done and bytes in all, after each group.
     """
     total, done = sum(kept.shard.size for group in plan.groups for kept in group), 0
     for group in plan.groups:
-        contents = [taken(kept.shard, kept.rows) for kept in group if len(kept.rows)]
-        made = store.commit(joined(contents)).name if contents else None
+        contents = [select_content(kept.shard, kept.rows) for kept in group if len(kept.rows)]
+        made = store.commit(concatenate_content(contents)).name if contents else None
         for kept in sorted(group, key=lambda kept: kept.shard.name, reverse=True):
             if kept.shard.name != made:
-                remove(store.folder / "shards" / kept.shard.name)
+                remove_file(store.folder / "shards" / kept.shard.name)
             done += kept.shard.size
         if progress is not None:
             progress(done, total)
     store.refresh()
 
 
-def _first_copies(store: "FeatureStore") -> tuple[list[Kept], int]:
+def _first_copies(store: "FeatureStore") -> tuple[list[KeptRows], int]:
     """Of each shard, by name, the rows that readers take; and how many rows are second copies."""
     shards = store.shards()
-    kept = [Kept(shard, rows) for shard, rows in zip(shards, store.keys.rows(), strict=True)]
+    kept = [KeptRows(shard, rows) for shard, rows in zip(shards, store.keys.rows(), strict=True)]
     return kept, sum(map(len, shards)) - store.documents
 
 
-def _plan(store: "FeatureStore", changed: Sequence[Kept], target: int, *, doubled: int, vanished: int) -> Plan:
-    groups: list[list[Kept]] = []
+def _plan(
+    store: "FeatureStore", changed: Sequence[KeptRows], target: int, *, doubled: int, vanished: int
+) -> CompactionPlan:
+    groups: list[list[KeptRows]] = []
     room = 0.0
     for kept in changed:
         if kept.bytes > room or not groups:
@@ -133,4 +135,4 @@ def _plan(store: "FeatureStore", changed: Sequence[Kept], target: int, *, double
         room -= kept.bytes
     alone = [len(group) == 1 and len(group[0].rows) == len(group[0].shard) for group in groups]
     worth = tuple(tuple(group) for group, same in zip(groups, alone, strict=True) if not same)
-    return Plan(worth, len(store.shards()), store.documents, doubled, vanished)
+    return CompactionPlan(worth, len(store.shards()), store.documents, doubled, vanished)

@@ -21,18 +21,18 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from data.errors import CallError, EmbedOnceError, StorageFailed, UnknownName, nearest
-from featurestore.shards.hdf5_streaming import Reserved, reserve
+from data.errors import CallError, EmbedOnceError, StorageFailed, UnknownName, suggest_name
+from featurestore.shards.hdf5_streaming import ReservedArray, reserve_arrays
 from featurestore.shards.layout import ALIGNMENT
-from featurestore.shards.selection import CUTS, Selection
+from featurestore.shards.selection import OFFSET_NAMES, Selection
 from featurestore.store.corpora import CorpusTable
 from featurestore.store.inspection import Progress
-from featurestore.vectors.number_types import held, widened
+from featurestore.vectors.number_types import numpy_dtype, widen
 
 if TYPE_CHECKING:
     from featurestore.store.store import FeatureStore
 
-__all__ = ["Format", "export"]
+__all__ = ["Format", "export_store"]
 
 Format = Literal["npz", "parquet", "h5"]
 BLOCK_BYTES = 32 * 2**20
@@ -53,7 +53,7 @@ class _Array:
         return self.dtype.itemsize * int(np.prod(self.shape, dtype=object))
 
 
-def export(
+def export_store(
     store: "FeatureStore",
     path: Path,
     format: str,
@@ -71,7 +71,7 @@ def export(
     documents of the corpus have no features, ExtraMissing without pyarrow, StoreDamaged, StorageFailed.
     """
     if format not in get_args(Format):
-        raise UnknownName(f"There is no export to '{format}'.{nearest(format, get_args(Format))}")
+        raise UnknownName(f"There is no export to '{format}'.{suggest_name(format, get_args(Format))}")
     table = None if corpus is None else store.corpus(corpus)
     chosen = store.select(None if table is None else table.keys)
     with _whole_file(path, overwrite=overwrite) as file:
@@ -126,12 +126,12 @@ def _arrays(blocks: Sequence[Selection], *, widen: bool) -> dict[str, _Array]:
     """Every dataset by its name, joined over `blocks`. widen: bfloat16 to float32."""
     documents, arrays = sum(map(len, blocks)), {}
     for name in blocks[0].names:
-        if name in CUTS:
+        if name in OFFSET_NAMES:
             arrays[name] = _Array(np.dtype("<i8"), (documents + 1,), partial(_joined_offsets, blocks, name))
             continue
         kept, item = blocks[0].item(name)
         bfloat16 = blocks[0].bfloat16(name)
-        dtype = held(kept, bfloat16=bfloat16) if widen else kept
+        dtype = numpy_dtype(kept, bfloat16=bfloat16) if widen else kept
         shape = (sum(int(block.lengths(name).sum()) for block in blocks), *item)
         arrays[name] = _Array(dtype, shape, partial(_joined, blocks, name, dtype), bfloat16 and not widen)
     return arrays
@@ -140,7 +140,7 @@ def _arrays(blocks: Sequence[Selection], *, widen: bool) -> dict[str, _Array]:
 def _joined(blocks: Sequence[Selection], name: str, dtype: np.dtype[Any]) -> Iterator[NDArray[Any]]:
     for block in blocks:
         values = block.values(name)
-        yield np.ascontiguousarray(widened(values, dtype, bfloat16=values.dtype != dtype))
+        yield np.ascontiguousarray(widen(values, dtype, bfloat16=values.dtype != dtype))
 
 
 def _joined_offsets(blocks: Sequence[Selection], name: str) -> Iterator[NDArray[np.int64]]:
@@ -173,10 +173,10 @@ def _member(archive: zipfile.ZipFile, name: str) -> Any:
 
 def _write_h5(file: BinaryIO, arrays: Mapping[str, _Array], texts: Texts) -> Iterator[int]:
     wanted = {
-        name: Reserved(array.dtype, array.shape, {"number_type": "bfloat16"} if array.bfloat16 else {})
+        name: ReservedArray(array.dtype, array.shape, {"number_type": "bfloat16"} if array.bfloat16 else {})
         for name, array in arrays.items()
     }
-    offsets = reserve(file, wanted, texts, ALIGNMENT)
+    offsets = reserve_arrays(file, wanted, texts, ALIGNMENT)
     for name, array in arrays.items():
         file.seek(offsets[name])
         for block in array.blocks():

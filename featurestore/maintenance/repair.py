@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data.atomic_write import move
-from featurestore.shards.keys import Keys
-from featurestore.shards.verified_cache import Verified
-from featurestore.store.inspection import Bad, Missing, Progress, checked, without_features
+from data.atomic_write import move_into
+from featurestore.shards.keys import KeyIndex
+from featurestore.shards.verified_cache import VerifiedShards
+from featurestore.store.inspection import DamagedShard, MissingFeatures, Progress, check_shards, find_missing_features
 
 if TYPE_CHECKING:
     from featurestore.store.store import FeatureStore
@@ -20,14 +20,14 @@ DEAD_AFTER_SECONDS = 24 * 3600.0
 
 
 @dataclass(frozen=True)
-class Repair:
+class RepairReport:
     """What was done. moved: what stands in quarantine/ now, by its old path. missing: what the next `embed` fills.
 
     left_behind: files of dead writers that were removed.
     """
 
-    moved: tuple[Bad, ...]
-    missing: tuple[Missing, ...]
+    moved: tuple[DamagedShard, ...]
+    missing: tuple[MissingFeatures, ...]
     left_behind: int
 
     def to_json(self) -> dict[str, Any]:
@@ -39,15 +39,15 @@ class Repair:
         }
 
 
-def repair(store: "FeatureStore", progress: Progress | None = None) -> Repair:
+def repair_store(store: "FeatureStore", progress: Progress | None = None) -> RepairReport:
     """Hash and parse every shard, and move those that are not whole to quarantine/. Raises StorageFailed."""
-    bad, shards = checked(store.folder, store.recipe, Verified(store.folder), progress)
+    bad, shards = check_shards(store.folder, store.recipe, VerifiedShards(store.folder), progress)
     for each in bad:
-        move(each.path, store.folder / QUARANTINE)
+        move_into(each.path, store.folder / QUARANTINE)
     store.refresh()
-    there = Keys(shard.keys for shard in shards)
-    missing = without_features(store.folder / "corpora", there)
-    return Repair(tuple(bad), tuple(missing), _sweep(store.folder))
+    there = KeyIndex(shard.keys for shard in shards)
+    missing = find_missing_features(store.folder / "corpora", there)
+    return RepairReport(tuple(bad), tuple(missing), _sweep(store.folder))
 
 
 def _sweep(folder: Path) -> int:

@@ -17,16 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.errors import ExtraMissing
-from featurestore.shards.layout import VIEWS, offsets_of
+from featurestore.shards.layout import VIEWS, offsets_name
 from featurestore.shards.mapped import MOST_MAPS
 from featurestore.shards.selection import Selection
-from featurestore.vectors.number_types import held, widened
+from featurestore.vectors.number_types import numpy_dtype, widen
 
 if TYPE_CHECKING:
     import pyarrow
 
 
-def table_of(pieces: Sequence[Selection]) -> "pyarrow.Table":
+def to_table(pieces: Sequence[Selection]) -> "pyarrow.Table":
     """The documents of all pieces, one piece at least, each a chunk of every column.
 
     A whole shard's arrays are not copied but mapped, unless they hold several layers or bfloat16, or there are so many
@@ -41,7 +41,7 @@ def table_of(pieces: Sequence[Selection]) -> "pyarrow.Table":
 def write_parquet(file: BinaryIO, blocks: Iterable[Selection], beside: Mapping[str, Sequence[Any]]) -> Iterator[int]:
     """Write a row group a block, at least one block; gives the bytes of each once it is written.
 
-    beside: other columns, strings or lists of them, or None; of all documents. Raises as `table_of` does, and OSError.
+    beside: other columns, strings or lists of them, or None; of all documents. Raises as `to_table` does, and OSError.
     """
     pa = _pyarrow()
     from pyarrow.parquet import ParquetWriter
@@ -49,7 +49,7 @@ def write_parquet(file: BinaryIO, blocks: Iterable[Selection], beside: Mapping[s
     writer, done = None, 0
     with ExitStack() as closed:
         for block in blocks:
-            table, rows = table_of([block]), slice(done, done + len(block))
+            table, rows = to_table([block]), slice(done, done + len(block))
             for name, values in beside.items():
                 kind = pa.list_(pa.string()) if name == "label" else pa.string()
                 table = table.append_column(name, pa.array(values[rows], kind))
@@ -71,7 +71,7 @@ def _columns(pa: Any, piece: Selection, *, copied: bool) -> Iterator[tuple[str, 
     for view, name in VIEWS.items():
         if name not in piece.names:
             continue
-        values, offsets = read(name), pa.array(read(offsets_of(name)))
+        values, offsets = read(name), pa.array(read(offsets_name(name)))
         multilabel = len(layers) > 1 and view != "token_ids"
         for place, layer in enumerate(layers) if multilabel else [(0, layers[0])]:
             chosen = values[:, place] if multilabel else values
@@ -80,7 +80,7 @@ def _columns(pa: Any, piece: Selection, *, copied: bool) -> Iterator[tuple[str, 
 
 
 def _items(pa: Any, values: NDArray[Any], *, bfloat16: bool) -> Any:
-    values = np.ascontiguousarray(widened(values, held(values.dtype, bfloat16=bfloat16), bfloat16=bfloat16))
+    values = np.ascontiguousarray(widen(values, numpy_dtype(values.dtype, bfloat16=bfloat16), bfloat16=bfloat16))
     flat = pa.array(values.reshape(-1))
     if values.ndim == 1:
         return flat

@@ -14,7 +14,7 @@ class Extent(NamedTuple):
     offset: int
 
 
-def extents(file: BinaryIO, size: int) -> dict[str, Extent]:
+def read_extents(file: BinaryIO, size: int) -> dict[str, Extent]:
     """Every dataset of a file of `size` bytes, by its name; nothing of their content is read.
 
     Raises ValueError for what HDF5 cannot read, for links, external and virtual storage, and for an array that would

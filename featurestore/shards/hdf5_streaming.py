@@ -16,7 +16,7 @@ _ZEROS = bytes(_PAGE)
 
 
 @dataclass(frozen=True)
-class Reserved:
+class ReservedArray:
     """An array that is to be in the file: its type and shape, and attributes in words."""
 
     dtype: np.dtype[Any]
@@ -24,8 +24,8 @@ class Reserved:
     attributes: Mapping[str, str]
 
 
-def reserve(
-    file: BinaryIO, arrays: Mapping[str, Reserved], texts: Mapping[str, str | Sequence[str]], alignment: int
+def reserve_arrays(
+    file: BinaryIO, arrays: Mapping[str, ReservedArray], texts: Mapping[str, str | Sequence[str]], alignment: int
 ) -> dict[str, int]:
     """Write the headers and texts of an HDF5 file; returns where the bytes of each array belong, 0 for an empty one.
 
@@ -42,7 +42,7 @@ def reserve(
     return offsets
 
 
-def _reserved(made: Any, name: str, array: Reserved) -> int:
+def _reserved(made: Any, name: str, array: ReservedArray) -> int:
     import h5py
 
     group, _, own = name.rpartition("/")

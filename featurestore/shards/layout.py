@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featurestore.vectors.ragged import Part, array_of, cuts
+from featurestore.vectors.ragged import ItemArray, are_offsets, as_array
 from featurestore.vectors.recipe import Recipe
 
 FORMAT = 1
@@ -55,7 +55,7 @@ class Field:
     dtype: np.dtype[Any]
     tail: tuple[int, ...]
 
-    def fits(self, part: Part) -> bool:
+    def fits(self, part: ItemArray) -> bool:
         """Whether type and shape are as they should be, but for lengths."""
         if part.dtype != self.dtype or len(part.shape) != 1 + len(self.tail):
             return False
@@ -66,12 +66,12 @@ class Field:
         return f"{self.dtype} of (n{tail})"
 
 
-def offsets_of(name: str) -> str:
+def offsets_name(name: str) -> str:
     """The dataset that cuts dataset `name` into documents."""
     return OFFSETS[name.split("/")[0]]
 
 
-def fields_of(recipe: Recipe) -> dict[str, Field]:
+def expected_fields(recipe: Recipe) -> dict[str, Field]:
     """Every dataset of a shard of `recipe` but the metadata."""
     long = Field(np.dtype("<i8"), ())
     vectors = Field(np.dtype(_NUMBERS[recipe.dtype]), (len(recipe.layers), 0) if len(recipe.layers) > 1 else (0,))
@@ -82,12 +82,12 @@ def fields_of(recipe: Recipe) -> dict[str, Field]:
         "tokens/id": Field(np.dtype("<i4"), ()),
     }
     found |= {VIEWS[name]: vectors for name in recipe.keep}
-    return found | {offsets_of(name): long for name in found if not name.startswith("documents/")}
+    return found | {offsets_name(name): long for name in found if not name.startswith("documents/")}
 
 
-def fault(parts: Mapping[str, Part], recipe: Recipe) -> str | None:
+def find_fault(parts: Mapping[str, ItemArray], recipe: Recipe) -> str | None:
     """A clause on the first thing that is not as `recipe` asks, None if all is. Reads the offsets, no vectors."""
-    fields = fields_of(recipe)
+    fields = expected_fields(recipe)
     odd = sorted(set(parts) ^ set(fields))
     if odd:
         return f"{odd[0]} is {'missing' if odd[0] in fields else 'not part of a shard of this recipe'}"
@@ -99,7 +99,7 @@ def fault(parts: Mapping[str, Part], recipe: Recipe) -> str | None:
     return _fault_of_lengths({name: parts[name] for name in fields})
 
 
-def _fault_of_lengths(parts: Mapping[str, Part]) -> str | None:
+def _fault_of_lengths(parts: Mapping[str, ItemArray]) -> str | None:
     documents = parts["documents/key"].shape[0]
     if parts["documents/dropped_tokens"].shape[0] != documents:
         return "documents/dropped_tokens has another length than documents/key"
@@ -107,12 +107,12 @@ def _fault_of_lengths(parts: Mapping[str, Part]) -> str | None:
     for name, part in parts.items():
         if name.startswith("documents/"):
             continue
-        offsets, items = offsets_of(name), part.shape[0]
-        if (offsets, items) not in checked and not _cut_into(array_of(parts[offsets]), documents, items):
+        offsets, items = offsets_name(name), part.shape[0]
+        if (offsets, items) not in checked and not _cut_into(as_array(parts[offsets]), documents, items):
             return f"{offsets} does not cut the {items:,} rows of {name} into {documents:,} documents"
         checked.add((offsets, items))
     return None
 
 
 def _cut_into(offsets: NDArray[np.int64], documents: int, items: int) -> bool:
-    return len(offsets) == documents + 1 and cuts(offsets, items)
+    return len(offsets) == documents + 1 and are_offsets(offsets, items)

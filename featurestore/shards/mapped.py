@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data.atomic_write import open_plain
+from data.atomic_write import open_regular_file
 from data.errors import StoreDamaged
-from featurestore.vectors.ragged import Part, array_of
+from featurestore.vectors.ragged import ItemArray, as_array
 
 MOST_MAPS = 256
 _OTHER_FILES = 64  # what a process with torch in it keeps open, and some
@@ -65,7 +65,7 @@ class MappedArray:
         Raises StoreDamaged when the file is gone or was changed.
         """
         if self.layer is not None:
-            out[...] = array_of(self)[start : start + len(out)]
+            out[...] = as_array(self)[start : start + len(out)]
             return
         with _unchanged(self.file) as plain:
             plain.seek(self.offset + start * math.prod(self.shape[1:]) * self.dtype.itemsize)
@@ -77,9 +77,9 @@ class MappedArray:
         return array if self.layer is None else array[:, self.layer]
 
 
-def one_layer(part: Part, layer: int) -> Part:
+def one_layer(part: ItemArray, layer: int) -> ItemArray:
     """`part` [:, layer], not read yet if it is mapped."""
-    return replace(part, layer=layer) if isinstance(part, MappedArray) else array_of(part)[:, layer]
+    return replace(part, layer=layer) if isinstance(part, MappedArray) else as_array(part)[:, layer]
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,10 +108,12 @@ def _opened(file: MappedFile) -> _Open:
 def _unchanged(file: MappedFile) -> Iterator[BufferedReader]:
     """The file, open, as it was when its hash was checked."""
     try:
-        with open_plain(file.path) as plain:
+        with open_regular_file(file.path) as plain:
             found = os.fstat(plain.fileno())
             # another writer may have put the same shard in its place
-            if (found.st_size, found.st_mtime_ns) != (file.size, file.mtime_ns) and not is_whole(plain, file.path):
+            if (found.st_size, found.st_mtime_ns) != (file.size, file.mtime_ns) and not has_matching_hash(
+                plain, file.path
+            ):
                 raise _changed(file)
             yield plain
     except OSError as error:
@@ -122,6 +124,6 @@ def _changed(file: MappedFile) -> StoreDamaged:
     return StoreDamaged(f"{file.path} was changed while it was in use. Run `embedonce store verify`.")
 
 
-def is_whole(file: BufferedReader, path: Path) -> bool:
+def has_matching_hash(file: BufferedReader, path: Path) -> bool:
     """Whether a file, open at its start, has the bytes that its name is the hash of."""
     return hashlib.file_digest(file, "sha256").hexdigest() == path.stem

@@ -11,13 +11,13 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from featurestore.shards.keys import Keys
-from featurestore.shards.layout import FORMAT, OFFSETS, fields_of, offsets_of
+from featurestore.shards.keys import KeyIndex
+from featurestore.shards.layout import FORMAT, OFFSETS, expected_fields, offsets_name
 from featurestore.shards.shard import Shard
-from featurestore.vectors.ragged import Part, Ragged, array_of
+from featurestore.vectors.ragged import ItemArray, Ragged, as_array
 from featurestore.vectors.recipe import Recipe
 
-CUTS = frozenset(OFFSETS.values())
+OFFSET_NAMES = frozenset(OFFSETS.values())
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,12 +33,12 @@ class Selection:
     row: NDArray[np.int64]
 
     @classmethod
-    def of_keys(cls, recipe: Recipe, shards: Sequence[Shard], known: Keys, keys: Sequence[str]) -> Self:
+    def of_keys(cls, recipe: Recipe, shards: Sequence[Shard], known: KeyIndex, keys: Sequence[str]) -> Self:
         """The documents of `keys`, all of which are `known`, in that order."""
         return cls(recipe, tuple(shards) or (_nothing(recipe),), *known.places(keys))._narrowed()
 
     @classmethod
-    def of_all(cls, recipe: Recipe, shards: Sequence[Shard], known: Keys) -> Self:
+    def of_all(cls, recipe: Recipe, shards: Sequence[Shard], known: KeyIndex) -> Self:
         """Every document once, shard by shard, in their order."""
         rows = known.rows() or [np.zeros(0, np.int64)]
         part = np.repeat(np.arange(len(rows), dtype=np.int32), [len(each) for each in rows])
@@ -66,7 +66,7 @@ class Selection:
     @property
     def names(self) -> tuple[str, ...]:
         """The datasets of layout.py, but for the metadata."""
-        return tuple(fields_of(self.recipe))
+        return tuple(expected_fields(self.recipe))
 
     @cached_property
     def whole(self) -> bool:
@@ -100,8 +100,8 @@ class Selection:
         Offsets are those of these documents: one longer, starting at 0. Raises StoreDamaged.
         """
         if self.whole:
-            return array_of(self.shards[0].parts[name])
-        if name in CUTS:
+            return as_array(self.shards[0].parts[name])
+        if name in OFFSET_NAMES:
             offsets = np.zeros(len(self) + 1, dtype=np.int64)
             np.cumsum(self._bounds(name)[1], out=offsets[1:])
             return offsets
@@ -125,7 +125,7 @@ class Selection:
     def _sizes(self) -> NDArray[np.int64]:
         """Bytes of each document's items."""
         sizes = np.zeros(len(self), dtype=np.int64)
-        for name in set(self.names) - CUTS:
+        for name in set(self.names) - OFFSET_NAMES:
             dtype, shape = self.item(name)
             sizes += self.lengths(name) * (dtype.itemsize * math.prod(shape))
         return sizes
@@ -134,14 +134,14 @@ class Selection:
         ends = [*(np.flatnonzero(np.diff(number)) + 1).tolist(), len(self)]
         return (self[start:end] for start, end in pairwise([0, *ends]))
 
-    def _parts(self, name: str) -> tuple[Part, ...]:
+    def _parts(self, name: str) -> tuple[ItemArray, ...]:
         return tuple(shard.parts[name] for shard in self.shards)
 
     def _place(self, name: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Where each document's items begin in its shard's dataset, and how many they are."""
         if name.startswith("documents/"):
             return self.row, np.ones_like(self.row)
-        return self._bounds(offsets_of(name))
+        return self._bounds(offsets_name(name))
 
     def _bounds(self, cut: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Start and length of what an array of offsets cuts: two numbers of it a document."""
@@ -153,7 +153,7 @@ class Selection:
 def _nothing(recipe: Recipe) -> Shard:
     """A shard without documents, whose vectors have no numbers: what an empty store is read as."""
     parts = {
-        name: np.zeros(1, field.dtype) if name in CUTS else np.empty((0, *field.tail), field.dtype)
-        for name, field in fields_of(recipe).items()
+        name: np.zeros(1, field.dtype) if name in OFFSET_NAMES else np.empty((0, *field.tail), field.dtype)
+        for name, field in expected_fields(recipe).items()
     }
     return Shard("", 0, recipe, parts)

@@ -7,12 +7,12 @@ import json
 import numpy as np
 from numpy.typing import NDArray
 
-from featurestore.shards.layout import ALIGNMENT, FORMAT, KEY_BYTES, METADATA, fault
+from featurestore.shards.layout import ALIGNMENT, FORMAT, KEY_BYTES, METADATA, find_fault
 from featurestore.shards.shard_content import ShardContent
 from featurestore.vectors.recipe import Recipe
 
 
-def image(content: ShardContent, recipe: Recipe) -> memoryview:
+def shard_bytes(content: ShardContent, recipe: Recipe) -> memoryview:
     """The shard's file: contiguous, uncompressed datasets at multiples of 64 bytes, and no attributes.
 
     Raises ValueError where the arrays are not those that `recipe` asks for.
@@ -23,7 +23,7 @@ def image(content: ShardContent, recipe: Recipe) -> memoryview:
     arrays = {**content.arrays, "documents/key": key}
     if len(key) != len(content.keys):
         raise ValueError("A key is 64 hex digits.")
-    if found := fault(arrays, recipe):
+    if found := find_fault(arrays, recipe):
         raise ValueError(f"No shard can be made of this: {found}.")
     arrays[METADATA] = _metadata(recipe, documents=len(key))
     buffer = io.BytesIO()

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featurestore.shards.layout import OFFSETS, offsets_of
-from featurestore.vectors.ragged import Ragged, array_of
+from featurestore.shards.layout import OFFSETS, offsets_name
+from featurestore.vectors.ragged import Ragged, as_array
 
 if TYPE_CHECKING:
     from featurestore.shards.shard import Shard
@@ -33,7 +33,7 @@ class ShardContent:
         return sum(array.nbytes for array in self.arrays.values())
 
 
-def joined(contents: Sequence[ShardContent]) -> ShardContent:
+def concatenate_content(contents: Sequence[ShardContent]) -> ShardContent:
     """The documents of several contents in one; at least one content."""
     arrays = {}
     for name in contents[0].arrays:
@@ -44,17 +44,17 @@ def joined(contents: Sequence[ShardContent]) -> ShardContent:
     return ShardContent([key for content in contents for key in content.keys], arrays)
 
 
-def taken(shard: "Shard", rows: NDArray[np.int64]) -> ShardContent:
+def select_content(shard: "Shard", rows: NDArray[np.int64]) -> ShardContent:
     """The documents of a shard that stand in `rows`, in that order, bit for bit. Raises StoreDamaged."""
-    keys = [key.tobytes().hex() for key in array_of(shard.parts["documents/key"])[rows]]
+    keys = [key.tobytes().hex() for key in as_array(shard.parts["documents/key"])[rows]]
     arrays: dict[str, NDArray[Any]] = {
-        "documents/dropped_tokens": array_of(shard.parts["documents/dropped_tokens"])[rows]
+        "documents/dropped_tokens": as_array(shard.parts["documents/dropped_tokens"])[rows]
     }
     for name, part in shard.parts.items():
         if name.startswith("documents/"):
             continue
-        cuts = offsets_of(name)
-        values, arrays[cuts] = Ragged.from_flat(part, array_of(shard.parts[cuts]))[rows].gather(part.dtype)
+        cuts = offsets_name(name)
+        values, arrays[cuts] = Ragged.from_flat(part, as_array(shard.parts[cuts]))[rows].gather(part.dtype)
         arrays[name] = values
     return ShardContent(keys, arrays)
 

@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from data.errors import EmbedOnceError
-from featurestore.shards.shard import NEXT, Shard
+from featurestore.shards.shard import NEXT_STEP, Shard
 from featurestore.vectors.recipe import Recipe
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,7 +26,7 @@ SECONDS = 30.0  # for a shard, and as much again for each gigabyte
 SPARE_BYTES = 512 * 2**20  # beyond the file's own size, which is mapped
 
 
-def faults(paths: Sequence[Path], recipe: Recipe, *, seconds: float = SECONDS) -> Iterator[str | None]:
+def find_faults(paths: Sequence[Path], recipe: Recipe, *, seconds: float = SECONDS) -> Iterator[str | None]:
     """Of each shard a sentence on what is wrong with it, None for a good one; in the order of `paths`, not hashed."""
     child: _Child | None = None
     try:
@@ -36,7 +36,7 @@ def faults(paths: Sequence[Path], recipe: Recipe, *, seconds: float = SECONDS) -
                 fault = child.ask(path, seconds)
             except _Gone as gone:
                 child.end()
-                child, fault = None, f"{path} cannot be parsed: {gone}. {NEXT}"
+                child, fault = None, f"{path} cannot be parsed: {gone}. {NEXT_STEP}"
             yield fault
     finally:
         if child is not None:
@@ -114,7 +114,7 @@ def main() -> None:
         except (EmbedOnceError, OSError) as error:
             found = str(error)
         except MemoryError:
-            found = f"{path} cannot be parsed: it asks for more memory than its size explains. {NEXT}"
+            found = f"{path} cannot be parsed: it asks for more memory than its size explains. {NEXT_STEP}"
         print(json.dumps(found), flush=True)  # noqa: T201 - the answer to the parent
 
 

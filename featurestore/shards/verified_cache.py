@@ -8,13 +8,13 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from data.cache import cache_folder
+from data.atomic_write import cache_folder
 
 # a file system may count time in steps of two seconds: a change within one would not show in a file's time
 _SETTLED_NS = 2_000_000_000
 
 
-class Verified:
+class VerifiedShards:
     """The shards of one store that were found to be what their names say; `save` keeps it for the next process."""
 
     def __init__(self, store: Path) -> None:

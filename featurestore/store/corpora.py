@@ -16,9 +16,9 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, get_args
 
-from data.atomic_write import make_folder, open_plain, write_atomically
+from data.atomic_write import make_folder, open_regular_file, write_atomically
 from data.documents import Kind
-from data.errors import CallError, StoreDamaged, UnknownName, nearest
+from data.errors import CallError, StoreDamaged, UnknownName, suggest_name
 from data.taxonomy import Taxonomy
 
 COLUMNS = ["id", "key", "split", "group", "label"]
@@ -56,11 +56,11 @@ class CorpusTable:
             if unknown not in known:
                 close = get_close_matches(unknown, self.ids[:_COMPARED], n=1)
                 few = f" Its ids are {', '.join(self.ids[:3])} and so on." if len(self.ids) else ""
-                raise UnknownName(f"{self.name} has no document '{unknown}'.{nearest(unknown, close) or few}")
+                raise UnknownName(f"{self.name} has no document '{unknown}'.{suggest_name(unknown, close) or few}")
         return [known[each] for each in ids]
 
 
-def names(folder: Path) -> list[str]:
+def list_names(folder: Path) -> list[str]:
     """The corpora in `folder`."""
     return sorted(path.stem for path in folder.glob("*.csv") if not path.name.startswith("."))
 
@@ -93,11 +93,11 @@ def _before(folder: Path, name: str) -> dict[str, Any] | None:
     return {field: said[field] for field in _SAID} | {"table": hashlib.sha256(table).hexdigest()}
 
 
-def holds(table: CorpusTable, folder: Path) -> bool:
+def is_saved(table: CorpusTable, folder: Path) -> bool:
     """Whether `folder` has this very table, byte for byte, and says the same of it."""
     path = folder / f"{table.name}.csv"
     try:
-        with open_plain(path) as file:
+        with open_regular_file(path) as file:
             same = all(file.read(len(piece)) == piece for piece in _pieces(table)) and not file.read(1)
         return same and _about(path.with_suffix(".json"), "") == {
             field: getattr(table, field) for field in ("source", "kind", "taxonomy", "notes")
@@ -126,11 +126,11 @@ def load(name: str, folder: Path) -> CorpusTable:
 
     Raises UnknownName when there is none of that name, StoreDamaged, naming the line, when it cannot be read.
     """
-    if name not in names(folder):
-        raise UnknownName(f"{folder.parent.name} has no corpus '{name}'.{nearest(name, names(folder))}")
+    if name not in list_names(folder):
+        raise UnknownName(f"{folder.parent.name} has no corpus '{name}'.{suggest_name(name, list_names(folder))}")
     path = folder / f"{name}.csv"
     try:
-        with open_plain(path) as file:
+        with open_regular_file(path) as file:
             table = file.read()
     except OSError as error:
         raise StoreDamaged(f"{path}: {error}. Run `embedonce embed` again to have it written anew.") from error
@@ -155,7 +155,7 @@ def _about(path: Path, table: str) -> dict[str, Any]:
 
 def _said_of(path: Path, table: str) -> dict[str, Any]:
     """What the file says of the table whose bytes have the hash `table`: one that is being replaced, or any other."""
-    with open_plain(path) as file:
+    with open_regular_file(path) as file:
         content: dict[str, Any] = json.loads(file.read().decode(errors=_LONE))
     before = content.get("before")
     return before if before and before["table"] == table else content

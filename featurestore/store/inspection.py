@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 
 from data.errors import EmbedOnceError
-from featurestore.shards.keys import Keys
-from featurestore.shards.shard import Shard, whole
-from featurestore.shards.subprocess_parser import faults
-from featurestore.shards.verified_cache import Verified
+from featurestore.shards.keys import KeyIndex
+from featurestore.shards.shard import Shard, check_shard_hash
+from featurestore.shards.subprocess_parser import find_faults
+from featurestore.shards.verified_cache import VerifiedShards
 from featurestore.store import corpora
-from featurestore.vectors.ragged import array_of
+from featurestore.vectors.ragged import as_array
 from featurestore.vectors.recipe import Recipe
 
 Progress = Callable[[float, float], None]
 
 
-def contents(shards: Sequence[Shard], documents: int) -> dict[str, Any]:
+def count_contents(shards: Sequence[Shard], documents: int) -> dict[str, Any]:
     """Counts, bytes on disk, and what each kept array costs of them, as plain values; `documents` are distinct texts.
 
     dropped_share: tokens that are in no chunk, of all that the documents had.
@@ -30,7 +30,7 @@ def contents(shards: Sequence[Shard], documents: int) -> dict[str, Any]:
         for name, part in shard.parts.items():
             sizes[name] = sizes.get(name, 0) + part.dtype.itemsize * int(np.prod(part.shape, dtype=object))
     tokens = _items(shards, "tokens/id")
-    dropped = sum(int(array_of(shard.parts["documents/dropped_tokens"]).sum()) for shard in shards)
+    dropped = sum(int(as_array(shard.parts["documents/dropped_tokens"]).sum()) for shard in shards)
     return {
         "documents": documents,
         "chunks": _items(shards, "chunks/span"),
@@ -49,23 +49,27 @@ def _items(shards: Sequence[Shard], name: str) -> int:
 
 
 @dataclass(frozen=True)
-class Bad:
+class DamagedShard:
     """Something in shards/ that is not read, and why."""
 
     path: Path
     fault: str
 
 
-def findings(folder: Path, recipe: Recipe, verified: Verified, progress: Progress | None = None) -> list[str]:
+def find_problems(
+    folder: Path, recipe: Recipe, verified: VerifiedShards, progress: Progress | None = None
+) -> list[str]:
     """A sentence for each thing that is wrong: shards are hashed, offsets checked, corpora held against keys."""
-    bad, shards = checked(folder, recipe, verified, progress)
-    there = Keys(shard.keys for shard in shards)
-    return [each.fault for each in bad] + [missing.sentence for missing in without_features(folder / "corpora", there)]
+    bad, shards = check_shards(folder, recipe, verified, progress)
+    there = KeyIndex(shard.keys for shard in shards)
+    return [each.fault for each in bad] + [
+        missing.sentence for missing in find_missing_features(folder / "corpora", there)
+    ]
 
 
-def checked(
-    folder: Path, recipe: Recipe, verified: Verified, progress: Progress | None = None
-) -> tuple[list[Bad], list[Shard]]:
+def check_shards(
+    folder: Path, recipe: Recipe, verified: VerifiedShards, progress: Progress | None = None
+) -> tuple[list[DamagedShard], list[Shard]]:
     """What in shards/ is not a shard of `recipe`, and the shards that are, by name. Hashed now, whatever is remembered.
 
     progress: told bytes done and bytes in all.
@@ -79,7 +83,7 @@ def checked(
     named = [path for path in paths if is_shard(path.name)]
     wrong |= _not_their_names(named, progress)
     new = [path for path in named if path not in wrong and not verified.parsed(path.name)]
-    wrong |= {path: fault for path, fault in zip(new, faults(new, recipe), strict=True) if fault is not None}
+    wrong |= {path: fault for path, fault in zip(new, find_faults(new, recipe), strict=True) if fault is not None}
     shards: list[Shard] = []
     for path in named:
         verified.forget(path.name)
@@ -93,7 +97,7 @@ def checked(
             except EmbedOnceError as error:
                 wrong[path] = str(error)
     verified.save()
-    return [Bad(path, wrong[path]) for path in paths if path in wrong and os.path.lexists(path)], shards
+    return [DamagedShard(path, wrong[path]) for path in paths if path in wrong and os.path.lexists(path)], shards
 
 
 def _not_their_names(paths: Sequence[Path], progress: Progress | None) -> dict[Path, str]:
@@ -101,7 +105,7 @@ def _not_their_names(paths: Sequence[Path], progress: Progress | None) -> dict[P
     wrong, done, total = {}, 0, sum(map(_size, paths))
     for path in paths:
         try:
-            whole(path)
+            check_shard_hash(path)
         except FileNotFoundError:
             continue
         except EmbedOnceError as error:
@@ -126,7 +130,7 @@ def is_shard(name: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Missing:
+class MissingFeatures:
     """A corpus that lacks features, or cannot be read. ids: its documents without features, in their order."""
 
     corpus: str
@@ -134,14 +138,14 @@ class Missing:
     sentence: str
 
 
-def without_features(folder: Path, there: Keys) -> list[Missing]:
+def find_missing_features(folder: Path, there: KeyIndex) -> list[MissingFeatures]:
     """The corpora in `folder` of which something is missing."""
     found = []
-    for name in corpora.names(folder):
+    for name in corpora.list_names(folder):
         try:
             table = corpora.load(name, folder)
         except EmbedOnceError as error:
-            found.append(Missing(name, (), str(error)))
+            found.append(MissingFeatures(name, (), str(error)))
             continue
         rows = np.flatnonzero(~there.there(table.keys)).tolist()
         if rows:
@@ -149,5 +153,5 @@ def without_features(folder: Path, there: Keys) -> list[Missing]:
                 f"{name}: {len(rows):,} of {len(table.keys):,} documents have no features. "
                 f"Embed {table.source} again, as you did before, to encode them."
             )
-            found.append(Missing(name, tuple(table.ids[row] for row in rows), sentence))
+            found.append(MissingFeatures(name, tuple(table.ids[row] for row in rows), sentence))
     return found

@@ -20,7 +20,7 @@ from featurestore.vectors.recipe import Recipe
 POOLED = ("cls", "mean", "max")
 
 
-class Features(Protocol):
+class FeatureSource(Protocol):
     """What heads are given documents of: a store, or several."""
 
     @property
@@ -39,8 +39,8 @@ class Features(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Stores:
-    """Several stores as one: each document's features are those of all, as `beside` puts them."""
+class JoinedStores:
+    """Several stores as one: each document's features are those of all, as `join_bags` puts them."""
 
     stores: tuple[FeatureStore, ...]
 
@@ -62,18 +62,18 @@ class Stores:
         """The documents of `keys`, in their order. Raises as each store does; CallError for all layers at once."""
         if layer is None:
             raise CallError("Layers can be weighed of one store alone: name one --store.")
-        bags = beside([store.bags(keys, layer=layer) for store in self.stores])
+        bags = join_bags([store.bags(keys, layer=layer) for store in self.stores])
         return bags if keep is None else bags.only(keep)
 
 
-def fingerprint(recipes: Sequence[Recipe]) -> str:
+def joined_fingerprint(recipes: Sequence[Recipe]) -> str:
     """Of one recipe its own; of several a hash of theirs, in their order."""
     if len(recipes) == 1:
         return recipes[0].fingerprint
     return hashlib.sha256("".join(recipe.fingerprint for recipe in recipes).encode()).hexdigest()
 
 
-def beside(multilabel: Sequence[Bags]) -> Bags:
+def join_bags(multilabel: Sequence[Bags]) -> Bags:
     """The same documents, in one order, with the features of all; one set at least, which is given back as it is.
 
     Encoders cut a text at different places, so chunks cannot be paired: each view that all have is pooled to a vector a
@@ -99,8 +99,8 @@ def beside(multilabel: Sequence[Bags]) -> Bags:
     return Bags(views) if worded is None else Bags(views | {"token_ids": worded.views["token_ids"]}, worded.cut)
 
 
-def store_of(view: str) -> int:
-    """The number of the set that a view of `beside` is of alone; 0 for one of all, or of a single store."""
+def store_number(view: str) -> int:
+    """The number of the set that a view of `join_bags` is of alone; 0 for one of all, or of a single store."""
     return int(view.partition("@")[2] or 0)
 
 

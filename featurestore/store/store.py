@@ -19,19 +19,25 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from data.atomic_write import make_folder, open_plain, settle_names, write_atomically, write_by_hash, write_once
-from data.errors import BadData, FileMissing, RecipeMismatch, StoreDamaged, nearest
-from featurestore.shards.keys import Keys
+from data.atomic_write import (
+    make_folder,
+    open_regular_file,
+    sync_folder,
+    write_atomically,
+    write_if_absent,
+    write_under_hash,
+)
+from data.errors import BadData, FileMissing, RecipeMismatch, StoreDamaged, suggest_name
+from featurestore.shards.keys import KeyIndex
 from featurestore.shards.layout import FORMAT
 from featurestore.shards.selection import Selection
-from featurestore.shards.shard import Shard
-from featurestore.shards.shard_bytes import image
+from featurestore.shards.shard import Shard, bags_from_shards
+from featurestore.shards.shard_bytes import shard_bytes
 from featurestore.shards.shard_content import ShardContent
-from featurestore.shards.verified_cache import Verified
-from featurestore.shards.views import bags_of
+from featurestore.shards.verified_cache import VerifiedShards
 from featurestore.store import corpora
 from featurestore.store.corpora import CorpusTable
-from featurestore.store.inspection import Progress, contents, findings, is_shard
+from featurestore.store.inspection import Progress, count_contents, find_problems, is_shard
 from featurestore.vectors.bags import Bags
 from featurestore.vectors.recipe import Recipe
 
@@ -51,9 +57,9 @@ class FeatureStore:
     def __init__(self, folder: Path, recipe: Recipe) -> None:
         self.folder = folder
         self.recipe = recipe
-        self._verified = Verified(folder)
+        self._verified = VerifiedShards(folder)
         self._opened: dict[str, Shard] = {}
-        self._keys: Keys | None = None
+        self._keys: KeyIndex | None = None
 
     @classmethod
     def create(cls, folder: Path, recipe: Recipe) -> Self:
@@ -65,7 +71,7 @@ class FeatureStore:
         if not path.exists():
             make_folder(folder / "shards")
             content = {"format": FORMAT, "fingerprint": recipe.fingerprint, "recipe": recipe.to_json()}
-            write_once(path, (json.dumps(content, indent=1) + "\n").encode())
+            write_if_absent(path, (json.dumps(content, indent=1) + "\n").encode())
         store = cls.open(folder)
         if differences := store.recipe.differences(recipe):
             options = store.recipe.options(recipe)
@@ -73,7 +79,7 @@ class FeatureStore:
             more = ", which holds all that was asked and more" if store.recipe.covers(recipe) else ""
             raise RecipeMismatch(f"{store.name}: {'; '.join(differences)}. Name another --store{way}{more}.")
         for names in (folder.parent, folder, folder / "shards", folder / "corpora"):
-            settle_names(names)
+            sync_folder(names)
         return store
 
     @classmethod
@@ -103,7 +109,7 @@ class FeatureStore:
         return len(self.keys)
 
     @property
-    def keys(self) -> Keys:
+    def keys(self) -> KeyIndex:
         """The keys of all documents that have features. Raises StoreDamaged when a shard is damaged."""
         known = self._keys
         return self._refreshed() if known is None else known
@@ -112,7 +118,7 @@ class FeatureStore:
         """See the shards that were committed since, by any process. Raises StoreDamaged when one is damaged."""
         self._refreshed()
 
-    def _refreshed(self) -> Keys:
+    def _refreshed(self) -> KeyIndex:
         known = self._keys  # a thread that commits forgets them at any time
         names = sorted(path.name for path in (self.folder / "shards").glob("*.h5") if is_shard(path.name))
         if known is not None and names == list(self._opened):
@@ -120,7 +126,7 @@ class FeatureStore:
         opened = {name: self._opened.get(name) or self._open(name) for name in names}
         self._verified.save()
         self._opened = {name: shard for name, shard in opened.items() if shard is not None}
-        self._keys = keys = Keys(shard.keys for shard in self._opened.values())
+        self._keys = keys = KeyIndex(shard.keys for shard in self._opened.values())
         return keys
 
     def _open(self, name: str) -> Shard | None:
@@ -166,7 +172,7 @@ class FeatureStore:
         Raises BadData, saying how many, when some have no features, UnknownName for a layer or a view not kept.
         """
         chosen = self.select(keys)
-        bags = bags_of(chosen.shards, chosen.part, chosen.row, layer)
+        bags = bags_from_shards(chosen.shards, chosen.part, chosen.row, layer)
         return bags if keep is None else bags.only(keep)
 
     def to_arrow(self, keys: Sequence[str] | None = None) -> "pyarrow.Table":
@@ -174,16 +180,16 @@ class FeatureStore:
 
         Raises ExtraMissing without pyarrow, BadData when some of `keys` have no features.
         """
-        from featurestore.shards.arrow import table_of
+        from featurestore.shards.arrow import to_table
 
         chosen = self.select(keys)
-        return table_of([*chosen.by_shard()] if keys is None else [chosen])
+        return to_table([*chosen.by_shard()] if keys is None else [chosen])
 
     def commit(self, content: ShardContent) -> Path:
         """Write one shard; returns its path once it is on the disk. Raises StorageFailed; what is there stays whole."""
         folder = self.folder / "shards"
         make_folder(folder)
-        path = write_by_hash(folder, image(content, self.recipe), ".h5")
+        path = write_under_hash(folder, shard_bytes(content, self.recipe), ".h5")
         self._keys = None
         return path
 
@@ -193,7 +199,7 @@ class FeatureStore:
 
     def holds_corpus(self, table: CorpusTable) -> bool:
         """Whether this very corpus is there."""
-        return corpora.holds(table, self.folder / "corpora")
+        return corpora.is_saved(table, self.folder / "corpora")
 
     def corpus(self, name: str) -> CorpusTable:
         """One corpus. Raises UnknownName, StoreDamaged when its table cannot be read."""
@@ -201,7 +207,7 @@ class FeatureStore:
 
     def corpora(self) -> list[str]:
         """The names of the corpora, sorted."""
-        return corpora.names(self.folder / "corpora")
+        return corpora.list_names(self.folder / "corpora")
 
     def record(self, name: str, content: Mapping[str, Any]) -> None:
         """Keep what a run did as records/NAME-TIME.json. Raises StorageFailed."""
@@ -215,26 +221,26 @@ class FeatureStore:
     def info(self) -> dict[str, Any]:
         """What the store is and holds, as plain values. Raises StoreDamaged when a shard is damaged."""
         about = {"store": str(self.folder), "fingerprint": self.recipe.fingerprint, "recipe": self.recipe.to_json()}
-        return about | contents(self.shards(), self.documents) | {"corpora": self.corpora()}
+        return about | count_contents(self.shards(), self.documents) | {"corpora": self.corpora()}
 
     def verify(self, progress: Progress | None = None) -> list[str]:
         """A sentence for each thing that is wrong; none when shards are what their names say.
 
         progress: told bytes done and bytes in all.
         """
-        return findings(self.folder, self.recipe, self._verified, progress)
+        return find_problems(self.folder, self.recipe, self._verified, progress)
 
 
 def _recipe_in(folder: Path) -> Recipe:
     path = folder / _RECIPE
     try:
-        with open_plain(path) as file:
+        with open_regular_file(path) as file:
             content = json.loads(file.read())
         known, recipe, fingerprint = content["format"], content["recipe"], content["fingerprint"]
     except (FileNotFoundError, NotADirectoryError) as error:
-        beside = (store.name for store in stores(folder.parent))
-        inside = ", ".join(sorted(str(store) for store in stores(folder)))
-        known_names = f" It holds {inside}." if inside else nearest(folder.name, beside)
+        beside = (store.name for store in list_stores(folder.parent))
+        inside = ", ".join(sorted(str(store) for store in list_stores(folder)))
+        known_names = f" It holds {inside}." if inside else suggest_name(folder.name, beside)
         known_names = known_names or " Make one with `embedonce embed FILE`."
         raise FileMissing(f"{folder} is not a feature store.{known_names}") from error
     except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
@@ -250,13 +256,13 @@ def _recipe_in(folder: Path) -> Recipe:
     return found
 
 
-def newest(folder: Path) -> FeatureStore | None:
+def newest_store(folder: Path) -> FeatureStore | None:
     """The store in `folder` with the newest shard, None when it holds no store. Raises as `FeatureStore.open` does."""
-    latest = max(stores(folder), key=lambda store: (_newest_time(store), store.name), default=None)
+    latest = max(list_stores(folder), key=lambda store: (_newest_time(store), store.name), default=None)
     return None if latest is None else FeatureStore.open(latest)
 
 
-def stores(folder: Path) -> list[Path]:
+def list_stores(folder: Path) -> list[Path]:
     """The folders in `folder` that are stores."""
     return [path.parent for path in folder.glob(f"*/{_RECIPE}") if not path.parent.name.startswith(".")]
 

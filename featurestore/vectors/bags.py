@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from data.errors import BadData, CallError, UnknownName, nearest
-from featurestore.vectors.contiguous_tokens import Cut, Passages
-from featurestore.vectors.ragged import Ragged, chosen
-from featurestore.vectors.row_batches import shuffled
+from data.errors import BadData, CallError, UnknownName, suggest_name
+from featurestore.vectors.contiguous_tokens import ChunkLayout, ContiguousTokens
+from featurestore.vectors.ragged import Ragged, row_index
+from featurestore.vectors.row_batches import shuffled_batches
 
 if TYPE_CHECKING:
     from featurestore.vectors.torch_dataset import BagDataset
@@ -30,7 +30,7 @@ class Bags:
     """
 
     views: Mapping[str, Ragged]
-    cut: Cut | None = None
+    cut: ChunkLayout | None = None
 
     def __post_init__(self) -> None:
         if len({len(ragged) for ragged in self.views.values()}) != 1:
@@ -75,7 +75,7 @@ class Bags:
         """Some documents, no copy: by index array, mask, slice, integer (Bags of one), or (any of these, ...)."""
         if isinstance(key, tuple):
             key = key[0]
-        rows = chosen(key, len(self))
+        rows = row_index(key, len(self))
         taken: dict[tuple[int, ...], Ragged] = {}  # cls, mean and max stand in the same rows: these are taken once
         views: dict[str, Ragged] = {}
         for name, ragged in self.views.items():
@@ -91,7 +91,7 @@ class Bags:
     def view(self, name: str) -> Ragged:
         """The view of that name. Raises UnknownName, naming those that there are."""
         if name not in self.views:
-            raise UnknownName(f"These features have no '{name}'.{nearest(name, self.views)}")
+            raise UnknownName(f"These features have no '{name}'.{suggest_name(name, self.views)}")
         return self.views[name]
 
     def only(self, names: str | Iterable[str]) -> Self:
@@ -99,9 +99,9 @@ class Bags:
         wanted = [names] if isinstance(names, str) else names
         return type(self)({name: self.view(name) for name in wanted}, self.cut)
 
-    def passages(self) -> Passages:
+    def passages(self) -> ContiguousTokens:
         """The token ids as they stood in the text, read now. Raises UnknownName where there are none."""
-        return Passages.of(self.view("token_ids"), self.cut)
+        return ContiguousTokens.of(self.view("token_ids"), self.cut)
 
     def batches(self, size: int, *, by: str, rng: np.random.Generator | int) -> Iterator[NDArray[np.int64]]:
         """An epoch: rows of at most `size` documents of alike length in view `by`, int64, in random order.
@@ -109,7 +109,7 @@ class Bags:
         rng: an integer gives the same batches at each call, a generator other ones. Raises UnknownName; CallError for
         a size below 1.
         """
-        return shuffled(self.view(by).length, size, np.random.default_rng(rng))
+        return shuffled_batches(self.view(by).length, size, np.random.default_rng(rng))
 
     def dataset(self, view: str, targets: Any = None) -> "BagDataset":
         """One view as a torch Dataset of (float32 (items, dim)[, target]); see loading.py for its batches.

@@ -11,7 +11,7 @@ from featurestore.vectors.recipe import Recipe
 
 
 @dataclass(frozen=True)
-class Cut:
+class ChunkLayout:
     """How documents were cut into chunks, as far as their tokens tell no more.
 
     window: tokens a chunk at most. stride: tokens at the start of a chunk that the one before it has too.
@@ -34,7 +34,7 @@ class Cut:
 
 
 @dataclass(frozen=True, eq=False)
-class Passages:
+class ContiguousTokens:
     """Runs of tokens that stood one behind the other in the text, each token of it once.
 
     ids: int32 (tokens,). passage, document: int64 (tokens,), which each token is of; neither ever falls. A passage
@@ -46,7 +46,7 @@ class Passages:
     document: NDArray[np.int64]
 
     @classmethod
-    def of(cls, ids: Ragged, cut: Cut | None) -> Self:
+    def of(cls, ids: Ragged, cut: ChunkLayout | None) -> Self:
         """From a document's tokens as chunks have them, one chunk after the other; without a cut they are its text.
 
         Every chunk but a document's last has `window` tokens wherever chunks share some. A document of the two halves
@@ -62,7 +62,7 @@ class Passages:
         return cls(values[own], document[own], document[own])
 
     @staticmethod
-    def own(ids: Ragged, cut: Cut | None) -> NDArray[np.bool_]:
+    def own(ids: Ragged, cut: ChunkLayout | None) -> NDArray[np.bool_]:
         """Which of a document's tokens, as chunks have them, are those of `of`: all but what the chunk before has."""
         place = _places(ids)
         if cut is None or not cut.stride:

@@ -10,12 +10,12 @@ from numpy.typing import DTypeLike, NDArray
 _BLOCK = 1 << 16
 
 
-def held(dtype: np.dtype[Any], *, bfloat16: bool) -> np.dtype[Any]:
+def numpy_dtype(dtype: np.dtype[Any], *, bfloat16: bool) -> np.dtype[Any]:
     """The narrowest NumPy type that holds every kept number: float32 for bfloat16, else the type itself."""
     return np.dtype(np.float32) if bfloat16 else dtype
 
 
-def widened(values: NDArray[Any], dtype: DTypeLike, *, bfloat16: bool) -> NDArray[Any]:
+def widen(values: NDArray[Any], dtype: DTypeLike, *, bfloat16: bool) -> NDArray[Any]:
     """`values` in `dtype`, the same array where nothing has to change.
 
     bfloat16: `values` is uint16, the upper halves of float32 numbers.

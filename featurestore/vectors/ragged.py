@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from data.errors import BadData
-from featurestore.vectors.number_types import held, widened
+from featurestore.vectors.number_types import numpy_dtype, widen
 
 Rows = slice | NDArray[Any]
 # bytes; where the rows stand one behind the other in pieces of this size, each piece is copied at once
@@ -19,7 +19,7 @@ _PIECE = 1 << 20
 _BLOCK = 1 << 21
 
 
-class Stored(Protocol):
+class StoredArray(Protocol):
     """A flat array of items in a file: mapped by `np.asarray`, or read past the map."""
 
     @property
@@ -37,7 +37,7 @@ class Stored(Protocol):
         """Copy the items from `start` on into `out`, a C-contiguous array of the kept type."""
 
 
-Part = NDArray[Any] | Stored
+ItemArray = NDArray[Any] | StoredArray
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -50,17 +50,17 @@ class Ragged:
     Made by `from_flat` or `from_rows`, which check what they get; the constructor trusts that rows lie inside parts.
     """
 
-    parts: tuple[Part, ...]
+    parts: tuple[ItemArray, ...]
     part: NDArray[np.int32]
     start: NDArray[np.int64]
     length: NDArray[np.int64]
     bfloat16: bool = False
 
     @classmethod
-    def from_flat(cls, values: Part, offsets: Any, *, bfloat16: bool = False) -> Self:
+    def from_flat(cls, values: ItemArray, offsets: Any, *, bfloat16: bool = False) -> Self:
         """Rows values[offsets[i] : offsets[i + 1]], no copy. Raises BadData where offsets do not cut `values` whole."""
         offsets = np.asarray(offsets, dtype=np.int64)
-        if not cuts(offsets, values.shape[0]):
+        if not are_offsets(offsets, values.shape[0]):
             raise BadData(f"Offsets must rise from 0 to {values.shape[0]}, the number of items that they cut.")
         length = np.diff(offsets)
         return cls((values,), np.zeros(len(length), dtype=np.int32), offsets[:-1], length, bfloat16)
@@ -74,7 +74,7 @@ class Ragged:
     def concatenate(cls, multilabel: Sequence["Ragged"]) -> Self:
         """The rows of all, in order, no copy of items; at least one. Raises BadData where items are not alike."""
         numbers: dict[int, int] = {}  # a part that several share is listed once, so that a gather passes over it once
-        parts: list[Part] = []
+        parts: list[ItemArray] = []
         for ragged in multilabel:
             if ragged._item() != multilabel[0]._item():
                 raise BadData(f"Rows of {multilabel[0]._item()} and rows of {ragged._item()} cannot be one.")
@@ -92,7 +92,7 @@ class Ragged:
 
     def __getitem__(self, key: Any) -> Self:
         """Some rows, no copy of items: by index array, mask, slice, or an integer for a Ragged of one row."""
-        rows = chosen(key, len(self))
+        rows = row_index(key, len(self))
         # `dataclasses.replace` takes longer than the three arrays of a batch
         return type(self)(self.parts, self.part[rows], self.start[rows], self.length[rows], self.bfloat16)
 
@@ -107,13 +107,13 @@ class Ragged:
     @property
     def dtype(self) -> np.dtype[Any]:
         """The narrowest NumPy type that holds every item exactly: float16, float32 (of bfloat16 too), int32."""
-        return held(self.parts[0].dtype, bfloat16=self.bfloat16)
+        return numpy_dtype(self.parts[0].dtype, bfloat16=self.bfloat16)
 
     def row(self, index: int) -> NDArray[Any]:
         """Row `index` in `dtype`: (items, *item_shape), a read-only view where nothing has to be converted."""
         start = int(self.start[index])
-        items = array_of(self.parts[self.part[index]])[start : start + int(self.length[index])]
-        return widened(items, self.dtype, bfloat16=self.bfloat16)
+        items = as_array(self.parts[self.part[index]])[start : start + int(self.length[index])]
+        return widen(items, self.dtype, bfloat16=self.bfloat16)
 
     def gather(self, dtype: DTypeLike | None = None) -> tuple[NDArray[Any], NDArray[np.int64]]:
         """All rows one after the other: values (items, *item_shape), a copy, and int64 (rows + 1,) offsets into them.
@@ -122,7 +122,7 @@ class Ragged:
         Long pieces are read as a file is, everything else out of the maps in one pass over each part of a block.
         """
         offsets = _offsets(self.length)
-        return widened(self._items(offsets), self._wanted(dtype), bfloat16=self.bfloat16), offsets
+        return widen(self._items(offsets), self._wanted(dtype), bfloat16=self.bfloat16), offsets
 
     def padded(self, dtype: DTypeLike | None = None) -> tuple[NDArray[Any], NDArray[np.int64]]:
         """Values (rows, longest, *item_shape), zeros behind a row's end, and int64 (rows,) lengths.
@@ -146,7 +146,7 @@ class Ragged:
             if len(pieces) * _PIECE <= size:
                 return self._copied(pieces, offsets)
         if len(self.parts) == 1 or not len(self):
-            return _taken(array_of(self.parts[0]), _positions(self.start, self.length, offsets))
+            return _taken(as_array(self.parts[0]), _positions(self.start, self.length, offsets))
         values = self._empty(int(offsets[-1]))
         cuts = np.searchsorted(offsets, np.arange(0, offsets[-1], max(_BLOCK // item, 1))) if size > _BLOCK else [0]
         # a row that is longer than a block ends several of them
@@ -192,7 +192,7 @@ class Ragged:
         firsts = np.concatenate([[0], (self.part[1:] != self.part[:-1]).nonzero()[0] + 1])
         bounds = pairwise([*offsets[firsts].tolist(), len(source)])
         for number, (first, end) in zip(self.part[firsts].tolist(), bounds, strict=True):
-            array = array_of(self.parts[number])
+            array = as_array(self.parts[number])
             if array.flags.c_contiguous:
                 array.take(source[first:end], 0, out[first:end], "clip")
             else:
@@ -211,19 +211,19 @@ class Ragged:
         return f"{shape} {'bfloat16' if self.bfloat16 else self.parts[0].dtype} numbers"
 
 
-def array_of(part: Part) -> NDArray[Any]:
+def as_array(part: ItemArray) -> NDArray[Any]:
     """What `np.asarray` gives, without its search for other ways that costs a microsecond a part."""
     return part if isinstance(part, np.ndarray) else part.__array__()
 
 
-def cuts(offsets: NDArray[np.int64], items: int) -> bool:
+def are_offsets(offsets: NDArray[np.int64], items: int) -> bool:
     """Whether offsets start at 0, never fall and end at `items`."""
     if offsets.ndim != 1 or len(offsets) == 0 or offsets[0] != 0 or offsets[-1] != items:
         return False
     return bool((offsets[1:] >= offsets[:-1]).all())
 
 
-def chosen(key: Any, rows: int) -> Rows:
+def row_index(key: Any, rows: int) -> Rows:
     """`key` as a slice or an array that indexes `rows` rows. Raises IndexError for an integer out of range."""
     if isinstance(key, slice):
         return key

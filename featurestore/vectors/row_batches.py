@@ -11,7 +11,7 @@ from data.errors import CallError
 POOL = 32
 
 
-def shuffled(length: NDArray[np.int64], size: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+def shuffled_batches(length: NDArray[np.int64], size: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
     """Rows in batches, int64 of at most `size` each: every row once.
 
     Shuffle, sort by length within pools of some batches, shuffle the batches: documents meet others in each epoch, and

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.errors import CallError
-from data.label_paths import paths_of
+from data.taxonomy import resolve_label_paths
 from featurestore import Bags
 from heads.core.class_weights import ClassWeight
 from heads.core.head import Examples
@@ -123,7 +123,7 @@ class CascadeHead(PooledHead):
         if self.tree is None:
             first = self._first()
             return [("first", END) if str(label) == first else ("others", str(label), END) for label in labels]
-        return [(*path, END) for path in paths_of(self.tree, labels)]
+        return [(*path, END) for path in resolve_label_paths(self.tree, labels)]
 
     def _save(self, folder: Path) -> None:
         write_arrays(folder / WEIGHTS, vars(self.linear_))

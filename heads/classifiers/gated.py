@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from featurestore import Bags, store_of
+from featurestore import Bags, store_number
 from heads.core.class_weights import ClassWeight
 from heads.core.head import Examples
 from heads.core.hyperparameters import Range, Search
@@ -56,7 +56,7 @@ class GatedHead(NetworkHead):
         return ("cls", "mean", "max")
 
     def _available(self, bags: Bags) -> tuple[str, ...]:
-        own = sorted((view for view in bags.views if store_of(view)), key=store_of)
+        own = sorted((view for view in bags.views if store_number(view)), key=store_number)
         return tuple(own) or super()._available(bags)
 
     def build(self, dim: int, labels: int) -> nn.Module:
@@ -87,7 +87,7 @@ class GatedHead(NetworkHead):
         """How many numbers each branch reads, by what it is called, in the order in which they stand side by side."""
         branches: dict[str, int] = {}
         for view, dim in self.dims_.items():
-            name = f"store {store_of(view)}" if store_of(view) else view
+            name = f"store {store_number(view)}" if store_number(view) else view
             branches[name] = branches.get(name, 0) + dim
         return branches
 

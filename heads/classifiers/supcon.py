@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from data.errors import CallError
-from data.label_paths import paths_of
+from data.taxonomy import resolve_label_paths
 from featurestore import Bags
 from heads.core.class_weights import ClassWeight
 from heads.core.head import Examples
@@ -135,7 +135,7 @@ class SupConHead(PooledHead):
             return examples.y.reshape(len(examples), -1)
         if examples.multilabel:
             raise CallError("contrast takes a tree for one label a document, these have several. Leave the tree out.")
-        return np.asarray(levels(paths_of(self.tree, self.classes_.tolist()))[examples.y])
+        return np.asarray(levels(resolve_label_paths(self.tree, self.classes_.tolist()))[examples.y])
 
     def _pretraining(self) -> Pretraining:
         return Pretraining(

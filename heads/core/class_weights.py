@@ -22,7 +22,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from data.errors import CallError, UnknownName, nearest
+from data.errors import CallError, UnknownName, suggest_name
 from heads.core.hyperparameters import Search
 
 __all__ = ["BETA", "WAYS", "ClassWeight", "class_weights", "loss_weights"]
@@ -85,7 +85,7 @@ def _scaled(counts: NDArray[Any], how: ClassWeight, asked: NDArray[np.float64]) 
 def _asked(how: ClassWeight, classes: Sequence[Any]) -> NDArray[np.float64]:
     if not isinstance(how, Mapping):
         if how not in WAYS:
-            raise UnknownName(f"class_weight is {how!r}.{nearest(str(how), WAYS)} A mapping of labels also does.")
+            raise UnknownName(f"class_weight is {how!r}.{suggest_name(str(how), WAYS)} A mapping of labels also does.")
         return np.ones(len(classes))
     for label, weight in how.items():
         if not (isinstance(weight, int | float | np.number) and 0 < weight < np.inf):

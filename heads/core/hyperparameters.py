@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from data.errors import CallError, UnknownName, nearest
+from data.errors import CallError, UnknownName, suggest_name
 
 __all__ = [
     "Hyperparameter",
@@ -124,7 +124,7 @@ class Hyperparameter:
         if not any(_is(value, kind) for kind in kinds):
             choices = [str(choice) for kind in kinds for choice in _choices(kind)]
             if choices and isinstance(value, str):
-                raise UnknownName(f"{self.name} is '{value}'.{nearest(value, choices)}")
+                raise UnknownName(f"{self.name} is '{value}'.{suggest_name(value, choices)}")
             raise CallError(f"{self.name} is {value!r}; it is {' or '.join(map(_word, kinds))}.")
         if isinstance(value, float) and not math.isfinite(value):
             raise CallError(f"{self.name} is {value}; it is {self.allowed}, and finite.")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from featurestore import Bags, Passages
+from featurestore import Bags, ContiguousTokens
 from heads.linear_models.ngrams import TfIdf
 from heads.linear_models.svm import Margins
 
@@ -53,5 +53,5 @@ def of_tokens(
         added = np.zeros(len(words.vocabulary))
         added[found.indices] = found.data * (linear.coefficients[found.indices] @ slope)
         every = np.zeros(int(own.view("token_ids").length[0]), dtype=np.float32)
-        every[Passages.own(own.view("token_ids"), own.cut)] = words.vocabulary.shared(passages, added)
+        every[ContiguousTokens.own(own.view("token_ids"), own.cut)] = words.vocabulary.shared(passages, added)
         yield every

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.errors import CallError
-from featurestore import Passages
+from featurestore import ContiguousTokens
 from heads.core.examples import Examples
 from heads.core.saving import rows_of
 
@@ -32,7 +32,7 @@ class Vocabulary:
 
     @classmethod
     def learn(
-        cls, passages: Passages, weight: NDArray[np.float64], longest: int, min_df: float
+        cls, passages: ContiguousTokens, weight: NDArray[np.float64], longest: int, min_df: float
     ) -> tuple[Self, "csr_matrix"]:
         """The n-grams of 1 to `longest` tokens in documents that weigh `min_df` together, and their `counts`.
 
@@ -59,7 +59,7 @@ class Vocabulary:
         """How many columns."""
         return sum(map(len, self.codes))
 
-    def counts(self, passages: Passages, documents: int) -> "csr_matrix":
+    def counts(self, passages: ContiguousTokens, documents: int) -> "csr_matrix":
         """How often each n-gram is in each document: float64 (documents, columns)."""
         blocks = [
             _counted(passages.document[place >= 0], place[place >= 0], (documents, len(codes)))
@@ -67,7 +67,7 @@ class Vocabulary:
         ]
         return _side_by_side(blocks)
 
-    def shared(self, passages: Passages, added: NDArray[np.float64]) -> NDArray[np.float64]:
+    def shared(self, passages: ContiguousTokens, added: NDArray[np.float64]) -> NDArray[np.float64]:
         """What is `added` by each n-gram (columns,), as a share of each token of one document: float64 (tokens,)."""
         shares, first = np.zeros(len(passages.ids)), 0
         for n, (codes, place) in enumerate(zip(self.codes, self._places(passages), strict=True), start=1):
@@ -79,7 +79,7 @@ class Vocabulary:
             first += len(codes)
         return shares
 
-    def _places(self, passages: Passages) -> Iterator[NDArray[np.int64]]:
+    def _places(self, passages: ContiguousTokens) -> Iterator[NDArray[np.int64]]:
         """For n = 1, 2, ... int64 (tokens,): the place of the n-gram that begins there, -1 where it is not kept."""
         place = tokens = _found(self.codes[0], passages.ids.astype(np.int64))
         yield place
@@ -103,14 +103,14 @@ class TfIdf:
 
     @classmethod
     def learn(
-        cls, passages: Passages, weight: NDArray[np.float64], longest: int, min_df: float
+        cls, passages: ContiguousTokens, weight: NDArray[np.float64], longest: int, min_df: float
     ) -> tuple[Self, "csr_matrix"]:
         """From documents that count by their weight (documents,), and their `rows`."""
         vocabulary, counts = Vocabulary.learn(passages, weight, longest, min_df)
         own = cls(vocabulary, 1 + np.log((1 + weight.sum()) / (1 + _documents_with(counts, weight))))
         return own, own._weighted(counts)
 
-    def rows(self, passages: Passages, documents: int) -> "csr_matrix":
+    def rows(self, passages: ContiguousTokens, documents: int) -> "csr_matrix":
         """float64 (documents, columns); zeros for a document without any n-gram of the vocabulary."""
         return self._weighted(self.vocabulary.counts(passages, documents))
 
@@ -160,7 +160,7 @@ def _documents_with(counts: "csr_matrix", weight: NDArray[np.float64]) -> NDArra
 
 
 def _continued(
-    passages: Passages, place: NDArray[np.int64], tokens: NDArray[np.int64], known: int, n: int
+    passages: ContiguousTokens, place: NDArray[np.int64], tokens: NDArray[np.int64], known: int, n: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Where n tokens of one passage begin whose first n - 1 and last are kept, and the codes of these n-grams."""
     last = n - 1

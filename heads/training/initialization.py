@@ -11,7 +11,7 @@ from typing import Literal, get_args
 import torch
 from torch import nn
 
-from data.errors import UnknownName, nearest
+from data.errors import UnknownName, suggest_name
 
 Initialisation = Literal["default", "truncated_normal", "xavier", "kaiming"]
 
@@ -28,7 +28,7 @@ def initialise(network: nn.Module, how: Initialisation, generator: torch.Generat
     "truncated_normal" alone. Raises UnknownName.
     """
     if how not in get_args(Initialisation):
-        raise UnknownName(f"init is '{how}'.{nearest(how, get_args(Initialisation))}")
+        raise UnknownName(f"init is '{how}'.{suggest_name(how, get_args(Initialisation))}")
     if how == "default":
         return
     if how == "truncated_normal":

@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator
 from torch import nn
 
 from data.errors import CallError
-from featurestore.vectors.row_batches import shuffled
+from featurestore.vectors.row_batches import shuffled_batches
 from heads.core.hyperparameters import Range, Search
 from heads.evaluation.metrics import macro_f1
 from heads.training.document_batches import Sequences
@@ -220,7 +220,7 @@ class Training(BaseEstimator):
             truth = lesson.truth[rows].numpy()
             found = truth > 0 if truth.ndim == 2 else truth
             rows = rows[torch.from_numpy(drawn(found, self.sampler, progress, rng, lesson.weight[rows].numpy()))]
-        for order in shuffled(lesson.sequences.length[rows].numpy(), self.batch, rng):
+        for order in shuffled_batches(lesson.sequences.length[rows].numpy(), self.batch, rng):
             yield rows[torch.from_numpy(order)]
 
     def _losses_of(self, lesson: TrainingData, rows: torch.Tensor) -> Losses:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from data.splits import stratified_parts
+from data.splits import stratified_split
 from heads.training.document_batches import Sequences
 
 __all__ = ["TrainingData"]
@@ -40,7 +40,7 @@ class TrainingData:
         y = self.truth.bool().numpy() if self.truth.dim() == 2 else self.truth.numpy()
         if validation == 0:
             return torch.arange(len(y)), torch.arange(0)
-        part = stratified_parts(y, self.groups, (1 - validation, validation), seed)
+        part = stratified_split(y, self.groups, (1 - validation, validation), seed)
         counts = y.sum(axis=0) if y.ndim == 2 else np.bincount(y, minlength=self.labels)
         scarce = counts < 1 / validation
         rare = np.asarray((y & scarce).any(axis=1) if y.ndim == 2 else scarce[y])

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from data.errors import BadData, CallError
-from data.splits import nested_subsets, stratified_parts
-from featurestore import CorpusTable, Features, fingerprint
+from data.splits import nested_subsets, stratified_split
+from featurestore import CorpusTable, FeatureSource, joined_fingerprint
 from heads.core.head import Head
 from heads.core.hyperparameters import to_json
 from heads.evaluation.confusion_counts import Counts
@@ -88,7 +88,7 @@ def curve_heads(names: Sequence[str], settings: Sequence[str] = (), class_weight
 
 
 def learning_curves(
-    store: Features, table: CorpusTable, plan: Plan, folder: Path, report: Report | None = None
+    store: FeatureSource, table: CorpusTable, plan: Plan, folder: Path, report: Report | None = None
 ) -> LearningCurves:
     """Fit each head of `plan` on each size with each seed, unless `folder` holds that fit already.
 
@@ -101,7 +101,7 @@ def learning_curves(
     weight = rows_of(plan.weights, found.train_ids)
     pool, validation = _parted(table.name, found, weight, plan.seed)
     fits = list(_fits(plan, found, pool, weight))
-    features: dict[str, Any] = {"features": fingerprint(store.recipes), "documents": found.documents_hash}
+    features: dict[str, Any] = {"features": joined_fingerprint(store.recipes), "documents": found.documents_hash}
     features |= {"order": found.labels} if plan.order else {}
     pace, points = _Pace(fits), []
     for fit in fits:
@@ -128,7 +128,7 @@ def _parted(
     name: str, found: Task, weight: NDArray[np.float64] | None, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Training documents to fit on, those that count, and to score on: rows, int64. Raises BadData without either."""
-    part = stratified_parts(found.target.y, found.groups.tolist(), (1 - VALIDATION, VALIDATION), seed)
+    part = stratified_split(found.target.y, found.groups.tolist(), (1 - VALIDATION, VALIDATION), seed)
     counts = np.ones(len(part), dtype=bool) if weight is None else weight > 0
     pool, validation = np.flatnonzero((part == 0) & counts), np.flatnonzero(part == 1)
     if not len(validation):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data.errors import CallError, RecipeMismatch, UnknownName, nearest
+from data.errors import CallError, RecipeMismatch, UnknownName, suggest_name
 from featurestore import Bags, CorpusTable, FeatureStore
 from heads.core.head import Head
 from heads.evaluation.score_matrix import aligned, probabilities
@@ -224,7 +224,7 @@ def _question(run: Run, head: Head, document: StoredDocument, label: str, asked:
     classes = [name if isinstance(name, str) else labels[name] for name in head.classes_]
     for name in filter(None, (label, asked.against)):
         if name not in labels:
-            raise UnknownName(f"{run.name} knows no label '{name}'.{nearest(name, labels)}")
+            raise UnknownName(f"{run.name} knows no label '{name}'.{suggest_name(name, labels)}")
         if name not in classes:
             raise CallError(f"No training document of {run.name} was '{name}': it cannot tell what speaks for that.")
     if asked.against == label:

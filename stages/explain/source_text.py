@@ -7,9 +7,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from data.columns import Columns
 from data.errors import BadData, EmbedOnceError, ModelUnavailable
-from data.readers import read
+from data.readers import read_corpus
+from data.table import Columns
 from featurestore import CorpusTable, Recipe, text_key
 from stages.embed.model_files.model_lookup import local_model
 from stages.embed.model_files.sentence_transformers_folder import read_sentence_model
@@ -42,8 +42,8 @@ def words_of(
     source: a file that has the texts, the one that `table` came from where None. text: its column of them, guessed
     where None. encoder: where the recipe's encoder is now, if it has moved.
 
-    What a user named and cannot be had raises: as `read` does, BadData where `source` lacks a text, ModelUnavailable
-    for another tokenizer. What nobody named is missing, and told in `notes`.
+    What a user named and cannot be had raises: as `read_corpus` does, BadData where `source` lacks a text,
+    ModelUnavailable for another tokenizer. What nobody named is missing, and told in `notes`.
     """
     notes: list[str] = []
     texts: Mapping[str, str] = {}
@@ -68,7 +68,7 @@ def _texts(source: str, column: str | None, keys: Collection[str], table: Corpus
     path = Path(source).expanduser()
     columns = Columns(text=column, label="", id="", split="", group="") if path.is_file() else Columns()
     wanted = set(keys)
-    keyed = ((text_key(document.text), document.text) for document in read(source, columns).documents)
+    keyed = ((text_key(document.text), document.text) for document in read_corpus(source, columns).documents)
     found = {key: text for key, text in keyed if key in wanted}
     if lacking := wanted - found.keys():
         name = next(name for name, key in zip(table.ids, table.keys, strict=True) if key in lacking)

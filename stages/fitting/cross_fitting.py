@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from data.errors import EmbedOnceError
-from featurestore import CorpusTable, Features, share_memory
+from featurestore import CorpusTable, FeatureSource, share_memory
 from heads.core.head import Head
 from heads.evaluation.score_matrix import aligned
 from heads.registry import STACKING_HEADS
@@ -54,7 +54,7 @@ Report = Callable[[FitProgress], None]
 class Work:
     """What a process must know to make any fit of a run. plan: as `prepared` gives it; place: the run's folder."""
 
-    store: Features
+    store: FeatureSource
     table: CorpusTable
     plan: Plan
     place: Path
@@ -73,7 +73,7 @@ class Fits:
     seconds: float
 
 
-def prepared(store: Features, table: CorpusTable, plan: Plan, folder: Path) -> tuple[Task, Plan]:
+def prepared(store: FeatureSource, table: CorpusTable, plan: Plan, folder: Path) -> tuple[Task, Plan]:
     """The documents as the plan's head reads them, and the plan with a head that suits them and the names of its runs.
 
     folder: where runs are. Raises as `task`, `stacking_task` and `suited` do.

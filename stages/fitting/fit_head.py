@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.splits import Split
-from featurestore import CorpusTable, Features
+from featurestore import CorpusTable, FeatureSource
 from heads.core.head import Head
 from heads.core.hyperparameters import to_json
 from heads.evaluation.decisions import Decision, tune, untuned
@@ -31,7 +31,7 @@ from stages.fitting.task import Task, layer_of, too_rare
 
 
 def fit_head(
-    store: Features,
+    store: FeatureSource,
     table: CorpusTable,
     plan: Plan,
     folder: Path,
@@ -96,7 +96,7 @@ def _predictions(
 
 
 def _record(
-    store: Features,
+    store: FeatureSource,
     table: CorpusTable,
     found: Task,
     plan: Plan,

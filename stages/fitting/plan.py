@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from data.errors import BadData, UnknownName, nearest
-from data.splits import folds
+from data.errors import BadData, UnknownName, suggest_name
+from data.splits import assign_folds
 from data.target import Target
-from featurestore import Features, fingerprint
+from featurestore import FeatureSource, joined_fingerprint
 from heads.core.head import Head
 from heads.core.hyperparameters import to_json, with_explicit_defaults
 from stages.fitting import runs
@@ -42,7 +42,7 @@ class Plan:
 
         Raises BadData where the documents beside a fold, those that count, leave nothing to tell apart.
         """
-        part = folds(found.target.y, found.groups.tolist(), self.folds, self.seed)
+        part = assign_folds(found.target.y, found.groups.tolist(), self.folds, self.seed)
         weight = rows_of(self.weights, found.train_ids)
         for fold in np.unique(part):
             beside = np.flatnonzero((part != fold) & (True if weight is None else weight > 0))
@@ -55,7 +55,7 @@ class Plan:
                 )
         return part
 
-    def identity(self, store: Features, found: Task) -> str:
+    def identity(self, store: FeatureSource, found: Task) -> str:
         """Eight hex digits that differ where the result could."""
         return runs.identity(
             {
@@ -65,7 +65,7 @@ class Plan:
                 "seed": self.seed,
             }
             | {"layer": layer_of(self.head, self.layer), "tune": self.tune}
-            | {"features": fingerprint(store.recipes), "documents": found.documents_hash}
+            | {"features": joined_fingerprint(store.recipes), "documents": found.documents_hash}
             | ({"order": found.labels} if self.order else {})
             | ({"bases": [run.name for run in found.bases]} if found.bases else {})
             | ({} if self.weights is None else {"weights": [self.weights[each] for each in found.train_ids]})
@@ -82,7 +82,7 @@ def suited(head: Head, target: Target) -> Head:
     first, weights = parameters.get("first"), parameters.get("class_weight")
     for label in ([first] if first is not None else []) + list(weights if isinstance(weights, dict) else []):
         if label not in target.labels:
-            raise UnknownName(f"no label is called '{label}'.{nearest(label, target.labels)}")
+            raise UnknownName(f"no label is called '{label}'.{suggest_name(label, target.labels)}")
     if target.kind == "multilabel" and isinstance(weights, dict):
         own.set_params(class_weight={target.labels.index(label): weight for label, weight in weights.items()})
     if "tree" in parameters and parameters["tree"] is None and first is None and target.taxonomy is not None:

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.atomic_write import write_atomically
-from data.errors import BadData, FileMissing, RunDamaged, StorageFailed, nearest
+from data.errors import BadData, FileMissing, RunDamaged, StorageFailed, suggest_name
 from data.target import TargetKind
 from featurestore import Recipe
 
@@ -264,7 +264,9 @@ def load(folder: Path) -> Run:
     """The run in `folder`. Raises FileMissing when there is none, RunDamaged when it cannot be read."""
     path = folder / "run.json"
     if not path.is_file():
-        raise FileMissing(f"{folder} is not a run.{nearest(folder.name, (run.name for run in runs_in(folder.parent)))}")
+        raise FileMissing(
+            f"{folder} is not a run.{suggest_name(folder.name, (run.name for run in runs_in(folder.parent)))}"
+        )
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["format"] > FORMAT:

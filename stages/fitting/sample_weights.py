@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.benchmarks import BENCHMARKS
-from data.columns import Columns
 from data.errors import BadData, CallError
-from data.readers import read
+from data.readers import read_corpus
+from data.table import Columns
 from featurestore import CorpusTable
 
 __all__ = ["document_weights"]
@@ -32,7 +32,7 @@ def document_weights(
         what = "benchmark" if path in BENCHMARKS else "folder"
         raise CallError(f"{path} is a {what} and has no column of weights. Name a file with --weight-from.")
     # a reader hands on the columns that documents have; a group is any text of a document
-    given = read(path, Columns(text=column, label="", split="", group=column, id=id_column))
+    given = read_corpus(path, Columns(text=column, label="", split="", group=column, id=id_column))
     weights = {document.id: _number(document.group, document.id, column, path) for document in given.documents}
     missing = [each for each in table.ids if each not in weights]
     if missing:

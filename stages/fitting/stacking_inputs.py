@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from data.errors import CallError, FileMissing
 from data.splits import Split
-from featurestore import Bags, Features, Recipe, Shard, beside, fingerprint
+from featurestore import Bags, FeatureSource, Recipe, Shard, join_bags, joined_fingerprint
 from heads.classifiers.stacking import scores_of
 from heads.evaluation.decisions.heldout import HeldOut
 from heads.evaluation.score_matrix import aligned, probabilities
@@ -27,7 +27,7 @@ from stages.fitting.task import Task
 __all__ = ["scorer", "stacking_task"]
 
 
-def stacking_task(found: Task, plan: Plan, store: Features, folder: Path) -> Task:
+def stacking_task(found: Task, plan: Plan, store: FeatureSource, folder: Path) -> Task:
     """The same documents, with the scores of runs in `folder` in the place of features.
 
     The runs are those that `plan.runs` names, or all that agree with the plan. Raises CallError for one that does not
@@ -60,12 +60,12 @@ def stacking_task(found: Task, plan: Plan, store: Features, folder: Path) -> Tas
     )
 
 
-def _difference(run: runs.Run, found: Task, plan: Plan, store: Features) -> str:
+def _difference(run: runs.Run, found: Task, plan: Plan, store: FeatureSource) -> str:
     """How a run differs from what is to be stacked, in words; empty where it does not."""
     record = run.record
     if record.bases:
         return "it is a stack itself, so name the runs that it stands on"
-    if fingerprint(run.recipes) != fingerprint(store.recipes):
+    if joined_fingerprint(run.recipes) != joined_fingerprint(store.recipes):
         return f"its features are of another recipe ({'; '.join(_differences(run.recipes, store.recipes))})"
     if record.documents_hash != found.documents_hash:
         return f"its documents, labels or splits are not those of the corpus now ({record.corpus} as it was then)"
@@ -105,7 +105,7 @@ def scorer(run: runs.Run) -> Callable[[Sequence[Shard]], NDArray[np.float32]]:
 
 
 def _bags(shards: Sequence[Shard], layer: int | None) -> Bags:
-    return beside([shard.bags(layer) for shard in shards])
+    return join_bags([shard.bags(layer) for shard in shards])
 
 
 def _bases(run: runs.Run) -> Sequence[runs.Run]:

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data.errors import BadData, CallError, FileMissing, UnknownName, nearest
+from data.errors import BadData, CallError, FileMissing, UnknownName, suggest_name
 from data.splits import Split
 from data.target import Target
 from data.text_format import join_names
-from featurestore import Bags, CorpusTable, Features, FeatureStore, Stores, newest
+from featurestore import Bags, CorpusTable, FeatureSource, FeatureStore, JoinedStores, newest_store
 from heads.core.head import Head
 from heads.evaluation.decisions.heldout import HeldOut
 from stages.fitting.runs import Run
@@ -24,13 +24,13 @@ def open_store(path: Path | None, folder: Path) -> FeatureStore:
     """The store at `path`, or the newest in `folder`. Raises FileMissing when there is none."""
     if path is not None:
         return FeatureStore.open(path if path.is_dir() or not (folder / path).is_dir() else folder / path)
-    store = newest(folder)
+    store = newest_store(folder)
     if store is None:
         raise FileMissing(f"{folder} holds no feature store. Make one with `embedonce embed FILE`.")
     return store
 
 
-def open_stores(paths: Sequence[Path], folder: Path) -> tuple[Features, FeatureStore]:
+def open_stores(paths: Sequence[Path], folder: Path) -> tuple[FeatureSource, FeatureStore]:
     """The stores at `paths` as one, or the newest in `folder`; and the first of them, whose corpora are meant.
 
     Raises as `open_store`, and CallError for a store that is named twice.
@@ -39,14 +39,14 @@ def open_stores(paths: Sequence[Path], folder: Path) -> tuple[Features, FeatureS
     for store in stores[1:]:
         if [each.name for each in stores].count(store.name) > 1:
             raise CallError(f"{store.name} is named twice: beside itself a store has nothing to add.")
-    return (stores[0] if len(stores) == 1 else Stores(tuple(stores))), stores[0]
+    return (stores[0] if len(stores) == 1 else JoinedStores(tuple(stores))), stores[0]
 
 
 def open_corpus(store: FeatureStore, name: str | None) -> CorpusTable:
     """The corpus of that name, or the only one of `store`."""
     names = store.corpora()
     if name is not None and name not in names:
-        raise UnknownName(f"{store.name} has no corpus '{name}'.{nearest(name, names)}")
+        raise UnknownName(f"{store.name} has no corpus '{name}'.{suggest_name(name, names)}")
     if not names:
         raise BadData(f"{store.name} knows no corpus: its documents lack labels. Run `embedonce embed FILE` again.")
     if name is None and len(names) > 1:
@@ -76,7 +76,7 @@ class Task:
 
 
 def task(
-    store: Features,
+    store: FeatureSource,
     table: CorpusTable,
     *,
     layer: int | None = -1,

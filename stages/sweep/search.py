@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from data.errors import CallError
-from featurestore import CorpusTable, Features
+from featurestore import CorpusTable, FeatureSource
 from stages.fitting import runs
 from stages.fitting.cross_fitting import FitProgress
 from stages.fitting.fit_head import fit_head
@@ -47,14 +47,14 @@ Told = Callable[[Sequence[Trial], str], None]  # the trials that were made, and 
 class Bench:
     """Where trials are made: the documents, and the folder of the runs."""
 
-    store: Features
+    store: FeatureSource
     table: CorpusTable
     found: Task
     folder: Path
     command: str = ""
 
     @classmethod
-    def of(cls, store: Features, table: CorpusTable, space: Space, folder: Path, command: str) -> "Bench":
+    def of(cls, store: FeatureSource, table: CorpusTable, space: Space, folder: Path, command: str) -> "Bench":
         """The documents of `table` as the space's plan wants them."""
         layer = layer_of(space.plan.head, space.plan.layer)
         found = task(store, table, layer=layer, skip_unlabelled=space.plan.skip_unlabelled, order=space.plan.order)
@@ -93,7 +93,7 @@ class Bench:
 
 
 def sweep(
-    store: Features,
+    store: FeatureSource,
     table: CorpusTable,
     space: Space,
     folder: Path,

@@ -6,7 +6,7 @@ from functools import cached_property
 from math import inf, prod
 from typing import Any
 
-from featurestore import Features
+from featurestore import FeatureSource
 from heads.core.head import Head
 from heads.core.hyperparameters import Hyperparameter, hyperparameters_of, with_explicit_defaults
 from heads.registry import full_name
@@ -57,7 +57,7 @@ class Space:
         """The head with these parameters, unfitted."""
         return with_explicit_defaults(self.plan.head).set_params(**values)  # type: ignore[no-any-return]  # scikit-learn has no types
 
-    def identity(self, store: Features, found: Task) -> str:
+    def identity(self, store: FeatureSource, found: Task) -> str:
         """Eight hex digits that differ where a trial's score or the ranges could."""
         ranges = {name: str(each.search) for name, each in self.searched.items()}
         asked = {"metric": self.metric, "scored": self.scored, "searched": ranges}

@@ -12,7 +12,7 @@ from sklearn.base import clone
 
 from data.errors import CallError, EmbedOnceError
 from data.splits import nested_subsets
-from featurestore import CorpusTable, Features
+from featurestore import CorpusTable, FeatureSource
 from stages.fitting.plan import suited
 from stages.sweep.result import Outcome, Trial
 from stages.sweep.search import Bench, Report, SweepProgress, best_score, make_trials, seconds_of
@@ -36,7 +36,7 @@ def parse_duration(text: str) -> float:
 
 
 def sweep_all(
-    store: Features,
+    store: FeatureSource,
     table: CorpusTable,
     spaces: Sequence[Space],
     folder: Path,

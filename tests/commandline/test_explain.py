@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from commandline.explain import marked
-from data.columns import Columns
 from data.documents import Document
+from data.table import Columns
 from featurestore import FeatureStore
 from heads.registry import make_head
 from stages.embed import Options

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from data.columns import Columns
 from data.errors import ColumnMissing
-from data.readers import read
+from data.readers import read_corpus
+from data.table import Columns
 from tests.data.tables import write
 
 
 def note_of(folder: Path, row: dict[str, str], columns: Columns | None = None) -> tuple[str, ...]:
-    return read(write(folder, "csv", [row]), columns).notes
+    return read_corpus(write(folder, "csv", [row]), columns).notes
 
 
 def test_every_guess_is_said_with_the_option_that_names_it(tmp_path: Path) -> None:
@@ -29,7 +29,9 @@ def test_a_single_guess_is_said_too(tmp_path: Path) -> None:
 
 
 def test_the_plain_name_wins_over_others(tmp_path: Path) -> None:
-    (document,) = read(write(tmp_path, "csv", [{"body": "b", "text": "t", "target": "1", "label": "x"}])).documents
+    (document,) = read_corpus(
+        write(tmp_path, "csv", [{"body": "b", "text": "t", "target": "1", "label": "x"}])
+    ).documents
     assert (document.text, document.labels) == ("t", ("x",))
 
 
@@ -55,7 +57,7 @@ def test_two_columns_that_could_be_the_label_leave_documents_without(tmp_path: P
 def test_a_column_that_is_named_for_one_thing_is_not_guessed_for_another(tmp_path: Path) -> None:
     columns = Columns(text="category", label="author")
     source = write(tmp_path, "csv", [{"category": "a", "topic": "x", "author": "Ada"}])
-    (document,) = read(source, columns).documents
+    (document,) = read_corpus(source, columns).documents
     assert (document.text, document.labels, document.group) == ("a", ("Ada",), None)
 
 
@@ -63,17 +65,17 @@ def test_a_fold_that_says_neither_train_nor_test_is_left_aside_aloud(tmp_path: P
     source = write(
         tmp_path, "csv", [{"text": "a", "label": "x", "fold": "train"}, {"text": "b", "label": "x", "fold": "3"}]
     )
-    corpus = read(source)
+    corpus = read_corpus(source)
     assert [document.split for document in corpus.documents] == [None, None]
     assert corpus.notes[-1] == "column 'fold' is not read as the split: it holds '3', not train and test"
 
 
 def test_a_column_called_split_is_taken_at_its_word(tmp_path: Path) -> None:
-    (document,) = read(write(tmp_path, "csv", [{"text": "a", "split": "holdout"}])).documents
+    (document,) = read_corpus(write(tmp_path, "csv", [{"text": "a", "split": "holdout"}])).documents
     assert document.split == "holdout"
 
 
 def test_a_guess_is_declined_by_an_empty_name(tmp_path: Path) -> None:
     row = {"text": "a", "label": "x", "group": "g", "split": "s", "id": "u"}
-    (document,) = read(write(tmp_path, "csv", [row]), Columns(label="", group="", split="", id="")).documents
+    (document,) = read_corpus(write(tmp_path, "csv", [row]), Columns(label="", group="", split="", id="")).documents
     assert (document.id, document.labels, document.group, document.split) == ("1", (), None, None)

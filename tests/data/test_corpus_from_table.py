@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.columns import Columns
 from data.documents import Document
 from data.errors import BadData, CallError, ColumnMissing
-from data.readers import read
+from data.readers import read_corpus
+from data.table import Columns
 from tests.data.tables import WRITERS, Rows, write
 
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"])) | st.sampled_from(
@@ -50,37 +50,37 @@ class TestEveryReader:
     def test_what_was_written_is_read(self, ending: str, rows: list[tuple[str, str]]) -> None:
         written = [{"text": text, "label": name, "id": name} for text, name in rows]
         with TemporaryDirectory() as folder:
-            corpus = read(write(Path(folder), ending, written), Columns(path_separator=""))
+            corpus = read_corpus(write(Path(folder), ending, written), Columns(path_separator=""))
         assert list(corpus.documents) == [Document(name, text, (name,)) for text, name in rows]
         assert corpus.kind == "single"
 
     def test_a_corpus_is_called_as_its_file(self, ending: str, tmp_path: Path) -> None:
         source = write(tmp_path, ending, [{"text": "a", "label": "x"}], name="mes lettres: août")
-        corpus = read(source)
+        corpus = read_corpus(source)
         assert (corpus.name, corpus.source) == ("mes-lettres-août", source)
 
     def test_guessed_columns_are_said(self, ending: str, tmp_path: Path) -> None:
         source = write(tmp_path, ending, [{"body": "a", "Category": "x", "n": "1"}])
-        (document,) = read(source).documents
+        (document,) = read_corpus(source).documents
         assert document == Document("1", "a", ("x",))
-        assert read(source).notes == (
+        assert read_corpus(source).notes == (
             "text is read from column 'body' and labels from 'Category' (guessed; name them with --text and --label)",
         )
 
     def test_named_columns_are_read_without_a_word(self, ending: str, tmp_path: Path) -> None:
         row = {"a": "a text", "b": "x", "c": "7", "d": "Test", "e": "Ada"}
-        corpus = read(write(tmp_path, ending, [row]), Columns("a", "b", "c", "d", "e"))
+        corpus = read_corpus(write(tmp_path, ending, [row]), Columns("a", "b", "c", "d", "e"))
         assert list(corpus.documents) == [Document("7", "a text", ("x",), "Test", "Ada")]
         assert corpus.notes == ()
 
     def test_a_misspelt_column_is_named_with_its_nearest(self, ending: str, tmp_path: Path) -> None:
         source = write(tmp_path, ending, [{"headline": "a", "label": "x"}])
         with pytest.raises(ColumnMissing, match=r"letters\.\w+ has no column 'hedline'\. Did you mean 'headline'\?$"):
-            read(source, Columns(text="hedline"))
+            read_corpus(source, Columns(text="hedline"))
 
     def test_without_ids_rows_are_numbered_from_one(self, ending: str, tmp_path: Path) -> None:
         source = write(tmp_path, ending, [{"text": word} for word in "abc"])
-        assert [document.id for document in read(source).documents] == ["1", "2", "3"]
+        assert [document.id for document in read_corpus(source).documents] == ["1", "2", "3"]
 
     def test_two_rows_of_one_id_are_both_named(self, ending: str, tmp_path: Path) -> None:
         rows = [{"id": name, "text": "a"} for name in ("u1", "u2", "u1")]
@@ -88,35 +88,37 @@ class TestEveryReader:
         if ending in ("jsonl", "ndjson"):  # without a header
             first, again = "line 1", "line 3"
         with pytest.raises(BadData, match=rf"letters\.{ending}: id 'u1' of {first} stands again in {again}\."):
-            read(write(tmp_path, ending, rows))
+            read_corpus(write(tmp_path, ending, rows))
 
     def test_ids_may_be_left_aside(self, ending: str, tmp_path: Path) -> None:
         source = write(tmp_path, ending, [{"id": "u", "text": "a"}, {"id": "u", "text": "b"}])
-        assert [document.id for document in read(source, Columns(id="")).documents] == ["1", "2"]
+        assert [document.id for document in read_corpus(source, Columns(id="")).documents] == ["1", "2"]
 
     def test_a_missing_id_is_named_by_its_place(self, ending: str, tmp_path: Path) -> None:
         with pytest.raises(BadData, match=r"(line|row) \d has no id in column 'id'"):
-            read(write(tmp_path, ending, [{"id": "u", "text": "a"}, {"id": " ", "text": "b"}]))
+            read_corpus(write(tmp_path, ending, [{"id": "u", "text": "a"}, {"id": " ", "text": "b"}]))
 
     def test_documents_without_label_or_text_are_counted_aloud(self, ending: str, tmp_path: Path) -> None:
         rows = [{"text": "a", "label": "x"}, {"text": " ", "label": " "}, {"text": "c", "label": ""}]
-        corpus = read(write(tmp_path, ending, rows))
+        corpus = read_corpus(write(tmp_path, ending, rows))
         assert [document.labels for document in corpus.documents] == [("x",), (), ()]
         assert corpus.notes[1:] == ("2 of 3 documents have no label", "1 of 3 documents have no text")
 
     def test_a_file_without_labels_is_fine_and_said(self, ending: str, tmp_path: Path) -> None:
-        corpus = read(write(tmp_path, ending, [{"text": "a"}]))
+        corpus = read_corpus(write(tmp_path, ending, [{"text": "a"}]))
         assert (corpus.documents[0].labels, corpus.kind) == ((), "single")
         assert corpus.notes[-1] == "no column is read as the label; name it with --label if there is one"
 
     def test_a_cell_that_holds_a_list_in_json_is_several_labels(self, ending: str, tmp_path: Path) -> None:
         rows = [{"text": "a", "label": '["x", "y"]'}, {"text": "b", "label": "z"}, {"text": "c", "label": "[]"}]
-        corpus = read(write(tmp_path, ending, rows))
+        corpus = read_corpus(write(tmp_path, ending, rows))
         assert [document.labels for document in corpus.documents] == [("x", "y"), ("z",), ()]
         assert corpus.kind == "multilabel"
 
     def test_paths_bring_their_tree(self, ending: str, tmp_path: Path) -> None:
-        corpus = read(write(tmp_path, ending, [{"text": "a", "label": "rec/sport"}, {"text": "b", "label": "sci/med"}]))
+        corpus = read_corpus(
+            write(tmp_path, ending, [{"text": "a", "label": "rec/sport"}, {"text": "b", "label": "sci/med"}])
+        )
         assert corpus.kind == "path"
         assert corpus.taxonomy is not None
         assert corpus.taxonomy.paths["rec/sport"] == ("rec", "rec/sport")
@@ -130,13 +132,13 @@ class TestEveryReader:
         source = write(tmp_path, ending, [{"text": "a"}])
         monkeypatch.setattr(Path, "open", refuse)  # the tests may run as a user whom nothing is refused
         with pytest.raises(CallError, match=rf"letters\.{ending} cannot be read: Permission denied\.$"):
-            read(source)
+            read_corpus(source)
 
 
 @pytest.mark.parametrize("ending", ["jsonl", "parquet"])
 def test_a_list_of_the_format_itself_is_several_labels(ending: str, tmp_path: Path) -> None:
     rows: Rows = [{"text": "a", "label": ["x", " y ", "x"]}, {"text": "b", "label": []}, {"text": "c", "label": None}]
-    corpus = read(write(tmp_path, ending, rows))
+    corpus = read_corpus(write(tmp_path, ending, rows))
     assert [document.labels for document in corpus.documents] == [("x", "y"), (), ()]
     assert corpus.kind == "multilabel"
 
@@ -144,11 +146,11 @@ def test_a_list_of_the_format_itself_is_several_labels(ending: str, tmp_path: Pa
 @pytest.mark.parametrize("ending", ["jsonl", "parquet"])
 def test_numbers_and_nothing_are_read_as_a_person_writes_them(ending: str, tmp_path: Path) -> None:
     rows: Rows = [{"id": 7, "text": "a", "label": 3.0}, {"id": 8, "text": None, "label": float("nan")}]
-    corpus = read(write(tmp_path, ending, rows))
+    corpus = read_corpus(write(tmp_path, ending, rows))
     assert list(corpus.documents) == [Document("7", "a", ("3",)), Document("8", "", ())]
 
 
 @pytest.mark.parametrize("ending", ["jsonl", "parquet"])
 def test_a_text_that_is_a_list_is_refused_by_its_place(ending: str, tmp_path: Path) -> None:
     with pytest.raises(BadData, match=r"letters\.\w+ (line|row) 1: a list stands where one word belongs"):
-        read(write(tmp_path, ending, [{"text": ["a"], "label": "x"}]))
+        read_corpus(write(tmp_path, ending, [{"text": ["a"], "label": "x"}]))

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from data.columns import Columns
 from data.errors import BadData, ColumnMissing
-from data.readers import read
+from data.readers import read_corpus
+from data.table import Columns
 
 
 def texts(path: Path, content: bytes, columns: Columns | None = None) -> list[str]:
     path.write_bytes(content)
-    return [document.text for document in read(str(path), columns).documents]
+    return [document.text for document in read_corpus(str(path), columns).documents]
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def test_a_text_may_be_of_any_length_and_the_modules_limit_stays(letters: Path) 
 @pytest.mark.parametrize(("sign", "called"), [(";", "semicolon"), ("\t", "tab")])
 def test_a_csv_file_with_another_sign_in_its_header_is_read_by_that_sign(letters: Path, sign: str, called: str) -> None:
     letters.write_text(f"\ufefftext{sign}label\na,b{sign}x\n", encoding="utf-8")
-    corpus = read(str(letters))
+    corpus = read_corpus(str(letters))
     assert (corpus.documents[0].text, corpus.documents[0].labels) == ("a,b", ("x",))
     assert corpus.notes[0] == f"cells end at each {called}"
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from data.columns import Columns
 from data.documents import Document
 from data.errors import BadData
-from data.readers import read
+from data.readers import read_corpus
+from data.table import Columns
 
 Fill = Callable[..., str]
 
@@ -29,13 +29,13 @@ def folder(tmp_path: Path) -> Fill:
 
 
 def test_a_files_folder_is_its_label_and_its_name_the_id(folder: Fill) -> None:
-    corpus = read(folder("spam/b.txt", "ham/a", "ham/.hidden", ".git/config"))
+    corpus = read_corpus(folder("spam/b.txt", "ham/a", "ham/.hidden", ".git/config"))
     assert corpus.documents == [Document("ham/a", "ham/a", ("ham",)), Document("spam/b.txt", "spam/b.txt", ("spam",))]
     assert (corpus.name, corpus.kind, corpus.notes) == ("letters", "single", ())
 
 
 def test_train_and_test_may_stand_above_the_classes(folder: Fill) -> None:
-    corpus = read(folder("train/ham/1", "test/ham/1", "dev/spam/1"))
+    corpus = read_corpus(folder("train/ham/1", "test/ham/1", "dev/spam/1"))
     assert [(document.split, document.labels) for document in corpus.documents] == [
         ("dev", ("spam",)),
         ("test", ("ham",)),
@@ -44,7 +44,7 @@ def test_train_and_test_may_stand_above_the_classes(folder: Fill) -> None:
 
 
 def test_files_beside_train_and_test_do_not_turn_them_into_classes(folder: Fill) -> None:
-    corpus = read(folder("README", "train/ham/1", "test/ham/1"))
+    corpus = read_corpus(folder("README", "train/ham/1", "test/ham/1"))
     assert [(document.split, document.labels) for document in corpus.documents] == [
         ("test", ("ham",)),
         ("train", ("ham",)),
@@ -53,7 +53,7 @@ def test_files_beside_train_and_test_do_not_turn_them_into_classes(folder: Fill)
 
 
 def test_a_class_called_train_beside_others_is_a_class(folder: Fill) -> None:
-    corpus = read(folder("train/1", "bus/1"))
+    corpus = read_corpus(folder("train/1", "bus/1"))
     assert [(document.split, document.labels) for document in corpus.documents] == [
         (None, ("bus",)),
         (None, ("train",)),
@@ -61,24 +61,24 @@ def test_a_class_called_train_beside_others_is_a_class(folder: Fill) -> None:
 
 
 def test_a_file_called_test_is_no_split(folder: Fill) -> None:
-    assert [document.split for document in read(folder("test")).documents] == [None]
+    assert [document.split for document in read_corpus(folder("test")).documents] == [None]
 
 
 def test_classes_within_classes_are_paths(folder: Fill) -> None:
-    corpus = read(folder("rec/sport/1", "misc/1"))
+    corpus = read_corpus(folder("rec/sport/1", "misc/1"))
     assert corpus.kind == "path"
     assert corpus.taxonomy is not None
     assert corpus.taxonomy.paths == {"misc": ("misc",), "rec/sport": ("rec", "rec/sport")}
 
 
 def test_files_beside_the_classes_are_counted_aloud(folder: Fill) -> None:
-    corpus = read(folder("README", "ham/1", "spam/1"))
+    corpus = read_corpus(folder("README", "ham/1", "spam/1"))
     assert len(corpus.documents) == 2
     assert corpus.notes == ("1 file beside the class folders is not read",)
 
 
 def test_files_alone_are_documents_without_labels(folder: Fill) -> None:
-    assert [document.labels for document in read(folder("1", "2")).documents] == [(), ()]
+    assert [document.labels for document in read_corpus(folder("1", "2")).documents] == [(), ()]
 
 
 def test_links_are_followed_but_not_in_a_circle(folder: Fill, tmp_path: Path) -> None:
@@ -87,20 +87,20 @@ def test_links_are_followed_but_not_in_a_circle(folder: Fill, tmp_path: Path) ->
     (tmp_path / "elsewhere" / "2").write_text("linked", encoding="utf-8")
     Path(source, "spam").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
     Path(source, "ham", "up").symlink_to(source, target_is_directory=True)
-    assert [document.id for document in read(source).documents] == ["ham/1", "spam/2"]
+    assert [document.id for document in read_corpus(source).documents] == ["ham/1", "spam/2"]
 
 
 def test_text_is_left_as_it_is_but_for_the_byte_order_mark(folder: Fill) -> None:
     source = folder("ham/1")
     Path(source, "ham", "1").write_bytes(b"\xef\xbb\xbfa\r\nb\x00\rc\n")
-    assert read(source).documents[0].text == "a\r\nb\x00\rc\n"
+    assert read_corpus(source).documents[0].text == "a\r\nb\x00\rc\n"
 
 
 def test_a_file_that_is_not_utf_8_is_named_with_its_line(folder: Fill) -> None:
     source = folder("ham/1", "ham/2")
     Path(source, "ham", "2").write_bytes(b"one\ntw\xf6\n")
     with pytest.raises(BadData, match=r"letters/ham/2 line 2 is not UTF-8 \(byte 0xf6\)"):
-        read(source)
+        read_corpus(source)
 
 
 def test_a_name_that_is_not_utf_8_is_refused(folder: Fill) -> None:
@@ -110,21 +110,21 @@ def test_a_name_that_is_not_utf_8_is_refused(folder: Fill) -> None:
     except OSError:
         pytest.skip("this file system refuses such a name itself")
     with pytest.raises(BadData, match=r"holds a file whose name is not UTF-8: 'ham/\\udcff'"):
-        read(source)
+        read_corpus(source)
 
 
 def test_a_folder_without_files_is_refused(folder: Fill, tmp_path: Path) -> None:
     (tmp_path / "letters" / "ham").mkdir(parents=True)
     with pytest.raises(BadData, match=r"letters holds no files\. Put each document into the folder of its class\.$"):
-        read(folder())
+        read_corpus(folder())
 
 
 def test_columns_do_not_apply_aloud(folder: Fill) -> None:
-    assert read(folder("ham/1"), Columns(text="body")).notes == (
+    assert read_corpus(folder("ham/1"), Columns(text="body")).notes == (
         "columns were named, but a folder has none and is read as it is",
     )
 
 
 def test_a_folder_is_named_by_where_it_is(folder: Fill, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder("ham/1"))
-    assert (read(".").name, read("..").name) == ("letters", Path.cwd().parent.name)
+    assert (read_corpus(".").name, read_corpus("..").name) == ("letters", Path.cwd().parent.name)

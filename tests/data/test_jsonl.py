@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.errors import BadData
-from data.readers import read
+from data.readers import read_corpus
 from data.readers.jsonl import read_jsonl
 
 
@@ -21,12 +21,12 @@ def letters(tmp_path: Path) -> Path:
 
 def test_lines_end_at_new_lines_only(letters: Path) -> None:
     letters.write_bytes('\ufeff{"text": "a\u2028b\x85c"}\r\n\r\n{"text": "d"}'.encode())
-    assert [document.text for document in read(str(letters)).documents] == ["a\u2028b\x85c", "d"]
+    assert [document.text for document in read_corpus(str(letters)).documents] == ["a\u2028b\x85c", "d"]
 
 
 def test_a_key_that_a_line_lacks_is_no_label(letters: Path) -> None:
     letters.write_text('{"text": "a"}\n{"label": "x", "text": "b"}\n', encoding="utf-8")
-    corpus = read(str(letters))
+    corpus = read_corpus(str(letters))
     assert [document.labels for document in corpus.documents] == [(), ("x",)]
     assert corpus.notes[-1] == "1 of 2 documents have no label"
 
@@ -44,7 +44,7 @@ def test_a_key_that_a_line_lacks_is_no_label(letters: Path) -> None:
 def test_a_line_that_is_no_object_is_named(letters: Path, line: str, found: str) -> None:
     letters.write_text(f'{{"text": "a"}}\n\n{line}\n', encoding="utf-8")
     with pytest.raises(BadData, match=rf"letters\.jsonl line 3 {found}.*Write one object a line\.$"):
-        read(str(letters))
+        read_corpus(str(letters))
 
 
 def test_half_a_character_is_replaced_and_counted_aloud(letters: Path) -> None:
@@ -54,7 +54,7 @@ def test_half_a_character_is_replaced_and_counted_aloud(letters: Path) -> None:
         '{"text": "\\ud83d\\uDE00"}',
     ]
     letters.write_text("\n".join(lines), encoding="utf-8")
-    corpus = read(str(letters))
+    corpus = read_corpus(str(letters))
     assert [document.text for document in corpus.documents] == ["cut \ufffd", "😀", "😀"]
     assert corpus.documents[1].labels == ("\ufffd",)
     assert corpus.notes[0] == "half a character is read as U+FFFD in 2 lines"
@@ -63,7 +63,7 @@ def test_half_a_character_is_replaced_and_counted_aloud(letters: Path) -> None:
 def test_text_that_is_not_utf_8_is_named_by_its_line(letters: Path) -> None:
     letters.write_bytes(b'{"text": "a"}\n{"text": "\xff"}\n')
     with pytest.raises(BadData, match=r"letters\.jsonl line 2 is not UTF-8 \(byte 0xff\)"):
-        read(str(letters))
+        read_corpus(str(letters))
 
 
 CELLS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.lists(st.text())

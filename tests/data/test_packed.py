@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.documents import Document, Documents
-from data.packed import Counted, Repeated, Strings
+from data.packed import CategoricalColumn, PackedStrings, RowNumbers
 
 # lone surrogates too: a file of another program can hold half a character
 ANY_TEXT = st.text(st.characters(), max_size=20)
@@ -26,17 +26,17 @@ def same(packed: Sequence[Any], plain: list[Any]) -> None:
 
 @given(st.lists(ANY_TEXT))
 def test_strings_come_back(texts: list[str]) -> None:
-    same(Strings(texts), texts)
+    same(PackedStrings(texts), texts)
 
 
 @given(st.lists(st.none() | ANY_TEXT | st.tuples(ANY_TEXT)))
 def test_repeated_values_come_back(values: list[Any]) -> None:
-    same(Repeated(values), values)
+    same(CategoricalColumn(values), values)
 
 
 @given(st.integers(0, 30))
 def test_rows_are_counted_from_one(rows: int) -> None:
-    same(Counted(rows), [str(row + 1) for row in range(rows)])
+    same(RowNumbers(rows), [str(row + 1) for row in range(rows)])
 
 
 DOCUMENTS = st.builds(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from data.errors import BadData, ExtraMissing
-from data.readers import read
+from data.readers import read_corpus
 from tests.data.tables import write
 
 
@@ -14,7 +14,7 @@ def test_without_pyarrow_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.
     source = write(tmp_path, "parquet", [{"text": "a"}])
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(ExtraMissing, match=r'^Parquet is read by pyarrow, .*: pip install "embedonce\[parquet\]"\.$'):
-        read(source)
+        read_corpus(source)
 
 
 @pytest.mark.parametrize("content", [b"", b"text,label\na,x\n", b"PAR1" * 10])
@@ -22,14 +22,14 @@ def test_what_is_no_parquet_is_refused_in_a_sentence(tmp_path: Path, content: by
     path = tmp_path / "letters.parquet"
     path.write_bytes(content)
     with pytest.raises(BadData, match=r"^[^\n]*letters\.parquet is not a Parquet file that can be read \([^\n]*\)\.$"):
-        read(str(path))
+        read_corpus(str(path))
 
 
 def test_a_file_cut_short_is_refused(tmp_path: Path) -> None:
     path = Path(write(tmp_path, "parquet", [{"text": "a" * 1000}]))
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(BadData, match="is not a Parquet file that can be read"):
-        read(str(path))
+        read_corpus(str(path))
 
 
 def test_a_damaged_column_is_refused(tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ def test_a_damaged_column_is_refused(tmp_path: Path) -> None:
     content = path.read_bytes()
     path.write_bytes(content[:40] + bytes(byte ^ 255 for byte in content[40:400]) + content[400:])
     with pytest.raises(BadData, match=r"letters\.parquet: column 'text' cannot be read"):
-        read(str(path))
+        read_corpus(str(path))
 
 
 def test_no_rows_are_no_corpus(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_no_rows_are_no_corpus(tmp_path: Path) -> None:
 
     parquet.write_table(pyarrow.table({"text": pyarrow.array([], pyarrow.string())}), tmp_path / "letters.parquet")
     with pytest.raises(BadData, match=r"letters\.parquet has no rows\.$"):
-        read(str(tmp_path / "letters.parquet"))
+        read_corpus(str(tmp_path / "letters.parquet"))
 
 
 def test_texts_kept_as_a_dictionary_are_texts(tmp_path: Path) -> None:
@@ -55,4 +55,4 @@ def test_texts_kept_as_a_dictionary_are_texts(tmp_path: Path) -> None:
 
     column = pyarrow.array(["a", "b", "a"]).dictionary_encode()
     parquet.write_table(pyarrow.table({"text": column}), tmp_path / "letters.parquet")
-    assert [document.text for document in read(str(tmp_path / "letters.parquet")).documents] == ["a", "b", "a"]
+    assert [document.text for document in read_corpus(str(tmp_path / "letters.parquet")).documents] == ["a", "b", "a"]

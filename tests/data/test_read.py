@@ -5,20 +5,20 @@ from pathlib import Path
 import pytest
 
 from data.errors import CallError, FileMissing
-from data.readers import read
+from data.readers import read_corpus
 
 
 def test_a_missing_file_names_the_nearest_one_beside_it(tmp_path: Path) -> None:
     for name in ("letters.csv", "letters.txt", "lists.csv"):
         (tmp_path / name).touch()
     with pytest.raises(FileMissing, match=r"leters\.csv is not there\. Did you mean 'letters\.csv'\?$"):
-        read(str(tmp_path / "leters.csv"))
+        read_corpus(str(tmp_path / "leters.csv"))
 
 
 def test_a_misspelt_benchmark_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FileMissing, match=r"^reuters-52 is not there\. Did you mean 'reuters52'\?$"):
-        read("reuters-52")
+        read_corpus("reuters-52")
 
 
 @pytest.mark.parametrize("source", ["qqqqqq", "no/such/folder/qqqq.csv", "q" * 5000])
@@ -29,7 +29,7 @@ def test_with_nothing_near_the_ways_to_name_a_corpus_are_told(
     with pytest.raises(
         FileMissing, match=r"is not there\. Name a file, a folder or a benchmark \(newsgroups, reuters52\)\.$"
     ):
-        read(source)
+        read_corpus(source)
 
 
 def test_another_format_is_refused_with_those_that_are_read(tmp_path: Path) -> None:
@@ -39,10 +39,10 @@ def test_another_format_is_refused_with_those_that_are_read(tmp_path: Path) -> N
         r"Name a \.csv, \.tsv, \.jsonl, \.ndjson, \.parquet file or a folder a class\.$"
     )
     with pytest.raises(CallError, match=expected):
-        read(str(tmp_path / "letters.xlsx"))
+        read_corpus(str(tmp_path / "letters.xlsx"))
 
 
 def test_endings_are_read_in_any_case_and_from_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "LETTERS.CSV").write_text("text\na\n", encoding="utf-8")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert read("~/LETTERS.CSV").documents[0].text == "a"
+    assert read_corpus("~/LETTERS.CSV").documents[0].text == "a"

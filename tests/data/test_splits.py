@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from data.splits import folds, nested_subsets, stratified_parts
+from data.splits import assign_folds, nested_subsets, stratified_split
 
 SEEDS = st.integers(0, 5)
 ROWS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 9)), max_size=60)  # a label and a group each
@@ -33,7 +33,7 @@ def label_sets(y: NDArray[Any]) -> list[frozenset[int]]:
 @given(ROWS, SHARES, SEEDS)
 def test_a_group_is_never_broken(rows: list[tuple[int, int]], shares: tuple[float, ...], seed: int) -> None:
     labels, groups = np.array([label for label, _ in rows], dtype=int), [group for _, group in rows]
-    parts = stratified_parts(labels, groups, shares, seed)
+    parts = stratified_split(labels, groups, shares, seed)
     part_of = dict(zip(groups, parts, strict=True))
     assert parts.tolist() == [part_of[group] for group in groups]
 
@@ -42,7 +42,7 @@ def test_a_group_is_never_broken(rows: list[tuple[int, int]], shares: tuple[floa
 def test_every_row_has_a_part_with_a_share(rows: list[tuple[int, int]], shares: tuple[float, ...], seed: int) -> None:
     labels, groups = np.array([label for label, _ in rows], dtype=int), [group for _, group in rows]
     for grouped in (groups, None):
-        parts = stratified_parts(labels, grouped, shares, seed)
+        parts = stratified_split(labels, grouped, shares, seed)
         assert parts.dtype == np.int8
         assert parts.shape == labels.shape
         assert all(shares[part] > 0 for part in parts)
@@ -50,7 +50,7 @@ def test_every_row_has_a_part_with_a_share(rows: list[tuple[int, int]], shares: 
 
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=120), st.floats(0.05, 0.95), SEEDS)
 def test_ungrouped_labels_keep_to_the_shares_within_two(labels: list[int], share: float, seed: int) -> None:
-    parts = stratified_parts(np.array(labels), None, (1 - share, share), seed)
+    parts = stratified_split(np.array(labels), None, (1 - share, share), seed)
     for label, rows in Counter(labels).items():
         there = sum(1 for part, each in zip(parts, labels, strict=True) if part == 1 and each == label)
         assert abs(there - share * rows) < 2
@@ -58,7 +58,7 @@ def test_ungrouped_labels_keep_to_the_shares_within_two(labels: list[int], share
 
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=120), st.integers(2, 7), SEEDS)
 def test_folds_of_a_label_and_of_all_differ_by_little(labels: list[int], k: int, seed: int) -> None:
-    parts = folds(np.array(labels), None, k, seed)
+    parts = assign_folds(np.array(labels), None, k, seed)
     for label in set(labels):
         sizes = np.bincount(parts[np.array(labels) == label], minlength=k)
         assert sizes.max() - sizes.min() <= 2
@@ -72,7 +72,7 @@ def test_a_label_with_enough_groups_is_in_every_part(
 ) -> None:
     groups = [group for group in label_of for _ in range(size)]
     labels = np.array([label_of[group] for group in groups], dtype=int)
-    parts = stratified_parts(labels, groups, shares, seed)
+    parts = stratified_split(labels, groups, shares, seed)
     for label, count in Counter(label_of.values()).items():
         with_share = sum(share > 0 for share in shares)
         assert len(set(parts[labels == label])) == min(count, with_share)
@@ -81,7 +81,7 @@ def test_a_label_with_enough_groups_is_in_every_part(
 @given(matrices(), st.data(), SEEDS)
 def test_the_largest_part_has_every_label(y: NDArray[np.bool_], data: st.DataObject, seed: int) -> None:
     groups = data.draw(st.none() | st.lists(st.integers(0, 6), min_size=len(y), max_size=len(y)))
-    parts = stratified_parts(y, groups, (0.8, 0.2), seed)
+    parts = stratified_split(y, groups, (0.8, 0.2), seed)
     sets = label_sets(y)
     assert set().union(*(sets[row] for row in np.flatnonzero(parts == 0))) == set().union(*sets)
 
@@ -91,7 +91,7 @@ def test_a_label_misses_a_part_only_for_the_sake_of_another(
     y: NDArray[np.bool_], data: st.DataObject, seed: int
 ) -> None:
     groups = data.draw(st.lists(st.integers(0, 6), min_size=len(y), max_size=len(y)))
-    parts = stratified_parts(y, groups, (0.7, 0.3), seed)
+    parts = stratified_split(y, groups, (0.7, 0.3), seed)
     part_of: dict[int, int] = {}
     labels_of: dict[int, set[int]] = defaultdict(set)
     for group, part, labels in zip(groups, parts.tolist(), label_sets(y), strict=True):
@@ -109,35 +109,35 @@ def test_the_same_seed_gives_the_same_parts_whatever_groups_are_called(
     rows: list[tuple[int, int]], shares: tuple[float, ...], seed: int
 ) -> None:
     labels, groups = np.array([label for label, _ in rows], dtype=int), [group for _, group in rows]
-    first = stratified_parts(labels, groups, shares, seed)
-    assert np.array_equal(first, stratified_parts(labels, groups, shares, seed))
-    assert np.array_equal(first, stratified_parts(labels, [f"author {group}" for group in groups], shares, seed))
+    first = stratified_split(labels, groups, shares, seed)
+    assert np.array_equal(first, stratified_split(labels, groups, shares, seed))
+    assert np.array_equal(first, stratified_split(labels, [f"author {group}" for group in groups], shares, seed))
 
 
 def test_another_seed_gives_other_parts() -> None:
     labels = np.zeros(200, dtype=int)
     assert not np.array_equal(
-        stratified_parts(labels, None, (0.5, 0.5), 0), stratified_parts(labels, None, (0.5, 0.5), 1)
+        stratified_split(labels, None, (0.5, 0.5), 0), stratified_split(labels, None, (0.5, 0.5), 1)
     )
 
 
 def test_rows_without_a_group_stand_for_themselves() -> None:
-    parts = stratified_parts(np.zeros(10, dtype=int), [None] * 10, (0.5, 0.5), 0)
+    parts = stratified_split(np.zeros(10, dtype=int), [None] * 10, (0.5, 0.5), 0)
     assert np.bincount(parts).tolist() == [5, 5]
 
 
 def test_a_label_with_one_row_is_for_training() -> None:
     labels = np.arange(50)
-    assert stratified_parts(labels, None, (0.8, 0.2), 0).tolist() == [0] * 50
+    assert stratified_split(labels, None, (0.8, 0.2), 0).tolist() == [0] * 50
 
 
 def test_labels_with_one_row_are_spread_evenly_over_folds() -> None:
-    assert np.bincount(folds(np.arange(20), None, 5, 0)).tolist() == [4] * 5
+    assert np.bincount(assign_folds(np.arange(20), None, 5, 0)).tolist() == [4] * 5
 
 
 def test_what_rare_labels_round_away_is_made_up_for() -> None:
     labels = np.repeat(np.arange(100), 7)  # each alone would give one row of seven, 14 %
-    assert stratified_parts(labels, None, (0.8, 0.2), 0).mean() == pytest.approx(0.2, abs=0.01)
+    assert stratified_split(labels, None, (0.8, 0.2), 0).mean() == pytest.approx(0.2, abs=0.01)
 
 
 def test_a_document_of_several_labels_goes_by_its_rarest() -> None:
@@ -145,19 +145,19 @@ def test_a_document_of_several_labels_goes_by_its_rarest() -> None:
     y[:, 0] = True
     y[:10, 1] = True
     for seed in range(10):
-        assert stratified_parts(y, None, (0.8, 0.2), seed)[:10].sum() == 2
+        assert stratified_split(y, None, (0.8, 0.2), seed)[:10].sum() == 2
 
 
 def test_no_label_is_left_to_the_test_split_alone() -> None:
     # the third label's two rows go where the others need them, by chance both to the test part
     y = np.array([[1, 0, 1], [0, 1, 1], [1, 0, 0], [0, 1, 0]], dtype=bool)
     for seed in range(20):
-        assert y[stratified_parts(y, None, (0.8, 0.2), seed) == 0].any(axis=0).all()
+        assert y[stratified_split(y, None, (0.8, 0.2), seed) == 0].any(axis=0).all()
 
 
 def test_no_rows_give_no_parts() -> None:
-    assert stratified_parts(np.zeros(0, dtype=int), None, (0.8, 0.2), 0).tolist() == []
-    assert stratified_parts(np.zeros((0, 3), dtype=bool), [], (0.8, 0.2), 0).tolist() == []
+    assert stratified_split(np.zeros(0, dtype=int), None, (0.8, 0.2), 0).tolist() == []
+    assert stratified_split(np.zeros((0, 3), dtype=bool), [], (0.8, 0.2), 0).tolist() == []
 
 
 SIZES = st.lists(st.integers(1, 80), min_size=1, max_size=6)
@@ -239,7 +239,7 @@ def test_a_hundred_thousand_rows_keep_to_their_shares(grouped: bool) -> None:
     random = np.random.default_rng(0)
     labels = random.zipf(1.5, 100_000) % 52
     groups = random.integers(0, 30_000, 100_000).tolist() if grouped else None
-    part = stratified_parts(labels, groups, (0.8, 0.2), 0)
+    part = stratified_split(labels, groups, (0.8, 0.2), 0)
     assert (part == 1).mean() == pytest.approx(0.2, abs=0.001)
     for size, subset in zip((100, 1000, 10_000), nested_subsets(labels, groups, (100, 1000, 10_000), 0), strict=True):
         assert len(subset) == pytest.approx(size, abs=20)

@@ -96,7 +96,7 @@ def test_an_order_that_does_not_fit_the_labels_is_refused(order: list[str], erro
 def test_equal_numbers_and_kinds_without_an_order_are_refused() -> None:
     with pytest.raises(CallError, match=r"'1' and '1\.0' are the same number"):
         Target.of([("1",), ("1.0",)], "single").ordered(["numbers"])
-    with pytest.raises(CallError, match="these labels are of kind 'several'"):
+    with pytest.raises(CallError, match="these labels are of kind 'multilabel'"):
         Target.of([("a", "b")], "multilabel").ordered(["a", "b"])
     with pytest.raises(CallError, match="these labels are of kind 'path'"):
         Target.of([("a/b",), ("a/c",)], "path").ordered(["a/b", "a/c"])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from data.documents import Corpus, Document
 from data.errors import BadData
 from data.splits import Split
-from data.train_test_split import with_split
+from data.train_test_split import assign_splits
 
 
 def corpus(documents: Sequence[Document]) -> Corpus:
@@ -38,28 +38,28 @@ def sides(made: Corpus) -> list[str | None]:
 )
 def test_usual_words_for_a_split_are_understood(word: str, side: str) -> None:
     documents = [Document("a", "a", split=word), Document("b", "b", split="train"), Document("c", "c", split="test")]
-    assert sides(with_split(corpus(documents), 0)) == [side, "train", "test"]
+    assert sides(assign_splits(corpus(documents), 0)) == [side, "train", "test"]
 
 
 def test_validation_documents_are_counted_aloud() -> None:
     documents = [Document("a", "a", split="dev"), Document("b", "b", split="test")]
-    assert with_split(corpus(documents), 0).notes == ("1 validation document counts as training",)
+    assert assign_splits(corpus(documents), 0).notes == ("1 validation document counts as training",)
 
 
 def test_another_word_is_refused_by_row() -> None:
     documents = [*labelled("x", split="train"), Document("b7", "b", split="holdout")]
     with pytest.raises(BadData, match=r"letters\.csv: document 'b7' \(row 2\) has 'holdout' as its split\."):
-        with_split(corpus(documents), 0)
+        assign_splits(corpus(documents), 0)
 
 
 def test_a_document_without_a_split_among_others_is_refused() -> None:
     documents = [Document("a", "a", split="train"), Document("b", "b")]
     with pytest.raises(BadData, match=r"document 'b' \(row 2\) has no split"):
-        with_split(corpus(documents), 0)
+        assign_splits(corpus(documents), 0)
 
 
 def test_a_split_is_drawn_by_label_where_there_is_none() -> None:
-    made = with_split(corpus(labelled(*["a"] * 50, *["b"] * 10)), 3)
+    made = assign_splits(corpus(labelled(*["a"] * 50, *["b"] * 10)), 3)
     test = [document.labels for document in made.documents if document.split == Split.TEST]
     assert (test.count(("a",)), test.count(("b",))) == (10, 2)
     assert made.notes == (
@@ -68,7 +68,7 @@ def test_a_split_is_drawn_by_label_where_there_is_none() -> None:
 
 
 def test_training_documents_alone_give_up_some_for_the_test() -> None:
-    made = with_split(corpus(labelled(*["a"] * 10, split="train")), 0)
+    made = assign_splits(corpus(labelled(*["a"] * 10, split="train")), 0)
     assert sides(made).count("test") == 2
     assert made.notes[0].endswith("(the source has training documents only)")
 
@@ -79,33 +79,33 @@ def test_a_group_or_without_one_equal_texts_stay_on_one_side(rows: list[tuple[st
         Document(str(row), f"text {text}", (label,), group=f"author {group}" if group else None)
         for row, (label, text, group) in enumerate(rows)
     ]
-    made = with_split(corpus(documents), 0)
+    made = assign_splits(corpus(documents), 0)
     ties = [(document.group or document.text, document.split) for document in made.documents]
     assert len(set(ties)) == len({tie for tie, _ in ties})
 
 
 def test_a_text_that_many_authors_write_does_not_tie_them_together() -> None:
     documents = [Document(str(row), "thanks", ("a",), group=f"author {row}") for row in range(100)]
-    made = with_split(corpus(documents), 0)
+    made = assign_splits(corpus(documents), 0)
     assert sides(made).count("test") == 20
     assert any("1 text stands on both sides of the split" in note for note in made.notes)
 
 
 def test_blank_texts_are_not_taken_for_equal() -> None:
-    made = with_split(corpus([Document(str(row), "  ", ("a",)) for row in range(10)]), 0)
+    made = assign_splits(corpus([Document(str(row), "  ", ("a",)) for row in range(10)]), 0)
     assert sides(made).count("test") == 2
     assert not any("both sides" in note for note in made.notes)
 
 
 def test_equal_texts_on_both_sides_are_counted_aloud() -> None:
     texts = [("train", "same"), ("train", "same"), ("test", "same"), ("train", "one"), ("test", "two")]
-    made = with_split(corpus([Document(str(row), text, split=side) for row, (side, text) in enumerate(texts)]), 0)
+    made = assign_splits(corpus([Document(str(row), text, split=side) for row, (side, text) in enumerate(texts)]), 0)
     assert made.notes == ("1 text stands on both sides of the split",)
 
 
 def test_labels_that_one_side_lacks_are_counted_aloud() -> None:
     documents = [*labelled(*["both"] * 5, *["old"] * 5, split="train"), *labelled("both", "new", split="test")]
-    assert with_split(corpus(documents), 0).notes == (
+    assert assign_splits(corpus(documents), 0).notes == (
         "label 'new' is only in the test split: it cannot be predicted and counts as missed",
         "label 'old' is only in the training split, so no figure speaks of it",
     )
@@ -113,7 +113,7 @@ def test_labels_that_one_side_lacks_are_counted_aloud() -> None:
 
 def test_several_labels_that_the_test_split_alone_has_are_listed() -> None:
     documents = [*labelled(*["a"] * 5, split="train"), *labelled("a", "x", "y", split="test")]
-    assert with_split(corpus(documents), 0).notes == (
+    assert assign_splits(corpus(documents), 0).notes == (
         "2 labels (x, y) are only in the test split: they cannot be predicted and count as missed",
     )
 
@@ -126,17 +126,17 @@ def test_rare_labels_are_named_with_their_counts_and_the_list_ends() -> None:
     ]
     listed = ", ".join(f"{name} (1)" for name in names[:10])
     assert (
-        with_split(corpus(documents), 0).notes[-1]
+        assign_splits(corpus(documents), 0).notes[-1]
         == f"Labels with fewer than 5 training documents: {listed} and 3 more"
     )
 
 
 def test_a_split_once_made_stays() -> None:
-    once = with_split(corpus(labelled(*"aaaaabbbbb")), 0)
-    again = with_split(once, 1)
+    once = assign_splits(corpus(labelled(*"aaaaabbbbb")), 0)
+    again = assign_splits(once, 1)
     assert (sides(again), again.notes) == (sides(once), once.notes)
 
 
 def test_documents_of_several_labels_are_split_too() -> None:
     documents = [Document(str(row), str(row), ("a", "b")[: row % 3]) for row in range(30)]
-    assert sides(with_split(corpus(documents), 0)).count("test") == 6
+    assert sides(assign_splits(corpus(documents), 0)).count("test") == 6

@@ -13,9 +13,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from numpy.typing import NDArray
 
-from data.columns import Columns
 from data.documents import Corpus, Document
-from featurestore import FeatureStore, ShardContent, carry_out, compaction, pruning, repair, text_key
+from data.table import Columns
+from featurestore import (
+    FeatureStore,
+    ShardContent,
+    plan_compaction,
+    plan_pruning,
+    repair_store,
+    run_compaction,
+    text_key,
+)
 from stages.embed import Encoder, Options, embed, encode, open_encoder
 from stages.relabel import relabel
 from tests.stages.embed.fakes import CountingNetwork, counting
@@ -111,7 +119,7 @@ class Store(RuleBasedStateMachine):
         store = self.store()
         if not self.corpora:
             return
-        carry_out(pruning(store), store)
+        run_compaction(plan_pruning(store), store)
         named = {text for rows in self.corpora.values() for text, _ in rows.values()}
         assert set(store.keys) <= {text_key(text) for text in named}
         self.there &= named
@@ -120,7 +128,7 @@ class Store(RuleBasedStateMachine):
     def compact(self) -> None:
         store = self.store()
         before = store.documents
-        carry_out(compaction(store), store)
+        run_compaction(plan_compaction(store), store)
         assert store.documents == before and len(store.shards()) <= 1
 
     @rule(data=st.data())
@@ -134,7 +142,7 @@ class Store(RuleBasedStateMachine):
         content[data.draw(st.integers(0, len(content) - 1))] ^= 1
         path.unlink()
         path.write_bytes(content)
-        assert len(repair(self.store()).moved) == 1
+        assert len(repair_store(self.store()).moved) == 1
         self.there = {text for text in self.there if text_key(text) in self.store().keys}
 
     @invariant()

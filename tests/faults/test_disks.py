@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from data.errors import StorageFailed
-from featurestore import CorpusTable, FeatureStore, image
+from featurestore import CorpusTable, FeatureStore, shard_bytes
 from tests.faults.failing import Failing
 from tests.faults.processes import ended, script
 from tests.faults.whole import KEYS, TEXTS, assert_whole
@@ -23,7 +23,7 @@ def test_a_disk_that_fails_says_so_in_a_sentence_and_leaves_nothing(
         patched.setattr(os, call, Failing(getattr(os, call), at, errno.ENOSPC, for_good=for_good))
         with pytest.raises(StorageFailed) as failed:
             store.commit(content(["new"], seed=1))
-    size = len(image(content(["new"], seed=1), RECIPE))
+    size = len(shard_bytes(content(["new"], seed=1), RECIPE))
     assert str(failed.value) == (
         f"{size:,} bytes cannot be written to {store.folder / 'shards'}: No space left on device. "
         "Make room and run the same command again; what was committed before is whole."

@@ -9,7 +9,7 @@ from pathlib import Path
 import h5py
 import pytest
 
-from featurestore import image
+from featurestore import shard_bytes
 from tests.conftest import ROOT
 from tests.faults import flipping
 from tests.featurestore.made import ALL_KEPT, content
@@ -18,7 +18,7 @@ if not Path("/proc/self/statm").exists():
     pytest.skip("this system has no limit on memory that a test could set", allow_module_level=True)
 
 SECONDS = 900
-SHARD = bytes(image(content(["one", "two"], ALL_KEPT, dim=2), ALL_KEPT))
+SHARD = bytes(shard_bytes(content(["one", "two"], ALL_KEPT, dim=2), ALL_KEPT))
 
 
 def older_format(data: bytes) -> bytes:

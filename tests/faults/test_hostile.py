@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from data.errors import StoreDamaged
-from featurestore import FeatureStore, Shard, image
+from featurestore import FeatureStore, Shard, shard_bytes
 from tests.conftest import ROOT
 from tests.faults.processes import ended, script
 from tests.featurestore.made import RECIPE, content
@@ -95,7 +95,7 @@ def outside(tmp_path: Path) -> Path:
 
 
 def spoiled(folder: Path, spoil: Spoil, outside: Path) -> Path:
-    buffer = io.BytesIO(image(content(TEXTS), RECIPE))
+    buffer = io.BytesIO(shard_bytes(content(TEXTS), RECIPE))
     with h5py.File(buffer, "r+", libver="latest") as file:
         spoil(file, outside)
     return saved(folder, buffer.getvalue())
@@ -118,7 +118,7 @@ def test_hostile_shards_are_refused_without_a_look_at_another_file_or_more_memor
     }
     (tmp_path / "shards" / f"{'0' * 64}.h5").symlink_to(outside)
     clauses[f"{'0' * 64}.h5"] = "is a link"
-    found = asked(tmp_path / "shards", saved(tmp_path, image(content(TEXTS), RECIPE)))
+    found = asked(tmp_path / "shards", saved(tmp_path, shard_bytes(content(TEXTS), RECIPE)))
     assert len(clauses) == len(HOSTILE) + 1
     assert [name for name, clause in clauses.items() if not re.search(clause, found["said"][name])] == []
     assert found["elsewhere"] == [] and found["grown"] < MEMORY

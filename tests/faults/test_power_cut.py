@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from data.errors import FileMissing
-from featurestore import CorpusTable, FeatureStore, image, text_key
+from featurestore import CorpusTable, FeatureStore, shard_bytes, text_key
 from tests.faults.power import Disk, Killed, Operation, Recorder, State
 from tests.faults.whole import faults_in
 from tests.featurestore.made import RECIPE as MADE
@@ -178,4 +178,4 @@ def kind_of(path: Path) -> str:
 def shard_in(state: State) -> str:
     """What the disk holds of the first shard."""
     shards = [data for path, data in state.items() if path.endswith(".h5")]
-    return "none" if not shards else "whole" if shards == [bytes(image(SHARDS["shard 0"], RECIPE))] else "broken"
+    return "none" if not shards else "whole" if shards == [bytes(shard_bytes(SHARDS["shard 0"], RECIPE))] else "broken"

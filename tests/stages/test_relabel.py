@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from data.columns import Columns
 from data.documents import Document
 from data.errors import BadData, CallError, ColumnMissing
+from data.table import Columns
 from data.taxonomy import Taxonomy
 from featurestore import CorpusTable, FeatureStore
 from stages.relabel import Relabelling, relabel

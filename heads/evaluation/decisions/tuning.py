@@ -17,7 +17,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from data.splits import folds
+from data.splits import assign_folds
 from heads.evaluation.bootstrap import resampled
 from heads.evaluation.confusion_counts import Counts
 from heads.evaluation.decisions import multilabel as multilabel
@@ -91,7 +91,7 @@ def tune(
     (rigid, *freer), metric = _choice(truth, ordered=ordered)
     problem = _Problem.of(scores, truth, metric)
     members = None if groups is None else list(groups)
-    repeats = [folds(problem.truth, members, FOLDS, seed * REPEATS + repeat) for repeat in range(REPEATS)]
+    repeats = [assign_folds(problem.truth, members, FOLDS, seed * REPEATS + repeat) for repeat in range(REPEATS)]
     present = _fitted(rigid, problem, repeats)
     trials = [present.trial(None, problem, seed)]
     for family in freer:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data.cache import cache_folder
+from data.atomic_write import cache_folder
 from data.errors import EmbedOnceError
 from featurestore import Recipe
 from stages.embed.batching.sample import Sample, sample, tokens_of

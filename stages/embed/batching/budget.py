@@ -16,8 +16,7 @@ from typing import Protocol
 
 import numpy as np
 
-from data.atomic_write import make_folder, write_atomically
-from data.cache import cache_folder
+from data.atomic_write import cache_folder, make_folder, write_atomically
 from data.errors import StorageFailed
 from stages.embed.batching.token_batches import BATCH_COST, CARD_BATCH_COST, batches
 from stages.embed.encoder.encoder import Encoder

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from data.errors import CallError, UnknownName, nearest
+from data.errors import CallError, UnknownName, suggest_name
 from stages.embed.network.backends import AUTO
 
 KEEPS = ("cls", "mean", "max", "segments", "tokens")
@@ -60,7 +60,7 @@ class Options:
             *(("thing to keep", name, KEEPS) for name in self.keep),
         ):
             if value not in known:
-                raise UnknownName(f"There is no {kind} called '{value}'.{nearest(value, known)}")
+                raise UnknownName(f"There is no {kind} called '{value}'.{suggest_name(value, known)}")
         if not self.keep:
             raise CallError(f"Nothing is kept: name at least one of {', '.join(KEEPS)}.")
         self._check_long()
@@ -99,7 +99,7 @@ def parse_keep(text: str, segment: int = 32) -> tuple[tuple[str, ...], int]:
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, colon, length = part.partition(":")
         if name not in KEEPS:
-            raise UnknownName(f"There is nothing to keep called '{name}'.{nearest(name, KEEPS)}")
+            raise UnknownName(f"There is nothing to keep called '{name}'.{suggest_name(name, KEEPS)}")
         if colon and (name != "segments" or not length.isascii() or not length.isdigit()):
             raise CallError(f"'{part}' is not understood: only segments takes a length, as in segments:32.")
         segment = int(length) if colon else segment

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
-from data.errors import CallError, ExtraMissing, UnknownName, nearest
+from data.errors import CallError, ExtraMissing, UnknownName, suggest_name
 
 AUTO = "auto"
 
@@ -26,7 +26,7 @@ def settled(backend: str, precision: str, device: str) -> str:
     if backend == AUTO:
         backend = "onnx" if precision == INT8 else "torch"
     if backend not in BACKENDS:
-        raise UnknownName(f"There is no backend called '{backend}'.{nearest(backend, (AUTO, *BACKENDS))}")
+        raise UnknownName(f"There is no backend called '{backend}'.{suggest_name(backend, (AUTO, *BACKENDS))}")
     if precision == INT8 and backend != "onnx":
         raise CallError(f"{backend} does not compute in int8 here. The backend that does is onnx: --backend onnx.")
     if backend == "torch":

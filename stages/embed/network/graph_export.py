@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data.cache import cache_folder
+from data.atomic_write import cache_folder
 from data.errors import CallError, EmbedOnceError, StorageFailed
 from featurestore import Recipe
 from stages.embed.model_files.checkpoint import canonical

@@ -5,7 +5,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
 from typing import TypeVar
 
-from featurestore import FeatureStore, ShardContent, joined
+from featurestore import FeatureStore, ShardContent, concatenate_content
 
 Item = TypeVar("Item")
 
@@ -45,7 +45,7 @@ class Writer:
     def commit(self, contents: Sequence[ShardContent]) -> None:
         """Write one shard of `contents`. Raises what the shard before it met, StorageFailed most often."""
         self.settle()
-        self._last = self._thread.submit(lambda: self._store.commit(joined(contents)))
+        self._last = self._thread.submit(lambda: self._store.commit(concatenate_content(contents)))
 
     def settle(self) -> None:
         """Come back when all is on the disk. Raises what the last shard met, once."""

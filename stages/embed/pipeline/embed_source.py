@@ -5,12 +5,12 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from data.columns import Columns
 from data.documents import Corpus
 from data.errors import EmbedOnceError
-from data.readers import read
-from data.train_test_split import with_split
-from featurestore import FeatureStore, Recipe, stores
+from data.readers import read_corpus
+from data.table import Columns
+from data.train_test_split import assign_splits
+from featurestore import FeatureStore, Recipe, list_stores
 from stages.embed.batching.backend_benchmark import choose
 from stages.embed.encoder.encoder import Encoder, open_encoder
 from stages.embed.encoder.options import Options
@@ -86,7 +86,7 @@ def _encode_part(
     of the processor is taken by a process that computes there."""
     if options.device == "cpu":
         take_share(*share)
-    corpus = with_split(read(source, columns), seed)
+    corpus = assign_splits(read_corpus(source, columns), seed)
     return embed(corpus, open_encoder(options), FeatureStore.open(store), progress, part)
 
 
@@ -120,7 +120,7 @@ def _opened(
     seed: int,
     tell: Callable[[str], None],
 ) -> tuple[Corpus, Encoder, Path]:
-    corpus = with_split(read(source, columns), seed)
+    corpus = assign_splits(read_corpus(source, columns), seed)
     for note in corpus.notes:
         tell(note)
     if store is not None and (store / "recipe.json").is_file():
@@ -200,7 +200,7 @@ def fastest(
 
 def kin(features: Path, recipe: Recipe) -> Iterator[str]:
     """A sentence for each store in `features` that holds more of the same than `recipe` keeps, or a part of it."""
-    for folder in sorted(stores(features)):
+    for folder in sorted(list_stores(features)):
         try:
             other = FeatureStore.open(folder).recipe
         except EmbedOnceError:  # damaged or of another format: whoever names it is told

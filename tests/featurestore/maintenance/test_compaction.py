@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.errors import BadData
-from featurestore import CorpusTable, FeatureStore, Recipe, carry_out, compaction, pruning, text_key
+from featurestore import CorpusTable, FeatureStore, Recipe, plan_compaction, plan_pruning, run_compaction, text_key
 from featurestore.maintenance import compaction as rewriting
 from tests.featurestore.made import ALL_KEPT, RECIPE, content
 
@@ -45,7 +45,7 @@ def test_small_shards_become_one_that_reads_the_same(tmp_path: Path, recipe: Rec
     texts = ["one", "two", "three", "four", "five"]
     store = store_of(tmp_path / "store", texts[:2], texts[2:3], texts[3:], recipe=recipe)
     before = read(store, texts)
-    carry_out(compaction(store), store)
+    run_compaction(plan_compaction(store), store)
     assert len(shards(store)) == 1 and store.verify() == []
     assert read(FeatureStore.open(store.folder), texts) == before
 
@@ -53,9 +53,9 @@ def test_small_shards_become_one_that_reads_the_same(tmp_path: Path, recipe: Rec
 def test_a_document_in_two_shards_keeps_the_vectors_that_readers_saw(tmp_path: Path) -> None:
     store = store_of(tmp_path / "store", ["one", "both"], ["both", "two"], ["both"])
     before = read(store, ["one", "both", "two"])
-    plan = compaction(store)
+    plan = plan_compaction(store)
     assert (plan.doubled, plan.vanished, plan.shards, plan.shards_after) == (2, 0, 3, 1)
-    carry_out(plan, store)
+    run_compaction(plan, store)
     assert read(store, ["one", "both", "two"]) == before
     assert sum(map(len, store.shards())) == 3
 
@@ -63,21 +63,21 @@ def test_a_document_in_two_shards_keeps_the_vectors_that_readers_saw(tmp_path: P
 def test_shards_that_are_large_enough_stay_as_they_are(tmp_path: Path) -> None:
     store = store_of(tmp_path / "store", ["one"], ["two"], ["three"])
     before = shards(store)
-    assert compaction(store, target=1).groups == ()
-    assert len(compaction(store, target=2 * max(shard.size for shard in store.shards()) + 1).groups) > 0
+    assert plan_compaction(store, target=1).groups == ()
+    assert len(plan_compaction(store, target=2 * max(shard.size for shard in store.shards()) + 1).groups) > 0
     assert shards(store) == before
 
 
 def test_compacting_twice_does_nothing_the_second_time(tmp_path: Path) -> None:
     store = store_of(tmp_path / "store", ["one"], ["two"], ["three"])
-    carry_out(compaction(store), store)
-    assert compaction(store).groups == ()
+    run_compaction(plan_compaction(store), store)
+    assert plan_compaction(store).groups == ()
 
 
 def test_new_shards_stay_about_as_large_as_asked(tmp_path: Path) -> None:
     store = store_of(tmp_path / "store", *([f"text {number}"] for number in range(12)))
     target = 4 * max(shard.size for shard in store.shards())
-    carry_out(compaction(store, target), store)
+    run_compaction(plan_compaction(store, target), store)
     assert 3 <= len(shards(store)) <= 4 and store.documents == 12
 
 
@@ -85,10 +85,10 @@ def test_what_no_corpus_names_is_pruned(tmp_path: Path) -> None:
     store = store_of(tmp_path / "store", ["one", "gone"], ["two"], ["gone too"])
     store.save_corpus(corpus("one", "two"))
     before, untouched = read(store, ["one", "two"]), store.shards()
-    plan = pruning(store)
+    plan = plan_pruning(store)
     assert (plan.vanished, plan.shards, plan.shards_after) == (2, 3, 2)
     assert store.documents == 4
-    carry_out(plan, store)
+    run_compaction(plan, store)
     assert store.documents == 2 and read(store, ["one", "two"]) == before
     assert len(shards(store) & {shard.name for shard in untouched}) == 1
 
@@ -96,13 +96,13 @@ def test_what_no_corpus_names_is_pruned(tmp_path: Path) -> None:
 def test_a_store_without_a_corpus_is_not_pruned_empty(tmp_path: Path) -> None:
     store = store_of(tmp_path / "store", ["one"])
     with pytest.raises(BadData, match=r"store has no corpus: nothing says which documents are wanted"):
-        pruning(store)
+        plan_pruning(store)
 
 
 def test_an_empty_store_has_nothing_to_rewrite(tmp_path: Path) -> None:
     store = store_of(tmp_path / "store")
     store.save_corpus(corpus("one"))
-    assert compaction(store).groups == pruning(store).groups == ()
+    assert plan_compaction(store).groups == plan_pruning(store).groups == ()
 
 
 @pytest.mark.parametrize("survives", range(4))
@@ -114,12 +114,12 @@ def test_a_rewriting_that_ends_after_any_removal_has_lost_nothing(
         store = store_of(tmp_path / str(first_seed), texts[:2], texts[1:3], texts[3:], first_seed=first_seed)
         before = read(store, texts)
         with monkeypatch.context() as patched:
-            patched.setattr(rewriting, "remove", removes_until(survives))
+            patched.setattr(rewriting, "remove_file", removes_until(survives))
             with suppress(KeyboardInterrupt):
-                carry_out(compaction(store), store)
+                run_compaction(plan_compaction(store), store)
         again = FeatureStore.open(store.folder)
         assert again.verify() == [] and read(again, texts) == before
-        carry_out(compaction(again), again)
+        run_compaction(plan_compaction(again), again)
         assert read(again, texts) == before and sum(map(len, again.shards())) == 4
 
 
@@ -143,6 +143,6 @@ def test_any_shards_pruned_read_as_before(
     there = sorted(wanted & {number for each in held for number in each})
     store.save_corpus(corpus(*map(str, sorted(wanted))))
     before = read(store, list(map(str, there))) if there else []
-    carry_out(pruning(store), store)
+    run_compaction(plan_pruning(store), store)
     assert np.array_equal(sorted(store.keys), sorted(text_key(str(number)) for number in there))
     assert (read(store, list(map(str, there))) if there else []) == before

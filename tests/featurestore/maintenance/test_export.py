@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from data.errors import BadData, CallError, StorageFailed, UnknownName
 from featurestore import Bags, CorpusTable, FeatureStore, Ragged, text_key
 from featurestore.maintenance import export as exporting
-from featurestore.maintenance.export import Format, export
+from featurestore.maintenance.export import Format, export_store
 from tests.featurestore.made import ALL_KEPT, CUT_BY, FOLDER_OF, NAMED, RECIPE, as_float32, content
 from tests.featurestore.stores import drawn, each_number_type
 
@@ -104,7 +104,7 @@ def test_an_exported_store_has_every_document_as_its_bags_do(
     path = store.folder.parent / f"plain.{format}"
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(exporting, "BLOCK_BYTES", block)
-        assert export(store, path, format) == store.documents
+        assert export_store(store, path, format) == store.documents
     assert_same(path, store, store.select().hex_keys())
     assert [each.name for each in path.parent.glob(".tmp-*")] == []
 
@@ -135,7 +135,7 @@ def test_a_corpus_is_exported_in_its_order_with_what_is_known_of_it(
     monkeypatch.setattr(exporting, "BLOCK_BYTES", 150)  # a block of one document or two
     store = with_corpus(tmp_path)
     path = tmp_path / f"plain.{format}"
-    assert export(store, path, format, corpus="letters") == 4
+    assert export_store(store, path, format, corpus="letters") == 4
     assert_same(path, store, list(store.corpus("letters").keys))
     if format == "parquet":
         table = pyarrow.parquet.read_table(path)
@@ -156,7 +156,7 @@ def test_a_corpus_is_exported_in_its_order_with_what_is_known_of_it(
 def test_characters_that_other_programs_cannot_hold_are_written_out(tmp_path: Path, format: Format) -> None:
     store = with_corpus(tmp_path, ids=["a\0", "a", "\ud800", "b"])
     path = tmp_path / f"plain.{format}"
-    export(store, path, format, corpus="letters")
+    export_store(store, path, format, corpus="letters")
     ids = pyarrow.parquet.read_table(path)["id"].to_pylist() if format == "parquet" else plain_arrays(path)["corpus/id"]
     assert ids == [r"a\x00", "a", r"\ud800", "b"]
 
@@ -166,7 +166,7 @@ def test_h5_keeps_the_numbers_as_they_are_and_says_what_they_are(tmp_path: Path,
     recipe = replace(ALL_KEPT, dtype=dtype, layers=(-1, -4))
     store = FeatureStore.create(tmp_path / "store", recipe)
     store.commit(made := content(["one", "two", "three"], recipe))
-    export(store, tmp_path / "plain.h5", "h5")
+    export_store(store, tmp_path / "plain.h5", "h5")
     with h5py.File(tmp_path / "plain.h5") as file:
         for name, array in made.arrays.items():
             np.testing.assert_array_equal(file[name][()], array)
@@ -179,7 +179,7 @@ def test_h5_keeps_the_numbers_as_they_are_and_says_what_they_are(tmp_path: Path,
 def test_the_recipe_goes_with_the_documents(tmp_path: Path, format: Format) -> None:
     store = with_corpus(tmp_path)
     path = tmp_path / f"plain.{format}"
-    export(store, path, format)
+    export_store(store, path, format)
     if format == "parquet":
         text = pyarrow.parquet.read_schema(path).metadata[b"recipe"]
     else:
@@ -191,7 +191,7 @@ def test_the_recipe_goes_with_the_documents(tmp_path: Path, format: Format) -> N
 def test_the_same_documents_make_the_same_file(tmp_path: Path, format: Format) -> None:
     store = with_corpus(tmp_path)
     for name in "ab":
-        export(store, tmp_path / name, format, corpus="letters")
+        export_store(store, tmp_path / name, format, corpus="letters")
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     if format == "npz":
         with zipfile.ZipFile(tmp_path / "a") as archive:
@@ -202,7 +202,7 @@ def test_the_same_documents_make_the_same_file(tmp_path: Path, format: Format) -
 def test_progress_rises_to_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: Format) -> None:
     monkeypatch.setattr(exporting, "BLOCK_BYTES", 50)
     told: list[tuple[float, float]] = []
-    export(with_corpus(tmp_path), tmp_path / "plain", format, progress=lambda *step: told.append(step))
+    export_store(with_corpus(tmp_path), tmp_path / "plain", format, progress=lambda *step: told.append(step))
     done = [step[0] for step in told]
     assert len(told) > 2 and done == sorted(done)
     assert {step[1] for step in told} == {done[-1]}
@@ -212,17 +212,17 @@ def test_a_file_that_is_there_is_replaced_only_when_that_is_said(tmp_path: Path)
     store, path = with_corpus(tmp_path), tmp_path / "plain.npz"
     path.write_bytes(b"mine")
     with pytest.raises(CallError) as refused:
-        export(store, path, "npz")
+        export_store(store, path, "npz")
     assert str(refused.value) == (f"{path} is there already. Name another file, or give --overwrite to replace it.")
     assert path.read_bytes() == b"mine"
-    export(store, path, "npz", overwrite=True)
+    export_store(store, path, "npz", overwrite=True)
     assert_same(path, store, store.select().hex_keys())
 
 
 def test_a_file_that_comes_to_be_meanwhile_stays(tmp_path: Path) -> None:
     store, path = with_corpus(tmp_path), tmp_path / "plain.h5"
     with pytest.raises(CallError, match="is there already"):
-        export(store, path, "h5", progress=lambda *_: path.touch())
+        export_store(store, path, "h5", progress=lambda *_: path.touch())
     assert path.read_bytes() == b"" and list(tmp_path.glob(".tmp-*")) == []
 
 
@@ -232,12 +232,12 @@ def test_a_disk_that_fills_is_told_in_a_sentence_and_leaves_nothing(
     tmp_path: Path, format: Format, share: float
 ) -> None:
     store = with_corpus(tmp_path)
-    export(store, whole := tmp_path / f"whole.{format}", format, corpus="letters")
+    export_store(store, whole := tmp_path / f"whole.{format}", format, corpus="letters")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(share * whole.stat().st_size), hard))
     try:
         with pytest.raises(StorageFailed) as failed:
-            export(store, path := tmp_path / f"plain.{format}", format, corpus="letters")
+            export_store(store, path := tmp_path / f"plain.{format}", format, corpus="letters")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert str(failed.value).startswith(f"{path} cannot be written: ") and "\n" not in str(failed.value)
@@ -248,18 +248,18 @@ def test_a_disk_that_fills_is_told_in_a_sentence_and_leaves_nothing(
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     store, path = with_corpus(tmp_path), tmp_path / "nowhere" / "plain.npz"
     with pytest.raises(StorageFailed, match=r"plain\.npz cannot be written: No such file or directory\. Make room, or"):
-        export(store, path, "npz")
+        export_store(store, path, "npz")
 
 
 def test_what_cannot_be_exported_is_a_sentence(tmp_path: Path) -> None:
     store, path = with_corpus(tmp_path), tmp_path / "plain"
     with pytest.raises(UnknownName, match=r"^There is no export to 'hdf5'\. Did you mean 'h5'\?$"):
-        export(store, path, "hdf5")
+        export_store(store, path, "hdf5")
     with pytest.raises(UnknownName, match=r"^store has no corpus 'letter'\. Did you mean 'letters'\?$"):
-        export(store, path, "npz", corpus="letter")
+        export_store(store, path, "npz", corpus="letter")
     store.save_corpus(letters([text_key(text) for text in ("new", "one", "two", "three")]))
     with pytest.raises(BadData, match=r"^store: 1 of 4 documents have no features\."):
-        export(store, path, "npz", corpus="letters")
+        export_store(store, path, "npz", corpus="letters")
     assert not path.exists()
 
 
@@ -269,10 +269,10 @@ def test_memory_does_not_grow_with_the_store(tmp_path: Path, monkeypatch: pytest
     for seed in range(4):
         store.commit(content([f"{seed} {row}" for row in range(400)], RECIPE, seed=seed, dim=384))
     monkeypatch.setattr(exporting, "BLOCK_BYTES", 2**18)
-    export(store, tmp_path / "first", format)
+    export_store(store, tmp_path / "first", format)
     tracemalloc.start()
     try:
-        export(store, tmp_path / "second", format)
+        export_store(store, tmp_path / "second", format)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from featurestore import CorpusTable, FeatureStore, repair, text_key
+from featurestore import CorpusTable, FeatureStore, repair_store, text_key
 from tests.featurestore.made import ALL_KEPT, RECIPE, content
 
 
@@ -29,7 +29,7 @@ def shard_with(store: FeatureStore, text: str) -> Path:
 
 def test_a_whole_store_is_left_as_it_is(store: FeatureStore) -> None:
     before = sorted(store.folder.rglob("*"))
-    done = repair(store)
+    done = repair_store(store)
     assert (done.moved, done.missing, done.left_behind) == ((), (), 0)
     assert sorted(store.folder.rglob("*")) == before
 
@@ -37,7 +37,7 @@ def test_a_whole_store_is_left_as_it_is(store: FeatureStore) -> None:
 def test_a_damaged_shard_is_put_aside_and_its_documents_are_named(store: FeatureStore) -> None:
     path = shard_with(store, "three")
     path.write_bytes(path.read_bytes()[:-1])
-    done = repair(FeatureStore.open(store.folder))
+    done = repair_store(FeatureStore.open(store.folder))
     assert [each.path.name for each in done.moved] == [path.name]
     assert [(each.corpus, each.ids) for each in done.missing] == [("made", ("three", "four"))]
     assert (store.folder / "quarantine" / path.name).is_file() and not path.exists()
@@ -48,7 +48,7 @@ def test_a_damaged_shard_is_put_aside_and_its_documents_are_named(store: Feature
 def test_a_repaired_store_is_made_good_by_the_same_documents(store: FeatureStore) -> None:
     path = shard_with(store, "three")
     path.write_bytes(b"")
-    repair(FeatureStore.open(store.folder))
+    repair_store(FeatureStore.open(store.folder))
     again = FeatureStore.open(store.folder)
     assert again.commit(content(["three", "four"], seed=1)) == path
     assert again.verify() == []
@@ -58,7 +58,7 @@ def test_a_shard_that_is_damaged_twice_is_put_aside_twice(store: FeatureStore) -
     path = shard_with(store, "three")
     for _ in range(2):
         path.write_bytes(b"")
-        repair(FeatureStore.open(store.folder))
+        repair_store(FeatureStore.open(store.folder))
         store.commit(content(["three", "four"], seed=1))
     assert len(list((store.folder / "quarantine").iterdir())) == 2
 
@@ -69,7 +69,7 @@ def test_a_shard_of_another_recipe_a_stray_file_and_a_link_are_put_aside(store: 
     (shards / other.name).write_bytes(other.read_bytes())
     (shards / "notes.txt").write_text("mine")
     (shards / f"{'0' * 64}.h5").symlink_to(other)
-    done = repair(FeatureStore.open(store.folder))
+    done = repair_store(FeatureStore.open(store.folder))
     assert {each.path.name for each in done.moved} == {other.name, "notes.txt", f"{'0' * 64}.h5"}
     assert other.is_file() and FeatureStore.open(store.folder).verify() == []
 
@@ -79,5 +79,5 @@ def test_files_of_writers_that_died_long_ago_are_swept_and_those_at_work_left(st
     for path in (old, new):
         path.write_bytes(b"half")
     os.utime(old, (time.time() - 10**6,) * 2)
-    assert repair(store).left_behind == 1
+    assert repair_store(store).left_behind == 1
     assert new.exists() and not old.exists()

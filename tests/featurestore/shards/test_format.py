@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from data.errors import BadData
 from featurestore import FeatureStore, Recipe, text_key
-from featurestore.shards.layout import VIEWS, fields_of
+from featurestore.shards.layout import VIEWS, expected_fields
 from tests.featurestore.made import ALL_KEPT
 from tests.featurestore.stores import drawn, each_number_type
 
@@ -60,7 +60,7 @@ def test_the_reader_on_the_page_finds_what_the_library_finds(
 
 def test_the_page_names_every_dataset_and_every_field_of_a_recipe() -> None:
     named = set(re.findall(r"^\| `([^`]+)`", PAGE, re.MULTILINE))
-    assert {*fields_of(ALL_KEPT), "metadata", *(field.name for field in fields(Recipe))} <= named
+    assert {*expected_fields(ALL_KEPT), "metadata", *(field.name for field in fields(Recipe))} <= named
 
 
 LAYERS: dict[int, dict[str, list[list[list[float]]]]] = {

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from featurestore.shards.hdf5_streaming import Reserved, _Sparse, reserve
+from featurestore.shards.hdf5_streaming import ReservedArray, _Sparse, reserve_arrays
 
 PLACES = st.integers(0, 10_000)
 STEPS = st.lists(st.tuples(PLACES, st.binary(max_size=9_000) | PLACES), max_size=8)
@@ -34,12 +34,12 @@ def test_what_is_written_is_read_as_from_bytes_in_memory(steps: list[tuple[int, 
 def test_a_terabyte_is_reserved_in_some_kilobytes(tmp_path: Path) -> None:
     path = tmp_path / "large.h5"
     wanted = {
-        "chunks/cls": Reserved(np.dtype("<f2"), (2**30, 512), {"number_type": "float16"}),
-        "chunks/none": Reserved(np.dtype("<i8"), (0, 2), {}),
-        "end": Reserved(np.dtype("<i4"), (2,), {}),
+        "chunks/cls": ReservedArray(np.dtype("<f2"), (2**30, 512), {"number_type": "float16"}),
+        "chunks/none": ReservedArray(np.dtype("<i8"), (0, 2), {}),
+        "end": ReservedArray(np.dtype("<i4"), (2,), {}),
     }
     with path.open("wb") as file:
-        offsets = reserve(file, wanted, {"about": "a store", "ids": ["a", "é" * 9_000], "nobody": []}, 64)
+        offsets = reserve_arrays(file, wanted, {"about": "a store", "ids": ["a", "é" * 9_000], "nobody": []}, 64)
         file.seek(offsets["end"])
         file.write(np.array([7, 8], "<i4").data)
     assert path.stat().st_size > 2**40 and path.stat().st_blocks * 512 < 200_000

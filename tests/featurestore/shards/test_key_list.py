@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from featurestore import KeyList, text_key
-from featurestore.shards.keys import Keys, packed
+from featurestore.shards.keys import KeyIndex, pack_keys
 
 TEXTS = st.lists(st.text(st.characters(codec=None, exclude_categories=()), max_size=4), max_size=12)
 
@@ -14,7 +14,7 @@ TEXTS = st.lists(st.text(st.characters(codec=None, exclude_categories=()), max_s
 def test_keys_are_those_of_the_texts_in_their_order(texts: list[str]) -> None:
     keys = KeyList.of_texts(texts)
     assert list(keys) == [text_key(text) for text in texts]
-    assert (keys.packed == packed(list(keys))).all()
+    assert (keys.packed == pack_keys(list(keys))).all()
     rows = np.arange(len(texts))[::2]
     assert list(keys[rows]) == list(keys)[::2] == list(keys[::2])
     assert [texts[row] for row in keys.distinct()] == list(dict.fromkeys(texts))
@@ -23,6 +23,6 @@ def test_keys_are_those_of_the_texts_in_their_order(texts: list[str]) -> None:
 
 def test_a_key_that_ends_in_zeros_keeps_them() -> None:
     ending = ["ab" * 30 + "0000", "00" * 32]
-    keys = KeyList(packed(ending))
+    keys = KeyList(pack_keys(ending))
     assert list(keys) == ending
-    assert Keys([keys.packed]).there(keys).all()
+    assert KeyIndex([keys.packed]).there(keys).all()

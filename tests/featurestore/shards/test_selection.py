@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featurestore import FeatureStore, text_key
-from featurestore.shards.selection import CUTS, Selection
+from featurestore.shards.selection import OFFSET_NAMES, Selection
 from tests.featurestore.made import ALL_KEPT, NAMED, content, rows_of
 from tests.featurestore.stores import drawn, each_number_type
 
@@ -57,7 +57,7 @@ def test_blocks_and_shards_are_the_documents_in_turn(
     everything = drawn(data, "float16", tmp_path_factory).select()
     for pieces in (list(everything.blocks(most)), list(everything.by_shard())):
         assert [key for piece in pieces for key in piece.hex_keys()] == everything.hex_keys()
-        for name in set(everything.names) - CUTS:
+        for name in set(everything.names) - OFFSET_NAMES:
             np.testing.assert_array_equal(
                 np.concatenate([piece.values(name) for piece in pieces]), everything.values(name)
             )
@@ -69,7 +69,7 @@ def test_blocks_are_about_as_large_as_asked(tmp_path: Path) -> None:
     for seed in range(3):
         store.commit(content([f"{seed} {row}" for row in range(100)], ALL_KEPT, seed=seed))
     blocks = list(store.select().blocks(2000))
-    sizes = [sum(block.values(name).nbytes for name in set(block.names) - CUTS) for block in blocks]
+    sizes = [sum(block.values(name).nbytes for name in set(block.names) - OFFSET_NAMES) for block in blocks]
     largest = 40 + 3 * (3 * 8 + 16) + 3 * 8 + 3 * 12  # of one document: three chunks, segments and tokens
     assert max(sizes) < 2000 + largest and min(sizes[:-1]) > 2000 - largest
 

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.errors import BadData, StoreDamaged, UnknownName
-from featurestore import Bags, Recipe, Shard, ShardContent, image
+from featurestore import Bags, Recipe, Shard, ShardContent, shard_bytes
 from tests.featurestore.made import ALL_KEPT, NAMED, RECIPE, as_float32, content, rows_of
 
 TEXTS = [f"text {row}" for row in range(9)]
@@ -50,7 +50,7 @@ def test_what_is_put_into_a_shard_is_read_back(
 ) -> None:
     recipe = replace(RECIPE, dtype=dtype, keep=tuple(view for view in NAMED if view in keep))
     made = content(TEXTS[:documents], recipe, seed=seed, most=most)
-    shard = Shard.of_bytes(image(made, recipe), recipe)
+    shard = Shard.of_bytes(shard_bytes(made, recipe), recipe)
     assert len(shard) == documents
     assert [key.tobytes().hex() for key in shard.keys.view("V32")] == list(made.keys)
     assert_holds(shard.bags(), made, recipe)
@@ -60,7 +60,7 @@ def test_what_is_put_into_a_shard_is_read_back(
 def test_each_of_several_layers_is_read_by_its_number(tmp_path: Path, dtype: str) -> None:
     recipe = replace(ALL_KEPT, layers=(-1, -2, -4), dtype=dtype)
     made = content(TEXTS, recipe)
-    data = image(made, recipe)
+    data = shard_bytes(made, recipe)
     for shard in (Shard.of_bytes(data, recipe), Shard.open(saved(tmp_path, data), recipe)):
         for place, layer in enumerate(recipe.layers):
             assert_holds(shard.bags(layer), made, recipe, place)
@@ -71,28 +71,28 @@ def test_each_of_several_layers_is_read_by_its_number(tmp_path: Path, dtype: str
 
 def test_a_layer_that_is_not_kept_is_named_with_those_that_are() -> None:
     recipe = replace(RECIPE, layers=(-1, -4))
-    shard = Shard.of_bytes(image(content(TEXTS, recipe), recipe), recipe)
+    shard = Shard.of_bytes(shard_bytes(content(TEXTS, recipe), recipe), recipe)
     with pytest.raises(UnknownName, match=r"^Layer -2 is not kept in this store, which has -1, -4\. Name one of these"):
         shard.bags(-2)
 
 
 def test_a_file_is_read_as_the_bytes_are(tmp_path: Path) -> None:
     made = content(TEXTS, ALL_KEPT)
-    data = image(made, ALL_KEPT)
+    data = shard_bytes(made, ALL_KEPT)
     shard = Shard.open(saved(tmp_path, data), ALL_KEPT)
     assert shard.name == Shard.of_bytes(data, ALL_KEPT).name and shard.size == len(data)
     assert_holds(shard.bags(), made, ALL_KEPT)
 
 
 def test_the_same_content_gives_the_same_bytes_at_another_time() -> None:
-    first = image(content(TEXTS), RECIPE)
+    first = shard_bytes(content(TEXTS), RECIPE)
     time.sleep(1.1)  # HDF5 counts time in seconds
-    assert image(content(TEXTS), RECIPE) == first
-    assert image(content(TEXTS, seed=1), RECIPE) != first
+    assert shard_bytes(content(TEXTS), RECIPE) == first
+    assert shard_bytes(content(TEXTS, seed=1), RECIPE) != first
 
 
 def test_other_programs_find_plain_aligned_datasets_without_attributes() -> None:
-    data = image(content(TEXTS, ALL_KEPT), ALL_KEPT)
+    data = shard_bytes(content(TEXTS, ALL_KEPT), ALL_KEPT)
     with h5py.File(io.BytesIO(data)) as file:
         names = [f"{group}/{name}" for group in ("documents", "chunks", "segments", "tokens") for name in file[group]]
         assert len(names) == 12
@@ -120,25 +120,25 @@ def test_no_shard_is_made_of_arrays_that_the_recipe_does_not_ask_for(name: str, 
     made = content(TEXTS)
     arrays = {key: value for key, value in {**made.arrays, name: array}.items() if value is not None}
     with pytest.raises(ValueError, match=f"^No shard can be made of this: {clause}"):
-        image(ShardContent(made.keys, arrays), RECIPE)
+        shard_bytes(ShardContent(made.keys, arrays), RECIPE)
 
 
 def test_vectors_of_unequal_length_make_no_shard() -> None:
     made = content(TEXTS)
     wider = {**made.arrays, "chunks/mean": np.zeros((len(made.arrays["chunks/mean"]), 5), np.float16)}
     with pytest.raises(ValueError, match="its vectors have different lengths"):
-        image(ShardContent(made.keys, wider), RECIPE)
+        shard_bytes(ShardContent(made.keys, wider), RECIPE)
 
 
 def test_a_shard_of_another_recipe_is_refused(tmp_path: Path) -> None:
-    path = saved(tmp_path, image(content(TEXTS), RECIPE))
+    path = saved(tmp_path, shard_bytes(content(TEXTS), RECIPE))
     with pytest.raises(StoreDamaged, match="holds features of another recipe than its store"):
         Shard.open(path, replace(RECIPE, window=510))
 
 
 def test_bytes_that_do_not_fit_the_name_are_not_parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / f"{'0' * 64}.h5"
-    path.write_bytes(image(content(TEXTS), RECIPE))
+    path.write_bytes(shard_bytes(content(TEXTS), RECIPE))
     monkeypatch.setattr(h5py, "File", None)  # calling it would be a TypeError
     with pytest.raises(
         StoreDamaged, match=r"is damaged: its bytes are not those of its name\. Run `embedonce store rep"
@@ -218,7 +218,7 @@ SPOILS: dict[str, tuple[Spoil, str]] = {
 @pytest.mark.parametrize("name", SPOILS)
 def test_a_shard_with_anything_odd_in_it_is_refused_in_a_sentence(tmp_path: Path, name: str) -> None:
     spoil, clause = SPOILS[name]
-    outside = saved(tmp_path, image(content(TEXTS), RECIPE))
+    outside = saved(tmp_path, shard_bytes(content(TEXTS), RECIPE))
     buffer = io.BytesIO(outside.read_bytes())
     with h5py.File(buffer, "r+", libver="latest") as file:
         spoil(file, outside)
@@ -229,7 +229,7 @@ def test_a_shard_with_anything_odd_in_it_is_refused_in_a_sentence(tmp_path: Path
 
 def test_a_link_in_a_shards_place_is_refused(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
-    there = saved(tmp_path / "elsewhere", image(content(TEXTS), RECIPE))
+    there = saved(tmp_path / "elsewhere", shard_bytes(content(TEXTS), RECIPE))
     (tmp_path / there.name).symlink_to(there)
     with pytest.raises(StoreDamaged, match=r"is a link\. Put the shard itself in its place\.$"):
         Shard.open(tmp_path / there.name, RECIPE)

@@ -36,16 +36,16 @@ def child_that(body: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
 
 
 def test_good_shards_have_no_fault(paths: list[Path]) -> None:
-    assert list(apart.faults(paths, RECIPE)) == [None, None, None]
+    assert list(apart.find_faults(paths, RECIPE)) == [None, None, None]
 
 
 def test_no_shards_start_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apart, "_Child", None)
-    assert list(apart.faults([], RECIPE)) == []
+    assert list(apart.find_faults([], RECIPE)) == []
 
 
 def test_a_shard_of_another_recipe_is_told_by_the_child(paths: list[Path]) -> None:
-    (fault, *_) = apart.faults(paths, ALL_KEPT)
+    (fault, *_) = apart.find_faults(paths, ALL_KEPT)
     assert fault is not None and "holds features of another recipe than its store" in fault
 
 
@@ -63,7 +63,7 @@ def test_a_shard_that_ends_the_child_is_named_and_the_next_is_parsed(
 ) -> None:
     child_that(body, monkeypatch, tmp_path)
     monkeypatch.setenv("BAD", paths[1].name)
-    first, second, third = apart.faults(paths, RECIPE, seconds=2)
+    first, second, third = apart.find_faults(paths, RECIPE, seconds=2)
     assert (first, third) == (None, None)
     assert second is not None and sentence in second and paths[1].name in second
 
@@ -84,7 +84,7 @@ def test_only_shards_that_were_never_read_here_are_parsed_apart(
         asked.append(given)
         return [None] * len(given)
 
-    monkeypatch.setattr(inspection, "faults", faults)
+    monkeypatch.setattr(inspection, "find_faults", faults)
     folder = paths[0].parent.parent
     for _ in range(2):
         assert FeatureStore.open(folder).verify() == []

@@ -9,7 +9,7 @@ import pytest
 
 from data.errors import StoreDamaged
 from featurestore import FeatureStore
-from featurestore.shards.verified_cache import Verified
+from featurestore.shards.verified_cache import VerifiedShards
 from tests.featurestore.made import RECIPE, content, older
 
 
@@ -69,7 +69,7 @@ def test_verify_hashes_again_what_is_remembered_and_then_forgets_it(store: Featu
 @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b'{"x": 1}', b"\xff"])
 def test_a_damaged_memory_of_hashes_is_as_none(store: FeatureStore, own_cache: Path, content: bytes) -> None:
     older(store)
-    Verified(store.folder).save()
+    VerifiedShards(store.folder).save()
     assert FeatureStore.open(store.folder).documents == 12
     (memory,) = (own_cache / "verified").iterdir()
     memory.write_bytes(content)

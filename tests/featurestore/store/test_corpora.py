@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from data.errors import CallError, StoreDamaged, UnknownName
 from data.taxonomy import Taxonomy
 from featurestore import CorpusTable, text_key
-from featurestore.store.corpora import load, names, save
+from featurestore.store.corpora import list_names, load, save
 
 SINGLE = CorpusTable(
     name="made",
@@ -60,7 +60,7 @@ def test_a_taxonomy_and_notes_come_back(tmp_path: Path) -> None:
         "made", "made.csv", "path", tree, ["a"], [text_key("a")], [None], [None], [("rec/sport",)], ("A note.",)
     )
     save(made, tmp_path / "corpora")
-    assert load("made", tmp_path / "corpora") == made and names(tmp_path / "corpora") == ["made"]
+    assert load("made", tmp_path / "corpora") == made and list_names(tmp_path / "corpora") == ["made"]
 
 
 def test_the_table_is_a_csv_file_that_a_person_can_edit(tmp_path: Path) -> None:

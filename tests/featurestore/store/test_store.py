@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from data.errors import BadData, FileMissing, RecipeMismatch, StoreDamaged, UnknownName
-from featurestore import CorpusTable, FeatureStore, newest, text_key
+from featurestore import CorpusTable, FeatureStore, newest_store, text_key
 from featurestore.shards import mapped
 from tests.featurestore.made import RECIPE, as_float32, content, older, rows_of
 
@@ -231,12 +231,12 @@ def test_a_record_is_kept_for_every_run(store: FeatureStore) -> None:
 
 
 def test_the_newest_store_is_the_one_with_the_newest_shard(tmp_path: Path) -> None:
-    assert newest(tmp_path / "nowhere") is None and newest(tmp_path) is None
+    assert newest_store(tmp_path / "nowhere") is None and newest_store(tmp_path) is None
     for age, name in enumerate(["b", "c", "a"]):
         path = FeatureStore.create(tmp_path / name, RECIPE).commit(content([name]))
         os.utime(path, (1_000_000 - age, 1_000_000 - age))
     FeatureStore.create(tmp_path / "d", RECIPE)
-    found = newest(tmp_path)
+    found = newest_store(tmp_path)
     assert found is not None and found.name == "b"
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from data.errors import BadData, UnknownName
-from featurestore import Bags, Cut, Passages, Ragged, Shard, image
+from featurestore import Bags, ChunkLayout, ContiguousTokens, Ragged, Shard, shard_bytes
 from stages.embed.windows.window_arrays import ranges
 from stages.embed.windows.windowing import Cutting, Places
 from tests.featurestore.made import RECIPE, content
@@ -43,8 +43,8 @@ def test_each_token_of_a_chunk_is_there_once_and_neighbours_were_neighbours(
     tokens = np.array(lengths, dtype=np.int64)
     ends = [np.arange(0, length, 7) for length in lengths]
     places = cutting.places(tokens, ends=ends)
-    cut = Cut(cutting.window, cutting.stride, cutting.long == "head-tail")
-    found = Passages.of(kept(places), cut)
+    cut = ChunkLayout(cutting.window, cutting.stride, cutting.long == "head-tail")
+    found = ContiguousTokens.of(kept(places), cut)
     chunk = np.repeat(np.arange(len(tokens)), places.counts)
     for document in range(len(tokens)):
         own = chunk == document
@@ -68,16 +68,16 @@ def test_without_a_cut_a_documents_ids_are_its_text() -> None:
 
 def test_bags_of_a_store_know_their_cut_and_keep_it() -> None:
     recipe = replace(RECIPE, window=2, stride=1)
-    bags = Shard.of_bytes(image(content(["a", "b"], recipe), recipe), recipe).bags()
-    cut = Cut(window=2, stride=1, apart=False)
+    bags = Shard.of_bytes(shard_bytes(content(["a", "b"], recipe), recipe), recipe).bags()
+    cut = ChunkLayout(window=2, stride=1, apart=False)
     assert bags.cut == bags[[1, 0]].cut == bags.only("token_ids").cut == Bags.concatenate([bags, bags]).cut == cut
-    assert Cut.of(replace(recipe, stride=0, long="head-tail")).apart
+    assert ChunkLayout.of(replace(recipe, stride=0, long="head-tail")).apart
 
 
 def test_documents_of_different_cuts_cannot_be_one() -> None:
     ids = Ragged.from_rows([np.array([5], np.int32)])
     with pytest.raises(BadData, match=r"^Documents that were cut into chunks in different ways cannot be one\.$"):
-        Bags.concatenate([Bags({"token_ids": ids}), Bags({"token_ids": ids}, Cut(8, 2, apart=False))])
+        Bags.concatenate([Bags({"token_ids": ids}), Bags({"token_ids": ids}, ChunkLayout(8, 2, apart=False))])
 
 
 def test_without_token_ids_there_are_no_passages() -> None:

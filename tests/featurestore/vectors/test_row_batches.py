@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 
 from data.errors import CallError, UnknownName
 from featurestore import Bags, Ragged
-from featurestore.vectors.row_batches import shuffled
+from featurestore.vectors.row_batches import shuffled_batches
 
 LENGTHS = st.lists(st.integers(0, 500), max_size=300)
 
 
 def batches(length: NDArray[np.int64], size: int, seed: int = 0) -> list[NDArray[np.int64]]:
-    return list(shuffled(length, size, np.random.default_rng(seed)))
+    return list(shuffled_batches(length, size, np.random.default_rng(seed)))
 
 
 @given(LENGTHS, st.integers(1, 40), st.integers(0, 99))
@@ -45,26 +45,26 @@ def test_batches_do_not_come_in_the_order_of_their_lengths() -> None:
 
 def test_documents_meet_others_in_the_next_epoch() -> None:
     rng, length = np.random.default_rng(0), np.full(64, 5)
-    epochs = [{frozenset(rows.tolist()) for rows in shuffled(length, 8, rng)} for _ in range(2)]
+    epochs = [{frozenset(rows.tolist()) for rows in shuffled_batches(length, 8, rng)} for _ in range(2)]
     assert not epochs[0] & epochs[1]
 
 
 def test_documents_of_other_lengths_meet_others_in_the_next_epoch_too() -> None:
     rng, length = np.random.default_rng(0), np.arange(8 * 32 * 4)
-    epochs = [{frozenset(rows.tolist()) for rows in shuffled(length, 8, rng)} for _ in range(2)]
+    epochs = [{frozenset(rows.tolist()) for rows in shuffled_batches(length, 8, rng)} for _ in range(2)]
     assert not epochs[0] & epochs[1]
 
 
 def test_an_epoch_draws_as_much_however_far_it_is_read() -> None:
     left, read = np.random.default_rng(0), np.random.default_rng(0)
-    shuffled(np.arange(50), 8, left)
-    list(shuffled(np.arange(50), 8, read))
+    shuffled_batches(np.arange(50), 8, left)
+    list(shuffled_batches(np.arange(50), 8, read))
     assert left.integers(2**60) == read.integers(2**60)
 
 
 def test_a_batch_of_no_documents_is_refused() -> None:
     with pytest.raises(CallError, match=r"^A batch has 1 document at least, 0 were asked\.$"):
-        shuffled(np.arange(3), 0, np.random.default_rng(0))
+        shuffled_batches(np.arange(3), 0, np.random.default_rng(0))
 
 
 def bags_of(lengths: list[int]) -> Bags:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from featurestore import Bags, beside
+from featurestore import Bags, join_bags
 from heads.classifiers.gated import Gated, GatedHead
 from heads.training.document_batches import Batch
 from heads.training.loop import Training
@@ -33,7 +33,7 @@ def one_that_is_right(documents: int = 600, seed: int = 0) -> tuple[list[Bags], 
         return bags_of(list((own + 0.3 * rng.normal(size=own.shape))[:, None]))
 
     stores = [encoder(first, 4), encoder(~first, 5)]
-    return stores, Planted(beside(stores), y)
+    return stores, Planted(join_bags(stores), y)
 
 
 def test_it_learns_which_encoder_to_believe() -> None:

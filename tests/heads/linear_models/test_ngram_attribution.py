@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import log_softmax
 
-from featurestore import Bags, Cut, Ragged
+from featurestore import Bags, ChunkLayout, Ragged
 from heads.classifiers.fused import FusedHead
 from heads.classifiers.tfidf import TfIdfHead
 from heads.linear_models.ngram_attribution import margin_slope
@@ -51,7 +51,7 @@ def test_a_token_that_chunks_share_counts_in_the_first() -> None:
     planted = topics()
     rows = [planted.bags.view("token_ids").row(row) for row in range(len(planted.bags))]
     # windows of 8 with 3 tokens in common, as a store keeps them
-    cut = Cut(window=8, stride=3, apart=False)
+    cut = ChunkLayout(window=8, stride=3, apart=False)
     chunked, again = [], []
     for row in rows:
         starts = [0, *range(5, max(len(row) - 3, 1), 5)]

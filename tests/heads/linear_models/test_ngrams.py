@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from featurestore import Passages
+from featurestore import ContiguousTokens
 from heads.linear_models.ngrams import TfIdf, Vocabulary
 from tests.heads.words import ids_of
 
@@ -15,12 +15,12 @@ DOCUMENTS = st.lists(st.lists(st.lists(st.integers(0, 4), max_size=6), max_size=
 LARGEST = 2**31 - 1
 
 
-def passages_of(documents: list[list[list[int]]]) -> Passages:
+def passages_of(documents: list[list[list[int]]]) -> ContiguousTokens:
     runs = [(row, run) for row, own in enumerate(documents) for run in own]
     lengths = [len(run) for _, run in runs]
     ids = np.array([token for _, run in runs for token in run], dtype=np.int32)
     document = np.array([row for row, _ in runs], dtype=np.int64).repeat(lengths)
-    return Passages(ids, np.arange(len(runs)).repeat(lengths), document)
+    return ContiguousTokens(ids, np.arange(len(runs)).repeat(lengths), document)
 
 
 def counted(runs: list[list[int]], longest: int) -> Counter[tuple[int, ...]]:

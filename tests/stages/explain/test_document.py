@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from data.columns import Columns
 from data.documents import Document
 from data.errors import BadData
+from data.table import Columns
 from featurestore import CorpusTable, FeatureStore
 from stages.embed import Options
 from stages.embed.pipeline.embed_source import embed_source

@@ -9,7 +9,7 @@ import pytest
 
 from data.documents import Document
 from data.errors import BadData, CallError
-from featurestore import CorpusTable, FeatureStore, Stores
+from featurestore import CorpusTable, FeatureStore, JoinedStores
 from heads.classifiers.fused import FusedHead
 from heads.classifiers.gated import GatedHead
 from heads.classifiers.linear import LinearHead
@@ -42,7 +42,7 @@ def halves(folder: Path) -> tuple[FeatureStore, FeatureStore, CorpusTable]:
 
 def test_together_they_know_what_each_alone_does_not(tmp_path: Path) -> None:
     first, second, table = halves(tmp_path)
-    run, _ = fit_head(Stores((first, second)), table, PLAN, tmp_path / "runs")
+    run, _ = fit_head(JoinedStores((first, second)), table, PLAN, tmp_path / "runs")
     assert run.scorecards["test"].accuracy.value > 0.9
     for alone in (first, second):
         found, _ = fit_head(alone, table, PLAN, tmp_path / alone.name)
@@ -54,10 +54,10 @@ def test_together_they_know_what_each_alone_does_not(tmp_path: Path) -> None:
 def test_a_gated_head_reads_each_store_by_itself_and_is_found_again(tmp_path: Path) -> None:
     first, second, table = halves(tmp_path)
     head = GatedHead(hidden=32, training=Training(lr=0.01, device="cpu"))
-    run, _ = fit_head(Stores((first, second)), table, replace(PLAN, head=head), tmp_path / "runs")
+    run, _ = fit_head(JoinedStores((first, second)), table, replace(PLAN, head=head), tmp_path / "runs")
     assert run.scorecards["test"].accuracy.value > 0.9
     assert run.record.reads == ["cls@1", "mean@1", "max@1", "cls@2", "mean@2", "max@2"]
-    bags = task(Stores((first, second)), table).train
+    bags = task(JoinedStores((first, second)), table).train
     np.testing.assert_array_equal(
         run.head().decision_function(bags), run.head().decision_function(bags.only(run.record.reads))
     )
@@ -65,7 +65,7 @@ def test_a_gated_head_reads_each_store_by_itself_and_is_found_again(tmp_path: Pa
 
 def test_stacked_are_runs_of_the_same_stores(tmp_path: Path) -> None:
     first, second, table = halves(tmp_path)
-    both = Stores((first, second))
+    both = JoinedStores((first, second))
     for plan in (PLAN, replace(PLAN, head=LinearHead(C=0.01))):
         fit_head(both, table, plan, tmp_path / "runs")
     alone, _ = fit_head(first, table, PLAN, tmp_path / "runs")
@@ -80,7 +80,7 @@ def test_documents_that_a_further_store_lacks_are_counted(tmp_path: Path) -> Non
     first, _, table = halves(tmp_path)
     few, _ = make_store(tmp_path / "few", [Document("d0", "text 0", ("a",), "train")], np.zeros((1, 8)))
     with pytest.raises(BadData, match="few: 159 of 160 documents have no features"):
-        task(Stores((first, few)), table)
+        task(JoinedStores((first, few)), table)
 
 
 def test_one_is_read_as_it_is_and_none_twice(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_one_is_read_as_it_is_and_none_twice(tmp_path: Path) -> None:
 def test_all_layers_are_of_one_store(tmp_path: Path) -> None:
     first, second, table = halves(tmp_path)
     with pytest.raises(CallError, match="name one --store"):
-        task(Stores((first, second)), table, layer=None)
+        task(JoinedStores((first, second)), table, layer=None)
 
 
 def test_new_text_goes_through_both_encoders(embedonce: Run, tmp_path: Path) -> None:
@@ -123,5 +123,5 @@ def test_new_text_goes_through_both_encoders(embedonce: Run, tmp_path: Path) -> 
 
 def test_words_are_read_of_the_first_store_beside_the_vectors_of_all(tmp_path: Path) -> None:
     first, second, table = halves(tmp_path)
-    run, _ = fit_head(Stores((first, second)), table, replace(PLAN, head=FusedHead()), tmp_path / "runs")
+    run, _ = fit_head(JoinedStores((first, second)), table, replace(PLAN, head=FusedHead()), tmp_path / "runs")
     assert run.scorecards["test"].accuracy.value > 0.85 and "token_ids" in run.record.reads

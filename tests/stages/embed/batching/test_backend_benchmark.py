@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from data.columns import Columns
 from data.errors import CallError
+from data.table import Columns
 from featurestore import FeatureStore
 from stages.embed import Encoder, Options
 from stages.embed.batching import backend_benchmark as trial

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from data.columns import Columns
 from data.errors import ModelUnavailable
+from data.table import Columns
 from stages.embed import Encoder, Options, encode, open_encoder
 from stages.embed.model_files.sentence_transformers_folder import SentenceModel, read_sentence_model
 from stages.embed.pipeline.embed_source import embed_source

@@ -14,8 +14,8 @@ import numpy as np
 import psutil
 import pytest
 
-from data.columns import Columns
 from data.errors import CallError, EmbedOnceError, StorageFailed
+from data.table import Columns
 from featurestore import FeatureStore, KeyList, text_key
 from stages.embed import Options
 from stages.embed.batching.quantization_error import Distance

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from data.columns import Columns
+from data.table import Columns
 from featurestore import FeatureStore, Recipe
 from stages.embed import Options
 from stages.embed.pipeline.embed_source import embed_source, following, kin

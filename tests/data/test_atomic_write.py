@@ -1,10 +1,10 @@
-"""Where the cache is."""
+"""Files and folders on disk: where the cache folder is, and what an atomic write leaves behind."""
 
 from pathlib import Path
 
 import pytest
 
-from data.cache import cache_folder
+from data.atomic_write import cache_folder
 
 
 def test_the_cache_folder_is_our_own_variable_then_the_desktops_then_home(monkeypatch: pytest.MonkeyPatch) -> None:
