@@ -13,7 +13,7 @@ from commandline.output import note, progress, say, show_json, table, whole_file
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from stages.explain import Explanation, Item
+    from stages.explain import Attribution, Explanation
 
 # a longer text is shown around the strongest evidence alone, with so many characters on either side
 _WHOLE, _AROUND = 3000, 120
@@ -53,8 +53,14 @@ def explain(run: str, documents: tuple[str, ...], html: Path | None, as_json: bo
     embedonce explain lstm-7c2e41b0 test-17 test-23 --for grain --against wheat --html why.html
     """
     from stages.compare import find
-    from stages.explain import Asked, changed_since, check_explainable, page, words_of
-    from stages.explain import explain as explanations
+    from stages.explain import (
+        ExplanationOptions,
+        check_explainable,
+        describe_corpus_change,
+        explain_documents,
+        read_source_texts,
+        render_page,
+    )
     from stages.fitting.task import open_corpus, open_store
 
     found = find(run, asked["runs"])
@@ -62,25 +68,27 @@ def explain(run: str, documents: tuple[str, ...], html: Path | None, as_json: bo
     store = open_store(asked["store"] or Path(found.record.store), asked["features"])
     corpus = open_corpus(store, found.record.corpus)
     say(f"Explaining {found.name} on {store.name}, corpus {corpus.name}.")
-    if changed := changed_since(found, corpus):
+    if changed := describe_corpus_change(found, corpus):
         note(changed)
     keys = corpus.keys_of(documents)
     with progress("reading the text"):
-        words = words_of(
+        words = read_source_texts(
             corpus, keys, store.recipe, source=asked["source"], text=asked["text"], encoder=asked["encoder"]
         )
     for sentence in words.notes:
         note(sentence)
-    question = Asked(**{name: asked[name] for name in ("label", "against", "by", "method", "top")})
+    question = ExplanationOptions(
+        label=asked["label"], against=asked["against"], level=asked["by"], method=asked["method"], top=asked["top"]
+    )
     with progress("leaving out") as bar:
 
         def show(done: int, total: int) -> None:
             bar(done, total, f"{done:,} of {total:,} places")
 
-        shown = list(explanations(found, store, corpus, documents, question, words, show))
+        shown = list(explain_documents(found, store, corpus, documents, question, words, show))
     if html is not None:
         with whole_file(html) as out:
-            out.write(page(shown, found.name, asked["top"]))
+            out.write(render_page(shown, found.name, asked["top"]))
         say(f"The page is {html}.")
     if as_json:
         show_json({"run": found.name, "documents": [each.to_json() for each in shown]})
@@ -93,32 +101,32 @@ def show_explanation(explanation: "Explanation", top: int) -> None:
     """A document, its labels, its strongest evidence and its text with marks."""
     from stages.report.formatting import printable
 
-    own, predicted = (", ".join(names) or "none" for names in (explanation.true, explanation.predicted))
+    own, predicted = (", ".join(names) or "none" for names in (explanation.true_labels, explanation.predicted_labels))
     shares = ", ".join(f"{name} {share:.3f}" for name, share in explanation.probabilities[:3])
     click.echo(printable(f"{explanation.id}: labelled {own}, predicted {predicted} ({shares})"))
-    if explanation.items:
+    if explanation.attributions:
         click.echo(printable(f"{explanation.title}\n  {explanation.meaning}"))
-        if explanation.together:
-            click.echo(printable(f"  {explanation.together}"))
+        if explanation.summary_without_strongest:
+            click.echo(printable(f"  {explanation.summary_without_strongest}"))
         speaking, against = explanation.strongest(top)
         shown = [*speaking, *reversed(against)]
-        words = "tokens" if explanation.decoded else "text"
+        words = "tokens" if explanation.is_decoded else "text"
         table(["contribution", "where", words], [_row(item) for item in shown], text_columns=3)
         if explanation.text:
-            show_marked(explanation.text, explanation.items, shown)
+            show_marked(explanation.text, explanation.attributions, shown)
     for sentence in explanation.notes:
         note(sentence)
 
 
-def _row(item: "Item") -> tuple[str, str, str]:
+def _row(item: "Attribution") -> tuple[str, str, str]:
     from stages.report.formatting import shortened
 
     start, stop = item.span or (0, 0)
-    words = " ".join(item.words.split()) or (f"characters {start:,} to {stop:,}" if item.span else "")
-    return f"{item.contribution:+.3f}", item.where, shortened(words, _EXCERPT)
+    words = " ".join(item.text.split()) or (f"characters {start:,} to {stop:,}" if item.span else "")
+    return f"{item.contribution:+.3f}", item.location, shortened(words, _EXCERPT)
 
 
-def show_marked(text: str, items: "Sequence[Item]", strongest: "Sequence[Item]") -> None:
+def show_marked(text: str, items: "Sequence[Attribution]", strongest: "Sequence[Attribution]") -> None:
     """The text on stdout, evidence in colours; without them the strongest stands in brackets."""
     from rich.console import Console
 
@@ -129,24 +137,24 @@ def show_marked(text: str, items: "Sequence[Item]", strongest: "Sequence[Item]")
     click.echo()
 
 
-def marked(text: str, items: "Sequence[Item]", strongest: "Sequence[Item]", *, coloured: bool) -> "Text":
+def marked(text: str, items: "Sequence[Attribution]", strongest: "Sequence[Attribution]", *, coloured: bool) -> "Text":
     """The text, or of a long one what stands around the strongest evidence."""
     from rich.text import Text
 
-    from stages.explain import pieces
+    from stages.explain import split_into_spans
 
     drawn, done = Text(), 0
     for start, stop in _shown(len(text), [item.span for item in strongest if item.span]):
         _gap(drawn, start - done)
         place = 0
-        for piece in pieces(text, items):
+        for piece in split_into_spans(text, items):
             own = piece.text[max(start - place, 0) : max(stop - place, 0)]
             place += len(piece.text)
             if coloured:
                 drawn.append(own, _style(piece.share))
             else:
-                named = own and any(piece.item is item for item in strongest)
-                drawn.append(f"[{piece.item.contribution:+.2f}: {own}]" if named and piece.item else own)
+                named = own and any(piece.attribution is item for item in strongest)
+                drawn.append(f"[{piece.attribution.contribution:+.2f}: {own}]" if named and piece.attribution else own)
         done = stop
     _gap(drawn, len(text) - done)
     return drawn

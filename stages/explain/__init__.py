@@ -5,24 +5,31 @@ brings the words, `explanation.py` sets all of it together, `marks.py` and `page
 """
 
 from stages.explain.attribution import METHODS
-from stages.explain.explanation import Asked, Explanation, Item, changed_since, check_explainable, explain
-from stages.explain.highlighting import Piece, pieces
+from stages.explain.explanation import (
+    Attribution,
+    Explanation,
+    ExplanationOptions,
+    check_explainable,
+    describe_corpus_change,
+    explain_documents,
+)
+from stages.explain.highlighting import TextSpan, split_into_spans
 from stages.explain.levels import LEVELS
-from stages.explain.page import page
-from stages.explain.source_text import Words, words_of
+from stages.explain.page import render_page
+from stages.explain.source_text import SourceTexts, read_source_texts
 
 __all__ = [
     "LEVELS",
     "METHODS",
-    "Asked",
+    "Attribution",
     "Explanation",
-    "Item",
-    "Piece",
-    "Words",
-    "changed_since",
+    "ExplanationOptions",
+    "SourceTexts",
+    "TextSpan",
     "check_explainable",
-    "explain",
-    "page",
-    "pieces",
-    "words_of",
+    "describe_corpus_change",
+    "explain_documents",
+    "read_source_texts",
+    "render_page",
+    "split_into_spans",
 ]

@@ -21,17 +21,17 @@ _TOGETHER = 64 * 2**20
 
 
 @dataclass(frozen=True)
-class Question:
+class AttributionInput:
     """A document and a label, as a method sees them.
 
-    bags: one document, with the views that the head reads. by: of LEVELS, what is weighed. owners: view -> which of
+    bags: one document, with the views that the head reads. level: of LEVELS, what is weighed. owners: view -> which of
     `count` items of that level each of the view's own belongs to, int64, or None for a view that always stays whole.
     column: of the label in the head's scores; against: the same of another one, or None for all others.
     """
 
     head: Head
     bags: Bags
-    by: str
+    level: str
     owners: Mapping[str, NDArray[np.int64] | None]
     count: int
     column: int
@@ -65,7 +65,7 @@ class Question:
         return Ragged.from_flat(view.row(0)[np.nonzero(stays)[1]], offsets)
 
 
-def occlusion(question: Question, report: Report | None = None) -> NDArray[np.float64]:
+def occlusion(question: AttributionInput, report: Report | None = None) -> NDArray[np.float64]:
     """What the label's margin loses when an item is left out, everything else staying: float64 (count,).
 
     Erasure of Li et al. 2016 (arXiv 1612.08220, section 3), which asks any model that gives scores. Of what is said
@@ -83,7 +83,7 @@ def occlusion(question: Question, report: Report | None = None) -> NDArray[np.fl
     return lost
 
 
-def attention(question: Question, report: Report | None = None) -> NDArray[np.float64]:
+def attention(question: AttributionInput, report: Report | None = None) -> NDArray[np.float64]:
     """The share of a head's attention that each item gets, whatever the label: float64 (count,), of sum 1.
 
     Where a head looks is not why it decides (Jain & Wallace 2019, arXiv 1902.10186).
@@ -93,7 +93,7 @@ def attention(question: Question, report: Report | None = None) -> NDArray[np.fl
     return _summed(question, head.attention_weights(question.bags)[0])
 
 
-def gradient(question: Question, report: Report | None = None) -> NDArray[np.float64]:
+def gradient(question: AttributionInput, report: Report | None = None) -> NDArray[np.float64]:
     """Gradient of the label's margin times input, from the mean of the training documents on: float64 (count,).
 
     Shrikumar et al. 2016 (arXiv 1605.01713, section 1). One pass for any number of items, and exact only where the
@@ -104,7 +104,7 @@ def gradient(question: Question, report: Report | None = None) -> NDArray[np.flo
     return _summed(question, head.gradient_times_input(question.bags, question.column, question.against)[0])
 
 
-def coefficients(question: Question, report: Report | None = None) -> NDArray[np.float64]:
+def coefficients(question: AttributionInput, report: Report | None = None) -> NDArray[np.float64]:
     """What a head over words adds for each token, coefficient x tf-idf: float64 (count,).
 
     An n-gram's part is shared by its tokens. Where a head reads vectors beside words, their part is in none.
@@ -114,7 +114,7 @@ def coefficients(question: Question, report: Report | None = None) -> NDArray[np
     return _summed(question, head.coefficients_times_input(question.bags, question.column, question.against)[0])
 
 
-METHODS: Mapping[str, Callable[[Question, Report | None], NDArray[np.float64]]] = {
+METHODS: Mapping[str, Callable[[AttributionInput, Report | None], NDArray[np.float64]]] = {
     "occlusion": occlusion,
     "attention": attention,
     "gradient": gradient,
@@ -134,7 +134,7 @@ def check_method(head: Head, method: str) -> None:
         raise CallError(f"{head.name} {lacking}. Take --method occlusion, which asks any head.")
 
 
-def _summed(question: Question, of_steps: NDArray[np.float32]) -> NDArray[np.float64]:
+def _summed(question: AttributionInput, of_steps: NDArray[np.float32]) -> NDArray[np.float64]:
     """What the items of a head's first view got, by the items of the question that they belong to."""
     owner = question.owners[question.head.reads[0]]
     if owner is None:  # refused before, as the first view is the finest

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from data.splits import Split
-from stages.explain.attribution import Question
+from stages.explain.attribution import AttributionInput
 from stages.explain.document import StoredDocument
-from stages.explain.levels import finest
+from stages.explain.levels import finest_level
 
 _FINER = {
     "chunks": "a head over segments (`embedonce fit-head attention`)",
@@ -14,7 +14,7 @@ _FINER = {
 _KEPT = {"chunks": "segments", "segments": "tokens"}
 
 
-def remarks(document: StoredDocument, question: Question) -> Iterator[str]:
+def list_caveats(document: StoredDocument, question: AttributionInput) -> Iterator[str]:
     """Sentences on the document, on what was left whole, and on what would tell more."""
     if document.split == Split.TRAIN:
         yield "A training document: the head has seen its label."
@@ -26,17 +26,17 @@ def remarks(document: StoredDocument, question: Question) -> Iterator[str]:
         yield f"{document.dropped:,} tokens of the document are in no chunk: no head has read them."
     whole = [view for view, owner in question.owners.items() if owner is None]
     if whole and question.count > 1:
-        coarser = " --by chunks leaves whole chunks out." if document.places.count("chunks") > 1 else ""
+        coarser = " --by chunks leaves whole chunks out." if document.layout.count("chunks") > 1 else ""
         yield (
-            f"{question.head.name} also reads {' and '.join(whole)}, which stay whole when {question.by} are left out: "
-            f"part of the evidence is in there.{coarser}"
+            f"{question.head.name} also reads {' and '.join(whole)}, which stay whole "
+            f"when {question.level} are left out: part of the evidence is in there.{coarser}"
         )
 
 
-def _one(document: StoredDocument, question: Question) -> str:
-    name, by = question.head.name, question.by
+def _one(document: StoredDocument, question: AttributionInput) -> str:
+    name, by = question.head.name, question.level
     said = f"This document is one {by.removesuffix('s')} for {name}: there is nothing to leave out."
-    if by != finest(question.head.reads):
+    if by != finest_level(question.head.reads):
         return f"{said} Leave --by out for finer places."
     if by not in _FINER:
         return said

@@ -11,8 +11,8 @@ from featurestore import Bags, CorpusTable, FeatureStore
 from stages.embed.encoder.encoder import cutting_of
 from stages.embed.windows.tokens import TextTokenizer
 from stages.embed.windows.window_arrays import Windows, ranges
-from stages.explain.levels import Integers, Places, chunk_lengths
-from stages.explain.source_text import Words
+from stages.explain.levels import Integers, TokenLayout, chunk_lengths
+from stages.explain.source_text import SourceTexts
 
 Span = tuple[int, int]
 
@@ -32,14 +32,14 @@ class StoredDocument:
     token_ids: NDArray[np.int32]
     chunk_spans: Integers
     dropped: int
-    places: Places
+    layout: TokenLayout
     text: str | None
     tokenizer: TextTokenizer | None
     windows: Windows | None
 
     def spans(self, level: str) -> list[Span | None]:
         """The characters of each item: its first and the one after its last; None where they are not known."""
-        bounds = self.places.bounds(level)
+        bounds = self.layout.bounds(level)
         if level == "chunks":
             return [_span(start, stop) for start, stop in self.chunk_spans.tolist()]
         if self._characters is None:
@@ -50,14 +50,14 @@ class StoredDocument:
             for first, end in bounds.tolist()
         ]
 
-    def words(self, level: str) -> list[str]:
+    def excerpts(self, level: str) -> list[str]:
         """The text of each item, or what its tokens decode to, or ""."""
         if self.text is not None and (level == "chunks" or self._characters is not None):
             return [self.text[span[0] : span[1]] if span else "" for span in self.spans(level)]
         if self.tokenizer is None:
-            return [""] * len(self.places.bounds(level))
+            return [""] * len(self.layout.bounds(level))
         ids = self.token_ids.tolist()
-        return [self.tokenizer.decode(ids[first:end]) for first, end in self.places.bounds(level).tolist()]
+        return [self.tokenizer.decode(ids[first:end]) for first, end in self.layout.bounds(level).tolist()]
 
     @cached_property
     def _characters(self) -> Integers | None:
@@ -68,7 +68,7 @@ class StoredDocument:
 
 
 def stored_document(
-    store: FeatureStore, table: CorpusTable, identifier: str, words: Words, layer: int | None = -1
+    store: FeatureStore, table: CorpusTable, identifier: str, source: SourceTexts, layer: int | None = -1
 ) -> StoredDocument:
     """The document of that id.
 
@@ -79,9 +79,9 @@ def stored_document(
     bags, kept, cutting = store.bags([key], layer=layer), store.select([key]), cutting_of(store.recipe)
     token_ids, chunk_spans = bags.view("token_ids").row(0), kept.values("chunks/span")
     dropped = int(kept.values("documents/dropped_tokens")[0])
-    text, windows = words.texts.get(key), None
-    if text is not None and words.tokenizer is not None:
-        windows = words.tokenizer.windows([text], cutting)
+    text, windows = source.texts.get(key), None
+    if text is not None and source.tokenizer is not None:
+        windows = source.tokenizer.windows([text], cutting)
         # another version of its library may read the same definition otherwise
         windows = windows if np.array_equal(windows.window_ids(), token_ids) else None
     length = (
@@ -89,7 +89,7 @@ def stored_document(
         if windows is not None
         else chunk_lengths(identifier, len(token_ids), dropped, len(chunk_spans), cutting)
     )
-    places = Places(length, store.recipe.segment)
+    layout = TokenLayout(length, store.recipe.segment)
     if len(length) != len(chunk_spans) or length.sum() != len(token_ids):
         raise StoreDamaged(f"{store.name}: the chunks of '{identifier}' are not as its recipe says. Embed it anew.")
     split, labels = table.splits[row], table.labels[row]
@@ -101,9 +101,9 @@ def stored_document(
         token_ids,
         chunk_spans,
         dropped,
-        places,
+        layout,
         text,
-        words.tokenizer,
+        source.tokenizer,
         windows,
     )
 

@@ -1,4 +1,4 @@
-"""One document, one label, and what spoke for it: a run's head asked about the features that it reads."""
+"""One document, one label, and what spoke for it: a run's head options about the features that it reads."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -11,11 +11,11 @@ from data.errors import CallError, RecipeMismatch, UnknownName, suggest_name
 from featurestore import Bags, CorpusTable, FeatureStore
 from heads.core.head import Head
 from heads.evaluation.score_matrix import aligned, probabilities
-from stages.explain.attribution import METHODS, Question, check_method
-from stages.explain.caveats import remarks
+from stages.explain.attribution import METHODS, AttributionInput, check_method
+from stages.explain.caveats import list_caveats
 from stages.explain.document import Span, StoredDocument, stored_document
-from stages.explain.levels import LEVELS, finest
-from stages.explain.source_text import Words
+from stages.explain.levels import LEVELS, finest_level
+from stages.explain.source_text import SourceTexts
 from stages.fitting.runs import Run
 from stages.fitting.task import documents_hash
 from stages.report.formatting import printable
@@ -24,7 +24,7 @@ Report = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Asked:
+class ExplanationOptions:
     """What to explain, and how.
 
     label: None for the predicted one. against: another label, or None for all others. by: of LEVELS, or None for the
@@ -33,13 +33,13 @@ class Asked:
 
     label: str | None = None
     against: str | None = None
-    by: str | None = None
+    level: str | None = None
     method: str = "occlusion"
     top: int = 5
 
 
 @dataclass(frozen=True)
-class Item:
+class Attribution:
     """A chunk, a segment or a token, and how much it spoke for the label; below 0, against it.
 
     level: of LEVELS. chunk, number: counted from 1; number is that within the chunk, None for a chunk. span: its
@@ -50,11 +50,11 @@ class Item:
     chunk: int
     number: int | None
     span: Span | None
-    words: str
+    text: str
     contribution: float
 
     @property
-    def where(self) -> str:
+    def location(self) -> str:
         """Its place as a reader says it: "chunk 2, segment 5"."""
         inside = "" if self.number is None else f", {self.level.removesuffix('s')} {self.number}"
         return f"chunk {self.chunk}{inside}"
@@ -72,19 +72,19 @@ class Explanation:
 
     id: str
     split: str | None
-    true: tuple[str, ...]
-    predicted: tuple[str, ...]
+    true_labels: tuple[str, ...]
+    predicted_labels: tuple[str, ...]
     probabilities: tuple[tuple[str, float], ...]
     label: str
     against: str | None
     margin: float
     method: str
-    by: str
-    items: tuple[Item, ...]
-    left_out: int
-    without_strongest: float | None
+    level: str
+    attributions: tuple[Attribution, ...]
+    removed: int
+    probability_without_strongest: float | None
     text: str | None
-    decoded: bool
+    is_decoded: bool
     notes: tuple[str, ...]
 
     @property
@@ -92,24 +92,24 @@ class Explanation:
         """Of the label that is explained."""
         return dict(self.probabilities)[self.label]
 
-    def strongest(self, most: int) -> tuple[list[Item], list[Item]]:
+    def strongest(self, most: int) -> tuple[list[Attribution], list[Attribution]]:
         """At most so many items that spoke for the label, and against it, strongest first."""
-        ranked = sorted(self.items, key=lambda item: -item.contribution)
+        ranked = sorted(self.attributions, key=lambda item: -item.contribution)
         speaking = [item for item in ranked if item.contribution > 0]
         return speaking[:most], [item for item in reversed(ranked) if item.contribution < 0][:most]
 
     @property
-    def largest(self) -> float:
+    def largest_contribution(self) -> float:
         """The largest contribution for or against, 0 without items."""
-        return max((abs(item.contribution) for item in self.items), default=0.0)
+        return max((abs(item.contribution) for item in self.attributions), default=0.0)
 
     @property
     def title(self) -> str:
         """What the table below it shows."""
         if self.method == "attention":
-            return f"Where the head looks, by {self.by}"
+            return f"Where the head looks, by {self.level}"
         other = "" if self.against is None else f" and not '{self.against}'"
-        return f"What spoke for '{self.label}'{other}, by {self.by}"
+        return f"What spoke for '{self.label}'{other}, by {self.level}"
 
     @property
     def meaning(self) -> str:
@@ -123,14 +123,14 @@ class Explanation:
         }[self.method]
 
     @property
-    def together(self) -> str:
+    def summary_without_strongest(self) -> str:
         """What is left of the label without its strongest evidence, in a sentence; "" where there is none."""
-        if self.without_strongest is None:
+        if self.probability_without_strongest is None:
             return ""
-        strongest = "the strongest" if self.left_out == 1 else f"the strongest {self.left_out} together"
+        strongest = "the strongest" if self.removed == 1 else f"the strongest {self.removed} together"
         return (
             f"Without {strongest} the probability of '{self.label}' is "
-            f"{self.without_strongest:.3f}, not {self.probability:.3f}."
+            f"{self.probability_without_strongest:.3f}, not {self.probability:.3f}."
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -152,7 +152,7 @@ def check_explainable(run: Run) -> None:
         )
 
 
-def changed_since(run: Run, table: CorpusTable) -> str | None:
+def describe_corpus_change(run: Run, table: CorpusTable) -> str | None:
     """A sentence where `table` is not what the run was fitted on, else None."""
     if documents_hash(table) == run.record.documents_hash:
         return None
@@ -162,13 +162,13 @@ def changed_since(run: Run, table: CorpusTable) -> str | None:
     )
 
 
-def explain(
+def explain_documents(
     run: Run,
     store: FeatureStore,
     table: CorpusTable,
     ids: Sequence[str],
-    asked: Asked,
-    words: Words,
+    options: ExplanationOptions,
+    texts: SourceTexts,
     report: Report | None = None,
 ) -> Iterator[Explanation]:
     """What spoke for a label of each document of `ids`, by the run's own head and rule.
@@ -183,65 +183,71 @@ def explain(
     if store.recipe.fingerprint != recipe.fingerprint:
         different = "; ".join(store.recipe.differences(recipe))
         raise RecipeMismatch(f"{run.name} was fitted on other features: {different}. Name its own with --store.")
-    check_method(head, asked.method)
+    check_method(head, options.method)
     for identifier in ids:
-        document = stored_document(store, table, identifier, words, run.record.layer)
-        yield _explained(run, head, document, asked, report)
+        document = stored_document(store, table, identifier, texts, run.record.layer)
+        yield _explained(run, head, document, options, report)
 
 
-def _explained(run: Run, head: Head, document: StoredDocument, asked: Asked, report: Report | None) -> Explanation:
+def _explained(
+    run: Run, head: Head, document: StoredDocument, options: ExplanationOptions, report: Report | None
+) -> Explanation:
     bags, labels = document.bags.only(head.reads), run.record.labels
     scores = aligned(head.decision_function(bags), head.classes_, labels)
     shares = probabilities(scores, multilabel=head.multilabel_)[0]
     predicted = _decided(run, scores)
-    label = asked.label if asked.label is not None else labels[max(predicted or range(len(labels)), key=shares.item)]
-    question = _question(run, head, document, label, asked)
-    found = METHODS[asked.method](question, report) if question.count > 1 else np.zeros(0)
-    left_out, rest = _without_strongest(run, question, found, asked.top, labels.index(label))
+    label = (
+        options.label if options.label is not None else labels[max(predicted or range(len(labels)), key=shares.item)]
+    )
+    question = _question(run, head, document, label, options)
+    found = METHODS[options.method](question, report) if question.count > 1 else np.zeros(0)
+    left_out, rest = _without_strongest(run, question, found, options.top, labels.index(label))
     return Explanation(
         id=document.id,
         split=document.split,
-        true=document.labels,
-        predicted=tuple(labels[code] for code in predicted),
+        true_labels=document.labels,
+        predicted_labels=tuple(labels[code] for code in predicted),
         probabilities=tuple(sorted(zip(labels, shares.tolist(), strict=True), key=lambda each: -each[1])),
         label=label,
-        against=asked.against,
+        against=options.against,
         margin=float(question.margins(bags)[0]),
-        method=asked.method,
-        by=question.by,
-        items=_items(document, question.by, found),
-        left_out=left_out,
-        without_strongest=rest,
+        method=options.method,
+        level=question.level,
+        attributions=_attributions(document, question.level, found),
+        removed=left_out,
+        probability_without_strongest=rest,
         text=None if document.text is None else printable(document.text),
-        decoded=document.text is None and document.tokenizer is not None,
-        notes=tuple(remarks(document, question)),
+        is_decoded=document.text is None and document.tokenizer is not None,
+        notes=tuple(list_caveats(document, question)),
     )
 
 
-def _question(run: Run, head: Head, document: StoredDocument, label: str, asked: Asked) -> Question:
+def _question(
+    run: Run, head: Head, document: StoredDocument, label: str, options: ExplanationOptions
+) -> AttributionInput:
     labels = run.record.labels
     # columns of a head that takes several labels have numbers for names
     classes = [name if isinstance(name, str) else labels[name] for name in head.classes_]
-    for name in filter(None, (label, asked.against)):
+    for name in filter(None, (label, options.against)):
         if name not in labels:
             raise UnknownName(f"{run.name} knows no label '{name}'.{suggest_name(name, labels)}")
         if name not in classes:
             raise CallError(f"No training document of {run.name} was '{name}': it cannot tell what speaks for that.")
-    if asked.against == label:
+    if options.against == label:
         raise CallError(f"'{label}' cannot stand against itself. Name another label with --against.")
-    if asked.method == "occlusion" and _overlaps(head, document.bags):
+    if options.method == "occlusion" and _overlaps(head, document.bags):
         raise CallError(
             f"{head.name} reads each token once, and in this store chunks share tokens: none can be left out alone. "
             "Take --method coefficients."
         )
-    by = asked.by or finest(head.reads) or LEVELS[0]
-    if by == "segments" and not document.places.segment:
+    by = options.level or finest_level(head.reads) or LEVELS[0]
+    if by == "segments" and not document.layout.segment:
         raise CallError("This store keeps no segments: take --by chunks or --by tokens, or embed with --keep segments.")
-    bags, owners = document.bags.only(head.reads), document.places.owners_of(head.reads, by)
+    bags, owners = document.bags.only(head.reads), document.layout.owners_of(head.reads, by)
     if all(owner is None for owner in owners.values()):
         raise CallError(f"{head.name} reads {', '.join(head.reads)}, nothing as fine as {by}. Leave --by out.")
-    against = None if asked.against is None else classes.index(asked.against)
-    return Question(head, bags, by, owners, document.places.count(by), classes.index(label), against)
+    against = None if options.against is None else classes.index(options.against)
+    return AttributionInput(head, bags, by, owners, document.layout.count(by), classes.index(label), against)
 
 
 def _overlaps(head: Head, bags: Bags) -> bool:
@@ -255,18 +261,18 @@ def _decided(run: Run, scores: NDArray[np.float32]) -> list[int]:
     return np.flatnonzero(codes).tolist() if np.ndim(codes) else [int(codes)]
 
 
-def _items(document: StoredDocument, by: str, found: NDArray[np.float64]) -> tuple[Item, ...]:
+def _attributions(document: StoredDocument, by: str, found: NDArray[np.float64]) -> tuple[Attribution, ...]:
     if not len(found):
         return ()
-    chunks, numbers = ((1 + each).tolist() for each in (document.places.chunks(by), document.places.numbers(by)))
+    chunks, numbers = ((1 + each).tolist() for each in (document.layout.chunks(by), document.layout.numbers(by)))
     numbers = [None] * len(found) if by == LEVELS[0] else numbers
-    words = map(printable, document.words(by))
+    words = map(printable, document.excerpts(by))
     places = zip(chunks, numbers, document.spans(by), words, found.tolist(), strict=True)
-    return tuple(Item(by, *place) for place in places)
+    return tuple(Attribution(by, *place) for place in places)
 
 
 def _without_strongest(
-    run: Run, question: Question, found: NDArray[np.float64], top: int, column: int
+    run: Run, question: AttributionInput, found: NDArray[np.float64], top: int, column: int
 ) -> tuple[int, float | None]:
     """How many items spoke for the label most, `top` at most, and its probability without all of them.
 

@@ -14,21 +14,21 @@ Integers = NDArray[np.int64]
 # from coarse to fine
 LEVELS = ("chunks", "segments", "tokens")
 # view of Bags -> what its items are; another view belongs to the document as a whole
-LEVEL_OF = {"cls": "chunks", "mean": "chunks", "max": "chunks"} | {
+VIEW_LEVELS = {"cls": "chunks", "mean": "chunks", "max": "chunks"} | {
     "segments": "segments",
     "tokens": "tokens",
     "token_ids": "tokens",
 }
 
 
-def finest(views: Sequence[str]) -> str | None:
+def finest_level(views: Sequence[str]) -> str | None:
     """The finest level of these views' items; None where none of them has a place in the text."""
-    found = {LEVEL_OF[view] for view in views if view in LEVEL_OF}
+    found = {VIEW_LEVELS[view] for view in views if view in VIEW_LEVELS}
     return next((level for level in reversed(LEVELS) if level in found), None)
 
 
 @dataclass(frozen=True)
-class Places:
+class TokenLayout:
     """How a document's tokens, counted chunk by chunk as the store keeps them, lie in chunks and segments.
 
     length: int64 (chunks,), tokens of each chunk. segment: tokens a segment, 0 where segments are not kept.
@@ -66,7 +66,7 @@ class Places:
 
     def owners_of(self, views: Sequence[str], by: str) -> dict[str, Integers | None]:
         """`owners` of the items of each view; None, too, for a view that has no place in the text."""
-        return {view: self.owners(LEVEL_OF[view], by) if view in LEVEL_OF else None for view in views}
+        return {view: self.owners(VIEW_LEVELS[view], by) if view in VIEW_LEVELS else None for view in views}
 
     def count(self, level: str) -> int:
         """How many items of that level the document has."""

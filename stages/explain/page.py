@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from stages.explain.explanation import Explanation
-from stages.explain.highlighting import pieces
+from stages.explain.highlighting import split_into_spans
 from stages.report.formatting import printable
 
 HERE = Path(__file__).parent
@@ -17,7 +17,7 @@ HERE = Path(__file__).parent
 SHADES = 8
 
 
-def page(explanations: Sequence[Explanation], run: str, most: int) -> str:
+def render_page(explanations: Sequence[Explanation], run: str, most: int) -> str:
     """One self-contained page, everything that a user wrote escaped. most: rows of each table."""
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -30,7 +30,7 @@ def page(explanations: Sequence[Explanation], run: str, most: int) -> str:
             explanations=explanations,
             run=run,
             most=most,
-            pieces=pieces,
+            split_into_spans=split_into_spans,
             style=Markup(style),
             style_hash=f"sha256-{b64encode(sha256(style.encode()).digest()).decode()}",
         )

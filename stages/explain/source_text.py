@@ -17,7 +17,7 @@ from stages.embed.windows.tokens import TextTokenizer, load_tokenizer
 
 
 @dataclass(frozen=True)
-class Words:
+class SourceTexts:
     """texts: key -> the text, of those that were found. tokenizer: the recipe's own, where it is on this machine.
 
     notes: sentences on what was not found.
@@ -28,7 +28,7 @@ class Words:
     notes: tuple[str, ...] = ()
 
 
-def words_of(
+def read_source_texts(
     table: CorpusTable,
     keys: Collection[str],
     recipe: Recipe,
@@ -36,7 +36,7 @@ def words_of(
     source: str | None = None,
     text: str | None = None,
     encoder: str | None = None,
-) -> Words:
+) -> SourceTexts:
     """The texts of `keys` and the tokenizer that cut them.
 
     source: a file that has the texts, the one that `table` came from where None. text: its column of them, guessed
@@ -60,7 +60,7 @@ def words_of(
         if encoder is not None:
             raise
         notes.append(f"The tokenizer is not at hand: {error} --encoder says where the model is now.")
-    return Words(texts, tokenizer, tuple(notes))
+    return SourceTexts(texts, tokenizer, tuple(notes))
 
 
 def _texts(source: str, column: str | None, keys: Collection[str], table: CorpusTable) -> dict[str, str]:

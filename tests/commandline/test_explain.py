@@ -18,7 +18,7 @@ from featurestore import FeatureStore
 from heads.registry import make_head
 from stages.embed import Options
 from stages.embed.pipeline.embed_source import embed_source
-from stages.explain import Item
+from stages.explain import Attribution
 from stages.fitting.fit_head import fit_head
 from stages.fitting.plan import Plan
 from tests.conftest import Run, write_csv
@@ -109,19 +109,21 @@ def explained(embedonce: Run, desk: Desk, run: str, *arguments: object) -> list[
 @pytest.mark.parametrize("run", ["segments", "tokens"])
 def test_the_telling_word_lies_in_what_spoke_most_for_the_label(embedonce: Run, desk: Desk, run: str) -> None:
     for each in explained(embedonce, desk, run, *(f"d{row}" for row in range(3, 60, 4))):
-        assert each["predicted"] == each["true"] and each["by"] == run
-        first = max(each["items"], key=lambda item: item["contribution"])
+        assert each["predicted_labels"] == each["true_labels"] and each["level"] == run
+        first = max(each["attributions"], key=lambda item: item["contribution"])
         start, stop = first["span"]
         assert start <= desk.places[each["id"]] < stop and first["contribution"] > 0
-        assert SIGNAL[each["label"]] in first["words"]
-        assert each["without_strongest"] < dict(each["probabilities"])[each["label"]]
+        assert SIGNAL[each["label"]] in first["text"]
+        assert each["probability_without_strongest"] < dict(each["probabilities"])[each["label"]]
 
 
 @pytest.mark.parametrize("by", ["chunks", "segments", "tokens"])
 def test_every_excerpt_is_the_text_at_its_span(embedonce: Run, desk: Desk, by: str) -> None:
     (each,) = explained(embedonce, desk, "tokens", "d3", "--by", by)
-    assert [item["words"] for item in each["items"]] == [each["text"][slice(*item["span"])] for item in each["items"]]
-    words = [word for item in each["items"] for word in item["words"].split()]
+    assert [item["text"] for item in each["attributions"]] == [
+        each["text"][slice(*item["span"])] for item in each["attributions"]
+    ]
+    words = [word for item in each["attributions"] for word in item["text"].split()]
     first, second, third = (each["text"].split()[start:stop] for start, stop in ((0, 12), (10, 22), (20, 22)))
     assert words == [*first, *second, *third][: len(words)] and len(words) == 24
 
@@ -129,9 +131,9 @@ def test_every_excerpt_is_the_text_at_its_span(embedonce: Run, desk: Desk, by: s
 def test_the_evidence_for_one_label_speaks_against_another(embedonce: Run, desk: Desk) -> None:
     (own,) = explained(embedonce, desk, "segments", "d3", "--for", "oil", "--against", "sport")
     (other,) = explained(embedonce, desk, "segments", "d3", "--for", "sport", "--against", "oil")
-    assert own["true"] == ["oil"] and own["margin"] == pytest.approx(-other["margin"])
-    assert [item["contribution"] for item in own["items"]] == pytest.approx(
-        [-item["contribution"] for item in other["items"]], abs=1e-4
+    assert own["true_labels"] == ["oil"] and own["margin"] == pytest.approx(-other["margin"])
+    assert [item["contribution"] for item in own["attributions"]] == pytest.approx(
+        [-item["contribution"] for item in other["attributions"]], abs=1e-4
     )
 
 
@@ -140,9 +142,9 @@ def test_where_all_places_spoke_for_the_label_nothing_is_said_of_a_document_with
 ) -> None:
     asked = (embedonce, desk, "tokens", "d3", "--method", "attention", "--top")
     (some,), (whole,) = (explained(*asked, top) for top in (5, 1000))
-    assert some["left_out"] == 5 and some["without_strongest"] is not None
-    assert all(item["contribution"] > 0 for item in whole["items"])
-    assert (whole["left_out"], whole["without_strongest"]) == (0, None)
+    assert some["removed"] == 5 and some["probability_without_strongest"] is not None
+    assert all(item["contribution"] > 0 for item in whole["attributions"])
+    assert (whole["removed"], whole["probability_without_strongest"]) == (0, None)
 
 
 def test_without_the_text_tokens_are_decoded(embedonce: Run, desk: Desk) -> None:
@@ -155,9 +157,9 @@ def test_without_the_text_tokens_are_decoded(embedonce: Run, desk: Desk) -> None
         moved.rename(desk.folder / "made.csv")
     assert "The text is not at hand" in shown.err and "--source" in shown.err
     decoded, read = (json.loads(each.out)["documents"][0] for each in (shown, found))
-    assert decoded["decoded"] and decoded["text"] is None and not read["decoded"]
-    for one, other in zip(decoded["items"], read["items"], strict=True):
-        assert one["span"] is None and one["words"].split() == other["words"].lower().split()
+    assert decoded["is_decoded"] and decoded["text"] is None and not read["is_decoded"]
+    for one, other in zip(decoded["attributions"], read["attributions"], strict=True):
+        assert one["span"] is None and one["text"].split() == other["text"].lower().split()
         assert one["contribution"] == other["contribution"]
 
 
@@ -172,10 +174,10 @@ def test_without_the_encoder_chunks_keep_their_place(embedonce: Run, desk: Desk)
     finally:
         shutil.move(desk.folder / "moved", desk.folder / "model")
     assert "The tokenizer is not at hand" in shown.err and "--encoder" in shown.err
-    assert {item["words"] for item in json.loads(shown.out)["documents"][0]["items"]} == {""}
+    assert {item["text"] for item in json.loads(shown.out)["documents"][0]["attributions"]} == {""}
     (each,) = json.loads(chunks.out)["documents"]
-    assert all(item["words"] == each["text"][slice(*item["span"])] for item in each["items"])
-    assert all(item["words"] for item in json.loads(found.out)["documents"][0]["items"])
+    assert all(item["text"] == each["text"][slice(*item["span"])] for item in each["attributions"])
+    assert all(item["text"] for item in json.loads(found.out)["documents"][0]["attributions"])
 
 
 def test_a_text_that_was_changed_is_not_shown(embedonce: Run, desk: Desk, tmp_path: Path) -> None:
@@ -216,7 +218,7 @@ def test_a_training_document_is_said_to_be_one(embedonce: Run, desk: Desk) -> No
 
 def test_a_pipe_gets_the_text_with_the_strongest_in_brackets(embedonce: Run, desk: Desk) -> None:
     (each,) = explained(embedonce, desk, "segments", "d3")
-    first = max(each["items"], key=lambda item: item["contribution"])
+    first = max(each["attributions"], key=lambda item: item["contribution"])
     shown = embedonce("explain", desk.runs["segments"], "d3", "--top", 1, *desk.at)
     assert f"[{first['contribution']:+.2f}: {first['words']}]" in shown.out
 
@@ -228,7 +230,7 @@ def test_a_terminal_is_sent_no_control_signs_of_a_text(embedonce: Run, desk: Des
 
 def test_of_a_long_text_what_stands_around_the_strongest_is_shown() -> None:
     text = "".join(f"{number:07} " for number in range(1000))
-    items = [Item("segments", 1, place, (800 * place, 800 * place + 8), "", place - 2.0) for place in range(10)]
+    items = [Attribution("segments", 1, place, (800 * place, 800 * place + 8), "", place - 2.0) for place in range(10)]
     drawn = marked(text, items, [items[5], items[0]], coloured=False).plain
     assert drawn.startswith("[-2.00: 0000000 ]0000001 ") and "[+3.00: 0000500 ]0000501 " in drawn
     gaps = re.findall(r" \[([\d,]+) characters left out\] ", drawn)

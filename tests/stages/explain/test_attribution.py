@@ -16,19 +16,19 @@ from heads.core.head import Head
 from heads.registry import HEADS, make_head
 from heads.training.loop import Training
 from stages.explain import attribution as evidence
-from stages.explain.attribution import METHODS, Question, attention, check_method, gradient, occlusion
-from stages.explain.levels import Places
+from stages.explain.attribution import METHODS, AttributionInput, attention, check_method, gradient, occlusion
+from stages.explain.levels import TokenLayout
 from tests.heads.planted import Planted, in_one_place, multilabel_problem
 
 SHORT = Training(epochs=12)
 SMALL = {"lightgbm": {"leaf_documents": "2"}}
 
 
-def question(head: Head, bags: Bags, label: Any, by: str = "chunks", against: int | None = None) -> Question:
+def question(head: Head, bags: Bags, label: Any, by: str = "chunks", against: int | None = None) -> AttributionInput:
     """Of one document, whose every chunk is one segment of one token."""
     count = int(bags.view("segments").length[0])
-    owners = Places(np.ones(count, dtype=np.int64), 1).owners_of(head.reads, by)
-    return Question(head, bags.only(head.reads), by, owners, count, list(head.classes_).index(label), against)
+    owners = TokenLayout(np.ones(count, dtype=np.int64), 1).owners_of(head.reads, by)
+    return AttributionInput(head, bags.only(head.reads), by, owners, count, list(head.classes_).index(label), against)
 
 
 def fitted(head: Head) -> tuple[Head, Planted, np.ndarray[Any, Any]]:
@@ -98,7 +98,7 @@ def test_leaving_out_takes_from_fine_views_and_not_from_coarse_ones() -> None:
     head = KNNHead(pool=("cls", "segments"))
     owners = {"cls": None, "segments": np.arange(4)}
     left_out = np.array([[True, False, False, True], [False, False, False, False]])
-    altered = Question(head, bags, "segments", owners, 4, 0, None).without(left_out)
+    altered = AttributionInput(head, bags, "segments", owners, 4, 0, None).without(left_out)
     assert altered.view("segments").row(0).tolist() == rows[1:3].tolist()
     assert altered.view("segments").row(1).tolist() == rows.tolist()
     assert altered.view("cls").row(0).tolist() == altered.view("cls").row(1).tolist() == rows[:2].tolist()

@@ -10,7 +10,7 @@ from data.table import Columns
 from featurestore import CorpusTable, FeatureStore
 from stages.embed import Options
 from stages.embed.pipeline.embed_source import embed_source
-from stages.explain import LEVELS, Words, words_of
+from stages.explain import LEVELS, SourceTexts, read_source_texts
 from stages.explain.document import StoredDocument, stored_document
 from tests.conftest import write_csv
 from tests.tiny_encoder import SENTENCES, make_static, make_tokenizer
@@ -33,8 +33,8 @@ def embedded(folder: Path, long: str = "windows", prefix: str = "") -> tuple[Fea
     return store, store.corpus("made")
 
 
-def read(store: FeatureStore, table: CorpusTable, words: Words | None = None) -> dict[str, StoredDocument]:
-    words = words or words_of(table, table.keys, store.recipe)
+def read(store: FeatureStore, table: CorpusTable, words: SourceTexts | None = None) -> dict[str, StoredDocument]:
+    words = words or read_source_texts(table, table.keys, store.recipe)
     assert not words.notes
     return {name: stored_document(store, table, name, words) for name in TEXTS}
 
@@ -43,37 +43,37 @@ def read(store: FeatureStore, table: CorpusTable, words: Words | None = None) ->
 @pytest.mark.parametrize("long", WAYS)
 def test_parts_lie_in_their_chunks_from_end_to_end(tmp_path: Path, long: str, prefix: str) -> None:
     for name, document in read(*embedded(tmp_path, long, prefix)).items():
-        places, chunks = document.places, document.spans("chunks")
+        layout, chunks = document.layout, document.spans("chunks")
         assert document.text == TEXTS[name]
         for level in LEVELS[1:]:
-            spans, owners = document.spans(level), places.chunks(level).tolist()
+            spans, owners = document.spans(level), layout.chunks(level).tolist()
             assert len(spans) == len(document.bags.view(level).row(0)) == len(owners)
             for chunk, around in enumerate(chunks):
                 own = [span for span, owner in zip(spans, owners, strict=True) if owner == chunk and span]
                 assert (own[0][0], own[-1][1]) == around if around else not own
-        assert document.words("chunks") == [TEXTS[name][slice(*span)] if span else "" for span in chunks]
+        assert document.excerpts("chunks") == [TEXTS[name][slice(*span)] if span else "" for span in chunks]
 
 
 @pytest.mark.parametrize("long", [way for way in WAYS if way != "sentences"])
 def test_without_the_text_the_same_parts_are_found(tmp_path: Path, long: str) -> None:
     store, table = embedded(tmp_path, long)
-    whole, bare = read(store, table), read(store, table, Words({}, None))
+    whole, bare = read(store, table), read(store, table, SourceTexts({}, None))
     for name in TEXTS:
-        assert bare[name].places.length.tolist() == whole[name].places.length.tolist()
+        assert bare[name].layout.length.tolist() == whole[name].layout.length.tolist()
         assert bare[name].spans("chunks") == whole[name].spans("chunks")
-        assert set(bare[name].words("segments")) == {""}
+        assert set(bare[name].excerpts("segments")) == {""}
 
 
 def test_chunks_of_whole_sentences_are_found_by_the_text_alone(tmp_path: Path) -> None:
     store, table = embedded(tmp_path, "sentences")
     with pytest.raises(BadData, match="name a file that has its text with --source"):
-        read(store, table, Words({}, None))
+        read(store, table, SourceTexts({}, None))
 
 
 def test_another_tokenizer_of_that_name_is_not_taken(tmp_path: Path) -> None:
     store, table = embedded(tmp_path)
     make_tokenizer(tmp_path / "model", "roberta")
-    words = words_of(table, table.keys, store.recipe)
+    words = read_source_texts(table, table.keys, store.recipe)
     assert words.tokenizer is None and len(words.texts) == len(set(table.keys))
     assert words.notes == (
         f"The tokenizer is not at hand: {tmp_path / 'model'} has another tokenizer now than the one that made these "

@@ -7,38 +7,38 @@ from hypothesis import strategies as st
 
 from data.errors import BadData
 from stages.embed.windows.windowing import Cutting
-from stages.explain.levels import LEVELS, Places, chunk_lengths, finest
+from stages.explain.levels import LEVELS, TokenLayout, chunk_lengths, finest_level
 
 LENGTHS = st.lists(st.integers(0, 9), min_size=1, max_size=5)
 
 
 def test_segments_start_anew_in_each_chunk() -> None:
-    places = Places(np.array([5, 4, 0]), segment=2)
-    assert places.bounds("segments").tolist() == [[0, 2], [2, 4], [4, 5], [5, 7], [7, 9], [9, 9]]
-    assert places.chunks("segments").tolist() == [0, 0, 0, 1, 1, 2]
-    assert places.numbers("segments").tolist() == [0, 1, 2, 0, 1, 0]
+    layout = TokenLayout(np.array([5, 4, 0]), segment=2)
+    assert layout.bounds("segments").tolist() == [[0, 2], [2, 4], [4, 5], [5, 7], [7, 9], [9, 9]]
+    assert layout.chunks("segments").tolist() == [0, 0, 0, 1, 1, 2]
+    assert layout.numbers("segments").tolist() == [0, 1, 2, 0, 1, 0]
 
 
 @given(LENGTHS, st.integers(1, 4))
 def test_what_owns_an_item_is_around_it(lengths: list[int], segment: int) -> None:
-    places = Places(np.array(lengths), segment)
+    layout = TokenLayout(np.array(lengths), segment)
     for by in LEVELS:
         for level in LEVELS[LEVELS.index(by) :]:
-            owners, inner, outer = places.owners(level, by), places.bounds(level), places.bounds(by)
-            assert owners is not None and len(owners) == len(inner) == places.count(level)
+            owners, inner, outer = layout.owners(level, by), layout.bounds(level), layout.bounds(by)
+            assert owners is not None and len(owners) == len(inner) == layout.count(level)
             assert (outer[owners, 0] <= inner[:, 0]).all() and (inner[:, 1] <= outer[owners, 1]).all()
 
 
 def test_a_coarse_view_has_no_owner_among_finer_items() -> None:
-    places = Places(np.array([5, 4]), segment=2)
-    assert places.owners_of(["cls", "segments", "of another kind"], "segments")["cls"] is None
-    assert places.owners_of(["of another kind"], "chunks") == {"of another kind": None}
+    layout = TokenLayout(np.array([5, 4]), segment=2)
+    assert layout.owners_of(["cls", "segments", "of another kind"], "segments")["cls"] is None
+    assert layout.owners_of(["of another kind"], "chunks") == {"of another kind": None}
 
 
 def test_the_finest_view_decides_what_is_weighed() -> None:
-    assert finest(["cls", "segments", "max"]) == "segments"
-    assert finest(["cls", "mean"]) == "chunks"
-    assert finest(["of another kind"]) is None
+    assert finest_level(["cls", "segments", "max"]) == "segments"
+    assert finest_level(["cls", "mean"]) == "chunks"
+    assert finest_level(["of another kind"]) is None
 
 
 @given(
