@@ -22,8 +22,8 @@ from featurestore import FeatureStore
 from stages.embed.encoder.options import Options
 from stages.embed.pipeline.embed_source import embed_source
 from stages.fitting.fit_head import fit_head
-from stages.fitting.head_options import requested_heads
-from stages.fitting.plan import Plan
+from stages.fitting.head_options import parse_heads
+from stages.fitting.plan import FitPlan
 from stages.fitting.runs import Run
 
 CORPUS = "reuters52"
@@ -36,8 +36,8 @@ def fitted(options: Options, features: Path, runs: Path) -> tuple[FeatureStore, 
     )
     for sentence in report.sentences():
         say(sentence)
-    (head,) = requested_heads("linear")
-    return store, fit_head(store, store.corpus(CORPUS), Plan(head=head), runs / CORPUS)[0]
+    (head,) = parse_heads("linear")
+    return store, fit_head(store, store.corpus(CORPUS), FitPlan(head=head), runs / CORPUS)[0]
 
 
 def distance_of(store: FeatureStore) -> dict[str, Any]:

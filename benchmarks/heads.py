@@ -35,7 +35,7 @@ from heads.registry import HEADS, make_head
 from heads.training import step_storage as sources
 from heads.training.loop import Training
 from heads.training.network_head import NetworkHead, Standardised, seeded
-from stages.fitting.task import open_corpus, open_store, task
+from stages.fitting.task import load_task, open_corpus, open_store
 
 DEFAULT = [name for name in HEADS if name not in ("lightgbm", "cascade")]
 FASTER = {"mlp": 8.0, "attention": 8.0, "lstm": 1.5, "transformer": 1.5}
@@ -78,7 +78,7 @@ class Race:
 def documents(features: Path, corpus: str | None, most: int | None) -> Documents:
     """The training documents of a store's corpus, a tenth of them aside; most: so many of them."""
     store = open_store(features, features.parent)
-    found = task(store, open_corpus(store, corpus))
+    found = load_task(store, open_corpus(store, corpus))
     rows = np.random.default_rng(0).permutation(len(found.train))[:most]
     bags, codes, groups = found.train[rows], found.target.y[rows], found.groups[rows]
     part = assign_folds(codes, groups.tolist(), 10, 0)

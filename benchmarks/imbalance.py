@@ -28,7 +28,7 @@ from heads.evaluation.decisions import tune, untuned
 from heads.evaluation.metrics import macro_f1
 from heads.evaluation.score_matrix import aligned
 from heads.training.loop import Training
-from stages.fitting.task import Task, open_corpus, open_store, task
+from stages.fitting.task import Task, load_task, open_corpus, open_store
 
 FOLDS = 3
 RATIO = 100
@@ -108,7 +108,7 @@ def compared(corpus: str, store: FeatureStore, seeds: int, *, quick: bool) -> di
         if quick and name not in QUICK:
             continue
         for seed in range(seeds):
-            found = task(store, open_corpus(store, corpus))
+            found = load_task(store, open_corpus(store, corpus))
             rows = thinned(found.target.y, seed) if corpus == "newsgroups" else np.arange(len(found.target.y))
             results.setdefault(name, []).append(measured(found, rows, way, seed))
         say(f"{corpus}: {name}: {', '.join(gained(results[name], results[PLAIN], which) for which in METRICS)}")

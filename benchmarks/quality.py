@@ -31,7 +31,7 @@ from heads.evaluation.bootstrap import ConfidenceInterval, resampled
 from heads.evaluation.confusion_counts import Counts
 from heads.registry import STACKING_HEADS, head_class, make_head
 from stages.fitting.fit_head import fit_head
-from stages.fitting.plan import Plan
+from stages.fitting.plan import FitPlan
 from stages.fitting.runs import Run
 from stages.fitting.task import open_corpus, open_store
 
@@ -123,7 +123,7 @@ def fitted(
     count = seeds if is_random(head) else min(seeds, max(map(len, upon), default=1))
     for seed in range(count):
         bases = [each[min(seed, len(each) - 1)].name for each in upon]
-        plan = Plan(head=make_head(head, {"seed": str(seed)}), folds=folds, runs=bases)
+        plan = FitPlan(head=make_head(head, {"seed": str(seed)}), folds=folds, runs=bases)
         run, new = fit_head(store, table, plan, runs / corpus)
         taken = format_duration(sum(run.record.seconds.values()))
         say(f"{corpus}: {run.name} {'took' if new else 'had taken'} {taken}")

@@ -29,8 +29,8 @@ from stages.compare import compare
 from stages.embed.encoder.options import Options
 from stages.embed.pipeline.embed_source import embed_source
 from stages.fitting.fit_head import fit_head
-from stages.fitting.head_options import ALL, requested_heads
-from stages.fitting.plan import Plan
+from stages.fitting.head_options import ALL, parse_heads
+from stages.fitting.plan import FitPlan
 
 BARS = {
     ("reuters52", "linear"): {"macro_f1": 0.80, "accuracy": 0.935},
@@ -63,8 +63,8 @@ def embedded(corpus: str, features: Path) -> FeatureStore:
 def head_lines(corpus: str, store: FeatureStore, runs: Path) -> list[Line]:
     """Every head with its default parameters, best out of fold first."""
     fitted = []
-    for head in requested_heads(ALL):
-        run, _ = fit_head(store, store.corpus(corpus), Plan(head=head), runs / corpus)
+    for head in parse_heads(ALL):
+        run, _ = fit_head(store, store.corpus(corpus), FitPlan(head=head), runs / corpus)
         say(f"{corpus}: {run.name} took {format_duration(sum(run.record.seconds.values()))}")
         fitted.append(run)
     rows = compare(fitted).rows

@@ -25,8 +25,8 @@ from heads.evaluation.confusion_counts import Counts
 from heads.evaluation.decisions import untuned
 from heads.evaluation.score_matrix import aligned
 from heads.registry import make_head
-from stages.fitting.plan import suited
-from stages.fitting.task import Task, layer_of, open_corpus, open_stores, task
+from stages.fitting.plan import configure_head
+from stages.fitting.task import Task, load_task, open_corpus, open_stores, resolve_layer
 
 FOLDS = 4
 DEFAULTS = "defaults"
@@ -41,7 +41,7 @@ def measured(found: Task, head: str, way: str, seed: int, documents: int | None)
     if documents is not None and documents < len(fitting):
         y, groups = found.target.y[fitting], found.groups[fitting].tolist()
         fitting = fitting[nested_subsets(y, groups, [documents], seed)[0]]
-    made = suited(make_head(head, {"seed": str(seed)} | settings(way)), found.target)
+    made = configure_head(make_head(head, {"seed": str(seed)} | settings(way)), found.target)
     made.fit(found.train[fitting], found.target.names[fitting], groups=found.groups[fitting])
     scores = aligned(made.decision_function(found.train[held]), made.classes_, found.labels)
     y, ordered = found.target.y[held], found.target.is_ordered
@@ -102,7 +102,7 @@ def main(
     table = open_corpus(first, corpus)
 
     def documents_of(head: str) -> Task:
-        return task(read, table, layer=None if layer == "all" else layer_of(make_head(head, {}), int(layer)))
+        return load_task(read, table, layer=None if layer == "all" else resolve_layer(make_head(head, {}), int(layer)))
 
     results = {head: compared(documents_of(head), head, every, seeds, documents) for head in heads}
     if as_json:

@@ -26,13 +26,13 @@ def compare(names: tuple[str, ...], runs: Path, as_json: bool, html: Path | None
     embedonce compare
     embedonce compare linear-3f9a12bc lstm-7c2e41b0 --html report.html
     """
-    from stages.compare import chosen, write_page
     from stages.compare import compare as compare_runs
+    from stages.compare import select_runs, write_report
 
-    found = chosen(names, runs)
+    found = select_runs(names, runs)
     show_comparison(compare_runs(found), as_json)
     if html is not None:
-        write_page(found, html)
+        write_report(found, html)
         say(f"The report page is {html}.")
 
 

@@ -49,13 +49,13 @@ def curve(heads: tuple[str, ...], **asked: Any) -> None:
     embedonce curve linear lstm
     embedonce curve linear mlp --sizes 100,1000,all --seeds 10 --html curve.html
     """
-    from stages.curve import CurveProgress, Plan, curve_heads, learning_curves, parse_sizes, write_picture
+    from stages.curve import CurvePlan, CurveProgress, curve_heads, learning_curves, parse_sizes
     from stages.fitting.task import open_corpus, open_stores
 
     metric = selection_metric(asked)
     store, first = open_stores(asked["stores"], asked["features"])
     documents = open_corpus(first, asked["corpus"])
-    plan = Plan(
+    plan = CurvePlan(
         heads=curve_heads(heads, asked["parameters"], asked["class_weight"]),
         sizes=parse_sizes(asked["sizes"]) if asked["sizes"] is not None else (),
         seeds=asked["seeds"],
@@ -74,6 +74,8 @@ def curve(heads: tuple[str, ...], **asked: Any) -> None:
     _show(found, asked["as_json"])
     for option in ("html", "svg"):
         if asked[option] is not None:
+            from stages.curve.chart import write_picture
+
             write_picture(found, metric, asked[option], alone=option == "svg")
             say(f"The picture is in {asked[option]}.")
 
@@ -83,7 +85,7 @@ def _show(found: "LearningCurves", as_json: bool) -> None:
         show_json(found.to_json())
         return
     # of one label a document micro-F1 is the accuracy
-    same = all(level.micro_f1 == level.accuracy for level in found.levels)
+    same = all(level.micro_f1 == level.accuracy for level in found.summaries)
     metrics = {name: said for name, said in found.metrics.items() if name != "micro_f1" or not same}
     table(
         ["head", "documents", f"labels seen,\nof {found.labels:,}", *metrics.values(), "fit"],
@@ -95,7 +97,7 @@ def _show(found: "LearningCurves", as_json: bool) -> None:
                 *(str(getattr(level, each)) for each in metrics),
                 format_duration(level.seconds),
             )
-            for level in found.levels
+            for level in found.summaries
         ],
     )
     for sentence in found.notes:

@@ -52,7 +52,7 @@ def explain(run: str, documents: tuple[str, ...], html: Path | None, as_json: bo
     embedonce explain lstm-7c2e41b0 test-17
     embedonce explain lstm-7c2e41b0 test-17 test-23 --for grain --against wheat --html why.html
     """
-    from stages.compare import find
+    from stages.compare import find_run
     from stages.explain import (
         ExplanationOptions,
         check_explainable,
@@ -63,7 +63,7 @@ def explain(run: str, documents: tuple[str, ...], html: Path | None, as_json: bo
     )
     from stages.fitting.task import open_corpus, open_store
 
-    found = find(run, asked["runs"])
+    found = find_run(run, asked["runs"])
     check_explainable(found)
     store = open_store(asked["store"] or Path(found.record.store), asked["features"])
     corpus = open_corpus(store, found.record.corpus)

@@ -63,7 +63,7 @@ def fit_head(**asked: Any) -> None:
     """
     from heads.registry import STACKING_HEADS
     from stages.compare import compare as compare_runs
-    from stages.fitting.head_options import ALL, requested_heads
+    from stages.fitting.head_options import ALL, parse_heads
     from stages.fitting.task import open_corpus, open_stores
 
     if asked["base_runs"] and asked["head"] not in STACKING_HEADS:
@@ -75,7 +75,7 @@ def fit_head(**asked: Any) -> None:
     found, failed = [], False
     settings = (*asked["parameters"], *(f"{name}={asked[name]}" for name in ("loss", "sampler", "init") if asked[name]))
     layers = len(first.recipe.layers) if store is first else 1
-    for head in requested_heads(asked["head"], settings, asked["class_weight"], asked["first"], asked["seed"], layers):
+    for head in parse_heads(asked["head"], settings, asked["class_weight"], asked["first"], asked["seed"], layers):
         if asked["head"] == ALL and documents.kind == "multilabel" and not head.supports_multilabel:
             note(f"{head.name} is left out: it takes one label a document, and these have several.")
             continue
@@ -94,9 +94,9 @@ def fit_head(**asked: Any) -> None:
 def _fit_one(store: Any, documents: Any, head: Any, shared: dict[str, Any], asked: dict[str, Any]) -> Any:
     from stages.fitting.cross_fitting import FitProgress
     from stages.fitting.fit_head import fit_head
-    from stages.fitting.plan import Plan
+    from stages.fitting.plan import FitPlan
 
-    plan = Plan(
+    plan = FitPlan(
         head=head,
         folds=asked["folds"],
         seed=asked["seed"],
@@ -107,7 +107,7 @@ def _fit_one(store: Any, documents: Any, head: Any, shared: dict[str, Any], aske
     with progress(head.name) as bar:
 
         def show(now: FitProgress) -> None:
-            bar(now.step, now.steps, now.doing)
+            bar(now.step, now.steps, now.activity)
 
         command, jobs = shlex.join(sys.argv), asked["jobs"]
         run, fresh = fit_head(store, documents, plan, asked["runs"], command=command, report=show, jobs=jobs)

@@ -126,12 +126,12 @@ def columns_from_options(asked: dict[str, Any]) -> Columns:
 
 
 def corpus_arguments(documents: "CorpusTable", asked: dict[str, Any]) -> dict[str, Any]:
-    """What a plan is told by `documents_options`, by its fields. Raises as `document_weights`."""
+    """What a plan is told by `documents_options`, by its fields. Raises as `read_sample_weights`."""
     weights = None
     if asked["weight"] is not None:
-        from stages.fitting.sample_weights import document_weights
+        from stages.fitting.sample_weights import read_sample_weights
 
-        weights = document_weights(documents, asked["weight"], asked["weight_from"], asked["weight_id"])
+        weights = read_sample_weights(documents, asked["weight"], asked["weight_from"], asked["weight_id"])
     elif asked["weight_from"] or asked["weight_id"]:
         raise CallError("--weight-from and --weight-id say where weights stand: name their column with --weight.")
     order = _order(asked["order"])

@@ -29,21 +29,21 @@ def predict(run: str, file: str, output: Path | None, as_json: bool, **asked: An
     embedonce predict lstm-7c2e41b0 new.csv --text body > labelled.csv
     """
     from data.readers import read_corpus
-    from stages.compare import find
-    from stages.predict import encoders_of, write_labelled
+    from stages.compare import find_run
+    from stages.predict import open_encoders, write_predictions
     from stages.predict import predict as label
 
-    found = find(run, asked["runs"])
+    found = find_run(run, asked["runs"])
     if output is not None and output.exists():
         raise CallError(f"{output} is there already. Name another --output, or remove it.")
     # new text has no label and no split to read, whatever its columns are called
     corpus = read_corpus(file, Columns(text=asked["text"], id=asked["id_"], label="", split=""))
     for sentence in corpus.notes:
         note(sentence)
-    encoders = encoders_of(found, models=asked["encoder"], device=asked["device"], trust=asked["trust_remote_code"])
+    encoders = open_encoders(found, models=asked["encoder"], device=asked["device"], trust=asked["trust_remote_code"])
     with progress("labelling") as bar, whole_file(output) as out:
         total = len(corpus.documents)
         labelled = label(
             found, corpus.documents, encoders, lambda done: bar(done, total, f"{done:,} of {total:,} documents")
         )
-        write_labelled(labelled, found.record.labels, out, as_json=as_json)
+        write_predictions(labelled, found.record.labels, out, as_json=as_json)

@@ -26,7 +26,7 @@ from data.errors import CallError
 from data.text_format import format_duration
 
 if TYPE_CHECKING:
-    from stages.sweep import Outcome, SweepProgress
+    from stages.sweep import SweepProgress, SweepResult
 
 
 @click.command()
@@ -59,11 +59,10 @@ def sweep(head: str, **asked: Any) -> None:
     embedonce sweep lstm --trials 100 --budget 1h --set over=chunks --html sweep.html
     embedonce sweep all --budget 10m
     """
-    from stages.compare import chosen
     from stages.compare import compare as compare_runs
-    from stages.fitting.head_options import ALL, requested_heads
+    from stages.compare import select_runs
+    from stages.fitting.head_options import ALL, parse_heads
     from stages.fitting.task import open_corpus, open_stores
-    from stages.sweep import write_picture
 
     metric = selection_metric(asked)
     store, first = open_stores(asked["stores"], asked["features"])
@@ -71,11 +70,11 @@ def sweep(head: str, **asked: Any) -> None:
     spaces = _spaces(head, metric, corpus_arguments(documents, asked), asked)
     say(f"Sweep of {head} on {store.name} ({origin('stores', 'the newest store')}), corpus {documents.name}.")
     if head == ALL and len(first.recipe.layers) > 1:
-        every = {each.name for each in requested_heads(ALL, layers=len(first.recipe.layers))}
+        every = {each.name for each in parse_heads(ALL, layers=len(first.recipe.layers))}
         for name in sorted(every - {space.plan.head.name for space in spaces}):
             note(f"{name} is left out: a sweep of all heads reads one layer. Sweep it alone.")
     found = _swept(head, store, documents, spaces, asked)
-    made = chosen([outcome.run for outcome in found if outcome.run is not None], asked["runs"])
+    made = select_runs([outcome.run for outcome in found if outcome.run is not None], asked["runs"])
     if asked["as_json"]:
         show_json({"sweeps": [outcome.to_json() for outcome in found], "runs": compare_runs(made).to_json()})
     else:
@@ -83,15 +82,17 @@ def sweep(head: str, **asked: Any) -> None:
         show_comparison(compare_runs(made), as_json=False)
     for option in ("html", "svg"):
         if asked[option] is not None:
+            from stages.sweep.chart import write_picture
+
             write_picture(found[0], asked[option], alone=option == "svg")
             say(f"The picture is in {asked[option]}.")
 
 
 def _spaces(head: str, metric: str, plan: dict[str, Any], asked: dict[str, Any]) -> list[Any]:
     from heads.registry import STACKING_HEADS
-    from stages.fitting.head_options import requested_heads
-    from stages.fitting.plan import Plan
-    from stages.sweep import Space
+    from stages.fitting.head_options import parse_heads
+    from stages.fitting.plan import FitPlan
+    from stages.sweep import SearchSpace
 
     if head in STACKING_HEADS:
         raise CallError(f"{head} stands on whole runs and has nothing to sweep. Name a head that reads features.")
@@ -101,12 +102,12 @@ def _spaces(head: str, metric: str, plan: dict[str, Any], asked: dict[str, Any])
     names += [] if asked["class_weight"] is None else ["class_weight"]
     plan |= {"folds": asked["folds"], "seed": asked["seed"]}
     return [
-        Space.of(Plan(head=each, **plan), names, metric, asked["trial_folds"])
-        for each in requested_heads(head, asked["parameters"], asked["class_weight"], seed=asked["seed"])
+        SearchSpace.of(FitPlan(head=each, **plan), names, metric, asked["trial_folds"])
+        for each in parse_heads(head, asked["parameters"], asked["class_weight"], seed=asked["seed"])
     ]
 
 
-def _swept(head: str, store: Any, documents: Any, spaces: list[Any], asked: dict[str, Any]) -> "list[Outcome]":
+def _swept(head: str, store: Any, documents: Any, spaces: list[Any], asked: dict[str, Any]) -> "list[SweepResult]":
     from stages.fitting.head_options import ALL
     from stages.sweep import parse_duration, sweep, sweep_all
 
@@ -116,7 +117,7 @@ def _swept(head: str, store: Any, documents: Any, spaces: list[Any], asked: dict
 
         def show(now: "SweepProgress") -> None:
             best = "" if now.best is None else f", best so far {now.best:.3f}"
-            bar(now.done, now.total, f"{now.head}: {now.doing}{best}")
+            bar(now.done, now.total, f"{now.head}: {now.activity}{best}")
 
         shared: dict[str, Any] = {"command": shlex.join(sys.argv), "report": show}
         if head != ALL:
@@ -125,7 +126,7 @@ def _swept(head: str, store: Any, documents: Any, spaces: list[Any], asked: dict
         return sweep_all(store, documents, spaces, asked["runs"], seconds=seconds, most=most or inf, **shared)
 
 
-def _show(found: "list[Outcome]") -> None:
+def _show(found: "list[SweepResult]") -> None:
     from stages.report.formatting import setting
 
     metric = found[0].metric.replace("_", "-")
@@ -136,20 +137,23 @@ def _show(found: "list[Outcome]") -> None:
                 (
                     each.head,
                     _figure(each.best.score),
-                    _figure(each.default.score if each.default else None),
+                    _figure(each.default_trial.score if each.default_trial else None),
                     str(len(each.trials)),
-                    str(each.given_up),
+                    str(each.pruned_count),
                     each.run or "-",
                 )
                 for each in found
             ],
         )
     best = found[0]
-    say(f"{best.head}: {len(best.trials)} trial(s), {best.given_up} given up half-way, in {best.study}.")
+    say(f"{best.head}: {len(best.trials)} trial(s), {best.pruned_count} given up half-way, in {best.study}.")
     names = list(best.defaults)
     table(
         ["best so far:\ntrial", metric, *names],
-        [(str(at.number), _figure(at.score), *(setting(at.values[name]) for name in names)) for at in best.history],
+        [
+            (str(at.number), _figure(at.score), *(setting(at.values[name]) for name in names))
+            for at in best.improvements
+        ],
     )
     if best.importance:
         table(["parameter", "importance"], [(name, f"{share:.0%}") for name, share in best.importance.items()])

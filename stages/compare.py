@@ -18,7 +18,7 @@ from stages.report.run_view import RunView
 
 
 @dataclass(frozen=True)
-class Row:
+class ComparisonRow:
     """One run in the table. Seconds are of the last fit; milliseconds are a document's, from features in the store.
 
     out_of_fold: the figure that runs are ranked by. absolute_error, quadratic_kappa: of ordered labels, else None.
@@ -44,7 +44,7 @@ class Row:
 class Comparison:
     """Rows, best out of fold first, and what a reader must know before comparing them."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[ComparisonRow, ...]
     ranked_by: str
     notes: tuple[str, ...]
 
@@ -53,20 +53,20 @@ class Comparison:
         return asdict(self)
 
 
-def chosen(names: Sequence[str], folder: Path) -> list[runs.Run]:
+def select_runs(names: Sequence[str], folder: Path) -> list[runs.Run]:
     """The runs named (in `folder`, or as paths), or all in `folder`.
 
     Raises FileMissing when there is none.
     """
     if names:
-        return [find(name, folder) for name in names]
+        return [find_run(name, folder) for name in names]
     found = runs.runs_in(folder)
     if not found:
         raise FileMissing(f"{folder} holds no run. Make one with `embedonce fit-head linear`.")
     return found
 
 
-def find(name: str, folder: Path) -> runs.Run:
+def find_run(name: str, folder: Path) -> runs.Run:
     """The run of that name in `folder`, or at that path."""
     beside = folder / name
     return runs.load(Path(name) if Path(name).is_dir() and not beside.is_dir() else beside)
@@ -79,9 +79,9 @@ def compare(found: Sequence[runs.Run]) -> Comparison:
     return Comparison(tuple(_row(run, metric) for run in ranked), metric.name, tuple(_notes(ranked)))
 
 
-def _row(run: runs.Run, metric: Metric) -> Row:
+def _row(run: runs.Run, metric: Metric) -> ComparisonRow:
     record, test = run.record, run.scorecards["test"]
-    return Row(
+    return ComparisonRow(
         run=run.name,
         head=record.head,
         store=record.store,
@@ -101,7 +101,7 @@ def _row(run: runs.Run, metric: Metric) -> Row:
 
 def _reads(record: runs.Record) -> str:
     """What a run reads, short; a stack's own note names its runs."""
-    return f"scores of {len(record.bases)} runs" if record.bases else ", ".join(record.reads)
+    return f"scores of {len(record.base_runs)} runs" if record.base_runs else ", ".join(record.inputs)
 
 
 def _notes(ranked: Sequence[runs.Run]) -> list[str]:
@@ -111,14 +111,14 @@ def _notes(ranked: Sequence[runs.Run]) -> list[str]:
             f"These runs were scored on {len(documents)} different sets of documents: "
             "figures of one set do not compare with those of another."
         )
-    if len(ranked) > 1 and (stacks := [run.name for run in ranked if run.record.bases]):
+    if len(ranked) > 1 and (stacks := [run.name for run in ranked if run.record.base_runs]):
         notes.append(
             f"Out of fold {', '.join(stacks)} is a little too good beside runs that are no stack; see its notes."
         )
     return notes
 
 
-def views(found: Sequence[runs.Run]) -> list[RunView]:
+def make_run_views(found: Sequence[runs.Run]) -> list[RunView]:
     """What the report page shows of each run."""
     return [_view(run) for run in found]
 
@@ -145,7 +145,7 @@ def _view(run: runs.Run) -> RunView:
     )
 
 
-def write_page(found: Sequence[runs.Run], path: Path) -> None:
+def write_report(found: Sequence[runs.Run], path: Path) -> None:
     """One self-contained HTML page that shows the runs; an older page of that name is replaced whole.
 
     Raises StorageFailed when it cannot be written.
@@ -154,7 +154,7 @@ def write_page(found: Sequence[runs.Run], path: Path) -> None:
 
     beside = path.with_name(f".tmp-{path.name}-{os.getpid()}")
     try:
-        beside.write_text(page(views(found)), encoding="utf-8")
+        beside.write_text(page(make_run_views(found)), encoding="utf-8")
         beside.replace(path)
     except OSError as error:
         raise StorageFailed(f"{path} cannot be written: {error.strerror or error}.") from error

@@ -17,13 +17,13 @@ from heads.evaluation.score_matrix import probabilities
 from stages.embed import Encoder, encode, open_encoder
 from stages.embed.pipeline.embed_source import options_of
 from stages.fitting.runs import Run, label_names
-from stages.fitting.stacking_inputs import scorer
+from stages.fitting.stacking_inputs import build_scorer
 
 BLOCK = 4096  # documents encoded before their labels are given out: bounds memory, fills batches
 
 
 @dataclass(frozen=True)
-class Labelled:
+class Prediction:
     """One document's labels. probabilities: float32 (labels,) in the order of the run's labels."""
 
     id: str
@@ -32,7 +32,7 @@ class Labelled:
     probabilities: NDArray[np.float32]
 
 
-def encoders_of(
+def open_encoders(
     run: Run, *, models: Sequence[str] = (), device: str = "auto", trust: bool = False
 ) -> tuple[Encoder, ...]:
     """The encoders that made the features which `run` was fitted on, one for each store.
@@ -69,33 +69,33 @@ def predict(
     documents: Sequence[Document],
     encoders: Sequence[Encoder],
     report: Callable[[int], None] | None = None,
-) -> Iterator[Labelled]:
-    """The labels of `documents`, in their order; `report` is told how many are done. encoders: of `encoders_of`."""
-    score, rule, labels = scorer(run), run.decision.rule, run.record.labels
+) -> Iterator[Prediction]:
+    """The labels of `documents`, in their order; `report` is told how many are done. encoders: of `open_encoders`."""
+    score, rule, labels = build_scorer(run), run.decision.rule, run.record.labels
     for start in range(0, len(documents), BLOCK):
         block = documents[start : start + BLOCK]
         texts = [document.text for document in block]
-        scores = score([encoded(texts, encoder) for encoder in encoders])
+        scores = score([encode_texts(texts, encoder) for encoder in encoders])
         shares = probabilities(scores, multilabel=run.record.kind == "multilabel")
         for document, codes, share in zip(block, rule.decide(scores), shares, strict=True):
             chosen = np.flatnonzero(codes).tolist() if np.ndim(codes) else [int(codes)]
             names = tuple(labels[code] for code in chosen)
-            yield Labelled(document.id, label_names(codes, labels), names, share)
+            yield Prediction(document.id, label_names(codes, labels), names, share)
         if report is not None:
             report(start + len(block))
 
 
-def encoded(texts: Sequence[str], encoder: Encoder) -> Shard:
+def encode_texts(texts: Sequence[str], encoder: Encoder) -> Shard:
     """`texts`, encoded now and read as a store would read them, so both are the same to a head."""
     return Shard.of_bytes(shard_bytes(encode(texts, encoder), encoder.recipe), encoder.recipe)
 
 
 def features(texts: Sequence[str], encoder: Encoder, layer: int | None = -1) -> Bags:
     """One layer of what `encoded` gives; all of them for None."""
-    return encoded(texts, encoder).bags(layer)
+    return encode_texts(texts, encoder).bags(layer)
 
 
-def write_labelled(labelled: Iterable[Labelled], labels: Sequence[str], out: TextIO, *, as_json: bool) -> None:
+def write_predictions(labelled: Iterable[Prediction], labels: Sequence[str], out: TextIO, *, as_json: bool) -> None:
     """CSV of id, prediction and each label's probability, or a JSON object a line. Several labels are a JSON list."""
     if as_json:
         for row in labelled:

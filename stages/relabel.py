@@ -14,7 +14,7 @@ from featurestore import CorpusTable, FeatureStore
 
 
 @dataclass(frozen=True)
-class Relabelling:
+class RelabelResult:
     """What was replaced: of each column the documents whose value is another now. unnamed: left as they were."""
 
     corpus: str
@@ -23,7 +23,7 @@ class Relabelling:
     notes: tuple[str, ...]
 
 
-def relabel(store: FeatureStore, table: CorpusTable, source: str, columns: Columns) -> Relabelling:
+def relabel(store: FeatureStore, table: CorpusTable, source: str, columns: Columns) -> RelabelResult:
     """Replace the labels, splits and groups of `table` by those columns of `source`, row by row of one id.
 
     Documents that `source` does not name keep what they had. Raises BadData for an id that the corpus lacks and for a
@@ -45,7 +45,7 @@ def relabel(store: FeatureStore, table: CorpusTable, source: str, columns: Colum
     }
     if new != table:
         store.save_corpus(new)
-    return Relabelling(table.name, changed, len(table.ids) - len(by_id), (*given.notes, *notes))
+    return RelabelResult(table.name, changed, len(table.ids) - len(by_id), (*given.notes, *notes))
 
 
 def _merged(table: CorpusTable, given: Corpus, by_id: dict[str, Document]) -> tuple[CorpusTable, list[str]]:

@@ -10,7 +10,7 @@ from benchmarks.quality import Line, Table, asked, claims, fitted, is_random
 from heads.classifiers.linear import LinearHead
 from heads.classifiers.prototype import PrototypeHead
 from stages.fitting.fit_head import fit_head
-from stages.fitting.plan import Plan
+from stages.fitting.plan import FitPlan
 from tests.small_store import blobs, make_store
 
 TRUTH = np.array([0, 0, 1, 1, 2, 2] * 20)
@@ -57,11 +57,11 @@ def test_networks_are_what_a_seed_moves(head: str, random: bool) -> None:
 def test_a_stack_is_fitted_as_often_as_what_it_stands_on_differs(tmp_path: Path) -> None:
     store, table = make_store(tmp_path / "store", *blobs(["a", "b", "c"]))
     folder = tmp_path / "runs" / table.name
-    linear, other = (fit_head(store, table, Plan(head=LinearHead(C=c), folds=3), folder)[0] for c in (1, 2))
+    linear, other = (fit_head(store, table, FitPlan(head=LinearHead(C=c), folds=3), folder)[0] for c in (1, 2))
     (once,) = fitted("prototype", 5, 3, store, table.name, tmp_path / "runs", [])
     assert once.record.head == PrototypeHead.name
     two = fitted("stack", 5, 3, store, table.name, tmp_path / "runs", [[linear, other], [once]])
-    assert [run.record.bases for run in two] == [sorted([each.name, once.name]) for each in (linear, other)]
+    assert [run.record.base_runs for run in two] == [sorted([each.name, once.name]) for each in (linear, other)]
 
 
 def test_gains_on_documents_that_seeds_share_are_known_less_well() -> None:

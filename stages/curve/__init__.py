@@ -10,20 +10,18 @@ asked for another head or size fits only what is missing:
     runs/curves/linear-200-1-3f9a12bc.json      head, size and seed; then a hash of what decides the figures
 """
 
-from stages.curve.picture import write_picture
-from stages.curve.points import METRICS, LearningCurves, Level, Point, Spread
-from stages.curve.runner import CurveProgress, Plan, curve_heads, learning_curves, parse_sizes
+from stages.curve.points import METRICS, LearningCurves, Point, SizeSummary, Spread
+from stages.curve.runner import CurvePlan, CurveProgress, curve_heads, learning_curves, parse_sizes
 
 __all__ = [
     "METRICS",
+    "CurvePlan",
     "CurveProgress",
     "LearningCurves",
-    "Level",
-    "Plan",
     "Point",
+    "SizeSummary",
     "Spread",
     "curve_heads",
     "learning_curves",
     "parse_sizes",
-    "write_picture",
 ]

@@ -8,13 +8,14 @@ from math import ceil, floor, log, log10
 from pathlib import Path
 from typing import Self
 
+from data.atomic_write import write_atomically
 from heads.evaluation.metrics import ConfidenceInterval
-from stages.curve.points import METRICS, LearningCurves, Level, Spread
+from stages.curve.points import METRICS, LearningCurves, SizeSummary, Spread
 from stages.report import formatting as wording
 from stages.report.axis import Scale, common_scale
 from stages.report.rendering import environment, own
 
-__all__ = ["Line", "Picture", "learning_page", "learning_picture", "log_ticks"]
+__all__ = ["Line", "Picture", "learning_page", "learning_picture", "log_ticks", "write_picture"]
 
 HERE = Path(__file__).parent
 COLOURS = ("#0b62a8", "#d55e00", "#b0488a", "#00805c", "#a87900", "#4a4f9c")  # as in style.css
@@ -30,7 +31,7 @@ class Dot:
     y: float
     low: float
     high: float
-    level: Level
+    level: SizeSummary
     spread: Spread
 
 
@@ -83,8 +84,8 @@ class Picture:
 
     @classmethod
     def of(cls, curves: LearningCurves, metric: str) -> Self:
-        """The picture of one of FIGURES."""
-        levels = curves.levels
+        """The picture of one of METRICS."""
+        levels = curves.summaries
         spreads: list[Spread] = [getattr(level, metric) for level in levels]
         scale = common_scale([_interval(spread) for spread in spreads])
         low, high = min(level.documents for level in levels), max(level.documents for level in levels)
@@ -123,7 +124,7 @@ def _interval(spread: Spread) -> ConfidenceInterval:
     return ConfidenceInterval(mean, low, min(1.0, max(mean, spread.mean + deviation)))
 
 
-def _dot(level: Level, spread: Spread, ends: tuple[float, float], scale: Scale) -> Dot:
+def _dot(level: SizeSummary, spread: Spread, ends: tuple[float, float], scale: Scale) -> Dot:
     held = _interval(spread)
     y, lower, upper = (_down(one, scale) for one in (held.value, held.low, held.high))
     return Dot(_across(level.documents, ends), y, lower, upper, level, spread)
@@ -139,12 +140,12 @@ def _down(value: float, scale: Scale) -> float:
 
 
 def learning_picture(curves: LearningCurves, metric: str) -> str:
-    """The picture of one of FIGURES as an SVG file of its own."""
+    """The picture of one of METRICS as an SVG file of its own."""
     return _filled("chart.svg", curves, metric)
 
 
 def learning_page(curves: LearningCurves, metric: str) -> str:
-    """One self-contained HTML page: the picture of one of FIGURES, and the table of all."""
+    """One self-contained HTML page: the picture of one of METRICS, and the table of all."""
     return _filled("chart.html", curves, metric)
 
 
@@ -152,3 +153,11 @@ def _filled(template: str, curves: LearningCurves, metric: str) -> str:
     found = environment(HERE).get_template(template)
     picture = Picture.of(curves, metric)
     return wording.printable(found.render(picture=picture, curves=curves, style=own("style.css")))
+
+
+def write_picture(curves: LearningCurves, metric: str, path: Path, *, alone: bool) -> None:
+    """Write the picture of one of METRICS as SVG, or with the table as a page; a file of that name is replaced whole.
+
+    Raises StorageFailed when it cannot be written.
+    """
+    write_atomically(path, (learning_picture if alone else learning_page)(curves, metric).encode())

@@ -11,7 +11,7 @@ import numpy as np
 from data.atomic_write import make_folder, write_atomically
 from stages.fitting import runs
 
-__all__ = ["METRICS", "LearningCurves", "Level", "Point", "Spread", "keep", "kept"]
+__all__ = ["METRICS", "LearningCurves", "Point", "SizeSummary", "Spread", "load_point", "save_point"]
 
 # the last one is of labels that have an order
 METRICS = {
@@ -59,7 +59,7 @@ class Spread:
 
 
 @dataclass(frozen=True)
-class Level:
+class SizeSummary:
     """A head at one size. documents, labels and seconds are means over the seeds."""
 
     head: str
@@ -81,18 +81,18 @@ class LearningCurves:
     corpus: str
     labels: int
     seeds: int
-    pool: int  # documents that there are to fit on
-    validation: int  # documents that were scored
+    train_documents: int  # documents that there are to fit on
+    validation_documents: int  # documents that were scored
     points: tuple[Point, ...]
     notes: tuple[str, ...]
 
     @property
     def metrics(self) -> dict[str, str]:
-        """Those of FIGURES that the points have."""
+        """Those of METRICS that the points have."""
         return {name: said for name, said in METRICS.items() if getattr(self.points[0], name) is not None}
 
     @property
-    def levels(self) -> tuple[Level, ...]:
+    def summaries(self) -> tuple[SizeSummary, ...]:
         """The points by head and size, in the order of the plan's heads and from small to large."""
         places = dict.fromkeys((point.head, point.size) for point in self.points)
         heads = list(dict.fromkeys(point.head for point in self.points))
@@ -102,29 +102,31 @@ class LearningCurves:
 
     def to_json(self) -> dict[str, Any]:
         """The same as plain values, with the levels."""
-        return {**asdict(self), "levels": [asdict(level) for level in self.levels]}
+        return {**asdict(self), "summaries": [asdict(summary) for summary in self.summaries]}
 
 
-def _level(points: Sequence[Point], named: Iterable[str]) -> Level:
+def _level(points: Sequence[Point], named: Iterable[str]) -> SizeSummary:
     def mean(name: str) -> float:
         return float(np.mean([getattr(point, name) for point in points]))
 
     metrics = {name: Spread.of([getattr(point, name) for point in points]) for name in named}
-    return Level(points[0].head, points[0].size, mean("documents"), mean("labels"), seconds=mean("seconds"), **metrics)
+    return SizeSummary(
+        points[0].head, points[0].size, mean("documents"), mean("labels"), seconds=mean("seconds"), **metrics
+    )
 
 
-def kept(path: Path) -> Point | None:
+def load_point(path: Path) -> Point | None:
     """The point that `keep` wrote there; None where there is none, or where it was cut short or changed."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return Point(**content["point"]) if content["hash"] == runs.identity(content["point"]) else None
+        return Point(**content["point"]) if content["hash"] == runs.short_hash(content["point"]) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def keep(path: Path, point: Point) -> Point:
+def save_point(path: Path, point: Point) -> Point:
     """Write the point, whole or not at all, and return it. Raises StorageFailed."""
     make_folder(path.parent)
-    content = {"point": asdict(point), "hash": runs.identity(asdict(point))}
+    content = {"point": asdict(point), "hash": runs.short_hash(asdict(point))}
     write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
     return point

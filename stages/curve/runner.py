@@ -19,12 +19,12 @@ from heads.evaluation.confusion_counts import Counts
 from heads.evaluation.decisions import untuned
 from heads.evaluation.score_matrix import aligned
 from heads.registry import STACKING_HEADS
-from stages.curve.points import LearningCurves, Point, keep, kept
+from stages.curve.points import LearningCurves, Point, load_point, save_point
 from stages.fitting import runs
-from stages.fitting.head_options import ALL, requested_heads
-from stages.fitting.plan import suited
-from stages.fitting.sample_weights import rows_of
-from stages.fitting.task import Task, layer_of, task
+from stages.fitting.head_options import ALL, parse_heads
+from stages.fitting.plan import configure_head
+from stages.fitting.sample_weights import align_weights
+from stages.fitting.task import Task, load_task, resolve_layer
 
 VALIDATION = 0.2  # of the training split
 FEWEST = 50  # documents: where curves begin, but no later than at an eighth
@@ -33,12 +33,12 @@ FORMAT = 1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class CurvePlan:
     """Which heads, on how many documents, how often.
 
     sizes: documents to fit on, None among them for all that there are; no sizes are a ladder whose steps double.
     seed: draws the part that is scored, and is the first of the `seeds` that draw subsets and start heads.
-    order, weights: as in `stages.fitting.fit_head.Plan`.
+    order, weights: as in `stages.fitting.fit_head.CurvePlan`.
     """
 
     heads: Sequence[Head]
@@ -84,21 +84,21 @@ def curve_heads(names: Sequence[str], settings: Sequence[str] = (), class_weight
     once = list(dict.fromkeys(names))
     if settings and len(once) > 1:
         raise CallError("--set is for one head: leave it out, or make a curve of each head alone.")
-    return [head for name in once for head in requested_heads(name, settings, class_weight)]
+    return [head for name in once for head in parse_heads(name, settings, class_weight)]
 
 
 def learning_curves(
-    store: FeatureSource, table: CorpusTable, plan: Plan, folder: Path, report: Report | None = None
+    store: FeatureSource, table: CorpusTable, plan: CurvePlan, folder: Path, report: Report | None = None
 ) -> LearningCurves:
     """Fit each head of `plan` on each size with each seed, unless `folder` holds that fit already.
 
     folder: where runs are. Raises CallError for more documents than there are, BadData where none can be kept aside.
     """
-    layers = dict.fromkeys(layer_of(head, plan.layer) for head in plan.heads)
+    layers = dict.fromkeys(resolve_layer(head, plan.layer) for head in plan.heads)
     skip, order = plan.skip_unlabelled, plan.order
-    read = {layer: task(store, table, layer=layer, skip_unlabelled=skip, order=order) for layer in layers}
+    read = {layer: load_task(store, table, layer=layer, skip_unlabelled=skip, order=order) for layer in layers}
     found = next(iter(read.values()))
-    weight = rows_of(plan.weights, found.train_ids)
+    weight = align_weights(plan.weights, found.train_ids)
     pool, validation = _parted(table.name, found, weight, plan.seed)
     fits = list(_fits(plan, found, pool, weight))
     features: dict[str, Any] = {"features": joined_fingerprint(store.recipes), "documents": found.documents_hash}
@@ -106,10 +106,10 @@ def learning_curves(
     pace, points = _Pace(fits), []
     for fit in fits:
         (report or (lambda _: None))(pace.before(fit))
-        layer = layer_of(fit.head, plan.layer)
+        layer = resolve_layer(fit.head, plan.layer)
         identity = fit.identity(features | {"layer": layer}, validation)
         place = folder / FOLDER / f"{fit.head.name}-{fit.size}-{fit.seed}-{identity}.json"
-        point = kept(place) or keep(place, fit.scored(read[layer], validation))
+        point = load_point(place) or save_point(place, fit.scored(read[layer], validation))
         pace.after(fit, point.seconds)
         points.append(point)
     return LearningCurves(
@@ -117,8 +117,8 @@ def learning_curves(
         corpus=table.name,
         labels=int(np.count_nonzero(found.target.counts)),
         seeds=plan.seeds,
-        pool=len(pool),
-        validation=len(validation),
+        train_documents=len(pool),
+        validation_documents=len(validation),
         points=tuple(points),
         notes=tuple(_notes(found, points, pool, validation)),
     )
@@ -156,7 +156,7 @@ class _Fit:
 
     def identity(self, features: dict[str, Any], validation: NDArray[np.int64]) -> str:
         """Eight hex digits that differ where the figures could."""
-        return runs.identity(
+        return runs.short_hash(
             {"format": FORMAT, "head": self.head.name, "parameters": to_json(self.head)["nested"]}
             | {"fitted": self.rows.tolist(), "scored": validation.tolist()}
             | ({} if self.weight is None else {"weights": self.weight.tolist()})
@@ -185,13 +185,13 @@ class _Fit:
         )
 
 
-def _fits(plan: Plan, found: Task, pool: NDArray[np.int64], weight: NDArray[np.float64] | None) -> Iterator[_Fit]:
+def _fits(plan: CurvePlan, found: Task, pool: NDArray[np.int64], weight: NDArray[np.float64] | None) -> Iterator[_Fit]:
     """Every fit, the small ones first: what is seen early, and what time is left by it, holds for all heads."""
     sizes = _sizes(plan.sizes, len(pool))
     y, groups = found.target.y[pool], found.groups[pool].tolist()
     seeds = range(plan.seed, plan.seed + plan.seeds)
     subsets = {seed: nested_subsets(y, groups, sizes, seed) for seed in seeds}
-    heads = [suited(head, found.target) for head in plan.heads]
+    heads = [configure_head(head, found.target) for head in plan.heads]
     for step, size in enumerate(sizes):
         for head in heads:
             for seed in seeds:

@@ -17,7 +17,7 @@ from stages.explain.document import Span, StoredDocument, stored_document
 from stages.explain.levels import LEVELS, finest_level
 from stages.explain.source_text import SourceTexts
 from stages.fitting.runs import Run
-from stages.fitting.task import documents_hash
+from stages.fitting.task import hash_documents
 from stages.report.formatting import printable
 
 Report = Callable[[int, int], None]
@@ -140,10 +140,10 @@ class Explanation:
 
 def check_explainable(run: Run) -> None:
     """Raise CallError for a run that reads other runs, or several stores side by side."""
-    if run.record.bases:
+    if run.record.base_runs:
         raise CallError(
             f"{run.name} weighs the scores of other runs and reads no text itself. "
-            f"Explain one of them: {', '.join(run.record.bases)}."
+            f"Explain one of them: {', '.join(run.record.base_runs)}."
         )
     if len(run.recipes) > 1:
         raise CallError(
@@ -154,7 +154,7 @@ def check_explainable(run: Run) -> None:
 
 def describe_corpus_change(run: Run, table: CorpusTable) -> str | None:
     """A sentence where `table` is not what the run was fitted on, else None."""
-    if documents_hash(table) == run.record.documents_hash:
+    if hash_documents(table) == run.record.documents_hash:
         return None
     return (
         f"{table.name} was changed after {run.name} was fitted: other documents, labels or splits. What is said of a "

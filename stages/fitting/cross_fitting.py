@@ -26,15 +26,15 @@ from featurestore import CorpusTable, FeatureSource, share_memory
 from heads.core.head import Head
 from heads.evaluation.score_matrix import aligned
 from heads.registry import STACKING_HEADS
-from stages.fitting.fit_checkpoint import Unfinished
-from stages.fitting.plan import Plan, suited
-from stages.fitting.sample_weights import rows_of
-from stages.fitting.stacking_inputs import stacking_task
-from stages.fitting.task import Task, layer_of, task
+from stages.fitting.fit_checkpoint import FitCheckpoint
+from stages.fitting.plan import FitPlan, configure_head
+from stages.fitting.sample_weights import align_weights
+from stages.fitting.stacking_inputs import build_stacking_task
+from stages.fitting.task import Task, load_task, resolve_layer
 
-__all__ = ["FitProgress", "Fits", "Report", "Work", "at_once", "fits", "prepared"]
+__all__ = ["CrossFitResult", "FitJob", "FitProgress", "Report", "cross_fit", "prepare_task", "resolve_jobs"]
 
-FEW = 2_000  # training documents: below, fits take less time than processes to start
+PARALLEL_MIN_DOCUMENTS = 2_000  # training documents: below, fits take less time than processes to start
 
 
 @dataclass(frozen=True)
@@ -44,24 +44,24 @@ class FitProgress:
     head: str
     step: int
     steps: int
-    doing: str
+    activity: str
 
 
 Report = Callable[[FitProgress], None]
 
 
 @dataclass(frozen=True)
-class Work:
-    """What a process must know to make any fit of a run. plan: as `prepared` gives it; place: the run's folder."""
+class FitJob:
+    """What a process must know to make any fit of a run. plan: as `prepare_task` gives it; place: the run's folder."""
 
     store: FeatureSource
     table: CorpusTable
-    plan: Plan
+    plan: FitPlan
     place: Path
 
 
 @dataclass(frozen=True, eq=False)
-class Fits:
+class CrossFitResult:
     """What the fits gave.
 
     scores: float32 (documents, labels) of each training document by a head that never saw it nor its group, -inf in the
@@ -73,20 +73,20 @@ class Fits:
     seconds: float
 
 
-def prepared(store: FeatureSource, table: CorpusTable, plan: Plan, folder: Path) -> tuple[Task, Plan]:
+def prepare_task(store: FeatureSource, table: CorpusTable, plan: FitPlan, folder: Path) -> tuple[Task, FitPlan]:
     """The documents as the plan's head reads them, and the plan with a head that suits them and the names of its runs.
 
-    folder: where runs are. Raises as `task`, `stacking_task` and `suited` do.
+    folder: where runs are. Raises as `task`, `build_stacking_task` and `configure_head` do.
     """
     skip = plan.skip_unlabelled
-    found = task(store, table, layer=layer_of(plan.head, plan.layer), skip_unlabelled=skip, order=plan.order)
+    found = load_task(store, table, layer=resolve_layer(plan.head, plan.layer), skip_unlabelled=skip, order=plan.order)
     if plan.head.name in STACKING_HEADS:
-        found = stacking_task(found, plan, store, folder)
-        plan = replace(plan, runs=[run.name for run in found.bases])
-    return found, replace(plan, head=suited(plan.head, found.target))
+        found = build_stacking_task(found, plan, store, folder)
+        plan = replace(plan, runs=[run.name for run in found.base_runs])
+    return found, replace(plan, head=configure_head(plan.head, found.target))
 
 
-def at_once(plan: Plan, found: Task, asked: int | None) -> int:
+def resolve_jobs(plan: FitPlan, found: Task, asked: int | None) -> int:
     """How many fits to make at once: as many as asked; else as many as threads may run here, 1 where that is no gain.
 
     A card serves one fit at a time; few documents, or the scores of runs, are learned before a process has started.
@@ -94,17 +94,17 @@ def at_once(plan: Plan, found: Task, asked: int | None) -> int:
     fits = plan.folds + 1
     if asked is not None:
         return min(asked, fits)
-    if len(found.train) < FEW or found.bases or _on_a_card(plan.head):
+    if len(found.train) < PARALLEL_MIN_DOCUMENTS or found.base_runs or _on_a_card(plan.head):
         return 1
     return min(_threads(), fits)
 
 
-def fits(work: Work, found: Task, jobs: int, tell: Report) -> Fits:
+def cross_fit(work: FitJob, found: Task, jobs: int, tell: Report) -> CrossFitResult:
     """Every fit of `work`, so many at once; folds whose scores are kept from a start before are not fitted again.
 
     found: the documents of `work`. Raises what a fit raises, and EmbedOnceError where a process was killed.
     """
-    part, plan, unfinished = work.plan.parted(found), work.plan, Unfinished(work.place)
+    part, plan, unfinished = work.plan.assign_folds(found), work.plan, FitCheckpoint(work.place)
     scores = np.full((len(found.train), len(found.labels)), -np.inf, dtype=np.float32)
     left: list[int | None] = []
     for fold in np.unique(part).tolist():
@@ -115,8 +115,8 @@ def fits(work: Work, found: Task, jobs: int, tell: Report) -> Fits:
         else:
             scores[rows] = known
 
-    def said(done: int, doing: str) -> None:
-        tell(FitProgress(plan.head.name, plan.folds + 1 - len(left) + done, plan.folds + 2, doing))
+    def said(done: int, activity: str) -> None:
+        tell(FitProgress(plan.head.name, plan.folds + 1 - len(left) + done, plan.folds + 2, activity))
 
     left.append(None)
     one_by_one = jobs == 1 or len(left) == 1
@@ -127,7 +127,7 @@ def fits(work: Work, found: Task, jobs: int, tell: Report) -> Fits:
             head, seconds = result, took
         else:
             scores[part == fold] = result
-    return Fits(scores, head, seconds)
+    return CrossFitResult(scores, head, seconds)
 
 
 Made = tuple[int | None, NDArray[np.float32] | Head, float]  # fold, what came of it, seconds
@@ -135,7 +135,7 @@ Said = Callable[[int, str], None]
 
 
 def _one_by_one(
-    work: Work, found: Task, part: NDArray[np.int8], left: Sequence[int | None], said: Said
+    work: FitJob, found: Task, part: NDArray[np.int8], left: Sequence[int | None], said: Said
 ) -> Iterator[Made]:
     for done, fold in enumerate(left):
         whole = "fitting on the whole training split"
@@ -143,15 +143,15 @@ def _one_by_one(
         yield _fit(work, found, part, fold)
 
 
-def _at_once(work: Work, left: Sequence[int | None], jobs: int, said: Said) -> Iterator[Made]:
+def _at_once(work: FitJob, left: Sequence[int | None], jobs: int, said: Said) -> Iterator[Made]:
     jobs = min(jobs, len(left))
-    doing = f"{jobs} fits at once, a process each"
-    said(0, doing)
+    activity = f"{jobs} fits at once, a process each"
+    said(0, activity)
     run = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
     results = run(joblib.delayed(_elsewhere)(work, fold, jobs) for fold in left)
     try:
         for done, made in enumerate(results, 1):
-            said(done, doing)
+            said(done, activity)
             yield made
     except (BrokenProcessPool, PicklingError) as error:
         killed = isinstance(error, TerminatedWorkerError)
@@ -165,19 +165,19 @@ def _at_once(work: Work, left: Sequence[int | None], jobs: int, said: Said) -> I
             results.close()
 
 
-def _elsewhere(work: Work, fold: int | None, jobs: int) -> Made:
+def _elsewhere(work: FitJob, fold: int | None, jobs: int) -> Made:
     """In a process of its own, one of `jobs`."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes, and the one that waits ends the others
     share_memory(jobs)
-    found, _ = prepared(work.store, work.table, work.plan, work.place.parent)
-    return _fit(work, found, work.plan.parted(found), fold)
+    found, _ = prepare_task(work.store, work.table, work.plan, work.place.parent)
+    return _fit(work, found, work.plan.assign_folds(found), fold)
 
 
-def _fit(work: Work, found: Task, part: NDArray[np.int8], fold: int | None) -> Made:
+def _fit(work: FitJob, found: Task, part: NDArray[np.int8], fold: int | None) -> Made:
     """A head fitted on all documents; of one fitted without a fold the scores of that, which are kept."""
-    plan, unfinished, begun = work.plan, Unfinished(work.place), time.perf_counter()
+    plan, unfinished, begun = work.plan, FitCheckpoint(work.place), time.perf_counter()
     rows = np.arange(len(found.train)) if fold is None else np.flatnonzero(part != fold)
-    weight = rows_of(plan.weights, found.train_ids)
+    weight = align_weights(plan.weights, found.train_ids)
     head = unfinished.watched(clone(plan.head))
     head = head.fit(
         found.train[rows], found.target.names[rows], None if weight is None else weight[rows], found.groups[rows]

@@ -21,19 +21,19 @@ from data.errors import StorageFailed
 from heads.core.head import Head
 from stages.fitting import runs
 
-__all__ = ["FOLDER", "Unfinished"]
+__all__ = ["FOLDER", "FitCheckpoint"]
 
 FOLDER = "unfinished"
 
 
-class Unfinished:
+class FitCheckpoint:
     """The work on a run that is not there yet. run: its folder.
 
     A disk that refuses costs what would have been kept, never the fit.
     """
 
     def __init__(self, run: Path) -> None:
-        self.folder = run.parent / FOLDER / f"{run.name}-{runs.identity(runs.versions())}"
+        self.folder = run.parent / FOLDER / f"{run.name}-{runs.short_hash(runs.versions())}"
 
     def notes(self) -> list[str]:
         """What the run should say of itself if something is found here."""

@@ -23,17 +23,17 @@ from heads.evaluation.decisions.heldout import HeldOutResult
 from heads.evaluation.metrics import scorecard
 from heads.evaluation.score_matrix import probabilities
 from stages.fitting import runs
-from stages.fitting.cross_fitting import FitProgress, Report, Work, at_once, fits, prepared
-from stages.fitting.fit_checkpoint import Unfinished
-from stages.fitting.plan import Plan
-from stages.fitting.sample_weights import rows_of
-from stages.fitting.task import Task, layer_of, too_rare
+from stages.fitting.cross_fitting import FitJob, FitProgress, Report, cross_fit, prepare_task, resolve_jobs
+from stages.fitting.fit_checkpoint import FitCheckpoint
+from stages.fitting.plan import FitPlan
+from stages.fitting.sample_weights import align_weights
+from stages.fitting.task import Task, rare_label_notes, resolve_layer
 
 
 def fit_head(
     store: FeatureSource,
     table: CorpusTable,
-    plan: Plan,
+    plan: FitPlan,
     folder: Path,
     *,
     command: str = "",
@@ -44,18 +44,18 @@ def fit_head(
     """Fit, decide, score once, and write the run into `folder`.
 
     notes: what the run shall say of itself beside what is said of every run.
-    jobs: fits at once, each in a process; None is as many as there are cores where that is a gain (`at_once`).
+    jobs: fits at once, each in a process; None is as many as there are cores where that is a gain (`resolve_jobs`).
 
     Returns the run, and whether it is new: the same plan on the same documents finds the run that it made before, and
     goes on with one that was cut off.
     """
-    found, plan = prepared(store, table, plan, folder)
+    found, plan = prepare_task(store, table, plan, folder)
     place = folder / f"{plan.head.name}-{plan.identity(store, found)}"
     if place.exists():
         return runs.load(place), False
-    clock, tell, unfinished = _Clock(), report or (lambda _: None), Unfinished(place)
+    clock, tell, unfinished = _Clock(), report or (lambda _: None), FitCheckpoint(place)
     found = replace(found, notes=(*found.notes, *notes, *unfinished.notes()))
-    made = fits(Work(store, table, plan, place), found, at_once(plan, found, jobs), tell)
+    made = cross_fit(FitJob(store, table, plan, place), found, resolve_jobs(plan, found, jobs), tell)
     clock.lap("fit", made.seconds)
     clock.lap("out_of_fold")
     tell(FitProgress(plan.head.name, plan.folds + 1, plan.folds + 2, "choosing the decision rule"))
@@ -73,7 +73,7 @@ def fit_head(
     return run, True
 
 
-def _decide(plan: Plan, found: Task, scores: NDArray[np.float32]) -> Decision:
+def _decide(plan: FitPlan, found: Task, scores: NDArray[np.float32]) -> Decision:
     y, ordered = found.target.y, found.target.is_ordered
     if plan.tune:
         return tune(scores, y, groups=found.groups, seed=plan.seed, ordered=ordered)
@@ -99,7 +99,7 @@ def _record(
     store: FeatureSource,
     table: CorpusTable,
     found: Task,
-    plan: Plan,
+    plan: FitPlan,
     head: Head,
     clock: "_Clock",
     tested: HeldOutResult,
@@ -107,16 +107,16 @@ def _record(
 ) -> runs.Record:
     return runs.Record(
         head=head.name,
-        parameters=to_json(head)["nested"],
-        reads=[run.name for run in found.bases] or head.reads,
-        bases=[run.name for run in found.bases],
-        layer=layer_of(plan.head, plan.layer),
+        hyperparameters=to_json(head)["nested"],
+        inputs=[run.name for run in found.base_runs] or head.reads,
+        base_runs=[run.name for run in found.base_runs],
+        layer=resolve_layer(plan.head, plan.layer),
         seed=plan.seed,
         folds=plan.folds,
         tuned=plan.tune,
         store=store.name,
         recipe=store.recipes[0].to_json(),
-        recipes_beside=[recipe.to_json() for recipe in store.recipes[1:]],
+        further_recipes=[recipe.to_json() for recipe in store.recipes[1:]],
         shards=[shard.name for shard in store.shards()],
         corpus=table.name,
         documents={"train": len(found.train_ids), "test": len(found.test_ids)},
@@ -126,16 +126,16 @@ def _record(
         parameter_count=int(head.parameter_count_),
         seconds=clock.laps,
         predict_milliseconds=1000 * tested.seconds / len(found.test_ids)
-        + sum(run.record.predict_milliseconds for run in found.bases),
-        notes=[*found.notes, *_weighted(plan, found), *too_rare(found.target, plan.folds), *head.notes_],
+        + sum(run.record.predict_milliseconds for run in found.base_runs),
+        notes=[*found.notes, *_weighted(plan, found), *rare_label_notes(found.target, plan.folds), *head.notes_],
         command=command,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         versions=runs.versions(),
     )
 
 
-def _weighted(plan: Plan, found: Task) -> list[str]:
-    weight = rows_of(plan.weights, found.train_ids)
+def _weighted(plan: FitPlan, found: Task) -> list[str]:
+    weight = align_weights(plan.weights, found.train_ids)
     if weight is None:
         return []
     return [

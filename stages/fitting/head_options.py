@@ -10,12 +10,12 @@ from heads.core.head import Head
 from heads.core.hyperparameters import hyperparameters_of
 from heads.registry import HEADS, head_class, make_head
 
-__all__ = ["ALL", "requested_heads"]
+__all__ = ["ALL", "parse_heads"]
 
 ALL = "all"
 
 
-def requested_heads(
+def parse_heads(
     name: str,
     settings: Sequence[str] = (),
     class_weight: str | None = None,

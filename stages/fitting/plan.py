@@ -13,12 +13,12 @@ from featurestore import FeatureSource, joined_fingerprint
 from heads.core.head import Head
 from heads.core.hyperparameters import to_json, with_explicit_defaults
 from stages.fitting import runs
-from stages.fitting.sample_weights import rows_of
-from stages.fitting.task import Task, layer_of
+from stages.fitting.sample_weights import align_weights
+from stages.fitting.task import Task, resolve_layer
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class FitPlan:
     """What to fit, and how: all that decides a run's result beside the documents.
 
     layer: which of those kept, for a head that reads one.
@@ -37,13 +37,13 @@ class Plan:
     runs: Sequence[str] = ()
     weights: Mapping[str, float] | None = None
 
-    def parted(self, found: Task) -> NDArray[np.int8]:
+    def assign_folds(self, found: Task) -> NDArray[np.int8]:
         """The fold of each training document, int8 (documents,).
 
         Raises BadData where the documents beside a fold, those that count, leave nothing to tell apart.
         """
         part = assign_folds(found.target.y, found.groups.tolist(), self.folds, self.seed)
-        weight = rows_of(self.weights, found.train_ids)
+        weight = align_weights(self.weights, found.train_ids)
         for fold in np.unique(part):
             beside = np.flatnonzero((part != fold) & (True if weight is None else weight > 0))
             labels = [found.labels[at] for at in np.flatnonzero(found.target[beside].counts)]
@@ -57,22 +57,22 @@ class Plan:
 
     def identity(self, store: FeatureSource, found: Task) -> str:
         """Eight hex digits that differ where the result could."""
-        return runs.identity(
+        return runs.short_hash(
             {
                 "head": self.head.name,
                 "parameters": to_json(with_explicit_defaults(self.head))["nested"],
                 "folds": self.folds,
                 "seed": self.seed,
             }
-            | {"layer": layer_of(self.head, self.layer), "tune": self.tune}
+            | {"layer": resolve_layer(self.head, self.layer), "tune": self.tune}
             | {"features": joined_fingerprint(store.recipes), "documents": found.documents_hash}
             | ({"order": found.labels} if self.order else {})
-            | ({"bases": [run.name for run in found.bases]} if found.bases else {})
+            | ({"base_runs": [run.name for run in found.base_runs]} if found.base_runs else {})
             | ({} if self.weights is None else {"weights": [self.weights[each] for each in found.train_ids]})
         )
 
 
-def suited(head: Head, target: Target) -> Head:
+def configure_head(head: Head, target: Target) -> Head:
     """A copy of `head`, its defaults spelled out, that knows the tree or the order of the labels where it can use one.
 
     Raises UnknownName where its parameters name a label that does not exist.

@@ -46,8 +46,8 @@ class Record:
     """run.json: enough to run the command again, and to compare it with any run on the same documents."""
 
     head: str
-    parameters: Mapping[str, Any]
-    reads: Sequence[str]
+    hyperparameters: Mapping[str, Any]
+    inputs: Sequence[str]
     layer: int | None  # None: every layer that is kept
     seed: int
     folds: int
@@ -67,11 +67,11 @@ class Record:
     command: str
     created: str
     versions: Mapping[str, str]
-    bases: Sequence[str] = ()  # the runs beside it whose scores it reads, in their order
-    recipes_beside: Sequence[Mapping[str, Any]] = ()  # of the further stores that it reads, in their order
+    base_runs: Sequence[str] = ()  # the runs beside it whose scores it reads, in their order
+    further_recipes: Sequence[Mapping[str, Any]] = ()  # of the further stores that it reads, in their order
 
 
-def identity(parts: Mapping[str, Any]) -> str:
+def short_hash(parts: Mapping[str, Any]) -> str:
     """Eight hex digits of the hash of `parts` as canonical JSON."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:8]
 
@@ -162,7 +162,7 @@ class Run:
     @property
     def recipes(self) -> tuple[Recipe, ...]:
         """How the features that this run reads were made, in each store."""
-        return tuple(map(Recipe.from_json, (self.record.recipe, *self.record.recipes_beside)))
+        return tuple(map(Recipe.from_json, (self.record.recipe, *self.record.further_recipes)))
 
     def head(self) -> "Head":
         """The fitted head."""
@@ -233,7 +233,7 @@ def save(
     return load(folder)
 
 
-def noted(run: Run, notes: Sequence[str]) -> Run:
+def replace_notes(run: Run, notes: Sequence[str]) -> Run:
     """The run with these notes in the place of its own, on disk too. Raises StorageFailed when it cannot be written."""
     record = replace(run.record, notes=tuple(notes))
     content = {"format": FORMAT, **asdict(record), "files": dict(run.files)}

@@ -13,10 +13,10 @@ from data.readers import read_corpus
 from data.table import Columns
 from featurestore import CorpusTable
 
-__all__ = ["document_weights"]
+__all__ = ["read_sample_weights"]
 
 
-def document_weights(
+def read_sample_weights(
     table: CorpusTable, column: str, source: str | None = None, id_column: str | None = None
 ) -> dict[str, float]:
     """Id -> the number in `column` of `source`, at least 0; 2 is having the document twice, 0 not having it.
@@ -43,7 +43,7 @@ def document_weights(
     return weights
 
 
-def rows_of(weights: Mapping[str, float] | None, ids: tuple[str, ...]) -> NDArray[np.float64] | None:
+def align_weights(weights: Mapping[str, float] | None, ids: tuple[str, ...]) -> NDArray[np.float64] | None:
     """float64 (documents,), the weights of `ids`, or None where there are none."""
     return None if weights is None else np.array([weights[each] for each in ids], dtype=np.float64)
 

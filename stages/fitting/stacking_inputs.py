@@ -21,13 +21,13 @@ from heads.classifiers.stacking import scores_of
 from heads.evaluation.decisions.heldout import HeldOut
 from heads.evaluation.score_matrix import aligned, probabilities
 from stages.fitting import runs
-from stages.fitting.plan import Plan
+from stages.fitting.plan import FitPlan
 from stages.fitting.task import Task
 
-__all__ = ["scorer", "stacking_task"]
+__all__ = ["build_scorer", "build_stacking_task"]
 
 
-def stacking_task(found: Task, plan: Plan, store: FeatureSource, folder: Path) -> Task:
+def build_stacking_task(found: Task, plan: FitPlan, store: FeatureSource, folder: Path) -> Task:
     """The same documents, with the scores of runs in `folder` in the place of features.
 
     The runs are those that `plan.runs` names, or all that agree with the plan. Raises CallError for one that does not
@@ -39,31 +39,31 @@ def stacking_task(found: Task, plan: Plan, store: FeatureSource, folder: Path) -
     for name in names:
         if odd[name]:
             raise CallError(f"{name} cannot be stacked here: {odd[name]}.")
-    bases = tuple(run for run in known if not odd[run.name])
-    if len(bases) < 2:
+    base_runs = tuple(run for run in known if not odd[run.name])
+    if len(base_runs) < 2:
         raise CallError(
             f"stack stands on two runs or more, of the same documents, features, folds ({plan.folds}) and seed "
-            f"({plan.seed}): {folder} gives {len(bases)}. Fit more first, as in `embedonce fit-head linear`."
+            f"({plan.seed}): {folder} gives {len(base_runs)}. Fit more first, as in `embedonce fit-head linear`."
         )
-    said, multilabel = [run.predictions() for run in bases], found.target.kind == "multilabel"
+    said, multilabel = [run.predictions() for run in base_runs], found.target.kind == "multilabel"
     train, test = (
         scores_of([each.of(split).probabilities for each in said], multilabel=multilabel)
         for split in (Split.TRAIN, Split.TEST)
     )
     notes = (
-        f"It stands on {', '.join(run.name for run in bases)}: keep them beside it.",
+        f"It stands on {', '.join(run.name for run in base_runs)}: keep them beside it.",
         "Its figures out of fold are a little too good, the more so the fewer documents there are: the scores that it "
         "learned from are of heads that knew the labels of the fold that was left out.",
     )
     return replace(
-        found, train=train, held_out=HeldOut(test, found.test_target), bases=bases, notes=(*found.notes, *notes)
+        found, train=train, held_out=HeldOut(test, found.test_target), base_runs=base_runs, notes=(*found.notes, *notes)
     )
 
 
-def _difference(run: runs.Run, found: Task, plan: Plan, store: FeatureSource) -> str:
+def _difference(run: runs.Run, found: Task, plan: FitPlan, store: FeatureSource) -> str:
     """How a run differs from what is to be stacked, in words; empty where it does not."""
     record = run.record
-    if record.bases:
+    if record.base_runs:
         return "it is a stack itself, so name the runs that it stands on"
     if joined_fingerprint(run.recipes) != joined_fingerprint(store.recipes):
         return f"its features are of another recipe ({'; '.join(_differences(run.recipes, store.recipes))})"
@@ -85,15 +85,15 @@ def _differences(its: Sequence[Recipe], now: Sequence[Recipe]) -> list[str]:
     return [each for one, other in zip(its, now, strict=True) for each in one.differences(other)]
 
 
-def scorer(run: runs.Run) -> Callable[[Sequence[Shard]], NDArray[np.float32]]:
+def build_scorer(run: runs.Run) -> Callable[[Sequence[Shard]], NDArray[np.float32]]:
     """What gives a run's scores (documents, labels) of new features, a shard for each store that it reads.
 
     A stack asks the runs that it stands on first. Raises FileMissing where one of these is gone.
     """
     head, record = run.head(), run.record
-    if not record.bases:
+    if not record.base_runs:
         return lambda shards: aligned(head.decision_function(_bags(shards, record.layer)), head.classes_, record.labels)
-    asked, multilabel = [scorer(base) for base in _bases(run)], record.kind == "multilabel"
+    asked, multilabel = [build_scorer(base) for base in _bases(run)], record.kind == "multilabel"
 
     def scores(shards: Sequence[Shard]) -> NDArray[np.float32]:
         read = scores_of(
@@ -109,9 +109,9 @@ def _bags(shards: Sequence[Shard], layer: int | None) -> Bags:
 
 
 def _bases(run: runs.Run) -> Sequence[runs.Run]:
-    for name in run.record.bases:
+    for name in run.record.base_runs:
         if not (run.folder.parent / name).is_dir():
             raise FileMissing(
                 f"{run.name} stands on {name}, which is not in {run.folder.parent}. Put it back, or fit it again."
             )
-    return [runs.load(run.folder.parent / name) for name in run.record.bases]
+    return [runs.load(run.folder.parent / name) for name in run.record.base_runs]

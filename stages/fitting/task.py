@@ -59,7 +59,7 @@ class Task:
     """The labelled documents of a corpus with their features; the test split is out of reach behind `held_out`.
 
     groups: one integer a training document; documents of one group never stand on both sides of a split.
-    bases: the runs whose scores stand in the place of features, if any do (stages/fitting/stacking_inputs.py).
+    base_runs: the runs whose scores stand in the place of features, if any do (stages/fitting/stacking_inputs.py).
     """
 
     labels: tuple[str, ...]
@@ -72,10 +72,10 @@ class Task:
     held_out: HeldOut
     documents_hash: str
     notes: tuple[str, ...]
-    bases: tuple[Run, ...] = ()
+    base_runs: tuple[Run, ...] = ()
 
 
-def task(
+def load_task(
     store: FeatureSource,
     table: CorpusTable,
     *,
@@ -106,12 +106,12 @@ def task(
         test_ids=tuple(ids[row] for row in test),
         test_target=target[test],
         held_out=HeldOut(bags[test], target[test]),
-        documents_hash=documents_hash(table),
+        documents_hash=hash_documents(table),
         notes=(*table.notes, *notes, *_only_in_test(target, train)),
     )
 
 
-def layer_of(head: Head, chosen: int) -> int | None:
+def resolve_layer(head: Head, chosen: int) -> int | None:
     """The layer that `head` is given: the one chosen, or None, which is every one that is kept."""
     return None if head.every_layer else chosen
 
@@ -151,7 +151,7 @@ def _groups(table: CorpusTable, rows: Sequence[int]) -> NDArray[np.int64]:
     return np.unique(names, return_inverse=True)[1].astype(np.int64)
 
 
-def documents_hash(table: CorpusTable) -> str:
+def hash_documents(table: CorpusTable) -> str:
     """Of the labelled documents: ids, texts, splits, groups, labels, and what kind these are."""
     rows, _ = _labelled(table, skip_unlabelled=True)
     columns = (table.ids, table.keys, table.splits, table.groups, table.labels)
@@ -168,7 +168,7 @@ def _only_in_test(target: Target, train: NDArray[np.int64]) -> list[str]:
     return [f"Only the test split has {join_names(unseen)}: no head can predict this, and it is scored as missed."]
 
 
-def too_rare(target: Target, folds: int) -> list[str]:
+def rare_label_notes(target: Target, folds: int) -> list[str]:
     """A sentence on the labels that some fold does not see, where there are any."""
     rare = [label for label, count in zip(target.labels, target.counts.tolist(), strict=True) if 0 < count < folds]
     if not rare:

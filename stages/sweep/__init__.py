@@ -8,10 +8,18 @@ is imported in `study.py` alone.
     runs/sweeps/mlp-3f9a12bc.db      head; then a hash of all that a trial's score depends on
 """
 
-from stages.sweep.picture import write_picture
-from stages.sweep.result import Outcome, Trial
+from stages.sweep.result import SweepResult, SweepTrial
 from stages.sweep.search import SweepProgress, sweep
-from stages.sweep.space import Space
+from stages.sweep.space import SearchSpace
 from stages.sweep.successive_halving import parse_duration, sweep_all
 
-__all__ = ["Outcome", "Space", "SweepProgress", "Trial", "parse_duration", "sweep", "sweep_all", "write_picture"]
+__all__ = [
+    "SearchSpace",
+    "SweepProgress",
+    "SweepResult",
+    "SweepTrial",
+    "parse_duration",
+    "sweep",
+    "sweep_all",
+    "write_picture",
+]

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from data.atomic_write import write_atomically
 from heads.evaluation.metrics import ConfidenceInterval
 from stages.curve import METRICS
 from stages.report import formatting as wording
 from stages.report.axis import common_scale
 from stages.report.rendering import environment, own
-from stages.sweep.result import Outcome, Trial
+from stages.sweep.result import SweepResult, SweepTrial
 
-__all__ = ["SearchPicture", "search_page", "search_picture"]
+__all__ = ["SearchPicture", "search_page", "search_picture", "write_picture"]
 
 HERE = Path(__file__).parent
 WIDTH, HEIGHT = 520, 300  # of the field between the axes
@@ -28,7 +29,7 @@ class Dot:
 
     x: float
     y: float
-    trial: Trial
+    trial: SweepTrial
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class SearchPicture:
     bars: tuple[tuple[str, float, float], ...]
 
     @classmethod
-    def of(cls, outcome: Outcome) -> Self:
+    def of(cls, outcome: SweepResult) -> Self:
         """The picture of one head's sweep."""
         scores = [each.score for each in outcome.trials if each.score is not None]
         scale = common_scale([ConfidenceInterval(score, score, score) for score in scores])
@@ -65,7 +66,7 @@ class SearchPicture:
         dots = [
             Dot(across(each.number), down(low if each.score is None else each.score), each) for each in outcome.trials
         ]
-        steps = [f"{across(each.number):g} {down(each.score or 0):g}" for each in outcome.history]
+        steps = [f"{across(each.number):g} {down(each.score or 0):g}" for each in outcome.improvements]
         path = f"M{steps[0]}" + "".join(f"H{step.replace(' ', 'V')}" for step in steps[1:]) + f"H{WIDTH}"
         every = -(-count // MOST_TICKS)
         return cls(
@@ -81,17 +82,25 @@ class SearchPicture:
         )
 
 
-def search_picture(outcome: Outcome) -> str:
+def search_picture(outcome: SweepResult) -> str:
     """The picture as an SVG file of its own."""
     return _filled("chart.svg", outcome)
 
 
-def search_page(outcome: Outcome) -> str:
+def search_page(outcome: SweepResult) -> str:
     """One self-contained HTML page: the picture, the trials that were better than all before, and every trial."""
     return _filled("chart.html", outcome)
 
 
-def _filled(template: str, outcome: Outcome) -> str:
+def _filled(template: str, outcome: SweepResult) -> str:
     found = environment(HERE).get_template(template)
     picture = SearchPicture.of(outcome)
     return wording.printable(found.render(picture=picture, outcome=outcome, row=ROW, style=own("style.css")))
+
+
+def write_picture(outcome: SweepResult, path: Path, *, alone: bool) -> None:
+    """Write the picture as SVG, or with the tables as a page; a file of that name is replaced whole.
+
+    Raises StorageFailed when it cannot be written.
+    """
+    write_atomically(path, (search_picture if alone else search_page)(outcome).encode())

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-__all__ = ["Outcome", "Trial"]
+__all__ = ["SweepResult", "SweepTrial"]
 
 
 @dataclass(frozen=True)
-class Trial:
+class SweepTrial:
     """One setting of the searched parameters. number: from 1 on. score: None where it was given up half-way."""
 
     number: int
@@ -19,7 +19,7 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SweepResult:
     """A head's sweep.
 
     trials: in the order in which they were begun, at least one of them scored. importance: of each parameter that was
@@ -32,37 +32,37 @@ class Outcome:
     corpus: str
     metric: str
     study: str
-    trials: tuple[Trial, ...]
+    trials: tuple[SweepTrial, ...]
     defaults: Mapping[str, Any]
     importance: Mapping[str, float]
     notes: tuple[str, ...]
     run: str | None = None
 
     @property
-    def best(self) -> Trial:
+    def best(self) -> SweepTrial:
         """The trial of the highest score, the earlier one of two."""
-        return self.history[-1]
+        return self.improvements[-1]
 
     @property
-    def default(self) -> Trial | None:
+    def default_trial(self) -> SweepTrial | None:
         """The trial of the head as it is where nobody asks for anything else, if it was scored."""
         return next((each for each in self.trials if each.values == self.defaults and each.score is not None), None)
 
     @property
-    def history(self) -> tuple[Trial, ...]:
+    def improvements(self) -> tuple[SweepTrial, ...]:
         """The trials that were better than all before them."""
-        found: list[Trial] = []
+        found: list[SweepTrial] = []
         for each in self.trials:
             if each.score is not None and (not found or each.score > (found[-1].score or 0)):
                 found.append(each)
         return tuple(found)
 
     @property
-    def given_up(self) -> int:
+    def pruned_count(self) -> int:
         """How many trials were stopped before they had a score."""
         return sum(each.score is None for each in self.trials)
 
     def to_json(self) -> dict[str, Any]:
         """The same as plain values."""
-        best = {"best": asdict(self.best), "history": [each.number for each in self.history]}
-        return {**asdict(self), **best, "default": asdict(self.default) if self.default else None}
+        best = {"best": asdict(self.best), "history": [each.number for each in self.improvements]}
+        return {**asdict(self), **best, "default": asdict(self.default_trial) if self.default_trial else None}

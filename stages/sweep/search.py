@@ -15,13 +15,13 @@ from featurestore import CorpusTable, FeatureSource
 from stages.fitting import runs
 from stages.fitting.cross_fitting import FitProgress
 from stages.fitting.fit_head import fit_head
-from stages.fitting.task import Task, layer_of, task
+from stages.fitting.task import Task, load_task, resolve_layer
 from stages.sweep import trial_scoring as trials
-from stages.sweep.result import Outcome, Trial
-from stages.sweep.space import Space
+from stages.sweep.result import SweepResult, SweepTrial
+from stages.sweep.space import SearchSpace
 from stages.sweep.study import Study
 
-__all__ = ["Bench", "Report", "SweepProgress", "best_score", "make_trials", "seconds_of", "sweep"]
+__all__ = ["Report", "SweepContext", "SweepProgress", "best_score", "make_trials", "seconds_of", "sweep"]
 
 FOLDER = "sweeps"
 CHOSEN = "Its parameters are the best of"  # how the note of a run that a sweep chose begins
@@ -36,15 +36,15 @@ class SweepProgress:
     done: float
     total: float
     best: float | None
-    doing: str
+    activity: str
 
 
 Report = Callable[[SweepProgress], None]
-Told = Callable[[Sequence[Trial], str], None]  # the trials that were made, and what is done now
+Told = Callable[[Sequence[SweepTrial], str], None]  # the trials that were made, and what is done now
 
 
 @dataclass(frozen=True)
-class Bench:
+class SweepContext:
     """Where trials are made: the documents, and the folder of the runs."""
 
     store: FeatureSource
@@ -54,20 +54,22 @@ class Bench:
     command: str = ""
 
     @classmethod
-    def of(cls, store: FeatureSource, table: CorpusTable, space: Space, folder: Path, command: str) -> "Bench":
+    def of(
+        cls, store: FeatureSource, table: CorpusTable, space: SearchSpace, folder: Path, command: str
+    ) -> "SweepContext":
         """The documents of `table` as the space's plan wants them."""
-        layer = layer_of(space.plan.head, space.plan.layer)
-        found = task(store, table, layer=layer, skip_unlabelled=space.plan.skip_unlabelled, order=space.plan.order)
+        layer = resolve_layer(space.plan.head, space.plan.layer)
+        found = load_task(store, table, layer=layer, skip_unlabelled=space.plan.skip_unlabelled, order=space.plan.order)
         return cls(store, table, found, folder, command)
 
-    def study(self, space: Space) -> Study:
+    def study(self, space: SearchSpace) -> Study:
         """The study of a space, opened."""
         name = f"{space.plan.head.name}-{space.identity(self.store, self.found)}.db"
         return Study(self.folder / FOLDER / name, space)
 
-    def outcome(self, study: Study, notes: tuple[str, ...] = ()) -> Outcome:
+    def outcome(self, study: Study, notes: tuple[str, ...] = ()) -> SweepResult:
         """What the study has come to."""
-        return Outcome(
+        return SweepResult(
             head=study.space.plan.head.name,
             store=self.store.name,
             corpus=self.table.name,
@@ -79,30 +81,32 @@ class Bench:
             notes=(*_notes(study.space, self.found), *notes),
         )
 
-    def fitted(self, outcome: Outcome, space: Space, report: Callable[[FitProgress], None] | None = None) -> Outcome:
+    def fit_best(
+        self, outcome: SweepResult, space: SearchSpace, report: Callable[[FitProgress], None] | None = None
+    ) -> SweepResult:
         """Fit the best parameters as a run, whose name the outcome then has."""
         plan = replace(space.plan, head=space.head(outcome.best.values))
         note = (
-            f"{CHOSEN} {len(outcome.trials)} trials by {outcome.metric} on {space.scored} of "
+            f"{CHOSEN} {len(outcome.trials)} trials by {outcome.metric} on {space.scored_folds} of "
             f"{plan.folds} folds, which makes figures out of fold a little too good; the test split chose nothing."
         )
         run, _ = fit_head(self.store, self.table, plan, self.folder, command=self.command, notes=(note,), report=report)
         if note not in run.record.notes:  # the run was there before, chosen among fewer trials or among none
-            run = runs.noted(run, [*(each for each in run.record.notes if not each.startswith(CHOSEN)), note])
+            run = runs.replace_notes(run, [*(each for each in run.record.notes if not each.startswith(CHOSEN)), note])
         return replace(outcome, run=run.name)
 
 
 def sweep(
     store: FeatureSource,
     table: CorpusTable,
-    space: Space,
+    space: SearchSpace,
     folder: Path,
     *,
     most: int,
     seconds: float = inf,
     command: str = "",
     report: Report | None = None,
-) -> Outcome:
+) -> SweepResult:
     """Make trials of one head until its study has `most`, or `seconds` are over; then fit the best as a run.
 
     Trials that the study in `folder` has already count. Several processes may call this at once: each makes trials
@@ -112,21 +116,21 @@ def sweep(
     if not space.searched:
         raise CallError(f"{space.plan.head.name} has no parameter to search. Fit it with fit-head.")
     begun, tell = time.monotonic(), report or (lambda _: None)
-    bench, most = Bench.of(store, table, space, folder, command), int(min(most, space.size))
+    bench, most = SweepContext.of(store, table, space, folder, command), int(min(most, space.size))
 
-    def told(made: Sequence[Trial], doing: str) -> None:
-        tell(SweepProgress(space.plan.head.name, len(made), most, best_score(made), doing))
+    def told(made: Sequence[SweepTrial], activity: str) -> None:
+        tell(SweepProgress(space.plan.head.name, len(made), most, best_score(made), activity))
 
     with bench.study(space) as study:
         make_trials(bench, study, most, begun + seconds, told)
         found = bench.outcome(study)
-    return bench.fitted(found, space, lambda now: told(found.trials, f"the best as a run, {now.doing}"))
+    return bench.fit_best(found, space, lambda now: told(found.trials, f"the best as a run, {now.activity}"))
 
 
-def make_trials(bench: Bench, study: Study, most: float, until: float, told: Told) -> None:
+def make_trials(bench: SweepContext, study: Study, most: float, until: float, told: Told) -> None:
     """Trials until there are `most`, or until another would end after `until` (of `time.monotonic`); at least one."""
     while True:
-        made, running = study.trials, study.running
+        made, running = study.trials, study.running_count
         late = made and time.monotonic() + seconds_of(made) / 2 > until
         if late or len(made) >= most:
             return
@@ -136,11 +140,15 @@ def make_trials(bench: Bench, study: Study, most: float, until: float, told: Tol
             continue
         step = partial(_step, told, made, len(made) + running + 1)
         step(0)
-        study.one_more(partial(_scored, bench, study.space, step))
+        study.run_trial(partial(_scored, bench, study.space, step))
 
 
 def _scored(
-    bench: Bench, space: Space, step: Callable[[int], None], values: Mapping[str, Any], reached: trials.Reached
+    bench: SweepContext,
+    space: SearchSpace,
+    step: Callable[[int], None],
+    values: Mapping[str, Any],
+    reached: trials.Reached,
 ) -> float:
     def both(at: int, metric: float) -> None:
         step(at)
@@ -149,21 +157,21 @@ def _scored(
     return trials.score(space, bench.found, values, both)
 
 
-def _step(told: Told, made: Sequence[Trial], number: int, step: int) -> None:
+def _step(told: Told, made: Sequence[SweepTrial], number: int, step: int) -> None:
     fold = step - trials.AFTER_EPOCHS
     told(made, f"trial {number}" + (f", fold {fold + 2}" if fold >= 0 else f", epoch {step}" if step else ""))
 
 
-def best_score(made: Sequence[Trial]) -> float | None:
+def best_score(made: Sequence[SweepTrial]) -> float | None:
     """The highest score, None before there is one."""
     return max((each.score for each in made if each.score is not None), default=None)
 
 
-def seconds_of(made: Sequence[Trial]) -> float:
+def seconds_of(made: Sequence[SweepTrial]) -> float:
     """What one more trial is likely to take: the mean of those that were made, at least one."""
     return float(np.mean([each.seconds for each in made]))
 
 
-def _notes(space: Space, found: Task) -> tuple[str, ...]:
-    share = f"{space.scored} of {space.plan.folds} folds of {len(found.train):,} training documents"
+def _notes(space: SearchSpace, found: Task) -> tuple[str, ...]:
+    share = f"{space.scored_folds} of {space.plan.folds} folds of {len(found.train):,} training documents"
     return (f"A trial is scored on {share}, by the plain decision; the test split was not read for it.",)

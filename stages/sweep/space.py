@@ -11,29 +11,29 @@ from heads.core.head import Head
 from heads.core.hyperparameters import Hyperparameter, hyperparameters_of, with_explicit_defaults
 from heads.registry import full_name
 from stages.fitting import runs
-from stages.fitting.plan import Plan
+from stages.fitting.plan import FitPlan
 from stages.fitting.task import Task
 
-__all__ = ["Space"]
+__all__ = ["SearchSpace"]
 
 FORMAT = 1
 
 
 @dataclass(frozen=True)
-class Space:
+class SearchSpace:
     """What is searched, and what a trial is scored by.
 
     plan: of the run; its head has the parameters that are fixed, whose full names are `fixed`.
     metric: of `stages.curve.METRICS`. scored: of the plan's folds, how many a trial is scored on, the first ones.
     """
 
-    plan: Plan
+    plan: FitPlan
     fixed: frozenset[str] = frozenset()
     metric: str = "macro_f1"
-    scored: int = 1
+    scored_folds: int = 1
 
     @classmethod
-    def of(cls, plan: Plan, names: Sequence[str] = (), metric: str = "macro_f1", scored: int = 1) -> "Space":
+    def of(cls, plan: FitPlan, names: Sequence[str] = (), metric: str = "macro_f1", scored: int = 1) -> "SearchSpace":
         """names: of parameters that were set by hand, as `--set` takes them: lr for training__lr."""
         return cls(plan, frozenset(full_name(plan.head.name, name) for name in names), metric, scored)
 
@@ -60,5 +60,5 @@ class Space:
     def identity(self, store: FeatureSource, found: Task) -> str:
         """Eight hex digits that differ where a trial's score or the ranges could."""
         ranges = {name: str(each.search) for name, each in self.searched.items()}
-        asked = {"metric": self.metric, "scored": self.scored, "searched": ranges}
-        return runs.identity({"format": FORMAT, "plan": self.plan.identity(store, found), **asked})
+        asked = {"metric": self.metric, "scored": self.scored_folds, "searched": ranges}
+        return runs.short_hash({"format": FORMAT, "plan": self.plan.identity(store, found), **asked})

@@ -21,8 +21,8 @@ from typing import Any
 from data.atomic_write import make_folder
 from data.errors import EmbedOnceError, ExtraMissing, StorageFailed
 from heads.core.hyperparameters import Hyperparameter
-from stages.sweep.result import Trial
-from stages.sweep.space import Space
+from stages.sweep.result import SweepTrial
+from stages.sweep.space import SearchSpace
 from stages.sweep.trial_scoring import AFTER_EPOCHS
 
 __all__ = ["Study"]
@@ -43,7 +43,7 @@ class Study:
     Raises ExtraMissing without Optuna, StorageFailed for a file that cannot be read or written.
     """
 
-    def __init__(self, path: Path, space: Space) -> None:
+    def __init__(self, path: Path, space: SearchSpace) -> None:
         self.path, self.space, self.head = path, space, space.plan.head.name
         self._optuna = _optuna()
         make_folder(path.parent)
@@ -61,10 +61,10 @@ class Study:
         _close(self._study)
 
     @property
-    def trials(self) -> tuple[Trial, ...]:
+    def trials(self) -> tuple[SweepTrial, ...]:
         """The finished ones, in the order in which they were begun."""
         return tuple(
-            Trial(
+            SweepTrial(
                 number,
                 {name: each.params[name] for name in self.space.searched},
                 each.value if each.state.name == "COMPLETE" else None,
@@ -75,7 +75,7 @@ class Study:
         )
 
     @property
-    def running(self) -> int:
+    def running_count(self) -> int:
         """How many trials some process is at; those that a dead one left are put back to be made again."""
         with self._told(), warnings.catch_warnings():
             warnings.simplefilter("ignore", self._optuna.exceptions.ExperimentalWarning)
@@ -96,7 +96,7 @@ class Study:
             found = self._optuna.importance.get_param_importances(self._study, params=varied) if varied else {}
         return {name: round(float(share), 4) for name, share in found.items()}
 
-    def one_more(self, score: Score) -> None:
+    def run_trial(self, score: Score) -> None:
         """Draw a trial, score it and keep it; `score` takes values, and whom to tell of each step.
 
         A setting that was tried before is not scored again. One with which the head cannot be fitted, because memory is

@@ -13,10 +13,10 @@ from sklearn.base import clone
 from data.errors import CallError, EmbedOnceError
 from data.splits import nested_subsets
 from featurestore import CorpusTable, FeatureSource
-from stages.fitting.plan import suited
-from stages.sweep.result import Outcome, Trial
-from stages.sweep.search import Bench, Report, SweepProgress, best_score, make_trials, seconds_of
-from stages.sweep.space import Space
+from stages.fitting.plan import configure_head
+from stages.sweep.result import SweepResult, SweepTrial
+from stages.sweep.search import Report, SweepContext, SweepProgress, best_score, make_trials, seconds_of
+from stages.sweep.space import SearchSpace
 from stages.sweep.study import Study
 
 __all__ = ["parse_duration", "sweep_all"]
@@ -38,14 +38,14 @@ def parse_duration(text: str) -> float:
 def sweep_all(
     store: FeatureSource,
     table: CorpusTable,
-    spaces: Sequence[Space],
+    spaces: Sequence[SearchSpace],
     folder: Path,
     *,
     seconds: float,
     most: float = inf,
     command: str = "",
     report: Report | None = None,
-) -> list[Outcome]:
+) -> list[SweepResult]:
     """Spend `seconds` on several heads by successive halving, and fit the best one or two as runs; best head first.
 
     Each head gets an equal share of a round's time and at least one trial, `most` in all; the better half goes on to
@@ -56,11 +56,11 @@ def sweep_all(
     Raises CallError where no head can be tried.
     """
     begun, tell = time.monotonic(), report or (lambda _: None)
-    bench = Bench.of(store, table, spaces[0], folder, command)
+    bench = SweepContext.of(store, table, spaces[0], folder, command)
     end = begun + seconds
 
-    def told(head: str, made: Sequence[Trial], doing: str) -> None:
-        tell(SweepProgress(head, min(time.monotonic() - begun, seconds), seconds, best_score(made), doing))
+    def told(head: str, made: Sequence[SweepTrial], activity: str) -> None:
+        tell(SweepProgress(head, min(time.monotonic() - begun, seconds), seconds, best_score(made), activity))
 
     with ExitStack() as open_studies:
         studies, notes = _tried(bench, spaces, seconds, open_studies)
@@ -82,12 +82,12 @@ def sweep_all(
         for place, study in enumerate(alive[:FINALISTS]):
             if place == 0 or time.monotonic() + _run_seconds([study], seconds) < end:
                 told(study.head, outcomes[place].trials, "the best as a run")
-                outcomes[place] = bench.fitted(outcomes[place], study.space)
+                outcomes[place] = bench.fit_best(outcomes[place], study.space)
     return outcomes
 
 
 def _tried(
-    bench: Bench, spaces: Sequence[Space], seconds: float, open_studies: ExitStack
+    bench: SweepContext, spaces: Sequence[SearchSpace], seconds: float, open_studies: ExitStack
 ) -> tuple[list[Study], tuple[str, ...]]:
     """The studies of the heads that there is time for, opened, and a sentence for each other head."""
     studies, notes = [], []
@@ -106,28 +106,28 @@ def _tried(
     return studies, tuple(notes)
 
 
-def _probed(bench: Bench, space: Space, limit: float) -> float:
+def _probed(bench: SweepContext, space: SearchSpace, limit: float) -> float:
     """Seconds that a trial is likely to take: two fits on few documents, and the line through them.
 
     One fit is enough where as much time a document would keep within `limit`.
 
     What the first fit of a head takes beside, to load a library, makes the line flatter, and the head is tried.
     """
-    found, head = bench.found, suited(space.head(space.defaults), bench.found.target)
+    found, head = bench.found, configure_head(space.head(space.defaults), bench.found.target)
     fitted, took, sizes = (1 - 1 / space.plan.folds) * len(found.train), [], []
     for rows in nested_subsets(found.target.y, found.groups.tolist(), [PROBED // 2, PROBED], space.plan.seed):
         begun = time.monotonic()
         clone(head).fit(found.train[rows], found.target.names[rows], groups=found.groups[rows])
         took.append(time.monotonic() - begun)
         sizes.append(len(rows))
-        if (most := space.scored * took[0] * max(1.0, fitted / sizes[0])) <= limit:
+        if (most := space.scored_folds * took[0] * max(1.0, fitted / sizes[0])) <= limit:
             return most
     slope = max(0.0, took[1] - took[0]) / max(1, sizes[1] - sizes[0])
-    return space.scored * (took[1] + slope * max(0.0, fitted - sizes[1]))
+    return space.scored_folds * (took[1] + slope * max(0.0, fitted - sizes[1]))
 
 
 def _run_seconds(ranked: Sequence[Study], seconds: float) -> float:
     """What the run of the first of `ranked` is likely to take: a fit for each fold and one more."""
     plan, trials = ranked[0].space.plan, ranked[0].trials
-    fits = [each.seconds / ranked[0].space.scored for each in trials if each.score is not None]
+    fits = [each.seconds / ranked[0].space.scored_folds for each in trials if each.score is not None]
     return (plan.folds + 1) * max(fits) if fits else KEPT * seconds

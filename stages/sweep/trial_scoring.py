@@ -11,10 +11,10 @@ from data.target import Target
 from heads.evaluation.confusion_counts import Counts
 from heads.evaluation.decisions import untuned
 from heads.evaluation.score_matrix import aligned
-from stages.fitting.plan import suited
-from stages.fitting.sample_weights import rows_of
+from stages.fitting.plan import configure_head
+from stages.fitting.sample_weights import align_weights
 from stages.fitting.task import Task
-from stages.sweep.space import Space
+from stages.sweep.space import SearchSpace
 
 __all__ = ["AFTER_EPOCHS", "Reached", "score"]
 
@@ -23,7 +23,7 @@ AFTER_EPOCHS = 100_000  # the step of the first fold: no head has so many epochs
 Reached = Callable[[int, float], None]  # told of a step and its figure; what it raises ends the trial
 
 
-def score(space: Space, found: Task, values: Mapping[str, Any], reached: Reached) -> float:
+def score(space: SearchSpace, found: Task, values: Mapping[str, Any], reached: Reached) -> float:
     """The figure of `space.metric` with these parameters, by the plain decision (argmax, or 0.5 for several labels).
 
     Hits are counted over all scored folds together, which for F1 has less bias than a mean of folds (Forman & Scholz
@@ -31,10 +31,10 @@ def score(space: Space, found: Task, values: Mapping[str, Any], reached: Reached
     where the head is one that has epochs, by the fold that is scored or the part that the head keeps aside to know when
     to stop (macro-F1, or for another metric accuracy); and of each fold but the last.
     """
-    plan, head = space.plan, suited(space.head(values), found.target)
-    names, part = found.target.names, plan.parted(found)
-    weight = rows_of(plan.weights, found.train_ids)
-    left_out = [rows for fold in range(plan.folds) if len(rows := np.flatnonzero(part == fold))][: space.scored]
+    plan, head = space.plan, configure_head(space.head(values), found.target)
+    names, part = found.target.names, plan.assign_folds(found)
+    weight = align_weights(plan.weights, found.train_ids)
+    left_out = [rows for fold in range(plan.folds) if len(rows := np.flatnonzero(part == fold))][: space.scored_folds]
     scores: list[NDArray[np.float32]] = []
     for fold, rows in enumerate(left_out):
         fitting = np.setdiff1d(np.arange(len(part)), rows)

@@ -23,8 +23,8 @@ def test_a_row_a_head_and_size_and_the_same_as_json(embedonce: Run, store: Path)
     assert rows == [["linear", "10"], ["linear", "96"], ["prototype", "10"], ["prototype", "96"]]
     assert "the test split was not read" in shown.err
     found = json.loads(embedonce("curve", "linear", "prototype", "--sizes", "10,all", "--seeds", 2, "--json").out)
-    assert [level["size"] for level in found["levels"]] == [10, 96, 10, 96] and len(found["points"]) == 8
-    assert set(METRICS) < set(found["levels"][0]) and found["validation"] == 24
+    assert [level["size"] for level in found["summaries"]] == [10, 96, 10, 96] and len(found["points"]) == 8
+    assert set(METRICS) < set(found["summaries"][0]) and found["validation_documents"] == 24
 
 
 def test_labels_in_an_order_have_a_figure_more(embedonce: Run, store: Path, tmp_path: Path) -> None:

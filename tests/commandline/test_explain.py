@@ -20,7 +20,7 @@ from stages.embed import Options
 from stages.embed.pipeline.embed_source import embed_source
 from stages.explain import Attribution
 from stages.fitting.fit_head import fit_head
-from stages.fitting.plan import Plan
+from stages.fitting.plan import FitPlan
 from tests.conftest import Run, write_csv
 from tests.tiny_encoder import make_static
 
@@ -94,7 +94,7 @@ def _runs(store: FeatureStore, folder: Path) -> dict[str, str]:
         "chunks": ("mlp", {"epochs": "5"}),
     }
     plans = {
-        name: Plan(head=make_head(head, settings), folds=2, tune=False) for name, (head, settings) in asked.items()
+        name: FitPlan(head=make_head(head, settings), folds=2, tune=False) for name, (head, settings) in asked.items()
     }
     return {name: fit_head(store, store.corpus("made"), plan, folder)[0].name for name, plan in plans.items()}
 
@@ -312,7 +312,7 @@ def test_without_segments_in_the_store_there_are_none_to_ask_for(embedonce: Run,
         tell=lambda _: None,
         progress=lambda _: None,
     )
-    plan = Plan(head=make_head("tfidf", {}), folds=2, tune=False)
+    plan = FitPlan(head=make_head("tfidf", {}), folds=2, tune=False)
     run, _ = fit_head(store, store.corpus("made"), plan, tmp_path / "runs")
     at = ["--features", str(tmp_path / "features"), "--runs", str(tmp_path / "runs"), "--by", "segments"]
     shown = embedonce("explain", run.name, "d3", *at)

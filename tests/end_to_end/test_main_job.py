@@ -15,8 +15,8 @@ from featurestore import FeatureStore, Shard
 from heads.evaluation.score_matrix import probabilities
 from heads.registry import HEADS, head_class
 from stages.fitting import runs
-from stages.fitting.stacking_inputs import scorer
-from stages.predict import encoded, encoders_of
+from stages.fitting.stacking_inputs import build_scorer
+from stages.predict import encode_texts, open_encoders
 from tests.conftest import started, write_csv
 
 HEADS_OF_ONE_LAYER = [name for name in HEADS if not head_class(name).every_layer]
@@ -76,8 +76,8 @@ def raw(desk: Path, fitted: dict[str, runs.Run]) -> tuple[list[dict[str, str]], 
     """The documents of the test split, from their text, as `predict` encodes them: once for all heads."""
     with (desk / "sample.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == "test"]
-    (encoder,) = encoders_of(fitted["linear"])
-    return rows, encoded([row["text"] for row in rows], encoder)
+    (encoder,) = open_encoders(fitted["linear"])
+    return rows, encode_texts([row["text"] for row in rows], encoder)
 
 
 @pytest.mark.parametrize("head", HEADS_OF_ONE_LAYER)
@@ -86,7 +86,7 @@ def test_raw_text_gets_what_the_run_said_of_its_stored_features(
 ) -> None:
     run, (rows, shard) = fitted[head], raw
     said = run.predictions().of("test")
-    scores = scorer(run)([shard])[[[row["id"] for row in rows].index(each) for each in said.ids]]
+    scores = build_scorer(run)([shard])[[[row["id"] for row in rows].index(each) for each in said.ids]]
     # another batch rounds the float32 sums, and so the kept float16, otherwise
     np.testing.assert_allclose(probabilities(scores, multilabel=False), said.probabilities, atol=5e-3)
     np.testing.assert_array_equal(run.decision.rule.decide(scores), said.predicted)

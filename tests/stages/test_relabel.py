@@ -9,7 +9,7 @@ from data.errors import BadData, CallError, ColumnMissing
 from data.table import Columns
 from data.taxonomy import Taxonomy
 from featurestore import CorpusTable, FeatureStore
-from stages.relabel import Relabelling, relabel
+from stages.relabel import RelabelResult, relabel
 from tests.small_store import blobs, make_store
 
 LABELS = ["rec/a", "rec/b", "sci/c"]
@@ -21,7 +21,7 @@ def made(tmp_path: Path) -> tuple[FeatureStore, CorpusTable]:
     return make_store(tmp_path / "store", documents, vectors)
 
 
-def given(made: tuple[FeatureStore, CorpusTable], folder: Path, text: str) -> tuple[Relabelling, CorpusTable]:
+def given(made: tuple[FeatureStore, CorpusTable], folder: Path, text: str) -> tuple[RelabelResult, CorpusTable]:
     """What came of a file of that content, and the table after it."""
     (folder / "new.csv").write_text(text)
     store, table = made

@@ -20,7 +20,7 @@ from heads.classifiers.linear import LinearHead
 from heads.evaluation.decisions.heldout import HeldOut
 from heads.registry import HEADS, make_head
 from heads.training.loop import Training
-from stages.curve import CurveProgress, LearningCurves, Plan, curve_heads, learning_curves, parse_sizes
+from stages.curve import CurvePlan, CurveProgress, LearningCurves, curve_heads, learning_curves, parse_sizes
 from tests.small_store import blobs, make_store
 
 
@@ -52,10 +52,10 @@ def _forget() -> Iterator[None]:
     yield
 
 
-PLAN = Plan(heads=[Watched()], sizes=[10, 40], seeds=3)
+PLAN = CurvePlan(heads=[Watched()], sizes=[10, 40], seeds=3)
 
 
-def curves_of(folder: Path, plan: Plan = PLAN, documents: int = 160) -> LearningCurves:
+def curves_of(folder: Path, plan: CurvePlan = PLAN, documents: int = 160) -> LearningCurves:
     made = make_store(folder / "store", *blobs(["a", "b", "c"], documents)) if not (folder / "store").exists() else None
     store, table = made or _opened(folder)
     return learning_curves(store, table, plan, folder / "runs")
@@ -68,14 +68,14 @@ def _opened(folder: Path) -> Any:
     return store, open_corpus(store, None)
 
 
-def rows_of(vectors: NDArray[Any]) -> set[bytes]:
+def row_set(vectors: NDArray[Any]) -> set[bytes]:
     return {row.tobytes() for row in vectors}
 
 
 def test_more_documents_are_better_and_each_level_is_told(tmp_path: Path) -> None:
-    found = curves_of(tmp_path, Plan(heads=[LinearHead()], sizes=[3, None], seeds=4))
-    few, all_of_them = found.levels
-    assert (found.pool, found.validation, few.documents, all_of_them.documents) == (96, 24, 3, 96)
+    found = curves_of(tmp_path, CurvePlan(heads=[LinearHead()], sizes=[3, None], seeds=4))
+    few, all_of_them = found.summaries
+    assert (found.train_documents, found.validation_documents, few.documents, all_of_them.documents) == (96, 24, 3, 96)
     assert few.accuracy.mean < all_of_them.accuracy.mean > 0.9
     assert few.accuracy.deviation == pytest.approx(np.std([each.accuracy for each in found.points[:4]], ddof=1))
     assert "24 of 120 training documents" in found.notes[0]
@@ -86,9 +86,9 @@ def test_subsets_are_nested_and_what_is_scored_is_the_same_for_all_and_never_fit
     twins = [replace(each, id=f"twin of {each.id}") for each in documents]
     store, table = make_store(tmp_path / "store", [*documents, *twins], np.concatenate([vectors, vectors]))
     learning_curves(store, table, PLAN, tmp_path / "runs")
-    small, large = ([rows_of(each) for each in Watched.fitted[at : at + 3]] for at in (0, 3))
+    small, large = ([row_set(each) for each in Watched.fitted[at : at + 3]] for at in (0, 3))
     assert all(few < more for few, more in zip(small, large, strict=True)) and small[0] != small[1]
-    scored = [rows_of(each) for each in Watched.asked]
+    scored = [row_set(each) for each in Watched.asked]
     assert len(scored) == 6 and all(each == scored[0] for each in scored)
     assert all(each.isdisjoint(scored[0]) for each in [*small, *large])
 
@@ -102,8 +102,8 @@ def test_the_test_split_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     lied = [replace(each, labels=("a",)) if each.split == "test" else each for each in documents]
     moved = vectors + 50 * np.array([each.split == "test" for each in documents], np.float32)[:, None]
     honest = learning_curves(*make_store(tmp_path / "one", documents, vectors), PLAN, tmp_path / "runs")
-    seen = rows_of(np.concatenate([*Watched.fitted, *Watched.asked]))
-    assert seen.isdisjoint(rows_of(vectors[[each.split == "test" for each in documents]]))
+    seen = row_set(np.concatenate([*Watched.fitted, *Watched.asked]))
+    assert seen.isdisjoint(row_set(vectors[[each.split == "test" for each in documents]]))
     fooled = learning_curves(*make_store(tmp_path / "two", lied, moved), PLAN, tmp_path / "runs")
     assert [replace(each, seconds=0) for each in honest.points] == [replace(each, seconds=0) for each in fooled.points]
 
@@ -138,7 +138,7 @@ def test_a_kept_fit_that_was_changed_or_cut_short_is_made_again(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("other", [replace(PLAN, seed=9), replace(PLAN, heads=[Watched(C=0.1)])])
-def test_another_seed_or_parameter_takes_no_figure_of_this_one(tmp_path: Path, other: Plan) -> None:
+def test_another_seed_or_parameter_takes_no_figure_of_this_one(tmp_path: Path, other: CurvePlan) -> None:
     curves_of(tmp_path)
     curves_of(tmp_path, other)
     assert len(Watched.fitted) == 12
@@ -158,7 +158,7 @@ def test_each_seed_is_the_head_s_own(tmp_path: Path) -> None:
 
 
 def test_a_label_that_a_subset_lacks_counts_as_missed(tmp_path: Path) -> None:
-    (point,) = curves_of(tmp_path, Plan(heads=[Watched()], sizes=[2], seeds=1)).points
+    (point,) = curves_of(tmp_path, CurvePlan(heads=[Watched()], sizes=[2], seeds=1)).points
     assert (point.documents, point.labels) == (2, 2)
     assert point.accuracy < 0.8 and point.macro_f1 < 0.67  # one of three labels of like frequency has F1 0
 
@@ -168,15 +168,17 @@ def test_several_labels_a_document_are_fitted_and_scored(tmp_path: Path) -> None
     both = [replace(each, labels=(*each.labels, "late")) if row > 100 else each for row, each in enumerate(documents)]
     vectors[101:, 7] += 5
     store, table = make_store(tmp_path / "store", both, vectors, kind="multilabel")
-    few, many = learning_curves(store, table, Plan(heads=[LinearHead()], sizes=[4, None], seeds=2), tmp_path).levels
+    few, many = learning_curves(
+        store, table, CurvePlan(heads=[LinearHead()], sizes=[4, None], seeds=2), tmp_path
+    ).summaries
     assert few.micro_f1.mean < many.micro_f1.mean > 0.9 and many.labels == 4
 
 
 def test_an_order_adds_its_figure_and_is_another_fit(tmp_path: Path) -> None:
     plain = curves_of(tmp_path)
-    assert "quadratic_kappa" not in plain.metrics and plain.levels[0].quadratic_kappa is None
+    assert "quadratic_kappa" not in plain.metrics and plain.summaries[0].quadratic_kappa is None
     ordered = curves_of(tmp_path, replace(PLAN, order=["c", "a", "b"]))
-    few, many = ordered.levels
+    few, many = ordered.summaries
     assert len(Watched.fitted) == 12 and "quadratic_kappa" in ordered.metrics
     assert few.quadratic_kappa is not None and many.quadratic_kappa is not None
     assert many.quadratic_kappa.mean > 0.9
@@ -193,11 +195,11 @@ def test_weights_are_those_of_the_documents_that_a_subset_has(tmp_path: Path) ->
             assert not sample_weight[np.asarray(y) == "b"].any() and len(sample_weight) == len(y)
             return super().fit(X, y, sample_weight, groups)
 
-    found = curves_of(tmp_path, Plan(heads=[Weighed()], sizes=[30, None], seeds=2, weights=none))
+    found = curves_of(tmp_path, CurvePlan(heads=[Weighed()], sizes=[30, None], seeds=2, weights=none))
     assert len(seen) == 4 and max(seen) < 96
-    assert found.levels[1].macro_f1.mean < 0.7  # b is never given
-    even = curves_of(tmp_path, Plan(heads=[LinearHead()], sizes=[30, None], seeds=2))
-    assert even.levels[1].macro_f1.mean > 0.9
+    assert found.summaries[1].macro_f1.mean < 0.7  # b is never given
+    even = curves_of(tmp_path, CurvePlan(heads=[LinearHead()], sizes=[30, None], seeds=2))
+    assert even.summaries[1].macro_f1.mean > 0.9
 
 
 @pytest.mark.parametrize("name", HEADS)
@@ -207,8 +209,8 @@ def test_every_head_can_be_fitted_on_the_fewest_documents(tmp_path: Path, name: 
     if kind == "multilabel" and not head.supports_multilabel:
         return
     store, table = make_store(tmp_path / "store", *blobs(["a", "b", "c"], 60), kind=kind)
-    found = learning_curves(store, table, Plan(heads=[head], sizes=[2, 5], seeds=1), tmp_path / "runs")
-    assert [level.documents for level in found.levels] == [2, 5]
+    found = learning_curves(store, table, CurvePlan(heads=[head], sizes=[2, 5], seeds=1), tmp_path / "runs")
+    assert [level.documents for level in found.summaries] == [2, 5]
 
 
 def test_each_head_reads_the_layers_that_are_its_own(tmp_path: Path) -> None:
@@ -216,15 +218,17 @@ def test_each_head_reads_the_layers_that_are_its_own(tmp_path: Path) -> None:
     layers = np.stack([vectors, np.random.default_rng(1).normal(size=vectors.shape)], axis=1)
     store, table = make_store(tmp_path / "store", documents, layers)
     mix = LayerMixHead(hidden=8, training=Training(lr=0.02, device="cpu"))
-    found = learning_curves(store, table, Plan(heads=[LinearHead(), mix], sizes=[None], seeds=1), tmp_path / "runs")
+    found = learning_curves(
+        store, table, CurvePlan(heads=[LinearHead(), mix], sizes=[None], seeds=1), tmp_path / "runs"
+    )
     accuracy = {point.head: point.accuracy for point in found.points}
     assert accuracy["layermix"] > 0.9 and accuracy["linear"] < 0.8
 
 
 def test_the_ladder_doubles_up_to_all_there_are(tmp_path: Path) -> None:
-    assert [level.size for level in curves_of(tmp_path, replace(PLAN, sizes=[])).levels] == [12, 24, 48, 96]
-    large = curves_of(tmp_path / "large", Plan(heads=[LinearHead()], seeds=1), documents=1200)
-    assert [level.size for level in large.levels] == [50, 100, 200, 400, large.pool]
+    assert [level.size for level in curves_of(tmp_path, replace(PLAN, sizes=[])).summaries] == [12, 24, 48, 96]
+    large = curves_of(tmp_path / "large", CurvePlan(heads=[LinearHead()], seeds=1), documents=1200)
+    assert [level.size for level in large.summaries] == [50, 100, 200, 400, large.train_documents]
 
 
 def test_what_is_told_says_how_far_it_is(tmp_path: Path) -> None:
@@ -249,7 +253,7 @@ def test_time_left_counts_what_a_fit_costs_beside_its_documents(
     monkeypatch.setattr("stages.curve.runner.time", SimpleNamespace(perf_counter=lambda: Clocked.now))
     told: list[CurveProgress] = []
     store, table = make_store(tmp_path / "store", *blobs(["a", "b", "c"], 160))
-    plan = Plan(heads=[Clocked()], sizes=[10, 20, 80], seeds=2)
+    plan = CurvePlan(heads=[Clocked()], sizes=[10, 20, 80], seeds=2)
     learning_curves(store, table, plan, tmp_path / "runs", report=told.append)
     assert [now.seconds_left for now in told] == [None, None, None, *map(pytest.approx, [24, 20, 10])]
 
@@ -259,8 +263,8 @@ def test_documents_of_no_weight_are_scored_and_never_fitted_on(tmp_path: Path) -
     weights = {one: float(row % 4 == 0) for row, one in enumerate(table.ids)}
     found = learning_curves(store, table, replace(PLAN, sizes=[4, None], weights=weights), tmp_path / "runs")
     even = learning_curves(store, table, replace(PLAN, sizes=[4, None]), tmp_path / "runs")
-    assert found.validation == even.validation and found.pool < even.pool / 2
-    assert [level.documents for level in found.levels] == [4, found.pool]
+    assert found.validation_documents == even.validation_documents and found.train_documents < even.train_documents / 2
+    assert [level.documents for level in found.summaries] == [4, found.train_documents]
     assert all(point.labels >= 2 for point in found.points)
     assert any("of weight 0 are not fitted on" in note for note in found.notes)
     few = {one: float(row == 0) for row, one in enumerate(table.ids)}

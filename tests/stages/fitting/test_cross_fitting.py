@@ -19,11 +19,11 @@ from heads.core.head import Head
 from heads.registry import make_head
 from heads.training.loop import Training
 from stages.fitting import cross_fitting as module
-from stages.fitting.cross_fitting import at_once, prepared
-from stages.fitting.fit_checkpoint import FOLDER, Unfinished
+from stages.fitting.cross_fitting import prepare_task, resolve_jobs
+from stages.fitting.fit_checkpoint import FOLDER, FitCheckpoint
 from stages.fitting.fit_head import fit_head
-from stages.fitting.plan import Plan
-from stages.fitting.task import task
+from stages.fitting.plan import FitPlan
+from stages.fitting.task import load_task
 from tests.small_store import blobs, make_store
 
 Made = tuple[FeatureStore, CorpusTable]
@@ -72,7 +72,7 @@ def made(tmp_path: Path) -> Made:
     "head", [LinearHead(), make_head("mlp", {"epochs": "2", "steps": "4", "device": "cpu"})], ids=["linear", "mlp"]
 )
 def test_at_once_they_give_the_run_that_they_give_one_by_one(made: Made, tmp_path: Path, head: Head) -> None:
-    plan = Plan(head=head, folds=3)
+    plan = FitPlan(head=head, folds=3)
     one, _ = fit_head(*made, plan, tmp_path / "one", jobs=1)
     two, fresh = fit_head(*made, plan, tmp_path / "two", jobs=2)
     assert fresh and one.name == two.name and not (tmp_path / "two" / FOLDER).exists()
@@ -83,17 +83,17 @@ def test_at_once_they_give_the_run_that_they_give_one_by_one(made: Made, tmp_pat
 
 def test_a_stack_stands_on_the_runs_that_it_began_with(made: Made, tmp_path: Path) -> None:
     for head in (LinearHead(), PrototypeHead()):
-        fit_head(*made, Plan(head=head, folds=3), tmp_path / "runs")
-    run, _ = fit_head(*made, Plan(head=StackingHead(), folds=3), tmp_path / "runs", jobs=2)
-    assert len(run.record.bases) == 2 and run.scorecards["test"].accuracy.value > 0.9
+        fit_head(*made, FitPlan(head=head, folds=3), tmp_path / "runs")
+    run, _ = fit_head(*made, FitPlan(head=StackingHead(), folds=3), tmp_path / "runs", jobs=2)
+    assert len(run.record.base_runs) == 2 and run.scorecards["test"].accuracy.value > 0.9
 
 
 def test_a_fold_that_was_finished_is_not_fitted_again(made: Made, tmp_path: Path) -> None:
-    plan = Plan(head=LinearHead(), folds=3)
+    plan = FitPlan(head=LinearHead(), folds=3)
     whole, _ = fit_head(*made, plan, tmp_path / "whole", jobs=1)
-    part = plan.parted(task(*made))
+    part = plan.assign_folds(load_task(*made))
     marked = np.full((np.count_nonzero(part == 1), 3), 7, dtype=np.float32)
-    Unfinished(tmp_path / "runs" / whole.name).keep(1, marked)
+    FitCheckpoint(tmp_path / "runs" / whole.name).keep(1, marked)
     run, _ = fit_head(*made, plan, tmp_path / "runs", jobs=2)
     np.testing.assert_allclose(run.predictions().of("train").probabilities[part == 1], 1 / 3, atol=1e-6)
     np.testing.assert_allclose(
@@ -105,23 +105,23 @@ def test_a_fold_that_was_finished_is_not_fitted_again(made: Made, tmp_path: Path
 
 def test_what_a_fit_raises_is_raised_here(made: Made, tmp_path: Path) -> None:
     with pytest.raises(CallError, match=r"^C is too small for these documents\.$"):
-        fit_head(*made, Plan(head=Refusing(), folds=3), tmp_path / "runs", jobs=2)
+        fit_head(*made, FitPlan(head=Refusing(), folds=3), tmp_path / "runs", jobs=2)
 
 
 def test_a_process_that_was_killed_is_told_in_a_sentence(made: Made, tmp_path: Path) -> None:
     with pytest.raises(EmbedOnceError, match=r"^A process that fits linear was killed.*--jobs 1"):
-        fit_head(*made, Plan(head=Killed(), folds=3), tmp_path / "runs", jobs=2)
-    run, _ = fit_head(*made, Plan(head=LinearHead(), folds=3), tmp_path / "runs", jobs=2)
+        fit_head(*made, FitPlan(head=Killed(), folds=3), tmp_path / "runs", jobs=2)
+    run, _ = fit_head(*made, FitPlan(head=LinearHead(), folds=3), tmp_path / "runs", jobs=2)
     assert run.scorecards["test"].accuracy.value > 0.9
 
 
 def test_a_head_that_no_process_can_be_given_is_told_in_a_sentence(made: Made, tmp_path: Path) -> None:
     with pytest.raises(EmbedOnceError, match=r"^A process that fits linear could not be begun .*--jobs 1"):
-        fit_head(*made, Plan(head=Unsent(), folds=3), tmp_path / "runs", jobs=2)
+        fit_head(*made, FitPlan(head=Unsent(), folds=3), tmp_path / "runs", jobs=2)
 
 
 def test_ctrl_c_is_for_the_process_that_waits_and_ends_the_others(made: Made, tmp_path: Path) -> None:
-    run, _ = fit_head(*made, Plan(head=Interrupted(), folds=3), tmp_path / "runs", jobs=2)
+    run, _ = fit_head(*made, FitPlan(head=Interrupted(), folds=3), tmp_path / "runs", jobs=2)
     assert run.scorecards["test"].accuracy.value > 0.9
 
     def interrupted(now: Any) -> None:
@@ -129,7 +129,7 @@ def test_ctrl_c_is_for_the_process_that_waits_and_ends_the_others(made: Made, tm
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fit_head(*made, Plan(head=LinearHead(C=2), folds=3), tmp_path / "runs", jobs=2, report=interrupted)
+        fit_head(*made, FitPlan(head=LinearHead(C=2), folds=3), tmp_path / "runs", jobs=2, report=interrupted)
     left = [each for each in psutil.Process().children(recursive=True) if "popen_loky" in " ".join(each.cmdline())]
     psutil.wait_procs(left, timeout=30)
     assert not [each for each in left if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
@@ -138,20 +138,20 @@ def test_ctrl_c_is_for_the_process_that_waits_and_ends_the_others(made: Made, tm
 def test_as_many_as_there_are_cores_where_that_is_a_gain(
     made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fitted, _ = fit_head(*made, Plan(head=LinearHead(), folds=3), tmp_path / "runs")
+    fitted, _ = fit_head(*made, FitPlan(head=LinearHead(), folds=3), tmp_path / "runs")
     monkeypatch.setattr("stages.fitting.cross_fitting.joblib.cpu_count", lambda: 4)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    found, linear = task(*made), Plan(head=LinearHead(), folds=5)
-    assert at_once(linear, found, None) == 1  # few documents
-    assert at_once(linear, found, 3) == 3 and at_once(linear, found, 99) == 6
-    monkeypatch.setattr(module, "FEW", 10)
-    assert at_once(linear, found, None) == 4
-    assert at_once(Plan(head=LinearHead(), folds=2), found, None) == 3
-    assert at_once(Plan(head=StackingHead(), folds=5), replace(found, bases=(fitted, fitted)), None) == 1
+    found, linear = load_task(*made), FitPlan(head=LinearHead(), folds=5)
+    assert resolve_jobs(linear, found, None) == 1  # few documents
+    assert resolve_jobs(linear, found, 3) == 3 and resolve_jobs(linear, found, 99) == 6
+    monkeypatch.setattr(module, "PARALLEL_MIN_DOCUMENTS", 10)
+    assert resolve_jobs(linear, found, None) == 4
+    assert resolve_jobs(FitPlan(head=LinearHead(), folds=2), found, None) == 3
+    assert resolve_jobs(FitPlan(head=StackingHead(), folds=5), replace(found, base_runs=(fitted, fitted)), None) == 1
     for asked, expected in (("2", 2), ("2,1", 2), ("64", 4), ("0", 4), ("all", 4)):
         monkeypatch.setenv("OMP_NUM_THREADS", asked)
-        assert at_once(linear, found, None) == expected
+        assert resolve_jobs(linear, found, None) == expected
     monkeypatch.setattr(Training, "place", lambda _: type("Device", (), {"type": "cuda"}))
     for name, count in (("mlp", 1), ("supcon", 1), ("linear", 4)):
-        _, plan = prepared(*made, Plan(head=make_head(name, {}), folds=5), tmp_path)
-        assert at_once(plan, found, None) == count
+        _, plan = prepare_task(*made, FitPlan(head=make_head(name, {}), folds=5), tmp_path)
+        assert resolve_jobs(plan, found, None) == count

@@ -16,7 +16,7 @@ from stages.fitting import runs
 from stages.fitting.cross_fitting import FitProgress
 from stages.fitting.fit_checkpoint import FOLDER
 from stages.fitting.fit_head import fit_head
-from stages.fitting.plan import Plan
+from stages.fitting.plan import FitPlan
 from tests.small_store import blobs, make_store
 
 Made = tuple[FeatureStore, CorpusTable]
@@ -43,7 +43,7 @@ def same(one: runs.Run, other: runs.Run) -> bool:
 
 @pytest.mark.parametrize("step", [1, 3])
 def test_finished_folds_are_kept(made: Made, step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    plan = Plan(head=LinearHead(), folds=3)
+    plan = FitPlan(head=LinearHead(), folds=3)
     whole, _ = fit_head(*made, plan, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         fit_head(*made, plan, tmp_path / "runs", report=cut_off_at(step))
@@ -66,7 +66,7 @@ def test_finished_folds_are_kept(made: Made, step: int, tmp_path: Path, monkeypa
 
 def test_a_network_goes_on_within_its_fold(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(course, "EVERY", 0.0)
-    plan = Plan(head=make_head("mlp", {"epochs": "4", "steps": "4", "device": "cpu"}), folds=3)
+    plan = FitPlan(head=make_head("mlp", {"epochs": "4", "steps": "4", "device": "cpu"}), folds=3)
     whole, _ = fit_head(*made, plan, tmp_path / "whole")
     epochs, keep = list[int](), course.Checkpoint.keep
 
@@ -76,7 +76,7 @@ def test_a_network_goes_on_within_its_fold(made: Made, tmp_path: Path, monkeypat
         if len(epochs) == 6:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(course.Checkpoint, "keep", killed)
+    monkeypatch.setattr(course.Checkpoint, "save_point", killed)
     with pytest.raises(KeyboardInterrupt):
         fit_head(*made, plan, tmp_path / "runs")
     run, _ = fit_head(*made, plan, tmp_path / "runs")
@@ -86,7 +86,7 @@ def test_a_network_goes_on_within_its_fold(made: Made, tmp_path: Path, monkeypat
 
 
 def test_scores_that_cannot_be_read_or_are_of_other_documents_are_made_again(made: Made, tmp_path: Path) -> None:
-    plan = Plan(head=LinearHead(), folds=3)
+    plan = FitPlan(head=LinearHead(), folds=3)
     whole, _ = fit_head(*made, plan, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         fit_head(*made, plan, tmp_path / "runs", report=cut_off_at(3))
@@ -99,7 +99,7 @@ def test_scores_that_cannot_be_read_or_are_of_other_documents_are_made_again(mad
 
 
 def test_other_versions_start_anew(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    plan = Plan(head=LinearHead(), folds=3)
+    plan = FitPlan(head=LinearHead(), folds=3)
     with pytest.raises(KeyboardInterrupt):
         fit_head(*made, plan, tmp_path / "runs", report=cut_off_at(2))
     monkeypatch.setattr(runs, "versions", lambda: {"torch": "99"})
@@ -111,5 +111,5 @@ def test_other_versions_start_anew(made: Made, tmp_path: Path, monkeypatch: pyte
 def test_a_folder_that_cannot_be_written_costs_nothing_but_the_keeping(made: Made, tmp_path: Path) -> None:
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / FOLDER).write_text("in the way")
-    run, fresh = fit_head(*made, Plan(head=LinearHead(), folds=3), tmp_path / "runs")
+    run, fresh = fit_head(*made, FitPlan(head=LinearHead(), folds=3), tmp_path / "runs")
     assert fresh and run.scorecards["test"].accuracy.value > 0.9

@@ -17,13 +17,13 @@ from heads.training.loop import Training
 from stages.fitting import runs
 from stages.fitting.cross_fitting import FitProgress
 from stages.fitting.fit_head import fit_head
-from stages.fitting.head_options import requested_heads
-from stages.fitting.plan import Plan, suited
-from stages.fitting.stacking_inputs import scorer
-from stages.fitting.task import open_corpus, open_store, task
+from stages.fitting.head_options import parse_heads
+from stages.fitting.plan import FitPlan, configure_head
+from stages.fitting.stacking_inputs import build_scorer
+from stages.fitting.task import load_task, open_corpus, open_store
 from tests.small_store import blobs, make_store
 
-PLAN = Plan(head=LinearHead(), folds=3)
+PLAN = FitPlan(head=LinearHead(), folds=3)
 
 
 def test_a_run_finds_the_labels_and_says_what_it_took(tmp_path: Path) -> None:
@@ -56,25 +56,25 @@ def test_the_same_plan_on_the_same_documents_is_the_same_run(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     "other",
-    [replace(PLAN, seed=1), replace(PLAN, folds=4), replace(PLAN, tune=False), Plan(head=LinearHead(C=2), folds=3)],
+    [replace(PLAN, seed=1), replace(PLAN, folds=4), replace(PLAN, tune=False), FitPlan(head=LinearHead(C=2), folds=3)],
 )
-def test_another_plan_is_another_run(tmp_path: Path, other: Plan) -> None:
+def test_another_plan_is_another_run(tmp_path: Path, other: FitPlan) -> None:
     store, table = make_store(tmp_path / "store", *blobs(["a", "b"]))
-    assert PLAN.identity(store, task(store, table)) != other.identity(store, task(store, table))
+    assert PLAN.identity(store, load_task(store, table)) != other.identity(store, load_task(store, table))
 
 
 def test_a_run_is_named_by_its_defaults_too_and_says_them(tmp_path: Path) -> None:
     store, table = make_store(tmp_path / "store", *blobs(["a", "b"]))
-    silent, said = (Plan(head=MLPHead(training=training), folds=3) for training in (None, Training()))
-    found = task(store, table)
+    silent, said = (FitPlan(head=MLPHead(training=training), folds=3) for training in (None, Training()))
+    found = load_task(store, table)
     assert silent.identity(store, found) == said.identity(store, found)
     assert replace(said, head=MLPHead(training=Training(epochs=99))).identity(store, found) != said.identity(
         store, found
     )
     quick = replace(silent, head=MLPHead(hidden=4, training=Training(epochs=1, steps=1)))
     run, _ = fit_head(store, table, quick, tmp_path / "runs")
-    assert run.record.parameters["training"]["nested"]["epochs"] == 1
-    assert suited(MLPHead(), found.target).training.get_params() == Training().get_params()
+    assert run.record.hyperparameters["training"]["nested"]["epochs"] == 1
+    assert configure_head(MLPHead(), found.target).training.get_params() == Training().get_params()
 
 
 def test_the_labels_of_the_test_split_change_nothing_but_its_figures(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_the_labels_of_the_test_split_change_nothing_but_its_figures(tmp_path: P
 def test_equal_texts_stand_in_one_fold(tmp_path: Path) -> None:
     documents, vectors = blobs(["a", "b"], documents=80)
     twins = [replace(each, id=f"twin of {each.id}") for each in documents]
-    found = task(*make_store(tmp_path / "store", [*documents, *twins], np.concatenate([vectors, vectors])))
+    found = load_task(*make_store(tmp_path / "store", [*documents, *twins], np.concatenate([vectors, vectors])))
     group = dict(zip(found.train_ids, found.groups.tolist(), strict=True))
     assert all(group[f"twin of {each.id}"] == group[each.id] for each in documents if each.split == "train")
     assert len(set(group.values())) == 60
@@ -133,31 +133,31 @@ def test_splits_that_are_empty_and_a_single_label_are_refused(tmp_path: Path) ->
     documents, vectors = blobs(["a", "b"])
     untested = [replace(each, split="train") for each in documents]
     with pytest.raises(BadData, match="the test split is empty"):
-        task(*make_store(tmp_path / "one", untested, vectors))
+        load_task(*make_store(tmp_path / "one", untested, vectors))
     same = [replace(each, labels=("a",)) for each in documents]
     with pytest.raises(BadData, match=r"every training document has the same label \('a'\)"):
-        task(*make_store(tmp_path / "two", same, vectors))
+        load_task(*make_store(tmp_path / "two", same, vectors))
 
 
 def test_a_weight_file_names_labels_that_exist(tmp_path: Path) -> None:
     path = tmp_path / "weights.json"
     path.write_text(json.dumps({"a": 1, "bb": 5}))
-    (head,) = requested_heads("linear", class_weight=str(path))
+    (head,) = parse_heads("linear", class_weight=str(path))
     _, table = make_store(tmp_path / "store", *blobs(["a", "b"]))
     store = open_store(tmp_path / "store", tmp_path)
     with pytest.raises(UnknownName, match=r"no label is called 'bb'"):
-        suited(head, task(store, table).target)
+        configure_head(head, load_task(store, table).target)
 
 
 def test_all_is_every_head_and_takes_no_parameter() -> None:
-    assert {head.name for head in requested_heads("all", layers=2)} == set(HEADS)
+    assert {head.name for head in parse_heads("all", layers=2)} == set(HEADS)
     with pytest.raises(CallError, match="name it instead of 'all'"):
-        requested_heads("all", ["C=1"])
+        parse_heads("all", ["C=1"])
 
 
 def test_all_leaves_out_what_weighs_layers_where_there_is_one() -> None:
-    assert set(HEADS) - {head.name for head in requested_heads("all", layers=1)} == {"layermix"}
-    assert [head.name for head in requested_heads("layermix", layers=1)] == ["layermix"]
+    assert set(HEADS) - {head.name for head in parse_heads("all", layers=1)} == {"layermix"}
+    assert [head.name for head in parse_heads("layermix", layers=1)] == ["layermix"]
 
 
 def test_a_head_that_reads_every_layer_finds_what_the_chosen_one_lacks(tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_a_head_that_reads_every_layer_finds_what_the_chosen_one_lacks(tmp_path:
     assert mixed.scorecards["test"].accuracy.value > 0.9 > 0.6 > last.scorecards["test"].accuracy.value
     said = mixed.predictions().of("test")
     (shard,) = store.shards()
-    shares = probabilities(scorer(runs.load(mixed.folder))([shard]), multilabel=False)
+    shares = probabilities(build_scorer(runs.load(mixed.folder))([shard]), multilabel=False)
     rows = [table.ids.index(each) for each in said.ids]  # the shard keeps the table's order
     np.testing.assert_allclose(shares[rows], said.probabilities, atol=1e-6)
 

@@ -12,14 +12,14 @@ from data.errors import BadData, FileMissing, RunDamaged, StorageFailed
 from heads.classifiers.linear import LinearHead
 from stages.fitting import runs
 from stages.fitting.fit_head import fit_head
-from stages.fitting.plan import Plan
+from stages.fitting.plan import FitPlan
 from stages.fitting.runs import Run
 from tests.small_store import blobs, make_store
 
 
 def fitted(folder: Path) -> Run:
     store, table = make_store(folder / "store", *blobs(["a", 'b, "quoted"', "ç\n"]))
-    return fit_head(store, table, Plan(head=LinearHead(), folds=2), folder / "runs")[0]
+    return fit_head(store, table, FitPlan(head=LinearHead(), folds=2), folder / "runs")[0]
 
 
 def test_what_was_said_is_read_back_as_it_was_said(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_a_full_disk_leaves_no_run_and_one_sentence(tmp_path: Path, monkeypatch:
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(StorageFailed, match="No space left on device"):
-        fit_head(store, table, Plan(head=LinearHead(), folds=2), tmp_path / "runs")
+        fit_head(store, table, FitPlan(head=LinearHead(), folds=2), tmp_path / "runs")
     assert list((tmp_path / "runs").iterdir()) == []
 
 

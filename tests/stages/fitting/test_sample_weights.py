@@ -12,11 +12,11 @@ from data.errors import BadData, CallError, ColumnMissing
 from featurestore import CorpusTable, FeatureStore
 from heads.classifiers.linear import LinearHead
 from stages.fitting.fit_head import fit_head
-from stages.fitting.plan import Plan
-from stages.fitting.sample_weights import document_weights
+from stages.fitting.plan import FitPlan
+from stages.fitting.sample_weights import read_sample_weights
 from tests.small_store import blobs, make_store
 
-PLAN = Plan(head=LinearHead(), folds=3)
+PLAN = FitPlan(head=LinearHead(), folds=3)
 
 
 @pytest.fixture
@@ -31,36 +31,36 @@ def written(folder: Path, cell: Callable[[int], Any], documents: int = 40) -> st
 
 
 def test_weights_are_found_by_id_whatever_the_order_of_the_file(made: Any, tmp_path: Path) -> None:
-    weights = document_weights(made[1], "trust", written(tmp_path, lambda row: row / 2))
+    weights = read_sample_weights(made[1], "trust", written(tmp_path, lambda row: row / 2))
     assert weights == {f"d{row}": row / 2 for row in range(40)}
 
 
 def test_the_corpus_own_file_is_read_where_no_other_is_named(made: Any, tmp_path: Path) -> None:
     table = replace(made[1], source=written(tmp_path, lambda row: 1))
-    assert set(document_weights(table, "trust").values()) == {1.0}
+    assert set(read_sample_weights(table, "trust").values()) == {1.0}
 
 
 def test_a_document_without_a_weight_is_named(made: Any, tmp_path: Path) -> None:
     path = written(tmp_path, lambda row: 1, documents=39)
     with pytest.raises(BadData, match=r"has no weight for 1 of 40 documents of 'made' \(the first is 'd39'\)\. Add"):
-        document_weights(made[1], "trust", path)
+        read_sample_weights(made[1], "trust", path)
 
 
 @pytest.mark.parametrize("cell", ["", "much", "-1", "nan", "inf"])
 def test_a_cell_that_is_no_weight_is_named(made: Any, tmp_path: Path, cell: str) -> None:
     path = written(tmp_path, lambda row: cell if row == 7 else 1)
     with pytest.raises(BadData, match=rf"'trust' of document 'd7' is '{cell}'\. Write a number, at least 0\.$"):
-        document_weights(made[1], "trust", path)
+        read_sample_weights(made[1], "trust", path)
 
 
 def test_a_column_that_is_not_there_is_an_error(made: Any, tmp_path: Path) -> None:
     with pytest.raises(ColumnMissing):
-        document_weights(made[1], "truth", written(tmp_path, lambda row: 1))
+        read_sample_weights(made[1], "truth", written(tmp_path, lambda row: 1))
 
 
 def test_a_benchmark_has_no_column_of_weights(made: Any) -> None:
     with pytest.raises(CallError, match=r"^reuters52 is a benchmark and has no column of weights\. Name a file"):
-        document_weights(replace(made[1], source="reuters52"), "trust")
+        read_sample_weights(replace(made[1], source="reuters52"), "trust")
 
 
 def test_documents_of_weight_zero_teach_nothing_and_are_scored_all_the_same(tmp_path: Path) -> None:

@@ -17,13 +17,13 @@ from heads.classifiers.stacking import StackingHead
 from heads.training.loop import Training
 from stages.fitting import runs
 from stages.fitting.fit_head import fit_head
-from stages.fitting.plan import Plan
-from stages.fitting.task import open_stores, task
+from stages.fitting.plan import FitPlan
+from stages.fitting.task import load_task, open_stores
 from tests.conftest import Run
 from tests.small_store import make_store
 from tests.tiny_encoder import make_encoder
 
-PLAN = Plan(head=LinearHead(), folds=3)
+PLAN = FitPlan(head=LinearHead(), folds=3)
 
 
 def halves(folder: Path) -> tuple[FeatureStore, FeatureStore, CorpusTable]:
@@ -56,10 +56,10 @@ def test_a_gated_head_reads_each_store_by_itself_and_is_found_again(tmp_path: Pa
     head = GatedHead(hidden=32, training=Training(lr=0.01, device="cpu"))
     run, _ = fit_head(JoinedStores((first, second)), table, replace(PLAN, head=head), tmp_path / "runs")
     assert run.scorecards["test"].accuracy.value > 0.9
-    assert run.record.reads == ["cls@1", "mean@1", "max@1", "cls@2", "mean@2", "max@2"]
-    bags = task(JoinedStores((first, second)), table).train
+    assert run.record.inputs == ["cls@1", "mean@1", "max@1", "cls@2", "mean@2", "max@2"]
+    bags = load_task(JoinedStores((first, second)), table).train
     np.testing.assert_array_equal(
-        run.head().decision_function(bags), run.head().decision_function(bags.only(run.record.reads))
+        run.head().decision_function(bags), run.head().decision_function(bags.only(run.record.inputs))
     )
 
 
@@ -71,7 +71,7 @@ def test_stacked_are_runs_of_the_same_stores(tmp_path: Path) -> None:
     alone, _ = fit_head(first, table, PLAN, tmp_path / "runs")
     upon = replace(PLAN, head=StackingHead())
     stack, _ = fit_head(both, table, upon, tmp_path / "runs")
-    assert alone.name not in stack.record.bases and len(stack.record.bases) == 2
+    assert alone.name not in stack.record.base_runs and len(stack.record.base_runs) == 2
     with pytest.raises(CallError, match="number of stores side by side: 1, not 2"):
         fit_head(both, table, replace(upon, runs=[alone.name]), tmp_path / "runs")
 
@@ -80,7 +80,7 @@ def test_documents_that_a_further_store_lacks_are_counted(tmp_path: Path) -> Non
     first, _, table = halves(tmp_path)
     few, _ = make_store(tmp_path / "few", [Document("d0", "text 0", ("a",), "train")], np.zeros((1, 8)))
     with pytest.raises(BadData, match="few: 159 of 160 documents have no features"):
-        task(JoinedStores((first, few)), table)
+        load_task(JoinedStores((first, few)), table)
 
 
 def test_one_is_read_as_it_is_and_none_twice(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_one_is_read_as_it_is_and_none_twice(tmp_path: Path) -> None:
 def test_all_layers_are_of_one_store(tmp_path: Path) -> None:
     first, second, table = halves(tmp_path)
     with pytest.raises(CallError, match="name one --store"):
-        task(JoinedStores((first, second)), table, layer=None)
+        load_task(JoinedStores((first, second)), table, layer=None)
 
 
 def test_new_text_goes_through_both_encoders(embedonce: Run, tmp_path: Path) -> None:
@@ -124,4 +124,4 @@ def test_new_text_goes_through_both_encoders(embedonce: Run, tmp_path: Path) -> 
 def test_words_are_read_of_the_first_store_beside_the_vectors_of_all(tmp_path: Path) -> None:
     first, second, table = halves(tmp_path)
     run, _ = fit_head(JoinedStores((first, second)), table, replace(PLAN, head=FusedHead()), tmp_path / "runs")
-    assert run.scorecards["test"].accuracy.value > 0.85 and "token_ids" in run.record.reads
+    assert run.scorecards["test"].accuracy.value > 0.85 and "token_ids" in run.record.inputs

@@ -21,20 +21,20 @@ from heads.evaluation.score_matrix import probabilities
 from stages.compare import compare
 from stages.fitting import runs
 from stages.fitting.fit_head import fit_head
-from stages.fitting.plan import Plan
-from stages.fitting.stacking_inputs import scorer
+from stages.fitting.plan import FitPlan
+from stages.fitting.stacking_inputs import build_scorer
 from tests.conftest import Run
 from tests.small_store import blobs, make_store
 from tests.tiny_encoder import make_encoder
 
 BASES: tuple[Head, ...] = (LinearHead(), PrototypeHead())
-STACK = Plan(head=StackingHead(), folds=3)
+STACK = FitPlan(head=StackingHead(), folds=3)
 
 
 def fitted(
     folder: Path, store: FeatureStore, table: CorpusTable, heads: Sequence[Head] = BASES, **plan: Any
 ) -> list[str]:
-    return [fit_head(store, table, Plan(head=head, folds=3, **plan), folder / "runs")[0].name for head in heads]
+    return [fit_head(store, table, FitPlan(head=head, folds=3, **plan), folder / "runs")[0].name for head in heads]
 
 
 def confusing(folder: Path) -> tuple[FeatureStore, CorpusTable]:
@@ -47,7 +47,7 @@ def test_it_stands_on_all_runs_that_agree_and_says_so(tmp_path: Path) -> None:
     names = fitted(tmp_path, store, table)
     fitted(tmp_path, store, table, [LinearHead(C=3)], seed=4)  # other folds
     run, fresh = fit_head(store, table, STACK, tmp_path / "runs")
-    assert fresh and run.record.bases == sorted(names) == run.record.reads
+    assert fresh and run.record.base_runs == sorted(names) == run.record.inputs
     assert any(f"It stands on {', '.join(sorted(names))}" in note for note in run.record.notes)
     assert any("a little too good" in note for note in run.record.notes)
     assert not compare([run]).notes
@@ -66,7 +66,7 @@ def test_other_runs_below_are_another_run(tmp_path: Path) -> None:
     names = fitted(tmp_path, store, table, [*BASES, LinearHead(C=3)])
     three, _ = fit_head(store, table, STACK, tmp_path / "runs")
     two, fresh = fit_head(store, table, replace(STACK, runs=[f"runs/{name}/" for name in names[:2]]), tmp_path / "runs")
-    assert fresh and three.name != two.name and two.record.bases == sorted(names[:2])
+    assert fresh and three.name != two.name and two.record.base_runs == sorted(names[:2])
 
 
 def test_out_of_fold_it_saw_neither_the_document_nor_its_group(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_asked_of_features_it_says_what_it_said_of_the_test_split(tmp_path: Path
     said = run.predictions().of("test")
     (shard,) = store.shards()
     rows = [list(table.ids).index(each) for each in said.ids]  # `make_store` keeps the order
-    shares = probabilities(scorer(run)([shard])[rows], multilabel=False)
+    shares = probabilities(build_scorer(run)([shard])[rows], multilabel=False)
     np.testing.assert_allclose(shares, said.probabilities, atol=1e-4)
 
 
@@ -160,7 +160,7 @@ def test_a_stack_whose_run_is_gone_names_it(tmp_path: Path) -> None:
     run, _ = fit_head(store, table, STACK, tmp_path / "runs")
     shutil.rmtree(tmp_path / "runs" / names[1])
     with pytest.raises(FileMissing, match=f"{run.name} stands on {names[1]}, which is not in"):
-        scorer(run)
+        build_scorer(run)
 
 
 def test_a_record_from_before_there_were_stacks_is_read(tmp_path: Path) -> None:
@@ -168,9 +168,9 @@ def test_a_record_from_before_there_were_stacks_is_read(tmp_path: Path) -> None:
     (name,) = fitted(tmp_path, store, table, BASES[:1])
     path = tmp_path / "runs" / name / "run.json"
     content = json.loads(path.read_text())
-    del content["bases"]
+    del content["base_runs"]
     path.write_text(json.dumps(content))
-    assert not runs.load(path.parent).record.bases
+    assert not runs.load(path.parent).record.base_runs
 
 
 @pytest.mark.parametrize(

@@ -2,17 +2,19 @@
 
 from xml.etree import ElementTree
 
-from stages.sweep import Outcome, Trial
+from stages.sweep import SweepResult, SweepTrial
 from stages.sweep.chart import SearchPicture, search_page, search_picture
 
 SVG = "{http://www.w3.org/2000/svg}"
 SCORES = [0.71, 0.65, None, 0.78, 0.74]
 
 
-def made_up(scores: list[float | None] = SCORES, importance: dict[str, float] | None = None) -> Outcome:
-    trials = [Trial(at, {"C": 0.1 * at, "kind": "<b>"}, score, 1.5, "host-1") for at, score in enumerate(scores, 1)]
+def made_up(scores: list[float | None] = SCORES, importance: dict[str, float] | None = None) -> SweepResult:
+    trials = [
+        SweepTrial(at, {"C": 0.1 * at, "kind": "<b>"}, score, 1.5, "host-1") for at, score in enumerate(scores, 1)
+    ]
     weighed = {"C": 0.75, "kind": 0.25} if importance is None else importance
-    return Outcome(
+    return SweepResult(
         "linear",
         "store",
         "a & <b>",

@@ -15,8 +15,8 @@ from heads.classifiers.linear import LinearHead
 from heads.classifiers.prototype import PrototypeHead
 from heads.core.head import Examples
 from stages.fitting import runs
-from stages.fitting.plan import Plan
-from stages.sweep import Outcome, Space, SweepProgress, parse_duration, search, sweep_all
+from stages.fitting.plan import FitPlan
+from stages.sweep import SearchSpace, SweepProgress, SweepResult, parse_duration, search, sweep_all
 from stages.sweep import successive_halving as halving
 from stages.sweep import trial_scoring as trials
 from tests.small_store import blobs, make_store
@@ -58,9 +58,9 @@ class Refused(LinearHead):
         raise CallError("Not for these.")
 
 
-def swept(folder: Path, heads: Sequence[Any], seconds: float = 60, **asked: Any) -> list[Outcome]:
+def swept(folder: Path, heads: Sequence[Any], seconds: float = 60, **asked: Any) -> list[SweepResult]:
     store, table = make_store(folder / "store", *blobs(["a", "b", "c"], 160))
-    spaces = [Space(Plan(head=head, folds=3)) for head in heads]
+    spaces = [SearchSpace(FitPlan(head=head, folds=3)) for head in heads]
     return sweep_all(store, table, spaces, folder / "runs", seconds=seconds, **asked)
 
 

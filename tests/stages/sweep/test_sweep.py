@@ -22,9 +22,9 @@ from heads.registry import OURS, head_class
 from heads.training.loop import Training
 from stages.fitting import runs
 from stages.fitting.fit_head import fit_head
-from stages.fitting.plan import Plan
-from stages.fitting.task import open_corpus, open_store, task
-from stages.sweep import Outcome, Space, SweepProgress, sweep
+from stages.fitting.plan import FitPlan
+from stages.fitting.task import load_task, open_corpus, open_store
+from stages.sweep import SearchSpace, SweepProgress, SweepResult, sweep
 from stages.sweep import study as study_file
 from stages.sweep import trial_scoring as trials
 from tests.small_store import blobs, make_store
@@ -62,26 +62,28 @@ def _forget() -> Iterator[None]:
     yield
 
 
-SPACE = Space(Plan(head=Watched(), folds=3))
+SPACE = SearchSpace(FitPlan(head=Watched(), folds=3))
 
 
-def swept(folder: Path, most: int = 8, space: Space = SPACE, **asked: Any) -> Outcome:
+def swept(folder: Path, most: int = 8, space: SearchSpace = SPACE, **asked: Any) -> SweepResult:
     if not (folder / "store").exists():
         make_store(folder / "store", *blobs(["a", "b", "c"], 160))
     store = open_store(folder / "store", folder)
     return sweep(store, open_corpus(store, None), space, folder / "runs", most=most, **asked)
 
 
-def scores(outcome: Outcome) -> list[Any]:
+def scores(outcome: SweepResult) -> list[Any]:
     return [(each.number, dict(each.values), each.score) for each in outcome.trials]
 
 
 def test_the_defaults_are_tried_first_and_the_best_becomes_a_run(tmp_path: Path) -> None:
     found = swept(tmp_path)
-    assert len(found.trials) == 8 and found.trials[0].values == SPACE.defaults and found.default == found.trials[0]
-    assert found.best.score == max(each.score or 0 for each in found.trials) and found.history[-1] == found.best
+    assert (
+        len(found.trials) == 8 and found.trials[0].values == SPACE.defaults and found.default_trial == found.trials[0]
+    )
+    assert found.best.score == max(each.score or 0 for each in found.trials) and found.improvements[-1] == found.best
     run = runs.load(tmp_path / "runs" / str(found.run))
-    assert run.record.parameters["C"] == found.best.values["C"] and any(
+    assert run.record.hyperparameters["C"] == found.best.values["C"] and any(
         "best of 8" in note for note in run.record.notes
     )
     assert [each.name for each in runs.runs_in(tmp_path / "runs")] == [found.run]
@@ -109,18 +111,21 @@ def test_every_head_declares_a_space_that_holds_its_defaults_and_that_it_takes(n
 @pytest.mark.parametrize("name", [name for name in OURS if name != "lightgbm"])
 def test_every_head_is_swept_with_settings_it_can_be_fitted_with(tmp_path: Path, name: str) -> None:
     training = {"training": Training(epochs=2, steps=5)} if "training" in head_class(name)().get_params() else {}
-    found = swept(tmp_path, 4, Space(Plan(head=head_class(name)(**training), folds=2)))
-    assert len(found.trials) == 4 and found.given_up == 0 and found.run is not None
+    found = swept(tmp_path, 4, SearchSpace(FitPlan(head=head_class(name)(**training), folds=2)))
+    assert len(found.trials) == 4 and found.pruned_count == 0 and found.run is not None
 
 
 def test_what_is_set_by_hand_is_left_alone(tmp_path: Path) -> None:
-    space = Space.of(Plan(head=MLPHead(dropout=0.5, training=Training(lr=0.01))), ["dropout", "lr"])
+    space = SearchSpace.of(FitPlan(head=MLPHead(dropout=0.5, training=Training(lr=0.01))), ["dropout", "lr"])
     assert not {"dropout", "training__lr"} & set(space.searched) and "hidden" in space.searched
     head = space.head({"hidden": 99, "training__batch": 17})
     assert (head.get_params()["dropout"], head.get_params()["training__lr"]) == (0.5, 0.01)
     assert (head.get_params()["hidden"], head.get_params()["training__batch"]) == (99, 17)
     with pytest.raises(CallError, match="no parameter to search"):
-        swept(tmp_path, space=Space.of(Plan(head=LinearHead()), list(Space(Plan(head=LinearHead())).searched)))
+        swept(
+            tmp_path,
+            space=SearchSpace.of(FitPlan(head=LinearHead()), list(SearchSpace(FitPlan(head=LinearHead())).searched)),
+        )
 
 
 def test_the_test_split_is_read_once_for_the_run_and_chooses_nothing(
@@ -159,19 +164,23 @@ def test_no_trial_is_scored_on_documents_that_it_was_fitted_on(tmp_path: Path) -
 
 def test_the_score_is_of_the_folds_asked(tmp_path: Path) -> None:
     store, table = make_store(tmp_path / "store", *blobs(["a", "b", "c"], 160))
-    found, told = task(store, table), []
-    trials.score(replace(SPACE, scored=2), found, {}, lambda step, metric: told.append((step, metric)))
+    found, told = load_task(store, table), []
+    trials.score(replace(SPACE, scored_folds=2), found, {}, lambda step, metric: told.append((step, metric)))
     assert [len(rows) for rows in Watched.fitted] == [80, 80] and told[0][0] == trials.AFTER_EPOCHS
     told.clear()
-    trials.score(Space(Plan(head=MLPHead(training=Training(epochs=3)))), found, {}, lambda *now: told.append(now))
+    trials.score(
+        SearchSpace(FitPlan(head=MLPHead(training=Training(epochs=3)))), found, {}, lambda *now: told.append(now)
+    )
     assert [step for step, _ in told] == [1, 2, 3] and all(0 <= metric <= 1 for _, metric in told)
 
 
 def test_a_trial_that_lags_behind_is_given_up_before_its_end(tmp_path: Path) -> None:
-    space = Space.of(Plan(head=MLPHead(class_weight="none"), folds=3), ["class_weight", "pool", "dropout", "batch"])
+    space = SearchSpace.of(
+        FitPlan(head=MLPHead(class_weight="none"), folds=3), ["class_weight", "pool", "dropout", "batch"]
+    )
     documents, vectors = blobs([f"l{at}" for at in range(8)], 400)
     found = sweep(*make_store(tmp_path / "s", documents, 0.2 * vectors), space, tmp_path / "runs", most=14)
-    assert 0 < found.given_up < 10 and found.trials[0].score is not None
+    assert 0 < found.pruned_count < 10 and found.trials[0].score is not None
     assert set(found.importance) <= set(space.searched) and sum(found.importance.values()) == pytest.approx(1, abs=0.01)
 
 
@@ -206,7 +215,7 @@ def test_a_setting_that_cannot_be_fitted_is_a_bad_trial_but_the_defaults_are_an_
     with pytest.raises(type(refusal)):
         swept(tmp_path / "another", 5)
     found = swept(tmp_path / "another", 5)  # the cause was mended, and the defaults are first again
-    assert found.default == found.trials[0] and len(found.trials) == 5
+    assert found.default_trial == found.trials[0] and len(found.trials) == 5
 
 
 def test_after_a_fault_of_its_own_kind_another_setting_is_drawn(tmp_path: Path) -> None:
@@ -230,7 +239,7 @@ def test_time_that_is_over_ends_the_sweep_with_what_there_is(tmp_path: Path) -> 
 
 
 def test_a_space_of_few_choices_is_not_swept_for_ever(tmp_path: Path) -> None:
-    space = Space.of(Plan(head=Watched(), folds=3), ["C", "kind"])
+    space = SearchSpace.of(FitPlan(head=Watched(), folds=3), ["C", "kind"])
     found = swept(tmp_path, 50, space)
     assert space.size == 4 and len(found.trials) == len({str(each.values) for each in found.trials}) == 4
 
@@ -251,17 +260,17 @@ def test_a_trial_is_given_up_after_a_fold_by_other_trials_folds(tmp_path: Path) 
 
     with study_file.Study(path.with_name("folds.db"), SPACE) as study:
         for _ in range(6):
-            study.one_more(score(0.8))
+            study.run_trial(score(0.8))
         reached.clear()
-        study.one_more(score(0.1))  # whose epochs were as good as any
+        study.run_trial(score(0.1))  # whose epochs were as good as any
         assert study.trials[-1].score is None and reached[-1] == trials.AFTER_EPOCHS
 
 
 def test_a_run_says_of_how_many_trials_it_was_the_best_even_if_it_was_there_before(tmp_path: Path) -> None:
-    def notes(found: Outcome) -> list[str]:
+    def notes(found: SweepResult) -> list[str]:
         return [note for note in runs.load(tmp_path / "runs" / str(found.run)).record.notes if "best of" in note]
 
-    space = Space.of(Plan(head=Watched(), folds=3), ["kind", "class_weight", "pool"])
+    space = SearchSpace.of(FitPlan(head=Watched(), folds=3), ["kind", "class_weight", "pool"])
     store, table = make_store(tmp_path / "store", *blobs(["a", "b", "c"], 160))
     fit_head(store, table, space.plan, tmp_path / "runs")
     for most in (1, 2):  # of one trial, the defaults; and of two
@@ -270,7 +279,7 @@ def test_a_run_says_of_how_many_trials_it_was_the_best_even_if_it_was_there_befo
         assert f"best of {most} trials" in note
 
 
-ORDERED = Space(Plan(head=Watched(), folds=3, order=["c", "a", "b"]), metric="quadratic_kappa")
+ORDERED = SearchSpace(FitPlan(head=Watched(), folds=3, order=["c", "a", "b"]), metric="quadratic_kappa")
 
 
 def test_ordered_labels_are_swept_by_their_own_figure_and_fitted_as_such(tmp_path: Path) -> None:
@@ -279,8 +288,8 @@ def test_ordered_labels_are_swept_by_their_own_figure_and_fitted_as_such(tmp_pat
     assert runs.load(tmp_path / "runs" / (found.run or "")).record.kind == "ordinal"
 
 
-@pytest.mark.parametrize("other", [replace(SPACE, metric="accuracy"), replace(SPACE, scored=2), ORDERED])
-def test_another_question_is_another_study(tmp_path: Path, other: Space) -> None:
+@pytest.mark.parametrize("other", [replace(SPACE, metric="accuracy"), replace(SPACE, scored_folds=2), ORDERED])
+def test_another_question_is_another_study(tmp_path: Path, other: SearchSpace) -> None:
     assert swept(tmp_path, 2).study != swept(tmp_path, 2, other).study
 
 
@@ -288,7 +297,7 @@ def test_what_is_told_names_the_trial_and_the_best_so_far(tmp_path: Path) -> Non
     told: list[SweepProgress] = []
     found = swept(tmp_path, 3, report=told.append)
     assert [now.done for now in told[:3]] == [0, 1, 2] and {now.total for now in told} == {3}
-    assert told[0].best is None and told[-1].best == found.best.score and "as a run" in told[-1].doing
+    assert told[0].best is None and told[-1].best == found.best.score and "as a run" in told[-1].activity
 
 
 def test_a_file_that_is_no_study_is_a_sentence(tmp_path: Path) -> None:
@@ -308,7 +317,7 @@ PROCESS = """
 import sys
 from pathlib import Path
 from heads.classifiers.linear import LinearHead
-from stages.fitting.plan import Plan
+from stages.fitting.plan import FitPlan
 from stages.sweep import Space, study, sweep
 from stages.fitting.task import chosen_corpus, chosen_store
 import time
@@ -319,7 +328,7 @@ class Slow(LinearHead):
         return super().fit(*args, **named)
 folder, most = Path(sys.argv[1]), int(sys.argv[2])
 store = chosen_store(folder / "store", folder)
-sweep(store, chosen_corpus(store, None), Space(Plan(head=Slow(), folds=3)), folder / "runs", most=most)
+sweep(store, chosen_corpus(store, None), Space(FitPlan(head=Slow(), folds=3)), folder / "runs", most=most)
 """
 
 
@@ -333,7 +342,7 @@ def test_a_killed_sweep_goes_on_and_loses_no_finished_trial(tmp_path: Path, monk
     monkeypatch.setattr(study_file, "BEAT", 1)
     monkeypatch.setattr(study_file, "GRACE", 3)
     make_store(tmp_path / "store", *blobs(["a", "b", "c"], 160))
-    space = Space(Plan(head=LinearHead(), folds=3))
+    space = SearchSpace(FitPlan(head=LinearHead(), folds=3))
     killed = process(tmp_path, 1000)
     before = finished(tmp_path, space, killed, 4)
     killed.send_signal(signal.SIGKILL)
@@ -345,10 +354,10 @@ def test_a_killed_sweep_goes_on_and_loses_no_finished_trial(tmp_path: Path, monk
     assert not list((tmp_path / "runs" / "sweeps").glob(".tmp-*"))
 
 
-def finished(folder: Path, space: Space, other: subprocess.Popen[bytes], most: int) -> list[Any]:
+def finished(folder: Path, space: SearchSpace, other: subprocess.Popen[bytes], most: int) -> list[Any]:
     """The trials of a process at work, once there are so many."""
     store = open_store(folder / "store", folder)
-    name = space.identity(store, task(store, open_corpus(store, None)))
+    name = space.identity(store, load_task(store, open_corpus(store, None)))
     path = folder / "runs" / "sweeps" / f"linear-{name}.db"
     while other.poll() is None:
         if path.exists():
@@ -364,7 +373,7 @@ def test_two_processes_share_one_study_and_make_as_many_as_asked(tmp_path: Path)
     make_store(tmp_path / "store", *blobs(["a", "b", "c"], 160))
     both = [process(tmp_path, 30) for _ in range(2)]
     assert [each.wait() for each in both] == [0, 0]
-    found = swept(tmp_path, 30, Space(Plan(head=LinearHead(), folds=3)))
+    found = swept(tmp_path, 30, SearchSpace(FitPlan(head=LinearHead(), folds=3)))
     assert len(found.trials) <= 31 and len({each.process for each in found.trials}) == 2
     assert (
         len(runs.runs_in(tmp_path / "runs")) == 1 and sum(each.values == found.defaults for each in found.trials) == 1
