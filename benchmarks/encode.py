@@ -25,7 +25,7 @@ import torch
 from benchmarks.encode_ways import Sample, Way, gemm_rate, model_of, ours, peers, sampled, shape_of
 from benchmarks.measuring import Claim, Topic, at_least, seconds, show
 from stages.embed import Options, open_encoder
-from stages.embed.encoder.model_catalog import PUBLISHED, Shape
+from stages.embed.encoder.model_catalog import MODEL_CATALOG, CatalogModel
 
 FLOAT32 = ("torch", "onnx", "openvino")
 # corpus, window -> bars against sentence-transformers at its best and at 32, and against the usual loop
@@ -42,7 +42,7 @@ CUDA_SIZES = (32, 64, 128, 256)
 class Asked:
     """What the command line asks for."""
 
-    shape: Shape
+    shape: CatalogModel
     corpus: str
     window: int
     tokens: int
@@ -76,7 +76,7 @@ def ways_of(asked: Asked, place: Path) -> tuple[Sample, dict[str, Way]]:
     encoders = {kind: open_encoder(each) for kind, each in kinds.items()}
     if asked.on_cpu:
         opened: Any = encoders["torch"].open_network
-        plain = replace(encoders["torch"], open_network=partial(opened, fused=False))
+        plain = replace(encoders["torch"], open_network=partial(opened, onednn=False))
         encoders["torch, its layers as they are"] = plain
     sample = sampled(asked.corpus, encoders["torch"], asked.shape, asked.tokens)
     ways: dict[str, Way] = {
@@ -126,7 +126,7 @@ def measured(asked: Asked) -> Topic:
 
 
 @click.command()
-@click.option("--shape", default="all-MiniLM-L6-v2", type=click.Choice([shape.name for shape in PUBLISHED]))
+@click.option("--shape", default="all-MiniLM-L6-v2", type=click.Choice([shape.name for shape in MODEL_CATALOG]))
 @click.option("--corpus", default="reuters52", type=click.Choice(["reuters52", "newsgroups"]))
 @click.option("--window", default=254)
 @click.option("--tokens", default=40_000)

@@ -17,7 +17,7 @@ from data.documents import Corpus
 from data.readers import read_corpus
 from featurestore import FeatureStore
 from stages.embed import Encoder, embed, find_model
-from stages.embed.encoder.model_catalog import PUBLISHED, Shape
+from stages.embed.encoder.model_catalog import MODEL_CATALOG, CatalogModel
 
 Way = Callable[[], object]
 # positions of the batch whose products are timed
@@ -42,20 +42,20 @@ class Sample:
         return [document.text for document in self.corpus.documents]
 
 
-def sampled(name: str, encoder: Encoder, shape: Shape, tokens: int) -> Sample:
+def sampled(name: str, encoder: Encoder, shape: CatalogModel, tokens: int) -> Sample:
     """Different documents in random order, of about so many positions together."""
     corpus = read_corpus(name)
     documents = random.Random(0).sample(list(corpus.documents), min(4 * tokens // 50, len(corpus.documents)))
     documents = list({document.text: document for document in documents}.values())
-    lengths = encoder.tokenizer.windows([document.text for document in documents], encoder.cutting).length
+    lengths = encoder.tokenizer.tokenize([document.text for document in documents], encoder.windowing).length
     enough = int(np.searchsorted(np.cumsum(lengths), tokens)) + 1
-    positions = lengths[:enough] + encoder.around
+    positions = lengths[:enough] + encoder.extra_positions
     products = 2 * (4 * shape.hidden**2 + 2 * shape.hidden * shape.intermediate)
     work = shape.layers * float((positions * products + 4 * shape.hidden * positions**2).sum())
     return Sample(replace(corpus, documents=documents[:enough]), int(positions.sum()), work)
 
 
-def model_of(shape: Shape, place: Path) -> str:
+def model_of(shape: CatalogModel, place: Path) -> str:
     """The installed encoder of that name, or one with random weights, made in `place`."""
     if shape.installed:
         return shape.name
@@ -64,12 +64,12 @@ def model_of(shape: Shape, place: Path) -> str:
     return str(folder)
 
 
-def shape_of(name: str) -> Shape:
+def shape_of(name: str) -> CatalogModel:
     """The published shape of that name."""
-    return next(shape for shape in PUBLISHED if shape.name == name)
+    return next(shape for shape in MODEL_CATALOG if shape.name == name)
 
 
-def gemm_rate(shape: Shape, device: str, dtype: torch.dtype) -> float:
+def gemm_rate(shape: CatalogModel, device: str, dtype: torch.dtype) -> float:
     """FLOP a second of products of the encoder's shapes, of a batch of 4,096 positions."""
     work = taken = 0.0
     hidden, inner = shape.hidden, shape.intermediate

@@ -17,7 +17,7 @@ import click
 
 from data.readers import read_corpus
 from data.text_format import format_bytes
-from stages.embed.encoder.model_catalog import PUBLISHED
+from stages.embed.encoder.model_catalog import MODEL_CATALOG
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -28,7 +28,7 @@ def make_encoder(shape_name: str, texts: list[str], folder: Path) -> None:
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
     from transformers import AutoModel, PreTrainedTokenizerFast
 
-    (shape,) = [shape for shape in PUBLISHED if shape.name == shape_name]
+    (shape,) = [shape for shape in MODEL_CATALOG if shape.name == shape_name]
     torch.manual_seed(0)
     model = AutoModel.from_config(shape.config())
     assert model.num_parameters() == shape.parameters

@@ -22,7 +22,7 @@ EXAMPLE_CORPUS = "reuters52"
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 # the options that stage one itself takes; the others say what to read and where to keep it
 OPTIONS: tuple[str, ...] = ("model", "revision", "window", "stride", "max_windows", "long", "special_tokens", "prefix")
-OPTIONS += ("keep", "segment", "layers", "dtype", "precision", "backend", "device", "budget", "trust_remote_code")
+OPTIONS += ("keep", "segment", "layers", "dtype", "precision", "backend", "device", "batch_tokens", "trust_remote_code")
 
 
 @click.command()
@@ -62,7 +62,9 @@ OPTIONS += ("keep", "segment", "layers", "dtype", "precision", "backend", "devic
     type=click.Choice(["auto", "torch", "onnx", "openvino"]),
     help="What runs the encoder. auto: the fastest installed that agrees with torch, or what the store there has.",
 )
-@click.option("--budget", type=int, help="Tokens a batch, padding included.  [found by a short trial, remembered]")
+@click.option(
+    "--budget", "batch_tokens", type=int, help="Tokens a batch, padding included.  [found by a short trial, remembered]"
+)
 @trust_option
 @click.option(
     "--device", default="auto", help="auto, cpu, cuda, mps; several with a process each, as in cuda:0,cuda:1; or all."
@@ -154,7 +156,7 @@ def _estimate(asked: dict[str, Any]) -> None:
 def _shared(asked: dict[str, Any]) -> dict[str, Any]:
     """What encoding and its estimate both take."""
     from stages.embed.encoder.options import Options
-    from stages.embed.windows.corpus_part import Part
+    from stages.embed.windows.corpus_part import CorpusPart
 
     return {
         "source": asked["source"],
@@ -164,6 +166,6 @@ def _shared(asked: dict[str, Any]) -> dict[str, Any]:
         "store": asked["store"],
         "features": asked["features"],
         "seed": asked["seed"],
-        "part": Part.parse(asked["part"]),
+        "part": CorpusPart.parse(asked["part"]),
         "tell": note,
     }

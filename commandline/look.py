@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 @json_option
 def models(as_json: bool) -> None:
     """Encoders with their size, window and cost; `embed --model` also takes any other name on the hub, and folders."""
-    from stages.embed.encoder.model_catalog import PUBLISHED
+    from stages.embed.encoder.model_catalog import MODEL_CATALOG
 
     if as_json:
-        show_json([shape.to_json() for shape in PUBLISHED])
+        show_json([shape.to_json() for shape in MODEL_CATALOG])
         return
     table(
         ["model", "where", "parameters", "dimensions", "window", "MFLOP a token", "float32"],
@@ -36,7 +36,7 @@ def models(as_json: bool) -> None:
                 f"{shape.megaflop_per_token:,.1f}",
                 format_bytes(shape.bytes),
             )
-            for shape in PUBLISHED
+            for shape in MODEL_CATALOG
         ],
         text_columns=2,
     )

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from data.errors import StoreDamaged
 from featurestore import Bags, CorpusTable, FeatureStore
-from stages.embed.encoder.encoder import cutting_of
+from stages.embed.encoder.encoder import recipe_windowing
 from stages.embed.windows.tokens import TextTokenizer
-from stages.embed.windows.window_arrays import Windows, ranges
+from stages.embed.windows.window_arrays import Windows, expand_ranges
 from stages.explain.levels import Integers, TokenLayout, chunk_lengths
 from stages.explain.source_text import SourceTexts
 
@@ -64,7 +64,7 @@ class StoredDocument:
         """Of each token that is kept, int64 (tokens, 2)."""
         if self.windows is None or self.tokenizer is None or self.text is None:
             return None
-        return self.tokenizer.characters(self.text)[ranges(self.windows.start, self.windows.length)]
+        return self.tokenizer.character_spans(self.text)[expand_ranges(self.windows.start, self.windows.length)]
 
 
 def stored_document(
@@ -76,18 +76,18 @@ def stored_document(
     from a text that is not at hand; StoreDamaged where its chunks are not as the recipe says.
     """
     (key,), row = table.keys_of([identifier]), list(table.ids).index(identifier)
-    bags, kept, cutting = store.bags([key], layer=layer), store.select([key]), cutting_of(store.recipe)
+    bags, kept, windowing = store.bags([key], layer=layer), store.select([key]), recipe_windowing(store.recipe)
     token_ids, chunk_spans = bags.view("token_ids").row(0), kept.values("chunks/span")
     dropped = int(kept.values("documents/dropped_tokens")[0])
     text, windows = source.texts.get(key), None
     if text is not None and source.tokenizer is not None:
-        windows = source.tokenizer.windows([text], cutting)
+        windows = source.tokenizer.tokenize([text], windowing)
         # another version of its library may read the same definition otherwise
         windows = windows if np.array_equal(windows.window_ids(), token_ids) else None
     length = (
         windows.length
         if windows is not None
-        else chunk_lengths(identifier, len(token_ids), dropped, len(chunk_spans), cutting)
+        else chunk_lengths(identifier, len(token_ids), dropped, len(chunk_spans), windowing)
     )
     layout = TokenLayout(length, store.recipe.segment)
     if len(length) != len(chunk_spans) or length.sum() != len(token_ids):

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.errors import BadData
-from stages.embed.windows.windowing import Cutting
+from stages.embed.windows.windowing import Windowing
 
 Integers = NDArray[np.int64]
 
@@ -79,17 +79,17 @@ class TokenLayout:
         return np.maximum(-(-self.length // self.segment), 1) if level == "segments" else self.length
 
 
-def chunk_lengths(name: str, tokens: int, dropped: int, chunks: int, cutting: Cutting) -> Integers:
+def chunk_lengths(name: str, tokens: int, dropped: int, chunks: int, windowing: Windowing) -> Integers:
     """Tokens of each chunk, int64 (chunks,), of a document with so many in all chunks and `dropped` in none.
 
     Raises BadData where windows end with sentences, which the text alone tells.
     """
     if chunks == 1:
         return np.array([tokens])
-    if cutting.long == "sentences":
+    if windowing.long == "sentences":
         raise BadData(
             f"Where the chunks of '{name}' begin follows from its sentences: name a file that has its text with "
             "--source, and its encoder with --encoder if that has moved."
         )
-    whole = tokens - (chunks - 1) * cutting.stride + dropped
-    return cutting.places(np.array([whole])).length
+    whole = tokens - (chunks - 1) * windowing.stride + dropped
+    return windowing.bounds(np.array([whole])).length

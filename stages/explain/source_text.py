@@ -11,8 +11,8 @@ from data.errors import BadData, EmbedOnceError, ModelUnavailable
 from data.readers import read_corpus
 from data.table import Columns
 from featurestore import CorpusTable, Recipe, text_key
-from stages.embed.model_files.model_lookup import local_model
-from stages.embed.model_files.sentence_transformers_folder import read_sentence_model
+from stages.embed.model_files.model_lookup import find_local_model
+from stages.embed.model_files.sentence_transformers_folder import read_sentence_transformers_folder
 from stages.embed.windows.tokens import TextTokenizer, load_tokenizer
 
 
@@ -80,10 +80,10 @@ def _texts(source: str, column: str | None, keys: Collection[str], table: Corpus
 
 
 def _tokenizer(recipe: Recipe, model: str) -> TextTokenizer:
-    folder = local_model(model)
+    folder = find_local_model(model)
     if folder is None:
         raise ModelUnavailable(f"{model} is not on this machine.")
-    tokenizer = load_tokenizer(read_sentence_model(folder).folder, recipe.prefix)
+    tokenizer = load_tokenizer(read_sentence_transformers_folder(folder).folder, recipe.prefix)
     if tokenizer.hash != recipe.tokenizer:
         raise ModelUnavailable(f"{model} has another tokenizer now than the one that made these features.")
     return tokenizer

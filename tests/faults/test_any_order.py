@@ -57,7 +57,7 @@ class Store(RuleBasedStateMachine):
         FeatureStore.create(self.folder / "store", self.encoder.recipe)
 
     def counting(self, interrupt_after: int | None = None) -> Encoder:
-        options = Options(model=str(self.model), dtype="float32", device="cpu", window=4, budget=16)
+        options = Options(model=str(self.model), dtype="float32", device="cpu", window=4, batch_tokens=16)
         encoder, self.network = counting(open_encoder(options), interrupt_after=interrupt_after)
         return encoder
 

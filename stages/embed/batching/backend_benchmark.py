@@ -18,9 +18,9 @@ from data.errors import EmbedOnceError
 from featurestore import Recipe
 from stages.embed.batching.sample import Sample, sample, tokens_of
 from stages.embed.encoder.encoder import Encoder
-from stages.embed.model_files.checkpoint import canonical
-from stages.embed.network.backends import BACKENDS, installed, versions
-from stages.embed.network.torch_network import find_device
+from stages.embed.model_files.checkpoint import canonical_json
+from stages.embed.network.backends import BACKENDS, is_installed, package_versions
+from stages.embed.network.torch_network import resolve_device
 from stages.embed.windows.window_arrays import Integers
 
 # of what is tried: another number tries anew what a machine remembers
@@ -64,8 +64,8 @@ def choose(
 
     encoder: in torch. reopen: a backend -> the same encoder with it.
     """
-    others = [name for name in BACKENDS if name != "torch" and installed(name)]
-    if encoder.recipe.precision != "float32" or not others or find_device(device) != "cpu":
+    others = [name for name in BACKENDS if name != "torch" and is_installed(name)]
+    if encoder.recipe.precision != "float32" or not others or resolve_device(device) != "cpu":
         return "torch", None
     key = _key(encoder.recipe, others)
     known = _remembered(key)
@@ -104,7 +104,7 @@ def try_out(texts: Sequence[str], reference: Encoder, others: Sequence[Encoder],
 
 
 def _run(encoder: Encoder, tried: Sample, batches: Iterable[Integers]) -> list[dict[str, NDArray[np.float32]]]:
-    return [encoder.pooled(tried.windows, rows) for rows in batches]
+    return [encoder.encode_batch(tried.windows, rows) for rows in batches]
 
 
 def _difference(
@@ -123,7 +123,9 @@ def _key(recipe: Recipe, others: Sequence[str]) -> str:
 
     machine = [platform.node(), platform.machine(), platform.processor(), torch.get_num_threads()]
     encoder = [recipe.weights, recipe.config, list(recipe.layers), recipe.window]
-    return hashlib.sha256(canonical([FORMAT, machine, encoder, {name: versions(name) for name in others}])).hexdigest()
+    return hashlib.sha256(
+        canonical_json([FORMAT, machine, encoder, {name: package_versions(name) for name in others}])
+    ).hexdigest()
 
 
 def _path(key: str) -> Path:

@@ -20,8 +20,8 @@ from data.atomic_write import cache_folder, make_folder, write_atomically
 from data.errors import StorageFailed
 from stages.embed.batching.token_batches import BATCH_COST, CARD_BATCH_COST, batches
 from stages.embed.encoder.encoder import Encoder
-from stages.embed.model_files.checkpoint import canonical
-from stages.embed.network.torch_network import find_device
+from stages.embed.model_files.checkpoint import canonical_json
+from stages.embed.network.torch_network import resolve_device
 from stages.embed.windows.window_arrays import Integers
 
 # a processor's caches hold the batches of small budgets; a card is filled by large ones alone
@@ -118,19 +118,19 @@ class Trial:
 
 def candidates(encoder: Encoder) -> tuple[int, ...]:
     """Budgets worth trying on the encoder's device."""
-    return CARD_CANDIDATES if encoder.beside else CANDIDATES
+    return CARD_CANDIDATES if encoder.is_asynchronous else CANDIDATES
 
 
 def budget_of(encoder: Encoder) -> Budget:
     """As asked or remembered; the usual one of the encoder's device where there is none."""
-    usual, cost = (CARD_DEFAULT, CARD_BATCH_COST) if encoder.beside else (DEFAULT, BATCH_COST)
+    usual, cost = (CARD_DEFAULT, CARD_BATCH_COST) if encoder.is_asynchronous else (DEFAULT, BATCH_COST)
     return Budget(known_budget(encoder) or usual, cost)
 
 
 def known_budget(encoder: Encoder) -> int | None:
     """The budget asked for, or what a trial found here before; None where there was none."""
-    if encoder.budget is not None:
-        return encoder.budget
+    if encoder.batch_tokens is not None:
+        return encoder.batch_tokens
     try:
         found = json.loads(_place(encoder).read_text())["budget"]
     except (OSError, ValueError, LookupError, TypeError):
@@ -150,13 +150,13 @@ def _place(encoder: Encoder) -> Path:
     """A file for each encoder, precision and length of windows on each device."""
     import torch
 
-    device = find_device(encoder.device)
+    device = resolve_device(encoder.device)
     machine: list[object] = [platform.node(), platform.machine(), os.cpu_count(), torch.get_num_threads()]
     if device.startswith("cuda"):
         machine = [torch.cuda.get_device_name(device)]
     recipe = encoder.recipe
     about = [recipe.weights, recipe.precision, recipe.backend, recipe.window, device, *machine]
-    return cache_folder() / "budgets" / f"{hashlib.sha256(canonical(about)).hexdigest()[:16]}.json"
+    return cache_folder() / "budgets" / f"{hashlib.sha256(canonical_json(about)).hexdigest()[:16]}.json"
 
 
 def out_of_memory(error: Exception) -> bool:

@@ -44,7 +44,7 @@ def distance(texts: Sequence[str], encoder: Encoder) -> Distance | None:
     cosines = [np.zeros((0, 1))]
     for rows in tried.batches(encoder):
         near, exact = (
-            encoder.pooled_by(network, tried.windows, rows)["mean"].reshape(-1, encoder.dim).astype(np.float64)
+            encoder.encode_batch_with(network, tried.windows, rows)["mean"].reshape(-1, encoder.dim).astype(np.float64)
             for network in (encoder.network, encoder.exact_network)
         )
         norms = np.linalg.norm(near, axis=1) * np.linalg.norm(exact, axis=1)

@@ -22,7 +22,7 @@ class Sample:
 
     def batches(self, encoder: Encoder) -> Iterator[Integers]:
         """The rows, in batches as `embed` makes them."""
-        for batch in budget_of(encoder).batches(self.windows.length[self.rows] + encoder.around):
+        for batch in budget_of(encoder).batches(self.windows.length[self.rows] + encoder.extra_positions):
             yield self.rows[batch]
 
     @property
@@ -34,8 +34,8 @@ class Sample:
 def sample(texts: Sequence[str], encoder: Encoder, positions: int) -> Sample:
     """Windows of at most 200 of `texts`, at random but the same each time, of about so many positions together."""
     chance = random.Random(0)
-    windows = encoder.tokenizer.windows(chance.sample(texts, min(_TEXTS, len(texts))), encoder.cutting)
-    lengths = windows.length + encoder.around
+    windows = encoder.tokenizer.tokenize(chance.sample(texts, min(_TEXTS, len(texts))), encoder.windowing)
+    lengths = windows.length + encoder.extra_positions
     rows = np.array(chance.sample(range(len(lengths)), len(lengths)), dtype=np.int64)
     rows = rows[lengths[rows] > 0]
     before = np.cumsum(lengths[rows]) - lengths[rows]
@@ -45,5 +45,5 @@ def sample(texts: Sequence[str], encoder: Encoder, positions: int) -> Sample:
 def tokens_of(texts: Sequence[str], encoder: Encoder) -> int:
     """About how many tokens the encoder would read of `texts`, by the tokens of a few and the characters of all."""
     chosen = random.Random(0).sample(texts, min(_TEXTS, len(texts)))
-    work = int(encoder.tokenizer.windows(chosen, encoder.cutting).work.sum())
+    work = int(encoder.tokenizer.tokenize(chosen, encoder.windowing).tokens_to_encode.sum())
     return work * sum(map(len, texts)) // max(sum(map(len, chosen)), 1)

@@ -11,26 +11,29 @@ from numpy.typing import NDArray
 
 from data.errors import CallError, ModelUnavailable
 from featurestore import Recipe
-from stages.embed.encoder.options import KEEPS, Options, parse_layers, parse_long
+from stages.embed.encoder.options import KEEP_CHOICES, Options, parse_layers, parse_long
 from stages.embed.model_files.checkpoint import Config, read_config, weights_hash
 from stages.embed.model_files.model_families import STATIC
 from stages.embed.model_files.model_lookup import find_model
-from stages.embed.model_files.sentence_transformers_folder import SentenceModel, read_sentence_model
-from stages.embed.model_files.trust import with_code
-from stages.embed.network.backends import AUTO, settled
-from stages.embed.network.graph_runtime import opener
-from stages.embed.network.pooling import Pooling, stacked
-from stages.embed.network.static import StaticNetwork, static_config
-from stages.embed.network.torch_network import Network, TorchNetwork, find_device, usual_precision
+from stages.embed.model_files.sentence_transformers_folder import (
+    SentenceTransformersFolder,
+    read_sentence_transformers_folder,
+)
+from stages.embed.model_files.trust import resolve_remote_code
+from stages.embed.network.backends import AUTO, resolve_backend
+from stages.embed.network.graph_runtime import network_factory
+from stages.embed.network.pooling import Pooling, stack_layers
+from stages.embed.network.static import StaticNetwork, read_static_config
+from stages.embed.network.torch_network import Network, TorchNetwork, default_precision, resolve_device
 from stages.embed.windows.tokens import TextTokenizer, load_tokenizer
-from stages.embed.windows.window_arrays import Windows, ranges
-from stages.embed.windows.windowing import Cutting
+from stages.embed.windows.window_arrays import Windows, expand_ranges
+from stages.embed.windows.windowing import Windowing
 
 if TYPE_CHECKING:
     import torch
 
 # what fits encoders of 256 positions, and costs little more a token than shorter ones
-WINDOW = 254
+DEFAULT_WINDOW = 254
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,25 +47,25 @@ class Encoder:
     recipe: Recipe
     dim: int
     tokenizer: TextTokenizer
-    cutting: Cutting
+    windowing: Windowing
     pooling: Pooling
     opening: tuple[int, ...]  # ids before a window's own tokens: special ones, then the prefix
     closing: tuple[int, ...]
     pad_id: int
     device: str  # as asked, "auto" too
-    budget: int | None  # None for what is remembered or found
+    batch_tokens: int | None  # None for what is remembered or found
     notes: tuple[str, ...] = ()
     open_network: Callable[[str], Network] = field(repr=False)
 
     @property
-    def around(self) -> int:
+    def extra_positions(self) -> int:
         """Positions of a window that are not its own tokens."""
         return len(self.opening) + len(self.closing)
 
     @property
-    def beside(self) -> bool:
+    def is_asynchronous(self) -> bool:
         """Whether the device computes by itself while the processor goes on, as a CUDA device does."""
-        return self.recipe.backend == "torch" and find_device(self.device).startswith("cuda")
+        return self.recipe.backend == "torch" and resolve_device(self.device).startswith("cuda")
 
     @cached_property
     def network(self) -> Network:
@@ -74,49 +77,51 @@ class Encoder:
         """The network in float32, for batches that the recipe's precision cannot hold."""
         return self.network if self.recipe.precision == "float32" else self.open_network("float32")
 
-    def pooled(self, windows: Windows, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
+    def encode_batch(self, windows: Windows, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
         """What is kept of the windows numbered `rows`, and "mean" in any case; shapes as in `Pooling.pool`.
 
         With NaN or infinity in the recipe's precision they are encoded once more in float32; what then still is not
         finite is not finite in the result.
         """
-        return self.started(windows, rows)()
+        return self.start_batch(windows, rows)()
 
-    def started(self, windows: Windows, rows: NDArray[np.int64]) -> Callable[[], dict[str, NDArray[np.float32]]]:
-        """Give a batch to the device; calling the result waits for what `pooled` gives of it."""
-        pooled = self._started(self.network, windows, rows)
+    def start_batch(self, windows: Windows, rows: NDArray[np.int64]) -> Callable[[], dict[str, NDArray[np.float32]]]:
+        """Give a batch to the device; calling the result waits for what `encode_batch` gives of it."""
+        pooled = self._start_network(self.network, windows, rows)
 
         def finished() -> dict[str, NDArray[np.float32]]:
-            arrays = stacked(pooled)
+            arrays = stack_layers(pooled)
             if not np.isfinite(arrays["mean"]).all() and self.exact_network is not self.network:
-                return self.pooled_by(self.exact_network, windows, rows)
+                return self.encode_batch_with(self.exact_network, windows, rows)
             return arrays
 
         return finished
 
-    def pooled_by(self, network: Network, windows: Windows, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
-        """As `pooled`, of `network` alone."""
-        return stacked(self._started(network, windows, rows))
+    def encode_batch_with(
+        self, network: Network, windows: Windows, rows: NDArray[np.int64]
+    ) -> dict[str, NDArray[np.float32]]:
+        """As `encode_batch`, of `network` alone."""
+        return stack_layers(self._start_network(network, windows, rows))
 
-    def _started(
+    def _start_network(
         self, network: Network, windows: Windows, rows: NDArray[np.int64]
     ) -> "Sequence[Mapping[str, torch.Tensor]]":
         import torch
 
-        ids, lengths = map(torch.from_numpy, self.batch(windows, rows))
+        ids, lengths = map(torch.from_numpy, self.padded_batch(windows, rows))
         with torch.inference_mode():
             return [self.pooling.pool(layer, lengths) for layer in network(ids, lengths)]
 
-    def batch(self, windows: Windows, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def padded_batch(self, windows: Windows, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Ids with special tokens, prefix and padding, int64 (rows, longest); each row's positions, int64 (rows,)."""
         own, first = windows.length[rows], len(self.opening)
-        ids = np.full((len(rows), int(own.max()) + self.around), self.pad_id, dtype=np.int64)
+        ids = np.full((len(rows), int(own.max()) + self.extra_positions), self.pad_id, dtype=np.int64)
         ids[:, :first] = self.opening
-        row, column = np.repeat(np.arange(len(rows)), own), ranges(np.full(len(rows), first), own)
-        ids[row, column] = windows.ids[ranges(windows.start[rows], own)]
+        row, column = np.repeat(np.arange(len(rows)), own), expand_ranges(np.full(len(rows), first), own)
+        ids[row, column] = windows.ids[expand_ranges(windows.start[rows], own)]
         for place, special in enumerate(self.closing):
             ids[np.arange(len(rows)), first + own + place] = special
-        return ids, own + self.around
+        return ids, own + self.extra_positions
 
 
 def open_encoder(options: Options) -> Encoder:
@@ -130,8 +135,8 @@ def open_encoder(options: Options) -> Encoder:
     options.check()
     asked, options = options, _settled(options)
     if options.device not in ("auto", "cpu"):  # looking for others loads torch, which a finished store can do without
-        find_device(options.device)
-    model = read_sentence_model(find_model(options.model, options.revision))
+        resolve_device(options.device)
+    model = read_sentence_transformers_folder(find_model(options.model, options.revision))
     folder = model.folder
     config = _config(folder, options)
     static = config.family == STATIC
@@ -148,22 +153,22 @@ def open_encoder(options: Options) -> Encoder:
     opening, closing = (tokenizer.opening, tokenizer.closing) if options.special_tokens else ((), ())
     opening += tokenizer.prefix
     around = len(opening) + len(closing)
-    cutting = _cutting(options, config, around, model.longest)
-    recipe = _recipe(options, folder, config, tokenizer, cutting)
+    windowing = _cutting(options, config, around, model.longest)
+    recipe = _recipe(options, folder, config, tokenizer, windowing)
     network = partial(TorchNetwork, folder, recipe.layers, device=options.device, trust=bool(config.code))
     return Encoder(
         recipe=recipe,
         dim=config.dim,
         tokenizer=tokenizer,
-        cutting=cutting,
+        windowing=windowing,
         pooling=Pooling(recipe.keep, recipe.segment, len(opening), around, causal=config.causal),
         opening=opening,
         closing=closing,
         pad_id=config.pad_id,
         device=options.device,
-        budget=options.budget,
-        notes=tuple(_notes(options, model, config, cutting, prefix_asked=asked.prefix is not None)),
-        open_network=opener(recipe, (lambda *_, **__: StaticNetwork(folder)) if static else network),
+        batch_tokens=options.batch_tokens,
+        notes=tuple(_notes(options, model, config, windowing, prefix_asked=asked.prefix is not None)),
+        open_network=network_factory(recipe, (lambda *_, **__: StaticNetwork(folder)) if static else network),
     )
 
 
@@ -171,8 +176,8 @@ def _settled(options: Options) -> Options:
     """With the precision and the backend that "auto" means."""
     precision = options.precision
     if precision == AUTO:  # backends other than torch compute in float32
-        precision = usual_precision(options.device if options.backend in (AUTO, "torch") else "cpu")
-    return replace(options, precision=precision, backend=settled(options.backend, precision, options.device))
+        precision = default_precision(options.device if options.backend in (AUTO, "torch") else "cpu")
+    return replace(options, precision=precision, backend=resolve_backend(options.backend, precision, options.device))
 
 
 def _as_static(options: Options, *, asked: str) -> Options:
@@ -183,30 +188,30 @@ def _as_static(options: Options, *, asked: str) -> Options:
 
 
 def _config(folder: Path, options: Options) -> Config:
-    static = static_config(folder)
+    static = read_static_config(folder)
     if static is not None:
         return static
-    config = with_code(read_config(folder), trust=options.trust_remote_code)
+    config = resolve_remote_code(read_config(folder), trust=options.trust_remote_code)
     config.check()
     return config
 
 
 def _notes(
-    options: Options, model: SentenceModel, config: Config, cutting: Cutting, *, prefix_asked: bool
+    options: Options, model: SentenceTransformersFolder, config: Config, windowing: Windowing, *, prefix_asked: bool
 ) -> Iterator[str]:
     if config.family == STATIC:
         yield f"{options.model} is a static model: a token has one vector, whatever stands around it."
     if config.causal and "cls" in options.keep:
         yield f"{options.model} reads forwards only: cls is its last position, the one that has read the whole window."
     yield from model.notes(options.model, prefix_asked=prefix_asked, causal=config.causal)
-    if model.longest is not None and options.window is None and cutting.window < WINDOW:
+    if model.longest is not None and options.window is None and windowing.window < DEFAULT_WINDOW:
         yield (
-            f"The window is {cutting.window}: {options.model} was trained on texts of {model.longest} tokens. "
+            f"The window is {windowing.window}: {options.model} was trained on texts of {model.longest} tokens. "
             "--window can be longer where it has the positions."
         )
 
 
-def _cutting(options: Options, config: Config, around: int, trained: int | None) -> Cutting:
+def _cutting(options: Options, config: Config, around: int, trained: int | None) -> Windowing:
     """How windows are cut. trained: positions of the texts that the model was trained on, where its folder says so."""
     room = None if config.positions is None else config.positions - around
     if room is not None and room < 1:
@@ -217,7 +222,7 @@ def _cutting(options: Options, config: Config, around: int, trained: int | None)
         raise CallError(
             f"{options.model} names no longest window of its own. Take --window in the place of --long model."
         )
-    usual = WINDOW if trained is None else min(WINDOW, max(trained - around, 1))
+    usual = DEFAULT_WINDOW if trained is None else min(DEFAULT_WINDOW, max(trained - around, 1))
     default = usual if room is None else room if options.long == "model" else min(usual, room)
     window = options.window or default
     if room is not None and window > room:
@@ -228,33 +233,33 @@ def _cutting(options: Options, config: Config, around: int, trained: int | None)
     return _cut(window, options.stride, options.max_windows, options.long)
 
 
-def cutting_of(recipe: Recipe) -> Cutting:
+def recipe_windowing(recipe: Recipe) -> Windowing:
     """How windows of a recipe are cut."""
     return _cut(recipe.window, recipe.stride, recipe.max_windows, recipe.long)
 
 
-def _cut(window: int, stride: int, most: int | None, asked: str) -> Cutting:
+def _cut(window: int, stride: int, most: int | None, asked: str) -> Windowing:
     long, seed = parse_long(asked)
     if long in ("windows", "head", "model"):
-        return Cutting(window, stride, 1 if long == "head" else most)
-    return Cutting(window, most=most, long=long, seed=seed)
+        return Windowing(window, stride, 1 if long == "head" else most)
+    return Windowing(window, most=most, long=long, seed=seed)
 
 
-def _recipe(options: Options, folder: Path, config: Config, tokenizer: TextTokenizer, cutting: Cutting) -> Recipe:
+def _recipe(options: Options, folder: Path, config: Config, tokenizer: TextTokenizer, windowing: Windowing) -> Recipe:
     # what has no effect beside the other options has one value here, or equal features would have two recipes
     return Recipe(
         encoder=options.model,
         weights=weights_hash(folder),
         config=config.hash,
         tokenizer=tokenizer.hash,
-        window=cutting.window,
-        stride=cutting.stride,
+        window=windowing.window,
+        stride=windowing.stride,
         special_tokens=options.special_tokens,
-        long=_long(options, cutting),
+        long=_long(options, windowing),
         max_windows=options.max_windows,
         prefix=options.prefix or "",
         layers=parse_layers(options.layers, config.layers),
-        keep=tuple(name for name in KEEPS if name in options.keep),
+        keep=tuple(name for name in KEEP_CHOICES if name in options.keep),
         segment=options.segment if "segments" in options.keep else 0,
         dtype=options.dtype,
         precision=options.precision,
@@ -262,8 +267,8 @@ def _recipe(options: Options, folder: Path, config: Config, tokenizer: TextToken
     )
 
 
-def _long(options: Options, cutting: Cutting) -> str:
+def _long(options: Options, windowing: Windowing) -> str:
     """The encoder's own window is one of its length; a seed has one spelling."""
     if options.long == "model":
         return "windows"
-    return f"random:{cutting.seed}" if cutting.long == "random" else options.long
+    return f"random:{windowing.seed}" if windowing.long == "random" else options.long

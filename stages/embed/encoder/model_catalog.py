@@ -3,15 +3,15 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from stages.embed.encoder.encoder import WINDOW
-from stages.embed.model_files.model_lookup import PACKAGED, packaged
+from stages.embed.encoder.encoder import DEFAULT_WINDOW
+from stages.embed.model_files.model_lookup import PACKAGED_MODELS, find_packaged_model
 
 # of MPNet's relative positions
 _BUCKETS = 32
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shape:
+class CatalogModel:
     """The sizes of an encoder, as its config.json names them.
 
     positions: rows of the position matrix. types: rows of the token type matrix, 0 for none. counted_from: rows of
@@ -56,13 +56,13 @@ class Shape:
     def megaflop_per_token(self) -> float:
         """Of the matrix multiplications, an addition and a multiplication counted as two, at the default window."""
         products = 4 * self.hidden**2 + 2 * self.hidden * self.intermediate
-        attention = 2 * (min(WINDOW, self.window) + 2) * self.hidden
+        attention = 2 * (min(DEFAULT_WINDOW, self.window) + 2) * self.hidden
         return 2 * self.layers * (products + attention) / 1e6
 
     @property
     def installed(self) -> bool:
         """Whether an installed package brings it."""
-        return self.name in PACKAGED and packaged(self.name) is not None
+        return self.name in PACKAGED_MODELS and find_packaged_model(self.name) is not None
 
     def to_json(self) -> dict[str, Any]:
         """The sizes, and what follows from them."""
@@ -97,20 +97,22 @@ _DISTILLED: dict[str, Any] = {"family": "distilbert", "types": 0, "pooler": Fals
 _ROBERTA: dict[str, Any] = {"positions": 514, "types": 1, "counted_from": 2}
 _XLM: dict[str, Any] = {"family": "xlm-roberta", "vocabulary": 250_002, **_ROBERTA}
 
-PUBLISHED: tuple[Shape, ...] = (
-    Shape(name="all-MiniLM-L6-v2", family="bert", layers=6, hidden=384, heads=12, intermediate=1536, vocabulary=30_522),
-    Shape(name="monologg/distilkobert", vocabulary=8_002, **_BASE | _DISTILLED | {"layers": 3}),
-    Shape(name="monologg/kobert", family="bert", vocabulary=8_002, **_BASE),
-    Shape(name="bert-base-uncased", family="bert", vocabulary=30_522, **_BASE),
-    Shape(
+MODEL_CATALOG: tuple[CatalogModel, ...] = (
+    CatalogModel(
+        name="all-MiniLM-L6-v2", family="bert", layers=6, hidden=384, heads=12, intermediate=1536, vocabulary=30_522
+    ),
+    CatalogModel(name="monologg/distilkobert", vocabulary=8_002, **_BASE | _DISTILLED | {"layers": 3}),
+    CatalogModel(name="monologg/kobert", family="bert", vocabulary=8_002, **_BASE),
+    CatalogModel(name="bert-base-uncased", family="bert", vocabulary=30_522, **_BASE),
+    CatalogModel(
         name="sentence-transformers/all-mpnet-base-v2",
         family="mpnet",
         vocabulary=30_527,
         **_BASE | _ROBERTA | {"types": 0},
     ),
-    Shape(name="roberta-base", family="roberta", vocabulary=50_265, **_BASE | _ROBERTA),
-    Shape(name="distilbert-base-multilingual-cased", vocabulary=119_547, **_BASE | _DISTILLED | {"layers": 6}),
-    Shape(name="bert-base-multilingual-cased", family="bert", vocabulary=119_547, **_BASE),
-    Shape(name="xlm-roberta-base", **_BASE | _XLM),
-    Shape(name="xlm-roberta-large", **_LARGE | _XLM),
+    CatalogModel(name="roberta-base", family="roberta", vocabulary=50_265, **_BASE | _ROBERTA),
+    CatalogModel(name="distilbert-base-multilingual-cased", vocabulary=119_547, **_BASE | _DISTILLED | {"layers": 6}),
+    CatalogModel(name="bert-base-multilingual-cased", family="bert", vocabulary=119_547, **_BASE),
+    CatalogModel(name="xlm-roberta-base", **_BASE | _XLM),
+    CatalogModel(name="xlm-roberta-large", **_LARGE | _XLM),
 )

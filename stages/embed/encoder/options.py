@@ -5,31 +5,31 @@ from dataclasses import dataclass
 from data.errors import CallError, UnknownName, suggest_name
 from stages.embed.network.backends import AUTO
 
-KEEPS = ("cls", "mean", "max", "segments", "tokens")
-LONGS = ("windows", "head", "head-tail", "middle", "random", "sentences", "model")
+KEEP_CHOICES = ("cls", "mean", "max", "segments", "tokens")
+LONG_CHOICES = ("windows", "head", "head-tail", "middle", "random", "sentences", "model")
 # the ways with long documents in which neighbours may share tokens, and in which windows may be counted off
 _STRIDES = ("windows", "model")
 _COUNTED = ("windows", "sentences", "model")
-NUMBERS = ("float16", "bfloat16", "float32")
-PRECISIONS = (AUTO, *NUMBERS, "int8")
+DTYPES = ("float16", "bfloat16", "float32")
+PRECISIONS = (AUTO, *DTYPES, "int8")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """How documents are to be encoded. `device` and `budget` change no value; everything else is in the recipe.
+    """How documents are to be encoded. `device` and `batch_tokens` change no value; everything else is in the recipe.
 
     window: tokens of the document in a window, special tokens and prefix not counted; None for 254, or less where the
         encoder has fewer positions. stride: tokens that two neighbouring windows share.
     long: "windows" for all of a document; "head", "middle" or "random:SEED" for one window of it; "head-tail" for half
         a window at each end; "sentences" for windows that end where sentences do; "model" for all of it in windows of
         the encoder's own length. max_windows: windows a document at most.
-    prefix: text set before every window (E5's "query: "); None for the model's own default prompt. keep: of `KEEPS`.
-    segment: tokens a segment.
+    prefix: text set before every window (E5's "query: "); None for the model's own default prompt.
+    keep: what is stored, of `KEEP_CHOICES`. segment: tokens per segment.
     layers: "last", "all", or numbers as in "-1,-4"; 0 is what the embeddings give, before the first layer.
     dtype: number type kept. precision: number type that the encoder computes in, "auto" for what the device does well.
     backend: the program that runs it, of `BACKENDS` in backends.py, or "auto". device: a name of torch's, or "auto" for
-        the best kind there is; `embed_source` takes several too. budget: padded tokens a batch, None for what a trial
-        finds.
+        the best kind present; `embed_source` also accepts several. batch_tokens: tokens per batch, padding included;
+        None for what a trial finds.
     trust_remote_code: run Python code that comes with the model.
     """
 
@@ -48,24 +48,24 @@ class Options:
     precision: str = AUTO
     backend: str = "auto"
     device: str = "auto"
-    budget: int | None = None
+    batch_tokens: int | None = None
     trust_remote_code: bool = False
 
     def check(self) -> None:
         """Raise CallError for a value that no encoder could serve."""
         for kind, value, known in (
-            ("way with long documents", parse_long(self.long)[0], LONGS),
-            ("number type", self.dtype, NUMBERS),
+            ("way with long documents", parse_long(self.long)[0], LONG_CHOICES),
+            ("number type", self.dtype, DTYPES),
             ("number type", self.precision, PRECISIONS),
-            *(("thing to keep", name, KEEPS) for name in self.keep),
+            *(("thing to keep", name, KEEP_CHOICES) for name in self.keep),
         ):
             if value not in known:
                 raise UnknownName(f"There is no {kind} called '{value}'.{suggest_name(value, known)}")
         if not self.keep:
-            raise CallError(f"Nothing is kept: name at least one of {', '.join(KEEPS)}.")
+            raise CallError(f"Nothing is kept: name at least one of {', '.join(KEEP_CHOICES)}.")
         self._check_long()
         segment = int("segments" in self.keep)
-        least = {"window": 1, "stride": 0, "max_windows": 1, "segment": segment, "budget": 1}
+        least = {"window": 1, "stride": 0, "max_windows": 1, "segment": segment, "batch_tokens": 1}
         for name, smallest in least.items():
             value = getattr(self, name)
             if value is not None and value < smallest:
@@ -88,23 +88,25 @@ class Options:
 def parse_long(text: str) -> tuple[str, int]:
     """What `--long random:7` asks for: the way, and its seed. Raises CallError for a seed too many or too few."""
     way, colon, seed = text.partition(":")
-    if way in LONGS and (bool(colon) != (way == "random") or (colon and not (seed.isascii() and seed.isdigit()))):
+    if way in LONG_CHOICES and (
+        bool(colon) != (way == "random") or (colon and not (seed.isascii() and seed.isdigit()))
+    ):
         raise CallError(f"'{text}' is not understood: random takes a seed, as in random:7, and only random does.")
     return way, int(seed) if way == "random" else 0
 
 
 def parse_keep(text: str, segment: int = 32) -> tuple[tuple[str, ...], int]:
-    """What `--keep cls,mean,segments:32` asks for: the names, in the order of `KEEPS`, and the tokens a segment."""
+    """What `--keep cls,mean,segments:32` asks for: the names in the order of `KEEP_CHOICES`, and the segment length."""
     names = set()
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, colon, length = part.partition(":")
-        if name not in KEEPS:
-            raise UnknownName(f"There is nothing to keep called '{name}'.{suggest_name(name, KEEPS)}")
+        if name not in KEEP_CHOICES:
+            raise UnknownName(f"There is nothing to keep called '{name}'.{suggest_name(name, KEEP_CHOICES)}")
         if colon and (name != "segments" or not length.isascii() or not length.isdigit()):
             raise CallError(f"'{part}' is not understood: only segments takes a length, as in segments:32.")
         segment = int(length) if colon else segment
         names.add(name)
-    return tuple(name for name in KEEPS if name in names), segment
+    return tuple(name for name in KEEP_CHOICES if name in names), segment
 
 
 def parse_layers(text: str, layers: int) -> tuple[int, ...]:

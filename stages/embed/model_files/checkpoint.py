@@ -86,7 +86,7 @@ class Config:
     def hash(self) -> str:
         """Hex sha256 of what can change a value."""
         kept = {key: value for key, value in self.values.items() if not _CONFIG_LEFT_OUT.fullmatch(key)}
-        return hashlib.sha256(canonical(kept | ({"code": dict(self.code)} if self.code else {}))).hexdigest()
+        return hashlib.sha256(canonical_json(kept | ({"code": dict(self.code)} if self.code else {}))).hexdigest()
 
     def check(self) -> None:
         """Raise ModelUnavailable for a network that reads no text, or of which no encoder can be taken."""
@@ -108,7 +108,7 @@ class Config:
         raise ModelUnavailable(f"{self.folder}: config.json names no {names[0]}. Is this an encoder's folder?")
 
 
-def canonical(value: Any) -> bytes:
+def canonical_json(value: Any) -> bytes:
     """JSON of which equal values have equal bytes."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
 
@@ -168,7 +168,7 @@ def weights_hash(folder: Path) -> str:
     digest = hashlib.sha256()
     for name, full in sorted(_encoder_names(tensors).items()):
         kind, shape, content = tensors[full]
-        digest.update(canonical([name, kind, list(shape)]))
+        digest.update(canonical_json([name, kind, list(shape)]))
         digest.update(content)
     return digest.hexdigest()
 

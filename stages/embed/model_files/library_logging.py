@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def silence_transformers() -> Iterator[None]:
     """Inside, transformers logs nothing below an error, shows no progress bar and warns of nothing."""
     from transformers.utils import logging as library
 
@@ -25,7 +25,7 @@ def quiet() -> Iterator[None]:
 
 
 @contextmanager
-def quiet_hub() -> Iterator[None]:
+def silence_hub() -> Iterator[None]:
     """Inside, huggingface_hub neither tells of its retries nor shows progress bars."""
     from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 

@@ -28,7 +28,7 @@ _POOLINGS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class SentenceModel:
+class SentenceTransformersFolder:
     """What sentence-transformers would do with an encoder; of a plain folder, nothing.
 
     folder: where the encoder itself lies. pools: how the model makes its vector, of "cls", "mean", "max", "lasttoken"
@@ -75,11 +75,11 @@ def _listed(pools: tuple[str, ...], causal: bool) -> str:
     return " and ".join(shown.get(name, name if name in kept else f"{name}, which is not kept here") for name in pools)
 
 
-def read_sentence_model(folder: Path) -> SentenceModel:
+def read_sentence_transformers_folder(folder: Path) -> SentenceTransformersFolder:
     """What the files in `folder` say. Raises ModelUnavailable for one that is damaged."""
     listed = _json(folder / "modules.json", list)
     if not listed:
-        return SentenceModel(folder=folder)
+        return SentenceTransformersFolder(folder=folder)
     modules = [(str(each.get("type", "")).rpartition(".")[2], _inside(folder, each)) for each in map(_entry, listed)]
     encoder = next((path for kind, path in modules if kind in _ENCODERS), folder)
     pooling: dict[str, Any] = next(
@@ -87,7 +87,7 @@ def read_sentence_model(folder: Path) -> SentenceModel:
     )
     about = _json(folder / "config_sentence_transformers.json", dict)
     prompts = about.get("prompts")
-    return SentenceModel(
+    return SentenceTransformersFolder(
         folder=encoder,
         pools=tuple(_pools(pooling)),
         prompts={str(key): str(text) for key, text in prompts.items()} if isinstance(prompts, dict) else {},

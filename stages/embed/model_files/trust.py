@@ -8,7 +8,7 @@ from data.errors import ModelUnavailable
 from stages.embed.model_files.checkpoint import Config
 
 
-def with_code(config: Config, *, trust: bool) -> Config:
+def resolve_remote_code(config: Config, *, trust: bool) -> Config:
     """`config`, and where code of the folder is to run, the hashes of its Python files.
 
     Code runs only with `trust`, and only where config.json's auto_map names some. Without `trust` a network that

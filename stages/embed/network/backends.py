@@ -17,7 +17,7 @@ BACKENDS: Mapping[str, tuple[str, ...]] = {
 INT8 = "int8"
 
 
-def settled(backend: str, precision: str, device: str) -> str:
+def resolve_backend(backend: str, precision: str, device: str) -> str:
     """The backend that computes in `precision` on `device`; "auto" is onnx for int8, else torch.
 
     Raises UnknownName, CallError for what no such backend does, and ExtraMissing where it is not installed. None of
@@ -35,25 +35,25 @@ def settled(backend: str, precision: str, device: str) -> str:
         raise CallError(f"{backend} computes in float32 here, not in {precision}, which torch does: --backend torch.")
     if device not in ("auto", "cpu"):
         raise CallError(f"{backend} runs on the cpu here, not on {device}: leave --device out, or --backend torch.")
-    if not installed(backend):
+    if not is_installed(backend):
         raise ExtraMissing(
-            f"The backend {backend} needs {' and '.join(missing(backend))}: pip install 'embedonce[{backend}]', "
-            "or --backend torch."
+            f"The backend {backend} needs {' and '.join(missing_packages(backend))}: "
+            f"pip install 'embedonce[{backend}]', or --backend torch."
         )
     return backend
 
 
-def missing(backend: str) -> list[str]:
+def missing_packages(backend: str) -> list[str]:
     """The packages that `backend` needs and that are not installed."""
     return [name for name in BACKENDS[backend] if find_spec(name) is None]
 
 
-def installed(backend: str) -> bool:
+def is_installed(backend: str) -> bool:
     """Whether `backend` can be used."""
-    return not missing(backend)
+    return not missing_packages(backend)
 
 
-def versions(backend: str) -> dict[str, str]:
+def package_versions(backend: str) -> dict[str, str]:
     """The versions of what computes with `backend`: torch and transformers wrote its graph."""
     found = {}
     for name in ("torch", "transformers", *BACKENDS[backend]):

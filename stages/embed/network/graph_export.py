@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 from data.atomic_write import cache_folder
 from data.errors import CallError, EmbedOnceError, StorageFailed
 from featurestore import Recipe
-from stages.embed.model_files.checkpoint import canonical
-from stages.embed.model_files.library_logging import quiet
-from stages.embed.network.backends import INT8, versions
+from stages.embed.model_files.checkpoint import canonical_json
+from stages.embed.model_files.library_logging import silence_transformers
+from stages.embed.network.backends import INT8, package_versions
 from stages.embed.network.torch_network import TorchNetwork
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _GRAPH = "graph.onnx"
 _HASHES = "hashes.json"
 
 
-def graph(recipe: Recipe, precision: str, open_torch: Callable[[], TorchNetwork]) -> Path:
+def ensure_graph(recipe: Recipe, precision: str, open_torch: Callable[[], TorchNetwork]) -> Path:
     """The graph of an encoder, from the cache or written into it; `precision` is "float32" or "int8".
 
     Raises CallError for an encoder that cannot be written down, StorageFailed where the disk refuses it.
@@ -60,8 +60,8 @@ def graph(recipe: Recipe, precision: str, open_torch: Callable[[], TorchNetwork]
 
 
 def _name(recipe: Recipe, precision: str) -> str:
-    decisive = [FORMAT, recipe.weights, recipe.config, list(recipe.layers), precision, versions("onnx")]
-    return hashlib.sha256(canonical(decisive)).hexdigest()
+    decisive = [FORMAT, recipe.weights, recipe.config, list(recipe.layers), precision, package_versions("onnx")]
+    return hashlib.sha256(canonical_json(decisive)).hexdigest()
 
 
 def _hashes(folder: Path) -> dict[str, str]:
@@ -93,7 +93,7 @@ def _take_place(beside: Path, folder: Path) -> None:
 def _write(recipe: Recipe, precision: str, open_torch: Callable[[], TorchNetwork], folder: Path) -> None:
     network: TorchNetwork | None = None
     if precision == INT8:
-        exact = graph(recipe, "float32", open_torch)
+        exact = ensure_graph(recipe, "float32", open_torch)
     else:
         network, exact = open_torch(), folder / _GRAPH
     try:
@@ -160,7 +160,7 @@ def _silence() -> Iterator[None]:
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        with quiet():
+        with silence_transformers():
             yield
     finally:
         logging.disable(before)

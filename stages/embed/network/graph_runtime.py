@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from data.errors import CallError
 from featurestore import Recipe
-from stages.embed.network.graph_export import graph
+from stages.embed.network.graph_export import ensure_graph
 from stages.embed.network.torch_network import Network, TorchNetwork
 
 if TYPE_CHECKING:
@@ -84,24 +84,24 @@ def _unobserved() -> Iterator[None]:
         del sys.modules[name]
 
 
-def opener(recipe: Recipe, open_torch: Callable[..., Network]) -> Callable[[str], Network]:
+def network_factory(recipe: Recipe, open_torch: Callable[..., Network]) -> Callable[[str], Network]:
     """A precision -> the network that `recipe` asks for.
 
-    open_torch: (precision, device, fused) -> the network in torch, where `device` and `fused` may be left out.
+    open_torch: (precision, device, onednn) -> the network in torch, where `device` and `onednn` may be left out.
     """
     if recipe.backend == "torch":
         return open_torch
 
     def open_graph(precision: str) -> Network:
         def open_reference() -> TorchNetwork:
-            network = open_torch("float32", device="cpu", fused=False)
+            network = open_torch("float32", device="cpu", onednn=False)
             if isinstance(network, TorchNetwork):
                 return network
             raise CallError(
                 f"{recipe.encoder} is no network of layers that {recipe.backend} could run: --backend torch."
             )
 
-        path = graph(recipe, precision, open_reference)
+        path = ensure_graph(recipe, precision, open_reference)
         return OnnxNetwork(path) if recipe.backend == "onnx" else OpenVinoNetwork(path)
 
     return open_graph

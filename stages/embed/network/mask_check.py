@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from data.errors import ModelUnavailable
 from stages.embed.model_files.checkpoint import Config
-from stages.embed.model_files.library_logging import quiet
+from stages.embed.model_files.library_logging import silence_transformers
 
 if TYPE_CHECKING:
     import torch
@@ -15,7 +15,7 @@ _ROUNDING = {"float32": 1e-3}
 _HALF = 3e-2
 
 
-def probe_batch(config: Config) -> "tuple[torch.Tensor, torch.Tensor]":
+def example_batch(config: Config) -> "tuple[torch.Tensor, torch.Tensor]":
     """Ids of two windows, int64 (2, 4), the second with padding, and their lengths, int64 (2,)."""
     import torch
 
@@ -24,7 +24,7 @@ def probe_batch(config: Config) -> "tuple[torch.Tensor, torch.Tensor]":
     return ids.clamp(max=config.vocabulary - 1), torch.tensor([4, 2])
 
 
-def reads_padding(
+def depends_on_padding(
     network: "Callable[[torch.Tensor, torch.Tensor], Sequence[torch.Tensor]]", config: Config, precision: str
 ) -> bool:
     """Whether a window's states depend on padding behind it, as where a convolution mixes tokens.
@@ -34,9 +34,9 @@ def reads_padding(
     """
     import torch
 
-    ids, lengths = probe_batch(config)
+    ids, lengths = example_batch(config)
     try:
-        with quiet(), torch.inference_mode():
+        with silence_transformers(), torch.inference_mode():
             batch = network(ids, lengths)[-1]
             alone = network(ids[1:, :2], lengths[1:])[-1]
     except Exception as error:  # whatever a network of images or sounds makes of tokens

@@ -20,7 +20,7 @@ _POSITIONS = 1024
 _TOLERANCE = 1e-4
 
 
-def fuse(model: "nn.Module", states: "Callable[[], Sequence[torch.Tensor]]") -> bool:
+def pack_linear_layers(model: "nn.Module", states: "Callable[[], Sequence[torch.Tensor]]") -> bool:
     """Have the linear layers of `model` computed by oneDNN, if it can and gives what torch gives.
 
     model: in evaluation, float32, on the cpu; its weights are dropped where their packed form took over. states: hidden
@@ -28,7 +28,7 @@ def fuse(model: "nn.Module", states: "Callable[[], Sequence[torch.Tensor]]") -> 
     """
     import torch
 
-    if not can_fuse():
+    if not can_pack_linear_layers():
         return False
     layers = [(module, name, layer) for module in model.modules() for name, layer in _linears(module)]
     with torch.inference_mode():
@@ -50,7 +50,7 @@ def fuse(model: "nn.Module", states: "Callable[[], Sequence[torch.Tensor]]") -> 
     return agrees
 
 
-def can_fuse() -> bool:
+def can_pack_linear_layers() -> bool:
     """Whether this processor and this torch have what it takes."""
     import torch
 

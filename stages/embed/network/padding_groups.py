@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Apart:
+class PaddingGroups:
     """Windows of up to `full` positions go together; longer ones only with others of as many blocks of `block`.
 
     With a block of 1 and full at 0, only windows of one length go together.

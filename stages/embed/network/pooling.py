@@ -15,15 +15,16 @@ if TYPE_CHECKING:
 class Pooling:
     """What to keep of a batch of windows.
 
-    keep: of "cls", "mean", "max", "segments", "tokens". segment: tokens a segment. first: positions before a window's
-    own tokens (special ones and the prefix). around: positions of a window that are not its own tokens.
-    causal: whether a position reads nothing of what follows it; the last one is then what "cls" means.
+    keep: what is kept, of "cls", "mean", "max", "segments", "tokens". segment: tokens per segment.
+    first_token: positions before a window's own tokens (special tokens and the prefix). extra_positions: positions of a
+    window that are not its own tokens. causal: whether a position attends to nothing behind it; "cls" is then the last
+    position.
     """
 
     keep: tuple[str, ...]
     segment: int
-    first: int
-    around: int
+    first_token: int
+    extra_positions: int
     causal: bool = False
 
     def pool(self, hidden: "torch.Tensor", lengths: "torch.Tensor") -> "Mapping[str, torch.Tensor]":
@@ -48,14 +49,14 @@ class Pooling:
         if "max" in self.keep:
             whole = bool((lengths == longest).all())
             pooled["max"] = (hidden if whole else hidden.masked_fill(~inside[..., None], -torch.inf)).amax(1)
-        hidden, own = hidden[:, self.first :], lengths - self.around
+        hidden, own = hidden[:, self.first_token :], lengths - self.extra_positions
         if "segments" in self.keep:
-            pooled["segments"] = self._segments(hidden, own, there - self.around, pooled["mean"])
+            pooled["segments"] = self._segments(hidden, own, there - self.extra_positions, pooled["mean"])
         if "tokens" in self.keep:
             pooled["tokens"] = hidden.flatten(0, 1)[_places(torch.arange(hidden.shape[1]) < own[:, None], hidden)]
         return pooled
 
-    def counts(self, name: str, own: NDArray[np.int64]) -> NDArray[np.int64]:
+    def vector_counts(self, name: str, own: NDArray[np.int64]) -> NDArray[np.int64]:
         """Vectors called `name` of windows that have so many tokens of their own."""
         if name == "tokens":
             return own
@@ -93,7 +94,7 @@ def on(values: "torch.Tensor", device: "torch.device") -> "torch.Tensor":
     return values.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else values.to(device)
 
 
-def stacked(layers: "Sequence[Mapping[str, torch.Tensor]]") -> dict[str, NDArray[np.float32]]:
+def stack_layers(layers: "Sequence[Mapping[str, torch.Tensor]]") -> dict[str, NDArray[np.float32]]:
     """The arrays of several layers side by side, (rows, layers, dim); of one layer as they are, (rows, dim)."""
     import torch
 

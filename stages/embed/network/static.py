@@ -17,7 +17,7 @@ _MATRICES = ("embeddings", "embedding.weight")
 _ROWS, _WEIGHTS = "mapping", "weights"
 
 
-def static_config(folder: Path) -> Config | None:
+def read_static_config(folder: Path) -> Config | None:
     """What a static model's tensors say of it as a Config; None for a folder that holds no static model.
 
     A static model is a model.safetensors with an `embeddings` matrix beside nothing but a mapping and weights of it.

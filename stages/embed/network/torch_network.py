@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from data.errors import CallError, ModelUnavailable
 from stages.embed.model_files.checkpoint import read_config
-from stages.embed.model_files.library_logging import quiet
+from stages.embed.model_files.library_logging import silence_transformers
 from stages.embed.model_files.model_families import ENCODER_CLASS, ENCODER_HALF
-from stages.embed.network.mask_check import probe_batch, reads_padding
-from stages.embed.network.onednn import fuse
-from stages.embed.network.padding_groups import Apart, together
+from stages.embed.network.mask_check import depends_on_padding, example_batch
+from stages.embed.network.onednn import pack_linear_layers
+from stages.embed.network.padding_groups import PaddingGroups, together
 from stages.embed.network.pooling import on
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ class TorchNetwork:
 
     Called with ids, int64 (windows, longest), and lengths, int64 (windows,), on the cpu; gives a float32 (windows,
     longest, dim) for each of `layers`, which a CUDA device may still be at work on. What stands behind a window's end
-    is undefined. trust: run the folder's own Python code. fused: let oneDNN take the linear layers over where it is
-    faster (see fused.py), which no graph can be written of.
+    is undefined. trust: run the folder's own Python code. onednn: let oneDNN take the linear layers over where it is
+    faster (see onednn.py), which no graph can be written of.
     """
 
     def __init__(
@@ -44,20 +44,20 @@ class TorchNetwork:
         device: str,
         *,
         trust: bool = False,
-        fused: bool = True,
+        onednn: bool = True,
     ) -> None:
-        self.device = find_device(device)
+        self.device = resolve_device(device)
         self._layers: tuple[int, ...] = (-1,)  # what is looked at first
         self._model: Any = _load(folder, precision, trust=trust).to(self.device)
         self._config = config = read_config(folder)
         self._settings = {"use_cache": False} if config.causal else {}
         self._big_bird = config.family == "big_bird"
-        self._apart = Apart.of_big_bird(config.values) if self._big_bird else None
-        if not self._big_bird and reads_padding(self, config, precision):
-            self._apart = Apart()
+        self._apart = PaddingGroups.of_big_bird(config.values) if self._big_bird else None
+        if not self._big_bird and depends_on_padding(self, config, precision):
+            self._apart = PaddingGroups()
         self._layers = layers
-        if fused and precision == "float32" and self.device == "cpu":
-            fuse(self._model, partial(self, *probe_batch(config)))
+        if onednn and precision == "float32" and self.device == "cpu":
+            pack_linear_layers(self._model, partial(self, *example_batch(config)))
 
     @property
     def module(self) -> "torch.nn.Module":
@@ -110,7 +110,7 @@ class TorchNetwork:
         return sdpa_kernel(others)
 
 
-def find_device(name: str) -> str:
+def resolve_device(name: str) -> str:
     """The device that `name` means here; "auto" is the first of cuda, mps and cpu that is there.
 
     Raises CallError for a device that is not.
@@ -132,7 +132,7 @@ def find_device(name: str) -> str:
     return name
 
 
-def usual_precision(device: str) -> str:
+def default_precision(device: str) -> str:
     """The number type to compute in on a device: what it multiplies fastest without harm to the vectors.
 
     A processor and mps take float32: half precision is slower on most of the one, and overflows on the other. CUDA
@@ -143,7 +143,7 @@ def usual_precision(device: str) -> str:
         return "float32"
     import torch
 
-    found = find_device(device)
+    found = resolve_device(device)
     if not found.startswith("cuda"):
         return "float32"
     return "bfloat16" if torch.cuda.get_device_capability(found) >= (8, 0) else "float16"
@@ -161,7 +161,7 @@ def _load(folder: Path, precision: str, *, trust: bool = False) -> "torch.nn.Mod
 
     settings: dict[str, Any] = {"dtype": getattr(torch, precision), "local_files_only": True}
     try:
-        with quiet():
+        with silence_transformers():
             model, loaded = _loaded(folder, settings | {"output_loading_info": True}, trust=trust)
     except Exception as error:  # transformers raises OSError, ValueError, RuntimeError, KeyError... for a bad folder
         reason = str(error).strip().partition("\n")[0]

@@ -11,7 +11,7 @@ from multiprocessing.process import BaseProcess
 
 from data.errors import CallError, EmbedOnceError
 from stages.embed.batching.quantization_error import Distance
-from stages.embed.network.torch_network import find_device
+from stages.embed.network.torch_network import resolve_device
 from stages.embed.pipeline.interrupt import Interrupts
 from stages.embed.pipeline.progress import EmbedProgress, EmbedReport, Progress
 
@@ -38,7 +38,7 @@ def devices_of(asked: str) -> list[str]:
     names = [name.strip() for name in asked.split(",")]
     if len(names) > 1:
         for name in names:
-            find_device(name)
+            resolve_device(name)
         twice = next((name for name in names if name != "cpu" and names.count(name) > 1), None)
         if twice is not None:
             raise CallError(f"'{twice}' is named twice in --device {asked}: one process fills a card.")

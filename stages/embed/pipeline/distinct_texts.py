@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from data.documents import Corpus, Documents
 from featurestore import FeatureStore, KeyList
-from stages.embed.windows.corpus_part import WHOLE, Part
+from stages.embed.windows.corpus_part import WHOLE_CORPUS, CorpusPart
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,11 @@ class Texts:
     rows: NDArray[np.int64]
 
     @classmethod
-    def of(cls, corpus: Corpus, part: Part = WHOLE) -> Self:
+    def of(cls, corpus: Corpus, part: CorpusPart = WHOLE_CORPUS) -> Self:
         """Those of `part`."""
         documents = Documents.of(corpus.documents)
         keys = KeyList.of_texts(documents.texts)
-        inside, first = part.has(keys), keys.distinct()
+        inside, first = part.contains(keys), keys.distinct()
         return cls(documents, keys, inside, first[inside[first]])
 
     def missing(self, store: FeatureStore | None) -> NDArray[np.int64]:

@@ -15,16 +15,16 @@ from stages.embed.batching.backend_benchmark import choose
 from stages.embed.encoder.encoder import Encoder, open_encoder
 from stages.embed.encoder.options import Options
 from stages.embed.network.backends import AUTO, BACKENDS
-from stages.embed.network.torch_network import usual_precision
+from stages.embed.network.torch_network import default_precision
 from stages.embed.pipeline.devices import devices_of, side_by_side, take_share
 from stages.embed.pipeline.distinct_texts import Texts
 from stages.embed.pipeline.encode_corpus import EmbedProgress, EmbedReport, embed
 from stages.embed.pipeline.estimate import Estimate, estimate
 from stages.embed.pipeline.progress import Progress
-from stages.embed.windows.corpus_part import WHOLE, Part
+from stages.embed.windows.corpus_part import WHOLE_CORPUS, CorpusPart
 
 # options that are no part of a recipe
-_FREE = frozenset({"device", "budget", "revision", "trust_remote_code"})
+_FREE = frozenset({"device", "batch_tokens", "revision", "trust_remote_code"})
 _KEPT = "Precision {}, in which the store that is there was made."
 
 
@@ -37,7 +37,7 @@ def embed_source(
     store: Path | None = None,
     features: Path = Path("features"),
     seed: int = 0,
-    part: Part = WHOLE,
+    part: CorpusPart = WHOLE_CORPUS,
     tell: Callable[[str], None],
     progress: Callable[[EmbedProgress], None],
 ) -> tuple[FeatureStore, EmbedReport]:
@@ -69,7 +69,7 @@ def embed_source(
     report = side_by_side(jobs, progress)
     home.refresh()
     elsewhere = texts.missing_elsewhere(home)
-    return home, replace(report, part="" if part == WHOLE else str(part), missing_elsewhere=elsewhere)
+    return home, replace(report, part="" if part == WHOLE_CORPUS else str(part), missing_elsewhere=elsewhere)
 
 
 def _encode_part(
@@ -78,7 +78,7 @@ def _encode_part(
     options: Options,
     store: Path,
     seed: int,
-    part: Part,
+    part: CorpusPart,
     share: tuple[int, int],
     progress: Progress,
 ) -> EmbedReport:
@@ -99,7 +99,7 @@ def estimate_source(
     store: Path | None = None,
     features: Path = Path("features"),
     seed: int = 0,
-    part: Part = WHOLE,
+    part: CorpusPart = WHOLE_CORPUS,
     tell: Callable[[str], None],
 ) -> tuple[Path, Estimate]:
     """What `embed_source` would do with the same arguments, and in which folder; nothing is written there."""
@@ -154,7 +154,7 @@ def _usual(encoder: Encoder, place: Callable[[Encoder], Path], tell: Callable[[s
     if made is not None:
         tell(_KEPT.format(made.recipe.precision))
         return made
-    precision = usual_precision(encoder.device)
+    precision = default_precision(encoder.device)
     if precision != "float32":
         tell(f"Precision {precision}, which this device does well. --precision float32 is exact, and slower.")
     return replace(encoder, recipe=replace(encoder.recipe, precision=precision))

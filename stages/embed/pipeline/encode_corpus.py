@@ -22,7 +22,7 @@ from stages.embed.pipeline.freed import give_back
 from stages.embed.pipeline.interrupt import Interrupts
 from stages.embed.pipeline.length_buckets import Pool, pools
 from stages.embed.pipeline.progress import EmbedProgress, EmbedReport, Progress, Tally
-from stages.embed.windows.corpus_part import WHOLE, Part
+from stages.embed.windows.corpus_part import WHOLE_CORPUS, CorpusPart
 from stages.embed.windows.window_arrays import Integers
 
 __all__ = ["EmbedProgress", "EmbedReport", "embed", "encode"]
@@ -42,7 +42,7 @@ def embed(
     encoder: Encoder,
     store: FeatureStore,
     progress: Progress | None = None,
-    part: Part = WHOLE,
+    part: CorpusPart = WHOLE_CORPUS,
 ) -> EmbedReport:
     """Encode the documents of `corpus`, or of a part of it, that `store` lacks, and remember all of the corpus in it.
 
@@ -72,7 +72,7 @@ def embed(
         failed=_ids(texts, work.failed),
         notes=notes if moved is None else (*notes, moved.sentence(encoder.recipe.precision)),
         distance=moved,
-        part="" if part == WHOLE else str(part),
+        part="" if part == WHOLE_CORPUS else str(part),
         missing_elsewhere=texts.missing_elsewhere(store),
         budget=work.budget.positions if len(missing) else 0,
         halved=work.budget.halved,
@@ -95,7 +95,7 @@ def encode(texts: Sequence[str], encoder: Encoder) -> ShardContent:
 
     Raises EmbedOnceError, naming the first, where vectors are not finite.
     """
-    windows = encoder.tokenizer.windows(texts, encoder.cutting)
+    windows = encoder.tokenizer.tokenize(texts, encoder.windowing)
     budget = budget_of(encoder)
     encoded = encode_slice([text_key(text) for text in texts], windows, encoder, budget)
     if len(encoded.failed):
@@ -148,7 +148,7 @@ class _Work:
             self._close()
             self._writer.settle()
             self._store.refresh()
-        if self.budget.halved and self._encoder.budget is None:
+        if self.budget.halved and self._encoder.batch_tokens is None:
             remember(self._encoder, self.budget.positions)
         if self._interrupts.asked:
             raise KeyboardInterrupt
@@ -188,11 +188,11 @@ class _Work:
             return
         started = time.perf_counter()
         self._opened = self._opened if self._open else started
-        keys, windows = [pool.keys[row] for row in rows], pool.windows.of(rows)
+        keys, windows = [pool.keys[row] for row in rows], pool.windows.select(rows)
         encoded = encode_slice(keys, windows, self._encoder, budget, self._batch_done, lambda: self._interrupts.asked)
         self._open.append(encoded.content)
         self.failed.update(keys[row] for row in encoded.failed)
-        self.tally.slice_done(windows.of(np.union1d(encoded.done, encoded.failed)), len(encoded.failed))
+        self.tally.slice_done(windows.select(np.union1d(encoded.done, encoded.failed)), len(encoded.failed))
         now = time.perf_counter()
         self._slice_positions = max(SLICE_SECONDS * float(pool.positions[rows].sum()) / (now - started), 1.0)
         # the next slice takes about as long again: a shard is closed before its time is over, not after

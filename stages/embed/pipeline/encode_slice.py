@@ -14,8 +14,8 @@ from data.errors import EmbedOnceError
 from featurestore import ShardContent
 from stages.embed.batching.budget import Batching, give_back, out_of_memory
 from stages.embed.encoder.encoder import Encoder
-from stages.embed.windows.tokens import never
-from stages.embed.windows.window_arrays import Integers, Windows, offsets_of, ranges
+from stages.embed.windows.tokens import never_stop
+from stages.embed.windows.window_arrays import Integers, Windows, expand_ranges, offsets_from_counts
 
 _FILES = {
     "cls": "chunks/cls",
@@ -51,7 +51,7 @@ def encode_slice(
     encoder: Encoder,
     budget: Batching,
     tell: Tell | None = None,
-    stopping: Callable[[], bool] = never,
+    stopping: Callable[[], bool] = never_stop,
 ) -> Slice:
     """Encode documents, batch by batch until all are done or `stopping` says so.
 
@@ -64,7 +64,7 @@ def encode_slice(
     done = np.flatnonzero(whole)
     if not whole.all():
         vectors = _of_documents(vectors, windows, done, encoder)
-        windows = windows.of(done)
+        windows = windows.select(done)
     arrays = _documents(windows, encoder) | {
         _FILES[name]: as_kept(array, encoder.recipe.dtype) for name, array in vectors.items()
     }
@@ -74,15 +74,15 @@ def encode_slice(
 def _documents(windows: Windows, encoder: Encoder) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {
         "documents/chunk_offsets": windows.offsets,
-        "documents/token_offsets": offsets_of(windows.length)[windows.offsets],
+        "documents/token_offsets": offsets_from_counts(windows.length)[windows.offsets],
         "documents/dropped_tokens": windows.dropped,
         "chunks/span": windows.span,
         "tokens/id": windows.window_ids(),
     }
     if "segments" in encoder.recipe.keep:
-        arrays["documents/segment_offsets"] = offsets_of(encoder.pooling.counts("segments", windows.length))[
-            windows.offsets
-        ]
+        arrays["documents/segment_offsets"] = offsets_from_counts(
+            encoder.pooling.vector_counts("segments", windows.length)
+        )[windows.offsets]
     return arrays
 
 
@@ -90,17 +90,17 @@ def _vectors(
     windows: Windows, encoder: Encoder, budget: Batching, tell: Tell | None, stopping: Callable[[], bool]
 ) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.int8]]:
     """float32 arrays by name, filled batch by batch; and int8 (windows,), what became of each window."""
-    counts = {name: encoder.pooling.counts(name, windows.length) for name in encoder.recipe.keep}
-    starts = {name: offsets_of(counts[name]) for name in counts}
+    counts = {name: encoder.pooling.vector_counts(name, windows.length) for name in encoder.recipe.keep}
+    starts = {name: offsets_from_counts(counts[name]) for name in counts}
     layers = len(encoder.recipe.layers)
     item = (encoder.dim,) if layers == 1 else (layers, encoder.dim)
     # zeros, because a window without any position is never encoded
     vectors = {name: np.zeros((starts[name][-1], *item), np.float32) for name in starts}
-    positions = windows.length + encoder.around
+    positions = windows.length + encoder.extra_positions
     state = np.where(positions > 0, _WAITING, _FINITE)
     for rows, pooled, seconds in _batches(positions, state, windows, encoder, budget):
         for name, array in vectors.items():
-            array[ranges(starts[name][rows], counts[name][rows])] = pooled[name]
+            array[expand_ranges(starts[name][rows], counts[name][rows])] = pooled[name]
         state[rows] = np.where(np.isfinite(pooled["mean"]).reshape(len(rows), -1).all(1), _FINITE, _UNSOUND)
         if tell is not None:
             own, real, padded = windows.length[rows].sum(), positions[rows].sum(), len(rows) * positions[rows].max()
@@ -121,7 +121,7 @@ def _batches(
     while len(waiting := np.flatnonzero(state == _WAITING)):
         try:
             batches = (rows := waiting[some] for some in budget.batches(positions[waiting]))
-            yield from _overlapped(batches, windows, encoder, beside=encoder.beside and not budget.timed)
+            yield from _overlapped(batches, windows, encoder, beside=encoder.is_asynchronous and not budget.timed)
             return
         except Exception as error:
             if not out_of_memory(error):
@@ -143,7 +143,7 @@ def _overlapped(
     started = time.perf_counter()
     for rows in chain(batches, [None]):
         if rows is not None:
-            begun.append((rows, encoder.started(windows, rows)))
+            begun.append((rows, encoder.start_batch(windows, rows)))
         while len(begun) > (beside and rows is not None):
             done, finish = begun.popleft()
             pooled = finish()
@@ -154,11 +154,11 @@ def _overlapped(
 def _of_documents(
     vectors: dict[str, NDArray[np.float32]], windows: Windows, documents: Integers, encoder: Encoder
 ) -> dict[str, NDArray[np.float32]]:
-    rows = ranges(windows.offsets[:-1][documents], np.diff(windows.offsets)[documents])
+    rows = expand_ranges(windows.offsets[:-1][documents], np.diff(windows.offsets)[documents])
     found = {}
     for name, array in vectors.items():
-        counts = encoder.pooling.counts(name, windows.length)
-        found[name] = array[ranges(offsets_of(counts)[:-1][rows], counts[rows])]
+        counts = encoder.pooling.vector_counts(name, windows.length)
+        found[name] = array[expand_ranges(offsets_from_counts(counts)[:-1][rows], counts[rows])]
     return found
 
 

@@ -13,11 +13,11 @@ from data.errors import RecipeMismatch
 from featurestore import FeatureStore, free_memory
 from stages.embed.batching.budget import Budget, budget_of
 from stages.embed.encoder.encoder import Encoder
-from stages.embed.network.torch_network import find_device
+from stages.embed.network.torch_network import resolve_device
 from stages.embed.pipeline.distinct_texts import Texts
 from stages.embed.pipeline.encode_slice import encode_slice
 from stages.embed.pipeline.length_buckets import pools
-from stages.embed.windows.corpus_part import WHOLE, Part
+from stages.embed.windows.corpus_part import WHOLE_CORPUS, CorpusPart
 from stages.embed.windows.window_arrays import Integers, Windows
 
 SAMPLE_SECONDS = 10.0
@@ -86,7 +86,7 @@ class _Sizes:
     def of(cls, windows: Windows, encoder: Encoder) -> Self:
         """Of some documents. Bytes as layout.py lays them out, without each shard's few kilobytes of its own."""
         recipe, count = encoder.recipe, len(windows.length)
-        vectors = {name: int(encoder.pooling.counts(name, windows.length).sum()) for name in recipe.keep}
+        vectors = {name: int(encoder.pooling.vector_counts(name, windows.length).sum()) for name in recipe.keep}
         number = 4 if recipe.dtype == "float32" else 2
         read = 2 if recipe.dtype == "float16" else 4
         held = {name: amount for name, amount in vectors.items() if name not in _CHUNKS}
@@ -96,7 +96,7 @@ class _Sizes:
             tokens=int(windows.tokens.sum()),
             dropped=int(windows.dropped.sum()),
             windows=count,
-            positions=work + count * encoder.around,
+            positions=work + count * encoder.extra_positions,
             bytes=sum(vectors.values()) * number * encoder.dim * len(recipe.layers) + 4 * work + around,
             head_bytes=max(held.values()) * read * encoder.dim * len(recipe.layers),
         )
@@ -106,7 +106,7 @@ class _Sizes:
         return _Sizes(**{name: mine[name] + others[name] for name in mine})
 
 
-def estimate(corpus: Corpus, encoder: Encoder, store: FeatureStore | None, part: Part = WHOLE) -> Estimate:
+def estimate(corpus: Corpus, encoder: Encoder, store: FeatureStore | None, part: CorpusPart = WHOLE_CORPUS) -> Estimate:
     """Tokenise everything, and encode a random sample of the texts that `store` lacks for ten seconds or less.
 
     Nothing is written. store: None where there is none yet. Raises RecipeMismatch for a store of another recipe.
@@ -120,7 +120,7 @@ def estimate(corpus: Corpus, encoder: Encoder, store: FeatureStore | None, part:
     whole = left = _Sizes()
     for pool in pools(texts.pairs(texts.rows), encoder):
         rows = np.array([row for row, key in enumerate(pool.keys) if key in lacking], dtype=np.int64)
-        whole, left = whole + _Sizes.of(pool.windows, encoder), left + _Sizes.of(pool.windows.of(rows), encoder)
+        whole, left = whole + _Sizes.of(pool.windows, encoder), left + _Sizes.of(pool.windows.select(rows), encoder)
     tokenising = time.perf_counter() - started
     sample = _sample(texts.texts(missing), encoder)
     memory = free_memory()
@@ -136,7 +136,7 @@ def estimate(corpus: Corpus, encoder: Encoder, store: FeatureStore | None, part:
         head_bytes=whole.head_bytes,
         memory=memory,
         fits=None if memory is None else _COPIES * whole.head_bytes <= memory,
-        device=find_device(encoder.device),
+        device=resolve_device(encoder.device),
         sample_windows=sample.windows,
         tokens_per_second=sample.tokens / sample.seconds if sample.seconds else 0.0,
         seconds=(
@@ -185,7 +185,7 @@ def _sample(texts: Sequence[str], encoder: Encoder) -> _Sample:
             break
     sample = _Sample()
     if chosen:
-        windows = encoder.tokenizer.windows(chosen, encoder.cutting)
+        windows = encoder.tokenizer.tokenize(chosen, encoder.windowing)
         _ = encoder.network
         usual = budget_of(encoder)
         budget = _Mixed(usual.positions, usual.cost)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.embed.encoder.encoder import Encoder
-from stages.embed.windows.tokens import never
+from stages.embed.windows.tokens import never_stop
 from stages.embed.windows.window_arrays import Integers, Windows
 
 # of a whole pool; the first is a small share of one, because the encoder waits for it, and each further one larger
@@ -29,8 +29,8 @@ class Pool:
         self.characters = characters
         self.windows = windows
         counts = np.diff(windows.offsets)
-        self.work = windows.work
-        self.positions = self.work + counts * encoder.around
+        self.work = windows.tokens_to_encode
+        self.positions = self.work + counts * encoder.extra_positions
         self.bytes = _kept_bytes(counts, self.work, encoder)
         self._left: Integers = np.argsort(windows.tokens, kind="stable")
 
@@ -66,7 +66,7 @@ def _kept_bytes(counts: Integers, work: Integers, encoder: Encoder) -> Integers:
     return items * (number * len(recipe.layers) * encoder.dim) + 4 * work + 100
 
 
-def pools(pairs: Iterable[tuple[str, str]], encoder: Encoder, left: Callable[[], bool] = never) -> Iterator[Pool]:
+def pools(pairs: Iterable[tuple[str, str]], encoder: Encoder, left: Callable[[], bool] = never_stop) -> Iterator[Pool]:
     """Documents tokenised up to some tens of thousands at a time; CancelledError once `left` is true.
 
     pairs: key and text of each.
@@ -79,7 +79,7 @@ def pools(pairs: Iterable[tuple[str, str]], encoder: Encoder, left: Callable[[],
         texts.append(text)
         characters += len(text)
         if len(keys) >= share * POOL_DOCUMENTS or characters >= share * POOL_CHARACTERS:
-            yield Pool(keys, encoder.tokenizer.windows(texts, encoder.cutting, left), encoder, characters)
+            yield Pool(keys, encoder.tokenizer.tokenize(texts, encoder.windowing, left), encoder, characters)
             keys, texts, characters, share = [], [], 0, min(GROWTH * share, 1)
     if keys:
-        yield Pool(keys, encoder.tokenizer.windows(texts, encoder.cutting, left), encoder, characters)
+        yield Pool(keys, encoder.tokenizer.tokenize(texts, encoder.windowing, left), encoder, characters)

@@ -11,38 +11,40 @@ from featurestore import KeyList
 
 
 @dataclass(frozen=True)
-class Part:
-    """The part numbered `number`, from 1, of `of`.
+class CorpusPart:
+    """The part numbered `number`, from 1, of `count`.
 
     A document's part is decided by its key alone: equal texts are in one part, and a corpus that grows leaves every
     document where it was.
     """
 
     number: int
-    of: int
+    count: int
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """What `--part 3/8` asks for. Raises CallError for anything but two numbers of which the first is 1 or more and
         not above the second."""
-        number, slash, of = text.partition("/")
+        number, slash, count = text.partition("/")
         if not (
-            slash and all(each.isascii() and each.isdigit() for each in (number, of)) and 1 <= int(number) <= int(of)
+            slash
+            and all(each.isascii() and each.isdigit() for each in (number, count))
+            and 1 <= int(number) <= int(count)
         ):
             raise CallError(f"'{text}' is no part: parts are numbered from 1, as in --part 1/8 to --part 8/8.")
-        return cls(int(number), int(of))
+        return cls(int(number), int(count))
 
     def __str__(self) -> str:
-        return f"{self.number}/{self.of}"
+        return f"{self.number}/{self.count}"
 
-    def split(self, among: int) -> "list[Part]":
+    def split(self, among: int) -> "list[CorpusPart]":
         """The parts that `among` processes make of this one."""
-        return [type(self)(self.number + self.of * place, self.of * among) for place in range(among)]
+        return [type(self)(self.number + self.count * place, self.count * among) for place in range(among)]
 
-    def has(self, keys: KeyList) -> NDArray[np.bool_]:
+    def contains(self, keys: KeyList) -> NDArray[np.bool_]:
         """Which keys' documents are in the part: bool (keys,)."""
-        inside: NDArray[np.bool_] = keys.remainders(self.of) == self.number - 1
+        inside: NDArray[np.bool_] = keys.remainders(self.count) == self.number - 1
         return inside
 
 
-WHOLE = Part(1, 1)
+WHOLE_CORPUS = CorpusPart(1, 1)

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from data.errors import ModelUnavailable
 from featurestore import text_key
-from stages.embed.model_files.checkpoint import canonical
+from stages.embed.model_files.checkpoint import canonical_json
 from stages.embed.windows.sentences import sentence_ends
-from stages.embed.windows.window_arrays import Integers, Windows, offsets_of
-from stages.embed.windows.windowing import Cutting, Places
+from stages.embed.windows.window_arrays import Integers, Windows, offsets_from_counts
+from stages.embed.windows.windowing import WindowBounds, Windowing
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
@@ -33,7 +33,7 @@ _VOCABULARIES = ("vocab.*", "*.model", "*.tiktoken")
 _WORDS = ("a", "the", "1", "가", "中", "и")
 
 
-def never() -> bool:
+def never_stop() -> bool:
     """Nobody asks to stop."""
     return False
 
@@ -49,7 +49,7 @@ class TextTokenizer:
         backend.no_truncation()
         backend.no_padding()
         kept = {key: value for key, value in json.loads(definition).items() if key not in {"truncation", "padding"}}
-        self.hash = hashlib.sha256(canonical(kept)).hexdigest()
+        self.hash = hashlib.sha256(canonical_json(kept)).hexdigest()
         self.vocabulary = 1 + max(backend.get_vocab(with_added_tokens=True).values(), default=-1)
         self._backend = backend
         self.opening, self.closing = _around(backend)
@@ -59,25 +59,25 @@ class TextTokenizer:
         alone = backend.encode(self._prefix + "a", add_special_tokens=False)
         self.prefix: tuple[int, ...] = tuple(alone.ids[: _tokens_inside(alone, self._before)])
 
-    def windows(self, texts: Sequence[str], cutting: Cutting, left: Callable[[], bool] = never) -> Windows:
+    def tokenize(self, texts: Sequence[str], windowing: Windowing, left: Callable[[], bool] = never_stop) -> Windows:
         """`texts` tokenised and cut. Whatever a str can hold is taken: a lone surrogate reads as U+FFFD.
 
         Raises CancelledError once `left` says that nobody waits any more.
         """
         ids, tokens, spans = [_NO_IDS], [_NONE], [_NONE.reshape(0, 2)]
-        cuts = [Places(_NONE, _NONE, _NONE)]
+        cuts = [WindowBounds(_NONE, _NONE, _NONE)]
         for block, encodings in self._encodings(texts, left):
             skips = [self._own_from(encoding) for encoding in encodings]
             ids += [np.array(encoding.ids[skip:], np.int32) for encoding, skip in zip(encodings, skips, strict=True)]
             tokens.append(np.array([len(array) for array in ids[-len(block) :]], dtype=np.int64))
-            cuts.append(self._places(block, encodings, skips, tokens[-1], cutting))
+            cuts.append(self._places(block, encodings, skips, tokens[-1], windowing))
             spans.append(self._spans(encodings, np.array(skips, dtype=np.int64), cuts[-1]))
         return _windows(np.concatenate(ids), np.concatenate(tokens), np.concatenate(spans), cuts)
 
-    def characters(self, text: str) -> Integers:
+    def character_spans(self, text: str) -> Integers:
         """The first character of each of the text's tokens and the one after its last: int64 (tokens, 2).
 
-        Tokens are counted as in `windows`; tokens that are bytes of one character all have its place.
+        Tokens are counted as in `tokenize`; tokens that are bytes of one character all have its place.
         """
         encoding = self._backend.encode(self._prefix + _without_surrogates(text), add_special_tokens=False)
         spans = [self._chars(encoding, token) for token in range(self._own_from(encoding), len(encoding.ids))]
@@ -113,15 +113,15 @@ class TextTokenizer:
         encodings: "Sequence[Encoding]",
         skips: Sequence[int],
         tokens: Integers,
-        cutting: Cutting,
-    ) -> Places:
-        if cutting.long == "random":
-            return cutting.places(tokens, fractions=np.array([_fraction(cutting.seed, text) for text in texts]))
-        if cutting.long != "sentences":
-            return cutting.places(tokens)
-        rows = zip(texts, encodings, skips, (tokens > cutting.window).tolist(), strict=True)
+        windowing: Windowing,
+    ) -> WindowBounds:
+        if windowing.long == "random":
+            return windowing.bounds(tokens, fractions=np.array([_fraction(windowing.seed, text) for text in texts]))
+        if windowing.long != "sentences":
+            return windowing.bounds(tokens)
+        rows = zip(texts, encodings, skips, (tokens > windowing.window).tolist(), strict=True)
         ends = [self._ends(text, encoding, skip) if longer else _NONE for text, encoding, skip, longer in rows]
-        return cutting.places(tokens, ends=ends)
+        return windowing.bounds(tokens, ends=ends)
 
     def _ends(self, text: str, encoding: "Encoding", skip: int) -> Integers:
         """How many of a text's tokens stand before each end of a sentence."""
@@ -129,7 +129,7 @@ class TextTokenizer:
         ends = np.array(sentence_ends(text), dtype=np.int64)
         return np.unique(np.searchsorted(np.maximum.accumulate(stops), ends, side="right"))
 
-    def _spans(self, encodings: "Sequence[Encoding]", skips: Integers, places: Places) -> Integers:
+    def _spans(self, encodings: "Sequence[Encoding]", skips: Integers, places: WindowBounds) -> Integers:
         """Characters of every window of some documents: int64 (windows, 2)."""
         first = places.first + np.repeat(skips, places.counts)
         last = first + places.length - 1
@@ -162,14 +162,16 @@ def _tokens_inside(encoding: "Encoding", characters: int) -> int:
     return sum(1 for _ in takewhile(lambda place: place[1] <= characters, places))
 
 
-def _windows(ids: NDArray[np.int32], tokens: Integers, span: Integers, cuts: Sequence[Places]) -> Windows:
-    places = Places(*(np.concatenate([getattr(part, name) for part in cuts]) for name in ("counts", "first", "length")))
+def _windows(ids: NDArray[np.int32], tokens: Integers, span: Integers, cuts: Sequence[WindowBounds]) -> Windows:
+    places = WindowBounds(
+        *(np.concatenate([getattr(part, name) for part in cuts]) for name in ("counts", "first", "length"))
+    )
     return Windows(
         ids=ids,
         tokens=tokens,
         dropped=tokens - places.covered,
-        offsets=offsets_of(places.counts),
-        start=np.repeat(offsets_of(tokens)[:-1], places.counts) + places.first,
+        offsets=offsets_from_counts(places.counts),
+        start=np.repeat(offsets_from_counts(tokens)[:-1], places.counts) + places.first,
         length=places.length,
         span=span,
     )
@@ -218,9 +220,9 @@ def _from_transformers(folder: Path) -> "Tokenizer | None":
     # without a vocabulary transformers makes up a tokenizer of five tokens
     if not any(path for pattern in _VOCABULARIES for path in folder.glob(pattern)):
         return None
-    from stages.embed.model_files.library_logging import quiet
+    from stages.embed.model_files.library_logging import silence_transformers
 
-    with quiet():
+    with silence_transformers():
         from transformers import AutoTokenizer
 
         tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True, local_files_only=True, trust_remote_code=False)

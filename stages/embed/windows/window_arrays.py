@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 Integers = NDArray[np.int64]
 
 
-def offsets_of(counts: Integers) -> Integers:
+def offsets_from_counts(counts: Integers) -> Integers:
     """Where each of `counts` starts in what they cut, and the end of the last: int64, one longer than `counts`."""
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)])
 
 
-def ranges(starts: Integers, counts: Integers) -> Integers:
+def expand_ranges(starts: Integers, counts: Integers) -> Integers:
     """start, start+1, ... for each of `starts`, `counts` of them, one after another."""
-    offsets = offsets_of(counts)
+    offsets = offsets_from_counts(counts)
     return np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], counts)
 
 
@@ -42,19 +42,19 @@ class Windows:
         return len(self.tokens)
 
     @property
-    def work(self) -> Integers:
+    def tokens_to_encode(self) -> Integers:
         """int64 (documents,): tokens that the encoder has to read, shared ones as often as they are read."""
         return np.add.reduceat(self.length, self.offsets[:-1]) if len(self) else self.tokens
 
-    def of(self, documents: Integers) -> Self:
+    def select(self, documents: Integers) -> Self:
         """The windows of some documents, in their order; `ids` is shared, not copied."""
         counts = np.diff(self.offsets)[documents]
-        rows = ranges(self.offsets[:-1][documents], counts)
+        rows = expand_ranges(self.offsets[:-1][documents], counts)
         return type(self)(
             self.ids,
             self.tokens[documents],
             self.dropped[documents],
-            offsets_of(counts),
+            offsets_from_counts(counts),
             self.start[rows],
             self.length[rows],
             self.span[rows],
@@ -62,4 +62,4 @@ class Windows:
 
     def window_ids(self) -> NDArray[np.int32]:
         """The tokens of every window, one after another: int32 (sum of `length`,)."""
-        return self.ids[ranges(self.start, self.length)]
+        return self.ids[expand_ranges(self.start, self.length)]

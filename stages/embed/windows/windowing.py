@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.errors import CallError
-from stages.embed.windows.window_arrays import Integers, offsets_of, ranges
+from stages.embed.windows.window_arrays import Integers, expand_ranges, offsets_from_counts
 
 Fractions = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Places:
+class WindowBounds:
     """Windows by the number of their first token in its document; every document has one at least, rising.
 
     counts: int64 (documents,), windows of each. first, length: int64 (windows,), tokens; an empty document's window has
@@ -30,7 +30,7 @@ class Places:
         """int64 (documents,): tokens that are in a window."""
         if not len(self.counts):
             return self.counts
-        starts = offsets_of(self.counts)[:-1]
+        starts = offsets_from_counts(self.counts)[:-1]
         shared = np.zeros_like(self.first)
         shared[1:] = np.maximum((self.first + self.length)[:-1] - self.first[1:], 0)
         shared[starts] = 0  # what stands before a document's first window is another document's
@@ -38,7 +38,7 @@ class Places:
 
 
 @dataclass(frozen=True)
-class Cutting:
+class Windowing:
     """How a document's tokens become windows.
 
     window: tokens a window at most. stride: tokens that neighbours share. most: windows a document at most, or None.
@@ -65,9 +65,9 @@ class Cutting:
         """Tokens from the start of a window to the start of the next."""
         return self.window - self.stride
 
-    def places(
+    def bounds(
         self, tokens: Integers, fractions: Fractions | None = None, ends: Sequence[Integers] | None = None
-    ) -> Places:
+    ) -> WindowBounds:
         """Windows of documents with so many tokens.
 
         fractions: float64 (documents,) in [0, 1), where "random" puts each window. ends: for "sentences", how many
@@ -88,15 +88,15 @@ class Cutting:
         return evenly(tokens, self.window, self.step, self.most)
 
 
-def evenly(tokens: Integers, window: int, step: int, most: int | None) -> Places:
+def evenly(tokens: Integers, window: int, step: int, most: int | None) -> WindowBounds:
     """Every `step` tokens a window, until one reaches the end or there are `most`."""
     counts = 1 + -(-np.maximum(tokens - window, 0) // step)
     counts = counts if most is None else np.minimum(counts, most)
-    first = step * ranges(np.zeros_like(counts), counts)
-    return Places(counts, first, np.minimum(window, np.repeat(tokens, counts) - first))
+    first = step * expand_ranges(np.zeros_like(counts), counts)
+    return WindowBounds(counts, first, np.minimum(window, np.repeat(tokens, counts) - first))
 
 
-def head_tail(tokens: Integers, window: int) -> Places:
+def head_tail(tokens: Integers, window: int) -> WindowBounds:
     """The first half and the last half of a window's tokens, a window each; a document that fits one is one.
 
     Sun et al. 2019 (arXiv 1905.05583, section 5.3.1) set both ends side by side in one input of 510 tokens. Two windows
@@ -109,21 +109,21 @@ def head_tail(tokens: Integers, window: int) -> Places:
     tails = np.cumsum(counts)[longer] - 1
     length[tails - 1], length[tails] = window - window // 2, window // 2
     first[tails] = tokens[longer] - window // 2
-    return Places(counts, first, length)
+    return WindowBounds(counts, first, length)
 
 
-def one(tokens: Integers, window: int, first: Integers) -> Places:
+def one(tokens: Integers, window: int, first: Integers) -> WindowBounds:
     """One window a document, from the token numbered `first` on."""
-    return Places(np.ones_like(tokens), first, np.minimum(tokens, window))
+    return WindowBounds(np.ones_like(tokens), first, np.minimum(tokens, window))
 
 
-def whole_sentences(tokens: Integers, window: int, most: int | None, ends: Sequence[Integers]) -> Places:
+def whole_sentences(tokens: Integers, window: int, most: int | None, ends: Sequence[Integers]) -> WindowBounds:
     """As many sentences a window as it holds; a sentence longer than a window is cut where the window is full."""
     documents = zip(tokens.tolist(), ends, strict=True)
     cuts = [_filled(count, window, most, marks.tolist()) for count, marks in documents]
     flat = np.array([cut for document in cuts for cut in document], dtype=np.int64).reshape(-1, 2)
     counts = np.array([len(document) for document in cuts], dtype=np.int64)
-    return Places(counts, flat[:, 0], flat[:, 1] - flat[:, 0])
+    return WindowBounds(counts, flat[:, 0], flat[:, 1] - flat[:, 0])
 
 
 def _filled(tokens: int, window: int, most: int | None, ends: list[int]) -> list[tuple[int, int]]:

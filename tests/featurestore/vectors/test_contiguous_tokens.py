@@ -10,45 +10,45 @@ from numpy.typing import NDArray
 
 from data.errors import BadData, UnknownName
 from featurestore import Bags, ChunkLayout, ContiguousTokens, Ragged, Shard, shard_bytes
-from stages.embed.windows.window_arrays import ranges
-from stages.embed.windows.windowing import Cutting, Places
+from stages.embed.windows.window_arrays import expand_ranges
+from stages.embed.windows.windowing import WindowBounds, Windowing
 from tests.featurestore.made import RECIPE, content
 
 WAYS = st.sampled_from(["windows", "head-tail", "middle", "sentences"])
 
 
 @st.composite
-def cuttings(draw: st.DrawFn) -> Cutting:
+def cuttings(draw: st.DrawFn) -> Windowing:
     way, window = draw(WAYS), draw(st.integers(2, 20))
     stride = draw(st.integers(0, window - 1)) if way == "windows" else 0
     most = draw(st.none() | st.integers(1, 4)) if way in ("windows", "sentences") else None
-    return Cutting(window, stride, most, way)
+    return Windowing(window, stride, most, way)
 
 
-def kept(places: Places) -> Ragged:
+def kept(places: WindowBounds) -> Ragged:
     """Of each document the numbers of its tokens, as its chunks have them one behind the other."""
-    rows = np.split(ranges(places.first, places.length).astype(np.int32), np.cumsum(_lengths(places))[:-1])
+    rows = np.split(expand_ranges(places.first, places.length).astype(np.int32), np.cumsum(_lengths(places))[:-1])
     return Ragged.from_rows(rows)
 
 
-def _lengths(places: Places) -> NDArray[np.int64]:
+def _lengths(places: WindowBounds) -> NDArray[np.int64]:
     return np.add.reduceat(places.length, np.cumsum(places.counts) - places.counts)
 
 
 @settings(deadline=None)
 @given(cuttings(), st.lists(st.integers(0, 90), min_size=1, max_size=6))
 def test_each_token_of_a_chunk_is_there_once_and_neighbours_were_neighbours(
-    cutting: Cutting, lengths: list[int]
+    windowing: Windowing, lengths: list[int]
 ) -> None:
     tokens = np.array(lengths, dtype=np.int64)
     ends = [np.arange(0, length, 7) for length in lengths]
-    places = cutting.places(tokens, ends=ends)
-    cut = ChunkLayout(cutting.window, cutting.stride, cutting.long == "head-tail")
+    places = windowing.bounds(tokens, ends=ends)
+    cut = ChunkLayout(windowing.window, windowing.stride, windowing.long == "head-tail")
     found = ContiguousTokens.of(kept(places), cut)
     chunk = np.repeat(np.arange(len(tokens)), places.counts)
     for document in range(len(tokens)):
         own = chunk == document
-        expected = np.unique(ranges(places.first[own], places.length[own]))
+        expected = np.unique(expand_ranges(places.first[own], places.length[own]))
         assert found.ids[found.document == document].tolist() == expected.tolist()
     beside = found.passage[1:] == found.passage[:-1]
     assert (np.diff(found.ids)[beside] == 1).all()

@@ -21,13 +21,13 @@ def plain(folder: Path, texts: Sequence[str], encoder: Encoder) -> Iterator[tupl
 
     network = plain_network(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    cutting = encoder.cutting
+    windowing = encoder.windowing
     for text in texts:
         text = text.replace("\ud800", "\ufffd")
         ids = tokenizer(text, add_special_tokens=False, truncation=False, padding=False)["input_ids"]
-        starts = range(0, max(len(ids) - cutting.stride, 1), cutting.step)
+        starts = range(0, max(len(ids) - windowing.stride, 1), windowing.step)
         for start in starts:
-            own = ids[start : start + cutting.window]
+            own = ids[start : start + windowing.window]
             whole = torch.tensor([[*encoder.opening, *own, *encoder.closing]])
             if not whole.shape[1]:
                 yield np.zeros((1, encoder.dim), np.float32), 0

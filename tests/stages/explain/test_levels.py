@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.errors import BadData
-from stages.embed.windows.windowing import Cutting
+from stages.embed.windows.windowing import Windowing
 from stages.explain.levels import LEVELS, TokenLayout, chunk_lengths, finest_level
 
 LENGTHS = st.lists(st.integers(0, 9), min_size=1, max_size=5)
@@ -51,13 +51,13 @@ def test_the_finest_view_decides_what_is_weighed() -> None:
 def test_the_lengths_of_chunks_follow_from_what_a_store_keeps(
     tokens: int, window: int, stride: int, most: int | None, long: str
 ) -> None:
-    evenly = Cutting(window, min(stride, window - 1), most)
-    cutting = evenly if long == "windows" else Cutting(window + 1, long=long)
-    cut = cutting.places(np.array([tokens]), fractions=np.array([0.4]))
+    evenly = Windowing(window, min(stride, window - 1), most)
+    windowing = evenly if long == "windows" else Windowing(window + 1, long=long)
+    cut = windowing.bounds(np.array([tokens]), fractions=np.array([0.4]))
     kept, dropped = int(cut.length.sum()), tokens - int(cut.covered[0])
-    assert chunk_lengths("d1", kept, dropped, len(cut.length), cutting).tolist() == cut.length.tolist()
+    assert chunk_lengths("d1", kept, dropped, len(cut.length), windowing).tolist() == cut.length.tolist()
 
 
 def test_chunks_of_whole_sentences_need_the_text() -> None:
     with pytest.raises(BadData, match=r"'d1' begin follows from its sentences: name a file that has its text with --s"):
-        chunk_lengths("d1", 20, 0, 2, Cutting(12, long="sentences"))
+        chunk_lengths("d1", 20, 0, 2, Windowing(12, long="sentences"))

@@ -17,7 +17,7 @@ from stages.embed import Encoder, Options
 from stages.embed.batching import backend_benchmark as trial
 from stages.embed.batching.backend_benchmark import Trial, choose, try_out
 from stages.embed.batching.sample import sample, tokens_of
-from stages.embed.network.backends import installed
+from stages.embed.network.backends import is_installed
 from stages.embed.pipeline.embed_source import embed_source
 from tests.conftest import write_csv
 from tests.stages.embed.conftest import Folders, Open
@@ -52,7 +52,7 @@ def with_network(encoder: Encoder, backend: str, network: Steady) -> Encoder:
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EMBEDONCE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(trial, "installed", lambda _: True)
+    monkeypatch.setattr(trial, "is_installed", lambda _: True)
 
 
 def test_the_fastest_that_agrees_is_taken(tiny: Open) -> None:
@@ -68,8 +68,8 @@ def test_the_fastest_that_agrees_is_taken(tiny: Open) -> None:
 
 
 def test_a_backend_with_a_budget_of_its_own_is_held_against_torch_all_the_same(tiny: Open) -> None:
-    reference = replace(with_network(tiny(), "torch", Steady(1.0, 0.0)), budget=1000)
-    other = replace(with_network(tiny(), "onnx", Steady(1.0, 0.0)), budget=40)
+    reference = replace(with_network(tiny(), "torch", Steady(1.0, 0.0)), batch_tokens=1000)
+    other = replace(with_network(tiny(), "onnx", Steady(1.0, 0.0)), batch_tokens=40)
     assert try_out(TEXTS, reference, [other], 1000).speeds.keys() == {"torch", "onnx"}
 
 
@@ -145,19 +145,19 @@ def test_half_precision_is_torchs(tiny: Open, precision: str) -> None:
 
 
 def test_another_device_is_torchs(tiny: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trial, "find_device", lambda _: "cuda")
+    monkeypatch.setattr(trial, "resolve_device", lambda _: "cuda")
     assert choose(TEXTS, tiny(), "auto", pytest.fail) == ("torch", None)
 
 
 def test_torch_alone_is_no_choice(tiny: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trial, "installed", lambda _: False)
+    monkeypatch.setattr(trial, "is_installed", lambda _: False)
     assert choose(TEXTS, tiny(), "cpu", pytest.fail) == ("torch", None)
 
 
 def test_a_sample_is_of_about_so_many_positions_and_the_same_each_time(tiny: Open) -> None:
     encoder = tiny(window=9)
     one, other = sample(TEXTS, encoder, 300), sample(TEXTS, encoder, 300)
-    positions = one.windows.length[one.rows] + encoder.around
+    positions = one.windows.length[one.rows] + encoder.extra_positions
     assert 300 <= positions.sum() < 300 + 11
     np.testing.assert_array_equal(one.rows, other.rows)
     assert sorted(np.concatenate(list(one.batches(encoder)))) == sorted(one.rows)
@@ -166,7 +166,7 @@ def test_a_sample_is_of_about_so_many_positions_and_the_same_each_time(tiny: Ope
 
 def test_tokens_are_guessed_from_characters(tiny: Open) -> None:
     encoder = tiny(window=9, stride=3)
-    read = encoder.tokenizer.windows(TEXTS * 10, encoder.cutting).work.sum()
+    read = encoder.tokenizer.tokenize(TEXTS * 10, encoder.windowing).tokens_to_encode.sum()
     assert tokens_of(TEXTS * 10, encoder) == pytest.approx(read, rel=0.1)
     assert tokens_of([], encoder) == tokens_of([""], encoder) == 0
 
@@ -199,7 +199,7 @@ def asked(tmp_path: Path, folders: Folders) -> Asked:
     return Asked(tmp_path, folders("bert"))
 
 
-onnx = pytest.mark.skipif(not installed("onnx"), reason="onnx is not installed")
+onnx = pytest.mark.skipif(not is_installed("onnx"), reason="onnx is not installed")
 
 
 @pytest.mark.parametrize("backend", ["torch", pytest.param("onnx", marks=onnx)])

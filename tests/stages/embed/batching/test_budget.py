@@ -94,7 +94,7 @@ def test_what_was_found_is_remembered_for_this_encoder_alone(tiny: Open, own_cac
     assert known_budget(encoder) == 8192
     assert known_budget(tiny(precision="bfloat16")) is None
     assert known_budget(tiny("roberta")) is None
-    assert known_budget(replace(encoder, budget=7)) == 7
+    assert known_budget(replace(encoder, batch_tokens=7)) == 7
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"budget": 0}', '{"budget": "many"}', '{"budget": true}'])
@@ -155,8 +155,8 @@ def test_a_trial_runs_once_where_there_is_enough_and_wastes_nothing(
 def test_no_trial_where_a_budget_is_asked_or_too_little_is_left(
     tiny: Open, tmp_path: Path, own_cache: Path, quick_trial: None
 ) -> None:
-    encoder, _ = counting(tiny(budget=50))
+    encoder, _ = counting(tiny(batch_tokens=50))
     store = store_of(tmp_path, encoder)
     assert embed(corpus(MANY), encoder, store).budget == 50
-    assert embed(corpus(["oil", "wheat"]), replace(encoder, budget=None), store).budget == 100
+    assert embed(corpus(["oil", "wheat"]), replace(encoder, batch_tokens=None), store).budget == 100
     assert not (own_cache / "budgets").exists()

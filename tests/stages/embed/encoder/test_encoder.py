@@ -11,7 +11,7 @@ import pytest
 
 from data.errors import CallError, ModelUnavailable, UnknownName
 from stages.embed import Options, encode, open_encoder
-from stages.embed.model_files.model_lookup import packaged
+from stages.embed.model_files.model_lookup import find_packaged_model
 from tests.stages.embed.conftest import Folders, Open
 from tests.stages.embed.plain import EVERYTHING, TEXTS, plain
 from tests.tiny_encoder import SENTENCES, make_network, make_tokenizer
@@ -19,10 +19,10 @@ from tests.tiny_encoder import SENTENCES, make_network, make_tokenizer
 ROOT = Path(__file__).parents[4]
 
 
-@pytest.mark.skipif(packaged("all-MiniLM-L6-v2") is None, reason="the packaged encoder is not installed")
+@pytest.mark.skipif(find_packaged_model("all-MiniLM-L6-v2") is None, reason="the packaged encoder is not installed")
 def test_the_packaged_encoder_gives_what_transformers_gives() -> None:
     encoder = open_encoder(Options(dtype="float32", window=40, keep=("cls", "mean")))
-    folder = packaged("all-MiniLM-L6-v2")
+    folder = find_packaged_model("all-MiniLM-L6-v2")
     assert folder is not None
     arrays = encode(TEXTS, encoder).arrays
     for row, (states, _) in enumerate(plain(folder, TEXTS, encoder)):
@@ -106,7 +106,7 @@ def test_the_default_window_is_254_or_what_the_positions_allow(tiny: Open) -> No
 
 def test_the_models_own_window_is_the_longest_that_it_reads(tiny: Open) -> None:
     assert tiny("roberta", long="model").recipe.window == 64 - 2
-    assert tiny(long="model", prefix="oil ").cutting.window == 64 - 3
+    assert tiny(long="model", prefix="oil ").windowing.window == 64 - 3
 
 
 def test_the_models_own_window_is_refused_where_it_names_none(folders: Folders, tmp_path: Path) -> None:
@@ -239,7 +239,7 @@ def test_misspelt_values_name_the_nearest(tiny: Open, options: dict[str, Any], s
         tiny(**options)
 
 
-@pytest.mark.parametrize("option", ["window", "max_windows", "segment", "budget"])
+@pytest.mark.parametrize("option", ["window", "max_windows", "segment", "batch_tokens"])
 def test_a_size_of_nothing_is_refused(tiny: Open, option: str) -> None:
     with pytest.raises(CallError, match=f"{option.replace('_', '-')} is 0; the smallest is 1"):
         tiny(**{option: 0})
@@ -268,7 +268,7 @@ def test_an_option_that_changes_a_value_changes_the_fingerprint(tiny: Open, opti
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        ({}, {"budget": 7, "device": "auto"}),
+        ({}, {"batch_tokens": 7, "device": "auto"}),
         ({"keep": ("cls",), "segment": 5}, {"keep": ("cls",), "segment": 32}),
         ({"long": "model", "stride": 3}, {"window": 62, "stride": 3}),
         ({"long": "random:007"}, {"long": "random:7"}),

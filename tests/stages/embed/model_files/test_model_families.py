@@ -30,7 +30,7 @@ NEAR = {"convbert": 1e-3}
 def test_vectors_are_those_of_transformers_alone_whatever_the_batch(
     folders: Folders, tiny: Open, family: str, budget: int
 ) -> None:
-    encoder = tiny(family, window=20, stride=3, budget=budget, **EVERYTHING)
+    encoder = tiny(family, window=20, stride=3, batch_tokens=budget, **EVERYTHING)
     arrays = encode(TEXTS, encoder).arrays
     place, first = -1 if family in FORWARDS else 0, len(encoder.opening)
     chunk, segment, token = 0, 0, 0
@@ -57,7 +57,7 @@ def test_layers_between_are_those_of_transformers_too(folders: Folders, tiny: Op
     texts = [SENTENCES[0][:30], SENTENCES[1]]
     content = encode(texts, encoder)
     network, token, first = plain_network(folders(family)), 0, len(encoder.opening)
-    windows = encoder.tokenizer.windows(texts, encoder.cutting)
+    windows = encoder.tokenizer.tokenize(texts, encoder.windowing)
     for start, own in zip(windows.start.tolist(), windows.length.tolist(), strict=True):
         ids = torch.tensor([[*encoder.opening, *windows.ids[start : start + own].tolist(), *encoder.closing]])
         with torch.inference_mode():

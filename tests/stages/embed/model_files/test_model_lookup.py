@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from data.errors import ModelUnavailable
-from stages.embed.model_files.model_lookup import _needed, find_model, packaged
+from stages.embed.model_files.model_lookup import _needed, find_model, find_packaged_model
 from tests.stages.embed.conftest import Folders
 
-installed = pytest.mark.skipif(packaged("all-MiniLM-L6-v2") is None, reason="the packaged encoder is not installed")
+installed = pytest.mark.skipif(
+    find_packaged_model("all-MiniLM-L6-v2") is None, reason="the packaged encoder is not installed"
+)
 
 CALL = """
 import sys

@@ -12,7 +12,10 @@ import pytest
 from data.errors import ModelUnavailable
 from data.table import Columns
 from stages.embed import Encoder, Options, encode, open_encoder
-from stages.embed.model_files.sentence_transformers_folder import SentenceModel, read_sentence_model
+from stages.embed.model_files.sentence_transformers_folder import (
+    SentenceTransformersFolder,
+    read_sentence_transformers_folder,
+)
 from stages.embed.pipeline.embed_source import embed_source
 from tests.stages.embed.conftest import Folders
 from tests.stages.embed.plain import plain
@@ -39,7 +42,7 @@ def opened(folder: Path, **options: Any) -> Encoder:
 
 
 def test_a_plain_folder_says_nothing(folders: Folders) -> None:
-    assert read_sentence_model(folders("bert")) == SentenceModel(folder=folders("bert"))
+    assert read_sentence_transformers_folder(folders("bert")) == SentenceTransformersFolder(folder=folders("bert"))
     assert opened(folders("bert")).notes == ()
 
 

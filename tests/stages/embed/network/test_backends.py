@@ -16,19 +16,19 @@ from data.errors import CallError, EmbedOnceError, ExtraMissing, StorageFailed, 
 from featurestore import FeatureStore
 from stages.embed import Options, embed, encode, open_encoder
 from stages.embed.batching.quantization_error import distance
-from stages.embed.model_files.model_lookup import packaged
+from stages.embed.model_files.model_lookup import find_packaged_model
 from stages.embed.network import graph_export as exported
-from stages.embed.network.backends import installed
+from stages.embed.network.backends import is_installed
 from tests.stages.embed.conftest import Folders, Open
 from tests.stages.embed.fakes import corpus
 from tests.tiny_encoder import SENTENCES
 
 FAMILIES = ("bert", "roberta", "xlm-roberta", "distilbert", "mpnet", "electra", "deberta-v2")
 GRAPHS = [
-    pytest.param(name, marks=pytest.mark.skipif(not installed(name), reason=f"{name} is not installed"))
+    pytest.param(name, marks=pytest.mark.skipif(not is_installed(name), reason=f"{name} is not installed"))
     for name in ("onnx", "openvino")
 ]
-onnx = pytest.mark.skipif(not installed("onnx"), reason="onnx is not installed")
+onnx = pytest.mark.skipif(not is_installed("onnx"), reason="onnx is not installed")
 TEXTS = ["", "oil", *SENTENCES, " ".join(SENTENCES), "a\ud800b", "😀 " * 9]
 ROOT = Path(__file__).parents[4]
 EVERYTHING: dict[str, Any] = {"keep": ("cls", "mean", "max", "segments", "tokens"), "segment": 5}
@@ -53,7 +53,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_graph_gives_the_numbers_of_torch_in_padded_batches_of_any_shape(
     tiny: Open, family: str, backend: str
 ) -> None:
-    asked: dict[str, Any] = {"window": 20, "stride": 3, "budget": 150, **EVERYTHING}
+    asked: dict[str, Any] = {"window": 20, "stride": 3, "batch_tokens": 150, **EVERYTHING}
     expected = encode(TEXTS, tiny(family, backend="torch", **asked)).arrays
     found = encode(TEXTS, tiny(family, backend=backend, **asked)).arrays
     assert found.keys() == expected.keys()
@@ -70,7 +70,7 @@ def test_a_graph_gives_every_layer_asked_in_their_order(tiny: Open, backend: str
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
 
 
-@pytest.mark.skipif(packaged("all-MiniLM-L6-v2") is None, reason="the packaged encoder is not installed")
+@pytest.mark.skipif(find_packaged_model("all-MiniLM-L6-v2") is None, reason="the packaged encoder is not installed")
 @pytest.mark.parametrize("backend", GRAPHS)
 def test_the_packaged_encoder_gives_the_numbers_of_torch(backend: str) -> None:
     expected, found = (

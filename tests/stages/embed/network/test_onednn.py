@@ -5,11 +5,11 @@ import torch
 from torch import nn
 from transformers.activations import ACT2FN
 
-from stages.embed.network.onednn import can_fuse, fuse
+from stages.embed.network.onednn import can_pack_linear_layers, pack_linear_layers
 from stages.embed.network.torch_network import TorchNetwork
 from tests.stages.embed.conftest import Folders
 
-pytestmark = pytest.mark.skipif(not can_fuse(), reason="a processor or a torch without these operators")
+pytestmark = pytest.mark.skipif(not can_pack_linear_layers(), reason="a processor or a torch without these operators")
 VALUES = torch.randn(2, 7, 16, generator=torch.Generator().manual_seed(0))
 
 
@@ -33,7 +33,7 @@ class Layer(nn.Module):
 def test_fused_layers_give_what_torch_gives(activation: str) -> None:
     layer = Layer(activation).eval().requires_grad_(False)
     plain = layer(VALUES)
-    assert fuse(layer, lambda: [layer(VALUES[:1, :3])])
+    assert pack_linear_layers(layer, lambda: [layer(VALUES[:1, :3])])
     assert layer.dense.weight.is_meta
     assert isinstance(layer.intermediate_act_fn, nn.Identity) == (activation == "gelu")
     torch.testing.assert_close(layer(VALUES), plain, atol=1e-5, rtol=1e-5)
@@ -42,7 +42,7 @@ def test_fused_layers_give_what_torch_gives(activation: str) -> None:
 def test_a_network_that_reads_weights_itself_is_left_as_it_was() -> None:
     layer = Layer(by_hand=True).eval().requires_grad_(False)
     plain = layer(VALUES)
-    assert not fuse(layer, lambda: [layer(VALUES)])
+    assert not pack_linear_layers(layer, lambda: [layer(VALUES)])
     assert torch.equal(layer(VALUES), plain)
 
 
@@ -50,11 +50,11 @@ def test_a_network_whose_numbers_would_differ_is_left_as_it_was() -> None:
     layer = Layer().eval().requires_grad_(False)
     plain = layer(VALUES)
     # sees that its first layer was taken over
-    assert not fuse(layer, lambda: [layer(VALUES) + float(layer.dense.weight.is_meta)])
+    assert not pack_linear_layers(layer, lambda: [layer(VALUES) + float(layer.dense.weight.is_meta)])
     assert torch.equal(layer(VALUES), plain)
 
 
 def test_an_encoder_on_the_processor_is_fused_unless_a_graph_is_to_be_written(folders: Folders) -> None:
-    fused, plain = (TorchNetwork(folders("bert"), (-1,), "float32", "cpu", fused=each) for each in (True, False))
+    fused, plain = (TorchNetwork(folders("bert"), (-1,), "float32", "cpu", onednn=each) for each in (True, False))
     assert all(weight.is_meta for name, weight in fused.module.named_parameters() if name.endswith("dense.weight"))
     assert not any(weight.is_meta for weight in plain.module.parameters())

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.embed.network.pooling import Pooling, stacked
+from stages.embed.network.pooling import Pooling, stack_layers
 
 KEEP = ("cls", "mean", "max", "segments", "tokens")
 
@@ -30,7 +30,7 @@ def test_each_window_is_pooled_as_numpy_pools_it_alone(batch: tuple[Pooling, tor
     expected: dict[str, list[np.ndarray]] = {name: [] for name in KEEP}
     for row, length in enumerate(lengths.tolist()):
         window = hidden[row, :length].numpy()
-        own = window[pooling.first : pooling.first + length - pooling.around]
+        own = window[pooling.first_token : pooling.first_token + length - pooling.extra_positions]
         starts = range(0, len(own), pooling.segment)
         expected["cls"].append(window[:1])
         expected["mean"].append(window.mean(0, keepdims=True))
@@ -39,10 +39,10 @@ def test_each_window_is_pooled_as_numpy_pools_it_alone(batch: tuple[Pooling, tor
             window.mean(0, keepdims=True)
         ]
         expected["tokens"].append(own)
-    pooled = stacked([pooling.pool(hidden, lengths)])
+    pooled = stack_layers([pooling.pool(hidden, lengths)])
     for name, rows in expected.items():
         np.testing.assert_allclose(pooled[name], np.concatenate(rows), atol=1e-6)
-        assert pooling.counts(name, (lengths - pooling.around).numpy()).sum() == len(pooled[name])
+        assert pooling.vector_counts(name, (lengths - pooling.extra_positions).numpy()).sum() == len(pooled[name])
 
 
 @settings(deadline=None)
@@ -50,8 +50,8 @@ def test_each_window_is_pooled_as_numpy_pools_it_alone(batch: tuple[Pooling, tor
 def test_what_stands_behind_a_windows_end_changes_nothing(batch: tuple[Pooling, torch.Tensor, torch.Tensor]) -> None:
     pooling, hidden, lengths = batch
     other = torch.cat([hidden, torch.full((len(hidden), 2, 3), 1e6)], 1)
-    for name, array in stacked([pooling.pool(other, lengths)]).items():
-        np.testing.assert_allclose(array, stacked([pooling.pool(hidden, lengths)])[name], atol=1e-6)
+    for name, array in stack_layers([pooling.pool(other, lengths)]).items():
+        np.testing.assert_allclose(array, stack_layers([pooling.pool(hidden, lengths)])[name], atol=1e-6)
 
 
 def test_only_what_is_kept_is_computed_and_the_mean_that_tells_of_nan() -> None:
@@ -61,10 +61,10 @@ def test_only_what_is_kept_is_computed_and_the_mean_that_tells_of_nan() -> None:
 
 def test_several_layers_stand_side_by_side() -> None:
     layers = [{"mean": torch.full((2, 3), value)} for value in (1.0, 2.0)]
-    assert stacked(layers)["mean"].shape == (2, 2, 3)
-    assert stacked(layers)["mean"][0, :, 0].tolist() == [1.0, 2.0]
+    assert stack_layers(layers)["mean"].shape == (2, 2, 3)
+    assert stack_layers(layers)["mean"][0, :, 0].tolist() == [1.0, 2.0]
 
 
 @pytest.mark.parametrize(("own", "segments"), [(0, 1), (1, 1), (32, 1), (33, 2), (254, 8)])
 def test_a_window_has_a_segment_for_every_32_tokens_begun_and_one_at_least(own: int, segments: int) -> None:
-    assert Pooling(("segments",), 32, 1, 2).counts("segments", np.array([own])).tolist() == [segments]
+    assert Pooling(("segments",), 32, 1, 2).vector_counts("segments", np.array([own])).tolist() == [segments]

@@ -22,7 +22,7 @@ from stages.embed.batching.quantization_error import Distance
 from stages.embed.pipeline.devices import devices_of, merged, side_by_side
 from stages.embed.pipeline.embed_source import embed_source
 from stages.embed.pipeline.progress import EmbedProgress, EmbedReport, Progress
-from stages.embed.windows.corpus_part import Part
+from stages.embed.windows.corpus_part import CorpusPart
 from tests.stages.embed.conftest import Folders
 from tests.stages.embed.pipeline.test_encode_corpus import MANY, ROOT
 
@@ -51,9 +51,9 @@ def test_two_processes_fill_a_store_as_one_does(source: Path, folders: Folders, 
 
 
 def test_a_part_is_split_among_processes_without_overlap() -> None:
-    keys, part = KeyList.of_texts(map(str, range(240))), Part(2, 3)
-    owners = np.stack([each.has(keys) for each in part.split(4)])
-    np.testing.assert_array_equal(owners.sum(0), part.has(keys))
+    keys, part = KeyList.of_texts(map(str, range(240))), CorpusPart(2, 3)
+    owners = np.stack([each.contains(keys) for each in part.split(4)])
+    np.testing.assert_array_equal(owners.sum(0), part.contains(keys))
 
 
 def test_devices_are_named_one_by_one_and_told_when_they_are_not_there() -> None:

@@ -48,8 +48,8 @@ def test_a_store_that_cannot_be_read_is_passed_over(features: Path) -> None:
 
 
 def test_what_is_asked_goes_before_the_stores_recipe_and_the_rest_follows_it() -> None:
-    options = following(RECIPE, Options(device="cpu", budget=99, window=7), {"device", "window"})
-    assert (options.device, options.budget, options.window) == ("cpu", 99, 7)
+    options = following(RECIPE, Options(device="cpu", batch_tokens=99, window=7), {"device", "window"})
+    assert (options.device, options.batch_tokens, options.window) == ("cpu", 99, 7)
     assert (options.model, options.dtype) == (RECIPE.encoder, RECIPE.dtype)
 
 

@@ -42,7 +42,7 @@ def test_vectors_in_the_store_are_those_worked_out_by_hand(tiny: Open, tmp_path:
     bags = store.bags([text_key("oil price rose")])
     ids = [
         *encoder.opening,
-        *encoder.tokenizer.windows(["oil price rose"], encoder.cutting).ids.tolist(),
+        *encoder.tokenizer.tokenize(["oil price rose"], encoder.windowing).ids.tolist(),
         *encoder.closing,
     ]
     assert len(ids) == 5
@@ -74,7 +74,7 @@ def test_a_finished_store_answers_without_a_network(tiny: Open, tmp_path: Path) 
 
 
 def test_what_the_store_gives_is_what_encoding_gives(tiny: Open, tmp_path: Path) -> None:
-    encoder = tiny("roberta", window=9, stride=2, budget=64, segment=4, keep=("mean", "segments", "tokens"))
+    encoder = tiny("roberta", window=9, stride=2, batch_tokens=64, segment=4, keep=("mean", "segments", "tokens"))
     store = store_of(tmp_path, encoder)
     embed(corpus([*MANY, ""]), encoder, store)
     bags = store.bags([text_key(text) for text in [*MANY, ""]])
@@ -90,7 +90,7 @@ def test_an_interrupt_keeps_finished_slices_and_the_next_call_encodes_only_the_r
     tiny: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop, "SLICE_SECONDS", 1e-9)
-    encoder, network = counting(tiny(budget=64), interrupt_after=9)
+    encoder, network = counting(tiny(batch_tokens=64), interrupt_after=9)
     store = store_of(tmp_path, encoder)
     with pytest.raises(KeyboardInterrupt):
         embed(corpus(MANY), encoder, store)
@@ -112,7 +112,7 @@ from featurestore import FeatureStore
 from tests.stages.embed.fakes import corpus, counting
 from tests.stages.embed.pipeline.test_encode_corpus import MANY
 loop.SHARD_BYTES, loop.SLICE_SECONDS = 1, 1e-9
-encoder, network = counting(open_encoder(Options(model=sys.argv[1], budget=64, dtype="float32")), seconds=0.01)
+encoder, network = counting(open_encoder(Options(model=sys.argv[1], batch_tokens=64, dtype="float32")), seconds=0.01)
 store = FeatureStore.create(Path(sys.argv[2]), encoder.recipe)
 embed(corpus(MANY), encoder, store)
 """
@@ -157,7 +157,7 @@ def test_what_another_process_committed_meanwhile_is_skipped(
     tiny: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop, "SLICE_SECONDS", 1e-9)
-    encoder, network = counting(tiny(budget=64))
+    encoder, network = counting(tiny(batch_tokens=64))
     store = store_of(tmp_path, encoder)
     other = FeatureStore.open(store.folder)
 
@@ -204,7 +204,7 @@ def test_a_text_of_100_000_words_is_kept_whole(tiny: Open, tmp_path: Path) -> No
 
 
 def test_a_shard_closes_at_its_size(tiny: Open, tmp_path: Path, one_document_a_shard: None) -> None:
-    encoder, _ = counting(tiny(budget=64))
+    encoder, _ = counting(tiny(batch_tokens=64))
     store = store_of(tmp_path, encoder)
     report = embed(corpus(MANY), encoder, store)
     assert report.shards == len(store.shards()) == 60
@@ -213,7 +213,7 @@ def test_a_shard_closes_at_its_size(tiny: Open, tmp_path: Path, one_document_a_s
 def test_a_shard_closes_before_its_time_is_over(tiny: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "SHARD_SECONDS", 0.3)
     monkeypatch.setattr(loop, "SLICE_SECONDS", 0.1)
-    encoder, network = counting(tiny(budget=64), seconds=0.02)
+    encoder, network = counting(tiny(batch_tokens=64), seconds=0.02)
     store = store_of(tmp_path, encoder)
     report = embed(corpus(MANY), encoder, store)
     assert len(network.batches) * 0.02 / 0.3 <= report.shards <= len(network.batches)
@@ -235,7 +235,7 @@ class Unsound(CountingNetwork):
 
 
 def bad_token(encoder: Encoder) -> int:
-    return int(encoder.tokenizer.windows(["graphics"], encoder.cutting).ids[0])
+    return int(encoder.tokenizer.tokenize(["graphics"], encoder.windowing).ids[0])
 
 
 def test_a_document_without_finite_vectors_is_named_and_left_out(tiny: Open, tmp_path: Path) -> None:
@@ -263,7 +263,7 @@ def test_a_batch_with_nan_in_half_precision_is_repeated_in_float32(tiny: Open, t
         precision: Unsound(encoder.dim, bad_token(encoder), sound=precision == "float32")
         for precision in ("float32", "bfloat16")
     }
-    encoder = replace(encoder, open_network=networks.__getitem__, budget=5)
+    encoder = replace(encoder, open_network=networks.__getitem__, batch_tokens=5)
     report = embed(corpus(["oil", "graphics", "price"]), encoder, store_of(tmp_path, encoder))
     assert (report.encoded, report.failed) == (3, ())
     assert (networks["bfloat16"].windows, networks["float32"].windows) == (3, 1)
@@ -273,7 +273,7 @@ def test_numbers_too_large_for_float16_are_refused_and_what_was_finished_stays(
     tiny: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop, "SLICE_SECONDS", 1e-9)
-    encoder = tiny(dtype="float16", budget=1)
+    encoder = tiny(dtype="float16", batch_tokens=1)
     bad = bad_token(encoder)
 
     def large(ids: torch.Tensor, lengths: torch.Tensor) -> Sequence[torch.Tensor]:
@@ -365,7 +365,7 @@ def test_a_corpus_file_that_cannot_be_read_is_written_anew(tiny: Open, tmp_path:
 
 def test_progress_counts_up_to_the_totals(tiny: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "SLICE_SECONDS", 1e-9)
-    encoder, _ = counting(tiny(budget=64))
+    encoder, _ = counting(tiny(batch_tokens=64))
     told: list[EmbedProgress] = []
     report = embed(corpus(MANY), encoder, store_of(tmp_path, encoder), told.append)
     tokens = [now.tokens for now in told]
@@ -422,7 +422,7 @@ def test_documents_of_no_corpus_are_no_work(tiny: Open, tmp_path: Path) -> None:
 
 
 def test_padding_is_reported(tiny: Open, tmp_path: Path) -> None:
-    encoder, _ = counting(tiny(budget=100))
+    encoder, _ = counting(tiny(batch_tokens=100))
     documents = corpus(["oil " * 8, "oil " * 7])
     assert documents.documents[0] == Document("d0", "oil " * 8, ("no",), "train")
     report = embed(documents, encoder, store_of(tmp_path, encoder))
@@ -444,7 +444,7 @@ class Scarce(CountingNetwork):
 
 
 def test_out_of_memory_halves_the_budget_and_goes_on_aloud(tiny: Open, tmp_path: Path) -> None:
-    encoder = tiny(budget=1000)
+    encoder = tiny(batch_tokens=1000)
     network = Scarce(encoder.dim, room=150)
     encoder = replace(encoder, open_network=lambda _: network)
     store = store_of(tmp_path, encoder)
@@ -459,7 +459,7 @@ def test_out_of_memory_halves_the_budget_and_goes_on_aloud(tiny: Open, tmp_path:
 
 
 def test_a_window_that_memory_does_not_hold_alone_is_told(tiny: Open, tmp_path: Path) -> None:
-    encoder = tiny(budget=1000)
+    encoder = tiny(batch_tokens=1000)
     network = Scarce(encoder.dim, room=5)
     encoder = replace(encoder, open_network=lambda _: network)
     with pytest.raises(

@@ -12,7 +12,7 @@ from featurestore import text_key
 from stages.embed import embed
 from stages.embed.pipeline import estimate
 from stages.embed.pipeline.estimate import estimate as estimated
-from stages.embed.windows.corpus_part import Part
+from stages.embed.windows.corpus_part import CorpusPart
 from tests.stages.embed.conftest import Open
 from tests.stages.embed.fakes import corpus, counting
 from tests.stages.embed.pipeline.test_encode_corpus import MANY, store_of
@@ -64,7 +64,7 @@ def test_what_is_there_already_costs_no_time_and_no_bytes(tiny: Open, tmp_path: 
 
 def test_time_is_the_samples_scaled_to_all(tiny: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(estimate, "SAMPLE_DOCUMENTS", 20)
-    encoder, network = counting(tiny(budget=40), seconds=0.01)
+    encoder, network = counting(tiny(batch_tokens=40), seconds=0.01)
     found = estimated(corpus([f"oil {number}" for number in range(100)]), encoder, None)
     assert network.windows == 20
     assert found.sample_windows < 20, "the first batch is not timed"
@@ -75,7 +75,7 @@ def test_time_is_the_samples_scaled_to_all(tiny: Open, monkeypatch: pytest.Monke
 
 def test_a_sample_ends_when_its_time_is_over(tiny: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(estimate, "SAMPLE_SECONDS", 0.0)
-    encoder, network = counting(tiny(budget=64))
+    encoder, network = counting(tiny(batch_tokens=64))
     assert estimated(corpus(MANY), encoder, None).seconds is not None
     assert len(network.batches) == 1
 
@@ -88,7 +88,7 @@ def test_nothing_is_written(tiny: Open, tmp_path: Path, own_cache: Path) -> None
 
 def test_a_part_is_estimated_alone(tiny: Open) -> None:
     encoder, _ = counting(tiny())
-    parts = [estimated(corpus(MANY), encoder, None, Part(number, 2)) for number in (1, 2)]
+    parts = [estimated(corpus(MANY), encoder, None, CorpusPart(number, 2)) for number in (1, 2)]
     assert sum(part.documents for part in parts) == 60
     assert sum(part.tokens for part in parts) == estimated(corpus(MANY), encoder, None).tokens
 

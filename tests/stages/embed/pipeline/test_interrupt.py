@@ -36,7 +36,7 @@ def show(now):
     if now.leaving:
         print("leaving", flush=True)
 
-encoder = open_encoder(Options(model=sys.argv[1], budget=64, dtype="float32", device="cpu"))
+encoder = open_encoder(Options(model=sys.argv[1], batch_tokens=64, dtype="float32", device="cpu"))
 network = Slow(encoder.dim, seconds=float(sys.argv[3]))
 store = FeatureStore.create(Path(sys.argv[2]), encoder.recipe)
 try:
@@ -97,7 +97,7 @@ class Interrupting(CountingNetwork):
 
 
 def test_a_document_whose_windows_are_not_all_encoded_is_encoded_next_time(tiny: Open, tmp_path: Path) -> None:
-    encoder, _ = counting(tiny(window=10, budget=24))
+    encoder, _ = counting(tiny(window=10, batch_tokens=24))
     network = Interrupting(encoder.dim, at=2)
     store = store_of(tmp_path, encoder)
     # full windows are longer than the rest of 3 tokens, which a later batch takes

@@ -6,8 +6,8 @@ import pytest
 
 from data.errors import ModelUnavailable
 from stages.embed.windows.tokens import load_tokenizer
-from stages.embed.windows.window_arrays import offsets_of
-from stages.embed.windows.windowing import Cutting
+from stages.embed.windows.window_arrays import offsets_from_counts
+from stages.embed.windows.windowing import Windowing
 from tests.stages.embed.conftest import Folders
 from tests.tiny_encoder import SENTENCES, make_tokenizer
 
@@ -22,34 +22,34 @@ def test_ids_are_those_of_the_encoders_own_tokenizer(folders: Folders, family: s
     tokenizer = load_tokenizer(folders(family))
     for text in ("", "oil", LONG):
         ids = own(text, truncation=False, padding=False)["input_ids"]
-        windows = tokenizer.windows([text], Cutting(10_000))
+        windows = tokenizer.tokenize([text], Windowing(10_000))
         assert [*tokenizer.opening, *windows.window_ids().tolist(), *tokenizer.closing] == ids
 
 
 def test_spans_say_which_characters_a_window_has(folders: Folders) -> None:
     tokenizer = load_tokenizer(folders("bert"))
-    windows = tokenizer.windows(["", LONG], Cutting(7))
+    windows = tokenizer.tokenize(["", LONG], Windowing(7))
     assert windows.span[0].tolist() == [0, 0]
     for (start, stop), first, length in zip(windows.span[1:], windows.start[1:], windows.length[1:], strict=True):
-        again = tokenizer.windows([LONG[start:stop]], Cutting(100)).ids
+        again = tokenizer.tokenize([LONG[start:stop]], Windowing(100)).ids
         # a window that starts inside a word begins with a token that only stands inside words
         assert again[1:].tolist() == windows.ids[first + 1 : first + length].tolist() or start > 0
 
 
 WAYS = (
-    Cutting(9, 3, 4),
-    Cutting(9, long="head-tail"),
-    Cutting(9, long="middle"),
-    Cutting(9, long="random", seed=5),
-    Cutting(9, long="sentences"),
+    Windowing(9, 3, 4),
+    Windowing(9, long="head-tail"),
+    Windowing(9, long="middle"),
+    Windowing(9, long="random", seed=5),
+    Windowing(9, long="sentences"),
 )
 
 
 @pytest.mark.parametrize("family", ["bert", "roberta"])
 @pytest.mark.parametrize("prefix", ["", "query: "])
-@pytest.mark.parametrize("cutting", WAYS, ids=lambda cutting: cutting.long)
+@pytest.mark.parametrize("windowing", WAYS, ids=lambda windowing: windowing.long)
 def test_every_way_has_spans_of_the_characters_of_its_tokens(
-    folders: Folders, family: str, prefix: str, cutting: Cutting
+    folders: Folders, family: str, prefix: str, windowing: Windowing
 ) -> None:
     from tokenizers import Tokenizer
 
@@ -57,7 +57,7 @@ def test_every_way_has_spans_of_the_characters_of_its_tokens(
     plain.no_truncation()
     plain.no_padding()
     texts = ["", "oil", *SENTENCES, LONG, " ".join(reversed(SENTENCES))]
-    windows = load_tokenizer(folders(family), prefix).windows(texts, cutting)
+    windows = load_tokenizer(folders(family), prefix).tokenize(texts, windowing)
     assert len(windows) == len(texts)
     for row, text in enumerate(texts):
         start = int(windows.tokens[:row].sum())
@@ -77,7 +77,7 @@ def test_every_way_has_spans_of_the_characters_of_its_tokens(
 
 def test_windows_of_sentences_end_where_sentences_do(folders: Folders) -> None:
     tokenizer = load_tokenizer(folders("bert"))
-    windows = tokenizer.windows([LONG], Cutting(45, long="sentences"))
+    windows = tokenizer.tokenize([LONG], Windowing(45, long="sentences"))
     shown = [LONG[start:stop].strip() for start, stop in windows.span.tolist()]
     assert len(shown) > 2
     assert " ".join(shown) == LONG
@@ -89,8 +89,8 @@ def test_a_random_window_depends_on_seed_and_text_and_not_on_the_order(folders: 
     texts = [f"{LONG} {number}" for number in range(12)]
 
     def starts(texts: list[str], seed: int) -> list[int]:
-        windows = tokenizer.windows(texts, Cutting(10, long="random", seed=seed))
-        return (windows.start - offsets_of(windows.tokens)[:-1]).tolist()  # type: ignore[no-any-return]
+        windows = tokenizer.tokenize(texts, Windowing(10, long="random", seed=seed))
+        return (windows.start - offsets_from_counts(windows.tokens)[:-1]).tolist()  # type: ignore[no-any-return]
 
     assert starts(texts[::-1], 1) == starts(texts, 1)[::-1]
     assert starts(texts[3:4], 1) == starts(texts, 1)[3:4]
@@ -100,9 +100,9 @@ def test_a_random_window_depends_on_seed_and_text_and_not_on_the_order(folders: 
 
 def test_windows_of_some_documents_are_theirs(folders: Folders) -> None:
     tokenizer = load_tokenizer(folders("bert"))
-    all_of_them = tokenizer.windows([*SENTENCES, ""], Cutting(4, 1, 2))
-    some = all_of_them.of(np.array([5, 7, 0]))
-    alone = tokenizer.windows([SENTENCES[5], "", SENTENCES[0]], Cutting(4, 1, 2))
+    all_of_them = tokenizer.tokenize([*SENTENCES, ""], Windowing(4, 1, 2))
+    some = all_of_them.select(np.array([5, 7, 0]))
+    alone = tokenizer.tokenize([SENTENCES[5], "", SENTENCES[0]], Windowing(4, 1, 2))
     assert some.dropped.any()
     assert some.window_ids().tolist() == alone.window_ids().tolist()
     for name in ("tokens", "dropped", "offsets", "length", "span"):
@@ -115,16 +115,16 @@ def test_a_prefix_reads_as_if_it_stood_in_the_text_and_is_no_part_of_it(
     folders: Folders, family: str, prefix: str
 ) -> None:
     plain, prefixed = load_tokenizer(folders(family)), load_tokenizer(folders(family), prefix)
-    windows = prefixed.windows([LONG], Cutting(10_000))
-    together = plain.windows([prefix + LONG], Cutting(10_000)).ids
+    windows = prefixed.tokenize([LONG], Windowing(10_000))
+    together = plain.tokenize([prefix + LONG], Windowing(10_000)).ids
     assert [*prefixed.prefix, *windows.ids.tolist()] == together.tolist()
     assert windows.span.tolist() == [[0, len(LONG)]]
-    assert prefixed.windows([""], Cutting(5)).tokens.tolist() == [0]
+    assert prefixed.tokenize([""], Windowing(5)).tokens.tolist() == [0]
 
 
 def test_a_lone_surrogate_reads_as_the_replacement_character(folders: Folders) -> None:
     tokenizer = load_tokenizer(folders("roberta"))
-    odd, replaced = (tokenizer.windows([text], Cutting(99)).ids.tolist() for text in ("a\ud800b", "a\ufffdb"))
+    odd, replaced = (tokenizer.tokenize([text], Windowing(99)).ids.tolist() for text in ("a\ud800b", "a\ufffdb"))
     assert odd == replaced != []
 
 
@@ -133,7 +133,7 @@ def test_a_lone_surrogate_reads_as_the_replacement_character(folders: Folders) -
 )
 def test_other_alphabets_have_tokens_and_spans_inside_the_text(folders: Folders, text: str) -> None:
     for family in ("bert", "roberta"):
-        windows = load_tokenizer(folders(family)).windows([text], Cutting(3))
+        windows = load_tokenizer(folders(family)).tokenize([text], Windowing(3))
         assert windows.tokens[0] > 0
         assert windows.span.min() >= 0
         assert windows.span.max() <= len(text)
@@ -171,7 +171,7 @@ def test_a_tokenizer_cut_short_is_refused(tmp_path: Path) -> None:
 def test_characters_are_those_that_spans_begin_and_end_with(folders: Folders, family: str, prefix: str) -> None:
     tokenizer = load_tokenizer(folders(family), prefix)
     for text in ("", "oil", "\ud800 oil", LONG):
-        windows, characters = tokenizer.windows([text], Cutting(7, 2)), tokenizer.characters(text)
+        windows, characters = tokenizer.tokenize([text], Windowing(7, 2)), tokenizer.character_spans(text)
         assert characters.shape == (len(windows.ids), 2)
         for span, first, length in zip(windows.span, windows.start, windows.length, strict=True):
             assert not length or span.tolist() == [characters[first, 0], characters[first + length - 1, 1]]
@@ -179,5 +179,5 @@ def test_characters_are_those_that_spans_begin_and_end_with(folders: Folders, fa
 
 def test_tokens_decode_to_the_words_that_they_stand_for(folders: Folders) -> None:
     tokenizer = load_tokenizer(folders("bert"))
-    ids = tokenizer.windows(["Oil rose on Monday"], Cutting(100)).ids
+    ids = tokenizer.tokenize(["Oil rose on Monday"], Windowing(100)).ids
     assert tokenizer.decode(ids.tolist()) == "oil rose on monday"
