@@ -13,7 +13,7 @@ from commandline.curve import curve
 from commandline.embed import embed
 from commandline.explain import explain
 from commandline.fit_head import fit_head
-from commandline.look import heads, init, models
+from commandline.look import encoders, heads, init
 from commandline.output import say
 from commandline.predict import predict
 from commandline.store import store
@@ -55,7 +55,7 @@ def embedonce(ctx: click.Context) -> None:
     ctx.default_map = settings.defaults(embedonce.commands)
 
 
-for command in (embed, fit_head, sweep, curve, compare, predict, explain, store, models, heads, init):
+for command in (embed, fit_head, sweep, curve, compare, predict, explain, store, encoders, heads, init):
     embedonce.add_command(command)
 
 

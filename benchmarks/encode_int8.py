@@ -1,6 +1,6 @@
 """What int8 costs in quality: the linear head on Reuters-52, features of int8 beside those of float32.
 
-    python -m benchmarks.encode_int8 --features features --runs runs/benchmarks
+    python -m benchmarks.encode_int8 --stores stores --runs runs/benchmarks
 
 Encodes what the stores lack, fits what the run folder lacks; each run scores the test split once.
 """
@@ -29,10 +29,10 @@ from stages.fitting.runs import Run
 CORPUS = "reuters52"
 
 
-def fitted(options: Options, features: Path, runs: Path) -> tuple[FeatureStore, Run]:
+def fitted(options: Options, stores_folder: Path, runs: Path) -> tuple[FeatureStore, Run]:
     """The store of these options and the linear head on it."""
     store, report = embed_source(
-        CORPUS, Columns(), options, features=features, tell=lambda _: None, progress=lambda _: None
+        CORPUS, Columns(), options, features=stores_folder, tell=lambda _: None, progress=lambda _: None
     )
     for sentence in report.sentences():
         say(sentence)
@@ -55,13 +55,13 @@ def macro_f1(run: Run) -> tuple[float, float]:
 
 
 @click.command()
-@click.option("--features", type=click.Path(path_type=Path), default=Path("features"))
+@click.option("--stores", "stores_folder", type=click.Path(path_type=Path), default=Path("stores"))
 @click.option("--runs", type=click.Path(path_type=Path), default=Path("runs/benchmarks"))
 @click.option("--json", "as_json", is_flag=True)
-def main(features: Path, runs: Path, as_json: bool) -> None:
+def main(stores_folder: Path, runs: Path, as_json: bool) -> None:
     """Print the table, or with --json an object a claim on a line."""
     kinds = {"float32": Options(precision="float32"), "int8": Options(precision="int8", backend="onnx")}
-    made = {kind: fitted(options, features, runs) for kind, options in kinds.items()}
+    made = {kind: fitted(options, stores_folder, runs) for kind, options in kinds.items()}
     scores = {kind: macro_f1(run) for kind, (_, run) in made.items()}
     moved = distance_of(made["int8"][0])
     rows = [["linear", "macro-F1 out of fold", "macro-F1"]]

@@ -1,6 +1,6 @@
 """How long heads take: to fit, to feed a step, to predict, beside the usual loop; each ratio from one run.
 
-    python -m benchmarks.heads --features STORE [--head mlp]... [--topic fits]... [--epochs 2] [--rounds 3] [--json]
+    python -m benchmarks.heads --store STORE [--head mlp]... [--topic fits]... [--epochs 2] [--rounds 3] [--json]
 
 Defaults are fitted on nine tenths of the training documents, each head in a process of its own, and scored on the last
 tenth; the test split is not read. Then each network is trained for --epochs by our loop and by a Dataset, a DataLoader
@@ -75,9 +75,9 @@ class Race:
     usual_accuracy: float
 
 
-def documents(features: Path, corpus: str | None, most: int | None) -> Documents:
+def documents(store_folder: Path, corpus: str | None, most: int | None) -> Documents:
     """The training documents of a store's corpus, a tenth of them aside; most: so many of them."""
-    store = open_store(features, features.parent)
+    store = open_store(store_folder, store_folder.parent)
     found = load_task(store, open_corpus(store, corpus))
     rows = np.random.default_rng(0).permutation(len(found.train))[:most]
     bags, codes, groups = found.train[rows], found.target.y[rows], found.groups[rows]
@@ -86,11 +86,11 @@ def documents(features: Path, corpus: str | None, most: int | None) -> Documents
     return Documents(bags[taught], codes[taught], bags[aside], codes[aside])
 
 
-def default_fit(name: str, features: Path, corpus: str | None, most: int | None, files: bool) -> Fit:
+def default_fit(name: str, store_folder: Path, corpus: str | None, most: int | None, files: bool) -> Fit:
     """One head with its defaults, in a process that does nothing else; files: as if memory had no room for steps."""
     if files:
         sources.SHARE = 0.0
-    found, head, stamps = documents(features, corpus, most), make_head(name, {}), list[float]()
+    found, head, stamps = documents(store_folder, corpus, most), make_head(name, {}), list[float]()
     if isinstance(head, NetworkHead):
         head.progress = lambda _: stamps.append(time.perf_counter())
     start = time.perf_counter()
@@ -221,7 +221,9 @@ def races(found: dict[str, Race], epochs: int) -> Topic:
 
 
 @click.command()
-@click.option("--features", type=click.Path(path_type=Path, exists=True), required=True, help="A feature store.")
+@click.option(
+    "--store", "store_folder", type=click.Path(path_type=Path, exists=True), required=True, help="A feature store."
+)
 @click.option("--corpus")
 @click.option("--head", "names", type=click.Choice(DEFAULT), multiple=True, default=DEFAULT)
 @click.option("--topic", "topics", type=click.Choice(["fits", "races"]), multiple=True, default=["fits", "races"])
@@ -232,7 +234,7 @@ def races(found: dict[str, Race], epochs: int) -> Topic:
 @click.option("--files", is_flag=True, help="Networks read the store's files, as where memory is short; fits only.")
 @click.option("--json", "as_json", is_flag=True)
 def main(
-    features: Path,
+    store_folder: Path,
     corpus: str | None,
     names: tuple[str, ...],
     topics: tuple[str, ...],
@@ -248,20 +250,20 @@ def main(
         print(f"{date.today()}, {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}\n")
     made: list[Topic] = []
     if "fits" in topics:
-        made.append(fits(names, {name: _apart(name, features, corpus, most, files) for name in names}))
+        made.append(fits(names, {name: _apart(name, store_folder, corpus, most, files) for name in names}))
     racing = [name for name in names if issubclass(type(make_head(name, {})), NetworkHead)]
     if "races" in topics and racing:
-        found = documents(features, corpus, most)
+        found = documents(store_folder, corpus, most)
         made.append(races({name: race(name, found, epochs, rounds, workers) for name in racing}, epochs))
     for topic in made:
         show(topic, as_json=as_json)
 
 
-def _apart(name: str, features: Path, corpus: str | None, most: int | None, files: bool) -> Fit:
+def _apart(name: str, store_folder: Path, corpus: str | None, most: int | None, files: bool) -> Fit:
     """In a process of its own, so that its peak memory is its own."""
     start = time.perf_counter()
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        found = pool.submit(default_fit, name, features, corpus, most, files).result()
+        found = pool.submit(default_fit, name, store_folder, corpus, most, files).result()
     say(f"{name} took {format_duration(time.perf_counter() - start)}")
     return found
 

@@ -1,6 +1,6 @@
 """Weights or sampling? Each class weight, sampler, loss and re-balanced last layer against the others, by a cheap head.
 
-    python -m benchmarks.imbalance --features FOLDER [--corpus reuters52] [--seeds 3] [--quick] [--json]
+    python -m benchmarks.imbalance --stores FOLDER [--corpus reuters52] [--seeds 3] [--quick] [--json]
 
 The head is mlp over pooled cls, mean and max. reuters52 is unbalanced as it is (1:2,000); of newsgroups the training
 part is thinned to sizes that fall exponentially, 1:100. Each way is fitted out of fold, with and without a tuned
@@ -155,16 +155,16 @@ def topic(corpus: str, results: dict[str, list[Figures]]) -> Topic:
 
 
 @click.command()
-@click.option("--features", type=click.Path(path_type=Path), default=Path("features"), show_default=True)
+@click.option("--stores", "stores_folder", type=click.Path(path_type=Path), default=Path("stores"), show_default=True)
 @click.option("--corpus", "corpora", multiple=True, default=("reuters52", "newsgroups"), show_default=True)
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True)
 @click.option("--quick", is_flag=True, help="Four ways in place of all.")
 @click.option("--json", "as_json", is_flag=True)
-def main(features: Path, corpora: tuple[str, ...], seeds: int, quick: bool, as_json: bool) -> None:
+def main(stores_folder: Path, corpora: tuple[str, ...], seeds: int, quick: bool, as_json: bool) -> None:
     """Print a table a corpus."""
     for corpus in corpora:
-        folder = next(iter(sorted(features.glob(f"{corpus}--*"))), None)
-        results = compared(corpus, open_store(folder, features), seeds, quick=quick)
+        folder = next(iter(sorted(stores_folder.glob(f"{corpus}--*"))), None)
+        results = compared(corpus, open_store(folder, stores_folder), seeds, quick=quick)
         if as_json:
             click.echo(json.dumps({corpus: {name: [asdict(each) for each in one] for name, one in results.items()}}))
         else:

@@ -1,6 +1,6 @@
 """How good heads are over a small frozen encoder, beside TF-IDF of words and what fine-tuning has published.
 
-    python -m benchmarks.quality --features FOLDER [--runs FOLDER] [--corpus newsgroups] [--heads fused,lstm] [--json]
+    python -m benchmarks.quality --stores FOLDER [--runs FOLDER] [--corpus newsgroups] [--heads fused,lstm] [--json]
 
 Each head is fitted by `fit_head` with its default parameters: out of fold, a decision rule, a last fit, and one
 scoring of the test split. Networks are fitted for every seed, and their figures are means over seeds; the other heads
@@ -207,7 +207,7 @@ def asked(heads: str, seeds: int) -> dict[str, int]:
 
 
 @click.command()
-@click.option("--features", type=click.Path(path_type=Path), default=Path("features"), show_default=True)
+@click.option("--stores", "stores_folder", type=click.Path(path_type=Path), default=Path("stores"), show_default=True)
 @click.option("--runs", type=click.Path(path_type=Path), default=Path("runs/quality"), show_default=True)
 @click.option("--corpus", "corpora", multiple=True, default=("newsgroups", "reuters52"), show_default=True)
 @click.option("--heads", default=HEADS, show_default=True, help="A head may have its own seeds: lstm:2.")
@@ -215,12 +215,12 @@ def asked(heads: str, seeds: int) -> dict[str, int]:
 @click.option("--folds", type=click.IntRange(2), default=3, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="A claim a line.")
 def main(
-    features: Path, runs: Path, corpora: tuple[str, ...], heads: str, seeds: int, folds: int, as_json: bool
+    stores_folder: Path, runs: Path, corpora: tuple[str, ...], heads: str, seeds: int, folds: int, as_json: bool
 ) -> None:
     """Print a table a corpus."""
     for corpus in corpora:
-        folder = next(iter(sorted(features.glob(f"{corpus}--*"))), None)
-        found = topic(measured(corpus, asked(heads, seeds), folds, open_store(folder, features), runs))
+        folder = next(iter(sorted(stores_folder.glob(f"{corpus}--*"))), None)
+        found = topic(measured(corpus, asked(heads, seeds), folds, open_store(folder, stores_folder), runs))
         show(found, as_json=as_json)
 
 

@@ -1,6 +1,6 @@
 """The README's table: every head on both benchmarks, beside the TF-IDF linear SVM that a user would pick instead.
 
-    python -m benchmarks.results --features FOLDER --runs FOLDER [--corpus reuters52] [--json]
+    python -m benchmarks.results --stores FOLDER --runs FOLDER [--corpus reuters52] [--json]
 
 Encodes what the stores lack, fits what the run folder lacks, and prints Markdown; with --json one object a claim on a
 line. Defaults of heads were chosen on training documents, out of fold; each run scores the test split once.
@@ -50,10 +50,10 @@ class Line:
     seconds: float
 
 
-def embedded(corpus: str, features: Path) -> FeatureStore:
+def embedded(corpus: str, stores_folder: Path) -> FeatureStore:
     """The store of a benchmark with the default model; encodes what it lacks."""
     store, report = embed_source(
-        corpus, Columns(), Options(), features=features, tell=lambda _: None, progress=lambda _: None
+        corpus, Columns(), Options(), features=stores_folder, tell=lambda _: None, progress=lambda _: None
     )
     for sentence in report.sentences():
         say(f"{corpus}: {sentence}")
@@ -126,16 +126,16 @@ def claims(corpus: str, lines: list[Line]) -> list[dict[str, object]]:
 
 
 @click.command()
-@click.option("--features", type=click.Path(path_type=Path), default=Path("features"))
+@click.option("--stores", "stores_folder", type=click.Path(path_type=Path), default=Path("stores"))
 @click.option("--runs", type=click.Path(path_type=Path), default=Path("runs/benchmarks"))
 @click.option("--corpus", "corpora", multiple=True, default=("reuters52", "newsgroups"))
 @click.option("--json", "as_json", is_flag=True)
-def main(features: Path, runs: Path, corpora: tuple[str, ...], as_json: bool) -> None:
+def main(stores_folder: Path, runs: Path, corpora: tuple[str, ...], as_json: bool) -> None:
     """Print the table."""
     if not as_json:
         print(f"{date.today()}, {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}\n")
     for corpus in corpora:
-        lines = [*head_lines(corpus, embedded(corpus, features), runs), svm_line(read_corpus(corpus))]
+        lines = [*head_lines(corpus, embedded(corpus, stores_folder), runs), svm_line(read_corpus(corpus))]
         if not as_json:
             print(markdown(corpus, lines), end="\n\n")
         for claim in claims(corpus, lines) if as_json else ():

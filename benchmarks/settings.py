@@ -1,6 +1,6 @@
 """What a head gains by other settings than its defaults, on training documents that it did not see.
 
-    python -m benchmarks.settings --features FOLDER --head mlp --way init=xavier --way epochs=12,validation=0.1 \\
+    python -m benchmarks.settings --stores FOLDER --head mlp --way init=xavier --way epochs=12,validation=0.1 \\
                                   [--corpus reuters52] [--store A --store B] [--layer -4] [--seeds 10] \\
                                   [--documents 1500] [--json]
 
@@ -76,7 +76,7 @@ def row(head: str, way: str, results: Scores) -> list[str]:
 
 
 @click.command()
-@click.option("--features", type=click.Path(path_type=Path), default=Path("features"), show_default=True)
+@click.option("--stores", "stores_folder", type=click.Path(path_type=Path), default=Path("stores"), show_default=True)
 @click.option("--corpus", default="reuters52", show_default=True)
 @click.option("--store", "stores", multiple=True, type=click.Path(path_type=Path), help="Instead of the corpus's own.")
 @click.option("--layer", default="-1", show_default=True, help="Of those kept, or `all` side by side.")
@@ -86,7 +86,7 @@ def row(head: str, way: str, results: Scores) -> list[str]:
 @click.option("--documents", type=click.IntRange(2), help="To fit on; all of the other folds by default.")
 @click.option("--json", "as_json", is_flag=True)
 def main(
-    features: Path,
+    stores_folder: Path,
     corpus: str,
     stores: tuple[Path, ...],
     layer: str,
@@ -97,8 +97,8 @@ def main(
     as_json: bool,
 ) -> None:
     """Print the table."""
-    paths = stores or tuple(sorted(features.glob(f"{corpus}--*")))[:1]
-    (read, first), every = open_stores(paths, features), [DEFAULTS, *ways]
+    paths = stores or tuple(sorted(stores_folder.glob(f"{corpus}--*")))[:1]
+    (read, first), every = open_stores(paths, stores_folder), [DEFAULTS, *ways]
     table = open_corpus(first, corpus)
 
     def documents_of(head: str) -> Task:

@@ -1,6 +1,6 @@
 """How fast the feature store reads and writes, beside the ways that it stands for; each ratio from one run.
 
-    python -m benchmarks.store [--features STORE] [--folder FOLDER] [--topic batches]... [--json]
+    python -m benchmarks.store [--store STORE] [--folder FOLDER] [--topic batches]... [--json]
 
 400,000 chunk vectors of 384 float16 in documents of 1 to 8. Ways are tried in rounds, in random order, and figures are
 medians. Cold: the files' pages were dropped from memory before. Linux only, for it looks into /proc.
@@ -215,13 +215,17 @@ TOPICS: dict[str, Callable[[Path], Topic]] = {
 
 
 @click.command()
-@click.option("--features", type=click.Path(path_type=Path), help="A store whose documents' lengths are realistic.")
+@click.option(
+    "--store", "store_folder", type=click.Path(path_type=Path), help="A store whose documents' lengths are realistic."
+)
 @click.option("--folder", type=click.Path(path_type=Path), help="Where files are made, and deleted afterwards.")
 @click.option("--topic", "names", type=click.Choice([*TOPICS, "costs"]), multiple=True, default=[*TOPICS, "costs"])
 @click.option("--json", "as_json", is_flag=True)
-def main(features: Path | None, folder: Path | None, names: tuple[str, ...], as_json: bool) -> None:
+def main(store_folder: Path | None, folder: Path | None, names: tuple[str, ...], as_json: bool) -> None:
     """Print a table a topic, or with --json an object a claim on a line."""
-    topics: dict[str, Callable[[Path], Topic]] = TOPICS | {"costs": lambda place: store_costs.costs(place, features)}
+    topics: dict[str, Callable[[Path], Topic]] = TOPICS | {
+        "costs": lambda place: store_costs.costs(place, store_folder)
+    }
     if not as_json:
         print(f"{date.today()}, {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}\n")
     if folder is not None:

@@ -39,9 +39,9 @@ class Kept:
             self.bags[rows].view(self.view).gather(np.float16)
 
 
-def costs(folder: Path, features: Path | None) -> Topic:
-    """Bytes of documents as long as those of `features`; seconds a thousand of them, with random vectors."""
-    lengths = _lengths_of(features) if features else _lengths_made()
+def costs(folder: Path, store_folder: Path | None) -> Topic:
+    """Bytes of documents as long as those of `store_folder`; seconds a thousand of them, with random vectors."""
+    lengths = _lengths_of(store_folder) if store_folder else _lengths_made()
     heads = ["kept", "bytes a document", "× cls", "ms to read", "cold", "ms of lstm", "reading / lstm", "cold"]
     rows, claims, epochs = [heads], [], dict[str, float]()
     for kept in _ways_to_keep(folder, lengths):
@@ -59,9 +59,9 @@ def costs(folder: Path, features: Path | None) -> Topic:
     return Topic(f"What is kept: a thousand documents of {tokens:,.0f} tokens, an epoch of each", rows, claims)
 
 
-def _lengths_of(features: Path) -> Lengths:
+def _lengths_of(store_folder: Path) -> Lengths:
     """Chunks, segments and tokens of each document of a store."""
-    shards = FeatureStore.open(features).shards()
+    shards = FeatureStore.open(store_folder).shards()
     return {
         name: np.concatenate([np.diff(np.asarray(shard.parts[f"documents/{name}_offsets"])) for shard in shards])
         for name in DATASETS

@@ -53,7 +53,7 @@ def curve(heads: tuple[str, ...], **asked: Any) -> None:
     from stages.fitting.task import open_corpus, open_stores
 
     metric = selection_metric(asked)
-    store, first = open_stores(asked["stores"], asked["features"])
+    store, first = open_stores(asked["store"], asked["stores_folder"])
     documents = open_corpus(first, asked["corpus"])
     plan = CurvePlan(
         heads=curve_heads(heads, asked["parameters"], asked["class_weight"]),
@@ -62,7 +62,7 @@ def curve(heads: tuple[str, ...], **asked: Any) -> None:
         seed=asked["seed"],
         **corpus_arguments(documents, asked),
     )
-    asked_for = f"{', '.join(heads)} on {store.name} ({origin('stores', 'the newest store')})"
+    asked_for = f"{', '.join(heads)} on {store.name} ({origin('store', 'the newest store')})"
     say(f"Learning curves of {asked_for}, corpus {documents.name}.")
     with progress("fitting") as bar:
 

@@ -9,10 +9,10 @@ import click
 from commandline.options import (
     column_options,
     columns_from_options,
-    features_option,
     json_option,
     origin,
     seed_option,
+    stores_option,
     trust_option,
 )
 from commandline.output import note, progress, say, show_json, table
@@ -35,9 +35,9 @@ OPTIONS += ("keep", "segment", "layers", "dtype", "precision", "backend", "devic
 @click.option(
     "--long",
     default="windows",
-    metavar="WAY",
-    help="Of a long document: windows (all), head, head-tail, middle, random:SEED, sentences (windows end where they "
-    "do), model (all, as long as the encoder reads).",
+    metavar="STRATEGY",
+    help="What is read of a long document: windows (all of it), head, head-tail, middle, random:SEED, sentences (all "
+    "of it, windows end at sentence ends), model (all of it, windows as long as the encoder allows).",
 )
 @click.option("--max-windows", type=int, help="At most so many chunks a document; what that drops is counted.")
 @click.option(
@@ -63,16 +63,14 @@ OPTIONS += ("keep", "segment", "layers", "dtype", "precision", "backend", "devic
     help="What runs the encoder. auto: the fastest installed that agrees with torch, or what the store there has.",
 )
 @click.option(
-    "--budget", "batch_tokens", type=int, help="Tokens a batch, padding included.  [found by a short trial, remembered]"
+    "--batch-tokens", type=int, help="Tokens per batch, padding included.  [found by a short trial, remembered]"
 )
 @trust_option
 @click.option(
     "--device", default="auto", help="auto, cpu, cuda, mps; several with a process each, as in cuda:0,cuda:1; or all."
 )
-@click.option(
-    "--store", type=click.Path(path_type=Path), help="The store.  [one in --features, named for what is in it]"
-)
-@features_option
+@click.option("--store", type=click.Path(path_type=Path), help="The store.  [one in --stores, named for what is in it]")
+@stores_option
 @click.option("--part", default="1/1", metavar="I/N", help="Only the I-th of N parts, into the same store.")
 @click.option("--dry-run", is_flag=True, help="Say what it would cost, in time, on disk and in memory; write nothing.")
 @seed_option
@@ -164,7 +162,7 @@ def _shared(asked: dict[str, Any]) -> dict[str, Any]:
         "options": Options(**{name: asked[name] for name in OPTIONS}),
         "given": {name for name in OPTIONS if origin("keep" if name == "segment" else name, "") != ""},
         "store": asked["store"],
-        "features": asked["features"],
+        "features": asked["stores_folder"],
         "seed": asked["seed"],
         "part": CorpusPart.parse(asked["part"]),
         "tell": note,

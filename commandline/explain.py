@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from commandline.options import NewFile, features_option, json_option, runs_option
+from commandline.options import NewFile, json_option, runs_option, stores_option
 from commandline.output import note, progress, say, show_json, table, whole_file
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ _LOOKS = ((0.5, "reverse"), (0.2, "bold"), (0.05, ""))
 @click.option("--source", metavar="FILE", help="Where the texts are.  [the file that was embedded]")
 @click.option("--text", metavar="COLUMN", help="Column of the text.  [guessed by name]")
 @click.option("--encoder", help="Where the run's encoder is now, if it has moved; its tokenizer alone is read.")
-@click.option("--store", type=click.Path(path_type=Path), help="The feature store.  [the run's own, in --features]")
-@features_option
+@click.option("--store", type=click.Path(path_type=Path), help="The feature store.  [the run's own, in --stores]")
+@stores_option
 @runs_option
 @click.option("--html", type=NewFile(), help="Also write a page of the texts with marks.")
 @json_option
@@ -65,7 +65,7 @@ def explain(run: str, documents: tuple[str, ...], html: Path | None, as_json: bo
 
     found = find_run(run, asked["runs"])
     check_explainable(found)
-    store = open_store(asked["store"] or Path(found.record.store), asked["features"])
+    store = open_store(asked["store"] or Path(found.record.store), asked["stores_folder"])
     corpus = open_corpus(store, found.record.corpus)
     say(f"Explaining {found.name} on {store.name}, corpus {corpus.name}.")
     if changed := describe_corpus_change(found, corpus):

@@ -57,7 +57,7 @@ def fit_head(**asked: Any) -> None:
     embedonce fit-head lstm --init kaiming
     embedonce fit-head cascade --first earn
     embedonce fit-head lstm --order poor,fair,good
-    embedonce fit-head linear --store features/news--minilm --store features/news--e5
+    embedonce fit-head linear --store stores/news--minilm --store stores/news--e5
     embedonce fit-head layermix --set body=lstm --set over=segments
     embedonce fit-head stack --run linear-3f9a12bc --run lstm-7c2e41b0
     """
@@ -68,9 +68,9 @@ def fit_head(**asked: Any) -> None:
 
     if asked["base_runs"] and asked["head"] not in STACKING_HEADS:
         raise CallError(f"--run is for {', '.join(STACKING_HEADS)}: {asked['head']} reads features.")
-    store, first = open_stores(asked["stores"], asked["features"])
+    store, first = open_stores(asked["store"], asked["stores_folder"])
     documents = open_corpus(first, asked["corpus"])
-    say(f"Fitting {asked['head']} on {store.name} ({origin('stores', 'the newest store')}), corpus {documents.name}.")
+    say(f"Fitting {asked['head']} on {store.name} ({origin('store', 'the newest store')}), corpus {documents.name}.")
     plan = corpus_arguments(documents, asked)
     found, failed = [], False
     settings = (*asked["parameters"], *(f"{name}={asked[name]}" for name in ("loss", "sampler", "init") if asked[name]))

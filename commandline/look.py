@@ -1,4 +1,4 @@
-"""Commands that look: `models`, `heads`; and `init`, which writes settings."""
+"""Commands that look: `encoders`, `heads`; and `init`, which writes settings."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @json_option
-def models(as_json: bool) -> None:
+def encoders(as_json: bool) -> None:
     """Encoders with their size, window and cost; `embed --model` also takes any other name on the hub, and folders."""
     from stages.embed.encoder.model_catalog import MODEL_CATALOG
 

@@ -62,26 +62,26 @@ class NewFile(click.Path):
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 runs_option = click.option("--runs", type=click.Path(path_type=Path), default=Path("runs"), help="Folder of the runs.")
-features_option = click.option(
-    "--features",
+stores_option = click.option(
+    "--stores",
+    "stores_folder",
     type=click.Path(path_type=Path),
-    default=Path("features"),
+    default=Path("stores"),
     show_default=True,
     help="Folder of the stores.",
 )
 store_options = multilabel(
-    click.option("--store", type=click.Path(path_type=Path), help="The feature store.  [the newest in --features]"),
-    features_option,
+    click.option("--store", type=click.Path(path_type=Path), help="The feature store.  [the newest in --stores]"),
+    stores_option,
 )
 beside_options = multilabel(
     click.option(
         "--store",
-        "stores",
         type=click.Path(path_type=Path),
         multiple=True,
-        help="The feature store; further ones are read beside it.  [the newest in --features]",
+        help="The feature store; further ones are read beside it.  [the newest in --stores]",
     ),
-    features_option,
+    stores_option,
 )
 documents_options = multilabel(
     click.option("--corpus", help="Which corpus of the store.  [its only one]"),

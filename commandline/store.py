@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from commandline.options import column_options, columns_from_options, features_option, json_option
+from commandline.options import column_options, columns_from_options, json_option, stores_option
 from commandline.output import Bar, note, progress, say, show_json, table
 from data.text_format import format_bytes
 
@@ -25,11 +25,11 @@ def store() -> None:
 
 @store.command()
 @folder_argument
-@features_option
+@stores_option
 @json_option
-def info(folder: Path | None, features: Path, as_json: bool) -> None:
+def info(folder: Path | None, stores_folder: Path, as_json: bool) -> None:
     """What a store holds and what each kept array costs."""
-    found = _opened(folder, features).info()
+    found = _opened(folder, stores_folder).info()
     if as_json:
         show_json(found)
         return
@@ -44,14 +44,14 @@ def info(folder: Path | None, features: Path, as_json: bool) -> None:
 
 @store.command()
 @folder_argument
-@features_option
+@stores_option
 @json_option
-def verify(folder: Path | None, features: Path, as_json: bool) -> None:
+def verify(folder: Path | None, stores_folder: Path, as_json: bool) -> None:
     """Hash and parse every shard again, hold offsets and corpora against it; exit code 1 where something is wrong.
 
     Shards are parsed in a process of their own with a limit on its time and memory, so a store may come from anywhere.
     """
-    found = _opened(folder, features)
+    found = _opened(folder, stores_folder)
     with progress("verifying") as bar:
         wrong = found.verify(_bytes_on(bar))
     if as_json:
@@ -64,13 +64,13 @@ def verify(folder: Path | None, features: Path, as_json: bool) -> None:
 
 @store.command()
 @folder_argument
-@features_option
+@stores_option
 @json_option
-def repair(folder: Path | None, features: Path, as_json: bool) -> None:
+def repair(folder: Path | None, stores_folder: Path, as_json: bool) -> None:
     """Move damaged shards to quarantine/ and name their documents, which the next `embed` encodes again."""
     from featurestore import repair_store as repair_store
 
-    found = _opened(folder, features)
+    found = _opened(folder, stores_folder)
     with progress("verifying") as bar:
         done = repair_store(found, _bytes_on(bar))
     if as_json:
@@ -91,33 +91,33 @@ def repair(folder: Path | None, features: Path, as_json: bool) -> None:
 
 @store.command()
 @folder_argument
-@features_option
+@stores_option
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @json_option
-def compact(folder: Path | None, features: Path, dry_run: bool, as_json: bool) -> None:
+def compact(folder: Path | None, stores_folder: Path, dry_run: bool, as_json: bool) -> None:
     """Merge small shards into larger ones, and keep each document once.
 
     Not while something reads the store: a reader whose shard is gone ends with a sentence and has to be run again.
     """
     from featurestore import plan_compaction
 
-    found = _opened(folder, features)
+    found = _opened(folder, stores_folder)
     _rewrite(found, plan_compaction(found), dry_run=dry_run, as_json=as_json)
 
 
 @store.command()
 @folder_argument
-@features_option
+@stores_option
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
 @json_option
-def prune(folder: Path | None, features: Path, dry_run: bool, as_json: bool) -> None:
+def prune(folder: Path | None, stores_folder: Path, dry_run: bool, as_json: bool) -> None:
     """Remove the features of documents that no corpus of the store names any more.
 
     Not while an `embed` runs into the store: what it takes for there could go.
     """
     from featurestore import plan_pruning
 
-    found = _opened(folder, features)
+    found = _opened(folder, stores_folder)
     _rewrite(found, plan_pruning(found), dry_run=dry_run, as_json=as_json)
 
 
@@ -126,9 +126,9 @@ def prune(folder: Path | None, features: Path, dry_run: bool, as_json: bool) -> 
 @column_options
 @click.option("--store", "folder", type=click.Path(path_type=Path), help="The feature store.  [the newest]")
 @click.option("--corpus", help="Which corpus of the store.  [the only one]")
-@features_option
+@stores_option
 @json_option
-def label(file: str, folder: Path | None, corpus: str | None, features: Path, as_json: bool, **asked: Any) -> None:
+def label(file: str, folder: Path | None, corpus: str | None, stores_folder: Path, as_json: bool, **asked: Any) -> None:
     """Replace labels, splits and groups by those in FILE, a table with a column of ids; features stay as they are.
 
     They hold until the corpus is embedded again, which brings those of its file back: correct them there, too.
@@ -139,7 +139,7 @@ def label(file: str, folder: Path | None, corpus: str | None, features: Path, as
     from stages.fitting.task import open_corpus
     from stages.relabel import relabel
 
-    found = _opened(folder, features)
+    found = _opened(folder, stores_folder)
     done = relabel(found, open_corpus(found, corpus), file, columns_from_options(asked))
     if as_json:
         show_json({"store": str(found.folder), "corpus": done.corpus, "changed": done.changed, "notes": done.notes})
@@ -157,7 +157,7 @@ def label(file: str, folder: Path | None, corpus: str | None, features: Path, as
 @click.option("--store", "folder", type=click.Path(path_type=Path), help="The feature store.  [the newest]")
 @click.option("--corpus", help="Only this corpus, in its order, with ids, splits, groups and labels.")
 @click.option("--overwrite", is_flag=True, help="Replace OUTPUT if it is there.")
-@features_option
+@stores_option
 @json_option
 def export(
     output: Path,
@@ -165,7 +165,7 @@ def export(
     folder: Path | None,
     corpus: str | None,
     overwrite: bool,
-    features: Path,
+    stores_folder: Path,
     as_json: bool,
 ) -> None:
     """Write all documents into one plain file for other programs.
@@ -176,7 +176,7 @@ def export(
     """
     from featurestore.maintenance.export import export_store as write
 
-    found = _opened(folder, features)
+    found = _opened(folder, stores_folder)
     with progress("exporting") as bar:
         documents = write(
             found,
@@ -197,10 +197,10 @@ def _bytes_on(bar: Bar) -> Callable[[float, float], None]:
     return lambda done, total: bar(done, total, f"{format_bytes(done)} of {format_bytes(total)}")
 
 
-def _opened(folder: Path | None, features: Path) -> "FeatureStore":
+def _opened(folder: Path | None, stores_folder: Path) -> "FeatureStore":
     from stages.fitting.task import open_store
 
-    return open_store(folder, features)
+    return open_store(folder, stores_folder)
 
 
 def _rewrite(found: "FeatureStore", plan: "CompactionPlan", *, dry_run: bool, as_json: bool) -> None:

@@ -32,9 +32,11 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("head", metavar="HEAD")
 @click.option(
-    "--trials", type=click.IntRange(1), help="How many, of each head.  [40 for one head; for all, what --budget allows]"
+    "--trials",
+    type=click.IntRange(1),
+    help="How many, of each head.  [40 for one head; for all, what --time-budget allows]",
 )
-@click.option("--budget", metavar="TIME", help="How long, as in 90s, 10m or 1h.  [10m for all]")
+@click.option("--time-budget", metavar="TIME", help="How long, as in 90s, 10m or 1h.  [10m for all]")
 @metric_option
 @click.option("--trial-folds", type=click.IntRange(1), default=1, help="On how many of the folds a trial is scored.")
 @folds_option
@@ -56,8 +58,8 @@ def sweep(head: str, **asked: Any) -> None:
 
     \b
     embedonce sweep mlp --trials 40
-    embedonce sweep lstm --trials 100 --budget 1h --set over=chunks --html sweep.html
-    embedonce sweep all --budget 10m
+    embedonce sweep lstm --trials 100 --time-budget 1h --set over=chunks --html sweep.html
+    embedonce sweep all --time-budget 10m
     """
     from stages.compare import compare as compare_runs
     from stages.compare import select_runs
@@ -65,10 +67,10 @@ def sweep(head: str, **asked: Any) -> None:
     from stages.fitting.task import open_corpus, open_stores
 
     metric = selection_metric(asked)
-    store, first = open_stores(asked["stores"], asked["features"])
+    store, first = open_stores(asked["store"], asked["stores_folder"])
     documents = open_corpus(first, asked["corpus"])
     spaces = _spaces(head, metric, corpus_arguments(documents, asked), asked)
-    say(f"Sweep of {head} on {store.name} ({origin('stores', 'the newest store')}), corpus {documents.name}.")
+    say(f"Sweep of {head} on {store.name} ({origin('store', 'the newest store')}), corpus {documents.name}.")
     if head == ALL and len(first.recipe.layers) > 1:
         every = {each.name for each in parse_heads(ALL, layers=len(first.recipe.layers))}
         for name in sorted(every - {space.plan.head.name for space in spaces}):
@@ -111,7 +113,7 @@ def _swept(head: str, store: Any, documents: Any, spaces: list[Any], asked: dict
     from stages.fitting.head_options import ALL
     from stages.sweep import parse_duration, sweep, sweep_all
 
-    budget, most = asked["budget"], asked["trials"]
+    budget, most = asked["time_budget"], asked["trials"]
     seconds = inf if budget is None else parse_duration(budget)
     with progress("sweeping") as bar:
 

@@ -1,6 +1,6 @@
 """A folder of immutable, content-named shards that one recipe made.
 
-    features/reuters52--all-MiniLM-L6-v2-1f3a9c0e/
+    stores/reuters52--all-MiniLM-L6-v2-1f3a9c0e/
       recipe.json            what these features are; written once, before the first shard
       shards/<sha256>.h5     committed by a rename; its name is the hash of its bytes
       corpora/NAME.csv       id, key, split, group, label: what a person may open and edit

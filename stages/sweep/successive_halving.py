@@ -31,7 +31,7 @@ def parse_duration(text: str) -> float:
     """ "90s", "10m" or "1.5h" in seconds. Raises CallError for anything else."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh])", text.strip())
     if not found or not float(found[1]):
-        raise CallError(f"--budget is '{text}': write a time, as in --budget 90s, --budget 10m or --budget 1.5h.")
+        raise CallError(f"--time-budget is '{text}': write a time such as 90s, 10m or 1.5h.")
     return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]
 
 
@@ -100,7 +100,7 @@ def _tried(
             notes.append(f"{name} is left out: {error}")
             continue
         if one > TOO_LONG * seconds:
-            notes.append(f"{name} is left out: one trial would take about {one:.0f} s. Raise --budget for it.")
+            notes.append(f"{name} is left out: one trial would take about {one:.0f} s. Raise --time-budget for it.")
             continue
         studies.append(study)
     return studies, tuple(notes)

@@ -39,7 +39,7 @@ def test_a_table_holds_for_its_command_and_wins(tmp_path: Path) -> None:
         ("modle = 'x'", UnknownName, "Did you mean 'model'"),
         ("[fit-haed]\nseed = 1", UnknownName, "Did you mean 'fit-head'"),
         ("[embed]\nwindw = 3", UnknownName, "Did you mean 'window'"),
-        ("[store.info]\nfeaturs = 'x'", UnknownName, "Did you mean 'features'"),
+        ("[store.info]\nstors = 'x'", UnknownName, "Did you mean 'stores'"),
         ("[store.inof]\njson = true", UnknownName, "Did you mean 'info'"),
         ("source = ", BadData, "is not TOML"),
         ("seed = 1.5", BadData, r"seed is 1\.5\. Write a whole number"),
@@ -71,18 +71,18 @@ def test_every_option_has_help() -> None:
 
 
 def test_a_table_of_a_group_holds_for_all_that_it_has_and_one_within_it_for_one(tmp_path: Path) -> None:
-    found = said(tmp_path, 'features = "f"\n[store]\ncorpus = "c"\n[store.export]\ncorpus = "e"\n')
-    assert found["fit-head"] == {"features": "f"}
-    assert found["store"]["label"] == {"features": "f", "corpus": "c"}
-    assert found["store"]["export"] == {"features": "f", "corpus": "e"}
+    found = said(tmp_path, 'stores = "f"\n[store]\ncorpus = "c"\n[store.export]\ncorpus = "e"\n')
+    assert found["fit-head"] == {"stores_folder": "f"}
+    assert found["store"]["label"] == {"stores_folder": "f", "corpus": "c"}
+    assert found["store"]["export"] == {"stores_folder": "f", "corpus": "e"}
 
 
 @pytest.mark.parametrize("value", ['"s"', '["s"]'])
 def test_one_value_and_a_list_of_one_are_the_same(tmp_path: Path, value: str) -> None:
     found = said(tmp_path, f"store = {value}\n")
-    assert (found["embed"], found["fit-head"]) == ({"store": "s"}, {"stores": ["s"]})
+    assert (found["embed"], found["fit-head"]) == ({"store": "s"}, {"store": ["s"]})
 
 
 def test_a_list_is_passed_over_by_commands_that_take_one_value(tmp_path: Path) -> None:
     found = said(tmp_path, 'store = ["a", "b"]\n')
-    assert (found["embed"], found["fit-head"]) == ({}, {"stores": ["a", "b"]})
+    assert (found["embed"], found["fit-head"]) == ({}, {"store": ["a", "b"]})

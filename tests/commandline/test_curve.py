@@ -12,8 +12,8 @@ from tests.small_store import blobs, make_store
 
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
-    make_store(tmp_path / "features" / "made-up", *blobs(["a", "b", "c"], documents=160))
-    return tmp_path / "features" / "made-up"
+    make_store(tmp_path / "stores" / "made-up", *blobs(["a", "b", "c"], documents=160))
+    return tmp_path / "stores" / "made-up"
 
 
 def test_a_row_a_head_and_size_and_the_same_as_json(embedonce: Run, store: Path) -> None:

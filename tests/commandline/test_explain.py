@@ -47,7 +47,7 @@ class Desk:
 
     @property
     def at(self) -> list[str]:
-        return ["--features", str(self.folder / "features"), "--runs", str(self.folder / "runs")]
+        return ["--stores", str(self.folder / "stores"), "--runs", str(self.folder / "runs")]
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
         source,
         Columns(),
         options,
-        features=folder / "features",
+        features=folder / "stores",
         given=frozenset({"model", "window", "stride", "segment", "keep"}),
         tell=lambda _: None,
         progress=lambda _: None,
@@ -261,6 +261,7 @@ def test_an_unknown_run_names_the_nearest(embedonce: Run, desk: Desk) -> None:
 def test_of_a_stack_the_runs_below_it_are_named(embedonce: Run, desk: Desk) -> None:
     asked = [part for name in ("segments", "all") for part in ("--run", desk.runs[name])]
     fitted = embedonce("fit-head", "stack", *asked, "--folds", 2, "--no-tune", *desk.at, "--json")
+    assert fitted.code == 0, fitted.err
     shown = embedonce("explain", json.loads(fitted.out)["rows"][0]["run"], "d3", *desk.at)
     assert shown.code == 2 and "reads no text itself. Explain one of them: linear-" in shown.err
 
@@ -293,9 +294,9 @@ def test_an_id_that_is_like_no_other_is_answered_with_a_few(embedonce: Run, desk
 
 def test_a_corpus_that_was_changed_after_the_fit_is_told(embedonce: Run, desk: Desk, tmp_path: Path) -> None:
     shutil.copytree(desk.folder, tmp_path / "desk")
-    at = ["--features", "desk/features", "--runs", "desk/runs"]
+    at = ["--stores", "desk/stores", "--runs", "desk/runs"]
     assert "was changed after" not in embedonce("explain", desk.runs["chunks"], "d0", *at).err
-    (corpus,) = (tmp_path / "desk" / "features").glob("*/corpora/made.csv")
+    (corpus,) = (tmp_path / "desk" / "stores").glob("*/corpora/made.csv")
     corpus.write_text(corpus.read_text(encoding="utf-8").replace("oil", "gas"), encoding="utf-8")
     shown = embedonce("explain", desk.runs["chunks"], "d0", *at)
     assert "made was changed after" in shown.err and "the head may never have seen it" in shown.err
@@ -307,13 +308,13 @@ def test_without_segments_in_the_store_there_are_none_to_ask_for(embedonce: Run,
         str(desk.folder / "made.csv"),
         Columns(),
         options,
-        features=tmp_path / "features",
+        features=tmp_path / "stores",
         given=frozenset({"model", "window", "keep"}),
         tell=lambda _: None,
         progress=lambda _: None,
     )
     plan = FitPlan(head=make_head("tfidf", {}), folds=2, tune=False)
     run, _ = fit_head(store, store.corpus("made"), plan, tmp_path / "runs")
-    at = ["--features", str(tmp_path / "features"), "--runs", str(tmp_path / "runs"), "--by", "segments"]
+    at = ["--stores", str(tmp_path / "stores"), "--runs", str(tmp_path / "runs"), "--by", "segments"]
     shown = embedonce("explain", run.name, "d3", *at)
     assert shown.code == 2 and "This store keeps no segments: take --by chunks or --by tokens" in shown.err

@@ -13,8 +13,8 @@ SMALL = ("--trials", 7, "--folds", 2)
 
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
-    make_store(tmp_path / "features" / "made-up", *blobs(["a", "b", "c"], documents=160))
-    return tmp_path / "features" / "made-up"
+    make_store(tmp_path / "stores" / "made-up", *blobs(["a", "b", "c"], documents=160))
+    return tmp_path / "stores" / "made-up"
 
 
 def test_history_importance_and_the_run_are_shown_and_the_same_as_json(embedonce: Run, store: Path) -> None:
@@ -63,7 +63,7 @@ def test_what_is_set_is_not_searched(embedonce: Run, store: Path) -> None:
     [
         (["liner"], "Did you mean 'linear'"),
         (["stack"], "has nothing to sweep"),
-        (["linear", "--budget", "10"], "write a time"),
+        (["linear", "--time-budget", "10"], "write a time"),
         (["all", "--set", "C=1"], "name it instead of 'all'"),
         (["linear", "--set", "c=1"], "no parameter 'c'"),
         (["linear", "--trial-folds", "6"], "there are 5 --folds"),

@@ -117,7 +117,7 @@ def test_an_encoder_that_cannot_be_used_is_refused_before_any_encoding(
     assert result.code == 2
     (error,) = errors(result.err)
     assert re.search(sentence, error) and "fault of embedonce" not in error
-    assert not list(tmp_path.glob("features/*/shards/*"))
+    assert not list(tmp_path.glob("stores/*/shards/*"))
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_a_file_that_cannot_be_used_is_named_with_its_line(
     assert result.code == 1
     (error,) = errors(result.err)
     assert "bad.csv" in error and re.search(sentence, error)
-    assert not (tmp_path / "features").exists()
+    assert not (tmp_path / "stores").exists()
 
 
 def test_documents_without_label_are_counted_and_refused_unless_skipped(
@@ -218,10 +218,10 @@ def test_a_changed_run_is_not_read(embedonce: Run, table: Path, model: Path) -> 
 
 
 def test_a_folder_that_cannot_be_made_is_one_sentence(embedonce: Run, table: Path, model: Path) -> None:
-    (table.parent / "features").write_text("a file in the way")
+    (table.parent / "stores").write_text("a file in the way")
     result = embedonce("embed", table, "--model", model)
     assert result.code == 1 and len(errors(result.err)) == 1
-    assert (table.parent / "features").read_text() == "a file in the way"
+    assert (table.parent / "stores").read_text() == "a file in the way"
 
 
 @pytest.mark.parametrize("arguments", [[], ["store"]])
@@ -231,5 +231,5 @@ def test_a_command_of_commands_alone_is_answered_with_its_help(embedonce: Run, a
 
 
 def test_a_folder_of_stores_names_them(embedonce: Run, table: Path, model: Path) -> None:
-    embedonce("embed", table, "--model", model, "--store", "features/mine")
-    assert "features is not a feature store. It holds features/mine." in embedonce("store", "info", "features").err
+    embedonce("embed", table, "--model", model, "--store", "stores/mine")
+    assert "stores is not a feature store. It holds stores/mine." in embedonce("store", "info", "stores").err

@@ -127,7 +127,7 @@ def test_an_order_that_cannot_be_is_one_sentence(embedonce: Run, tmp_path: Path,
         refused = embedonce("fit-head", "linear", "--order", order)
         assert refused.code == 2 and said in refused.err, refused.err
     write(tmp_path / "p.csv", ["text", "label"], [[text, label] for label in WORDS for text in texts(label, 8)])
-    assert embedonce("embed", "p.csv", "--model", model, "--store", next(tmp_path.glob("features/*"))).code == 0
+    assert embedonce("embed", "p.csv", "--model", model, "--store", next(tmp_path.glob("stores/*"))).code == 0
     path = embedonce("fit-head", "linear", "--corpus", "p", "--order", "numbers")
     assert path.code == 2 and "these labels are of kind 'path'" in path.err
 
@@ -137,7 +137,7 @@ def test_the_documents_of_a_group_stay_on_one_side(embedonce: Run, tmp_path: Pat
     write(tmp_path / "t.csv", ["text", "label", "who"], rows)
     assert embedonce("embed", "t.csv", "--model", model, "--group", "who").code == 0
     assert embedonce("fit-head", "linear", "--folds", "2").code == 0
-    with next(tmp_path.glob("features/*/corpora/t.csv")).open(newline="") as file:
+    with next(tmp_path.glob("stores/*/corpora/t.csv")).open(newline="") as file:
         sides = {(row["group"], row["split"]) for row in csv.DictReader(file)}
     assert len(sides) == len({group for group, _ in sides}) == 8
 
@@ -194,6 +194,6 @@ def test_a_full_disk_is_one_sentence_and_embed_goes_on_when_there_is_room(
     assert done.returncode == 1, done.stderr
     assert [line for line in done.stderr.splitlines() if line.startswith("Error:")] == [done.stderr.splitlines()[-1]]
     assert "Traceback" not in done.stderr
-    assert list(tmp_path.glob("features/*/shards/*")) == []
+    assert list(tmp_path.glob("stores/*/shards/*")) == []
     again = embedonce("embed", "t.csv", "--model", model, "--json")
     assert again.code == 0 and json.loads(again.out)["encoded"] == 72

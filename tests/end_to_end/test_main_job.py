@@ -51,10 +51,10 @@ def test_every_head_learns_the_labels(fitted: dict[str, runs.Run]) -> None:
 
 
 def test_a_second_embed_encodes_nothing(desk: Path, fitted: dict[str, runs.Run]) -> None:
-    shards = {path: path.stat().st_mtime_ns for path in desk.glob("features/*/shards/*")}
+    shards = {path: path.stat().st_mtime_ns for path in desk.glob("stores/*/shards/*")}
     report = json.loads(assert_done(started("embed", "sample.csv", "--json", cwd=desk)))
     assert report["encoded"] == 0
-    assert {path: path.stat().st_mtime_ns for path in desk.glob("features/*/shards/*")} == shards
+    assert {path: path.stat().st_mtime_ns for path in desk.glob("stores/*/shards/*")} == shards
 
 
 def test_fitting_again_finds_the_run_that_it_made(desk: Path, fitted: dict[str, runs.Run]) -> None:
@@ -118,14 +118,14 @@ def test_killed_half_way_embed_goes_on_where_it_stopped(
 ) -> None:
     write_csv(tmp_path / "sample.csv", reuters_sample[:150])
     process = started("embed", "sample.csv", cwd=tmp_path)
-    while process.poll() is None and not list(tmp_path.glob("features/*/recipe.json")):
+    while process.poll() is None and not list(tmp_path.glob("stores/*/recipe.json")):
         time.sleep(0.05)
     time.sleep(1.0)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130 and "Interrupted" in err and "Traceback" not in err
     report = json.loads(assert_done(started("embed", "sample.csv", "--json", cwd=tmp_path)))
-    (folder,) = tmp_path.glob("features/*")
+    (folder,) = tmp_path.glob("stores/*")
     assert FeatureStore.open(folder).verify() == []
     assert report["encoded"] + report["already_there"] == report["documents"] - report["equal_texts"]
 
@@ -134,7 +134,7 @@ def test_two_embeds_at_once_double_no_document(tmp_path: Path, reuters_sample: l
     write_csv(tmp_path / "sample.csv", reuters_sample[:120])
     for process in [started("embed", "sample.csv", cwd=tmp_path) for _ in range(2)]:
         assert_done(process)
-    (folder,) = tmp_path.glob("features/*")
+    (folder,) = tmp_path.glob("stores/*")
     store = FeatureStore.open(folder)
     table = store.corpus("sample")
     assert store.verify() == [] and len(store.bags(table.keys)) == len(table.ids) == 120

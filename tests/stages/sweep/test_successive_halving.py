@@ -112,5 +112,5 @@ def test_a_time_is_read_as_it_is_written(text: str, seconds: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "10", "m", "-5m", "0s", "10 minutes", "1h30m"])
 def test_another_time_is_refused(text: str) -> None:
-    with pytest.raises(CallError, match="write a time, as in"):
+    with pytest.raises(CallError, match="write a time such as"):
         parse_duration(text)
