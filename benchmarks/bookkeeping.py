@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks.measuring import Claim, Topic, at_most, show
 from data.splits import nested_subsets, stratified_split
-from heads.evaluation.decisions import tune
+from heads.evaluation.decisions import tune_decision
 from heads.evaluation.metrics import scorecard
 
 LABELS = 52
@@ -40,7 +40,7 @@ def jobs() -> dict[str, tuple[Callable[[], object], float]]:
             lambda: scorecard(truth, predicted, [str(label) for label in range(LABELS)]),
             3,
         ),
-        f"decision rule of {len(rare):,} documents": (lambda: tune(scores, rare), 5),
+        f"decision rule of {len(rare):,} documents": (lambda: tune_decision(scores, rare), 5),
     }
 
 

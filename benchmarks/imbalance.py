@@ -24,9 +24,9 @@ from commandline.output import say
 from data.splits import assign_folds
 from featurestore import FeatureStore
 from heads.classifiers.mlp import MLPHead
-from heads.evaluation.decisions import tune, untuned
+from heads.evaluation.decisions import default_decision, tune_decision
 from heads.evaluation.metrics import macro_f1
-from heads.evaluation.score_matrix import aligned
+from heads.evaluation.score_matrix import align_scores
 from heads.training.loop import Training
 from stages.fitting.task import Task, load_task, open_corpus, open_store
 
@@ -85,8 +85,8 @@ def measured(found: Task, rows: NDArray[np.int64], way: dict[str, Any], seed: in
     for fold in range(FOLDS):
         fitting, left_out = np.flatnonzero(part != fold), np.flatnonzero(part == fold)
         head = head_of(way, seed).fit(bags[fitting], names[fitting], groups=groups[fitting])
-        scores[left_out] = aligned(head.decision_function(bags[left_out]), head.classes_, found.labels)
-    plain, tuned = untuned(scores, y), tune(scores, y, groups=groups, seed=seed)
+        scores[left_out] = align_scores(head.decision_function(bags[left_out]), head.classes_, found.labels)
+    plain, tuned = default_decision(scores, y), tune_decision(scores, y, groups=groups, seed=seed)
     head = head_of(way, seed).fit(bags, names, groups=groups)
     result = found.held_out.score(head, plain.rule, found.labels, seed=seed)
     labels, truth = len(found.labels), found.test_target.y

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from data.splits import assign_folds
 from heads.core.head import Head
-from heads.evaluation.confusion_counts import Counts
-from heads.evaluation.decisions import tune, untuned
-from heads.evaluation.score_matrix import aligned
+from heads.evaluation.confusion_counts import ConfusionCounts
+from heads.evaluation.decisions import default_decision, tune_decision
+from heads.evaluation.score_matrix import align_scores
 from heads.registry import make_head
 
 GRADES = ("1", "2", "3", "4", "5")
@@ -47,7 +47,7 @@ def head(way: str, seed: int) -> Head:
     return made.set_params(training__order=GRADES) if "loss" in settings else made
 
 
-def metrics(way: str, seed: int) -> Iterator[tuple[str, Counts]]:
+def metrics(way: str, seed: int) -> Iterator[tuple[str, ConfusionCounts]]:
     """How argmax and the rule that out-of-fold scores choose decide the documents that are scored."""
     vectors, grade = generated(seed)
     fitted, names = grade[:FITTED], np.array(GRADES, dtype=object)[grade[:FITTED]]
@@ -55,13 +55,13 @@ def metrics(way: str, seed: int) -> Iterator[tuple[str, Counts]]:
     for fold in range(FOLDS):
         own, out = np.flatnonzero(part != fold), np.flatnonzero(part == fold)
         one = head(way, seed).fit(vectors[own], names[own])
-        scores[out] = aligned(one.decision_function(vectors[out]), one.classes_, GRADES)
+        scores[out] = align_scores(one.decision_function(vectors[out]), one.classes_, GRADES)
     last = head(way, seed).fit(vectors[:FITTED], names)
-    held = aligned(last.decision_function(vectors[FITTED:]), last.classes_, GRADES)
-    decisions = {"argmax": untuned(scores, fitted), "by macro-F1": tune(scores, fitted, seed=seed)}
-    decisions["by the error"] = tune(scores, fitted, seed=seed, ordered=True)
+    held = align_scores(last.decision_function(vectors[FITTED:]), last.classes_, GRADES)
+    decisions = {"argmax": default_decision(scores, fitted), "by macro-F1": tune_decision(scores, fitted, seed=seed)}
+    decisions["by the error"] = tune_decision(scores, fitted, seed=seed, ordinal=True)
     for rule, decision in decisions.items():
-        yield rule, Counts.of(grade[FITTED:], decision.rule.decide(held), len(GRADES))
+        yield rule, ConfusionCounts.from_predictions(grade[FITTED:], decision.rule.decide(held), len(GRADES))
 
 
 def main() -> None:

@@ -27,8 +27,8 @@ from data.readers import read_corpus
 from data.splits import Split
 from data.text_format import format_duration
 from featurestore import FeatureStore
-from heads.evaluation.bootstrap import ConfidenceInterval, resampled
-from heads.evaluation.confusion_counts import Counts
+from heads.evaluation.bootstrap import ConfidenceInterval, resample_metrics
+from heads.evaluation.confusion_counts import ConfusionCounts
 from heads.registry import STACKING_HEADS, head_class, make_head
 from stages.fitting.fit_head import fit_head
 from stages.fitting.plan import FitPlan
@@ -75,19 +75,26 @@ class Table:
 
     def values(self, line: Line, metric: str) -> NDArray[np.float64]:
         """A figure of each fit."""
-        return np.array([getattr(Counts.of(self.truth, each, self.labels), metric) for each in line.predicted])
+        return np.array(
+            [
+                getattr(ConfusionCounts.from_predictions(self.truth, each, self.labels), metric)
+                for each in line.predicted
+            ]
+        )
 
     def interval(self, line: Line, metric: str, against: Line | None = None) -> ConfidenceInterval:
         """A figure, mean over fits; or by how much it is above that of another line."""
         value, drawn = self.values(line, metric).mean(), self._drawn[line.name, metric]
         if against is not None:
             value, drawn = value - self.values(against, metric).mean(), drawn - self._drawn[against.name, metric]
-        return ConfidenceInterval.of(value, drawn)
+        return ConfidenceInterval.from_resamples(value, drawn)
 
     @cached_property
     def _drawn(self) -> dict[tuple[str, str], NDArray[np.float64]]:
         """By line and figure: in each resample, mean over fits; the resamples are the same for all lines."""
-        every = iter(resampled(self.truth, [each for line in self.lines for each in line.predicted], self.labels))
+        every = iter(
+            resample_metrics(self.truth, [each for line in self.lines for each in line.predicted], self.labels)
+        )
         fits = {line.name: [next(every) for _ in line.predicted] for line in self.lines}
         return {
             (name, metric): np.mean([getattr(each, metric) for each in of_one], axis=0)

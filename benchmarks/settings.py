@@ -21,9 +21,9 @@ import numpy as np
 from benchmarks.measuring import Topic, difference
 from commandline.output import say
 from data.splits import assign_folds, nested_subsets
-from heads.evaluation.confusion_counts import Counts
-from heads.evaluation.decisions import untuned
-from heads.evaluation.score_matrix import aligned
+from heads.evaluation.confusion_counts import ConfusionCounts
+from heads.evaluation.decisions import default_decision
+from heads.evaluation.score_matrix import align_scores
 from heads.registry import make_head
 from stages.fitting.plan import configure_head
 from stages.fitting.task import Task, load_task, open_corpus, open_stores, resolve_layer
@@ -43,9 +43,11 @@ def measured(found: Task, head: str, way: str, seed: int, documents: int | None)
         fitting = fitting[nested_subsets(y, groups, [documents], seed)[0]]
     made = configure_head(make_head(head, {"seed": str(seed)} | settings(way)), found.target)
     made.fit(found.train[fitting], found.target.names[fitting], groups=found.groups[fitting])
-    scores = aligned(made.decision_function(found.train[held]), made.classes_, found.labels)
+    scores = align_scores(made.decision_function(found.train[held]), made.classes_, found.labels)
     y, ordered = found.target.y[held], found.target.is_ordered
-    counts = Counts.of(y, untuned(scores, y, ordered=ordered).out_of_fold, len(found.labels))
+    counts = ConfusionCounts.from_predictions(
+        y, default_decision(scores, y, ordinal=ordered).out_of_fold, len(found.labels)
+    )
     return float(counts.macro_f1), float(counts.accuracy)
 
 

@@ -44,7 +44,7 @@ def show_comparison(comparison: "Comparison", as_json: bool) -> None:
     rows = comparison.rows
     ordered = any(row.absolute_error for row in rows)
     table(
-        ["run", f"{comparison.ranked_by}\nout of fold", "macro-F1", "micro-F1", "accuracy"]
+        ["run", f"{comparison.ranking_metric}\nout of fold", "macro-F1", "micro-F1", "accuracy"]
         + ["mean absolute\nerror", "quadratic\nkappa"] * ordered,
         [
             (row.run, *map(interval, (row.out_of_fold, row.macro_f1, row.micro_f1, row.accuracy)))

@@ -12,7 +12,7 @@ from typing import Any
 
 from data.errors import FileMissing, StorageFailed
 from data.splits import Split
-from heads.evaluation.metrics import ConfidenceInterval, Metric, ranked_by
+from heads.evaluation.metrics import ConfidenceInterval, Metric, ranking_metric
 from stages.fitting import runs
 from stages.report.run_view import RunView
 
@@ -45,7 +45,7 @@ class Comparison:
     """Rows, best out of fold first, and what a reader must know before comparing them."""
 
     rows: tuple[ComparisonRow, ...]
-    ranked_by: str
+    ranking_metric: str
     notes: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -74,8 +74,8 @@ def find_run(name: str, folder: Path) -> runs.Run:
 
 def compare(found: Sequence[runs.Run]) -> Comparison:
     """The comparison of runs, best out of fold first."""
-    metric = ranked_by(run.scorecards["out_of_fold"] for run in found)
-    ranked = sorted(found, key=lambda run: metric.merit(run.scorecards["out_of_fold"]), reverse=True)
+    metric = ranking_metric(run.scorecards["out_of_fold"] for run in found)
+    ranked = sorted(found, key=lambda run: metric.signed_value(run.scorecards["out_of_fold"]), reverse=True)
     return Comparison(tuple(_row(run, metric) for run in ranked), metric.name, tuple(_notes(ranked)))
 
 
@@ -86,7 +86,7 @@ def _row(run: runs.Run, metric: Metric) -> ComparisonRow:
         head=record.head,
         store=record.store,
         reads=_reads(record),
-        out_of_fold=metric.of(run.scorecards["out_of_fold"]),
+        out_of_fold=metric.value(run.scorecards["out_of_fold"]),
         macro_f1=test.macro_f1,
         micro_f1=test.micro_f1,
         accuracy=test.accuracy,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from data.documents import Document
 from data.errors import CallError, RecipeMismatch
 from featurestore import Bags, Recipe, Shard, shard_bytes
-from heads.evaluation.score_matrix import probabilities
+from heads.evaluation.score_matrix import scores_to_probabilities
 from stages.embed import Encoder, encode, open_encoder
 from stages.embed.pipeline.embed_source import options_of
 from stages.fitting.runs import Run, label_names
@@ -76,7 +76,7 @@ def predict(
         block = documents[start : start + BLOCK]
         texts = [document.text for document in block]
         scores = score([encode_texts(texts, encoder) for encoder in encoders])
-        shares = probabilities(scores, multilabel=run.record.kind == "multilabel")
+        shares = scores_to_probabilities(scores, multilabel=run.record.kind == "multilabel")
         for document, codes, share in zip(block, rule.decide(scores), shares, strict=True):
             chosen = np.flatnonzero(codes).tolist() if np.ndim(codes) else [int(codes)]
             names = tuple(labels[code] for code in chosen)

@@ -15,7 +15,7 @@ from heads.core.head import Examples
 from heads.core.hyperparameters import Range, Search
 from heads.core.pooled_head import Pool, PooledHead
 from heads.core.saving import read_arrays, write_arrays
-from heads.linear_models.logistic import Linear, Scaling, fit_logistic
+from heads.linear_models.logistic import LinearModel, Standardizer, fit_multinomial_logistic
 
 __all__ = ["CascadeHead"]
 
@@ -67,15 +67,15 @@ class CascadeHead(PooledHead):
         self._tell_the_tree()
         self.nodes_ = self._nodes()
         features = self._features(examples.bags)
-        scaling = Scaling.of(features, examples.sample_weight)
-        standard = scaling.standardise(features)
+        scaling = Standardizer.fit(features, examples.sample_weight)
+        standard = scaling.transform(features)
         fits = [self._fit_node(node, standard, examples) for node in self.nodes_]
         self.n_iter_ = max(steps for _, _, steps in fits)
         if self.n_iter_ >= self.max_iter:
             self._note(f"cascade stopped after {self.max_iter} steps, before it converged. Raise max_iter, or lower C.")
         coefficients = np.concatenate([coefficients for coefficients, _, _ in fits])
         intercepts = np.concatenate([intercepts for _, intercepts, _ in fits])
-        self.linear_ = Linear.raw(coefficients, intercepts, scaling)
+        self.linear_ = LinearModel.from_standardized(coefficients, intercepts, scaling)
         self.parameter_count_ = coefficients.size + intercepts.size
 
     def _fit_node(
@@ -83,7 +83,7 @@ class CascadeHead(PooledHead):
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
         child = node[examples.y]
         rows = np.flatnonzero(child >= 0)
-        return fit_logistic(standard[rows], child[rows], examples.loss_weight[rows], self.C, self.max_iter)
+        return fit_multinomial_logistic(standard[rows], child[rows], examples.loss_weight[rows], self.C, self.max_iter)
 
     def _scores(self, bags: Bags) -> NDArray[np.float64]:
         """Log-probabilities: the sum of those of the children on the way to each label."""
@@ -133,7 +133,7 @@ class CascadeHead(PooledHead):
         self.nodes_ = self._nodes()
         children, dims = sum(int(node.max()) + 1 for node in self.nodes_), sum(self.dims_.values())
         shapes = {"coefficients": (children, dims), "intercepts": (children,)}
-        self.linear_ = Linear(**read_arrays(folder / WEIGHTS, shapes))
+        self.linear_ = LinearModel(**read_arrays(folder / WEIGHTS, shapes))
 
 
 def _inner_nodes(paths: Sequence[LabelPath], below: tuple[int, ...], depth: int) -> Iterator[NDArray[np.int64]]:

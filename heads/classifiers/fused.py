@@ -13,11 +13,11 @@ from heads.core.head import Examples
 from heads.core.hyperparameters import Range, Search
 from heads.core.pooled_head import Pool, PooledHead
 from heads.core.saving import read_arrays, write_arrays
-from heads.linear_models.logistic import Scaling
-from heads.linear_models.ngram_attribution import of_tokens
-from heads.linear_models.ngrams import TfIdf, learned_words
-from heads.linear_models.svm import Margins, as_logits, likeliest_loss
-from heads.linear_models.unit_vectors import directions
+from heads.linear_models.logistic import Standardizer
+from heads.linear_models.ngram_attribution import attribute_to_tokens
+from heads.linear_models.ngrams import TfIdf, fit_tfidf
+from heads.linear_models.svm import SparseLinearModel, fit_calibrated_svm, out_of_fold_log_loss
+from heads.linear_models.unit_vectors import to_unit_vectors
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -79,19 +79,19 @@ class FusedHead(PooledHead):
         return found if "token_ids" in found else ("token_ids", *found)
 
     def _learn(self, examples: Examples) -> None:
-        self.words_, words, said = learned_words(examples, self.ngrams, self.min_df)
+        self.words_, words, said = fit_tfidf(examples, self.ngrams, self.min_df)
         if said:
             self._note(said)
         vectors = self._features(examples.bags)
-        self.scaling_ = Scaling.of(vectors, examples.sample_weight)
-        towards = directions(vectors, self.scaling_)
+        self.scaling_ = Standardizer.fit(vectors, examples.sample_weight)
+        towards = to_unit_vectors(vectors, self.scaling_)
         axes = _principal(towards, examples.sample_weight)
         turned, labels = towards @ axes, len(self.classes_)
         self.strength_ = self.strength or self._likeliest_strength(words, turned, examples)
         rows = _beside(words, self.strength_ * turned)
-        coefficients, intercepts = as_logits(rows, examples, labels, self.C, self.seed)
+        coefficients, intercepts = fit_calibrated_svm(rows, examples, labels, self.C, self.seed)
         of_words, of_axes = np.split(coefficients, [words.shape[1]], axis=1)
-        self.linear_ = Margins.of(of_words, intercepts)
+        self.linear_ = SparseLinearModel.from_coefficients(of_words, intercepts)
         self.embedded_ = np.asarray(self.strength_ * axes @ of_axes.T, dtype=np.float32)
         self.parameter_count_ = coefficients.size + intercepts.size
 
@@ -100,7 +100,7 @@ class FusedHead(PooledHead):
 
         @cache
         def loss(place: int) -> float:
-            return likeliest_loss(_beside(words, STRENGTHS[place] * turned), examples, labels, self.C, self.seed)
+            return out_of_fold_log_loss(_beside(words, STRENGTHS[place] * turned), examples, labels, self.C, self.seed)
 
         place = FIRST
         for step in (1, -1):
@@ -114,8 +114,8 @@ class FusedHead(PooledHead):
         return bags.pooled([view for view in self.reads if view != "token_ids"])
 
     def _scores(self, bags: Bags) -> NDArray[np.float64]:
-        of_words = self.linear_.scores(self.words_.rows(bags.passages(), len(bags)))
-        return of_words + directions(self._features(bags), self.scaling_) @ self.embedded_
+        of_words = self.linear_.scores(self.words_.transform(bags.passages(), len(bags)))
+        return of_words + to_unit_vectors(self._features(bags), self.scaling_) @ self.embedded_
 
     def coefficients_times_input(self, X: Any, column: int, against: int | None = None) -> list[NDArray[np.float32]]:
         """What each token adds to a class's margin by its n-grams: float32 (tokens,) a document, a list of them.
@@ -124,21 +124,23 @@ class FusedHead(PooledHead):
         is in none.
         """
         scores, asked = self.decision_function(X), (column, against)
-        return list(of_tokens(self.words_, self.linear_, self._as_bags(X), scores, asked, multilabel=self.multilabel_))
+        return list(
+            attribute_to_tokens(self.words_, self.linear_, self._as_bags(X), scores, asked, multilabel=self.multilabel_)
+        )
 
     def _save(self, folder: Path) -> None:
         learned = vars(self.scaling_) | vars(self.linear_) | {"embedded": self.embedded_}
         write_arrays(folder / WEIGHTS, self.words_.arrays() | learned)
 
     def _load(self, folder: Path) -> None:
-        shapes = TfIdf.shapes(folder / WEIGHTS, self.ngrams)
+        shapes = TfIdf.array_shapes(folder / WEIGHTS, self.ngrams)
         labels, dims = len(self.classes_), sum(self.dims_.values())
         shapes |= {"coefficients": (*shapes["idf"], labels), "intercepts": (labels,)}
         shapes |= {"mean": (dims,), "deviation": (dims,), "embedded": (dims, labels)}
         arrays = read_arrays(folder / WEIGHTS, shapes)
-        self.words_, self.embedded_ = TfIdf.of(arrays, self.ngrams), arrays["embedded"]
-        self.scaling_ = Scaling(arrays["mean"], arrays["deviation"])
-        self.linear_ = Margins(arrays["coefficients"], arrays["intercepts"])
+        self.words_, self.embedded_ = TfIdf.from_arrays(arrays, self.ngrams), arrays["embedded"]
+        self.scaling_ = Standardizer(arrays["mean"], arrays["deviation"])
+        self.linear_ = SparseLinearModel(arrays["coefficients"], arrays["intercepts"])
 
 
 def _principal(towards: NDArray[np.float32], weight: NDArray[np.float64]) -> NDArray[np.float64]:

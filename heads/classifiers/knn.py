@@ -13,8 +13,8 @@ from heads.core.head import Examples
 from heads.core.hyperparameters import Range, Search
 from heads.core.pooled_head import Pool, PooledHead
 from heads.core.saving import read_arrays, rows_of, write_arrays
-from heads.linear_models.logistic import Scaling
-from heads.linear_models.unit_vectors import directions, prior
+from heads.linear_models.logistic import Standardizer
+from heads.linear_models.unit_vectors import class_prior, to_unit_vectors
 
 __all__ = ["KNNHead"]
 
@@ -58,18 +58,18 @@ class KNNHead(PooledHead):
 
     def _learn(self, examples: Examples) -> None:
         features = self._features(examples.bags)
-        self.scaling_ = Scaling.of(features, examples.sample_weight)
-        self.known_ = directions(features, self.scaling_)
+        self.scaling_ = Standardizer.fit(features, examples.sample_weight)
+        self.known_ = to_unit_vectors(features, self.scaling_)
         self.places_ = examples.sample_weight
         labels = len(self.classes_)
-        self.prior_ = prior(examples.y, examples.loss_weight, labels)
+        self.prior_ = class_prior(examples.y, examples.loss_weight, labels)
         self.truth_ = examples.present(labels)
         # how much a place's vote counts, (documents, 1), or (documents, labels) for several labels
         self.weight_ = examples.loss_weight.reshape(len(examples), -1) / examples.sample_weight[:, None]
         self.parameter_count_ = self.known_.size
 
     def _scores(self, bags: Bags) -> NDArray[np.float64]:
-        asked = directions(self._features(bags), self.scaling_)
+        asked = to_unit_vectors(self._features(bags), self.scaling_)
         return np.concatenate([self._votes(*found) for found in self._nearest(asked)])
 
     def _nearest(self, asked: NDArray[np.float32]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
@@ -119,6 +119,6 @@ class KNNHead(PooledHead):
         weights = labels if self.multilabel_ else 1
         matrices = {"truth": (documents, labels), "weight": (documents, weights), "prior": (labels,)}
         arrays = read_arrays(folder / NEIGHBOURS, shapes | matrices)
-        self.scaling_ = Scaling(arrays["mean"], arrays["deviation"])
+        self.scaling_ = Standardizer(arrays["mean"], arrays["deviation"])
         self.known_, self.places_, self.prior_ = arrays["known"], arrays["places"], arrays["prior"]
         self.truth_, self.weight_ = arrays["truth"], arrays["weight"]

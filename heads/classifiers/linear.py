@@ -12,8 +12,8 @@ from heads.core.head import Examples
 from heads.core.hyperparameters import Range, Search
 from heads.core.pooled_head import Pool, PooledHead
 from heads.core.saving import read_arrays, write_arrays
-from heads.linear_models.logistic import Linear, Scaling, fit_labels
-from heads.linear_models.margin_scaling import likeliest_factor
+from heads.linear_models.logistic import LinearModel, Standardizer, fit_logistic_regression
+from heads.linear_models.margin_scaling import fit_inverse_temperature
 from heads.linear_models.ridge import fit_ridge
 
 __all__ = ["LinearHead"]
@@ -57,16 +57,16 @@ class LinearHead(PooledHead):
 
     def _learn(self, examples: Examples) -> None:
         features = self._features(examples.bags)
-        scaling = Scaling.of(features, examples.sample_weight)
+        scaling = Standardizer.fit(features, examples.sample_weight)
         fit = self._ridge if self.kind == "ridge" else self._logistic
-        coefficients, intercepts, self.n_iter_ = fit(scaling.standardise(features), examples)
+        coefficients, intercepts, self.n_iter_ = fit(scaling.transform(features), examples)
         if self.kind == "logistic" and self.n_iter_ >= self.max_iter:
             self._note(f"linear stopped after {self.max_iter} steps, before it converged. Raise max_iter, or lower C.")
-        self.linear_ = Linear.raw(coefficients, intercepts, scaling)
+        self.linear_ = LinearModel.from_standardized(coefficients, intercepts, scaling)
         self.parameter_count_ = coefficients.size + intercepts.size
 
     def _logistic(self, standard: NDArray[np.float64], examples: Examples) -> tuple[NDArray[Any], NDArray[Any], int]:
-        return fit_labels(standard, examples, len(self.classes_), self.C, self.max_iter)
+        return fit_logistic_regression(standard, examples, len(self.classes_), self.C, self.max_iter)
 
     def _ridge(self, standard: NDArray[np.float64], examples: Examples) -> tuple[NDArray[Any], NDArray[Any], int]:
         multilabel, labels = examples.multilabel, len(self.classes_)
@@ -79,7 +79,7 @@ class LinearHead(PooledHead):
             weight = examples.loss_weight[:, columns[0]] if multilabel else examples.loss_weight
             found = fit_ridge(standard, 2.0 * truth[:, columns] - 1, weight, own * weight, self.C)
             coefficients[columns], intercepts[columns], margins[:, columns] = found
-        factor = likeliest_factor(margins, np.zeros(labels), examples)
+        factor = fit_inverse_temperature(margins, np.zeros(labels), examples)
         return factor * coefficients, factor * intercepts, 1
 
     def _scores(self, bags: Bags) -> NDArray[np.float64]:
@@ -91,4 +91,4 @@ class LinearHead(PooledHead):
     def _load(self, folder: Path) -> None:
         labels, dims = len(self.classes_), sum(self.dims_.values())
         shapes = {"coefficients": (labels, dims), "intercepts": (labels,)}
-        self.linear_ = Linear(**read_arrays(folder / WEIGHTS, shapes))
+        self.linear_ = LinearModel(**read_arrays(folder / WEIGHTS, shapes))

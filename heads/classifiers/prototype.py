@@ -12,9 +12,9 @@ from heads.core.head import Examples
 from heads.core.hyperparameters import Range, Search
 from heads.core.pooled_head import Pool, PooledHead
 from heads.core.saving import read_arrays, write_arrays
-from heads.linear_models.logistic import Scaling
-from heads.linear_models.margin_scaling import likeliest_factor
-from heads.linear_models.unit_vectors import directions, prior
+from heads.linear_models.logistic import Standardizer
+from heads.linear_models.margin_scaling import fit_inverse_temperature
+from heads.linear_models.unit_vectors import class_prior, to_unit_vectors
 
 __all__ = ["PrototypeHead"]
 
@@ -52,23 +52,23 @@ class PrototypeHead(PooledHead):
 
     def _learn(self, examples: Examples) -> None:
         features = self._features(examples.bags)
-        self.scaling_ = Scaling.of(features, examples.sample_weight)
-        known = directions(features, self.scaling_).astype(np.float64)
+        self.scaling_ = Standardizer.fit(features, examples.sample_weight)
+        known = to_unit_vectors(features, self.scaling_).astype(np.float64)
         truth = examples.present(len(self.classes_))
         sides = [truth, ~truth] if examples.multilabel else [truth]
         sums = [(side * examples.sample_weight[:, None]).T @ known for side in sides]
         self.prototypes_ = np.stack([_unit(each) for each in sums])
-        share = prior(examples.y, examples.loss_weight, len(self.classes_))
+        share = class_prior(examples.y, examples.loss_weight, len(self.classes_))
         self.offset_ = np.log(share) - np.log1p(-share) if examples.multilabel else np.log(share)
         self.factor_ = 1 / self.temperature if self.temperature is not None else 0.0
         if self.temperature is None:
             own = np.minimum(examples.sample_weight, 1.0)[:, None]
             left_out = [_without_itself(known, each, own * side) for each, side in zip(sums, sides, strict=True)]
-            self.factor_ = likeliest_factor(_evidence(left_out), self.offset_, examples)
+            self.factor_ = fit_inverse_temperature(_evidence(left_out), self.offset_, examples)
         self.parameter_count_ = self.prototypes_.size + self.offset_.size + 1
 
     def _scores(self, bags: Bags) -> NDArray[np.float64]:
-        asked = directions(self._features(bags), self.scaling_).astype(np.float64)
+        asked = to_unit_vectors(self._features(bags), self.scaling_).astype(np.float64)
         evidence = _evidence([asked @ side.T for side in self.prototypes_])
         return np.asarray(self.factor_ * evidence + self.offset_)
 
@@ -80,7 +80,7 @@ class PrototypeHead(PooledHead):
         labels, dims = len(self.classes_), sum(self.dims_.values())
         shapes = {"mean": (dims,), "deviation": (dims,), "prototypes": (1 + self.multilabel_, labels, dims)}
         arrays = read_arrays(folder / PROTOTYPES, shapes | {"offset": (labels,), "factor": (1,)})
-        self.scaling_ = Scaling(arrays["mean"], arrays["deviation"])
+        self.scaling_ = Standardizer(arrays["mean"], arrays["deviation"])
         self.prototypes_, self.offset_, self.factor_ = (
             arrays["prototypes"],
             arrays["offset"],

@@ -14,13 +14,13 @@ from heads.core.head import Examples, Head
 from heads.core.hyperparameters import Range
 from heads.core.saving import read_arrays, rows_of, write_arrays
 
-__all__ = ["StackingHead", "scores_of"]
+__all__ = ["StackingHead", "stack_probabilities"]
 
 WEIGHTS = "stack.safetensors"
 LEAST = 1e-6  # of a probability: what a run never saw is unlikely, not impossible
 
 
-def scores_of(probabilities: Sequence[NDArray[Any]], *, multilabel: bool) -> Bags:
+def stack_probabilities(probabilities: Sequence[NDArray[Any]], *, multilabel: bool) -> Bags:
     """What StackHead reads: for each document a row a run of log-probabilities, log-odds for several labels.
 
     probabilities: of each run (documents, labels), all in one order.

@@ -16,7 +16,7 @@ from heads.core.head import Examples
 from heads.core.hyperparameters import Range, Search
 from heads.core.pooled_head import Pool, PooledHead
 from heads.core.saving import read_arrays, write_arrays
-from heads.linear_models.logistic import SCORED, Linear, Scaling, fit_labels
+from heads.linear_models.logistic import SCORED, LinearModel, Standardizer, fit_logistic_regression
 from heads.training.initialization import Initialisation, initialise
 from heads.training.loop import Training
 from heads.training.network_head import seeded
@@ -109,7 +109,7 @@ class SupConHead(PooledHead):
     def _learn(self, examples: Examples) -> None:
         truth = self._truth(examples)
         features = self._features(examples.bags)
-        self.scaling_ = Scaling.of(features, examples.sample_weight)
+        self.scaling_ = Standardizer.fit(features, examples.sample_weight)
         with seeded(self.seed):
             self.network_ = Projection(features.shape[1], self.hidden, self.width, self.dropout)
             initialise(self.network_, self.init, torch.Generator().manual_seed(self.seed))
@@ -122,12 +122,14 @@ class SupConHead(PooledHead):
         self.parameter_count_ = weights + self.linear_.coefficients.size + self.linear_.intercepts.size
 
     def _classify(self, read: NDArray[np.float32], examples: Examples) -> None:
-        scaling = Scaling.of(read, examples.sample_weight)
-        standard, labels = scaling.standardise(read), len(self.classes_)
-        coefficients, intercepts, self.n_iter_ = fit_labels(standard, examples, labels, self.C, self.max_iter)
+        scaling = Standardizer.fit(read, examples.sample_weight)
+        standard, labels = scaling.transform(read), len(self.classes_)
+        coefficients, intercepts, self.n_iter_ = fit_logistic_regression(
+            standard, examples, labels, self.C, self.max_iter
+        )
         if self.n_iter_ >= self.max_iter:
             self._note(f"contrast stopped after {self.max_iter} steps of its regression. Raise max_iter, or lower C.")
-        self.linear_ = Linear.raw(coefficients, intercepts, scaling)
+        self.linear_ = LinearModel.from_standardized(coefficients, intercepts, scaling)
 
     def _truth(self, examples: Examples) -> NDArray[Any]:
         """int64 (documents, depths), nodes on the way to each label; bool (documents, labels) for several labels."""
@@ -152,7 +154,7 @@ class SupConHead(PooledHead):
         return Training(device=self.device).place()
 
     def _inputs(self, features: NDArray[np.float32]) -> torch.Tensor:
-        return torch.from_numpy(self.scaling_.standardise(features).astype(np.float32))
+        return torch.from_numpy(self.scaling_.transform(features).astype(np.float32))
 
     @torch.inference_mode()
     def _read(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -183,6 +185,6 @@ class SupConHead(PooledHead):
         read = (self.hidden if self.layer == "hidden" else self.width) + dim * self.beside
         own = {"mean": (dim,), "deviation": (dim,), "coefficients": (labels, read), "intercepts": (labels,)}
         arrays = read_arrays(folder / WEIGHTS, weights | own)
-        self.scaling_ = Scaling(arrays["mean"], arrays["deviation"])
-        self.linear_ = Linear(arrays["coefficients"], arrays["intercepts"])
+        self.scaling_ = Standardizer(arrays["mean"], arrays["deviation"])
+        self.linear_ = LinearModel(arrays["coefficients"], arrays["intercepts"])
         self.network_.load_state_dict({name: torch.from_numpy(arrays[name]) for name in weights})

@@ -11,10 +11,10 @@ from heads.core.class_weights import ClassWeight
 from heads.core.head import Examples, Head
 from heads.core.hyperparameters import Range, Search
 from heads.core.saving import read_arrays, write_arrays
-from heads.linear_models.logistic import fit_labels
-from heads.linear_models.ngram_attribution import of_tokens
-from heads.linear_models.ngrams import TfIdf, learned_words
-from heads.linear_models.svm import Margins, as_logits
+from heads.linear_models.logistic import fit_logistic_regression
+from heads.linear_models.ngram_attribution import attribute_to_tokens
+from heads.linear_models.ngrams import TfIdf, fit_tfidf
+from heads.linear_models.svm import SparseLinearModel, fit_calibrated_svm
 
 __all__ = ["TfIdfHead"]
 
@@ -63,20 +63,22 @@ class TfIdfHead(Head):
         return ("token_ids",)
 
     def _learn(self, examples: Examples) -> None:
-        self.words_, rows, said = learned_words(examples, self.ngrams, self.min_df)
+        self.words_, rows, said = fit_tfidf(examples, self.ngrams, self.min_df)
         if said:
             self._note(said)
         if self.kind == "svm":
-            coefficients, intercepts = as_logits(rows, examples, len(self.classes_), self.C, self.seed)
+            coefficients, intercepts = fit_calibrated_svm(rows, examples, len(self.classes_), self.C, self.seed)
         else:
-            coefficients, intercepts, steps = fit_labels(rows, examples, len(self.classes_), self.C, self.max_iter)
+            coefficients, intercepts, steps = fit_logistic_regression(
+                rows, examples, len(self.classes_), self.C, self.max_iter
+            )
             if steps >= self.max_iter:
                 self._note(f"tfidf stopped after {steps} steps, before it converged. Raise max_iter, or lower C.")
-        self.linear_ = Margins.of(coefficients, intercepts)
+        self.linear_ = SparseLinearModel.from_coefficients(coefficients, intercepts)
         self.parameter_count_ = coefficients.size + intercepts.size
 
     def _scores(self, bags: Bags) -> NDArray[np.float64]:
-        return self.linear_.scores(self.words_.rows(bags.passages(), len(bags)))
+        return self.linear_.scores(self.words_.transform(bags.passages(), len(bags)))
 
     def coefficients_times_input(self, X: Any, column: int, against: int | None = None) -> list[NDArray[np.float32]]:
         """What each token adds to a class's margin by its n-grams: float32 (tokens,) a document, a list of them.
@@ -84,14 +86,16 @@ class TfIdfHead(Head):
         The margin of class `column` is its log-odds, or what its score is above that of `against`.
         """
         scores, asked = self.decision_function(X), (column, against)
-        return list(of_tokens(self.words_, self.linear_, self._as_bags(X), scores, asked, multilabel=self.multilabel_))
+        return list(
+            attribute_to_tokens(self.words_, self.linear_, self._as_bags(X), scores, asked, multilabel=self.multilabel_)
+        )
 
     def _save(self, folder: Path) -> None:
         write_arrays(folder / WEIGHTS, self.words_.arrays() | vars(self.linear_))
 
     def _load(self, folder: Path) -> None:
-        shapes = TfIdf.shapes(folder / WEIGHTS, self.ngrams)
+        shapes = TfIdf.array_shapes(folder / WEIGHTS, self.ngrams)
         features, labels = shapes["idf"][0] + sum(self.dims_.values()), len(self.classes_)
         arrays = read_arrays(folder / WEIGHTS, shapes | {"coefficients": (features, labels), "intercepts": (labels,)})
-        self.words_ = TfIdf.of(arrays, self.ngrams)
-        self.linear_ = Margins(arrays["coefficients"], arrays["intercepts"])
+        self.words_ = TfIdf.from_arrays(arrays, self.ngrams)
+        self.linear_ = SparseLinearModel(arrays["coefficients"], arrays["intercepts"])

@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.evaluation.confusion_counts import Counts, Numbers, check, distances
+from heads.evaluation.confusion_counts import ConfusionCounts, Numbers, check, distances
 
 RESAMPLES = 1000
 LEVEL = 0.95
@@ -32,14 +32,14 @@ class ConfidenceInterval:
     high: float
 
     @classmethod
-    def of(cls, value: Any, resampled: Numbers) -> Self:
-        """The percentile interval of `resampled`, (resamples,)."""
-        low, high = np.quantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    def from_resamples(cls, value: Any, resample_metrics: Numbers) -> Self:
+        """The percentile interval of `resample_metrics`, (resamples,)."""
+        low, high = np.quantile(resample_metrics, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
         return cls(float(value), float(low), float(high))
 
 
 @dataclass(frozen=True)
-class Resampled:
+class ResampledMetrics:
     """The figures of one prediction in each resample, each float64 (resamples,); the last two are of ordered labels."""
 
     macro_f1: Numbers
@@ -49,14 +49,14 @@ class Resampled:
     quadratic_kappa: Numbers
 
     @classmethod
-    def of(cls, blocks: Sequence[Counts]) -> Self:
+    def from_blocks(cls, blocks: Sequence[ConfusionCounts]) -> Self:
         """The figures of counts that hold a block of resamples each."""
         return cls(*(np.concatenate([getattr(counts, each.name) for counts in blocks]) for each in fields(cls)))
 
 
-def resampled(
+def resample_metrics(
     truth: NDArray[Any], predictions: Sequence[NDArray[Any]], labels: int, seed: int = 0, resamples: int = RESAMPLES
-) -> list[Resampled]:
+) -> list[ResampledMetrics]:
     """Figures of each prediction in the same resamples of documents, so that their differences are paired.
 
     truth and each prediction: int codes (documents,), or bool (documents, labels). Memory grows with the number of
@@ -67,7 +67,7 @@ def resampled(
     distinct, times = _distinct([truth, *predictions])
     tables = [_Table.of(distinct[0], predicted, labels) for predicted in distinct[1:]]
     blocks = [[table.counts(drawn) for table in tables] for drawn in _draws(times, labels, seed, resamples)]
-    return [Resampled.of(of_one) for of_one in zip(*blocks, strict=True)]
+    return [ResampledMetrics.from_blocks(of_one) for of_one in zip(*blocks, strict=True)]
 
 
 def _distinct(columns: Sequence[NDArray[Any]]) -> tuple[list[NDArray[Any]], NDArray[np.int64]]:
@@ -110,10 +110,10 @@ class _Table:
         exact = right.all(axis=1) if right.ndim == 2 else right
         return cls(held.multiply(given).tocsr(), given, held, exact, distances(truth, predicted))
 
-    def counts(self, drawn: NDArray[np.int64]) -> Counts:
+    def counts(self, drawn: NDArray[np.int64]) -> ConfusionCounts:
         hits, given, held = (np.asarray(drawn @ table) for table in (self.hits, self.predicted, self.support))
         sums = (drawn @ of_each for of_each in (self.apart, self.apart**2))
-        return Counts(hits, given, held, drawn @ self.exact, int(drawn[0].sum()), *sums)
+        return ConfusionCounts(hits, given, held, drawn @ self.exact, int(drawn[0].sum()), *sums)
 
 
 def _sparse(values: NDArray[Any], labels: int) -> Any:

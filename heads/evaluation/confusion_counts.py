@@ -10,7 +10,7 @@ Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Counts:
+class ConfusionCounts:
     """What every figure is made of, for one sample or, with a leading axis, for many resamples of it.
 
     hits, predicted, support: (..., labels) documents that have and are given a label, are given it, have it.
@@ -28,7 +28,7 @@ class Counts:
     squared: NDArray[Any] = field(default_factory=lambda: np.zeros((), dtype=np.int64))
 
     @classmethod
-    def of(cls, truth: NDArray[Any], predicted: NDArray[Any], labels: int) -> Self:
+    def from_predictions(cls, truth: NDArray[Any], predicted: NDArray[Any], labels: int) -> Self:
         """Count one sample: int codes (documents,), or bool (documents, labels) for several labels.
 
         Raises ValueError when the two do not match in shape, or a code names no label.

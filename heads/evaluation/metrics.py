@@ -14,8 +14,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.evaluation.bootstrap import RESAMPLES, ConfidenceInterval, Resampled, resampled
-from heads.evaluation.confusion_counts import Counts
+from heads.evaluation.bootstrap import RESAMPLES, ConfidenceInterval, ResampledMetrics, resample_metrics
+from heads.evaluation.confusion_counts import ConfusionCounts
 
 __all__ = [
     "ABSOLUTE_ERROR",
@@ -25,7 +25,7 @@ __all__ = [
     "Metric",
     "Scorecard",
     "macro_f1",
-    "ranked_by",
+    "ranking_metric",
     "scorecard",
 ]
 
@@ -66,14 +66,14 @@ class Scorecard:
         """The scorecard that `to_json` gave."""
         macro, micro, accuracy = (ConfidenceInterval(**card[name]) for name in ("macro_f1", "micro_f1", "accuracy"))
         labels = tuple(LabelMetrics(**label) for label in card["labels"])
-        ordered = (card.get(name) for name in ("absolute_error", "quadratic_kappa"))
+        ordinal = (card.get(name) for name in ("absolute_error", "quadratic_kappa"))
         return cls(
             card["documents"],
             macro,
             micro,
             accuracy,
             labels,
-            *(each and ConfidenceInterval(**each) for each in ordered),
+            *(each and ConfidenceInterval(**each) for each in ordinal),
         )
 
 
@@ -85,13 +85,13 @@ class Metric:
     attribute: str
     sign: int = 1
 
-    def of(self, what: Counts | Resampled | Scorecard) -> Any:
+    def value(self, what: ConfusionCounts | ResampledMetrics | Scorecard) -> Any:
         """Its value: a number, one a resample, or an interval."""
         return getattr(what, self.attribute)
 
-    def merit(self, what: Counts | Resampled | Scorecard) -> Any:
+    def signed_value(self, what: ConfusionCounts | ResampledMetrics | Scorecard) -> Any:
         """What there should be most of: a number, or one a resample."""
-        value = self.of(what)
+        value = self.value(what)
         return self.sign * (value.value if isinstance(value, ConfidenceInterval) else value)
 
 
@@ -99,15 +99,15 @@ MACRO_F1 = Metric("macro-F1", "macro_f1")
 ABSOLUTE_ERROR = Metric("mean absolute error", "absolute_error", sign=-1)
 
 
-def ranked_by(cards: Iterable[Scorecard]) -> Metric:
+def ranking_metric(cards: Iterable[Scorecard]) -> Metric:
     """What predictions are compared by: their error where the labels of each are ordered, else macro-F1."""
-    ordered = [card.absolute_error is not None for card in cards]
-    return ABSOLUTE_ERROR if ordered and all(ordered) else MACRO_F1
+    ordinal = [card.absolute_error is not None for card in cards]
+    return ABSOLUTE_ERROR if ordinal and all(ordinal) else MACRO_F1
 
 
 def macro_f1(truth: NDArray[Any], predicted: NDArray[Any], labels: int) -> float:
     """Mean F1 over the labels that occur: int codes (documents,), or bool (documents, labels)."""
-    return float(Counts.of(truth, predicted, labels).macro_f1)
+    return float(ConfusionCounts.from_predictions(truth, predicted, labels).macro_f1)
 
 
 def scorecard(
@@ -117,18 +117,18 @@ def scorecard(
     seed: int = 0,
     resamples: int = RESAMPLES,
     *,
-    ordered: bool = False,
+    ordinal: bool = False,
 ) -> Scorecard:
     """All figures, with 95 % percentile bootstrap intervals over documents; ordered: those of the labels' order too.
 
     truth, predicted: int codes (documents,) into `labels`, or bool (documents, labels) for several labels.
     Raises ValueError when their shapes differ or a code names no label.
     """
-    counts = Counts.of(truth, predicted, len(labels))
-    (resample,) = resampled(truth, [predicted], len(labels), seed, resamples)
+    counts = ConfusionCounts.from_predictions(truth, predicted, len(labels))
+    (resample,) = resample_metrics(truth, [predicted], len(labels), seed, resamples)
 
     def interval(metric: str) -> ConfidenceInterval:
-        return ConfidenceInterval.of(getattr(counts, metric), getattr(resample, metric))
+        return ConfidenceInterval.from_resamples(getattr(counts, metric), getattr(resample, metric))
 
     return Scorecard(
         counts.documents,
@@ -136,12 +136,12 @@ def scorecard(
         interval("micro_f1"),
         interval("accuracy"),
         _of_each(counts, labels),
-        interval("absolute_error") if ordered else None,
-        interval("quadratic_kappa") if ordered else None,
+        interval("absolute_error") if ordinal else None,
+        interval("quadratic_kappa") if ordinal else None,
     )
 
 
-def _of_each(counts: Counts, labels: Sequence[str]) -> tuple[LabelMetrics, ...]:
+def _of_each(counts: ConfusionCounts, labels: Sequence[str]) -> tuple[LabelMetrics, ...]:
     columns = (counts.precision, counts.recall, counts.f1, counts.support, counts.predicted)
     rows = zip(labels, *(np.asarray(column).tolist() for column in columns), strict=True)
     return tuple(LabelMetrics(*row) for row in rows)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from data.errors import EmbedOnceError
 
 
-class Scoring(Protocol):
+class FittedHead(Protocol):
     """What scoring needs of a fitted head."""
 
     @property
@@ -20,7 +20,9 @@ class Scoring(Protocol):
         """Scores (documents, classes)."""
 
 
-def aligned(scores: NDArray[Any], classes: Sequence[Any] | NDArray[Any], labels: Sequence[str]) -> NDArray[np.float32]:
+def align_scores(
+    scores: NDArray[Any], classes: Sequence[Any] | NDArray[Any], labels: Sequence[str]
+) -> NDArray[np.float32]:
     """Scores (documents, classes) as float32 (documents, labels), -inf for a label that the head has never seen.
 
     classes: the head's `classes_`: label strings, or column numbers of the target for several labels.
@@ -42,7 +44,7 @@ def aligned(scores: NDArray[Any], classes: Sequence[Any] | NDArray[Any], labels:
     return result
 
 
-def probabilities(scores: NDArray[Any], *, multilabel: bool) -> NDArray[np.float32]:
+def scores_to_probabilities(scores: NDArray[Any], *, multilabel: bool) -> NDArray[np.float32]:
     """Aligned scores as float32 (documents, labels): softmax over a row, or the logistic function for several labels.
 
     A score of -inf has probability 0.

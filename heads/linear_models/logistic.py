@@ -15,21 +15,21 @@ from numpy.typing import NDArray
 from heads.core.examples import Examples
 from heads.core.pooled_head import constant_logits
 
-__all__ = ["Linear", "Scaling", "fit_labels", "fit_logistic"]
+__all__ = ["LinearModel", "Standardizer", "fit_logistic_regression", "fit_multinomial_logistic"]
 
 # documents that are scored at a time, so that their float64 copy stays small
 SCORED = 8192
 
 
 @dataclass(frozen=True, eq=False)
-class Scaling:
+class Standardizer:
     """Mean and deviation of each feature, float64 (dims,); a constant feature has deviation 1."""
 
     mean: NDArray[np.float64]
     deviation: NDArray[np.float64]
 
     @classmethod
-    def of(cls, features: NDArray[Any], weight: NDArray[np.float64]) -> Self:
+    def fit(cls, features: NDArray[Any], weight: NDArray[np.float64]) -> Self:
         """From (documents, dims), each document counting by its weight (documents,)."""
         share = weight / weight.sum()
         mean = share @ features.astype(np.float64)
@@ -39,7 +39,7 @@ class Scaling:
         varies = deviation > 1e-9 * np.abs(mean)
         return cls(mean, np.where(varies, deviation, 1.0))
 
-    def standardise(self, features: NDArray[Any]) -> NDArray[np.float64]:
+    def transform(self, features: NDArray[Any]) -> NDArray[np.float64]:
         """A new float64 array (documents, dims)."""
         standard = features - self.mean
         standard /= self.deviation
@@ -47,14 +47,16 @@ class Scaling:
 
 
 @dataclass(frozen=True, eq=False)
-class Linear:
+class LinearModel:
     """Scores that are linear in raw features: coefficients float64 (labels, dims), intercepts float64 (labels,)."""
 
     coefficients: NDArray[np.float64]
     intercepts: NDArray[np.float64]
 
     @classmethod
-    def raw(cls, coefficients: NDArray[np.float64], intercepts: NDArray[np.float64], scaling: Scaling) -> Self:
+    def from_standardized(
+        cls, coefficients: NDArray[np.float64], intercepts: NDArray[np.float64], scaling: Standardizer
+    ) -> Self:
         """From coefficients of standardised features: the scaling is folded in."""
         raw = coefficients / scaling.deviation
         return cls(raw, intercepts - raw @ scaling.mean)
@@ -68,7 +70,7 @@ class Linear:
         return scores
 
 
-def fit_labels(
+def fit_logistic_regression(
     standard: Any, examples: Examples, labels: int, C: float, max_iter: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
     """(coefficients (labels, dims), intercepts (labels,), steps taken): one problem, or for several labels one each.
@@ -76,20 +78,20 @@ def fit_labels(
     standard: float64 (documents, dims), an array or a sparse matrix.
     """
     if not examples.multilabel:
-        return fit_logistic(standard, examples.y, examples.loss_weight, C, max_iter)
+        return fit_multinomial_logistic(standard, examples.y, examples.loss_weight, C, max_iter)
     coefficients = np.zeros((labels, standard.shape[1]))
     intercepts = constant_logits(examples.y, examples.sample_weight)
     most = 0
     for column, present in enumerate(examples.y.T):
         if present.all() or not present.any():
             continue
-        both, offsets, steps = fit_logistic(standard, present, examples.loss_weight[:, column], C, max_iter)
+        both, offsets, steps = fit_multinomial_logistic(standard, present, examples.loss_weight[:, column], C, max_iter)
         coefficients[column], intercepts[column] = both[1] - both[0], offsets[1] - offsets[0]
         most = max(most, steps)
     return coefficients, intercepts, most
 
 
-def fit_logistic(
+def fit_multinomial_logistic(
     standard: Any, y: NDArray[Any], weight: NDArray[np.float64], C: float, max_iter: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
     """(coefficients (classes, dims), intercepts (classes,), steps taken), over standardised features.

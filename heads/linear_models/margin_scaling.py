@@ -5,10 +5,10 @@ from numpy.typing import NDArray
 
 from heads.core.examples import Examples
 
-__all__ = ["cross_entropy", "likeliest_factor"]
+__all__ = ["cross_entropy", "fit_inverse_temperature"]
 
 
-def likeliest_factor(
+def fit_inverse_temperature(
     evidence: NDArray[np.float64], offset: NDArray[np.float64], examples: Examples, doubt: float = 0.0
 ) -> float:
     """What margins are multiplied with to be logits, between 0.1 and 1,000: the least weighted cross entropy.

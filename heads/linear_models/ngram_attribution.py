@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 
 from featurestore import Bags, ContiguousTokens
 from heads.linear_models.ngrams import TfIdf
-from heads.linear_models.svm import Margins
+from heads.linear_models.svm import SparseLinearModel
 
-__all__ = ["margin_slope", "of_tokens"]
+__all__ = ["attribute_to_tokens", "margin_gradient"]
 
 
-def margin_slope(
+def margin_gradient(
     scores: NDArray[np.float32], column: int, against: int | None, *, multilabel: bool
 ) -> NDArray[np.float64]:
     """How much a margin moves with each score, float64 (labels,), at the scores (labels,) of one document.
@@ -31,9 +31,9 @@ def margin_slope(
     return slope
 
 
-def of_tokens(
+def attribute_to_tokens(
     words: TfIdf,
-    linear: Margins,
+    linear: SparseLinearModel,
     bags: Bags,
     scores: NDArray[np.float32],
     asked: tuple[int, int | None],
@@ -42,14 +42,14 @@ def of_tokens(
 ) -> Iterator[NDArray[np.float32]]:
     """What each token adds, float32 (tokens,) a document, in the order of "token_ids": coefficient x tf-idf.
 
-    scores: (documents, labels). asked: column and against, as for `margin_slope`. What an n-gram adds is shared evenly
+    scores: (documents, labels). asked: column and against of `margin_gradient`. What an n-gram adds is shared evenly
     by the places where it stands and by the tokens of each. A token that the chunk before has too counts there, and
     adds 0 here.
     """
     for row, at in enumerate(scores):
         own = bags[[row]]
-        passages, slope = own.passages(), margin_slope(at, *asked, multilabel=multilabel)
-        found = words.rows(passages, 1)
+        passages, slope = own.passages(), margin_gradient(at, *asked, multilabel=multilabel)
+        found = words.transform(passages, 1)
         added = np.zeros(len(words.vocabulary))
         added[found.indices] = found.data * (linear.coefficients[found.indices] @ slope)
         every = np.zeros(int(own.view("token_ids").length[0]), dtype=np.float32)

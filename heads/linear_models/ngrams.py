@@ -16,7 +16,7 @@ from heads.core.saving import rows_of
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-__all__ = ["TfIdf", "Vocabulary", "learned_words"]
+__all__ = ["TfIdf", "Vocabulary", "fit_tfidf"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,7 @@ class Vocabulary:
     codes: tuple[NDArray[np.int64], ...]
 
     @classmethod
-    def learn(
+    def fit(
         cls, passages: ContiguousTokens, weight: NDArray[np.float64], longest: int, min_df: float
     ) -> tuple[Self, "csr_matrix"]:
         """The n-grams of 1 to `longest` tokens in documents that weigh `min_df` together, and their `counts`.
@@ -102,15 +102,15 @@ class TfIdf:
     idf: NDArray[np.float64]
 
     @classmethod
-    def learn(
+    def fit(
         cls, passages: ContiguousTokens, weight: NDArray[np.float64], longest: int, min_df: float
     ) -> tuple[Self, "csr_matrix"]:
         """From documents that count by their weight (documents,), and their `rows`."""
-        vocabulary, counts = Vocabulary.learn(passages, weight, longest, min_df)
+        vocabulary, counts = Vocabulary.fit(passages, weight, longest, min_df)
         own = cls(vocabulary, 1 + np.log((1 + weight.sum()) / (1 + _documents_with(counts, weight))))
         return own, own._weighted(counts)
 
-    def rows(self, passages: ContiguousTokens, documents: int) -> "csr_matrix":
+    def transform(self, passages: ContiguousTokens, documents: int) -> "csr_matrix":
         """float64 (documents, columns); zeros for a document without any n-gram of the vocabulary."""
         return self._weighted(self.vocabulary.counts(passages, documents))
 
@@ -119,12 +119,12 @@ class TfIdf:
         return {"idf": self.idf} | {f"codes_{n}": codes for n, codes in enumerate(self.vocabulary.codes, start=1)}
 
     @classmethod
-    def of(cls, arrays: Mapping[str, NDArray[Any]], longest: int) -> Self:
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], longest: int) -> Self:
         """From `arrays`."""
         return cls(Vocabulary(tuple(arrays[f"codes_{n}"] for n in range(1, longest + 1))), arrays["idf"])
 
     @staticmethod
-    def shapes(path: Path, longest: int) -> dict[str, tuple[int, ...]]:
+    def array_shapes(path: Path, longest: int) -> dict[str, tuple[int, ...]]:
         """The shapes of `arrays` in a file. Raises RunDamaged where they are not there."""
         rows = {f"codes_{n}": rows_of(path, f"codes_{n}") for n in range(1, longest + 1)}
         return {name: (count,) for name, count in [*rows.items(), ("idf", sum(rows.values()))]}
@@ -138,16 +138,16 @@ class TfIdf:
         return counts
 
 
-def learned_words(examples: Examples, longest: int, min_df: float) -> tuple[TfIdf, "csr_matrix", str]:
+def fit_tfidf(examples: Examples, longest: int, min_df: float) -> tuple[TfIdf, "csr_matrix", str]:
     """What `TfIdf.learn` gives, and what the user should know of it, or "".
 
     Of documents that share no token, as a handful may, every token is learned. Raises CallError where there is none.
     """
     passages, weight = examples.bags.passages(), examples.sample_weight
-    words, rows = TfIdf.learn(passages, weight, longest, min_df)
+    words, rows = TfIdf.fit(passages, weight, longest, min_df)
     if len(words.vocabulary):
         return words, rows, ""
-    words, rows = TfIdf.learn(passages, weight, longest, float(weight.min()))
+    words, rows = TfIdf.fit(passages, weight, longest, float(weight.min()))
     if not len(words.vocabulary):
         raise CallError("The documents have no tokens: there are no words to learn from.")
     return words, rows, f"No token is in documents that weigh {min_df:g} together: all that there are were learned."

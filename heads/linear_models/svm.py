@@ -9,12 +9,19 @@ from numpy.typing import NDArray
 
 from heads.core.examples import Examples
 from heads.core.pooled_head import constant_logits
-from heads.linear_models.margin_scaling import cross_entropy, likeliest_factor
+from heads.linear_models.margin_scaling import cross_entropy, fit_inverse_temperature
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-__all__ = ["Margins", "as_logits", "fit_svm", "inner_folds", "left_out", "likeliest_loss"]
+__all__ = [
+    "SparseLinearModel",
+    "assign_inner_folds",
+    "fit_calibrated_svm",
+    "fit_svm",
+    "out_of_fold_log_loss",
+    "out_of_fold_margins",
+]
 
 FOLDS = 3
 # documents by a third of which a choice is made: more of them chose the same strength on Reuters-52, in twice the time
@@ -24,14 +31,14 @@ TOLERANCE = 1e-5
 
 
 @dataclass(frozen=True, eq=False)
-class Margins:
+class SparseLinearModel:
     """Scores linear in rows: coefficients float32 (features, labels), intercepts float32 (labels,)."""
 
     coefficients: NDArray[np.float32]
     intercepts: NDArray[np.float32]
 
     @classmethod
-    def of(cls, coefficients: NDArray[np.float64], intercepts: NDArray[np.float64]) -> Self:
+    def from_coefficients(cls, coefficients: NDArray[np.float64], intercepts: NDArray[np.float64]) -> Self:
         """From coefficients (labels, features)."""
         return cls(np.ascontiguousarray(coefficients.T, dtype=np.float32), intercepts.astype(np.float32))
 
@@ -69,7 +76,7 @@ def fit_svm(
     return coefficients, intercepts
 
 
-def inner_folds(rows: "csr_matrix", examples: Examples, seed: int) -> NDArray[np.int64]:
+def assign_inner_folds(rows: "csr_matrix", examples: Examples, seed: int) -> NDArray[np.int64]:
     """One of 3 folds a document, int64 (documents,): groups kept together, or without groups equal rows.
 
     Not stratified, so that neither the order of documents nor copies of some move any: a fold follows from the set of
@@ -82,7 +89,7 @@ def inner_folds(rows: "csr_matrix", examples: Examples, seed: int) -> NDArray[np
     return np.asarray(np.random.default_rng(seed).permutation(len(names))[group] % FOLDS)
 
 
-def left_out(
+def out_of_fold_margins(
     rows: "csr_matrix", examples: Examples, labels: int, C: float, seed: int, folds: int = FOLDS
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """(documents (asked,), margins (asked, labels)) by machines that learned neither from a document nor its group.
@@ -90,7 +97,7 @@ def left_out(
     Asked are those of the first `folds` folds, but for documents with a label that the rest does not have. What rows
     are made by (n-grams and their idf, means and deviations) has seen all documents, but no label.
     """
-    part = inner_folds(rows, examples, seed)
+    part = assign_inner_folds(rows, examples, seed)
     documents, margins = [np.zeros(0, np.int64)], [np.zeros((0, labels))]
     for fold in range(folds):
         learned, asked = np.flatnonzero(part != fold), np.flatnonzero(part == fold)
@@ -99,23 +106,23 @@ def left_out(
         if len(learned) and len(asked):
             found = fit_svm(rows[learned], examples[learned], labels, C, seed)
             documents.append(asked)
-            margins.append(Margins.of(*found).scores(rows[asked]))
+            margins.append(SparseLinearModel.from_coefficients(*found).scores(rows[asked]))
     return np.concatenate(documents), np.concatenate(margins)
 
 
-def likeliest_loss(rows: "csr_matrix", examples: Examples, labels: int, C: float, seed: int) -> float:
+def out_of_fold_log_loss(rows: "csr_matrix", examples: Examples, labels: int, C: float, seed: int) -> float:
     """Cross entropy of left-out documents, at the factor that is likeliest for them.
 
     Of fewer than ENOUGH each is left out once; of more, those of the first fold stand for all.
     """
-    asked, margins = left_out(rows, examples, labels, C, seed, FOLDS if len(examples) < ENOUGH else 1)
+    asked, margins = out_of_fold_margins(rows, examples, labels, C, seed, FOLDS if len(examples) < ENOUGH else 1)
     if not len(asked):
         return 0.0
     known, none = examples[asked], np.zeros(labels)
-    return cross_entropy(likeliest_factor(margins, none, known, _doubt(known)) * margins, known)
+    return cross_entropy(fit_inverse_temperature(margins, none, known, _doubt(known)) * margins, known)
 
 
-def as_logits(
+def fit_calibrated_svm(
     rows: "csr_matrix", examples: Examples, labels: int, C: float, seed: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """(coefficients (labels, features), intercepts (labels,)) of logits.
@@ -127,9 +134,9 @@ def as_logits(
     if examples.multilabel:
         constant = examples.y.all(axis=0) | ~examples.y.any(axis=0)
         offset[constant] = constant_logits(examples.y, examples.sample_weight)[constant]
-    asked, margins = left_out(rows, examples, labels, C, seed)
+    asked, margins = out_of_fold_margins(rows, examples, labels, C, seed)
     known = examples[asked]
-    factor = likeliest_factor(margins, offset, known, _doubt(known)) if len(asked) else 1.0
+    factor = fit_inverse_temperature(margins, offset, known, _doubt(known)) if len(asked) else 1.0
     coefficients, intercepts = fit_svm(rows, examples, labels, C, seed)
     return factor * coefficients, factor * intercepts + offset
 

@@ -15,9 +15,9 @@ from data.splits import nested_subsets, stratified_split
 from featurestore import CorpusTable, FeatureSource, joined_fingerprint
 from heads.core.head import Head
 from heads.core.hyperparameters import to_json
-from heads.evaluation.confusion_counts import Counts
-from heads.evaluation.decisions import untuned
-from heads.evaluation.score_matrix import aligned
+from heads.evaluation.confusion_counts import ConfusionCounts
+from heads.evaluation.decisions import default_decision
+from heads.evaluation.score_matrix import align_scores
 from heads.registry import STACKING_HEADS
 from stages.curve.points import LearningCurves, Point, load_point, save_point
 from stages.fitting import runs
@@ -168,9 +168,11 @@ class _Fit:
         names, y, start = found.target.names[self.rows], found.target.y[validation], time.perf_counter()
         head = clone(self.head).fit(found.train[self.rows], names, self.weight, found.groups[self.rows])
         seconds = time.perf_counter() - start
-        scores = aligned(head.decision_function(found.train[validation]), head.classes_, found.labels)
+        scores = align_scores(head.decision_function(found.train[validation]), head.classes_, found.labels)
         ordered = found.target.is_ordered
-        counts = Counts.of(y, untuned(scores, y, ordered=ordered).out_of_fold, len(found.labels))
+        counts = ConfusionCounts.from_predictions(
+            y, default_decision(scores, y, ordinal=ordered).out_of_fold, len(found.labels)
+        )
         return Point(
             head=self.head.name,
             size=self.size,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from data.errors import CallError, RecipeMismatch, UnknownName, suggest_name
 from featurestore import Bags, CorpusTable, FeatureStore
 from heads.core.head import Head
-from heads.evaluation.score_matrix import aligned, probabilities
+from heads.evaluation.score_matrix import align_scores, scores_to_probabilities
 from stages.explain.attribution import METHODS, AttributionInput, check_method
 from stages.explain.caveats import list_caveats
 from stages.explain.document import Span, StoredDocument, stored_document
@@ -193,8 +193,8 @@ def _explained(
     run: Run, head: Head, document: StoredDocument, options: ExplanationOptions, report: Report | None
 ) -> Explanation:
     bags, labels = document.bags.only(head.reads), run.record.labels
-    scores = aligned(head.decision_function(bags), head.classes_, labels)
-    shares = probabilities(scores, multilabel=head.multilabel_)[0]
+    scores = align_scores(head.decision_function(bags), head.classes_, labels)
+    shares = scores_to_probabilities(scores, multilabel=head.multilabel_)[0]
     predicted = _decided(run, scores)
     label = (
         options.label if options.label is not None else labels[max(predicted or range(len(labels)), key=shares.item)]
@@ -284,5 +284,5 @@ def _without_strongest(
         return 0, None
     left_out = np.isin(np.arange(len(found)), strongest)[None]
     head = question.head
-    scores = aligned(head.decision_function(question.without(left_out)), head.classes_, run.record.labels)
-    return len(strongest), float(probabilities(scores, multilabel=head.multilabel_)[0, column])
+    scores = align_scores(head.decision_function(question.without(left_out)), head.classes_, run.record.labels)
+    return len(strongest), float(scores_to_probabilities(scores, multilabel=head.multilabel_)[0, column])

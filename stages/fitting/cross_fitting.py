@@ -24,7 +24,7 @@ from sklearn.base import clone
 from data.errors import EmbedOnceError
 from featurestore import CorpusTable, FeatureSource, share_memory
 from heads.core.head import Head
-from heads.evaluation.score_matrix import aligned
+from heads.evaluation.score_matrix import align_scores
 from heads.registry import STACKING_HEADS
 from stages.fitting.fit_checkpoint import FitCheckpoint
 from stages.fitting.plan import FitPlan, configure_head
@@ -184,7 +184,7 @@ def _fit(work: FitJob, found: Task, part: NDArray[np.int8], fold: int | None) ->
     )
     if fold is None:
         return None, head, time.perf_counter() - begun
-    scores = aligned(head.decision_function(found.train[part == fold]), head.classes_, found.labels)
+    scores = align_scores(head.decision_function(found.train[part == fold]), head.classes_, found.labels)
     unfinished.keep(fold, scores)
     return fold, scores, time.perf_counter() - begun
 

@@ -18,10 +18,10 @@ from data.splits import Split
 from featurestore import CorpusTable, FeatureSource
 from heads.core.head import Head
 from heads.core.hyperparameters import to_json
-from heads.evaluation.decisions import Decision, tune, untuned
+from heads.evaluation.decisions import Decision, default_decision, tune_decision
 from heads.evaluation.decisions.heldout import HeldOutResult
 from heads.evaluation.metrics import scorecard
-from heads.evaluation.score_matrix import probabilities
+from heads.evaluation.score_matrix import scores_to_probabilities
 from stages.fitting import runs
 from stages.fitting.cross_fitting import FitJob, FitProgress, Report, cross_fit, prepare_task, resolve_jobs
 from stages.fitting.fit_checkpoint import FitCheckpoint
@@ -65,7 +65,7 @@ def fit_head(
     clock.lap("test")
     record = _record(store, table, found, plan, made.head, clock, tested, command)
     ordered = found.target.is_ordered
-    held = scorecard(found.target.y, decision.out_of_fold, found.labels, plan.seed, ordered=ordered)
+    held = scorecard(found.target.y, decision.out_of_fold, found.labels, plan.seed, ordinal=ordered)
     cards = {"out_of_fold": held, "test": tested.scorecard}
     said = _predictions(found, decision, made.scores, tested)
     run = runs.save(place, record, made.head, decision, said, cards)
@@ -76,8 +76,8 @@ def fit_head(
 def _decide(plan: FitPlan, found: Task, scores: NDArray[np.float32]) -> Decision:
     y, ordered = found.target.y, found.target.is_ordered
     if plan.tune:
-        return tune(scores, y, groups=found.groups, seed=plan.seed, ordered=ordered)
-    return untuned(scores, y, ordered=ordered)
+        return tune_decision(scores, y, groups=found.groups, seed=plan.seed, ordinal=ordered)
+    return default_decision(scores, y, ordinal=ordered)
 
 
 def _predictions(
@@ -90,7 +90,10 @@ def _predictions(
         truth=np.concatenate([found.test_target.y, found.target.y]),
         predicted=np.concatenate([tested.predicted, decision.out_of_fold]),
         probabilities=np.concatenate(
-            [probabilities(tested.scores, multilabel=multilabel), probabilities(scores, multilabel=multilabel)]
+            [
+                scores_to_probabilities(tested.scores, multilabel=multilabel),
+                scores_to_probabilities(scores, multilabel=multilabel),
+            ]
         ),
     )
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from heads.evaluation.decisions import Decision
     from heads.evaluation.metrics import Scorecard
 
-FORMAT = 1
+FORMAT = 2
 RECORDED_PACKAGES = ("embedonce", "numpy", "scikit-learn", "torch", "lightgbm")
 
 
@@ -271,6 +271,8 @@ def load(folder: Path) -> Run:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["format"] > FORMAT:
             raise BadData(f"{folder} was made by a newer embedonce. Update embedonce to read it.")
+        if content["format"] < FORMAT:
+            raise BadData(f"{folder} was written by an older embedonce and cannot be read. Remove it and fit again.")
         del content["format"]
         files = content.pop("files")
         return Run(folder, Record(**content), files)

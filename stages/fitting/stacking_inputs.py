@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from data.errors import CallError, FileMissing
 from data.splits import Split
 from featurestore import Bags, FeatureSource, Recipe, Shard, join_bags, joined_fingerprint
-from heads.classifiers.stacking import scores_of
+from heads.classifiers.stacking import stack_probabilities
 from heads.evaluation.decisions.heldout import HeldOut
-from heads.evaluation.score_matrix import aligned, probabilities
+from heads.evaluation.score_matrix import align_scores, scores_to_probabilities
 from stages.fitting import runs
 from stages.fitting.plan import FitPlan
 from stages.fitting.task import Task
@@ -47,7 +47,7 @@ def build_stacking_task(found: Task, plan: FitPlan, store: FeatureSource, folder
         )
     said, multilabel = [run.predictions() for run in base_runs], found.target.kind == "multilabel"
     train, test = (
-        scores_of([each.of(split).probabilities for each in said], multilabel=multilabel)
+        stack_probabilities([each.of(split).probabilities for each in said], multilabel=multilabel)
         for split in (Split.TRAIN, Split.TEST)
     )
     notes = (
@@ -92,14 +92,16 @@ def build_scorer(run: runs.Run) -> Callable[[Sequence[Shard]], NDArray[np.float3
     """
     head, record = run.head(), run.record
     if not record.base_runs:
-        return lambda shards: aligned(head.decision_function(_bags(shards, record.layer)), head.classes_, record.labels)
+        return lambda shards: align_scores(
+            head.decision_function(_bags(shards, record.layer)), head.classes_, record.labels
+        )
     asked, multilabel = [build_scorer(base) for base in _bases(run)], record.kind == "multilabel"
 
     def scores(shards: Sequence[Shard]) -> NDArray[np.float32]:
-        read = scores_of(
-            [probabilities(score(shards), multilabel=multilabel) for score in asked], multilabel=multilabel
+        read = stack_probabilities(
+            [scores_to_probabilities(score(shards), multilabel=multilabel) for score in asked], multilabel=multilabel
         )
-        return aligned(head.decision_function(read), head.classes_, record.labels)
+        return align_scores(head.decision_function(read), head.classes_, record.labels)
 
     return scores
 

@@ -8,7 +8,7 @@ written. `learning.py` draws learning curves. The templates hold all HTML and SV
 
 from collections.abc import Sequence
 
-from heads.evaluation.metrics import ranked_by
+from heads.evaluation.metrics import ranking_metric
 from stages.report.run_view import RunView
 
 __all__ = ["RunView", "page"]
@@ -21,5 +21,5 @@ def page(runs: Sequence[RunView]) -> str:
     """
     from stages.report.rendering import rendered
 
-    metric = ranked_by(run.out_of_fold for run in runs)
-    return rendered(sorted(runs, key=lambda run: metric.merit(run.out_of_fold), reverse=True), metric)
+    metric = ranking_metric(run.out_of_fold for run in runs)
+    return rendered(sorted(runs, key=lambda run: metric.signed_value(run.out_of_fold), reverse=True), metric)

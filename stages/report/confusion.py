@@ -66,13 +66,13 @@ class HeatMap:
         return round(self.top + self.labels * self.side, 2)
 
     @property
-    def with_explicit_defaults(self) -> bool:
+    def spelled_out(self) -> bool:
         """Whether names stand at the rows and counts in the cells."""
         return bool(self.names)
 
     def strength(self, cell: Cell) -> float:
         """How strongly a cell is coloured, in [0, 1]: its share, but never too faint to be seen."""
-        faintest = 0.1 if self.with_explicit_defaults else 0.25
+        faintest = 0.1 if self.spelled_out else 0.25
         return round(faintest + (1 - faintest) * cell.share, 2)
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from heads.evaluation.decisions.evidence import Evidence, Trial
+from heads.evaluation.decisions.evidence import Evidence, RuleComparison
 from heads.evaluation.metrics import ConfidenceInterval
 from stages.report.axis import Scale, common_scale
 from stages.report.run_view import RunView
@@ -14,7 +14,7 @@ __all__ = ["Trials", "trials"]
 class Trials:
     """Each family, from rigid to free, with its sentence; the sentences that are of none; the scale of all."""
 
-    each: tuple[Trial, ...]
+    each: tuple[RuleComparison, ...]
     remarks: tuple[str, ...]
     scale: Scale
 
@@ -24,9 +24,9 @@ class Trials:
         return self.each[0].metric
 
     @property
-    def chosen(self) -> Trial:
+    def chosen(self) -> RuleComparison:
         """The family whose rule the run uses: the freest one that was taken."""
-        return [one for one in self.each if one.taken][-1]
+        return [one for one in self.each if one.selected][-1]
 
 
 def trials(view: RunView) -> Trials | None:
@@ -34,6 +34,6 @@ def trials(view: RunView) -> Trials | None:
     if "evidence" not in view.evidence:
         return None
     evidence = Evidence.from_json(view.evidence["evidence"])
-    bounds = [ConfidenceInterval(one.crossfitted, one.crossfitted, one.apparent) for one in evidence.trials]
-    remarks = evidence.sentences[len(evidence.trials) :]
-    return Trials(evidence.trials, remarks, common_scale(bounds))
+    bounds = [ConfidenceInterval(one.cross_fitted, one.cross_fitted, one.in_sample) for one in evidence.comparisons]
+    remarks = evidence.sentences[len(evidence.comparisons) :]
+    return Trials(evidence.comparisons, remarks, common_scale(bounds))

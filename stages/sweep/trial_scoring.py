@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from data.target import Target
-from heads.evaluation.confusion_counts import Counts
-from heads.evaluation.decisions import untuned
-from heads.evaluation.score_matrix import aligned
+from heads.evaluation.confusion_counts import ConfusionCounts
+from heads.evaluation.decisions import default_decision
+from heads.evaluation.score_matrix import align_scores
 from stages.fitting.plan import configure_head
 from stages.fitting.sample_weights import align_weights
 from stages.fitting.task import Task
@@ -44,7 +44,7 @@ def score(space: SearchSpace, found: Task, values: Mapping[str, Any], reached: R
         own.fit(
             found.train[fitting], names[fitting], None if weight is None else weight[fitting], found.groups[fitting]
         )
-        scores.append(aligned(own.decision_function(found.train[rows]), own.classes_, found.labels))
+        scores.append(align_scores(own.decision_function(found.train[rows]), own.classes_, found.labels))
         score = _figure(np.concatenate(scores), found.target[np.concatenate(left_out[: fold + 1])], space.metric)
         if fold + 1 < len(left_out):
             reached(AFTER_EPOCHS + fold, score)
@@ -61,5 +61,5 @@ def _epochs(reached: Reached, metric: str) -> Callable[[Any], None]:
 
 
 def _figure(scores: NDArray[np.float32], target: Target, metric: str) -> float:
-    decided = untuned(scores, target.y, ordered=target.is_ordered).out_of_fold
-    return float(getattr(Counts.of(target.y, decided, scores.shape[1]), metric))
+    decided = default_decision(scores, target.y, ordinal=target.is_ordered).out_of_fold
+    return float(getattr(ConfusionCounts.from_predictions(target.y, decided, scores.shape[1]), metric))

@@ -85,7 +85,7 @@ def test_ordered_labels_have_their_figures_from_fit_to_page(embedonce: Run, tmp_
     write(tmp_path / "t.csv", ["text", "grade"], rated())
     assert embedonce("embed", "t.csv", "--model", model, "--label", "grade").code == 0
     plain = json.loads(embedonce("fit-head", "linear", "--folds", "2", "--json").out)
-    assert plain["ranked_by"] == "macro-F1" and plain["rows"][0]["absolute_error"] is None
+    assert plain["ranking_metric"] == "macro-F1" and plain["rows"][0]["absolute_error"] is None
     order = ["--folds", "2", "--order", "poor, fair,good"]
     for head in ("linear", "mlp", "lightgbm"):
         assert embedonce("fit-head", head, *order).code == 0
@@ -94,12 +94,12 @@ def test_ordered_labels_have_their_figures_from_fit_to_page(embedonce: Run, tmp_
         for head in ("linear", "mlp")
     )
     assert list(linear.record.labels) == ["poor", "fair", "good"] and linear.name != plain["rows"][0]["run"]
-    assert linear.decision.evidence.trials[0].metric == "mean absolute error"
+    assert linear.decision.evidence.comparisons[0].metric == "mean absolute error"
     assert embedonce("fit-head", "lstm", "--loss", "emd", *order).code == 0
     refused = embedonce("fit-head", "lstm", "--loss", "emd")
     assert refused.code == 2 and "The loss emd is for ordered labels: name them with --order" in refused.err
     both = json.loads(embedonce("compare", linear.name, mlp.name, "--json", "--html", "page.html").out)
-    assert both["ranked_by"] == "mean absolute error"
+    assert both["ranking_metric"] == "mean absolute error"
     assert both["rows"][0]["out_of_fold"]["value"] <= both["rows"][1]["out_of_fold"]["value"]
     assert all(0 <= row["absolute_error"]["value"] <= 2 >= row["quadratic_kappa"]["value"] for row in both["rows"])
     assert "Sorted by mean absolute error out of fold" in (tmp_path / "page.html").read_text()

@@ -12,7 +12,7 @@ import pytest
 
 from data.documents import Document
 from featurestore import FeatureStore, Shard
-from heads.evaluation.score_matrix import probabilities
+from heads.evaluation.score_matrix import scores_to_probabilities
 from heads.registry import HEADS, head_class
 from stages.fitting import runs
 from stages.fitting.stacking_inputs import build_scorer
@@ -88,7 +88,7 @@ def test_raw_text_gets_what_the_run_said_of_its_stored_features(
     said = run.predictions().of("test")
     scores = build_scorer(run)([shard])[[[row["id"] for row in rows].index(each) for each in said.ids]]
     # another batch rounds the float32 sums, and so the kept float16, otherwise
-    np.testing.assert_allclose(probabilities(scores, multilabel=False), said.probabilities, atol=5e-3)
+    np.testing.assert_allclose(scores_to_probabilities(scores, multilabel=False), said.probabilities, atol=5e-3)
     np.testing.assert_array_equal(run.decision.rule.decide(scores), said.predicted)
 
 

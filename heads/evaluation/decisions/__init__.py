@@ -5,8 +5,17 @@
 Nothing here sees a document or a head, and nothing the test split.
 """
 
-from heads.evaluation.decisions.evidence import Evidence, Trial
-from heads.evaluation.decisions.rules import Rule, rule_from_json
-from heads.evaluation.decisions.tuning import Decision, decision_from_json, tune, untuned
+from heads.evaluation.decisions.evidence import Evidence, RuleComparison
+from heads.evaluation.decisions.rules import DecisionRule, rule_from_json
+from heads.evaluation.decisions.tuning import Decision, decision_from_json, default_decision, tune_decision
 
-__all__ = ["Decision", "Evidence", "Rule", "Trial", "decision_from_json", "rule_from_json", "tune", "untuned"]
+__all__ = [
+    "Decision",
+    "DecisionRule",
+    "Evidence",
+    "RuleComparison",
+    "decision_from_json",
+    "default_decision",
+    "rule_from_json",
+    "tune_decision",
+]

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from data.target import Target
 from featurestore import Bags
-from heads.evaluation.decisions.rules import Rule
+from heads.evaluation.decisions.rules import DecisionRule
 from heads.evaluation.metrics import Scorecard, scorecard
-from heads.evaluation.score_matrix import Scoring, aligned
+from heads.evaluation.score_matrix import FittedHead, align_scores
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class HeldOut:
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError("the test split is neither copied nor pickled: a copy could be scored again")
 
-    def score(self, head: Scoring, rule: Rule, labels: Sequence[str], seed: int = 0) -> HeldOutResult:
+    def score(self, head: FittedHead, rule: DecisionRule, labels: Sequence[str], seed: int = 0) -> HeldOutResult:
         """Score the documents with a fitted head and its rule.
 
         labels: the columns of the scores, with every label of the test split among them; one that the head has never
@@ -64,7 +64,7 @@ class HeldOut:
         start = time.perf_counter()
         raw = head.decision_function(self.__bags)
         seconds = time.perf_counter() - start
-        scores = aligned(raw, head.classes_, labels)
+        scores = align_scores(raw, head.classes_, labels)
         predicted = rule.decide(scores)
-        card = scorecard(self.__target.y, predicted, labels, seed, ordered=self.__target.is_ordered)
+        card = scorecard(self.__target.y, predicted, labels, seed, ordinal=self.__target.is_ordered)
         return HeldOutResult(card, predicted, scores, seconds)

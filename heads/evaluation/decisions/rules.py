@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 Scores = NDArray[np.floating[Any]]
 
 
-class Rule:
+class DecisionRule:
     """Labels from scores: `decide`, and `family`, by which a rule is known to a reader and to its JSON."""
 
     family: ClassVar[str]
@@ -34,7 +34,7 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Argmax(Rule):
+class Argmax(DecisionRule):
     """The label of the highest score."""
 
     family: ClassVar[str] = "argmax"
@@ -45,7 +45,7 @@ class Argmax(Rule):
 
 
 @dataclass(frozen=True)
-class LogitAdjustment(Rule):
+class LogitAdjustment(DecisionRule):
     """The highest score after `strength` times the label's log share of training documents is taken off.
 
     Menon et al. 2021, Long-tail learning via logit adjustment (arXiv 2007.07314), equation 9. A positive strength
@@ -71,7 +71,7 @@ class LogitAdjustment(Rule):
 
 
 @dataclass(frozen=True)
-class LabelOffsets(Rule):
+class PerLabelOffsets(DecisionRule):
     """The highest score after each column's own offset is added."""
 
     offsets: tuple[float, ...]
@@ -87,7 +87,7 @@ class LabelOffsets(Rule):
 
 
 @dataclass(frozen=True)
-class WeightedMedian(Rule):
+class WeightedMedian(DecisionRule):
     """Of labels that are ordered, the first up to which at least half of the probability lies.
 
     The median of a distribution has the lowest expected absolute error: Berger 1985, Statistical Decision Theory and
@@ -105,10 +105,10 @@ class WeightedMedian(Rule):
 
 
 @dataclass(frozen=True)
-class Half(Rule):
+class FixedThreshold(DecisionRule):
     """Every label whose probability is above one half: whose logit is above 0."""
 
-    family: ClassVar[str] = "0.5"
+    family: ClassVar[str] = "threshold 0.5"
 
     def decide(self, scores: Scores) -> NDArray[np.bool_]:
         """bool (documents, labels)."""
@@ -116,11 +116,11 @@ class Half(Rule):
 
 
 @dataclass(frozen=True)
-class OneThreshold(Rule):
+class SingleThreshold(DecisionRule):
     """Every label whose logit is above `threshold`."""
 
     threshold: float
-    family: ClassVar[str] = "one threshold"
+    family: ClassVar[str] = "single threshold"
 
     def decide(self, scores: Scores) -> NDArray[np.bool_]:
         """bool (documents, labels)."""
@@ -129,7 +129,7 @@ class OneThreshold(Rule):
 
 
 @dataclass(frozen=True)
-class LabelThresholds(Rule):
+class PerLabelThresholds(DecisionRule):
     """Every label whose logit is above its own threshold."""
 
     thresholds: tuple[float, ...]
@@ -144,13 +144,21 @@ class LabelThresholds(Rule):
         return replace(self, thresholds=tuple(self.thresholds[column] for column in order))
 
 
-_RULES: Mapping[str, type[Rule]] = {
+_RULES: Mapping[str, type[DecisionRule]] = {
     rule.family: rule
-    for rule in (Argmax, LogitAdjustment, LabelOffsets, WeightedMedian, Half, OneThreshold, LabelThresholds)
+    for rule in (
+        Argmax,
+        LogitAdjustment,
+        PerLabelOffsets,
+        WeightedMedian,
+        FixedThreshold,
+        SingleThreshold,
+        PerLabelThresholds,
+    )
 }
 
 
-def rule_from_json(content: Mapping[str, Any]) -> Rule:
+def rule_from_json(content: Mapping[str, Any]) -> DecisionRule:
     """The rule that `to_json` gave. Raises ValueError for anything else."""
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in content.items()}
     family = str(values.pop("family", None))

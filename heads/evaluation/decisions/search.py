@@ -3,14 +3,16 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.evaluation.confusion_counts import Counts
+from heads.evaluation.confusion_counts import ConfusionCounts
 
-FEW = 4  # documents; a label with fewer is not tuned, as any of them may be the odd one
-PRIORS = (1000, 300, 100, 30, 10, 3, 0)  # documents that the common value is worth, from rigid to free
+MIN_DOCUMENTS = 4  # documents; a label with fewer is not tuned, as any of them may be the odd one
+PRIOR_DOCUMENTS = (1000, 300, 100, 30, 10, 3, 0)  # documents that the common value is worth, from rigid to free
 INSET = 0.1  # in logits: how far behind the last flip a free end of the scale is taken
 
 
-def steps(labels: NDArray[np.int64], right: NDArray[np.bool_], before: Counts, sign: int) -> NDArray[np.float64]:
+def f1_changes(
+    labels: NDArray[np.int64], right: NDArray[np.bool_], before: ConfusionCounts, sign: int
+) -> NDArray[np.float64]:
     """What each flip, in turn, changes in the sum of F1: float64 (flips,).
 
     labels: whose prediction a flip adds (sign 1) or takes away (-1), in the order of the flips. right: whether the
@@ -30,7 +32,7 @@ def steps(labels: NDArray[np.int64], right: NDArray[np.bool_], before: Counts, s
     return changes
 
 
-def best_cut(at: NDArray[np.float64], gains: NDArray[np.float64], home: float) -> float:
+def best_threshold(at: NDArray[np.float64], gains: NDArray[np.float64], home: float) -> float:
     """The value that flips just those that raise the sum of F1 most.
 
     at: sorted; a value above at[i] flips i. gains: float64 (flips,), what each changes. Among equals the one nearest
@@ -46,9 +48,9 @@ def best_cut(at: NDArray[np.float64], gains: NDArray[np.float64], home: float) -
     return float(choices[np.argmin(np.abs(choices - home))])
 
 
-def shrunk(
+def shrink_to_common(
     free: NDArray[np.float64], common: NDArray[np.float64], documents: NDArray[np.int64]
 ) -> list[tuple[float, ...]]:
     """`free` values pulled to the `common` ones by each prior in turn: the fewer documents, the more."""
-    shares = [documents / np.maximum(documents + prior, 1) for prior in PRIORS]
+    shares = [documents / np.maximum(documents + prior, 1) for prior in PRIOR_DOCUMENTS]
     return [tuple((common + share * (free - common)).tolist()) for share in shares]

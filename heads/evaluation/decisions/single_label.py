@@ -6,9 +6,9 @@ scores: float64 (documents, labels), rows shifted to a highest score of 0. truth
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.evaluation.confusion_counts import Counts
-from heads.evaluation.decisions.rules import Argmax, LabelOffsets, LogitAdjustment, Rule
-from heads.evaluation.decisions.search import FEW, best_cut, shrunk, steps
+from heads.evaluation.confusion_counts import ConfusionCounts
+from heads.evaluation.decisions.rules import Argmax, DecisionRule, LogitAdjustment, PerLabelOffsets, WeightedMedian
+from heads.evaluation.decisions.search import MIN_DOCUMENTS, best_threshold, f1_changes, shrink_to_common
 from heads.evaluation.metrics import macro_f1
 
 Scores = NDArray[np.float64]
@@ -19,23 +19,29 @@ STRENGTHS = (0.0, *(signed for size in SIZES for signed in (size, -size)))  # fr
 SWEEPS = 3  # later ones move little, and less of what they gain holds elsewhere
 
 
-def argmax(scores: Scores, truth: Codes) -> list[Rule]:
+def argmax(scores: Scores, truth: Codes) -> list[DecisionRule]:
     """The rule that nothing is fitted for."""
     del scores, truth
     return [Argmax()]
 
 
-def logit_adjustment(scores: Scores, truth: Codes) -> list[Rule]:
+def logit_adjustment(scores: Scores, truth: Codes) -> list[DecisionRule]:
     """The strength of highest macro-F1, the smallest among equals."""
     return [_adjustment(scores, truth)]
 
 
-def label_offsets(scores: Scores, truth: Codes) -> list[Rule]:
+def per_label_offsets(scores: Scores, truth: Codes) -> list[DecisionRule]:
     """Offsets by coordinate ascent on macro-F1 from the adjustment's, then shrunk to these."""
     common = _adjustment(scores, truth).offsets
     documents = np.bincount(truth, minlength=scores.shape[1])
     free = _Ascent(scores, truth, common).climb()
-    return [LabelOffsets(offsets) for offsets in shrunk(free, common, documents)]
+    return [PerLabelOffsets(offsets) for offsets in shrink_to_common(free, common, documents)]
+
+
+def weighted_median(scores: Scores, truth: Codes) -> list[DecisionRule]:
+    """The rule of lowest expected absolute error for ordinal labels; it has no fitted parameter."""
+    del scores, truth
+    return [WeightedMedian()]
 
 
 def _adjustment(scores: Scores, truth: Codes) -> LogitAdjustment:
@@ -65,7 +71,7 @@ class _Ascent:
 
     def climb(self) -> NDArray[np.float64]:
         """Sweep over the labels, the most frequent first, until none moves."""
-        tuned = np.flatnonzero(self.support >= FEW)
+        tuned = np.flatnonzero(self.support >= MIN_DOCUMENTS)
         order = tuned[np.argsort(-self.support[tuned], kind="stable")]
         for _ in range(SWEEPS):
             before = self.offsets.copy()
@@ -82,11 +88,11 @@ class _Ascent:
         needed = height[within] - own[within]
         order = np.argsort(needed)
         rows, needed = within[order], needed[order]
-        before = Counts.of(self.truth, rival, len(self.offsets))
-        taken = self.truth[rows] == label
-        gains = steps(np.full(len(rows), label), taken, before, 1)
-        gains += steps(rival[rows], self.truth[rows] == rival[rows], before, -1)
-        self.offsets[label] = best_cut(needed, gains, self.common[label])
+        before = ConfusionCounts.from_predictions(self.truth, rival, len(self.offsets))
+        selected = self.truth[rows] == label
+        gains = f1_changes(np.full(len(rows), label), selected, before, 1)
+        gains += f1_changes(rival[rows], self.truth[rows] == rival[rows], before, -1)
+        self.offsets[label] = best_threshold(needed, gains, self.common[label])
         wins = own + self.offsets[label] > height
         self.given = np.where(wins, label, rival)
         self.height = np.where(wins, own + self.offsets[label], height)

@@ -1,6 +1,6 @@
 """Which rule to trust: families from rigid to free, a freer one only where cross-fitting shows that it helps.
 
-Every family is fitted on some folds and decides the one that was left out (`crossfitted`). The freer family is taken
+Every family is fitted on some folds and decides the one that was left out (`cross_fitted`). The freer family is taken
 when its figure there (macro-F1; of ordered labels the mean absolute error) is better than that of the family in place
 by more than two standard errors of the difference, found by a paired bootstrap over documents: the rule of Breiman et
 al. 1984 (Classification and Regression Trees, section 3.4.3), which prefers the simpler of two models that cannot be
@@ -18,24 +18,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.splits import assign_folds
-from heads.evaluation.bootstrap import resampled
-from heads.evaluation.confusion_counts import Counts
-from heads.evaluation.decisions import multilabel as multilabel
-from heads.evaluation.decisions import ordinal
-from heads.evaluation.decisions import single_label as single
-from heads.evaluation.decisions.evidence import Evidence, Trial
-from heads.evaluation.decisions.rules import Rule, rule_from_json
-from heads.evaluation.decisions.search import FEW
+from heads.evaluation.bootstrap import resample_metrics
+from heads.evaluation.confusion_counts import ConfusionCounts
+from heads.evaluation.decisions import multilabel, single_label
+from heads.evaluation.decisions.evidence import Evidence, RuleComparison
+from heads.evaluation.decisions.rules import DecisionRule, rule_from_json
+from heads.evaluation.decisions.search import MIN_DOCUMENTS
 from heads.evaluation.metrics import ABSOLUTE_ERROR, MACRO_F1, Metric
 
 FOLDS = 5
 REPEATS = 3
 MARGIN = 2.0  # standard errors
 
-Family = Callable[[NDArray[Any], NDArray[Any]], list[Rule]]
-SINGLE: tuple[Family, ...] = (single.argmax, single.logit_adjustment, single.label_offsets)
-ORDERED: tuple[Family, ...] = (single.argmax, ordinal.weighted_median)
-SEVERAL: tuple[Family, ...] = (multilabel.half, multilabel.one_threshold, multilabel.label_thresholds)
+Family = Callable[[NDArray[Any], NDArray[Any]], list[DecisionRule]]
+SINGLE_LABEL_FAMILIES: tuple[Family, ...] = (
+    single_label.argmax,
+    single_label.logit_adjustment,
+    single_label.per_label_offsets,
+)
+ORDINAL_FAMILIES: tuple[Family, ...] = (single_label.argmax, single_label.weighted_median)
+MULTILABEL_FAMILIES: tuple[Family, ...] = (
+    multilabel.fixed_threshold,
+    multilabel.single_threshold,
+    multilabel.per_label_thresholds,
+)
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,7 @@ class Decision:
     (documents,), or bool (documents, labels). Empty in a decision that was read from JSON.
     """
 
-    rule: Rule
+    rule: DecisionRule
     evidence: Evidence
     out_of_fold: NDArray[Any] = field(default_factory=lambda: np.empty(0, dtype=np.int64), compare=False, repr=False)
 
@@ -63,23 +69,23 @@ def decision_from_json(content: Mapping[str, Any]) -> Decision:
         raise ValueError(f"this is no decision: {error}") from error
 
 
-def untuned(scores: NDArray[Any], truth: NDArray[Any], *, ordered: bool = False) -> Decision:
+def default_decision(scores: NDArray[Any], truth: NDArray[Any], *, ordinal: bool = False) -> Decision:
     """Argmax, or 0.5 for several labels: the rule for which nothing is fitted, and how well it does."""
-    (rigid, *_), metric = _choice(truth, ordered=ordered)
+    (rigid, *_), metric = _choice(truth, ordinal=ordinal)
     (rule,) = rigid(scores, truth)
     decided = rule.decide(scores)
-    value = float(metric.of(Counts.of(truth, decided, scores.shape[1])))
-    only = Trial(rule.family, None, value, value, 0.0, 0.0, 0.0, taken=True, metric=metric.name)
+    value = float(metric.value(ConfusionCounts.from_predictions(truth, decided, scores.shape[1])))
+    only = RuleComparison(rule.family, None, value, value, 0.0, 0.0, 0.0, selected=True, metric=metric.name)
     return Decision(rule, Evidence(len(truth), 0, 0, 0, (only,)), decided)
 
 
-def tune(
+def tune_decision(
     scores: NDArray[Any],
     truth: NDArray[Any],
     groups: Sequence[Hashable] | NDArray[Any] | None = None,
     seed: int = 0,
     *,
-    ordered: bool = False,
+    ordinal: bool = False,
 ) -> Decision:
     """The rule for these scores, and the evidence for it.
 
@@ -88,25 +94,25 @@ def tune(
     ordered: the columns stand from the lowest label to the highest, and rules are chosen by the mean absolute error.
     Otherwise the same labels in another order give the same rule in that order.
     """
-    (rigid, *freer), metric = _choice(truth, ordered=ordered)
+    (rigid, *freer), metric = _choice(truth, ordinal=ordinal)
     problem = _Problem.of(scores, truth, metric)
     members = None if groups is None else list(groups)
     repeats = [assign_folds(problem.truth, members, FOLDS, seed * REPEATS + repeat) for repeat in range(REPEATS)]
     present = _fitted(rigid, problem, repeats)
-    trials = [present.trial(None, problem, seed)]
+    comparisons = [present.comparison(None, problem, seed)]
     for family in freer:
         asked = _fitted(family, problem, repeats)
-        trials.append(asked.trial(present, problem, seed))
-        present = asked if trials[-1].taken else present
-    evidence = Evidence(len(truth), FOLDS, REPEATS, problem.few, tuple(trials))
+        comparisons.append(asked.comparison(present, problem, seed))
+        present = asked if comparisons[-1].selected else present
+    evidence = Evidence(len(truth), FOLDS, REPEATS, problem.few, tuple(comparisons))
     return Decision(present.rule.reordered(problem.inverse), evidence, problem.restored(present.held[0]))
 
 
-def _choice(truth: NDArray[Any], *, ordered: bool) -> tuple[Sequence[Family], Metric]:
+def _choice(truth: NDArray[Any], *, ordinal: bool) -> tuple[Sequence[Family], Metric]:
     """The families to choose from, and by what."""
-    if ordered:
-        return ORDERED, ABSOLUTE_ERROR
-    return (SINGLE if truth.ndim == 1 else SEVERAL), MACRO_F1
+    if ordinal:
+        return ORDINAL_FAMILIES, ABSOLUTE_ERROR
+    return (SINGLE_LABEL_FAMILIES if truth.ndim == 1 else MULTILABEL_FAMILIES), MACRO_F1
 
 
 @dataclass(frozen=True)
@@ -145,11 +151,15 @@ class _Problem:
         if self.metric == ABSOLUTE_ERROR:
             return 0
         documents = np.bincount(self.truth) if self.truth.ndim == 1 else self.truth.sum(axis=0)
-        return int(np.count_nonzero((documents > 0) & (documents < FEW)))
+        return int(np.count_nonzero((documents > 0) & (documents < MIN_DOCUMENTS)))
 
-    def merit(self, decided: NDArray[Any], rows: Any = slice(None)) -> float:
+    def signed_value(self, decided: NDArray[Any], rows: Any = slice(None)) -> float:
         """The figure, or less it where less is better."""
-        return float(self.metric.merit(Counts.of(self.truth[rows], decided[rows], self.scores.shape[1])))
+        return float(
+            self.metric.signed_value(
+                ConfusionCounts.from_predictions(self.truth[rows], decided[rows], self.scores.shape[1])
+            )
+        )
 
     def restored(self, decided: NDArray[Any]) -> NDArray[Any]:
         """Labels as they were given."""
@@ -160,31 +170,33 @@ class _Problem:
 class _Fitted:
     """A family's rule for all documents, and, a repeat each, what its rules say of those they were not fitted to."""
 
-    rule: Rule
+    rule: DecisionRule
     held: list[NDArray[Any]]
 
-    def trial(self, present: "_Fitted | None", problem: _Problem, seed: int) -> Trial:
-        against = present or self
-        apparent, before = (problem.merit(one.rule.decide(problem.scores)) for one in (self, against))
-        crossfitted, held = (float(np.mean([problem.merit(said) for said in one.held])) for one in (self, against))
+    def comparison(self, present: "_Fitted | None", problem: _Problem, seed: int) -> RuleComparison:
+        baseline = present or self
+        in_sample, before = (problem.signed_value(one.rule.decide(problem.scores)) for one in (self, baseline))
+        cross_fitted, held = (
+            float(np.mean([problem.signed_value(said) for said in one.held])) for one in (self, baseline)
+        )
         error = 0.0 if present is None else _standard_error(self.held, present.held, problem, seed)
-        return Trial(
+        return RuleComparison(
             family=self.rule.family,
-            against=None if present is None else present.rule.family,
-            apparent=problem.metric.sign * apparent,
-            crossfitted=problem.metric.sign * crossfitted,
-            apparent_gain=apparent - before,
-            gain=crossfitted - held,
+            baseline=None if present is None else present.rule.family,
+            in_sample=problem.metric.sign * in_sample,
+            cross_fitted=problem.metric.sign * cross_fitted,
+            in_sample_gain=in_sample - before,
+            cross_fitted_gain=cross_fitted - held,
             standard_error=error,
-            taken=present is None or crossfitted - held > MARGIN * error,
+            selected=present is None or cross_fitted - held > MARGIN * error,
             metric=problem.metric.name,
         )
 
 
 def _standard_error(freer: list[NDArray[Any]], present: list[NDArray[Any]], problem: _Problem, seed: int) -> float:
     """Of the mean difference of the figure over repeats, by documents resampled for all of them at once."""
-    resamples = resampled(problem.truth, [*freer, *present], problem.scores.shape[1], seed)
-    metrics = [problem.metric.merit(one) for one in resamples]
+    resamples = resample_metrics(problem.truth, [*freer, *present], problem.scores.shape[1], seed)
+    metrics = [problem.metric.signed_value(one) for one in resamples]
     difference = np.mean(metrics[: len(freer)], axis=0) - np.mean(metrics[len(freer) :], axis=0)
     return float(np.std(difference, ddof=1))
 
@@ -205,9 +217,9 @@ def _crossfitted(family: Family, problem: _Problem, parts: NDArray[np.int8]) -> 
     chosen = np.empty_like(candidates[0])
     for part in np.unique(parts):
         others = parts != part
-        metrics = [problem.merit(decided, others) for decided in candidates]
+        metrics = [problem.signed_value(decided, others) for decided in candidates]
         chosen[~others] = candidates[int(np.argmax(metrics))][~others]
-    return chosen, [problem.merit(decided) for decided in candidates]
+    return chosen, [problem.signed_value(decided) for decided in candidates]
 
 
 def _decided_apart(family: Family, problem: _Problem, parts: NDArray[np.int8]) -> list[NDArray[Any]]:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from heads.classifiers.prototype import PrototypeHead, _without_itself
-from heads.linear_models.logistic import Scaling
-from heads.linear_models.unit_vectors import directions
+from heads.linear_models.logistic import Standardizer
+from heads.linear_models.unit_vectors import to_unit_vectors
 from tests.heads.core.test_head_contract import HeadContract
 from tests.heads.planted import in_the_mean
 
@@ -34,7 +34,7 @@ def test_scores_are_cosines_over_the_temperature_and_the_logarithm_of_the_prior(
 def test_a_document_is_left_out_of_the_prototype_that_its_temperature_is_chosen_with() -> None:
     rng = np.random.default_rng(0)
     features = rng.normal(size=(6, 4)).astype(np.float32)
-    unit = directions(features, Scaling.of(features, np.ones(6))).astype(float)
+    unit = to_unit_vectors(features, Standardizer.fit(features, np.ones(6))).astype(float)
     member = np.array([[1, 0]] * 3 + [[0, 1]] * 3, dtype=float)
     found = _without_itself(unit, member.T @ unit, member)
     rest = unit[1] + unit[2]

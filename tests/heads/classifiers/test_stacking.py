@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from data.errors import CallError, RunDamaged, UnknownName
 from featurestore import Bags
-from heads.classifiers.stacking import LEAST, StackingHead, scores_of
+from heads.classifiers.stacking import LEAST, StackingHead, stack_probabilities
 from tests.heads.planted import in_the_mean
 
 LABELS = ("a", "b", "c")
@@ -31,10 +31,10 @@ def made(*skills: float, documents: int = 300) -> tuple[list[NDArray[np.float32]
 
 def test_the_better_run_weighs_more_and_both_are_better_than_one() -> None:
     runs, names = made(3, 2, 0, documents=3000)
-    head = StackingHead().fit(scores_of(runs, multilabel=False), names)
+    head = StackingHead().fit(stack_probabilities(runs, multilabel=False), names)
     assert head.weights_[0] > head.weights_[1] > head.weights_[2] and abs(head.weights_[2]) < 0.2
     own = (np.array(LABELS, dtype=object)[runs[0].argmax(axis=1)] == names).mean()
-    assert (head.predict(scores_of(runs, multilabel=False)) == names).mean() > own + 0.01
+    assert (head.predict(stack_probabilities(runs, multilabel=False)) == names).mean() > own + 0.01
     assert head.parameter_count_ == 3 + 3
 
 
@@ -42,8 +42,8 @@ def test_a_strong_prior_is_the_mean_of_the_runs() -> None:
     runs, names = made(3, 1)
     shares = (
         StackingHead(C=1e-9)
-        .fit(scores_of(runs, multilabel=False), names)
-        .predict_proba(scores_of(runs, multilabel=False))
+        .fit(stack_probabilities(runs, multilabel=False), names)
+        .predict_proba(stack_probabilities(runs, multilabel=False))
     )
     mean = np.sqrt(runs[0] * runs[1])
     np.testing.assert_allclose(shares, mean / mean.sum(axis=1, keepdims=True), atol=1e-4)
@@ -51,7 +51,7 @@ def test_a_strong_prior_is_the_mean_of_the_runs() -> None:
 
 def test_it_is_the_least_of_what_it_minimises() -> None:
     runs, names = made(2, 1, documents=60)
-    bags = scores_of(runs, multilabel=False)
+    bags = stack_probabilities(runs, multilabel=False)
     head = StackingHead(C=0.7).fit(bags, names)
     codes, log_shares = np.searchsorted(LABELS, names.astype(str)), np.log(np.stack(runs))
 
@@ -67,7 +67,7 @@ def test_it_is_the_least_of_what_it_minimises() -> None:
 
 def test_a_weight_of_two_is_having_the_document_twice() -> None:
     runs, names = made(2, 1, documents=60)
-    bags, weight = scores_of(runs, multilabel=False), np.where(np.arange(60) % 3 == 0, 2.0, 1.0)
+    bags, weight = stack_probabilities(runs, multilabel=False), np.where(np.arange(60) % 3 == 0, 2.0, 1.0)
     twice = np.repeat(np.arange(60), weight.astype(int))
     heads = [StackingHead().fit(bags, names, sample_weight=weight), StackingHead().fit(bags[twice], names[twice])]
     one, other = (head.decision_function(bags) for head in heads)
@@ -76,9 +76,9 @@ def test_a_weight_of_two_is_having_the_document_twice() -> None:
 
 def test_a_label_that_was_not_seen_leaves_the_columns_of_the_others_where_they_are() -> None:
     runs, names = made(3, 2)
-    bags, seen = scores_of(runs, multilabel=False), np.flatnonzero(names != "b")
+    bags, seen = stack_probabilities(runs, multilabel=False), np.flatnonzero(names != "b")
     head = StackingHead(columns=LABELS).fit(bags[seen], names[seen])
-    others = scores_of([shares[:, [0, 2]] for shares in runs], multilabel=False)
+    others = stack_probabilities([shares[:, [0, 2]] for shares in runs], multilabel=False)
     alone = StackingHead().fit(others[seen], names[seen])
     assert head.classes_.tolist() == ["a", "c"]
     np.testing.assert_allclose(head.decision_function(bags), alone.decision_function(others), atol=1e-5)
@@ -88,7 +88,7 @@ def test_a_label_that_was_not_seen_leaves_the_columns_of_the_others_where_they_a
 
 @given(st.sampled_from([0.0, 1e-30, 0.5, 1.0]), st.booleans())
 def test_probabilities_of_nothing_and_all_stay_numbers(share: float, multilabel: bool) -> None:
-    bags = scores_of([np.array([[share, 1 - share]]), np.array([[0.5, 0.5]])], multilabel=multilabel)
+    bags = stack_probabilities([np.array([[share, 1 - share]]), np.array([[0.5, 0.5]])], multilabel=multilabel)
     values, offsets = bags.view("scores").gather(np.float32)
     assert offsets.tolist() == [0, 2] and values.shape == (2, 2)
     assert np.isfinite(values).all() and np.abs(values).max() <= -np.log(LEAST) + 0.1
@@ -98,7 +98,7 @@ def test_several_labels_have_log_odds_and_an_offset_each() -> None:
     rng = np.random.default_rng(0)
     truth = rng.random((400, 3)) < (0.5, 0.2, 0.0)
     odds = np.stack([skill * (truth - 0.5) + rng.normal(size=truth.shape) for skill in (4, 1)])
-    bags = scores_of(list(1 / (1 + np.exp(-odds))), multilabel=True)
+    bags = stack_probabilities(list(1 / (1 + np.exp(-odds))), multilabel=True)
     head = StackingHead(C=0.7).fit(bags, truth)
 
     def loss(weights: NDArray[Any], offsets: NDArray[Any]) -> float:
@@ -114,7 +114,7 @@ def test_several_labels_have_log_odds_and_an_offset_each() -> None:
 
 def test_saved_and_loaded_it_says_the_same(tmp_path: Path) -> None:
     runs, names = made(3, 2)
-    bags = scores_of(runs, multilabel=False)
+    bags = stack_probabilities(runs, multilabel=False)
     head = StackingHead(columns=LABELS, class_weight="sqrt").fit(bags, names)
     head.save(tmp_path)
     again = StackingHead.load(tmp_path)

@@ -18,8 +18,8 @@ from sklearn.metrics import (
     precision_recall_fscore_support,
 )
 
-from heads.evaluation.bootstrap import resampled
-from heads.evaluation.metrics import ABSOLUTE_ERROR, MACRO_F1, Scorecard, macro_f1, ranked_by, scorecard
+from heads.evaluation.bootstrap import resample_metrics
+from heads.evaluation.metrics import ABSOLUTE_ERROR, MACRO_F1, Scorecard, macro_f1, ranking_metric, scorecard
 
 LABELS = 5
 NAMES = ("a", "b", "c", "d", "e")
@@ -77,7 +77,7 @@ def test_figures_of_each_label_are_scikit_learns(pair: tuple[Any, Any]) -> None:
 @settings(deadline=None, max_examples=100)
 @given(singles)
 def test_figures_of_ordered_labels_are_scikit_learns(pair: tuple[Any, Any]) -> None:
-    card = scorecard(*pair, NAMES, resamples=2, ordered=True)
+    card = scorecard(*pair, NAMES, resamples=2, ordinal=True)
     assert card.absolute_error is not None and card.quadratic_kappa is not None
     assert card.absolute_error.value == pytest.approx(mean_absolute_error(*pair))
     one_label = len(np.unique(pair)) == 1  # where scikit-learn has no number
@@ -89,7 +89,7 @@ def test_figures_of_ordered_labels_are_scikit_learns(pair: tuple[Any, Any]) -> N
 @given(singles)
 def test_a_mirrored_order_has_the_same_error_and_kappa(pair: tuple[Any, Any]) -> None:
     mirrored = (LABELS - 1 - pair[0], LABELS - 1 - pair[1])
-    there, back = (scorecard(truth, said, NAMES, resamples=2, ordered=True) for truth, said in (pair, mirrored))
+    there, back = (scorecard(truth, said, NAMES, resamples=2, ordinal=True) for truth, said in (pair, mirrored))
     assert there.absolute_error is not None and back.absolute_error is not None
     assert there.absolute_error.value == back.absolute_error.value
     assert there.quadratic_kappa is not None and back.quadratic_kappa is not None
@@ -98,7 +98,7 @@ def test_a_mirrored_order_has_the_same_error_and_kappa(pair: tuple[Any, Any]) ->
 
 def test_resampled_figures_of_ordered_labels_are_those_of_resampled_documents() -> None:
     truth, predicted = sample(400, LABELS, right=0.6)
-    card = scorecard(truth, predicted, NAMES, ordered=True)
+    card = scorecard(truth, predicted, NAMES, ordinal=True)
     assert card.absolute_error is not None and card.quadratic_kappa is not None
     random = np.random.default_rng(1)
     rows = random.integers(len(truth), size=(1000, len(truth)))
@@ -119,10 +119,10 @@ def test_labels_without_an_order_have_no_error_and_a_scorecard_from_before_comes
 
 def test_predictions_are_ranked_by_their_error_where_all_have_one() -> None:
     pair = sample(20, LABELS, right=0.6)
-    plain, ordered = (scorecard(*pair, NAMES, resamples=2, ordered=each) for each in (False, True))
-    assert ranked_by([ordered, ordered]) == ABSOLUTE_ERROR
-    assert ranked_by([ordered, plain]) == ranked_by([plain]) == ranked_by([]) == MACRO_F1
-    assert ABSOLUTE_ERROR.merit(ordered) < 0 < MACRO_F1.merit(ordered)
+    plain, ordinal = (scorecard(*pair, NAMES, resamples=2, ordinal=each) for each in (False, True))
+    assert ranking_metric([ordinal, ordinal]) == ABSOLUTE_ERROR
+    assert ranking_metric([ordinal, plain]) == ranking_metric([plain]) == ranking_metric([]) == MACRO_F1
+    assert ABSOLUTE_ERROR.signed_value(ordinal) < 0 < MACRO_F1.signed_value(ordinal)
 
 
 @settings(deadline=None, max_examples=50)
@@ -147,7 +147,7 @@ def test_predictions_of_each_label_are_counted() -> None:
 @settings(deadline=None, max_examples=30)
 @given(either)
 def test_a_scorecard_comes_back_from_json_exactly(pair: tuple[Any, Any]) -> None:
-    card = scorecard(*pair, NAMES, resamples=10, ordered=pair[0].ndim == 1)
+    card = scorecard(*pair, NAMES, resamples=10, ordinal=pair[0].ndim == 1)
     assert Scorecard.from_json(json.loads(json.dumps(card.to_json(), allow_nan=False))) == card
 
 
@@ -183,14 +183,14 @@ def test_the_interval_of_accuracy_holds_the_true_value_19_times_of_20() -> None:
 def test_of_many_documents_the_interval_of_accuracy_is_the_normal_one() -> None:
     right = np.arange(10_000) % 5 > 0
     interval = scorecard(np.zeros(10_000, dtype=int), np.where(right, 0, 1), NAMES, resamples=4000).accuracy
-    half = 1.96 * np.sqrt(0.8 * 0.2 / 10_000)
+    half_width = 1.96 * np.sqrt(0.8 * 0.2 / 10_000)
     # a 2.5 % quantile of 4,000 draws is known to 2 % of this
-    assert [interval.low, interval.high] == pytest.approx([0.8 - half, 0.8 + half], abs=0.08 * half)
+    assert [interval.low, interval.high] == pytest.approx([0.8 - half_width, 0.8 + half_width], abs=0.08 * half_width)
 
 
 def test_resamples_spread_as_drawing_documents_one_by_one_does() -> None:
     truth, predicted = sample(60, LABELS, 0.6)
-    (quick,) = resampled(truth, [predicted], LABELS, seed=1, resamples=4000)
+    (quick,) = resample_metrics(truth, [predicted], LABELS, seed=1, resamples=4000)
     random = np.random.default_rng(2)
     rows = [random.integers(60, size=60) for _ in range(4000)]
     slow = np.array([macro_f1(truth[drawn], predicted[drawn], LABELS) for drawn in rows])
@@ -202,8 +202,8 @@ def test_resamples_spread_as_drawing_documents_one_by_one_does() -> None:
 def test_several_labels_of_which_each_document_has_one_resample_as_single_ones() -> None:
     truth, predicted = sample(50, LABELS, 0.6)
     columns = np.arange(LABELS)
-    (single,) = resampled(truth, [predicted], LABELS, seed=1, resamples=3000)
-    (multilabel,) = resampled(
+    (single,) = resample_metrics(truth, [predicted], LABELS, seed=1, resamples=3000)
+    (multilabel,) = resample_metrics(
         truth[:, None] == columns, [predicted[:, None] == columns], LABELS, seed=2, resamples=3000
     )
     for name in ("macro_f1", "micro_f1", "accuracy"):
@@ -215,7 +215,7 @@ def test_several_labels_of_which_each_document_has_one_resample_as_single_ones()
 def test_two_predictions_are_resampled_together() -> None:
     truth, predicted = sample(80, LABELS, 0.6)
     worse = np.where(np.arange(80) == 7, (truth + 1) % LABELS, predicted)
-    first, second, again = resampled(truth, [predicted, worse, predicted], LABELS)
+    first, second, again = resample_metrics(truth, [predicted, worse, predicted], LABELS)
     assert np.array_equal(first.accuracy, again.accuracy)
     # they differ in document 7 alone, which is drawn any whole number of times
     drawn = (first.accuracy - second.accuracy) * 80

@@ -11,7 +11,7 @@ from scipy.special import log_softmax
 from featurestore import Bags, ChunkLayout, Ragged
 from heads.classifiers.fused import FusedHead
 from heads.classifiers.tfidf import TfIdfHead
-from heads.linear_models.ngram_attribution import margin_slope
+from heads.linear_models.ngram_attribution import margin_gradient
 from tests.heads.planted import bags_of
 from tests.heads.words import ids_of, topics
 
@@ -41,7 +41,7 @@ def test_of_a_token_alone_it_is_what_leaving_its_n_grams_out_takes() -> None:
     bags, y = ids_of(list(np.array([[1, 2], [1, 2], [3, 4], [3, 4]]))), np.array(["x", "x", "y", "y"])
     head = TfIdfHead().fit(bags, y)
     (found,) = head.coefficients_times_input(bags[[0]], 0, 1)
-    row = head.words_.rows(bags[[0]].passages(), 1)
+    row = head.words_.transform(bags[[0]].passages(), 1)
     slope = head.linear_.coefficients[row.indices, 0] - head.linear_.coefficients[row.indices, 1]
     one, other, both = (row.data * slope).tolist()
     np.testing.assert_allclose(found, [one + both / 2, other + both / 2], atol=1e-6)
@@ -73,7 +73,7 @@ def test_fused_tells_what_its_words_add() -> None:
     bags = Bags({**noise.views, "token_ids": planted.bags.view("token_ids")})
     head = FusedHead(strength=0.6).fit(bags, planted.y)
     found = head.coefficients_times_input(bags, 1, 2)
-    words = head.words_.rows(bags.passages(), len(bags)) @ head.linear_.coefficients
+    words = head.words_.transform(bags.passages(), len(bags)) @ head.linear_.coefficients
     np.testing.assert_allclose([each.sum() for each in found], words[:, 1] - words[:, 2], atol=1e-4)
 
 
@@ -86,7 +86,7 @@ def test_the_slope_is_the_margin_s_own(scores: list[float], data: st.DataObject)
         return float(shares[column] - np.log1p(-np.exp(shares[column])))
 
     given_scores = np.array(scores)
-    slope = margin_slope(given_scores.astype(np.float32), column, None, multilabel=False)
+    slope = margin_gradient(given_scores.astype(np.float32), column, None, multilabel=False)
     for each in range(len(scores)):
         moved = 1e-4 * np.eye(len(scores))[each]
         expected = (margin(given_scores + moved) - margin(given_scores - moved)) / 2e-4
@@ -94,4 +94,4 @@ def test_the_slope_is_the_margin_s_own(scores: list[float], data: st.DataObject)
 
 
 def test_of_several_labels_a_label_s_slope_is_its_own() -> None:
-    assert margin_slope(np.zeros(3, np.float32), 1, None, multilabel=True).tolist() == [0, 1, 0]
+    assert margin_gradient(np.zeros(3, np.float32), 1, None, multilabel=True).tolist() == [0, 1, 0]

@@ -44,7 +44,7 @@ def test_counts_are_those_by_hand(
     for own, times in zip(each, weight.tolist(), strict=True):
         df.update({ngram: int(times) for ngram in own})
     columns = in_order({ngram for ngram, weighs in df.items() if weighs >= min_df})
-    vocabulary, counts = Vocabulary.learn(passages_of(known), weight, longest, min_df)
+    vocabulary, counts = Vocabulary.fit(passages_of(known), weight, longest, min_df)
     assert len(vocabulary) == len(columns)
     assert counts.toarray().tolist() == [[own[ngram] for ngram in columns] for own in each]
     again = vocabulary.counts(passages_of(asked), len(asked))
@@ -53,17 +53,17 @@ def test_counts_are_those_by_hand(
 
 def test_ids_of_any_size_have_codes_of_their_own() -> None:
     large = [[[LARGEST - row, LARGEST, LARGEST - 1, LARGEST - row]] for row in range(4)]
-    vocabulary, counts = Vocabulary.learn(passages_of(large), np.ones(4), 4, 1)
+    vocabulary, counts = Vocabulary.fit(passages_of(large), np.ones(4), 4, 1)
     assert len(vocabulary) == len({ngram for runs in large for ngram in counted(runs, 4)})
     np.testing.assert_array_equal(vocabulary.counts(passages_of(large), 4).toarray(), counts.toarray())
 
 
 def test_rows_have_length_one_or_nothing_in_them() -> None:
     passages = ids_of([np.array([1, 2, 1]), np.array([], np.int32), np.array([2, 3])]).passages()
-    words, rows = TfIdf.learn(passages, np.ones(3), 2, 1)
+    words, rows = TfIdf.fit(passages, np.ones(3), 2, 1)
     length: NDArray[np.float64] = np.linalg.norm(rows.toarray(), axis=1)
     np.testing.assert_allclose(length, [1, 0, 1])
-    np.testing.assert_array_equal(words.rows(passages, 3).toarray(), rows.toarray())
+    np.testing.assert_array_equal(words.transform(passages, 3).toarray(), rows.toarray())
     # 1 twice, in one of three documents; 2 once, in two of them; 1-2 and 2-1 once, in one
     rare, common = 1 + np.log(4 / 2), 1 + np.log(4 / 3)
     by_hand = np.array([(1 + np.log(2)) * rare, common, 0, rare, rare, 0])

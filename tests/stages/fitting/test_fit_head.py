@@ -11,7 +11,7 @@ from data.errors import BadData, CallError, FileMissing, UnknownName
 from heads.classifiers.layermix import LayerMixHead
 from heads.classifiers.linear import LinearHead
 from heads.classifiers.mlp import MLPHead
-from heads.evaluation.score_matrix import probabilities
+from heads.evaluation.score_matrix import scores_to_probabilities
 from heads.registry import HEADS
 from heads.training.loop import Training
 from stages.fitting import runs
@@ -172,7 +172,7 @@ def test_a_head_that_reads_every_layer_finds_what_the_chosen_one_lacks(tmp_path:
     assert mixed.scorecards["test"].accuracy.value > 0.9 > 0.6 > last.scorecards["test"].accuracy.value
     said = mixed.predictions().of("test")
     (shard,) = store.shards()
-    shares = probabilities(build_scorer(runs.load(mixed.folder))([shard]), multilabel=False)
+    shares = scores_to_probabilities(build_scorer(runs.load(mixed.folder))([shard]), multilabel=False)
     rows = [table.ids.index(each) for each in said.ids]  # the shard keeps the table's order
     np.testing.assert_allclose(shares[rows], said.probabilities, atol=1e-6)
 

@@ -50,11 +50,12 @@ def test_a_record_that_is_cut_short_is_refused(tmp_path: Path) -> None:
         runs.load(run.folder)
 
 
-def test_a_run_of_a_newer_format_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "message"), [(99, "newer embedonce"), (1, "older embedonce")])
+def test_a_run_of_another_format_is_refused(tmp_path: Path, number: int, message: str) -> None:
     run = fitted(tmp_path)
     path = run.folder / "run.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99}))
-    with pytest.raises(BadData, match="newer embedonce"):
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format": number}))
+    with pytest.raises(BadData, match=message):
         runs.load(run.folder)
 
 

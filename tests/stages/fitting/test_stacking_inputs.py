@@ -17,7 +17,7 @@ from heads.classifiers.linear import LinearHead
 from heads.classifiers.prototype import PrototypeHead
 from heads.classifiers.stacking import StackingHead
 from heads.core.head import Head
-from heads.evaluation.score_matrix import probabilities
+from heads.evaluation.score_matrix import scores_to_probabilities
 from stages.compare import compare
 from stages.fitting import runs
 from stages.fitting.fit_head import fit_head
@@ -100,7 +100,7 @@ def test_asked_of_features_it_says_what_it_said_of_the_test_split(tmp_path: Path
     said = run.predictions().of("test")
     (shard,) = store.shards()
     rows = [list(table.ids).index(each) for each in said.ids]  # `make_store` keeps the order
-    shares = probabilities(build_scorer(run)([shard])[rows], multilabel=False)
+    shares = scores_to_probabilities(build_scorer(run)([shard])[rows], multilabel=False)
     np.testing.assert_allclose(shares, said.probabilities, atol=1e-4)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.evaluation.decisions.evidence import Evidence, Trial
+from heads.evaluation.decisions.evidence import Evidence, RuleComparison
 from heads.evaluation.metrics import scorecard
 from stages.report import RunView
 
@@ -15,21 +15,25 @@ TRIED = Evidence(
     documents=6532,
     folds=5,
     repeats=3,
-    fell_back=6,
-    trials=(
-        Trial("argmax", None, 0.7462, 0.7462, 0.0, 0.0, 0.0, taken=True),
-        Trial("logit adjustment", "argmax", 0.7791, 0.7724, 0.0329, 0.0262, 0.0081, taken=True),
-        Trial("per-label offsets", "logit adjustment", 0.8433, 0.7656, 0.0642, -0.0068, 0.0090, taken=False),
+    fallback_labels=6,
+    comparisons=(
+        RuleComparison("argmax", None, 0.7462, 0.7462, 0.0, 0.0, 0.0, selected=True),
+        RuleComparison("logit adjustment", "argmax", 0.7791, 0.7724, 0.0329, 0.0262, 0.0081, selected=True),
+        RuleComparison(
+            "per-label offsets", "logit adjustment", 0.8433, 0.7656, 0.0642, -0.0068, 0.0090, selected=False
+        ),
     ),
 )
 ORDERED = Evidence(
     documents=6532,
     folds=5,
     repeats=3,
-    fell_back=0,
-    trials=(
-        Trial("argmax", None, 2.41, 2.41, 0.0, 0.0, 0.0, taken=True, metric="mean absolute error"),
-        Trial("weighted median", "argmax", 1.9, 1.9, 0.5, 0.5, 0.1, taken=True, metric="mean absolute error"),
+    fallback_labels=0,
+    comparisons=(
+        RuleComparison("argmax", None, 2.41, 2.41, 0.0, 0.0, 0.0, selected=True, metric="mean absolute error"),
+        RuleComparison(
+            "weighted median", "argmax", 1.9, 1.9, 0.5, 0.5, 0.1, selected=True, metric="mean absolute error"
+        ),
     ),
 )
 HEADS = ("linear", "lstm", "transformer", "mlp", "lightgbm", "cascade")
@@ -42,11 +46,11 @@ def made_up(
     head: str = "linear",
     skill: float = 6.0,
     multilabel: bool = False,
-    ordered: bool = False,
+    ordinal: bool = False,
     seed: int = 0,
 ) -> RunView:
     """A run of `head` on made-up documents; those are the same for every head and skill."""
-    tried = ORDERED if ordered else TRIED
+    tried = ORDERED if ordinal else TRIED
     truth = _truth(len(labels), documents, multilabel, np.random.default_rng(seed))
     noise = np.random.default_rng([seed, len(head)])
     scores = _scores(truth, len(labels), skill, noise)
@@ -62,8 +66,8 @@ def made_up(
         parameters=int(noise.integers(10_000, 3_000_000)),
         fit_seconds=float(noise.uniform(0.5, 200)),
         predict_milliseconds=float(noise.uniform(0.01, 3)),
-        out_of_fold=replace(scorecard(truth, plain, labels, resamples=200, ordered=ordered), documents=3 * documents),
-        test=scorecard(truth, tuned, labels, resamples=200, ordered=ordered),
+        out_of_fold=replace(scorecard(truth, plain, labels, resamples=200, ordinal=ordinal), documents=3 * documents),
+        test=scorecard(truth, tuned, labels, resamples=200, ordinal=ordinal),
         labels=tuple(labels),
         truth=truth,
         predicted=tuned,

@@ -50,7 +50,7 @@ def test_the_test_split_decides_nothing_about_the_order() -> None:
 
 
 def test_runs_of_ordered_labels_stand_by_their_error_and_show_it_and_kappa() -> None:
-    runs = [made_up("abcdefgh", 200, head=head, skill=skill, ordered=True) for head, skill in (("lstm", 2), ("mlp", 6))]
+    runs = [made_up("abcdefgh", 200, head=head, skill=skill, ordinal=True) for head, skill in (("lstm", 2), ("mlp", 6))]
     errors = [run.out_of_fold.absolute_error for run in runs]
     assert errors[0] is not None and errors[1] is not None and errors[0].value > errors[1].value
     shown = read(page(runs))
@@ -61,11 +61,11 @@ def test_runs_of_ordered_labels_stand_by_their_error_and_show_it_and_kappa() -> 
     assert [cell.text for cell in first.all("td", "interval")] == [
         f"{one.value:.3f} {one.low:.3f}–{one.high:.3f}" for one in asked if one
     ]
-    assert "Weighted median lowers the mean absolute error by 0.500 ± 0.100 out of fold: taken." in shown.text
+    assert 'The rule "weighted median" lowers the mean absolute error by 0.500 ± 0.100 out of fold' in shown.text
 
 
 def test_a_run_without_an_order_beside_one_with_it_has_dashes_and_both_stand_by_macro_f1() -> None:
-    plain, ordered = made_up("cab", 200), made_up("cab", 200, head="lstm", ordered=True)
+    plain, ordered = made_up("cab", 200), made_up("cab", 200, head="lstm", ordinal=True)
     renamed = replace(plain, labels=("a", "b", "c"), truth=_places(plain.truth))
     shown = read(page([renamed, ordered]))
     rows = {row.all("a")[0].text: row for row in shown.all("table", "compare")[0].all("tbody")[0].all("tr")}

@@ -32,7 +32,7 @@ def calibrated(
     return (scores + prior_strength * prior).astype(np.float32), truth
 
 
-def ordered(documents: int, seed: int = 0) -> tuple[Scores, NDArray[np.int64]]:
+def ordinal(documents: int, seed: int = 0) -> tuple[Scores, NDArray[np.int64]]:
     """Log posteriors of five ordered labels, and truth drawn from them.
 
     Half of the documents are clear. Of the others the lowest label is the most probable one, and most of the

@@ -1,60 +1,72 @@
-"""What a person is told of each family."""
+"""The sentences that describe each family of rules."""
 
 from dataclasses import replace
 
 import pytest
 
-from heads.evaluation.decisions.evidence import Evidence, Trial
+from heads.evaluation.decisions.evidence import Evidence, RuleComparison
 
-TRIAL = Trial(
-    "per-label offsets", "argmax", 0.87, 0.775, apparent_gain=0.098, gain=0.003, standard_error=0.006, taken=False
+OFFSETS = RuleComparison(
+    "per-label offsets",
+    "argmax",
+    0.87,
+    0.775,
+    in_sample_gain=0.098,
+    cross_fitted_gain=0.003,
+    standard_error=0.006,
+    selected=False,
 )
 
 
-def test_a_sentence_says_what_happened() -> None:
-    assert TRIAL.sentence == (
-        "An offset a label gains 9.8 points where it was fitted and 0.3 ± 0.6 where it was not: not taken."
+def test_a_sentence_gives_both_gains_and_the_outcome() -> None:
+    assert OFFSETS.sentence == (
+        'The rule "per-label offsets" changes the macro-F1 by +9.8 points in-sample and by +0.3 ± 0.6 points '
+        "out of fold; it was not selected."
     )
 
 
-def test_a_loss_is_called_one() -> None:
-    worse = replace(TRIAL, family="one threshold", apparent_gain=-0.012, gain=-0.02)
+def test_a_loss_has_a_minus_sign() -> None:
+    worse = replace(OFFSETS, family="single threshold", in_sample_gain=-0.012, cross_fitted_gain=-0.02)
     assert worse.sentence == (
-        "One threshold loses 1.2 points where it was fitted and -2.0 ± 0.6 where it was not: not taken."
+        'The rule "single threshold" changes the macro-F1 by -1.2 points in-sample and by -2.0 ± 0.6 points '
+        "out of fold; it was not selected."
     )
 
 
-def test_what_rounds_to_nothing_is_no_loss() -> None:
-    assert "gains 0.0 points" in replace(TRIAL, apparent_gain=-0.0001).sentence
+def test_a_loss_that_rounds_to_zero_has_no_minus_sign() -> None:
+    assert "by +0.0 points in-sample" in replace(OFFSETS, in_sample_gain=-0.0001).sentence
 
 
-def test_a_gain_of_an_error_is_that_it_is_lower() -> None:
-    error = Trial(
-        "weighted median", "argmax", 0.41, 0.41, 0.062, gain=0.062, standard_error=0.011, taken=True,
+def test_a_gain_of_an_error_lowers_it() -> None:
+    error = RuleComparison(
+        "weighted median", "argmax", 0.41, 0.41, 0.062, cross_fitted_gain=0.062, standard_error=0.011, selected=True,
         metric="mean absolute error",
     )  # fmt: skip
-    assert error.sentence == "Weighted median lowers the mean absolute error by 0.062 ± 0.011 out of fold: taken."
-    assert "raises the mean absolute error by 0.020" in replace(error, gain=-0.02).sentence
-    assert "lowers the mean absolute error by 0.000" in replace(error, gain=-0.0002).sentence
-    assert replace(error, against=None).sentence.startswith(
-        "Weighted median, for which nothing is fitted, has a mean absolute error of 0.410"
+    assert error.sentence == (
+        'The rule "weighted median" lowers the mean absolute error by 0.062 ± 0.011 out of fold; it was selected.'
+    )
+    assert "raises the mean absolute error by 0.020" in replace(error, cross_fitted_gain=-0.02).sentence
+    assert "lowers the mean absolute error by 0.000" in replace(error, cross_fitted_gain=-0.0002).sentence
+    assert replace(error, baseline=None).sentence == (
+        'The rule "weighted median" has no fitted parameter; its mean absolute error is 0.410 out of fold.'
     )
 
 
-def test_what_is_taken_is_said_to_be() -> None:
-    assert replace(TRIAL, gain=0.05, taken=True).sentence.endswith("5.0 ± 0.6 where it was not: taken.")
+def test_a_selected_rule_is_reported_as_selected() -> None:
+    sentence = replace(OFFSETS, cross_fitted_gain=0.05, selected=True).sentence
+    assert sentence.endswith("+5.0 ± 0.6 points out of fold; it was selected.")
 
 
-def test_the_first_family_is_what_others_are_held_against() -> None:
-    first = Trial("argmax", None, 0.772, 0.772, 0.0, 0.0, 0.0, taken=True)
-    assert first.sentence == "Argmax, for which nothing is fitted, has a macro-F1 of 0.772 out of fold."
+def test_the_first_family_is_the_baseline_of_the_others() -> None:
+    first = RuleComparison("argmax", None, 0.772, 0.772, 0.0, 0.0, 0.0, selected=True)
+    assert first.sentence == 'The rule "argmax" has no fitted parameter; its macro-F1 is 0.772 out of fold.'
 
 
-@pytest.mark.parametrize(("few", "start"), [(1, "1 label of"), (7, "7 labels of")])
-def test_labels_that_fell_back_are_counted(few: int, start: str) -> None:
-    evidence = Evidence(100, 5, 3, few, (TRIAL,))
+@pytest.mark.parametrize(("few", "start", "verb"), [(1, "1 label", "uses"), (7, "7 labels", "use")])
+def test_labels_that_use_the_common_value_are_counted(few: int, start: str, verb: str) -> None:
+    evidence = Evidence(100, 5, 3, few, (OFFSETS,))
     assert evidence.sentences == (
-        TRIAL.sentence,
-        f"{start} fewer than 4 documents cannot be tuned alone: the common value holds there.",
+        OFFSETS.sentence,
+        f"{start} with fewer than 4 documents cannot be tuned separately and {verb} the common value.",
     )
     assert evidence.to_json()["sentences"] == list(evidence.sentences)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from data.target import Target
 from featurestore import Bags
 from heads.evaluation.decisions.heldout import HeldOut, HeldOutResult
-from heads.evaluation.decisions.rules import Argmax, Half, LogitAdjustment, Rule
+from heads.evaluation.decisions.rules import Argmax, DecisionRule, FixedThreshold, LogitAdjustment
 
 LABELS = ("cocoa", "earn", "only in test")
 
@@ -32,7 +32,7 @@ def held_out() -> HeldOut:
     return HeldOut(Bags.from_array(FEATURES), Target("single", LABELS, np.array([0, 1, 2, 1])))
 
 
-def scored(rule: Rule) -> HeldOutResult:
+def scored(rule: DecisionRule) -> HeldOutResult:
     return held_out().score(FirstTwo(), rule, LABELS)
 
 
@@ -61,7 +61,7 @@ def test_several_labels_are_scored_by_column() -> None:
 
     truth = np.array([[True, True], [False, True], [True, False], [True, True]])
     held = HeldOut(Bags.from_array(FEATURES - 0.5), Target("multilabel", ("cocoa", "earn"), truth))
-    assert held.score(Columns(), Half(), ("cocoa", "earn")).scorecard.accuracy.value == 1.0
+    assert held.score(Columns(), FixedThreshold(), ("cocoa", "earn")).scorecard.accuracy.value == 1.0
 
 
 def test_it_is_scored_once() -> None:

@@ -9,69 +9,69 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from heads.evaluation.confusion_counts import Counts
-from heads.evaluation.decisions import Decision, decision_from_json, tune, tuning, untuned
-from heads.evaluation.decisions.evidence import Trial
-from heads.evaluation.decisions.multilabel import label_thresholds, one_threshold
+from heads.evaluation.confusion_counts import ConfusionCounts
+from heads.evaluation.decisions import Decision, decision_from_json, default_decision, tune_decision, tuning
+from heads.evaluation.decisions.evidence import RuleComparison
+from heads.evaluation.decisions.multilabel import per_label_thresholds, single_threshold
 from heads.evaluation.decisions.rules import (
     Argmax,
-    Half,
-    LabelOffsets,
-    LabelThresholds,
+    DecisionRule,
+    FixedThreshold,
     LogitAdjustment,
-    OneThreshold,
-    Rule,
+    PerLabelOffsets,
+    PerLabelThresholds,
+    SingleThreshold,
     WeightedMedian,
 )
-from heads.evaluation.decisions.single_label import label_offsets, logit_adjustment
+from heads.evaluation.decisions.single_label import logit_adjustment, per_label_offsets
 from heads.evaluation.metrics import macro_f1
 from tests.heads.evaluation.decisions import planted
 
 SHIFTS = np.array([2, -2, 1, -1, 0, 0], dtype=np.float32)
 
 
-def last(decision: Decision) -> Trial:
-    return decision.evidence.trials[-1]
+def last(decision: Decision) -> RuleComparison:
+    return decision.evidence.comparisons[-1]
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_balanced_and_calibrated_scores_stay_with_argmax(seed: int) -> None:
-    assert tune(*planted.calibrated([100] * 6, seed)).rule == Argmax()
+    assert tune_decision(*planted.calibrated([100] * 6, seed)).rule == Argmax()
 
 
 def test_a_prior_that_the_head_does_not_know_is_adjusted_for() -> None:
-    decision = tune(*planted.calibrated([600, 200, 60, 30, 20], prior_strength=0.0))
+    decision = tune_decision(*planted.calibrated([600, 200, 60, 30, 20], prior_strength=0.0))
     assert isinstance(decision.rule, LogitAdjustment)
     # -1 would restore the posterior, 0 favours rare labels as macro-F1 does: the best lies between
     assert -1 <= decision.rule.strength < 0
 
 
 def test_a_prior_that_the_head_overdoes_is_adjusted_for() -> None:
-    decision = tune(*planted.calibrated([600, 200, 60, 30, 20], prior_strength=2.5))
+    decision = tune_decision(*planted.calibrated([600, 200, 60, 30, 20], prior_strength=2.5))
     assert isinstance(decision.rule, LogitAdjustment)
     assert decision.rule.strength >= 1
-    assert decision.evidence.trials[1].gain > 5 * decision.evidence.trials[1].standard_error
+    assert decision.evidence.comparisons[1].cross_fitted_gain > 5 * decision.evidence.comparisons[1].standard_error
 
 
 def test_labels_shifted_each_by_its_own_offset_are_shifted_back() -> None:
     scores, truth = planted.calibrated([200] * 6)
-    decision = tune(scores + SHIFTS, truth)
-    assert isinstance(decision.rule, LabelOffsets)
+    decision = tune_decision(scores + SHIFTS, truth)
+    assert isinstance(decision.rule, PerLabelOffsets)
     assert np.corrcoef(decision.rule.offsets, -SHIFTS)[0, 1] > 0.97
     assert macro_f1(truth, decision.out_of_fold, 6) > macro_f1(truth, scores.argmax(axis=1), 6) - 0.02
 
 
 def test_offsets_that_fit_noise_look_better_and_are_refused() -> None:
-    decision = tune(*planted.noise_in_small_labels(large=300, small=6))
-    assert last(decision).apparent_gain > 0.05
-    assert last(decision).gain < last(decision).standard_error
+    decision = tune_decision(*planted.noise_in_small_labels(large=300, small=6))
+    assert last(decision).in_sample_gain > 0.05
+    assert last(decision).cross_fitted_gain < last(decision).standard_error
     assert decision.rule == Argmax()
 
 
 def test_offsets_fitted_freely_are_better_where_they_were_fitted_and_worse_elsewhere() -> None:
     scores, truth = planted.noise_in_small_labels(large=300, small=6)
     other, unseen = planted.noise_in_small_labels(large=300, small=6, seed=100)
-    free = label_offsets(scores.astype(np.float64), truth)[-1]
+    free = per_label_offsets(scores.astype(np.float64), truth)[-1]
     metrics = {
         name: macro_f1(of, rule.decide(given), 14)
         for name, rule, given, of in [
@@ -87,47 +87,56 @@ def test_offsets_fitted_freely_are_better_where_they_were_fitted_and_worse_elsew
 
 @pytest.mark.parametrize("seed", range(3))
 def test_ordered_labels_take_the_median_where_it_errs_less_than_argmax(seed: int) -> None:
-    scores, truth = planted.ordered(1000, seed=seed)
-    decision = tune(scores, truth, ordered=True)
-    other, unseen = planted.ordered(1000, seed=seed + 100)
-    errors = [float(Counts.of(unseen, rule.decide(other), 5).absolute_error) for rule in (WeightedMedian(), Argmax())]
+    scores, truth = planted.ordinal(1000, seed=seed)
+    decision = tune_decision(scores, truth, ordinal=True)
+    other, unseen = planted.ordinal(1000, seed=seed + 100)
+    errors = [
+        float(ConfusionCounts.from_predictions(unseen, rule.decide(other), 5).absolute_error)
+        for rule in (WeightedMedian(), Argmax())
+    ]
     assert decision.rule == WeightedMedian()
     assert errors[0] < errors[1] - 0.1
-    first, second = decision.evidence.trials
+    first, second = decision.evidence.comparisons
     assert (first.family, second.family, second.metric) == ("argmax", "weighted median", "mean absolute error")
-    assert second.crossfitted == pytest.approx(float(Counts.of(truth, decision.out_of_fold, 5).absolute_error))
-    assert second.gain == pytest.approx(first.crossfitted - second.crossfitted)
+    assert second.cross_fitted == pytest.approx(
+        float(ConfusionCounts.from_predictions(truth, decision.out_of_fold, 5).absolute_error)
+    )
+    assert second.cross_fitted_gain == pytest.approx(first.cross_fitted - second.cross_fitted)
     # without the order the same scores are decided for F1, which the median serves badly
-    assert tune(scores, truth).rule != WeightedMedian()
+    assert tune_decision(scores, truth).rule != WeightedMedian()
 
 
 def test_ordered_labels_stay_with_argmax_where_the_median_gains_nothing() -> None:
-    scores, truth = planted.ordered(1000)
+    scores, truth = planted.ordinal(1000)
     clear = scores[:, 0] != scores[:, 0].max()
-    decision = tune(np.where(clear[:, None], scores * 20, 9.0 * (np.arange(5) == truth[:, None])), truth, ordered=True)
+    decision = tune_decision(
+        np.where(clear[:, None], scores * 20, 9.0 * (np.arange(5) == truth[:, None])), truth, ordinal=True
+    )
     assert decision.rule == Argmax()
-    assert decision.evidence.fell_back == 0
+    assert decision.evidence.fallback_labels == 0
 
 
 def test_an_order_turned_round_takes_the_same_rule() -> None:
-    scores, truth = planted.ordered(400)
-    there, back = tune(scores, truth, ordered=True), tune(scores[:, ::-1], 4 - truth, ordered=True)
+    scores, truth = planted.ordinal(400)
+    there, back = tune_decision(scores, truth, ordinal=True), tune_decision(scores[:, ::-1], 4 - truth, ordinal=True)
     assert there.rule == back.rule
-    assert [trial.gain for trial in there.evidence.trials] == [trial.gain for trial in back.evidence.trials]
+    assert [comparison.cross_fitted_gain for comparison in there.evidence.comparisons] == [
+        comparison.cross_fitted_gain for comparison in back.evidence.comparisons
+    ]
 
 
 def test_one_threshold_wrong_for_all_labels_is_found() -> None:
     scores, truth = planted.multilabel([0.3] * 6)
-    decision = tune(scores - 2, truth)
-    assert isinstance(decision.rule, OneThreshold)
+    decision = tune_decision(scores - 2, truth)
+    assert isinstance(decision.rule, SingleThreshold)
     # calibrated logits are best decided a little below 0 for F1 (Lipton et al. 2014: at half the F1), these are 2 lower
     assert -3.2 < decision.rule.threshold < -2
 
 
 def test_thresholds_wrong_each_in_its_own_way_are_found() -> None:
     scores, truth = planted.multilabel([0.3] * 6)
-    decision = tune(scores + SHIFTS, truth)
-    assert isinstance(decision.rule, LabelThresholds)
+    decision = tune_decision(scores + SHIFTS, truth)
+    assert isinstance(decision.rule, PerLabelThresholds)
     assert np.corrcoef(decision.rule.thresholds, SHIFTS)[0, 1] > 0.95
 
 
@@ -135,15 +144,15 @@ def test_thresholds_of_small_labels_that_fit_noise_are_refused() -> None:
     scores, truth = planted.multilabel([0.4, 0.4, *[0.01] * 12], seed=7)
     scores[:, :2] = np.where(truth[:, :2], 9, -9)
     scores[:, 2:] = np.random.default_rng(8).normal(0, 1.5, size=(len(scores), 12))
-    decision = tune(scores, truth)
+    decision = tune_decision(scores, truth)
     assert last(decision).family == "per-label thresholds"
-    assert last(decision).apparent_gain > 0.02
-    assert not last(decision).taken
+    assert last(decision).in_sample_gain > 0.02
+    assert not last(decision).selected
 
 
 def test_the_same_call_twice_decides_the_same() -> None:
     scores, truth = planted.calibrated([300, 50, 20, 9])
-    first, second = (tune(scores, truth, groups=np.arange(len(truth)) // 2, seed=5) for _ in range(2))
+    first, second = (tune_decision(scores, truth, groups=np.arange(len(truth)) // 2, seed=5) for _ in range(2))
     assert first == second
     assert np.array_equal(first.out_of_fold, second.out_of_fold)
 
@@ -154,7 +163,7 @@ def test_permuted_labels_permute_the_rule(order: list[int]) -> None:
     columns, place = np.array(order), np.argsort(order)
     scores, truth = planted.calibrated([60, 60, 40, 12, 3], prior_strength=0.0)
     scores = scores + SHIFTS[:5]
-    plain, permuted = tune(scores, truth), tune(scores[:, columns], place[truth])
+    plain, permuted = tune_decision(scores, truth), tune_decision(scores[:, columns], place[truth])
     assert permuted.rule == plain.rule.reordered(columns)
     assert permuted.evidence == plain.evidence
     assert np.array_equal(columns[permuted.out_of_fold], plain.out_of_fold)
@@ -164,7 +173,7 @@ def test_permuted_columns_of_several_labels_permute_the_rule() -> None:
     columns = np.array([2, 5, 0, 1, 4, 3])
     scores, truth = planted.multilabel([0.3, 0.3, 0.2, 0.2, 0.1, 0.05], documents=300)
     scores = scores + SHIFTS
-    plain, permuted = tune(scores, truth), tune(scores[:, columns], truth[:, columns])
+    plain, permuted = tune_decision(scores, truth), tune_decision(scores[:, columns], truth[:, columns])
     assert permuted.rule == plain.rule.reordered(columns)
     assert np.array_equal(permuted.out_of_fold, plain.out_of_fold[:, columns])
 
@@ -174,7 +183,7 @@ def test_a_constant_added_to_each_row_changes_nothing() -> None:
     scores = (scores * 256).round() / np.float32(256)  # so that float32 holds the sums exactly
     scores[::5, 0] = -np.inf
     shift = np.random.default_rng(0).integers(0, 50, size=(len(scores), 1)).astype(np.float32)
-    plain, shifted = tune(scores, truth), tune(scores + shift, truth)
+    plain, shifted = tune_decision(scores, truth), tune_decision(scores + shift, truth)
     assert shifted == plain
     assert np.array_equal(shifted.rule.decide(scores + shift), plain.rule.decide(scores))
 
@@ -184,12 +193,12 @@ def test_labels_of_one_to_three_documents_follow_the_common_rule() -> None:
     scores[:, 3:] -= 6  # so that offsets of their own would be far from it
     common = logit_adjustment(scores.astype(np.float64), truth)[0]
     assert isinstance(common, LogitAdjustment)
-    for rule in label_offsets(scores.astype(np.float64), truth):
-        assert isinstance(rule, LabelOffsets)
+    for rule in per_label_offsets(scores.astype(np.float64), truth):
+        assert isinstance(rule, PerLabelOffsets)
         assert rule.offsets[3:] == tuple(common.offsets[3:])
-    evidence = tune(scores, truth).evidence
-    assert evidence.fell_back == 2
-    assert evidence.sentences[-1].startswith("2 labels of fewer than 4 documents")
+    evidence = tune_decision(scores, truth).evidence
+    assert evidence.fallback_labels == 2
+    assert evidence.sentences[-1].startswith("2 labels with fewer than 4 documents")
 
 
 def test_thresholds_of_labels_that_few_have_or_few_lack_are_the_common_one() -> None:
@@ -198,10 +207,10 @@ def test_thresholds_of_labels_that_few_have_or_few_lack_are_the_common_one() -> 
     truth[:3, 2] = True
     truth[3:, 3] = True
     exact = scores.astype(np.float64)
-    common = one_threshold(exact, truth)[0]
-    assert isinstance(common, OneThreshold)
-    for rule in label_thresholds(exact, truth):
-        assert isinstance(rule, LabelThresholds)
+    common = single_threshold(exact, truth)[0]
+    assert isinstance(common, SingleThreshold)
+    for rule in per_label_thresholds(exact, truth):
+        assert isinstance(rule, PerLabelThresholds)
         assert rule.thresholds[2:] == (common.threshold, common.threshold)
 
 
@@ -215,7 +224,7 @@ def test_columns_that_a_folds_head_never_saw_are_survived(kind: str) -> None:
     scores[1] = -np.inf
     extra = np.full((len(scores), 1), -np.inf, dtype=np.float32)  # a label that only the test split has
     truth = truth if kind == "single" else np.column_stack([truth, np.zeros(len(truth), dtype=bool)])
-    decision = tune(np.column_stack([scores, extra]), truth)
+    decision = tune_decision(np.column_stack([scores, extra]), truth)
     said = decision.out_of_fold
     given_ = said[:, -1].any() if kind == "multilabel" else (said == scores.shape[1]).any()
     assert not given_
@@ -228,12 +237,12 @@ def test_however_few_documents_there_is_a_rule(documents: int, labels: int, mult
     random = np.random.default_rng(seed)
     scores = random.normal(size=(documents, labels)).astype(np.float32)
     truth = random.random(scores.shape) < 0.4 if multilabel else random.integers(labels, size=documents)
-    decision = tune(scores, truth, groups=random.integers(3, size=documents))
+    decision = tune_decision(scores, truth, groups=random.integers(3, size=documents))
     assert decision.rule.decide(scores).shape == decision.out_of_fold.shape == truth.shape
     assert decision.out_of_fold.dtype == (np.bool_ if multilabel else np.int64)
 
 
-class Told(Rule):
+class Told(DecisionRule):
     """A rule that refuses to decide what it was fitted to."""
 
     family = "told"
@@ -249,10 +258,10 @@ class Told(Rule):
 def test_no_rule_decides_a_document_or_a_group_that_it_was_fitted_to(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[set[float], set[float]]] = []
     told = [lambda scores, truth: [Told(scores, seen)]] * 2
-    monkeypatch.setattr(tuning, "SEVERAL", told)
+    monkeypatch.setattr(tuning, "MULTILABEL_FAMILIES", told)
     group = np.arange(60) // 3
     # one column, which names the group of each document
-    tune(group[:, None].astype(np.float32), np.arange(60)[:, None] % 2 == 0, groups=group)
+    tune_decision(group[:, None].astype(np.float32), np.arange(60)[:, None] % 2 == 0, groups=group)
     apart = [pair for pair in seen if len(pair[1]) < 20]
     assert len(apart) == 2 * tuning.FOLDS * tuning.REPEATS
     assert all(not fitted & decided for fitted, decided in apart)
@@ -260,27 +269,27 @@ def test_no_rule_decides_a_document_or_a_group_that_it_was_fitted_to(monkeypatch
 
 def test_what_is_said_out_of_fold_is_what_the_evidence_measures() -> None:
     scores, truth = planted.calibrated([200] * 6)
-    decision = tune(scores + SHIFTS, truth)
-    trial = last(decision)
-    assert macro_f1(truth, decision.out_of_fold, 6) == pytest.approx(trial.crossfitted, abs=0.01)
-    assert trial.crossfitted < trial.apparent
+    decision = tune_decision(scores + SHIFTS, truth)
+    comparison = last(decision)
+    assert macro_f1(truth, decision.out_of_fold, 6) == pytest.approx(comparison.cross_fitted, abs=0.01)
+    assert comparison.cross_fitted < comparison.in_sample
 
 
 def test_untuned_is_argmax_or_one_half() -> None:
     scores, truth = planted.calibrated([50, 50])
-    decision = untuned(scores, truth)
+    decision = default_decision(scores, truth)
     assert decision.rule == Argmax()
     assert np.array_equal(decision.out_of_fold, scores.argmax(axis=1))
-    assert [trial.family for trial in decision.evidence.trials] == ["argmax"]
-    assert untuned(*planted.multilabel([0.4])).rule == Half()
-    ordered = untuned(*planted.ordered(50), ordered=True)
-    assert ordered.rule == Argmax()
-    assert [trial.metric for trial in ordered.evidence.trials] == ["mean absolute error"]
+    assert [comparison.family for comparison in decision.evidence.comparisons] == ["argmax"]
+    assert default_decision(*planted.multilabel([0.4])).rule == FixedThreshold()
+    ordinal = default_decision(*planted.ordinal(50), ordinal=True)
+    assert ordinal.rule == Argmax()
+    assert [comparison.metric for comparison in ordinal.evidence.comparisons] == ["mean absolute error"]
 
 
 @pytest.mark.parametrize("sample", [planted.calibrated([60, 20, 3]), planted.multilabel([0.3, 0.2])])
 def test_a_decision_comes_back_from_json(sample: tuple[Any, Any]) -> None:
-    decision = tune(*sample)
+    decision = tune_decision(*sample)
     assert decision_from_json(json.loads(json.dumps(decision.to_json(), allow_nan=False))) == decision
 
 
