@@ -99,15 +99,15 @@ def explain(run: str, documents: tuple[str, ...], html: Path | None, as_json: bo
 
 def show_explanation(explanation: "Explanation", top: int) -> None:
     """A document, its labels, its strongest evidence and its text with marks."""
-    from stages.report.formatting import printable
+    from stages.report.formatting import replace_unprintable
 
     own, predicted = (", ".join(names) or "none" for names in (explanation.true_labels, explanation.predicted_labels))
     shares = ", ".join(f"{name} {share:.3f}" for name, share in explanation.probabilities[:3])
-    click.echo(printable(f"{explanation.id}: labelled {own}, predicted {predicted} ({shares})"))
+    click.echo(replace_unprintable(f"{explanation.id}: labelled {own}, predicted {predicted} ({shares})"))
     if explanation.attributions:
-        click.echo(printable(f"{explanation.title}\n  {explanation.meaning}"))
+        click.echo(replace_unprintable(f"{explanation.title}\n  {explanation.meaning}"))
         if explanation.summary_without_strongest:
-            click.echo(printable(f"  {explanation.summary_without_strongest}"))
+            click.echo(replace_unprintable(f"  {explanation.summary_without_strongest}"))
         speaking, against = explanation.strongest(top)
         shown = [*speaking, *reversed(against)]
         words = "tokens" if explanation.is_decoded else "text"
@@ -119,11 +119,11 @@ def show_explanation(explanation: "Explanation", top: int) -> None:
 
 
 def _row(item: "Attribution") -> tuple[str, str, str]:
-    from stages.report.formatting import shortened
+    from stages.report.formatting import shorten
 
     start, stop = item.span or (0, 0)
     words = " ".join(item.text.split()) or (f"characters {start:,} to {stop:,}" if item.span else "")
-    return f"{item.contribution:+.3f}", item.location, shortened(words, _EXCERPT)
+    return f"{item.contribution:+.3f}", item.location, shorten(words, _EXCERPT)
 
 
 def show_marked(text: str, items: "Sequence[Attribution]", strongest: "Sequence[Attribution]") -> None:

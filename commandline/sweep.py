@@ -129,7 +129,7 @@ def _swept(head: str, store: Any, documents: Any, spaces: list[Any], asked: dict
 
 
 def _show(found: "list[SweepResult]") -> None:
-    from stages.report.formatting import setting
+    from stages.report.formatting import format_value
 
     metric = found[0].metric.replace("_", "-")
     if len(found) > 1:
@@ -153,7 +153,7 @@ def _show(found: "list[SweepResult]") -> None:
     table(
         ["best so far:\ntrial", metric, *names],
         [
-            (str(at.number), _figure(at.score), *(setting(at.values[name]) for name in names))
+            (str(at.number), _figure(at.score), *(format_value(at.values[name]) for name in names))
             for at in best.improvements
         ],
     )

@@ -150,11 +150,11 @@ def write_report(found: Sequence[runs.Run], path: Path) -> None:
 
     Raises StorageFailed when it cannot be written.
     """
-    from stages.report import page
+    from stages.report import render_page
 
     beside = path.with_name(f".tmp-{path.name}-{os.getpid()}")
     try:
-        beside.write_text(page(make_run_views(found)), encoding="utf-8")
+        beside.write_text(render_page(make_run_views(found)), encoding="utf-8")
         beside.replace(path)
     except OSError as error:
         raise StorageFailed(f"{path} cannot be written: {error.strerror or error}.") from error

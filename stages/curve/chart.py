@@ -11,9 +11,9 @@ from typing import Self
 from data.atomic_write import write_atomically
 from heads.evaluation.metrics import ConfidenceInterval
 from stages.curve.points import METRICS, LearningCurves, SizeSummary, Spread
-from stages.report import formatting as wording
-from stages.report.axis import Scale, common_scale
-from stages.report.rendering import environment, own
+from stages.report.axis import Axis, common_axis
+from stages.report.formatting import replace_unprintable
+from stages.report.rendering import read_asset, template_environment
 
 __all__ = ["Line", "Picture", "learning_page", "learning_picture", "log_ticks", "write_picture"]
 
@@ -87,7 +87,7 @@ class Picture:
         """The picture of one of METRICS."""
         levels = curves.summaries
         spreads: list[Spread] = [getattr(level, metric) for level in levels]
-        scale = common_scale([_interval(spread) for spread in spreads])
+        scale = common_axis([_interval(spread) for spread in spreads])
         low, high = min(level.documents for level in levels), max(level.documents for level in levels)
         if low == high:  # a curve of one size stands in the middle
             low, high = low / 2, high * 2
@@ -124,7 +124,7 @@ def _interval(spread: Spread) -> ConfidenceInterval:
     return ConfidenceInterval(mean, low, min(1.0, max(mean, spread.mean + deviation)))
 
 
-def _dot(level: SizeSummary, spread: Spread, ends: tuple[float, float], scale: Scale) -> Dot:
+def _dot(level: SizeSummary, spread: Spread, ends: tuple[float, float], scale: Axis) -> Dot:
     held = _interval(spread)
     y, lower, upper = (_down(one, scale) for one in (held.value, held.low, held.high))
     return Dot(_across(level.documents, ends), y, lower, upper, level, spread)
@@ -135,7 +135,7 @@ def _across(documents: float, ends: tuple[float, float]) -> float:
     return round(WIDTH * log(documents / low) / log(high / low), 1)
 
 
-def _down(value: float, scale: Scale) -> float:
+def _down(value: float, scale: Axis) -> float:
     return round(HEIGHT * (1 - scale.percent(value) / 100), 1)
 
 
@@ -150,9 +150,9 @@ def learning_page(curves: LearningCurves, metric: str) -> str:
 
 
 def _filled(template: str, curves: LearningCurves, metric: str) -> str:
-    found = environment(HERE).get_template(template)
+    found = template_environment(HERE).get_template(template)
     picture = Picture.of(curves, metric)
-    return wording.printable(found.render(picture=picture, curves=curves, style=own("style.css")))
+    return replace_unprintable(found.render(picture=picture, curves=curves, style=read_asset("style.css")))
 
 
 def write_picture(curves: LearningCurves, metric: str, path: Path, *, alone: bool) -> None:

@@ -18,7 +18,7 @@ from stages.explain.levels import LEVELS, finest_level
 from stages.explain.source_text import SourceTexts
 from stages.fitting.runs import Run
 from stages.fitting.task import hash_documents
-from stages.report.formatting import printable
+from stages.report.formatting import replace_unprintable
 
 Report = Callable[[int, int], None]
 
@@ -216,7 +216,7 @@ def _explained(
         attributions=_attributions(document, question.level, found),
         removed=left_out,
         probability_without_strongest=rest,
-        text=None if document.text is None else printable(document.text),
+        text=None if document.text is None else replace_unprintable(document.text),
         is_decoded=document.text is None and document.tokenizer is not None,
         notes=tuple(list_caveats(document, question)),
     )
@@ -266,7 +266,7 @@ def _attributions(document: StoredDocument, by: str, found: NDArray[np.float64])
         return ()
     chunks, numbers = ((1 + each).tolist() for each in (document.layout.chunks(by), document.layout.numbers(by)))
     numbers = [None] * len(found) if by == LEVELS[0] else numbers
-    words = map(printable, document.excerpts(by))
+    words = map(replace_unprintable, document.excerpts(by))
     places = zip(chunks, numbers, document.spans(by), words, found.tolist(), strict=True)
     return tuple(Attribution(by, *place) for place in places)
 

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from stages.explain.explanation import Explanation
 from stages.explain.highlighting import split_into_spans
-from stages.report.formatting import printable
+from stages.report.formatting import replace_unprintable
 
 HERE = Path(__file__).parent
 # shades of a mark; a style a text could choose itself is none that the page's policy allows
@@ -25,7 +25,7 @@ def render_page(explanations: Sequence[Explanation], run: str, most: int) -> str
     environment.filters.update(shade=_shade, signed="{:+.3f}".format)
     style = (HERE / "style.css").read_text(encoding="utf-8")
     template = environment.get_template("page.html")
-    return printable(
+    return replace_unprintable(
         template.render(
             explanations=explanations,
             run=run,

@@ -11,15 +11,15 @@ from collections.abc import Sequence
 from heads.evaluation.metrics import ranking_metric
 from stages.report.run_view import RunView
 
-__all__ = ["RunView", "page"]
+__all__ = ["RunView", "render_page"]
 
 
-def page(runs: Sequence[RunView]) -> str:
+def render_page(runs: Sequence[RunView]) -> str:
     """One self-contained HTML page of the runs, the best out of fold first, by what `compare` ranks them by.
 
     Labels, names and notes are escaped. The page holds no address of another one; its policy forbids loading any.
     """
-    from stages.report.rendering import rendered
+    from stages.report.rendering import render_comparison
 
     metric = ranking_metric(run.out_of_fold for run in runs)
-    return rendered(sorted(runs, key=lambda run: metric.signed_value(run.out_of_fold), reverse=True), metric)
+    return render_comparison(sorted(runs, key=lambda run: metric.signed_value(run.out_of_fold), reverse=True), metric)

@@ -6,11 +6,11 @@ from math import ceil, floor
 
 from heads.evaluation.metrics import ConfidenceInterval
 
-__all__ = ["Scale", "common_scale"]
+__all__ = ["Axis", "common_axis"]
 
 
 @dataclass(frozen=True)
-class Scale:
+class Axis:
     """A straight axis from `low` to `high`, in tenths."""
 
     low: float
@@ -28,9 +28,9 @@ class Scale:
         return tuple(tenth / 10 for tenth in range(last, first - 1, -step))[::-1]
 
 
-def common_scale(intervals: Sequence[ConfidenceInterval]) -> Scale:
+def common_axis(intervals: Sequence[ConfidenceInterval]) -> Axis:
     """The shortest scale of whole tenths that holds every interval and its value, and is not empty."""
     held = [bound for one in intervals for bound in (one.low, one.value, one.high)] or [0.0, 1.0]
     low = min(floor(10 * min(held) + 1e-9), 9)
     high = ceil(10 * max(held) - 1e-9)
-    return Scale(low / 10, max(high, low + 1) / 10)
+    return Axis(low / 10, max(high, low + 1) / 10)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.report.formatting import columns, shortened
+from stages.report.formatting import display_width, shorten
 
 __all__ = ["Cell", "HeatMap", "Tally", "cells", "confusion", "heat_map", "most_confused", "tallies"]
 
@@ -66,13 +66,13 @@ class HeatMap:
         return round(self.top + self.labels * self.side, 2)
 
     @property
-    def spelled_out(self) -> bool:
+    def has_names(self) -> bool:
         """Whether names stand at the rows and counts in the cells."""
         return bool(self.names)
 
     def strength(self, cell: Cell) -> float:
         """How strongly a cell is coloured, in [0, 1]: its share, but never too faint to be seen."""
-        faintest = 0.1 if self.spelled_out else 0.25
+        faintest = 0.1 if self.has_names else 0.25
         return round(faintest + (1 - faintest) * cell.share, 2)
 
 
@@ -108,7 +108,7 @@ def heat_map(found: Sequence[Cell], labels: Sequence[str]) -> HeatMap:
     """The picture of a matrix: with names and counts for few labels, scaled down to a fixed side for many."""
     if len(labels) > SPELLED_OUT:
         return HeatMap(tuple(found), (), len(labels), round(PICTURE / len(labels), 3), 0, 0)
-    names = tuple(shortened(label, NAME) for label in labels)
-    room = 7.2 * max(map(columns, names), default=0) + 14
+    names = tuple(shorten(label, NAME) for label in labels)
+    room = 7.2 * max(map(display_width, names), default=0) + 14
     side = max(24, min(48, PICTURE // max(1, len(labels))))
     return HeatMap(tuple(found), names, len(labels), side, round(room, 1), round(0.72 * room, 1))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from heads.evaluation.decisions.evidence import Evidence, RuleComparison
 from heads.evaluation.metrics import ConfidenceInterval
-from stages.report.axis import Scale, common_scale
+from stages.report.axis import Axis, common_axis
 from stages.report.run_view import RunView
 
 __all__ = ["Trials", "trials"]
@@ -16,7 +16,7 @@ class Trials:
 
     each: tuple[RuleComparison, ...]
     remarks: tuple[str, ...]
-    scale: Scale
+    scale: Axis
 
     @property
     def metric(self) -> str:
@@ -36,4 +36,4 @@ def trials(view: RunView) -> Trials | None:
     evidence = Evidence.from_json(view.evidence["evidence"])
     bounds = [ConfidenceInterval(one.cross_fitted, one.cross_fitted, one.in_sample) for one in evidence.comparisons]
     remarks = evidence.sentences[len(evidence.comparisons) :]
-    return Trials(evidence.comparisons, remarks, common_scale(bounds))
+    return Trials(evidence.comparisons, remarks, common_axis(bounds))

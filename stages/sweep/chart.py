@@ -10,9 +10,9 @@ from typing import Self
 from data.atomic_write import write_atomically
 from heads.evaluation.metrics import ConfidenceInterval
 from stages.curve import METRICS
-from stages.report import formatting as wording
-from stages.report.axis import common_scale
-from stages.report.rendering import environment, own
+from stages.report.axis import common_axis
+from stages.report.formatting import replace_unprintable
+from stages.report.rendering import read_asset, template_environment
 from stages.sweep.result import SweepResult, SweepTrial
 
 __all__ = ["SearchPicture", "search_page", "search_picture", "write_picture"]
@@ -53,7 +53,7 @@ class SearchPicture:
     def of(cls, outcome: SweepResult) -> Self:
         """The picture of one head's sweep."""
         scores = [each.score for each in outcome.trials if each.score is not None]
-        scale = common_scale([ConfidenceInterval(score, score, score) for score in scores])
+        scale = common_axis([ConfidenceInterval(score, score, score) for score in scores])
         count = len(outcome.trials)
 
         def across(number: int) -> float:
@@ -93,9 +93,9 @@ def search_page(outcome: SweepResult) -> str:
 
 
 def _filled(template: str, outcome: SweepResult) -> str:
-    found = environment(HERE).get_template(template)
+    found = template_environment(HERE).get_template(template)
     picture = SearchPicture.of(outcome)
-    return wording.printable(found.render(picture=picture, outcome=outcome, row=ROW, style=own("style.css")))
+    return replace_unprintable(found.render(picture=picture, outcome=outcome, row=ROW, style=read_asset("style.css")))
 
 
 def write_picture(outcome: SweepResult, path: Path, *, alone: bool) -> None:

@@ -220,7 +220,7 @@ def test_a_pipe_gets_the_text_with_the_strongest_in_brackets(embedonce: Run, des
     (each,) = explained(embedonce, desk, "segments", "d3")
     first = max(each["attributions"], key=lambda item: item["contribution"])
     shown = embedonce("explain", desk.runs["segments"], "d3", "--top", 1, *desk.at)
-    assert f"[{first['contribution']:+.2f}: {first['words']}]" in shown.out
+    assert f"[{first['contribution']:+.2f}: {first['text']}]" in shown.out
 
 
 def test_a_terminal_is_sent_no_control_signs_of_a_text(embedonce: Run, desk: Desk) -> None:

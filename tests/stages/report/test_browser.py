@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stages.report import page
+from stages.report import render_page
 from tests.stages.report.made_up import HEADS, made_up
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -29,7 +29,7 @@ def browser() -> Iterator[Any]:
 def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     runs = [made_up(LABELS, 500, head=head, skill=6 - at) for at, head in enumerate(HEADS[:3])]
     path: Path = tmp_path_factory.mktemp("report") / "report.html"
-    path.write_text(page(runs), encoding="utf-8")
+    path.write_text(render_page(runs), encoding="utf-8")
     return path.as_uri()
 
 

@@ -44,9 +44,9 @@ def test_a_tally_counts_what_is_right_missed_and_added() -> None:
 
 
 def test_few_labels_are_spelled_out_and_many_are_scaled_down() -> None:
-    assert heat_map([], [f"label {at}" for at in range(25)]).spelled_out
+    assert heat_map([], [f"label {at}" for at in range(25)]).has_names
     many = heat_map([], [f"label {at}" for at in range(300)])
-    assert not many.spelled_out
+    assert not many.has_names
     assert many.width == many.height == pytest.approx(520, abs=1)
 
 

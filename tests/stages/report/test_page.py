@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from heads.evaluation.metrics import ConfidenceInterval
-from stages.report import RunView, page
+from stages.report import RunView, render_page
 from tests.stages.report.made_up import HEADS, TRIED, made_up
 from tests.stages.report.reading import Element, read
 
@@ -28,7 +28,7 @@ def runs() -> list[RunView]:
 
 @pytest.fixture(scope="module")
 def shown(runs: list[RunView]) -> Element:
-    return read(page(runs))
+    return read(render_page(runs))
 
 
 def anchors(shown: Element) -> list[str]:
@@ -46,14 +46,14 @@ def test_the_test_split_decides_nothing_about_the_order() -> None:
     better = replace(first, out_of_fold=replace(first.out_of_fold, macro_f1=replace(first.test.macro_f1, value=0.9)))
     worse = replace(second, out_of_fold=replace(second.out_of_fold, macro_f1=replace(second.test.macro_f1, value=0.8)))
     best_tested = replace(worse, test=replace(worse.test, macro_f1=replace(worse.test.macro_f1, value=1.0)))
-    assert anchors(read(page([best_tested, better]))) == [better.name, worse.name]
+    assert anchors(read(render_page([best_tested, better]))) == [better.name, worse.name]
 
 
 def test_runs_of_ordered_labels_stand_by_their_error_and_show_it_and_kappa() -> None:
     runs = [made_up("abcdefgh", 200, head=head, skill=skill, ordinal=True) for head, skill in (("lstm", 2), ("mlp", 6))]
     errors = [run.out_of_fold.absolute_error for run in runs]
     assert errors[0] is not None and errors[1] is not None and errors[0].value > errors[1].value
-    shown = read(page(runs))
+    shown = read(render_page(runs))
     assert anchors(shown) == [runs[1].name, runs[0].name]
     first = shown.all("table", "compare")[0].all("tbody")[0].all("tr")[0]
     card = runs[1].test
@@ -67,7 +67,7 @@ def test_runs_of_ordered_labels_stand_by_their_error_and_show_it_and_kappa() -> 
 def test_a_run_without_an_order_beside_one_with_it_has_dashes_and_both_stand_by_macro_f1() -> None:
     plain, ordered = made_up("cab", 200), made_up("cab", 200, head="lstm", ordinal=True)
     renamed = replace(plain, labels=("a", "b", "c"), truth=_places(plain.truth))
-    shown = read(page([renamed, ordered]))
+    shown = read(render_page([renamed, ordered]))
     rows = {row.all("a")[0].text: row for row in shown.all("table", "compare")[0].all("tbody")[0].all("tr")}
     assert [cell.text for cell in rows[plain.name].all("td", "interval")][-2:] == ["–", "–"]
     assert "Sorted by macro-F1 out of fold" in shown.text
@@ -114,7 +114,7 @@ def test_labels_stand_in_the_order_of_their_documents(shown: Element) -> None:
 def test_a_bar_is_as_long_as_its_f1_with_dots_at_precision_and_recall() -> None:
     run = made_up(["a", "b", "c"], 200)
     row = max(run.test.labels, key=lambda one: one.support)
-    drawn = read(page([run])).all("table", "labels")[0].all("tbody")[0].all("tr")[0].all("svg", "bar")[0]
+    drawn = read(render_page([run])).all("table", "labels")[0].all("tbody")[0].all("tr")[0].all("svg", "bar")[0]
     assert drawn.all("rect", "f1")[0].attributes["width"] == f"{100 * row.f1:.1f}%"
     assert drawn.all("circle", "precision")[0].attributes["cx"] == f"{100 * row.precision:.1f}%"
     assert drawn.all("circle", "recall")[0].attributes["cx"] == f"{100 * row.recall:.1f}%"
@@ -123,7 +123,7 @@ def test_a_bar_is_as_long_as_its_f1_with_dots_at_precision_and_recall() -> None:
 def test_a_band_reaches_over_its_interval_on_the_common_scale() -> None:
     run, interval = made_up("ab", 200), ConfidenceInterval(0.75, 0.72, 0.77)
     card = replace(run.test, macro_f1=interval, micro_f1=interval, accuracy=ConfidenceInterval(0.85, 0.84, 0.9))
-    shown = read(page([replace(run, test=card, out_of_fold=card)]))  # a scale from 0.7 to 0.9
+    shown = read(render_page([replace(run, test=card, out_of_fold=card)]))  # a scale from 0.7 to 0.9
     drawn = shown.all("table", "compare")[0].all("svg", "whisker")[0]
     (band,), (line,) = drawn.all("rect", "span"), drawn.all("line", "at")
     assert (band.attributes["x"], band.attributes["width"], line.attributes["x1"]) == ("10.0%", "25.0%", "25.0%")
@@ -132,7 +132,7 @@ def test_a_band_reaches_over_its_interval_on_the_common_scale() -> None:
 def test_a_mistake_is_drawn_in_the_row_of_truth_and_the_column_of_prediction() -> None:
     run = made_up("abc", 4)
     run = replace(run, truth=np.array([0, 0, 1, 2]), predicted=np.array([0, 2, 1, 2]))
-    (wrong,) = read(page([run])).all("svg", "matrix")[0].all("rect", "wrong")
+    (wrong,) = read(render_page([run])).all("svg", "matrix")[0].all("rect", "wrong")
     assert (wrong.attributes["x"], wrong.attributes["y"]) == ("96", "0")  # cells of 48
     assert wrong.text == "\u2068a\u2069 taken for \u2068c\u2069: 1 (50 %)"
 
@@ -142,12 +142,12 @@ def test_what_the_rule_changed_is_said() -> None:
     probabilities = np.array([[0.6, 0.3, 0.1]] * 4)
     run = replace(run, truth=np.array([1, 2, 0, 2]), predicted=np.array([1, 2, 1, 1]), probabilities=probabilities)
     said = "decided 4 of 4 documents otherwise than the most probable label would: 2 became right, 1 became wrong"
-    assert f"{said}, 1 stayed wrong." in read(page([run])).text
+    assert f"{said}, 1 stayed wrong." in read(render_page([run])).text
 
 
 def test_cells_of_the_matrix_hold_every_document(runs: list[RunView]) -> None:
     run = made_up(["a", "b", "c"], 400)
-    cells = read(page([run])).all("svg", "matrix")[0].all("rect")[1:]
+    cells = read(render_page([run])).all("svg", "matrix")[0].all("rect")[1:]
     found = {
         tuple(re.findall("\u2068(.)\u2069", one.text)): int(re.findall(r": ([\d,]+) \(", one.text)[0]) for one in cells
     }
@@ -168,7 +168,7 @@ def test_many_labels_have_their_worst_pairs_in_a_table(shown: Element, runs: lis
 
 def test_labels_are_text_wherever_they_stand() -> None:
     for multilabel in (False, True):
-        shown = read(page([made_up(ODD, 300, multilabel=multilabel)]))
+        shown = read(render_page([made_up(ODD, 300, multilabel=multilabel)]))
         assert len(shown.all("script")) == len(shown.all("style")) == 1
         assert not shown.all("img")
         titles = {cell.attributes["title"] for cell in shown.all("th", "label") if "title" in cell.attributes}
@@ -178,7 +178,7 @@ def test_labels_are_text_wherever_they_stand() -> None:
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.text(min_size=1, max_size=90), min_size=2, max_size=4, unique=True))
 def test_any_label_leaves_a_page_that_parses_and_can_be_written(labels: list[str]) -> None:
-    shown = read(page([made_up(labels, 40)]).encode("utf-8").decode("utf-8"))
+    shown = read(render_page([made_up(labels, 40)]).encode("utf-8").decode("utf-8"))
     rows = shown.all("table", "labels")[0].all("tbody")[0].all("tr")
     assert len(rows) == len(labels)
 
@@ -186,18 +186,18 @@ def test_any_label_leaves_a_page_that_parses_and_can_be_written(labels: list[str
 def test_names_and_notes_are_text_too() -> None:
     odd = '"><script>alert(1)</script>'
     run = replace(made_up("ab", 40), name=odd, head=odd, store=odd, reads=odd, rule=odd, notes=(odd,))
-    shown = read(page([run, replace(run, store="other")]))
+    shown = read(render_page([run, replace(run, store="other")]))
     assert len(shown.all("script")) == 1
     assert anchors(shown) == [odd, odd]
     assert shown.all("ul", "notes")[0].text == odd
 
 
 def test_half_a_surrogate_pair_can_still_be_written() -> None:
-    assert "caf\ufffd\ufffd".encode() in page([made_up(["caf\ud800\x00", "b"], 40)]).encode("utf-8")
+    assert "caf\ufffd\ufffd".encode() in render_page([made_up(["caf\ud800\x00", "b"], 40)]).encode("utf-8")
 
 
 def test_the_page_names_no_other_place(shown: Element, runs: list[RunView]) -> None:
-    assert re.findall(r"https?:|//\w|@import|url\(|srcset|<link|<iframe|<object|<base", page(runs[:1])) == []
+    assert re.findall(r"https?:|//\w|@import|url\(|srcset|<link|<iframe|<object|<base", render_page(runs[:1])) == []
     assert not [one for one in shown.walk() if "src" in one.attributes or "style" in one.attributes]
     links = {one.attributes["href"] for one in shown.all() if "href" in one.attributes}
     assert links == {f"#run-{at}" for at in range(1, 7)}
@@ -225,12 +225,12 @@ def test_every_drawing_has_words_or_is_hidden_from_who_cannot_see_it(shown: Elem
 
 
 def test_six_runs_of_52_labels_make_a_small_page(runs: list[RunView]) -> None:
-    assert len(page(runs).encode()) < 3_000_000
+    assert len(render_page(runs).encode()) < 3_000_000
 
 
 def test_three_hundred_labels_fit_on_a_page() -> None:
     labels = [f"part-{at // 10}/topic-{at}" for at in range(300)]
-    shown = read(page([made_up(labels, 3000)]))
+    shown = read(render_page([made_up(labels, 3000)]))
     assert sum(len(table.all("tbody")[0].all("tr")) for table in shown.all("table", "labels")) == 300
 
 
@@ -239,7 +239,7 @@ def test_labels_without_test_documents_have_dashes_and_are_counted() -> None:
     truth, predicted = np.minimum(run.truth, 1), np.minimum(run.predicted, 1)
     supports = {"often": 50, "seldom": 10, "never": 0}
     metrics = tuple(replace(one, support=supports[one.label], predicted=0) for one in run.test.labels)
-    shown = read(page([replace(run, truth=truth, predicted=predicted, test=replace(run.test, labels=metrics))]))
+    shown = read(render_page([replace(run, truth=truth, predicted=predicted, test=replace(run.test, labels=metrics))]))
     (row,) = shown.all("tr", "absent")
     assert [cell.text for cell in row.all("td")] == ["", "–", "–", "–", "0"]
     assert "1 of 3 labels have no test document" in shown.text
@@ -251,13 +251,13 @@ def test_scores_that_are_no_numbers_are_shown_without_a_warning() -> None:
     probabilities[::3, 0], probabilities[1::3, 1], probabilities[:, 2] = np.nan, -np.inf, np.nan
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        shown = read(page([replace(run, probabilities=probabilities)]))
+        shown = read(render_page([replace(run, probabilities=probabilities)]))
     assert "nan" not in " ".join(one.attributes.get("d") or "" for one in shown.all("path"))
 
 
 def test_several_labels_have_tallies_and_no_matrix() -> None:
     run = made_up(["a", "b"], 80, multilabel=True)
-    shown = read(page([run]))
+    shown = read(render_page([run]))
     assert not shown.all("svg", "matrix")
     rows = {row.all("th")[0].text: [cell.text for cell in row.all("td")[1:]] for row in shown.all("tbody")[2].all("tr")}
     hits, missed, added = run.truth & run.predicted, run.truth & ~run.predicted, ~run.truth & run.predicted
@@ -280,20 +280,20 @@ def test_each_rule_that_was_tried_is_drawn_and_said(shown: Element) -> None:
 
 
 def test_a_run_without_evidence_is_shown_without_trials() -> None:
-    assert not read(page([replace(made_up("ab", 40), evidence={})])).all("ol", "trials")
+    assert not read(render_page([replace(made_up("ab", 40), evidence={})])).all("ol", "trials")
 
 
 def test_runs_on_other_documents_are_told_apart() -> None:
     same, other = made_up("abc", 60, head="linear"), made_up("abc", 61, head="lstm")
     sentence = "not all scored on the same test documents"
-    assert sentence in page([same, other])
-    assert sentence not in page([same, replace(same, name="twin")])
+    assert sentence in render_page([same, other])
+    assert sentence not in render_page([same, replace(same, name="twin")])
 
 
 def test_a_run_that_makes_no_mistake_says_so() -> None:
     run = made_up("abc", 60)
-    assert "No test document was taken for another label" in page([replace(run, predicted=run.truth)])
+    assert "No test document was taken for another label" in render_page([replace(run, predicted=run.truth)])
 
 
 def test_no_run_is_a_page_too() -> None:
-    assert "There is no run to show" in read(page([])).text
+    assert "There is no run to show" in read(render_page([])).text
