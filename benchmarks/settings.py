@@ -44,7 +44,7 @@ def measured(found: Task, head: str, way: str, seed: int, documents: int | None)
     made = configure_head(make_head(head, {"seed": str(seed)} | settings(way)), found.target)
     made.fit(found.train[fitting], found.target.names[fitting], groups=found.groups[fitting])
     scores = align_scores(made.decision_function(found.train[held]), made.classes_, found.labels)
-    y, ordered = found.target.y[held], found.target.is_ordered
+    y, ordered = found.target.y[held], found.target.is_ordinal
     counts = ConfusionCounts.from_predictions(
         y, default_decision(scores, y, ordinal=ordered).out_of_fold, len(found.labels)
     )

@@ -63,7 +63,7 @@ def _lengths_of(store_folder: Path) -> Lengths:
     """Chunks, segments and tokens of each document of a store."""
     shards = FeatureStore.open(store_folder).shards()
     return {
-        name: np.concatenate([np.diff(np.asarray(shard.parts[f"documents/{name}_offsets"])) for shard in shards])
+        name: np.concatenate([np.diff(np.asarray(shard.arrays[f"documents/{name}_offsets"])) for shard in shards])
         for name in DATASETS
     }
 
@@ -78,14 +78,14 @@ def _ways_to_keep(folder: Path, lengths: Lengths) -> Iterator[Kept]:
     mean = {name: float(each.mean()) for name, each in lengths.items()}
     one = _made(folder / "one", lengths, DOCUMENTS, replace(RECIPE, keep=("cls", "segments", "tokens")))
     bags = one.shards()[0].bags()
-    yield Kept("cls, mean or max", bags.only("cls"), "cls", "chunks", mean["chunk"])
-    yield Kept("segments of 32", bags.only("segments"), "segments", "segments", mean["segment"])
-    yield Kept("tokens, one layer", bags.only("tokens"), "tokens", "tokens", mean["token"])
+    yield Kept("cls, mean or max", bags.select_views("cls"), "cls", "chunks", mean["chunk"])
+    yield Kept("segments of 32", bags.select_views("segments"), "segments", "segments", mean["segment"])
+    yield Kept("tokens, one layer", bags.select_views("tokens"), "tokens", "tokens", mean["token"])
     layers = tuple(range(-LAYERS, 0))
     (shard,) = _made(folder / "all", lengths, FEWER, replace(RECIPE, keep=("tokens",), layers=layers)).shards()
-    single = shard.bags(layer=-1).only("tokens")
+    single = shard.bags(layer=-1).select_views("tokens")
     # a copy of the offsets, for their map would stay open and keep its pages in memory
-    every = Ragged.from_flat(shard.parts["tokens/vector"], np.array(shard.parts["documents/token_offsets"]))
+    every = Ragged.from_flat(shard.arrays["tokens/vector"], np.array(shard.arrays["documents/token_offsets"]))
     for name, bags in {"one read": single, "all read": Bags({"tokens": every})}.items():
         yield Kept(f"tokens, {LAYERS} layers, {name}", bags, "tokens", "tokens", LAYERS * mean["token"])
 

@@ -81,7 +81,7 @@ def opened_store(folder: Path) -> Opened:
 
 def read_store(folder: Path) -> list[Read]:
     """Every document once, in random order; figures after a tenth, after half and after all."""
-    bags = Bags.concatenate([shard.bags().only("cls") for shard in FeatureStore.open(folder).shards()])
+    bags = Bags.concatenate([shard.bags().select_views("cls") for shard in FeatureStore.open(folder).shards()])
     order = np.random.default_rng(1).permutation(len(bags))
     start, most, done = time.perf_counter(), 0, list[Read]()
     for end in range(BATCH, len(order) + 1, BATCH):

@@ -46,9 +46,9 @@ class OneByOne(Dataset[Item]):
 
     def _read(self, name: str, row: int) -> NDArray[np.floating]:
         ragged = self.ragged[name]
-        part = int(ragged.part[row])
+        part = int(ragged.array_index[row])
         if (name, part) not in self.files:
-            mapped = ragged.parts[part]
+            mapped = ragged.arrays[part]
             assert isinstance(mapped, MappedArray)
             self.files[name, part] = h5py.File(mapped.file.path)[VIEWS[name]]
         start = int(ragged.start[row])

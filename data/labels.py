@@ -14,7 +14,7 @@ from data.taxonomy import Taxonomy, is_path
 class ParsedLabels(NamedTuple):
     """The labels of each document in the order of rows, and of what kind they are."""
 
-    of_each: Sequence[tuple[str, ...]]
+    labels: Sequence[tuple[str, ...]]
     kind: Kind = "single"
     taxonomy: Taxonomy | None = None
     notes: tuple[str, ...] = ()

@@ -30,7 +30,7 @@ class Target:
     taxonomy: Taxonomy | None = None
 
     @classmethod
-    def of(
+    def from_labels(
         cls,
         labels_of_each: Sequence[tuple[str, ...]],
         kind: Kind,
@@ -56,7 +56,7 @@ class Target:
         """The same labels for some documents: an index array, a mask or a slice."""
         return replace(self, y=self.y[rows])
 
-    def ordered(self, order: Sequence[str]) -> Self:
+    def to_ordinal(self, order: Sequence[str]) -> Self:
         """The same labels of the same documents, ordinal: `order` names each, the lowest first.
 
         ("numbers",) stands for labels that are numbers, in their order. Raises CallError for a kind that has no order,
@@ -81,7 +81,7 @@ class Target:
         return replace(self, kind="ordinal", labels=tuple(names), y=places[self.y])
 
     @property
-    def is_ordered(self) -> bool:
+    def is_ordinal(self) -> bool:
         """Whether a label is higher the later its column: whether places count beside hits."""
         return self.kind == "ordinal"
 

@@ -32,7 +32,7 @@ def assign_splits(corpus: Corpus, seed: int, share: float = 0.2) -> Corpus:
     the documents are the test side, and documents of one group stay together, as do those of equal text that have no
     group. Raises BadData for another word, and where only some documents have one.
     """
-    documents = Documents.of(corpus.documents)
+    documents = Documents.from_documents(corpus.documents)
     sides, notes = parse_splits(corpus)
     if Split.TEST not in sides:
         found = "training documents only" if sides else "no split"
@@ -45,7 +45,7 @@ def assign_splits(corpus: Corpus, seed: int, share: float = 0.2) -> Corpus:
 
 def parse_splits(corpus: Corpus) -> tuple[list[Split], list[str]]:
     """The side of each document as the source has it, or no sides at all; and notes. Raises BadData."""
-    documents = Documents.of(corpus.documents)
+    documents = Documents.from_documents(corpus.documents)
     if all(split is None for split in documents.splits):
         return [], []
     sides, validation = [], 0
@@ -66,7 +66,7 @@ def parse_splits(corpus: Corpus) -> tuple[list[Split], list[str]]:
 
 def _drawn(documents: Documents, multilabel: bool, seed: int, share: float) -> list[Split]:
     labels = documents.labels if multilabel else CategoricalColumn((" ".join(each),) for each in documents.labels)
-    y = Target.of(labels, "multilabel" if multilabel else "single").y
+    y = Target.from_labels(labels, "multilabel" if multilabel else "single").y
     parts = stratified_split(y, _together(documents), [1 - share, share], seed)
     return [Split.TEST if part else Split.TRAIN for part in parts.tolist()]
 

@@ -26,7 +26,7 @@ def corpus_from_table(table: Table, path: Path, asked: Columns) -> Corpus:
     documents = Documents(
         ids=_ids(table, columns.id),
         texts=PackedStrings(_texts(table, columns.text)),
-        labels=labels.of_each,
+        labels=labels.labels,
         splits=CategoricalColumn(_words(table, columns.split)),
         groups=CategoricalColumn(_words(table, columns.group)),
     )

@@ -48,7 +48,7 @@ def read_labels_by_id(source: str, columns: Columns) -> Corpus:
     path, name = Path(source).expanduser(), columns.id or "id"
     # every table has a text for the reader: here it is the id
     found = corpus_from_table(_table(path, source), path, replace(columns, id=name, text=name))
-    documents = Documents.of(found.documents)
+    documents = Documents.from_documents(found.documents)
     return replace(found, documents=replace(documents, texts=CategoricalColumn("" for _ in documents.ids)))
 
 

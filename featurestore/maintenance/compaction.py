@@ -36,7 +36,7 @@ class KeptRows:
 
     def keys(self) -> list[str]:
         """The keys of these rows."""
-        return [key.tobytes().hex() for key in as_array(self.shard.parts["documents/key"])[self.rows]]
+        return [key.tobytes().hex() for key in as_array(self.shard.arrays["documents/key"])[self.rows]]
 
     @property
     def bytes(self) -> float:
@@ -54,8 +54,8 @@ class CompactionPlan:
     groups: tuple[tuple[KeptRows, ...], ...]
     shards: int
     documents: int
-    doubled: int
-    vanished: int
+    duplicates: int
+    unreferenced: int
 
     @property
     def shards_after(self) -> int:
@@ -65,11 +65,11 @@ class CompactionPlan:
 
     def to_json(self) -> dict[str, int]:
         """What is removed and what becomes of the shards, as plain values."""
-        counts = {name: getattr(self, name) for name in ("documents", "doubled", "vanished", "shards")}
-        return counts | {"shards_after": self.shards_after, "freed_bytes": self.freed}
+        names = ("documents", "duplicates", "unreferenced", "shards", "shards_after", "freed_bytes")
+        return {name: getattr(self, name) for name in names}
 
     @property
-    def freed(self) -> int:
+    def freed_bytes(self) -> int:
         """Bytes that documents which are not carried over take now, about."""
         return round(sum(kept.shard.size - kept.bytes for group in self.groups for kept in group))
 
@@ -91,7 +91,7 @@ def plan_pruning(store: "FeatureStore", target: int = TARGET_BYTES) -> Compactio
         raise BadData(f"{store.name} has no corpus: nothing says which documents are wanted. Nothing was removed.")
     wanted = KeyIndex([pack_keys(list(store.corpus(name).keys)) for name in names])
     kept, doubled = _first_copies(store)
-    named = [KeptRows(each.shard, each.rows[wanted.there(each.keys())]) for each in kept]
+    named = [KeptRows(each.shard, each.rows[wanted.contains(each.keys())]) for each in kept]
     vanished = sum(len(each.rows) for each in kept) - sum(len(each.rows) for each in named)
     changed = [each for each in named if len(each.rows) < len(each.shard)]
     return _plan(store, changed, target, doubled=doubled, vanished=vanished)
@@ -118,7 +118,7 @@ def run_compaction(plan: CompactionPlan, store: "FeatureStore", progress: Progre
 def _first_copies(store: "FeatureStore") -> tuple[list[KeptRows], int]:
     """Of each shard, by name, the rows that readers take; and how many rows are second copies."""
     shards = store.shards()
-    kept = [KeptRows(shard, rows) for shard, rows in zip(shards, store.keys.rows(), strict=True)]
+    kept = [KeptRows(shard, rows) for shard, rows in zip(shards, store.keys.rows_by_shard(), strict=True)]
     return kept, sum(map(len, shards)) - store.documents
 
 

@@ -98,7 +98,7 @@ def _parquet(file: BinaryIO, chosen: Selection, table: CorpusTable | None) -> tu
 def _plain(file: BinaryIO, format: str, chosen: Selection, table: CorpusTable | None) -> tuple[int, Iterator[int]]:
     """Bytes of all arrays, and those of each piece as it is written."""
     arrays = _arrays([*chosen.blocks(BLOCK_BYTES)], widen=format == "npz")
-    texts: dict[str, str | Sequence[str]] = {"recipe": chosen.about}
+    texts: dict[str, str | Sequence[str]] = {"recipe": chosen.recipe_json}
     if table is not None:
         texts |= {f"corpus/{name}": [text or "" for text in _shown(column)] for name, column in _columns(table)}
         offsets = np.cumsum([0, *map(len, table.labels)], dtype=np.int64)
@@ -129,7 +129,7 @@ def _arrays(blocks: Sequence[Selection], *, widen: bool) -> dict[str, _Array]:
         if name in OFFSET_NAMES:
             arrays[name] = _Array(np.dtype("<i8"), (documents + 1,), partial(_joined_offsets, blocks, name))
             continue
-        kept, item = blocks[0].item(name)
+        kept, item = blocks[0].item_type(name)
         bfloat16 = blocks[0].bfloat16(name)
         dtype = numpy_dtype(kept, bfloat16=bfloat16) if widen else kept
         shape = (sum(int(block.lengths(name).sum()) for block in blocks), *item)

@@ -26,16 +26,16 @@ class RepairReport:
     left_behind: files of dead writers that were removed.
     """
 
-    moved: tuple[DamagedShard, ...]
+    quarantined: tuple[DamagedShard, ...]
     missing: tuple[MissingFeatures, ...]
-    left_behind: int
+    removed_temporary_files: int
 
     def to_json(self) -> dict[str, Any]:
         """The same as plain values."""
         return {
-            "moved": [{"shard": each.path.name, "fault": each.fault} for each in self.moved],
-            "missing": {each.corpus: list(each.ids) for each in self.missing},
-            "left_behind": self.left_behind,
+            "quarantined": [{"shard": shard.path.name, "problem": shard.problem} for shard in self.quarantined],
+            "missing": {corpus.corpus: list(corpus.ids) for corpus in self.missing},
+            "removed_temporary_files": self.removed_temporary_files,
         }
 
 

@@ -35,7 +35,7 @@ def to_table(pieces: Sequence[Selection]) -> "pyarrow.Table":
     pa = _pyarrow()
     copied = len(pieces) > MOST_MAPS // 2
     table = pa.concat_tables([pa.table(dict(_columns(pa, piece, copied=copied))) for piece in pieces])
-    return table.replace_schema_metadata({"recipe": pieces[0].about})
+    return table.replace_schema_metadata({"recipe": pieces[0].recipe_json})
 
 
 def write_parquet(file: BinaryIO, blocks: Iterable[Selection], beside: Mapping[str, Sequence[Any]]) -> Iterator[int]:

@@ -28,7 +28,7 @@ class KeyList(Sequence[str]):
     """
 
     def __init__(self, packed: NDArray[np.bytes_]) -> None:
-        self.packed = packed
+        self.array = packed
 
     @classmethod
     def of_texts(cls, texts: Iterable[str]) -> Self:
@@ -39,24 +39,24 @@ class KeyList(Sequence[str]):
         return cls(np.frombuffer(bytes(digests), _TYPE) if digests else np.empty(0, _TYPE))
 
     def __len__(self) -> int:
-        return len(self.packed)
+        return len(self.array)
 
     @overload
     def __getitem__(self, row: int) -> str: ...
     @overload
     def __getitem__(self, row: slice | NDArray[np.int64]) -> "KeyList": ...
     def __getitem__(self, row: int | slice | NDArray[np.int64]) -> "str | KeyList":
-        found = self.packed[row]
+        found = self.array[row]
         # an item of this type has lost its trailing zeros
         return KeyList(found) if isinstance(found, np.ndarray) else found.ljust(KEY_BYTES, b"\0").hex()
 
-    def distinct(self) -> NDArray[np.int64]:
+    def first_rows(self) -> NDArray[np.int64]:
         """Rows of each key's first place, rising."""
-        return np.sort(np.unique(self.packed, return_index=True)[1])
+        return np.sort(np.unique(self.array, return_index=True)[1])
 
     def remainders(self, divisor: int) -> NDArray[np.int64]:
         """What is left of the number that the first 16 digits of each key make, divided by `divisor`."""
-        first = self.packed.view(np.uint8).reshape(-1, KEY_BYTES)[:, :8].copy().view(">u8")[:, 0]
+        first = self.array.view(np.uint8).reshape(-1, KEY_BYTES)[:, :8].copy().view(">u8")[:, 0]
         return (first % np.uint64(divisor)).astype(np.int64)
 
 
@@ -83,23 +83,23 @@ class KeyIndex:
         return len(self._keys)
 
     def __contains__(self, key: object) -> bool:
-        return isinstance(key, str) and bool(self.there([key])[0])
+        return isinstance(key, str) and bool(self.contains([key])[0])
 
     def __iter__(self) -> Iterator[str]:
         return (key.tobytes().hex() for key in self._keys.view(np.uint8).reshape(-1, KEY_BYTES))
 
-    def there(self, keys: Sequence[str]) -> NDArray[np.bool_]:
+    def contains(self, keys: Sequence[str]) -> NDArray[np.bool_]:
         """Which of `keys` are known: bool (keys,)."""
         return self._find(keys) >= 0
 
-    def places(self, keys: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    def locate(self, keys: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
         """The shard of each key, int32 (keys,), and the row in it, int64 (keys,); all must be known."""
         place = self._place[self._find(keys)]
         shard = np.searchsorted(self._ends, place, side="right")
         first = np.concatenate([[0], self._ends])
         return shard.astype(np.int32), place - first[shard]
 
-    def rows(self) -> list[NDArray[np.int64]]:
+    def rows_by_shard(self) -> list[NDArray[np.int64]]:
         """Of each shard the rows that are read, rising: all but those whose key an earlier shard has."""
         place, first = np.sort(self._place), np.concatenate([[0], self._ends])
         bounds = np.searchsorted(place, first)
@@ -126,7 +126,7 @@ def _counted(shards: Iterable[NDArray[np.bytes_]], lengths: list[int]) -> Iterat
 def pack_keys(keys: Sequence[str]) -> NDArray[np.bytes_]:
     """S32 (keys,) of 64 hex digits each. Raises ValueError for a key that is something else."""
     if isinstance(keys, KeyList):
-        return keys.packed
+        return keys.array
     data = bytes.fromhex("".join(keys))
     if any(len(key) != 2 * KEY_BYTES for key in keys) or len(data) != KEY_BYTES * len(keys):
         raise ValueError("A key is 64 hex digits.")

@@ -29,18 +29,18 @@ class Selection:
 
     recipe: Recipe
     shards: tuple[Shard, ...]
-    part: NDArray[np.int32]
+    shard_index: NDArray[np.int32]
     row: NDArray[np.int64]
 
     @classmethod
     def of_keys(cls, recipe: Recipe, shards: Sequence[Shard], known: KeyIndex, keys: Sequence[str]) -> Self:
         """The documents of `keys`, all of which are `known`, in that order."""
-        return cls(recipe, tuple(shards) or (_nothing(recipe),), *known.places(keys))._narrowed()
+        return cls(recipe, tuple(shards) or (_nothing(recipe),), *known.locate(keys))._narrowed()
 
     @classmethod
     def of_all(cls, recipe: Recipe, shards: Sequence[Shard], known: KeyIndex) -> Self:
         """Every document once, shard by shard, in their order."""
-        rows = known.rows() or [np.zeros(0, np.int64)]
+        rows = known.rows_by_shard() or [np.zeros(0, np.int64)]
         part = np.repeat(np.arange(len(rows), dtype=np.int32), [len(each) for each in rows])
         return cls(recipe, tuple(shards) or (_nothing(recipe),), part, np.concatenate(rows))
 
@@ -48,16 +48,16 @@ class Selection:
         return len(self.row)
 
     def __getitem__(self, rows: slice) -> Self:
-        return type(self)(self.recipe, self.shards, self.part[rows], self.row[rows])._narrowed()
+        return type(self)(self.recipe, self.shards, self.shard_index[rows], self.row[rows])._narrowed()
 
     def _narrowed(self) -> Self:
         """The same documents and only the shards that they are in; the first shard, for its shapes, without any."""
-        used, part = np.unique(self.part, return_inverse=True)
+        used, part = np.unique(self.shard_index, return_inverse=True)
         shards = tuple(self.shards[which] for which in used) or self.shards[:1]
         return type(self)(self.recipe, shards, part.astype(np.int32), self.row)
 
     @property
-    def about(self) -> str:
+    def recipe_json(self) -> str:
         """What these features are: the JSON that recipe.json holds."""
         return json.dumps(
             {"format": FORMAT, "fingerprint": self.recipe.fingerprint, "recipe": self.recipe.to_json()}, indent=1
@@ -69,7 +69,7 @@ class Selection:
         return tuple(expected_fields(self.recipe))
 
     @cached_property
-    def whole(self) -> bool:
+    def is_whole_shard(self) -> bool:
         """Whether these are all documents of one shard in its order, which no array has to be copied for."""
         return (
             len(self.shards) == 1
@@ -83,11 +83,11 @@ class Selection:
 
     def bfloat16(self, name: str) -> bool:
         """Whether a dataset's uint16 items are the upper halves of float32 numbers."""
-        return self.recipe.dtype == "bfloat16" and self.item(name)[0] == np.uint16
+        return self.recipe.dtype == "bfloat16" and self.item_type(name)[0] == np.uint16
 
-    def item(self, name: str) -> tuple[np.dtype[Any], tuple[int, ...]]:
+    def item_type(self, name: str) -> tuple[np.dtype[Any], tuple[int, ...]]:
         """Number type and shape of one item of a dataset."""
-        part = self.shards[0].parts[name]
+        part = self.shards[0].arrays[name]
         return part.dtype, part.shape[1:]
 
     def lengths(self, name: str) -> NDArray[np.int64]:
@@ -99,14 +99,14 @@ class Selection:
 
         Offsets are those of these documents: one longer, starting at 0. Raises StoreDamaged.
         """
-        if self.whole:
-            return as_array(self.shards[0].parts[name])
+        if self.is_whole_shard:
+            return as_array(self.shards[0].arrays[name])
         if name in OFFSET_NAMES:
             offsets = np.zeros(len(self) + 1, dtype=np.int64)
             np.cumsum(self._bounds(name)[1], out=offsets[1:])
             return offsets
         parts = self._parts(name)
-        return Ragged(parts, self.part, *self._place(name)).gather(parts[0].dtype)[0]
+        return Ragged(parts, self.shard_index, *self._place(name)).gather(parts[0].dtype)[0]
 
     def blocks(self, most: int) -> Iterator[Self]:
         """The documents in turn, about `most` bytes of items at a time; no documents are one block."""
@@ -114,7 +114,7 @@ class Selection:
 
     def by_shard(self) -> Iterator[Self]:
         """The documents in turn, those that stand together in one shard at a time."""
-        return self._where_changed(self.part)
+        return self._where_changed(self.shard_index)
 
     @property
     def nbytes(self) -> int:
@@ -126,7 +126,7 @@ class Selection:
         """Bytes of each document's items."""
         sizes = np.zeros(len(self), dtype=np.int64)
         for name in set(self.names) - OFFSET_NAMES:
-            dtype, shape = self.item(name)
+            dtype, shape = self.item_type(name)
             sizes += self.lengths(name) * (dtype.itemsize * math.prod(shape))
         return sizes
 
@@ -135,7 +135,7 @@ class Selection:
         return (self[start:end] for start, end in pairwise([0, *ends]))
 
     def _parts(self, name: str) -> tuple[ItemArray, ...]:
-        return tuple(shard.parts[name] for shard in self.shards)
+        return tuple(shard.arrays[name] for shard in self.shards)
 
     def _place(self, name: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Where each document's items begin in its shard's dataset, and how many they are."""
@@ -145,7 +145,7 @@ class Selection:
 
     def _bounds(self, cut: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Start and length of what an array of offsets cuts: two numbers of it a document."""
-        two = Ragged(self._parts(cut), self.part, self.row, np.full(len(self), 2))
+        two = Ragged(self._parts(cut), self.shard_index, self.row, np.full(len(self), 2))
         start, stop = two.gather(np.int64)[0].reshape(-1, 2).T
         return start, stop - start
 

@@ -40,7 +40,7 @@ class Shard:
     name: str
     size: int
     recipe: Recipe
-    parts: Mapping[str, ItemArray]
+    arrays: Mapping[str, ItemArray]
 
     @classmethod
     def open(cls, path: Path, recipe: Recipe, known: Callable[[os.stat_result], bool] | None = None) -> Self:
@@ -59,7 +59,7 @@ class Shard:
 
     @classmethod
     def of_bytes(cls, data: bytes | memoryview, recipe: Recipe) -> Self:
-        """A shard in memory, as `image` made it, under the name that it would have on disk. Raises as `open` does."""
+        """A shard in memory, from what `shard_bytes` returned, under its name on disk. Raises as `open` does."""
         name = f"{hashlib.sha256(data).hexdigest()}.h5"
 
         def view(extent: Extent) -> NDArray[Any]:
@@ -70,17 +70,17 @@ class Shard:
 
     def __len__(self) -> int:
         """Documents."""
-        return self.parts["documents/key"].shape[0]
+        return self.arrays["documents/key"].shape[0]
 
     @property
     def keys(self) -> NDArray[np.bytes_]:
         """The documents' keys, 32 bytes each: S32 (documents,), copied, so that many hold no maps open."""
-        return as_array(self.parts["documents/key"]).copy().view(f"S{KEY_BYTES}").reshape(-1)
+        return as_array(self.arrays["documents/key"]).copy().view(f"S{KEY_BYTES}").reshape(-1)
 
     @cached_property
     def layers(self) -> Mapping[int | None, Mapping[str, ItemArray]]:
         """For each layer of the recipe, the views of Bags as arrays of that layer alone; for None, of all layers."""
-        views = {view: self.parts[name] for view, name in VIEWS.items() if name in self.parts}
+        views = {view: self.arrays[name] for view, name in VIEWS.items() if name in self.arrays}
         if len(self.recipe.layers) == 1:
             return {self.recipe.layers[0]: views, None: views}
         return {None: views} | {
@@ -106,7 +106,7 @@ def bags_from_shards(
         kept = ", ".join(map(str, recipe.layers))
         raise UnknownName(f"Layer {layer} is not kept in this store, which has {kept}. Name one of these with --layer.")
     parts = {view: tuple(shard.layers[layer][view] for shard in shards) for view in shards[0].layers[layer]}
-    rows = {name: _rows(shards, part, row, name) for name in OFFSETS.values() if name in shards[0].parts}
+    rows = {name: _rows(shards, part, row, name) for name in OFFSETS.values() if name in shards[0].arrays}
     return Bags(
         {
             view: Ragged(
@@ -114,7 +114,7 @@ def bags_from_shards(
             )
             for view in parts
         },
-        ChunkLayout.of(recipe),
+        ChunkLayout.from_recipe(recipe),
     )
 
 
@@ -126,7 +126,7 @@ def _rows(
     order = np.argsort(part, kind="stable")
     for which, (first, end) in enumerate(pairwise(np.searchsorted(part, np.arange(len(shards) + 1), sorter=order))):
         own = order[first:end]
-        offsets = as_array(shards[which].parts[name])
+        offsets = as_array(shards[which].arrays[name])
         start[own], stop[own] = offsets[row[own]], offsets[row[own] + 1]
     return start, stop - start
 

@@ -46,15 +46,15 @@ def concatenate_content(contents: Sequence[ShardContent]) -> ShardContent:
 
 def select_content(shard: "Shard", rows: NDArray[np.int64]) -> ShardContent:
     """The documents of a shard that stand in `rows`, in that order, bit for bit. Raises StoreDamaged."""
-    keys = [key.tobytes().hex() for key in as_array(shard.parts["documents/key"])[rows]]
+    keys = [key.tobytes().hex() for key in as_array(shard.arrays["documents/key"])[rows]]
     arrays: dict[str, NDArray[Any]] = {
-        "documents/dropped_tokens": as_array(shard.parts["documents/dropped_tokens"])[rows]
+        "documents/dropped_tokens": as_array(shard.arrays["documents/dropped_tokens"])[rows]
     }
-    for name, part in shard.parts.items():
+    for name, part in shard.arrays.items():
         if name.startswith("documents/"):
             continue
         cuts = offsets_name(name)
-        values, arrays[cuts] = Ragged.from_flat(part, as_array(shard.parts[cuts]))[rows].gather(part.dtype)
+        values, arrays[cuts] = Ragged.from_flat(part, as_array(shard.arrays[cuts]))[rows].gather(part.dtype)
         arrays[name] = values
     return ShardContent(keys, arrays)
 

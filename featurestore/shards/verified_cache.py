@@ -23,11 +23,11 @@ class VerifiedShards:
         self._marks = self._read()
         self._saved = dict(self._marks)
 
-    def holds(self, name: str, found: os.stat_result) -> bool:
+    def is_verified(self, name: str, found: os.stat_result) -> bool:
         """Whether shard `name`, which now is as `found`, was checked as it is."""
         return self._marks.get(name) == _mark(found)
 
-    def parsed(self, name: str) -> bool:
+    def was_parsed(self, name: str) -> bool:
         """Whether the bytes that `name` is the hash of were once read as a shard, whatever the file is now."""
         return name in self._marks
 

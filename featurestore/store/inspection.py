@@ -27,10 +27,10 @@ def count_contents(shards: Sequence[Shard], documents: int) -> dict[str, Any]:
     """
     sizes: dict[str, int] = {}
     for shard in shards:
-        for name, part in shard.parts.items():
+        for name, part in shard.arrays.items():
             sizes[name] = sizes.get(name, 0) + part.dtype.itemsize * int(np.prod(part.shape, dtype=object))
     tokens = _items(shards, "tokens/id")
-    dropped = sum(int(as_array(shard.parts["documents/dropped_tokens"]).sum()) for shard in shards)
+    dropped = sum(int(as_array(shard.arrays["documents/dropped_tokens"]).sum()) for shard in shards)
     return {
         "documents": documents,
         "chunks": _items(shards, "chunks/span"),
@@ -45,7 +45,7 @@ def count_contents(shards: Sequence[Shard], documents: int) -> dict[str, Any]:
 
 
 def _items(shards: Sequence[Shard], name: str) -> int:
-    return sum(shard.parts[name].shape[0] for shard in shards if name in shard.parts)
+    return sum(shard.arrays[name].shape[0] for shard in shards if name in shard.arrays)
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class DamagedShard:
     """Something in shards/ that is not read, and why."""
 
     path: Path
-    fault: str
+    problem: str
 
 
 def find_problems(
@@ -62,8 +62,8 @@ def find_problems(
     """A sentence for each thing that is wrong: shards are hashed, offsets checked, corpora held against keys."""
     bad, shards = check_shards(folder, recipe, verified, progress)
     there = KeyIndex(shard.keys for shard in shards)
-    return [each.fault for each in bad] + [
-        missing.sentence for missing in find_missing_features(folder / "corpora", there)
+    return [each.problem for each in bad] + [
+        missing.message for missing in find_missing_features(folder / "corpora", there)
     ]
 
 
@@ -82,7 +82,7 @@ def check_shards(
     }
     named = [path for path in paths if is_shard(path.name)]
     wrong |= _not_their_names(named, progress)
-    new = [path for path in named if path not in wrong and not verified.parsed(path.name)]
+    new = [path for path in named if path not in wrong and not verified.was_parsed(path.name)]
     wrong |= {path: fault for path, fault in zip(new, find_faults(new, recipe), strict=True) if fault is not None}
     shards: list[Shard] = []
     for path in named:
@@ -135,7 +135,7 @@ class MissingFeatures:
 
     corpus: str
     ids: tuple[str, ...]
-    sentence: str
+    message: str
 
 
 def find_missing_features(folder: Path, there: KeyIndex) -> list[MissingFeatures]:
@@ -147,7 +147,7 @@ def find_missing_features(folder: Path, there: KeyIndex) -> list[MissingFeatures
         except EmbedOnceError as error:
             found.append(MissingFeatures(name, (), str(error)))
             continue
-        rows = np.flatnonzero(~there.there(table.keys)).tolist()
+        rows = np.flatnonzero(~there.contains(table.keys)).tolist()
         if rows:
             sentence = (
                 f"{name}: {len(rows):,} of {len(table.keys):,} documents have no features. "

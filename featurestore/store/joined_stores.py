@@ -63,7 +63,7 @@ class JoinedStores:
         if layer is None:
             raise CallError("Layers can be weighed of one store alone: name one --store.")
         bags = join_bags([store.bags(keys, layer=layer) for store in self.stores])
-        return bags if keep is None else bags.only(keep)
+        return bags if keep is None else bags.select_views(keep)
 
 
 def joined_fingerprint(recipes: Sequence[Recipe]) -> str:
@@ -96,7 +96,9 @@ def join_bags(multilabel: Sequence[Bags]) -> Bags:
     for number, bags in enumerate(multilabel, start=1):
         views |= {f"{view}@{number}": Ragged.from_flat(_Pooled([bags], view), one_each) for view in common}
     worded = next((bags for bags in multilabel if "token_ids" in bags.views), None)
-    return Bags(views) if worded is None else Bags(views | {"token_ids": worded.views["token_ids"]}, worded.cut)
+    return (
+        Bags(views) if worded is None else Bags(views | {"token_ids": worded.views["token_ids"]}, worded.chunk_layout)
+    )
 
 
 def store_number(view: str) -> int:

@@ -133,7 +133,7 @@ class FeatureStore:
         path = self.folder / "shards" / name
         try:
             found = path.lstat()
-            shard = Shard.open(path, self.recipe, lambda now: self._verified.holds(name, now))
+            shard = Shard.open(path, self.recipe, lambda now: self._verified.is_verified(name, now))
         except FileNotFoundError:  # compacted away since the folder was listed
             return None
         self._verified.add(name, found)
@@ -144,9 +144,9 @@ class FeatureStore:
         _ = self.keys
         return list(self._opened.values())
 
-    def missing(self, keys: Sequence[str]) -> list[str]:
+    def missing_keys(self, keys: Sequence[str]) -> list[str]:
         """Those of `keys` that no shard has, in their order."""
-        return [keys[row] for row in np.flatnonzero(~self.keys.there(keys)).tolist()]
+        return [keys[row] for row in np.flatnonzero(~self.keys.contains(keys)).tolist()]
 
     def select(self, keys: Sequence[str] | None = None) -> Selection:
         """The documents of `keys` in their order, or every document, as they are kept; nothing is read yet.
@@ -155,7 +155,7 @@ class FeatureStore:
         """
         if keys is None:
             return Selection.of_all(self.recipe, self.shards(), self.keys)
-        there = self.keys.there(keys)
+        there = self.keys.contains(keys)
         if not there.all() or not self._opened:
             missing = int((~there).sum())
             raise BadData(
@@ -172,8 +172,8 @@ class FeatureStore:
         Raises BadData, saying how many, when some have no features, UnknownName for a layer or a view not kept.
         """
         chosen = self.select(keys)
-        bags = bags_from_shards(chosen.shards, chosen.part, chosen.row, layer)
-        return bags if keep is None else bags.only(keep)
+        bags = bags_from_shards(chosen.shards, chosen.shard_index, chosen.row, layer)
+        return bags if keep is None else bags.select_views(keep)
 
     def to_arrow(self, keys: Sequence[str] | None = None) -> "pyarrow.Table":
         """The documents of `keys`, or all, as an Arrow table: key, and a column of lists for each view; see arrow.py.
@@ -197,7 +197,7 @@ class FeatureStore:
         """Keep a corpus; an older one of its name is replaced. Raises StorageFailed."""
         corpora.save(table, self.folder / "corpora")
 
-    def holds_corpus(self, table: CorpusTable) -> bool:
+    def has_corpus(self, table: CorpusTable) -> bool:
         """Whether this very corpus is there."""
         return corpora.is_saved(table, self.folder / "corpora")
 
@@ -209,7 +209,7 @@ class FeatureStore:
         """The names of the corpora, sorted."""
         return corpora.list_names(self.folder / "corpora")
 
-    def record(self, name: str, content: Mapping[str, Any]) -> None:
+    def save_record(self, name: str, content: Mapping[str, Any]) -> None:
         """Keep what a run did as records/NAME-TIME.json. Raises StorageFailed."""
         make_folder(self.folder / "records")
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")

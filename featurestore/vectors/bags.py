@@ -30,7 +30,7 @@ class Bags:
     """
 
     views: Mapping[str, Ragged]
-    cut: ChunkLayout | None = None
+    chunk_layout: ChunkLayout | None = None
 
     def __post_init__(self) -> None:
         if len({len(ragged) for ragged in self.views.values()}) != 1:
@@ -51,17 +51,22 @@ class Bags:
         return cls(dict.fromkeys(("cls", "mean", "max", "segments"), one))
 
     @classmethod
-    def concatenate(cls, multilabel: Sequence["Bags"]) -> Self:
-        """The documents of all, in order; at least one. Raises BadData where views or cuts are not the same."""
-        for bags in multilabel:
-            if set(bags.views) != set(multilabel[0].views):
+    def concatenate(cls, all_bags: Sequence["Bags"]) -> Self:
+        """Concatenate the documents of one or more Bags, in order.
+
+        Raises BadData if their views or chunk layouts differ.
+        """
+        first = all_bags[0]
+        for bags in all_bags:
+            if set(bags.views) != set(first.views):
                 raise BadData(
-                    f"Documents with {_listed(multilabel[0].views)} and with {_listed(bags.views)} cannot be one."
+                    f"Documents with the views {_listed(first.views)} and with {_listed(bags.views)} "
+                    "cannot be concatenated."
                 )
-            if bags.cut != multilabel[0].cut:
-                raise BadData("Documents that were cut into chunks in different ways cannot be one.")
-        views = {name: Ragged.concatenate([bags.views[name] for bags in multilabel]) for name in multilabel[0].views}
-        return cls(views, multilabel[0].cut)
+            if bags.chunk_layout != first.chunk_layout:
+                raise BadData("Documents that were split into chunks in different ways cannot be concatenated.")
+        views = {name: Ragged.concatenate([bags.views[name] for bags in all_bags]) for name in first.views}
+        return cls(views, first.chunk_layout)
 
     def __len__(self) -> int:
         return len(next(iter(self.views.values())))
@@ -79,11 +84,11 @@ class Bags:
         taken: dict[tuple[int, ...], Ragged] = {}  # cls, mean and max stand in the same rows: these are taken once
         views: dict[str, Ragged] = {}
         for name, ragged in self.views.items():
-            place = (id(ragged.part), id(ragged.start), id(ragged.length))
+            place = (id(ragged.array_index), id(ragged.start), id(ragged.length))
             if place not in taken:
                 taken[place] = ragged[rows]
-            views[name] = replace(taken[place], parts=ragged.parts, bfloat16=ragged.bfloat16)
-        return type(self)(views, self.cut)
+            views[name] = replace(taken[place], arrays=ragged.arrays, bfloat16=ragged.bfloat16)
+        return type(self)(views, self.chunk_layout)
 
     def __repr__(self) -> str:
         return f"<Bags of {len(self):,} documents: {_listed(self.views)}>"
@@ -94,14 +99,14 @@ class Bags:
             raise UnknownName(f"These features have no '{name}'.{suggest_name(name, self.views)}")
         return self.views[name]
 
-    def only(self, names: str | Iterable[str]) -> Self:
+    def select_views(self, names: str | Iterable[str]) -> Self:
         """The same documents with these views alone. Raises UnknownName, naming those that there are."""
         wanted = [names] if isinstance(names, str) else names
-        return type(self)({name: self.view(name) for name in wanted}, self.cut)
+        return type(self)({name: self.view(name) for name in wanted}, self.chunk_layout)
 
-    def passages(self) -> ContiguousTokens:
+    def contiguous_tokens(self) -> ContiguousTokens:
         """The token ids as they stood in the text, read now. Raises UnknownName where there are none."""
-        return ContiguousTokens.of(self.view("token_ids"), self.cut)
+        return ContiguousTokens.from_chunks(self.view("token_ids"), self.chunk_layout)
 
     def batches(self, size: int, *, by: str, rng: np.random.Generator | int) -> Iterator[NDArray[np.int64]]:
         """An epoch: rows of at most `size` documents of alike length in view `by`, int64, in random order.

@@ -20,15 +20,15 @@ class ChunkLayout:
 
     window: int
     stride: int
-    apart: bool
+    has_gap: bool
 
     @property
-    def overlaps(self) -> bool:
+    def differs_from_text(self) -> bool:
         """Whether tokens, one chunk behind the other, are something else than the text."""
-        return bool(self.stride or self.apart)
+        return bool(self.stride or self.has_gap)
 
     @classmethod
-    def of(cls, recipe: Recipe) -> Self:
+    def from_recipe(cls, recipe: Recipe) -> Self:
         """As stages/embed/windows/windowing.py does it by this recipe."""
         return cls(recipe.window, recipe.stride, recipe.long == "head-tail")
 
@@ -46,23 +46,23 @@ class ContiguousTokens:
     document: NDArray[np.int64]
 
     @classmethod
-    def of(cls, ids: Ragged, cut: ChunkLayout | None) -> Self:
+    def from_chunks(cls, ids: Ragged, cut: ChunkLayout | None) -> Self:
         """From a document's tokens as chunks have them, one chunk after the other; without a cut they are its text.
 
         Every chunk but a document's last has `window` tokens wherever chunks share some. A document of the two halves
         of a window is not told from one that fits a window: both are two passages.
         """
         values, document = ids.gather()[0], np.repeat(np.arange(len(ids)), ids.length)
-        if cut is None or not cut.overlaps:
+        if cut is None or not cut.differs_from_text:
             return cls(values, document, document)
-        if cut.apart:
+        if cut.has_gap:
             tail = (ids.length[document] == cut.window) & (_places(ids) >= cut.window - cut.window // 2)
             return cls(values, 2 * document + tail, document)
-        own = cls.own(ids, cut)
+        own = cls.first_occurrences(ids, cut)
         return cls(values[own], document[own], document[own])
 
     @staticmethod
-    def own(ids: Ragged, cut: ChunkLayout | None) -> NDArray[np.bool_]:
+    def first_occurrences(ids: Ragged, cut: ChunkLayout | None) -> NDArray[np.bool_]:
         """Which of a document's tokens, as chunks have them, are those of `of`: all but what the chunk before has."""
         place = _places(ids)
         if cut is None or not cut.stride:

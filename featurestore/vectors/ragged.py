@@ -50,8 +50,8 @@ class Ragged:
     Made by `from_flat` or `from_rows`, which check what they get; the constructor trusts that rows lie inside parts.
     """
 
-    parts: tuple[ItemArray, ...]
-    part: NDArray[np.int32]
+    arrays: tuple[ItemArray, ...]
+    array_index: NDArray[np.int32]
     start: NDArray[np.int64]
     length: NDArray[np.int64]
     bfloat16: bool = False
@@ -71,21 +71,29 @@ class Ragged:
         return cls.from_flat(np.concatenate(rows), _offsets(np.array([len(row) for row in rows])))
 
     @classmethod
-    def concatenate(cls, multilabel: Sequence["Ragged"]) -> Self:
-        """The rows of all, in order, no copy of items; at least one. Raises BadData where items are not alike."""
-        numbers: dict[int, int] = {}  # a part that several share is listed once, so that a gather passes over it once
-        parts: list[ItemArray] = []
-        for ragged in multilabel:
-            if ragged._item() != multilabel[0]._item():
-                raise BadData(f"Rows of {multilabel[0]._item()} and rows of {ragged._item()} cannot be one.")
-            for part in ragged.parts:
-                if numbers.setdefault(id(part), len(parts)) == len(parts):
-                    parts.append(part)
-        part = np.concatenate(
-            [np.array([numbers[id(each)] for each in one.parts], dtype=np.int32)[one.part] for one in multilabel]
+    def concatenate(cls, ragged_rows: Sequence["Ragged"]) -> Self:
+        """Concatenate the rows of one or more Ragged, in order; items are not copied.
+
+        Raises BadData if items differ in shape or type.
+        """
+        first = ragged_rows[0]
+        numbers: dict[int, int] = {}  # an array that several share is listed once, so a gather passes over it once
+        arrays: list[ItemArray] = []
+        for ragged in ragged_rows:
+            if ragged._item() != first._item():
+                raise BadData(f"Rows of {first._item()} and rows of {ragged._item()} cannot be concatenated.")
+            for array in ragged.arrays:
+                if numbers.setdefault(id(array), len(arrays)) == len(arrays):
+                    arrays.append(array)
+        array_index = np.concatenate(
+            [
+                np.array([numbers[id(array)] for array in ragged.arrays], dtype=np.int32)[ragged.array_index]
+                for ragged in ragged_rows
+            ]
         )
-        start, length = (np.concatenate([getattr(one, name) for one in multilabel]) for name in ("start", "length"))
-        return cls(tuple(parts), part, start, length, multilabel[0].bfloat16)
+        start = np.concatenate([ragged.start for ragged in ragged_rows])
+        length = np.concatenate([ragged.length for ragged in ragged_rows])
+        return cls(tuple(arrays), array_index, start, length, first.bfloat16)
 
     def __len__(self) -> int:
         return len(self.length)
@@ -94,7 +102,7 @@ class Ragged:
         """Some rows, no copy of items: by index array, mask, slice, or an integer for a Ragged of one row."""
         rows = row_index(key, len(self))
         # `dataclasses.replace` takes longer than the three arrays of a batch
-        return type(self)(self.parts, self.part[rows], self.start[rows], self.length[rows], self.bfloat16)
+        return type(self)(self.arrays, self.array_index[rows], self.start[rows], self.length[rows], self.bfloat16)
 
     def __repr__(self) -> str:
         return f"<Ragged of {len(self):,} rows of {self._item()}>"
@@ -102,17 +110,17 @@ class Ragged:
     @property
     def item_shape(self) -> tuple[int, ...]:
         """The shape of one item: (dim,) for vectors, () for ids."""
-        return self.parts[0].shape[1:]
+        return self.arrays[0].shape[1:]
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """The narrowest NumPy type that holds every item exactly: float16, float32 (of bfloat16 too), int32."""
-        return numpy_dtype(self.parts[0].dtype, bfloat16=self.bfloat16)
+        return numpy_dtype(self.arrays[0].dtype, bfloat16=self.bfloat16)
 
     def row(self, index: int) -> NDArray[Any]:
         """Row `index` in `dtype`: (items, *item_shape), a read-only view where nothing has to be converted."""
         start = int(self.start[index])
-        items = as_array(self.parts[self.part[index]])[start : start + int(self.length[index])]
+        items = as_array(self.arrays[self.array_index[index]])[start : start + int(self.length[index])]
         return widen(items, self.dtype, bfloat16=self.bfloat16)
 
     def gather(self, dtype: DTypeLike | None = None) -> tuple[NDArray[Any], NDArray[np.int64]]:
@@ -139,14 +147,14 @@ class Ragged:
 
     def _items(self, offsets: NDArray[np.int64]) -> NDArray[Any]:
         """The items of all rows in the kept type."""
-        item = math.prod(self.item_shape) * self.parts[0].dtype.itemsize
+        item = math.prod(self.item_shape) * self.arrays[0].dtype.itemsize
         size = int(offsets[-1]) * item
         if size >= _PIECE:
             pieces = self._pieces()
             if len(pieces) * _PIECE <= size:
                 return self._copied(pieces, offsets)
-        if len(self.parts) == 1 or not len(self):
-            return _taken(as_array(self.parts[0]), _positions(self.start, self.length, offsets))
+        if len(self.arrays) == 1 or not len(self):
+            return _taken(as_array(self.arrays[0]), _positions(self.start, self.length, offsets))
         values = self._empty(int(offsets[-1]))
         cuts = np.searchsorted(offsets, np.arange(0, offsets[-1], max(_BLOCK // item, 1))) if size > _BLOCK else [0]
         # a row that is longer than a block ends several of them
@@ -158,15 +166,15 @@ class Ragged:
     def _pieces(self) -> NDArray[np.int64]:
         """The first row of each piece: rows of one part that stand one behind the other in it; at least one row."""
         ends = self.start + self.length
-        follows = (self.part[1:] == self.part[:-1]) & (self.start[1:] == ends[:-1])
+        follows = (self.array_index[1:] == self.array_index[:-1]) & (self.start[1:] == ends[:-1])
         return np.concatenate([[0], np.flatnonzero(~follows) + 1])
 
     def _copied(self, pieces: NDArray[np.int64], offsets: NDArray[np.int64]) -> NDArray[Any]:
         values = self._empty(int(offsets[-1]))
-        parts, starts = self.part[pieces].tolist(), self.start[pieces].tolist()
+        parts, starts = self.array_index[pieces].tolist(), self.start[pieces].tolist()
         bounds = pairwise([*offsets[pieces].tolist(), len(values)])
         for number, start, (first, end) in zip(parts, starts, bounds, strict=True):
-            part, out = self.parts[number], values[first:end]
+            part, out = self.arrays[number], values[first:end]
             if isinstance(part, np.ndarray):
                 out[...] = part[start : start + len(out)]
             else:
@@ -175,10 +183,10 @@ class Ragged:
 
     def _fill(self, out: NDArray[Any], offsets: NDArray[np.int64]) -> None:
         """Put the items of all rows, which may lie in any parts, into `out`."""
-        if (self.part[1:] >= self.part[:-1]).all():
+        if (self.array_index[1:] >= self.array_index[:-1]).all():
             self._fill_by_part(out, offsets)
             return
-        order = self.part.argsort(kind="stable")
+        order = self.array_index.argsort(kind="stable")
         packed, packed_offsets = np.empty_like(out), _offsets(self.length[order])
         self[order]._fill_by_part(packed, packed_offsets)
         start = np.empty_like(self.start)
@@ -189,17 +197,17 @@ class Ragged:
     def _fill_by_part(self, out: NDArray[Any], offsets: NDArray[np.int64]) -> None:
         """As `_fill`, of rows whose parts stand in order; at least one row."""
         source = _positions(self.start, self.length, offsets)
-        firsts = np.concatenate([[0], (self.part[1:] != self.part[:-1]).nonzero()[0] + 1])
+        firsts = np.concatenate([[0], (self.array_index[1:] != self.array_index[:-1]).nonzero()[0] + 1])
         bounds = pairwise([*offsets[firsts].tolist(), len(source)])
-        for number, (first, end) in zip(self.part[firsts].tolist(), bounds, strict=True):
-            array = as_array(self.parts[number])
+        for number, (first, end) in zip(self.array_index[firsts].tolist(), bounds, strict=True):
+            array = as_array(self.arrays[number])
             if array.flags.c_contiguous:
                 array.take(source[first:end], 0, out[first:end], "clip")
             else:
                 out[first:end] = array[source[first:end]]
 
     def _empty(self, items: int) -> NDArray[Any]:
-        return np.empty((items, *self.item_shape), dtype=self.parts[0].dtype)
+        return np.empty((items, *self.item_shape), dtype=self.arrays[0].dtype)
 
     def _wanted(self, dtype: DTypeLike | None) -> DTypeLike:
         if dtype is not None:
@@ -208,7 +216,7 @@ class Ragged:
 
     def _item(self) -> str:
         shape = "×".join(map(str, self.item_shape)) or "single"
-        return f"{shape} {'bfloat16' if self.bfloat16 else self.parts[0].dtype} numbers"
+        return f"{shape} {'bfloat16' if self.bfloat16 else self.arrays[0].dtype} numbers"
 
 
 def as_array(part: ItemArray) -> NDArray[Any]:

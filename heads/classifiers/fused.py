@@ -114,7 +114,7 @@ class FusedHead(PooledHead):
         return bags.pooled([view for view in self.reads if view != "token_ids"])
 
     def _scores(self, bags: Bags) -> NDArray[np.float64]:
-        of_words = self.linear_.scores(self.words_.transform(bags.passages(), len(bags)))
+        of_words = self.linear_.scores(self.words_.transform(bags.contiguous_tokens(), len(bags)))
         return of_words + to_unit_vectors(self._features(bags), self.scaling_) @ self.embedded_
 
     def coefficients_times_input(self, X: Any, column: int, against: int | None = None) -> list[NDArray[np.float32]]:

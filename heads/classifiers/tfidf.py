@@ -78,7 +78,7 @@ class TfIdfHead(Head):
         self.parameter_count_ = coefficients.size + intercepts.size
 
     def _scores(self, bags: Bags) -> NDArray[np.float64]:
-        return self.linear_.scores(self.words_.transform(bags.passages(), len(bags)))
+        return self.linear_.scores(self.words_.transform(bags.contiguous_tokens(), len(bags)))
 
     def coefficients_times_input(self, X: Any, column: int, against: int | None = None) -> list[NDArray[np.float32]]:
         """What each token adds to a class's margin by its n-grams: float32 (tokens,) a document, a list of them.

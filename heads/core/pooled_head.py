@@ -56,7 +56,7 @@ class PooledHead(Head):
 def _one_array(bags: Bags, kept: list[str]) -> bool:
     """Whether the views are one vector a document under several names, as those of a plain array are."""
     views = [bags.view(name) for name in kept]
-    return all(view.parts is views[0].parts for view in views) and bool((views[0].length == 1).all())
+    return all(view.arrays is views[0].arrays for view in views) and bool((views[0].length == 1).all())
 
 
 def constant_logits(y: NDArray[Any], weight: NDArray[np.float64]) -> NDArray[np.float64]:

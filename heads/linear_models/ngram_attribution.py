@@ -48,10 +48,12 @@ def attribute_to_tokens(
     """
     for row, at in enumerate(scores):
         own = bags[[row]]
-        passages, slope = own.passages(), margin_gradient(at, *asked, multilabel=multilabel)
+        passages, slope = own.contiguous_tokens(), margin_gradient(at, *asked, multilabel=multilabel)
         found = words.transform(passages, 1)
         added = np.zeros(len(words.vocabulary))
         added[found.indices] = found.data * (linear.coefficients[found.indices] @ slope)
         every = np.zeros(int(own.view("token_ids").length[0]), dtype=np.float32)
-        every[ContiguousTokens.own(own.view("token_ids"), own.cut)] = words.vocabulary.shared(passages, added)
+        every[ContiguousTokens.first_occurrences(own.view("token_ids"), own.chunk_layout)] = words.vocabulary.shared(
+            passages, added
+        )
         yield every

@@ -143,7 +143,7 @@ def fit_tfidf(examples: Examples, longest: int, min_df: float) -> tuple[TfIdf, "
 
     Of documents that share no token, as a handful may, every token is learned. Raises CallError where there is none.
     """
-    passages, weight = examples.bags.passages(), examples.sample_weight
+    passages, weight = examples.bags.contiguous_tokens(), examples.sample_weight
     words, rows = TfIdf.fit(passages, weight, longest, min_df)
     if len(words.vocabulary):
         return words, rows, ""

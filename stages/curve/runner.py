@@ -169,7 +169,7 @@ class _Fit:
         head = clone(self.head).fit(found.train[self.rows], names, self.weight, found.groups[self.rows])
         seconds = time.perf_counter() - start
         scores = align_scores(head.decision_function(found.train[validation]), head.classes_, found.labels)
-        ordered = found.target.is_ordered
+        ordered = found.target.is_ordinal
         counts = ConfusionCounts.from_predictions(
             y, default_decision(scores, y, ordinal=ordered).out_of_fold, len(found.labels)
         )

@@ -192,7 +192,7 @@ def explain_documents(
 def _explained(
     run: Run, head: Head, document: StoredDocument, options: ExplanationOptions, report: Report | None
 ) -> Explanation:
-    bags, labels = document.bags.only(head.reads), run.record.labels
+    bags, labels = document.bags.select_views(head.reads), run.record.labels
     scores = align_scores(head.decision_function(bags), head.classes_, labels)
     shares = scores_to_probabilities(scores, multilabel=head.multilabel_)[0]
     predicted = _decided(run, scores)
@@ -243,7 +243,7 @@ def _question(
     by = options.level or finest_level(head.reads) or LEVELS[0]
     if by == "segments" and not document.layout.segment:
         raise CallError("This store keeps no segments: take --by chunks or --by tokens, or embed with --keep segments.")
-    bags, owners = document.bags.only(head.reads), document.layout.owners_of(head.reads, by)
+    bags, owners = document.bags.select_views(head.reads), document.layout.owners_of(head.reads, by)
     if all(owner is None for owner in owners.values()):
         raise CallError(f"{head.name} reads {', '.join(head.reads)}, nothing as fine as {by}. Leave --by out.")
     against = None if options.against is None else classes.index(options.against)
@@ -252,7 +252,7 @@ def _question(
 
 def _overlaps(head: Head, bags: Bags) -> bool:
     """Whether the head reads words of chunks that share some, so that what is left out of one stays in another."""
-    return "token_ids" in head.reads and bags.cut is not None and bags.cut.overlaps
+    return "token_ids" in head.reads and bags.chunk_layout is not None and bags.chunk_layout.differs_from_text
 
 
 def _decided(run: Run, scores: NDArray[np.float32]) -> list[int]:

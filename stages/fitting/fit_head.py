@@ -64,7 +64,7 @@ def fit_head(
     tested = found.held_out.score(made.head, decision.rule, found.labels, seed=plan.seed)
     clock.lap("test")
     record = _record(store, table, found, plan, made.head, clock, tested, command)
-    ordered = found.target.is_ordered
+    ordered = found.target.is_ordinal
     held = scorecard(found.target.y, decision.out_of_fold, found.labels, plan.seed, ordinal=ordered)
     cards = {"out_of_fold": held, "test": tested.scorecard}
     said = _predictions(found, decision, made.scores, tested)
@@ -74,7 +74,7 @@ def fit_head(
 
 
 def _decide(plan: FitPlan, found: Task, scores: NDArray[np.float32]) -> Decision:
-    y, ordered = found.target.y, found.target.is_ordered
+    y, ordered = found.target.y, found.target.is_ordinal
     if plan.tune:
         return tune_decision(scores, y, groups=found.groups, seed=plan.seed, ordinal=ordered)
     return default_decision(scores, y, ordinal=ordered)

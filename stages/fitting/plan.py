@@ -87,7 +87,7 @@ def configure_head(head: Head, target: Target) -> Head:
         own.set_params(class_weight={target.labels.index(label): weight for label, weight in weights.items()})
     if "tree" in parameters and parameters["tree"] is None and first is None and target.taxonomy is not None:
         own.set_params(tree={label: target.taxonomy.paths[label] for label in target.labels})
-    if target.is_ordered and head.get_params().get("training__loss") == "emd":
+    if target.is_ordinal and head.get_params().get("training__loss") == "emd":
         own.set_params(training__order=target.labels)
     if target.kind != "multilabel" and "columns" in parameters:
         own.set_params(columns=target.labels)

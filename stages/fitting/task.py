@@ -90,8 +90,8 @@ def load_task(
     two labels, and for an empty split.
     """
     rows, notes = _labelled(table, skip_unlabelled=skip_unlabelled)
-    target = Target.of([table.labels[row] for row in rows], table.kind, taxonomy=table.taxonomy)
-    target = target.ordered(order) if order else target
+    target = Target.from_labels([table.labels[row] for row in rows], table.kind, taxonomy=table.taxonomy)
+    target = target.to_ordinal(order) if order else target
     is_test = np.array([table.splits[row] == Split.TEST for row in rows])
     train, test = np.flatnonzero(~is_test), np.flatnonzero(is_test)
     _check_splits(table, target[train], len(test))

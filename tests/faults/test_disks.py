@@ -55,7 +55,7 @@ def test_a_full_disk_leaves_the_older_table_and_no_half_a_record(
             if what == "corpus":
                 store.save_corpus(replace(table, labels=[("b",)] * 4))
             else:
-                store.record("embed", {"seconds": 1})
+                store.save_record("embed", {"seconds": 1})
     assert_whole(store.folder)
     assert store.corpus("made") == table and list(store.folder.glob("records/*")) == []
 

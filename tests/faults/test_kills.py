@@ -30,7 +30,7 @@ def test_a_kill_between_write_and_rename_leaves_no_shard(store: FeatureStore, mo
     (left,) = store.folder.rglob(".tmp-*")
     again = FeatureStore.open(store.folder)
     assert again.documents == 4 and again.verify() == []
-    assert again.missing([*KEYS, text_key("new")]) == [text_key("new")]
+    assert again.missing_keys([*KEYS, text_key("new")]) == [text_key("new")]
     left.unlink()
     assert_whole(store.folder)
 

@@ -51,10 +51,10 @@ def test_a_store_that_cannot_be_written_to_is_read_and_says_so_when_asked_to_wri
     read_only: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # this user may not run the interpreter, which another process would need
-    monkeypatch.setattr(inspection, "faults", lambda paths, _: [None] * len(paths))
+    monkeypatch.setattr(inspection, "find_faults", lambda paths, _: [None] * len(paths))
     assert_whole(read_only)
     store = FeatureStore.create(read_only, RECIPE)
-    for act in (lambda: store.commit(content(["new"])), lambda: store.record("embed", {})):
+    for act in (lambda: store.commit(content(["new"])), lambda: store.save_record("embed", {})):
         with pytest.raises(StorageFailed, match=r"Permission denied\. See that it can be written to and run"):
             act()
     assert_whole(read_only)

@@ -37,12 +37,12 @@ def session(folder: Path, recorder: Recorder) -> None:
     store.save_corpus(CORPORA["older"])
     recorder.done("older")
     for name, shard in SHARDS.items():
-        if store.missing(shard.keys):
+        if store.missing_keys(shard.keys):
             store.commit(shard)
         recorder.done(name)
     store.save_corpus(CORPORA["newer"])
     recorder.done("newer")
-    store.record("embed", {"documents": len(ALL)})
+    store.save_record("embed", {"documents": len(ALL)})
 
 
 Sessions = Callable[..., list[Operation]]
@@ -112,7 +112,7 @@ def assert_survives(folder: Path, done: set[str]) -> None:
         with pytest.raises(FileMissing):
             FeatureStore.open(folder)
     store = FeatureStore.create(folder, RECIPE)
-    there = {name for name, shard in SHARDS.items() if not store.missing(shard.keys)}
+    there = {name for name, shard in SHARDS.items() if not store.missing_keys(shard.keys)}
     assert done & set(SHARDS) <= there and store.documents == sum(len(TEXTS[name]) for name in there)
     assert faults_in(store) == []
     for name in there:

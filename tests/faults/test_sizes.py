@@ -23,13 +23,13 @@ def test_a_store_of_more_shards_than_files_may_be_open_is_read_verified_and_comp
         store.commit(content([f"text {number}"], seed=number))
     keys = [text_key(f"text {number}") for number in reversed(range(shards))]
     body = (
-        "from featurestore import carry_out, compaction\n"
+        "from featurestore import plan_compaction, run_compaction\n"
         "store = FeatureStore.open(Path(sys.argv[1]))\n"
         "shards = int(sys.argv[2])\n"
         "bags = store.bags([text_key(f'text {number}') for number in reversed(range(shards))])\n"
         "print(len(store.shards()), float(bags[[shards - 1, 0, 75]].pooled().sum()), float(bags.pooled().sum()))\n"
         "print(store.verify())\n"
-        "carry_out(compaction(store), store)\n"
+        "run_compaction(plan_compaction(store), store)\n"
         "print(len(store.shards()), store.documents, store.verify())\n"
     )
     bags = store.bags(keys)
@@ -43,7 +43,7 @@ def test_a_store_of_more_shards_than_files_may_be_open_is_read_verified_and_comp
 def test_a_store_without_a_shard_is_whole_and_holds_nothing(tmp_path: Path) -> None:
     store = FeatureStore.create(tmp_path / "store", RECIPE)
     assert (store.documents, list(store.keys), store.shards(), store.verify()) == (0, [], [], [])
-    assert store.missing([text_key("one")]) == [text_key("one")]
+    assert store.missing_keys([text_key("one")]) == [text_key("one")]
     assert store.info()["bytes"] == 0
 
 

@@ -66,5 +66,5 @@ class HeldOut:
         seconds = time.perf_counter() - start
         scores = align_scores(raw, head.classes_, labels)
         predicted = rule.decide(scores)
-        card = scorecard(self.__target.y, predicted, labels, seed, ordinal=self.__target.is_ordered)
+        card = scorecard(self.__target.y, predicted, labels, seed, ordinal=self.__target.is_ordinal)
         return HeldOutResult(card, predicted, scores, seconds)

@@ -9,7 +9,7 @@ from featurestore import CorpusTable, FeatureStore
 
 def table_of(corpus: Corpus, keys: Sequence[str]) -> CorpusTable:
     """The corpus without its texts. keys: the key of each document's text, in their order."""
-    documents = Documents.of(corpus.documents)
+    documents = Documents.from_documents(corpus.documents)
     return CorpusTable(
         name=corpus.name,
         source=corpus.source,
@@ -27,7 +27,7 @@ def table_of(corpus: Corpus, keys: Sequence[str]) -> CorpusTable:
 def save_corpus(corpus: Corpus, keys: Sequence[str], store: FeatureStore) -> tuple[str, ...]:
     """Write the corpus into the store if it differs from what is there; returns what the user should know of that."""
     table = table_of(corpus, keys)
-    if store.holds_corpus(table):
+    if store.has_corpus(table):
         return ()
     if corpus.name not in store.corpora():
         store.save_corpus(table)

@@ -28,14 +28,14 @@ class Texts:
     @classmethod
     def of(cls, corpus: Corpus, part: CorpusPart = WHOLE_CORPUS) -> Self:
         """Those of `part`."""
-        documents = Documents.of(corpus.documents)
+        documents = Documents.from_documents(corpus.documents)
         keys = KeyList.of_texts(documents.texts)
-        inside, first = part.contains(keys), keys.distinct()
+        inside, first = part.contains(keys), keys.first_rows()
         return cls(documents, keys, inside, first[inside[first]])
 
     def missing(self, store: FeatureStore | None) -> NDArray[np.int64]:
         """Those of `rows` whose text the store lacks; all where there is none."""
-        return self.rows if store is None else self.rows[~store.keys.there(self.keys[self.rows])]
+        return self.rows if store is None else self.rows[~store.keys.contains(self.keys[self.rows])]
 
     def missing_elsewhere(self, store: FeatureStore) -> int:
         """Documents outside the part that no process has committed yet."""
@@ -43,7 +43,7 @@ class Texts:
         if not len(others):
             return 0
         store.refresh()
-        return int((~store.keys.there(self.keys[others])).sum())
+        return int((~store.keys.contains(self.keys[others])).sum())
 
     def pairs(self, rows: NDArray[np.int64]) -> Iterator[tuple[str, str]]:
         """Key and text of the documents numbered `rows`."""

@@ -78,7 +78,7 @@ def embed(
         halved=work.budget.halved,
     )
     if len(missing):
-        store.record("embed", {"corpus": corpus.name, "encoder": encoder.notes, **report.to_json()})
+        store.save_record("embed", {"corpus": corpus.name, "encoder": encoder.notes, **report.to_json()})
     return report
 
 
@@ -178,7 +178,7 @@ class _Work:
         """The next slice, without the documents that another process has committed meanwhile."""
         rows = pool.take(self._slice_positions, SHARD_BYTES, self._chance)
         self._store.refresh()
-        missing = set(self._store.missing([pool.keys[row] for row in rows]))
+        missing = set(self._store.missing_keys([pool.keys[row] for row in rows]))
         kept = np.array([row for row in rows if pool.keys[row] in missing], dtype=np.int64)
         self.tally.done_elsewhere(len(rows) - len(kept), int(pool.work[rows].sum() - pool.work[kept].sum()))
         return kept

@@ -54,7 +54,7 @@ def test_a_document_in_two_shards_keeps_the_vectors_that_readers_saw(tmp_path: P
     store = store_of(tmp_path / "store", ["one", "both"], ["both", "two"], ["both"])
     before = read(store, ["one", "both", "two"])
     plan = plan_compaction(store)
-    assert (plan.doubled, plan.vanished, plan.shards, plan.shards_after) == (2, 0, 3, 1)
+    assert (plan.duplicates, plan.unreferenced, plan.shards, plan.shards_after) == (2, 0, 3, 1)
     run_compaction(plan, store)
     assert read(store, ["one", "both", "two"]) == before
     assert sum(map(len, store.shards())) == 3
@@ -86,7 +86,7 @@ def test_what_no_corpus_names_is_pruned(tmp_path: Path) -> None:
     store.save_corpus(corpus("one", "two"))
     before, untouched = read(store, ["one", "two"]), store.shards()
     plan = plan_pruning(store)
-    assert (plan.vanished, plan.shards, plan.shards_after) == (2, 3, 2)
+    assert (plan.unreferenced, plan.shards, plan.shards_after) == (2, 3, 2)
     assert store.documents == 4
     run_compaction(plan, store)
     assert store.documents == 2 and read(store, ["one", "two"]) == before

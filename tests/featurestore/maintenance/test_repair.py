@@ -30,7 +30,7 @@ def shard_with(store: FeatureStore, text: str) -> Path:
 def test_a_whole_store_is_left_as_it_is(store: FeatureStore) -> None:
     before = sorted(store.folder.rglob("*"))
     done = repair_store(store)
-    assert (done.moved, done.missing, done.left_behind) == ((), (), 0)
+    assert (done.quarantined, done.missing, done.removed_temporary_files) == ((), (), 0)
     assert sorted(store.folder.rglob("*")) == before
 
 
@@ -38,11 +38,11 @@ def test_a_damaged_shard_is_put_aside_and_its_documents_are_named(store: Feature
     path = shard_with(store, "three")
     path.write_bytes(path.read_bytes()[:-1])
     done = repair_store(FeatureStore.open(store.folder))
-    assert [each.path.name for each in done.moved] == [path.name]
+    assert [each.path.name for each in done.quarantined] == [path.name]
     assert [(each.corpus, each.ids) for each in done.missing] == [("made", ("three", "four"))]
     assert (store.folder / "quarantine" / path.name).is_file() and not path.exists()
     again = FeatureStore.open(store.folder)
-    assert again.missing([text_key(text) for text in ("one", "three")]) == [text_key("three")]
+    assert again.missing_keys([text_key(text) for text in ("one", "three")]) == [text_key("three")]
 
 
 def test_a_repaired_store_is_made_good_by_the_same_documents(store: FeatureStore) -> None:
@@ -70,7 +70,7 @@ def test_a_shard_of_another_recipe_a_stray_file_and_a_link_are_put_aside(store: 
     (shards / "notes.txt").write_text("mine")
     (shards / f"{'0' * 64}.h5").symlink_to(other)
     done = repair_store(FeatureStore.open(store.folder))
-    assert {each.path.name for each in done.moved} == {other.name, "notes.txt", f"{'0' * 64}.h5"}
+    assert {each.path.name for each in done.quarantined} == {other.name, "notes.txt", f"{'0' * 64}.h5"}
     assert other.is_file() and FeatureStore.open(store.folder).verify() == []
 
 
@@ -79,5 +79,5 @@ def test_files_of_writers_that_died_long_ago_are_swept_and_those_at_work_left(st
     for path in (old, new):
         path.write_bytes(b"half")
     os.utime(old, (time.time() - 10**6,) * 2)
-    assert repair_store(store).left_behind == 1
+    assert repair_store(store).removed_temporary_files == 1
     assert new.exists() and not old.exists()

@@ -54,7 +54,7 @@ def addresses(table: Any, store: FeatureStore, column: str, dataset: str) -> lis
     """Of each shard, where the numbers of a column lie in memory, and where the shard's map has them."""
     chunks = table[column].chunks
     lists = [chunk.values.flatten() if column != "token_ids" else chunk.values for chunk in chunks]
-    parts = [as_array(shard.parts[dataset]) for shard in store.shards()]
+    parts = [as_array(shard.arrays[dataset]) for shard in store.shards()]
     return [(one.buffers()[1].address, part.ctypes.data) for one, part in zip(lists, parts, strict=True)]
 
 

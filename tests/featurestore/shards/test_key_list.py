@@ -14,10 +14,10 @@ TEXTS = st.lists(st.text(st.characters(codec=None, exclude_categories=()), max_s
 def test_keys_are_those_of_the_texts_in_their_order(texts: list[str]) -> None:
     keys = KeyList.of_texts(texts)
     assert list(keys) == [text_key(text) for text in texts]
-    assert (keys.packed == pack_keys(list(keys))).all()
+    assert (keys.array == pack_keys(list(keys))).all()
     rows = np.arange(len(texts))[::2]
     assert list(keys[rows]) == list(keys)[::2] == list(keys[::2])
-    assert [texts[row] for row in keys.distinct()] == list(dict.fromkeys(texts))
+    assert [texts[row] for row in keys.first_rows()] == list(dict.fromkeys(texts))
     assert keys.remainders(7).tolist() == [int(key[:16], 16) % 7 for key in keys]
 
 
@@ -25,4 +25,4 @@ def test_a_key_that_ends_in_zeros_keeps_them() -> None:
     ending = ["ab" * 30 + "0000", "00" * 32]
     keys = KeyList(pack_keys(ending))
     assert list(keys) == ending
-    assert KeyIndex([keys.packed]).there(keys).all()
+    assert KeyIndex([keys.array]).contains(keys).all()

@@ -31,7 +31,7 @@ def bags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bags:
 
 
 def path_of(bags: Bags) -> Path:
-    part = bags.view("cls").parts[0]
+    part = bags.view("cls").arrays[0]
     assert isinstance(part, mapped.MappedArray)
     return part.file.path
 

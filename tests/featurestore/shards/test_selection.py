@@ -20,7 +20,7 @@ def assert_holds(selection: Selection, store: FeatureStore) -> None:
     for view in store.recipe.keep:
         values = selection.values(NAMED[view])
         values = values[:, place] if len(store.recipe.layers) > 1 else values
-        kept, ragged = selection.item(NAMED[view])[0], bags.view(view)
+        kept, ragged = selection.item_type(NAMED[view])[0], bags.view(view)
         assert values.dtype == kept
         if selection.bfloat16(NAMED[view]):
             values = (values.astype(np.uint32) << 16).view(np.float32)
@@ -78,8 +78,8 @@ def test_a_whole_shard_is_mapped_and_a_part_is_copied(tmp_path: Path) -> None:
     store = FeatureStore.create(tmp_path / "store", ALL_KEPT)
     store.commit(made := content(["one", "two", "three"], ALL_KEPT))
     whole = store.select()
-    assert whole.whole and not whole.values("chunks/cls").flags.owndata
-    assert not whole[1:].whole
+    assert whole.is_whole_shard and not whole.values("chunks/cls").flags.owndata
+    assert not whole[1:].is_whole_shard
     np.testing.assert_array_equal(whole[1:].values("chunks/cls"), np.concatenate(rows_of(made, "cls")[1:]))
     turned = store.select([text_key(text) for text in ("three", "two", "one")])
-    assert not turned.whole and turned.values("documents/chunk_offsets")[0] == 0
+    assert not turned.is_whole_shard and turned.values("documents/chunk_offsets")[0] == 0

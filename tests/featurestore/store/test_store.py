@@ -61,9 +61,9 @@ def test_an_opened_store_gives_what_the_writer_put_in(store: FeatureStore) -> No
 
 def test_missing_keys_come_in_the_order_asked_for(store: FeatureStore) -> None:
     asked = [text_key(text) for text in ("new b", TEXTS[3], "new a")]
-    assert store.missing(asked) == [asked[0], asked[2]]
+    assert store.missing_keys(asked) == [asked[0], asked[2]]
     assert asked[1] in store.keys and asked[0] not in store.keys and "text 3" not in [*store.keys]
-    assert store.missing([]) == []
+    assert store.missing_keys([]) == []
 
 
 def test_documents_without_features_are_counted(store: FeatureStore) -> None:
@@ -82,7 +82,7 @@ def test_no_keys_give_bags_of_no_documents(store: FeatureStore) -> None:
 def test_a_new_store_is_empty_and_whole(tmp_path: Path) -> None:
     store = FeatureStore.create(tmp_path / "a" / "b", RECIPE)
     assert store.documents == 0 and store.shards() == [] and store.verify() == []
-    assert store.missing([text_key("x")]) == [text_key("x")]
+    assert store.missing_keys([text_key("x")]) == [text_key("x")]
     assert store.info()["bytes"] == 0 and store.info()["dropped_share"] == 0
     with pytest.raises(BadData, match="have no features"):
         store.bags([])
@@ -129,7 +129,7 @@ def test_a_relative_store_is_read_from_another_working_folder(
 def test_stores_and_their_bags_are_pickled_by_path(store: FeatureStore) -> None:
     bags = store.bags([text_key(text) for text in TEXTS])
     data = pickle.dumps(bags)
-    assert bags.view("cls").parts[0].shape[0] > 0 and b"shards" in data
+    assert bags.view("cls").arrays[0].shape[0] > 0 and b"shards" in data
     again = pickle.loads(data)
     np.testing.assert_array_equal(again.pooled(), bags.pooled())
     assert pickle.loads(pickle.dumps(store)).documents == 12
@@ -225,7 +225,7 @@ def test_info_counts_what_is_there(store: FeatureStore) -> None:
 
 def test_a_record_is_kept_for_every_run(store: FeatureStore) -> None:
     for seconds in (1.5, 2.5):
-        store.record("embed", {"seconds": seconds})
+        store.save_record("embed", {"seconds": seconds})
     kept = sorted((store.folder / "records").iterdir())
     assert [json.loads(path.read_text())["seconds"] for path in kept] == [1.5, 2.5]
 

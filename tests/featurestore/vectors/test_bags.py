@@ -82,7 +82,7 @@ def test_several_layers_are_pooled_side_by_side() -> None:
 def test_a_plain_array_is_one_chunk_a_document_and_is_not_copied() -> None:
     array = np.arange(6, dtype=np.float32).reshape(3, 2)
     bags = as_bags(array)
-    assert all(bags.view(name).parts[0] is array for name in ("cls", "mean", "max", "segments"))
+    assert all(bags.view(name).arrays[0] is array for name in ("cls", "mean", "max", "segments"))
     np.testing.assert_array_equal(bags[[2, 0]].pooled(["max"]), array[[2, 0]])
     assert as_bags(bags) is bags
 
@@ -101,7 +101,9 @@ def test_a_view_that_is_not_there_is_named_with_those_that_are() -> None:
 
 
 def test_bags_with_other_views_cannot_be_one() -> None:
-    with pytest.raises(BadData, match=r"^Documents with cls, mean, max, token_ids and with cls cannot be one\.$"):
+    with pytest.raises(
+        BadData, match=r"^Documents with the views cls, mean, max, token_ids and with cls cannot be concatenated\.$"
+    ):
         Bags.concatenate([three(), Bags({"cls": three().view("cls")})])
     assert ids_of(Bags.concatenate([three()[[2]], three()])) == [3, 0, 1, 2, 3]
 

@@ -43,8 +43,8 @@ def test_each_token_of_a_chunk_is_there_once_and_neighbours_were_neighbours(
     tokens = np.array(lengths, dtype=np.int64)
     ends = [np.arange(0, length, 7) for length in lengths]
     places = windowing.bounds(tokens, ends=ends)
-    cut = ChunkLayout(windowing.window, windowing.stride, windowing.long == "head-tail")
-    found = ContiguousTokens.of(kept(places), cut)
+    layout = ChunkLayout(windowing.window, windowing.stride, windowing.long == "head-tail")
+    found = ContiguousTokens.from_chunks(kept(places), layout)
     chunk = np.repeat(np.arange(len(tokens)), places.counts)
     for document in range(len(tokens)):
         own = chunk == document
@@ -55,13 +55,13 @@ def test_each_token_of_a_chunk_is_there_once_and_neighbours_were_neighbours(
     assert (np.diff(found.document)[beside] == 0).all()
     # a text of which all is kept is one passage, unless it just fits a window of two halves
     whole = places.covered == tokens
-    if not cut.apart:
+    if not layout.has_gap:
         assert all(len(np.unique(found.passage[found.document == row])) <= 1 for row in np.flatnonzero(whole))
 
 
 def test_without_a_cut_a_documents_ids_are_its_text() -> None:
     ids = Ragged.from_rows([np.array([5, 6, 5], np.int32), np.array([], np.int32), np.array([7], np.int32)])
-    found = Bags({"token_ids": ids}).passages()
+    found = Bags({"token_ids": ids}).contiguous_tokens()
     assert found.ids.tolist() == [5, 6, 5, 7]
     assert found.passage.tolist() == found.document.tolist() == [0, 0, 0, 2]
 
@@ -69,17 +69,25 @@ def test_without_a_cut_a_documents_ids_are_its_text() -> None:
 def test_bags_of_a_store_know_their_cut_and_keep_it() -> None:
     recipe = replace(RECIPE, window=2, stride=1)
     bags = Shard.of_bytes(shard_bytes(content(["a", "b"], recipe), recipe), recipe).bags()
-    cut = ChunkLayout(window=2, stride=1, apart=False)
-    assert bags.cut == bags[[1, 0]].cut == bags.only("token_ids").cut == Bags.concatenate([bags, bags]).cut == cut
-    assert ChunkLayout.of(replace(recipe, stride=0, long="head-tail")).apart
+    layout = ChunkLayout(window=2, stride=1, has_gap=False)
+    assert (
+        bags.chunk_layout
+        == bags[[1, 0]].chunk_layout
+        == bags.select_views("token_ids").chunk_layout
+        == Bags.concatenate([bags, bags]).chunk_layout
+        == layout
+    )
+    assert ChunkLayout.from_recipe(replace(recipe, stride=0, long="head-tail")).has_gap
 
 
 def test_documents_of_different_cuts_cannot_be_one() -> None:
     ids = Ragged.from_rows([np.array([5], np.int32)])
-    with pytest.raises(BadData, match=r"^Documents that were cut into chunks in different ways cannot be one\.$"):
-        Bags.concatenate([Bags({"token_ids": ids}), Bags({"token_ids": ids}, ChunkLayout(8, 2, apart=False))])
+    with pytest.raises(
+        BadData, match=r"^Documents that were split into chunks in different ways cannot be concatenated\.$"
+    ):
+        Bags.concatenate([Bags({"token_ids": ids}), Bags({"token_ids": ids}, ChunkLayout(8, 2, has_gap=False))])
 
 
 def test_without_token_ids_there_are_no_passages() -> None:
     with pytest.raises(UnknownName, match="token_ids"):
-        Bags.from_array(np.eye(2)).passages()
+        Bags.from_array(np.eye(2)).contiguous_tokens()

@@ -50,7 +50,7 @@ def pairs(draw: st.DrawFn, dtype: str | None = None, dim: int | None = None) -> 
         kept += np.split(values, offsets[1:-1]) if lengths else []
     order = rng.permutation(len(kept)) if draw(st.booleans()) else np.arange(len(kept))
     if not kept:
-        kept, order = [np.zeros((0, *item), parts[0].parts[0].dtype)], np.zeros(0, int)
+        kept, order = [np.zeros((0, *item), parts[0].arrays[0].dtype)], np.zeros(0, int)
         return Pair(kept, Ragged.concatenate([*parts, Ragged.from_rows(kept) if dtype != "bfloat16" else parts[0]]))
     return Pair([kept[row] for row in order], Ragged.concatenate(parts)[order])
 
@@ -168,10 +168,12 @@ def test_offsets_that_do_not_cut_the_items_are_refused(offsets: list[Any]) -> No
 
 def test_rows_of_unlike_items_cannot_be_one() -> None:
     narrow, wide = (Ragged.from_flat(np.zeros((1, dim), np.float16), [0, 1]) for dim in (3, 4))
-    with pytest.raises(BadData, match=r"^Rows of 3 float16 numbers and rows of 4 float16 numbers cannot be one\.$"):
+    with pytest.raises(
+        BadData, match=r"^Rows of 3 float16 numbers and rows of 4 float16 numbers cannot be concatenated\.$"
+    ):
         Ragged.concatenate([narrow, wide])
 
 
 def test_a_part_that_several_share_is_listed_once() -> None:
     ragged = Ragged.from_flat(np.arange(4), [0, 2, 4])
-    assert len(Ragged.concatenate([ragged[[1]], ragged, ragged[[0]]]).parts) == 1
+    assert len(Ragged.concatenate([ragged[[1]], ragged, ragged[[0]]]).arrays) == 1

@@ -65,7 +65,7 @@ def test_the_scale_of_vectors_does_not_matter() -> None:
     planted = in_words_or_vectors(documents=90)
     large = {view: planted.bags.view(view).gather()[0] * 1000 for view in ("cls", "mean", "max")}
     scaled = Bags(
-        {view: replace(planted.bags.view(view), parts=(values,)) for view, values in large.items()}
+        {view: replace(planted.bags.view(view), arrays=(values,)) for view, values in large.items()}
         | {"token_ids": planted.bags.view("token_ids")}
     )
     one, other = (FusedHead(strength=0.6).fit(bags, planted.y) for bags in (planted.bags, scaled))
@@ -84,7 +84,7 @@ def test_of_more_numbers_than_axes_the_principal_ones_are_learned_from() -> None
 
 def test_it_reads_the_pooled_views_that_are_kept_and_token_ids() -> None:
     planted = in_the_mean()
-    some = planted.bags.only(("token_ids", "mean", "max"))
+    some = planted.bags.select_views(("token_ids", "mean", "max"))
     assert FusedHead(strength=0.6).fit(some, planted.y).reads == ("token_ids", "mean", "max")
     assert FusedHead(pool=("cls",)).reads == ("token_ids", "cls")
 

@@ -82,7 +82,7 @@ def test_it_has_its_bodys_parameters_and_one_a_layer_and_the_scale(body: str) ->
     mixed = LayerMixHead(body=body, over=over, training=training)  # type: ignore[arg-type]  # choices
     views = mixed.reads if body == "mlp" else alone.reads  # mlp reads max beside cls and mean
     counts = [
-        head.fit(planted.bags.only(views), planted.y).parameter_count_
+        head.fit(planted.bags.select_views(views), planted.y).parameter_count_
         for head, planted in ((mixed, multilabel), (alone, one))
     ]
     assert counts[0] == counts[1] + 3 + 1

@@ -78,7 +78,7 @@ def test_tokens_that_chunks_share_count_once() -> None:
     for text in (test.bags.view("token_ids").row(row) for row in range(len(test))):
         starts = range(0, max(len(text) - stride, 1), window - stride)
         overlapping.append(np.concatenate([text[start : start + window] for start in starts]))
-    cut = Bags(ids_of(overlapping).views, ChunkLayout(window, stride, apart=False))
+    cut = Bags(ids_of(overlapping).views, ChunkLayout(window, stride, has_gap=False))
     np.testing.assert_array_equal(head.decision_function(cut), head.decision_function(test.bags))
     assert not np.array_equal(head.decision_function(ids_of(overlapping)), head.decision_function(test.bags))
 

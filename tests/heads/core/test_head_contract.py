@@ -190,7 +190,7 @@ class HeadContract:
             clone(self.head).fit(planted.bags, ["same"] * len(planted))
 
     def test_a_view_that_is_not_kept_is_named(self, planted: Planted, fitted: Head) -> None:
-        without = planted.bags.only(self.unread)
+        without = planted.bags.select_views(self.unread)
         with pytest.raises(UnknownName, match=rf"these features keep {self.unread}\. (Embed with --keep|Give it Bags)"):
             clone(self.head).fit(without, planted.y)
         with pytest.raises(UnknownName, match=f"these features keep {self.unread}"):

@@ -41,7 +41,7 @@ def test_of_a_token_alone_it_is_what_leaving_its_n_grams_out_takes() -> None:
     bags, y = ids_of(list(np.array([[1, 2], [1, 2], [3, 4], [3, 4]]))), np.array(["x", "x", "y", "y"])
     head = TfIdfHead().fit(bags, y)
     (found,) = head.coefficients_times_input(bags[[0]], 0, 1)
-    row = head.words_.transform(bags[[0]].passages(), 1)
+    row = head.words_.transform(bags[[0]].contiguous_tokens(), 1)
     slope = head.linear_.coefficients[row.indices, 0] - head.linear_.coefficients[row.indices, 1]
     one, other, both = (row.data * slope).tolist()
     np.testing.assert_allclose(found, [one + both / 2, other + both / 2], atol=1e-6)
@@ -51,7 +51,7 @@ def test_a_token_that_chunks_share_counts_in_the_first() -> None:
     planted = topics()
     rows = [planted.bags.view("token_ids").row(row) for row in range(len(planted.bags))]
     # windows of 8 with 3 tokens in common, as a store keeps them
-    cut = ChunkLayout(window=8, stride=3, apart=False)
+    cut = ChunkLayout(window=8, stride=3, has_gap=False)
     chunked, again = [], []
     for row in rows:
         starts = [0, *range(5, max(len(row) - 3, 1), 5)]
@@ -73,7 +73,7 @@ def test_fused_tells_what_its_words_add() -> None:
     bags = Bags({**noise.views, "token_ids": planted.bags.view("token_ids")})
     head = FusedHead(strength=0.6).fit(bags, planted.y)
     found = head.coefficients_times_input(bags, 1, 2)
-    words = head.words_.transform(bags.passages(), len(bags)) @ head.linear_.coefficients
+    words = head.words_.transform(bags.contiguous_tokens(), len(bags)) @ head.linear_.coefficients
     np.testing.assert_allclose([each.sum() for each in found], words[:, 1] - words[:, 2], atol=1e-4)
 
 

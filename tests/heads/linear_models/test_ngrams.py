@@ -59,7 +59,7 @@ def test_ids_of_any_size_have_codes_of_their_own() -> None:
 
 
 def test_rows_have_length_one_or_nothing_in_them() -> None:
-    passages = ids_of([np.array([1, 2, 1]), np.array([], np.int32), np.array([2, 3])]).passages()
+    passages = ids_of([np.array([1, 2, 1]), np.array([], np.int32), np.array([2, 3])]).contiguous_tokens()
     words, rows = TfIdf.fit(passages, np.ones(3), 2, 1)
     length: NDArray[np.float64] = np.linalg.norm(rows.toarray(), axis=1)
     np.testing.assert_allclose(length, [1, 0, 1])

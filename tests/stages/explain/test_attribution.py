@@ -28,7 +28,9 @@ def question(head: Head, bags: Bags, label: Any, by: str = "chunks", against: in
     """Of one document, whose every chunk is one segment of one token."""
     count = int(bags.view("segments").length[0])
     owners = TokenLayout(np.ones(count, dtype=np.int64), 1).owners_of(head.reads, by)
-    return AttributionInput(head, bags.only(head.reads), by, owners, count, list(head.classes_).index(label), against)
+    return AttributionInput(
+        head, bags.select_views(head.reads), by, owners, count, list(head.classes_).index(label), against
+    )
 
 
 def fitted(head: Head) -> tuple[Head, Planted, np.ndarray[Any, Any]]:

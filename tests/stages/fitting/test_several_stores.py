@@ -59,7 +59,7 @@ def test_a_gated_head_reads_each_store_by_itself_and_is_found_again(tmp_path: Pa
     assert run.record.inputs == ["cls@1", "mean@1", "max@1", "cls@2", "mean@2", "max@2"]
     bags = load_task(JoinedStores((first, second)), table).train
     np.testing.assert_array_equal(
-        run.head().decision_function(bags), run.head().decision_function(bags.only(run.record.inputs))
+        run.head().decision_function(bags), run.head().decision_function(bags.select_views(run.record.inputs))
     )
 
 

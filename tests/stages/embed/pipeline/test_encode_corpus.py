@@ -95,12 +95,12 @@ def test_an_interrupt_keeps_finished_slices_and_the_next_call_encodes_only_the_r
     with pytest.raises(KeyboardInterrupt):
         embed(corpus(MANY), encoder, store)
     assert len(store.shards()) == 1
-    missing = store.missing([text_key(text) for text in MANY])
+    missing = store.missing_keys([text_key(text) for text in MANY])
     assert 0 < 60 - len(missing) <= network.windows
     encoder, network = counting(encoder)
     report = embed(corpus(MANY), encoder, store)
     assert network.windows == report.encoded == len(missing)
-    assert store.missing([text_key(text) for text in MANY]) == []
+    assert store.missing_keys([text_key(text) for text in MANY]) == []
 
 
 CHILD = """
@@ -135,7 +135,7 @@ def test_after_a_kill_only_what_no_shard_has_is_encoded(tiny: Open, folders: Fol
         killed.send_signal(signal.SIGKILL)
     encoder, network = counting(tiny())
     store = FeatureStore.open(tmp_path / "store")
-    missing = store.missing([text_key(text) for text in MANY])
+    missing = store.missing_keys([text_key(text) for text in MANY])
     assert 0 < len(missing) < 60
     embed(corpus(MANY), encoder, store)
     assert network.windows == len(missing)
@@ -162,7 +162,7 @@ def test_what_another_process_committed_meanwhile_is_skipped(
     other = FeatureStore.open(store.folder)
 
     def meanwhile(now: EmbedProgress) -> None:
-        if now.documents_total == 60 and other.missing([text_key(MANY[0])]):
+        if now.documents_total == 60 and other.missing_keys([text_key(MANY[0])]):
             other.commit(encode(MANY, counting(encoder)[0]))
 
     report = embed(corpus(MANY), encoder, store, meanwhile)
@@ -246,7 +246,7 @@ def test_a_document_without_finite_vectors_is_named_and_left_out(tiny: Open, tmp
     texts = ["oil", "oil " * 20 + "graphics", "price", "graphics"]
     report = embed(corpus(texts), encoder, store)
     assert (report.failed, report.encoded) == (("d1", "d3"), 2)
-    assert store.missing([text_key(text) for text in texts]) == [text_key(texts[1]), text_key(texts[3])]
+    assert store.missing_keys([text_key(text) for text in texts]) == [text_key(texts[1]), text_key(texts[3])]
     assert report.sentences()[-1] == ("2 documents left out, because the encoder gives no finite vectors: 'd1', 'd3'.")
 
 
@@ -283,7 +283,7 @@ def test_numbers_too_large_for_float16_are_refused_and_what_was_finished_stays(
     store = store_of(tmp_path, encoder)
     with pytest.raises(EmbedOnceError, match=r"numbers up to 131,008; float16 holds none above 65,504.*--dtype"):
         embed(corpus(["graphics", *MANY[:3]]), encoder, store)
-    assert text_key("graphics") in store.missing([text_key("graphics")])
+    assert text_key("graphics") in store.missing_keys([text_key("graphics")])
     embed(corpus(MANY[:3]), encoder, store)
 
 

@@ -53,7 +53,7 @@ def test_parts_together_are_the_corpus_and_each_says_what_is_missing(tiny: Open,
     assert network.windows == first.encoded + second.encoded == 60
     assert second.missing_elsewhere == 0
     assert second.sentences()[-1] == "The other parts are done too."
-    assert store.missing([text_key(text) for text in texts]) == []
+    assert store.missing_keys([text_key(text) for text in texts]) == []
 
 
 def test_equal_texts_are_in_one_part(tiny: Open, tmp_path: Path) -> None:
