@@ -1,21 +1,26 @@
-"""Encoders that people use, by their published shapes: what they weigh and cost, without downloading them."""
+"""A catalog of widely used encoders: their published sizes and costs, known without downloading them.
+
+Parameters and FLOPs are literals; a test compares them with what transformers builds and what PyTorch counts.
+"""
 
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from stages.embed.encoder.encoder import DEFAULT_WINDOW
 from stages.embed.model_files.model_lookup import PACKAGED_MODELS, find_packaged_model
-
-# of MPNet's relative positions
-_BUCKETS = 32
 
 
 @dataclass(frozen=True, kw_only=True)
 class CatalogModel:
-    """The sizes of an encoder, as its config.json names them.
+    """The sizes of one encoder, named as in its config.json, and its cost.
 
-    positions: rows of the position matrix. types: rows of the token type matrix, 0 for none. counted_from: rows of
-    `positions` that no token uses, because counting starts behind the padding id.
+    Attributes:
+        positions: Rows of the position matrix.
+        types: Rows of the token type matrix, 0 for none.
+        pooler: Whether `AutoModel` adds a pooler, whose parameters are counted.
+        counted_from: Rows of the position matrix that no token uses, because positions start after the padding id.
+        parameters: What transformers counts for `AutoModel`.
+        megaflop_per_token: Cost of the matrix products at the default window of 254 tokens and two special tokens, in
+            10^6 floating-point operations; a multiplication and an addition count as two.
     """
 
     name: str
@@ -29,48 +34,30 @@ class CatalogModel:
     types: int = 2
     pooler: bool = True
     counted_from: int = 0
-
-    @property
-    def parameters(self) -> int:
-        """Exactly what transformers counts for `AutoModel`."""
-        hidden, inner = self.hidden, self.intermediate
-        norm = 2 * hidden
-        embeddings = (self.vocabulary + self.positions + self.types) * hidden + norm
-        attention = 4 * (hidden * hidden + hidden) + norm
-        feed_forward = hidden * inner + inner + inner * hidden + hidden + norm
-        pooler = hidden * hidden + hidden if self.pooler else 0
-        relative = _BUCKETS * self.heads if self.family == "mpnet" else 0
-        return embeddings + self.layers * (attention + feed_forward) + pooler + relative
+    parameters: int
+    megaflop_per_token: float
 
     @property
     def bytes(self) -> int:
-        """Of the parameters in float32."""
+        """Size of the parameters in float32."""
         return 4 * self.parameters
 
     @property
     def window(self) -> int:
-        """The longest window in tokens, two special ones not counted; the default is shorter."""
+        """The longest window in tokens, without the two special tokens. The default window is shorter."""
         return self.positions - self.counted_from - 2
 
     @property
-    def megaflop_per_token(self) -> float:
-        """Of the matrix multiplications, an addition and a multiplication counted as two, at the default window."""
-        products = 4 * self.hidden**2 + 2 * self.hidden * self.intermediate
-        attention = 2 * (min(DEFAULT_WINDOW, self.window) + 2) * self.hidden
-        return 2 * self.layers * (products + attention) / 1e6
-
-    @property
     def installed(self) -> bool:
-        """Whether an installed package brings it."""
+        """Whether an installed package contains the model."""
         return self.name in PACKAGED_MODELS and find_packaged_model(self.name) is not None
 
     def to_json(self) -> dict[str, Any]:
-        """The sizes, and what follows from them."""
-        derived = ("parameters", "bytes", "window", "megaflop_per_token", "installed")
-        return asdict(self) | {name: getattr(self, name) for name in derived}
+        """All values by name."""
+        return asdict(self) | {"bytes": self.bytes, "window": self.window, "installed": self.installed}
 
     def config(self) -> Any:
-        """The config of transformers that makes this network."""
+        """The transformers config that builds this network."""
         from transformers import AutoConfig
 
         values = {
@@ -91,28 +78,42 @@ class CatalogModel:
         return AutoConfig.for_model(self.family, **values, **sizes)
 
 
-_BASE: dict[str, Any] = {"layers": 12, "hidden": 768, "heads": 12, "intermediate": 3072}
-_LARGE: dict[str, Any] = {"layers": 24, "hidden": 1024, "heads": 16, "intermediate": 4096}
-_DISTILLED: dict[str, Any] = {"family": "distilbert", "types": 0, "pooler": False}
-_ROBERTA: dict[str, Any] = {"positions": 514, "types": 1, "counted_from": 2}
-_XLM: dict[str, Any] = {"family": "xlm-roberta", "vocabulary": 250_002, **_ROBERTA}
+_SMALL: dict[str, Any] = {"layers": 6, "hidden": 384, "heads": 12, "intermediate": 1536, "megaflop_per_token": 23.59296}
+_BASE: dict[str, Any] = {
+    "layers": 12,
+    "hidden": 768,
+    "heads": 12,
+    "intermediate": 3072,
+    "megaflop_per_token": 179.306496,
+}
+_LARGE: dict[str, Any] = {
+    "layers": 24,
+    "hidden": 1024,
+    "heads": 16,
+    "intermediate": 4096,
+    "megaflop_per_token": 629.1456,
+}
+_BERT: dict[str, Any] = {"family": "bert"}
+_DISTILBERT: dict[str, Any] = {"family": "distilbert", "types": 0, "pooler": False}
+_DISTILBERT_3 = _BASE | _DISTILBERT | {"layers": 3, "megaflop_per_token": 44.826624}
+_DISTILBERT_6 = _BASE | _DISTILBERT | {"layers": 6, "megaflop_per_token": 89.653248}
+_ROBERTA: dict[str, Any] = {"family": "roberta", "positions": 514, "types": 1, "counted_from": 2}
+_MPNET = _ROBERTA | {"family": "mpnet", "types": 0}
+_XLM_ROBERTA = _ROBERTA | {"family": "xlm-roberta", "vocabulary": 250_002}
 
-MODEL_CATALOG: tuple[CatalogModel, ...] = (
-    CatalogModel(
-        name="all-MiniLM-L6-v2", family="bert", layers=6, hidden=384, heads=12, intermediate=1536, vocabulary=30_522
-    ),
-    CatalogModel(name="monologg/distilkobert", vocabulary=8_002, **_BASE | _DISTILLED | {"layers": 3}),
-    CatalogModel(name="monologg/kobert", family="bert", vocabulary=8_002, **_BASE),
-    CatalogModel(name="bert-base-uncased", family="bert", vocabulary=30_522, **_BASE),
-    CatalogModel(
-        name="sentence-transformers/all-mpnet-base-v2",
-        family="mpnet",
-        vocabulary=30_527,
-        **_BASE | _ROBERTA | {"types": 0},
-    ),
-    CatalogModel(name="roberta-base", family="roberta", vocabulary=50_265, **_BASE | _ROBERTA),
-    CatalogModel(name="distilbert-base-multilingual-cased", vocabulary=119_547, **_BASE | _DISTILLED | {"layers": 6}),
-    CatalogModel(name="bert-base-multilingual-cased", family="bert", vocabulary=119_547, **_BASE),
-    CatalogModel(name="xlm-roberta-base", **_BASE | _XLM),
-    CatalogModel(name="xlm-roberta-large", **_LARGE | _XLM),
+
+MODEL_CATALOG: tuple[CatalogModel, ...] = tuple(
+    CatalogModel(name=name, parameters=parameters, **sizes)
+    for name, parameters, sizes in (
+        ("all-MiniLM-L6-v2", 22_713_216, _SMALL | _BERT | {"vocabulary": 30_522}),
+        ("monologg/distilkobert", 27_803_904, _DISTILBERT_3 | {"vocabulary": 8_002}),
+        ("monologg/kobert", 92_186_880, _BASE | _BERT | {"vocabulary": 8_002}),
+        ("bert-base-uncased", 109_482_240, _BASE | _BERT | {"vocabulary": 30_522}),
+        ("sentence-transformers/all-mpnet-base-v2", 109_486_464, _BASE | _MPNET | {"vocabulary": 30_527}),
+        ("roberta-base", 124_645_632, _BASE | _ROBERTA | {"vocabulary": 50_265}),
+        ("distilbert-base-multilingual-cased", 134_734_080, _DISTILBERT_6 | {"vocabulary": 119_547}),
+        ("bert-base-multilingual-cased", 177_853_440, _BASE | _BERT | {"vocabulary": 119_547}),
+        ("xlm-roberta-base", 278_043_648, _BASE | _XLM_ROBERTA),
+        ("xlm-roberta-large", 559_890_432, _LARGE | _XLM_ROBERTA),
+    )
 )
