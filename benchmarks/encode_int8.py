@@ -32,7 +32,7 @@ CORPUS = "reuters52"
 def fitted(options: Options, stores_folder: Path, runs: Path) -> tuple[FeatureStore, Run]:
     """The store of these options and the linear head on it."""
     store, report = embed_source(
-        CORPUS, Columns(), options, features=stores_folder, tell=lambda _: None, progress=lambda _: None
+        CORPUS, Columns(), options, stores=stores_folder, notify=lambda _: None, progress=lambda _: None
     )
     for sentence in report.sentences():
         say(sentence)
@@ -43,7 +43,7 @@ def fitted(options: Options, stores_folder: Path, runs: Path) -> tuple[FeatureSt
 def distance_of(store: FeatureStore) -> dict[str, Any]:
     """How far int8 was from float32 when the store was made: its first record that says so."""
     for path in sorted((store.folder / "records").glob("*.json")):
-        found: dict[str, Any] | None = json.loads(path.read_text(encoding="utf-8")).get("distance")
+        found: dict[str, Any] | None = json.loads(path.read_text(encoding="utf-8")).get("float32_similarity")
         if found:
             return found
     raise LookupError(f"{store.folder} has no record of a distance")

@@ -53,7 +53,7 @@ class Line:
 def embedded(corpus: str, stores_folder: Path) -> FeatureStore:
     """The store of a benchmark with the default model; encodes what it lacks."""
     store, report = embed_source(
-        corpus, Columns(), Options(), features=stores_folder, tell=lambda _: None, progress=lambda _: None
+        corpus, Columns(), Options(), stores=stores_folder, notify=lambda _: None, progress=lambda _: None
     )
     for sentence in report.sentences():
         say(f"{corpus}: {sentence}")

@@ -108,7 +108,7 @@ def _embed(asked: dict[str, Any]) -> None:
     with progress("encoding") as bar:
 
         def show(now: EmbedProgress) -> None:
-            if now.leaving:
+            if now.interrupted:
                 say("Finishing this batch. Ctrl-C again leaves at once.")
                 return
             left = "?" if now.seconds_left is None else format_duration(now.seconds_left)
@@ -137,7 +137,7 @@ def _estimate(asked: dict[str, Any]) -> None:
     room = {True: "they fit", False: "they may not fit; networks then read them from disk", None: ""}[found.fits]
     rows = {
         "store": str(folder),
-        "documents": f"{found.documents:,} ({found.distinct:,} distinct, {found.already_there:,} there already)",
+        "documents": f"{found.documents:,} ({found.distinct:,} distinct, {found.already_stored:,} there already)",
         "tokens": f"{found.tokens:,}",
         "windows": f"{found.windows:,}",
         "dropped": f"{found.dropped_share:.1%} of the tokens ({found.dropped_tokens:,})",
@@ -160,10 +160,10 @@ def _shared(asked: dict[str, Any]) -> dict[str, Any]:
         "source": asked["source"],
         "columns": columns_from_options(asked),
         "options": Options(**{name: asked[name] for name in OPTIONS}),
-        "given": {name for name in OPTIONS if origin("keep" if name == "segment" else name, "") != ""},
+        "explicit": {name for name in OPTIONS if origin("keep" if name == "segment" else name, "") != ""},
         "store": asked["store"],
-        "features": asked["stores_folder"],
+        "stores": asked["stores_folder"],
         "seed": asked["seed"],
         "part": CorpusPart.parse(asked["part"]),
-        "tell": note,
+        "notify": note,
     }

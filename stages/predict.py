@@ -15,7 +15,7 @@ from data.errors import CallError, RecipeMismatch
 from featurestore import Bags, Recipe, Shard, shard_bytes
 from heads.evaluation.score_matrix import scores_to_probabilities
 from stages.embed import Encoder, encode, open_encoder
-from stages.embed.pipeline.embed_source import options_of
+from stages.embed.pipeline.embed_source import options_from_recipe
 from stages.fitting.runs import Run, label_names
 from stages.fitting.stacking_inputs import build_scorer
 
@@ -53,7 +53,7 @@ def open_encoders(
 
 
 def _encoder_of(run: Run, recipe: Recipe, model: str | None, device: str, *, trust: bool) -> Encoder:
-    options = options_of(recipe)
+    options = options_from_recipe(recipe)
     encoder = open_encoder(replace(options, model=model or options.model, device=device, trust_remote_code=trust))
     differences = recipe.differences(encoder.recipe)
     if differences:

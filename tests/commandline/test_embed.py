@@ -27,7 +27,7 @@ def test_a_dry_run_prints_what_it_would_cost_and_writes_nothing(
     for row in ("documents", "tokens", "windows", "dropped", "on disk", "in memory for a head", "time", "on cpu"):
         assert row in result.out
     found = json.loads(embedonce(*call, "--dry-run", "--json").out)
-    assert (found["documents"], found["already_there"], found["dropped_tokens"]) == (30, 0, 0)
+    assert (found["documents"], found["already_stored"], found["dropped_tokens"]) == (30, 0, 0)
     assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
 
 
@@ -37,7 +37,7 @@ def test_parts_fill_one_store(embedonce: Run, call: list[str], tmp_path: Path) -
     assert "Part 1/2: " in first.err
     assert "documents of other parts still missing." in first.err
     second = json.loads(embedonce(*call, "--part", "2/2", "--json").out)
-    assert (second["part"], second["missing_elsewhere"]) == ("2/2", 0)
+    assert (second["part"], second["missing_in_other_parts"]) == ("2/2", 0)
     assert json.loads(embedonce(*call, "--json").out)["encoded"] == 0
 
 

@@ -78,9 +78,9 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
         source,
         Columns(),
         options,
-        features=folder / "stores",
-        given=frozenset({"model", "window", "stride", "segment", "keep"}),
-        tell=lambda _: None,
+        stores=folder / "stores",
+        explicit=frozenset({"model", "window", "stride", "segment", "keep"}),
+        notify=lambda _: None,
         progress=lambda _: None,
     )
     return Desk(folder, _runs(store, folder / "runs"), {name: place for name, (_, place) in texts.items()})
@@ -308,9 +308,9 @@ def test_without_segments_in_the_store_there_are_none_to_ask_for(embedonce: Run,
         str(desk.folder / "made.csv"),
         Columns(),
         options,
-        features=tmp_path / "stores",
-        given=frozenset({"model", "window", "keep"}),
-        tell=lambda _: None,
+        stores=tmp_path / "stores",
+        explicit=frozenset({"model", "window", "keep"}),
+        notify=lambda _: None,
         progress=lambda _: None,
     )
     plan = FitPlan(head=make_head("tfidf", {}), folds=2, tune=False)

@@ -127,7 +127,7 @@ def test_killed_half_way_embed_goes_on_where_it_stopped(
     report = json.loads(assert_done(started("embed", "sample.csv", "--json", cwd=tmp_path)))
     (folder,) = tmp_path.glob("stores/*")
     assert FeatureStore.open(folder).verify() == []
-    assert report["encoded"] + report["already_there"] == report["documents"] - report["equal_texts"]
+    assert report["encoded"] + report["already_stored"] == report["documents"] - report["duplicate_texts"]
 
 
 def test_two_embeds_at_once_double_no_document(tmp_path: Path, reuters_sample: list[Document]) -> None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from data.atomic_write import cache_folder
 from data.errors import EmbedOnceError
 from featurestore import Recipe
-from stages.embed.batching.sample import Sample, sample, tokens_of
+from stages.embed.batching.sample import Sample, estimate_tokens, sample
 from stages.embed.encoder.encoder import Encoder
 from stages.embed.model_files.checkpoint import canonical_json
 from stages.embed.network.backends import BACKENDS, is_installed, package_versions
@@ -38,7 +38,7 @@ _MOST_POSITIONS = 16_384
 
 
 @dataclass(frozen=True)
-class Trial:
+class BackendBenchmark:
     """Tokens a second of the backends that agree with torch, and why others were left out."""
 
     speeds: dict[str, float]
@@ -57,7 +57,7 @@ class Trial:
         return f"Backend {self.fastest}, the fastest that agrees with torch, {when} (tokens/s: {speeds}{others})."
 
 
-def choose(
+def choose_backend(
     texts: Sequence[str], encoder: Encoder, device: str, reopen: Callable[[str], Encoder]
 ) -> tuple[str, str | None]:
     """The backend for `texts`, and a sentence that says why, where there was a choice.
@@ -71,15 +71,19 @@ def choose(
     known = _remembered(key)
     if known is not None:
         return known.fastest, known.sentence(when="as tried on this machine before")
-    tokens = tokens_of(texts, encoder)
+    tokens = estimate_tokens(texts, encoder)
     if tokens < LEAST_TOKENS:
         return "torch", f"Backend torch: with about {tokens:,} tokens, trying {' and '.join(others)} would not pay."
-    trial = try_out(texts, encoder, [reopen(name) for name in others], min(int(tokens * _SHARE), _MOST_POSITIONS))
+    trial = benchmark_backends(
+        texts, encoder, [reopen(name) for name in others], min(int(tokens * _SHARE), _MOST_POSITIONS)
+    )
     _remember(key, trial)
     return trial.fastest, trial.sentence(when="as tried on this corpus")
 
 
-def try_out(texts: Sequence[str], reference: Encoder, others: Sequence[Encoder], positions: int) -> Trial:
+def benchmark_backends(
+    texts: Sequence[str], reference: Encoder, others: Sequence[Encoder], positions: int
+) -> BackendBenchmark:
     """Run all on one sample of about so many positions; a backend that fails or differs is left out."""
     tried = sample(texts, reference, positions)
     batches = list(tried.batches(reference))  # each may have a budget of its own: these are for comparing
@@ -100,7 +104,7 @@ def try_out(texts: Sequence[str], reference: Encoder, others: Sequence[Encoder],
             _run(encoder, tried, tried.batches(encoder))
             name = encoder.recipe.backend
             seconds[name] = min(seconds[name], time.perf_counter() - started)
-    return Trial({name: tried.tokens / best for name, best in seconds.items()}, left_out)
+    return BackendBenchmark({name: tried.tokens / best for name, best in seconds.items()}, left_out)
 
 
 def _run(encoder: Encoder, tried: Sample, batches: Iterable[Integers]) -> list[dict[str, NDArray[np.float32]]]:
@@ -132,17 +136,17 @@ def _path(key: str) -> Path:
     return cache_folder() / "trials" / f"{key}.json"
 
 
-def _remembered(key: str) -> Trial | None:
+def _remembered(key: str) -> BackendBenchmark | None:
     try:
         content: dict[str, Any] = json.loads(_path(key).read_text(encoding="utf-8"))
         speeds = {str(name): float(speed) for name, speed in content["speeds"].items() if name in BACKENDS}
         left_out = {str(name): str(reason) for name, reason in content["left_out"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return Trial(speeds, left_out) if "torch" in speeds else None
+    return BackendBenchmark(speeds, left_out) if "torch" in speeds else None
 
 
-def _remember(key: str, trial: Trial) -> None:
+def _remember(key: str, trial: BackendBenchmark) -> None:
     path = _path(key)
     beside = path.with_suffix(f".{time.time_ns()}.tmp")
     with suppress(OSError):  # a cache that cannot be written costs a trial each time, no more

@@ -18,7 +18,7 @@ import numpy as np
 
 from data.atomic_write import cache_folder, make_folder, write_atomically
 from data.errors import StorageFailed
-from stages.embed.batching.token_batches import BATCH_COST, CARD_BATCH_COST, batches
+from stages.embed.batching.token_batches import CPU_BATCH_COST, GPU_BATCH_COST, batches
 from stages.embed.encoder.encoder import Encoder
 from stages.embed.model_files.checkpoint import canonical_json
 from stages.embed.network.torch_network import resolve_device
@@ -27,8 +27,8 @@ from stages.embed.windows.window_arrays import Integers
 # a processor's caches hold the batches of small budgets; a card is filled by large ones alone
 DEFAULT = 4096
 CANDIDATES = (1024, 2048, 4096, 8192, 16384)
-CARD_DEFAULT = 65_536
-CARD_CANDIDATES = (16_384, 32_768, 65_536, 131_072)
+GPU_DEFAULT = 65_536
+GPU_CANDIDATES = (16_384, 32_768, 65_536, 131_072)
 # a smaller budget takes less memory: it may be slower by so much
 _NEARLY = 1.02
 _ROUNDS = 3
@@ -52,10 +52,10 @@ class Budget:
 
     timed = False
 
-    def __init__(self, positions: int, cost: float = BATCH_COST) -> None:
+    def __init__(self, positions: int, cost: float = CPU_BATCH_COST) -> None:
         self.positions = positions
         self.cost = cost
-        self.halved = 0
+        self.halvings = 0
 
     def batches(self, positions: Integers) -> Iterator[Integers]:
         """Batches within the budget."""
@@ -64,10 +64,10 @@ class Budget:
     def halve(self, positions: int) -> None:
         """Half of what was too much from now on."""
         self.positions = max(min(self.positions, positions // 2), 1)
-        self.halved += 1
+        self.halvings += 1
 
 
-class Trial:
+class BudgetTuner:
     """Several budgets side by side on one slice: what it encodes is kept, so trying costs next to nothing.
 
     Windows are dealt out like cards, longest first, so that every budget has the same lengths; each has several turns,
@@ -118,16 +118,16 @@ class Trial:
 
 def candidates(encoder: Encoder) -> tuple[int, ...]:
     """Budgets worth trying on the encoder's device."""
-    return CARD_CANDIDATES if encoder.is_asynchronous else CANDIDATES
+    return GPU_CANDIDATES if encoder.is_asynchronous else CANDIDATES
 
 
-def budget_of(encoder: Encoder) -> Budget:
+def create_budget(encoder: Encoder) -> Budget:
     """As asked or remembered; the usual one of the encoder's device where there is none."""
-    usual, cost = (CARD_DEFAULT, CARD_BATCH_COST) if encoder.is_asynchronous else (DEFAULT, BATCH_COST)
-    return Budget(known_budget(encoder) or usual, cost)
+    usual, cost = (GPU_DEFAULT, GPU_BATCH_COST) if encoder.is_asynchronous else (DEFAULT, CPU_BATCH_COST)
+    return Budget(find_known_budget(encoder) or usual, cost)
 
 
-def known_budget(encoder: Encoder) -> int | None:
+def find_known_budget(encoder: Encoder) -> int | None:
     """The budget asked for, or what a trial found here before; None where there was none."""
     if encoder.batch_tokens is not None:
         return encoder.batch_tokens
@@ -138,7 +138,7 @@ def known_budget(encoder: Encoder) -> int | None:
     return found if type(found) is int and 1 <= found <= 2**24 else None
 
 
-def remember(encoder: Encoder, positions: int) -> None:
+def save_budget(encoder: Encoder, positions: int) -> None:
     """Keep what a trial found in the user's cache; a cache that cannot be written to is done without."""
     path = _place(encoder)
     with suppress(StorageFailed):
@@ -159,12 +159,12 @@ def _place(encoder: Encoder) -> Path:
     return cache_folder() / "budgets" / f"{hashlib.sha256(canonical_json(about)).hexdigest()[:16]}.json"
 
 
-def out_of_memory(error: Exception) -> bool:
+def is_out_of_memory(error: Exception) -> bool:
     """Whether a library says that a batch was too large; torch, ONNX Runtime and NumPy each have their own error."""
     return isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)) is not None
 
 
-def give_back() -> None:
+def empty_gpu_cache() -> None:
     """What torch keeps of a device's memory for later goes back to it."""
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():

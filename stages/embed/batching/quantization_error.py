@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from stages.embed.batching.sample import sample, tokens_of
+from stages.embed.batching.sample import estimate_tokens, sample
 from stages.embed.encoder.encoder import Encoder
 
 # a sample takes this share of the work at hand, within these positions
@@ -15,7 +15,7 @@ _LEAST_POSITIONS, _MOST_POSITIONS = 1_024, 16_384
 
 
 @dataclass(frozen=True)
-class Distance:
+class Float32Similarity:
     """Of the recipe's precision from float32: the cosine of a window's mean vector with that in float32.
 
     mean, worst: over `windows` windows, and over the layers kept.
@@ -37,9 +37,9 @@ class Distance:
         )
 
 
-def distance(texts: Sequence[str], encoder: Encoder) -> Distance | None:
+def measure_float32_similarity(texts: Sequence[str], encoder: Encoder) -> Float32Similarity | None:
     """How far the mean vectors of a sample of `texts` lie from those in float32; None without a token to read."""
-    share = int(tokens_of(texts, encoder) * _SHARE)
+    share = int(estimate_tokens(texts, encoder) * _SHARE)
     tried = sample(texts, encoder, min(max(share, _LEAST_POSITIONS), _MOST_POSITIONS))
     cosines = [np.zeros((0, 1))]
     for rows in tried.batches(encoder):
@@ -50,4 +50,4 @@ def distance(texts: Sequence[str], encoder: Encoder) -> Distance | None:
         norms = np.linalg.norm(near, axis=1) * np.linalg.norm(exact, axis=1)
         cosines.append(((near * exact).sum(1) / np.maximum(norms, np.finfo(float).tiny))[:, None])
     values = np.concatenate(cosines)
-    return Distance(float(values.mean()), float(values.min()), len(tried.rows)) if len(tried.rows) else None
+    return Float32Similarity(float(values.mean()), float(values.min()), len(tried.rows)) if len(tried.rows) else None

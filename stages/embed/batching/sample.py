@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stages.embed.batching.budget import budget_of
+from stages.embed.batching.budget import create_budget
 from stages.embed.encoder.encoder import Encoder
 from stages.embed.windows.window_arrays import Integers, Windows
 
@@ -22,7 +22,7 @@ class Sample:
 
     def batches(self, encoder: Encoder) -> Iterator[Integers]:
         """The rows, in batches as `embed` makes them."""
-        for batch in budget_of(encoder).batches(self.windows.length[self.rows] + encoder.extra_positions):
+        for batch in create_budget(encoder).batches(self.windows.length[self.rows] + encoder.extra_positions):
             yield self.rows[batch]
 
     @property
@@ -42,7 +42,7 @@ def sample(texts: Sequence[str], encoder: Encoder, positions: int) -> Sample:
     return Sample(windows, rows[before < positions])
 
 
-def tokens_of(texts: Sequence[str], encoder: Encoder) -> int:
+def estimate_tokens(texts: Sequence[str], encoder: Encoder) -> int:
     """About how many tokens the encoder would read of `texts`, by the tokens of a few and the characters of all."""
     chosen = random.Random(0).sample(texts, min(_TEXTS, len(texts)))
     work = int(encoder.tokenizer.tokenize(chosen, encoder.windowing).tokens_to_encode.sum())

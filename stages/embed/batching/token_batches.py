@@ -8,11 +8,11 @@ from stages.embed.windows.window_arrays import Integers
 
 # what a batch costs beside its positions, as a share of the budget: measured with a small encoder on a CPU, and with a
 # full-size one on a card, which the processor takes 12 ms to give a batch's work to
-BATCH_COST = 1 / 64
-CARD_BATCH_COST = 1 / 8
+CPU_BATCH_COST = 1 / 64
+GPU_BATCH_COST = 1 / 8
 
 
-def batches(positions: Integers, budget: int, cost: float = BATCH_COST) -> Iterator[Integers]:
+def batches(positions: Integers, budget: int, cost: float = CPU_BATCH_COST) -> Iterator[Integers]:
     """Rows of windows, longest first, cut so that a batch padded to its longest has at most `budget` positions.
 
     positions: int64 (windows,), what the encoder has to read of each. A window longer than the budget is a batch of its
@@ -26,7 +26,7 @@ def batches(positions: Integers, budget: int, cost: float = BATCH_COST) -> Itera
             yield order[first : min(first + most, stop)]
 
 
-def bands(lengths: Integers, budget: int, cost: float = BATCH_COST) -> list[tuple[int, int]]:
+def bands(lengths: Integers, budget: int, cost: float = CPU_BATCH_COST) -> list[tuple[int, int]]:
     """Where to cut falling `lengths`, so that batches padded to the longest of their band cost least together.
 
     A batch costs its positions and `cost`. The best of all cuts between unequal lengths, found from the shortest

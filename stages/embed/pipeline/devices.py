@@ -10,7 +10,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
 from data.errors import CallError, EmbedOnceError
-from stages.embed.batching.quantization_error import Distance
+from stages.embed.batching.quantization_error import Float32Similarity
 from stages.embed.network.torch_network import resolve_device
 from stages.embed.pipeline.interrupt import Interrupts
 from stages.embed.pipeline.progress import EmbedProgress, EmbedReport, Progress
@@ -20,12 +20,12 @@ Job = Callable[[Progress], EmbedReport]
 # so long a process that was asked to leave at once may take
 _PATIENCE = 10.0
 _SUMMED = (
-    *("documents", "encoded", "already_there", "equal_texts", "empty", "windows", "tokens", "dropped_tokens"),
-    *("tokens_per_second", "shards", "halved"),
+    *("documents", "encoded", "already_stored", "duplicate_texts", "empty", "windows", "tokens", "dropped_tokens"),
+    *("tokens_per_second", "shards", "halvings"),
 )
 
 
-def devices_of(asked: str) -> list[str]:
+def parse_devices(asked: str) -> list[str]:
     """The devices that `--device` names: "cuda:0,cuda:1" two, "all" every CUDA device, or the one that "auto" means.
 
     A processor may be named more than once; its cores are shared out. Raises CallError for one that is not there, and
@@ -45,7 +45,7 @@ def devices_of(asked: str) -> list[str]:
     return names
 
 
-def take_share(number: int, of: int) -> None:
+def limit_to_cpu_share(number: int, of: int) -> None:
     """Have this process compute on share `number`, from 0, of the processor's cores, which it then has to itself."""
     import torch
 
@@ -66,7 +66,7 @@ class _Worker:
     left: bool = False
 
 
-def side_by_side(jobs: Mapping[str, Job], progress: Progress | None = None) -> EmbedReport:
+def run_in_processes(jobs: Mapping[str, Job], progress: Progress | None = None) -> EmbedReport:
     """Run each job in a process of its own, and put their reports together.
 
     jobs: by what to call each, "cuda:0"; they can be pickled. Ctrl-C once lets each finish its batch, twice ends them
@@ -82,9 +82,9 @@ def side_by_side(jobs: Mapping[str, Job], progress: Progress | None = None) -> E
         except BaseException:  # a second Ctrl-C, most often
             _end(workers)
             raise
-    if interrupts.asked:
+    if interrupts.requested:
         raise KeyboardInterrupt
-    return merged([_outcome(worker) for worker in workers])
+    return merge_reports([_outcome(worker) for worker in workers])
 
 
 def _begun(name: str, job: Job) -> _Worker:
@@ -120,10 +120,10 @@ def _follow(workers: Sequence[_Worker], progress: Progress | None) -> None:
                 continue
             if not isinstance(told, EmbedProgress):
                 worker.result = told
-            elif not told.leaving:
+            elif not told.interrupted:
                 worker.now = told
                 if progress is not None:
-                    progress(together([each.now for each in workers if each.now is not None], len(workers)))
+                    progress(combine_progress([each.now for each in workers if each.now is not None], len(workers)))
 
 
 def _interrupt(workers: Sequence[_Worker], progress: Progress | None) -> None:
@@ -133,7 +133,7 @@ def _interrupt(workers: Sequence[_Worker], progress: Progress | None) -> None:
         elif worker.process.pid is not None and worker.process.is_alive():
             os.kill(worker.process.pid, signal.SIGINT)
     if progress is not None:
-        progress(replace(together([], len(workers)), leaving=True))
+        progress(replace(combine_progress([], len(workers)), interrupted=True))
 
 
 def _end(workers: Sequence[_Worker]) -> None:
@@ -158,7 +158,7 @@ def _outcome(worker: _Worker) -> EmbedReport:
     )
 
 
-def together(parts: Sequence[EmbedProgress], of: int) -> EmbedProgress:
+def combine_progress(parts: Sequence[EmbedProgress], of: int) -> EmbedProgress:
     """How far all are: sums, and the time of the slowest. of: how many there will be; until all have told of
     themselves, nobody knows what is left."""
     left = [part.seconds_left for part in parts]
@@ -171,11 +171,11 @@ def together(parts: Sequence[EmbedProgress], of: int) -> EmbedProgress:
         tokens_per_second=sum(part.tokens_per_second for part in parts),
         seconds_left=max(known) if len(known) == of else None,
         shards=sum(part.shards for part in parts),
-        leaving=any(part.leaving for part in parts),
+        interrupted=any(part.interrupted for part in parts),
     )
 
 
-def merged(reports: Sequence[EmbedReport]) -> EmbedReport:
+def merge_reports(reports: Sequence[EmbedReport]) -> EmbedReport:
     """One report of what several processes did at the same time, each with a part."""
     padded = sum(report.tokens / report.padding_efficiency for report in reports if report.tokens)
     texts = sum(report.dropped_tokens / report.dropped_share for report in reports if report.dropped_share)
@@ -189,14 +189,16 @@ def merged(reports: Sequence[EmbedReport]) -> EmbedReport:
         padding_efficiency=sums["tokens"] / padded if padded else 0.0,
         failed=tuple(name for report in reports for name in report.failed),
         notes=tuple(dict.fromkeys(note for report in reports for note in report.notes)),
-        distance=_farthest([report.distance for report in reports if report.distance is not None]),
-        budget=max(report.budget for report in reports),
+        float32_similarity=_merge_similarities(
+            [report.float32_similarity for report in reports if report.float32_similarity is not None]
+        ),
+        batch_tokens=max(report.batch_tokens for report in reports),
     )
 
 
-def _farthest(distances: Sequence[Distance]) -> Distance | None:
-    if not distances:
+def _merge_similarities(similarities: Sequence[Float32Similarity]) -> Float32Similarity | None:
+    if not similarities:
         return None
-    windows = sum(each.windows for each in distances)
-    mean = sum(each.mean * each.windows for each in distances) / windows
-    return Distance(mean, min(each.worst for each in distances), windows)
+    windows = sum(each.windows for each in similarities)
+    mean = sum(each.mean * each.windows for each in similarities) / windows
+    return Float32Similarity(mean, min(each.worst for each in similarities), windows)

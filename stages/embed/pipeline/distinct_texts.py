@@ -13,7 +13,7 @@ from stages.embed.windows.corpus_part import WHOLE_CORPUS, CorpusPart
 
 
 @dataclass(frozen=True)
-class Texts:
+class DistinctTexts:
     """All distinct texts of a part.
 
     keys: of every document of the corpus, in their order. inside: bool (documents,), which are in the part. rows:
@@ -37,7 +37,7 @@ class Texts:
         """Those of `rows` whose text the store lacks; all where there is none."""
         return self.rows if store is None else self.rows[~store.keys.contains(self.keys[self.rows])]
 
-    def missing_elsewhere(self, store: FeatureStore) -> int:
+    def missing_in_other_parts(self, store: FeatureStore) -> int:
         """Documents outside the part that no process has committed yet."""
         others = np.flatnonzero(~self.inside)
         if not len(others):

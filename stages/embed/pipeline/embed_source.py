@@ -11,13 +11,13 @@ from data.readers import read_corpus
 from data.table import Columns
 from data.train_test_split import assign_splits
 from featurestore import FeatureStore, Recipe, list_stores
-from stages.embed.batching.backend_benchmark import choose
+from stages.embed.batching.backend_benchmark import choose_backend
 from stages.embed.encoder.encoder import Encoder, open_encoder
 from stages.embed.encoder.options import Options
 from stages.embed.network.backends import AUTO, BACKENDS
 from stages.embed.network.torch_network import default_precision
-from stages.embed.pipeline.devices import devices_of, side_by_side, take_share
-from stages.embed.pipeline.distinct_texts import Texts
+from stages.embed.pipeline.devices import limit_to_cpu_share, parse_devices, run_in_processes
+from stages.embed.pipeline.distinct_texts import DistinctTexts
 from stages.embed.pipeline.encode_corpus import EmbedProgress, EmbedReport, embed
 from stages.embed.pipeline.estimate import Estimate, estimate
 from stages.embed.pipeline.progress import Progress
@@ -33,32 +33,32 @@ def embed_source(
     columns: Columns,
     options: Options,
     *,
-    given: Set[str] = frozenset(),
+    explicit: Set[str] = frozenset(),
     store: Path | None = None,
-    features: Path = Path("stores"),
+    stores: Path = Path("stores"),
     seed: int = 0,
     part: CorpusPart = WHOLE_CORPUS,
-    tell: Callable[[str], None],
+    notify: Callable[[str], None],
     progress: Callable[[EmbedProgress], None],
 ) -> tuple[FeatureStore, EmbedReport]:
     """Read `source`, open the encoder and the store, and encode what the store lacks.
 
-    given: the fields of `options` that the user asked for; the others follow the recipe of a `store` that is there.
-    Without `store`, one in `features` is named for the corpus, the encoder and the recipe.
+    explicit: the fields of `options` that the user asked for; the others follow the recipe of a `store` that is there.
+    Without `store`, one in `stores` is named for the corpus, the encoder and the recipe.
     """
-    devices = devices_of(options.device)
+    devices = parse_devices(options.device)
     options = replace(options, device=devices[0])
-    corpus, encoder, folder = _opened(source, columns, options, given, store, features, seed, tell)
+    corpus, encoder, folder = _opened(source, columns, options, explicit, store, stores, seed, notify)
     if not (folder / "recipe.json").exists():
-        for sentence in kin(features, encoder.recipe):
-            tell(sentence)
+        for sentence in related_store_notes(stores, encoder.recipe):
+            notify(sentence)
     home = FeatureStore.create(folder, encoder.recipe)
-    tell(f"The store is {home.folder}.")
-    texts = Texts.of(corpus, part) if len(devices) > 1 else None
+    notify(f"The store is {home.folder}.")
+    texts = DistinctTexts.of(corpus, part) if len(devices) > 1 else None
     if texts is None or not len(texts.missing(home)):
         return home, embed(corpus, encoder, home, progress, part)
-    tell(f"A process for each of {', '.join(devices)}.")
-    made = options_of(encoder.recipe)
+    notify(f"A process for each of {', '.join(devices)}.")
+    made = options_from_recipe(encoder.recipe)
     jobs = {}
     for place, (device, each) in enumerate(zip(devices, part.split(len(devices)), strict=True)):
         taken = {name: getattr(options, name) for name in _FREE} | {"device": device}
@@ -66,10 +66,10 @@ def embed_source(
         jobs[f"{device} (part {each})"] = partial(
             _encode_part, source, columns, replace(made, **taken), home.folder, seed, each, share
         )
-    report = side_by_side(jobs, progress)
+    report = run_in_processes(jobs, progress)
     home.refresh()
-    elsewhere = texts.missing_elsewhere(home)
-    return home, replace(report, part="" if part == WHOLE_CORPUS else str(part), missing_elsewhere=elsewhere)
+    elsewhere = texts.missing_in_other_parts(home)
+    return home, replace(report, part="" if part == WHOLE_CORPUS else str(part), missing_in_other_parts=elsewhere)
 
 
 def _encode_part(
@@ -85,7 +85,7 @@ def _encode_part(
     """In a process of its own: `part` of what is embedded on several devices. share: which, from 0, of how many shares
     of the processor is taken by a process that computes there."""
     if options.device == "cpu":
-        take_share(*share)
+        limit_to_cpu_share(*share)
     corpus = assign_splits(read_corpus(source, columns), seed)
     return embed(corpus, open_encoder(options), FeatureStore.open(store), progress, part)
 
@@ -95,17 +95,17 @@ def estimate_source(
     columns: Columns,
     options: Options,
     *,
-    given: Set[str] = frozenset(),
+    explicit: Set[str] = frozenset(),
     store: Path | None = None,
-    features: Path = Path("stores"),
+    stores: Path = Path("stores"),
     seed: int = 0,
     part: CorpusPart = WHOLE_CORPUS,
-    tell: Callable[[str], None],
+    notify: Callable[[str], None],
 ) -> tuple[Path, Estimate]:
     """What `embed_source` would do with the same arguments, and in which folder; nothing is written there."""
-    devices = devices_of(options.device)
+    devices = parse_devices(options.device)
     options = replace(options, device=devices[0])
-    corpus, encoder, folder = _opened(source, columns, options, given, store, features, seed, tell)
+    corpus, encoder, folder = _opened(source, columns, options, explicit, store, stores, seed, notify)
     home = FeatureStore.open(folder) if (folder / "recipe.json").exists() else None
     return folder, estimate(corpus, encoder, home, part).on(devices)
 
@@ -114,57 +114,57 @@ def _opened(
     source: str,
     columns: Columns,
     options: Options,
-    given: Set[str],
+    explicit: Set[str],
     store: Path | None,
-    features: Path,
+    stores: Path,
     seed: int,
-    tell: Callable[[str], None],
+    notify: Callable[[str], None],
 ) -> tuple[Corpus, Encoder, Path]:
     corpus = assign_splits(read_corpus(source, columns), seed)
     for note in corpus.notes:
-        tell(note)
+        notify(note)
     if store is not None and (store / "recipe.json").is_file():
         made = FeatureStore.open(store).recipe
         if options.precision == AUTO and made.precision != "float32":
-            tell(_KEPT.format(made.precision))
-        options = following(made, options, given)
+            notify(_KEPT.format(made.precision))
+        options = follow_recipe(made, options, explicit)
     asked = options.precision
     # in float32 a store that is there is found without asking torch what the device does well
     encoder = open_encoder(replace(options, precision="float32") if asked == AUTO else options)
     for sentence in encoder.notes:
-        tell(sentence)
+        notify(sentence)
 
     def place(encoder: Encoder) -> Path:
-        return store or features / f"{corpus.name}--{label(encoder)}"
+        return store or stores / f"{corpus.name}--{recipe_label(encoder)}"
 
     if asked == AUTO:
-        encoder = _usual(encoder, place, tell)
+        encoder = _usual(encoder, place, notify)
         options = replace(options, precision=encoder.recipe.precision)
     if options.backend == AUTO and encoder.recipe.backend == "torch":
-        encoder = fastest(encoder, options, corpus, place, tell)
+        encoder = fastest(encoder, options, corpus, place, notify)
     return corpus, encoder, place(encoder)
 
 
-def _usual(encoder: Encoder, place: Callable[[Encoder], Path], tell: Callable[[str], None]) -> Encoder:
+def _usual(encoder: Encoder, place: Callable[[Encoder], Path], notify: Callable[[str], None]) -> Encoder:
     """`encoder`, which is in float32, or in the precision of the store that is there, or in the device's usual one."""
     if made_with(encoder, BACKENDS, place) is not None or encoder.recipe.backend != "torch":
         return encoder
     halves = [replace(encoder, recipe=replace(encoder.recipe, precision=name)) for name in ("bfloat16", "float16")]
     made = next((half for half in halves if (place(half) / "recipe.json").is_file()), None)
     if made is not None:
-        tell(_KEPT.format(made.recipe.precision))
+        notify(_KEPT.format(made.recipe.precision))
         return made
     precision = default_precision(encoder.device)
     if precision != "float32":
-        tell(f"Precision {precision}, which this device does well. --precision float32 is exact, and slower.")
+        notify(f"Precision {precision}, which this device does well. --precision float32 is exact, and slower.")
     return replace(encoder, recipe=replace(encoder.recipe, precision=precision))
 
 
 def made_with(encoder: Encoder, backends: Iterable[str], place: Callable[[Encoder], Path]) -> str | None:
     """The first backend of which there is a store of this encoder; `place` says where that would be."""
     recipes = ((name, replace(encoder.recipe, backend=name)) for name in backends)
-    stores = ((name, place(replace(encoder, recipe=recipe))) for name, recipe in recipes)
-    return next((name for name, folder in stores if (folder / "recipe.json").is_file()), None)
+    places = ((name, place(replace(encoder, recipe=recipe))) for name, recipe in recipes)
+    return next((name for name, folder in places if (folder / "recipe.json").is_file()), None)
 
 
 def fastest(
@@ -172,7 +172,7 @@ def fastest(
     options: Options,
     corpus: Corpus,
     place: Callable[[Encoder], Path],
-    tell: Callable[[str], None],
+    notify: Callable[[str], None],
 ) -> Encoder:
     """`encoder`, in torch, or the same in a faster backend.
 
@@ -186,21 +186,21 @@ def fastest(
     backend = made_with(encoder, BACKENDS, place)
     if backend is None:
         texts = list(dict.fromkeys(document.text for document in corpus.documents))
-        backend, why = choose(texts, encoder, options.device, reopened)
+        backend, why = choose_backend(texts, encoder, options.device, reopened)
         made = made_with(encoder, BACKENDS, place)  # by another process, while this one was trying
         if made is None:
             if why:
-                tell(why)
+                notify(why)
             return reopened(backend)
         backend = made
     if backend != "torch":
-        tell(f"Backend {backend}, which made the store that is there.")
+        notify(f"Backend {backend}, which made the store that is there.")
     return reopened(backend)
 
 
-def kin(features: Path, recipe: Recipe) -> Iterator[str]:
-    """A sentence for each store in `features` that holds more of the same than `recipe` keeps, or a part of it."""
-    for folder in sorted(list_stores(features)):
+def related_store_notes(stores: Path, recipe: Recipe) -> Iterator[str]:
+    """A sentence for each store in `stores` that holds more of the same than `recipe` keeps, or a part of it."""
+    for folder in sorted(list_stores(stores)):
         try:
             other = FeatureStore.open(folder).recipe
         except EmbedOnceError:  # damaged or of another format: whoever names it is told
@@ -216,25 +216,25 @@ def kin(features: Path, recipe: Recipe) -> Iterator[str]:
             )
 
 
-def label(encoder: Encoder) -> str:
+def recipe_label(encoder: Encoder) -> str:
     """A recipe's name for people and folders: all-MiniLM-L6-v2-1f3a9c0e."""
     return f"{Path(encoder.recipe.encoder).name}-{encoder.recipe.short}"
 
 
-def following(recipe: Recipe, options: Options, given: Set[str]) -> Options:
+def follow_recipe(recipe: Recipe, options: Options, explicit: Set[str]) -> Options:
     """The options that `recipe` was made with, but for those that the user asked for.
 
     Of backend and precision, "auto" asks for what the store has.
     """
-    made = options_of(recipe)
-    if "long" in given and options.long != recipe.long:  # what goes with the store's way may not go with another
+    made = options_from_recipe(recipe)
+    if "long" in explicit and options.long != recipe.long:  # what goes with the store's way may not go with another
         made = replace(made, window=None if options.long == "model" else made.window, stride=0, max_windows=None)
-    taken = given | _FREE
+    taken = explicit | _FREE
     taken -= {name for name in ("backend", "precision") if getattr(options, name) == AUTO}
     return replace(made, **{name: getattr(options, name) for name in taken})
 
 
-def options_of(recipe: Recipe) -> Options:
+def options_from_recipe(recipe: Recipe) -> Options:
     """The options that lead to `recipe`."""
     return Options(
         model=recipe.encoder,

@@ -10,18 +10,26 @@ import numpy as np
 from data.documents import Corpus
 from data.errors import EmbedOnceError, RecipeMismatch, StorageFailed
 from featurestore import FeatureStore, ShardContent, text_key
-from stages.embed.batching.budget import DEFAULT, Batching, Budget, Trial, budget_of, candidates, known_budget, remember
-from stages.embed.batching.quantization_error import distance
+from stages.embed.batching.budget import (
+    DEFAULT,
+    Batching,
+    Budget,
+    BudgetTuner,
+    candidates,
+    create_budget,
+    find_known_budget,
+    save_budget,
+)
+from stages.embed.batching.quantization_error import measure_float32_similarity
 from stages.embed.encoder.encoder import Encoder
 from stages.embed.network.backends import INT8
-from stages.embed.pipeline.background import Writer, ahead
+from stages.embed.pipeline.background import BackgroundWriter, prefetch, return_freed_memory
 from stages.embed.pipeline.corpus import save_corpus
-from stages.embed.pipeline.distinct_texts import Texts
+from stages.embed.pipeline.distinct_texts import DistinctTexts
 from stages.embed.pipeline.encode_slice import encode_slice
-from stages.embed.pipeline.freed import give_back
 from stages.embed.pipeline.interrupt import Interrupts
-from stages.embed.pipeline.length_buckets import Pool, pools
-from stages.embed.pipeline.progress import EmbedProgress, EmbedReport, Progress, Tally
+from stages.embed.pipeline.length_buckets import LengthBuckets, iter_length_buckets
+from stages.embed.pipeline.progress import EmbedCounters, EmbedProgress, EmbedReport, Progress
 from stages.embed.windows.corpus_part import WHOLE_CORPUS, CorpusPart
 from stages.embed.windows.window_arrays import Integers
 
@@ -55,34 +63,34 @@ def embed(
         different = "; ".join(store.recipe.differences(encoder.recipe))
         raise RecipeMismatch(f"{store.name}: {different}. Name another --store, or ask for what this one holds.")
     started = time.perf_counter()
-    texts = Texts.of(corpus, part)
+    texts = DistinctTexts.of(corpus, part)
     notes = save_corpus(corpus, texts.keys, store)
     missing = texts.missing(store)
     work = _Work(encoder, store, progress)
     moved = None
     if len(missing):
         if encoder.recipe.precision == INT8:
-            moved = distance(texts.texts(missing), encoder)
+            moved = measure_float32_similarity(texts.texts(missing), encoder)
         work.run(texts, missing)
-    report = work.tally.report(
+    report = work.counters.report(
         documents=int(texts.inside.sum()),
         distinct=len(texts.rows),
-        already_there=len(texts.rows) - len(missing),
+        already_stored=len(texts.rows) - len(missing),
         seconds=time.perf_counter() - started,
         failed=_ids(texts, work.failed),
         notes=notes if moved is None else (*notes, moved.sentence(encoder.recipe.precision)),
-        distance=moved,
+        float32_similarity=moved,
         part="" if part == WHOLE_CORPUS else str(part),
-        missing_elsewhere=texts.missing_elsewhere(store),
-        budget=work.budget.positions if len(missing) else 0,
-        halved=work.budget.halved,
+        missing_in_other_parts=texts.missing_in_other_parts(store),
+        batch_tokens=work.budget.positions if len(missing) else 0,
+        halvings=work.budget.halvings,
     )
     if len(missing):
         store.save_record("embed", {"corpus": corpus.name, "encoder": encoder.notes, **report.to_json()})
     return report
 
 
-def _ids(texts: Texts, failed: Set[str]) -> tuple[str, ...]:
+def _ids(texts: DistinctTexts, failed: Set[str]) -> tuple[str, ...]:
     """Documents whose text has one of these keys."""
     if not failed:
         return ()
@@ -96,7 +104,7 @@ def encode(texts: Sequence[str], encoder: Encoder) -> ShardContent:
     Raises EmbedOnceError, naming the first, where vectors are not finite.
     """
     windows = encoder.tokenizer.tokenize(texts, encoder.windowing)
-    budget = budget_of(encoder)
+    budget = create_budget(encoder)
     encoded = encode_slice([text_key(text) for text in texts], windows, encoder, budget)
     if len(encoded.failed):
         raise EmbedOnceError(
@@ -114,12 +122,12 @@ class _Work:
     """
 
     def __init__(self, encoder: Encoder, store: FeatureStore, progress: Progress | None) -> None:
-        self.tally = Tally()
+        self.counters = EmbedCounters()
         self.failed: set[str] = set()
         self.budget = Budget(DEFAULT)
         self._encoder = encoder
         self._store = store
-        self._writer = Writer(store)
+        self._writer = BackgroundWriter(store)
         self._progress = progress
         self._interrupts = Interrupts(self._leaving)
         self._chance = random.Random()
@@ -128,71 +136,73 @@ class _Work:
         self._opened = 0.0
         self._untried = False
 
-    def run(self, texts: Texts, rows: Integers) -> None:
+    def run(self, texts: DistinctTexts, rows: Integers) -> None:
         """Encode the documents numbered `rows` and commit them."""
         _ = self._encoder.network  # a device or weights that are not there are told before anything is done
-        self._untried = known_budget(self._encoder) is None
-        self.budget = budget_of(self._encoder)
+        self._untried = find_known_budget(self._encoder) is None
+        self.budget = create_budget(self._encoder)
         self._slice_positions = float(FIRST_SLICE_BATCHES * self.budget.positions)
-        self.tally.expect(len(rows), sum(len(text) for _, text in texts.pairs(rows)))
+        self.counters.expect(len(rows), sum(len(text) for _, text in texts.pairs(rows)))
         with self._interrupts:
             try:
                 self._pools(texts.pairs(rows))
             except StorageFailed:
                 raise
             except BaseException:  # an error or an interrupt: what is finished is kept
-                if not self._interrupts.again:
+                if not self._interrupts.forced:
                     self._close()
                     self._writer.settle()
                 raise
             self._close()
             self._writer.settle()
             self._store.refresh()
-        if self.budget.halved and self._encoder.batch_tokens is None:
-            remember(self._encoder, self.budget.positions)
-        if self._interrupts.asked:
+        if self.budget.halvings and self._encoder.batch_tokens is None:
+            save_budget(self._encoder, self.budget.positions)
+        if self._interrupts.requested:
             raise KeyboardInterrupt
 
     def _pools(self, pairs: Iterator[tuple[str, str]]) -> None:
-        for pool in ahead(lambda left: pools(pairs, self._encoder, left)):
-            self.tally.tokenised(pool.characters, int(pool.work.sum()))
-            while len(pool) and not self._interrupts.asked:
+        for pool in prefetch(lambda left: iter_length_buckets(pairs, self._encoder, left)):
+            self.counters.tokenised(pool.characters, int(pool.work.sum()))
+            while len(pool) and not self._interrupts.requested:
                 trial = self._trial(pool)
                 self._slice(pool, self._still_missing(pool), trial or self.budget)
-                if trial and not self._interrupts.asked and trial.settle():
-                    remember(self._encoder, self.budget.positions)
-            if self._interrupts.asked:
+                if trial and not self._interrupts.requested and trial.settle():
+                    save_budget(self._encoder, self.budget.positions)
+            if self._interrupts.requested:
                 return
 
-    def _trial(self, pool: Pool) -> Trial | None:
+    def _trial(self, pool: LengthBuckets) -> BudgetTuner | None:
         """Tried once, on the second slice, where enough comes behind it to gain by what is found."""
-        if not (self._untried and self.tally.documents and pool.left >= TRIAL_SLICES * self._slice_positions):
+        if not (self._untried and self.counters.documents and pool.left >= TRIAL_SLICES * self._slice_positions):
             return None
         self._untried = False
         tried = candidates(self._encoder)
         largest = min(TRIAL_SLICES * self._slice_positions, float(len(tried) * max(tried)))
         self._slice_positions = max(self._slice_positions, largest)
-        return Trial(self.budget, tried)
+        return BudgetTuner(self.budget, tried)
 
-    def _still_missing(self, pool: Pool) -> Integers:
+    def _still_missing(self, pool: LengthBuckets) -> Integers:
         """The next slice, without the documents that another process has committed meanwhile."""
         rows = pool.take(self._slice_positions, SHARD_BYTES, self._chance)
         self._store.refresh()
         missing = set(self._store.missing_keys([pool.keys[row] for row in rows]))
         kept = np.array([row for row in rows if pool.keys[row] in missing], dtype=np.int64)
-        self.tally.done_elsewhere(len(rows) - len(kept), int(pool.work[rows].sum() - pool.work[kept].sum()))
+        self.counters.done_elsewhere(len(rows) - len(kept), int(pool.work[rows].sum() - pool.work[kept].sum()))
         return kept
 
-    def _slice(self, pool: Pool, rows: Integers, budget: Batching) -> None:
+    def _slice(self, pool: LengthBuckets, rows: Integers, budget: Batching) -> None:
         if not len(rows):
             return
         started = time.perf_counter()
         self._opened = self._opened if self._open else started
         keys, windows = [pool.keys[row] for row in rows], pool.windows.select(rows)
-        encoded = encode_slice(keys, windows, self._encoder, budget, self._batch_done, lambda: self._interrupts.asked)
+        encoded = encode_slice(
+            keys, windows, self._encoder, budget, self._batch_done, lambda: self._interrupts.requested
+        )
         self._open.append(encoded.content)
         self.failed.update(keys[row] for row in encoded.failed)
-        self.tally.slice_done(windows.select(np.union1d(encoded.done, encoded.failed)), len(encoded.failed))
+        self.counters.slice_done(windows.select(np.union1d(encoded.done, encoded.failed)), len(encoded.failed))
         now = time.perf_counter()
         self._slice_positions = max(SLICE_SECONDS * float(pool.positions[rows].sum()) / (now - started), 1.0)
         # the next slice takes about as long again: a shard is closed before its time is over, not after
@@ -201,18 +211,18 @@ class _Work:
             self._close()
 
     def _batch_done(self, windows: int, tokens: int, positions: int, padded: int, seconds: float) -> None:
-        self.tally.batch_done(windows, tokens, positions, padded, seconds)
+        self.counters.batch_done(windows, tokens, positions, padded, seconds)
         if self._progress is not None:
-            self._progress(self.tally.progress())
+            self._progress(self.counters.progress())
 
     def _leaving(self) -> None:
         if self._progress is not None:
-            self._progress(replace(self.tally.progress(), leaving=True))
+            self._progress(replace(self.counters.progress(), interrupted=True))
 
     def _close(self) -> None:
         contents = [content for content in self._open if content.keys]
         if contents:
             self._writer.commit(contents)
-            give_back()
-            self.tally.shards += 1
+            return_freed_memory()
+            self.counters.shards += 1
         self._open = []  # only now: an interrupt while the shard before is waited for leaves these to be committed

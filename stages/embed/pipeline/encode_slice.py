@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from data.errors import EmbedOnceError
 from featurestore import ShardContent
-from stages.embed.batching.budget import Batching, give_back, out_of_memory
+from stages.embed.batching.budget import Batching, empty_gpu_cache, is_out_of_memory
 from stages.embed.encoder.encoder import Encoder
 from stages.embed.windows.tokens import never_stop
 from stages.embed.windows.window_arrays import Integers, Windows, expand_ranges, offsets_from_counts
@@ -29,11 +29,11 @@ _FILES = {
 _WAITING, _FINITE, _UNSOUND = np.int8(0), np.int8(1), np.int8(2)
 
 # called after each batch with its windows, their own tokens, its positions without and with padding, and its seconds
-Tell = Callable[[int, int, int, int, float], None]
+BatchCallback = Callable[[int, int, int, int, float], None]
 
 
 @dataclass(frozen=True)
-class Slice:
+class EncodedSlice:
     """What became of some documents.
 
     content: what a shard keeps of those encoded whole. done: int64, their rows. failed: int64, rows of those whose
@@ -50,9 +50,9 @@ def encode_slice(
     windows: Windows,
     encoder: Encoder,
     budget: Batching,
-    tell: Tell | None = None,
+    tell: BatchCallback | None = None,
     stopping: Callable[[], bool] = never_stop,
-) -> Slice:
+) -> EncodedSlice:
     """Encode documents, batch by batch until all are done or `stopping` says so.
 
     Raises EmbedOnceError when a number is too large for the number type kept, or a single window for the memory.
@@ -66,9 +66,9 @@ def encode_slice(
         vectors = _of_documents(vectors, windows, done, encoder)
         windows = windows.select(done)
     arrays = _documents(windows, encoder) | {
-        _FILES[name]: as_kept(array, encoder.recipe.dtype) for name, array in vectors.items()
+        _FILES[name]: convert_to_dtype(array, encoder.recipe.dtype) for name, array in vectors.items()
     }
-    return Slice(ShardContent([keys[row] for row in done.tolist()], arrays), done, np.flatnonzero(bad))
+    return EncodedSlice(ShardContent([keys[row] for row in done.tolist()], arrays), done, np.flatnonzero(bad))
 
 
 def _documents(windows: Windows, encoder: Encoder) -> dict[str, NDArray[Any]]:
@@ -87,7 +87,7 @@ def _documents(windows: Windows, encoder: Encoder) -> dict[str, NDArray[Any]]:
 
 
 def _vectors(
-    windows: Windows, encoder: Encoder, budget: Batching, tell: Tell | None, stopping: Callable[[], bool]
+    windows: Windows, encoder: Encoder, budget: Batching, tell: BatchCallback | None, stopping: Callable[[], bool]
 ) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.int8]]:
     """float32 arrays by name, filled batch by batch; and int8 (windows,), what became of each window."""
     counts = {name: encoder.pooling.vector_counts(name, windows.length) for name in encoder.recipe.keep}
@@ -124,7 +124,7 @@ def _batches(
             yield from _overlapped(batches, windows, encoder, beside=encoder.is_asynchronous and not budget.timed)
             return
         except Exception as error:
-            if not out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             if len(rows) == 1:
                 raise EmbedOnceError(
@@ -132,7 +132,7 @@ def _batches(
                     "Take a smaller --window, or --device cpu."
                 ) from error
             budget.halve(len(rows) * int(positions[rows].max()))
-        give_back()  # only here, where the error holds no tensors any more
+        empty_gpu_cache()  # only here, where the error holds no tensors any more
 
 
 def _overlapped(
@@ -162,7 +162,7 @@ def _of_documents(
     return found
 
 
-def as_kept(vectors: NDArray[np.float32], dtype: str) -> NDArray[Any]:
+def convert_to_dtype(vectors: NDArray[np.float32], dtype: str) -> NDArray[Any]:
     """`vectors` in the number type kept; bfloat16 as uint16. Raises EmbedOnceError where one does not fit."""
     if dtype == "float32":
         return vectors

@@ -11,12 +11,12 @@ import numpy as np
 from data.documents import Corpus
 from data.errors import RecipeMismatch
 from featurestore import FeatureStore, free_memory
-from stages.embed.batching.budget import Budget, budget_of
+from stages.embed.batching.budget import Budget, create_budget
 from stages.embed.encoder.encoder import Encoder
 from stages.embed.network.torch_network import resolve_device
-from stages.embed.pipeline.distinct_texts import Texts
+from stages.embed.pipeline.distinct_texts import DistinctTexts
 from stages.embed.pipeline.encode_slice import encode_slice
-from stages.embed.pipeline.length_buckets import pools
+from stages.embed.pipeline.length_buckets import iter_length_buckets
 from stages.embed.windows.corpus_part import WHOLE_CORPUS, CorpusPart
 from stages.embed.windows.window_arrays import Integers, Windows
 
@@ -32,7 +32,7 @@ _COPIES = 2
 class Estimate:
     """What `embed` would do.
 
-    documents: rows of the corpus, or of the part. distinct: texts among them; already_there: those that the store has.
+    documents: rows of the corpus, or of the part. distinct: texts among them; already_stored: those that the store has.
     tokens, windows: of the distinct texts; dropped_tokens: those of them in no window, dropped_share: of all tokens.
     bytes: that the store would grow by. head_bytes: the largest that a head holds of the whole corpus;
     memory: bytes free on this machine now, None where it does not say; fits: whether a head has room, None with memory.
@@ -42,7 +42,7 @@ class Estimate:
 
     documents: int
     distinct: int
-    already_there: int
+    already_stored: int
     tokens: int
     windows: int
     dropped_tokens: int
@@ -113,12 +113,12 @@ def estimate(corpus: Corpus, encoder: Encoder, store: FeatureStore | None, part:
     """
     if store is not None and (differences := store.recipe.differences(encoder.recipe)):
         raise RecipeMismatch(f"{store.name}: {'; '.join(differences)}. Name another --store.")
-    texts = Texts.of(corpus, part)
+    texts = DistinctTexts.of(corpus, part)
     missing = texts.missing(store)
     lacking = set(texts.keys[missing])
     started = time.perf_counter()
     whole = left = _Sizes()
-    for pool in pools(texts.pairs(texts.rows), encoder):
+    for pool in iter_length_buckets(texts.pairs(texts.rows), encoder):
         rows = np.array([row for row, key in enumerate(pool.keys) if key in lacking], dtype=np.int64)
         whole, left = whole + _Sizes.of(pool.windows, encoder), left + _Sizes.of(pool.windows.select(rows), encoder)
     tokenising = time.perf_counter() - started
@@ -127,7 +127,7 @@ def estimate(corpus: Corpus, encoder: Encoder, store: FeatureStore | None, part:
     return Estimate(
         documents=int(texts.inside.sum()),
         distinct=len(texts.rows),
-        already_there=len(texts.rows) - len(missing),
+        already_stored=len(texts.rows) - len(missing),
         tokens=whole.tokens,
         windows=whole.windows,
         dropped_tokens=whole.dropped,
@@ -187,7 +187,7 @@ def _sample(texts: Sequence[str], encoder: Encoder) -> _Sample:
     if chosen:
         windows = encoder.tokenizer.tokenize(chosen, encoder.windowing)
         _ = encoder.network
-        usual = budget_of(encoder)
+        usual = create_budget(encoder)
         budget = _Mixed(usual.positions, usual.cost)
         encode_slice(chosen, windows, encoder, budget, sample.batch_done, _after(SAMPLE_SECONDS))
     return sample

@@ -9,34 +9,35 @@ from typing import Any, Self
 
 
 class Interrupts:
-    """Inside, the first SIGINT asks to leave behind the batch at hand, the second is a KeyboardInterrupt at once.
+    """A context manager that lets the current batch finish after the first SIGINT, and stops at once after the second.
 
-    asked, again: whether the first and the second came. told: called at the first. A program with its own way with
-    SIGINT keeps it, and outside the main thread, where signals never arrive, nothing changes.
+    The first SIGINT sets `requested` and calls `on_request`; the second sets `forced` and raises KeyboardInterrupt. A
+    program that has its own SIGINT handler keeps it. Outside the main thread, which alone receives signals, nothing
+    changes.
     """
 
-    def __init__(self, told: Callable[[], None]) -> None:
-        self.asked = False
-        self.again = False
-        self._told = told
-        self._before: Any = None
+    def __init__(self, on_request: Callable[[], None]) -> None:
+        self.requested = False
+        self.forced = False
+        self._on_request = on_request
+        self._previous: Any = None
 
     def __enter__(self) -> Self:
         main = threading.current_thread() is threading.main_thread()
         if main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            self._before = signal.signal(signal.SIGINT, self._take)
+            self._previous = signal.signal(signal.SIGINT, self._handle)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
+        if self._previous is not None:
+            signal.signal(signal.SIGINT, self._previous)
 
-    def _take(self, *_: object) -> None:
-        if self.asked:
-            self.again = True
+    def _handle(self, *_: object) -> None:
+        if self.requested:
+            self.forced = True
             raise KeyboardInterrupt
-        self.asked = True
-        with suppress(RuntimeError):  # a stream that is being written to just now takes no second call
-            self._told()
+        self.requested = True
+        with suppress(RuntimeError):  # a stream that is being written to refuses a reentrant call
+            self._on_request()

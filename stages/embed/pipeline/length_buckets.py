@@ -17,7 +17,7 @@ FIRST_SHARE = 1 / 32
 GROWTH = 4
 
 
-class Pool:
+class LengthBuckets:
     """Documents not yet encoded, sorted by length.
 
     work, positions, bytes: int64 (documents,), a document's tokens as often as windows share them, what the encoder has
@@ -66,7 +66,9 @@ def _kept_bytes(counts: Integers, work: Integers, encoder: Encoder) -> Integers:
     return items * (number * len(recipe.layers) * encoder.dim) + 4 * work + 100
 
 
-def pools(pairs: Iterable[tuple[str, str]], encoder: Encoder, left: Callable[[], bool] = never_stop) -> Iterator[Pool]:
+def iter_length_buckets(
+    pairs: Iterable[tuple[str, str]], encoder: Encoder, left: Callable[[], bool] = never_stop
+) -> Iterator[LengthBuckets]:
     """Documents tokenised up to some tens of thousands at a time; CancelledError once `left` is true.
 
     pairs: key and text of each.
@@ -79,7 +81,7 @@ def pools(pairs: Iterable[tuple[str, str]], encoder: Encoder, left: Callable[[],
         texts.append(text)
         characters += len(text)
         if len(keys) >= share * POOL_DOCUMENTS or characters >= share * POOL_CHARACTERS:
-            yield Pool(keys, encoder.tokenizer.tokenize(texts, encoder.windowing, left), encoder, characters)
+            yield LengthBuckets(keys, encoder.tokenizer.tokenize(texts, encoder.windowing, left), encoder, characters)
             keys, texts, characters, share = [], [], 0, min(GROWTH * share, 1)
     if keys:
-        yield Pool(keys, encoder.tokenizer.tokenize(texts, encoder.windowing, left), encoder, characters)
+        yield LengthBuckets(keys, encoder.tokenizer.tokenize(texts, encoder.windowing, left), encoder, characters)

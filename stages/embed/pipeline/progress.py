@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from stages.embed.windows.window_arrays import Windows
 
 if TYPE_CHECKING:
-    from stages.embed.batching.quantization_error import Distance
+    from stages.embed.batching.quantization_error import Float32Similarity
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class EmbedProgress:
     tokens_per_second: float
     seconds_left: float | None
     shards: int
-    leaving: bool = False
+    interrupted: bool = False
 
 
 Progress = Callable[[EmbedProgress], None]
@@ -37,20 +37,20 @@ class EmbedReport:
     """What stage one did.
 
     documents: rows of the corpus, or of the part asked for. encoded: distinct texts that went through the encoder now.
-    already_there: distinct texts that the store had. equal_texts: rows whose text an earlier row has. empty: encoded
-    texts without a token.
+    already_stored: distinct texts that the store had. duplicate_texts: rows whose text an earlier row has. empty:
+    encoded texts without a token.
     windows, tokens: encoded now, shared tokens as often as they were read. dropped_tokens: in no window, by --long or
     --max-windows; dropped_share: of all tokens of the texts encoded now. padding_efficiency: share of the encoder's
     positions that were not padding. failed: ids of documents left out, because their vectors are not finite.
-    distance: of int8 from float32.
-    part: "3/8", or "" for the whole corpus; missing_elsewhere: rows of the other parts that the store lacks still.
-    budget: positions a batch at the end, 0 where nothing was encoded; halved: how often memory ran out.
+    float32_similarity: of the vectors in int8 with those in float32.
+    part: "3/8", or "" for the whole corpus; missing_in_other_parts: rows of the other parts that the store lacks still.
+    batch_tokens: of a batch at the end, 0 where nothing was encoded; halvings: how often memory ran out.
     """
 
     documents: int
     encoded: int
-    already_there: int
-    equal_texts: int
+    already_stored: int
+    duplicate_texts: int
     empty: int
     windows: int
     tokens: int
@@ -62,11 +62,11 @@ class EmbedReport:
     shards: int
     failed: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    distance: "Distance | None" = None
+    float32_similarity: "Float32Similarity | None" = None
     part: str = ""
-    missing_elsewhere: int = 0
-    budget: int = 0
-    halved: int = 0
+    missing_in_other_parts: int = 0
+    batch_tokens: int = 0
+    halvings: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Every figure by its name."""
@@ -78,8 +78,8 @@ class EmbedReport:
         return [*self.notes, *filter(None, said)]
 
     def _work(self) -> str:
-        known = [f"{self.already_there:,} were there already"] if self.already_there else []
-        known += [f"{self.equal_texts:,} have the text of another"] if self.equal_texts else []
+        known = [f"{self.already_stored:,} were there already"] if self.already_stored else []
+        known += [f"{self.duplicate_texts:,} have the text of another"] if self.duplicate_texts else []
         others = f" ({', '.join(known)})" if known else ""
         part = f"Part {self.part}: " if self.part else ""
         if not self.encoded:
@@ -92,17 +92,17 @@ class EmbedReport:
         )
 
     def _halved(self) -> str:
-        if not self.halved:
+        if not self.halvings:
             return ""
-        times = "once" if self.halved == 1 else f"{self.halved} times"
-        return f"Memory ran out {times}: a batch has at most {self.budget:,} positions now."
+        times = "once" if self.halvings == 1 else f"{self.halvings} times"
+        return f"Memory ran out {times}: a batch has at most {self.batch_tokens:,} positions now."
 
     def _elsewhere(self) -> str:
         if not self.part:
             return ""
-        if not self.missing_elsewhere:
+        if not self.missing_in_other_parts:
             return "The other parts are done too."
-        return f"{_count(self.missing_elsewhere, 'document')} of other parts still missing."
+        return f"{_count(self.missing_in_other_parts, 'document')} of other parts still missing."
 
     def _empty(self) -> str:
         return f"{_count(self.empty, 'text')} without a token." if self.empty else ""
@@ -125,7 +125,7 @@ def _count(number: int, noun: str) -> str:
 
 
 @dataclass
-class Tally:
+class EmbedCounters:
     """What a call of `embed` has done so far; tokens as often as windows share them."""
 
     documents: int = 0  # done, also by another process
@@ -194,7 +194,7 @@ class Tally:
         *,
         documents: int,
         distinct: int,
-        already_there: int,
+        already_stored: int,
         seconds: float,
         **others: Any,
     ) -> EmbedReport:
@@ -202,8 +202,8 @@ class Tally:
         return EmbedReport(
             documents=documents,
             encoded=self.encoded,
-            already_there=already_there,
-            equal_texts=documents - distinct,
+            already_stored=already_stored,
+            duplicate_texts=documents - distinct,
             empty=self.empty,
             windows=self.windows,
             tokens=self.tokens,

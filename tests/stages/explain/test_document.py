@@ -28,7 +28,7 @@ def embedded(folder: Path, long: str = "windows", prefix: str = "") -> tuple[Fea
     options = Options(model=str(model), window=12, segment=5, keep=keep, long=long, prefix=prefix)
     given = frozenset({"model", "window", "segment", "keep", "long", "prefix"})
     store, _ = embed_source(
-        source, Columns(), options, features=folder, given=given, tell=lambda _: None, progress=lambda _: None
+        source, Columns(), options, stores=folder, explicit=given, notify=lambda _: None, progress=lambda _: None
     )
     return store, store.corpus("made")
 

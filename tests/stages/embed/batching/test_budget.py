@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.embed.batching import budget
-from stages.embed.batching.budget import Budget, Trial, known_budget, out_of_memory, remember
+from stages.embed.batching.budget import Budget, BudgetTuner, find_known_budget, is_out_of_memory, save_budget
 from stages.embed.pipeline import encode_corpus as loop
 from stages.embed.pipeline.encode_corpus import embed
 from tests.stages.embed.conftest import Open
@@ -43,7 +43,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
 @given(st.lists(st.integers(0, 40), max_size=60))
 def test_a_trial_encodes_every_window_once(lengths: list[int]) -> None:
     positions = np.array(lengths, dtype=np.int64)
-    trial = Trial(Budget(20))
+    trial = BudgetTuner(Budget(20))
     trial._candidates = SMALL
     found = [row for rows in trial.batches(positions) for row in rows.tolist()]
     assert sorted(found) == [row for row, length in enumerate(lengths) if length]
@@ -58,7 +58,7 @@ def test_the_fastest_is_taken_or_the_smallest_within_two_percent(
 ) -> None:
     # of the fourth: 8 positions take 8.4 s, 16 take 16.4, 32 take 32.4, so 16 is within 2 % of the best, 8 is not
     found = Budget(8)
-    trial = Trial(found)
+    trial = BudgetTuner(found)
     for rows in trial.batches(np.full(32 * 9 // 2, 2)):
         clock.now += seconds_a_batch + 2 * len(rows) * seconds_a_position
     assert trial.settle()
@@ -66,14 +66,14 @@ def test_the_fastest_is_taken_or_the_smallest_within_two_percent(
 
 
 def test_too_few_windows_are_no_trial(clock: Clock) -> None:
-    trial = Trial(Budget(20))
+    trial = BudgetTuner(Budget(20))
     assert [len(rows) for rows in trial.batches(np.full(3, 10))] == [2, 1]
     assert not trial.settle()
 
 
 def test_a_budget_that_memory_does_not_hold_is_not_taken(clock: Clock) -> None:
     found = Budget(16)
-    trial = Trial(found)
+    trial = BudgetTuner(found)
     positions = np.full(200, 2)
     for rows in trial.batches(positions):
         clock.now += 1
@@ -84,31 +84,31 @@ def test_a_budget_that_memory_does_not_hold_is_not_taken(clock: Clock) -> None:
         assert 2 * len(rows) <= 16
         clock.now += 1
     assert trial.settle()
-    assert (found.positions, found.halved) == (16, 1)
+    assert (found.positions, found.halvings) == (16, 1)
 
 
 def test_what_was_found_is_remembered_for_this_encoder_alone(tiny: Open, own_cache: Path) -> None:
     encoder = tiny()
-    assert known_budget(encoder) is None
-    remember(encoder, 8192)
-    assert known_budget(encoder) == 8192
-    assert known_budget(tiny(precision="bfloat16")) is None
-    assert known_budget(tiny("roberta")) is None
-    assert known_budget(replace(encoder, batch_tokens=7)) == 7
+    assert find_known_budget(encoder) is None
+    save_budget(encoder, 8192)
+    assert find_known_budget(encoder) == 8192
+    assert find_known_budget(tiny(precision="bfloat16")) is None
+    assert find_known_budget(tiny("roberta")) is None
+    assert find_known_budget(replace(encoder, batch_tokens=7)) == 7
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"budget": 0}', '{"budget": "many"}', '{"budget": true}'])
 def test_a_damaged_memory_is_none(tiny: Open, own_cache: Path, content: str) -> None:
-    remember(tiny(), 8192)
+    save_budget(tiny(), 8192)
     (path,) = own_cache.rglob("*.json")
     path.write_text(content)
-    assert known_budget(tiny()) is None
+    assert find_known_budget(tiny()) is None
 
 
 def test_a_cache_that_refuses_is_done_without(tiny: Open, own_cache: Path) -> None:
     (own_cache / "budgets").write_text("a file")
-    remember(tiny(), 8192)
-    assert known_budget(tiny()) is None
+    save_budget(tiny(), 8192)
+    assert find_known_budget(tiny()) is None
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_a_cache_that_refuses_is_done_without(tiny: Open, own_cache: Path) -> No
     ],
 )
 def test_libraries_that_lack_memory_are_understood(error: Exception, expected: bool) -> None:
-    assert out_of_memory(error) is expected
+    assert is_out_of_memory(error) is expected
 
 
 @pytest.fixture
@@ -145,11 +145,11 @@ def test_a_trial_runs_once_where_there_is_enough_and_wastes_nothing(
     store = store_of(tmp_path, encoder)
     report = embed(corpus(MANY), encoder, store)
     assert network.windows == report.encoded == 60
-    assert report.budget in (32, 64, 128)
-    assert known_budget(encoder) == report.budget
+    assert report.batch_tokens in (32, 64, 128)
+    assert find_known_budget(encoder) == report.batch_tokens
     (path,) = (own_cache / "budgets").iterdir()
     path.write_text('{"budget": 40}')
-    assert embed(corpus([f"{text} again" for text in MANY]), encoder, store).budget == 40
+    assert embed(corpus([f"{text} again" for text in MANY]), encoder, store).batch_tokens == 40
 
 
 def test_no_trial_where_a_budget_is_asked_or_too_little_is_left(
@@ -157,6 +157,6 @@ def test_no_trial_where_a_budget_is_asked_or_too_little_is_left(
 ) -> None:
     encoder, _ = counting(tiny(batch_tokens=50))
     store = store_of(tmp_path, encoder)
-    assert embed(corpus(MANY), encoder, store).budget == 50
-    assert embed(corpus(["oil", "wheat"]), replace(encoder, batch_tokens=None), store).budget == 100
+    assert embed(corpus(MANY), encoder, store).batch_tokens == 50
+    assert embed(corpus(["oil", "wheat"]), replace(encoder, batch_tokens=None), store).batch_tokens == 100
     assert not (own_cache / "budgets").exists()

@@ -26,11 +26,11 @@ NEAR = {"convbert": 1e-3}
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("budget", [1, 150, 4096])
+@pytest.mark.parametrize("batch_tokens", [1, 150, 4096])
 def test_vectors_are_those_of_transformers_alone_whatever_the_batch(
-    folders: Folders, tiny: Open, family: str, budget: int
+    folders: Folders, tiny: Open, family: str, batch_tokens: int
 ) -> None:
-    encoder = tiny(family, window=20, stride=3, batch_tokens=budget, **EVERYTHING)
+    encoder = tiny(family, window=20, stride=3, batch_tokens=batch_tokens, **EVERYTHING)
     arrays = encode(TEXTS, encoder).arrays
     place, first = -1 if family in FORWARDS else 0, len(encoder.opening)
     chunk, segment, token = 0, 0, 0

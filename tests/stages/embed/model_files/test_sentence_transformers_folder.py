@@ -152,7 +152,7 @@ def test_embedding_tells_the_notes_and_keeps_them_beside_the_features(folders: F
     rows = [f"{text!r},{'yes' if row % 2 else 'no'}" for row, text in enumerate(SENTENCES)]
     (tmp_path / "texts.csv").write_text("\n".join(['"text","label"', *(row.replace("'", '"') for row in rows)]))
     options, told = Options(model=str(model), device="cpu", window=9), list[str]()
-    call: dict[str, Any] = {"tell": told.append, "progress": lambda _: None, "store": tmp_path / "store"}
+    call: dict[str, Any] = {"notify": told.append, "progress": lambda _: None, "store": tmp_path / "store"}
     store, report = embed_source(str(tmp_path / "texts.csv"), Columns(), options, **call)
     notes = open_encoder(options).notes
     assert report.encoded == len(SENTENCES) and set(notes) <= set(told)

@@ -15,7 +15,7 @@ import pytest
 from data.errors import CallError, EmbedOnceError, ExtraMissing, StorageFailed, UnknownName
 from featurestore import FeatureStore
 from stages.embed import Options, embed, encode, open_encoder
-from stages.embed.batching.quantization_error import distance
+from stages.embed.batching.quantization_error import measure_float32_similarity
 from stages.embed.model_files.model_lookup import find_packaged_model
 from stages.embed.network import graph_export as exported
 from stages.embed.network.backends import is_installed
@@ -120,7 +120,7 @@ def test_the_distance_of_int8_is_the_cosine_of_its_mean_vectors_with_those_of_fl
     exact = tiny(keep=("mean",))
     a, b = (encode(SENTENCES, encoder).arrays["chunks/mean"].astype(float) for encoder in (near, exact))
     cosines = (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
-    moved = distance(SENTENCES, near)
+    moved = measure_float32_similarity(SENTENCES, near)
     assert moved is not None
     assert moved.windows == len(SENTENCES)
     assert (moved.mean, moved.worst) == pytest.approx((cosines.mean(), cosines.min()), abs=1e-3)
@@ -132,27 +132,27 @@ def test_int8_is_told_and_recorded_with_its_distance(tiny: Open, tmp_path: Path)
     encoder = tiny(precision="int8")
     store = FeatureStore.create(tmp_path / "store", encoder.recipe)
     report = embed(corpus(SENTENCES), encoder, store)
-    assert report.distance is not None
+    assert report.float32_similarity is not None
     (record,) = (tmp_path / "store" / "records").iterdir()
-    assert json.loads(record.read_text())["distance"] == {
-        "mean": report.distance.mean,
-        "worst": report.distance.worst,
+    assert json.loads(record.read_text())["float32_similarity"] == {
+        "mean": report.float32_similarity.mean,
+        "worst": report.float32_similarity.worst,
         "windows": len(SENTENCES),
     }
-    said = f"cosine with float32 is {report.distance.mean:.4f} on average and {report.distance.worst:.4f} at worst"
-    assert said in report.sentences()[0]
+    mean, worst = report.float32_similarity.mean, report.float32_similarity.worst
+    assert f"cosine with float32 is {mean:.4f} on average and {worst:.4f} at worst" in report.sentences()[0]
 
 
 def test_float32_has_no_distance(tiny: Open, tmp_path: Path) -> None:
     encoder = tiny()
     report = embed(corpus(SENTENCES), encoder, FeatureStore.create(tmp_path / "store", encoder.recipe))
-    assert report.distance is None
+    assert report.float32_similarity is None
 
 
 @onnx
 def test_texts_without_a_position_have_no_distance(tiny: Open) -> None:
-    assert distance([""], tiny(precision="int8", special_tokens=False)) is None
-    assert distance([], tiny(precision="int8")) is None
+    assert measure_float32_similarity([""], tiny(precision="int8", special_tokens=False)) is None
+    assert measure_float32_similarity([], tiny(precision="int8")) is None
 
 
 @onnx

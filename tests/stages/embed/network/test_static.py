@@ -23,10 +23,10 @@ def opened(folder: Path, **options: Any) -> Encoder:
     return open_encoder(Options(model=str(folder), dtype="float32", device="cpu", **options))
 
 
-@pytest.mark.parametrize("budget", [1, 4096])
+@pytest.mark.parametrize("batch_tokens", [1, 4096])
 @pytest.mark.parametrize("quantised", [False, True])
-def test_a_window_is_the_rows_of_its_tokens(tmp_path: Path, quantised: bool, budget: int) -> None:
-    encoder = opened(make_static(tmp_path, quantised=quantised), window=7, batch_tokens=budget, **EVERYTHING)
+def test_a_window_is_the_rows_of_its_tokens(tmp_path: Path, quantised: bool, batch_tokens: int) -> None:
+    encoder = opened(make_static(tmp_path, quantised=quantised), window=7, batch_tokens=batch_tokens, **EVERYTHING)
     arrays = encode(["", *SENTENCES], encoder).arrays
     tensors = load_file(tmp_path / "model.safetensors")
     ids = torch.from_numpy(arrays["tokens/id"]).long()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from data.errors import StorageFailed
-from stages.embed.pipeline.background import Writer, ahead
+from stages.embed.pipeline.background import BackgroundWriter, prefetch
 
 
 def test_the_next_item_is_made_while_the_one_at_hand_is_worked_on() -> None:
@@ -20,7 +20,7 @@ def test_the_next_item_is_made_while_the_one_at_hand_is_worked_on() -> None:
             yield place
 
     found = []
-    for item in ahead(items):
+    for item in prefetch(items):
         found.append(item)
         if item < 2:
             assert made[item + 1].wait(10)
@@ -36,7 +36,7 @@ def test_who_leaves_is_not_waited_for() -> None:
             pass
         told.set()
 
-    iterator = ahead(items)
+    iterator = prefetch(items)
     assert next(iterator) == 0
     iterator.close()  # type: ignore[attr-defined]
     assert told.wait(10)
@@ -47,7 +47,7 @@ def test_an_error_of_the_thread_comes_to_who_waits() -> None:
         yield 0
         raise ValueError("damaged")
 
-    iterator = ahead(items)
+    iterator = prefetch(items)
     assert next(iterator) == 0
     with pytest.raises(ValueError, match="damaged"):
         next(iterator)
@@ -62,7 +62,7 @@ class _Full:
 
 def test_a_shard_that_cannot_be_written_is_told_once_and_before_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stages.embed.pipeline.background.joined", lambda contents: contents)
-    writer = Writer(_Full())  # type: ignore[arg-type]
+    writer = BackgroundWriter(_Full())  # type: ignore[arg-type]
     writer.commit([])
     with pytest.raises(StorageFailed):
         writer.commit([])

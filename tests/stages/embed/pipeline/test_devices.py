@@ -18,8 +18,8 @@ from data.errors import CallError, EmbedOnceError, StorageFailed
 from data.table import Columns
 from featurestore import FeatureStore, KeyList, text_key
 from stages.embed import Options
-from stages.embed.batching.quantization_error import Distance
-from stages.embed.pipeline.devices import devices_of, merged, side_by_side
+from stages.embed.batching.quantization_error import Float32Similarity
+from stages.embed.pipeline.devices import merge_reports, parse_devices, run_in_processes
 from stages.embed.pipeline.embed_source import embed_source
 from stages.embed.pipeline.progress import EmbedProgress, EmbedReport, Progress
 from stages.embed.windows.corpus_part import CorpusPart
@@ -36,14 +36,23 @@ def source(tmp_path: Path) -> Path:
 
 def made(source: Path, folder: Path, store: Path, device: str) -> tuple[FeatureStore, EmbedReport]:
     options = Options(model=str(folder), backend="torch", dtype="float32", device=device, keep=("mean",))
-    return embed_source(str(source), Columns(), options, store=store, tell=lambda _: None, progress=lambda _: None)
+    return embed_source(str(source), Columns(), options, store=store, notify=lambda _: None, progress=lambda _: None)
 
 
 def test_two_processes_fill_a_store_as_one_does(source: Path, folders: Folders, tmp_path: Path) -> None:
     alone, one = made(source, folders("bert"), tmp_path / "alone", "cpu")
     both, two = made(source, folders("bert"), tmp_path / "both", "cpu,cpu")
     assert both.recipe == alone.recipe
-    same = ("documents", "encoded", "already_there", "equal_texts", "windows", "tokens", "part", "missing_elsewhere")
+    same = (
+        "documents",
+        "encoded",
+        "already_stored",
+        "duplicate_texts",
+        "windows",
+        "tokens",
+        "part",
+        "missing_in_other_parts",
+    )
     assert {name: getattr(two, name) for name in same} == {name: getattr(one, name) for name in same}
     keys = sorted({text_key(text) for text in MANY})
     np.testing.assert_allclose(both.bags(keys).pooled(("mean",)), alone.bags(keys).pooled(("mean",)), atol=1e-5)
@@ -57,20 +66,20 @@ def test_a_part_is_split_among_processes_without_overlap() -> None:
 
 
 def test_devices_are_named_one_by_one_and_told_when_they_are_not_there() -> None:
-    assert devices_of("cpu") == ["cpu"]
-    assert devices_of("cpu, cpu") == ["cpu", "cpu"]
-    assert devices_of("all") == ["auto"] or devices_of("all")[0] == "cuda:0"
+    assert parse_devices("cpu") == ["cpu"]
+    assert parse_devices("cpu, cpu") == ["cpu", "cpu"]
+    assert parse_devices("all") == ["auto"] or parse_devices("all")[0] == "cuda:0"
     with pytest.raises(CallError, match="There is no device 'cuda:99' on this machine"):
-        devices_of("cpu,cuda:99")
+        parse_devices("cpu,cuda:99")
     with pytest.raises(CallError, match="no device ''"):
-        devices_of("cpu,")
+        parse_devices("cpu,")
 
 
 REPORT = EmbedReport(
     documents=3,
     encoded=2,
-    already_there=0,
-    equal_texts=1,
+    already_stored=0,
+    duplicate_texts=1,
     empty=0,
     windows=4,
     tokens=100,
@@ -81,8 +90,8 @@ REPORT = EmbedReport(
     padding_efficiency=0.5,
     shards=1,
     failed=("a",),
-    distance=Distance(0.9, 0.8, 10),
-    budget=64,
+    float32_similarity=Float32Similarity(0.9, 0.8, 10),
+    batch_tokens=64,
 )
 
 
@@ -110,14 +119,14 @@ def ended(progress: Progress) -> EmbedReport:
 
 def test_reports_and_progress_are_put_together() -> None:
     seen: list[EmbedProgress] = []
-    report = side_by_side({"one": well, "two": well}, seen.append)
+    report = run_in_processes({"one": well, "two": well}, seen.append)
     assert (report.documents, report.tokens, report.tokens_per_second, report.seconds) == (6, 200, 100.0, 2.0)
     assert (report.padding_efficiency, report.failed) == (0.5, ("a", "a"))
     assert report.dropped_share == pytest.approx(0.1)
-    assert report.distance == Distance(0.9, 0.8, 20)
+    assert report.float32_similarity == Float32Similarity(0.9, 0.8, 20)
     assert [now.seconds_left for now in seen] == [None, 2.0]
     assert (seen[-1].tokens, seen[-1].tokens_total, seen[-1].tokens_per_second) == (20, 40, 10.0)
-    assert merged([REPORT]) == REPORT
+    assert merge_reports([REPORT]) == REPORT
 
 
 @pytest.mark.parametrize(
@@ -132,7 +141,7 @@ def test_a_process_that_fails_or_dies_is_told_when_the_others_are_done(
     job: Progress, kind: type[EmbedOnceError], sentence: str, tmp_path: Path
 ) -> None:
     with pytest.raises(kind, match=sentence):
-        side_by_side({"cuda:1": job, "cuda:0": partial(late, tmp_path / "done")})  # type: ignore[dict-item]
+        run_in_processes({"cuda:1": job, "cuda:0": partial(late, tmp_path / "done")})  # type: ignore[dict-item]
     assert (tmp_path / "done").exists()
 
 
@@ -148,16 +157,16 @@ CHILD = """
 import sys
 from functools import partial
 from pathlib import Path
-from stages.embed.pipeline.devices import side_by_side
+from stages.embed.pipeline.devices import run_in_processes
 from tests.stages.embed.pipeline.test_devices import batches
 
 def show(now):
-    print("leaving" if now.leaving else "batch", flush=True)
+    print("leaving" if now.interrupted else "batch", flush=True)
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     try:
-        side_by_side({"a": partial(batches, folder / "a"), "b": partial(batches, folder / "b")}, show)
+        run_in_processes({"a": partial(batches, folder / "a"), "b": partial(batches, folder / "b")}, show)
     except KeyboardInterrupt:
         sys.exit(130)
 """
@@ -169,7 +178,7 @@ def batches(path: Path, progress: Progress) -> EmbedReport:
 
     path.with_suffix(".pid").write_text(str(os.getpid()))
     with Interrupts(lambda: None) as interrupts:
-        while not interrupts.asked:
+        while not interrupts.requested:
             progress(EmbedProgress(1, 2, 10, 20, 5.0, 2.0, 0))
             time.sleep(0.05)
         path.write_text("kept")

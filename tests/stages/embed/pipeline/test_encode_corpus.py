@@ -57,7 +57,7 @@ def test_equal_texts_are_encoded_once_and_counted(tiny: Open, tmp_path: Path) ->
     encoder, network = counting(tiny())
     report = embed(corpus(["oil", "wheat", "oil", "oil", ""]), encoder, store_of(tmp_path, encoder))
     assert network.windows == report.encoded == 3
-    assert (report.documents, report.equal_texts, report.empty, report.windows) == (5, 2, 1, 3)
+    assert (report.documents, report.duplicate_texts, report.empty, report.windows) == (5, 2, 1, 3)
 
 
 def test_a_finished_store_answers_without_a_network(tiny: Open, tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_a_finished_store_answers_without_a_network(tiny: Open, tmp_path: Path) 
         raise AssertionError("the network was opened")
 
     report = embed(corpus(MANY), replace(encoder, open_network=no_network), store)
-    assert (report.encoded, report.already_there, report.shards) == (0, 60, 0)
+    assert (report.encoded, report.already_stored, report.shards) == (0, 60, 0)
     assert report.sentences() == ["60 documents (60 were there already): nothing was left to encode."]
 
 
@@ -450,8 +450,8 @@ def test_out_of_memory_halves_the_budget_and_goes_on_aloud(tiny: Open, tmp_path:
     store = store_of(tmp_path, encoder)
     report = embed(corpus(MANY), encoder, store)
     assert report.encoded == network.windows == 60
-    assert 62 <= report.budget <= 150
-    assert f"a batch has at most {report.budget:,} positions now." in report.sentences()[1]
+    assert 62 <= report.batch_tokens <= 150
+    assert f"a batch has at most {report.batch_tokens:,} positions now." in report.sentences()[1]
     assert report.sentences()[1].startswith("Memory ran out ")
     plenty, _ = counting(encoder)
     values, _ = store.bags([text_key(text) for text in MANY]).views["mean"].gather()

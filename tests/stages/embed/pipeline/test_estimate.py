@@ -32,7 +32,7 @@ def test_counts_and_bytes_are_those_of_encoding(tiny: Open, tmp_path: Path, opti
     found = estimated(corpus(TEXTS), encoder, None)
     store = store_of(tmp_path, encoder)
     report = embed(corpus(TEXTS), encoder, store)
-    assert (found.documents, found.distinct, found.already_there) == (122, report.encoded, 0)
+    assert (found.documents, found.distinct, found.already_stored) == (122, report.encoded, 0)
     assert (found.windows, found.dropped_tokens) == (report.windows, report.dropped_tokens)
     assert found.dropped_share == report.dropped_share
     written = sum(path.stat().st_size for path in (store.folder / "shards").iterdir())
@@ -54,7 +54,7 @@ def test_what_is_there_already_costs_no_time_and_no_bytes(tiny: Open, tmp_path: 
     embed(corpus(MANY[:40]), encoder, store)
     before = network.windows
     found = estimated(corpus(MANY), encoder, store)
-    assert (found.distinct, found.already_there) == (60, 40)
+    assert (found.distinct, found.already_stored) == (60, 40)
     assert network.windows - before == 20
     assert found.head_bytes == estimated(corpus(MANY), encoder, None).head_bytes
     embed(corpus(MANY), encoder, store)

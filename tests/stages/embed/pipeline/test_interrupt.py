@@ -33,7 +33,7 @@ class Slow(CountingNetwork):
         return super().__call__(ids, lengths)
 
 def show(now):
-    if now.leaving:
+    if now.interrupted:
         print("leaving", flush=True)
 
 encoder = open_encoder(Options(model=sys.argv[1], batch_tokens=64, dtype="float32", device="cpu"))
@@ -115,7 +115,7 @@ def test_a_document_whose_windows_are_not_all_encoded_is_encoded_next_time(tiny:
 def test_afterwards_signals_are_as_before_and_a_programs_own_way_stays() -> None:
     with Interrupts(lambda: None) as interrupts:
         signal.raise_signal(signal.SIGINT)
-    assert interrupts.asked
+    assert interrupts.requested
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
     took = []
@@ -123,7 +123,7 @@ def test_afterwards_signals_are_as_before_and_a_programs_own_way_stays() -> None
     try:
         with Interrupts(lambda: None) as interrupts:
             signal.raise_signal(signal.SIGINT)
-        assert (took, interrupts.asked) == ([1], False)
+        assert (took, interrupts.requested) == ([1], False)
     finally:
         signal.signal(signal.SIGINT, before)
 

@@ -45,13 +45,13 @@ def test_parts_together_are_the_corpus_and_each_says_what_is_missing(tiny: Open,
     assert list(store.corpus("sample").ids) == [f"d{row}" for row in range(62)]
     assert first.part == "1/2"
     assert 0 < first.encoded < 60
-    assert first.missing_elsewhere == 62 - first.documents
+    assert first.missing_in_other_parts == 62 - first.documents
     assert first.sentences()[0].startswith(f"Part 1/2: {first.documents} documents")
-    assert first.sentences()[-1] == f"{first.missing_elsewhere} documents of other parts still missing."
+    assert first.sentences()[-1] == f"{first.missing_in_other_parts} documents of other parts still missing."
     second = embed(corpus(texts), encoder, store, part=CorpusPart.parse("2/2"))
     assert first.documents + second.documents == 62
     assert network.windows == first.encoded + second.encoded == 60
-    assert second.missing_elsewhere == 0
+    assert second.missing_in_other_parts == 0
     assert second.sentences()[-1] == "The other parts are done too."
     assert store.missing_keys([text_key(text) for text in texts]) == []
 
