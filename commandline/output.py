@@ -1,7 +1,7 @@
 """What a person sees: sentences, tables and bars. Results go to stdout, everything else to stderr."""
 
+import io
 import json
-import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,7 +11,7 @@ from typing import Any, Protocol, TextIO
 
 import click
 
-from data.errors import StorageFailed
+from data.atomic_write import open_atomically
 
 LINE_EVERY_SECONDS = 10.0
 WIDEST = 400  # columns of a table
@@ -38,15 +38,10 @@ def whole_file(path: Path | None) -> Iterator[TextIO]:
     if path is None:
         yield sys.stdout
         return
-    beside = path.with_name(f".tmp-{path.name}-{os.getpid()}")
-    try:
-        with beside.open("w", encoding="utf-8", newline="") as out:
-            yield out
-        beside.replace(path)
-    except OSError as error:
-        raise StorageFailed(f"{path} cannot be written: {error.strerror or error}.") from error
-    finally:
-        beside.unlink(missing_ok=True)
+    with open_atomically(path, next_step="Make room, or name another file.") as file:
+        out = io.TextIOWrapper(file, encoding="utf-8", newline="")
+        yield out
+        out.detach()
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, text_columns: int = 1) -> None:

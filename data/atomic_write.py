@@ -1,170 +1,261 @@
-"""Files that are whole or absent: written beside, fsynced, renamed; and read without following a link."""
+"""Files and folders on disk: each write is complete or absent, and reads do not follow links.
+
+Content is written under a temporary name, synced, and then renamed, so that a reader, a kill or a power cut never meets
+half a file. All functions here raise StorageFailed if the disk is full or refuses, and leave no temporary file behind.
+"""
 
 import errno
 import hashlib
 import os
 import secrets
+import shutil
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
+from typing import BinaryIO
 
-from data.errors import StorageFailed
+from data.errors import EmbedOnceError, StorageFailed
 
-_NO_WRITER = (errno.ENOENT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EINVAL)
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+TEMPORARY_PREFIX = ".tmp-"
+_READ_ONLY = (errno.ENOENT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EINVAL)
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> None:
-    """Write a file, in one piece or in several, that appears under its name once it is on the disk; one that is there
-    is replaced.
+    """Write a file, in one or several pieces, under its name once it is on the disk; an existing one is replaced.
 
-    Raises StorageFailed, leaving nothing behind. A failed fsync is not tried again: the pages that it could not write
-    count as clean afterwards, so a second one would succeed without having written them.
+    A failed fsync is not repeated: the pages that it could not write count as clean afterwards, so a second one would
+    succeed without having written them.
     """
     pieces = [data] if isinstance(data, bytes) else data
-    _settle(path.parent, pieces, lambda beside: beside.replace(path))
+    _write_pieces(path.parent, pieces, lambda temporary: temporary.replace(path))
 
 
 def write_if_absent(path: Path, data: bytes) -> None:
-    """As `write_atomically`, but a file that is there, or that another process names first, stays as it is."""
-    _settle(path.parent, [data], lambda beside: _take_name(beside, path))
+    """Write a file as `write_atomically` does, but keep an existing one, also one that another process names first."""
+    _write_pieces(path.parent, [data], lambda temporary: _link_if_absent(temporary, path))
 
 
-def write_under_hash(folder: Path, data: bytes | memoryview, ending: str) -> Path:
-    """As `write_atomically`, under the hex sha256 of the content and `ending`; returns the path."""
+def write_under_hash(folder: Path, data: bytes | memoryview, suffix: str) -> Path:
+    """Write a file as `write_atomically` does, named by the hex sha256 of its content and `suffix`; return its path."""
     path = folder
-    with ThreadPoolExecutor(1) as aside:  # neither hashing nor writing holds the interpreter
-        digest = aside.submit(lambda: hashlib.sha256(data).hexdigest())
+    with ThreadPoolExecutor(1) as executor:  # neither hashing nor writing holds the interpreter
+        digest = executor.submit(lambda: hashlib.sha256(data).hexdigest())
 
-        def take_name(beside: Path) -> None:
+        def publish(temporary: Path) -> None:
             nonlocal path
-            path = folder / f"{digest.result()}{ending}"
-            beside.replace(path)
+            path = folder / f"{digest.result()}{suffix}"
+            temporary.replace(path)
 
-        _settle(folder, [data], take_name)
+        _write_pieces(folder, [data], publish)
     return path
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, so that a power cut does not lose them with what is put in.
+@contextmanager
+def open_atomically(path: Path, *, next_step: str | None = None) -> Iterator[BinaryIO]:
+    """Yield a binary file to write and read, which appears as `path` if the block ends without an exception.
 
-    Raises StorageFailed.
+    Args:
+        path: The final name; an existing file is replaced.
+        next_step: The sentence that ends the message of a StorageFailed, in place of the usual one.
     """
+    with (
+        _temporary_file(path.parent, lambda name: name.replace(path), lambda: str(path), next_step) as temporary,
+        temporary.open("x+b") as file,
+    ):
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def create_atomically(path: Path, *, next_step: str | None = None) -> Iterator[Path]:
+    """Yield a temporary path for a library that opens files by name; the file becomes `path` unless that exists.
+
+    Args:
+        path: The final name; an existing file is kept.
+        next_step: The sentence that ends the message of a StorageFailed, in place of the usual one.
+    """
+    with _temporary_file(
+        path.parent, lambda temporary: _link_if_absent(temporary, path), lambda: str(path), next_step
+    ) as temporary:
+        yield temporary
+        _fsync(temporary)
+
+
+@contextmanager
+def build_folder(
+    folder: Path, *, is_complete: Callable[[Path], bool] = Path.exists, next_step: str | None = None
+) -> Iterator[Path]:
+    """Yield a temporary folder to fill, which becomes `folder` if the block ends without an exception.
+
+    Args:
+        folder: The final name.
+        is_complete: Whether an existing `folder`, perhaps of another process, is kept; else it is replaced.
+        next_step: The sentence that ends the message of a StorageFailed, in place of the usual one.
+    """
+    temporary = folder.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}"
+    try:
+        make_folder(folder.parent)
+        temporary.mkdir()
+        yield temporary
+        for path in (*temporary.rglob("*"), temporary):
+            _fsync(path)
+        try:
+            if not folder.exists() or not is_complete(folder):
+                temporary.rename(folder)
+        except OSError:  # a damaged folder has this name, or another process was faster
+            if not is_complete(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+                temporary.rename(folder)
+        _fsync(folder.parent)
+    except EmbedOnceError:
+        raise
+    except OSError as error:
+        raise _storage_failed(f"{folder} cannot be written", error, next_step) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and its parents, synced, so that a power cut does not lose them together with their content."""
     if folder.is_dir():
         return
     make_folder(folder.parent)
     try:
         folder.mkdir(exist_ok=True)
-        _fsync_folder(folder.parent)
+        _fsync(folder.parent)
     except OSError as error:
-        raise _failed(f"{folder} cannot be made", error) from error
+        raise _storage_failed(f"{folder} cannot be made", error) from error
 
 
 def move_into(path: Path, folder: Path) -> Path:
-    """Move a file or link into `folder`, which is made, under a name that is free there; returns where it is now.
-
-    Raises StorageFailed.
-    """
+    """Move a file or link into `folder`, which is made if absent, under a free name; return the new path."""
     make_folder(folder)
-    place = folder / path.name
-    while place.is_symlink() or place.exists():
-        place = folder / f"{path.name}.{secrets.token_hex(2)}"
+    target = folder / path.name
+    while target.is_symlink() or target.exists():
+        target = folder / f"{path.name}.{secrets.token_hex(2)}"
     try:
-        path.rename(place)
-        _fsync_folder(folder)
-        _fsync_folder(path.parent)
+        path.rename(target)
+        _fsync(folder)
+        _fsync(path.parent)
     except OSError as error:
-        raise _failed(f"{path} cannot be moved to {folder}", error) from error
-    return place
+        raise _storage_failed(f"{path} cannot be moved to {folder}", error) from error
+    return target
 
 
 def remove_file(path: Path) -> None:
-    """Remove a file, or see that it is gone. Raises StorageFailed."""
+    """Remove a file; one that does not exist is no error."""
     try:
         path.unlink(missing_ok=True)
-        _fsync_folder(path.parent)
+        _fsync(path.parent)
     except OSError as error:
-        raise _failed(f"{path} cannot be removed", error) from error
+        raise _storage_failed(f"{path} cannot be removed", error) from error
 
 
 def sync_folder(folder: Path) -> None:
-    """See that the names in a folder outlast a power cut: a writer that was killed may not have come to it.
+    """Make the names in a folder survive a power cut: a writer that was killed may not have done so.
 
-    A folder that is not there, or may only be read, is left as it is. Raises StorageFailed.
+    A folder that does not exist or is read-only is left as it is.
     """
     try:
-        _fsync_folder(folder)
+        _fsync(folder)
     except OSError as error:
-        if error.errno not in _NO_WRITER:
-            raise _failed(f"{folder} cannot be synced", error) from error
+        if error.errno not in _READ_ONLY:
+            raise _storage_failed(f"{folder} cannot be synced", error) from error
 
 
 def cache_folder() -> Path:
-    """$EMBEDONCE_CACHE, else $XDG_CACHE_HOME/embedonce, else ~/.cache/embedonce. Who writes there makes the folder."""
-    if own := os.environ.get("EMBEDONCE_CACHE"):
-        return Path(own).expanduser()
+    """The user's cache: $EMBEDONCE_CACHE, else $XDG_CACHE_HOME/embedonce, else ~/.cache/embedonce; perhaps absent."""
+    if cache := os.environ.get("EMBEDONCE_CACHE"):
+        return Path(cache).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "embedonce"
 
 
+def hash_file(path: Path) -> str:
+    """The hex sha256 of a file's bytes. Raises OSError if it cannot be read."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def open_regular_file(path: Path) -> BufferedReader:
-    """A file open for reading. Raises OSError for a link, which could name a file outside the store, and for a pipe."""
+    """Open a file for reading. Raises OSError for a link, which may lead outside the store, and for a pipe."""
     flags = os.O_RDONLY | getattr(os, "O_BINARY", 0)
     for safe in ("O_NOFOLLOW", "O_NONBLOCK"):  # without the second, opening a pipe would wait for its writer
         flags |= getattr(os, safe, 0)
     file = os.fdopen(os.open(path, flags), "rb")
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
-        raise OSError(errno.EINVAL, "not a plain file")
+        raise OSError(errno.EINVAL, "not a regular file")
     return file
 
 
-def _settle(folder: Path, pieces: Iterable[bytes | memoryview], take_name: Callable[[Path], object]) -> None:
-    # several machines may write into one folder, so a process's number would not do
-    beside = folder / f".tmp-{secrets.token_hex(8)}"
-    asked = 0
+def _write_pieces(folder: Path, pieces: Iterable[bytes | memoryview], publish: Callable[[Path], object]) -> None:
+    size = 0
+    with (
+        _temporary_file(folder, publish, lambda: f"{size:,} bytes", place=f" to {folder}") as temporary,
+        temporary.open("xb", buffering=0) as file,
+    ):
+        for piece in pieces:
+            size += len(piece)
+            rest = memoryview(piece)
+            while rest:
+                rest = rest[os.write(file.fileno(), rest) :]
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def _temporary_file(
+    folder: Path,
+    publish: Callable[[Path], object],
+    describe: Callable[[], str],
+    next_step: str | None = None,
+    place: str = "",
+) -> Iterator[Path]:
+    """Yield a temporary path in `folder`; `publish` gives the file its name after the block has written and synced it.
+
+    A failure is reported as "{describe()} cannot be written{place}".
+    """
+    # several machines may write into one folder, so a process id is not unique
+    temporary = folder / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}"
     try:
-        with beside.open("xb", buffering=0) as file:
-            for piece in pieces:
-                asked += len(piece)
-                rest = memoryview(piece)
-                while rest:
-                    rest = rest[os.write(file.fileno(), rest) :]
-            os.fsync(file.fileno())
-        take_name(beside)
-        _fsync_folder(folder)
+        yield temporary
+        publish(temporary)
+        _fsync(folder)
+    except EmbedOnceError:
+        raise
     except OSError as error:
-        raise _failed(f"{asked:,} bytes cannot be written to {folder}", error) from error
+        raise _storage_failed(f"{describe()} cannot be written{place}", error, next_step) from error
     finally:
         with suppress(OSError):
-            beside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
 
 
-def _take_name(beside: Path, path: Path) -> None:
+def _link_if_absent(temporary: Path, path: Path) -> None:
     try:
-        path.hardlink_to(beside)
+        path.hardlink_to(temporary)
     except FileExistsError:
         return
     except OSError:  # a file system without hard links
         if not path.exists():
-            beside.replace(path)
+            temporary.replace(path)
 
 
-def _fsync_folder(folder: Path) -> None:
-    if os.name == "nt":  # folders cannot be opened there, and renames are journalled
+def _fsync(path: Path) -> None:
+    if os.name == "nt":  # folders cannot be opened there, and renames are journaled
         return
-    descriptor = os.open(folder, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
-def _failed(what: str, error: OSError) -> StorageFailed:
-    step = "Make room" if error.errno in _FULL else "See that it can be written to"
-    reason = error.strerror or str(error)
-    return StorageFailed(
-        f"{what}: {reason}. {step} and run the same command again; what was committed before is whole."
-    )
+def _storage_failed(what: str, error: OSError, next_step: str | None = None) -> StorageFailed:
+    if next_step is None:
+        step = "Make room" if error.errno in _DISK_FULL else "Check that it can be written to"
+        next_step = f"{step} and run the same command again; what was committed before is intact."
+    return StorageFailed(f"{what}: {error.strerror or error}. {next_step}")

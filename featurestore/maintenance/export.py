@@ -8,11 +8,8 @@ Numbers are kept as they are, but bfloat16, for which NumPy and Parquet have no 
 uint16 and has the attribute number_type.
 """
 
-import os
-import secrets
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,7 +18,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from data.errors import CallError, EmbedOnceError, StorageFailed, UnknownName, suggest_name
+from data.atomic_write import open_atomically
+from data.errors import CallError, UnknownName, suggest_name
 from featurestore.shards.hdf5_streaming import ReservedArray, reserve_arrays
 from featurestore.shards.layout import ALIGNMENT
 from featurestore.shards.selection import OFFSET_NAMES, Selection
@@ -74,13 +72,15 @@ def export_store(
         raise UnknownName(f"There is no export to '{format}'.{suggest_name(format, get_args(Format))}")
     table = None if corpus is None else store.corpus(corpus)
     chosen = store.select(None if table is None else table.keys)
-    with _whole_file(path, overwrite=overwrite) as file:
+    _refuse(path, overwrite=overwrite)
+    with open_atomically(path, next_step="Make room, or name another file.") as file:
         total, steps = _parquet(file, chosen, table) if format == "parquet" else _plain(file, format, chosen, table)
         done = 0
         for step in steps:
             done += step
             if progress is not None:
                 progress(done, total)
+        _refuse(path, overwrite=overwrite)
     return len(chosen)
 
 
@@ -182,27 +182,6 @@ def _write_h5(file: BinaryIO, arrays: Mapping[str, _Array], texts: Texts) -> Ite
         for block in array.blocks():
             file.write(block.data)
             yield block.nbytes
-
-
-@contextmanager
-def _whole_file(path: Path, *, overwrite: bool) -> Iterator[BinaryIO]:
-    """A file that appears under its name when the block ends well. Raises CallError, StorageFailed."""
-    _refuse(path, overwrite=overwrite)
-    beside = path.with_name(f".tmp-{secrets.token_hex(8)}")
-    try:
-        with beside.open("x+b") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        _refuse(path, overwrite=overwrite)
-        beside.replace(path)
-    except EmbedOnceError:
-        raise
-    except OSError as error:
-        reason = error.strerror or error
-        raise StorageFailed(f"{path} cannot be written: {reason}. Make room, or name another file.") from error
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _refuse(path: Path, *, overwrite: bool) -> None:

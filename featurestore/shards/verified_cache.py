@@ -3,12 +3,12 @@
 import hashlib
 import json
 import os
-import secrets
 import time
 from contextlib import suppress
 from pathlib import Path
 
-from data.atomic_write import cache_folder
+from data.atomic_write import cache_folder, make_folder, write_atomically
+from data.errors import StorageFailed
 
 # a file system may count time in steps of two seconds: a change within one would not show in a file's time
 _SETTLED_NS = 2_000_000_000
@@ -44,14 +44,10 @@ class VerifiedShards:
         """Write what changed; where the cache cannot be written, shards are hashed again next time."""
         if self._marks == self._saved:
             return
-        beside = self._file.with_name(f".tmp-{secrets.token_hex(8)}")
-        with suppress(OSError):
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            beside.write_text(json.dumps(self._marks), encoding="ascii")
-            beside.replace(self._file)
+        with suppress(StorageFailed):
+            make_folder(self._file.parent)
+            write_atomically(self._file, json.dumps(self._marks).encode())
             self._saved = dict(self._marks)
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
 
     def _read(self) -> dict[str, list[int]]:
         try:

@@ -4,7 +4,6 @@ No pickle: reading one runs no code of it. Hashes are checked before any other p
 library survives a damaged one.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from data.atomic_write import hash_file
 from data.errors import RunDamaged
 
 __all__ = ["FORMAT", "read_arrays", "read_description", "rows_of", "write_arrays", "write_description"]
@@ -58,7 +58,7 @@ def rows_of(path: Path, name: str) -> int:
 
 def write_description(folder: Path, description: Mapping[str, Any]) -> None:
     """Write head.json, last: it adds the format and the hashes of the files already in `folder`."""
-    files = {path.name: _sha256(path) for path in sorted(folder.iterdir()) if path.name != "head.json"}
+    files = {path.name: hash_file(path) for path in sorted(folder.iterdir()) if path.name != "head.json"}
     content = {"format": FORMAT, **description, "files": files}
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
     (folder / "head.json").write_text(text + "\n", encoding="utf-8")
@@ -81,11 +81,6 @@ def read_description(folder: Path, head: str) -> dict[str, Any]:
         raise RunDamaged(f"{path} holds the head '{found}', '{head}' was expected. {_NEXT}")
     for name, expected in files.items():
         file = folder / Path(name).name
-        if not file.is_file() or _sha256(file) != expected:
+        if not file.is_file() or hash_file(file) != expected:
             raise RunDamaged(f"{file} is missing or was changed since it was saved. {_NEXT}")
     return content
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -14,8 +14,6 @@ all that decides its result, so that the same command finds the run that it made
 import csv
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -27,8 +25,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from data.atomic_write import write_atomically
-from data.errors import BadData, FileMissing, RunDamaged, StorageFailed, suggest_name
+from data.atomic_write import TEMPORARY_PREFIX, build_folder, hash_file, write_atomically
+from data.errors import BadData, FileMissing, RunDamaged, suggest_name
 from data.target import TargetKind
 from featurestore import Recipe
 
@@ -141,11 +139,6 @@ def _read_predictions(path: Path, labels: Sequence[str], kind: TargetKind) -> Pr
     return Predictions(ids, splits, _codes(truth, labels, kind), _codes(predicted, labels, kind), probabilities)
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 @dataclass(frozen=True)
 class Run:
     """A complete run on disk. Every file is held against its hash before it is read."""
@@ -194,7 +187,7 @@ class Run:
 
     def _checked(self, file: str) -> Path:
         path = self.folder / file
-        if not path.is_file() or _sha256(path) != self.files.get(file):
+        if not path.is_file() or hash_file(path) != self.files.get(file):
             raise RunDamaged(
                 f"{path} is missing or was changed since the run was made. Remove {self.folder} and fit again."
             )
@@ -213,23 +206,15 @@ def save(
 
     Raises StorageFailed, leaving nothing behind, when the disk is full or refuses.
     """
-    beside = folder.with_name(f".tmp-{folder.name}-{os.getpid()}")
-    try:
-        (beside / "head").mkdir(parents=True)
-        head.save(beside / "head")
-        _write_json(beside / "decision.json", decision.to_json())
-        _write_json(beside / "scorecard.json", {split: card.to_json() for split, card in scorecards.items()})
-        _write_predictions(beside / "predictions.csv", predictions, record.labels)
-        written = sorted(path for path in beside.rglob("*") if path.is_file())
-        files = {path.relative_to(beside).as_posix(): _sha256(path) for path in written}
-        _write_json(beside / "run.json", {"format": FORMAT, **asdict(record), "files": files})
-        _settle(beside, [*written, beside / "run.json"], folder)
-    except OSError as error:
-        raise StorageFailed(
-            f"{folder} cannot be written: {error.strerror or error}. Make room and fit again."
-        ) from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+    with build_folder(folder, next_step="Make room and fit again.") as temporary:
+        (temporary / "head").mkdir()
+        head.save(temporary / "head")
+        _write_json(temporary / "decision.json", decision.to_json())
+        _write_json(temporary / "scorecard.json", {split: card.to_json() for split, card in scorecards.items()})
+        _write_predictions(temporary / "predictions.csv", predictions, record.labels)
+        written = sorted(path for path in temporary.rglob("*") if path.is_file())
+        files = {path.relative_to(temporary).as_posix(): hash_file(path) for path in written}
+        _write_json(temporary / "run.json", {"format": FORMAT, **asdict(record), "files": files})
     return load(folder)
 
 
@@ -247,17 +232,6 @@ def _json(content: Mapping[str, Any]) -> str:
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
     path.write_text(_json(content), encoding="utf-8")
-
-
-def _settle(beside: Path, files: Sequence[Path], folder: Path) -> None:
-    for path in [*files, beside / "head", beside]:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-    if not folder.exists():
-        beside.rename(folder)
 
 
 def load(folder: Path) -> Run:
@@ -286,4 +260,8 @@ def runs_in(folder: Path) -> list[Run]:
     """The complete runs in a folder, by name."""
     if not folder.is_dir():
         return []
-    return [load(path.parent) for path in sorted(folder.glob("*/run.json")) if not path.parent.name.startswith(".tmp-")]
+    return [
+        load(path.parent)
+        for path in sorted(folder.glob("*/run.json"))
+        if not path.parent.name.startswith(TEMPORARY_PREFIX)
+    ]

@@ -12,13 +12,13 @@ import random
 import socket
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from data.atomic_write import make_folder
+from data.atomic_write import create_atomically, make_folder
 from data.errors import EmbedOnceError, ExtraMissing, StorageFailed
 from heads.core.hyperparameters import Hyperparameter
 from stages.sweep.result import SweepTrial
@@ -175,18 +175,10 @@ class Study:
 
     def _make(self) -> None:
         """A whole file or none, so that of several processes that begin together one makes it."""
-        beside = self.path.with_name(f".tmp-{self.path.name}-{os.getpid()}")
-        try:
-            with self._told():
-                study = self._open(beside)
-                study.enqueue_trial(self.space.defaults)
-                _close(study)
-            with suppress(FileExistsError):
-                os.link(beside, self.path)
-        except OSError as error:
-            raise StorageFailed(f"{self.path} cannot be written: {error.strerror or error}. Make room.") from error
-        finally:
-            beside.unlink(missing_ok=True)
+        with create_atomically(self.path, next_step="Make room.") as temporary, self._told():
+            study = self._open(temporary)
+            study.enqueue_trial(self.space.defaults)
+            _close(study)
 
     def _open(self, path: Path) -> Any:
         from sqlalchemy import URL

@@ -83,5 +83,5 @@ def test_a_shard_that_changes_under_a_reader_is_not_read(store: FeatureStore) ->
 
 def test_a_pipe_in_a_shards_place_is_not_waited_for(store: FeatureStore) -> None:
     os.mkfifo(store.folder / "shards" / f"{'0' * 64}.h5")
-    with pytest.raises(StoreDamaged, match="cannot be read: not a plain file"):
+    with pytest.raises(StoreDamaged, match="cannot be read: not a regular file"):
         _ = FeatureStore.open(store.folder).documents

@@ -26,7 +26,7 @@ def test_a_disk_that_fails_says_so_in_a_sentence_and_leaves_nothing(
     size = len(shard_bytes(content(["new"], seed=1), RECIPE))
     assert str(failed.value) == (
         f"{size:,} bytes cannot be written to {store.folder / 'shards'}: No space left on device. "
-        "Make room and run the same command again; what was committed before is whole."
+        "Make room and run the same command again; what was committed before is intact."
     )
     assert_whole(store.folder)
     store.commit(content(["new"], seed=1))
@@ -38,7 +38,7 @@ def test_a_failing_fsync_of_the_folder_is_told_and_the_whole_shard_stays(
 ) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", Failing(os.fsync, 2, errno.EIO, for_good=False))
-        with pytest.raises(StorageFailed, match=r"Input/output error\. See that it can be written to and run"):
+        with pytest.raises(StorageFailed, match=r"Input/output error\. Check that it can be written to and run"):
             store.commit(content(["new"], seed=1))
     assert_whole(store.folder, documents=5)
 

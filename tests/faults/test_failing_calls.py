@@ -16,7 +16,7 @@ from tests.stages.embed.fakes import CountingNetwork, corpus, counting
 
 TEXTS = [" ".join(DIGITS[: length + 1]) for length in range(4)]
 SENTENCE = (
-    r": No space left on device\. Make room and run the same command again; what was committed before is whole\.$"
+    r": No space left on device\. Make room and run the same command again; what was committed before is intact\.$"
 )
 
 Embed = Callable[[Path], CountingNetwork]

@@ -28,7 +28,7 @@ def assert_told(said: str, reason: str) -> None:
     """The last line, and no other, tells of an error."""
     *before, last = said.splitlines()
     assert last.startswith("Error: ") and not any("rror" in line for line in before)
-    assert last.endswith(f"{reason}. Make room and run the same command again; what was committed before is whole.")
+    assert last.endswith(f"{reason}. Make room and run the same command again; what was committed before is intact.")
 
 
 def goes_on(store: Path, undisturbed: Path, source: Path, model: Path) -> int:

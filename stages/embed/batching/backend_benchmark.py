@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data.atomic_write import cache_folder
-from data.errors import EmbedOnceError
+from data.atomic_write import cache_folder, make_folder, write_atomically
+from data.errors import EmbedOnceError, StorageFailed
 from featurestore import Recipe
 from stages.embed.batching.sample import Sample, estimate_tokens, sample
 from stages.embed.encoder.encoder import Encoder
@@ -148,8 +148,6 @@ def _remembered(key: str) -> BackendBenchmark | None:
 
 def _remember(key: str, trial: BackendBenchmark) -> None:
     path = _path(key)
-    beside = path.with_suffix(f".{time.time_ns()}.tmp")
-    with suppress(OSError):  # a cache that cannot be written costs a trial each time, no more
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(json.dumps({"speeds": trial.speeds, "left_out": trial.left_out}), encoding="utf-8")
-        beside.replace(path)
+    with suppress(StorageFailed):  # if the cache cannot be written, the backends are measured again next time
+        make_folder(path.parent)
+        write_atomically(path, json.dumps({"speeds": trial.speeds, "left_out": trial.left_out}).encode())

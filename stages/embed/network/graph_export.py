@@ -9,15 +9,13 @@ graphs/<sha256 of all that decides it>/
 import hashlib
 import json
 import logging
-import secrets
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data.atomic_write import cache_folder
-from data.errors import CallError, EmbedOnceError, StorageFailed
+from data.atomic_write import build_folder, cache_folder, hash_file
+from data.errors import CallError
 from featurestore import Recipe
 from stages.embed.model_files.checkpoint import canonical_json
 from stages.embed.model_files.library_logging import silence_transformers
@@ -40,22 +38,11 @@ def ensure_graph(recipe: Recipe, precision: str, open_torch: Callable[[], TorchN
     Raises CallError for an encoder that cannot be written down, StorageFailed where the disk refuses it.
     """
     folder = cache_folder() / "graphs" / _name(recipe, precision)
-    if not _whole(folder):
-        beside = folder.parent / f".tmp-{secrets.token_hex(8)}"
-        try:
-            beside.mkdir(parents=True)
-            _write(recipe, precision, open_torch, beside)
-            (beside / _HASHES).write_text(json.dumps(_hashes(beside)), encoding="utf-8")
-            _take_place(beside, folder)
-        except OSError as error:
-            if isinstance(error, EmbedOnceError):
-                raise
-            raise StorageFailed(
-                f"The graph of {recipe.encoder} cannot be kept in {folder.parent}: {error.strerror or error}. "
-                "Make room, or name another cache folder in EMBEDONCE_CACHE."
-            ) from error
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
+    if not _is_complete(folder):
+        step = "Make room, or name another cache folder in EMBEDONCE_CACHE."
+        with build_folder(folder, is_complete=_is_complete, next_step=step) as temporary:
+            _write(recipe, precision, open_torch, temporary)
+            (temporary / _HASHES).write_text(json.dumps(_hashes(temporary)), encoding="utf-8")
     return folder / _GRAPH
 
 
@@ -65,29 +52,15 @@ def _name(recipe: Recipe, precision: str) -> str:
 
 
 def _hashes(folder: Path) -> dict[str, str]:
-    names = sorted(path.name for path in folder.iterdir() if path.name != _HASHES)
-    hashes = {}
-    for name in names:
-        with (folder / name).open("rb") as file:
-            hashes[name] = hashlib.file_digest(file, "sha256").hexdigest()
-    return hashes
+    return {path.name: hash_file(path) for path in sorted(folder.iterdir()) if path.name != _HASHES}
 
 
-def _whole(folder: Path) -> bool:
+def _is_complete(folder: Path) -> bool:
     try:
         known = json.loads((folder / _HASHES).read_text(encoding="utf-8"))
         return bool(known == _hashes(folder))
     except (OSError, ValueError):
         return False
-
-
-def _take_place(beside: Path, folder: Path) -> None:
-    try:
-        beside.rename(folder)
-    except OSError:  # there already: damaged, or another process was first
-        if not _whole(folder):
-            shutil.rmtree(folder)
-            beside.rename(folder)
 
 
 def _write(recipe: Recipe, precision: str, open_torch: Callable[[], TorchNetwork], folder: Path) -> None:
