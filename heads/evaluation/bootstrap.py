@@ -1,8 +1,8 @@
-"""How far a figure would move with other documents: percentile bootstrap intervals.
+"""Percentile bootstrap confidence intervals of metrics.
 
 Documents are resampled with replacement (Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapters 6 and 13).
-Documents with the same truth and the same prediction cannot be told apart by any figure, so a resample is one
-multinomial draw over the distinct pairs: the same distribution, at the price of a confusion matrix.
+No metric distinguishes documents with the same truth and the same prediction, so one resample is one multinomial draw
+over the distinct pairs: the distribution is the same, at the cost of a confusion matrix.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,19 +12,19 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.evaluation.confusion_counts import ConfusionCounts, Numbers, check, distances
+from heads.evaluation.confusion_counts import ConfusionCounts, FloatArray, check_labels, label_distances
 
 RESAMPLES = 1000
-LEVEL = 0.95
-CELLS_AT_ONCE = 2**21  # of the largest table held while resampling: 16 MB
+CONFIDENCE_LEVEL = 0.95
+BLOCK_CELLS = 2**21  # cells of the largest table in memory while resampling: 16 MB
 
 
 @dataclass(frozen=True)
 class ConfidenceInterval:
-    """A figure, and the bounds between which 95 % of its resampled values lie.
+    """The value of a metric, and the bounds that contain 95 % of its resampled values.
 
-    A figure that resampling biases may lie outside: a label of one document is missing from a third of all
-    resamples, and macro-F1 then does not count it.
+    The value may be outside the bounds if resampling biases the metric: a label with one document is missing from a
+    third of all resamples, and macro-F1 then ignores it.
     """
 
     value: float
@@ -32,91 +32,111 @@ class ConfidenceInterval:
     high: float
 
     @classmethod
-    def from_resamples(cls, value: Any, resample_metrics: Numbers) -> Self:
-        """The percentile interval of `resample_metrics`, (resamples,)."""
-        low, high = np.quantile(resample_metrics, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    def from_resamples(cls, value: Any, resampled: FloatArray) -> Self:
+        """The percentile interval of the resampled values (resamples,)."""
+        low, high = np.quantile(resampled, [(1 - CONFIDENCE_LEVEL) / 2, (1 + CONFIDENCE_LEVEL) / 2])
         return cls(float(value), float(low), float(high))
 
 
 @dataclass(frozen=True)
 class ResampledMetrics:
-    """The figures of one prediction in each resample, each float64 (resamples,); the last two are of ordered labels."""
+    """The metrics of one prediction in each resample, float64 (resamples,); the last two are for ordinal labels."""
 
-    macro_f1: Numbers
-    micro_f1: Numbers
-    accuracy: Numbers
-    absolute_error: Numbers
-    quadratic_kappa: Numbers
+    macro_f1: FloatArray
+    micro_f1: FloatArray
+    accuracy: FloatArray
+    absolute_error: FloatArray
+    quadratic_kappa: FloatArray
 
     @classmethod
     def from_blocks(cls, blocks: Sequence[ConfusionCounts]) -> Self:
-        """The figures of counts that hold a block of resamples each."""
-        return cls(*(np.concatenate([getattr(counts, each.name) for counts in blocks]) for each in fields(cls)))
+        """The metrics of counts that each hold one block of resamples."""
+        names = [field.name for field in fields(cls)]
+        return cls(*(np.concatenate([getattr(counts, name) for counts in blocks]) for name in names))
 
 
 def resample_metrics(
     truth: NDArray[Any], predictions: Sequence[NDArray[Any]], labels: int, seed: int = 0, resamples: int = RESAMPLES
 ) -> list[ResampledMetrics]:
-    """Figures of each prediction in the same resamples of documents, so that their differences are paired.
+    """Compute the metrics of several predictions in the same resamples, so that their differences are paired.
 
-    truth and each prediction: int codes (documents,), or bool (documents, labels). Memory grows with the number of
-    distinct rows, not of resamples. The same seed draws the same resamples.
+    Memory grows with the number of distinct rows, not with the number of resamples.
+
+    Args:
+        truth: int codes (documents,), or bool (documents, labels).
+        predictions: arrays of the same shape and kind as `truth`.
+        labels: number of labels.
+        seed: the same seed draws the same resamples.
+        resamples: number of resamples.
+
+    Returns:
+        One `ResampledMetrics` per prediction.
+
+    Raises:
+        ValueError: the arrays do not match, or a code is not a label.
     """
     for predicted in predictions:
-        check(truth, predicted, labels)
-    distinct, times = _distinct([truth, *predictions])
-    tables = [_Table.of(distinct[0], predicted, labels) for predicted in distinct[1:]]
-    blocks = [[table.counts(drawn) for table in tables] for drawn in _draws(times, labels, seed, resamples)]
-    return [ResampledMetrics.from_blocks(of_one) for of_one in zip(*blocks, strict=True)]
+        check_labels(truth, predicted, labels)
+    distinct, multiplicity = _distinct_rows([truth, *predictions])
+    tables = [_IndicatorTable.build(distinct[0], predicted, labels) for predicted in distinct[1:]]
+    blocks = [[table.count(draws) for table in tables] for draws in _draw(multiplicity, labels, seed, resamples)]
+    return [ResampledMetrics.from_blocks(counts) for counts in zip(*blocks, strict=True)]
 
 
-def _distinct(columns: Sequence[NDArray[Any]]) -> tuple[list[NDArray[Any]], NDArray[np.int64]]:
+def _distinct_rows(columns: Sequence[NDArray[Any]]) -> tuple[list[NDArray[Any]], NDArray[np.int64]]:
     """The distinct documents of several columns, and how often each occurs."""
     if columns[0].ndim == 2:
         rows = np.concatenate([np.packbits(column, axis=1) for column in columns], axis=1)
     else:
         rows = np.stack([column.astype(np.int32) for column in columns], axis=1).view(np.uint8)
     keys = np.ascontiguousarray(rows).view(np.dtype((np.void, rows.shape[1]))).ravel()
-    _, first, times = np.unique(keys, return_index=True, return_counts=True)
-    return [column[first] for column in columns], times
+    _, first, multiplicity = np.unique(keys, return_index=True, return_counts=True)
+    return [column[first] for column in columns], multiplicity
 
 
-def _draws(times: NDArray[np.int64], labels: int, seed: int, resamples: int) -> Iterator[NDArray[np.int64]]:
-    """How often each distinct document is drawn, (resamples of a block, distinct)."""
+def _draw(multiplicity: NDArray[np.int64], labels: int, seed: int, resamples: int) -> Iterator[NDArray[np.int64]]:
+    """Blocks of resamples, int64 (resamples of the block, distinct rows): how often each distinct row is drawn."""
     random = np.random.default_rng(seed)
-    documents = times.sum()
+    documents = multiplicity.sum()
     if not documents:
         yield np.zeros((resamples, 0), dtype=np.int64)
         return
-    block = max(1, CELLS_AT_ONCE // max(len(times), labels))
+    block = max(1, BLOCK_CELLS // max(len(multiplicity), labels))
     for start in range(0, resamples, block):
-        yield random.multinomial(documents, times / documents, size=min(block, resamples - start))
+        yield random.multinomial(documents, multiplicity / documents, size=min(block, resamples - start))
 
 
 @dataclass(frozen=True)
-class _Table:
-    """Which labels each distinct document hits, is given and has: sparse (distinct, labels)."""
+class _IndicatorTable:
+    """Indicators of each distinct row as sparse matrices (distinct rows, labels), with its correctness and distance."""
 
-    hits: Any
+    true_positives: Any
     predicted: Any
     support: Any
-    exact: NDArray[np.bool_]
-    apart: NDArray[np.int64]
+    exact_matches: NDArray[np.bool_]
+    distance: NDArray[np.int64]
 
     @classmethod
-    def of(cls, truth: NDArray[Any], predicted: NDArray[Any], labels: int) -> Self:
-        given, held = _sparse(predicted, labels), _sparse(truth, labels)
-        right = truth == predicted
-        exact = right.all(axis=1) if right.ndim == 2 else right
-        return cls(held.multiply(given).tocsr(), given, held, exact, distances(truth, predicted))
+    def build(cls, truth: NDArray[Any], predicted: NDArray[Any], labels: int) -> Self:
+        positives, support = _to_sparse(predicted, labels), _to_sparse(truth, labels)
+        correct = truth == predicted
+        exact_matches = correct.all(axis=1) if correct.ndim == 2 else correct
+        true_positives = support.multiply(positives).tocsr()
+        return cls(true_positives, positives, support, exact_matches, label_distances(truth, predicted))
 
-    def counts(self, drawn: NDArray[np.int64]) -> ConfusionCounts:
-        hits, given, held = (np.asarray(drawn @ table) for table in (self.hits, self.predicted, self.support))
-        sums = (drawn @ of_each for of_each in (self.apart, self.apart**2))
-        return ConfusionCounts(hits, given, held, drawn @ self.exact, int(drawn[0].sum()), *sums)
+    def count(self, draws: NDArray[np.int64]) -> ConfusionCounts:
+        return ConfusionCounts(
+            true_positives=np.asarray(draws @ self.true_positives),
+            predicted=np.asarray(draws @ self.predicted),
+            support=np.asarray(draws @ self.support),
+            exact_matches=draws @ self.exact_matches,
+            documents=int(draws[0].sum()),
+            absolute_distance=draws @ self.distance,
+            squared_distance=draws @ self.distance**2,
+        )
 
 
-def _sparse(values: NDArray[Any], labels: int) -> Any:
+def _to_sparse(values: NDArray[Any], labels: int) -> Any:
     from scipy.sparse import csr_array
 
     if values.ndim == 2:

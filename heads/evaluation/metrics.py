@@ -1,10 +1,10 @@
-"""The figures of a prediction, one definition for every command.
+"""The metrics of a prediction, defined once for every command.
 
 A label without predictions has precision 0 and one without documents has recall 0 (scikit-learn's zero_division=0).
-Macro-F1 is the mean over the labels that occur in truth or prediction: scikit-learn's default for single labels, and
-its zero_division=nan for several, where a label that nobody has and nobody is given would else count as a miss.
-Ordered labels have two figures more, by how many places a prediction is off: scikit-learn's mean_absolute_error of the
-places, and its cohen_kappa_score with quadratic weights.
+Macro-F1 is the mean over the labels that are in truth or prediction. That is scikit-learn's default for single-label
+targets, and its zero_division=nan for multi-label ones, where a label in neither would otherwise count as a miss.
+Ordinal labels have two more metrics, over label positions: scikit-learn's mean_absolute_error, and its
+cohen_kappa_score with quadratic weights.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -32,7 +32,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class LabelMetrics:
-    """One label's figures; support counts the documents that have it, predicted those that are given it."""
+    """The metrics of one label; support counts its documents, predicted the documents predicted to have it."""
 
     label: str
     precision: float
@@ -44,9 +44,10 @@ class LabelMetrics:
 
 @dataclass(frozen=True)
 class Scorecard:
-    """Every figure of one prediction. Accuracy is the share of documents all of whose labels are right.
+    """Every metric of one prediction, with 95 % confidence intervals.
 
-    absolute_error, quadratic_kappa: of ordered labels, else None. The error counts places, 0 is best.
+    Accuracy is the share of documents whose labels are all correct. `absolute_error` and `quadratic_kappa` are for
+    ordinal labels, else None; the error counts label positions, and 0 is best.
     """
 
     documents: int
@@ -58,40 +59,39 @@ class Scorecard:
     quadratic_kappa: ConfidenceInterval | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, as `from_json` takes them."""
+        """Plain values for `from_json`."""
         return asdict(self)
 
     @classmethod
-    def from_json(cls, card: Mapping[str, Any]) -> Self:
-        """The scorecard that `to_json` gave."""
-        macro, micro, accuracy = (ConfidenceInterval(**card[name]) for name in ("macro_f1", "micro_f1", "accuracy"))
-        labels = tuple(LabelMetrics(**label) for label in card["labels"])
-        ordinal = (card.get(name) for name in ("absolute_error", "quadratic_kappa"))
-        return cls(
-            card["documents"],
-            macro,
-            micro,
-            accuracy,
-            labels,
-            *(each and ConfidenceInterval(**each) for each in ordinal),
-        )
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """The scorecard that `to_json` returned."""
+        names = ("macro_f1", "micro_f1", "accuracy", "absolute_error", "quadratic_kappa")
+        intervals = {name: ConfidenceInterval(**content[name]) for name in names if content.get(name)}
+        labels = tuple(LabelMetrics(**label) for label in content["labels"])
+        return cls(documents=content["documents"], labels=labels, **intervals)
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A figure that things are chosen by. attribute: where it is found. sign: -1 where less is better."""
+    """A metric that selects or ranks.
+
+    Attributes:
+        name: its name for a reader.
+        attribute: its attribute of `ConfusionCounts`, `ResampledMetrics` and `Scorecard`.
+        sign: -1 if lower is better.
+    """
 
     name: str
     attribute: str
     sign: int = 1
 
-    def value(self, what: ConfusionCounts | ResampledMetrics | Scorecard) -> Any:
-        """Its value: a number, one a resample, or an interval."""
-        return getattr(what, self.attribute)
+    def value(self, result: ConfusionCounts | ResampledMetrics | Scorecard) -> Any:
+        """Its value: a number, one number per resample, or a confidence interval."""
+        return getattr(result, self.attribute)
 
-    def signed_value(self, what: ConfusionCounts | ResampledMetrics | Scorecard) -> Any:
-        """What there should be most of: a number, or one a resample."""
-        value = self.value(what)
+    def signed_value(self, result: ConfusionCounts | ResampledMetrics | Scorecard) -> Any:
+        """Its value with the sign for which higher is better: a number, or one number per resample."""
+        value = self.value(result)
         return self.sign * (value.value if isinstance(value, ConfidenceInterval) else value)
 
 
@@ -99,14 +99,26 @@ MACRO_F1 = Metric("macro-F1", "macro_f1")
 ABSOLUTE_ERROR = Metric("mean absolute error", "absolute_error", sign=-1)
 
 
-def ranking_metric(cards: Iterable[Scorecard]) -> Metric:
-    """What predictions are compared by: their error where the labels of each are ordered, else macro-F1."""
-    ordinal = [card.absolute_error is not None for card in cards]
+def ranking_metric(scorecards: Iterable[Scorecard]) -> Metric:
+    """The metric that ranks predictions: the mean absolute error if all have ordinal labels, else macro-F1."""
+    ordinal = [scorecard.absolute_error is not None for scorecard in scorecards]
     return ABSOLUTE_ERROR if ordinal and all(ordinal) else MACRO_F1
 
 
 def macro_f1(truth: NDArray[Any], predicted: NDArray[Any], labels: int) -> float:
-    """Mean F1 over the labels that occur: int codes (documents,), or bool (documents, labels)."""
+    """Mean F1 over the labels that are in truth or prediction.
+
+    Args:
+        truth: int codes (documents,), or bool (documents, labels).
+        predicted: the same.
+        labels: number of labels.
+
+    Returns:
+        A number from 0 to 1.
+
+    Raises:
+        ValueError: the shapes differ, or a code is not a label.
+    """
     return float(ConfusionCounts.from_predictions(truth, predicted, labels).macro_f1)
 
 
@@ -119,29 +131,40 @@ def scorecard(
     *,
     ordinal: bool = False,
 ) -> Scorecard:
-    """All figures, with 95 % percentile bootstrap intervals over documents; ordered: those of the labels' order too.
+    """Compute every metric with a 95 % percentile bootstrap confidence interval over documents.
 
-    truth, predicted: int codes (documents,) into `labels`, or bool (documents, labels) for several labels.
-    Raises ValueError when their shapes differ or a code names no label.
+    Args:
+        truth: int codes (documents,) into `labels`, or bool (documents, labels).
+        predicted: the same.
+        labels: names of the labels; for ordinal labels from the lowest to the highest.
+        seed: seed of the resamples.
+        resamples: number of resamples.
+        ordinal: whether to compute the metrics of ordinal labels.
+
+    Returns:
+        The scorecard.
+
+    Raises:
+        ValueError: the shapes differ, or a code is not a label.
     """
     counts = ConfusionCounts.from_predictions(truth, predicted, len(labels))
-    (resample,) = resample_metrics(truth, [predicted], len(labels), seed, resamples)
+    (resampled,) = resample_metrics(truth, [predicted], len(labels), seed, resamples)
 
     def interval(metric: str) -> ConfidenceInterval:
-        return ConfidenceInterval.from_resamples(getattr(counts, metric), getattr(resample, metric))
+        return ConfidenceInterval.from_resamples(getattr(counts, metric), getattr(resampled, metric))
 
     return Scorecard(
         counts.documents,
         interval("macro_f1"),
         interval("micro_f1"),
         interval("accuracy"),
-        _of_each(counts, labels),
+        _label_metrics(counts, labels),
         interval("absolute_error") if ordinal else None,
         interval("quadratic_kappa") if ordinal else None,
     )
 
 
-def _of_each(counts: ConfusionCounts, labels: Sequence[str]) -> tuple[LabelMetrics, ...]:
+def _label_metrics(counts: ConfusionCounts, labels: Sequence[str]) -> tuple[LabelMetrics, ...]:
     columns = (counts.precision, counts.recall, counts.f1, counts.support, counts.predicted)
     rows = zip(labels, *(np.asarray(column).tolist() for column in columns), strict=True)
     return tuple(LabelMetrics(*row) for row in rows)

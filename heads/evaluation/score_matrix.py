@@ -1,4 +1,4 @@
-"""A head's scores in the columns of a run's labels, and the probabilities that they stand for."""
+"""A head's scores in the columns of a run's labels, and the probabilities computed from them."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -10,11 +10,11 @@ from data.errors import EmbedOnceError
 
 
 class FittedHead(Protocol):
-    """What scoring needs of a fitted head."""
+    """The interface of a fitted head that scoring needs."""
 
     @property
     def classes_(self) -> Any:
-        """Labels as strings, or the numbers of the target's columns for several labels."""
+        """Labels as strings, or column numbers of the target if it is multi-label."""
 
     def decision_function(self, X: Any) -> NDArray[np.float32]:
         """Scores (documents, classes)."""
@@ -23,36 +23,42 @@ class FittedHead(Protocol):
 def align_scores(
     scores: NDArray[Any], classes: Sequence[Any] | NDArray[Any], labels: Sequence[str]
 ) -> NDArray[np.float32]:
-    """Scores (documents, classes) as float32 (documents, labels), -inf for a label that the head has never seen.
+    """Put the scores of a head's classes into the columns of `labels`.
 
-    classes: the head's `classes_`: label strings, or column numbers of the target for several labels.
-    Raises EmbedOnceError when scores are not numbers, ValueError when the head has a class that is no label.
+    Args:
+        scores: (documents, classes).
+        classes: the head's `classes_`: label strings, or column numbers of a multi-label target.
+        labels: names of the columns of the result.
+
+    Returns:
+        float32 (documents, labels), -inf in the column of a label that the head has not seen.
+
+    Raises:
+        EmbedOnceError: a score is not a number.
+        ValueError: a class is not among the labels.
     """
     broken = int(np.isnan(scores).any(axis=1).sum())
     if broken:
         raise EmbedOnceError(
-            f"The head's scores of {broken} of {len(scores)} documents are not numbers. "
-            "Lower its learning rate, or look for such values in its features."
+            f"The head's scores are not numbers (NaN) for {broken} of {len(scores)} documents. "
+            "Lower its learning rate, or look for NaN in its features."
         )
     columns = {label: column for column, label in enumerate(labels)}
     try:
-        places = [columns[str(name)] if isinstance(name, str) else range(len(labels))[name] for name in classes]
+        indices = [columns[str(name)] if isinstance(name, str) else range(len(labels))[name] for name in classes]
     except LookupError as error:
         raise ValueError(f"the head has a class that is not among the labels: {error}") from error
-    result = np.full((len(scores), len(labels)), -np.inf, dtype=np.float32)
-    result[:, places] = scores
-    return result
+    aligned = np.full((len(scores), len(labels)), -np.inf, dtype=np.float32)
+    aligned[:, indices] = scores
+    return aligned
 
 
 def scores_to_probabilities(scores: NDArray[Any], *, multilabel: bool) -> NDArray[np.float32]:
-    """Aligned scores as float32 (documents, labels): softmax over a row, or the logistic function for several labels.
+    """Probabilities of scores (documents, labels), float32: a softmax per row, or a sigmoid per label if multi-label.
 
     A score of -inf has probability 0.
     """
-    exact = scores.astype(np.float64)
-    if multilabel:
-        from scipy.special import expit
+    from scipy.special import expit, softmax
 
-        return np.asarray(expit(exact), dtype=np.float32)
-    shares = np.exp(exact - exact.max(axis=1, keepdims=True))
-    return np.asarray(shares / shares.sum(axis=1, keepdims=True), dtype=np.float32)
+    exact = scores.astype(np.float64)
+    return np.asarray(expit(exact) if multilabel else softmax(exact, axis=1), dtype=np.float32)

@@ -1,8 +1,9 @@
-"""From scores to labels: rules, and how one is chosen on out-of-fold scores.
+"""Decision rules: how scores become labels, and how a rule is selected on out-of-fold scores.
 
-`rules.py` is what a run keeps, `single.py`, `multilabel.py` and `ordinal.py` fit families of rules from rigid to free
-(`search.py` is their common arithmetic), `tuning.py` chooses among them by cross-fitting, `evidence.py` says why.
-Nothing here sees a document or a head, and nothing the test split.
+`rules` are the values that a run stores. `single_label` and `multilabel` fit families of rules from the most
+constrained to the most flexible, with the arithmetic of `search`; `tuning` selects among them by cross-fitting, and
+`evidence` records why. `heldout` is the test split, which can be scored once. Except there, nothing here sees a
+document or a head.
 """
 
 from heads.evaluation.decisions.evidence import Evidence, RuleComparison

@@ -1,4 +1,4 @@
-"""The test split as a type that can do one thing, once: be scored."""
+"""The test split as a type with one operation, allowed once: scoring."""
 
 import time
 from collections.abc import Sequence
@@ -17,10 +17,13 @@ from heads.evaluation.score_matrix import FittedHead, align_scores
 
 @dataclass(frozen=True)
 class HeldOutResult:
-    """What scoring the test split gave, rows in the order of its documents.
+    """The result of scoring the test split, rows in the order of its documents.
 
-    predicted: int64 (documents,) or bool (documents, labels). scores: float32 (documents, labels), -inf in the columns
-    that the head lacks. seconds: of the head's scores alone.
+    Attributes:
+        scorecard: every metric with its confidence interval.
+        predicted: int64 (documents,), or bool (documents, labels).
+        scores: float32 (documents, labels), -inf in the columns that the head lacks.
+        seconds: time that the head took to compute its scores.
     """
 
     scorecard: Scorecard
@@ -30,16 +33,16 @@ class HeldOutResult:
 
 
 class HeldOut:
-    """Test documents that no fit, stop or choice can read: nothing but `score` does, and it works once.
+    """Test documents that no fit, early stopping or selection can read: only `score` does, and it works once.
 
-    It has no public attribute, takes no index, and is neither copied nor pickled.
+    It has no public attribute, supports no indexing, and can be neither copied nor pickled.
     """
 
     __slots__ = ("__bags", "__scored", "__target")
 
     def __init__(self, bags: Bags, target: Target) -> None:
         if len(bags) != len(target):
-            raise ValueError(f"{len(bags)} documents have {len(target)} rows of labels")
+            raise ValueError(f"there are {len(bags)} documents, but {len(target)} rows of labels")
         self.__bags = bags
         self.__target = target
         self.__scored = False
@@ -48,18 +51,28 @@ class HeldOut:
         return "HeldOut(scored)" if self.__scored else "HeldOut(not scored yet)"
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
-        raise TypeError("the test split is neither copied nor pickled: a copy could be scored again")
+        raise TypeError("the test split can be neither copied nor pickled: a copy could be scored again")
 
     def score(self, head: FittedHead, rule: DecisionRule, labels: Sequence[str], seed: int = 0) -> HeldOutResult:
-        """Score the documents with a fitted head and its rule.
+        """Score the documents with a fitted head and its decision rule.
 
-        labels: the columns of the scores, with every label of the test split among them; one that the head has never
-        seen is missed. Raises RuntimeError when called again, ValueError when the target has other labels.
+        Args:
+            head: a fitted head; it can miss labels, whose documents then count as errors.
+            rule: the rule that turns its scores into labels.
+            labels: the columns of the scores, which must be the labels of the target.
+            seed: seed of the bootstrap.
+
+        Returns:
+            Metrics, predictions and scores.
+
+        Raises:
+            RuntimeError: the split has been scored before.
+            ValueError: the target has other labels.
         """
         if self.__scored:
-            raise RuntimeError("the test split has been scored: a second look would choose by it")
+            raise RuntimeError("the test split has been scored already: scoring it again would select by it")
         if tuple(labels) != self.__target.labels:
-            raise ValueError("the test split's target has other labels than these")
+            raise ValueError("the labels differ from those of the test split's target")
         self.__scored = True
         start = time.perf_counter()
         raw = head.decision_function(self.__bags)

@@ -1,6 +1,7 @@
-"""Rules for several labels a document, fitted to scores and truth: each family gives its candidates from rigid to free.
+"""Decision rules for multi-label targets, fitted to scores and truth.
 
-scores: float64 (documents, labels), logits. truth: bool (documents, labels).
+Each family returns its candidates from the most constrained to the most flexible. scores: float64 (documents, labels),
+logits. truth: bool (documents, labels).
 """
 
 import numpy as np
@@ -11,60 +12,62 @@ from heads.evaluation.decisions.rules import DecisionRule, FixedThreshold, PerLa
 from heads.evaluation.decisions.search import MIN_DOCUMENTS, best_threshold, f1_changes, shrink_to_common
 
 Scores = NDArray[np.float64]
-Marks = NDArray[np.bool_]
+Indicators = NDArray[np.bool_]
 
-TRIED = 200  # thresholds, as quantiles of the scores of labels that documents have
+CANDIDATES = 200  # thresholds, as quantiles of the scores of labels that documents have
 
 
-def fixed_threshold(scores: Scores, truth: Marks) -> list[DecisionRule]:
-    """The rule that nothing is fitted for."""
+def fixed_threshold(scores: Scores, truth: Indicators) -> list[DecisionRule]:
+    """The rule without a fitted parameter."""
     del scores, truth
     return [FixedThreshold()]
 
 
-def single_threshold(scores: Scores, truth: Marks) -> list[DecisionRule]:
-    """The threshold of highest macro-F1, the nearest to 0.5 among equals."""
-    return [SingleThreshold(_common(scores, truth))]
+def single_threshold(scores: Scores, truth: Indicators) -> list[DecisionRule]:
+    """The threshold with the highest macro-F1; among ties the one nearest to a probability of 0.5."""
+    return [SingleThreshold(_common_threshold(scores, truth))]
 
 
-def per_label_thresholds(scores: Scores, truth: Marks) -> list[DecisionRule]:
-    """Each label's threshold of highest F1, shrunk to the common one."""
-    common = np.full(scores.shape[1], _common(scores, truth))
-    free = common.copy()
-    having = np.count_nonzero(truth, axis=0)
-    documents = np.minimum(having, len(truth) - having)  # nearly all is as hard to tell from all as few from none
+def per_label_thresholds(scores: Scores, truth: Indicators) -> list[DecisionRule]:
+    """Each label's threshold with the highest F1, shrunk to the common threshold."""
+    common = np.full(scores.shape[1], _common_threshold(scores, truth))
+    flexible = common.copy()
+    positives = np.count_nonzero(truth, axis=0)
+    documents = np.minimum(positives, len(truth) - positives)  # few negatives are as hard to tune for as few positives
     for label in np.flatnonzero(documents >= MIN_DOCUMENTS):
-        free[label] = _of_label(scores[:, label], truth[:, label], common[label])
-    return [PerLabelThresholds(thresholds) for thresholds in shrink_to_common(free, common, documents)]
+        flexible[label] = _label_threshold(scores[:, label], truth[:, label], common[label])
+    return [PerLabelThresholds(thresholds) for thresholds in shrink_to_common(flexible, common, documents)]
 
 
-def _common(scores: Scores, truth: Marks) -> float:
-    raised = scores[truth & np.isfinite(scores)]
-    if not len(raised):
+def _common_threshold(scores: Scores, truth: Indicators) -> float:
+    positive_scores = scores[truth & np.isfinite(scores)]
+    if not len(positive_scores):
         return 0.0
-    tried = np.unique(np.quantile(raised, np.linspace(0, 1, TRIED)))
-    tried = np.unique(np.concatenate([[0.0], (tried[1:] + tried[:-1]) / 2]))
-    metrics = _macro_f1_at(tried, scores, truth)
-    best = tried[metrics >= metrics.max() - 1e-12]
+    candidates = np.unique(np.quantile(positive_scores, np.linspace(0, 1, CANDIDATES)))
+    candidates = np.unique(np.concatenate([[0.0], (candidates[1:] + candidates[:-1]) / 2]))
+    metrics = _macro_f1_at(candidates, scores, truth)
+    best = candidates[metrics >= metrics.max() - 1e-12]
     return float(best[np.argmin(np.abs(best))])
 
 
-def _macro_f1_at(tried: NDArray[np.float64], scores: Scores, truth: Marks) -> NDArray[np.float64]:
-    """Macro-F1 at each of the sorted thresholds, from one count of how many of them each score is above."""
+def _macro_f1_at(thresholds: NDArray[np.float64], scores: Scores, truth: Indicators) -> NDArray[np.float64]:
+    """Macro-F1 at each of the sorted thresholds, from one count of how many of them each score exceeds."""
     labels = scores.shape[1]
-    cell = np.searchsorted(tried, scores.ravel()).reshape(scores.shape) * labels + np.arange(labels)
+    cell = np.searchsorted(thresholds, scores.ravel()).reshape(scores.shape) * labels + np.arange(labels)
 
-    def above(cells: NDArray[np.int64]) -> NDArray[np.int64]:
-        counts = np.bincount(cells, minlength=(len(tried) + 1) * labels).reshape(-1, labels)
+    def count_above(cells: NDArray[np.int64]) -> NDArray[np.int64]:
+        counts = np.bincount(cells, minlength=(len(thresholds) + 1) * labels).reshape(-1, labels)
         return counts[::-1].cumsum(axis=0)[-2::-1]
 
     support = np.count_nonzero(truth, axis=0)
-    return ConfusionCounts(above(cell[truth]), above(cell.ravel()), support, np.zeros(len(tried)), len(truth)).macro_f1
+    true_positives, predicted = count_above(cell[truth]), count_above(cell.ravel())
+    return ConfusionCounts(true_positives, predicted, support, np.zeros(len(thresholds)), len(truth)).macro_f1
 
 
-def _of_label(scores: NDArray[np.float64], truth: Marks, common: float) -> float:
+def _label_threshold(scores: NDArray[np.float64], truth: Indicators, common: float) -> float:
     rows = np.flatnonzero(np.isfinite(scores))
     rows = rows[np.argsort(-scores[rows])]
-    none = ConfusionCounts.from_predictions(truth[:, None], np.zeros((len(truth), 1), dtype=bool), 1)
-    gains = f1_changes(np.zeros(len(rows), dtype=np.int64), truth[rows], none, 1)
+    nothing = np.zeros((len(truth), 1), dtype=bool)
+    before = ConfusionCounts.from_predictions(truth[:, None], nothing, 1)
+    gains = f1_changes(np.zeros(len(rows), dtype=np.int64), truth[rows], before, 1)
     return -best_threshold(-scores[rows], gains, -common)

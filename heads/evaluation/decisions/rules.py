@@ -1,7 +1,8 @@
-"""What turns scores into labels: frozen values that are kept as JSON and read back exactly.
+"""Decision rules: frozen values that turn scores into labels, stored as JSON and read back exactly.
 
-scores: float (documents, labels) in the columns of a run's labels; single labels: logits or log-probabilities, several:
-logits. A column of -inf is a label that the head has never seen: no rule gives it. Rules compute in float64.
+scores: float (documents, labels) in the columns of a run's labels: logits or log-probabilities for single-label
+targets, logits for multi-label ones. A column of -inf is a label that the head has not seen; no rule predicts it. Rules
+compute in float64.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,27 +16,27 @@ Scores = NDArray[np.floating[Any]]
 
 
 class DecisionRule:
-    """Labels from scores: `decide`, and `family`, by which a rule is known to a reader and to its JSON."""
+    """A map from scores to labels; `family` is its name for a reader and in JSON."""
 
     family: ClassVar[str]
 
     def decide(self, scores: Scores) -> NDArray[Any]:
-        """int64 (documents,) columns, or bool (documents, labels) for several labels."""
+        """int64 (documents,) columns, or bool (documents, labels) for multi-label targets."""
         raise NotImplementedError
 
     def reordered(self, order: Sequence[int] | NDArray[np.int64]) -> Self:
-        """The same rule for other columns: its column i is what column `order[i]` is here."""
+        """The same rule for reordered columns: its column i is column `order[i]` of this one."""
         del order
         return self
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, as `rule_from_json` takes them."""
+        """Plain values for `rule_from_json`."""
         return {"family": self.family, **asdict(self)}  # type: ignore[call-overload]  # every rule is a dataclass
 
 
 @dataclass(frozen=True)
 class Argmax(DecisionRule):
-    """The label of the highest score."""
+    """The label with the highest score."""
 
     family: ClassVar[str] = "argmax"
 
@@ -46,10 +47,10 @@ class Argmax(DecisionRule):
 
 @dataclass(frozen=True)
 class LogitAdjustment(DecisionRule):
-    """The highest score after `strength` times the label's log share of training documents is taken off.
+    """The label with the highest score after subtracting `strength` times the log of its training share.
 
     Menon et al. 2021, Long-tail learning via logit adjustment (arXiv 2007.07314), equation 9. A positive strength
-    favours rare labels; a head that was trained with balanced weights has done so already and may want a negative one.
+    favors rare labels; a head trained with balanced class weights already does so, and may need a negative one.
     """
 
     strength: float
@@ -58,7 +59,7 @@ class LogitAdjustment(DecisionRule):
 
     @property
     def offsets(self) -> NDArray[np.float64]:
-        """What is added to each column: float64 (labels,)."""
+        """The offset added to each column, float64 (labels,)."""
         return -self.strength * np.array(self.log_prior)
 
     def decide(self, scores: Scores) -> NDArray[np.int64]:
@@ -66,13 +67,13 @@ class LogitAdjustment(DecisionRule):
         return np.asarray((scores + _columns(self.offsets, scores)).argmax(axis=1))
 
     def reordered(self, order: Sequence[int] | NDArray[np.int64]) -> Self:
-        """The same rule for other columns."""
+        """The same rule for reordered columns."""
         return replace(self, log_prior=tuple(self.log_prior[column] for column in order))
 
 
 @dataclass(frozen=True)
 class PerLabelOffsets(DecisionRule):
-    """The highest score after each column's own offset is added."""
+    """The label with the highest score after adding one offset per label."""
 
     offsets: tuple[float, ...]
     family: ClassVar[str] = "per-label offsets"
@@ -82,16 +83,16 @@ class PerLabelOffsets(DecisionRule):
         return np.asarray((scores + _columns(self.offsets, scores)).argmax(axis=1))
 
     def reordered(self, order: Sequence[int] | NDArray[np.int64]) -> Self:
-        """The same rule for other columns."""
+        """The same rule for reordered columns."""
         return replace(self, offsets=tuple(self.offsets[column] for column in order))
 
 
 @dataclass(frozen=True)
 class WeightedMedian(DecisionRule):
-    """Of labels that are ordered, the first up to which at least half of the probability lies.
+    """The lowest ordinal label whose cumulative probability is at least one half.
 
-    The median of a distribution has the lowest expected absolute error: Berger 1985, Statistical Decision Theory and
-    Bayesian Analysis, section 2.4.2.
+    The median of a distribution has the lowest expected absolute error (Berger 1985, Statistical Decision Theory and
+    Bayesian Analysis, section 2.4.2).
     """
 
     family: ClassVar[str] = "weighted median"
@@ -100,13 +101,14 @@ class WeightedMedian(DecisionRule):
         """int64 (documents,)."""
         exact = scores.astype(np.float64)
         highest = exact.max(axis=1, keepdims=True)
-        cumulated = np.exp(exact - np.where(np.isfinite(highest), highest, 0.0)).cumsum(axis=1)
-        return np.asarray((cumulated >= cumulated[:, -1:] / 2).argmax(axis=1))
+        # no softmax: a row of -inf must not become NaN
+        cumulative = np.exp(exact - np.where(np.isfinite(highest), highest, 0.0)).cumsum(axis=1)
+        return np.asarray((cumulative >= cumulative[:, -1:] / 2).argmax(axis=1))
 
 
 @dataclass(frozen=True)
 class FixedThreshold(DecisionRule):
-    """Every label whose probability is above one half: whose logit is above 0."""
+    """Every label whose probability is above 0.5, so whose logit is above 0."""
 
     family: ClassVar[str] = "threshold 0.5"
 
@@ -124,13 +126,13 @@ class SingleThreshold(DecisionRule):
 
     def decide(self, scores: Scores) -> NDArray[np.bool_]:
         """bool (documents, labels)."""
-        # a plain float would be rounded to the scores' type before it is compared
+        # NumPy would round a Python float to the dtype of the scores before comparing
         return np.asarray(scores > np.float64(self.threshold))
 
 
 @dataclass(frozen=True)
 class PerLabelThresholds(DecisionRule):
-    """Every label whose logit is above its own threshold."""
+    """Every label whose logit is above the threshold of that label."""
 
     thresholds: tuple[float, ...]
     family: ClassVar[str] = "per-label thresholds"
@@ -140,7 +142,7 @@ class PerLabelThresholds(DecisionRule):
         return np.asarray(scores > _columns(self.thresholds, scores))
 
     def reordered(self, order: Sequence[int] | NDArray[np.int64]) -> Self:
-        """The same rule for other columns."""
+        """The same rule for reordered columns."""
         return replace(self, thresholds=tuple(self.thresholds[column] for column in order))
 
 
@@ -159,16 +161,16 @@ _RULES: Mapping[str, type[DecisionRule]] = {
 
 
 def rule_from_json(content: Mapping[str, Any]) -> DecisionRule:
-    """The rule that `to_json` gave. Raises ValueError for anything else."""
+    """The rule that `to_json` returned. Raises ValueError for any other content."""
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in content.items()}
     family = str(values.pop("family", None))
     try:
         return _RULES[family](**values)
     except (KeyError, TypeError) as error:
-        raise ValueError(f"this is no decision rule: {error}") from error
+        raise ValueError(f"the content is not a decision rule: {error}") from error
 
 
 def _columns(values: Sequence[float] | NDArray[np.float64], scores: Scores) -> NDArray[np.float64]:
     if len(values) != scores.shape[1]:
-        raise ValueError(f"the rule is for {len(values)} labels, there are scores of {scores.shape[1]}")
+        raise ValueError(f"the rule is for {len(values)} labels, but the scores have {scores.shape[1]} columns")
     return np.asarray(values, dtype=np.float64)

@@ -1,6 +1,8 @@
-"""Rules for one label a document, fitted to scores and truth: each family gives its candidates from rigid to free.
+"""Decision rules for single-label targets, ordinal ones included, fitted to scores and truth.
 
-scores: float64 (documents, labels), rows shifted to a highest score of 0. truth: int64 (documents,).
+Each family returns its candidates from the most constrained to the most flexible. scores: float64 (documents, labels),
+shifted per row to a maximum of 0; for ordinal labels the columns go from the lowest label to the highest. truth: int64
+(documents,).
 """
 
 import numpy as np
@@ -15,38 +17,38 @@ Scores = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
 SIZES = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 6.0, 8.0)
-STRENGTHS = (0.0, *(signed for size in SIZES for signed in (size, -size)))  # from rigid to free
-SWEEPS = 3  # later ones move little, and less of what they gain holds elsewhere
+STRENGTHS = (0.0, *(signed for size in SIZES for signed in (size, -size)))  # smallest adjustment first
+SWEEPS = 3  # later sweeps move little, and less of their gain generalizes
 
 
 def argmax(scores: Scores, truth: Codes) -> list[DecisionRule]:
-    """The rule that nothing is fitted for."""
+    """The rule without a fitted parameter."""
     del scores, truth
     return [Argmax()]
 
 
 def logit_adjustment(scores: Scores, truth: Codes) -> list[DecisionRule]:
-    """The strength of highest macro-F1, the smallest among equals."""
-    return [_adjustment(scores, truth)]
+    """The strength with the highest macro-F1; among ties the smallest."""
+    return [_best_adjustment(scores, truth)]
 
 
 def per_label_offsets(scores: Scores, truth: Codes) -> list[DecisionRule]:
-    """Offsets by coordinate ascent on macro-F1 from the adjustment's, then shrunk to these."""
-    common = _adjustment(scores, truth).offsets
+    """Offsets by coordinate ascent on macro-F1, started at those of logit adjustment and then shrunk to them."""
+    common = _best_adjustment(scores, truth).offsets
     documents = np.bincount(truth, minlength=scores.shape[1])
-    free = _Ascent(scores, truth, common).climb()
-    return [PerLabelOffsets(offsets) for offsets in shrink_to_common(free, common, documents)]
+    flexible = _CoordinateAscent(scores, truth, common).run()
+    return [PerLabelOffsets(offsets) for offsets in shrink_to_common(flexible, common, documents)]
 
 
 def weighted_median(scores: Scores, truth: Codes) -> list[DecisionRule]:
-    """The rule of lowest expected absolute error for ordinal labels; it has no fitted parameter."""
+    """The rule with the lowest expected absolute error for ordinal labels; it has no fitted parameter."""
     del scores, truth
     return [WeightedMedian()]
 
 
-def _adjustment(scores: Scores, truth: Codes) -> LogitAdjustment:
+def _best_adjustment(scores: Scores, truth: Codes) -> LogitAdjustment:
     labels = scores.shape[1]
-    # a label without documents counts as having one, or nothing else would ever be given
+    # a label without documents counts as one document, because log(0) would be an infinite offset
     documents = np.maximum(np.bincount(truth, minlength=labels), 1)
     log_prior = tuple(np.log(documents / documents.sum()).tolist())
     rules = [LogitAdjustment(strength, log_prior) for strength in STRENGTHS]
@@ -54,55 +56,54 @@ def _adjustment(scores: Scores, truth: Codes) -> LogitAdjustment:
     return rules[int(np.argmax(metrics))]
 
 
-class _Ascent:
-    """Offsets that rise in macro-F1 one label at a time, the others held.
+class _CoordinateAscent:
+    """Maximizes macro-F1 over one label's offset at a time, with the other offsets fixed.
 
-    When a label's offset grows, documents flip to it one after the other, each at the offset where the label passes the
-    best of the others: the sum of F1 at every offset follows from one sort.
+    As the offset of a label grows, documents flip to that label one after the other, each at the offset at which the
+    label's score exceeds the best other one. So one sort gives the sum of F1 at every offset.
     """
 
     def __init__(self, scores: Scores, truth: Codes, common: NDArray[np.float64]) -> None:
         self.scores, self.truth, self.common = scores, truth, common
         self.offsets = common.copy()
         adjusted = scores + common
-        self.given = adjusted.argmax(axis=1)
-        self.height = np.take_along_axis(adjusted, self.given[:, None], axis=1)[:, 0]
+        self.predicted = adjusted.argmax(axis=1)
+        self.highest = np.take_along_axis(adjusted, self.predicted[:, None], axis=1)[:, 0]
         self.support = np.bincount(truth, minlength=scores.shape[1])
 
-    def climb(self) -> NDArray[np.float64]:
-        """Sweep over the labels, the most frequent first, until none moves."""
+    def run(self) -> NDArray[np.float64]:
+        """Sweep over the labels, the most frequent first, until no offset changes."""
         tuned = np.flatnonzero(self.support >= MIN_DOCUMENTS)
         order = tuned[np.argsort(-self.support[tuned], kind="stable")]
         for _ in range(SWEEPS):
             before = self.offsets.copy()
             for label in order:
-                self._move(int(label))
+                self._tune_offset(int(label))
             if np.array_equal(before, self.offsets):
                 break
         return self.offsets
 
-    def _move(self, label: int) -> None:
-        rival, height = self._rivals(label)
-        own = self.scores[:, label]
-        within = np.flatnonzero(np.isfinite(own) & np.isfinite(height))
-        needed = height[within] - own[within]
-        order = np.argsort(needed)
-        rows, needed = within[order], needed[order]
+    def _tune_offset(self, label: int) -> None:
+        rival, highest = self._best_other_label(label)
+        score = self.scores[:, label]
+        rows = np.flatnonzero(np.isfinite(score) & np.isfinite(highest))
+        flip_points = highest[rows] - score[rows]
+        order = np.argsort(flip_points)
+        rows, flip_points = rows[order], flip_points[order]
         before = ConfusionCounts.from_predictions(self.truth, rival, len(self.offsets))
-        selected = self.truth[rows] == label
-        gains = f1_changes(np.full(len(rows), label), selected, before, 1)
+        gains = f1_changes(np.full(len(rows), label), self.truth[rows] == label, before, 1)
         gains += f1_changes(rival[rows], self.truth[rows] == rival[rows], before, -1)
-        self.offsets[label] = best_threshold(needed, gains, self.common[label])
-        wins = own + self.offsets[label] > height
-        self.given = np.where(wins, label, rival)
-        self.height = np.where(wins, own + self.offsets[label], height)
+        self.offsets[label] = best_threshold(flip_points, gains, self.common[label])
+        flipped = score + self.offsets[label] > highest
+        self.predicted = np.where(flipped, label, rival)
+        self.highest = np.where(flipped, score + self.offsets[label], highest)
 
-    def _rivals(self, label: int) -> tuple[Codes, NDArray[np.float64]]:
+    def _best_other_label(self, label: int) -> tuple[Codes, NDArray[np.float64]]:
         """The best of the other labels for each document, and its adjusted score."""
-        rival, height = self.given.copy(), self.height.copy()
-        own = np.flatnonzero(rival == label)
-        adjusted = self.scores[own] + self.offsets
+        rival, highest = self.predicted.copy(), self.highest.copy()
+        rows = np.flatnonzero(rival == label)
+        adjusted = self.scores[rows] + self.offsets
         adjusted[:, label] = -np.inf
-        height[own] = adjusted.max(axis=1, initial=-np.inf)
-        rival[own] = np.where(np.isfinite(height[own]), adjusted.argmax(axis=1), label)
-        return rival, height
+        highest[rows] = adjusted.max(axis=1, initial=-np.inf)
+        rival[rows] = np.where(np.isfinite(highest[rows]), adjusted.argmax(axis=1), label)
+        return rival, highest

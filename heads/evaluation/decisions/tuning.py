@@ -1,13 +1,16 @@
-"""Which rule to trust: families from rigid to free, a freer one only where cross-fitting shows that it helps.
+"""Selects a decision rule: a more flexible family only if cross-fitting shows that it helps.
 
-Every family is fitted on some folds and decides the one that was left out (`cross_fitted`). The freer family is taken
-when its figure there (macro-F1; of ordered labels the mean absolute error) is better than that of the family in place
-by more than two standard errors of the difference, found by a paired bootstrap over documents: the rule of Breiman et
-al. 1984 (Classification and Regression Trees, section 3.4.3), which prefers the simpler of two models that cannot be
-told apart, with twice their margin. It was chosen on training documents of Reuters-52: rules tuned on one half and
-tried on the other, 8 halvings of out-of-fold scores. With balanced weights argmax had a macro-F1 of 79.3 there; a
-margin of 1 standard error took rules that had 78.9, one of 2 took none. Without weights, where rules help, it had 74.7,
-and either margin gained 3 to 4 points of it.
+The families are ordered from the most constrained to the most flexible. Each is cross-fitted: fitted on all folds but
+one, and applied to that fold. A more flexible family is selected if its cross-fitted metric (macro-F1; for ordinal
+labels the mean absolute error) is better than that of the current family by more than two standard errors of the
+difference, which a paired bootstrap over documents estimates. This is the rule of Breiman et al. 1984 (Classification
+and Regression Trees, section 3.4.3), which prefers the simpler of two models that cannot be distinguished, with twice
+their margin.
+
+The margin was chosen on training documents of Reuters-52: rules tuned on one half of out-of-fold scores and scored on
+the other, in 8 random halvings. With balanced class weights the macro-F1 of argmax was 79.3; a margin of 1 standard
+error selected rules with 78.9, a margin of 2 selected none. Without class weights, where rules help, argmax had 74.7,
+and either margin gained 3 to 4 points.
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -46,10 +49,13 @@ MULTILABEL_FAMILIES: tuple[Family, ...] = (
 
 @dataclass(frozen=True)
 class Decision:
-    """A rule and why it was chosen.
+    """A decision rule and why it was selected.
 
-    out_of_fold: what rules of its family say of the documents that it was tuned on, each fitted without them: int64
-    (documents,), or bool (documents, labels). Empty in a decision that was read from JSON.
+    Attributes:
+        rule: the rule, fitted on all documents.
+        evidence: how its family compares with the others.
+        out_of_fold: predictions for the documents that it was tuned on, each by a rule of the same family that was
+            fitted without that document: int64 (documents,), or bool (documents, labels). Empty if read from JSON.
     """
 
     rule: DecisionRule
@@ -57,26 +63,35 @@ class Decision:
     out_of_fold: NDArray[Any] = field(default_factory=lambda: np.empty(0, dtype=np.int64), compare=False, repr=False)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, as `decision_from_json` takes them."""
+        """Plain values for `decision_from_json`."""
         return {"rule": self.rule.to_json(), "evidence": self.evidence.to_json()}
 
 
 def decision_from_json(content: Mapping[str, Any]) -> Decision:
-    """The decision that `to_json` gave, without `out_of_fold`. Raises ValueError for anything else."""
+    """The decision that `to_json` returned, without `out_of_fold`. Raises ValueError for any other content."""
     try:
         return Decision(rule_from_json(content["rule"]), Evidence.from_json(content["evidence"]))
     except (KeyError, TypeError) as error:
-        raise ValueError(f"this is no decision: {error}") from error
+        raise ValueError(f"the content is not a decision: {error}") from error
 
 
 def default_decision(scores: NDArray[Any], truth: NDArray[Any], *, ordinal: bool = False) -> Decision:
-    """Argmax, or 0.5 for several labels: the rule for which nothing is fitted, and how well it does."""
-    (rigid, *_), metric = _choice(truth, ordinal=ordinal)
-    (rule,) = rigid(scores, truth)
-    decided = rule.decide(scores)
-    value = float(metric.value(ConfusionCounts.from_predictions(truth, decided, scores.shape[1])))
+    """Decide by the rule without a fitted parameter, and measure it.
+
+    Args:
+        scores: float (documents, labels), out-of-fold scores.
+        truth: int (documents,), or bool (documents, labels) for multi-label targets.
+        ordinal: whether the labels are ordinal; the rule is measured by the mean absolute error then.
+
+    Returns:
+        Argmax, or a threshold of 0.5 for multi-label targets.
+    """
+    (constrained, *_), metric = _families(truth, ordinal=ordinal)
+    (rule,) = constrained(scores, truth)
+    predicted = rule.decide(scores)
+    value = float(metric.value(ConfusionCounts.from_predictions(truth, predicted, scores.shape[1])))
     only = RuleComparison(rule.family, None, value, value, 0.0, 0.0, 0.0, selected=True, metric=metric.name)
-    return Decision(rule, Evidence(len(truth), 0, 0, 0, (only,)), decided)
+    return Decision(rule, Evidence(len(truth), 0, 0, 0, (only,)), predicted)
 
 
 def tune_decision(
@@ -87,29 +102,38 @@ def tune_decision(
     *,
     ordinal: bool = False,
 ) -> Decision:
-    """The rule for these scores, and the evidence for it.
+    """Select and fit the decision rule for these scores.
 
-    scores: float (documents, labels), of documents that the head had not seen; -inf in a column that it had not seen.
-    truth: int (documents,), or bool (documents, labels) for several labels. groups: rows of one group are not parted.
-    ordered: the columns stand from the lowest label to the highest, and rules are chosen by the mean absolute error.
-    Otherwise the same labels in another order give the same rule in that order.
+    Unless the labels are ordinal, the same labels in another order give the same rule in that order.
+
+    Args:
+        scores: float (documents, labels), out-of-fold scores; -inf for a label that a fold's head has not seen.
+        truth: int (documents,), or bool (documents, labels) for multi-label targets.
+        groups: (documents,); rows of one group stay in one fold. None if there are no groups.
+        seed: seed of the folds and of the bootstrap.
+        ordinal: whether the columns go from the lowest label to the highest. The metric is the mean absolute error
+            then, else macro-F1.
+
+    Returns:
+        The rule, the evidence for it, and its out-of-fold predictions.
     """
-    (rigid, *freer), metric = _choice(truth, ordinal=ordinal)
-    problem = _Problem.of(scores, truth, metric)
+    (constrained, *more_flexible), metric = _families(truth, ordinal=ordinal)
+    problem = _Problem.build(scores, truth, metric)
     members = None if groups is None else list(groups)
     repeats = [assign_folds(problem.truth, members, FOLDS, seed * REPEATS + repeat) for repeat in range(REPEATS)]
-    present = _fitted(rigid, problem, repeats)
-    comparisons = [present.comparison(None, problem, seed)]
-    for family in freer:
-        asked = _fitted(family, problem, repeats)
-        comparisons.append(asked.comparison(present, problem, seed))
-        present = asked if comparisons[-1].selected else present
-    evidence = Evidence(len(truth), FOLDS, REPEATS, problem.few, tuple(comparisons))
-    return Decision(present.rule.reordered(problem.inverse), evidence, problem.restored(present.held[0]))
+    current = _fit_family(constrained, problem, repeats)
+    comparisons = [current.compare(None, problem, seed)]
+    for family in more_flexible:
+        candidate = _fit_family(family, problem, repeats)
+        comparisons.append(candidate.compare(current, problem, seed))
+        current = candidate if comparisons[-1].selected else current
+    evidence = Evidence(len(truth), FOLDS, REPEATS, problem.rare_labels, tuple(comparisons))
+    rule = current.rule.reordered(problem.inverse_order)
+    return Decision(rule, evidence, problem.restore_order(current.cross_fitted[0]))
 
 
-def _choice(truth: NDArray[Any], *, ordinal: bool) -> tuple[Sequence[Family], Metric]:
-    """The families to choose from, and by what."""
+def _families(truth: NDArray[Any], *, ordinal: bool) -> tuple[Sequence[Family], Metric]:
+    """The families to select from, and the metric that selects."""
     if ordinal:
         return ORDINAL_FAMILIES, ABSOLUTE_ERROR
     return (SINGLE_LABEL_FAMILIES if truth.ndim == 1 else MULTILABEL_FAMILIES), MACRO_F1
@@ -117,9 +141,9 @@ def _choice(truth: NDArray[Any], *, ordinal: bool) -> tuple[Sequence[Family], Me
 
 @dataclass(frozen=True)
 class _Problem:
-    """Scores in float64, truth, and by what a rule is chosen.
+    """Scores in float64, truth, and the metric that selects a rule.
 
-    Columns are from the most frequent label on, whatever order was given, unless the figure reads their order.
+    The columns are in a canonical order, the most frequent label first, unless the metric depends on their order.
     """
 
     scores: NDArray[np.float64]
@@ -128,7 +152,7 @@ class _Problem:
     metric: Metric
 
     @classmethod
-    def of(cls, scores: NDArray[Any], truth: NDArray[Any], metric: Metric) -> Self:
+    def build(cls, scores: NDArray[Any], truth: NDArray[Any], metric: Metric) -> Self:
         exact = scores.astype(np.float64)
         documents = np.bincount(truth, minlength=scores.shape[1]) if truth.ndim == 1 else truth.sum(axis=0)
         if truth.ndim == 1:
@@ -137,98 +161,101 @@ class _Problem:
         if metric == ABSOLUTE_ERROR:
             return cls(exact, truth, np.arange(scores.shape[1]), metric)
         order = np.lexsort((np.where(np.isfinite(exact), exact, 0.0).sum(axis=0), -documents))
-        own = np.argsort(order)[truth] if truth.ndim == 1 else truth[:, order]
-        return cls(exact[:, order], own, order, metric)
+        reordered_truth = np.argsort(order)[truth] if truth.ndim == 1 else truth[:, order]
+        return cls(exact[:, order], reordered_truth, order, metric)
 
     @property
-    def inverse(self) -> NDArray[np.int64]:
-        """Where each given column stands."""
+    def inverse_order(self) -> NDArray[np.int64]:
+        """The position of each original column."""
         return np.argsort(self.order)
 
     @property
-    def few(self) -> int:
-        """Labels that have documents, but too few to be tuned alone, where a family would do so."""
+    def rare_labels(self) -> int:
+        """Number of labels with documents, but too few to be tuned separately; 0 if no family tunes single labels."""
         if self.metric == ABSOLUTE_ERROR:
             return 0
         documents = np.bincount(self.truth) if self.truth.ndim == 1 else self.truth.sum(axis=0)
         return int(np.count_nonzero((documents > 0) & (documents < MIN_DOCUMENTS)))
 
-    def signed_value(self, decided: NDArray[Any], rows: Any = slice(None)) -> float:
-        """The figure, or less it where less is better."""
-        return float(
-            self.metric.signed_value(
-                ConfusionCounts.from_predictions(self.truth[rows], decided[rows], self.scores.shape[1])
-            )
-        )
+    def signed_value(self, predicted: NDArray[Any], rows: Any = slice(None)) -> float:
+        """The metric of predictions with the sign for which higher is better."""
+        counts = ConfusionCounts.from_predictions(self.truth[rows], predicted[rows], self.scores.shape[1])
+        return float(self.metric.signed_value(counts))
 
-    def restored(self, decided: NDArray[Any]) -> NDArray[Any]:
-        """Labels as they were given."""
-        return self.order[decided] if decided.ndim == 1 else decided[:, self.inverse]
+    def restore_order(self, predicted: NDArray[Any]) -> NDArray[Any]:
+        """Predictions in the original columns."""
+        return self.order[predicted] if predicted.ndim == 1 else predicted[:, self.inverse_order]
 
 
 @dataclass(frozen=True)
-class _Fitted:
-    """A family's rule for all documents, and, a repeat each, what its rules say of those they were not fitted to."""
+class _FittedFamily:
+    """A family's rule, fitted on all documents, and its cross-fitted predictions, one array per repeat."""
 
     rule: DecisionRule
-    held: list[NDArray[Any]]
+    cross_fitted: list[NDArray[Any]]
 
-    def comparison(self, present: "_Fitted | None", problem: _Problem, seed: int) -> RuleComparison:
-        baseline = present or self
-        in_sample, before = (problem.signed_value(one.rule.decide(problem.scores)) for one in (self, baseline))
-        cross_fitted, held = (
-            float(np.mean([problem.signed_value(said) for said in one.held])) for one in (self, baseline)
+    def compare(self, current: "_FittedFamily | None", problem: _Problem, seed: int) -> RuleComparison:
+        baseline = current or self
+        in_sample, baseline_in_sample = (
+            problem.signed_value(family.rule.decide(problem.scores)) for family in (self, baseline)
         )
-        error = 0.0 if present is None else _standard_error(self.held, present.held, problem, seed)
+        cross_fitted, baseline_cross_fitted = (
+            float(np.mean([problem.signed_value(predicted) for predicted in family.cross_fitted]))
+            for family in (self, baseline)
+        )
+        gain = cross_fitted - baseline_cross_fitted
+        error = 0.0 if current is None else _standard_error(self, current, problem, seed)
         return RuleComparison(
             family=self.rule.family,
-            baseline=None if present is None else present.rule.family,
+            baseline=None if current is None else current.rule.family,
             in_sample=problem.metric.sign * in_sample,
             cross_fitted=problem.metric.sign * cross_fitted,
-            in_sample_gain=in_sample - before,
-            cross_fitted_gain=cross_fitted - held,
+            in_sample_gain=in_sample - baseline_in_sample,
+            cross_fitted_gain=gain,
             standard_error=error,
-            selected=present is None or cross_fitted - held > MARGIN * error,
+            selected=current is None or gain > MARGIN * error,
             metric=problem.metric.name,
         )
 
 
-def _standard_error(freer: list[NDArray[Any]], present: list[NDArray[Any]], problem: _Problem, seed: int) -> float:
-    """Of the mean difference of the figure over repeats, by documents resampled for all of them at once."""
-    resamples = resample_metrics(problem.truth, [*freer, *present], problem.scores.shape[1], seed)
-    metrics = [problem.metric.signed_value(one) for one in resamples]
-    difference = np.mean(metrics[: len(freer)], axis=0) - np.mean(metrics[len(freer) :], axis=0)
+def _standard_error(candidate: _FittedFamily, current: _FittedFamily, problem: _Problem, seed: int) -> float:
+    """Standard error of the mean difference over repeats, with one resample of documents for all repeats."""
+    predictions = [*candidate.cross_fitted, *current.cross_fitted]
+    resampled = resample_metrics(problem.truth, predictions, problem.scores.shape[1], seed)
+    values = [problem.metric.signed_value(metrics) for metrics in resampled]
+    repeats = len(candidate.cross_fitted)
+    difference = np.mean(values[:repeats], axis=0) - np.mean(values[repeats:], axis=0)
     return float(np.std(difference, ddof=1))
 
 
-def _fitted(family: Family, problem: _Problem, repeats: list[NDArray[np.int8]]) -> _Fitted:
-    crossed = [_crossfitted(family, problem, parts) for parts in repeats]
-    best = int(np.argmax(np.mean([metrics for _, metrics in crossed], axis=0)))
-    return _Fitted(family(problem.scores, problem.truth)[best], [held for held, _ in crossed])
+def _fit_family(family: Family, problem: _Problem, repeats: list[NDArray[np.int8]]) -> _FittedFamily:
+    results = [_cross_fit(family, problem, folds) for folds in repeats]
+    best = int(np.argmax(np.mean([values for _, values in results], axis=0)))
+    return _FittedFamily(family(problem.scores, problem.truth)[best], [predicted for predicted, _ in results])
 
 
-def _crossfitted(family: Family, problem: _Problem, parts: NDArray[np.int8]) -> tuple[NDArray[Any], list[float]]:
-    """What rules fitted to the other parts say of each part, and each candidate's merit over all parts.
+def _cross_fit(family: Family, problem: _Problem, folds: NDArray[np.int8]) -> tuple[NDArray[Any], list[float]]:
+    """Out-of-fold predictions of a family, and the signed metric of each of its candidates over all folds.
 
-    The candidate that decides a part is the one that did best on the other parts, so that the choice among a family's
-    candidates is cross-fitted too.
+    The candidate that predicts a fold is the best one on the other folds, so the choice among candidates is
+    cross-fitted too.
     """
-    candidates = _decided_apart(family, problem, parts)
+    candidates = _cross_fit_candidates(family, problem, folds)
     chosen = np.empty_like(candidates[0])
-    for part in np.unique(parts):
-        others = parts != part
-        metrics = [problem.signed_value(decided, others) for decided in candidates]
-        chosen[~others] = candidates[int(np.argmax(metrics))][~others]
-    return chosen, [problem.signed_value(decided) for decided in candidates]
+    for fold in np.unique(folds):
+        others = folds != fold
+        values = [problem.signed_value(predicted, others) for predicted in candidates]
+        chosen[~others] = candidates[int(np.argmax(values))][~others]
+    return chosen, [problem.signed_value(predicted) for predicted in candidates]
 
 
-def _decided_apart(family: Family, problem: _Problem, parts: NDArray[np.int8]) -> list[NDArray[Any]]:
-    """What each candidate says of every document, fitted to the parts that it is not in."""
-    said: list[NDArray[Any]] = []
-    for part in np.unique(parts):
-        within = parts == part
-        rules = family(problem.scores[~within], problem.truth[~within])
-        said = said or [np.empty_like(problem.truth) for _ in rules]
-        for decided, rule in zip(said, rules, strict=True):
-            decided[within] = rule.decide(problem.scores[within])
-    return said
+def _cross_fit_candidates(family: Family, problem: _Problem, folds: NDArray[np.int8]) -> list[NDArray[Any]]:
+    """Out-of-fold predictions of each candidate of a family."""
+    predictions: list[NDArray[Any]] = []
+    for fold in np.unique(folds):
+        rows = folds == fold
+        rules = family(problem.scores[~rows], problem.truth[~rows])
+        predictions = predictions or [np.empty_like(problem.truth) for _ in rules]
+        for predicted, rule in zip(predictions, rules, strict=True):
+            predicted[rows] = rule.decide(problem.scores[rows])
+    return predictions

@@ -1,4 +1,4 @@
-"""The figures, against scikit-learn, and their intervals, against what intervals promise."""
+"""The metrics, compared with scikit-learn, and their confidence intervals, checked for coverage."""
 
 import json
 import tracemalloc
@@ -34,8 +34,8 @@ def matrices(documents: int) -> st.SearchStrategy[NDArray[np.bool_]]:
 
 
 singles = st.integers(1, 30).flatmap(lambda documents: st.tuples(codes(documents), codes(documents)))
-severals = st.integers(1, 30).flatmap(lambda documents: st.tuples(matrices(documents), matrices(documents)))
-either = st.one_of(singles, severals)
+multilabels = st.integers(1, 30).flatmap(lambda documents: st.tuples(matrices(documents), matrices(documents)))
+either = st.one_of(singles, multilabels)
 
 
 def sample(documents: int, labels: int, right: float, seed: int = 0) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -46,7 +46,7 @@ def sample(documents: int, labels: int, right: float, seed: int = 0) -> tuple[ND
 
 @settings(deadline=None, max_examples=50)
 @given(singles)
-def test_figures_of_single_labels_are_scikit_learns(pair: tuple[Any, Any]) -> None:
+def test_metrics_of_single_labels_equal_scikit_learns(pair: tuple[Any, Any]) -> None:
     card = scorecard(*pair, NAMES, resamples=2)
     assert card.macro_f1.value == pytest.approx(f1_score(*pair, average="macro", zero_division=0))
     assert card.micro_f1.value == pytest.approx(f1_score(*pair, average="micro", zero_division=0))
@@ -54,11 +54,11 @@ def test_figures_of_single_labels_are_scikit_learns(pair: tuple[Any, Any]) -> No
 
 
 @settings(deadline=None, max_examples=50)
-@given(severals)
-def test_figures_of_several_labels_are_scikit_learns(pair: tuple[Any, Any]) -> None:
+@given(multilabels)
+def test_metrics_of_multilabel_targets_equal_scikit_learns(pair: tuple[Any, Any]) -> None:
     card = scorecard(*pair, NAMES, resamples=2)
-    occurring = np.flatnonzero(pair[0].any(axis=0) | pair[1].any(axis=0))
-    macro = f1_score(*pair, labels=occurring, average="macro", zero_division=0) if len(occurring) else 0.0
+    present = np.flatnonzero(pair[0].any(axis=0) | pair[1].any(axis=0))
+    macro = f1_score(*pair, labels=present, average="macro", zero_division=0) if len(present) else 0.0
     assert card.macro_f1.value == pytest.approx(macro)
     assert card.micro_f1.value == pytest.approx(f1_score(*pair, average="micro", zero_division=0))
     assert card.accuracy.value == pytest.approx(accuracy_score(*pair))
@@ -66,37 +66,37 @@ def test_figures_of_several_labels_are_scikit_learns(pair: tuple[Any, Any]) -> N
 
 @settings(deadline=None, max_examples=50)
 @given(either)
-def test_figures_of_each_label_are_scikit_learns(pair: tuple[Any, Any]) -> None:
+def test_metrics_of_each_label_equal_scikit_learns(pair: tuple[Any, Any]) -> None:
     card = scorecard(*pair, NAMES, resamples=2)
     expected = precision_recall_fscore_support(*pair, labels=range(LABELS), zero_division=0)
-    for got, column in zip(card.labels, np.transpose(expected), strict=True):
-        assert [got.precision, got.recall, got.f1, got.support] == pytest.approx(list(column))
+    for label, column in zip(card.labels, np.transpose(expected), strict=True):
+        assert [label.precision, label.recall, label.f1, label.support] == pytest.approx(list(column))
     assert [label.label for label in card.labels] == list(NAMES)
 
 
 @settings(deadline=None, max_examples=100)
 @given(singles)
-def test_figures_of_ordered_labels_are_scikit_learns(pair: tuple[Any, Any]) -> None:
+def test_metrics_of_ordinal_labels_equal_scikit_learns(pair: tuple[Any, Any]) -> None:
     card = scorecard(*pair, NAMES, resamples=2, ordinal=True)
     assert card.absolute_error is not None and card.quadratic_kappa is not None
     assert card.absolute_error.value == pytest.approx(mean_absolute_error(*pair))
-    one_label = len(np.unique(pair)) == 1  # where scikit-learn has no number
+    one_label = len(np.unique(pair)) == 1  # scikit-learn's kappa is undefined here
     kappa = 0.0 if one_label else cohen_kappa_score(*pair, weights="quadratic", labels=range(LABELS))
     assert card.quadratic_kappa.value == pytest.approx(kappa, abs=1e-12)
 
 
 @settings(deadline=None, max_examples=50)
 @given(singles)
-def test_a_mirrored_order_has_the_same_error_and_kappa(pair: tuple[Any, Any]) -> None:
-    mirrored = (LABELS - 1 - pair[0], LABELS - 1 - pair[1])
-    there, back = (scorecard(truth, said, NAMES, resamples=2, ordinal=True) for truth, said in (pair, mirrored))
-    assert there.absolute_error is not None and back.absolute_error is not None
-    assert there.absolute_error.value == back.absolute_error.value
-    assert there.quadratic_kappa is not None and back.quadratic_kappa is not None
-    assert there.quadratic_kappa.value == pytest.approx(back.quadratic_kappa.value, abs=1e-12)
+def test_a_reversed_order_has_the_same_error_and_kappa(pair: tuple[Any, Any]) -> None:
+    reverse = (LABELS - 1 - pair[0], LABELS - 1 - pair[1])
+    forward, backward = (scorecard(*arrays, NAMES, resamples=2, ordinal=True) for arrays in (pair, reverse))
+    assert forward.absolute_error is not None and backward.absolute_error is not None
+    assert forward.absolute_error.value == backward.absolute_error.value
+    assert forward.quadratic_kappa is not None and backward.quadratic_kappa is not None
+    assert forward.quadratic_kappa.value == pytest.approx(backward.quadratic_kappa.value, abs=1e-12)
 
 
-def test_resampled_figures_of_ordered_labels_are_those_of_resampled_documents() -> None:
+def test_resampled_metrics_of_ordinal_labels_equal_those_of_resampled_documents() -> None:
     truth, predicted = sample(400, LABELS, right=0.6)
     card = scorecard(truth, predicted, NAMES, ordinal=True)
     assert card.absolute_error is not None and card.quadratic_kappa is not None
@@ -108,18 +108,18 @@ def test_resampled_figures_of_ordered_labels_are_those_of_resampled_documents() 
         assert [interval.low, interval.high] == pytest.approx(np.quantile(by_hand, [0.025, 0.975]).tolist(), abs=0.02)
 
 
-def test_labels_without_an_order_have_no_error_and_a_scorecard_from_before_comes_back() -> None:
+def test_labels_without_an_order_have_no_error_in_the_scorecard_and_its_json() -> None:
     card = scorecard(*sample(20, LABELS, right=0.6), NAMES, resamples=2)
-    before = {
+    content = {
         name: value for name, value in card.to_json().items() if name not in ("absolute_error", "quadratic_kappa")
     }
-    assert Scorecard.from_json(before) == card
+    assert Scorecard.from_json(content) == card
     assert card.absolute_error is card.quadratic_kappa is None
 
 
-def test_predictions_are_ranked_by_their_error_where_all_have_one() -> None:
+def test_predictions_are_ranked_by_their_error_if_all_have_one() -> None:
     pair = sample(20, LABELS, right=0.6)
-    plain, ordinal = (scorecard(*pair, NAMES, resamples=2, ordinal=each) for each in (False, True))
+    plain, ordinal = (scorecard(*pair, NAMES, resamples=2, ordinal=flag) for flag in (False, True))
     assert ranking_metric([ordinal, ordinal]) == ABSOLUTE_ERROR
     assert ranking_metric([ordinal, plain]) == ranking_metric([plain]) == ranking_metric([]) == MACRO_F1
     assert ABSOLUTE_ERROR.signed_value(ordinal) < 0 < MACRO_F1.signed_value(ordinal)
@@ -127,12 +127,12 @@ def test_predictions_are_ranked_by_their_error_where_all_have_one() -> None:
 
 @settings(deadline=None, max_examples=50)
 @given(either)
-def test_macro_f1_alone_is_the_scorecards(pair: tuple[Any, Any]) -> None:
+def test_macro_f1_equals_that_of_the_scorecard(pair: tuple[Any, Any]) -> None:
     assert macro_f1(*pair, LABELS) == scorecard(*pair, NAMES, resamples=2).macro_f1.value
 
 
-def test_a_label_that_only_the_truth_has_counts_as_missed() -> None:
-    # a: two hits of two; b: one document given to a; c, d, e: nowhere.  F1 of a = 2*2/(3+2), of b = 0
+def test_a_label_in_the_truth_only_counts_as_missed() -> None:
+    # a: both documents correct; b: its document predicted as a; c, d, e: absent.  F1 of a = 2*2/(3+2), of b = 0
     card = scorecard(np.array([0, 0, 1]), np.array([0, 0, 0]), NAMES)
     assert card.macro_f1.value == pytest.approx((0.8 + 0.0) / 2)
     assert card.labels[1].support == 1
@@ -146,30 +146,30 @@ def test_predictions_of_each_label_are_counted() -> None:
 
 @settings(deadline=None, max_examples=30)
 @given(either)
-def test_a_scorecard_comes_back_from_json_exactly(pair: tuple[Any, Any]) -> None:
+def test_a_scorecard_round_trips_through_json(pair: tuple[Any, Any]) -> None:
     card = scorecard(*pair, NAMES, resamples=10, ordinal=pair[0].ndim == 1)
     assert Scorecard.from_json(json.loads(json.dumps(card.to_json(), allow_nan=False))) == card
 
 
 @pytest.mark.parametrize("shape", [(0,), (0, LABELS)])
-def test_no_documents_have_figures_of_zero(shape: tuple[int, ...]) -> None:
+def test_metrics_of_no_documents_are_zero(shape: tuple[int, ...]) -> None:
     nothing = np.zeros(shape, dtype=bool if len(shape) == 2 else np.int64)
     card = scorecard(nothing, nothing, NAMES)
     assert (card.documents, card.macro_f1.value, card.accuracy.low, card.micro_f1.high) == (0, 0.0, 0.0, 0.0)
 
 
-def test_what_does_not_match_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"truth is int64 \(2,\), prediction is int64 \(3,\)"):
+def test_arrays_that_do_not_match_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"truth is int64 \(2,\), but prediction is int64 \(3,\)"):
         scorecard(np.array([0, 1]), np.array([0, 1, 1]), NAMES)
-    with pytest.raises(ValueError, match="codes are 0 to 4, these are -1 to 1"):
+    with pytest.raises(ValueError, match="label codes must be 0 to 4, but they are -1 to 1"):
         macro_f1(np.array([0, 1]), np.array([0, -1]), LABELS)
-    with pytest.raises(ValueError, match="codes are 0 to 4, these are 0 to 5"):
+    with pytest.raises(ValueError, match="label codes must be 0 to 4, but they are 0 to 5"):
         macro_f1(np.array([0, 5]), np.array([0, 1]), LABELS)
-    with pytest.raises(ValueError, match=r"several labels are bool \(documents, 5\), this is bool \(2, 4\)"):
+    with pytest.raises(ValueError, match=r"must be bool \(documents, 5\), but they are bool \(2, 4\)"):
         macro_f1(np.zeros((2, 4), dtype=bool), np.zeros((2, 4), dtype=bool), LABELS)
 
 
-def test_the_interval_of_accuracy_holds_the_true_value_19_times_of_20() -> None:
+def test_the_confidence_interval_of_accuracy_covers_the_true_value_in_95_percent_of_samples() -> None:
     random = np.random.default_rng(0)
     covered = 0
     for seed in range(300):
@@ -180,7 +180,7 @@ def test_the_interval_of_accuracy_holds_the_true_value_19_times_of_20() -> None:
     assert covered / 300 == pytest.approx(0.95, abs=0.04)
 
 
-def test_of_many_documents_the_interval_of_accuracy_is_the_normal_one() -> None:
+def test_for_many_documents_the_confidence_interval_of_accuracy_is_the_normal_one() -> None:
     right = np.arange(10_000) % 5 > 0
     interval = scorecard(np.zeros(10_000, dtype=int), np.where(right, 0, 1), NAMES, resamples=4000).accuracy
     half_width = 1.96 * np.sqrt(0.8 * 0.2 / 10_000)
@@ -188,7 +188,7 @@ def test_of_many_documents_the_interval_of_accuracy_is_the_normal_one() -> None:
     assert [interval.low, interval.high] == pytest.approx([0.8 - half_width, 0.8 + half_width], abs=0.08 * half_width)
 
 
-def test_resamples_spread_as_drawing_documents_one_by_one_does() -> None:
+def test_resamples_vary_as_much_as_documents_drawn_one_by_one() -> None:
     truth, predicted = sample(60, LABELS, 0.6)
     (quick,) = resample_metrics(truth, [predicted], LABELS, seed=1, resamples=4000)
     random = np.random.default_rng(2)
@@ -199,7 +199,7 @@ def test_resamples_spread_as_drawing_documents_one_by_one_does() -> None:
     assert quick.macro_f1.mean() == pytest.approx(slow.mean(), abs=0.1 * slow.std())
 
 
-def test_several_labels_of_which_each_document_has_one_resample_as_single_ones() -> None:
+def test_multilabel_targets_with_one_label_per_document_resample_like_single_labels() -> None:
     truth, predicted = sample(50, LABELS, 0.6)
     columns = np.arange(LABELS)
     (single,) = resample_metrics(truth, [predicted], LABELS, seed=1, resamples=3000)
@@ -217,7 +217,7 @@ def test_two_predictions_are_resampled_together() -> None:
     worse = np.where(np.arange(80) == 7, (truth + 1) % LABELS, predicted)
     first, second, again = resample_metrics(truth, [predicted, worse, predicted], LABELS)
     assert np.array_equal(first.accuracy, again.accuracy)
-    # they differ in document 7 alone, which is drawn any whole number of times
+    # they differ in document 7 only, which each resample draws a whole number of times
     drawn = (first.accuracy - second.accuracy) * 80
     assert drawn == pytest.approx(np.round(drawn), abs=1e-9)
 
@@ -231,13 +231,13 @@ def test_the_order_of_documents_changes_nothing(order: list[int]) -> None:
     )
 
 
-def test_the_seed_decides_the_interval() -> None:
+def test_the_seed_determines_the_confidence_interval() -> None:
     pair = sample(100, LABELS, 0.5)
     assert scorecard(*pair, NAMES, seed=3) == scorecard(*pair, NAMES, seed=3)
     assert scorecard(*pair, NAMES, seed=3) != scorecard(*pair, NAMES, seed=4)
 
 
-def test_a_million_documents_do_not_eat_memory() -> None:
+def test_a_million_documents_need_little_memory() -> None:
     pair = sample(1_000_000, 20, 0.7)
     tracemalloc.start()
     try:

@@ -1,4 +1,4 @@
-"""The test split: out of reach, and scored once."""
+"""The test split: inaccessible, and scored once."""
 
 import copy
 import pickle
@@ -17,7 +17,7 @@ LABELS = ("cocoa", "earn", "only in test")
 
 
 class FirstTwo:
-    """A head whose scores are the first two features, of the labels that it has seen."""
+    """A head that has seen two labels; its scores are the first two features."""
 
     classes_ = np.array(["cocoa", "earn"], dtype=object)
 
@@ -50,12 +50,12 @@ def test_a_label_that_only_the_test_split_has_is_missed() -> None:
 
 
 def test_the_rule_decides() -> None:
-    # document 3 is 5 to 4 for cocoa: a strength of 1 adds log 9 to earn's lead
+    # document 3 scores cocoa 5 and earn 4: a strength of 1 adds log 9 to earn
     rule = LogitAdjustment(1.0, (np.log(0.9), np.log(0.1), np.log(0.01)))
     assert scored(rule).predicted.tolist() == [1, 1, 1, 1]
 
 
-def test_several_labels_are_scored_by_column() -> None:
+def test_a_multilabel_target_is_scored_by_column() -> None:
     class Columns(FirstTwo):
         classes_ = np.arange(2)
 
@@ -67,11 +67,11 @@ def test_several_labels_are_scored_by_column() -> None:
 def test_it_is_scored_once() -> None:
     held = held_out()
     held.score(FirstTwo(), Argmax(), LABELS)
-    with pytest.raises(RuntimeError, match="the test split has been scored: a second look would choose by it"):
+    with pytest.raises(RuntimeError, match="scored already: scoring it again would select by it"):
         held.score(FirstTwo(), Argmax(), LABELS)
 
 
-def test_a_head_that_fails_has_used_the_one_look() -> None:
+def test_a_head_that_fails_has_used_up_the_one_scoring() -> None:
     class Broken(FirstTwo):
         def decision_function(self, X: Any) -> NDArray[np.float32]:
             raise MemoryError
@@ -89,13 +89,13 @@ def test_nothing_but_score_is_public() -> None:
 
 
 @pytest.mark.parametrize("look", [len, iter, np.asarray, lambda held: held[0]])
-def test_it_is_no_sequence(look: Any) -> None:
+def test_it_is_not_a_sequence(look: Any) -> None:
     held = held_out()
     try:
-        found = look(held)
+        array = look(held)
     except TypeError:
         return
-    assert found.dtype == object and found.shape == ()  # numpy wraps what it cannot read
+    assert array.dtype == object and array.shape == ()  # NumPy wraps an object that it cannot read
 
 
 def test_its_repr_shows_no_data() -> None:
@@ -113,11 +113,11 @@ def test_it_is_neither_copied_nor_pickled(duplicate: Any) -> None:
 
 def test_other_labels_are_refused_before_anything_is_read() -> None:
     held = held_out()
-    with pytest.raises(ValueError, match="the test split's target has other labels than these"):
+    with pytest.raises(ValueError, match="the labels differ from those of the test split's target"):
         held.score(FirstTwo(), Argmax(), ("cocoa", "earn"))
     assert held.score(FirstTwo(), Argmax(), LABELS).scorecard.documents == 4
 
 
-def test_features_and_labels_are_of_the_same_documents() -> None:
-    with pytest.raises(ValueError, match="4 documents have 1 rows of labels"):
+def test_features_and_labels_of_different_lengths_are_refused() -> None:
+    with pytest.raises(ValueError, match="there are 4 documents, but 1 rows of labels"):
         HeldOut(Bags.from_array(FEATURES), Target("single", LABELS, np.array([0])))

@@ -1,4 +1,4 @@
-"""Choosing a rule: each family where it is right, none where it only looks right."""
+"""Selecting a rule: a family is selected if it is right, and not if it only looks right in-sample."""
 
 import json
 from typing import Any
@@ -39,21 +39,21 @@ def test_balanced_and_calibrated_scores_stay_with_argmax(seed: int) -> None:
     assert tune_decision(*planted.calibrated([100] * 6, seed)).rule == Argmax()
 
 
-def test_a_prior_that_the_head_does_not_know_is_adjusted_for() -> None:
+def test_a_prior_that_the_head_ignores_is_adjusted_for() -> None:
     decision = tune_decision(*planted.calibrated([600, 200, 60, 30, 20], prior_strength=0.0))
     assert isinstance(decision.rule, LogitAdjustment)
-    # -1 would restore the posterior, 0 favours rare labels as macro-F1 does: the best lies between
+    # -1 would restore the posterior, 0 favors rare labels as macro-F1 does: the best is between
     assert -1 <= decision.rule.strength < 0
 
 
-def test_a_prior_that_the_head_overdoes_is_adjusted_for() -> None:
+def test_a_prior_that_the_head_exaggerates_is_adjusted_for() -> None:
     decision = tune_decision(*planted.calibrated([600, 200, 60, 30, 20], prior_strength=2.5))
     assert isinstance(decision.rule, LogitAdjustment)
     assert decision.rule.strength >= 1
     assert decision.evidence.comparisons[1].cross_fitted_gain > 5 * decision.evidence.comparisons[1].standard_error
 
 
-def test_labels_shifted_each_by_its_own_offset_are_shifted_back() -> None:
+def test_a_shift_per_label_is_shifted_back() -> None:
     scores, truth = planted.calibrated([200] * 6)
     decision = tune_decision(scores + SHIFTS, truth)
     assert isinstance(decision.rule, PerLabelOffsets)
@@ -61,32 +61,32 @@ def test_labels_shifted_each_by_its_own_offset_are_shifted_back() -> None:
     assert macro_f1(truth, decision.out_of_fold, 6) > macro_f1(truth, scores.argmax(axis=1), 6) - 0.02
 
 
-def test_offsets_that_fit_noise_look_better_and_are_refused() -> None:
+def test_offsets_that_fit_noise_look_better_in_sample_and_are_not_selected() -> None:
     decision = tune_decision(*planted.noise_in_small_labels(large=300, small=6))
     assert last(decision).in_sample_gain > 0.05
     assert last(decision).cross_fitted_gain < last(decision).standard_error
     assert decision.rule == Argmax()
 
 
-def test_offsets_fitted_freely_are_better_where_they_were_fitted_and_worse_elsewhere() -> None:
+def test_unshrunk_offsets_are_better_in_sample_and_worse_on_new_documents() -> None:
     scores, truth = planted.noise_in_small_labels(large=300, small=6)
     other, unseen = planted.noise_in_small_labels(large=300, small=6, seed=100)
-    free = per_label_offsets(scores.astype(np.float64), truth)[-1]
+    flexible = per_label_offsets(scores.astype(np.float64), truth)[-1]
     metrics = {
-        name: macro_f1(of, rule.decide(given), 14)
-        for name, rule, given, of in [
-            ("fitted", free, scores, truth),
+        name: macro_f1(labels, rule.decide(values), 14)
+        for name, rule, values, labels in [
+            ("fitted", flexible, scores, truth),
             ("argmax", Argmax(), scores, truth),
-            ("elsewhere", free, other, unseen),
-            ("argmax elsewhere", Argmax(), other, unseen),
+            ("new documents", flexible, other, unseen),
+            ("argmax, new documents", Argmax(), other, unseen),
         ]
     }
     assert metrics["fitted"] > metrics["argmax"] + 0.05
-    assert metrics["elsewhere"] < metrics["argmax elsewhere"] + 0.01
+    assert metrics["new documents"] < metrics["argmax, new documents"] + 0.01
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_ordered_labels_take_the_median_where_it_errs_less_than_argmax(seed: int) -> None:
+def test_ordinal_labels_select_the_median_if_its_error_is_below_that_of_argmax(seed: int) -> None:
     scores, truth = planted.ordinal(1000, seed=seed)
     decision = tune_decision(scores, truth, ordinal=True)
     other, unseen = planted.ordinal(1000, seed=seed + 100)
@@ -102,11 +102,11 @@ def test_ordered_labels_take_the_median_where_it_errs_less_than_argmax(seed: int
         float(ConfusionCounts.from_predictions(truth, decision.out_of_fold, 5).absolute_error)
     )
     assert second.cross_fitted_gain == pytest.approx(first.cross_fitted - second.cross_fitted)
-    # without the order the same scores are decided for F1, which the median serves badly
+    # without an order the same scores are decided for F1, for which the median is bad
     assert tune_decision(scores, truth).rule != WeightedMedian()
 
 
-def test_ordered_labels_stay_with_argmax_where_the_median_gains_nothing() -> None:
+def test_ordinal_labels_keep_argmax_if_the_median_gains_nothing() -> None:
     scores, truth = planted.ordinal(1000)
     clear = scores[:, 0] != scores[:, 0].max()
     decision = tune_decision(
@@ -116,31 +116,34 @@ def test_ordered_labels_stay_with_argmax_where_the_median_gains_nothing() -> Non
     assert decision.evidence.fallback_labels == 0
 
 
-def test_an_order_turned_round_takes_the_same_rule() -> None:
+def test_a_reversed_order_selects_the_same_rule() -> None:
     scores, truth = planted.ordinal(400)
-    there, back = tune_decision(scores, truth, ordinal=True), tune_decision(scores[:, ::-1], 4 - truth, ordinal=True)
-    assert there.rule == back.rule
-    assert [comparison.cross_fitted_gain for comparison in there.evidence.comparisons] == [
-        comparison.cross_fitted_gain for comparison in back.evidence.comparisons
+    forward, backward = (
+        tune_decision(scores, truth, ordinal=True),
+        tune_decision(scores[:, ::-1], 4 - truth, ordinal=True),
+    )
+    assert forward.rule == backward.rule
+    assert [comparison.cross_fitted_gain for comparison in forward.evidence.comparisons] == [
+        comparison.cross_fitted_gain for comparison in backward.evidence.comparisons
     ]
 
 
-def test_one_threshold_wrong_for_all_labels_is_found() -> None:
+def test_a_threshold_that_is_wrong_for_all_labels_is_corrected() -> None:
     scores, truth = planted.multilabel([0.3] * 6)
     decision = tune_decision(scores - 2, truth)
     assert isinstance(decision.rule, SingleThreshold)
-    # calibrated logits are best decided a little below 0 for F1 (Lipton et al. 2014: at half the F1), these are 2 lower
+    # calibrated logits have their best F1 a little below 0 (Lipton et al. 2014: at half the F1); these are 2 lower
     assert -3.2 < decision.rule.threshold < -2
 
 
-def test_thresholds_wrong_each_in_its_own_way_are_found() -> None:
+def test_thresholds_that_are_wrong_per_label_are_corrected() -> None:
     scores, truth = planted.multilabel([0.3] * 6)
     decision = tune_decision(scores + SHIFTS, truth)
     assert isinstance(decision.rule, PerLabelThresholds)
     assert np.corrcoef(decision.rule.thresholds, SHIFTS)[0, 1] > 0.95
 
 
-def test_thresholds_of_small_labels_that_fit_noise_are_refused() -> None:
+def test_thresholds_of_rare_labels_that_fit_noise_are_not_selected() -> None:
     scores, truth = planted.multilabel([0.4, 0.4, *[0.01] * 12], seed=7)
     scores[:, :2] = np.where(truth[:, :2], 9, -9)
     scores[:, 2:] = np.random.default_rng(8).normal(0, 1.5, size=(len(scores), 12))
@@ -150,7 +153,7 @@ def test_thresholds_of_small_labels_that_fit_noise_are_refused() -> None:
     assert not last(decision).selected
 
 
-def test_the_same_call_twice_decides_the_same() -> None:
+def test_the_same_call_gives_the_same_decision() -> None:
     scores, truth = planted.calibrated([300, 50, 20, 9])
     first, second = (tune_decision(scores, truth, groups=np.arange(len(truth)) // 2, seed=5) for _ in range(2))
     assert first == second
@@ -160,16 +163,16 @@ def test_the_same_call_twice_decides_the_same() -> None:
 @settings(deadline=None, max_examples=5)
 @given(st.permutations(range(5)))
 def test_permuted_labels_permute_the_rule(order: list[int]) -> None:
-    columns, place = np.array(order), np.argsort(order)
+    columns, positions = np.array(order), np.argsort(order)
     scores, truth = planted.calibrated([60, 60, 40, 12, 3], prior_strength=0.0)
     scores = scores + SHIFTS[:5]
-    plain, permuted = tune_decision(scores, truth), tune_decision(scores[:, columns], place[truth])
+    plain, permuted = tune_decision(scores, truth), tune_decision(scores[:, columns], positions[truth])
     assert permuted.rule == plain.rule.reordered(columns)
     assert permuted.evidence == plain.evidence
     assert np.array_equal(columns[permuted.out_of_fold], plain.out_of_fold)
 
 
-def test_permuted_columns_of_several_labels_permute_the_rule() -> None:
+def test_permuted_columns_of_a_multilabel_target_permute_the_rule() -> None:
     columns = np.array([2, 5, 0, 1, 4, 3])
     scores, truth = planted.multilabel([0.3, 0.3, 0.2, 0.2, 0.1, 0.05], documents=300)
     scores = scores + SHIFTS
@@ -180,7 +183,7 @@ def test_permuted_columns_of_several_labels_permute_the_rule() -> None:
 
 def test_a_constant_added_to_each_row_changes_nothing() -> None:
     scores, truth = planted.calibrated([60, 60, 40, 12, 3], prior_strength=0.0)
-    scores = (scores * 256).round() / np.float32(256)  # so that float32 holds the sums exactly
+    scores = (scores * 256).round() / np.float32(256)  # so that float32 represents the sums exactly
     scores[::5, 0] = -np.inf
     shift = np.random.default_rng(0).integers(0, 50, size=(len(scores), 1)).astype(np.float32)
     plain, shifted = tune_decision(scores, truth), tune_decision(scores + shift, truth)
@@ -188,9 +191,9 @@ def test_a_constant_added_to_each_row_changes_nothing() -> None:
     assert np.array_equal(shifted.rule.decide(scores + shift), plain.rule.decide(scores))
 
 
-def test_labels_of_one_to_three_documents_follow_the_common_rule() -> None:
+def test_labels_with_one_to_three_documents_use_the_common_rule() -> None:
     scores, truth = planted.calibrated([200, 100, 40, 3, 1], prior_strength=0.0)
-    scores[:, 3:] -= 6  # so that offsets of their own would be far from it
+    scores[:, 3:] -= 6  # so that separate offsets would be far from it
     common = logit_adjustment(scores.astype(np.float64), truth)[0]
     assert isinstance(common, LogitAdjustment)
     for rule in per_label_offsets(scores.astype(np.float64), truth):
@@ -201,7 +204,7 @@ def test_labels_of_one_to_three_documents_follow_the_common_rule() -> None:
     assert evidence.sentences[-1].startswith("2 labels with fewer than 4 documents")
 
 
-def test_thresholds_of_labels_that_few_have_or_few_lack_are_the_common_one() -> None:
+def test_labels_that_few_documents_have_or_lack_use_the_common_threshold() -> None:
     scores, truth = planted.multilabel([0.3] * 4, documents=300)
     truth[:, 2:] = False
     truth[:3, 2] = True
@@ -215,7 +218,7 @@ def test_thresholds_of_labels_that_few_have_or_few_lack_are_the_common_one() -> 
 
 
 @pytest.mark.parametrize("kind", ["single", "multilabel"])
-def test_columns_that_a_folds_head_never_saw_are_survived(kind: str) -> None:
+def test_columns_that_a_folds_head_has_not_seen_are_handled(kind: str) -> None:
     scores, truth = (
         planted.calibrated([200, 100, 40, 2, 1]) if kind == "single" else planted.multilabel([0.3, 0.2, 0.01])
     )
@@ -225,15 +228,15 @@ def test_columns_that_a_folds_head_never_saw_are_survived(kind: str) -> None:
     extra = np.full((len(scores), 1), -np.inf, dtype=np.float32)  # a label that only the test split has
     truth = truth if kind == "single" else np.column_stack([truth, np.zeros(len(truth), dtype=bool)])
     decision = tune_decision(np.column_stack([scores, extra]), truth)
-    said = decision.out_of_fold
-    given_ = said[:, -1].any() if kind == "multilabel" else (said == scores.shape[1]).any()
-    assert not given_
+    predicted = decision.out_of_fold
+    has_extra = predicted[:, -1] if kind == "multilabel" else predicted == scores.shape[1]
+    assert not has_extra.any()
     json.dumps(decision.to_json(), allow_nan=False)
 
 
 @settings(deadline=None, max_examples=15)
 @given(st.integers(1, 12), st.integers(1, 4), st.booleans(), st.integers(0, 99))
-def test_however_few_documents_there_is_a_rule(documents: int, labels: int, multilabel: bool, seed: int) -> None:
+def test_any_number_of_documents_gives_a_rule(documents: int, labels: int, multilabel: bool, seed: int) -> None:
     random = np.random.default_rng(seed)
     scores = random.normal(size=(documents, labels)).astype(np.float32)
     truth = random.random(scores.shape) < 0.4 if multilabel else random.integers(labels, size=documents)
@@ -242,10 +245,10 @@ def test_however_few_documents_there_is_a_rule(documents: int, labels: int, mult
     assert decision.out_of_fold.dtype == (np.bool_ if multilabel else np.int64)
 
 
-class Told(DecisionRule):
-    """A rule that refuses to decide what it was fitted to."""
+class Recording(DecisionRule):
+    """A rule that records what it was fitted to and what it decides."""
 
-    family = "told"
+    family = "recording"
 
     def __init__(self, fitted: NDArray[Any], seen: list[tuple[set[float], set[float]]]) -> None:
         self.fitted, self.seen = set(fitted[:, 0].tolist()), seen
@@ -257,17 +260,17 @@ class Told(DecisionRule):
 
 def test_no_rule_decides_a_document_or_a_group_that_it_was_fitted_to(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[set[float], set[float]]] = []
-    told = [lambda scores, truth: [Told(scores, seen)]] * 2
-    monkeypatch.setattr(tuning, "MULTILABEL_FAMILIES", told)
+    families = [lambda scores, truth: [Recording(scores, seen)]] * 2
+    monkeypatch.setattr(tuning, "MULTILABEL_FAMILIES", families)
     group = np.arange(60) // 3
     # one column, which names the group of each document
     tune_decision(group[:, None].astype(np.float32), np.arange(60)[:, None] % 2 == 0, groups=group)
-    apart = [pair for pair in seen if len(pair[1]) < 20]
-    assert len(apart) == 2 * tuning.FOLDS * tuning.REPEATS
-    assert all(not fitted & decided for fitted, decided in apart)
+    cross_fitted = [pair for pair in seen if len(pair[1]) < 20]
+    assert len(cross_fitted) == 2 * tuning.FOLDS * tuning.REPEATS
+    assert all(not fitted & decided for fitted, decided in cross_fitted)
 
 
-def test_what_is_said_out_of_fold_is_what_the_evidence_measures() -> None:
+def test_the_evidence_measures_the_out_of_fold_predictions() -> None:
     scores, truth = planted.calibrated([200] * 6)
     decision = tune_decision(scores + SHIFTS, truth)
     comparison = last(decision)
@@ -275,7 +278,7 @@ def test_what_is_said_out_of_fold_is_what_the_evidence_measures() -> None:
     assert comparison.cross_fitted < comparison.in_sample
 
 
-def test_untuned_is_argmax_or_one_half() -> None:
+def test_the_default_decision_is_argmax_or_a_threshold_of_one_half() -> None:
     scores, truth = planted.calibrated([50, 50])
     decision = default_decision(scores, truth)
     assert decision.rule == Argmax()
@@ -294,6 +297,6 @@ def test_a_decision_comes_back_from_json(sample: tuple[Any, Any]) -> None:
 
 
 @pytest.mark.parametrize("content", [{}, {"rule": {"family": "argmax"}}, {"rule": {}, "evidence": {}}])
-def test_what_is_no_decision_is_refused(content: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="this is no"):
+def test_content_that_is_not_a_decision_is_refused(content: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="the content is not a decision"):
         decision_from_json(content)
