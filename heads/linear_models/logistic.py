@@ -1,8 +1,9 @@
-"""Logistic regression on standardised vectors: what `linear` fits once and `cascade` at every node.
+"""Logistic regression on standardized vectors, which `linear` fits once and `cascade` at every node.
 
-Minimises  sum_i w_i loss_i + |coefficients|^2 / (2 C)  by L-BFGS over standardised features (mean 0, deviation 1 over
-the training documents, by sample weight), intercepts unpenalised: scikit-learn's LogisticRegression, in float64. With
-float32, the order of rows and the number of threads would show in the third digit of a score.
+Minimizes  sum_i w_i loss_i + |coefficients|^2 / (2 C)  by L-BFGS over standardized features (weighted mean 0 and
+standard deviation 1 over the training documents); intercepts are not penalized. This is scikit-learn's
+LogisticRegression in float64: in float32, the order of rows and the number of threads would change the third digit of a
+score.
 """
 
 import warnings
@@ -17,30 +18,29 @@ from heads.core.pooled_head import constant_logits
 
 __all__ = ["LinearModel", "Standardizer", "fit_logistic_regression", "fit_multinomial_logistic"]
 
-# documents that are scored at a time, so that their float64 copy stays small
-SCORED = 8192
+SCORED = 8192  # documents scored at a time, so that their float64 copy stays small
 
 
 @dataclass(frozen=True, eq=False)
 class Standardizer:
-    """Mean and deviation of each feature, float64 (dims,); a constant feature has deviation 1."""
+    """Weighted mean and standard deviation of each feature, float64 (dims,); that of a constant feature is 1."""
 
     mean: NDArray[np.float64]
     deviation: NDArray[np.float64]
 
     @classmethod
     def fit(cls, features: NDArray[Any], weight: NDArray[np.float64]) -> Self:
-        """From (documents, dims), each document counting by its weight (documents,)."""
+        """Fit on features (documents, dims) with document weights (documents,)."""
         share = weight / weight.sum()
         mean = share @ features.astype(np.float64)
-        centred = features - mean
-        deviation = np.sqrt(np.einsum("i,ij,ij->j", share, centred, centred))
-        # a constant is off its own mean by rounding, which must not be blown up to 1
+        centered = features - mean
+        deviation = np.sqrt(np.einsum("i,ij,ij->j", share, centered, centered))
+        # a constant differs from its mean by rounding, which must not be scaled up to 1
         varies = deviation > 1e-9 * np.abs(mean)
         return cls(mean, np.where(varies, deviation, 1.0))
 
     def transform(self, features: NDArray[Any]) -> NDArray[np.float64]:
-        """A new float64 array (documents, dims)."""
+        """Standardized features, a new float64 array (documents, dims)."""
         standard = features - self.mean
         standard /= self.deviation
         return np.asarray(standard)
@@ -55,14 +55,14 @@ class LinearModel:
 
     @classmethod
     def from_standardized(
-        cls, coefficients: NDArray[np.float64], intercepts: NDArray[np.float64], scaling: Standardizer
+        cls, coefficients: NDArray[np.float64], intercepts: NDArray[np.float64], standardizer: Standardizer
     ) -> Self:
-        """From coefficients of standardised features: the scaling is folded in."""
-        raw = coefficients / scaling.deviation
-        return cls(raw, intercepts - raw @ scaling.mean)
+        """Fold the standardization into coefficients of standardized features."""
+        raw = coefficients / standardizer.deviation
+        return cls(raw, intercepts - raw @ standardizer.mean)
 
     def scores(self, features: NDArray[Any]) -> NDArray[np.float64]:
-        """(documents, dims) -> float64 (documents, labels)."""
+        """Scores of features (documents, dims), float64 (documents, labels)."""
         scores = np.empty((len(features), len(self.intercepts)))
         for start in range(0, len(features), SCORED):
             rows = slice(start, start + SCORED)
@@ -73,38 +73,57 @@ class LinearModel:
 def fit_logistic_regression(
     standard: Any, examples: Examples, labels: int, C: float, max_iter: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
-    """(coefficients (labels, dims), intercepts (labels,), steps taken): one problem, or for several labels one each.
+    """Fit one multinomial problem, or one binary problem per label if the target is multi-label.
 
-    standard: float64 (documents, dims), an array or a sparse matrix.
+    Args:
+        standard: float64 (documents, features), an array or a sparse matrix.
+        examples: the documents.
+        labels: number of labels.
+        C: inverse of the regularization strength.
+        max_iter: highest number of L-BFGS iterations.
+
+    Returns:
+        Coefficients (labels, features), intercepts (labels,), and the number of iterations, which is below `max_iter`
+        if every problem converged.
     """
     if not examples.multilabel:
         return fit_multinomial_logistic(standard, examples.y, examples.loss_weight, C, max_iter)
     coefficients = np.zeros((labels, standard.shape[1]))
     intercepts = constant_logits(examples.y, examples.sample_weight)
-    most = 0
+    iterations = 0
     for column, present in enumerate(examples.y.T):
         if present.all() or not present.any():
             continue
-        both, offsets, steps = fit_multinomial_logistic(standard, present, examples.loss_weight[:, column], C, max_iter)
+        weight = examples.loss_weight[:, column]
+        both, offsets, label_iterations = fit_multinomial_logistic(standard, present, weight, C, max_iter)
         coefficients[column], intercepts[column] = both[1] - both[0], offsets[1] - offsets[0]
-        most = max(most, steps)
-    return coefficients, intercepts, most
+        iterations = max(iterations, label_iterations)
+    return coefficients, intercepts, iterations
 
 
 def fit_multinomial_logistic(
     standard: Any, y: NDArray[Any], weight: NDArray[np.float64], C: float, max_iter: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
-    """(coefficients (classes, dims), intercepts (classes,), steps taken), over standardised features.
+    """Fit multinomial logistic regression.
 
-    Fewer steps than `max_iter` is converged. y: (documents,), at least two values; their sorted order is that of the
-    classes. Two classes have opposite scores, so that their softmax is the sigmoid of the difference.
+    Args:
+        standard: float64 (documents, features), an array or a sparse matrix.
+        y: (documents,), with at least two values; the classes are in their sorted order.
+        weight: (documents,).
+        C: inverse of the regularization strength.
+        max_iter: highest number of L-BFGS iterations.
+
+    Returns:
+        Coefficients (classes, features), intercepts (classes,), and the number of iterations, which is below
+        `max_iter` if the solver converged. Two classes have opposite scores, so that their softmax is the sigmoid of
+        the difference.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
     model = LogisticRegression(C=C, max_iter=max_iter, tol=1e-4)
     with warnings.catch_warnings():
-        # told by the steps instead: the user meets a note, not a library's warning
+        # the caller reports the number of iterations in a note instead
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(standard, y, sample_weight=weight)
     coefficients, intercepts = model.coef_, model.intercept_

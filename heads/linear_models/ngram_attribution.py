@@ -1,4 +1,4 @@
-"""What each token of a document adds to a label's margin, by the coefficients of the n-grams that it is in."""
+"""Attribution of a label's margin to the tokens of a document, by the coefficients of their n-grams."""
 
 from collections.abc import Iterator
 
@@ -15,45 +15,65 @@ __all__ = ["attribute_to_tokens", "margin_gradient"]
 def margin_gradient(
     scores: NDArray[np.float32], column: int, against: int | None, *, multilabel: bool
 ) -> NDArray[np.float64]:
-    """How much a margin moves with each score, float64 (labels,), at the scores (labels,) of one document.
+    """The gradient of a class's margin with respect to the scores of one document.
 
-    The margin of class `column` is its log-odds, or what its score is above that of `against`; of several labels a
-    document it is the score itself.
+    The margin is the class's score minus that of `against`; without `against` it is the log-odds of the class, which
+    for a multi-label target is its score.
+
+    Args:
+        scores: (labels,).
+        column: the class.
+        against: the class to compare with, or None for all other classes.
+        multilabel: whether the target is multi-label.
+
+    Returns:
+        float64 (labels,).
     """
-    slope = np.zeros(len(scores))
+    from scipy.special import softmax
+
+    gradient = np.zeros(len(scores))
     if against is not None:
-        slope[against] = -1.0
+        gradient[against] = -1.0
     elif not multilabel and len(scores) > 1:
         others = np.delete(np.arange(len(scores)), column)
-        shares = np.exp(scores[others] - scores[others].max(), dtype=np.float64)
-        slope[others] = -shares / shares.sum()
-    slope[column] = 1.0
-    return slope
+        gradient[others] = -softmax(scores[others].astype(np.float64))
+    gradient[column] = 1.0
+    return gradient
 
 
 def attribute_to_tokens(
-    words: TfIdf,
-    linear: SparseLinearModel,
+    tfidf: TfIdf,
+    model: SparseLinearModel,
     bags: Bags,
     scores: NDArray[np.float32],
-    asked: tuple[int, int | None],
+    margin: tuple[int, int | None],
     *,
     multilabel: bool,
 ) -> Iterator[NDArray[np.float32]]:
-    """What each token adds, float32 (tokens,) a document, in the order of "token_ids": coefficient x tf-idf.
+    """Attribute a margin of each document to its tokens: coefficient times tf-idf.
 
-    scores: (documents, labels). asked: column and against of `margin_gradient`. What an n-gram adds is shared evenly
-    by the places where it stands and by the tokens of each. A token that the chunk before has too counts there, and
-    adds 0 here.
+    The value of an n-gram is distributed evenly over its occurrences and their tokens. A token that the previous chunk
+    contains too gets its value there, and 0 in the later chunk.
+
+    Args:
+        tfidf: the fitted transform.
+        model: the linear model of its rows.
+        bags: the documents.
+        scores: (documents, labels).
+        margin: `column` and `against` of `margin_gradient`.
+        multilabel: whether the target is multi-label.
+
+    Yields:
+        For each document float32 (tokens,), in the order of the view "token_ids".
     """
-    for row, at in enumerate(scores):
-        own = bags[[row]]
-        passages, slope = own.contiguous_tokens(), margin_gradient(at, *asked, multilabel=multilabel)
-        found = words.transform(passages, 1)
-        added = np.zeros(len(words.vocabulary))
-        added[found.indices] = found.data * (linear.coefficients[found.indices] @ slope)
-        every = np.zeros(int(own.view("token_ids").length[0]), dtype=np.float32)
-        every[ContiguousTokens.first_occurrences(own.view("token_ids"), own.chunk_layout)] = words.vocabulary.shared(
-            passages, added
-        )
-        yield every
+    for row, document_scores in enumerate(scores):
+        document = bags[[row]]
+        tokens, ids = document.contiguous_tokens(), document.view("token_ids")
+        ngrams = tfidf.transform(tokens, 1)
+        gradient = margin_gradient(document_scores, *margin, multilabel=multilabel)
+        values = np.zeros(len(tfidf.vocabulary))
+        values[ngrams.indices] = ngrams.data * (model.coefficients[ngrams.indices] @ gradient)
+        attribution = np.zeros(int(ids.length[0]), dtype=np.float32)
+        first = ContiguousTokens.first_occurrences(ids, document.chunk_layout)
+        attribution[first] = tfidf.vocabulary.distribute(tokens, values)
+        yield attribution

@@ -1,4 +1,4 @@
-"""Word counts without words: n-grams of token ids, an exact vocabulary, and tf-idf rows as a sparse matrix."""
+"""Tf-idf of n-grams of token ids: an exact vocabulary, and sparse rows. No text is needed."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -21,81 +21,98 @@ __all__ = ["TfIdf", "Vocabulary", "fit_tfidf"]
 
 @dataclass(frozen=True, eq=False)
 class Vocabulary:
-    """The n-grams that occur in enough documents, without hashing: two never share a column.
+    """The n-grams that are in enough documents. Nothing is hashed, so two n-grams never share a column.
 
-    codes: for n = 1, 2, ... int64 (n-grams,), sorted: a token's id; then the place of the first n - 1 tokens among
-    those of one less, times the number of tokens, plus the place of the last. An n-gram is in no more documents than
-    its parts are, so the parts of one that is kept are kept (Agrawal & Srikant 1994), and no code outgrows 64 bits.
+    Attributes:
+        codes: for n = 1, 2, ... one sorted int64 array (n-grams,). The code of a single token is its id. The code of a
+            longer n-gram is the index of its first n - 1 tokens among the shorter n-grams, times the number of tokens,
+            plus the index of its last token. An n-gram is in no more documents than its parts, so the parts of a kept
+            n-gram are kept (Agrawal & Srikant 1994), and no code exceeds 64 bits.
     """
 
     codes: tuple[NDArray[np.int64], ...]
 
     @classmethod
     def fit(
-        cls, passages: ContiguousTokens, weight: NDArray[np.float64], longest: int, min_df: float
+        cls, tokens: ContiguousTokens, weight: NDArray[np.float64], max_n: int, min_df: float
     ) -> tuple[Self, "csr_matrix"]:
-        """The n-grams of 1 to `longest` tokens in documents that weigh `min_df` together, and their `counts`.
+        """Learn the n-grams of documents.
 
-        weight: (documents,).
+        Args:
+            tokens: the tokens of the documents.
+            weight: (documents,), sample weights.
+            max_n: length of the longest n-grams.
+            min_df: an n-gram is kept if the documents that contain it weigh at least this much.
+
+        Returns:
+            The vocabulary, and the counts of its n-grams in the documents, float64 (documents, columns).
         """
         codes: list[NDArray[np.int64]] = []
         blocks = []
-        place = tokens = passages.ids.astype(np.int64)
-        for n in range(1, longest + 1):
-            at, asked = np.arange(len(place)), place
+        index = token_index = tokens.ids.astype(np.int64)
+        for n in range(1, max_n + 1):
+            starts, candidates = np.arange(len(index)), index
             if n > 1:
-                at, asked = _continued(passages, place, tokens, len(codes[0]), n)
-            found, column = np.unique(asked, return_inverse=True)
-            counts = _counted(passages.document[at], column, (len(weight), len(found)))
-            kept = _documents_with(counts, weight) >= min_df
-            codes.append(found[kept])
+                starts, candidates = _extend(tokens, index, token_index, len(codes[0]), n)
+            distinct, column = np.unique(candidates, return_inverse=True)
+            counts = _count(tokens.document[starts], column, (len(weight), len(distinct)))
+            kept = _document_frequency(counts, weight) >= min_df
+            codes.append(distinct[kept])
             blocks.append(counts[:, np.flatnonzero(kept)])
-            place = np.full(len(passages.ids), -1)
-            place[at] = np.where(kept, np.cumsum(kept) - 1, -1)[column]
-            tokens = place if n == 1 else tokens
-        return cls(tuple(codes)), _side_by_side(blocks)
+            index = np.full(len(tokens.ids), -1)
+            index[starts] = np.where(kept, np.cumsum(kept) - 1, -1)[column]
+            token_index = index if n == 1 else token_index
+        return cls(tuple(codes)), _concatenate_columns(blocks)
 
     def __len__(self) -> int:
-        """How many columns."""
+        """The number of columns."""
         return sum(map(len, self.codes))
 
-    def counts(self, passages: ContiguousTokens, documents: int) -> "csr_matrix":
-        """How often each n-gram is in each document: float64 (documents, columns)."""
+    def count(self, tokens: ContiguousTokens, documents: int) -> "csr_matrix":
+        """Count each n-gram in each document, float64 (documents, columns)."""
         blocks = [
-            _counted(passages.document[place >= 0], place[place >= 0], (documents, len(codes)))
-            for codes, place in zip(self.codes, self._places(passages), strict=True)
+            _count(tokens.document[index >= 0], index[index >= 0], (documents, len(codes)))
+            for codes, index in zip(self.codes, self._find(tokens), strict=True)
         ]
-        return _side_by_side(blocks)
+        return _concatenate_columns(blocks)
 
-    def shared(self, passages: ContiguousTokens, added: NDArray[np.float64]) -> NDArray[np.float64]:
-        """What is `added` by each n-gram (columns,), as a share of each token of one document: float64 (tokens,)."""
-        shares, first = np.zeros(len(passages.ids)), 0
-        for n, (codes, place) in enumerate(zip(self.codes, self._places(passages), strict=True), start=1):
-            at = np.flatnonzero(place >= 0)
-            times = np.bincount(place[at], minlength=len(codes))[place[at]]
-            each = added[first + place[at]] / (times * n)
-            for token in range(n):
-                shares[at + token] += each
+    def distribute(self, tokens: ContiguousTokens, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Distribute one value per n-gram (columns,) evenly over its occurrences in one document and their tokens.
+
+        Returns:
+            float64 (tokens,), the sum of the shares of each token.
+        """
+        shares, first = np.zeros(len(tokens.ids)), 0
+        for n, (codes, index) in enumerate(zip(self.codes, self._find(tokens), strict=True), start=1):
+            starts = np.flatnonzero(index >= 0)
+            occurrences = np.bincount(index[starts], minlength=len(codes))[index[starts]]
+            share = values[first + index[starts]] / (occurrences * n)
+            for offset in range(n):
+                shares[starts + offset] += share
             first += len(codes)
         return shares
 
-    def _places(self, passages: ContiguousTokens) -> Iterator[NDArray[np.int64]]:
-        """For n = 1, 2, ... int64 (tokens,): the place of the n-gram that begins there, -1 where it is not kept."""
-        place = tokens = _found(self.codes[0], passages.ids.astype(np.int64))
-        yield place
+    def _find(self, tokens: ContiguousTokens) -> Iterator[NDArray[np.int64]]:
+        """For n = 1, 2, ... int64 (tokens,): the index of the n-gram that starts at each token, -1 if it is unknown."""
+        index = token_index = _lookup(self.codes[0], tokens.ids.astype(np.int64))
+        yield index
         for n, codes in enumerate(self.codes[1:], start=2):
-            at, asked = _continued(passages, place, tokens, len(self.codes[0]), n)
-            place = np.full(len(passages.ids), -1)
-            place[at] = _found(codes, asked)
-            yield place
+            starts, candidates = _extend(tokens, index, token_index, len(self.codes[0]), n)
+            index = np.full(len(tokens.ids), -1)
+            index[starts] = _lookup(codes, candidates)
+            yield index
 
 
 @dataclass(frozen=True, eq=False)
 class TfIdf:
-    """Rows of (1 + log count) idf, of length 1, with idf = 1 + log((1 + documents) / (1 + documents with the n-gram)).
+    """Rows of (1 + log count) idf, scaled to length 1, with idf = 1 + log((1 + documents) / (1 + document frequency)).
 
     Salton & Buckley 1988, "Term-weighting approaches in automatic text retrieval"; scikit-learn's TfidfVectorizer with
-    sublinear_tf. idf: float64 (columns,).
+    sublinear_tf.
+
+    Attributes:
+        vocabulary: the n-grams.
+        idf: float64 (columns,).
     """
 
     vocabulary: Vocabulary
@@ -103,33 +120,38 @@ class TfIdf:
 
     @classmethod
     def fit(
-        cls, passages: ContiguousTokens, weight: NDArray[np.float64], longest: int, min_df: float
+        cls, tokens: ContiguousTokens, weight: NDArray[np.float64], max_n: int, min_df: float
     ) -> tuple[Self, "csr_matrix"]:
-        """From documents that count by their weight (documents,), and their `rows`."""
-        vocabulary, counts = Vocabulary.fit(passages, weight, longest, min_df)
-        own = cls(vocabulary, 1 + np.log((1 + weight.sum()) / (1 + _documents_with(counts, weight))))
-        return own, own._weighted(counts)
+        """Learn vocabulary and idf; the arguments are those of `Vocabulary.fit`.
 
-    def transform(self, passages: ContiguousTokens, documents: int) -> "csr_matrix":
-        """float64 (documents, columns); zeros for a document without any n-gram of the vocabulary."""
-        return self._weighted(self.vocabulary.counts(passages, documents))
+        Returns:
+            The fitted transform, and the rows of the documents, float64 (documents, columns).
+        """
+        vocabulary, counts = Vocabulary.fit(tokens, weight, max_n, min_df)
+        idf = 1 + np.log((1 + weight.sum()) / (1 + _document_frequency(counts, weight)))
+        tfidf = cls(vocabulary, idf)
+        return tfidf, tfidf._weigh(counts)
+
+    def transform(self, tokens: ContiguousTokens, documents: int) -> "csr_matrix":
+        """Rows of documents, float64 (documents, columns); zeros for a document without a known n-gram."""
+        return self._weigh(self.vocabulary.count(tokens, documents))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """What it is made of, by names for a file."""
+        """The fitted arrays, by their names in a file."""
         return {"idf": self.idf} | {f"codes_{n}": codes for n, codes in enumerate(self.vocabulary.codes, start=1)}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], longest: int) -> Self:
-        """From `arrays`."""
-        return cls(Vocabulary(tuple(arrays[f"codes_{n}"] for n in range(1, longest + 1))), arrays["idf"])
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], max_n: int) -> Self:
+        """The transform with the arrays that `arrays` returned."""
+        return cls(Vocabulary(tuple(arrays[f"codes_{n}"] for n in range(1, max_n + 1))), arrays["idf"])
 
     @staticmethod
-    def array_shapes(path: Path, longest: int) -> dict[str, tuple[int, ...]]:
-        """The shapes of `arrays` in a file. Raises RunDamaged where they are not there."""
-        rows = {f"codes_{n}": rows_of(path, f"codes_{n}") for n in range(1, longest + 1)}
+    def array_shapes(path: Path, max_n: int) -> dict[str, tuple[int, ...]]:
+        """The shapes of `arrays` in a file. Raises RunDamaged if an array is missing."""
+        rows = {f"codes_{n}": rows_of(path, f"codes_{n}") for n in range(1, max_n + 1)}
         return {name: (count,) for name, count in [*rows.items(), ("idf", sum(rows.values()))]}
 
-    def _weighted(self, counts: "csr_matrix") -> "csr_matrix":
+    def _weigh(self, counts: "csr_matrix") -> "csr_matrix":
         counts.data = (1 + np.log(counts.data)) * self.idf[counts.indices]
         filled = np.flatnonzero(np.diff(counts.indptr))
         length = np.ones(counts.shape[0])
@@ -138,46 +160,55 @@ class TfIdf:
         return counts
 
 
-def fit_tfidf(examples: Examples, longest: int, min_df: float) -> tuple[TfIdf, "csr_matrix", str]:
-    """What `TfIdf.learn` gives, and what the user should know of it, or "".
+def fit_tfidf(examples: Examples, max_n: int, min_df: float) -> tuple[TfIdf, "csr_matrix", str]:
+    """Fit tf-idf; if no n-gram reaches `min_df`, as in a handful of documents, keep every n-gram.
 
-    Of documents that share no token, as a handful may, every token is learned. Raises CallError where there is none.
+    Args:
+        examples: the documents.
+        max_n: length of the longest n-grams.
+        min_df: lowest document frequency of an n-gram, by sample weight.
+
+    Returns:
+        The transform, the rows of the documents, and a note for the user, or "".
+
+    Raises:
+        CallError: the documents have no tokens.
     """
-    passages, weight = examples.bags.contiguous_tokens(), examples.sample_weight
-    words, rows = TfIdf.fit(passages, weight, longest, min_df)
-    if len(words.vocabulary):
-        return words, rows, ""
-    words, rows = TfIdf.fit(passages, weight, longest, float(weight.min()))
-    if not len(words.vocabulary):
-        raise CallError("The documents have no tokens: there are no words to learn from.")
-    return words, rows, f"No token is in documents that weigh {min_df:g} together: all that there are were learned."
+    tokens, weight = examples.bags.contiguous_tokens(), examples.sample_weight
+    tfidf, rows = TfIdf.fit(tokens, weight, max_n, min_df)
+    if len(tfidf.vocabulary):
+        return tfidf, rows, ""
+    tfidf, rows = TfIdf.fit(tokens, weight, max_n, float(weight.min()))
+    if not len(tfidf.vocabulary):
+        raise CallError("The documents have no tokens, so there are no n-grams to learn. Check the text column.")
+    return tfidf, rows, f"No token has a document frequency of min_df={min_df:g}, so every n-gram was kept."
 
 
-def _documents_with(counts: "csr_matrix", weight: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What the documents with each n-gram weigh together: float64 (columns,)."""
+def _document_frequency(counts: "csr_matrix", weight: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Summed weight of the documents that contain each n-gram, float64 (columns,)."""
     weights = weight.repeat(np.diff(counts.indptr))
     return np.bincount(counts.indices, weights, counts.shape[1]).astype(np.float64)
 
 
-def _continued(
-    passages: ContiguousTokens, place: NDArray[np.int64], tokens: NDArray[np.int64], known: int, n: int
+def _extend(
+    tokens: ContiguousTokens, index: NDArray[np.int64], token_index: NDArray[np.int64], known_tokens: int, n: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Where n tokens of one passage begin whose first n - 1 and last are kept, and the codes of these n-grams."""
+    """Starts and codes of the n-grams within one passage whose first n - 1 tokens and last token are known."""
     last = n - 1
-    within = passages.passage[:-last] == passages.passage[last:]
-    at = np.flatnonzero(within & (place[:-last] >= 0) & (tokens[last:] >= 0))
-    return at, place[at] * known + tokens[at + last]
+    same_passage = tokens.passage[:-last] == tokens.passage[last:]
+    starts = np.flatnonzero(same_passage & (index[:-last] >= 0) & (token_index[last:] >= 0))
+    return starts, index[starts] * known_tokens + token_index[starts + last]
 
 
-def _found(codes: NDArray[np.int64], asked: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The place of each in the sorted `codes`, -1 where it is not there."""
+def _lookup(codes: NDArray[np.int64], candidates: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The index of each candidate in the sorted codes, -1 if it is absent."""
     if not len(codes):
-        return np.full(len(asked), -1)
-    place = np.minimum(np.searchsorted(codes, asked), len(codes) - 1)
-    return np.where(codes[place] == asked, place, -1)
+        return np.full(len(candidates), -1)
+    index = np.minimum(np.searchsorted(codes, candidates), len(codes) - 1)
+    return np.where(codes[index] == candidates, index, -1)
 
 
-def _counted(document: NDArray[np.int64], column: NDArray[np.int64], shape: tuple[int, int]) -> "csr_matrix":
+def _count(document: NDArray[np.int64], column: NDArray[np.int64], shape: tuple[int, int]) -> "csr_matrix":
     from scipy.sparse import csr_matrix
 
     counts = csr_matrix((np.ones(len(document)), (document, column)), shape)
@@ -185,7 +216,7 @@ def _counted(document: NDArray[np.int64], column: NDArray[np.int64], shape: tupl
     return counts
 
 
-def _side_by_side(blocks: list[Any]) -> "csr_matrix":
+def _concatenate_columns(blocks: list[Any]) -> "csr_matrix":
     from scipy.sparse import hstack
 
     return hstack(blocks, format="csr") if len(blocks) > 1 else blocks[0]

@@ -1,4 +1,4 @@
-"""Least squares with a penalty on standardised vectors, and what each document would get without itself."""
+"""Ridge regression on standardized vectors, with leave-one-out margins in closed form."""
 
 from typing import Any
 
@@ -9,27 +9,39 @@ __all__ = ["fit_ridge"]
 
 
 def fit_ridge(
-    standard: NDArray[np.float64], targets: NDArray[Any], weight: NDArray[np.float64], own: NDArray[Any], C: float
+    standard: NDArray[np.float64],
+    targets: NDArray[Any],
+    weight: NDArray[np.float64],
+    own_weight: NDArray[Any],
+    C: float,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """(coefficients (labels, dims), intercepts (labels,), left-out margins (documents, labels)).
+    """Fit least squares with an L2 penalty, and compute each document's margin without that document.
 
-    Minimises  sum_i w_i |target_i - margin_i|^2 + |coefficients|^2 / C,  intercepts unpenalised. Its residual without
-    `own` of a document's weight is e / (1 - own g), g the document's leverage at weight 1: exact, by one
-    factorisation (Hoerl & Kennard 1970; Allen 1974's PRESS).
+    Minimizes  sum_i w_i |target_i - margin_i|^2 + |coefficients|^2 / C;  intercepts are not penalized. If `own_weight`
+    of a document's weight is removed, its residual e becomes e / (1 - own_weight g), with g the document's leverage at
+    weight 1. This is exact and needs one factorization (Hoerl & Kennard 1970; Allen 1974's PRESS).
 
-    targets: (documents, labels), -1 and 1. weight, own: (documents,), own at most weight.
+    Args:
+        standard: standardized features (documents, dims).
+        targets: (documents, labels), -1 and 1.
+        weight: (documents,).
+        own_weight: (documents,), at most `weight`: the part of the weight that the leave-one-out margin excludes.
+        C: inverse of the regularization strength.
+
+    Returns:
+        Coefficients (labels, dims), intercepts (labels,), and leave-one-out margins (documents, labels).
     """
     from scipy.linalg import cho_factor, cho_solve
 
     total = weight.sum()
-    centre, middle = weight @ standard / total, weight @ targets / total
-    centred, wanted = standard - centre, targets - middle
-    gram = centred.T @ (weight[:, None] * centred)
+    feature_mean, target_mean = weight @ standard / total, weight @ targets / total
+    centered, centered_targets = standard - feature_mean, targets - target_mean
+    gram = centered.T @ (weight[:, None] * centered)
     gram.flat[:: len(gram) + 1] += 1 / C
     factor = cho_factor(gram, overwrite_a=True)
-    solved = cho_solve(factor, centred.T)
-    coefficients = ((solved * weight) @ wanted).T
-    residual = wanted - centred @ coefficients.T
-    leverage = np.einsum("ij,ji->i", centred, solved) + 1 / total
-    left_out = targets - residual / np.maximum(1 - own * leverage, 1e-9)[:, None]
-    return coefficients, middle - coefficients @ centre, left_out
+    solved = cho_solve(factor, centered.T)
+    coefficients = ((solved * weight) @ centered_targets).T
+    residual = centered_targets - centered @ coefficients.T
+    leverage = np.einsum("ij,ji->i", centered, solved) + 1 / total
+    loo_margins = targets - residual / np.maximum(1 - own_weight * leverage, 1e-9)[:, None]
+    return coefficients, target_mean - coefficients @ feature_mean, loo_margins

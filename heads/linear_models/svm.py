@@ -1,4 +1,4 @@
-"""Linear support-vector machines, one versus the rest, on sparse rows; and what their margins are as logits."""
+"""Linear support-vector machines, one-versus-rest, on sparse rows, and their calibration to logits."""
 
 import warnings
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from heads.core.examples import Examples
 from heads.core.pooled_head import constant_logits
-from heads.linear_models.margin_scaling import cross_entropy, fit_inverse_temperature
+from heads.linear_models.margin_scaling import fit_inverse_temperature, log_loss
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -24,63 +24,84 @@ __all__ = [
 ]
 
 FOLDS = 3
-# documents by a third of which a choice is made: more of them chose the same strength on Reuters-52, in twice the time
-ENOUGH = 2000
-# of the dual's gradient: at liblinear's own, 1e-4, the order of rows shows in the fourth digit of a logit
+# above this number of documents one fold is scored: all three chose the same strength on Reuters-52, in twice the time
+SINGLE_FOLD_DOCUMENTS = 2000
+# of the dual gradient: with liblinear's default, 1e-4, the order of rows changes the fourth digit of a logit
 TOLERANCE = 1e-5
 
 
 @dataclass(frozen=True, eq=False)
 class SparseLinearModel:
-    """Scores linear in rows: coefficients float32 (features, labels), intercepts float32 (labels,)."""
+    """Scores that are linear in sparse rows: coefficients float32 (features, labels), intercepts float32 (labels,)."""
 
     coefficients: NDArray[np.float32]
     intercepts: NDArray[np.float32]
 
     @classmethod
     def from_coefficients(cls, coefficients: NDArray[np.float64], intercepts: NDArray[np.float64]) -> Self:
-        """From coefficients (labels, features)."""
+        """The model of coefficients (labels, features)."""
         return cls(np.ascontiguousarray(coefficients.T, dtype=np.float32), intercepts.astype(np.float32))
 
     def scores(self, rows: "csr_matrix") -> NDArray[np.float64]:
-        """(documents, features) -> float64 (documents, labels)."""
+        """Scores of rows (documents, features), float64 (documents, labels)."""
         return np.asarray(rows @ self.coefficients, dtype=np.float64) + self.intercepts
 
 
 def fit_svm(
     rows: "csr_matrix", examples: Examples, labels: int, C: float, seed: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(coefficients (labels, features), intercepts (labels,)) of margins.
+    """Fit one squared-hinge SVM per label.
 
-    Minimises  |coefficients|^2 / 2 + C sum_i w_i max(0, 1 - y_i margin_i)^2  for each label, the intercept being the
-    coefficient of a constant 1: liblinear's dual coordinate descent (Hsieh et al. 2008; Fan et al. 2008). Documents
-    weigh alike for all labels, or differently for each where a document may have several. The margin of a label that no
-    document has is -1; where a document may have several, one that all have, or none, has 0.
+    Minimizes  |coefficients|^2 / 2 + C sum_i w_i max(0, 1 - y_i margin_i)^2  for each label; the intercept is the
+    coefficient of a constant feature 1. The solver is liblinear's dual coordinate descent (Hsieh et al. 2008; Fan et
+    al. 2008). Document weights are the same for all labels, or differ per label if the target is multi-label.
+
+    Args:
+        rows: (documents, features).
+        examples: the documents.
+        labels: number of labels.
+        C: inverse of the regularization strength.
+        seed: seed of the solver.
+
+    Returns:
+        Coefficients (labels, features) and intercepts (labels,) of margins. The margin of a label without documents is
+        -1; in multi-label targets, a label that all documents have, or none, has margin 0.
     """
     coefficients = np.zeros((labels, rows.shape[1]))
     if examples.multilabel:
         intercepts = np.zeros(labels)
         for column, present in enumerate(examples.y.T):
             if present.any() and not present.all():
-                own, offset = _machine(rows, present, examples.loss_weight[:, column], C, seed)
-                coefficients[column], intercepts[column] = own[0], offset[0]
+                label_coefficients, label_intercept = _fit_liblinear(
+                    rows, present, examples.loss_weight[:, column], C, seed
+                )
+                coefficients[column], intercepts[column] = label_coefficients[0], label_intercept[0]
         return coefficients, intercepts
     seen, intercepts = np.unique(examples.y), np.full(labels, -1.0)
     if len(seen) < 2:
         intercepts[seen] = 1.0
         return coefficients, intercepts
-    found, offsets = _machine(rows, examples.y, examples.loss_weight, C, seed)
+    seen_coefficients, seen_intercepts = _fit_liblinear(rows, examples.y, examples.loss_weight, C, seed)
     if len(seen) == 2:
-        found, offsets = np.concatenate([-found, found]), np.concatenate([-offsets, offsets])
-    coefficients[seen], intercepts[seen] = found, offsets
+        seen_coefficients = np.concatenate([-seen_coefficients, seen_coefficients])
+        seen_intercepts = np.concatenate([-seen_intercepts, seen_intercepts])
+    coefficients[seen], intercepts[seen] = seen_coefficients, seen_intercepts
     return coefficients, intercepts
 
 
 def assign_inner_folds(rows: "csr_matrix", examples: Examples, seed: int) -> NDArray[np.int64]:
-    """One of 3 folds a document, int64 (documents,): groups kept together, or without groups equal rows.
+    """Assign each document to one of 3 folds; groups, or equal rows if there are no groups, stay together.
 
-    Not stratified, so that neither the order of documents nor copies of some move any: a fold follows from the set of
-    groups or of rows alone.
+    The folds are not stratified, so neither the order of documents nor duplicates change any fold: it depends on the
+    set of groups or rows only.
+
+    Args:
+        rows: (documents, features).
+        examples: the documents.
+        seed: seed of the assignment.
+
+    Returns:
+        int64 (documents,).
     """
     members = examples.groups
     if members is None:
@@ -92,69 +113,102 @@ def assign_inner_folds(rows: "csr_matrix", examples: Examples, seed: int) -> NDA
 def out_of_fold_margins(
     rows: "csr_matrix", examples: Examples, labels: int, C: float, seed: int, folds: int = FOLDS
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """(documents (asked,), margins (asked, labels)) by machines that learned neither from a document nor its group.
+    """Margins by SVMs that were fitted on neither the document nor its group.
 
-    Asked are those of the first `folds` folds, but for documents with a label that the rest does not have. What rows
-    are made by (n-grams and their idf, means and deviations) has seen all documents, but no label.
+    The rows themselves (n-grams and their idf, means and deviations) have seen all documents, but no label.
+
+    Args:
+        rows: (documents, features).
+        examples: the documents.
+        labels: number of labels.
+        C: inverse of the regularization strength.
+        seed: seed of the folds and of the solver.
+        folds: number of folds to score, from the first on.
+
+    Returns:
+        The scored documents (scored,) and their margins (scored, labels). A document is not scored if the other folds
+        do not have its label.
     """
     part = assign_inner_folds(rows, examples, seed)
     documents, margins = [np.zeros(0, np.int64)], [np.zeros((0, labels))]
     for fold in range(folds):
-        learned, asked = np.flatnonzero(part != fold), np.flatnonzero(part == fold)
+        fitted, scored = np.flatnonzero(part != fold), np.flatnonzero(part == fold)
         if not examples.multilabel:
-            asked = asked[np.isin(examples.y[asked], examples.y[learned])]
-        if len(learned) and len(asked):
-            found = fit_svm(rows[learned], examples[learned], labels, C, seed)
-            documents.append(asked)
-            margins.append(SparseLinearModel.from_coefficients(*found).scores(rows[asked]))
+            scored = scored[np.isin(examples.y[scored], examples.y[fitted])]
+        if len(fitted) and len(scored):
+            model = SparseLinearModel.from_coefficients(*fit_svm(rows[fitted], examples[fitted], labels, C, seed))
+            documents.append(scored)
+            margins.append(model.scores(rows[scored]))
     return np.concatenate(documents), np.concatenate(margins)
 
 
 def out_of_fold_log_loss(rows: "csr_matrix", examples: Examples, labels: int, C: float, seed: int) -> float:
-    """Cross entropy of left-out documents, at the factor that is likeliest for them.
+    """Log loss of out-of-fold documents after temperature scaling on the same documents.
 
-    Of fewer than ENOUGH each is left out once; of more, those of the first fold stand for all.
+    Below SINGLE_FOLD_DOCUMENTS documents every fold is scored, else the first.
+
+    Args:
+        rows: (documents, features).
+        examples: the documents.
+        labels: number of labels.
+        C: inverse of the regularization strength.
+        seed: seed of the folds and of the solver.
+
+    Returns:
+        The loss; 0 if no document can be scored.
     """
-    asked, margins = out_of_fold_margins(rows, examples, labels, C, seed, FOLDS if len(examples) < ENOUGH else 1)
-    if not len(asked):
+    folds = FOLDS if len(examples) < SINGLE_FOLD_DOCUMENTS else 1
+    scored, margins = out_of_fold_margins(rows, examples, labels, C, seed, folds)
+    if not len(scored):
         return 0.0
-    known, none = examples[asked], np.zeros(labels)
-    return cross_entropy(fit_inverse_temperature(margins, none, known, _doubt(known)) * margins, known)
+    scored_examples, no_offset = examples[scored], np.zeros(labels)
+    factor = fit_inverse_temperature(margins, no_offset, scored_examples, _smoothing(scored_examples))
+    return log_loss(factor * margins, scored_examples)
 
 
 def fit_calibrated_svm(
     rows: "csr_matrix", examples: Examples, labels: int, C: float, seed: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(coefficients (labels, features), intercepts (labels,)) of logits.
+    """Fit SVMs and calibrate their margins to logits by temperature scaling on out-of-fold margins.
 
-    Margins times one factor, the likeliest for left-out ones, and for a label that all documents have, or none, what
-    is left to say of it.
+    A multi-label label that all documents have, or none, gets the log-odds of its frequency.
+
+    Args:
+        rows: (documents, features).
+        examples: the documents.
+        labels: number of labels.
+        C: inverse of the regularization strength.
+        seed: seed of the folds and of the solver.
+
+    Returns:
+        Coefficients (labels, features) and intercepts (labels,) of logits.
     """
     offset = np.zeros(labels)
     if examples.multilabel:
         constant = examples.y.all(axis=0) | ~examples.y.any(axis=0)
         offset[constant] = constant_logits(examples.y, examples.sample_weight)[constant]
-    asked, margins = out_of_fold_margins(rows, examples, labels, C, seed)
-    known = examples[asked]
-    factor = fit_inverse_temperature(margins, offset, known, _doubt(known)) if len(asked) else 1.0
+    scored, margins = out_of_fold_margins(rows, examples, labels, C, seed)
+    scored_examples = examples[scored]
+    smoothing = _smoothing(scored_examples)
+    factor = fit_inverse_temperature(margins, offset, scored_examples, smoothing) if len(scored) else 1.0
     coefficients, intercepts = fit_svm(rows, examples, labels, C, seed)
     return factor * coefficients, factor * intercepts + offset
 
 
-def _doubt(examples: Examples) -> float:
-    """Of margins that are all right it is known that at most one in so many is wrong (Platt 1999, section 2.2)."""
+def _smoothing(examples: Examples) -> float:
+    """Label smoothing 1 / (n + 2), so that n correct margins are not taken as certain (Platt 1999, section 2.2)."""
     return float(1 / (examples.sample_weight.sum() + 2))
 
 
-def _machine(
+def _fit_liblinear(
     rows: "csr_matrix", y: NDArray[Any], weight: NDArray[np.float64], C: float, seed: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Coefficients (values of y, features) and intercepts, of sorted values; of two the second alone."""
+    """Coefficients (classes, features) and intercepts (classes,) in sorted class order; two classes give one row."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.svm import LinearSVC
 
-    machine = LinearSVC(C=C, random_state=seed % 2**32, tol=TOLERANCE)
+    model = LinearSVC(C=C, random_state=seed % 2**32, tol=TOLERANCE)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        machine.fit(rows, y, sample_weight=weight)
-    return machine.coef_, machine.intercept_
+        model.fit(rows, y, sample_weight=weight)
+    return model.coef_, model.intercept_

@@ -1,4 +1,4 @@
-"""Directions of standardised features: what heads that compare by cosine share."""
+"""Standardized features scaled to unit length, and class priors: shared by the heads that compare by cosine."""
 
 from typing import Any
 
@@ -10,21 +10,31 @@ from heads.linear_models.logistic import Standardizer
 __all__ = ["class_prior", "to_unit_vectors"]
 
 
-def to_unit_vectors(features: NDArray[Any], scaling: Standardizer) -> NDArray[np.float32]:
-    """float32 (documents, dims) of length 1, or 0 where a document is the mean itself.
+def to_unit_vectors(features: NDArray[Any], standardizer: Standardizer) -> NDArray[np.float32]:
+    """Standardize each feature, then scale each document to length 1.
 
-    Each number is brought to mean 0 and deviation 1 first: what all documents share, which makes every cosine of an
-    encoder's vectors near 1, is gone (Mu & Viswanath 2018, arXiv 1702.01417), and no view outweighs another.
+    Standardization removes the component that all documents share, which makes every cosine of an encoder's vectors
+    close to 1 (Mu & Viswanath 2018, arXiv 1702.01417), and gives every view the same weight.
+
+    Returns:
+        float32 (documents, dims); a document equal to the mean stays 0.
     """
-    standard = scaling.transform(features)
+    standard = standardizer.transform(features)
     length = np.linalg.norm(standard, axis=1, keepdims=True)
     return np.asarray(standard / np.where(length > 0, length, 1.0), dtype=np.float32)
 
 
 def class_prior(y: NDArray[Any], loss_weight: NDArray[np.float64], labels: int) -> NDArray[np.float64]:
-    """Share of each class in the weighted documents, float64 (labels,).
+    """The share of each class in the weighted documents.
 
-    y: int (documents,); or bool (documents, labels), and then half a document is added to either side of each.
+    Args:
+        y: int (documents,), or bool (documents, labels). For the latter, half a document is added to the documents
+            with each label, and half to those without it.
+        loss_weight: weights of the shape of y.
+        labels: number of classes.
+
+    Returns:
+        float64 (labels,).
     """
     if y.ndim == 1:
         counts = np.bincount(y, weights=loss_weight, minlength=labels)

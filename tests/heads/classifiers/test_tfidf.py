@@ -97,11 +97,11 @@ def test_of_documents_without_a_common_word_all_are_learned_aloud() -> None:
     apart = ids_of([np.array([row]) for row in range(6)])
     head = TfIdfHead().fit(apart, ["a", "b"] * 3)
     assert head.score(apart, ["a", "b"] * 3) == 1
-    assert head.notes_[0] == "No token is in documents that weigh 2 together: all that there are were learned."
+    assert head.notes_[0] == "No token has a document frequency of min_df=2, so every n-gram was kept."
 
 
 def test_documents_without_a_word_are_refused() -> None:
-    with pytest.raises(CallError, match=r"^The documents have no tokens: there are no words to learn from\.$"):
+    with pytest.raises(CallError, match=r"^The documents have no tokens, so there are no n-grams to learn\."):
         TfIdfHead().fit(ids_of([np.array([], np.int32)] * 4), ["a", "b"] * 2)
 
 
