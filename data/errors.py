@@ -1,19 +1,19 @@
 """Every error that embedonce raises on purpose, in one tree.
 
-    EmbedOnceError                     shown as one sentence, exit code 1: the work failed
+    EmbedOnceError                     exit code 1: the work failed
     ├── CallError (ValueError)         exit code 2: the call was wrong
     │   ├── FileMissing (FileNotFoundError)
     │   ├── ColumnMissing (LookupError)
-    │   ├── UnknownName (LookupError)  a head, model, parameter, label or value that does not exist
-    │   ├── ModelUnavailable (OSError) a model that exists elsewhere, or not at all
+    │   ├── UnknownName (LookupError)  a head, model, hyperparameter, label or value that does not exist
+    │   ├── ModelUnavailable (OSError) an encoder that cannot be loaded on this machine
     │   ├── ExtraMissing (ImportError) an optional dependency that is not installed
-    │   └── RecipeMismatch             a store was asked for features that another recipe made
+    │   └── RecipeMismatch             the requested features differ from those that the store holds
     ├── BadData (ValueError)           a file that can be read but not used: empty, not UTF-8, without labels
-    ├── StoreDamaged (ValueError)      a shard or a store's file that is not what its name or hash says
-    ├── RunDamaged (ValueError)        the same of a run
-    └── StorageFailed (OSError)        a disk that is full or refuses; what was committed before is whole
+    ├── StoreDamaged (ValueError)      a file of a store whose content does not match its name or hash
+    ├── RunDamaged (ValueError)        a file of a run whose content does not match its hash
+    └── StorageFailed (OSError)        a disk that is full or refuses to write; what was committed before is intact
 
-A message is one sentence or two: what is wrong, where (file, line, column), and the next step.
+A message has one sentence or two: what is wrong, where (file, line, column), and the next step.
 """
 
 from collections.abc import Iterable
@@ -53,7 +53,7 @@ class CallError(EmbedOnceError, ValueError):
 
 
 class FileMissing(CallError, FileNotFoundError):
-    """A file or folder that was named is not there."""
+    """A file or folder that was named does not exist."""
 
 
 class ColumnMissing(CallError, LookupError):
@@ -61,11 +61,11 @@ class ColumnMissing(CallError, LookupError):
 
 
 class UnknownName(CallError, LookupError):
-    """A head, model, parameter, label or value that does not exist."""
+    """A head, model, hyperparameter, label or value that does not exist."""
 
 
 class ModelUnavailable(CallError, OSError):
-    """An encoder that cannot be had here."""
+    """An encoder that cannot be loaded on this machine."""
 
 
 class ExtraMissing(CallError, ImportError):
@@ -73,7 +73,7 @@ class ExtraMissing(CallError, ImportError):
 
 
 class RecipeMismatch(CallError):
-    """A store was asked for features that another recipe made."""
+    """The requested features were made by another recipe than those in the store."""
 
 
 class BadData(EmbedOnceError, ValueError):
@@ -81,19 +81,19 @@ class BadData(EmbedOnceError, ValueError):
 
 
 class StoreDamaged(EmbedOnceError, ValueError):
-    """A shard or a store's own file is not what its name or hash says."""
+    """The content of a shard, or of another file of a store, does not match its name or hash."""
 
 
 class RunDamaged(EmbedOnceError, ValueError):
-    """A run's file is not what its hash says."""
+    """The content of a file of a run does not match its hash."""
 
 
 class StorageFailed(EmbedOnceError, OSError):
-    """A disk is full or refuses to write; what was committed before is whole."""
+    """A disk is full or refuses to write; what was committed before is intact."""
 
 
 def suggest_name(name: str, names: Iterable[str]) -> str:
-    """' Did you mean 'lstm'?' for the closest of `names`, or all of them when none is close."""
+    """Return " Did you mean 'lstm'?" for the closest of `names`, or list all of them if none is close."""
     known = sorted(names)
     close = get_close_matches(name, known, n=1, cutoff=0.6)
     if close:

@@ -1,4 +1,4 @@
-"""Cells of a label column read as labels: one, several or a path."""
+"""Labels from the cells of a label column: single labels, multi-label sets or paths."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,7 +12,7 @@ from data.taxonomy import Taxonomy, is_path
 
 
 class ParsedLabels(NamedTuple):
-    """The labels of each document in the order of rows, and of what kind they are."""
+    """The labels of each document, in the order of rows, and their kind."""
 
     labels: Sequence[tuple[str, ...]]
     kind: Kind = "single"
@@ -20,63 +20,68 @@ class ParsedLabels(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def parse_labels(cells: Iterable[Any], columns: Columns, at: Callable[[int], str]) -> ParsedLabels:
-    """Labels of cells: text, numbers, lists, or None. `at` says where a row is.
+def parse_labels(cells: Iterable[Any], columns: Columns, locate: Callable[[int], str]) -> ParsedLabels:
+    """Parse the cells of a label column and determine the kind of labels; spaces around a label are removed.
 
-    A list, a cell that holds one as JSON, or `columns.separator` makes them several; a
-    `columns.path_separator`, or a "/" within every label, makes them paths. Spaces around a label are no part of it.
-    Raises BadData for a cell that is no label and for a path with an empty step, CallError for both separators.
+    Labels are multi-label if a cell is a list, holds a list as JSON, or `columns.separator` is given. They are paths if
+    `columns.path_separator` is given, or if every label has a "/" within it.
+
+    Args:
+        cells: Text, numbers, lists, or None.
+        columns: The separators.
+        locate: Returns the location of a row, for errors.
+
+    Raises:
+        BadData: A cell is not a label, or a path has an empty level.
+        CallError: Both separators are given.
     """
     if columns.separator and columns.path_separator:
-        raise CallError("--separator and --path-separator exclude each other: a path is one label a document.")
-    lists: list[int] = []
-    of_each = CategoricalColumn(_each(cells, columns.separator, at, lists))
-    first_list = lists[0] if lists else None
+        raise CallError("--separator and --path-separator exclude each other: a path is one label per document.")
+    list_rows: list[int] = []
+    labels = CategoricalColumn(_labels_of_rows(cells, columns.separator, locate, list_rows))
+    first_list = list_rows[0] if list_rows else None
     if columns.path_separator:
-        return _paths(of_each, columns.path_separator, first_list, at)
+        return _parse_paths(labels, columns.path_separator, first_list, locate)
     if first_list is not None:
-        return ParsedLabels(of_each, "multilabel")
-    names = {label for labels in of_each for label in labels}
-    if columns.path_separator is None and names and all("/" in label and is_path(label, "/") for label in names):
+        return ParsedLabels(labels, "multilabel")
+    names = {label for document in labels for label in document}
+    if columns.path_separator is None and names and all("/" in name and is_path(name, "/") for name in names):
         note = "labels are read as paths, a level at each '/' (guessed; --path-separator \"\" reads them as they are)"
-        return ParsedLabels(of_each, "path", Taxonomy.from_separator(names, "/"), (note,))
-    return ParsedLabels(of_each)
+        return ParsedLabels(labels, "path", Taxonomy.from_separator(names, "/"), (note,))
+    return ParsedLabels(labels)
 
 
-def _each(
-    cells: Iterable[Any], separator: str | None, at: Callable[[int], str], lists: list[int]
-) -> Iterator[tuple[str, ...]]:
-    """The labels of each cell; the first row that holds a list of them is put into `lists`."""
-    for row, cell in enumerate(cells):
-        parts = _listed(cell, separator, row, at)
-        if parts is not None and not lists:
-            lists.append(row)
-        yield _words([cell] if parts is None else parts, row, at)
+def cell_text(cell: Any, row: int, locate: Callable[[int], str]) -> str | None:
+    """Return a cell as text without spaces around it, or None if it is blank.
 
-
-def cell_text(cell: Any, row: int, at: Callable[[int], str]) -> str | None:
-    """A cell as a word without spaces around it, or None where it is blank.
-
-    Raises BadData for what is no word: a list, an object, bytes.
+    Raises BadData for a list, an object or bytes.
     """
     if isinstance(cell, str):
         return cell.strip() or None
-    if cell is None or cell != cell:  # NaN is how a table of numbers says nothing
+    if cell is None or cell != cell:  # NaN marks a missing value in a column of numbers
         return None
     if isinstance(cell, list | dict | bytes):
-        raise BadData(f"{at(row)}: a {type(cell).__name__} stands where one word belongs ({str(cell)[:40]}).")
+        raise BadData(f"{locate(row)}: expected one value, got a {type(cell).__name__} ({str(cell)[:40]}).")
     if isinstance(cell, bool):
         return str(cell).lower()
-    # a column of whole numbers with gaps comes as 3.0 from many a program
+    # many programs write a column of whole numbers with gaps as 3.0
     return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
 
 
-def _words(parts: Sequence[Any], row: int, at: Callable[[int], str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(word for part in parts if (word := cell_text(part, row, at))))
+def _labels_of_rows(
+    cells: Iterable[Any], separator: str | None, locate: Callable[[int], str], list_rows: list[int]
+) -> Iterator[tuple[str, ...]]:
+    """Yield the labels of each cell; the first row that holds a list of them is appended to `list_rows`."""
+    for row, cell in enumerate(cells):
+        items = _parse_list(cell, separator, row, locate)
+        if items is not None and not list_rows:
+            list_rows.append(row)
+        words = (cell_text(item, row, locate) for item in ([cell] if items is None else items))
+        yield tuple(dict.fromkeys(word for word in words if word))
 
 
-def _listed(cell: Any, separator: str | None, row: int, at: Callable[[int], str]) -> list[Any] | None:
-    """The labels of a cell that holds a list of them, else None."""
+def _parse_list(cell: Any, separator: str | None, row: int, locate: Callable[[int], str]) -> list[Any] | None:
+    """Return the items of a cell that holds a list of labels, else None."""
     if not isinstance(cell, str):
         return cell if isinstance(cell, list) else None
     if cell[:1] == "[" and cell[-1:] == "]":
@@ -84,19 +89,18 @@ def _listed(cell: Any, separator: str | None, row: int, at: Callable[[int], str]
             return list(json.loads(cell))
         except (ValueError, RecursionError) as error:
             if cell[1] in "\"'":
-                raise BadData(f'{at(row)}: {cell[:40]} is not a list in JSON. Write ["one", "two"].') from error
+                raise BadData(f'{locate(row)}: {cell[:40]} is not a list in JSON. Write ["one", "two"].') from error
     return cell.split(separator) if separator else None
 
 
-def _paths(
-    of_each: Sequence[tuple[str, ...]], separator: str, first_list: int | None, at: Callable[[int], str]
+def _parse_paths(
+    labels: Sequence[tuple[str, ...]], separator: str, first_list: int | None, locate: Callable[[int], str]
 ) -> ParsedLabels:
     if first_list is not None:
-        raise BadData(f"{at(first_list)}: a list of labels stands where one path belongs.")
-    for row, labels in enumerate(of_each):
-        for label in labels:
+        raise BadData(f"{locate(first_list)}: expected one path, got a list of labels.")
+    for row, document in enumerate(labels):
+        for label in document:
             if not is_path(label, separator):
-                raise BadData(f"{at(row)}: label '{label}' has an empty step beside a '{separator}'.")
-    return ParsedLabels(
-        of_each, "path", Taxonomy.from_separator((label for labels in of_each for label in labels), separator)
-    )
+                raise BadData(f"{locate(row)}: label '{label}' has an empty level next to a '{separator}'.")
+    names = (label for document in labels for label in document)
+    return ParsedLabels(labels, "path", Taxonomy.from_separator(names, separator))

@@ -1,4 +1,4 @@
-"""Columns of a corpus in memory: a million short texts take what their letters take, not an object of Python's each."""
+"""Memory-efficient columns: a million short texts take the bytes of their letters, not one str object each."""
 
 from array import array
 from collections.abc import Hashable, Iterable, Iterator, Sequence
@@ -8,7 +8,7 @@ Value = TypeVar("Value", bound=Hashable)
 
 
 class PackedStrings(Sequence[str]):
-    """Texts in one buffer: 8 bytes each beside their UTF-8, where a str takes 49 and more; any str comes back."""
+    """Texts in one buffer: 8 bytes each plus their UTF-8 (a str takes 49 and more); every str is restored exactly."""
 
     def __init__(self, texts: Iterable[str] = ()) -> None:
         self._bytes = bytearray()
@@ -17,7 +17,7 @@ class PackedStrings(Sequence[str]):
             self.append(text)
 
     def append(self, text: str) -> None:
-        """Put one more behind the others."""
+        """Append a text."""
         self._bytes += text.encode("utf-8", "surrogatepass")
         self._ends.append(len(self._bytes))
 
@@ -30,7 +30,7 @@ class PackedStrings(Sequence[str]):
     def __getitem__(self, row: slice) -> list[str]: ...
     def __getitem__(self, row: int | slice) -> str | list[str]:
         if isinstance(row, slice):
-            return [self._text(each) for each in range(*row.indices(len(self)))]
+            return [self._text(index) for index in range(*row.indices(len(self)))]
         return self._text(range(len(self))[row])
 
     def __iter__(self) -> Iterator[str]:
@@ -41,15 +41,15 @@ class PackedStrings(Sequence[str]):
 
 
 class CategoricalColumn(Sequence[Value]):
-    """Values of which few differ: 4 bytes each."""
+    """Dictionary-encoded values, for columns with few distinct ones: 4 bytes each."""
 
     def __init__(self, values: Iterable[Value]) -> None:
-        numbers: dict[Value, int] = {}
-        self._numbers = array("i", (numbers.setdefault(value, len(numbers)) for value in values))
-        self._values = list(numbers)
+        codes: dict[Value, int] = {}
+        self._codes = array("i", (codes.setdefault(value, len(codes)) for value in values))
+        self._categories = list(codes)
 
     def __len__(self) -> int:
-        return len(self._numbers)
+        return len(self._codes)
 
     @overload
     def __getitem__(self, row: int) -> Value: ...
@@ -57,15 +57,15 @@ class CategoricalColumn(Sequence[Value]):
     def __getitem__(self, row: slice) -> list[Value]: ...
     def __getitem__(self, row: int | slice) -> Value | list[Value]:
         if isinstance(row, slice):
-            return [self._values[number] for number in self._numbers[row]]
-        return self._values[self._numbers[row]]
+            return [self._categories[code] for code in self._codes[row]]
+        return self._categories[self._codes[row]]
 
     def __iter__(self) -> Iterator[Value]:
-        return map(self._values.__getitem__, self._numbers)
+        return map(self._categories.__getitem__, self._codes)
 
 
 class RowNumbers(Sequence[str]):
-    """ "1", "2" and so on, as many as there are rows: they take nothing."""
+    """The numbers of rows as text, "1", "2" and so on; they take no memory."""
 
     def __init__(self, rows: int) -> None:
         self._numbers = range(1, rows + 1)
@@ -78,5 +78,5 @@ class RowNumbers(Sequence[str]):
     @overload
     def __getitem__(self, row: slice) -> list[str]: ...
     def __getitem__(self, row: int | slice) -> str | list[str]:
-        found = self._numbers[row]
-        return str(found) if isinstance(found, int) else list(map(str, found))
+        numbers = self._numbers[row]
+        return str(numbers) if isinstance(numbers, int) else list(map(str, numbers))

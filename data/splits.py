@@ -1,9 +1,8 @@
-"""Rows cut into parts that look alike: train and test, folds, an early stop's validation part; and subsets that grow.
+"""Stratified splits of rows (train and test, folds, a validation split), and nested stratified subsets.
 
-Each label is spread over the parts by their shares, rows of one group land in one part, and labels of one, two or
-three documents are no exception that raises. Rows are dealt out label by label, the rarest first, each to the part
-that lacks most: iterative stratification (Sechidis, Tsoumakas and Vlahavas 2011), with a document's rarest label as
-its stratum.
+Each label is distributed over the parts by their shares, rows of one group get the same part, and rare labels raise no
+error. Rows are assigned label by label, the rarest first, each to the part that lacks most: iterative stratification
+(Sechidis, Tsoumakas and Vlahavas 2011), with a document's rarest label as its stratum.
 """
 
 from collections.abc import Hashable, Iterator, Sequence
@@ -16,86 +15,99 @@ from numpy.typing import NDArray
 
 
 class Split(StrEnum):
-    """The two sides of a corpus."""
+    """The training and the test split of a corpus."""
 
     TRAIN = "train"
     TEST = "test"
 
 
 def assign_folds(y: NDArray[Any], groups: Sequence[Hashable] | None, k: int, seed: int) -> NDArray[np.int8]:
-    """The fold (0..k-1) of each row: `stratified_split` with equal shares."""
+    """Assign a fold (0..k-1) to each row, int8 (rows,): `stratified_split` with equal shares."""
     return stratified_split(y, groups, [1 / k] * k, seed)
 
 
 def stratified_split(
     y: NDArray[Any], groups: Sequence[Hashable] | NDArray[np.int64] | None, shares: Sequence[float], seed: int
 ) -> NDArray[np.int8]:
-    """The part (0..len(shares)-1) of each row: int8 (rows,).
+    """Assign a part (0..len(shares)-1) to each row.
 
-    y: int (rows,), or bool (rows, labels) for several labels. groups: any hashable a row; rows of one group land in
-    one part, and a row whose group is None stands for itself; int64 (rows,) takes less memory. Shares are relative to
-    their sum.
+    Without groups, the rows of each label match the shares within two rows (for two parts and one label per row). If
+    one share is the largest, that part gets every label; and a label with as many groups as there are parts gets into
+    all of them, unless that would remove another label from its part.
 
-    Without groups, each label's rows keep to the shares within two rows (for two parts and one label a row). Where
-    one share is the largest, that part has every label; beyond it, a label with as many groups as there are parts is
-    in all of them, unless reaching one would take another label out of its part.
+    Args:
+        y: int (rows,), or bool (rows, labels) for multi-label.
+        groups: One hashable per row; rows of one group get the same part, and None is a group of its own. int64 (rows,)
+            takes less memory.
+        shares: The relative size of each part.
+        seed: Of the order of equal rows.
+
+    Returns:
+        int8 (rows,).
     """
-    blocks = _blocks(y, groups)
+    blocks = _make_blocks(y, groups)
     share = np.asarray(shares, dtype=float) / sum(shares)
-    part = _dealt(blocks, share, np.random.default_rng(seed))
-    if len(blocks.pairs) > len(blocks.size):  # else each block has one label, and dealing has spread it already
-        _mend(part, blocks, share)
+    part = _assign_blocks(blocks, share, np.random.default_rng(seed))
+    if len(blocks.pairs) > len(blocks.size):  # else each block has one label, which is distributed already
+        _move_blocks(part, blocks, share)
     return part[blocks.of_row].astype(np.int8)
 
 
 def nested_subsets(
     y: NDArray[Any], groups: Sequence[Hashable] | None, sizes: Sequence[int], seed: int
 ) -> list[NDArray[np.int64]]:
-    """A subset of the rows for each size, int64, rising; one of a smaller size lies inside those of larger sizes.
+    """Draw one stratified subset of the rows per size; each contains the subsets of smaller sizes.
 
-    y, groups: as `stratified_split` takes them. A subset ends with the group that fills it, so it may be larger than
-    asked; a size of all rows or more takes all. The least are two groups of different labels, if there are two labels.
+    A subset has the same share of every label, within one row or within the largest of its groups. Each label is
+    sampled at even distances from a random start (systematic sampling, Cochran 1977, Sampling Techniques, chapter 8),
+    so that a row of a rare label is as likely to be in a subset as any other.
 
-    The same share of every label is taken, within one row, or within the largest of its groups. Each label is sampled
-    at even distances from a random start (systematic sampling, Cochran 1977, Sampling Techniques, chapter 8), so that a
-    row of a rare label is as likely to be in a subset as any other.
+    Args:
+        y: As in `stratified_split`.
+        groups: As in `stratified_split`.
+        sizes: Rows per subset. A subset ends with a whole group, so it may be larger; a size of all rows or more takes
+            all. The minimum are two groups of different labels, if there are two labels.
+        seed: Of the order and the starts.
+
+    Returns:
+        One sorted int64 array of rows per size.
     """
-    blocks = _blocks(y, groups)
-    order = _spread(blocks, np.random.default_rng(seed)) if len(blocks.size) else blocks.size
-    place = np.argsort(order)[blocks.of_row]
-    last = np.maximum(np.searchsorted(np.cumsum(blocks.size[order]), sizes), 1)
-    return [np.flatnonzero(place <= each) for each in last]
+    blocks = _make_blocks(y, groups)
+    order = _stratified_order(blocks, np.random.default_rng(seed)) if len(blocks.size) else blocks.size
+    rank = np.argsort(order)[blocks.of_row]
+    last_ranks = np.maximum(np.searchsorted(np.cumsum(blocks.size[order]), sizes), 1)
+    return [np.flatnonzero(rank <= last) for last in last_ranks]
 
 
 @dataclass(frozen=True)
 class _Blocks:
-    """Rows that may not be parted, as blocks."""
+    """Rows that must stay together, as blocks."""
 
     of_row: NDArray[np.int64]  # the block of each row: (rows,)
-    size: NDArray[np.int64]  # rows of each: (blocks,)
-    pairs: NDArray[np.int64]  # each block with each label in it, sorted: (pairs, 2)
+    size: NDArray[np.int64]  # rows per block: (blocks,)
+    pairs: NDArray[np.int64]  # (block, label) of each label in each block, sorted: (pairs, 2)
 
     def strata(self) -> NDArray[np.int64]:
-        """Of each block its rarest label, as a number that is lower for rarer ones: int64 (blocks,)."""
+        """The rank of each block's rarest label, 0 for the rarest of all: int64 (blocks,)."""
         block, label = self.pairs.T
         rank = np.empty(label.max(initial=-1) + 1, dtype=np.int64)
         rank[np.argsort(np.bincount(label, minlength=len(rank)), kind="stable")] = np.arange(len(rank))
         return np.minimum.reduceat(rank[label], np.searchsorted(block, np.arange(len(self.size))))
 
 
-def _blocks(y: NDArray[Any], groups: Sequence[Hashable] | NDArray[np.int64] | None) -> _Blocks:
-    of_row = np.arange(len(y)) if groups is None else _numbered(groups)
+def _make_blocks(y: NDArray[Any], groups: Sequence[Hashable] | NDArray[np.int64] | None) -> _Blocks:
+    of_row = np.arange(len(y)) if groups is None else _number_groups(groups)
     if y.ndim == 1:
         row, label = np.arange(len(y)), np.unique(y, return_inverse=True)[1]
-    else:  # to have no label at all counts as one more label
+    else:  # no label at all counts as one more label
         row, label = np.nonzero(np.column_stack([y, ~y.any(axis=1)]))
     labels = int(label.max(initial=-1)) + 1
     pairs = np.stack(np.divmod(np.unique(of_row[row] * labels + label), max(labels, 1)), axis=1)
     return _Blocks(of_row, np.bincount(of_row), pairs)
 
 
-def _numbered(groups: Sequence[Hashable] | NDArray[np.int64]) -> NDArray[np.int64]:
-    """Numbers of groups in the order of their first rows; a row whose group is None has a number of its own."""
+def _number_groups(groups: Sequence[Hashable] | NDArray[np.int64]) -> NDArray[np.int64]:
+    """Number the groups in the order of their first rows; each row whose group is None gets its own number."""
     if isinstance(groups, np.ndarray) and groups.dtype == np.int64:
         _, first, of_row = np.unique(groups, return_index=True, return_inverse=True)
         rank = np.empty(len(first), dtype=np.int64)
@@ -112,32 +124,34 @@ def _numbered(groups: Sequence[Hashable] | NDArray[np.int64]) -> NDArray[np.int6
     )
 
 
-def _dealt(blocks: _Blocks, shares: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int64]:
-    """The part of each block: strata from the rarest on, in each the large blocks first, else in random order."""
+def _assign_blocks(blocks: _Blocks, shares: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int64]:
+    """Assign a part to each block: strata from the rarest on; within one, large blocks first, else in random order."""
     strata, order = blocks.strata() if len(blocks.size) else blocks.size, rng.permutation(len(blocks.size))
     order = order[np.lexsort((-blocks.size[order], strata[order]))]
     part = np.empty(len(order), dtype=np.int64)
-    owed = np.zeros(len(shares))
+    deficit = np.zeros(len(shares))
     for rows in np.split(order, np.flatnonzero(np.diff(strata[order])) + 1):
         sizes = blocks.size[rows]
-        # what earlier strata rounded away is made up for here, by no more than half a block
-        part[rows] = list(_parts_of(sizes.tolist(), shares * sizes.sum() + np.clip(owed, *_half(sizes)), shares))
-        owed += shares * sizes.sum() - np.bincount(part[rows], weights=sizes, minlength=len(shares))
+        # the rounding of earlier strata is compensated here, by at most half a block
+        part[rows] = list(
+            _choose_parts(sizes.tolist(), shares * sizes.sum() + np.clip(deficit, *_half_block(sizes)), shares)
+        )
+        deficit += shares * sizes.sum() - np.bincount(part[rows], weights=sizes, minlength=len(shares))
     return part
 
 
-def _half(sizes: NDArray[np.int64]) -> tuple[float, float]:
+def _half_block(sizes: NDArray[np.int64]) -> tuple[float, float]:
     half = float(sizes.mean()) / 2 if len(sizes) else 0.0
     return -half, half
 
 
-def _parts_of(sizes: list[int], wanted: NDArray[np.float64], shares: NDArray[np.float64]) -> Iterator[int]:
-    """The part of each block of one label: the one that lacks most rows, but none stays empty while blocks last."""
+def _choose_parts(sizes: list[int], wanted: NDArray[np.float64], shares: NDArray[np.float64]) -> Iterator[int]:
+    """Yield the part of each block of one label: the one that lacks most rows, but no part stays empty if possible."""
     lacks, share = wanted.tolist(), shares.tolist()
     empty = [part for part in range(len(lacks)) if share[part] > 0]
     open_to = list(empty)
     for left, size in zip(range(len(sizes), 0, -1), sizes, strict=True):
-        if left == len(sizes):  # a label with one block belongs where most rows are, whatever is owed
+        if left == len(sizes):  # a label with one block belongs in the largest part, whatever the deficit
             chosen = max(open_to, key=lambda part: (share[part], lacks[part]))
         else:
             chosen = max(empty if empty and left <= len(empty) else open_to, key=lacks.__getitem__)
@@ -147,8 +161,8 @@ def _parts_of(sizes: list[int], wanted: NDArray[np.float64], shares: NDArray[np.
         yield chosen
 
 
-def _spread(blocks: _Blocks, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Blocks in an order whose every beginning is stratified; the first two differ in their stratum, if any do."""
+def _stratified_order(blocks: _Blocks, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Order the blocks so that every prefix is stratified; the first two differ in their stratum, if possible."""
     strata = blocks.strata()
     order = rng.permutation(len(strata))
     order = order[np.argsort(strata[order], kind="stable")]
@@ -161,31 +175,31 @@ def _spread(blocks: _Blocks, rng: np.random.Generator) -> NDArray[np.int64]:
     return np.concatenate([order[:1], order[other], np.delete(order, [0, *other])])
 
 
-def _mend(part: NDArray[np.int64], blocks: _Blocks, shares: NDArray[np.float64]) -> None:
-    """Move blocks of several labels so that a label reaches the parts that its rarer companions kept it from."""
-    labels_of, blocks_of = (_lists(blocks.pairs[:, ::step]) for step in (1, -1))
-    held = np.zeros((len(blocks_of), len(shares)), dtype=np.int64)  # blocks of each label in each part
-    np.add.at(held, (blocks.pairs[:, 1], part[blocks.pairs[:, 0]]), 1)
+def _move_blocks(part: NDArray[np.int64], blocks: _Blocks, shares: NDArray[np.float64]) -> None:
+    """Move multi-label blocks so that a label reaches the parts that it lacks because of rarer labels in its blocks."""
+    labels_of, blocks_of = (_group_pairs(blocks.pairs[:, ::step]) for step in (1, -1))
+    count = np.zeros((len(blocks_of), len(shares)), dtype=np.int64)  # blocks of each label in each part
+    np.add.at(count, (blocks.pairs[:, 1], part[blocks.pairs[:, 0]]), 1)
 
     def move(block: int, to: int) -> None:
-        held[labels_of[block], part[block]] -= 1
-        held[labels_of[block], to] += 1
+        count[labels_of[block], part[block]] -= 1
+        count[labels_of[block], to] += 1
         part[block] = to
 
     largest = np.flatnonzero(shares == shares.max())
     if len(largest) == 1:
-        for label in np.flatnonzero(held[:, largest[0]] == 0):
-            if held[label, largest[0]] == 0 and blocks_of[label]:
+        for label in np.flatnonzero(count[:, largest[0]] == 0):
+            if count[label, largest[0]] == 0 and blocks_of[label]:
                 move(blocks_of[label][0], int(largest[0]))
     for to in np.flatnonzero(shares > 0):
-        for label in np.flatnonzero((held[:, to] == 0) & (held.max(axis=1) > 1)):
-            spare = (block for block in blocks_of[label] if held[labels_of[block], part[block]].min() > 1)
-            if held[label, to] == 0 and (block := next(spare, None)) is not None:
+        for label in np.flatnonzero((count[:, to] == 0) & (count.max(axis=1) > 1)):
+            spare = (block for block in blocks_of[label] if count[labels_of[block], part[block]].min() > 1)
+            if count[label, to] == 0 and (block := next(spare, None)) is not None:
                 move(block, int(to))
 
 
-def _lists(pairs: NDArray[np.int64]) -> list[list[int]]:
-    """Of each number in the first column those in the second."""
+def _group_pairs(pairs: NDArray[np.int64]) -> list[list[int]]:
+    """List the numbers of the second column for each number in the first."""
     lists: list[list[int]] = [[] for _ in range(int(pairs[:, 0].max(initial=-1)) + 1)]
     for first, second in pairs.tolist():
         lists[first].append(second)

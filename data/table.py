@@ -1,4 +1,4 @@
-"""A table as every reader of tables gives it, before anybody knows which column is which."""
+"""A table as every reader of tables returns it, and the roles that a user gives to its columns."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -7,10 +7,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Columns:
-    """What the user says of the columns: a name, None to have it guessed, "" for none.
+    """The roles of a table's columns: a column's name, None to guess it, "" for no column.
 
-    separator: what stands between the labels of one cell. path_separator: what stands between the levels of a label;
-    None takes a "/" that stands in every label for it.
+    separator: what separates the labels in one cell. path_separator: what separates the levels of a label; None takes
+    "/" if every label has one.
     """
 
     text: str | None = None
@@ -24,10 +24,10 @@ class Columns:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under named columns.
+    """Rows under named columns, before any column has a role.
 
-    cells: a column's name -> its cell in each row, as the file has it (text, number, list or None).
-    lines: the line of the file where each row starts; None where a file has no lines, as Parquet.
+    cells: maps a column's name to its cell in each row, as the file has it (text, number, list or None).
+    lines: the line of the file at which each row starts; None if a file has no lines, such as Parquet.
     """
 
     source: str
@@ -37,10 +37,10 @@ class Table:
     lines: Sequence[int] | None = None
     notes: tuple[str, ...] = ()
 
-    def at(self, row: int) -> str:
-        """The file and the place, to open an error with: "letters.csv line 12"."""
-        return f"{self.source} {self.place(row)}"
+    def location(self, row: int) -> str:
+        """The file and the row, for the start of an error: "letters.csv line 12"."""
+        return f"{self.source} {self.row_name(row)}"
 
-    def place(self, row: int) -> str:
-        """How to say where a row is: "line 12" or "row 11", counted from 1."""
+    def row_name(self, row: int) -> str:
+        """The row as a user finds it: "line 12", or "row 11" counted from 1."""
         return f"row {row + 1}" if self.lines is None else f"line {self.lines[row]}"

@@ -1,4 +1,4 @@
-"""The tree above labels: which node each label hangs under."""
+"""The taxonomy of labels: the path of tree nodes that leads to each label."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,31 +9,31 @@ from data.errors import BadData, CallError, UnknownName, suggest_name
 
 @dataclass(frozen=True)
 class Taxonomy:
-    """A tree of labels, kept as each label's path.
+    """A tree of labels, stored as one path per label.
 
     paths: label -> the nodes from below the root to the label itself,
-        "rec/sport/hockey" -> ("rec", "rec/sport", "rec/sport/hockey"). A label may be a node on another's path.
+        "rec/sport/hockey" -> ("rec", "rec/sport", "rec/sport/hockey"). A label may be a node on another label's path.
     """
 
     paths: Mapping[str, tuple[str, ...]]
 
     @classmethod
     def from_separator(cls, labels: Iterable[str], separator: str) -> Self:
-        """A level at each separator. Raises BadData for a label with an empty step, such as "rec//hockey"."""
+        """Split labels into levels. Raises BadData for a label with an empty level, such as "rec//hockey"."""
         return cls({label: _prefixes(label, separator) for label in sorted(set(labels))})
 
     @classmethod
     def two_level(cls, labels: Iterable[str], separator: str) -> Self:
-        """Labels under what stands before their first separator: "rec.sport.hockey" -> ("rec", "rec.sport.hockey")."""
+        """Use the text before the first separator as the parent: "rec.sport.hockey" -> ("rec", "rec.sport.hockey")."""
         return cls({label: tuple(dict.fromkeys((label.split(separator)[0], label))) for label in sorted(set(labels))})
 
     def to_json(self) -> dict[str, list[str]]:
-        """Label -> its path, as JSON has it."""
+        """Return the paths as JSON values: label -> list of nodes."""
         return {label: list(path) for label, path in self.paths.items()}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Sequence[str]]) -> Self:
-        """What `to_json` gave. Raises BadData where paths do not end in their label or contradict each other."""
+        """Read the result of `to_json`. Raises BadData if a path does not end in its label, or paths contradict."""
         paths = {label: _checked_path(label, path) for label, path in content.items()}
         parents: dict[str, str | None] = {}
         for path in paths.values():
@@ -44,32 +44,35 @@ class Taxonomy:
 
 
 def resolve_label_paths(tree: Mapping[Any, Sequence[str]], labels: Sequence[Any]) -> list[tuple[str, ...]]:
-    """The path of each of `labels`, in their order; a label that is a number is found by its name.
+    """Return the path of each label in the tree that a head received, in the order of `labels`.
 
-    Raises UnknownName for a label without a path, CallError for a path that is no sequence of names.
+    A label that is a number is looked up by its text. Raises UnknownName for a label without a path, CallError for a
+    path that is not a sequence of names.
     """
-    found = {str(label): path for label, path in tree.items()}
+    paths = {str(label): path for label, path in tree.items()}
     for label in labels:
-        path = found.get(str(label))
+        path = paths.get(str(label))
         if path is None:
-            raise UnknownName(f"The tree has no path for '{label}'.{suggest_name(str(label), found)}")
+            raise UnknownName(f"The tree has no path for '{label}'.{suggest_name(str(label), paths)}")
         if isinstance(path, str) or not path:
-            raise CallError(f"The tree's path for '{label}' is {path!r}; it is the names of its nodes, in order.")
-    return [tuple(map(str, found[str(label)])) for label in labels]
+            raise CallError(
+                f"The tree's path for '{label}' is {path!r}; it must list the names of its nodes, in order."
+            )
+    return [tuple(map(str, paths[str(label)])) for label in labels]
 
 
 def is_path(label: str, separator: str) -> bool:
-    """Whether something stands before, between and after the separators, if any, of a label."""
-    return all(step.strip() for step in label.split(separator))
+    """Whether no level of a label is empty: there is text before, between and after its separators."""
+    return all(level.strip() for level in label.split(separator))
 
 
 def _prefixes(label: str, separator: str) -> tuple[str, ...]:
-    steps = label.split(separator)
+    levels = label.split(separator)
     if not is_path(label, separator):
         raise BadData(
-            f"Label '{label}' has an empty step between two '{separator}'. Write a path as rec{separator}sport."
+            f"Label '{label}' has an empty level between two '{separator}'. Write a path as rec{separator}sport."
         )
-    return tuple(separator.join(steps[: depth + 1]) for depth in range(len(steps)))
+    return tuple(separator.join(levels[: depth + 1]) for depth in range(len(levels)))
 
 
 def _checked_path(label: str, path: Any) -> tuple[str, ...]:

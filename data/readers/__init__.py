@@ -1,5 +1,9 @@
-"""Readers: each turns one kind of source (a table, a folder per class, a named benchmark) into a Corpus."""
+"""Readers of what a user names: a table, a folder per class, or a named benchmark.
 
-from data.readers.read import read_corpus, read_labels_by_id
+Each module reads one format into a `Table` or a `Corpus`; `read.py` chooses the module. Readers guess the roles of
+columns and report each guess as a note. They assign no splits, write no files and print nothing.
+"""
 
-__all__ = ["read_corpus", "read_labels_by_id"]
+from data.readers.read import read_column, read_corpus, read_labels_by_id, read_table
+
+__all__ = ["read_column", "read_corpus", "read_labels_by_id", "read_table"]

@@ -1,17 +1,18 @@
-"""Which column of a table is the text, the label, the id, the split and the group: as asked, else by its name."""
+"""The role of each column of a table (text, label, id, split, group): named by the user, else guessed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 from data.errors import BadData, ColumnMissing, suggest_name
 from data.table import Columns, Table
+from data.text_format import join_names, join_words
 from data.train_test_split import is_split_name
 
 
 class _Role(NamedTuple):
-    says: str
-    names: tuple[str, ...]  # lower case; the first wins over the others, which must be alone
+    subject: str  # the start of a sentence about the role's column
+    names: tuple[str, ...]  # lower case; the first is preferred, the others count only if a single one is present
 
 
 _ROLES = {
@@ -25,76 +26,90 @@ _ROLES = {
 }  # fmt: skip
 
 
-def resolve_columns(asked: Columns, table: Table) -> tuple[Columns, list[str]]:
-    """The columns to read, each a name or None, and sentences on what was guessed.
+def resolve_columns(
+    requested: Columns, table: Table, *, with_texts: bool = True, used: Sequence[str] = ()
+) -> tuple[Columns, list[str]]:
+    """Resolve each role to a column name or None, and report what was guessed.
 
-    A column is guessed by its name, where a single one fits. Raises ColumnMissing for a column that is not there and
-    where the text's cannot be told, BadData where a column that is read stands twice.
+    A role that the user did not name is guessed by the column's name, if a single column matches.
+
+    Args:
+        requested: The roles as the user named them.
+        table: The table; cells are read only to check whether a guessed split holds splits.
+        with_texts: Whether the table must have a text column; if not, the text is None.
+        used: Further columns that no role is guessed for.
+
+    Returns:
+        The columns to read, and one note per kind of guess.
+
+    Raises:
+        ColumnMissing: A named column does not exist, or the text column cannot be determined.
+        BadData: Two columns have the name of a column to read.
     """
-    named = {role: getattr(asked, role) for role in _ROLES} | {"text": asked.text or None}
-    for name in filter(None, named.values()):
+    named = {role: getattr(requested, role) for role in _ROLES} | {"text": requested.text or None}
+    if not with_texts:
+        del named["text"]
+    check_columns(table, filter(None, named.values()))
+    free = [name for name in dict.fromkeys(table.names) if name not in (*named.values(), *used)]
+    candidates = {role: _candidates(role, free) for role, name in named.items() if name is None}
+    if len(candidates.get("text", ["one"])) != 1:
+        raise ColumnMissing(_explain_missing_text(table, candidates["text"]))
+    notes = [*_drop_false_splits(table, candidates), *_ambiguity_notes(candidates)]
+    guesses = {role: names[0] for role, names in candidates.items() if len(names) == 1}
+    resolved = {role: guesses.get(role) or name or None for role, name in named.items()}
+    check_columns(table, filter(None, resolved.values()))
+    return replace(requested, **{"text": None, **resolved}), [*_guess_notes(guesses), *notes]
+
+
+def check_columns(table: Table, names: Iterable[str]) -> None:
+    """Check that the table has each column once. Raises ColumnMissing if it has none, BadData if it has several."""
+    for name in names:
         if name not in table.names:
             raise ColumnMissing(f"{table.source} has no column '{name}'.{suggest_name(name, table.names)}")
-    free = [name for name in dict.fromkeys(table.names) if name not in named.values()]
-    fitting = {role: _fitting(role, free) for role, name in named.items() if name is None}
-    if len(fitting.get("text", ["one"])) != 1:
-        raise ColumnMissing(_text_unknown(table, fitting["text"]))
-    notes = [*_not_a_split(table, fitting), *_undecided(fitting)]
-    guessed = {role: names[0] for role, names in fitting.items() if len(names) == 1}
-    found = {role: guessed.get(role) or name or None for role, name in named.items()}
-    _check_once(table, found)
-    return replace(asked, **found), [*_guessed_note(guessed), *notes]
-
-
-def _fitting(role: str, names: Sequence[str]) -> list[str]:
-    first, *_ = usual = _ROLES[role].names
-    fitting = [name for name in names if name.lower() in usual]
-    plain = [name for name in fitting if name.lower() == first]
-    return plain if len(plain) == 1 else fitting
-
-
-def _text_unknown(table: Table, fitting: Sequence[str]) -> str:
-    if fitting:
-        return f"{table.source}: columns {_quoted(fitting)} could all be the text. Name one with --text."
-    usual = ", ".join(_ROLES["text"].names[:4])
-    return f"{table.source}: no column is called {usual} or the like. Name one with --text: {_quoted(table.names)}."
-
-
-def _not_a_split(table: Table, fitting: dict[str, list[str]]) -> Iterator[str]:
-    """Leave a fold or a partition aside that speaks of something else; a column called split is taken at its word."""
-    for name in list(fitting.get("split", ())):
-        other = (cell for cell in table.cells(name) if not is_split_name(str(cell)))
-        if name.lower() != "split" and (cell := next(other, None)) is not None:
-            fitting["split"].remove(name)
-            yield f"column '{name}' is not read as the split: it holds '{cell}', not train and test"
-
-
-def _undecided(fitting: dict[str, list[str]]) -> Iterator[str]:
-    for role, names in fitting.items():
-        if len(names) > 1:
-            yield f"{_ROLES[role].says} not read: {_quoted(names)} could all be their column; name one with --{role}"
-    if fitting.get("label") == []:
-        yield "no column is read as the label; name it with --label if there is one"
-
-
-def _check_once(table: Table, found: dict[str, str | None]) -> None:
-    for name in filter(None, found.values()):
         if table.names.count(name) > 1:
             raise BadData(f"{table.source} has {table.names.count(name)} columns called '{name}'. Rename all but one.")
 
 
-def _guessed_note(guessed: dict[str, str]) -> Iterator[str]:
-    if guessed:
-        (first, name), *others = guessed.items()
-        parts = [f"{_ROLES[first].says} read from column '{name}'"]
-        parts += [f"{_ROLES[role].says.rsplit(' ', 1)[0]} from '{name}'" for role, name in others]
-        them = "them" if others else "it"
-        yield f"{_and(parts)} (guessed; name {them} with {_and([f'--{role}' for role in guessed])})"
+def _candidates(role: str, names: Sequence[str]) -> list[str]:
+    preferred, *_ = usual = _ROLES[role].names
+    matching = [name for name in names if name.lower() in usual]
+    exact = [name for name in matching if name.lower() == preferred]
+    return exact if len(exact) == 1 else matching
 
 
-def _quoted(names: Sequence[str]) -> str:
-    return ", ".join(f"'{name}'" for name in names)
+def _explain_missing_text(table: Table, candidates: Sequence[str]) -> str:
+    if candidates:
+        return f"{table.source}: columns {_quote_all(candidates)} could all be the text. Name one with --text."
+    usual = ", ".join(_ROLES["text"].names[:4])
+    return f"{table.source}: no column is called {usual} or the like. Name one with --text: {_quote_all(table.names)}."
 
 
-def _and(parts: Sequence[str]) -> str:
-    return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
+def _drop_false_splits(table: Table, candidates: dict[str, list[str]]) -> Iterator[str]:
+    """Drop candidates for the split, such as a fold, whose cells are no splits; one called "split" always stays."""
+    for name in list(candidates.get("split", ())):
+        others = (cell for cell in table.cells(name) if not is_split_name(str(cell)))
+        if name.lower() != "split" and (cell := next(others, None)) is not None:
+            candidates["split"].remove(name)
+            yield f"column '{name}' is not read as the split: it holds '{cell}', not train and test"
+
+
+def _ambiguity_notes(candidates: dict[str, list[str]]) -> Iterator[str]:
+    for role, names in candidates.items():
+        if len(names) > 1:
+            subject = _ROLES[role].subject
+            yield f"{subject} not read: {_quote_all(names)} could all be their column; name one with --{role}"
+    if candidates.get("label") == []:
+        yield "no column is read as the label; name it with --label if there is one"
+
+
+def _guess_notes(guesses: dict[str, str]) -> Iterator[str]:
+    if guesses:
+        (first, name), *others = guesses.items()
+        clauses = [f"{_ROLES[first].subject} read from column '{name}'"]
+        clauses += [f"{_ROLES[role].subject.rsplit(' ', 1)[0]} from '{name}'" for role, name in others]
+        options = join_words([f"--{role}" for role in guesses])
+        yield f"{join_words(clauses)} (guessed; name {'them' if others else 'it'} with {options})"
+
+
+def _quote_all(names: Sequence[str]) -> str:
+    return join_names(names, most=len(names))

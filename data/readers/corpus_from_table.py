@@ -1,4 +1,4 @@
-"""A table's rows become documents."""
+"""Documents from the rows of a table."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,64 +14,79 @@ from data.readers.files import safe_file_name
 from data.table import Columns, Table
 
 
-def corpus_from_table(table: Table, path: Path, asked: Columns) -> Corpus:
-    """The documents of a table, in the order of its rows. Raises as `resolve_columns` and `parse_labels` do.
+def corpus_from_table(table: Table, path: Path, requested: Columns, *, with_texts: bool = True) -> Corpus:
+    """Make a corpus of a table's rows, in their order.
 
-    Also BadData for a text that is a list or an object, an id that is missing, and two rows of one id.
+    Args:
+        table: The table.
+        path: Its file; the corpus gets its name.
+        requested: The roles of columns as the user named them.
+        with_texts: Whether texts are read; if not, they are empty and need no column.
+
+    Raises:
+        ColumnMissing: As in `resolve_columns`.
+        BadData: As in `resolve_columns` and `parse_labels`; also a text that is a list or an object, a row without an
+            id, and two rows with the same id.
     """
-    columns, guessed = resolve_columns(asked, table)
-    labels = ParsedLabels(CategoricalColumn(() for _ in range(table.rows)))
+    columns, guesses = resolve_columns(requested, table, with_texts=with_texts)
+    parsed = ParsedLabels(CategoricalColumn(() for _ in range(table.rows)))
     if columns.label:
-        labels = parse_labels(table.cells(columns.label), columns, table.at)
+        parsed = parse_labels(table.cells(columns.label), columns, table.location)
     documents = Documents(
-        ids=_ids(table, columns.id),
-        texts=PackedStrings(_texts(table, columns.text)),
-        labels=labels.labels,
+        ids=document_ids(table, columns.id),
+        texts=PackedStrings(_texts(table, columns.text)) if columns.text else CategoricalColumn([""] * table.rows),
+        labels=parsed.labels,
         splits=CategoricalColumn(_words(table, columns.split)),
         groups=CategoricalColumn(_words(table, columns.group)),
     )
-    notes = (*table.notes, *guessed, *labels.notes, *_gaps(documents, labelled=columns.label is not None))
-    return Corpus(safe_file_name(path.stem), table.source, documents, labels.kind, labels.taxonomy, notes)
+    gaps = _gap_notes(documents, has_texts=with_texts, has_labels=columns.label is not None)
+    notes = (*table.notes, *guesses, *parsed.notes, *gaps)
+    return Corpus(safe_file_name(path.stem), table.source, documents, parsed.kind, parsed.taxonomy, notes)
 
 
-def _words(table: Table, name: str | None) -> Iterator[str | None]:
-    cells = table.cells(name) if name else (None for _ in range(table.rows))
-    return (cell_text(cell, row, table.at) for row, cell in enumerate(cells))
+def document_ids(table: Table, name: str | None) -> Sequence[str]:
+    """Read the documents' ids from column `name`, or number the rows from 1 if it is None or "".
 
-
-def _texts(table: Table, name: str | None) -> Iterator[str]:
-    """Texts untouched; a number as it is written, and nothing as an empty text."""
-    cells = table.cells(name or "")
-    return (cell if isinstance(cell, str) else cell_text(cell, row, table.at) or "" for row, cell in enumerate(cells))
-
-
-def _ids(table: Table, name: str | None) -> Sequence[str]:
-    """The column's cells, or without one the rows' numbers from 1."""
+    Raises BadData for a row without an id and for two rows with the same id.
+    """
     if not name:
         return RowNumbers(table.rows)
     ids = PackedStrings()
     for row, word in enumerate(_words(table, name)):
         if word is None:
-            raise BadData(f"{table.at(row)} has no id in column '{name}'. Fill it, or number the rows with --id \"\".")
+            where = table.location(row)
+            raise BadData(f"{where} has no id in column '{name}'. Fill it, or number the rows with --id \"\".")
         ids.append(word)
-    if len(np.unique(np.fromiter(map(hash, ids), np.int64))) < len(ids):  # 8 bytes an id, where a set takes 100
-        _check_unlike(table, ids)
+    if len(np.unique(np.fromiter(map(hash, ids), np.int64))) < len(ids):  # 8 bytes per id; a set takes 100
+        _check_unique(table, ids)
     return ids
 
 
-def _check_unlike(table: Table, ids: Sequence[str]) -> None:
+def _words(table: Table, name: str | None) -> Iterator[str | None]:
+    cells = table.cells(name) if name else (None for _ in range(table.rows))
+    return (cell_text(cell, row, table.location) for row, cell in enumerate(cells))
+
+
+def _texts(table: Table, name: str) -> Iterator[str]:
+    """Texts unchanged; a number as it is written, and a blank cell as an empty text."""
+    for row, cell in enumerate(table.cells(name)):
+        yield cell if isinstance(cell, str) else cell_text(cell, row, table.location) or ""
+
+
+def _check_unique(table: Table, ids: Sequence[str]) -> None:
     rows: dict[str, int] = {}
     for row, word in enumerate(ids):
         if rows.setdefault(word, row) != row:
             raise BadData(
-                f"{table.source}: id '{word}' of {table.place(rows[word])} stands again in {table.place(row)}. "
-                'Name a column of unlike ids with --id, or number the rows with --id "".'
+                f"{table.source}: {table.row_name(rows[word])} and {table.row_name(row)} have the same id '{word}'. "
+                'Name a column of unique ids with --id, or number the rows with --id "".'
             )
 
 
-def _gaps(documents: Documents, *, labelled: bool) -> Iterator[str]:
-    unlabelled = sum(not labels for labels in documents.labels) if labelled else 0
-    if unlabelled:
-        yield f"{unlabelled:,} of {len(documents):,} documents have no label"
-    if empty := sum(not text.strip() for text in documents.texts):
+def _gap_notes(documents: Documents, *, has_texts: bool, has_labels: bool) -> Iterator[str]:
+    unlabeled = sum(not labels for labels in documents.labels) if has_labels else 0
+    if unlabeled:
+        yield f"{unlabeled:,} of {len(documents):,} documents have no label"
+    empty = sum(not text.strip() for text in documents.texts) if has_texts else 0
+    if empty:
         yield f"{empty:,} of {len(documents):,} documents have no text"

@@ -1,4 +1,4 @@
-"""CSV and TSV: a header, then a row a document, by the rules of Python's csv module."""
+"""CSV and TSV: a header, then one row per document, by the rules of Python's csv module."""
 
 import csv
 from array import array
@@ -11,33 +11,34 @@ from data.packed import PackedStrings
 from data.readers.files import open_text
 from data.table import Table
 
-_SIGNS = {",": "comma", ";": "semicolon", "\t": "tab"}
+_DELIMITER_NAMES = {",": "comma", ";": "semicolon", "\t": "tab"}
 
 
 def read_csv(path: Path, source: str) -> Table:
-    """A table of cells between commas; between semicolons or tabs, with a note, where the header has those only."""
+    """Read cells between commas; between semicolons or tabs, with a note, if the header has only those."""
     with closing(_rows(path, source, ",")) as rows:
         header, _ = next(rows)
     delimiter = next((sign for sign in ";\t" if len(header) == 1 and sign in header[0]), ",")
-    return _table(path, source, delimiter, (f"cells end at each {_SIGNS[delimiter]}",) if delimiter != "," else ())
+    notes = (f"cells end at each {_DELIMITER_NAMES[delimiter]}",) if delimiter != "," else ()
+    return _read_delimited(path, source, delimiter, notes)
 
 
 def read_tsv(path: Path, source: str) -> Table:
-    """A table of cells between tabs, quoted as in CSV."""
-    return _table(path, source, "\t")
+    """Read cells between tabs, quoted as in CSV."""
+    return _read_delimited(path, source, "\t")
 
 
-def _table(path: Path, source: str, delimiter: str, notes: tuple[str, ...] = ()) -> Table:
-    numbered = _rows(path, source, delimiter)
-    header, _ = next(numbered)
+def _read_delimited(path: Path, source: str, delimiter: str, notes: tuple[str, ...] = ()) -> Table:
+    rows = _rows(path, source, delimiter)
+    header, _ = next(rows)
     names = [name.strip() for name in header]
     columns: list[PackedStrings] = [PackedStrings() for _ in names]
     lines = array("q")
-    for row, line in numbered:
+    for row, line in rows:
         if len(row) != len(names):
             raise BadData(
-                f"{source} line {line} has {len(row)} cells where the header has {len(names)}. "
-                f"Put a text with a {_SIGNS[delimiter]} or a new line in it between double quotes."
+                f"{source} line {line} has {len(row)} cells, but the header has {len(names)}. "
+                f"Put a text with a {_DELIMITER_NAMES[delimiter]} or a new line in it between double quotes."
             )
         for column, cell in zip(columns, row, strict=True):
             column.append(cell)
@@ -48,29 +49,29 @@ def _table(path: Path, source: str, delimiter: str, notes: tuple[str, ...] = ())
 
 
 def _rows(path: Path, source: str, delimiter: str) -> Generator[tuple[list[str], int], None, None]:
-    """Each row that is not blank, with the line where it starts."""
-    line, found = 1, False
-    with open_text(path, source, newline="") as file, _fields_of_any_size():
+    """Yield each row that is not blank, and the line where it starts."""
+    line, is_empty = 1, True
+    with open_text(path, source, newline="") as file, _unlimited_field_size():
         reader = csv.reader(file, delimiter=delimiter, strict=True)
         try:
             for row in reader:
                 if row:
-                    found = True
+                    is_empty = False
                     yield row, line
                 line = reader.line_num + 1
         except csv.Error as error:
             raise BadData(
-                f"{source} line {line}: a cell in double quotes is not closed, or goes on after them. "
+                f"{source} line {line}: a cell in double quotes is not closed, or continues after them. "
                 "Double the quotes within a quoted cell."
             ) from error
-    if not found:
+    if is_empty:
         raise BadData(f"{source} is empty.")
 
 
 @contextmanager
-def _fields_of_any_size() -> Iterator[None]:
-    before = csv.field_size_limit(2**31 - 1)  # the most that a C long holds everywhere
+def _unlimited_field_size() -> Iterator[None]:
+    limit = csv.field_size_limit(2**31 - 1)  # the most that a C long holds on every platform
     try:
         yield
     finally:
-        csv.field_size_limit(before)
+        csv.field_size_limit(limit)

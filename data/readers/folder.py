@@ -1,4 +1,4 @@
-"""A folder with a folder a class: train/ and test/ may stand above the classes, and classes below classes are paths."""
+"""A folder with one folder per class; train/ and test/ may be above the classes, and nested classes are paths."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
@@ -11,8 +11,8 @@ from data.taxonomy import Taxonomy
 from data.train_test_split import is_split_name
 
 
-class _Found(NamedTuple):
-    """A file by its path below the folder, cut into what the folders say."""
+class _ClassFile(NamedTuple):
+    """A file by its path below the folder, with the split and the label that its folders name."""
 
     path: PurePath
     split: str | None
@@ -20,50 +20,52 @@ class _Found(NamedTuple):
 
 
 def read_folder(path: Path, source: str) -> Corpus:
-    """A document a file, in the order of their names, which are the ids; a file's folders are its label.
+    """Read one document per file, in the order of their paths, which are the ids; a file's folders are its label.
 
-    Hidden files are passed over; files beside the class folders are counted in a note. Without class folders, every
-    file is a document without a label. Raises BadData for a folder without files and a file that is not UTF-8.
+    Hidden files are skipped; files outside the class folders are counted in a note. Without class folders, every file
+    is a document without a label. Raises BadData for a folder without files and for a file that is not UTF-8.
     """
     with report_unreadable(source):
-        found = _placed([file.relative_to(path) for file in _files(path)], source)
-    labelled = [file for file in found if file.label]
-    documents = [_document(path, source, file) for file in labelled or found]
-    paths = any("/" in file.label for file in labelled if file.label)
-    kind: Kind = "path" if paths else "single"
-    taxonomy = Taxonomy.from_separator((file.label for file in labelled if file.label), "/") if paths else None
-    left = len(found) - len(documents)
-    files = "1 file beside the class folders is" if left == 1 else f"{left:,} files beside the class folders are"
-    notes = (f"{files} not read",) if left else ()
+        files = _class_files([file.relative_to(path) for file in _list_files(path)], source)
+    labeled = [file for file in files if file.label]
+    documents = [_read_document(path, source, file) for file in labeled or files]
+    has_paths = any("/" in file.label for file in labeled if file.label)
+    kind: Kind = "path" if has_paths else "single"
+    taxonomy = Taxonomy.from_separator((file.label for file in labeled if file.label), "/") if has_paths else None
+    skipped = len(files) - len(documents)
+    subject = (
+        "1 file outside the class folders is" if skipped == 1 else f"{skipped:,} files outside the class folders are"
+    )
+    notes = (f"{subject} not read",) if skipped else ()
     return Corpus(safe_file_name(path.resolve().name), source, documents, kind, taxonomy, notes)
 
 
-def _files(folder: Path, above: frozenset[Path] = frozenset()) -> Iterator[Path]:
-    """Every file below, by name; links are followed, but not in a circle."""
-    above |= {folder.resolve()}
+def _list_files(folder: Path, parents: frozenset[Path] = frozenset()) -> Iterator[Path]:
+    """Yield every file below a folder, by name; links are followed, except back into a parent."""
+    parents |= {folder.resolve()}
     for path in sorted(folder.iterdir()):
         if path.name.startswith("."):
             continue
         if path.is_file():
             yield path
-        elif path.is_dir() and path.resolve() not in above:
-            yield from _files(path, above)
+        elif path.is_dir() and path.resolve() not in parents:
+            yield from _list_files(path, parents)
 
 
-def _placed(files: Sequence[PurePath], source: str) -> list[_Found]:
-    if not files:
+def _class_files(paths: Sequence[PurePath], source: str) -> list[_ClassFile]:
+    if not paths:
         raise BadData(f"{source} holds no files. Put each document into the folder of its class.")
-    tops = {file.parts[0] for file in files if len(file.parts) > 1}
-    split = bool(tops) and all(is_split_name(top) for top in tops)
-    found = []
-    for file in files:
-        above = file.parts[:-1]
-        cut = 1 if split and above else 0
-        found.append(_Found(file, above[0] if cut else None, "/".join(above[cut:]) or None))
-    return found
+    top_folders = {path.parts[0] for path in paths if len(path.parts) > 1}
+    has_splits = bool(top_folders) and all(is_split_name(name) for name in top_folders)
+    files = []
+    for path in paths:
+        folders = path.parts[:-1]
+        split = folders[0] if has_splits and folders else None
+        files.append(_ClassFile(path, split, "/".join(folders[1:] if split else folders) or None))
+    return files
 
 
-def _document(folder: Path, source: str, file: _Found) -> Document:
+def _read_document(folder: Path, source: str, file: _ClassFile) -> Document:
     name = file.path.as_posix()
     if not name.isascii() and any("\ud800" <= letter <= "\udfff" for letter in name):
         raise BadData(f"{source} holds a file whose name is not UTF-8: {name!r}. Rename it.")

@@ -1,4 +1,4 @@
-"""Parquet by pyarrow, which is an extra; only the columns that are read leave the disk."""
+"""Parquet, read by pyarrow, an optional dependency; only the columns that are used are loaded."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,13 +10,13 @@ from data.table import Table
 
 
 def read_parquet(path: Path, source: str) -> Table:
-    """A table of a Parquet file. Raises ExtraMissing without pyarrow."""
+    """Read a Parquet file. Raises ExtraMissing without pyarrow, BadData for a file that cannot be used."""
     try:
         from pyarrow import ArrowException
         from pyarrow.parquet import ParquetFile
     except ImportError as error:
         raise ExtraMissing('Parquet is read by pyarrow, which is missing: pip install "embedonce[parquet]".') from error
-    with report_unreadable(source), path.open("rb"):  # else pyarrow tells of a file out of reach in its own words
+    with report_unreadable(source), path.open("rb"):  # pyarrow would explain an inaccessible file less clearly
         pass
     try:
         file = ParquetFile(path)

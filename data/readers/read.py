@@ -1,4 +1,4 @@
-"""What a user names, read by the reader for it."""
+"""The entry points of the readers: each chooses the module for what the user named."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import astuple, replace
@@ -6,17 +6,18 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from data.benchmarks import BENCHMARKS, read_benchmark
-from data.documents import Corpus, Documents
+from data.documents import Corpus
 from data.errors import CallError, FileMissing, suggest_name
-from data.packed import CategoricalColumn
-from data.readers.corpus_from_table import corpus_from_table
+from data.labels import cell_text
+from data.readers.column_roles import check_columns, resolve_columns
+from data.readers.corpus_from_table import corpus_from_table, document_ids
 from data.readers.delimited import read_csv, read_tsv
 from data.readers.folder import read_folder
 from data.readers.jsonl import read_jsonl
 from data.readers.parquet import read_parquet
 from data.table import Columns, Table
 
-TABLES: Mapping[str, Callable[[Path, str], Table]] = {
+TABLE_READERS: Mapping[str, Callable[[Path, str], Table]] = {
     ".csv": read_csv,
     ".tsv": read_tsv,
     ".jsonl": read_jsonl,
@@ -26,62 +27,104 @@ TABLES: Mapping[str, Callable[[Path, str], Table]] = {
 
 
 def read_corpus(source: str, columns: Columns | None = None) -> Corpus:
-    """The corpus in a table (.csv, .tsv, .jsonl, .ndjson, .parquet), a folder with a folder a class, or a benchmark.
+    """Read a corpus from a table, a folder with one folder per class, or a benchmark.
 
-    Its documents are in the order of the source, and its notes say what was guessed and what is missing. Raises
-    FileMissing, ColumnMissing or another CallError for what was asked, BadData for what the file holds, ExtraMissing
-    for Parquet without pyarrow; each names the file, and the line or row where there is one.
+    Documents keep the order of the source. The notes report what was guessed and what is missing. Each error names the
+    file, and the line or row if there is one.
+
+    Args:
+        source: A .csv, .tsv, .jsonl, .ndjson or .parquet file, a folder, or the name of a benchmark.
+        columns: The roles of a table's columns; a role that is None is guessed by the column's name.
+
+    Raises:
+        FileMissing: Nothing has this name.
+        ColumnMissing: The table lacks a named column, or its text column cannot be determined.
+        CallError: The file cannot be read, or its format is unknown.
+        BadData: The content cannot be used.
+        ExtraMissing: Parquet is read without pyarrow.
     """
     columns, path = columns or Columns(), Path(source).expanduser()
     if source in BENCHMARKS:
-        return _without_columns(read_benchmark(source), columns, "benchmark")
+        return _note_unused_columns(read_benchmark(source), columns, "benchmark")
     if _exists(path) and path.is_dir():
-        return _without_columns(read_folder(path, source), columns, "folder")
-    return corpus_from_table(_table(path, source), path, columns)
+        return _note_unused_columns(read_folder(path, source), columns, "folder")
+    return corpus_from_table(read_table(source), path, columns)
+
+
+def read_table(source: str) -> Table:
+    """Read a .csv, .tsv, .jsonl, .ndjson or .parquet file as a table whose columns have no roles yet.
+
+    Raises FileMissing, CallError, BadData and ExtraMissing as `read_corpus` does.
+    """
+    path = Path(source).expanduser()
+    if not _exists(path):
+        raise FileMissing(f"{source} does not exist.{_suggest_source(path)}")
+    if path.suffix.lower() not in TABLE_READERS:
+        raise CallError(
+            f"{source} has an unknown format. Name a {', '.join(TABLE_READERS)} file, or a folder with one folder "
+            "per class."
+        )
+    return TABLE_READERS[path.suffix.lower()](path, source)
 
 
 def read_labels_by_id(source: str, columns: Columns) -> Corpus:
-    """What a table says of documents that are known by their ids: labels, splits and groups. Texts are not read.
+    """Read labels, splits and groups of documents that are known by their ids; texts are not read, but empty.
 
-    columns.id: "id" where None. Raises as `read_corpus` does.
+    Args:
+        source: A table.
+        columns: The roles of its columns; `columns.id` is "id" if it is None, and `columns.text` is ignored.
+
+    Raises the errors of `read_corpus`.
     """
-    path, name = Path(source).expanduser(), columns.id or "id"
-    # every table has a text for the reader: here it is the id
-    found = corpus_from_table(_table(path, source), path, replace(columns, id=name, text=name))
-    documents = Documents.from_documents(found.documents)
-    return replace(found, documents=replace(documents, texts=CategoricalColumn("" for _ in documents.ids)))
+    columns = replace(columns, id=columns.id or "id")
+    return corpus_from_table(read_table(source), Path(source).expanduser(), columns, with_texts=False)
 
 
-def _table(path: Path, source: str) -> Table:
-    if not _exists(path):
-        raise FileMissing(f"{source} is not there.{_near(path)}")
-    if path.suffix.lower() not in TABLES:
-        raise CallError(
-            f"{source} is not in a format that is read. Name a {', '.join(TABLES)} file or a folder a class."
-        )
-    return TABLES[path.suffix.lower()](path, source)
+def read_column(source: str, name: str, id_column: str | None = None) -> dict[str, str | None]:
+    """Read one column of a table by the documents' ids: each cell as stripped text, or None if it is blank.
+
+    Args:
+        source: A table.
+        name: The column to read.
+        id_column: The column of the ids; None guesses it as `read_corpus` does, "" numbers the rows from 1.
+
+    Raises the errors of `read_corpus`.
+    """
+    table = read_table(source)
+    check_columns(table, [name])
+    columns, _ = resolve_columns(
+        Columns(label="", split="", group="", id=id_column), table, with_texts=False, used=[name]
+    )
+    ids = document_ids(table, columns.id)
+    return {
+        document: cell_text(cell, row, table.location)
+        for row, (document, cell) in enumerate(zip(ids, table.cells(name), strict=True))
+    }
 
 
-def _without_columns(corpus: Corpus, columns: Columns, what: str) -> Corpus:
+def _note_unused_columns(corpus: Corpus, columns: Columns, source_type: str) -> Corpus:
     if not any(astuple(columns)):
         return corpus
-    return replace(corpus, notes=(f"columns were named, but a {what} has none and is read as it is", *corpus.notes))
+    note = f"columns were named, but a {source_type} has none and is read as it is"
+    return replace(corpus, notes=(note, *corpus.notes))
 
 
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
-    except OSError:  # a folder above is out of reach, or the name too long to be one
+    except OSError:  # a parent folder is not accessible, or the name is too long to be one
         return False
 
 
-def _near(path: Path) -> str:
-    """The nearest file beside the missing one, else the benchmarks."""
+def _suggest_source(path: Path) -> str:
+    """Suggest the file with the closest name in the same folder, else the benchmarks."""
     try:
-        beside = [entry.name for entry in path.parent.iterdir() if entry.is_dir() or entry.suffix.lower() in TABLES]
+        names = [
+            entry.name for entry in path.parent.iterdir() if entry.is_dir() or entry.suffix.lower() in TABLE_READERS
+        ]
     except OSError:
-        beside = []
-    close = get_close_matches(path.name, [*beside, *BENCHMARKS], n=1)
-    return (
-        suggest_name(path.name, close) if close else f" Name a file, a folder or a benchmark ({', '.join(BENCHMARKS)})."
-    )
+        names = []
+    close = get_close_matches(path.name, [*names, *BENCHMARKS], n=1)
+    if close:
+        return suggest_name(path.name, close)
+    return f" Name a file, a folder or a benchmark ({', '.join(BENCHMARKS)})."

@@ -4,11 +4,9 @@ import hashlib
 import json
 import os
 import time
-from contextlib import suppress
 from pathlib import Path
 
-from data.atomic_write import cache_folder, make_folder, write_atomically
-from data.errors import StorageFailed
+from data.atomic_write import cache_folder, write_cache
 
 # a file system may count time in steps of two seconds: a change within one would not show in a file's time
 _SETTLED_NS = 2_000_000_000
@@ -44,9 +42,7 @@ class VerifiedShards:
         """Write what changed; where the cache cannot be written, shards are hashed again next time."""
         if self._marks == self._saved:
             return
-        with suppress(StorageFailed):
-            make_folder(self._file.parent)
-            write_atomically(self._file, json.dumps(self._marks).encode())
+        if write_cache(self._file, json.dumps(self._marks).encode()):
             self._saved = dict(self._marks)
 
     def _read(self) -> dict[str, list[int]]:

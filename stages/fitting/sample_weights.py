@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from data.benchmarks import BENCHMARKS
 from data.errors import BadData, CallError
-from data.readers import read_corpus
-from data.table import Columns
+from data.readers import read_column
 from featurestore import CorpusTable
 
 __all__ = ["read_sample_weights"]
@@ -31,9 +30,8 @@ def read_sample_weights(
     if path in BENCHMARKS or Path(path).is_dir():
         what = "benchmark" if path in BENCHMARKS else "folder"
         raise CallError(f"{path} is a {what} and has no column of weights. Name a file with --weight-from.")
-    # a reader hands on the columns that documents have; a group is any text of a document
-    given = read_corpus(path, Columns(text=column, label="", split="", group=column, id=id_column))
-    weights = {document.id: _number(document.group, document.id, column, path) for document in given.documents}
+    cells = read_column(path, column, id_column)
+    weights = {document: _number(cell, document, column, path) for document, cell in cells.items()}
     missing = [each for each in table.ids if each not in weights]
     if missing:
         raise BadData(

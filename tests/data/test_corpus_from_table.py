@@ -87,7 +87,7 @@ class TestEveryReader:
         first, again = ("row 1", "row 3") if ending == "parquet" else ("line 2", "line 4")
         if ending in ("jsonl", "ndjson"):  # without a header
             first, again = "line 1", "line 3"
-        with pytest.raises(BadData, match=rf"letters\.{ending}: id 'u1' of {first} stands again in {again}\."):
+        with pytest.raises(BadData, match=rf"letters\.{ending}: {first} and {again} have the same id 'u1'\."):
             read_corpus(write(tmp_path, ending, rows))
 
     def test_ids_may_be_left_aside(self, ending: str, tmp_path: Path) -> None:
@@ -152,5 +152,5 @@ def test_numbers_and_nothing_are_read_as_a_person_writes_them(ending: str, tmp_p
 
 @pytest.mark.parametrize("ending", ["jsonl", "parquet"])
 def test_a_text_that_is_a_list_is_refused_by_its_place(ending: str, tmp_path: Path) -> None:
-    with pytest.raises(BadData, match=r"letters\.\w+ (line|row) 1: a list stands where one word belongs"):
+    with pytest.raises(BadData, match=r"letters\.\w+ (line|row) 1: expected one value, got a list"):
         read_corpus(write(tmp_path, ending, [{"text": ["a"], "label": "x"}]))

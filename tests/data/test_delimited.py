@@ -45,7 +45,7 @@ def test_a_csv_file_with_another_sign_in_its_header_is_read_by_that_sign(letters
 
 def test_a_row_with_another_number_of_cells_is_named_by_its_line(letters: Path) -> None:
     expected = (
-        r"letters\.csv line 5 has 3 cells where the header has 2\. "
+        r"letters\.csv line 5 has 3 cells, but the header has 2\. "
         "Put a text with a comma or a new line in it between double quotes."
     )
     with pytest.raises(BadData, match=expected):

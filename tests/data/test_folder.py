@@ -1,4 +1,4 @@
-"""A folder with a folder a class."""
+"""A folder with one folder per class."""
 
 import os
 from collections.abc import Callable
@@ -49,7 +49,7 @@ def test_files_beside_train_and_test_do_not_turn_them_into_classes(folder: Fill)
         ("test", ("ham",)),
         ("train", ("ham",)),
     ]
-    assert corpus.notes == ("1 file beside the class folders is not read",)
+    assert corpus.notes == ("1 file outside the class folders is not read",)
 
 
 def test_a_class_called_train_beside_others_is_a_class(folder: Fill) -> None:
@@ -74,7 +74,7 @@ def test_classes_within_classes_are_paths(folder: Fill) -> None:
 def test_files_beside_the_classes_are_counted_aloud(folder: Fill) -> None:
     corpus = read_corpus(folder("README", "ham/1", "spam/1"))
     assert len(corpus.documents) == 2
-    assert corpus.notes == ("1 file beside the class folders is not read",)
+    assert corpus.notes == ("1 file outside the class folders is not read",)
 
 
 def test_files_alone_are_documents_without_labels(folder: Fill) -> None:

@@ -37,13 +37,13 @@ def test_a_key_that_a_line_lacks_is_no_label(letters: Path) -> None:
         ("{'text': 'a'}", "is not JSON"),
         ('{"text": "a"', "is not JSON"),
         ("[" * 100_000, "is not JSON"),
-        ('["a"]', r"is no object but '\[\"a\"\]'"),
-        ("7", "is no object but '7'"),
+        ('["a"]', r"is not an object but '\[\"a\"\]'"),
+        ("7", "is not an object but '7'"),
     ],
 )
 def test_a_line_that_is_no_object_is_named(letters: Path, line: str, found: str) -> None:
     letters.write_text(f'{{"text": "a"}}\n\n{line}\n', encoding="utf-8")
-    with pytest.raises(BadData, match=rf"letters\.jsonl line 3 {found}.*Write one object a line\.$"):
+    with pytest.raises(BadData, match=rf"letters\.jsonl line 3 {found}.*Write one object per line\.$"):
         read_corpus(str(letters))
 
 

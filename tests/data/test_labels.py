@@ -48,7 +48,7 @@ def test_a_list_that_is_not_json_is_refused_by_its_line(cell: str) -> None:
 
 
 def test_a_list_within_a_list_is_refused() -> None:
-    with pytest.raises(BadData, match="line 2: a list stands where one word belongs"):
+    with pytest.raises(BadData, match="line 2: expected one value, got a list"):
         labels([["a"]])
 
 
@@ -83,12 +83,12 @@ def test_an_empty_path_separator_makes_none() -> None:
 
 
 def test_an_empty_step_in_a_path_is_named_by_its_line() -> None:
-    with pytest.raises(BadData, match=r"letters\.csv line 3: label 'a//b' has an empty step beside a '/'"):
+    with pytest.raises(BadData, match=r"letters\.csv line 3: label 'a//b' has an empty level next to a '/'"):
         labels("a/b", "a//b", path="/")
 
 
 def test_a_list_where_a_path_belongs_is_named_by_its_line() -> None:
-    with pytest.raises(BadData, match=r"letters\.csv line 3: a list of labels stands where one path belongs"):
+    with pytest.raises(BadData, match=r"letters\.csv line 3: expected one path, got a list of labels"):
         labels("a/b", ["a/b"], path="/")
 
 

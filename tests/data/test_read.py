@@ -11,13 +11,13 @@ from data.readers import read_corpus
 def test_a_missing_file_names_the_nearest_one_beside_it(tmp_path: Path) -> None:
     for name in ("letters.csv", "letters.txt", "lists.csv"):
         (tmp_path / name).touch()
-    with pytest.raises(FileMissing, match=r"leters\.csv is not there\. Did you mean 'letters\.csv'\?$"):
+    with pytest.raises(FileMissing, match=r"leters\.csv does not exist\. Did you mean 'letters\.csv'\?$"):
         read_corpus(str(tmp_path / "leters.csv"))
 
 
 def test_a_misspelt_benchmark_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(FileMissing, match=r"^reuters-52 is not there\. Did you mean 'reuters52'\?$"):
+    with pytest.raises(FileMissing, match=r"^reuters-52 does not exist\. Did you mean 'reuters52'\?$"):
         read_corpus("reuters-52")
 
 
@@ -27,7 +27,7 @@ def test_with_nothing_near_the_ways_to_name_a_corpus_are_told(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(
-        FileMissing, match=r"is not there\. Name a file, a folder or a benchmark \(newsgroups, reuters52\)\.$"
+        FileMissing, match=r"does not exist\. Name a file, a folder or a benchmark \(newsgroups, reuters52\)\.$"
     ):
         read_corpus(source)
 
@@ -35,8 +35,8 @@ def test_with_nothing_near_the_ways_to_name_a_corpus_are_told(
 def test_another_format_is_refused_with_those_that_are_read(tmp_path: Path) -> None:
     (tmp_path / "letters.xlsx").touch()
     expected = (
-        r"letters\.xlsx is not in a format that is read\. "
-        r"Name a \.csv, \.tsv, \.jsonl, \.ndjson, \.parquet file or a folder a class\.$"
+        r"letters\.xlsx has an unknown format\. "
+        r"Name a \.csv, \.tsv, \.jsonl, \.ndjson, \.parquet file, or a folder with one folder per class\.$"
     )
     with pytest.raises(CallError, match=expected):
         read_corpus(str(tmp_path / "letters.xlsx"))

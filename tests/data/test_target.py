@@ -53,7 +53,7 @@ def test_a_label_without_a_column_is_named_with_its_nearest() -> None:
 
 @pytest.mark.parametrize(("labels", "found"), [((), "no label"), (("a", "b"), "2 labels")])
 def test_a_single_target_takes_one_label_a_document(labels: tuple[str, ...], found: str) -> None:
-    with pytest.raises(BadData, match=f"Document 2 has {found} where each must have one"):
+    with pytest.raises(BadData, match=f"Document 2 has {found}, but each must have exactly one"):
         Target.from_labels([("a",), labels], "single")
 
 
@@ -81,11 +81,11 @@ def test_numbers_are_ordered_as_numbers() -> None:
 @pytest.mark.parametrize(
     ("order", "error", "said"),
     [
-        (["poor", "fiar", "good"], UnknownName, "--order names 'fiar', which is no label. Did you mean 'fair'?"),
-        (["poor", "good"], CallError, "--order leaves out 'fair': name every label, the lowest first."),
-        (["poor"], CallError, "--order leaves out 'fair' and 1 more: name every label, the lowest first."),
+        (["poor", "fiar", "good"], UnknownName, "--order names 'fiar', which is not a label. Did you mean 'fair'?"),
+        (["poor", "good"], CallError, "--order lacks 'fair': name every label, the lowest first."),
+        (["poor"], CallError, "--order lacks 'fair' and 1 more: name every label, the lowest first."),
         (["poor", "fair", "good", "poor"], CallError, "--order names 'poor' twice"),
-        (["numbers"], CallError, "--order numbers: 'fair' is no number. Name the labels instead, the lowest first."),
+        (["numbers"], CallError, "--order numbers: 'fair' is not a number. Name the labels instead, the lowest first."),
     ],
 )
 def test_an_order_that_does_not_fit_the_labels_is_refused(order: list[str], error: type[Exception], said: str) -> None:

@@ -44,7 +44,7 @@ def test_paths_are_as_in_the_newsgroups() -> None:
 
 @pytest.mark.parametrize("label", ["rec//hockey", "/rec", "rec/", "rec/ /hockey", ""])
 def test_an_empty_step_is_refused(label: str) -> None:
-    with pytest.raises(BadData, match=f"Label '{label}' has an empty step"):
+    with pytest.raises(BadData, match=f"Label '{label}' has an empty level"):
         Taxonomy.from_separator([label], "/")
 
 

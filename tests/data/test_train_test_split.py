@@ -88,26 +88,26 @@ def test_a_text_that_many_authors_write_does_not_tie_them_together() -> None:
     documents = [Document(str(row), "thanks", ("a",), group=f"author {row}") for row in range(100)]
     made = assign_splits(corpus(documents), 0)
     assert sides(made).count("test") == 20
-    assert any("1 text stands on both sides of the split" in note for note in made.notes)
+    assert any("1 text occurs in both train and test" in note for note in made.notes)
 
 
 def test_blank_texts_are_not_taken_for_equal() -> None:
     made = assign_splits(corpus([Document(str(row), "  ", ("a",)) for row in range(10)]), 0)
     assert sides(made).count("test") == 2
-    assert not any("both sides" in note for note in made.notes)
+    assert not any("both train and test" in note for note in made.notes)
 
 
 def test_equal_texts_on_both_sides_are_counted_aloud() -> None:
     texts = [("train", "same"), ("train", "same"), ("test", "same"), ("train", "one"), ("test", "two")]
     made = assign_splits(corpus([Document(str(row), text, split=side) for row, (side, text) in enumerate(texts)]), 0)
-    assert made.notes == ("1 text stands on both sides of the split",)
+    assert made.notes == ("1 text occurs in both train and test",)
 
 
 def test_labels_that_one_side_lacks_are_counted_aloud() -> None:
     documents = [*labelled(*["both"] * 5, *["old"] * 5, split="train"), *labelled("both", "new", split="test")]
     assert assign_splits(corpus(documents), 0).notes == (
         "label 'new' is only in the test split: it cannot be predicted and counts as missed",
-        "label 'old' is only in the training split, so no figure speaks of it",
+        "label 'old' is only in the training split, so no metric includes it",
     )
 
 

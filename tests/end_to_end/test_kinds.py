@@ -119,10 +119,10 @@ def test_an_order_that_cannot_be_is_one_sentence(embedonce: Run, tmp_path: Path,
     write(tmp_path / "t.csv", ["text", "grade"], rated(8))
     assert embedonce("embed", "t.csv", "--model", model, "--label", "grade").code == 0
     for order, said in (
-        ("poor,fiar,good", "--order names 'fiar', which is no label. Did you mean 'fair'?"),
-        ("poor,good", "--order leaves out 'fair': name every label, the lowest first."),
-        ("", "--order names '', which is no label."),
-        ("numbers", "--order numbers: 'fair' is no number."),
+        ("poor,fiar,good", "--order names 'fiar', which is not a label. Did you mean 'fair'?"),
+        ("poor,good", "--order lacks 'fair': name every label, the lowest first."),
+        ("", "--order names '', which is not a label."),
+        ("numbers", "--order numbers: 'fair' is not a number."),
     ):
         refused = embedonce("fit-head", "linear", "--order", order)
         assert refused.code == 2 and said in refused.err, refused.err

@@ -78,7 +78,7 @@ def test_a_new_path_joins_the_tree(tmp_path: Path) -> None:
         ("id,label\nd9,a\n", BadData, "1 of 1 ids are not in corpus 'made'"),
         ("id,colour\nd0,red\n", BadData, "has no labels, splits or groups"),
         ("name,label\nd0,a\n", ColumnMissing, "has no column 'id'"),
-        ("id,label\nd0,a\nd0,b\n", BadData, "id 'd0' of line 2 stands again in line 3"),
+        ("id,label\nd0,a\nd0,b\n", BadData, "line 2 and line 3 have the same id 'd0'"),
     ],
 )
 def test_what_cannot_be_used_changes_nothing(

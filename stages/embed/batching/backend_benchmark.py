@@ -5,7 +5,6 @@ import json
 import platform
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data.atomic_write import cache_folder, make_folder, write_atomically
-from data.errors import EmbedOnceError, StorageFailed
+from data.atomic_write import cache_folder, write_cache
+from data.errors import EmbedOnceError
 from featurestore import Recipe
 from stages.embed.batching.sample import Sample, estimate_tokens, sample
 from stages.embed.encoder.encoder import Encoder
@@ -148,6 +147,5 @@ def _remembered(key: str) -> BackendBenchmark | None:
 
 def _remember(key: str, trial: BackendBenchmark) -> None:
     path = _path(key)
-    with suppress(StorageFailed):  # if the cache cannot be written, the backends are measured again next time
-        make_folder(path.parent)
-        write_atomically(path, json.dumps({"speeds": trial.speeds, "left_out": trial.left_out}).encode())
+    # if the cache cannot be written, the backends are measured again next time
+    write_cache(path, json.dumps({"speeds": trial.speeds, "left_out": trial.left_out}).encode())

@@ -10,14 +10,12 @@ import re
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from data.atomic_write import cache_folder, make_folder, write_atomically
-from data.errors import StorageFailed
+from data.atomic_write import cache_folder, write_cache
 from stages.embed.batching.token_batches import CPU_BATCH_COST, GPU_BATCH_COST, batches
 from stages.embed.encoder.encoder import Encoder
 from stages.embed.model_files.checkpoint import canonical_json
@@ -140,10 +138,7 @@ def find_known_budget(encoder: Encoder) -> int | None:
 
 def save_budget(encoder: Encoder, positions: int) -> None:
     """Keep what a trial found in the user's cache; a cache that cannot be written to is done without."""
-    path = _place(encoder)
-    with suppress(StorageFailed):
-        make_folder(path.parent)
-        write_atomically(path, json.dumps({"budget": positions}).encode())
+    write_cache(_place(encoder), json.dumps({"budget": positions}).encode())
 
 
 def _place(encoder: Encoder) -> Path:
