@@ -15,7 +15,7 @@ from data.errors import CallError, RecipeMismatch
 from featurestore import Bags, Recipe, Shard, shard_bytes
 from heads.evaluation.score_matrix import scores_to_probabilities
 from stages.embed import Encoder, encode, open_encoder
-from stages.embed.pipeline.embed_source import options_from_recipe
+from stages.embed.pipeline.encoding_choice import options_from_recipe
 from stages.fitting.runs import Run, label_names
 from stages.fitting.stacking_inputs import build_scorer
 

@@ -35,7 +35,7 @@ def test_parts_fill_one_store(embedonce: Run, call: list[str], tmp_path: Path) -
     first = embedonce(*call, "--part", "1/2")
     assert first.code == 0
     assert "Part 1/2: " in first.err
-    assert "documents of other parts still missing." in first.err
+    assert "documents of the other parts still to encode." in first.err
     second = json.loads(embedonce(*call, "--part", "2/2", "--json").out)
     assert (second["part"], second["missing_in_other_parts"]) == ("2/2", 0)
     assert json.loads(embedonce(*call, "--json").out)["encoded"] == 0

@@ -1,11 +1,11 @@
-"""Which backend: the fastest one installed that agrees with torch on the corpus at hand, tried once a machine."""
+"""Chooses a backend: the fastest installed one that agrees with torch on the corpus; measured once per machine."""
 
 import hashlib
 import json
 import platform
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,138 +14,144 @@ from numpy.typing import NDArray
 
 from data.atomic_write import cache_folder, write_cache
 from data.errors import EmbedOnceError
+from data.text_format import join_words
 from featurestore import Recipe
-from stages.embed.batching.sample import Sample, estimate_tokens, sample
+from stages.embed.batching.sample import Sample, draw_sample, estimate_tokens
 from stages.embed.encoder.encoder import Encoder
 from stages.embed.model_files.checkpoint import canonical_json
 from stages.embed.network.backends import BACKENDS, is_installed, package_versions
 from stages.embed.network.torch_network import resolve_device
 from stages.embed.windows.window_arrays import Integers
 
-# of what is tried: another number tries anew what a machine remembers
-FORMAT = 2
-# below this the trial would cost more than it saves
+# of the benchmark: with another number, results that a machine has saved are measured again
+FORMAT = 3
+# for a smaller corpus the benchmark would cost more than it saves
 LEAST_TOKENS = 200_000
-# of the float32 numbers kept, absolute and relative
+# of the float32 values kept, absolute and relative
 TOLERANCE = 1e-4
-# a backend has to be so much faster than torch, or torch it is: less is within the noise of a trial
-_GAIN = 1.05
+# another backend has to be faster than torch by this factor: less is within the noise of the benchmark
+_LEAST_SPEEDUP = 1.05
 _ROUNDS = 3
-# a round takes this share of the work at hand, up to so many positions
+# one round encodes this share of the corpus, at most this many positions
 _SHARE = 1 / 200
 _MOST_POSITIONS = 16_384
 
 
 @dataclass(frozen=True)
 class BackendBenchmark:
-    """Tokens a second of the backends that agree with torch, and why others were left out."""
+    """Tokens per second of the backends that agree with torch, and why others were rejected."""
 
     speeds: dict[str, float]
-    left_out: dict[str, str]
+    rejected: dict[str, str]
 
     @property
     def fastest(self) -> str:
-        """The backend to take; torch where no other is faster beyond noise."""
+        """The backend to use; torch unless another one is faster beyond noise."""
         best = max(self.speeds, key=self.speeds.__getitem__)
-        return best if self.speeds[best] >= _GAIN * self.speeds["torch"] else "torch"
+        return best if self.speeds[best] >= _LEAST_SPEEDUP * self.speeds["torch"] else "torch"
 
-    def sentence(self, *, when: str) -> str:
-        """What a person should know of it."""
+    def describe(self, *, measured: str) -> str:
+        """One sentence for the user. measured: on what, or when."""
         speeds = ", ".join(f"{name} {speed:,.0f}" for name, speed in self.speeds.items())
-        others = "".join(f"; not {name}: {reason}" for name, reason in self.left_out.items())
-        return f"Backend {self.fastest}, the fastest that agrees with torch, {when} (tokens/s: {speeds}{others})."
+        others = "".join(f"; not {name}: {reason}" for name, reason in self.rejected.items())
+        return f"Backend {self.fastest}: the fastest that agrees with torch, {measured} (tokens/s: {speeds}{others})."
 
 
 def choose_backend(
     texts: Sequence[str], encoder: Encoder, device: str, reopen: Callable[[str], Encoder]
 ) -> tuple[str, str | None]:
-    """The backend for `texts`, and a sentence that says why, where there was a choice.
+    """Choose the backend for a corpus.
 
-    encoder: in torch. reopen: a backend -> the same encoder with it.
+    Args:
+        texts: the texts of the corpus, of which a sample is encoded.
+        encoder: the encoder in torch.
+        device: the requested device, "auto" or a name of torch's.
+        reopen: a function from a backend's name to the same encoder in that backend.
+
+    Returns:
+        The backend, and a sentence that gives the reason if there was a choice.
     """
     others = [name for name in BACKENDS if name != "torch" and is_installed(name)]
     if encoder.recipe.precision != "float32" or not others or resolve_device(device) != "cpu":
         return "torch", None
-    key = _key(encoder.recipe, others)
-    known = _remembered(key)
-    if known is not None:
-        return known.fastest, known.sentence(when="as tried on this machine before")
+    path = _cache_path(encoder.recipe, others)
+    saved = _read_benchmark(path)
+    if saved is not None:
+        return saved.fastest, saved.describe(measured="measured earlier on this machine")
     tokens = estimate_tokens(texts, encoder)
     if tokens < LEAST_TOKENS:
-        return "torch", f"Backend torch: with about {tokens:,} tokens, trying {' and '.join(others)} would not pay."
-    trial = benchmark_backends(
-        texts, encoder, [reopen(name) for name in others], min(int(tokens * _SHARE), _MOST_POSITIONS)
-    )
-    _remember(key, trial)
-    return trial.fastest, trial.sentence(when="as tried on this corpus")
+        return "torch", f"Backend torch: for about {tokens:,} tokens it does not pay to try {join_words(others)}."
+    positions = min(int(tokens * _SHARE), _MOST_POSITIONS)
+    benchmark = benchmark_backends(texts, encoder, [reopen(name) for name in others], positions)
+    # if the cache cannot be written, the backends are measured again next time
+    write_cache(path, json.dumps(asdict(benchmark)).encode())
+    return benchmark.fastest, benchmark.describe(measured="measured on this corpus")
 
 
 def benchmark_backends(
     texts: Sequence[str], reference: Encoder, others: Sequence[Encoder], positions: int
 ) -> BackendBenchmark:
-    """Run all on one sample of about so many positions; a backend that fails or differs is left out."""
-    tried = sample(texts, reference, positions)
-    batches = list(tried.batches(reference))  # each may have a budget of its own: these are for comparing
-    expected, agreeing, left_out = _run(reference, tried, batches), [reference], {}
+    """Time several backends on one sample.
+
+    Args:
+        texts: the corpus that the sample is drawn from.
+        reference: the encoder in torch, with which the others have to agree.
+        others: the same encoder in other backends; one that fails or differs is rejected.
+        positions: about how many positions the sample has.
+    """
+    sample = draw_sample(texts, reference, positions)
+    # an encoder may have a budget of its own, but values are compared batch by batch
+    batches = list(sample.split_into_batches(reference))
+    expected, agreeing, rejected = _encode(reference, sample, batches), [reference], {}
     for encoder in others:
         try:
-            differs = _difference(_run(encoder, tried, batches), expected)
+            difference = _describe_difference(_encode(encoder, sample, batches), expected)
         except EmbedOnceError as error:
-            differs = str(error)
-        if differs:
-            left_out[encoder.recipe.backend] = differs
+            difference = str(error)
+        if difference:
+            rejected[encoder.recipe.backend] = difference
         else:
             agreeing.append(encoder)
     seconds = {encoder.recipe.backend: float("inf") for encoder in agreeing}
-    for _ in range(_ROUNDS):  # in turns, so that what else the machine does falls on all
+    for _ in range(_ROUNDS):  # alternating, so that other load on the machine affects all alike
         for encoder in agreeing:
             started = time.perf_counter()
-            _run(encoder, tried, tried.batches(encoder))
+            _encode(encoder, sample, sample.split_into_batches(encoder))
             name = encoder.recipe.backend
             seconds[name] = min(seconds[name], time.perf_counter() - started)
-    return BackendBenchmark({name: tried.tokens / best for name, best in seconds.items()}, left_out)
+    return BackendBenchmark({name: sample.tokens / best for name, best in seconds.items()}, rejected)
 
 
-def _run(encoder: Encoder, tried: Sample, batches: Iterable[Integers]) -> list[dict[str, NDArray[np.float32]]]:
-    return [encoder.encode_batch(tried.windows, rows) for rows in batches]
+def _encode(encoder: Encoder, sample: Sample, batches: Iterable[Integers]) -> list[dict[str, NDArray[np.float32]]]:
+    return [encoder.encode_batch(sample.windows, rows) for rows in batches]
 
 
-def _difference(
-    found: Sequence[dict[str, NDArray[np.float32]]], expected: Sequence[dict[str, NDArray[np.float32]]]
+def _describe_difference(
+    batches: Sequence[dict[str, NDArray[np.float32]]], expected: Sequence[dict[str, NDArray[np.float32]]]
 ) -> str:
-    """ "" where all numbers agree with torch's."""
-    pairs = [(one[name], other[name]) for one, other in zip(found, expected, strict=True) for name in other]
+    """How far the values are from torch's; "" if all agree."""
+    pairs = [(one[name], other[name]) for one, other in zip(batches, expected, strict=True) for name in other]
     if all(np.allclose(one, other, rtol=TOLERANCE, atol=TOLERANCE) for one, other in pairs):
         return ""
-    return f"its numbers are up to {max(float(np.abs(one - other).max()) for one, other in pairs):.1g} from torch's"
+    largest = max(float(np.abs(one - other).max()) for one, other in pairs)
+    return f"its values differ from torch's by up to {largest:.1g}"
 
 
-def _key(recipe: Recipe, others: Sequence[str]) -> str:
-    """Of all that the answer depends on: the machine, its threads, the encoder, the versions of the programs."""
+def _cache_path(recipe: Recipe, others: Sequence[str]) -> Path:
+    """One file per machine, number of threads, encoder, and versions of the packages: the result depends on all."""
     import torch
 
     machine = [platform.node(), platform.machine(), platform.processor(), torch.get_num_threads()]
     encoder = [recipe.weights, recipe.config, list(recipe.layers), recipe.window]
-    return hashlib.sha256(
-        canonical_json([FORMAT, machine, encoder, {name: package_versions(name) for name in others}])
-    ).hexdigest()
+    key = [FORMAT, machine, encoder, {name: package_versions(name) for name in others}]
+    return cache_folder() / "backend_benchmarks" / f"{hashlib.sha256(canonical_json(key)).hexdigest()}.json"
 
 
-def _path(key: str) -> Path:
-    return cache_folder() / "trials" / f"{key}.json"
-
-
-def _remembered(key: str) -> BackendBenchmark | None:
+def _read_benchmark(path: Path) -> BackendBenchmark | None:
     try:
-        content: dict[str, Any] = json.loads(_path(key).read_text(encoding="utf-8"))
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         speeds = {str(name): float(speed) for name, speed in content["speeds"].items() if name in BACKENDS}
-        left_out = {str(name): str(reason) for name, reason in content["left_out"].items()}
+        rejected = {str(name): str(reason) for name, reason in content["rejected"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return BackendBenchmark(speeds, left_out) if "torch" in speeds else None
-
-
-def _remember(key: str, trial: BackendBenchmark) -> None:
-    path = _path(key)
-    # if the cache cannot be written, the backends are measured again next time
-    write_cache(path, json.dumps({"speeds": trial.speeds, "left_out": trial.left_out}).encode())
+    return BackendBenchmark(speeds, rejected) if "torch" in speeds else None

@@ -1,4 +1,4 @@
-"""How far int8 moves the vectors of a corpus: measured on its own text, never assumed."""
+"""The error of quantized vectors, measured on a sample of the corpus itself."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -6,19 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from stages.embed.batching.sample import estimate_tokens, sample
+from stages.embed.batching.sample import draw_sample, estimate_tokens
 from stages.embed.encoder.encoder import Encoder
 
-# a sample takes this share of the work at hand, within these positions
+# the sample is this share of the corpus, within these limits
 _SHARE = 1 / 32
 _LEAST_POSITIONS, _MOST_POSITIONS = 1_024, 16_384
 
 
 @dataclass(frozen=True)
 class Float32Similarity:
-    """Of the recipe's precision from float32: the cosine of a window's mean vector with that in float32.
+    """Cosine similarity of the recipe's mean vectors with those of the same windows in float32.
 
-    mean, worst: over `windows` windows, and over the layers kept.
+    mean, worst: over `windows` windows and all layers kept.
     """
 
     mean: float
@@ -26,28 +26,30 @@ class Float32Similarity:
     windows: int
 
     def to_json(self) -> dict[str, Any]:
-        """The figures by name."""
+        """The values by name."""
         return asdict(self)
 
-    def sentence(self, precision: str) -> str:
-        """What a person should know of it."""
+    def describe(self, precision: str) -> str:
+        """One sentence for the user."""
         return (
-            f"{precision} moves the vectors: their cosine with float32 is {self.mean:.4f} on average and "
-            f"{self.worst:.4f} at worst, over {self.windows:,} windows of this corpus."
+            f"The vectors in {precision} have a cosine similarity with those in float32 of {self.mean:.4f} on average "
+            f"and {self.worst:.4f} at worst, over {self.windows:,} windows of this corpus."
         )
 
 
 def measure_float32_similarity(texts: Sequence[str], encoder: Encoder) -> Float32Similarity | None:
-    """How far the mean vectors of a sample of `texts` lie from those in float32; None without a token to read."""
+    """Compare the mean vectors of a sample of `texts` with those in float32; None if the texts have no tokens."""
     share = int(estimate_tokens(texts, encoder) * _SHARE)
-    tried = sample(texts, encoder, min(max(share, _LEAST_POSITIONS), _MOST_POSITIONS))
+    sample = draw_sample(texts, encoder, min(max(share, _LEAST_POSITIONS), _MOST_POSITIONS))
     cosines = [np.zeros((0, 1))]
-    for rows in tried.batches(encoder):
-        near, exact = (
-            encoder.encode_batch_with(network, tried.windows, rows)["mean"].reshape(-1, encoder.dim).astype(np.float64)
+    for rows in sample.split_into_batches(encoder):
+        quantized, exact = (
+            encoder.encode_batch_with(network, sample.windows, rows)["mean"].reshape(-1, encoder.dim).astype(np.float64)
             for network in (encoder.network, encoder.exact_network)
         )
-        norms = np.linalg.norm(near, axis=1) * np.linalg.norm(exact, axis=1)
-        cosines.append(((near * exact).sum(1) / np.maximum(norms, np.finfo(float).tiny))[:, None])
+        norms = np.linalg.norm(quantized, axis=1) * np.linalg.norm(exact, axis=1)
+        cosines.append(((quantized * exact).sum(1) / np.maximum(norms, np.finfo(float).tiny))[:, None])
+    if not len(sample.rows):
+        return None
     values = np.concatenate(cosines)
-    return Float32Similarity(float(values.mean()), float(values.min()), len(tried.rows)) if len(tried.rows) else None
+    return Float32Similarity(float(values.mean()), float(values.min()), len(sample.rows))

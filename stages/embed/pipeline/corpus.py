@@ -1,14 +1,15 @@
-"""What a store remembers of a corpus, kept up to date with its source."""
+"""The corpus table of a store, kept up to date with the source of the corpus."""
 
 from collections.abc import Sequence
 
 from data.documents import Corpus, Documents
 from data.errors import StoreDamaged
+from data.text_format import plural
 from featurestore import CorpusTable, FeatureStore
 
 
-def table_of(corpus: Corpus, keys: Sequence[str]) -> CorpusTable:
-    """The corpus without its texts. keys: the key of each document's text, in their order."""
+def create_corpus_table(corpus: Corpus, keys: Sequence[str]) -> CorpusTable:
+    """The corpus without its texts. keys: the key of each document's text, in the order of the documents."""
     documents = Documents.from_documents(corpus.documents)
     return CorpusTable(
         name=corpus.name,
@@ -25,8 +26,8 @@ def table_of(corpus: Corpus, keys: Sequence[str]) -> CorpusTable:
 
 
 def save_corpus(corpus: Corpus, keys: Sequence[str], store: FeatureStore) -> tuple[str, ...]:
-    """Write the corpus into the store if it differs from what is there; returns what the user should know of that."""
-    table = table_of(corpus, keys)
+    """Write the corpus into the store if it has changed; returns sentences on what was replaced."""
+    table = create_corpus_table(corpus, keys)
     if store.has_corpus(table):
         return ()
     if corpus.name not in store.corpora():
@@ -36,7 +37,7 @@ def save_corpus(corpus: Corpus, keys: Sequence[str], store: FeatureStore) -> tup
         before = store.corpus(corpus.name)
     except StoreDamaged as error:
         store.save_corpus(table)
-        return (f"{error} It is written anew.",)
+        return (f"{error} It was written again.",)
     differences = tuple(_differences(before, table))
     store.save_corpus(table)
     return differences
@@ -46,16 +47,16 @@ def _differences(before: CorpusTable, now: CorpusTable) -> list[str]:
     old, new = _rows(before), _rows(now)
     if list(old) != list(new):
         return [
-            f"{now.name}: the store had {len(old):,} documents of this name; "
-            f"now it has {len(new):,}, {len(new.keys() - old.keys()):,} of them with another id or text. "
-            "To keep both, embed into another --store, or rename the file."
+            f"{now.name}: the store had {plural(len(old), 'document')} of this corpus and now has {len(new):,}, "
+            f"{len(new.keys() - old.keys()):,} of them with a new id or text. "
+            "To keep both versions, embed into another --store, or rename the file."
         ]
     changed = [identifier for (identifier, _), row in new.items() if row != old[identifier, _]]
     if not changed:
         return []
     return [
-        f"{now.name}: {len(changed):,} documents had another label, split or group in the store "
-        f"(the first is '{changed[0]}'); the source's have replaced them."
+        f"{now.name}: {plural(len(changed), 'document')} had another label, split or group in the store "
+        f"(the first: '{changed[0]}'); the values of the source replaced them."
     ]
 
 

@@ -1,6 +1,6 @@
-"""The command `embed`: from what a user names to a store that holds its features."""
+"""The command `embed`: from the source that a user names to a store that holds its vectors."""
 
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Callable, Iterator, Set
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -9,23 +9,18 @@ from data.documents import Corpus
 from data.errors import EmbedOnceError
 from data.readers import read_corpus
 from data.table import Columns
+from data.text_format import join_words
 from data.train_test_split import assign_splits
 from featurestore import FeatureStore, Recipe, list_stores
-from stages.embed.batching.backend_benchmark import choose_backend
-from stages.embed.encoder.encoder import Encoder, open_encoder
+from stages.embed.encoder.encoder import open_encoder
 from stages.embed.encoder.options import Options
-from stages.embed.network.backends import AUTO, BACKENDS
-from stages.embed.network.torch_network import default_precision
-from stages.embed.pipeline.devices import limit_to_cpu_share, parse_devices, run_in_processes
+from stages.embed.pipeline.devices import Job, limit_to_cpu_share, parse_devices, run_in_processes
 from stages.embed.pipeline.distinct_texts import DistinctTexts
 from stages.embed.pipeline.encode_corpus import EmbedProgress, EmbedReport, embed
+from stages.embed.pipeline.encoding_choice import EncodingChoice, StoreLocation, resolve_encoding
 from stages.embed.pipeline.estimate import Estimate, estimate
 from stages.embed.pipeline.progress import Progress
 from stages.embed.windows.corpus_part import WHOLE_CORPUS, CorpusPart
-
-# options that are no part of a recipe
-_FREE = frozenset({"device", "batch_tokens", "revision", "trust_remote_code"})
-_KEPT = "Precision {}, in which the store that is there was made."
 
 
 def embed_source(
@@ -41,35 +36,57 @@ def embed_source(
     notify: Callable[[str], None],
     progress: Callable[[EmbedProgress], None],
 ) -> tuple[FeatureStore, EmbedReport]:
-    """Read `source`, open the encoder and the store, and encode what the store lacks.
+    """Read a corpus, open the encoder and the store, and encode what the store lacks.
 
-    explicit: the fields of `options` that the user asked for; the others follow the recipe of a `store` that is there.
-    Without `store`, one in `stores` is named for the corpus, the encoder and the recipe.
+    Args:
+        source: a file, a folder or the name of a benchmark, see `data.readers`.
+        columns: the columns of a file.
+        options: how to encode; `device` may name several devices.
+        explicit: the fields of `options` that the user set; the others follow the recipe of an existing `store`.
+        store: the folder of the store; None for one in `stores`, named for the corpus, the encoder and the recipe.
+        stores: the folder of the stores.
+        seed: of the train/test split, if the source has none.
+        part: only this part of the corpus is encoded.
+        notify: called with sentences for the user, as they arise.
+        progress: called after each batch.
+
+    Returns:
+        The store, and what was done.
+
+    Raises:
+        EmbedOnceError: of `resolve_encoding`, `embed` and `run_in_processes`.
     """
     devices = parse_devices(options.device)
-    options = replace(options, device=devices[0])
-    corpus, encoder, folder = _opened(source, columns, options, explicit, store, stores, seed, notify)
-    if not (folder / "recipe.json").exists():
-        for sentence in related_store_notes(stores, encoder.recipe):
+    corpus, choice = _resolve(
+        source, columns, replace(options, device=devices[0]), explicit, store, stores, seed, notify
+    )
+    if not choice.store_exists:
+        for sentence in related_store_notes(stores, choice.encoder.recipe):
             notify(sentence)
-    home = FeatureStore.create(folder, encoder.recipe)
-    notify(f"The store is {home.folder}.")
+    target = FeatureStore.create(choice.folder, choice.encoder.recipe)
+    notify(f"The store is {target.folder}.")
     texts = DistinctTexts.of(corpus, part) if len(devices) > 1 else None
-    if texts is None or not len(texts.missing(home)):
-        return home, embed(corpus, encoder, home, progress, part)
-    notify(f"A process for each of {', '.join(devices)}.")
-    made = options_from_recipe(encoder.recipe)
-    jobs = {}
-    for place, (device, each) in enumerate(zip(devices, part.split(len(devices)), strict=True)):
-        taken = {name: getattr(options, name) for name in _FREE} | {"device": device}
-        share = devices[:place].count("cpu"), devices.count("cpu")
-        jobs[f"{device} (part {each})"] = partial(
-            _encode_part, source, columns, replace(made, **taken), home.folder, seed, each, share
-        )
+    if texts is None or not len(texts.missing(target)):
+        return target, embed(corpus, choice.encoder, target, progress, part)
+    notify(f"One process runs on each of {join_words(devices)}.")
+    jobs = _create_jobs(source, columns, choice.options, target.folder, seed, part, devices)
     report = run_in_processes(jobs, progress)
-    home.refresh()
-    elsewhere = texts.missing_in_other_parts(home)
-    return home, replace(report, part="" if part == WHOLE_CORPUS else str(part), missing_in_other_parts=elsewhere)
+    target.refresh()
+    missing = texts.missing_in_other_parts(target)
+    return target, replace(report, part="" if part == WHOLE_CORPUS else str(part), missing_in_other_parts=missing)
+
+
+def _create_jobs(
+    source: str, columns: Columns, options: Options, store: Path, seed: int, part: CorpusPart, devices: list[str]
+) -> dict[str, Job]:
+    """One job per device, by name; each encodes an equal part of `part`."""
+    jobs: dict[str, Job] = {}
+    for number, (device, subpart) in enumerate(zip(devices, part.split(len(devices)), strict=True)):
+        cpu_share = devices[:number].count("cpu"), devices.count("cpu")
+        jobs[f"{device} (part {subpart})"] = partial(
+            _encode_part, source, columns, replace(options, device=device), store, seed, subpart, cpu_share
+        )
+    return jobs
 
 
 def _encode_part(
@@ -79,13 +96,12 @@ def _encode_part(
     store: Path,
     seed: int,
     part: CorpusPart,
-    share: tuple[int, int],
+    cpu_share: tuple[int, int],
     progress: Progress,
 ) -> EmbedReport:
-    """In a process of its own: `part` of what is embedded on several devices. share: which, from 0, of how many shares
-    of the processor is taken by a process that computes there."""
+    """In a process of its own, encode one part. cpu_share: see `limit_to_cpu_share`."""
     if options.device == "cpu":
-        limit_to_cpu_share(*share)
+        limit_to_cpu_share(*cpu_share)
     corpus = assign_splits(read_corpus(source, columns), seed)
     return embed(corpus, open_encoder(options), FeatureStore.open(store), progress, part)
 
@@ -102,15 +118,16 @@ def estimate_source(
     part: CorpusPart = WHOLE_CORPUS,
     notify: Callable[[str], None],
 ) -> tuple[Path, Estimate]:
-    """What `embed_source` would do with the same arguments, and in which folder; nothing is written there."""
+    """Estimate what `embed_source` would do with the same arguments, and in which folder; nothing is written there."""
     devices = parse_devices(options.device)
-    options = replace(options, device=devices[0])
-    corpus, encoder, folder = _opened(source, columns, options, explicit, store, stores, seed, notify)
-    home = FeatureStore.open(folder) if (folder / "recipe.json").exists() else None
-    return folder, estimate(corpus, encoder, home, part).on(devices)
+    corpus, choice = _resolve(
+        source, columns, replace(options, device=devices[0]), explicit, store, stores, seed, notify
+    )
+    existing = FeatureStore.open(choice.folder) if choice.store_exists else None
+    return choice.folder, estimate(corpus, choice.encoder, existing, part).scaled_to(devices)
 
 
-def _opened(
+def _resolve(
     source: str,
     columns: Columns,
     options: Options,
@@ -119,135 +136,29 @@ def _opened(
     stores: Path,
     seed: int,
     notify: Callable[[str], None],
-) -> tuple[Corpus, Encoder, Path]:
+) -> tuple[Corpus, EncodingChoice]:
     corpus = assign_splits(read_corpus(source, columns), seed)
     for note in corpus.notes:
         notify(note)
-    if store is not None and (store / "recipe.json").is_file():
-        made = FeatureStore.open(store).recipe
-        if options.precision == AUTO and made.precision != "float32":
-            notify(_KEPT.format(made.precision))
-        options = follow_recipe(made, options, explicit)
-    asked = options.precision
-    # in float32 a store that is there is found without asking torch what the device does well
-    encoder = open_encoder(replace(options, precision="float32") if asked == AUTO else options)
-    for sentence in encoder.notes:
-        notify(sentence)
-
-    def place(encoder: Encoder) -> Path:
-        return store or stores / f"{corpus.name}--{recipe_label(encoder)}"
-
-    if asked == AUTO:
-        encoder = _usual(encoder, place, notify)
-        options = replace(options, precision=encoder.recipe.precision)
-    if options.backend == AUTO and encoder.recipe.backend == "torch":
-        encoder = fastest(encoder, options, corpus, place, notify)
-    return corpus, encoder, place(encoder)
-
-
-def _usual(encoder: Encoder, place: Callable[[Encoder], Path], notify: Callable[[str], None]) -> Encoder:
-    """`encoder`, which is in float32, or in the precision of the store that is there, or in the device's usual one."""
-    if made_with(encoder, BACKENDS, place) is not None or encoder.recipe.backend != "torch":
-        return encoder
-    halves = [replace(encoder, recipe=replace(encoder.recipe, precision=name)) for name in ("bfloat16", "float16")]
-    made = next((half for half in halves if (place(half) / "recipe.json").is_file()), None)
-    if made is not None:
-        notify(_KEPT.format(made.recipe.precision))
-        return made
-    precision = default_precision(encoder.device)
-    if precision != "float32":
-        notify(f"Precision {precision}, which this device does well. --precision float32 is exact, and slower.")
-    return replace(encoder, recipe=replace(encoder.recipe, precision=precision))
-
-
-def made_with(encoder: Encoder, backends: Iterable[str], place: Callable[[Encoder], Path]) -> str | None:
-    """The first backend of which there is a store of this encoder; `place` says where that would be."""
-    recipes = ((name, replace(encoder.recipe, backend=name)) for name in backends)
-    places = ((name, place(replace(encoder, recipe=recipe))) for name, recipe in recipes)
-    return next((name for name, folder in places if (folder / "recipe.json").is_file()), None)
-
-
-def fastest(
-    encoder: Encoder,
-    options: Options,
-    corpus: Corpus,
-    place: Callable[[Encoder], Path],
-    notify: Callable[[str], None],
-) -> Encoder:
-    """`encoder`, in torch, or the same in a faster backend.
-
-    place: an encoder -> its store. One that is there decides: torch and another backend differ in last bits, so a store
-    keeps to one.
-    """
-
-    def reopened(backend: str) -> Encoder:
-        return encoder if backend == "torch" else open_encoder(replace(options, backend=backend))
-
-    backend = made_with(encoder, BACKENDS, place)
-    if backend is None:
-        texts = list(dict.fromkeys(document.text for document in corpus.documents))
-        backend, why = choose_backend(texts, encoder, options.device, reopened)
-        made = made_with(encoder, BACKENDS, place)  # by another process, while this one was trying
-        if made is None:
-            if why:
-                notify(why)
-            return reopened(backend)
-        backend = made
-    if backend != "torch":
-        notify(f"Backend {backend}, which made the store that is there.")
-    return reopened(backend)
+    choice = resolve_encoding(corpus, options, StoreLocation(corpus.name, stores, store), explicit)
+    for reason in choice.reasons:
+        notify(reason)
+    return corpus, choice
 
 
 def related_store_notes(stores: Path, recipe: Recipe) -> Iterator[str]:
-    """A sentence for each store in `stores` that holds more of the same than `recipe` keeps, or a part of it."""
+    """Yield a sentence for each store in `stores` that keeps all vectors of `recipe` and more, or only some of them."""
     for folder in sorted(list_stores(stores)):
         try:
             other = FeatureStore.open(folder).recipe
-        except EmbedOnceError:  # damaged or of another format: whoever names it is told
+        except EmbedOnceError:  # damaged or of another format: reported to those who name it
             continue
         if other == recipe:  # of another corpus
             continue
         if other.covers(recipe):
-            yield f"{folder} holds all of this, and {other.surplus(recipe)} too: --store {folder} adds to it instead"
+            yield f"{folder} has all of this, and also {other.surplus(recipe)}; --store {folder} adds to it instead"
         elif recipe.covers(other):
             yield (
-                f"{folder} holds a part of this, without {recipe.surplus(other)}; "
+                f"{folder} has some of this, without {recipe.surplus(other)}; "
                 "a store never mixes recipes, so its documents are encoded again"
             )
-
-
-def recipe_label(encoder: Encoder) -> str:
-    """A recipe's name for people and folders: all-MiniLM-L6-v2-1f3a9c0e."""
-    return f"{Path(encoder.recipe.encoder).name}-{encoder.recipe.short}"
-
-
-def follow_recipe(recipe: Recipe, options: Options, explicit: Set[str]) -> Options:
-    """The options that `recipe` was made with, but for those that the user asked for.
-
-    Of backend and precision, "auto" asks for what the store has.
-    """
-    made = options_from_recipe(recipe)
-    if "long" in explicit and options.long != recipe.long:  # what goes with the store's way may not go with another
-        made = replace(made, window=None if options.long == "model" else made.window, stride=0, max_windows=None)
-    taken = explicit | _FREE
-    taken -= {name for name in ("backend", "precision") if getattr(options, name) == AUTO}
-    return replace(made, **{name: getattr(options, name) for name in taken})
-
-
-def options_from_recipe(recipe: Recipe) -> Options:
-    """The options that lead to `recipe`."""
-    return Options(
-        model=recipe.encoder,
-        window=recipe.window,
-        stride=recipe.stride,
-        max_windows=recipe.max_windows,
-        long=recipe.long,
-        special_tokens=recipe.special_tokens,
-        prefix=recipe.prefix,
-        keep=recipe.keep,
-        segment=recipe.segment,
-        layers=",".join(map(str, recipe.layers)),
-        dtype=recipe.dtype,
-        precision=recipe.precision,
-        backend=recipe.backend,
-    )

@@ -1,29 +1,21 @@
-"""Stage one itself: documents that the store lacks go to the encoder in slices, and from there to shards."""
+"""Encodes the documents that a store lacks: slice by slice, into shards."""
 
 import random
 import time
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Sequence, Set
 from dataclasses import replace
 
 import numpy as np
 
 from data.documents import Corpus
 from data.errors import EmbedOnceError, RecipeMismatch, StorageFailed
+from data.text_format import plural
 from featurestore import FeatureStore, ShardContent, text_key
-from stages.embed.batching.budget import (
-    DEFAULT,
-    Batching,
-    Budget,
-    BudgetTuner,
-    candidates,
-    create_budget,
-    find_known_budget,
-    save_budget,
-)
+from stages.embed.batching.budget import BatchStrategy, BudgetSelection, BudgetTuner, create_budget
 from stages.embed.batching.quantization_error import measure_float32_similarity
 from stages.embed.encoder.encoder import Encoder
 from stages.embed.network.backends import INT8
-from stages.embed.pipeline.background import BackgroundWriter, prefetch, return_freed_memory
+from stages.embed.pipeline.background import BackgroundWriter, prefetch
 from stages.embed.pipeline.corpus import save_corpus
 from stages.embed.pipeline.distinct_texts import DistinctTexts
 from stages.embed.pipeline.encode_slice import encode_slice
@@ -35,14 +27,12 @@ from stages.embed.windows.window_arrays import Integers
 
 __all__ = ["EmbedProgress", "EmbedReport", "embed", "encode"]
 
-# a shard closes at these: a kill loses what is open
-SHARD_BYTES = 32 * 2**20
-SHARD_SECONDS = 30.0
+# how long encoding a slice takes, about
 SLICE_SECONDS = 5.0
-# a slice before the encoder's speed is known
+# the size of a slice before the encoder's speed is known
 FIRST_SLICE_BATCHES = 3
-# a trial of budgets takes so many slices' time at most, and at least as much has to come behind it
-TRIAL_SLICES = 4
+# tuning the budget takes at most the time of this many slices, and at least as much work has to be left
+TUNING_SLICES = 4
 
 
 def embed(
@@ -52,177 +42,166 @@ def embed(
     progress: Progress | None = None,
     part: CorpusPart = WHOLE_CORPUS,
 ) -> EmbedReport:
-    """Encode the documents of `corpus`, or of a part of it, that `store` lacks, and remember all of the corpus in it.
+    """Encode the documents of `corpus` that `store` lacks, and keep the corpus table in the store.
 
-    Each distinct text is encoded once. The report is kept in the store as a record. Ctrl-C finishes the batch at hand,
-    commits what is finished and goes on to the caller as KeyboardInterrupt; a second one does so at once. The next call
-    takes up from there. Raises RecipeMismatch, StorageFailed, and EmbedOnceError where a number is too large for the
-    number type kept.
+    Each distinct text is encoded once. The report is kept in the store as a record. Ctrl-C finishes the present batch,
+    commits what is complete and raises KeyboardInterrupt; a second one raises it at once. The next call resumes.
+
+    Args:
+        corpus: documents with labels and splits.
+        encoder: its network is loaded only if documents are missing.
+        store: a store with the encoder's recipe.
+        progress: called after each batch.
+        part: only this part of the corpus is encoded; the table is of the whole corpus.
+
+    Raises:
+        RecipeMismatch: the store has another recipe.
+        StorageFailed: the disk is full, or refuses to write.
+        EmbedOnceError: a value is too large for the number type kept.
     """
     if store.recipe.fingerprint != encoder.recipe.fingerprint:
         different = "; ".join(store.recipe.differences(encoder.recipe))
-        raise RecipeMismatch(f"{store.name}: {different}. Name another --store, or ask for what this one holds.")
+        raise RecipeMismatch(
+            f"{store.name}: {different}. Choose another --store, or the options that this store was made with."
+        )
     started = time.perf_counter()
     texts = DistinctTexts.of(corpus, part)
     notes = save_corpus(corpus, texts.keys, store)
     missing = texts.missing(store)
-    work = _Work(encoder, store, progress)
-    moved = None
+    counters, similarity = EmbedCounters(), None
     if len(missing):
         if encoder.recipe.precision == INT8:
-            moved = measure_float32_similarity(texts.texts(missing), encoder)
-        work.run(texts, missing)
-    report = work.counters.report(
-        documents=int(texts.inside.sum()),
+            similarity = measure_float32_similarity(texts.texts(missing), encoder)
+        _EncodingRun(encoder, store, counters, progress).encode(texts, missing)
+    report = counters.report(
+        documents=int(texts.in_part.sum()),
         distinct=len(texts.rows),
         already_stored=len(texts.rows) - len(missing),
         seconds=time.perf_counter() - started,
-        failed=_ids(texts, work.failed),
-        notes=notes if moved is None else (*notes, moved.sentence(encoder.recipe.precision)),
-        float32_similarity=moved,
+        failed=_ids_with_keys(texts, counters.failed),
+        notes=notes if similarity is None else (*notes, similarity.describe(encoder.recipe.precision)),
+        float32_similarity=similarity,
         part="" if part == WHOLE_CORPUS else str(part),
         missing_in_other_parts=texts.missing_in_other_parts(store),
-        batch_tokens=work.budget.positions if len(missing) else 0,
-        halvings=work.budget.halvings,
     )
     if len(missing):
         store.save_record("embed", {"corpus": corpus.name, "encoder": encoder.notes, **report.to_json()})
     return report
 
 
-def _ids(texts: DistinctTexts, failed: Set[str]) -> tuple[str, ...]:
-    """Documents whose text has one of these keys."""
-    if not failed:
+def _ids_with_keys(texts: DistinctTexts, keys: Set[str]) -> tuple[str, ...]:
+    """The ids of the documents whose text has one of `keys`."""
+    if not keys:
         return ()
-    named = zip(texts.keys, texts.documents.ids, strict=True)
-    return tuple(identifier for key, identifier in named if key in failed)
+    pairs = zip(texts.keys, texts.documents.ids, strict=True)
+    return tuple(identifier for key, identifier in pairs if key in keys)
 
 
 def encode(texts: Sequence[str], encoder: Encoder) -> ShardContent:
-    """Encode `texts`: one document each, in their order, as a shard of `embed` holds them.
+    """Encode `texts`, one document each, in their order, as `embed` writes them into a shard.
 
-    Raises EmbedOnceError, naming the first, where vectors are not finite.
+    Raises EmbedOnceError, naming the first text, if vectors are not finite.
     """
     windows = encoder.tokenizer.tokenize(texts, encoder.windowing)
-    budget = create_budget(encoder)
-    encoded = encode_slice([text_key(text) for text in texts], windows, encoder, budget)
+    encoded = encode_slice([text_key(text) for text in texts], windows, encoder, create_budget(encoder))
     if len(encoded.failed):
         raise EmbedOnceError(
-            f"The encoder gives no finite vectors for {len(encoded.failed):,} of {len(texts):,} texts; "
-            f"the first is number {encoded.failed[0] + 1:,}. Leave them out."
+            f"The encoder gives no finite vectors for {len(encoded.failed):,} of {plural(len(texts), 'text')}; "
+            f"the first is number {encoded.failed[0] + 1:,}. Remove these texts."
         )
     return encoded.content
 
 
-class _Work:
-    """One call of `embed`: the pool at hand, the slice in work, the shard that is open.
+class _EncodingRun:
+    """Encodes missing documents in slices, each sized by the encoder's speed, and hands them to the writer."""
 
-    failed: keys of the documents that were left out. budget: of each batch; it is found once the first slice has shown
-    how fast the encoder is, unless it is known.
-    """
-
-    def __init__(self, encoder: Encoder, store: FeatureStore, progress: Progress | None) -> None:
-        self.counters = EmbedCounters()
-        self.failed: set[str] = set()
-        self.budget = Budget(DEFAULT)
+    def __init__(
+        self, encoder: Encoder, store: FeatureStore, counters: EmbedCounters, progress: Progress | None
+    ) -> None:
         self._encoder = encoder
         self._store = store
-        self._writer = BackgroundWriter(store)
+        self._counters = counters
         self._progress = progress
-        self._interrupts = Interrupts(self._leaving)
-        self._chance = random.Random()
-        self._slice_positions = 0.0
-        self._open: list[ShardContent] = []
-        self._opened = 0.0
-        self._untried = False
+        self._writer = BackgroundWriter(store)
+        self._interrupts = Interrupts(lambda: self._report_progress(interrupted=True))
+        self._rng = random.Random()
 
-    def run(self, texts: DistinctTexts, rows: Integers) -> None:
-        """Encode the documents numbered `rows` and commit them."""
-        _ = self._encoder.network  # a device or weights that are not there are told before anything is done
-        self._untried = find_known_budget(self._encoder) is None
-        self.budget = create_budget(self._encoder)
-        self._slice_positions = float(FIRST_SLICE_BATCHES * self.budget.positions)
-        self.counters.expect(len(rows), sum(len(text) for _, text in texts.pairs(rows)))
+    def encode(self, texts: DistinctTexts, rows: Integers) -> None:
+        """Encode the documents at `rows` and commit them."""
+        _ = self._encoder.network  # a missing device or missing weights are reported before anything is done
+        self._selection = BudgetSelection(self._encoder)
+        self._slice_positions = float(FIRST_SLICE_BATCHES * self._selection.budget.positions)
+        self._counters.start(len(rows), sum(len(text) for _, text in texts.pairs(rows)))
         with self._interrupts:
             try:
-                self._pools(texts.pairs(rows))
+                self._encode_all(texts, rows)
             except StorageFailed:
                 raise
-            except BaseException:  # an error or an interrupt: what is finished is kept
+            except BaseException:  # an error or an interrupt: what is complete is kept
                 if not self._interrupts.forced:
-                    self._close()
-                    self._writer.settle()
+                    self._writer.finish()
                 raise
-            self._close()
-            self._writer.settle()
+            self._writer.finish()
             self._store.refresh()
-        if self.budget.halvings and self._encoder.batch_tokens is None:
-            save_budget(self._encoder, self.budget.positions)
+        self._selection.save_halved()
         if self._interrupts.requested:
             raise KeyboardInterrupt
+        budget = self._selection.budget
+        self._counters.shards = self._writer.shards
+        self._counters.batch_tokens, self._counters.halvings = budget.positions, budget.halvings
 
-    def _pools(self, pairs: Iterator[tuple[str, str]]) -> None:
-        for pool in prefetch(lambda left: iter_length_buckets(pairs, self._encoder, left)):
-            self.counters.tokenised(pool.characters, int(pool.work.sum()))
-            while len(pool) and not self._interrupts.requested:
-                trial = self._trial(pool)
-                self._slice(pool, self._still_missing(pool), trial or self.budget)
-                if trial and not self._interrupts.requested and trial.settle():
-                    save_budget(self._encoder, self.budget.positions)
+    def _encode_all(self, texts: DistinctTexts, rows: Integers) -> None:
+        pairs = texts.pairs(rows)
+        for buckets in prefetch(lambda is_cancelled: iter_length_buckets(pairs, self._encoder, is_cancelled)):
+            self._counters.add_tokenized(buckets.characters, int(buckets.tokens.sum()))
+            while len(buckets) and not self._interrupts.requested:
+                tuner = self._start_tuning(buckets)
+                self._encode_slice(buckets, self._take_missing(buckets), tuner or self._selection.budget)
+                if tuner and not self._interrupts.requested:
+                    self._selection.finish_tuning(tuner)
             if self._interrupts.requested:
                 return
 
-    def _trial(self, pool: LengthBuckets) -> BudgetTuner | None:
-        """Tried once, on the second slice, where enough comes behind it to gain by what is found."""
-        if not (self._untried and self.counters.documents and pool.left >= TRIAL_SLICES * self._slice_positions):
+    def _start_tuning(self, buckets: LengthBuckets) -> BudgetTuner | None:
+        """A tuner for the second slice, if enough work is left for a better budget to pay."""
+        is_first = not self._counters.documents
+        work = TUNING_SLICES * self._slice_positions
+        if not self._selection.needs_tuning or is_first or buckets.remaining_positions < work:
             return None
-        self._untried = False
-        tried = candidates(self._encoder)
-        largest = min(TRIAL_SLICES * self._slice_positions, float(len(tried) * max(tried)))
-        self._slice_positions = max(self._slice_positions, largest)
-        return BudgetTuner(self.budget, tried)
+        candidates = self._selection.candidates
+        self._slice_positions = max(self._slice_positions, min(work, float(len(candidates) * max(candidates))))
+        return self._selection.start_tuning()
 
-    def _still_missing(self, pool: LengthBuckets) -> Integers:
-        """The next slice, without the documents that another process has committed meanwhile."""
-        rows = pool.take(self._slice_positions, SHARD_BYTES, self._chance)
+    def _take_missing(self, buckets: LengthBuckets) -> Integers:
+        """The rows of the next slice, without documents that another process has committed in the meantime."""
+        rows = buckets.take_slice(self._slice_positions, self._writer.shard_bytes, self._rng)
         self._store.refresh()
-        missing = set(self._store.missing_keys([pool.keys[row] for row in rows]))
-        kept = np.array([row for row in rows if pool.keys[row] in missing], dtype=np.int64)
-        self.counters.done_elsewhere(len(rows) - len(kept), int(pool.work[rows].sum() - pool.work[kept].sum()))
+        missing = set(self._store.missing_keys([buckets.keys[row] for row in rows]))
+        kept = np.array([row for row in rows if buckets.keys[row] in missing], dtype=np.int64)
+        tokens = int(buckets.tokens[rows].sum() - buckets.tokens[kept].sum())
+        self._counters.add_done_elsewhere(len(rows) - len(kept), tokens)
         return kept
 
-    def _slice(self, pool: LengthBuckets, rows: Integers, budget: Batching) -> None:
+    def _encode_slice(self, buckets: LengthBuckets, rows: Integers, batch_strategy: BatchStrategy) -> None:
         if not len(rows):
             return
         started = time.perf_counter()
-        self._opened = self._opened if self._open else started
-        keys, windows = [pool.keys[row] for row in rows], pool.windows.select(rows)
+        keys, windows = [buckets.keys[row] for row in rows], buckets.windows.select(rows)
         encoded = encode_slice(
-            keys, windows, self._encoder, budget, self._batch_done, lambda: self._interrupts.requested
+            keys, windows, self._encoder, batch_strategy, self._count_batch, lambda: self._interrupts.requested
         )
-        self._open.append(encoded.content)
-        self.failed.update(keys[row] for row in encoded.failed)
-        self.counters.slice_done(windows.select(np.union1d(encoded.done, encoded.failed)), len(encoded.failed))
-        now = time.perf_counter()
-        self._slice_positions = max(SLICE_SECONDS * float(pool.positions[rows].sum()) / (now - started), 1.0)
-        # the next slice takes about as long again: a shard is closed before its time is over, not after
-        size = sum(content.size for content in self._open)
-        if size >= SHARD_BYTES or now - self._opened + SLICE_SECONDS > SHARD_SECONDS:
-            self._close()
+        finished = time.perf_counter()
+        reached = windows.select(np.union1d(encoded.complete, encoded.failed))
+        self._counters.add_slice(reached, {keys[row] for row in encoded.failed})
+        positions = float(buckets.positions[rows].sum())
+        self._slice_positions = max(SLICE_SECONDS * positions / (finished - started), 1.0)
+        self._writer.add(encoded.content, started, finished, next_seconds=SLICE_SECONDS)
 
-    def _batch_done(self, windows: int, tokens: int, positions: int, padded: int, seconds: float) -> None:
-        self.counters.batch_done(windows, tokens, positions, padded, seconds)
+    def _count_batch(self, windows: int, tokens: int, positions: int, padded_positions: int, seconds: float) -> None:
+        self._counters.add_batch(windows, tokens, positions, padded_positions, seconds)
+        self._report_progress(interrupted=False)
+
+    def _report_progress(self, *, interrupted: bool) -> None:
+        self._counters.shards = self._writer.shards
         if self._progress is not None:
-            self._progress(self.counters.progress())
-
-    def _leaving(self) -> None:
-        if self._progress is not None:
-            self._progress(replace(self.counters.progress(), interrupted=True))
-
-    def _close(self) -> None:
-        contents = [content for content in self._open if content.keys]
-        if contents:
-            self._writer.commit(contents)
-            return_freed_memory()
-            self.counters.shards += 1
-        self._open = []  # only now: an interrupt while the shard before is waited for leaves these to be committed
+            self._progress(replace(self._counters.progress(), interrupted=interrupted))

@@ -1,4 +1,4 @@
-"""What stage one would do, before it does it: sizes from tokenising everything, time from encoding a sample."""
+"""The dry run of `embed`: sizes from tokenizing the whole corpus, time from encoding a sample of it."""
 
 import random
 import time
@@ -11,7 +11,7 @@ import numpy as np
 from data.documents import Corpus
 from data.errors import RecipeMismatch
 from featurestore import FeatureStore, free_memory
-from stages.embed.batching.budget import Budget, create_budget
+from stages.embed.batching.budget import TokenBudget, create_budget
 from stages.embed.encoder.encoder import Encoder
 from stages.embed.network.torch_network import resolve_device
 from stages.embed.pipeline.distinct_texts import DistinctTexts
@@ -24,7 +24,7 @@ SAMPLE_SECONDS = 10.0
 SAMPLE_DOCUMENTS = 512
 SAMPLE_CHARACTERS = 1_000_000
 _CHUNKS = ("cls", "mean", "max")
-# a head's copy of what it reads, and the one that is made while it is put together
+# a head's copy of the vectors that it reads, and the copy from which it is assembled
 _COPIES = 2
 
 
@@ -32,12 +32,19 @@ _COPIES = 2
 class Estimate:
     """What `embed` would do.
 
-    documents: rows of the corpus, or of the part. distinct: texts among them; already_stored: those that the store has.
-    tokens, windows: of the distinct texts; dropped_tokens: those of them in no window, dropped_share: of all tokens.
-    bytes: that the store would grow by. head_bytes: the largest that a head holds of the whole corpus;
-    memory: bytes free on this machine now, None where it does not say; fits: whether a head has room, None with memory.
-    device: where the sample was encoded. sample_windows: how many were timed. tokens_per_second: the documents' own.
-    seconds: for what is left to encode, tokenising included; None where nothing was left to sample.
+    documents: rows of the corpus, or of the part.
+    distinct: distinct texts among them.
+    already_stored: distinct texts that the store has.
+    tokens, windows: of the distinct texts.
+    dropped_tokens, dropped_share: tokens in no window, and their share of all tokens.
+    bytes: by which the store would grow.
+    head_bytes: the largest array that a head reads of the whole corpus.
+    memory: bytes free on this machine now; None if the system does not say.
+    fits: whether a head's vectors fit into memory; None if the free memory is unknown.
+    device: where the sample was encoded.
+    sample_windows: how many windows were timed.
+    tokens_per_second: the documents' own tokens.
+    seconds: for the texts that are not stored yet, tokenizing included; None if there are none.
     """
 
     documents: int
@@ -56,24 +63,26 @@ class Estimate:
     tokens_per_second: float
     seconds: float | None
 
-    def on(self, devices: Sequence[str]) -> Self:
-        """The same with a process on each device, of which the first was timed; processors share their cores."""
+    def scaled_to(self, devices: Sequence[str]) -> Self:
+        """The same with one process per device, the first of which was timed; processes on a CPU share its cores."""
         if len(devices) == 1:
             return self
-        times = max(len(set(devices)), 1)
-        seconds = None if self.seconds is None else self.seconds / times
+        speedup = max(len(set(devices)), 1)
         return replace(
-            self, device=",".join(devices), tokens_per_second=times * self.tokens_per_second, seconds=seconds
+            self,
+            device=",".join(devices),
+            tokens_per_second=speedup * self.tokens_per_second,
+            seconds=None if self.seconds is None else self.seconds / speedup,
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Every figure by its name."""
+        """Every value by its name."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class _Sizes:
-    """Sums over documents. positions: what the encoder reads, special tokens included."""
+    """Sums over documents. positions: all that the encoder reads, special tokens included."""
 
     tokens: int = 0
     dropped: int = 0
@@ -84,55 +93,65 @@ class _Sizes:
 
     @classmethod
     def of(cls, windows: Windows, encoder: Encoder) -> Self:
-        """Of some documents. Bytes as layout.py lays them out, without each shard's few kilobytes of its own."""
+        """The sums over some documents. Bytes as in a shard's layout, without the few kilobytes per shard itself."""
         recipe, count = encoder.recipe, len(windows.length)
         vectors = {name: int(encoder.pooling.vector_counts(name, windows.length).sum()) for name in recipe.keep}
-        number = 4 if recipe.dtype == "float32" else 2
-        read = 2 if recipe.dtype == "float16" else 4
-        held = {name: amount for name, amount in vectors.items() if name not in _CHUNKS}
-        held["chunks"] = sum(vectors[name] for name in _CHUNKS if name in vectors)
-        work, around = int(windows.length.sum()), 16 * count + 64 * len(windows)
+        stored_item = 4 if recipe.dtype == "float32" else 2
+        head_item = 2 if recipe.dtype == "float16" else 4
+        views = {name: amount for name, amount in vectors.items() if name not in _CHUNKS}
+        views["chunks"] = sum(vectors[name] for name in _CHUNKS if name in vectors)
+        tokens, offsets = int(windows.length.sum()), 16 * count + 64 * len(windows)
         return cls(
             tokens=int(windows.tokens.sum()),
             dropped=int(windows.dropped.sum()),
             windows=count,
-            positions=work + count * encoder.extra_positions,
-            bytes=sum(vectors.values()) * number * encoder.dim * len(recipe.layers) + 4 * work + around,
-            head_bytes=max(held.values()) * read * encoder.dim * len(recipe.layers),
+            positions=tokens + count * encoder.extra_positions,
+            bytes=sum(vectors.values()) * stored_item * encoder.dim * len(recipe.layers) + 4 * tokens + offsets,
+            head_bytes=max(views.values()) * head_item * encoder.dim * len(recipe.layers),
         )
 
     def __add__(self, other: "_Sizes") -> "_Sizes":
-        mine, others = asdict(self), asdict(other)
-        return _Sizes(**{name: mine[name] + others[name] for name in mine})
+        summands = asdict(other)
+        return _Sizes(**{name: value + summands[name] for name, value in asdict(self).items()})
 
 
 def estimate(corpus: Corpus, encoder: Encoder, store: FeatureStore | None, part: CorpusPart = WHOLE_CORPUS) -> Estimate:
-    """Tokenise everything, and encode a random sample of the texts that `store` lacks for ten seconds or less.
+    """Tokenize the whole corpus, and encode a random sample of the missing texts for at most ten seconds.
 
-    Nothing is written. store: None where there is none yet. Raises RecipeMismatch for a store of another recipe.
+    Nothing is written.
+
+    Args:
+        corpus: documents with labels and splits.
+        encoder: its network is loaded only if texts are missing.
+        store: None if there is none yet.
+        part: only this part of the corpus is counted.
+
+    Raises:
+        RecipeMismatch: the store has another recipe.
     """
     if store is not None and (differences := store.recipe.differences(encoder.recipe)):
-        raise RecipeMismatch(f"{store.name}: {'; '.join(differences)}. Name another --store.")
+        raise RecipeMismatch(f"{store.name}: {'; '.join(differences)}. Choose another --store.")
     texts = DistinctTexts.of(corpus, part)
     missing = texts.missing(store)
-    lacking = set(texts.keys[missing])
+    missing_keys = set(texts.keys[missing])
     started = time.perf_counter()
-    whole = left = _Sizes()
-    for pool in iter_length_buckets(texts.pairs(texts.rows), encoder):
-        rows = np.array([row for row, key in enumerate(pool.keys) if key in lacking], dtype=np.int64)
-        whole, left = whole + _Sizes.of(pool.windows, encoder), left + _Sizes.of(pool.windows.select(rows), encoder)
-    tokenising = time.perf_counter() - started
-    sample = _sample(texts.texts(missing), encoder)
+    whole = remaining = _Sizes()
+    for buckets in iter_length_buckets(texts.pairs(texts.rows), encoder):
+        rows = np.array([row for row, key in enumerate(buckets.keys) if key in missing_keys], dtype=np.int64)
+        whole = whole + _Sizes.of(buckets.windows, encoder)
+        remaining = remaining + _Sizes.of(buckets.windows.select(rows), encoder)
+    tokenizing = time.perf_counter() - started
+    sample = _encode_sample(texts.texts(missing), encoder)
     memory = free_memory()
     return Estimate(
-        documents=int(texts.inside.sum()),
+        documents=int(texts.in_part.sum()),
         distinct=len(texts.rows),
         already_stored=len(texts.rows) - len(missing),
         tokens=whole.tokens,
         windows=whole.windows,
         dropped_tokens=whole.dropped,
         dropped_share=whole.dropped / max(whole.tokens, 1),
-        bytes=left.bytes,
+        bytes=remaining.bytes,
         head_bytes=whole.head_bytes,
         memory=memory,
         fits=None if memory is None else _COPIES * whole.head_bytes <= memory,
@@ -140,7 +159,7 @@ def estimate(corpus: Corpus, encoder: Encoder, store: FeatureStore | None, part:
         sample_windows=sample.windows,
         tokens_per_second=sample.tokens / sample.seconds if sample.seconds else 0.0,
         seconds=(
-            left.positions * sample.seconds / sample.positions + tokenising * len(missing) / len(texts.rows)
+            remaining.positions * sample.seconds / sample.positions + tokenizing * len(missing) / len(texts.rows)
             if sample.positions
             else None
         ),
@@ -155,9 +174,9 @@ class _Sample:
     seconds: float = 0.0
     batches: int = 0
 
-    def batch_done(self, windows: int, tokens: int, positions: int, padded: int, seconds: float) -> None:  # noqa: ARG002
+    def add_batch(self, windows: int, tokens: int, positions: int, padded_positions: int, seconds: float) -> None:  # noqa: ARG002
         self.batches += 1
-        if self.batches == 2:  # the first batch also pays for what a device sets up once
+        if self.batches == 2:  # the time of the first batch includes what a device sets up once
             self.windows = self.tokens = self.positions = 0
             self.seconds = 0.0
         self.windows += windows
@@ -166,16 +185,16 @@ class _Sample:
         self.seconds += seconds
 
 
-class _Mixed(Budget):
-    """Batches of all lengths in random order, so that a sample cut short is one of all."""
+class _ShuffledBudget(TokenBudget):
+    """Batches in random order, so that the first of them are a sample of all lengths."""
 
-    def batches(self, positions: Integers) -> Iterator[Integers]:
-        cut = list(super().batches(positions))
-        random.Random(0).shuffle(cut)
-        yield from cut
+    def split(self, positions: Integers) -> Iterator[Integers]:
+        batches = list(super().split(positions))
+        random.Random(0).shuffle(batches)
+        yield from batches
 
 
-def _sample(texts: Sequence[str], encoder: Encoder) -> _Sample:
+def _encode_sample(texts: Sequence[str], encoder: Encoder) -> _Sample:
     chosen: list[str] = []
     characters = 0
     for row in random.Random(0).sample(range(len(texts)), min(len(texts), SAMPLE_DOCUMENTS)):
@@ -186,13 +205,14 @@ def _sample(texts: Sequence[str], encoder: Encoder) -> _Sample:
     sample = _Sample()
     if chosen:
         windows = encoder.tokenizer.tokenize(chosen, encoder.windowing)
-        _ = encoder.network
-        usual = create_budget(encoder)
-        budget = _Mixed(usual.positions, usual.cost)
-        encode_slice(chosen, windows, encoder, budget, sample.batch_done, _after(SAMPLE_SECONDS))
+        _ = encoder.network  # loading it is not timed
+        budget = create_budget(encoder)
+        shuffled = _ShuffledBudget(budget.positions, budget.cost)
+        encode_slice(chosen, windows, encoder, shuffled, sample.add_batch, _deadline(SAMPLE_SECONDS))
     return sample
 
 
-def _after(seconds: float) -> Callable[[], bool]:
+def _deadline(seconds: float) -> Callable[[], bool]:
+    """A function that is true once `seconds` from now have passed."""
     end = time.perf_counter() + seconds
     return lambda: time.perf_counter() > end

@@ -1,4 +1,4 @@
-"""Ctrl-C while documents are encoded."""
+"""The handling of Ctrl-C while documents are encoded."""
 
 import signal
 import threading

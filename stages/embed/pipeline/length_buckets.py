@@ -1,4 +1,4 @@
-"""A read-ahead pool of tokenised documents, from which slices of like lengths are taken."""
+"""A read-ahead buffer of tokenized documents, from which slices of similar length are taken."""
 
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -10,18 +10,19 @@ from stages.embed.encoder.encoder import Encoder
 from stages.embed.windows.tokens import never_stop
 from stages.embed.windows.window_arrays import Integers, Windows
 
-# of a whole pool; the first is a small share of one, because the encoder waits for it, and each further one larger
-POOL_DOCUMENTS = 30_000
-POOL_CHARACTERS = 12_000_000
+# the size of a full buffer; the first one is a small share of it, because the encoder waits for it, and each further
+# one is larger
+BUFFER_DOCUMENTS = 30_000
+BUFFER_CHARACTERS = 12_000_000
 FIRST_SHARE = 1 / 32
 GROWTH = 4
 
 
 class LengthBuckets:
-    """Documents not yet encoded, sorted by length.
+    """Tokenized documents that are not encoded yet, sorted by length.
 
-    work, positions, bytes: int64 (documents,), a document's tokens as often as windows share them, what the encoder has
-    to read of it, special tokens included, and what is kept of it. characters: of all texts together.
+    tokens, positions, bytes: int64 (documents,), a document's tokens, shared ones once per window; the positions that
+    the encoder reads of it, special tokens included; the bytes that are kept of it. characters: of all texts together.
     """
 
     def __init__(self, keys: Sequence[str], windows: Windows, encoder: Encoder, characters: int) -> None:
@@ -29,59 +30,80 @@ class LengthBuckets:
         self.characters = characters
         self.windows = windows
         counts = np.diff(windows.offsets)
-        self.work = windows.tokens_to_encode
-        self.positions = self.work + counts * encoder.extra_positions
-        self.bytes = _kept_bytes(counts, self.work, encoder)
-        self._left: Integers = np.argsort(windows.tokens, kind="stable")
+        self.tokens = windows.tokens_to_encode
+        self.positions = self.tokens + counts * encoder.extra_positions
+        self.bytes = _stored_bytes(counts, self.tokens, encoder)
+        self._remaining: Integers = np.argsort(windows.tokens, kind="stable")
 
     def __len__(self) -> int:
-        return len(self._left)
+        return len(self._remaining)
 
     @property
-    def left(self) -> int:
-        """Positions that are not taken yet."""
-        return int(self.positions[self._left].sum())
+    def remaining_positions(self) -> int:
+        """Positions of the documents that are not taken yet."""
+        return int(self.positions[self._remaining].sum())
 
-    def take(self, positions: float, limit: float, chance: random.Random) -> Integers:
-        """Rows of neighbours in length, at least one, that together have about so many positions and no more bytes kept
-        than `limit`. Where they start is random: two processes at one store seldom take the same."""
-        shares = np.maximum(self.positions[self._left] / positions, self.bytes[self._left] / limit)
+    def take_slice(self, positions: float, most_bytes: float, rng: random.Random) -> Integers:
+        """Take documents of similar length.
+
+        The slice starts at a random length: two processes that fill one store seldom take the same documents.
+
+        Args:
+            positions: about how many positions the slice has.
+            most_bytes: most bytes that are kept of it.
+            rng: for the start of the slice.
+
+        Returns:
+            The rows of the documents, int64, at least one.
+        """
+        remaining = self._remaining
+        shares = np.maximum(self.positions[remaining] / positions, self.bytes[remaining] / most_bytes)
         ends = np.cumsum(shares)
-        point = chance.uniform(0, max(ends[-1] - 1, 0))
+        point = rng.uniform(0, max(ends[-1] - 1, 0))
         first = min(int(np.searchsorted(ends, point, side="right")), len(ends) - 1)
         stop = max(int(np.searchsorted(ends, point + 1, side="right")), first + 1)
-        rows = self._left[first:stop]
-        self._left = np.delete(self._left, slice(first, stop))
-        return rows
+        self._remaining = np.delete(remaining, slice(first, stop))
+        return remaining[first:stop]
 
 
-def _kept_bytes(counts: Integers, work: Integers, encoder: Encoder) -> Integers:
+def _stored_bytes(counts: Integers, tokens: Integers, encoder: Encoder) -> Integers:
     recipe = encoder.recipe
     items: NDArray[np.int64] = counts * sum(name in recipe.keep for name in ("cls", "mean", "max"))
     if "segments" in recipe.keep:
-        items = items + counts + work // recipe.segment
+        items = items + counts + tokens // recipe.segment
     if "tokens" in recipe.keep:
-        items = items + work
-    number = 4 if recipe.dtype == "float32" else 2
-    return items * (number * len(recipe.layers) * encoder.dim) + 4 * work + 100
+        items = items + tokens
+    bytes_per_number = 4 if recipe.dtype == "float32" else 2
+    return items * (bytes_per_number * len(recipe.layers) * encoder.dim) + 4 * tokens + 100
 
 
 def iter_length_buckets(
-    pairs: Iterable[tuple[str, str]], encoder: Encoder, left: Callable[[], bool] = never_stop
+    pairs: Iterable[tuple[str, str]], encoder: Encoder, is_cancelled: Callable[[], bool] = never_stop
 ) -> Iterator[LengthBuckets]:
-    """Documents tokenised up to some tens of thousands at a time; CancelledError once `left` is true.
+    """Tokenize documents, up to some tens of thousands at a time.
 
-    pairs: key and text of each.
+    Args:
+        pairs: key and text of each document.
+        encoder: its tokenizer and windowing are used.
+        is_cancelled: whether the documents are no longer needed.
+
+    Raises:
+        CancelledError: `is_cancelled` returned true.
     """
     keys: list[str] = []
     texts: list[str] = []
     characters, share = 0, FIRST_SHARE
+
+    def tokenize() -> LengthBuckets:
+        windows = encoder.tokenizer.tokenize(texts, encoder.windowing, is_cancelled)
+        return LengthBuckets(keys, windows, encoder, characters)
+
     for key, text in pairs:
         keys.append(key)
         texts.append(text)
         characters += len(text)
-        if len(keys) >= share * POOL_DOCUMENTS or characters >= share * POOL_CHARACTERS:
-            yield LengthBuckets(keys, encoder.tokenizer.tokenize(texts, encoder.windowing, left), encoder, characters)
+        if len(keys) >= share * BUFFER_DOCUMENTS or characters >= share * BUFFER_CHARACTERS:
+            yield tokenize()
             keys, texts, characters, share = [], [], 0, min(GROWTH * share, 1)
     if keys:
-        yield LengthBuckets(keys, encoder.tokenizer.tokenize(texts, encoder.windowing, left), encoder, characters)
+        yield tokenize()

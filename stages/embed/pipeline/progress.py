@@ -1,9 +1,10 @@
-"""What stage one tells: while it runs, and when it is done."""
+"""The progress of `embed` while it runs, and its report at the end."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from data.text_format import join_names, plural
 from stages.embed.windows.window_arrays import Windows
 
 if TYPE_CHECKING:
@@ -12,11 +13,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EmbedProgress:
-    """Where stage one stands. Documents are distinct texts that were not in the store at the start.
+    """How far `embed` is. Documents are distinct texts that the store lacked at the start.
 
-    tokens: the documents' own, as often as windows share them. tokens_total: estimated from the texts' lengths for
-    those not tokenised yet. seconds_left: None until the first batch is through. shards: committed so far. leaving: an
-    interrupt came, and the batch at hand is the last.
+    documents, documents_total: encoded so far, and in total.
+    tokens: the documents' own, shared ones once per window.
+    tokens_total: estimated from the lengths of the texts that are not tokenized yet.
+    tokens_per_second: of the encoder alone.
+    seconds_left: None until the first batch is encoded.
+    shards: committed so far.
+    interrupted: an interrupt came, and the present batch is the last.
     """
 
     documents: int
@@ -34,17 +39,26 @@ Progress = Callable[[EmbedProgress], None]
 
 @dataclass(frozen=True, kw_only=True)
 class EmbedReport:
-    """What stage one did.
+    """What `embed` did.
 
-    documents: rows of the corpus, or of the part asked for. encoded: distinct texts that went through the encoder now.
-    already_stored: distinct texts that the store had. duplicate_texts: rows whose text an earlier row has. empty:
-    encoded texts without a token.
-    windows, tokens: encoded now, shared tokens as often as they were read. dropped_tokens: in no window, by --long or
-    --max-windows; dropped_share: of all tokens of the texts encoded now. padding_efficiency: share of the encoder's
-    positions that were not padding. failed: ids of documents left out, because their vectors are not finite.
-    float32_similarity: of the vectors in int8 with those in float32.
-    part: "3/8", or "" for the whole corpus; missing_in_other_parts: rows of the other parts that the store lacks still.
-    batch_tokens: of a batch at the end, 0 where nothing was encoded; halvings: how often memory ran out.
+    documents: rows of the corpus, or of the requested part.
+    encoded: distinct texts that were encoded now.
+    already_stored: distinct texts that the store had before.
+    duplicate_texts: rows whose text an earlier row has.
+    empty: encoded texts without tokens.
+    windows, tokens: encoded now; shared tokens once per window.
+    dropped_tokens: tokens in no window, because of --long or --max-windows.
+    dropped_share: their share of all tokens of the texts encoded now.
+    seconds, tokens_per_second: of the whole call, and of the encoder alone.
+    padding_efficiency: share of the encoder's positions that were not padding.
+    shards: committed now.
+    failed: ids of the documents that were skipped, because their vectors are not finite.
+    notes: sentences about the corpus table and the vectors.
+    float32_similarity: cosine similarity of int8 vectors with float32 ones; None in other precisions.
+    part: "3/8", or "" for the whole corpus.
+    missing_in_other_parts: rows of the other parts that the store still lacks.
+    batch_tokens: the token budget of a batch at the end, 0 if nothing was encoded.
+    halvings: how often memory ran out.
     """
 
     documents: int
@@ -69,66 +83,73 @@ class EmbedReport:
     halvings: int = 0
 
     def to_json(self) -> dict[str, Any]:
-        """Every figure by its name."""
+        """Every value by its name."""
         return asdict(self)
 
     def sentences(self) -> list[str]:
-        """What a person should read of it, most important last."""
-        said = (self._work(), self._halved(), self._empty(), self._dropped(), self._elsewhere(), self._failed())
-        return [*self.notes, *filter(None, said)]
+        """The report as sentences, the most important last."""
+        sentences = (
+            self._describe_work(),
+            self._describe_halvings(),
+            self._describe_empty(),
+            self._describe_dropped(),
+            self._describe_other_parts(),
+            self._describe_failed(),
+        )
+        return [*self.notes, *filter(None, sentences)]
 
-    def _work(self) -> str:
-        known = [f"{self.already_stored:,} were there already"] if self.already_stored else []
-        known += [f"{self.duplicate_texts:,} have the text of another"] if self.duplicate_texts else []
+    def _describe_work(self) -> str:
+        known = [f"{self.already_stored:,} already in the store"] if self.already_stored else []
+        known += [f"{self.duplicate_texts:,} with a duplicate text"] if self.duplicate_texts else []
         others = f" ({', '.join(known)})" if known else ""
         part = f"Part {self.part}: " if self.part else ""
         if not self.encoded:
-            return f"{part}{_count(self.documents, 'document')}{others}: nothing was left to encode."
+            return f"{part}{plural(self.documents, 'document')}{others}: there was nothing to encode."
         return (
-            f"{part}{_count(self.documents, 'document')}{others}: {self.encoded:,} encoded in {self.seconds:,.1f} s, "
-            f"{_count(self.windows, 'window')} of {_count(self.tokens, 'token')}, "
+            f"{part}{plural(self.documents, 'document')}{others}: {self.encoded:,} encoded in {self.seconds:,.1f} s, "
+            f"{plural(self.windows, 'window')} of {plural(self.tokens, 'token')}, "
             f"{self.tokens_per_second:,.0f} tokens/s, "
-            f"{1 - self.padding_efficiency:.1%} padding, {_count(self.shards, 'shard')}."
+            f"{1 - self.padding_efficiency:.1%} padding, {plural(self.shards, 'shard')}."
         )
 
-    def _halved(self) -> str:
+    def _describe_halvings(self) -> str:
         if not self.halvings:
             return ""
         times = "once" if self.halvings == 1 else f"{self.halvings} times"
-        return f"Memory ran out {times}: a batch has at most {self.batch_tokens:,} positions now."
+        return f"Memory ran out {times}: the batches were reduced to {self.batch_tokens:,} tokens."
 
-    def _elsewhere(self) -> str:
+    def _describe_other_parts(self) -> str:
         if not self.part:
             return ""
         if not self.missing_in_other_parts:
-            return "The other parts are done too."
-        return f"{_count(self.missing_in_other_parts, 'document')} of other parts still missing."
+            return "All other parts are complete."
+        return f"{plural(self.missing_in_other_parts, 'document')} of the other parts still to encode."
 
-    def _empty(self) -> str:
-        return f"{_count(self.empty, 'text')} without a token." if self.empty else ""
+    def _describe_empty(self) -> str:
+        return f"{plural(self.empty, 'text')} without tokens." if self.empty else ""
 
-    def _dropped(self) -> str:
+    def _describe_dropped(self) -> str:
         if not self.dropped_tokens:
             return ""
         dropped = f"{self.dropped_share:.1%} of the tokens ({self.dropped_tokens:,})"
-        return f"{dropped} lie in no window and were dropped."
+        return f"{dropped} are in no window and were dropped."
 
-    def _failed(self) -> str:
+    def _describe_failed(self) -> str:
         if not self.failed:
             return ""
-        shown = ", ".join(f"'{name}'" for name in self.failed[:5]) + (" ..." if len(self.failed) > 5 else "")
-        return f"{_count(len(self.failed), 'document')} left out, because the encoder gives no finite vectors: {shown}."
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+        names = join_names(self.failed)
+        return f"{plural(len(self.failed), 'document')} skipped, because their vectors are not finite: {names}."
 
 
 @dataclass
 class EmbedCounters:
-    """What a call of `embed` has done so far; tokens as often as windows share them."""
+    """What one call of `embed` has done so far; shared tokens count once per window.
 
-    documents: int = 0  # done, also by another process
+    documents: done, also by another process. failed: keys of the documents that were skipped. The other fields are as
+    in `EmbedProgress` and `EmbedReport`.
+    """
+
+    documents: int = 0
     documents_total: int = 0
     encoded: int = 0
     empty: int = 0
@@ -138,67 +159,73 @@ class EmbedCounters:
     distinct_tokens: int = 0
     dropped_tokens: int = 0
     positions: int = 0
-    padded: int = 0
+    padded_positions: int = 0
     shards: int = 0
     seconds: float = 0.0
     characters: int = 0
-    characters_known: int = 0
-    tokens_known: int = 0
+    tokenized_characters: int = 0
+    tokenized_tokens: int = 0
+    batch_tokens: int = 0
+    halvings: int = 0
+    failed: set[str] = field(default_factory=set)
 
-    def expect(self, documents: int, characters: int) -> None:
-        """So much is to be done."""
+    def start(self, documents: int, characters: int) -> None:
+        """Set what is to be encoded."""
         self.documents_total, self.characters = documents, characters
 
-    def tokenised(self, characters: int, tokens: int) -> None:
-        """Texts of so many characters turned out to have so many tokens."""
-        self.characters_known += characters
-        self.tokens_known += tokens
+    def add_tokenized(self, characters: int, tokens: int) -> None:
+        """Count texts that were tokenized."""
+        self.tokenized_characters += characters
+        self.tokenized_tokens += tokens
 
-    def done_elsewhere(self, documents: int, tokens: int) -> None:
-        """Another process has committed these."""
+    def add_done_elsewhere(self, documents: int, tokens: int) -> None:
+        """Count documents that another process has committed."""
         self.documents += documents
         self.tokens_elsewhere += tokens
 
-    def batch_done(self, windows: int, tokens: int, positions: int, padded: int, seconds: float) -> None:
-        """One batch is through the encoder; `padded` are its positions with padding."""
+    def add_batch(self, windows: int, tokens: int, positions: int, padded_positions: int, seconds: float) -> None:
+        """Count an encoded batch; see `BatchCallback` in encode_slice.py."""
         self.windows += windows
         self.tokens += tokens
         self.positions += positions
-        self.padded += padded
+        self.padded_positions += padded_positions
         self.seconds += seconds
 
-    def slice_done(self, windows: Windows, failed: int) -> None:
-        """A slice of documents is ready to be written; `failed` of them are left out."""
+    def add_slice(self, windows: Windows, failed: set[str]) -> None:
+        """Count an encoded slice. windows: of all its documents, the skipped ones with keys `failed` too."""
         self.documents += len(windows)
-        self.encoded += len(windows) - failed
+        self.encoded += len(windows) - len(failed)
         self.empty += int((windows.tokens == 0).sum())
         self.distinct_tokens += int(windows.tokens.sum())
         self.dropped_tokens += int(windows.dropped.sum())
+        self.failed |= failed
 
     @property
     def tokens_per_second(self) -> float:
-        """The documents' own tokens, by the seconds of the encoder."""
+        """The documents' own tokens per second of the encoder."""
         return self.tokens / self.seconds if self.seconds else 0.0
 
     def progress(self) -> EmbedProgress:
-        """Where it stands."""
-        unknown = self.characters - self.characters_known
-        total = self.tokens_known + int(unknown * self.tokens_known / max(self.characters_known, 1))
+        """The present progress."""
+        unknown = self.characters - self.tokenized_characters
+        total = self.tokenized_tokens + int(unknown * self.tokenized_tokens / max(self.tokenized_characters, 1))
         done = self.tokens + self.tokens_elsewhere
         rate = self.tokens_per_second
         left = (total - done) / rate if rate else None
         return EmbedProgress(self.documents, self.documents_total, done, total, rate, left, self.shards)
 
     def report(
-        self,
-        *,
-        documents: int,
-        distinct: int,
-        already_stored: int,
-        seconds: float,
-        **others: Any,
+        self, *, documents: int, distinct: int, already_stored: int, seconds: float, **others: Any
     ) -> EmbedReport:
-        """The whole of it. distinct: texts that differ, among so many documents. others: fields that no tally has."""
+        """The report at the end.
+
+        Args:
+            documents: rows of the corpus, or of the part.
+            distinct: distinct texts among them.
+            already_stored: those of them that the store had before.
+            seconds: of the whole call.
+            others: the fields of the report that are not counted here.
+        """
         return EmbedReport(
             documents=documents,
             encoded=self.encoded,
@@ -211,7 +238,9 @@ class EmbedCounters:
             dropped_share=self.dropped_tokens / max(self.distinct_tokens, 1),
             seconds=seconds,
             tokens_per_second=self.tokens_per_second,
-            padding_efficiency=self.positions / max(self.padded, 1),
+            padding_efficiency=self.positions / max(self.padded_positions, 1),
             shards=self.shards,
+            batch_tokens=self.batch_tokens,
+            halvings=self.halvings,
             **others,
         )

@@ -1,4 +1,4 @@
-"""Tiny encoders, made once a session."""
+"""Tiny encoders, created once per session, and settings of every test."""
 
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -16,14 +16,14 @@ Open = Callable[..., Encoder]
 
 @pytest.fixture(scope="session")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> Folders:
-    """family -> the folder of a tiny encoder of it; not to be written to."""
+    """A function from a model family to the folder of a tiny encoder; tests must not write to it."""
     root = tmp_path_factory.mktemp("encoders")
     return cache(lambda family: make_encoder(root / family, family))
 
 
 @pytest.fixture(scope="session")
 def tiny(folders: Folders) -> Open:
-    """Opens a tiny encoder; float32 is kept unless a test says otherwise."""
+    """Opens a tiny encoder; vectors are kept in float32 unless a test sets another dtype."""
 
     def open_tiny(family: str = "bert", **options: Any) -> Encoder:
         return open_encoder(Options(model=str(folders(family)), **{"dtype": "float32", "device": "cpu"} | options))
@@ -43,7 +43,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What a trial finds is remembered in a folder of the test's own."""
+    """An empty cache folder for each test, so that no test sees saved budgets or benchmarks of another."""
     folder = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("EMBEDONCE_CACHE", str(folder))
     return folder

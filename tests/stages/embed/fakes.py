@@ -1,4 +1,4 @@
-"""An encoder whose vectors a test can work out by hand, and which counts what it is given."""
+"""An encoder whose vectors a test can compute by hand, and which counts its batches."""
 
 import time
 from collections.abc import Sequence
@@ -12,9 +12,10 @@ from stages.embed import Encoder
 
 
 class CountingNetwork:
-    """The vector at a position is (token id, position, 1, 0, ...); `batches` holds the shape of each call.
+    """A network whose vector at a position is (token id, position, 1, 0, ...).
 
-    seconds: what a batch takes. interrupt_after: batches after which an interrupt comes.
+    batches: the shape of each batch so far. seconds: how long a batch takes. interrupt_after: the number of batches
+    after which it raises KeyboardInterrupt.
     """
 
     def __init__(self, dim: int, seconds: float = 0.0, interrupt_after: int | None = None) -> None:
@@ -37,12 +38,13 @@ class CountingNetwork:
         return [hidden]
 
 
-def counting(encoder: Encoder, **settings: Any) -> tuple[Encoder, CountingNetwork]:
-    """`encoder` with a counting network in the place of its own."""
-    network = CountingNetwork(encoder.dim, **settings)
+def counting(encoder: Encoder, **options: Any) -> tuple[Encoder, CountingNetwork]:
+    """`encoder` with a counting network instead of its own."""
+    network = CountingNetwork(encoder.dim, **options)
     return replace(encoder, open_network=lambda _: network), network
 
 
 def corpus(texts: Sequence[str], name: str = "sample") -> Corpus:
+    """A single-label corpus with the labels "no" and "yes" in turn."""
     documents = [Document(f"d{row}", text, ("yes" if row % 2 else "no",), "train") for row, text in enumerate(texts)]
     return Corpus(name, f"{name}.csv", documents, "single", None, ())

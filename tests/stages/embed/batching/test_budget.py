@@ -1,4 +1,4 @@
-"""A batch's size: tried on the corpus itself, remembered, and halved where memory runs out."""
+"""The token budget: tuned on the corpus itself, remembered, and halved when memory runs out."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.embed.batching import budget
-from stages.embed.batching.budget import Budget, BudgetTuner, find_known_budget, is_out_of_memory, save_budget
-from stages.embed.pipeline import encode_corpus as loop
+from stages.embed.batching.budget import BudgetTuner, TokenBudget, find_known_budget, is_out_of_memory, save_budget
+from stages.embed.pipeline import encode_corpus
 from stages.embed.pipeline.encode_corpus import embed
 from tests.stages.embed.conftest import Open
 from tests.stages.embed.fakes import corpus, counting
@@ -22,7 +22,7 @@ SMALL = (8, 16, 32)
 
 
 class Clock:
-    """A clock that only moves when a batch is said to have taken time."""
+    """A clock that moves only when a test moves it."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -33,61 +33,61 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
-    made = Clock()
-    monkeypatch.setattr(budget, "time", SimpleNamespace(perf_counter=made.perf_counter))
-    monkeypatch.setattr(budget, "CANDIDATES", SMALL)
-    yield made
+    clock = Clock()
+    monkeypatch.setattr(budget, "time", SimpleNamespace(perf_counter=clock.perf_counter))
+    monkeypatch.setattr(budget, "CPU_CANDIDATES", SMALL)
+    yield clock
 
 
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 40), max_size=60))
-def test_a_trial_encodes_every_window_once(lengths: list[int]) -> None:
+def test_a_tuner_encodes_every_window_once(lengths: list[int]) -> None:
     positions = np.array(lengths, dtype=np.int64)
-    trial = BudgetTuner(Budget(20))
-    trial._candidates = SMALL
-    found = [row for rows in trial.batches(positions) for row in rows.tolist()]
-    assert sorted(found) == [row for row, length in enumerate(lengths) if length]
+    tuner = BudgetTuner(TokenBudget(20))
+    tuner._candidates = SMALL
+    encoded = [row for rows in tuner.split(positions) for row in rows.tolist()]
+    assert sorted(encoded) == [row for row, length in enumerate(lengths) if length]
 
 
 @pytest.mark.parametrize(
-    ("seconds_a_batch", "seconds_a_position", "best"),
+    ("seconds_per_batch", "seconds_per_position", "best"),
     [(1.0, 0.0, 32), (0.0, 1.0, 8), (0.1, 1.0, 8), (0.4, 1.0, 16), (1.0, 1.0, 32)],
 )
-def test_the_fastest_is_taken_or_the_smallest_within_two_percent(
-    clock: Clock, seconds_a_batch: float, seconds_a_position: float, best: int
+def test_the_smallest_budget_within_two_percent_of_the_fastest_is_chosen(
+    clock: Clock, seconds_per_batch: float, seconds_per_position: float, best: int
 ) -> None:
     # of the fourth: 8 positions take 8.4 s, 16 take 16.4, 32 take 32.4, so 16 is within 2 % of the best, 8 is not
-    found = Budget(8)
-    trial = BudgetTuner(found)
-    for rows in trial.batches(np.full(32 * 9 // 2, 2)):
-        clock.now += seconds_a_batch + 2 * len(rows) * seconds_a_position
-    assert trial.settle()
-    assert found.positions == best
+    tuned = TokenBudget(8)
+    tuner = BudgetTuner(tuned)
+    for rows in tuner.split(np.full(32 * 9 // 2, 2)):
+        clock.now += seconds_per_batch + 2 * len(rows) * seconds_per_position
+    assert tuner.apply_fastest()
+    assert tuned.positions == best
 
 
-def test_too_few_windows_are_no_trial(clock: Clock) -> None:
-    trial = BudgetTuner(Budget(20))
-    assert [len(rows) for rows in trial.batches(np.full(3, 10))] == [2, 1]
-    assert not trial.settle()
+def test_too_few_windows_are_not_used_for_tuning(clock: Clock) -> None:
+    tuner = BudgetTuner(TokenBudget(20))
+    assert [len(rows) for rows in tuner.split(np.full(3, 10))] == [2, 1]
+    assert not tuner.apply_fastest()
 
 
-def test_a_budget_that_memory_does_not_hold_is_not_taken(clock: Clock) -> None:
-    found = Budget(16)
-    trial = BudgetTuner(found)
+def test_a_budget_that_does_not_fit_into_memory_is_not_chosen(clock: Clock) -> None:
+    tuned = TokenBudget(16)
+    tuner = BudgetTuner(tuned)
     positions = np.full(200, 2)
-    for rows in trial.batches(positions):
+    for rows in tuner.split(positions):
         clock.now += 1
         if 2 * len(rows) > 16:
-            trial.halve(2 * len(rows))
+            tuner.halve(2 * len(rows))
             break
-    for rows in trial.batches(positions):
+    for rows in tuner.split(positions):
         assert 2 * len(rows) <= 16
         clock.now += 1
-    assert trial.settle()
-    assert (found.positions, found.halvings) == (16, 1)
+    assert tuner.apply_fastest()
+    assert (tuned.positions, tuned.halvings) == (16, 1)
 
 
-def test_what_was_found_is_remembered_for_this_encoder_alone(tiny: Open, own_cache: Path) -> None:
+def test_a_saved_budget_is_used_for_the_same_encoder_only(tiny: Open, own_cache: Path) -> None:
     encoder = tiny()
     assert find_known_budget(encoder) is None
     save_budget(encoder, 8192)
@@ -98,14 +98,14 @@ def test_what_was_found_is_remembered_for_this_encoder_alone(tiny: Open, own_cac
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"budget": 0}', '{"budget": "many"}', '{"budget": true}'])
-def test_a_damaged_memory_is_none(tiny: Open, own_cache: Path, content: str) -> None:
+def test_a_damaged_cache_file_is_ignored(tiny: Open, own_cache: Path, content: str) -> None:
     save_budget(tiny(), 8192)
     (path,) = own_cache.rglob("*.json")
     path.write_text(content)
     assert find_known_budget(tiny()) is None
 
 
-def test_a_cache_that_refuses_is_done_without(tiny: Open, own_cache: Path) -> None:
+def test_a_cache_that_cannot_be_written_is_not_used(tiny: Open, own_cache: Path) -> None:
     (own_cache / "budgets").write_text("a file")
     save_budget(tiny(), 8192)
     assert find_known_budget(tiny()) is None
@@ -126,20 +126,20 @@ def test_a_cache_that_refuses_is_done_without(tiny: Open, own_cache: Path) -> No
         (ValueError("a window"), False),
     ],
 )
-def test_libraries_that_lack_memory_are_understood(error: Exception, expected: bool) -> None:
+def test_out_of_memory_errors_of_all_libraries_are_recognized(error: Exception, expected: bool) -> None:
     assert is_out_of_memory(error) is expected
 
 
 @pytest.fixture
-def quick_trial(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(budget, "CANDIDATES", (32, 64, 128))
-    monkeypatch.setattr(budget, "DEFAULT", 100)
-    monkeypatch.setattr(loop, "SLICE_SECONDS", 1e-9)
-    monkeypatch.setattr(loop, "TRIAL_SLICES", 500)
+def quick_tuning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budget, "CPU_CANDIDATES", (32, 64, 128))
+    monkeypatch.setattr(budget, "CPU_DEFAULT", 100)
+    monkeypatch.setattr(encode_corpus, "SLICE_SECONDS", 1e-9)
+    monkeypatch.setattr(encode_corpus, "TUNING_SLICES", 500)
 
 
-def test_a_trial_runs_once_where_there_is_enough_and_wastes_nothing(
-    tiny: Open, tmp_path: Path, own_cache: Path, quick_trial: None
+def test_tuning_runs_once_if_there_is_enough_work_and_wastes_nothing(
+    tiny: Open, tmp_path: Path, own_cache: Path, quick_tuning: None
 ) -> None:
     encoder, network = counting(tiny())
     store = store_of(tmp_path, encoder)
@@ -152,8 +152,8 @@ def test_a_trial_runs_once_where_there_is_enough_and_wastes_nothing(
     assert embed(corpus([f"{text} again" for text in MANY]), encoder, store).batch_tokens == 40
 
 
-def test_no_trial_where_a_budget_is_asked_or_too_little_is_left(
-    tiny: Open, tmp_path: Path, own_cache: Path, quick_trial: None
+def test_a_requested_budget_or_too_little_work_is_not_tuned(
+    tiny: Open, tmp_path: Path, own_cache: Path, quick_tuning: None
 ) -> None:
     encoder, _ = counting(tiny(batch_tokens=50))
     store = store_of(tmp_path, encoder)

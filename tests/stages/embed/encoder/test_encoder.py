@@ -13,7 +13,7 @@ from data.errors import CallError, ModelUnavailable, UnknownName
 from stages.embed import Options, encode, open_encoder
 from stages.embed.model_files.model_lookup import find_packaged_model
 from tests.stages.embed.conftest import Folders, Open
-from tests.stages.embed.plain import EVERYTHING, TEXTS, plain
+from tests.stages.embed.reference import EVERYTHING, TEXTS, reference_states
 from tests.tiny_encoder import SENTENCES, make_network, make_tokenizer
 
 ROOT = Path(__file__).parents[4]
@@ -25,7 +25,7 @@ def test_the_packaged_encoder_gives_what_transformers_gives() -> None:
     folder = find_packaged_model("all-MiniLM-L6-v2")
     assert folder is not None
     arrays = encode(TEXTS, encoder).arrays
-    for row, (states, _) in enumerate(plain(folder, TEXTS, encoder)):
+    for row, (states, _) in enumerate(reference_states(folder, TEXTS, encoder)):
         np.testing.assert_allclose(arrays["chunks/cls"][row], states[0], atol=1e-5)
         np.testing.assert_allclose(arrays["chunks/mean"][row], states.mean(0), atol=1e-5)
     assert row + 1 == len(arrays["chunks/mean"])
@@ -34,7 +34,7 @@ def test_the_packaged_encoder_gives_what_transformers_gives() -> None:
 def test_without_special_tokens_a_window_is_its_tokens_alone(tiny: Open, folders: Folders) -> None:
     encoder = tiny(special_tokens=False, window=9, **EVERYTHING)
     arrays = encode(SENTENCES, encoder).arrays
-    states, lengths = zip(*plain(folders("bert"), SENTENCES, encoder), strict=True)
+    states, lengths = zip(*reference_states(folders("bert"), SENTENCES, encoder), strict=True)
     assert [len(state) for state in states] == list(lengths)
     np.testing.assert_allclose(arrays["tokens/vector"], np.concatenate(states), atol=1e-5)
 
@@ -43,7 +43,7 @@ def test_a_prefix_is_in_every_window_and_in_no_segment(tiny: Open, folders: Fold
     encoder = tiny(prefix="the oil price: ", window=9, **EVERYTHING)
     assert len(encoder.opening) > 2
     arrays = encode([" ".join(SENTENCES)], encoder).arrays
-    for row, (states, own) in enumerate(plain(folders("bert"), [" ".join(SENTENCES)], encoder)):
+    for row, (states, own) in enumerate(reference_states(folders("bert"), [" ".join(SENTENCES)], encoder)):
         np.testing.assert_allclose(arrays["chunks/mean"][row], states.mean(0), atol=1e-5)
         own_states = states[len(encoder.opening) : len(encoder.opening) + own]
         np.testing.assert_allclose(arrays["segments/vector"][2 * row], own_states[:5].mean(0), atol=1e-5)

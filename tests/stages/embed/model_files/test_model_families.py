@@ -10,7 +10,7 @@ from data.errors import CallError
 from stages.embed import encode
 from stages.embed.model_files.checkpoint import Config
 from tests.stages.embed.conftest import Folders, Open
-from tests.stages.embed.plain import EVERYTHING, TEXTS, plain, plain_network, settings_of
+from tests.stages.embed.reference import EVERYTHING, TEXTS, forward_arguments, reference_network, reference_states
 from tests.tiny_encoder import SENTENCES
 
 BOTH_WAYS = (
@@ -35,7 +35,7 @@ def test_vectors_are_those_of_transformers_alone_whatever_the_batch(
     place, first = -1 if family in FORWARDS else 0, len(encoder.opening)
     chunk, segment, token = 0, 0, 0
     near = NEAR.get(family, 1e-4)
-    for states, own in plain(folders(family), TEXTS, encoder):
+    for states, own in reference_states(folders(family), TEXTS, encoder):
         for name, vector in (("cls", states[place]), ("mean", states.mean(0)), ("max", states.max(0))):
             np.testing.assert_allclose(arrays[f"chunks/{name}"][chunk], vector, atol=near)
         tokens = states[first : first + own]
@@ -56,12 +56,12 @@ def test_layers_between_are_those_of_transformers_too(folders: Folders, tiny: Op
     encoder = tiny(family, layers="all", keep=("tokens",), window=20)
     texts = [SENTENCES[0][:30], SENTENCES[1]]
     content = encode(texts, encoder)
-    network, token, first = plain_network(folders(family)), 0, len(encoder.opening)
+    network, token, first = reference_network(folders(family)), 0, len(encoder.opening)
     windows = encoder.tokenizer.tokenize(texts, encoder.windowing)
     for start, own in zip(windows.start.tolist(), windows.length.tolist(), strict=True):
         ids = torch.tensor([[*encoder.opening, *windows.ids[start : start + own].tolist(), *encoder.closing]])
         with torch.inference_mode():
-            settings = settings_of(network, ids)
+            settings = forward_arguments(network, ids)
             states = network(ids, output_hidden_states=True, **settings).hidden_states
         for layer, state in enumerate(states):
             ours = content.arrays["tokens/vector"][token : token + own, layer]

@@ -18,7 +18,7 @@ from stages.embed.model_files.sentence_transformers_folder import (
 )
 from stages.embed.pipeline.embed_source import embed_source
 from tests.stages.embed.conftest import Folders
-from tests.stages.embed.plain import plain
+from tests.stages.embed.reference import reference_states
 from tests.tiny_encoder import SENTENCES, make_sentence_folder
 
 MEAN = {"word_embedding_dimension": 16, "pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True}
@@ -55,7 +55,7 @@ def test_the_default_prompt_is_set_before_every_window_and_said(folders: Folders
     )
     assert encoder.recipe == opened(folders("bert"), window=9, prefix="the oil price: ").recipe
     arrays = encode(SENTENCES, encoder).arrays
-    for row, (states, _) in enumerate(plain(folders("bert"), SENTENCES, encoder)):
+    for row, (states, _) in enumerate(reference_states(folders("bert"), SENTENCES, encoder)):
         np.testing.assert_allclose(arrays["chunks/mean"][row], states.mean(0), atol=1e-5)
 
 

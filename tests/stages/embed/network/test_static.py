@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from data.errors import ModelUnavailable
 from stages.embed import Encoder, Options, encode, open_encoder
 from tests.stages.embed.encoder.test_encoder import ROOT
-from tests.stages.embed.plain import EVERYTHING
+from tests.stages.embed.reference import EVERYTHING
 from tests.tiny_encoder import SENTENCES, make_static
 
 

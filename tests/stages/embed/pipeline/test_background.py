@@ -1,4 +1,4 @@
-"""Work beside the encoder's: in order, one ahead, and its errors come to who waits."""
+"""Background work: in order, one item ahead, and its errors reach the caller."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -8,41 +8,42 @@ from typing import Any
 import pytest
 
 from data.errors import StorageFailed
-from stages.embed.pipeline.background import BackgroundWriter, prefetch
+from featurestore import ShardContent
+from stages.embed.pipeline.background import SHARD_SECONDS, BackgroundWriter, prefetch
 
 
-def test_the_next_item_is_made_while_the_one_at_hand_is_worked_on() -> None:
-    made = [threading.Event() for _ in range(3)]
+def test_the_next_item_is_computed_while_the_present_one_is_used() -> None:
+    started = [threading.Event() for _ in range(3)]
 
     def items(_: Callable[[], bool]) -> Iterator[int]:
-        for place, event in enumerate(made):
+        for number, event in enumerate(started):
             event.set()
-            yield place
+            yield number
 
-    found = []
+    items_seen = []
     for item in prefetch(items):
-        found.append(item)
+        items_seen.append(item)
         if item < 2:
-            assert made[item + 1].wait(10)
-    assert found == [0, 1, 2]
+            assert started[item + 1].wait(10)
+    assert items_seen == [0, 1, 2]
 
 
-def test_who_leaves_is_not_waited_for() -> None:
-    told = threading.Event()
+def test_a_closed_iterator_cancels_the_thread() -> None:
+    ended = threading.Event()
 
-    def items(left: Callable[[], bool]) -> Iterator[int]:
+    def items(is_cancelled: Callable[[], bool]) -> Iterator[int]:
         yield 0
-        while not left():
+        while not is_cancelled():
             pass
-        told.set()
+        ended.set()
 
     iterator = prefetch(items)
     assert next(iterator) == 0
     iterator.close()  # type: ignore[attr-defined]
-    assert told.wait(10)
+    assert ended.wait(10)
 
 
-def test_an_error_of_the_thread_comes_to_who_waits() -> None:
+def test_an_error_in_the_thread_reaches_the_caller() -> None:
     def items(_: Callable[[], bool]) -> Iterator[int]:
         yield 0
         raise ValueError("damaged")
@@ -53,17 +54,18 @@ def test_an_error_of_the_thread_comes_to_who_waits() -> None:
         next(iterator)
 
 
-class _Full:
+class _FullStore:
     """A store on a disk that is full."""
 
     def commit(self, _: Any) -> Path:
         raise StorageFailed("The disk is full.")
 
 
-def test_a_shard_that_cannot_be_written_is_told_once_and_before_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stages.embed.pipeline.background.joined", lambda contents: contents)
-    writer = BackgroundWriter(_Full())  # type: ignore[arg-type]
-    writer.commit([])
+def test_a_shard_that_cannot_be_written_is_reported_once_and_before_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stages.embed.pipeline.background.concatenate_content", lambda contents: contents)
+    writer = BackgroundWriter(_FullStore())  # type: ignore[arg-type]
+    content = ShardContent(["key"], {})
+    writer.add(content, 0.0, SHARD_SECONDS, 1.0)
     with pytest.raises(StorageFailed):
-        writer.commit([])
-    writer.settle()
+        writer.add(content, 0.0, SHARD_SECONDS, 1.0)
+    writer.wait()

@@ -1,5 +1,4 @@
-"""Several devices, a process each: one store, one report, and what becomes of it when a process fails, dies or is asked
-to leave."""
+"""One process per device: one store, one report, and what happens when a process fails, dies or is interrupted."""
 
 import json
 import os
@@ -34,14 +33,14 @@ def source(tmp_path: Path) -> Path:
     return path
 
 
-def made(source: Path, folder: Path, store: Path, device: str) -> tuple[FeatureStore, EmbedReport]:
+def embed_file(source: Path, folder: Path, store: Path, device: str) -> tuple[FeatureStore, EmbedReport]:
     options = Options(model=str(folder), backend="torch", dtype="float32", device=device, keep=("mean",))
     return embed_source(str(source), Columns(), options, store=store, notify=lambda _: None, progress=lambda _: None)
 
 
 def test_two_processes_fill_a_store_as_one_does(source: Path, folders: Folders, tmp_path: Path) -> None:
-    alone, one = made(source, folders("bert"), tmp_path / "alone", "cpu")
-    both, two = made(source, folders("bert"), tmp_path / "both", "cpu,cpu")
+    alone, one = embed_file(source, folders("bert"), tmp_path / "alone", "cpu")
+    both, two = embed_file(source, folders("bert"), tmp_path / "both", "cpu,cpu")
     assert both.recipe == alone.recipe
     same = (
         "documents",
@@ -56,7 +55,7 @@ def test_two_processes_fill_a_store_as_one_does(source: Path, folders: Folders, 
     assert {name: getattr(two, name) for name in same} == {name: getattr(one, name) for name in same}
     keys = sorted({text_key(text) for text in MANY})
     np.testing.assert_allclose(both.bags(keys).pooled(("mean",)), alone.bags(keys).pooled(("mean",)), atol=1e-5)
-    assert made(source, folders("bert"), tmp_path / "both", "cpu,cpu")[1].encoded == 0
+    assert embed_file(source, folders("bert"), tmp_path / "both", "cpu,cpu")[1].encoded == 0
 
 
 def test_a_part_is_split_among_processes_without_overlap() -> None:
@@ -65,7 +64,7 @@ def test_a_part_is_split_among_processes_without_overlap() -> None:
     np.testing.assert_array_equal(owners.sum(0), part.contains(keys))
 
 
-def test_devices_are_named_one_by_one_and_told_when_they_are_not_there() -> None:
+def test_devices_are_parsed_and_missing_ones_reported() -> None:
     assert parse_devices("cpu") == ["cpu"]
     assert parse_devices("cpu, cpu") == ["cpu", "cpu"]
     assert parse_devices("all") == ["auto"] or parse_devices("all")[0] == "cuda:0"
@@ -95,31 +94,31 @@ REPORT = EmbedReport(
 )
 
 
-def well(progress: Progress) -> EmbedReport:
-    """Tells of itself, and is done."""
+def succeed(progress: Progress) -> EmbedReport:
+    """Reports progress, and ends."""
     progress(EmbedProgress(1, 2, 10, 20, 5.0, 2.0, 0))
     return REPORT
 
 
-def without_room(progress: Progress) -> EmbedReport:
-    """Fails."""
+def fail_with_full_disk(progress: Progress) -> EmbedReport:
+    """Raises an error."""
     raise StorageFailed("The disk is full.")
 
 
-def killed(progress: Progress) -> EmbedReport:
-    """Dies of a signal."""
+def kill_itself(progress: Progress) -> EmbedReport:
+    """Ends by a signal."""
     os.kill(os.getpid(), signal.SIGKILL)
     return REPORT
 
 
-def ended(progress: Progress) -> EmbedReport:
-    """Ends without a word."""
+def exit_early(progress: Progress) -> EmbedReport:
+    """Ends without a report."""
     os._exit(7)
 
 
-def test_reports_and_progress_are_put_together() -> None:
+def test_reports_and_progress_are_merged() -> None:
     seen: list[EmbedProgress] = []
-    report = run_in_processes({"one": well, "two": well}, seen.append)
+    report = run_in_processes({"one": succeed, "two": succeed}, seen.append)
     assert (report.documents, report.tokens, report.tokens_per_second, report.seconds) == (6, 200, 100.0, 2.0)
     assert (report.padding_efficiency, report.failed) == (0.5, ("a", "a"))
     assert report.dropped_share == pytest.approx(0.1)
@@ -132,21 +131,25 @@ def test_reports_and_progress_are_put_together() -> None:
 @pytest.mark.parametrize(
     ("job", "kind", "sentence"),
     [
-        (without_room, StorageFailed, "On cuda:1: The disk is full."),
-        (killed, EmbedOnceError, "The process on cuda:1 was ended by SIGKILL before it was done. What is committed is"),
-        (ended, EmbedOnceError, "The process on cuda:1 ended with exit code 7 before it was done."),
+        (fail_with_full_disk, StorageFailed, "On cuda:1: The disk is full."),
+        (
+            kill_itself,
+            EmbedOnceError,
+            "The process on cuda:1 was ended by SIGKILL before it was done. What was committed is",
+        ),
+        (exit_early, EmbedOnceError, "The process on cuda:1 ended with exit code 7 before it was done."),
     ],
 )
-def test_a_process_that_fails_or_dies_is_told_when_the_others_are_done(
+def test_a_process_that_fails_or_dies_is_reported_when_the_others_are_done(
     job: Progress, kind: type[EmbedOnceError], sentence: str, tmp_path: Path
 ) -> None:
     with pytest.raises(kind, match=sentence):
-        run_in_processes({"cuda:1": job, "cuda:0": partial(late, tmp_path / "done")})  # type: ignore[dict-item]
+        run_in_processes({"cuda:1": job, "cuda:0": partial(finish_late, tmp_path / "done")})  # type: ignore[dict-item]
     assert (tmp_path / "done").exists()
 
 
-def late(path: Path, progress: Progress) -> EmbedReport:
-    """Is done after the others."""
+def finish_late(path: Path, progress: Progress) -> EmbedReport:
+    """Ends after the others."""
     progress(EmbedProgress(1, 2, 10, 20, 5.0, 2.0, 0))
     time.sleep(0.3)
     path.touch()
@@ -158,22 +161,22 @@ import sys
 from functools import partial
 from pathlib import Path
 from stages.embed.pipeline.devices import run_in_processes
-from tests.stages.embed.pipeline.test_devices import batches
+from tests.stages.embed.pipeline.test_devices import run_until_interrupted
 
 def show(now):
-    print("leaving" if now.interrupted else "batch", flush=True)
+    print("interrupted" if now.interrupted else "batch", flush=True)
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     try:
-        run_in_processes({"a": partial(batches, folder / "a"), "b": partial(batches, folder / "b")}, show)
+        run_in_processes({name: partial(run_until_interrupted, folder / name) for name in "ab"}, show)
     except KeyboardInterrupt:
         sys.exit(130)
 """
 
 
-def batches(path: Path, progress: Progress) -> EmbedReport:
-    """As stage one: goes on until it is asked to leave, and then writes what it has."""
+def run_until_interrupted(path: Path, progress: Progress) -> EmbedReport:
+    """Like `embed`: runs until it is interrupted, and then writes what it has."""
     from stages.embed.pipeline.interrupt import Interrupts
 
     path.with_suffix(".pid").write_text(str(os.getpid()))
@@ -185,7 +188,7 @@ def batches(path: Path, progress: Progress) -> EmbedReport:
     raise KeyboardInterrupt
 
 
-def begun(tmp_path: Path) -> "subprocess.Popen[str]":
+def start_child(tmp_path: Path) -> "subprocess.Popen[str]":
     script = tmp_path / "child.py"
     script.write_text(CHILD)
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -207,16 +210,16 @@ def begun(tmp_path: Path) -> "subprocess.Popen[str]":
 
 
 def test_ctrl_c_lets_every_process_finish_its_batch(tmp_path: Path) -> None:
-    with begun(tmp_path) as process:
+    with start_child(tmp_path) as process:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (130, "")
-    assert "leaving" in out
+    assert "interrupted" in out
     assert [(tmp_path / name).read_text() for name in "ab"] == ["kept", "kept"]
 
 
-def test_processes_do_not_outlive_the_one_that_a_kill_took(tmp_path: Path) -> None:
-    with begun(tmp_path) as process:
+def test_processes_end_when_the_first_one_is_killed(tmp_path: Path) -> None:
+    with start_child(tmp_path) as process:
         process.kill()
         process.communicate(timeout=60)
     processes = [int((tmp_path / f"{name}.pid").read_text()) for name in "ab"]

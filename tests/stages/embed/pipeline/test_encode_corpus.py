@@ -1,3 +1,5 @@
+"""The contents of a filled store, and what happens on interrupts, errors and full memory."""
+
 import os
 import re
 import signal
@@ -17,7 +19,7 @@ from data.documents import Document
 from data.errors import EmbedOnceError, RecipeMismatch, StorageFailed
 from featurestore import FeatureStore, text_key
 from stages.embed import EmbedProgress, Encoder, embed, encode
-from stages.embed.pipeline import encode_corpus as loop
+from stages.embed.pipeline import background, encode_corpus
 from tests.stages.embed.conftest import Folders, Open
 from tests.stages.embed.fakes import CountingNetwork, corpus, counting
 from tests.tiny_encoder import SENTENCES
@@ -27,15 +29,15 @@ MANY = [f"{SENTENCES[number % 7]} {number} {' '.join(['oil'] * (number % 11))}" 
 
 
 @pytest.fixture
-def one_document_a_shard(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "SHARD_BYTES", 1)
+def one_document_per_shard(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background, "SHARD_BYTES", 1)
 
 
 def store_of(folder: Path, encoder: Encoder) -> FeatureStore:
     return FeatureStore.create(folder / "store", encoder.recipe)
 
 
-def test_vectors_in_the_store_are_those_worked_out_by_hand(tiny: Open, tmp_path: Path) -> None:
+def test_vectors_in_the_store_are_those_computed_by_hand(tiny: Open, tmp_path: Path) -> None:
     encoder, network = counting(tiny(keep=("cls", "mean", "max", "segments"), segment=2))
     store = store_of(tmp_path, encoder)
     embed(corpus(["oil price rose"]), encoder, store)
@@ -70,10 +72,10 @@ def test_a_finished_store_answers_without_a_network(tiny: Open, tmp_path: Path) 
 
     report = embed(corpus(MANY), replace(encoder, open_network=no_network), store)
     assert (report.encoded, report.already_stored, report.shards) == (0, 60, 0)
-    assert report.sentences() == ["60 documents (60 were there already): nothing was left to encode."]
+    assert report.sentences() == ["60 documents (60 already in the store): there was nothing to encode."]
 
 
-def test_what_the_store_gives_is_what_encoding_gives(tiny: Open, tmp_path: Path) -> None:
+def test_the_store_returns_what_encoding_returns(tiny: Open, tmp_path: Path) -> None:
     encoder = tiny("roberta", window=9, stride=2, batch_tokens=64, segment=4, keep=("mean", "segments", "tokens"))
     store = store_of(tmp_path, encoder)
     embed(corpus([*MANY, ""]), encoder, store)
@@ -86,10 +88,10 @@ def test_what_the_store_gives_is_what_encoding_gives(tiny: Open, tmp_path: Path)
         assert offsets.tolist() == arrays[f"documents/{cut}_offsets"].tolist()
 
 
-def test_an_interrupt_keeps_finished_slices_and_the_next_call_encodes_only_the_rest(
+def test_an_interrupt_keeps_complete_slices_and_the_next_call_encodes_only_the_rest(
     tiny: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "SLICE_SECONDS", 1e-9)
+    monkeypatch.setattr(encode_corpus, "SLICE_SECONDS", 1e-9)
     encoder, network = counting(tiny(batch_tokens=64), interrupt_after=9)
     store = store_of(tmp_path, encoder)
     with pytest.raises(KeyboardInterrupt):
@@ -107,11 +109,11 @@ CHILD = """
 import sys
 from pathlib import Path
 from stages.embed import Options, embed, open_encoder
-from stages.embed.pipeline import encode_corpus as loop
+from stages.embed.pipeline import background, encode_corpus
 from featurestore import FeatureStore
 from tests.stages.embed.fakes import corpus, counting
 from tests.stages.embed.pipeline.test_encode_corpus import MANY
-loop.SHARD_BYTES, loop.SLICE_SECONDS = 1, 1e-9
+background.SHARD_BYTES, encode_corpus.SLICE_SECONDS = 1, 1e-9
 encoder, network = counting(open_encoder(Options(model=sys.argv[1], batch_tokens=64, dtype="float32")), seconds=0.01)
 store = FeatureStore.create(Path(sys.argv[2]), encoder.recipe)
 embed(corpus(MANY), encoder, store)
@@ -127,7 +129,7 @@ def shards_in(store: Path) -> list[Path]:
     return list((store / "shards").glob("[!.]*.h5"))
 
 
-def test_after_a_kill_only_what_no_shard_has_is_encoded(tiny: Open, folders: Folders, tmp_path: Path) -> None:
+def test_after_a_kill_only_documents_in_no_shard_are_encoded(tiny: Open, folders: Folders, tmp_path: Path) -> None:
     with child(folders("bert"), tmp_path / "store") as killed:
         deadline = time.monotonic() + 60
         while len(shards_in(tmp_path / "store")) < 5 and time.monotonic() < deadline and killed.poll() is None:
@@ -142,10 +144,10 @@ def test_after_a_kill_only_what_no_shard_has_is_encoded(tiny: Open, folders: Fol
     assert store.verify() == []
 
 
-def test_two_at_once_into_one_store_both_end_well(folders: Folders, tmp_path: Path) -> None:
+def test_two_processes_fill_one_store_at_the_same_time(folders: Folders, tmp_path: Path) -> None:
     with child(folders("bert"), tmp_path / "store") as one, child(folders("bert"), tmp_path / "store") as other:
-        said = [process.communicate(timeout=300)[1] for process in (one, other)]
-    assert (one.returncode, other.returncode, said) == (0, 0, ["", ""])
+        errors = [process.communicate(timeout=300)[1] for process in (one, other)]
+    assert (one.returncode, other.returncode, errors) == (0, 0, ["", ""])
     store = FeatureStore.open(tmp_path / "store")
     assert store.verify() == []
     assert store.documents == 60
@@ -153,10 +155,10 @@ def test_two_at_once_into_one_store_both_end_well(folders: Folders, tmp_path: Pa
     assert len(bags) == 60
 
 
-def test_what_another_process_committed_meanwhile_is_skipped(
+def test_documents_that_another_process_committed_meanwhile_are_skipped(
     tiny: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "SLICE_SECONDS", 1e-9)
+    monkeypatch.setattr(encode_corpus, "SLICE_SECONDS", 1e-9)
     encoder, network = counting(tiny(batch_tokens=64))
     store = store_of(tmp_path, encoder)
     other = FeatureStore.open(store.folder)
@@ -181,16 +183,14 @@ def test_what_another_process_committed_meanwhile_is_skipped(
         ({"long": "sentences", "max_windows": 3}, 5),
     ],
 )
-def test_what_a_limit_cuts_off_is_counted_and_kept(
-    tiny: Open, tmp_path: Path, options: dict[str, Any], dropped: int
-) -> None:
+def test_dropped_tokens_are_counted_and_kept(tiny: Open, tmp_path: Path, options: dict[str, Any], dropped: int) -> None:
     encoder, _ = counting(tiny(window=6, **options))
     store = store_of(tmp_path, encoder)
     # 23 tokens: two windows of 6 that share 2 cover 10, the head covers 6
     report = embed(corpus(["oil " * 23, "oil"]), encoder, store)
     assert (report.dropped_tokens, report.dropped_share) == (dropped, dropped / 24)
     assert [sentence for sentence in report.sentences() if "dropped" in sentence] == (
-        [f"{dropped / 24:.1%} of the tokens ({dropped}) lie in no window and were dropped."] if dropped else []
+        [f"{dropped / 24:.1%} of the tokens ({dropped}) are in no window and were dropped."] if dropped else []
     )
     assert store.info()["dropped_tokens"] == dropped
 
@@ -203,7 +203,7 @@ def test_a_text_of_100_000_words_is_kept_whole(tiny: Open, tmp_path: Path) -> No
     assert report.windows == network.windows == -(-100_000 // 62)
 
 
-def test_a_shard_closes_at_its_size(tiny: Open, tmp_path: Path, one_document_a_shard: None) -> None:
+def test_a_shard_closes_at_its_size(tiny: Open, tmp_path: Path, one_document_per_shard: None) -> None:
     encoder, _ = counting(tiny(batch_tokens=64))
     store = store_of(tmp_path, encoder)
     report = embed(corpus(MANY), encoder, store)
@@ -211,8 +211,8 @@ def test_a_shard_closes_at_its_size(tiny: Open, tmp_path: Path, one_document_a_s
 
 
 def test_a_shard_closes_before_its_time_is_over(tiny: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "SHARD_SECONDS", 0.3)
-    monkeypatch.setattr(loop, "SLICE_SECONDS", 0.1)
+    monkeypatch.setattr(background, "SHARD_SECONDS", 0.3)
+    monkeypatch.setattr(encode_corpus, "SLICE_SECONDS", 0.1)
     encoder, network = counting(tiny(batch_tokens=64), seconds=0.02)
     store = store_of(tmp_path, encoder)
     report = embed(corpus(MANY), encoder, store)
@@ -220,16 +220,16 @@ def test_a_shard_closes_before_its_time_is_over(tiny: Open, tmp_path: Path, monk
     assert report.shards > 1
 
 
-class Unsound(CountingNetwork):
-    """NaN for windows with the token `bad`, unless in float32 when it is `sound`."""
+class NanNetwork(CountingNetwork):
+    """A network that gives NaN for windows with the token `bad`, unless it is finite."""
 
-    def __init__(self, dim: int, bad: int, *, sound: bool) -> None:
+    def __init__(self, dim: int, bad: int, *, finite: bool) -> None:
         super().__init__(dim)
-        self.bad, self.sound = bad, sound
+        self.bad, self.finite = bad, finite
 
     def __call__(self, ids: torch.Tensor, lengths: torch.Tensor) -> Sequence[torch.Tensor]:
         hidden = super().__call__(ids, lengths)[0]
-        if not self.sound:
+        if not self.finite:
             hidden[(ids == self.bad).any(1)] = torch.nan
         return [hidden]
 
@@ -238,21 +238,21 @@ def bad_token(encoder: Encoder) -> int:
     return int(encoder.tokenizer.tokenize(["graphics"], encoder.windowing).ids[0])
 
 
-def test_a_document_without_finite_vectors_is_named_and_left_out(tiny: Open, tmp_path: Path) -> None:
+def test_a_document_without_finite_vectors_is_named_and_skipped(tiny: Open, tmp_path: Path) -> None:
     encoder = tiny(window=6)
-    network = Unsound(encoder.dim, bad_token(encoder), sound=False)
+    network = NanNetwork(encoder.dim, bad_token(encoder), finite=False)
     encoder = replace(encoder, open_network=lambda _: network)
     store = store_of(tmp_path, encoder)
     texts = ["oil", "oil " * 20 + "graphics", "price", "graphics"]
     report = embed(corpus(texts), encoder, store)
     assert (report.failed, report.encoded) == (("d1", "d3"), 2)
     assert store.missing_keys([text_key(text) for text in texts]) == [text_key(texts[1]), text_key(texts[3])]
-    assert report.sentences()[-1] == ("2 documents left out, because the encoder gives no finite vectors: 'd1', 'd3'.")
+    assert report.sentences()[-1] == "2 documents skipped, because their vectors are not finite: 'd1', 'd3'."
 
 
 def test_a_text_without_finite_vectors_is_refused_by_encode(tiny: Open) -> None:
     encoder = tiny()
-    network = Unsound(encoder.dim, bad_token(encoder), sound=False)
+    network = NanNetwork(encoder.dim, bad_token(encoder), finite=False)
     with pytest.raises(EmbedOnceError, match="no finite vectors for 1 of 2 texts; the first is number 2"):
         encode(["oil", "graphics"], replace(encoder, open_network=lambda _: network))
 
@@ -260,7 +260,7 @@ def test_a_text_without_finite_vectors_is_refused_by_encode(tiny: Open) -> None:
 def test_a_batch_with_nan_in_half_precision_is_repeated_in_float32(tiny: Open, tmp_path: Path) -> None:
     encoder = tiny(precision="bfloat16")
     networks = {
-        precision: Unsound(encoder.dim, bad_token(encoder), sound=precision == "float32")
+        precision: NanNetwork(encoder.dim, bad_token(encoder), finite=precision == "float32")
         for precision in ("float32", "bfloat16")
     }
     encoder = replace(encoder, open_network=networks.__getitem__, batch_tokens=5)
@@ -269,10 +269,10 @@ def test_a_batch_with_nan_in_half_precision_is_repeated_in_float32(tiny: Open, t
     assert (networks["bfloat16"].windows, networks["float32"].windows) == (3, 1)
 
 
-def test_numbers_too_large_for_float16_are_refused_and_what_was_finished_stays(
+def test_values_too_large_for_float16_are_refused_and_complete_slices_stay(
     tiny: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "SLICE_SECONDS", 1e-9)
+    monkeypatch.setattr(encode_corpus, "SLICE_SECONDS", 1e-9)
     encoder = tiny(dtype="float16", batch_tokens=1)
     bad = bad_token(encoder)
 
@@ -281,7 +281,7 @@ def test_numbers_too_large_for_float16_are_refused_and_what_was_finished_stays(
 
     encoder = replace(encoder, open_network=lambda _: large)
     store = store_of(tmp_path, encoder)
-    with pytest.raises(EmbedOnceError, match=r"numbers up to 131,008; float16 holds none above 65,504.*--dtype"):
+    with pytest.raises(EmbedOnceError, match=r"values up to 131,008, but float16 ends at 65,504.*--dtype"):
         embed(corpus(["graphics", *MANY[:3]]), encoder, store)
     assert text_key("graphics") in store.missing_keys([text_key("graphics")])
     embed(corpus(MANY[:3]), encoder, store)
@@ -317,7 +317,7 @@ def test_the_corpus_is_in_the_store_before_anything_is_encoded(tiny: Open, tmp_p
     assert not store.shards()
 
 
-def test_an_edited_label_gives_way_to_the_source_aloud(tiny: Open, tmp_path: Path) -> None:
+def test_an_edited_label_is_replaced_by_that_of_the_source_with_a_note(tiny: Open, tmp_path: Path) -> None:
     encoder, _ = counting(tiny())
     store = store_of(tmp_path, encoder)
     embed(corpus(MANY), encoder, store)
@@ -325,8 +325,8 @@ def test_an_edited_label_gives_way_to_the_source_aloud(tiny: Open, tmp_path: Pat
     path.write_text(path.read_text().replace("train,,yes", "train,,maybe", 1))
     report = embed(corpus(MANY), encoder, store)
     assert report.notes == (
-        "sample: 1 documents had another label, split or group in the store (the first is 'd1'); "
-        "the source's have replaced them.",
+        "sample: 1 document had another label, split or group in the store (the first: 'd1'); "
+        "the values of the source replaced them.",
     )
     assert store.corpus("sample").labels[1] == ("yes",)
     assert embed(corpus(MANY), encoder, store).notes == ()
@@ -342,54 +342,54 @@ def test_an_unchanged_corpus_is_not_written_again(tiny: Open, tmp_path: Path) ->
     assert path.stat().st_mtime == 0
 
 
-def test_documents_that_came_and_went_are_told(tiny: Open, tmp_path: Path) -> None:
+def test_new_and_removed_documents_are_reported(tiny: Open, tmp_path: Path) -> None:
     encoder, network = counting(tiny())
     store = store_of(tmp_path, encoder)
     embed(corpus(MANY[:5]), encoder, store)
     report = embed(corpus([*MANY[:4], "new", "newer"]), encoder, store)
     assert report.notes == (
-        "sample: the store had 5 documents of this name; now it has 6, 2 of them with another id or text. "
-        "To keep both, embed into another --store, or rename the file.",
+        "sample: the store had 5 documents of this corpus and now has 6, 2 of them with a new id or text. "
+        "To keep both versions, embed into another --store, or rename the file.",
     )
     assert network.windows == 7
 
 
-def test_a_corpus_file_that_cannot_be_read_is_written_anew(tiny: Open, tmp_path: Path) -> None:
+def test_a_corpus_file_that_cannot_be_read_is_written_again(tiny: Open, tmp_path: Path) -> None:
     encoder, _ = counting(tiny())
     store = store_of(tmp_path, encoder)
     embed(corpus(MANY), encoder, store)
     (store.folder / "corpora" / "sample.csv").write_text("nothing\n1\n")
-    assert "It is written anew." in embed(corpus(MANY), encoder, store).notes[0]
+    assert "It was written again." in embed(corpus(MANY), encoder, store).notes[0]
     assert len(store.corpus("sample").ids) == 60
 
 
 def test_progress_counts_up_to_the_totals(tiny: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "SLICE_SECONDS", 1e-9)
+    monkeypatch.setattr(encode_corpus, "SLICE_SECONDS", 1e-9)
     encoder, _ = counting(tiny(batch_tokens=64))
-    told: list[EmbedProgress] = []
-    report = embed(corpus(MANY), encoder, store_of(tmp_path, encoder), told.append)
-    tokens = [now.tokens for now in told]
+    updates: list[EmbedProgress] = []
+    report = embed(corpus(MANY), encoder, store_of(tmp_path, encoder), updates.append)
+    tokens = [now.tokens for now in updates]
     assert tokens == sorted(tokens)
-    assert tokens[-1] == told[-1].tokens_total == report.tokens
-    assert {now.tokens_total for now in told} == {report.tokens}
-    assert {now.documents_total for now in told} == {60}
-    assert told[0].seconds_left is not None
-    assert told[-1].seconds_left == 0
+    assert tokens[-1] == updates[-1].tokens_total == report.tokens
+    assert {now.tokens_total for now in updates} == {report.tokens}
+    assert {now.documents_total for now in updates} == {60}
+    assert updates[0].seconds_left is not None
+    assert updates[-1].seconds_left == 0
 
 
-def test_a_disk_that_refuses_is_not_tried_again(tiny: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_not_tried_again(tiny: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     encoder, _ = counting(tiny())
     store = store_of(tmp_path, encoder)
-    tries = []
+    attempts = []
 
     def full(content: Any) -> Path:
-        tries.append(content)
+        attempts.append(content)
         raise StorageFailed("The disk is full.")
 
     monkeypatch.setattr(store, "commit", full)
     with pytest.raises(StorageFailed, match=re.escape("The disk is full.")):
         embed(corpus(MANY), encoder, store)
-    assert len(tries) == 1
+    assert len(attempts) == 1
 
 
 def test_a_store_of_another_recipe_is_refused_field_by_field(tiny: Open, tmp_path: Path) -> None:
@@ -399,7 +399,7 @@ def test_a_store_of_another_recipe_is_refused_field_by_field(tiny: Open, tmp_pat
     assert store.corpora() == []
 
 
-def test_what_was_done_is_kept_as_a_record(tiny: Open, tmp_path: Path) -> None:
+def test_the_report_is_kept_as_a_record(tiny: Open, tmp_path: Path) -> None:
     encoder, _ = counting(tiny())
     store = store_of(tmp_path, encoder)
     embed(corpus(MANY), encoder, store)
@@ -415,7 +415,7 @@ def test_lone_surrogates_and_other_alphabets_do_not_stop_it(tiny: Open, tmp_path
     assert report.encoded == len(texts)
 
 
-def test_documents_of_no_corpus_are_no_work(tiny: Open, tmp_path: Path) -> None:
+def test_an_empty_corpus_is_no_work(tiny: Open, tmp_path: Path) -> None:
     encoder, network = counting(tiny())
     report = embed(corpus([]), encoder, store_of(tmp_path, encoder))
     assert (report.documents, report.encoded, network.windows) == (0, 0, 0)
@@ -430,39 +430,39 @@ def test_padding_is_reported(tiny: Open, tmp_path: Path) -> None:
     assert report.padding_efficiency == 19 / 20
 
 
-class Scarce(CountingNetwork):
-    """Memory holds batches of so many positions at most."""
+class MemoryLimitedNetwork(CountingNetwork):
+    """A network that runs out of memory for batches of more than `limit` positions."""
 
-    def __init__(self, dim: int, room: int) -> None:
+    def __init__(self, dim: int, limit: int) -> None:
         super().__init__(dim)
-        self.room = room
+        self.limit = limit
 
     def __call__(self, ids: torch.Tensor, lengths: torch.Tensor) -> Sequence[torch.Tensor]:
-        if ids.numel() > self.room:
+        if ids.numel() > self.limit:
             raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB.")
         return super().__call__(ids, lengths)
 
 
-def test_out_of_memory_halves_the_budget_and_goes_on_aloud(tiny: Open, tmp_path: Path) -> None:
+def test_out_of_memory_halves_the_budget_and_is_reported(tiny: Open, tmp_path: Path) -> None:
     encoder = tiny(batch_tokens=1000)
-    network = Scarce(encoder.dim, room=150)
+    network = MemoryLimitedNetwork(encoder.dim, limit=150)
     encoder = replace(encoder, open_network=lambda _: network)
     store = store_of(tmp_path, encoder)
     report = embed(corpus(MANY), encoder, store)
     assert report.encoded == network.windows == 60
     assert 62 <= report.batch_tokens <= 150
-    assert f"a batch has at most {report.batch_tokens:,} positions now." in report.sentences()[1]
+    assert f"the batches were reduced to {report.batch_tokens:,} tokens." in report.sentences()[1]
     assert report.sentences()[1].startswith("Memory ran out ")
     plenty, _ = counting(encoder)
     values, _ = store.bags([text_key(text) for text in MANY]).views["mean"].gather()
     np.testing.assert_allclose(values, encode(MANY, plenty).arrays["chunks/mean"], rtol=1e-6)
 
 
-def test_a_window_that_memory_does_not_hold_alone_is_told(tiny: Open, tmp_path: Path) -> None:
+def test_a_single_window_that_does_not_fit_into_memory_is_reported(tiny: Open, tmp_path: Path) -> None:
     encoder = tiny(batch_tokens=1000)
-    network = Scarce(encoder.dim, room=5)
+    network = MemoryLimitedNetwork(encoder.dim, limit=5)
     encoder = replace(encoder, open_network=lambda _: network)
     with pytest.raises(
-        EmbedOnceError, match=r"Memory does not hold one window of 9 positions\. Take a smaller --window"
+        EmbedOnceError, match=r"One window of 9 positions does not fit into memory\. Use a smaller --window"
     ):
         embed(corpus(["oil " * 7, "oil"]), encoder, store_of(tmp_path, encoder))

@@ -1,4 +1,4 @@
-"""A dry run says what encoding then does."""
+"""A dry run predicts what encoding does."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +11,7 @@ from data.errors import RecipeMismatch
 from featurestore import text_key
 from stages.embed import embed
 from stages.embed.pipeline import estimate
-from stages.embed.pipeline.estimate import estimate as estimated
+from stages.embed.pipeline.estimate import estimate as estimate_corpus
 from stages.embed.windows.corpus_part import CorpusPart
 from tests.stages.embed.conftest import Open
 from tests.stages.embed.fakes import corpus, counting
@@ -29,84 +29,84 @@ OPTIONS: list[dict[str, Any]] = [
 @pytest.mark.parametrize("options", OPTIONS)
 def test_counts_and_bytes_are_those_of_encoding(tiny: Open, tmp_path: Path, options: dict[str, Any]) -> None:
     encoder = tiny(window=12, **options)
-    found = estimated(corpus(TEXTS), encoder, None)
+    result = estimate_corpus(corpus(TEXTS), encoder, None)
     store = store_of(tmp_path, encoder)
     report = embed(corpus(TEXTS), encoder, store)
-    assert (found.documents, found.distinct, found.already_stored) == (122, report.encoded, 0)
-    assert (found.windows, found.dropped_tokens) == (report.windows, report.dropped_tokens)
-    assert found.dropped_share == report.dropped_share
+    assert (result.documents, result.distinct, result.already_stored) == (122, report.encoded, 0)
+    assert (result.windows, result.dropped_tokens) == (report.windows, report.dropped_tokens)
+    assert result.dropped_share == report.dropped_share
     written = sum(path.stat().st_size for path in (store.folder / "shards").iterdir())
-    assert found.bytes == pytest.approx(written, rel=0.03, abs=8192)
+    assert result.bytes == pytest.approx(written, rel=0.03, abs=8192)
 
 
 def test_a_head_holds_the_largest_view_of_all_layers(tiny: Open, tmp_path: Path) -> None:
     encoder = tiny(dtype="float16", layers="-1,-2", keep=("mean", "segments"), segment=4)
-    found = estimated(corpus(MANY), encoder, None)
+    result = estimate_corpus(corpus(MANY), encoder, None)
     store = store_of(tmp_path, encoder)
     embed(corpus(MANY), encoder, store)
     values, _ = store.bags([text_key(text) for text in MANY], layer=None).views["segments"].gather(np.float16)
-    assert found.head_bytes == values.nbytes
+    assert result.head_bytes == values.nbytes
 
 
-def test_what_is_there_already_costs_no_time_and_no_bytes(tiny: Open, tmp_path: Path) -> None:
+def test_stored_texts_cost_no_time_and_no_bytes(tiny: Open, tmp_path: Path) -> None:
     encoder, network = counting(tiny())
     store = store_of(tmp_path, encoder)
     embed(corpus(MANY[:40]), encoder, store)
     before = network.windows
-    found = estimated(corpus(MANY), encoder, store)
-    assert (found.distinct, found.already_stored) == (60, 40)
+    result = estimate_corpus(corpus(MANY), encoder, store)
+    assert (result.distinct, result.already_stored) == (60, 40)
     assert network.windows - before == 20
-    assert found.head_bytes == estimated(corpus(MANY), encoder, None).head_bytes
+    assert result.head_bytes == estimate_corpus(corpus(MANY), encoder, None).head_bytes
     embed(corpus(MANY), encoder, store)
-    found = estimated(corpus(MANY), encoder, store)
-    assert (found.bytes, found.seconds, found.sample_windows) == (0, None, 0)
+    result = estimate_corpus(corpus(MANY), encoder, store)
+    assert (result.bytes, result.seconds, result.sample_windows) == (0, None, 0)
 
 
-def test_time_is_the_samples_scaled_to_all(tiny: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_time_is_that_of_the_sample_scaled_to_all(tiny: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(estimate, "SAMPLE_DOCUMENTS", 20)
     encoder, network = counting(tiny(batch_tokens=40), seconds=0.01)
-    found = estimated(corpus([f"oil {number}" for number in range(100)]), encoder, None)
+    result = estimate_corpus(corpus([f"oil {number}" for number in range(100)]), encoder, None)
     assert network.windows == 20
-    assert found.sample_windows < 20, "the first batch is not timed"
-    assert found.seconds is not None
+    assert result.sample_windows < 20, "the first batch is not timed"
+    assert result.seconds is not None
     # batches hold 40 positions and take 0.01 s or more; 100 windows have 4 positions or more each
-    assert found.seconds >= 0.01 * 100 * 4 / 40
+    assert result.seconds >= 0.01 * 100 * 4 / 40
 
 
 def test_a_sample_ends_when_its_time_is_over(tiny: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(estimate, "SAMPLE_SECONDS", 0.0)
     encoder, network = counting(tiny(batch_tokens=64))
-    assert estimated(corpus(MANY), encoder, None).seconds is not None
+    assert estimate_corpus(corpus(MANY), encoder, None).seconds is not None
     assert len(network.batches) == 1
 
 
 def test_nothing_is_written(tiny: Open, tmp_path: Path, own_cache: Path) -> None:
     encoder, _ = counting(tiny())
-    estimated(corpus(MANY), encoder, None)
+    estimate_corpus(corpus(MANY), encoder, None)
     assert list(tmp_path.iterdir()) == list(own_cache.iterdir()) == []
 
 
-def test_a_part_is_estimated_alone(tiny: Open) -> None:
+def test_only_the_requested_part_is_estimated(tiny: Open) -> None:
     encoder, _ = counting(tiny())
-    parts = [estimated(corpus(MANY), encoder, None, CorpusPart(number, 2)) for number in (1, 2)]
+    parts = [estimate_corpus(corpus(MANY), encoder, None, CorpusPart(number, 2)) for number in (1, 2)]
     assert sum(part.documents for part in parts) == 60
-    assert sum(part.tokens for part in parts) == estimated(corpus(MANY), encoder, None).tokens
+    assert sum(part.tokens for part in parts) == estimate_corpus(corpus(MANY), encoder, None).tokens
 
 
 def test_a_store_of_another_recipe_is_refused(tiny: Open, tmp_path: Path) -> None:
     store = store_of(tmp_path, tiny(window=20))
     with pytest.raises(RecipeMismatch, match="store: window is 20 in this store, 30 was asked"):
-        estimated(corpus(MANY), tiny(window=30), store)
+        estimate_corpus(corpus(MANY), tiny(window=30), store)
 
 
 def test_an_empty_corpus_costs_nothing(tiny: Open) -> None:
     encoder, network = counting(tiny())
-    found = estimated(corpus([]), replace(encoder), None)
-    assert (found.tokens, found.bytes, found.seconds, network.windows) == (0, 0, None, 0)
+    result = estimate_corpus(corpus([]), replace(encoder), None)
+    assert (result.tokens, result.bytes, result.seconds, network.windows) == (0, 0, None, 0)
 
 
-def test_whether_it_fits_is_asked_of_the_machine(tiny: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_free_memory_of_the_machine_decides_whether_it_fits(tiny: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     encoder, _ = counting(tiny())
     for free, fits in ((2**40, True), (100, False), (None, None)):
         monkeypatch.setattr(estimate, "free_memory", lambda free=free: free)
-        assert estimated(corpus(MANY), encoder, None).fits is fits
+        assert estimate_corpus(corpus(MANY), encoder, None).fits is fits

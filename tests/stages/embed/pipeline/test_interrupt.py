@@ -1,4 +1,4 @@
-"""Ctrl-C in a real process: once finishes the batch, twice leaves now."""
+"""Ctrl-C in a real process: once finishes the batch, twice stops at once."""
 
 import signal
 import subprocess
@@ -27,22 +27,22 @@ from featurestore import FeatureStore
 from tests.stages.embed.fakes import CountingNetwork, corpus
 from tests.stages.embed.pipeline.test_encode_corpus import MANY
 
-class Slow(CountingNetwork):
+class PrintingNetwork(CountingNetwork):
     def __call__(self, ids, lengths):
         print("batch", flush=True)
         return super().__call__(ids, lengths)
 
 def show(now):
     if now.interrupted:
-        print("leaving", flush=True)
+        print("interrupted", flush=True)
 
 encoder = open_encoder(Options(model=sys.argv[1], batch_tokens=64, dtype="float32", device="cpu"))
-network = Slow(encoder.dim, seconds=float(sys.argv[3]))
+network = PrintingNetwork(encoder.dim, seconds=float(sys.argv[3]))
 store = FeatureStore.create(Path(sys.argv[2]), encoder.recipe)
 try:
     embed(corpus(MANY), replace(encoder, open_network=lambda _: network), store, show)
 except KeyboardInterrupt:
-    print("left", network.windows, flush=True)
+    print("stopped", network.windows, flush=True)
     sys.exit(130)
 """
 
@@ -59,7 +59,7 @@ def wait_for(process: "subprocess.Popen[str]", word: str, times: int = 1) -> Non
             assert line or process.poll() is None, "it ended"
 
 
-def test_once_finishes_the_batch_and_keeps_the_slice_so_far(folders: Folders, tmp_path: Path) -> None:
+def test_one_interrupt_finishes_the_batch_and_keeps_the_slice_so_far(folders: Folders, tmp_path: Path) -> None:
     with child(folders("bert"), tmp_path / "store", 0.3) as process:
         wait_for(process, "batch", 4)  # all documents are one slice, of which three batches are through
         process.send_signal(signal.SIGINT)
@@ -72,18 +72,18 @@ def test_once_finishes_the_batch_and_keeps_the_slice_so_far(folders: Folders, tm
     assert len(store.verify()) == 1, "only that documents are missing"
 
 
-def test_twice_leaves_in_the_midst_of_a_batch(folders: Folders, tmp_path: Path) -> None:
+def test_two_interrupts_stop_within_a_batch(folders: Folders, tmp_path: Path) -> None:
     with child(folders("bert"), tmp_path / "store", 600.0) as process:
         wait_for(process, "batch")
         process.send_signal(signal.SIGINT)
-        wait_for(process, "leaving")
+        wait_for(process, "interrupted")
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
-    assert (process.returncode, out.split(), err) == (130, ["left", "0"], "")
+    assert (process.returncode, out.split(), err) == (130, ["stopped", "0"], "")
     assert FeatureStore.open(tmp_path / "store").documents == 0
 
 
-class Interrupting(CountingNetwork):
+class InterruptingNetwork(CountingNetwork):
     """A signal comes while the batch numbered `at` is encoded."""
 
     def __init__(self, dim: int, at: int) -> None:
@@ -98,7 +98,7 @@ class Interrupting(CountingNetwork):
 
 def test_a_document_whose_windows_are_not_all_encoded_is_encoded_next_time(tiny: Open, tmp_path: Path) -> None:
     encoder, _ = counting(tiny(window=10, batch_tokens=24))
-    network = Interrupting(encoder.dim, at=2)
+    network = InterruptingNetwork(encoder.dim, at=2)
     store = store_of(tmp_path, encoder)
     # full windows are longer than the rest of 3 tokens, which a later batch takes
     texts = [*("oil " * (10 + 3) + name for name in ("wheat", "price", "export")), "oil " * 10]
@@ -112,18 +112,18 @@ def test_a_document_whose_windows_are_not_all_encoded_is_encoded_next_time(tiny:
     assert store.verify() == []
 
 
-def test_afterwards_signals_are_as_before_and_a_programs_own_way_stays() -> None:
+def test_signal_handlers_are_restored_and_those_of_a_program_kept() -> None:
     with Interrupts(lambda: None) as interrupts:
         signal.raise_signal(signal.SIGINT)
     assert interrupts.requested
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
-    took = []
-    before = signal.signal(signal.SIGINT, lambda *_: took.append(1))
+    received = []
+    before = signal.signal(signal.SIGINT, lambda *_: received.append(1))
     try:
         with Interrupts(lambda: None) as interrupts:
             signal.raise_signal(signal.SIGINT)
-        assert (took, interrupts.requested) == ([1], False)
+        assert (received, interrupts.requested) == ([1], False)
     finally:
         signal.signal(signal.SIGINT, before)
 

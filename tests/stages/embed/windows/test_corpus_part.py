@@ -47,12 +47,12 @@ def test_parts_together_are_the_corpus_and_each_says_what_is_missing(tiny: Open,
     assert 0 < first.encoded < 60
     assert first.missing_in_other_parts == 62 - first.documents
     assert first.sentences()[0].startswith(f"Part 1/2: {first.documents} documents")
-    assert first.sentences()[-1] == f"{first.missing_in_other_parts} documents of other parts still missing."
+    assert first.sentences()[-1] == f"{first.missing_in_other_parts} documents of the other parts still to encode."
     second = embed(corpus(texts), encoder, store, part=CorpusPart.parse("2/2"))
     assert first.documents + second.documents == 62
     assert network.windows == first.encoded + second.encoded == 60
     assert second.missing_in_other_parts == 0
-    assert second.sentences()[-1] == "The other parts are done too."
+    assert second.sentences()[-1] == "All other parts are complete."
     assert store.missing_keys([text_key(text) for text in texts]) == []
 
 

@@ -1,0 +1,184 @@
+"""Resolves how a corpus is encoded and into which store, before the store is opened and the network is loaded.
+
+An existing store decides first: it keeps one precision and one backend, because others differ in the last bits. Only
+without one do the device and a benchmark on the corpus decide.
+"""
+
+from collections.abc import Set
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from data.documents import Corpus
+from featurestore import FeatureStore, Recipe
+from stages.embed.batching.backend_benchmark import choose_backend
+from stages.embed.encoder.encoder import Encoder, open_encoder
+from stages.embed.encoder.options import Options
+from stages.embed.network.backends import AUTO, BACKENDS
+from stages.embed.network.torch_network import default_precision
+
+# options that are not part of a recipe
+_FREE_OPTIONS = frozenset({"device", "batch_tokens", "revision", "trust_remote_code"})
+_PRECISION_OF_STORE = "Precision {}, as in the existing store."
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodingChoice:
+    """How a corpus is encoded: the model, precision, backend, device and token budget, none of them open but "auto".
+
+    options: the options that lead to the same choice in another process; a device "auto" and a budget of None remain,
+    which torch and a tuner resolve when the network runs.
+    encoder: opened with these options; its network is not loaded yet.
+    folder: of the store, which may not exist yet.
+    reasons: sentences on why, and on the model.
+    """
+
+    options: Options
+    encoder: Encoder
+    folder: Path
+    reasons: tuple[str, ...]
+
+    @property
+    def store_exists(self) -> bool:
+        """Whether there is a store in `folder`."""
+        return _is_store(self.folder)
+
+
+@dataclass(frozen=True)
+class StoreLocation:
+    """Where a store of a corpus is: `store` if the user named one, else a folder in `stores` named for its content."""
+
+    corpus: str
+    stores: Path
+    store: Path | None = None
+
+    def folder(self, recipe: Recipe) -> Path:
+        """The folder of the store with `recipe`."""
+        return self.store or self.stores / f"{self.corpus}--{name_recipe(recipe)}"
+
+    def exists(self, recipe: Recipe) -> bool:
+        """Whether the store with `recipe` exists."""
+        return _is_store(self.folder(recipe))
+
+
+def resolve_encoding(
+    corpus: Corpus, requested: Options, location: StoreLocation, explicit: Set[str] = frozenset()
+) -> EncodingChoice:
+    """Resolve every "auto" of the options.
+
+    Args:
+        corpus: on a sample of its texts the backends are compared, if there is a choice.
+        requested: the options of the user.
+        location: where the store is or will be.
+        explicit: the fields of `requested` that the user set; the others follow the recipe of an existing store.
+
+    Raises:
+        CallError: the options do not fit the model, the device or each other.
+        ModelUnavailable: the model cannot be found or read.
+    """
+    options, reasons = _follow_named_store(requested, location.store, explicit)
+    # with float32 an existing store is found without loading torch to ask for the device's precision
+    encoder = open_encoder(replace(options, precision="float32") if options.precision == AUTO else options)
+    reasons += encoder.notes
+    if options.precision == AUTO:
+        precision, reason = _choose_precision(encoder, location)
+        encoder = replace(encoder, recipe=replace(encoder.recipe, precision=precision))
+        options, reasons = replace(options, precision=precision), [*reasons, reason]
+    if options.backend == AUTO and encoder.recipe.backend == "torch":
+        encoder, reason = _choose_encoder(encoder, options, corpus, location)
+        reasons = [*reasons, reason]
+    return EncodingChoice(
+        options=_with_free_options(options_from_recipe(encoder.recipe), options),
+        encoder=encoder,
+        folder=location.folder(encoder.recipe),
+        reasons=tuple(filter(None, reasons)),
+    )
+
+
+def _follow_named_store(options: Options, store: Path | None, explicit: Set[str]) -> tuple[Options, list[str | None]]:
+    if store is None or not _is_store(store):
+        return options, []
+    recipe = FeatureStore.open(store).recipe
+    is_reason = options.precision == AUTO and recipe.precision != "float32"
+    reasons: list[str | None] = [_PRECISION_OF_STORE.format(recipe.precision)] if is_reason else []
+    return follow_recipe(recipe, options, explicit), reasons
+
+
+def _choose_precision(encoder: Encoder, location: StoreLocation) -> tuple[str, str | None]:
+    """The precision of an existing store, else the default of the device. encoder: in float32."""
+    if encoder.recipe.backend != "torch" or _backend_of_store(encoder.recipe, location) is not None:
+        return "float32", None
+    for precision in ("bfloat16", "float16"):
+        if location.exists(replace(encoder.recipe, precision=precision)):
+            return precision, _PRECISION_OF_STORE.format(precision)
+    precision = default_precision(encoder.device)
+    if precision == "float32":
+        return precision, None
+    return precision, f"Precision {precision}, which is fast on this device. --precision float32 is exact, but slower."
+
+
+def _choose_encoder(
+    encoder: Encoder, options: Options, corpus: Corpus, location: StoreLocation
+) -> tuple[Encoder, str | None]:
+    """The encoder in the backend of an existing store, else in the fastest one. encoder: in torch."""
+
+    def reopen(backend: str) -> Encoder:
+        return encoder if backend == "torch" else open_encoder(replace(options, backend=backend))
+
+    backend, reason = _backend_of_store(encoder.recipe, location), None
+    if backend is None:
+        texts = list(dict.fromkeys(document.text for document in corpus.documents))
+        chosen, reason = choose_backend(texts, encoder, options.device, reopen)
+        backend = _backend_of_store(encoder.recipe, location)  # another process may have made a store meanwhile
+        if backend is None:
+            return reopen(chosen), reason
+    return reopen(backend), None if backend == "torch" else f"Backend {backend}, as in the existing store."
+
+
+def _backend_of_store(recipe: Recipe, location: StoreLocation) -> str | None:
+    """The first backend in which a store with `recipe` exists."""
+    return next((name for name in BACKENDS if location.exists(replace(recipe, backend=name))), None)
+
+
+def _is_store(folder: Path) -> bool:
+    return (folder / "recipe.json").is_file()
+
+
+def name_recipe(recipe: Recipe) -> str:
+    """A name of a recipe for people and folders: all-MiniLM-L6-v2-1f3a9c0e."""
+    return f"{Path(recipe.encoder).name}-{recipe.short}"
+
+
+def follow_recipe(recipe: Recipe, options: Options, explicit: Set[str]) -> Options:
+    """The options that `recipe` was made with, except for those that the user set.
+
+    For backend and precision, "auto" means the value of the recipe.
+    """
+    made = options_from_recipe(recipe)
+    if "long" in explicit and options.long != recipe.long:  # options of the store's strategy may not fit another one
+        made = replace(made, window=None if options.long == "model" else made.window, stride=0, max_windows=None)
+    kept = explicit - {name for name in ("backend", "precision") if getattr(options, name) == AUTO}
+    return _with_free_options(replace(made, **{name: getattr(options, name) for name in kept}), options)
+
+
+def _with_free_options(options: Options, source: Options) -> Options:
+    """`options` with the values of `source` that are not part of a recipe."""
+    return replace(options, **{name: getattr(source, name) for name in _FREE_OPTIONS})
+
+
+def options_from_recipe(recipe: Recipe) -> Options:
+    """The options that lead to `recipe`."""
+    return Options(
+        model=recipe.encoder,
+        window=recipe.window,
+        stride=recipe.stride,
+        max_windows=recipe.max_windows,
+        long=recipe.long,
+        special_tokens=recipe.special_tokens,
+        prefix=recipe.prefix,
+        keep=recipe.keep,
+        segment=recipe.segment,
+        layers=",".join(map(str, recipe.layers)),
+        dtype=recipe.dtype,
+        precision=recipe.precision,
+        backend=recipe.backend,
+    )
