@@ -1,8 +1,8 @@
-"""What is neither encoding nor training: splits, scorecards and decision rules, at the sizes of a large corpus.
+"""The time of splits, scorecards and decision rules at the sizes of a large corpus.
 
     python -m benchmarks.bookkeeping [--rounds 5] [--json]
 
-Labels and scores are drawn, not learned. The median of several rounds, in seconds of the processor.
+Labels and scores are random. Values are medians of several rounds, in CPU seconds.
 """
 
 import time
@@ -12,7 +12,7 @@ from datetime import date
 import click
 import numpy as np
 
-from benchmarks.measuring import Claim, Topic, at_most, show
+from benchmarks.measuring import Claim, Topic, at_most, print_topic
 from data.splits import nested_subsets, stratified_split
 from heads.evaluation.decisions import tune_decision
 from heads.evaluation.metrics import scorecard
@@ -21,7 +21,7 @@ LABELS = 52
 
 
 def jobs() -> dict[str, tuple[Callable[[], object], float]]:
-    """What is timed, and its bar in seconds."""
+    """The jobs that are timed, each with its bar in seconds."""
     rng = np.random.default_rng(0)
     labels, groups = rng.zipf(1.5, 100_000) % LABELS, rng.integers(0, 30_000, 100_000).tolist()
     truth = rng.integers(0, LABELS, 7500)
@@ -44,24 +44,26 @@ def jobs() -> dict[str, tuple[Callable[[], object], float]]:
     }
 
 
-def median(job: Callable[[], object], rounds: int) -> float:
-    """Seconds of the median round."""
-    taken = []
+def median_cpu_seconds(job: Callable[[], object], rounds: int) -> float:
+    """CPU seconds of the median round."""
+    seconds = []
     for _ in range(rounds):
         start = time.process_time()
         job()
-        taken.append(time.process_time() - start)
-    return float(np.median(taken))
+        seconds.append(time.process_time() - start)
+    return float(np.median(seconds))
 
 
 @click.command()
 @click.option("--rounds", type=click.IntRange(1), default=5, show_default=True)
 @click.option("--json", "as_json", is_flag=True)
 def main(rounds: int, as_json: bool) -> None:
-    """Print a table, a line a job."""
-    claims: list[Claim] = [at_most(f"{name}, s", median(job, rounds), bar) for name, (job, bar) in jobs().items()]
-    rows = [["job", "seconds"], *([each.claim.removesuffix(", s"), f"{each.value:.2f}"] for each in claims)]
-    show(Topic(f"Bookkeeping, {date.today().isoformat()}", rows, claims), as_json=as_json)
+    """Print a table with one row per job, or with --json one object per claim and line."""
+    claims: list[Claim] = [
+        at_most(f"{name}, s", median_cpu_seconds(job, rounds), bar) for name, (job, bar) in jobs().items()
+    ]
+    rows = [["job", "seconds"], *([claim.claim.removesuffix(", s"), f"{claim.value:.2f}"] for claim in claims)]
+    print_topic(Topic(f"Bookkeeping, {date.today().isoformat()}", rows, claims), as_json=as_json)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Stage one's speed beside sentence-transformers, the usual loop, and what this machine's matrix products allow.
+"""The speed of `embed` compared with sentence-transformers, the usual loop, and the limit of matrix products.
 
     python -m benchmarks.encode [--corpus reuters52] [--window 254] [--tokens 40000] [--rounds 5]
     python -m benchmarks.encode --shape xlm-roberta-base --device cuda --precision bfloat16 --window 510 --tokens 900000
 
-All read the same tokens: the first window of each document of a sample in random order. Ours writes its store too. Each
-round runs all ways in random order; figures are medians. A shape that is not installed has random weights, which cost
-the same. Takes `pip install sentence-transformers` beside the extras.
+All variants read the same tokens: the first window of each document of a sample in random order. Ours writes its store
+too. Each round runs all variants in random order; values are medians. A shape that is not installed has random weights,
+which cost the same. Needs `pip install sentence-transformers` in addition to the extras.
 """
 
 import os
@@ -22,8 +22,17 @@ from typing import Any
 import click
 import torch
 
-from benchmarks.encode_ways import Sample, Way, gemm_rate, model_of, ours, peers, sampled, shape_of
-from benchmarks.measuring import Claim, Topic, at_least, seconds, show
+from benchmarks.encode_variants import (
+    Sample,
+    Variant,
+    alternatives,
+    draw_sample,
+    embed_into_new_store,
+    find_shape,
+    measure_gemm_rate,
+    prepare_model,
+)
+from benchmarks.measuring import Claim, Topic, at_least, median_seconds, print_topic
 from stages.embed import Options, open_encoder
 from stages.embed.encoder.model_catalog import MODEL_CATALOG, CatalogModel
 
@@ -39,8 +48,8 @@ CUDA_SIZES = (32, 64, 128, 256)
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What the command line asks for."""
+class Setup:
+    """The options of the command line."""
 
     shape: CatalogModel
     corpus: str
@@ -57,72 +66,79 @@ class Asked:
 
     @property
     def machine(self) -> str:
-        """Where this runs."""
-        processor = f"{platform.machine()}, {os.cpu_count()} cores"
-        card = torch.cuda.get_device_name(self.device) if self.device.startswith("cuda") else processor
-        return f"{date.today()}, {card}, torch {torch.__version__}, {self.precision}"
+        """Date, device and versions, for the title."""
+        cpu = f"{platform.machine()}, {os.cpu_count()} cores"
+        device = torch.cuda.get_device_name(self.device) if self.device.startswith("cuda") else cpu
+        return f"{date.today()}, {device}, torch {torch.__version__}, {self.precision}"
 
 
-def ways_of(asked: Asked, place: Path) -> tuple[Sample, dict[str, Way]]:
-    """The sample, and every way to encode it, each run once: what one sets up is no part of its speed."""
-    model = model_of(asked.shape, place)
+def prepare_variants(setup: Setup, folder: Path) -> tuple[Sample, dict[str, Variant]]:
+    """The sample, and every variant of encoding it, each run once: its set-up is not part of its speed."""
+    model = prepare_model(setup.shape, folder)
     options = Options(
-        model=model, window=asked.window, long="head", backend="torch", device=asked.device, precision=asked.precision
+        model=model, window=setup.window, long="head", backend="torch", device=setup.device, precision=setup.precision
     )
-    kinds = {"torch": options}
-    if asked.on_cpu:
-        kinds |= {name: replace(options, backend=name) for name in FLOAT32[1:]}
-        kinds["int8"] = replace(options, backend="onnx", precision="int8")
-    encoders = {kind: open_encoder(each) for kind, each in kinds.items()}
-    if asked.on_cpu:
-        opened: Any = encoders["torch"].open_network
-        plain = replace(encoders["torch"], open_network=partial(opened, onednn=False))
-        encoders["torch, its layers as they are"] = plain
-    sample = sampled(asked.corpus, encoders["torch"], asked.shape, asked.tokens)
-    ways: dict[str, Way] = {
-        f"embedonce, {kind}": partial(ours, sample.corpus, encoder) for kind, encoder in encoders.items()
+    options_by_name = {"torch": options}
+    if setup.on_cpu:
+        options_by_name |= {name: replace(options, backend=name) for name in FLOAT32[1:]}
+        options_by_name["int8"] = replace(options, backend="onnx", precision="int8")
+    encoders = {name: open_encoder(options) for name, options in options_by_name.items()}
+    if setup.on_cpu:
+        open_network: Any = encoders["torch"].open_network
+        without = replace(encoders["torch"], open_network=partial(open_network, onednn=False))
+        encoders["torch without oneDNN layers"] = without
+    sample = draw_sample(setup.corpus, encoders["torch"], setup.shape, setup.tokens)
+    variants: dict[str, Variant] = {
+        f"embedonce, {name}": partial(embed_into_new_store, sample.corpus, encoder)
+        for name, encoder in encoders.items()
     }
-    sizes = CPU_SIZES if asked.device == "cpu" else CUDA_SIZES
-    ways |= dict(peers(sample.texts, model, asked.window, asked.device, getattr(torch, asked.precision), sizes))
-    for way in ways.values():
-        way()
-    return sample, ways
+    sizes = CPU_SIZES if setup.device == "cpu" else CUDA_SIZES
+    variants |= dict(
+        alternatives(sample.texts, model, setup.window, setup.device, getattr(torch, setup.precision), sizes)
+    )
+    for run in variants.values():
+        run()
+    return sample, variants
 
 
-def claims(asked: Asked, medians: Mapping[str, float], least: float) -> Iterator[Claim]:
-    """What was asked of stage one, as ratios of one run. least: seconds of the encoder's matrix products alone."""
-    theirs = {name: each for name, each in medians.items() if name.startswith("sentence")}
+def check_claims(setup: Setup, medians: Mapping[str, float], least: float) -> Iterator[Claim]:
+    """The goals of `embed`, as ratios within one run. least: seconds of the encoder's matrix products alone."""
+    theirs = {name: seconds for name, seconds in medians.items() if name.startswith("sentence")}
     best = min(theirs, key=theirs.__getitem__)
-    torchs = medians["embedonce, torch"]
-    bars = BARS.get((asked.corpus, asked.window), (1.0, 1.15, 1.4))
-    yield at_least(f"torch, of {best} (its best batch size)", theirs[best] / torchs, bars[0])
-    yield at_least("torch, of sentence-transformers at 32", medians["sentence-transformers, 32"] / torchs, bars[1])
-    yield at_least("torch, of the usual loop", medians["usual loop"] / torchs, bars[2])
-    if not asked.on_cpu:
-        yield at_least("of the limit that matrix products set", least / torchs, 0.5)
+    ours = medians["embedonce, torch"]
+    bars = BARS.get((setup.corpus, setup.window), (1.0, 1.15, 1.4))
+    yield at_least(f"torch, of {best} (its best batch size)", theirs[best] / ours, bars[0])
+    yield at_least("torch, of sentence-transformers at 32", medians["sentence-transformers, 32"] / ours, bars[1])
+    yield at_least("torch, of the usual loop", medians["usual loop"] / ours, bars[2])
+    if not setup.on_cpu:
+        yield at_least("of the limit that matrix products set", least / ours, 0.5)
         return
-    exact = min(medians[f"embedonce, {kind}"] for kind in FLOAT32)
-    yield at_least("torch, of the limit that matrix products set", least / torchs, 0.7)
+    exact = min(medians[f"embedonce, {name}"] for name in FLOAT32)
+    yield at_least("torch, of the limit that matrix products set", least / ours, 0.7)
     yield at_least("fastest float32 backend, of that limit", least / exact, 0.8)
-    yield at_least("int8, of float32 in torch", torchs / medians["embedonce, int8"], 1.4)
+    yield at_least("int8, of float32 in torch", ours / medians["embedonce, int8"], 1.4)
 
 
-def measured(asked: Asked) -> Topic:
-    """The table and its claims."""
+def measure(setup: Setup) -> Topic:
+    """Run all variants; returns the table and its claims."""
     rates: list[float] = []
-    dtype = getattr(torch, asked.precision)
-    with tempfile.TemporaryDirectory() as place:
-        sample, ways = ways_of(asked, Path(place))
-        medians = seconds(ways, asked.rounds, lambda: rates.append(gemm_rate(asked.shape, asked.device, dtype)))
+    dtype = getattr(torch, setup.precision)
+    with tempfile.TemporaryDirectory() as folder:
+        sample, variants = prepare_variants(setup, Path(folder))
+        medians = median_seconds(
+            variants, setup.rounds, lambda: rates.append(measure_gemm_rate(setup.shape, setup.device, dtype))
+        )
     rate = statistics.median(rates)
     least = sample.work / rate
     rows = [["", "tokens/s", "of the limit"]]
-    rows += [[way, f"{sample.positions / each:,.0f}", f"{least / each:.2f}"] for way, each in medians.items()]
+    rows += [
+        [name, f"{sample.positions / seconds:,.0f}", f"{least / seconds:.2f}"] for name, seconds in medians.items()
+    ]
     title = (
-        f"{asked.shape.name}, {asked.corpus}, window {asked.window}: {len(sample.texts):,} documents, "
-        f"{sample.positions:,} positions, {asked.rounds} rounds ({asked.machine}, {rate / 1e9:,.0f} GFLOP/s)"
+        f"{setup.shape.name}, {setup.corpus}, window {setup.window}: {len(sample.texts):,} documents, "
+        f"{sample.positions:,} positions, {setup.rounds} rounds ({setup.machine}, {rate / 1e9:,.0f} GFLOP/s)"
     )
-    return Topic(title, rows, list(claims(asked, medians, least)))
+    return Topic(title, rows, list(check_claims(setup, medians, least)))
 
 
 @click.command()
@@ -134,10 +150,10 @@ def measured(asked: Asked) -> Topic:
 @click.option("--device", default="cpu")
 @click.option("--precision", default="float32", type=click.Choice(["float32", "bfloat16", "float16"]))
 @click.option("--json", "as_json", is_flag=True)
-def main(shape: str, as_json: bool, **asked: str | int) -> None:
-    """Print the table of one corpus at one window, or with --json an object a claim on a line."""
-    topic = measured(Asked(shape=shape_of(shape), **asked))  # type: ignore[arg-type]
-    show(topic, as_json=as_json)
+def main(shape: str, as_json: bool, **options: str | int) -> None:
+    """Print the table of one corpus at one window, or with --json one object per claim and line."""
+    topic = measure(Setup(shape=find_shape(shape), **options))  # type: ignore[arg-type]
+    print_topic(topic, as_json=as_json)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""What int8 costs in quality: the linear head on Reuters-52, features of int8 beside those of float32.
+"""The cost of int8 in quality: the linear head on Reuters-52, with int8 and with float32 vectors.
 
     python -m benchmarks.encode_int8 --stores stores --runs runs/benchmarks
 
-Encodes what the stores lack, fits what the run folder lacks; each run scores the test split once.
+Encodes what the stores lack and fits what the run folder lacks; each run scores the test split once.
 """
 
 import json
@@ -15,7 +15,7 @@ from typing import Any
 import click
 import numpy as np
 
-from benchmarks.measuring import Topic, at_least, at_most, show
+from benchmarks.measuring import Topic, at_least, at_most, print_topic
 from commandline.output import say
 from data.table import Columns
 from featurestore import FeatureStore
@@ -29,8 +29,8 @@ from stages.fitting.runs import Run
 CORPUS = "reuters52"
 
 
-def fitted(options: Options, stores_folder: Path, runs: Path) -> tuple[FeatureStore, Run]:
-    """The store of these options and the linear head on it."""
+def embed_and_fit(options: Options, stores_folder: Path, runs: Path) -> tuple[FeatureStore, Run]:
+    """A store with these options, and the linear head fitted on it."""
     store, report = embed_source(
         CORPUS, Columns(), options, stores=stores_folder, notify=lambda _: None, progress=lambda _: None
     )
@@ -40,17 +40,17 @@ def fitted(options: Options, stores_folder: Path, runs: Path) -> tuple[FeatureSt
     return store, fit_head(store, store.corpus(CORPUS), FitPlan(head=head), runs / CORPUS)[0]
 
 
-def distance_of(store: FeatureStore) -> dict[str, Any]:
-    """How far int8 was from float32 when the store was made: its first record that says so."""
+def read_similarity(store: FeatureStore) -> dict[str, Any]:
+    """The cosine similarity of int8 with float32 vectors, from the first record of the store that has it."""
     for path in sorted((store.folder / "records").glob("*.json")):
-        found: dict[str, Any] | None = json.loads(path.read_text(encoding="utf-8")).get("float32_similarity")
-        if found:
-            return found
-    raise LookupError(f"{store.folder} has no record of a distance")
+        similarity: dict[str, Any] | None = json.loads(path.read_text(encoding="utf-8")).get("float32_similarity")
+        if similarity:
+            return similarity
+    raise LookupError(f"{store.folder} has no record of a similarity with float32")
 
 
 def macro_f1(run: Run) -> tuple[float, float]:
-    """Out of fold, and on the test split."""
+    """The out-of-fold macro-F1, and that on the test split."""
     return tuple(run.scorecards[split].macro_f1.value for split in ("out_of_fold", "test"))  # type: ignore[return-value]
 
 
@@ -59,21 +59,21 @@ def macro_f1(run: Run) -> tuple[float, float]:
 @click.option("--runs", type=click.Path(path_type=Path), default=Path("runs/benchmarks"))
 @click.option("--json", "as_json", is_flag=True)
 def main(stores_folder: Path, runs: Path, as_json: bool) -> None:
-    """Print the table, or with --json an object a claim on a line."""
+    """Print the table, or with --json one object per claim and line."""
     kinds = {"float32": Options(precision="float32"), "int8": Options(precision="int8", backend="onnx")}
-    made = {kind: fitted(options, stores_folder, runs) for kind, options in kinds.items()}
-    scores = {kind: macro_f1(run) for kind, (_, run) in made.items()}
-    moved = distance_of(made["int8"][0])
-    rows = [["linear", "macro-F1 out of fold", "macro-F1"]]
-    rows += [[kind, *(f"{value:.4f}" for value in each)] for kind, each in scores.items()]
-    apart = np.abs(np.subtract(scores["int8"], scores["float32"]))
-    found = [
-        at_least("int8: mean cosine with float32", moved["mean"], 0.97),
-        at_most("int8: macro-F1 out of fold, away from float32", float(apart[0]), 0.01),
-        at_most("int8: macro-F1 on the test split, away from float32", float(apart[1]), 0.01),
+    results = {kind: embed_and_fit(options, stores_folder, runs) for kind, options in kinds.items()}
+    scores = {kind: macro_f1(run) for kind, (_, run) in results.items()}
+    similarity = read_similarity(results["int8"][0])
+    rows = [["linear", "out-of-fold macro-F1", "macro-F1"]]
+    rows += [[kind, *(f"{value:.4f}" for value in pair)] for kind, pair in scores.items()]
+    differences = np.abs(np.subtract(scores["int8"], scores["float32"]))
+    claims = [
+        at_least("int8: mean cosine with float32", similarity["mean"], 0.97),
+        at_most("int8: difference to float32 in out-of-fold macro-F1", float(differences[0]), 0.01),
+        at_most("int8: difference to float32 in macro-F1 on the test split", float(differences[1]), 0.01),
     ]
-    topic = Topic(f"int8 on {CORPUS} ({date.today()}, {platform.machine()}, {os.cpu_count()} cores)", rows, found)
-    show(topic, as_json=as_json)
+    topic = Topic(f"int8 on {CORPUS} ({date.today()}, {platform.machine()}, {os.cpu_count()} cores)", rows, claims)
+    print_topic(topic, as_json=as_json)
 
 
 if __name__ == "__main__":

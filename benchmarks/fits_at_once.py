@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 import click
 import joblib
 
-from benchmarks.measuring import Topic, at_least, seconds, show
+from benchmarks.measuring import Topic, at_least, median_seconds, print_topic
 from commandline.output import say
 from stages.fitting import runs
 
@@ -48,12 +48,12 @@ def main(store: Path, heads: tuple[str, ...], jobs: int, rounds: int, as_json: b
     for head in heads:
         metrics: dict[int, float] = {}
         ways = {str(each): command(store.resolve(), head, each, metrics) for each in (1, jobs)}
-        alone, together = seconds(ways, rounds).values()
+        alone, together = median_seconds(ways, rounds).values()
         say(f"{head}: {alone:.1f} s and {together:.1f} s")
         shown = [f"{alone:.1f}", f"{together:.1f}", f"{alone / together:.2f}"]
         rows.append([head, *shown, f"{metrics[1]:.3f}", f"{metrics[jobs]:.3f}"])
         claims.append(at_least(f"{head}: times as fast with {jobs} processes", alone / together, 1.0))
-    show(Topic("fit-head, whole commands", rows, claims), as_json=as_json)
+    print_topic(Topic("fit-head, whole commands", rows, claims), as_json=as_json)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Stage one with a full-size encoder: its published shape, random weights, real text; tokens a second and peak memory.
+"""`embed` with a full-size encoder: its published shape, random weights, real text; tokens per second and peak memory.
 
     python benchmarks/full_size.py [--shape xlm-roberta-base] [--documents 60]
 
-No weights are fetched: the shape is what costs time and memory. The tokenizer is trained on the same text, so its
+No weights are downloaded: time and memory depend on the shape alone. The tokenizer is trained on the same text, so its
 vocabulary is smaller than the encoder's; the table of embeddings has its full size.
 """
 
@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def make_encoder(shape_name: str, texts: list[str], folder: Path) -> None:
-    """A model folder of a published shape: random weights, and a tokenizer trained on `texts`."""
+    """Write a model folder with a published shape, random weights, and a tokenizer trained on `texts`."""
     import torch
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
     from transformers import AutoModel, PreTrainedTokenizerFast
@@ -52,10 +52,10 @@ def make_encoder(shape_name: str, texts: list[str], folder: Path) -> None:
 @click.option("--documents", default=60)
 @click.option("--json", "as_json", is_flag=True)
 def main(shape: str, documents: int, as_json: bool) -> None:
-    """Print tokens a second and peak memory of one `embed`."""
+    """Print tokens per second and peak memory of one `embed`."""
     texts = [document.text for document in read_corpus("reuters52").documents]
-    with tempfile.TemporaryDirectory() as place:
-        model, source = Path(place) / shape, Path(place) / "sample.jsonl"
+    with tempfile.TemporaryDirectory() as folder:
+        model, source = Path(folder) / shape, Path(folder) / "sample.jsonl"
         make_encoder(shape, texts, model)
         source.write_text(
             "".join(
@@ -63,14 +63,14 @@ def main(shape: str, documents: int, as_json: bool) -> None:
             )
         )
         command = [sys.executable, str(ROOT / "cli.py"), "embed", str(source), "--model", str(model), "--json"]
-        done = subprocess.run(command, cwd=place, check=True, capture_output=True, text=True)
+        done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
     report = json.loads(done.stdout)
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
     if as_json:
         speed = round(report["tokens_per_second"], 1)
         print(
             json.dumps(
-                {"claim": f"{shape} of random weights: tokens a second", "value": speed, "bar": None, "holds": True}
+                {"claim": f"{shape} with random weights: tokens per second", "value": speed, "bar": None, "holds": True}
             )
         )
         return

@@ -25,7 +25,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks import usual_loop
-from benchmarks.measuring import Claim, Topic, at_least, at_most, memory, seconds, show
+from benchmarks.measuring import Claim, Topic, at_least, at_most, median_seconds, print_topic, process_memory
 from commandline.output import say
 from data.splits import assign_folds
 from data.text_format import format_duration
@@ -101,7 +101,7 @@ def default_fit(name: str, store_folder: Path, corpus: str | None, most: int | N
     start = time.perf_counter()
     head.decision_function(many)
     predicted = time.perf_counter() - start
-    peak = memory("VmHWM") / 1e6
+    peak = process_memory("VmHWM") / 1e6
     share = None
     if isinstance(head, NetworkHead):
         share = _feeding(head, found.taught) / float(np.median(np.diff(stamps)))
@@ -119,7 +119,7 @@ def _feeding(head: NetworkHead, bags: Bags) -> float:
         for each in order:
             sequences.batch(each, torch.device("cpu"))
 
-    return seconds({"": epoch}, 5)[""]
+    return median_seconds({"": epoch}, 5)[""]
 
 
 def race(name: str, found: Documents, epochs: int, rounds: int, workers: int) -> Race:
@@ -142,7 +142,7 @@ def race(name: str, found: Documents, epochs: int, rounds: int, workers: int) ->
         "usual": learn_usually,
         "feeding": lambda: sum(1 for _ in usual_loop.feeding(dataset, training.batch, workers)),
     }
-    taken = seconds(ways, rounds)
+    taken = median_seconds(ways, rounds)
     usual.classes_ = ours.classes_
     return Race(
         taken["ours"],
@@ -258,7 +258,7 @@ def main(
         found = documents(store_folder, corpus, most)
         made.append(races({name: race(name, found, epochs, rounds, workers) for name in racing}, epochs))
     for topic in made:
-        show(topic, as_json=as_json)
+        print_topic(topic, as_json=as_json)
 
 
 def _apart(name: str, store_folder: Path, corpus: str | None, most: int | None, files: bool) -> Fit:

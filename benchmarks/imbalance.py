@@ -19,7 +19,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.measuring import Topic, difference
+from benchmarks.measuring import Topic, format_mean_gain
 from commandline.output import say
 from data.splits import assign_folds
 from featurestore import FeatureStore
@@ -128,7 +128,7 @@ def above(metrics: list[Figures], others: list[Figures], which: str) -> list[flo
 def gained(metrics: list[Figures], plain: list[Figures], which: str) -> str:
     """Mean over seeds, and the paired difference to `plain`."""
     text = f"{mean(metrics, which):.3f}"
-    return text if metrics is plain else f"{text} ({difference(above(metrics, plain, which))})"
+    return text if metrics is plain else f"{text} ({format_mean_gain(above(metrics, plain, which))})"
 
 
 def weighing_or_drawing(corpus: str, results: dict[str, list[Figures]]) -> Topic:
@@ -137,11 +137,11 @@ def weighing_or_drawing(corpus: str, results: dict[str, list[Figures]]) -> Topic
     for weight in WEIGHTS:
         loss, sampler = (results[f"{weight}, {how}, cross_entropy"] for how in ("instance", "weighted"))
         gains[weight] = [above(loss, sampler, which) for which in METRICS]
-    rows = [[weight, *map(difference, each)] for weight, each in gains.items()]
+    rows = [[weight, *map(format_mean_gain, each)] for weight, each in gains.items()]
     pooled = np.mean([*gains.values()], axis=0).tolist()
     heads = ["weights", "out of fold", "out of fold, tuned", "test", "test, tuned"]
     return Topic(
-        f"{corpus}: loss less sampler, the same weights", [heads, *rows, ["all", *map(difference, pooled)]], []
+        f"{corpus}: loss less sampler, the same weights", [heads, *rows, ["all", *map(format_mean_gain, pooled)]], []
     )
 
 

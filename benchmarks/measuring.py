@@ -1,4 +1,4 @@
-"""What the benchmarks of the store share: rounds in random order, cold files, a process's memory, claims and tables."""
+"""Shared by the benchmarks: rounds in random order, cold files, a process's memory, claims and tables."""
 
 import gc
 import json
@@ -16,12 +16,12 @@ import numpy as np
 
 from featurestore.shards import mapped
 
-Ways = Mapping[str, Callable[[], object]]
+Variants = Mapping[str, Callable[[], object]]
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A figure that has a bar."""
+    """A measured value and the bar that it has to reach."""
 
     claim: str
     value: float
@@ -30,107 +30,111 @@ class Claim:
 
     @property
     def verdict(self) -> str:
-        """In a word."""
+        """Whether the claim holds, in one word."""
         return "holds" if self.holds else "fails"
 
 
 @dataclass(frozen=True)
 class Topic:
-    """A table, the first of `rows` its heads, and what is claimed of it."""
+    """A table and the claims about it; the first of `rows` is the header."""
 
     title: str
     rows: Sequence[Sequence[str]]
     claims: Sequence[Claim]
 
     def markdown(self) -> str:
-        """Title, table, and a line a claim."""
-        heads, *rows = self.rows
-        rule = ["---", *["--:"] * (len(heads) - 1)]
-        table = [f"| {' | '.join(row)} |" for row in (heads, rule, *rows)]
-        claims = [f"- {each.claim}: {each.value:g}, bar {each.bar:g}: {each.verdict}" for each in self.claims]
+        """Title, table, and one line per claim."""
+        header, *rows = self.rows
+        rule = ["---", *["--:"] * (len(header) - 1)]
+        table = [f"| {' | '.join(row)} |" for row in (header, rule, *rows)]
+        claims = [f"- {claim.claim}: {claim.value:g}, bar {claim.bar:g}: {claim.verdict}" for claim in self.claims]
         return "\n".join([f"## {self.title}", "", *table, "", *claims, ""])
 
 
-def show(topic: Topic, *, as_json: bool) -> None:
-    """Print the table and its claims, or as JSON an object a claim on a line."""
+def print_topic(topic: Topic, *, as_json: bool) -> None:
+    """Print the table and its claims, or one JSON object per claim and line."""
     for line in [json.dumps(asdict(claim)) for claim in topic.claims] if as_json else [topic.markdown()]:
         print(line, flush=True)
 
 
 def at_least(claim: str, value: float, bar: float) -> Claim:
-    """Holds from `bar` up."""
+    """A claim that holds if the value is at least `bar`."""
     return Claim(claim, float(f"{value:.3g}"), bar, value >= bar)
 
 
 def at_most(claim: str, value: float, bar: float) -> Claim:
-    """Holds up to `bar`."""
+    """A claim that holds if the value is at most `bar`."""
     return Claim(claim, float(f"{value:.3g}"), bar, value <= bar)
 
 
-def difference(gains: Sequence[float], scored: float = 0.0) -> str:
-    """The mean of what was gained, a seed each, and half of Student's 95 % interval; no interval for one seed.
+def format_mean_gain(gains: Sequence[float], scored_share: float = 0.0) -> str:
+    """The mean of gains, one per seed, and half of Student's 95 % confidence interval; no interval for one seed.
 
-    scored: of all documents the share that a seed scores, where seeds deal the same documents anew. Their gains are
-    alike then, and the variance is corrected for that (Nadeau & Bengio 2003, Machine Learning 52, section 3).
+    scored_share: the share of all documents that each seed scores, if seeds split the same documents. The gains are
+    then correlated, and the variance is corrected for that (Nadeau & Bengio 2003, Machine Learning 52, section 3).
     """
     from scipy.stats import t
 
     count = len(gains)
     if count < 2:
         return f"{np.mean(gains):+.3f}"
-    half = float(t.ppf(0.975, count - 1)) * float(np.std(gains, ddof=1)) * math.sqrt(1 / count + scored / (1 - scored))
+    half = (
+        float(t.ppf(0.975, count - 1))
+        * float(np.std(gains, ddof=1))
+        * math.sqrt(1 / count + scored_share / (1 - scored_share))
+    )
     return f"{np.mean(gains):+.3f} ± {half:.3f}"
 
 
-def seconds(ways: Ways, rounds: int, before: Callable[[], object] = lambda: None) -> dict[str, float]:
-    """The median of each way; a round runs all of them, in random order, each after `before`."""
-    rng, taken = np.random.default_rng(0), {name: list[float]() for name in ways}
+def median_seconds(variants: Variants, rounds: int, before: Callable[[], object] = lambda: None) -> dict[str, float]:
+    """The median time of each variant; a round runs all of them, in random order, each after a call of `before`."""
+    rng, times = np.random.default_rng(0), {name: list[float]() for name in variants}
     for _ in range(rounds):
-        for name in rng.permutation(list(ways)).tolist():
+        for name in rng.permutation(list(variants)).tolist():
             before()
             start = time.perf_counter()
-            result = ways[name]()
-            taken[name].append(time.perf_counter() - start)
+            result = variants[name]()
+            times[name].append(time.perf_counter() - start)
             del result
-    return {name: float(np.median(each)) for name, each in taken.items()}
+    return {name: float(np.median(measured)) for name, measured in times.items()}
 
 
-def fresh() -> None:
-    """Close the stores' maps, as if nothing had been read."""
+def close_stores() -> None:
+    """Close the memory maps of all stores, as if nothing had been read."""
     mapped._opened.cache_clear()
     gc.collect()
 
 
-def drop(folder: Path, *maps: mmap.mmap) -> None:
-    """Have no page of the files of `folder` in memory; `maps` are those that others than a store have open."""
-    fresh()  # a page that is mapped stays
-    for each in maps:
-        each.madvise(mmap.MADV_DONTNEED)
-    for file in _opened(folder):
+def drop_page_cache(folder: Path, *maps: mmap.mmap) -> None:
+    """Drop all pages of the files in `folder` from memory; `maps` are maps that are not a store's."""
+    close_stores()  # a mapped page would stay
+    for mapping in maps:
+        mapping.madvise(mmap.MADV_DONTNEED)
+    for file in _open_files(folder):
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def settle(folder: Path) -> None:
-    """Have all files of `folder` on the disk: before that, their pages cannot be dropped."""
-    for file in _opened(folder):
+def flush_to_disk(folder: Path) -> None:
+    """Write all files in `folder` to the disk: before that, their pages cannot be dropped."""
+    for file in _open_files(folder):
         os.fsync(file.fileno())
 
 
-def _opened(folder: Path) -> Iterator[BinaryIO]:
+def _open_files(folder: Path) -> Iterator[BinaryIO]:
     for path in folder.rglob("*"):
         if path.is_file():
             with path.open("rb") as file:
                 yield file
 
 
-def memory(kind: str) -> int:
-    """Bytes of this process: VmHWM, the most that it had of all kinds, or RssAnon, what is its own now."""
-    found = re.search(rf"^{kind}:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
-    assert found
-    return int(found[1]) * 1024
+def process_memory(kind: str) -> int:
+    """Bytes of this process by kind: VmHWM for the peak of all memory, RssAnon for its own memory now."""
+    line = re.search(rf"^{kind}:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
+    assert line
+    return int(line[1]) * 1024
 
 
-def maps(folder: Path) -> int:
-    """How many files of `folder` this process has mapped."""
+def count_mapped_files(folder: Path) -> int:
+    """The number of files in `folder` that this process has mapped."""
     lines = Path("/proc/self/maps").read_text().splitlines()
     return len({line.split()[-1] for line in lines if str(folder) in line})

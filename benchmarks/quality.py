@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import words
-from benchmarks.measuring import Claim, Topic, at_least, show
+from benchmarks.measuring import Claim, Topic, at_least, print_topic
 from commandline.output import say
 from data.readers import read_corpus
 from data.splits import Split
@@ -236,7 +236,7 @@ def main(
     for corpus in corpora:
         folder = next(iter(sorted(stores_folder.glob(f"{corpus}--*"))), None)
         found = topic(measured(corpus, asked(heads, seeds), folds, open_store(folder, stores_folder), runs))
-        show(found, as_json=as_json)
+        print_topic(found, as_json=as_json)
 
 
 if __name__ == "__main__":

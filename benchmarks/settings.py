@@ -18,7 +18,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from benchmarks.measuring import Topic, difference
+from benchmarks.measuring import Topic, format_mean_gain
 from commandline.output import say
 from data.splits import assign_folds, nested_subsets
 from heads.evaluation.confusion_counts import ConfusionCounts
@@ -72,7 +72,7 @@ def row(head: str, way: str, results: Scores) -> list[str]:
     cells = [head, way]
     for place in range(len(METRICS)):
         spread = f" ({own[:, place].std(ddof=1):.3f})" if len(own) > 1 else ""
-        gain = "" if way == DEFAULTS else difference((own[:, place] - plain[:, place]).tolist(), 1 / FOLDS)
+        gain = "" if way == DEFAULTS else format_mean_gain((own[:, place] - plain[:, place]).tolist(), 1 / FOLDS)
         cells += [f"{own[:, place].mean():.3f}{spread}", gain]
     return cells
 

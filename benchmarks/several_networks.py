@@ -14,7 +14,7 @@ import click
 import torch
 from torch import nn
 
-from benchmarks.measuring import Claim, Topic, seconds, show
+from benchmarks.measuring import Claim, Topic, median_seconds, print_topic
 from heads.classifiers.mlp import MLPHead, Perceptron
 from heads.training.dropout import Dropout
 from heads.training.loop import Training
@@ -109,7 +109,7 @@ def measured(count: int, threads: int, steps: int, rounds: int) -> tuple[float, 
     ways = {"one by one": one_by_one(*made(count), steps), "stacked": stacked(*made(count), steps)}
     for way in ways.values():
         way()  # the first one sets up memory
-    took = seconds(ways, rounds)
+    took = median_seconds(ways, rounds)
     alone, together = (1000 * took[name] / (steps * count) for name in ways)
     return alone, together
 
@@ -130,7 +130,7 @@ def main(counts: tuple[int, ...], lanes: tuple[int, ...], steps: int, rounds: in
             claims.append(
                 Claim(f"{count} networks, {threads} threads: times as fast", alone / together, 1.0, alone > together)
             )
-    show(Topic("a step of one network of mlp", rows, claims), as_json=as_json)
+    print_topic(Topic("a step of one network of mlp", rows, claims), as_json=as_json)
 
 
 if __name__ == "__main__":

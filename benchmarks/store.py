@@ -2,7 +2,7 @@
 
     python -m benchmarks.store [--store STORE] [--folder FOLDER] [--topic batches]... [--json]
 
-400,000 chunk vectors of 384 float16 in documents of 1 to 8. Ways are tried in rounds, in random order, and figures are
+400,000 chunk vectors of 384 float16 in documents of 1 to 8. Variants run in rounds, in random order, and values are
 medians. Cold: the files' pages were dropped from memory before. Linux only, for it looks into /proc.
 """
 
@@ -25,7 +25,16 @@ from numpy.typing import NDArray
 
 from benchmarks import store_costs, store_opening
 from benchmarks.made_stores import DIM, RECIPE, Chunks, committed
-from benchmarks.measuring import Topic, Ways, at_least, drop, fresh, seconds, settle, show
+from benchmarks.measuring import (
+    Topic,
+    Variants,
+    at_least,
+    close_stores,
+    drop_page_cache,
+    flush_to_disk,
+    median_seconds,
+    print_topic,
+)
 from commandline.output import say
 from data.atomic_write import make_folder
 from data.text_format import format_duration
@@ -56,14 +65,14 @@ def batches(folder: Path) -> Topic:
     readers = _readers(folder, chunks, flat)
     drawn = [rng.choice(len(chunks), BATCH, replace=False) for _ in range(DRAWN)]
 
-    def ways(most: int) -> Ways:
+    def ways(most: int) -> Variants:
         return {name: _each(reader, drawn[: min(SLOW.get(name, most), most)]) for name, reader in readers.items()}
 
-    settle(folder)
+    flush_to_disk(folder)
     for way in ways(DRAWN).values():
         way()
-    warm = {name: each / SLOW.get(name, DRAWN) for name, each in seconds(ways(DRAWN), 15).items()}
-    cold = {name: each / 4 for name, each in seconds(ways(4), 5, lambda: drop(folder, flat)).items()}
+    warm = {name: each / SLOW.get(name, DRAWN) for name, each in median_seconds(ways(DRAWN), 15).items()}
+    cold = {name: each / 4 for name, each in median_seconds(ways(4), 5, lambda: drop_page_cache(folder, flat)).items()}
     rows = [["a batch of 64 documents", "warm, µs", "× one shard", "cold, ms", "× one shard"]]
     rows += [
         [name, f"{warm[name] * 1e6:,.0f}", _times(warm, name), f"{cold[name] * 1e3:,.1f}", _times(cold, name)]
@@ -90,7 +99,7 @@ def _each(reader: Reader, drawn: Sequence[Rows]) -> Callable[[], object]:
 
 
 def _readers(folder: Path, chunks: Chunks, flat: mmap.mmap) -> dict[str, Reader]:
-    """Ways to have the vectors of some documents, in the type that is kept."""
+    """Variants to have the vectors of some documents, in the type that is kept."""
 
     def of_store(store: FeatureStore) -> Reader:
         bags = store.bags(chunks.keys, keep="cls")
@@ -167,7 +176,9 @@ def writing(folder: Path) -> Topic:
                 file.write(data)
                 os.fsync(file.fileno())
 
-    taken = seconds({"the store": commit, "plain files": write}, 7, lambda: shutil.rmtree(target, ignore_errors=True))
+    taken = median_seconds(
+        {"the store": commit, "plain files": write}, 7, lambda: shutil.rmtree(target, ignore_errors=True)
+    )
     megabytes = sum(map(len, images)) / 1e6
     rows = [[f"{megabytes:,.0f} MB in {SHARDS} files, on the disk", "seconds", "MB/s"]]
     rows += [[name, f"{each:.2f}", f"{megabytes / each:,.0f}"] for name, each in taken.items()]
@@ -184,15 +195,15 @@ def reading(folder: Path) -> Topic:
     plain = [folder / f"{shard.name}.plain" for shard in store.shards()]
     for path, ragged in zip(plain, each, strict=True):
         ragged.gather(np.float16)[0].tofile(path)
-    settle(folder)
-    ways: Ways = {
+    flush_to_disk(folder)
+    ways: Variants = {
         AT_ONCE: lambda: every.gather(np.float16),
         ALL_KEPT: lambda: [path.read_bytes() for path in plain],
         "NumPy's fromfile, all kept": lambda: [np.fromfile(path, np.float16) for path in plain],
         BY_SHARD: lambda: [len(one.gather(np.float16)) for one in each],
         DROPPED: lambda: [len(path.read_bytes()) for path in plain],
     }
-    warm, cold = seconds(ways, 11, fresh), seconds(ways, 5, lambda: drop(folder))
+    warm, cold = median_seconds(ways, 11, close_stores), median_seconds(ways, 5, lambda: drop_page_cache(folder))
     size = chunks.flat.nbytes
     rows = [[f"{size / 1e6:,.0f} MB of vectors", "warm, ms", "GB/s", "cold, ms", "GB/s"]]
     for name in ways:
@@ -236,7 +247,7 @@ def main(store_folder: Path | None, folder: Path | None, names: tuple[str, ...],
             os.environ["EMBEDONCE_CACHE"] = str(Path(place) / "cache")
             topic = topics[name](Path(place))
         say(f"{name} took {format_duration(time.perf_counter() - start)}")
-        show(topic, as_json=as_json)
+        print_topic(topic, as_json=as_json)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from benchmarks.made_stores import DIM, RECIPE, Counts, committed, content, random_keys, random_vectors
-from benchmarks.measuring import Topic, at_most, drop, seconds
+from benchmarks.measuring import Topic, at_most, drop_page_cache, median_seconds
 from featurestore import Bags, FeatureStore, Ragged, Recipe
 
 BATCH = 64
@@ -108,7 +108,7 @@ def _made(folder: Path, lengths: Lengths, documents: int, recipe: Recipe) -> Fea
 def _epochs_of_reading(kept: Kept, folder: Path) -> tuple[float, float]:
     """Seconds a thousand documents, from memory and from disk."""
     kept.read()
-    warm, cold = seconds({"": kept.read}, 5), seconds({"": kept.read}, 3, lambda: drop(folder))
+    warm, cold = median_seconds({"": kept.read}, 5), median_seconds({"": kept.read}, 3, lambda: drop_page_cache(folder))
     return warm[""] * 1000 / len(kept.bags), cold[""] * 1000 / len(kept.bags)
 
 

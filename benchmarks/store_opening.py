@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from benchmarks.made_stores import DIM, committed, content, random_keys, random_vectors
-from benchmarks.measuring import Topic, at_most, maps, memory
+from benchmarks.measuring import Topic, at_most, count_mapped_files, process_memory
 from featurestore import Bags, FeatureStore, ShardContent
 
 DOCUMENTS, SHARDS = 1_000_000, 280  # of 3 MB: more than may be mapped at once
@@ -74,9 +74,9 @@ def _contents() -> Iterator[ShardContent]:
 
 def opened_store(folder: Path) -> Opened:
     """Open the store and know its documents."""
-    imports, start, cpu = memory("VmHWM"), time.perf_counter(), time.process_time()
+    imports, start, cpu = process_memory("VmHWM"), time.perf_counter(), time.process_time()
     documents = FeatureStore.open(folder).documents
-    return Opened(documents, time.perf_counter() - start, time.process_time() - cpu, memory("VmHWM"), imports)
+    return Opened(documents, time.perf_counter() - start, time.process_time() - cpu, process_memory("VmHWM"), imports)
 
 
 def read_store(folder: Path) -> list[Read]:
@@ -88,10 +88,10 @@ def read_store(folder: Path) -> list[Read]:
         bags[order[end - BATCH : end]].view("cls").gather(np.float16)
         share = end / len(order)
         if len(done) < 3 and share >= (0.1, 0.5, 1)[len(done)]:
-            most = max(most, maps(folder))
-            done.append(Read(share, time.perf_counter() - start, memory("RssAnon"), most))
+            most = max(most, count_mapped_files(folder))
+            done.append(Read(share, time.perf_counter() - start, process_memory("RssAnon"), most))
         elif end % (BATCH * 100) == 0:
-            most = max(most, maps(folder))
+            most = max(most, count_mapped_files(folder))
     return done
 
 

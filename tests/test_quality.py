@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.measuring import difference
+from benchmarks.measuring import format_mean_gain
 from benchmarks.quality import Line, Table, asked, claims, fitted, is_random
 from heads.classifiers.linear import LinearHead
 from heads.classifiers.prototype import PrototypeHead
@@ -66,9 +66,9 @@ def test_a_stack_is_fitted_as_often_as_what_it_stands_on_differs(tmp_path: Path)
 
 def test_gains_on_documents_that_seeds_share_are_known_less_well() -> None:
     gains = [0.01, 0.02, 0.03, 0.02]
-    assert difference(gains) == "+0.020 ± 0.013"
-    assert difference(gains, 1 / 4) == "+0.020 ± 0.020"  # the square root of 1/4 + 1/3, not of 1/4
-    assert difference([0.01]) == "+0.010"
+    assert format_mean_gain(gains) == "+0.020 ± 0.013"
+    assert format_mean_gain(gains, 1 / 4) == "+0.020 ± 0.020"  # the square root of 1/4 + 1/3, not of 1/4
+    assert format_mean_gain([0.01]) == "+0.010"
 
 
 def test_the_interval_holds_what_it_says_where_seeds_deal_the_same_documents_anew() -> None:
@@ -78,6 +78,6 @@ def test_the_interval_holds_what_it_says_where_seeds_deal_the_same_documents_ane
         apart = rng.normal(size=400)  # by how much one way is better on a document
         gains = [float(rng.choice(apart, 100, replace=False).mean()) for _ in range(10)]
         for scored in held:
-            mean, half = map(float, difference(gains, scored).split(" ± "))
+            mean, half = map(float, format_mean_gain(gains, scored).split(" ± "))
             held[scored] += abs(mean) <= half
     assert held[0.0] < 0.8 * told < 0.9 * told < held[0.25]
