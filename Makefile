@@ -40,8 +40,8 @@ check: setup
 	$(BIN)/python -m pytest -q tests/test_design.py
 
 docs: setup
-	$(BIN)/python -m commandline.reference > docs/commands.md
-	$(BIN)/python -m commandline.heads_page > docs/heads.md
+	$(BIN)/python -m commandline.reference commands > docs/commands.md
+	$(BIN)/python -m commandline.reference heads > docs/heads.md
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

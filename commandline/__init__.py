@@ -1,4 +1,5 @@
-"""What the commands in cli.py share: options, settings from embedonce.toml, and what a terminal shows.
+"""The commands that cli.py groups: one module per command, and the options, the output and the defaults they share.
 
-Nothing here computes; nothing below knows of it.
+A command reads its options, calls functions of stages, and shows the result; it computes nothing. Results go to stdout,
+everything else to stderr. Nothing in the layers below may import from here.
 """

@@ -1,11 +1,12 @@
-"""`embedonce compare`: runs side by side."""
+"""`embedonce compare`: a table of runs."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from commandline.options import NewFile, json_option, runs_option
+from commandline.options import NewFile, json_option, receives, runs_option
 from commandline.output import note, say, show_json, table
 from data.text_format import format_duration
 
@@ -14,13 +15,24 @@ if TYPE_CHECKING:
     from stages.compare import Comparison
 
 
-@click.command()
+@dataclass(frozen=True, kw_only=True)
+class CompareOptions:
+    """What `embedonce compare` was asked for."""
+
+    names: tuple[str, ...]
+    runs: Path
+    as_json: bool
+    html: Path | None
+
+
+@click.command("compare", short_help="Compare runs, best out-of-fold metric first.")
 @click.argument("names", nargs=-1, metavar="[RUN]...")
 @runs_option
 @json_option
-@click.option("--html", type=NewFile(), help="Also write a page that shows the runs.")
-def compare(names: tuple[str, ...], runs: Path, as_json: bool, html: Path | None) -> None:
-    """Set runs side by side, best out of fold first; all runs of the folder when none is named.
+@click.option("--html", type=NewFile(), help="Also write a report page.")
+@receives(CompareOptions)
+def compare(options: CompareOptions) -> None:
+    """Compare runs, best out-of-fold metric first. Without a RUN, all runs in the folder are compared.
 
     \b
     embedonce compare
@@ -29,51 +41,60 @@ def compare(names: tuple[str, ...], runs: Path, as_json: bool, html: Path | None
     from stages.compare import compare as compare_runs
     from stages.compare import select_runs, write_report
 
-    found = select_runs(names, runs)
-    show_comparison(compare_runs(found), as_json)
-    if html is not None:
-        write_report(found, html)
-        say(f"The report page is {html}.")
+    runs = select_runs(options.names, options.runs)
+    show_comparison(compare_runs(runs), as_json=options.as_json)
+    if options.html is not None:
+        write_report(runs, options.html)
+        say(f"The report page is {options.html}.")
 
 
-def show_comparison(comparison: "Comparison", as_json: bool) -> None:
-    """Two tables, figures and what they took; or the same as JSON."""
+def show_comparison(comparison: "Comparison", *, as_json: bool) -> None:
+    """Print two tables, of metrics and of costs, or the same as JSON."""
     if as_json:
         show_json(comparison.to_json())
         return
-    rows = comparison.rows
-    ordered = any(row.absolute_error for row in rows)
-    table(
-        ["run", f"{comparison.ranking_metric}\nout of fold", "macro-F1", "micro-F1", "accuracy"]
-        + ["mean absolute\nerror", "quadratic\nkappa"] * ordered,
-        [
-            (row.run, *map(interval, (row.out_of_fold, row.macro_f1, row.micro_f1, row.accuracy)))
-            + (interval(row.absolute_error), interval(row.quadratic_kappa)) * ordered
-            for row in rows
-        ],
-    )
-    table(
-        ["run", "store", "reads", "decision", "parameters", "fit", "ms a\ndocument"],
-        [
-            (
-                row.run,
-                row.store,
-                row.reads,
-                row.rule,
-                f"{row.parameters:,}",
-                format_duration(row.fit_seconds),
-                f"{row.predict_milliseconds:.3f}",
-            )
-            for row in rows
-        ],
-        text_columns=4,
-    )
+    _show_metrics(comparison)
+    _show_costs(comparison)
     for sentence in comparison.notes:
         note(sentence)
 
 
-def interval(metric: "ConfidenceInterval | None") -> str:
-    """A figure over its 95 % bootstrap interval, or a dash for one that a run does not have."""
+def _show_metrics(comparison: "Comparison") -> None:
+    rows = comparison.rows
+    is_ordinal = any(row.absolute_error for row in rows)
+    table(
+        ["run", f"{comparison.ranking_metric}\nout of fold", "macro-F1", "micro-F1", "accuracy"]
+        + ["mean absolute\nerror", "quadratic\nkappa"] * is_ordinal,
+        [
+            (row.run, *map(_format_interval, (row.out_of_fold, row.macro_f1, row.micro_f1, row.accuracy)))
+            + (_format_interval(row.absolute_error), _format_interval(row.quadratic_kappa)) * is_ordinal
+            for row in rows
+        ],
+    )
+
+
+def _show_costs(comparison: "Comparison") -> None:
+    stores = {row.store for row in comparison.rows}
+    columns = {
+        "run": [row.run for row in comparison.rows],
+        "decision": [row.rule for row in comparison.rows],
+        "reads": [row.reads for row in comparison.rows],
+        "store": [row.store for row in comparison.rows],
+        "parameters": [f"{row.parameters:,}" for row in comparison.rows],
+        "fit": [format_duration(row.fit_seconds) for row in comparison.rows],
+        "ms per\ndocument": [f"{row.predict_milliseconds:.3f}" for row in comparison.rows],
+    }
+    if len(stores) == 1:
+        del columns["store"]
+    text_columns = list(columns).index("parameters")
+    rows = zip(*columns.values(), strict=True)
+    table(list(columns), rows, text_columns=text_columns, optional=["reads", "store"])
+    if len(stores) == 1:
+        note(f"All runs read the store {stores.pop()}.")
+
+
+def _format_interval(metric: "ConfidenceInterval | None") -> str:
+    """A metric over its 95 % confidence interval, or a dash for a metric that the run does not have."""
     if metric is None:
         return "–"
     return f"{metric.value:.3f}\n{metric.low:.3f}–{metric.high:.3f}"

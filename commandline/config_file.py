@@ -1,10 +1,10 @@
-"""embedonce.toml: what a person would otherwise type again at every command.
+"""embedonce.toml, the defaults of all commands that are run in its folder.
 
-source = "tickets.csv"          a key above the first table holds for every command that has such an option
+source = "tickets.csv"          a key before the first table is for every command that has such an option
 label = "queue"
 
 [fit-head]
-class-weight = "effective"      a table holds for the command of its name, as [store.info] does for `store info`
+class-weight = "effective"      a table is for the command of its name, as [store.info] is for `store info`
 """
 
 import json
@@ -17,78 +17,88 @@ import click
 
 from data.errors import BadData, CallError, UnknownName, suggest_name
 
-FILE = Path("embedonce.toml")
+CONFIG_FILE = Path("embedonce.toml")
 
-Defaults = dict[str, dict[str, Any]]
+# click's `default_map`: values by parameter name, by command name; those of a group are nested
+DefaultMap = dict[str, dict[str, Any]]
 
 
-def defaults(commands: Mapping[str, click.Command], file: Path = FILE) -> Defaults:
-    """What `file` says, for each command by parameter, those of a group under its name: click's `default_map`.
+def load_defaults(commands: Mapping[str, click.Command], file: Path = CONFIG_FILE) -> DefaultMap:
+    """The values in `file` for each command, as click's `default_map`; empty if there is no such file.
 
-    Empty where there is no file. Raises BadData for a file that is no TOML or has a value of another type, UnknownName
-    for a key that no command has.
+    Raises BadData if the file is not TOML or a value has the wrong type, UnknownName for a key that no command has.
     """
     if not file.is_file():
         return {}
     try:
-        said = tomllib.loads(file.read_text(encoding="utf-8"))
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadData(f"{file} is not TOML: {error}.") from error
-    return _said_for(commands, said, file)
+    return _assign_values(commands, content, file)
 
 
-def keys(command: click.Command) -> dict[str, click.Parameter]:
-    """What embedonce.toml may say for a command: `class-weight` -> the parameter; of a group for any of its own."""
+def option_keys(command: click.Command) -> dict[str, click.Parameter]:
+    """The keys that a command accepts, such as `class-weight`, with their parameters; for a group, all keys in it."""
     if isinstance(command, click.Group):
-        return {key: each for inner in command.commands.values() for key, each in keys(inner).items()}
-    return {each.opts[0].lstrip("-"): each for each in command.params if each.name is not None}
+        return {key: parameter for inner in command.commands.values() for key, parameter in option_keys(inner).items()}
+    return {parameter.opts[0].lstrip("-"): parameter for parameter in command.params if parameter.name is not None}
 
 
-def _said_for(commands: Mapping[str, click.Command], said: Mapping[str, Any], file: Path) -> Defaults:
-    tables = {name: value for name, value in said.items() if isinstance(value, dict)}
-    known = {name: keys(command) for name, command in commands.items()}
+def _assign_values(commands: Mapping[str, click.Command], content: Mapping[str, Any], file: Path) -> DefaultMap:
+    tables = {name: value for name, value in content.items() if isinstance(value, dict)}
+    shared = {name: value for name, value in content.items() if name not in tables}
+    known = {name: option_keys(command) for name, command in commands.items()}
+    _check_tables(commands, tables, known, file)
+    for key in shared:
+        if not any(key in keys for keys in known.values()):
+            raise UnknownName(
+                f"{file}: no command has an option '{key}'.{suggest_name(key, set().union(*known.values()))}"
+            )
+    defaults: DefaultMap = {}
+    for name, command in commands.items():
+        values = {key: value for key, value in shared.items() if key in known[name]} | tables.get(name, {})
+        if isinstance(command, click.Group):
+            defaults[name] = _assign_values(command.commands, values, file)
+        else:
+            defaults[name] = dict(_parameter_values(known[name], values, tables.get(name, {}), file))
+    return defaults
+
+
+def _check_tables(
+    commands: Mapping[str, click.Command],
+    tables: Mapping[str, Mapping[str, Any]],
+    known: Mapping[str, Mapping[str, click.Parameter]],
+    file: Path,
+) -> None:
     for name, table in tables.items():
         if name not in commands:
             raise UnknownName(f"{file}: no command is called '{name}'.{suggest_name(name, commands)}")
-        all_known = [*known[name], *getattr(commands[name], "commands", {})]
-        for option in table:
-            if option not in all_known:
-                raise UnknownName(f"{file}: {name} has no option '{option}'.{suggest_name(option, all_known)}")
-    shared = {name: value for name, value in said.items() if name not in tables}
-    for option in shared:
-        if not any(option in each for each in known.values()):
-            every = set().union(*known.values())
-            raise UnknownName(f"{file}: no command has an option '{option}'.{suggest_name(option, every)}")
-    found: Defaults = {}
-    for name, command in commands.items():
-        values = {option: value for option, value in shared.items() if option in known[name]} | tables.get(name, {})
-        if isinstance(command, click.Group):
-            found[name] = _said_for(command.commands, values, file)
-        else:
-            found[name] = dict(_values(known[name], values, tables.get(name, {}), file))
-    return found
+        keys = [*known[name], *getattr(commands[name], "commands", {})]
+        for key in table:
+            if key not in keys:
+                raise UnknownName(f"{file}: {name} has no option '{key}'.{suggest_name(key, keys)}")
 
 
-def _values(
-    known: Mapping[str, click.Parameter], values: Mapping[str, Any], own: Mapping[str, Any], file: Path
+def _parameter_values(
+    known: Mapping[str, click.Parameter], values: Mapping[str, Any], table: Mapping[str, Any], file: Path
 ) -> Iterator[tuple[str, Any]]:
-    """Parameter and value; a list that other commands are meant to take is passed over, one in `own` is refused."""
-    for option, value in values.items():
-        parameter, many = known[option], isinstance(value, list)
+    """Parameter names and values. A command that takes one value ignores a shared list, but not one in its table."""
+    for key, value in values.items():
+        parameter, is_list = known[key], isinstance(value, list)
         if parameter.multiple:
-            yield str(parameter.name), value if many else [value]
-        elif not many:
+            yield str(parameter.name), value if is_list else [value]
+        elif not is_list:
             if isinstance(parameter.type, click.types.IntParamType) and type(value) is not int:
-                raise BadData(f"{file}: {option} is {value!r}. Write a whole number.")
+                raise BadData(f"{file}: {key} is {value!r}. Write a whole number.")
             yield str(parameter.name), value
         elif len(value) == 1:
             yield str(parameter.name), value[0]
-        elif option in own:
-            raise BadData(f"{file}: {option} is a list, and takes one value.")
+        elif key in table:
+            raise BadData(f"{file}: {key} is a list, but the command takes one value.")
 
 
-def write(source: str, columns: Mapping[str, str], file: Path = FILE) -> None:
-    """Make `file` say which documents to read. Raises CallError when it is there already."""
+def write_config(source: str, columns: Mapping[str, str], file: Path = CONFIG_FILE) -> None:
+    """Write `file` with the documents to read. Raises CallError if it exists already."""
     lines = [
         f"source = {json.dumps(source)}",
         *(f"{name.rstrip('_').replace('_', '-')} = {json.dumps(value)}" for name, value in columns.items()),
@@ -97,4 +107,4 @@ def write(source: str, columns: Mapping[str, str], file: Path = FILE) -> None:
         with file.open("x", encoding="utf-8") as out:
             out.write("\n".join(lines) + "\n")
     except FileExistsError as error:
-        raise CallError(f"{file} is there already. Edit it, or remove it to write a new one.") from error
+        raise CallError(f"{file} exists already. Edit it, or remove it to write a new one.") from error

@@ -1,104 +1,139 @@
-"""`embedonce curve`: heads against the number of training documents."""
+"""`embedonce curve`: learning curves over the number of training documents."""
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from commandline.options import (
     NewFile,
-    beside_options,
-    corpus_arguments,
-    documents_options,
+    SelectionOptions,
+    class_weight_option,
+    corpus_options,
+    describe_origin,
+    joined_stores_options,
     json_option,
     metric_option,
-    origin,
+    receives,
     runs_option,
     seed_option,
-    selection_metric,
+    set_option,
 )
 from commandline.output import note, progress, say, show_json, table
 from data.text_format import format_duration
 
 if TYPE_CHECKING:
-    from stages.curve import LearningCurves
+    from featurestore import CorpusTable
+    from stages.curve import CurvePlan, LearningCurves
 
 
-@click.command()
+@dataclass(frozen=True, kw_only=True)
+class CurveOptions(SelectionOptions):
+    """What `embedonce curve` was asked for."""
+
+    heads: tuple[str, ...]
+    sizes: str | None
+    seeds: int
+    settings: tuple[str, ...]
+    class_weight: str | None
+    html: Path | None
+    svg: Path | None
+    runs: Path
+    seed: int
+    as_json: bool
+
+
+@click.command(short_help="Fit heads on more and more training documents.")
 @click.argument("heads", nargs=-1, required=True, metavar="HEAD...")
 @click.option(
-    "--sizes", metavar="N,N,...", help="Documents to fit on; 'all' is all.  [50, 100, 200 and so on, up to all]"
+    "--sizes", metavar="N,N,...", help="Numbers of training documents; 'all' for all.  [50, 100, 200, ..., all]"
 )
-@click.option("--seeds", type=click.IntRange(1), default=5, help="How many subsets of each size.")
-@click.option("--set", "parameters", multiple=True, metavar="KEY=VALUE", help="A parameter, where HEAD is one head.")
-@click.option("--class-weight", help="balanced, none, effective, sqrt, or a JSON file {label: weight}.  [by head]")
-@documents_options
+@click.option("--seeds", type=click.IntRange(1), default=5, help="Random subsets per size.")
+@set_option
+@class_weight_option
+@corpus_options
 @metric_option
-@click.option("--html", type=NewFile(), help="Also write a page: picture and table.")
-@click.option("--svg", type=NewFile(), help="Also write the picture alone.")
-@beside_options
+@click.option("--html", type=NewFile(), help="Also write a page with the chart and the table.")
+@click.option("--svg", type=NewFile(), help="Also write the chart alone.")
+@joined_stores_options
 @runs_option
 @seed_option
 @json_option
-def curve(heads: tuple[str, ...], **asked: Any) -> None:
-    """Learning curves: fit each HEAD on more and more training documents, and score it on others of them.
+@receives(CurveOptions)
+def curve(options: CurveOptions) -> None:
+    """Learning curves: fit each HEAD on more and more training documents, and score it on a validation split.
 
-    A fifth of the training split is kept aside to score on; the test split is not read. Each fit is kept in the folder
-    of the runs, so that the command goes on where it stopped, and another head or size costs only its own fits.
+    The validation split is a fifth of the training split; the test split is not read. Each fit is saved in the folder
+    of the runs, so that an interrupted command resumes, and a further head or size costs only its own fits.
 
     \b
     embedonce curve linear lstm
     embedonce curve linear mlp --sizes 100,1000,all --seeds 10 --html curve.html
     """
-    from stages.curve import CurvePlan, CurveProgress, curve_heads, learning_curves, parse_sizes
+    from stages.curve import CurveProgress, learning_curves
     from stages.fitting.task import open_corpus, open_stores
 
-    metric = selection_metric(asked)
-    store, first = open_stores(asked["store"], asked["stores_folder"])
-    documents = open_corpus(first, asked["corpus"])
-    plan = CurvePlan(
-        heads=curve_heads(heads, asked["parameters"], asked["class_weight"]),
-        sizes=parse_sizes(asked["sizes"]) if asked["sizes"] is not None else (),
-        seeds=asked["seeds"],
-        seed=asked["seed"],
-        **corpus_arguments(documents, asked),
-    )
-    asked_for = f"{', '.join(heads)} on {store.name} ({origin('store', 'the newest store')})"
-    say(f"Learning curves of {asked_for}, corpus {documents.name}.")
+    metric = options.metric_name
+    source, first = open_stores(options.store, options.stores_folder)
+    corpus = open_corpus(first, options.corpus)
+    plan = _plan(corpus, options)
+    origin = describe_origin("store", "the newest store")
+    say(f"Learning curves of {', '.join(options.heads)} on {source.name}{origin}, corpus {corpus.name}.")
     with progress("fitting") as bar:
 
         def show(now: CurveProgress) -> None:
             left = "?" if now.seconds_left is None else format_duration(now.seconds_left)
             bar(now.done, now.total, f"{now.head} on {now.size:,} documents, seed {now.seed}, {left} left")
 
-        found = learning_curves(store, documents, plan, asked["runs"], report=show)
-    _show(found, asked["as_json"])
-    for option in ("html", "svg"):
-        if asked[option] is not None:
-            from stages.curve.chart import write_picture
-
-            write_picture(found, metric, asked[option], alone=option == "svg")
-            say(f"The picture is in {asked[option]}.")
+        curves = learning_curves(source, corpus, plan, options.runs, report=show)
+    _show_curves(curves, as_json=options.as_json)
+    _write_charts(curves, metric, options)
 
 
-def _show(found: "LearningCurves", as_json: bool) -> None:
+def _plan(corpus: "CorpusTable", options: CurveOptions) -> "CurvePlan":
+    from stages.curve import CurvePlan, curve_heads, parse_sizes
+
+    return CurvePlan(
+        heads=curve_heads(options.heads, options.settings, options.class_weight),
+        sizes=parse_sizes(options.sizes) if options.sizes is not None else (),
+        seeds=options.seeds,
+        seed=options.seed,
+        layer=options.layer,
+        skip_unlabelled=options.skip_unlabelled,
+        order=options.label_order,
+        weights=options.read_weights(corpus),
+    )
+
+
+def _show_curves(curves: "LearningCurves", *, as_json: bool) -> None:
     if as_json:
-        show_json(found.to_json())
+        show_json(curves.to_json())
         return
-    # of one label a document micro-F1 is the accuracy
-    same = all(level.micro_f1 == level.accuracy for level in found.summaries)
-    metrics = {name: said for name, said in found.metrics.items() if name != "micro_f1" or not same}
+    # micro-F1 equals the accuracy if each document has one label
+    is_same = all(size.micro_f1 == size.accuracy for size in curves.summaries)
+    metrics = {name: title for name, title in curves.metrics.items() if name != "micro_f1" or not is_same}
     table(
-        ["head", "documents", f"labels seen,\nof {found.labels:,}", *metrics.values(), "fit"],
+        ["head", "documents", f"labels seen,\nof {curves.labels:,}", *metrics.values(), "fit"],
         [
             (
-                level.head,
-                f"{level.documents:,.0f}",
-                f"{level.labels:,.0f}",
-                *(str(getattr(level, each)) for each in metrics),
-                format_duration(level.seconds),
+                size.head,
+                f"{size.documents:,.0f}",
+                f"{size.labels:,.0f}",
+                *(str(getattr(size, name)) for name in metrics),
+                format_duration(size.seconds),
             )
-            for level in found.summaries
+            for size in curves.summaries
         ],
     )
-    for sentence in found.notes:
+    for sentence in curves.notes:
         note(sentence)
+
+
+def _write_charts(curves: "LearningCurves", metric: str, options: CurveOptions) -> None:
+    from stages.curve.chart import write_picture
+
+    for path, is_alone in ((options.html, False), (options.svg, True)):
+        if path is not None:
+            write_picture(curves, metric, path, alone=is_alone)
+            say(f"The chart is in {path}.")

@@ -1,16 +1,19 @@
-"""`embedonce embed`: stage one."""
+"""`embedonce embed`: encode documents into a store."""
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from commandline.options import (
+    FOLDER,
+    ColumnOptions,
     column_options,
-    columns_from_options,
+    describe_origin,
+    is_given,
     json_option,
-    origin,
+    receives,
     seed_option,
     stores_option,
     trust_option,
@@ -18,20 +21,80 @@ from commandline.options import (
 from commandline.output import note, progress, say, show_json, table
 from data.text_format import format_bytes, format_duration
 
+if TYPE_CHECKING:
+    from stages.embed.encoder.options import Options
+    from stages.embed.pipeline.estimate import Estimate
+
 EXAMPLE_CORPUS = "reuters52"
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
-# the options that stage one itself takes; the others say what to read and where to keep it
-OPTIONS: tuple[str, ...] = ("model", "revision", "window", "stride", "max_windows", "long", "special_tokens", "prefix")
-OPTIONS += ("keep", "segment", "layers", "dtype", "precision", "backend", "device", "batch_tokens", "trust_remote_code")
 
 
-@click.command()
+@dataclass(frozen=True, kw_only=True)
+class EmbedOptions(ColumnOptions):
+    """What `embedonce embed` was asked for."""
+
+    source: str
+    model: str
+    revision: str | None
+    window: int | None
+    stride: int
+    long: str
+    max_windows: int | None
+    special_tokens: bool
+    prefix: str | None
+    keep: str
+    layers: str
+    dtype: str
+    precision: str
+    backend: str
+    batch_tokens: int | None
+    trust_remote_code: bool
+    device: str
+    store: Path | None
+    stores_folder: Path
+    part: str
+    dry_run: bool
+    seed: int
+    as_json: bool
+
+    @property
+    def encoding(self) -> "Options":
+        """How documents are to be encoded."""
+        from stages.embed.encoder.options import Options, parse_keep
+
+        keep, segment = parse_keep(self.keep)
+        return Options(
+            model=self.model,
+            revision=self.revision,
+            window=self.window,
+            stride=self.stride,
+            max_windows=self.max_windows,
+            long=self.long,
+            special_tokens=self.special_tokens,
+            prefix=self.prefix,
+            keep=keep,
+            segment=segment,
+            layers=self.layers,
+            dtype=self.dtype,
+            precision=self.precision,
+            backend=self.backend,
+            device=self.device,
+            batch_tokens=self.batch_tokens,
+            trust_remote_code=self.trust_remote_code,
+        )
+
+
+@click.command(short_help="Encode documents once into a feature store.")
 @click.argument("source", default=EXAMPLE_CORPUS)
-@click.option("--model", default=DEFAULT_MODEL, help="A name on the hub, an installed encoder, a folder.")
+@click.option(
+    "--model", default=DEFAULT_MODEL, help="The encoder: a name on the hub, an installed encoder, or a folder."
+)
 @click.option("--revision", help="A branch, tag or commit of the model on the hub.")
 @column_options
-@click.option("--window", type=int, help="Tokens a chunk, without special tokens.  [254, or what the encoder allows]")
-@click.option("--stride", type=int, default=0, help="Tokens that neighbouring chunks share.")
+@click.option(
+    "--window", type=int, help="Tokens per window, without special tokens.  [254, or fewer if the encoder is shorter]"
+)
+@click.option("--stride", type=int, default=0, help="Tokens that neighboring windows share.")
 @click.option(
     "--long",
     default="windows",
@@ -39,47 +102,56 @@ OPTIONS += ("keep", "segment", "layers", "dtype", "precision", "backend", "devic
     help="What is read of a long document: windows (all of it), head, head-tail, middle, random:SEED, sentences (all "
     "of it, windows end at sentence ends), model (all of it, windows as long as the encoder allows).",
 )
-@click.option("--max-windows", type=int, help="At most so many chunks a document; what that drops is counted.")
+@click.option("--max-windows", type=int, help="Windows per document at most; the tokens that this drops are counted.")
 @click.option(
-    "--special-tokens/--no-special-tokens", default=True, help="Around each chunk, as the encoder was trained."
+    "--special-tokens/--no-special-tokens", default=True, help="Around each window, as the encoder was trained."
 )
-@click.option("--prefix", help="Text before each chunk, as in 'passage: '.  [the model's own default prompt, if any]")
-@click.option("--keep", default="cls,mean,max,segments:32", help="cls, mean, max, segments:N, tokens.")
+@click.option("--prefix", help="Text before each window, as in 'passage: '.  [the model's default prompt, if any]")
+@click.option(
+    "--keep", default="cls,mean,max,segments:32", help="Vectors to store: cls, mean, max, segments:N, tokens."
+)
 @click.option("--layers", default="last", help="last, all, or numbers such as -1,-4.")
 @click.option(
-    "--dtype", default="float16", type=click.Choice(["float16", "bfloat16", "float32"]), help="Of what is kept."
+    "--dtype",
+    default="float16",
+    type=click.Choice(["float16", "bfloat16", "float32"]),
+    help="Number type of the stored vectors.",
 )
 @click.option(
     "--precision",
     default="auto",
     type=click.Choice(["auto", "float32", "bfloat16", "float16", "int8"]),
-    help="Of the encoder. auto: what the device does well, or what the store there has. int8 (of onnx) is faster; how "
-    "far it moves the vectors is measured and said.",
+    help="Number type that the encoder computes in. auto: that of an existing store, else what suits the device. int8 "
+    "(backend onnx) is faster; how far it moves the vectors is measured and reported.",
 )
 @click.option(
     "--backend",
     default="auto",
     type=click.Choice(["auto", "torch", "onnx", "openvino"]),
-    help="What runs the encoder. auto: the fastest installed that agrees with torch, or what the store there has.",
+    help="Library that runs the encoder. auto: that of an existing store, else the fastest installed that agrees with "
+    "torch.",
 )
 @click.option(
-    "--batch-tokens", type=int, help="Tokens per batch, padding included.  [found by a short trial, remembered]"
+    "--batch-tokens", type=int, help="Tokens per batch, padding included.  [the fastest in a short trial, remembered]"
 )
 @trust_option
 @click.option(
-    "--device", default="auto", help="auto, cpu, cuda, mps; several with a process each, as in cuda:0,cuda:1; or all."
+    "--device",
+    default="auto",
+    help="auto, cpu, cuda or mps; all, or a list such as cuda:0,cuda:1, runs one process per device.",
 )
-@click.option("--store", type=click.Path(path_type=Path), help="The store.  [one in --stores, named for what is in it]")
+@click.option("--store", type=FOLDER, help="The store.  [one in --stores, named for corpus, encoder and recipe]")
 @stores_option
-@click.option("--part", default="1/1", metavar="I/N", help="Only the I-th of N parts, into the same store.")
-@click.option("--dry-run", is_flag=True, help="Say what it would cost, in time, on disk and in memory; write nothing.")
+@click.option("--part", default="1/1", metavar="I/N", help="Encode only the I-th of N parts, into the same store.")
+@click.option("--dry-run", is_flag=True, help="Estimate time, disk and memory; write nothing.")
 @seed_option
 @json_option
-def embed(**asked: Any) -> None:
-    """Encode SOURCE once into a feature store.
+@receives(EmbedOptions)
+def embed(options: EmbedOptions) -> None:
+    """Encode the documents of SOURCE once into a feature store.
 
-    SOURCE is a CSV, TSV, JSONL or Parquet file, a folder with a folder a class, or one of the benchmarks
-    `reuters52` and `newsgroups`. Run again, it goes on where it stopped.
+    SOURCE is a CSV, TSV, JSONL or Parquet file, a folder with one subfolder per class, or one of the benchmarks
+    `reuters52` and `newsgroups`. If the command is interrupted, the same command resumes the work.
 
     \b
     embedonce embed tickets.csv --text body --label queue
@@ -88,36 +160,44 @@ def embed(**asked: Any) -> None:
     embedonce embed letters/ --long head-tail --dry-run
     embedonce embed letters/ --part 3/8
     """
-    from stages.embed.encoder.options import parse_keep
-
     say(
-        f"Embedding {asked['source']} ({origin('source', 'the example corpus')}) "
-        f"with {asked['model']} ({origin('model', 'the default model')})."
+        f"Embedding {options.source}{describe_origin('source', 'the example corpus')} "
+        f"with {options.model}{describe_origin('model', 'the default model')}."
     )
-    asked["keep"], asked["segment"] = parse_keep(asked["keep"])
-    if asked["dry_run"]:
-        _estimate(asked)
+    if options.dry_run:
+        _estimate(options)
     else:
-        _embed(asked)
+        _embed(options)
 
 
-def _embed(asked: dict[str, Any]) -> None:
+def _embed(options: EmbedOptions) -> None:
     from stages.embed.pipeline.embed_source import embed_source
     from stages.embed.pipeline.encode_corpus import EmbedProgress
+    from stages.embed.windows.corpus_part import CorpusPart
 
     with progress("encoding") as bar:
 
         def show(now: EmbedProgress) -> None:
             if now.interrupted:
-                say("Finishing this batch. Ctrl-C again leaves at once.")
+                say("Finishing this batch. Press Ctrl-C again to stop at once.")
                 return
             left = "?" if now.seconds_left is None else format_duration(now.seconds_left)
-            bar(
-                now.tokens, now.tokens_total, f"{now.tokens_per_second:,.0f} tokens/s, {left} left, {now.shards} shards"
-            )
+            speed = f"{now.tokens_per_second:,.0f} tokens/s"
+            bar(now.tokens, now.tokens_total, f"{speed}, {left} left, {now.shards} shards")
 
-        store, report = embed_source(**_shared(asked), progress=show)
-    if asked["as_json"]:
+        store, report = embed_source(
+            options.source,
+            options.columns,
+            options.encoding,
+            explicit=_explicit_fields(options),
+            store=options.store,
+            stores=options.stores_folder,
+            seed=options.seed,
+            part=CorpusPart.parse(options.part),
+            notify=note,
+            progress=show,
+        )
+    if options.as_json:
         show_json({"store": str(store.folder), **asdict(report)})
     else:
         for sentence in report.sentences():
@@ -126,44 +206,47 @@ def _embed(asked: dict[str, Any]) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _estimate(asked: dict[str, Any]) -> None:
+def _estimate(options: EmbedOptions) -> None:
     from stages.embed.pipeline.embed_source import estimate_source
-
-    folder, found = estimate_source(**_shared(asked))
-    if asked["as_json"]:
-        show_json({"store": str(folder), **found.to_json()})
-        return
-    free = "unknown" if found.memory is None else format_bytes(found.memory)
-    room = {True: "they fit", False: "they may not fit; networks then read them from disk", None: ""}[found.fits]
-    rows = {
-        "store": str(folder),
-        "documents": f"{found.documents:,} ({found.distinct:,} distinct, {found.already_stored:,} there already)",
-        "tokens": f"{found.tokens:,}",
-        "windows": f"{found.windows:,}",
-        "dropped": f"{found.dropped_share:.1%} of the tokens ({found.dropped_tokens:,})",
-        "on disk": format_bytes(found.bytes),
-        "in memory for a head": f"up to {format_bytes(found.head_bytes)}, {free} free: {room}".rstrip(": "),
-        "time": "nothing is left to encode"
-        if found.seconds is None
-        else f"{format_duration(found.seconds)} on {found.device} "
-        f"({found.tokens_per_second:,.0f} tokens/s in a sample of {found.sample_windows:,} windows)",
-    }
-    table(["", "nothing was written"], rows.items(), text_columns=2)
-
-
-def _shared(asked: dict[str, Any]) -> dict[str, Any]:
-    """What encoding and its estimate both take."""
-    from stages.embed.encoder.options import Options
     from stages.embed.windows.corpus_part import CorpusPart
 
-    return {
-        "source": asked["source"],
-        "columns": columns_from_options(asked),
-        "options": Options(**{name: asked[name] for name in OPTIONS}),
-        "explicit": {name for name in OPTIONS if origin("keep" if name == "segment" else name, "") != ""},
-        "store": asked["store"],
-        "stores": asked["stores_folder"],
-        "seed": asked["seed"],
-        "part": CorpusPart.parse(asked["part"]),
-        "notify": note,
+    folder, estimate = estimate_source(
+        options.source,
+        options.columns,
+        options.encoding,
+        explicit=_explicit_fields(options),
+        part=CorpusPart.parse(options.part),
+        seed=options.seed,
+        store=options.store,
+        stores=options.stores_folder,
+        notify=note,
+    )
+    if options.as_json:
+        show_json({"store": str(folder), **estimate.to_json()})
+    else:
+        _show_estimate(folder, estimate)
+
+
+def _show_estimate(folder: Path, estimate: "Estimate") -> None:
+    free = "unknown" if estimate.memory is None else format_bytes(estimate.memory)
+    fits = {True: "they fit", False: "they may not fit; networks then read them from disk", None: ""}[estimate.fits]
+    rows = {
+        "store": str(folder),
+        "documents": f"{estimate.documents:,} ({estimate.distinct:,} distinct, {estimate.already_stored:,} stored)",
+        "tokens": f"{estimate.tokens:,}",
+        "windows": f"{estimate.windows:,}",
+        "dropped": f"{estimate.dropped_share:.1%} of the tokens ({estimate.dropped_tokens:,})",
+        "on disk": format_bytes(estimate.bytes),
+        "in memory for a head": f"up to {format_bytes(estimate.head_bytes)}, {free} free: {fits}".rstrip(": "),
+        "time": "nothing is left to encode"
+        if estimate.seconds is None
+        else f"{format_duration(estimate.seconds)} on {estimate.device} "
+        f"({estimate.tokens_per_second:,.0f} tokens/s in a sample of {estimate.sample_windows:,} windows)",
     }
+    table(["estimate", "nothing was written"], rows.items(), text_columns=2)
+
+
+def _explicit_fields(options: EmbedOptions) -> frozenset[str]:
+    """The fields of the encoding that the user set; the others follow an existing store."""
+    parameters = {name: "keep" if name == "segment" else name for name in asdict(options.encoding)}
+    return frozenset(name for name, parameter in parameters.items() if is_given(parameter))

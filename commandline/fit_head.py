@@ -1,54 +1,95 @@
-"""`embedonce fit-head`: stage two."""
+"""`embedonce fit-head`: fit heads on stored features."""
 
 import shlex
 import sys
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from commandline.compare import show_comparison
 from commandline.options import (
-    beside_options,
-    corpus_arguments,
-    documents_options,
+    CorpusOptions,
+    class_weight_option,
+    corpus_options,
+    describe_origin,
     folds_option,
+    joined_stores_options,
     json_option,
-    origin,
+    receives,
     runs_option,
     seed_option,
+    set_option,
 )
 from commandline.output import note, progress, say
 from data.errors import CallError, EmbedOnceError, ExtraMissing
 from data.text_format import format_duration
 
+if TYPE_CHECKING:
+    from featurestore import CorpusTable, FeatureSource
+    from heads.core.head import Head
+    from stages.fitting.plan import FitPlan
+    from stages.fitting.runs import Run
 
-@click.command("fit-head")
+
+@dataclass(frozen=True, kw_only=True)
+class FitHeadOptions(CorpusOptions):
+    """What `embedonce fit-head` was asked for."""
+
+    head: str
+    settings: tuple[str, ...]
+    class_weight: str | None
+    loss: str | None
+    sampler: str | None
+    init: str | None
+    first: str | None
+    base_runs: tuple[str, ...]
+    folds: int
+    jobs: int | None
+    tune: bool
+    runs: Path
+    seed: int
+    as_json: bool
+
+    @property
+    def all_settings(self) -> tuple[str, ...]:
+        """The settings of --set, and those that have an option of their own, as "key=value"."""
+        named = {"loss": self.loss, "sampler": self.sampler, "init": self.init}
+        return (*self.settings, *(f"{name}={value}" for name, value in named.items() if value))
+
+
+@click.command("fit-head", short_help="Fit a head, or all of them, on stored features.")
 @click.argument("head", metavar="HEAD")
+@set_option
+@class_weight_option
+@click.option("--loss", help="Loss of a network, as `--set loss=`: cross_entropy, focal, ldam, ...")
+@click.option("--sampler", help="Sampler of a network: instance, square_root, balanced, progressive, weighted.")
+@click.option("--init", help="Weight initialization of a network: default, truncated_normal, xavier, kaiming.")
+@click.option("--first", metavar="LABEL", help="For cascade: first decide whether it is LABEL, then among the others.")
 @click.option(
-    "--set", "parameters", multiple=True, metavar="KEY=VALUE", help="A parameter; `embedonce heads HEAD` lists them."
+    "--run",
+    "base_runs",
+    multiple=True,
+    metavar="RUN",
+    help="For stack: a run whose scores it reads. Repeat for more.  [all runs that match]",
 )
-@click.option("--class-weight", help="balanced, none, effective, sqrt, or a JSON file {label: weight}.  [by head]")
-@click.option("--loss", help="Of heads that are networks, as `--set loss=`: cross_entropy, focal, ldam, ...")
-@click.option("--sampler", help="Of the same: instance, square_root, balanced, progressive, weighted.")
-@click.option("--init", help="Of the same, how weights start: default, truncated_normal, xavier, kaiming.")
-@click.option("--first", metavar="LABEL", help="For cascade: ask 'is it LABEL?' before 'which of the others?'.")
-@click.option(
-    "--run", "base_runs", multiple=True, metavar="RUN", help="For stack: a run to stand on.  [all that agree]"
-)
-@documents_options
+@corpus_options
 @folds_option
 @click.option(
     "--jobs",
     type=click.IntRange(1),
-    help="Fits at once, a process each.  [a core each; 1 on a card or for few documents]",
+    help="Processes that fit at once.  [one per core; 1 on a GPU or for few documents]",
 )
 @click.option("--tune/--no-tune", default=True, help="Choose a decision rule on out-of-fold scores.")
-@beside_options
+@joined_stores_options
 @runs_option
 @seed_option
 @json_option
-def fit_head(**asked: Any) -> None:
-    """Fit HEAD, or `all` of them, on a feature store, and score it once on the test split.
+@receives(FitHeadOptions)
+def fit_head(options: FitHeadOptions) -> None:
+    """Fit HEAD, or `all` heads, on a feature store, and score it once on the test split.
 
     \b
     embedonce fit-head lstm
@@ -62,59 +103,73 @@ def fit_head(**asked: Any) -> None:
     embedonce fit-head stack --run linear-3f9a12bc --run lstm-7c2e41b0
     """
     from heads.registry import STACKING_HEADS
-    from stages.compare import compare as compare_runs
+    from stages.compare import compare
     from stages.fitting.head_options import ALL, parse_heads
     from stages.fitting.task import open_corpus, open_stores
 
-    if asked["base_runs"] and asked["head"] not in STACKING_HEADS:
-        raise CallError(f"--run is for {', '.join(STACKING_HEADS)}: {asked['head']} reads features.")
-    store, first = open_stores(asked["store"], asked["stores_folder"])
-    documents = open_corpus(first, asked["corpus"])
-    say(f"Fitting {asked['head']} on {store.name} ({origin('store', 'the newest store')}), corpus {documents.name}.")
-    plan = corpus_arguments(documents, asked)
-    found, failed = [], False
-    settings = (*asked["parameters"], *(f"{name}={asked[name]}" for name in ("loss", "sampler", "init") if asked[name]))
-    layers = len(first.recipe.layers) if store is first else 1
-    for head in parse_heads(asked["head"], settings, asked["class_weight"], asked["first"], asked["seed"], layers):
-        if asked["head"] == ALL and documents.kind == "multilabel" and not head.supports_multilabel:
-            note(f"{head.name} is left out: it takes one label a document, and these have several.")
-            continue
-        try:
-            found.append(_fit_one(store, documents, head, plan, asked))
-        except EmbedOnceError as error:
-            if asked["head"] != ALL:
-                raise
-            say(f"{head.name}: {error}")
-            failed = failed or not isinstance(error, ExtraMissing)
-    show_comparison(compare_runs(found), asked["as_json"])
-    if failed:
+    if options.base_runs and options.head not in STACKING_HEADS:
+        raise CallError(f"--run is only for {', '.join(STACKING_HEADS)}; {options.head} reads features. Remove --run.")
+    source, first = open_stores(options.store, options.stores_folder)
+    corpus = open_corpus(first, options.corpus)
+    say(f"Fitting {options.head} on {source.name}{describe_origin('store', 'the newest store')}, corpus {corpus.name}.")
+    weights = options.read_weights(corpus)
+    layers = len(first.recipe.layers) if source is first else 1
+    heads = parse_heads(options.head, options.all_settings, options.class_weight, options.first, options.seed, layers)
+    if options.head != ALL:
+        runs, has_failed = [_fit(source, corpus, _plan(head, weights, options), options) for head in heads], False
+    else:
+        runs, has_failed = _fit_all(source, corpus, [_plan(head, weights, options) for head in heads], options)
+    show_comparison(compare(runs), as_json=options.as_json)
+    if has_failed:
         raise click.exceptions.Exit(1)
 
 
-def _fit_one(store: Any, documents: Any, head: Any, shared: dict[str, Any], asked: dict[str, Any]) -> Any:
-    from stages.fitting.cross_fitting import FitProgress
-    from stages.fitting.fit_head import fit_head
+def _plan(head: "Head", weights: Mapping[str, float] | None, options: FitHeadOptions) -> "FitPlan":
     from stages.fitting.plan import FitPlan
 
-    plan = FitPlan(
+    return FitPlan(
         head=head,
-        folds=asked["folds"],
-        seed=asked["seed"],
-        tune=asked["tune"],
-        runs=asked["base_runs"],
-        **shared,
+        folds=options.folds,
+        seed=options.seed,
+        layer=options.layer,
+        tune=options.tune,
+        skip_unlabelled=options.skip_unlabelled,
+        order=options.label_order,
+        runs=options.base_runs,
+        weights=weights,
     )
-    with progress(head.name) as bar:
+
+
+def _fit_all(
+    source: "FeatureSource", corpus: "CorpusTable", plans: "list[FitPlan]", options: FitHeadOptions
+) -> "tuple[list[Run], bool]":
+    """Fit every head; returns the runs, and whether a head failed for another reason than a missing package."""
+    runs, has_failed = [], False
+    for plan in plans:
+        if corpus.kind == "multilabel" and not plan.head.supports_multilabel:
+            note(f"{plan.head.name} is left out: it does not support multi-label documents.")
+            continue
+        try:
+            runs.append(_fit(source, corpus, plan, options))
+        except EmbedOnceError as error:
+            say(f"{plan.head.name}: {error}")
+            has_failed = has_failed or not isinstance(error, ExtraMissing)
+    return runs, has_failed
+
+
+def _fit(source: "FeatureSource", corpus: "CorpusTable", plan: "FitPlan", options: FitHeadOptions) -> "Run":
+    from stages.fitting.cross_fitting import FitProgress
+    from stages.fitting.fit_head import fit_head
+
+    with progress(plan.head.name) as bar:
 
         def show(now: FitProgress) -> None:
             bar(now.step, now.steps, now.activity)
 
-        command, jobs = shlex.join(sys.argv), asked["jobs"]
-        run, fresh = fit_head(store, documents, plan, asked["runs"], command=command, report=show, jobs=jobs)
-    say(
-        f"{run.folder}: "
-        + (f"fitted in {format_duration(sum(run.record.seconds.values()))}." if fresh else "was fitted before.")
-    )
+        command = shlex.join(sys.argv)
+        run, is_new = fit_head(source, corpus, plan, options.runs, command=command, report=show, jobs=options.jobs)
+    seconds = format_duration(sum(run.record.seconds.values()))
+    say(f"{run.folder}: fitted in {seconds}." if is_new else f"{run.folder}: was fitted before.")
     for sentence in run.record.notes:
         note(sentence)
     return run

@@ -1,161 +1,222 @@
-"""Options that several commands share; each decorator is named for what it adds."""
+"""Options that several commands share: a decorator that adds them, and a dataclass that holds their values.
+
+A command receives its options as one frozen dataclass:
+
+    @click.command()
+    @json_option
+    @receives(CompareOptions)
+    def compare(options: CompareOptions) -> None: ...
+"""
 
 import csv
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from commandline.config_file import FILE
+from commandline.config_file import CONFIG_FILE
 from data.errors import CallError
 from data.table import Columns
 
 if TYPE_CHECKING:
     from featurestore import CorpusTable
 
+Options = TypeVar("Options")
 Command = Callable[..., Any]
+Decorator = Callable[[Command], Command]
 
 
-def multilabel(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
-    """One decorator of many, in the order in which help shows them."""
+def receives(options: Callable[..., Options]) -> Callable[[Callable[[Options], None]], Command]:
+    """A decorator that calls a command with one dataclass of type `options`, built from click's keyword arguments."""
 
-    def add(command: Command) -> Command:
-        for option in reversed(options):
-            command = option(command)
+    def decorate(command: Callable[[Options], None]) -> Command:
+        @wraps(command)
+        def call(**parameters: Any) -> None:
+            command(options(**parameters))
+
+        return call
+
+    return decorate
+
+
+def combine_options(*decorators: Decorator) -> Decorator:
+    """One decorator that adds several options, in the order in which help shows them."""
+
+    def decorate(command: Command) -> Command:
+        for decorator in reversed(decorators):
+            command = decorator(command)
         return command
 
-    return add
-
-
-text_option = click.option("--text", metavar="COLUMN", help="Column of the text.  [guessed by name]")
-id_option = click.option(
-    "--id", "id_", metavar="COLUMN", help="Column of the document's name.  [guessed, else row numbers]"
-)
-column_options = multilabel(
-    text_option,
-    click.option("--label", metavar="COLUMN", help="Column of the label.  [guessed by name]"),
-    id_option,
-    click.option("--split", metavar="COLUMN", help="Column that says train or test.  [guessed, else one is made]"),
-    click.option("--group", metavar="COLUMN", help="Column whose documents stay on one side of every split."),
-    click.option("--separator", metavar="TEXT", help="What stands between several labels in one cell."),
-    click.option(
-        "--path-separator", metavar="TEXT", help="What stands between the levels of a label, as in rec/sport."
-    ),
-)
+    return decorate
 
 
 class NewFile(click.Path):
-    """A file to write, whose folder is there: refused before hours of work, not after them."""
+    """A file to write. Its folder must exist, which is checked before the work and not after it."""
 
     def __init__(self) -> None:
         super().__init__(path_type=Path, dir_okay=False)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The path. Fails, as click's own types do, where its folder is missing."""
+        """Return the path. Fails as click's own types do if its folder is missing."""
         path = Path(os.fsdecode(super().convert(value, param, ctx)))
         if not path.parent.is_dir():
             self.fail(f"there is no folder {path.parent}. Make it, or name another file.", param, ctx)
         return path
 
 
+FOLDER = click.Path(path_type=Path)
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-runs_option = click.option("--runs", type=click.Path(path_type=Path), default=Path("runs"), help="Folder of the runs.")
+runs_option = click.option("--runs", type=FOLDER, default=Path("runs"), help="Folder of the runs.")
 stores_option = click.option(
-    "--stores",
-    "stores_folder",
-    type=click.Path(path_type=Path),
-    default=Path("stores"),
-    show_default=True,
-    help="Folder of the stores.",
-)
-store_options = multilabel(
-    click.option("--store", type=click.Path(path_type=Path), help="The feature store.  [the newest in --stores]"),
-    stores_option,
-)
-beside_options = multilabel(
-    click.option(
-        "--store",
-        type=click.Path(path_type=Path),
-        multiple=True,
-        help="The feature store; further ones are read beside it.  [the newest in --stores]",
-    ),
-    stores_option,
-)
-documents_options = multilabel(
-    click.option("--corpus", help="Which corpus of the store.  [its only one]"),
-    click.option("--layer", type=int, default=-1, help="Which of the layers kept; layermix reads all."),
-    click.option("--skip-unlabelled", is_flag=True, help="Leave documents without a label out."),
-    click.option(
-        "--weight", metavar="COLUMN", help="How much each training document counts: a column of the corpus's file."
-    ),
-    click.option("--weight-from", metavar="FILE", help="Where that column stands.  [the file that was embedded]"),
-    click.option("--weight-id", metavar="COLUMN", help="Ids in that file.  [guessed, else row numbers, as embed does]"),
-    click.option(
-        "--order",
-        metavar="LABELS",
-        help="Of labels that have one, lowest first: poor,fair,good; or numbers, which sorts them.",
-    ),
+    "--stores", "stores_folder", type=FOLDER, default=Path("stores"), show_default=True, help="Folder of the stores."
 )
 metric_option = click.option(
     "--metric",
     type=click.Choice(["macro-f1", "micro-f1", "accuracy", "quadratic-kappa"]),
     default="macro-f1",
-    help="What counts; quadratic-kappa with --order.",
+    help="What the selection maximizes; quadratic-kappa needs --order.",
 )
 folds_option = click.option("--folds", type=click.IntRange(2), default=5, help="Folds of the training split.")
-seed_option = click.option("--seed", type=int, default=0, help="The one seed of everything random.")
+seed_option = click.option("--seed", type=int, default=0, help="Seed of everything that is random.")
 device_option = click.option("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps.")
 trust_option = click.option(
     "--trust-remote-code", is_flag=True, help="Run Python code that comes with the model. Read it first."
 )
+set_option = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A hyperparameter; `embedonce heads HEAD` lists them. Repeat for more.",
+)
+class_weight_option = click.option(
+    "--class-weight",
+    help="balanced, none, effective, sqrt, or a JSON file {label: weight}.  [the head's default]",
+)
+text_option = click.option("--text", metavar="COLUMN", help="Column of the text.  [guessed by name]")
+id_option = click.option("--id", "id_", metavar="COLUMN", help="Column of the document ids.  [guessed, or row numbers]")
+column_options = combine_options(
+    text_option,
+    click.option("--label", metavar="COLUMN", help="Column of the label.  [guessed by name]"),
+    id_option,
+    click.option("--split", metavar="COLUMN", help="Column with train or test.  [guessed, or drawn at random]"),
+    click.option("--group", metavar="COLUMN", help="Column of groups; a group is never divided between splits."),
+    click.option("--separator", metavar="TEXT", help="Separator of the labels in one cell, for multi-label documents."),
+    click.option("--path-separator", metavar="TEXT", help="Separator of the levels of a label, as in rec/sport."),
+)
 
 
-def columns_from_options(asked: dict[str, Any]) -> Columns:
-    """The columns that the options name."""
-    return Columns(
-        text=asked["text"],
-        label=asked["label"],
-        id=asked["id_"],
-        split=asked["split"],
-        group=asked["group"],
-        separator=asked["separator"],
-        path_separator=asked["path_separator"],
-    )
+@dataclass(frozen=True, kw_only=True)
+class ColumnOptions:
+    """The values of `column_options`."""
+
+    text: str | None
+    label: str | None
+    id_: str | None
+    split: str | None
+    group: str | None
+    separator: str | None
+    path_separator: str | None
+
+    @property
+    def columns(self) -> Columns:
+        """The columns that the options name."""
+        return Columns(
+            text=self.text,
+            label=self.label,
+            id=self.id_,
+            split=self.split,
+            group=self.group,
+            separator=self.separator,
+            path_separator=self.path_separator,
+        )
 
 
-def corpus_arguments(documents: "CorpusTable", asked: dict[str, Any]) -> dict[str, Any]:
-    """What a plan is told by `documents_options`, by its fields. Raises as `read_sample_weights`."""
-    weights = None
-    if asked["weight"] is not None:
-        from stages.fitting.sample_weights import read_sample_weights
-
-        weights = read_sample_weights(documents, asked["weight"], asked["weight_from"], asked["weight_id"])
-    elif asked["weight_from"] or asked["weight_id"]:
-        raise CallError("--weight-from and --weight-id say where weights stand: name their column with --weight.")
-    order = _order(asked["order"])
-    return {"layer": asked["layer"], "skip_unlabelled": asked["skip_unlabelled"], "order": order, "weights": weights}
-
-
-def _order(asked: str | None) -> tuple[str, ...]:
-    """Labels between commas; one that holds a comma stands in quotation marks, as in a CSV file."""
-    if asked is None:
-        return ()
-    (labels,) = csv.reader([asked or '""'], skipinitialspace=True)
-    return tuple(label.strip() for label in labels)
-
-
-def selection_metric(asked: dict[str, Any]) -> str:
-    """The figure that counts, as figures are named. Raises CallError for one of ordered labels without --order."""
-    if asked["metric"] == "quadratic-kappa" and not asked["order"]:
-        raise CallError("--metric quadratic-kappa is of labels in an order: say which with --order.")
-    return str(asked["metric"]).replace("-", "_")
+joined_stores_options = combine_options(
+    click.option(
+        "--store",
+        type=FOLDER,
+        multiple=True,
+        help="The feature store. Repeat it to join several stores.  [the newest in --stores]",
+    ),
+    stores_option,
+)
+corpus_options = combine_options(
+    click.option("--corpus", help="Name of a corpus in the store.  [its only one]"),
+    click.option("--layer", type=int, default=-1, help="Which of the stored layers is read; layermix reads all."),
+    click.option("--skip-unlabelled", is_flag=True, help="Leave documents without a label out."),
+    click.option("--weight", metavar="COLUMN", help="Column of sample weights for the training documents."),
+    click.option("--weight-from", metavar="FILE", help="File with that column.  [the file that was embedded]"),
+    click.option("--weight-id", metavar="COLUMN", help="Column of the ids in that file.  [guessed, or row numbers]"),
+    click.option(
+        "--order",
+        metavar="LABELS",
+        help="Order of ordinal labels, lowest first, as in poor,fair,good; or `numbers` to sort them as numbers.",
+    ),
+)
 
 
-def origin(parameter: str, default: str) -> str:
-    """Where a value came from, for the first line that a command prints."""
+@dataclass(frozen=True, kw_only=True)
+class CorpusOptions:
+    """The values of `joined_stores_options` and `corpus_options`: which documents a head is fitted on, and how."""
+
+    store: tuple[Path, ...]
+    stores_folder: Path
+    corpus: str | None
+    layer: int
+    skip_unlabelled: bool
+    weight: str | None
+    weight_from: str | None
+    weight_id: str | None
+    order: str | None
+
+    @property
+    def label_order(self) -> tuple[str, ...]:
+        """The labels of `--order`; a label with a comma in it is quoted, as in a CSV file."""
+        if self.order is None:
+            return ()
+        (labels,) = csv.reader([self.order or '""'], skipinitialspace=True)
+        return tuple(label.strip() for label in labels)
+
+    def read_weights(self, corpus: "CorpusTable") -> Mapping[str, float] | None:
+        """The weight of each document by id, None without `--weight`. Raises as `read_sample_weights` does."""
+        if self.weight is not None:
+            from stages.fitting.sample_weights import read_sample_weights
+
+            return read_sample_weights(corpus, self.weight, self.weight_from, self.weight_id)
+        if self.weight_from or self.weight_id:
+            raise CallError("--weight-from and --weight-id need --weight, the column of the weights. Add it.")
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectionOptions(CorpusOptions):
+    """The values of `corpus_options` together with `metric_option`."""
+
+    metric: str
+
+    @property
+    def metric_name(self) -> str:
+        """The metric in the library's spelling. Raises CallError for an ordinal metric without `--order`."""
+        if self.metric == "quadratic-kappa" and not self.order:
+            raise CallError("--metric quadratic-kappa is for ordinal labels. Give their order with --order.")
+        return self.metric.replace("-", "_")
+
+
+def is_given(parameter: str) -> bool:
+    """Whether the user set a parameter of the running command, on the command line or in embedonce.toml."""
     source = click.get_current_context().get_parameter_source(parameter)
-    if source is click.core.ParameterSource.DEFAULT_MAP:
-        return str(FILE)
-    return "as asked" if source is click.core.ParameterSource.COMMANDLINE else default
+    return source in (click.core.ParameterSource.COMMANDLINE, click.core.ParameterSource.DEFAULT_MAP)
+
+
+def describe_origin(parameter: str, default: str) -> str:
+    """Where a value came from, in parentheses, for the first line that a command prints; "" for the command line."""
+    source = click.get_current_context().get_parameter_source(parameter)
+    if source is click.core.ParameterSource.COMMANDLINE:
+        return ""
+    return f" (from {CONFIG_FILE})" if source is click.core.ParameterSource.DEFAULT_MAP else f" ({default})"

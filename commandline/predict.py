@@ -1,29 +1,48 @@
-"""`embedonce predict`: labels for new text."""
+"""`embedonce predict`: labels for new documents."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 
-from commandline.options import NewFile, device_option, id_option, runs_option, text_option, trust_option
-from commandline.output import note, progress, whole_file
+from commandline.options import NewFile, device_option, id_option, receives, runs_option, text_option, trust_option
+from commandline.output import note, open_output, progress
 from data.errors import CallError
 from data.table import Columns
 
 
-@click.command()
+@dataclass(frozen=True, kw_only=True)
+class PredictOptions:
+    """What `embedonce predict` was asked for."""
+
+    run: str
+    file: str
+    text: str | None
+    id_: str | None
+    encoder: tuple[str, ...]
+    output: Path | None
+    as_json: bool
+    trust_remote_code: bool
+    device: str
+    runs: Path
+
+
+@click.command(short_help="Label new documents with a run.")
 @click.argument("run")
 @click.argument("file")
 @text_option
 @id_option
-@click.option("--encoder", multiple=True, help="Where the run's encoder is now, if it has moved; one for each store.")
-@click.option("--output", type=NewFile(), help="Write here, not to stdout.")
-@click.option("--json", "as_json", is_flag=True, help="A JSON object a line instead of CSV.")
+@click.option(
+    "--encoder", multiple=True, help="Where the run's encoder is now, if it has moved; repeat it, once per store."
+)
+@click.option("--output", type=NewFile(), help="File to write.  [standard output]")
+@click.option("--json", "as_json", is_flag=True, help="Write one JSON object per line instead of CSV.")
 @trust_option
 @device_option
 @runs_option
-def predict(run: str, file: str, output: Path | None, as_json: bool, **asked: Any) -> None:
-    """Label the documents of FILE by RUN: id, prediction and the probability of each label.
+@receives(PredictOptions)
+def predict(options: PredictOptions) -> None:
+    """Label the documents of FILE with RUN: id, prediction, and the probability of each label.
 
     \b
     embedonce predict lstm-7c2e41b0 new.csv --text body > labelled.csv
@@ -31,19 +50,19 @@ def predict(run: str, file: str, output: Path | None, as_json: bool, **asked: An
     from data.readers import read_corpus
     from stages.compare import find_run
     from stages.predict import open_encoders, write_predictions
-    from stages.predict import predict as label
+    from stages.predict import predict as predict_documents
 
-    found = find_run(run, asked["runs"])
-    if output is not None and output.exists():
-        raise CallError(f"{output} is there already. Name another --output, or remove it.")
-    # new text has no label and no split to read, whatever its columns are called
-    corpus = read_corpus(file, Columns(text=asked["text"], id=asked["id_"], label="", split=""))
+    run = find_run(options.run, options.runs)
+    if options.output is not None and options.output.exists():
+        raise CallError(f"{options.output} exists already. Name another --output, or remove it.")
+    # new documents have no label and no split to read, whatever their columns are called
+    corpus = read_corpus(options.file, Columns(text=options.text, id=options.id_, label="", split=""))
     for sentence in corpus.notes:
         note(sentence)
-    encoders = open_encoders(found, models=asked["encoder"], device=asked["device"], trust=asked["trust_remote_code"])
-    with progress("labelling") as bar, whole_file(output) as out:
+    encoders = open_encoders(run, models=options.encoder, device=options.device, trust=options.trust_remote_code)
+    with progress("labeling") as bar, open_output(options.output) as out:
         total = len(corpus.documents)
-        labelled = label(
-            found, corpus.documents, encoders, lambda done: bar(done, total, f"{done:,} of {total:,} documents")
+        predictions = predict_documents(
+            run, corpus.documents, encoders, lambda done: bar(done, total, f"{done:,} of {total:,} documents")
         )
-        write_predictions(labelled, found.record.labels, out, as_json=as_json)
+        write_predictions(predictions, run.record.labels, out, as_json=options.as_json)

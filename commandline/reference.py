@@ -1,35 +1,83 @@
-"""docs/commands.md, written from the commands themselves: `python -m commandline.reference > docs/commands.md`."""
+"""The generated pages of the documentation, on standard output.
 
-from collections.abc import Iterator
+python -m commandline.reference commands > docs/commands.md
+python -m commandline.reference heads > docs/heads.md
+"""
+
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import click
 
 import cli
+from commandline.heads import hyperparameter_texts
+from heads.registry import OURS, STACKING_HEADS, describe, head_class
 
-INTRODUCTION = """# Commands
+WIDTH = 110  # columns of the help in docs/commands.md
 
-What each command takes, as `--help` shows it. Results go to stdout, everything else to stderr. Exit codes: 0 done,
-1 the work failed, 2 the call was wrong, 130 interrupted (the same command goes on where it stopped).
+COMMANDS_INTRODUCTION = """# Commands
+
+The help of each command, as `--help` prints it. Results go to stdout, everything else to stderr. Exit codes: 0 success,
+1 the work failed, 2 the call was wrong, 130 interrupted (the same command resumes the work).
+"""
+
+HEADS_INTRODUCTION = """# Heads
+
+The heads of `fit-head`, with their hyperparameters. Each head reads the views of a store that are listed next to it, or
+those of them that the store has, if it can do without some. `--set name=value` sets a hyperparameter; the name may be
+the last part alone, as in `lr` for `training__lr`. A mapping is set in Python, or by an option of its own
+(`--class-weight FILE`). `stack` reads the scores of other runs. [Your own head](your-own-head.md) joins through an
+entry point.
 """
 
 
-SHOWN: dict[str, Any] = {"terminal_width": 110, "show_default": True, "help_option_names": ["-h", "--help"]}
+def commands_page() -> str:
+    """docs/commands.md: the help of every command."""
+    blocks = [f"## {path}\n\n```\n{text}\n```\n" for path, text in _help_texts(cli.embedonce, "embedonce", None)]
+    return "\n".join([COMMANDS_INTRODUCTION, *blocks])
 
 
-def page() -> str:
-    """The whole page, as Markdown."""
-    blocks = [f"## {path}\n\n```\n{shown}\n```\n" for path, shown in commands(cli.embedonce, "embedonce", None)]
-    return "\n".join([INTRODUCTION, *blocks])
-
-
-def commands(command: click.Command, path: str, parent: click.Context | None) -> Iterator[tuple[str, str]]:
-    """Each command's name and help, those of a group after it."""
-    context = click.Context(command, info_name=path.split()[-1], parent=parent, **SHOWN)
+def _help_texts(command: click.Command, path: str, parent: click.Context | None) -> Iterator[tuple[str, str]]:
+    """The path and the help of a command, followed by those of its subcommands."""
+    settings: dict[str, Any] = {**cli.CONTEXT_SETTINGS, "terminal_width": WIDTH}
+    context = click.Context(command, info_name=path.split()[-1], parent=parent, **settings)
     yield path, command.get_help(context)
     for name, inner in sorted(command.commands.items()) if isinstance(command, click.Group) else ():
-        yield from commands(inner, f"{path} {name}", context)
+        yield from _help_texts(inner, f"{path} {name}", context)
+
+
+def heads_page() -> str:
+    """docs/heads.md: a table of all heads, then each head with its source and its hyperparameters."""
+    names = [*OURS, *STACKING_HEADS]
+    heads = [describe(name) for name in names]
+    rows = [f"| [{head.name}](#{head.name}) | {', '.join(head.reads)} | {head.summary} |" for head in heads]
+    table = "\n".join(["| head | reads | description |", "|---|---|---|", *rows])
+    return "\n".join([HEADS_INTRODUCTION, table, "", *map(_head_section, names)])
+
+
+def _head_section(name: str) -> str:
+    docstring, texts = inspect.getdoc(head_class(name)) or "", hyperparameter_texts(name)
+    introduction = re.split(r"\n\n(?:Parameters\n-|Its parameters are)", docstring)[0]
+    rows = [
+        f"| {parameter.name} | `{parameter.default}` | {parameter.allowed} "
+        f"| {texts.get(parameter.name.rpartition('__')[2], '')} |"
+        for parameter in describe(name).parameters
+    ]
+    head = ["| hyperparameter | default | values | description |", "|---|---|---|---|"]
+    return "\n".join([f"## {name}\n", introduction + "\n", *head, *rows, ""])
+
+
+PAGES: Mapping[str, Callable[[], str]] = {"commands": commands_page, "heads": heads_page}
+
+
+@click.command()
+@click.argument("page", type=click.Choice(list(PAGES)))
+def main(page: str) -> None:
+    """Print a page of the documentation as Markdown."""
+    click.echo(PAGES[page](), nl=False)
 
 
 if __name__ == "__main__":
-    click.echo(page(), nl=False)
+    main()

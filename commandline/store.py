@@ -1,137 +1,176 @@
-"""`embedonce store ...`: what a store holds, whether it is whole, and what keeps it so."""
+"""`embedonce store ...`: inspect and maintain a feature store."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from commandline.options import column_options, columns_from_options, json_option, stores_option
+from commandline.options import FOLDER, ColumnOptions, column_options, json_option, receives, stores_option
 from commandline.output import Bar, note, progress, say, show_json, table
-from data.text_format import format_bytes
+from data.text_format import format_bytes, join_names, plural
 
 if TYPE_CHECKING:
     from featurestore import CompactionPlan, FeatureStore
 
-NAMED = 10  # documents named on the screen; --json has them all
+MOST_NAMES = 10  # documents that are named on the screen; --json names all
 
-folder_argument = click.argument("folder", required=False, type=click.Path(path_type=Path))
+folder_argument = click.argument("folder", required=False, type=FOLDER)
+store_option = click.option("--store", "folder", type=FOLDER, help="The feature store.  [the newest in --stores]")
+dry_run_option = click.option("--dry-run", is_flag=True, help="Report what would be done; change nothing.")
 
 
-@click.group()
+@dataclass(frozen=True, kw_only=True)
+class StoreOptions:
+    """The store that a subcommand works on, and the form of its output."""
+
+    folder: Path | None
+    stores_folder: Path
+    as_json: bool
+
+    def open(self) -> "FeatureStore":
+        """The store. Raises as `open_store` does."""
+        from stages.fitting.task import open_store
+
+        return open_store(self.folder, self.stores_folder)
+
+
+@click.group(short_help="Inspect, verify, repair and export a store.")
 def store() -> None:
-    """Look into a feature store and look after it; the newest one when no FOLDER is named."""
+    """Inspect and maintain a feature store: the newest one, unless FOLDER is given."""
 
 
-@store.command()
+@store.command(short_help="Show what a store holds, and what each array costs.")
 @folder_argument
 @stores_option
 @json_option
-def info(folder: Path | None, stores_folder: Path, as_json: bool) -> None:
-    """What a store holds and what each kept array costs."""
-    found = _opened(folder, stores_folder).info()
-    if as_json:
-        show_json(found)
+@receives(StoreOptions)
+def info(options: StoreOptions) -> None:
+    """Show what a store holds, and what each stored array costs."""
+    content = options.open().info()
+    if options.as_json:
+        show_json(content)
         return
-    recipe, arrays = found.pop("recipe"), found.pop("arrays")
-    documents = max(found["documents"], 1)
-    held = found | {"bytes": format_bytes(found["bytes"]), "dropped_share": f"{found['dropped_share']:.1%}"}
-    table(["recipe", ""], [(name, _shown(value)) for name, value in recipe.items()], text_columns=2)
-    table(["store", ""], [(name, _shown(value)) for name, value in held.items()], text_columns=2)
-    costs = [(name, format_bytes(count), format_bytes(count / documents)) for name, count in arrays.items()]
-    table(["array", "bytes", "a document"], costs)
+    recipe, arrays = content.pop("recipe"), content.pop("arrays")
+    documents = max(content["documents"], 1)
+    shares = {"bytes": format_bytes(content["bytes"]), "dropped_share": f"{content['dropped_share']:.1%}"}
+    table(["recipe", ""], [(name, _format_value(value)) for name, value in recipe.items()], text_columns=2)
+    table(["store", ""], [(name, _format_value(value)) for name, value in (content | shares).items()], text_columns=2)
+    rows = [(name, format_bytes(count), format_bytes(count / documents)) for name, count in arrays.items()]
+    table(["array", "bytes", "per document"], rows)
 
 
-@store.command()
+@store.command(short_help="Check every shard; exit code 1 if something is wrong.")
 @folder_argument
 @stores_option
 @json_option
-def verify(folder: Path | None, stores_folder: Path, as_json: bool) -> None:
-    """Hash and parse every shard again, hold offsets and corpora against it; exit code 1 where something is wrong.
+@receives(StoreOptions)
+def verify(options: StoreOptions) -> None:
+    """Hash and parse every shard again, and check offsets and corpora; exit code 1 if something is wrong.
 
-    Shards are parsed in a process of their own with a limit on its time and memory, so a store may come from anywhere.
+    Shards are parsed in a process of their own, with limits on its time and memory, so a store may come from anywhere.
     """
-    found = _opened(folder, stores_folder)
+    store = options.open()
     with progress("verifying") as bar:
-        wrong = found.verify(_bytes_on(bar))
-    if as_json:
-        show_json({"store": str(found.folder), "wrong": wrong})
+        problems = store.verify(_show_bytes(bar))
+    if options.as_json:
+        show_json({"store": str(store.folder), "wrong": problems})
     else:
-        click.echo("\n".join(wrong) or f"{found.folder}: every shard is whole, {len(found.shards()):,} in all.")
-    if wrong:
+        click.echo("\n".join(problems) or f"{store.folder}: all shards are intact, {len(store.shards()):,} in total.")
+    if problems:
         raise click.exceptions.Exit(1)
 
 
-@store.command()
+@store.command(short_help="Move damaged shards away; `embed` encodes them again.")
 @folder_argument
 @stores_option
 @json_option
-def repair(folder: Path | None, stores_folder: Path, as_json: bool) -> None:
+@receives(StoreOptions)
+def repair(options: StoreOptions) -> None:
     """Move damaged shards to quarantine/ and name their documents, which the next `embed` encodes again."""
     from featurestore import repair_store
 
-    found = _opened(folder, stores_folder)
+    store = options.open()
     with progress("verifying") as bar:
-        done = repair_store(found, _bytes_on(bar))
-    if as_json:
-        show_json({"store": str(found.folder), **done.to_json()})
+        result = repair_store(store, _show_bytes(bar))
+    if options.as_json:
+        show_json({"store": str(store.folder), **result.to_json()})
         return
-    for each in done.quarantined:
-        click.echo(f"{each.path.name} was moved to {found.folder / 'quarantine'}: {each.problem}")
-    for missing in done.missing:
+    for shard in result.quarantined:
+        click.echo(f"{shard.path.name} was moved to {store.folder / 'quarantine'}: {shard.problem}")
+    for missing in result.missing:
         click.echo(missing.message)
         if missing.ids:
-            more = f" and {len(missing.ids) - NAMED:,} more (--json has all)" if len(missing.ids) > NAMED else ""
-            click.echo(f"  {', '.join(missing.ids[:NAMED])}{more}")
-    if done.removed_temporary_files:
-        note(f"{done.removed_temporary_files:,} temporary files of writers that died were removed")
-    if not done.quarantined:
-        click.echo(f"{found.folder}: nothing to repair, every shard is whole.")
+            hint = " (--json names all)" if len(missing.ids) > MOST_NAMES else ""
+            click.echo(f"  {join_names(missing.ids, MOST_NAMES, quoted=False)}{hint}")
+    if result.removed_temporary_files:
+        note(f"{plural(result.removed_temporary_files, 'temporary file')} of processes that died: removed.")
+    if not result.quarantined:
+        click.echo(f"{store.folder}: nothing to repair, all shards are intact.")
 
 
-@store.command()
+@dataclass(frozen=True, kw_only=True)
+class RewriteOptions(StoreOptions):
+    """What `embedonce store compact` or `prune` was asked for."""
+
+    dry_run: bool
+
+
+@store.command(short_help="Merge small shards, and keep each document once.")
 @folder_argument
 @stores_option
-@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@dry_run_option
 @json_option
-def compact(folder: Path | None, stores_folder: Path, dry_run: bool, as_json: bool) -> None:
+@receives(RewriteOptions)
+def compact(options: RewriteOptions) -> None:
     """Merge small shards into larger ones, and keep each document once.
 
-    Not while something reads the store: a reader whose shard is gone ends with a sentence and has to be run again.
+    Do not run it while something reads the store: a reader whose shard is gone ends with an error and must run again.
     """
     from featurestore import plan_compaction
 
-    found = _opened(folder, stores_folder)
-    _rewrite(found, plan_compaction(found), dry_run=dry_run, as_json=as_json)
+    store = options.open()
+    _rewrite(store, plan_compaction(store), options)
 
 
-@store.command()
+@store.command(short_help="Remove documents that no corpus refers to.")
 @folder_argument
 @stores_option
-@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@dry_run_option
 @json_option
-def prune(folder: Path | None, stores_folder: Path, dry_run: bool, as_json: bool) -> None:
-    """Remove the features of documents that no corpus of the store names any more.
+@receives(RewriteOptions)
+def prune(options: RewriteOptions) -> None:
+    """Remove the features of documents that no corpus of the store refers to any more.
 
-    Not while an `embed` runs into the store: what it takes for there could go.
+    Do not run it while an `embed` writes to the store: features that it relies on could be removed.
     """
     from featurestore import plan_pruning
 
-    found = _opened(folder, stores_folder)
-    _rewrite(found, plan_pruning(found), dry_run=dry_run, as_json=as_json)
+    store = options.open()
+    _rewrite(store, plan_pruning(store), options)
 
 
-@store.command()
+@dataclass(frozen=True, kw_only=True)
+class LabelOptions(StoreOptions, ColumnOptions):
+    """What `embedonce store label` was asked for."""
+
+    file: str
+    corpus: str | None
+
+
+@store.command(short_help="Replace labels, splits and groups by those of a table.")
 @click.argument("file")
 @column_options
-@click.option("--store", "folder", type=click.Path(path_type=Path), help="The feature store.  [the newest]")
-@click.option("--corpus", help="Which corpus of the store.  [the only one]")
+@store_option
+@click.option("--corpus", help="Name of a corpus in the store.  [its only one]")
 @stores_option
 @json_option
-def label(file: str, folder: Path | None, corpus: str | None, stores_folder: Path, as_json: bool, **asked: Any) -> None:
-    """Replace labels, splits and groups by those in FILE, a table with a column of ids; features stay as they are.
+@receives(LabelOptions)
+def label(options: LabelOptions) -> None:
+    """Replace labels, splits and groups by those of FILE, a table with a column of ids. Features do not change.
 
-    They hold until the corpus is embedded again, which brings those of its file back: correct them there, too.
+    If the corpus is embedded again, the labels of its own file return: correct them there, too.
 
     \b
     embedonce store label corrected.csv --id ticket --label queue
@@ -139,90 +178,92 @@ def label(file: str, folder: Path | None, corpus: str | None, stores_folder: Pat
     from stages.fitting.task import open_corpus
     from stages.relabel import relabel
 
-    found = _opened(folder, stores_folder)
-    done = relabel(found, open_corpus(found, corpus), file, columns_from_options(asked))
-    if as_json:
-        show_json({"store": str(found.folder), "corpus": done.corpus, "changed": done.changed, "notes": done.notes})
+    store = options.open()
+    result = relabel(store, open_corpus(store, options.corpus), options.file, options.columns)
+    if options.as_json:
+        show_json(
+            {"store": str(store.folder), "corpus": result.corpus, "changed": result.changed, "notes": result.notes}
+        )
         return
-    for sentence in done.notes:
+    for sentence in result.notes:
         note(sentence)
-    changed = ", ".join(f"{count:,} {name}" for name, count in done.changed.items())
-    unnamed = f"; {done.unnamed:,} documents that {file} does not name keep theirs" if done.unnamed else ""
-    click.echo(f"{done.corpus}: {changed} are others now{unnamed}.")
+    changed = ", ".join(f"{count:,} {name}" for name, count in result.changed.items())
+    others = f"; {result.unnamed:,} documents that are not in {options.file} keep theirs" if result.unnamed else ""
+    click.echo(f"{result.corpus}: {changed} changed{others}.")
 
 
-@store.command()
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions(StoreOptions):
+    """What `embedonce store export` was asked for."""
+
+    output: Path
+    kind: str | None
+    corpus: str | None
+    overwrite: bool
+
+
+@store.command(short_help="Write all documents into one plain file.")
 @click.argument("output", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--format", "kind", type=click.Choice(["h5", "npz", "parquet"]), help="[the ending of OUTPUT]")
-@click.option("--store", "folder", type=click.Path(path_type=Path), help="The feature store.  [the newest]")
-@click.option("--corpus", help="Only this corpus, in its order, with ids, splits, groups and labels.")
-@click.option("--overwrite", is_flag=True, help="Replace OUTPUT if it is there.")
+@click.option(
+    "--format", "kind", type=click.Choice(["h5", "npz", "parquet"]), help="File format.  [the extension of OUTPUT]"
+)
+@store_option
+@click.option("--corpus", help="Write only this corpus, in its order, with ids, splits, groups and labels.")
+@click.option("--overwrite", is_flag=True, help="Replace OUTPUT if it exists.")
 @stores_option
 @json_option
-def export(
-    output: Path,
-    kind: str | None,
-    folder: Path | None,
-    corpus: str | None,
-    overwrite: bool,
-    stores_folder: Path,
-    as_json: bool,
-) -> None:
+@receives(ExportOptions)
+def export(options: ExportOptions) -> None:
     """Write all documents into one plain file for other programs.
 
     \b
     embedonce store export features.h5
     embedonce store export reuters52.parquet --corpus reuters52
     """
-    from featurestore.maintenance.export import export_store as write
+    from featurestore.maintenance.export import export_store
 
-    found = _opened(folder, stores_folder)
+    store, output = options.open(), options.output
     with progress("exporting") as bar:
-        documents = write(
-            found,
+        documents = export_store(
+            store,
             output,
-            kind or output.suffix.lstrip(".").lower(),
-            corpus=corpus,
-            overwrite=overwrite,
-            progress=_bytes_on(bar),
+            options.kind or output.suffix.lstrip(".").lower(),
+            corpus=options.corpus,
+            overwrite=options.overwrite,
+            progress=_show_bytes(bar),
         )
-    if as_json:
-        show_json({"store": str(found.folder), "file": str(output), "documents": documents})
+    if options.as_json:
+        show_json({"store": str(store.folder), "file": str(output), "documents": documents})
     else:
-        click.echo(f"{output}: {documents:,} documents of {found.folder}, {format_bytes(output.stat().st_size)}.")
+        click.echo(f"{output}: {documents:,} documents of {store.folder}, {format_bytes(output.stat().st_size)}.")
 
 
-def _bytes_on(bar: Bar) -> Callable[[float, float], None]:
+def _show_bytes(bar: Bar) -> Callable[[float, float], None]:
     """A callback that shows bytes done and bytes in total on `bar`."""
     return lambda done, total: bar(done, total, f"{format_bytes(done)} of {format_bytes(total)}")
 
 
-def _opened(folder: Path | None, stores_folder: Path) -> "FeatureStore":
-    from stages.fitting.task import open_store
-
-    return open_store(folder, stores_folder)
-
-
-def _rewrite(found: "FeatureStore", plan: "CompactionPlan", *, dry_run: bool, as_json: bool) -> None:
+def _rewrite(store: "FeatureStore", plan: "CompactionPlan", options: RewriteOptions) -> None:
     from featurestore import run_compaction
 
-    if not dry_run and plan.groups:
+    if not options.dry_run and plan.groups:
         with progress("rewriting") as bar:
-            run_compaction(plan, found, _bytes_on(bar))
-    if as_json:
-        show_json({"store": str(found.folder), "dry_run": dry_run, **plan.to_json()})
+            run_compaction(plan, store, _show_bytes(bar))
+    if options.as_json:
+        show_json({"store": str(store.folder), "dry_run": options.dry_run, **plan.to_json()})
         return
+    removed, became = ("would be", "would become") if options.dry_run else ("were", "became")
     click.echo(
-        f"{found.folder}: {plan.unreferenced:,} documents that no corpus names and {plan.duplicates:,} second copies "
-        f"{'would be' if dry_run else 'were'} removed, about {format_bytes(plan.freed_bytes)}; "
-        f"{plan.shards:,} shards {'would become' if dry_run else 'became'} {plan.shards_after:,}."
+        f"{store.folder}: {plan.unreferenced:,} documents that no corpus refers to and {plan.duplicates:,} duplicates "
+        f"{removed} removed, about {format_bytes(plan.freed_bytes)}; "
+        f"{plural(plan.shards, 'shard')} {became} {plan.shards_after:,}."
     )
-    if dry_run:
+    if options.dry_run:
         say("Nothing was changed.")
 
 
-def _shown(value: Any) -> str:
-    """A plain value as a person reads it; hashes as their first twelve digits, `--json` has them whole."""
+def _format_value(value: Any) -> str:
+    """A plain value as text; a hash as its first twelve digits (`--json` has all of them)."""
     match value:
         case None | "" | []:
             return "none"

@@ -1,168 +1,239 @@
-"""`embedonce sweep`: parameters by search."""
+"""`embedonce sweep`: hyperparameter search."""
 
 import shlex
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from math import inf
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from commandline.compare import show_comparison
 from commandline.options import (
     NewFile,
-    beside_options,
-    corpus_arguments,
-    documents_options,
+    SelectionOptions,
+    corpus_options,
+    describe_origin,
     folds_option,
+    joined_stores_options,
     json_option,
     metric_option,
-    origin,
+    receives,
     runs_option,
     seed_option,
-    selection_metric,
 )
 from commandline.output import note, progress, say, show_json, table
 from data.errors import CallError
-from data.text_format import format_duration
+from data.text_format import format_duration, plural
 
 if TYPE_CHECKING:
-    from stages.sweep import SweepProgress, SweepResult
+    from featurestore import CorpusTable, FeatureSource
+    from stages.sweep import SearchSpace, SweepProgress, SweepResult
+
+DEFAULT_TRIALS = 40  # of one head
+DEFAULT_SECONDS = 600.0  # of all heads
 
 
-@click.command()
+@dataclass(frozen=True, kw_only=True)
+class SweepOptions(SelectionOptions):
+    """What `embedonce sweep` was asked for."""
+
+    head: str
+    trials: int | None
+    time_budget: str | None
+    trial_folds: int
+    folds: int
+    settings: tuple[str, ...]
+    class_weight: str | None
+    html: Path | None
+    svg: Path | None
+    runs: Path
+    seed: int
+    as_json: bool
+
+
+@click.command(short_help="Search the hyperparameters of a head, or of all heads.")
 @click.argument("head", metavar="HEAD")
 @click.option(
     "--trials",
     type=click.IntRange(1),
-    help="How many, of each head.  [40 for one head; for all, what --time-budget allows]",
+    help="Trials per head.  [40 for one head; as many as --time-budget allows for all]",
 )
-@click.option("--time-budget", metavar="TIME", help="How long, as in 90s, 10m or 1h.  [10m for all]")
+@click.option("--time-budget", metavar="TIME", help="Time for all trials, as in 90s, 10m or 1h.  [10m for all]")
 @metric_option
-@click.option("--trial-folds", type=click.IntRange(1), default=1, help="On how many of the folds a trial is scored.")
+@click.option("--trial-folds", type=click.IntRange(1), default=1, help="Folds on which a trial is scored.")
 @folds_option
-@click.option("--set", "parameters", multiple=True, metavar="KEY=VALUE", help="A parameter that stays as it is.")
-@click.option("--class-weight", help="As for fit-head; it then stays as it is.  [searched]")
-@documents_options
-@click.option("--html", type=NewFile(), help="Also write a page on the best head.")
-@click.option("--svg", type=NewFile(), help="Also write its picture alone.")
-@beside_options
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="A hyperparameter that is fixed, not searched."
+)
+@click.option("--class-weight", help="As for fit-head; it is then fixed, not searched.  [searched]")
+@corpus_options
+@click.option("--html", type=NewFile(), help="Also write a page about the best head.")
+@click.option("--svg", type=NewFile(), help="Also write its chart alone.")
+@joined_stores_options
 @runs_option
 @seed_option
 @json_option
-def sweep(head: str, **asked: Any) -> None:
-    """Search the parameters of HEAD, or spend a time on `all` heads, and fit the best as a run.
+@receives(SweepOptions)
+def sweep(options: SweepOptions) -> None:
+    """Search the hyperparameters of HEAD, or of `all` heads within a time budget, and fit the best as a run.
 
-    Trials are scored on training documents that they were not fitted on; the test split is scored once, for the run.
-    They are kept in the folder of the runs: the same command goes on where it stopped, and may run several times at
-    once, in several terminals.
+    Trials are scored on training documents that they were not fitted on; the test split is scored once, for the final
+    run. Trials are saved in the folder of the runs: the same command resumes an interrupted sweep, and may run in
+    several terminals at once.
 
     \b
     embedonce sweep mlp --trials 40
     embedonce sweep lstm --trials 100 --time-budget 1h --set over=chunks --html sweep.html
     embedonce sweep all --time-budget 10m
     """
-    from stages.compare import compare as compare_runs
-    from stages.compare import select_runs
-    from stages.fitting.head_options import ALL, parse_heads
+    from stages.compare import compare, select_runs
+    from stages.fitting.head_options import ALL
     from stages.fitting.task import open_corpus, open_stores
 
-    metric = selection_metric(asked)
-    store, first = open_stores(asked["store"], asked["stores_folder"])
-    documents = open_corpus(first, asked["corpus"])
-    spaces = _spaces(head, metric, corpus_arguments(documents, asked), asked)
-    say(f"Sweep of {head} on {store.name} ({origin('store', 'the newest store')}), corpus {documents.name}.")
-    if head == ALL and len(first.recipe.layers) > 1:
-        every = {each.name for each in parse_heads(ALL, layers=len(first.recipe.layers))}
-        for name in sorted(every - {space.plan.head.name for space in spaces}):
-            note(f"{name} is left out: a sweep of all heads reads one layer. Sweep it alone.")
-    found = _swept(head, store, documents, spaces, asked)
-    made = select_runs([outcome.run for outcome in found if outcome.run is not None], asked["runs"])
-    if asked["as_json"]:
-        show_json({"sweeps": [outcome.to_json() for outcome in found], "runs": compare_runs(made).to_json()})
+    metric = options.metric_name
+    source, first = open_stores(options.store, options.stores_folder)
+    corpus = open_corpus(first, options.corpus)
+    spaces = _search_spaces(corpus, metric, options)
+    origin = describe_origin("store", "the newest store")
+    say(f"Sweep of {options.head} on {source.name}{origin}, corpus {corpus.name}.")
+    if options.head == ALL:
+        _note_left_out(spaces, layers=len(first.recipe.layers))
+    results = _run_sweep(source, corpus, spaces, options)
+    runs = select_runs([result.run for result in results if result.run is not None], options.runs)
+    if options.as_json:
+        show_json({"sweeps": [result.to_json() for result in results], "runs": compare(runs).to_json()})
     else:
-        _show(found)
-        show_comparison(compare_runs(made), as_json=False)
-    for option in ("html", "svg"):
-        if asked[option] is not None:
-            from stages.sweep.chart import write_picture
-
-            write_picture(found[0], asked[option], alone=option == "svg")
-            say(f"The picture is in {asked[option]}.")
+        _show_results(results)
+        show_comparison(compare(runs), as_json=False)
+    _write_charts(results[0], options)
 
 
-def _spaces(head: str, metric: str, plan: dict[str, Any], asked: dict[str, Any]) -> list[Any]:
+def _search_spaces(corpus: "CorpusTable", metric: str, options: SweepOptions) -> "list[SearchSpace]":
     from heads.registry import STACKING_HEADS
     from stages.fitting.head_options import parse_heads
     from stages.fitting.plan import FitPlan
     from stages.sweep import SearchSpace
 
-    if head in STACKING_HEADS:
-        raise CallError(f"{head} stands on whole runs and has nothing to sweep. Name a head that reads features.")
-    if asked["trial_folds"] > asked["folds"]:
-        raise CallError(f"--trial-folds is {asked['trial_folds']}, and there are {asked['folds']} --folds.")
-    names = [setting.partition("=")[0] for setting in asked["parameters"]]
-    names += [] if asked["class_weight"] is None else ["class_weight"]
-    plan |= {"folds": asked["folds"], "seed": asked["seed"]}
-    return [
-        SearchSpace.of(FitPlan(head=each, **plan), names, metric, asked["trial_folds"])
-        for each in parse_heads(head, asked["parameters"], asked["class_weight"], seed=asked["seed"])
+    if options.head in STACKING_HEADS:
+        raise CallError(f"{options.head} reads other runs and has nothing to search. Name a head that reads features.")
+    if options.trial_folds > options.folds:
+        raise CallError(
+            f"--trial-folds is {options.trial_folds}, but --folds is only {options.folds}. Lower it, or raise --folds."
+        )
+    fixed = [setting.partition("=")[0] for setting in options.settings]
+    fixed += [] if options.class_weight is None else ["class_weight"]
+    weights = options.read_weights(corpus)
+    plans = [
+        FitPlan(
+            head=head,
+            folds=options.folds,
+            seed=options.seed,
+            layer=options.layer,
+            skip_unlabelled=options.skip_unlabelled,
+            order=options.label_order,
+            weights=weights,
+        )
+        for head in parse_heads(options.head, options.settings, options.class_weight, seed=options.seed)
     ]
+    return [SearchSpace.of(plan, fixed, metric, options.trial_folds) for plan in plans]
 
 
-def _swept(head: str, store: Any, documents: Any, spaces: list[Any], asked: dict[str, Any]) -> "list[SweepResult]":
+def _note_left_out(spaces: "Sequence[SearchSpace]", *, layers: int) -> None:
+    """Name the heads that read several layers, which a sweep of all heads leaves out."""
+    from stages.fitting.head_options import ALL, parse_heads
+
+    names = {head.name for head in parse_heads(ALL, layers=layers)} if layers > 1 else set()
+    for name in sorted(names - {space.plan.head.name for space in spaces}):
+        note(f"{name} is left out: a sweep of all heads reads one layer. Sweep it alone.")
+
+
+def _run_sweep(
+    source: "FeatureSource", corpus: "CorpusTable", spaces: "Sequence[SearchSpace]", options: SweepOptions
+) -> "list[SweepResult]":
     from stages.fitting.head_options import ALL
     from stages.sweep import parse_duration, sweep, sweep_all
 
-    budget, most = asked["time_budget"], asked["trials"]
-    seconds = inf if budget is None else parse_duration(budget)
+    seconds = None if options.time_budget is None else parse_duration(options.time_budget)
+    command = shlex.join(sys.argv)
     with progress("sweeping") as bar:
 
         def show(now: "SweepProgress") -> None:
             best = "" if now.best is None else f", best so far {now.best:.3f}"
             bar(now.done, now.total, f"{now.head}: {now.activity}{best}")
 
-        shared: dict[str, Any] = {"command": shlex.join(sys.argv), "report": show}
-        if head != ALL:
-            return [sweep(store, documents, spaces[0], asked["runs"], most=most or 40, seconds=seconds, **shared)]
-        seconds = 600 if budget is None else seconds
-        return sweep_all(store, documents, spaces, asked["runs"], seconds=seconds, most=most or inf, **shared)
-
-
-def _show(found: "list[SweepResult]") -> None:
-    from stages.report.formatting import format_value
-
-    metric = found[0].metric.replace("_", "-")
-    if len(found) > 1:
-        table(
-            ["head", f"best\n{metric}", "of its\ndefaults", "trials", "given up", "run"],
-            [
-                (
-                    each.head,
-                    _figure(each.best.score),
-                    _figure(each.default_trial.score if each.default_trial else None),
-                    str(len(each.trials)),
-                    str(each.pruned_count),
-                    each.run or "-",
-                )
-                for each in found
-            ],
+        if options.head == ALL:
+            return sweep_all(
+                source,
+                corpus,
+                spaces,
+                options.runs,
+                seconds=seconds or DEFAULT_SECONDS,
+                most=options.trials or inf,
+                command=command,
+                report=show,
+            )
+        trials = options.trials or DEFAULT_TRIALS
+        result = sweep(
+            source, corpus, spaces[0], options.runs, most=trials, seconds=seconds or inf, command=command, report=show
         )
-    best = found[0]
-    say(f"{best.head}: {len(best.trials)} trial(s), {best.pruned_count} given up half-way, in {best.study}.")
-    names = list(best.defaults)
+        return [result]
+
+
+def _show_results(results: "Sequence[SweepResult]") -> None:
+    if len(results) > 1:
+        _show_heads(results)
+    _show_best(results[0])
+
+
+def _show_heads(results: "Sequence[SweepResult]") -> None:
     table(
-        ["best so far:\ntrial", metric, *names],
+        ["head", f"best\n{results[0].metric.replace('_', '-')}", "of its\ndefaults", "trials", "pruned", "run"],
         [
-            (str(at.number), _figure(at.score), *(format_value(at.values[name]) for name in names))
-            for at in best.improvements
+            (
+                result.head,
+                _format_score(result.best.score),
+                _format_score(result.default_trial.score if result.default_trial else None),
+                str(len(result.trials)),
+                str(result.pruned_count),
+                result.run or "-",
+            )
+            for result in results
         ],
     )
-    if best.importance:
-        table(["parameter", "importance"], [(name, f"{share:.0%}") for name, share in best.importance.items()])
-    say(f"All trials took {format_duration(sum(each.seconds for each in best.trials))}.")
-    for sentence in best.notes:
+
+
+def _show_best(result: "SweepResult") -> None:
+    from stages.report.formatting import format_value
+
+    trials = plural(len(result.trials), "trial")
+    say(f"{result.head}: {trials}, {result.pruned_count} of them pruned, in {result.study}.")
+    names = list(result.defaults)
+    table(
+        ["best so far:\ntrial", result.metric.replace("_", "-"), *names],
+        [
+            (str(trial.number), _format_score(trial.score), *(format_value(trial.values[name]) for name in names))
+            for trial in result.improvements
+        ],
+    )
+    if result.importance:
+        rows = [(name, f"{share:.0%}") for name, share in result.importance.items()]
+        table(["hyperparameter", "importance"], rows)
+    say(f"All trials took {format_duration(sum(trial.seconds for trial in result.trials))}.")
+    for sentence in result.notes:
         note(sentence)
 
 
-def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+def _format_score(score: float | None) -> str:
+    return "-" if score is None else f"{score:.3f}"
+
+
+def _write_charts(result: "SweepResult", options: SweepOptions) -> None:
+    from stages.sweep.chart import write_picture
+
+    for path, is_alone in ((options.html, False), (options.svg, True)):
+        if path is not None:
+            write_picture(result, path, alone=is_alone)
+            say(f"The chart is in {path}.")

@@ -2,35 +2,34 @@
 
 from pathlib import Path
 
-import click
 import pytest
 
 import cli
-from commandline import config_file as settings
+from commandline.config_file import DefaultMap, load_defaults, write_config
 from data.errors import BadData, CallError, UnknownName
 
 
-def said(folder: Path, text: str) -> settings.Defaults:
+def load(folder: Path, text: str) -> DefaultMap:
     (folder / "embedonce.toml").write_text(text, encoding="utf-8")
-    return settings.defaults(cli.embedonce.commands, folder / "embedonce.toml")
+    return load_defaults(cli.embedonce.commands, folder / "embedonce.toml")
 
 
 def test_no_file_says_nothing(tmp_path: Path) -> None:
-    assert settings.defaults(cli.embedonce.commands, tmp_path / "embedonce.toml") == {}
+    assert load_defaults(cli.embedonce.commands, tmp_path / "embedonce.toml") == {}
 
 
 def test_a_key_on_top_holds_for_every_command_that_has_it(tmp_path: Path) -> None:
-    found = said(tmp_path, 'source = "t.csv"\nlabel = "queue"\nid = "ticket"\n')
-    assert found["embed"] == {"source": "t.csv", "label": "queue", "id_": "ticket"}
-    assert found["predict"] == {"id_": "ticket"}  # new text has no label
-    assert found["store"]["label"] == {"label": "queue", "id_": "ticket"}
-    assert found["compare"] == {}
+    defaults = load(tmp_path, 'source = "t.csv"\nlabel = "queue"\nid = "ticket"\n')
+    assert defaults["embed"] == {"source": "t.csv", "label": "queue", "id_": "ticket"}
+    assert defaults["predict"] == {"id_": "ticket"}  # new text has no label
+    assert defaults["store"]["label"] == {"label": "queue", "id_": "ticket"}
+    assert defaults["compare"] == {}
 
 
 def test_a_table_holds_for_its_command_and_wins(tmp_path: Path) -> None:
-    found = said(tmp_path, 'seed = 1\n[fit-head]\nclass-weight = "none"\nseed = 2\n')
-    assert found["fit-head"] == {"class_weight": "none", "seed": 2}
-    assert found["embed"] == {"seed": 1}
+    defaults = load(tmp_path, 'seed = 1\n[fit-head]\nclass-weight = "none"\nseed = 2\n')
+    assert defaults["fit-head"] == {"class_weight": "none", "seed": 2}
+    assert defaults["embed"] == {"seed": 1}
 
 
 @pytest.mark.parametrize(
@@ -43,46 +42,36 @@ def test_a_table_holds_for_its_command_and_wins(tmp_path: Path) -> None:
         ("[store.inof]\njson = true", UnknownName, "Did you mean 'info'"),
         ("source = ", BadData, "is not TOML"),
         ("seed = 1.5", BadData, r"seed is 1\.5\. Write a whole number"),
-        ("[embed]\nstore = ['a', 'b']", BadData, "store is a list, and takes one value"),
+        ("[embed]\nstore = ['a', 'b']", BadData, "store is a list, but the command takes one value"),
     ],
 )
 def test_what_is_misspelt_is_named(tmp_path: Path, text: str, error: type[Exception], sentence: str) -> None:
     with pytest.raises(error, match=sentence):
-        said(tmp_path, text)
+        load(tmp_path, text)
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     file = tmp_path / "embedonce.toml"
-    settings.write('a "quoted" \\ name.csv', {"text": "body", "path_separator": "/"}, file)
-    found = settings.defaults(cli.embedonce.commands, file)
-    assert found["embed"] == {"source": 'a "quoted" \\ name.csv', "text": "body", "path_separator": "/"}
-    with pytest.raises(CallError, match="is there already"):
-        settings.write("other.csv", {}, file)
-
-
-def test_every_option_has_help() -> None:
-    options = [
-        (name, option.name, option.help)
-        for name, command in cli.embedonce.commands.items()
-        for option in command.params
-        if isinstance(option, click.Option)
-    ]
-    assert [(name, option) for name, option, text in options if not text] == []
+    write_config('a "quoted" \\ name.csv', {"text": "body", "path_separator": "/"}, file)
+    defaults = load_defaults(cli.embedonce.commands, file)
+    assert defaults["embed"] == {"source": 'a "quoted" \\ name.csv', "text": "body", "path_separator": "/"}
+    with pytest.raises(CallError, match="exists already"):
+        write_config("other.csv", {}, file)
 
 
 def test_a_table_of_a_group_holds_for_all_that_it_has_and_one_within_it_for_one(tmp_path: Path) -> None:
-    found = said(tmp_path, 'stores = "f"\n[store]\ncorpus = "c"\n[store.export]\ncorpus = "e"\n')
-    assert found["fit-head"] == {"stores_folder": "f"}
-    assert found["store"]["label"] == {"stores_folder": "f", "corpus": "c"}
-    assert found["store"]["export"] == {"stores_folder": "f", "corpus": "e"}
+    defaults = load(tmp_path, 'stores = "f"\n[store]\ncorpus = "c"\n[store.export]\ncorpus = "e"\n')
+    assert defaults["fit-head"] == {"stores_folder": "f"}
+    assert defaults["store"]["label"] == {"stores_folder": "f", "corpus": "c"}
+    assert defaults["store"]["export"] == {"stores_folder": "f", "corpus": "e"}
 
 
 @pytest.mark.parametrize("value", ['"s"', '["s"]'])
 def test_one_value_and_a_list_of_one_are_the_same(tmp_path: Path, value: str) -> None:
-    found = said(tmp_path, f"store = {value}\n")
-    assert (found["embed"], found["fit-head"]) == ({"store": "s"}, {"store": ["s"]})
+    defaults = load(tmp_path, f"store = {value}\n")
+    assert (defaults["embed"], defaults["fit-head"]) == ({"store": "s"}, {"store": ["s"]})
 
 
 def test_a_list_is_passed_over_by_commands_that_take_one_value(tmp_path: Path) -> None:
-    found = said(tmp_path, 'store = ["a", "b"]\n')
-    assert (found["embed"], found["fit-head"]) == ({}, {"store": ["a", "b"]})
+    defaults = load(tmp_path, 'store = ["a", "b"]\n')
+    assert (defaults["embed"], defaults["fit-head"]) == ({}, {"store": ["a", "b"]})

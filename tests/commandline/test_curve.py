@@ -67,9 +67,9 @@ def test_runs_and_curves_share_a_folder(embedonce: Run, store: Path) -> None:
         (["linear", "--sizes", "1000"], "there are 96 to fit on"),
         (["linear", "mlp", "--set", "C=1"], "--set is for one head"),
         (["linear", "--metric", "f1"], "macro-f1"),
-        (["linear", "--metric", "quadratic-kappa"], "say which with --order"),
+        (["linear", "--metric", "quadratic-kappa"], "Give their order with --order"),
         (["linear", "--order", "a,b"], "'c'"),
-        (["linear", "--weight-from", "w.csv"], "name their column with --weight"),
+        (["linear", "--weight-from", "w.csv"], "need --weight"),
         (["linear", "--seeds", "0"], "seeds"),
     ],
 )

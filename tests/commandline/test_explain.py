@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from commandline.explain import marked
+from commandline.explain import highlight
 from data.documents import Document
 from data.table import Columns
 from featurestore import FeatureStore
@@ -231,7 +231,7 @@ def test_a_terminal_is_sent_no_control_signs_of_a_text(embedonce: Run, desk: Des
 def test_of_a_long_text_what_stands_around_the_strongest_is_shown() -> None:
     text = "".join(f"{number:07} " for number in range(1000))
     items = [Attribution("segments", 1, place, (800 * place, 800 * place + 8), "", place - 2.0) for place in range(10)]
-    drawn = marked(text, items, [items[5], items[0]], coloured=False).plain
+    drawn = highlight(text, items, [items[5], items[0]], use_colors=False).plain
     assert drawn.startswith("[-2.00: 0000000 ]0000001 ") and "[+3.00: 0000500 ]0000501 " in drawn
     gaps = re.findall(r" \[([\d,]+) characters left out\] ", drawn)
     assert [int(gap.replace(",", "")) for gap in gaps] == [3880 - 128, 8000 - 4128]

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from commandline.output import progress, table, whole_file
+from commandline.output import open_output, progress, table
 from data.errors import StorageFailed
 
 
 def test_a_result_that_fails_half_way_leaves_no_file(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), whole_file(tmp_path / "out.csv") as out:
+    with pytest.raises(RuntimeError), open_output(tmp_path / "out.csv") as out:
         out.write("half")
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []
@@ -19,7 +19,7 @@ def test_a_result_that_fails_half_way_leaves_no_file(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     with (
         pytest.raises(StorageFailed, match=r"out\.csv cannot be written: No such file"),
-        whole_file(tmp_path / "no" / "out.csv"),
+        open_output(tmp_path / "no" / "out.csv"),
     ):
         pass
 

@@ -30,7 +30,7 @@ def test_info_counts_for_people_and_for_programs(embedonce: Run, store: Path) ->
 
 def test_a_whole_store_is_said_to_be_whole(embedonce: Run, store: Path) -> None:
     shown = embedonce("store", "verify", store)
-    assert (shown.code, shown.out) == (0, f"{store}: every shard is whole, 1 in all.\n")
+    assert (shown.code, shown.out) == (0, f"{store}: all shards are intact, 1 in total.\n")
     assert json.loads(embedonce("store", "verify", store, "--json").out)["wrong"] == []
 
 
@@ -51,7 +51,7 @@ def test_repair_moves_the_damaged_shard_and_names_its_documents(embedonce: Run, 
     moved, missing, named = shown.out.splitlines()
     assert shown.code == 0 and moved.startswith(f"{shard.name} was moved to {store / 'quarantine'}: ")
     assert missing.startswith("made: 1,200 of 1,200") and named == (
-        "  d0, d1, d2, d3, d4, d5, d6, d7, d8, d9 and 1,190 more (--json has all)"
+        "  d0, d1, d2, d3, d4, d5, d6, d7, d8, d9 and 1,190 more (--json names all)"
     )
     again = embedonce("store", "repair", store, "--json")
     assert len(json.loads(again.out)["missing"]["made"]) == 1200 and json.loads(again.out)["quarantined"] == []
@@ -62,7 +62,7 @@ def test_a_dry_run_says_what_would_go_and_leaves_it(embedonce: Run, store: Path)
     table.write_text("\n".join(table.read_text().splitlines()[:1001]) + "\n")
     before = sorted(store.rglob("*"))
     shown = embedonce("store", "prune", store, "--dry-run")
-    assert "200 documents that no corpus names and 0 second copies would be removed, about " in shown.out
+    assert "200 documents that no corpus refers to and 0 duplicates would be removed, about " in shown.out
     assert shown.err == "Nothing was changed.\n" and sorted(store.rglob("*")) == before
     assert json.loads(embedonce("store", "prune", store, "--json").out)["unreferenced"] == 200
     assert json.loads(embedonce("store", "info", store, "--json").out)["documents"] == 1000
@@ -70,14 +70,14 @@ def test_a_dry_run_says_what_would_go_and_leaves_it(embedonce: Run, store: Path)
 
 def test_a_store_with_one_shard_has_nothing_to_compact(embedonce: Run, store: Path) -> None:
     shown = embedonce("store", "compact", store)
-    assert shown.code == 0 and shown.out.endswith("; 1 shards became 1.\n")
+    assert shown.code == 0 and shown.out.endswith("; 1 shard became 1.\n")
 
 
 def test_labels_are_replaced_by_id(embedonce: Run, store: Path, tmp_path: Path) -> None:
     (tmp_path / "new.csv").write_text("id,label\nd0,c\nd1,c\n")
     shown = embedonce("store", "label", "new.csv", "--store", store)
     assert shown.out == (
-        "made: 2 labels, 0 splits, 0 groups are others now; 1,198 documents that new.csv does not name keep theirs.\n"
+        "made: 2 labels, 0 splits, 0 groups changed; 1,198 documents that are not in new.csv keep theirs.\n"
     )
     assert (store / "corpora" / "made.csv").read_text().splitlines()[1].endswith(",c")
 

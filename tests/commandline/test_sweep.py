@@ -20,7 +20,7 @@ def store(tmp_path: Path) -> Path:
 def test_history_importance_and_the_run_are_shown_and_the_same_as_json(embedonce: Run, store: Path) -> None:
     shown = embedonce("sweep", "linear", *SMALL)
     assert shown.code == 0 and "best so far" in shown.out and "linear-" in shown.out
-    assert "linear: 7 trial(s)" in shown.err and "the test split was not read" in shown.err
+    assert "linear: 7 trials" in shown.err and "the test split was not read" in shown.err
     told = json.loads(embedonce("sweep", "linear", *SMALL, "--json").out)
     (found,) = told["sweeps"]
     assert (
@@ -62,11 +62,11 @@ def test_what_is_set_is_not_searched(embedonce: Run, store: Path) -> None:
     ("arguments", "sentence"),
     [
         (["liner"], "Did you mean 'linear'"),
-        (["stack"], "has nothing to sweep"),
+        (["stack"], "has nothing to search"),
         (["linear", "--time-budget", "10"], "write a time"),
         (["all", "--set", "C=1"], "name it instead of 'all'"),
         (["linear", "--set", "c=1"], "no parameter 'c'"),
-        (["linear", "--trial-folds", "6"], "there are 5 --folds"),
+        (["linear", "--trial-folds", "6"], "--folds is only 5"),
         (["linear", "--trials", "0"], "trials"),
     ],
 )

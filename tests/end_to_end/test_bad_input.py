@@ -52,7 +52,7 @@ def errors(text: str) -> list[str]:
         (["fit-head"], 2, "See `embedonce fit-head --help`"),
         (["fit-head", "linear", "--debug"], 2, "--debug"),
         (["curve", "linear", "--html", "nowhere/curve.html"], 2, "there is no folder nowhere. Make it, or name"),
-        (["init", "table.csv", "--label", ""], 2, "no label was found, which heads learn from"),
+        (["init", "table.csv", "--label", ""], 2, "has no column of labels, which heads learn from"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
@@ -116,7 +116,7 @@ def test_an_encoder_that_cannot_be_used_is_refused_before_any_encoding(
     result = embedonce("embed", table, "--model", encoder, *arguments)
     assert result.code == 2
     (error,) = errors(result.err)
-    assert re.search(sentence, error) and "fault of embedonce" not in error
+    assert re.search(sentence, error) and "bug in embedonce" not in error
     assert not list(tmp_path.glob("stores/*/shards/*"))
 
 
@@ -180,7 +180,7 @@ def test_a_store_whose_documents_lack_labels_says_so(embedonce: Run, tmp_path: P
         (["linear", "--folds", "1"], "folds"),
         (["linear", "--set", "seed=5"], "seed is set by --seed"),
         (["linear", "--set", "C=1", "--set", "C=2"], "C is set twice"),
-        (["linear", "--weight-id", "id"], "name their column with --weight"),
+        (["linear", "--weight-id", "id"], "need --weight"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )

@@ -1,0 +1,64 @@
+"""Every command has a short help, help for its options, and a dataclass that holds their values."""
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import FrozenInstanceError, dataclass
+from pathlib import Path
+
+import click
+import pytest
+
+import cli
+from commandline.options import receives
+from tests.conftest import Run
+
+
+def commands(group: click.Group, path: str = "") -> Iterator[tuple[str, click.Command]]:
+    for name, command in group.commands.items():
+        yield f"{path}{name}", command
+        if isinstance(command, click.Group):
+            yield from commands(command, f"{name} ")
+
+
+COMMANDS = dict(commands(cli.embedonce))
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("store", "--help")])
+def test_no_short_help_is_cut_at_80_columns(
+    embedonce: Run, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = embedonce(*arguments)
+    assert "..." not in shown.out.split("Commands:")[1] and max(map(len, shown.out.splitlines())) <= 80
+    assert shown.out.count("\n", shown.out.index("Commands:")) == 1 + len(
+        cli.embedonce.commands if len(arguments) == 1 else [name for name in COMMANDS if name.startswith("store ")]
+    )
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_and_option_has_help(name: str) -> None:
+    command = COMMANDS[name]
+    assert command.help and command.short_help
+    options = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
+    assert [option.name for option in options if not option.help] == []
+
+
+@pytest.mark.parametrize("name", [name for name, command in COMMANDS.items() if not isinstance(command, click.Group)])
+def test_the_options_of_a_command_are_the_fields_of_its_dataclass(name: str) -> None:
+    command = COMMANDS[name]
+    assert command.callback is not None
+    (parameter,) = inspect.signature(command.callback, eval_str=True).parameters.values()
+    assert parameter.annotation.__dataclass_params__.frozen
+    assert {field.name for field in command.params} == set(parameter.annotation.__dataclass_fields__)
+
+
+def test_a_command_receives_one_frozen_dataclass() -> None:
+    @dataclass(frozen=True)
+    class Options:
+        folder: Path
+
+    received: list[Options] = []
+    receives(Options)(received.append)(folder=Path("a"))
+    assert received == [Options(Path("a"))]
+    with pytest.raises(FrozenInstanceError):
+        received[0].folder = Path("b")  # type: ignore[misc]
