@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from data.errors import EmbedOnceError
 
 
-class FittedHead(Protocol):
+class ScoringHead(Protocol):
     """The interface of a fitted head that scoring needs."""
 
     @property

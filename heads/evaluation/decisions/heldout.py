@@ -12,7 +12,7 @@ from data.target import Target
 from featurestore import Bags
 from heads.evaluation.decisions.rules import DecisionRule
 from heads.evaluation.metrics import Scorecard, scorecard
-from heads.evaluation.score_matrix import FittedHead, align_scores
+from heads.evaluation.score_matrix import ScoringHead, align_scores
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class HeldOut:
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError("the test split can be neither copied nor pickled: a copy could be scored again")
 
-    def score(self, head: FittedHead, rule: DecisionRule, labels: Sequence[str], seed: int = 0) -> HeldOutResult:
+    def score(self, head: ScoringHead, rule: DecisionRule, labels: Sequence[str], seed: int = 0) -> HeldOutResult:
         """Score the documents with a fitted head and its decision rule.
 
         Args:
