@@ -127,7 +127,7 @@ def race(name: str, found: Documents, epochs: int, rounds: int, workers: int) ->
     training = Training(epochs=epochs, validation=0.0, steps=1, label_smoothing=0.0, device="cpu")
     ours = _of(name, training).fit(found.taught[:256], found.codes[:256])
     assert isinstance(ours, NetworkHead)
-    dataset = usual_loop.OneByOne(found.taught, ours.reads, _places(found.codes, found), ours.max_steps)
+    dataset = usual_loop.DocumentDataset(found.taught, ours.reads, _places(found.codes, found), ours.max_steps)
     usual = _of(name, training).fit(found.taught[:256], found.codes[:256])
     assert isinstance(usual, NetworkHead)
 
@@ -135,12 +135,12 @@ def race(name: str, found: Documents, epochs: int, rounds: int, workers: int) ->
         with seeded(0):
             body = usual.build(sum(usual.dims_.values()), len(np.unique(found.codes)))
             usual.network_ = Standardised(body, ours.network_.mean, ours.network_.deviation)
-            usual_loop.learn(usual.network_, dataset, training, workers)
+            usual_loop.train(usual.network_, dataset, training, workers)
 
     ways: dict[str, Callable[[], object]] = {
         "ours": lambda: ours.fit(found.taught, found.codes),
         "usual": learn_usually,
-        "feeding": lambda: sum(1 for _ in usual_loop.feeding(dataset, training.batch, workers)),
+        "feeding": lambda: sum(1 for _ in usual_loop.iter_batches(dataset, training.batch, workers)),
     }
     taken = median_seconds(ways, rounds)
     usual.classes_ = ours.classes_
