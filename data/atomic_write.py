@@ -118,7 +118,7 @@ def build_folder(
     """
     temporary = folder.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}"
     try:
-        make_folder(folder.parent)
+        make_folder(folder.parent, next_step=next_step)
         temporary.mkdir()
         yield temporary
         for path in (*temporary.rglob("*"), temporary):
@@ -139,18 +139,23 @@ def build_folder(
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder and its parents, synced, so that a power cut does not lose them together with their content."""
+def make_folder(folder: Path, *, next_step: str | None = None) -> None:
+    """Make a folder and its parents, synced, so that a power cut does not lose them together with their content.
+
+    Args:
+        folder: An existing folder is kept.
+        next_step: The sentence that ends the message of a StorageFailed, in place of the usual one.
+    """
     try:
         if folder.is_dir():
             return
-        make_folder(folder.parent)
+        make_folder(folder.parent, next_step=next_step)
         folder.mkdir(exist_ok=True)
         _fsync(folder.parent)
     except EmbedOnceError:
         raise
     except OSError as error:
-        raise _storage_failed(f"{folder} cannot be made", error) from error
+        raise _storage_failed(f"{folder} cannot be made", error, next_step) from error
 
 
 def move_into(path: Path, folder: Path) -> Path:

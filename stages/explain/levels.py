@@ -86,7 +86,7 @@ def chunk_lengths(name: str, tokens: int, dropped: int, chunks: int, windowing: 
     """
     if chunks == 1:
         return np.array([tokens])
-    if windowing.long == "sentences":
+    if windowing.strategy == "sentences":
         raise BadData(
             f"Where the chunks of '{name}' begin follows from its sentences: name a file that has its text with "
             "--source, and its encoder with --encoder if that has moved."

@@ -46,7 +46,7 @@ def test_a_part_that_is_none_is_refused_before_anything_is_done(
 ) -> None:
     result = embedonce(*call, "--part", "3/2")
     assert (result.code, result.out) == (2, "")
-    assert "'3/2' is no part" in result.err
+    assert "--part 3/2 is not valid" in result.err
     assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
 
 

@@ -1,4 +1,4 @@
-"""A frozen encoder: its recipe, known before torch is loaded, and its hidden states of a batch."""
+"""A frozen encoder: its recipe, known before torch is loaded, and the vectors of a batch."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,7 +13,7 @@ from data.errors import CallError, ModelUnavailable
 from featurestore import Recipe
 from stages.embed.encoder.options import KEEP_CHOICES, Options, parse_layers, parse_long
 from stages.embed.model_files.checkpoint import Config, read_config, weights_hash
-from stages.embed.model_files.model_families import STATIC
+from stages.embed.model_files.model_families import STATIC_FAMILY
 from stages.embed.model_files.model_lookup import find_model
 from stages.embed.model_files.sentence_transformers_folder import (
     SentenceTransformersFolder,
@@ -32,16 +32,23 @@ from stages.embed.windows.windowing import Windowing
 if TYPE_CHECKING:
     import torch
 
-# what fits encoders of 256 positions, and costs little more a token than shorter ones
+# fits encoders with 256 positions, and costs little more per token than shorter windows
 DEFAULT_WINDOW = 254
 
 
 @dataclass(frozen=True, kw_only=True)
 class Encoder:
-    """Opened by `open_encoder`; the network is loaded when the first batch asks for it.
+    """An encoder that `open_encoder` has opened; its network is loaded for the first batch.
 
-    dim: numbers a vector. open_network: a precision -> the network; a test may pass another one in.
-    notes: sentences about the model that who embeds with it should read.
+    Attributes:
+        recipe: Everything that decides the vectors.
+        dim: The size of a vector.
+        opening: Token ids in front of a window's own tokens: special tokens, then the prefix.
+        closing: Token ids behind them.
+        device: The requested device, which may be "auto".
+        batch_tokens: The requested tokens per batch, padding included; None to use the remembered value or a trial.
+        notes: Sentences about the model that a user should read.
+        open_network: Opens the network in a given precision; tests replace it.
     """
 
     recipe: Recipe
@@ -49,11 +56,11 @@ class Encoder:
     tokenizer: TextTokenizer
     windowing: Windowing
     pooling: Pooling
-    opening: tuple[int, ...]  # ids before a window's own tokens: special ones, then the prefix
+    opening: tuple[int, ...]
     closing: tuple[int, ...]
     pad_id: int
-    device: str  # as asked, "auto" too
-    batch_tokens: int | None  # None for what is remembered or found
+    device: str
+    batch_tokens: int | None
     notes: tuple[str, ...] = ()
     open_network: Callable[[str], Network] = field(repr=False)
 
@@ -64,46 +71,53 @@ class Encoder:
 
     @property
     def is_asynchronous(self) -> bool:
-        """Whether the device computes by itself while the processor goes on, as a CUDA device does."""
+        """Whether the device computes while the CPU continues, as a CUDA device does."""
         return self.recipe.backend == "torch" and resolve_device(self.device).startswith("cuda")
 
     @cached_property
     def network(self) -> Network:
-        """The network in the precision of the recipe."""
+        """The network in the recipe's precision."""
         return self.open_network(self.recipe.precision)
 
     @cached_property
     def exact_network(self) -> Network:
-        """The network in float32, for batches that the recipe's precision cannot hold."""
+        """The network in float32, for batches that overflow in the recipe's precision."""
         return self.network if self.recipe.precision == "float32" else self.open_network("float32")
 
     def encode_batch(self, windows: Windows, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
-        """What is kept of the windows numbered `rows`, and "mean" in any case; shapes as in `Pooling.pool`.
+        """Encode a batch of windows.
 
-        With NaN or infinity in the recipe's precision they are encoded once more in float32; what then still is not
-        finite is not finite in the result.
+        If the recipe's precision gives NaN or infinity, the batch is encoded again in float32. Values that are still
+        not finite are returned as they are.
+
+        Args:
+            windows: The windows of some documents.
+            rows: int64, the numbers of the batch's windows.
+
+        Returns:
+            The vectors that the recipe keeps, and always "mean"; shapes as in `Pooling.pool`.
         """
         return self.start_batch(windows, rows)()
 
     def start_batch(self, windows: Windows, rows: NDArray[np.int64]) -> Callable[[], dict[str, NDArray[np.float32]]]:
-        """Give a batch to the device; calling the result waits for what `encode_batch` gives of it."""
-        pooled = self._start_network(self.network, windows, rows)
+        """Start a batch on the device; calling the result waits for it and returns what `encode_batch` returns."""
+        pooled = self._run_network(self.network, windows, rows)
 
-        def finished() -> dict[str, NDArray[np.float32]]:
+        def finish() -> dict[str, NDArray[np.float32]]:
             arrays = stack_layers(pooled)
             if not np.isfinite(arrays["mean"]).all() and self.exact_network is not self.network:
                 return self.encode_batch_with(self.exact_network, windows, rows)
             return arrays
 
-        return finished
+        return finish
 
     def encode_batch_with(
         self, network: Network, windows: Windows, rows: NDArray[np.int64]
     ) -> dict[str, NDArray[np.float32]]:
-        """As `encode_batch`, of `network` alone."""
-        return stack_layers(self._start_network(network, windows, rows))
+        """Encode a batch with the given network, without a second try in float32. See `encode_batch`."""
+        return stack_layers(self._run_network(network, windows, rows))
 
-    def _start_network(
+    def _run_network(
         self, network: Network, windows: Windows, rows: NDArray[np.int64]
     ) -> "Sequence[Mapping[str, torch.Tensor]]":
         import torch
@@ -113,140 +127,146 @@ class Encoder:
             return [self.pooling.pool(layer, lengths) for layer in network(ids, lengths)]
 
     def padded_batch(self, windows: Windows, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Ids with special tokens, prefix and padding, int64 (rows, longest); each row's positions, int64 (rows,)."""
-        own, first = windows.length[rows], len(self.opening)
-        ids = np.full((len(rows), int(own.max()) + self.extra_positions), self.pad_id, dtype=np.int64)
+        """Build the input of the network.
+
+        Returns:
+            Ids with special tokens, prefix and padding, int64 (rows, longest), and each row's positions, int64 (rows,).
+        """
+        tokens, first = windows.length[rows], len(self.opening)
+        ids = np.full((len(rows), int(tokens.max()) + self.extra_positions), self.pad_id, dtype=np.int64)
         ids[:, :first] = self.opening
-        row, column = np.repeat(np.arange(len(rows)), own), expand_ranges(np.full(len(rows), first), own)
-        ids[row, column] = windows.ids[expand_ranges(windows.start[rows], own)]
-        for place, special in enumerate(self.closing):
-            ids[np.arange(len(rows)), first + own + place] = special
-        return ids, own + self.extra_positions
+        row, column = np.repeat(np.arange(len(rows)), tokens), expand_ranges(np.full(len(rows), first), tokens)
+        ids[row, column] = windows.ids[expand_ranges(windows.start[rows], tokens)]
+        for number, special in enumerate(self.closing):
+            ids[np.arange(len(rows)), first + tokens + number] = special
+        return ids, tokens + self.extra_positions
 
 
 def open_encoder(options: Options) -> Encoder:
-    """Find a model, read its tokenizer and hash its weights.
+    """Find a model, read its tokenizer and hash its weights, without loading the network.
 
-    The precision "auto" is the usual one of the device, and the backend "auto" is torch here, or onnx for int8; to find
-    the fastest takes a corpus (see trial.py). Raises ModelUnavailable, CallError for a window that the encoder has no
-    positions for, and ExtraMissing for a backend that is not installed. Code that comes with the model runs only with
+    The precision "auto" is the device's default. The backend "auto" is torch, or onnx for int8; the fastest backend is
+    chosen later, on a corpus (see backend_benchmark.py). Code that comes with the model runs only with
     `options.trust_remote_code`.
+
+    Raises:
+        ModelUnavailable: The model is missing, damaged or not a text encoder.
+        CallError: An option has no valid value, such as a window longer than the encoder's positions.
+        ExtraMissing: The backend is not installed.
     """
     options.check()
-    asked, options = options, _settled(options)
-    if options.device not in ("auto", "cpu"):  # looking for others loads torch, which a finished store can do without
+    requested, options = options, _resolve_auto(options)
+    if options.device not in ("auto", "cpu"):  # this check imports torch, which a finished store does not need
         resolve_device(options.device)
     model = read_sentence_transformers_folder(find_model(options.model, options.revision))
     folder = model.folder
-    config = _config(folder, options)
-    static = config.family == STATIC
-    if static:
-        options = _as_static(options, asked=asked.precision)
-    if asked.prefix is None:
+    config = _read_config(folder, options)
+    is_static = config.family == STATIC_FAMILY
+    if is_static:
+        options = _static_options(options, requested_precision=requested.precision)
+    if requested.prefix is None:
         options = replace(options, prefix=model.prefix)
     tokenizer = load_tokenizer(folder, options.prefix or "")
-    if tokenizer.vocabulary > config.vocabulary:
+    if tokenizer.vocab_size > config.vocab_size:
         raise ModelUnavailable(
-            f"{folder}: its tokenizer gives ids up to {tokenizer.vocabulary - 1:,}, but its encoder has rows for "
-            f"{config.vocabulary:,}. They do not belong together: copy the model again."
+            f"{folder}: the tokenizer has ids up to {tokenizer.vocab_size - 1:,}, but the encoder has only "
+            f"{config.vocab_size:,} rows. They are from different models: copy the model again."
         )
     opening, closing = (tokenizer.opening, tokenizer.closing) if options.special_tokens else ((), ())
     opening += tokenizer.prefix
-    around = len(opening) + len(closing)
-    windowing = _cutting(options, config, around, model.longest)
+    extra_positions = len(opening) + len(closing)
+    windowing = _windowing(options, config, extra_positions, model.max_length)
     recipe = _recipe(options, folder, config, tokenizer, windowing)
-    network = partial(TorchNetwork, folder, recipe.layers, device=options.device, trust=bool(config.code))
+    open_torch = partial(TorchNetwork, folder, recipe.layers, device=options.device, trust=bool(config.code_hashes))
     return Encoder(
         recipe=recipe,
         dim=config.dim,
         tokenizer=tokenizer,
         windowing=windowing,
-        pooling=Pooling(recipe.keep, recipe.segment, len(opening), around, causal=config.causal),
+        pooling=Pooling(recipe.keep, recipe.segment, len(opening), extra_positions, causal=config.is_causal),
         opening=opening,
         closing=closing,
         pad_id=config.pad_id,
         device=options.device,
         batch_tokens=options.batch_tokens,
-        notes=tuple(_notes(options, model, config, windowing, prefix_asked=asked.prefix is not None)),
-        open_network=network_factory(recipe, (lambda *_, **__: StaticNetwork(folder)) if static else network),
+        notes=tuple(_notes(options, model, config, windowing, has_prefix=requested.prefix is not None)),
+        open_network=network_factory(recipe, (lambda *_, **__: StaticNetwork(folder)) if is_static else open_torch),
     )
 
 
-def _settled(options: Options) -> Options:
-    """With the precision and the backend that "auto" means."""
+def _resolve_auto(options: Options) -> Options:
+    """Replace the precision "auto" and the backend "auto" by what they mean."""
     precision = options.precision
-    if precision == AUTO:  # backends other than torch compute in float32
+    if precision == AUTO:  # backends other than torch run on the CPU
         precision = default_precision(options.device if options.backend in (AUTO, "torch") else "cpu")
     return replace(options, precision=precision, backend=resolve_backend(options.backend, precision, options.device))
 
 
-def _as_static(options: Options, *, asked: str) -> Options:
-    """For a model that is a table of vectors: it has no layers for a card to compute, nor rows for special tokens that
-    would say anything. asked: the precision."""
-    precision = "float32" if asked == AUTO else options.precision
+def _static_options(options: Options, *, requested_precision: str) -> Options:
+    """Adapt the options to a static model: no layers for a GPU to compute, and no special tokens with a meaning."""
+    precision = "float32" if requested_precision == AUTO else options.precision
     return replace(options, device="cpu", precision=precision, special_tokens=False)
 
 
-def _config(folder: Path, options: Options) -> Config:
-    static = read_static_config(folder)
-    if static is not None:
-        return static
+def _read_config(folder: Path, options: Options) -> Config:
+    static_config = read_static_config(folder)
+    if static_config is not None:
+        return static_config
     config = resolve_remote_code(read_config(folder), trust=options.trust_remote_code)
     config.check()
     return config
 
 
 def _notes(
-    options: Options, model: SentenceTransformersFolder, config: Config, windowing: Windowing, *, prefix_asked: bool
+    options: Options, model: SentenceTransformersFolder, config: Config, windowing: Windowing, *, has_prefix: bool
 ) -> Iterator[str]:
-    if config.family == STATIC:
-        yield f"{options.model} is a static model: a token has one vector, whatever stands around it."
-    if config.causal and "cls" in options.keep:
-        yield f"{options.model} reads forwards only: cls is its last position, the one that has read the whole window."
-    yield from model.notes(options.model, prefix_asked=prefix_asked, causal=config.causal)
-    if model.longest is not None and options.window is None and windowing.window < DEFAULT_WINDOW:
+    if config.family == STATIC_FAMILY:
+        yield f"{options.model} is a static model: a token has the same vector in every context."
+    if config.is_causal and "cls" in options.keep:
+        yield f"{options.model} is a causal model: cls is the last position, which has seen the whole window."
+    yield from model.notes(options.model, has_prefix=has_prefix, causal=config.is_causal)
+    if model.max_length is not None and options.window is None and windowing.window < DEFAULT_WINDOW:
         yield (
-            f"The window is {windowing.window}: {options.model} was trained on texts of {model.longest} tokens. "
-            "--window can be longer where it has the positions."
+            f"The window is {windowing.window} tokens, because the maximum length of {options.model} is "
+            f"{model.max_length}. --window can be longer, up to the encoder's positions."
         )
 
 
-def _cutting(options: Options, config: Config, around: int, trained: int | None) -> Windowing:
-    """How windows are cut. trained: positions of the texts that the model was trained on, where its folder says so."""
-    room = None if config.positions is None else config.positions - around
+def _windowing(options: Options, config: Config, extra_positions: int, max_length: int | None) -> Windowing:
+    """Return how windows are cut. max_length: positions that sentence-transformers allows, None if it sets no limit."""
+    room = None if config.max_positions is None else config.max_positions - extra_positions
     if room is not None and room < 1:
         raise CallError(
-            f"prefix and special tokens take {around} positions, and {options.model} has {config.positions}."
+            f"The prefix and the special tokens take {extra_positions} positions, but {options.model} has only "
+            f"{config.max_positions}. Use a shorter --prefix."
         )
     if options.long == "model" and room is None:
-        raise CallError(
-            f"{options.model} names no longest window of its own. Take --window in the place of --long model."
-        )
-    usual = DEFAULT_WINDOW if trained is None else min(DEFAULT_WINDOW, max(trained - around, 1))
+        raise CallError(f"{options.model} has no longest window of its own. Use --window instead of --long model.")
+    usual = DEFAULT_WINDOW if max_length is None else min(DEFAULT_WINDOW, max(max_length - extra_positions, 1))
     default = usual if room is None else room if options.long == "model" else min(usual, room)
     window = options.window or default
     if room is not None and window > room:
         raise CallError(
-            f"window is {window}, but {options.model} has {config.positions} positions, {around} of them for special "
-            f"tokens and prefix: the longest window is {room}."
+            f"window is {window}, but {options.model} has {config.max_positions} positions, {extra_positions} of them "
+            f"for special tokens and prefix: the longest window is {room}."
         )
-    return _cut(window, options.stride, options.max_windows, options.long)
+    return _parse_windowing(window, options.stride, options.max_windows, options.long)
 
 
 def recipe_windowing(recipe: Recipe) -> Windowing:
-    """How windows of a recipe are cut."""
-    return _cut(recipe.window, recipe.stride, recipe.max_windows, recipe.long)
+    """Return how the windows of a recipe are cut."""
+    return _parse_windowing(recipe.window, recipe.stride, recipe.max_windows, recipe.long)
 
 
-def _cut(window: int, stride: int, most: int | None, asked: str) -> Windowing:
-    long, seed = parse_long(asked)
-    if long in ("windows", "head", "model"):
-        return Windowing(window, stride, 1 if long == "head" else most)
-    return Windowing(window, most=most, long=long, seed=seed)
+def _parse_windowing(window: int, stride: int, max_windows: int | None, long: str) -> Windowing:
+    strategy, seed = parse_long(long)
+    if strategy in ("windows", "head", "model"):
+        return Windowing(window, stride, 1 if strategy == "head" else max_windows)
+    return Windowing(window, max_windows=max_windows, strategy=strategy, seed=seed)
 
 
 def _recipe(options: Options, folder: Path, config: Config, tokenizer: TextTokenizer, windowing: Windowing) -> Recipe:
-    # what has no effect beside the other options has one value here, or equal features would have two recipes
+    # an option without effect has one fixed value, so that equal vectors have equal recipes
     return Recipe(
         encoder=options.model,
         weights=weights_hash(folder),
@@ -255,7 +275,7 @@ def _recipe(options: Options, folder: Path, config: Config, tokenizer: TextToken
         window=windowing.window,
         stride=windowing.stride,
         special_tokens=options.special_tokens,
-        long=_long(options, windowing),
+        long=_normalized_long(options, windowing),
         max_windows=options.max_windows,
         prefix=options.prefix or "",
         layers=parse_layers(options.layers, config.layers),
@@ -267,8 +287,8 @@ def _recipe(options: Options, folder: Path, config: Config, tokenizer: TextToken
     )
 
 
-def _long(options: Options, windowing: Windowing) -> str:
-    """The encoder's own window is one of its length; a seed has one spelling."""
+def _normalized_long(options: Options, windowing: Windowing) -> str:
+    """Return the strategy's only spelling: "model" is "windows" of that length, and a seed is written as a number."""
     if options.long == "model":
         return "windows"
-    return f"random:{windowing.seed}" if windowing.long == "random" else options.long
+    return f"random:{windowing.seed}" if windowing.strategy == "random" else options.long

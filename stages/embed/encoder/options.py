@@ -1,4 +1,4 @@
-"""What a user may ask of stage one."""
+"""The options of stage one."""
 
 from dataclasses import dataclass
 
@@ -7,30 +7,38 @@ from stages.embed.network.backends import AUTO
 
 KEEP_CHOICES = ("cls", "mean", "max", "segments", "tokens")
 LONG_CHOICES = ("windows", "head", "head-tail", "middle", "random", "sentences", "model")
-# the ways with long documents in which neighbours may share tokens, and in which windows may be counted off
-_STRIDES = ("windows", "model")
-_COUNTED = ("windows", "sentences", "model")
+# the strategies whose windows may overlap, and those whose number of windows may be limited
+_WITH_STRIDE = ("windows", "model")
+_WITH_MAX_WINDOWS = ("windows", "sentences", "model")
 DTYPES = ("float16", "bfloat16", "float32")
 PRECISIONS = (AUTO, *DTYPES, "int8")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """How documents are to be encoded. `device` and `batch_tokens` change no value; everything else is in the recipe.
+    """How documents are encoded. `device` and `batch_tokens` change no value; everything else is in the recipe.
 
-    window: tokens of the document in a window, special tokens and prefix not counted; None for 254, or less where the
-        encoder has fewer positions. stride: tokens that two neighbouring windows share.
-    long: "windows" for all of a document; "head", "middle" or "random:SEED" for one window of it; "head-tail" for half
-        a window at each end; "sentences" for windows that end where sentences do; "model" for all of it in windows of
-        the encoder's own length. max_windows: windows a document at most.
-    prefix: text set before every window (E5's "query: "); None for the model's own default prompt.
-    keep: what is stored, of `KEEP_CHOICES`. segment: tokens per segment.
-    layers: "last", "all", or numbers as in "-1,-4"; 0 is what the embeddings give, before the first layer.
-    dtype: number type kept. precision: number type that the encoder computes in, "auto" for what the device does well.
-    backend: the program that runs it, of `BACKENDS` in backends.py, or "auto". device: a name of torch's, or "auto" for
-        the best kind present; `embed_source` also accepts several. batch_tokens: tokens per batch, padding included;
-        None for what a trial finds.
-    trust_remote_code: run Python code that comes with the model.
+    Attributes:
+        model: A folder, an installed encoder, or a name on the hub.
+        revision: A branch, tag or commit on the hub.
+        window: Tokens per window, without special tokens and prefix; None for 254, or fewer if the encoder has fewer
+            positions.
+        stride: Tokens that two neighboring windows share.
+        max_windows: Windows per document at most.
+        long: Strategy for long documents. "windows" encodes all of a document; "head", "middle" and "random:SEED" one
+            window of it; "head-tail" half a window at each end; "sentences" windows that end with a sentence; "model"
+            all of it, in windows of the encoder's maximum length.
+        special_tokens: Whether windows have special tokens, as in the encoder's training.
+        prefix: Text in front of every window (E5's "query: "); None for the model's default prompt.
+        keep: The vectors that are stored, of `KEEP_CHOICES`.
+        segment: Tokens per segment.
+        layers: "last", "all", or numbers as in "-1,-4"; 0 is the output of the embeddings, before the first layer.
+        dtype: The number type that is stored.
+        precision: The number type that the encoder computes in; "auto" for the device's default.
+        backend: The program that runs the encoder, of `BACKENDS` in backends.py; "auto" for the fastest.
+        device: A device name of PyTorch; "auto" for the best kind available. `embed_source` also accepts several.
+        batch_tokens: Tokens per batch, padding included; None for the result of a trial.
+        trust_remote_code: Whether to run Python code that comes with the model.
     """
 
     model: str = "all-MiniLM-L6-v2"
@@ -52,78 +60,105 @@ class Options:
     trust_remote_code: bool = False
 
     def check(self) -> None:
-        """Raise CallError for a value that no encoder could serve."""
-        for kind, value, known in (
-            ("way with long documents", parse_long(self.long)[0], LONG_CHOICES),
+        """Raise CallError if an option has no valid value for any encoder."""
+        for kind, value, choices in (
+            ("strategy for long documents", parse_long(self.long)[0], LONG_CHOICES),
             ("number type", self.dtype, DTYPES),
-            ("number type", self.precision, PRECISIONS),
-            *(("thing to keep", name, KEEP_CHOICES) for name in self.keep),
+            ("precision", self.precision, PRECISIONS),
+            *(("kind of vector to keep", name, KEEP_CHOICES) for name in self.keep),
         ):
-            if value not in known:
-                raise UnknownName(f"There is no {kind} called '{value}'.{suggest_name(value, known)}")
+            if value not in choices:
+                raise UnknownName(f"There is no {kind} called '{value}'.{suggest_name(value, choices)}")
         if not self.keep:
-            raise CallError(f"Nothing is kept: name at least one of {', '.join(KEEP_CHOICES)}.")
+            raise CallError(f"keep is empty: name at least one of {', '.join(KEEP_CHOICES)}.")
         self._check_long()
         segment = int("segments" in self.keep)
-        least = {"window": 1, "stride": 0, "max_windows": 1, "segment": segment, "batch_tokens": 1}
-        for name, smallest in least.items():
+        minimums = {"window": 1, "stride": 0, "max_windows": 1, "segment": segment, "batch_tokens": 1}
+        for name, minimum in minimums.items():
             value = getattr(self, name)
-            if value is not None and value < smallest:
-                raise CallError(f"{name.replace('_', '-')} is {value}; the smallest is {smallest}.")
+            if value is not None and value < minimum:
+                raise CallError(f"{name.replace('_', '-')} is {value}; it must be at least {minimum}.")
 
     def _check_long(self) -> None:
-        long, _ = parse_long(self.long)
-        if self.stride and long not in _STRIDES:
-            raise CallError(f"stride is {self.stride}, but windows of --long {self.long} share nothing. Leave it out.")
-        if self.max_windows is not None and long not in _COUNTED:
+        strategy, _ = parse_long(self.long)
+        if self.stride and strategy not in _WITH_STRIDE:
             raise CallError(
-                f"max-windows is {self.max_windows}, but --long {self.long} takes a fixed number. Leave it out."
+                f"stride is {self.stride}, but the windows of --long {self.long} do not overlap. Leave --stride out."
             )
-        if self.window is not None and long == "model":
+        if self.max_windows is not None and strategy not in _WITH_MAX_WINDOWS:
             raise CallError(
-                f"window is {self.window}, but --long model takes the encoder's longest. Leave one of them out."
+                f"max-windows is {self.max_windows}, but --long {self.long} has a fixed number of windows. "
+                "Leave --max-windows out."
+            )
+        if self.window is not None and strategy == "model":
+            raise CallError(
+                f"window is {self.window}, but --long model uses the encoder's longest window. "
+                "Leave --window or --long out."
             )
 
 
 def parse_long(text: str) -> tuple[str, int]:
-    """What `--long random:7` asks for: the way, and its seed. Raises CallError for a seed too many or too few."""
-    way, colon, seed = text.partition(":")
-    if way in LONG_CHOICES and (
-        bool(colon) != (way == "random") or (colon and not (seed.isascii() and seed.isdigit()))
-    ):
-        raise CallError(f"'{text}' is not understood: random takes a seed, as in random:7, and only random does.")
-    return way, int(seed) if way == "random" else 0
+    """Parse the value of `--long`, such as "random:7", into a strategy and its seed (0 for strategies without one).
+
+    Raises CallError if "random" has no seed, or another strategy has one.
+    """
+    strategy, colon, seed = text.partition(":")
+    if strategy in LONG_CHOICES:
+        is_random, is_number = strategy == "random", seed.isascii() and seed.isdigit()
+        if bool(colon) != is_random or (is_random and not is_number):
+            raise CallError(f"--long {text} is not valid: random needs a seed, as in random:7, and no other does.")
+    return strategy, int(seed) if strategy == "random" else 0
 
 
 def parse_keep(text: str, segment: int = 32) -> tuple[tuple[str, ...], int]:
-    """What `--keep cls,mean,segments:32` asks for: the names in the order of `KEEP_CHOICES`, and the segment length."""
+    """Parse the value of `--keep`, such as "cls,mean,segments:32".
+
+    Args:
+        text: Names of `KEEP_CHOICES`, separated by commas.
+        segment: Tokens per segment if the text does not say.
+
+    Returns:
+        The names in the order of `KEEP_CHOICES`, and the tokens per segment.
+
+    Raises:
+        UnknownName: A name is not one of `KEEP_CHOICES`.
+        CallError: A name other than segments has a length, or the length is not a number.
+    """
     names = set()
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        name, colon, length = part.partition(":")
+    for item in filter(None, (item.strip() for item in text.split(","))):
+        name, colon, length = item.partition(":")
         if name not in KEEP_CHOICES:
-            raise UnknownName(f"There is nothing to keep called '{name}'.{suggest_name(name, KEEP_CHOICES)}")
+            raise UnknownName(f"There is no kind of vector to keep called '{name}'.{suggest_name(name, KEEP_CHOICES)}")
         if colon and (name != "segments" or not length.isascii() or not length.isdigit()):
-            raise CallError(f"'{part}' is not understood: only segments takes a length, as in segments:32.")
+            raise CallError(f"--keep {item} is not valid: only segments has a length, as in segments:32.")
         segment = int(length) if colon else segment
         names.add(name)
     return tuple(name for name in KEEP_CHOICES if name in names), segment
 
 
 def parse_layers(text: str, layers: int) -> tuple[int, ...]:
-    """The layers that `text` names, as negative numbers from the deepest up: "-4,-1" is (-4, -1).
+    """Parse the value of `--layers`.
 
-    layers: how many the encoder has; -1 is the last of them, -layers-1 (or 0) is what its embeddings give.
+    Args:
+        text: "last", "all", or numbers such as "-4,-1".
+        layers: The number of layers of the encoder; -1 is the last, and -layers-1 (or 0) the embeddings.
+
+    Returns:
+        Negative numbers in rising order: "-4,-1" is (-4, -1).
+
+    Raises:
+        CallError: A part is not a number, or there is no such layer.
     """
     if text == "last":
         return (-1,)
     if text == "all":
         return tuple(range(-layers - 1, 0))
     numbers = set()
-    for part in text.split(","):
+    for item in text.split(","):
         try:
-            number = int(part)
+            number = int(item)
         except ValueError:
-            raise CallError(f"'{part}' is not a layer: layers are 'last', 'all' or numbers as in '-1,-4'.") from None
+            raise CallError(f"'{item}' is not a layer: use 'last', 'all' or numbers such as '-1,-4'.") from None
         if not -layers - 1 <= number <= layers:
             raise CallError(f"There is no layer {number}: the encoder has {layers}, from -1 back to {-layers - 1}.")
         numbers.add(number if number < 0 else number - layers - 1)

@@ -1,4 +1,4 @@
-"""A model folder read without torch: its config, and hashes that say whether two folders hold one encoder."""
+"""A model folder, read without torch: its config, and hashes that identify the encoder in it."""
 
 import hashlib
 import json
@@ -10,72 +10,79 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import ModelUnavailable
-from stages.embed.model_files.model_families import ENCODER_TAKEN, WITHOUT_LIMIT, counts_from_padding, is_causal
+from stages.embed.model_files.model_families import (
+    SEPARABLE_ENCODERS,
+    UNLIMITED_POSITIONS,
+    counts_from_padding,
+    is_causal,
+)
 
-# none of these can change what the encoder computes in evaluation
-_CONFIG_LEFT_OUT = re.compile(
+# none of these changes what the encoder computes in evaluation mode
+_IGNORED_CONFIG = re.compile(
     r"_name_or_path|transformers_version|torch_dtype|dtype|architectures|use_cache|gradient_checkpointing|.*dropout.*"
     r"|initializer_.*|id2label|label2id|num_labels|problem_type|finetuning_task|task_specific_params|output_.*|return_dict"
     r"|pooler_.*|tie_word_embeddings"
 )
 # prediction heads and poolers are not part of the encoder; position ids are a buffer that newer checkpoints lack
-_TENSORS_LEFT_OUT = re.compile(r"(.*\.)?pooler\..*|(.*\.)?position_ids|cls\..*|lm_head\..*")
+_IGNORED_TENSORS = re.compile(r"(.*\.)?pooler\..*|(.*\.)?position_ids|cls\..*|lm_head\..*")
 _BASE_PREFIX = re.compile(r"(\w+)\.(?:embeddings|shared|wte)\.|(model)\.embed_tokens\.")
 
 
 @dataclass(frozen=True)
 class Config:
-    """config.json, and the few facts of it that stage one needs.
+    """The content of config.json, and the facts in it that embedding needs.
 
-    positions: longest input in tokens, None where the config names no limit. vocabulary: rows of the embedding matrix.
-    code: the folder's own Python files that make the network -> hex sha256 of each; none where transformers makes it.
+    Attributes:
+        folder: The model folder.
+        values: The content of config.json.
+        code_hashes: The folder's own Python files -> hex sha256; empty if they are not run.
     """
 
     folder: Path
     values: Mapping[str, Any]
-    code: Mapping[str, str] = field(default_factory=dict)
+    code_hashes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def family(self) -> str:
-        """The kind of network, as transformers names it: "bert", "xlm-roberta"."""
+        """The family of the network, as `model_type` of transformers: "bert", "xlm-roberta"."""
         return str(self.values.get("model_type", ""))
 
     @property
     def dim(self) -> int:
-        """Numbers a vector."""
-        return self._first("hidden_size", "dim", "d_model", "n_embd", "emb_dim")
+        """The size of a vector."""
+        return self._first_integer("hidden_size", "dim", "d_model", "n_embd", "emb_dim")
 
     @property
     def layers(self) -> int:
-        """Layers of the encoder, the embeddings not counted."""
-        return self._first("num_hidden_layers", "n_layers", "num_layers", "encoder_layers", "n_layer")
+        """The number of layers, without the embeddings."""
+        return self._first_integer("num_hidden_layers", "n_layers", "num_layers", "encoder_layers", "n_layer")
 
     @property
-    def vocabulary(self) -> int:
-        """Rows of the embedding matrix."""
-        return self._first("vocab_size")
+    def vocab_size(self) -> int:
+        """The number of rows of the embedding matrix."""
+        return self._first_integer("vocab_size")
 
     @property
     def pad_id(self) -> int:
-        """What fills a batch behind a window's end."""
+        """The token id of padding."""
         value = self.values.get("pad_token_id")
         default = 1 if self.counts_from_padding else 0
-        return value if isinstance(value, int) and 0 <= value < self.vocabulary else default
+        return value if isinstance(value, int) and 0 <= value < self.vocab_size else default
 
     @property
     def counts_from_padding(self) -> bool:
-        """Whether positions start behind the padding id, as in the RoBERTa family and MPNet."""
+        """Whether positions start after the padding id, as in the RoBERTa family and MPNet."""
         return counts_from_padding(self.family)
 
     @property
-    def causal(self) -> bool:
-        """Whether a position reads nothing of what follows it, as in a decoder: its last position speaks for a text."""
+    def is_causal(self) -> bool:
+        """Whether a position attends to nothing behind it, as in a decoder, whose last position represents a text."""
         return is_causal(dict(self.values))
 
     @property
-    def positions(self) -> int | None:
-        """The longest input in tokens, special ones included; None where the config names no limit."""
-        if self.family in WITHOUT_LIMIT:
+    def max_positions(self) -> int | None:
+        """The longest input in tokens, special tokens included; None if the config contains no limit."""
+        if self.family in UNLIMITED_POSITIONS:
             return None
         longest = self.values.get("max_position_embeddings", self.values.get("n_positions"))
         if not isinstance(longest, int):
@@ -84,65 +91,69 @@ class Config:
 
     @property
     def hash(self) -> str:
-        """Hex sha256 of what can change a value."""
-        kept = {key: value for key, value in self.values.items() if not _CONFIG_LEFT_OUT.fullmatch(key)}
-        return hashlib.sha256(canonical_json(kept | ({"code": dict(self.code)} if self.code else {}))).hexdigest()
+        """Hex sha256 of all values that can change what the encoder computes."""
+        relevant = {key: value for key, value in self.values.items() if not _IGNORED_CONFIG.fullmatch(key)}
+        code = {"code": dict(self.code_hashes)} if self.code_hashes else {}
+        return hashlib.sha256(canonical_json(relevant | code)).hexdigest()
 
     def check(self) -> None:
-        """Raise ModelUnavailable for a network that reads no text, or of which no encoder can be taken."""
+        """Raise ModelUnavailable if the network does not read text, or its encoder cannot be used alone."""
         if not isinstance(self.values.get("vocab_size"), int):
             raise ModelUnavailable(
-                f"{self.folder} holds a network of the kind '{self.family}', which reads no text: its config.json "
-                "names no vocab_size. Take an encoder of text."
+                f"{self.folder} contains a network of the family '{self.family}', which does not read text: its "
+                "config.json has no vocab_size. Use a text encoder."
             )
-        if self.values.get("is_encoder_decoder") is True and self.family not in ENCODER_TAKEN and not self.code:
+        separable = self.family in SEPARABLE_ENCODERS or self.code_hashes
+        if self.values.get("is_encoder_decoder") is True and not separable:
             raise ModelUnavailable(
-                f"{self.folder} holds a network of the kind '{self.family}', of which the encoder cannot be taken "
-                f"alone. It can of {', '.join(sorted(ENCODER_TAKEN))}."
+                f"{self.folder} contains an encoder-decoder of the family '{self.family}', whose encoder cannot be "
+                f"used alone. That is possible for {', '.join(sorted(SEPARABLE_ENCODERS))}."
             )
 
-    def _first(self, *names: str) -> int:
+    def _first_integer(self, *names: str) -> int:
         for name in names:
             if isinstance(self.values.get(name), int):
                 return int(self.values[name])
-        raise ModelUnavailable(f"{self.folder}: config.json names no {names[0]}. Is this an encoder's folder?")
+        raise ModelUnavailable(f"{self.folder}: config.json has no {names[0]}. Is this the folder of an encoder?")
 
 
 def canonical_json(value: Any) -> bytes:
-    """JSON of which equal values have equal bytes."""
+    """Return JSON in a canonical form: equal values have equal bytes."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
 
 
 def read_config(folder: Path) -> Config:
-    """The config of a model folder. Raises ModelUnavailable when it has none, or one that is cut short."""
+    """Read the config of a model folder. Raises ModelUnavailable if it is missing or damaged."""
     path = folder / "config.json"
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ModelUnavailable(
-            f"{folder} has no config.json: it is not a model folder, or was copied in part."
+            f"{folder} has no config.json: it is not a model folder, or the copy is incomplete. Copy the model again."
         ) from None
     except (OSError, ValueError) as error:
         raise ModelUnavailable(f"{path} cannot be read ({error}). Copy the model again.") from None
     if not isinstance(values, dict):
-        raise ModelUnavailable(f"{path} is not a model's config: it holds no names and values.")
+        raise ModelUnavailable(
+            f"{path} is not the config of a model: it contains no JSON object. Copy the model again."
+        )
     return Config(folder, values)
 
 
 def checkpoint_files(folder: Path) -> tuple[Path, ...]:
-    """The files that hold the weights, in the order in which transformers looks for them."""
+    """Return the files with the weights that transformers would load. Raises ModelUnavailable if there are none."""
     for single in ("model.safetensors", "pytorch_model.bin"):
         if (folder / single).is_file():
             return (folder / single,)
         index = folder / f"{single}.index.json"
         if index.is_file():
-            return _listed(index)
+            return _indexed_files(index)
     raise ModelUnavailable(
-        f"{folder} has no weights: neither model.safetensors nor pytorch_model.bin. Copy the model again."
+        f"{folder} contains no weights: neither model.safetensors nor pytorch_model.bin. Copy the model again."
     )
 
 
-def _listed(index: Path) -> tuple[Path, ...]:
+def _indexed_files(index: Path) -> tuple[Path, ...]:
     try:
         names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -154,43 +165,43 @@ def _listed(index: Path) -> tuple[Path, ...]:
     return files
 
 
-Tensor = tuple[str, tuple[int, ...], Any]  # number type as safetensors names it, shape, a buffer of its bytes
+Tensor = tuple[str, tuple[int, ...], Any]  # dtype as safetensors names it, shape, a buffer of its bytes
 
 
 def weights_hash(folder: Path) -> str:
-    """Hex sha256 over the encoder's tensors (name, number type, shape, bytes), sorted by name.
+    """Return the hex sha256 of the encoder's tensors (name, dtype, shape, bytes), sorted by name.
 
-    The same for a copied folder, a checkpoint in one file or several, with a pooler and prediction heads or without.
+    The hash does not depend on the folder's place, on the number of files, or on poolers and prediction heads.
     """
     tensors: dict[str, Tensor] = {}
     for file in checkpoint_files(folder):
         tensors.update(_safetensors(file) if file.suffix == ".safetensors" else _torch_tensors(file))
     digest = hashlib.sha256()
-    for name, full in sorted(_encoder_names(tensors).items()):
-        kind, shape, content = tensors[full]
-        digest.update(canonical_json([name, kind, list(shape)]))
+    for name, full_name in sorted(_encoder_names(tensors).items()):
+        dtype, shape, content = tensors[full_name]
+        digest.update(canonical_json([name, dtype, list(shape)]))
         digest.update(content)
     return digest.hexdigest()
 
 
 def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """The tensors of a .safetensors file by name, read from its header. Raises ModelUnavailable for a damaged one."""
+    """Read the shapes of the tensors in a .safetensors file. Raises ModelUnavailable if it is damaged."""
     return {name: shape for name, (_, shape, _) in _safetensors(path)}
 
 
 def _encoder_names(tensors: Mapping[str, Tensor]) -> dict[str, str]:
-    """The tensors of the encoder itself: their names without a base prefix -> their names in the checkpoint."""
+    """Return the encoder's tensors: name without the base prefix -> name in the checkpoint."""
     prefixes = {match[1] or match[2] for match in map(_BASE_PREFIX.match, tensors) if match}
-    # a checkpoint that was trained with a head has the encoder under a name such as "bert."
+    # in a checkpoint with a prediction head, the encoder's names have a prefix such as "bert."
     prefix = f"{prefixes.pop()}." if len(prefixes) == 1 else ""
     names = {name.removeprefix(prefix): name for name in tensors if name.startswith(prefix)}
-    kept = {short: name for short, name in names.items() if not _TENSORS_LEFT_OUT.fullmatch(short)}
-    if any(short.startswith("encoder.") for short in kept):
-        # of an encoder and a decoder only the first is read; the embeddings that both share may stand there once more
-        shared = {"encoder.embed_tokens.weight"} if "shared.weight" in kept else set()
-        kept = {short: name for short, name in kept.items() if not short.startswith("decoder.") and short not in shared}
-    # what transformers renames on loading
-    return {re.sub(r"\.gamma$", ".weight", re.sub(r"\.beta$", ".bias", short)): name for short, name in kept.items()}
+    used = {short: name for short, name in names.items() if not _IGNORED_TENSORS.fullmatch(short)}
+    if any(short.startswith("encoder.") for short in used):
+        # a decoder is not used; the encoder may contain a second copy of the embeddings that it shares with the decoder
+        shared = {"encoder.embed_tokens.weight"} if "shared.weight" in used else set()
+        used = {short: name for short, name in used.items() if not short.startswith("decoder.") and short not in shared}
+    # transformers renames these on loading
+    return {re.sub(r"\.gamma$", ".weight", re.sub(r"\.beta$", ".bias", short)): name for short, name in used.items()}
 
 
 def _safetensors(path: Path) -> Iterator[tuple[str, Tensor]]:
@@ -202,7 +213,7 @@ def _safetensors(path: Path) -> Iterator[tuple[str, Tensor]]:
         entries.pop("__metadata__", None)
         data = content[8 + header :]
         if max((entry["data_offsets"][1] for entry in entries.values()), default=0) != len(data):
-            raise ValueError("it is cut short")
+            raise ValueError("the file is truncated")
         for name, entry in entries.items():
             start, stop = entry["data_offsets"]
             yield name, (entry["dtype"], tuple(entry["shape"]), data[start:stop])
@@ -210,7 +221,7 @@ def _safetensors(path: Path) -> Iterator[tuple[str, Tensor]]:
         raise ModelUnavailable(f"{path} is damaged ({error}). Copy the model again.") from None
 
 
-_TORCH_TYPES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16", "float64": "F64", "int64": "I64"}
+_SAFETENSORS_DTYPES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16", "float64": "F64", "int64": "I64"}
 
 
 def _torch_tensors(path: Path) -> Iterator[tuple[str, Tensor]]:
@@ -219,9 +230,9 @@ def _torch_tensors(path: Path) -> Iterator[tuple[str, Tensor]]:
     try:
         tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         for name, tensor in tensors.items():
-            kind = str(tensor.dtype).removeprefix("torch.")
+            dtype = str(tensor.dtype).removeprefix("torch.")
             content = tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy()
-            yield name, (_TORCH_TYPES.get(kind, kind), tuple(tensor.shape), content)
-    except Exception as error:  # whatever torch's reader and unpickler raise on a file that is cut short
+            yield name, (_SAFETENSORS_DTYPES.get(dtype, dtype), tuple(tensor.shape), content)
+    except Exception as error:  # torch's reader and unpickler raise errors of any type for a truncated file
         reason = str(error).partition("\n")[0]
         raise ModelUnavailable(f"{path} is damaged ({reason}). Copy the model again.") from None

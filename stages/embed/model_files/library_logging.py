@@ -1,4 +1,4 @@
-"""Silence for libraries that talk while they load."""
+"""Context managers that silence libraries while they load a model."""
 
 import logging
 import warnings
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def silence_transformers() -> Iterator[None]:
-    """Inside, transformers logs nothing below an error, shows no progress bar and warns of nothing."""
+    """Suppress warnings, progress bars and all but critical log messages of transformers."""
     from transformers.utils import logging as library
 
     level, bars = library.get_verbosity(), library.is_progress_bar_enabled()
@@ -26,7 +26,7 @@ def silence_transformers() -> Iterator[None]:
 
 @contextmanager
 def silence_hub() -> Iterator[None]:
-    """Inside, huggingface_hub neither tells of its retries nor shows progress bars."""
+    """Suppress warnings, progress bars and messages about retries of huggingface_hub."""
     from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
     logger = logging.getLogger("huggingface_hub")

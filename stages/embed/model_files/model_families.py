@@ -1,22 +1,24 @@
-"""What sets a family of networks apart, by the name that config.json gives it; read without torch."""
+"""Facts about families of networks, by the `model_type` in config.json; read without torch."""
 
 from typing import Any
 
-# looked up, no context: one vector a token
-STATIC = "model2vec"
+# token vectors from a table, without context
+STATIC_FAMILY = "model2vec"
 
-# positions are counted from the padding id on, so two rows or so of the position matrix are never used
-COUNTED_FROM_PADDING = frozenset({"mpnet", "camembert", "longformer", "data2vec-text", "ibert", "luke", "xmod", "esm"})
+# positions start after the padding id, so the first rows of the position matrix are never used
+POSITIONS_AFTER_PADDING = frozenset(
+    {"mpnet", "camembert", "longformer", "data2vec-text", "ibert", "luke", "xmod", "esm"}
+)
 
-# distances between tokens instead of positions, in buckets without an end; a limit in their config is of their training
-WITHOUT_LIMIT = frozenset({"t5", "mt5", "umt5"})
+# relative positions in buckets, of which the last is unbounded; a limit in their config is about their training
+UNLIMITED_POSITIONS = frozenset({"t5", "mt5", "umt5"})
 
-# networks of an encoder and a decoder of which the encoder is taken: by a class of its own, or out of the whole
-ENCODER_CLASS = frozenset({"t5", "mt5", "umt5"})
-ENCODER_HALF = frozenset({"bart", "m2m_100", "mbart", "pegasus"})
-ENCODER_TAKEN = ENCODER_CLASS | ENCODER_HALF
+# encoder-decoders whose encoder can be used alone: transformers has a class for it, or the whole model contains it
+ENCODER_CLASS_FAMILIES = frozenset({"t5", "mt5", "umt5"})
+ENCODER_DECODER_FAMILIES = frozenset({"bart", "m2m_100", "mbart", "pegasus"})
+SEPARABLE_ENCODERS = ENCODER_CLASS_FAMILIES | ENCODER_DECODER_FAMILIES
 
-# decoders: a position reads what stands before it, so only the last one has read the whole text
+# decoders: a position attends only to those before it, so only the last one has seen the whole text
 _CAUSAL = frozenset(
     {
         *("bloom", "codegen", "cohere", "cohere2", "ctrl", "falcon", "gemma", "gemma2", "gemma3_text", "glm", "glm4"),
@@ -28,9 +30,9 @@ _CAUSAL = frozenset(
 
 
 def is_causal(values: dict[str, Any]) -> bool:
-    """Whether a position reads nothing of what follows it. values: those of config.json.
+    """Return whether a position attends to nothing behind it. values: the content of config.json.
 
-    Some decoders were trained on to read both ways; their config says so.
+    Some decoders were trained further to attend in both directions; their config says so.
     """
     if values.get("is_causal") is False or values.get("use_bidirectional_attention") in (True, "all"):
         return False
@@ -38,5 +40,5 @@ def is_causal(values: dict[str, Any]) -> bool:
 
 
 def counts_from_padding(family: str) -> bool:
-    """Whether positions start behind the padding id, as in the RoBERTa family and MPNet."""
-    return "roberta" in family or family in COUNTED_FROM_PADDING
+    """Return whether positions start after the padding id, as in the RoBERTa family and MPNet."""
+    return "roberta" in family or family in POSITIONS_AFTER_PADDING

@@ -1,9 +1,9 @@
-"""What a sentence-transformers folder says of its encoder: pooling, prompts, lengths; read from its files alone.
+"""The files of a sentence-transformers folder: pooling, prompts and maximum length; read without that package.
 
-Its files: modules.json lists what text goes through, each module in a folder of its own; 1_Pooling/config.json says
-how vectors of tokens become one; config_sentence_transformers.json has prompts; sentence_bert_config.json the length
-of its training. None of it is applied to what is kept but the default prompt and the length: a head reads the
-encoder's own states, and what the model does behind them is told.
+modules.json lists the modules that process a text, each with a folder of its own. 1_Pooling/config.json describes how
+token vectors are pooled. config_sentence_transformers.json contains prompts, and sentence_bert_config.json the maximum
+length. Only the default prompt and the maximum length are applied to what a store keeps: a head reads the encoder's own
+hidden states, and notes tell the user which steps of the model are not applied.
 """
 
 import json
@@ -16,7 +16,7 @@ from data.errors import ModelUnavailable
 
 _ENCODERS = ("Transformer", "StaticEmbedding")
 # older versions name this file after the network
-_LENGTHS = "sentence_*_config.json"
+_LENGTH_FILES = "sentence_*_config.json"
 _POOLINGS = {
     "pooling_mode_cls_token": "cls",
     "pooling_mode_mean_tokens": "mean",
@@ -29,102 +29,121 @@ _POOLINGS = {
 
 @dataclass(frozen=True, kw_only=True)
 class SentenceTransformersFolder:
-    """What sentence-transformers would do with an encoder; of a plain folder, nothing.
+    """What sentence-transformers would do with an encoder; nothing for a plain model folder.
 
-    folder: where the encoder itself lies. pools: how the model makes its vector, of "cls", "mean", "max", "lasttoken"
-    and others that are not kept here. prompts: name -> text. default: the name of the one that is always set.
-    longest: tokens of its training's texts, special ones included. scaled: whether its vector has length 1.
-    prompt_pooled: whether its pooling reads the prompt too. others: modules behind the encoder that are not applied.
+    Attributes:
+        folder: The encoder's own folder.
+        poolings: How the model makes its vector: "cls", "mean", "max", "lasttoken" and others that a store lacks.
+        prompts: Name -> text.
+        default_prompt: The name of the prompt that is always used.
+        max_length: The longest input in tokens, special tokens included.
+        normalized: Whether the model scales its vector to length 1.
+        includes_prompt: Whether the model's pooling includes the prompt's tokens.
+        other_modules: Modules after the encoder that are not applied.
     """
 
     folder: Path
-    pools: tuple[str, ...] = ()
+    poolings: tuple[str, ...] = ()
     prompts: Mapping[str, str] = field(default_factory=dict)
-    default: str | None = None
-    longest: int | None = None
-    scaled: bool = False
-    prompt_pooled: bool = True
-    others: tuple[str, ...] = ()
+    default_prompt: str | None = None
+    max_length: int | None = None
+    normalized: bool = False
+    includes_prompt: bool = True
+    other_modules: tuple[str, ...] = ()
 
     @property
     def prefix(self) -> str:
-        """The text that the model itself sets before every other: its default prompt."""
-        return self.prompts.get(self.default or "", "")
+        """The model's default prompt, or ""."""
+        return self.prompts.get(self.default_prompt or "", "")
 
-    def notes(self, name: str, *, prefix_asked: bool, causal: bool) -> Iterator[str]:
-        """Sentences for who embeds with this model, called `name`. causal: cls is the last token's vector."""
-        if self.pools:
-            yield f"{name} makes its own vectors from {_listed(self.pools, causal)}.{self._behind()}"
-        if prefix_asked:
+    def notes(self, name: str, *, has_prefix: bool, causal: bool) -> Iterator[str]:
+        """Yield sentences that a user of this model should read.
+
+        Args:
+            name: The model's name for the user.
+            has_prefix: Whether the user set a prefix, so that notes about prompts are not needed.
+            causal: Whether "cls" is the vector of the last token.
+        """
+        if self.poolings:
+            yield f"{name} pools by {_describe_poolings(self.poolings, causal)}.{self._skipped_steps()}"
+        if has_prefix:
             return
         if self.prefix:
-            mean = "" if self.prompt_pooled else " Its own pooling leaves the prompt's tokens out; mean and max do not."
-            yield f"{self.prefix!r}, its default prompt, is set before every window; --prefix '' leaves it out.{mean}"
+            pooling = "" if self.includes_prompt else " The model's own pooling ignores it; mean and max do not."
+            yield f"The default prompt {self.prefix!r} is added to every window; --prefix '' removes it.{pooling}"
         elif any(self.prompts.values()):
-            known = ", ".join(f"{key} {text!r}" for key, text in self.prompts.items() if text)
-            yield f"{name} has prompts ({known}), none of them its default: give the one that fits with --prefix."
+            prompts = ", ".join(f"{key} {text!r}" for key, text in self.prompts.items() if text)
+            yield f"{name} has prompts ({prompts}), but no default. Choose one with --prefix."
 
-    def _behind(self) -> str:
-        applied = [*self.others, *(["scaling to length 1"] if self.scaled else [])]
-        return f" What follows there is not applied to what is kept: {', '.join(applied)}." if applied else ""
+    def _skipped_steps(self) -> str:
+        steps = [*self.other_modules, *(["scaling to length 1"] if self.normalized else [])]
+        return f" The later steps of the model are not applied: {', '.join(steps)}." if steps else ""
 
 
-def _listed(pools: tuple[str, ...], causal: bool) -> str:
-    kept = {"cls", "mean", "max"} | ({"lasttoken"} if causal else set())
-    shown = {"lasttoken": "the last token, which is cls here"} if causal else {}
-    return " and ".join(shown.get(name, name if name in kept else f"{name}, which is not kept here") for name in pools)
+def _describe_poolings(poolings: tuple[str, ...], causal: bool) -> str:
+    stored = {"cls", "mean", "max"} | ({"lasttoken"} if causal else set())
+    names = {"lasttoken": "the last token, which is cls here"} if causal else {}
+    return " and ".join(
+        names.get(pooling, pooling if pooling in stored else f"{pooling}, which a store does not keep")
+        for pooling in poolings
+    )
 
 
 def read_sentence_transformers_folder(folder: Path) -> SentenceTransformersFolder:
-    """What the files in `folder` say. Raises ModelUnavailable for one that is damaged."""
-    listed = _json(folder / "modules.json", list)
-    if not listed:
+    """Read the files of sentence-transformers in `folder`. Raises ModelUnavailable if one of them is damaged."""
+    entries = _read_json(folder / "modules.json", list)
+    if not entries:
         return SentenceTransformersFolder(folder=folder)
-    modules = [(str(each.get("type", "")).rpartition(".")[2], _inside(folder, each)) for each in map(_entry, listed)]
+    modules = [
+        (str(entry.get("type", "")).rpartition(".")[2], _module_folder(folder, entry))
+        for entry in map(_as_mapping, entries)
+    ]
     encoder = next((path for kind, path in modules if kind in _ENCODERS), folder)
     pooling: dict[str, Any] = next(
-        (_json(path / "config.json", dict) for kind, path in modules if kind == "Pooling"), {}
+        (_read_json(path / "config.json", dict) for kind, path in modules if kind == "Pooling"), {}
     )
-    about = _json(folder / "config_sentence_transformers.json", dict)
-    prompts = about.get("prompts")
+    config = _read_json(folder / "config_sentence_transformers.json", dict)
+    prompts = config.get("prompts")
     return SentenceTransformersFolder(
         folder=encoder,
-        pools=tuple(_pools(pooling)),
+        poolings=tuple(_pooling_names(pooling)),
         prompts={str(key): str(text) for key, text in prompts.items()} if isinstance(prompts, dict) else {},
-        default=about.get("default_prompt_name"),
-        longest=_longest(encoder),
-        scaled=any(kind == "Normalize" for kind, _ in modules),
-        prompt_pooled=pooling.get("include_prompt", True) is not False,
-        others=tuple(kind for kind, _ in modules if kind not in (*_ENCODERS, "Pooling", "Normalize")),
+        default_prompt=config.get("default_prompt_name"),
+        max_length=_max_length(encoder),
+        normalized=any(kind == "Normalize" for kind, _ in modules),
+        includes_prompt=pooling.get("include_prompt", True) is not False,
+        other_modules=tuple(kind for kind, _ in modules if kind not in (*_ENCODERS, "Pooling", "Normalize")),
     )
 
 
-def _pools(pooling: Mapping[str, Any]) -> Iterator[str]:
-    one = pooling.get("pooling_mode")  # a name, or several joined by "+", as newer versions write it
-    if isinstance(one, str):
-        yield from one.split("+")
+def _pooling_names(pooling: Mapping[str, Any]) -> Iterator[str]:
+    names = pooling.get("pooling_mode")  # newer versions write one name, or several joined by "+"
+    if isinstance(names, str):
+        yield from names.split("+")
     else:
         yield from (name for key, name in _POOLINGS.items() if pooling.get(key) is True)
 
 
-def _longest(encoder: Path) -> int | None:
-    found = (_json(path, dict).get("max_seq_length") for path in sorted(encoder.glob(_LENGTHS)))
-    return next((value for value in found if type(value) is int and value > 0), None)
+def _max_length(encoder: Path) -> int | None:
+    lengths = (_read_json(path, dict).get("max_seq_length") for path in sorted(encoder.glob(_LENGTH_FILES)))
+    return next((length for length in lengths if type(length) is int and length > 0), None)
 
 
-def _entry(value: Any) -> Mapping[str, Any]:
+def _as_mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _inside(folder: Path, module: Mapping[str, Any]) -> Path:
+def _module_folder(folder: Path, module: Mapping[str, Any]) -> Path:
     path = PurePosixPath(str(module.get("path", "")))
     if path.is_absolute() or ".." in path.parts:
-        raise ModelUnavailable(f"{folder / 'modules.json'} names {path}, which is outside its folder.")
+        raise ModelUnavailable(
+            f"{folder / 'modules.json'} names {path}, which is outside the model folder. Copy the model again."
+        )
     return folder / path
 
 
-def _json(path: Path, kind: type) -> Any:
-    """What a JSON file holds; an empty `kind` where there is no file. Raises ModelUnavailable for another content."""
+def _read_json(path: Path, kind: type) -> Any:
+    """Read a JSON file; an empty `kind` if there is no file. Raises ModelUnavailable if it contains another type."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
@@ -132,5 +151,5 @@ def _json(path: Path, kind: type) -> Any:
     except (OSError, ValueError) as error:
         raise ModelUnavailable(f"{path} cannot be read ({error}). Copy the model again.") from None
     if not isinstance(value, kind):
-        raise ModelUnavailable(f"{path} does not hold what sentence-transformers writes. Copy the model again.")
+        raise ModelUnavailable(f"{path} is not in the format of sentence-transformers. Copy the model again.")
     return value

@@ -1,4 +1,4 @@
-"""Python code that comes with a model: refused, or run because the user trusts it and then part of the recipe."""
+"""Python code that comes with a model: refused, or run with the user's consent and hashed into the recipe."""
 
 import hashlib
 from dataclasses import replace
@@ -9,47 +9,58 @@ from stages.embed.model_files.checkpoint import Config
 
 
 def resolve_remote_code(config: Config, *, trust: bool) -> Config:
-    """`config`, and where code of the folder is to run, the hashes of its Python files.
+    """Decide whether the folder's own Python code is run, and add the hashes of that code to the config.
 
-    Code runs only with `trust`, and only where config.json's auto_map names some. Without `trust` a network that
-    transformers has itself is taken from there; any other is refused with ModelUnavailable. So is code that lies in
-    another repository: what it does could change without the recipe knowing.
+    Code is run only with `trust`, and only if `auto_map` in config.json names some. Without `trust`, transformers' own
+    class is used if it has one of that family.
+
+    Args:
+        config: The config of a model folder.
+        trust: Whether the user trusts the code.
+
+    Returns:
+        `config`, with `code_hashes` if code will be run.
+
+    Raises:
+        ModelUnavailable: The network needs code that is not trusted, is missing, or belongs to another repository,
+            where it could change without a change of the recipe.
     """
-    named = _named(config)
-    if not named:
+    references = _code_references(config)
+    if not references:
         return config
     if not trust:
-        if _built_in(config.family):
+        if _is_built_in(config.family):
             return config
         raise ModelUnavailable(
-            f"{config.folder} needs Python code of its own ({named[0]}), which runs only where you trust it: "
-            "read it, then give --trust-remote-code."
+            f"{config.folder} needs Python code of its own ({references[0]}), which runs only if you trust it: "
+            "read it, then add --trust-remote-code."
         )
-    for name in named:
-        repository, dashes, _ = name.rpartition("--")
+    for reference in references:
+        repository, dashes, _ = reference.rpartition("--")
         if dashes:
             raise ModelUnavailable(
-                f"{config.folder} takes its code from another repository ({repository}), which may change: copy its "
-                "Python files beside config.json and name them there without the repository."
+                f"{config.folder} uses code from another repository ({repository}), which may change: copy its Python "
+                "files next to config.json, and name them there without the repository."
             )
-        if not (config.folder / f"{name.partition('.')[0]}.py").is_file():
-            raise ModelUnavailable(f"{config.folder} lacks {name.partition('.')[0]}.py. Copy the model again.")
-    return replace(config, code=_hashes(config.folder))
+        file = f"{reference.partition('.')[0]}.py"
+        if not (config.folder / file).is_file():
+            raise ModelUnavailable(f"{config.folder} lacks {file}. Copy the model again.")
+    return replace(config, code_hashes=_hash_python_files(config.folder))
 
 
-def _named(config: Config) -> list[str]:
-    """What makes the configuration and the network, as auto_map names it: "modeling_x.XModel"."""
-    listed = config.values.get("auto_map")
-    found = [listed.get(kind) for kind in ("AutoModel", "AutoConfig")] if isinstance(listed, dict) else []
-    return [name for name in found if isinstance(name, str)]
+def _code_references(config: Config) -> list[str]:
+    """Return the classes of the configuration and the network in auto_map, such as "modeling_x.XModel"."""
+    auto_map = config.values.get("auto_map")
+    names = [auto_map.get(kind) for kind in ("AutoModel", "AutoConfig")] if isinstance(auto_map, dict) else []
+    return [name for name in names if isinstance(name, str)]
 
 
-def _built_in(family: str) -> bool:
+def _is_built_in(family: str) -> bool:
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
     return family in CONFIG_MAPPING_NAMES
 
 
-def _hashes(folder: Path) -> dict[str, str]:
+def _hash_python_files(folder: Path) -> dict[str, str]:
     files = sorted(path for path in folder.rglob("*.py") if path.is_file())
     return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}

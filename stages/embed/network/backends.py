@@ -1,64 +1,115 @@
-"""The programs that run an encoder: torch itself, or a graph that torch wrote down, in ONNX Runtime or OpenVINO."""
+"""The backends: PyTorch itself, or ONNX Runtime or OpenVINO with a graph that PyTorch exported."""
 
-from collections.abc import Mapping
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from typing import Any
 
 from data.errors import CallError, ExtraMissing, UnknownName, suggest_name
 
 AUTO = "auto"
+INT8 = "int8"
 
-# backend -> packages that it needs beside torch; an extra of the same name brings them
+# backend -> the packages that it needs in addition to torch; an extra of the same name installs them
 BACKENDS: Mapping[str, tuple[str, ...]] = {
     "torch": (),
     "onnx": ("onnx", "onnxruntime"),
     "openvino": ("onnx", "openvino"),
 }
-INT8 = "int8"
 
 
 def resolve_backend(backend: str, precision: str, device: str) -> str:
-    """The backend that computes in `precision` on `device`; "auto" is onnx for int8, else torch.
+    """Return the backend for a precision and a device, without importing it.
 
-    Raises UnknownName, CallError for what no such backend does, and ExtraMissing where it is not installed. None of
-    them is imported.
+    Args:
+        backend: A name of `BACKENDS`, or "auto": onnx for int8, else torch.
+        precision: The number type to compute in, such as "float32" or "int8".
+        device: A device name of PyTorch, or "auto".
+
+    Returns:
+        A name of `BACKENDS`.
+
+    Raises:
+        UnknownName: There is no such backend.
+        CallError: The backend does not support the precision or the device.
+        ExtraMissing: The backend is not installed.
     """
     if backend == AUTO:
         backend = "onnx" if precision == INT8 else "torch"
     if backend not in BACKENDS:
         raise UnknownName(f"There is no backend called '{backend}'.{suggest_name(backend, (AUTO, *BACKENDS))}")
     if precision == INT8 and backend != "onnx":
-        raise CallError(f"{backend} does not compute in int8 here. The backend that does is onnx: --backend onnx.")
+        raise CallError(f"The backend {backend} does not support int8. The backend onnx does: --backend onnx.")
     if backend == "torch":
         return backend
     if precision not in ("float32", INT8):
-        raise CallError(f"{backend} computes in float32 here, not in {precision}, which torch does: --backend torch.")
+        raise CallError(
+            f"The backend {backend} computes in float32, not in {precision}. The backend torch supports {precision}: "
+            "--backend torch."
+        )
     if device not in ("auto", "cpu"):
-        raise CallError(f"{backend} runs on the cpu here, not on {device}: leave --device out, or --backend torch.")
+        raise CallError(
+            f"The backend {backend} runs on the CPU, not on {device}: leave --device out, or use --backend torch."
+        )
     if not is_installed(backend):
         raise ExtraMissing(
             f"The backend {backend} needs {' and '.join(missing_packages(backend))}: "
-            f"pip install 'embedonce[{backend}]', or --backend torch."
+            f"pip install 'embedonce[{backend}]', or use --backend torch."
         )
     return backend
 
 
 def missing_packages(backend: str) -> list[str]:
-    """The packages that `backend` needs and that are not installed."""
+    """Return the packages that `backend` needs and that are not installed."""
     return [name for name in BACKENDS[backend] if find_spec(name) is None]
 
 
 def is_installed(backend: str) -> bool:
-    """Whether `backend` can be used."""
+    """Return whether the packages of `backend` are installed."""
     return not missing_packages(backend)
 
 
 def package_versions(backend: str) -> dict[str, str]:
-    """The versions of what computes with `backend`: torch and transformers wrote its graph."""
-    found = {}
+    """Return the versions of the packages that `backend` uses; torch and transformers export its graph."""
+    versions = {}
     for name in ("torch", "transformers", *BACKENDS[backend]):
         try:
-            found[name] = version(name)
-        except PackageNotFoundError:  # there, but not as a distribution of that name, as onnxruntime-gpu is
-            found[name] = "unknown"
-    return found
+            versions[name] = version(name)
+        except PackageNotFoundError:  # installed by a distribution of another name, such as onnxruntime-gpu
+            versions[name] = "unknown"
+    return versions
+
+
+def import_onnxruntime() -> Any:
+    """Import ONNX Runtime without telemetry.
+
+    The import itself writes a device id and a database into the user's cache folder, before the package's own function
+    `disable_telemetry_events` can be called. The variable is the one that ONNX Runtime 1.32 reads on import.
+    """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    onnxruntime = import_module("onnxruntime")
+    onnxruntime.disable_telemetry_events()
+    return onnxruntime
+
+
+def import_openvino() -> Any:
+    """Import OpenVINO without telemetry."""
+    with _hidden_module("openvino_telemetry"):
+        return import_module("openvino")
+
+
+@contextmanager
+def _hidden_module(name: str) -> Iterator[None]:
+    """Make the import of a module fail. OpenVINO works without its telemetry package, which would report the import."""
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[name]

@@ -1,9 +1,9 @@
-"""An encoder written down as an ONNX graph, once: in the cache, whole or absent.
+"""The ONNX graph of an encoder, exported once into the cache folder; a graph there is complete or absent.
 
-graphs/<sha256 of all that decides it>/
-  graph.onnx           ids and lengths, int64 -> hidden states of the layers asked, float32
-  (further files)      weights beyond what one file of this kind may hold
-  hashes.json          of the files beside it: a damaged graph is written anew
+graphs/<sha256 of all that decides the graph>/
+  graph.onnx           ids and lengths, int64 -> hidden states of the requested layers, float32
+  (further files)      weights beyond the maximum size of one ONNX file
+  hashes.json          sha256 of the other files; a damaged graph is exported again
 """
 
 import hashlib
@@ -19,13 +19,13 @@ from data.errors import CallError
 from featurestore import Recipe
 from stages.embed.model_files.checkpoint import canonical_json
 from stages.embed.model_files.library_logging import silence_transformers
-from stages.embed.network.backends import INT8, package_versions
+from stages.embed.network.backends import INT8, import_onnxruntime, package_versions
 from stages.embed.network.torch_network import TorchNetwork
 
 if TYPE_CHECKING:
     import torch
 
-# of these files; another one is another place in the cache
+# version of this layout; it is part of the folder's name
 FORMAT = 1
 _OPSET = 17
 _GRAPH = "graph.onnx"
@@ -33,22 +33,32 @@ _HASHES = "hashes.json"
 
 
 def ensure_graph(recipe: Recipe, precision: str, open_torch: Callable[[], TorchNetwork]) -> Path:
-    """The graph of an encoder, from the cache or written into it; `precision` is "float32" or "int8".
+    """Return the graph of an encoder, and export it first if the cache does not contain it.
 
-    Raises CallError for an encoder that cannot be written down, StorageFailed where the disk refuses it.
+    Args:
+        recipe: The encoder's recipe.
+        precision: "float32" or "int8".
+        open_torch: Opens the network in PyTorch, in float32; called only if there is something to export.
+
+    Returns:
+        The path of graph.onnx.
+
+    Raises:
+        CallError: The encoder cannot be exported.
+        StorageFailed: The graph cannot be written to the cache folder.
     """
-    folder = cache_folder() / "graphs" / _name(recipe, precision)
+    folder = cache_folder() / "graphs" / _folder_name(recipe, precision)
     if not _is_complete(folder):
-        step = "Make room, or name another cache folder in EMBEDONCE_CACHE."
+        step = "Make room, or set EMBEDONCE_CACHE to another folder."
         with build_folder(folder, is_complete=_is_complete, next_step=step) as temporary:
             _write(recipe, precision, open_torch, temporary)
             (temporary / _HASHES).write_text(json.dumps(_hashes(temporary)), encoding="utf-8")
     return folder / _GRAPH
 
 
-def _name(recipe: Recipe, precision: str) -> str:
-    decisive = [FORMAT, recipe.weights, recipe.config, list(recipe.layers), precision, package_versions("onnx")]
-    return hashlib.sha256(canonical_json(decisive)).hexdigest()
+def _folder_name(recipe: Recipe, precision: str) -> str:
+    identity = [FORMAT, recipe.weights, recipe.config, list(recipe.layers), precision, package_versions("onnx")]
+    return hashlib.sha256(canonical_json(identity)).hexdigest()
 
 
 def _hashes(folder: Path) -> dict[str, str]:
@@ -57,8 +67,8 @@ def _hashes(folder: Path) -> dict[str, str]:
 
 def _is_complete(folder: Path) -> bool:
     try:
-        known = json.loads((folder / _HASHES).read_text(encoding="utf-8"))
-        return bool(known == _hashes(folder))
+        expected = json.loads((folder / _HASHES).read_text(encoding="utf-8"))
+        return bool(expected == _hashes(folder))
     except (OSError, ValueError):
         return False
 
@@ -66,26 +76,26 @@ def _is_complete(folder: Path) -> bool:
 def _write(recipe: Recipe, precision: str, open_torch: Callable[[], TorchNetwork], folder: Path) -> None:
     network: TorchNetwork | None = None
     if precision == INT8:
-        exact = ensure_graph(recipe, "float32", open_torch)
+        float_graph = ensure_graph(recipe, "float32", open_torch)
     else:
-        network, exact = open_torch(), folder / _GRAPH
+        network, float_graph = open_torch(), folder / _GRAPH
     try:
         with _silence():
             if network is None:
-                _quantise(exact, folder / _GRAPH)
+                _quantize(float_graph, folder / _GRAPH)
             else:
-                _export(network, exact)
-    except Exception as error:  # torch's exporter and the quantiser raise whatever they meet
+                _export(network, float_graph)
+    except Exception as error:  # PyTorch's exporter and ONNX Runtime's quantizer raise errors of any type
         if isinstance(error, OSError):
             raise
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise CallError(
-            f"{recipe.encoder} cannot be written down as a graph ({reason}). It runs as it is: --backend torch."
+            f"{recipe.encoder} cannot be exported as an ONNX graph ({reason}). Use --backend torch."
         ) from error
 
 
 def _export(network: TorchNetwork, path: Path) -> None:
-    """Trace the network, of which rows and positions of a batch may be any number."""
+    """Trace the network; the numbers of rows and positions of a batch are dynamic."""
     import torch
 
     class Traced(torch.nn.Module):
@@ -97,43 +107,45 @@ def _export(network: TorchNetwork, path: Path) -> None:
             return tuple(network(ids, lengths))
 
     if hasattr(network.module, "set_attn_implementation"):
-        # written as plain products, attention is optimised further: 1.06 times the speed
+        # ONNX Runtime optimizes plain matrix products further than fused attention: 1.06 times the speed
         network.module.set_attn_implementation("eager")  # type: ignore[operator]
     example = torch.full((3, 9), 3), torch.tensor([9, 4, 7])
     with torch.inference_mode():
-        names = [f"layer_{place}" for place in range(len(network(*example)))]
-    free = {0: "windows", 1: "positions"}
+        names = [f"layer_{number}" for number in range(len(network(*example)))]
+    dynamic = {0: "windows", 1: "positions"}
     torch.onnx.export(
         Traced(),
         example,
         str(path),
         input_names=["ids", "lengths"],
         output_names=names,
-        dynamic_axes={"ids": free, "lengths": {0: "windows"}} | dict.fromkeys(names, free),
+        dynamic_axes={"ids": dynamic, "lengths": {0: "windows"}} | dict.fromkeys(names, dynamic),
         opset_version=_OPSET,
-        # the newer exporter needs a package more (onnxscript) and gives a graph of the same speed
+        # the newer exporter needs another package (onnxscript), and its graph has the same speed
         dynamo=False,
     )
 
 
-def _quantise(exact: Path, path: Path) -> None:
-    """Weights of matrix products to int8, a scale a column: with one a matrix the vectors move seven times as far.
+def _quantize(float_graph: Path, path: Path) -> None:
+    """Quantize the weights of matrix products to int8, with one scale per column.
 
-    What flows between is quantised as it comes, so no sample is needed; embeddings and normalisations stay float32.
+    With one scale per matrix the vectors move seven times as far. Activations are quantized dynamically, so no
+    calibration sample is needed. Embeddings and layer normalizations stay in float32.
     """
+    import_onnxruntime()
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    settings: dict[str, Any] = {"weight_type": QuantType.QInt8, "per_channel": True}
-    quantize_dynamic(exact, path, op_types_to_quantize=["MatMul"], **settings)
+    options: dict[str, Any] = {"weight_type": QuantType.QInt8, "per_channel": True}
+    quantize_dynamic(float_graph, path, op_types_to_quantize=["MatMul"], **options)
 
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Inside, neither warnings nor the root logger's notices, through which the quantiser gives advice."""
-    before = logging.root.manager.disable
+    """Suppress warnings and all logging; the quantizer logs advice through the root logger."""
+    level = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
         with silence_transformers():
             yield
     finally:
-        logging.disable(before)
+        logging.disable(level)

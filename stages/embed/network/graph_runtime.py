@@ -1,17 +1,16 @@
-"""An encoder's graph at work, on the processor: in ONNX Runtime or in OpenVINO.
+"""Networks that run an exported graph on the CPU, in ONNX Runtime or in OpenVINO.
 
-Both are called as the network in torch is, with ids, int64 (windows, longest), and lengths, int64 (windows,), and give
-a float32 (windows, longest, dim) for each layer of the graph. They use as many threads as torch does.
+Both have the call of `TorchNetwork`: ids, int64 (windows, longest), and lengths, int64 (windows,), give a float32
+(windows, longest, dim) for each layer of the graph. Both use as many threads as PyTorch.
 """
 
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data.errors import CallError
 from featurestore import Recipe
+from stages.embed.network.backends import import_onnxruntime, import_openvino
 from stages.embed.network.graph_export import ensure_graph
 from stages.embed.network.torch_network import Network, TorchNetwork
 
@@ -20,22 +19,21 @@ if TYPE_CHECKING:
 
 
 class OnnxNetwork:
-    """A graph in ONNX Runtime, float32 or int8."""
+    """A graph in ONNX Runtime, in float32 or int8."""
 
     def __init__(self, path: Path) -> None:
-        import onnxruntime
         import torch
 
-        onnxruntime.disable_telemetry_events()
-        settings = onnxruntime.SessionOptions()
-        settings.intra_op_num_threads = torch.get_num_threads()
-        settings.log_severity_level = 4
-        # between two calls its threads would spin, on the cores that pool the last batch
-        settings.add_session_config_entry("session.force_spinning_stop", "1")
-        self._session = onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
+        onnxruntime = import_onnxruntime()
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        options.log_severity_level = 4
+        # between two calls its threads would spin on the cores that pool the last batch
+        options.add_session_config_entry("session.force_spinning_stop", "1")
+        self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
     def __call__(self, ids: "torch.Tensor", lengths: "torch.Tensor") -> "Sequence[torch.Tensor]":
-        """Hidden states of each layer of the graph."""
+        """Return the hidden states of each layer of the graph."""
         import torch
 
         states = self._session.run(None, {"ids": ids.numpy(), "lengths": lengths.numpy()})
@@ -43,51 +41,36 @@ class OnnxNetwork:
 
 
 class OpenVinoNetwork:
-    """A float32 graph in OpenVINO."""
+    """A graph in OpenVINO, in float32."""
 
     def __init__(self, path: Path) -> None:
         import torch
 
-        with _unobserved():
-            import openvino
-
-        settings = {
-            # it would take bfloat16 where the processor has it
+        properties = {
+            # the default is bfloat16 on CPUs that support it
             "INFERENCE_PRECISION_HINT": "f32",
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         }
-        self._request = openvino.compile_model(str(path), "CPU", settings).create_infer_request()
+        self._request = import_openvino().compile_model(str(path), "CPU", properties).create_infer_request()
 
     def __call__(self, ids: "torch.Tensor", lengths: "torch.Tensor") -> "Sequence[torch.Tensor]":
-        """Hidden states of each layer of the graph."""
+        """Return the hidden states of each layer of the graph."""
         import torch
 
         states = self._request.infer([ids.numpy(), lengths.numpy()], share_inputs=True)
-        return [torch.from_numpy(states[place]) for place in range(len(states))]
-
-
-@contextmanager
-def _unobserved() -> Iterator[None]:
-    """Inside, OpenVINO finds no telemetry package: it would tell its maker of being imported, and leave files at home.
-
-    OpenVINO does without where that package is missing.
-    """
-    name = "openvino_telemetry"
-    if name in sys.modules:
-        yield
-        return
-    sys.modules[name] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        del sys.modules[name]
+        return [torch.from_numpy(states[layer]) for layer in range(len(states))]
 
 
 def network_factory(recipe: Recipe, open_torch: Callable[..., Network]) -> Callable[[str], Network]:
-    """A precision -> the network that `recipe` asks for.
+    """Return a function that opens the network of `recipe` in a given precision.
 
-    open_torch: (precision, device, onednn) -> the network in torch, where `device` and `onednn` may be left out.
+    Args:
+        recipe: Its backend decides which kind of network is opened.
+        open_torch: (precision, device, onednn) -> the network in PyTorch; `device` and `onednn` are optional.
+
+    Returns:
+        A function from a precision to the network. It raises CallError if the backend cannot run the encoder.
     """
     if recipe.backend == "torch":
         return open_torch
@@ -98,7 +81,7 @@ def network_factory(recipe: Recipe, open_torch: Callable[..., Network]) -> Calla
             if isinstance(network, TorchNetwork):
                 return network
             raise CallError(
-                f"{recipe.encoder} is no network of layers that {recipe.backend} could run: --backend torch."
+                f"{recipe.encoder} has no layers that the backend {recipe.backend} could run. Use --backend torch."
             )
 
         path = ensure_graph(recipe, precision, open_reference)

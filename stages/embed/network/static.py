@@ -1,4 +1,4 @@
-"""Static models: a vector a token, looked up. Neither transformers nor a network is needed: the floor of cost."""
+"""Static models: one vector per token from a table, without transformers and without a network."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,22 +6,22 @@ from typing import TYPE_CHECKING
 
 from data.errors import ModelUnavailable
 from stages.embed.model_files.checkpoint import Config, tensor_shapes
-from stages.embed.model_files.model_families import STATIC
+from stages.embed.model_files.model_families import STATIC_FAMILY
 
 if TYPE_CHECKING:
     import torch
 
-# as model2vec and sentence-transformers call the matrix
+# the names of the matrix in model2vec and in sentence-transformers
 _MATRICES = ("embeddings", "embedding.weight")
-# model2vec since 0.5: id -> row of the matrix, and what the row is multiplied with
+# since model2vec 0.5: token id -> row of the matrix, and the factor of each token
 _ROWS, _WEIGHTS = "mapping", "weights"
 
 
 def read_static_config(folder: Path) -> Config | None:
-    """What a static model's tensors say of it as a Config; None for a folder that holds no static model.
+    """Return the Config of a static model; None if the folder contains another model.
 
-    A static model is a model.safetensors with an `embeddings` matrix beside nothing but a mapping and weights of it.
-    Raises ModelUnavailable for a damaged one.
+    The model.safetensors of a static model contains an embedding matrix, and nothing else but its mapping and weights.
+    Raises ModelUnavailable for a damaged file.
     """
     path = folder / "model.safetensors"
     if not path.is_file():
@@ -34,17 +34,17 @@ def read_static_config(folder: Path) -> Config | None:
     tokens = shapes.get(_ROWS, (rows,))[0]
     if shapes.get(_WEIGHTS, (tokens,)) != (tokens,):
         raise ModelUnavailable(
-            f"{path}: its weights are not one for each of its {tokens:,} tokens. Copy the model again."
+            f"{path}: the number of its weights is not that of its {tokens:,} tokens. Copy the model again."
         )
     sizes = {"vocab_size": tokens, "hidden_size": dim, "num_hidden_layers": 0}
-    return Config(folder, {"model_type": STATIC, **sizes})
+    return Config(folder, {"model_type": STATIC_FAMILY, **sizes})
 
 
 class StaticNetwork:
-    """Called with ids, int64 (windows, longest), and lengths; gives one float32 (windows, longest, dim) on the CPU.
+    """A table of token vectors on the CPU, with the call of a network.
 
-    A token's vector is its row of the matrix, times its weight where the model has weights (model2vec, Tulkens and
-    van Dongen 2024). Unknown tokens have the row that the model gives them; model2vec itself leaves them out.
+    A token's vector is its row of the matrix, times its weight if the model has weights (model2vec, Tulkens and van
+    Dongen 2024). Unknown tokens have the row of the unknown token; model2vec itself leaves them out.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -55,9 +55,9 @@ class StaticNetwork:
         self._rows = tensors[_ROWS].long() if _ROWS in tensors else None
         self._weights = tensors[_WEIGHTS].float() if _WEIGHTS in tensors else None
         if self._rows is not None and not 0 <= int(self._rows.min()) <= int(self._rows.max()) < len(self._matrix):
-            raise ModelUnavailable(f"{folder}: its mapping names rows that it does not have. Copy the model again.")
+            raise ModelUnavailable(f"{folder}: its mapping names rows that do not exist. Copy the model again.")
 
     def __call__(self, ids: "torch.Tensor", lengths: "torch.Tensor") -> "Sequence[torch.Tensor]":  # noqa: ARG002
-        """The vectors of the tokens."""
+        """Look up the vectors of ids, int64 (windows, longest); returns one float32 (windows, longest, dim)."""
         vectors = self._matrix[ids if self._rows is None else self._rows[ids]].float()
         return [vectors if self._weights is None else vectors * self._weights[ids][..., None]]

@@ -1,4 +1,4 @@
-"""One of several parts of a corpus, for as many processes on as many machines."""
+"""One of N parts of a corpus, so that several processes or machines can encode it together."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -12,10 +12,10 @@ from featurestore import KeyList
 
 @dataclass(frozen=True)
 class CorpusPart:
-    """The part numbered `number`, from 1, of `count`.
+    """Part `number`, counted from 1, of `count` parts.
 
-    A document's part is decided by its key alone: equal texts are in one part, and a corpus that grows leaves every
-    document where it was.
+    The key of a document decides its part: equal texts are in one part, and documents stay in their part when the
+    corpus grows.
     """
 
     number: int
@@ -23,26 +23,22 @@ class CorpusPart:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """What `--part 3/8` asks for. Raises CallError for anything but two numbers of which the first is 1 or more and
-        not above the second."""
+        """Parse the value of `--part`, such as "3/8". Raises CallError unless 1 <= number <= count."""
         number, slash, count = text.partition("/")
-        if not (
-            slash
-            and all(each.isascii() and each.isdigit() for each in (number, count))
-            and 1 <= int(number) <= int(count)
-        ):
-            raise CallError(f"'{text}' is no part: parts are numbered from 1, as in --part 1/8 to --part 8/8.")
+        are_numbers = slash and all(digits.isascii() and digits.isdigit() for digits in (number, count))
+        if not (are_numbers and 1 <= int(number) <= int(count)):
+            raise CallError(f"--part {text} is not valid: parts are counted from 1, as in --part 1/8 to --part 8/8.")
         return cls(int(number), int(count))
 
     def __str__(self) -> str:
         return f"{self.number}/{self.count}"
 
-    def split(self, among: int) -> "list[CorpusPart]":
-        """The parts that `among` processes make of this one."""
-        return [type(self)(self.number + self.count * place, self.count * among) for place in range(among)]
+    def split(self, processes: int) -> "list[CorpusPart]":
+        """Divide this part into one part per process."""
+        return [type(self)(self.number + self.count * index, self.count * processes) for index in range(processes)]
 
     def contains(self, keys: KeyList) -> NDArray[np.bool_]:
-        """Which keys' documents are in the part: bool (keys,)."""
+        """Return which documents are in the part: bool (keys,)."""
         inside: NDArray[np.bool_] = keys.remainders(self.count) == self.number - 1
         return inside
 

@@ -1,4 +1,4 @@
-"""Documents as windows of token ids. Everything is flat, with offsets."""
+"""Documents as windows of token ids, in flat arrays with offsets."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -10,12 +10,12 @@ Integers = NDArray[np.int64]
 
 
 def offsets_from_counts(counts: Integers) -> Integers:
-    """Where each of `counts` starts in what they cut, and the end of the last: int64, one longer than `counts`."""
+    """Return the offsets of consecutive groups of these sizes: int64, from 0 to the total, one longer than `counts`."""
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)])
 
 
 def expand_ranges(starts: Integers, counts: Integers) -> Integers:
-    """start, start+1, ... for each of `starts`, `counts` of them, one after another."""
+    """Concatenate the ranges start, start + 1, ... of the given starts and counts: int64 (sum of `counts`,)."""
     offsets = offsets_from_counts(counts)
     return np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], counts)
 
@@ -24,10 +24,14 @@ def expand_ranges(starts: Integers, counts: Integers) -> Integers:
 class Windows:
     """Documents cut into windows.
 
-    ids: int32 (tokens,), the tokens of all documents, no special ones. tokens: int64 (documents,), how many each has.
-    dropped: int64 (documents,), how many of them are in no window. offsets: int64 (documents + 1,), which windows are
-    whose. start, length: int64 (windows,) into `ids`. span: int64 (windows, 2), characters of the text from which to
-    which.
+    Attributes:
+        ids: int32 (tokens,), the tokens of all documents, without special tokens.
+        tokens: int64 (documents,), tokens per document.
+        dropped: int64 (documents,), how many of them are in no window.
+        offsets: int64 (documents + 1,), the first window of each document, and the number of windows.
+        start: int64 (windows,), the index in `ids` of each window's first token.
+        length: int64 (windows,), tokens per window.
+        span: int64 (windows, 2), each window's first character in the text, and the one after its last.
     """
 
     ids: NDArray[np.int32]
@@ -43,11 +47,11 @@ class Windows:
 
     @property
     def tokens_to_encode(self) -> Integers:
-        """int64 (documents,): tokens that the encoder has to read, shared ones as often as they are read."""
+        """int64 (documents,): tokens in all windows; a token that windows share counts once per window."""
         return np.add.reduceat(self.length, self.offsets[:-1]) if len(self) else self.tokens
 
     def select(self, documents: Integers) -> Self:
-        """The windows of some documents, in their order; `ids` is shared, not copied."""
+        """Return the windows of the documents with these numbers, in that order; `ids` is shared, not copied."""
         counts = np.diff(self.offsets)[documents]
         rows = expand_ranges(self.offsets[:-1][documents], counts)
         return type(self)(
@@ -61,5 +65,5 @@ class Windows:
         )
 
     def window_ids(self) -> NDArray[np.int32]:
-        """The tokens of every window, one after another: int32 (sum of `length`,)."""
+        """Return the tokens of all windows, window after window: int32 (sum of `length`,)."""
         return self.ids[expand_ranges(self.start, self.length)]

@@ -43,7 +43,7 @@ def test_each_token_of_a_chunk_is_there_once_and_neighbours_were_neighbours(
     tokens = np.array(lengths, dtype=np.int64)
     ends = [np.arange(0, length, 7) for length in lengths]
     places = windowing.bounds(tokens, ends=ends)
-    layout = ChunkLayout(windowing.window, windowing.stride, windowing.long == "head-tail")
+    layout = ChunkLayout(windowing.window, windowing.stride, windowing.strategy == "head-tail")
     found = ContiguousTokens.from_chunks(kept(places), layout)
     chunk = np.repeat(np.arange(len(tokens)), places.counts)
     for document in range(len(tokens)):
@@ -54,7 +54,7 @@ def test_each_token_of_a_chunk_is_there_once_and_neighbours_were_neighbours(
     assert (np.diff(found.ids)[beside] == 1).all()
     assert (np.diff(found.document)[beside] == 0).all()
     # a text of which all is kept is one passage, unless it just fits a window of two halves
-    whole = places.covered == tokens
+    whole = places.covered_tokens == tokens
     if not layout.has_gap:
         assert all(len(np.unique(found.passage[found.document == row])) <= 1 for row in np.flatnonzero(whole))
 

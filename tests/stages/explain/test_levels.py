@@ -52,12 +52,12 @@ def test_the_lengths_of_chunks_follow_from_what_a_store_keeps(
     tokens: int, window: int, stride: int, most: int | None, long: str
 ) -> None:
     evenly = Windowing(window, min(stride, window - 1), most)
-    windowing = evenly if long == "windows" else Windowing(window + 1, long=long)
+    windowing = evenly if long == "windows" else Windowing(window + 1, strategy=long)
     cut = windowing.bounds(np.array([tokens]), fractions=np.array([0.4]))
-    kept, dropped = int(cut.length.sum()), tokens - int(cut.covered[0])
+    kept, dropped = int(cut.length.sum()), tokens - int(cut.covered_tokens[0])
     assert chunk_lengths("d1", kept, dropped, len(cut.length), windowing).tolist() == cut.length.tolist()
 
 
 def test_chunks_of_whole_sentences_need_the_text() -> None:
     with pytest.raises(BadData, match=r"'d1' begin follows from its sentences: name a file that has its text with --s"):
-        chunk_lengths("d1", 20, 0, 2, Windowing(12, long="sentences"))
+        chunk_lengths("d1", 20, 0, 2, Windowing(12, strategy="sentences"))

@@ -84,7 +84,7 @@ def test_an_empty_document_without_special_tokens_is_all_zeros(tiny: Open) -> No
         assert arrays[name][1].any()
 
 
-def test_equal_texts_are_a_row_each_and_rows_are_in_the_order_of_the_texts(tiny: Open) -> None:
+def test_equal_texts_have_one_row_each_and_rows_are_in_the_order_of_the_texts(tiny: Open) -> None:
     content = encode(["oil", "wheat and corn", "oil"], tiny())
     assert content.keys[0] == content.keys[2] != content.keys[1]
     np.testing.assert_allclose(content.arrays["chunks/mean"][0], content.arrays["chunks/mean"][2], atol=1e-6)
@@ -104,55 +104,56 @@ def test_the_default_window_is_254_or_what_the_positions_allow(tiny: Open) -> No
     encode([" ".join(SENTENCES)], tiny("roberta"))
 
 
-def test_the_models_own_window_is_the_longest_that_it_reads(tiny: Open) -> None:
+def test_the_models_own_window_is_the_longest_that_it_supports(tiny: Open) -> None:
     assert tiny("roberta", long="model").recipe.window == 64 - 2
     assert tiny(long="model", prefix="oil ").windowing.window == 64 - 3
 
 
-def test_the_models_own_window_is_refused_where_it_names_none(folders: Folders, tmp_path: Path) -> None:
+def test_the_models_own_window_raises_an_error_if_its_config_has_none(folders: Folders, tmp_path: Path) -> None:
     shutil.copytree(folders("bert"), tmp_path / "model")
     config = json.loads((tmp_path / "model" / "config.json").read_text())
     del config["max_position_embeddings"]
     (tmp_path / "model" / "config.json").write_text(json.dumps(config))
-    with pytest.raises(CallError, match=r"names no longest window of its own\. Take --window"):
+    with pytest.raises(CallError, match=r"has no longest window of its own\. Use --window instead of --long model"):
         open_encoder(Options(model=str(tmp_path / "model"), long="model"))
 
 
 @pytest.mark.parametrize("family", ["bert", "roberta"])
-def test_a_window_longer_than_the_positions_is_refused(tiny: Open, family: str) -> None:
+def test_a_window_longer_than_the_positions_raises_an_error(tiny: Open, family: str) -> None:
     with pytest.raises(CallError, match=r"window is 63, but .* has 64 positions, 2 of them .* longest window is 62\."):
         tiny(family, window=63)
 
 
-def test_a_prefix_that_leaves_no_room_is_refused(tiny: Open) -> None:
-    with pytest.raises(CallError, match=r"prefix and special tokens take 72 positions, and .* has 64\."):
+def test_a_prefix_that_leaves_no_room_raises_an_error(tiny: Open) -> None:
+    with pytest.raises(CallError, match=r"The prefix and the special tokens take 72 positions, but .* has only 64\."):
         tiny(prefix="oil " * 70)
 
 
 @pytest.mark.parametrize("device", ["cuda:99", "tpu", "cpu:1"])
-def test_a_device_that_is_not_there_is_refused(tiny: Open, device: str) -> None:
-    with pytest.raises(CallError, match=f"There is no device '{device}' on this machine. Here: auto, .*cpu"):
+def test_a_missing_device_raises_an_error(tiny: Open, device: str) -> None:
+    with pytest.raises(CallError, match=f"There is no device '{device}' on this machine. Available: auto, .*cpu"):
         encode(["oil"], tiny(device=device))
 
 
-def test_a_tokenizer_with_more_ids_than_the_encoder_has_rows_is_refused(tmp_path: Path) -> None:
+def test_a_tokenizer_with_more_ids_than_the_encoder_has_rows_raises_an_error(tmp_path: Path) -> None:
     vocabulary = make_tokenizer(tmp_path)
     make_network(tmp_path, "bert", 16, 1, 64, vocabulary - 1)
-    with pytest.raises(ModelUnavailable, match=f"gives ids up to {vocabulary - 1}, but its encoder has rows for"):
+    with pytest.raises(
+        ModelUnavailable,
+        match=f"the tokenizer has ids up to {vocabulary - 1}, but the encoder has only",
+    ):
         open_encoder(Options(model=str(tmp_path)))
 
 
 @pytest.mark.parametrize("file", ["config.json", "model.safetensors", "tokenizer.json"])
-def test_a_folder_that_lacks_a_file_is_refused(folders: Folders, tmp_path: Path, file: str) -> None:
+def test_a_folder_that_lacks_a_file_raises_an_error(folders: Folders, tmp_path: Path, file: str) -> None:
     shutil.copytree(folders("bert"), tmp_path / "model")
     (tmp_path / "model" / file).unlink()
     with pytest.raises(ModelUnavailable, match=re.escape(str(tmp_path / "model"))):
         open_encoder(Options(model=str(tmp_path / "model")))
 
 
-def test_a_checkpoint_without_some_tensors_is_refused_and_not_filled_with_random_ones(
-    folders: Folders, tmp_path: Path
-) -> None:
+def test_missing_tensors_raise_an_error_and_are_not_filled_with_random_values(folders: Folders, tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
     shutil.copytree(folders("bert"), tmp_path / "model")
@@ -170,45 +171,43 @@ def test_a_checkpoint_without_some_tensors_is_refused_and_not_filled_with_random
     [
         (
             {"model_type": "vit", "vocab_size": None},
-            r"of the kind 'vit', which reads no text: its config\.json names no",
+            r"of the family 'vit', which does not read text: its config\.json has no",
         ),
         (
             {"model_type": "whisper", "is_encoder_decoder": True},
-            r"of the kind 'whisper', of which the encoder cannot be taken alone\. It can of bart, ",
+            r"of the family 'whisper', whose encoder cannot be used alone\. That is possible for bart, ",
         ),
     ],
 )
-def test_a_network_that_is_no_encoder_of_text_is_refused(
+def test_a_network_that_is_not_a_text_encoder_raises_an_error(
     folders: Folders, tmp_path: Path, changes: dict[str, Any], sentence: str
 ) -> None:
     with pytest.raises(ModelUnavailable, match=sentence):
-        open_encoder(Options(model=str(changed(folders("bert"), tmp_path / "model", changes))))
+        open_encoder(Options(model=str(copy_with_config(folders("bert"), tmp_path / "model", changes))))
 
 
-def test_a_network_of_sounds_is_refused_before_any_encoding(folders: Folders, tmp_path: Path) -> None:
+def test_an_audio_network_raises_an_error_before_any_encoding(folders: Folders, tmp_path: Path) -> None:
     folder = tmp_path / "model"
-    tensors_of_wav2vec2(changed(folders("bert"), folder, {"model_type": "wav2vec2"}))
-    with pytest.raises(ModelUnavailable, match=f"{re.escape(str(folder))} cannot be used as an encoder of text"):
+    write_wav2vec2(copy_with_config(folders("bert"), folder, {"model_type": "wav2vec2"}))
+    with pytest.raises(ModelUnavailable, match=f"{re.escape(str(folder))} cannot be used as a text encoder"):
         _ = open_encoder(Options(model=str(folder), device="cpu")).network
 
 
-def test_a_decoder_that_is_not_known_as_one_is_refused(
-    folders: Folders, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_an_unknown_decoder_raises_an_error(folders: Folders, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("stages.embed.model_files.model_families._CAUSAL", frozenset[str]())
-    with pytest.raises(ModelUnavailable, match=r"reads forwards only, .* 'gpt2': their first position says nothing"):
+    with pytest.raises(ModelUnavailable, match=r"is a causal network, .* 'gpt2': its first position contains nothing"):
         _ = open_encoder(Options(model=str(folders("gpt2")), device="cpu")).network
 
 
-def changed(folder: Path, copy: Path, changes: dict[str, Any]) -> Path:
-    """A copy of `folder` with other values in its config; None takes one out."""
+def copy_with_config(folder: Path, copy: Path, changes: dict[str, Any]) -> Path:
+    """Copy `folder` and change values in its config; None removes a value."""
     shutil.copytree(folder, copy)
     config = json.loads((copy / "config.json").read_text()) | changes
     (copy / "config.json").write_text(json.dumps({key: value for key, value in config.items() if value is not None}))
     return copy
 
 
-def tensors_of_wav2vec2(folder: Path) -> None:
+def write_wav2vec2(folder: Path) -> None:
     from transformers import AutoConfig, AutoModel
 
     sizes: dict[str, Any] = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
@@ -217,7 +216,7 @@ def tensors_of_wav2vec2(folder: Path) -> None:
     AutoModel.from_config(AutoConfig.for_model("wav2vec2", **sizes)).save_pretrained(folder)
 
 
-def test_an_unknown_kind_of_network_is_refused(folders: Folders, tmp_path: Path) -> None:
+def test_an_unknown_family_raises_an_error(folders: Folders, tmp_path: Path) -> None:
     shutil.copytree(folders("bert"), tmp_path / "model")
     config = json.loads((tmp_path / "model" / "config.json").read_text())
     (tmp_path / "model" / "config.json").write_text(json.dumps(config | {"model_type": "nothing"}))
@@ -228,24 +227,24 @@ def test_an_unknown_kind_of_network_is_refused(folders: Folders, tmp_path: Path)
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"keep": ("cls", "mode")}, "There is no thing to keep called 'mode'."),
+        ({"keep": ("cls", "mode")}, "There is no kind of vector to keep called 'mode'."),
         ({"dtype": "float8"}, "There is no number type called 'float8'. Did you mean 'float32'?"),
-        ({"precision": "half"}, "There is no number type called 'half'."),
-        ({"long": "windos"}, "There is no way with long documents called 'windos'. Did you mean 'windows'?"),
+        ({"precision": "half"}, "There is no precision called 'half'."),
+        ({"long": "windos"}, "There is no strategy for long documents called 'windos'. Did you mean 'windows'?"),
     ],
 )
-def test_misspelt_values_name_the_nearest(tiny: Open, options: dict[str, Any], sentence: str) -> None:
+def test_misspelled_values_suggest_the_nearest(tiny: Open, options: dict[str, Any], sentence: str) -> None:
     with pytest.raises(UnknownName, match=re.escape(sentence)):
         tiny(**options)
 
 
 @pytest.mark.parametrize("option", ["window", "max_windows", "segment", "batch_tokens"])
-def test_a_size_of_nothing_is_refused(tiny: Open, option: str) -> None:
-    with pytest.raises(CallError, match=f"{option.replace('_', '-')} is 0; the smallest is 1"):
+def test_a_size_of_zero_raises_an_error(tiny: Open, option: str) -> None:
+    with pytest.raises(CallError, match=f"{option.replace('_', '-')} is 0; it must be at least 1"):
         tiny(**{option: 0})
 
 
-MOVES: dict[str, Any] = {
+CHANGES: dict[str, Any] = {
     "window": 10,
     "stride": 2,
     "max_windows": 3,
@@ -260,9 +259,9 @@ MOVES: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("option", MOVES)
+@pytest.mark.parametrize("option", CHANGES)
 def test_an_option_that_changes_a_value_changes_the_fingerprint(tiny: Open, option: str) -> None:
-    assert tiny(**{option: MOVES[option]}).recipe.fingerprint != tiny().recipe.fingerprint
+    assert tiny(**{option: CHANGES[option]}).recipe.fingerprint != tiny().recipe.fingerprint
 
 
 @pytest.mark.parametrize(
@@ -277,11 +276,13 @@ def test_an_option_that_changes_a_value_changes_the_fingerprint(tiny: Open, opti
         ({"window": 62}, {}),
     ],
 )
-def test_what_changes_no_value_is_one_recipe(tiny: Open, one: dict[str, Any], other: dict[str, Any]) -> None:
+def test_options_that_change_no_value_give_the_same_recipe(
+    tiny: Open, one: dict[str, Any], other: dict[str, Any]
+) -> None:
     assert tiny(**one).recipe.fingerprint == tiny(**other).recipe.fingerprint
 
 
-def test_a_copied_folder_is_one_recipe_and_another_network_is_another(folders: Folders, tmp_path: Path) -> None:
+def test_a_copied_folder_has_the_same_recipe_and_another_network_has_another(folders: Folders, tmp_path: Path) -> None:
     shutil.copytree(folders("bert"), tmp_path / "copy")
     recipes = [open_encoder(Options(model=str(path))).recipe for path in (folders("bert"), tmp_path / "copy")]
     assert recipes[0] == recipes[1]
@@ -289,7 +290,7 @@ def test_a_copied_folder_is_one_recipe_and_another_network_is_another(folders: F
     assert open_encoder(Options(model=str(tmp_path / "copy"))).recipe != recipes[0]
 
 
-def test_opening_needs_no_torch_and_encoding_says_nothing(folders: Folders) -> None:
+def test_opening_needs_no_torch_and_encoding_prints_nothing(folders: Folders) -> None:
     call = """
 import sys
 from stages.embed import Options, encode, open_encoder

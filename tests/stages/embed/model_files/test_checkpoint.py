@@ -36,7 +36,7 @@ def test_a_copied_folder_is_the_same_encoder(folders: Folders, tmp_path: Path, k
     assert weights_hash(tmp_path / "elsewhere") == known
 
 
-def test_two_files_hold_the_same_encoder_as_one(tmp_path: Path, tensors: Tensors, known: str) -> None:
+def test_two_files_contain_the_same_encoder_as_one(tmp_path: Path, tensors: Tensors, known: str) -> None:
     names = sorted(tensors)
     files = {name: f"model-0000{1 + (row > 9)}-of-00002.safetensors" for row, name in enumerate(names)}
     for file in set(files.values()):
@@ -45,7 +45,7 @@ def test_two_files_hold_the_same_encoder_as_one(tmp_path: Path, tensors: Tensors
     assert weights_hash(tmp_path) == known
 
 
-def test_torchs_own_format_holds_the_same_encoder(tmp_path: Path, tensors: Tensors, known: str) -> None:
+def test_the_format_of_torch_contains_the_same_encoder(tmp_path: Path, tensors: Tensors, known: str) -> None:
     torch.save(tensors, tmp_path / "pytorch_model.bin")
     assert weights_hash(tmp_path) == known
 
@@ -61,7 +61,7 @@ def test_poolers_heads_prefixes_and_old_names_do_not_matter(tmp_path: Path, tens
 
 
 @pytest.mark.parametrize("family", ["t5", "m2m_100"])
-def test_of_an_encoder_and_a_decoder_only_the_encoder_counts(folders: Folders, tmp_path: Path, family: str) -> None:
+def test_only_the_encoder_of_an_encoder_decoder_is_hashed(folders: Folders, tmp_path: Path, family: str) -> None:
     known = weights_hash(folders(family))
     tensors: Tensors = load_file(folders(family) / "model.safetensors")
     shared = tensors["shared.weight"]
@@ -75,7 +75,7 @@ def test_of_an_encoder_and_a_decoder_only_the_encoder_counts(folders: Folders, t
 @pytest.mark.parametrize(
     ("family", "prefix"), [("gpt2", "transformer"), ("qwen3", "model"), ("m2m_100", "model"), ("modernbert", "model")]
 )
-def test_a_network_inside_one_with_a_head_is_the_same_encoder(
+def test_a_network_inside_one_with_a_prediction_head_is_the_same_encoder(
     folders: Folders, tmp_path: Path, family: str, prefix: str
 ) -> None:
     tensors: Tensors = load_file(folders(family) / "model.safetensors")
@@ -98,7 +98,7 @@ def test_any_other_change_is_another_encoder(tmp_path: Path, tensors: Tensors, k
 
 
 @pytest.mark.parametrize("length", [0, 5, 60, -1, -1000])
-def test_a_checkpoint_cut_short_is_refused(folders: Folders, tmp_path: Path, length: int) -> None:
+def test_a_truncated_checkpoint_raises_an_error(folders: Folders, tmp_path: Path, length: int) -> None:
     content = (folders("bert") / "model.safetensors").read_bytes()
     path = tmp_path / "model.safetensors"
     path.write_bytes(content[:length])
@@ -106,7 +106,7 @@ def test_a_checkpoint_cut_short_is_refused(folders: Folders, tmp_path: Path, len
         weights_hash(tmp_path)
 
 
-def test_a_file_of_torch_cut_short_is_refused(tmp_path: Path, tensors: Tensors) -> None:
+def test_a_truncated_file_of_torch_raises_an_error(tmp_path: Path, tensors: Tensors) -> None:
     path = tmp_path / "pytorch_model.bin"
     torch.save(tensors, path)
     path.write_bytes(path.read_bytes()[:-100])
@@ -122,22 +122,22 @@ def test_an_index_without_its_files_names_them(tmp_path: Path) -> None:
         weights_hash(tmp_path)
 
 
-def test_a_folder_without_weights_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelUnavailable, match=re.escape(f"{tmp_path} has no weights")):
+def test_a_folder_without_weights_raises_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ModelUnavailable, match=re.escape(f"{tmp_path} contains no weights")):
         weights_hash(tmp_path)
 
 
 @pytest.mark.parametrize("content", [None, "", "{", "[1]", '"x"'])
-def test_a_folder_without_a_whole_config_is_refused(tmp_path: Path, content: str | None) -> None:
+def test_a_missing_or_damaged_config_raises_an_error(tmp_path: Path, content: str | None) -> None:
     if content is not None:
         (tmp_path / "config.json").write_text(content)
     with pytest.raises(ModelUnavailable, match=re.escape(str(tmp_path))):
         read_config(tmp_path)
 
 
-def test_a_config_without_sizes_is_refused_when_they_are_asked(tmp_path: Path) -> None:
+def test_a_config_without_a_size_raises_an_error_when_the_size_is_read(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "resnet"}')
-    with pytest.raises(ModelUnavailable, match=r"names no hidden_size\. Is this an encoder's folder"):
+    with pytest.raises(ModelUnavailable, match=r"has no hidden_size\. Is this the folder of an encoder"):
         _ = read_config(tmp_path).dim
 
 
@@ -155,17 +155,17 @@ def config(**values: Any) -> Config:
         ({"model_type": "t5"}, None),
     ],
 )
-def test_positions_leave_out_those_that_count_from_the_padding_id(values: dict[str, Any], positions: int) -> None:
-    assert config(**values).positions == positions
+def test_max_positions_exclude_those_up_to_the_padding_id(values: dict[str, Any], positions: int) -> None:
+    assert config(**values).max_positions == positions
 
 
-def test_a_config_hash_knows_the_code_that_runs() -> None:
+def test_the_config_hash_depends_on_the_code_that_is_run() -> None:
     known = config()
     assert Config(known.folder, known.values, {"modeling.py": "a" * 64}).hash != known.hash
     assert Config(known.folder, known.values, {}).hash == known.hash
 
 
-def test_a_config_hash_knows_what_changes_a_value_and_only_that() -> None:
+def test_the_config_hash_depends_only_on_what_changes_a_vector() -> None:
     known = config(layer_norm_eps=1e-12).hash
     same = config(
         layer_norm_eps=1e-12, _name_or_path="x", dtype="float16", architectures=["A"], hidden_dropout_prob=0.1

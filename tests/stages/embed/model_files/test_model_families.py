@@ -1,4 +1,4 @@
-"""Each family of networks: the vectors of transformers alone, whatever the batch; and its facts, from its config."""
+"""Every family of networks: the vectors of transformers for every batch, and the facts in its config."""
 
 from pathlib import Path
 from typing import Any
@@ -13,35 +13,35 @@ from tests.stages.embed.conftest import Folders, Open
 from tests.stages.embed.reference import EVERYTHING, TEXTS, forward_arguments, reference_network, reference_states
 from tests.tiny_encoder import SENTENCES
 
-BOTH_WAYS = (
+BIDIRECTIONAL = (
     *("bert", "roberta", "xlm-roberta", "distilbert", "mpnet", "electra", "deberta-v2", "longformer", "big_bird"),
     *("modernbert", "t5", "mt5", "umt5", "m2m_100", "bart", "mbart", "pegasus", "albert", "deberta"),
-    # these mix tokens with padding, and attention masks do not help
+    # these mix tokens with padding despite the attention mask
     *("fnet", "convbert", "nystromformer"),
 )
-FORWARDS = ("gpt2", "qwen2", "qwen3", "llama")
-FAMILIES = BOTH_WAYS + FORWARDS
-# what rounding may move; the tiny convbert's is 2e-4 from its own in float64, in torch as transformers runs it
-NEAR = {"convbert": 1e-3}
+CAUSAL = ("gpt2", "qwen2", "qwen3", "llama")
+FAMILIES = BIDIRECTIONAL + CAUSAL
+# tolerance for rounding; the tiny convbert differs by 2e-4 from itself in float64, with transformers alone, too
+TOLERANCE = {"convbert": 1e-3}
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("batch_tokens", [1, 150, 4096])
-def test_vectors_are_those_of_transformers_alone_whatever_the_batch(
+def test_vectors_are_those_of_transformers_for_every_batch(
     folders: Folders, tiny: Open, family: str, batch_tokens: int
 ) -> None:
     encoder = tiny(family, window=20, stride=3, batch_tokens=batch_tokens, **EVERYTHING)
     arrays = encode(TEXTS, encoder).arrays
-    place, first = -1 if family in FORWARDS else 0, len(encoder.opening)
+    cls, first = -1 if family in CAUSAL else 0, len(encoder.opening)
     chunk, segment, token = 0, 0, 0
-    near = NEAR.get(family, 1e-4)
+    tolerance = TOLERANCE.get(family, 1e-4)
     for states, own in reference_states(folders(family), TEXTS, encoder):
-        for name, vector in (("cls", states[place]), ("mean", states.mean(0)), ("max", states.max(0))):
-            np.testing.assert_allclose(arrays[f"chunks/{name}"][chunk], vector, atol=near)
+        for name, vector in (("cls", states[cls]), ("mean", states.mean(0)), ("max", states.max(0))):
+            np.testing.assert_allclose(arrays[f"chunks/{name}"][chunk], vector, atol=tolerance)
         tokens = states[first : first + own]
-        np.testing.assert_allclose(arrays["tokens/vector"][token : token + own], tokens, atol=near)
-        for part in [tokens[start : start + 5] for start in range(0, own, 5)] or [states]:
-            np.testing.assert_allclose(arrays["segments/vector"][segment], part.mean(0), atol=near)
+        np.testing.assert_allclose(arrays["tokens/vector"][token : token + own], tokens, atol=tolerance)
+        for segment_tokens in [tokens[start : start + 5] for start in range(0, own, 5)] or [states]:
+            np.testing.assert_allclose(arrays["segments/vector"][segment], segment_tokens.mean(0), atol=tolerance)
             segment += 1
         chunk, token = chunk + 1, token + own
     assert (chunk, segment, token) == tuple(
@@ -50,7 +50,7 @@ def test_vectors_are_those_of_transformers_alone_whatever_the_batch(
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_layers_between_are_those_of_transformers_too(folders: Folders, tiny: Open, family: str) -> None:
+def test_intermediate_layers_are_those_of_transformers(folders: Folders, tiny: Open, family: str) -> None:
     import torch
 
     encoder = tiny(family, layers="all", keep=("tokens",), window=20)
@@ -70,11 +70,11 @@ def test_layers_between_are_those_of_transformers_too(folders: Folders, tiny: Op
     assert len(states) == len(encoder.recipe.layers) == 3
 
 
-LONGEST = dict.fromkeys(BOTH_WAYS, 62) | {"gpt2": 64, "qwen2": 63, "qwen3": 63, "llama": 63, "pegasus": 63}
+LONGEST = dict.fromkeys(BIDIRECTIONAL, 62) | {"gpt2": 64, "qwen2": 63, "qwen3": 63, "llama": 63, "pegasus": 63}
 
 
 @pytest.mark.parametrize("family", sorted(set(FAMILIES) - {"t5", "mt5", "umt5"}))
-def test_the_longest_window_fills_the_positions_and_no_more(tiny: Open, family: str) -> None:
+def test_the_longest_window_fills_the_positions_exactly(tiny: Open, family: str) -> None:
     longest = LONGEST[family]
     assert tiny(family).recipe.window == longest
     content = encode([" ".join(SENTENCES)], tiny(family, window=longest))
@@ -84,7 +84,7 @@ def test_the_longest_window_fills_the_positions_and_no_more(tiny: Open, family: 
 
 
 @pytest.mark.parametrize("family", ["t5", "mt5", "umt5"])
-def test_distances_without_an_end_allow_any_window(tiny: Open, family: str) -> None:
+def test_unlimited_positions_allow_any_window(tiny: Open, family: str) -> None:
     assert tiny(family).recipe.window == 254
     content = encode([" ".join(SENTENCES * 3)], tiny(family, window=600))
     assert len(content.arrays["chunks/mean"]) == 1
@@ -105,8 +105,8 @@ def config(**values: Any) -> Config:
         ({"model_type": "t5"}, False),
     ],
 )
-def test_a_decoder_trained_to_read_both_ways_has_its_cls_in_front(values: dict[str, Any], causal: bool) -> None:
-    assert config(**values).causal is causal
+def test_a_decoder_trained_to_attend_in_both_directions_is_not_causal(values: dict[str, Any], causal: bool) -> None:
+    assert config(**values).is_causal is causal
 
 
 @pytest.mark.parametrize(
@@ -121,6 +121,8 @@ def test_a_decoder_trained_to_read_both_ways_has_its_cls_in_front(values: dict[s
         ),
     ],
 )
-def test_sizes_are_found_under_each_familys_names(values: dict[str, Any], sizes: tuple[int, int, int | None]) -> None:
+def test_sizes_are_found_under_the_names_of_every_family(
+    values: dict[str, Any], sizes: tuple[int, int, int | None]
+) -> None:
     known = config(**values)
-    assert (known.dim, known.layers, known.positions) == sizes
+    assert (known.dim, known.layers, known.max_positions) == sizes

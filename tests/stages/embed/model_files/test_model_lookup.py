@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from data.errors import ModelUnavailable
-from stages.embed.model_files.model_lookup import _needed, find_model, find_packaged_model
+from stages.embed.model_files.model_lookup import _needed_files, find_model, find_packaged_model
 from tests.stages.embed.conftest import Folders
 
 installed = pytest.mark.skipif(
@@ -26,15 +26,15 @@ except ModelUnavailable as error:
 """
 
 
-def ask(name: str, **environment: str) -> tuple[str, str]:
-    """What a fresh process prints, on stdout and stderr; a hub that does not answer may not hold it for minutes."""
+def find_in_new_process(name: str, **environment: str) -> tuple[str, str]:
+    """Return what a new process prints on stdout and stderr; it must not wait for a hub for minutes."""
     done = subprocess.run(
         [sys.executable, "-c", CALL, name], capture_output=True, text=True, env=os.environ | environment, timeout=60
     )
     return done.stdout, done.stderr
 
 
-def test_a_folder_is_taken_as_it_is(folders: Folders) -> None:
+def test_a_folder_is_its_own_model(folders: Folders) -> None:
     assert find_model(str(folders("bert"))) == folders("bert")
 
 
@@ -45,31 +45,31 @@ def test_the_packaged_encoder_is_found_before_any_hub(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["./no/folder", "/no/folder", "~/no-folder", "a/b/c"])
-def test_a_folder_that_is_not_there_is_not_asked_of_a_hub(name: str) -> None:
-    with pytest.raises(ModelUnavailable, match=re.escape(f"There is no folder {name}. What can: ")):
+def test_a_missing_folder_is_not_looked_up_on_the_hub(name: str) -> None:
+    with pytest.raises(ModelUnavailable, match=re.escape(f"There is no folder {name}. Available: ")):
         find_model(name)
 
 
-def test_without_a_hub_a_sentence_says_what_can_be_had_and_nothing_else(tmp_path: Path) -> None:
-    said, talk = ask("xlm-roberta-base", HF_HOME=str(tmp_path), HF_ENDPOINT="http://127.0.0.1:9")
-    assert said.startswith("xlm-roberta-base cannot be had: no model hub answers")
-    assert "it is not in the cache" in said
-    assert said.endswith("a folder with config.json.\n")
-    assert talk == ""
+def test_without_a_hub_one_sentence_lists_the_available_models(tmp_path: Path) -> None:
+    output, errors = find_in_new_process("xlm-roberta-base", HF_HOME=str(tmp_path), HF_ENDPOINT="http://127.0.0.1:9")
+    assert output.startswith("xlm-roberta-base is not available: no model hub answers")
+    assert "the model is not in the cache" in output
+    assert output.endswith("any folder with config.json.\n")
+    assert errors == ""
 
 
-def test_a_hub_that_never_answers_is_not_waited_for(tmp_path: Path) -> None:
+def test_a_hub_that_does_not_answer_is_not_waited_for(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        said, talk = ask("xlm-roberta-base", HF_HOME=str(tmp_path), HF_ENDPOINT=address)
-    assert "no model hub answers" in said
-    assert talk == ""
+        output, errors = find_in_new_process("xlm-roberta-base", HF_HOME=str(tmp_path), HF_ENDPOINT=address)
+    assert "no model hub answers" in output
+    assert errors == ""
 
 
-def test_offline_is_named_as_the_reason(tmp_path: Path) -> None:
-    said, talk = ask("xlm-roberta-base", HF_HOME=str(tmp_path), HF_HUB_OFFLINE="1")
-    assert "HF_HUB_OFFLINE is set and it is not in the cache" in said
-    assert talk == ""
+def test_the_offline_mode_is_named_as_the_reason(tmp_path: Path) -> None:
+    output, errors = find_in_new_process("xlm-roberta-base", HF_HOME=str(tmp_path), HF_HUB_OFFLINE="1")
+    assert "HF_HUB_OFFLINE is set, and the model is not in the cache" in output
+    assert errors == ""
 
 
 def test_a_model_in_the_cache_needs_no_hub(tmp_path: Path, folders: Folders) -> None:
@@ -80,8 +80,8 @@ def test_a_model_in_the_cache_needs_no_hub(tmp_path: Path, folders: Folders) -> 
     snapshot.symlink_to(folders("bert"), target_is_directory=True)
     (home / "refs").mkdir()
     (home / "refs" / "main").write_text(commit)
-    said, talk = ask("someone/tiny", HF_HOME=str(tmp_path), HF_ENDPOINT="http://127.0.0.1:9")
-    assert (said.strip(), talk) == (str(snapshot), "")
+    output, errors = find_in_new_process("someone/tiny", HF_HOME=str(tmp_path), HF_ENDPOINT="http://127.0.0.1:9")
+    assert (output.strip(), errors) == (str(snapshot), "")
 
 
 @pytest.mark.parametrize(
@@ -103,5 +103,5 @@ def test_a_model_in_the_cache_needs_no_hub(tmp_path: Path, folders: Folders) -> 
         ),
     ],
 )
-def test_of_a_repository_what_the_encoder_needs_is_fetched(files: list[str], needed: list[str]) -> None:
-    assert _needed(files) == needed
+def test_only_the_files_that_the_encoder_needs_are_downloaded(files: list[str], needed: list[str]) -> None:
+    assert _needed_files(files) == needed

@@ -1,4 +1,4 @@
-"""sentence-transformers folders: what their files say is read, and told; what is kept is the encoder's own states."""
+"""sentence-transformers folders: their files are read and reported; the stored vectors are the encoder's own states."""
 
 import json
 import re
@@ -25,91 +25,94 @@ MEAN = {"word_embedding_dimension": 16, "pooling_mode_cls_token": False, "poolin
 PROMPTS = {"prompts": {"query": "query: ", "text": "the oil price: "}, "default_prompt_name": "text"}
 
 
-def made(
+def make_folder(
     folders: Folders,
     folder: Path,
     family: str = "bert",
     pooling: dict[str, Any] | None = None,
-    about: dict[str, Any] | None = None,
+    config: dict[str, Any] | None = None,
     longest: int | None = None,
 ) -> Path:
     shutil.copytree(folders(family), folder)
-    return make_sentence_folder(folder, pooling or MEAN, about or {}, longest)
+    return make_sentence_folder(folder, pooling or MEAN, config or {}, longest)
 
 
-def opened(folder: Path, **options: Any) -> Encoder:
+def open_float32(folder: Path, **options: Any) -> Encoder:
     return open_encoder(Options(model=str(folder), dtype="float32", device="cpu", **options))
 
 
-def test_a_plain_folder_says_nothing(folders: Folders) -> None:
+def test_a_plain_model_folder_has_no_notes(folders: Folders) -> None:
     assert read_sentence_transformers_folder(folders("bert")) == SentenceTransformersFolder(folder=folders("bert"))
-    assert opened(folders("bert")).notes == ()
+    assert open_float32(folders("bert")).notes == ()
 
 
-def test_the_default_prompt_is_set_before_every_window_and_said(folders: Folders, tmp_path: Path) -> None:
-    folder = made(folders, tmp_path / "model", about=PROMPTS)
-    encoder = opened(folder, window=9)
+def test_the_default_prompt_is_added_to_every_window_and_reported(folders: Folders, tmp_path: Path) -> None:
+    folder = make_folder(folders, tmp_path / "model", config=PROMPTS)
+    encoder = open_float32(folder, window=9)
     assert encoder.recipe.prefix == "the oil price: "
-    assert (
-        "'the oil price: ', its default prompt, is set before every window; --prefix '' leaves it out." in encoder.notes
-    )
-    assert encoder.recipe == opened(folders("bert"), window=9, prefix="the oil price: ").recipe
+    assert "The default prompt 'the oil price: ' is added to every window; --prefix '' removes it." in encoder.notes
+    assert encoder.recipe == open_float32(folders("bert"), window=9, prefix="the oil price: ").recipe
     arrays = encode(SENTENCES, encoder).arrays
     for row, (states, _) in enumerate(reference_states(folders("bert"), SENTENCES, encoder)):
         np.testing.assert_allclose(arrays["chunks/mean"][row], states.mean(0), atol=1e-5)
 
 
 @pytest.mark.parametrize("prefix", ["", "query: "])
-def test_a_prefix_that_was_asked_goes_before_the_default_prompt(folders: Folders, tmp_path: Path, prefix: str) -> None:
-    encoder = opened(made(folders, tmp_path / "model", about=PROMPTS), prefix=prefix)
+def test_the_users_prefix_replaces_the_default_prompt(folders: Folders, tmp_path: Path, prefix: str) -> None:
+    encoder = open_float32(make_folder(folders, tmp_path / "model", config=PROMPTS), prefix=prefix)
     assert encoder.recipe.prefix == prefix
     assert not any("prompt" in note for note in encoder.notes)
 
 
-def test_prompts_without_a_default_are_named_and_not_set(folders: Folders, tmp_path: Path) -> None:
-    encoder = opened(made(folders, tmp_path / "model", about=PROMPTS | {"default_prompt_name": None}))
+def test_prompts_without_a_default_are_reported_and_not_used(folders: Folders, tmp_path: Path) -> None:
+    encoder = open_float32(make_folder(folders, tmp_path / "model", config=PROMPTS | {"default_prompt_name": None}))
     assert encoder.recipe.prefix == ""
-    assert "has prompts (query 'query: ', text 'the oil price: '), none of them its default" in encoder.notes[1]
+    assert (
+        "has prompts (query 'query: ', text 'the oil price: '), but no default. Choose one with --prefix."
+        in encoder.notes[1]
+    )
 
 
 @pytest.mark.parametrize(
-    ("family", "pooling", "says"),
+    ("family", "pooling", "pooling_note"),
     [
-        ("bert", MEAN, "from mean. "),
-        ("bert", {"pooling_mode_cls_token": True}, "from cls. "),
-        ("bert", {"pooling_mode_cls_token": True, "pooling_mode_max_tokens": True}, "from cls and max. "),
-        ("bert", {"pooling_mode_weightedmean_tokens": True}, "from weightedmean, which is not kept here. "),
-        ("bert", {"pooling_mode": "cls"}, "from cls. "),
-        ("bert", {"pooling_mode_lasttoken": True}, "from lasttoken, which is not kept here. "),
-        ("qwen3", {"pooling_mode_lasttoken": True}, "from the last token, which is cls here. "),
+        ("bert", MEAN, "by mean. "),
+        ("bert", {"pooling_mode_cls_token": True}, "by cls. "),
+        ("bert", {"pooling_mode_cls_token": True, "pooling_mode_max_tokens": True}, "by cls and max. "),
+        ("bert", {"pooling_mode_weightedmean_tokens": True}, "by weightedmean, which a store does not keep. "),
+        ("bert", {"pooling_mode": "cls"}, "by cls. "),
+        ("bert", {"pooling_mode_lasttoken": True}, "by lasttoken, which a store does not keep. "),
+        ("qwen3", {"pooling_mode_lasttoken": True}, "by the last token, which is cls here. "),
     ],
 )
-def test_the_models_own_pooling_is_told(
-    folders: Folders, tmp_path: Path, family: str, pooling: dict[str, Any], says: str
+def test_the_models_own_pooling_is_reported(
+    folders: Folders, tmp_path: Path, family: str, pooling: dict[str, Any], pooling_note: str
 ) -> None:
-    notes = opened(made(folders, tmp_path / "model", family, pooling)).notes
-    behind = "What follows there is not applied to what is kept: scaling to length 1."
-    assert notes[-1] == f"{tmp_path / 'model'} makes its own vectors {says}{behind}"
+    notes = open_float32(make_folder(folders, tmp_path / "model", family, pooling)).notes
+    skipped = "The later steps of the model are not applied: scaling to length 1."
+    assert notes[-1] == f"{tmp_path / 'model'} pools {pooling_note}{skipped}"
 
 
-def test_a_pooling_that_leaves_the_prompt_out_is_told(folders: Folders, tmp_path: Path) -> None:
-    notes = opened(made(folders, tmp_path / "model", pooling=MEAN | {"include_prompt": False}, about=PROMPTS)).notes
-    assert notes[-1].endswith("Its own pooling leaves the prompt's tokens out; mean and max do not.")
+def test_a_pooling_that_ignores_the_prompt_is_reported(folders: Folders, tmp_path: Path) -> None:
+    notes = open_float32(
+        make_folder(folders, tmp_path / "model", pooling=MEAN | {"include_prompt": False}, config=PROMPTS)
+    ).notes
+    assert notes[-1].endswith("The model's own pooling ignores it; mean and max do not.")
 
 
-def test_the_default_window_is_no_longer_than_the_texts_of_its_training(folders: Folders, tmp_path: Path) -> None:
-    folder = made(folders, tmp_path / "model", longest=32)
-    assert opened(folder).recipe.window == 30
-    assert opened(folder, special_tokens=False).recipe.window == 32
-    assert opened(folder).notes[-1].startswith(f"The window is 30: {folder} was trained on texts of 32 tokens.")
-    assert opened(folder, window=62).recipe.window == 62
+def test_the_default_window_respects_the_maximum_length(folders: Folders, tmp_path: Path) -> None:
+    folder = make_folder(folders, tmp_path / "model", longest=32)
+    assert open_float32(folder).recipe.window == 30
+    assert open_float32(folder, special_tokens=False).recipe.window == 32
+    assert open_float32(folder).notes[-1].startswith("The window is 30 tokens, because the maximum length")
+    assert open_float32(folder, window=62).recipe.window == 62
 
 
-def test_a_length_above_the_positions_changes_nothing(folders: Folders, tmp_path: Path) -> None:
-    assert opened(made(folders, tmp_path / "model", longest=4096)).recipe.window == 62
+def test_a_maximum_length_above_the_positions_changes_nothing(folders: Folders, tmp_path: Path) -> None:
+    assert open_float32(make_folder(folders, tmp_path / "model", longest=4096)).recipe.window == 62
 
 
-def test_the_encoder_is_found_in_a_folder_of_its_own(folders: Folders, tmp_path: Path) -> None:
+def test_the_encoder_may_have_its_own_folder(folders: Folders, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     folder.mkdir()
     make_sentence_folder(folder, MEAN, {}, 32)
@@ -117,38 +120,38 @@ def test_the_encoder_is_found_in_a_folder_of_its_own(folders: Folders, tmp_path:
     (folder / "sentence_bert_config.json").rename(folder / "0_Transformer" / "sentence_bert_config.json")
     modules = json.loads((folder / "modules.json").read_text())
     (folder / "modules.json").write_text(json.dumps([modules[0] | {"path": "0_Transformer"}, *modules[1:]]))
-    encoder = opened(folder)
+    encoder = open_float32(folder)
     assert encoder.recipe.window == 30
-    assert encoder.recipe.weights == opened(folders("bert")).recipe.weights
+    assert encoder.recipe.weights == open_float32(folders("bert")).recipe.weights
 
 
-def test_modules_behind_the_pooling_are_named(folders: Folders, tmp_path: Path) -> None:
-    folder = made(folders, tmp_path / "model")
+def test_modules_after_the_pooling_are_reported(folders: Folders, tmp_path: Path) -> None:
+    folder = make_folder(folders, tmp_path / "model")
     modules = json.loads((folder / "modules.json").read_text())
     modules.append({"path": "3_Dense", "type": "sentence_transformers.models.Dense"})
     (folder / "modules.json").write_text(json.dumps(modules))
-    assert "not applied to what is kept: Dense, scaling to length 1." in opened(folder).notes[0]
+    assert "not applied: Dense, scaling to length 1." in open_float32(folder).notes[0]
 
 
 @pytest.mark.parametrize("file", ["modules.json", "1_Pooling/config.json", "config_sentence_transformers.json"])
 @pytest.mark.parametrize("content", ["{", '"x"'])
-def test_a_file_cut_short_is_refused(folders: Folders, tmp_path: Path, file: str, content: str) -> None:
-    folder = made(folders, tmp_path / "model")
+def test_a_damaged_file_raises_an_error(folders: Folders, tmp_path: Path, file: str, content: str) -> None:
+    folder = make_folder(folders, tmp_path / "model")
     (folder / file).write_text(content)
     with pytest.raises(ModelUnavailable, match=rf"^{re.escape(str(folder / file))} .* Copy the model again\.$"):
-        opened(folder)
+        open_float32(folder)
 
 
 @pytest.mark.parametrize("path", ["../elsewhere", "/elsewhere"])
-def test_a_module_outside_the_folder_is_refused(folders: Folders, tmp_path: Path, path: str) -> None:
-    folder = made(folders, tmp_path / "model")
+def test_a_module_outside_the_folder_raises_an_error(folders: Folders, tmp_path: Path, path: str) -> None:
+    folder = make_folder(folders, tmp_path / "model")
     (folder / "modules.json").write_text(json.dumps([{"path": path, "type": "x.Transformer"}]))
-    with pytest.raises(ModelUnavailable, match=re.escape(f"names {path}, which is outside its folder.")):
-        opened(folder)
+    with pytest.raises(ModelUnavailable, match=re.escape(f"names {path}, which is outside the model folder.")):
+        open_float32(folder)
 
 
-def test_embedding_tells_the_notes_and_keeps_them_beside_the_features(folders: Folders, tmp_path: Path) -> None:
-    model = made(folders, tmp_path / "model", about=PROMPTS)
+def test_embedding_reports_the_notes_and_records_them_in_the_store(folders: Folders, tmp_path: Path) -> None:
+    model = make_folder(folders, tmp_path / "model", config=PROMPTS)
     rows = [f"{text!r},{'yes' if row % 2 else 'no'}" for row, text in enumerate(SENTENCES)]
     (tmp_path / "texts.csv").write_text("\n".join(['"text","label"', *(row.replace("'", '"') for row in rows)]))
     options, told = Options(model=str(model), device="cpu", window=9), list[str]()

@@ -1,4 +1,4 @@
-"""Python code that comes with a model runs where it is trusted, and nowhere else."""
+"""Python code that comes with a model runs only if it is trusted."""
 
 import json
 import os
@@ -66,11 +66,11 @@ def opened(folder: Path, *, trust: bool) -> Any:
     return open_encoder(Options(model=str(folder), device="cpu", trust_remote_code=trust))
 
 
-def test_code_that_is_needed_and_not_trusted_is_refused(own: Path) -> None:
+def test_code_that_is_needed_and_not_trusted_raises_an_error(own: Path) -> None:
     (own / "configuration_own.py").write_text("raise SystemExit('this ran')")
     sentence = (
-        f"{own} needs Python code of its own (modeling_own.OwnModel), which runs only where you trust it: read it, "
-        "then give --trust-remote-code."
+        f"{own} needs Python code of its own (modeling_own.OwnModel), which runs only if you trust it: read it, "
+        "then add --trust-remote-code."
     )
     with pytest.raises(ModelUnavailable, match=f"^{re.escape(sentence)}$"):
         opened(own, trust=False)
@@ -96,14 +96,14 @@ print(bool(abs((rows[0] + rows.sum(0)).numpy() - arrays["chunks/cls"][1]).max() 
     assert (done.stdout, done.stderr) == ("True\n", "")
 
 
-def test_another_code_is_another_recipe(own: Path) -> None:
+def test_changed_code_gives_another_recipe(own: Path) -> None:
     known = opened(own, trust=True).recipe
     assert opened(own, trust=True).recipe == known
     (own / "modeling_own.py").write_text(MODELING.replace("states + ", "states - "))
     assert opened(own, trust=True).recipe.config != known.config
 
 
-def test_a_network_that_transformers_has_needs_no_trust(folders: Folders, tmp_path: Path) -> None:
+def test_a_family_of_transformers_needs_no_trust(folders: Folders, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     shutil.copytree(folders("bert"), folder)
     config = json.loads((folder / "config.json").read_text())
@@ -113,9 +113,9 @@ def test_a_network_that_transformers_has_needs_no_trust(folders: Folders, tmp_pa
         opened(folder, trust=True)
 
 
-def test_code_of_another_repository_is_refused(own: Path) -> None:
+def test_code_of_another_repository_raises_an_error(own: Path) -> None:
     config = json.loads((own / "config.json").read_text())
     elsewhere = {"AutoModel": "someone/code--modeling_own.OwnModel"}
     (own / "config.json").write_text(json.dumps(config | {"auto_map": elsewhere}))
-    with pytest.raises(ModelUnavailable, match=r"takes its code from another repository \(someone/code\)"):
+    with pytest.raises(ModelUnavailable, match=r"uses code from another repository \(someone/code\)"):
         opened(own, trust=True)

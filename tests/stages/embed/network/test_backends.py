@@ -1,4 +1,4 @@
-"""Backends: the same numbers as torch, int8 with its distance, and sentences for what cannot be had."""
+"""Backends: the values of PyTorch, the quantization error of int8, and errors for what a backend does not support."""
 
 import ast
 import json
@@ -17,7 +17,7 @@ from featurestore import FeatureStore
 from stages.embed import Options, embed, encode, open_encoder
 from stages.embed.batching.quantization_error import measure_float32_similarity
 from stages.embed.model_files.model_lookup import find_packaged_model
-from stages.embed.network import graph_export as exported
+from stages.embed.network import graph_export
 from stages.embed.network.backends import is_installed
 from tests.stages.embed.conftest import Folders, Open
 from tests.stages.embed.fakes import corpus
@@ -31,6 +31,7 @@ GRAPHS = [
 onnx = pytest.mark.skipif(not is_installed("onnx"), reason="onnx is not installed")
 TEXTS = ["", "oil", *SENTENCES, " ".join(SENTENCES), "a\ud800b", "😀 " * 9]
 ROOT = Path(__file__).parents[4]
+TELEMETRY = "ORT_DISABLE_TELEMETRY"
 EVERYTHING: dict[str, Any] = {"keep": ("cls", "mean", "max", "segments", "tokens"), "segment": 5}
 
 
@@ -50,19 +51,19 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("backend", GRAPHS)
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_graph_gives_the_numbers_of_torch_in_padded_batches_of_any_shape(
+def test_a_graph_gives_the_values_of_torch_in_padded_batches_of_any_shape(
     tiny: Open, family: str, backend: str
 ) -> None:
-    asked: dict[str, Any] = {"window": 20, "stride": 3, "batch_tokens": 150, **EVERYTHING}
-    expected = encode(TEXTS, tiny(family, backend="torch", **asked)).arrays
-    found = encode(TEXTS, tiny(family, backend=backend, **asked)).arrays
+    options: dict[str, Any] = {"window": 20, "stride": 3, "batch_tokens": 150, **EVERYTHING}
+    expected = encode(TEXTS, tiny(family, backend="torch", **options)).arrays
+    found = encode(TEXTS, tiny(family, backend=backend, **options)).arrays
     assert found.keys() == expected.keys()
     for name, array in expected.items():
         np.testing.assert_allclose(found[name], array, rtol=0, atol=1e-4, err_msg=name)
 
 
 @pytest.mark.parametrize("backend", GRAPHS)
-def test_a_graph_gives_every_layer_asked_in_their_order(tiny: Open, backend: str) -> None:
+def test_a_graph_gives_every_requested_layer_in_order(tiny: Open, backend: str) -> None:
     expected, found = (
         encode(SENTENCES, tiny(layers="all", backend=name)).arrays["chunks/mean"] for name in ("torch", backend)
     )
@@ -72,7 +73,7 @@ def test_a_graph_gives_every_layer_asked_in_their_order(tiny: Open, backend: str
 
 @pytest.mark.skipif(find_packaged_model("all-MiniLM-L6-v2") is None, reason="the packaged encoder is not installed")
 @pytest.mark.parametrize("backend", GRAPHS)
-def test_the_packaged_encoder_gives_the_numbers_of_torch(backend: str) -> None:
+def test_the_packaged_encoder_gives_the_values_of_torch(backend: str) -> None:
     expected, found = (
         encode(TEXTS, open_encoder(Options(dtype="float32", window=40, backend=name, device="cpu"))).arrays
         for name in ("torch", backend)
@@ -82,23 +83,38 @@ def test_the_packaged_encoder_gives_the_numbers_of_torch(backend: str) -> None:
 
 
 @pytest.mark.parametrize("backend", GRAPHS)
-def test_a_backend_tells_nobody_that_it_is_used(folders: Folders, tmp_path: Path, backend: str) -> None:
+def test_a_backend_sends_no_telemetry_and_leaves_nothing_in_the_users_home(
+    folders: Folders, tmp_path: Path, backend: str
+) -> None:
     call = """
 import sys
 from stages.embed import Options, encode, open_encoder
-encode(["oil"], open_encoder(Options(model=sys.argv[1], backend=sys.argv[2])))
+precision = "int8" if sys.argv[2] == "onnx" else "float32"
+encode(["oil"], open_encoder(Options(model=sys.argv[1], backend=sys.argv[2], precision=precision)))
 print([name for name in sys.modules if "telemetry" in name])
 """
+    environment = {name: value for name, value in os.environ.items() if name not in ("XDG_CACHE_HOME", TELEMETRY)}
+    (tmp_path / "home").mkdir()
     done = subprocess.run(
         [sys.executable, "-c", call, str(folders("bert")), backend],
         capture_output=True,
         text=True,
         cwd=ROOT,
         timeout=300,
-        env=os.environ | {"HOME": str(tmp_path)},
+        env=environment | {"HOME": str(tmp_path / "home")},
     )
     assert not any("openvino_telemetry" in name for name in ast.literal_eval(done.stdout)), done.stderr
-    assert not (tmp_path / "intel").exists()
+    assert list((tmp_path / "home").rglob("*")) == []
+
+
+@onnx
+def test_importing_onnx_runtime_leaves_nothing_in_the_users_home(tmp_path: Path) -> None:
+    call = "from stages.embed.network.backends import import_onnxruntime; print(import_onnxruntime().__name__)"
+    environment = {name: value for name, value in os.environ.items() if name not in ("XDG_CACHE_HOME", TELEMETRY)}
+    (tmp_path / "home").mkdir()
+    command, environment = [sys.executable, "-c", call], environment | {"HOME": str(tmp_path / "home")}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300, env=environment)
+    assert (done.stdout, list((tmp_path / "home").rglob("*"))) == ("onnxruntime\n", []), done.stderr
 
 
 @pytest.mark.parametrize("backend", GRAPHS)
@@ -109,7 +125,7 @@ def test_a_backend_is_in_the_recipe(tiny: Open, backend: str) -> None:
 
 
 @onnx
-def test_int8_takes_onnx_by_itself_and_stands_in_the_recipe(tiny: Open) -> None:
+def test_int8_uses_onnx_by_default_and_is_in_the_recipe(tiny: Open) -> None:
     recipe = tiny(precision="int8").recipe
     assert (recipe.precision, recipe.backend) == ("int8", "onnx")
 
@@ -156,16 +172,16 @@ def test_texts_without_a_position_have_no_distance(tiny: Open) -> None:
 
 
 @onnx
-def test_a_graph_is_written_once(tiny: Open, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_graph_is_exported_once(tiny: Open, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = encode(SENTENCES, tiny(backend="onnx")).arrays["chunks/mean"]
-    monkeypatch.setattr(exported, "_write", lambda *_: pytest.fail("it was written again"))
+    monkeypatch.setattr(graph_export, "_write", lambda *_: pytest.fail("it was exported again"))
     np.testing.assert_array_equal(encode(SENTENCES, tiny(backend="onnx")).arrays["chunks/mean"], expected)
     assert [path.name for path in own_cache.glob("graphs/*/*")].count("graph.onnx") == 1
 
 
 @onnx
 @pytest.mark.parametrize("damage", ["flipped", "cut", "gone", "unknown"])
-def test_a_damaged_graph_is_written_anew(tiny: Open, own_cache: Path, damage: str) -> None:
+def test_a_damaged_graph_is_exported_again(tiny: Open, own_cache: Path, damage: str) -> None:
     expected = encode(SENTENCES, tiny(backend="onnx")).arrays["chunks/mean"]
     (path,) = own_cache.glob("graphs/*/graph.onnx")
     content = path.read_bytes()
@@ -183,11 +199,9 @@ def test_a_damaged_graph_is_written_anew(tiny: Open, own_cache: Path, damage: st
 
 
 @onnx
-def test_a_kill_while_a_graph_is_written_leaves_none(
-    tiny: Open, own_cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_export_leaves_no_graph(tiny: Open, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(exported, "_take_place", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(graph_export, "_hashes", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             encode(SENTENCES, tiny(backend="onnx"))
     assert list((own_cache / "graphs").iterdir()) == []
@@ -195,22 +209,22 @@ def test_a_kill_while_a_graph_is_written_leaves_none(
 
 
 @onnx
-def test_a_cache_that_cannot_be_written_is_told(tiny: Open, own_cache: Path) -> None:
+def test_a_cache_folder_that_cannot_be_written_to_raises_an_error(tiny: Open, own_cache: Path) -> None:
     own_cache.write_text("a file where a folder belongs")
-    with pytest.raises(StorageFailed, match=r"The graph of .* cannot be kept in .*name another cache folder in EMBED"):
+    with pytest.raises(StorageFailed, match=r"cannot be made: .* set EMBEDONCE_CACHE to another folder"):
         encode(SENTENCES, tiny(backend="onnx"))
 
 
 @onnx
-def test_an_encoder_that_cannot_be_written_down_is_told(
+def test_an_encoder_that_cannot_be_exported_raises_an_error(
     tiny: Open, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: Any) -> None:
         raise RuntimeError("no such operator\nand a long trace")
 
-    monkeypatch.setattr(exported, "_export", refuse)
+    monkeypatch.setattr(graph_export, "_export", refuse)
     with pytest.raises(
-        CallError, match=r"cannot be written down as a graph \(no such operator\)\. .* --backend torch\."
+        CallError, match=r"cannot be exported as an ONNX graph \(no such operator\)\. Use --backend torch\."
     ):
         encode(SENTENCES, tiny(backend="onnx"))
 
@@ -218,7 +232,11 @@ def test_an_encoder_that_cannot_be_written_down_is_told(
 @pytest.mark.parametrize(
     ("backend", "missing", "sentence"),
     [
-        ("onnx", "onnxruntime", r"The backend onnx needs onnxruntime: pip install 'embedonce\[onnx\]', or --backend"),
+        (
+            "onnx",
+            "onnxruntime",
+            r"The backend onnx needs onnxruntime: pip install 'embedonce\[onnx\]', or use --backend",
+        ),
         ("openvino", "openvino", r"The backend openvino needs openvino: pip install 'embedonce\[openvino\]', or"),
     ],
 )
@@ -226,9 +244,9 @@ def test_an_encoder_that_cannot_be_written_down_is_told(
 def test_a_backend_that_is_not_installed_names_its_extra(
     tiny: Open, monkeypatch: pytest.MonkeyPatch, backend: str, missing: str, sentence: str
 ) -> None:
-    found = sys.modules["importlib.util"].find_spec
+    find_spec = sys.modules["importlib.util"].find_spec
     monkeypatch.setattr(
-        "stages.embed.network.backends.find_spec", lambda name: None if name == missing else found(name)
+        "stages.embed.network.backends.find_spec", lambda name: None if name == missing else find_spec(name)
     )
     with pytest.raises(ExtraMissing, match=sentence):
         tiny(backend=backend)
@@ -238,21 +256,29 @@ def test_a_backend_that_is_not_installed_names_its_extra(
     ("options", "error", "sentence"),
     [
         ({"backend": "onx"}, UnknownName, "There is no backend called 'onx'. Did you mean 'onnx'?"),
-        ({"backend": "torch", "precision": "int8"}, CallError, "torch does not compute in int8 here. The backend that"),
+        (
+            {"backend": "torch", "precision": "int8"},
+            CallError,
+            "The backend torch does not support int8. The backend onnx does: --backend onnx.",
+        ),
         (
             {"backend": "openvino", "precision": "int8"},
             CallError,
-            "openvino does not compute in int8 here. The backend",
+            "The backend openvino does not support int8. The backend onnx",
         ),
-        ({"backend": "onnx", "precision": "bfloat16"}, CallError, "onnx computes in float32 here, not in bfloat16"),
+        (
+            {"backend": "onnx", "precision": "bfloat16"},
+            CallError,
+            "The backend onnx computes in float32, not in bfloat16. The backend torch supports bfloat16:",
+        ),
         (
             {"backend": "onnx", "device": "cuda"},
             CallError,
-            "onnx runs on the cpu here, not on cuda: leave --device out",
+            "The backend onnx runs on the CPU, not on cuda: leave --device out, or use --backend torch.",
         ),
     ],
 )
-def test_what_a_backend_cannot_do_is_refused(
+def test_what_a_backend_does_not_support_raises_an_error(
     tiny: Open, options: dict[str, str], error: type[EmbedOnceError], sentence: str
 ) -> None:
     with pytest.raises(error) as raised:

@@ -1,4 +1,4 @@
-"""Linear layers that oneDNN took over: the same vectors, and a network left as it was where they would not be."""
+"""Linear layers of oneDNN: the same vectors, or else an unchanged network."""
 
 import pytest
 import torch
@@ -9,12 +9,12 @@ from stages.embed.network.onednn import can_pack_linear_layers, pack_linear_laye
 from stages.embed.network.torch_network import TorchNetwork
 from tests.stages.embed.conftest import Folders
 
-pytestmark = pytest.mark.skipif(not can_pack_linear_layers(), reason="a processor or a torch without these operators")
+pytestmark = pytest.mark.skipif(not can_pack_linear_layers(), reason="this CPU or PyTorch lacks the operators")
 VALUES = torch.randn(2, 7, 16, generator=torch.Generator().manual_seed(0))
 
 
 class Layer(nn.Module):
-    """A layer as transformers builds them. by_hand: it takes the weights in its own hands."""
+    """A layer as in transformers. by_hand: it reads the weights itself."""
 
     def __init__(self, activation: str = "gelu", *, by_hand: bool = False) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class Layer(nn.Module):
 
 
 @pytest.mark.parametrize("activation", ["gelu", "gelu_new", "relu"])
-def test_fused_layers_give_what_torch_gives(activation: str) -> None:
+def test_packed_layers_give_the_values_of_torch(activation: str) -> None:
     layer = Layer(activation).eval().requires_grad_(False)
     plain = layer(VALUES)
     assert pack_linear_layers(layer, lambda: [layer(VALUES[:1, :3])])
@@ -39,22 +39,22 @@ def test_fused_layers_give_what_torch_gives(activation: str) -> None:
     torch.testing.assert_close(layer(VALUES), plain, atol=1e-5, rtol=1e-5)
 
 
-def test_a_network_that_reads_weights_itself_is_left_as_it_was() -> None:
+def test_a_network_that_reads_weights_itself_is_unchanged() -> None:
     layer = Layer(by_hand=True).eval().requires_grad_(False)
     plain = layer(VALUES)
     assert not pack_linear_layers(layer, lambda: [layer(VALUES)])
     assert torch.equal(layer(VALUES), plain)
 
 
-def test_a_network_whose_numbers_would_differ_is_left_as_it_was() -> None:
+def test_a_network_whose_values_would_differ_is_unchanged() -> None:
     layer = Layer().eval().requires_grad_(False)
     plain = layer(VALUES)
-    # sees that its first layer was taken over
+    # the value depends on whether the first layer was replaced
     assert not pack_linear_layers(layer, lambda: [layer(VALUES) + float(layer.dense.weight.is_meta)])
     assert torch.equal(layer(VALUES), plain)
 
 
-def test_an_encoder_on_the_processor_is_fused_unless_a_graph_is_to_be_written(folders: Folders) -> None:
-    fused, plain = (TorchNetwork(folders("bert"), (-1,), "float32", "cpu", onednn=each) for each in (True, False))
-    assert all(weight.is_meta for name, weight in fused.module.named_parameters() if name.endswith("dense.weight"))
+def test_the_layers_of_an_encoder_on_the_cpu_are_packed_unless_it_is_exported(folders: Folders) -> None:
+    packed, plain = (TorchNetwork(folders("bert"), (-1,), "float32", "cpu", onednn=on) for on in (True, False))
+    assert all(weight.is_meta for name, weight in packed.module.named_parameters() if name.endswith("dense.weight"))
     assert not any(weight.is_meta for weight in plain.module.parameters())

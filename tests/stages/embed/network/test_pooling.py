@@ -1,4 +1,4 @@
-"""Against NumPy, one window at a time."""
+"""Pooling, compared with NumPy window by window."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ KEEP = ("cls", "mean", "max", "segments", "tokens")
 
 @st.composite
 def batches(draw: st.DrawFn) -> tuple[Pooling, torch.Tensor, torch.Tensor]:
-    """Windows of 0 to 12 tokens of their own, with up to 2 special ones before and 1 behind."""
+    """Windows of 0 to 12 tokens, with up to 2 special tokens before and 1 behind them."""
     before, behind = draw(st.integers(0, 2)), draw(st.integers(0, 1))
     least = 1 if before + behind == 0 else 0
     own = draw(st.lists(st.integers(least, 12), min_size=1, max_size=5))
@@ -47,24 +47,24 @@ def test_each_window_is_pooled_as_numpy_pools_it_alone(batch: tuple[Pooling, tor
 
 @settings(deadline=None)
 @given(batches())
-def test_what_stands_behind_a_windows_end_changes_nothing(batch: tuple[Pooling, torch.Tensor, torch.Tensor]) -> None:
+def test_values_behind_a_windows_end_change_nothing(batch: tuple[Pooling, torch.Tensor, torch.Tensor]) -> None:
     pooling, hidden, lengths = batch
     other = torch.cat([hidden, torch.full((len(hidden), 2, 3), 1e6)], 1)
     for name, array in stack_layers([pooling.pool(other, lengths)]).items():
         np.testing.assert_allclose(array, stack_layers([pooling.pool(hidden, lengths)])[name], atol=1e-6)
 
 
-def test_only_what_is_kept_is_computed_and_the_mean_that_tells_of_nan() -> None:
+def test_only_what_is_kept_is_computed_and_the_mean_which_reveals_nan() -> None:
     pooled = Pooling(("cls",), 0, 1, 2).pool(torch.ones(2, 4, 3), torch.tensor([4, 3]))
     assert set(pooled) == {"cls", "mean"}
 
 
-def test_several_layers_stand_side_by_side() -> None:
+def test_several_layers_are_stacked() -> None:
     layers = [{"mean": torch.full((2, 3), value)} for value in (1.0, 2.0)]
     assert stack_layers(layers)["mean"].shape == (2, 2, 3)
     assert stack_layers(layers)["mean"][0, :, 0].tolist() == [1.0, 2.0]
 
 
 @pytest.mark.parametrize(("own", "segments"), [(0, 1), (1, 1), (32, 1), (33, 2), (254, 8)])
-def test_a_window_has_a_segment_for_every_32_tokens_begun_and_one_at_least(own: int, segments: int) -> None:
+def test_a_window_has_one_segment_per_32_tokens_or_part_of_them_and_at_least_one(own: int, segments: int) -> None:
     assert Pooling(("segments",), 32, 1, 2).vector_counts("segments", np.array([own])).tolist() == [segments]

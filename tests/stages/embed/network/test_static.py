@@ -1,4 +1,4 @@
-"""Static models: a token's vector is looked up, and nothing else is needed."""
+"""Static models: a token's vector comes from a table, and nothing else is needed."""
 
 import json
 import re
@@ -19,14 +19,16 @@ from tests.stages.embed.reference import EVERYTHING
 from tests.tiny_encoder import SENTENCES, make_static
 
 
-def opened(folder: Path, **options: Any) -> Encoder:
+def open_float32(folder: Path, **options: Any) -> Encoder:
     return open_encoder(Options(model=str(folder), dtype="float32", device="cpu", **options))
 
 
 @pytest.mark.parametrize("batch_tokens", [1, 4096])
 @pytest.mark.parametrize("quantised", [False, True])
 def test_a_window_is_the_rows_of_its_tokens(tmp_path: Path, quantised: bool, batch_tokens: int) -> None:
-    encoder = opened(make_static(tmp_path, quantised=quantised), window=7, batch_tokens=batch_tokens, **EVERYTHING)
+    encoder = open_float32(
+        make_static(tmp_path, quantised=quantised), window=7, batch_tokens=batch_tokens, **EVERYTHING
+    )
     arrays = encode(["", *SENTENCES], encoder).arrays
     tensors = load_file(tmp_path / "model.safetensors")
     ids = torch.from_numpy(arrays["tokens/id"]).long()
@@ -34,25 +36,25 @@ def test_a_window_is_the_rows_of_its_tokens(tmp_path: Path, quantised: bool, bat
     if quantised:
         expected *= tensors["weights"][ids, None].float()
     np.testing.assert_allclose(arrays["tokens/vector"], expected, atol=1e-6)
-    assert not arrays["chunks/mean"][0].any(), "an empty text has no tokens, special ones neither"
+    assert not arrays["chunks/mean"][0].any(), "an empty text has no tokens, not even special tokens"
     np.testing.assert_allclose(arrays["chunks/mean"][1], expected[:7].mean(0), atol=1e-6)
     np.testing.assert_allclose(arrays["chunks/max"][1], expected[:7].max(0).values, atol=1e-6)
 
 
-def test_its_recipe_and_notes_say_what_it_is(tmp_path: Path) -> None:
-    encoder = opened(make_static(tmp_path))
+def test_its_recipe_and_notes_describe_it(tmp_path: Path) -> None:
+    encoder = open_float32(make_static(tmp_path))
     assert (encoder.recipe.window, encoder.recipe.special_tokens, encoder.recipe.layers) == (254, False, (-1,))
-    assert encoder.notes == (f"{tmp_path} is a static model: a token has one vector, whatever stands around it.",)
-    assert encoder.recipe == opened(tmp_path, special_tokens=False).recipe
+    assert encoder.notes == (f"{tmp_path} is a static model: a token has the same vector in every context.",)
+    assert encoder.recipe == open_float32(tmp_path, special_tokens=False).recipe
 
 
 def test_it_needs_no_config(tmp_path: Path) -> None:
-    known = opened(make_static(tmp_path)).recipe
+    known = open_float32(make_static(tmp_path)).recipe
     (tmp_path / "config.json").unlink()
-    assert opened(tmp_path).recipe == known
+    assert open_float32(tmp_path).recipe == known
 
 
-def test_one_of_sentence_transformers_is_taken(tmp_path: Path) -> None:
+def test_a_static_model_of_sentence_transformers_is_supported(tmp_path: Path) -> None:
     make_static(tmp_path / "0_StaticEmbedding")
     file = tmp_path / "0_StaticEmbedding" / "model.safetensors"
     matrix = load_file(file)["embeddings"]
@@ -60,7 +62,7 @@ def test_one_of_sentence_transformers_is_taken(tmp_path: Path) -> None:
     (tmp_path / "0_StaticEmbedding" / "config.json").unlink()
     modules = [{"path": "0_StaticEmbedding", "type": "sentence_transformers.models.StaticEmbedding"}]
     (tmp_path / "modules.json").write_text(json.dumps(modules))
-    arrays = encode(["oil price"], opened(tmp_path)).arrays
+    arrays = encode(["oil price"], open_float32(tmp_path)).arrays
     np.testing.assert_allclose(arrays["chunks/mean"][0], matrix[arrays["tokens/id"]].mean(0), atol=1e-6)
 
 
@@ -76,27 +78,27 @@ print(encode(["oil"], open_encoder(Options(model=sys.argv[1]))).arrays["chunks/m
     assert (done.stdout, done.stderr) == ("(1, 8)\n", "")
 
 
-def test_a_tokenizer_with_more_ids_than_rows_is_refused(tmp_path: Path) -> None:
+def test_a_tokenizer_with_more_ids_than_rows_raises_an_error(tmp_path: Path) -> None:
     make_static(tmp_path)
     file = tmp_path / "model.safetensors"
     save_file({"embeddings": load_file(file)["embeddings"][:20].clone()}, file)
-    with pytest.raises(ModelUnavailable, match="but its encoder has rows for 20"):
-        opened(tmp_path)
+    with pytest.raises(ModelUnavailable, match="but the encoder has only 20 rows"):
+        open_float32(tmp_path)
 
 
-def test_a_mapping_to_rows_that_are_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_mapping_to_missing_rows_raises_an_error(tmp_path: Path) -> None:
     make_static(tmp_path, quantised=True)
     file = tmp_path / "model.safetensors"
     tensors = load_file(file)
     save_file(tensors | {"mapping": tensors["mapping"] + 9}, file)
-    with pytest.raises(ModelUnavailable, match=re.escape(f"{tmp_path}: its mapping names rows that it does not have.")):
-        encode(["oil"], opened(tmp_path))
+    with pytest.raises(ModelUnavailable, match=re.escape(f"{tmp_path}: its mapping names rows that do not exist.")):
+        encode(["oil"], open_float32(tmp_path))
 
 
-def test_weights_of_another_length_are_refused(tmp_path: Path) -> None:
+def test_weights_of_another_length_raise_an_error(tmp_path: Path) -> None:
     make_static(tmp_path, quantised=True)
     file = tmp_path / "model.safetensors"
     tensors = load_file(file)
     save_file(tensors | {"weights": tensors["weights"][:5].clone()}, file)
-    with pytest.raises(ModelUnavailable, match="its weights are not one for each of its"):
-        opened(tmp_path)
+    with pytest.raises(ModelUnavailable, match="the number of its weights is not that of its"):
+        open_float32(tmp_path)

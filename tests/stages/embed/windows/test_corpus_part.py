@@ -1,4 +1,4 @@
-"""Parts: many machines, one store."""
+"""Parts of a corpus: several machines, one store."""
 
 from pathlib import Path
 
@@ -17,11 +17,11 @@ from tests.stages.embed.pipeline.test_encode_corpus import MANY, store_of
 
 
 @given(st.lists(st.text(max_size=5), max_size=20), st.integers(1, 9))
-def test_every_document_is_in_exactly_one_part(texts: list[str], of: int) -> None:
+def test_every_document_is_in_exactly_one_part(texts: list[str], count: int) -> None:
     keys = KeyList.of_texts(texts)
-    owners = np.stack([CorpusPart(number, of).contains(keys) for number in range(1, of + 1)])
+    owners = np.stack([CorpusPart(number, count).contains(keys) for number in range(1, count + 1)])
     assert (owners.sum(0) == 1).all()
-    assert owners.argmax(0).tolist() == [int(key[:16], 16) % of for key in keys]
+    assert owners.argmax(0).tolist() == [int(key[:16], 16) % count for key in keys]
 
 
 def test_parts_are_about_equal() -> None:
@@ -30,14 +30,14 @@ def test_parts_are_about_equal() -> None:
 
 
 @pytest.mark.parametrize("text", ["0/3", "4/3", "3", "1/", "/2", "a/b", "-1/2", "1/2/3", "1.0/2"])
-def test_what_is_no_part_is_refused(text: str) -> None:
+def test_an_invalid_part_raises_an_error(text: str) -> None:
     with pytest.raises(
-        CallError, match=f"'{text}' is no part: parts are numbered from 1, as in --part 1/8 to --part 8"
+        CallError, match=f"--part {text} is not valid: parts are counted from 1, as in --part 1/8 to --part 8/8"
     ):
         CorpusPart.parse(text)
 
 
-def test_parts_together_are_the_corpus_and_each_says_what_is_missing(tiny: Open, tmp_path: Path) -> None:
+def test_all_parts_are_the_corpus_and_each_reports_what_is_missing(tiny: Open, tmp_path: Path) -> None:
     texts = [*MANY, MANY[0], MANY[1]]
     encoder, network = counting(tiny())
     store = store_of(tmp_path, encoder)

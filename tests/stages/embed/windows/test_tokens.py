@@ -18,37 +18,37 @@ LONG = " ".join(SENTENCES)
 def test_ids_are_those_of_the_encoders_own_tokenizer(folders: Folders, family: str) -> None:
     from transformers import AutoTokenizer
 
-    own = AutoTokenizer.from_pretrained(folders(family))
+    reference = AutoTokenizer.from_pretrained(folders(family))
     tokenizer = load_tokenizer(folders(family))
     for text in ("", "oil", LONG):
-        ids = own(text, truncation=False, padding=False)["input_ids"]
+        ids = reference(text, truncation=False, padding=False)["input_ids"]
         windows = tokenizer.tokenize([text], Windowing(10_000))
         assert [*tokenizer.opening, *windows.window_ids().tolist(), *tokenizer.closing] == ids
 
 
-def test_spans_say_which_characters_a_window_has(folders: Folders) -> None:
+def test_spans_are_the_characters_of_a_window(folders: Folders) -> None:
     tokenizer = load_tokenizer(folders("bert"))
     windows = tokenizer.tokenize(["", LONG], Windowing(7))
     assert windows.span[0].tolist() == [0, 0]
     for (start, stop), first, length in zip(windows.span[1:], windows.start[1:], windows.length[1:], strict=True):
         again = tokenizer.tokenize([LONG[start:stop]], Windowing(100)).ids
-        # a window that starts inside a word begins with a token that only stands inside words
+        # a window that starts inside a word begins with a token that occurs only inside words
         assert again[1:].tolist() == windows.ids[first + 1 : first + length].tolist() or start > 0
 
 
-WAYS = (
+WINDOWINGS = (
     Windowing(9, 3, 4),
-    Windowing(9, long="head-tail"),
-    Windowing(9, long="middle"),
-    Windowing(9, long="random", seed=5),
-    Windowing(9, long="sentences"),
+    Windowing(9, strategy="head-tail"),
+    Windowing(9, strategy="middle"),
+    Windowing(9, strategy="random", seed=5),
+    Windowing(9, strategy="sentences"),
 )
 
 
 @pytest.mark.parametrize("family", ["bert", "roberta"])
 @pytest.mark.parametrize("prefix", ["", "query: "])
-@pytest.mark.parametrize("windowing", WAYS, ids=lambda windowing: windowing.long)
-def test_every_way_has_spans_of_the_characters_of_its_tokens(
+@pytest.mark.parametrize("windowing", WINDOWINGS, ids=lambda windowing: windowing.strategy)
+def test_the_spans_of_every_strategy_are_the_characters_of_its_tokens(
     folders: Folders, family: str, prefix: str, windowing: Windowing
 ) -> None:
     from tokenizers import Tokenizer
@@ -61,7 +61,7 @@ def test_every_way_has_spans_of_the_characters_of_its_tokens(
     assert len(windows) == len(texts)
     for row, text in enumerate(texts):
         start = int(windows.tokens[:row].sum())
-        places = plain.encode(prefix + text, add_special_tokens=False).offsets[-int(windows.tokens[row]) :]
+        spans = plain.encode(prefix + text, add_special_tokens=False).offsets[-int(windows.tokens[row]) :]
         covered: set[int] = set()
         for window in range(*windows.offsets[row : row + 2].tolist()):
             first = int(windows.start[window]) - start
@@ -69,15 +69,15 @@ def test_every_way_has_spans_of_the_characters_of_its_tokens(
             covered.update(range(first, last + 1))
             if last >= first:
                 assert windows.span[window].tolist() == [
-                    max(places[first][0] - len(prefix), 0),
-                    places[last][1] - len(prefix),
+                    max(spans[first][0] - len(prefix), 0),
+                    spans[last][1] - len(prefix),
                 ]
         assert windows.dropped[row] == windows.tokens[row] - len(covered)
 
 
 def test_windows_of_sentences_end_where_sentences_do(folders: Folders) -> None:
     tokenizer = load_tokenizer(folders("bert"))
-    windows = tokenizer.tokenize([LONG], Windowing(45, long="sentences"))
+    windows = tokenizer.tokenize([LONG], Windowing(45, strategy="sentences"))
     shown = [LONG[start:stop].strip() for start, stop in windows.span.tolist()]
     assert len(shown) > 2
     assert " ".join(shown) == LONG
@@ -89,7 +89,7 @@ def test_a_random_window_depends_on_seed_and_text_and_not_on_the_order(folders: 
     texts = [f"{LONG} {number}" for number in range(12)]
 
     def starts(texts: list[str], seed: int) -> list[int]:
-        windows = tokenizer.tokenize(texts, Windowing(10, long="random", seed=seed))
+        windows = tokenizer.tokenize(texts, Windowing(10, strategy="random", seed=seed))
         return (windows.start - offsets_from_counts(windows.tokens)[:-1]).tolist()  # type: ignore[no-any-return]
 
     assert starts(texts[::-1], 1) == starts(texts, 1)[::-1]
@@ -98,10 +98,10 @@ def test_a_random_window_depends_on_seed_and_text_and_not_on_the_order(folders: 
     assert len(set(starts(texts, 1))) > 6
 
 
-def test_windows_of_some_documents_are_theirs(folders: Folders) -> None:
+def test_selected_documents_keep_their_windows(folders: Folders) -> None:
     tokenizer = load_tokenizer(folders("bert"))
-    all_of_them = tokenizer.tokenize([*SENTENCES, ""], Windowing(4, 1, 2))
-    some = all_of_them.select(np.array([5, 7, 0]))
+    all_windows = tokenizer.tokenize([*SENTENCES, ""], Windowing(4, 1, 2))
+    some = all_windows.select(np.array([5, 7, 0]))
     alone = tokenizer.tokenize([SENTENCES[5], "", SENTENCES[0]], Windowing(4, 1, 2))
     assert some.dropped.any()
     assert some.window_ids().tolist() == alone.window_ids().tolist()
@@ -111,9 +111,7 @@ def test_windows_of_some_documents_are_theirs(folders: Folders) -> None:
 
 @pytest.mark.parametrize("family", ["bert", "roberta"])
 @pytest.mark.parametrize("prefix", ["query: ", "query:", "Oil. "])
-def test_a_prefix_reads_as_if_it_stood_in_the_text_and_is_no_part_of_it(
-    folders: Folders, family: str, prefix: str
-) -> None:
+def test_a_prefix_is_tokenized_with_the_text_and_is_not_part_of_it(folders: Folders, family: str, prefix: str) -> None:
     plain, prefixed = load_tokenizer(folders(family)), load_tokenizer(folders(family), prefix)
     windows = prefixed.tokenize([LONG], Windowing(10_000))
     together = plain.tokenize([prefix + LONG], Windowing(10_000)).ids
@@ -122,7 +120,7 @@ def test_a_prefix_reads_as_if_it_stood_in_the_text_and_is_no_part_of_it(
     assert prefixed.tokenize([""], Windowing(5)).tokens.tolist() == [0]
 
 
-def test_a_lone_surrogate_reads_as_the_replacement_character(folders: Folders) -> None:
+def test_a_lone_surrogate_becomes_the_replacement_character(folders: Folders) -> None:
     tokenizer = load_tokenizer(folders("roberta"))
     odd, replaced = (tokenizer.tokenize([text], Windowing(99)).ids.tolist() for text in ("a\ud800b", "a\ufffdb"))
     assert odd == replaced != []
@@ -139,7 +137,7 @@ def test_other_alphabets_have_tokens_and_spans_inside_the_text(folders: Folders,
         assert windows.span.max() <= len(text)
 
 
-def test_the_hash_knows_the_vocabulary_and_not_padding_or_truncation(folders: Folders, tmp_path: Path) -> None:
+def test_the_hash_depends_on_the_vocabulary_and_not_on_padding_or_truncation(folders: Folders, tmp_path: Path) -> None:
     from tokenizers import Tokenizer
 
     known = load_tokenizer(folders("bert")).hash
@@ -153,12 +151,12 @@ def test_the_hash_knows_the_vocabulary_and_not_padding_or_truncation(folders: Fo
     assert load_tokenizer(tmp_path).hash != known
 
 
-def test_a_folder_without_a_fast_tokenizer_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_a_fast_tokenizer_raises_an_error(tmp_path: Path) -> None:
     with pytest.raises(ModelUnavailable, match=re.escape(str(tmp_path))):
         load_tokenizer(tmp_path)
 
 
-def test_a_tokenizer_cut_short_is_refused(tmp_path: Path) -> None:
+def test_a_truncated_tokenizer_file_raises_an_error(tmp_path: Path) -> None:
     make_tokenizer(tmp_path)
     path = tmp_path / "tokenizer.json"
     path.write_text(path.read_text()[:100])
