@@ -130,7 +130,7 @@ def fitted(
     count = seeds if is_random(head) else min(seeds, max(map(len, upon), default=1))
     for seed in range(count):
         bases = [each[min(seed, len(each) - 1)].name for each in upon]
-        plan = FitPlan(head=make_head(head, {"seed": str(seed)}), folds=folds, runs=bases)
+        plan = FitPlan(head=make_head(head, {"seed": str(seed)}), folds=folds, base_runs=bases)
         run, new = fit_head(store, table, plan, runs / corpus)
         taken = format_duration(sum(run.record.seconds.values()))
         say(f"{corpus}: {run.name} {'took' if new else 'had taken'} {taken}")

@@ -78,7 +78,7 @@ def _show_costs(comparison: "Comparison") -> None:
     columns = {
         "run": [row.run for row in comparison.rows],
         "decision": [row.rule for row in comparison.rows],
-        "reads": [row.reads for row in comparison.rows],
+        "reads": [row.inputs for row in comparison.rows],
         "store": [row.store for row in comparison.rows],
         "parameters": [f"{row.parameters:,}" for row in comparison.rows],
         "fit": [format_duration(row.fit_seconds) for row in comparison.rows],

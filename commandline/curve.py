@@ -71,7 +71,7 @@ def curve(options: CurveOptions) -> None:
     embedonce curve linear lstm
     embedonce curve linear mlp --sizes 100,1000,all --seeds 10 --html curve.html
     """
-    from stages.curve import CurveProgress, learning_curves
+    from stages.curve import CurveProgress, fit_curves
     from stages.fitting.task import open_corpus, open_stores
 
     metric = options.metric_name
@@ -86,21 +86,21 @@ def curve(options: CurveOptions) -> None:
             left = "?" if now.seconds_left is None else format_duration(now.seconds_left)
             bar(now.done, now.total, f"{now.head} on {now.size:,} documents, seed {now.seed}, {left} left")
 
-        curves = learning_curves(source, corpus, plan, options.runs, report=show)
+        curves = fit_curves(source, corpus, plan, options.runs, on_progress=show)
     _show_curves(curves, as_json=options.as_json)
     _write_charts(curves, metric, options)
 
 
 def _plan(corpus: "CorpusTable", options: CurveOptions) -> "CurvePlan":
-    from stages.curve import CurvePlan, curve_heads, parse_sizes
+    from stages.curve import CurvePlan, parse_curve_heads, parse_sizes
 
     return CurvePlan(
-        heads=curve_heads(options.heads, options.settings, options.class_weight),
+        heads=parse_curve_heads(options.heads, options.settings, options.class_weight),
         sizes=parse_sizes(options.sizes) if options.sizes is not None else (),
         seeds=options.seeds,
         seed=options.seed,
         layer=options.layer,
-        skip_unlabelled=options.skip_unlabelled,
+        skip_unlabeled=options.skip_unlabeled,
         order=options.label_order,
         weights=options.read_weights(corpus),
     )

@@ -116,7 +116,10 @@ def fit_head(options: FitHeadOptions) -> None:
     layers = len(first.recipe.layers) if source is first else 1
     heads = parse_heads(options.head, options.all_settings, options.class_weight, options.first, options.seed, layers)
     if options.head != ALL:
-        runs, has_failed = [_fit(source, corpus, _plan(head, weights, options), options) for head in heads], False
+        runs, has_failed = (
+            [_fit(source, corpus, _plan(head, weights, options), options, set()) for head in heads],
+            False,
+        )
     else:
         runs, has_failed = _fit_all(source, corpus, [_plan(head, weights, options) for head in heads], options)
     show_comparison(compare(runs), as_json=options.as_json)
@@ -133,9 +136,9 @@ def _plan(head: "Head", weights: Mapping[str, float] | None, options: FitHeadOpt
         seed=options.seed,
         layer=options.layer,
         tune=options.tune,
-        skip_unlabelled=options.skip_unlabelled,
+        skip_unlabeled=options.skip_unlabeled,
         order=options.label_order,
-        runs=options.base_runs,
+        base_runs=options.base_runs,
         weights=weights,
     )
 
@@ -144,20 +147,23 @@ def _fit_all(
     source: "FeatureSource", corpus: "CorpusTable", plans: "list[FitPlan]", options: FitHeadOptions
 ) -> "tuple[list[Run], bool]":
     """Fit every head; returns the runs, and whether a head failed for another reason than a missing package."""
-    runs, has_failed = [], False
+    runs, has_failed, shown_notes = [], False, set[str]()
     for plan in plans:
         if corpus.kind == "multilabel" and not plan.head.supports_multilabel:
             note(f"{plan.head.name} is left out: it does not support multi-label documents.")
             continue
         try:
-            runs.append(_fit(source, corpus, plan, options))
+            runs.append(_fit(source, corpus, plan, options, shown_notes))
         except EmbedOnceError as error:
             say(f"{plan.head.name}: {error}")
             has_failed = has_failed or not isinstance(error, ExtraMissing)
     return runs, has_failed
 
 
-def _fit(source: "FeatureSource", corpus: "CorpusTable", plan: "FitPlan", options: FitHeadOptions) -> "Run":
+def _fit(
+    source: "FeatureSource", corpus: "CorpusTable", plan: "FitPlan", options: FitHeadOptions, shown_notes: set[str]
+) -> "Run":
+    """Fit one head and print its notes, except those that were printed for another head, as those on the corpus are."""
     from stages.fitting.cross_fitting import FitProgress
     from stages.fitting.fit_head import fit_head
 
@@ -167,9 +173,11 @@ def _fit(source: "FeatureSource", corpus: "CorpusTable", plan: "FitPlan", option
             bar(now.step, now.steps, now.activity)
 
         command = shlex.join(sys.argv)
-        run, is_new = fit_head(source, corpus, plan, options.runs, command=command, report=show, jobs=options.jobs)
+        run, is_new = fit_head(source, corpus, plan, options.runs, command=command, on_progress=show, jobs=options.jobs)
     seconds = format_duration(sum(run.record.seconds.values()))
     say(f"{run.folder}: fitted in {seconds}." if is_new else f"{run.folder}: was fitted before.")
     for sentence in run.record.notes:
-        note(sentence)
+        if sentence not in shown_notes:
+            note(sentence)
+    shown_notes.update(run.record.notes)
     return run

@@ -149,7 +149,7 @@ joined_stores_options = combine_options(
 corpus_options = combine_options(
     click.option("--corpus", help="Name of a corpus in the store.  [its only one]"),
     click.option("--layer", type=int, default=-1, help="Which of the stored layers is read; layermix reads all."),
-    click.option("--skip-unlabelled", is_flag=True, help="Leave documents without a label out."),
+    click.option("--skip-unlabeled", is_flag=True, help="Leave documents without a label out."),
     click.option("--weight", metavar="COLUMN", help="Column of sample weights for the training documents."),
     click.option("--weight-from", metavar="FILE", help="File with that column.  [the file that was embedded]"),
     click.option("--weight-id", metavar="COLUMN", help="Column of the ids in that file.  [guessed, or row numbers]"),
@@ -169,7 +169,7 @@ class CorpusOptions:
     stores_folder: Path
     corpus: str | None
     layer: int
-    skip_unlabelled: bool
+    skip_unlabeled: bool
     weight: str | None
     weight_from: str | None
     weight_id: str | None

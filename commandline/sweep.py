@@ -132,7 +132,7 @@ def _search_spaces(corpus: "CorpusTable", metric: str, options: SweepOptions) ->
             folds=options.folds,
             seed=options.seed,
             layer=options.layer,
-            skip_unlabelled=options.skip_unlabelled,
+            skip_unlabeled=options.skip_unlabeled,
             order=options.label_order,
             weights=weights,
         )
@@ -171,13 +171,20 @@ def _run_sweep(
                 spaces,
                 options.runs,
                 seconds=seconds or DEFAULT_SECONDS,
-                most=options.trials or inf,
+                max_trials=options.trials or inf,
                 command=command,
-                report=show,
+                on_progress=show,
             )
         trials = options.trials or DEFAULT_TRIALS
         result = sweep(
-            source, corpus, spaces[0], options.runs, most=trials, seconds=seconds or inf, command=command, report=show
+            source,
+            corpus,
+            spaces[0],
+            options.runs,
+            max_trials=trials,
+            seconds=seconds or inf,
+            command=command,
+            on_progress=show,
         )
         return [result]
 

@@ -1,7 +1,7 @@
-"""Runs side by side: the table, and what the report page shows of each.
+"""Comparison of runs: the table, and what the report page shows of each run.
 
-Rows are sorted by macro-F1 out of fold, on training documents that the head had not seen; where the labels of every run
-are ordered, by the mean absolute error. The test split chooses nothing, not even the order of this table.
+Rows are sorted by the out-of-fold macro-F1; if the labels of every run are ordinal, by the mean absolute error. The
+test split chooses nothing, not even the order of this table.
 """
 
 from collections.abc import Sequence
@@ -19,15 +19,19 @@ from stages.report.run_view import RunView
 
 @dataclass(frozen=True)
 class ComparisonRow:
-    """One run in the table. Seconds are of the last fit; milliseconds are a document's, from features in the store.
+    """One run in the table.
 
-    out_of_fold: the figure that runs are ranked by. absolute_error, quadratic_kappa: of ordered labels, else None.
+    inputs: the views that the head read, or the number of base runs of a stacking ensemble.
+    out_of_fold: the metric that runs are ranked by. The other metrics are of the test split.
+    absolute_error, quadratic_kappa: of ordinal labels, else None.
+    parameters: the number of parameters of the fitted head.
+    fit_seconds: of the last fit. predict_milliseconds: per document, from features in the store.
     """
 
     run: str
     head: str
     store: str
-    reads: str
+    inputs: str
     out_of_fold: ConfidenceInterval
     macro_f1: ConfidenceInterval
     micro_f1: ConfidenceInterval
@@ -42,22 +46,19 @@ class ComparisonRow:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Rows, best out of fold first, and what a reader must know before comparing them."""
+    """Rows, the best out-of-fold metric first, and what a reader must know before comparing them."""
 
     rows: tuple[ComparisonRow, ...]
     ranking_metric: str
     notes: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """The same as plain values."""
+        """The comparison as plain values."""
         return asdict(self)
 
 
 def select_runs(names: Sequence[str], folder: Path) -> list[runs.Run]:
-    """The runs named (in `folder`, or as paths), or all in `folder`.
-
-    Raises FileMissing when there is none.
-    """
+    """The named runs (in `folder`, or as paths), or all runs in `folder`. Raises FileMissing if there is none."""
     if names:
         return [find_run(name, folder) for name in names]
     found = runs.runs_in(folder)
@@ -68,14 +69,14 @@ def select_runs(names: Sequence[str], folder: Path) -> list[runs.Run]:
 
 def find_run(name: str, folder: Path) -> runs.Run:
     """The run of that name in `folder`, or at that path."""
-    beside = folder / name
-    return runs.load(Path(name) if Path(name).is_dir() and not beside.is_dir() else beside)
+    path = folder / name
+    return runs.load(Path(name) if Path(name).is_dir() and not path.is_dir() else path)
 
 
-def compare(found: Sequence[runs.Run]) -> Comparison:
-    """The comparison of runs, best out of fold first."""
-    metric = ranking_metric(run.scorecards["out_of_fold"] for run in found)
-    ranked = sorted(found, key=lambda run: metric.signed_value(run.scorecards["out_of_fold"]), reverse=True)
+def compare(selected: Sequence[runs.Run]) -> Comparison:
+    """Compare runs, the best out-of-fold metric first."""
+    metric = ranking_metric(run.scorecards["out_of_fold"] for run in selected)
+    ranked = sorted(selected, key=lambda run: metric.signed_value(run.scorecards["out_of_fold"]), reverse=True)
     return Comparison(tuple(_row(run, metric) for run in ranked), metric.name, tuple(_notes(ranked)))
 
 
@@ -85,7 +86,7 @@ def _row(run: runs.Run, metric: Metric) -> ComparisonRow:
         run=run.name,
         head=record.head,
         store=record.store,
-        reads=_reads(record),
+        inputs=_describe_inputs(record),
         out_of_fold=metric.value(run.scorecards["out_of_fold"]),
         macro_f1=test.macro_f1,
         micro_f1=test.micro_f1,
@@ -99,8 +100,8 @@ def _row(run: runs.Run, metric: Metric) -> ComparisonRow:
     )
 
 
-def _reads(record: runs.Record) -> str:
-    """What a run reads, short; a stack's own note names its runs."""
+def _describe_inputs(record: runs.Record) -> str:
+    """What a run reads, in short; a note on a stacking ensemble names its runs."""
     return f"scores of {len(record.base_runs)} runs" if record.base_runs else ", ".join(record.inputs)
 
 
@@ -108,28 +109,29 @@ def _notes(ranked: Sequence[runs.Run]) -> list[str]:
     notes, documents = [], {(run.record.corpus, run.record.documents_hash) for run in ranked}
     if len(documents) > 1:
         notes.append(
-            f"These runs were scored on {len(documents)} different sets of documents: "
-            "figures of one set do not compare with those of another."
+            f"These runs were scored on {len(documents)} different sets of documents: metrics on one set cannot be "
+            "compared with those on another."
         )
     if len(ranked) > 1 and (stacks := [run.name for run in ranked if run.record.base_runs]):
         notes.append(
-            f"Out of fold {', '.join(stacks)} is a little too good beside runs that are no stack; see its notes."
+            f"The out-of-fold metrics of {', '.join(stacks)} are slightly too high compared with runs that are no "
+            "stacking ensemble; see the notes on the run."
         )
     return notes
 
 
-def make_run_views(found: Sequence[runs.Run]) -> list[RunView]:
+def make_run_views(selected: Sequence[runs.Run]) -> list[RunView]:
     """What the report page shows of each run."""
-    return [_view(run) for run in found]
+    return [_make_run_view(run) for run in selected]
 
 
-def _view(run: runs.Run) -> RunView:
+def _make_run_view(run: runs.Run) -> RunView:
     record, test = run.record, run.predictions().of(Split.TEST)
     return RunView(
         name=run.name,
         head=record.head,
         store=record.store,
-        reads=_reads(record),
+        reads=_describe_inputs(record),
         rule=run.decision.rule.family,
         parameters=record.parameter_count,
         fit_seconds=record.seconds["fit"],
@@ -140,18 +142,18 @@ def _view(run: runs.Run) -> RunView:
         truth=test.truth,
         predicted=test.predicted,
         probabilities=test.probabilities,
-        notes=tuple(run.record.notes),
+        notes=run.record.notes,
         evidence=run.decision.to_json(),
     )
 
 
-def write_report(found: Sequence[runs.Run], path: Path) -> None:
-    """One self-contained HTML page that shows the runs; an older page of that name is replaced whole.
+def write_report(selected: Sequence[runs.Run], path: Path) -> None:
+    """Write one self-contained HTML page that shows the runs; an older page of that name is replaced.
 
-    Raises StorageFailed when it cannot be written.
+    Raises StorageFailed if it cannot be written.
     """
     from stages.report import render_page
 
-    page = render_page(make_run_views(found))
+    page = render_page(make_run_views(selected))
     with open_atomically(path, next_step="Make room, or name another file.") as file:
         file.write(page.encode())

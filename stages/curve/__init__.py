@@ -1,27 +1,27 @@
-"""Learning curves: what heads make of fewer training documents, from one store.
+"""Learning curves: the metrics of heads against the number of training documents, from one store.
 
-A part of the training split is kept aside to score on. Of the rest each seed draws subsets that grow, and every head is
-fitted on each. A head's plain decision is scored (argmax, or 0.5 where a document has several labels), because a rule
-tuned on few documents would be a curve of its own. Nothing here reads the test split: `Task.held_out` is not asked.
+`points.py` is the result, `runner.py` makes the fits, `chart.py` draws them. Heads are scored on a validation split of
+the training split with the default decision rule (argmax, or 0.5 for multi-label), because a rule that is tuned on few
+documents would be a curve of its own. The test split is never read: nothing here uses `Task.held_out`.
 
-Each fit is kept in the folder of the runs under all that decides it, so a command that is repeated, interrupted, or
-asked for another head or size fits only what is missing:
+Every fit is kept under a hash of everything that decides it, so that a repeated, interrupted or larger command makes
+only the missing fits:
 
-    runs/curves/linear-200-1-3f9a12bc.json      head, size and seed; then a hash of what decides the figures
+    runs/curves/linear-200-1-3f9a12bc.json      head, size, seed, hash
 """
 
-from stages.curve.points import METRICS, LearningCurves, Point, SizeSummary, Spread
-from stages.curve.runner import CurvePlan, CurveProgress, curve_heads, learning_curves, parse_sizes
+from stages.curve.points import METRICS, CurvePoint, LearningCurves, SizeSummary, Spread
+from stages.curve.runner import CurvePlan, CurveProgress, fit_curves, parse_curve_heads, parse_sizes
 
 __all__ = [
     "METRICS",
     "CurvePlan",
+    "CurvePoint",
     "CurveProgress",
     "LearningCurves",
-    "Point",
     "SizeSummary",
     "Spread",
-    "curve_heads",
-    "learning_curves",
+    "fit_curves",
+    "parse_curve_heads",
     "parse_sizes",
 ]

@@ -1,4 +1,4 @@
-"""The figures of one fit, what they come to over seeds, and how they are kept."""
+"""The metrics of one fit, their means over seeds, and the file that keeps them."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -11,9 +11,9 @@ import numpy as np
 from data.atomic_write import make_folder, write_atomically
 from stages.fitting import runs
 
-__all__ = ["METRICS", "LearningCurves", "Point", "SizeSummary", "Spread", "load_point", "save_point"]
+__all__ = ["METRICS", "CurvePoint", "LearningCurves", "SizeSummary", "Spread", "load_point", "save_point"]
 
-# the last one is of labels that have an order
+# the last one exists only for ordinal labels
 METRICS = {
     "macro_f1": "macro-F1",
     "micro_f1": "micro-F1",
@@ -23,10 +23,11 @@ METRICS = {
 
 
 @dataclass(frozen=True)
-class Point:
-    """One fit and its figures on the documents kept aside.
+class CurvePoint:
+    """One fit and its metrics on the validation split.
 
-    size: documents asked for. documents: fitted on, more where a group did not fit. labels: that these documents have.
+    size: the requested number of documents. documents: those that the head was fitted on, more if a group did not fit.
+    labels: how many labels these documents have.
     """
 
     head: str
@@ -43,14 +44,14 @@ class Point:
 
 @dataclass(frozen=True)
 class Spread:
-    """The mean over seeds, and the standard deviation of one; None for a single seed."""
+    """The mean over seeds and the standard deviation, which is None for a single seed."""
 
     mean: float
     deviation: float | None
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Self:
-        """Of at least one value."""
+        """The spread of at least one value."""
         return cls(float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None)
 
     def __str__(self) -> str:
@@ -60,7 +61,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class SizeSummary:
-    """A head at one size. documents, labels and seconds are means over the seeds."""
+    """One head at one size. documents, labels and seconds are means over the seeds."""
 
     head: str
     size: int
@@ -75,56 +76,63 @@ class SizeSummary:
 
 @dataclass(frozen=True)
 class LearningCurves:
-    """Every fit, and what a reader must know of them. labels: of the training split."""
+    """All fits of a plan, and what a reader must know about them.
+
+    labels: how many labels the training split has.
+    train_documents, validation_documents: the documents that heads can be fitted on, and those that they are scored on.
+    """
 
     store: str
     corpus: str
     labels: int
     seeds: int
-    train_documents: int  # documents that there are to fit on
-    validation_documents: int  # documents that were scored
-    points: tuple[Point, ...]
+    train_documents: int
+    validation_documents: int
+    points: tuple[CurvePoint, ...]
     notes: tuple[str, ...]
 
     @property
     def metrics(self) -> dict[str, str]:
         """Those of METRICS that the points have."""
-        return {name: said for name, said in METRICS.items() if getattr(self.points[0], name) is not None}
+        return {name: title for name, title in METRICS.items() if getattr(self.points[0], name) is not None}
 
     @property
     def summaries(self) -> tuple[SizeSummary, ...]:
         """The points by head and size, in the order of the plan's heads and from small to large."""
-        places = dict.fromkeys((point.head, point.size) for point in self.points)
         heads = list(dict.fromkeys(point.head for point in self.points))
-        ordered = sorted(places, key=lambda place: (heads.index(place[0]), place[1]))
-        of_each = ([point for point in self.points if (point.head, point.size) == at] for at in ordered)
-        return tuple(_level(points, self.metrics) for points in of_each)
+        sizes = sorted({point.size for point in self.points})
+        groups = ([p for p in self.points if (p.head, p.size) == (head, size)] for head in heads for size in sizes)
+        return tuple(_summarize(points, self.metrics) for points in groups if points)
 
     def to_json(self) -> dict[str, Any]:
-        """The same as plain values, with the levels."""
+        """The curves as plain values, with the summaries."""
         return {**asdict(self), "summaries": [asdict(summary) for summary in self.summaries]}
 
 
-def _level(points: Sequence[Point], named: Iterable[str]) -> SizeSummary:
+def _summarize(points: Sequence[CurvePoint], metrics: Iterable[str]) -> SizeSummary:
     def mean(name: str) -> float:
         return float(np.mean([getattr(point, name) for point in points]))
 
-    metrics = {name: Spread.of([getattr(point, name) for point in points]) for name in named}
     return SizeSummary(
-        points[0].head, points[0].size, mean("documents"), mean("labels"), seconds=mean("seconds"), **metrics
+        head=points[0].head,
+        size=points[0].size,
+        documents=mean("documents"),
+        labels=mean("labels"),
+        seconds=mean("seconds"),
+        **{name: Spread.of([getattr(point, name) for point in points]) for name in metrics},
     )
 
 
-def load_point(path: Path) -> Point | None:
-    """The point that `keep` wrote there; None where there is none, or where it was cut short or changed."""
+def load_point(path: Path) -> CurvePoint | None:
+    """The point that `save_point` wrote; None if there is none, or if the file was cut short or changed."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return Point(**content["point"]) if content["hash"] == runs.short_hash(content["point"]) else None
+        return CurvePoint(**content["point"]) if content["hash"] == runs.short_hash(content["point"]) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def save_point(path: Path, point: Point) -> Point:
+def save_point(path: Path, point: CurvePoint) -> CurvePoint:
     """Write the point, whole or not at all, and return it. Raises StorageFailed."""
     make_folder(path.parent)
     content = {"point": asdict(point), "hash": runs.short_hash(asdict(point))}

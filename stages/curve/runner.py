@@ -1,4 +1,4 @@
-"""Which fits make a curve, each of them, and how long the rest takes."""
+"""Which fits make a curve, making them, and how long the rest takes."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,14 +12,14 @@ from sklearn.base import clone
 
 from data.errors import BadData, CallError
 from data.splits import nested_subsets, stratified_split
+from data.text_format import plural
 from featurestore import CorpusTable, FeatureSource, joined_fingerprint
 from heads.core.head import Head
 from heads.core.hyperparameters import to_json
 from heads.evaluation.confusion_counts import ConfusionCounts
 from heads.evaluation.decisions import default_decision
-from heads.evaluation.score_matrix import align_scores
 from heads.registry import STACKING_HEADS
-from stages.curve.points import LearningCurves, Point, load_point, save_point
+from stages.curve.points import CurvePoint, LearningCurves, load_point, save_point
 from stages.fitting import runs
 from stages.fitting.head_options import ALL, parse_heads
 from stages.fitting.plan import configure_head
@@ -27,18 +27,18 @@ from stages.fitting.sample_weights import align_weights
 from stages.fitting.task import Task, load_task, resolve_layer
 
 VALIDATION = 0.2  # of the training split
-FEWEST = 50  # documents: where curves begin, but no later than at an eighth
+MIN_SIZE = 50  # documents at which curves start, but not above an eighth of them
 FOLDER = "curves"
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class CurvePlan:
-    """Which heads, on how many documents, how often.
+    """Which heads to fit, on how many documents and with how many seeds.
 
-    sizes: documents to fit on, None among them for all that there are; no sizes are a ladder whose steps double.
-    seed: draws the part that is scored, and is the first of the `seeds` that draw subsets and start heads.
-    order, weights: as in `stages.fitting.fit_head.CurvePlan`.
+    sizes: numbers of documents to fit on, None for all; without sizes they double from 50 to all.
+    seed: draws the validation split, and is the first of the `seeds` that draw subsets and start heads.
+    layer, skip_unlabeled, order, weights: as in `stages.fitting.plan.FitPlan`.
     """
 
     heads: Sequence[Head]
@@ -46,15 +46,14 @@ class CurvePlan:
     seeds: int = 5
     seed: int = 0
     layer: int = -1
-    skip_unlabelled: bool = False
+    skip_unlabeled: bool = False
     order: Sequence[str] = ()
     weights: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True)
 class CurveProgress:
-    """What is fitted next; `done` of `total` counts the documents of all fits. seconds_left: None before it
-    can be told."""
+    """What is fitted next. `done` of `total` counts documents of all fits; seconds_left is None while unknown."""
 
     head: str
     size: int
@@ -64,89 +63,127 @@ class CurveProgress:
     seconds_left: float | None
 
 
-Report = Callable[[CurveProgress], None]
+CurveProgressCallback = Callable[[CurveProgress], None]
 
 
 def parse_sizes(text: str) -> tuple[int | None, ...]:
-    """ "100,1000,all" as (100, 1000, None). Raises CallError for anything but whole numbers from 2 on and 'all'."""
-    parts = [part.strip() for part in text.split(",") if part.strip()]
-    if not parts or not all(part == ALL or (part.isdecimal() and int(part) >= 2) for part in parts):
-        raise CallError(f"--sizes is '{text}': write whole numbers from 2 on, and 'all', as in --sizes 100,1000,all.")
-    return tuple(None if part == ALL else int(part) for part in parts)
+    """ "100,1000,all" as (100, 1000, None). Raises CallError for anything but whole numbers of at least 2 and 'all'."""
+    sizes = [size.strip() for size in text.split(",") if size.strip()]
+    if not sizes or not all(size == ALL or (size.isdecimal() and int(size) >= 2) for size in sizes):
+        raise CallError(
+            f"--sizes is '{text}': write whole numbers of at least 2, and 'all', as in --sizes 100,1000,all."
+        )
+    return tuple(None if size == ALL else int(size) for size in sizes)
 
 
-def curve_heads(names: Sequence[str], settings: Sequence[str] = (), class_weight: str | None = None) -> list[Head]:
-    """The unfitted heads of these names, each once. Raises CallError for settings that are not for one head."""
+def parse_curve_heads(
+    names: Sequence[str], settings: Sequence[str] = (), class_weight: str | None = None
+) -> list[Head]:
+    """The unfitted heads of these names, without duplicates.
+
+    Args:
+        names: of heads; not "all", and no stacking ensemble.
+        settings: hyperparameters of the only head, "key=value" each.
+        class_weight: as in `parse_heads`.
+
+    Returns:
+        The heads in the order of their names.
+
+    Raises:
+        CallError: for other names, and for hyperparameters with more than one head; and what `parse_heads` raises.
+    """
     if ALL in names:
-        raise CallError("A curve takes many fits: name the heads that it is for, as in `embedonce curve linear lstm`.")
+        raise CallError("A curve takes many fits: name the heads to fit, as in `embedonce curve linear lstm`.")
     for name in STACKING_HEADS.keys() & set(names):
-        raise CallError(f"{name} stands on whole runs: a curve has none. Name heads that read features.")
-    once = list(dict.fromkeys(names))
-    if settings and len(once) > 1:
+        raise CallError(f"{name} combines whole runs, which a curve does not have. Name heads that read features.")
+    unique = list(dict.fromkeys(names))
+    if settings and len(unique) > 1:
         raise CallError("--set is for one head: leave it out, or make a curve of each head alone.")
-    return [head for name in once for head in parse_heads(name, settings, class_weight)]
+    return [head for name in unique for head in parse_heads(name, settings, class_weight)]
 
 
-def learning_curves(
-    store: FeatureSource, table: CorpusTable, plan: CurvePlan, folder: Path, report: Report | None = None
+def fit_curves(
+    store: FeatureSource,
+    table: CorpusTable,
+    plan: CurvePlan,
+    folder: Path,
+    on_progress: CurveProgressCallback | None = None,
 ) -> LearningCurves:
-    """Fit each head of `plan` on each size with each seed, unless `folder` holds that fit already.
+    """Fit each head on each size with each seed, except for the fits that `folder` has already.
 
-    folder: where runs are. Raises CallError for more documents than there are, BadData where none can be kept aside.
+    Args:
+        store: where the features are.
+        table: the corpus.
+        plan: which heads, sizes and seeds.
+        folder: where the runs are; the fits are in its folder `curves`.
+        on_progress: called before each fit.
+
+    Returns:
+        The curves.
+
+    Raises:
+        CallError: if a size is larger than the number of documents.
+        BadData: if the training split cannot be divided; and what `load_task` raises.
     """
     layers = dict.fromkeys(resolve_layer(head, plan.layer) for head in plan.heads)
-    skip, order = plan.skip_unlabelled, plan.order
-    read = {layer: load_task(store, table, layer=layer, skip_unlabelled=skip, order=order) for layer in layers}
-    found = next(iter(read.values()))
-    weight = align_weights(plan.weights, found.train_ids)
-    pool, validation = _parted(table.name, found, weight, plan.seed)
-    fits = list(_fits(plan, found, pool, weight))
-    features: dict[str, Any] = {"features": joined_fingerprint(store.recipes), "documents": found.documents_hash}
-    features |= {"order": found.labels} if plan.order else {}
+    tasks = {
+        layer: load_task(store, table, layer=layer, skip_unlabeled=plan.skip_unlabeled, order=plan.order)
+        for layer in layers
+    }
+    task = next(iter(tasks.values()))
+    weight = align_weights(plan.weights, task.train_ids)
+    train, validation = _split_training(table.name, task, weight, plan.seed)
+    fits = list(_plan_fits(plan, task, train, weight))
+    shared: dict[str, Any] = {"features": joined_fingerprint(store.recipes), "documents": task.documents_hash}
+    shared |= {"order": task.labels} if plan.order else {}
     pace, points = _Pace(fits), []
     for fit in fits:
-        (report or (lambda _: None))(pace.before(fit))
+        if on_progress is not None:
+            on_progress(pace.progress(fit))
         layer = resolve_layer(fit.head, plan.layer)
-        identity = fit.identity(features | {"layer": layer}, validation)
-        place = folder / FOLDER / f"{fit.head.name}-{fit.size}-{fit.seed}-{identity}.json"
-        point = load_point(place) or save_point(place, fit.scored(read[layer], validation))
-        pace.after(fit, point.seconds)
+        identity = fit.identity(shared | {"layer": layer}, validation)
+        path = folder / FOLDER / f"{fit.head.name}-{fit.size}-{fit.seed}-{identity}.json"
+        point = load_point(path) or save_point(path, fit.run(tasks[layer], validation))
+        pace.record(fit, point.seconds)
         points.append(point)
     return LearningCurves(
         store=store.name,
         corpus=table.name,
-        labels=int(np.count_nonzero(found.target.counts)),
+        labels=int(np.count_nonzero(task.target.counts)),
         seeds=plan.seeds,
-        train_documents=len(pool),
+        train_documents=len(train),
         validation_documents=len(validation),
         points=tuple(points),
-        notes=tuple(_notes(found, points, pool, validation)),
+        notes=tuple(_notes(task, points, train, validation)),
     )
 
 
-def _parted(
-    name: str, found: Task, weight: NDArray[np.float64] | None, seed: int
+def _split_training(
+    name: str, task: Task, weight: NDArray[np.float64] | None, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Training documents to fit on, those that count, and to score on: rows, int64. Raises BadData without either."""
-    part = stratified_split(found.target.y, found.groups.tolist(), (1 - VALIDATION, VALIDATION), seed)
-    counts = np.ones(len(part), dtype=bool) if weight is None else weight > 0
-    pool, validation = np.flatnonzero((part == 0) & counts), np.flatnonzero(part == 1)
+    """Rows of the training documents to fit on, without those of weight 0, and to score on, int64.
+
+    Raises BadData if one of the two is empty, or if only one label is left to fit on.
+    """
+    part = stratified_split(task.target.y, task.groups.tolist(), (1 - VALIDATION, VALIDATION), seed)
+    has_weight = np.ones(len(part), dtype=bool) if weight is None else weight > 0
+    train, validation = np.flatnonzero((part == 0) & has_weight), np.flatnonzero(part == 1)
     if not len(validation):
         raise BadData(
-            f"{name}: no training document can be kept aside to score on, "
-            "as no label has two that may be parted. Add documents."
+            f"{name}: no validation split can be made, as no label has two training documents that can be separated. "
+            "Add documents."
         )
-    if found.target.kind != "multilabel" and np.count_nonzero(found.target[pool].counts) < 2:
+    if task.target.kind != "multilabel" and np.count_nonzero(task.target[train].counts) < 2:
         raise BadData(
-            f"{name}: of the documents that are not kept aside to score on, those that count have not two "
+            f"{name}: without the validation split, the training documents with a weight above 0 have fewer than two "
             "labels. Add documents, or give more of them a weight."
         )
-    return pool, validation
+    return train, validation
 
 
 @dataclass(frozen=True, eq=False)
 class _Fit:
-    """One head to be fitted on `rows` of the training documents, which count by `weight`, or all alike."""
+    """One head to be fitted on `rows` of the training documents. weight: of all training documents, or None."""
 
     head: Head
     size: int
@@ -154,31 +191,32 @@ class _Fit:
     rows: NDArray[np.int64]
     weight: NDArray[np.float64] | None
 
-    def identity(self, features: dict[str, Any], validation: NDArray[np.int64]) -> str:
-        """Eight hex digits that differ where the figures could."""
+    def identity(self, shared: dict[str, Any], validation: NDArray[np.int64]) -> str:
+        """Eight hex digits that differ if the metrics could differ."""
         return runs.short_hash(
-            {"format": FORMAT, "head": self.head.name, "parameters": to_json(self.head)["nested"]}
-            | {"fitted": self.rows.tolist(), "scored": validation.tolist()}
-            | ({} if self.weight is None else {"weights": self.weight.tolist()})
-            | features
+            {"format": FORMAT, "head": self.head.name, "hyperparameters": to_json(self.head)["nested"]}
+            | {"train": self.rows.tolist(), "validation": validation.tolist()}
+            | ({} if self.weight is None else {"weights": self.weight[self.rows].tolist()})
+            | shared
         )
 
-    def scored(self, found: Task, validation: NDArray[np.int64]) -> Point:
-        """Fit, decide plainly, and count. Labels that the head never saw have scores of -inf, and so are missed."""
-        names, y, start = found.target.names[self.rows], found.target.y[validation], time.perf_counter()
-        head = clone(self.head).fit(found.train[self.rows], names, self.weight, found.groups[self.rows])
+    def run(self, task: Task, validation: NDArray[np.int64]) -> CurvePoint:
+        """Fit the head and score the validation split with the default decision rule.
+
+        Labels that the head has never seen have scores of -inf and so are missed.
+        """
+        start = time.perf_counter()
+        head = task.fit(clone(self.head), self.rows, self.weight)
         seconds = time.perf_counter() - start
-        scores = align_scores(head.decision_function(found.train[validation]), head.classes_, found.labels)
-        ordered = found.target.is_ordinal
-        counts = ConfusionCounts.from_predictions(
-            y, default_decision(scores, y, ordinal=ordered).out_of_fold, len(found.labels)
-        )
-        return Point(
+        y, ordered = task.target.y[validation], task.target.is_ordinal
+        predicted = default_decision(task.scores(head, validation), y, ordinal=ordered).out_of_fold
+        counts = ConfusionCounts.from_predictions(y, predicted, len(task.labels))
+        return CurvePoint(
             head=self.head.name,
             size=self.size,
             seed=self.seed,
             documents=len(self.rows),
-            labels=int(np.count_nonzero(found.target[self.rows].counts)),
+            labels=int(np.count_nonzero(task.target[self.rows].counts)),
             macro_f1=float(counts.macro_f1),
             micro_f1=float(counts.micro_f1),
             accuracy=float(counts.accuracy),
@@ -187,90 +225,93 @@ class _Fit:
         )
 
 
-def _fits(plan: CurvePlan, found: Task, pool: NDArray[np.int64], weight: NDArray[np.float64] | None) -> Iterator[_Fit]:
-    """Every fit, the small ones first: what is seen early, and what time is left by it, holds for all heads."""
-    sizes = _sizes(plan.sizes, len(pool))
-    y, groups = found.target.y[pool], found.groups[pool].tolist()
+def _plan_fits(
+    plan: CurvePlan, task: Task, train: NDArray[np.int64], weight: NDArray[np.float64] | None
+) -> Iterator[_Fit]:
+    """All fits, the small ones of every head first, so that early results and the time left include all heads."""
+    sizes = _resolve_sizes(plan.sizes, len(train))
+    y, groups = task.target.y[train], task.groups[train].tolist()
     seeds = range(plan.seed, plan.seed + plan.seeds)
     subsets = {seed: nested_subsets(y, groups, sizes, seed) for seed in seeds}
-    heads = [configure_head(head, found.target) for head in plan.heads]
-    for step, size in enumerate(sizes):
+    heads = [configure_head(head, task.target) for head in plan.heads]
+    for index, size in enumerate(sizes):
         for head in heads:
             for seed in seeds:
-                rows = pool[subsets[seed][step]]
-                own = None if weight is None else weight[rows]
-                yield _Fit(clone(head).set_params(seed=seed), size, seed, rows, own)
+                yield _Fit(clone(head).set_params(seed=seed), size, seed, train[subsets[seed][index]], weight)
 
 
-def _sizes(asked: Sequence[int | None], there: int) -> list[int]:
-    if not asked:
-        first = max(2, min(FEWEST, there // 8))
-        steps = [first * 2**step for step in range(there.bit_length()) if first * 2**step < there]
-        return [*steps, there]
-    sizes = sorted({there if size is None else size for size in asked})
-    if sizes[-1] > there:
+def _resolve_sizes(requested: Sequence[int | None], documents: int) -> list[int]:
+    if not requested:
+        first = max(2, min(MIN_SIZE, documents // 8))
+        doubled = [first * 2**step for step in range(documents.bit_length()) if first * 2**step < documents]
+        return [*doubled, documents]
+    sizes = sorted({documents if size is None else size for size in requested})
+    if sizes[-1] > documents:
         raise CallError(
-            f"--sizes asks for {sizes[-1]:,} documents, and there are {there:,} to fit on: a part of the training "
-            "split is kept aside to score on. Ask for fewer, or for 'all'."
+            f"--sizes requests {sizes[-1]:,} documents, and there are {documents:,} to fit on, because the validation "
+            "split is a part of the training split. Request fewer, or 'all'."
         )
     return sizes
 
 
 class _Pace:
-    """What is done of the work, in documents, and how long the rest takes.
+    """How much of the work is done, in documents, and how long the rest takes.
 
-    Fits have a cost of their own beside that of documents, so each head's seconds are a line through its fits so far,
-    which says nothing of other sizes before there are two.
+    A fit has a fixed cost in addition to that of its documents, so each head's seconds are predicted by a line through
+    its fits so far. With fits of one size only, the line says nothing about other sizes.
     """
 
     def __init__(self, fits: Sequence[_Fit]) -> None:
         self._left = [(fit.head.name, fit.size) for fit in fits]
         self._done, self._total = 0, sum(len(fit.rows) for fit in fits)
-        self._took: dict[str, list[tuple[int, float]]] = {fit.head.name: [] for fit in fits}
+        self._times: dict[str, list[tuple[int, float]]] = {fit.head.name: [] for fit in fits}
 
-    def before(self, fit: _Fit) -> CurveProgress:
+    def progress(self, fit: _Fit) -> CurveProgress:
         return CurveProgress(fit.head.name, fit.size, fit.seed, self._done, self._total, self._seconds_left())
 
-    def after(self, fit: _Fit, seconds: float) -> None:
+    def record(self, fit: _Fit, seconds: float) -> None:
         self._left.pop(0)
         self._done += len(fit.rows)
-        self._took[fit.head.name].append((fit.size, seconds))
+        self._times[fit.head.name].append((fit.size, seconds))
 
     def _seconds_left(self) -> float | None:
         left = 0.0
-        for head, took in self._took.items():
+        for head, times in self._times.items():
             sizes = [size for name, size in self._left if name == head]
-            seen = {size for size, _ in took}
-            if len(seen) < 2 and not seen.issuperset(sizes):
+            known = {size for size, _ in times}
+            if len(known) < 2 and not known.issuperset(sizes):
                 return None
-            left += sum(_line(took, sizes))
+            left += sum(_predict_seconds(times, sizes))
         return left
 
 
-def _line(took: Sequence[tuple[int, float]], sizes: Sequence[int]) -> list[float]:
-    """Seconds at `sizes` by a line through (size, seconds), neither part of which is below nothing."""
+def _predict_seconds(times: Sequence[tuple[int, float]], sizes: Sequence[int]) -> list[float]:
+    """Seconds at `sizes` by a line through (size, seconds) whose offset and slope are not negative."""
     from scipy.optimize import nnls
 
-    def parts(documents: Sequence[int]) -> NDArray[np.float64]:
-        return np.array([(1.0, each) for each in documents]).reshape(-1, 2)
+    def design(documents: Sequence[int]) -> NDArray[np.float64]:
+        return np.array([(1.0, count) for count in documents]).reshape(-1, 2)
 
-    of_fit = nnls(parts([size for size, _ in took]), np.array([seconds for _, seconds in took]))[0]
-    return [float(each) for each in parts(sizes) @ of_fit]
+    line = nnls(design([size for size, _ in times]), np.array([seconds for _, seconds in times]))[0]
+    return [float(seconds) for seconds in design(sizes) @ line]
 
 
 def _notes(
-    found: Task, points: Sequence[Point], pool: NDArray[np.int64], validation: NDArray[np.int64]
+    task: Task, points: Sequence[CurvePoint], train: NDArray[np.int64], validation: NDArray[np.int64]
 ) -> Iterator[str]:
     yield (
-        f"Scored on {len(validation):,} of {len(found.train_ids):,} training documents that no head was fitted "
-        "on, by the plain decision; the test split was not read."
+        f"Scored on a validation split of {len(validation):,} of {len(task.train_ids):,} training documents, with the "
+        "default decision rule; the test split was not read."
     )
-    if weightless := len(found.train_ids) - len(pool) - len(validation):
-        yield f"{weightless:,} documents of weight 0 are not fitted on, nor counted among those that are."
-    unscored = int(np.count_nonzero(found.target.counts) - np.count_nonzero(found.target[validation].counts))
-    if unscored:
-        yield f"Labels without a document among those count only where they are given wrongly: {unscored} of them."
+    if zero := len(task.train_ids) - len(train) - len(validation):
+        yield f"{plural(zero, 'document')} of weight 0: neither fitted on nor counted as training documents."
+    missing = int(np.count_nonzero(task.target.counts) - np.count_nonzero(task.target[validation].counts))
+    if missing:
+        yield (
+            f"{plural(missing, 'label')} without a document in the validation split: counted only if predicted by "
+            "mistake."
+        )
     if any(point.documents > point.size for point in points):
-        yield "Groups are never parted, so that some fits had more documents than asked."
-    if any(point.documents == len(pool) for point in points):
-        yield "Where all documents are fitted on, seeds differ in how a head starts and in nothing else."
+        yield "Groups stay together, so some fits had more documents than requested."
+    if any(point.documents == len(train) for point in points):
+        yield "Fits on all documents differ between seeds only in how a head is initialized."

@@ -1,8 +1,8 @@
-"""The fits of a run: one without each fold, and one on the whole training split; several at once where that pays.
+"""The fits of a run: one without each fold, and one on the whole training split; several in parallel if that is faster.
 
-No fit waits for another, and a second thread brings a small head next to nothing, so each may have a process of its
-own (by joblib) with its share of the cores. A process reads the documents itself: a task, which holds the test split,
-is neither copied nor pickled.
+No fit depends on another, and a second thread speeds up a small head very little. So each fit may have its own process
+(started by joblib) with its share of the cores. A process reads the documents itself: a task, which holds the test
+split, is neither copied nor pickled.
 """
 
 import os
@@ -11,6 +11,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from pickle import PicklingError
@@ -24,7 +25,6 @@ from sklearn.base import clone
 from data.errors import EmbedOnceError
 from featurestore import CorpusTable, FeatureSource, share_memory
 from heads.core.head import Head
-from heads.evaluation.score_matrix import align_scores
 from heads.registry import STACKING_HEADS
 from stages.fitting.fit_checkpoint import FitCheckpoint
 from stages.fitting.plan import FitPlan, configure_head
@@ -32,14 +32,22 @@ from stages.fitting.sample_weights import align_weights
 from stages.fitting.stacking_inputs import build_stacking_task
 from stages.fitting.task import Task, load_task, resolve_layer
 
-__all__ = ["CrossFitResult", "FitJob", "FitProgress", "Report", "cross_fit", "prepare_task", "resolve_jobs"]
+__all__ = [
+    "CrossFitResult",
+    "FitJob",
+    "FitProgress",
+    "FitProgressCallback",
+    "cross_fit",
+    "prepare_task",
+    "resolve_jobs",
+]
 
-PARALLEL_MIN_DOCUMENTS = 2_000  # training documents: below, fits take less time than processes to start
+PARALLEL_MIN_DOCUMENTS = 2_000  # training documents: with fewer, fits take less time than starting processes
 
 
 @dataclass(frozen=True)
 class FitProgress:
-    """Where a fit stands: `step` of `steps` is done, and what comes next."""
+    """How far a fit is: `step` of `steps` are done, and what it does now."""
 
     head: str
     step: int
@@ -47,25 +55,30 @@ class FitProgress:
     activity: str
 
 
-Report = Callable[[FitProgress], None]
+FitProgressCallback = Callable[[FitProgress], None]
 
 
 @dataclass(frozen=True)
 class FitJob:
-    """What a process must know to make any fit of a run. plan: as `prepare_task` gives it; place: the run's folder."""
+    """What a process needs to make any fit of a run.
+
+    plan: as returned by `prepare_task`. run_folder: where the run will be.
+    """
 
     store: FeatureSource
     table: CorpusTable
     plan: FitPlan
-    place: Path
+    run_folder: Path
 
 
 @dataclass(frozen=True, eq=False)
 class CrossFitResult:
-    """What the fits gave.
+    """The result of all fits of a run.
 
-    scores: float32 (documents, labels) of each training document by a head that never saw it nor its group, -inf in the
-    columns of labels that this head never saw. head: fitted on all of them, which took `seconds`.
+    scores: float32 (documents, labels), out-of-fold: of each training document by a head that saw neither it nor its
+        group; -inf in the columns of labels that this head never saw.
+    head: the head fitted on the whole training split.
+    seconds: how long that last fit took.
     """
 
     scores: NDArray[np.float32]
@@ -73,133 +86,176 @@ class CrossFitResult:
     seconds: float
 
 
+@dataclass(frozen=True, eq=False)
+class _FitResult:
+    """One fit. fold: the held-out fold, None for the whole training split. result: its scores, or the fitted head."""
+
+    fold: int | None
+    result: NDArray[np.float32] | Head
+    seconds: float
+
+
 def prepare_task(store: FeatureSource, table: CorpusTable, plan: FitPlan, folder: Path) -> tuple[Task, FitPlan]:
-    """The documents as the plan's head reads them, and the plan with a head that suits them and the names of its runs.
+    """Load the documents as the plan's head reads them, and complete the plan.
 
-    folder: where runs are. Raises as `task`, `build_stacking_task` and `configure_head` do.
+    Args:
+        store: where the features are.
+        table: the corpus.
+        plan: what to fit.
+        folder: where the runs are.
+
+    Returns:
+        The task; and the plan with a configured head and the names of its base runs.
+
+    Raises:
+        EmbedOnceError: what `load_task`, `build_stacking_task` and `configure_head` raise.
     """
-    skip = plan.skip_unlabelled
-    found = load_task(store, table, layer=resolve_layer(plan.head, plan.layer), skip_unlabelled=skip, order=plan.order)
+    layer = resolve_layer(plan.head, plan.layer)
+    task = load_task(store, table, layer=layer, skip_unlabeled=plan.skip_unlabeled, order=plan.order)
     if plan.head.name in STACKING_HEADS:
-        found = build_stacking_task(found, plan, store, folder)
-        plan = replace(plan, runs=[run.name for run in found.base_runs])
-    return found, replace(plan, head=configure_head(plan.head, found.target))
+        task = build_stacking_task(task, plan, store, folder)
+        plan = replace(plan, base_runs=[run.name for run in task.base_runs])
+    return task, replace(plan, head=configure_head(plan.head, task.target))
 
 
-def resolve_jobs(plan: FitPlan, found: Task, asked: int | None) -> int:
-    """How many fits to make at once: as many as asked; else as many as threads may run here, 1 where that is no gain.
+def resolve_jobs(plan: FitPlan, task: Task, jobs: int | None) -> int:
+    """The number of parallel fits: `jobs` if given, else one per usable thread, or 1 if that is not faster.
 
-    A card serves one fit at a time; few documents, or the scores of runs, are learned before a process has started.
+    It is not faster on a GPU, which serves one fit at a time, and for few documents or a stacking ensemble, which are
+    fitted before a process has started.
     """
     fits = plan.folds + 1
-    if asked is not None:
-        return min(asked, fits)
-    if len(found.train) < PARALLEL_MIN_DOCUMENTS or found.base_runs or _on_a_card(plan.head):
+    if jobs is not None:
+        return min(jobs, fits)
+    if len(task.train) < PARALLEL_MIN_DOCUMENTS or task.base_runs or _uses_gpu(plan.head):
         return 1
-    return min(_threads(), fits)
+    return min(_thread_count(), fits)
 
 
-def cross_fit(work: FitJob, found: Task, jobs: int, tell: Report) -> CrossFitResult:
-    """Every fit of `work`, so many at once; folds whose scores are kept from a start before are not fitted again.
+def cross_fit(job: FitJob, task: Task, jobs: int, on_progress: FitProgressCallback) -> CrossFitResult:
+    """Make every fit of a run; folds whose scores a checkpoint has are not fitted again.
 
-    found: the documents of `work`. Raises what a fit raises, and EmbedOnceError where a process was killed.
+    Args:
+        job: the run.
+        task: the documents of `job`.
+        jobs: the number of parallel fits; 1 fits in this process.
+        on_progress: called before each fit.
+
+    Returns:
+        The out-of-fold scores and the head fitted on the whole training split.
+
+    Raises:
+        EmbedOnceError: if a process was killed or could not be started; and what a fit raises.
     """
-    part, plan, unfinished = work.plan.assign_folds(found), work.plan, FitCheckpoint(work.place)
-    scores = np.full((len(found.train), len(found.labels)), -np.inf, dtype=np.float32)
-    left: list[int | None] = []
-    for fold in np.unique(part).tolist():
-        rows = np.flatnonzero(part == fold)
-        known = unfinished.scores(fold, (len(rows), len(found.labels)))
-        if known is None:
-            left.append(fold)
+    plan, checkpoint, fold_of = job.plan, FitCheckpoint(job.run_folder), job.plan.assign_folds(task)
+    scores = np.full((len(task.train), len(task.labels)), -np.inf, dtype=np.float32)
+    open_folds: list[int | None] = []
+    for fold in np.unique(fold_of).tolist():
+        rows = np.flatnonzero(fold_of == fold)
+        saved = checkpoint.load_scores(fold, (len(rows), len(task.labels)))
+        if saved is None:
+            open_folds.append(fold)
         else:
-            scores[rows] = known
+            scores[rows] = saved
+    finished = plan.folds - len(open_folds)
+    open_folds.append(None)
 
-    def said(done: int, activity: str) -> None:
-        tell(FitProgress(plan.head.name, plan.folds + 1 - len(left) + done, plan.folds + 2, activity))
+    def show(done: int, activity: str) -> None:
+        on_progress(FitProgress(plan.head.name, finished + done, plan.folds + 2, activity))
 
-    left.append(None)
-    one_by_one = jobs == 1 or len(left) == 1
-    made = _one_by_one(work, found, part, left, said) if one_by_one else _at_once(work, left, jobs, said)
+    if jobs == 1 or len(open_folds) == 1:
+        results = _fit_in_sequence(job, task, fold_of, open_folds, show)
+    else:
+        results = _fit_in_parallel(job, open_folds, jobs, show)
     head, seconds = plan.head, 0.0
-    for fold, result, took in made:
-        if isinstance(result, Head):
-            head, seconds = result, took
-        else:
-            scores[part == fold] = result
+    with _ignore_worker_restarts():
+        for fit in results:
+            if isinstance(fit.result, Head):
+                head, seconds = fit.result, fit.seconds
+            else:
+                scores[fold_of == fit.fold] = fit.result
     return CrossFitResult(scores, head, seconds)
 
 
-Made = tuple[int | None, NDArray[np.float32] | Head, float]  # fold, what came of it, seconds
-Said = Callable[[int, str], None]
+_Show = Callable[[int, str], None]
 
 
-def _one_by_one(
-    work: FitJob, found: Task, part: NDArray[np.int8], left: Sequence[int | None], said: Said
-) -> Iterator[Made]:
-    for done, fold in enumerate(left):
+def _fit_in_sequence(
+    job: FitJob, task: Task, fold_of: NDArray[np.int8], folds: Sequence[int | None], show: _Show
+) -> Iterator[_FitResult]:
+    for done, fold in enumerate(folds):
         whole = "fitting on the whole training split"
-        said(done, whole if fold is None else f"fold {fold + 1} of {work.plan.folds}")
-        yield _fit(work, found, part, fold)
+        show(done, whole if fold is None else f"fold {fold + 1} of {job.plan.folds}")
+        yield _fit(job, task, fold_of, fold)
 
 
-def _at_once(work: FitJob, left: Sequence[int | None], jobs: int, said: Said) -> Iterator[Made]:
-    jobs = min(jobs, len(left))
-    activity = f"{jobs} fits at once, a process each"
-    said(0, activity)
+def _fit_in_parallel(job: FitJob, folds: Sequence[int | None], jobs: int, show: _Show) -> Iterator[_FitResult]:
+    jobs = min(jobs, len(folds))
+    activity = f"{jobs} fits in parallel, one process per fit"
+    show(0, activity)
     run = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
-    results = run(joblib.delayed(_elsewhere)(work, fold, jobs) for fold in left)
+    results = run(joblib.delayed(_fit_in_process)(job, fold, jobs) for fold in folds)
     try:
-        for done, made in enumerate(results, 1):
-            said(done, activity)
-            yield made
+        for done, result in enumerate(results, 1):
+            show(done, activity)
+            yield result
     except (BrokenProcessPool, PicklingError) as error:
         killed = isinstance(error, TerminatedWorkerError)
-        cause = "was killed, most likely because memory ran out" if killed else f"could not be begun ({error})"
+        cause = "was killed, most likely because memory ran out" if killed else f"could not be started ({error})"
         raise EmbedOnceError(
-            f"A process that fits {work.plan.head.name} {cause}. Run the same command with --jobs 1: folds that were "
-            "finished are kept."
+            f"A process that fits {job.plan.head.name} {cause}. Run the same command with --jobs 1: finished folds are "
+            "kept."
         ) from error
     finally:
-        with warnings.catch_warnings(action="ignore"):  # that results were not waited for
+        with warnings.catch_warnings(action="ignore"):  # joblib warns that some results were not waited for
             results.close()
 
 
-def _elsewhere(work: FitJob, fold: int | None, jobs: int) -> Made:
-    """In a process of its own, one of `jobs`."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes, and the one that waits ends the others
+@contextmanager
+def _ignore_worker_restarts() -> Iterator[None]:
+    """Hide the warning of loky that it replaces a worker process, which loses no fit.
+
+    joblib keeps its processes from one head to the next. A process that uses 300 MB more after a fit than after its
+    first one (it has imported torch for the second head) ends itself, and loky starts another one for the fits that
+    wait. A process that is killed raises TerminatedWorkerError instead.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "A worker stopped while some jobs were given to the executor", UserWarning)
+        yield
+
+
+def _fit_in_process(job: FitJob, fold: int | None, jobs: int) -> _FitResult:
+    """One fit in a process of its own, one of `jobs`."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process, and the waiting one ends the others
     share_memory(jobs)
-    found, _ = prepare_task(work.store, work.table, work.plan, work.place.parent)
-    return _fit(work, found, work.plan.assign_folds(found), fold)
+    task, _ = prepare_task(job.store, job.table, job.plan, job.run_folder.parent)
+    return _fit(job, task, job.plan.assign_folds(task), fold)
 
 
-def _fit(work: FitJob, found: Task, part: NDArray[np.int8], fold: int | None) -> Made:
-    """A head fitted on all documents; of one fitted without a fold the scores of that, which are kept."""
-    plan, unfinished, begun = work.plan, FitCheckpoint(work.place), time.perf_counter()
-    rows = np.arange(len(found.train)) if fold is None else np.flatnonzero(part != fold)
-    weight = align_weights(plan.weights, found.train_ids)
-    head = unfinished.watched(clone(plan.head))
-    head = head.fit(
-        found.train[rows], found.target.names[rows], None if weight is None else weight[rows], found.groups[rows]
-    )
+def _fit(job: FitJob, task: Task, fold_of: NDArray[np.int8], fold: int | None) -> _FitResult:
+    """A head fitted on all training documents; or the scores of a fold by a head fitted on the others, also saved."""
+    checkpoint, start = FitCheckpoint(job.run_folder), time.perf_counter()
+    rows = np.arange(len(task.train)) if fold is None else np.flatnonzero(fold_of != fold)
+    head = checkpoint.attach(clone(job.plan.head))
+    head = task.fit(head, rows, align_weights(job.plan.weights, task.train_ids))
     if fold is None:
-        return None, head, time.perf_counter() - begun
-    scores = align_scores(head.decision_function(found.train[part == fold]), head.classes_, found.labels)
-    unfinished.keep(fold, scores)
-    return fold, scores, time.perf_counter() - begun
+        return _FitResult(None, head, time.perf_counter() - start)
+    scores = task.scores(head, np.flatnonzero(fold_of == fold))
+    checkpoint.save_scores(fold, scores)
+    return _FitResult(fold, scores, time.perf_counter() - start)
 
 
-def _on_a_card(head: Head) -> bool:
-    """Whether what this head computes would be on a device of which there is one; its defaults are spelled out."""
+def _uses_gpu(head: Head) -> bool:
+    """Whether the head computes on a device of which there is one; its defaults are explicit."""
     devices = [value for name, value in head.get_params().items() if name.rpartition("__")[2] == "device"]
     if not devices:
         return False
     from heads.training.loop import Training
 
-    return any(Training(device=each).place().type != "cpu" for each in devices)
+    return any(Training(device=device).place().type != "cpu" for device in devices)
 
 
-def _threads() -> int:
-    """How many threads may run: the cores that this process may use, or fewer where OMP_NUM_THREADS says so."""
-    asked, cores = os.environ.get("OMP_NUM_THREADS", "").split(",")[0], int(joblib.cpu_count())
-    return min(cores, int(asked)) if asked.isdecimal() and int(asked) else cores
+def _thread_count() -> int:
+    """The cores that this process may use, or fewer if OMP_NUM_THREADS says so."""
+    limit, cores = os.environ.get("OMP_NUM_THREADS", "").split(",")[0], int(joblib.cpu_count())
+    return min(cores, int(limit)) if limit.isdecimal() and int(limit) else cores

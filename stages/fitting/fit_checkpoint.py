@@ -1,11 +1,11 @@
-"""What a fit has done before it is a run: the scores of finished folds, and where a network stood.
+"""Work on a run that is not complete yet: the scores of finished folds, and the checkpoints of a network.
 
     runs/unfinished/lstm-7c2e41b0-5ab01f3c/
-      fold-2.npy                       scores of the documents that the fold left out
+      fold-2.npy                       scores of the documents of that fold, by a head that was not fitted on them
       9c41....safetensors              a network's checkpoint, see heads/training/state.py
 
-The second number stands for the versions of the packages: another torch starts anew. Once the run is there, its folder
-goes.
+The second hash is of the package versions: with another torch, a fit starts from the beginning. The folder is removed
+once the run is complete.
 """
 
 import shutil
@@ -27,53 +27,52 @@ FOLDER = "unfinished"
 
 
 class FitCheckpoint:
-    """The work on a run that is not there yet. run: its folder.
+    """What an interrupted fit of a run left behind, and what this fit saves. run: the folder of the run.
 
-    A disk that refuses costs what would have been kept, never the fit.
+    If the disk refuses a write, only that checkpoint is lost; the fit continues.
     """
 
     def __init__(self, run: Path) -> None:
-        self.folder = run.parent / FOLDER / f"{run.name}-{runs.short_hash(runs.versions())}"
+        self.folder = run.parent / FOLDER / f"{run.name}-{runs.short_hash(runs.package_versions())}"
 
     def notes(self) -> list[str]:
-        """What the run should say of itself if something is found here."""
+        """The note for a run that resumes here, if there is something to resume."""
         if not self.folder.is_dir():
             return []
-        return ["This fit was interrupted and went on: its seconds are those of the last start."]
+        return ["This fit was interrupted and resumed: its seconds are those since the last start."]
 
-    def watched(self, head: Head) -> Head:
-        """The same head; if it is a network, it keeps checkpoints here."""
-        if hasattr(head, "checkpoints"):  # asked by name, for heads/training/network_head.py loads torch
+    def attach(self, head: Head) -> Head:
+        """The same head, which saves its training state here if it is a network."""
+        if hasattr(head, "checkpoints"):  # checked by name, because heads/training/network_head.py imports torch
             head.checkpoints = self.folder
         return head
 
-    def scores(self, fold: int, shape: tuple[int, int]) -> NDArray[np.float32] | None:
-        """What a finished fold gave, float32 of that shape, or None."""
+    def load_scores(self, fold: int, shape: tuple[int, int]) -> NDArray[np.float32] | None:
+        """The saved scores of a finished fold, float32 of that shape, or None."""
         with suppress(OSError, ValueError, EOFError):
-            found: NDArray[np.float32] = np.load(self._place(fold), allow_pickle=False)
-            return found if found.shape == shape and found.dtype == np.float32 else None
+            scores: NDArray[np.float32] = np.load(self._path(fold), allow_pickle=False)
+            return scores if scores.shape == shape and scores.dtype == np.float32 else None
         return None
 
-    def keep(self, fold: int, scores: NDArray[np.float32]) -> None:
-        """Remember what a fold gave."""
+    def save_scores(self, fold: int, scores: NDArray[np.float32]) -> None:
+        """Save the scores of a finished fold."""
         content = BytesIO()
         np.save(content, scores, allow_pickle=False)
         try:
             make_folder(self.folder)
-            write_atomically(self._place(fold), content.getvalue())
+            write_atomically(self._path(fold), content.getvalue())
         except StorageFailed:
-            self._leave()
+            self._remove_empty_folders()
 
     def remove(self) -> None:
-        """The run is there."""
+        """Remove everything; to be called when the run is complete."""
         shutil.rmtree(self.folder, ignore_errors=True)
-        self._leave()
+        self._remove_empty_folders()
 
-    def _leave(self) -> None:
-        """Remove the folders, those that are empty alone."""
+    def _remove_empty_folders(self) -> None:
         for folder in (self.folder, self.folder.parent):
-            with suppress(OSError):
+            with suppress(OSError):  # it is not empty
                 folder.rmdir()
 
-    def _place(self, fold: int) -> Path:
+    def _path(self, fold: int) -> Path:
         return self.folder / f"fold-{fold}.npy"

@@ -1,4 +1,4 @@
-"""Heads as the command line describes them: a name, settings, class weights."""
+"""Heads as the command line describes them: a name, hyperparameters, class weights."""
 
 import json
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from heads.registry import HEADS, head_class, make_head
 __all__ = ["ALL", "parse_heads"]
 
 ALL = "all"
+NETWORK_OPTIONS = {"loss", "sampler", "init"}  # hyperparameters that have an option of their own
 
 
 def parse_heads(
@@ -23,48 +24,64 @@ def parse_heads(
     seed: int = 0,
     layers: int = 1,
 ) -> list[Head]:
-    """The unfitted heads that the command line describes: one, or for `all` every one.
+    """Make the unfitted heads that the command line describes: one, or every head for `all`.
 
-    settings: "key=value" each. class_weight: a name that heads know, or a JSON file {label: weight}.
-    layers: how many the store keeps; of one, `all` leaves out the heads that weigh several.
+    Args:
+        name: a head, or "all".
+        settings: hyperparameters, "key=value" each.
+        class_weight: a strategy of heads/core/class_weights.py, or the path of a JSON file {label: weight}.
+        first: for cascade, the label that the first classifier separates from all others.
+        seed: the seed of every head.
+        layers: how many encoder layers the store has; with one, `all` leaves out heads that combine layers.
+
+    Returns:
+        The heads, in the order of the registry.
+
+    Raises:
+        CallError: for a hyperparameter without a value, set twice, or not of this head; for options with "all".
+        FileMissing: if there is no file of class weights.
+        BadData: if that file is not a JSON object of numbers.
     """
     if name == ALL and (settings or first):
         raise CallError("--set, --loss, --sampler, --init and --first are for one head: name it instead of 'all'.")
-    heads = [_head_as_asked(each, settings, class_weight, first, seed) for each in (HEADS if name == ALL else [name])]
+    heads = [_parse_head(head, settings, class_weight, first, seed) for head in (HEADS if name == ALL else [name])]
     return [head for head in heads if name != ALL or layers > 1 or not head.every_layer]
 
 
-def _head_as_asked(name: str, settings: Sequence[str], class_weight: str | None, first: str | None, seed: int) -> Head:
-    pairs = [setting.partition("=") for setting in settings]
-    for key, equals, _ in pairs:
-        if not equals:
-            raise CallError(f"--set {key} has no value: write --set {key}=VALUE.")
-        own = {parameter.name.rpartition("__")[2] for parameter in hyperparameters_of(head_class(name))}
-        if key in {"loss", "sampler", "init"} - own:
-            instead = ", and take --class-weight." if key != "init" else "."
-            raise CallError(f"{name} has no --{key} to choose. Leave it out{instead}")
-        if key == "seed":
-            raise CallError("seed is set by --seed, for the head and its folds alike.")
-    names = [key for key, *_ in pairs]
-    for key in names:
-        if names.count(key) > 1:
-            raise CallError(f"{key} is set twice. Leave one out.")
-    head = make_head(name, {**{key: value for key, _, value in pairs}, "seed": str(seed)})
+def _parse_head(name: str, settings: Sequence[str], class_weight: str | None, first: str | None, seed: int) -> Head:
+    head = make_head(name, {**_parse_settings(name, settings), "seed": str(seed)})
     if class_weight is not None:
-        head.set_params(class_weight=_weights(class_weight))
+        head.set_params(class_weight=_parse_class_weight(class_weight))
     if first is not None:
         if "first" not in head.get_params():
-            raise CallError(f"{name} asks no question first: --first is for cascade.")
+            raise CallError(f"{name} has no first step: --first is for cascade. Leave it out.")
         head.set_params(first=first)
     return head
 
 
-def _weights(asked: str) -> str | dict[str, float]:
-    if asked in WAYS:
-        return asked
-    path = Path(asked)
+def _parse_settings(name: str, settings: Sequence[str]) -> dict[str, str]:
+    values: dict[str, str] = {}
+    known = {hyperparameter.name.rpartition("__")[2] for hyperparameter in hyperparameters_of(head_class(name))}
+    for key, equals, value in (setting.partition("=") for setting in settings):
+        if not equals:
+            raise CallError(f"--set {key} has no value: write --set {key}=VALUE.")
+        if key in NETWORK_OPTIONS - known:
+            instead = "." if key == "init" else ", and use --class-weight."
+            raise CallError(f"{name} has no --{key}. Leave it out{instead}")
+        if key == "seed":
+            raise CallError("seed is set by --seed, for the head and its folds.")
+        if key in values:
+            raise CallError(f"{key} is set twice. Leave one out.")
+        values[key] = value
+    return values
+
+
+def _parse_class_weight(text: str) -> str | dict[str, float]:
+    if text in WAYS:
+        return text
+    path = Path(text)
     if not path.is_file():
-        raise FileMissing(f"--class-weight is {', '.join(WAYS)} or a JSON file; there is no file '{asked}'.")
+        raise FileMissing(f"--class-weight is {', '.join(WAYS)} or a JSON file, and there is no file '{text}'.")
     try:
         return {str(label): float(weight) for label, weight in json.loads(path.read_text(encoding="utf-8")).items()}
     except (ValueError, AttributeError, TypeError) as error:

@@ -1,4 +1,4 @@
-"""What to fit, and how: a head and all beside it that decides a run's result."""
+"""What to fit and how: a head, and everything else that decides a run's result."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,12 +19,14 @@ from stages.fitting.task import Task, resolve_layer
 
 @dataclass(frozen=True, kw_only=True)
 class FitPlan:
-    """What to fit, and how: all that decides a run's result beside the documents.
+    """What to fit and how: everything that decides a run's result together with the documents.
 
-    layer: which of those kept, for a head that reads one.
-    order: of labels that have one, the lowest first, or ("numbers",).
-    runs: for a head upon runs, their names; none are all in the folder that agree.
-    weights: id -> how much a document counts in training, None for 1 each. Rules and figures count every document once.
+    layer: the stored encoder layer to read, for a head that reads one.
+    tune: whether to choose a decision rule on out-of-fold scores.
+    order: the labels of an ordinal task, the lowest first, or ("numbers",); empty if they have no order.
+    base_runs: names of the runs under a stacking ensemble; empty for all in the folder that match.
+    weights: document id -> sample weight in training; None for 1 each. Decision rules and metrics count every document
+        once.
     """
 
     head: Head
@@ -32,63 +34,64 @@ class FitPlan:
     seed: int = 0
     layer: int = -1
     tune: bool = True
-    skip_unlabelled: bool = False
+    skip_unlabeled: bool = False
     order: Sequence[str] = ()
-    runs: Sequence[str] = ()
+    base_runs: Sequence[str] = ()
     weights: Mapping[str, float] | None = None
 
-    def assign_folds(self, found: Task) -> NDArray[np.int8]:
+    def assign_folds(self, task: Task) -> NDArray[np.int8]:
         """The fold of each training document, int8 (documents,).
 
-        Raises BadData where the documents beside a fold, those that count, leave nothing to tell apart.
+        Raises BadData if the documents outside a fold, without those of weight 0, have fewer than two labels.
         """
-        part = assign_folds(found.target.y, found.groups.tolist(), self.folds, self.seed)
-        weight = align_weights(self.weights, found.train_ids)
-        for fold in np.unique(part):
-            beside = np.flatnonzero((part != fold) & (True if weight is None else weight > 0))
-            labels = [found.labels[at] for at in np.flatnonzero(found.target[beside].counts)]
-            if not len(beside) or (len(labels) < 2 and found.target.kind != "multilabel"):
-                left = f"only '{labels[0]}' is left to learn from" if labels else "there is nothing left to learn from"
+        fold_of = assign_folds(task.target.y, task.groups.tolist(), self.folds, self.seed)
+        weight = align_weights(self.weights, task.train_ids)
+        for fold in np.unique(fold_of):
+            rows = np.flatnonzero((fold_of != fold) & (True if weight is None else weight > 0))
+            labels = [task.labels[column] for column in np.flatnonzero(task.target[rows].counts)]
+            if not len(rows) or (len(labels) < 2 and task.target.kind != "multilabel"):
+                rest = f"only '{labels[0]}' is left to learn from" if labels else "nothing is left to learn from"
                 raise BadData(
-                    f"Without fold {fold + 1} of {self.folds} {left}: what else counts lies in that fold, whole groups "
-                    "and equal texts together. Add documents, or put fewer of them into one group."
+                    f"Without fold {fold + 1} of {self.folds} {rest}: all other documents are in that fold, because "
+                    "groups and duplicate texts stay together. Add documents, or make the groups smaller."
                 )
-        return part
+        return fold_of
 
-    def identity(self, store: FeatureSource, found: Task) -> str:
-        """Eight hex digits that differ where the result could."""
+    def identity(self, store: FeatureSource, task: Task) -> str:
+        """Eight hex digits that differ if the result could differ."""
         return runs.short_hash(
             {
+                "format": runs.FORMAT,
                 "head": self.head.name,
-                "parameters": to_json(with_explicit_defaults(self.head))["nested"],
+                "hyperparameters": to_json(with_explicit_defaults(self.head))["nested"],
                 "folds": self.folds,
                 "seed": self.seed,
             }
             | {"layer": resolve_layer(self.head, self.layer), "tune": self.tune}
-            | {"features": joined_fingerprint(store.recipes), "documents": found.documents_hash}
-            | ({"order": found.labels} if self.order else {})
-            | ({"base_runs": [run.name for run in found.base_runs]} if found.base_runs else {})
-            | ({} if self.weights is None else {"weights": [self.weights[each] for each in found.train_ids]})
+            | {"features": joined_fingerprint(store.recipes), "documents": task.documents_hash}
+            | ({"order": task.labels} if self.order else {})
+            | ({"base_runs": [run.name for run in task.base_runs]} if task.base_runs else {})
+            | ({} if self.weights is None else {"weights": [self.weights[document] for document in task.train_ids]})
         )
 
 
 def configure_head(head: Head, target: Target) -> Head:
-    """A copy of `head`, its defaults spelled out, that knows the tree or the order of the labels where it can use one.
+    """A copy of `head` with explicit defaults that knows the taxonomy or the order of the labels, if it can use one.
 
-    Raises UnknownName where its parameters name a label that does not exist.
+    Raises UnknownName if its hyperparameters name a label that does not exist.
     """
-    own: Head = with_explicit_defaults(head)
+    configured: Head = with_explicit_defaults(head)
     parameters = head.get_params(deep=False)
     first, weights = parameters.get("first"), parameters.get("class_weight")
     for label in ([first] if first is not None else []) + list(weights if isinstance(weights, dict) else []):
         if label not in target.labels:
-            raise UnknownName(f"no label is called '{label}'.{suggest_name(label, target.labels)}")
+            raise UnknownName(f"No label is called '{label}'.{suggest_name(label, target.labels)}")
     if target.kind == "multilabel" and isinstance(weights, dict):
-        own.set_params(class_weight={target.labels.index(label): weight for label, weight in weights.items()})
+        configured.set_params(class_weight={target.labels.index(label): weight for label, weight in weights.items()})
     if "tree" in parameters and parameters["tree"] is None and first is None and target.taxonomy is not None:
-        own.set_params(tree={label: target.taxonomy.paths[label] for label in target.labels})
+        configured.set_params(tree={label: target.taxonomy.paths[label] for label in target.labels})
     if target.is_ordinal and head.get_params().get("training__loss") == "emd":
-        own.set_params(training__order=target.labels)
+        configured.set_params(training__order=target.labels)
     if target.kind != "multilabel" and "columns" in parameters:
-        own.set_params(columns=target.labels)
-    return own
+        configured.set_params(columns=target.labels)
+    return configured

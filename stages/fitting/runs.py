@@ -1,14 +1,14 @@
-"""What a run folder holds; nothing else reads or writes one.
+"""Run folders: a fitted head with its record, predictions and metrics. No other module reads or writes them.
 
     runs/lstm-7c2e41b0/
-      run.json          the record: what was asked, on which features, what it took; and the hash of every other file
+      run.json          the record: plan, features, time; and the SHA-256 of every other file
       head/             the weights, no pickle
-      decision.json     the rule and its evidence
-      predictions.csv   id, split, truth, prediction, the probability of each label
-      scorecard.json    every metric with its interval, out of fold and on the test split
+      decision.json     the decision rule and the evidence for it
+      predictions.csv   id, split, true label, predicted label, one probability per label
+      scorecard.json    every metric with its confidence interval, out-of-fold and on the test split
 
-A run is complete or absent: it is built under a temporary name and renamed. Its name is the head's and a hash of
-all that decides its result, so that the same command finds the run that it made before.
+A run is complete or absent: it is written under a temporary name and renamed. Its name is the head and a hash of all
+that decides its result, so that the same command finds the run that it made before.
 """
 
 import csv
@@ -41,12 +41,12 @@ RECORDED_PACKAGES = ("embedonce", "numpy", "scikit-learn", "torch", "lightgbm")
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """run.json: enough to run the command again, and to compare it with any run on the same documents."""
+    """The content of run.json: enough to repeat the command and to compare runs on the same documents."""
 
     head: str
     hyperparameters: Mapping[str, Any]
-    inputs: Sequence[str]
-    layer: int | None  # None: every layer that is kept
+    inputs: Sequence[str]  # the views that the head read, or the base runs of a stacking ensemble
+    layer: int | None  # None: every stored layer
     seed: int
     folds: int
     tuned: bool
@@ -54,40 +54,46 @@ class Record:
     recipe: Mapping[str, Any]
     shards: Sequence[str]
     corpus: str
-    documents: Mapping[str, int]  # of each split
-    documents_hash: str  # of ids, keys, splits, groups and labels
+    documents: Mapping[str, int]  # split -> number of documents
+    documents_hash: str  # of ids, texts, splits, groups and labels
     kind: TargetKind
-    labels: Sequence[str]  # in the order of every column; of kind ordinal the lowest first
+    labels: Sequence[str]  # in the order of the columns of scores; of an ordinal task the lowest first
     parameter_count: int
     seconds: Mapping[str, float]  # out_of_fold, decision, fit, test
-    predict_milliseconds: float  # a document, from features in the store
-    notes: Sequence[str]
+    predict_milliseconds: float  # per document, from features in the store
+    corpus_notes: Sequence[str]  # on the corpus and how it is used: the same for every head
+    run_notes: Sequence[str]  # on this run
     command: str
     created: str
-    versions: Mapping[str, str]
-    base_runs: Sequence[str] = ()  # the runs beside it whose scores it reads, in their order
-    further_recipes: Sequence[Mapping[str, Any]] = ()  # of the further stores that it reads, in their order
+    package_versions: Mapping[str, str]
+    base_runs: Sequence[str] = ()  # runs in the same folder whose scores it reads, in their order
+    further_recipes: Sequence[Mapping[str, Any]] = ()  # of the second and every further store, in their order
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Everything that a reader of the run's metrics must know."""
+        return (*self.corpus_notes, *self.run_notes)
 
 
 def short_hash(parts: Mapping[str, Any]) -> str:
-    """Eight hex digits of the hash of `parts` as canonical JSON."""
+    """Eight hex digits of the SHA-256 of `parts` as canonical JSON."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:8]
 
 
-def versions() -> dict[str, str]:
-    """Of the packages that a run's figures may depend on, those that are installed."""
-    found = {}
+def package_versions() -> dict[str, str]:
+    """The versions of the installed packages that a run's result may depend on."""
+    versions = {}
     for package in RECORDED_PACKAGES:
         with suppress(PackageNotFoundError):
-            found[package] = version(package)
-    return found
+            versions[package] = version(package)
+    return versions
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """One row a document: the test split, and the training split out of fold.
+    """One row per document: of the test split, and out-of-fold of the training split.
 
-    truth, predicted: int64 (documents,) indices into `labels`, or bool (documents, labels) for several labels.
+    truth, predicted: int64 (documents,) indices into the labels, or bool (documents, labels) for multi-label.
     probabilities: float32 (documents, labels).
     """
 
@@ -99,13 +105,13 @@ class Predictions:
 
     def of(self, split: str) -> Self:
         """The rows of one split."""
-        rows = [row for row, side in enumerate(self.splits) if side == split]
+        rows = [row for row, value in enumerate(self.splits) if value == split]
         ids, splits = ([values[row] for row in rows] for values in (self.ids, self.splits))
         return type(self)(ids, splits, self.truth[rows], self.predicted[rows], self.probabilities[rows])
 
 
 def label_names(row: Any, labels: Sequence[str]) -> str:
-    """One document's labels as predictions.csv has them: a name, or a JSON list of several."""
+    """One document's labels as predictions.csv has them: a label, or a JSON list of labels for multi-label."""
     if np.ndim(row) == 0:
         return labels[int(row)]
     return json.dumps([labels[column] for column in np.flatnonzero(row).tolist()], ensure_ascii=False)
@@ -117,11 +123,11 @@ def _write_predictions(path: Path, predictions: Predictions, labels: Sequence[st
         table.writerow(["id", "split", "truth", "prediction", *labels])
         for row, identifier in enumerate(predictions.ids):
             truth, predicted = (label_names(codes[row], labels) for codes in (predictions.truth, predictions.predicted))
-            shares = [f"{share:.6g}" for share in predictions.probabilities[row].tolist()]
-            table.writerow([identifier, predictions.splits[row], truth, predicted, *shares])
+            probabilities = [f"{value:.6g}" for value in predictions.probabilities[row].tolist()]
+            table.writerow([identifier, predictions.splits[row], truth, predicted, *probabilities])
 
 
-def _codes(cells: Sequence[str], labels: Sequence[str], kind: TargetKind) -> NDArray[Any]:
+def _label_codes(cells: Sequence[str], labels: Sequence[str], kind: TargetKind) -> NDArray[Any]:
     columns = {label: column for column, label in enumerate(labels)}
     if kind != "multilabel":
         return np.array([columns[cell] for cell in cells], dtype=np.int64)
@@ -136,12 +142,14 @@ def _read_predictions(path: Path, labels: Sequence[str], kind: TargetKind) -> Pr
         _, *rows = csv.reader(file)
     ids, splits, truth, predicted = ([row[column] for row in rows] for column in range(4))
     probabilities = np.array([row[4:] for row in rows], dtype=np.float32).reshape(len(rows), len(labels))
-    return Predictions(ids, splits, _codes(truth, labels, kind), _codes(predicted, labels, kind), probabilities)
+    return Predictions(
+        ids, splits, _label_codes(truth, labels, kind), _label_codes(predicted, labels, kind), probabilities
+    )
 
 
 @dataclass(frozen=True)
 class Run:
-    """A complete run on disk. Every file is held against its hash before it is read."""
+    """A complete run on disk. Every file is checked against its hash before it is read."""
 
     folder: Path
     record: Record
@@ -149,12 +157,12 @@ class Run:
 
     @property
     def name(self) -> str:
-        """The folder's name, as the command line takes it."""
+        """The name of the folder, which names the run on the command line."""
         return self.folder.name
 
     @property
     def recipes(self) -> tuple[Recipe, ...]:
-        """How the features that this run reads were made, in each store."""
+        """The recipes of the features that this run reads, one per store."""
         return tuple(map(Recipe.from_json, (self.record.recipe, *self.record.further_recipes)))
 
     def head(self) -> "Head":
@@ -163,33 +171,33 @@ class Run:
 
         for file in self.files:
             if file.startswith("head/"):
-                self._checked(file)
+                self._verified_path(file)
         return head_class(self.record.head).load(self.folder / "head")
 
     def predictions(self) -> Predictions:
-        """What the run said of the test split, and of the training split out of fold."""
-        return _read_predictions(self._checked("predictions.csv"), self.record.labels, self.record.kind)
+        """The predictions on the test split, and the out-of-fold ones on the training split."""
+        return _read_predictions(self._verified_path("predictions.csv"), self.record.labels, self.record.kind)
 
     @cached_property
     def decision(self) -> "Decision":
-        """The rule that makes labels of scores, and the evidence for it."""
+        """The rule that turns scores into labels, and the evidence for it."""
         from heads.evaluation.decisions import decision_from_json
 
-        return decision_from_json(json.loads(self._checked("decision.json").read_text(encoding="utf-8")))
+        return decision_from_json(json.loads(self._verified_path("decision.json").read_text(encoding="utf-8")))
 
     @cached_property
     def scorecards(self) -> dict[str, "Scorecard"]:
-        """The figures `out_of_fold` and `test`."""
+        """The metrics `out_of_fold` and `test`."""
         from heads.evaluation.metrics import Scorecard
 
-        cards = json.loads(self._checked("scorecard.json").read_text(encoding="utf-8"))
+        cards = json.loads(self._verified_path("scorecard.json").read_text(encoding="utf-8"))
         return {split: Scorecard.from_json(card) for split, card in cards.items()}
 
-    def _checked(self, file: str) -> Path:
+    def _verified_path(self, file: str) -> Path:
         path = self.folder / file
         if not path.is_file() or hash_file(path) != self.files.get(file):
             raise RunDamaged(
-                f"{path} is missing or was changed since the run was made. Remove {self.folder} and fit again."
+                f"{path} is missing or was changed after the run was made. Remove {self.folder} and fit again."
             )
         return path
 
@@ -202,9 +210,21 @@ def save(
     predictions: Predictions,
     scorecards: Mapping[str, "Scorecard"],
 ) -> Run:
-    """Write a whole run and return it; where a run of that name was finished meanwhile, that one stays.
+    """Write a run and return it; if another process has finished a run of that name meanwhile, that one stays.
 
-    Raises StorageFailed, leaving nothing behind, when the disk is full or refuses.
+    Args:
+        folder: where the run will be; its name is the run's.
+        record: the content of run.json.
+        head: the fitted head.
+        decision: the decision rule and its evidence.
+        predictions: of both splits.
+        scorecards: the metrics `out_of_fold` and `test`.
+
+    Returns:
+        The run in `folder`.
+
+    Raises:
+        StorageFailed: if the disk is full or refuses to write; nothing is left behind.
     """
     with build_folder(folder, next_step="Make room and fit again.") as temporary:
         (temporary / "head").mkdir()
@@ -218,9 +238,9 @@ def save(
     return load(folder)
 
 
-def replace_notes(run: Run, notes: Sequence[str]) -> Run:
-    """The run with these notes in the place of its own, on disk too. Raises StorageFailed when it cannot be written."""
-    record = replace(run.record, notes=tuple(notes))
+def replace_run_notes(run: Run, notes: Sequence[str]) -> Run:
+    """Replace the notes on the run, on disk too, and return it. Raises StorageFailed if it cannot be written."""
+    record = replace(run.record, run_notes=tuple(notes))
     content = {"format": FORMAT, **asdict(record), "files": dict(run.files)}
     write_atomically(run.folder / "run.json", _json(content).encode())
     return replace(run, record=record)
@@ -235,7 +255,10 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def load(folder: Path) -> Run:
-    """The run in `folder`. Raises FileMissing when there is none, RunDamaged when it cannot be read."""
+    """The run in `folder`.
+
+    Raises FileMissing if there is none, BadData if it has another format, RunDamaged if it cannot be read.
+    """
     path = folder / "run.json"
     if not path.is_file():
         raise FileMissing(
@@ -243,25 +266,27 @@ def load(folder: Path) -> Run:
         )
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        if content["format"] > FORMAT:
-            raise BadData(f"{folder} was made by a newer embedonce. Update embedonce to read it.")
-        if content["format"] < FORMAT:
-            raise BadData(f"{folder} was written by an older embedonce and cannot be read. Remove it and fit again.")
-        del content["format"]
-        files = content.pop("files")
+        run_format, files = content.pop("format"), content.pop("files")
+        _check_format(folder, run_format)
         return Run(folder, Record(**content), files)
+    except BadData:
+        raise
     except (ValueError, KeyError, TypeError) as error:
-        if isinstance(error, BadData):
-            raise
         raise RunDamaged(f"{path} cannot be read ({error}). Remove {folder} and fit again.") from error
+
+
+def _check_format(folder: Path, run_format: int) -> None:
+    if run_format > FORMAT:
+        raise BadData(f"{folder} was made by a newer embedonce (run format {run_format}). Update embedonce to read it.")
+    if run_format < FORMAT:
+        raise BadData(
+            f"{folder} was made by an older embedonce (run format {run_format}, now {FORMAT}). Remove it and fit again."
+        )
 
 
 def runs_in(folder: Path) -> list[Run]:
     """The complete runs in a folder, by name."""
     if not folder.is_dir():
         return []
-    return [
-        load(path.parent)
-        for path in sorted(folder.glob("*/run.json"))
-        if not path.parent.name.startswith(TEMPORARY_PREFIX)
-    ]
+    paths = sorted(folder.glob("*/run.json"))
+    return [load(path.parent) for path in paths if not path.parent.name.startswith(TEMPORARY_PREFIX)]

@@ -1,10 +1,11 @@
-"""Runs as what a head reads: their scores in the place of features.
+"""Stacking ensemble over runs: the scores of base runs replace the features.
 
-A run's scores of the training split are out of fold, and those of the test split are its fitted head's, as its
-predictions keep them. A head upon them is fitted, tuned and scored as every other, with the same folds, and so only
-runs of the same documents, features, folds and seed go together. What it learns from beside a fold are scores of heads
-that were fitted with that fold, so its figures out of fold are a little too good, which the run says of itself. Folds
-within folds would mend that, at so many times the cost.
+A run's scores of the training split are out-of-fold, and those of the test split are from its fitted head, as stored in
+its predictions. A stacking head is fitted, tuned and scored like every other head, with the same folds. So the base
+runs must have the same documents, features, folds and seed.
+
+The scores that it learns from outside a fold are of heads that were fitted on that fold, so its own out-of-fold metrics
+are slightly too high, which a note of the run says. Nested folds would avoid that, at as many times the cost.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +17,8 @@ from numpy.typing import NDArray
 
 from data.errors import CallError, FileMissing
 from data.splits import Split
-from featurestore import Bags, FeatureSource, Recipe, Shard, join_bags, joined_fingerprint
+from data.text_format import plural
+from featurestore import FeatureSource, Recipe, Shard, join_bags, joined_fingerprint
 from heads.classifiers.stacking import stack_probabilities
 from heads.evaluation.decisions.heldout import HeldOut
 from heads.evaluation.score_matrix import align_scores, scores_to_probabilities
@@ -24,96 +26,107 @@ from stages.fitting import runs
 from stages.fitting.plan import FitPlan
 from stages.fitting.task import Task
 
-__all__ = ["build_scorer", "build_stacking_task"]
+__all__ = ["build_scorer", "build_stacking_task", "stacking_notes"]
 
 
-def build_stacking_task(found: Task, plan: FitPlan, store: FeatureSource, folder: Path) -> Task:
-    """The same documents, with the scores of runs in `folder` in the place of features.
+def build_stacking_task(task: Task, plan: FitPlan, store: FeatureSource, folder: Path) -> Task:
+    """Replace the features of a task by the scores of runs.
 
-    The runs are those that `plan.runs` names, or all that agree with the plan. Raises CallError for one that does not
-    agree, naming the difference, and for fewer than two.
+    Args:
+        task: the documents with their features.
+        plan: names the base runs; if it names none, every run in `folder` that matches the plan is used.
+        store: where the features are.
+        folder: where the runs are.
+
+    Returns:
+        The same documents with the scores of the base runs.
+
+    Raises:
+        CallError: for a named run that does not match the plan, saying how it differs, and for fewer than two runs.
     """
-    names = sorted({Path(name).name for name in plan.runs})  # as a shell completes them, with the folder before
-    known = [runs.load(folder / name) for name in names] or runs.runs_in(folder)
-    odd = {run.name: _difference(run, found, plan, store) for run in known}
+    names = sorted({Path(name).name for name in plan.base_runs})  # the shell completes them with their folder
+    candidates = [runs.load(folder / name) for name in names] or runs.runs_in(folder)
+    mismatches = {run.name: _find_mismatch(run, task, plan, store) for run in candidates}
     for name in names:
-        if odd[name]:
-            raise CallError(f"{name} cannot be stacked here: {odd[name]}.")
-    base_runs = tuple(run for run in known if not odd[run.name])
+        if mismatches[name]:
+            raise CallError(f"{name} cannot be stacked here: {mismatches[name]}.")
+    base_runs = tuple(run for run in candidates if not mismatches[run.name])
     if len(base_runs) < 2:
         raise CallError(
-            f"stack stands on two runs or more, of the same documents, features, folds ({plan.folds}) and seed "
-            f"({plan.seed}): {folder} gives {len(base_runs)}. Fit more first, as in `embedonce fit-head linear`."
+            f"A stacking ensemble needs at least two runs with the same documents, features, folds ({plan.folds}) and "
+            f"seed ({plan.seed}), and {folder} has {len(base_runs)}. Fit more first, as in `embedonce fit-head linear`."
         )
-    said, multilabel = [run.predictions() for run in base_runs], found.target.kind == "multilabel"
+    predictions, multilabel = [run.predictions() for run in base_runs], task.target.kind == "multilabel"
     train, test = (
-        stack_probabilities([each.of(split).probabilities for each in said], multilabel=multilabel)
+        stack_probabilities([rows.of(split).probabilities for rows in predictions], multilabel=multilabel)
         for split in (Split.TRAIN, Split.TEST)
     )
-    notes = (
-        f"It stands on {', '.join(run.name for run in base_runs)}: keep them beside it.",
-        "Its figures out of fold are a little too good, the more so the fewer documents there are: the scores that it "
-        "learned from are of heads that knew the labels of the fold that was left out.",
-    )
-    return replace(
-        found, train=train, held_out=HeldOut(test, found.test_target), base_runs=base_runs, notes=(*found.notes, *notes)
-    )
+    return replace(task, train=train, held_out=HeldOut(test, task.test_target), base_runs=base_runs)
 
 
-def _difference(run: runs.Run, found: Task, plan: FitPlan, store: FeatureSource) -> str:
-    """How a run differs from what is to be stacked, in words; empty where it does not."""
+def stacking_notes(base_runs: Sequence[runs.Run]) -> list[str]:
+    """What a reader must know about a stacking ensemble over these runs; nothing if there are none."""
+    if not base_runs:
+        return []
+    return [
+        f"This run depends on {', '.join(run.name for run in base_runs)}: keep them in the same folder.",
+        "Its out-of-fold metrics are slightly too high, the more so the fewer documents there are: the base runs' "
+        "scores that it was fitted on are of heads that knew the labels of the held-out fold.",
+    ]
+
+
+def _find_mismatch(run: runs.Run, task: Task, plan: FitPlan, store: FeatureSource) -> str:
+    """How a run differs from what is stacked, in words; empty if it matches."""
     record = run.record
     if record.base_runs:
-        return "it is a stack itself, so name the runs that it stands on"
+        return "it is a stacking ensemble itself, so name its base runs instead"
     if joined_fingerprint(run.recipes) != joined_fingerprint(store.recipes):
-        return f"its features are of another recipe ({'; '.join(_differences(run.recipes, store.recipes))})"
-    if record.documents_hash != found.documents_hash:
-        return f"its documents, labels or splits are not those of the corpus now ({record.corpus} as it was then)"
-    if (record.kind, tuple(record.labels)) != (found.target.kind, found.labels):
-        return "its labels stand in another order, so give both the same --order, or none"
+        return f"its features have another recipe ({'; '.join(_recipe_differences(run.recipes, store.recipes))})"
+    if record.documents_hash != task.documents_hash:
+        return f"the documents, labels or splits of {record.corpus} have changed since it was fitted"
+    if (record.kind, tuple(record.labels)) != (task.target.kind, task.labels):
+        return "its labels have another order, so use the same --order for both, or none"
     if (record.folds, record.seed) != (plan.folds, plan.seed):
         return (
-            f"it has {record.folds} folds and seed {record.seed}, where {plan.folds} and {plan.seed} are asked, and "
-            "folds must be the same (--folds, --seed)"
+            f"it has {plural(record.folds, 'fold')} and seed {record.seed} instead of {plan.folds} and {plan.seed}; "
+            "use the same --folds and --seed"
         )
     return ""
 
 
-def _differences(its: Sequence[Recipe], now: Sequence[Recipe]) -> list[str]:
-    if len(its) != len(now):
-        return [f"number of stores side by side: {len(its)}, not {len(now)}"]
-    return [each for one, other in zip(its, now, strict=True) for each in one.differences(other)]
+def _recipe_differences(recipes: Sequence[Recipe], current: Sequence[Recipe]) -> list[str]:
+    if len(recipes) != len(current):
+        return [f"{plural(len(recipes), 'store')} instead of {len(current)}"]
+    return [text for one, other in zip(recipes, current, strict=True) for text in one.differences(other)]
 
 
 def build_scorer(run: runs.Run) -> Callable[[Sequence[Shard]], NDArray[np.float32]]:
-    """What gives a run's scores (documents, labels) of new features, a shard for each store that it reads.
+    """Make the function that gives a run's scores (documents, labels) of new features, one shard per store.
 
-    A stack asks the runs that it stands on first. Raises FileMissing where one of these is gone.
+    A stacking ensemble computes the scores of its base runs first. Raises FileMissing if one of these is gone.
     """
     head, record = run.head(), run.record
     if not record.base_runs:
-        return lambda shards: align_scores(
-            head.decision_function(_bags(shards, record.layer)), head.classes_, record.labels
-        )
-    asked, multilabel = [build_scorer(base) for base in _bases(run)], record.kind == "multilabel"
 
-    def scores(shards: Sequence[Shard]) -> NDArray[np.float32]:
-        read = stack_probabilities(
-            [scores_to_probabilities(score(shards), multilabel=multilabel) for score in asked], multilabel=multilabel
-        )
-        return align_scores(head.decision_function(read), head.classes_, record.labels)
+        def score(shards: Sequence[Shard]) -> NDArray[np.float32]:
+            bags = join_bags([shard.bags(record.layer) for shard in shards])
+            return align_scores(head.decision_function(bags), head.classes_, record.labels)
 
-    return scores
+        return score
+    scorers, multilabel = [build_scorer(base_run) for base_run in _load_base_runs(run)], record.kind == "multilabel"
 
+    def score_stacked(shards: Sequence[Shard]) -> NDArray[np.float32]:
+        base_scores = [scores_to_probabilities(scorer(shards), multilabel=multilabel) for scorer in scorers]
+        stacked = stack_probabilities(base_scores, multilabel=multilabel)
+        return align_scores(head.decision_function(stacked), head.classes_, record.labels)
 
-def _bags(shards: Sequence[Shard], layer: int | None) -> Bags:
-    return join_bags([shard.bags(layer) for shard in shards])
+    return score_stacked
 
 
-def _bases(run: runs.Run) -> Sequence[runs.Run]:
+def _load_base_runs(run: runs.Run) -> Sequence[runs.Run]:
     for name in run.record.base_runs:
         if not (run.folder.parent / name).is_dir():
             raise FileMissing(
-                f"{run.name} stands on {name}, which is not in {run.folder.parent}. Put it back, or fit it again."
+                f"{run.name} needs the run {name}, which is not in {run.folder.parent}. Put it back, or fit it again."
             )
     return [runs.load(run.folder.parent / name) for name in run.record.base_runs]

@@ -1,11 +1,11 @@
-"""Parameters by search: many trials of a head, the best of which becomes a run.
+"""Hyperparameter search: many trials of a head, the best of which becomes a run.
 
-`space.py` is what is searched, `study.py` the file that the trials are kept in, `trials.py` how one is scored,
-`search.py` the sweep of one head, `halving.py` a time spent on several, `outcome.py` what came out, `picture.py` draws
-it. A trial is scored on folds of the training split; `fit_head` scores the test split once, for the run. Optuna
-is imported in `study.py` alone.
+`space.py` is what is searched, `study.py` the file of the trials, `trial_scoring.py` how a trial is scored, `search.py`
+the sweep of one head, `successive_halving.py` a time budget for several, `result.py` what a sweep returns, `chart.py`
+its picture. A trial is scored on folds of the training split; `fit_head` scores the test split once, for the run. Only
+`study.py` imports Optuna.
 
-    runs/sweeps/mlp-3f9a12bc.db      head; then a hash of all that a trial's score depends on
+    runs/sweeps/mlp-3f9a12bc.db      the head, and a hash of everything that decides a trial's score
 """
 
 from stages.sweep.result import SweepResult, SweepTrial
@@ -13,13 +13,4 @@ from stages.sweep.search import SweepProgress, sweep
 from stages.sweep.space import SearchSpace
 from stages.sweep.successive_halving import parse_duration, sweep_all
 
-__all__ = [
-    "SearchSpace",
-    "SweepProgress",
-    "SweepResult",
-    "SweepTrial",
-    "parse_duration",
-    "sweep",
-    "sweep_all",
-    "write_picture",
-]
+__all__ = ["SearchSpace", "SweepProgress", "SweepResult", "SweepTrial", "parse_duration", "sweep", "sweep_all"]

@@ -1,4 +1,4 @@
-"""What came out of a sweep: its trials, the best of them, and which parameters mattered."""
+"""The result of a sweep: its trials, the best of them, and which hyperparameters mattered."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -9,7 +9,10 @@ __all__ = ["SweepResult", "SweepTrial"]
 
 @dataclass(frozen=True)
 class SweepTrial:
-    """One setting of the searched parameters. number: from 1 on. score: None where it was given up half-way."""
+    """One combination of the searched hyperparameters.
+
+    number: from 1 on. score: None if the trial was pruned, that is, stopped early. process: host and process id.
+    """
 
     number: int
     values: Mapping[str, Any]
@@ -20,11 +23,13 @@ class SweepTrial:
 
 @dataclass(frozen=True)
 class SweepResult:
-    """A head's sweep.
+    """The sweep of one head.
 
-    trials: in the order in which they were begun, at least one of them scored. importance: of each parameter that was
-    searched, summing to 1; empty where too few trials were scored to tell. run: of the best parameters, None where none
-    was fitted.
+    study: the path of the SQLite file.
+    trials: in the order in which they were started, at least one of them scored.
+    defaults: the default values of the searched hyperparameters.
+    importance: of each searched hyperparameter, summing to 1; empty if too few trials were scored to tell.
+    run: the name of the run with the best hyperparameters, None if none was fitted.
     """
 
     head: str
@@ -40,29 +45,34 @@ class SweepResult:
 
     @property
     def best(self) -> SweepTrial:
-        """The trial of the highest score, the earlier one of two."""
+        """The trial with the highest score, the earliest of equal ones."""
         return self.improvements[-1]
 
     @property
     def default_trial(self) -> SweepTrial | None:
-        """The trial of the head as it is where nobody asks for anything else, if it was scored."""
-        return next((each for each in self.trials if each.values == self.defaults and each.score is not None), None)
+        """The trial of the head's defaults, if it was scored."""
+        scored = (trial for trial in self.trials if trial.score is not None)
+        return next((trial for trial in scored if trial.values == self.defaults), None)
 
     @property
     def improvements(self) -> tuple[SweepTrial, ...]:
-        """The trials that were better than all before them."""
-        found: list[SweepTrial] = []
-        for each in self.trials:
-            if each.score is not None and (not found or each.score > (found[-1].score or 0)):
-                found.append(each)
-        return tuple(found)
+        """The trials that were better than all earlier ones."""
+        better: list[SweepTrial] = []
+        for trial in self.trials:
+            if trial.score is not None and (not better or trial.score > (better[-1].score or 0)):
+                better.append(trial)
+        return tuple(better)
 
     @property
     def pruned_count(self) -> int:
-        """How many trials were stopped before they had a score."""
-        return sum(each.score is None for each in self.trials)
+        """How many trials were pruned."""
+        return sum(trial.score is None for trial in self.trials)
 
     def to_json(self) -> dict[str, Any]:
-        """The same as plain values."""
-        best = {"best": asdict(self.best), "history": [each.number for each in self.improvements]}
-        return {**asdict(self), **best, "default": asdict(self.default_trial) if self.default_trial else None}
+        """The result as plain values."""
+        return {
+            **asdict(self),
+            "best": asdict(self.best),
+            "improvements": [trial.number for trial in self.improvements],
+            "default_trial": asdict(self.default_trial) if self.default_trial else None,
+        }

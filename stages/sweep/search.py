@@ -1,4 +1,4 @@
-"""The sweep of one head: trials until there are enough or time is over, then the best as a run."""
+"""The sweep of one head: trials until there are enough or the time is over, then the best as a run."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,18 +13,27 @@ import numpy as np
 from data.errors import CallError
 from featurestore import CorpusTable, FeatureSource
 from stages.fitting import runs
-from stages.fitting.cross_fitting import FitProgress
+from stages.fitting.cross_fitting import FitProgressCallback
 from stages.fitting.fit_head import fit_head
 from stages.fitting.task import Task, load_task, resolve_layer
-from stages.sweep import trial_scoring as trials
+from stages.sweep import trial_scoring
 from stages.sweep.result import SweepResult, SweepTrial
 from stages.sweep.space import SearchSpace
 from stages.sweep.study import Study
+from stages.sweep.trial_scoring import AFTER_EPOCHS, StepCallback
 
-__all__ = ["Report", "SweepContext", "SweepProgress", "best_score", "make_trials", "seconds_of", "sweep"]
+__all__ = [
+    "SweepContext",
+    "SweepProgress",
+    "SweepProgressCallback",
+    "best_score",
+    "mean_seconds",
+    "run_trials",
+    "sweep",
+]
 
 FOLDER = "sweeps"
-CHOSEN = "Its parameters are the best of"  # how the note of a run that a sweep chose begins
+NOTE_START = "Its hyperparameters are the best of"  # of the note on a run that a sweep chose
 POLL = 0.5  # seconds
 
 
@@ -39,17 +48,17 @@ class SweepProgress:
     activity: str
 
 
-Report = Callable[[SweepProgress], None]
-Told = Callable[[Sequence[SweepTrial], str], None]  # the trials that were made, and what is done now
+SweepProgressCallback = Callable[[SweepProgress], None]
+_Show = Callable[[Sequence[SweepTrial], str], None]  # the finished trials, and what is done now
 
 
 @dataclass(frozen=True)
 class SweepContext:
-    """Where trials are made: the documents, and the folder of the runs."""
+    """What all trials of a sweep share: the documents, and the folder of the runs."""
 
     store: FeatureSource
     table: CorpusTable
-    found: Task
+    task: Task
     folder: Path
     command: str = ""
 
@@ -57,43 +66,52 @@ class SweepContext:
     def of(
         cls, store: FeatureSource, table: CorpusTable, space: SearchSpace, folder: Path, command: str
     ) -> "SweepContext":
-        """The documents of `table` as the space's plan wants them."""
-        layer = resolve_layer(space.plan.head, space.plan.layer)
-        found = load_task(store, table, layer=layer, skip_unlabelled=space.plan.skip_unlabelled, order=space.plan.order)
-        return cls(store, table, found, folder, command)
+        """Load the documents of `table` as the space's plan reads them."""
+        plan = space.plan
+        layer = resolve_layer(plan.head, plan.layer)
+        task = load_task(store, table, layer=layer, skip_unlabeled=plan.skip_unlabeled, order=plan.order)
+        return cls(store, table, task, folder, command)
 
-    def study(self, space: SearchSpace) -> Study:
-        """The study of a space, opened."""
-        name = f"{space.plan.head.name}-{space.identity(self.store, self.found)}.db"
+    def open_study(self, space: SearchSpace) -> Study:
+        """Open the study of a search space."""
+        name = f"{space.plan.head.name}-{space.identity(self.store, self.task)}.db"
         return Study(self.folder / FOLDER / name, space)
 
-    def outcome(self, study: Study, notes: tuple[str, ...] = ()) -> SweepResult:
-        """What the study has come to."""
+    def summarize(self, study: Study, notes: tuple[str, ...] = ()) -> SweepResult:
+        """The result of the trials so far."""
+        space = study.space
+        folds = f"{space.scored_folds} of {space.plan.folds} folds of {len(self.task.train):,} training documents"
         return SweepResult(
-            head=study.space.plan.head.name,
+            head=space.plan.head.name,
             store=self.store.name,
             corpus=self.table.name,
-            metric=study.space.metric,
+            metric=space.metric,
             study=str(study.path),
             trials=study.trials,
-            defaults=study.space.defaults,
+            defaults=space.defaults,
             importance=study.importance,
-            notes=(*_notes(study.space, self.found), *notes),
+            notes=(
+                f"A trial is scored on {folds}, with the default decision rule; the test split was not read for it.",
+                *notes,
+            ),
         )
 
     def fit_best(
-        self, outcome: SweepResult, space: SearchSpace, report: Callable[[FitProgress], None] | None = None
+        self, result: SweepResult, space: SearchSpace, on_progress: FitProgressCallback | None = None
     ) -> SweepResult:
-        """Fit the best parameters as a run, whose name the outcome then has."""
-        plan = replace(space.plan, head=space.head(outcome.best.values))
+        """Fit the best hyperparameters as a run, whose name the returned result has."""
+        plan = replace(space.plan, head=space.make_head(result.best.values))
         note = (
-            f"{CHOSEN} {len(outcome.trials)} trials by {outcome.metric} on {space.scored_folds} of "
-            f"{plan.folds} folds, which makes figures out of fold a little too good; the test split chose nothing."
+            f"{NOTE_START} {len(result.trials)} trials by {result.metric} on {space.scored_folds} of {plan.folds} "
+            "folds, which makes the out-of-fold metrics slightly too high; the test split chose nothing."
         )
-        run, _ = fit_head(self.store, self.table, plan, self.folder, command=self.command, notes=(note,), report=report)
-        if note not in run.record.notes:  # the run was there before, chosen among fewer trials or among none
-            run = runs.replace_notes(run, [*(each for each in run.record.notes if not each.startswith(CHOSEN)), note])
-        return replace(outcome, run=run.name)
+        run, _ = fit_head(
+            self.store, self.table, plan, self.folder, command=self.command, notes=(note,), on_progress=on_progress
+        )
+        if note not in run.record.run_notes:  # the run existed, chosen among fewer trials or none
+            others = [text for text in run.record.run_notes if not text.startswith(NOTE_START)]
+            run = runs.replace_run_notes(run, [*others, note])
+        return replace(result, run=run.name)
 
 
 def sweep(
@@ -102,76 +120,98 @@ def sweep(
     space: SearchSpace,
     folder: Path,
     *,
-    most: int,
+    max_trials: int,
     seconds: float = inf,
     command: str = "",
-    report: Report | None = None,
+    on_progress: SweepProgressCallback | None = None,
 ) -> SweepResult:
-    """Make trials of one head until its study has `most`, or `seconds` are over; then fit the best as a run.
+    """Run trials of one head until its study has enough or the time is over; then fit the best as a run.
 
-    Trials that the study in `folder` has already count. Several processes may call this at once: each makes trials
-    until there are enough, waits for those that others are at, and finds the same run.
-    Raises as `fit_head` and `Study` do, CallError for a head that has nothing to search.
+    Trials that the study already has count. Several processes may call this at once: each runs trials until there are
+    enough, waits for those that other processes run, and returns the same run.
+
+    Args:
+        store: where the features are.
+        table: the corpus.
+        space: what is searched, and how a trial is scored.
+        folder: where the runs are; the study is in its folder `sweeps`.
+        max_trials: the number of trials of the study after which the sweep ends.
+        seconds: the time after which no trial is started.
+        command: the command line, for the record of the run.
+        on_progress: called before each step.
+
+    Returns:
+        The trials, with the name of the run.
+
+    Raises:
+        CallError: for a head that has nothing to search; and what `fit_head` and `Study` raise.
     """
-    if not space.searched:
-        raise CallError(f"{space.plan.head.name} has no parameter to search. Fit it with fit-head.")
-    begun, tell = time.monotonic(), report or (lambda _: None)
-    bench, most = SweepContext.of(store, table, space, folder, command), int(min(most, space.size))
+    if not space.hyperparameters:
+        raise CallError(f"{space.plan.head.name} has no hyperparameter to search. Fit it with fit-head.")
+    start, show = time.monotonic(), on_progress or (lambda _: None)
+    context, most = SweepContext.of(store, table, space, folder, command), int(min(max_trials, space.size))
 
-    def told(made: Sequence[SweepTrial], activity: str) -> None:
-        tell(SweepProgress(space.plan.head.name, len(made), most, best_score(made), activity))
+    def show_trials(trials: Sequence[SweepTrial], activity: str) -> None:
+        show(SweepProgress(space.plan.head.name, len(trials), most, best_score(trials), activity))
 
-    with bench.study(space) as study:
-        make_trials(bench, study, most, begun + seconds, told)
-        found = bench.outcome(study)
-    return bench.fit_best(found, space, lambda now: told(found.trials, f"the best as a run, {now.activity}"))
+    with context.open_study(space) as study:
+        run_trials(context, study, most, start + seconds, show_trials)
+        result = context.summarize(study)
+
+    def show_fit(now: Any) -> None:
+        show_trials(result.trials, f"fitting the best as a run, {now.activity}")
+
+    return context.fit_best(result, space, show_fit)
 
 
-def make_trials(bench: SweepContext, study: Study, most: float, until: float, told: Told) -> None:
-    """Trials until there are `most`, or until another would end after `until` (of `time.monotonic`); at least one."""
+def run_trials(context: SweepContext, study: Study, max_trials: float, deadline: float, show: _Show) -> None:
+    """Run trials until the study has enough, or another would end after the deadline; at least one.
+
+    Args:
+        context: the documents.
+        study: where the trials are kept.
+        max_trials: how many trials are enough.
+        deadline: of `time.monotonic`.
+        show: called with the finished trials and the activity.
+    """
     while True:
-        made, running = study.trials, study.running_count
-        late = made and time.monotonic() + seconds_of(made) / 2 > until
-        if late or len(made) >= most:
+        trials, running = study.trials, study.running_count
+        late = trials and time.monotonic() + mean_seconds(trials) / 2 > deadline
+        if late or len(trials) >= max_trials:
             return
-        if len(made) + running >= most:
-            told(made, "another process is at the last ones")
+        if len(trials) + running >= max_trials:
+            show(trials, "another process runs the last trials")
             time.sleep(POLL)
             continue
-        step = partial(_step, told, made, len(made) + running + 1)
-        step(0)
-        study.run_trial(partial(_scored, bench, study.space, step))
+        show_step = partial(_show_step, show, trials, len(trials) + running + 1)
+        show_step(0)
+        study.run_trial(partial(_score_trial, context, study.space, show_step))
 
 
-def _scored(
-    bench: SweepContext,
+def _score_trial(
+    context: SweepContext,
     space: SearchSpace,
-    step: Callable[[int], None],
+    show_step: Callable[[int], None],
     values: Mapping[str, Any],
-    reached: trials.Reached,
+    on_step: StepCallback,
 ) -> float:
-    def both(at: int, metric: float) -> None:
-        step(at)
-        reached(at, metric)
+    def on_step_shown(step: int, score: float) -> None:
+        show_step(step)
+        on_step(step, score)
 
-    return trials.score(space, bench.found, values, both)
-
-
-def _step(told: Told, made: Sequence[SweepTrial], number: int, step: int) -> None:
-    fold = step - trials.AFTER_EPOCHS
-    told(made, f"trial {number}" + (f", fold {fold + 2}" if fold >= 0 else f", epoch {step}" if step else ""))
+    return trial_scoring.score_trial(space, context.task, values, on_step_shown)
 
 
-def best_score(made: Sequence[SweepTrial]) -> float | None:
-    """The highest score, None before there is one."""
-    return max((each.score for each in made if each.score is not None), default=None)
+def _show_step(show: _Show, trials: Sequence[SweepTrial], number: int, step: int) -> None:
+    fold = step - AFTER_EPOCHS
+    show(trials, f"trial {number}" + (f", fold {fold + 2}" if fold >= 0 else f", epoch {step}" if step else ""))
 
 
-def seconds_of(made: Sequence[SweepTrial]) -> float:
-    """What one more trial is likely to take: the mean of those that were made, at least one."""
-    return float(np.mean([each.seconds for each in made]))
+def best_score(trials: Sequence[SweepTrial]) -> float | None:
+    """The highest score, None if no trial has one."""
+    return max((trial.score for trial in trials if trial.score is not None), default=None)
 
 
-def _notes(space: SearchSpace, found: Task) -> tuple[str, ...]:
-    share = f"{space.scored_folds} of {space.plan.folds} folds of {len(found.train):,} training documents"
-    return (f"A trial is scored on {share}, by the plain decision; the test split was not read for it.",)
+def mean_seconds(trials: Sequence[SweepTrial]) -> float:
+    """The mean time of at least one trial, which predicts that of the next."""
+    return float(np.mean([trial.seconds for trial in trials]))

@@ -1,4 +1,4 @@
-"""What a sweep searches: the ranges that a head declares beside its parameters, less those that were set by hand."""
+"""What a sweep searches: the ranges that a head declares with its hyperparameters, without those that the user set."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,15 +16,17 @@ from stages.fitting.task import Task
 
 __all__ = ["SearchSpace"]
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """What is searched, and what a trial is scored by.
+    """What is searched, and how a trial is scored.
 
-    plan: of the run; its head has the parameters that are fixed, whose full names are `fixed`.
-    metric: of `stages.curve.METRICS`. scored: of the plan's folds, how many a trial is scored on, the first ones.
+    plan: of the run; its head has the values of the fixed hyperparameters.
+    fixed: full names of the hyperparameters that are not searched.
+    metric: one of `stages.curve.METRICS`.
+    scored_folds: how many of the plan's folds a trial is scored on, starting with the first.
     """
 
     plan: FitPlan
@@ -33,32 +35,36 @@ class SearchSpace:
     scored_folds: int = 1
 
     @classmethod
-    def of(cls, plan: FitPlan, names: Sequence[str] = (), metric: str = "macro_f1", scored: int = 1) -> "SearchSpace":
-        """names: of parameters that were set by hand, as `--set` takes them: lr for training__lr."""
-        return cls(plan, frozenset(full_name(plan.head.name, name) for name in names), metric, scored)
+    def of(
+        cls, plan: FitPlan, fixed: Sequence[str] = (), metric: str = "macro_f1", scored_folds: int = 1
+    ) -> "SearchSpace":
+        """A space whose fixed hyperparameters have short names, as in `--set`: lr for training__lr."""
+        return cls(plan, frozenset(full_name(plan.head.name, name) for name in fixed), metric, scored_folds)
 
     @cached_property
-    def searched(self) -> dict[str, Hyperparameter]:
-        """The parameters that a trial draws, by full name; empty for a head that declares none."""
-        every = hyperparameters_of(type(self.plan.head))
-        return {each.name: each for each in every if each.search is not None and each.name not in self.fixed}
+    def hyperparameters(self) -> dict[str, Hyperparameter]:
+        """The searched hyperparameters by full name; empty for a head that declares none."""
+        declared = hyperparameters_of(type(self.plan.head))
+        return {item.name: item for item in declared if item.search is not None and item.name not in self.fixed}
 
     @property
     def defaults(self) -> dict[str, Any]:
-        """What the head has where nobody asks for anything else: the first trial."""
-        return {name: each.default for name, each in self.searched.items()}
+        """The head's default values: the first trial."""
+        return {name: hyperparameter.default for name, hyperparameter in self.hyperparameters.items()}
 
     @property
     def size(self) -> float:
-        """How many different trials there are; infinite where a number is drawn from a range."""
-        return prod(len(each.search.choices) or inf for each in self.searched.values() if each.search is not None)
+        """The number of different trials; infinite if a number is drawn from a range."""
+        return prod(
+            len(item.search.choices) or inf for item in self.hyperparameters.values() if item.search is not None
+        )
 
-    def head(self, values: Mapping[str, Any]) -> Head:
-        """The head with these parameters, unfitted."""
+    def make_head(self, values: Mapping[str, Any]) -> Head:
+        """The unfitted head with these hyperparameters."""
         return with_explicit_defaults(self.plan.head).set_params(**values)  # type: ignore[no-any-return]  # scikit-learn has no types
 
-    def identity(self, store: FeatureSource, found: Task) -> str:
-        """Eight hex digits that differ where a trial's score or the ranges could."""
-        ranges = {name: str(each.search) for name, each in self.searched.items()}
-        asked = {"metric": self.metric, "scored": self.scored_folds, "searched": ranges}
-        return runs.short_hash({"format": FORMAT, "plan": self.plan.identity(store, found), **asked})
+    def identity(self, store: FeatureSource, task: Task) -> str:
+        """Eight hex digits that differ if a trial's score or the ranges could differ."""
+        ranges = {name: str(hyperparameter.search) for name, hyperparameter in self.hyperparameters.items()}
+        scoring = {"metric": self.metric, "scored_folds": self.scored_folds, "ranges": ranges}
+        return runs.short_hash({"format": FORMAT, "plan": self.plan.identity(store, task), **scoring})

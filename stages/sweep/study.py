@@ -1,9 +1,9 @@
-"""The file that a sweep's trials are kept in: an SQLite study of Optuna's, the one place where Optuna is imported.
+"""The file of a sweep's trials: an Optuna study in SQLite. No other module imports Optuna.
 
-Trials are drawn by TPE (Watanabe 2023, arXiv 2304.11127), the head's defaults first; where there are few settings in
-all, each at random and once. A trial that is below the median of the finished ones at its epoch or fold is given up.
-Several processes may work on one file at once. One that is killed leaves a trial without a heartbeat, which another
-process, or the same command later, takes up again.
+TPE proposes the trials (Watanabe 2023, arXiv 2304.11127), after the head's defaults; in a small search space each
+combination is drawn at random, and once. A trial whose score at an epoch or fold is below the median of the finished
+ones is pruned. Several processes may use one file at once. A process that is killed leaves a trial without a heartbeat;
+another process, or the same command later, runs it again.
 """
 
 import hashlib
@@ -23,36 +23,36 @@ from data.errors import EmbedOnceError, ExtraMissing, StorageFailed
 from heads.core.hyperparameters import Hyperparameter
 from stages.sweep.result import SweepTrial
 from stages.sweep.space import SearchSpace
-from stages.sweep.trial_scoring import AFTER_EPOCHS
+from stages.sweep.trial_scoring import AFTER_EPOCHS, StepCallback
 
 __all__ = ["Study"]
 
-BEAT, GRACE = 5, 30  # seconds between two heartbeats, and after the last one until a trial counts as left
-PATIENCE_TRIALS, PATIENCE_EPOCHS = 5, 3  # finished trials before any is given up, and epochs before that one is
-LOCKED = 60  # seconds that a process waits for another that writes
-FEWEST = 6  # scored trials before importance says anything
-COUNTABLE = 200  # settings in all, of which none is drawn twice
-ONCE = ("COMPLETE", "PRUNED", "RUNNING", "WAITING")  # states of trials whose setting need not be tried again
+HEARTBEAT, GRACE_PERIOD = 5, 30  # seconds between heartbeats, and after the last one until a trial counts as stale
+STARTUP_TRIALS, WARMUP_EPOCHS = 5, 3  # finished trials before any is pruned, and epochs before a trial is
+LOCK_TIMEOUT = 60  # seconds that a process waits for another that writes
+MIN_SCORED = 6  # scored trials below which importance says nothing
+ENUMERABLE = 200  # combinations of a small search space, each of which is drawn at most once
+TAKEN_STATES = ("COMPLETE", "PRUNED", "RUNNING", "WAITING")  # of trials whose combination need not be tried again
 
-Score = Callable[[Mapping[str, Any], Callable[[int, float], None]], float]
+ScoreFunction = Callable[[Mapping[str, Any], StepCallback], float]
 
 
 class Study:
-    """The trials of one space in the file `path`, made if it is not there.
+    """The trials of one search space in the file `path`, which is created if it is missing.
 
     Raises ExtraMissing without Optuna, StorageFailed for a file that cannot be read or written.
     """
 
     def __init__(self, path: Path, space: SearchSpace) -> None:
         self.path, self.space, self.head = path, space, space.plan.head.name
-        self._optuna = _optuna()
+        self._optuna = _import_optuna()
         make_folder(path.parent)
         if not path.exists():
-            self._make()
-        with self._told():
+            self._create()
+        with self._storage_errors():
             self._study = self._open(path)
-        if self.space.defaults not in map(self._values, self._in(*ONCE)):  # the trial of them ended with an error
-            self._queue(self.space.defaults)
+        if self.space.defaults not in map(self._values, self._trials_in(*TAKEN_STATES)):  # their trial raised an error
+            self._enqueue(self.space.defaults)
 
     def __enter__(self) -> "Study":
         return self
@@ -62,120 +62,134 @@ class Study:
 
     @property
     def trials(self) -> tuple[SweepTrial, ...]:
-        """The finished ones, in the order in which they were begun."""
+        """The finished trials, in the order in which they were started."""
         return tuple(
             SweepTrial(
                 number,
-                {name: each.params[name] for name in self.space.searched},
-                each.value if each.state.name == "COMPLETE" else None,
-                round(each.duration.total_seconds(), 3),
-                each.user_attrs["process"],
+                {name: trial.params[name] for name in self.space.hyperparameters},
+                trial.value if trial.state.name == "COMPLETE" else None,
+                round(trial.duration.total_seconds(), 3),
+                trial.user_attrs["process"],
             )
-            for number, each in enumerate(self._in("COMPLETE", "PRUNED"), start=1)
+            for number, trial in enumerate(self._trials_in("COMPLETE", "PRUNED"), start=1)
         )
 
     @property
     def running_count(self) -> int:
-        """How many trials some process is at; those that a dead one left are put back to be made again."""
-        with self._told(), warnings.catch_warnings():
+        """How many trials some process runs now; stale ones are put back to be run again."""
+        with self._storage_errors(), warnings.catch_warnings():
             warnings.simplefilter("ignore", self._optuna.exceptions.ExperimentalWarning)
             self._optuna.storages.fail_stale_trials(self._study)
-        # one without a process was left before its heart beat once, and would seem to run for ever
-        return sum("process" in each.user_attrs for each in self._in("RUNNING"))
+        # a trial without a process stopped before its first heartbeat, and would count as running for ever
+        return sum("process" in trial.user_attrs for trial in self._trials_in("RUNNING"))
 
     @property
     def importance(self) -> dict[str, float]:
-        """Each parameter's share in what made trials good, the largest first, by PED-ANOVA (Watanabe et al. 2023,
-        arXiv 2304.10255); empty where too few trials were scored to tell."""
-        scored = self._in("COMPLETE")
-        if len(scored) < FEWEST or len({each.value for each in scored}) < 2:
+        """The importance of each hyperparameter by PED-ANOVA (Watanabe et al. 2023, arXiv 2304.10255), largest first.
+
+        Empty if too few trials were scored to tell.
+        """
+        scored = self._trials_in("COMPLETE")
+        if len(scored) < MIN_SCORED or len({trial.value for trial in scored}) < 2:
             return {}
-        varied = [name for name in self.space.searched if len({str(each.params[name]) for each in scored}) > 1]
+        varied = [name for name in self.space.hyperparameters if len({str(trial.params[name]) for trial in scored}) > 1]
+        if not varied:
+            return {}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = self._optuna.importance.get_param_importances(self._study, params=varied) if varied else {}
-        return {name: round(float(share), 4) for name, share in found.items()}
+            importances = self._optuna.importance.get_param_importances(self._study, params=varied)
+        return {name: round(float(share), 4) for name, share in importances.items()}
 
-    def run_trial(self, score: Score) -> None:
-        """Draw a trial, score it and keep it; `score` takes values, and whom to tell of each step.
+    def run_trial(self, score: ScoreFunction) -> None:
+        """Draw a combination of hyperparameters, score it and store the trial.
 
-        A setting that was tried before is not scored again. One with which the head cannot be fitted, because memory is
-        short or it is refused, is kept as bad, unless it is the defaults or the fault is elsewhere: an extra that is
-        missing, a disk that is full. Ctrl-C puts the trial back.
+        A combination that was tried before is not scored again. If the head cannot be fitted with it, because memory
+        runs out or the head refuses it, the trial counts as pruned. The error is raised instead for the defaults, and
+        if it has another cause: a missing extra, a full disk. Ctrl-C puts the trial back.
+
+        Args:
+            score: gets the values and a callback for each step, and returns the score.
+
+        Raises:
+            EmbedOnceError: what `score` raises for the defaults, or whatever the values are.
         """
 
         def objective(trial: Any) -> float:
             trial.set_user_attr("process", f"{socket.gethostname()}-{os.getpid()}")
-            values = {name: _drawn(trial, each) for name, each in self.space.searched.items()}
-            for each in self._in("COMPLETE", "PRUNED"):
-                if each.params == trial.params:
-                    return self._again(each)
+            values = {name: _suggest(trial, item) for name, item in self.space.hyperparameters.items()}
+            for earlier in self._trials_in("COMPLETE", "PRUNED"):
+                if earlier.params == trial.params:
+                    return self._repeat(earlier)
             try:
-                return score(values, lambda step, metric: self._reached(trial, step, metric))
+                return score(values, lambda step, value: self._report(trial, step, value))
             except KeyboardInterrupt:
                 self._retry(self._study, self._study.trials[trial.number])
                 raise
             except (EmbedOnceError, MemoryError, RuntimeError) as error:
-                if not _of_the_setting(error) or values == self.space.defaults:
+                if not _is_caused_by_values(error) or values == self.space.defaults:
                     raise
                 trial.set_user_attr("refused", str(error))
                 raise self._optuna.TrialPruned from error
 
-        if self.space.size <= COUNTABLE and not self._in("WAITING"):
-            self._queue_another()
-        with self._told():
-            self._study.sampler = self._optuna.samplers.TPESampler(seed=self._seed())
+        if self.space.size <= ENUMERABLE and not self._trials_in("WAITING"):
+            self._enqueue_untried()
+        with self._storage_errors():
+            self._study.sampler = self._optuna.samplers.TPESampler(seed=self._next_seed())
             self._study.optimize(objective, n_trials=1)
 
-    def _seed(self) -> int:
-        """Of the next trial: a sweep that goes on draws none again that it drew before it was interrupted."""
-        put_back = {number for each in self._in(*ONCE) for number in each.system_attrs.get("retry_history", ())}
-        failed = sum(each.number not in put_back for each in self._in("FAIL"))
-        begun = len(self._in("COMPLETE", "PRUNED", "RUNNING")) + failed
-        return int(hashlib.sha256(f"{self.space.plan.seed} {begun}".encode()).hexdigest()[:8], 16)
+    def _next_seed(self) -> int:
+        """The seed of the next trial: a sweep that resumes does not draw again what it drew before."""
+        put_back = {
+            number for trial in self._trials_in(*TAKEN_STATES) for number in trial.system_attrs.get("retry_history", ())
+        }
+        failed = sum(trial.number not in put_back for trial in self._trials_in("FAIL"))
+        started = len(self._trials_in("COMPLETE", "PRUNED", "RUNNING")) + failed
+        return int(hashlib.sha256(f"{self.space.plan.seed} {started}".encode()).hexdigest()[:8], 16)
 
-    def _queue_another(self) -> None:
-        """Of few settings one that no trial has, to be the next; nothing where all have been tried."""
-        drawn = {name: each.search.choices for name, each in self.space.searched.items() if each.search is not None}
-        every = [dict(zip(drawn, each, strict=True)) for each in product(*drawn.values())]
-        tried = [self._values(each) for each in self._in(*ONCE)]
-        left = [values for values in every if values not in tried]
-        if left:
-            self._queue(random.Random(self._seed()).choice(left))
+    def _enqueue_untried(self) -> None:
+        """Make a random combination that no trial has the next one; nothing if all have been tried."""
+        choices = {
+            name: item.search.choices for name, item in self.space.hyperparameters.items() if item.search is not None
+        }
+        combinations = [dict(zip(choices, values, strict=True)) for values in product(*choices.values())]
+        tried = [self._values(trial) for trial in self._trials_in(*TAKEN_STATES)]
+        untried = [values for values in combinations if values not in tried]
+        if untried:
+            self._enqueue(random.Random(self._next_seed()).choice(untried))
 
-    def _queue(self, values: Mapping[str, Any]) -> None:
-        with self._told():
+    def _enqueue(self, values: Mapping[str, Any]) -> None:
+        with self._storage_errors():
             self._study.enqueue_trial(dict(values))
 
     def _values(self, trial: Any) -> dict[str, Any]:
-        """What a trial has, or will have when its turn comes."""
+        """The hyperparameters that a trial has, or will have once it is started."""
         return dict(trial.params or trial.system_attrs.get("fixed_params", {}))
 
-    def _again(self, before: Any) -> float:
-        if before.state.name == "PRUNED":
+    def _repeat(self, earlier: Any) -> float:
+        if earlier.state.name == "PRUNED":
             raise self._optuna.TrialPruned
-        return float(before.value)
+        return float(earlier.value)
 
-    def _reached(self, trial: Any, step: int, metric: float) -> None:
-        trial.report(metric, step)
+    def _report(self, trial: Any, step: int, score: float) -> None:
+        trial.report(score, step)
         if step < AFTER_EPOCHS:
-            worse = trial.should_prune()
-        else:  # the pruner would hold the best epoch against others' folds
-            steps = [each.intermediate_values for each in self._in("COMPLETE")]
-            others = [values[step] for values in steps if step in values]
-            worse = len(others) >= PATIENCE_TRIALS and metric < median(others)
-        if worse:
+            prune = trial.should_prune()
+        else:  # Optuna's pruner would compare the best epoch with the folds of other trials
+            steps = [other.intermediate_values for other in self._trials_in("COMPLETE")]
+            others = [scores[step] for scores in steps if step in scores]
+            prune = len(others) >= STARTUP_TRIALS and score < median(others)
+        if prune:
             raise self._optuna.TrialPruned
 
-    def _in(self, *states: str) -> list[Any]:
+    def _trials_in(self, *states: str) -> list[Any]:
         known = self._optuna.trial.TrialState
-        with self._told():
-            found: list[Any] = self._study.get_trials(deepcopy=False, states=[known[state] for state in states])
-        return found
+        with self._storage_errors():
+            trials: list[Any] = self._study.get_trials(deepcopy=False, states=[known[state] for state in states])
+        return trials
 
-    def _make(self) -> None:
-        """A whole file or none, so that of several processes that begin together one makes it."""
-        with create_atomically(self.path, next_step="Make room.") as temporary, self._told():
+    def _create(self) -> None:
+        """Create the file whole or not at all, so that of several processes that start together one creates it."""
+        with create_atomically(self.path, next_step="Make room.") as temporary, self._storage_errors():
             study = self._open(temporary)
             study.enqueue_trial(self.space.defaults)
             _close(study)
@@ -189,9 +203,9 @@ class Study:
             self._retry = optuna.storages.RetryHeartbeatStaleTrialCallback()
             storage = optuna.storages.RDBStorage(
                 URL.create("sqlite", database=str(path)).render_as_string(),
-                engine_kwargs={"connect_args": {"timeout": LOCKED}},
-                heartbeat_interval=BEAT,
-                grace_period=GRACE,
+                engine_kwargs={"connect_args": {"timeout": LOCK_TIMEOUT}},
+                heartbeat_interval=HEARTBEAT,
+                grace_period=GRACE_PERIOD,
                 heartbeat_stale_trial_callback=self._retry,
             )
         return optuna.create_study(
@@ -199,12 +213,12 @@ class Study:
             study_name=self.head,
             direction="maximize",
             load_if_exists=True,
-            pruner=optuna.pruners.MedianPruner(PATIENCE_TRIALS, PATIENCE_EPOCHS),
+            pruner=optuna.pruners.MedianPruner(STARTUP_TRIALS, WARMUP_EPOCHS),
         )
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
-        """SQLite's errors as a sentence."""
+    def _storage_errors(self) -> Iterator[None]:
+        """Raise StorageFailed for errors of SQLite."""
         from sqlalchemy.exc import DBAPIError
 
         try:
@@ -216,18 +230,18 @@ class Study:
             ) from error
 
 
-def _of_the_setting(error: Exception) -> bool:
-    """Whether another setting may do where this one failed."""
+def _is_caused_by_values(error: Exception) -> bool:
+    """Whether other values of the hyperparameters may succeed."""
     if isinstance(error, EmbedOnceError):
         return not isinstance(error, ExtraMissing | StorageFailed)
-    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"  # torch's, of a card
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"  # torch's, on a GPU
 
 
-def _optuna() -> Any:
+def _import_optuna() -> Any:
     try:
         import optuna
     except ImportError as error:
-        raise ExtraMissing("A sweep is made by Optuna, which is missing: pip install 'embedonce[sweep]'.") from error
+        raise ExtraMissing("A sweep needs Optuna, which is missing: pip install 'embedonce[sweep]'.") from error
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)
     return optuna
 
@@ -238,11 +252,11 @@ def _close(study: Any) -> None:
     backend.engine.dispose()
 
 
-def _drawn(trial: Any, parameter: Hyperparameter) -> Any:
-    search = parameter.search
+def _suggest(trial: Any, hyperparameter: Hyperparameter) -> Any:
+    search = hyperparameter.search
     assert search is not None
     if search.low is None or search.high is None:
-        return trial.suggest_categorical(parameter.name, list(search.choices))
-    if parameter.whole:
-        return trial.suggest_int(parameter.name, int(search.low), int(search.high), log=search.log)
-    return trial.suggest_float(parameter.name, search.low, search.high, log=search.log)
+        return trial.suggest_categorical(hyperparameter.name, list(search.choices))
+    if hyperparameter.whole:
+        return trial.suggest_int(hyperparameter.name, int(search.low), int(search.high), log=search.log)
+    return trial.suggest_float(hyperparameter.name, search.low, search.high, log=search.log)

@@ -1,4 +1,4 @@
-"""A time spent on several heads: the better half of them goes on, until the best is left."""
+"""A time budget for several heads by successive halving: the better half stays, until the best head is left."""
 
 import re
 import time
@@ -14,25 +14,33 @@ from data.errors import CallError, EmbedOnceError
 from data.splits import nested_subsets
 from featurestore import CorpusTable, FeatureSource
 from stages.fitting.plan import configure_head
+from stages.fitting.sample_weights import align_weights
 from stages.sweep.result import SweepResult, SweepTrial
-from stages.sweep.search import Report, SweepContext, SweepProgress, best_score, make_trials, seconds_of
+from stages.sweep.search import (
+    SweepContext,
+    SweepProgress,
+    SweepProgressCallback,
+    best_score,
+    mean_seconds,
+    run_trials,
+)
 from stages.sweep.space import SearchSpace
 from stages.sweep.study import Study
 
 __all__ = ["parse_duration", "sweep_all"]
 
-FINALISTS = 2  # heads of the last round, which leave runs; the second one where time allows
-TOO_LONG = 0.25  # share of all the time that one trial of a head may take
-PROBED = 500  # documents by which a trial's time is foretold
-KEPT = 0.2  # share of all the time that is kept for runs until it is known what these take
+FINALISTS = 2  # heads of the last round, which are fitted as runs; the second one if time is left
+MAX_TRIAL_SHARE = 0.25  # of the whole budget, which one trial of a head may take
+PROBE_DOCUMENTS = 500  # documents of the larger fit that predicts the time of a trial
+RUN_SHARE = 0.2  # of the whole budget, reserved for a run until the time of a fit is known
 
 
 def parse_duration(text: str) -> float:
     """ "90s", "10m" or "1.5h" in seconds. Raises CallError for anything else."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh])", text.strip())
-    if not found or not float(found[1]):
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh])", text.strip())
+    if not match or not float(match[1]):
         raise CallError(f"--time-budget is '{text}': write a time such as 90s, 10m or 1.5h.")
-    return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
 
 
 def sweep_all(
@@ -42,92 +50,109 @@ def sweep_all(
     folder: Path,
     *,
     seconds: float,
-    most: float = inf,
+    max_trials: float = inf,
     command: str = "",
-    report: Report | None = None,
+    on_progress: SweepProgressCallback | None = None,
 ) -> list[SweepResult]:
-    """Spend `seconds` on several heads by successive halving, and fit the best one or two as runs; best head first.
+    """Spend a time budget on several heads by successive halving, and fit the best one or two as runs.
 
-    Each head gets an equal share of a round's time and at least one trial, `most` in all; the better half goes on to
-    the next round, which has as much time for fewer heads (Jamieson & Talwalkar 2016, arXiv 1502.07943, with trials for
-    the pulls of an arm). A head one trial of which would take more than a quarter of all the time is left out and said
-    so. Time for the best head's run is kept. A trial that was begun is finished, so a small time may be overrun.
+    Each head gets an equal share of a round's time and at least one trial. The better half stays for the next round,
+    which has the same time for fewer heads (Jamieson & Talwalkar 2016, arXiv 1502.07943, with trials as the pulls of an
+    arm). Time for the run of the best head is reserved. A trial that was started is finished, so a small budget may be
+    exceeded.
 
-    Raises CallError where no head can be tried.
+    Args:
+        store: where the features are.
+        table: the corpus.
+        spaces: one search space per head.
+        folder: where the runs are.
+        seconds: the budget. A head is left out, with a note, if one trial would take more than a quarter of it.
+        max_trials: the most trials per head.
+        command: the command line, for the record of the runs.
+        on_progress: called before each step.
+
+    Returns:
+        One result per head, the best head first.
+
+    Raises:
+        CallError: if no head can be tried; and what `fit_head` and `Study` raise.
     """
-    begun, tell = time.monotonic(), report or (lambda _: None)
-    bench = SweepContext.of(store, table, spaces[0], folder, command)
-    end = begun + seconds
+    start, show = time.monotonic(), on_progress or (lambda _: None)
+    context = SweepContext.of(store, table, spaces[0], folder, command)
+    end = start + seconds
 
-    def told(head: str, made: Sequence[SweepTrial], activity: str) -> None:
-        tell(SweepProgress(head, min(time.monotonic() - begun, seconds), seconds, best_score(made), activity))
+    def show_head(head: str, trials: Sequence[SweepTrial], activity: str) -> None:
+        show(SweepProgress(head, min(time.monotonic() - start, seconds), seconds, best_score(trials), activity))
 
     with ExitStack() as open_studies:
-        studies, notes = _tried(bench, spaces, seconds, open_studies)
+        studies, notes = _open_studies(context, spaces, seconds, open_studies)
         if not studies:
             raise CallError(f"No head can be tried in {seconds:g} s. {' '.join(notes)}")
-        alive, ranked = list(studies), list(studies)
-        for left in range(max(1, ceil(log2(len(studies)))), 0, -1):
+        remaining, ranked = list(studies), list(studies)
+        for rounds_left in range(max(1, ceil(log2(len(studies)))), 0, -1):
             now = time.monotonic()
-            close = now + max(0.0, end - _run_seconds(alive, seconds) - now) / left
-            for place, study in enumerate(alive):
+            round_end = now + max(0.0, end - _run_seconds(remaining, seconds) - now) / rounds_left
+            for position, study in enumerate(remaining):
                 now = time.monotonic()
-                until = now + (close - now) / (len(alive) - place)
-                make_trials(bench, study, min(most, study.space.size), until, partial(told, study.head))
-            alive.sort(key=lambda study: -(best_score(study.trials) or 0))
-            ranked[: len(alive)] = alive
-            if len(alive) > FINALISTS:
-                alive = alive[: ceil(len(alive) / 2)]
-        outcomes = [bench.outcome(study, notes) for study in ranked]
-        for place, study in enumerate(alive[:FINALISTS]):
-            if place == 0 or time.monotonic() + _run_seconds([study], seconds) < end:
-                told(study.head, outcomes[place].trials, "the best as a run")
-                outcomes[place] = bench.fit_best(outcomes[place], study.space)
-    return outcomes
+                deadline = now + (round_end - now) / (len(remaining) - position)
+                most = min(max_trials, study.space.size)
+                run_trials(context, study, most, deadline, partial(show_head, study.head))
+            remaining.sort(key=lambda study: -(best_score(study.trials) or 0))
+            ranked[: len(remaining)] = remaining
+            if len(remaining) > FINALISTS:
+                remaining = remaining[: ceil(len(remaining) / 2)]
+        results = [context.summarize(study, notes) for study in ranked]
+        for position, study in enumerate(remaining[:FINALISTS]):
+            if position == 0 or time.monotonic() + _run_seconds([study], seconds) < end:
+                show_head(study.head, results[position].trials, "fitting the best as a run")
+                results[position] = context.fit_best(results[position], study.space)
+    return results
 
 
-def _tried(
-    bench: SweepContext, spaces: Sequence[SearchSpace], seconds: float, open_studies: ExitStack
+def _open_studies(
+    context: SweepContext, spaces: Sequence[SearchSpace], seconds: float, open_studies: ExitStack
 ) -> tuple[list[Study], tuple[str, ...]]:
-    """The studies of the heads that there is time for, opened, and a sentence for each other head."""
+    """The opened studies of the heads that fit into the budget, and a note on each other head."""
     studies, notes = [], []
     for space in spaces:
         name = space.plan.head.name
-        study = open_studies.enter_context(bench.study(space))
+        study = open_studies.enter_context(context.open_study(space))
         try:
-            one = seconds_of(study.trials) if study.trials else _probed(bench, space, TOO_LONG * seconds)
+            trial = mean_seconds(study.trials) if study.trials else _predict_trial_seconds(context, space, seconds)
         except EmbedOnceError as error:
             notes.append(f"{name} is left out: {error}")
             continue
-        if one > TOO_LONG * seconds:
-            notes.append(f"{name} is left out: one trial would take about {one:.0f} s. Raise --time-budget for it.")
+        if trial > MAX_TRIAL_SHARE * seconds:
+            notes.append(f"{name} is left out: one trial would take about {trial:.0f} s. Raise --time-budget for it.")
             continue
         studies.append(study)
     return studies, tuple(notes)
 
 
-def _probed(bench: SweepContext, space: SearchSpace, limit: float) -> float:
-    """Seconds that a trial is likely to take: two fits on few documents, and the line through them.
+def _predict_trial_seconds(context: SweepContext, space: SearchSpace, seconds: float) -> float:
+    """Predict the seconds of a trial by the line through the times of two fits on few documents.
 
-    One fit is enough where as much time a document would keep within `limit`.
-
-    What the first fit of a head takes beside, to load a library, makes the line flatter, and the head is tried.
+    One fit is enough if a trial that takes the same time per document would be short enough. The first fit of a head
+    also takes the time to import a library, which makes the line flatter; then the head is tried.
     """
-    found, head = bench.found, configure_head(space.head(space.defaults), bench.found.target)
-    fitted, took, sizes = (1 - 1 / space.plan.folds) * len(found.train), [], []
-    for rows in nested_subsets(found.target.y, found.groups.tolist(), [PROBED // 2, PROBED], space.plan.seed):
-        begun = time.monotonic()
-        clone(head).fit(found.train[rows], found.target.names[rows], groups=found.groups[rows])
-        took.append(time.monotonic() - begun)
+    task, head = context.task, configure_head(space.make_head(space.defaults), context.task.target)
+    weight = align_weights(space.plan.weights, task.train_ids)
+    trial_documents, times, sizes = (1 - 1 / space.plan.folds) * len(task.train), list[float](), list[int]()
+    subset_sizes = [PROBE_DOCUMENTS // 2, PROBE_DOCUMENTS]
+    for rows in nested_subsets(task.target.y, task.groups.tolist(), subset_sizes, space.plan.seed):
+        start = time.monotonic()
+        task.fit(clone(head), rows, weight)
+        times.append(time.monotonic() - start)
         sizes.append(len(rows))
-        if (most := space.scored_folds * took[0] * max(1.0, fitted / sizes[0])) <= limit:
-            return most
-    slope = max(0.0, took[1] - took[0]) / max(1, sizes[1] - sizes[0])
-    return space.scored_folds * (took[1] + slope * max(0.0, fitted - sizes[1]))
+        upper = space.scored_folds * times[0] * max(1.0, trial_documents / sizes[0])
+        if upper <= MAX_TRIAL_SHARE * seconds:
+            return upper
+    slope = max(0.0, times[1] - times[0]) / max(1, sizes[1] - sizes[0])
+    return space.scored_folds * (times[1] + slope * max(0.0, trial_documents - sizes[1]))
 
 
 def _run_seconds(ranked: Sequence[Study], seconds: float) -> float:
-    """What the run of the first of `ranked` is likely to take: a fit for each fold and one more."""
-    plan, trials = ranked[0].space.plan, ranked[0].trials
-    fits = [each.seconds / ranked[0].space.scored_folds for each in trials if each.score is not None]
-    return (plan.folds + 1) * max(fits) if fits else KEPT * seconds
+    """The expected seconds of a run of the first study: one fit per fold and one more."""
+    space, trials = ranked[0].space, ranked[0].trials
+    fits = [trial.seconds / space.scored_folds for trial in trials if trial.score is not None]
+    return (space.plan.folds + 1) * max(fits) if fits else RUN_SHARE * seconds

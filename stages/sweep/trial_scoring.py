@@ -1,4 +1,4 @@
-"""How one trial is scored: on folds of the training split that its head did not learn from."""
+"""How one trial is scored: on folds of the training split that its head was not fitted on."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,56 +10,64 @@ from sklearn.base import clone
 from data.target import Target
 from heads.evaluation.confusion_counts import ConfusionCounts
 from heads.evaluation.decisions import default_decision
-from heads.evaluation.score_matrix import align_scores
 from stages.fitting.plan import configure_head
 from stages.fitting.sample_weights import align_weights
 from stages.fitting.task import Task
 from stages.sweep.space import SearchSpace
 
-__all__ = ["AFTER_EPOCHS", "Reached", "score"]
+__all__ = ["AFTER_EPOCHS", "StepCallback", "score_trial"]
 
 AFTER_EPOCHS = 100_000  # the step of the first fold: no head has so many epochs
 
-Reached = Callable[[int, float], None]  # told of a step and its figure; what it raises ends the trial
+StepCallback = Callable[[int, float], None]  # called with a step and the score at it; an exception ends the trial
 
 
-def score(space: SearchSpace, found: Task, values: Mapping[str, Any], reached: Reached) -> float:
-    """The figure of `space.metric` with these parameters, by the plain decision (argmax, or 0.5 for several labels).
+def score_trial(space: SearchSpace, task: Task, values: Mapping[str, Any], on_step: StepCallback) -> float:
+    """Score hyperparameters by `space.metric` with the default decision rule (argmax, or 0.5 for multi-label).
 
-    Hits are counted over all scored folds together, which for F1 has less bias than a mean of folds (Forman & Scholz
-    2010, "Apples-to-Apples in Cross-Validation Studies", section 3). `reached` hears of each epoch of the first fold,
-    where the head is one that has epochs, by the fold that is scored or the part that the head keeps aside to know when
-    to stop (macro-F1, or for another metric accuracy); and of each fold but the last.
+    Hits are counted over all scored folds together, which for F1 has less bias than a mean over folds (Forman & Scholz
+    2010, "Apples-to-Apples in Cross-Validation Studies", section 3).
+
+    Args:
+        space: the head, its folds and the metric.
+        task: the documents.
+        values: the searched hyperparameters by full name.
+        on_step: called after each epoch of the first fold, if the head is trained in epochs, with the score on the
+            fold, or on the head's own validation split for early stopping (macro-F1, or accuracy for any other metric);
+            and after each fold but the last.
+
+    Returns:
+        The metric over all scored folds.
+
+    Raises:
+        EmbedOnceError: what the head's `fit` raises; and what `on_step` raises.
     """
-    plan, head = space.plan, configure_head(space.head(values), found.target)
-    names, part = found.target.names, plan.assign_folds(found)
-    weight = align_weights(plan.weights, found.train_ids)
-    left_out = [rows for fold in range(plan.folds) if len(rows := np.flatnonzero(part == fold))][: space.scored_folds]
+    plan, head = space.plan, configure_head(space.make_head(values), task.target)
+    fold_of, weight = plan.assign_folds(task), align_weights(plan.weights, task.train_ids)
+    folds = [rows for fold in range(plan.folds) if len(rows := np.flatnonzero(fold_of == fold))][: space.scored_folds]
     scores: list[NDArray[np.float32]] = []
-    for fold, rows in enumerate(left_out):
-        fitting = np.setdiff1d(np.arange(len(part)), rows)
-        own = clone(head)
-        if fold == 0 and hasattr(own, "progress"):
-            own.progress, own.watch = _epochs(reached, space.metric), (found.train[rows], names[rows])
-        own.fit(
-            found.train[fitting], names[fitting], None if weight is None else weight[fitting], found.groups[fitting]
-        )
-        scores.append(align_scores(own.decision_function(found.train[rows]), own.classes_, found.labels))
-        score = _figure(np.concatenate(scores), found.target[np.concatenate(left_out[: fold + 1])], space.metric)
-        if fold + 1 < len(left_out):
-            reached(AFTER_EPOCHS + fold, score)
+    for fold, rows in enumerate(folds):
+        fold_head = clone(head)
+        if fold == 0 and hasattr(fold_head, "progress"):
+            fold_head.progress = _report_epochs(on_step, space.metric)
+            fold_head.watch = task.train[rows], task.target.names[rows]
+        task.fit(fold_head, np.setdiff1d(np.arange(len(fold_of)), rows), weight)
+        scores.append(task.scores(fold_head, rows))
+        score = _score(np.concatenate(scores), task.target[np.concatenate(folds[: fold + 1])], space.metric)
+        if fold + 1 < len(folds):
+            on_step(AFTER_EPOCHS + fold, score)
     return score
 
 
-def _epochs(reached: Reached, metric: str) -> Callable[[Any], None]:
-    def told(epoch: Any) -> None:
+def _report_epochs(on_step: StepCallback, metric: str) -> Callable[[Any], None]:
+    def on_epoch(epoch: Any) -> None:
         score = epoch.macro_f1 if metric == "macro_f1" else epoch.accuracy
         if score is not None:
-            reached(epoch.number, score)
+            on_step(epoch.number, score)
 
-    return told
+    return on_epoch
 
 
-def _figure(scores: NDArray[np.float32], target: Target, metric: str) -> float:
-    decided = default_decision(scores, target.y, ordinal=target.is_ordinal).out_of_fold
-    return float(getattr(ConfusionCounts.from_predictions(target.y, decided, scores.shape[1]), metric))
+def _score(scores: NDArray[np.float32], target: Target, metric: str) -> float:
+    predicted = default_decision(scores, target.y, ordinal=target.is_ordinal).out_of_fold
+    return float(getattr(ConfusionCounts.from_predictions(target.y, predicted, scores.shape[1]), metric))

@@ -63,7 +63,7 @@ def test_runs_and_curves_share_a_folder(embedonce: Run, store: Path) -> None:
         ([], "HEAD..."),
         (["liner"], "Did you mean 'linear'"),
         (["all"], "name the heads"),
-        (["linear", "--sizes", "ten"], "whole numbers from 2 on"),
+        (["linear", "--sizes", "ten"], "whole numbers of at least 2"),
         (["linear", "--sizes", "1000"], "there are 96 to fit on"),
         (["linear", "mlp", "--set", "C=1"], "--set is for one head"),
         (["linear", "--metric", "f1"], "macro-f1"),

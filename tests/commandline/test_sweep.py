@@ -25,7 +25,7 @@ def test_history_importance_and_the_run_are_shown_and_the_same_as_json(embedonce
     (found,) = told["sweeps"]
     assert (
         len(found["trials"]) == 7
-        and found["history"][0] == 1
+        and found["improvements"][0] == 1
         and set(found["best"]["values"]) == set(found["defaults"])
     )
     assert ("importance\n" in shown.out or "importance " in shown.out) == bool(found["importance"])

@@ -146,9 +146,9 @@ def test_documents_without_label_are_counted_and_refused_unless_skipped(
     (tmp_path / "t.csv").write_text("\n".join(["text,label", *ROWS, "no label here,", "nor here,"]))
     assert "2 of 22" in embedonce("embed", "t.csv", "--model", model).err
     refused = embedonce("fit-head", "linear")
-    assert refused.code == 1 and "2 of 22" in errors(refused.err)[0] and "--skip-unlabelled" in refused.err
+    assert refused.code == 1 and "2 of 22" in errors(refused.err)[0] and "--skip-unlabeled" in refused.err
     assert not (tmp_path / "runs").exists()
-    assert embedonce("fit-head", "linear", "--skip-unlabelled", "--folds", "2").code == 0
+    assert embedonce("fit-head", "linear", "--skip-unlabeled", "--folds", "2").code == 0
 
 
 def test_one_class_is_refused(embedonce: Run, tmp_path: Path, model: Path) -> None:

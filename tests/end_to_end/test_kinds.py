@@ -177,7 +177,7 @@ def test_weights_stand_in_the_file_that_was_embedded_with_or_without_ids(
     write(tmp_path / "t.csv", ["text", "label", "trust"], rows)
     assert embedonce("embed", "t.csv", "--model", model).code == 0
     assert embedonce("fit-head", "linear", "--folds", "2", "--weight", "trust").code == 0
-    assert any("count from 0 to 2" in note for note in only_run(tmp_path).record.notes)
+    assert any("sample weights from 0 to 2" in note for note in only_run(tmp_path).record.notes)
 
 
 def test_a_full_disk_is_one_sentence_and_embed_goes_on_when_there_is_room(

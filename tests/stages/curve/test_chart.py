@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.curve import LearningCurves, Point
+from stages.curve import CurvePoint, LearningCurves
 from stages.curve.chart import COLOURS, Picture, learning_page, learning_picture, log_ticks
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def point(metric: float, head: str = "linear", size: int = 50, seed: int = 0) -> Point:
-    return Point(head, size, seed, size, 3, metric, metric, metric, 1.0)
+def point(metric: float, head: str = "linear", size: int = 50, seed: int = 0) -> CurvePoint:
+    return CurvePoint(head, size, seed, size, 3, metric, metric, metric, 1.0)
 
 
 def made_up(

@@ -20,7 +20,7 @@ from heads.classifiers.linear import LinearHead
 from heads.evaluation.decisions.heldout import HeldOut
 from heads.registry import HEADS, make_head
 from heads.training.loop import Training
-from stages.curve import CurvePlan, CurveProgress, LearningCurves, curve_heads, learning_curves, parse_sizes
+from stages.curve import CurvePlan, CurveProgress, LearningCurves, fit_curves, parse_curve_heads, parse_sizes
 from tests.small_store import blobs, make_store
 
 
@@ -58,7 +58,7 @@ PLAN = CurvePlan(heads=[Watched()], sizes=[10, 40], seeds=3)
 def curves_of(folder: Path, plan: CurvePlan = PLAN, documents: int = 160) -> LearningCurves:
     made = make_store(folder / "store", *blobs(["a", "b", "c"], documents)) if not (folder / "store").exists() else None
     store, table = made or _opened(folder)
-    return learning_curves(store, table, plan, folder / "runs")
+    return fit_curves(store, table, plan, folder / "runs")
 
 
 def _opened(folder: Path) -> Any:
@@ -85,7 +85,7 @@ def test_subsets_are_nested_and_what_is_scored_is_the_same_for_all_and_never_fit
     documents, vectors = blobs(["a", "b", "c"], 160)
     twins = [replace(each, id=f"twin of {each.id}") for each in documents]
     store, table = make_store(tmp_path / "store", [*documents, *twins], np.concatenate([vectors, vectors]))
-    learning_curves(store, table, PLAN, tmp_path / "runs")
+    fit_curves(store, table, PLAN, tmp_path / "runs")
     small, large = ([row_set(each) for each in Watched.fitted[at : at + 3]] for at in (0, 3))
     assert all(few < more for few, more in zip(small, large, strict=True)) and small[0] != small[1]
     scored = [row_set(each) for each in Watched.asked]
@@ -101,10 +101,10 @@ def test_the_test_split_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     documents, vectors = blobs(["a", "b", "c"], 160)
     lied = [replace(each, labels=("a",)) if each.split == "test" else each for each in documents]
     moved = vectors + 50 * np.array([each.split == "test" for each in documents], np.float32)[:, None]
-    honest = learning_curves(*make_store(tmp_path / "one", documents, vectors), PLAN, tmp_path / "runs")
+    honest = fit_curves(*make_store(tmp_path / "one", documents, vectors), PLAN, tmp_path / "runs")
     seen = row_set(np.concatenate([*Watched.fitted, *Watched.asked]))
     assert seen.isdisjoint(row_set(vectors[[each.split == "test" for each in documents]]))
-    fooled = learning_curves(*make_store(tmp_path / "two", lied, moved), PLAN, tmp_path / "runs")
+    fooled = fit_curves(*make_store(tmp_path / "two", lied, moved), PLAN, tmp_path / "runs")
     assert [replace(each, seconds=0) for each in honest.points] == [replace(each, seconds=0) for each in fooled.points]
 
 
@@ -148,7 +148,7 @@ def test_other_labels_take_no_figure_of_these(tmp_path: Path) -> None:
     curves_of(tmp_path)
     documents, vectors = blobs(["a", "b", "c"], 160)
     documents[0] = replace(documents[0], labels=("b" if documents[0].labels == ("a",) else "a",))
-    learning_curves(*make_store(tmp_path / "relabelled", documents, vectors), PLAN, tmp_path / "runs")
+    fit_curves(*make_store(tmp_path / "relabelled", documents, vectors), PLAN, tmp_path / "runs")
     assert len(Watched.fitted) == 12
 
 
@@ -168,9 +168,7 @@ def test_several_labels_a_document_are_fitted_and_scored(tmp_path: Path) -> None
     both = [replace(each, labels=(*each.labels, "late")) if row > 100 else each for row, each in enumerate(documents)]
     vectors[101:, 7] += 5
     store, table = make_store(tmp_path / "store", both, vectors, kind="multilabel")
-    few, many = learning_curves(
-        store, table, CurvePlan(heads=[LinearHead()], sizes=[4, None], seeds=2), tmp_path
-    ).summaries
+    few, many = fit_curves(store, table, CurvePlan(heads=[LinearHead()], sizes=[4, None], seeds=2), tmp_path).summaries
     assert few.micro_f1.mean < many.micro_f1.mean > 0.9 and many.labels == 4
 
 
@@ -209,7 +207,7 @@ def test_every_head_can_be_fitted_on_the_fewest_documents(tmp_path: Path, name: 
     if kind == "multilabel" and not head.supports_multilabel:
         return
     store, table = make_store(tmp_path / "store", *blobs(["a", "b", "c"], 60), kind=kind)
-    found = learning_curves(store, table, CurvePlan(heads=[head], sizes=[2, 5], seeds=1), tmp_path / "runs")
+    found = fit_curves(store, table, CurvePlan(heads=[head], sizes=[2, 5], seeds=1), tmp_path / "runs")
     assert [level.documents for level in found.summaries] == [2, 5]
 
 
@@ -218,9 +216,7 @@ def test_each_head_reads_the_layers_that_are_its_own(tmp_path: Path) -> None:
     layers = np.stack([vectors, np.random.default_rng(1).normal(size=vectors.shape)], axis=1)
     store, table = make_store(tmp_path / "store", documents, layers)
     mix = LayerMixHead(hidden=8, training=Training(lr=0.02, device="cpu"))
-    found = learning_curves(
-        store, table, CurvePlan(heads=[LinearHead(), mix], sizes=[None], seeds=1), tmp_path / "runs"
-    )
+    found = fit_curves(store, table, CurvePlan(heads=[LinearHead(), mix], sizes=[None], seeds=1), tmp_path / "runs")
     accuracy = {point.head: point.accuracy for point in found.points}
     assert accuracy["layermix"] > 0.9 and accuracy["linear"] < 0.8
 
@@ -234,7 +230,7 @@ def test_the_ladder_doubles_up_to_all_there_are(tmp_path: Path) -> None:
 def test_what_is_told_says_how_far_it_is(tmp_path: Path) -> None:
     told: list[CurveProgress] = []
     store, table = make_store(tmp_path / "store", *blobs(["a", "b", "c"], 160))
-    learning_curves(store, table, PLAN, tmp_path / "runs", report=told.append)
+    fit_curves(store, table, PLAN, tmp_path / "runs", on_progress=told.append)
     assert [now.done for now in told] == [0, 10, 20, 30, 70, 110] and {now.total for now in told} == {150}
     left = [now.seconds_left for now in told]
     assert left[:4] == [None] * 4 and all(each is not None and each >= 0 for each in left[4:])
@@ -254,34 +250,36 @@ def test_time_left_counts_what_a_fit_costs_beside_its_documents(
     told: list[CurveProgress] = []
     store, table = make_store(tmp_path / "store", *blobs(["a", "b", "c"], 160))
     plan = CurvePlan(heads=[Clocked()], sizes=[10, 20, 80], seeds=2)
-    learning_curves(store, table, plan, tmp_path / "runs", report=told.append)
+    fit_curves(store, table, plan, tmp_path / "runs", on_progress=told.append)
     assert [now.seconds_left for now in told] == [None, None, None, *map(pytest.approx, [24, 20, 10])]
 
 
 def test_documents_of_no_weight_are_scored_and_never_fitted_on(tmp_path: Path) -> None:
     store, table = make_store(tmp_path / "store", *blobs(["a", "b", "c"], 160))
     weights = {one: float(row % 4 == 0) for row, one in enumerate(table.ids)}
-    found = learning_curves(store, table, replace(PLAN, sizes=[4, None], weights=weights), tmp_path / "runs")
-    even = learning_curves(store, table, replace(PLAN, sizes=[4, None]), tmp_path / "runs")
+    found = fit_curves(store, table, replace(PLAN, sizes=[4, None], weights=weights), tmp_path / "runs")
+    even = fit_curves(store, table, replace(PLAN, sizes=[4, None]), tmp_path / "runs")
     assert found.validation_documents == even.validation_documents and found.train_documents < even.train_documents / 2
     assert [level.documents for level in found.summaries] == [4, found.train_documents]
     assert all(point.labels >= 2 for point in found.points)
-    assert any("of weight 0 are not fitted on" in note for note in found.notes)
+    assert any("of weight 0: neither fitted on" in note for note in found.notes)
     few = {one: float(row == 0) for row, one in enumerate(table.ids)}
-    with pytest.raises(BadData, match="have not two labels"):
-        learning_curves(store, table, replace(PLAN, weights=few), tmp_path / "runs")
+    with pytest.raises(BadData, match="have fewer than two labels"):
+        fit_curves(store, table, replace(PLAN, weights=few), tmp_path / "runs")
 
 
 def test_a_group_that_overfills_a_size_is_told(tmp_path: Path) -> None:
     documents, vectors = blobs(["a", "b"], 160)
     grouped = [replace(each, group=f"author {row // 4}") for row, each in enumerate(documents)]
     store, table = make_store(tmp_path / "store", grouped, vectors)
-    found = learning_curves(store, table, replace(PLAN, sizes=[10]), tmp_path / "runs")
-    assert any(point.documents > 10 for point in found.points) and any("never parted" in note for note in found.notes)
+    found = fit_curves(store, table, replace(PLAN, sizes=[10]), tmp_path / "runs")
+    assert any(point.documents > 10 for point in found.points) and any(
+        "Groups stay together" in note for note in found.notes
+    )
 
 
 def test_more_documents_than_there_are_is_refused_before_any_fit(tmp_path: Path) -> None:
-    with pytest.raises(CallError, match="asks for 97 documents, and there are 96 to fit on"):
+    with pytest.raises(CallError, match="requests 97 documents, and there are 96 to fit on"):
         curves_of(tmp_path, replace(PLAN, sizes=[10, 97]))
     assert not Watched.fitted and not (tmp_path / "runs").exists()
 
@@ -289,8 +287,8 @@ def test_more_documents_than_there_are_is_refused_before_any_fit(tmp_path: Path)
 def test_documents_that_none_can_be_kept_aside_of_are_refused(tmp_path: Path) -> None:
     split = ["train", "train", "test"]
     documents = [Document(f"d{at}", f"text {at}", (f"label {at}",), side) for at, side in enumerate(split)]
-    with pytest.raises(BadData, match="no training document can be kept aside"):
-        learning_curves(*make_store(tmp_path / "store", documents, np.eye(3)), PLAN, tmp_path / "runs")
+    with pytest.raises(BadData, match="no validation split can be made"):
+        fit_curves(*make_store(tmp_path / "store", documents, np.eye(3)), PLAN, tmp_path / "runs")
 
 
 @given(st.lists(st.none() | st.integers(2, 10**6), min_size=1))
@@ -301,16 +299,16 @@ def test_sizes_are_read_as_they_are_written(sizes: list[int | None]) -> None:
 
 @pytest.mark.parametrize("text", ["", ",", "1", "10,x", "-5", "0", "3.5", "every"])
 def test_other_sizes_are_refused(text: str) -> None:
-    with pytest.raises(CallError, match="write whole numbers from 2 on, and 'all'"):
+    with pytest.raises(CallError, match="write whole numbers of at least 2, and 'all'"):
         parse_sizes(text)
 
 
 def test_heads_are_named_and_settings_are_for_one() -> None:
-    assert [head.name for head in curve_heads(["mlp", "linear", "mlp"])] == ["mlp", "linear"]
-    assert curve_heads(["linear"], ["C=3"])[0].get_params()["C"] == 3
+    assert [head.name for head in parse_curve_heads(["mlp", "linear", "mlp"])] == ["mlp", "linear"]
+    assert parse_curve_heads(["linear"], ["C=3"])[0].get_params()["C"] == 3
     with pytest.raises(CallError, match="--set is for one head"):
-        curve_heads(["linear", "mlp"], ["C=3"])
+        parse_curve_heads(["linear", "mlp"], ["C=3"])
     with pytest.raises(CallError, match="name the heads"):
-        curve_heads(["all"])
+        parse_curve_heads(["all"])
     with pytest.raises(UnknownName, match="Did you mean 'linear'"):
-        curve_heads(["liner"])
+        parse_curve_heads(["liner"])

@@ -93,7 +93,7 @@ def test_a_fold_that_was_finished_is_not_fitted_again(made: Made, tmp_path: Path
     whole, _ = fit_head(*made, plan, tmp_path / "whole", jobs=1)
     part = plan.assign_folds(load_task(*made))
     marked = np.full((np.count_nonzero(part == 1), 3), 7, dtype=np.float32)
-    FitCheckpoint(tmp_path / "runs" / whole.name).keep(1, marked)
+    FitCheckpoint(tmp_path / "runs" / whole.name).save_scores(1, marked)
     run, _ = fit_head(*made, plan, tmp_path / "runs", jobs=2)
     np.testing.assert_allclose(run.predictions().of("train").probabilities[part == 1], 1 / 3, atol=1e-6)
     np.testing.assert_allclose(
@@ -116,7 +116,7 @@ def test_a_process_that_was_killed_is_told_in_a_sentence(made: Made, tmp_path: P
 
 
 def test_a_head_that_no_process_can_be_given_is_told_in_a_sentence(made: Made, tmp_path: Path) -> None:
-    with pytest.raises(EmbedOnceError, match=r"^A process that fits linear could not be begun .*--jobs 1"):
+    with pytest.raises(EmbedOnceError, match=r"^A process that fits linear could not be started .*--jobs 1"):
         fit_head(*made, FitPlan(head=Unsent(), folds=3), tmp_path / "runs", jobs=2)
 
 
@@ -129,7 +129,7 @@ def test_ctrl_c_is_for_the_process_that_waits_and_ends_the_others(made: Made, tm
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fit_head(*made, FitPlan(head=LinearHead(C=2), folds=3), tmp_path / "runs", jobs=2, report=interrupted)
+        fit_head(*made, FitPlan(head=LinearHead(C=2), folds=3), tmp_path / "runs", jobs=2, on_progress=interrupted)
     left = [each for each in psutil.Process().children(recursive=True) if "popen_loky" in " ".join(each.cmdline())]
     psutil.wait_procs(left, timeout=30)
     assert not [each for each in left if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]

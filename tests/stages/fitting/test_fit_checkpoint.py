@@ -46,7 +46,7 @@ def test_finished_folds_are_kept(made: Made, step: int, tmp_path: Path, monkeypa
     plan = FitPlan(head=LinearHead(), folds=3)
     whole, _ = fit_head(*made, plan, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        fit_head(*made, plan, tmp_path / "runs", report=cut_off_at(step))
+        fit_head(*made, plan, tmp_path / "runs", on_progress=cut_off_at(step))
     assert len(list((tmp_path / "runs" / FOLDER).glob("*/fold-*.npy"))) == step
     assert runs.runs_in(tmp_path / "runs") == []
     fits, learn = list[int](), LinearHead._learn
@@ -59,7 +59,7 @@ def test_finished_folds_are_kept(made: Made, step: int, tmp_path: Path, monkeypa
     run, fresh = fit_head(*made, plan, tmp_path / "runs")
     assert fresh and len(fits) == 3 - step + 1
     assert same(run, whole)
-    assert any("was interrupted and went on" in note for note in run.record.notes)
+    assert any("was interrupted and resumed" in note for note in run.record.notes)
     assert not any("interrupted" in note for note in whole.record.notes)
     assert not (tmp_path / "runs" / FOLDER).exists() and not (tmp_path / "whole" / FOLDER).exists()
 
@@ -76,7 +76,7 @@ def test_a_network_goes_on_within_its_fold(made: Made, tmp_path: Path, monkeypat
         if len(epochs) == 6:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(course.Checkpoint, "save_point", killed)
+    monkeypatch.setattr(course.Checkpoint, "keep", killed)
     with pytest.raises(KeyboardInterrupt):
         fit_head(*made, plan, tmp_path / "runs")
     run, _ = fit_head(*made, plan, tmp_path / "runs")
@@ -89,7 +89,7 @@ def test_scores_that_cannot_be_read_or_are_of_other_documents_are_made_again(mad
     plan = FitPlan(head=LinearHead(), folds=3)
     whole, _ = fit_head(*made, plan, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        fit_head(*made, plan, tmp_path / "runs", report=cut_off_at(3))
+        fit_head(*made, plan, tmp_path / "runs", on_progress=cut_off_at(3))
     torn, empty, other = sorted((tmp_path / "runs" / FOLDER).glob("*/fold-*.npy"))
     torn.write_bytes(torn.read_bytes()[:-10])
     empty.write_bytes(b"")
@@ -101,8 +101,8 @@ def test_scores_that_cannot_be_read_or_are_of_other_documents_are_made_again(mad
 def test_other_versions_start_anew(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = FitPlan(head=LinearHead(), folds=3)
     with pytest.raises(KeyboardInterrupt):
-        fit_head(*made, plan, tmp_path / "runs", report=cut_off_at(2))
-    monkeypatch.setattr(runs, "versions", lambda: {"torch": "99"})
+        fit_head(*made, plan, tmp_path / "runs", on_progress=cut_off_at(2))
+    monkeypatch.setattr(runs, "package_versions", lambda: {"torch": "99"})
     run, _ = fit_head(*made, plan, tmp_path / "runs")
     assert not any("interrupted" in note for note in run.record.notes)
     assert (tmp_path / "runs" / FOLDER).exists()

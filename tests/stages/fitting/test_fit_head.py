@@ -30,7 +30,7 @@ def test_a_run_finds_the_labels_and_says_what_it_took(tmp_path: Path) -> None:
     store, table = make_store(tmp_path / "store", *blobs(["a", "b", "c"]))
     told: list[FitProgress] = []
     run, fresh = fit_head(
-        store, table, PLAN, tmp_path / "runs", command="embedonce fit-head linear", report=told.append
+        store, table, PLAN, tmp_path / "runs", command="embedonce fit-head linear", on_progress=told.append
     )
     assert fresh and run.scorecards["test"].accuracy.value > 0.9
     assert run.record.documents == {"train": 90, "test": 30}
@@ -145,7 +145,7 @@ def test_a_weight_file_names_labels_that_exist(tmp_path: Path) -> None:
     (head,) = parse_heads("linear", class_weight=str(path))
     _, table = make_store(tmp_path / "store", *blobs(["a", "b"]))
     store = open_store(tmp_path / "store", tmp_path)
-    with pytest.raises(UnknownName, match=r"no label is called 'bb'"):
+    with pytest.raises(UnknownName, match=r"No label is called 'bb'"):
         configure_head(head, load_task(store, table).target)
 
 
@@ -197,8 +197,8 @@ def test_a_label_that_one_fold_holds_whole_is_told_before_anything_is_fitted(
     mixed = [replace(each, labels=("b",), group=group) if row < rare else each for row, each in enumerate(documents)]
     mixed = [replace(each, split="train" if row < 40 else "test") for row, each in enumerate(mixed)]
     told: list[FitProgress] = []
-    with pytest.raises(BadData, match=rf"^Without fold \d of 3 {sentence}: what else counts lies in that fold"):
-        fit_head(*make_store(tmp_path / "store", mixed, vectors), PLAN, tmp_path / "runs", report=told.append)
+    with pytest.raises(BadData, match=rf"^Without fold \d of 3 {sentence}: all other documents are in that fold"):
+        fit_head(*make_store(tmp_path / "store", mixed, vectors), PLAN, tmp_path / "runs", on_progress=told.append)
     assert not told
 
 

@@ -49,7 +49,7 @@ def test_a_document_without_a_weight_is_named(made: Any, tmp_path: Path) -> None
 @pytest.mark.parametrize("cell", ["", "much", "-1", "nan", "inf"])
 def test_a_cell_that_is_no_weight_is_named(made: Any, tmp_path: Path, cell: str) -> None:
     path = written(tmp_path, lambda row: cell if row == 7 else 1)
-    with pytest.raises(BadData, match=rf"'trust' of document 'd7' is '{cell}'\. Write a number, at least 0\.$"):
+    with pytest.raises(BadData, match=rf"'trust' of document 'd7' is '{cell}'\. Write a number that is at least 0\.$"):
         read_sample_weights(made[1], "trust", path)
 
 
@@ -78,7 +78,7 @@ def test_documents_of_weight_zero_teach_nothing_and_are_scored_all_the_same(tmp_
     assert lied.folder != told.folder
     assert lied.scorecards["test"].accuracy.value < 0.8 < 0.95 < told.scorecards["test"].accuracy.value
     assert told.scorecards["out_of_fold"].accuracy.value == pytest.approx(0.5, abs=0.05)
-    assert "Training documents count from 0 to 1, 90 of them not at all" in " ".join(told.record.notes)
+    assert "sample weights from 0 to 1, 90 of them 0" in " ".join(told.record.notes)
 
 
 def test_weights_of_one_are_another_run_of_the_same_figures(

@@ -72,8 +72,8 @@ def test_stacked_are_runs_of_the_same_stores(tmp_path: Path) -> None:
     upon = replace(PLAN, head=StackingHead())
     stack, _ = fit_head(both, table, upon, tmp_path / "runs")
     assert alone.name not in stack.record.base_runs and len(stack.record.base_runs) == 2
-    with pytest.raises(CallError, match="number of stores side by side: 1, not 2"):
-        fit_head(both, table, replace(upon, runs=[alone.name]), tmp_path / "runs")
+    with pytest.raises(CallError, match="1 store instead of 2"):
+        fit_head(both, table, replace(upon, base_runs=[alone.name]), tmp_path / "runs")
 
 
 def test_documents_that_a_further_store_lacks_are_counted(tmp_path: Path) -> None:

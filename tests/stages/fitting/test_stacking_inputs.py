@@ -48,13 +48,14 @@ def test_it_stands_on_all_runs_that_agree_and_says_so(tmp_path: Path) -> None:
     fitted(tmp_path, store, table, [LinearHead(C=3)], seed=4)  # other folds
     run, fresh = fit_head(store, table, STACK, tmp_path / "runs")
     assert fresh and run.record.base_runs == sorted(names) == run.record.inputs
-    assert any(f"It stands on {', '.join(sorted(names))}" in note for note in run.record.notes)
-    assert any("a little too good" in note for note in run.record.notes)
+    assert any(f"This run depends on {', '.join(sorted(names))}" in note for note in run.record.notes)
+    assert any("slightly too high" in note for note in run.record.notes)
     assert not compare([run]).notes
     assert compare([run, runs.load(tmp_path / "runs" / names[0])]).notes == (
-        f"Out of fold {run.name} is a little too good beside runs that are no stack; see its notes.",
+        f"The out-of-fold metrics of {run.name} are slightly too high compared with runs that are no stacking "
+        "ensemble; see the notes on the run.",
     )
-    assert [row.reads for row in compare([run]).rows] == ["scores of 2 runs"]
+    assert [row.inputs for row in compare([run]).rows] == ["scores of 2 runs"]
     base = [runs.load(tmp_path / "runs" / name).record.predict_milliseconds for name in names]
     assert run.record.predict_milliseconds > sum(base)
     again, fresh = fit_head(store, table, STACK, tmp_path / "runs")
@@ -65,7 +66,9 @@ def test_other_runs_below_are_another_run(tmp_path: Path) -> None:
     store, table = confusing(tmp_path)
     names = fitted(tmp_path, store, table, [*BASES, LinearHead(C=3)])
     three, _ = fit_head(store, table, STACK, tmp_path / "runs")
-    two, fresh = fit_head(store, table, replace(STACK, runs=[f"runs/{name}/" for name in names[:2]]), tmp_path / "runs")
+    two, fresh = fit_head(
+        store, table, replace(STACK, base_runs=[f"runs/{name}/" for name in names[:2]]), tmp_path / "runs"
+    )
     assert fresh and three.name != two.name and two.record.base_runs == sorted(names[:2])
 
 
@@ -127,11 +130,11 @@ def test_a_label_that_no_fold_or_only_the_test_split_has_is_no_obstacle(tmp_path
 def test_fewer_than_two_are_refused(tmp_path: Path) -> None:
     store, table = confusing(tmp_path)
     (name,) = fitted(tmp_path, store, table, BASES[:1])
-    for plan in (STACK, replace(STACK, runs=[name])):
-        with pytest.raises(CallError, match=r"two runs or more, .* folds \(3\) and seed \(0\): .* gives 1\. Fit more"):
+    for plan in (STACK, replace(STACK, base_runs=[name])):
+        with pytest.raises(CallError, match=r"at least two runs .* folds \(3\) and seed \(0\), .* has 1\. Fit more"):
             fit_head(store, table, plan, tmp_path / "runs")
     with pytest.raises(FileMissing, match=f"Did you mean '{name}'"):
-        fit_head(store, table, replace(STACK, runs=[name.replace("linear", "liner"), name]), tmp_path / "runs")
+        fit_head(store, table, replace(STACK, base_runs=[name.replace("linear", "liner"), name]), tmp_path / "runs")
 
 
 def test_a_run_that_does_not_agree_is_named_with_the_difference(tmp_path: Path) -> None:
@@ -139,19 +142,22 @@ def test_a_run_that_does_not_agree_is_named_with_the_difference(tmp_path: Path) 
     names = fitted(tmp_path, store, table)
     stack, _ = fit_head(store, table, STACK, tmp_path / "runs")
     (seeded,) = fitted(tmp_path, store, table, BASES[:1], seed=4)
-    for odd, sentence in ((stack.name, "it is a stack itself"), (seeded, "has 3 folds and seed 4, where 3 and 0")):
+    for odd, sentence in (
+        (stack.name, "it is a stacking ensemble itself"),
+        (seeded, "has 3 folds and seed 4 instead of 3 and 0"),
+    ):
         with pytest.raises(CallError, match=f"{odd} cannot be stacked here: .*{sentence}"):
-            fit_head(store, table, replace(STACK, runs=[*names, odd]), tmp_path / "runs")
+            fit_head(store, table, replace(STACK, base_runs=[*names, odd]), tmp_path / "runs")
     documents, vectors = blobs(["a", "b", "c"], documents=160)
     other = make_store(tmp_path / "other", documents, vectors)
-    with pytest.raises(CallError, match="documents, labels or splits are not those of the corpus now"):
-        fit_head(*other, replace(STACK, runs=names), tmp_path / "runs")
+    with pytest.raises(CallError, match="documents, labels or splits of made have changed since it was fitted"):
+        fit_head(*other, replace(STACK, base_runs=names), tmp_path / "runs")
     path = tmp_path / "runs" / names[0] / "run.json"
     content = json.loads(path.read_text())
     content["recipe"]["window"] = 99
     path.write_text(json.dumps(content))
-    with pytest.raises(CallError, match=r"features are of another recipe .*window"):
-        fit_head(store, table, replace(STACK, runs=names), tmp_path / "runs")
+    with pytest.raises(CallError, match=r"features have another recipe .*window"):
+        fit_head(store, table, replace(STACK, base_runs=names), tmp_path / "runs")
 
 
 def test_a_stack_whose_run_is_gone_names_it(tmp_path: Path) -> None:
@@ -159,26 +165,16 @@ def test_a_stack_whose_run_is_gone_names_it(tmp_path: Path) -> None:
     names = fitted(tmp_path, store, table)
     run, _ = fit_head(store, table, STACK, tmp_path / "runs")
     shutil.rmtree(tmp_path / "runs" / names[1])
-    with pytest.raises(FileMissing, match=f"{run.name} stands on {names[1]}, which is not in"):
+    with pytest.raises(FileMissing, match=f"{run.name} needs the run {names[1]}, which is not in"):
         build_scorer(run)
-
-
-def test_a_record_from_before_there_were_stacks_is_read(tmp_path: Path) -> None:
-    store, table = confusing(tmp_path)
-    (name,) = fitted(tmp_path, store, table, BASES[:1])
-    path = tmp_path / "runs" / name / "run.json"
-    content = json.loads(path.read_text())
-    del content["base_runs"]
-    path.write_text(json.dumps(content))
-    assert not runs.load(path.parent).record.base_runs
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["fit-head", "stack"], "stack stands on two runs or more"),
+        (["fit-head", "stack"], "A stacking ensemble needs at least two runs"),
         (["fit-head", "linear", "--run", "lstm-1"], "--run is for stack: linear reads features."),
-        (["curve", "stack"], "stack stands on whole runs"),
+        (["curve", "stack"], "stack combines whole runs"),
     ],
 )
 def test_a_wrong_call_is_one_sentence(embedonce: Run, tmp_path: Path, arguments: list[str], sentence: str) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pytest
@@ -38,15 +38,15 @@ class Clock:
         self.now = 0.0
         for module in (halving, search):
             monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: self.now))
-            monkeypatch.setattr(module, "seconds_of", lambda _: 1.0)
+            monkeypatch.setattr(module, "mean_seconds", lambda _: 1.0)
         monkeypatch.setattr(halving, "_run_seconds", lambda *_: 4.0)
-        real = trials.score
+        real = trials.score_trial
 
         def score(*asked: Any) -> float:
             self.now += 1
             return real(*asked)
 
-        monkeypatch.setattr(trials, "score", score)
+        monkeypatch.setattr(trials, "score_trial", score)
 
 
 class Refused(LinearHead):
@@ -67,7 +67,7 @@ def swept(folder: Path, heads: Sequence[Any], seconds: float = 60, **asked: Any)
 def test_the_better_heads_get_the_trials_and_leave_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock, told = Clock(monkeypatch), list[SweepProgress]()
     heads = [Guess(), KNNHead(), Guess(pool=("max",)), LinearHead()]
-    found = swept(tmp_path, heads, seconds=28, report=told.append)
+    found = swept(tmp_path, heads, seconds=28, on_progress=told.append)
     made = [len(each.trials) for each in found]
     assert {found[0].head, found[1].head} == {"knn", "linear"}
     assert made == [9, 9, 3, 3] and clock.now == 24  # 12 seconds a round: for four heads, then for two; 4 for the run
@@ -90,8 +90,10 @@ def test_each_head_has_a_trial_and_the_best_a_run_however_short_the_time(
 def test_a_head_that_refuses_or_would_take_too_long_is_left_out_and_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = halving._probed
-    monkeypatch.setattr(halving, "_probed", lambda *asked: 99.0 if asked[1].plan.head.name == "knn" else real(*asked))
+    real = halving._predict_trial_seconds
+    monkeypatch.setattr(
+        halving, "_predict_trial_seconds", lambda *asked: 99.0 if asked[1].plan.head.name == "knn" else real(*asked)
+    )
     (found,) = swept(tmp_path, [KNNHead(), PrototypeHead(), Refused()])
     assert found.head == "prototype" and found.run is not None
     assert any("knn is left out: one trial would take about 99 s" in note for note in found.notes)
@@ -101,8 +103,22 @@ def test_a_head_that_refuses_or_would_take_too_long_is_left_out_and_said(
 
 
 def test_a_cap_on_trials_ends_before_the_time(tmp_path: Path) -> None:
-    found = swept(tmp_path, [KNNHead(), LinearHead()], seconds=600, most=3)
+    found = swept(tmp_path, [KNNHead(), LinearHead()], seconds=600, max_trials=3)
     assert [len(each.trials) for each in found] == [3, 3] and all(each.run for each in found)
+
+
+def test_every_fit_has_the_sample_weights_also_those_that_predict_the_time_of_a_trial(tmp_path: Path) -> None:
+    weighted: list[bool] = []
+
+    class Weighted(LinearHead):
+        def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
+            weighted.append(sample_weight is not None and len(sample_weight) == len(y))
+            return super().fit(X, y, sample_weight, groups)
+
+    store, table = make_store(tmp_path / "store", *blobs(["a", "b", "c"], 160))
+    plan = FitPlan(head=Weighted(), folds=3, weights=dict.fromkeys(table.ids, 2.0))
+    sweep_all(store, table, [SearchSpace(plan)], tmp_path / "runs", seconds=60, max_trials=1)
+    assert weighted and all(weighted)
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("10m", 600), (" 1.5h ", 5400), ("2 m", 120)])

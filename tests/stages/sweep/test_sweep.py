@@ -69,7 +69,7 @@ def swept(folder: Path, most: int = 8, space: SearchSpace = SPACE, **asked: Any)
     if not (folder / "store").exists():
         make_store(folder / "store", *blobs(["a", "b", "c"], 160))
     store = open_store(folder / "store", folder)
-    return sweep(store, open_corpus(store, None), space, folder / "runs", most=most, **asked)
+    return sweep(store, open_corpus(store, None), space, folder / "runs", max_trials=most, **asked)
 
 
 def scores(outcome: SweepResult) -> list[Any]:
@@ -78,9 +78,8 @@ def scores(outcome: SweepResult) -> list[Any]:
 
 def test_the_defaults_are_tried_first_and_the_best_becomes_a_run(tmp_path: Path) -> None:
     found = swept(tmp_path)
-    assert (
-        len(found.trials) == 8 and found.trials[0].values == SPACE.defaults and found.default_trial == found.trials[0]
-    )
+    assert len(found.trials) == 8 and found.trials[0].values == SPACE.defaults
+    assert found.default_trial == found.trials[0]
     assert found.best.score == max(each.score or 0 for each in found.trials) and found.improvements[-1] == found.best
     run = runs.load(tmp_path / "runs" / str(found.run))
     assert run.record.hyperparameters["C"] == found.best.values["C"] and any(
@@ -91,7 +90,7 @@ def test_the_defaults_are_tried_first_and_the_best_becomes_a_run(tmp_path: Path)
 
 def test_every_parameter_drawn_is_within_what_the_head_declares(tmp_path: Path) -> None:
     for each in swept(tmp_path, 12).trials:
-        for name, parameter in SPACE.searched.items():
+        for name, parameter in SPACE.hyperparameters.items():
             assert parameter.search is not None and each.values[name] in parameter.search
     assert len(set(Watched.settings)) > 6
 
@@ -117,14 +116,16 @@ def test_every_head_is_swept_with_settings_it_can_be_fitted_with(tmp_path: Path,
 
 def test_what_is_set_by_hand_is_left_alone(tmp_path: Path) -> None:
     space = SearchSpace.of(FitPlan(head=MLPHead(dropout=0.5, training=Training(lr=0.01))), ["dropout", "lr"])
-    assert not {"dropout", "training__lr"} & set(space.searched) and "hidden" in space.searched
-    head = space.head({"hidden": 99, "training__batch": 17})
+    assert not {"dropout", "training__lr"} & set(space.hyperparameters) and "hidden" in space.hyperparameters
+    head = space.make_head({"hidden": 99, "training__batch": 17})
     assert (head.get_params()["dropout"], head.get_params()["training__lr"]) == (0.5, 0.01)
     assert (head.get_params()["hidden"], head.get_params()["training__batch"]) == (99, 17)
-    with pytest.raises(CallError, match="no parameter to search"):
+    with pytest.raises(CallError, match="no hyperparameter to search"):
         swept(
             tmp_path,
-            space=SearchSpace.of(FitPlan(head=LinearHead()), list(SearchSpace(FitPlan(head=LinearHead())).searched)),
+            space=SearchSpace.of(
+                FitPlan(head=LinearHead()), list(SearchSpace(FitPlan(head=LinearHead())).hyperparameters)
+            ),
         )
 
 
@@ -143,12 +144,12 @@ def test_the_test_split_is_read_once_for_the_run_and_chooses_nothing(
     test = np.array([each.split == "test" for each in documents])
     lied = [replace(each, labels=("a",)) if each.split == "test" else each for each in documents]
     moved = vectors + 50 * test.astype(np.float32)[:, None]
-    honest = sweep(*make_store(tmp_path / "one", documents, vectors), SPACE, tmp_path / "runs", most=6)
+    honest = sweep(*make_store(tmp_path / "one", documents, vectors), SPACE, tmp_path / "runs", max_trials=6)
     made = len(Watched.fitted)
     assert read == [made]  # after the last fit, which is the run's
     seen = {row.tobytes() for rows in Watched.fitted for row in rows}
     assert seen.isdisjoint(row.tobytes() for row in vectors[test])
-    fooled = sweep(*make_store(tmp_path / "two", lied, moved), SPACE, tmp_path / "runs", most=6)
+    fooled = sweep(*make_store(tmp_path / "two", lied, moved), SPACE, tmp_path / "runs", max_trials=6)
     assert scores(honest) == scores(fooled)
 
 
@@ -157,7 +158,7 @@ def test_no_trial_is_scored_on_documents_that_it_was_fitted_on(tmp_path: Path) -
     rng = np.random.default_rng(99)  # not the seed that the vectors were drawn by
     noise = [replace(each, labels=("abc"[rng.integers(3)],)) for each in documents]  # nothing can be learned
     found = sweep(
-        *make_store(tmp_path / "s", noise, 100 * vectors), replace(SPACE, metric="accuracy"), tmp_path, most=5
+        *make_store(tmp_path / "s", noise, 100 * vectors), replace(SPACE, metric="accuracy"), tmp_path, max_trials=5
     )
     assert all(each.score is not None and each.score < 0.65 for each in found.trials)
 
@@ -165,10 +166,10 @@ def test_no_trial_is_scored_on_documents_that_it_was_fitted_on(tmp_path: Path) -
 def test_the_score_is_of_the_folds_asked(tmp_path: Path) -> None:
     store, table = make_store(tmp_path / "store", *blobs(["a", "b", "c"], 160))
     found, told = load_task(store, table), []
-    trials.score(replace(SPACE, scored_folds=2), found, {}, lambda step, metric: told.append((step, metric)))
+    trials.score_trial(replace(SPACE, scored_folds=2), found, {}, lambda step, metric: told.append((step, metric)))
     assert [len(rows) for rows in Watched.fitted] == [80, 80] and told[0][0] == trials.AFTER_EPOCHS
     told.clear()
-    trials.score(
+    trials.score_trial(
         SearchSpace(FitPlan(head=MLPHead(training=Training(epochs=3)))), found, {}, lambda *now: told.append(now)
     )
     assert [step for step, _ in told] == [1, 2, 3] and all(0 <= metric <= 1 for _, metric in told)
@@ -179,9 +180,11 @@ def test_a_trial_that_lags_behind_is_given_up_before_its_end(tmp_path: Path) -> 
         FitPlan(head=MLPHead(class_weight="none"), folds=3), ["class_weight", "pool", "dropout", "batch"]
     )
     documents, vectors = blobs([f"l{at}" for at in range(8)], 400)
-    found = sweep(*make_store(tmp_path / "s", documents, 0.2 * vectors), space, tmp_path / "runs", most=14)
+    found = sweep(*make_store(tmp_path / "s", documents, 0.2 * vectors), space, tmp_path / "runs", max_trials=14)
     assert 0 < found.pruned_count < 10 and found.trials[0].score is not None
-    assert set(found.importance) <= set(space.searched) and sum(found.importance.values()) == pytest.approx(1, abs=0.01)
+    assert set(found.importance) <= set(space.hyperparameters) and sum(found.importance.values()) == pytest.approx(
+        1, abs=0.01
+    )
 
 
 def test_a_repeated_sweep_makes_no_trial_again_and_a_longer_one_what_it_adds(tmp_path: Path) -> None:
@@ -295,7 +298,7 @@ def test_another_question_is_another_study(tmp_path: Path, other: SearchSpace) -
 
 def test_what_is_told_names_the_trial_and_the_best_so_far(tmp_path: Path) -> None:
     told: list[SweepProgress] = []
-    found = swept(tmp_path, 3, report=told.append)
+    found = swept(tmp_path, 3, on_progress=told.append)
     assert [now.done for now in told[:3]] == [0, 1, 2] and {now.total for now in told} == {3}
     assert told[0].best is None and told[-1].best == found.best.score and "as a run" in told[-1].activity
 
@@ -318,17 +321,17 @@ import sys
 from pathlib import Path
 from heads.classifiers.linear import LinearHead
 from stages.fitting.plan import FitPlan
-from stages.sweep import Space, study, sweep
-from stages.fitting.task import chosen_corpus, chosen_store
+from stages.sweep import SearchSpace, study, sweep
+from stages.fitting.task import open_corpus, open_store
 import time
-study.BEAT, study.GRACE = 1, 3
+study.HEARTBEAT, study.GRACE_PERIOD = 1, 3
 class Slow(LinearHead):
     def fit(self, *args, **named):
         time.sleep(0.15)
         return super().fit(*args, **named)
 folder, most = Path(sys.argv[1]), int(sys.argv[2])
-store = chosen_store(folder / "store", folder)
-sweep(store, chosen_corpus(store, None), Space(FitPlan(head=Slow(), folds=3)), folder / "runs", most=most)
+store = open_store(folder / "store", folder)
+sweep(store, open_corpus(store, None), SearchSpace(FitPlan(head=Slow(), folds=3)), folder / "runs", max_trials=most)
 """
 
 
@@ -339,8 +342,8 @@ def process(folder: Path, most: int) -> subprocess.Popen[bytes]:
 
 @pytest.mark.slow
 def test_a_killed_sweep_goes_on_and_loses_no_finished_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(study_file, "BEAT", 1)
-    monkeypatch.setattr(study_file, "GRACE", 3)
+    monkeypatch.setattr(study_file, "HEARTBEAT", 1)
+    monkeypatch.setattr(study_file, "GRACE_PERIOD", 3)
     make_store(tmp_path / "store", *blobs(["a", "b", "c"], 160))
     space = SearchSpace(FitPlan(head=LinearHead(), folds=3))
     killed = process(tmp_path, 1000)
