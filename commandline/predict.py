@@ -59,7 +59,9 @@ def predict(options: PredictOptions) -> None:
     corpus = read_corpus(options.file, Columns(text=options.text, id=options.id_, label="", split=""))
     for sentence in corpus.notes:
         note(sentence)
-    encoders = open_encoders(run, models=options.encoder, device=options.device, trust=options.trust_remote_code)
+    encoders = open_encoders(
+        run, models=options.encoder, device=options.device, trust_remote_code=options.trust_remote_code
+    )
     with progress("labeling") as bar, open_output(options.output) as out:
         total = len(corpus.documents)
         predictions = predict_documents(

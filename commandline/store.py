@@ -188,7 +188,7 @@ def label(options: LabelOptions) -> None:
     for sentence in result.notes:
         note(sentence)
     changed = ", ".join(f"{count:,} {name}" for name, count in result.changed.items())
-    others = f"; {result.unnamed:,} documents that are not in {options.file} keep theirs" if result.unnamed else ""
+    others = f"; {result.missing:,} documents that are not in {options.file} keep theirs" if result.missing else ""
     click.echo(f"{result.corpus}: {changed} changed{others}.")
 
 

@@ -1,4 +1,4 @@
-"""New labels, splits or groups for the documents of a store, without a text and without an encoder."""
+"""New labels, splits or groups for the documents of a store, without their texts and without an encoder."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -15,30 +15,44 @@ from featurestore import CorpusTable, FeatureStore
 
 @dataclass(frozen=True)
 class RelabelResult:
-    """What was replaced: of each column the documents whose value is another now. unnamed: left as they were."""
+    """What was replaced.
+
+    changed: column -> number of documents whose value changed. missing: documents of the corpus that the source lacks.
+    """
 
     corpus: str
     changed: dict[str, int]
-    unnamed: int
+    missing: int
     notes: tuple[str, ...]
 
 
 def relabel(store: FeatureStore, table: CorpusTable, source: str, columns: Columns) -> RelabelResult:
-    """Replace the labels, splits and groups of `table` by those columns of `source`, row by row of one id.
+    """Replace the labels, splits and groups of a corpus by columns of a table, matched by document id.
 
-    Documents that `source` does not name keep what they had. Raises BadData for an id that the corpus lacks and for a
-    source with none of these columns, CallError where labels of another kind would stand beside the old ones, and what
-    reading raises. Features are not touched.
+    Documents that the table lacks keep their values, and features do not change.
+
+    Args:
+        store: the store of the corpus.
+        table: the corpus.
+        source: the path of the table.
+        columns: its columns.
+
+    Returns:
+        What was replaced.
+
+    Raises:
+        BadData: for an id that the corpus lacks, and for a source with none of these columns.
+        CallError: if labels of another kind would be mixed with the existing ones; and what reading the table raises.
     """
     given = read_labels_by_id(source, columns)
-    by_id = {document.id: document for document in given.documents}
-    unknown = [name for name in by_id if name not in set(table.ids)]
+    by_id, known = {document.id: document for document in given.documents}, set(table.ids)
+    unknown = [name for name in by_id if name not in known]
     if unknown:
         raise BadData(
             f"{source}: {len(unknown):,} of {len(by_id):,} ids are not in corpus '{table.name}' "
             f"(the first is '{unknown[0]}'). Name the column of the ids with --id."
         )
-    new, notes = _merged(table, given, by_id)
+    new, notes = _merge(table, given, by_id)
     changed = {
         name: sum(before != after for before, after in zip(getattr(table, name), getattr(new, name), strict=True))
         for name in ("labels", "splits", "groups")
@@ -48,19 +62,19 @@ def relabel(store: FeatureStore, table: CorpusTable, source: str, columns: Colum
     return RelabelResult(table.name, changed, len(table.ids) - len(by_id), (*given.notes, *notes))
 
 
-def _merged(table: CorpusTable, given: Corpus, by_id: dict[str, Document]) -> tuple[CorpusTable, list[str]]:
+def _merge(table: CorpusTable, given: Corpus, by_id: dict[str, Document]) -> tuple[CorpusTable, list[str]]:
     new = table
     notes: list[str] = []
     if any(document.labels for document in given.documents):
-        kind, taxonomy = _kind(table, given)
-        labels = [by_id[name].labels if name in by_id else old for name, old in _pairs(table, table.labels)]
+        kind, taxonomy = _merge_kind(table, given)
+        labels = [by_id[name].labels if name in by_id else old for name, old in _with_ids(table, table.labels)]
         new = replace(new, labels=labels, kind=kind, taxonomy=taxonomy)
     if any(document.split for document in given.documents):
-        sides, notes = parse_splits(given)
-        side_of = {document.id: str(side) for document, side in zip(given.documents, sides, strict=True)}
-        new = replace(new, splits=[side_of.get(name, old) for name, old in _pairs(table, table.splits)])
+        splits, notes = parse_splits(given)
+        split_of = {document.id: str(split) for document, split in zip(given.documents, splits, strict=True)}
+        new = replace(new, splits=[split_of.get(name, old) for name, old in _with_ids(table, table.splits)])
     if any(document.group for document in given.documents):
-        groups = [by_id[name].group if name in by_id else old for name, old in _pairs(table, table.groups)]
+        groups = [by_id[name].group if name in by_id else old for name, old in _with_ids(table, table.groups)]
         new = replace(new, groups=groups)
     if new is table:
         raise BadData(
@@ -69,12 +83,12 @@ def _merged(table: CorpusTable, given: Corpus, by_id: dict[str, Document]) -> tu
     return new, notes
 
 
-def _pairs(table: CorpusTable, values: Sequence[Any]) -> Iterable[tuple[str, Any]]:
+def _with_ids(table: CorpusTable, values: Sequence[Any]) -> Iterable[tuple[str, Any]]:
     return zip(table.ids, values, strict=True)
 
 
-def _kind(table: CorpusTable, given: Corpus) -> tuple[Any, Taxonomy | None]:
-    """The kind and the tree that all labels have, old ones that stay and new ones."""
+def _merge_kind(table: CorpusTable, given: Corpus) -> tuple[Any, Taxonomy | None]:
+    """The kind and the taxonomy of all labels, those that stay and the new ones."""
     old = table.taxonomy.paths if table.taxonomy else {}
     names = {label for document in given.documents for label in document.labels}
     if table.kind == "path" and names <= old.keys():
@@ -83,8 +97,8 @@ def _kind(table: CorpusTable, given: Corpus) -> tuple[Any, Taxonomy | None]:
         return given.kind, given.taxonomy
     if given.kind != table.kind:
         raise CallError(
-            f"{given.source} has labels of kind '{given.kind}' for some documents of '{table.name}', whose others are "
-            f"of kind '{table.kind}'. Label all of them, or write these as the others are."
+            f"{given.source} has labels of kind '{given.kind}' for some documents of '{table.name}', and the labels of "
+            f"the others are of kind '{table.kind}'. Label all of them, or use labels of that kind."
         )
     new = given.taxonomy.paths if given.taxonomy else {}
     return given.kind, Taxonomy({**old, **new}) if new else None

@@ -110,7 +110,7 @@ class Predictions:
         return type(self)(ids, splits, self.truth[rows], self.predicted[rows], self.probabilities[rows])
 
 
-def label_names(row: Any, labels: Sequence[str]) -> str:
+def format_labels(row: Any, labels: Sequence[str]) -> str:
     """One document's labels as predictions.csv has them: a label, or a JSON list of labels for multi-label."""
     if np.ndim(row) == 0:
         return labels[int(row)]
@@ -122,7 +122,9 @@ def _write_predictions(path: Path, predictions: Predictions, labels: Sequence[st
         table = csv.writer(file)
         table.writerow(["id", "split", "truth", "prediction", *labels])
         for row, identifier in enumerate(predictions.ids):
-            truth, predicted = (label_names(codes[row], labels) for codes in (predictions.truth, predictions.predicted))
+            truth, predicted = (
+                format_labels(codes[row], labels) for codes in (predictions.truth, predictions.predicted)
+            )
             probabilities = [f"{value:.6g}" for value in predictions.probabilities[row].tolist()]
             table.writerow([identifier, predictions.splits[row], truth, predicted, *probabilities])
 

@@ -102,7 +102,7 @@ def test_predict_writes_that(desk: Path, fitted: dict[str, runs.Run], raw: tuple
     said = run.predictions().of("test")
     shares = np.array([[answers[each]["probabilities"][label] for label in run.record.labels] for each in said.ids])
     np.testing.assert_allclose(shares, said.probabilities, atol=5e-3)
-    named = [runs.label_names(codes, run.record.labels) for codes in said.predicted]
+    named = [runs.format_labels(codes, run.record.labels) for codes in said.predicted]
     assert [answers[each]["labels"][0] for each in said.ids] == named
 
 

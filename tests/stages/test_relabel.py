@@ -32,7 +32,7 @@ def given(made: tuple[FeatureStore, CorpusTable], folder: Path, text: str) -> tu
 def test_what_a_file_does_not_name_stays(made: tuple[FeatureStore, CorpusTable], tmp_path: Path) -> None:
     before = made[1]
     done, after = given(made, tmp_path, "id,label\nd2,new\n")
-    assert (done.changed, done.unnamed) == ({"labels": 1, "splits": 0, "groups": 0}, 3)
+    assert (done.changed, done.missing) == ({"labels": 1, "splits": 0, "groups": 0}, 3)
     assert list(after.labels) == [*before.labels[:2], ("new",), before.labels[3]]
     assert (after.splits, after.keys, after.kind) == (before.splits, before.keys, "single")
 
