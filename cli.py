@@ -9,6 +9,7 @@ import click
 from commandline.compare import compare
 from commandline.config_file import load_defaults
 from commandline.curve import curve
+from commandline.doctor import doctor
 from commandline.embed import embed
 from commandline.encoders import encoders
 from commandline.explain import explain
@@ -59,7 +60,7 @@ def embedonce(ctx: click.Context) -> None:
     ctx.default_map = load_defaults(embedonce.commands)
 
 
-for command in (embed, fit_head, sweep, curve, compare, predict, explain, store, encoders, heads, init):
+for command in (embed, fit_head, sweep, curve, compare, predict, explain, store, encoders, heads, init, doctor):
     embedonce.add_command(command)
 
 
