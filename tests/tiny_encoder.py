@@ -1,4 +1,4 @@
-"""Tiny encoders of real families: random weights and a trained tokenizer in a folder as a hub gives it."""
+"""Tiny encoders of real families: random weights and a trained tokenizer, in a folder as a hub provides it."""
 
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,9 @@ SENTENCES = (
 # special tokens in the order of their ids: opening, padding, closing, unknown, mask
 _BERT = ("[CLS]", "[PAD]", "[SEP]", "[UNK]", "[MASK]")
 _ROBERTA = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
-_WORDS = frozenset({"bert", "distilbert", "electra", "deberta-v2", "modernbert", "big_bird", "mpnet"})
-# what a tokenizer sets around a text, where it is not both an opening and a closing token
-_AROUND = {
+_WORDPIECE_FAMILIES = frozenset({"bert", "distilbert", "electra", "deberta-v2", "modernbert", "big_bird", "mpnet"})
+# special tokens around a text $A, if they are not one opening and one closing token
+_TEMPLATES = {
     "t5": "$A </s>",
     "mt5": "$A </s>",
     "umt5": "$A </s>",
@@ -40,9 +40,18 @@ def make_encoder(
     positions: int = 64,
     seed: int = 0,
 ) -> Path:
-    """A model folder with config.json, model.safetensors and tokenizer.json; returns `folder`.
+    """Write config.json, model.safetensors and tokenizer.json; the same arguments give the same files.
 
-    positions: the longest input, special tokens included. The same arguments give the same files.
+    Args:
+        folder: The model folder; it is made if absent.
+        family: The `model_type` of transformers.
+        hidden: The size of a vector.
+        layers: The number of layers.
+        positions: The longest input in tokens, special tokens included.
+        seed: The seed of the weights.
+
+    Returns:
+        `folder`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     vocabulary = make_tokenizer(folder, family)
@@ -51,17 +60,17 @@ def make_encoder(
 
 
 def make_tokenizer(folder: Path, family: str = "bert") -> int:
-    """tokenizer.json and its config; returns the number of tokens. Padding and truncation are on, as hubs have them."""
+    """Write a tokenizer with padding and truncation, as on the hub, and its config; return the number of tokens."""
     import json
 
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-    special = _BERT if family in _WORDS - {"mpnet"} else _ROBERTA
+    special = _BERT if family in _WORDPIECE_FAMILIES - {"mpnet"} else _ROBERTA
     opening, padding, closing, unknown, mask = special
-    if family in _WORDS:
+    if family in _WORDPIECE_FAMILIES:
         normalizer, splitter = normalizers.BertNormalizer(lowercase=True), pre_tokenizers.BertPreTokenizer()
         pieces = [word for text in SENTENCES for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text))]
-        # the trainer breaks ties by chance; whole words and single characters need none
+        # the trainer breaks ties at random, so the vocabulary is whole words and single characters without a trainer
         letters = {letter for word in pieces for letter in word}
         vocabulary = [*special, *sorted(letters), *sorted(f"##{letter}" for letter in letters)]
         vocabulary += sorted(set(pieces) - letters)
@@ -79,7 +88,7 @@ def make_tokenizer(folder: Path, family: str = "bert") -> int:
         tokenizer.train_from_iterator(SENTENCES, trainer)
     tokenizer.add_special_tokens(list(special))
     tokenizer.post_processor = processors.TemplateProcessing(
-        single=_AROUND.get(family, f"{opening} $A {closing}"),
+        single=_TEMPLATES.get(family, f"{opening} $A {closing}"),
         special_tokens=[(opening, 0), (closing, 2), (mask, 4)],
     )
     tokenizer.enable_truncation(max_length=24)
@@ -94,15 +103,15 @@ def make_tokenizer(folder: Path, family: str = "bert") -> int:
         "unk": unknown,
         "mask": mask,
     }
-    settings = {"tokenizer_class": "PreTrainedTokenizerFast"} | {f"{key}_token": name for key, name in names.items()}
-    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    config = {"tokenizer_class": "PreTrainedTokenizerFast"} | {f"{key}_token": name for key, name in names.items()}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
     return tokenizer.get_vocab_size()
 
 
 def make_network(
     folder: Path, family: str, hidden: int, layers: int, positions: int, vocabulary: int, seed: int = 0
 ) -> None:
-    """config.json and model.safetensors with random weights, large enough that context matters."""
+    """Write config.json and model.safetensors; the random weights are large enough that context matters."""
     import torch
     from transformers import AutoConfig, AutoModel
     from transformers.utils import logging
@@ -116,21 +125,21 @@ def make_network(
 
 
 def _sizes(family: str, hidden: int, layers: int, positions: int) -> dict[str, Any]:
-    """The values of a family's config that make a tiny network of it."""
+    """Return the values of a family's config that make its network tiny."""
     if family == "distilbert":
-        own = {"dim": hidden, "n_layers": layers, "n_heads": 2, "hidden_dim": 2 * hidden}
-        return own | {"max_position_embeddings": positions, "initializer_range": 0.5}
+        values = {"dim": hidden, "n_layers": layers, "n_heads": 2, "hidden_dim": 2 * hidden}
+        return values | {"max_position_embeddings": positions, "initializer_range": 0.5}
     if family == "gpt2":
-        own = {"n_embd": hidden, "n_layer": layers, "n_head": 2, "n_positions": positions}
-        return own | {"initializer_range": 0.5}
+        values = {"n_embd": hidden, "n_layer": layers, "n_head": 2, "n_positions": positions}
+        return values | {"initializer_range": 0.5}
     if family in {"t5", "mt5", "umt5"}:
-        own = {"d_model": hidden, "num_layers": layers, "num_decoder_layers": 1, "num_heads": 2, "d_kv": hidden // 2}
-        return own | {"d_ff": 2 * hidden, "initializer_factor": 1.0, "relative_attention_num_buckets": 8}
+        values = {"d_model": hidden, "num_layers": layers, "num_decoder_layers": 1, "num_heads": 2, "d_kv": hidden // 2}
+        return values | {"d_ff": 2 * hidden, "initializer_factor": 1.0, "relative_attention_num_buckets": 8}
     if family in {"bart", "m2m_100", "mbart", "pegasus"}:
-        own = {"d_model": hidden, "encoder_layers": layers, "decoder_layers": 1, "encoder_attention_heads": 2}
-        own |= {"decoder_attention_heads": 2, "encoder_ffn_dim": 2 * hidden, "decoder_ffn_dim": 2 * hidden}
-        return own | {"max_position_embeddings": positions, "init_std": 0.5}
-    # the Roberta family counts positions from the padding id on
+        values = {"d_model": hidden, "encoder_layers": layers, "decoder_layers": 1, "encoder_attention_heads": 2}
+        values |= {"decoder_attention_heads": 2, "encoder_ffn_dim": 2 * hidden, "decoder_ffn_dim": 2 * hidden}
+        return values | {"max_position_embeddings": positions, "init_std": 0.5}
+    # in the RoBERTa family, positions start after the padding id
     extra = 2 if family in {"roberta", "xlm-roberta", "mpnet", "longformer"} else 0
     sizes: dict[str, Any] = {
         "hidden_size": hidden,
@@ -140,10 +149,10 @@ def _sizes(family: str, hidden: int, layers: int, positions: int) -> dict[str, A
         "max_position_embeddings": positions + extra,
         "initializer_range": 0.5,
     }
-    return sizes | _OWN_SIZES.get(family, {}) | ({"embedding_size": hidden // 2} if family == "electra" else {})
+    return sizes | _FAMILY_SIZES.get(family, {}) | ({"embedding_size": hidden // 2} if family == "electra" else {})
 
 
-_OWN_SIZES: dict[str, dict[str, Any]] = {
+_FAMILY_SIZES: dict[str, dict[str, Any]] = {
     "deberta-v2": {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_buckets": 16},
     "longformer": {"attention_window": 4},
     # windows of more than 14 tokens attend to blocks
@@ -155,8 +164,8 @@ _OWN_SIZES: dict[str, dict[str, Any]] = {
 }
 
 
-def make_static(folder: Path, dim: int = 8, quantised: bool = False) -> Path:
-    """A static model as model2vec writes it; quantised: rows shared by tokens, with a weight a token."""
+def make_static(folder: Path, dim: int = 8, quantized: bool = False) -> Path:
+    """Write a static model as model2vec does; quantized: tokens share rows, with one weight per token."""
     import json
 
     import torch
@@ -165,7 +174,7 @@ def make_static(folder: Path, dim: int = 8, quantised: bool = False) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     tokens = make_tokenizer(folder)
     generator = torch.Generator().manual_seed(0)
-    if quantised:
+    if quantized:
         tensors = {
             "embeddings": torch.randn(tokens // 2, dim, generator=generator).half(),
             "mapping": torch.arange(tokens) % (tokens // 2),
@@ -178,8 +187,20 @@ def make_static(folder: Path, dim: int = 8, quantised: bool = False) -> Path:
     return folder
 
 
-def make_sentence_folder(folder: Path, pooling: dict[str, Any], about: dict[str, Any], longest: int | None) -> Path:
-    """Writes into an encoder's folder what sentence-transformers does: pooling, prompts, length and normalisation."""
+def make_sentence_transformers_folder(
+    folder: Path, pooling: dict[str, Any], config: dict[str, Any], max_length: int | None
+) -> Path:
+    """Add the files of sentence-transformers to an encoder's folder.
+
+    Args:
+        folder: The folder of the encoder.
+        pooling: The config of the pooling module.
+        config: The content of config_sentence_transformers.json, such as prompts.
+        max_length: `max_seq_length`, or None.
+
+    Returns:
+        `folder`.
+    """
     import json
 
     kinds = [("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Normalize", "Normalize")]
@@ -191,8 +212,8 @@ def make_sentence_folder(folder: Path, pooling: dict[str, Any], about: dict[str,
     for name, content in {
         "modules.json": modules,
         "1_Pooling/config.json": pooling,
-        "config_sentence_transformers.json": about,
-        "sentence_bert_config.json": {"max_seq_length": longest, "do_lower_case": False},
+        "config_sentence_transformers.json": config,
+        "sentence_bert_config.json": {"max_seq_length": max_length, "do_lower_case": False},
     }.items():
         (folder / name).write_text(json.dumps(content))
     return folder

@@ -1,7 +1,8 @@
 """Stage one: documents -> windows of tokens -> batches -> a frozen encoder -> shards of a feature store.
 
-What lives here knows text, tokenizers and encoders. What may not: heads, runs, the command line, and anything that
-prints. Torch and transformers are imported by the functions that need them, so that a finished store answers at once.
+Imports go one way: pipeline -> batching -> encoder -> network, windows -> model_files. The folders know texts,
+tokenizers and encoders, but no heads, no runs and no command line, and they print nothing. Functions import torch and
+transformers themselves, so that a finished store is recognized without the time of these imports.
 """
 
 from stages.embed.encoder.encoder import Encoder, open_encoder

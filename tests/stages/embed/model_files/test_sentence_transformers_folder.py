@@ -19,7 +19,7 @@ from stages.embed.model_files.sentence_transformers_folder import (
 from stages.embed.pipeline.embed_source import embed_source
 from tests.stages.embed.conftest import Folders
 from tests.stages.embed.reference import reference_states
-from tests.tiny_encoder import SENTENCES, make_sentence_folder
+from tests.tiny_encoder import SENTENCES, make_sentence_transformers_folder
 
 MEAN = {"word_embedding_dimension": 16, "pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True}
 PROMPTS = {"prompts": {"query": "query: ", "text": "the oil price: "}, "default_prompt_name": "text"}
@@ -31,10 +31,10 @@ def make_folder(
     family: str = "bert",
     pooling: dict[str, Any] | None = None,
     config: dict[str, Any] | None = None,
-    longest: int | None = None,
+    max_length: int | None = None,
 ) -> Path:
     shutil.copytree(folders(family), folder)
-    return make_sentence_folder(folder, pooling or MEAN, config or {}, longest)
+    return make_sentence_transformers_folder(folder, pooling or MEAN, config or {}, max_length)
 
 
 def open_float32(folder: Path, **options: Any) -> Encoder:
@@ -101,7 +101,7 @@ def test_a_pooling_that_ignores_the_prompt_is_reported(folders: Folders, tmp_pat
 
 
 def test_the_default_window_respects_the_maximum_length(folders: Folders, tmp_path: Path) -> None:
-    folder = make_folder(folders, tmp_path / "model", longest=32)
+    folder = make_folder(folders, tmp_path / "model", max_length=32)
     assert open_float32(folder).recipe.window == 30
     assert open_float32(folder, special_tokens=False).recipe.window == 32
     assert open_float32(folder).notes[-1].startswith("The window is 30 tokens, because the maximum length")
@@ -109,13 +109,13 @@ def test_the_default_window_respects_the_maximum_length(folders: Folders, tmp_pa
 
 
 def test_a_maximum_length_above_the_positions_changes_nothing(folders: Folders, tmp_path: Path) -> None:
-    assert open_float32(make_folder(folders, tmp_path / "model", longest=4096)).recipe.window == 62
+    assert open_float32(make_folder(folders, tmp_path / "model", max_length=4096)).recipe.window == 62
 
 
 def test_the_encoder_may_have_its_own_folder(folders: Folders, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     folder.mkdir()
-    make_sentence_folder(folder, MEAN, {}, 32)
+    make_sentence_transformers_folder(folder, MEAN, {}, 32)
     shutil.copytree(folders("bert"), folder / "0_Transformer")
     (folder / "sentence_bert_config.json").rename(folder / "0_Transformer" / "sentence_bert_config.json")
     modules = json.loads((folder / "modules.json").read_text())

@@ -24,16 +24,16 @@ def open_float32(folder: Path, **options: Any) -> Encoder:
 
 
 @pytest.mark.parametrize("batch_tokens", [1, 4096])
-@pytest.mark.parametrize("quantised", [False, True])
-def test_a_window_is_the_rows_of_its_tokens(tmp_path: Path, quantised: bool, batch_tokens: int) -> None:
+@pytest.mark.parametrize("quantized", [False, True])
+def test_a_window_is_the_rows_of_its_tokens(tmp_path: Path, quantized: bool, batch_tokens: int) -> None:
     encoder = open_float32(
-        make_static(tmp_path, quantised=quantised), window=7, batch_tokens=batch_tokens, **EVERYTHING
+        make_static(tmp_path, quantized=quantized), window=7, batch_tokens=batch_tokens, **EVERYTHING
     )
     arrays = encode(["", *SENTENCES], encoder).arrays
     tensors = load_file(tmp_path / "model.safetensors")
     ids = torch.from_numpy(arrays["tokens/id"]).long()
-    expected = tensors["embeddings"].float()[tensors["mapping"][ids] if quantised else ids]
-    if quantised:
+    expected = tensors["embeddings"].float()[tensors["mapping"][ids] if quantized else ids]
+    if quantized:
         expected *= tensors["weights"][ids, None].float()
     np.testing.assert_allclose(arrays["tokens/vector"], expected, atol=1e-6)
     assert not arrays["chunks/mean"][0].any(), "an empty text has no tokens, not even special tokens"
@@ -87,7 +87,7 @@ def test_a_tokenizer_with_more_ids_than_rows_raises_an_error(tmp_path: Path) -> 
 
 
 def test_a_mapping_to_missing_rows_raises_an_error(tmp_path: Path) -> None:
-    make_static(tmp_path, quantised=True)
+    make_static(tmp_path, quantized=True)
     file = tmp_path / "model.safetensors"
     tensors = load_file(file)
     save_file(tensors | {"mapping": tensors["mapping"] + 9}, file)
@@ -96,7 +96,7 @@ def test_a_mapping_to_missing_rows_raises_an_error(tmp_path: Path) -> None:
 
 
 def test_weights_of_another_length_raise_an_error(tmp_path: Path) -> None:
-    make_static(tmp_path, quantised=True)
+    make_static(tmp_path, quantized=True)
     file = tmp_path / "model.safetensors"
     tensors = load_file(file)
     save_file(tensors | {"weights": tensors["weights"][:5].clone()}, file)
