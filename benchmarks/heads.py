@@ -32,9 +32,10 @@ from data.text_format import format_duration
 from featurestore import Bags
 from heads.core.head import Head
 from heads.registry import HEADS, make_head
-from heads.training import step_storage as sources
-from heads.training.loop import Training
-from heads.training.network_head import NetworkHead, Standardised, seeded
+from heads.training import position_storage as sources
+from heads.training.config import Imbalance, Optimization, Training
+from heads.training.loop import Trainer
+from heads.training.network_head import NetworkHead, Standardized, seeded
 from stages.fitting.task import load_task, open_corpus, open_store
 
 DEFAULT = [name for name in HEADS if name not in ("lightgbm", "cascade")]
@@ -89,10 +90,10 @@ def documents(store_folder: Path, corpus: str | None, most: int | None) -> Docum
 def default_fit(name: str, store_folder: Path, corpus: str | None, most: int | None, files: bool) -> Fit:
     """One head with its defaults, in a process that does nothing else; files: as if memory had no room for steps."""
     if files:
-        sources.SHARE = 0.0
+        sources.MEMORY_FRACTION = 0.0
     found, head, stamps = documents(store_folder, corpus, most), make_head(name, {}), list[float]()
     if isinstance(head, NetworkHead):
-        head.progress = lambda _: stamps.append(time.perf_counter())
+        head.on_epoch = lambda _: stamps.append(time.perf_counter())
     start = time.perf_counter()
     head.fit(found.taught, found.codes)
     fitted = time.perf_counter() - start
@@ -110,10 +111,10 @@ def default_fit(name: str, store_folder: Path, corpus: str | None, most: int | N
 
 def _feeding(head: NetworkHead, bags: Bags) -> float:
     """Seconds to make the batches of an epoch as long as the default fit's."""
-    training = head.training or Training()
-    sequences = head._before_weights(head._sequences(bags), head.network_.mean)
-    rows = torch.arange(round(len(bags) * (1 - training.validation)))
-    order = [rows[each] for each in torch.split(torch.randperm(len(rows)), training.batch)]
+    trainer = Trainer.of(head.training)
+    sequences = head._prepare_sequences(head._sequences(bags), head.network_.mean)
+    rows = torch.arange(round(len(bags) * (1 - trainer.stopping.validation_fraction)))
+    order = [rows[each] for each in torch.split(torch.randperm(len(rows)), trainer.optimization.batch_size)]
 
     def epoch() -> None:
         for each in order:
@@ -124,23 +125,24 @@ def _feeding(head: NetworkHead, bags: Bags) -> float:
 
 def race(name: str, found: Documents, epochs: int, rounds: int, workers: int) -> Race:
     """The same network by both loops."""
-    training = Training(epochs=epochs, validation=0.0, steps=1, label_smoothing=0.0, device="cpu")
+    optimization = Optimization(epochs=epochs, min_steps=1, device="cpu")
+    training = Training(optimization=optimization, imbalance=Imbalance(label_smoothing=0.0))
     ours = _of(name, training).fit(found.taught[:256], found.codes[:256])
     assert isinstance(ours, NetworkHead)
-    dataset = usual_loop.DocumentDataset(found.taught, ours.reads, _places(found.codes, found), ours.max_steps)
+    dataset = usual_loop.DocumentDataset(found.taught, ours.reads, _places(found.codes, found), ours.max_positions)
     usual = _of(name, training).fit(found.taught[:256], found.codes[:256])
     assert isinstance(usual, NetworkHead)
 
     def learn_usually() -> None:
         with seeded(0):
             body = usual.build(sum(usual.dims_.values()), len(np.unique(found.codes)))
-            usual.network_ = Standardised(body, ours.network_.mean, ours.network_.deviation)
-            usual_loop.train(usual.network_, dataset, training, workers)
+            usual.network_ = Standardized(body, ours.network_.mean, ours.network_.deviation)
+            usual_loop.train(usual.network_, dataset, optimization, workers)
 
     ways: dict[str, Callable[[], object]] = {
         "ours": lambda: ours.fit(found.taught, found.codes),
         "usual": learn_usually,
-        "feeding": lambda: sum(1 for _ in usual_loop.iter_batches(dataset, training.batch, workers)),
+        "feeding": lambda: sum(1 for _ in usual_loop.iter_batches(dataset, optimization.batch_size, workers)),
     }
     taken = median_seconds(ways, rounds)
     usual.classes_ = ours.classes_
@@ -154,7 +156,7 @@ def race(name: str, found: Documents, epochs: int, rounds: int, workers: int) ->
 
 
 def _of(name: str, training: Training) -> Head:
-    return make_head(name, {}).set_params(training=training, class_weight="none")  # type: ignore[no-any-return]
+    return make_head(name, {}).set_params(training=training, class_weight="none")
 
 
 def _places(codes: NDArray[np.int64], found: Documents) -> NDArray[np.int64]:

@@ -23,11 +23,11 @@ from benchmarks.measuring import Topic, format_mean_gain
 from commandline.output import say
 from data.splits import assign_folds
 from featurestore import FeatureStore
-from heads.classifiers.mlp import MLPHead
+from heads.core.head import Head
 from heads.evaluation.decisions import default_decision, tune_decision
 from heads.evaluation.metrics import macro_f1
 from heads.evaluation.score_matrix import align_scores
-from heads.training.loop import Training
+from heads.registry import make_head
 from stages.fitting.task import Task, load_task, open_corpus, open_store
 
 FOLDS = 3
@@ -61,10 +61,11 @@ def ways() -> dict[str, dict[str, Any]]:
         found[f"none, instance, {loss}"] = {"class_weight": "none", "loss": loss}
     found["none, instance, label smoothing 0.1"] = {"class_weight": "none", "label_smoothing": 0.1}
     found["effective, instance, focal (class-balanced focal)"] = {"class_weight": "effective", "loss": "focal"}
-    found["effective deferred, instance, ldam (LDAM-DRW)"] = {"class_weight": "effective", "loss": "ldam", "defer": 0.8}
-    for how in ("crt", "tau", "lws"):
-        found[f"none, instance, cross_entropy, then {how}"] = {"class_weight": "none", "rebalance": how}
-    found["none, instance, cross_entropy, then tau"]["validation"] = 0.1
+    found["effective deferred, instance, ldam (LDAM-DRW)"] = {
+        "class_weight": "effective",
+        "loss": "ldam",
+        "defer_class_weights": 0.8,
+    }
     return {name: {"label_smoothing": 0.0} | way for name, way in found.items()}
 
 
@@ -95,10 +96,9 @@ def measured(found: Task, rows: NDArray[np.int64], way: dict[str, Any], seed: in
     return Figures(*inner, *(macro_f1(truth, predicted, labels) for predicted in predictions))
 
 
-def head_of(way: dict[str, Any], seed: int) -> MLPHead:
+def head_of(way: dict[str, Any], seed: int) -> Head:
     """The head of a way, unfitted."""
-    training = Training(**{key: value for key, value in way.items() if key != "class_weight"}, device="cpu")
-    return MLPHead(class_weight=way["class_weight"], training=training, seed=seed)
+    return make_head("mlp", {name: str(value) for name, value in way.items()} | {"seed": str(seed), "device": "cpu"})
 
 
 def compared(corpus: str, store: FeatureStore, seeds: int, *, quick: bool) -> dict[str, list[Figures]]:

@@ -44,7 +44,7 @@ def head(way: str, seed: int) -> Head:
     """The unfitted head of a way."""
     name, settings = WAYS[way]
     made = make_head(name, {**settings, "seed": str(seed)})
-    return made.set_params(training__order=GRADES) if "loss" in settings else made
+    return made.set_params(training__imbalance__order=GRADES) if "loss" in settings else made
 
 
 def metrics(way: str, seed: int) -> Iterator[tuple[str, ConfusionCounts]]:

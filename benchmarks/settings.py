@@ -1,6 +1,6 @@
 """What a head gains by other settings than its defaults, on training documents that it did not see.
 
-    python -m benchmarks.settings --stores FOLDER --head mlp --way init=xavier --way epochs=12,validation=0.1 \\
+    python -m benchmarks.settings --stores FOLDER --head mlp --way init=xavier --way epochs=12,patience=2 \\
                                   [--corpus reuters52] [--store A --store B] [--layer -4] [--seeds 10] \\
                                   [--documents 1500] [--json]
 
@@ -52,7 +52,7 @@ def measured(found: Task, head: str, way: str, seed: int, documents: int | None)
 
 
 def settings(way: str) -> dict[str, str]:
-    """ "epochs=12,pool=cls,mean" as the names and values that `make_head` takes; of DEFAULTS none."""
+    """ "epochs=12,pooling=cls,mean" as the names and values that `make_head` takes; of DEFAULTS none."""
     return {} if way == DEFAULTS else dict(each.split("=", 1) for each in re.split(r",(?=\w+=)", way))
 
 

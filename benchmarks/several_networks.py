@@ -15,19 +15,19 @@ import torch
 from torch import nn
 
 from benchmarks.measuring import Claim, Topic, median_seconds, print_topic
-from heads.classifiers.mlp import MLPHead, Perceptron
+from heads.classifiers.mlp import MLPHead, PooledMLP
+from heads.training.config import Optimization
 from heads.training.dropout import Dropout
-from heads.training.loop import Training
-from heads.training.optimizers import optimiser_of
+from heads.training.optimizers import make_optimizer
 
 DIM, LABELS = 3 * 384, 20
 SMOOTHING = 0.1
 
 
 class Stacked(nn.Module):
-    """Networks like `Perceptron`, started as they were: vectors (networks, documents, dim) -> logits of each."""
+    """Networks like `PooledMLP`, started as they were: vectors (networks, documents, dim) -> logits of each."""
 
-    def __init__(self, networks: list[Perceptron], dropout: float) -> None:
+    def __init__(self, networks: list[PooledMLP], dropout: float) -> None:
         super().__init__()
         layers = [[layer for layer in each.layers if isinstance(layer, nn.Linear)] for each in networks]
         self.matrices = nn.ParameterList(
@@ -45,29 +45,27 @@ class Stacked(nn.Module):
         return vectors
 
 
-def one_by_one(
-    networks: list[Perceptron], vectors: torch.Tensor, truth: torch.Tensor, steps: int
-) -> Callable[[], None]:
+def one_by_one(networks: list[PooledMLP], vectors: torch.Tensor, truth: torch.Tensor, steps: int) -> Callable[[], None]:
     """What takes so many steps of each network in turn."""
-    training = Training()
-    optimisers = [optimiser_of(each, training.optimiser, training.lr, training.weight_decay) for each in networks]
+    training = Optimization()
+    optimizers = [make_optimizer(each, training.optimizer, training.lr, training.weight_decay) for each in networks]
 
     def learn() -> None:
-        for network, optimiser, read, told in zip(networks, optimisers, vectors, truth, strict=True):
+        for network, optimizer, read, told in zip(networks, optimizers, vectors, truth, strict=True):
             for _ in range(steps):
-                optimiser.zero_grad()
+                optimizer.zero_grad()
                 nn.functional.cross_entropy(network.layers(read), told, label_smoothing=SMOOTHING).backward()  # type: ignore[no-untyped-call]  # torch
-                nn.utils.clip_grad_norm_(network.parameters(), training.clip)
-                optimiser.step()
+                nn.utils.clip_grad_norm_(network.parameters(), training.max_grad_norm)
+                optimizer.step()
 
     return learn
 
 
-def stacked(networks: list[Perceptron], vectors: torch.Tensor, truth: torch.Tensor, steps: int) -> Callable[[], None]:
+def stacked(networks: list[PooledMLP], vectors: torch.Tensor, truth: torch.Tensor, steps: int) -> Callable[[], None]:
     """What takes so many steps of all networks together; each one's gradient is clipped by its own length."""
-    training, network = Training(), Stacked(networks, MLPHead().dropout)
+    training, network = Optimization(), Stacked(networks, MLPHead().dropout)
     # offsets are matrices here, but no weights: as in one network they do not decay
-    optimiser = torch.optim.AdamW(
+    optimizer = torch.optim.AdamW(
         [
             {"params": list(network.matrices), "weight_decay": training.weight_decay},
             {"params": list(network.offsets), "weight_decay": 0.0},
@@ -78,29 +76,29 @@ def stacked(networks: list[Perceptron], vectors: torch.Tensor, truth: torch.Tens
 
     def learn() -> None:
         for _ in range(steps):
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             scores = network(vectors).flatten(0, 1)
             loss = nn.functional.cross_entropy(scores, truth.flatten(), label_smoothing=SMOOTHING)
             # the mean over documents of each, and the sum of networks
             (loss * len(networks)).backward()  # type: ignore[no-untyped-call]  # torch
             slopes = [weight.grad for weight in network.parameters() if weight.grad is not None]
             length = torch.stack([slope.flatten(1).square().sum(dim=1) for slope in slopes]).sum(dim=0).sqrt()
-            share = (training.clip / (length + 1e-6)).clamp(max=1)
+            share = (training.max_grad_norm / (length + 1e-6)).clamp(max=1)
             for slope in slopes:
                 slope.mul_(share.view(-1, *[1] * (slope.dim() - 1)))
-            optimiser.step()
+            optimizer.step()
 
     return learn
 
 
-def made(count: int) -> tuple[list[Perceptron], torch.Tensor, torch.Tensor]:
+def made(count: int) -> tuple[list[PooledMLP], torch.Tensor, torch.Tensor]:
     """Networks, a batch for each, float32 (networks, documents, DIM), and its labels, int64 (networks, documents)."""
     torch.manual_seed(0)
-    batch = Training().batch
+    batch = Optimization().batch_size
     networks = [MLPHead().build(DIM, LABELS) for _ in range(count)]
-    assert all(isinstance(each, Perceptron) for each in networks)
+    assert all(isinstance(each, PooledMLP) for each in networks)
     vectors, truth = torch.randn(count, batch, DIM), torch.randint(LABELS, (count, batch))
-    return [each for each in networks if isinstance(each, Perceptron)], vectors, truth
+    return [each for each in networks if isinstance(each, PooledMLP)], vectors, truth
 
 
 def measured(count: int, threads: int, steps: int, rounds: int) -> tuple[float, float]:

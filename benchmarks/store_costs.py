@@ -115,11 +115,14 @@ def _epochs_of_reading(kept: Kept, folder: Path) -> tuple[float, float]:
 def _epoch_of_lstm(kept: Kept) -> float:
     """Seconds a thousand documents: the head's own loop, which has the vectors in memory before its first epoch."""
     from heads.classifiers.lstm import LSTMHead
-    from heads.training.loop import Training
+    from heads.training.config import Optimization, Stopping, Training
 
     stamps: list[float] = []
-    head = LSTMHead(over=kept.over, training=Training(epochs=2, steps=1, validation=0))
-    head.progress = lambda _: stamps.append(time.perf_counter())
+    head = LSTMHead(
+        over=kept.over,
+        training=Training(optimization=Optimization(epochs=2, min_steps=1), stopping=Stopping(validation_fraction=0)),
+    )
+    head.on_epoch = lambda _: stamps.append(time.perf_counter())
     bags = kept.bags[: LEARNED[kept.over]]
     head.fit(bags, np.arange(len(bags)) % LABELS)
     return (stamps[1] - stamps[0]) * 1000 / len(bags)

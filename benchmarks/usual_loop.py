@@ -18,13 +18,13 @@ from featurestore import Bags
 from featurestore.shards.layout import VIEWS
 from featurestore.shards.mapped import MappedArray
 from heads.classifiers.attention import GatedAttention
-from heads.classifiers.mil import StepwisePerceptron
-from heads.classifiers.mlp import Perceptron
+from heads.classifiers.mil import InstanceMLP
+from heads.classifiers.mlp import PooledMLP
 from heads.classifiers.recurrent import Recurrence
-from heads.classifiers.transformer import Attention
-from heads.training.loop import Training
-from heads.training.network_head import Standardised
-from heads.training.optimizers import rate
+from heads.classifiers.transformer import Transformer
+from heads.training.config import Optimization
+from heads.training.network_head import Standardized
+from heads.training.optimizers import learning_rate_factor
 
 Item = tuple[torch.Tensor, int]
 
@@ -64,12 +64,14 @@ def collate(items: Sequence[Item]) -> tuple[torch.Tensor, torch.Tensor, torch.Te
     return nn.utils.rnn.pad_sequence(list(vectors), batch_first=True), lengths, torch.tensor(codes)
 
 
-def train(network: Standardised, dataset: DocumentDataset, training: Training, workers: int) -> None:
+def train(network: Standardized, dataset: DocumentDataset, training: Optimization, workers: int) -> None:
     """Train `network` in place for `training.epochs`."""
-    loader = DataLoader(dataset, training.batch, shuffle=True, collate_fn=collate, num_workers=workers)
+    loader = DataLoader(dataset, training.batch_size, shuffle=True, collate_fn=collate, num_workers=workers)
     optimizer = torch.optim.AdamW(network.parameters(), lr=training.lr, weight_decay=training.weight_decay)
     steps = len(loader) * training.epochs
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, steps, training.warmup))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: learning_rate_factor(step, steps, training.warmup_ratio)
+    )
     network.train()
     for _ in range(training.epochs):
         for vectors, lengths, codes in loader:
@@ -77,7 +79,7 @@ def train(network: Standardised, dataset: DocumentDataset, training: Training, w
             standard = (vectors - network.mean) / network.deviation
             loss = nn.functional.cross_entropy(padded_logits(network.network, standard, lengths), codes)
             loss.backward()  # type: ignore[no-untyped-call]  # torch's own gap
-            nn.utils.clip_grad_norm_(network.parameters(), training.clip)
+            nn.utils.clip_grad_norm_(network.parameters(), training.max_grad_norm)
             optimizer.step()
             schedule.step()
 
@@ -92,14 +94,14 @@ def padded_logits(network: nn.Module, vectors: torch.Tensor, lengths: torch.Tens
     mask = torch.arange(vectors.shape[1]) < lengths[:, None]
     logits: torch.Tensor
     match network:
-        case Perceptron():
+        case PooledMLP():
             pooled = (vectors * mask[:, :, None]).sum(dim=1)
             logits = network.layers(pooled if network.summed else pooled / lengths[:, None])
-        case StepwisePerceptron():
+        case InstanceMLP():
             logits = (network.layers(vectors) * mask[:, :, None]).sum(dim=1) / lengths[:, None]
         case GatedAttention():
             positions = network.input(vectors)
-            scores = network.ask(torch.tanh(network.content(positions)) * torch.sigmoid(network.gate(positions)))
+            scores = network.query(torch.tanh(network.content(positions)) * torch.sigmoid(network.gate(positions)))
             weights = scores.masked_fill(~mask[:, :, None], -torch.inf).softmax(dim=1)
             logits = network.output(torch.einsum("dsq,dsw->dqw", weights, positions).flatten(1))
         case Recurrence():
@@ -110,9 +112,9 @@ def padded_logits(network: nn.Module, vectors: torch.Tensor, lengths: torch.Tens
                 network.layer(packed)[0], batch_first=True, padding_value=-torch.inf
             )
             logits = network.output(network.dropout(states[0].amax(dim=1)))
-        case Attention():
+        case Transformer():
             positions = network.input(network.dropout(vectors))
-            encoded = network.encoder(positions + network._positions(positions), src_key_padding_mask=~mask)
+            encoded = network.encoder(positions + network._position_embedding(positions), src_key_padding_mask=~mask)
             logits = network.output(network.dropout((encoded * mask[:, :, None]).sum(dim=1) / lengths[:, None]))
         case _:
             raise TypeError(f"no padded form of {type(network).__name__}")

@@ -93,7 +93,7 @@ def fit_head(options: FitHeadOptions) -> None:
 
     \b
     embedonce fit-head lstm
-    embedonce fit-head mlp --set pool=sum --set lr=3e-4 --class-weight effective
+    embedonce fit-head mlp --set pooling=sum --set lr=3e-4 --class-weight effective
     embedonce fit-head lstm --loss logit_adjusted --class-weight none
     embedonce fit-head lstm --init kaiming
     embedonce fit-head cascade --first earn

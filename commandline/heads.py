@@ -1,7 +1,5 @@
 """`embedonce heads`: the heads that can be fitted, and the hyperparameters of one."""
 
-import inspect
-import re
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -43,33 +41,13 @@ def heads(options: HeadsOptions) -> None:
 
 def _show_head(head: "Description") -> None:
     click.echo(f"{head.name}: {head.summary} It reads {', '.join(head.reads)}.")
-    texts = hyperparameter_texts(head.name)
-    names = [parameter.name.rpartition("__")[2] for parameter in head.parameters]
-    rows = [
-        (name, str(parameter.default), parameter.allowed, texts.get(name, ""))
-        for name, parameter in zip(names, head.parameters, strict=True)
-    ]
+    rows = [(item.short_name, str(item.default), item.allowed, item.help) for item in head.hyperparameters]
     table(["hyperparameter", "default", "values", "description"], rows, text_columns=4)
 
 
-def hyperparameter_texts(name: str) -> dict[str, str]:
-    """The description of each hyperparameter of a head, from its docstring and those of its bases and nested groups."""
-    from heads.core.hyperparameters import hyperparameters_of
-    from heads.registry import head_class
-
-    cls = head_class(name)
-    nested = [parameter.nested for parameter in hyperparameters_of(cls, deep=False) if parameter.nested is not None]
-    texts: dict[str, str] = {}
-    for documented in [*nested, *reversed(cls.__mro__)]:
-        sections = re.split(r"Parameters\n-+\n", inspect.cleandoc(documented.__doc__ or ""))
-        for names, text in re.findall(r"^([\w, ]+) : (.+(?:\n    .+)*)", sections[-1], flags=re.MULTILINE):
-            texts |= dict.fromkeys(names.split(", "), re.sub(r"\s+", " ", text))
-    return texts
-
-
 def _to_json(head: "Description") -> dict[str, Any]:
-    parameters = [
-        {"name": parameter.name, "default": parameter.default, "value": parameter.allowed}
-        for parameter in head.parameters
+    hyperparameters = [
+        {"name": item.name, "default": item.default, "values": item.allowed, "description": item.help}
+        for item in head.hyperparameters
     ]
-    return {**asdict(head), "parameters": parameters}
+    return {**asdict(head), "hyperparameters": hyperparameters}

@@ -5,15 +5,13 @@ python -m commandline.reference heads > docs/heads.md
 """
 
 import inspect
-import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import click
 
 import cli
-from commandline.heads import hyperparameter_texts
-from heads.registry import OURS, STACKING_HEADS, describe, head_class
+from heads.registry import BUILT_IN_HEADS, STACKING_HEADS, describe, head_class
 
 WIDTH = 110  # columns of the help in docs/commands.md
 
@@ -26,8 +24,8 @@ The help of each command, as `--help` prints it. Results go to stdout, everythin
 HEADS_INTRODUCTION = """# Heads
 
 The heads of `fit-head`, with their hyperparameters. Each head reads the views of a store that are listed next to it, or
-those of them that the store has, if it can do without some. `--set name=value` sets a hyperparameter; the name may be
-the last part alone, as in `lr` for `training__lr`. A mapping is set in Python, or by an option of its own
+those of them that the store has, if it can do without some. `--set name=value` sets a hyperparameter by its short name,
+as in `lr` for `training__optimization__lr`. A mapping is set in Python, or by an option of its own
 (`--class-weight FILE`). `stack` reads the scores of other runs. [Your own head](your-own-head.md) joins through an
 entry point.
 """
@@ -50,7 +48,7 @@ def _help_texts(command: click.Command, path: str, parent: click.Context | None)
 
 def heads_page() -> str:
     """docs/heads.md: a table of all heads, then each head with its source and its hyperparameters."""
-    names = [*OURS, *STACKING_HEADS]
+    names = [*BUILT_IN_HEADS, *STACKING_HEADS]
     heads = [describe(name) for name in names]
     rows = [f"| [{head.name}](#{head.name}) | {', '.join(head.reads)} | {head.summary} |" for head in heads]
     table = "\n".join(["| head | reads | description |", "|---|---|---|", *rows])
@@ -58,15 +56,12 @@ def heads_page() -> str:
 
 
 def _head_section(name: str) -> str:
-    docstring, texts = inspect.getdoc(head_class(name)) or "", hyperparameter_texts(name)
-    introduction = re.split(r"\n\n(?:Parameters\n-|Its parameters are)", docstring)[0]
     rows = [
-        f"| {parameter.name} | `{parameter.default}` | {parameter.allowed} "
-        f"| {texts.get(parameter.name.rpartition('__')[2], '')} |"
-        for parameter in describe(name).parameters
+        f"| {item.short_name} | `{item.default}` | {item.allowed} | {item.help} |"
+        for item in describe(name).hyperparameters
     ]
     head = ["| hyperparameter | default | values | description |", "|---|---|---|---|"]
-    return "\n".join([f"## {name}\n", introduction + "\n", *head, *rows, ""])
+    return "\n".join([f"## {name}\n", (inspect.getdoc(head_class(name)) or "") + "\n", *head, *rows, ""])
 
 
 PAGES: Mapping[str, Callable[[], str]] = {"commands": commands_page, "heads": heads_page}

@@ -1,9 +1,9 @@
-"""Heads by name: ours, listed once, and those that other packages join through the entry point `embedonce.heads`.
+"""Heads by name: those of embedonce, and those of other packages, through the entry point `embedonce.heads`.
 
     [project.entry-points."embedonce.heads"]
     nearest = "my_package.nearest:NearestHead"
 
-A head's module is imported when the head is asked for, because torch, scikit-learn and LightGBM load with it.
+A head's module is imported when the head is requested, because it imports torch, scikit-learn or LightGBM.
 """
 
 from collections.abc import Mapping
@@ -18,9 +18,18 @@ from heads.core.hyperparameters import Hyperparameter, hyperparameters_of
 if TYPE_CHECKING:
     from heads.core.head import Head
 
-__all__ = ["HEADS", "OURS", "STACKING_HEADS", "Description", "describe", "full_name", "head_class", "make_head"]
+__all__ = [
+    "BUILT_IN_HEADS",
+    "HEADS",
+    "STACKING_HEADS",
+    "Description",
+    "describe",
+    "full_name",
+    "head_class",
+    "make_head",
+]
 
-OURS = {
+BUILT_IN_HEADS = {
     "linear": "heads.classifiers.linear:LinearHead",
     "tfidf": "heads.classifiers.tfidf:TfIdfHead",
     "fused": "heads.classifiers.fused:FusedHead",
@@ -39,85 +48,88 @@ OURS = {
     "supcon": "heads.classifiers.supcon:SupConHead",
 }
 
-# they read no features but the scores of other runs, so that `all` and whoever fits on features leave them out
+# these read the scores of other runs instead of features, so `all` does not include them
 STACKING_HEADS = {"stack": "heads.classifiers.stacking:StackingHead"}
 
 
-def _joined(ours: Mapping[str, str]) -> dict[str, str]:
-    """Ours, then those of other packages by name; a name of ours cannot be taken."""
+def _with_entry_points(built_in: Mapping[str, str]) -> dict[str, str]:
+    """The built-in heads, then those of other packages, sorted by name; these cannot replace a built-in head."""
     others = {point.name: point.value for point in entry_points(group="embedonce.heads")}
-    return {**ours, **{name: others[name] for name in sorted(others) if name not in ours}}
+    return {**built_in, **{name: others[name] for name in sorted(others) if name not in built_in}}
 
 
-HEADS: Mapping[str, str] = _joined(OURS)
+HEADS: Mapping[str, str] = _with_entry_points(BUILT_IN_HEADS)
 
 
 @dataclass(frozen=True)
 class Description:
-    """A head as `embedonce heads` prints it: the first line of its docstring, its parameters, what it reads."""
+    """A head as `embedonce heads` prints it.
+
+    summary: the first line of its docstring. reads: the views that it reads by default.
+    """
 
     name: str
     summary: str
-    parameters: tuple[Hyperparameter, ...]
+    hyperparameters: tuple[Hyperparameter, ...]
     reads: tuple[str, ...]
 
 
 def head_class(name: str) -> "type[Head]":
-    """The class of a head. Raises UnknownName, or CallError for one of another package that cannot be imported."""
+    """The class of a head. Raises UnknownName, or CallError if its package cannot be imported."""
     known = {**HEADS, **STACKING_HEADS}
     if name not in known:
         raise UnknownName(f"There is no head '{name}'.{suggest_name(name, known)}")
     module, _, attribute = known[name].partition(":")
     try:
-        found: type[Head] = getattr(import_module(module), attribute)
+        cls: type[Head] = getattr(import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise CallError(
             f"The head {name} ({known[name]}) cannot be loaded: {error}. Repair or remove its package."
         ) from error
-    return found
+    return cls
 
 
-def make_head(name: str, settings: Mapping[str, str]) -> "Head":
-    """An unfitted head of that name, its parameters read from strings as `--set key=value` gives them.
+def make_head(name: str, hyperparameters: Mapping[str, str]) -> "Head":
+    """An unfitted head whose hyperparameters are parsed from strings, as `--set key=value` gives them.
 
-    A nested parameter may go by its last part: lr for training__lr.
+    Args:
+        name: of the head.
+        hyperparameters: name -> value. A nested one may have its short name: lr for training__optimization__lr.
 
-    Raises UnknownName for a head, parameter or choice that does not exist, CallError for a value of another type, out
-    of range, or given twice.
+    Raises:
+        UnknownName: for a head, hyperparameter or choice that does not exist.
+        CallError: for a value that has another type, is out of range, or is set twice.
     """
     cls = head_class(name)
-    known = {parameter.name: parameter for parameter in hyperparameters_of(cls)}
+    known = {item.name: item for item in hyperparameters_of(cls)}
     values: dict[str, object] = {}
-    for asked, text in settings.items():
-        full = _full_name(asked, known, name)
+    for short, text in hyperparameters.items():
+        full = _full_name(short, known, name)
         if full in values:
             raise CallError(f"{full} is set twice. Leave one out.")
         values[full] = known[full].parse(text)
-    own = {parameter.name: parameter for parameter in hyperparameters_of(cls, deep=False)}
-    nested = {full.partition("__")[0] for full in values if full not in own}
-    head = cls(**{key: own[key].nested() for key in nested})  # type: ignore[misc]  # only names of nested parameters
-    return head.set_params(**values)  # type: ignore[no-any-return]  # scikit-learn has no types
+    return cls().set_params(**values)
 
 
-def full_name(head: str, asked: str) -> str:
-    """The parameter that `asked` is: lr -> training__lr. Raises as `make_head` does."""
-    return _full_name(asked, {parameter.name: parameter for parameter in hyperparameters_of(head_class(head))}, head)
+def full_name(head: str, name: str) -> str:
+    """The full name of a hyperparameter: lr -> training__optimization__lr. Raises as `make_head` does."""
+    return _full_name(name, {item.name: item for item in hyperparameters_of(head_class(head))}, head)
 
 
 def describe(name: str) -> Description:
-    """What the command line says about a head. Raises as `head_class` does."""
+    """The description of a head. Raises as `head_class` does."""
     cls = head_class(name)
     summary = (cls.__doc__ or "").strip().partition("\n")[0]
     return Description(name, summary, tuple(hyperparameters_of(cls)), cls().reads)
 
 
-def _full_name(asked: str, known: Mapping[str, Hyperparameter], head: str) -> str:
-    if asked in known:
-        return asked
-    found = [full for full in known if full.endswith(f"__{asked}")]
-    if len(found) > 1:
-        raise CallError(f"{asked} could be {' or '.join(found)}. Write the one that is meant.")
-    if not found:
-        last_parts = {full.rpartition("__")[2] for full in known}
-        raise UnknownName(f"{head} has no parameter '{asked}'.{suggest_name(asked, last_parts)}")
-    return found[0]
+def _full_name(name: str, known: Mapping[str, Hyperparameter], head: str) -> str:
+    if name in known:
+        return name
+    matches = [full for full in known if full.endswith(f"__{name}")]
+    if len(matches) > 1:
+        raise CallError(f"{name} is ambiguous. Write {' or '.join(matches)}.")
+    if not matches:
+        short_names = {item.short_name for item in known.values()}
+        raise UnknownName(f"{head} has no hyperparameter '{name}'.{suggest_name(name, short_names)}")
+    return matches[0]

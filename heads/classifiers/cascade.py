@@ -1,8 +1,9 @@
 """A tree of local classifiers: the branch first, then what it holds."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +13,8 @@ from data.taxonomy import resolve_label_paths
 from featurestore import Bags
 from heads.core.class_weights import ClassWeight
 from heads.core.head import Examples
-from heads.core.hyperparameters import Range, Search
-from heads.core.pooled_head import Pool, PooledHead
+from heads.core.hyperparameters import Help, Range, Search
+from heads.core.pooled_head import PooledHead
 from heads.core.saving import read_arrays, write_arrays
 from heads.linear_models.logistic import LinearModel, Standardizer, fit_multinomial_logistic
 
@@ -25,45 +26,33 @@ WEIGHTS = "cascade.safetensors"
 END = None  # a path's last step: "rec" as a label of its own stands beside "rec/sport" below the node "rec"
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class CascadeHead(PooledHead):
     """A logistic regression at each inner node of a tree of labels: "local classifier per parent node".
 
     Silla & Freitas 2011, section 4.2 ("A survey of hierarchical classification across different application domains").
     A label's probability is the product of those along its path, and its score the logarithm of that. Class weights are
     those of the labels, at every node: with balanced ones a branch weighs as much as it has labels.
-
-    Parameters
-    ----------
-    tree : label -> nodes from below the root to the label itself, of any depth; branches without training documents
-        are left out. None is a tree of two levels, by `first`
-    first : a label, for "is it this one?" before "which of the others?"; None is the most frequent
-    pool : of cls, mean, max and segments, what is read side by side; None is cls, segments (else mean) and max
-    C, max_iter : of every logistic regression, as in `linear`
-    class_weight, seed : as in every head; nothing here is random
     """
 
-    name = "cascade"
-    supports_multilabel = False
+    name: ClassVar[str] = "cascade"
+    supports_multilabel: ClassVar[bool] = False
 
-    def __init__(
-        self,
-        tree: Mapping[Any, Sequence[str]] | None = None,
-        first: str | None = None,
-        pool: tuple[Pool, ...] | None = None,
-        C: Annotated[float, Range(above=0), Search(1e-4, 1, log=True)] = 0.05,
-        max_iter: Annotated[int, Range(1)] = 300,
-        class_weight: ClassWeight = "balanced",
-        seed: Annotated[int, Range(0)] = 0,
-    ) -> None:
-        self.tree = tree
-        self.first = first
-        self.pool = pool
-        self.C = C
-        self.max_iter = max_iter
-        self.class_weight = class_weight
-        self.seed = seed
+    tree: Annotated[
+        Mapping[Any, Sequence[str]] | None,
+        Help(
+            "label -> nodes from below the root to the label; branches without training documents are left out; "
+            "none is a tree of two levels, by first"
+        ),
+    ] = None
+    first: Annotated[str | None, Help("label of the first, binary decision; none is the most frequent label")] = None
+    C: Annotated[
+        float, Range(above=0), Help("of every logistic regression, as in linear"), Search(1e-4, 1, log=True)
+    ] = 0.05
+    max_iter: Annotated[int, Range(1), Help("of every logistic regression, as in linear")] = 300
+    class_weight: ClassWeight = "balanced"
 
-    def _learn(self, examples: Examples) -> None:
+    def _fit(self, examples: Examples) -> None:
         self._tell_the_tree()
         self.nodes_ = self._nodes()
         features = self._features(examples.bags)
@@ -72,7 +61,9 @@ class CascadeHead(PooledHead):
         fits = [self._fit_node(node, standard, examples) for node in self.nodes_]
         self.n_iter_ = max(steps for _, _, steps in fits)
         if self.n_iter_ >= self.max_iter:
-            self._note(f"cascade stopped after {self.max_iter} steps, before it converged. Raise max_iter, or lower C.")
+            self._add_note(
+                f"cascade stopped after {self.max_iter} steps, before it converged. Raise max_iter, or lower C."
+            )
         coefficients = np.concatenate([coefficients for coefficients, _, _ in fits])
         intercepts = np.concatenate([intercepts for _, intercepts, _ in fits])
         self.linear_ = LinearModel.from_standardized(coefficients, intercepts, scaling)
@@ -85,15 +76,17 @@ class CascadeHead(PooledHead):
         rows = np.flatnonzero(child >= 0)
         return fit_multinomial_logistic(standard[rows], child[rows], examples.loss_weight[rows], self.C, self.max_iter)
 
-    def _scores(self, bags: Bags) -> NDArray[np.float64]:
+    def _decision_function(self, bags: Bags) -> NDArray[np.float64]:
         """Log-probabilities: the sum of those of the children on the way to each label."""
+        from scipy.special import log_softmax
+
         margins = self.linear_.scores(self._features(bags))
         scores = np.zeros((len(margins), len(self.classes_)))
         start = 0
         for node in self.nodes_:
             stop = start + int(node.max()) + 1
             below = np.flatnonzero(node >= 0)
-            scores[:, below] += _log_softmax(margins[:, start:stop])[:, node[below]]
+            scores[:, below] += log_softmax(margins[:, start:stop], axis=1)[:, node[below]]
             start = stop
         return scores
 
@@ -104,12 +97,12 @@ class CascadeHead(PooledHead):
                 raise CallError("cascade takes a tree or a first label, not both. Leave one out.")
             absent = {str(label) for label in self.tree} - labels
             if absent:
-                self._note(f"{len(absent)} labels of the tree have no training document and cannot be predicted.")
+                self._add_note(f"{len(absent)} labels of the tree have no training document and cannot be predicted.")
         elif self.first is None:
-            self._note(f"cascade asks for '{self._first()}' first, the most frequent label. Choose with first.")
+            self._add_note(f"cascade asks for '{self._first()}' first, the most frequent label. Choose with first.")
         elif self.first not in labels:
             # no error: a fold may lack a label that the corpus has
-            self._note(f"No training document is '{self.first}': cascade is one flat question.")
+            self._add_note(f"No training document is '{self.first}': cascade is one flat question.")
 
     def _first(self) -> str:
         return str(self.classes_[self.counts_.argmax()]) if self.first is None else self.first
@@ -153,8 +146,3 @@ def _inner_nodes(paths: Sequence[LabelPath], below: tuple[int, ...], depth: int)
         yield node
     for columns in branches.values():
         yield from _inner_nodes(paths, tuple(columns), depth + 1)
-
-
-def _log_softmax(margins: NDArray[np.float64]) -> NDArray[np.float64]:
-    shifted = margins - margins.max(axis=1, keepdims=True)
-    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))

@@ -1,18 +1,18 @@
 """The nearest training documents vote: no training, and every answer can be looked up."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featurestore import Bags
-from heads.core.class_weights import ClassWeight
 from heads.core.head import Examples
-from heads.core.hyperparameters import Range, Search
-from heads.core.pooled_head import Pool, PooledHead
-from heads.core.saving import read_arrays, rows_of, write_arrays
+from heads.core.hyperparameters import Help, Range, Search
+from heads.core.pooled_head import PooledHead
+from heads.core.saving import read_arrays, row_count, write_arrays
 from heads.linear_models.logistic import Standardizer
 from heads.linear_models.unit_vectors import class_prior, to_unit_vectors
 
@@ -23,52 +23,40 @@ NEIGHBOURS = "neighbours.safetensors"
 SIMILARITIES = 16_000_000
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class KNNHead(PooledHead):
     """Votes of the k nearest training documents by cosine of standardised pooled features; exact, without an index.
 
     Cover & Hart 1967; votes by similarity as in Wu et al. 2018 (arXiv 1805.01978, section 3.4), the usual second
     measure of frozen features. One more vote, in the shares of the classes, makes every probability a little above 0.
-
-    Parameters
-    ----------
-    pool : of cls, mean, max and segments, what is read side by side; None is cls, segments (else mean) and max
-    k : nearest documents that vote; one of sample weight 2 takes two of the places
-    weighting : each vote alike, or by exp(cosine / temperature)
-    temperature : of votes by similarity
-    class_weight, seed : as in every head; nothing here is random
     """
 
-    name = "knn"
+    name: ClassVar[str] = "knn"
 
-    def __init__(
-        self,
-        pool: tuple[Pool, ...] | None = None,
-        k: Annotated[int, Range(1), Search(3, 100, log=True)] = 20,
-        weighting: Annotated[Literal["uniform", "similarity"], Search()] = "similarity",
-        temperature: Annotated[float, Range(above=0), Search(0.02, 0.5, log=True)] = 0.1,
-        class_weight: ClassWeight = "none",
-        seed: Annotated[int, Range(0)] = 0,
-    ) -> None:
-        self.pool = pool
-        self.k = k
-        self.weighting = weighting
-        self.temperature = temperature
-        self.class_weight = class_weight
-        self.seed = seed
+    k: Annotated[
+        int,
+        Range(1),
+        Help("nearest documents that vote; one of sample weight 2 takes two of the places"),
+        Search(3, 100, log=True),
+    ] = 20
+    weighting: Annotated[
+        Literal["uniform", "similarity"], Help("each vote alike, or by exp(cosine / temperature)"), Search()
+    ] = "similarity"
+    temperature: Annotated[float, Range(above=0), Help("of votes by similarity"), Search(0.02, 0.5, log=True)] = 0.1
 
-    def _learn(self, examples: Examples) -> None:
+    def _fit(self, examples: Examples) -> None:
         features = self._features(examples.bags)
         self.scaling_ = Standardizer.fit(features, examples.sample_weight)
         self.known_ = to_unit_vectors(features, self.scaling_)
         self.places_ = examples.sample_weight
         labels = len(self.classes_)
         self.prior_ = class_prior(examples.y, examples.loss_weight, labels)
-        self.truth_ = examples.present(labels)
+        self.truth_ = examples.indicator_matrix(labels)
         # how much a place's vote counts, (documents, 1), or (documents, labels) for several labels
         self.weight_ = examples.loss_weight.reshape(len(examples), -1) / examples.sample_weight[:, None]
         self.parameter_count_ = self.known_.size
 
-    def _scores(self, bags: Bags) -> NDArray[np.float64]:
+    def _decision_function(self, bags: Bags) -> NDArray[np.float64]:
         asked = to_unit_vectors(self._features(bags), self.scaling_)
         return np.concatenate([self._votes(*found) for found in self._nearest(asked)])
 
@@ -114,7 +102,7 @@ class KNNHead(PooledHead):
 
     def _load(self, folder: Path) -> None:
         labels, dims = len(self.classes_), sum(self.dims_.values())
-        documents = rows_of(folder / NEIGHBOURS, "known")
+        documents = row_count(folder / NEIGHBOURS, "known")
         shapes = {"mean": (dims,), "deviation": (dims,), "known": (documents, dims), "places": (documents,)}
         weights = labels if self.multilabel_ else 1
         matrices = {"truth": (documents, labels), "weight": (documents, weights), "prior": (labels,)}

@@ -1,7 +1,8 @@
 """A linear classifier of pooled features: the head that every other has to beat."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,8 +10,8 @@ from numpy.typing import NDArray
 from featurestore import Bags
 from heads.core.class_weights import ClassWeight
 from heads.core.head import Examples
-from heads.core.hyperparameters import Range, Search
-from heads.core.pooled_head import Pool, PooledHead
+from heads.core.hyperparameters import Help, Range, Search
+from heads.core.pooled_head import PooledHead
 from heads.core.saving import read_arrays, write_arrays
 from heads.linear_models.logistic import LinearModel, Standardizer, fit_logistic_regression
 from heads.linear_models.margin_scaling import fit_inverse_temperature
@@ -21,47 +22,40 @@ __all__ = ["LinearHead"]
 WEIGHTS = "linear.safetensors"
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class LinearHead(PooledHead):
     """Logistic or ridge regression on standardised pooled features; for several labels a binary one a label.
 
     A linear probe, the usual measure of frozen features (Alain & Bengio 2017, arXiv 1610.01644). "ridge" is least
     squares towards 1 for a document's label and -1 for the others, in one step; its margins become logits by one
     factor, the likeliest for each document's margins without itself (ridge.py, margin_scaling.py).
-
-    Parameters
-    ----------
-    pool : of cls, mean, max and segments, what is read side by side; None is cls, segments (else mean) and max
-    kind : of regression; logistic is one problem over all labels, ridge one each
-    C : strength of what the documents say against a prior of small coefficients
-    max_iter : steps of L-BFGS at most; ridge takes one
-    class_weight, seed : as in every head; nothing here is random
     """
 
-    name = "linear"
+    name: ClassVar[str] = "linear"
 
-    def __init__(
-        self,
-        pool: tuple[Pool, ...] | None = None,
-        C: Annotated[float, Range(above=0), Search(1e-4, 1, log=True)] = 0.05,
-        max_iter: Annotated[int, Range(1)] = 300,
-        class_weight: ClassWeight = "balanced",
-        seed: Annotated[int, Range(0)] = 0,
-        kind: Annotated[Literal["logistic", "ridge"], Search()] = "logistic",
-    ) -> None:
-        self.pool = pool
-        self.C = C
-        self.max_iter = max_iter
-        self.class_weight = class_weight
-        self.seed = seed
-        self.kind = kind
+    C: Annotated[
+        float,
+        Range(above=0),
+        Help("strength of what the documents say against a prior of small coefficients"),
+        Search(1e-4, 1, log=True),
+    ] = 0.05
+    max_iter: Annotated[int, Range(1), Help("steps of L-BFGS at most; ridge takes one")] = 300
+    class_weight: ClassWeight = "balanced"
+    kind: Annotated[
+        Literal["logistic", "ridge"],
+        Help("of regression; logistic is one problem over all labels, ridge one each"),
+        Search(),
+    ] = "logistic"
 
-    def _learn(self, examples: Examples) -> None:
+    def _fit(self, examples: Examples) -> None:
         features = self._features(examples.bags)
         scaling = Standardizer.fit(features, examples.sample_weight)
         fit = self._ridge if self.kind == "ridge" else self._logistic
         coefficients, intercepts, self.n_iter_ = fit(scaling.transform(features), examples)
         if self.kind == "logistic" and self.n_iter_ >= self.max_iter:
-            self._note(f"linear stopped after {self.max_iter} steps, before it converged. Raise max_iter, or lower C.")
+            self._add_note(
+                f"linear stopped after {self.max_iter} steps, before it converged. Raise max_iter, or lower C."
+            )
         self.linear_ = LinearModel.from_standardized(coefficients, intercepts, scaling)
         self.parameter_count_ = coefficients.size + intercepts.size
 
@@ -70,7 +64,7 @@ class LinearHead(PooledHead):
 
     def _ridge(self, standard: NDArray[np.float64], examples: Examples) -> tuple[NDArray[Any], NDArray[Any], int]:
         multilabel, labels = examples.multilabel, len(self.classes_)
-        truth = examples.present(labels)
+        truth = examples.indicator_matrix(labels)
         own = np.minimum(1 / examples.sample_weight, 1.0)
         coefficients, intercepts = np.zeros((labels, standard.shape[1])), np.zeros(labels)
         margins = np.zeros(truth.shape)
@@ -82,7 +76,7 @@ class LinearHead(PooledHead):
         factor = fit_inverse_temperature(margins, np.zeros(labels), examples)
         return factor * coefficients, factor * intercepts, 1
 
-    def _scores(self, bags: Bags) -> NDArray[np.float64]:
+    def _decision_function(self, bags: Bags) -> NDArray[np.float64]:
         return self.linear_.scores(self._features(bags))
 
     def _save(self, folder: Path) -> None:

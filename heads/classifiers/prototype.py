@@ -1,16 +1,16 @@
 """Each class is the mean of its documents: what a handful of examples can carry."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featurestore import Bags
-from heads.core.class_weights import ClassWeight
 from heads.core.head import Examples
-from heads.core.hyperparameters import Range, Search
-from heads.core.pooled_head import Pool, PooledHead
+from heads.core.hyperparameters import Help, Range, Search
+from heads.core.pooled_head import PooledHead
 from heads.core.saving import read_arrays, write_arrays
 from heads.linear_models.logistic import Standardizer
 from heads.linear_models.margin_scaling import fit_inverse_temperature
@@ -21,40 +21,29 @@ __all__ = ["PrototypeHead"]
 PROTOTYPES = "prototypes.safetensors"
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class PrototypeHead(PooledHead):
     """Scores from the cosine between a document and the mean direction of each class, over standardised features.
 
     Prototypical networks without the network (Snell et al. 2017, arXiv 1703.05175), with the cosine and its
     temperature of Gidaris & Komodakis 2018 (arXiv 1804.09458, section 3.2). A class's share in the weighted documents
     is added as a logarithm. For several labels, documents with a label and those without are a class each.
-
-    Parameters
-    ----------
-    pool : of cls, mean, max and segments, what is read side by side; None is cls, segments (else mean) and max
-    temperature : what cosines are divided by; None takes the likeliest one for the training documents, each compared
-        with prototypes that it is no part of
-    class_weight, seed : as in every head; nothing here is random
     """
 
-    name = "prototype"
+    name: ClassVar[str] = "prototype"
 
-    def __init__(
-        self,
-        pool: tuple[Pool, ...] | None = None,
-        temperature: Annotated[float, Range(above=0), Search(choices=(None, 0.02, 0.05, 0.1, 0.2))] | None = None,
-        class_weight: ClassWeight = "none",
-        seed: Annotated[int, Range(0)] = 0,
-    ) -> None:
-        self.pool = pool
-        self.temperature = temperature
-        self.class_weight = class_weight
-        self.seed = seed
+    temperature: Annotated[
+        float | None,
+        Range(above=0),
+        Help("temperature of cosines; none chooses the likeliest one, comparing documents with prototypes of others"),
+        Search(choices=(None, 0.02, 0.05, 0.1, 0.2)),
+    ] = None
 
-    def _learn(self, examples: Examples) -> None:
+    def _fit(self, examples: Examples) -> None:
         features = self._features(examples.bags)
         self.scaling_ = Standardizer.fit(features, examples.sample_weight)
         known = to_unit_vectors(features, self.scaling_).astype(np.float64)
-        truth = examples.present(len(self.classes_))
+        truth = examples.indicator_matrix(len(self.classes_))
         sides = [truth, ~truth] if examples.multilabel else [truth]
         sums = [(side * examples.sample_weight[:, None]).T @ known for side in sides]
         self.prototypes_ = np.stack([_unit(each) for each in sums])
@@ -67,7 +56,7 @@ class PrototypeHead(PooledHead):
             self.factor_ = fit_inverse_temperature(_evidence(left_out), self.offset_, examples)
         self.parameter_count_ = self.prototypes_.size + self.offset_.size + 1
 
-    def _scores(self, bags: Bags) -> NDArray[np.float64]:
+    def _decision_function(self, bags: Bags) -> NDArray[np.float64]:
         asked = to_unit_vectors(self._features(bags), self.scaling_).astype(np.float64)
         evidence = _evidence([asked @ side.T for side in self.prototypes_])
         return np.asarray(self.factor_ * evidence + self.offset_)

@@ -1,19 +1,19 @@
-"""What every head is: a scikit-learn classifier over Bags that checks what it is given and saves itself without pickle.
+"""The base class of all heads: a scikit-learn classifier over Bags that checks its input and is saved without pickle.
 
-A head's own file adds its parameters and five acts on checked input:
+A head's own file declares its hyperparameters and the views that it reads, and implements four methods:
 
-    _views()             the views that it reads, by its parameters
-    _learn(examples)     learn from Examples, and set `parameter_count_`
-    _scores(bags)        (documents, classes): logits, or log-probabilities where a document has one label
-    _save(folder)        write what was learned, files of its choice (`heads.core.saving.write_arrays`)
-    _load(folder)        read that again; hashes are checked before, shapes are not (`read_arrays` does)
+    _fit(examples)            learn from checked Examples, and set `parameter_count_`
+    _decision_function(bags)  scores (documents, classes): logits, or log-probabilities with one label per document
+    _save(folder)             write what was learned into files of its choice (`heads.core.saving.write_arrays`)
+    _load(folder)             read these again; their hashes were checked before, their shapes `read_arrays` checks
 
-A sentence for the user (what fell back, what did not converge) goes to `self._note(...)` and is found in `notes_`.
+Messages for the user (a fallback, no convergence) are added with `_add_note` and kept in `notes_`.
 """
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,29 +24,31 @@ from data.errors import CallError, RunDamaged, UnknownName
 from featurestore import Bags, as_bags
 from heads.core import saving
 from heads.core.class_weights import ClassWeight, loss_weights
-from heads.core.examples import Examples
-from heads.core.hyperparameters import check_hyperparameters, from_json, hyperparameters_of, to_json
-from heads.core.inputs import as_labels, as_sample_weight, encode
+from heads.core.hyperparameters import (
+    Help,
+    NestedHyperparameters,
+    Range,
+    check_hyperparameters,
+    from_json,
+    hyperparameters_of,
+    to_json,
+)
+from heads.core.inputs import Examples, as_labels, as_sample_weight, encode
+from heads.evaluation.score_matrix import scores_to_probabilities
 
-__all__ = ["Examples", "Head"]
+__all__ = ["Examples", "FittedHead", "Head"]
 
 
-class Head(ClassifierMixin, BaseEstimator):
-    """A classifier over Bags.
+class FittedHead:
+    """The attributes of a fitted head. They are not hyperparameters, so they are not fields of the dataclass `Head`.
 
-    Parameters that every head has: class_weight, see class_weights.py; seed, from which every random number comes.
-
-    After `fit`: classes_ (the labels, sorted; for several labels the columns' numbers), counts_ (float64, documents of
-    each, by sample weight), several_ (whether a document may have several), dims_ (view -> length of its vectors, of
-    the views that it read), notes_, parameter_count_.
+    classes_: the labels, sorted; the column numbers of a multi-label matrix.
+    counts_: float64 (classes,), the sum of sample weights of each class.
+    multilabel_: whether a document may have more than one label.
+    dims_: view -> length of its vectors, for the views that the head read.
+    notes_: messages for the user.
+    parameter_count_: how many numbers were learned.
     """
-
-    name: ClassVar[str]
-    supports_multilabel: ClassVar[bool] = True
-    every_layer: ClassVar[bool] = False  # whether it is given all layers that are kept, or one that is chosen
-
-    class_weight: ClassWeight
-    seed: int
 
     classes_: NDArray[Any]
     counts_: NDArray[np.float64]
@@ -54,59 +56,75 @@ class Head(ClassifierMixin, BaseEstimator):
     dims_: dict[str, int]
     notes_: tuple[str, ...]
     parameter_count_: int
+    _label_dtype: np.dtype[Any]
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class Head(FittedHead, NestedHyperparameters, ClassifierMixin, BaseEstimator):
+    """A classifier over Bags. Its fields are its hyperparameters; these two every head has."""
+
+    name: ClassVar[str]
+    # the views that the head reads; override `_requested_views` if they depend on hyperparameters
+    views: ClassVar[tuple[str, ...]] = ()
+    supports_multilabel: ClassVar[bool] = True
+    # whether the head reads all stored layers of the encoder; other heads read the one that the user chooses
+    every_layer: ClassVar[bool] = False
+
+    class_weight: ClassWeight = "none"
+    seed: Annotated[int, Range(0), Help("seed of all random numbers")] = 0
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
-        """Learn from Bags, or from a 2-D array as one chunk a document; what is passed in is left as it is.
+        """Fit the head; the arguments are not changed.
 
-        y: labels (documents,), strings or whole numbers, or a bool or 0-1 matrix (documents, labels) for several.
-        sample_weight: (documents,), at least 0; 2 is having the document twice, 0 not having it.
-        groups: (documents,); documents of one group stay on one side of an early stop's validation part.
+        Args:
+            X: Bags, or a 2-D array with one chunk per document.
+            y: labels (documents,), strings or integers; or a multi-label matrix of 0 and 1 (documents, labels).
+            sample_weight: (documents,), at least 0. Weight 2 equals having the document twice, 0 not having it.
+            groups: (documents,); documents of one group stay on one side of the validation split.
 
-        Raises CallError (UnknownName for a choice or a view that does not exist) for what cannot be learned from.
+        Raises:
+            CallError: for input that cannot be learned from.
+            UnknownName: for a choice or a view that does not exist.
         """
         self.notes_ = ()
         check_hyperparameters(self)
         bags = self._as_bags(X, reset=True)
         labels = as_labels(y, len(bags))
         weight = as_sample_weight(sample_weight, len(bags))
-        members = None if groups is None else np.asarray(groups)
+        group_of = None if groups is None else np.asarray(groups)
         if not weight.all():
             rows = np.flatnonzero(weight)
             bags, labels, weight = bags[rows], labels[rows], weight[rows]
-            members = None if members is None else members[rows]
-        self._learn(self._examples(bags, labels, weight, members))
+            group_of = None if group_of is None else group_of[rows]
+        self._fit(self._examples(bags, labels, weight, group_of))
         return self
 
     def decision_function(self, X: Any) -> NDArray[np.float32]:
-        """Scores, float32 (documents, classes): logits of a softmax, or of a sigmoid each for several labels."""
+        """Scores, float32 (documents, classes): logits of a softmax, or of one sigmoid per label if multi-label."""
         check_is_fitted(self)
         bags = self._as_bags(X)
         if not len(bags):
             return np.zeros((0, len(self.classes_)), dtype=np.float32)
-        return np.asarray(self._scores(bags), dtype=np.float32)
+        return np.asarray(self._decision_function(bags), dtype=np.float32)
 
     def predict_proba(self, X: Any) -> NDArray[np.float32]:
-        """Probabilities, float32 (documents, classes); rows sum to 1 unless a document may have several labels."""
-        scores = self.decision_function(X).astype(np.float64)
-        if self.multilabel_:
-            return np.asarray(0.5 + 0.5 * np.tanh(0.5 * scores), dtype=np.float32)  # the sigmoid, without overflow
-        shares = np.exp(scores - scores.max(axis=1, keepdims=True))
-        return np.asarray(shares / shares.sum(axis=1, keepdims=True), dtype=np.float32)
+        """Probabilities, float32 (documents, classes); rows sum to 1 unless the head is multi-label."""
+        return scores_to_probabilities(self.decision_function(X), multilabel=self.multilabel_)
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """The label of the highest score (documents,); for several labels (documents, labels), scores above 0."""
+        """Labels with the highest score (documents,); if multi-label, scores above 0, a matrix (documents, labels)."""
         scores = self.decision_function(X)
         if self.multilabel_:
-            return (scores > 0).astype(self._dtype)
+            return (scores > 0).astype(self._label_dtype)
         return np.asarray(self.classes_[scores.argmax(axis=1)])
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """The views that the head reads by its parameters; once fitted, those that it has read."""
-        return tuple(self.dims_) if hasattr(self, "dims_") else self._views()
+        """The views that the head reads: those that it was fitted on, or before that those it requests."""
+        return tuple(self.dims_) if hasattr(self, "dims_") else self._requested_views()
 
     def save(self, folder: Path) -> None:
-        """Write the fitted head into `folder`, made if it is not there: head.json and what it names."""
+        """Write the fitted head into `folder`, which is created if needed: head.json and the files that it lists."""
         check_is_fitted(self)
         folder.mkdir(parents=True, exist_ok=True)
         self._save(folder)
@@ -114,10 +132,10 @@ class Head(ClassifierMixin, BaseEstimator):
             folder,
             {
                 "head": self.name,
-                "parameters": {name: to_json(value) for name, value in self.get_params(deep=False).items()},
+                "hyperparameters": {name: to_json(value) for name, value in self.get_params(deep=False).items()},
                 "kind": "multilabel" if self.multilabel_ else "single",
                 "classes": self.classes_.tolist(),
-                "dtypes": [self.classes_.dtype.str, self._dtype.str],
+                "dtypes": [self.classes_.dtype.str, self._label_dtype.str],
                 "counts": self.counts_.tolist(),
                 "dims": self.dims_,
                 "parameter_count": self.parameter_count_,
@@ -130,10 +148,11 @@ class Head(ClassifierMixin, BaseEstimator):
         """The head that `save` wrote. Raises RunDamaged for anything else."""
         content = saving.read_description(folder, cls.name)
         try:
-            nested = {parameter.name: parameter.nested for parameter in hyperparameters_of(cls, deep=False)}
-            head = cls(**{name: from_json(value, nested[name]) for name, value in content["parameters"].items()})
+            nested = {item.name: item.nested for item in hyperparameters_of(cls, deep=False)}
+            values = content["hyperparameters"]
+            head = cls(**{name: from_json(value, nested[name]) for name, value in values.items()})
             check_hyperparameters(head)
-            head._describe(content)
+            head._restore(content)
         except (KeyError, TypeError, ValueError) as error:
             raise RunDamaged(
                 f"{folder / 'head.json'} cannot be used ({error}). Remove the run and fit again."
@@ -142,9 +161,9 @@ class Head(ClassifierMixin, BaseEstimator):
         head.parameter_count_ = content["parameter_count"]
         return head
 
-    def _describe(self, content: dict[str, Any]) -> None:
+    def _restore(self, content: dict[str, Any]) -> None:
         classes, labels = (np.dtype(text) for text in content["dtypes"])
-        self.classes_, self._dtype = np.array(content["classes"], dtype=classes), labels
+        self.classes_, self._label_dtype = np.array(content["classes"], dtype=classes), labels
         self.counts_ = np.array(content["counts"], dtype=np.float64)
         if self.counts_.shape != self.classes_.shape:
             raise ValueError(f"{len(self.counts_)} counts for {len(self.classes_)} classes")
@@ -153,43 +172,45 @@ class Head(ClassifierMixin, BaseEstimator):
         self.notes_ = tuple(content["notes"])
 
     def _as_bags(self, X: Any, *, reset: bool = False) -> Bags:
-        """X as Bags with the views that this head reads, of the dimensions that it learned from."""
+        """X as Bags; the views that the head reads must be present and, unless `reset`, have the fitted dimensions."""
         bags = X if isinstance(X, Bags) else as_bags(validate_data(self, X, reset=reset, dtype=np.float32))
-        views = self._available(bags) if reset else self.reads
+        views = self._available_views(bags) if reset else self.reads
         for view in views:
             if view not in bags.views:
-                kept = f"{self.name} reads {view}, these features keep {', '.join(bags.views)}."
+                stored = f"{self.name} reads {view}, these features keep {', '.join(bags.views)}."
                 if view == "token_ids":
-                    raise UnknownName(f"{kept} Give it Bags of a store, which holds them always.")
-                raise UnknownName(f"{kept} Embed with --keep {view}, or have the head read another view.")
+                    raise UnknownName(f"{stored} Pass Bags of a store, which always holds token ids.")
+                raise UnknownName(f"{stored} Embed with --keep {view}, or configure the head to read another view.")
         dims = {view: _dim(bags, view) for view in views}
         if reset:
             self.dims_ = dims
         elif dims != self.dims_:
             raise CallError(
-                f"{self.name} learned from {_sizes(self.dims_)}, these are {_sizes(dims)}: another encoder made them."
+                f"{self.name} was fitted on {_format_dims(self.dims_)}, these features have {_format_dims(dims)}: "
+                "another encoder made them."
             )
         return bags
 
     def _examples(
         self, bags: Bags, labels: NDArray[Any], weight: NDArray[np.float64], groups: NDArray[Any] | None
     ) -> Examples:
-        self._dtype = labels.dtype
+        self._label_dtype = labels.dtype
         self.multilabel_ = labels.ndim == 2
         if self.multilabel_ and not self.supports_multilabel:
-            raise CallError(f"{self.name} takes one label a document, these have several. Name another head.")
+            raise CallError(f"{self.name} needs one label per document, but y is multi-label. Choose another head.")
         self.classes_, y = encode(labels)
         if len(self.classes_) < (1 if self.multilabel_ else 2):
-            found = f"one class, {self.classes_[0]}" if len(self.classes_) else "no class"
-            raise CallError(f"The documents are of {found}: a classifier needs two.")
+            classes = f"one class, {self.classes_[0]}" if len(self.classes_) else "no class"
+            raise CallError(f"The documents have {classes}: a classifier needs two.")
         self.counts_ = weight @ y if self.multilabel_ else np.bincount(y, weights=weight).astype(np.float64)
         if not isinstance(self.class_weight, str):
-            strange = sorted(str(label) for label in self.class_weight.keys() - set(self.classes_.tolist()))
-            if strange:
-                self._note(f"class_weight names {', '.join(strange)}, which no training document has.")
-        return Examples(bags, y, weight, loss_weights(y, self.class_weight, self.classes_.tolist(), weight), groups)
+            unused = sorted(str(label) for label in self.class_weight.keys() - set(self.classes_.tolist()))
+            if unused:
+                self._add_note(f"class_weight names {', '.join(unused)}, which no training document has.")
+        loss_weight = loss_weights(y, self.class_weight, self.classes_.tolist(), weight)
+        return Examples(bags, y, weight, loss_weight, groups)
 
-    def _note(self, sentence: str) -> None:
+    def _add_note(self, sentence: str) -> None:
         self.notes_ = (*self.notes_, sentence)
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -200,20 +221,21 @@ class Head(ClassifierMixin, BaseEstimator):
         tags.classifier_tags.multi_label = self.supports_multilabel
         return tags
 
-    # what a head's own file says
+    # ---- for the head's own file to implement or override
 
-    def _views(self) -> tuple[str, ...]:
-        raise NotImplementedError
+    def _requested_views(self) -> tuple[str, ...]:
+        """The views that the head reads with its hyperparameters."""
+        return self.views
 
-    def _available(self, bags: Bags) -> tuple[str, ...]:
-        """The views to read of `bags`: a head that can do without some of `_views` overrides this."""
+    def _available_views(self, bags: Bags) -> tuple[str, ...]:
+        """The views of `bags` to fit on; overridden by heads that can do without some of `_requested_views`."""
         del bags
-        return self._views()
+        return self._requested_views()
 
-    def _learn(self, examples: Examples) -> None:
+    def _fit(self, examples: Examples) -> None:
         raise NotImplementedError
 
-    def _scores(self, bags: Bags) -> NDArray[Any]:
+    def _decision_function(self, bags: Bags) -> NDArray[Any]:
         raise NotImplementedError
 
     def _save(self, folder: Path) -> None:
@@ -228,5 +250,5 @@ def _dim(bags: Bags, view: str) -> int:
     return math.prod(shape) if shape else 0
 
 
-def _sizes(dims: dict[str, int]) -> str:
+def _format_dims(dims: dict[str, int]) -> str:
     return ", ".join(f"{view} of {dim}" for view, dim in dims.items())

@@ -1,16 +1,14 @@
-"""A head's parameters: declared once, in its `__init__`, and read here.
+"""Hyperparameters, declared as fields of a dataclass and read from there.
 
-    def __init__(
-        self,
-        pool: Literal["mean", "sum"] = "mean",                     a choice
-        dropout: Annotated[float, Range(0, below=1)] = 0.2,        a range: 0 <= dropout < 1
-        hidden: Annotated[int, Range(0), Search(64, 1024, log=True)] = 256,    and what a sweep tries of it
-        training: Training | None = None,                          nested: training__lr and so on
-    ) -> None: ...
+    @dataclass(eq=False, repr=False, kw_only=True)
+    class MLPHead(NetworkHead):
+        pooling: Annotated[Literal["mean", "sum"], Help("pooling over the chunks"), Search()] = "mean"      a choice
+        dropout: Annotated[float, Range(0, below=1), Help("dropout rate")] = 0.2      a number, 0 <= dropout < 1
 
-From the annotations come the check in `fit`, the reading of `--set dropout=0.1`, what `embedonce heads` prints, what
-`embedonce sweep` searches, and the JSON of a saved head. Nested objects are named by their class, never by what a file
-says.
+The annotations are used to check values in `fit`, to parse `--set dropout=0.1`, to print `embedonce heads`, to sample
+the search space of `embedonce sweep`, and to read a saved head's JSON. A field whose type has hyperparameters itself,
+such as `training: Training | None = None`, is nested: `training__optimization__lr`. The class of a nested object comes
+from the annotation, never from a file.
 """
 
 import inspect
@@ -19,12 +17,14 @@ import types
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 
 from data.errors import CallError, UnknownName, suggest_name
 
 __all__ = [
+    "Help",
     "Hyperparameter",
+    "NestedHyperparameters",
     "Range",
     "Search",
     "check_hyperparameters",
@@ -33,6 +33,13 @@ __all__ = [
     "to_json",
     "with_explicit_defaults",
 ]
+
+
+@dataclass(frozen=True)
+class Help:
+    """What a hyperparameter does, in one sentence without its name, as command line and docs show it."""
+
+    text: str
 
 
 @dataclass(frozen=True)
@@ -82,7 +89,7 @@ class Search:
 
 @dataclass(frozen=True)
 class Hyperparameter:
-    """One argument of an `__init__`: its name ("dropout", or "training__lr"), annotation and default."""
+    """One hyperparameter: its name ("dropout", or "training__optimization__lr"), annotation and default value."""
 
     name: str
     annotation: Any
@@ -92,6 +99,16 @@ class Hyperparameter:
     def nested(self) -> type | None:
         """The class of a nested object (`Training | None`), else None."""
         return next((kind for kind in _alternatives(self.annotation) if hasattr(kind, "get_params")), None)
+
+    @property
+    def short_name(self) -> str:
+        """The last part of the name: "lr" of "training__optimization__lr"."""
+        return self.name.rpartition("__")[2]
+
+    @property
+    def help(self) -> str:
+        """What the hyperparameter does; empty if its declaration has no `Help`."""
+        return next((extra.text for extra in _extras(self.annotation) if isinstance(extra, Help)), "")
 
     @property
     def range(self) -> Range | None:
@@ -146,10 +163,38 @@ class Hyperparameter:
 
 
 def hyperparameters_of(cls: type, prefix: str = "", *, deep: bool = True) -> list[Hyperparameter]:
-    """The parameters of a class's `__init__`; those of a nested object follow as `training__lr`, in its place."""
+    """The hyperparameters of a class: its own first, then those of its base classes.
+
+    Args:
+        cls: a class whose constructor arguments are its hyperparameters.
+        prefix: put before each name.
+        deep: replace a nested object by its hyperparameters, as `training__optimization__lr`.
+    """
     arguments = inspect.signature(cls, eval_str=True).parameters.values()
     found = [Hyperparameter(prefix + item.name, item.annotation, item.default) for item in arguments]
+    found.sort(key=lambda item: _declaring_class(cls, item.name.removeprefix(prefix)))
     return list(_opened(found)) if deep else found
+
+
+def _declaring_class(cls: type, name: str) -> int:
+    """The position, among the bases of `cls`, of the most general class that annotates `name`; 0 if none does."""
+    return max((at for at, base in enumerate(cls.__mro__) if name in vars(base).get("__annotations__", {})), default=0)
+
+
+class NestedHyperparameters:
+    """Mixin for scikit-learn estimators: `set_params(training__optimization__lr=0.1)` works if `training` is None.
+
+    The nested object is then created with its defaults before its hyperparameter is set.
+    """
+
+    def set_params(self, **params: Any) -> Self:
+        """Set hyperparameters, as in scikit-learn. Raises ValueError for a name that does not exist."""
+        nested = {name.partition("__")[0] for name in params if "__" in name}
+        for item in hyperparameters_of(type(self), deep=False):
+            if item.name in nested and item.nested is not None and getattr(self, item.name) is None:
+                setattr(self, item.name, params.pop(item.name, None) or item.nested())
+        super().set_params(**params)  # type: ignore[misc]  # of BaseEstimator, which scikit-learn does not type
+        return self
 
 
 def check_hyperparameters(estimator: Any) -> None:
@@ -166,25 +211,21 @@ def check_hyperparameters(estimator: Any) -> None:
 
 
 def with_explicit_defaults(estimator: Any) -> Any:
-    """A copy, unfitted, with the defaults of nested parameters in the place of None: what it is then says all."""
+    """An unfitted copy in which nested objects that are None are replaced by their defaults, at every depth."""
     from sklearn.base import clone
 
-    own = clone(estimator)
-    for each in hyperparameters_of(type(own), deep=False):
-        if each.nested is not None and getattr(own, each.name) is None:
-            own.set_params(**{each.name: each.nested()})
-    return own
+    copy = clone(estimator)
+    for item in hyperparameters_of(type(copy), deep=False):
+        if item.nested is not None:
+            value = getattr(copy, item.name)
+            setattr(copy, item.name, with_explicit_defaults(item.nested() if value is None else value))
+    return copy
 
 
 def to_json(value: Any) -> Any:
-    """A parameter's value as JSON; mappings keep keys that are no strings, tuples stay tuples.
-
-    What an object's class calls `unsaid` is left out where it is None: names of runs hash this, and those that were
-    made before there was such a parameter keep theirs.
-    """
+    """A hyperparameter's value as JSON; mappings keep keys that are not strings, tuples stay tuples."""
     if hasattr(value, "get_params"):
-        unsaid, items = getattr(type(value), "unsaid", ()), value.get_params(deep=False).items()
-        return {"nested": {name: to_json(item) for name, item in items if item is not None or name not in unsaid}}
+        return {"nested": {name: to_json(item) for name, item in value.get_params(deep=False).items()}}
     if isinstance(value, Mapping):
         return {"mapping": [[to_json(key), to_json(item)] for key, item in value.items()]}
     if isinstance(value, tuple):

@@ -1,17 +1,55 @@
-"""What `fit` is told beside the documents, checked: labels and sample weights as scikit-learn's callers give them."""
+"""The input of `fit`, checked: labels and sample weights as callers of scikit-learn pass them, and Examples of them."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data.errors import CallError
+from featurestore import Bags
 
-__all__ = ["as_labels", "as_sample_weight", "encode"]
+__all__ = ["Examples", "as_labels", "as_sample_weight", "encode"]
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """The checked training documents of `fit`; documents of weight 0 are removed.
+
+    bags: the documents.
+    y: int64 (documents,), indices into classes_; if multi-label, bool (documents, labels).
+    sample_weight: float64 (documents,), above 0.
+    loss_weight: float64, sample weight times class weight: (documents,), or (documents, labels) if multi-label. Its
+        mean is that of sample_weight, for each label.
+    groups: (documents,) or None.
+    """
+
+    bags: Bags
+    y: NDArray[Any]
+    sample_weight: NDArray[np.float64]
+    loss_weight: NDArray[np.float64]
+    groups: NDArray[Any] | None
+
+    def __len__(self) -> int:
+        return len(self.bags)
+
+    def __getitem__(self, rows: NDArray[np.int64]) -> "Examples":
+        """The documents of `rows`."""
+        groups = None if self.groups is None else self.groups[rows]
+        return Examples(self.bags[rows], self.y[rows], self.sample_weight[rows], self.loss_weight[rows], groups)
+
+    @property
+    def multilabel(self) -> bool:
+        """Whether a document may have more than one label."""
+        return self.y.ndim == 2
+
+    def indicator_matrix(self, labels: int) -> NDArray[np.bool_]:
+        """bool (documents, labels): which labels each document has. labels: their number."""
+        return self.y if self.multilabel else np.eye(labels, dtype=bool)[self.y]
 
 
 def as_labels(y: Any, documents: int) -> NDArray[Any]:
-    """y as an array (documents,) of strings or whole numbers, or (documents, labels) of 0 and 1.
+    """y as an array (documents,) of strings or integers, or (documents, labels) of 0 and 1.
 
     Raises CallError for other shapes, lengths and values.
     """
@@ -20,14 +58,14 @@ def as_labels(y: Any, documents: int) -> NDArray[Any]:
     try:
         labels = np.asarray(y)
     except ValueError as error:
-        raise CallError("y is ragged; several labels are a matrix (documents, labels) of 0 and 1.") from error
+        raise CallError("y is ragged. Pass multi-label y as a matrix (documents, labels) of 0 and 1.") from error
     if labels.ndim == 2 and labels.shape[1] == 1 and labels.dtype != bool:
         from sklearn.utils import column_or_1d
 
         labels = column_or_1d(labels, warn=True)
     if labels.ndim not in (1, 2) or len(labels) != documents:
         raise CallError(
-            f"y has shape {labels.shape} for {documents} documents; it is (documents,) or (documents, labels)."
+            f"y has shape {labels.shape} for {documents} documents. Pass (documents,) or (documents, labels)."
         )
     if labels.dtype.kind == "f" and not np.isfinite(labels).all():
         raise CallError("Input y contains NaN or infinity.")
@@ -38,36 +76,36 @@ def as_labels(y: Any, documents: int) -> NDArray[Any]:
 def _check_values(labels: NDArray[Any]) -> None:
     if labels.ndim == 2:
         if not np.isin(labels, (0, 1)).all():
-            raise CallError("y is a matrix with other values than 0 and 1; several labels are a matrix of these.")
+            raise CallError("y is a matrix with values other than 0 and 1. A multi-label matrix has only these.")
         return
     if labels.dtype.kind == "f" and (labels != np.floor(labels)).any():
-        raise CallError("Unknown label type: continuous. Labels are strings or whole numbers.")
+        raise CallError("Unknown label type: continuous. Labels must be strings or integers.")
 
 
 def encode(labels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """(classes, y) of checked labels.
+    """Checked labels as (classes, y).
 
-    (documents,) -> the labels, sorted, and int64 (documents,) indices into them.
-    (documents, labels) -> the columns' numbers, and bool (documents, labels).
+    (documents,) -> the sorted labels, and int64 (documents,) indices into them.
+    (documents, labels) -> the column numbers, and bool (documents, labels).
     """
     if labels.ndim == 2:
         return np.arange(labels.shape[1]), labels.astype(bool)
     try:
         classes, codes = np.unique(labels, return_inverse=True)
     except TypeError as error:
-        raise CallError("y mixes labels of different types; make all of them strings.") from error
+        raise CallError("y mixes labels of different types. Convert all of them to strings.") from error
     return classes, codes.astype(np.int64)
 
 
 def as_sample_weight(sample_weight: Any, documents: int) -> NDArray[np.float64]:
-    """Weights (documents,), 1 where none are given. Raises CallError for what is negative, not finite or all zero."""
+    """float64 (documents,), 1 for each if None. Raises CallError for weights that are negative, not finite or all 0."""
     if sample_weight is None:
         return np.ones(documents)
     weight = np.asarray(sample_weight, dtype=np.float64)
     if weight.shape != (documents,):
-        raise CallError(f"sample_weight has shape {weight.shape}; it is ({documents},), one weight a document.")
+        raise CallError(f"sample_weight has shape {weight.shape}. Pass ({documents},), one weight per document.")
     if not (np.isfinite(weight).all() and (weight >= 0).all()):
-        raise CallError("sample_weight holds numbers that are negative or not finite; a weight is at least 0.")
+        raise CallError("sample_weight has negative or non-finite values. Weights must be at least 0.")
     if not weight.any():
         raise CallError("Every sample_weight is zero: no document is left to learn from.")
     return weight

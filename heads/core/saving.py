@@ -1,7 +1,7 @@
-"""A fitted head on disk: head.json, which names the hash of every file beside it, and arrays as safetensors.
+"""The files of a fitted head: head.json, which lists the other files with their hashes, and arrays as safetensors.
 
-No pickle: reading one runs no code of it. Hashes are checked before any other parser sees a file, because not every
-library survives a damaged one.
+There is no pickle, so that loading a head runs no code from its files. Hashes are checked before any other parser reads
+a file, because some libraries crash on damaged ones.
 """
 
 import json
@@ -15,49 +15,50 @@ from numpy.typing import NDArray
 from data.atomic_write import hash_file
 from data.errors import RunDamaged
 
-__all__ = ["FORMAT", "read_arrays", "read_description", "rows_of", "write_arrays", "write_description"]
+__all__ = ["FORMAT", "read_arrays", "read_description", "row_count", "write_arrays", "write_description"]
 
-FORMAT = 1
-_NEXT = "Remove the run and fit again."
+FORMAT = 2
+_NEXT_STEP = "Remove the run and fit again."
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write named arrays as safetensors."""
+    """Write named arrays, of any shape, as safetensors."""
     from safetensors.numpy import save
 
-    # its own writing would raise no OSError where the disk is full
-    path.write_bytes(save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
+    # safetensors' own function to write a file raises no OSError if the disk is full;
+    # np.ascontiguousarray would give a scalar the shape (1,)
+    path.write_bytes(save({name: np.asarray(array, order="C") for name, array in arrays.items()}))
 
 
 def read_arrays(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, NDArray[Any]]:
-    """The arrays of `path`, which are those of `shapes` and no others, else RunDamaged."""
+    """The arrays of `path`. Raises RunDamaged if their names and shapes are not exactly `shapes`."""
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     try:
         arrays = dict(load_file(path))
     except (OSError, SafetensorError) as error:
-        raise RunDamaged(f"{path} cannot be read ({error}). {_NEXT}") from error
-    found = {name: array.shape for name, array in arrays.items()}
-    for name in shapes.keys() | found.keys():
-        if found.get(name) != shapes.get(name):
-            raise RunDamaged(f"{path}: {name} has shape {found.get(name)}, {shapes.get(name)} was expected. {_NEXT}")
+        raise RunDamaged(f"{path} cannot be read ({error}). {_NEXT_STEP}") from error
+    stored = {name: array.shape for name, array in arrays.items()}
+    for name in shapes.keys() | stored.keys():
+        if stored.get(name) != shapes.get(name):
+            raise RunDamaged(f"{path}: {name} has shape {stored.get(name)}, expected {shapes.get(name)}. {_NEXT_STEP}")
     return arrays
 
 
-def rows_of(path: Path, name: str) -> int:
-    """The rows of the array `name` in `path`, from its header alone. Raises RunDamaged where there is no such array."""
+def row_count(path: Path, name: str) -> int:
+    """The number of rows of the array `name`, read from the header of `path`. Raises RunDamaged if it has none."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="numpy") as file:
             return int(file.get_slice(name).get_shape()[0])
     except (OSError, SafetensorError, IndexError) as error:
-        raise RunDamaged(f"{path} cannot be read ({error}). {_NEXT}") from error
+        raise RunDamaged(f"{path} cannot be read ({error}). {_NEXT_STEP}") from error
 
 
 def write_description(folder: Path, description: Mapping[str, Any]) -> None:
-    """Write head.json, last: it adds the format and the hashes of the files already in `folder`."""
+    """Write head.json, after all other files: it contains the format number and their hashes."""
     files = {path.name: hash_file(path) for path in sorted(folder.iterdir()) if path.name != "head.json"}
     content = {"format": FORMAT, **description, "files": files}
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
@@ -65,22 +66,24 @@ def write_description(folder: Path, description: Mapping[str, Any]) -> None:
 
 
 def read_description(folder: Path, head: str) -> dict[str, Any]:
-    """head.json of a head of that name, every file beside it held against its hash.
+    """The content of head.json, after a check of all files that it lists.
 
-    Raises RunDamaged for what is missing, changed, of another head, or of a newer format.
+    Raises RunDamaged for a missing or changed file, another head, or another format.
     """
     path = folder / "head.json"
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        version, found, files = content["format"], content["head"], dict(content["files"])
+        version, stored = int(content["format"]), content["head"]
+        files = dict(content["files"]) if version == FORMAT else {}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunDamaged(f"{path} cannot be read ({error}). {_NEXT}") from error
+        raise RunDamaged(f"{path} cannot be read ({error}). {_NEXT_STEP}") from error
     if version != FORMAT:
-        raise RunDamaged(f"{path} has format {version}, this embedonce reads {FORMAT}. Update embedonce to read it.")
-    if found != head:
-        raise RunDamaged(f"{path} holds the head '{found}', '{head}' was expected. {_NEXT}")
+        newer = "Update embedonce to read it." if version > FORMAT else "Fit the head again."
+        raise RunDamaged(f"{path} has format {version}, this embedonce reads format {FORMAT}. {newer}")
+    if stored != head:
+        raise RunDamaged(f"{path} holds the head '{stored}', expected '{head}'. {_NEXT_STEP}")
     for name, expected in files.items():
         file = folder / Path(name).name
         if not file.is_file() or hash_file(file) != expected:
-            raise RunDamaged(f"{file} is missing or was changed since it was saved. {_NEXT}")
+            raise RunDamaged(f"{file} is missing or was changed after it was saved. {_NEXT_STEP}")
     return content

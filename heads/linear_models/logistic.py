@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.core.examples import Examples
+from heads.core.inputs import Examples
 from heads.core.pooled_head import constant_logits
 
 __all__ = ["LinearModel", "Standardizer", "fit_logistic_regression", "fit_multinomial_logistic"]

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.core.examples import Examples
+from heads.core.inputs import Examples
 
 __all__ = ["fit_inverse_temperature", "log_loss"]
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from data.errors import CallError
 from featurestore import ContiguousTokens
-from heads.core.examples import Examples
-from heads.core.saving import rows_of
+from heads.core.inputs import Examples
+from heads.core.saving import row_count
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -148,7 +148,7 @@ class TfIdf:
     @staticmethod
     def array_shapes(path: Path, max_n: int) -> dict[str, tuple[int, ...]]:
         """The shapes of `arrays` in a file. Raises RunDamaged if an array is missing."""
-        rows = {f"codes_{n}": rows_of(path, f"codes_{n}") for n in range(1, max_n + 1)}
+        rows = {f"codes_{n}": row_count(path, f"codes_{n}") for n in range(1, max_n + 1)}
         return {name: (count,) for name, count in [*rows.items(), ("idf", sum(rows.values()))]}
 
     def _weigh(self, counts: "csr_matrix") -> "csr_matrix":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.core.examples import Examples
+from heads.core.inputs import Examples
 from heads.core.pooled_head import constant_logits
 from heads.linear_models.margin_scaling import fit_inverse_temperature, log_loss
 

@@ -1,285 +1,235 @@
-"""How a network learns from stored features: the one loop of every neural head."""
+"""The training loop of all heads that are networks."""
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Annotated, ClassVar, Literal
+from typing import Self
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator
 from torch import nn
 
 from data.errors import CallError
 from featurestore.vectors.row_batches import shuffled_batches
-from heads.core.hyperparameters import Range, Search
 from heads.evaluation.metrics import macro_f1
+from heads.training.config import DeviceName, Imbalance, Optimization, Stopping, Training
 from heads.training.document_batches import Sequences
-from heads.training.initialization import Initialisation
-from heads.training.losses import Losses, LossName
-from heads.training.optimizers import Best, OptimiserName, averaged, optimiser_of, rate
-from heads.training.samplers import SamplerName, drawn
+from heads.training.losses import Losses
+from heads.training.optimizers import BestEpoch, learning_rate_factor, make_average, make_optimizer
+from heads.training.samplers import sample_documents
 from heads.training.state import Checkpoint, Epoch, History, TrainingState
 from heads.training.training_data import TrainingData
 
-__all__ = ["Report", "Training", "network_scores"]
+__all__ = ["OnEpoch", "Trainer", "find_device", "network_scores"]
 
-# positions that are scored at a time; of tokens and 768 numbers that is 25 MB
-SCORED = 8_192
+# positions per batch when scoring; 768 float32 numbers for each are 25 MB
+SCORED_POSITIONS = 8_192
 
-# of labels, see docs/training-defaults.md
+# label smoothing of cross entropy by default, see docs/training-defaults.md
 SMOOTHING = 0.1
 
-Report = Callable[[Epoch], None]
+OnEpoch = Callable[[Epoch], None]
 
 
-class Training(BaseEstimator):
-    """AdamW or another with warm-up and cosine decay and clipped gradients, and an early stop where one is asked for.
+@dataclass(frozen=True)
+class Trainer:
+    """Trains networks with given hyperparameters."""
 
-    Loshchilov & Hutter 2019 (AdamW) and 2017 (cosine). The losses are those of losses.py, weighted by document;
-    the samplers those of heads/training/samplers.py.
+    optimization: Optimization
+    imbalance: Imbalance
+    stopping: Stopping
 
-    Parameters
-    ----------
-    lr : the highest learning rate, reached after the warm-up
-    weight_decay : of matrices; biases and norms are left alone
-    epochs : at most
-    batch : documents a step
-    steps : fewest batches an epoch; where the documents make fewer, they are read several times in one
-    warmup : share of all steps in which the rate rises from 0
-    clip : longest gradient, as a norm over all weights
-    loss : what is made small, see heads/training/losses.py; cross_entropy is the binary one of several labels
-    order : every label, the lowest first, for emd; fit-head --order sets it
-    gamma : how little focal and asymmetric make of what is sure
-    sampler : instance (every document once an epoch), square_root, balanced, progressive, weighted
-    defer : share of the epochs after which class weights count; before, all labels weigh the same, and no epoch is kept
-    rebalance : how the last layer is balanced afterwards (none, crt, tau, lws), see heads/training/rebalance.py
-    label_smoothing : share of a label's truth that is spread over all labels; None is 0.1 for the cross entropy of one
-        label a document, and 0 for everything else
-    validation : share of the documents that is kept aside to tell when to stop; 0 runs all epochs on all documents
-    patience : epochs without a better validation before the stop
-    monitor : what "better" is on the validation part (accuracy is of whole label sets); ties, which are common, go to
-        the lower loss
-    init : each layer's own start, or one rule for all (truncated_normal, xavier, kaiming), see initialization.py
-    device : "auto" is a CUDA or Apple device where there is one
-    optimiser : adamw, adam, or sgd with Nesterov's momentum of 0.9
-    average : how much of the weights' moving average stays at each step; it is what is judged and kept. 0 for none
-    precision : of products on a CUDA device; anywhere else they are float32
-    """
+    @classmethod
+    def of(cls, training: Training | None) -> Self:
+        """A trainer with the hyperparameters of `training`, None for the defaults."""
+        return cls(*(training or Training()).groups())
 
-    unsaid: ClassVar = ("order",)
-
-    def __init__(
-        self,
-        lr: Annotated[float, Range(above=0), Search(2e-4, 2e-2, log=True)] = 2e-3,
-        weight_decay: Annotated[float, Range(0), Search(1e-3, 0.3, log=True)] = 0.01,
-        epochs: Annotated[int, Range(1)] = 20,
-        batch: Annotated[int, Range(1), Search(16, 256, log=True)] = 64,
-        steps: Annotated[int, Range(1)] = 50,
-        warmup: Annotated[float, Range(0, 1)] = 0.1,
-        clip: Annotated[float, Range(above=0)] = 1.0,
-        loss: LossName = "cross_entropy",
-        order: tuple[str, ...] | None = None,
-        gamma: Annotated[float, Range(0)] = 2.0,
-        sampler: SamplerName = "instance",
-        defer: Annotated[float, Range(0, 1)] = 0.0,
-        rebalance: Literal["none", "crt", "tau", "lws"] = "none",
-        label_smoothing: Annotated[float, Range(0, below=1)] | None = None,
-        validation: Annotated[float, Range(0, 0.5)] = 0.0,
-        patience: Annotated[int, Range(1)] = 4,
-        monitor: Literal["macro_f1", "accuracy", "loss"] = "macro_f1",
-        init: Initialisation = "default",
-        device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
-        optimiser: OptimiserName = "adamw",
-        average: Annotated[float, Range(0, below=1)] = 0.0,
-        precision: Literal["float32", "bfloat16"] = "float32",
-    ) -> None:
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.epochs = epochs
-        self.batch = batch
-        self.steps = steps
-        self.warmup = warmup
-        self.clip = clip
-        self.loss = loss
-        self.order = order
-        self.gamma = gamma
-        self.sampler = sampler
-        self.defer = defer
-        self.rebalance = rebalance
-        self.label_smoothing = label_smoothing
-        self.validation = validation
-        self.patience = patience
-        self.monitor = monitor
-        self.init = init
-        self.device = device
-        self.optimiser = optimiser
-        self.average = average
-        self.precision = precision
+    @property
+    def device(self) -> torch.device:
+        """The device to compute on. Raises CallError if this machine does not have it."""
+        return find_device(self.optimization.device)
 
     def run(
         self,
         network: nn.Module,
-        lesson: TrainingData,
-        parts: tuple[torch.Tensor, torch.Tensor],
+        data: TrainingData,
+        rows: tuple[torch.Tensor, torch.Tensor],
         rng: np.random.Generator,
-        report: Report | None = None,
+        *,
+        on_epoch: OnEpoch | None = None,
         checkpoint: Checkpoint | None = None,
-        watched: TrainingData | None = None,
+        tracked: TrainingData | None = None,
     ) -> History:
-        """Train `network` in place on the first of `parts` and leave it, on the CPU, with its best epoch's weights.
+        """Train `network` in place and leave it on the CPU with the weights of its best epoch.
 
-        Batches are drawn from `rng`; dropout draws from torch's global one, which the caller forks and seeds.
-        checkpoint: where a training of the same network on the same lesson goes on, if it was cut off.
-        watched: documents whose figures are reported where there is no validation part; they choose nothing.
-        Raises CallError for a loss or a sampler that these labels do not go with, and when the loss grows beyond all
-        numbers.
+        Args:
+            network: maps a Batch to logits, float32 (documents, labels).
+            data: the training documents.
+            rows: rows of `data` to fit on and rows of the validation split, int64; the second may be empty.
+            rng: draws batches. Dropout draws from torch's global generator, which the caller forks and seeds.
+            on_epoch: called after each epoch.
+            checkpoint: from which an interrupted training of the same network on the same data resumes.
+            tracked: documents whose metrics `on_epoch` receives if there is no validation split; they decide nothing.
+
+        Returns:
+            The metrics of all epochs.
+
+        Raises:
+            CallError: for a loss or a sampler that does not fit the labels, and if the loss is no longer finite.
         """
-        fitting, held = parts
-        losses = self._losses_of(lesson, fitting)
-        device = self.place()
+        fitted, validation = rows
+        losses = self._losses(data, fitted)
+        device = self.device
         network.to(device)
-        lesson = replace(lesson, sequences=lesson.sequences.on(device))
-        course = self._course(network, len(fitting), rng)
+        data = replace(data, sequences=data.sequences.on(device))
+        state = self._initial_state(network, len(fitted), rng)
         if checkpoint is not None:
-            checkpoint.resume(course)
-        while not self._over(course):
-            number = len(course.epochs) + 1
-            even = replace(lesson, weight=lesson.unweighted) if self._defers(number) else lesson
-            loss = self._epoch(course, even, losses, fitting, (number - 1) / max(self.epochs - 1, 1))
+            checkpoint.resume(state)
+        while not self._is_over(state):
+            number = len(state.epochs) + 1
+            weighted = replace(data, weight=data.sample_weight) if self._defers_class_weights(number) else data
+            loss = self._run_epoch(state, weighted, losses, fitted, number)
             if not math.isfinite(loss):
-                raise CallError(f"The loss of epoch {number} is not finite: lr is {self.lr}, take a lower one.")
-            epoch = Epoch(number, self.epochs, loss, *self._validate(course.judged, lesson, losses, held))
-            course.epochs.append(epoch)
-            course.best.see(course.judged, number, self._merit(epoch))
-            if report is not None:
-                seen = epoch if watched is None or len(held) else self._seen(epoch, course.judged, watched, losses)
-                report(seen)
+                raise CallError(
+                    f"The loss of epoch {number} is not finite with lr={self.optimization.lr}. Choose a lower lr."
+                )
+            epoch = Epoch(
+                number, self.optimization.epochs, loss, *self._evaluate(state.evaluated, data, losses, validation)
+            )
+            state.epochs.append(epoch)
+            state.best.update(state.evaluated, number, self._merit(epoch))
+            if on_epoch is not None:
+                if tracked is not None and not len(validation):
+                    epoch = self._with_tracked(epoch, state.evaluated, tracked, losses)
+                on_epoch(epoch)
             if checkpoint is not None:
-                checkpoint.keep(course)
+                checkpoint.save(state)
         if checkpoint is not None:
             checkpoint.remove()
-        course.best.restore(network)
+        state.best.restore(network)
         network.cpu()
-        return History(tuple(course.epochs), course.best.number)
-
-    def place(self) -> torch.device:
-        """The device that `device` names. Raises CallError for one that is not there."""
-        there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-        if self.device == "auto":
-            return torch.device(next(name for name in ("cuda", "mps", "cpu") if there[name]))
-        if not there[self.device]:
-            raise CallError(
-                f"device is '{self.device}', which this machine does not have. Leave it out, or take 'cpu'."
-            )
-        return torch.device(self.device)
+        return History(tuple(state.epochs), state.best.number)
 
     def _passes(self, documents: int) -> int:
         """How often an epoch reads each document."""
-        return math.ceil(self.steps / math.ceil(documents / self.batch))
+        return math.ceil(self.optimization.min_steps / math.ceil(documents / self.optimization.batch_size))
 
-    def _course(self, network: nn.Module, documents: int, rng: np.random.Generator) -> TrainingState:
-        steps = self._passes(documents) * math.ceil(documents / self.batch) * self.epochs
-        optimiser = optimiser_of(network, self.optimiser, self.lr, self.weight_decay)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate(step, steps, self.warmup))
-        return TrainingState(network, optimiser, schedule, averaged(network, self.average), rng, Best(), [])
+    def _initial_state(self, network: nn.Module, documents: int, rng: np.random.Generator) -> TrainingState:
+        options = self.optimization
+        steps = self._passes(documents) * math.ceil(documents / options.batch_size) * options.epochs
+        optimizer = make_optimizer(network, options.optimizer, options.lr, options.weight_decay)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: learning_rate_factor(step, steps, options.warmup_ratio)
+        )
+        average = make_average(network, options.ema_decay)
+        return TrainingState(network, optimizer, schedule, average, rng, BestEpoch(), [])
 
-    def _defers(self, number: int) -> bool:
-        """Whether class weights do not count yet in the epoch of that number."""
-        return number <= self.defer * self.epochs
+    def _defers_class_weights(self, number: int) -> bool:
+        """Whether the epoch of that number does not use class weights yet."""
+        return number <= self.imbalance.defer_class_weights * self.optimization.epochs
 
-    def _over(self, course: TrainingState) -> bool:
-        done = len(course.epochs)
-        return done >= self.epochs or (done > 0 and done - course.best.number >= self.patience)
+    def _is_over(self, state: TrainingState) -> bool:
+        done = len(state.epochs)
+        return done >= self.optimization.epochs or (done > 0 and done - state.best.number >= self.stopping.patience)
 
-    def _epoch(
-        self, course: TrainingState, lesson: TrainingData, losses_of: Losses, rows: torch.Tensor, progress: float
+    def _run_epoch(
+        self, state: TrainingState, data: TrainingData, losses_of: Losses, rows: torch.Tensor, number: int
     ) -> float:
-        """One epoch; its mean loss."""
-        course.network.train()
-        half = self.precision == "bfloat16" and course.device.type == "cuda"
-        passes = self._passes(len(rows))
-        # what was drawn by its weight must not be weighed again
-        counted = replace(lesson, weight=torch.ones_like(lesson.weight)) if self.sampler == "weighted" else lesson
-        total = torch.zeros((), device=course.device)
-        for documents in chain.from_iterable(self._batches(lesson, rows, progress, course.rng) for _ in range(passes)):
-            batch = lesson.sequences.batch(documents, course.device)
-            with torch.autocast(course.device.type, torch.bfloat16, enabled=half):
-                logits = course.network(batch)
-            losses = _weighed(losses_of, logits.float(), counted, documents)
-            course.step(losses.mean(), self.clip)
+        """Train for one epoch; returns its mean loss."""
+        state.network.train()
+        half = self.optimization.precision == "bfloat16" and state.device.type == "cuda"
+        passes, progress = self._passes(len(rows)), (number - 1) / max(self.optimization.epochs - 1, 1)
+        # documents that are sampled by their weight must not be weighted again
+        sampled = self.imbalance.sampler == "weighted"
+        weighted = replace(data, weight=torch.ones_like(data.weight)) if sampled else data
+        total = torch.zeros((), device=state.device)
+        for documents in chain.from_iterable(self._batches(data, rows, progress, state.rng) for _ in range(passes)):
+            batch = data.sequences.batch(documents, state.device)
+            with torch.autocast(state.device.type, torch.bfloat16, enabled=half):
+                logits = state.network(batch)
+            losses = _losses_of_rows(losses_of, logits.float(), weighted, documents)
+            state.step(losses.mean(), self.optimization.max_grad_norm)
             total += losses.detach().sum()
         return float(total) / (passes * len(rows))
 
     def _batches(
-        self, lesson: TrainingData, rows: torch.Tensor, progress: float, rng: np.random.Generator
+        self, data: TrainingData, rows: torch.Tensor, progress: float, rng: np.random.Generator
     ) -> Iterator[torch.Tensor]:
-        """Documents of one pass, int64, a batch at a time."""
-        if self.sampler != "instance":
-            truth = lesson.truth[rows].numpy()
-            found = truth > 0 if truth.ndim == 2 else truth
-            rows = rows[torch.from_numpy(drawn(found, self.sampler, progress, rng, lesson.weight[rows].numpy()))]
-        for order in shuffled_batches(lesson.sequences.length[rows].numpy(), self.batch, rng):
+        """The documents of one pass, int64, one batch at a time."""
+        sampler = self.imbalance.sampler
+        if sampler != "instance":
+            targets = data.targets[rows].numpy()
+            y = targets > 0 if targets.ndim == 2 else targets
+            drawn = sample_documents(y, sampler, progress, rng, data.weight[rows].numpy())
+            rows = rows[torch.from_numpy(drawn)]
+        for order in shuffled_batches(data.sequences.length[rows].numpy(), self.optimization.batch_size, rng):
             yield rows[torch.from_numpy(order)]
 
-    def _losses_of(self, lesson: TrainingData, rows: torch.Tensor) -> Losses:
-        multilabel = lesson.truth.dim() == 2
-        if multilabel and self.sampler == "weighted":
+    def _losses(self, data: TrainingData, rows: torch.Tensor) -> Losses:
+        multilabel, options = data.targets.dim() == 2, self.imbalance
+        if multilabel and options.sampler == "weighted":
             raise CallError(
-                "The sampler weighted is for one label a document: of several, each has a weight. Take balanced."
+                "The sampler weighted needs one label per document; multi-label documents have one weight per label. "
+                "Choose the sampler balanced."
             )
-        truth = lesson.truth[rows]
-        # of several labels no loss asks how often each occurs
-        shown = lesson.unweighted[rows]
-        counts = torch.ones(lesson.labels) if multilabel else torch.bincount(truth, shown, lesson.labels).float()
-        smoothing = self.label_smoothing
+        targets, weight = data.targets[rows], data.sample_weight[rows]
+        # multi-label losses do not use label frequencies
+        counts = torch.ones(data.labels) if multilabel else torch.bincount(targets, weight, data.labels).float()
+        smoothing = options.label_smoothing
         if smoothing is None:
-            smoothing = SMOOTHING if self.loss == "cross_entropy" and not multilabel else 0.0
-        losses = Losses(counts, self.loss, self.gamma, smoothing, lesson.order)
+            smoothing = SMOOTHING if options.loss == "cross_entropy" and not multilabel else 0.0
+        losses = Losses(counts, options.loss, options.gamma, smoothing, data.order)
         losses.check(multilabel=multilabel)
         return losses
 
-    def _validate(
-        self, network: nn.Module, lesson: TrainingData, losses_of: Losses, rows: torch.Tensor
+    def _evaluate(
+        self, network: nn.Module, data: TrainingData, losses_of: Losses, rows: torch.Tensor
     ) -> tuple[float | None, float | None, float | None]:
-        """Loss, macro-F1 and accuracy on `rows`."""
+        """Loss, macro-F1 and accuracy on `rows`; None for each if there are no rows."""
         if not len(rows):
             return None, None, None
-        scores = network_scores(network, lesson.sequences, rows)
-        loss = float(_weighed(losses_of, scores, lesson, rows).mean())
-        multilabel = lesson.truth.dim() == 2
+        scores = network_scores(network, data.sequences, rows)
+        loss = float(_losses_of_rows(losses_of, scores, data, rows).mean())
+        multilabel = data.targets.dim() == 2
         predicted = scores > 0 if multilabel else scores.argmax(dim=1)
-        truth = lesson.truth[rows].bool() if multilabel else lesson.truth[rows]
-        right = (predicted == truth).reshape(len(rows), -1).all(dim=1)
-        return loss, macro_f1(truth.numpy(), predicted.numpy(), lesson.labels), float(right.float().mean())
+        targets = data.targets[rows].bool() if multilabel else data.targets[rows]
+        correct = (predicted == targets).reshape(len(rows), -1).all(dim=1)
+        return loss, macro_f1(targets.numpy(), predicted.numpy(), data.labels), float(correct.float().mean())
 
-    def _seen(self, epoch: Epoch, network: nn.Module, watched: TrainingData, losses_of: Losses) -> Epoch:
-        loss, f1, accuracy = self._validate(network, watched, losses_of, torch.arange(len(watched.truth)))
+    def _with_tracked(self, epoch: Epoch, network: nn.Module, tracked: TrainingData, losses_of: Losses) -> Epoch:
+        loss, f1, accuracy = self._evaluate(network, tracked, losses_of, torch.arange(len(tracked.targets)))
         return replace(epoch, validation_loss=loss, macro_f1=f1, accuracy=accuracy)
 
     def _merit(self, epoch: Epoch) -> tuple[float, float]:
-        """What the best epoch has most of; without a validation part, and until weights count, the last one is best."""
-        if epoch.validation_loss is None or self._defers(epoch.number):
+        """The value that the best epoch maximizes; without a validation split or class weights, later is better."""
+        if epoch.validation_loss is None or self._defers_class_weights(epoch.number):
             return float(epoch.number - epoch.epochs), 0.0
-        metric = {"macro_f1": epoch.macro_f1, "accuracy": epoch.accuracy, "loss": None}[self.monitor]
+        metric = {"macro_f1": epoch.macro_f1, "accuracy": epoch.accuracy, "loss": None}[self.stopping.monitor]
         return metric or 0.0, -epoch.validation_loss
 
 
-def _weighed(losses_of: Losses, logits: torch.Tensor, lesson: TrainingData, rows: torch.Tensor) -> torch.Tensor:
-    truth, weight = lesson.truth[rows].to(logits.device), lesson.weight[rows].to(logits.device)
-    return losses_of(logits, truth, weight)
+def find_device(name: DeviceName) -> torch.device:
+    """The device of that name, "auto" for the best one. Raises CallError if this machine does not have it."""
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if available[kind]))
+    if not available[name]:
+        raise CallError(f"device is '{name}', which this machine does not have. Leave it out, or choose 'cpu'.")
+    return torch.device(name)
 
 
 @torch.inference_mode()
 def network_scores(network: nn.Module, sequences: Sequences, rows: torch.Tensor) -> torch.Tensor:
-    """Logits of `rows`, float32 (rows, labels), on the CPU; batches are sorted by length, the result is not."""
+    """Logits of `rows`, float32 (rows, labels), on the CPU, in the order of `rows`."""
     network.eval()
-    device = _device(network)
+    device = next(network.parameters()).device
+    # documents of similar length need little padding
     order = torch.argsort(sequences.length[rows])
-    parts = [network(sequences.batch(part, device)).cpu() for part in sequences.batches(rows[order], SCORED)]
-    return torch.cat(parts)[torch.argsort(order)]
+    batches = sequences.batches(rows[order], SCORED_POSITIONS)
+    logits = [network(sequences.batch(batch, device)).cpu() for batch in batches]
+    return torch.cat(logits)[torch.argsort(order)]
 
 
-def _device(network: nn.Module) -> torch.device:
-    return next(network.parameters()).device
+def _losses_of_rows(losses_of: Losses, logits: torch.Tensor, data: TrainingData, rows: torch.Tensor) -> torch.Tensor:
+    return losses_of(logits, data.targets[rows].to(logits.device), data.weight[rows].to(logits.device))

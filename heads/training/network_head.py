@@ -1,8 +1,8 @@
-"""What heads that are networks share: fitting, scoring, saving. A head's own file says what the network is."""
+"""The base class of heads that are networks: fitting, scoring and saving. A head's own file builds the network."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,146 +14,163 @@ from torch import nn
 
 from data.errors import CallError
 from featurestore import Bags
+from heads.core.class_weights import ClassWeight
 from heads.core.head import Examples, Head
 from heads.core.hyperparameters import to_json
 from heads.core.saving import read_arrays, write_arrays
+from heads.training.config import Imbalance, Stopping, Training
 from heads.training.document_batches import Batch, Sequences
-from heads.training.initialization import initialise
-from heads.training.loop import Report, Training, network_scores
-from heads.training.rebalance import check_rebalance, rebalance
+from heads.training.initialization import initialize
+from heads.training.loop import OnEpoch, Trainer, network_scores
+from heads.training.position_storage import open_storage
 from heads.training.state import Checkpoint, History, identity
-from heads.training.step_storage import source_of
 from heads.training.training_data import TrainingData
 
-__all__ = ["NetworkHead", "to_length"]
+__all__ = ["NetworkHead", "Standardized", "pad_to_length", "seeded"]
 
 WEIGHTS = "network.safetensors"
 
 
-class NetworkHead(Head):
-    """A network over the steps of a document: its chunks, segments or tokens.
+class FittedNetworkHead:
+    """The attributes of a fitted NetworkHead: the network, and the metrics of every epoch."""
 
-    Parameters that every neural head has beside those of `Head`: training, how it learns (None is `Training()`).
-    Where `max_steps` is not None, documents are cut to so many steps, and `notes_` tells how many were.
-
-    `progress` is called after each epoch of `fit`; without a validation part it is told the figures of `watch`,
-    documents and their labels, which choose nothing. A fit that was killed goes on from a file in `checkpoints`, a
-    folder. None of these is a parameter, so `clone` leaves them behind.
-    After `fit`: network_, and history_, every epoch's figures.
-    """
-
-    training: Training | None
-    max_steps: int | None = None
-    progress: Report | None = None
-    watch: tuple[Bags, Any] | None = None
-    checkpoints: Path | None = None
-
-    network_: "Standardised"
+    network_: "Standardized"
     history_: History
 
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class NetworkHead(FittedNetworkHead, Head):
+    """A network over the positions of a document: its chunks, segments or tokens.
+
+    These attributes are not hyperparameters, so `clone` does not copy them:
+
+    on_epoch: called after each epoch of `fit`.
+    tracked: documents and labels whose metrics `on_epoch` receives if there is no validation split; they decide
+    nothing.
+    checkpoint_folder: an interrupted `fit` resumes from a file in this folder.
+    """
+
+    training: Training | None = None
+    class_weight: ClassWeight = "effective"
+
+    on_epoch: OnEpoch | None = field(init=False, default=None)
+    tracked: tuple[Bags, Any] | None = field(init=False, default=None)
+    checkpoint_folder: Path | None = field(init=False, default=None)
+
     def build(self, dim: int, labels: int) -> nn.Module:
-        """A new network: a Batch of (documents, steps, dim) -> (documents, labels) logits. Padding tells it nothing."""
+        """A new network that maps a Batch of vectors of length `dim` to logits, float32 (documents, labels)."""
         raise NotImplementedError
 
-    def _available(self, bags: Bags) -> tuple[str, ...]:
-        return tuple(view for view in self._views() if view in bags.views) or self._views()
+    def _available_views(self, bags: Bags) -> tuple[str, ...]:
+        return tuple(view for view in self._requested_views() if view in bags.views) or self._requested_views()
 
-    def _before_weights(self, sequences: Sequences, mean: torch.Tensor) -> Sequences:  # noqa: ARG002 - for heads' own
-        """What the network does to `sequences` before its first weight, done once; mean: of the steps, float32 (dim,).
+    def _position_limit(self) -> int | None:
+        """How many positions of a document are read, from its start; None for all."""
+        return None
 
-        Its logits are the same of either.
+    def _prepare_sequences(self, sequences: Sequences, mean: torch.Tensor) -> Sequences:  # noqa: ARG002 - for subclasses
+        """What the network does before its first weight, such as pooling, done once instead of in every epoch.
+
+        The network's logits must be the same for either. mean: of all positions, float32 (dim,).
         """
         return sequences
 
-    def _learn(self, examples: Examples) -> None:
-        training = self.training or Training()
-        check_rebalance(training, multilabel=examples.multilabel)
-        sequences = self._sequences(examples.bags, aloud=True)
-        lesson = _lesson(examples, sequences, len(self.classes_), _columns(training.order, self.classes_.tolist()))
-        fitting, held = lesson.parts(training.validation, self.seed)
-        if not len(held) and (said := _unstopped(training)):
-            self._note(said)
-        if self.class_weight != "none" and (cause := _balancing(training)):
-            self._note(f"Rare labels are favoured twice, by {cause} and by class_weight: set that to none.")
+    def _fit(self, examples: Examples) -> None:
+        trainer = Trainer.of(self.training)
+        sequences = self._sequences(examples.bags, with_notes=True)
+        order = _ordered_columns(trainer.imbalance.order, self.classes_.tolist())
+        data = _training_data(examples, sequences, len(self.classes_), order)
+        rows = data.split(trainer.stopping.validation_fraction, self.seed)
+        for note in (_stopping_note(trainer.stopping, rows[1]), _imbalance_note(trainer.imbalance, self.class_weight)):
+            if note:
+                self._add_note(note)
         generator, rng = torch.Generator().manual_seed(self.seed), np.random.default_rng(self.seed)
         with seeded(self.seed):
-            network = self.build(sequences.dim, lesson.labels)
-            initialise(network, training.init, generator)
-            self.network_ = Standardised(network, *sequences.moments(fitting))
-            lesson = replace(lesson, sequences=self._before_weights(sequences, self.network_.mean))
-            checkpoint, watched = self._checkpoint(training, lesson, (fitting, held)), self._watched(lesson)
-            parts = (fitting, held)
-            self.history_ = training.run(self.network_, lesson, parts, rng, self.progress, checkpoint, watched)
-            said = rebalance(self.network_, training.rebalance, lesson, (fitting, held), training, rng)
-        if said:
-            self._note(said)
+            network = self.build(sequences.dim, data.labels)
+            initialize(network, trainer.optimization.init, generator)
+            self.network_ = Standardized(network, *sequences.moments(rows[0]))
+            data = replace(data, sequences=self._prepare_sequences(sequences, self.network_.mean))
+            self.history_ = trainer.run(
+                self.network_,
+                data,
+                rows,
+                rng,
+                on_epoch=self.on_epoch,
+                checkpoint=self._checkpoint(trainer, data, rows),
+                tracked=self._tracked_data(data),
+            )
         self.parameter_count_ = sum(weight.numel() for weight in network.parameters())
 
     def _checkpoint(
-        self, training: Training, lesson: TrainingData, parts: tuple[torch.Tensor, torch.Tensor]
+        self, trainer: Trainer, data: TrainingData, rows: tuple[torch.Tensor, torch.Tensor]
     ) -> Checkpoint | None:
-        if self.checkpoints is None:
+        if self.checkpoint_folder is None:
             return None
-        # the mean and the deviation of the network stand for the features
-        described = {"head": to_json(self), "device": training.place().type}
-        read = (lesson.sequences.length, lesson.truth, lesson.weight, lesson.unweighted, *parts)
-        return Checkpoint(self.checkpoints / f"{identity(described, self.network_, *read)}.safetensors")
+        # the features are identified by the mean and the deviation in the network
+        described = {"head": to_json(self), "device": trainer.device.type}
+        read = (data.sequences.length, data.targets, data.weight, data.sample_weight, *rows)
+        return Checkpoint(self.checkpoint_folder / f"{identity(described, self.network_, *read)}.safetensors")
 
-    def _watched(self, lesson: TrainingData) -> TrainingData | None:
-        if self.watch is None:
+    def _tracked_data(self, data: TrainingData) -> TrainingData | None:
+        if self.tracked is None:
             return None
-        bags, labels = self.watch
-        # a label that was not learned has no column to be right in
+        bags, labels = self.tracked
+        # documents of a label without training documents cannot be predicted correctly
         rows = np.arange(len(bags)) if self.multilabel_ else np.flatnonzero(np.isin(labels, self.classes_))
         y = np.asarray(labels)[rows]
-        truth = y.astype(np.float32) if self.multilabel_ else np.searchsorted(self.classes_, y)
-        sequences = self._before_weights(self._sequences(self._as_bags(bags[rows])), self.network_.mean)
-        even = torch.ones(truth.shape)
-        return TrainingData(sequences, torch.from_numpy(truth), even, even, lesson.labels, lesson.order)
+        targets = y.astype(np.float32) if self.multilabel_ else np.searchsorted(self.classes_, y)
+        sequences = self._prepare_sequences(self._sequences(self._as_bags(bags[rows])), self.network_.mean)
+        ones = torch.ones(targets.shape)
+        return TrainingData(sequences, torch.from_numpy(targets), ones, ones, data.labels, data.order)
 
-    def _sequences(self, bags: Bags, *, aloud: bool = False) -> Sequences:
-        """The views that the head reads, and the layers of each, side by side."""
-        views = [bags.view(name) for name in self.dims_]
-        length = views[0].length if self.max_steps is None else np.minimum(views[0].length, self.max_steps)
-        longer = np.count_nonzero(length < views[0].length)
-        if longer and aloud:
-            self._note(
-                f"{longer:,} of {len(bags):,} documents have more than {self.max_steps} steps: "
-                "the rest of each was left out. Raise max_steps to read it."
+    def _sequences(self, bags: Bags, *, with_notes: bool = False) -> Sequences:
+        """The views that the head reads, and the layers of each, concatenated."""
+        views, limit = [bags.view(name) for name in self.dims_], self._position_limit()
+        length = views[0].length if limit is None else np.minimum(views[0].length, limit)
+        truncated = np.count_nonzero(length < views[0].length)
+        if truncated and with_notes:
+            self._add_note(
+                f"{truncated:,} of {len(bags):,} documents have more than {limit} positions and were truncated. "
+                "Raise max_positions to read all of them."
             )
-        return Sequences(source_of(views, length), torch.from_numpy(length))
+        return Sequences(open_storage(views, length), torch.from_numpy(length))
 
     def gradient_times_input(self, X: Any, column: int, against: int | None = None) -> list[NDArray[np.float32]]:
-        """What each step adds to a class's margin, by its gradient there: float32 (steps,) a document, a list of them.
+        """How much each position adds to a class's margin, by gradient times input.
 
-        The margin of class `column` is its log-odds, or what its score is above that of `against`. Inputs count from
-        the mean of the training documents on; steps beyond `max_steps` add 0.
+        Inputs are measured from the mean of the training documents; positions beyond `max_positions` add 0.
+
+        Args:
+            X: Bags, or a 2-D array.
+            column: of the class. Its margin is its log-odds, or its score minus that of `against`.
+            against: column of another class, or None.
+
+        Returns:
+            float32 (positions,) for each document.
         """
         check_is_fitted(self)
-        found = []
-        for batch, steps in self._single(X):
-            vectors = self.network_.standard(batch).requires_grad_()
-            scores = self.network_.network(batch._replace(steps=vectors))[0]
+        attributions = []
+        for batch, positions in self._single_documents(X):
+            vectors = self.network_.standardize(batch).requires_grad_()
+            scores = self.network_.network(batch._replace(vectors=vectors))[0]
             others = scores[:0] if self.multilabel_ else torch.cat([scores[:column], scores[column + 1 :]])
             other = scores[against] if against is not None else others.logsumexp(0) if len(others) else 0.0
             (slope,) = torch.autograd.grad(scores[column] - other, vectors)
-            found.append(to_length((slope * vectors).detach().sum(dim=1), steps))
-        return found
+            attributions.append(pad_to_length((slope * vectors).detach().sum(dim=1), positions))
+        return attributions
 
-    def _single(self, X: Any) -> Iterator[tuple[Batch, int]]:
-        """Each document as a batch of its own on the processor, and how many steps it has, read or not."""
+    def _single_documents(self, X: Any) -> Iterator[tuple[Batch, int]]:
+        """One batch per document, on the CPU, and how many positions the document has, read or not."""
         self.network_.cpu().eval()
         bags = self._as_bags(X)
         sequences = self._sequences(bags)
-        for row, steps in enumerate(bags.view(self.reads[0]).length.tolist()):
-            yield sequences.batch(torch.tensor([row]), torch.device("cpu")), steps
+        for row, positions in enumerate(bags.view(self.reads[0]).length.tolist()):
+            yield sequences.batch(torch.tensor([row]), torch.device("cpu")), positions
 
-    def _scores(self, bags: Bags) -> NDArray[np.float32]:
-        if not len(bags):
-            return np.zeros((0, len(self.classes_)), dtype=np.float32)
-        place = (self.training or Training()).place()
-        sequences = self._before_weights(self._sequences(bags), self.network_.mean)
-        scores = network_scores(self.network_.to(place), sequences, torch.arange(len(bags)))
+    def _decision_function(self, bags: Bags) -> NDArray[np.float32]:
+        device = Trainer.of(self.training).device
+        sequences = self._prepare_sequences(self._sequences(bags), self.network_.mean)
+        scores = network_scores(self.network_.to(device), sequences, torch.arange(len(bags)))
         self.network_.cpu()
         return np.asarray(scores.numpy())
 
@@ -164,14 +181,14 @@ class NetworkHead(Head):
         dim = sum(self.dims_.values())
         with seeded(self.seed):
             network = self.build(dim, len(self.classes_))
-        self.network_ = Standardised(network, torch.zeros(dim), torch.ones(dim))
+        self.network_ = Standardized(network, torch.zeros(dim), torch.ones(dim))
         shapes = {name: tuple(value.shape) for name, value in self.network_.state_dict().items()}
         arrays = read_arrays(folder / WEIGHTS, shapes)
         self.network_.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
 
 
-class Standardised(nn.Module):
-    """A network on inputs of mean 0 and deviation 1; both are the training part's and are saved with the weights."""
+class Standardized(nn.Module):
+    """A network on inputs with mean 0 and deviation 1; both are measured on the training documents and saved."""
 
     def __init__(self, network: nn.Module, mean: torch.Tensor, deviation: torch.Tensor) -> None:
         super().__init__()
@@ -183,70 +200,78 @@ class Standardised(nn.Module):
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Logits, float32 (documents, labels)."""
-        logits: torch.Tensor = self.network(batch._replace(steps=self.standard(batch)))
+        logits: torch.Tensor = self.network(batch._replace(vectors=self.standardize(batch)))
         return logits
 
-    def standard(self, batch: Batch) -> torch.Tensor:
-        """What the network reads of a batch's steps, float32 (all steps, dim)."""
-        return (batch.steps - self.mean) / self.deviation
+    def standardize(self, batch: Batch) -> torch.Tensor:
+        """The standardized vectors of a batch, float32 (all positions, dim)."""
+        return (batch.vectors - self.mean) / self.deviation
 
 
-def to_length(values: torch.Tensor, steps: int) -> NDArray[np.float32]:
-    """A value a step that was read, as float32 (steps,): 0 for those that were not."""
-    filled = np.zeros(steps, dtype=np.float32)
-    filled[: len(values)] = values[:steps].numpy()
-    return filled
+def pad_to_length(values: torch.Tensor, length: int) -> NDArray[np.float32]:
+    """Values of the positions that were read as float32 (length,), 0 for the others."""
+    padded = np.zeros(length, dtype=np.float32)
+    padded[: len(values)] = values[:length].numpy()
+    return padded
 
 
-def _columns(order: tuple[str, ...] | None, classes: list[Any]) -> torch.Tensor | None:
-    """The columns of the classes from the lowest label on."""
+def _ordered_columns(order: tuple[str, ...] | None, classes: list[Any]) -> torch.Tensor | None:
+    """The columns of the classes, from the lowest label to the highest."""
     if order is None:
         return None
     columns = {str(label): column for column, label in enumerate(classes)}
     missing = [label for label in columns if label not in order]
     if missing:
-        raise CallError(f"order leaves out '{missing[0]}': name every label, the lowest first.")
+        raise CallError(f"order lacks the label '{missing[0]}'. Name every label, the lowest first.")
     return torch.tensor([columns[label] for label in order if label in columns])
 
 
-def _lesson(examples: Examples, sequences: Sequences, labels: int, order: torch.Tensor | None) -> TrainingData:
-    # Weights of mean 1, so that the learning rate means the same whatever the caller's sample weights sum to
-    weight = examples.loss_weight / examples.sample_weight.mean()
-    truth: NDArray[Any] = examples.y.astype(np.float32 if examples.multilabel else np.int64)
-    even = (examples.sample_weight / examples.sample_weight.mean()).astype(np.float32)
-    groups = None if examples.groups is None else examples.groups.tolist()
+def _training_data(examples: Examples, sequences: Sequences, labels: int, order: torch.Tensor | None) -> TrainingData:
+    # with weights of mean 1 a learning rate means the same for any scale of the sample weights
+    mean = examples.sample_weight.mean()
+    weight = (examples.loss_weight / mean).astype(np.float32)
+    sample_weight = (examples.sample_weight / mean).astype(np.float32).reshape(-1, *[1] * (weight.ndim - 1))
+    targets: NDArray[Any] = examples.y.astype(np.float32 if examples.multilabel else np.int64)
     return TrainingData(
         sequences,
-        torch.from_numpy(truth),
-        torch.from_numpy(weight.astype(np.float32)),
-        torch.from_numpy(np.broadcast_to(even.reshape(-1, *[1] * (weight.ndim - 1)), weight.shape).copy()),
-        labels,
-        order,
-        groups,
+        targets=torch.from_numpy(targets),
+        weight=torch.from_numpy(weight),
+        sample_weight=torch.from_numpy(np.broadcast_to(sample_weight, weight.shape).copy()),
+        labels=labels,
+        order=order,
+        groups=None if examples.groups is None else examples.groups.tolist(),
     )
 
 
-def _unstopped(training: Training) -> str | None:
-    """What to say where no validation part stops the training."""
-    if training.validation:
-        return "Too few documents a label to tell when to stop: all epochs were run."
-    asked = training.get_params()
+def _stopping_note(stopping: Stopping, validation: torch.Tensor) -> str | None:
+    """The note for the user if there is no validation split."""
+    if len(validation):
+        return None
+    if stopping.validation_fraction:
+        return "Too few documents per label for a validation split: all epochs were run."
+    values, defaults = stopping.get_params(), Stopping().get_params()
     for name in ("patience", "monitor"):
-        if asked[name] != Training().get_params()[name]:
-            return f"Without a validation part {name} tells nothing: all epochs were run. Set validation, as 0.1."
+        if values[name] != defaults[name]:
+            return f"{name} has no effect without a validation split. Set validation_fraction, for example to 0.1."
     return None
 
 
-def _balancing(training: Training) -> str | None:
-    """What in the training itself favours rare labels, whatever they weigh."""
-    if training.sampler not in ("instance", "weighted"):
-        return f"the sampler {training.sampler}"
-    return "the loss logit_adjusted" if training.loss == "logit_adjusted" else None
+def _imbalance_note(imbalance: Imbalance, class_weight: ClassWeight) -> str | None:
+    """The note for the user if both the training and class weights favor rare labels."""
+    if class_weight == "none":
+        return None
+    if imbalance.sampler not in ("instance", "weighted"):
+        cause = f"the sampler {imbalance.sampler}"
+    elif imbalance.loss == "logit_adjusted":
+        cause = "the loss logit_adjusted"
+    else:
+        return None
+    return f"Rare labels are favored twice, by {cause} and by class_weight. Set class_weight to none."
 
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """torch's global random numbers start at `seed` inside and go on afterwards as if nothing had been drawn."""
+    """Seed torch's global generators inside the block, and restore their state afterwards."""
     devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)

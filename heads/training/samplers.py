@@ -1,18 +1,18 @@
-"""Which documents an epoch reads: all once, or drawn so that rare labels come more often.
+"""Which documents an epoch reads: each one once, or sampled so that rare labels appear more often.
 
     instance      every document once
-    square_root   a label's share of an epoch is sqrt(n_c) / sum of all sqrt(n_j), and its documents share that equally
-    balanced      all labels come as often, also called class-aware: Kang et al. 2020, arXiv 1910.09217, eq. 1 with
-                  q = 0 (instance is q = 1, square_root q = 1/2)
+    square_root   a label's share of an epoch is sqrt(n_c) / sum of all sqrt(n_j), divided equally among its documents
+    balanced      all labels appear equally often, also called class-aware sampling: Kang et al. 2020, arXiv 1910.09217,
+                  eq. 1 with q = 0 (instance is q = 1, square_root q = 1/2)
     progressive   from instance in the first epoch to balanced in the last (eq. 2 there)
-    weighted      by the weights that the loss would have multiplied with, which it then leaves out: the same expected
-                  gradient, so that weighing and drawing can be held against each other
+    weighted      by the weights with which the loss would have been multiplied, and which it then does not use: the
+                  expected gradient is the same, so that weighting and sampling can be compared
 
-Where a document may have several labels, its chance is the sum of those of its labels, and having none is a label too.
+The probability of a multi-label document is the sum of those of its labels; having no label counts as a label.
 
-Each document comes as often as its chance says, rounded up or down (systematic sampling: equal steps through the
-summed chances of documents in random order). Drawing each by itself would add noise and leave out a third of those
-whose chance is one.
+Each document is drawn as often as its probability says, rounded up or down (systematic sampling: equal steps through
+the cumulative probabilities of documents in random order). Independent draws would add noise, and miss a third of the
+documents with an expected count of one.
 """
 
 from typing import Any, Literal, TypeAlias
@@ -20,12 +20,12 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SamplerName", "drawn"]
+__all__ = ["SamplerName", "sample_documents"]
 
 SamplerName: TypeAlias = Literal["instance", "square_root", "balanced", "progressive", "weighted"]
 
 
-def drawn(
+def sample_documents(
     y: NDArray[Any],
     sampler: SamplerName,
     progress: float,
@@ -35,41 +35,51 @@ def drawn(
     rank: int = 0,
     ranks: int = 1,
 ) -> NDArray[np.int64]:
-    """Rows that an epoch reads, int64, as many as there are documents; of `ranks` processes, the share of one.
+    """The documents that an epoch reads, as many as there are.
 
-    y: int64 (documents,), each one's label, or bool (documents, labels). progress: 0 in the first epoch, 1 in the last.
-    weight: (documents,), for `weighted`. All rows in order for `instance`, else in random order.
+    Processes with the same seed draw the same documents, and the process of `rank` takes every `ranks`-th of them. They
+    need no communication, and together read what one process would.
 
-    Processes that draw with the same seed draw the same rows, and the one of `rank` takes each `ranks`-th of them: no
-    word passes between them, and together they read what one process would have.
+    Args:
+        y: int64 (documents,), labels; or bool (documents, labels).
+        sampler: one of those above.
+        progress: 0 in the first epoch, 1 in the last.
+        rng: source of randomness.
+        weight: (documents,), for `weighted`.
+        rank: of this process.
+        ranks: number of processes.
+
+    Returns:
+        int64 rows, in order for `instance` and in random order otherwise.
     """
     if sampler == "instance" or not len(y):
         return np.arange(len(y))[rank::ranks]
     if sampler == "weighted":
-        return _systematic(np.ones(len(y)) if weight is None else weight, rng)[rank::ranks]
-    return _systematic(chances(y, sampler, progress), rng)[rank::ranks]
+        return _systematic_sample(np.ones(len(y)) if weight is None else weight, rng)[rank::ranks]
+    return _systematic_sample(sampling_probabilities(y, sampler, progress), rng)[rank::ranks]
 
 
-def chances(y: NDArray[Any], sampler: SamplerName, progress: float) -> NDArray[np.float64]:
-    """How often each document comes beside the others, float64 (documents,), sum 1."""
-    has = y if y.ndim == 2 else np.arange(int(y.max()) + 1) == y[:, None]
-    has = np.column_stack([has, ~has.any(axis=1)])
-    counts = has.sum(axis=0)
+def sampling_probabilities(y: NDArray[Any], sampler: SamplerName, progress: float) -> NDArray[np.float64]:
+    """The relative frequency of each document in an epoch, float64 (documents,), with sum 1."""
+    has_label = y if y.ndim == 2 else np.arange(int(y.max()) + 1) == y[:, None]
+    has_label = np.column_stack([has_label, ~has_label.any(axis=1)])
+    counts = has_label.sum(axis=0)
     if sampler == "progressive":
-        return np.asarray((1 - progress) / len(has) + progress * _by_power(has, counts, 0.0))
-    return _by_power(has, counts, 0.5 if sampler == "square_root" else 0.0)
+        balanced = _power_probabilities(has_label, counts, 0.0)
+        return np.asarray((1 - progress) / len(has_label) + progress * balanced)
+    return _power_probabilities(has_label, counts, 0.5 if sampler == "square_root" else 0.0)
 
 
-def _by_power(has: NDArray[Any], counts: NDArray[Any], power: float) -> NDArray[np.float64]:
-    share = np.where(counts > 0, np.maximum(counts, 1) ** (power - 1), 0.0)
-    chance = has @ share
-    return np.asarray(chance / chance.sum())
+def _power_probabilities(has_label: NDArray[Any], counts: NDArray[Any], power: float) -> NDArray[np.float64]:
+    per_label = np.where(counts > 0, np.maximum(counts, 1) ** (power - 1), 0.0)
+    probability = has_label @ per_label
+    return np.asarray(probability / probability.sum())
 
 
-def _systematic(chance: NDArray[Any], rng: np.random.Generator) -> NDArray[np.int64]:
-    order = rng.permutation(len(chance))
-    ends = np.cumsum(chance[order], dtype=np.float64)
-    points = (np.arange(len(chance)) + rng.random()) / len(chance) * ends[-1]
-    # rounding may leave the last point at the very end
-    places = np.minimum(np.searchsorted(ends, points, side="right"), len(chance) - 1)
-    return np.asarray(rng.permutation(order[places]))
+def _systematic_sample(probability: NDArray[Any], rng: np.random.Generator) -> NDArray[np.int64]:
+    order = rng.permutation(len(probability))
+    ends = np.cumsum(probability[order], dtype=np.float64)
+    points = (np.arange(len(probability)) + rng.random()) / len(probability) * ends[-1]
+    # rounding may put the last point at the very end
+    index = np.minimum(np.searchsorted(ends, points, side="right"), len(probability) - 1)
+    return np.asarray(rng.permutation(order[index]))

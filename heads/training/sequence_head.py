@@ -1,23 +1,32 @@
-"""What heads over the steps of a document share: which views are its steps."""
+"""The base class of networks over the segments, chunks or tokens of a document."""
 
-from typing import Literal, TypeAlias
+from dataclasses import dataclass
+from typing import Annotated, Literal, TypeAlias
 
+from heads.core.hyperparameters import Help, Range
 from heads.training.network_head import NetworkHead
 
-__all__ = ["Over", "SequenceHead"]
+__all__ = ["Positions", "SequenceHead"]
 
-Over: TypeAlias = Literal["segments", "chunks", "tokens"]
+Positions: TypeAlias = Annotated[
+    Literal["segments", "chunks", "tokens"],
+    Help("positions that the network reads; chunks are cls and mean concatenated, as far as the store keeps them"),
+]
 
-STEPS: dict[Over, tuple[str, ...]] = {"segments": ("segments",), "chunks": ("cls", "mean"), "tokens": ("tokens",)}
+VIEWS: dict[str, tuple[str, ...]] = {"segments": ("segments",), "chunks": ("cls", "mean"), "tokens": ("tokens",)}
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class SequenceHead(NetworkHead):
-    """A network over a document's segments, chunks (cls and mean side by side, those that are kept) or tokens.
+    """A network over the positions of a document: segments, chunks or tokens."""
 
-    Parameters that every such head has: over, which of them; max_steps, how many are read, from the document's start.
-    """
+    over: Positions = "segments"
+    max_positions: Annotated[
+        int, Range(1), Help("maximum number of positions per document; longer ones are truncated")
+    ] = 512
 
-    over: Over
+    def _requested_views(self) -> tuple[str, ...]:
+        return VIEWS[self.over]
 
-    def _views(self) -> tuple[str, ...]:
-        return STEPS[self.over]
+    def _position_limit(self) -> int:
+        return self.max_positions

@@ -1,14 +1,14 @@
-"""The supervised contrastive loss, whom it draws together, and how a projection learns from it.
+"""The supervised contrastive loss, the similarity of labels, and the training of a projection.
 
-Khosla et al. 2020 (arXiv 2004.11362), eq. 2: each document of a batch is told from the others by a softmax over their
-cosines, and its loss is the mean of -log p over those that it shall be close to. Whom, and how much each counts:
+Khosla et al. 2020 (arXiv 2004.11362), eq. 2: a softmax over the cosines of a document with the others of its batch
+gives each a probability p, and the loss is the mean of -log p over the documents that shall be similar. Their weights:
 
-    one label      all of its label, alike
-    a path         at each depth of the tree those below the same node, alike; then the mean over depths, each weighing
-                   `above` times what the one below it does, so that who shares more of the path counts more: L^HMC of
-                   Zhang et al. 2022 (arXiv 2204.13207), whose program has above = 2^(-1/2) between the last two
-    several        by the overlap of their labels, those shared over those of either (Jaccard), as JSCL of Lin et al.
-                   2022 (arXiv 2212.00552) does
+    one label      all documents of the label, equally
+    a tree         at each depth, all documents below the same node, equally; then the mean over depths, where a depth
+                   weighs `parent_weight` times the one below it, so that a longer shared path weighs more: L^HMC of
+                   Zhang et al. 2022 (arXiv 2204.13207), whose program has 2^(-1/2) between the last two depths
+    multi-label    the overlap of their labels, intersection over union (Jaccard), as JSCL of Lin et al. 2022 (arXiv
+                   2212.00552)
 """
 
 import math
@@ -24,127 +24,147 @@ from torch import nn
 
 from data.errors import CallError
 from heads.training.dropout import Dropout
-from heads.training.optimizers import optimiser_of, rate
-from heads.training.samplers import SamplerName, drawn
+from heads.training.optimizers import learning_rate_factor, make_optimizer
+from heads.training.samplers import SamplerName, sample_documents
 
-__all__ = ["Pretraining", "Projection", "closeness", "contrastive_loss", "levels"]
+__all__ = ["Pretraining", "Projection", "contrastive_loss", "label_similarity", "tree_levels"]
 
-WARMUP = 0.1
+WARMUP_RATIO = 0.1
 
 
 class Projection(nn.Module):
-    """One hidden layer, what is learned for, and a projection behind it, by whose cosines it learns."""
+    """A hidden layer, and a projection whose cosines the contrastive loss uses."""
 
-    def __init__(self, dim: int, hidden: int, width: int, dropout: float) -> None:
+    def __init__(self, dim: int, hidden: int, projection_dim: int, dropout: float) -> None:
         super().__init__()
         self.body = nn.Sequential(Dropout(dropout), nn.Linear(dim, hidden), nn.ReLU())
-        self.last = nn.Linear(hidden, width)
+        self.last = nn.Linear(hidden, projection_dim)
 
     def forward(self, vectors: torch.Tensor) -> torch.Tensor:
-        """float32 (documents, dim) -> float32 (documents, width), each of length 1."""
+        """float32 (documents, dim) -> float32 (documents, projection_dim), each of length 1."""
         return nn.functional.normalize(self.last(self.body(vectors)))
 
 
-def levels(paths: Sequence[tuple[str, ...]]) -> NDArray[np.int64]:
-    """For each label, the node that it lies below at each depth, int64 (labels, depths): the label itself comes last.
+def tree_levels(paths: Sequence[tuple[str, ...]]) -> NDArray[np.int64]:
+    """The node above each label at each depth, int64 (labels, depths); the label itself is in the last column.
 
-    A path that ends early goes on as its label. Depths at which all labels share a node say nothing and are left out.
+    A path that ends early continues as its label. Depths at which all labels share a node are left out.
     """
     depths = range(1, max(map(len, paths)))
-    nodes = [[path[:depth] for path in paths] for depth in depths]
-    told = [column for column in nodes if len(set(column)) > 1]
-    numbers = [{node: number for number, node in enumerate(dict.fromkeys(column))} for column in told]
-    codes = [[known[node] for node in column] for known, column in zip(numbers, told, strict=True)]
+    columns = [[path[:depth] for path in paths] for depth in depths]
+    columns = [column for column in columns if len(set(column)) > 1]
+    numbers = [{node: number for number, node in enumerate(dict.fromkeys(column))} for column in columns]
+    codes = [[number_of[node] for node in column] for number_of, column in zip(numbers, columns, strict=True)]
     return np.array([*codes, range(len(paths))], dtype=np.int64).T
 
 
-def closeness(truth: torch.Tensor, above: float) -> torch.Tensor:
-    """How much each document (row) is drawn to each other: float32 (documents, documents).
+def label_similarity(nodes: torch.Tensor, parent_weight: float) -> torch.Tensor:
+    """The target similarity of each document (row) to each other: float32 (documents, documents).
 
-    Rows sum to 1, or to 0 where nobody in the batch is like the document. truth: int64 (documents, depths), the nodes
-    of its path; or bool (documents, labels). above: what a depth weighs beside the one below it.
+    Rows sum to 1, or to 0 if no document of the batch is similar.
+
+    Args:
+        nodes: int64 (documents, depths), the nodes of a document's path; or bool (documents, labels).
+        parent_weight: weight of a depth, relative to the one below it.
     """
-    if truth.dtype == torch.bool:
-        has = truth.float()
-        shared, count = has @ has.T, has.sum(dim=1)
-        return _shares(shared / (count[:, None] + count - shared).clamp(min=1))
-    steps = reversed(range(truth.shape[1]))
-    total = torch.zeros(len(truth), len(truth), device=truth.device)
-    for step, node in zip(steps, truth.T, strict=True):
-        total += above**step * _shares((node[:, None] == node).float())
-    return _shares(total)
+    if nodes.dtype == torch.bool:
+        indicator = nodes.float()
+        shared, count = indicator @ indicator.T, indicator.sum(dim=1)
+        return _normalize_rows(shared / (count[:, None] + count - shared).clamp(min=1))
+    heights = reversed(range(nodes.shape[1]))
+    total = torch.zeros(len(nodes), len(nodes), device=nodes.device)
+    for height, node in zip(heights, nodes.T, strict=True):
+        total += parent_weight**height * _normalize_rows((node[:, None] == node).float())
+    return _normalize_rows(total)
 
 
-def _shares(weight: torch.Tensor) -> torch.Tensor:
-    """Rows that sum to 1, or to 0, without the diagonal; changes `weight`."""
+def _normalize_rows(weight: torch.Tensor) -> torch.Tensor:
+    """Rows with sum 1, or 0, without the diagonal; changes `weight`."""
     weight.fill_diagonal_(0)
     return weight / weight.sum(dim=1, keepdim=True).clamp(min=torch.finfo(torch.float32).tiny)
 
 
 def contrastive_loss(
-    projected: torch.Tensor, close: torch.Tensor, weight: torch.Tensor, temperature: float
+    projected: torch.Tensor, similarity: torch.Tensor, weight: torch.Tensor, temperature: float
 ) -> torch.Tensor:
-    """The weighted mean over documents that have somebody to be close to; 0 where none has.
+    """The weighted mean loss of the documents that are similar to some other; 0 if there are none.
 
-    projected: (documents, width), each of length 1. close: as `closeness` gives. weight: float32 (documents,).
+    Args:
+        projected: float32 (documents, dim), each of length 1.
+        similarity: float32 (documents, documents), from `label_similarity`.
+        weight: float32 (documents,).
+        temperature: cosines are divided by it.
     """
     cosines = projected @ projected.T / temperature
-    # not -inf: of a batch of one document it would leave no number
-    itself = torch.eye(len(cosines), dtype=torch.bool, device=cosines.device)
-    others = cosines.masked_fill(itself, torch.finfo(torch.float32).min)
-    losses = (close * (others.logsumexp(dim=1, keepdim=True) - cosines)).sum(dim=1)
-    counted = weight * (close.sum(dim=1) > 0)
+    # not -inf, which would give nan for a batch of one document
+    diagonal = torch.eye(len(cosines), dtype=torch.bool, device=cosines.device)
+    others = cosines.masked_fill(diagonal, torch.finfo(torch.float32).min)
+    losses = (similarity * (others.logsumexp(dim=1, keepdim=True) - cosines)).sum(dim=1)
+    counted = weight * (similarity.sum(dim=1) > 0)
     return (counted @ losses) / counted.sum().clamp(min=torch.finfo(torch.float32).tiny)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pretraining:
-    """So many steps of AdamW with a warm-up and half a cosine, each over a batch of documents."""
+    """Contrastive training with AdamW, linear warm-up and cosine decay."""
 
     steps: int
-    batch: int
+    batch_size: int
     lr: float
     weight_decay: float
     temperature: float
-    above: float
+    parent_weight: float
     sampler: SamplerName
 
     def run(
         self,
         network: Projection,
         vectors_of: Callable[[NDArray[np.int64]], torch.Tensor],
-        truth: NDArray[Any],
+        nodes: NDArray[Any],
         weight: NDArray[np.float64],
         rng: np.random.Generator,
     ) -> float:
-        """Train `network` in place, on the device where it is; returns the mean loss of the last tenth of the steps.
+        """Train `network` in place, on its device.
 
-        vectors_of: rows -> float32 (rows, dim). truth: what `closeness` takes, of all documents. weight: (documents,).
-        Batches are drawn from `rng`, dropout from torch's global numbers. Raises CallError for a loss beyond numbers.
+        Args:
+            network: the projection.
+            vectors_of: rows -> float32 (rows, dim).
+            nodes: of all documents, as `label_similarity` takes them.
+            weight: float64 (documents,).
+            rng: draws batches; dropout draws from torch's global generator.
+
+        Returns:
+            The mean loss of the last tenth of the steps.
+
+        Raises:
+            CallError: if the loss is not finite.
         """
         device = network.last.weight.device
-        optimiser = optimiser_of(network, "adamw", self.lr, self.weight_decay)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate(step, self.steps, WARMUP))
+        optimizer = make_optimizer(network, "adamw", self.lr, self.weight_decay)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: learning_rate_factor(step, self.steps, WARMUP_RATIO)
+        )
         losses = []
         network.train()
-        for rows in islice(self._batches(truth, rng), self.steps):
-            close = closeness(torch.from_numpy(truth[rows]).to(device), self.above)
-            counts = torch.from_numpy(weight[rows].astype(np.float32)).to(device)
-            loss = contrastive_loss(network(vectors_of(rows).to(device)), close, counts, self.temperature)
-            optimiser.zero_grad()
+        for rows in islice(self._batches(nodes, rng), self.steps):
+            similarity = label_similarity(torch.from_numpy(nodes[rows]).to(device), self.parent_weight)
+            batch_weight = torch.from_numpy(weight[rows].astype(np.float32)).to(device)
+            projected = network(vectors_of(rows).to(device))
+            loss = contrastive_loss(projected, similarity, batch_weight, self.temperature)
+            optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]  # torch's own gap
-            optimiser.step()
+            optimizer.step()
             schedule.step()
             losses.append(loss.detach())
         network.eval()
-        last = float(torch.stack(losses[-math.ceil(self.steps / 10) :]).mean())
-        if not math.isfinite(last):
-            raise CallError(f"The contrastive loss is not finite: lr is {self.lr}, take a lower one.")
-        return last
+        mean_loss = float(torch.stack(losses[-math.ceil(self.steps / 10) :]).mean())
+        if not math.isfinite(mean_loss):
+            raise CallError(f"The contrastive loss is not finite with lr={self.lr}. Choose a lower lr.")
+        return mean_loss
 
-    def _batches(self, truth: NDArray[Any], rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
-        """Rows, int64, at most `batch` at a time, without end; a rare label's document may be drawn twice into one."""
-        label = truth if truth.dtype == bool else truth[:, -1]
+    def _batches(self, nodes: NDArray[Any], rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+        """Endless batches of rows, int64; a sampler may draw a document with a rare label twice into one batch."""
+        labels = nodes if nodes.dtype == bool else nodes[:, -1]
         while True:
-            rows = rng.permutation(drawn(label, self.sampler, 0.0, rng))
-            yield from np.array_split(rows, math.ceil(len(rows) / self.batch))
+            rows = rng.permutation(sample_documents(labels, self.sampler, 0.0, rng))
+            yield from np.array_split(rows, math.ceil(len(rows) / self.batch_size))

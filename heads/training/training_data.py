@@ -1,4 +1,4 @@
-"""What a network learns from, and which part of it tells when to stop."""
+"""The training documents of a network, and their validation split."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -15,42 +15,46 @@ __all__ = ["TrainingData"]
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What is learned from, rows in one order.
+    """Documents to train on, in one order.
 
-    truth: int64 (documents,), or float32 of 0 and 1 (documents, labels) for several labels. labels: how many.
-    weight: float32, of truth's shape; unweighted: the same without class weights. order: int64
-    (labels,), the columns from the lowest label on, or None. groups: of each document, or None.
+    sequences: their vectors.
+    targets: int64 (documents,), indices of labels; if multi-label, float32 (documents, labels) of 0 and 1.
+    weight: float32, the shape of targets: sample weight times class weight.
+    sample_weight: float32, the shape of targets: without class weights.
+    labels: how many there are.
+    order: int64 (labels,), for ordinal labels, the columns from the lowest label to the highest; else None.
+    groups: one per document, or None.
     """
 
     sequences: Sequences
-    truth: torch.Tensor
+    targets: torch.Tensor
     weight: torch.Tensor
-    unweighted: torch.Tensor
+    sample_weight: torch.Tensor
     labels: int
     order: torch.Tensor | None = None
     groups: Sequence[Hashable] | None = None
 
-    def parts(self, validation: float, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Rows to learn from and rows that tell when to stop, int64; no group stands on both sides.
+    def split(self, validation_fraction: float, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Rows to fit on and rows of the validation split, int64, stratified by label.
 
-        validation: share of the documents in the second. Labels with too few documents to spare one (their fair share
-        of it is less than one), and the groups of such documents, stay in the first. Without enough documents the
-        second is empty.
+        Documents of one group are on one side. Documents of labels with fewer than 1 / validation_fraction documents,
+        and the groups of such documents, are always fitted on. With too few documents the validation split is empty.
         """
-        y = self.truth.bool().numpy() if self.truth.dim() == 2 else self.truth.numpy()
-        if validation == 0:
+        y = self.targets.bool().numpy() if self.targets.dim() == 2 else self.targets.numpy()
+        if validation_fraction == 0:
             return torch.arange(len(y)), torch.arange(0)
-        part = stratified_split(y, self.groups, (1 - validation, validation), seed)
+        part = stratified_split(y, self.groups, (1 - validation_fraction, validation_fraction), seed)
         counts = y.sum(axis=0) if y.ndim == 2 else np.bincount(y, minlength=self.labels)
-        scarce = counts < 1 / validation
-        rare = np.asarray((y & scarce).any(axis=1) if y.ndim == 2 else scarce[y])
-        held = (part == 1) & ~_in_group_of(rare, self.groups)
-        return torch.from_numpy(np.flatnonzero(~held)), torch.from_numpy(np.flatnonzero(held))
+        is_rare = counts < 1 / validation_fraction
+        has_rare_label = np.asarray((y & is_rare).any(axis=1) if y.ndim == 2 else is_rare[y])
+        is_validation = (part == 1) & ~_in_same_group(has_rare_label, self.groups)
+        return torch.from_numpy(np.flatnonzero(~is_validation)), torch.from_numpy(np.flatnonzero(is_validation))
 
 
-def _in_group_of(chosen: NDArray[np.bool_], groups: Sequence[Hashable] | None) -> NDArray[np.bool_]:
-    """Rows that are chosen, or whose group has a chosen row; a group of None is the row's own."""
+def _in_same_group(selected: NDArray[np.bool_], groups: Sequence[Hashable] | None) -> NDArray[np.bool_]:
+    """bool (documents,): documents that are selected or in a group with one; group None is the document alone."""
     if groups is None:
-        return chosen
-    taken = {group for group, one in zip(groups, chosen, strict=True) if one and group is not None}
-    return np.array([one or group in taken for group, one in zip(groups, chosen, strict=True)])
+        return selected
+    pairs = list(zip(groups, selected, strict=True))
+    selected_groups = {group for group, is_selected in pairs if is_selected and group is not None}
+    return np.array([is_selected or group in selected_groups for group, is_selected in pairs])

@@ -250,9 +250,9 @@ def _uses_gpu(head: Head) -> bool:
     devices = [value for name, value in head.get_params().items() if name.rpartition("__")[2] == "device"]
     if not devices:
         return False
-    from heads.training.loop import Training
+    from heads.training.loop import find_device
 
-    return any(Training(device=device).place().type != "cpu" for device in devices)
+    return any(find_device(device).type != "cpu" for device in devices)
 
 
 def _thread_count() -> int:

@@ -43,8 +43,8 @@ class FitCheckpoint:
 
     def attach(self, head: Head) -> Head:
         """The same head, which saves its training state here if it is a network."""
-        if hasattr(head, "checkpoints"):  # checked by name, because heads/training/network_head.py imports torch
-            head.checkpoints = self.folder
+        if hasattr(head, "checkpoint_folder"):  # checked by name, because heads/training/network_head.py imports torch
+            head.checkpoint_folder = self.folder
         return head
 
     def load_scores(self, fold: int, shape: tuple[int, int]) -> NDArray[np.float32] | None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from data.errors import BadData, CallError, FileMissing
-from heads.core.class_weights import WAYS
+from heads.core.class_weights import CLASS_WEIGHTS
 from heads.core.head import Head
 from heads.core.hyperparameters import hyperparameters_of
 from heads.registry import HEADS, head_class, make_head
@@ -77,11 +77,13 @@ def _parse_settings(name: str, settings: Sequence[str]) -> dict[str, str]:
 
 
 def _parse_class_weight(text: str) -> str | dict[str, float]:
-    if text in WAYS:
+    if text in CLASS_WEIGHTS:
         return text
     path = Path(text)
     if not path.is_file():
-        raise FileMissing(f"--class-weight is {', '.join(WAYS)} or a JSON file, and there is no file '{text}'.")
+        raise FileMissing(
+            f"--class-weight is {', '.join(CLASS_WEIGHTS)} or a JSON file, and there is no file '{text}'."
+        )
     try:
         return {str(label): float(weight) for label, weight in json.loads(path.read_text(encoding="utf-8")).items()}
     except (ValueError, AttributeError, TypeError) as error:

@@ -38,7 +38,7 @@ class SearchSpace:
     def of(
         cls, plan: FitPlan, fixed: Sequence[str] = (), metric: str = "macro_f1", scored_folds: int = 1
     ) -> "SearchSpace":
-        """A space whose fixed hyperparameters have short names, as in `--set`: lr for training__lr."""
+        """A space whose fixed hyperparameters have short names, as in `--set`: lr for training__optimization__lr."""
         return cls(plan, frozenset(full_name(plan.head.name, name) for name in fixed), metric, scored_folds)
 
     @cached_property
@@ -61,7 +61,7 @@ class SearchSpace:
 
     def make_head(self, values: Mapping[str, Any]) -> Head:
         """The unfitted head with these hyperparameters."""
-        return with_explicit_defaults(self.plan.head).set_params(**values)  # type: ignore[no-any-return]  # scikit-learn has no types
+        return with_explicit_defaults(self.plan.head).set_params(**values)  # type: ignore[no-any-return]  # with_explicit_defaults is not typed
 
     def identity(self, store: FeatureSource, task: Task) -> str:
         """Eight hex digits that differ if a trial's score or the ranges could differ."""

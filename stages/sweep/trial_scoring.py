@@ -48,9 +48,9 @@ def score_trial(space: SearchSpace, task: Task, values: Mapping[str, Any], on_st
     scores: list[NDArray[np.float32]] = []
     for fold, rows in enumerate(folds):
         fold_head = clone(head)
-        if fold == 0 and hasattr(fold_head, "progress"):
-            fold_head.progress = _report_epochs(on_step, space.metric)
-            fold_head.watch = task.train[rows], task.target.names[rows]
+        if fold == 0 and hasattr(fold_head, "on_epoch"):
+            fold_head.on_epoch = _report_epochs(on_step, space.metric)
+            fold_head.tracked = task.train[rows], task.target.names[rows]
         task.fit(fold_head, np.setdiff1d(np.arange(len(fold_of)), rows), weight)
         scores.append(task.scores(fold_head, rows))
         score = _score(np.concatenate(scores), task.target[np.concatenate(folds[: fold + 1])], space.metric)

@@ -90,7 +90,7 @@ def _runs(store: FeatureStore, folder: Path) -> dict[str, str]:
     asked: dict[str, tuple[str, dict[str, str]]] = {
         "segments": ("linear", {"pool": "segments", "C": "30"}),
         "all": ("linear", {}),
-        "tokens": ("attention", {"over": "tokens", "validation": "0.1", "label_smoothing": "0"}),
+        "tokens": ("attention", {"over": "tokens", "validation_fraction": "0.1", "label_smoothing": "0"}),
         "chunks": ("mlp", {"epochs": "5"}),
     }
     plans = {

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from commandline.heads import hyperparameter_texts
 from commandline.reference import PAGES
-from heads.registry import OURS, describe
+from heads.registry import BUILT_IN_HEADS, STACKING_HEADS, describe
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
@@ -16,7 +15,6 @@ def test_a_generated_page_is_up_to_date(page: str) -> None:
     assert (DOCS / f"{page}.md").read_text(encoding="utf-8") == PAGES[page](), "run `make docs`"
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", [*BUILT_IN_HEADS, *STACKING_HEADS])
 def test_every_hyperparameter_of_a_head_is_described(name: str) -> None:
-    parameters = [parameter.name.rpartition("__")[2] for parameter in describe(name).parameters]
-    assert [parameter for parameter in parameters if not hyperparameter_texts(name).get(parameter)] == []
+    assert [item.name for item in describe(name).hyperparameters if not item.help] == []

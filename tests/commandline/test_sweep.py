@@ -55,7 +55,7 @@ def test_what_is_set_is_not_searched(embedonce: Run, store: Path) -> None:
         "epochs=2",
     )
     (found,) = json.loads(embedonce(*asked, "--json").out)["sweeps"]
-    assert "hidden" in found["defaults"] and not {"training__lr", "class_weight"} & set(found["defaults"])
+    assert "hidden" in found["defaults"] and not {"training__optimization__lr", "class_weight"} & set(found["defaults"])
 
 
 @pytest.mark.parametrize(

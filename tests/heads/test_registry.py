@@ -12,6 +12,8 @@ from heads import registry
 from heads.classifiers.linear import LinearHead
 from heads.registry import HEADS, describe, head_class, make_head
 
+FULL_NAME = "training__optimization__lr"
+
 
 @pytest.mark.parametrize("name", HEADS)
 def test_every_listed_head_is_made_and_described(name: str) -> None:
@@ -19,29 +21,34 @@ def test_every_listed_head_is_made_and_described(name: str) -> None:
     assert (head.name, head.seed) == (name, 7)
     assert description.summary.endswith((".", ":"))
     assert description.reads == head.reads
-    assert {"class_weight", "seed"} <= {parameter.name for parameter in description.parameters}
-    assert head.get_params().keys() >= {parameter.name.partition("__")[0] for parameter in description.parameters}
+    assert {"class_weight", "seed"} <= {parameter.name for parameter in description.hyperparameters}
+    assert head.get_params().keys() >= {parameter.name.partition("__")[0] for parameter in description.hyperparameters}
 
 
 def test_settings_are_read_by_type_and_leave_other_defaults() -> None:
-    head = make_head("linear", {"C": "2", "pool": "cls,mean", "class_weight": "none"})
-    assert repr(head) == repr(LinearHead(C=2.0, pool=("cls", "mean"), class_weight="none"))
+    head = make_head("linear", {"C": "2", "pooling": "cls,mean", "class_weight": "none"})
+    assert repr(head) == repr(LinearHead(C=2.0, pooling=("cls", "mean"), class_weight="none"))
 
 
-@pytest.mark.parametrize("asked", ["lr", "training__lr"])
+@pytest.mark.parametrize("asked", ["lr", "training__optimization__lr"])
 def test_a_nested_parameter_goes_by_its_last_part(asked: str) -> None:
-    assert make_head("lstm", {asked: "0.5"}).get_params()["training__lr"] == 0.5
+    assert make_head("lstm", {asked: "0.5"}).get_params()["training__optimization__lr"] == 0.5
 
 
 @pytest.mark.parametrize(
     ("name", "settings", "error", "sentence"),
     [
         ("linaer", {}, UnknownName, "There is no head 'linaer'. Did you mean 'linear'?"),
-        ("linear", {"max_itre": "3"}, UnknownName, "linear has no parameter 'max_itre'. Did you mean 'max_iter'?"),
+        ("linear", {"max_itre": "3"}, UnknownName, "linear has no hyperparameter 'max_itre'. Did you mean 'max_iter'?"),
         ("linear", {"C": "-1"}, CallError, "C is -1.0; it is above 0."),
         ("linear", {"C": "strong"}, CallError, "C is 'strong'; it is a number."),
         ("linear", {"class_weight": "equal"}, UnknownName, "class_weight is 'equal'."),
-        ("lstm", {"lr": "1", "training__lr": "1"}, CallError, "training__lr is set twice. Leave one out."),
+        (
+            "lstm",
+            {"lr": "1", "training__optimization__lr": "1"},
+            CallError,
+            "training__optimization__lr is set twice. Leave one out.",
+        ),
     ],
 )
 def test_what_cannot_be_made_is_said_in_a_sentence(
@@ -54,7 +61,7 @@ def test_what_cannot_be_made_is_said_in_a_sentence(
 def test_a_head_of_another_package_joins_and_takes_no_name_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     points = [EntryPoint(name, "heads.classifiers.linear:LinearHead", "embedonce.heads") for name in ("theirs", "mlp")]
     monkeypatch.setattr(registry, "entry_points", lambda group: points)
-    joined = registry._joined({"mlp": "heads.classifiers.mlp:MLPHead"})
+    joined = registry._with_entry_points({"mlp": "heads.classifiers.mlp:MLPHead"})
     assert joined == {"mlp": "heads.classifiers.mlp:MLPHead", "theirs": "heads.classifiers.linear:LinearHead"}
 
 

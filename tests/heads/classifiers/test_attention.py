@@ -8,15 +8,15 @@ import torch
 
 from heads.classifiers.attention import AttentionHead, GatedAttention
 from heads.classifiers.mlp import MLPHead
+from heads.testing import training_of
 from heads.training.document_batches import Batch
-from heads.training.loop import Training
 from tests.heads.core.test_head_contract import HeadContract
 from tests.heads.planted import Planted, bags_of, in_the_mean
 from tests.heads.training.test_network_head import MINI_BATCHES
 
 
 class TestAttentionHeadKeepsTheContract(HeadContract):
-    head = AttentionHead(hidden=16, gate=8, training=Training(lr=0.01, epochs=8, monitor="loss", device="cpu"))
+    head = AttentionHead(hidden=16, gate=8, training=training_of(lr=0.01, epochs=8, monitor="loss", device="cpu"))
     except_for: ClassVar = MINI_BATCHES
 
 
@@ -33,7 +33,7 @@ def one_step_in_forty(documents: int = 800, seed: int = 0) -> Planted:
 @pytest.mark.parametrize("form", [{}, {"queries": 3}, {"hidden": 0}])
 def test_it_finds_the_one_step_that_the_mean_drowns(form: Any) -> None:
     train, test = one_step_in_forty().halves()
-    training = Training(lr=0.01, monitor="loss", patience=12)
+    training = training_of(lr=0.01, monitor="loss", patience=12)
     found = AttentionHead(training=training, **form).fit(train.bags, train.y).score(test.bags, test.y)
     averaged = MLPHead(training=training).fit(train.bags, train.y).score(test.bags, test.y)
     assert averaged < 0.8
@@ -43,7 +43,7 @@ def test_it_finds_the_one_step_that_the_mean_drowns(form: Any) -> None:
 def test_weights_of_a_query_sum_to_one_over_a_documents_own_steps() -> None:
     torch.manual_seed(0)
     network = GatedAttention(dim=3, labels=2, queries=2, hidden=0, gate=4, dropout=0.0)
-    batch = Batch.of(torch.randn(2, 5, 3), torch.tensor([2, 5]))
+    batch = Batch.of_padded(torch.randn(2, 5, 3), torch.tensor([2, 5]))
     weights = network.weights(batch)
     torch.testing.assert_close(weights.sum(dim=1), torch.ones(2, 2))
     assert weights[0, 2:].abs().max() == 0
@@ -54,9 +54,9 @@ def test_logits_are_the_formula_of_the_paper() -> None:
     network = GatedAttention(dim=3, labels=2, queries=1, hidden=0, gate=4, dropout=0.0)
     steps = torch.randn(5, 3)
     with torch.no_grad():
-        asked = [network.ask(network.content(h).tanh() * network.gate(h).sigmoid()).exp() for h in steps]
+        asked = [network.query(network.content(h).tanh() * network.gate(h).sigmoid()).exp() for h in steps]
         mean = sum(share / sum(asked) * h for share, h in zip(asked, steps, strict=True))
-        torch.testing.assert_close(network(Batch.of(steps[None], torch.tensor([5])))[0], network.output(mean))
+        torch.testing.assert_close(network(Batch.of_padded(steps[None], torch.tensor([5])))[0], network.output(mean))
 
 
 def test_its_size_is_that_of_its_layers() -> None:

@@ -44,13 +44,13 @@ def test_a_strength_follows_from_what_tells_the_labels() -> None:
     words, rng, sign = topics(800, 2, own=0.2), np.random.default_rng(0), np.resize([1, -1], 800)
     noise = rng.normal(size=(800, 1, 60))
     say_nothing, tell = (bags_of(list(noise + shift * sign[:, None, None])) for shift in (0.0, 0.3))
-    weak = FusedHead(pool=("mean",)).fit(beside(words.bags, say_nothing), words.y)
-    strong = FusedHead(pool=("mean",)).fit(beside(words.bags, tell), sign)
+    weak = FusedHead(pooling=("mean",)).fit(beside(words.bags, say_nothing), words.y)
+    strong = FusedHead(pooling=("mean",)).fit(beside(words.bags, tell), sign)
     assert weak.strength_ < STRENGTHS[FIRST] < strong.strength_
     assert weak.notes_ == (
         f"fused gave embeddings the strength {weak.strength_:g}, chosen on left-out training documents.",
     )
-    assert FusedHead(pool=("mean",), strength=0.5).fit(beside(words.bags, tell), words.y).notes_ == ()
+    assert FusedHead(pooling=("mean",), strength=0.5).fit(beside(words.bags, tell), words.y).notes_ == ()
 
 
 def test_without_strength_it_is_the_words_alone() -> None:
@@ -77,7 +77,7 @@ def test_of_more_numbers_than_axes_the_principal_ones_are_learned_from() -> None
     planted = in_the_mean(documents=60)
     wide = np.concatenate([planted.bags.pooled(("mean",)), 0.1 * rng.normal(size=(60, 2 * AXES))], axis=1)
     bags = bags_of(list(wide[:, None, :]), views=("mean",))
-    head = FusedHead(pool=("mean",), strength=1.0).fit(bags, planted.y)
+    head = FusedHead(pooling=("mean",), strength=1.0).fit(bags, planted.y)
     assert head.embedded_.shape == (6 + 2 * AXES, 3)
     assert head.parameter_count_ == 3 * (len(head.words_.vocabulary) + AXES + 1)
 
@@ -86,7 +86,7 @@ def test_it_reads_the_pooled_views_that_are_kept_and_token_ids() -> None:
     planted = in_the_mean()
     some = planted.bags.select_views(("token_ids", "mean", "max"))
     assert FusedHead(strength=0.6).fit(some, planted.y).reads == ("token_ids", "mean", "max")
-    assert FusedHead(pool=("cls",)).reads == ("token_ids", "cls")
+    assert FusedHead(pooling=("cls",)).reads == ("token_ids", "cls")
 
 
 def test_a_plain_array_has_no_words() -> None:

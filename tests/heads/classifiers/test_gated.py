@@ -7,16 +7,16 @@ import torch
 from numpy.typing import NDArray
 
 from featurestore import Bags, join_bags
-from heads.classifiers.gated import Gated, GatedHead
+from heads.classifiers.gated import GatedHead, GatedUnit
+from heads.testing import training_of
 from heads.training.document_batches import Batch
-from heads.training.loop import Training
 from tests.heads.core.test_head_contract import HeadContract
 from tests.heads.planted import Planted, bags_of, in_the_mean
 from tests.heads.training.test_network_head import MINI_BATCHES
 
 
 class TestGatedKeepsTheContract(HeadContract):
-    head = GatedHead(hidden=16, training=Training(lr=0.01, epochs=8, device="cpu"))
+    head = GatedHead(hidden=16, training=training_of(lr=0.01, epochs=8, device="cpu"))
     except_for: ClassVar = MINI_BATCHES
 
 
@@ -39,7 +39,7 @@ def one_that_is_right(documents: int = 600, seed: int = 0) -> tuple[list[Bags], 
 def test_it_learns_which_encoder_to_believe() -> None:
     _, planted = one_that_is_right()
     train, test = planted.halves()
-    head = GatedHead(training=Training(lr=0.01)).fit(train.bags, train.y)
+    head = GatedHead(training=training_of(lr=0.01)).fit(train.bags, train.y)
     assert head.reads == ("cls@1", "mean@1", "max@1", "cls@2", "mean@2", "max@2")
     assert head.score(test.bags, test.y) > 0.9
     shares = head.gate_shares(test.bags)
@@ -51,10 +51,10 @@ def test_it_learns_which_encoder_to_believe() -> None:
 
 def test_what_the_gates_let_through_is_told() -> None:
     planted = in_the_mean()
-    head = GatedHead(training=Training(epochs=1, steps=1)).fit(planted.bags, planted.y)
+    head = GatedHead(training=training_of(epochs=1, min_steps=1)).fit(planted.bags, planted.y)
     assert head.notes_[-1].startswith("What the gates let through of each branch, on average: cls 0.")
     _, both = one_that_is_right(60)
-    head = GatedHead(training=Training(epochs=1, steps=1)).fit(both.bags, both.y)
+    head = GatedHead(training=training_of(epochs=1, min_steps=1)).fit(both.bags, both.y)
     assert "store 1 0." in head.notes_[-1] and "store 2 0." in head.notes_[-1]
 
 
@@ -67,7 +67,7 @@ def test_of_one_store_what_it_keeps_are_the_branches() -> None:
 
 
 def test_two_branches_are_the_gated_multimodal_unit() -> None:
-    network = Gated([3, 2], 4, hidden=5, dropout=0.0).eval()
+    network = GatedUnit([3, 2], 4, hidden=5, dropout=0.0).eval()
     one, other = torch.randn(7, 3), torch.randn(7, 2)
     both = torch.cat([one, other], dim=1)
     gate = network.gate(both).unflatten(1, (2, 5))

@@ -8,15 +8,15 @@ from torch import nn
 
 from heads.classifiers.gru import GRUHead
 from heads.classifiers.recurrent import Recurrence
+from heads.testing import training_of
 from heads.training.document_batches import Batch
-from heads.training.loop import Training
 from tests.heads.core.test_head_contract import HeadContract
 from tests.heads.planted import in_the_mean, in_the_order
 from tests.heads.training.test_network_head import MINI_BATCHES
 
 
 class TestGRUHeadKeepsTheContract(HeadContract):
-    head = GRUHead(hidden=8, training=Training(lr=0.01, epochs=8, device="cpu"))
+    head = GRUHead(hidden=8, training=training_of(lr=0.01, epochs=8, device="cpu"))
     except_for: ClassVar = MINI_BATCHES
 
 
@@ -33,7 +33,7 @@ def test_the_last_state_is_that_of_an_unpadded_document() -> None:
     network = Recurrence(gru, 2, "last", dropout=0.0)
     vectors = torch.randn(2, 5, 3)
     with torch.no_grad():
-        logits = network(Batch.of(vectors, torch.tensor([2, 5])))
+        logits = network(Batch.of_padded(vectors, torch.tensor([2, 5])))
         last = gru(vectors[:1, :2])[1]
         torch.testing.assert_close(logits[:1], network.output(torch.cat([last[0], last[1]], dim=1)))
 

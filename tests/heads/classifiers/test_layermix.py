@@ -9,15 +9,15 @@ import torch
 
 from data.errors import CallError
 from featurestore import Bags, Ragged
-from heads.classifiers.layermix import BODIES, STRIDE, LayerMix, LayerMixHead
+from heads.classifiers.layermix import BODIES, WEIGHT_SCALE, LayerMix, LayerMixHead
 from heads.classifiers.linear import LinearHead
+from heads.testing import training_of
 from heads.training.document_batches import Batch
-from heads.training.loop import Training
 from tests.heads.core.test_head_contract import HeadContract
 from tests.heads.planted import Planted, in_the_mean
 from tests.heads.training.test_network_head import MINI_BATCHES
 
-TRAINING = Training(lr=0.01, epochs=8, device="cpu")
+TRAINING = training_of(lr=0.01, epochs=8, device="cpu")
 every_body = pytest.mark.parametrize("body", BODIES)
 
 
@@ -76,7 +76,7 @@ def test_any_body_reads_the_sum_and_is_saved_with_it(body: str, tmp_path: Path) 
 def test_it_has_its_bodys_parameters_and_one_a_layer_and_the_scale(body: str) -> None:
     one = in_the_mean()
     multilabel = in_one_layer(one, layers=3)
-    training = Training(epochs=1, steps=1, device="cpu")
+    training = training_of(epochs=1, min_steps=1, device="cpu")
     alone = BODIES[body](training=training)
     over = "chunks" if body in ("mlp", "mil") else "segments"
     mixed = LayerMixHead(body=body, over=over, training=training)  # type: ignore[arg-type]  # choices
@@ -97,15 +97,15 @@ def test_the_sum_is_the_formula_of_elmo_for_each_view() -> None:
 
     class Body(torch.nn.Module):
         def forward(self, batch: Batch) -> torch.Tensor:
-            seen.append(batch.vectors)
-            return batch.vectors[:, 0]
+            seen.append(batch.padded_vectors)
+            return batch.padded_vectors[:, 0]
 
     mix = LayerMix(layers=3, views=2, body=Body())
     with torch.no_grad():
-        mix.weights.copy_(torch.tensor([1.0, 2.0, 4.0]).log() / STRIDE)
+        mix.weights.copy_(torch.tensor([1.0, 2.0, 4.0]).log() / WEIGHT_SCALE)
         mix.scale.fill_(7.0)
     layers = torch.randn(5, 4, 2, 3, 6)
-    mix(Batch.of(layers.flatten(2), torch.full((5,), 4)))
+    mix(Batch.of_padded(layers.flatten(2), torch.full((5,), 4)))
     expected = layers[..., 0, :] + 2 * layers[..., 1, :] + 4 * layers[..., 2, :]
     torch.testing.assert_close(seen[0], expected.flatten(2))
 
@@ -132,4 +132,4 @@ def test_a_size_that_the_body_cannot_have_is_refused() -> None:
 def test_other_heads_read_several_layers_side_by_side() -> None:
     train, test = in_one_layer(in_the_mean(documents=300)).halves()
     assert train.bags.pooled(("mean",)).shape == (150, 3 * 6)
-    assert LinearHead(pool=("mean",)).fit(train.bags, train.y).score(test.bags, test.y) > 0.8
+    assert LinearHead(pooling=("mean",)).fit(train.bags, train.y).score(test.bags, test.y) > 0.8

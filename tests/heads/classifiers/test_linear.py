@@ -62,7 +62,7 @@ def test_balanced_weights_are_those_of_scikit_learn() -> None:
     ]
     X = planted.bags.pooled(("mean",)).astype(float)
     plain = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, class_weight="balanced"))
-    head = LinearHead(pool=("mean",), C=0.1).fit(planted.bags, planted.y)
+    head = LinearHead(pooling=("mean",), C=0.1).fit(planted.bags, planted.y)
     np.testing.assert_allclose(head.predict_proba(planted.bags), plain.fit(X, planted.y).predict_proba(X), atol=1e-3)
 
 
@@ -78,7 +78,7 @@ def test_it_reads_what_is_kept_or_what_it_is_told() -> None:
     assert LinearHead().fit(some, planted.y).reads == ("cls", "segments", "max")
     few = Bags({view: planted.bags.view(view) for view in ("max", "mean")})
     assert LinearHead().fit(few, planted.y).reads == ("mean", "max")
-    assert LinearHead(pool=("max",)).fit(some, planted.y).reads == ("max",)
+    assert LinearHead(pooling=("max",)).fit(some, planted.y).reads == ("max",)
 
 
 def test_a_plain_array_is_read_once_though_it_goes_by_three_names() -> None:
@@ -90,7 +90,7 @@ def test_a_plain_array_is_read_once_though_it_goes_by_three_names() -> None:
 def test_an_empty_pool_is_refused() -> None:
     planted = in_the_mean()
     with pytest.raises(CallError, match=r"linear has an empty pool: name cls, mean, max or segments\."):
-        LinearHead(pool=()).fit(planted.bags, planted.y)
+        LinearHead(pooling=()).fit(planted.bags, planted.y)
 
 
 def test_the_order_of_chunks_is_chance_to_it() -> None:
@@ -144,6 +144,6 @@ def test_a_label_that_no_document_has_is_as_unlikely_as_half_a_document() -> Non
 
 def test_parameters_of_every_kind_come_back_from_disk(tmp_path: Path) -> None:
     planted = in_the_mean()
-    head = LinearHead(pool=("mean", "cls"), class_weight={"label-0": 2.0}).fit(planted.bags, planted.y)
+    head = LinearHead(pooling=("mean", "cls"), class_weight={"label-0": 2.0}).fit(planted.bags, planted.y)
     head.save(tmp_path)
     assert LinearHead.load(tmp_path).get_params() == head.get_params()

@@ -8,15 +8,15 @@ from torch import nn
 
 from heads.classifiers.lstm import LSTMHead
 from heads.classifiers.recurrent import Recurrence
+from heads.testing import training_of
 from heads.training.document_batches import Batch
-from heads.training.loop import Training
 from tests.heads.core.test_head_contract import HeadContract
 from tests.heads.planted import in_the_mean, in_the_order
 from tests.heads.training.test_network_head import MINI_BATCHES
 
 
 class TestLSTMHeadKeepsTheContract(HeadContract):
-    head = LSTMHead(hidden=8, training=Training(lr=0.01, epochs=8, device="cpu"))
+    head = LSTMHead(hidden=8, training=training_of(lr=0.01, epochs=8, device="cpu"))
     except_for: ClassVar = MINI_BATCHES
 
 
@@ -41,7 +41,7 @@ def test_readouts_are_those_of_an_unpadded_document(readout: str) -> None:
     network = Recurrence(lstm, 2, readout, dropout=0.0)
     vectors = torch.randn(2, 5, 3)
     with torch.no_grad():
-        logits = network(Batch.of(vectors, torch.tensor([2, 5])))
+        logits = network(Batch.of_padded(vectors, torch.tensor([2, 5])))
         states, (last, _) = lstm(vectors[:1, :2])
         read = {"max": states.amax(dim=1), "mean": states.mean(dim=1), "last": torch.cat([last[0], last[1]], dim=1)}
         torch.testing.assert_close(logits[:1], network.output(read[readout]))

@@ -5,9 +5,9 @@ from typing import ClassVar
 import pytest
 import torch
 
-from heads.classifiers.mil import MILHead, StepwisePerceptron
+from heads.classifiers.mil import InstanceMLP, MILHead
+from heads.testing import training_of
 from heads.training.document_batches import Batch
-from heads.training.loop import Training
 from tests.heads.classifiers.test_attention import one_step_in_forty
 from tests.heads.core.test_head_contract import HeadContract
 from tests.heads.planted import in_the_mean
@@ -15,25 +15,25 @@ from tests.heads.training.test_network_head import MINI_BATCHES
 
 
 class TestPerceptronHeadKeepsTheContract(HeadContract):
-    head = MILHead(hidden=16, training=Training(lr=0.01, epochs=8, monitor="loss", device="cpu"))
+    head = MILHead(hidden=16, training=training_of(lr=0.01, epochs=8, monitor="loss", device="cpu"))
     except_for: ClassVar = MINI_BATCHES
 
 
 def test_the_maximum_finds_the_one_step_that_says_it() -> None:
     train, test = one_step_in_forty().halves()
-    training = Training(lr=0.01, monitor="loss", patience=12)
-    assert MILHead(pool="max", training=training).fit(train.bags, train.y).score(test.bags, test.y) > 0.9
+    training = training_of(lr=0.01, monitor="loss", patience=12)
+    assert MILHead(pooling="max", training=training).fit(train.bags, train.y).score(test.bags, test.y) > 0.9
 
 
-@pytest.mark.parametrize("pool", ["mean", "max", "logsumexp"])
-def test_logits_are_pooled_over_a_documents_own_steps(pool: str) -> None:
+@pytest.mark.parametrize("pooling", ["mean", "max", "logsumexp"])
+def test_logits_are_pooled_over_a_documents_own_steps(pooling: str) -> None:
     torch.manual_seed(0)
-    network = StepwisePerceptron(dim=3, labels=2, pool=pool, hidden=4, dropout=0.0)
+    network = InstanceMLP(dim=3, labels=2, pooling=pooling, hidden=4, dropout=0.0)
     vectors = torch.randn(2, 5, 3)
     with torch.no_grad():
         steps = network.layers(vectors[0, :2])
         pooled = {"mean": steps.mean(dim=0), "max": steps.amax(dim=0), "logsumexp": steps.exp().mean(dim=0).log()}
-        torch.testing.assert_close(network(Batch.of(vectors, torch.tensor([2, 5])))[0], pooled[pool])
+        torch.testing.assert_close(network(Batch.of_padded(vectors, torch.tensor([2, 5])))[0], pooled[pooling])
 
 
 def test_its_size_is_that_of_its_layers() -> None:

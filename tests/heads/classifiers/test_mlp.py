@@ -7,16 +7,17 @@ import pytest
 import torch
 
 from featurestore import Bags
-from heads.classifiers.mlp import MLPHead, Perceptron
+from heads.classifiers.mlp import MLPHead, PooledMLP
+from heads.testing import training_of
 from heads.training.document_batches import Batch
-from heads.training.loop import Training, network_scores
+from heads.training.loop import network_scores
 from tests.heads.core.test_head_contract import HeadContract
 from tests.heads.planted import in_the_mean, in_the_order
 from tests.heads.training.test_network_head import MINI_BATCHES
 
 
 class TestMLPHeadKeepsTheContract(HeadContract):
-    head = MLPHead(hidden=16, training=Training(lr=0.01, epochs=8, device="cpu"))
+    head = MLPHead(hidden=16, training=training_of(lr=0.01, epochs=8, device="cpu"))
     except_for: ClassVar = MINI_BATCHES
 
 
@@ -41,12 +42,12 @@ def test_it_reads_what_is_kept_of_cls_mean_and_max() -> None:
 
 @pytest.mark.parametrize(("summed", "pooled"), [(False, [2.0, 4.0]), (True, [4.0, 8.0])])
 def test_pooling_is_the_mean_or_the_sum_of_a_documents_own_chunks(summed: bool, pooled: list[float]) -> None:
-    network = Perceptron(2, 2, hidden=0, dropout=0.0, summed=summed).eval()
+    network = PooledMLP(2, 2, hidden=0, dropout=0.0, summed=summed).eval()
     with torch.no_grad():
         network.get_parameter("layers.1.weight").copy_(torch.eye(2))
         network.get_parameter("layers.1.bias").zero_()
         vectors = torch.tensor([[[1.0, 3.0], [3.0, 5.0], [99.0, 99.0]]])
-        assert network(Batch.of(vectors, torch.tensor([2]))).tolist() == [pooled]
+        assert network(Batch.of_padded(vectors, torch.tensor([2]))).tolist() == [pooled]
 
 
 def test_its_size_is_that_of_its_two_layers() -> None:
@@ -56,9 +57,11 @@ def test_its_size_is_that_of_its_two_layers() -> None:
     assert np.isfinite(head.decision_function(planted.bags)).all()
 
 
-@pytest.mark.parametrize("pool", ["mean", "sum"])
-def test_pooling_once_before_the_training_gives_the_logits_of_pooling_in_the_network(pool: Any) -> None:
+@pytest.mark.parametrize("pooling", ["mean", "sum"])
+def test_pooling_once_before_the_training_gives_the_logits_of_pooling_in_the_network(pooling: Any) -> None:
     planted = in_the_mean(chunks=(1, 9))
-    head = MLPHead(pool=pool, training=Training(epochs=1, steps=1, device="cpu")).fit(planted.bags, planted.y)
+    head = MLPHead(pooling=pooling, training=training_of(epochs=1, min_steps=1, device="cpu")).fit(
+        planted.bags, planted.y
+    )
     unpooled = network_scores(head.network_, head._sequences(planted.bags), torch.arange(len(planted)))
     np.testing.assert_allclose(head.decision_function(planted.bags), unpooled, atol=1e-4)

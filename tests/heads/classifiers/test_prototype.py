@@ -21,7 +21,7 @@ def test_three_documents_a_class_are_enough_for_a_plain_signal() -> None:
 
 def test_scores_are_cosines_over_the_temperature_and_the_logarithm_of_the_prior() -> None:
     planted = in_the_mean(documents=30)[np.arange(25)]
-    head = PrototypeHead(pool=("mean",), temperature=0.5).fit(planted.bags, planted.y)
+    head = PrototypeHead(pooling=("mean",), temperature=0.5).fit(planted.bags, planted.y)
     standard = planted.bags.pooled(("mean",)).astype(float)
     standard = (standard - standard.mean(0)) / standard.std(0)
     unit = standard / np.linalg.norm(standard, axis=1, keepdims=True)

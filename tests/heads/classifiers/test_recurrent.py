@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from heads.classifiers.recurrent import BLOCK, states_of
+from heads.classifiers.recurrent import BLOCK, hidden_states
 from heads.training.document_batches import Batch
 
 
@@ -17,7 +17,7 @@ def test_states_and_gradients_are_those_of_each_document_alone(
     torch.manual_seed(0)
     layer = kind(3, 4, 2, batch_first=True, bidirectional=bidirectional)
     steps = torch.randn(sum(lengths), 3)
-    together = states_of(layer, Batch(steps, torch.tensor(lengths)))
+    together = hidden_states(layer, Batch(steps, torch.tensor(lengths)))
     alone = torch.cat([layer(document[None])[0][0] for document in torch.split(steps, lengths)])
     torch.testing.assert_close(together, alone)
     aim = torch.randn_like(alone)

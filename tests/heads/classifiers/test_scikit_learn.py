@@ -27,7 +27,7 @@ from heads.classifiers.supcon import SupConHead
 from heads.classifiers.transformer import TransformerHead
 from heads.core.head import Head
 from heads.registry import HEADS
-from heads.training.loop import Training
+from heads.testing import training_of
 from tests.heads.planted import in_the_mean
 
 # each with the reason why it must fail
@@ -42,7 +42,7 @@ MINI_BATCHES = {
 }
 
 # by the name of the head: small enough to be fitted some hundred times, and what it must fail beside TWO_COLUMNS
-QUICK = Training(lr=0.02, epochs=4, steps=20, validation=0.0, device="cpu")
+QUICK = training_of(lr=0.02, epochs=4, min_steps=20, validation_fraction=0.0, device="cpu")
 NEURAL = LOGARITHMS | MINI_BATCHES
 CHECKED: dict[str, tuple[Head, dict[str, str]]] = {
     "linear": (LinearHead(), {}),
@@ -59,7 +59,7 @@ CHECKED: dict[str, tuple[Head, dict[str, str]]] = {
     "layermix": (LayerMixHead(hidden=16, training=QUICK), NEURAL),
     "lightgbm": (LightGBMHead(rounds=5), BY_COUNTS),
     "cascade": (CascadeHead(), LOGARITHMS),
-    "supcon": (SupConHead(hidden=16, width=8, steps=20, lr=0.02, device="cpu"), MINI_BATCHES),
+    "supcon": (SupConHead(hidden=16, projection_dim=8, steps=20, lr=0.02, device="cpu"), MINI_BATCHES),
 }
 # heads that read token ids, which a plain array does not have
 NO_VECTORS = frozenset({"tfidf", "fused"})

@@ -16,7 +16,7 @@ from tests.heads.core.test_head_contract import HeadContract
 from tests.heads.planted import Planted, bags_of, in_a_tree, in_the_mean, multilabel_problem
 from tests.heads.training.test_network_head import MINI_BATCHES
 
-SMALL = SupConHead(hidden=32, width=8, steps=40, batch=64, lr=0.01, device="cpu")
+SMALL = SupConHead(hidden=32, projection_dim=8, steps=40, batch_size=64, lr=0.01, device="cpu")
 
 
 class TestContrastKeepsTheContract(HeadContract):
@@ -35,13 +35,17 @@ def in_a_ring(documents: int = 400, seed: int = 0) -> Planted:
 
 
 @pytest.mark.parametrize("layer", ["hidden", "projection"])
-@pytest.mark.parametrize("beside", [True, False])
-def test_it_parts_what_no_line_parts(layer: Any, beside: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("concatenate_features", [True, False])
+def test_it_parts_what_no_line_parts(layer: Any, concatenate_features: bool, tmp_path: Path) -> None:
     train, test = in_a_ring().halves()
     assert LinearHead().fit(train.bags, train.y).score(test.bags, test.y) < 0.7
-    head = clone(SMALL).set_params(layer=layer, beside=beside, steps=150).fit(train.bags, train.y)
+    head = (
+        clone(SMALL)
+        .set_params(layer=layer, concatenate_features=concatenate_features, steps=150)
+        .fit(train.bags, train.y)
+    )
     assert head.score(test.bags, test.y) > 0.95
-    assert head.linear_.coefficients.shape == (2, {"hidden": 32, "projection": 8}[layer] + 6 * beside)
+    assert head.linear_.coefficients.shape == (2, {"hidden": 32, "projection": 8}[layer] + 6 * concatenate_features)
     head.save(tmp_path)
     assert SupConHead.load(tmp_path).score(test.bags, test.y) == head.score(test.bags, test.y)
 
@@ -50,7 +54,11 @@ def test_it_finds_the_labels_of_a_tree_and_draws_branches_together() -> None:
     train, test = in_a_tree(documents=400).halves()
     near = {}
     for tree in (None, train.tree):
-        head = clone(SMALL).set_params(tree=tree, above=1.0, beside=False, temperature=0.5).fit(train.bags, train.y)
+        head = (
+            clone(SMALL)
+            .set_params(tree=tree, parent_weight=1.0, concatenate_features=False, temperature=0.5)
+            .fit(train.bags, train.y)
+        )
         assert head.score(test.bags, test.y) > 0.85
         projected = head._read(head._features(test.bags))
         mean = {label: projected[test.y == label].mean(axis=0) for label in head.classes_}

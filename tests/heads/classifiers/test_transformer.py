@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 import pytest
 
 from data.errors import CallError
-from heads.classifiers.transformer import TransformerHead, sines
-from heads.training.loop import Training
+from heads.classifiers.transformer import TransformerHead, sinusoidal_embedding
+from heads.testing import training_of
 from tests.heads.core.test_head_contract import HeadContract
 from tests.heads.planted import in_the_mean, in_the_order
 from tests.heads.training.test_network_head import MINI_BATCHES
@@ -15,11 +15,11 @@ from tests.heads.training.test_network_head import MINI_BATCHES
 
 class TestTransformerHeadKeepsTheContract(HeadContract):
     # by loss: the macro-F1 of a validation part with four rare documents picks an early epoch for two seeds in ten
-    head = TransformerHead(width=16, training=Training(lr=0.01, epochs=8, monitor="loss", device="cpu"))
+    head = TransformerHead(width=16, training=training_of(lr=0.01, epochs=8, monitor="loss", device="cpu"))
     except_for: ClassVar = MINI_BATCHES
 
 
-@pytest.mark.parametrize("form", [{}, {"pool": "cls", "positions": "learned"}])
+@pytest.mark.parametrize("form", [{}, {"pooling": "cls", "position_embedding": "learned"}])
 def test_it_finds_the_order_of_two_markers(form: Any) -> None:
     planted = in_the_order(documents=600)
     train, test = planted[:300], planted[300:]
@@ -27,12 +27,12 @@ def test_it_finds_the_order_of_two_markers(form: Any) -> None:
 
 
 def test_sines_have_wavelengths_from_two_pi_up() -> None:
-    table = sines(3, 4)
+    table = sinusoidal_embedding(3, 4)
     assert table[2].tolist() == pytest.approx([math.sin(2), math.cos(2), math.sin(2 / 100), math.cos(2 / 100)])
 
 
 def test_an_odd_width_has_positions_too() -> None:
-    assert sines(3, 5).shape == (3, 5)
+    assert sinusoidal_embedding(3, 5).shape == (3, 5)
 
 
 def test_a_width_that_its_heads_do_not_divide_is_a_sentence() -> None:

@@ -3,52 +3,54 @@
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 
 from data.errors import CallError, UnknownName
+from heads.classifiers.mlp import MLPHead
 from heads.core.hyperparameters import (
+    Help,
     Hyperparameter,
+    NestedHyperparameters,
     Range,
     Search,
     check_hyperparameters,
     from_json,
     hyperparameters_of,
     to_json,
+    with_explicit_defaults,
 )
-from heads.training.loop import Training
+from heads.testing import training_of
+from heads.training.config import Training
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class Inner(BaseEstimator):
-    def __init__(self, lr: Annotated[float, Range(above=0)] = 1e-3, batch: Annotated[int, Range(1)] = 32) -> None:
-        self.lr = lr
-        self.batch = batch
+    lr: Annotated[float, Range(above=0), Help("learning rate")] = 1e-3
+    batch: Annotated[int, Range(1)] = 32
 
 
-class Outer(BaseEstimator):
-    def __init__(
-        self,
-        pool: Literal["mean", "sum"] = "mean",
-        dropout: Annotated[float, Range(0, below=1)] = 0.2,
-        layers: Annotated[int, Range(1)] | None = None,
-        views: tuple[Literal["cls", "mean"], ...] | None = None,
-        weight: Literal["none", "balanced"] | Mapping[Any, float] = "none",
-        whole: bool = False,
-        name: str | None = None,
-        training: Inner | None = None,
-    ) -> None:
-        self.pool = pool
-        self.dropout = dropout
-        self.layers = layers
-        self.views = views
-        self.weight = weight
-        self.whole = whole
-        self.name = name
-        self.training = training
+@dataclass(eq=False, repr=False, kw_only=True)
+class Outer(NestedHyperparameters, BaseEstimator):
+    pooling: Literal["mean", "sum"] = "mean"
+    dropout: Annotated[float, Range(0, below=1)] = 0.2
+    layers: Annotated[int | None, Range(1)] = None
+    views: tuple[Literal["cls", "mean"], ...] | None = None
+    weight: Literal["none", "balanced"] | Mapping[Any, float] = "none"
+    whole: bool = False
+    name: str | None = None
+    training: Inner | None = None
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class Derived(Outer):
+    width: Annotated[int, Range(1), Help("units")] = 8
+    dropout: Annotated[float, Range(0, below=1)] = 0.5
 
 
 def of(name: str) -> Hyperparameter:
@@ -58,7 +60,7 @@ def of(name: str) -> Hyperparameter:
 @pytest.mark.parametrize(
     ("name", "text", "value"),
     [
-        ("pool", "sum", "sum"),
+        ("pooling", "sum", "sum"),
         ("dropout", "0", 0.0),
         ("dropout", "5e-1", 0.5),
         ("layers", "3", 3),
@@ -82,7 +84,7 @@ def test_a_string_is_read_by_the_declared_type(name: str, text: str, value: obje
 @pytest.mark.parametrize(
     ("name", "text", "error", "sentence"),
     [
-        ("pool", "men", UnknownName, "pool is 'men'. Did you mean 'mean'?"),
+        ("pooling", "men", UnknownName, "pooling is 'men'. Did you mean 'mean'?"),
         ("views", "cls,men", UnknownName, "views is 'cls,men'."),
         ("dropout", "1", CallError, "dropout is 1.0; it is at least 0 and below 1."),
         ("dropout", "nan", CallError, "dropout is nan; it is a number, at least 0 and below 1, and finite."),
@@ -107,7 +109,7 @@ def test_nested_parameters_stand_where_their_object_does() -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"pool": "max"},
+        {"pooling": "max"},
         {"dropout": 1},
         {"layers": True},
         {"layers": 0},
@@ -174,11 +176,40 @@ def test_without_limits_a_sweep_tries_every_choice(annotation: Any, choices: tup
     assert "other" not in search
 
 
-def test_an_order_that_is_not_given_leaves_the_json_as_it_was_before_there_was_one() -> None:
-    plain, ordered = Training(lr=0.5), Training(lr=0.5, order=("low", "high"))
-    assert "order" not in to_json(plain)["nested"]
-    for training in (plain, ordered):
-        assert from_json(to_json(training), Training).get_params() == training.get_params()
+def test_a_training_survives_json() -> None:
+    training = training_of(lr=0.5, order=("low", "high"))
+    read = from_json(json.loads(json.dumps(to_json(training))), Training)
+    assert repr(read) == repr(training)
+    assert read.get_params()["imbalance__order"] == ("low", "high")
+
+
+def test_a_nested_object_that_is_none_is_created_when_its_hyperparameter_is_set() -> None:
+    outer = Outer().set_params(training__lr=0.5)
+    assert isinstance(outer.training, Inner)
+    assert (outer.training.lr, outer.training.batch) == (0.5, 32)
+    assert clone(outer).get_params()["training__lr"] == 0.5
+    assert Outer().training is None
+    deep = MLPHead().set_params(training__optimization__lr=0.5, training__stopping__patience=9)
+    assert deep.get_params()["training__optimization__lr"] == 0.5
+    assert deep.get_params()["training__imbalance"] is None
+
+
+def test_defaults_of_nested_objects_are_made_explicit_at_every_depth() -> None:
+    head = with_explicit_defaults(MLPHead(training=training_of(lr=0.5)))
+    assert head.get_params()["training__optimization__lr"] == 0.5
+    assert head.get_params()["training__stopping__patience"] == 4
+
+
+def test_own_hyperparameters_come_before_inherited_ones() -> None:
+    names = [item.name for item in hyperparameters_of(Derived)]
+    assert names[0] == "width" and names[1] == "pooling"
+    assert {item.name: item.default for item in hyperparameters_of(Derived)}["dropout"] == 0.5
+
+
+def test_the_help_text_is_that_of_the_declaration() -> None:
+    assert hyperparameters_of(Derived)[0].help == "units"
+    assert of("pooling").help == ""
+    assert of("training__lr").help == "learning rate" and of("training__lr").short_name == "lr"
 
 
 def test_a_number_beyond_all_is_refused_before_anything_is_fitted() -> None:

@@ -31,9 +31,9 @@ def test_a_matrix_of_ones_and_zeros_is_several_labels() -> None:
         (None, "requires y to be passed, but the target y is None"),
         ([0, 1], "y has shape (2,) for 3 documents"),
         ([[0, 1], [1], [0]], "y is ragged"),
-        ([[0, 1], [2, 0], [0, 0]], "y is a matrix with other values than 0 and 1"),
+        ([[0, 1], [2, 0], [0, 0]], "y is a matrix with values other than 0 and 1"),
         ([0.0, float("nan"), 1.0], "Input y contains NaN or infinity."),
-        ([0.5, 1.5, 2.0], "Unknown label type: continuous. Labels are strings or whole numbers."),
+        ([0.5, 1.5, 2.0], "Unknown label type: continuous. Labels must be strings or integers."),
     ],
 )
 def test_labels_that_cannot_be_learned_are_refused(y: Any, sentence: str) -> None:
@@ -49,10 +49,10 @@ def test_labels_of_mixed_types_are_refused() -> None:
 @pytest.mark.parametrize(
     ("weight", "sentence"),
     [
-        ([1, 1], "sample_weight has shape (2,); it is (3,), one weight a document."),
+        ([1, 1], "sample_weight has shape (2,). Pass (3,), one weight per document."),
         ([[1, 1, 1]], "sample_weight has shape (1, 3)"),
-        ([1, -1, 1], "sample_weight holds numbers that are negative or not finite"),
-        ([1, float("inf"), 1], "sample_weight holds numbers that are negative or not finite"),
+        ([1, -1, 1], "sample_weight has negative or non-finite values"),
+        ([1, float("inf"), 1], "sample_weight has negative or non-finite values"),
         ([0, 0, 0], "Every sample_weight is zero: no document is left to learn from."),
     ],
 )

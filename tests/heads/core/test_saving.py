@@ -34,16 +34,20 @@ def changed(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
     ("change", "sentence"),
     [
         (
-            lambda content: content.update(format=2),
-            "has format 2, this embedonce reads 1. Update embedonce to read it.",
+            lambda content: content.update(format=3),
+            "has format 3, this embedonce reads format 2. Update embedonce to read it.",
         ),
-        (lambda content: content.update(head="mlp"), "holds the head 'mlp', 'linear' was expected"),
+        (
+            lambda content: content.update(format=1),
+            "has format 1, this embedonce reads format 2. Fit the head again.",
+        ),
+        (lambda content: content.update(head="mlp"), "holds the head 'mlp', expected 'linear'"),
         (lambda content: content.pop("files"), "cannot be read"),
         (lambda content: content.pop("counts"), "cannot be used"),
         (lambda content: content["counts"].pop(), "2 counts for 3 classes"),
-        (lambda content: content["parameters"].update(D=1), "cannot be used"),
-        (lambda content: content["parameters"].update(C=-1.0), "C is -1.0; it is above 0."),
-        (lambda content: content["dims"].update(cls=5), "coefficients has shape (3, 18), (3, 17) was expected"),
+        (lambda content: content["hyperparameters"].update(D=1), "cannot be used"),
+        (lambda content: content["hyperparameters"].update(C=-1.0), "C is -1.0; it is above 0."),
+        (lambda content: content["dims"].update(cls=5), "coefficients has shape (3, 18), expected (3, 17)"),
         (lambda content: content["files"].update({"gone.txt": "0"}), "gone.txt is missing or was changed"),
     ],
 )
@@ -68,9 +72,9 @@ def test_no_file_outside_the_folder_is_read(saved: Path) -> None:
 
 def test_arrays_that_are_missing_or_too_many_are_refused(tmp_path: Path) -> None:
     write_arrays(tmp_path / "some", {"a": np.zeros(3)})
-    with pytest.raises(RunDamaged, match=re.escape("b has shape None, (2,) was expected")):
+    with pytest.raises(RunDamaged, match=re.escape("b has shape None, expected (2,)")):
         read_arrays(tmp_path / "some", {"a": (3,), "b": (2,)})
-    with pytest.raises(RunDamaged, match=re.escape("a has shape (3,), None was expected")):
+    with pytest.raises(RunDamaged, match=re.escape("a has shape (3,), expected None")):
         read_arrays(tmp_path / "some", {})
 
 
@@ -84,6 +88,12 @@ def test_arrays_come_back_as_they_were(tmp_path: Path) -> None:
     turned = np.arange(6.0).reshape(2, 3).T  # not contiguous
     write_arrays(tmp_path / "some", {"a": turned})
     np.testing.assert_array_equal(read_arrays(tmp_path / "some", {"a": (3, 2)})["a"], turned)
+
+
+def test_a_scalar_keeps_its_shape(tmp_path: Path) -> None:
+    write_arrays(tmp_path / "some", {"a": np.array(2.5), "b": np.array(3)})
+    arrays = read_arrays(tmp_path / "some", {"a": (), "b": ()})
+    assert (float(arrays["a"]), int(arrays["b"])) == (2.5, 3)
 
 
 def test_a_file_that_may_not_grow_is_an_error_of_the_system(tmp_path: Path) -> None:

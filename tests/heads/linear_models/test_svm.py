@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from featurestore import Bags
-from heads.core.examples import Examples
+from heads.core.inputs import Examples
 from heads.linear_models.svm import (
     SparseLinearModel,
     assign_inner_folds,

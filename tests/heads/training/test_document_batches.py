@@ -28,8 +28,8 @@ def test_a_batch_holds_each_document_and_zeros_after_it(lengths: list[int], data
     rows = rows_of(lengths)
     chosen = data.draw(st.lists(st.integers(0, len(rows) - 1), min_size=1))
     batch = sequences(rows).batch(torch.tensor(chosen), CPU)
-    assert batch.vectors.dtype == torch.float32
-    for vectors, length, row in zip(batch.vectors.numpy(), batch.lengths.tolist(), chosen, strict=True):
+    assert batch.padded_vectors.dtype == torch.float32
+    for vectors, length, row in zip(batch.padded_vectors.numpy(), batch.lengths.tolist(), chosen, strict=True):
         assert length == max(lengths[row], 1)
         np.testing.assert_array_equal(vectors[: lengths[row]], rows[row])
         assert not vectors[lengths[row] :].any()
@@ -37,12 +37,12 @@ def test_a_batch_holds_each_document_and_zeros_after_it(lengths: list[int], data
 
 def test_a_document_without_steps_has_one_zero_step() -> None:
     batch = sequences(rows_of([2, 0])).batch(torch.tensor([1]), CPU)
-    assert batch.vectors.tolist() == [[[0, 0, 0]]]
+    assert batch.padded_vectors.tolist() == [[[0, 0, 0]]]
     assert batch.lengths.tolist() == [1]
 
 
 def test_the_mask_is_true_where_a_step_is_the_documents_own() -> None:
-    batch = Batch.of(torch.zeros(2, 3, 1), torch.tensor([1, 3]))
+    batch = Batch.of_padded(torch.zeros(2, 3, 1), torch.tensor([1, 3]))
     assert batch.mask().tolist() == [[True, False, False], [True, True, True]]
 
 
@@ -70,7 +70,7 @@ def test_a_number_that_never_varies_has_deviation_one() -> None:
 
 def test_where_no_document_has_a_step_each_has_a_zero_one() -> None:
     batch = sequences(rows_of([0, 0])).batch(torch.tensor([0, 1]), CPU)
-    assert batch.vectors.tolist() == [[[0, 0, 0]], [[0, 0, 0]]] and batch.lengths.tolist() == [1, 1]
+    assert batch.padded_vectors.tolist() == [[[0, 0, 0]], [[0, 0, 0]]] and batch.lengths.tolist() == [1, 1]
 
 
 @given(DOCUMENTS)
@@ -78,7 +78,7 @@ def test_where_no_document_has_a_step_each_has_a_zero_one() -> None:
 def test_padded_values_and_their_mean_are_each_documents_own(lengths: list[int]) -> None:
     rows = [row for row in rows_of(lengths) if len(row)]
     batch = sequences(rows).batch(torch.arange(len(rows)), CPU)
-    for padded, mean, row in zip(batch.padded(batch.steps, -1.0), batch.mean(batch.steps), rows, strict=True):
+    for padded, mean, row in zip(batch.pad(batch.vectors, -1.0), batch.mean(batch.vectors), rows, strict=True):
         np.testing.assert_array_equal(padded[: len(row)], row)
         assert (padded[len(row) :] == -1).all()
         np.testing.assert_allclose(mean, row.astype(np.float32).mean(axis=0), atol=1e-6)
@@ -89,10 +89,10 @@ def test_padded_values_and_their_mean_are_each_documents_own(lengths: list[int])
 def test_documents_of_like_length_are_parts_of_the_batch_with_little_padding(lengths: list[int]) -> None:
     rows = [row for row in rows_of(lengths) if len(row)]
     batch = sequences(rows).batch(torch.arange(len(rows)), CPU)
-    parts = list(batch.alike())
+    parts = list(batch.split_by_length())
     assert sorted(torch.cat([own for own, _ in parts]).tolist()) == list(range(len(rows)))
     for own, part in parts:
-        assert torch.equal(torch.cat([torch.from_numpy(rows[row]) for row in own.tolist()]).float(), part.steps)
+        assert torch.equal(torch.cat([torch.from_numpy(rows[row]) for row in own.tolist()]).float(), part.vectors)
         assert len(parts) == 1 or int(part.lengths.max()) < 2 * int(part.lengths.min())
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from data.errors import UnknownName
-from heads.training.initialization import initialise, recurrent, truncated_normal
+from heads.training.initialization import initialize, initialize_recurrent, truncated_normal
 
 
 def generator() -> torch.Generator:
@@ -25,7 +25,7 @@ def test_a_truncated_normal_has_the_asked_deviation_and_no_tail() -> None:
 
 def test_truncated_normal_draws_matrices_and_zeroes_the_biases_of_linear_layers() -> None:
     linear, norm = nn.Linear(300, 300), nn.LayerNorm(300)
-    initialise(nn.Sequential(linear, norm), "truncated_normal", generator())
+    initialize(nn.Sequential(linear, norm), "truncated_normal", generator())
     assert float(linear.weight.detach().std()) == pytest.approx(0.02, rel=0.02)
     assert not linear.bias.any()
     assert norm.weight.tolist() == [1.0] * 300
@@ -33,16 +33,16 @@ def test_truncated_normal_draws_matrices_and_zeroes_the_biases_of_linear_layers(
 
 def test_truncated_normal_leaves_recurrent_matrices_orthogonal() -> None:
     lstm = nn.LSTM(5, 4)
-    recurrent(lstm)
+    initialize_recurrent(lstm)
     before = lstm.get_parameter("weight_hh_l0").clone()
-    initialise(lstm, "truncated_normal", generator())
+    initialize(lstm, "truncated_normal", generator())
     assert torch.equal(lstm.get_parameter("weight_hh_l0"), before)
     assert float(lstm.get_parameter("weight_ih_l0").detach().abs().max()) < 0.0455
 
 
 def test_xavier_is_uniform_within_the_bound_of_inputs_and_outputs() -> None:
     linear = nn.Linear(300, 200)
-    initialise(linear, "xavier", generator())
+    initialize(linear, "xavier", generator())
     bound = math.sqrt(6 / 500)
     assert 0.99 * bound < float(linear.weight.detach().abs().max()) <= bound
     assert float(linear.weight.detach().std()) == pytest.approx(bound / math.sqrt(3), rel=0.02)
@@ -51,7 +51,7 @@ def test_xavier_is_uniform_within_the_bound_of_inputs_and_outputs() -> None:
 
 def test_kaiming_is_normal_with_twice_the_variance_of_one_over_the_inputs() -> None:
     linear = nn.Linear(300, 200)
-    initialise(linear, "kaiming", generator())
+    initialize(linear, "kaiming", generator())
     assert float(linear.weight.detach().std()) == pytest.approx(math.sqrt(2 / 300), rel=0.02)
     assert float(linear.weight.detach().abs().max()) > 3 * math.sqrt(2 / 300)
     assert not linear.bias.any()
@@ -61,16 +61,16 @@ def test_kaiming_is_normal_with_twice_the_variance_of_one_over_the_inputs() -> N
 @pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
 def test_recurrent_layers_keep_their_orthogonal_matrices_and_biases(how: str, kind: type[nn.LSTM | nn.GRU]) -> None:
     layer = kind(50, 40)
-    recurrent(layer)
+    initialize_recurrent(layer)
     before = {name: weight.detach().clone() for name, weight in layer.named_parameters()}
-    initialise(layer, how, generator())  # type: ignore[arg-type]  # one of the choices
+    initialize(layer, how, generator())  # type: ignore[arg-type]  # one of the choices
     changed = {name for name, weight in layer.named_parameters() if not torch.equal(weight, before[name])}
     assert changed == {"weight_ih_l0"}
 
 
 def test_each_gate_and_each_of_queries_keys_and_values_has_fans_of_its_own() -> None:
     lstm, attention = nn.LSTM(50, 40), nn.MultiheadAttention(60, 2)
-    initialise(nn.ModuleList([lstm, attention]), "xavier", generator())
+    initialize(nn.ModuleList([lstm, attention]), "xavier", generator())
     for weight, bound in [
         (lstm.get_parameter("weight_ih_l0"), math.sqrt(6 / (50 + 40))),
         (attention.in_proj_weight, math.sqrt(6 / (60 + 60))),
@@ -81,18 +81,18 @@ def test_each_gate_and_each_of_queries_keys_and_values_has_fans_of_its_own() -> 
 def test_default_leaves_what_each_layer_drew() -> None:
     layer = nn.Linear(3, 3)
     before = layer.weight.clone()
-    initialise(layer, "default", generator())
+    initialize(layer, "default", generator())
     assert torch.equal(layer.weight, before)
 
 
 def test_an_unknown_initialisation_names_the_nearest() -> None:
     with pytest.raises(UnknownName, match=r"^init is 'truncated'\. Did you mean 'truncated_normal'\?$"):
-        initialise(nn.Linear(1, 1), "truncated", generator())  # type: ignore[arg-type]  # what a caller may type
+        initialize(nn.Linear(1, 1), "truncated", generator())  # type: ignore[arg-type]  # what a caller may type
 
 
 def test_every_gate_of_an_lstm_starts_orthogonal_and_the_forget_gate_open() -> None:
     lstm = nn.LSTM(5, 4, num_layers=2, bidirectional=True)
-    recurrent(lstm)
+    initialize_recurrent(lstm)
     for name, weight in lstm.named_parameters():
         if name.startswith("weight_hh"):
             for gate in weight.detach().chunk(4):

@@ -68,7 +68,7 @@ def test_emd_costs_more_the_farther_off() -> None:
 
 
 def test_emd_without_an_order_is_refused() -> None:
-    with pytest.raises(CallError, match="The loss emd is for ordered labels: name them with --order"):
+    with pytest.raises(CallError, match=r"The loss emd needs ordinal labels\. Name their order with --order"):
         Losses(torch.ones(2), "emd").check(multilabel=False)
 
 
@@ -129,11 +129,11 @@ def test_balanced_weights_of_several_labels_are_the_positive_weights_of_torch_bu
 @pytest.mark.parametrize(
     ("name", "multilabel", "smoothing", "sentence"),
     [
-        ("ldam", True, 0.0, "ldam is for one label a document"),
-        ("logit_adjusted", True, 0.0, "logit_adjusted is for one label a document"),
-        ("emd", True, 0.0, "emd is for one label a document"),
-        ("asymmetric", False, 0.0, "asymmetric is for several labels a document"),
-        ("focal", False, 0.1, "focal takes no label_smoothing"),
+        ("ldam", True, 0.0, "ldam needs one label per document"),
+        ("logit_adjusted", True, 0.0, "logit_adjusted needs one label per document"),
+        ("emd", True, 0.0, "emd needs one label per document"),
+        ("asymmetric", False, 0.0, "asymmetric needs multi-label documents"),
+        ("focal", False, 0.1, "focal has no label_smoothing"),
     ],
 )
 def test_a_loss_that_makes_no_sense_is_refused(

@@ -17,8 +17,8 @@ from heads.classifiers.lstm import LSTMHead
 from heads.classifiers.mil import MILHead
 from heads.classifiers.mlp import MLPHead
 from heads.classifiers.transformer import TransformerHead
-from heads.training.initialization import Initialisation
-from heads.training.loop import Training
+from heads.testing import training_of
+from heads.training.initialization import InitName
 from heads.training.network_head import NetworkHead
 from heads.training.state import Epoch
 from tests.heads.planted import a_rare_class, bags_of, in_the_mean
@@ -29,10 +29,10 @@ MINI_BATCHES = {
     "weight_two": "two copies of a document are drawn apart, a weight of two is not",
     "renamed_labels": "each label's column starts from weights of its own",
 }
-QUICK = Training(epochs=3, steps=10, device="cpu")
+QUICK = training_of(epochs=3, min_steps=10, device="cpu")
 FORMS = {
     "mlp": MLPHead(),
-    "mlp sum": MLPHead(pool="sum", hidden=0),
+    "mlp sum": MLPHead(pooling="sum", hidden=0),
     "attention": AttentionHead(hidden=8, gate=4),
     "attention queries": AttentionHead(queries=3, hidden=0, gate=4),
     "gated": GatedHead(hidden=8),
@@ -43,10 +43,10 @@ FORMS = {
     "lstm last": LSTMHead(hidden=8, readout="last", layers=2),
     "lstm mean": LSTMHead(hidden=8, readout="mean", bidirectional=False),
     "mil": MILHead(hidden=8),
-    "perceptron max": MILHead(pool="max", over="segments"),
-    "perceptron logsumexp": MILHead(pool="logsumexp", hidden=0),
+    "perceptron max": MILHead(pooling="max", over="segments"),
+    "perceptron logsumexp": MILHead(pooling="logsumexp", hidden=0),
     "transformer": TransformerHead(width=8),
-    "transformer cls": TransformerHead(width=8, pool="cls", positions="learned", layers=2),
+    "transformer cls": TransformerHead(width=8, pooling="cls", position_embedding="learned", layers=2),
 }
 every_form = pytest.mark.parametrize("form", FORMS)
 sequence_form = pytest.mark.parametrize("form", [form for form in FORMS if not form.startswith(("mlp", "gated"))])
@@ -98,7 +98,7 @@ def test_fitting_leaves_torchs_own_random_numbers_alone(form: str) -> None:
 @every_form
 def test_it_starts_from_a_truncated_normal_when_asked(form: str) -> None:
     planted = in_the_mean()
-    head = head_of(form, training=Training(init="truncated_normal", lr=1e-12, epochs=1, steps=1, device="cpu"))
+    head = head_of(form, training=training_of(init="truncated_normal", lr=1e-12, epochs=1, min_steps=1, device="cpu"))
     head.fit(planted.bags, planted.y)
     for name, weight in head.network_.named_parameters():
         if weight.dim() > 1 and "weight_hh" not in name:
@@ -107,28 +107,29 @@ def test_it_starts_from_a_truncated_normal_when_asked(form: str) -> None:
 
 @every_form
 @pytest.mark.parametrize("how", ["xavier", "kaiming"])
-def test_every_matrix_but_recurrent_ones_and_positions_starts_anew(form: str, how: Initialisation) -> None:
+def test_every_matrix_but_recurrent_ones_and_positions_starts_anew(form: str, how: InitName) -> None:
     planted = in_the_mean()
-    choices: tuple[Initialisation, ...] = ("default", how)
+    choices: tuple[InitName, ...] = ("default", how)
     start = {
-        init: head_of(form, training=Training(init=init, lr=1e-12, epochs=1, steps=1, device="cpu"))
+        init: head_of(form, training=training_of(init=init, lr=1e-12, epochs=1, min_steps=1, device="cpu"))
         .fit(planted.bags, planted.y)
         .network_.state_dict()
         for init in choices
     }
     for name, weight in start[how].items():
         if weight.dim() > 1:
-            kept = "weight_hh" in name or "positions" in name
+            kept = "weight_hh" in name or "position" in name
             assert torch.allclose(weight, start["default"][name], atol=1e-6) == kept, name
 
 
 @sequence_form
 def test_steps_beyond_the_most_are_not_read_and_counted_aloud(form: str) -> None:
     planted = in_the_mean(chunks=(3, 6))
-    head = head_of(form, max_steps=3).fit(planted.bags, planted.y)
+    head = head_of(form, max_positions=3).fit(planted.bags, planted.y)
     longer = int((planted.bags.view("segments").length > 3).sum())
     note = (
-        f"{longer} of 90 documents have more than 3 steps: the rest of each was left out. Raise max_steps to read it."
+        f"{longer} of 90 documents have more than 3 positions and were truncated. "
+        "Raise max_positions to read all of them."
     )
     assert head.notes_.count(note) == 1
     start = bags_of([planted.bags.view("segments").row(row)[:3] for row in range(len(planted))])
@@ -149,7 +150,7 @@ def test_it_reads_the_steps_it_is_told_to(form: str, over: str, views: tuple[str
 
 def test_inputs_are_standardised_by_the_documents_that_teach() -> None:
     planted = in_the_mean()
-    training = Training(epochs=1, steps=1, validation=0.0, device="cpu")
+    training = training_of(epochs=1, min_steps=1, validation_fraction=0.0, device="cpu")
     network = LSTMHead(hidden=4, training=training).fit(planted.bags, planted.y).network_
     steps = np.concatenate([planted.bags.view("segments").row(row) for row in range(len(planted))])
     np.testing.assert_allclose(network.mean, steps.mean(axis=0), atol=1e-5)
@@ -171,7 +172,7 @@ def test_balanced_weights_find_more_of_a_rare_class(form: str) -> None:
     rare = test.y == "rare"
     found = [
         (
-            head_of(form, class_weight=how, training__epochs=6, training__lr=0.01)
+            head_of(form, class_weight=how, training__optimization__epochs=6, training__optimization__lr=0.01)
             .fit(train.bags, train.y)
             .predict(test.bags)[rare]
             == "rare"
@@ -184,38 +185,40 @@ def test_balanced_weights_find_more_of_a_rare_class(form: str) -> None:
 
 def test_too_few_documents_for_an_early_stop_are_told() -> None:
     planted = in_the_mean(documents=12)
-    head = head_of("mlp", training__validation=0.1).fit(planted.bags, planted.y)
-    assert head.notes_ == ("Too few documents a label to tell when to stop: all epochs were run.",)
+    head = head_of("mlp", training__stopping__validation_fraction=0.1).fit(planted.bags, planted.y)
+    assert head.notes_ == ("Too few documents per label for a validation split: all epochs were run.",)
     assert len(head.history_.epochs) == 3
 
 
 @pytest.mark.parametrize(("name", "value"), [("patience", 2), ("monitor", "accuracy")])
 def test_what_waits_for_a_validation_part_that_is_not_there_is_told(name: str, value: Any) -> None:
-    planted, asked = in_the_mean(), {f"training__{name}": value}
-    said = f"Without a validation part {name} tells nothing: all epochs were run. Set validation, as 0.1."
+    planted, asked = in_the_mean(), {f"training__stopping__{name}": value}
+    said = f"{name} has no effect without a validation split. Set validation_fraction, for example to 0.1."
     assert head_of("mlp", **asked).fit(planted.bags, planted.y).notes_ == (said,)
-    assert head_of("mlp", **asked, training__validation=0.1).fit(planted.bags, planted.y).notes_ == ()
+    assert (
+        head_of("mlp", **asked, training__stopping__validation_fraction=0.1).fit(planted.bags, planted.y).notes_ == ()
+    )
 
 
 def test_what_is_watched_is_told_without_labels_that_were_not_learned() -> None:
     planted, told = in_the_mean(), list[Epoch]()
     head = head_of("mlp")
-    head.watch, head.progress = (planted.bags, np.where(planted.y == planted.y[0], "unheard", planted.y)), told.append
+    head.tracked, head.on_epoch = (planted.bags, np.where(planted.y == planted.y[0], "unheard", planted.y)), told.append
     head.fit(planted.bags, planted.y)
     assert [epoch.macro_f1 is not None for epoch in told] == [True] * 3
     rows = planted.y != planted.y[0]
     assert told[-1].accuracy == pytest.approx(head.score(planted.bags[rows], planted.y[rows]))
-    assert clone(head).watch is None
+    assert clone(head).tracked is None
 
 
 def test_progress_is_told_and_is_no_parameter() -> None:
     planted, told = in_the_mean(), list[Epoch]()
     head = head_of("mlp")
-    head.progress = told.append
+    head.on_epoch = told.append
     head.fit(planted.bags, planted.y)
     assert tuple(told) == head.history_.epochs
-    assert "progress" not in head.get_params()
-    assert clone(head).progress is None
+    assert "on_epoch" not in head.get_params()
+    assert clone(head).on_epoch is None
 
 
 def test_a_fitted_head_can_be_copied() -> None:

@@ -11,10 +11,12 @@ from torch import nn
 
 from featurestore import Bags
 from heads.registry import make_head
+from heads.testing import training_of
 from heads.training import state as course
+from heads.training.config import Training
 from heads.training.document_batches import Batch, Sequences
 from heads.training.dropout import Dropout
-from heads.training.loop import Training
+from heads.training.loop import Trainer
 from heads.training.network_head import NetworkHead, seeded
 from heads.training.state import Checkpoint, Epoch, History
 from heads.training.training_data import TrainingData
@@ -33,13 +35,13 @@ class Small(nn.Module):
         self.layers = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), Dropout(0.5), nn.BatchNorm1d(8), nn.Linear(8, 3))
 
     def forward(self, batch: Batch) -> torch.Tensor:
-        logits: torch.Tensor = self.layers(batch.steps)
+        logits: torch.Tensor = self.layers(batch.vectors)
         return logits
 
 
 @pytest.fixture(autouse=True)
 def every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(course, "EVERY", 0.0)
+    monkeypatch.setattr(course, "SAVE_INTERVAL", 0.0)
 
 
 def killed_at(number: int) -> Any:
@@ -60,22 +62,33 @@ def lesson() -> TrainingData:
 def trained(training: Training, checkpoint: Checkpoint | None, report: Any = None) -> tuple[nn.Module, History]:
     with seeded(7):
         network, given = Small(), lesson()
-        parts = given.parts(training.validation, 0)
-        return network, training.run(network, given, parts, np.random.default_rng(1), report, checkpoint)
+        trainer, rng = Trainer.of(training), np.random.default_rng(1)
+        rows = given.split(trainer.stopping.validation_fraction, 0)
+        return network, trainer.run(network, given, rows, rng, on_epoch=report, checkpoint=checkpoint)
+
+
+QUICK: dict[str, Any] = {"epochs": 6, "min_steps": 4, "batch_size": 16, "device": "cpu", "patience": 6}
 
 
 @pytest.mark.parametrize(
     "settings",
     [
         {},
-        {"optimiser": "sgd", "sampler": "progressive"},
-        {"optimiser": "adam", "average": 0.9, "defer": 0.5, "lr": 0.5, "patience": 2, "validation": 0.2},
-        {"lr": 3.0, "validation": 0.3, "label_smoothing": 0.0},
+        {"optimizer": "sgd", "sampler": "progressive"},
+        {
+            "optimizer": "adam",
+            "ema_decay": 0.9,
+            "defer_class_weights": 0.5,
+            "lr": 0.5,
+            "patience": 2,
+            "validation_fraction": 0.2,
+        },
+        {"lr": 3.0, "validation_fraction": 0.3, "label_smoothing": 0.0},
     ],
 )
 @pytest.mark.parametrize("killed", [2, 3, 5])
 def test_it_ends_with_the_same_weights_in_every_bit(settings: dict[str, Any], killed: int, tmp_path: Path) -> None:
-    training = Training(epochs=6, steps=4, batch=16, device="cpu", patience=6).set_params(**settings)
+    training = training_of(**QUICK | settings)
     whole, history = trained(training, None)
     path, told = tmp_path / "deep" / "training.safetensors", list[int]()
     if killed <= len(history.epochs):
@@ -92,7 +105,7 @@ def test_it_ends_with_the_same_weights_in_every_bit(settings: dict[str, Any], ki
 
 @pytest.mark.parametrize("damage", [b"", b"not a checkpoint", None])
 def test_a_file_that_cannot_be_read_is_as_none(damage: bytes | None, tmp_path: Path) -> None:
-    training, path = Training(epochs=4, steps=4, device="cpu"), tmp_path / "training.safetensors"
+    training, path = training_of(epochs=4, min_steps=4, device="cpu"), tmp_path / "training.safetensors"
     whole, history = trained(training, None)
     with pytest.raises(Killed):
         trained(training, Checkpoint(path), killed_at(3))
@@ -102,28 +115,28 @@ def test_a_file_that_cannot_be_read_is_as_none(damage: bytes | None, tmp_path: P
 
 
 def test_a_short_training_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(course, "EVERY", 60.0)
+    monkeypatch.setattr(course, "SAVE_INTERVAL", 60.0)
     with pytest.raises(Killed):
-        trained(Training(epochs=4, steps=4, device="cpu"), Checkpoint(tmp_path / "c"), killed_at(3))
+        trained(training_of(epochs=4, min_steps=4, device="cpu"), Checkpoint(tmp_path / "c"), killed_at(3))
     assert not list(tmp_path.iterdir())
 
 
 def test_a_disk_that_refuses_costs_the_file_alone(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    training = Training(epochs=3, steps=4, device="cpu")
+    training = training_of(epochs=3, min_steps=4, device="cpu")
     _, history = trained(training, Checkpoint(tmp_path / "file" / "c"))
     assert history == trained(training, None)[1]
 
 
 @pytest.fixture
 def mlp() -> Iterator[NetworkHead]:
-    head = make_head("mlp", {"epochs": "4", "steps": "4", "device": "cpu"})
+    head = make_head("mlp", {"epochs": "4", "min_steps": "4", "device": "cpu"})
     assert isinstance(head, NetworkHead)
     yield head
 
 
 def fitted(head: NetworkHead, bags: Bags, y: Any, folder: Path | None, report: Any = None) -> NetworkHead:
-    head.checkpoints, head.progress = folder, report
+    head.checkpoint_folder, head.on_epoch = folder, report
     return head.fit(bags, y)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from data.errors import CallError
-from heads.training.supcon_loss import Pretraining, Projection, closeness, contrastive_loss, levels
+from heads.training.supcon_loss import Pretraining, Projection, contrastive_loss, label_similarity, tree_levels
 
 TEMPERATURE, ABOVE = 0.3, 0.6
 
@@ -41,7 +41,7 @@ def by_loops(z: NDArray[Any], pairs: NDArray[Any], weight: NDArray[Any]) -> floa
 
 def loss(z: torch.Tensor, truth: torch.Tensor, weight: torch.Tensor | None = None) -> float:
     counts = torch.ones(len(z)) if weight is None else weight
-    return float(contrastive_loss(z, closeness(truth, ABOVE), counts, TEMPERATURE))
+    return float(contrastive_loss(z, label_similarity(truth, ABOVE), counts, TEMPERATURE))
 
 
 @given(labels=st.lists(st.integers(0, 3), min_size=1, max_size=9), seed=st.integers(0, 99))
@@ -82,16 +82,16 @@ def test_who_shares_more_of_the_path_is_closer() -> None:
         ("rec", "rec/cars"),
         ("sci",),
     ]
-    of_label = levels(tree)
+    of_label = tree_levels(tree)
     assert of_label.tolist() == [[0, 0, 0], [0, 0, 1], [0, 1, 2], [1, 2, 3]]
-    close = closeness(torch.from_numpy(of_label[[0, 0, 1, 2, 3]]), ABOVE)
+    close = label_similarity(torch.from_numpy(of_label[[0, 0, 1, 2, 3]]), ABOVE)
     assert close[0, 1] > close[0, 2] > close[0, 3] > close[0, 4] == 0
     assert close.sum(dim=1).tolist() == pytest.approx([1, 1, 1, 1, 0])
 
 
 def test_with_nothing_above_a_path_is_its_label() -> None:
     nodes = torch.tensor([[0, 0], [0, 0], [0, 1], [0, 1], [1, 2]])
-    torch.testing.assert_close(closeness(nodes, 0.0), closeness(nodes[:, -1:], ABOVE))
+    torch.testing.assert_close(label_similarity(nodes, 0.0), label_similarity(nodes[:, -1:], ABOVE))
 
 
 @pytest.mark.parametrize(
@@ -105,12 +105,12 @@ def test_with_nothing_above_a_path_is_its_label() -> None:
     ],
 )
 def test_depths_of_trees_of_any_shape(paths: list[tuple[str, ...]], nodes: list[list[int]]) -> None:
-    assert levels(paths).tolist() == nodes
+    assert tree_levels(paths).tolist() == nodes
 
 
 def test_a_document_alone_of_its_label_is_pushed_away_by_others_but_has_no_loss_of_its_own() -> None:
     z = projected(3).requires_grad_()
-    close = closeness(torch.tensor([[0], [0], [1]]), ABOVE)
+    close = label_similarity(torch.tensor([[0], [0], [1]]), ABOVE)
     contrastive_loss(z, close, torch.tensor([0.0, 0.0, 1.0]), TEMPERATURE).backward()  # type: ignore[no-untyped-call]
     assert z.grad is not None and not z.grad.any()
 
@@ -139,7 +139,9 @@ def test_a_loss_beyond_all_numbers_names_the_rate() -> None:
 
 
 def course_of(steps: int, lr: float = 1e-3, sampler: Any = "instance") -> Pretraining:
-    return Pretraining(steps=steps, batch=30, lr=lr, weight_decay=0.0, temperature=0.1, above=ABOVE, sampler=sampler)
+    return Pretraining(
+        steps=steps, batch_size=30, lr=lr, weight_decay=0.0, temperature=0.1, parent_weight=ABOVE, sampler=sampler
+    )
 
 
 class _Rows:

@@ -19,7 +19,7 @@ from heads.classifiers.layermix import LayerMixHead
 from heads.classifiers.linear import LinearHead
 from heads.evaluation.decisions.heldout import HeldOut
 from heads.registry import HEADS, make_head
-from heads.training.loop import Training
+from heads.testing import training_of
 from stages.curve import CurvePlan, CurveProgress, LearningCurves, fit_curves, parse_curve_heads, parse_sizes
 from tests.small_store import blobs, make_store
 
@@ -215,7 +215,7 @@ def test_each_head_reads_the_layers_that_are_its_own(tmp_path: Path) -> None:
     documents, vectors = blobs(["a", "b"], 160)
     layers = np.stack([vectors, np.random.default_rng(1).normal(size=vectors.shape)], axis=1)
     store, table = make_store(tmp_path / "store", documents, layers)
-    mix = LayerMixHead(hidden=8, training=Training(lr=0.02, device="cpu"))
+    mix = LayerMixHead(hidden=8, training=training_of(lr=0.02, device="cpu"))
     found = fit_curves(store, table, CurvePlan(heads=[LinearHead(), mix], sizes=[None], seeds=1), tmp_path / "runs")
     accuracy = {point.head: point.accuracy for point in found.points}
     assert accuracy["layermix"] > 0.9 and accuracy["linear"] < 0.8

@@ -14,13 +14,13 @@ from heads.classifiers.linear import LinearHead
 from heads.classifiers.mil import MILHead
 from heads.core.head import Head
 from heads.registry import HEADS, make_head
-from heads.training.loop import Training
+from heads.testing import training_of
 from stages.explain import attribution as evidence
 from stages.explain.attribution import METHODS, AttributionInput, attention, check_method, gradient, occlusion
 from stages.explain.levels import TokenLayout
 from tests.heads.planted import Planted, in_one_place, multilabel_problem
 
-SHORT = Training(epochs=12)
+SHORT = training_of(epochs=12)
 SMALL = {"lightgbm": {"leaf_documents": "2"}}
 
 
@@ -59,7 +59,7 @@ def test_what_tells_one_label_speaks_against_the_others() -> None:
 
 
 def test_of_a_linear_head_occlusion_is_what_the_mean_loses() -> None:
-    head, planted, _ = fitted(LinearHead(pool=("segments",)))
+    head, planted, _ = fitted(LinearHead(pooling=("segments",)))
     bags = planted.bags[0]
     steps, weights = bags.view("segments").row(0).astype(float), head.linear_.coefficients
     found = occlusion(question(head, bags, head.classes_[0], by="segments", against=2))
@@ -97,7 +97,7 @@ def test_many_places_in_small_blocks_weigh_the_same(monkeypatch: pytest.MonkeyPa
 def test_leaving_out_takes_from_fine_views_and_not_from_coarse_ones() -> None:
     rows = np.arange(8, dtype=np.float32).reshape(4, 2)
     bags = Bags({"cls": Ragged.from_rows([rows[:2]]), "segments": Ragged.from_rows([rows])})
-    head = KNNHead(pool=("cls", "segments"))
+    head = KNNHead(pooling=("cls", "segments"))
     owners = {"cls": None, "segments": np.arange(4)}
     left_out = np.array([[True, False, False, True], [False, False, False, False]])
     altered = AttributionInput(head, bags, "segments", owners, 4, 0, None).without(left_out)
@@ -130,7 +130,7 @@ def test_of_a_linear_network_gradients_sum_to_the_way_from_the_mean_document() -
 
 @pytest.mark.parametrize("method", ["attention", "gradient"])
 def test_what_a_network_does_not_read_is_worth_nothing(method: str) -> None:
-    head, planted, _ = fitted(AttentionHead(max_steps=2))
+    head, planted, _ = fitted(AttentionHead(max_positions=2))
     found = METHODS[method](question(head, planted.bags[0], planted.y[0], by="segments"), None)
     assert found[:2].all() and not found[2:].any()
 

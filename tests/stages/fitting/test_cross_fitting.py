@@ -17,7 +17,7 @@ from heads.classifiers.prototype import PrototypeHead
 from heads.classifiers.stacking import StackingHead
 from heads.core.head import Head
 from heads.registry import make_head
-from heads.training.loop import Training
+from heads.training.config import Training
 from stages.fitting import cross_fitting as module
 from stages.fitting.cross_fitting import prepare_task, resolve_jobs
 from stages.fitting.fit_checkpoint import FOLDER, FitCheckpoint
@@ -69,7 +69,7 @@ def made(tmp_path: Path) -> Made:
 
 
 @pytest.mark.parametrize(
-    "head", [LinearHead(), make_head("mlp", {"epochs": "2", "steps": "4", "device": "cpu"})], ids=["linear", "mlp"]
+    "head", [LinearHead(), make_head("mlp", {"epochs": "2", "min_steps": "4", "device": "cpu"})], ids=["linear", "mlp"]
 )
 def test_at_once_they_give_the_run_that_they_give_one_by_one(made: Made, tmp_path: Path, head: Head) -> None:
     plan = FitPlan(head=head, folds=3)

@@ -8,7 +8,7 @@ import pytest
 
 from featurestore import CorpusTable, FeatureStore
 from heads.classifiers.linear import LinearHead
-from heads.core.examples import Examples
+from heads.core.inputs import Examples
 from heads.registry import make_head
 from heads.training import state as course
 from heads.training.network_head import NetworkHead
@@ -66,9 +66,9 @@ def test_finished_folds_are_kept(made: Made, step: int, tmp_path: Path, monkeypa
 
 def test_a_network_goes_on_within_its_fold(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(course, "EVERY", 0.0)
-    plan = FitPlan(head=make_head("mlp", {"epochs": "4", "steps": "4", "device": "cpu"}), folds=3)
+    plan = FitPlan(head=make_head("mlp", {"epochs": "4", "min_steps": "4", "device": "cpu"}), folds=3)
     whole, _ = fit_head(*made, plan, tmp_path / "whole")
-    epochs, keep = list[int](), course.Checkpoint.keep
+    epochs, keep = list[int](), course.Checkpoint.save
 
     def killed(self: course.Checkpoint, now: course.TrainingState) -> None:
         keep(self, now)
@@ -76,7 +76,7 @@ def test_a_network_goes_on_within_its_fold(made: Made, tmp_path: Path, monkeypat
         if len(epochs) == 6:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(course.Checkpoint, "keep", killed)
+    monkeypatch.setattr(course.Checkpoint, "save", killed)
     with pytest.raises(KeyboardInterrupt):
         fit_head(*made, plan, tmp_path / "runs")
     run, _ = fit_head(*made, plan, tmp_path / "runs")

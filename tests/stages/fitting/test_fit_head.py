@@ -13,7 +13,8 @@ from heads.classifiers.linear import LinearHead
 from heads.classifiers.mlp import MLPHead
 from heads.evaluation.score_matrix import scores_to_probabilities
 from heads.registry import HEADS
-from heads.training.loop import Training
+from heads.testing import training_of
+from heads.training.config import Training
 from stages.fitting import runs
 from stages.fitting.cross_fitting import FitProgress
 from stages.fitting.fit_head import fit_head
@@ -68,10 +69,10 @@ def test_a_run_is_named_by_its_defaults_too_and_says_them(tmp_path: Path) -> Non
     silent, said = (FitPlan(head=MLPHead(training=training), folds=3) for training in (None, Training()))
     found = load_task(store, table)
     assert silent.identity(store, found) == said.identity(store, found)
-    assert replace(said, head=MLPHead(training=Training(epochs=99))).identity(store, found) != said.identity(
+    assert replace(said, head=MLPHead(training=training_of(epochs=99))).identity(store, found) != said.identity(
         store, found
     )
-    quick = replace(silent, head=MLPHead(hidden=4, training=Training(epochs=1, steps=1)))
+    quick = replace(silent, head=MLPHead(hidden=4, training=training_of(epochs=1, min_steps=1)))
     run, _ = fit_head(store, table, quick, tmp_path / "runs")
     assert run.record.hyperparameters["training"]["nested"]["epochs"] == 1
     assert configure_head(MLPHead(), found.target).training.get_params() == Training().get_params()
@@ -166,7 +167,7 @@ def test_a_head_that_reads_every_layer_finds_what_the_chosen_one_lacks(tmp_path:
     store, table = make_store(tmp_path / "store", documents, layers)
     mixed, last = (
         fit_head(store, table, replace(PLAN, head=head), tmp_path / "runs")[0]
-        for head in (LayerMixHead(hidden=8, training=Training(lr=0.02, device="cpu")), LinearHead())
+        for head in (LayerMixHead(hidden=8, training=training_of(lr=0.02, device="cpu")), LinearHead())
     )
     assert (mixed.record.layer, last.record.layer) == (None, -1)
     assert mixed.scorecards["test"].accuracy.value > 0.9 > 0.6 > last.scorecards["test"].accuracy.value

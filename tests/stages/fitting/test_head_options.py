@@ -21,7 +21,7 @@ def test_a_head_that_is_no_network_has_no_init() -> None:
 
 def test_an_init_reaches_the_training_of_a_network() -> None:
     (head,) = parse_heads("lstm", ["init=kaiming"])
-    assert head.get_params()["training__init"] == "kaiming"
+    assert head.get_params()["training__optimization__init"] == "kaiming"
 
 
 def test_a_sampler_and_an_init_reach_a_head_that_has_them_itself_and_a_loss_does_not() -> None:
@@ -32,9 +32,13 @@ def test_a_sampler_and_an_init_reach_a_head_that_has_them_itself_and_a_loss_does
 
 
 def test_a_loss_and_a_sampler_reach_the_training_of_a_network() -> None:
-    (head,) = parse_heads("lstm", ["loss=ldam", "sampler=progressive", "rebalance=lws"], "sqrt")
+    (head,) = parse_heads("lstm", ["loss=ldam", "sampler=progressive", "gamma=1.5"], "sqrt")
     found = head.get_params()
-    assert [found[f"training__{name}"] for name in ("loss", "sampler", "rebalance")] == ["ldam", "progressive", "lws"]
+    assert [found[f"training__imbalance__{name}"] for name in ("loss", "sampler", "gamma")] == [
+        "ldam",
+        "progressive",
+        1.5,
+    ]
     assert found["class_weight"] == "sqrt"
 
 

@@ -14,7 +14,7 @@ from heads.classifiers.fused import FusedHead
 from heads.classifiers.gated import GatedHead
 from heads.classifiers.linear import LinearHead
 from heads.classifiers.stacking import StackingHead
-from heads.training.loop import Training
+from heads.testing import training_of
 from stages.fitting import runs
 from stages.fitting.fit_head import fit_head
 from stages.fitting.plan import FitPlan
@@ -53,7 +53,7 @@ def test_together_they_know_what_each_alone_does_not(tmp_path: Path) -> None:
 
 def test_a_gated_head_reads_each_store_by_itself_and_is_found_again(tmp_path: Path) -> None:
     first, second, table = halves(tmp_path)
-    head = GatedHead(hidden=32, training=Training(lr=0.01, device="cpu"))
+    head = GatedHead(hidden=32, training=training_of(lr=0.01, device="cpu"))
     run, _ = fit_head(JoinedStores((first, second)), table, replace(PLAN, head=head), tmp_path / "runs")
     assert run.scorecards["test"].accuracy.value > 0.9
     assert run.record.inputs == ["cls@1", "mean@1", "max@1", "cls@2", "mean@2", "max@2"]

@@ -66,7 +66,7 @@ def swept(folder: Path, heads: Sequence[Any], seconds: float = 60, **asked: Any)
 
 def test_the_better_heads_get_the_trials_and_leave_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock, told = Clock(monkeypatch), list[SweepProgress]()
-    heads = [Guess(), KNNHead(), Guess(pool=("max",)), LinearHead()]
+    heads = [Guess(), KNNHead(), Guess(pooling=("max",)), LinearHead()]
     found = swept(tmp_path, heads, seconds=28, on_progress=told.append)
     made = [len(each.trials) for each in found]
     assert {found[0].head, found[1].head} == {"knn", "linear"}

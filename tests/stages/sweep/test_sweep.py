@@ -18,8 +18,8 @@ from heads.classifiers.linear import LinearHead
 from heads.classifiers.mlp import MLPHead
 from heads.core.hyperparameters import hyperparameters_of
 from heads.evaluation.decisions.heldout import HeldOut
-from heads.registry import OURS, head_class
-from heads.training.loop import Training
+from heads.registry import BUILT_IN_HEADS, head_class
+from heads.testing import training_of
 from stages.fitting import runs
 from stages.fitting.fit_head import fit_head
 from stages.fitting.plan import FitPlan
@@ -95,7 +95,7 @@ def test_every_parameter_drawn_is_within_what_the_head_declares(tmp_path: Path) 
     assert len(set(Watched.settings)) > 6
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", BUILT_IN_HEADS)
 def test_every_head_declares_a_space_that_holds_its_defaults_and_that_it_takes(name: str) -> None:
     declared = [each for each in hyperparameters_of(head_class(name)) if each.search is not None]
     assert declared
@@ -107,19 +107,21 @@ def test_every_head_declares_a_space_that_holds_its_defaults_and_that_it_takes(n
         assert not search.log or (search.low or 0) > 0
 
 
-@pytest.mark.parametrize("name", [name for name in OURS if name != "lightgbm"])
+@pytest.mark.parametrize("name", [name for name in BUILT_IN_HEADS if name != "lightgbm"])
 def test_every_head_is_swept_with_settings_it_can_be_fitted_with(tmp_path: Path, name: str) -> None:
-    training = {"training": Training(epochs=2, steps=5)} if "training" in head_class(name)().get_params() else {}
+    training = {"training": training_of(epochs=2, min_steps=5)} if "training" in head_class(name)().get_params() else {}
     found = swept(tmp_path, 4, SearchSpace(FitPlan(head=head_class(name)(**training), folds=2)))
     assert len(found.trials) == 4 and found.pruned_count == 0 and found.run is not None
 
 
 def test_what_is_set_by_hand_is_left_alone(tmp_path: Path) -> None:
-    space = SearchSpace.of(FitPlan(head=MLPHead(dropout=0.5, training=Training(lr=0.01))), ["dropout", "lr"])
-    assert not {"dropout", "training__lr"} & set(space.hyperparameters) and "hidden" in space.hyperparameters
-    head = space.make_head({"hidden": 99, "training__batch": 17})
-    assert (head.get_params()["dropout"], head.get_params()["training__lr"]) == (0.5, 0.01)
-    assert (head.get_params()["hidden"], head.get_params()["training__batch"]) == (99, 17)
+    space = SearchSpace.of(FitPlan(head=MLPHead(dropout=0.5, training=training_of(lr=0.01))), ["dropout", "lr"])
+    assert (
+        not {"dropout", "training__optimization__lr"} & set(space.hyperparameters) and "hidden" in space.hyperparameters
+    )
+    head = space.make_head({"hidden": 99, "training__optimization__batch_size": 17})
+    assert (head.get_params()["dropout"], head.get_params()["training__optimization__lr"]) == (0.5, 0.01)
+    assert (head.get_params()["hidden"], head.get_params()["training__optimization__batch_size"]) == (99, 17)
     with pytest.raises(CallError, match="no hyperparameter to search"):
         swept(
             tmp_path,
@@ -170,14 +172,14 @@ def test_the_score_is_of_the_folds_asked(tmp_path: Path) -> None:
     assert [len(rows) for rows in Watched.fitted] == [80, 80] and told[0][0] == trials.AFTER_EPOCHS
     told.clear()
     trials.score_trial(
-        SearchSpace(FitPlan(head=MLPHead(training=Training(epochs=3)))), found, {}, lambda *now: told.append(now)
+        SearchSpace(FitPlan(head=MLPHead(training=training_of(epochs=3)))), found, {}, lambda *now: told.append(now)
     )
     assert [step for step, _ in told] == [1, 2, 3] and all(0 <= metric <= 1 for _, metric in told)
 
 
 def test_a_trial_that_lags_behind_is_given_up_before_its_end(tmp_path: Path) -> None:
     space = SearchSpace.of(
-        FitPlan(head=MLPHead(class_weight="none"), folds=3), ["class_weight", "pool", "dropout", "batch"]
+        FitPlan(head=MLPHead(class_weight="none"), folds=3), ["class_weight", "pooling", "dropout", "batch_size"]
     )
     documents, vectors = blobs([f"l{at}" for at in range(8)], 400)
     found = sweep(*make_store(tmp_path / "s", documents, 0.2 * vectors), space, tmp_path / "runs", max_trials=14)
@@ -273,7 +275,7 @@ def test_a_run_says_of_how_many_trials_it_was_the_best_even_if_it_was_there_befo
     def notes(found: SweepResult) -> list[str]:
         return [note for note in runs.load(tmp_path / "runs" / str(found.run)).record.notes if "best of" in note]
 
-    space = SearchSpace.of(FitPlan(head=Watched(), folds=3), ["kind", "class_weight", "pool"])
+    space = SearchSpace.of(FitPlan(head=Watched(), folds=3), ["kind", "class_weight", "pooling"])
     store, table = make_store(tmp_path / "store", *blobs(["a", "b", "c"], 160))
     fit_head(store, table, space.plan, tmp_path / "runs")
     for most in (1, 2):  # of one trial, the defaults; and of two
