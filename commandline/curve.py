@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 from commandline.options import (
-    NewFile,
+    ChartOptions,
     SelectionOptions,
+    chart_options,
     class_weight_option,
     corpus_options,
     describe_origin,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CurveOptions(SelectionOptions):
+class CurveOptions(SelectionOptions, ChartOptions):
     """What `embedonce curve` was asked for."""
 
     heads: tuple[str, ...]
@@ -37,8 +38,6 @@ class CurveOptions(SelectionOptions):
     seeds: int
     settings: tuple[str, ...]
     class_weight: str | None
-    html: Path | None
-    svg: Path | None
     runs: Path
     seed: int
     as_json: bool
@@ -54,8 +53,7 @@ class CurveOptions(SelectionOptions):
 @class_weight_option
 @corpus_options
 @metric_option
-@click.option("--html", type=NewFile(), help="Also write a page with the chart and the table.")
-@click.option("--svg", type=NewFile(), help="Also write the chart alone.")
+@chart_options
 @joined_stores_options
 @runs_option
 @seed_option
@@ -74,6 +72,7 @@ def curve(options: CurveOptions) -> None:
     from stages.curve import CurveProgress, fit_curves
     from stages.fitting.task import open_corpus, open_stores
 
+    options.check_formats()
     metric = options.metric_name
     source, first = open_stores(options.store, options.stores_folder)
     corpus = open_corpus(first, options.corpus)
@@ -131,9 +130,8 @@ def _show_curves(curves: "LearningCurves", *, as_json: bool) -> None:
 
 
 def _write_charts(curves: "LearningCurves", metric: str, options: CurveOptions) -> None:
-    from stages.curve.chart import write_picture
+    from stages.curve.chart import write_chart
 
-    for path, is_alone in ((options.html, False), (options.svg, True)):
-        if path is not None:
-            write_picture(curves, metric, path, alone=is_alone)
-            say(f"The chart is in {path}.")
+    for file_format, path in options.chart_files:
+        write_chart(curves, metric, path, file_format)
+        say(f"The chart is in {path}.")

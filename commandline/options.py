@@ -24,6 +24,7 @@ from data.table import Columns
 
 if TYPE_CHECKING:
     from featurestore import CorpusTable
+    from stages.report.plots import FileFormat
 
 Options = TypeVar("Options")
 Command = Callable[..., Any]
@@ -206,6 +207,38 @@ class SelectionOptions(CorpusOptions):
         if self.metric == "quadratic-kappa" and not self.order:
             raise CallError("--metric quadratic-kappa is for ordinal labels. Give their order with --order.")
         return self.metric.replace("-", "_")
+
+
+chart_options = combine_options(
+    click.option("--html", type=NewFile(), help="Also write a page with the chart and a table."),
+    click.option("--svg", type=NewFile(), help="Also write the chart as SVG."),
+    click.option("--png", type=NewFile(), help="Also write the chart as PNG; needs the extra plots."),
+    click.option("--pdf", type=NewFile(), help="Also write the chart as PDF; needs the extra plots."),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChartOptions:
+    """The values of `chart_options`."""
+
+    html: Path | None
+    svg: Path | None
+    png: Path | None
+    pdf: Path | None
+
+    def check_formats(self) -> None:
+        """Raise ExtraMissing if a format needs matplotlib, which is missing: before anything is computed."""
+        if self.png is not None or self.pdf is not None:
+            from stages.report.plots import require_matplotlib
+
+            require_matplotlib()
+
+    @property
+    def chart_files(self) -> "list[tuple[FileFormat, Path]]":
+        """The requested files with their formats."""
+        files: list[tuple[FileFormat, Path | None]]
+        files = [("html", self.html), ("svg", self.svg), ("png", self.png), ("pdf", self.pdf)]
+        return [(file_format, path) for file_format, path in files if path is not None]
 
 
 def is_given(parameter: str) -> bool:

@@ -12,8 +12,9 @@ import click
 
 from commandline.compare import show_comparison
 from commandline.options import (
-    NewFile,
+    ChartOptions,
     SelectionOptions,
+    chart_options,
     corpus_options,
     describe_origin,
     folds_option,
@@ -37,7 +38,7 @@ DEFAULT_SECONDS = 600.0  # of all heads
 
 
 @dataclass(frozen=True, kw_only=True)
-class SweepOptions(SelectionOptions):
+class SweepOptions(SelectionOptions, ChartOptions):
     """What `embedonce sweep` was asked for."""
 
     head: str
@@ -47,8 +48,6 @@ class SweepOptions(SelectionOptions):
     folds: int
     settings: tuple[str, ...]
     class_weight: str | None
-    html: Path | None
-    svg: Path | None
     runs: Path
     seed: int
     as_json: bool
@@ -70,8 +69,7 @@ class SweepOptions(SelectionOptions):
 )
 @click.option("--class-weight", help="As for fit-head; it is then fixed, not searched.  [searched]")
 @corpus_options
-@click.option("--html", type=NewFile(), help="Also write a page about the best head.")
-@click.option("--svg", type=NewFile(), help="Also write its chart alone.")
+@chart_options
 @joined_stores_options
 @runs_option
 @seed_option
@@ -93,6 +91,7 @@ def sweep(options: SweepOptions) -> None:
     from stages.fitting.head_options import ALL
     from stages.fitting.task import open_corpus, open_stores
 
+    options.check_formats()
     metric = options.metric_name
     source, first = open_stores(options.store, options.stores_folder)
     corpus = open_corpus(first, options.corpus)
@@ -238,9 +237,8 @@ def _format_score(score: float | None) -> str:
 
 
 def _write_charts(result: "SweepResult", options: SweepOptions) -> None:
-    from stages.sweep.chart import write_picture
+    from stages.sweep.chart import write_chart
 
-    for path, is_alone in ((options.html, False), (options.svg, True)):
-        if path is not None:
-            write_picture(result, path, alone=is_alone)
-            say(f"The chart is in {path}.")
+    for file_format, path in options.chart_files:
+        write_chart(result, path, file_format)
+        say(f"The chart is in {path}.")

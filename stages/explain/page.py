@@ -1,43 +1,40 @@
-"""Explanations as one HTML page that opens from disk: each text with what spoke for its label, and against it."""
+"""The HTML page of explanations: each text with the evidence for and against its label highlighted."""
 
-from base64 import b64encode
 from collections.abc import Sequence
-from hashlib import sha256
 from pathlib import Path
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from stages.explain.explanation import Explanation
 from stages.explain.highlighting import split_into_spans
-from stages.report.formatting import replace_unprintable
+from stages.report.rendering import render_template
 
-HERE = Path(__file__).parent
-# shades of a mark; a style a text could choose itself is none that the page's policy allows
+FOLDER = Path(__file__).parent
+# shades of the highlighting; the content security policy of the page allows classes, but no style attributes
 SHADES = 8
 
 
-def render_page(explanations: Sequence[Explanation], run: str, most: int) -> str:
-    """One self-contained page, everything that a user wrote escaped. most: rows of each table."""
-    environment = Environment(
-        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters.update(shade=_shade, signed="{:+.3f}".format)
-    style = (HERE / "style.css").read_text(encoding="utf-8")
-    template = environment.get_template("page.html")
-    return replace_unprintable(
-        template.render(
-            explanations=explanations,
-            run=run,
-            most=most,
-            split_into_spans=split_into_spans,
-            style=Markup(style),
-            style_hash=f"sha256-{b64encode(sha256(style.encode()).digest()).decode()}",
-        )
+def render_page(explanations: Sequence[Explanation], run: str, limit: int) -> str:
+    """One self-contained HTML page.
+
+    Args:
+        explanations: what to show; everything that a user wrote is escaped.
+        run: name of the run that is explained.
+        limit: number of rows for the label, and against it, per document.
+
+    Returns:
+        The page.
+    """
+    return render_template(
+        FOLDER / "page.html",
+        title=f"Explanations of {run}",
+        styles=[FOLDER / "style.css"],
+        filters={"shade": _shade, "signed": "{:+.3f}".format},
+        explanations=explanations,
+        limit=limit,
+        split_into_spans=split_into_spans,
     )
 
 
 def _shade(share: float) -> str:
-    """The class of a mark: "for-1" to "for-8", "against-1" and so on, "" for what counts for nothing."""
+    """The class of a contribution: "for-1" to "for-8", "against-1" to "against-8", "" if it is negligible."""
     strength = round(SHADES * abs(share))
     return f"{'for' if share > 0 else 'against'}-{strength}" if strength else ""

@@ -1,24 +1,24 @@
-"""The page that compares runs, and that of learning curves: HTML that opens from disk and asks the network for nothing.
+"""The HTML report that compares runs, and what all pages and charts of the project share.
 
-`view.py` is what a run looks like from here, `panel.py` a run as the template wants it; `scale.py`, `confusion.py`,
-`curves.py`, `changes.py` and `trials.py` work out what the drawings show, `wording.py` how numbers and labels are
-written. `learning.py` draws learning curves. The templates hold all HTML and SVG. Nothing here reads a run folder:
-`stages/compare.py` brings the views.
+`run_view` is the input of the report, `run_panel` a run as its template shows it; `rendering` fills in the templates.
+`line_chart` is the one chart of lines, drawn as SVG or by `plots` with matplotlib. A page is one file that loads
+nothing. Nothing here reads a run folder: `stages.compare` provides the views.
 """
 
 from collections.abc import Sequence
 
-from heads.evaluation.metrics import ranking_metric
 from stages.report.run_view import RunView
 
 __all__ = ["RunView", "render_page"]
 
 
 def render_page(runs: Sequence[RunView]) -> str:
-    """One self-contained HTML page of the runs, the best out of fold first, by what `compare` ranks them by.
+    """One self-contained HTML page that compares the runs, the best one first.
 
-    Labels, names and notes are escaped. The page holds no address of another one; its policy forbids loading any.
+    The ranking uses out-of-fold metrics only: macro-F1, or the mean absolute error if the labels of all runs are
+    ordinal. Labels, names and notes are escaped; the content security policy of the page forbids loading anything.
     """
+    from heads.evaluation.metrics import ranking_metric
     from stages.report.rendering import render_comparison
 
     metric = ranking_metric(run.out_of_fold for run in runs)

@@ -1,6 +1,6 @@
-"""Which labels were taken for which: the confusion matrix, its worst pairs, and its picture.
+"""Which labels were confused: the confusion matrix, its most frequent errors, and its layout as a heat map.
 
-Documents with several labels have no such matrix; they have a tally a label instead.
+Multi-label documents have no confusion matrix; their labels have counts of true and false decisions instead.
 """
 
 from collections.abc import Sequence
@@ -12,16 +12,32 @@ from numpy.typing import NDArray
 
 from stages.report.formatting import display_width, shorten
 
-__all__ = ["Cell", "HeatMap", "Tally", "cells", "confusion", "heat_map", "most_confused", "tallies"]
+__all__ = [
+    "Cell",
+    "HeatMap",
+    "LabelCounts",
+    "confusion_matrix",
+    "count_per_label",
+    "heat_map",
+    "most_frequent_errors",
+    "nonzero_cells",
+]
 
-SPELLED_OUT = 25  # labels up to which a matrix has names and counts in it
-PICTURE = 520  # units of the picture's side, about
-NAME = 22  # columns of a name beside the matrix
+MAX_NAMED_LABELS = 25  # up to this number of labels, a heat map shows their names and the counts
+MATRIX_SIDE = 520  # approximate side of the heat map, in SVG units
+MIN_NAME_WIDTH, MAX_NAME_WIDTH = 4, 22  # columns of a label next to the heat map
 
 
 @dataclass(frozen=True)
 class Cell:
-    """Documents of label `truth` that were given label `predicted`; `share` of all documents of `truth`."""
+    """The documents of label `truth` that were predicted as label `predicted`.
+
+    Attributes:
+        truth: code of the true label.
+        predicted: code of the predicted label.
+        documents: number of these documents.
+        share: their share of all documents of the true label.
+    """
 
     truth: int
     predicted: int
@@ -29,24 +45,38 @@ class Cell:
     share: float
 
     @property
-    def right(self) -> bool:
-        """Whether the cell lies on the diagonal."""
+    def is_correct(self) -> bool:
+        """Whether the cell is on the diagonal."""
         return self.truth == self.predicted
 
 
 @dataclass(frozen=True)
-class Tally:
-    """One label of many: documents that have it and were given it, have it only, were given it only."""
+class LabelCounts:
+    """The decisions about one label of a multi-label problem, as numbers of documents."""
 
     label: str
-    right: int
-    missed: int
-    added: int
+    true_positives: int
+    false_negatives: int
+    false_positives: int
+
+    @property
+    def total(self) -> int:
+        """The documents that have the label, or were given it."""
+        return self.true_positives + self.false_negatives + self.false_positives
 
 
 @dataclass(frozen=True)
 class HeatMap:
-    """A drawing: cells of `side` units, `left` and `top` kept free for the names, which may be empty."""
+    """The layout of a confusion matrix, in SVG units.
+
+    Attributes:
+        cells: the cells that hold a document.
+        names: shortened labels; empty if there are too many of them.
+        labels: number of labels.
+        side: side of a cell.
+        left: space for the names to the left of the matrix.
+        top: space for the names above the matrix.
+    """
 
     cells: tuple[Cell, ...]
     names: tuple[str, ...]
@@ -57,33 +87,42 @@ class HeatMap:
 
     @property
     def width(self) -> float:
-        """Units across; the last slanted name hangs over the right edge as far as it rises."""
+        """The total width; the last slanted name extends beyond the right edge by as much as it rises."""
         return round(self.left + self.labels * self.side + max(0, self.top - self.side / 2), 2)
 
     @property
     def height(self) -> float:
-        """Units from top to bottom."""
+        """The total height."""
         return round(self.top + self.labels * self.side, 2)
 
     @property
     def has_names(self) -> bool:
-        """Whether names stand at the rows and counts in the cells."""
+        """Whether the rows have names and the cells have counts."""
         return bool(self.names)
 
-    def strength(self, cell: Cell) -> float:
-        """How strongly a cell is coloured, in [0, 1]: its share, but never too faint to be seen."""
-        faintest = 0.1 if self.has_names else 0.25
-        return round(faintest + (1 - faintest) * cell.share, 2)
+    def opacity(self, cell: Cell) -> float:
+        """The opacity of a cell, in [0, 1]: its share, but never too faint to be seen."""
+        minimum = 0.1 if self.has_names else 0.25
+        return round(minimum + (1 - minimum) * cell.share, 2)
 
 
-def confusion(truth: NDArray[Any], predicted: NDArray[Any], labels: int) -> NDArray[np.int64]:
-    """Documents by truth (rows) and prediction (columns): int64 (labels, labels), from int codes (documents,)."""
+def confusion_matrix(truth: NDArray[Any], predicted: NDArray[Any], labels: int) -> NDArray[np.int64]:
+    """The number of documents per true and predicted label.
+
+    Args:
+        truth: int codes (documents,).
+        predicted: int codes (documents,).
+        labels: number of labels.
+
+    Returns:
+        int64 (labels, labels): rows are true labels, columns are predicted labels.
+    """
     pairs = np.bincount(truth.astype(np.int64) * labels + predicted, minlength=labels * labels)
     return pairs.reshape(labels, labels)
 
 
-def cells(matrix: NDArray[np.int64]) -> tuple[Cell, ...]:
-    """The cells that hold a document, row by row."""
+def nonzero_cells(matrix: NDArray[np.int64]) -> tuple[Cell, ...]:
+    """The cells of a confusion matrix that hold a document, row by row."""
     support = matrix.sum(axis=1)
     return tuple(
         Cell(int(row), int(column), int(matrix[row, column]), float(matrix[row, column] / support[row]))
@@ -91,24 +130,41 @@ def cells(matrix: NDArray[np.int64]) -> tuple[Cell, ...]:
     )
 
 
-def most_confused(found: Sequence[Cell], most: int) -> tuple[Cell, ...]:
-    """The mistakes that cost most documents, at most `most`; of equals first the one of the smaller label."""
-    wrong = (cell for cell in found if not cell.right)
-    return tuple(sorted(wrong, key=lambda cell: (-cell.documents, -cell.share))[:most])
+def most_frequent_errors(cells: Sequence[Cell], limit: int) -> tuple[Cell, ...]:
+    """At most `limit` errors, those with the most documents first; of equal ones first that of the rarer label."""
+    errors = (cell for cell in cells if not cell.is_correct)
+    return tuple(sorted(errors, key=lambda cell: (-cell.documents, -cell.share))[:limit])
 
 
-def tallies(truth: NDArray[np.bool_], predicted: NDArray[np.bool_], labels: Sequence[str]) -> tuple[Tally, ...]:
-    """One tally a label from bool (documents, labels), the most frequent label first."""
-    right, missed, added = (truth & predicted).sum(0), (truth & ~predicted).sum(0), (~truth & predicted).sum(0)
-    every = (Tally(label, int(right[at]), int(missed[at]), int(added[at])) for at, label in enumerate(labels))
-    return tuple(sorted(every, key=lambda one: (-one.right - one.missed, one.label)))
+def count_per_label(
+    truth: NDArray[np.bool_], predicted: NDArray[np.bool_], labels: Sequence[str]
+) -> tuple[LabelCounts, ...]:
+    """The decisions about each label, the most frequent label first.
+
+    Args:
+        truth: bool (documents, labels).
+        predicted: bool (documents, labels).
+        labels: names of the columns.
+
+    Returns:
+        One value per label.
+    """
+    columns = zip(
+        labels,
+        (truth & predicted).sum(axis=0).tolist(),
+        (truth & ~predicted).sum(axis=0).tolist(),
+        (~truth & predicted).sum(axis=0).tolist(),
+        strict=True,
+    )
+    counts = (LabelCounts(*column) for column in columns)
+    return tuple(sorted(counts, key=lambda one: (-one.true_positives - one.false_negatives, one.label)))
 
 
-def heat_map(found: Sequence[Cell], labels: Sequence[str]) -> HeatMap:
-    """The picture of a matrix: with names and counts for few labels, scaled down to a fixed side for many."""
-    if len(labels) > SPELLED_OUT:
-        return HeatMap(tuple(found), (), len(labels), round(PICTURE / len(labels), 3), 0, 0)
-    names = tuple(shorten(label, NAME) for label in labels)
-    room = 7.2 * max(map(display_width, names), default=0) + 14
-    side = max(24, min(48, PICTURE // max(1, len(labels))))
-    return HeatMap(tuple(found), names, len(labels), side, round(room, 1), round(0.72 * room, 1))
+def heat_map(cells: Sequence[Cell], labels: Sequence[str]) -> HeatMap:
+    """The layout of a matrix: with names and counts for few labels, scaled to a fixed side for many."""
+    if len(labels) > MAX_NAMED_LABELS:
+        return HeatMap(tuple(cells), (), len(labels), round(MATRIX_SIDE / len(labels), 3), 0, 0)
+    names = tuple(shorten(label, MAX_NAME_WIDTH) for label in labels)
+    name_length = 7.2 * max(MIN_NAME_WIDTH, max(map(display_width, names), default=0)) + 14
+    side = max(24, min(48, MATRIX_SIDE // max(1, len(labels))))
+    return HeatMap(tuple(cells), names, len(labels), side, round(name_length, 1), round(0.72 * name_length, 1))

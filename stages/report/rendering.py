@@ -1,4 +1,4 @@
-"""The templates, filled in."""
+"""The pages: templates filled in, with one layout, one stylesheet and one content policy for all of them."""
 
 from base64 import b64encode
 from collections.abc import Callable, Sequence
@@ -12,13 +12,15 @@ from markupsafe import Markup
 
 from data.text_format import format_duration, plural
 from heads.evaluation.metrics import ConfidenceInterval, Metric
-from stages.report import curves, formatting
-from stages.report.axis import Axis, common_axis
-from stages.report.run_panel import Panel
+from stages.report import formatting
+from stages.report.line_chart import Axis, common_axis, format_tick
+from stages.report.precision_recall import DASHES
+from stages.report.run_panel import RunPanel
 from stages.report.run_view import RunView
 
-__all__ = ["read_asset", "render_comparison", "template_environment"]
+__all__ = ["render_comparison", "render_template"]
 
+FOLDER = Path(__file__).parent
 FILTERS: dict[str, Callable[..., str]] = {
     "breakable": formatting.insert_breaks,
     "brief": formatting.format_compact_count,
@@ -29,62 +31,81 @@ FILTERS: dict[str, Callable[..., str]] = {
     "percent": formatting.format_percent,
     "seconds": format_duration,
     "shortened": formatting.shorten,
+    "tick": format_tick,
     "value": formatting.format_value,
+    **{f"{noun.replace(' ', '_')}s": partial(plural, noun=noun) for noun in ("document", "other label", "trial")},
 }
-HERE = Path(__file__).parent
 
 
 def render_comparison(runs: Sequence[RunView], metric: Metric) -> str:
-    """The page of the runs, in the order given, which is that of `metric`."""
-    panels = [Panel(run, f"run-{place}") for place, run in enumerate(runs, start=1)]
-    return formatting.replace_unprintable(
-        template_environment()
-        .get_template("page.html")
-        .render(
-            runs=panels,
-            metric=metric,
-            scale=_scale(runs),
-            error_scale=common_axis(_errors(runs)) if _errors(runs) else None,
-            same_documents=all(np.array_equal(run.named_truth, runs[0].named_truth) for run in runs),
-            any_multilabel=any(run.multilabel for run in runs),
-            shared_store=runs[0].store if len({run.store for run in runs}) == 1 else "",
-            style=read_asset("style.css"),
-            script=read_asset("script.js"),
-        )
+    """The page that compares the runs, in the order given, which is that of `metric`."""
+    errors = _error_intervals(runs)
+    return render_template(
+        FOLDER / "page.html",
+        title=f"{plural(len(runs), 'run')} compared",
+        script=_read("script.js"),
+        runs=[RunPanel(run, f"run-{number}") for number, run in enumerate(runs, start=1)],
+        metric=metric,
+        axis=_score_axis(runs),
+        error_axis=common_axis(errors) if errors else None,
+        dashes=DASHES,
+        same_documents=all(np.array_equal(run.true_labels, runs[0].true_labels) for run in runs),
+        any_multilabel=any(run.is_multilabel for run in runs),
+        shared_store=runs[0].store if len({run.store for run in runs}) == 1 else "",
     )
 
 
-def _scale(runs: Sequence[RunView]) -> Axis:
+def _score_axis(runs: Sequence[RunView]) -> Axis:
     cards = [card for run in runs for card in (run.out_of_fold, run.test)]
-    shown = [(card.macro_f1, card.micro_f1, card.accuracy, card.quadratic_kappa) for card in cards]
-    return common_axis([one for each in shown for one in each if one])
+    scores = [(card.macro_f1, card.micro_f1, card.accuracy, card.quadratic_kappa) for card in cards]
+    return common_axis([score for row in scores for score in row if score])
 
 
-def _errors(runs: Sequence[RunView]) -> list[ConfidenceInterval]:
-    return [one for run in runs for one in (run.out_of_fold.absolute_error, run.test.absolute_error) if one]
+def _error_intervals(runs: Sequence[RunView]) -> list[ConfidenceInterval]:
+    errors = [error for run in runs for error in (run.out_of_fold.absolute_error, run.test.absolute_error)]
+    return [error for error in errors if error]
 
 
-def template_environment(folder: Path = HERE) -> Environment:
-    """The templates in `folder` and next to this file, with the filters that format numbers and labels; all escaped."""
-    templates = Environment(
-        loader=FileSystemLoader([folder, HERE]),
+def render_template(
+    path: Path,
+    *,
+    title: str = "",
+    styles: Sequence[Path] = (),
+    script: str = "",
+    filters: dict[str, Callable[..., str]] | None = None,
+    **values: object,
+) -> str:
+    """Fill in a template, which may extend or include those of this folder. Everything is escaped.
+
+    Args:
+        path: the template.
+        title: title and heading of a page.
+        styles: stylesheets besides the common one.
+        script: the script of a page; "" for none.
+        filters: filters besides FILTERS.
+        values: variables of the template.
+
+    Returns:
+        The text, which can be encoded as UTF-8 and loads nothing.
+    """
+    environment = Environment(
+        loader=FileSystemLoader([path.parent, FOLDER]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters.update(FILTERS)
-    nouns = {"runs": "run", "documents": "document", "other_labels": "other label", "trials": "trial"}
-    templates.filters.update({name: partial(plural, noun=noun) for name, noun in nouns.items()})
-    templates.filters.update(path=curves.path, hash=_hash)
-    return templates
+    environment.filters.update(FILTERS | (filters or {}), hash=_content_hash)
+    style = Markup("").join([_read("style.css"), *(Markup(file.read_text(encoding="utf-8")) for file in styles)])
+    template = environment.get_template(path.name)
+    return formatting.replace_unprintable(template.render(title=title, style=style, script=script, **values))
 
 
-def read_asset(name: str) -> Markup:
-    """A file beside this one, as it is: no user wrote any of it."""
-    return Markup((HERE / name).read_text(encoding="utf-8"))
+def _read(name: str) -> Markup:
+    """A file of this folder, unescaped: it contains no user input."""
+    return Markup((FOLDER / name).read_text(encoding="utf-8"))
 
 
-def _hash(source: str) -> str:
-    """How the page's policy names the one style and the one script that it allows."""
+def _content_hash(source: str) -> str:
+    """The name of an inline style or script in the content security policy."""
     return f"sha256-{b64encode(sha256(source.encode()).digest()).decode()}"

@@ -1,4 +1,4 @@
-"""What the page shows of a run: a value that `stages/compare.py` fills from a run on disk."""
+"""What the report page shows of a run: a value that `stages/compare.py` fills from a run folder."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,11 +14,25 @@ __all__ = ["RunView"]
 
 @dataclass(frozen=True)
 class RunView:
-    """One run: its name and costs, its figures, and what it said of the test split.
+    """One run: its name, costs and metrics, and its predictions for the test split.
 
-    truth, predicted: int64 (documents,) codes into `labels`, or bool (documents, labels) for several labels.
-    probabilities: float32 (documents, labels); NaN and -inf stand for "never seen" and rank last.
-    predict_milliseconds: for one document. evidence: the decision as JSON, with what each family of rules brought.
+    Attributes:
+        name: name of the run.
+        head: name of its head.
+        store: name of its feature store.
+        reads: what the head reads, as text.
+        rule: family of its decision rule.
+        parameters: number of fitted parameters.
+        fit_seconds: duration of the fit.
+        predict_milliseconds: duration of a prediction, per document.
+        out_of_fold: metrics on out-of-fold predictions for the training split.
+        test: metrics on the test split.
+        labels: the labels; ordinal ones from the lowest to the highest.
+        truth: int64 (documents,) codes into `labels`; multi-label: bool (documents, labels).
+        predicted: the decisions, of the same form.
+        probabilities: float32 (documents, labels); NaN and -inf mean unknown and rank last.
+        notes: sentences about the run.
+        evidence: the decision rule as JSON, with the comparison of the rule families.
     """
 
     name: str
@@ -39,16 +53,16 @@ class RunView:
     evidence: Mapping[str, Any]
 
     @property
-    def ordered(self) -> bool:
-        """Whether the labels stand from the lowest to the highest."""
+    def is_ordinal(self) -> bool:
+        """Whether the labels are ordinal."""
         return self.test.absolute_error is not None
 
     @property
-    def named_truth(self) -> NDArray[Any]:
-        """`truth` as label strings, the same in whatever order the labels stand; of several labels as it is."""
-        return self.truth if self.multilabel else np.array(self.labels, dtype=object)[self.truth]
+    def is_multilabel(self) -> bool:
+        """Whether a document may have more than one label."""
+        return self.truth.ndim == 2
 
     @property
-    def multilabel(self) -> bool:
-        """Whether a document may have several labels."""
-        return self.truth.ndim == 2
+    def true_labels(self) -> NDArray[Any]:
+        """`truth` as label strings, which do not depend on the order of the labels; multi-label: as it is."""
+        return self.truth if self.is_multilabel else np.array(self.labels, dtype=object)[self.truth]

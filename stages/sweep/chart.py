@@ -1,106 +1,89 @@
-"""A sweep as a picture: the score of each trial with the best so far, and what each parameter weighed.
+"""The chart of a sweep: the score of each trial, the best score so far, and the importance of each hyperparameter."""
 
-The picture stands alone as SVG, coloured by attributes that any program reads, and in a page, where the style wins.
-"""
-
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 from data.atomic_write import write_atomically
+from data.text_format import plural
 from heads.evaluation.metrics import ConfidenceInterval
 from stages.curve import METRICS
-from stages.report.axis import common_axis
-from stages.report.formatting import replace_unprintable
-from stages.report.rendering import read_asset, template_environment
+from stages.report.formatting import format_metric, format_value
+from stages.report.line_chart import Axis, Bar, CountAxis, Line, LineChart, Marker, common_axis
+from stages.report.plots import FileFormat, render_chart
+from stages.report.rendering import render_template
 from stages.sweep.result import SweepResult, SweepTrial
 
-__all__ = ["SearchPicture", "search_page", "search_picture", "write_picture"]
+__all__ = ["draw_chart", "render_page", "write_chart"]
 
-HERE = Path(__file__).parent
-WIDTH, HEIGHT = 520, 300  # of the field between the axes
-ROW = 24  # the height of a parameter's bar
-MOST_TICKS = 8
+FOLDER = Path(__file__).parent
+HEIGHT = 300  # of the plot area, in SVG units
 
 
-@dataclass(frozen=True)
-class Dot:
-    """A trial, in the field's units from its upper left corner; one that was given up lies on the lower edge."""
+def draw_chart(result: SweepResult) -> LineChart:
+    """The chart of one head's sweep; pruned trials are hollow markers on the lower edge."""
+    scores = [trial.score for trial in result.trials if trial.score is not None]
+    x_axis = CountAxis(0.5, len(result.trials) + 0.5)
+    y_axis = common_axis([ConfidenceInterval(score, score, score) for score in scores])
+    metric, best = METRICS[result.metric], result.best
+    return LineChart(
+        description=(
+            f"{metric} of {plural(len(result.trials), 'trial')} of {result.head}. The best one is trial {best.number} "
+            f"with {format_metric(max(scores))}."
+        ),
+        x_axis=x_axis,
+        y_axis=y_axis,
+        x_label="trial (hollow: pruned)" if result.pruned_count else "trial",
+        y_label=metric,
+        lines=(_best_so_far(result, x_axis, y_axis),),
+        height=HEIGHT,
+        bars=tuple(Bar(name, share) for name, share in result.importance.items()),
+        bars_title="Importance of the hyperparameters",
+    )
 
-    x: float
-    y: float
-    trial: SweepTrial
+
+def _best_so_far(result: SweepResult, x_axis: Axis, y_axis: Axis) -> Line:
+    scores = [trial.score for trial in result.improvements if trial.score is not None]
+    return Line(
+        name="",
+        x=[*(trial.number for trial in result.improvements), x_axis.high],
+        y=[*scores, scores[-1]],
+        markers=tuple(_marker(trial, y_axis) for trial in result.trials),
+        stepped=True,
+    )
 
 
-@dataclass(frozen=True)
-class SearchPicture:
-    """What is drawn. across, up: a tick's place and what is written there. path: the best so far, as an SVG path.
+def _marker(trial: SweepTrial, y_axis: Axis) -> Marker:
+    values = ", ".join(f"{name} {format_value(value)}" for name, value in trial.values.items())
+    if trial.score is None:
+        return Marker(trial.number, y_axis.low, f"trial {trial.number}: pruned; {values}", hollow=True, radius=3.5)
+    return Marker(
+        trial.number, trial.score, f"trial {trial.number}: {format_metric(trial.score)}; {values}", radius=3.5
+    )
 
-    bars: a parameter, its share, and the length of its bar.
+
+def render_page(result: SweepResult) -> str:
+    """One self-contained HTML page: the chart, and a table of all trials."""
+    return render_template(
+        FOLDER / "chart.html",
+        title=f"Sweep of {result.head}",
+        chart=draw_chart(result),
+        result=result,
+        metric=METRICS[result.metric],
+    )
+
+
+def write_chart(result: SweepResult, path: Path, file_format: FileFormat) -> None:
+    """Write the chart to a file; an existing file is replaced atomically.
+
+    Args:
+        result: what to draw.
+        path: the file.
+        file_format: "html" for a page with a table, else the chart alone; "png" and "pdf" need matplotlib.
+
+    Raises:
+        ExtraMissing: matplotlib is needed and not installed.
+        StorageFailed: the file cannot be written.
     """
-
-    metric: str
-    width: int
-    height: int
-    whole: int
-    across: tuple[tuple[float, str], ...]
-    up: tuple[tuple[float, str], ...]
-    dots: tuple[Dot, ...]
-    path: str
-    bars: tuple[tuple[str, float, float], ...]
-
-    @classmethod
-    def of(cls, outcome: SweepResult) -> Self:
-        """The picture of one head's sweep."""
-        scores = [each.score for each in outcome.trials if each.score is not None]
-        scale = common_axis([ConfidenceInterval(score, score, score) for score in scores])
-        count = len(outcome.trials)
-
-        def across(number: int) -> float:
-            return round(WIDTH * (number - 0.5) / count, 1)
-
-        def down(score: float) -> float:
-            return round(HEIGHT * (1 - scale.percent(score) / 100), 1)
-
-        low = scale.low
-        dots = [
-            Dot(across(each.number), down(low if each.score is None else each.score), each) for each in outcome.trials
-        ]
-        steps = [f"{across(each.number):g} {down(each.score or 0):g}" for each in outcome.improvements]
-        path = f"M{steps[0]}" + "".join(f"H{step.replace(' ', 'V')}" for step in steps[1:]) + f"H{WIDTH}"
-        every = -(-count // MOST_TICKS)
-        return cls(
-            metric=METRICS[outcome.metric],
-            width=WIDTH,
-            height=HEIGHT,
-            whole=HEIGHT + 80 + (ROW * len(outcome.importance) + 56 if outcome.importance else 0),
-            across=tuple((across(number), str(number)) for number in range(1, count + 1, every)),
-            up=tuple((down(tick), f"{tick:g}") for tick in scale.ticks),
-            dots=tuple(dots),
-            path=path,
-            bars=tuple((name, share, round(0.6 * WIDTH * share, 1)) for name, share in outcome.importance.items()),
-        )
-
-
-def search_picture(outcome: SweepResult) -> str:
-    """The picture as an SVG file of its own."""
-    return _filled("chart.svg", outcome)
-
-
-def search_page(outcome: SweepResult) -> str:
-    """One self-contained HTML page: the picture, the trials that were better than all before, and every trial."""
-    return _filled("chart.html", outcome)
-
-
-def _filled(template: str, outcome: SweepResult) -> str:
-    found = template_environment(HERE).get_template(template)
-    picture = SearchPicture.of(outcome)
-    return replace_unprintable(found.render(picture=picture, outcome=outcome, row=ROW, style=read_asset("style.css")))
-
-
-def write_picture(outcome: SweepResult, path: Path, *, alone: bool) -> None:
-    """Write the picture as SVG, or with the tables as a page; a file of that name is replaced whole.
-
-    Raises StorageFailed when it cannot be written.
-    """
-    write_atomically(path, (search_picture if alone else search_page)(outcome).encode())
+    if file_format == "html":
+        write_atomically(path, render_page(result).encode())
+    else:
+        write_atomically(path, render_chart(draw_chart(result), file_format))

@@ -1,6 +1,7 @@
 """`curve` shows what the library found: a table, JSON, a picture; and refuses in a sentence."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,11 +44,23 @@ def test_weights_are_read_from_a_column(embedonce: Run, store: Path, tmp_path: P
     assert embedonce("sweep", "linear", "--trials", 1, *asked[6:]).code == 0
 
 
-def test_the_picture_is_written_as_a_page_and_alone(embedonce: Run, store: Path, tmp_path: Path) -> None:
+def test_the_chart_is_written_in_every_format(embedonce: Run, store: Path, tmp_path: Path) -> None:
     asked = ("curve", "linear", "--sizes", "10,20", "--seeds", 1, "--metric", "accuracy")
-    assert embedonce(*asked, "--html", "c.html", "--svg", "c.svg").code == 0
+    assert embedonce(*asked, "--html", "c.html", "--svg", "c.svg", "--png", "c.png", "--pdf", "c.pdf").code == 0
     assert (tmp_path / "c.svg").read_text().startswith("<svg") and "accuracy" in (tmp_path / "c.svg").read_text()
     assert "<table" in (tmp_path / "c.html").read_text()
+    assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "c.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_without_matplotlib_nothing_is_fitted_and_the_extra_is_named(
+    embedonce: Run, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    for command in ("curve", "sweep"):
+        shown = embedonce(command, "linear", "--pdf", "c.pdf")
+        assert shown.code == 2 and 'missing: pip install "embedonce[plots]"' in shown.err
+    assert not (tmp_path / "runs").exists()
 
 
 def test_runs_and_curves_share_a_folder(embedonce: Run, store: Path) -> None:

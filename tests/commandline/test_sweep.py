@@ -34,9 +34,12 @@ def test_history_importance_and_the_run_are_shown_and_the_same_as_json(embedonce
     assert [row["run"] for row in compared["rows"]] == [found["run"]]
 
 
-def test_the_picture_is_written_as_a_page_and_alone(embedonce: Run, store: Path, tmp_path: Path) -> None:
-    assert embedonce("sweep", "linear", *SMALL, "--html", "s.html", "--svg", "s.svg").code == 0
+def test_the_chart_is_written_in_every_format(embedonce: Run, store: Path, tmp_path: Path) -> None:
+    files = ("--html", "s.html", "--svg", "s.svg", "--png", "s.png", "--pdf", "s.pdf")
+    assert embedonce("sweep", "linear", *SMALL, *files).code == 0
     assert (tmp_path / "s.svg").read_text().startswith("<svg") and "<table" in (tmp_path / "s.html").read_text()
+    assert (tmp_path / "s.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "s.pdf").read_bytes().startswith(b"%PDF")
 
 
 def test_what_is_set_is_not_searched(embedonce: Run, store: Path) -> None:

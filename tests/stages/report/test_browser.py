@@ -1,4 +1,4 @@
-"""The page in a real browser: no error, nothing asked of the network, tabs and sorting that work."""
+"""The page in a real browser: no error, no request to the network, tabs and sorting that work."""
 
 import shutil
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from stages.report import render_page
-from tests.stages.report.made_up import HEADS, made_up
+from tests.stages.report.example_runs import HEADS, example_run
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
@@ -27,7 +27,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> str:
-    runs = [made_up(LABELS, 500, head=head, skill=6 - at) for at, head in enumerate(HEADS[:3])]
+    runs = [example_run(LABELS, 500, head=head, skill=6 - at) for at, head in enumerate(HEADS[:3])]
     path: Path = tmp_path_factory.mktemp("report") / "report.html"
     path.write_text(render_page(runs), encoding="utf-8")
     return path.as_uri()
@@ -35,12 +35,12 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def tab(browser: Any, address: str) -> Iterator[Any]:
-    """The page at 1400 units; what the console says is kept in `said`, what was asked for in `asked`."""
+    """The page at 1400 units; `messages` holds those of the console, `requests` the addresses that were requested."""
     opened = browser.new_page(viewport={"width": 1400, "height": 900})
-    opened.said, opened.asked = [], []
-    opened.on("console", lambda message: opened.said.append(message.text))
-    opened.on("pageerror", lambda error: opened.said.append(str(error)))
-    opened.on("request", lambda request: opened.asked.append(request.url))
+    opened.messages, opened.requests = [], []
+    opened.on("console", lambda message: opened.messages.append(message.text))
+    opened.on("pageerror", lambda error: opened.messages.append(str(error)))
+    opened.on("request", lambda request: opened.requests.append(request.url))
     opened.goto(address)
     yield opened
     opened.close()
@@ -50,9 +50,9 @@ def visible(tab: Any) -> list[str]:
     return [panel.get_attribute("id") for panel in tab.query_selector_all(".run") if panel.is_visible()]
 
 
-def test_it_loads_without_an_error_and_asks_for_nothing(tab: Any, address: str) -> None:
-    assert tab.said == []
-    assert tab.asked == [address]
+def test_it_loads_without_an_error_and_without_a_request(tab: Any, address: str) -> None:
+    assert tab.messages == []
+    assert tab.requests == [address]
 
 
 def test_the_best_run_is_shown_first_and_a_tab_shows_another(tab: Any) -> None:
@@ -63,7 +63,7 @@ def test_the_best_run_is_shown_first_and_a_tab_shows_another(tab: Any) -> None:
     assert tab.url.endswith("#run-3")
 
 
-def test_arrow_keys_go_round_the_tabs(tab: Any) -> None:
+def test_arrow_keys_cycle_through_the_tabs(tab: Any) -> None:
     tab.focus(".tabs a:nth-child(1)")
     tab.keyboard.press("ArrowLeft")
     assert visible(tab) == ["run-3"]
@@ -85,7 +85,7 @@ def test_labels_can_be_sorted_by_f1_across_both_tables(tab: Any) -> None:
     assert f1 == sorted(f1)
 
 
-def test_without_javascript_all_runs_stand_one_after_another(browser: Any, address: str) -> None:
+def test_without_javascript_all_runs_are_shown(browser: Any, address: str) -> None:
     context = browser.new_context(java_script_enabled=False)
     opened = context.new_page()
     opened.goto(address)
@@ -94,7 +94,7 @@ def test_without_javascript_all_runs_stand_one_after_another(browser: Any, addre
 
 
 @pytest.mark.parametrize("width", [360, 768, 1400])
-def test_nothing_runs_over_the_edge(tab: Any, width: int) -> None:
+def test_nothing_extends_beyond_the_page(tab: Any, width: int) -> None:
     tab.set_viewport_size({"width": width, "height": 800})
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
 

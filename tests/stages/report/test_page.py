@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from heads.evaluation.metrics import ConfidenceInterval
 from stages.report import RunView, render_page
-from tests.stages.report.made_up import HEADS, TRIED, made_up
-from tests.stages.report.reading import Element, read
+from tests.stages.report.example_runs import COMPARED, HEADS, example_run
+from tests.stages.report.html_tree import Element, parse_page
 
 ODD = ("<script>alert(1)</script>", "say \"hi\" & 'bye'", "مراجعة", "🏳️‍🌈", "x" * 80, "</style><img src=x>")
 
@@ -23,12 +23,12 @@ ODD = ("<script>alert(1)</script>", "say \"hi\" & 'bye'", "مراجعة", "🏳�
 @pytest.fixture(scope="module")
 def runs() -> list[RunView]:
     labels = [f"topic-{at}" for at in range(52)]
-    return [made_up(labels, 2568, head=head, skill=6 - at / 2) for at, head in enumerate(HEADS)]
+    return [example_run(labels, 2568, head=head, skill=6 - at / 2) for at, head in enumerate(HEADS)]
 
 
 @pytest.fixture(scope="module")
 def shown(runs: list[RunView]) -> Element:
-    return read(render_page(runs))
+    return parse_page(render_page(runs))
 
 
 def anchors(shown: Element) -> list[str]:
@@ -42,18 +42,20 @@ def test_runs_stand_in_the_order_of_macro_f1_out_of_fold(shown: Element, runs: l
 
 
 def test_the_test_split_decides_nothing_about_the_order() -> None:
-    first, second = made_up("ab", 50, head="linear"), made_up("ab", 50, head="lstm")
+    first, second = example_run("ab", 50, head="linear"), example_run("ab", 50, head="lstm")
     better = replace(first, out_of_fold=replace(first.out_of_fold, macro_f1=replace(first.test.macro_f1, value=0.9)))
     worse = replace(second, out_of_fold=replace(second.out_of_fold, macro_f1=replace(second.test.macro_f1, value=0.8)))
     best_tested = replace(worse, test=replace(worse.test, macro_f1=replace(worse.test.macro_f1, value=1.0)))
-    assert anchors(read(render_page([best_tested, better]))) == [better.name, worse.name]
+    assert anchors(parse_page(render_page([best_tested, better]))) == [better.name, worse.name]
 
 
 def test_runs_of_ordered_labels_stand_by_their_error_and_show_it_and_kappa() -> None:
-    runs = [made_up("abcdefgh", 200, head=head, skill=skill, ordinal=True) for head, skill in (("lstm", 2), ("mlp", 6))]
+    runs = [
+        example_run("abcdefgh", 200, head=head, skill=skill, ordinal=True) for head, skill in (("lstm", 2), ("mlp", 6))
+    ]
     errors = [run.out_of_fold.absolute_error for run in runs]
     assert errors[0] is not None and errors[1] is not None and errors[0].value > errors[1].value
-    shown = read(render_page(runs))
+    shown = parse_page(render_page(runs))
     assert anchors(shown) == [runs[1].name, runs[0].name]
     first = shown.all("table", "compare")[0].all("tbody")[0].all("tr")[0]
     card = runs[1].test
@@ -65,12 +67,12 @@ def test_runs_of_ordered_labels_stand_by_their_error_and_show_it_and_kappa() -> 
 
 
 def test_a_run_without_an_order_beside_one_with_it_has_dashes_and_both_stand_by_macro_f1() -> None:
-    plain, ordered = made_up("cab", 200), made_up("cab", 200, head="lstm", ordinal=True)
+    plain, ordered = example_run("cab", 200), example_run("cab", 200, head="lstm", ordinal=True)
     renamed = replace(plain, labels=("a", "b", "c"), truth=_places(plain.truth))
-    shown = read(render_page([renamed, ordered]))
+    shown = parse_page(render_page([renamed, ordered]))
     rows = {row.all("a")[0].text: row for row in shown.all("table", "compare")[0].all("tbody")[0].all("tr")}
     assert [cell.text for cell in rows[plain.name].all("td", "interval")][-2:] == ["–", "–"]
-    assert "Sorted by macro-F1 out of fold" in shown.text
+    assert "Sorted by out-of-fold macro-F1" in shown.text
     assert "not all scored on the same test documents" not in shown.text
 
 
@@ -112,42 +114,42 @@ def test_labels_stand_in_the_order_of_their_documents(shown: Element) -> None:
 
 
 def test_a_bar_is_as_long_as_its_f1_with_dots_at_precision_and_recall() -> None:
-    run = made_up(["a", "b", "c"], 200)
+    run = example_run(["a", "b", "c"], 200)
     row = max(run.test.labels, key=lambda one: one.support)
-    drawn = read(render_page([run])).all("table", "labels")[0].all("tbody")[0].all("tr")[0].all("svg", "bar")[0]
+    drawn = parse_page(render_page([run])).all("table", "labels")[0].all("tbody")[0].all("tr")[0].all("svg", "bar")[0]
     assert drawn.all("rect", "f1")[0].attributes["width"] == f"{100 * row.f1:.1f}%"
     assert drawn.all("circle", "precision")[0].attributes["cx"] == f"{100 * row.precision:.1f}%"
     assert drawn.all("circle", "recall")[0].attributes["cx"] == f"{100 * row.recall:.1f}%"
 
 
 def test_a_band_reaches_over_its_interval_on_the_common_scale() -> None:
-    run, interval = made_up("ab", 200), ConfidenceInterval(0.75, 0.72, 0.77)
+    run, interval = example_run("ab", 200), ConfidenceInterval(0.75, 0.72, 0.77)
     card = replace(run.test, macro_f1=interval, micro_f1=interval, accuracy=ConfidenceInterval(0.85, 0.84, 0.9))
-    shown = read(render_page([replace(run, test=card, out_of_fold=card)]))  # a scale from 0.7 to 0.9
-    drawn = shown.all("table", "compare")[0].all("svg", "whisker")[0]
-    (band,), (line,) = drawn.all("rect", "span"), drawn.all("line", "at")
+    shown = parse_page(render_page([replace(run, test=card, out_of_fold=card)]))  # a scale from 0.7 to 0.9
+    drawn = shown.all("table", "compare")[0].all("svg", "band")[0]
+    (band,), (line,) = drawn.all("rect", "interval"), drawn.all("line", "estimate")
     assert (band.attributes["x"], band.attributes["width"], line.attributes["x1"]) == ("10.0%", "25.0%", "25.0%")
 
 
 def test_a_mistake_is_drawn_in_the_row_of_truth_and_the_column_of_prediction() -> None:
-    run = made_up("abc", 4)
+    run = example_run("abc", 4)
     run = replace(run, truth=np.array([0, 0, 1, 2]), predicted=np.array([0, 2, 1, 2]))
-    (wrong,) = read(render_page([run])).all("svg", "matrix")[0].all("rect", "wrong")
+    (wrong,) = parse_page(render_page([run])).all("svg", "matrix")[0].all("rect", "error")
     assert (wrong.attributes["x"], wrong.attributes["y"]) == ("96", "0")  # cells of 48
-    assert wrong.text == "\u2068a\u2069 taken for \u2068c\u2069: 1 (50 %)"
+    assert wrong.text == "\u2068a\u2069 predicted as \u2068c\u2069: 1 (50 %)"
 
 
 def test_what_the_rule_changed_is_said() -> None:
-    run = made_up("abc", 4)
+    run = example_run("abc", 4)
     probabilities = np.array([[0.6, 0.3, 0.1]] * 4)
     run = replace(run, truth=np.array([1, 2, 0, 2]), predicted=np.array([1, 2, 1, 1]), probabilities=probabilities)
-    said = "decided 4 of 4 documents otherwise than the most probable label would: 2 became right, 1 became wrong"
-    assert f"{said}, 1 stayed wrong." in read(render_page([run])).text
+    said = "changed 4 of 4 documents compared with the most probable label: 2 became correct, 1 became wrong"
+    assert f"{said}, 1 remained wrong." in parse_page(render_page([run])).text
 
 
 def test_cells_of_the_matrix_hold_every_document(runs: list[RunView]) -> None:
-    run = made_up(["a", "b", "c"], 400)
-    cells = read(render_page([run])).all("svg", "matrix")[0].all("rect")[1:]
+    run = example_run(["a", "b", "c"], 400)
+    cells = parse_page(render_page([run])).all("svg", "matrix")[0].all("rect")[1:]
     found = {
         tuple(re.findall("\u2068(.)\u2069", one.text)): int(re.findall(r": ([\d,]+) \(", one.text)[0]) for one in cells
     }
@@ -168,7 +170,7 @@ def test_many_labels_have_their_worst_pairs_in_a_table(shown: Element, runs: lis
 
 def test_labels_are_text_wherever_they_stand() -> None:
     for multilabel in (False, True):
-        shown = read(render_page([made_up(ODD, 300, multilabel=multilabel)]))
+        shown = parse_page(render_page([example_run(ODD, 300, multilabel=multilabel)]))
         assert len(shown.all("script")) == len(shown.all("style")) == 1
         assert not shown.all("img")
         titles = {cell.attributes["title"] for cell in shown.all("th", "label") if "title" in cell.attributes}
@@ -178,22 +180,22 @@ def test_labels_are_text_wherever_they_stand() -> None:
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.text(min_size=1, max_size=90), min_size=2, max_size=4, unique=True))
 def test_any_label_leaves_a_page_that_parses_and_can_be_written(labels: list[str]) -> None:
-    shown = read(render_page([made_up(labels, 40)]).encode("utf-8").decode("utf-8"))
+    shown = parse_page(render_page([example_run(labels, 40)]).encode("utf-8").decode("utf-8"))
     rows = shown.all("table", "labels")[0].all("tbody")[0].all("tr")
     assert len(rows) == len(labels)
 
 
 def test_names_and_notes_are_text_too() -> None:
     odd = '"><script>alert(1)</script>'
-    run = replace(made_up("ab", 40), name=odd, head=odd, store=odd, reads=odd, rule=odd, notes=(odd,))
-    shown = read(render_page([run, replace(run, store="other")]))
+    run = replace(example_run("ab", 40), name=odd, head=odd, store=odd, reads=odd, rule=odd, notes=(odd,))
+    shown = parse_page(render_page([run, replace(run, store="other")]))
     assert len(shown.all("script")) == 1
     assert anchors(shown) == [odd, odd]
     assert shown.all("ul", "notes")[0].text == odd
 
 
 def test_half_a_surrogate_pair_can_still_be_written() -> None:
-    assert "caf\ufffd\ufffd".encode() in render_page([made_up(["caf\ud800\x00", "b"], 40)]).encode("utf-8")
+    assert "caf\ufffd\ufffd".encode() in render_page([example_run(["caf\ud800\x00", "b"], 40)]).encode("utf-8")
 
 
 def test_the_page_names_no_other_place(shown: Element, runs: list[RunView]) -> None:
@@ -230,34 +232,36 @@ def test_six_runs_of_52_labels_make_a_small_page(runs: list[RunView]) -> None:
 
 def test_three_hundred_labels_fit_on_a_page() -> None:
     labels = [f"part-{at // 10}/topic-{at}" for at in range(300)]
-    shown = read(render_page([made_up(labels, 3000)]))
+    shown = parse_page(render_page([example_run(labels, 3000)]))
     assert sum(len(table.all("tbody")[0].all("tr")) for table in shown.all("table", "labels")) == 300
 
 
 def test_labels_without_test_documents_have_dashes_and_are_counted() -> None:
-    run = made_up(["often", "seldom", "never"], 60)
+    run = example_run(["often", "seldom", "never"], 60)
     truth, predicted = np.minimum(run.truth, 1), np.minimum(run.predicted, 1)
     supports = {"often": 50, "seldom": 10, "never": 0}
     metrics = tuple(replace(one, support=supports[one.label], predicted=0) for one in run.test.labels)
-    shown = read(render_page([replace(run, truth=truth, predicted=predicted, test=replace(run.test, labels=metrics))]))
+    shown = parse_page(
+        render_page([replace(run, truth=truth, predicted=predicted, test=replace(run.test, labels=metrics))])
+    )
     (row,) = shown.all("tr", "absent")
     assert [cell.text for cell in row.all("td")] == ["", "–", "–", "–", "0"]
     assert "1 of 3 labels have no test document" in shown.text
 
 
 def test_scores_that_are_no_numbers_are_shown_without_a_warning() -> None:
-    run = made_up("abc", 60)
+    run = example_run("abc", 60)
     probabilities = run.probabilities.copy()
     probabilities[::3, 0], probabilities[1::3, 1], probabilities[:, 2] = np.nan, -np.inf, np.nan
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        shown = read(render_page([replace(run, probabilities=probabilities)]))
+        shown = parse_page(render_page([replace(run, probabilities=probabilities)]))
     assert "nan" not in " ".join(one.attributes.get("d") or "" for one in shown.all("path"))
 
 
 def test_several_labels_have_tallies_and_no_matrix() -> None:
-    run = made_up(["a", "b"], 80, multilabel=True)
-    shown = read(render_page([run]))
+    run = example_run(["a", "b"], 80, multilabel=True)
+    shown = parse_page(render_page([run]))
     assert not shown.all("svg", "matrix")
     rows = {row.all("th")[0].text: [cell.text for cell in row.all("td")[1:]] for row in shown.all("tbody")[2].all("tr")}
     hits, missed, added = run.truth & run.predicted, run.truth & ~run.predicted, ~run.truth & run.predicted
@@ -267,33 +271,33 @@ def test_several_labels_have_tallies_and_no_matrix() -> None:
 
 
 def test_each_rule_that_was_tried_is_drawn_and_said(shown: Element) -> None:
-    (tried,) = shown.all("section", "run")[0].all("ol", "trials")
-    rows = [row for row in tried.all("li") if row.all("svg", "trial")]
-    assert [row.all("circle", "held")[0].text for row in rows] == ["0.746", "0.772", "0.766"]
-    assert [row.all("circle", "apparent")[0].text for row in rows] == ["0.746", "0.779", "0.843"]
+    (tried,) = shown.all("section", "run")[0].all("ol", "families")
+    rows = [row for row in tried.all("li") if row.all("svg", "family")]
+    assert [row.all("circle", "cross-fitted")[0].text for row in rows] == ["0.746", "0.772", "0.766"]
+    assert [row.all("circle", "in-sample")[0].text for row in rows] == ["0.746", "0.779", "0.843"]
     # the scale runs from 0.7 to 0.9, so 0.7724 lies at 36.2 %
-    assert [row.all("circle", "held")[0].attributes["cx"] for row in rows] == ["23.1%", "36.2%", "32.8%"]
-    assert [row.all("circle", "apparent")[0].attributes["cx"] for row in rows] == ["23.1%", "39.55%", "71.65%"]
-    assert [row.text.endswith(said) for row, said in zip(rows, TRIED.sentences, strict=False)] == [True] * 3
-    assert ["chosen" in row.classes for row in rows] == [False, True, False]
-    assert TRIED.sentences[3] in shown.text
+    assert [row.all("circle", "cross-fitted")[0].attributes["cx"] for row in rows] == ["23.1%", "36.2%", "32.8%"]
+    assert [row.all("circle", "in-sample")[0].attributes["cx"] for row in rows] == ["23.1%", "39.55%", "71.65%"]
+    assert [row.text.endswith(said) for row, said in zip(rows, COMPARED.sentences, strict=False)] == [True] * 3
+    assert ["selected" in row.classes for row in rows] == [False, True, False]
+    assert COMPARED.sentences[3] in shown.text
 
 
 def test_a_run_without_evidence_is_shown_without_trials() -> None:
-    assert not read(render_page([replace(made_up("ab", 40), evidence={})])).all("ol", "trials")
+    assert not parse_page(render_page([replace(example_run("ab", 40), evidence={})])).all("ol", "families")
 
 
 def test_runs_on_other_documents_are_told_apart() -> None:
-    same, other = made_up("abc", 60, head="linear"), made_up("abc", 61, head="lstm")
+    same, other = example_run("abc", 60, head="linear"), example_run("abc", 61, head="lstm")
     sentence = "not all scored on the same test documents"
     assert sentence in render_page([same, other])
     assert sentence not in render_page([same, replace(same, name="twin")])
 
 
 def test_a_run_that_makes_no_mistake_says_so() -> None:
-    run = made_up("abc", 60)
-    assert "No test document was taken for another label" in render_page([replace(run, predicted=run.truth)])
+    run = example_run("abc", 60)
+    assert "Every test document was classified correctly" in render_page([replace(run, predicted=run.truth)])
 
 
 def test_no_run_is_a_page_too() -> None:
-    assert "There is no run to show" in read(render_page([])).text
+    assert "There are no runs to compare" in parse_page(render_page([])).text

@@ -1,19 +1,21 @@
-"""The picture of a sweep: what it shows, and that it is whole as SVG and in a page."""
+"""The chart of a sweep: what it shows, and that it is complete as SVG and in a page."""
 
 from xml.etree import ElementTree
 
+from stages.report.plots import render_chart
 from stages.sweep import SweepResult, SweepTrial
-from stages.sweep.chart import SearchPicture, search_page, search_picture
+from stages.sweep.chart import draw_chart, render_page
 
 SVG = "{http://www.w3.org/2000/svg}"
 SCORES = [0.71, 0.65, None, 0.78, 0.74]
 
 
-def made_up(scores: list[float | None] = SCORES, importance: dict[str, float] | None = None) -> SweepResult:
+def example_sweep(scores: list[float | None] = SCORES, importance: dict[str, float] | None = None) -> SweepResult:
     trials = [
-        SweepTrial(at, {"C": 0.1 * at, "kind": "<b>"}, score, 1.5, "host-1") for at, score in enumerate(scores, 1)
+        SweepTrial(number, {"C": 0.1 * number, "kind": "<b>"}, score, 1.5, "host-1")
+        for number, score in enumerate(scores, 1)
     ]
-    weighed = {"C": 0.75, "kind": 0.25} if importance is None else importance
+    shares = {"C": 0.75, "kind": 0.25} if importance is None else importance
     return SweepResult(
         "linear",
         "store",
@@ -22,33 +24,36 @@ def made_up(scores: list[float | None] = SCORES, importance: dict[str, float] | 
         "s.db",
         tuple(trials),
         {"C": 0.1, "kind": "<b>"},
-        weighed,
+        shares,
         ("A remark.",),
     )
 
 
-def test_higher_is_further_up_and_the_line_is_the_best_so_far() -> None:
-    picture = SearchPicture.of(made_up())
-    first, second, lost, best, last = picture.dots
-    assert best.y < last.y < first.y < second.y < lost.y == picture.height
-    assert [dot.x for dot in picture.dots] == sorted(dot.x for dot in picture.dots)
-    assert picture.path == f"M{first.x:g} {first.y:g}H{best.x:g}V{best.y:g}H{picture.width}"
-    assert [share for _, share, _ in picture.bars] == [0.75, 0.25] and picture.bars[0][2] == 3 * picture.bars[1][2]
+def test_the_line_is_the_best_score_so_far_and_pruned_trials_are_hollow_on_the_lower_edge() -> None:
+    chart = draw_chart(example_sweep())
+    (line,) = chart.lines
+    assert [marker.y for marker in line.markers] == [0.71, 0.65, chart.y_axis.low, 0.78, 0.74]
+    assert [marker.hollow for marker in line.markers] == [False, False, True, False, False]
+    first, _, pruned, best, _ = ((chart.x(marker.x), chart.y(marker.y)) for marker in line.markers)
+    assert pruned[1] == chart.height
+    assert chart.path(line) == f"M{first[0]:g} {first[1]:g}H{best[0]:g}V{best[1]:g}H{chart.width}"
+    assert [(bar.name, bar.share) for bar in chart.bars] == [("C", 0.75), ("kind", 0.25)]
 
 
-def test_the_picture_is_an_svg_file_with_a_mark_a_trial() -> None:
-    drawn = ElementTree.fromstring(search_picture(made_up()))
-    circles = list(drawn.iter(f"{SVG}circle"))
-    assert len(circles) == 5 and [each.get("fill") for each in circles].count("none") == 1
-    assert len(list(drawn.iter(f"{SVG}rect"))) == 2 and "trial 4: 0.780; C 0.4, kind <b>" in "".join(drawn.itertext())
+def test_the_svg_has_one_marker_per_trial_and_one_bar_per_hyperparameter() -> None:
+    svg = ElementTree.fromstring(render_chart(draw_chart(example_sweep()), "svg"))
+    circles, bars = list(svg.iter(f"{SVG}circle")), list(svg.iter(f"{SVG}rect"))
+    assert len(circles) == 5 and [circle.get("fill") for circle in circles].count("none") == 1
+    assert float(bars[0].get("width", 0)) == 3 * float(bars[1].get("width", 0))
+    assert len(bars) == 2 and "trial 4: 0.780; C 0.4, kind <b>" in "".join(svg.itertext())
 
 
 def test_one_trial_without_importance_is_drawn() -> None:
-    drawn = ElementTree.fromstring(search_picture(made_up([0.5], {})))
-    assert len(list(drawn.iter(f"{SVG}circle"))) == 1 and not list(drawn.iter(f"{SVG}rect"))
+    svg = ElementTree.fromstring(render_chart(draw_chart(example_sweep([0.5], {})), "svg"))
+    assert len(list(svg.iter(f"{SVG}circle"))) == 1 and not list(svg.iter(f"{SVG}rect"))
 
 
 def test_the_page_has_every_trial_and_loads_nothing() -> None:
-    page = search_page(made_up())
-    assert page.count('<th scope="row"') == 5 and "4 (best)" in page and "given up" in page and "A remark." in page
+    page = render_page(example_sweep())
+    assert page.count('<th scope="row"') == 5 and "4 (best)" in page and "pruned" in page and "A remark." in page
     assert "a &amp; &lt;b&gt;" in page and "http" not in page.replace("http-equiv", "").replace(SVG[1:-1], "")

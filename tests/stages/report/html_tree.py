@@ -64,7 +64,7 @@ class _Reader(HTMLParser):
         self.open[-1].inside.append(data)
 
 
-def read(page: str) -> Element:
+def parse_page(page: str) -> Element:
     """The page's tree. Raises AssertionError where a tag is closed out of order, or never."""
     reader = _Reader()
     reader.feed(page)

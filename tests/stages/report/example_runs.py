@@ -1,4 +1,4 @@
-"""Runs that never were, shaped like real ones: few frequent labels, many rare ones, mistakes between neighbours."""
+"""Synthetic runs, shaped like real ones: few frequent labels, many rare ones, errors between neighboring labels."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,7 +11,7 @@ from heads.evaluation.decisions.evidence import Evidence, RuleComparison
 from heads.evaluation.metrics import scorecard
 from stages.report import RunView
 
-TRIED = Evidence(
+COMPARED = Evidence(
     documents=6532,
     folds=5,
     repeats=3,
@@ -39,7 +39,7 @@ ORDERED = Evidence(
 HEADS = ("linear", "lstm", "transformer", "mlp", "lightgbm", "cascade")
 
 
-def made_up(
+def example_run(
     labels: Sequence[str],
     documents: int,
     *,
@@ -49,8 +49,8 @@ def made_up(
     ordinal: bool = False,
     seed: int = 0,
 ) -> RunView:
-    """A run of `head` on made-up documents; those are the same for every head and skill."""
-    tried = ORDERED if ordinal else TRIED
+    """A run of `head` on synthetic documents, which are the same for every head and skill."""
+    tried = ORDERED if ordinal else COMPARED
     truth = _truth(len(labels), documents, multilabel, np.random.default_rng(seed))
     noise = np.random.default_rng([seed, len(head)])
     scores = _scores(truth, len(labels), skill, noise)
