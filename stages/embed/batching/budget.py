@@ -86,7 +86,7 @@ class BudgetTuner:
         self._rates: dict[int, float] = {}
 
     def split(self, positions: Integers) -> Iterator[Integers]:
-        """Batches of each budget in turn; of the present budget if the slice is too small to compare two."""
+        """Batches of each budget in turn; of the current budget if the slice is too small to compare two."""
         total = int(positions.sum())
         compared = [budget for rank, budget in enumerate(self._candidates, start=1) if rank * budget <= total]
         if len(compared) < 2:

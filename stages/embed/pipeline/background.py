@@ -16,7 +16,7 @@ SHARD_SECONDS = 30.0
 
 
 def prefetch(create: Callable[[Callable[[], bool]], Iterator[Item]]) -> Iterator[Item]:
-    """Yield the items of an iterator, of which the next is computed in a thread while the present one is used.
+    """Yield the items of an iterator, of which the next is computed in a thread while the current one is used.
 
     create: makes the iterator; it gets a function that is true once the items are no longer needed, after which the
     iterator may end early.

@@ -44,7 +44,7 @@ def embed(
 ) -> EmbedReport:
     """Encode the documents of `corpus` that `store` lacks, and keep the corpus table in the store.
 
-    Each distinct text is encoded once. The report is kept in the store as a record. Ctrl-C finishes the present batch,
+    Each distinct text is encoded once. The report is kept in the store as a record. Ctrl-C finishes the current batch,
     commits what is complete and raises KeyboardInterrupt; a second one raises it at once. The next call resumes.
 
     Args:

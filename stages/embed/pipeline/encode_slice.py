@@ -63,7 +63,7 @@ def encode_slice(
         encoder: its network is loaded with the first batch.
         batch_strategy: splits the windows into batches.
         on_batch: called after each batch.
-        is_stopping: whether to stop after the present batch.
+        is_stopping: whether to stop after the current batch.
 
     Raises:
         EmbedOnceError: a value is too large for the number type kept, or a single window for the memory.

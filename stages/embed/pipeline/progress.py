@@ -21,7 +21,7 @@ class EmbedProgress:
     tokens_per_second: of the encoder alone.
     seconds_left: None until the first batch is encoded.
     shards: committed so far.
-    interrupted: an interrupt came, and the present batch is the last.
+    interrupted: an interrupt came, and the current batch is the last.
     """
 
     documents: int
@@ -206,7 +206,7 @@ class EmbedCounters:
         return self.tokens / self.seconds if self.seconds else 0.0
 
     def progress(self) -> EmbedProgress:
-        """The present progress."""
+        """The current progress."""
         unknown = self.characters - self.tokenized_characters
         total = self.tokenized_tokens + int(unknown * self.tokenized_tokens / max(self.tokenized_characters, 1))
         done = self.tokens + self.tokens_elsewhere

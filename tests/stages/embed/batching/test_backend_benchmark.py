@@ -1,27 +1,19 @@
-"""The backend that `auto` chooses: the fastest that agrees, the one of an existing store, torch for little work."""
+"""The backend that is chosen for a corpus: the fastest that agrees with torch, and torch for little work."""
 
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
 from data.errors import CallError
-from data.table import Columns
-from featurestore import FeatureStore
-from stages.embed import Encoder, Options
+from stages.embed import Encoder
 from stages.embed.batching import backend_benchmark
 from stages.embed.batching.backend_benchmark import BackendBenchmark, benchmark_backends, choose_backend
-from stages.embed.batching.sample import draw_sample, estimate_tokens
-from stages.embed.network.backends import is_installed
-from stages.embed.pipeline.embed_source import embed_source
-from tests.conftest import write_csv
-from tests.stages.embed.conftest import Folders, Open
-from tests.stages.embed.fakes import corpus
+from stages.embed.batching.sample import estimate_tokens
+from tests.stages.embed.conftest import Open
 from tests.tiny_encoder import SENTENCES
 
 TEXTS = [f"{sentence} {number}" for number in range(10) for sentence in SENTENCES]
@@ -154,104 +146,3 @@ def test_another_device_is_for_torch(tiny: Open, monkeypatch: pytest.MonkeyPatch
 def test_without_another_backend_there_is_no_choice(tiny: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backend_benchmark, "is_installed", lambda _: False)
     assert choose_backend(TEXTS, tiny(), "cpu", pytest.fail) == ("torch", None)
-
-
-def test_a_sample_has_the_requested_positions_and_is_the_same_each_time(tiny: Open) -> None:
-    encoder = tiny(window=9)
-    one, other = draw_sample(TEXTS, encoder, 300), draw_sample(TEXTS, encoder, 300)
-    positions = one.windows.length[one.rows] + encoder.extra_positions
-    assert 300 <= positions.sum() < 300 + 11
-    np.testing.assert_array_equal(one.rows, other.rows)
-    assert sorted(np.concatenate(list(one.split_into_batches(encoder)))) == sorted(one.rows)
-    assert one.tokens == positions.sum() - 2 * len(one.rows)
-
-
-def test_tokens_are_estimated_from_characters(tiny: Open) -> None:
-    encoder = tiny(window=9, stride=3)
-    read = encoder.tokenizer.tokenize(TEXTS * 10, encoder.windowing).tokens_to_encode.sum()
-    assert estimate_tokens(TEXTS * 10, encoder) == pytest.approx(read, rel=0.1)
-    assert estimate_tokens([], encoder) == estimate_tokens([""], encoder) == 0
-
-
-class Embedding:
-    """Calls `embed_source` on a small file, and collects its notes."""
-
-    def __init__(self, folder: Path, model: Path) -> None:
-        self.folder, self.model = folder, str(model)
-        self.notes: list[str] = []
-        write_csv(folder / "letters.csv", corpus(SENTENCES).documents)
-
-    def __call__(self, *, store: Path | None = None, **options: Any) -> FeatureStore:
-        self.notes.clear()
-        opened, _ = embed_source(
-            str(self.folder / "letters.csv"),
-            Columns(),
-            Options(**{"model": self.model, "device": "cpu"} | options),
-            explicit=options.keys() | {"model"},
-            store=store,
-            stores=self.folder / "stores",
-            notify=self.notes.append,
-            progress=lambda _: None,
-        )
-        return opened
-
-
-@pytest.fixture
-def embedding(tmp_path: Path, folders: Folders) -> Embedding:
-    return Embedding(tmp_path, folders("bert"))
-
-
-onnx = pytest.mark.skipif(not is_installed("onnx"), reason="onnx is not installed")
-
-
-@pytest.mark.parametrize("backend", ["torch", pytest.param("onnx", marks=onnx)])
-def test_auto_adds_to_an_existing_store_of_another_backend(
-    embedding: Embedding, monkeypatch: pytest.MonkeyPatch, backend: str
-) -> None:
-    first = embedding(backend=backend)
-    # auto alone would take the other one
-    monkeypatch.setattr(
-        "stages.embed.pipeline.encoding_choice.choose_backend",
-        lambda *_: ("onnx" if backend == "torch" else "torch", "why"),
-    )
-    again = embedding()
-    assert again.folder == first.folder
-    assert len(list((embedding.folder / "stores").iterdir())) == 1
-    assert "why" not in embedding.notes
-
-
-@onnx
-def test_of_two_that_start_together_the_later_follows_the_store_of_the_first(
-    embedding: Embedding, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def slow(*_: Any) -> tuple[str, str]:
-        embedding(backend="onnx")
-        return "torch", "Backend torch, for a reason."
-
-    monkeypatch.setattr("stages.embed.pipeline.encoding_choice.choose_backend", slow)
-    assert embedding().recipe.backend == "onnx"
-    assert len(list((embedding.folder / "stores").iterdir())) == 1
-
-
-@onnx
-@pytest.mark.parametrize("named", [{}, {"backend": "auto"}])
-def test_auto_follows_a_named_store(embedding: Embedding, named: dict[str, str]) -> None:
-    store = embedding.folder / "mine"
-    embedding(store=store, backend="onnx")
-    assert embedding(store=store, **named).recipe.backend == "onnx"
-
-
-@onnx
-def test_auto_creates_a_store_for_its_choice(embedding: Embedding, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "stages.embed.pipeline.encoding_choice.choose_backend", lambda *_: ("onnx", "Backend onnx, for a reason.")
-    )
-    assert embedding().recipe.backend == "onnx"
-    assert "Backend onnx, for a reason." in embedding.notes
-
-
-def test_a_requested_backend_is_not_compared(embedding: Embedding, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "stages.embed.pipeline.encoding_choice.choose_backend", lambda *_: pytest.fail("it was compared")
-    )
-    assert embedding(backend="torch").recipe.backend == "torch"

@@ -12,7 +12,7 @@ from featurestore import ShardContent
 from stages.embed.pipeline.background import SHARD_SECONDS, BackgroundWriter, prefetch
 
 
-def test_the_next_item_is_computed_while_the_present_one_is_used() -> None:
+def test_the_next_item_is_computed_while_the_current_one_is_used() -> None:
     started = [threading.Event() for _ in range(3)]
 
     def items(_: Callable[[], bool]) -> Iterator[int]:
