@@ -1,4 +1,4 @@
-"""What a store holds, and whether it is whole."""
+"""The content of a store, and checks of its shards and corpora."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -21,20 +21,20 @@ Progress = Callable[[float, float], None]
 
 
 def count_contents(shards: Sequence[Shard], documents: int) -> dict[str, Any]:
-    """Counts, bytes on disk, and what each kept array costs of them, as plain values; `documents` are distinct texts.
+    """Count the content of shards and the bytes of each kept array, as plain values; `documents` are distinct texts.
 
-    dropped_share: tokens that are in no chunk, of all that the documents had.
+    dropped_share: the share of tokens that are in no chunk.
     """
     sizes: dict[str, int] = {}
     for shard in shards:
-        for name, part in shard.arrays.items():
-            sizes[name] = sizes.get(name, 0) + part.dtype.itemsize * int(np.prod(part.shape, dtype=object))
-    tokens = _items(shards, "tokens/id")
+        for name, array in shard.arrays.items():
+            sizes[name] = sizes.get(name, 0) + array.dtype.itemsize * int(np.prod(array.shape, dtype=object))
+    tokens = _count_items(shards, "tokens/id")
     dropped = sum(int(as_array(shard.arrays["documents/dropped_tokens"]).sum()) for shard in shards)
     return {
         "documents": documents,
-        "chunks": _items(shards, "chunks/span"),
-        "segments": _items(shards, "segments/vector"),
+        "chunks": _count_items(shards, "chunks/span"),
+        "segments": _count_items(shards, "segments/vector"),
         "tokens": tokens,
         "dropped_tokens": dropped,
         "dropped_share": dropped / max(tokens + dropped, 1),
@@ -44,13 +44,13 @@ def count_contents(shards: Sequence[Shard], documents: int) -> dict[str, Any]:
     }
 
 
-def _items(shards: Sequence[Shard], name: str) -> int:
+def _count_items(shards: Sequence[Shard], name: str) -> int:
     return sum(shard.arrays[name].shape[0] for shard in shards if name in shard.arrays)
 
 
 @dataclass(frozen=True)
 class DamagedShard:
-    """Something in shards/ that is not read, and why."""
+    """A file in shards/ that is not read, and why."""
 
     path: Path
     problem: str
@@ -59,64 +59,72 @@ class DamagedShard:
 def find_problems(
     folder: Path, recipe: Recipe, verified: VerifiedShards, progress: Progress | None = None
 ) -> list[str]:
-    """A sentence for each thing that is wrong: shards are hashed, offsets checked, corpora held against keys."""
-    bad, shards = check_shards(folder, recipe, verified, progress)
-    there = KeyIndex(shard.keys for shard in shards)
-    return [each.problem for each in bad] + [
-        missing.message for missing in find_missing_features(folder / "corpora", there)
-    ]
+    """Check shards and the keys of corpora, and return one sentence per problem; arguments as in `check_shards`."""
+    damaged, shards = check_shards(folder, recipe, verified, progress)
+    known = KeyIndex(shard.keys for shard in shards)
+    missing = find_missing_features(folder / "corpora", known)
+    return [shard.problem for shard in damaged] + [corpus.message for corpus in missing]
 
 
 def check_shards(
     folder: Path, recipe: Recipe, verified: VerifiedShards, progress: Progress | None = None
 ) -> tuple[list[DamagedShard], list[Shard]]:
-    """What in shards/ is not a shard of `recipe`, and the shards that are, by name. Hashed now, whatever is remembered.
+    """Hash and check every file in shards/, whatever was verified before.
 
-    progress: told bytes done and bytes in all.
+    Args:
+        folder: The store.
+        recipe: Its recipe.
+        verified: The cache of verified shards, which is updated.
+        progress: Called with the bytes done and the total bytes.
+
+    Returns:
+        The files that are not shards of `recipe`, and the shards, both by name.
     """
     paths = [path for path in sorted((folder / "shards").glob("*")) if not path.name.startswith(".")]
-    odd = [path for path in paths if not is_shard(path.name)]
-    wrong = {
+    problems = {
         path: f"{path} is not a shard, and is not read. Move it elsewhere, or run `embedonce store repair`."
-        for path in odd
+        for path in paths
+        if not is_shard(path.name)
     }
     named = [path for path in paths if is_shard(path.name)]
-    wrong |= _not_their_names(named, progress)
-    new = [path for path in named if path not in wrong and not verified.was_parsed(path.name)]
-    wrong |= {path: fault for path, fault in zip(new, find_faults(new, recipe), strict=True) if fault is not None}
+    problems |= _find_wrong_hashes(named, progress)
+    unparsed = [path for path in named if path not in problems and not verified.was_parsed(path.name)]
+    faults = zip(unparsed, find_faults(unparsed, recipe), strict=True)
+    problems |= {path: fault for path, fault in faults if fault is not None}
     shards: list[Shard] = []
     for path in named:
         verified.forget(path.name)
-        if path not in wrong:
+        if path not in problems:
             try:
-                found = path.lstat()
+                stat = path.lstat()
                 shards.append(Shard.open(path, recipe, lambda _: True))
-                verified.add(path.name, found)
-            except FileNotFoundError:  # compacted away meanwhile
+                verified.add(path.name, stat)
+            except FileNotFoundError:  # another process compacted the store meanwhile
                 continue
             except EmbedOnceError as error:
-                wrong[path] = str(error)
+                problems[path] = str(error)
     verified.save()
-    return [DamagedShard(path, wrong[path]) for path in paths if path in wrong and os.path.lexists(path)], shards
+    damaged = [DamagedShard(path, problems[path]) for path in paths if path in problems and os.path.lexists(path)]
+    return damaged, shards
 
 
-def _not_their_names(paths: Sequence[Path], progress: Progress | None) -> dict[Path, str]:
-    """Those whose bytes are not what their name is the hash of, or that cannot be read, with a sentence."""
-    wrong, done, total = {}, 0, sum(map(_size, paths))
+def _find_wrong_hashes(paths: Sequence[Path], progress: Progress | None) -> dict[Path, str]:
+    """Return one sentence for each shard whose bytes do not match its name, or that cannot be read."""
+    problems, done, total = {}, 0, sum(map(_file_size, paths))
     for path in paths:
         try:
             check_shard_hash(path)
         except FileNotFoundError:
             continue
         except EmbedOnceError as error:
-            wrong[path] = str(error)
-        done += _size(path)
+            problems[path] = str(error)
+        done += _file_size(path)
         if progress is not None:
             progress(done, total)
-    return wrong
+    return problems
 
 
-def _size(path: Path) -> int:
+def _file_size(path: Path) -> int:
     try:
         return path.lstat().st_size
     except FileNotFoundError:
@@ -124,34 +132,34 @@ def _size(path: Path) -> int:
 
 
 def is_shard(name: str) -> bool:
-    """Whether a file of that name is a shard: 64 hex digits and .h5."""
+    """Whether a file name is that of a shard: 64 hex digits and .h5."""
     stem, ending = os.path.splitext(name)  # noqa: PTH122 - a name, not a path
     return ending == ".h5" and len(stem) == 64 and set(stem) <= set("0123456789abcdef")
 
 
 @dataclass(frozen=True)
 class MissingFeatures:
-    """A corpus that lacks features, or cannot be read. ids: its documents without features, in their order."""
+    """A corpus that lacks features, or cannot be read. ids: the documents without features, in their order."""
 
     corpus: str
     ids: tuple[str, ...]
     message: str
 
 
-def find_missing_features(folder: Path, there: KeyIndex) -> list[MissingFeatures]:
-    """The corpora in `folder` of which something is missing."""
-    found = []
+def find_missing_features(folder: Path, known: KeyIndex) -> list[MissingFeatures]:
+    """List the corpora in `folder` with documents whose keys are not `known`, and those that cannot be read."""
+    missing = []
     for name in corpora.list_names(folder):
         try:
             table = corpora.load(name, folder)
         except EmbedOnceError as error:
-            found.append(MissingFeatures(name, (), str(error)))
+            missing.append(MissingFeatures(name, (), str(error)))
             continue
-        rows = np.flatnonzero(~there.contains(table.keys)).tolist()
+        rows = np.flatnonzero(~known.contains(table.keys)).tolist()
         if rows:
-            sentence = (
+            message = (
                 f"{name}: {len(rows):,} of {len(table.keys):,} documents have no features. "
-                f"Embed {table.source} again, as you did before, to encode them."
+                f"Run the same `embedonce embed` of {table.source} again to encode them."
             )
-            found.append(MissingFeatures(name, tuple(table.ids[row] for row in rows), sentence))
-    return found
+            missing.append(MissingFeatures(name, tuple(table.ids[row] for row in rows), message))
+    return missing

@@ -1,4 +1,4 @@
-"""Documents as several stores have them: of each view one vector, the stores' own one behind the other."""
+"""Several stores as one source of features: each view is pooled per store, and the vectors are concatenated."""
 
 import hashlib
 import math
@@ -21,18 +21,18 @@ POOLED = ("cls", "mean", "max")
 
 
 class FeatureSource(Protocol):
-    """What heads are given documents of: a store, or several."""
+    """A source of features for heads: one store, or several joined."""
 
     @property
     def name(self) -> str:
-        """As it is said to the user."""
+        """The name in messages."""
 
     @property
     def recipes(self) -> tuple[Recipe, ...]:
-        """Of each store, in their order."""
+        """The recipe of each store, in their order."""
 
     def shards(self) -> list[Shard]:
-        """All that are read."""
+        """All shards."""
 
     def bags(self, keys: Sequence[str], keep: str | Iterable[str] | None = None, layer: int | None = -1) -> Bags:
         """As `FeatureStore.bags`."""
@@ -40,7 +40,7 @@ class FeatureSource(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class JoinedStores:
-    """Several stores as one: each document's features are those of all, as `join_bags` puts them."""
+    """Several stores as one: a document has the features of all stores, as `join_bags` joins them."""
 
     stores: tuple[FeatureStore, ...]
 
@@ -51,70 +51,77 @@ class JoinedStores:
 
     @property
     def recipes(self) -> tuple[Recipe, ...]:
-        """Of each store, in their order."""
+        """The recipe of each store, in their order."""
         return tuple(store.recipe for store in self.stores)
 
     def shards(self) -> list[Shard]:
-        """Those of all stores."""
+        """The shards of all stores."""
         return [shard for store in self.stores for shard in store.shards()]
 
     def bags(self, keys: Sequence[str], keep: str | Iterable[str] | None = None, layer: int | None = -1) -> Bags:
-        """The documents of `keys`, in their order. Raises as each store does; CallError for all layers at once."""
+        """Return the documents of `keys`, in their order. Raises as each store does; CallError for all layers."""
         if layer is None:
-            raise CallError("Layers can be weighed of one store alone: name one --store.")
+            raise CallError("Layers can be weighted in one store only: name one --store.")
         bags = join_bags([store.bags(keys, layer=layer) for store in self.stores])
         return bags if keep is None else bags.select_views(keep)
 
 
 def joined_fingerprint(recipes: Sequence[Recipe]) -> str:
-    """Of one recipe its own; of several a hash of theirs, in their order."""
+    """Return the fingerprint of one recipe, or a hash of the fingerprints of several, in their order."""
     if len(recipes) == 1:
         return recipes[0].fingerprint
     return hashlib.sha256("".join(recipe.fingerprint for recipe in recipes).encode()).hexdigest()
 
 
-def join_bags(multilabel: Sequence[Bags]) -> Bags:
-    """The same documents, in one order, with the features of all; one set at least, which is given back as it is.
+def join_bags(bags_of_stores: Sequence[Bags]) -> Bags:
+    """Join the features of the same documents in several stores; the Bags of a single store are returned unchanged.
 
-    Encoders cut a text at different places, so chunks cannot be paired: each view that all have is pooled to a vector a
-    document, as `Bags.pooled` does, once it is asked for. What each set gives alone has the view's name and the set's
-    number: cls@1, cls@2. Of token ids the first that are kept are read. Raises BadData where the sets have different
-    numbers of documents, or no view in common.
+    Encoders split a text at different positions, so chunks cannot be paired: each common view is pooled to one vector
+    per document, as `Bags.pooled` does, on first use, and the vectors are concatenated. The vectors of one store have
+    the view's name and the store's number: cls@1, cls@2. Token ids are those of the first store that keeps them.
+
+    Args:
+        bags_of_stores: The Bags of each store, with the same documents in the same order; at least one.
+
+    Raises:
+        BadData: The numbers of documents differ, or no view is common.
     """
-    if len(multilabel) == 1:
-        return multilabel[0]
-    if len({len(bags) for bags in multilabel}) != 1:
-        raise BadData("Features can stand side by side where they are of the same documents.")
-    common = [view for view in POOLED if all(view in bags.views for bags in multilabel)]
+    first = bags_of_stores[0]
+    if len(bags_of_stores) == 1:
+        return first
+    if len({len(bags) for bags in bags_of_stores}) != 1:
+        raise BadData("Features of different documents cannot be joined.")
+    common = [view for view in POOLED if all(view in bags.views for bags in bags_of_stores)]
     if not common:
-        kept = "; ".join(", ".join(bags.views) for bags in multilabel)
+        kept = "; ".join(", ".join(bags.views) for bags in bags_of_stores)
         raise BadData(
-            f"Of {', '.join(POOLED)} these stores have none in common ({kept}). Embed again with more in --keep."
+            f"These stores have none of the views {', '.join(POOLED)} in common ({kept}). "
+            "Embed again with more in --keep."
         )
-    one_each = np.arange(len(multilabel[0]) + 1)
-    views = {view: Ragged.from_flat(_Pooled(multilabel, view), one_each) for view in common}
-    for number, bags in enumerate(multilabel, start=1):
-        views |= {f"{view}@{number}": Ragged.from_flat(_Pooled([bags], view), one_each) for view in common}
-    worded = next((bags for bags in multilabel if "token_ids" in bags.views), None)
-    return (
-        Bags(views) if worded is None else Bags(views | {"token_ids": worded.views["token_ids"]}, worded.chunk_layout)
-    )
+    offsets = np.arange(len(first) + 1)
+    views = {view: Ragged.from_flat(_PooledArray(bags_of_stores, view), offsets) for view in common}
+    for number, bags in enumerate(bags_of_stores, start=1):
+        views |= {f"{view}@{number}": Ragged.from_flat(_PooledArray([bags], view), offsets) for view in common}
+    with_tokens = next((bags for bags in bags_of_stores if "token_ids" in bags.views), None)
+    if with_tokens is None:
+        return Bags(views)
+    return Bags(views | {"token_ids": with_tokens.views["token_ids"]}, with_tokens.chunk_layout)
 
 
 def store_number(view: str) -> int:
-    """The number of the set that a view of `join_bags` is of alone; 0 for one of all, or of a single store."""
+    """Return the number of the store that a view of `join_bags` comes from; 0 for a view of all stores."""
     return int(view.partition("@")[2] or 0)
 
 
-class _Pooled:
-    """A Part of a Ragged: float32 (documents, sum of dims), computed when it is first read."""
+class _PooledArray:
+    """An ItemArray: float32 (documents, sum of dims), computed on first use."""
 
     dtype: np.dtype[Any] = np.dtype(np.float32)
 
-    def __init__(self, multilabel: Sequence[Bags], view: str) -> None:
-        self._several = multilabel
+    def __init__(self, all_bags: Sequence[Bags], view: str) -> None:
+        self._bags = all_bags
         self._view = view
-        self.shape = (len(multilabel[0]), sum(math.prod(bags.view(view).item_shape) for bags in multilabel))
+        self.shape = (len(all_bags[0]), sum(math.prod(bags.view(view).item_shape) for bags in all_bags))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return self._values if dtype is None and not copy else np.array(self._values, dtype=dtype, copy=copy)
@@ -124,4 +131,4 @@ class _Pooled:
 
     @cached_property
     def _values(self) -> NDArray[np.float32]:
-        return np.concatenate([bags.pooled([self._view]) for bags in self._several], axis=1)
+        return np.concatenate([bags.pooled([self._view]) for bags in self._bags], axis=1)

@@ -1,4 +1,4 @@
-"""Documents as a head sees them: named ragged views in one row order, indexed as scikit-learn indexes an array."""
+"""Bags: documents as named ragged views in one row order, indexed like a scikit-learn array."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from featurestore.vectors.torch_dataset import BagDataset
 
 VIEWS = ("cls", "mean", "max", "segments", "tokens", "token_ids")
-_BLOCK = 8192  # documents pooled at a time, so that memory holds no second copy of all chunks
+_BLOCK = 8192  # documents pooled at a time, so that memory never holds a second copy of all chunks
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Bags:
-    """A set of documents; nothing is read before a view is gathered.
+    """A set of documents; vectors are read when a view is gathered.
 
-    views: of "cls" "mean" "max" (vectors, one a chunk), "segments" and "tokens" (vectors), "token_ids" (int32 items);
-    each has one row a document, in one order.
-    cut: how their tokens became chunks; None where a document's token ids are its text.
+    views: of "cls" "mean" "max" (one vector per chunk), "segments" and "tokens" (vectors), "token_ids" (int32 items);
+    each has one row per document, in the same order.
+    chunk_layout: how tokens were split into chunks; None if a document's token ids are its text.
     """
 
     views: Mapping[str, Ragged]
@@ -34,21 +34,21 @@ class Bags:
 
     def __post_init__(self) -> None:
         if len({len(ragged) for ragged in self.views.values()}) != 1:
-            raise BadData("A set of documents needs one view at least, and as many rows in each.")
+            raise BadData("A set of documents needs at least one view, and the same number of rows in each.")
 
     @classmethod
     def from_array(cls, array: Any) -> Self:
-        """A 2-D array as one chunk a document: its rows are cls, mean, max and segments alike, no copy of floats.
+        """Use a 2-D array as one chunk per document: its rows are cls, mean, max and segments; floats are not copied.
 
-        Raises CallError for what is not two-dimensional and numeric.
+        Raises CallError for an array that is not two-dimensional and numeric.
         """
         values = np.asarray(array)
         if values.ndim != 2 or values.dtype.kind not in "fiub":
             raise CallError(f"Expected Bags or a 2-D array of numbers, got {values.ndim} dimensions of {values.dtype}.")
         if values.dtype.kind != "f":
             values = values.astype(np.float32)
-        one = Ragged.from_flat(values, np.arange(len(values) + 1))
-        return cls(dict.fromkeys(("cls", "mean", "max", "segments"), one))
+        rows = Ragged.from_flat(values, np.arange(len(values) + 1))
+        return cls(dict.fromkeys(("cls", "mean", "max", "segments"), rows))
 
     @classmethod
     def concatenate(cls, all_bags: Sequence["Bags"]) -> Self:
@@ -77,58 +77,64 @@ class Bags:
         return (len(self),)
 
     def __getitem__(self, key: Any) -> Self:
-        """Some documents, no copy: by index array, mask, slice, integer (Bags of one), or (any of these, ...)."""
+        """Select documents, no copy: by index array, mask, slice, integer (Bags of one), or (any of these, ...)."""
         if isinstance(key, tuple):
             key = key[0]
         rows = row_index(key, len(self))
-        taken: dict[tuple[int, ...], Ragged] = {}  # cls, mean and max stand in the same rows: these are taken once
+        selected: dict[tuple[int, ...], Ragged] = {}  # cls, mean and max share their row arrays: these are indexed once
         views: dict[str, Ragged] = {}
         for name, ragged in self.views.items():
-            place = (id(ragged.array_index), id(ragged.start), id(ragged.length))
-            if place not in taken:
-                taken[place] = ragged[rows]
-            views[name] = replace(taken[place], arrays=ragged.arrays, bfloat16=ragged.bfloat16)
+            identity = (id(ragged.array_index), id(ragged.start), id(ragged.length))
+            if identity not in selected:
+                selected[identity] = ragged[rows]
+            views[name] = replace(selected[identity], arrays=ragged.arrays, bfloat16=ragged.bfloat16)
         return type(self)(views, self.chunk_layout)
 
     def __repr__(self) -> str:
         return f"<Bags of {len(self):,} documents: {_listed(self.views)}>"
 
     def view(self, name: str) -> Ragged:
-        """The view of that name. Raises UnknownName, naming those that there are."""
+        """Return a view by its name. Raises UnknownName, which lists the available views."""
         if name not in self.views:
             raise UnknownName(f"These features have no '{name}'.{suggest_name(name, self.views)}")
         return self.views[name]
 
     def select_views(self, names: str | Iterable[str]) -> Self:
-        """The same documents with these views alone. Raises UnknownName, naming those that there are."""
-        wanted = [names] if isinstance(names, str) else names
-        return type(self)({name: self.view(name) for name in wanted}, self.chunk_layout)
+        """Keep only these views. Raises UnknownName, which lists the available views."""
+        selected = [names] if isinstance(names, str) else names
+        return type(self)({name: self.view(name) for name in selected}, self.chunk_layout)
 
     def contiguous_tokens(self) -> ContiguousTokens:
-        """The token ids as they stood in the text, read now. Raises UnknownName where there are none."""
+        """Read the token ids in the order of the text. Raises UnknownName if they were not kept."""
         return ContiguousTokens.from_chunks(self.view("token_ids"), self.chunk_layout)
 
     def batches(self, size: int, *, by: str, rng: np.random.Generator | int) -> Iterator[NDArray[np.int64]]:
-        """An epoch: rows of at most `size` documents of alike length in view `by`, int64, in random order.
+        """Yield the batches of an epoch in random order: int64 rows of documents with similar lengths.
 
-        rng: an integer gives the same batches at each call, a generator other ones. Raises UnknownName; CallError for
-        a size below 1.
+        Args:
+            size: The most documents per batch.
+            by: The view whose lengths are compared.
+            rng: An integer gives the same batches at each call, a generator different ones.
+
+        Raises:
+            UnknownName: The view does not exist.
+            CallError: The size is below 1.
         """
         return shuffled_batches(self.view(by).length, size, np.random.default_rng(rng))
 
     def dataset(self, view: str, targets: Any = None) -> "BagDataset":
-        """One view as a torch Dataset of (float32 (items, dim)[, target]); see loading.py for its batches.
+        """Return one view as a torch Dataset of (float32 (items, dim)[, target]); see `BagDataset` for batches.
 
-        targets: (documents, ...). Raises UnknownName; CallError for more or fewer targets than documents.
+        targets: (documents, ...). Raises UnknownName; CallError if there is not one target per document.
         """
         from featurestore.vectors.torch_dataset import BagDataset
 
         return BagDataset(self.view(view), targets)
 
     def pooled(self, names: Sequence[str] = ("cls", "mean", "max")) -> NDArray[np.float32]:
-        """One vector a document, float32 (documents, sum of dims): the maximum of "max", the mean of other views.
+        """Pool to one vector per document: the maximum of "max", the mean of other views.
 
-        Several layers of a view stand side by side. A document without chunks has zeros.
+        Returns float32 (documents, sum of dims); the layers of a view are concatenated. No chunks give zeros.
         """
         views = [(name, self.view(name)) for name in names]
         pooled = np.empty((len(self), sum(math.prod(ragged.item_shape) for _, ragged in views)), dtype=np.float32)
@@ -142,25 +148,25 @@ class Bags:
 
 
 def as_bags(X: Any) -> Bags:
-    """Bags as they are, a 2-D array as Bags of one chunk a document."""
+    """Return Bags unchanged, and a 2-D array as Bags with one chunk per document."""
     return X if isinstance(X, Bags) else Bags.from_array(X)
 
 
 def _pooled(ragged: Ragged, *, largest: bool) -> NDArray[np.float32]:
-    """float32 (rows, dim): the mean of each row's items, or the `largest` of each number; zeros for an empty row."""
+    """Pool each row by the mean, or by the maximum if `largest`: float32 (rows, dim); zeros for an empty row."""
     items, offsets = ragged.gather(np.float32)
     values = items.reshape(len(items), math.prod(ragged.item_shape))
     if len(values) == len(ragged) and (ragged.length == 1).all():
         return values
     if largest:
-        return _largest(values, offsets[:-1], ragged.length)
-    sums = _sums(values, offsets)
+        return _row_maxima(values, offsets[:-1], ragged.length)
+    sums = _row_sums(values, offsets)
     sums /= np.maximum(ragged.length, 1)[:, None]
     return sums
 
 
-def _sums(values: NDArray[np.float32], offsets: NDArray[np.int64]) -> NDArray[np.float32]:
-    """The sum of each row's values; a fiftieth of the time that `np.add.reduceat` takes."""
+def _row_sums(values: NDArray[np.float32], offsets: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Sum the values of each row, in a fiftieth of the time of `np.add.reduceat`."""
     from scipy.sparse import csr_array
 
     rows = csr_array(
@@ -169,12 +175,14 @@ def _sums(values: NDArray[np.float32], offsets: NDArray[np.int64]) -> NDArray[np
     return np.asarray(rows @ values)
 
 
-def _largest(values: NDArray[np.float32], start: NDArray[np.int64], length: NDArray[np.int64]) -> NDArray[np.float32]:
-    """The largest of each row's values, rows of one length at a time; a tenth of the time of `np.maximum.reduceat`."""
+def _row_maxima(
+    values: NDArray[np.float32], start: NDArray[np.int64], length: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Take the maximum of each row, one length at a time, in a tenth of the time of `np.maximum.reduceat`."""
     pooled = np.zeros((len(start), values.shape[1]), dtype=np.float32)
-    for each in np.unique(length[length > 0]).tolist():
-        rows = np.flatnonzero(length == each)
-        pooled[rows] = values[start[rows, None] + np.arange(each)].max(axis=1)
+    for row_length in np.unique(length[length > 0]).tolist():
+        rows = np.flatnonzero(length == row_length)
+        pooled[rows] = values[start[rows, None] + np.arange(row_length)].max(axis=1)
     return pooled
 
 

@@ -1,4 +1,4 @@
-"""The text behind token ids: tokens that neighbouring chunks share counted once, and what did not follow each other."""
+"""The tokens of the text from the tokens of overlapping chunks: shared tokens once, gaps between passages marked."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -12,10 +12,10 @@ from featurestore.vectors.recipe import Recipe
 
 @dataclass(frozen=True)
 class ChunkLayout:
-    """How documents were cut into chunks, as far as their tokens tell no more.
+    """How documents were split into chunks, which their tokens no longer show.
 
-    window: tokens a chunk at most. stride: tokens at the start of a chunk that the one before it has too.
-    apart: of a document longer than a window, its first and last half windows are kept, which were not neighbours.
+    window: the most tokens per chunk. stride: tokens at the start of a chunk that the previous chunk also has.
+    has_gap: whether a document longer than a window keeps its first and last half windows, with a gap between them.
     """
 
     window: int
@@ -24,21 +24,21 @@ class ChunkLayout:
 
     @property
     def differs_from_text(self) -> bool:
-        """Whether tokens, one chunk behind the other, are something else than the text."""
+        """Whether the concatenated tokens of chunks differ from the tokens of the text."""
         return bool(self.stride or self.has_gap)
 
     @classmethod
     def from_recipe(cls, recipe: Recipe) -> Self:
-        """As stages/embed/windows/windowing.py does it by this recipe."""
+        """Return the layout that `stages/embed/windows/windowing.py` produces for this recipe."""
         return cls(recipe.window, recipe.stride, recipe.long == "head-tail")
 
 
 @dataclass(frozen=True, eq=False)
 class ContiguousTokens:
-    """Runs of tokens that stood one behind the other in the text, each token of it once.
+    """The tokens of texts, each once, in passages: runs of tokens that are contiguous in the text.
 
-    ids: int32 (tokens,). passage, document: int64 (tokens,), which each token is of; neither ever falls. A passage
-    never reaches into a second document.
+    ids: int32 (tokens,). passage, document: int64 (tokens,), the passage and document of each token; neither decreases.
+    A passage lies within one document.
     """
 
     ids: NDArray[np.int32]
@@ -46,31 +46,33 @@ class ContiguousTokens:
     document: NDArray[np.int64]
 
     @classmethod
-    def from_chunks(cls, ids: Ragged, cut: ChunkLayout | None) -> Self:
-        """From a document's tokens as chunks have them, one chunk after the other; without a cut they are its text.
+    def from_chunks(cls, ids: Ragged, layout: ChunkLayout | None) -> Self:
+        """Make the passages of documents from the tokens of their chunks; without a layout these are the text.
 
-        Every chunk but a document's last has `window` tokens wherever chunks share some. A document of the two halves
-        of a window is not told from one that fits a window: both are two passages.
+        If chunks overlap, every chunk except a document's last has `window` tokens. With a gap, a document of exactly
+        `window` tokens always becomes two passages, as a shortened one cannot be recognized.
         """
         values, document = ids.gather()[0], np.repeat(np.arange(len(ids)), ids.length)
-        if cut is None or not cut.differs_from_text:
+        if layout is None or not layout.differs_from_text:
             return cls(values, document, document)
-        if cut.has_gap:
-            tail = (ids.length[document] == cut.window) & (_places(ids) >= cut.window - cut.window // 2)
+        if layout.has_gap:
+            tail = (ids.length[document] == layout.window) & (
+                _token_positions(ids) >= layout.window - layout.window // 2
+            )
             return cls(values, 2 * document + tail, document)
-        own = cls.first_occurrences(ids, cut)
-        return cls(values[own], document[own], document[own])
+        first = cls.first_occurrences(ids, layout)
+        return cls(values[first], document[first], document[first])
 
     @staticmethod
-    def first_occurrences(ids: Ragged, cut: ChunkLayout | None) -> NDArray[np.bool_]:
-        """Which of a document's tokens, as chunks have them, are those of `of`: all but what the chunk before has."""
-        place = _places(ids)
-        if cut is None or not cut.stride:
-            return np.ones(len(place), dtype=bool)
-        return (place < cut.window) | (place % cut.window >= cut.stride)
+    def first_occurrences(ids: Ragged, layout: ChunkLayout | None) -> NDArray[np.bool_]:
+        """Mask the tokens of chunks that the previous chunk does not have: bool (tokens,)."""
+        position = _token_positions(ids)
+        if layout is None or not layout.stride:
+            return np.ones(len(position), dtype=bool)
+        return (position < layout.window) | (position % layout.window >= layout.stride)
 
 
-def _places(ids: Ragged) -> NDArray[np.int64]:
-    """Each token's place in its document, counted from 0."""
+def _token_positions(ids: Ragged) -> NDArray[np.int64]:
+    """The position of each token in its document, from 0: int64 (tokens,)."""
     ends = ids.length.cumsum()
     return np.arange(ids.length.sum()) - np.repeat(ends - ids.length, ids.length)

@@ -1,4 +1,4 @@
-"""How much memory there is for features."""
+"""The memory that is available for features."""
 
 import os
 from collections.abc import Iterator
@@ -9,67 +9,67 @@ __all__ = ["free_memory", "share_memory"]
 MEMINFO = Path("/proc/meminfo")
 MEMBERSHIP = Path("/proc/self/cgroup")
 GROUPS = Path("/sys/fs/cgroup")
-# how the lines of a membership begin, by version: 0::/path and 4:memory:/path
+# lines of a membership start with 0::/path (version 2) or 4:memory:/path (version 1)
 UNIFIED, LEGACY = ("0", ""), "memory"
 
-_processes = 1  # that are alike, this one among them
+_processes = 1  # that share the memory, including this one
 
 
 def share_memory(processes: int) -> None:
-    """From now on this process is one of so many that each take their part of what is free."""
+    """Declare that this process is one of `processes` that share the free memory equally."""
     global _processes
     _processes = processes
 
 
 def free_memory() -> int | None:
-    """Bytes that a program can have without swapping, as Linux says; elsewhere all that there is, or None.
+    """Return the bytes that this process can use without swapping on Linux; elsewhere the total memory, or None.
 
-    Of a container or a scheduler's job it is what its control groups leave, where that is less; of processes that
-    `share_memory`, a part.
+    The limits of control groups (containers, jobs of a scheduler) are respected; processes that called `share_memory`
+    get their share.
     """
-    free = _free()
+    free = _free_in_system()
     return None if free is None else free // _processes
 
 
-def _free() -> int | None:
+def _free_in_system() -> int | None:
     try:
         lines = MEMINFO.read_text().splitlines()
         free = next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
     except (OSError, ValueError, StopIteration):
-        return _all()
-    return min([free, *_left_by_groups()])
+        return _total()
+    return min([free, *_free_by_group()])
 
 
-def _left_by_groups() -> Iterator[int]:
-    """What each group above this process has left of its limit, if it has one."""
+def _free_by_group() -> Iterator[int]:
+    """Yield the free bytes of each control group of this process that has a limit."""
     try:
         memberships = [line.split(":", 2) for line in MEMBERSHIP.read_text().splitlines()]
     except OSError:
         return
     for number, controllers, path in memberships:
         if (number, controllers) == UNIFIED:
-            yield from _left_of(GROUPS, path, "memory.max", "memory.current", "inactive_file")
+            yield from _free_in_groups(GROUPS, path, "memory.max", "memory.current", "inactive_file")
         elif LEGACY in controllers.split(","):
-            yield from _left_of(
+            yield from _free_in_groups(
                 GROUPS / LEGACY, path, "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
             )
 
 
-def _left_of(root: Path, path: str, most: str, now: str, cached: str) -> Iterator[int]:
-    own = root / path.lstrip("/")
-    for group in (own, *own.parents):
+def _free_in_groups(root: Path, path: str, limit_file: str, usage_file: str, cache_field: str) -> Iterator[int]:
+    leaf = root / path.lstrip("/")
+    for group in (leaf, *leaf.parents):
         if not group.is_relative_to(root):
             return
         try:
-            limit, used = int((group / most).read_text()), int((group / now).read_text())
-            counted = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
-        except (OSError, ValueError):  # a path as another namespace sees it, or "max" for no limit
+            limit, used = int((group / limit_file).read_text()), int((group / usage_file).read_text())
+            fields = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        except (OSError, ValueError):  # the path of another namespace, or "max" for no limit
             continue
-        # the system gives pages of files back before it ends a process
-        yield max(limit - used + int(counted.get(cached, 0)), 0)
+        # the system reclaims cached file pages before it kills a process
+        yield max(limit - used + int(fields.get(cache_field, 0)), 0)
 
 
-def _all() -> int | None:
+def _total() -> int | None:
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):  # not on Windows

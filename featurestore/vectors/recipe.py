@@ -1,4 +1,4 @@
-"""How features were made: everything that can change a value, and nothing else."""
+"""The recipe of features: every setting that can change a value, and no other."""
 
 import hashlib
 import json
@@ -16,14 +16,14 @@ _HASHES = ("weights", "config", "tokenizer")
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """All that decides a feature's value. Batch size, device and number of workers cannot change one, so are not here.
+    """The settings that determine the values of features; batch size, device and number of workers do not.
 
-    encoder: a name to show; two recipes that differ in it alone are equal and have one fingerprint.
-    weights, config, tokenizer: hex sha256, of the checkpoint's tensors and not of a path.
-    window, stride: tokens, special tokens not counted. long: which windows of a long document, "random:7" with
-    its seed. max_windows: chunks a document.
-    layers: counted from the last, (-1,) is the last alone. keep: of "cls" "mean" "max" "segments" "tokens", in this
-    order. segment: tokens a segment. dtype: number type kept. precision: number type that the encoder computed in.
+    encoder: a name for display; recipes that differ only in it are equal and have the same fingerprint.
+    weights, config, tokenizer: hex sha256 of the content, such as the checkpoint's tensors, not of a path.
+    window, stride: in tokens, special tokens not counted. long: the windows kept of a long document; "random:7" has a
+    seed. max_windows: the most chunks per document.
+    layers: counted from the last, so that (-1,) is the last one. keep: of "cls" "mean" "max" "segments" "tokens", in
+    this order. segment: tokens per segment. dtype: the stored number type. precision: the encoder's number type.
     """
 
     encoder: str = field(compare=False)
@@ -45,72 +45,72 @@ class Recipe:
 
     @cached_property
     def fingerprint(self) -> str:
-        """64 hex digits: the sha256 of every field but `encoder`, as JSON with sorted names and no spaces."""
+        """The hex sha256 of every field except `encoder`, as JSON with sorted names and no spaces."""
         content = {name: value for name, value in asdict(self).items() if name != "encoder"}
         return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
     @property
     def short(self) -> str:
-        """The first 8 digits of the fingerprint, for names."""
+        """The first 8 digits of the fingerprint, for file names."""
         return self.fingerprint[:8]
 
     def to_json(self) -> dict[str, Any]:
-        """The fields as JSON has them."""
+        """Return the fields as JSON values."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
-        """What `to_json` gave. Raises BadData for a field that is missing, unknown or of another type."""
-        names = [each.name for each in fields(cls)]
+        """Read the result of `to_json`. Raises BadData for a field that is missing, unknown or of another type."""
+        names = [field.name for field in fields(cls)]
         if not isinstance(content, Mapping) or set(content) != set(names):
-            odd = sorted(set(content) ^ set(names)) if isinstance(content, Mapping) else ["all of it"]
-            raise BadData(f"A recipe has these fields missing or unknown: {', '.join(odd)}.")
+            wrong = sorted(set(content) ^ set(names)) if isinstance(content, Mapping) else ["all of it"]
+            raise BadData(f"A recipe has these fields missing or unknown: {', '.join(wrong)}.")
         for name in names:
-            if not _FITS[name](content[name]):
-                raise BadData(f"A recipe has {content[name]!r} as {name}.")
+            if not _VALIDATORS[name](content[name]):
+                raise BadData(f"A recipe has the invalid value {content[name]!r} as {name}.")
         values: dict[str, Any] = dict(content)
         return cls(**values | {name: tuple(values[name]) for name in ("layers", "keep")})
 
-    def differences(self, asked: "Recipe") -> tuple[str, ...]:
-        """A clause for each field of another value: "window is 254 in this store, 510 was asked"."""
+    def differences(self, requested: "Recipe") -> tuple[str, ...]:
+        """Describe each field that differs: "window is 254 in this store, 510 was requested"."""
         return tuple(
-            f"{name} is {self._shown(name)} in this store, {asked._shown(name)} was asked"
-            for name in self._unlike(asked)
+            f"{name} is {self._format_field(name)} in this store, {requested._format_field(name)} was requested"
+            for name in self._differing(requested)
         )
 
-    def options(self, asked: "Recipe") -> str:
-        """How `asked` becomes this recipe: "give --stride 0 and leave --max-windows out" or "" if no option does it."""
-        unlike = self._unlike(asked)
-        if any(name in _HASHES for name in unlike):
-            if self.encoder == asked.encoder:
+    def options(self, requested: "Recipe") -> str:
+        """Describe the options that turn `requested` into this recipe: "give --stride 0"; "" if there are none."""
+        differing = self._differing(requested)
+        if any(name in _HASHES for name in differing):
+            if self.encoder == requested.encoder:
                 return ""
-            # another encoder explains all three hashes, and the number of layers and the window by the way
-            unlike = ["encoder", *(name for name in unlike if name not in _HASHES)]
-        if any(name not in _OPTIONS for name in unlike):
+            # another encoder explains all three hashes
+            differing = ["encoder", *(name for name in differing if name not in _HASHES)]
+        if any(name not in _OPTIONS for name in differing):
             return ""
-        clauses = dict.fromkeys(_OPTIONS[name](self) for name in unlike)
-        given = [clause for clause in clauses if clause.startswith("--")]
-        left = [clause for clause in clauses if not clause.startswith("--")]
-        return " and ".join([f"give {' '.join(given)}"] * bool(given) + left)
+        clauses = dict.fromkeys(_OPTIONS[name](self) for name in differing)
+        options = [clause for clause in clauses if clause.startswith("--")]
+        others = [clause for clause in clauses if not clause.startswith("--")]
+        return " and ".join([f"give {' '.join(options)}"] * bool(options) + others)
 
-    def covers(self, asked: "Recipe") -> bool:
-        """Whether features of this recipe hold all that those of `asked` would."""
-        if any(name not in ("keep", "layers", "segment") for name in self._unlike(asked)):
+    def covers(self, requested: "Recipe") -> bool:
+        """Whether features of this recipe include all features of `requested`."""
+        if any(name not in ("keep", "layers", "segment") for name in self._differing(requested)):
             return False
-        same_segments = "segments" not in asked.keep or self.segment == asked.segment
-        return same_segments and set(self.keep) >= set(asked.keep) and set(self.layers) >= set(asked.layers)
+        same_segments = "segments" not in requested.keep or self.segment == requested.segment
+        return same_segments and set(self.keep) >= set(requested.keep) and set(self.layers) >= set(requested.layers)
 
-    def surplus(self, poorer: "Recipe") -> str:
-        """What this recipe keeps and `poorer` does not: "tokens", "layers -4,-1"."""
-        kept = [name for name in self.keep if name not in poorer.keep]
-        layers = [layer for layer in self.layers if layer not in poorer.layers]
+    def surplus(self, other: "Recipe") -> str:
+        """Describe what this recipe keeps and `other` does not: "tokens", "layers -4,-1"."""
+        kept = [name for name in self.keep if name not in other.keep]
+        layers = [layer for layer in self.layers if layer not in other.layers]
         return " and ".join(kept + ([f"layers {','.join(map(str, layers))}"] if layers else []))
 
-    def _unlike(self, asked: "Recipe") -> list[str]:
-        names = (each.name for each in fields(self) if each.compare)
-        return [name for name in names if getattr(self, name) != getattr(asked, name)]
+    def _differing(self, requested: "Recipe") -> list[str]:
+        names = (field.name for field in fields(self) if field.compare)
+        return [name for name in names if getattr(self, name) != getattr(requested, name)]
 
-    def _shown(self, name: str) -> str:
+    def _format_field(self, name: str) -> str:
         value = getattr(self, name)
         if name in _HASHES:
             return f"{self.encoder}'s {value[:8]}"
@@ -143,7 +143,7 @@ def _is_keep(value: Any) -> bool:
     return isinstance(value, list | tuple) and [name for name in KEEP if name in value] == list(value)
 
 
-_FITS: dict[str, Callable[[Any], bool]] = {
+_VALIDATORS: dict[str, Callable[[Any], bool]] = {
     "encoder": _is_text,
     "weights": _is_hash,
     "config": _is_hash,

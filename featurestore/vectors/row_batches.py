@@ -1,4 +1,4 @@
-"""Batches of documents of alike length in random order: the one way in which an epoch is cut."""
+"""Random batches of documents of similar length, for one epoch of training."""
 
 from collections.abc import Iterator
 
@@ -7,21 +7,21 @@ from numpy.typing import NDArray
 
 from data.errors import CallError
 
-# a pool of this many batches is sorted by length: enough that padding is a few per cent, and still a good shuffle
-POOL = 32
+# this many batches are sorted by length at a time: padding becomes a few percent, and the order stays random
+SORTED_BATCHES = 32
 
 
 def shuffled_batches(length: NDArray[np.int64], size: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
-    """Rows in batches, int64 of at most `size` each: every row once.
+    """Yield every row once, in int64 batches of at most `size` rows of similar length.
 
-    Shuffle, sort by length within pools of some batches, shuffle the batches: documents meet others in each epoch, and
-    padding stays small. What `rng` has drawn when this returns is all that it draws, however far the batches are read.
+    The rows are shuffled and sorted by length within groups of batches, then the batches are shuffled: each epoch has
+    other batches, and padding stays small. `rng` draws everything before this returns, however many batches are read.
 
     Raises CallError for a size below 1.
     """
     if size < 1:
-        raise CallError(f"A batch has 1 document at least, {size} were asked.")
+        raise CallError(f"A batch must have at least 1 document, got {size}.")
     order = rng.permutation(len(length))
-    pool = np.arange(len(order)) // (size * POOL)
-    order = order[np.lexsort((length[order], pool))]
+    group = np.arange(len(order)) // (size * SORTED_BATCHES)
+    order = order[np.lexsort((length[order], group))]
     return (order[start : start + size] for start in rng.permutation(np.arange(0, len(order), size)).tolist())

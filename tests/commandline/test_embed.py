@@ -54,5 +54,5 @@ def test_another_way_than_the_stores_is_told_field_by_field(embedonce: Run, call
     assert embedonce(*call, "--store", "one", "--window", "20", "--stride", "5").code == 0
     result = embedonce(*call, "--store", "one", "--long", "head")
     assert result.code == 2
-    assert "stride is 5 in this store, 0 was asked; long is windows in this store, head was asked" in result.err
+    assert "stride is 5 in this store, 0 was requested; long is windows in this store, head was requested" in result.err
     assert embedonce(*call, "--store", "one").code == 0

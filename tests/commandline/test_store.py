@@ -38,7 +38,7 @@ def test_a_flipped_byte_is_named_with_the_documents_that_it_costs(embedonce: Run
     (shard,) = (store / "shards").iterdir()
     flip_a_byte(shard)
     damaged, missing = embedonce("store", "verify", store).out.splitlines()
-    assert damaged.startswith(f"{shard} is damaged: its bytes are not those of its name.")
+    assert damaged.startswith(f"{shard} is damaged: its bytes do not match its name.")
     assert missing.startswith("made: 1,200 of 1,200 documents have no features.")
     answer = embedonce("store", "verify", store, "--json")
     assert (answer.code, json.loads(answer.out)["wrong"]) == (1, [damaged, missing])

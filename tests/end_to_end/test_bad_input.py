@@ -198,7 +198,7 @@ def test_a_store_of_another_recipe_is_refused_field_by_field(embedonce: Run, tab
     assert embedonce("embed", table, "--model", model, "--store", "s", "--window", "20").code == 0
     result = embedonce("embed", table, "--model", model, "--store", "s", "--window", "24", "--stride", "2")
     assert result.code == 2
-    assert "window is 20 in this store, 24 was asked" in result.err and "stride is 0" in result.err
+    assert "window is 20 in this store, 24 was requested" in result.err and "stride is 0" in result.err
     assert embedonce("embed", table, "--store", "s").code == 0
 
 

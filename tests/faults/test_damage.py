@@ -23,7 +23,7 @@ def assert_found(store: FeatureStore, path: Path) -> None:
     """Both by verify and by a reader, and in a sentence."""
     (wrong,) = FeatureStore.open(store.folder).verify()
     assert path.name in wrong and "Run `embedonce store repair`, then `embedonce embed` again" in wrong
-    with pytest.raises(StoreDamaged, match="its bytes are not those of its name"):
+    with pytest.raises(StoreDamaged, match="its bytes do not match its name"):
         FeatureStore.open(store.folder).bags([text_key("one")])
 
 

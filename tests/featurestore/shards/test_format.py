@@ -1,4 +1,4 @@
-"""The format is what docs/format.md says, and a store of each version goes on being read."""
+"""The format is what docs/format.md says, and the store in golden/ is read with exactly these values."""
 
 import hashlib
 import io
@@ -24,7 +24,7 @@ from tests.featurestore.stores import drawn, each_number_type
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs" / "format.md").read_text(encoding="utf-8")
-GOLDEN = Path(__file__).resolve().parent / "golden" / "format-1"
+GOLDEN = Path(__file__).resolve().parent / "golden" / "format-2"
 
 
 def read_by_page(folder: Path) -> Mapping[str, Mapping[str, NDArray[Any]]]:
@@ -83,12 +83,12 @@ LAYERS: dict[int, dict[str, list[list[list[float]]]]] = {
 
 @pytest.fixture
 def golden(tmp_path: Path) -> Path:
-    """A copy of the store that was written when format 1 was the newest."""
-    return Path(copytree(GOLDEN, tmp_path / "format-1"))
+    """A copy of the store that was written when format 2 was introduced."""
+    return Path(copytree(GOLDEN, tmp_path / "format-2"))
 
 
 @pytest.mark.parametrize("layer", [-1, -2])
-def test_a_store_of_format_1_is_read_with_these_vectors(golden: Path, layer: int) -> None:
+def test_a_store_of_format_2_is_read_with_these_vectors(golden: Path, layer: int) -> None:
     store = FeatureStore.open(golden)
     keys = [text_key(text) for text in ("one", "", "naïve \u2014 two")]
     bags = store.bags(keys, layer=layer)
@@ -100,7 +100,7 @@ def test_a_store_of_format_1_is_read_with_these_vectors(golden: Path, layer: int
     assert store.verify() == []
 
 
-def test_a_store_of_format_1_is_read_with_its_recipe_and_corpus(golden: Path) -> None:
+def test_a_store_of_format_2_is_read_with_its_recipe_and_corpus(golden: Path) -> None:
     store = FeatureStore.open(golden)
     assert store.recipe.prefix == "Absatz – " and store.recipe.layers == (-1, -2)
     assert store.recipe.fingerprint == "301a8179ed51a5c430f231751426b92e846336a826971069e2ba0fbd8e127896"
@@ -113,18 +113,31 @@ def test_a_store_of_format_1_is_read_with_its_recipe_and_corpus(golden: Path) ->
     assert table.keys_of(["d", "b"]) == [text_key("one"), text_key("")]
 
 
-def test_the_page_reads_the_store_of_format_1(golden: Path) -> None:
+def test_the_page_reads_the_store_of_format_2(golden: Path) -> None:
     assert_read_alike(FeatureStore.open(golden))
 
 
-def test_a_store_with_a_shard_of_a_newer_format_is_refused_in_a_sentence(golden: Path) -> None:
+@pytest.mark.parametrize(
+    ("version", "step"), [(1, "Embed the documents again into a new store."), (3, "Update embedonce.")]
+)
+def test_a_store_with_a_shard_of_another_format_is_refused_in_a_sentence(golden: Path, version: int, step: str) -> None:
     (path,) = (golden / "shards").iterdir()
     buffer = io.BytesIO(path.read_bytes())
     with h5py.File(buffer, "r+", libver="latest") as file:
-        text = file["metadata"][32:].tobytes().replace(b'"format": 1', b'"format": 2')
+        text = file["metadata"][32:].tobytes().replace(b'"format": 2', f'"format": {version}'.encode())
         file["metadata"][()] = np.frombuffer(hashlib.sha256(text).digest() + text, np.uint8)
-    newer = path.with_name(f"{hashlib.sha256(buffer.getvalue()).hexdigest()}.h5")
-    newer.write_bytes(buffer.getvalue())
+    other = path.with_name(f"{hashlib.sha256(buffer.getvalue()).hexdigest()}.h5")
+    other.write_bytes(buffer.getvalue())
     with pytest.raises(BadData) as refused:
         _ = FeatureStore.open(golden).documents
-    assert str(refused.value) == (f"{newer.name} is of format 2, which this embedonce does not know. Update embedonce.")
+    assert str(refused.value) == f"{other.name} has format {version}, but this embedonce reads format 2. {step}"
+
+
+def test_an_older_store_is_refused_in_a_sentence(golden: Path) -> None:
+    path = golden / "recipe.json"
+    path.write_text(path.read_text().replace('"format": 2', '"format": 1'))
+    with pytest.raises(BadData) as refused:
+        FeatureStore.open(golden)
+    assert str(refused.value) == (
+        f"{golden} has format 1, but this embedonce reads format 2. Embed the documents again into a new store."
+    )

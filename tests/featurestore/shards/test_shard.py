@@ -113,7 +113,7 @@ def test_other_programs_find_plain_aligned_datasets_without_attributes() -> None
         ("chunks/cls", np.zeros((3, 4), np.float32), r"chunks/cls is float32 of \(3, 4\), not float16 of \(n, dim\)"),
         ("chunks/span", np.zeros((3, 3), np.int64), r"chunks/span is int64 of \(3, 3\), not int64 of \(n, 2\)"),
         ("documents/dropped_tokens", np.zeros(2, np.int64), "documents/dropped_tokens has another length"),
-        ("documents/chunk_offsets", np.arange(9), "documents/chunk_offsets does not cut the"),
+        ("documents/chunk_offsets", np.arange(9), "documents/chunk_offsets does not divide the"),
     ],
 )
 def test_no_shard_is_made_of_arrays_that_the_recipe_does_not_ask_for(name: str, array: Any, clause: str) -> None:
@@ -132,7 +132,7 @@ def test_vectors_of_unequal_length_make_no_shard() -> None:
 
 def test_a_shard_of_another_recipe_is_refused(tmp_path: Path) -> None:
     path = saved(tmp_path, shard_bytes(content(TEXTS), RECIPE))
-    with pytest.raises(StoreDamaged, match="holds features of another recipe than its store"):
+    with pytest.raises(StoreDamaged, match="has features of another recipe than its store"):
         Shard.open(path, replace(RECIPE, window=510))
 
 
@@ -140,9 +140,7 @@ def test_bytes_that_do_not_fit_the_name_are_not_parsed(tmp_path: Path, monkeypat
     path = tmp_path / f"{'0' * 64}.h5"
     path.write_bytes(shard_bytes(content(TEXTS), RECIPE))
     monkeypatch.setattr(h5py, "File", None)  # calling it would be a TypeError
-    with pytest.raises(
-        StoreDamaged, match=r"is damaged: its bytes are not those of its name\. Run `embedonce store rep"
-    ):
+    with pytest.raises(StoreDamaged, match=r"is damaged: its bytes do not match its name\. Run `embedonce store rep"):
         Shard.open(path, RECIPE)
 
 
@@ -174,7 +172,7 @@ def virtual(file: h5py.File, outside: Path) -> None:
 
 
 def newer(file: h5py.File, outside: Path) -> None:
-    text = file["metadata"][32:].tobytes().replace(b'"format": 1', b'"format": 2')
+    text = file["metadata"][32:].tobytes().replace(b'"format": 2', b'"format": 3')
     del file["metadata"]
     file["metadata"] = np.frombuffer(hashlib.sha256(text).digest() + text, np.uint8)
 
@@ -207,11 +205,11 @@ SPOILS: dict[str, tuple[Spoil, str]] = {
     "nothing": (put("tokens/id", data=h5py.Empty("i4")), "cannot be read as a shard"),
     "a stranger": (lambda file, outside: file.create_dataset("chunks/sum", data=[1.0]), "chunks/sum is not part"),
     "a deep group": (lambda file, outside: file.create_group("chunks/more/deep"), "chunks/more is no array"),
-    "negative offset": (set_to("documents/chunk_offsets", 0, -1), "does not cut"),
-    "falling offset": (set_to("documents/token_offsets", 1, 2**40), "does not cut"),
-    "offset past the end": (set_to("documents/segment_offsets", -1, 2**40), "does not cut"),
-    "metadata": (set_to("metadata", 40, 0), "has no metadata that fits its checksum"),
-    "newer": (newer, "is of format 2, which this embedonce does not know. Update embedonce."),
+    "negative offset": (set_to("documents/chunk_offsets", 0, -1), "does not divide"),
+    "falling offset": (set_to("documents/token_offsets", 1, 2**40), "does not divide"),
+    "offset past the end": (set_to("documents/segment_offsets", -1, 2**40), "does not divide"),
+    "metadata": (set_to("metadata", 40, 0), "has no metadata that match their checksum"),
+    "newer": (newer, "has format 3, but this embedonce reads format 2. Update embedonce."),
 }
 
 
@@ -231,5 +229,5 @@ def test_a_link_in_a_shards_place_is_refused(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     there = saved(tmp_path / "elsewhere", shard_bytes(content(TEXTS), RECIPE))
     (tmp_path / there.name).symlink_to(there)
-    with pytest.raises(StoreDamaged, match=r"is a link\. Put the shard itself in its place\.$"):
+    with pytest.raises(StoreDamaged, match=r"is a link\. Replace it by the shard itself\.$"):
         Shard.open(tmp_path / there.name, RECIPE)

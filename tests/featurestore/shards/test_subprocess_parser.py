@@ -46,7 +46,7 @@ def test_no_shards_start_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_shard_of_another_recipe_is_told_by_the_child(paths: list[Path]) -> None:
     (fault, *_) = apart.find_faults(paths, ALL_KEPT)
-    assert fault is not None and "holds features of another recipe than its store" in fault
+    assert fault is not None and "has features of another recipe than its store" in fault
 
 
 @pytest.mark.parametrize(

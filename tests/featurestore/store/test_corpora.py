@@ -84,8 +84,8 @@ def test_an_edit_is_read_with_a_byte_order_mark_and_other_line_ends(tmp_path: Pa
     [
         (1, "id,key,label", "the columns are id, key, label, not id, key, split, group, label"),
         (1, "", "the columns are , not id, key, split, group, label"),
-        (3, f"b,{text_key('b')},test", "3 cells where 5 are expected"),
-        (3, "b,1.2E+45,test,ann,", "'1.2E+45' is no key, which is 64 hex digits"),
+        (3, f"b,{text_key('b')},test", "3 cells, but 5 are expected"),
+        (3, "b,1.2E+45,test,ann,", "'1.2E+45' is not a key of 64 hex digits"),
     ],
 )
 def test_a_broken_line_is_named(tmp_path: Path, line: int, text: str, fault: str) -> None:

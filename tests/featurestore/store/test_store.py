@@ -69,7 +69,7 @@ def test_missing_keys_come_in_the_order_asked_for(store: FeatureStore) -> None:
 def test_documents_without_features_are_counted(store: FeatureStore) -> None:
     with pytest.raises(
         BadData,
-        match=r"^store: 2 of 3 documents have no features\. Embed the file that they came from again, as",
+        match=r"^store: 2 of 3 documents have no features\. Run the same `embedonce embed` again",
     ):
         store.bags([text_key(text) for text in ("new a", "new b", TEXTS[0])])
 
@@ -144,10 +144,12 @@ def test_another_recipe_is_refused_field_by_field_with_the_way_on(store: Feature
     with pytest.raises(RecipeMismatch) as refused:
         FeatureStore.create(store.folder, replace(RECIPE, window=510, stride=64))
     assert str(refused.value) == (
-        "store: window is 254 in this store, 510 was asked; stride is 0 in this store, 64 was asked. "
+        "store: window is 254 in this store, 510 was requested; stride is 0 in this store, 64 was requested. "
         "Name another --store, or give --window 254 --stride 0 to add to this one."
     )
-    with pytest.raises(RecipeMismatch, match=r"to add to this one, which holds all that was asked and more\.$"):
+    with pytest.raises(
+        RecipeMismatch, match=r"to add to this one, which holds all of the requested features and more\.$"
+    ):
         FeatureStore.create(store.folder, replace(RECIPE, keep=("cls",)))
     with pytest.raises(RecipeMismatch, match=r"Name another --store\.$"):
         FeatureStore.create(store.folder, replace(RECIPE, weights="d" * 64))
@@ -165,19 +167,17 @@ def rewritten(store: FeatureStore, **changes: Any) -> None:
 
 def test_a_recipe_that_was_changed_is_noticed(store: FeatureStore) -> None:
     rewritten(store, recipe=replace(RECIPE, window=510).to_json())
-    with pytest.raises(StoreDamaged, match=r"recipe\.json was changed: its fingerprint is that of another recipe\."):
+    with pytest.raises(StoreDamaged, match=r"recipe\.json was changed: its fingerprint belongs to another recipe\."):
         FeatureStore.open(store.folder)
 
 
 def test_a_newer_format_is_refused_in_a_sentence(store: FeatureStore) -> None:
-    rewritten(store, format=2)
-    with pytest.raises(
-        BadData, match=r"store is of format 2, which this embedonce does not know\. Update embedonce\.$"
-    ):
+    rewritten(store, format=3)
+    with pytest.raises(BadData, match=r"store has format 3, but this embedonce reads format 2\. Update embedonce\.$"):
         FeatureStore.open(store.folder)
 
 
-@pytest.mark.parametrize("content", ["", "[]", "null", '{"format": 1}', '{"format": 1, "recipe": 7}', "[" * 100_000])
+@pytest.mark.parametrize("content", ["", "[]", "null", '{"format": 2}', '{"format": 2, "recipe": 7}', "[" * 100_000])
 def test_a_recipe_that_cannot_be_read_is_damage(store: FeatureStore, content: str) -> None:
     (store.folder / "recipe.json").write_text(content)
     with pytest.raises(StoreDamaged, match=r"recipe\.json cannot be read \(.*\)\. Embed into a new store\.$"):
@@ -206,7 +206,7 @@ def test_verify_counts_the_documents_of_a_corpus_that_have_no_features(store: Fe
     store.save_corpus(table([text_key(text) for text in [*TEXTS, "new a", "new b"]]))
     assert store.corpora() == ["made"]
     assert store.verify() == [
-        "made: 2 of 14 documents have no features. Embed made.csv again, as you did before, to encode them."
+        "made: 2 of 14 documents have no features. Run the same `embedonce embed` of made.csv again to encode them."
     ]
 
 

@@ -92,10 +92,10 @@ def test_a_missing_and_an_unknown_field_are_named() -> None:
 def test_differences_are_clauses_a_person_can_read() -> None:
     asked = replace(RECIPE, window=510, special_tokens=False, prefix="query: ", layers=(-1, -4))
     assert RECIPE.differences(asked) == (
-        "window is 254 in this store, 510 was asked",
-        "special_tokens is on in this store, off was asked",
-        "prefix is not set in this store, query:  was asked",
-        "layers is -1 in this store, -1,-4 was asked",
+        "window is 254 in this store, 510 was requested",
+        "special_tokens is on in this store, off was requested",
+        "prefix is not set in this store, query:  was requested",
+        "layers is -1 in this store, -1,-4 was requested",
     )
 
 

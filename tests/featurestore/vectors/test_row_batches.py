@@ -63,7 +63,7 @@ def test_an_epoch_draws_as_much_however_far_it_is_read() -> None:
 
 
 def test_a_batch_of_no_documents_is_refused() -> None:
-    with pytest.raises(CallError, match=r"^A batch has 1 document at least, 0 were asked\.$"):
+    with pytest.raises(CallError, match=r"^A batch must have at least 1 document, got 0\.$"):
         shuffled_batches(np.arange(3), 0, np.random.default_rng(0))
 
 

@@ -82,7 +82,7 @@ def test_a_loader_may_draw_its_batches_itself(bags: Bags) -> None:
 
 
 def test_targets_that_are_not_one_a_document_are_refused(bags: Bags) -> None:
-    with pytest.raises(CallError, match=r"^12 documents need as many targets, got \(3,\)\.$"):
+    with pytest.raises(CallError, match=r"^12 documents need one target each, got \(3,\)\.$"):
         bags.dataset("cls", [1, 2, 3])
     with pytest.raises(UnknownName, match="These features have no 'tokens'"):
         bags.dataset("tokens")

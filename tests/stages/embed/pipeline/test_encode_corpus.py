@@ -394,7 +394,7 @@ def test_a_full_disk_is_not_tried_again(tiny: Open, tmp_path: Path, monkeypatch:
 
 def test_a_store_of_another_recipe_is_refused_field_by_field(tiny: Open, tmp_path: Path) -> None:
     store = store_of(tmp_path, tiny(window=20))
-    with pytest.raises(RecipeMismatch, match="store: window is 20 in this store, 30 was asked"):
+    with pytest.raises(RecipeMismatch, match="store: window is 20 in this store, 30 was requested"):
         embed(corpus(MANY), tiny(window=30), store)
     assert store.corpora() == []
 

@@ -95,7 +95,7 @@ def test_only_the_requested_part_is_estimated(tiny: Open) -> None:
 
 def test_a_store_of_another_recipe_is_refused(tiny: Open, tmp_path: Path) -> None:
     store = store_of(tmp_path, tiny(window=20))
-    with pytest.raises(RecipeMismatch, match="store: window is 20 in this store, 30 was asked"):
+    with pytest.raises(RecipeMismatch, match="store: window is 20 in this store, 30 was requested"):
         estimate_corpus(corpus(MANY), tiny(window=30), store)
 
 
