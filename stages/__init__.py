@@ -1,7 +1,6 @@
-"""The verbs: embed, fit_head, compare, predict. One command is one module or folder of the same name.
+"""The actions of embedonce: embed, fit-head, compare, predict, report, curve, sweep, explain, relabel.
 
-What lives here calls heads, featurestore and data and prints nothing; progress leaves by callbacks.
-`runs.py` alone reads and writes a run folder. Import the module that you need (`from stages.fitting.fit_head import
-fit_head`):
-this file stays empty, so that the command line starts quickly.
+Modules here call heads, featurestore and data, and print nothing: progress is reported to callbacks. Import the module
+that you need (`from stages.fitting.fit_head import fit_head`): this file imports nothing, so that the command line
+starts quickly.
 """

@@ -112,10 +112,10 @@ def fit_curves(
     """Fit each head on each size with each seed, except for the fits that `folder` has already.
 
     Args:
-        store: where the features are.
+        store: the features.
         table: the corpus.
         plan: which heads, sizes and seeds.
-        folder: where the runs are; the fits are in its folder `curves`.
+        folder: the folder of the runs; the fits are in its folder `curves`.
         on_progress: called before each fit.
 
     Returns:

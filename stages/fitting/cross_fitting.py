@@ -99,10 +99,10 @@ def prepare_task(store: FeatureSource, table: CorpusTable, plan: FitPlan, folder
     """Load the documents as the plan's head reads them, and complete the plan.
 
     Args:
-        store: where the features are.
+        store: the features.
         table: the corpus.
         plan: what to fit.
-        folder: where the runs are.
+        folder: the folder of the runs.
 
     Returns:
         The task; and the plan with a configured head and the names of its base runs.

@@ -53,10 +53,10 @@ def fit_head(
     The same plan on the same documents returns the run that it made before, and resumes one that was interrupted.
 
     Args:
-        store: where the features are.
+        store: the features.
         table: the corpus.
         plan: what to fit and how.
-        folder: where the runs are.
+        folder: the folder of the runs.
         command: the command line, for the record.
         notes: notes on the run, in addition to those that the fit itself makes.
         on_progress: called before each step.

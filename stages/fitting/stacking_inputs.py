@@ -35,8 +35,8 @@ def build_stacking_task(task: Task, plan: FitPlan, store: FeatureSource, folder:
     Args:
         task: the documents with their features.
         plan: names the base runs; if it names none, every run in `folder` that matches the plan is used.
-        store: where the features are.
-        folder: where the runs are.
+        store: the features.
+        folder: the folder of the runs.
 
     Returns:
         The same documents with the scores of the base runs.

@@ -110,7 +110,7 @@ def load_task(
     """Load the labeled documents of a corpus with their features.
 
     Args:
-        store: where the features are.
+        store: the features.
         table: the corpus.
         layer: the encoder layer to read; None for every stored layer.
         skip_unlabeled: leave out documents without a label instead of raising an error.

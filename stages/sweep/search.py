@@ -131,10 +131,10 @@ def sweep(
     enough, waits for those that other processes run, and returns the same run.
 
     Args:
-        store: where the features are.
+        store: the features.
         table: the corpus.
         space: what is searched, and how a trial is scored.
-        folder: where the runs are; the study is in its folder `sweeps`.
+        folder: the folder of the runs; the study is in its folder `sweeps`.
         max_trials: the number of trials of the study after which the sweep ends.
         seconds: the time after which no trial is started.
         command: the command line, for the record of the run.

@@ -62,10 +62,10 @@ def sweep_all(
     exceeded.
 
     Args:
-        store: where the features are.
+        store: the features.
         table: the corpus.
         spaces: one search space per head.
-        folder: where the runs are.
+        folder: the folder of the runs.
         seconds: the budget. A head is left out, with a note, if one trial would take more than a quarter of it.
         max_trials: the most trials per head.
         command: the command line, for the record of the runs.

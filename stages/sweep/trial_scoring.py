@@ -17,7 +17,7 @@ from stages.sweep.space import SearchSpace
 
 __all__ = ["AFTER_EPOCHS", "StepCallback", "score_trial"]
 
-AFTER_EPOCHS = 100_000  # the step of the first fold: no head has so many epochs
+AFTER_EPOCHS = 100_000  # the step of the first fold: no head is trained for that many epochs
 
 StepCallback = Callable[[int, float], None]  # called with a step and the score at it; an exception ends the trial
 

@@ -59,7 +59,7 @@ def test_all_documents_may_get_labels_of_another_kind(made: tuple[FeatureStore, 
 
 
 def test_some_documents_may_not(made: tuple[FeatureStore, CorpusTable], tmp_path: Path) -> None:
-    with pytest.raises(CallError, match="has labels of kind 'path' for some documents of 'made', whose others are of"):
+    with pytest.raises(CallError, match="has labels of kind 'path' for some documents of 'made', and the labels of"):
         given(made, tmp_path, "id,label\nd0,rec/a\n")
 
 

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import warnings
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -9,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 import psutil
 import pytest
+from joblib.externals.loky import get_reusable_executor, process_executor
 
 from data.errors import CallError, EmbedOnceError
 from featurestore import CorpusTable, FeatureStore
@@ -60,6 +63,14 @@ class Interrupted(LinearHead):
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
         os.kill(os.getpid(), signal.SIGINT)
+        return super().fit(X, y, sample_weight, groups)
+
+
+class Growing(LinearHead):
+    """Its process counts as leaking memory from the second fit on, as one that has imported torch in between."""
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
+        process_executor._MEMORY_LEAK_CHECK_DELAY, process_executor._MAX_MEMORY_LEAK_SIZE = -1, -(10**12)
         return super().fit(X, y, sample_weight, groups)
 
 
@@ -118,6 +129,23 @@ def test_a_process_that_was_killed_is_told_in_a_sentence(made: Made, tmp_path: P
 def test_a_head_that_no_process_can_be_given_is_told_in_a_sentence(made: Made, tmp_path: Path) -> None:
     with pytest.raises(EmbedOnceError, match=r"^A process that fits linear could not be started .*--jobs 1"):
         fit_head(*made, FitPlan(head=Unsent(), folds=3), tmp_path / "runs", jobs=2)
+
+
+def worker_warnings(made: Made, folder: Path) -> list[str]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        run, _ = fit_head(*made, FitPlan(head=Growing(), folds=8), folder, jobs=2)
+    get_reusable_executor().shutdown(wait=True)
+    assert run.scorecards["test"].accuracy.value > 0.9
+    return [str(warning.message) for warning in caught if "A worker stopped" in str(warning.message)]
+
+
+def test_a_process_that_loky_replaces_is_no_warning(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not worker_warnings(made, tmp_path / "quiet")
+    monkeypatch.setattr(module, "_ignore_worker_restarts", nullcontext)
+    assert worker_warnings(made, tmp_path / "loud")
 
 
 def test_ctrl_c_is_for_the_process_that_waits_and_ends_the_others(made: Made, tmp_path: Path) -> None:

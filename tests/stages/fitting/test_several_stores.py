@@ -116,7 +116,7 @@ def test_new_text_goes_through_both_encoders(embedonce: Run, tmp_path: Path) -> 
     shares = [[answers[each][label] for label in run.record.labels] for each in said.ids]
     np.testing.assert_allclose(shares, said.probabilities, atol=1e-3)
     refused = embedonce("predict", run.name, "t.jsonl", "--encoder", models[0])
-    assert refused.code == 2 and "name as many --encoder" in refused.err
+    assert refused.code == 2 and "give --encoder once for each" in refused.err
     refused = embedonce("explain", run.name, said.ids[0])
     assert refused.code == 2 and "side by side" in refused.err
 

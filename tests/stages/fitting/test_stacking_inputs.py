@@ -173,12 +173,12 @@ def test_a_stack_whose_run_is_gone_names_it(tmp_path: Path) -> None:
     ("arguments", "sentence"),
     [
         (["fit-head", "stack"], "A stacking ensemble needs at least two runs"),
-        (["fit-head", "linear", "--run", "lstm-1"], "--run is for stack: linear reads features."),
+        (["fit-head", "linear", "--run", "lstm-1"], "--run is only for stack; linear reads features."),
         (["curve", "stack"], "stack combines whole runs"),
     ],
 )
 def test_a_wrong_call_is_one_sentence(embedonce: Run, tmp_path: Path, arguments: list[str], sentence: str) -> None:
-    make_store(tmp_path / "features" / "store", *blobs(["a", "b", "c"]))
+    make_store(tmp_path / "stores" / "store", *blobs(["a", "b", "c"]))
     result = embedonce(*arguments)
     assert (result.code, result.out) == (2, "") and sentence in result.err
 
