@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featurestore import Bags, Ragged
-from tests.heads.planted import Planted
+from heads.planted_signals import Planted
 
 
 def ids_of(rows: Sequence[NDArray[Any]]) -> Bags:

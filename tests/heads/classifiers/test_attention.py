@@ -8,16 +8,14 @@ import torch
 
 from heads.classifiers.attention import AttentionHead, GatedAttention
 from heads.classifiers.mlp import MLPHead
-from heads.testing import training_of
+from heads.planted_signals import Planted, make_bags, mean_signal
+from heads.testing import MINI_BATCHES, HeadContract, training_of
 from heads.training.document_batches import Batch
-from tests.heads.core.test_head_contract import HeadContract
-from tests.heads.planted import Planted, bags_of, in_the_mean
-from tests.heads.training.test_network_head import MINI_BATCHES
 
 
 class TestAttentionHeadKeepsTheContract(HeadContract):
     head = AttentionHead(hidden=16, gate=8, training=training_of(lr=0.01, epochs=8, monitor="loss", device="cpu"))
-    except_for: ClassVar = MINI_BATCHES
+    exceptions: ClassVar = MINI_BATCHES
 
 
 def one_step_in_forty(documents: int = 800, seed: int = 0) -> Planted:
@@ -27,7 +25,7 @@ def one_step_in_forty(documents: int = 800, seed: int = 0) -> Planted:
     rows = rng.normal(size=(documents, 40, 4))
     marked = rng.integers(40, size=documents)
     rows[np.arange(documents), marked, :2] = np.column_stack([np.full(documents, 6.0), 4.0 * codes - 2])
-    return Planted(bags_of(list(rows)), np.array(["minus", "plus"], dtype=object)[codes])
+    return Planted(make_bags(list(rows)), np.array(["minus", "plus"], dtype=object)[codes])
 
 
 @pytest.mark.parametrize("form", [{}, {"queries": 3}, {"hidden": 0}])
@@ -60,6 +58,6 @@ def test_logits_are_the_formula_of_the_paper() -> None:
 
 
 def test_its_size_is_that_of_its_layers() -> None:
-    planted = in_the_mean()
+    planted = mean_signal()
     head = AttentionHead(queries=2, hidden=8, gate=5).fit(planted.bags, planted.y)
     assert head.parameter_count_ == (6 * 8 + 8) + 2 * (8 * 5 + 5) + 5 * 2 + (16 * 3 + 3)

@@ -13,8 +13,9 @@ from data.errors import CallError, UnknownName
 from featurestore import Bags
 from heads.classifiers.cascade import CascadeHead
 from heads.classifiers.linear import LinearHead
-from tests.heads.core.test_head_contract import HeadContract
-from tests.heads.planted import Planted, in_a_tree, in_the_mean
+from heads.planted_signals import Planted, mean_signal
+from heads.testing import HeadContract
+from tests.heads.planted import tree_signal
 
 # whatever labels the contract uses
 TREE = {label: ("pair", label) for label in ("label-0", "label-1")} | {
@@ -28,7 +29,7 @@ class TestCascadeByFirstKeepsTheContract(HeadContract):
 
 class TestCascadeOfATreeKeepsTheContract(HeadContract):
     head = CascadeHead(tree=TREE)
-    except_for: ClassVar = {
+    exceptions: ClassVar = {
         "renamed_labels": "the tree names labels, so they are renamed together in a test of its own",
         "numbered_labels": "cross_val_predict numbers the labels for its scores, and the tree knows them by name",
     }
@@ -50,14 +51,14 @@ def fitted(labels: str, tree: Mapping[Any, tuple[str, ...]] | None, **more: Any)
 
 
 def test_it_finds_the_planted_tree() -> None:
-    train, test = in_a_tree(documents=400).halves()
+    train, test = tree_signal(documents=400).halves()
     head = CascadeHead(tree=train.tree).fit(train.bags, train.y)
     assert head.score(test.bags, test.y) > 0.9
     assert len(head.nodes_) == 3
 
 
 def test_a_branch_has_the_sum_of_its_labels_and_is_decided_by_the_root_alone() -> None:
-    planted = in_a_tree()
+    planted = tree_signal()
     tree = CascadeHead(tree=planted.tree, class_weight="none").fit(planted.bags, planted.y)
     branch = np.array([label.split(".")[0] for label in planted.y])
     root = LinearHead(class_weight="none").fit(planted.bags, branch).predict_proba(planted.bags)
@@ -66,7 +67,7 @@ def test_a_branch_has_the_sum_of_its_labels_and_is_decided_by_the_root_alone() -
 
 
 def test_scores_are_logarithms_of_products_that_sum_to_one() -> None:
-    planted = in_a_tree()
+    planted = tree_signal()
     scores = CascadeHead(tree=planted.tree).fit(planted.bags, planted.y).decision_function(planted.bags)
     np.testing.assert_allclose(np.exp(scores.astype(np.float64)).sum(axis=1), 1, atol=1e-5)
 
@@ -106,20 +107,20 @@ def test_the_first_label_is_asked_for_before_the_others() -> None:
 
 
 def test_a_first_label_may_be_called_others() -> None:
-    planted = in_the_mean()
+    planted = mean_signal()
     y = np.where(planted.y == "label-0", "others", planted.y)
     assert children(CascadeHead(first="others").fit(planted.bags, y)) == [[0, 0, 1], [0, 1, -1]]
 
 
 def test_with_neither_tree_nor_first_the_most_frequent_label_comes_first() -> None:
-    planted = in_the_mean()
+    planted = mean_signal()
     head = CascadeHead().fit(*_with_twice(planted, "label-1"))
     assert children(head)[0] == [0, 1, 0]
     assert head.notes_ == ("cascade asks for 'label-1' first, the most frequent label. Choose with first.",)
 
 
 def test_the_most_frequent_label_is_that_of_most_weight_and_is_known_after_loading(tmp_path: Path) -> None:
-    planted = in_the_mean()
+    planted = mean_signal()
     head = CascadeHead().fit(planted.bags, planted.y, sample_weight=np.where(planted.y == "label-2", 2.0, 1.0))
     head.save(tmp_path)
     assert children(head)[0] == [0, 0, 1]
@@ -133,7 +134,7 @@ def test_a_fold_without_the_first_label_asks_one_flat_question_aloud() -> None:
 
 
 def test_renaming_the_first_label_too_permutes_columns() -> None:
-    planted = in_the_mean()
+    planted = mean_signal()
     names = {"label-0": "label-2", "label-1": "label-1", "label-2": "label-0"}
     renamed = np.array([names[label] for label in planted.y], dtype=object)
     one = CascadeHead(first="label-0").fit(planted.bags, planted.y).decision_function(planted.bags)
@@ -167,7 +168,7 @@ def test_a_tree_and_a_first_label_are_refused_together() -> None:
 
 
 def test_a_tree_comes_back_from_disk(tmp_path: Path) -> None:
-    planted: Planted = in_a_tree()
+    planted: Planted = tree_signal()
     head = CascadeHead(tree=planted.tree).fit(planted.bags, planted.y)
     head.save(tmp_path)
     loaded = CascadeHead.load(tmp_path)

@@ -10,20 +10,20 @@ from data.errors import UnknownName
 from featurestore import Bags
 from heads.classifiers.fused import AXES, FIRST, STRENGTHS, FusedHead
 from heads.classifiers.tfidf import TfIdfHead
-from tests.heads.core.test_head_contract import HeadContract
-from tests.heads.planted import Planted, bags_of, in_the_mean
+from heads.planted_signals import Planted, make_bags, mean_signal
+from heads.testing import HeadContract
 from tests.heads.words import topics
 
 
 class TestFusedKeepsTheContract(HeadContract):
     head = FusedHead(strength=0.6)
-    unread = "max"
-    except_for: ClassVar = {"plain_arrays": "they have no token ids"}
+    unread_view = "max"
+    exceptions: ClassVar = {"plain_arrays": "they have no token ids"}
 
 
 def in_words_or_vectors(documents: int = 240, seed: int = 0) -> Planted:
     """Of label-0 and label-1 only words tell, and of label-2 and label-3; of which two it is, only vectors."""
-    of_words, of_vectors = topics(documents, 2, seed=seed), in_the_mean(documents, 2, seed=seed + 1)
+    of_words, of_vectors = topics(documents, 2, seed=seed), mean_signal(documents, 2, seed=seed + 1)
     y = np.array([f"{word}/{vector}" for word, vector in zip(of_words.y, of_vectors.y, strict=True)], dtype=object)
     return Planted(beside(of_words.bags, of_vectors.bags), y)
 
@@ -43,7 +43,7 @@ def test_it_knows_what_words_tell_and_what_vectors_tell() -> None:
 def test_a_strength_follows_from_what_tells_the_labels() -> None:
     words, rng, sign = topics(800, 2, own=0.2), np.random.default_rng(0), np.resize([1, -1], 800)
     noise = rng.normal(size=(800, 1, 60))
-    say_nothing, tell = (bags_of(list(noise + shift * sign[:, None, None])) for shift in (0.0, 0.3))
+    say_nothing, tell = (make_bags(list(noise + shift * sign[:, None, None])) for shift in (0.0, 0.3))
     weak = FusedHead(pooling=("mean",)).fit(beside(words.bags, say_nothing), words.y)
     strong = FusedHead(pooling=("mean",)).fit(beside(words.bags, tell), sign)
     assert weak.strength_ < STRENGTHS[FIRST] < strong.strength_
@@ -55,7 +55,7 @@ def test_a_strength_follows_from_what_tells_the_labels() -> None:
 
 def test_without_strength_it_is_the_words_alone() -> None:
     train, test = topics().halves()
-    noise = bags_of(list(np.random.default_rng(0).normal(size=(len(train), 1, 4))))
+    noise = make_bags(list(np.random.default_rng(0).normal(size=(len(train), 1, 4))))
     fused = FusedHead(strength=1e-6).fit(beside(train.bags, noise), train.y)
     alone = TfIdfHead().fit(train.bags, train.y).decision_function(test.bags)
     np.testing.assert_allclose(fused.decision_function(beside(test.bags, noise)), alone, atol=1e-2)
@@ -74,16 +74,16 @@ def test_the_scale_of_vectors_does_not_matter() -> None:
 
 def test_of_more_numbers_than_axes_the_principal_ones_are_learned_from() -> None:
     rng = np.random.default_rng(0)
-    planted = in_the_mean(documents=60)
+    planted = mean_signal(documents=60)
     wide = np.concatenate([planted.bags.pooled(("mean",)), 0.1 * rng.normal(size=(60, 2 * AXES))], axis=1)
-    bags = bags_of(list(wide[:, None, :]), views=("mean",))
+    bags = make_bags(list(wide[:, None, :]), views=("mean",))
     head = FusedHead(pooling=("mean",), strength=1.0).fit(bags, planted.y)
     assert head.embedded_.shape == (6 + 2 * AXES, 3)
     assert head.parameter_count_ == 3 * (len(head.words_.vocabulary) + AXES + 1)
 
 
 def test_it_reads_the_pooled_views_that_are_kept_and_token_ids() -> None:
-    planted = in_the_mean()
+    planted = mean_signal()
     some = planted.bags.select_views(("token_ids", "mean", "max"))
     assert FusedHead(strength=0.6).fit(some, planted.y).reads == ("token_ids", "mean", "max")
     assert FusedHead(pooling=("cls",)).reads == ("token_ids", "cls")

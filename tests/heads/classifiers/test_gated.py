@@ -8,16 +8,14 @@ from numpy.typing import NDArray
 
 from featurestore import Bags, join_bags
 from heads.classifiers.gated import GatedHead, GatedUnit
-from heads.testing import training_of
+from heads.planted_signals import Planted, make_bags, mean_signal
+from heads.testing import MINI_BATCHES, HeadContract, training_of
 from heads.training.document_batches import Batch
-from tests.heads.core.test_head_contract import HeadContract
-from tests.heads.planted import Planted, bags_of, in_the_mean
-from tests.heads.training.test_network_head import MINI_BATCHES
 
 
 class TestGatedKeepsTheContract(HeadContract):
     head = GatedHead(hidden=16, training=training_of(lr=0.01, epochs=8, device="cpu"))
-    except_for: ClassVar = MINI_BATCHES
+    exceptions: ClassVar = MINI_BATCHES
 
 
 def one_that_is_right(documents: int = 600, seed: int = 0) -> tuple[list[Bags], Planted]:
@@ -30,7 +28,7 @@ def one_that_is_right(documents: int = 600, seed: int = 0) -> tuple[list[Bags], 
         said = np.eye(3)[np.where(tells, y, lie)]
         sure = np.where(tells, 1.0, -1.0)[:, None]
         own = 3 * np.concatenate([said, sure, np.zeros((documents, dim - 4))], axis=1)
-        return bags_of(list((own + 0.3 * rng.normal(size=own.shape))[:, None]))
+        return make_bags(list((own + 0.3 * rng.normal(size=own.shape))[:, None]))
 
     stores = [encoder(first, 4), encoder(~first, 5)]
     return stores, Planted(join_bags(stores), y)
@@ -50,7 +48,7 @@ def test_it_learns_which_encoder_to_believe() -> None:
 
 
 def test_what_the_gates_let_through_is_told() -> None:
-    planted = in_the_mean()
+    planted = mean_signal()
     head = GatedHead(training=training_of(epochs=1, min_steps=1)).fit(planted.bags, planted.y)
     assert head.notes_[-1].startswith("What the gates let through of each branch, on average: cls 0.")
     _, both = one_that_is_right(60)
@@ -59,7 +57,7 @@ def test_what_the_gates_let_through_is_told() -> None:
 
 
 def test_of_one_store_what_it_keeps_are_the_branches() -> None:
-    planted = in_the_mean(chunks=(1, 4))
+    planted = mean_signal(chunks=(1, 4))
     some = Bags({view: planted.bags.view(view) for view in ("mean", "max", "segments")})
     head = GatedHead(hidden=10).fit(some, planted.y)
     assert head.reads == ("mean", "max")

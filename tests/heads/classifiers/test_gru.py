@@ -8,21 +8,20 @@ from torch import nn
 
 from heads.classifiers.gru import GRUHead
 from heads.classifiers.recurrent import Recurrence
-from heads.testing import training_of
+from heads.planted_signals import mean_signal
+from heads.testing import MINI_BATCHES, HeadContract, training_of
 from heads.training.document_batches import Batch
-from tests.heads.core.test_head_contract import HeadContract
-from tests.heads.planted import in_the_mean, in_the_order
-from tests.heads.training.test_network_head import MINI_BATCHES
+from tests.heads.planted import order_signal
 
 
 class TestGRUHeadKeepsTheContract(HeadContract):
     head = GRUHead(hidden=8, training=training_of(lr=0.01, epochs=8, device="cpu"))
-    except_for: ClassVar = MINI_BATCHES
+    exceptions: ClassVar = MINI_BATCHES
 
 
 @pytest.mark.parametrize("readout", ["max", "last"])
 def test_it_finds_the_order_of_two_markers(readout: Any) -> None:
-    planted = in_the_order(documents=600)
+    planted = order_signal(documents=600)
     train, test = planted[:300], planted[300:]
     assert GRUHead(hidden=32, readout=readout).fit(train.bags, train.y).score(test.bags, test.y) > 0.9
 
@@ -45,6 +44,6 @@ def test_its_recurrent_matrices_start_orthogonal_a_gate() -> None:
 
 
 def test_its_size_is_that_of_three_gates_and_its_output() -> None:
-    planted = in_the_mean()
+    planted = mean_signal()
     head = GRUHead(hidden=5).fit(planted.bags, planted.y)
     assert head.parameter_count_ == 2 * 3 * 5 * (6 + 5 + 2) + (10 * 3 + 3)

@@ -8,8 +8,8 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from heads.classifiers import knn
 from heads.classifiers.knn import KNNHead
-from tests.heads.core.test_head_contract import HeadContract
-from tests.heads.planted import bags_of, in_the_mean
+from heads.planted_signals import make_bags, mean_signal
+from heads.testing import HeadContract
 
 
 class TestKNNKeepsTheContract(HeadContract):
@@ -18,7 +18,7 @@ class TestKNNKeepsTheContract(HeadContract):
 
 @pytest.mark.parametrize("weighting", ["uniform", "similarity"])
 def test_its_neighbours_are_those_of_scikit_learn(weighting: Any) -> None:
-    train, test = in_the_mean(documents=200).halves()
+    train, test = mean_signal(documents=200).halves()
     head = KNNHead(k=7, weighting=weighting, temperature=0.3).fit(train.bags, train.y)
     known, asked = (np.concatenate([side.bags.pooled((view,)) for view in head.reads], 1) for side in (train, test))
     known, asked = (known - known.mean(0)) / known.std(0), (asked - known.mean(0)) / known.std(0)
@@ -29,7 +29,7 @@ def test_its_neighbours_are_those_of_scikit_learn(weighting: Any) -> None:
 
 
 def test_blocks_of_documents_are_no_other_than_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    planted = in_the_mean()
+    planted = mean_signal()
     head = KNNHead().fit(planted.bags, planted.y)
     whole = head.decision_function(planted.bags)
     monkeypatch.setattr(knn, "SIMILARITIES", 200)
@@ -37,13 +37,13 @@ def test_blocks_of_documents_are_no_other_than_all_at_once(monkeypatch: pytest.M
 
 
 def test_more_neighbours_than_documents_are_all_documents() -> None:
-    bags = bags_of([np.array([[1.0, 0]]), np.array([[0.9, 0.2]]), np.array([[-1.0, 0]])])
+    bags = make_bags([np.array([[1.0, 0]]), np.array([[0.9, 0.2]]), np.array([[-1.0, 0]])])
     head = KNNHead(k=50, weighting="uniform").fit(bags, ["a", "a", "b"])
     np.testing.assert_allclose(head.predict_proba(bags), np.tile([2 / 3, 1 / 3], (3, 1)), atol=1e-6)
 
 
 def test_documents_of_little_weight_take_as_many_neighbours_as_fill_the_places() -> None:
-    planted = in_the_mean(documents=200)
+    planted = mean_signal(documents=200)
     shares = []
     for k, weight in ((20, 1.0), (2, 0.1)):  # the same twenty documents
         head = KNNHead(k=k).fit(planted.bags, planted.y, sample_weight=np.full(200, weight))

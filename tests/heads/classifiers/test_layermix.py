@@ -11,11 +11,9 @@ from data.errors import CallError
 from featurestore import Bags, Ragged
 from heads.classifiers.layermix import BODIES, WEIGHT_SCALE, LayerMix, LayerMixHead
 from heads.classifiers.linear import LinearHead
-from heads.testing import training_of
+from heads.planted_signals import Planted, mean_signal
+from heads.testing import MINI_BATCHES, HeadContract, training_of
 from heads.training.document_batches import Batch
-from tests.heads.core.test_head_contract import HeadContract
-from tests.heads.planted import Planted, in_the_mean
-from tests.heads.training.test_network_head import MINI_BATCHES
 
 TRAINING = training_of(lr=0.01, epochs=8, device="cpu")
 every_body = pytest.mark.parametrize("body", BODIES)
@@ -23,7 +21,7 @@ every_body = pytest.mark.parametrize("body", BODIES)
 
 class TestLayerMixHeadKeepsTheContractOnOneLayer(HeadContract):
     head = LayerMixHead(hidden=16, training=TRAINING)
-    except_for: ClassVar = MINI_BATCHES
+    exceptions: ClassVar = MINI_BATCHES
 
 
 def in_one_layer(planted: Planted, layer: int = 1, layers: int = 3, seed: int = 0) -> Planted:
@@ -40,17 +38,17 @@ def in_one_layer(planted: Planted, layer: int = 1, layers: int = 3, seed: int = 
 
 class TestLayerMixHeadKeepsTheContractOnSeveralLayers(HeadContract):
     head = LayerMixHead(hidden=16, training=TRAINING)
-    except_for: ClassVar = MINI_BATCHES
+    exceptions: ClassVar = MINI_BATCHES
 
     @classmethod
     def signal(cls) -> Planted:
-        return in_one_layer(in_the_mean(documents=300))
+        return in_one_layer(mean_signal(documents=300))
 
 
 @pytest.mark.parametrize("layer", [0, 1, 2])
 @pytest.mark.parametrize("over", ["chunks", "segments"])
 def test_the_layer_that_holds_the_signal_comes_to_weigh_most(layer: int, over: str) -> None:
-    train, test = in_one_layer(in_the_mean(documents=600), layer).halves()
+    train, test = in_one_layer(mean_signal(documents=600), layer).halves()
     head = LayerMixHead(over=over, training=TRAINING).fit(train.bags, train.y)  # type: ignore[arg-type]  # a choice
     assert head.layer_weights_.sum() == pytest.approx(1)
     assert head.layer_weights_.argmax() == layer
@@ -62,7 +60,7 @@ def test_the_layer_that_holds_the_signal_comes_to_weigh_most(layer: int, over: s
 
 @every_body
 def test_any_body_reads_the_sum_and_is_saved_with_it(body: str, tmp_path: Path) -> None:
-    train, test = in_one_layer(in_the_mean(documents=300)).halves()
+    train, test = in_one_layer(mean_signal(documents=300)).halves()
     head = LayerMixHead(body=body, hidden=16, training=TRAINING)  # type: ignore[arg-type]  # a choice
     scores = head.fit(train.bags, train.y).decision_function(test.bags)
     assert head.score(test.bags, test.y) > 0.8
@@ -74,7 +72,7 @@ def test_any_body_reads_the_sum_and_is_saved_with_it(body: str, tmp_path: Path) 
 
 @every_body
 def test_it_has_its_bodys_parameters_and_one_a_layer_and_the_scale(body: str) -> None:
-    one = in_the_mean()
+    one = mean_signal()
     multilabel = in_one_layer(one, layers=3)
     training = training_of(epochs=1, min_steps=1, device="cpu")
     alone = BODIES[body](training=training)
@@ -111,25 +109,25 @@ def test_the_sum_is_the_formula_of_elmo_for_each_view() -> None:
 
 
 def test_one_layer_is_told() -> None:
-    planted = in_the_mean()
+    planted = mean_signal()
     head = LayerMixHead(body="lstm", over="segments", training=TRAINING).fit(planted.bags, planted.y)
     assert head.notes_[-1] == "These features keep one layer, so this is lstm alone. Embed with --layers all."
 
 
 def test_views_of_unlike_layers_are_refused() -> None:
-    one = in_the_mean()
+    one = mean_signal()
     bags = Bags({"cls": one.bags.view("cls"), "mean": in_one_layer(one).bags.view("mean")})
     with pytest.raises(CallError, match=r"^layermix reads views of one shape, cls, mean have 2\. Read one of them\.$"):
         LayerMixHead().fit(bags, one.y)
 
 
 def test_a_size_that_the_body_cannot_have_is_refused() -> None:
-    planted = in_the_mean()
+    planted = mean_signal()
     with pytest.raises(CallError, match=r"^hidden is 0; it is at least 1\.$"):
         LayerMixHead(body="lstm", hidden=0).fit(planted.bags, planted.y)
 
 
 def test_other_heads_read_several_layers_side_by_side() -> None:
-    train, test = in_one_layer(in_the_mean(documents=300)).halves()
+    train, test = in_one_layer(mean_signal(documents=300)).halves()
     assert train.bags.pooled(("mean",)).shape == (150, 3 * 6)
     assert LinearHead(pooling=("mean",)).fit(train.bags, train.y).score(test.bags, test.y) > 0.8

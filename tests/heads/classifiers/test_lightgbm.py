@@ -9,8 +9,8 @@ import pytest
 
 from data.errors import ExtraMissing, RunDamaged
 from heads.classifiers.lightgbm import LightGBMHead
-from tests.heads.core.test_head_contract import HeadContract
-from tests.heads.planted import in_the_mean, multilabel_problem
+from heads.planted_signals import mean_signal, multilabel_signal
+from heads.testing import HeadContract
 
 BY_COUNTS = "trees count documents, not weights, for the bounds of bins and the size of leaves"
 BY_DRAWS = "the trees of all labels draw their features from one stream of random numbers, in the order of columns"
@@ -18,7 +18,7 @@ BY_DRAWS = "the trees of all labels draw their features from one stream of rando
 
 class TestLightGBMKeepsTheContract(HeadContract):
     head = LightGBMHead(rounds=20, learning_rate=0.2, leaves=4, leaf_documents=10, l2=1.0, features=0.5)
-    except_for: ClassVar = {"weight_two": BY_COUNTS, "renamed_labels": BY_DRAWS}
+    exceptions: ClassVar = {"weight_two": BY_COUNTS, "renamed_labels": BY_DRAWS}
 
 
 def test_it_finds_what_no_line_separates() -> None:
@@ -29,7 +29,7 @@ def test_it_finds_what_no_line_separates() -> None:
 
 
 def test_nothing_is_printed(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    planted = in_the_mean(documents=20)
+    planted = mean_signal(documents=20)
     head = LightGBMHead(rounds=2).fit(planted.bags, planted.y)
     head.save(tmp_path)
     LightGBMHead.load(tmp_path).predict(planted.bags)
@@ -37,7 +37,7 @@ def test_nothing_is_printed(capfd: pytest.CaptureFixture[str], tmp_path: Path) -
 
 
 def test_a_class_weight_of_hundreds_blows_no_score_up() -> None:
-    planted = in_the_mean(documents=600)
+    planted = mean_signal(documents=600)
     lonely = planted.y.copy()
     lonely[0] = "lonely"  # weighs 600 / 4, as much as all documents of another label
     head = LightGBMHead(features=0.5).fit(planted.bags, lonely)
@@ -51,7 +51,7 @@ def test_its_parameters_are_leaf_values_and_thresholds() -> None:
 
 
 def test_the_saved_model_is_lightgbms_own_text(tmp_path: Path) -> None:
-    planted = multilabel_problem()
+    planted = multilabel_signal()
     LightGBMHead(rounds=2).fit(planted.bags, planted.y).save(tmp_path)
     files = sorted(path.name for path in tmp_path.glob("booster*"))
     assert files == ["booster-0.txt", "booster-1.txt", "booster-2.txt"]
@@ -59,7 +59,7 @@ def test_the_saved_model_is_lightgbms_own_text(tmp_path: Path) -> None:
 
 
 def test_a_booster_that_is_gone_is_refused(tmp_path: Path) -> None:
-    planted = in_the_mean(documents=30)
+    planted = mean_signal(documents=30)
     LightGBMHead(rounds=1).fit(planted.bags, planted.y).save(tmp_path)
     (tmp_path / "booster-0.txt").unlink()
     with pytest.raises(RunDamaged, match=r"booster-0\.txt is missing"):
@@ -67,7 +67,7 @@ def test_a_booster_that_is_gone_is_refused(tmp_path: Path) -> None:
 
 
 def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    planted = in_the_mean(documents=30)
+    planted = mean_signal(documents=30)
     monkeypatch.setitem(sys.modules, "lightgbm", None)
     with pytest.raises(ExtraMissing, match=r"pip install 'embedonce\[lightgbm\]'"):
         LightGBMHead().fit(planted.bags, planted.y)

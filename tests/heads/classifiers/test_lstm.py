@@ -8,27 +8,26 @@ from torch import nn
 
 from heads.classifiers.lstm import LSTMHead
 from heads.classifiers.recurrent import Recurrence
-from heads.testing import training_of
+from heads.planted_signals import mean_signal
+from heads.testing import MINI_BATCHES, HeadContract, training_of
 from heads.training.document_batches import Batch
-from tests.heads.core.test_head_contract import HeadContract
-from tests.heads.planted import in_the_mean, in_the_order
-from tests.heads.training.test_network_head import MINI_BATCHES
+from tests.heads.planted import order_signal
 
 
 class TestLSTMHeadKeepsTheContract(HeadContract):
     head = LSTMHead(hidden=8, training=training_of(lr=0.01, epochs=8, device="cpu"))
-    except_for: ClassVar = MINI_BATCHES
+    exceptions: ClassVar = MINI_BATCHES
 
 
 @pytest.mark.parametrize("readout", ["max", "mean", "last"])
 def test_it_finds_the_order_of_two_markers(readout: Any) -> None:
-    planted = in_the_order(documents=600)
+    planted = order_signal(documents=600)
     train, test = planted[:300], planted[300:]
     assert LSTMHead(hidden=32, readout=readout).fit(train.bags, train.y).score(test.bags, test.y) > 0.9
 
 
 def test_one_direction_is_enough_for_the_order() -> None:
-    planted = in_the_order(documents=600)
+    planted = order_signal(documents=600)
     train, test = planted[:300], planted[300:]
     head = LSTMHead(hidden=32, bidirectional=False).fit(train.bags, train.y)
     assert head.score(test.bags, test.y) > 0.9
@@ -48,6 +47,6 @@ def test_readouts_are_those_of_an_unpadded_document(readout: str) -> None:
 
 
 def test_its_size_is_that_of_its_gates_and_its_output() -> None:
-    planted = in_the_mean()
+    planted = mean_signal()
     head = LSTMHead(hidden=5).fit(planted.bags, planted.y)
     assert head.parameter_count_ == 2 * 4 * 5 * (6 + 5 + 2) + (10 * 3 + 3)

@@ -6,17 +6,15 @@ import pytest
 import torch
 
 from heads.classifiers.mil import InstanceMLP, MILHead
-from heads.testing import training_of
+from heads.planted_signals import mean_signal
+from heads.testing import MINI_BATCHES, HeadContract, training_of
 from heads.training.document_batches import Batch
 from tests.heads.classifiers.test_attention import one_step_in_forty
-from tests.heads.core.test_head_contract import HeadContract
-from tests.heads.planted import in_the_mean
-from tests.heads.training.test_network_head import MINI_BATCHES
 
 
 class TestPerceptronHeadKeepsTheContract(HeadContract):
     head = MILHead(hidden=16, training=training_of(lr=0.01, epochs=8, monitor="loss", device="cpu"))
-    except_for: ClassVar = MINI_BATCHES
+    exceptions: ClassVar = MINI_BATCHES
 
 
 def test_the_maximum_finds_the_one_step_that_says_it() -> None:
@@ -37,6 +35,6 @@ def test_logits_are_pooled_over_a_documents_own_steps(pooling: str) -> None:
 
 
 def test_its_size_is_that_of_its_layers() -> None:
-    planted = in_the_mean()
+    planted = mean_signal()
     head = MILHead(hidden=8).fit(planted.bags, planted.y)
     assert head.parameter_count_ == (12 * 8 + 8) + (8 * 3 + 3)  # cls and mean side by side

@@ -8,33 +8,32 @@ import torch
 
 from featurestore import Bags
 from heads.classifiers.mlp import MLPHead, PooledMLP
-from heads.testing import training_of
+from heads.planted_signals import mean_signal
+from heads.testing import MINI_BATCHES, HeadContract, training_of
 from heads.training.document_batches import Batch
 from heads.training.loop import network_scores
-from tests.heads.core.test_head_contract import HeadContract
-from tests.heads.planted import in_the_mean, in_the_order
-from tests.heads.training.test_network_head import MINI_BATCHES
+from tests.heads.planted import order_signal
 
 
 class TestMLPHeadKeepsTheContract(HeadContract):
     head = MLPHead(hidden=16, training=training_of(lr=0.01, epochs=8, device="cpu"))
-    except_for: ClassVar = MINI_BATCHES
+    exceptions: ClassVar = MINI_BATCHES
 
 
 def test_it_finds_what_lies_in_the_mean() -> None:
-    train, test = in_the_mean(documents=300).halves()
+    train, test = mean_signal(documents=300).halves()
     assert MLPHead().fit(train.bags, train.y).score(test.bags, test.y) > 0.9
 
 
 def test_the_order_of_chunks_is_chance_to_it() -> None:
-    planted = in_the_order(documents=600)
+    planted = order_signal(documents=600)
     train, test = planted[:300], planted[300:]
     # 300 coin tosses: 0.12 is four standard deviations
     assert MLPHead().fit(train.bags, train.y).score(test.bags, test.y) == pytest.approx(0.5, abs=0.12)
 
 
 def test_it_reads_what_is_kept_of_cls_mean_and_max() -> None:
-    planted = in_the_mean()
+    planted = mean_signal()
     some = Bags({view: planted.bags.view(view) for view in ("mean", "segments")})
     assert MLPHead().reads == ("cls", "mean", "max")
     assert MLPHead().fit(some, planted.y).reads == ("mean",)
@@ -51,7 +50,7 @@ def test_pooling_is_the_mean_or_the_sum_of_a_documents_own_chunks(summed: bool, 
 
 
 def test_its_size_is_that_of_its_two_layers() -> None:
-    planted = in_the_mean()  # 6 numbers of each of three views, three labels
+    planted = mean_signal()  # 6 numbers of each of three views, three labels
     head = MLPHead(hidden=10).fit(planted.bags, planted.y)
     assert head.parameter_count_ == (18 * 10 + 10) + (10 * 3 + 3)
     assert np.isfinite(head.decision_function(planted.bags)).all()
@@ -59,7 +58,7 @@ def test_its_size_is_that_of_its_two_layers() -> None:
 
 @pytest.mark.parametrize("pooling", ["mean", "sum"])
 def test_pooling_once_before_the_training_gives_the_logits_of_pooling_in_the_network(pooling: Any) -> None:
-    planted = in_the_mean(chunks=(1, 9))
+    planted = mean_signal(chunks=(1, 9))
     head = MLPHead(pooling=pooling, training=training_of(epochs=1, min_steps=1, device="cpu")).fit(
         planted.bags, planted.y
     )

@@ -6,8 +6,8 @@ import pytest
 from heads.classifiers.prototype import PrototypeHead, _without_itself
 from heads.linear_models.logistic import Standardizer
 from heads.linear_models.unit_vectors import to_unit_vectors
-from tests.heads.core.test_head_contract import HeadContract
-from tests.heads.planted import in_the_mean
+from heads.planted_signals import mean_signal
+from heads.testing import HeadContract
 
 
 class TestPrototypeKeepsTheContract(HeadContract):
@@ -15,12 +15,12 @@ class TestPrototypeKeepsTheContract(HeadContract):
 
 
 def test_three_documents_a_class_are_enough_for_a_plain_signal() -> None:
-    train, test = in_the_mean(documents=9), in_the_mean(documents=300, seed=1)
+    train, test = mean_signal(documents=9), mean_signal(documents=300, seed=1)
     assert PrototypeHead().fit(train.bags, train.y).score(test.bags, test.y) > 0.85
 
 
 def test_scores_are_cosines_over_the_temperature_and_the_logarithm_of_the_prior() -> None:
-    planted = in_the_mean(documents=30)[np.arange(25)]
+    planted = mean_signal(documents=30)[np.arange(25)]
     head = PrototypeHead(pooling=("mean",), temperature=0.5).fit(planted.bags, planted.y)
     standard = planted.bags.pooled(("mean",)).astype(float)
     standard = (standard - standard.mean(0)) / standard.std(0)

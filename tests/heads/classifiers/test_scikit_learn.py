@@ -26,9 +26,9 @@ from heads.classifiers.prototype import PrototypeHead
 from heads.classifiers.supcon import SupConHead
 from heads.classifiers.transformer import TransformerHead
 from heads.core.head import Head
+from heads.planted_signals import mean_signal
 from heads.registry import HEADS
 from heads.testing import training_of
-from tests.heads.planted import in_the_mean
 
 # each with the reason why it must fail
 TWO_COLUMNS = dict.fromkeys(
@@ -94,19 +94,19 @@ def small(name: str) -> Head:
 
 @pytest.mark.parametrize("form", ["linear", "knn", "prototype", "attention", "gru"])
 def test_a_grid_is_searched_over_bags(form: str) -> None:
-    planted = in_the_mean(documents=60)
+    planted = mean_signal(documents=60)
     search = GridSearchCV(small(form), {"class_weight": ["none", "balanced"]}, cv=2)
     assert search.fit(planted.bags, planted.y).best_score_ > 0.8
 
 
 def test_heads_vote_over_bags() -> None:
-    planted = in_the_mean(documents=60)
+    planted = mean_signal(documents=60)
     voters = VotingClassifier([(name, small(name)) for name in ("linear", "knn", "attention")], voting="soft")
     assert voters.fit(planted.bags, planted.y).score(planted.bags, planted.y) > 0.9
 
 
 def test_a_pipeline_hands_bags_on() -> None:
-    train, test = in_the_mean(documents=120).halves()
+    train, test = mean_signal(documents=120).halves()
     pooled = FunctionTransformer(lambda bags: bags.pooled(("mean",)))
     for pipeline in (make_pipeline("passthrough", small("prototype")), make_pipeline(pooled, small("prototype"))):
         assert pipeline.fit(train.bags, train.y).score(test.bags, test.y) > 0.85

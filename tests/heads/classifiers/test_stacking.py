@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from data.errors import CallError, RunDamaged, UnknownName
 from featurestore import Bags
 from heads.classifiers.stacking import LEAST, StackingHead, stack_probabilities
-from tests.heads.planted import in_the_mean
+from heads.planted_signals import mean_signal
 
 LABELS = ("a", "b", "c")
 
@@ -125,7 +125,7 @@ def test_saved_and_loaded_it_says_the_same(tmp_path: Path) -> None:
 
 
 def test_features_are_not_taken_for_scores() -> None:
-    planted = in_the_mean(documents=30)
+    planted = mean_signal(documents=30)
     with pytest.raises(UnknownName, match="stack reads scores"):
         StackingHead().fit(planted.bags, planted.y)
     with pytest.raises(UnknownName, match="stack reads scores"):

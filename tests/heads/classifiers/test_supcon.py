@@ -12,16 +12,16 @@ from data.errors import CallError, UnknownName
 from heads.classifiers import supcon as contrast
 from heads.classifiers.linear import LinearHead
 from heads.classifiers.supcon import SupConHead
-from tests.heads.core.test_head_contract import HeadContract
-from tests.heads.planted import Planted, bags_of, in_a_tree, in_the_mean, multilabel_problem
-from tests.heads.training.test_network_head import MINI_BATCHES
+from heads.planted_signals import Planted, make_bags, mean_signal, multilabel_signal
+from heads.testing import MINI_BATCHES, HeadContract
+from tests.heads.planted import tree_signal
 
 SMALL = SupConHead(hidden=32, projection_dim=8, steps=40, batch_size=64, lr=0.01, device="cpu")
 
 
 class TestContrastKeepsTheContract(HeadContract):
     head = SMALL
-    except_for: ClassVar = MINI_BATCHES
+    exceptions: ClassVar = MINI_BATCHES
 
 
 def in_a_ring(documents: int = 400, seed: int = 0) -> Planted:
@@ -31,7 +31,7 @@ def in_a_ring(documents: int = 400, seed: int = 0) -> Planted:
     angle = rng.uniform(0, 2 * np.pi, documents)
     radius = np.where(inner, 1.0, 3.0) + 0.2 * rng.normal(size=documents)
     vectors = np.column_stack([radius * np.cos(angle), radius * np.sin(angle)])
-    return Planted(bags_of(list(vectors[:, None])), np.where(inner, "inner", "outer").astype(object))
+    return Planted(make_bags(list(vectors[:, None])), np.where(inner, "inner", "outer").astype(object))
 
 
 @pytest.mark.parametrize("layer", ["hidden", "projection"])
@@ -51,7 +51,7 @@ def test_it_parts_what_no_line_parts(layer: Any, concatenate_features: bool, tmp
 
 
 def test_it_finds_the_labels_of_a_tree_and_draws_branches_together() -> None:
-    train, test = in_a_tree(documents=400).halves()
+    train, test = tree_signal(documents=400).halves()
     near = {}
     for tree in (None, train.tree):
         head = (
@@ -67,19 +67,19 @@ def test_it_finds_the_labels_of_a_tree_and_draws_branches_together() -> None:
 
 
 def test_a_tree_that_lacks_a_label_is_refused() -> None:
-    planted = in_the_mean()
+    planted = mean_signal()
     with pytest.raises(UnknownName, match=r"The tree has no path for 'label-1'\. Did you mean 'label-0'\?"):
         clone(SMALL).set_params(tree={"label-0": ("label-0",)}).fit(planted.bags, planted.y)
 
 
 def test_a_tree_for_several_labels_is_refused() -> None:
-    planted = multilabel_problem()
+    planted = multilabel_signal()
     with pytest.raises(CallError, match=r"contrast takes a tree for one label a document, these have several\."):
         clone(SMALL).set_params(tree={0: ("0",)}).fit(planted.bags, planted.y)
 
 
 def test_a_tree_comes_back_from_disk(tmp_path: Path) -> None:
-    planted = in_a_tree()
+    planted = tree_signal()
     head = clone(SMALL).set_params(tree=planted.tree).fit(planted.bags, planted.y)
     head.save(tmp_path)
     loaded = SupConHead.load(tmp_path)
@@ -88,7 +88,7 @@ def test_a_tree_comes_back_from_disk(tmp_path: Path) -> None:
 
 
 def test_torch_goes_on_as_if_nothing_had_been_drawn() -> None:
-    planted = in_the_mean()
+    planted = mean_signal()
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
@@ -97,13 +97,13 @@ def test_torch_goes_on_as_if_nothing_had_been_drawn() -> None:
 
 
 def test_another_seed_draws_other_weights() -> None:
-    planted = in_the_mean()
+    planted = mean_signal()
     one, other = (clone(SMALL).set_params(seed=seed).fit(planted.bags, planted.y) for seed in (0, 1))
     assert not torch.equal(one.network_.last.weight, other.network_.last.weight)
 
 
 def test_blocks_of_documents_are_no_other_than_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    planted = in_the_mean()
+    planted = mean_signal()
     head = clone(SMALL).fit(planted.bags, planted.y)
     whole = head.decision_function(planted.bags)
     monkeypatch.setattr(contrast, "SCORED", 7)
@@ -111,6 +111,6 @@ def test_blocks_of_documents_are_no_other_than_all_at_once(monkeypatch: pytest.M
 
 
 def test_a_regression_that_stops_early_says_so() -> None:
-    planted = in_the_mean()
+    planted = mean_signal()
     head = clone(SMALL).set_params(max_iter=1).fit(planted.bags, planted.y)
     assert head.notes_ == ("contrast stopped after 1 steps of its regression. Raise max_iter, or lower C.",)

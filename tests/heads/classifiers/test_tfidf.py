@@ -11,8 +11,8 @@ from sklearn.svm import LinearSVC
 from data.errors import CallError, UnknownName
 from featurestore import Bags, ChunkLayout
 from heads.classifiers.tfidf import TfIdfHead
-from tests.heads.core.test_head_contract import HeadContract
-from tests.heads.planted import in_the_mean, multilabel_problem
+from heads.planted_signals import mean_signal, multilabel_signal
+from heads.testing import HeadContract
 from tests.heads.words import ids_of, texts_of, topics
 
 WITHOUT_VECTORS = {
@@ -23,14 +23,14 @@ WITHOUT_VECTORS = {
 
 class TestTfIdfKeepsTheContract(HeadContract):
     head = TfIdfHead()
-    unread = "max"
-    except_for: ClassVar = WITHOUT_VECTORS
+    unread_view = "max"
+    exceptions: ClassVar = WITHOUT_VECTORS
 
 
 class TestLogisticTfIdfKeepsTheContract(HeadContract):
     head = TfIdfHead(kind="logistic", C=30.0)
-    unread = "max"
-    except_for: ClassVar = WITHOUT_VECTORS
+    unread_view = "max"
+    exceptions: ClassVar = WITHOUT_VECTORS
 
 
 def vectorizer() -> TfidfVectorizer:
@@ -112,13 +112,13 @@ def test_a_plain_array_has_no_words() -> None:
 
 
 def test_groups_that_are_one_leave_nothing_out_and_break_nothing() -> None:
-    planted = in_the_mean()
+    planted = mean_signal()
     one = np.zeros(len(planted), dtype=int)
     assert TfIdfHead().fit(planted.bags, planted.y, groups=one).score(planted.bags, planted.y) > 0.9
 
 
 def test_a_label_of_several_is_a_machine_of_its_own() -> None:
-    planted = multilabel_problem()
+    planted = multilabel_signal()
     both = TfIdfHead().fit(planted.bags, planted.y)
     first = TfIdfHead().fit(planted.bags, planted.y[:, 0])
     one, of_one = both.decision_function(planted.bags)[:, 0], first.decision_function(planted.bags)[:, 1]

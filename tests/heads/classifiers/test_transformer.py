@@ -7,21 +7,20 @@ import pytest
 
 from data.errors import CallError
 from heads.classifiers.transformer import TransformerHead, sinusoidal_embedding
-from heads.testing import training_of
-from tests.heads.core.test_head_contract import HeadContract
-from tests.heads.planted import in_the_mean, in_the_order
-from tests.heads.training.test_network_head import MINI_BATCHES
+from heads.planted_signals import mean_signal
+from heads.testing import MINI_BATCHES, HeadContract, training_of
+from tests.heads.planted import order_signal
 
 
 class TestTransformerHeadKeepsTheContract(HeadContract):
     # by loss: the macro-F1 of a validation part with four rare documents picks an early epoch for two seeds in ten
     head = TransformerHead(width=16, training=training_of(lr=0.01, epochs=8, monitor="loss", device="cpu"))
-    except_for: ClassVar = MINI_BATCHES
+    exceptions: ClassVar = MINI_BATCHES
 
 
 @pytest.mark.parametrize("form", [{}, {"pooling": "cls", "position_embedding": "learned"}])
 def test_it_finds_the_order_of_two_markers(form: Any) -> None:
-    planted = in_the_order(documents=600)
+    planted = order_signal(documents=600)
     train, test = planted[:300], planted[300:]
     assert TransformerHead(width=32, **form).fit(train.bags, train.y).score(test.bags, test.y) > 0.9
 
@@ -36,13 +35,13 @@ def test_an_odd_width_has_positions_too() -> None:
 
 
 def test_a_width_that_its_heads_do_not_divide_is_a_sentence() -> None:
-    planted = in_the_mean()
+    planted = mean_signal()
     with pytest.raises(CallError, match=r"^width is 10; it is a multiple of attention_heads, 4\.$"):
         TransformerHead(width=10).fit(planted.bags, planted.y)
 
 
 def test_its_size_is_that_of_its_layers() -> None:
-    planted = in_the_mean()
+    planted = mean_signal()
     head = TransformerHead(width=8, layers=2).fit(planted.bags, planted.y)
     attention, feed_forward, norms = 4 * (8 * 8 + 8), (8 * 16 + 16) + (16 * 8 + 8), 2 * 16
     ends = (6 * 8 + 8) + 16 + (8 * 3 + 3)

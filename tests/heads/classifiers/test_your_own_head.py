@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from heads.core.head import Head
+from heads.testing import HeadContract
 from tests.conftest import started
-from tests.heads.core.test_head_contract import HeadContract
 from tests.small_store import blobs, make_store
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "your-own-head.md").read_text(encoding="utf-8")

@@ -13,12 +13,12 @@ import pytest
 from data.errors import RunDamaged
 from heads.classifiers.linear import LinearHead
 from heads.core.saving import read_arrays, write_arrays
-from tests.heads.planted import in_the_mean
+from heads.planted_signals import mean_signal
 
 
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
-    planted = in_the_mean(documents=30)
+    planted = mean_signal(documents=30)
     LinearHead().fit(planted.bags, planted.y).save(tmp_path)
     return tmp_path
 

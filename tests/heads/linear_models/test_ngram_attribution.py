@@ -12,7 +12,7 @@ from featurestore import Bags, ChunkLayout, Ragged
 from heads.classifiers.fused import FusedHead
 from heads.classifiers.tfidf import TfIdfHead
 from heads.linear_models.ngram_attribution import margin_gradient
-from tests.heads.planted import bags_of
+from heads.planted_signals import make_bags
 from tests.heads.words import ids_of, topics
 
 
@@ -70,7 +70,7 @@ def test_a_token_shared_by_chunks_counts_in_the_first() -> None:
 
 def test_attributions_of_fused_sum_to_the_score_of_its_ngrams() -> None:
     planted = topics(own=0.8)
-    noise = bags_of(list(np.random.default_rng(0).normal(size=(len(planted.bags), 1, 4))))
+    noise = make_bags(list(np.random.default_rng(0).normal(size=(len(planted.bags), 1, 4))))
     bags = Bags({**noise.views, "token_ids": planted.bags.view("token_ids")})
     head = FusedHead(strength=0.6).fit(bags, planted.y)
     attributions = head.coefficients_times_input(bags, 1, 2)

@@ -17,18 +17,12 @@ from heads.classifiers.lstm import LSTMHead
 from heads.classifiers.mil import MILHead
 from heads.classifiers.mlp import MLPHead
 from heads.classifiers.transformer import TransformerHead
+from heads.planted_signals import make_bags, mean_signal, rare_class_signal
 from heads.testing import training_of
 from heads.training.initialization import InitName
 from heads.training.network_head import NetworkHead
 from heads.training.state import Epoch
-from tests.heads.planted import a_rare_class, bags_of, in_the_mean
 
-# what mini-batches and weights drawn at random cannot keep, for the contract of every head
-MINI_BATCHES = {
-    "row_order": "the order of rows decides which documents meet in a batch",
-    "weight_two": "two copies of a document are drawn apart, a weight of two is not",
-    "renamed_labels": "each label's column starts from weights of its own",
-}
 QUICK = training_of(epochs=3, min_steps=10, device="cpu")
 FORMS = {
     "mlp": MLPHead(),
@@ -59,7 +53,7 @@ def head_of(form: str, **settings: Any) -> NetworkHead:
 
 @every_form
 def test_a_document_scores_the_same_alone_and_beside_longer_ones(form: str) -> None:
-    planted = in_the_mean(chunks=(1, 30))
+    planted = mean_signal(chunks=(1, 30))
     head = head_of(form).fit(planted.bags, planted.y)
     together = head.decision_function(planted.bags)
     alone = np.concatenate([head.decision_function(planted.bags[[row]]) for row in range(len(planted))])
@@ -68,16 +62,16 @@ def test_a_document_scores_the_same_alone_and_beside_longer_ones(form: str) -> N
 
 @every_form
 def test_a_document_without_steps_is_scored_like_any_other(form: str) -> None:
-    planted = in_the_mean()
+    planted = mean_signal()
     head = head_of(form).fit(planted.bags, planted.y)
-    empty = head.decision_function(bags_of([np.zeros((0, 6)), np.ones((2, 6))]))
+    empty = head.decision_function(make_bags([np.zeros((0, 6)), np.ones((2, 6))]))
     assert empty.shape == (2, 3)
     assert np.isfinite(empty).all()
 
 
 @every_form
 def test_the_same_seed_gives_the_same_scores_whatever_was_drawn_before(form: str) -> None:
-    planted = in_the_mean()
+    planted = mean_signal()
     scores = []
     for other in (1, 2):
         torch.manual_seed(other)
@@ -89,7 +83,7 @@ def test_the_same_seed_gives_the_same_scores_whatever_was_drawn_before(form: str
 
 @every_form
 def test_fitting_leaves_torchs_own_random_numbers_alone(form: str) -> None:
-    planted = in_the_mean()
+    planted = mean_signal()
     before = torch.random.get_rng_state()
     head_of(form).fit(planted.bags, planted.y)
     assert torch.equal(torch.random.get_rng_state(), before)
@@ -97,7 +91,7 @@ def test_fitting_leaves_torchs_own_random_numbers_alone(form: str) -> None:
 
 @every_form
 def test_it_starts_from_a_truncated_normal_when_asked(form: str) -> None:
-    planted = in_the_mean()
+    planted = mean_signal()
     head = head_of(form, training=training_of(init="truncated_normal", lr=1e-12, epochs=1, min_steps=1, device="cpu"))
     head.fit(planted.bags, planted.y)
     for name, weight in head.network_.named_parameters():
@@ -108,7 +102,7 @@ def test_it_starts_from_a_truncated_normal_when_asked(form: str) -> None:
 @every_form
 @pytest.mark.parametrize("how", ["xavier", "kaiming"])
 def test_every_matrix_but_recurrent_ones_and_positions_starts_anew(form: str, how: InitName) -> None:
-    planted = in_the_mean()
+    planted = mean_signal()
     choices: tuple[InitName, ...] = ("default", how)
     start = {
         init: head_of(form, training=training_of(init=init, lr=1e-12, epochs=1, min_steps=1, device="cpu"))
@@ -124,7 +118,7 @@ def test_every_matrix_but_recurrent_ones_and_positions_starts_anew(form: str, ho
 
 @sequence_form
 def test_steps_beyond_the_most_are_not_read_and_counted_aloud(form: str) -> None:
-    planted = in_the_mean(chunks=(3, 6))
+    planted = mean_signal(chunks=(3, 6))
     head = head_of(form, max_positions=3).fit(planted.bags, planted.y)
     longer = int((planted.bags.view("segments").length > 3).sum())
     note = (
@@ -132,7 +126,7 @@ def test_steps_beyond_the_most_are_not_read_and_counted_aloud(form: str) -> None
         "Raise max_positions to read all of them."
     )
     assert head.notes_.count(note) == 1
-    start = bags_of([planted.bags.view("segments").row(row)[:3] for row in range(len(planted))])
+    start = make_bags([planted.bags.view("segments").row(row)[:3] for row in range(len(planted))])
     np.testing.assert_allclose(head.decision_function(start), head.decision_function(planted.bags), atol=1e-6)
 
 
@@ -141,7 +135,7 @@ def test_steps_beyond_the_most_are_not_read_and_counted_aloud(form: str) -> None
     ("over", "views"), [("segments", ("segments",)), ("chunks", ("cls", "mean")), ("tokens", ("tokens",))]
 )
 def test_it_reads_the_steps_it_is_told_to(form: str, over: str, views: tuple[str, ...]) -> None:
-    planted = in_the_mean()
+    planted = mean_signal()
     assert head_of(form, over=over).reads == views
     only = Bags({view: planted.bags.view(view) for view in views})
     head = head_of(form, over=over).fit(only, planted.y)
@@ -149,7 +143,7 @@ def test_it_reads_the_steps_it_is_told_to(form: str, over: str, views: tuple[str
 
 
 def test_inputs_are_standardised_by_the_documents_that_teach() -> None:
-    planted = in_the_mean()
+    planted = mean_signal()
     training = training_of(epochs=1, min_steps=1, validation_fraction=0.0, device="cpu")
     network = LSTMHead(hidden=4, training=training).fit(planted.bags, planted.y).network_
     steps = np.concatenate([planted.bags.view("segments").row(row) for row in range(len(planted))])
@@ -158,7 +152,7 @@ def test_inputs_are_standardised_by_the_documents_that_teach() -> None:
 
 
 def test_half_precision_features_give_nearly_the_scores_of_full_ones() -> None:
-    planted = in_the_mean()
+    planted = mean_signal()
     steps, offsets = planted.bags.view("segments").gather(np.float32)
     half = Bags({"segments": Ragged.from_flat(steps.astype(np.float16), offsets)})
     full = Bags({"segments": Ragged.from_flat(steps.astype(np.float16).astype(np.float32), offsets)})
@@ -168,7 +162,7 @@ def test_half_precision_features_give_nearly_the_scores_of_full_ones() -> None:
 
 @pytest.mark.parametrize("form", ["mlp", "lstm", "transformer"])
 def test_balanced_weights_find_more_of_a_rare_class(form: str) -> None:
-    train, test = a_rare_class(documents=2100).halves()
+    train, test = rare_class_signal(documents=2100).halves()
     rare = test.y == "rare"
     found = [
         (
@@ -184,7 +178,7 @@ def test_balanced_weights_find_more_of_a_rare_class(form: str) -> None:
 
 
 def test_too_few_documents_for_an_early_stop_are_told() -> None:
-    planted = in_the_mean(documents=12)
+    planted = mean_signal(documents=12)
     head = head_of("mlp", training__stopping__validation_fraction=0.1).fit(planted.bags, planted.y)
     assert head.notes_ == ("Too few documents per label for a validation split: all epochs were run.",)
     assert len(head.history_.epochs) == 3
@@ -192,7 +186,7 @@ def test_too_few_documents_for_an_early_stop_are_told() -> None:
 
 @pytest.mark.parametrize(("name", "value"), [("patience", 2), ("monitor", "accuracy")])
 def test_what_waits_for_a_validation_part_that_is_not_there_is_told(name: str, value: Any) -> None:
-    planted, asked = in_the_mean(), {f"training__stopping__{name}": value}
+    planted, asked = mean_signal(), {f"training__stopping__{name}": value}
     said = f"{name} has no effect without a validation split. Set validation_fraction, for example to 0.1."
     assert head_of("mlp", **asked).fit(planted.bags, planted.y).notes_ == (said,)
     assert (
@@ -201,7 +195,7 @@ def test_what_waits_for_a_validation_part_that_is_not_there_is_told(name: str, v
 
 
 def test_what_is_watched_is_told_without_labels_that_were_not_learned() -> None:
-    planted, told = in_the_mean(), list[Epoch]()
+    planted, told = mean_signal(), list[Epoch]()
     head = head_of("mlp")
     head.tracked, head.on_epoch = (planted.bags, np.where(planted.y == planted.y[0], "unheard", planted.y)), told.append
     head.fit(planted.bags, planted.y)
@@ -212,7 +206,7 @@ def test_what_is_watched_is_told_without_labels_that_were_not_learned() -> None:
 
 
 def test_progress_is_told_and_is_no_parameter() -> None:
-    planted, told = in_the_mean(), list[Epoch]()
+    planted, told = mean_signal(), list[Epoch]()
     head = head_of("mlp")
     head.on_epoch = told.append
     head.fit(planted.bags, planted.y)
@@ -222,7 +216,7 @@ def test_progress_is_told_and_is_no_parameter() -> None:
 
 
 def test_a_fitted_head_can_be_copied() -> None:
-    planted = in_the_mean()
+    planted = mean_signal()
     head = head_of("transformer").fit(planted.bags, planted.y)
     scores = copy.deepcopy(head).decision_function(planted.bags)
     np.testing.assert_array_equal(scores, head.decision_function(planted.bags))

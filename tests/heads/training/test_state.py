@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from featurestore import Bags
+from heads.planted_signals import mean_signal
 from heads.registry import make_head
 from heads.testing import training_of
 from heads.training import state as course
@@ -20,7 +21,6 @@ from heads.training.loop import Trainer
 from heads.training.network_head import NetworkHead, seeded
 from heads.training.state import Checkpoint, Epoch, History
 from heads.training.training_data import TrainingData
-from tests.heads.planted import in_the_mean
 
 
 class Killed(BaseException):
@@ -141,7 +141,7 @@ def fitted(head: NetworkHead, bags: Bags, y: Any, folder: Path | None, report: A
 
 
 def test_a_head_goes_on_with_the_same_documents_and_with_no_others(mlp: NetworkHead, tmp_path: Path) -> None:
-    planted, other = in_the_mean(), in_the_mean(seed=5)
+    planted, other = mean_signal(), mean_signal(seed=5)
     whole = fitted(mlp, planted.bags, planted.y, None).decision_function(planted.bags)
     with pytest.raises(Killed):
         fitted(mlp, planted.bags, planted.y, tmp_path, killed_at(3))

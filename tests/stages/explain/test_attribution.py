@@ -13,12 +13,13 @@ from heads.classifiers.knn import KNNHead
 from heads.classifiers.linear import LinearHead
 from heads.classifiers.mil import MILHead
 from heads.core.head import Head
+from heads.planted_signals import Planted, multilabel_signal
 from heads.registry import HEADS, make_head
 from heads.testing import training_of
 from stages.explain import attribution as evidence
 from stages.explain.attribution import METHODS, AttributionInput, attention, check_method, gradient, occlusion
 from stages.explain.levels import TokenLayout
-from tests.heads.planted import Planted, in_one_place, multilabel_problem
+from tests.heads.planted import single_position_signal
 
 SHORT = training_of(epochs=12)
 SMALL = {"lightgbm": {"leaf_documents": "2"}}
@@ -34,7 +35,7 @@ def question(head: Head, bags: Bags, label: Any, by: str = "chunks", against: in
 
 
 def fitted(head: Head) -> tuple[Head, Planted, np.ndarray[Any, Any]]:
-    planted, places = in_one_place()
+    planted, places = single_position_signal()
     if hasattr(head, "training"):
         head.set_params(training=SHORT)
     return head.fit(planted.bags[:90], planted.y[:90]), planted[90:], places[90:]
@@ -79,7 +80,7 @@ def test_the_margin_is_what_a_constant_added_to_all_scores_does_not_change() -> 
 
 
 def test_of_several_labels_the_margin_is_the_label_s_own_logit() -> None:
-    planted = multilabel_problem()
+    planted = multilabel_signal()
     head = LinearHead().fit(planted.bags, planted.y)
     asked = question(head, planted.bags[3], 1)
     assert asked.margins(asked.bags) == head.decision_function(planted.bags[3])[:, 1]
@@ -120,7 +121,7 @@ def test_gradients_find_what_is_planted() -> None:
 
 
 def test_of_a_linear_network_gradients_sum_to_the_way_from_the_mean_document() -> None:
-    planted, _ = in_one_place()
+    planted, _ = single_position_signal()
     head = MILHead(over="segments", hidden=0, training=SHORT).fit(planted.bags, planted.y)
     asked = question(head, planted.bags[0], head.classes_[0], by="segments", against=1)
     mean = Bags({"segments": Ragged.from_rows([head.network_.mean.numpy()[None]])})
