@@ -1,12 +1,13 @@
-# make demo: the main job on Reuters-52.   make test: the tests.   make check: lint, types, design.
-# make faults: kills, power cuts, full disks and damage, some twenty minutes.
+# make demo: the main job on Reuters-52 with the best-known heads; make demo-all: with every head.
+# make test: the tests.   make test-long: those that take long by nature too, make faults among them.
+# make check: lint, types, design.   make faults: kills, power cuts, full disks and damage.   make docs: the generated pages.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test faults check docs clean
+.PHONY: setup demo demo-all test test-long faults check docs clean
 
 setup: $(READY)
 
@@ -25,13 +26,19 @@ demo: setup
 	$(BIN)/embedonce fit-head stack
 	$(BIN)/embedonce compare --html report.html
 
-# One thread: on networks as small as those of the tests, two cost twice the processor time and save none.
-test: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+# One process per core with one thread each: on networks as small as those of the tests, two threads cost twice the CPU
+# time and save none.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
-# What a store survives, with the tests that are too long for every run of `make test`.
+test: setup
+	$(PYTEST)
+
+test-long: setup
+	$(PYTEST) -m "long or not long"
+
+# What a store survives: kills, power cuts, full disks and damage, with the cases that take minutes.
 faults: setup
-	$(BIN)/python -m pytest -m "long or not long" tests/faults
+	$(PYTEST) -m "long or not long" tests/faults
 
 check: setup
 	$(BIN)/ruff check .
