@@ -6,7 +6,7 @@ from pathlib import Path
 
 from data.errors import CallError
 
-PACKAGES = ("commandline", "data", "featurestore", "heads", "stages")
+PACKAGES = ("commandline", "data", "embedonce", "featurestore", "heads", "stages")
 
 
 def check_packages(names: Sequence[str] = PACKAGES) -> None:

@@ -89,8 +89,8 @@ def head_class(name: str) -> "type[Head]":
     return cls
 
 
-def make_head(name: str, hyperparameters: Mapping[str, str]) -> "Head":
-    """An unfitted head whose hyperparameters are parsed from strings, as `--set key=value` gives them.
+def make_head(name: str, hyperparameters: Mapping[str, object]) -> "Head":
+    """An unfitted head. String values are parsed, as `--set key=value` gives them; others are taken as they are.
 
     Args:
         name: of the head.
@@ -103,11 +103,11 @@ def make_head(name: str, hyperparameters: Mapping[str, str]) -> "Head":
     cls = head_class(name)
     known = {item.name: item for item in hyperparameters_of(cls)}
     values: dict[str, object] = {}
-    for short, text in hyperparameters.items():
+    for short, value in hyperparameters.items():
         full = _full_name(short, known, name)
         if full in values:
             raise CallError(f"{full} is set twice. Leave one out.")
-        values[full] = known[full].parse(text)
+        values[full] = known[full].parse(value) if isinstance(value, str) else value
     return cls().set_params(**values)
 
 

@@ -24,7 +24,7 @@ from stages.embed.windows.corpus_part import WHOLE_CORPUS, CorpusPart
 
 
 def embed_source(
-    source: str,
+    source: str | Corpus,
     columns: Columns,
     options: Options,
     *,
@@ -39,7 +39,7 @@ def embed_source(
     """Read a corpus, open the encoder and the store, and encode what the store lacks.
 
     Args:
-        source: a file, a folder or the name of a benchmark, see `data.readers`.
+        source: a file, a folder or the name of a benchmark, see `data.readers`; or a corpus that was read before.
         columns: the columns of a file.
         options: how to encode; `device` may name several devices.
         explicit: the fields of `options` that the user set; the others follow the recipe of an existing `store`.
@@ -77,7 +77,13 @@ def embed_source(
 
 
 def _create_jobs(
-    source: str, columns: Columns, options: Options, store: Path, seed: int, part: CorpusPart, devices: list[str]
+    source: str | Corpus,
+    columns: Columns,
+    options: Options,
+    store: Path,
+    seed: int,
+    part: CorpusPart,
+    devices: list[str],
 ) -> dict[str, Job]:
     """One job per device, by name; each encodes an equal part of `part`."""
     jobs: dict[str, Job] = {}
@@ -90,7 +96,7 @@ def _create_jobs(
 
 
 def _encode_part(
-    source: str,
+    source: str | Corpus,
     columns: Columns,
     options: Options,
     store: Path,
@@ -102,12 +108,12 @@ def _encode_part(
     """In a process of its own, encode one part. cpu_share: see `limit_to_cpu_share`."""
     if options.device == "cpu":
         limit_to_cpu_share(*cpu_share)
-    corpus = assign_splits(read_corpus(source, columns), seed)
+    corpus = assign_splits(_read(source, columns), seed)
     return embed(corpus, open_encoder(options), FeatureStore.open(store), progress, part)
 
 
 def estimate_source(
-    source: str,
+    source: str | Corpus,
     columns: Columns,
     options: Options,
     *,
@@ -127,8 +133,12 @@ def estimate_source(
     return choice.folder, estimate(corpus, choice.encoder, existing, part).scaled_to(devices)
 
 
+def _read(source: str | Corpus, columns: Columns) -> Corpus:
+    return source if isinstance(source, Corpus) else read_corpus(source, columns)
+
+
 def _resolve(
-    source: str,
+    source: str | Corpus,
     columns: Columns,
     options: Options,
     explicit: Set[str],
@@ -137,7 +147,7 @@ def _resolve(
     seed: int,
     notify: Callable[[str], None],
 ) -> tuple[Corpus, EncodingChoice]:
-    corpus = assign_splits(read_corpus(source, columns), seed)
+    corpus = assign_splits(_read(source, columns), seed)
     for note in corpus.notes:
         notify(note)
     choice = resolve_encoding(corpus, options, StoreLocation(corpus.name, stores, store), explicit)

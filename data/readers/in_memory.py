@@ -1,0 +1,133 @@
+"""Documents that are already in memory: a list of texts, a data frame, or a Hugging Face dataset."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from data.documents import Corpus
+from data.errors import CallError
+from data.readers.corpus_from_table import corpus_from_table
+from data.table import Columns, Table
+
+TEXT = "text"
+LABEL = "label"
+
+
+def read_in_memory(
+    source: Any, columns: Columns, labels: Sequence[Any] | None = None, name: str | None = None
+) -> Corpus:
+    """A corpus of the rows of `source`, in their order; row numbers are ids unless `columns` names a column of ids.
+
+    Args:
+        source: a list of texts; a data frame that narwhals knows (pandas, polars, pyarrow, ...); or a
+            `datasets.Dataset`. Class numbers of a dataset's `ClassLabel` column are read as their names.
+        columns: names of the columns; None is guessed, as in a file. A list of texts has none.
+        labels: (documents,), only with a list of texts: a string, a number, a list of these or None for each.
+        name: names the corpus, and so its store. By default `memory-` and eight hex digits of a hash of the rows,
+            so that the same rows find the same store.
+
+    Raises:
+        CallError: for a source of another type, an unequal number of texts and labels, and for `labels` with a table.
+        BadData: as for a file; rows are named by their number, counted from 1.
+    """
+    if isinstance(source, str | bytes | dict) or not hasattr(source, "__len__"):
+        raise CallError(f"{_type_name(source)} is no source of documents. {_EXPECTED}")
+    if isinstance(source, list | tuple) or _is_array(source):
+        table, columns = _table_of_texts(list(source), labels), _columns_of_texts(columns, labels)
+    elif labels is not None:
+        raise CallError("Labels are given twice: a table has them in a column. Name that column with label=.")
+    else:
+        table = _table_of_dataset(source) if _is_dataset(source) else _table_of_frame(source)
+    corpus = corpus_from_table(table, Path(name or f"memory-{_digest(table)}"), columns)
+    return replace(corpus, source=f"memory:{corpus.name}")
+
+
+_EXPECTED = "Pass a path, a list of texts, a pandas or polars data frame, or a datasets.Dataset."
+
+
+def _type_name(source: Any) -> str:
+    return f"An object of type {type(source).__name__}"
+
+
+def _is_array(source: Any) -> bool:
+    return type(source).__module__.partition(".")[0] == "numpy" and getattr(source, "ndim", 0) == 1
+
+
+def _is_dataset(source: Any) -> bool:
+    return hasattr(source, "column_names") and hasattr(source, "features")
+
+
+def _table_of_texts(texts: list[Any], labels: Sequence[Any] | None) -> Table:
+    for row, text in enumerate(texts, start=1):
+        if not isinstance(text, str):
+            raise CallError(f"Text {row} of the list is of type {type(text).__name__}. {_EXPECTED}")
+    cells: dict[str, Sequence[Any]] = {TEXT: texts}
+    if labels is not None:
+        if len(labels) != len(texts):
+            raise CallError(f"There are {len(texts):,} texts and {len(labels):,} labels. Give one label per text.")
+        cells[LABEL] = [_plain(label) for label in labels]
+    return _table(cells.keys(), len(texts), cells.__getitem__)
+
+
+def _columns_of_texts(columns: Columns, labels: Sequence[Any] | None) -> Columns:
+    if any((columns.text, columns.label, columns.id, columns.split, columns.group)):
+        raise CallError("A list of texts has no columns. Pass its labels as a list, or a data frame for more columns.")
+    return replace(columns, text=TEXT, label=None if labels is None else LABEL, id="", split="", group="")
+
+
+def _table_of_frame(frame: Any) -> Table:
+    import narwhals
+
+    try:
+        eager = narwhals.from_native(frame, eager_only=True)
+    except TypeError as error:
+        raise CallError(f"{_type_name(frame)} is no source of documents. {_EXPECTED}") from error
+    names = [str(column) for column in eager.columns]
+    return _table(names, len(eager), lambda name: map(_plain, eager[name].to_list()))
+
+
+def _table_of_dataset(dataset: Any) -> Table:
+    def cells(name: str) -> Iterable[Any]:
+        feature = dataset.features[name]
+        names = getattr(feature, "names", None) or getattr(getattr(feature, "feature", None), "names", None)
+        return (_named(cell, names) for cell in dataset[name])
+
+    return _table(dataset.column_names, len(dataset), cells)
+
+
+def _named(cell: Any, names: Sequence[str] | None) -> Any:
+    """A class number as its name, a list of them as theirs; -1 is how `datasets` writes a missing label."""
+    if names is None or cell is None:
+        return cell
+    if isinstance(cell, list):
+        return [names[number] for number in cell]
+    return names[cell] if cell >= 0 else None
+
+
+def _table(names: Iterable[str], rows: int, cells: Callable[[str], Iterable[Any]]) -> Table:
+    if not rows:
+        raise CallError("The source has no rows. Pass at least one document.")
+    return Table("the data in memory", tuple(names), rows, cells)
+
+
+def _plain(cell: Any) -> Any:
+    """A cell without NumPy's and pandas' types: numbers as Python's, arrays as lists, every kind of missing as None."""
+    if hasattr(cell, "tolist"):
+        cell = cell.tolist()
+    if isinstance(cell, tuple | set | frozenset):
+        cell = list(cell)
+    is_missing = (
+        cell is None or type(cell).__name__ in ("NAType", "NaTType") or (isinstance(cell, float) and cell != cell)
+    )
+    return None if is_missing else cell
+
+
+def _digest(table: Table) -> str:
+    content = hashlib.sha256()
+    for name in table.names:
+        for cell in (name, *table.cells(name)):
+            content.update(json.dumps(cell, default=str).encode() + b"\n")
+    return content.hexdigest()[:8]

@@ -1,0 +1,195 @@
+"""The Python interface of embedonce: everything that a notebook needs.
+
+    import embedonce
+
+    corpus = embedonce.embed("tickets.csv", text="body", label="queue")     # encoded once, then read from the store
+    run = embedonce.fit_head("lstm", corpus, lr=1e-3)                       # cross-fitted, decided, scored once
+    embedonce.compare([run, embedonce.fit_head("linear", corpus)])          # a table
+    run.predict(["my printer is on fire"])
+
+Nothing is printed but progress bars, which `progress=False` silences. Errors are in `data.errors`: each is a sentence,
+and each is also the built-in error that you would catch (ValueError, FileNotFoundError, LookupError, ...).
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+try:
+    from data.packages import check_packages
+except ModuleNotFoundError as error:
+    raise ImportError(
+        "Another package named 'data' hides embedonce's own in this environment. Install embedonce in one of its own."
+    ) from error
+
+check_packages()
+
+from stages.interactive.corpus import EmbeddedCorpus, TrainingSplit  # noqa: E402 - after the check
+from stages.interactive.progress_bar import progress_bar  # noqa: E402
+from stages.interactive.run import Comparison, Run  # noqa: E402
+
+if TYPE_CHECKING:
+    from heads.core.head import Head
+
+__all__ = [
+    "Comparison",
+    "EmbeddedCorpus",
+    "Run",
+    "TrainingSplit",
+    "compare",
+    "embed",
+    "fit_head",
+    "load_corpus",
+    "load_run",
+]
+
+DEFAULT_MODEL = "all-MiniLM-L6-v2"
+
+
+def embed(
+    source: Any,
+    *,
+    text: str | None = None,
+    label: "str | Sequence[Any] | None" = None,
+    model: str = DEFAULT_MODEL,
+    id: str | None = None,
+    split: str | None = None,
+    group: str | None = None,
+    separator: str | None = None,
+    path_separator: str | None = None,
+    stores: str | Path = "stores",
+    store: str | Path | None = None,
+    name: str | None = None,
+    seed: int = 0,
+    progress: bool = True,
+    **options: Any,
+) -> EmbeddedCorpus:
+    """Encode the documents of `source` that the store lacks, and return the corpus.
+
+    Args:
+        source: a path (CSV, TSV, JSONL, Parquet, or a folder with one folder per class), the name of a benchmark
+            corpus, a list of texts, a pandas or polars data frame, or a `datasets.Dataset`.
+        text, label, id, split, group: names of the columns; None has them guessed where that is safe. With a list of
+            texts, `label` is the list of their labels.
+        model: an encoder on the Hugging Face hub, an installed one, or a folder.
+        separator: separates labels in one cell of a multi-label corpus.
+        path_separator: separates the levels of a label that is a path, as in rec/sport/hockey.
+        stores: the folder of stores.
+        store: the store; None is one in `stores`, named for the corpus and the encoder.
+        name: the name of a corpus from memory; None is one made from its content.
+        seed: of the split that is drawn if the source has none.
+        progress: whether a bar is shown.
+        options: further fields of `stages.embed.Options`: window, stride, keep, precision, device, ...
+
+    Raises:
+        CallError: for what was requested, BadData for what the source holds; see data/errors.py.
+    """
+    from data.readers import read_corpus
+    from data.readers.in_memory import read_in_memory
+    from data.table import Columns
+    from stages.embed import Options
+    from stages.embed.encoder.options import parse_keep
+    from stages.embed.pipeline.embed_source import embed_source
+
+    label_column, labels = (label, None) if label is None or isinstance(label, str) else (None, label)
+    columns = Columns(text, label_column, id, split, group, separator, path_separator)
+    is_file = isinstance(source, str | Path)
+    corpus = read_corpus(str(source), columns) if is_file else read_in_memory(source, columns, labels, name)
+    if isinstance(options.get("keep"), str):
+        options["keep"], options["segment"] = parse_keep(options["keep"])
+    notes: list[str] = []
+    with progress_bar("encoding", visible=progress) as show:
+        home, _ = embed_source(
+            corpus,
+            columns,
+            Options(model=model, **options),
+            explicit={"model", *options},
+            store=None if store is None else Path(store),
+            stores=Path(stores),
+            seed=seed,
+            notify=notes.append,
+            progress=lambda now: show(now.tokens, now.tokens_total, "tokens"),
+        )
+    return EmbeddedCorpus(home, home.corpus(corpus.name), notes)
+
+
+def load_corpus(store: str | Path, corpus: str | None = None) -> EmbeddedCorpus:
+    """A corpus that was embedded before.
+
+    Args:
+        store: the folder of the store.
+        corpus: its name; None is the store's only one.
+
+    Raises:
+        FileMissing: if there is no store, UnknownName if it has no such corpus.
+    """
+    from stages.fitting.task import open_corpus, open_store
+
+    home = open_store(Path(store), Path(store).parent)
+    return EmbeddedCorpus(home, open_corpus(home, corpus))
+
+
+def fit_head(
+    head: "str | Head",
+    corpus: EmbeddedCorpus,
+    *,
+    folds: int = 5,
+    seed: int = 0,
+    runs: str | Path = "runs",
+    jobs: int | None = None,
+    progress: bool = True,
+    **hyperparameters: Any,
+) -> Run:
+    """Fit a head out-of-fold and on the whole training split, choose its decision rule, and score it once.
+
+    Args:
+        head: a name that `embedonce heads` lists, or an unfitted head.
+        corpus: of `embed` or `load_corpus`; documents without a label are left out.
+        folds: folds of the training split.
+        seed: of everything random.
+        runs: the folder of runs. A run with the same head, data and seed is loaded from there instead of fitted again.
+        jobs: fits at once, one process each; None is as many as there are cores if that saves time.
+        progress: whether a bar is shown.
+        hyperparameters: by the names that `embedonce heads NAME` lists, nested ones by their last part: `lr=1e-3`.
+
+    Raises:
+        CallError: for a hyperparameter that does not exist or is out of range, and for a corpus that cannot be learned.
+    """
+    from heads.registry import make_head
+    from stages.fitting.fit_head import fit_head as fit
+    from stages.fitting.plan import FitPlan
+
+    chosen = make_head(head, {**hyperparameters, "seed": seed}) if isinstance(head, str) else head
+    plan = FitPlan(head=chosen, folds=folds, seed=seed, skip_unlabeled=True)
+    with progress_bar(chosen.name, visible=progress) as show:
+        run, _ = fit(
+            corpus.features,
+            corpus.table,
+            plan,
+            Path(runs),
+            command=f"embedonce.fit_head({chosen.name!r})",
+            on_progress=lambda now: show(now.step, now.steps, now.activity),
+            jobs=jobs,
+        )
+    return Run(run)
+
+
+def load_run(path: str | Path) -> Run:
+    """The run in the folder `path`. Raises FileMissing if there is none, RunDamaged if it cannot be read."""
+    from stages.fitting.runs import load
+
+    return Run(load(Path(path)))
+
+
+def compare(runs: "Sequence[Run | str | Path] | str | Path" = "runs") -> Comparison:
+    """A table of runs, the best out-of-fold one first.
+
+    Args:
+        runs: runs, paths of runs, or a folder that holds runs.
+    """
+    from stages.compare import compare as compare_runs
+    from stages.compare import select_runs
+
+    if isinstance(runs, str | Path):
+        return Comparison(compare_runs(select_runs((), Path(runs))))
+    return Comparison(compare_runs([run.stored if isinstance(run, Run) else load_run(run).stored for run in runs]))

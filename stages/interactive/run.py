@@ -1,0 +1,160 @@
+"""Fitted runs and their comparison, as a Python user holds them."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.documents import Document
+from data.errors import CallError
+from stages import compare
+from stages.fitting.runs import Run as StoredRun
+from stages.interactive.progress_bar import progress_bar
+
+if TYPE_CHECKING:
+    from heads.core.head import Head
+    from heads.evaluation.metrics import ConfidenceInterval, Scorecard
+
+__all__ = ["Comparison", "Run"]
+
+
+class Run:
+    """A fitted head with its decision rule and metrics, in a folder of its own. Made by `fit_head` and `load_run`."""
+
+    def __init__(self, stored: StoredRun) -> None:
+        self.stored = stored
+
+    def __repr__(self) -> str:
+        return f"<Run {self.name}: macro-F1 {self.test.macro_f1.value:.3f} on the test split>"
+
+    @property
+    def name(self) -> str:
+        """The run's name, as the command line takes it."""
+        return self.stored.name
+
+    @property
+    def folder(self) -> Path:
+        """Where the run is kept."""
+        return self.stored.folder
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of the labels, in the order of the columns of `predict_proba`."""
+        return tuple(self.stored.record.labels)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on the corpus and the fit that a reader of the metrics should know."""
+        return tuple(self.stored.record.notes)
+
+    @property
+    def out_of_fold(self) -> "Scorecard":
+        """Metrics on training documents, each predicted by a head that was fitted without its fold."""
+        return self.stored.scorecards["out_of_fold"]
+
+    @property
+    def test(self) -> "Scorecard":
+        """Metrics on the test split, which was scored once."""
+        return self.stored.scorecards["test"]
+
+    @property
+    def head(self) -> "Head":
+        """The fitted head, a scikit-learn classifier over `TrainingSplit.features`."""
+        return self.stored.head()
+
+    def predict(self, texts: Sequence[str], *, progress: bool = True) -> NDArray[Any]:
+        """Labels of new texts: strings (documents,), or a bool matrix (documents, labels) if multi-label.
+
+        The texts are encoded by the encoder that made the run's features, and decided by the run's rule.
+
+        Raises:
+            RecipeMismatch: if that encoder is not the same any more.
+        """
+        return self._predicted(texts, visible=progress)[0]
+
+    def predict_proba(self, texts: Sequence[str], *, progress: bool = True) -> NDArray[np.float32]:
+        """Probabilities of new texts, float32 (documents, labels), in the order of `labels`. Raises as `predict`."""
+        return self._predicted(texts, visible=progress)[1]
+
+    def _predicted(self, texts: Sequence[str], *, visible: bool) -> tuple[NDArray[Any], NDArray[np.float32]]:
+        from stages.predict import predict
+
+        if isinstance(texts, str):
+            raise CallError("Pass a list of texts, not one text: predict([text]).")
+        documents = [Document(str(row), text) for row, text in enumerate(texts)]
+        with progress_bar(f"predicting with {self.name}", visible=visible) as show:
+            rows = list(
+                predict(self.stored, documents, self._encoders, lambda done: show(done, len(documents), "documents"))
+            )
+        probabilities = np.array([row.probabilities for row in rows], np.float32).reshape(len(rows), len(self.labels))
+        if self.stored.record.kind != "multilabel":
+            return np.array([row.labels[0] for row in rows], dtype=object), probabilities
+        columns = {label: column for column, label in enumerate(self.labels)}
+        labels = np.zeros(probabilities.shape, dtype=bool)
+        for number, row in enumerate(rows):
+            labels[number, [columns[label] for label in row.labels]] = True
+        return labels, probabilities
+
+    @cached_property
+    def _encoders(self) -> Sequence[Any]:
+        from stages.predict import open_encoders
+
+        return open_encoders(self.stored)
+
+
+class Comparison:
+    """Runs in a table, the best out-of-fold one first. A notebook shows it as HTML, `print` as text."""
+
+    def __init__(self, compared: compare.Comparison) -> None:
+        self._compared = compared
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences that a reader should know before comparing the runs."""
+        return self._compared.notes
+
+    def to_json(self) -> dict[str, Any]:
+        """The table as plain values, as `embedonce compare --json` prints it."""
+        return self._compared.to_json()
+
+    def _cells(self) -> tuple[list[str], list[list[str]]]:
+        columns = [
+            "run",
+            f"{self._compared.ranking_metric} out-of-fold",
+            "macro-F1",
+            "micro-F1",
+            "accuracy",
+            "decision rule",
+        ]
+        rows = [
+            [row.run, *map(_interval, (row.out_of_fold, row.macro_f1, row.micro_f1, row.accuracy)), row.rule]
+            for row in self._compared.rows
+        ]
+        return columns, rows
+
+    def __repr__(self) -> str:
+        columns, rows = self._cells()
+        widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
+        lines = [
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in [columns, *rows]
+        ]
+        return "\n".join([*(line.rstrip() for line in lines), *self.notes])
+
+    def _repr_html_(self) -> str:
+        from markupsafe import Markup
+
+        def cells(tag: str, values: Sequence[str]) -> Markup:
+            template = Markup(f"<{tag}>{{}}</{tag}>")
+            return Markup().join(template.format(value) for value in values)
+
+        columns, rows = self._cells()
+        head = cells("tr", [cells("th", columns)])
+        body = cells("tr", [cells("td", row) for row in rows])
+        return f"<table><thead>{head}</thead><tbody>{body}</tbody></table>{cells('p', self.notes)}"
+
+
+def _interval(metric: "ConfidenceInterval") -> str:
+    return f"{metric.value:.3f} [{metric.low:.3f}, {metric.high:.3f}]"

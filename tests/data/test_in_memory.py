@@ -1,0 +1,132 @@
+"""Documents in memory: the same corpus as from a file, from every kind of source."""
+
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+from data.errors import BadData, CallError
+from data.readers.in_memory import read_in_memory
+from data.table import Columns
+
+TEXTS = ["the puck", "a used car", "the goal", "an old engine"]
+LABELS = ["hockey", "autos", "hockey", "autos"]
+
+
+def frame(library: str) -> Any:
+    module = pytest.importorskip(library)
+    return module.DataFrame({"number": [1, 2, 3, 4], "body": TEXTS, "queue": LABELS})
+
+
+def dataset() -> Any:
+    datasets = pytest.importorskip("datasets")
+    features = datasets.Features(
+        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["autos", "hockey"])}
+    )
+    return datasets.Dataset.from_dict({"text": TEXTS, "label": [1, 0, 1, 0]}, features=features)
+
+
+def pairs(corpus: Any) -> list[tuple[str, tuple[str, ...]]]:
+    return [(document.text, document.labels) for document in corpus.documents]
+
+
+EXPECTED = [(text, (label,)) for text, label in zip(TEXTS, LABELS, strict=True)]
+
+
+def test_a_list_of_texts_takes_a_list_of_labels() -> None:
+    corpus = read_in_memory(TEXTS, Columns(), LABELS)
+    assert pairs(corpus) == EXPECTED
+    assert [document.id for document in corpus.documents] == ["1", "2", "3", "4"]
+
+
+def test_an_array_of_texts_is_a_list_of_texts() -> None:
+    assert pairs(read_in_memory(np.array(TEXTS), Columns(), LABELS)) == EXPECTED
+
+
+def test_a_list_of_texts_needs_no_labels() -> None:
+    assert [labels for _, labels in pairs(read_in_memory(TEXTS, Columns()))] == [()] * 4
+
+
+def test_lists_of_labels_make_a_multilabel_corpus() -> None:
+    corpus = read_in_memory(TEXTS, Columns(), [["hockey", "used"], [], ["hockey"], ["autos"]])
+    assert corpus.kind == "multilabel"
+    assert pairs(corpus)[0] == ("the puck", ("hockey", "used"))
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_a_data_frame_is_read_by_its_columns(library: str) -> None:
+    corpus = read_in_memory(frame(library), Columns(text="body", label="queue", id="number"))
+    assert pairs(corpus) == EXPECTED
+    assert corpus.documents[2].id == "3"
+
+
+def test_a_missing_label_of_pandas_is_no_label() -> None:
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame({"text": TEXTS, "label": ["hockey", None, float("nan"), pandas.NA]})
+    assert [labels for _, labels in pairs(read_in_memory(table, Columns()))] == [("hockey",), (), (), ()]
+
+
+def test_class_numbers_of_a_dataset_are_read_as_names() -> None:
+    assert pairs(read_in_memory(dataset(), Columns())) == EXPECTED
+
+
+def test_a_dataset_with_unknown_classes_has_documents_without_labels() -> None:
+    datasets = pytest.importorskip("datasets")
+    features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["a", "b"])})
+    unlabelled = datasets.Dataset.from_dict({"text": TEXTS, "label": [0, 1, -1, None]}, features=features)
+    assert [labels for _, labels in pairs(read_in_memory(unlabelled, Columns()))] == [("a",), ("b",), (), ()]
+
+
+def test_the_same_rows_have_the_same_name_and_other_rows_another() -> None:
+    name = read_in_memory(TEXTS, Columns(), LABELS).name
+    assert read_in_memory(list(TEXTS), Columns(), list(LABELS)).name == name
+    assert read_in_memory(TEXTS, Columns(), LABELS[::-1]).name != name
+    assert read_in_memory(TEXTS, Columns(), name="mine").name == "mine"
+
+
+def lazy() -> Any:
+    return pytest.importorskip("polars").DataFrame({"text": TEXTS}).lazy()
+
+
+@pytest.mark.parametrize(
+    ("source", "labels", "columns", "sentence"),
+    [
+        ("one text", None, Columns(), "type str is no source"),
+        ({"text": TEXTS}, None, Columns(), "type dict is no source"),
+        (object(), None, Columns(), "type object is no source"),
+        ([], None, Columns(), "has no rows"),
+        (["a", 3], None, Columns(), "Text 2 of the list is of type int"),
+        (TEXTS, LABELS[:3], Columns(), "4 texts and 3 labels"),
+        (TEXTS, None, Columns(text="body"), "has no columns"),
+    ],
+)
+def test_a_source_that_cannot_be_read_is_refused(source: Any, labels: Any, columns: Columns, sentence: str) -> None:
+    with pytest.raises(CallError, match=sentence):
+        read_in_memory(source, columns, labels)
+
+
+def test_a_lazy_frame_is_refused() -> None:
+    with pytest.raises(CallError, match="data frame"):
+        read_in_memory(lazy(), Columns())
+
+
+def test_labels_next_to_a_table_are_refused() -> None:
+    with pytest.raises(CallError, match="given twice"):
+        read_in_memory(frame("pandas"), Columns(), LABELS)
+
+
+def test_a_cell_that_is_no_text_is_named_by_its_row() -> None:
+    table = pytest.importorskip("polars").DataFrame({"text": [["a"], ["b"]], "label": ["x", "y"]})
+    with pytest.raises(BadData, match="row 1"):
+        read_in_memory(table, Columns(text="text"))
+
+
+def test_reading_a_list_imports_no_data_frame_library() -> None:
+    code = (
+        "import sys; from data.readers.in_memory import read_in_memory; from data.table import Columns; "
+        "read_in_memory(['a', 'b'], Columns(), ['x', 'y']); print('narwhals' in sys.modules, 'pandas' in sys.modules)"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert shown.split() == ["False", "False"]
