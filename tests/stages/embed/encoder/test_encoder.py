@@ -299,5 +299,5 @@ print("torch" in sys.modules, "transformers" in sys.modules)
 print(encode(["oil"], encoder).arrays["chunks/mean"].shape)
 """
     command = [sys.executable, "-W", "error", "-c", call, str(folders("bert"))]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
-    assert (done.stdout, done.stderr) == ("False False\n(1, 16)\n", "")
+    process = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
+    assert (process.stdout, process.stderr) == ("False False\n(1, 16)\n", "")

@@ -22,7 +22,7 @@ def tensors(folders: Folders) -> Tensors:
 
 
 @pytest.fixture
-def known(folders: Folders) -> str:
+def expected(folders: Folders) -> str:
     return weights_hash(folders("bert"))
 
 
@@ -31,45 +31,45 @@ def hash_of(folder: Path, tensors: Tensors, name: str = "model.safetensors") -> 
     return weights_hash(folder)
 
 
-def test_a_copied_folder_is_the_same_encoder(folders: Folders, tmp_path: Path, known: str) -> None:
+def test_a_copied_folder_is_the_same_encoder(folders: Folders, tmp_path: Path, expected: str) -> None:
     shutil.copytree(folders("bert"), tmp_path / "elsewhere")
-    assert weights_hash(tmp_path / "elsewhere") == known
+    assert weights_hash(tmp_path / "elsewhere") == expected
 
 
-def test_two_files_contain_the_same_encoder_as_one(tmp_path: Path, tensors: Tensors, known: str) -> None:
+def test_two_files_contain_the_same_encoder_as_one(tmp_path: Path, tensors: Tensors, expected: str) -> None:
     names = sorted(tensors)
     files = {name: f"model-0000{1 + (row > 9)}-of-00002.safetensors" for row, name in enumerate(names)}
     for file in set(files.values()):
         save_file({name: tensors[name] for name in names if files[name] == file}, tmp_path / file)
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": files}))
-    assert weights_hash(tmp_path) == known
+    assert weights_hash(tmp_path) == expected
 
 
-def test_the_format_of_torch_contains_the_same_encoder(tmp_path: Path, tensors: Tensors, known: str) -> None:
+def test_the_format_of_torch_contains_the_same_encoder(tmp_path: Path, tensors: Tensors, expected: str) -> None:
     torch.save(tensors, tmp_path / "pytorch_model.bin")
-    assert weights_hash(tmp_path) == known
+    assert weights_hash(tmp_path) == expected
 
 
-def test_poolers_heads_prefixes_and_old_names_do_not_matter(tmp_path: Path, tensors: Tensors, known: str) -> None:
+def test_poolers_heads_prefixes_and_old_names_do_not_matter(tmp_path: Path, tensors: Tensors, expected: str) -> None:
     without = {name: tensor for name, tensor in tensors.items() if not name.startswith("pooler.")}
     assert len(without) < len(tensors)
-    assert hash_of(tmp_path, without) == known
+    assert hash_of(tmp_path, without) == expected
     old = {re.sub(r"LayerNorm\.weight$", "LayerNorm.gamma", name): tensor for name, tensor in without.items()}
     trained = {f"bert.{name}": tensor for name, tensor in old.items()}
     trained |= {"cls.predictions.bias": torch.ones(4), "bert.embeddings.position_ids": torch.arange(9)}
-    assert hash_of(tmp_path, trained) == known
+    assert hash_of(tmp_path, trained) == expected
 
 
 @pytest.mark.parametrize("family", ["t5", "m2m_100"])
 def test_only_the_encoder_of_an_encoder_decoder_is_hashed(folders: Folders, tmp_path: Path, family: str) -> None:
-    known = weights_hash(folders(family))
+    expected = weights_hash(folders(family))
     tensors: Tensors = load_file(folders(family) / "model.safetensors")
     shared = tensors["shared.weight"]
     alone = {name: tensor for name, tensor in tensors.items() if not name.startswith("decoder.")}
     assert len(alone) < len(tensors)
-    assert hash_of(tmp_path, alone) == known
-    assert hash_of(tmp_path, alone | {"encoder.embed_tokens.weight": shared.clone()}) == known
-    assert hash_of(tmp_path, alone | {"shared.weight": shared + 1}) != known
+    assert hash_of(tmp_path, alone) == expected
+    assert hash_of(tmp_path, alone | {"encoder.embed_tokens.weight": shared.clone()}) == expected
+    assert hash_of(tmp_path, alone | {"shared.weight": shared + 1}) != expected
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_a_network_inside_one_with_a_prediction_head_is_the_same_encoder(
 
 
 @pytest.mark.parametrize("change", ["one weight", "a name", "the number type", "the shape"])
-def test_any_other_change_is_another_encoder(tmp_path: Path, tensors: Tensors, known: str, change: str) -> None:
+def test_any_other_change_is_another_encoder(tmp_path: Path, tensors: Tensors, expected: str, change: str) -> None:
     name = "encoder.layer.1.output.dense.weight"
     if change == "one weight":
         tensors[name][3, 4] += 1e-3
@@ -94,7 +94,7 @@ def test_any_other_change_is_another_encoder(tmp_path: Path, tensors: Tensors, k
         tensors[name] = tensors[name].view(torch.int32)
     if change == "the shape":
         tensors[name] = tensors[name].T.contiguous().T.reshape(-1).contiguous()
-    assert hash_of(tmp_path, tensors) != known
+    assert hash_of(tmp_path, tensors) != expected
 
 
 @pytest.mark.parametrize("length", [0, 5, 60, -1, -1000])
@@ -160,15 +160,15 @@ def test_max_positions_exclude_those_up_to_the_padding_id(values: dict[str, Any]
 
 
 def test_the_config_hash_depends_on_the_code_that_is_run() -> None:
-    known = config()
-    assert Config(known.folder, known.values, {"modeling.py": "a" * 64}).hash != known.hash
-    assert Config(known.folder, known.values, {}).hash == known.hash
+    expected = config()
+    assert Config(expected.folder, expected.values, {"modeling.py": "a" * 64}).hash != expected.hash
+    assert Config(expected.folder, expected.values, {}).hash == expected.hash
 
 
 def test_the_config_hash_depends_only_on_what_changes_a_vector() -> None:
-    known = config(layer_norm_eps=1e-12).hash
+    expected = config(layer_norm_eps=1e-12).hash
     same = config(
         layer_norm_eps=1e-12, _name_or_path="x", dtype="float16", architectures=["A"], hidden_dropout_prob=0.1
     )
-    assert same.hash == known
-    assert config(layer_norm_eps=1e-5).hash != known
+    assert same.hash == expected
+    assert config(layer_norm_eps=1e-5).hash != expected

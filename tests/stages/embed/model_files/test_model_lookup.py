@@ -28,10 +28,10 @@ except ModelUnavailable as error:
 
 def find_in_new_process(name: str, **environment: str) -> tuple[str, str]:
     """Return what a new process prints on stdout and stderr; it must not wait for a hub for minutes."""
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", CALL, name], capture_output=True, text=True, env=os.environ | environment, timeout=60
     )
-    return done.stdout, done.stderr
+    return process.stdout, process.stderr
 
 
 def test_a_folder_is_its_own_model(folders: Folders) -> None:

@@ -154,11 +154,11 @@ def test_embedding_reports_the_notes_and_records_them_in_the_store(folders: Fold
     model = make_folder(folders, tmp_path / "model", config=PROMPTS)
     rows = [f"{text!r},{'yes' if row % 2 else 'no'}" for row, text in enumerate(SENTENCES)]
     (tmp_path / "texts.csv").write_text("\n".join(['"text","label"', *(row.replace("'", '"') for row in rows)]))
-    options, told = Options(model=str(model), device="cpu", window=9), list[str]()
-    call: dict[str, Any] = {"notify": told.append, "progress": lambda _: None, "store": tmp_path / "store"}
+    options, messages = Options(model=str(model), device="cpu", window=9), list[str]()
+    call: dict[str, Any] = {"notify": messages.append, "progress": lambda _: None, "store": tmp_path / "store"}
     store, report = embed_source(str(tmp_path / "texts.csv"), Columns(), options, **call)
     notes = open_encoder(options).notes
-    assert report.encoded == len(SENTENCES) and set(notes) <= set(told)
+    assert report.encoded == len(SENTENCES) and set(notes) <= set(messages)
     record = json.loads(next((store.folder / "records").glob("embed-*.json")).read_text())
     assert tuple(record["encoder"]) == notes
     again, _ = embed_source(str(tmp_path / "texts.csv"), Columns(), Options(device="cpu"), **call)

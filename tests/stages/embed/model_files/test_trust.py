@@ -62,7 +62,7 @@ def own(folders: Folders, tmp_path: Path) -> Path:
     return folder
 
 
-def opened(folder: Path, *, trust: bool) -> Any:
+def open_local(folder: Path, *, trust: bool) -> Any:
     return open_encoder(Options(model=str(folder), device="cpu", trust_remote_code=trust))
 
 
@@ -73,7 +73,7 @@ def test_code_that_is_needed_and_not_trusted_raises_an_error(own: Path) -> None:
         "then add --trust-remote-code."
     )
     with pytest.raises(ModelUnavailable, match=f"^{re.escape(sentence)}$"):
-        opened(own, trust=False)
+        open_local(own, trust=False)
 
 
 def test_trusted_code_encodes(own: Path, tmp_path: Path) -> None:
@@ -92,15 +92,15 @@ print(bool(abs((rows[0] + rows.sum(0)).numpy() - arrays["chunks/cls"][1]).max() 
 """
     command = [sys.executable, "-W", "error", "-c", call, str(own)]
     environment = os.environ | {"HF_HOME": str(tmp_path / "hub"), "HF_MODULES_CACHE": str(tmp_path / "modules")}
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=300)
-    assert (done.stdout, done.stderr) == ("True\n", "")
+    process = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=300)
+    assert (process.stdout, process.stderr) == ("True\n", "")
 
 
 def test_changed_code_gives_another_recipe(own: Path) -> None:
-    known = opened(own, trust=True).recipe
-    assert opened(own, trust=True).recipe == known
+    recipe = open_local(own, trust=True).recipe
+    assert open_local(own, trust=True).recipe == recipe
     (own / "modeling_own.py").write_text(MODELING.replace("states + ", "states - "))
-    assert opened(own, trust=True).recipe.config != known.config
+    assert open_local(own, trust=True).recipe.config != recipe.config
 
 
 def test_a_family_of_transformers_needs_no_trust(folders: Folders, tmp_path: Path) -> None:
@@ -108,9 +108,9 @@ def test_a_family_of_transformers_needs_no_trust(folders: Folders, tmp_path: Pat
     shutil.copytree(folders("bert"), folder)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"auto_map": {"AutoModel": "modeling_own.OwnModel"}}))
-    assert opened(folder, trust=False).dim == 16
+    assert open_local(folder, trust=False).dim == 16
     with pytest.raises(ModelUnavailable, match=re.escape(f"{folder} lacks modeling_own.py. Copy the model again.")):
-        opened(folder, trust=True)
+        open_local(folder, trust=True)
 
 
 def test_code_of_another_repository_raises_an_error(own: Path) -> None:
@@ -118,4 +118,4 @@ def test_code_of_another_repository_raises_an_error(own: Path) -> None:
     elsewhere = {"AutoModel": "someone/code--modeling_own.OwnModel"}
     (own / "config.json").write_text(json.dumps(config | {"auto_map": elsewhere}))
     with pytest.raises(ModelUnavailable, match=r"uses code from another repository \(someone/code\)"):
-        opened(own, trust=True)
+        open_local(own, trust=True)

@@ -56,30 +56,30 @@ def test_a_graph_gives_the_values_of_torch_in_padded_batches_of_any_shape(
 ) -> None:
     options: dict[str, Any] = {"window": 20, "stride": 3, "batch_tokens": 150, **EVERYTHING}
     expected = encode(TEXTS, tiny(family, backend="torch", **options)).arrays
-    found = encode(TEXTS, tiny(family, backend=backend, **options)).arrays
-    assert found.keys() == expected.keys()
+    actual = encode(TEXTS, tiny(family, backend=backend, **options)).arrays
+    assert actual.keys() == expected.keys()
     for name, array in expected.items():
-        np.testing.assert_allclose(found[name], array, rtol=0, atol=1e-4, err_msg=name)
+        np.testing.assert_allclose(actual[name], array, rtol=0, atol=1e-4, err_msg=name)
 
 
 @pytest.mark.parametrize("backend", GRAPHS)
 def test_a_graph_gives_every_requested_layer_in_order(tiny: Open, backend: str) -> None:
-    expected, found = (
+    expected, actual = (
         encode(SENTENCES, tiny(layers="all", backend=name)).arrays["chunks/mean"] for name in ("torch", backend)
     )
-    assert found.shape == (len(SENTENCES), 3, 16)
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
+    assert actual.shape == (len(SENTENCES), 3, 16)
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-4)
 
 
 @pytest.mark.skipif(find_packaged_model("all-MiniLM-L6-v2") is None, reason="the packaged encoder is not installed")
 @pytest.mark.parametrize("backend", GRAPHS)
 def test_the_packaged_encoder_gives_the_values_of_torch(backend: str) -> None:
-    expected, found = (
+    expected, actual = (
         encode(TEXTS, open_encoder(Options(dtype="float32", window=40, backend=name, device="cpu"))).arrays
         for name in ("torch", backend)
     )
     for name, array in expected.items():
-        np.testing.assert_allclose(found[name], array, rtol=0, atol=1e-4, err_msg=name)
+        np.testing.assert_allclose(actual[name], array, rtol=0, atol=1e-4, err_msg=name)
 
 
 @pytest.mark.parametrize("backend", GRAPHS)
@@ -95,7 +95,7 @@ print([name for name in sys.modules if "telemetry" in name])
 """
     environment = {name: value for name, value in os.environ.items() if name not in ("XDG_CACHE_HOME", TELEMETRY)}
     (tmp_path / "home").mkdir()
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", call, str(folders("bert")), backend],
         capture_output=True,
         text=True,
@@ -103,7 +103,7 @@ print([name for name in sys.modules if "telemetry" in name])
         timeout=300,
         env=environment | {"HOME": str(tmp_path / "home")},
     )
-    assert not any("openvino_telemetry" in name for name in ast.literal_eval(done.stdout)), done.stderr
+    assert not any("openvino_telemetry" in name for name in ast.literal_eval(process.stdout)), process.stderr
     assert list((tmp_path / "home").rglob("*")) == []
 
 
@@ -113,8 +113,8 @@ def test_importing_onnx_runtime_leaves_nothing_in_the_users_home(tmp_path: Path)
     environment = {name: value for name, value in os.environ.items() if name not in ("XDG_CACHE_HOME", TELEMETRY)}
     (tmp_path / "home").mkdir()
     command, environment = [sys.executable, "-c", call], environment | {"HOME": str(tmp_path / "home")}
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300, env=environment)
-    assert (done.stdout, list((tmp_path / "home").rglob("*"))) == ("onnxruntime\n", []), done.stderr
+    process = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300, env=environment)
+    assert (process.stdout, list((tmp_path / "home").rglob("*"))) == ("onnxruntime\n", []), process.stderr
 
 
 @pytest.mark.parametrize("backend", GRAPHS)
@@ -131,20 +131,20 @@ def test_int8_uses_onnx_by_default_and_is_in_the_recipe(tiny: Open) -> None:
 
 
 @onnx
-def test_the_distance_of_int8_is_the_cosine_of_its_mean_vectors_with_those_of_float32(tiny: Open) -> None:
-    near = tiny(precision="int8", keep=("mean",))
+def test_the_similarity_of_int8_is_the_cosine_of_its_mean_vectors_with_those_of_float32(tiny: Open) -> None:
+    quantized = tiny(precision="int8", keep=("mean",))
     exact = tiny(keep=("mean",))
-    a, b = (encode(SENTENCES, encoder).arrays["chunks/mean"].astype(float) for encoder in (near, exact))
+    a, b = (encode(SENTENCES, encoder).arrays["chunks/mean"].astype(float) for encoder in (quantized, exact))
     cosines = (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
-    moved = measure_float32_similarity(SENTENCES, near)
-    assert moved is not None
-    assert moved.windows == len(SENTENCES)
-    assert (moved.mean, moved.worst) == pytest.approx((cosines.mean(), cosines.min()), abs=1e-3)
-    assert 0.9 < moved.worst < moved.mean < 1
+    similarity = measure_float32_similarity(SENTENCES, quantized)
+    assert similarity is not None
+    assert similarity.windows == len(SENTENCES)
+    assert (similarity.mean, similarity.worst) == pytest.approx((cosines.mean(), cosines.min()), abs=1e-3)
+    assert 0.9 < similarity.worst < similarity.mean < 1
 
 
 @onnx
-def test_int8_is_told_and_recorded_with_its_distance(tiny: Open, tmp_path: Path) -> None:
+def test_the_similarity_of_int8_is_reported_and_recorded(tiny: Open, tmp_path: Path) -> None:
     encoder = tiny(precision="int8")
     store = FeatureStore.create(tmp_path / "store", encoder.recipe)
     report = embed(corpus(SENTENCES), encoder, store)
@@ -159,14 +159,14 @@ def test_int8_is_told_and_recorded_with_its_distance(tiny: Open, tmp_path: Path)
     assert f"cosine with float32 is {mean:.4f} on average and {worst:.4f} at worst" in report.sentences()[0]
 
 
-def test_float32_has_no_distance(tiny: Open, tmp_path: Path) -> None:
+def test_float32_has_no_similarity(tiny: Open, tmp_path: Path) -> None:
     encoder = tiny()
     report = embed(corpus(SENTENCES), encoder, FeatureStore.create(tmp_path / "store", encoder.recipe))
     assert report.float32_similarity is None
 
 
 @onnx
-def test_texts_without_a_position_have_no_distance(tiny: Open) -> None:
+def test_texts_without_a_position_have_no_similarity(tiny: Open) -> None:
     assert measure_float32_similarity([""], tiny(precision="int8", special_tokens=False)) is None
     assert measure_float32_similarity([], tiny(precision="int8")) is None
 
@@ -195,7 +195,7 @@ def test_a_damaged_graph_is_exported_again(tiny: Open, own_cache: Path, damage: 
         (path.parent / "hashes.json").write_text("[")
     np.testing.assert_array_equal(encode(SENTENCES, tiny(backend="onnx")).arrays["chunks/mean"], expected)
     assert path.read_bytes() == content
-    assert [each.name for each in (own_cache / "graphs").iterdir()] == [path.parent.name]
+    assert [path.name for path in (own_cache / "graphs").iterdir()] == [path.parent.name]
 
 
 @onnx

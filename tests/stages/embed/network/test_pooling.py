@@ -14,13 +14,13 @@ KEEP = ("cls", "mean", "max", "segments", "tokens")
 @st.composite
 def batches(draw: st.DrawFn) -> tuple[Pooling, torch.Tensor, torch.Tensor]:
     """Windows of 0 to 12 tokens, with up to 2 special tokens before and 1 behind them."""
-    before, behind = draw(st.integers(0, 2)), draw(st.integers(0, 1))
-    least = 1 if before + behind == 0 else 0
-    own = draw(st.lists(st.integers(least, 12), min_size=1, max_size=5))
-    lengths = torch.tensor(own) + before + behind
+    before, after = draw(st.integers(0, 2)), draw(st.integers(0, 1))
+    least = 1 if before + after == 0 else 0
+    tokens = draw(st.lists(st.integers(least, 12), min_size=1, max_size=5))
+    lengths = torch.tensor(tokens) + before + after
     generator = torch.Generator().manual_seed(draw(st.integers(0, 99)))
-    hidden = torch.randn(len(own), int(lengths.max()), 3, generator=generator)
-    return Pooling(KEEP, draw(st.integers(1, 5)), before, before + behind), hidden, lengths
+    hidden = torch.randn(len(tokens), int(lengths.max()), 3, generator=generator)
+    return Pooling(KEEP, draw(st.integers(1, 5)), before, before + after), hidden, lengths
 
 
 @settings(deadline=None)
@@ -30,15 +30,15 @@ def test_each_window_is_pooled_as_numpy_pools_it_alone(batch: tuple[Pooling, tor
     expected: dict[str, list[np.ndarray]] = {name: [] for name in KEEP}
     for row, length in enumerate(lengths.tolist()):
         window = hidden[row, :length].numpy()
-        own = window[pooling.first_token : pooling.first_token + length - pooling.extra_positions]
-        starts = range(0, len(own), pooling.segment)
+        tokens = window[pooling.first_token : pooling.first_token + length - pooling.extra_positions]
+        starts = range(0, len(tokens), pooling.segment)
         expected["cls"].append(window[:1])
         expected["mean"].append(window.mean(0, keepdims=True))
         expected["max"].append(window.max(0, keepdims=True))
-        expected["segments"] += [own[s : s + pooling.segment].mean(0, keepdims=True) for s in starts] or [
+        expected["segments"] += [tokens[s : s + pooling.segment].mean(0, keepdims=True) for s in starts] or [
             window.mean(0, keepdims=True)
         ]
-        expected["tokens"].append(own)
+        expected["tokens"].append(tokens)
     pooled = stack_layers([pooling.pool(hidden, lengths)])
     for name, rows in expected.items():
         np.testing.assert_allclose(pooled[name], np.concatenate(rows), atol=1e-6)
@@ -65,6 +65,6 @@ def test_several_layers_are_stacked() -> None:
     assert stack_layers(layers)["mean"][0, :, 0].tolist() == [1.0, 2.0]
 
 
-@pytest.mark.parametrize(("own", "segments"), [(0, 1), (1, 1), (32, 1), (33, 2), (254, 8)])
-def test_a_window_has_one_segment_per_32_tokens_or_part_of_them_and_at_least_one(own: int, segments: int) -> None:
-    assert Pooling(("segments",), 32, 1, 2).vector_counts("segments", np.array([own])).tolist() == [segments]
+@pytest.mark.parametrize(("tokens", "segments"), [(0, 1), (1, 1), (32, 1), (33, 2), (254, 8)])
+def test_a_window_has_one_segment_per_32_tokens_or_part_of_them_and_at_least_one(tokens: int, segments: int) -> None:
+    assert Pooling(("segments",), 32, 1, 2).vector_counts("segments", np.array([tokens])).tolist() == [segments]

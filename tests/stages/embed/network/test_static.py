@@ -49,9 +49,9 @@ def test_its_recipe_and_notes_describe_it(tmp_path: Path) -> None:
 
 
 def test_it_needs_no_config(tmp_path: Path) -> None:
-    known = open_float32(make_static(tmp_path)).recipe
+    recipe = open_float32(make_static(tmp_path)).recipe
     (tmp_path / "config.json").unlink()
-    assert open_float32(tmp_path).recipe == known
+    assert open_float32(tmp_path).recipe == recipe
 
 
 def test_a_static_model_of_sentence_transformers_is_supported(tmp_path: Path) -> None:
@@ -74,8 +74,8 @@ from stages.embed import Options, encode, open_encoder
 print(encode(["oil"], open_encoder(Options(model=sys.argv[1]))).arrays["chunks/mean"].shape)
 """
     command = [sys.executable, "-W", "error", "-c", call, str(make_static(tmp_path))]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
-    assert (done.stdout, done.stderr) == ("(1, 8)\n", "")
+    process = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
+    assert (process.stdout, process.stderr) == ("(1, 8)\n", "")
 
 
 def test_a_tokenizer_with_more_ids_than_rows_raises_an_error(tmp_path: Path) -> None:

@@ -140,15 +140,15 @@ def test_other_alphabets_have_tokens_and_spans_inside_the_text(folders: Folders,
 def test_the_hash_depends_on_the_vocabulary_and_not_on_padding_or_truncation(folders: Folders, tmp_path: Path) -> None:
     from tokenizers import Tokenizer
 
-    known = load_tokenizer(folders("bert")).hash
+    expected = load_tokenizer(folders("bert")).hash
     plain = Tokenizer.from_file(str(folders("bert") / "tokenizer.json"))
     plain.no_padding()
     plain.no_truncation()
     plain.save(str(tmp_path / "tokenizer.json"))
-    assert load_tokenizer(tmp_path).hash == known
+    assert load_tokenizer(tmp_path).hash == expected
     plain.add_tokens(["oilprice"])
     plain.save(str(tmp_path / "tokenizer.json"))
-    assert load_tokenizer(tmp_path).hash != known
+    assert load_tokenizer(tmp_path).hash != expected
 
 
 def test_a_folder_without_a_fast_tokenizer_raises_an_error(tmp_path: Path) -> None:
