@@ -114,7 +114,13 @@ class Encoder:
     def encode_batch_with(
         self, network: Network, windows: Windows, rows: NDArray[np.int64]
     ) -> dict[str, NDArray[np.float32]]:
-        """Encode a batch with the given network, without a second try in float32. See `encode_batch`."""
+        """Encode a batch as `encode_batch` does, but with one network and without a second try in float32.
+
+        Args:
+            network: `network` or `exact_network`.
+            windows: The windows of some documents.
+            rows: int64, the numbers of the batch's windows.
+        """
         return stack_layers(self._run_network(network, windows, rows))
 
     def _run_network(

@@ -111,7 +111,14 @@ class Windowing:
 
 
 def sliding_windows(tokens: Integers, window: int, step: int, max_windows: int | None) -> WindowBounds:
-    """Cut one window every `step` tokens, until a window reaches the document's end or there are `max_windows`."""
+    """Cut one window every `step` tokens, until a window reaches the document's end or there are `max_windows`.
+
+    Args:
+        tokens: int64 (documents,), tokens per document.
+        window: Tokens per window at most.
+        step: Tokens from the start of a window to the start of the next.
+        max_windows: Windows per document at most, or None.
+    """
     counts = 1 + -(-np.maximum(tokens - window, 0) // step)
     counts = counts if max_windows is None else np.minimum(counts, max_windows)
     first = step * expand_ranges(np.zeros_like(counts), counts)
@@ -135,7 +142,13 @@ def head_tail_windows(tokens: Integers, window: int) -> WindowBounds:
 
 
 def single_windows(tokens: Integers, window: int, first: Integers) -> WindowBounds:
-    """Cut one window per document. first: int64 (documents,), the number of its first token."""
+    """Cut one window per document.
+
+    Args:
+        tokens: int64 (documents,), tokens per document.
+        window: Tokens per window at most.
+        first: int64 (documents,), the number of the window's first token.
+    """
     return WindowBounds(np.ones_like(tokens), first, np.minimum(tokens, window))
 
 

@@ -156,7 +156,7 @@ def test_the_similarity_of_int8_is_reported_and_recorded(tiny: Open, tmp_path: P
         "windows": len(SENTENCES),
     }
     mean, worst = report.float32_similarity.mean, report.float32_similarity.worst
-    assert f"cosine with float32 is {mean:.4f} on average and {worst:.4f} at worst" in report.sentences()[0]
+    assert f"with those in float32 of {mean:.4f} on average and {worst:.4f} at worst" in report.sentences()[0]
 
 
 def test_float32_has_no_similarity(tiny: Open, tmp_path: Path) -> None:
