@@ -101,7 +101,7 @@ def median_seconds(variants: Variants, rounds: int, before: Callable[[], object]
 
 def close_stores() -> None:
     """Close the memory maps of all stores, as if nothing had been read."""
-    mapped._opened.cache_clear()
+    mapped._open_map.cache_clear()
     gc.collect()
 
 

@@ -1,6 +1,7 @@
-"""What is kept of documents and how it is read: recipes, stores of content-named shards, ragged views on them.
+"""The feature store: recipes, stores of content-named shards, and ragged views of documents on them.
 
-Knows data below it and nothing above: neither encoders nor heads. Heads read Bags, stage one commits ShardContent.
+This layer knows `data` below it, and neither encoders nor heads. Heads read Bags; `embed` commits ShardContent. The
+names below are its public interface; its folders are `vectors`, `shards`, `store` and `maintenance`.
 """
 
 from featurestore.maintenance.compaction import CompactionPlan, plan_compaction, plan_pruning, run_compaction

@@ -1,8 +1,8 @@
-"""Shards made anew from shards that are there: merged where they are small, without documents that nobody names.
+"""Compaction: small shards are merged, and documents that no corpus names are dropped.
 
-A new shard is committed before those that it replaces are removed, the last by name first. So at each instant every
-document is in a shard, and the one that readers take, the first by name, is removed last: a kill leaves some documents
-twice, with the same vectors, and the next rewriting drops the second ones.
+A new shard is committed before those that it replaces are removed, the last by name first. So at each moment every
+document is in a shard, and the copy that readers take, in the first shard by name, is removed last: a kill leaves
+duplicates with the same vectors, which the next compaction drops.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from featurestore.shards.shard import Shard
     from featurestore.store.store import FeatureStore
 
-# three times as much memory is taken while one is made
+# building a shard takes three times as much memory
 TARGET_BYTES = 128 * 2**20
 Progress = Callable[[float, float], None]
 
 
 @dataclass(frozen=True)
 class KeptRows:
-    """One shard and the rows of it that stay: int64 (rows,)."""
+    """A shard and the rows of it that are kept: int64 (rows,)."""
 
     shard: "Shard"
     rows: NDArray[np.int64]
@@ -40,15 +40,15 @@ class KeptRows:
 
     @property
     def bytes(self) -> float:
-        """What these rows take of the shard's file, about."""
+        """The approximate bytes of these rows in the shard's file."""
         return self.shard.size * len(self.rows) / max(len(self.shard), 1)
 
 
 @dataclass(frozen=True)
 class CompactionPlan:
-    """What a rewriting does. groups: shards that become one; the others stay as they are.
+    """What a compaction will do. groups: shards that become one; all others stay unchanged.
 
-    doubled: documents that two shards hold, which one of them loses. vanished: documents that no corpus names.
+    duplicates: second copies of documents, which are dropped. unreferenced: documents that no corpus names.
     """
 
     groups: tuple[tuple[KeptRows, ...], ...]
@@ -59,55 +59,55 @@ class CompactionPlan:
 
     @property
     def shards_after(self) -> int:
-        """How many shards there will be."""
-        made = sum(any(len(kept.rows) for kept in group) for group in self.groups)
-        return self.shards - sum(map(len, self.groups)) + made
+        """The number of shards after the compaction."""
+        new_shards = sum(any(len(kept.rows) for kept in group) for group in self.groups)
+        return self.shards - sum(map(len, self.groups)) + new_shards
 
     def to_json(self) -> dict[str, int]:
-        """What is removed and what becomes of the shards, as plain values."""
+        """Return the counts as JSON values."""
         names = ("documents", "duplicates", "unreferenced", "shards", "shards_after", "freed_bytes")
         return {name: getattr(self, name) for name in names}
 
     @property
     def freed_bytes(self) -> int:
-        """Bytes that documents which are not carried over take now, about."""
+        """The approximate bytes of the documents that are dropped."""
         return round(sum(kept.shard.size - kept.bytes for group in self.groups for kept in group))
 
 
 def plan_compaction(store: "FeatureStore", target: int = TARGET_BYTES) -> CompactionPlan:
-    """Shards of less than half of `target` bytes become shards of about as many, and each document is kept once."""
-    kept, doubled = _first_copies(store)
-    changed = [each for each in kept if each.shard.size < target // 2 or len(each.rows) < len(each.shard)]
-    return _plan(store, changed, target, doubled=doubled, vanished=0)
+    """Plan to merge shards of less than half of `target` bytes into shards of about `target`, without duplicates."""
+    kept, duplicates = _first_copies(store)
+    changed = [rows for rows in kept if rows.shard.size < target // 2 or len(rows.rows) < len(rows.shard)]
+    return _make_plan(store, changed, target, duplicates=duplicates, unreferenced=0)
 
 
 def plan_pruning(store: "FeatureStore", target: int = TARGET_BYTES) -> CompactionPlan:
-    """Documents that none of the store's corpora names are left out, and second copies with them.
+    """Plan to drop documents that no corpus of the store names, and duplicates.
 
-    Raises BadData for a store without a corpus, of which everything would go; StoreDamaged for one that cannot be read.
+    Raises BadData for a store without a corpus, as all documents would be dropped; StoreDamaged for a damaged corpus.
     """
     names = store.corpora()
     if not names:
-        raise BadData(f"{store.name} has no corpus: nothing says which documents are wanted. Nothing was removed.")
+        raise BadData(f"{store.name} has no corpus: it is unknown which documents to keep. Nothing was removed.")
     wanted = KeyIndex([pack_keys(list(store.corpus(name).keys)) for name in names])
-    kept, doubled = _first_copies(store)
-    named = [KeptRows(each.shard, each.rows[wanted.contains(each.keys())]) for each in kept]
-    vanished = sum(len(each.rows) for each in kept) - sum(len(each.rows) for each in named)
-    changed = [each for each in named if len(each.rows) < len(each.shard)]
-    return _plan(store, changed, target, doubled=doubled, vanished=vanished)
+    kept, duplicates = _first_copies(store)
+    named = [KeptRows(rows.shard, rows.rows[wanted.contains(rows.keys())]) for rows in kept]
+    unreferenced = sum(len(rows.rows) for rows in kept) - sum(len(rows.rows) for rows in named)
+    changed = [rows for rows in named if len(rows.rows) < len(rows.shard)]
+    return _make_plan(store, changed, target, duplicates=duplicates, unreferenced=unreferenced)
 
 
 def run_compaction(plan: CompactionPlan, store: "FeatureStore", progress: Progress | None = None) -> None:
-    """Commit the new shards and remove the old ones, a group at a time. Raises StoreDamaged, StorageFailed.
+    """Commit the new shards and remove the old ones, group by group. Raises StoreDamaged, StorageFailed.
 
-    progress: told bytes done and bytes in all, after each group.
+    progress: called after each group with the bytes done and the total bytes.
     """
     total, done = sum(kept.shard.size for group in plan.groups for kept in group), 0
     for group in plan.groups:
         contents = [select_content(kept.shard, kept.rows) for kept in group if len(kept.rows)]
-        made = store.commit(concatenate_content(contents)).name if contents else None
+        new_name = store.commit(concatenate_content(contents)).name if contents else None
         for kept in sorted(group, key=lambda kept: kept.shard.name, reverse=True):
-            if kept.shard.name != made:
+            if kept.shard.name != new_name:
                 remove_file(store.folder / "shards" / kept.shard.name)
             done += kept.shard.size
         if progress is not None:
@@ -116,14 +116,14 @@ def run_compaction(plan: CompactionPlan, store: "FeatureStore", progress: Progre
 
 
 def _first_copies(store: "FeatureStore") -> tuple[list[KeptRows], int]:
-    """Of each shard, by name, the rows that readers take; and how many rows are second copies."""
+    """Return the rows of each shard, by name, without duplicates, and the number of duplicates."""
     shards = store.shards()
     kept = [KeptRows(shard, rows) for shard, rows in zip(shards, store.keys.rows_by_shard(), strict=True)]
     return kept, sum(map(len, shards)) - store.documents
 
 
-def _plan(
-    store: "FeatureStore", changed: Sequence[KeptRows], target: int, *, doubled: int, vanished: int
+def _make_plan(
+    store: "FeatureStore", changed: Sequence[KeptRows], target: int, *, duplicates: int, unreferenced: int
 ) -> CompactionPlan:
     groups: list[list[KeptRows]] = []
     room = 0.0
@@ -133,6 +133,6 @@ def _plan(
             room = float(target)
         groups[-1].append(kept)
         room -= kept.bytes
-    alone = [len(group) == 1 and len(group[0].rows) == len(group[0].shard) for group in groups]
-    worth = tuple(tuple(group) for group, same in zip(groups, alone, strict=True) if not same)
-    return CompactionPlan(worth, len(store.shards()), store.documents, doubled, vanished)
+    unchanged = [len(group) == 1 and len(group[0].rows) == len(group[0].shard) for group in groups]
+    changes = tuple(tuple(group) for group, same in zip(groups, unchanged, strict=True) if not same)
+    return CompactionPlan(changes, len(store.shards()), store.documents, duplicates, unreferenced)

@@ -1,4 +1,4 @@
-"""Damaged shards are put aside, so that what is left is read and the next `embed` encodes their documents again."""
+"""Repair: damaged shards are moved to quarantine/, so that the next `embed` encodes their documents again."""
 
 import time
 from contextlib import suppress
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data.atomic_write import move_into
+from data.atomic_write import TEMPORARY_PREFIX, move_into
 from featurestore.shards.keys import KeyIndex
 from featurestore.shards.verified_cache import VerifiedShards
 from featurestore.store.inspection import DamagedShard, MissingFeatures, Progress, check_shards, find_missing_features
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from featurestore.store.store import FeatureStore
 
 QUARANTINE = "quarantine"
-# a writer at work holds its temporary file for seconds
+# an active writer has its temporary file for seconds
 DEAD_AFTER_SECONDS = 24 * 3600.0
 
 
 @dataclass(frozen=True)
 class RepairReport:
-    """What was done. moved: what stands in quarantine/ now, by its old path. missing: what the next `embed` fills.
+    """The result of a repair. quarantined: the moved shards, by their old paths.
 
-    left_behind: files of dead writers that were removed.
+    missing: corpora whose documents the next `embed` encodes. removed_temporary_files: of writers that died.
     """
 
     quarantined: tuple[DamagedShard, ...]
@@ -31,7 +31,7 @@ class RepairReport:
     removed_temporary_files: int
 
     def to_json(self) -> dict[str, Any]:
-        """The same as plain values."""
+        """Return the result as JSON values."""
         return {
             "quarantined": [{"shard": shard.path.name, "problem": shard.problem} for shard in self.quarantined],
             "missing": {corpus.corpus: list(corpus.ids) for corpus in self.missing},
@@ -40,22 +40,22 @@ class RepairReport:
 
 
 def repair_store(store: "FeatureStore", progress: Progress | None = None) -> RepairReport:
-    """Hash and parse every shard, and move those that are not whole to quarantine/. Raises StorageFailed."""
-    bad, shards = check_shards(store.folder, store.recipe, VerifiedShards(store.folder), progress)
-    for each in bad:
-        move_into(each.path, store.folder / QUARANTINE)
+    """Hash and parse every shard, and move damaged ones to quarantine/. Raises StorageFailed."""
+    damaged, shards = check_shards(store.folder, store.recipe, VerifiedShards(store.folder), progress)
+    for shard in damaged:
+        move_into(shard.path, store.folder / QUARANTINE)
     store.refresh()
-    there = KeyIndex(shard.keys for shard in shards)
-    missing = find_missing_features(store.folder / "corpora", there)
-    return RepairReport(tuple(bad), tuple(missing), _sweep(store.folder))
+    known = KeyIndex(shard.keys for shard in shards)
+    missing = find_missing_features(store.folder / "corpora", known)
+    return RepairReport(tuple(damaged), tuple(missing), _remove_temporary_files(store.folder))
 
 
-def _sweep(folder: Path) -> int:
-    """Remove the temporary files of writers that died long ago."""
-    swept = 0
-    for path in folder.rglob(".tmp-*"):
+def _remove_temporary_files(folder: Path) -> int:
+    """Remove the temporary files of writers that died, and return their number."""
+    removed = 0
+    for path in folder.rglob(f"{TEMPORARY_PREFIX}*"):
         with suppress(OSError):
             if time.time() - path.lstat().st_mtime > DEAD_AFTER_SECONDS:
                 path.unlink()
-                swept += 1
-    return swept
+                removed += 1
+    return removed

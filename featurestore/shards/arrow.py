@@ -1,12 +1,12 @@
-"""Documents as an Arrow table, and as Parquet; by pyarrow, which is an extra and is imported where it is used.
+"""Documents as an Arrow table and as Parquet, by pyarrow, an optional dependency that is imported on use.
 
     key                            string: 64 hex digits
-    cls, mean, max                 large_list<fixed_size_list<float>[dim]>, a list a document; those that are kept
+    cls, mean, max                 large_list<fixed_size_list<float>[dim]>, one list per document; views that are kept
     segments, tokens               the same
     token_ids                      large_list<int32>
 
-Numbers are halffloat or float as they are kept, bfloat16 as float. Where several layers are kept, a column holds one
-and is called cls_layer_-1. The schema's metadata has what recipe.json holds under `recipe`.
+Numbers are halffloat or float as stored, bfloat16 as float. If several layers are kept, there is one column per layer,
+called cls_layer_-1. The schema's metadata has the content of recipe.json under `recipe`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from data.errors import ExtraMissing
 from featurestore.shards.layout import VIEWS, offsets_name
-from featurestore.shards.mapped import MOST_MAPS
+from featurestore.shards.mapped import MAX_MAPS
 from featurestore.shards.selection import Selection
 from featurestore.vectors.number_types import numpy_dtype, widen
 
@@ -26,34 +26,44 @@ if TYPE_CHECKING:
     import pyarrow
 
 
-def to_table(pieces: Sequence[Selection]) -> "pyarrow.Table":
-    """The documents of all pieces, one piece at least, each a chunk of every column.
+def to_table(selections: Sequence[Selection]) -> "pyarrow.Table":
+    """Return the documents of one or more selections as a table; each selection becomes one chunk of every column.
 
-    A whole shard's arrays are not copied but mapped, unless they hold several layers or bfloat16, or there are so many
-    shards that too many files would stay open. Raises ExtraMissing without pyarrow, StoreDamaged.
+    The arrays of a whole shard are mapped, not copied, unless they hold several layers or bfloat16, or there are too
+    many shards to keep open. Raises ExtraMissing without pyarrow, StoreDamaged.
     """
-    pa = _pyarrow()
-    copied = len(pieces) > MOST_MAPS // 2
-    table = pa.concat_tables([pa.table(dict(_columns(pa, piece, copied=copied))) for piece in pieces])
-    return table.replace_schema_metadata({"recipe": pieces[0].recipe_json})
+    pa = _import_pyarrow()
+    copied = len(selections) > MAX_MAPS // 2
+    table = pa.concat_tables([pa.table(dict(_columns(pa, selection, copied=copied))) for selection in selections])
+    return table.replace_schema_metadata({"recipe": selections[0].recipe_json})
 
 
-def write_parquet(file: BinaryIO, blocks: Iterable[Selection], beside: Mapping[str, Sequence[Any]]) -> Iterator[int]:
-    """Write a row group a block, at least one block; gives the bytes of each once it is written.
+def write_parquet(
+    file: BinaryIO, blocks: Iterable[Selection], extra_columns: Mapping[str, Sequence[Any]]
+) -> Iterator[int]:
+    """Write one row group per block, and yield the bytes of each block once it is written.
 
-    beside: other columns, strings or lists of them, or None; of all documents. Raises as `to_table` does, and OSError.
+    Args:
+        file: Open for writing.
+        blocks: At least one.
+        extra_columns: Further columns of all documents: strings, lists of strings, or None.
+
+    Raises:
+        ExtraMissing: pyarrow is not installed.
+        StoreDamaged: A shard cannot be read.
+        OSError: The file cannot be written.
     """
-    pa = _pyarrow()
+    pa = _import_pyarrow()
     from pyarrow.parquet import ParquetWriter
 
     writer, done = None, 0
     with ExitStack() as closed:
         for block in blocks:
             table, rows = to_table([block]), slice(done, done + len(block))
-            for name, values in beside.items():
+            for name, values in extra_columns.items():
                 kind = pa.list_(pa.string()) if name == "label" else pa.string()
                 table = table.append_column(name, pa.array(values[rows], kind))
-            if writer is None:  # vectors hardly repeat, and do not get smaller
+            if writer is None:  # vectors rarely repeat and do not compress
                 options = {"use_dictionary": False, "compression": "none"}
                 writer = closed.enter_context(ParquetWriter(file, table.schema, **options))
             writer.write_table(table, row_group_size=max(len(block), 1))
@@ -61,22 +71,22 @@ def write_parquet(file: BinaryIO, blocks: Iterable[Selection], beside: Mapping[s
             yield block.nbytes
 
 
-def _columns(pa: Any, piece: Selection, *, copied: bool) -> Iterator[tuple[str, Any]]:
+def _columns(pa: Any, selection: Selection, *, copied: bool) -> Iterator[tuple[str, Any]]:
     def read(name: str) -> NDArray[Any]:
-        values = piece.values(name)
+        values = selection.values(name)
         return values.copy() if copied else values
 
-    yield "key", pa.array(piece.hex_keys(), pa.string())
-    layers = piece.recipe.layers
+    yield "key", pa.array(selection.hex_keys(), pa.string())
+    layers = selection.recipe.layers
     for view, name in VIEWS.items():
-        if name not in piece.names:
+        if name not in selection.names:
             continue
         values, offsets = read(name), pa.array(read(offsets_name(name)))
-        multilabel = len(layers) > 1 and view != "token_ids"
-        for place, layer in enumerate(layers) if multilabel else [(0, layers[0])]:
-            chosen = values[:, place] if multilabel else values
-            lists = pa.LargeListArray.from_arrays(offsets, _items(pa, chosen, bfloat16=piece.bfloat16(name)))
-            yield f"{view}_layer_{layer}" if multilabel else view, lists
+        has_layers = len(layers) > 1 and view != "token_ids"
+        for position, layer in enumerate(layers) if has_layers else [(0, layers[0])]:
+            layer_values = values[:, position] if has_layers else values
+            lists = pa.LargeListArray.from_arrays(offsets, _items(pa, layer_values, bfloat16=selection.bfloat16(name)))
+            yield f"{view}_layer_{layer}" if has_layers else view, lists
 
 
 def _items(pa: Any, values: NDArray[Any], *, bfloat16: bool) -> Any:
@@ -84,12 +94,12 @@ def _items(pa: Any, values: NDArray[Any], *, bfloat16: bool) -> Any:
     flat = pa.array(values.reshape(-1))
     if values.ndim == 1:
         return flat
-    # not by FixedSizeListArray.from_arrays, which divides by a dim that an empty store does not know
+    # FixedSizeListArray.from_arrays would divide by the dim, which is 0 for an empty store
     kind = pa.list_(flat.type, values.shape[1])
     return pa.Array.from_buffers(kind, len(values), [None], children=[flat])
 
 
-def _pyarrow() -> Any:
+def _import_pyarrow() -> Any:
     try:
         import pyarrow
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""Where the arrays of an HDF5 file lie in it, and a refusal of all that is not a plain array in that file."""
+"""The location of each array in an HDF5 file; anything that is not a plain array within the file is refused."""
 
 import math
 from typing import Any, BinaryIO, NamedTuple
@@ -7,7 +7,7 @@ import numpy as np
 
 
 class Extent(NamedTuple):
-    """One dataset's bytes: `offset` is the first of them."""
+    """The bytes of one dataset, from `offset` on."""
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
@@ -15,23 +15,23 @@ class Extent(NamedTuple):
 
 
 def read_extents(file: BinaryIO, size: int) -> dict[str, Extent]:
-    """Every dataset of a file of `size` bytes, by its name; nothing of their content is read.
+    """Locate every dataset of a file of `size` bytes, by name; contents are not read.
 
-    Raises ValueError for what HDF5 cannot read, for links, external and virtual storage, and for an array that would
-    end behind the end of the file, whatever shape it declares.
+    Raises ValueError for a file that HDF5 cannot read, for links, external and virtual storage, and for an array whose
+    declared shape extends beyond the end of the file.
     """
     import h5py
 
     try:
         with h5py.File(file, "r") as parsed:
-            return {name: _extent(parsed, name, size) for name in _names(parsed)}
-    # what HDF5 does not like it says by any of these
+            return {name: _extent(parsed, name, size) for name in _dataset_names(parsed)}
+    # h5py raises any of these for a damaged file
     except (OSError, RuntimeError, LookupError, TypeError, AttributeError, MemoryError) as error:
         raise ValueError(str(error) or type(error).__name__) from error
 
 
-def _names(parsed: Any) -> list[str]:
-    """The datasets, in one level of groups; a link that leads elsewhere is not followed."""
+def _dataset_names(parsed: Any) -> list[str]:
+    """List the datasets in one level of groups; links are refused."""
     import h5py
 
     names: list[str] = []
@@ -56,13 +56,13 @@ def _extent(parsed: Any, name: str, size: int) -> Extent:
 
     dataset = parsed[name]
     if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in "iuf":
-        raise ValueError(f"{name} is no array of numbers")
+        raise ValueError(f"{name} is not an array of numbers")
     properties = dataset.id.get_create_plist()
     if properties.get_layout() != h5py.h5d.CONTIGUOUS or properties.get_external_count():
         raise ValueError(f"{name} is not stored in one piece in this file")
-    # Python's whole numbers, which no declared shape makes overflow
+    # Python integers do not overflow, whatever shape is declared
     length = math.prod(dataset.shape) * dataset.dtype.itemsize
     offset = dataset.id.get_offset()  # None for an array without items
     if length and (offset is None or offset + length > size):
-        raise ValueError(f"{name} ends behind the end of the file")
+        raise ValueError(f"{name} extends beyond the end of the file")
     return Extent(dataset.dtype, dataset.shape, offset or 0)

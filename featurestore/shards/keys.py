@@ -1,4 +1,4 @@
-"""Documents by the hash of their text: which are there, and where."""
+"""Keys of documents, which are hashes of their texts, and an index of the keys in shards."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +13,7 @@ _TYPE = f"S{KEY_BYTES}"
 
 
 def text_key(text: str) -> str:
-    """A document's key: 64 hex digits, the sha256 of its text as UTF-8, lone surrogates as they are."""
+    """Return a document's key: the hex sha256 of its text as UTF-8, with lone surrogates encoded as they are."""
     return _hash(text).hexdigest()
 
 
@@ -22,17 +22,17 @@ def _hash(text: str) -> "hashlib._Hash":
 
 
 class KeyList(Sequence[str]):
-    """Keys in an order, some perhaps more than once: 32 bytes each, where a str of 64 digits takes 113.
+    """A list of keys, perhaps with duplicates: 32 bytes each (a str of 64 digits takes 113).
 
-    packed: S32 (keys,).
+    array: S32 (keys,).
     """
 
-    def __init__(self, packed: NDArray[np.bytes_]) -> None:
-        self.array = packed
+    def __init__(self, array: NDArray[np.bytes_]) -> None:
+        self.array = array
 
     @classmethod
-    def of_texts(cls, texts: Iterable[str]) -> Self:
-        """The key of each text."""
+    def from_texts(cls, texts: Iterable[str]) -> Self:
+        """Hash each text."""
         digests = bytearray()
         for text in texts:
             digests += _hash(text).digest()
@@ -46,37 +46,37 @@ class KeyList(Sequence[str]):
     @overload
     def __getitem__(self, row: slice | NDArray[np.int64]) -> "KeyList": ...
     def __getitem__(self, row: int | slice | NDArray[np.int64]) -> "str | KeyList":
-        found = self.array[row]
+        selected = self.array[row]
         # an item of this type has lost its trailing zeros
-        return KeyList(found) if isinstance(found, np.ndarray) else found.ljust(KEY_BYTES, b"\0").hex()
+        return KeyList(selected) if isinstance(selected, np.ndarray) else selected.ljust(KEY_BYTES, b"\0").hex()
 
     def first_rows(self) -> NDArray[np.int64]:
-        """Rows of each key's first place, rising."""
+        """Return the row of the first occurrence of each distinct key, sorted: int64 (distinct,)."""
         return np.sort(np.unique(self.array, return_index=True)[1])
 
     def remainders(self, divisor: int) -> NDArray[np.int64]:
-        """What is left of the number that the first 16 digits of each key make, divided by `divisor`."""
+        """Return the first 16 hex digits of each key, as a number, modulo `divisor`: int64 (keys,)."""
         first = self.array.view(np.uint8).reshape(-1, KEY_BYTES)[:, :8].copy().view(">u8")[:, 0]
         return (first % np.uint64(divisor)).astype(np.int64)
 
 
 class KeyIndex:
-    """The distinct keys of some shards: 40 bytes a document, in one sorted array.
+    """An index of the distinct keys of shards: 40 bytes per document, in one sorted array.
 
-    shards: S32 (documents,) of each shard. Where two hold one key, the first is taken.
+    shards: the keys of each shard, S32 (documents,). If two shards hold one key, the first counts.
     """
 
     def __init__(self, shards: Iterable[NDArray[np.bytes_]]) -> None:
         lengths: list[int] = []
-        # a million keys take 32 MB: no copy of them lives longer than it has to
-        every = np.concatenate([np.empty(0, _TYPE), *_counted(shards, lengths)])
-        order = np.argsort(every, kind="stable")  # stable: of equal keys the first shard's comes first
-        every = every[order]
-        distinct = np.ones(len(every), dtype=bool)
-        distinct[1:] = every[1:] != every[:-1]
+        # a million keys take 32 MB, so no copy of them is kept longer than necessary
+        keys = np.concatenate([np.empty(0, _TYPE), *_record_lengths(shards, lengths)])
+        order = np.argsort(keys, kind="stable")  # stable: of equal keys that of the first shard comes first
+        keys = keys[order]
+        distinct = np.ones(len(keys), dtype=bool)
+        distinct[1:] = keys[1:] != keys[:-1]
         if not distinct.all():
-            every, order = every[distinct], order[distinct]
-        self._keys, self._place = every, order
+            keys, order = keys[distinct], order[distinct]
+        self._keys, self._positions = keys, order
         self._ends = np.cumsum(lengths, dtype=np.int64)
 
     def __len__(self) -> int:
@@ -89,42 +89,44 @@ class KeyIndex:
         return (key.tobytes().hex() for key in self._keys.view(np.uint8).reshape(-1, KEY_BYTES))
 
     def contains(self, keys: Sequence[str]) -> NDArray[np.bool_]:
-        """Which of `keys` are known: bool (keys,)."""
+        """Whether each key is in a shard: bool (keys,)."""
         return self._find(keys) >= 0
 
     def locate(self, keys: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-        """The shard of each key, int32 (keys,), and the row in it, int64 (keys,); all must be known."""
-        place = self._place[self._find(keys)]
-        shard = np.searchsorted(self._ends, place, side="right")
+        """Return the shard, int32 (keys,), and the row, int64 (keys,), of each key; all keys must be in a shard."""
+        positions = self._positions[self._find(keys)]
+        shard = np.searchsorted(self._ends, positions, side="right")
         first = np.concatenate([[0], self._ends])
-        return shard.astype(np.int32), place - first[shard]
+        return shard.astype(np.int32), positions - first[shard]
 
     def rows_by_shard(self) -> list[NDArray[np.int64]]:
-        """Of each shard the rows that are read, rising: all but those whose key an earlier shard has."""
-        place, first = np.sort(self._place), np.concatenate([[0], self._ends])
-        bounds = np.searchsorted(place, first)
-        return [place[start:end] - shift for start, end, shift in zip(bounds[:-1], bounds[1:], first[:-1], strict=True)]
+        """Return the sorted rows of each shard that are read: those whose key no earlier shard has."""
+        positions, first = np.sort(self._positions), np.concatenate([[0], self._ends])
+        bounds = np.searchsorted(positions, first)
+        return [
+            positions[start:end] - shift for start, end, shift in zip(bounds[:-1], bounds[1:], first[:-1], strict=True)
+        ]
 
     def _find(self, keys: Sequence[str]) -> NDArray[np.int64]:
-        """Each key's row in the sorted array, -1 for one that is unknown."""
-        asked = pack_keys(keys)
-        order = np.argsort(asked)  # in order, a search stays in the cache: four times as fast for many
-        found = np.empty(len(asked), dtype=np.int64)
-        found[order] = np.searchsorted(self._keys, asked[order])
-        known = found < len(self._keys)
-        known[known] = self._keys[found[known]] == asked[known]
-        found[~known] = -1
-        return found
+        """The row of each key in the sorted array, -1 for an unknown key."""
+        wanted = pack_keys(keys)
+        order = np.argsort(wanted)  # sorted keys are found four times as fast, as the search stays in the cache
+        rows = np.empty(len(wanted), dtype=np.int64)
+        rows[order] = np.searchsorted(self._keys, wanted[order])
+        is_known = rows < len(self._keys)
+        is_known[is_known] = self._keys[rows[is_known]] == wanted[is_known]
+        rows[~is_known] = -1
+        return rows
 
 
-def _counted(shards: Iterable[NDArray[np.bytes_]], lengths: list[int]) -> Iterator[NDArray[np.bytes_]]:
+def _record_lengths(shards: Iterable[NDArray[np.bytes_]], lengths: list[int]) -> Iterator[NDArray[np.bytes_]]:
     for keys in shards:
         lengths.append(len(keys))
         yield keys
 
 
 def pack_keys(keys: Sequence[str]) -> NDArray[np.bytes_]:
-    """S32 (keys,) of 64 hex digits each. Raises ValueError for a key that is something else."""
+    """Convert keys of 64 hex digits to S32 (keys,). Raises ValueError for any other key."""
     if isinstance(keys, KeyList):
         return keys.array
     data = bytes.fromhex("".join(keys))

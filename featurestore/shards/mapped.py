@@ -1,4 +1,4 @@
-"""Arrays in files, mapped when they are read. A map holds a descriptor, so the least recently used ones are closed."""
+"""Memory-mapped arrays in files, mapped on first use; the least recently used maps are closed to free descriptors."""
 
 import hashlib
 import math
@@ -19,13 +19,13 @@ from data.atomic_write import open_regular_file
 from data.errors import StoreDamaged
 from featurestore.vectors.ragged import ItemArray, as_array
 
-MOST_MAPS = 256
-_OTHER_FILES = 64  # what a process with torch in it keeps open, and some
+MAX_MAPS = 256
+_OTHER_FILES = 64  # descriptors that a process with torch keeps open, with a margin
 
 
 @dataclass(frozen=True, eq=False)
 class MappedFile:
-    """A shard's file as it was when its hash was checked; one that was changed since is not read. path: absolute."""
+    """A shard's file as it was when its hash was checked; a file changed since is not read. path: absolute."""
 
     path: Path
     size: int
@@ -34,9 +34,9 @@ class MappedFile:
 
 @dataclass(frozen=True, eq=False)
 class MappedArray:
-    """An array of shape `stored` at `offset` in a file, a Part of a Ragged; pickled as its place, not its content.
+    """An array of shape `stored` at `offset` in a file, used as an ItemArray; pickled as its location, not its content.
 
-    layer: the place on the second axis, where one of several layers was chosen; `shape` lacks that axis then.
+    layer: the index on the second axis if one of several layers was selected; `shape` lacks that axis then.
     """
 
     file: MappedFile
@@ -47,83 +47,83 @@ class MappedArray:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape of what `np.asarray` gives."""
+        """The shape of `np.asarray` of it."""
         return self.stored if self.layer is None else (self.stored[0], *self.stored[2:])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        """The array, read-only. Raises StoreDamaged when the file is gone or was changed."""
-        opened = _opened(self.file)
+        """Return the array, read-only. Raises StoreDamaged if the file is gone or was changed."""
+        opened = _open_map(self.file)
         array = opened.arrays.get(self)
         if array is None:
-            array = opened.arrays[self] = self._over(opened.map)
+            array = opened.arrays[self] = self._view_of(opened.map)
         return array if dtype is None and not copy else np.array(array, dtype=dtype, copy=copy)
 
     def read(self, start: int, out: NDArray[Any]) -> None:
-        """Copy the items from `start` on into `out`, a C-contiguous array of the kept type, past the map.
+        """Read the items from `start` on into `out`, a C-contiguous array of the stored type, without the map.
 
-        A page of a map costs a fault when it is first touched: reading a whole file took twice as long that way.
-        Raises StoreDamaged when the file is gone or was changed.
+        The first access to each page of a map costs a page fault: reading a whole file took twice as long through it.
+        Raises StoreDamaged if the file is gone or was changed.
         """
         if self.layer is not None:
             out[...] = as_array(self)[start : start + len(out)]
             return
-        with _unchanged(self.file) as plain:
+        with _open_unchanged(self.file) as plain:
             plain.seek(self.offset + start * math.prod(self.shape[1:]) * self.dtype.itemsize)
             if plain.readinto(out.reshape(-1).view(np.uint8).data) != out.nbytes:
-                raise _changed(self.file)
+                raise _changed_error(self.file)
 
-    def _over(self, buffer: mmap.mmap) -> NDArray[Any]:
+    def _view_of(self, buffer: mmap.mmap) -> NDArray[Any]:
         array = np.frombuffer(buffer, self.dtype, math.prod(self.stored), self.offset).reshape(self.stored)
         return array if self.layer is None else array[:, self.layer]
 
 
-def one_layer(part: ItemArray, layer: int) -> ItemArray:
-    """`part` [:, layer], not read yet if it is mapped."""
-    return replace(part, layer=layer) if isinstance(part, MappedArray) else as_array(part)[:, layer]
+def one_layer(array: ItemArray, layer: int) -> ItemArray:
+    """Return `array[:, layer]`; a mapped array is not read yet."""
+    return replace(array, layer=layer) if isinstance(array, MappedArray) else as_array(array)[:, layer]
 
 
 @dataclass(frozen=True, eq=False)
-class _Open:
+class _OpenMap:
     map: mmap.mmap
     arrays: dict[MappedArray, NDArray[Any]] = field(default_factory=dict)
 
 
-def _room() -> int:
-    """How many maps may be open at once."""
+def _max_open_maps() -> int:
+    """The number of maps that may be open at once."""
     try:
         import resource  # not on Windows
     except ImportError:
-        return MOST_MAPS
+        return MAX_MAPS
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return MOST_MAPS if soft == resource.RLIM_INFINITY else max(1, min(MOST_MAPS, soft - _OTHER_FILES))
+    return MAX_MAPS if soft == resource.RLIM_INFINITY else max(1, min(MAX_MAPS, soft - _OTHER_FILES))
 
 
-@lru_cache(maxsize=_room())
-def _opened(file: MappedFile) -> _Open:
-    with _unchanged(file) as plain:
-        return _Open(mmap.mmap(plain.fileno(), 0, access=mmap.ACCESS_READ))
+@lru_cache(maxsize=_max_open_maps())
+def _open_map(file: MappedFile) -> _OpenMap:
+    with _open_unchanged(file) as plain:
+        return _OpenMap(mmap.mmap(plain.fileno(), 0, access=mmap.ACCESS_READ))
 
 
 @contextmanager
-def _unchanged(file: MappedFile) -> Iterator[BufferedReader]:
-    """The file, open, as it was when its hash was checked."""
+def _open_unchanged(file: MappedFile) -> Iterator[BufferedReader]:
+    """Open the file, if it is as it was when its hash was checked. Raises StoreDamaged."""
     try:
         with open_regular_file(file.path) as plain:
-            found = os.fstat(plain.fileno())
-            # another writer may have put the same shard in its place
-            if (found.st_size, found.st_mtime_ns) != (file.size, file.mtime_ns) and not has_matching_hash(
+            stat = os.fstat(plain.fileno())
+            # another writer may have replaced it by the same shard
+            if (stat.st_size, stat.st_mtime_ns) != (file.size, file.mtime_ns) and not has_matching_hash(
                 plain, file.path
             ):
-                raise _changed(file)
+                raise _changed_error(file)
             yield plain
     except OSError as error:
-        raise StoreDamaged(f"{file.path} cannot be read any more: {error.strerror or error}.") from error
+        raise StoreDamaged(f"{file.path} can no longer be read: {error.strerror or error}.") from error
 
 
-def _changed(file: MappedFile) -> StoreDamaged:
-    return StoreDamaged(f"{file.path} was changed while it was in use. Run `embedonce store verify`.")
+def _changed_error(file: MappedFile) -> StoreDamaged:
+    return StoreDamaged(f"{file.path} was changed while it was used. Run `embedonce store verify`.")
 
 
 def has_matching_hash(file: BufferedReader, path: Path) -> bool:
-    """Whether a file, open at its start, has the bytes that its name is the hash of."""
+    """Whether the name of a file, open at its start, is the hash of its bytes."""
     return hashlib.file_digest(file, "sha256").hexdigest() == path.stem

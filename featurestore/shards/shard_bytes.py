@@ -1,4 +1,4 @@
-"""A shard's bytes: an HDF5 file made in memory, the same for the same content."""
+"""The bytes of a shard: an HDF5 file made in memory, identical for identical content."""
 
 import hashlib
 import io
@@ -13,9 +13,9 @@ from featurestore.vectors.recipe import Recipe
 
 
 def shard_bytes(content: ShardContent, recipe: Recipe) -> memoryview:
-    """The shard's file: contiguous, uncompressed datasets at multiples of 64 bytes, and no attributes.
+    """Build a shard's file: contiguous, uncompressed datasets at multiples of 64 bytes, without attributes.
 
-    Raises ValueError where the arrays are not those that `recipe` asks for.
+    Raises ValueError if the arrays are not those that `recipe` requires.
     """
     import h5py
 
@@ -23,11 +23,11 @@ def shard_bytes(content: ShardContent, recipe: Recipe) -> memoryview:
     arrays = {**content.arrays, "documents/key": key}
     if len(key) != len(content.keys):
         raise ValueError("A key is 64 hex digits.")
-    if found := find_fault(arrays, recipe):
-        raise ValueError(f"No shard can be made of this: {found}.")
+    if fault := find_fault(arrays, recipe):
+        raise ValueError(f"No shard can be made of this: {fault}.")
     arrays[METADATA] = _metadata(recipe, documents=len(key))
     buffer = io.BytesIO()
-    # the latest format is the one whose headers have checksums
+    # only the latest format has checksums in its headers
     with h5py.File(buffer, "w", libver="latest", alignment_threshold=1, alignment_interval=ALIGNMENT) as file:
         for name in sorted(arrays):
             file.create_dataset(name, data=np.ascontiguousarray(arrays[name]))
@@ -35,6 +35,6 @@ def shard_bytes(content: ShardContent, recipe: Recipe) -> memoryview:
 
 
 def _metadata(recipe: Recipe, *, documents: int) -> NDArray[np.uint8]:
-    about = {"format": FORMAT, "fingerprint": recipe.fingerprint, "dtype": recipe.dtype, "documents": documents}
-    text = json.dumps(about, sort_keys=True).encode()
+    metadata = {"format": FORMAT, "fingerprint": recipe.fingerprint, "dtype": recipe.dtype, "documents": documents}
+    text = json.dumps(metadata, sort_keys=True).encode()
     return np.frombuffer(hashlib.sha256(text).digest() + text, np.uint8)

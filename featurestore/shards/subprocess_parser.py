@@ -1,7 +1,7 @@
-"""Shards of unknown origin, parsed in a process of their own, with a limit on its time and memory.
+"""Parsing of unknown shards in a subprocess, with limits on time and memory.
 
-HDF5 is a large parser: a file made for the purpose can crash it, hang it, or have it ask for terabytes. What happens to
-the child is told as a sentence; this process goes on.
+HDF5 is a large parser: a malicious file can crash it, hang it, or make it request terabytes. Whatever happens to the
+subprocess becomes a sentence; this process continues.
 
     python -m featurestore.shards.subprocess_parser
 
@@ -22,36 +22,36 @@ from featurestore.shards.shard import NEXT_STEP, Shard
 from featurestore.vectors.recipe import Recipe
 
 ROOT = Path(__file__).resolve().parents[2]
-SECONDS = 30.0  # for a shard, and as much again for each gigabyte
-SPARE_BYTES = 512 * 2**20  # beyond the file's own size, which is mapped
+SECONDS = 30.0  # per shard, plus the same per gigabyte
+SPARE_BYTES = 512 * 2**20  # in addition to the size of the file, which is mapped
 
 
 def find_faults(paths: Sequence[Path], recipe: Recipe, *, seconds: float = SECONDS) -> Iterator[str | None]:
-    """Of each shard a sentence on what is wrong with it, None for a good one; in the order of `paths`, not hashed."""
+    """Yield one sentence per damaged shard, None for a good one, in the order of `paths`; hashes are not checked."""
     child: _Child | None = None
     try:
         for path in paths:
             child = child or _Child(recipe)
             try:
-                fault = child.ask(path, seconds)
-            except _Gone as gone:
+                fault = child.check(path, seconds)
+            except _ChildDied as death:
                 child.end()
-                child, fault = None, f"{path} cannot be parsed: {gone}. {NEXT_STEP}"
+                child, fault = None, f"{path} cannot be parsed: {death}. {NEXT_STEP}"
             yield fault
     finally:
         if child is not None:
             child.end()
 
 
-class _Gone(Exception):
-    """The child did not live to answer."""
+class _ChildDied(Exception):
+    """The subprocess ended without an answer."""
 
 
 class _Child:
-    """A process that parses one shard after another."""
+    """A subprocess that parses one shard after another."""
 
     def __init__(self, recipe: Recipe) -> None:
-        # one thread of OpenBLAS reserves as much memory as the limit allows for all
+        # each thread of OpenBLAS reserves as much memory as the limit allows in total
         environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
         command = [sys.executable, "-m", "featurestore.shards.subprocess_parser"]
         pipe = subprocess.PIPE
@@ -61,40 +61,42 @@ class _Child:
             )
         except OSError as error:
             raise EmbedOnceError(
-                f"No process can be started to parse shards in ({sys.executable}: {error.strerror})."
+                f"No subprocess can be started to parse shards ({sys.executable}: {error.strerror})."
             ) from error
-        self._tell(recipe.to_json())
+        self._send(recipe.to_json())
 
-    def _tell(self, value: object) -> None:
+    def _send(self, value: object) -> None:
         assert self._process.stdin is not None
-        with suppress(BrokenPipeError):  # a child that is gone is noticed when it does not answer
+        with suppress(BrokenPipeError):  # a dead subprocess is noticed when it does not answer
             self._process.stdin.write(json.dumps(value) + "\n")
             self._process.stdin.flush()
 
-    def ask(self, path: Path, seconds: float) -> str | None:
-        """What is wrong with the shard. Raises _Gone."""
+    def check(self, path: Path, seconds: float) -> str | None:
+        """Return the problem of a shard, or None. Raises _ChildDied."""
         assert self._process.stdout is not None
         limit = seconds * (1 + path.lstat().st_size / 1e9)
-        late = threading.Event()
+        timed_out = threading.Event()
 
-        def give_up() -> None:
-            late.set()
+        def stop() -> None:
+            timed_out.set()
             self._process.kill()
 
-        timer = threading.Timer(limit, give_up)
+        timer = threading.Timer(limit, stop)
         timer.start()
-        self._tell(str(path.absolute()))
+        self._send(str(path.absolute()))
         answer = self._process.stdout.readline()
         timer.cancel()
         timer.join()
         if answer:
-            found = json.loads(answer)
-            return None if found is None else str(found)
+            problem = json.loads(answer)
+            return None if problem is None else str(problem)
         code = self._process.wait()
-        raise _Gone(f"it took more than {limit:.0f} seconds" if late.is_set() else f"HDF5 ended with code {code} on it")
+        raise _ChildDied(
+            f"it took more than {limit:.0f} seconds" if timed_out.is_set() else f"HDF5 ended with code {code} on it"
+        )
 
     def end(self) -> None:
-        """Close it and wait for it."""
+        """Kill the subprocess and wait for it."""
         self._process.kill()
         self._process.communicate()
 
@@ -102,33 +104,33 @@ class _Child:
 def main() -> None:
     """Answer each path on stdin with a sentence or null."""
     recipe = Recipe.from_json(json.loads(sys.stdin.readline()))
-    import h5py  # noqa: F401 - what it takes is no part of the limit
+    import h5py  # noqa: F401 - its memory does not count towards the limit
 
-    before = _in_use()
+    before = _address_space()
     for line in sys.stdin:
         path = Path(json.loads(line))
         try:
-            _limit(before + 2 * path.stat().st_size + SPARE_BYTES)
+            _limit_address_space(before + 2 * path.stat().st_size + SPARE_BYTES)
             Shard.open(path, recipe, lambda _: True)
-            found = None
+            problem = None
         except (EmbedOnceError, OSError) as error:
-            found = str(error)
+            problem = str(error)
         except MemoryError:
-            found = f"{path} cannot be parsed: it asks for more memory than its size explains. {NEXT_STEP}"
-        print(json.dumps(found), flush=True)  # noqa: T201 - the answer to the parent
+            problem = f"{path} cannot be parsed: it requests more memory than its size explains. {NEXT_STEP}"
+        print(json.dumps(problem), flush=True)  # noqa: T201 - the answer to the parent
 
 
-def _in_use() -> int:
-    """Bytes of address space that this process has, 0 where that cannot be known."""
+def _address_space() -> int:
+    """The bytes of address space of this process, 0 if unknown."""
     try:
         return int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError, AttributeError):
         return 0
 
 
-def _limit(size: int) -> None:
-    """Let this process have so much address space, where the system knows such a limit."""
-    if not _in_use():
+def _limit_address_space(size: int) -> None:
+    """Limit the address space of this process to `size` bytes, if the system supports it."""
+    if not _address_space():
         return
     import resource
 

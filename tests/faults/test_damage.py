@@ -73,11 +73,11 @@ def test_a_shard_that_changes_under_a_reader_is_not_read(store: FeatureStore) ->
     path.unlink()
     path.write_bytes(data)
     # a map that was opened before would go on showing the old file
-    mapped._opened.cache_clear()
-    with pytest.raises(StoreDamaged, match="was changed while it was in use"):
+    mapped._open_map.cache_clear()
+    with pytest.raises(StoreDamaged, match="was changed while it was used"):
         bags.view("cls").gather()
     path.unlink()
-    with pytest.raises(StoreDamaged, match="cannot be read any more: No such file or directory"):
+    with pytest.raises(StoreDamaged, match="can no longer be read: No such file or directory"):
         bags.view("cls").gather()
 
 

@@ -29,7 +29,7 @@ class DistinctTexts:
     def of(cls, corpus: Corpus, part: CorpusPart = WHOLE_CORPUS) -> Self:
         """The distinct texts of `part`."""
         documents = Documents.from_documents(corpus.documents)
-        keys = KeyList.of_texts(documents.texts)
+        keys = KeyList.from_texts(documents.texts)
         in_part, first = part.contains(keys), keys.first_rows()
         return cls(documents, keys, in_part, first[in_part[first]])
 

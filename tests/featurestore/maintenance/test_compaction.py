@@ -95,7 +95,7 @@ def test_what_no_corpus_names_is_pruned(tmp_path: Path) -> None:
 
 def test_a_store_without_a_corpus_is_not_pruned_empty(tmp_path: Path) -> None:
     store = store_of(tmp_path / "store", ["one"])
-    with pytest.raises(BadData, match=r"store has no corpus: nothing says which documents are wanted"):
+    with pytest.raises(BadData, match=r"store has no corpus: it is unknown which documents to keep"):
         plan_pruning(store)
 
 

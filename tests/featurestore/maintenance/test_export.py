@@ -213,7 +213,7 @@ def test_a_file_that_is_there_is_replaced_only_when_that_is_said(tmp_path: Path)
     path.write_bytes(b"mine")
     with pytest.raises(CallError) as refused:
         export_store(store, path, "npz")
-    assert str(refused.value) == (f"{path} is there already. Name another file, or give --overwrite to replace it.")
+    assert str(refused.value) == (f"{path} already exists. Name another file, or give --overwrite to replace it.")
     assert path.read_bytes() == b"mine"
     export_store(store, path, "npz", overwrite=True)
     assert_same(path, store, store.select().hex_keys())

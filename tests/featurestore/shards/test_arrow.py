@@ -70,7 +70,7 @@ def test_whole_shards_are_mapped_and_not_copied(tmp_path: Path) -> None:
     table = store.to_arrow()
     for column, dataset in (("mean", "chunks/mean"), ("tokens", "tokens/vector"), ("token_ids", "tokens/id")):
         assert all(one == other for one, other in addresses(table, store, column, dataset))
-    mapped._opened.cache_clear()
+    mapped._open_map.cache_clear()
     assert_columns(table, store)
 
 
@@ -78,7 +78,7 @@ def test_so_many_shards_that_their_maps_would_fill_the_limit_are_copied(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = two_shards(tmp_path)
-    monkeypatch.setattr(arrow, "MOST_MAPS", 2)
+    monkeypatch.setattr(arrow, "MAX_MAPS", 2)
     table = store.to_arrow()
     assert all(one != other for one, other in addresses(table, store, "mean", "chunks/mean"))
     assert_columns(table, store)

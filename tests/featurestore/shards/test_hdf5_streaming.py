@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from featurestore.shards.hdf5_streaming import ReservedArray, _Sparse, reserve_arrays
+from featurestore.shards.hdf5_streaming import ReservedArray, _SparseFile, reserve_arrays
 
 PLACES = st.integers(0, 10_000)
 STEPS = st.lists(st.tuples(PLACES, st.binary(max_size=9_000) | PLACES), max_size=8)
@@ -17,7 +17,7 @@ STEPS = st.lists(st.tuples(PLACES, st.binary(max_size=9_000) | PLACES), max_size
 @settings(deadline=None)
 @given(STEPS)
 def test_what_is_written_is_read_as_from_bytes_in_memory(steps: list[tuple[int, bytes | int]]) -> None:
-    sparse, plain = _Sparse(), io.BytesIO()
+    sparse, plain = _SparseFile(), io.BytesIO()
     for place, step in steps:
         assert sparse.seek(place) == plain.seek(place)
         if isinstance(step, bytes):

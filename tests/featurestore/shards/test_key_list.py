@@ -12,7 +12,7 @@ TEXTS = st.lists(st.text(st.characters(codec=None, exclude_categories=()), max_s
 
 @given(TEXTS)
 def test_keys_are_those_of_the_texts_in_their_order(texts: list[str]) -> None:
-    keys = KeyList.of_texts(texts)
+    keys = KeyList.from_texts(texts)
     assert list(keys) == [text_key(text) for text in texts]
     assert (keys.array == pack_keys(list(keys))).all()
     rows = np.arange(len(texts))[::2]

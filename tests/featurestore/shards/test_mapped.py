@@ -25,7 +25,7 @@ def bags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bags:
         store.commit(content(TEXTS[start : start + 3], seed=start))
     older(store)
     found = store.bags(KEYS)
-    mapped._opened.cache_clear()
+    mapped._open_map.cache_clear()
     monkeypatch.setattr(ragged, "_PIECE", 1)
     return found
 
@@ -42,7 +42,7 @@ def test_everything_is_read_in_any_order_and_no_map_is_opened(bags: Bags) -> Non
     for rows in (list(range(6)), order):
         values, _ = bags[rows].view("mean").gather()
         np.testing.assert_array_equal(values, as_float32(np.concatenate([made[row] for row in rows])))
-    assert mapped._opened.cache_info().currsize == 0
+    assert mapped._open_map.cache_info().currsize == 0
 
 
 def test_one_layer_of_several_is_read_out_of_the_map(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,7 +75,7 @@ def test_a_shard_that_was_changed_is_not_read(bags: Bags) -> None:
     path = path_of(bags)
     data = path.read_bytes()
     path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
-    with pytest.raises(StoreDamaged, match=r"was changed while it was in use\. Run `embedonce store verify`\.$"):
+    with pytest.raises(StoreDamaged, match=r"was changed while it was used\. Run `embedonce store verify`\.$"):
         bags.view("cls").gather()
 
 
@@ -88,7 +88,7 @@ def test_the_same_shard_put_in_its_place_again_is_read(bags: Bags) -> None:
 
 def test_a_shard_that_is_gone_is_named(bags: Bags) -> None:
     path_of(bags).unlink()
-    with pytest.raises(StoreDamaged, match=r"\.h5 cannot be read any more: No such file or directory\.$"):
+    with pytest.raises(StoreDamaged, match=r"\.h5 can no longer be read: No such file or directory\.$"):
         bags.view("cls").gather()
 
 
@@ -99,7 +99,7 @@ def test_a_file_that_ends_too_early_is_damage(tmp_path: Path) -> None:
     file = mapped.MappedFile(path, found.st_size, found.st_mtime_ns)
     part = mapped.MappedArray(file, np.dtype(np.float16), (6,), offset=0)
     part.read(1, np.empty(4, np.float16))
-    with pytest.raises(StoreDamaged, match="was changed while it was in use"):
+    with pytest.raises(StoreDamaged, match="was changed while it was used"):
         part.read(0, np.empty(6, np.float16))
 
 

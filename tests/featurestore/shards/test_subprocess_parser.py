@@ -70,9 +70,8 @@ def test_a_shard_that_ends_the_child_is_named_and_the_next_is_parsed(
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="this system has no such limit")
 def test_the_child_may_not_take_more_memory_than_the_file_explains() -> None:
-    code = (
-        "from featurestore.shards import subprocess_parser as p; p._limit(p._in_use() + 64 * 2**20); bytearray(2**30)"
-    )
+    module = "featurestore.shards.subprocess_parser"
+    code = f"import {module} as p; p._limit_address_space(p._address_space() + 64 * 2**20); bytearray(2**30)"
     ended = subprocess.run([sys.executable, "-c", code], cwd=apart.ROOT, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 1 and ended.stderr.endswith("MemoryError\n")
 

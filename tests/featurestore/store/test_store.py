@@ -112,7 +112,7 @@ def test_the_same_content_twice_is_one_shard_and_its_readers_go_on(store: Featur
     bags = FeatureStore.open(store.folder).bags([text_key(TEXTS[0])])
     store.commit(content(TEXTS[:4], seed=0))
     assert len(store.shards()) == 3
-    mapped._opened.cache_clear()  # as if many others had been read meanwhile
+    mapped._open_map.cache_clear()  # as if many others had been read meanwhile
     np.testing.assert_array_equal(bags.view("cls").row(0), expected_rows(TEXTS[:1], "cls")[0])
 
 
@@ -122,7 +122,7 @@ def test_a_relative_store_is_read_from_another_working_folder(
     monkeypatch.chdir(store.folder.parent)
     bags = FeatureStore.open(Path("store")).bags([text_key(TEXTS[2])])
     monkeypatch.chdir("/")
-    mapped._opened.cache_clear()
+    mapped._open_map.cache_clear()
     np.testing.assert_array_equal(bags.view("mean").row(0), expected_rows(TEXTS[2:3], "mean")[0])
 
 

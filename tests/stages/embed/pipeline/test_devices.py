@@ -59,7 +59,7 @@ def test_two_processes_fill_a_store_as_one_does(source: Path, folders: Folders, 
 
 
 def test_a_part_is_split_among_processes_without_overlap() -> None:
-    keys, part = KeyList.of_texts(map(str, range(240))), CorpusPart(2, 3)
+    keys, part = KeyList.from_texts(map(str, range(240))), CorpusPart(2, 3)
     owners = np.stack([each.contains(keys) for each in part.split(4)])
     np.testing.assert_array_equal(owners.sum(0), part.contains(keys))
 

@@ -18,14 +18,14 @@ from tests.stages.embed.pipeline.test_encode_corpus import MANY, store_of
 
 @given(st.lists(st.text(max_size=5), max_size=20), st.integers(1, 9))
 def test_every_document_is_in_exactly_one_part(texts: list[str], count: int) -> None:
-    keys = KeyList.of_texts(texts)
+    keys = KeyList.from_texts(texts)
     owners = np.stack([CorpusPart(number, count).contains(keys) for number in range(1, count + 1)])
     assert (owners.sum(0) == 1).all()
     assert owners.argmax(0).tolist() == [int(key[:16], 16) % count for key in keys]
 
 
 def test_parts_are_about_equal() -> None:
-    keys = KeyList.of_texts(str(number) for number in range(4000))
+    keys = KeyList.from_texts(str(number) for number in range(4000))
     assert all(900 < CorpusPart(number, 4).contains(keys).sum() < 1100 for number in range(1, 5))
 
 
