@@ -1,4 +1,4 @@
-"""What each kept array costs: bytes a document, and an epoch's reading beside an epoch of the lstm head."""
+"""What each kept array costs: bytes per document, and the time to read one epoch next to one epoch of the lstm head."""
 
 import time
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ class Kept:
 def costs(folder: Path, store_folder: Path | None) -> Topic:
     """Bytes of documents as long as those of `store_folder`; seconds a thousand of them, with random vectors."""
     lengths = _lengths_of(store_folder) if store_folder else _lengths_made()
-    heads = ["kept", "bytes a document", "× cls", "ms to read", "cold", "ms of lstm", "reading / lstm", "cold"]
+    heads = ["kept", "bytes per document", "× cls", "ms to read", "cold", "ms of lstm", "reading / lstm", "cold"]
     rows, claims, epochs = [heads], [], dict[str, float]()
     for kept in _ways_to_keep(folder, lengths):
         if kept.over not in epochs:
@@ -56,7 +56,7 @@ def costs(folder: Path, store_folder: Path | None) -> Topic:
             for place, each in (("memory", warm), ("disk", cold))
         ]
     tokens = float(lengths["token"].mean())
-    return Topic(f"What is kept: a thousand documents of {tokens:,.0f} tokens, an epoch of each", rows, claims)
+    return Topic(f"What is kept: a thousand documents of {tokens:,.0f} tokens, one epoch each", rows, claims)
 
 
 def _lengths_of(store_folder: Path) -> Lengths:

@@ -49,7 +49,7 @@ def opening(folder: Path) -> Topic:
     reads = _apart(read_store, folder / "store")
     rows = [[f"{DOCUMENTS:,} documents in {SHARDS} shards", "seconds", "MB", "maps"]]
     rows.append(["opened", f"{opened.seconds:.2f}", f"{opened.peak / MB:,.0f}", ""])
-    rows.append(["of that the processor's", f"{opened.cpu_seconds:.2f}", "", ""])
+    rows.append(["CPU time of that", f"{opened.cpu_seconds:.2f}", "", ""])
     rows.append(["of that before the store, by imports", "", f"{opened.imports / MB:,.0f}", ""])
     for each in reads:
         name = f"{each.share:.0%} read in random batches of {BATCH}"
