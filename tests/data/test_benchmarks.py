@@ -113,7 +113,7 @@ def test_without_pip_a_sentence_says_what_to_do(index: Index, tmp_path: Path, mo
         benchmarks.read_benchmark("tiny")
 
 
-def test_a_cache_that_refuses_is_told_in_a_sentence(index: Index) -> None:
+def test_a_cache_that_refuses_is_reported_in_a_sentence(index: Index) -> None:
     index(TABLES)
     cache_folder().write_text("a file stands where the folder belongs", encoding="utf-8")
     with pytest.raises(

@@ -14,7 +14,7 @@ def note_of(folder: Path, row: dict[str, str], columns: Columns | None = None) -
     return read_corpus(write(folder, "csv", [row]), columns).notes
 
 
-def test_every_guess_is_said_with_the_option_that_names_it(tmp_path: Path) -> None:
+def test_every_guess_is_reported_with_the_option_that_names_it(tmp_path: Path) -> None:
     row = {"ID": "u", "Body": "a", "topic": "x", "fold": "dev", "author": "Ada"}
     assert note_of(tmp_path, row) == (
         "text is read from column 'Body', labels from 'topic', ids from 'ID', the split from 'fold' and groups from "
@@ -22,7 +22,7 @@ def test_every_guess_is_said_with_the_option_that_names_it(tmp_path: Path) -> No
     )
 
 
-def test_a_single_guess_is_said_too(tmp_path: Path) -> None:
+def test_a_single_guess_is_reported_too(tmp_path: Path) -> None:
     assert note_of(tmp_path, {"a": "a", "class": "x"}, Columns(text="a")) == (
         "labels are read from column 'class' (guessed; name it with --label)",
     )
@@ -61,7 +61,7 @@ def test_a_column_that_is_named_for_one_thing_is_not_guessed_for_another(tmp_pat
     assert (document.text, document.labels, document.group) == ("a", ("Ada",), None)
 
 
-def test_a_fold_that_says_neither_train_nor_test_is_left_aside_aloud(tmp_path: Path) -> None:
+def test_a_fold_that_says_neither_train_nor_test_is_ignored_with_a_note(tmp_path: Path) -> None:
     source = write(
         tmp_path, "csv", [{"text": "a", "label": "x", "fold": "train"}, {"text": "b", "label": "x", "fold": "3"}]
     )

@@ -59,7 +59,7 @@ class TestEveryReader:
         corpus = read_corpus(source)
         assert (corpus.name, corpus.source) == ("mes-lettres-août", source)
 
-    def test_guessed_columns_are_said(self, ending: str, tmp_path: Path) -> None:
+    def test_guessed_columns_are_reported(self, ending: str, tmp_path: Path) -> None:
         source = write(tmp_path, ending, [{"body": "a", "Category": "x", "n": "1"}])
         (document,) = read_corpus(source).documents
         assert document == Document("1", "a", ("x",))
@@ -90,7 +90,7 @@ class TestEveryReader:
         with pytest.raises(BadData, match=rf"letters\.{ending}: {first} and {again} have the same id 'u1'\."):
             read_corpus(write(tmp_path, ending, rows))
 
-    def test_ids_may_be_left_aside(self, ending: str, tmp_path: Path) -> None:
+    def test_ids_may_be_ignored(self, ending: str, tmp_path: Path) -> None:
         source = write(tmp_path, ending, [{"id": "u", "text": "a"}, {"id": "u", "text": "b"}])
         assert [document.id for document in read_corpus(source, Columns(id="")).documents] == ["1", "2"]
 
@@ -98,18 +98,18 @@ class TestEveryReader:
         with pytest.raises(BadData, match=r"(line|row) \d has no id in column 'id'"):
             read_corpus(write(tmp_path, ending, [{"id": "u", "text": "a"}, {"id": " ", "text": "b"}]))
 
-    def test_documents_without_label_or_text_are_counted_aloud(self, ending: str, tmp_path: Path) -> None:
+    def test_documents_without_label_or_text_are_counted_in_a_note(self, ending: str, tmp_path: Path) -> None:
         rows = [{"text": "a", "label": "x"}, {"text": " ", "label": " "}, {"text": "c", "label": ""}]
         corpus = read_corpus(write(tmp_path, ending, rows))
         assert [document.labels for document in corpus.documents] == [("x",), (), ()]
         assert corpus.notes[1:] == ("2 of 3 documents have no label", "1 of 3 documents have no text")
 
-    def test_a_file_without_labels_is_fine_and_said(self, ending: str, tmp_path: Path) -> None:
+    def test_a_file_without_labels_is_read_with_a_note(self, ending: str, tmp_path: Path) -> None:
         corpus = read_corpus(write(tmp_path, ending, [{"text": "a"}]))
         assert (corpus.documents[0].labels, corpus.kind) == ((), "single")
         assert corpus.notes[-1] == "no column is read as the label; name it with --label if there is one"
 
-    def test_a_cell_that_holds_a_list_in_json_is_several_labels(self, ending: str, tmp_path: Path) -> None:
+    def test_a_cell_that_holds_a_list_in_json_is_multilabel(self, ending: str, tmp_path: Path) -> None:
         rows = [{"text": "a", "label": '["x", "y"]'}, {"text": "b", "label": "z"}, {"text": "c", "label": "[]"}]
         corpus = read_corpus(write(tmp_path, ending, rows))
         assert [document.labels for document in corpus.documents] == [("x", "y"), ("z",), ()]
@@ -136,7 +136,7 @@ class TestEveryReader:
 
 
 @pytest.mark.parametrize("ending", ["jsonl", "parquet"])
-def test_a_list_of_the_format_itself_is_several_labels(ending: str, tmp_path: Path) -> None:
+def test_a_list_of_the_format_itself_is_multilabel(ending: str, tmp_path: Path) -> None:
     rows: Rows = [{"text": "a", "label": ["x", " y ", "x"]}, {"text": "b", "label": []}, {"text": "c", "label": None}]
     corpus = read_corpus(write(tmp_path, ending, rows))
     assert [document.labels for document in corpus.documents] == [("x", "y"), (), ()]

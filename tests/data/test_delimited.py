@@ -83,7 +83,7 @@ def test_a_header_alone_is_no_corpus(letters: Path) -> None:
         texts(letters, b"text,label\n")
 
 
-def test_a_column_that_stands_twice_is_refused_when_it_is_read(letters: Path) -> None:
+def test_a_column_that_occurs_twice_is_refused_when_it_is_read(letters: Path) -> None:
     with pytest.raises(BadData, match="has 2 columns called 'text'"):
         texts(letters, b"text,text,label\na,b,x\n")
     assert texts(letters, b"text,n,n\na,1,2\n") == ["a"]

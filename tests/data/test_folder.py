@@ -34,7 +34,7 @@ def test_a_files_folder_is_its_label_and_its_name_the_id(folder: Fill) -> None:
     assert (corpus.name, corpus.kind, corpus.notes) == ("letters", "single", ())
 
 
-def test_train_and_test_may_stand_above_the_classes(folder: Fill) -> None:
+def test_train_and_test_may_be_above_the_classes(folder: Fill) -> None:
     corpus = read_corpus(folder("train/ham/1", "test/ham/1", "dev/spam/1"))
     assert [(document.split, document.labels) for document in corpus.documents] == [
         ("dev", ("spam",)),
@@ -43,7 +43,7 @@ def test_train_and_test_may_stand_above_the_classes(folder: Fill) -> None:
     ]
 
 
-def test_files_beside_train_and_test_do_not_turn_them_into_classes(folder: Fill) -> None:
+def test_files_next_to_train_and_test_do_not_turn_them_into_classes(folder: Fill) -> None:
     corpus = read_corpus(folder("README", "train/ham/1", "test/ham/1"))
     assert [(document.split, document.labels) for document in corpus.documents] == [
         ("test", ("ham",)),
@@ -52,7 +52,7 @@ def test_files_beside_train_and_test_do_not_turn_them_into_classes(folder: Fill)
     assert corpus.notes == ("1 file outside the class folders is not read",)
 
 
-def test_a_class_called_train_beside_others_is_a_class(folder: Fill) -> None:
+def test_a_class_called_train_among_others_is_a_class(folder: Fill) -> None:
     corpus = read_corpus(folder("train/1", "bus/1"))
     assert [(document.split, document.labels) for document in corpus.documents] == [
         (None, ("bus",)),
@@ -71,7 +71,7 @@ def test_classes_within_classes_are_paths(folder: Fill) -> None:
     assert corpus.taxonomy.paths == {"misc": ("misc",), "rec/sport": ("rec", "rec/sport")}
 
 
-def test_files_beside_the_classes_are_counted_aloud(folder: Fill) -> None:
+def test_files_outside_the_classes_are_counted_in_a_note(folder: Fill) -> None:
     corpus = read_corpus(folder("README", "ham/1", "spam/1"))
     assert len(corpus.documents) == 2
     assert corpus.notes == ("1 file outside the class folders is not read",)
@@ -119,7 +119,7 @@ def test_a_folder_without_files_is_refused(folder: Fill, tmp_path: Path) -> None
         read_corpus(folder())
 
 
-def test_columns_do_not_apply_aloud(folder: Fill) -> None:
+def test_unused_columns_are_reported_in_a_note(folder: Fill) -> None:
     assert read_corpus(folder("ham/1"), Columns(text="body")).notes == (
         "columns were named, but a folder has none and is read as it is",
     )

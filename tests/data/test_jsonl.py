@@ -47,7 +47,7 @@ def test_a_line_that_is_no_object_is_named(letters: Path, line: str, found: str)
         read_corpus(str(letters))
 
 
-def test_half_a_character_is_replaced_and_counted_aloud(letters: Path) -> None:
+def test_half_a_character_is_replaced_and_counted_in_a_note(letters: Path) -> None:
     lines = [
         '{"text": "cut \\uD83D"}',
         '{"text": "\\ud83d\\ude00", "label": ["\\udc00"]}',

@@ -24,7 +24,7 @@ def labels(*cells: Any, separator: str | None = None, path: str | None = None) -
 
 
 @given(st.lists(st.lists(WORD, unique=True)), st.sampled_from([";", "|", ", "]))
-def test_joined_labels_come_apart(rows: list[list[str]], separator: str) -> None:
+def test_separated_labels_are_split(rows: list[list[str]], separator: str) -> None:
     assert (
         labels(*(separator.join(row) for row in rows), separator=separator) == ("multilabel", [*map(tuple, rows)])
         or not rows
@@ -56,7 +56,7 @@ def test_truths_and_numbers_are_words() -> None:
     assert labels(True, 7, 7.0, 0.5) == ("single", [("true",), ("7",), ("7",), ("0.5",)])
 
 
-def test_a_slash_in_every_label_makes_paths_aloud() -> None:
+def test_a_slash_in_every_label_makes_paths_with_a_note() -> None:
     read = parse_labels(["rec/sport", None, "sci/med/eyes"], Columns(), at)
     assert read.kind == "path"
     assert read.taxonomy is not None

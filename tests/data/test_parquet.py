@@ -25,7 +25,7 @@ def test_what_is_no_parquet_is_refused_in_a_sentence(tmp_path: Path, content: by
         read_corpus(str(path))
 
 
-def test_a_file_cut_short_is_refused(tmp_path: Path) -> None:
+def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
     path = Path(write(tmp_path, "parquet", [{"text": "a" * 1000}]))
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(BadData, match="is not a Parquet file that can be read"):

@@ -8,7 +8,7 @@ from data.errors import CallError, FileMissing
 from data.readers import read_corpus
 
 
-def test_a_missing_file_names_the_nearest_one_beside_it(tmp_path: Path) -> None:
+def test_a_missing_file_suggests_the_closest_name_in_its_folder(tmp_path: Path) -> None:
     for name in ("letters.csv", "letters.txt", "lists.csv"):
         (tmp_path / name).touch()
     with pytest.raises(FileMissing, match=r"leters\.csv does not exist\. Did you mean 'letters\.csv'\?$"):
@@ -22,7 +22,7 @@ def test_a_misspelt_benchmark_is_named(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("source", ["qqqqqq", "no/such/folder/qqqq.csv", "q" * 5000])
-def test_with_nothing_near_the_ways_to_name_a_corpus_are_told(
+def test_without_a_close_name_the_sources_of_a_corpus_are_listed(
     source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

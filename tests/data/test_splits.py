@@ -121,7 +121,7 @@ def test_another_seed_gives_other_parts() -> None:
     )
 
 
-def test_rows_without_a_group_stand_for_themselves() -> None:
+def test_rows_without_a_group_are_their_own_groups() -> None:
     parts = stratified_split(np.zeros(10, dtype=int), [None] * 10, (0.5, 0.5), 0)
     assert np.bincount(parts).tolist() == [5, 5]
 
@@ -140,7 +140,7 @@ def test_what_rare_labels_round_away_is_made_up_for() -> None:
     assert stratified_split(labels, None, (0.8, 0.2), 0).mean() == pytest.approx(0.2, abs=0.01)
 
 
-def test_a_document_of_several_labels_goes_by_its_rarest() -> None:
+def test_a_multilabel_document_goes_by_its_rarest() -> None:
     y = np.zeros((100, 2), dtype=bool)
     y[:, 0] = True
     y[:10, 1] = True
@@ -200,7 +200,7 @@ def test_one_share_fits_every_label_of_a_subset(
 
 
 @given(matrices(), SIZES, SEEDS)
-def test_a_subset_of_documents_with_several_labels_goes_by_their_rarest(
+def test_a_subset_of_multilabel_documents_goes_by_their_rarest(
     y: NDArray[np.bool_], sizes: list[int], seed: int
 ) -> None:
     assume(y.any(axis=1).all())  # to have no label counts as one more

@@ -23,7 +23,7 @@ def test_single_labels_come_back_as_names(labels: list[str]) -> None:
 
 
 @given(st.lists(st.lists(WORDS, unique=True).map(tuple), min_size=1))
-def test_several_labels_are_a_row_of_truths_each(labels: list[tuple[str, ...]]) -> None:
+def test_multilabel_targets_are_one_boolean_row_per_document(labels: list[tuple[str, ...]]) -> None:
     target = Target.from_labels(labels, "multilabel")
     assert target.y.shape == (len(labels), len(target.labels))
     assert [{target.labels[column] for column in np.flatnonzero(row)} for row in target.y] == [
@@ -33,7 +33,7 @@ def test_several_labels_are_a_row_of_truths_each(labels: list[tuple[str, ...]]) 
     assert target.names is target.y
 
 
-def test_rows_are_cut_and_labels_stay() -> None:
+def test_rows_are_selected_and_labels_stay() -> None:
     target = Target.from_labels([("a",), ("b",), ("a",)], "single")
     assert target[np.array([2, 0])].y.tolist() == [0, 0]
     assert target[np.array([False, True, False])].labels == ("a", "b")
@@ -93,7 +93,7 @@ def test_an_order_that_does_not_fit_the_labels_is_refused(order: list[str], erro
         Target.from_labels([("poor",), ("good",), ("fair",)], "single").to_ordinal(order)
 
 
-def test_equal_numbers_and_kinds_without_an_order_are_refused() -> None:
+def test_equal_numbers_and_kinds_that_cannot_be_ordinal_are_refused() -> None:
     with pytest.raises(CallError, match=r"'1' and '1\.0' are the same number"):
         Target.from_labels([("1",), ("1.0",)], "single").to_ordinal(["numbers"])
     with pytest.raises(CallError, match="these labels are of kind 'multilabel'"):

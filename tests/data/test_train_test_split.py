@@ -41,7 +41,7 @@ def test_usual_words_for_a_split_are_understood(word: str, side: str) -> None:
     assert sides(assign_splits(corpus(documents), 0)) == [side, "train", "test"]
 
 
-def test_validation_documents_are_counted_aloud() -> None:
+def test_validation_documents_are_counted_in_a_note() -> None:
     documents = [Document("a", "a", split="dev"), Document("b", "b", split="test")]
     assert assign_splits(corpus(documents), 0).notes == ("1 validation document counts as training",)
 
@@ -97,13 +97,13 @@ def test_blank_texts_are_not_taken_for_equal() -> None:
     assert not any("both train and test" in note for note in made.notes)
 
 
-def test_equal_texts_on_both_sides_are_counted_aloud() -> None:
+def test_duplicate_texts_across_train_and_test_are_counted_in_a_note() -> None:
     texts = [("train", "same"), ("train", "same"), ("test", "same"), ("train", "one"), ("test", "two")]
     made = assign_splits(corpus([Document(str(row), text, split=side) for row, (side, text) in enumerate(texts)]), 0)
     assert made.notes == ("1 text occurs in both train and test",)
 
 
-def test_labels_that_one_side_lacks_are_counted_aloud() -> None:
+def test_labels_that_one_split_lacks_are_counted_in_a_note() -> None:
     documents = [*labelled(*["both"] * 5, *["old"] * 5, split="train"), *labelled("both", "new", split="test")]
     assert assign_splits(corpus(documents), 0).notes == (
         "label 'new' is only in the test split: it cannot be predicted and counts as missed",
@@ -111,7 +111,7 @@ def test_labels_that_one_side_lacks_are_counted_aloud() -> None:
     )
 
 
-def test_several_labels_that_the_test_split_alone_has_are_listed() -> None:
+def test_labels_only_in_the_test_split_are_listed() -> None:
     documents = [*labelled(*["a"] * 5, split="train"), *labelled("a", "x", "y", split="test")]
     assert assign_splits(corpus(documents), 0).notes == (
         "2 labels (x, y) are only in the test split: they cannot be predicted and count as missed",
@@ -137,6 +137,6 @@ def test_a_split_once_made_stays() -> None:
     assert (sides(again), again.notes) == (sides(once), once.notes)
 
 
-def test_documents_of_several_labels_are_split_too() -> None:
+def test_multilabel_documents_are_split_too() -> None:
     documents = [Document(str(row), str(row), ("a", "b")[: row % 3]) for row in range(30)]
     assert sides(assign_splits(corpus(documents), 0)).count("test") == 6

@@ -45,7 +45,7 @@ def test_one_flipped_byte_anywhere_is_found_and_never_read_as_a_feature(tmp_path
 
 
 @pytest.mark.parametrize("most", [40, pytest.param(None, marks=pytest.mark.long)])
-def test_a_shard_cut_off_at_any_length_is_found(tmp_path: Path, most: int | None) -> None:
+def test_a_shard_truncated_at_any_length_is_found(tmp_path: Path, most: int | None) -> None:
     store, path, data = damaged(tmp_path)
     for length in chosen(len(data), most):
         path.write_bytes(data[:length])

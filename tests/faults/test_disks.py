@@ -33,7 +33,7 @@ def test_a_disk_that_fails_says_so_in_a_sentence_and_leaves_nothing(
     assert_whole(store.folder, documents=5)
 
 
-def test_a_failing_fsync_of_the_folder_is_told_and_the_whole_shard_stays(
+def test_a_failing_fsync_of_the_folder_is_reported_and_the_complete_shard_stays(
     store: FeatureStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:

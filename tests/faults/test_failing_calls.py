@@ -64,7 +64,7 @@ def places(folder: Path, call: str, embed_into: Embed) -> range:
 
 @pytest.mark.parametrize("for_good", [False, True])
 @pytest.mark.parametrize("call", ["open", "write", "fsync", "replace", "mkdir"])
-def test_each_call_that_fails_anywhere_is_told_loses_nothing_and_embed_goes_on(
+def test_each_call_that_fails_anywhere_is_reported_loses_nothing_and_embed_resumes(
     tmp_path: Path, embed_into: Embed, committed: list[Path], encoder: Encoder, call: str, for_good: bool
 ) -> None:
     found = places(tmp_path / "undisturbed", call, embed_into)

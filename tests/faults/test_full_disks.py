@@ -24,7 +24,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, short_texts: Path, tin
     return folder
 
 
-def assert_told(said: str, reason: str) -> None:
+def assert_reported(said: str, reason: str) -> None:
     """The last line, and no other, tells of an error."""
     *before, last = said.splitlines()
     assert last.startswith("Error: ") and not any("rror" in line for line in before)
@@ -46,7 +46,7 @@ def goes_on(store: Path, undisturbed: Path, source: Path, model: Path) -> int:
 
 # bytes in which there is no room for the recipe, the table of the corpus, a shard
 @pytest.mark.parametrize("limit", [100, 2_000, 30_000])
-def test_a_limit_on_the_size_of_files_is_told_and_embed_goes_on_without_it(
+def test_a_limit_on_the_size_of_files_is_reported_and_embed_resumes_without_it(
     tmp_path: Path, short_texts: Path, tiny: Path, undisturbed: Path, limit: int
 ) -> None:
     pytest.importorskip("resource")
@@ -54,7 +54,7 @@ def test_a_limit_on_the_size_of_files_is_told_and_embed_goes_on_without_it(
     limited = embedding.Setting(file_bytes=limit, shard_bytes=2**20, counted=False)
     code, said = embedding.start(store, short_texts, str(tiny), limited).end()
     assert code == 1
-    assert_told(said, "File too large")
+    assert_reported(said, "File too large")
     goes_on(store, undisturbed, short_texts, tiny)
 
 
@@ -74,18 +74,18 @@ def mount(folder: Path, options: str) -> int:
     return subprocess.run(command, capture_output=True, timeout=60).returncode
 
 
-def test_a_disk_that_fills_up_is_told_and_embed_goes_on_once_there_is_room(
+def test_a_disk_that_fills_up_is_reported_and_embed_resumes_once_there_is_room(
     small_disk: Path, short_texts: Path, tiny: Path, undisturbed: Path
 ) -> None:
     store = small_disk / "store"
     code, said = embedding.start(store, short_texts, str(tiny)).end()
     assert code == 1
-    assert_told(said, "No space left on device")
+    assert_reported(said, "No space left on device")
     assert mount(small_disk, "remount,size=10m") == 0
     assert 0 < goes_on(store, undisturbed, short_texts, tiny) < 300
 
 
-def test_a_disk_that_is_full_from_the_start_is_told_and_embed_begins_once_there_is_room(
+def test_a_disk_that_is_full_from_the_start_is_reported_and_embed_begins_once_there_is_room(
     small_disk: Path, short_texts: Path, tiny: Path, undisturbed: Path
 ) -> None:
     with (small_disk / "other").open("wb", buffering=0) as other, pytest.raises(OSError, match="No space left"):
@@ -93,7 +93,7 @@ def test_a_disk_that_is_full_from_the_start_is_told_and_embed_begins_once_there_
             other.write(bytes(4096))
     code, said = embedding.start(small_disk / "store", short_texts, str(tiny)).end()
     assert code == 1
-    assert_told(said, "No space left on device")
+    assert_reported(said, "No space left on device")
     (small_disk / "other").unlink()
     assert mount(small_disk, "remount,size=10m") == 0
     assert goes_on(small_disk / "store", undisturbed, short_texts, tiny) == 0

@@ -47,7 +47,7 @@ def read_only() -> Iterator[Path]:
     rmtree(folder)
 
 
-def test_a_store_that_cannot_be_written_to_is_read_and_says_so_when_asked_to_write(
+def test_a_store_that_cannot_be_written_to_is_read_and_says_so_on_a_write(
     read_only: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # this user may not run the interpreter, which another process would need

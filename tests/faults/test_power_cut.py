@@ -132,13 +132,13 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_waiting")
-def test_after_a_power_cut_at_any_moment_what_was_committed_is_whole(tmp_path: Path, recorded: Sessions) -> None:
+def test_after_a_power_cut_at_any_moment_what_was_committed_is_intact(tmp_path: Path, recorded: Sessions) -> None:
     for state, done in cuts(recorded(None), tmp_path / "session"):
         assert_survives(make(state, tmp_path / "after"), done)
 
 
 @pytest.mark.usefixtures("no_waiting")
-def test_after_a_kill_another_session_and_a_power_cut_all_that_it_found_or_committed_is_whole(
+def test_after_a_kill_another_session_and_a_power_cut_all_that_it_found_or_committed_is_intact(
     tmp_path: Path, recorded: Sessions
 ) -> None:
     for kill in range(len(recorded(None))):

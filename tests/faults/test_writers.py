@@ -65,7 +65,7 @@ def wait_until(holds: Callable[[], bool], seconds: float = 60) -> None:
 
 @pytest.mark.usefixtures("served")
 @pytest.mark.parametrize("writers", [2, pytest.param(4, marks=pytest.mark.long)])
-def test_of_several_embeds_into_one_store_one_is_killed_and_the_others_end_it_whole(
+def test_of_several_embeds_into_one_store_one_is_killed_and_the_others_complete_it(
     tmp_path: Path, short_texts: Path, tiny: Path, writers: int
 ) -> None:
     alone = embedding.start(tmp_path / "alone", short_texts, str(tiny))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from data.errors import BadData
 from featurestore import CorpusTable, FeatureStore, Recipe, plan_compaction, plan_pruning, run_compaction, text_key
-from featurestore.maintenance import compaction as rewriting
+from featurestore.maintenance import compaction
 from tests.featurestore.made import ALL_KEPT, RECIPE, content
 
 
@@ -74,7 +74,7 @@ def test_compacting_twice_does_nothing_the_second_time(tmp_path: Path) -> None:
     assert plan_compaction(store).groups == ()
 
 
-def test_new_shards_stay_about_as_large_as_asked(tmp_path: Path) -> None:
+def test_new_shards_stay_about_as_large_as_requested(tmp_path: Path) -> None:
     store = store_of(tmp_path / "store", *([f"text {number}"] for number in range(12)))
     target = 4 * max(shard.size for shard in store.shards())
     run_compaction(plan_compaction(store, target), store)
@@ -114,7 +114,7 @@ def test_a_rewriting_that_ends_after_any_removal_has_lost_nothing(
         store = store_of(tmp_path / str(first_seed), texts[:2], texts[1:3], texts[3:], first_seed=first_seed)
         before = read(store, texts)
         with monkeypatch.context() as patched:
-            patched.setattr(rewriting, "remove_file", removes_until(survives))
+            patched.setattr(compaction, "remove_file", removes_until(survives))
             with suppress(KeyboardInterrupt):
                 run_compaction(plan_compaction(store), store)
         again = FeatureStore.open(store.folder)

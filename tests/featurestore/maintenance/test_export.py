@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from data.errors import BadData, CallError, StorageFailed, UnknownName
 from featurestore import Bags, CorpusTable, FeatureStore, Ragged, text_key
-from featurestore.maintenance import export as exporting
+from featurestore.maintenance import export
 from featurestore.maintenance.export import Format, export_store
 from tests.featurestore.made import ALL_KEPT, CUT_BY, FOLDER_OF, NAMED, RECIPE, as_float32, content
 from tests.featurestore.stores import drawn, each_number_type
@@ -103,7 +103,7 @@ def test_an_exported_store_has_every_document_as_its_bags_do(
     store = drawn(data, dtype, tmp_path_factory)
     path = store.folder.parent / f"plain.{format}"
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(exporting, "BLOCK_BYTES", block)
+        patched.setattr(export, "BLOCK_BYTES", block)
         assert export_store(store, path, format) == store.documents
     assert_same(path, store, store.select().hex_keys())
     assert [each.name for each in path.parent.glob(".tmp-*")] == []
@@ -132,7 +132,7 @@ def with_corpus(folder: Path, **changes: Any) -> FeatureStore:
 def test_a_corpus_is_exported_in_its_order_with_what_is_known_of_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: Format
 ) -> None:
-    monkeypatch.setattr(exporting, "BLOCK_BYTES", 150)  # a block of one document or two
+    monkeypatch.setattr(export, "BLOCK_BYTES", 150)  # a block of one document or two
     store = with_corpus(tmp_path)
     path = tmp_path / f"plain.{format}"
     assert export_store(store, path, format, corpus="letters") == 4
@@ -200,7 +200,7 @@ def test_the_same_documents_make_the_same_file(tmp_path: Path, format: Format) -
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_progress_rises_to_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: Format) -> None:
-    monkeypatch.setattr(exporting, "BLOCK_BYTES", 50)
+    monkeypatch.setattr(export, "BLOCK_BYTES", 50)
     told: list[tuple[float, float]] = []
     export_store(with_corpus(tmp_path), tmp_path / "plain", format, progress=lambda *step: told.append(step))
     done = [step[0] for step in told]
@@ -208,7 +208,7 @@ def test_progress_rises_to_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert {step[1] for step in told} == {done[-1]}
 
 
-def test_a_file_that_is_there_is_replaced_only_when_that_is_said(tmp_path: Path) -> None:
+def test_an_existing_file_is_replaced_only_with_overwrite(tmp_path: Path) -> None:
     store, path = with_corpus(tmp_path), tmp_path / "plain.npz"
     path.write_bytes(b"mine")
     with pytest.raises(CallError) as refused:
@@ -228,7 +228,7 @@ def test_a_file_that_comes_to_be_meanwhile_stays(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 0.99])
-def test_a_disk_that_fills_is_told_in_a_sentence_and_leaves_nothing(
+def test_a_disk_that_fills_is_reported_in_a_sentence_and_leaves_nothing(
     tmp_path: Path, format: Format, share: float
 ) -> None:
     store = with_corpus(tmp_path)
@@ -245,7 +245,7 @@ def test_a_disk_that_fills_is_told_in_a_sentence_and_leaves_nothing(
     assert not path.exists() and list(tmp_path.glob(".tmp-*")) == []
 
 
-def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_does_not_exist_is_reported(tmp_path: Path) -> None:
     store, path = with_corpus(tmp_path), tmp_path / "nowhere" / "plain.npz"
     with pytest.raises(StorageFailed, match=r"plain\.npz cannot be written: No such file or directory\. Make room, or"):
         export_store(store, path, "npz")
@@ -268,7 +268,7 @@ def test_memory_does_not_grow_with_the_store(tmp_path: Path, monkeypatch: pytest
     store = FeatureStore.create(tmp_path / "store", RECIPE)
     for seed in range(4):
         store.commit(content([f"{seed} {row}" for row in range(400)], RECIPE, seed=seed, dim=384))
-    monkeypatch.setattr(exporting, "BLOCK_BYTES", 2**18)
+    monkeypatch.setattr(export, "BLOCK_BYTES", 2**18)
     export_store(store, tmp_path / "first", format)
     tracemalloc.start()
     try:

@@ -34,7 +34,7 @@ def test_a_whole_store_is_left_as_it_is(store: FeatureStore) -> None:
     assert sorted(store.folder.rglob("*")) == before
 
 
-def test_a_damaged_shard_is_put_aside_and_its_documents_are_named(store: FeatureStore) -> None:
+def test_a_damaged_shard_is_quarantined_and_its_documents_are_named(store: FeatureStore) -> None:
     path = shard_with(store, "three")
     path.write_bytes(path.read_bytes()[:-1])
     done = repair_store(FeatureStore.open(store.folder))
@@ -54,7 +54,7 @@ def test_a_repaired_store_is_made_good_by_the_same_documents(store: FeatureStore
     assert again.verify() == []
 
 
-def test_a_shard_that_is_damaged_twice_is_put_aside_twice(store: FeatureStore) -> None:
+def test_a_shard_that_is_damaged_twice_is_quarantined_twice(store: FeatureStore) -> None:
     path = shard_with(store, "three")
     for _ in range(2):
         path.write_bytes(b"")
@@ -63,7 +63,7 @@ def test_a_shard_that_is_damaged_twice_is_put_aside_twice(store: FeatureStore) -
     assert len(list((store.folder / "quarantine").iterdir())) == 2
 
 
-def test_a_shard_of_another_recipe_a_stray_file_and_a_link_are_put_aside(store: FeatureStore, tmp_path: Path) -> None:
+def test_a_shard_of_another_recipe_a_stray_file_and_a_link_are_quarantined(store: FeatureStore, tmp_path: Path) -> None:
     other = FeatureStore.create(tmp_path / "other", ALL_KEPT).commit(content(["one"], ALL_KEPT))
     shards = store.folder / "shards"
     (shards / other.name).write_bytes(other.read_bytes())

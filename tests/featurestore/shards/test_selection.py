@@ -64,7 +64,7 @@ def test_blocks_and_shards_are_the_documents_in_turn(
     assert all(len(piece.shards) == 1 for piece in everything.by_shard())
 
 
-def test_blocks_are_about_as_large_as_asked(tmp_path: Path) -> None:
+def test_blocks_are_about_as_large_as_requested(tmp_path: Path) -> None:
     store = FeatureStore.create(tmp_path / "store", ALL_KEPT)
     for seed in range(3):
         store.commit(content([f"{seed} {row}" for row in range(100)], ALL_KEPT, seed=seed))

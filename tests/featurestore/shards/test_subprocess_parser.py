@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from featurestore import FeatureStore
-from featurestore.shards import subprocess_parser as apart
+from featurestore.shards import subprocess_parser
 from featurestore.store import inspection
 from tests.featurestore.made import ALL_KEPT, RECIPE, content
 
@@ -25,27 +25,27 @@ def child_that(body: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     package = tmp_path / "stand-in" / "featurestore"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("")
-    (package / "apart.py").write_text(
+    (package / "subprocess_parser.py").write_text(
         "import json, os, signal, sys, time\nsys.stdin.readline()\n"
         "for line in sys.stdin:\n"
         "    if json.loads(line).endswith(os.environ['BAD']):\n"
         f"        {body}\n"
         "    print('null', flush=True)\n"
     )
-    monkeypatch.setattr(apart, "ROOT", tmp_path / "stand-in")
+    monkeypatch.setattr(subprocess_parser, "ROOT", tmp_path / "stand-in")
 
 
 def test_good_shards_have_no_fault(paths: list[Path]) -> None:
-    assert list(apart.find_faults(paths, RECIPE)) == [None, None, None]
+    assert list(subprocess_parser.find_faults(paths, RECIPE)) == [None, None, None]
 
 
 def test_no_shards_start_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(apart, "_Child", None)
-    assert list(apart.find_faults([], RECIPE)) == []
+    monkeypatch.setattr(subprocess_parser, "_Child", None)
+    assert list(subprocess_parser.find_faults([], RECIPE)) == []
 
 
-def test_a_shard_of_another_recipe_is_told_by_the_child(paths: list[Path]) -> None:
-    (fault, *_) = apart.find_faults(paths, ALL_KEPT)
+def test_a_shard_of_another_recipe_is_reported_by_the_child(paths: list[Path]) -> None:
+    (fault, *_) = subprocess_parser.find_faults(paths, ALL_KEPT)
     assert fault is not None and "has features of another recipe than its store" in fault
 
 
@@ -63,7 +63,7 @@ def test_a_shard_that_ends_the_child_is_named_and_the_next_is_parsed(
 ) -> None:
     child_that(body, monkeypatch, tmp_path)
     monkeypatch.setenv("BAD", paths[1].name)
-    first, second, third = apart.find_faults(paths, RECIPE, seconds=2)
+    first, second, third = subprocess_parser.find_faults(paths, RECIPE, seconds=2)
     assert (first, third) == (None, None)
     assert second is not None and sentence in second and paths[1].name in second
 
@@ -72,11 +72,13 @@ def test_a_shard_that_ends_the_child_is_named_and_the_next_is_parsed(
 def test_the_child_may_not_take_more_memory_than_the_file_explains() -> None:
     module = "featurestore.shards.subprocess_parser"
     code = f"import {module} as p; p._limit_address_space(p._address_space() + 64 * 2**20); bytearray(2**30)"
-    ended = subprocess.run([sys.executable, "-c", code], cwd=apart.ROOT, capture_output=True, text=True, timeout=60)
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=subprocess_parser.ROOT, capture_output=True, text=True, timeout=60
+    )
     assert ended.returncode == 1 and ended.stderr.endswith("MemoryError\n")
 
 
-def test_only_shards_that_were_never_read_here_are_parsed_apart(
+def test_only_shards_that_were_never_read_here_are_parsed_in_a_subprocess(
     paths: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[Sequence[Path]] = []

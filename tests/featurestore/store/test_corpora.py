@@ -101,7 +101,7 @@ def test_a_broken_line_is_named(tmp_path: Path, line: int, text: str, fault: str
 
 
 @pytest.mark.parametrize("cell", ["x", "{}", "[1]", '["x"', "[" * 100_000])
-def test_several_labels_that_are_no_list_are_named(tmp_path: Path, cell: str) -> None:
+def test_multilabel_cells_that_are_no_list_are_named(tmp_path: Path, cell: str) -> None:
     save(CorpusTable("made", "", "multilabel", None, ["a"], [text_key("a")], [None], [None], [("x",)]), tmp_path)
     text = (tmp_path / "made.csv").read_text().replace('"[""x""]"', '"' + cell.replace('"', '""') + '"')
     (tmp_path / "made.csv").write_text(text)

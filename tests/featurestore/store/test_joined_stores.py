@@ -54,7 +54,7 @@ def test_a_view_that_one_store_lacks_is_left_out() -> None:
     assert "cls" not in join_bags([bags(0, 3), bags(1, 4, keep=("mean",))]).views
 
 
-def test_nothing_in_common_is_said_with_what_each_keeps() -> None:
+def test_nothing_in_common_is_reported_with_the_views_of_each() -> None:
     with pytest.raises(BadData, match=r"in common \(cls, token_ids; mean, token_ids\)"):
         join_bags([bags(0, 3, keep=("cls",)), bags(1, 4, keep=("mean",))])
 

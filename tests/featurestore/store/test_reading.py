@@ -49,7 +49,7 @@ def test_a_view_that_is_not_kept_is_named_with_those_that_are(
         store.bags([text_key("one")], keep=keep)
 
 
-def test_documents_are_asked_for_by_their_ids(store: FeatureStore) -> None:
+def test_documents_are_looked_up_by_their_ids(store: FeatureStore) -> None:
     keys = table(["a", "b", "c", "d"]).keys_of(["c", "d", "c"])
     assert keys == [text_key("three"), text_key("one"), text_key("three")]
     assert store.bags(keys, keep="segments").view("segments").length.tolist() == [

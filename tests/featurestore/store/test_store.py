@@ -43,7 +43,7 @@ def table(keys: list[str], name: str = "made") -> CorpusTable:
     )
 
 
-def test_a_store_gives_documents_in_the_order_asked_for(store: FeatureStore) -> None:
+def test_a_store_gives_documents_in_the_requested_order(store: FeatureStore) -> None:
     asked = [TEXTS[row] for row in (11, 0, 5, 5, 3, 8)]
     bags = store.bags([text_key(text) for text in asked])
     for view in RECIPE.keep:
@@ -59,7 +59,7 @@ def test_an_opened_store_gives_what_the_writer_put_in(store: FeatureStore) -> No
     assert again.name == "store"
 
 
-def test_missing_keys_come_in_the_order_asked_for(store: FeatureStore) -> None:
+def test_missing_keys_come_in_the_requested_order(store: FeatureStore) -> None:
     asked = [text_key(text) for text in ("new b", TEXTS[3], "new a")]
     assert store.missing_keys(asked) == [asked[0], asked[2]]
     assert asked[1] in store.keys and asked[0] not in store.keys and "text 3" not in [*store.keys]

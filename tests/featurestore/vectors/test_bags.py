@@ -73,7 +73,7 @@ def test_pooling_in_blocks_is_pooling_each_document(monkeypatch: pytest.MonkeyPa
     np.testing.assert_allclose(bags.pooled(["mean"]), expected, rtol=1e-6)
 
 
-def test_several_layers_are_pooled_side_by_side() -> None:
+def test_several_layers_are_pooled_and_concatenated() -> None:
     chunks = np.arange(12, dtype=np.float32).reshape(3, 2, 2)
     bags = Bags({"mean": Ragged.from_flat(chunks, np.array([0, 2, 2, 3]))})
     assert bags.pooled(["mean"]).tolist() == [[2, 3, 4, 5], [0, 0, 0, 0], [8, 9, 10, 11]]

@@ -59,14 +59,14 @@ def test_each_token_of_a_chunk_is_there_once_and_neighbours_were_neighbours(
         assert all(len(np.unique(found.passage[found.document == row])) <= 1 for row in np.flatnonzero(whole))
 
 
-def test_without_a_cut_a_documents_ids_are_its_text() -> None:
+def test_without_a_chunk_layout_a_documents_ids_are_its_text() -> None:
     ids = Ragged.from_rows([np.array([5, 6, 5], np.int32), np.array([], np.int32), np.array([7], np.int32)])
     found = Bags({"token_ids": ids}).contiguous_tokens()
     assert found.ids.tolist() == [5, 6, 5, 7]
     assert found.passage.tolist() == found.document.tolist() == [0, 0, 0, 2]
 
 
-def test_bags_of_a_store_know_their_cut_and_keep_it() -> None:
+def test_bags_of_a_store_know_their_chunk_layout_and_keep_it() -> None:
     recipe = replace(RECIPE, window=2, stride=1)
     bags = Shard.of_bytes(shard_bytes(content(["a", "b"], recipe), recipe), recipe).bags()
     layout = ChunkLayout(window=2, stride=1, has_gap=False)
@@ -80,7 +80,7 @@ def test_bags_of_a_store_know_their_cut_and_keep_it() -> None:
     assert ChunkLayout.from_recipe(replace(recipe, stride=0, long="head-tail")).has_gap
 
 
-def test_documents_of_different_cuts_cannot_be_one() -> None:
+def test_documents_of_different_chunk_layouts_cannot_be_concatenated() -> None:
     ids = Ragged.from_rows([np.array([5], np.int32)])
     with pytest.raises(
         BadData, match=r"^Documents that were split into chunks in different ways cannot be concatenated\.$"

@@ -107,7 +107,7 @@ def test_padded_rows_end_in_zeros(pair: Pair) -> None:
 
 @settings(deadline=None)
 @given(st.lists(pairs(dtype="float16", dim=3), min_size=1, max_size=4))
-def test_concatenated_rows_stand_in_order(multilabel: list[Pair]) -> None:
+def test_concatenated_rows_are_in_order(multilabel: list[Pair]) -> None:
     rows = [row for pair in multilabel for row in pair.rows[: len(pair.ragged)]]
     same(Ragged.concatenate([pair.ragged for pair in multilabel]), rows)
 
@@ -161,7 +161,7 @@ def test_one_row_is_a_ragged_of_one_row() -> None:
 
 
 @pytest.mark.parametrize("offsets", [[], [1, 4], [0, 3], [0, 5], [0, 3, 2, 4], [0, -1, 4], [[0, 4]]])
-def test_offsets_that_do_not_cut_the_items_are_refused(offsets: list[Any]) -> None:
+def test_offsets_that_do_not_fit_the_items_are_refused(offsets: list[Any]) -> None:
     with pytest.raises(BadData, match=r"^Offsets must rise from 0 to 4, the number of items\.$"):
         Ragged.from_flat(np.zeros(4), offsets)
 
@@ -174,6 +174,6 @@ def test_rows_of_unlike_items_cannot_be_one() -> None:
         Ragged.concatenate([narrow, wide])
 
 
-def test_a_part_that_several_share_is_listed_once() -> None:
+def test_an_array_that_several_share_is_listed_once() -> None:
     ragged = Ragged.from_flat(np.arange(4), [0, 2, 4])
     assert len(Ragged.concatenate([ragged[[1]], ragged, ragged[[0]]]).arrays) == 1

@@ -88,7 +88,7 @@ def test_bags_are_batched_by_the_lengths_of_the_view_that_is_named() -> None:
     assert any(len({row % 2 for row in rows.tolist()}) == 2 for rows in bags.batches(8, by="cls", rng=0))
 
 
-def test_a_seed_gives_the_same_batches_and_a_generator_goes_on() -> None:
+def test_a_seed_gives_the_same_batches_and_a_generator_continues() -> None:
     bags, rng = bags_of([3] * 40), np.random.default_rng(7)
     first, again = ([rows.tolist() for rows in bags.batches(8, by="cls", rng=7)] for _ in range(2))
     epochs = [[rows.tolist() for rows in bags.batches(8, by="cls", rng=rng)] for _ in range(2)]
