@@ -1,4 +1,4 @@
-"""A tree of local classifiers: the branch first, then what it holds."""
+"""A cascade: a tree of local classifiers, which decides the branch first and then the label in it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,16 +23,16 @@ __all__ = ["CascadeHead"]
 LabelPath: TypeAlias = tuple[str | None, ...]
 
 WEIGHTS = "cascade.safetensors"
-END = None  # a path's last step: "rec" as a label of its own stands beside "rec/sport" below the node "rec"
+END = None  # last element of a path, so that a label "rec" and a label "rec/sport" are siblings below the node "rec"
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class CascadeHead(PooledHead):
-    """A logistic regression at each inner node of a tree of labels: "local classifier per parent node".
+    """A logistic regression at each inner node of a tree of labels: a "local classifier per parent node".
 
     Silla & Freitas 2011, section 4.2 ("A survey of hierarchical classification across different application domains").
-    A label's probability is the product of those along its path, and its score the logarithm of that. Class weights are
-    those of the labels, at every node: with balanced ones a branch weighs as much as it has labels.
+    The probability of a label is the product of the probabilities along its path, and its score is the logarithm. Every
+    node uses the class weights of the labels: if balanced, the weight of a branch is its number of labels.
     """
 
     name: ClassVar[str] = "cascade"
@@ -41,32 +41,36 @@ class CascadeHead(PooledHead):
     tree: Annotated[
         Mapping[Any, Sequence[str]] | None,
         Help(
-            "label -> nodes from below the root to the label; branches without training documents are left out; "
+            "label -> nodes from below the root to the label; branches without training documents are ignored; "
             "none is a tree of two levels, by first"
         ),
     ] = None
-    first: Annotated[str | None, Help("label of the first, binary decision; none is the most frequent label")] = None
+    first: Annotated[
+        str | None,
+        Help("label of the first, binary decision; the second chooses among the others; none is the most frequent"),
+    ] = None
     C: Annotated[
-        float, Range(above=0), Help("of every logistic regression, as in linear"), Search(1e-4, 1, log=True)
+        float,
+        Range(above=0),
+        Help("inverse of the regularization strength of every logistic regression"),
+        Search(1e-4, 1, log=True),
     ] = 0.05
-    max_iter: Annotated[int, Range(1), Help("of every logistic regression, as in linear")] = 300
+    max_iter: Annotated[int, Range(1), Help("maximum number of L-BFGS iterations of every logistic regression")] = 300
     class_weight: ClassWeight = "balanced"
 
     def _fit(self, examples: Examples) -> None:
-        self._tell_the_tree()
-        self.nodes_ = self._nodes()
+        self._check_tree()
+        self.nodes_ = self._build_nodes()
         features = self._features(examples.bags)
-        scaling = Standardizer.fit(features, examples.sample_weight)
-        standard = scaling.transform(features)
+        standardizer = Standardizer.fit(features, examples.sample_weight)
+        standard = standardizer.transform(features)
         fits = [self._fit_node(node, standard, examples) for node in self.nodes_]
-        self.n_iter_ = max(steps for _, _, steps in fits)
+        self.n_iter_ = max(n_iter for _, _, n_iter in fits)
         if self.n_iter_ >= self.max_iter:
-            self._add_note(
-                f"cascade stopped after {self.max_iter} steps, before it converged. Raise max_iter, or lower C."
-            )
+            self._add_note(f"cascade did not converge in {self.max_iter} iterations. Raise max_iter, or lower C.")
         coefficients = np.concatenate([coefficients for coefficients, _, _ in fits])
         intercepts = np.concatenate([intercepts for _, intercepts, _ in fits])
-        self.linear_ = LinearModel.from_standardized(coefficients, intercepts, scaling)
+        self.linear_ = LinearModel.from_standardized(coefficients, intercepts, standardizer)
         self.parameter_count_ = coefficients.size + intercepts.size
 
     def _fit_node(
@@ -77,7 +81,7 @@ class CascadeHead(PooledHead):
         return fit_multinomial_logistic(standard[rows], child[rows], examples.loss_weight[rows], self.C, self.max_iter)
 
     def _decision_function(self, bags: Bags) -> NDArray[np.float64]:
-        """Log-probabilities: the sum of those of the children on the way to each label."""
+        """Log-probabilities: for each label the sum of those along its path."""
         from scipy.special import log_softmax
 
         margins = self.linear_.scores(self._features(bags))
@@ -90,31 +94,34 @@ class CascadeHead(PooledHead):
             start = stop
         return scores
 
-    def _tell_the_tree(self) -> None:
+    def _check_tree(self) -> None:
         labels = {str(label) for label in self.classes_.tolist()}
         if self.tree is not None:
             if self.first is not None:
-                raise CallError("cascade takes a tree or a first label, not both. Leave one out.")
+                raise CallError("cascade has both a tree and a first label. Leave one of them out.")
             absent = {str(label) for label in self.tree} - labels
             if absent:
                 self._add_note(f"{len(absent)} labels of the tree have no training document and cannot be predicted.")
         elif self.first is None:
-            self._add_note(f"cascade asks for '{self._first()}' first, the most frequent label. Choose with first.")
+            self._add_note(
+                f"cascade decides first whether the label is '{self._first_label()}', the most frequent one. "
+                "Set first to choose another label."
+            )
         elif self.first not in labels:
-            # no error: a fold may lack a label that the corpus has
-            self._add_note(f"No training document is '{self.first}': cascade is one flat question.")
+            # not an error: a fold can lack a label of the corpus
+            self._add_note(f"No training document has the first label '{self.first}', so cascade has one level only.")
 
-    def _first(self) -> str:
+    def _first_label(self) -> str:
         return str(self.classes_[self.counts_.argmax()]) if self.first is None else self.first
 
-    def _nodes(self) -> list[NDArray[np.int64]]:
-        """For each inner node, int64 (classes,): which of its children each class lies below, -1 for none."""
-        return list(_inner_nodes(self._paths(), tuple(range(len(self.classes_))), 0))
+    def _build_nodes(self) -> list[NDArray[np.int64]]:
+        """For each inner node, int64 (classes,): the child that contains each class, -1 if none does."""
+        return list(_inner_nodes(self._label_paths(), tuple(range(len(self.classes_))), 0))
 
-    def _paths(self) -> list[LabelPath]:
+    def _label_paths(self) -> list[LabelPath]:
         labels = self.classes_.tolist()
         if self.tree is None:
-            first = self._first()
+            first = self._first_label()
             return [("first", END) if str(label) == first else ("others", str(label), END) for label in labels]
         return [(*path, END) for path in resolve_label_paths(self.tree, labels)]
 
@@ -122,20 +129,20 @@ class CascadeHead(PooledHead):
         write_arrays(folder / WEIGHTS, vars(self.linear_))
 
     def _load(self, folder: Path) -> None:
-        # the nodes follow from the parameters, classes_ and counts_
-        self.nodes_ = self._nodes()
+        # the nodes follow from the hyperparameters, classes_ and counts_
+        self.nodes_ = self._build_nodes()
         children, dims = sum(int(node.max()) + 1 for node in self.nodes_), sum(self.dims_.values())
         shapes = {"coefficients": (children, dims), "intercepts": (children,)}
         self.linear_ = LinearModel(**read_arrays(folder / WEIGHTS, shapes))
 
 
 def _inner_nodes(paths: Sequence[LabelPath], below: tuple[int, ...], depth: int) -> Iterator[NDArray[np.int64]]:
-    """The nodes of more than one child among the classes `below`, whose paths agree up to `depth`, parents first."""
+    """The nodes with more than one child among the classes `below`, whose paths agree up to `depth`, parents first."""
     if len(below) < 2:
         return
     if len(paths[below[0]]) == depth:
-        shared = " > ".join(map(str, paths[below[0]][:-1]))
-        raise CallError(f"The tree has several labels at the end of one path, {shared}. Give each its own.")
+        path = " > ".join(map(str, paths[below[0]][:-1]))
+        raise CallError(f"The tree has more than one label at the end of the path {path}. Give each its own path.")
     branches: dict[str | None, list[int]] = {}
     for column in below:
         branches.setdefault(paths[column][depth], []).append(column)

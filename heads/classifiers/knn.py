@@ -1,4 +1,4 @@
-"""The nearest training documents vote: no training, and every answer can be looked up."""
+"""Votes of the nearest training documents: nothing is trained, and every prediction can be traced to documents."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,17 +18,16 @@ from heads.linear_models.unit_vectors import class_prior, to_unit_vectors
 
 __all__ = ["KNNHead"]
 
-NEIGHBOURS = "neighbours.safetensors"
-# similarities that are held at a time: 64 MB
-SIMILARITIES = 16_000_000
+NEIGHBORS = "neighbors.safetensors"
+BLOCK_SIMILARITIES = 16_000_000  # similarities in memory at a time: 64 MB
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class KNNHead(PooledHead):
-    """Votes of the k nearest training documents by cosine of standardised pooled features; exact, without an index.
+    """Votes of the k nearest training documents by cosine of standardized pooled features; exact, without an index.
 
-    Cover & Hart 1967; votes by similarity as in Wu et al. 2018 (arXiv 1805.01978, section 3.4), the usual second
-    measure of frozen features. One more vote, in the shares of the classes, makes every probability a little above 0.
+    Cover & Hart 1967; votes weighted by similarity as in Wu et al. 2018 (arXiv 1805.01978, section 3.4), the second
+    usual measure of frozen features. One extra vote, distributed by the class prior, keeps every probability above 0.
     """
 
     name: ClassVar[str] = "knn"
@@ -36,77 +35,89 @@ class KNNHead(PooledHead):
     k: Annotated[
         int,
         Range(1),
-        Help("nearest documents that vote; one of sample weight 2 takes two of the places"),
+        Help("number of nearest documents that vote; a document with sample weight 2 counts as two"),
         Search(3, 100, log=True),
     ] = 20
     weighting: Annotated[
-        Literal["uniform", "similarity"], Help("each vote alike, or by exp(cosine / temperature)"), Search()
+        Literal["uniform", "similarity"], Help("weight of a vote: 1, or exp(cosine / temperature)"), Search()
     ] = "similarity"
-    temperature: Annotated[float, Range(above=0), Help("of votes by similarity"), Search(0.02, 0.5, log=True)] = 0.1
+    temperature: Annotated[
+        float, Range(above=0), Help("temperature of votes weighted by similarity"), Search(0.02, 0.5, log=True)
+    ] = 0.1
 
     def _fit(self, examples: Examples) -> None:
         features = self._features(examples.bags)
-        self.scaling_ = Standardizer.fit(features, examples.sample_weight)
-        self.known_ = to_unit_vectors(features, self.scaling_)
-        self.places_ = examples.sample_weight
+        self.standardizer_ = Standardizer.fit(features, examples.sample_weight)
+        self.unit_vectors_ = to_unit_vectors(features, self.standardizer_)
+        self.sample_weight_ = examples.sample_weight
         labels = len(self.classes_)
         self.prior_ = class_prior(examples.y, examples.loss_weight, labels)
         self.truth_ = examples.indicator_matrix(labels)
-        # how much a place's vote counts, (documents, 1), or (documents, labels) for several labels
-        self.weight_ = examples.loss_weight.reshape(len(examples), -1) / examples.sample_weight[:, None]
-        self.parameter_count_ = self.known_.size
+        # weight of one vote of each document, its class weight: (documents, 1), or (documents, labels) if multi-label
+        self.vote_weight_ = examples.loss_weight.reshape(len(examples), -1) / examples.sample_weight[:, None]
+        self.parameter_count_ = self.unit_vectors_.size
 
     def _decision_function(self, bags: Bags) -> NDArray[np.float64]:
-        asked = to_unit_vectors(self._features(bags), self.scaling_)
-        return np.concatenate([self._votes(*found) for found in self._nearest(asked)])
+        unit_vectors = to_unit_vectors(self._features(bags), self.standardizer_)
+        return np.concatenate([self._vote(*neighbors) for neighbors in self._find_neighbors(unit_vectors)])
 
-    def _nearest(self, asked: NDArray[np.float32]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-        """For blocks of documents: rows of those near enough for k places, nearest first, and their cosines."""
+    def _find_neighbors(
+        self, unit_vectors: NDArray[np.float32]
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """For blocks of documents: rows of enough training documents for k votes, nearest first, and their cosines."""
         import torch
 
-        # the lightest documents fill k places last
-        k = min(int(np.searchsorted(np.sort(self.places_).cumsum(), self.k)) + 1, len(self.known_))
-        block = max(SIMILARITIES // max(len(self.known_), k * len(self.classes_)), 1)
-        for start in range(0, len(asked), block):
+        # in the worst case the nearest documents are those with the smallest weights
+        smallest_first = np.sort(self.sample_weight_).cumsum()
+        k = min(int(np.searchsorted(smallest_first, self.k)) + 1, len(self.unit_vectors_))
+        block = max(BLOCK_SIMILARITIES // max(len(self.unit_vectors_), k * len(self.classes_)), 1)
+        for start in range(0, len(unit_vectors), block):
             # a tenth of the time of NumPy's partition, which would not sort them either
-            near, rows = torch.from_numpy(asked[start : start + block] @ self.known_.T).topk(k, dim=1)
-            yield rows.numpy(), near.numpy()
+            similarities = unit_vectors[start : start + block] @ self.unit_vectors_.T
+            cosines, rows = torch.from_numpy(similarities).topk(k, dim=1)
+            yield rows.numpy(), cosines.numpy()
 
-    def _votes(self, rows: NDArray[np.int64], cosines: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Scores (block, classes): log-probabilities, or log-odds where a document may have several labels."""
-        places = self.places_[rows]
-        places = np.clip(self.k - (places.cumsum(axis=1) - places), 0, places)
-        votes = places
+    def _vote(self, rows: NDArray[np.int64], cosines: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Scores (block, classes): log-probabilities, or log-odds if multi-label."""
+        weight = self.sample_weight_[rows]
+        weight = np.clip(self.k - (weight.cumsum(axis=1) - weight), 0, weight)  # all weights together are at most k
+        votes = weight
         if self.weighting == "similarity":
-            votes = places * np.exp((cosines - cosines[:, :1]).astype(np.float64) / self.temperature)
-        weighted = votes[:, :, None] * self.weight_[rows]
-        of_class = (weighted * self.truth_[rows]).sum(axis=1)
-        total = weighted.sum(axis=1) if self.multilabel_ else of_class.sum(axis=1, keepdims=True)
-        count = places.sum(axis=1, keepdims=True)
-        share = (count * of_class / total + self.prior_) / (count + 1)
+            votes = weight * np.exp((cosines - cosines[:, :1]).astype(np.float64) / self.temperature)
+        weighted = votes[:, :, None] * self.vote_weight_[rows]
+        class_votes = (weighted * self.truth_[rows]).sum(axis=1)
+        total = weighted.sum(axis=1) if self.multilabel_ else class_votes.sum(axis=1, keepdims=True)
+        count = weight.sum(axis=1, keepdims=True)
+        share = (count * class_votes / total + self.prior_) / (count + 1)
         return np.asarray(np.log(share) - np.log1p(-share) if self.multilabel_ else np.log(share))
 
     def _save(self, folder: Path) -> None:
         write_arrays(
-            folder / NEIGHBOURS,
+            folder / NEIGHBORS,
             {
-                "mean": self.scaling_.mean,
-                "deviation": self.scaling_.deviation,
-                "known": self.known_,
-                "places": self.places_,
+                "mean": self.standardizer_.mean,
+                "deviation": self.standardizer_.deviation,
+                "unit_vectors": self.unit_vectors_,
+                "sample_weight": self.sample_weight_,
                 "truth": self.truth_,
-                "weight": self.weight_,
+                "vote_weight": self.vote_weight_,
                 "prior": self.prior_,
             },
         )
 
     def _load(self, folder: Path) -> None:
         labels, dims = len(self.classes_), sum(self.dims_.values())
-        documents = row_count(folder / NEIGHBOURS, "known")
-        shapes = {"mean": (dims,), "deviation": (dims,), "known": (documents, dims), "places": (documents,)}
-        weights = labels if self.multilabel_ else 1
-        matrices = {"truth": (documents, labels), "weight": (documents, weights), "prior": (labels,)}
-        arrays = read_arrays(folder / NEIGHBOURS, shapes | matrices)
-        self.scaling_ = Standardizer(arrays["mean"], arrays["deviation"])
-        self.known_, self.places_, self.prior_ = arrays["known"], arrays["places"], arrays["prior"]
-        self.truth_, self.weight_ = arrays["truth"], arrays["weight"]
+        documents = row_count(folder / NEIGHBORS, "unit_vectors")
+        shapes = {
+            "mean": (dims,),
+            "deviation": (dims,),
+            "unit_vectors": (documents, dims),
+            "sample_weight": (documents,),
+            "truth": (documents, labels),
+            "vote_weight": (documents, labels if self.multilabel_ else 1),
+            "prior": (labels,),
+        }
+        arrays = read_arrays(folder / NEIGHBORS, shapes)
+        self.standardizer_ = Standardizer(arrays["mean"], arrays["deviation"])
+        self.unit_vectors_, self.sample_weight_ = arrays["unit_vectors"], arrays["sample_weight"]
+        self.truth_, self.vote_weight_, self.prior_ = arrays["truth"], arrays["vote_weight"], arrays["prior"]

@@ -1,6 +1,7 @@
-"""Boosted trees on pooled features, by the LightGBM library.
+"""Gradient-boosted trees on pooled features, by the LightGBM library.
 
-This file is `heads.classifiers.lightgbm`; `import lightgbm` inside it is the library, because imports are absolute.
+This module is `heads.classifiers.lightgbm`; `import lightgbm` inside it imports the library, because imports are
+absolute.
 """
 
 import re
@@ -26,20 +27,22 @@ CONSTANTS = "constants.safetensors"
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class LightGBMHead(PooledHead):
-    """Gradient boosting of small trees (Ke et al. 2017) over pooled features; for several labels one booster a label.
+    """Gradient boosting of small trees (Ke et al. 2017) on pooled features; one booster per label if multi-label.
 
-    The work grows with rounds x labels x features: the defaults are chosen so that 52 labels take about a minute on two
-    cores. So that each tree costs little it sees a share of the features, in 63 steps each, and has few leaves.
+    The cost grows with rounds x labels x features. With the defaults, 52 labels take about a minute on two cores: each
+    tree is cheap, because it uses a fraction of the features, in 63 bins each, and has few leaves.
     """
 
     name: ClassVar[str] = "lightgbm"
 
-    rounds: Annotated[int, Range(1), Help("trees a label"), Search(50, 200, log=True)] = 100
-    learning_rate: Annotated[float, Range(above=0), Help("how far each tree goes"), Search(0.03, 0.3, log=True)] = 0.1
-    leaves: Annotated[int, Range(2), Help("of a tree, at most"), Search(4, 32, log=True)] = 8
-    leaf_documents: Annotated[int, Range(1), Help("fewest documents of a leaf"), Search(1, 30, log=True)] = 5
+    rounds: Annotated[int, Range(1), Help("number of trees per label"), Search(50, 200, log=True)] = 100
+    learning_rate: Annotated[
+        float, Range(above=0), Help("shrinkage of each tree's contribution"), Search(0.03, 0.3, log=True)
+    ] = 0.1
+    leaves: Annotated[int, Range(2), Help("maximum number of leaves per tree"), Search(4, 32, log=True)] = 8
+    leaf_documents: Annotated[int, Range(1), Help("minimum number of documents per leaf"), Search(1, 30, log=True)] = 5
     features: Annotated[
-        float, Range(above=0, high=1), Help("share of the features that each tree sees"), Search(0.1, 0.6)
+        float, Range(above=0, high=1), Help("fraction of the features that each tree uses"), Search(0.1, 0.6)
     ] = 0.25
     l2: Annotated[
         float,
@@ -55,18 +58,18 @@ class LightGBMHead(PooledHead):
         if examples.multilabel:
             self.constants_ = constant_logits(examples.y, examples.sample_weight)
             self.boosters_ = {
-                column: self._boosted(features, present, examples.loss_weight[:, column], 2)
+                column: self._fit_booster(features, present, examples.loss_weight[:, column], 2)
                 for column, present in enumerate(examples.y.T)
                 if present.any() and not present.all()
             }
         else:
             self.constants_ = np.zeros(len(self.classes_))
-            self.boosters_ = {0: self._boosted(features, examples.y, examples.loss_weight, len(self.classes_))}
-        self.parameter_count_ = sum(_numbers(booster) for booster in self.boosters_.values())
+            self.boosters_ = {0: self._fit_booster(features, examples.y, examples.loss_weight, len(self.classes_))}
+        self.parameter_count_ = sum(_parameter_count(booster) for booster in self.boosters_.values())
 
-    def _boosted(self, features: NDArray[Any], y: NDArray[Any], weight: NDArray[Any], classes: int) -> Any:
-        library = _library()
-        settings = {
+    def _fit_booster(self, features: NDArray[Any], y: NDArray[Any], weight: NDArray[Any], classes: int) -> Any:
+        library = _import_library()
+        parameters = {
             "objective": "binary" if classes == 2 else "multiclass",
             "num_class": 1 if classes == 2 else classes,
             "learning_rate": self.learning_rate,
@@ -76,13 +79,13 @@ class LightGBMHead(PooledHead):
             "lambda_l2": self.l2,
             "max_bin": 63,
             "seed": self.seed,
-            # without these two, the number of threads and the machine's mood choose how sums are rounded
+            # without these two, rounding depends on the number of threads and on timing
             "deterministic": True,
             "force_col_wise": True,
             "verbosity": -1,
         }
-        data = library.Dataset(features, label=y.astype(np.float32), weight=weight, params={"verbosity": -1})
-        return library.train(settings, data, num_boost_round=self.rounds).free_dataset()
+        dataset = library.Dataset(features, label=y.astype(np.float32), weight=weight, params={"verbosity": -1})
+        return library.train(parameters, dataset, num_boost_round=self.rounds).free_dataset()
 
     def _decision_function(self, bags: Bags) -> NDArray[np.float64]:
         features = self._features(bags)
@@ -104,33 +107,34 @@ class LightGBMHead(PooledHead):
         labels, dims = len(self.classes_), sum(self.dims_.values())
         arrays = read_arrays(folder / CONSTANTS, {"constants": (labels,), "boosted": (labels,)})
         self.constants_ = arrays["constants"]
-        scores = 1 if self.multilabel_ or labels == 2 else labels
+        outputs = 1 if self.multilabel_ or labels == 2 else labels
         self.boosters_ = {
-            int(key): _read_booster(folder / f"booster-{key}.txt", (dims, scores))
+            int(key): _read_booster(folder / f"booster-{key}.txt", (dims, outputs))
             for key in np.flatnonzero(arrays["boosted"])
         }
 
 
 def _read_booster(path: Path, shape: tuple[int, int]) -> Any:
-    """A booster of `shape`, features and scores. LightGBM itself does not survive every damaged text."""
+    """A booster with `shape` = (features, outputs). The hash was checked: LightGBM crashes on some damaged files."""
     if not path.is_file():
         raise RunDamaged(f"{path} is missing. Remove the run and fit again.")
-    booster = _library().Booster(model_str=path.read_text(encoding="utf-8"))
+    booster = _import_library().Booster(model_str=path.read_text(encoding="utf-8"))
     if (booster.num_feature(), booster.num_model_per_iteration()) != shape:
-        raise RunDamaged(f"{path} is a booster of other features or labels. Remove the run and fit again.")
+        raise RunDamaged(f"{path} has other features or labels than the run. Remove the run and fit again.")
     return booster
 
 
-def _numbers(booster: Any) -> int:
-    """Leaf values and thresholds: a tree of n leaves has n and n - 1."""
+def _parameter_count(booster: Any) -> int:
+    """The number of leaf values and thresholds: a tree of n leaves has n and n - 1."""
     return sum(2 * int(leaves) - 1 for leaves in re.findall(r"^num_leaves=(\d+)$", booster.model_to_string(), re.M))
 
 
-def _library() -> Any:
+def _import_library() -> Any:
     try:
         import lightgbm
     except ImportError as error:
         raise ExtraMissing(
-            "The head lightgbm needs the library LightGBM: pip install 'embedonce[lightgbm]', or name another head."
+            "The head lightgbm needs the library LightGBM. Install it with pip install 'embedonce[lightgbm]', or use "
+            "another head."
         ) from error
     return lightgbm

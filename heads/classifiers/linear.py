@@ -1,4 +1,4 @@
-"""A linear classifier of pooled features: the head that every other has to beat."""
+"""A linear classifier of pooled features: the baseline for every other head."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,56 +24,53 @@ WEIGHTS = "linear.safetensors"
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class LinearHead(PooledHead):
-    """Logistic or ridge regression on standardised pooled features; for several labels a binary one a label.
+    """Logistic or ridge regression on standardized pooled features; one binary model per label if multi-label.
 
-    A linear probe, the usual measure of frozen features (Alain & Bengio 2017, arXiv 1610.01644). "ridge" is least
-    squares towards 1 for a document's label and -1 for the others, in one step; its margins become logits by one
-    factor, the likeliest for each document's margins without itself (ridge.py, margin_scaling.py).
+    This is a linear probe, the usual measure of frozen features (Alain & Bengio 2017, arXiv 1610.01644). "ridge" is
+    least squares with targets 1 for a document's label and -1 for the others, solved in closed form. Temperature
+    scaling on leave-one-out margins turns its margins into logits.
     """
 
     name: ClassVar[str] = "linear"
 
-    C: Annotated[
-        float,
-        Range(above=0),
-        Help("strength of what the documents say against a prior of small coefficients"),
-        Search(1e-4, 1, log=True),
-    ] = 0.05
-    max_iter: Annotated[int, Range(1), Help("steps of L-BFGS at most; ridge takes one")] = 300
+    C: Annotated[float, Range(above=0), Help("inverse of the regularization strength"), Search(1e-4, 1, log=True)] = (
+        0.05
+    )
+    max_iter: Annotated[int, Range(1), Help("maximum number of L-BFGS iterations; ridge needs none")] = 300
     class_weight: ClassWeight = "balanced"
     kind: Annotated[
         Literal["logistic", "ridge"],
-        Help("of regression; logistic is one problem over all labels, ridge one each"),
+        Help("kind of regression: logistic is one problem over all labels, ridge one per label"),
         Search(),
     ] = "logistic"
 
     def _fit(self, examples: Examples) -> None:
         features = self._features(examples.bags)
-        scaling = Standardizer.fit(features, examples.sample_weight)
-        fit = self._ridge if self.kind == "ridge" else self._logistic
-        coefficients, intercepts, self.n_iter_ = fit(scaling.transform(features), examples)
+        standardizer = Standardizer.fit(features, examples.sample_weight)
+        fit = self._fit_ridge if self.kind == "ridge" else self._fit_logistic
+        coefficients, intercepts, self.n_iter_ = fit(standardizer.transform(features), examples)
         if self.kind == "logistic" and self.n_iter_ >= self.max_iter:
-            self._add_note(
-                f"linear stopped after {self.max_iter} steps, before it converged. Raise max_iter, or lower C."
-            )
-        self.linear_ = LinearModel.from_standardized(coefficients, intercepts, scaling)
+            self._add_note(f"linear did not converge in {self.max_iter} iterations. Raise max_iter, or lower C.")
+        self.linear_ = LinearModel.from_standardized(coefficients, intercepts, standardizer)
         self.parameter_count_ = coefficients.size + intercepts.size
 
-    def _logistic(self, standard: NDArray[np.float64], examples: Examples) -> tuple[NDArray[Any], NDArray[Any], int]:
+    def _fit_logistic(
+        self, standard: NDArray[np.float64], examples: Examples
+    ) -> tuple[NDArray[Any], NDArray[Any], int]:
         return fit_logistic_regression(standard, examples, len(self.classes_), self.C, self.max_iter)
 
-    def _ridge(self, standard: NDArray[np.float64], examples: Examples) -> tuple[NDArray[Any], NDArray[Any], int]:
+    def _fit_ridge(self, standard: NDArray[np.float64], examples: Examples) -> tuple[NDArray[Any], NDArray[Any], int]:
         multilabel, labels = examples.multilabel, len(self.classes_)
         truth = examples.indicator_matrix(labels)
-        own = np.minimum(1 / examples.sample_weight, 1.0)
+        single_copy = np.minimum(1 / examples.sample_weight, 1.0)  # share of a weight that is one copy of the document
         coefficients, intercepts = np.zeros((labels, standard.shape[1])), np.zeros(labels)
-        margins = np.zeros(truth.shape)
-        # documents weigh alike for all labels, or differently for each
+        loo_margins = np.zeros(truth.shape)
+        # document weights are the same for all labels, or differ per label if multi-label
         for columns in [[column] for column in range(labels)] if multilabel else [list(range(labels))]:
             weight = examples.loss_weight[:, columns[0]] if multilabel else examples.loss_weight
-            found = fit_ridge(standard, 2.0 * truth[:, columns] - 1, weight, own * weight, self.C)
-            coefficients[columns], intercepts[columns], margins[:, columns] = found
-        factor = fit_inverse_temperature(margins, np.zeros(labels), examples)
+            result = fit_ridge(standard, 2.0 * truth[:, columns] - 1, weight, single_copy * weight, self.C)
+            coefficients[columns], intercepts[columns], loo_margins[:, columns] = result
+        factor = fit_inverse_temperature(loo_margins, np.zeros(labels), examples)
         return factor * coefficients, factor * intercepts, 1
 
     def _decision_function(self, bags: Bags) -> NDArray[np.float64]:

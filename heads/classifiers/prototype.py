@@ -1,4 +1,4 @@
-"""Each class is the mean of its documents: what a handful of examples can carry."""
+"""Nearest class prototypes: each class is the mean of its documents, which works with a handful of them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +23,11 @@ PROTOTYPES = "prototypes.safetensors"
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class PrototypeHead(PooledHead):
-    """Scores from the cosine between a document and the mean direction of each class, over standardised features.
+    """Scores from the cosine between a document and the mean unit vector of each class, on standardized features.
 
-    Prototypical networks without the network (Snell et al. 2017, arXiv 1703.05175), with the cosine and its
-    temperature of Gidaris & Komodakis 2018 (arXiv 1804.09458, section 3.2). A class's share in the weighted documents
-    is added as a logarithm. For several labels, documents with a label and those without are a class each.
+    Prototypical networks without the network (Snell et al. 2017, arXiv 1703.05175), with the cosine and its temperature
+    from Gidaris & Komodakis 2018 (arXiv 1804.09458, section 3.2). The log of the class prior is added. For multi-label
+    targets, each label has one prototype for its presence and one for its absence.
     """
 
     name: ClassVar[str] = "prototype"
@@ -35,63 +35,66 @@ class PrototypeHead(PooledHead):
     temperature: Annotated[
         float | None,
         Range(above=0),
-        Help("temperature of cosines; none chooses the likeliest one, comparing documents with prototypes of others"),
+        Help("temperature of the cosines; none selects it by the log loss of leave-one-out prototypes"),
         Search(choices=(None, 0.02, 0.05, 0.1, 0.2)),
     ] = None
 
     def _fit(self, examples: Examples) -> None:
         features = self._features(examples.bags)
-        self.scaling_ = Standardizer.fit(features, examples.sample_weight)
-        known = to_unit_vectors(features, self.scaling_).astype(np.float64)
+        self.standardizer_ = Standardizer.fit(features, examples.sample_weight)
+        unit_vectors = to_unit_vectors(features, self.standardizer_).astype(np.float64)
         truth = examples.indicator_matrix(len(self.classes_))
-        sides = [truth, ~truth] if examples.multilabel else [truth]
-        sums = [(side * examples.sample_weight[:, None]).T @ known for side in sides]
-        self.prototypes_ = np.stack([_unit(each) for each in sums])
-        share = class_prior(examples.y, examples.loss_weight, len(self.classes_))
-        self.offset_ = np.log(share) - np.log1p(-share) if examples.multilabel else np.log(share)
+        memberships = [truth, ~truth] if examples.multilabel else [truth]
+        sums = [(members * examples.sample_weight[:, None]).T @ unit_vectors for members in memberships]
+        self.prototypes_ = np.stack([_normalize(vectors) for vectors in sums])
+        prior = class_prior(examples.y, examples.loss_weight, len(self.classes_))
+        self.offset_ = np.log(prior) - np.log1p(-prior) if examples.multilabel else np.log(prior)
         self.factor_ = 1 / self.temperature if self.temperature is not None else 0.0
         if self.temperature is None:
-            own = np.minimum(examples.sample_weight, 1.0)[:, None]
-            left_out = [_without_itself(known, each, own * side) for each, side in zip(sums, sides, strict=True)]
-            self.factor_ = fit_inverse_temperature(_evidence(left_out), self.offset_, examples)
+            own_weight = np.minimum(examples.sample_weight, 1.0)[:, None]
+            loo_cosines = [
+                _leave_one_out_cosines(unit_vectors, vectors, own_weight * members)
+                for vectors, members in zip(sums, memberships, strict=True)
+            ]
+            self.factor_ = fit_inverse_temperature(_margins(loo_cosines), self.offset_, examples)
         self.parameter_count_ = self.prototypes_.size + self.offset_.size + 1
 
     def _decision_function(self, bags: Bags) -> NDArray[np.float64]:
-        asked = to_unit_vectors(self._features(bags), self.scaling_).astype(np.float64)
-        evidence = _evidence([asked @ side.T for side in self.prototypes_])
-        return np.asarray(self.factor_ * evidence + self.offset_)
+        unit_vectors = to_unit_vectors(self._features(bags), self.standardizer_).astype(np.float64)
+        margins = _margins([unit_vectors @ prototypes.T for prototypes in self.prototypes_])
+        return np.asarray(self.factor_ * margins + self.offset_)
 
     def _save(self, folder: Path) -> None:
-        arrays = {"mean": self.scaling_.mean, "deviation": self.scaling_.deviation, "prototypes": self.prototypes_}
+        arrays = vars(self.standardizer_) | {"prototypes": self.prototypes_}
         write_arrays(folder / PROTOTYPES, arrays | {"offset": self.offset_, "factor": np.array([self.factor_])})
 
     def _load(self, folder: Path) -> None:
         labels, dims = len(self.classes_), sum(self.dims_.values())
         shapes = {"mean": (dims,), "deviation": (dims,), "prototypes": (1 + self.multilabel_, labels, dims)}
         arrays = read_arrays(folder / PROTOTYPES, shapes | {"offset": (labels,), "factor": (1,)})
-        self.scaling_ = Standardizer(arrays["mean"], arrays["deviation"])
-        self.prototypes_, self.offset_, self.factor_ = (
-            arrays["prototypes"],
-            arrays["offset"],
-            float(arrays["factor"][0]),
-        )
+        self.standardizer_ = Standardizer(arrays["mean"], arrays["deviation"])
+        self.prototypes_, self.offset_ = arrays["prototypes"], arrays["offset"]
+        self.factor_ = float(arrays["factor"][0])
 
 
-def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+def _normalize(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors / np.where(length > 0, length, 1.0)
 
 
-def _evidence(cosines: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Cosines with each class; for several labels those with documents of a label, less those with the others."""
+def _margins(cosines: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Cosines with each class; if multi-label, the cosine with the presence minus that with the absence of a label."""
     return cosines[0] if len(cosines) == 1 else cosines[0] - cosines[1]
 
 
-def _without_itself(
-    known: NDArray[np.float64], sums: NDArray[np.float64], own: NDArray[np.float64]
+def _leave_one_out_cosines(
+    unit_vectors: NDArray[np.float64], sums: NDArray[np.float64], own_weight: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Cosines (documents, classes) with sums from which each document took `own` (documents, classes) of itself."""
-    dots = known @ sums.T
-    squares = np.square(sums).sum(axis=1) - 2 * own * dots + np.square(own)
+    """Cosines (documents, classes) with class sums from which each document's own vector is subtracted.
+
+    own_weight: (documents, classes), the weight of the document in the sum; 0 for classes that it is not part of.
+    """
+    dots = unit_vectors @ sums.T
+    squares = np.square(sums).sum(axis=1) - 2 * own_weight * dots + np.square(own_weight)
     length = np.sqrt(np.maximum(squares, 0))
-    return np.asarray(np.where(length > 1e-6, (dots - own) / np.where(length > 1e-6, length, 1.0), 0.0))
+    return np.asarray(np.where(length > 1e-6, (dots - own_weight) / np.where(length > 1e-6, length, 1.0), 0.0))

@@ -1,4 +1,4 @@
-"""Other heads' scores, weighed: what several heads know together."""
+"""A stacking ensemble: a logistic regression on the scores of other heads' runs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,16 +17,22 @@ from heads.core.saving import read_arrays, row_count, write_arrays
 __all__ = ["StackingHead", "stack_probabilities"]
 
 WEIGHTS = "stack.safetensors"
-LEAST = 1e-6  # of a probability: what a run never saw is unlikely, not impossible
+MIN_PROBABILITY = 1e-6  # a label that a run has not seen is unlikely, not impossible
 
 
 def stack_probabilities(probabilities: Sequence[NDArray[Any]], *, multilabel: bool) -> Bags:
-    """What StackHead reads: for each document a row a run of log-probabilities, log-odds for several labels.
+    """The input of a StackingHead: for each document one row of log-probabilities per run, log-odds if multi-label.
 
-    probabilities: of each run (documents, labels), all in one order.
+    Args:
+        probabilities: one array (documents, labels) per run, with the same documents and labels.
+        multilabel: whether the target is multi-label.
+
+    Returns:
+        Bags with the view "scores".
     """
-    shares = np.clip(np.stack(probabilities, axis=1).astype(np.float64), LEAST, 1 - LEAST if multilabel else 1)
-    scores = np.log(shares) - np.log1p(-shares) if multilabel else np.log(shares)
+    highest = 1 - MIN_PROBABILITY if multilabel else 1
+    clipped = np.clip(np.stack(probabilities, axis=1).astype(np.float64), MIN_PROBABILITY, highest)
+    scores = np.log(clipped) - np.log1p(-clipped) if multilabel else np.log(clipped)
     documents, runs, labels = scores.shape
     rows = scores.reshape(documents * runs, labels).astype(np.float32)
     return Bags({"scores": Ragged.from_flat(rows, runs * np.arange(documents + 1))})
@@ -34,67 +40,68 @@ def stack_probabilities(probabilities: Sequence[NDArray[Any]], *, multilabel: bo
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class StackingHead(Head):
-    """Logistic regression on the log-probabilities of other runs: a weight a run and an offset a label.
+    """Logistic regression on the log-probabilities of other runs: one weight per run and one offset per label.
 
-    Stacked generalisation (Wolpert 1992, Neural Networks 5): it learns from scores that the runs gave out of fold, and
-    is asked with those of their fitted heads. With one weight a run it is a logarithmic opinion pool (Heskes 1998).
-    On training documents of Reuters-52, out of fold, `linear`, `mlp` and `lstm` together had a macro-F1 of 0.794 so,
-    and with a weight for each label and score 0.72 at best; the best of the three alone has 0.786. Eight runs, `fused`
-    and `tfidf` among them, had 0.794 with C at 0.1 and 0.804 at 1 and at 10; on 20 Newsgroups 0.939 with any of them.
+    Stacked generalization (Wolpert 1992, Neural Networks 5): it is fitted on the out-of-fold scores of the runs, and
+    predicts from the scores of their final heads. With one weight per run it is a logarithmic opinion pool (Heskes
+    1998). On training documents of Reuters-52, out of fold, `linear`, `mlp` and `lstm` together had a macro-F1 of 0.794
+    with it, and 0.72 at best with one weight per label and score; the best of the three alone has 0.786. Eight runs,
+    `fused` and `tfidf` among them, had 0.794 with C = 0.1 and 0.804 with C = 1 and 10; on 20 Newsgroups 0.939 each.
     """
 
     name: ClassVar[str] = "stack"
     views: ClassVar[tuple[str, ...]] = ("scores",)
 
     C: Annotated[
-        float,
-        Range(above=0),
-        Help("strength of what the documents say against a prior of equal weights and no offsets"),
+        float, Range(above=0), Help("inverse of the regularization strength towards equal weights and no offsets")
     ] = 1.0
-    max_iter: Annotated[int, Range(1), Help("steps of L-BFGS at most")] = 300
+    max_iter: Annotated[int, Range(1), Help("maximum number of L-BFGS iterations")] = 300
     columns: Annotated[
         tuple[str, ...] | None,
-        Help("labels, in the order of the scores' columns; None is those of the training documents"),
+        Help("labels of the columns of the scores, in order; none is the labels of the training documents"),
     ] = None
 
     def _fit(self, examples: Examples) -> None:
         from scipy.optimize import minimize
 
-        scores, truth = self._evidence(examples.bags), examples.indicator_matrix(len(self.classes_))
+        scores, truth = self._class_scores(examples.bags), examples.indicator_matrix(len(self.classes_))
         runs = scores.shape[1]
         weight = examples.loss_weight if examples.multilabel else examples.loss_weight[:, None]
         prior = np.concatenate([np.full(runs, 1 / runs), np.zeros(len(self.classes_))])
 
-        def loss(free: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-            logits = _weighed(scores, free[:runs], free[runs:])
-            likelihood, shares = _told(logits, truth, multilabel=examples.multilabel)
-            slope, off = weight * (shares - truth), free - prior
-            inner = np.concatenate([np.einsum("drl,dl->r", scores, slope), slope.sum(axis=0)])
-            return float(-(weight * likelihood).sum() + off @ off / (2 * self.C)), inner + off / self.C
+        def loss(parameters: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+            logits = _combine(scores, parameters[:runs], parameters[runs:])
+            likelihood, probabilities = _log_likelihood(logits, truth, multilabel=examples.multilabel)
+            residual, deviation = weight * (probabilities - truth), parameters - prior
+            gradient = np.concatenate([np.einsum("drl,dl->r", scores, residual), residual.sum(axis=0)])
+            penalty = deviation @ deviation / (2 * self.C)
+            return float(-(weight * likelihood).sum() + penalty), gradient + deviation / self.C
 
-        found = minimize(loss, prior, jac=True, method="L-BFGS-B", options={"maxiter": self.max_iter})
-        if found.nit >= self.max_iter:
-            self._add_note(
-                f"stack stopped after {self.max_iter} steps, before it converged. Raise max_iter, or lower C."
-            )
-        self.weights_, self.offsets_ = found.x[:runs], found.x[runs:]
-        self.parameter_count_ = found.x.size
+        result = minimize(loss, prior, jac=True, method="L-BFGS-B", options={"maxiter": self.max_iter})
+        if result.nit >= self.max_iter:
+            self._add_note(f"stack did not converge in {self.max_iter} iterations. Raise max_iter, or lower C.")
+        self.weights_, self.offsets_ = result.x[:runs], result.x[runs:]
+        self.parameter_count_ = result.x.size
 
     def _decision_function(self, bags: Bags) -> NDArray[np.float64]:
-        return _weighed(self._evidence(bags), self.weights_, self.offsets_)
+        return _combine(self._class_scores(bags), self.weights_, self.offsets_)
 
-    def _evidence(self, bags: Bags) -> NDArray[np.float64]:
-        """The scores of the classes that it knows, float64 (documents, runs, classes)."""
+    def _class_scores(self, bags: Bags) -> NDArray[np.float64]:
+        """The scores of the head's classes, float64 (documents, runs, classes)."""
         values, offsets = bags.view("scores").gather(np.float32)
         scores = values.reshape(len(offsets) - 1, -1, values.shape[1]).astype(np.float64)
         if self.columns is None or self.multilabel_:
-            places = list(range(len(self.classes_)))
+            indices = list(range(len(self.classes_)))
         else:
-            known = {label: column for column, label in enumerate(self.columns)}
-            places = [known[label] for label in self.classes_.tolist()]
-        if len(self.columns or places) != scores.shape[2]:
-            raise CallError(f"stack knows {len(self.columns or places)} labels, the scores are of {scores.shape[2]}.")
-        return scores[:, :, places]
+            columns = {label: column for column, label in enumerate(self.columns)}
+            indices = [columns[label] for label in self.classes_.tolist()]
+        labels = len(self.columns or indices)
+        if labels != scores.shape[2]:
+            raise CallError(
+                f"stack was given {labels} labels, but the scores have {scores.shape[2]} columns. Set columns to their "
+                "labels."
+            )
+        return scores[:, :, indices]
 
     def _save(self, folder: Path) -> None:
         write_arrays(folder / WEIGHTS, {"weights": self.weights_, "offsets": self.offsets_})
@@ -106,20 +113,20 @@ class StackingHead(Head):
         self.weights_, self.offsets_ = arrays["weights"], arrays["offsets"]
 
 
-def _weighed(
+def _combine(
     scores: NDArray[np.float64], weights: NDArray[np.float64], offsets: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Logits (documents, classes)."""
+    """Logits (documents, classes): the weighted sum of the runs' scores, plus the offsets."""
     return np.asarray(np.einsum("drl,r->dl", scores, weights) + offsets)
 
 
-def _told(
+def _log_likelihood(
     logits: NDArray[np.float64], truth: NDArray[np.bool_], *, multilabel: bool
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Log-likelihoods whose sum counts, and probabilities, both (documents, classes)."""
+    """Log-likelihood terms, whose sum is the log-likelihood, and probabilities, both (documents, classes)."""
     from scipy.special import expit, log_expit, log_softmax
 
     if multilabel:
         return log_expit(np.where(truth, logits, -logits)), expit(logits)
-    logarithms = log_softmax(logits, axis=1)
-    return np.where(truth, logarithms, 0.0), np.exp(logarithms)
+    log_probabilities = log_softmax(logits, axis=1)
+    return np.where(truth, log_probabilities, 0.0), np.exp(log_probabilities)

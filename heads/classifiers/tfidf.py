@@ -1,4 +1,4 @@
-"""A linear classifier of the words themselves: tf-idf of n-grams of token ids, which every store keeps."""
+"""A linear classifier of the words: tf-idf of n-grams of token ids, which every store keeps."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,71 +24,66 @@ WEIGHTS = "tfidf.safetensors"
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class TfIdfHead(Head):
-    """Linear machines on tf-idf of n-grams of token ids, no vector of the encoder; for several labels one a label.
+    """Linear models on tf-idf of n-grams of token ids, without the encoder's vectors; one per label if multi-label.
 
-    The baseline that a frozen encoder has to beat (Joachims 1998; Wang & Manning 2012, who find bigrams to help
-    throughout). Its words are the tokenizer's. N-grams do not reach over what the text did not have side by side, and
-    tokens that neighbouring chunks share count once.
+    This is the baseline for a frozen encoder (Joachims 1998; Wang & Manning 2012, who find that bigrams always help).
+    The words are the tokens of the encoder's tokenizer. N-grams do not span tokens that are not adjacent in the text,
+    and tokens that consecutive chunks share count once.
     """
 
     name: ClassVar[str] = "tfidf"
     views: ClassVar[tuple[str, ...]] = ("token_ids",)
 
     ngrams: Annotated[
-        int,
-        Range(1),
-        Help("tokens of the longest n-grams; all shorter ones are counted too"),
-        Search(choices=(1, 2, 3)),
+        int, Range(1), Help("length of the longest n-grams; shorter ones are used too"), Search(choices=(1, 2, 3))
     ] = 2
-    min_df: Annotated[float, Range(above=0), Help("documents that an n-gram is in at least, by sample weight")] = 2
+    min_df: Annotated[float, Range(above=0), Help("minimum document frequency of an n-gram, by sample weight")] = 2
     kind: Annotated[
         Literal["svm", "logistic"],
-        Help("svm, whose margins are scaled to logits on held-out documents, or logistic, one problem over all labels"),
+        Help("kind of model: svm, calibrated by temperature scaling on out-of-fold margins, or logistic regression"),
         Search(),
     ] = "svm"
-    C: Annotated[
-        float,
-        Range(above=0),
-        Help("strength of what the documents say against a prior of small coefficients"),
-        Search(0.1, 10, log=True),
-    ] = 1.0
-    max_iter: Annotated[int, Range(1), Help("steps of L-BFGS at most, for logistic")] = 300
+    C: Annotated[float, Range(above=0), Help("inverse of the regularization strength"), Search(0.1, 10, log=True)] = 1.0
+    max_iter: Annotated[int, Range(1), Help("maximum number of L-BFGS iterations, for logistic regression")] = 300
     class_weight: ClassWeight = "sqrt"
 
     def _fit(self, examples: Examples) -> None:
-        self.words_, rows, said = fit_tfidf(examples, self.ngrams, self.min_df)
-        if said:
-            self._add_note(said)
+        self.tfidf_, rows, note = fit_tfidf(examples, self.ngrams, self.min_df)
+        if note:
+            self._add_note(note)
+        labels = len(self.classes_)
         if self.kind == "svm":
-            coefficients, intercepts = fit_calibrated_svm(rows, examples, len(self.classes_), self.C, self.seed)
+            coefficients, intercepts = fit_calibrated_svm(rows, examples, labels, self.C, self.seed)
         else:
-            coefficients, intercepts, steps = fit_logistic_regression(
-                rows, examples, len(self.classes_), self.C, self.max_iter
-            )
-            if steps >= self.max_iter:
-                self._add_note(f"tfidf stopped after {steps} steps, before it converged. Raise max_iter, or lower C.")
+            coefficients, intercepts, n_iter = fit_logistic_regression(rows, examples, labels, self.C, self.max_iter)
+            if n_iter >= self.max_iter:
+                self._add_note(f"tfidf did not converge in {n_iter} iterations. Raise max_iter, or lower C.")
         self.linear_ = SparseLinearModel.from_coefficients(coefficients, intercepts)
         self.parameter_count_ = coefficients.size + intercepts.size
 
     def _decision_function(self, bags: Bags) -> NDArray[np.float64]:
-        return self.linear_.scores(self.words_.transform(bags.contiguous_tokens(), len(bags)))
+        return self.linear_.scores(self.tfidf_.transform(bags.contiguous_tokens(), len(bags)))
 
     def coefficients_times_input(self, X: Any, column: int, against: int | None = None) -> list[NDArray[np.float32]]:
-        """What each token adds to a class's margin by its n-grams: float32 (tokens,) a document, a list of them.
+        """Attribute the margin of a class to the tokens of each document, by the coefficients of their n-grams.
 
-        The margin of class `column` is its log-odds, or what its score is above that of `against`.
+        Args:
+            X: the documents.
+            column: the class.
+            against: the class to compare with; None compares with all others, so that the margin is the log-odds.
+
+        Returns:
+            One float32 array (tokens,) per document.
         """
-        scores, asked = self.decision_function(X), (column, against)
-        return list(
-            attribute_to_tokens(self.words_, self.linear_, self._as_bags(X), scores, asked, multilabel=self.multilabel_)
-        )
+        scores, margin, bags = self.decision_function(X), (column, against), self._as_bags(X)
+        return list(attribute_to_tokens(self.tfidf_, self.linear_, bags, scores, margin, multilabel=self.multilabel_))
 
     def _save(self, folder: Path) -> None:
-        write_arrays(folder / WEIGHTS, self.words_.arrays() | vars(self.linear_))
+        write_arrays(folder / WEIGHTS, self.tfidf_.arrays() | vars(self.linear_))
 
     def _load(self, folder: Path) -> None:
         shapes = TfIdf.array_shapes(folder / WEIGHTS, self.ngrams)
         features, labels = shapes["idf"][0] + sum(self.dims_.values()), len(self.classes_)
         arrays = read_arrays(folder / WEIGHTS, shapes | {"coefficients": (features, labels), "intercepts": (labels,)})
-        self.words_ = TfIdf.from_arrays(arrays, self.ngrams)
+        self.tfidf_ = TfIdf.from_arrays(arrays, self.ngrams)
         self.linear_ = SparseLinearModel(arrays["coefficients"], arrays["intercepts"])

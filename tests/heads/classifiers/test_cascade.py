@@ -17,7 +17,7 @@ from heads.planted_signals import Planted, mean_signal
 from heads.testing import HeadContract
 from tests.heads.planted import tree_signal
 
-# whatever labels the contract uses
+# all labels that the contract uses
 TREE = {label: ("pair", label) for label in ("label-0", "label-1")} | {
     label: (label,) for label in ("label-2", "lonely", "rare", "common")
 }
@@ -30,12 +30,12 @@ class TestCascadeByFirstKeepsTheContract(HeadContract):
 class TestCascadeOfATreeKeepsTheContract(HeadContract):
     head = CascadeHead(tree=TREE)
     exceptions: ClassVar = {
-        "renamed_labels": "the tree names labels, so they are renamed together in a test of its own",
+        "renamed_labels": "the tree names labels, so a separate test renames both",
         "numbered_labels": "cross_val_predict numbers the labels for its scores, and the tree knows them by name",
     }
 
 
-def _with_twice(planted: Planted, label: str) -> tuple[Bags, NDArray[Any]]:
+def _with_duplicates(planted: Planted, label: str) -> tuple[Bags, NDArray[Any]]:
     rows = np.r_[np.arange(len(planted)), np.flatnonzero(planted.y == label)]
     return planted.bags[rows], planted.y[rows]
 
@@ -44,20 +44,20 @@ def children(head: CascadeHead) -> list[list[int]]:
     return [node.tolist() for node in head.nodes_]
 
 
-def fitted(labels: str, tree: Mapping[Any, tuple[str, ...]] | None, **more: Any) -> CascadeHead:
-    """A cascade of a document a letter, twice."""
+def fitted(labels: str, tree: Mapping[Any, tuple[str, ...]] | None, **hyperparameters: Any) -> CascadeHead:
+    """A cascade fitted on two documents per letter of `labels`."""
     X = np.tile(np.eye(len(labels)), (2, 1)).astype(np.float32)
-    return CascadeHead(tree=tree, **more).fit(X, list(labels) * 2)
+    return CascadeHead(tree=tree, **hyperparameters).fit(X, list(labels) * 2)
 
 
-def test_it_finds_the_planted_tree() -> None:
+def test_it_learns_the_planted_tree() -> None:
     train, test = tree_signal(documents=400).halves()
     head = CascadeHead(tree=train.tree).fit(train.bags, train.y)
     assert head.score(test.bags, test.y) > 0.9
     assert len(head.nodes_) == 3
 
 
-def test_a_branch_has_the_sum_of_its_labels_and_is_decided_by_the_root_alone() -> None:
+def test_the_probability_of_a_branch_is_that_of_the_root_node() -> None:
     planted = tree_signal()
     tree = CascadeHead(tree=planted.tree, class_weight="none").fit(planted.bags, planted.y)
     branch = np.array([label.split(".")[0] for label in planted.y])
@@ -66,7 +66,7 @@ def test_a_branch_has_the_sum_of_its_labels_and_is_decided_by_the_root_alone() -
     np.testing.assert_allclose(below, root[:, 0], atol=1e-4)
 
 
-def test_scores_are_logarithms_of_products_that_sum_to_one() -> None:
+def test_probabilities_sum_to_one() -> None:
     planted = tree_signal()
     scores = CascadeHead(tree=planted.tree).fit(planted.bags, planted.y).decision_function(planted.bags)
     np.testing.assert_allclose(np.exp(scores.astype(np.float64)).sum(axis=1), 1, atol=1e-5)
@@ -77,13 +77,13 @@ def test_scores_are_logarithms_of_products_that_sum_to_one() -> None:
     [
         # a flat tree is one node
         ("abc", {"a": ("a",), "b": ("b",), "c": ("c",)}, [[0, 1, 2]]),
-        # a node with one child asks nothing
+        # a node with one child has no classifier
         ("abc", {"a": ("x", "y", "a"), "b": ("x", "y", "b"), "c": ("z", "c")}, [[0, 0, 1], [0, 1, -1]]),
         # depths differ
         ("abc", {"a": ("a",), "b": ("x", "b"), "c": ("x", "y", "c")}, [[0, 1, 1], [-1, 0, 1]]),
-        # a label that is also a node above another
+        # a label that is also an inner node
         ("abc", {"a": ("a",), "b": ("a", "b"), "c": ("c",)}, [[0, 0, 1], [0, 1, -1]]),
-        # node names that recur in other branches
+        # node names that occur in two branches
         ("abcd", {"a": ("x", "n"), "b": ("x", "m"), "c": ("y", "n"), "d": ("y", "m")},
          [[0, 0, 1, 1], [0, 1, -1, -1], [-1, -1, 0, 1]]),
     ],
@@ -94,13 +94,13 @@ def test_trees_of_any_shape(labels: str, tree: dict[str, tuple[str, ...]], nodes
     assert "".join(head.predict(np.eye(len(labels), dtype=np.float32))) == labels
 
 
-def test_branches_without_training_documents_are_left_out_aloud() -> None:
+def test_branches_without_training_documents_are_ignored_with_a_note() -> None:
     head = fitted("ab", {"a": ("x", "a"), "b": ("y", "b"), "c": ("y", "c"), "d": ("z", "d")})
     assert children(head) == [[0, 1]]
     assert head.notes_ == ("2 labels of the tree have no training document and cannot be predicted.",)
 
 
-def test_the_first_label_is_asked_for_before_the_others() -> None:
+def test_the_first_label_is_decided_before_the_others() -> None:
     head = fitted("abc", None, first="b")
     assert children(head) == [[0, 1, 0], [0, -1, 1]]
     assert head.notes_ == ()
@@ -114,12 +114,13 @@ def test_a_first_label_may_be_called_others() -> None:
 
 def test_with_neither_tree_nor_first_the_most_frequent_label_comes_first() -> None:
     planted = mean_signal()
-    head = CascadeHead().fit(*_with_twice(planted, "label-1"))
+    head = CascadeHead().fit(*_with_duplicates(planted, "label-1"))
     assert children(head)[0] == [0, 1, 0]
-    assert head.notes_ == ("cascade asks for 'label-1' first, the most frequent label. Choose with first.",)
+    (note,) = head.notes_
+    assert note.startswith("cascade decides first whether the label is 'label-1', the most frequent one. Set first")
 
 
-def test_the_most_frequent_label_is_that_of_most_weight_and_is_known_after_loading(tmp_path: Path) -> None:
+def test_the_most_frequent_label_has_the_largest_weight_and_is_known_after_loading(tmp_path: Path) -> None:
     planted = mean_signal()
     head = CascadeHead().fit(planted.bags, planted.y, sample_weight=np.where(planted.y == "label-2", 2.0, 1.0))
     head.save(tmp_path)
@@ -127,10 +128,10 @@ def test_the_most_frequent_label_is_that_of_most_weight_and_is_known_after_loadi
     assert children(CascadeHead.load(tmp_path)) == children(head)
 
 
-def test_a_fold_without_the_first_label_asks_one_flat_question_aloud() -> None:
+def test_a_fold_without_the_first_label_has_one_level_with_a_note() -> None:
     head = fitted("abc", None, first="z")
     assert children(head) == [[0, 1, 2]]
-    assert head.notes_ == ("No training document is 'z': cascade is one flat question.",)
+    assert head.notes_ == ("No training document has the first label 'z', so cascade has one level only.",)
 
 
 def test_renaming_the_first_label_too_permutes_columns() -> None:
@@ -142,32 +143,32 @@ def test_renaming_the_first_label_too_permutes_columns() -> None:
     np.testing.assert_allclose(other[:, ::-1], one, atol=1e-3)
 
 
-def test_labels_that_are_numbers_find_their_path() -> None:
+def test_numeric_labels_have_paths() -> None:
     tree = {1: ("x", "1"), 2: ("x", "2"), 3: ("3",)}
     head = CascadeHead(tree=tree).fit(np.eye(3, dtype=np.float32).repeat(2, axis=0), [1, 1, 2, 2, 3, 3])
     assert head.predict(np.eye(3, dtype=np.float32)).tolist() == [1, 2, 3]
 
 
 @pytest.mark.parametrize(
-    ("tree", "error", "sentence"),
+    ("tree", "error", "message"),
     [
         ({"a": ("a",), "bb": ("bb",)}, UnknownName, "The tree has no path for 'b'."),
-        ({"a": "x/a", "b": ("b",)}, CallError, "The tree's path for 'a' is 'x/a'; it is the names of its nodes"),
+        ({"a": "x/a", "b": ("b",)}, CallError, "The tree's path for 'a' is 'x/a'; it must list the names of its nodes"),
         ({"a": (), "b": ("b",)}, CallError, "The tree's path for 'a' is ()"),
-        ({"a": ("x", "y"), "b": ("x", "y")}, CallError, "several labels at the end of one path, x > y"),
+        ({"a": ("x", "y"), "b": ("x", "y")}, CallError, "more than one label at the end of the path x > y"),
     ],
 )
-def test_a_tree_that_does_not_hold_the_labels_is_refused(tree: Any, error: type[Exception], sentence: str) -> None:
-    with pytest.raises(error, match=re.escape(sentence)):
+def test_a_tree_that_does_not_match_the_labels_is_refused(tree: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=re.escape(message)):
         fitted("ab", tree)
 
 
 def test_a_tree_and_a_first_label_are_refused_together() -> None:
-    with pytest.raises(CallError, match="cascade takes a tree or a first label, not both"):
+    with pytest.raises(CallError, match="cascade has both a tree and a first label"):
         fitted("ab", {"a": ("a",), "b": ("b",)}, first="a")
 
 
-def test_a_tree_comes_back_from_disk(tmp_path: Path) -> None:
+def test_a_tree_round_trips_through_disk(tmp_path: Path) -> None:
     planted: Planted = tree_signal()
     head = CascadeHead(tree=planted.tree).fit(planted.bags, planted.y)
     head.save(tmp_path)

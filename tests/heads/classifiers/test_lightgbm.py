@@ -12,7 +12,7 @@ from heads.classifiers.lightgbm import LightGBMHead
 from heads.planted_signals import mean_signal, multilabel_signal
 from heads.testing import HeadContract
 
-BY_COUNTS = "trees count documents, not weights, for the bounds of bins and the size of leaves"
+BY_COUNTS = "trees count documents, not weights, for bin boundaries and leaf sizes"
 BY_DRAWS = "the trees of all labels draw their features from one stream of random numbers, in the order of columns"
 
 
@@ -21,7 +21,7 @@ class TestLightGBMKeepsTheContract(HeadContract):
     exceptions: ClassVar = {"weight_two": BY_COUNTS, "renamed_labels": BY_DRAWS}
 
 
-def test_it_finds_what_no_line_separates() -> None:
+def test_it_learns_a_problem_that_is_not_linearly_separable() -> None:
     rng = np.random.default_rng(0)
     X = rng.normal(size=(400, 2)).astype(np.float32)
     y = np.where(X[:, 0] * X[:, 1] > 0, "same", "different")
@@ -36,7 +36,7 @@ def test_nothing_is_printed(capfd: pytest.CaptureFixture[str], tmp_path: Path) -
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_class_weight_of_hundreds_blows_no_score_up() -> None:
+def test_a_class_weight_of_hundreds_keeps_the_scores_stable() -> None:
     planted = mean_signal(documents=600)
     lonely = planted.y.copy()
     lonely[0] = "lonely"  # weighs 600 / 4, as much as all documents of another label
@@ -44,13 +44,13 @@ def test_a_class_weight_of_hundreds_blows_no_score_up() -> None:
     assert head.score(planted.bags, planted.y) > 0.95
 
 
-def test_its_parameters_are_leaf_values_and_thresholds() -> None:
+def test_its_parameter_count_is_that_of_leaf_values_and_thresholds() -> None:
     X, y = np.array([[0.0], [1.0]] * 50, dtype=np.float32), ["a", "b"] * 50
     # one split and two leaves in each of three trees
     assert LightGBMHead(rounds=3, features=1.0).fit(X, y).parameter_count_ == 3 * 3
 
 
-def test_the_saved_model_is_lightgbms_own_text(tmp_path: Path) -> None:
+def test_the_saved_model_is_a_lightgbm_text_file(tmp_path: Path) -> None:
     planted = multilabel_signal()
     LightGBMHead(rounds=2).fit(planted.bags, planted.y).save(tmp_path)
     files = sorted(path.name for path in tmp_path.glob("booster*"))
@@ -58,7 +58,7 @@ def test_the_saved_model_is_lightgbms_own_text(tmp_path: Path) -> None:
     assert (tmp_path / files[0]).read_text(encoding="utf-8").startswith("tree\nversion=")
 
 
-def test_a_booster_that_is_gone_is_refused(tmp_path: Path) -> None:
+def test_a_missing_booster_is_reported(tmp_path: Path) -> None:
     planted = mean_signal(documents=30)
     LightGBMHead(rounds=1).fit(planted.bags, planted.y).save(tmp_path)
     (tmp_path / "booster-0.txt").unlink()

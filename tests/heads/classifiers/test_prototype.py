@@ -1,9 +1,9 @@
-"""The prototype head compares documents with the means of classes."""
+"""The prototype head, compared with cosines computed by hand."""
 
 import numpy as np
 import pytest
 
-from heads.classifiers.prototype import PrototypeHead, _without_itself
+from heads.classifiers.prototype import PrototypeHead, _leave_one_out_cosines
 from heads.linear_models.logistic import Standardizer
 from heads.linear_models.unit_vectors import to_unit_vectors
 from heads.planted_signals import mean_signal
@@ -14,12 +14,12 @@ class TestPrototypeKeepsTheContract(HeadContract):
     head = PrototypeHead()
 
 
-def test_three_documents_a_class_are_enough_for_a_plain_signal() -> None:
+def test_three_documents_per_class_are_enough_for_a_strong_signal() -> None:
     train, test = mean_signal(documents=9), mean_signal(documents=300, seed=1)
     assert PrototypeHead().fit(train.bags, train.y).score(test.bags, test.y) > 0.85
 
 
-def test_scores_are_cosines_over_the_temperature_and_the_logarithm_of_the_prior() -> None:
+def test_scores_are_cosines_over_the_temperature_plus_the_log_prior() -> None:
     planted = mean_signal(documents=30)[np.arange(25)]
     head = PrototypeHead(pooling=("mean",), temperature=0.5).fit(planted.bags, planted.y)
     standard = planted.bags.pooled(("mean",)).astype(float)
@@ -31,13 +31,13 @@ def test_scores_are_cosines_over_the_temperature_and_the_logarithm_of_the_prior(
         np.testing.assert_allclose(head.decision_function(planted.bags)[:, column], expected, atol=1e-5)
 
 
-def test_a_document_is_left_out_of_the_prototype_that_its_temperature_is_chosen_with() -> None:
+def test_the_temperature_is_selected_with_leave_one_out_prototypes() -> None:
     rng = np.random.default_rng(0)
     features = rng.normal(size=(6, 4)).astype(np.float32)
     unit = to_unit_vectors(features, Standardizer.fit(features, np.ones(6))).astype(float)
     member = np.array([[1, 0]] * 3 + [[0, 1]] * 3, dtype=float)
-    found = _without_itself(unit, member.T @ unit, member)
+    cosines = _leave_one_out_cosines(unit, member.T @ unit, member)
     rest = unit[1] + unit[2]
-    assert found[0, 0] == pytest.approx(unit[0] @ rest / np.linalg.norm(rest))
+    assert cosines[0, 0] == pytest.approx(unit[0] @ rest / np.linalg.norm(rest))
     other = unit[3:].sum(axis=0)
-    assert found[0, 1] == pytest.approx(unit[0] @ other / np.linalg.norm(other))
+    assert cosines[0, 1] == pytest.approx(unit[0] @ other / np.linalg.norm(other))

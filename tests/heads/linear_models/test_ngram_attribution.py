@@ -41,7 +41,7 @@ def test_an_attribution_equals_the_one_by_hand() -> None:
     bags, y = ids_of(list(np.array([[1, 2], [1, 2], [3, 4], [3, 4]]))), np.array(["x", "x", "y", "y"])
     head = TfIdfHead().fit(bags, y)
     (attribution,) = head.coefficients_times_input(bags[[0]], 0, 1)
-    row = head.words_.transform(bags[[0]].contiguous_tokens(), 1)
+    row = head.tfidf_.transform(bags[[0]].contiguous_tokens(), 1)
     slope = head.linear_.coefficients[row.indices, 0] - head.linear_.coefficients[row.indices, 1]
     first, second, both = (row.data * slope).tolist()
     np.testing.assert_allclose(attribution, [first + both / 2, second + both / 2], atol=1e-6)
@@ -74,7 +74,7 @@ def test_attributions_of_fused_sum_to_the_score_of_its_ngrams() -> None:
     bags = Bags({**noise.views, "token_ids": planted.bags.view("token_ids")})
     head = FusedHead(strength=0.6).fit(bags, planted.y)
     attributions = head.coefficients_times_input(bags, 1, 2)
-    words = head.words_.transform(bags.contiguous_tokens(), len(bags)) @ head.linear_.coefficients
+    words = head.tfidf_.transform(bags.contiguous_tokens(), len(bags)) @ head.linear_.coefficients
     np.testing.assert_allclose(
         [attribution.sum() for attribution in attributions], words[:, 1] - words[:, 2], atol=1e-4
     )
