@@ -61,16 +61,19 @@ def show_comparison(comparison: "Comparison", *, as_json: bool) -> None:
 
 def _show_metrics(comparison: "Comparison") -> None:
     rows = comparison.rows
-    is_ordinal = any(row.absolute_error for row in rows)
-    table(
-        ["run", f"{comparison.ranking_metric}\nout of fold", "macro-F1", "micro-F1", "accuracy"]
-        + ["mean absolute\nerror", "quadratic\nkappa"] * is_ordinal,
-        [
-            (row.run, *map(_format_interval, (row.out_of_fold, row.macro_f1, row.micro_f1, row.accuracy)))
-            + (_format_interval(row.absolute_error), _format_interval(row.quadratic_kappa)) * is_ordinal
-            for row in rows
-        ],
-    )
+    metrics: dict[str, list[ConfidenceInterval | None]] = {
+        f"{comparison.ranking_metric}\nout of fold": [row.out_of_fold for row in rows],
+        "macro-F1": [row.macro_f1 for row in rows],
+        "micro-F1": [row.micro_f1 for row in rows],
+        "accuracy": [row.accuracy for row in rows],
+        "mean absolute\nerror": [row.absolute_error for row in rows],
+        "quadratic\nkappa": [row.quadratic_kappa for row in rows],
+    }
+    if metrics["micro-F1"] == metrics["accuracy"]:  # as it is if each document has one label
+        del metrics["micro-F1"]
+    metrics = {name: values for name, values in metrics.items() if any(value is not None for value in values)}
+    cells = [[row.run for row in rows], *(list(map(_format_interval, values)) for values in metrics.values())]
+    table(["run", *metrics], zip(*cells, strict=True))
 
 
 def _show_costs(comparison: "Comparison") -> None:
@@ -89,7 +92,7 @@ def _show_costs(comparison: "Comparison") -> None:
     text_columns = list(columns).index("parameters")
     rows = zip(*columns.values(), strict=True)
     table(list(columns), rows, text_columns=text_columns, optional=["reads", "store"])
-    if len(stores) == 1:
+    if len(stores) == 1 and len(comparison.rows) > 1:
         note(f"All runs read the store {stores.pop()}.")
 
 

@@ -44,4 +44,5 @@ def encoders(options: EncodersOptions) -> None:
             for model in MODEL_CATALOG
         ],
         text_columns=2,
+        optional=["source", "dimensions", "float32"],
     )

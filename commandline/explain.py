@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from commandline.options import FOLDER, NewFile, json_option, receives, runs_option, stores_option
-from commandline.output import note, open_output, progress, say, show_json, table, terminal_width
+from commandline.output import note, open_output, progress, say, show, show_json, table, terminal_width
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -142,11 +142,11 @@ def show_explanation(explanation: "Explanation", top: int) -> None:
 
     true, predicted = (", ".join(names) or "none" for names in (explanation.true_labels, explanation.predicted_labels))
     probabilities = ", ".join(f"{name} {share:.3f}" for name, share in explanation.probabilities[:3])
-    click.echo(replace_unprintable(f"{explanation.id}: labeled {true}, predicted {predicted} ({probabilities})"))
+    show(replace_unprintable(f"{explanation.id}: labeled {true}, predicted {predicted} ({probabilities})"))
     if explanation.attributions:
-        click.echo(replace_unprintable(f"{explanation.title}\n  {explanation.meaning}"))
+        show(replace_unprintable(f"{explanation.title}\n  {explanation.meaning}"))
         if explanation.summary_without_strongest:
-            click.echo(replace_unprintable(f"  {explanation.summary_without_strongest}"))
+            show(replace_unprintable(f"  {explanation.summary_without_strongest}"))
         positive, negative = explanation.strongest(top)
         strongest = [*positive, *reversed(negative)]
         unit = "tokens" if explanation.is_decoded else "text"

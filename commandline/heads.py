@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from commandline.options import json_option, receives
-from commandline.output import show_json, table
+from commandline.output import show, show_json, table
 
 if TYPE_CHECKING:
     from heads.registry import Description
@@ -40,7 +40,7 @@ def heads(options: HeadsOptions) -> None:
 
 
 def _show_head(head: "Description") -> None:
-    click.echo(f"{head.name}: {head.summary} It reads {', '.join(head.reads)}.")
+    show(f"{head.name}: {head.summary} It reads {', '.join(head.reads)}.")
     rows = [(item.short_name, str(item.default), item.allowed, item.help) for item in head.hyperparameters]
     table(["hyperparameter", "default", "values", "description"], rows, text_columns=4)
 

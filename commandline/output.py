@@ -4,28 +4,45 @@ import io
 import json
 import os
 import sys
+import textwrap
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TextIO
+from typing import Any, Literal, Protocol, TextIO
 
 import click
 
 from data.atomic_write import open_atomically
-
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
+from data.text_format import join_names
 
 SECONDS_PER_LINE = 10.0  # of progress, if stderr is not a terminal
 WIDTH_WITHOUT_TERMINAL = 160  # columns of a table if no standard stream is a terminal, as in a scheduled job
+_WRAPPED = 10  # columns that a wrapping column of a table keeps at least
 _NOTES = "commandline.output.notes"
 
 
 def say(sentence: str) -> None:
-    """Print one line to stderr."""
-    click.echo(sentence, err=True)
+    """Print a line to stderr, wrapped at words."""
+    click.echo(_wrap(sentence, sys.stderr), err=True)
+
+
+def show(paragraph: str) -> None:
+    """Print a paragraph to stdout, wrapped at words."""
+    click.echo(_wrap(paragraph, sys.stdout))
+
+
+def _wrap(text: str, stream: TextIO, *, indent: str = "") -> str:
+    """The text with its lines wrapped at words if the stream is a terminal; paths and options are not divided.
+
+    indent: of the lines that continue one.
+    """
+    if not stream.isatty():
+        return text
+    wrapper = textwrap.TextWrapper(
+        terminal_width(), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+    return "\n".join(wrapper.fill(line) if len(line) > wrapper.width else line for line in text.split("\n"))
 
 
 def show_json(value: Any) -> None:
@@ -39,7 +56,7 @@ def note(sentence: str) -> None:
     printed: set[str] = set() if context is None else context.meta.setdefault(_NOTES, set())
     if sentence not in printed:
         printed.add(sentence)
-        say(f"  - {sentence}")
+        click.echo(_wrap(f"  - {sentence}", sys.stderr, indent="    "), err=True)
 
 
 @contextmanager
@@ -70,15 +87,39 @@ def table(
         optional: Headings of columns that are left out, the last first, if the table would be too wide; a note
             says so.
     """
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
     rows, width = list(rows), terminal_width()
+    widths = [_widest_line(cells) for cells in zip(columns, *rows, strict=True)]
     shown = list(range(len(columns)))
     for place in reversed([place for place, name in enumerate(columns) if name in optional]):
-        if _needed_width(columns, rows, shown, text_columns) > width:
+        if _table_width([widths[place] for place in shown]) > width:
             shown.remove(place)
-    console = _console(max(width, _minimum_width(columns, rows, shown, text_columns)))
-    console.print(_draw(columns, rows, shown, text_columns))
-    if missing := [name for place, name in enumerate(columns) if place not in shown]:
-        note(f"The terminal is too narrow for: {', '.join(missing)}. A wider one or --json shows them.")
+    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    minimum = [min(widths[place], _WRAPPED) if 0 < place < text_columns else widths[place] for place in shown]
+    for place, least in zip(shown, minimum, strict=True):
+        justify: Literal["left", "right"] = "left" if place < text_columns else "right"
+        drawn.add_column(columns[place], justify=justify, overflow="fold", min_width=least)
+    for row in rows:
+        drawn.add_row(*(row[place] for place in shown))
+    console = Console(file=sys.stdout, width=max(width, _table_width(minimum)), markup=False, highlight=False)
+    console.print(drawn)
+    if missing := [" ".join(name.split()) for place, name in enumerate(columns) if place not in shown]:
+        columns_left_out = f"column{'s' * (len(missing) > 1)} {join_names(missing)}"
+        note(f"The terminal is too narrow for the {columns_left_out}. A wider one shows all columns, as --json does.")
+
+
+def _widest_line(cells: Iterable[str]) -> int:
+    from rich.cells import cell_len
+
+    return max(cell_len(line) for cell in cells for line in cell.split("\n"))
+
+
+def _table_width(widths: Sequence[int]) -> int:
+    """The width of a table whose columns have these widths: three spaces between columns, one on either side."""
+    return sum(widths) + 3 * (len(widths) - 1) + 2
 
 
 def terminal_width() -> int:
@@ -93,46 +134,6 @@ def terminal_width() -> int:
     return WIDTH_WITHOUT_TERMINAL
 
 
-def _console(width: int) -> "Console":
-    from rich.console import Console
-
-    return Console(file=sys.stdout, width=width, markup=False, highlight=False)
-
-
-def _draw(
-    columns: Sequence[str], rows: Sequence[Sequence[str]], shown: Sequence[int], text_columns: int, *, wrap: bool = True
-) -> "Table":
-    from rich import box
-    from rich.cells import cell_len
-    from rich.table import Table
-
-    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for place in shown:
-        is_text, cells = place < text_columns, [columns[place], *(row[place] for row in rows)]
-        widest = max(cell_len(line) for cell in cells for line in cell.split("\n"))
-        minimum = None if wrap and is_text and place else widest
-        drawn.add_column(cells[0], justify="left" if is_text else "right", overflow="fold", min_width=minimum)
-    for row in rows:
-        drawn.add_row(*(row[place] for place in shown))
-    return drawn
-
-
-def _minimum_width(
-    columns: Sequence[str], rows: Sequence[Sequence[str]], shown: Sequence[int], text_columns: int, *, wrap: bool = True
-) -> int:
-    from rich.measure import Measurement
-
-    console = _console(10_000)
-    return Measurement.get(console, console.options, _draw(columns, rows, shown, text_columns, wrap=wrap)).minimum
-
-
-def _needed_width(
-    columns: Sequence[str], rows: Sequence[Sequence[str]], shown: Sequence[int], text_columns: int
-) -> int:
-    """The width at which no cell wraps."""
-    return _minimum_width(columns, rows, shown, text_columns, wrap=False)
-
-
 class Bar(Protocol):
     """A callback that shows progress and a few words about it."""
 
@@ -141,9 +142,15 @@ class Bar(Protocol):
 
 
 @contextmanager
-def progress(activity: str) -> Iterator[Bar]:
-    """A progress bar if stderr is a terminal, and else a line every ten seconds."""
-    if sys.stderr.isatty():
+def progress(activity: str, *, with_results: bool = False) -> Iterator[Bar]:
+    """A progress bar if stderr is a terminal, and else a line every ten seconds.
+
+    with_results: whether results are printed to stdout meanwhile. If stdout is a terminal, they take the place of a
+    bar, which would overwrite them.
+    """
+    if with_results and sys.stdout.isatty():
+        yield lambda *_: None
+    elif sys.stderr.isatty():
         yield from _show_bar(activity)
     else:
         yield _print_lines(activity)
@@ -160,7 +167,8 @@ def _show_bar(activity: str) -> Iterator[Bar]:
         TimeElapsedColumn(),
         TextColumn("{task.fields[status]}"),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    # rich would send what is printed to stdout to stderr, past a file or a pipe that waits for it
+    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as bar:
         task = bar.add_task(activity, total=None, status="")
 
         def update(done: float, total: float, status: str) -> None:

@@ -62,7 +62,7 @@ def predict(options: PredictOptions) -> None:
     encoders = open_encoders(
         run, models=options.encoder, device=options.device, trust_remote_code=options.trust_remote_code
     )
-    with progress("labeling") as bar, open_output(options.output) as out:
+    with progress("labeling", with_results=options.output is None) as bar, open_output(options.output) as out:
         total = len(corpus.documents)
         predictions = predict_documents(
             run, corpus.documents, encoders, lambda done: bar(done, total, f"{done:,} of {total:,} documents")

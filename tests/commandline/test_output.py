@@ -3,9 +3,10 @@
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
-from commandline.output import open_output, progress, table
+from commandline.output import note, open_output, progress, table
 from data.errors import StorageFailed
 
 
@@ -42,3 +43,62 @@ def test_names_and_figures_stay_whole_on_a_narrow_terminal(
     )
     shown = capsys.readouterr().out
     assert "transformer-5c6394ac" in shown and "0.765 [0.722, 0.810]" in shown
+
+
+def test_a_bar_in_a_terminal_leaves_stdout_to_the_results(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with progress("labeling", with_results=True) as bar:
+        bar(1, 2, "half")
+        print("result")  # noqa: T201
+    captured = capfd.readouterr()
+    assert captured.out == "result\n" and "labeling" in captured.err and "result" not in captured.err
+
+
+def test_results_on_a_terminal_replace_the_bar(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for stream in (sys.stdout, sys.stderr):
+        monkeypatch.setattr(stream, "isatty", lambda: True)
+    with progress("labeling", with_results=True) as bar:
+        bar(1, 2, "half")
+    assert capsys.readouterr().err == ""
+
+
+def test_optional_columns_are_left_out_if_the_terminal_is_narrow(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [("lstm", "segments", "1,000"), ("linear", "cls", "10")]
+    monkeypatch.setenv("COLUMNS", "24")
+    table(["head", "reads", "parameters"], rows, text_columns=2, optional=["reads"])
+    captured = capsys.readouterr()
+    assert "segments" not in captured.out and "too narrow for the column 'reads'" in captured.err
+    monkeypatch.setenv("COLUMNS", "40")
+    table(["head", "reads", "parameters"], rows, text_columns=2, optional=["reads"])
+    captured = capsys.readouterr()
+    assert "segments" in captured.out and captured.err == ""
+
+
+def test_long_lines_wrap_at_words_on_a_terminal_only(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    note("a note that is longer than a line")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    note("a note that is longer than a line")
+    whole, *lines = capsys.readouterr().err.splitlines()
+    assert whole == "  - a note that is longer than a line"
+    assert lines == ["  - a note that is", "    longer than a", "    line"]
+
+
+def test_a_note_is_printed_once_per_command(capsys: pytest.CaptureFixture[str]) -> None:
+    @click.command()
+    def repeat() -> None:
+        note("the same")
+        note("the same")
+
+    for _ in range(2):
+        repeat.main([], standalone_mode=False)
+        assert capsys.readouterr().err == "  - the same\n"
