@@ -221,7 +221,7 @@ def test_an_existing_file_is_replaced_only_with_overwrite(tmp_path: Path) -> Non
 
 def test_a_file_that_comes_to_be_meanwhile_stays(tmp_path: Path) -> None:
     store, path = with_corpus(tmp_path), tmp_path / "plain.h5"
-    with pytest.raises(CallError, match="is there already"):
+    with pytest.raises(CallError, match="already exists"):
         export_store(store, path, "h5", progress=lambda *_: path.touch())
     assert path.read_bytes() == b"" and list(tmp_path.glob(".tmp-*")) == []
 

@@ -204,7 +204,7 @@ SPOILS: dict[str, tuple[Spoil, str]] = {
     "one number": (put("tokens/id", data=np.int32(1)), "tokens/id is int32"),
     "nothing": (put("tokens/id", data=h5py.Empty("i4")), "cannot be read as a shard"),
     "a stranger": (lambda file, outside: file.create_dataset("chunks/sum", data=[1.0]), "chunks/sum is not part"),
-    "a deep group": (lambda file, outside: file.create_group("chunks/more/deep"), "chunks/more is no array"),
+    "a deep group": (lambda file, outside: file.create_group("chunks/more/deep"), "chunks/more is not an array"),
     "negative offset": (set_to("documents/chunk_offsets", 0, -1), "does not divide"),
     "falling offset": (set_to("documents/token_offsets", 1, 2**40), "does not divide"),
     "offset past the end": (set_to("documents/segment_offsets", -1, 2**40), "does not divide"),

@@ -22,9 +22,10 @@ def paths(tmp_path: Path) -> list[Path]:
 
 def child_that(body: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Have the child answer as usual but run `body` when it is asked for a path that ends in what `bad` says."""
-    package = tmp_path / "stand-in" / "featurestore"
+    package = tmp_path / "stand-in" / "featurestore" / "shards"
     package.mkdir(parents=True)
-    (package / "__init__.py").write_text("")
+    for folder in (package.parent, package):
+        (folder / "__init__.py").write_text("")
     (package / "subprocess_parser.py").write_text(
         "import json, os, signal, sys, time\nsys.stdin.readline()\n"
         "for line in sys.stdin:\n"
