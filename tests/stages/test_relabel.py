@@ -16,58 +16,62 @@ LABELS = ["rec/a", "rec/b", "sci/c"]
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> tuple[FeatureStore, CorpusTable]:
+def dataset(tmp_path: Path) -> tuple[FeatureStore, CorpusTable]:
     documents, vectors = blobs(["a", "b"], documents=4)
     return make_store(tmp_path / "store", documents, vectors)
 
 
-def given(made: tuple[FeatureStore, CorpusTable], folder: Path, text: str) -> tuple[RelabelResult, CorpusTable]:
+def given(dataset: tuple[FeatureStore, CorpusTable], folder: Path, text: str) -> tuple[RelabelResult, CorpusTable]:
     """What came of a file of that content, and the table after it."""
     (folder / "new.csv").write_text(text)
-    store, table = made
+    store, table = dataset
     done = relabel(store, table, str(folder / "new.csv"), Columns())
     return done, store.corpus("made")
 
 
-def test_what_a_file_does_not_name_stays(made: tuple[FeatureStore, CorpusTable], tmp_path: Path) -> None:
-    before = made[1]
-    done, after = given(made, tmp_path, "id,label\nd2,new\n")
+def test_documents_that_a_file_lacks_stay_as_they_are(
+    dataset: tuple[FeatureStore, CorpusTable], tmp_path: Path
+) -> None:
+    before = dataset[1]
+    done, after = given(dataset, tmp_path, "id,label\nd2,new\n")
     assert (done.changed, done.missing) == ({"labels": 1, "splits": 0, "groups": 0}, 3)
     assert list(after.labels) == [*before.labels[:2], ("new",), before.labels[3]]
     assert (after.splits, after.keys, after.kind) == (before.splits, before.keys, "single")
 
 
-def test_splits_and_groups_are_read_where_they_are_given(
-    made: tuple[FeatureStore, CorpusTable], tmp_path: Path
+def test_splits_and_groups_are_read_if_they_are_given(
+    dataset: tuple[FeatureStore, CorpusTable], tmp_path: Path
 ) -> None:
-    before = made[1]
-    done, after = given(made, tmp_path, "id,split,group\nd0,testing,x\nd3,Train,y\n")
+    before = dataset[1]
+    done, after = given(dataset, tmp_path, "id,split,group\nd0,testing,x\nd3,Train,y\n")
     assert done.changed == {"labels": 0, "splits": 2, "groups": 2}
     assert list(after.splits) == ["test", "train", "train", "train"]
     assert list(after.groups) == ["x", None, None, "y"] and after.labels == before.labels
 
 
-def test_an_emptied_label_is_none(made: tuple[FeatureStore, CorpusTable], tmp_path: Path) -> None:
-    done, after = given(made, tmp_path, "id,label\nd0,\nd1,b\n")
+def test_an_empty_label_removes_the_label(dataset: tuple[FeatureStore, CorpusTable], tmp_path: Path) -> None:
+    done, after = given(dataset, tmp_path, "id,label\nd0,\nd1,b\n")
     assert after.labels[0] == () and "1 of 2 documents have no label" in done.notes
 
 
-def test_all_documents_may_get_labels_of_another_kind(made: tuple[FeatureStore, CorpusTable], tmp_path: Path) -> None:
+def test_all_documents_may_get_labels_of_another_kind(
+    dataset: tuple[FeatureStore, CorpusTable], tmp_path: Path
+) -> None:
     rows = "".join(f"d{row},{label}\n" for row, label in enumerate([*LABELS, LABELS[0]]))
-    _, after = given(made, tmp_path, "id,label\n" + rows)
+    _, after = given(dataset, tmp_path, "id,label\n" + rows)
     assert after.kind == "path" and after.taxonomy == Taxonomy.from_separator(LABELS, "/")
 
 
-def test_some_documents_may_not(made: tuple[FeatureStore, CorpusTable], tmp_path: Path) -> None:
+def test_some_documents_may_not(dataset: tuple[FeatureStore, CorpusTable], tmp_path: Path) -> None:
     with pytest.raises(CallError, match="has labels of kind 'path' for some documents of 'made', and the labels of"):
-        given(made, tmp_path, "id,label\nd0,rec/a\n")
+        given(dataset, tmp_path, "id,label\nd0,rec/a\n")
 
 
 def test_a_new_path_joins_the_tree(tmp_path: Path) -> None:
     documents = [Document(f"d{row}", f"text {row}", (label,)) for row, label in enumerate(LABELS)]
     vectors = blobs(["a"], documents=3)[1]
-    made = make_store(tmp_path / "tree", documents, vectors, "path", Taxonomy.from_separator(LABELS, "/"))
-    _, after = given(made, tmp_path, "id,label\nd0,sci/new\n")
+    dataset = make_store(tmp_path / "tree", documents, vectors, "path", Taxonomy.from_separator(LABELS, "/"))
+    _, after = given(dataset, tmp_path, "id,label\nd0,sci/new\n")
     assert after.taxonomy is not None and after.taxonomy.paths["sci/new"] == ("sci", "sci/new")
     assert set(after.taxonomy.paths) == {*LABELS, "sci/new"}
 
@@ -82,8 +86,8 @@ def test_a_new_path_joins_the_tree(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_used_changes_nothing(
-    made: tuple[FeatureStore, CorpusTable], tmp_path: Path, text: str, error: type[Exception], sentence: str
+    dataset: tuple[FeatureStore, CorpusTable], tmp_path: Path, text: str, error: type[Exception], sentence: str
 ) -> None:
     with pytest.raises(error, match=sentence):
-        given(made, tmp_path, text)
-    assert made[0].corpus("made") == made[1]
+        given(dataset, tmp_path, text)
+    assert dataset[0].corpus("made") == dataset[1]

@@ -29,7 +29,7 @@ from stages.fitting.plan import FitPlan
 from stages.fitting.task import load_task
 from tests.small_store import blobs, make_store
 
-Made = tuple[FeatureStore, CorpusTable]
+Dataset = tuple[FeatureStore, CorpusTable]
 
 
 class Refusing(LinearHead):
@@ -47,7 +47,7 @@ class Killed(LinearHead):
         return self
 
 
-class Unsent(LinearHead):
+class Unpicklable(LinearHead):
     """Holds what no other process can have."""
 
     def __reduce__(self) -> Any:
@@ -75,37 +75,37 @@ class Growing(LinearHead):
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Made:
+def dataset(tmp_path: Path) -> Dataset:
     return make_store(tmp_path / "store", *blobs(["a", "b", "c"]))
 
 
 @pytest.mark.parametrize(
     "head", [LinearHead(), make_head("mlp", {"epochs": "2", "min_steps": "4", "device": "cpu"})], ids=["linear", "mlp"]
 )
-def test_at_once_they_give_the_run_that_they_give_one_by_one(made: Made, tmp_path: Path, head: Head) -> None:
+def test_parallel_fits_give_the_same_run_as_sequential_ones(dataset: Dataset, tmp_path: Path, head: Head) -> None:
     plan = FitPlan(head=head, folds=3)
-    one, _ = fit_head(*made, plan, tmp_path / "one", jobs=1)
-    two, fresh = fit_head(*made, plan, tmp_path / "two", jobs=2)
+    one, _ = fit_head(*dataset, plan, tmp_path / "one", jobs=1)
+    two, fresh = fit_head(*dataset, plan, tmp_path / "two", jobs=2)
     assert fresh and one.name == two.name and not (tmp_path / "two" / FOLDER).exists()
-    said, told = one.predictions(), two.predictions()
-    np.testing.assert_allclose(told.probabilities, said.probabilities, atol=1e-5)
+    expected, actual = one.predictions(), two.predictions()
+    np.testing.assert_allclose(actual.probabilities, expected.probabilities, atol=1e-5)
     assert set(two.record.seconds) == set(one.record.seconds) and min(two.record.seconds.values()) >= 0
 
 
-def test_a_stack_stands_on_the_runs_that_it_began_with(made: Made, tmp_path: Path) -> None:
+def test_a_stacking_ensemble_uses_the_runs_that_it_started_with(dataset: Dataset, tmp_path: Path) -> None:
     for head in (LinearHead(), PrototypeHead()):
-        fit_head(*made, FitPlan(head=head, folds=3), tmp_path / "runs")
-    run, _ = fit_head(*made, FitPlan(head=StackingHead(), folds=3), tmp_path / "runs", jobs=2)
+        fit_head(*dataset, FitPlan(head=head, folds=3), tmp_path / "runs")
+    run, _ = fit_head(*dataset, FitPlan(head=StackingHead(), folds=3), tmp_path / "runs", jobs=2)
     assert len(run.record.base_runs) == 2 and run.scorecards["test"].accuracy.value > 0.9
 
 
-def test_a_fold_that_was_finished_is_not_fitted_again(made: Made, tmp_path: Path) -> None:
+def test_a_fold_that_was_finished_is_not_fitted_again(dataset: Dataset, tmp_path: Path) -> None:
     plan = FitPlan(head=LinearHead(), folds=3)
-    whole, _ = fit_head(*made, plan, tmp_path / "whole", jobs=1)
-    part = plan.assign_folds(load_task(*made))
+    whole, _ = fit_head(*dataset, plan, tmp_path / "whole", jobs=1)
+    part = plan.assign_folds(load_task(*dataset))
     marked = np.full((np.count_nonzero(part == 1), 3), 7, dtype=np.float32)
     FitCheckpoint(tmp_path / "runs" / whole.name).save_scores(1, marked)
-    run, _ = fit_head(*made, plan, tmp_path / "runs", jobs=2)
+    run, _ = fit_head(*dataset, plan, tmp_path / "runs", jobs=2)
     np.testing.assert_allclose(run.predictions().of("train").probabilities[part == 1], 1 / 3, atol=1e-6)
     np.testing.assert_allclose(
         run.predictions().of("train").probabilities[part != 1],
@@ -114,42 +114,42 @@ def test_a_fold_that_was_finished_is_not_fitted_again(made: Made, tmp_path: Path
     )
 
 
-def test_what_a_fit_raises_is_raised_here(made: Made, tmp_path: Path) -> None:
+def test_what_a_fit_raises_is_raised_here(dataset: Dataset, tmp_path: Path) -> None:
     with pytest.raises(CallError, match=r"^C is too small for these documents\.$"):
-        fit_head(*made, FitPlan(head=Refusing(), folds=3), tmp_path / "runs", jobs=2)
+        fit_head(*dataset, FitPlan(head=Refusing(), folds=3), tmp_path / "runs", jobs=2)
 
 
-def test_a_process_that_was_killed_is_told_in_a_sentence(made: Made, tmp_path: Path) -> None:
+def test_a_killed_process_is_reported_in_a_sentence(dataset: Dataset, tmp_path: Path) -> None:
     with pytest.raises(EmbedOnceError, match=r"^A process that fits linear was killed.*--jobs 1"):
-        fit_head(*made, FitPlan(head=Killed(), folds=3), tmp_path / "runs", jobs=2)
-    run, _ = fit_head(*made, FitPlan(head=LinearHead(), folds=3), tmp_path / "runs", jobs=2)
+        fit_head(*dataset, FitPlan(head=Killed(), folds=3), tmp_path / "runs", jobs=2)
+    run, _ = fit_head(*dataset, FitPlan(head=LinearHead(), folds=3), tmp_path / "runs", jobs=2)
     assert run.scorecards["test"].accuracy.value > 0.9
 
 
-def test_a_head_that_no_process_can_be_given_is_told_in_a_sentence(made: Made, tmp_path: Path) -> None:
+def test_a_head_that_cannot_be_unpickled_is_reported_in_a_sentence(dataset: Dataset, tmp_path: Path) -> None:
     with pytest.raises(EmbedOnceError, match=r"^A process that fits linear could not be started .*--jobs 1"):
-        fit_head(*made, FitPlan(head=Unsent(), folds=3), tmp_path / "runs", jobs=2)
+        fit_head(*dataset, FitPlan(head=Unpicklable(), folds=3), tmp_path / "runs", jobs=2)
 
 
-def worker_warnings(made: Made, folder: Path) -> list[str]:
+def worker_warnings(dataset: Dataset, folder: Path) -> list[str]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        run, _ = fit_head(*made, FitPlan(head=Growing(), folds=8), folder, jobs=2)
+        run, _ = fit_head(*dataset, FitPlan(head=Growing(), folds=8), folder, jobs=2)
     get_reusable_executor().shutdown(wait=True)
     assert run.scorecards["test"].accuracy.value > 0.9
     return [str(warning.message) for warning in caught if "A worker stopped" in str(warning.message)]
 
 
 def test_a_process_that_loky_replaces_is_no_warning(
-    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert not worker_warnings(made, tmp_path / "quiet")
+    assert not worker_warnings(dataset, tmp_path / "quiet")
     monkeypatch.setattr(module, "_ignore_worker_restarts", nullcontext)
-    assert worker_warnings(made, tmp_path / "loud")
+    assert worker_warnings(dataset, tmp_path / "loud")
 
 
-def test_ctrl_c_is_for_the_process_that_waits_and_ends_the_others(made: Made, tmp_path: Path) -> None:
-    run, _ = fit_head(*made, FitPlan(head=Interrupted(), folds=3), tmp_path / "runs", jobs=2)
+def test_ctrl_c_is_for_the_process_that_waits_and_ends_the_others(dataset: Dataset, tmp_path: Path) -> None:
+    run, _ = fit_head(*dataset, FitPlan(head=Interrupted(), folds=3), tmp_path / "runs", jobs=2)
     assert run.scorecards["test"].accuracy.value > 0.9
 
     def interrupted(now: Any) -> None:
@@ -157,19 +157,19 @@ def test_ctrl_c_is_for_the_process_that_waits_and_ends_the_others(made: Made, tm
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fit_head(*made, FitPlan(head=LinearHead(C=2), folds=3), tmp_path / "runs", jobs=2, on_progress=interrupted)
+        fit_head(*dataset, FitPlan(head=LinearHead(C=2), folds=3), tmp_path / "runs", jobs=2, on_progress=interrupted)
     left = [each for each in psutil.Process().children(recursive=True) if "popen_loky" in " ".join(each.cmdline())]
     psutil.wait_procs(left, timeout=30)
     assert not [each for each in left if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
 
 
-def test_as_many_as_there_are_cores_where_that_is_a_gain(
-    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_there_are_as_many_parallel_fits_as_cores_if_that_is_faster(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fitted, _ = fit_head(*made, FitPlan(head=LinearHead(), folds=3), tmp_path / "runs")
+    fitted, _ = fit_head(*dataset, FitPlan(head=LinearHead(), folds=3), tmp_path / "runs")
     monkeypatch.setattr("stages.fitting.cross_fitting.joblib.cpu_count", lambda: 4)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    found, linear = load_task(*made), FitPlan(head=LinearHead(), folds=5)
+    found, linear = load_task(*dataset), FitPlan(head=LinearHead(), folds=5)
     assert resolve_jobs(linear, found, None) == 1  # few documents
     assert resolve_jobs(linear, found, 3) == 3 and resolve_jobs(linear, found, 99) == 6
     monkeypatch.setattr(module, "PARALLEL_MIN_DOCUMENTS", 10)
@@ -181,5 +181,5 @@ def test_as_many_as_there_are_cores_where_that_is_a_gain(
         assert resolve_jobs(linear, found, None) == expected
     monkeypatch.setattr(Training, "place", lambda _: type("Device", (), {"type": "cuda"}))
     for name, count in (("mlp", 1), ("supcon", 1), ("linear", 4)):
-        _, plan = prepare_task(*made, FitPlan(head=make_head(name, {}), folds=5), tmp_path)
+        _, plan = prepare_task(*dataset, FitPlan(head=make_head(name, {}), folds=5), tmp_path)
         assert resolve_jobs(plan, found, None) == count

@@ -19,15 +19,15 @@ from stages.fitting.fit_head import fit_head
 from stages.fitting.plan import FitPlan
 from tests.small_store import blobs, make_store
 
-Made = tuple[FeatureStore, CorpusTable]
+Dataset = tuple[FeatureStore, CorpusTable]
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Made:
+def dataset(tmp_path: Path) -> Dataset:
     return make_store(tmp_path / "store", *blobs(["a", "b", "c"]))
 
 
-def cut_off_at(step: int) -> Any:
+def interrupt_at_step(step: int) -> Any:
     def report(now: FitProgress) -> None:
         if now.step == step:
             raise KeyboardInterrupt
@@ -35,18 +35,18 @@ def cut_off_at(step: int) -> Any:
     return report
 
 
-def same(one: runs.Run, other: runs.Run) -> bool:
-    said, told = one.predictions(), other.predictions()
-    np.testing.assert_array_equal(said.probabilities, told.probabilities)
+def is_same_run(one: runs.Run, other: runs.Run) -> bool:
+    expected, actual = one.predictions(), other.predictions()
+    np.testing.assert_array_equal(expected.probabilities, actual.probabilities)
     return one.name == other.name and one.decision.to_json() == other.decision.to_json()
 
 
 @pytest.mark.parametrize("step", [1, 3])
-def test_finished_folds_are_kept(made: Made, step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_finished_folds_are_kept(dataset: Dataset, step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = FitPlan(head=LinearHead(), folds=3)
-    whole, _ = fit_head(*made, plan, tmp_path / "whole")
+    whole, _ = fit_head(*dataset, plan, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        fit_head(*made, plan, tmp_path / "runs", on_progress=cut_off_at(step))
+        fit_head(*dataset, plan, tmp_path / "runs", on_progress=interrupt_at_step(step))
     assert len(list((tmp_path / "runs" / FOLDER).glob("*/fold-*.npy"))) == step
     assert runs.runs_in(tmp_path / "runs") == []
     fits, learn = list[int](), LinearHead._learn
@@ -56,18 +56,18 @@ def test_finished_folds_are_kept(made: Made, step: int, tmp_path: Path, monkeypa
         learn(self, examples)
 
     monkeypatch.setattr(LinearHead, "_learn", counted)
-    run, fresh = fit_head(*made, plan, tmp_path / "runs")
+    run, fresh = fit_head(*dataset, plan, tmp_path / "runs")
     assert fresh and len(fits) == 3 - step + 1
-    assert same(run, whole)
+    assert is_same_run(run, whole)
     assert any("was interrupted and resumed" in note for note in run.record.notes)
     assert not any("interrupted" in note for note in whole.record.notes)
     assert not (tmp_path / "runs" / FOLDER).exists() and not (tmp_path / "whole" / FOLDER).exists()
 
 
-def test_a_network_goes_on_within_its_fold(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_resumes_within_its_fold(dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(course, "EVERY", 0.0)
     plan = FitPlan(head=make_head("mlp", {"epochs": "4", "min_steps": "4", "device": "cpu"}), folds=3)
-    whole, _ = fit_head(*made, plan, tmp_path / "whole")
+    whole, _ = fit_head(*dataset, plan, tmp_path / "whole")
     epochs, keep = list[int](), course.Checkpoint.save
 
     def killed(self: course.Checkpoint, now: course.TrainingState) -> None:
@@ -78,38 +78,42 @@ def test_a_network_goes_on_within_its_fold(made: Made, tmp_path: Path, monkeypat
 
     monkeypatch.setattr(course.Checkpoint, "save", killed)
     with pytest.raises(KeyboardInterrupt):
-        fit_head(*made, plan, tmp_path / "runs")
-    run, _ = fit_head(*made, plan, tmp_path / "runs")
+        fit_head(*dataset, plan, tmp_path / "runs")
+    run, _ = fit_head(*dataset, plan, tmp_path / "runs")
     # fold 1 whole, fold 2 to its second epoch; then the rest of it, fold 3, the last fit
     assert epochs == [1, 2, 3, 4, 1, 2, 3, 4, 1, 2, 3, 4, 1, 2, 3, 4]
-    assert same(run, whole) and isinstance(run.head(), NetworkHead)
+    assert is_same_run(run, whole) and isinstance(run.head(), NetworkHead)
 
 
-def test_scores_that_cannot_be_read_or_are_of_other_documents_are_made_again(made: Made, tmp_path: Path) -> None:
+def test_scores_that_cannot_be_read_or_are_of_other_documents_are_computed_again(
+    dataset: Dataset, tmp_path: Path
+) -> None:
     plan = FitPlan(head=LinearHead(), folds=3)
-    whole, _ = fit_head(*made, plan, tmp_path / "whole")
+    whole, _ = fit_head(*dataset, plan, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        fit_head(*made, plan, tmp_path / "runs", on_progress=cut_off_at(3))
+        fit_head(*dataset, plan, tmp_path / "runs", on_progress=interrupt_at_step(3))
     torn, empty, other = sorted((tmp_path / "runs" / FOLDER).glob("*/fold-*.npy"))
     torn.write_bytes(torn.read_bytes()[:-10])
     empty.write_bytes(b"")
     np.save(other, np.zeros((3, 2), np.float32))
-    run, _ = fit_head(*made, plan, tmp_path / "runs")
-    assert same(run, whole)
+    run, _ = fit_head(*dataset, plan, tmp_path / "runs")
+    assert is_same_run(run, whole)
 
 
-def test_other_versions_start_anew(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_package_versions_start_from_the_beginning(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plan = FitPlan(head=LinearHead(), folds=3)
     with pytest.raises(KeyboardInterrupt):
-        fit_head(*made, plan, tmp_path / "runs", on_progress=cut_off_at(2))
+        fit_head(*dataset, plan, tmp_path / "runs", on_progress=interrupt_at_step(2))
     monkeypatch.setattr(runs, "package_versions", lambda: {"torch": "99"})
-    run, _ = fit_head(*made, plan, tmp_path / "runs")
+    run, _ = fit_head(*dataset, plan, tmp_path / "runs")
     assert not any("interrupted" in note for note in run.record.notes)
     assert (tmp_path / "runs" / FOLDER).exists()
 
 
-def test_a_folder_that_cannot_be_written_costs_nothing_but_the_keeping(made: Made, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_costs_only_the_checkpoint(dataset: Dataset, tmp_path: Path) -> None:
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / FOLDER).write_text("in the way")
-    run, fresh = fit_head(*made, FitPlan(head=LinearHead(), folds=3), tmp_path / "runs")
+    run, fresh = fit_head(*dataset, FitPlan(head=LinearHead(), folds=3), tmp_path / "runs")
     assert fresh and run.scorecards["test"].accuracy.value > 0.9

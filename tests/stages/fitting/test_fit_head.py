@@ -27,19 +27,19 @@ from tests.small_store import blobs, make_store
 PLAN = FitPlan(head=LinearHead(), folds=3)
 
 
-def test_a_run_finds_the_labels_and_says_what_it_took(tmp_path: Path) -> None:
+def test_a_run_learns_the_labels_and_records_its_time(tmp_path: Path) -> None:
     store, table = make_store(tmp_path / "store", *blobs(["a", "b", "c"]))
-    told: list[FitProgress] = []
+    reported: list[FitProgress] = []
     run, fresh = fit_head(
-        store, table, PLAN, tmp_path / "runs", command="embedonce fit-head linear", on_progress=told.append
+        store, table, PLAN, tmp_path / "runs", command="embedonce fit-head linear", on_progress=reported.append
     )
     assert fresh and run.scorecards["test"].accuracy.value > 0.9
     assert run.record.documents == {"train": 90, "test": 30}
-    assert [now.step for now in told] == [0, 1, 2, 3, 4] and {now.steps for now in told} == {5}
+    assert [now.step for now in reported] == [0, 1, 2, 3, 4] and {now.steps for now in reported} == {5}
     assert set(run.record.seconds) == {"out_of_fold", "decision", "fit", "test"}
 
 
-def test_labels_dealt_out_at_random_are_not_learned(tmp_path: Path) -> None:
+def test_random_labels_are_not_learned(tmp_path: Path) -> None:
     documents, vectors = blobs(["a", "b", "c", "d"], documents=400)
     shuffled = np.random.default_rng(1).permutation(len(documents))
     mixed = [replace(each, labels=documents[other].labels) for each, other in zip(documents, shuffled, strict=True)]
@@ -64,33 +64,33 @@ def test_another_plan_is_another_run(tmp_path: Path, other: FitPlan) -> None:
     assert PLAN.identity(store, load_task(store, table)) != other.identity(store, load_task(store, table))
 
 
-def test_a_run_is_named_by_its_defaults_too_and_says_them(tmp_path: Path) -> None:
+def test_the_name_of_a_run_depends_on_defaults_which_it_records(tmp_path: Path) -> None:
     store, table = make_store(tmp_path / "store", *blobs(["a", "b"]))
-    silent, said = (FitPlan(head=MLPHead(training=training), folds=3) for training in (None, Training()))
+    implicit, explicit = (FitPlan(head=MLPHead(training=training), folds=3) for training in (None, Training()))
     found = load_task(store, table)
-    assert silent.identity(store, found) == said.identity(store, found)
-    assert replace(said, head=MLPHead(training=training_of(epochs=99))).identity(store, found) != said.identity(
+    assert implicit.identity(store, found) == explicit.identity(store, found)
+    assert replace(explicit, head=MLPHead(training=training_of(epochs=99))).identity(store, found) != explicit.identity(
         store, found
     )
-    quick = replace(silent, head=MLPHead(hidden=4, training=training_of(epochs=1, min_steps=1)))
+    quick = replace(implicit, head=MLPHead(hidden=4, training=training_of(epochs=1, min_steps=1)))
     run, _ = fit_head(store, table, quick, tmp_path / "runs")
     assert run.record.hyperparameters["training"]["nested"]["epochs"] == 1
     assert configure_head(MLPHead(), found.target).training.get_params() == Training().get_params()
 
 
-def test_the_labels_of_the_test_split_change_nothing_but_its_figures(tmp_path: Path) -> None:
+def test_the_labels_of_the_test_split_change_only_its_metrics(tmp_path: Path) -> None:
     documents, vectors = blobs(["a", "b", "c"])
     lied = [replace(each, labels=("a",)) if each.split == "test" else each for each in documents]
     honest, _ = fit_head(*make_store(tmp_path / "one", documents, vectors), PLAN, tmp_path / "runs")
     fooled, _ = fit_head(*make_store(tmp_path / "two", lied, vectors), PLAN, tmp_path / "runs")
     assert honest.folder != fooled.folder
     assert honest.decision.to_json() == fooled.decision.to_json()
-    said, told = honest.predictions(), fooled.predictions()
-    np.testing.assert_array_equal(said.probabilities, told.probabilities)
-    np.testing.assert_array_equal(said.predicted, told.predicted)
+    predictions, reported = honest.predictions(), fooled.predictions()
+    np.testing.assert_array_equal(predictions.probabilities, reported.probabilities)
+    np.testing.assert_array_equal(predictions.predicted, reported.predicted)
 
 
-def test_equal_texts_stand_in_one_fold(tmp_path: Path) -> None:
+def test_duplicate_texts_are_in_one_fold(tmp_path: Path) -> None:
     documents, vectors = blobs(["a", "b"], documents=80)
     twins = [replace(each, id=f"twin of {each.id}") for each in documents]
     found = load_task(*make_store(tmp_path / "store", [*documents, *twins], np.concatenate([vectors, vectors])))
@@ -99,7 +99,7 @@ def test_equal_texts_stand_in_one_fold(tmp_path: Path) -> None:
     assert len(set(group.values())) == 60
 
 
-def test_a_label_that_only_the_test_split_has_is_told_and_counts_as_missed(tmp_path: Path) -> None:
+def test_a_label_that_only_the_test_split_has_is_noted_and_counts_as_missed(tmp_path: Path) -> None:
     documents, vectors = blobs(["a", "b"])
     documents[3] = replace(documents[3], labels=("unheard",))
     run, _ = fit_head(*make_store(tmp_path / "store", documents, vectors), PLAN, tmp_path / "runs")
@@ -120,13 +120,13 @@ def test_a_label_of_few_documents_is_trained_and_reported(tmp_path: Path, count:
     assert any("'rare'" in note for note in run.record.notes)
 
 
-def test_several_labels_a_document_are_fitted_and_kept(tmp_path: Path) -> None:
+def test_multilabel_documents_are_fitted_and_stored(tmp_path: Path) -> None:
     documents, vectors = blobs(["a", "b", "c"], documents=160)
     both = [replace(each, labels=(*each.labels, "late")) if row > 80 else each for row, each in enumerate(documents)]
     vectors[81:, 7] += 5
     run, _ = fit_head(*make_store(tmp_path / "store", both, vectors, kind="multilabel"), PLAN, tmp_path / "runs")
-    said = run.predictions().of("test")
-    assert said.truth.dtype == bool and run.scorecards["test"].micro_f1.value > 0.9
+    predictions = run.predictions().of("test")
+    assert predictions.truth.dtype == bool and run.scorecards["test"].micro_f1.value > 0.9
     assert run.record.labels == ["a", "b", "c", "late"]
 
 
@@ -150,13 +150,13 @@ def test_a_weight_file_names_labels_that_exist(tmp_path: Path) -> None:
         configure_head(head, load_task(store, table).target)
 
 
-def test_all_is_every_head_and_takes_no_parameter() -> None:
+def test_all_is_every_head_and_takes_no_hyperparameter() -> None:
     assert {head.name for head in parse_heads("all", layers=2)} == set(HEADS)
     with pytest.raises(CallError, match="name it instead of 'all'"):
         parse_heads("all", ["C=1"])
 
 
-def test_all_leaves_out_what_weighs_layers_where_there_is_one() -> None:
+def test_all_leaves_out_heads_that_combine_layers_if_there_is_one() -> None:
     assert set(HEADS) - {head.name for head in parse_heads("all", layers=1)} == {"layermix"}
     assert [head.name for head in parse_heads("layermix", layers=1)] == ["layermix"]
 
@@ -171,11 +171,11 @@ def test_a_head_that_reads_every_layer_finds_what_the_chosen_one_lacks(tmp_path:
     )
     assert (mixed.record.layer, last.record.layer) == (None, -1)
     assert mixed.scorecards["test"].accuracy.value > 0.9 > 0.6 > last.scorecards["test"].accuracy.value
-    said = mixed.predictions().of("test")
+    predictions = mixed.predictions().of("test")
     (shard,) = store.shards()
     shares = scores_to_probabilities(build_scorer(runs.load(mixed.folder))([shard]), multilabel=False)
-    rows = [table.ids.index(each) for each in said.ids]  # the shard keeps the table's order
-    np.testing.assert_allclose(shares[rows], said.probabilities, atol=1e-6)
+    rows = [table.ids.index(each) for each in predictions.ids]  # the shard keeps the table's order
+    np.testing.assert_allclose(shares[rows], predictions.probabilities, atol=1e-6)
 
 
 def test_a_store_is_chosen_by_name_or_as_the_newest(tmp_path: Path) -> None:
@@ -191,19 +191,19 @@ def test_a_store_is_chosen_by_name_or_as_the_newest(tmp_path: Path) -> None:
     ("rare", "group", "sentence"),
     [(1, None, "only 'a' is left to learn from"), (8, "one thread", "only 'a' is left to learn from")],
 )
-def test_a_label_that_one_fold_holds_whole_is_told_before_anything_is_fitted(
+def test_a_label_that_is_only_in_one_fold_is_refused_before_any_fit(
     tmp_path: Path, rare: int, group: str | None, sentence: str
 ) -> None:
     documents, vectors = blobs(["a"], documents=60)
     mixed = [replace(each, labels=("b",), group=group) if row < rare else each for row, each in enumerate(documents)]
     mixed = [replace(each, split="train" if row < 40 else "test") for row, each in enumerate(mixed)]
-    told: list[FitProgress] = []
+    reported: list[FitProgress] = []
     with pytest.raises(BadData, match=rf"^Without fold \d of 3 {sentence}: all other documents are in that fold"):
-        fit_head(*make_store(tmp_path / "store", mixed, vectors), PLAN, tmp_path / "runs", on_progress=told.append)
-    assert not told
+        fit_head(*make_store(tmp_path / "store", mixed, vectors), PLAN, tmp_path / "runs", on_progress=reported.append)
+    assert not reported
 
 
-def test_documents_that_do_not_count_leave_nothing_to_tell_apart(tmp_path: Path) -> None:
+def test_documents_of_weight_zero_do_not_count_as_a_second_label(tmp_path: Path) -> None:
     store, table = make_store(tmp_path / "store", *blobs(["a", "b"]))
     weights = {one: float(labels == ("a",)) for one, labels in zip(table.ids, table.labels, strict=True)}
     with pytest.raises(BadData, match=r"^Without fold 1 of 3 only 'a' is left to learn from"):

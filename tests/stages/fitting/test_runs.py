@@ -22,13 +22,13 @@ def fitted(folder: Path) -> Run:
     return fit_head(store, table, FitPlan(head=LinearHead(), folds=2), folder / "runs")[0]
 
 
-def test_what_was_said_is_read_back_as_it_was_said(tmp_path: Path) -> None:
+def test_predictions_are_read_as_they_were_written(tmp_path: Path) -> None:
     run = fitted(tmp_path)
-    said = run.predictions().of("test")
+    predictions = run.predictions().of("test")
     head = run.head()
-    np.testing.assert_allclose(said.probabilities.sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(predictions.probabilities.sum(axis=1), 1, atol=1e-5)
     assert list(head.classes_) == list(run.record.labels)
-    right = (said.truth == said.predicted).mean()
+    right = (predictions.truth == predictions.predicted).mean()
     assert run.scorecards["test"].accuracy.value == pytest.approx(right)
 
 

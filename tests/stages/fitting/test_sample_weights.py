@@ -20,7 +20,7 @@ PLAN = FitPlan(head=LinearHead(), folds=3)
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> tuple[FeatureStore, CorpusTable]:
+def dataset(tmp_path: Path) -> tuple[FeatureStore, CorpusTable]:
     return make_store(tmp_path / "store", *blobs(["a", "b"], documents=40))
 
 
@@ -30,40 +30,40 @@ def written(folder: Path, cell: Callable[[int], Any], documents: int = 40) -> st
     return str(path)
 
 
-def test_weights_are_found_by_id_whatever_the_order_of_the_file(made: Any, tmp_path: Path) -> None:
-    weights = read_sample_weights(made[1], "trust", written(tmp_path, lambda row: row / 2))
+def test_weights_are_found_by_id_whatever_the_order_of_the_file(dataset: Any, tmp_path: Path) -> None:
+    weights = read_sample_weights(dataset[1], "trust", written(tmp_path, lambda row: row / 2))
     assert weights == {f"d{row}": row / 2 for row in range(40)}
 
 
-def test_the_corpus_own_file_is_read_where_no_other_is_named(made: Any, tmp_path: Path) -> None:
-    table = replace(made[1], source=written(tmp_path, lambda row: 1))
+def test_the_file_of_the_corpus_is_read_if_no_other_is_named(dataset: Any, tmp_path: Path) -> None:
+    table = replace(dataset[1], source=written(tmp_path, lambda row: 1))
     assert set(read_sample_weights(table, "trust").values()) == {1.0}
 
 
-def test_a_document_without_a_weight_is_named(made: Any, tmp_path: Path) -> None:
+def test_a_document_without_a_weight_is_named(dataset: Any, tmp_path: Path) -> None:
     path = written(tmp_path, lambda row: 1, documents=39)
     with pytest.raises(BadData, match=r"has no weight for 1 of 40 documents of 'made' \(the first is 'd39'\)\. Add"):
-        read_sample_weights(made[1], "trust", path)
+        read_sample_weights(dataset[1], "trust", path)
 
 
 @pytest.mark.parametrize("cell", ["", "much", "-1", "nan", "inf"])
-def test_a_cell_that_is_no_weight_is_named(made: Any, tmp_path: Path, cell: str) -> None:
+def test_a_cell_that_is_no_weight_is_named(dataset: Any, tmp_path: Path, cell: str) -> None:
     path = written(tmp_path, lambda row: cell if row == 7 else 1)
     with pytest.raises(BadData, match=rf"'trust' of document 'd7' is '{cell}'\. Write a number that is at least 0\.$"):
-        read_sample_weights(made[1], "trust", path)
+        read_sample_weights(dataset[1], "trust", path)
 
 
-def test_a_column_that_is_not_there_is_an_error(made: Any, tmp_path: Path) -> None:
+def test_a_column_that_is_not_there_is_an_error(dataset: Any, tmp_path: Path) -> None:
     with pytest.raises(ColumnMissing):
-        read_sample_weights(made[1], "truth", written(tmp_path, lambda row: 1))
+        read_sample_weights(dataset[1], "truth", written(tmp_path, lambda row: 1))
 
 
-def test_a_benchmark_has_no_column_of_weights(made: Any) -> None:
+def test_a_benchmark_has_no_column_of_weights(dataset: Any) -> None:
     with pytest.raises(CallError, match=r"^reuters52 is a benchmark and has no column of weights\. Name a file"):
-        read_sample_weights(replace(made[1], source="reuters52"), "trust")
+        read_sample_weights(replace(dataset[1], source="reuters52"), "trust")
 
 
-def test_documents_of_weight_zero_teach_nothing_and_are_scored_all_the_same(tmp_path: Path) -> None:
+def test_documents_of_weight_zero_are_not_learned_from_but_scored(tmp_path: Path) -> None:
     documents, vectors = blobs(["a", "b"], documents=120)
     twins = [
         replace(each, id=f"{each.id}!", text=f"{each.text}!", labels=("b" if each.labels == ("a",) else "a",))
@@ -81,9 +81,9 @@ def test_documents_of_weight_zero_teach_nothing_and_are_scored_all_the_same(tmp_
     assert "sample weights from 0 to 1, 90 of them 0" in " ".join(told.record.notes)
 
 
-def test_weights_of_one_are_another_run_of_the_same_figures(
-    made: tuple[FeatureStore, CorpusTable], tmp_path: Path
+def test_weights_of_one_are_another_run_with_the_same_metrics(
+    dataset: tuple[FeatureStore, CorpusTable], tmp_path: Path
 ) -> None:
-    plain, _ = fit_head(*made, PLAN, tmp_path / "runs")
-    ones, fresh = fit_head(*made, replace(PLAN, weights=dict.fromkeys(made[1].ids, 1.0)), tmp_path / "runs")
+    plain, _ = fit_head(*dataset, PLAN, tmp_path / "runs")
+    ones, fresh = fit_head(*dataset, replace(PLAN, weights=dict.fromkeys(dataset[1].ids, 1.0)), tmp_path / "runs")
     assert fresh and ones.scorecards == plain.scorecards

@@ -63,7 +63,7 @@ def test_a_gated_head_reads_each_store_by_itself_and_is_found_again(tmp_path: Pa
     )
 
 
-def test_stacked_are_runs_of_the_same_stores(tmp_path: Path) -> None:
+def test_only_runs_of_the_same_stores_are_stacked(tmp_path: Path) -> None:
     first, second, table = halves(tmp_path)
     both = JoinedStores((first, second))
     for plan in (PLAN, replace(PLAN, head=LinearHead(C=0.01))):
@@ -112,16 +112,16 @@ def test_new_text_goes_through_both_encoders(embedonce: Run, tmp_path: Path) -> 
     (run,) = runs.runs_in(tmp_path / "runs")
     done = embedonce("predict", run.name, "t.jsonl", "--json")
     answers = {answer["id"]: answer["probabilities"] for answer in map(json.loads, done.out.splitlines())}
-    said = run.predictions().of("test")
-    shares = [[answers[each][label] for label in run.record.labels] for each in said.ids]
-    np.testing.assert_allclose(shares, said.probabilities, atol=1e-3)
+    predictions = run.predictions().of("test")
+    shares = [[answers[each][label] for label in run.record.labels] for each in predictions.ids]
+    np.testing.assert_allclose(shares, predictions.probabilities, atol=1e-3)
     refused = embedonce("predict", run.name, "t.jsonl", "--encoder", models[0])
     assert refused.code == 2 and "give --encoder once for each" in refused.err
-    refused = embedonce("explain", run.name, said.ids[0])
+    refused = embedonce("explain", run.name, predictions.ids[0])
     assert refused.code == 2 and "side by side" in refused.err
 
 
-def test_words_are_read_of_the_first_store_beside_the_vectors_of_all(tmp_path: Path) -> None:
+def test_words_are_read_from_the_first_store_and_vectors_from_all(tmp_path: Path) -> None:
     first, second, table = halves(tmp_path)
     run, _ = fit_head(JoinedStores((first, second)), table, replace(PLAN, head=FusedHead()), tmp_path / "runs")
     assert run.scorecards["test"].accuracy.value > 0.85 and "token_ids" in run.record.inputs

@@ -37,13 +37,13 @@ def fitted(
     return [fit_head(store, table, FitPlan(head=head, folds=3, **plan), folder / "runs")[0].name for head in heads]
 
 
-def confusing(folder: Path) -> tuple[FeatureStore, CorpusTable]:
+def make_overlapping_store(folder: Path) -> tuple[FeatureStore, CorpusTable]:
     documents, vectors = blobs(["a", "b", "c"], documents=200)
     return make_store(folder / "store", documents, vectors / 4 + np.random.default_rng(5).normal(size=vectors.shape))
 
 
-def test_it_stands_on_all_runs_that_agree_and_says_so(tmp_path: Path) -> None:
-    store, table = confusing(tmp_path)
+def test_it_uses_all_matching_runs_and_a_note_names_them(tmp_path: Path) -> None:
+    store, table = make_overlapping_store(tmp_path)
     names = fitted(tmp_path, store, table)
     fitted(tmp_path, store, table, [LinearHead(C=3)], seed=4)  # other folds
     run, fresh = fit_head(store, table, STACK, tmp_path / "runs")
@@ -62,8 +62,8 @@ def test_it_stands_on_all_runs_that_agree_and_says_so(tmp_path: Path) -> None:
     assert not fresh and again.folder == run.folder  # and a stack stands on no stack
 
 
-def test_other_runs_below_are_another_run(tmp_path: Path) -> None:
-    store, table = confusing(tmp_path)
+def test_other_base_runs_are_another_run(tmp_path: Path) -> None:
+    store, table = make_overlapping_store(tmp_path)
     names = fitted(tmp_path, store, table, [*BASES, LinearHead(C=3)])
     three, _ = fit_head(store, table, STACK, tmp_path / "runs")
     two, fresh = fit_head(
@@ -84,30 +84,30 @@ def test_out_of_fold_it_saw_neither_the_document_nor_its_group(tmp_path: Path) -
         assert card.accuracy.value < 0.40
 
 
-def test_the_labels_of_the_test_split_change_nothing_but_its_figures(tmp_path: Path) -> None:
+def test_the_labels_of_the_test_split_change_only_its_metrics(tmp_path: Path) -> None:
     documents, vectors = blobs(["a", "b", "c"])
     lied = [replace(each, labels=("a",)) if each.split == "test" else each for each in documents]
-    said = []
-    for name, told in (("honest", documents), ("fooled", lied)):
-        store, table = make_store(tmp_path / name / "store", told, vectors)
+    predictions = []
+    for name, reported in (("honest", documents), ("fooled", lied)):
+        store, table = make_store(tmp_path / name / "store", reported, vectors)
         fitted(tmp_path / name, store, table)
-        said.append(fit_head(store, table, STACK, tmp_path / name / "runs")[0].predictions())
-    np.testing.assert_array_equal(said[0].probabilities, said[1].probabilities)
-    np.testing.assert_array_equal(said[0].predicted, said[1].predicted)
+        predictions.append(fit_head(store, table, STACK, tmp_path / name / "runs")[0].predictions())
+    np.testing.assert_array_equal(predictions[0].probabilities, predictions[1].probabilities)
+    np.testing.assert_array_equal(predictions[0].predicted, predictions[1].predicted)
 
 
-def test_asked_of_features_it_says_what_it_said_of_the_test_split(tmp_path: Path) -> None:
-    store, table = confusing(tmp_path)
+def test_it_predicts_the_same_from_features_as_on_the_test_split(tmp_path: Path) -> None:
+    store, table = make_overlapping_store(tmp_path)
     fitted(tmp_path, store, table)
     run, _ = fit_head(store, table, STACK, tmp_path / "runs")
-    said = run.predictions().of("test")
+    predictions = run.predictions().of("test")
     (shard,) = store.shards()
-    rows = [list(table.ids).index(each) for each in said.ids]  # `make_store` keeps the order
+    rows = [list(table.ids).index(each) for each in predictions.ids]  # `make_store` keeps the order
     shares = scores_to_probabilities(build_scorer(run)([shard])[rows], multilabel=False)
-    np.testing.assert_allclose(shares, said.probabilities, atol=1e-4)
+    np.testing.assert_allclose(shares, predictions.probabilities, atol=1e-4)
 
 
-def test_several_labels_are_stacked(tmp_path: Path) -> None:
+def test_multilabel_runs_are_stacked(tmp_path: Path) -> None:
     documents, vectors = blobs(["a", "b", "c"], documents=160)
     both = [replace(each, labels=(*each.labels, "late")) if row > 80 else each for row, each in enumerate(documents)]
     vectors[81:, 7] += 5
@@ -128,7 +128,7 @@ def test_a_label_that_no_fold_or_only_the_test_split_has_is_no_obstacle(tmp_path
 
 
 def test_fewer_than_two_are_refused(tmp_path: Path) -> None:
-    store, table = confusing(tmp_path)
+    store, table = make_overlapping_store(tmp_path)
     (name,) = fitted(tmp_path, store, table, BASES[:1])
     for plan in (STACK, replace(STACK, base_runs=[name])):
         with pytest.raises(CallError, match=r"at least two runs .* folds \(3\) and seed \(0\), .* has 1\. Fit more"):
@@ -137,8 +137,8 @@ def test_fewer_than_two_are_refused(tmp_path: Path) -> None:
         fit_head(store, table, replace(STACK, base_runs=[name.replace("linear", "liner"), name]), tmp_path / "runs")
 
 
-def test_a_run_that_does_not_agree_is_named_with_the_difference(tmp_path: Path) -> None:
-    store, table = confusing(tmp_path)
+def test_a_run_that_does_not_match_is_named_with_the_difference(tmp_path: Path) -> None:
+    store, table = make_overlapping_store(tmp_path)
     names = fitted(tmp_path, store, table)
     stack, _ = fit_head(store, table, STACK, tmp_path / "runs")
     (seeded,) = fitted(tmp_path, store, table, BASES[:1], seed=4)
@@ -160,8 +160,8 @@ def test_a_run_that_does_not_agree_is_named_with_the_difference(tmp_path: Path) 
         fit_head(store, table, replace(STACK, base_runs=names), tmp_path / "runs")
 
 
-def test_a_stack_whose_run_is_gone_names_it(tmp_path: Path) -> None:
-    store, table = confusing(tmp_path)
+def test_a_stacking_ensemble_without_one_of_its_runs_names_it(tmp_path: Path) -> None:
+    store, table = make_overlapping_store(tmp_path)
     names = fitted(tmp_path, store, table)
     run, _ = fit_head(store, table, STACK, tmp_path / "runs")
     shutil.rmtree(tmp_path / "runs" / names[1])
@@ -183,7 +183,7 @@ def test_a_wrong_call_is_one_sentence(embedonce: Run, tmp_path: Path, arguments:
     assert (result.code, result.out) == (2, "") and sentence in result.err
 
 
-def test_new_text_goes_through_every_run_below(embedonce: Run, tmp_path: Path) -> None:
+def test_new_text_goes_through_every_base_run(embedonce: Run, tmp_path: Path) -> None:
     words = {"hockey": "ice puck goal", "autos": "car motor wheel", "space": "orbit moon rocket"}
     rows = [f"{label} {row},{word} number {row},{label}" for label in words for row, word in _texts(words[label])]
     (tmp_path / "t.csv").write_text("\n".join(["id,text,label", *rows]) + "\n")
@@ -192,11 +192,13 @@ def test_new_text_goes_through_every_run_below(embedonce: Run, tmp_path: Path) -
     for head in ("linear", "prototype", "stack"):
         assert embedonce("fit-head", head, "--folds", "3").code == 0
     (run,) = [each for each in runs.runs_in(tmp_path / "runs") if each.record.head == "stack"]
-    said = run.predictions().of("test")
+    predictions = run.predictions().of("test")
     lines = embedonce("predict", run.name, "t.csv", "--json").out.splitlines()
     answers = {each["id"]: each for each in map(json.loads, lines)}
-    shares = np.array([[answers[each]["probabilities"][label] for label in run.record.labels] for each in said.ids])
-    np.testing.assert_allclose(shares, said.probabilities, atol=5e-3)
+    shares = np.array(
+        [[answers[each]["probabilities"][label] for label in run.record.labels] for each in predictions.ids]
+    )
+    np.testing.assert_allclose(shares, predictions.probabilities, atol=5e-3)
 
 
 def _texts(words: str) -> list[tuple[int, str]]:

@@ -42,9 +42,9 @@ class Clock:
         monkeypatch.setattr(halving, "_run_seconds", lambda *_: 4.0)
         real = trials.score_trial
 
-        def score(*asked: Any) -> float:
+        def score(*options: Any) -> float:
             self.now += 1
-            return real(*asked)
+            return real(*options)
 
         monkeypatch.setattr(trials, "score_trial", score)
 
@@ -58,53 +58,57 @@ class Refused(LinearHead):
         raise CallError("Not for these.")
 
 
-def swept(folder: Path, heads: Sequence[Any], seconds: float = 60, **asked: Any) -> list[SweepResult]:
+def run_sweep(folder: Path, heads: Sequence[Any], seconds: float = 60, **options: Any) -> list[SweepResult]:
     store, table = make_store(folder / "store", *blobs(["a", "b", "c"], 160))
     spaces = [SearchSpace(FitPlan(head=head, folds=3)) for head in heads]
-    return sweep_all(store, table, spaces, folder / "runs", seconds=seconds, **asked)
+    return sweep_all(store, table, spaces, folder / "runs", seconds=seconds, **options)
 
 
-def test_the_better_heads_get_the_trials_and_leave_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock, told = Clock(monkeypatch), list[SweepProgress]()
+def test_the_better_heads_get_more_trials_and_are_fitted_as_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, reported = Clock(monkeypatch), list[SweepProgress]()
     heads = [Guess(), KNNHead(), Guess(pooling=("max",)), LinearHead()]
-    found = swept(tmp_path, heads, seconds=28, on_progress=told.append)
-    made = [len(each.trials) for each in found]
-    assert {found[0].head, found[1].head} == {"knn", "linear"}
+    result = run_sweep(tmp_path, heads, seconds=28, on_progress=reported.append)
+    made = [len(each.trials) for each in result]
+    assert {result[0].head, result[1].head} == {"knn", "linear"}
     assert made == [9, 9, 3, 3] and clock.now == 24  # 12 seconds a round: for four heads, then for two; 4 for the run
-    assert found[0].run is not None and [each.run for each in found[2:]] == [None, None]
+    assert result[0].run is not None and [each.run for each in result[2:]] == [None, None]
     left = {run.name for run in runs.runs_in(tmp_path / "runs")}
-    assert left == {each.run for each in found if each.run}
-    assert (found[0].best.score or 0) >= (found[1].best.score or 0)
-    assert all(0 <= now.done <= now.total == 28 for now in told)
+    assert left == {each.run for each in result if each.run}
+    assert (result[0].best.score or 0) >= (result[1].best.score or 0)
+    assert all(0 <= now.done <= now.total == 28 for now in reported)
 
 
 def test_each_head_has_a_trial_and_the_best_a_run_however_short_the_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Clock(monkeypatch)
-    found = swept(tmp_path, [Guess(), KNNHead(), LinearHead()], seconds=1)
-    assert [len(each.trials) for each in found] == [1, 1, 1]
-    assert [each.run is not None for each in found] == [True, False, False]
+    result = run_sweep(tmp_path, [Guess(), KNNHead(), LinearHead()], seconds=1)
+    assert [len(each.trials) for each in result] == [1, 1, 1]
+    assert [each.run is not None for each in result] == [True, False, False]
 
 
-def test_a_head_that_refuses_or_would_take_too_long_is_left_out_and_said(
+def test_a_head_that_refuses_or_would_take_too_long_is_left_out_with_a_note(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = halving._predict_trial_seconds
     monkeypatch.setattr(
-        halving, "_predict_trial_seconds", lambda *asked: 99.0 if asked[1].plan.head.name == "knn" else real(*asked)
+        halving,
+        "_predict_trial_seconds",
+        lambda *options: 99.0 if options[1].plan.head.name == "knn" else real(*options),
     )
-    (found,) = swept(tmp_path, [KNNHead(), PrototypeHead(), Refused()])
-    assert found.head == "prototype" and found.run is not None
-    assert any("knn is left out: one trial would take about 99 s" in note for note in found.notes)
-    assert any("refused is left out: Not for these." in note for note in found.notes)
+    (result,) = run_sweep(tmp_path, [KNNHead(), PrototypeHead(), Refused()])
+    assert result.head == "prototype" and result.run is not None
+    assert any("knn is left out: one trial would take about 99 s" in note for note in result.notes)
+    assert any("refused is left out: Not for these." in note for note in result.notes)
     with pytest.raises(CallError, match="No head can be tried"):
-        swept(tmp_path / "another", [KNNHead(), Refused()])
+        run_sweep(tmp_path / "another", [KNNHead(), Refused()])
 
 
 def test_a_cap_on_trials_ends_before_the_time(tmp_path: Path) -> None:
-    found = swept(tmp_path, [KNNHead(), LinearHead()], seconds=600, max_trials=3)
-    assert [len(each.trials) for each in found] == [3, 3] and all(each.run for each in found)
+    result = run_sweep(tmp_path, [KNNHead(), LinearHead()], seconds=600, max_trials=3)
+    assert [len(each.trials) for each in result] == [3, 3] and all(each.run for each in result)
 
 
 def test_every_fit_has_the_sample_weights_also_those_that_predict_the_time_of_a_trial(tmp_path: Path) -> None:

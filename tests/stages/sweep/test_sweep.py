@@ -65,11 +65,11 @@ def _forget() -> Iterator[None]:
 SPACE = SearchSpace(FitPlan(head=Watched(), folds=3))
 
 
-def swept(folder: Path, most: int = 8, space: SearchSpace = SPACE, **asked: Any) -> SweepResult:
+def run_sweep(folder: Path, most: int = 8, space: SearchSpace = SPACE, **options: Any) -> SweepResult:
     if not (folder / "store").exists():
         make_store(folder / "store", *blobs(["a", "b", "c"], 160))
     store = open_store(folder / "store", folder)
-    return sweep(store, open_corpus(store, None), space, folder / "runs", max_trials=most, **asked)
+    return sweep(store, open_corpus(store, None), space, folder / "runs", max_trials=most, **options)
 
 
 def scores(outcome: SweepResult) -> list[Any]:
@@ -77,19 +77,21 @@ def scores(outcome: SweepResult) -> list[Any]:
 
 
 def test_the_defaults_are_tried_first_and_the_best_becomes_a_run(tmp_path: Path) -> None:
-    found = swept(tmp_path)
-    assert len(found.trials) == 8 and found.trials[0].values == SPACE.defaults
-    assert found.default_trial == found.trials[0]
-    assert found.best.score == max(each.score or 0 for each in found.trials) and found.improvements[-1] == found.best
-    run = runs.load(tmp_path / "runs" / str(found.run))
-    assert run.record.hyperparameters["C"] == found.best.values["C"] and any(
+    result = run_sweep(tmp_path)
+    assert len(result.trials) == 8 and result.trials[0].values == SPACE.defaults
+    assert result.default_trial == result.trials[0]
+    assert (
+        result.best.score == max(each.score or 0 for each in result.trials) and result.improvements[-1] == result.best
+    )
+    run = runs.load(tmp_path / "runs" / str(result.run))
+    assert run.record.hyperparameters["C"] == result.best.values["C"] and any(
         "best of 8" in note for note in run.record.notes
     )
-    assert [each.name for each in runs.runs_in(tmp_path / "runs")] == [found.run]
+    assert [each.name for each in runs.runs_in(tmp_path / "runs")] == [result.run]
 
 
-def test_every_parameter_drawn_is_within_what_the_head_declares(tmp_path: Path) -> None:
-    for each in swept(tmp_path, 12).trials:
+def test_every_drawn_value_is_within_what_the_head_declares(tmp_path: Path) -> None:
+    for each in run_sweep(tmp_path, 12).trials:
         for name, parameter in SPACE.hyperparameters.items():
             assert parameter.search is not None and each.values[name] in parameter.search
     assert len(set(Watched.settings)) > 6
@@ -108,13 +110,13 @@ def test_every_head_declares_a_space_that_holds_its_defaults_and_that_it_takes(n
 
 
 @pytest.mark.parametrize("name", [name for name in BUILT_IN_HEADS if name != "lightgbm"])
-def test_every_head_is_swept_with_settings_it_can_be_fitted_with(tmp_path: Path, name: str) -> None:
+def test_every_head_is_swept_with_values_it_can_be_fitted_with(tmp_path: Path, name: str) -> None:
     training = {"training": training_of(epochs=2, min_steps=5)} if "training" in head_class(name)().get_params() else {}
-    found = swept(tmp_path, 4, SearchSpace(FitPlan(head=head_class(name)(**training), folds=2)))
-    assert len(found.trials) == 4 and found.pruned_count == 0 and found.run is not None
+    result = run_sweep(tmp_path, 4, SearchSpace(FitPlan(head=head_class(name)(**training), folds=2)))
+    assert len(result.trials) == 4 and result.pruned_count == 0 and result.run is not None
 
 
-def test_what_is_set_by_hand_is_left_alone(tmp_path: Path) -> None:
+def test_fixed_hyperparameters_are_not_searched(tmp_path: Path) -> None:
     space = SearchSpace.of(FitPlan(head=MLPHead(dropout=0.5, training=training_of(lr=0.01))), ["dropout", "lr"])
     assert (
         not {"dropout", "training__optimization__lr"} & set(space.hyperparameters) and "hidden" in space.hyperparameters
@@ -123,7 +125,7 @@ def test_what_is_set_by_hand_is_left_alone(tmp_path: Path) -> None:
     assert (head.get_params()["dropout"], head.get_params()["training__optimization__lr"]) == (0.5, 0.01)
     assert (head.get_params()["hidden"], head.get_params()["training__optimization__batch_size"]) == (99, 17)
     with pytest.raises(CallError, match="no hyperparameter to search"):
-        swept(
+        run_sweep(
             tmp_path,
             space=SearchSpace.of(
                 FitPlan(head=LinearHead()), list(SearchSpace(FitPlan(head=LinearHead())).hyperparameters)
@@ -137,97 +139,102 @@ def test_the_test_split_is_read_once_for_the_run_and_chooses_nothing(
     read: list[int] = []
     real = HeldOut.score
 
-    def score(*asked: Any, **named: Any) -> Any:
+    def score(*options: Any, **named: Any) -> Any:
         read.append(len(Watched.fitted))
-        return real(*asked, **named)
+        return real(*options, **named)
 
     monkeypatch.setattr(HeldOut, "score", score)
     documents, vectors = blobs(["a", "b", "c"], 160)
     test = np.array([each.split == "test" for each in documents])
-    lied = [replace(each, labels=("a",)) if each.split == "test" else each for each in documents]
-    moved = vectors + 50 * test.astype(np.float32)[:, None]
+    changed_documents = [replace(each, labels=("a",)) if each.split == "test" else each for each in documents]
+    moved_vectors = vectors + 50 * test.astype(np.float32)[:, None]
     honest = sweep(*make_store(tmp_path / "one", documents, vectors), SPACE, tmp_path / "runs", max_trials=6)
     made = len(Watched.fitted)
     assert read == [made]  # after the last fit, which is the run's
     seen = {row.tobytes() for rows in Watched.fitted for row in rows}
     assert seen.isdisjoint(row.tobytes() for row in vectors[test])
-    fooled = sweep(*make_store(tmp_path / "two", lied, moved), SPACE, tmp_path / "runs", max_trials=6)
-    assert scores(honest) == scores(fooled)
+    changed = sweep(
+        *make_store(tmp_path / "two", changed_documents, moved_vectors), SPACE, tmp_path / "runs", max_trials=6
+    )
+    assert scores(honest) == scores(changed)
 
 
 def test_no_trial_is_scored_on_documents_that_it_was_fitted_on(tmp_path: Path) -> None:
     documents, vectors = blobs(["a", "b", "c"], 160)
     rng = np.random.default_rng(99)  # not the seed that the vectors were drawn by
     noise = [replace(each, labels=("abc"[rng.integers(3)],)) for each in documents]  # nothing can be learned
-    found = sweep(
+    result = sweep(
         *make_store(tmp_path / "s", noise, 100 * vectors), replace(SPACE, metric="accuracy"), tmp_path, max_trials=5
     )
-    assert all(each.score is not None and each.score < 0.65 for each in found.trials)
+    assert all(each.score is not None and each.score < 0.65 for each in result.trials)
 
 
-def test_the_score_is_of_the_folds_asked(tmp_path: Path) -> None:
+def test_the_score_is_of_the_requested_folds(tmp_path: Path) -> None:
     store, table = make_store(tmp_path / "store", *blobs(["a", "b", "c"], 160))
-    found, told = load_task(store, table), []
-    trials.score_trial(replace(SPACE, scored_folds=2), found, {}, lambda step, metric: told.append((step, metric)))
-    assert [len(rows) for rows in Watched.fitted] == [80, 80] and told[0][0] == trials.AFTER_EPOCHS
-    told.clear()
+    result, reported = load_task(store, table), []
+    trials.score_trial(replace(SPACE, scored_folds=2), result, {}, lambda step, metric: reported.append((step, metric)))
+    assert [len(rows) for rows in Watched.fitted] == [80, 80] and reported[0][0] == trials.AFTER_EPOCHS
+    reported.clear()
     trials.score_trial(
-        SearchSpace(FitPlan(head=MLPHead(training=training_of(epochs=3)))), found, {}, lambda *now: told.append(now)
+        SearchSpace(FitPlan(head=MLPHead(training=training_of(epochs=3)))),
+        result,
+        {},
+        lambda *now: reported.append(now),
     )
-    assert [step for step, _ in told] == [1, 2, 3] and all(0 <= metric <= 1 for _, metric in told)
+    assert [step for step, _ in reported] == [1, 2, 3] and all(0 <= metric <= 1 for _, metric in reported)
 
 
-def test_a_trial_that_lags_behind_is_given_up_before_its_end(tmp_path: Path) -> None:
+def test_a_trial_with_low_scores_is_pruned(tmp_path: Path) -> None:
     space = SearchSpace.of(
         FitPlan(head=MLPHead(class_weight="none"), folds=3), ["class_weight", "pooling", "dropout", "batch_size"]
     )
     documents, vectors = blobs([f"l{at}" for at in range(8)], 400)
-    found = sweep(*make_store(tmp_path / "s", documents, 0.2 * vectors), space, tmp_path / "runs", max_trials=14)
-    assert 0 < found.pruned_count < 10 and found.trials[0].score is not None
-    assert set(found.importance) <= set(space.hyperparameters) and sum(found.importance.values()) == pytest.approx(
+    result = sweep(*make_store(tmp_path / "s", documents, 0.2 * vectors), space, tmp_path / "runs", max_trials=14)
+    assert 0 < result.pruned_count < 10 and result.trials[0].score is not None
+    assert set(result.importance) <= set(space.hyperparameters) and sum(result.importance.values()) == pytest.approx(
         1, abs=0.01
     )
 
 
 def test_a_repeated_sweep_makes_no_trial_again_and_a_longer_one_what_it_adds(tmp_path: Path) -> None:
-    first = swept(tmp_path, 5)
+    first = run_sweep(tmp_path, 5)
     made = len(Watched.fitted)
-    assert swept(tmp_path, 5) == first and len(Watched.fitted) == made
-    longer = swept(tmp_path, 8)
+    assert run_sweep(tmp_path, 5) == first and len(Watched.fitted) == made
+    longer = run_sweep(tmp_path, 8)
     assert longer.trials[:5] == first.trials and len(longer.trials) == 8
-    assert scores(longer) == scores(swept(tmp_path / "another", 8))
+    assert scores(longer) == scores(run_sweep(tmp_path / "another", 8))
 
 
 @pytest.mark.parametrize("trial", [0, 3])
-def test_interrupted_it_goes_on_with_the_trial_it_was_at(tmp_path: Path, trial: int) -> None:
+def test_an_interrupted_sweep_resumes_with_the_same_trial(tmp_path: Path, trial: int) -> None:
     Watched.interrupt_at = trial
     with pytest.raises(KeyboardInterrupt):
-        swept(tmp_path)
-    found = swept(tmp_path)
-    assert scores(found) == scores(swept(tmp_path / "another"))
+        run_sweep(tmp_path)
+    result = run_sweep(tmp_path)
+    assert scores(result) == scores(run_sweep(tmp_path / "another"))
 
 
 @pytest.mark.parametrize(
     "refusal", [CallError("Not like this."), EmbedOnceError("Scores are not numbers."), MemoryError()]
 )
-def test_a_setting_that_cannot_be_fitted_is_a_bad_trial_but_the_defaults_are_an_error(
+def test_values_that_cannot_be_fitted_are_a_pruned_trial_but_the_defaults_are_an_error(
     tmp_path: Path, refusal: Exception
 ) -> None:
     Watched.refuse_at, Watched.refusal = 2, refusal
-    assert [each.score is None for each in swept(tmp_path, 5).trials] == [False, False, True, False, False]
+    assert [each.score is None for each in run_sweep(tmp_path, 5).trials] == [False, False, True, False, False]
     Watched.fitted.clear()
     Watched.refuse_at = 0
     with pytest.raises(type(refusal)):
-        swept(tmp_path / "another", 5)
-    found = swept(tmp_path / "another", 5)  # the cause was mended, and the defaults are first again
-    assert found.default_trial == found.trials[0] and len(found.trials) == 5
+        run_sweep(tmp_path / "another", 5)
+    result = run_sweep(tmp_path / "another", 5)  # the cause was mended, and the defaults are first again
+    assert result.default_trial == result.trials[0] and len(result.trials) == 5
 
 
-def test_after_a_fault_of_its_own_kind_another_setting_is_drawn(tmp_path: Path) -> None:
+def test_after_an_unexpected_error_other_values_are_drawn(tmp_path: Path) -> None:
     for _ in range(2):  # after the defaults, and in the trial that the next start begins with
         Watched.refuse_at, Watched.refusal = 1, ValueError("of a stranger's head")
         with pytest.raises(ValueError, match="stranger"):
-            swept(tmp_path, 5)
+            run_sweep(tmp_path, 5)
     drawn = [each.params["C"] for each in _every_trial(tmp_path) if each.state.name == "FAIL"]
     assert len(drawn) == len(set(drawn)) == 2
 
@@ -239,18 +246,18 @@ def _every_trial(folder: Path) -> list[Any]:
     return list(optuna.load_study(study_name=None, storage=f"sqlite:///{path}").trials)
 
 
-def test_time_that_is_over_ends_the_sweep_with_what_there_is(tmp_path: Path) -> None:
-    assert len(swept(tmp_path, 1000, seconds=0.001).trials) == 1
+def test_a_sweep_ends_when_its_time_is_over(tmp_path: Path) -> None:
+    assert len(run_sweep(tmp_path, 1000, seconds=0.001).trials) == 1
 
 
-def test_a_space_of_few_choices_is_not_swept_for_ever(tmp_path: Path) -> None:
+def test_a_small_search_space_ends_the_sweep(tmp_path: Path) -> None:
     space = SearchSpace.of(FitPlan(head=Watched(), folds=3), ["C", "kind"])
-    found = swept(tmp_path, 50, space)
-    assert space.size == 4 and len(found.trials) == len({str(each.values) for each in found.trials}) == 4
+    result = run_sweep(tmp_path, 50, space)
+    assert space.size == 4 and len(result.trials) == len({str(each.values) for each in result.trials}) == 4
 
 
-def test_a_trial_is_given_up_after_a_fold_by_other_trials_folds(tmp_path: Path) -> None:
-    swept(tmp_path, 1)
+def test_a_trial_is_pruned_after_a_fold_by_the_folds_of_other_trials(tmp_path: Path) -> None:
+    run_sweep(tmp_path, 1)
     (path,) = (tmp_path / "runs" / "sweeps").glob("*.db")
     reached: list[int] = []
 
@@ -271,51 +278,51 @@ def test_a_trial_is_given_up_after_a_fold_by_other_trials_folds(tmp_path: Path) 
         assert study.trials[-1].score is None and reached[-1] == trials.AFTER_EPOCHS
 
 
-def test_a_run_says_of_how_many_trials_it_was_the_best_even_if_it_was_there_before(tmp_path: Path) -> None:
-    def notes(found: SweepResult) -> list[str]:
-        return [note for note in runs.load(tmp_path / "runs" / str(found.run)).record.notes if "best of" in note]
+def test_a_note_on_the_run_has_the_number_of_trials_even_if_the_run_existed(tmp_path: Path) -> None:
+    def notes(result: SweepResult) -> list[str]:
+        return [note for note in runs.load(tmp_path / "runs" / str(result.run)).record.notes if "best of" in note]
 
     space = SearchSpace.of(FitPlan(head=Watched(), folds=3), ["kind", "class_weight", "pooling"])
     store, table = make_store(tmp_path / "store", *blobs(["a", "b", "c"], 160))
     fit_head(store, table, space.plan, tmp_path / "runs")
     for most in (1, 2):  # of one trial, the defaults; and of two
-        found = swept(tmp_path, most, space)
-        (note,) = notes(found)
+        result = run_sweep(tmp_path, most, space)
+        (note,) = notes(result)
         assert f"best of {most} trials" in note
 
 
 ORDERED = SearchSpace(FitPlan(head=Watched(), folds=3, order=["c", "a", "b"]), metric="quadratic_kappa")
 
 
-def test_ordered_labels_are_swept_by_their_own_figure_and_fitted_as_such(tmp_path: Path) -> None:
-    found = swept(tmp_path, 3, ORDERED)
-    assert found.metric == "quadratic_kappa" and found.best.score is not None and found.best.score > 0.9
-    assert runs.load(tmp_path / "runs" / (found.run or "")).record.kind == "ordinal"
+def test_ordinal_labels_are_swept_by_their_own_metric_and_fitted_as_such(tmp_path: Path) -> None:
+    result = run_sweep(tmp_path, 3, ORDERED)
+    assert result.metric == "quadratic_kappa" and result.best.score is not None and result.best.score > 0.9
+    assert runs.load(tmp_path / "runs" / (result.run or "")).record.kind == "ordinal"
 
 
 @pytest.mark.parametrize("other", [replace(SPACE, metric="accuracy"), replace(SPACE, scored_folds=2), ORDERED])
 def test_another_question_is_another_study(tmp_path: Path, other: SearchSpace) -> None:
-    assert swept(tmp_path, 2).study != swept(tmp_path, 2, other).study
+    assert run_sweep(tmp_path, 2).study != run_sweep(tmp_path, 2, other).study
 
 
-def test_what_is_told_names_the_trial_and_the_best_so_far(tmp_path: Path) -> None:
-    told: list[SweepProgress] = []
-    found = swept(tmp_path, 3, on_progress=told.append)
-    assert [now.done for now in told[:3]] == [0, 1, 2] and {now.total for now in told} == {3}
-    assert told[0].best is None and told[-1].best == found.best.score and "as a run" in told[-1].activity
+def test_progress_names_the_trial_and_the_best_score(tmp_path: Path) -> None:
+    reported: list[SweepProgress] = []
+    result = run_sweep(tmp_path, 3, on_progress=reported.append)
+    assert [now.done for now in reported[:3]] == [0, 1, 2] and {now.total for now in reported} == {3}
+    assert reported[0].best is None and reported[-1].best == result.best.score and "as a run" in reported[-1].activity
 
 
 def test_a_file_that_is_no_study_is_a_sentence(tmp_path: Path) -> None:
-    path = tmp_path / Path(swept(tmp_path, 2).study)
+    path = tmp_path / Path(run_sweep(tmp_path, 2).study)
     path.write_bytes(b"no database at all" * 100)
     with pytest.raises(StorageFailed, match="remove the file and sweep again"):
-        swept(tmp_path, 3)
+        run_sweep(tmp_path, 3)
 
 
 def test_without_optuna_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(ExtraMissing, match=r"pip install 'embedonce\[sweep\]'"):
-        swept(tmp_path)
+        run_sweep(tmp_path)
 
 
 PROCESS = """
@@ -343,7 +350,7 @@ def process(folder: Path, most: int) -> subprocess.Popen[bytes]:
 
 
 @pytest.mark.slow
-def test_a_killed_sweep_goes_on_and_loses_no_finished_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_sweep_resumes_and_loses_no_finished_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(study_file, "HEARTBEAT", 1)
     monkeypatch.setattr(study_file, "GRACE_PERIOD", 3)
     make_store(tmp_path / "store", *blobs(["a", "b", "c"], 160))
@@ -352,10 +359,10 @@ def test_a_killed_sweep_goes_on_and_loses_no_finished_trial(tmp_path: Path, monk
     before = finished(tmp_path, space, killed, 4)
     killed.send_signal(signal.SIGKILL)
     killed.wait()
-    found = swept(tmp_path, len(before) + 4, space)
-    assert scores(found)[: len(before)] == before
-    assert len(found.trials) == len(before) + 4 and len({str(each.values) for each in found.trials}) > len(before)
-    assert len({each.process for each in found.trials}) == 2
+    result = run_sweep(tmp_path, len(before) + 4, space)
+    assert scores(result)[: len(before)] == before
+    assert len(result.trials) == len(before) + 4 and len({str(each.values) for each in result.trials}) > len(before)
+    assert len({each.process for each in result.trials}) == 2
     assert not list((tmp_path / "runs" / "sweeps").glob(".tmp-*"))
 
 
@@ -374,12 +381,12 @@ def finished(folder: Path, space: SearchSpace, other: subprocess.Popen[bytes], m
 
 
 @pytest.mark.slow
-def test_two_processes_share_one_study_and_make_as_many_as_asked(tmp_path: Path) -> None:
+def test_two_processes_share_one_study_and_its_trials(tmp_path: Path) -> None:
     make_store(tmp_path / "store", *blobs(["a", "b", "c"], 160))
     both = [process(tmp_path, 30) for _ in range(2)]
     assert [each.wait() for each in both] == [0, 0]
-    found = swept(tmp_path, 30, SearchSpace(FitPlan(head=LinearHead(), folds=3)))
-    assert len(found.trials) <= 31 and len({each.process for each in found.trials}) == 2
+    result = run_sweep(tmp_path, 30, SearchSpace(FitPlan(head=LinearHead(), folds=3)))
+    assert len(result.trials) <= 31 and len({each.process for each in result.trials}) == 2
     assert (
-        len(runs.runs_in(tmp_path / "runs")) == 1 and sum(each.values == found.defaults for each in found.trials) == 1
+        len(runs.runs_in(tmp_path / "runs")) == 1 and sum(each.values == result.defaults for each in result.trials) == 1
     )
