@@ -1,4 +1,4 @@
-"""A store and its corpus made of given vectors, without an encoder: what stage two needs to be tested."""
+"""A store and its corpus from given vectors, without an encoder, for tests of stage two."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,7 +23,7 @@ def make_store(
     kind: Kind = "single",
     taxonomy: Taxonomy | None = None,
 ) -> tuple[FeatureStore, CorpusTable]:
-    """A store with one chunk of one segment a document, whose cls, mean, max and segment are its row of `vectors`.
+    """A store with one chunk of one segment per document, whose cls, mean, max and segment are its row of `vectors`.
 
     vectors: (documents, dim), or (documents, layers, dim).
     """
@@ -49,7 +49,7 @@ def make_store(
 
 
 def content(keys: Sequence[str], vectors: NDArray[np.float32]) -> ShardContent:
-    """A shard's content of one vector a document."""
+    """The content of a shard with one vector per document."""
     each = np.arange(len(keys) + 1)
     arrays = {f"documents/{cut}_offsets": each for cut in ("chunk", "segment", "token")}
     arrays["documents/dropped_tokens"] = np.zeros(len(keys), np.int64)
@@ -62,7 +62,7 @@ def content(keys: Sequence[str], vectors: NDArray[np.float32]) -> ShardContent:
 def blobs(
     labels: Sequence[str], documents: int = 120, dim: int = 8, seed: int = 0
 ) -> tuple[list[Document], NDArray[np.float32]]:
-    """Documents whose vector lies near the corner of their label; every fourth is of the test split."""
+    """Documents whose vector is near the corner of their label; every fourth is in the test split."""
     rng = np.random.default_rng(seed)
     codes = rng.integers(len(labels), size=documents)
     vectors = (4 * np.eye(dim)[codes] + rng.normal(size=(documents, dim))).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Labels, splits and groups are replaced by id; features and all that a file does not speak of stay."""
+"""Labels, splits and groups are replaced by id; features, and documents that a file lacks, stay as they are."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A curve's fits: what they may see, that none is made twice, and what their figures are of."""
+"""A curve's fits: what they may read, that none is repeated, and what their metrics are."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -25,7 +25,7 @@ from tests.small_store import blobs, make_store
 
 
 class Watched(LinearHead):
-    """The linear head; remembers what it was fitted on and asked about, and may be interrupted."""
+    """The linear head; remembers what it was fitted and scored on, and may be interrupted."""
 
     fitted: ClassVar[list[NDArray[Any]]] = []
     scored_on: ClassVar[list[NDArray[Any]]] = []

@@ -1,4 +1,4 @@
-"""Fits at once: the same run as one after the other, and what becomes of errors, kills and Ctrl-C in a process."""
+"""Parallel fits give the same run as sequential ones; errors, kills and Ctrl-C in a process are handled."""
 
 import os
 import signal
@@ -40,7 +40,7 @@ class Refusing(LinearHead):
 
 
 class Killed(LinearHead):
-    """Dies as a process does whose memory the system wants."""
+    """Is killed by the system, as if memory had run out."""
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -48,7 +48,7 @@ class Killed(LinearHead):
 
 
 class Unpicklable(LinearHead):
-    """Holds what no other process can have."""
+    """Cannot be unpickled in another process."""
 
     def __reduce__(self) -> Any:
         return _elsewhere_missing, ()

@@ -1,4 +1,4 @@
-"""A fit that was cut off goes on: folds that were finished are not fitted again, and the run is the same."""
+"""An interrupted fit resumes: finished folds are not fitted again, and the run is the same."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Stage two: what a fit may see, what it leaves, and that its figures can be believed."""
+"""Stage two: what a fit may read, what it writes, and that its metrics are honest."""
 
 import json
 from dataclasses import replace

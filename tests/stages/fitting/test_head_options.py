@@ -1,4 +1,4 @@
-"""What `fit-head` refuses of losses, samplers and weights: one sentence, naming head and option."""
+"""Losses, samplers and class weights that `fit-head` refuses: one sentence that names the head and the option."""
 
 import pytest
 

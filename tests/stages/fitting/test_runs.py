@@ -1,4 +1,4 @@
-"""A run is complete or absent, and nothing in it is believed unless its hash is right."""
+"""A run is complete or absent, and no file of it is read unless its hash is right."""
 
 import errno
 import json

@@ -1,4 +1,4 @@
-"""Weights of documents: read by id from a table, and what they change."""
+"""Sample weights: how they are read by document id, and what they change."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Features of several stores, given to one head, and new text that goes through the encoder of each."""
+"""One head on the features of several stores, and new text that goes through every encoder."""
 
 import json
 from dataclasses import replace
@@ -27,7 +27,7 @@ PLAN = FitPlan(head=LinearHead(), folds=3)
 
 
 def halves(folder: Path) -> tuple[FeatureStore, FeatureStore, CorpusTable]:
-    """Two stores of four labels: by the first two pairs of them can be told apart, by the second those of a pair."""
+    """Two stores for four labels: the first separates two pairs of labels, the second the labels of each pair."""
     rng = np.random.default_rng(0)
     codes = rng.integers(4, size=160)
     documents = [

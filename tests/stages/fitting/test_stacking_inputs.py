@@ -1,4 +1,4 @@
-"""Runs upon runs: which go together, that nothing leaks, and that new text goes the same way."""
+"""Stacking ensembles: which runs match, that no label leaks, and that new text gets the same predictions."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""A time spent on several heads."""
+"""One time budget for several heads."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,7 +32,7 @@ class Guess(LinearHead):
 
 
 class Clock:
-    """Time that passes by a second a trial, and in no other way."""
+    """A clock that advances by one second per trial only."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 0.0
@@ -50,7 +50,7 @@ class Clock:
 
 
 class Refused(LinearHead):
-    """A head that these labels are not for."""
+    """A head that refuses these labels."""
 
     name = "refused"
 

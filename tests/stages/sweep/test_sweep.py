@@ -1,4 +1,4 @@
-"""A sweep of one head: what its trials may see, that none is lost or made twice, and what comes of the best."""
+"""A sweep of one head: what its trials may read, that none is lost or repeated, and that the best becomes a run."""
 
 import os
 import signal
@@ -367,7 +367,7 @@ def test_a_killed_sweep_resumes_and_loses_no_finished_trial(tmp_path: Path, monk
 
 
 def finished(folder: Path, space: SearchSpace, other: subprocess.Popen[bytes], most: int) -> list[Any]:
-    """The trials of a process at work, once there are so many."""
+    """The finished trials of a running process, once it has enough."""
     store = open_store(folder / "store", folder)
     name = space.identity(store, load_task(store, open_corpus(store, None)))
     path = folder / "runs" / "sweeps" / f"linear-{name}.db"
