@@ -22,6 +22,7 @@ from stages.fitting.head_options import parse_heads
 from stages.fitting.plan import FitPlan, configure_head
 from stages.fitting.stacking_inputs import build_scorer
 from stages.fitting.task import load_task, open_corpus, open_store
+from tests.conftest import Run
 from tests.small_store import blobs, make_store
 
 PLAN = FitPlan(head=LinearHead(), folds=3)
@@ -215,3 +216,16 @@ def test_labels_of_another_kind_are_another_run(tmp_path: Path) -> None:
     one, _ = fit_head(store, table, PLAN, tmp_path / "runs")
     multilabel, fresh = fit_head(store, replace(table, kind="multilabel"), PLAN, tmp_path / "runs")
     assert fresh and (one.record.kind, multilabel.record.kind) == ("single", "multilabel")
+
+
+def test_a_note_on_the_corpus_is_printed_once_for_all_heads(
+    embedonce: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    documents, vectors = blobs(["a", "b"])
+    documents[3] = replace(documents[3], labels=("c",))  # a test document
+    make_store(tmp_path / "stores" / "store", documents, vectors)
+    monkeypatch.setattr("stages.fitting.head_options.HEADS", ["linear", "prototype"])
+    shown = embedonce("fit-head", "all", "--folds", "2")
+    assert shown.code == 0 and shown.err.count("Only the test split has 'c'") == 1
+    first, second = (run.record for run in runs.runs_in(tmp_path / "runs"))
+    assert first.corpus_notes == second.corpus_notes and set(first.corpus_notes) <= set(first.notes)
