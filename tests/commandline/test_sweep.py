@@ -68,7 +68,7 @@ def test_what_is_set_is_not_searched(embedonce: Run, store: Path) -> None:
         (["stack"], "has nothing to search"),
         (["linear", "--time-budget", "10"], "write a time"),
         (["all", "--set", "C=1"], "name it instead of 'all'"),
-        (["linear", "--set", "c=1"], "no parameter 'c'"),
+        (["linear", "--set", "c=1"], "no hyperparameter 'c'"),
         (["linear", "--trial-folds", "6"], "--folds is only 5"),
         (["linear", "--trials", "0"], "trials"),
     ],

@@ -75,7 +75,7 @@ def test_the_name_of_a_run_depends_on_defaults_which_it_records(tmp_path: Path) 
     )
     quick = replace(implicit, head=MLPHead(hidden=4, training=training_of(epochs=1, min_steps=1)))
     run, _ = fit_head(store, table, quick, tmp_path / "runs")
-    assert run.record.hyperparameters["training"]["nested"]["epochs"] == 1
+    assert run.record.hyperparameters["training"]["nested"]["optimization"]["nested"]["epochs"] == 1
     assert configure_head(MLPHead(), found.target).training.get_params() == Training().get_params()
 
 
