@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 
 from data.atomic_write import cache_folder
 from featurestore.vectors.memory import free_memory
+from stages.embed.network.backends import CPU_INFO, read_cpu_flags
 
 __all__ = ["Cpu", "Device", "Diagnosis", "Extra", "Folder", "Hub", "diagnose"]
 
@@ -33,7 +34,6 @@ PACKAGES = (
 DEFAULT_HUB = "https://huggingface.co"
 HUB_SECONDS = 3.0  # that the hub has to answer
 FOLDER_SECONDS = 1.0  # for adding up the sizes of one folder's files
-CPU_INFO = Path("/proc/cpuinfo")
 # flags of /proc/cpuinfo, and of macOS's sysctl, by the name that people know
 CPU_FEATURES = {
     "AVX2": ("avx2",),
@@ -193,8 +193,7 @@ def find_cpu(info: Path = CPU_INFO) -> Cpu:
     """The CPU as Linux describes it in `info`; on other systems what Python knows."""
     text = info.read_text(encoding="utf-8", errors="replace") if info.is_file() else ""
     model = re.search(r"^(?:model name|Processor|CPU part)\s*:\s*(.+)$", text, re.MULTILINE)
-    flags = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", text, re.MULTILINE)
-    known = set(flags[1].split()) if flags else set()
+    known = read_cpu_flags(info)
     count = os.cpu_count() or 1
     return Cpu(
         model=model[1].strip() if model else platform.processor() or platform.machine(),

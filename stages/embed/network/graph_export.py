@@ -19,7 +19,7 @@ from data.errors import CallError
 from featurestore import Recipe
 from stages.embed.model_files.checkpoint import canonical_json
 from stages.embed.model_files.library_logging import silence_transformers
-from stages.embed.network.backends import INT8, import_onnxruntime, package_versions
+from stages.embed.network.backends import INT8, import_onnxruntime, package_versions, read_cpu_flags
 from stages.embed.network.torch_network import TorchNetwork
 
 if TYPE_CHECKING:
@@ -58,6 +58,8 @@ def ensure_graph(recipe: Recipe, precision: str, open_torch: Callable[[], TorchN
 
 def _folder_name(recipe: Recipe, precision: str) -> str:
     identity = [FORMAT, recipe.weights, recipe.config, list(recipe.layers), precision, package_versions("onnx")]
+    if precision == INT8:
+        identity.append(_saturates())
     return hashlib.sha256(canonical_json(identity)).hexdigest()
 
 
@@ -130,13 +132,20 @@ def _quantize(float_graph: Path, path: Path) -> None:
     """Quantize the weights of matrix products to int8, with one scale per column.
 
     With one scale per matrix the vectors move seven times as far. Activations are quantized dynamically, so no
-    calibration sample is needed. Embeddings and layer normalizations stay in float32.
+    calibration sample is needed. Embeddings and layer normalizations stay in float32. On an x86 CPU without VNNI
+    instructions the sum of two products saturates at 16 bits, so weights have 7 bits there.
     """
     import_onnxruntime()
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    options: dict[str, Any] = {"weight_type": QuantType.QInt8, "per_channel": True}
+    options: dict[str, Any] = {"weight_type": QuantType.QInt8, "per_channel": True, "reduce_range": _saturates()}
     quantize_dynamic(float_graph, path, op_types_to_quantize=["MatMul"], **options)
+
+
+def _saturates() -> bool:
+    """Whether this CPU adds products of 8-bit numbers in 16 bits."""
+    flags = read_cpu_flags()
+    return "avx2" in flags and not flags & {"avx512_vnni", "avx_vnni"}
 
 
 @contextmanager
