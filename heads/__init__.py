@@ -1,10 +1,9 @@
-"""Heads: what learns labels from stored features. One head is one file of its name.
+"""Heads: classifiers over stored features, as scikit-learn estimators.
 
-`base.py` is what every head is, `parameters.py` how one declares its parameters; `labelling.py`, `examples.py` and
-`saving.py` are what it is given and how it is kept; `weights.py`, `pooled.py`, `logistic.py`, `neural.py` and
-`training.py` are shared by several. `registry.py` finds a head by its name, `decisions/` turns scores into labels,
-`metrics.py` says how good they are, `heldout.py` guards the test split.
+`registry` finds a head by its name, `classifiers/` has one file per head, `core/` the base class of all, `training/`
+that of networks, `linear_models/` the numerical core of linear heads, `evaluation/` metrics and decision rules.
+`testing` is the contract that every head keeps, for other packages too.
 
-Nothing here knows a text, an encoder, a command or a run. Import the module that you need: this file stays empty,
-because scikit-learn, torch and LightGBM load with the heads that use them.
+Nothing here knows texts, encoders, commands or runs. Import the module that you need: scikit-learn, torch and LightGBM
+are imported with the heads that use them, so this file stays empty.
 """

@@ -12,7 +12,7 @@ from heads.training.document_batches import Batch
 from tests.heads.classifiers.test_attention import one_step_in_forty
 
 
-class TestPerceptronHeadKeepsTheContract(HeadContract):
+class TestMILHeadKeepsTheContract(HeadContract):
     head = MILHead(hidden=16, training=training_of(lr=0.01, epochs=8, monitor="loss", device="cpu"))
     exceptions: ClassVar = MINI_BATCHES
 

@@ -19,7 +19,7 @@ from tests.heads.planted import tree_signal
 SMALL = SupConHead(hidden=32, projection_dim=8, steps=40, batch_size=64, lr=0.01, device="cpu")
 
 
-class TestContrastKeepsTheContract(HeadContract):
+class TestSupConKeepsTheContract(HeadContract):
     head = SMALL
     exceptions: ClassVar = MINI_BATCHES
 

@@ -37,8 +37,8 @@ FORMS = {
     "lstm last": LSTMHead(hidden=8, readout="last", layers=2),
     "lstm mean": LSTMHead(hidden=8, readout="mean", bidirectional=False),
     "mil": MILHead(hidden=8),
-    "perceptron max": MILHead(pooling="max", over="segments"),
-    "perceptron logsumexp": MILHead(pooling="logsumexp", hidden=0),
+    "mil max": MILHead(pooling="max", over="segments"),
+    "mil logsumexp": MILHead(pooling="logsumexp", hidden=0),
     "transformer": TransformerHead(width=8),
     "transformer cls": TransformerHead(width=8, pooling="cls", position_embedding="learned", layers=2),
 }

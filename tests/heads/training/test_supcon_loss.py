@@ -134,7 +134,7 @@ def test_batches_are_as_many_as_asked_and_no_larger_and_balanced_ones_hold_the_r
 
 def test_a_loss_beyond_all_numbers_names_the_rate() -> None:
     course = course_of(steps=20, lr=1e30)
-    with pytest.raises(CallError, match=r"^The contrastive loss is not finite: lr is 1e\+30, take a lower one\.$"):
+    with pytest.raises(CallError, match=r"^The contrastive loss is not finite with lr=1e\+30\. Choose a lower lr\.$"):
         course.run(Projection(2, 3, 2, 0.0), _Rows(), np.array([[0], [1]] * 9), np.ones(18), np.random.default_rng(0))
 
 
