@@ -20,7 +20,6 @@ from heads.classifiers.prototype import PrototypeHead
 from heads.classifiers.stacking import StackingHead
 from heads.core.head import Head
 from heads.registry import make_head
-from heads.training.config import Training
 from stages.fitting import cross_fitting as module
 from stages.fitting.cross_fitting import prepare_task, resolve_jobs
 from stages.fitting.fit_checkpoint import FOLDER, FitCheckpoint
@@ -179,7 +178,7 @@ def test_there_are_as_many_parallel_fits_as_cores_if_that_is_faster(
     for asked, expected in (("2", 2), ("2,1", 2), ("64", 4), ("0", 4), ("all", 4)):
         monkeypatch.setenv("OMP_NUM_THREADS", asked)
         assert resolve_jobs(linear, found, None) == expected
-    monkeypatch.setattr(Training, "place", lambda _: type("Device", (), {"type": "cuda"}))
+    monkeypatch.setattr("heads.training.loop.find_device", lambda _: type("Device", (), {"type": "cuda"}))
     for name, count in (("mlp", 1), ("supcon", 1), ("linear", 4)):
         _, plan = prepare_task(*dataset, FitPlan(head=make_head(name, {}), folds=5), tmp_path)
         assert resolve_jobs(plan, found, None) == count
