@@ -19,7 +19,7 @@ from tests.heads.planted import tree_signal
 
 # all labels that the contract uses
 TREE = {label: ("pair", label) for label in ("label-0", "label-1")} | {
-    label: (label,) for label in ("label-2", "lonely", "rare", "common")
+    label: (label,) for label in ("label-2", "single", "rare", "common")
 }
 
 
