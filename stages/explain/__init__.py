@@ -1,7 +1,8 @@
-"""Why a run gives a document its label: which chunks, segments or tokens spoke for it, and which against.
+"""Why a run predicts a label for a document: the contribution of each chunk, segment or token to the label.
 
-`places.py` says where these lie in a document, `evidence.py` weighs each of them, one function a method; `texts.py`
-brings the words, `explanation.py` sets all of it together, `marks.py` and `page.py` show a text with what was found.
+`levels` says where these units lie in a document, `source_text` reads the text that a store does not keep,
+`attribution` holds the attribution methods, `explanation` combines them, `highlighting` and `page` show the result.
+Nothing here encodes a text or fits a head.
 """
 
 from stages.explain.attribution import METHODS

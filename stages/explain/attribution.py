@@ -1,6 +1,6 @@
-"""How much each item of a document spoke for a label: a function a method, all of one form.
+"""The attribution methods: how much each unit (chunk, segment or token) of a document contributes to a label.
 
-A method that reads what a head has learned is one more function and one more line of `METHODS`.
+All methods have the same signature. Another method is one more function and one more line in METHODS.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,16 +17,22 @@ from heads.core.head import Head
 Report = Callable[[int, int], None]
 
 # bytes of altered documents that are scored together
-_TOGETHER = 64 * 2**20
+_BLOCK_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True)
 class AttributionInput:
-    """A document and a label, as a method sees them.
+    """A document and a label, as an attribution method receives them.
 
-    bags: one document, with the views that the head reads. level: of LEVELS, what is weighed. owners: view -> which of
-    `count` items of that level each of the view's own belongs to, int64, or None for a view that always stays whole.
-    column: of the label in the head's scores; against: the same of another one, or None for all others.
+    Attributes:
+        head: the fitted head.
+        bags: the document, with the views that the head reads.
+        level: one of LEVELS, the level of the units.
+        owners: view -> int64 (items,), the unit that each item of the view belongs to; None for a view that is coarser
+            than the units and always stays whole.
+        count: number of units.
+        column: column of the label in the head's scores.
+        against: column of another label, or None for all others.
     """
 
     head: Head
@@ -38,80 +44,81 @@ class AttributionInput:
     against: int | None
 
     def margins(self, bags: Bags) -> NDArray[np.float64]:
-        """How far each document of `bags` is on the label's side: float64 (documents,).
+        """How strongly the head predicts the label for each document of `bags`: float64 (documents,).
 
-        Its log-odds, or where it is set against another label the logarithm of the ratio of the two probabilities;
-        what a constant added to all logits does not change.
+        The log-odds of the label; against another label, the logarithm of the ratio of the two probabilities. A
+        constant that is added to all logits changes neither.
         """
         scores = self.head.decision_function(bags).astype(np.float64)
-        own = scores[:, self.column]
+        label_scores = scores[:, self.column]
         if self.against is not None:
-            return np.asarray(own - scores[:, self.against])
+            return np.asarray(label_scores - scores[:, self.against])
         if self.head.multilabel_:
-            return np.asarray(own)
-        return np.asarray(own - np.logaddexp.reduce(np.delete(scores, self.column, axis=1), axis=1))
+            return np.asarray(label_scores)
+        return np.asarray(label_scores - np.logaddexp.reduce(np.delete(scores, self.column, axis=1), axis=1))
 
-    def without(self, left_out: NDArray[np.bool_]) -> Bags:
-        """The document as often as `left_out` (documents, count) has rows, each time without the items named there."""
-        rows = np.zeros(len(left_out), dtype=np.int64)
-        return Bags({name: self._without(name, view, left_out, rows) for name, view in self.bags.views.items()})
+    def remove_units(self, mask: NDArray[np.bool_]) -> Bags:
+        """One copy of the document per row of `mask`, bool (copies, count), without the units that are True there."""
+        rows = np.zeros(len(mask), dtype=np.int64)
+        return Bags({name: self._remove_items(name, view, mask, rows) for name, view in self.bags.views.items()})
 
-    def _without(self, name: str, view: Ragged, left_out: NDArray[np.bool_], rows: NDArray[np.int64]) -> Ragged:
-        owner = self.owners[name]
-        if owner is None:
+    def _remove_items(self, name: str, view: Ragged, mask: NDArray[np.bool_], rows: NDArray[np.int64]) -> Ragged:
+        owners = self.owners[name]
+        if owners is None:
             return view[rows]
-        stays = ~left_out[:, owner]
-        offsets = np.concatenate([[0], stays.sum(axis=1).cumsum()])
-        return Ragged.from_flat(view.row(0)[np.nonzero(stays)[1]], offsets)
+        kept = ~mask[:, owners]
+        offsets = np.concatenate([[0], kept.sum(axis=1).cumsum()])
+        return Ragged.from_flat(view.row(0)[np.nonzero(kept)[1]], offsets)
 
 
-def occlusion(question: AttributionInput, report: Report | None = None) -> NDArray[np.float64]:
-    """What the label's margin loses when an item is left out, everything else staying: float64 (count,).
+def occlusion(inputs: AttributionInput, report: Report | None = None) -> NDArray[np.float64]:
+    """The decrease of the label's margin when a unit is left out and all others stay: float64 (count,).
 
-    Erasure of Li et al. 2016 (arXiv 1612.08220, section 3), which asks any model that gives scores. Of what is said
-    twice, each place alone is worth little: the other one still says it.
+    This is the erasure of Li et al. 2016 (arXiv 1612.08220, section 3), which works for any model that returns scores.
+    Evidence that occurs twice has a small contribution in each place, because the other place remains.
     """
-    count, whole = question.count, question.margins(question.bags)
-    size = sum(view.row(0).nbytes for view in question.bags.views.values())
-    block = max(_TOGETHER // max(2 * size, 1), 1)  # views of half floats are widened
-    lost = np.empty(count)
+    count, full_margin = inputs.count, inputs.margins(inputs.bags)
+    size = sum(view.row(0).nbytes for view in inputs.bags.views.values())
+    block = max(_BLOCK_BYTES // max(2 * size, 1), 1)  # views in half precision are widened to float32
+    decrease = np.empty(count)
     for start in range(0, count, block):
-        left_out = np.eye(min(block, count - start), count, k=start, dtype=bool)
-        lost[start : start + block] = whole - question.margins(question.without(left_out))
+        mask = np.eye(min(block, count - start), count, k=start, dtype=bool)
+        decrease[start : start + block] = full_margin - inputs.margins(inputs.remove_units(mask))
         if report is not None:
             report(min(start + block, count), count)
-    return lost
+    return decrease
 
 
-def attention(question: AttributionInput, report: Report | None = None) -> NDArray[np.float64]:
-    """The share of a head's attention that each item gets, whatever the label: float64 (count,), of sum 1.
+def attention(inputs: AttributionInput, report: Report | None = None) -> NDArray[np.float64]:
+    """The share of the head's attention that each unit gets, for any label: float64 (count,), with sum 1.
 
-    Where a head looks is not why it decides (Jain & Wallace 2019, arXiv 1902.10186).
+    Attention weights do not explain a decision (Jain & Wallace 2019, arXiv 1902.10186).
     """
     del report
-    head: Any = question.head
-    return _summed(question, head.attention_weights(question.bags)[0])
+    head: Any = inputs.head
+    return _sum_per_unit(inputs, head.attention_weights(inputs.bags)[0])
 
 
-def gradient(question: AttributionInput, report: Report | None = None) -> NDArray[np.float64]:
-    """Gradient of the label's margin times input, from the mean of the training documents on: float64 (count,).
+def gradient(inputs: AttributionInput, report: Report | None = None) -> NDArray[np.float64]:
+    """Gradient of the label's margin times input, relative to the mean of the training documents: float64 (count,).
 
-    Shrikumar et al. 2016 (arXiv 1605.01713, section 1). One pass for any number of items, and exact only where the
-    network is linear.
+    Shrikumar et al. 2016 (arXiv 1605.01713, section 1). It takes one pass for any number of units, and is exact only
+    for a linear network.
     """
     del report
-    head: Any = question.head
-    return _summed(question, head.gradient_times_input(question.bags, question.column, question.against)[0])
+    head: Any = inputs.head
+    return _sum_per_unit(inputs, head.gradient_times_input(inputs.bags, inputs.column, inputs.against)[0])
 
 
-def coefficients(question: AttributionInput, report: Report | None = None) -> NDArray[np.float64]:
-    """What a head over words adds for each token, coefficient x tf-idf: float64 (count,).
+def coefficients(inputs: AttributionInput, report: Report | None = None) -> NDArray[np.float64]:
+    """The contribution of each token in a head over n-grams, coefficient times tf-idf: float64 (count,).
 
-    An n-gram's part is shared by its tokens. Where a head reads vectors beside words, their part is in none.
+    The contribution of an n-gram is shared by its tokens. If the head also reads vectors, their contribution is not
+    included.
     """
     del report
-    head: Any = question.head
-    return _summed(question, head.coefficients_times_input(question.bags, question.column, question.against)[0])
+    head: Any = inputs.head
+    return _sum_per_unit(inputs, head.coefficients_times_input(inputs.bags, inputs.column, inputs.against)[0])
 
 
 METHODS: Mapping[str, Callable[[AttributionInput, Report | None], NDArray[np.float64]]] = {
@@ -120,23 +127,24 @@ METHODS: Mapping[str, Callable[[AttributionInput, Report | None], NDArray[np.flo
     "gradient": gradient,
     "coefficients": coefficients,
 }
-_ASKED_OF = {  # what a head must have for a method, and what is said of one that lacks it
-    "attention": ("attention_weights", "gives no attention weights; the head attention does"),
-    "gradient": ("gradient_times_input", "is no network and has no gradients"),
-    "coefficients": ("coefficients_times_input", "has no coefficients of words; tfidf and fused do"),
+# the method of a head that an attribution method calls, and the message for a head without it
+_REQUIREMENTS = {
+    "attention": ("attention_weights", "has no attention weights; the head attention has"),
+    "gradient": ("gradient_times_input", "is not a network and has no gradients"),
+    "coefficients": ("coefficients_times_input", "has no coefficients of n-grams; tfidf and fused have"),
 }
 
 
 def check_method(head: Head, method: str) -> None:
-    """Raise CallError for a method that `head` has nothing for."""
-    needed, lacking = _ASKED_OF.get(method, ("", ""))
-    if needed and not hasattr(head, needed):
-        raise CallError(f"{head.name} {lacking}. Take --method occlusion, which asks any head.")
+    """Raise CallError if the attribution method does not work for this kind of head."""
+    attribute, reason = _REQUIREMENTS.get(method, ("", ""))
+    if attribute and not hasattr(head, attribute):
+        raise CallError(f"{head.name} {reason}. Use --method occlusion, which works for every head.")
 
 
-def _summed(question: AttributionInput, of_steps: NDArray[np.float32]) -> NDArray[np.float64]:
-    """What the items of a head's first view got, by the items of the question that they belong to."""
-    owner = question.owners[question.head.reads[0]]
-    if owner is None:  # refused before, as the first view is the finest
-        raise CallError("Nothing that this head reads is as fine as that.")
-    return np.bincount(owner, weights=of_steps, minlength=question.count).astype(np.float64)
+def _sum_per_unit(inputs: AttributionInput, contributions: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The contributions of the items of a head's first view, summed over the items of each unit."""
+    owners = inputs.owners[inputs.head.reads[0]]
+    if owners is None:  # refused before, because the first view is the finest
+        raise CallError(f"{inputs.head.name} reads nothing as fine as {inputs.level}. Choose a coarser --by.")
+    return np.bincount(owners, weights=contributions, minlength=inputs.count).astype(np.float64)

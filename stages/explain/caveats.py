@@ -1,44 +1,46 @@
-"""What a reader must know beside the figures of an explanation."""
+"""What a reader must know about an explanation besides its numbers."""
 
 from collections.abc import Iterator
 
 from data.splits import Split
+from data.text_format import join_words
 from stages.explain.attribution import AttributionInput
 from stages.explain.document import StoredDocument
 from stages.explain.levels import finest_level
 
-_FINER = {
+_FINER_HEAD = {
     "chunks": "a head over segments (`embedonce fit-head attention`)",
     "segments": "a head over tokens (`embedonce fit-head attention --set over=tokens`)",
 }
-_KEPT = {"chunks": "segments", "segments": "tokens"}
+_FINER_VIEW = {"chunks": "segments", "segments": "tokens"}
 
 
-def list_caveats(document: StoredDocument, question: AttributionInput) -> Iterator[str]:
-    """Sentences on the document, on what was left whole, and on what would tell more."""
+def list_caveats(document: StoredDocument, inputs: AttributionInput) -> Iterator[str]:
+    """Sentences about the document, about what was not left out, and about how to see more."""
     if document.split == Split.TRAIN:
-        yield "A training document: the head has seen its label."
+        yield "This is a training document: the head was fitted on its label."
     if not len(document.token_ids):
-        yield "The document is empty: there is nothing to point at."
-    elif question.count == 1:
-        yield _one(document, question)
+        yield "The document is empty: there is nothing to explain."
+    elif inputs.count == 1:
+        yield _single_unit(document, inputs)
     if document.dropped:
-        yield f"{document.dropped:,} tokens of the document are in no chunk: no head has read them."
-    whole = [view for view, owner in question.owners.items() if owner is None]
-    if whole and question.count > 1:
-        coarser = " --by chunks leaves whole chunks out." if document.layout.count("chunks") > 1 else ""
+        yield f"{document.dropped:,} tokens of the document are in no chunk: the head does not read them."
+    whole = [view for view, owners in inputs.owners.items() if owners is None]
+    if whole and inputs.count > 1:
+        coarser = " Use --by chunks to leave out whole chunks." if document.layout.count("chunks") > 1 else ""
         yield (
-            f"{question.head.name} also reads {' and '.join(whole)}, which stay whole "
-            f"when {question.level} are left out: part of the evidence is in there.{coarser}"
+            f"{inputs.head.name} also reads {join_words(whole)}, which stay whole when {inputs.level} are left out: "
+            f"part of the evidence is in them.{coarser}"
         )
 
 
-def _one(document: StoredDocument, question: AttributionInput) -> str:
-    name, by = question.head.name, question.level
-    said = f"This document is one {by.removesuffix('s')} for {name}: there is nothing to leave out."
-    if by != finest_level(question.head.reads):
-        return f"{said} Leave --by out for finer places."
-    if by not in _FINER:
-        return said
-    finer = _FINER[by] if _KEPT[by] in document.bags.views else f"{_FINER[by]} on features with --keep {_KEPT[by]}"
-    return f"{said} To see more, fit {finer}."
+def _single_unit(document: StoredDocument, inputs: AttributionInput) -> str:
+    name, level = inputs.head.name, inputs.level
+    reason = f"This document is a single {level.removesuffix('s')} for {name}: there is nothing to leave out."
+    if level != finest_level(inputs.head.reads):
+        return f"{reason} Omit --by for finer units."
+    if level not in _FINER_HEAD:
+        return reason
+    view = _FINER_VIEW[level]
+    store = "" if view in document.bags.views else f" on features embedded with --keep {view}"
+    return f"{reason} To see more, fit {_FINER_HEAD[level]}{store}."

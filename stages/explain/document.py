@@ -1,4 +1,4 @@
-"""One document as a store has it, with the words that its features stand for."""
+"""One document as a store keeps it, with the text that its features represent."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,8 +21,18 @@ Span = tuple[int, int]
 class StoredDocument:
     """A document of a corpus.
 
-    bags: of this one document, all views kept. token_ids: int32 (tokens,), chunk by chunk. chunk_spans: int64
-    (chunks, 2), characters. dropped: tokens that are in no chunk. windows: its text cut again, where that is at hand.
+    Attributes:
+        id: its id.
+        split: its split.
+        labels: its labels.
+        bags: this one document, with all views that the store keeps.
+        token_ids: int32 (tokens,), chunk by chunk.
+        chunk_spans: int64 (chunks, 2), the characters of each chunk.
+        dropped: number of tokens that are in no chunk.
+        layout: where its tokens lie in chunks and segments.
+        text: its text, if available.
+        tokenizer: the tokenizer of the encoder, if available.
+        windows: its text tokenized and split again, if available.
     """
 
     id: str
@@ -38,20 +48,20 @@ class StoredDocument:
     windows: Windows | None
 
     def spans(self, level: str) -> list[Span | None]:
-        """The characters of each item: its first and the one after its last; None where they are not known."""
+        """The first character of each unit and the one after its last character; None if unknown."""
         bounds = self.layout.bounds(level)
         if level == "chunks":
             return [_span(start, stop) for start, stop in self.chunk_spans.tolist()]
         if self._characters is None:
             return [None] * len(bounds)
-        # an item without tokens has no characters
+        # a unit without tokens has no characters
         return [
             _span(int(self._characters[first, 0]), int(self._characters[end - 1, 1])) if first < end else None
             for first, end in bounds.tolist()
         ]
 
     def excerpts(self, level: str) -> list[str]:
-        """The text of each item, or what its tokens decode to, or ""."""
+        """The text of each unit; without the text, its decoded tokens; without the tokenizer, ""."""
         if self.text is not None and (level == "chunks" or self._characters is not None):
             return [self.text[span[0] : span[1]] if span else "" for span in self.spans(level)]
         if self.tokenizer is None:
@@ -61,7 +71,7 @@ class StoredDocument:
 
     @cached_property
     def _characters(self) -> Integers | None:
-        """Of each token that is kept, int64 (tokens, 2)."""
+        """The characters of each token that is in a chunk: int64 (tokens, 2)."""
         if self.windows is None or self.tokenizer is None or self.text is None:
             return None
         return self.tokenizer.character_spans(self.text)[expand_ranges(self.windows.start, self.windows.length)]
@@ -70,38 +80,49 @@ class StoredDocument:
 def stored_document(
     store: FeatureStore, table: CorpusTable, identifier: str, source: SourceTexts, layer: int | None = -1
 ) -> StoredDocument:
-    """The document of that id.
+    """The document with an id.
 
-    Raises UnknownName for an id that the corpus lacks, BadData for one without features, and where its chunks follow
-    from a text that is not at hand; StoreDamaged where its chunks are not as the recipe says.
+    Args:
+        store: the store that has its features.
+        table: the corpus.
+        identifier: its id.
+        source: texts and tokenizer, as far as they are available.
+        layer: the layer that is read; None for all.
+
+    Returns:
+        The document.
+
+    Raises:
+        UnknownName: the corpus has no such id.
+        BadData: the document has no features, or its chunks follow from a text that is not available.
+        StoreDamaged: its chunks contradict the recipe.
     """
     (key,), row = table.keys_of([identifier]), list(table.ids).index(identifier)
-    bags, kept, windowing = store.bags([key], layer=layer), store.select([key]), recipe_windowing(store.recipe)
-    token_ids, chunk_spans = bags.view("token_ids").row(0), kept.values("chunks/span")
-    dropped = int(kept.values("documents/dropped_tokens")[0])
+    bags, selection, windowing = store.bags([key], layer=layer), store.select([key]), recipe_windowing(store.recipe)
+    token_ids, chunk_spans = bags.view("token_ids").row(0), selection.values("chunks/span")
+    dropped = int(selection.values("documents/dropped_tokens")[0])
     text, windows = source.texts.get(key), None
     if text is not None and source.tokenizer is not None:
         windows = source.tokenizer.tokenize([text], windowing)
-        # another version of its library may read the same definition otherwise
+        # another version of the tokenizers library may read the same definition differently
         windows = windows if np.array_equal(windows.window_ids(), token_ids) else None
-    length = (
-        windows.length
-        if windows is not None
-        else chunk_lengths(identifier, len(token_ids), dropped, len(chunk_spans), windowing)
-    )
-    layout = TokenLayout(length, store.recipe.segment)
+    if windows is not None:
+        length = windows.length
+    else:
+        length = chunk_lengths(identifier, len(token_ids), dropped, len(chunk_spans), windowing)
     if len(length) != len(chunk_spans) or length.sum() != len(token_ids):
-        raise StoreDamaged(f"{store.name}: the chunks of '{identifier}' are not as its recipe says. Embed it anew.")
-    split, labels = table.splits[row], table.labels[row]
+        raise StoreDamaged(
+            f"{store.name}: the stored chunks of '{identifier}' contradict the store's recipe. Embed the corpus again."
+        )
     return StoredDocument(
         identifier,
-        split,
-        labels,
+        table.splits[row],
+        table.labels[row],
         bags,
         token_ids,
         chunk_spans,
         dropped,
-        layout,
+        TokenLayout(length, store.recipe.segment),
         text,
         source.tokenizer,
         windows,

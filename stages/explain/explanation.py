@@ -1,4 +1,4 @@
-"""One document, one label, and what spoke for it: a run's head options about the features that it reads."""
+"""The explanation of a prediction: the contributions of a document's units to a label, by the head of a run."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -27,8 +27,12 @@ Report = Callable[[int, int], None]
 class ExplanationOptions:
     """What to explain, and how.
 
-    label: None for the predicted one. against: another label, or None for all others. by: of LEVELS, or None for the
-    finest that the head reads. top: how many of the strongest are left out together at the end.
+    Attributes:
+        label: the label; None for the predicted one.
+        against: another label, which the evidence distinguishes it from; None for all others.
+        level: one of LEVELS; None for the finest one that the head reads.
+        method: one of METHODS.
+        top: number of the strongest units that are left out together at the end.
     """
 
     label: str | None = None
@@ -40,10 +44,15 @@ class ExplanationOptions:
 
 @dataclass(frozen=True)
 class Attribution:
-    """A chunk, a segment or a token, and how much it spoke for the label; below 0, against it.
+    """A unit of a document (a chunk, segment or token) and its contribution to a label.
 
-    level: of LEVELS. chunk, number: counted from 1; number is that within the chunk, None for a chunk. span: its
-    characters, where they are known. words: these characters, or what its tokens decode to, or "".
+    Attributes:
+        level: one of LEVELS.
+        chunk: number of the chunk, counted from 1.
+        number: number of the unit within the chunk, counted from 1; None for a chunk.
+        span: its first character and the one after its last; None if unknown.
+        text: these characters; without the text, its decoded tokens; else "".
+        contribution: evidence for the label if positive, against it if negative.
     """
 
     level: str
@@ -55,19 +64,32 @@ class Attribution:
 
     @property
     def location(self) -> str:
-        """Its place as a reader says it: "chunk 2, segment 5"."""
-        inside = "" if self.number is None else f", {self.level.removesuffix('s')} {self.number}"
-        return f"chunk {self.chunk}{inside}"
+        """Where it is in the document: "chunk 2, segment 5"."""
+        within = "" if self.number is None else f", {self.level.removesuffix('s')} {self.number}"
+        return f"chunk {self.chunk}{within}"
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """What spoke for a label of one document.
+    """The evidence for a label of one document.
 
-    probabilities: of all labels, highest first. margin: log-odds of the label, or against the other one.
-    items: in the order of the text, of level `by`; none where the head reads the document as one.
-    without_strongest: probability of the label once the `left_out` items that spoke for it most are left out together.
-    decoded: whether words are what tokens decode to, the text not being at hand.
+    Attributes:
+        id: id of the document.
+        split: its split.
+        true_labels: its labels.
+        predicted_labels: the labels that the run predicts.
+        probabilities: all labels with their probabilities, the highest first.
+        label: the label that is explained.
+        against: the label that it is compared with; None for all others.
+        margin: log-odds of the label, or log-odds against the other label.
+        method: one of METHODS.
+        level: one of LEVELS.
+        attributions: one per unit, in the order of the text; empty if the head reads the document as a single unit.
+        removed: number of the strongest units that were left out together.
+        probability_without_strongest: probability of the label without these; None if none was left out.
+        text: the text, if available.
+        is_decoded: whether the texts of the attributions are decoded tokens, because the text is not available.
+        notes: caveats.
     """
 
     id: str
@@ -89,76 +111,79 @@ class Explanation:
 
     @property
     def probability(self) -> float:
-        """Of the label that is explained."""
+        """The probability of the label that is explained."""
         return dict(self.probabilities)[self.label]
 
-    def strongest(self, most: int) -> tuple[list[Attribution], list[Attribution]]:
-        """At most so many items that spoke for the label, and against it, strongest first."""
-        ranked = sorted(self.attributions, key=lambda item: -item.contribution)
-        speaking = [item for item in ranked if item.contribution > 0]
-        return speaking[:most], [item for item in reversed(ranked) if item.contribution < 0][:most]
+    def strongest(self, limit: int) -> tuple[list[Attribution], list[Attribution]]:
+        """At most `limit` attributions for the label, and at most `limit` against it, the strongest first."""
+        ranked = sorted(self.attributions, key=lambda attribution: -attribution.contribution)
+        positive = [attribution for attribution in ranked if attribution.contribution > 0]
+        negative = [attribution for attribution in reversed(ranked) if attribution.contribution < 0]
+        return positive[:limit], negative[:limit]
 
     @property
     def largest_contribution(self) -> float:
-        """The largest contribution for or against, 0 without items."""
-        return max((abs(item.contribution) for item in self.attributions), default=0.0)
+        """The largest contribution for or against the label; 0 without attributions."""
+        return max((abs(attribution.contribution) for attribution in self.attributions), default=0.0)
 
     @property
     def title(self) -> str:
-        """What the table below it shows."""
+        """The title of the attributions."""
         if self.method == "attention":
-            return f"Where the head looks, by {self.level}"
-        other = "" if self.against is None else f" and not '{self.against}'"
-        return f"What spoke for '{self.label}'{other}, by {self.level}"
+            return f"Attention of the head, by {self.level}"
+        other = "" if self.against is None else f" rather than '{self.against}'"
+        return f"Evidence for '{self.label}'{other}, by {self.level}"
 
     @property
     def meaning(self) -> str:
-        """What a contribution is, in a sentence."""
-        what = "log-odds" if self.against is None else f"log-odds against '{self.against}'"
+        """What a contribution is, in one sentence."""
+        unit = self.level.removesuffix("s")
+        odds = "log-odds" if self.against is None else f"log-odds against '{self.against}'"
         return {
-            "occlusion": f"What the label's {what} of {self.margin:+.2f} loses when that is left out.",
-            "gradient": f"What that adds to the label's {what} of {self.margin:+.2f}, by its slope there.",
-            "coefficients": f"What the coefficients of its n-grams add to the label's {what} of {self.margin:+.2f}.",
-            "attention": "The share of the attention that it gets, whatever the label.",
+            "occlusion": f"Decrease of the label's {odds} ({self.margin:+.2f}) when the {unit} is left out.",
+            "gradient": f"Gradient of the label's {odds} ({self.margin:+.2f}) times the input of the {unit}.",
+            "coefficients": f"Contribution of the {unit}'s n-grams to the label's {odds} ({self.margin:+.2f}).",
+            "attention": f"Share of the head's attention that the {unit} gets. It does not depend on the label.",
         }[self.method]
 
     @property
     def summary_without_strongest(self) -> str:
-        """What is left of the label without its strongest evidence, in a sentence; "" where there is none."""
+        """The probability of the label without its strongest evidence, in one sentence; "" if none was left out."""
         if self.probability_without_strongest is None:
             return ""
-        strongest = "the strongest" if self.removed == 1 else f"the strongest {self.removed} together"
+        unit = self.level.removesuffix("s")
+        strongest = f"strongest {unit}" if self.removed == 1 else f"{self.removed} strongest {self.level}"
         return (
-            f"Without {strongest} the probability of '{self.label}' is "
-            f"{self.probability_without_strongest:.3f}, not {self.probability:.3f}."
+            f"Without the {strongest}, the probability of '{self.label}' is "
+            f"{self.probability_without_strongest:.3f} instead of {self.probability:.3f}."
         )
 
     def to_json(self) -> dict[str, Any]:
-        """The same as plain values."""
+        """The explanation as plain values."""
         return asdict(self) | {"probabilities": dict(self.probabilities)}
 
 
 def check_explainable(run: Run) -> None:
-    """Raise CallError for a run that reads other runs, or several stores side by side."""
+    """Raise CallError for a run that reads other runs, or several stores."""
     if run.record.base_runs:
         raise CallError(
-            f"{run.name} weighs the scores of other runs and reads no text itself. "
+            f"{run.name} combines the scores of other runs and does not read the text. "
             f"Explain one of them: {', '.join(run.record.base_runs)}."
         )
     if len(run.recipes) > 1:
         raise CallError(
-            f"{run.name} reads {run.record.store} side by side, a vector each: nothing in the text is told apart. "
-            "Explain a run on one store."
+            f"{run.name} reads the stores {run.record.store}, one vector per document from each, so its evidence has "
+            "no location in the text. Explain a run on a single store."
         )
 
 
 def describe_corpus_change(run: Run, table: CorpusTable) -> str | None:
-    """A sentence where `table` is not what the run was fitted on, else None."""
+    """A sentence if `table` differs from the corpus that the run was fitted on, else None."""
     if hash_documents(table) == run.record.documents_hash:
         return None
     return (
-        f"{table.name} was changed after {run.name} was fitted: other documents, labels or splits. What is said of a "
-        "document is of now, and the head may never have seen it."
+        f"{table.name} has changed since {run.name} was fitted: its documents, labels or splits differ. Explanations "
+        "show the current documents, which the head may not have been fitted on."
     )
 
 
@@ -171,118 +196,135 @@ def explain_documents(
     texts: SourceTexts,
     report: Report | None = None,
 ) -> Iterator[Explanation]:
-    """What spoke for a label of each document of `ids`, by the run's own head and rule.
+    """Explain the prediction for each document, with the run's own head and decision rule.
 
-    report: told how many items of a document are done, and how many it has.
+    Args:
+        run: the run.
+        store: the store that it was fitted on.
+        table: the corpus.
+        ids: ids of the documents.
+        options: what to explain, and how.
+        texts: texts and tokenizer, as far as they are available.
+        report: called with the number of units of a document that are done, and that it has.
 
-    Raises UnknownName for a label or an id that does not exist, CallError for a method or a level that the head has
-    nothing for, RecipeMismatch where other features are in `store`, BadData where these lack the documents.
+    Returns:
+        One explanation per document.
+
+    Raises:
+        UnknownName: a label or an id does not exist.
+        CallError: the method or the level does not work for the head.
+        RecipeMismatch: the store has other features than the run was fitted on.
+        BadData: the store lacks a document.
     """
     check_explainable(run)
     head, recipe = run.head(), run.recipes[0]
     if store.recipe.fingerprint != recipe.fingerprint:
-        different = "; ".join(store.recipe.differences(recipe))
-        raise RecipeMismatch(f"{run.name} was fitted on other features: {different}. Name its own with --store.")
+        differences = "; ".join(store.recipe.differences(recipe))
+        raise RecipeMismatch(
+            f"{run.name} was fitted on other features than those of {store.name}: {differences}. Name its store with "
+            "--store."
+        )
     check_method(head, options.method)
     for identifier in ids:
         document = stored_document(store, table, identifier, texts, run.record.layer)
-        yield _explained(run, head, document, options, report)
+        yield _explain(run, head, document, options, report)
 
 
-def _explained(
+def _explain(
     run: Run, head: Head, document: StoredDocument, options: ExplanationOptions, report: Report | None
 ) -> Explanation:
     bags, labels = document.bags.select_views(head.reads), run.record.labels
     scores = align_scores(head.decision_function(bags), head.classes_, labels)
-    shares = scores_to_probabilities(scores, multilabel=head.multilabel_)[0]
-    predicted = _decided(run, scores)
-    label = (
-        options.label if options.label is not None else labels[max(predicted or range(len(labels)), key=shares.item)]
-    )
-    question = _question(run, head, document, label, options)
-    found = METHODS[options.method](question, report) if question.count > 1 else np.zeros(0)
-    left_out, rest = _without_strongest(run, question, found, options.top, labels.index(label))
+    probabilities = scores_to_probabilities(scores, multilabel=head.multilabel_)[0]
+    predicted = _predicted_codes(run, scores)
+    most_probable = max(predicted or range(len(labels)), key=probabilities.item)
+    label = labels[most_probable] if options.label is None else options.label
+    inputs = _attribution_input(run, head, document, label, options)
+    contributions = METHODS[options.method](inputs, report) if inputs.count > 1 else np.zeros(0)
+    removed, remaining = _remove_strongest(run, inputs, contributions, options.top, labels.index(label))
     return Explanation(
         id=document.id,
         split=document.split,
         true_labels=document.labels,
         predicted_labels=tuple(labels[code] for code in predicted),
-        probabilities=tuple(sorted(zip(labels, shares.tolist(), strict=True), key=lambda each: -each[1])),
+        probabilities=tuple(sorted(zip(labels, probabilities.tolist(), strict=True), key=lambda pair: -pair[1])),
         label=label,
         against=options.against,
-        margin=float(question.margins(bags)[0]),
+        margin=float(inputs.margins(bags)[0]),
         method=options.method,
-        level=question.level,
-        attributions=_attributions(document, question.level, found),
-        removed=left_out,
-        probability_without_strongest=rest,
+        level=inputs.level,
+        attributions=_attributions(document, inputs.level, contributions),
+        removed=removed,
+        probability_without_strongest=remaining,
         text=None if document.text is None else replace_unprintable(document.text),
         is_decoded=document.text is None and document.tokenizer is not None,
-        notes=tuple(list_caveats(document, question)),
+        notes=tuple(list_caveats(document, inputs)),
     )
 
 
-def _question(
+def _attribution_input(
     run: Run, head: Head, document: StoredDocument, label: str, options: ExplanationOptions
 ) -> AttributionInput:
     labels = run.record.labels
-    # columns of a head that takes several labels have numbers for names
+    # the classes of a multi-label head are column numbers
     classes = [name if isinstance(name, str) else labels[name] for name in head.classes_]
     for name in filter(None, (label, options.against)):
         if name not in labels:
-            raise UnknownName(f"{run.name} knows no label '{name}'.{suggest_name(name, labels)}")
+            raise UnknownName(f"{run.name} has no label '{name}'.{suggest_name(name, labels)}")
         if name not in classes:
-            raise CallError(f"No training document of {run.name} was '{name}': it cannot tell what speaks for that.")
+            raise CallError(f"No training document of {run.name} has the label '{name}': there is no evidence for it.")
     if options.against == label:
-        raise CallError(f"'{label}' cannot stand against itself. Name another label with --against.")
-    if options.method == "occlusion" and _overlaps(head, document.bags):
+        raise CallError(f"'{label}' cannot be compared with itself. Name another label with --against.")
+    if options.method == "occlusion" and _has_shared_tokens(head, document.bags):
         raise CallError(
-            f"{head.name} reads each token once, and in this store chunks share tokens: none can be left out alone. "
-            "Take --method coefficients."
+            f"{head.name} reads each token once, and the chunks of this store share tokens: no unit can be left out "
+            "alone. Use --method coefficients."
         )
-    by = options.level or finest_level(head.reads) or LEVELS[0]
-    if by == "segments" and not document.layout.segment:
-        raise CallError("This store keeps no segments: take --by chunks or --by tokens, or embed with --keep segments.")
-    bags, owners = document.bags.select_views(head.reads), document.layout.owners_of(head.reads, by)
+    level = options.level or finest_level(head.reads) or LEVELS[0]
+    if level == "segments" and not document.layout.segment:
+        raise CallError("This store has no segments: use --by chunks or --by tokens, or embed with --keep segments.")
+    bags, owners = document.bags.select_views(head.reads), document.layout.owners_of(head.reads, level)
     if all(owner is None for owner in owners.values()):
-        raise CallError(f"{head.name} reads {', '.join(head.reads)}, nothing as fine as {by}. Leave --by out.")
+        raise CallError(f"{head.name} reads {', '.join(head.reads)}, nothing as fine as {level}. Omit --by.")
     against = None if options.against is None else classes.index(options.against)
-    return AttributionInput(head, bags, by, owners, document.layout.count(by), classes.index(label), against)
+    return AttributionInput(head, bags, level, owners, document.layout.count(level), classes.index(label), against)
 
 
-def _overlaps(head: Head, bags: Bags) -> bool:
-    """Whether the head reads words of chunks that share some, so that what is left out of one stays in another."""
+def _has_shared_tokens(head: Head, bags: Bags) -> bool:
+    """Whether the head reads tokens of overlapping chunks: what is left out of one chunk remains in another."""
     return "token_ids" in head.reads and bags.chunk_layout is not None and bags.chunk_layout.differs_from_text
 
 
-def _decided(run: Run, scores: NDArray[np.float32]) -> list[int]:
-    """Columns of the labels that the run's rule gives."""
+def _predicted_codes(run: Run, scores: NDArray[np.float32]) -> list[int]:
+    """The codes of the labels that the run's decision rule predicts."""
     codes = run.decision.rule.decide(scores)[0]
     return np.flatnonzero(codes).tolist() if np.ndim(codes) else [int(codes)]
 
 
-def _attributions(document: StoredDocument, by: str, found: NDArray[np.float64]) -> tuple[Attribution, ...]:
-    if not len(found):
+def _attributions(document: StoredDocument, level: str, contributions: NDArray[np.float64]) -> tuple[Attribution, ...]:
+    if not len(contributions):
         return ()
-    chunks, numbers = ((1 + each).tolist() for each in (document.layout.chunks(by), document.layout.numbers(by)))
-    numbers = [None] * len(found) if by == LEVELS[0] else numbers
-    words = map(replace_unprintable, document.excerpts(by))
-    places = zip(chunks, numbers, document.spans(by), words, found.tolist(), strict=True)
-    return tuple(Attribution(by, *place) for place in places)
+    chunks, numbers = ((1 + counts(level)).tolist() for counts in (document.layout.chunks, document.layout.numbers))
+    numbers = [None] * len(contributions) if level == LEVELS[0] else numbers
+    texts = map(replace_unprintable, document.excerpts(level))
+    rows = zip(chunks, numbers, document.spans(level), texts, contributions.tolist(), strict=True)
+    return tuple(Attribution(level, *row) for row in rows)
 
 
-def _without_strongest(
-    run: Run, question: AttributionInput, found: NDArray[np.float64], top: int, column: int
+def _remove_strongest(
+    run: Run, inputs: AttributionInput, contributions: NDArray[np.float64], top: int, column: int
 ) -> tuple[int, float | None]:
-    """How many items spoke for the label most, `top` at most, and its probability without all of them.
+    """Leave out the strongest evidence for the label, at most `top` units.
 
-    0 and None where no item did, or where nothing would be left.
+    Returns:
+        The number of these units, and the probability of the label without them; 0 and None if there is no evidence
+        for the label, or if nothing would remain.
     """
-    ranked = np.argsort(-found, kind="stable")[:top]
-    strongest = ranked[found[ranked] > 0]
-    if len(strongest) in (0, len(found)) or _overlaps(question.head, question.bags):
+    ranked = np.argsort(-contributions, kind="stable")[:top]
+    strongest = ranked[contributions[ranked] > 0]
+    if len(strongest) in (0, len(contributions)) or _has_shared_tokens(inputs.head, inputs.bags):
         return 0, None
-    left_out = np.isin(np.arange(len(found)), strongest)[None]
-    head = question.head
-    scores = align_scores(head.decision_function(question.without(left_out)), head.classes_, run.record.labels)
+    mask = np.isin(np.arange(len(contributions)), strongest)[None]
+    head = inputs.head
+    scores = align_scores(head.decision_function(inputs.remove_units(mask)), head.classes_, run.record.labels)
     return len(strongest), float(scores_to_probabilities(scores, multilabel=head.multilabel_)[0, column])

@@ -1,4 +1,4 @@
-"""A text cut where evidence begins and ends, so that each piece can be shown in one colour."""
+"""A text split where evidence begins and ends, so that each span can have one color."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,26 +11,34 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TextSpan:
-    """Some of the text. item: what was found there, None for nothing. share: its part of the largest, from -1 to 1."""
+    """Part of a text.
+
+    Attributes:
+        text: the characters.
+        attribution: the attribution that covers them; None without one.
+        share: its contribution as a share of the largest one, -1 to 1.
+    """
 
     text: str
     attribution: "Attribution | None" = None
     share: float = 0.0
 
 
-def split_into_spans(text: str, items: "Sequence[Attribution]") -> Iterator[TextSpan]:
-    """The text in pieces, none of them empty, which together are the text.
+def split_into_spans(text: str, attributions: "Sequence[Attribution]") -> Iterator[TextSpan]:
+    """Split the text into spans that are not empty and that together are the text.
 
-    Where items overlap, as chunks with a stride do, the stronger one counts.
+    If attributions overlap, as those of chunks with a stride do, the strongest one is shown.
     """
-    placed = [item for item in items if item.span is not None and item.span[0] < item.span[1]]
-    largest = max((abs(item.contribution) for item in placed), default=0.0) or 1.0
-    owner: list[Attribution | None] = [None] * len(text)
-    for item in sorted(placed, key=lambda item: abs(item.contribution)):
-        start, stop = item.span or (0, 0)
+    located = [
+        attribution for attribution in attributions if attribution.span and attribution.span[0] < attribution.span[1]
+    ]
+    largest = max((abs(attribution.contribution) for attribution in located), default=0.0) or 1.0
+    owners: list[Attribution | None] = [None] * len(text)
+    for attribution in sorted(located, key=lambda attribution: abs(attribution.contribution)):
+        start, stop = attribution.span or (0, 0)
         stop = min(stop, len(text))
-        owner[start:stop] = [item] * (stop - start)
-    cuts = [place for place in range(1, len(text)) if owner[place] is not owner[place - 1]]
+        owners[start:stop] = [attribution] * (stop - start)
+    cuts = [index for index in range(1, len(text)) if owners[index] is not owners[index - 1]]
     for start, stop in pairwise([0, *cuts, len(text)] if text else []):
-        found = owner[start]
-        yield TextSpan(text[start:stop], found, found.contribution / largest if found else 0.0)
+        owner = owners[start]
+        yield TextSpan(text[start:stop], owner, owner.contribution / largest if owner else 0.0)

@@ -1,4 +1,4 @@
-"""Where the chunks, segments and tokens of one document lie, and which of them lie in which."""
+"""Where the chunks, segments and tokens of a document lie, and which of them contain which."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Integers = NDArray[np.int64]
 
 # from coarse to fine
 LEVELS = ("chunks", "segments", "tokens")
-# view of Bags -> what its items are; another view belongs to the document as a whole
+# view of Bags -> level of its items; any other view belongs to the document as a whole
 VIEW_LEVELS = {"cls": "chunks", "mean": "chunks", "max": "chunks"} | {
     "segments": "segments",
     "tokens": "tokens",
@@ -22,23 +22,25 @@ VIEW_LEVELS = {"cls": "chunks", "mean": "chunks", "max": "chunks"} | {
 
 
 def finest_level(views: Sequence[str]) -> str | None:
-    """The finest level of these views' items; None where none of them has a place in the text."""
-    found = {VIEW_LEVELS[view] for view in views if view in VIEW_LEVELS}
-    return next((level for level in reversed(LEVELS) if level in found), None)
+    """The finest level of these views; None if none of them has a level."""
+    levels = {VIEW_LEVELS[view] for view in views if view in VIEW_LEVELS}
+    return next((level for level in reversed(LEVELS) if level in levels), None)
 
 
 @dataclass(frozen=True)
 class TokenLayout:
-    """How a document's tokens, counted chunk by chunk as the store keeps them, lie in chunks and segments.
+    """How the tokens of a document, numbered chunk by chunk as in the store, form chunks and segments.
 
-    length: int64 (chunks,), tokens of each chunk. segment: tokens a segment, 0 where segments are not kept.
+    Attributes:
+        length: int64 (chunks,), number of tokens of each chunk.
+        segment: tokens per segment; 0 if segments are not kept.
     """
 
     length: Integers
     segment: int
 
     def bounds(self, level: str) -> Integers:
-        """The first token of each item and the one after its last: int64 (items, 2)."""
+        """The first token of each unit and the one after its last token: int64 (units, 2)."""
         ends = np.cumsum(self.length)
         if level == "chunks":
             return np.stack([ends - self.length, ends], axis=1)
@@ -47,16 +49,16 @@ class TokenLayout:
         return np.stack([firsts, np.minimum(firsts + size, ends[self.chunks(level)])], axis=1)
 
     def chunks(self, level: str) -> Integers:
-        """The chunk of each item, counted from 0: int64 (items,)."""
+        """The chunk of each unit, counted from 0: int64 (units,)."""
         return np.repeat(np.arange(len(self.length)), self._counts(level))
 
     def numbers(self, level: str) -> Integers:
-        """Each item's number in its chunk, counted from 0: int64 (items,)."""
+        """The number of each unit within its chunk, counted from 0: int64 (units,)."""
         counts = self._counts(level)
         return np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
 
     def owners(self, level: str, by: str) -> Integers | None:
-        """Which item of level `by` each item of `level` lies in, int64 (items,); None where that is finer."""
+        """The unit of level `by` that contains each unit of `level`, int64 (units,); None if `by` is finer."""
         if LEVELS.index(level) < LEVELS.index(by):
             return None
         if by == "chunks":
@@ -65,11 +67,11 @@ class TokenLayout:
         return np.arange(count) if level == by else np.repeat(np.arange(count), np.diff(self.bounds(by))[:, 0])
 
     def owners_of(self, views: Sequence[str], by: str) -> dict[str, Integers | None]:
-        """`owners` of the items of each view; None, too, for a view that has no place in the text."""
+        """`owners` for the items of each view; None also for a view without a level."""
         return {view: self.owners(VIEW_LEVELS[view], by) if view in VIEW_LEVELS else None for view in views}
 
     def count(self, level: str) -> int:
-        """How many items of that level the document has."""
+        """The number of units of a level."""
         return int(self._counts(level).sum())
 
     def _counts(self, level: str) -> Integers:
@@ -80,16 +82,27 @@ class TokenLayout:
 
 
 def chunk_lengths(name: str, tokens: int, dropped: int, chunks: int, windowing: Windowing) -> Integers:
-    """Tokens of each chunk, int64 (chunks,), of a document with so many in all chunks and `dropped` in none.
+    """The number of tokens of each chunk of a document, from what a store keeps.
 
-    Raises BadData where windows end with sentences, which the text alone tells.
+    Args:
+        name: id of the document.
+        tokens: number of tokens in all chunks.
+        dropped: number of tokens in no chunk.
+        chunks: number of chunks.
+        windowing: how documents are split into chunks.
+
+    Returns:
+        int64 (chunks,).
+
+    Raises:
+        BadData: chunks end with sentences, which only the text tells.
     """
     if chunks == 1:
         return np.array([tokens])
     if windowing.strategy == "sentences":
         raise BadData(
-            f"Where the chunks of '{name}' begin follows from its sentences: name a file that has its text with "
-            "--source, and its encoder with --encoder if that has moved."
+            f"The chunks of '{name}' follow from its sentences, so its text is needed: name a file that has it with "
+            "--source, and the encoder with --encoder if that has moved."
         )
-    whole = tokens - (chunks - 1) * windowing.stride + dropped
-    return windowing.bounds(np.array([whole])).length
+    total = tokens - (chunks - 1) * windowing.stride + dropped
+    return windowing.bounds(np.array([total])).length

@@ -1,6 +1,6 @@
-"""The words behind stored features: a store has none, so they come from the corpus's file and the encoder's tokenizer.
+"""The texts behind stored features: a store keeps none, so they come from the source file and the encoder's tokenizer.
 
-Both may have gone since. What is then missing is told, and what can still be said is.
+Either may be unavailable. Notes then say what is missing, and an explanation shows what is still known.
 """
 
 from collections.abc import Collection, Mapping
@@ -18,9 +18,12 @@ from stages.embed.windows.tokens import TextTokenizer, load_tokenizer
 
 @dataclass(frozen=True)
 class SourceTexts:
-    """texts: key -> the text, of those that were found. tokenizer: the recipe's own, where it is on this machine.
+    """Texts and tokenizer, as far as they are available.
 
-    notes: sentences on what was not found.
+    Attributes:
+        texts: key -> text.
+        tokenizer: the tokenizer of the recipe; None if it is not on this machine.
+        notes: sentences about what is missing.
     """
 
     texts: Mapping[str, str]
@@ -37,53 +40,62 @@ def read_source_texts(
     text: str | None = None,
     encoder: str | None = None,
 ) -> SourceTexts:
-    """The texts of `keys` and the tokenizer that cut them.
+    """Read the texts of documents, and load the tokenizer that split them.
 
-    source: a file that has the texts, the one that `table` came from where None. text: its column of them, guessed
-    where None. encoder: where the recipe's encoder is now, if it has moved.
+    Args:
+        table: the corpus.
+        keys: keys of the documents.
+        recipe: the recipe of their features.
+        source: file that has the texts; None for the one that was embedded.
+        text: its column of texts; None to guess it.
+        encoder: where the encoder is now; None if it has not moved.
 
-    What a user named and cannot be had raises: as `read_corpus` does, BadData where `source` lacks a text,
-    ModelUnavailable for another tokenizer. What nobody named is missing, and told in `notes`.
+    Returns:
+        What is available; `notes` say what is missing.
+
+    Raises:
+        BadData: `source` was given and lacks a text, or cannot be read.
+        ModelUnavailable: `encoder` was given and has another tokenizer, or none.
     """
     notes: list[str] = []
     texts: Mapping[str, str] = {}
     tokenizer = None
     try:
-        texts = _texts(source or table.source, text, keys, table)
+        texts = _read_texts(source or table.source, text, keys, table)
     except EmbedOnceError as error:
         if source is not None:
             raise
-        notes.append(f"The text is not at hand: {error} --source names a file that has it.")
+        notes.append(f"The text is not available: {error} Name a file that has it with --source.")
     try:
-        tokenizer = _tokenizer(recipe, encoder or recipe.encoder)
+        tokenizer = _load_tokenizer(recipe, encoder or recipe.encoder)
     except ModelUnavailable as error:
         if encoder is not None:
             raise
-        notes.append(f"The tokenizer is not at hand: {error} --encoder says where the model is now.")
+        notes.append(f"The tokenizer is not available: {error} Name the current place of the encoder with --encoder.")
     return SourceTexts(texts, tokenizer, tuple(notes))
 
 
-def _texts(source: str, column: str | None, keys: Collection[str], table: CorpusTable) -> dict[str, str]:
-    """By key, because ids may have been read from another column, or be the numbers of rows."""
+def _read_texts(source: str, column: str | None, keys: Collection[str], table: CorpusTable) -> dict[str, str]:
+    """The texts by key, because ids may come from another column or be row numbers."""
     path = Path(source).expanduser()
     columns = Columns(text=column, label="", id="", split="", group="") if path.is_file() else Columns()
     wanted = set(keys)
     keyed = ((text_key(document.text), document.text) for document in read_corpus(source, columns).documents)
-    found = {key: text for key, text in keyed if key in wanted}
-    if lacking := wanted - found.keys():
-        name = next(name for name, key in zip(table.ids, table.keys, strict=True) if key in lacking)
+    texts = {key: text for key, text in keyed if key in wanted}
+    if missing := wanted - texts.keys():
+        name = next(name for name, key in zip(table.ids, table.keys, strict=True) if key in missing)
         raise BadData(
-            f"{source} has no document of the text that was embedded as '{name}'. "
-            "It was changed since, or another column holds the texts: name that with --text."
+            f"{source} does not have the text that was embedded as '{name}'. Either the file has changed, or another "
+            "column has the texts: name that with --text."
         )
-    return found
+    return texts
 
 
-def _tokenizer(recipe: Recipe, model: str) -> TextTokenizer:
+def _load_tokenizer(recipe: Recipe, model: str) -> TextTokenizer:
     folder = find_local_model(model)
     if folder is None:
         raise ModelUnavailable(f"{model} is not on this machine.")
     tokenizer = load_tokenizer(read_sentence_transformers_folder(folder).folder, recipe.prefix)
     if tokenizer.hash != recipe.tokenizer:
-        raise ModelUnavailable(f"{model} has another tokenizer now than the one that made these features.")
+        raise ModelUnavailable(f"{model} has a different tokenizer than the one that these features were made with.")
     return tokenizer

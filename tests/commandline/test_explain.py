@@ -155,7 +155,7 @@ def test_without_the_text_tokens_are_decoded(embedonce: Run, desk: Desk) -> None
         found = embedonce("explain", desk.runs["segments"], "d3", *desk.at, "--source", moved, "--json")
     finally:
         moved.rename(desk.folder / "made.csv")
-    assert "The text is not at hand" in shown.err and "--source" in shown.err
+    assert "The text is not available" in shown.err and "--source" in shown.err
     decoded, read = (json.loads(each.out)["documents"][0] for each in (shown, found))
     assert decoded["is_decoded"] and decoded["text"] is None and not read["is_decoded"]
     for one, other in zip(decoded["attributions"], read["attributions"], strict=True):
@@ -173,7 +173,7 @@ def test_without_the_encoder_chunks_keep_their_place(embedonce: Run, desk: Desk)
         )
     finally:
         shutil.move(desk.folder / "moved", desk.folder / "model")
-    assert "The tokenizer is not at hand" in shown.err and "--encoder" in shown.err
+    assert "The tokenizer is not available" in shown.err and "--encoder" in shown.err
     assert {item["text"] for item in json.loads(shown.out)["documents"][0]["attributions"]} == {""}
     (each,) = json.loads(chunks.out)["documents"]
     assert all(item["text"] == each["text"][slice(*item["span"])] for item in each["attributions"])
@@ -184,14 +184,14 @@ def test_a_text_that_was_changed_is_not_shown(embedonce: Run, desk: Desk, tmp_pa
     path = write_csv(tmp_path / "other.csv", [Document("d3", "another text", ("oil",), "test")])
     shown = embedonce("explain", desk.runs["segments"], "d3", *desk.at, "--source", path)
     assert shown.code == 1
-    assert "has no document of the text that was embedded as 'd3'. It was changed since, or another" in shown.err
+    assert "does not have the text that was embedded as 'd3'. Either the file has changed, or another" in shown.err
 
 
 def test_one_vector_a_document_is_said_to_tell_no_places(embedonce: Run, desk: Desk) -> None:
     shown = embedonce("explain", desk.runs["chunks"], "short", *desk.at)
     assert shown.code == 0 and "predicted" in shown.out
     assert (
-        "This document is one chunk for mlp: there is nothing to leave out. To see more, fit a head over segments "
+        "This document is a single chunk for mlp: there is nothing to leave out. To see more, fit a head over segments "
         "(`embedonce fit-head attention`)."
     ) in shown.err
 
@@ -199,7 +199,7 @@ def test_one_vector_a_document_is_said_to_tell_no_places(embedonce: Run, desk: D
 @pytest.mark.parametrize("run", ["segments", "all", "tokens", "chunks"])
 def test_an_empty_document_is_said_to_be_empty(embedonce: Run, desk: Desk, run: str) -> None:
     shown = embedonce("explain", desk.runs[run], "empty", *desk.at)
-    assert shown.code == 0 and "The document is empty: there is nothing to point at." in shown.err
+    assert shown.code == 0 and "The document is empty: there is nothing to explain." in shown.err
 
 
 def test_views_that_stay_whole_are_named(embedonce: Run, desk: Desk) -> None:
@@ -211,7 +211,7 @@ def test_views_that_stay_whole_are_named(embedonce: Run, desk: Desk) -> None:
 
 def test_a_training_document_is_said_to_be_one(embedonce: Run, desk: Desk) -> None:
     assert (
-        "A training document: the head has seen its label."
+        "This is a training document: the head was fitted on its label."
         in embedonce("explain", desk.runs["segments"], "d0", *desk.at).err
     )
 
@@ -241,11 +241,11 @@ def test_of_a_long_text_what_stands_around_the_strongest_is_shown() -> None:
     ("arguments", "sentence"),
     [
         (["d3x"], "made has no document 'd3x'. Did you mean 'd3'?"),
-        (["d3", "--for", "sprot"], "knows no label 'sprot'. Did you mean 'sport'?"),
-        (["d3", "--against", "oils"], "knows no label 'oils'. Did you mean 'oil'?"),
-        (["d3", "--for", "oil", "--against", "oil"], "'oil' cannot stand against itself. Name another label"),
-        (["d3", "--by", "tokens"], "linear reads segments, nothing as fine as tokens. Leave --by out."),
-        (["d3", "--method", "attention"], "linear gives no attention weights"),
+        (["d3", "--for", "sprot"], "has no label 'sprot'. Did you mean 'sport'?"),
+        (["d3", "--against", "oils"], "has no label 'oils'. Did you mean 'oil'?"),
+        (["d3", "--for", "oil", "--against", "oil"], "'oil' cannot be compared with itself. Name another label"),
+        (["d3", "--by", "tokens"], "linear reads segments, nothing as fine as tokens. Omit --by."),
+        (["d3", "--method", "attention"], "linear has no attention weights"),
     ],
 )
 def test_what_does_not_exist_is_named(embedonce: Run, desk: Desk, arguments: list[str], sentence: str) -> None:
@@ -263,7 +263,7 @@ def test_of_a_stack_the_runs_below_it_are_named(embedonce: Run, desk: Desk) -> N
     fitted = embedonce("fit-head", "stack", *asked, "--folds", 2, "--no-tune", *desk.at, "--json")
     assert fitted.code == 0, fitted.err
     shown = embedonce("explain", json.loads(fitted.out)["rows"][0]["run"], "d3", *desk.at)
-    assert shown.code == 2 and "reads no text itself. Explain one of them: linear-" in shown.err
+    assert shown.code == 2 and "does not read the text. Explain one of them: linear-" in shown.err
 
 
 def test_the_page_escapes_what_a_user_wrote_and_marks_it(embedonce: Run, desk: Desk, tmp_path: Path) -> None:
@@ -284,22 +284,22 @@ def test_a_label_column_in_the_settings_is_no_label_to_explain(embedonce: Run, d
 
 def test_a_method_that_the_head_has_nothing_for_is_refused_for_a_short_document_too(embedonce: Run, desk: Desk) -> None:
     shown = embedonce("explain", desk.runs["chunks"], "short", "--method", "attention", *desk.at)
-    assert (shown.code, shown.out) == (2, "") and "mlp gives no attention weights" in shown.err
+    assert (shown.code, shown.out) == (2, "") and "mlp has no attention weights" in shown.err
 
 
-def test_an_id_that_is_like_no_other_is_answered_with_a_few(embedonce: Run, desk: Desk) -> None:
+def test_an_unknown_id_is_answered_with_the_ids_of_the_nearest_numbers(embedonce: Run, desk: Desk) -> None:
     shown = embedonce("explain", desk.runs["chunks"], "T-1", *desk.at)
-    assert "made has no document 'T-1'. Its ids are d0, d1, d2 and so on." in shown.err
+    assert "made has no document 'T-1'. The nearest ids are d1, d0 and d2." in shown.err
 
 
 def test_a_corpus_that_was_changed_after_the_fit_is_told(embedonce: Run, desk: Desk, tmp_path: Path) -> None:
     shutil.copytree(desk.folder, tmp_path / "desk")
     at = ["--stores", "desk/stores", "--runs", "desk/runs"]
-    assert "was changed after" not in embedonce("explain", desk.runs["chunks"], "d0", *at).err
+    assert "has changed since" not in embedonce("explain", desk.runs["chunks"], "d0", *at).err
     (corpus,) = (tmp_path / "desk" / "stores").glob("*/corpora/made.csv")
     corpus.write_text(corpus.read_text(encoding="utf-8").replace("oil", "gas"), encoding="utf-8")
     shown = embedonce("explain", desk.runs["chunks"], "d0", *at)
-    assert "made was changed after" in shown.err and "the head may never have seen it" in shown.err
+    assert "made has changed since" in shown.err and "which the head may not have been fitted on" in shown.err
 
 
 def test_without_segments_in_the_store_there_are_none_to_ask_for(embedonce: Run, desk: Desk, tmp_path: Path) -> None:
@@ -317,4 +317,4 @@ def test_without_segments_in_the_store_there_are_none_to_ask_for(embedonce: Run,
     run, _ = fit_head(store, store.corpus("made"), plan, tmp_path / "runs")
     at = ["--stores", str(tmp_path / "stores"), "--runs", str(tmp_path / "runs"), "--by", "segments"]
     shown = embedonce("explain", run.name, "d3", *at)
-    assert shown.code == 2 and "This store keeps no segments: take --by chunks or --by tokens" in shown.err
+    assert shown.code == 2 and "This store has no segments: use --by chunks or --by tokens" in shown.err

@@ -90,7 +90,7 @@ def test_many_places_in_small_blocks_weigh_the_same(monkeypatch: pytest.MonkeyPa
     head, planted, _ = fitted(LinearHead())
     asked, told = question(head, planted.bags[0], planted.y[0]), []
     whole = occlusion(asked)
-    monkeypatch.setattr(evidence, "_TOGETHER", 1)
+    monkeypatch.setattr(evidence, "_BLOCK_BYTES", 1)
     np.testing.assert_allclose(occlusion(asked, lambda done, total: told.append((done, total))), whole, atol=1e-5)
     assert told == [(done, len(whole)) for done in range(1, len(whole) + 1)]
 
@@ -100,8 +100,8 @@ def test_leaving_out_takes_from_fine_views_and_not_from_coarse_ones() -> None:
     bags = Bags({"cls": Ragged.from_rows([rows[:2]]), "segments": Ragged.from_rows([rows])})
     head = KNNHead(pooling=("cls", "segments"))
     owners = {"cls": None, "segments": np.arange(4)}
-    left_out = np.array([[True, False, False, True], [False, False, False, False]])
-    altered = AttributionInput(head, bags, "segments", owners, 4, 0, None).without(left_out)
+    mask = np.array([[True, False, False, True], [False, False, False, False]])
+    altered = AttributionInput(head, bags, "segments", owners, 4, 0, None).remove_units(mask)
     assert altered.view("segments").row(0).tolist() == rows[1:3].tolist()
     assert altered.view("segments").row(1).tolist() == rows.tolist()
     assert altered.view("cls").row(0).tolist() == altered.view("cls").row(1).tolist() == rows[:2].tolist()
@@ -138,9 +138,9 @@ def test_what_a_network_does_not_read_is_worth_nothing(method: str) -> None:
 
 def test_a_method_that_a_head_has_nothing_for_is_refused() -> None:
     for method, sentence in (
-        ("attention", "linear gives no attention weights; the head attention does"),
-        ("gradient", r"linear is no network and has no gradients\. Take --method occlusion"),
-        ("coefficients", "linear has no coefficients of words; tfidf and fused do"),
+        ("attention", "linear has no attention weights; the head attention has"),
+        ("gradient", r"linear is not a network and has no gradients\. Use --method occlusion"),
+        ("coefficients", "linear has no coefficients of n-grams; tfidf and fused have"),
     ):
         with pytest.raises(CallError, match=sentence):
             check_method(LinearHead(), method)

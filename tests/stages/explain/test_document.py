@@ -66,7 +66,7 @@ def test_without_the_text_the_same_parts_are_found(tmp_path: Path, long: str) ->
 
 def test_chunks_of_whole_sentences_are_found_by_the_text_alone(tmp_path: Path) -> None:
     store, table = embedded(tmp_path, "sentences")
-    with pytest.raises(BadData, match="name a file that has its text with --source"):
+    with pytest.raises(BadData, match="name a file that has it with --source"):
         read(store, table, SourceTexts({}, None))
 
 
@@ -76,6 +76,6 @@ def test_another_tokenizer_of_that_name_is_not_taken(tmp_path: Path) -> None:
     words = read_source_texts(table, table.keys, store.recipe)
     assert words.tokenizer is None and len(words.texts) == len(set(table.keys))
     assert words.notes == (
-        f"The tokenizer is not at hand: {tmp_path / 'model'} has another tokenizer now than the one that made these "
-        "features. --encoder says where the model is now.",
+        f"The tokenizer is not available: {tmp_path / 'model'} has a different tokenizer than the one that these "
+        "features were made with. Name the current place of the encoder with --encoder.",
     )
