@@ -9,9 +9,11 @@ import csv
 import hashlib
 import io
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from heapq import nsmallest
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, get_args
@@ -55,9 +57,24 @@ class CorpusTable:
         for unknown in ids:
             if unknown not in known:
                 close = get_close_matches(unknown, self.ids[:_COMPARED_IDS], n=1)
-                examples = f" Its ids are {', '.join(self.ids[:3])} and so on." if len(self.ids) else ""
-                raise UnknownName(f"{self.name} has no document '{unknown}'.{suggest_name(unknown, close) or examples}")
+                hint = suggest_name(unknown, close) or _suggest_ids(unknown, self.ids)
+                raise UnknownName(f"{self.name} has no document '{unknown}'.{hint}")
         return [known[identifier] for identifier in ids]
+
+
+def _suggest_ids(unknown: str, ids: Sequence[str]) -> str:
+    """The ids with the nearest numbers, or the first ids if the unknown one has no number."""
+    number = _last_number(unknown)
+    numbers = ((_last_number(identifier), index) for index, identifier in enumerate(ids))
+    distances = [(abs(other - number), index) for other, index in numbers if number is not None and other is not None]
+    if distances:
+        return f" Nearest ids: {', '.join(ids[index] for _, index in nsmallest(3, distances))}."
+    return f" Its ids are {', '.join(ids[:3])} and so on." if len(ids) else ""
+
+
+def _last_number(identifier: str) -> int | None:
+    digits = re.findall(r"[0-9]{1,18}", identifier)
+    return int(digits[-1]) if digits else None
 
 
 def list_names(folder: Path) -> list[str]:

@@ -107,7 +107,7 @@ def explained(embedonce: Run, desk: Desk, run: str, *arguments: object) -> list[
 
 
 @pytest.mark.parametrize("run", ["segments", "tokens"])
-def test_the_telling_word_lies_in_what_spoke_most_for_the_label(embedonce: Run, desk: Desk, run: str) -> None:
+def test_the_word_that_determines_the_label_is_in_the_strongest_evidence(embedonce: Run, desk: Desk, run: str) -> None:
     for each in explained(embedonce, desk, run, *(f"d{row}" for row in range(3, 60, 4))):
         assert each["predicted_labels"] == each["true_labels"] and each["level"] == run
         first = max(each["attributions"], key=lambda item: item["contribution"])
@@ -128,7 +128,7 @@ def test_every_excerpt_is_the_text_at_its_span(embedonce: Run, desk: Desk, by: s
     assert words == [*first, *second, *third][: len(words)] and len(words) == 24
 
 
-def test_the_evidence_for_one_label_speaks_against_another(embedonce: Run, desk: Desk) -> None:
+def test_evidence_for_one_label_is_evidence_against_another(embedonce: Run, desk: Desk) -> None:
     (own,) = explained(embedonce, desk, "segments", "d3", "--for", "oil", "--against", "sport")
     (other,) = explained(embedonce, desk, "segments", "d3", "--for", "sport", "--against", "oil")
     assert own["true_labels"] == ["oil"] and own["margin"] == pytest.approx(-other["margin"])
@@ -137,9 +137,7 @@ def test_the_evidence_for_one_label_speaks_against_another(embedonce: Run, desk:
     )
 
 
-def test_where_all_places_spoke_for_the_label_nothing_is_said_of_a_document_without_them(
-    embedonce: Run, desk: Desk
-) -> None:
+def test_if_every_unit_is_evidence_for_the_label_none_is_left_out_together(embedonce: Run, desk: Desk) -> None:
     asked = (embedonce, desk, "tokens", "d3", "--method", "attention", "--top")
     (some,), (whole,) = (explained(*asked, top) for top in (5, 1000))
     assert some["removed"] == 5 and some["probability_without_strongest"] is not None
@@ -187,7 +185,7 @@ def test_a_text_that_was_changed_is_not_shown(embedonce: Run, desk: Desk, tmp_pa
     assert "does not have the text that was embedded as 'd3'. Either the file has changed, or another" in shown.err
 
 
-def test_one_vector_a_document_is_said_to_tell_no_places(embedonce: Run, desk: Desk) -> None:
+def test_a_document_of_one_vector_has_no_attributions_and_a_note_says_so(embedonce: Run, desk: Desk) -> None:
     shown = embedonce("explain", desk.runs["chunks"], "short", *desk.at)
     assert shown.code == 0 and "predicted" in shown.out
     assert (
@@ -197,7 +195,7 @@ def test_one_vector_a_document_is_said_to_tell_no_places(embedonce: Run, desk: D
 
 
 @pytest.mark.parametrize("run", ["segments", "all", "tokens", "chunks"])
-def test_an_empty_document_is_said_to_be_empty(embedonce: Run, desk: Desk, run: str) -> None:
+def test_an_empty_document_is_reported(embedonce: Run, desk: Desk, run: str) -> None:
     shown = embedonce("explain", desk.runs[run], "empty", *desk.at)
     assert shown.code == 0 and "The document is empty: there is nothing to explain." in shown.err
 
@@ -209,7 +207,7 @@ def test_views_that_stay_whole_are_named(embedonce: Run, desk: Desk) -> None:
     assert "stay whole" not in shown.err
 
 
-def test_a_training_document_is_said_to_be_one(embedonce: Run, desk: Desk) -> None:
+def test_a_training_document_is_reported(embedonce: Run, desk: Desk) -> None:
     assert (
         "This is a training document: the head was fitted on its label."
         in embedonce("explain", desk.runs["segments"], "d0", *desk.at).err
@@ -258,7 +256,7 @@ def test_an_unknown_run_names_the_nearest(embedonce: Run, desk: Desk) -> None:
     assert shown.code == 2 and "Did you mean 'linear-" in shown.err
 
 
-def test_of_a_stack_the_runs_below_it_are_named(embedonce: Run, desk: Desk) -> None:
+def test_the_base_runs_of_a_stack_are_named(embedonce: Run, desk: Desk) -> None:
     asked = [part for name in ("segments", "all") for part in ("--run", desk.runs[name])]
     fitted = embedonce("fit-head", "stack", *asked, "--folds", 2, "--no-tune", *desk.at, "--json")
     assert fitted.code == 0, fitted.err
@@ -289,10 +287,10 @@ def test_a_method_that_the_head_has_nothing_for_is_refused_for_a_short_document_
 
 def test_an_unknown_id_is_answered_with_the_ids_of_the_nearest_numbers(embedonce: Run, desk: Desk) -> None:
     shown = embedonce("explain", desk.runs["chunks"], "T-1", *desk.at)
-    assert "made has no document 'T-1'. The nearest ids are d1, d0 and d2." in shown.err
+    assert "made has no document 'T-1'. Nearest ids: d1, d0, d2." in shown.err
 
 
-def test_a_corpus_that_was_changed_after_the_fit_is_told(embedonce: Run, desk: Desk, tmp_path: Path) -> None:
+def test_a_corpus_that_has_changed_since_the_fit_is_reported(embedonce: Run, desk: Desk, tmp_path: Path) -> None:
     shutil.copytree(desk.folder, tmp_path / "desk")
     at = ["--stores", "desk/stores", "--runs", "desk/runs"]
     assert "has changed since" not in embedonce("explain", desk.runs["chunks"], "d0", *at).err

@@ -59,7 +59,12 @@ def test_documents_are_looked_up_by_their_ids(store: FeatureStore) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "hint"), [("letter-2", r" Did you mean 'letter-\d'\?"), ("x", r" Its ids are letter-1, .* and so on\.")]
+    ("asked", "hint"),
+    [
+        ("letter-2", r" Did you mean 'letter-\d'\?"),
+        ("3", r" Nearest ids: letter-3, letter-4, letter-1\."),
+        ("x", r" Its ids are letter-1, .* and so on\."),
+    ],
 )
 def test_an_id_that_is_not_there_is_named_with_the_nearest_or_a_few_and_not_with_all(asked: str, hint: str) -> None:
     with pytest.raises(UnknownName, match=rf"^letters has no document '{asked}'\.{hint}$"):

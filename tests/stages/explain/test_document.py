@@ -1,4 +1,4 @@
-"""Where the parts of a document lie in its text, however it was cut."""
+"""Where the units of a document lie in its text, for every windowing strategy."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from tests.tiny_encoder import SENTENCES, make_static, make_tokenizer
 
 LONG = " ".join(SENTENCES)
 TEXTS = {"long": LONG, "short": "Oil rose.", "empty": "", "blank": "  ", "odd": "Oil \x00 é 한 " + LONG[::-1]}
-WAYS = ["windows", "head", "head-tail", "middle", "random:3", "sentences"]
+STRATEGIES = ["windows", "head", "head-tail", "middle", "random:3", "sentences"]
 
 
 def embedded(folder: Path, long: str = "windows", prefix: str = "") -> tuple[FeatureStore, CorpusTable]:
@@ -40,8 +40,8 @@ def read(store: FeatureStore, table: CorpusTable, words: SourceTexts | None = No
 
 
 @pytest.mark.parametrize("prefix", ["", "query: "])
-@pytest.mark.parametrize("long", WAYS)
-def test_parts_lie_in_their_chunks_from_end_to_end(tmp_path: Path, long: str, prefix: str) -> None:
+@pytest.mark.parametrize("long", STRATEGIES)
+def test_units_cover_their_chunks_from_end_to_end(tmp_path: Path, long: str, prefix: str) -> None:
     for name, document in read(*embedded(tmp_path, long, prefix)).items():
         layout, chunks = document.layout, document.spans("chunks")
         assert document.text == TEXTS[name]
@@ -49,13 +49,13 @@ def test_parts_lie_in_their_chunks_from_end_to_end(tmp_path: Path, long: str, pr
             spans, owners = document.spans(level), layout.chunks(level).tolist()
             assert len(spans) == len(document.bags.view(level).row(0)) == len(owners)
             for chunk, around in enumerate(chunks):
-                own = [span for span, owner in zip(spans, owners, strict=True) if owner == chunk and span]
-                assert (own[0][0], own[-1][1]) == around if around else not own
+                inner = [span for span, owner in zip(spans, owners, strict=True) if owner == chunk and span]
+                assert (inner[0][0], inner[-1][1]) == around if around else not inner
         assert document.excerpts("chunks") == [TEXTS[name][slice(*span)] if span else "" for span in chunks]
 
 
-@pytest.mark.parametrize("long", [way for way in WAYS if way != "sentences"])
-def test_without_the_text_the_same_parts_are_found(tmp_path: Path, long: str) -> None:
+@pytest.mark.parametrize("long", [strategy for strategy in STRATEGIES if strategy != "sentences"])
+def test_without_the_text_the_layout_is_the_same(tmp_path: Path, long: str) -> None:
     store, table = embedded(tmp_path, long)
     whole, bare = read(store, table), read(store, table, SourceTexts({}, None))
     for name in TEXTS:
@@ -64,13 +64,13 @@ def test_without_the_text_the_same_parts_are_found(tmp_path: Path, long: str) ->
         assert set(bare[name].excerpts("segments")) == {""}
 
 
-def test_chunks_of_whole_sentences_are_found_by_the_text_alone(tmp_path: Path) -> None:
+def test_chunks_of_whole_sentences_need_the_text(tmp_path: Path) -> None:
     store, table = embedded(tmp_path, "sentences")
     with pytest.raises(BadData, match="name a file that has it with --source"):
         read(store, table, SourceTexts({}, None))
 
 
-def test_another_tokenizer_of_that_name_is_not_taken(tmp_path: Path) -> None:
+def test_a_different_tokenizer_of_the_same_name_is_not_used(tmp_path: Path) -> None:
     store, table = embedded(tmp_path)
     make_tokenizer(tmp_path / "model", "roberta")
     words = read_source_texts(table, table.keys, store.recipe)

@@ -12,7 +12,7 @@ from stages.explain.levels import LEVELS, TokenLayout, chunk_lengths, finest_lev
 LENGTHS = st.lists(st.integers(0, 9), min_size=1, max_size=5)
 
 
-def test_segments_start_anew_in_each_chunk() -> None:
+def test_segments_start_again_in_each_chunk() -> None:
     layout = TokenLayout(np.array([5, 4, 0]), segment=2)
     assert layout.bounds("segments").tolist() == [[0, 2], [2, 4], [4, 5], [5, 7], [7, 9], [9, 9]]
     assert layout.chunks("segments").tolist() == [0, 0, 0, 1, 1, 2]
@@ -20,7 +20,7 @@ def test_segments_start_anew_in_each_chunk() -> None:
 
 
 @given(LENGTHS, st.integers(1, 4))
-def test_what_owns_an_item_is_around_it(lengths: list[int], segment: int) -> None:
+def test_the_owner_of_a_unit_contains_it(lengths: list[int], segment: int) -> None:
     layout = TokenLayout(np.array(lengths), segment)
     for by in LEVELS:
         for level in LEVELS[LEVELS.index(by) :]:
@@ -29,13 +29,13 @@ def test_what_owns_an_item_is_around_it(lengths: list[int], segment: int) -> Non
             assert (outer[owners, 0] <= inner[:, 0]).all() and (inner[:, 1] <= outer[owners, 1]).all()
 
 
-def test_a_coarse_view_has_no_owner_among_finer_items() -> None:
+def test_a_coarse_view_has_no_owners_among_finer_units() -> None:
     layout = TokenLayout(np.array([5, 4]), segment=2)
     assert layout.owners_of(["cls", "segments", "of another kind"], "segments")["cls"] is None
     assert layout.owners_of(["of another kind"], "chunks") == {"of another kind": None}
 
 
-def test_the_finest_view_decides_what_is_weighed() -> None:
+def test_the_default_level_is_that_of_the_finest_view() -> None:
     assert finest_level(["cls", "segments", "max"]) == "segments"
     assert finest_level(["cls", "mean"]) == "chunks"
     assert finest_level(["of another kind"]) is None

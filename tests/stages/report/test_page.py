@@ -1,4 +1,4 @@
-"""The page as a file: well formed, complete, harmless, and with the figures of the runs."""
+"""The page as a file: well formed, complete, safe, and with the metrics of the runs."""
 
 import re
 import warnings
@@ -35,13 +35,13 @@ def anchors(shown: Element) -> list[str]:
     return [row.all("a")[0].text for row in shown.all("table", "compare")[0].all("tbody")[0].all("tr")]
 
 
-def test_runs_stand_in_the_order_of_macro_f1_out_of_fold(shown: Element, runs: list[RunView]) -> None:
+def test_runs_are_sorted_by_out_of_fold_macro_f1(shown: Element, runs: list[RunView]) -> None:
     ranked = sorted(runs, key=lambda run: -run.out_of_fold.macro_f1.value)
     assert anchors(shown) == [run.name for run in ranked]
     assert [panel.all("h2")[0].text for panel in shown.all("section", "run")] == [run.name for run in ranked]
 
 
-def test_the_test_split_decides_nothing_about_the_order() -> None:
+def test_the_test_split_does_not_affect_the_order() -> None:
     first, second = example_run("ab", 50, head="linear"), example_run("ab", 50, head="lstm")
     better = replace(first, out_of_fold=replace(first.out_of_fold, macro_f1=replace(first.test.macro_f1, value=0.9)))
     worse = replace(second, out_of_fold=replace(second.out_of_fold, macro_f1=replace(second.test.macro_f1, value=0.8)))
@@ -49,7 +49,7 @@ def test_the_test_split_decides_nothing_about_the_order() -> None:
     assert anchors(parse_page(render_page([best_tested, better]))) == [better.name, worse.name]
 
 
-def test_runs_of_ordered_labels_stand_by_their_error_and_show_it_and_kappa() -> None:
+def test_ordinal_runs_are_sorted_by_their_error_and_show_it_and_kappa() -> None:
     runs = [
         example_run("abcdefgh", 200, head=head, skill=skill, ordinal=True) for head, skill in (("lstm", 2), ("mlp", 6))
     ]
@@ -59,39 +59,39 @@ def test_runs_of_ordered_labels_stand_by_their_error_and_show_it_and_kappa() -> 
     assert anchors(shown) == [runs[1].name, runs[0].name]
     first = shown.all("table", "compare")[0].all("tbody")[0].all("tr")[0]
     card = runs[1].test
-    asked = (errors[1], card.macro_f1, card.micro_f1, card.accuracy, card.absolute_error, card.quadratic_kappa)
+    expected = (errors[1], card.macro_f1, card.micro_f1, card.accuracy, card.absolute_error, card.quadratic_kappa)
     assert [cell.text for cell in first.all("td", "interval")] == [
-        f"{one.value:.3f} {one.low:.3f}–{one.high:.3f}" for one in asked if one
+        f"{one.value:.3f} {one.low:.3f}–{one.high:.3f}" for one in expected if one
     ]
     assert 'The rule "weighted median" lowers the mean absolute error by 0.500 ± 0.100 out of fold' in shown.text
 
 
-def test_a_run_without_an_order_beside_one_with_it_has_dashes_and_both_stand_by_macro_f1() -> None:
-    plain, ordered = example_run("cab", 200), example_run("cab", 200, head="lstm", ordinal=True)
-    renamed = replace(plain, labels=("a", "b", "c"), truth=_places(plain.truth))
-    shown = parse_page(render_page([renamed, ordered]))
+def test_another_run_next_to_an_ordinal_one_has_dashes_and_both_are_sorted_by_macro_f1() -> None:
+    plain, ordinal = example_run("cab", 200), example_run("cab", 200, head="lstm", ordinal=True)
+    renamed = replace(plain, labels=("a", "b", "c"), truth=_sorted_codes(plain.truth))
+    shown = parse_page(render_page([renamed, ordinal]))
     rows = {row.all("a")[0].text: row for row in shown.all("table", "compare")[0].all("tbody")[0].all("tr")}
     assert [cell.text for cell in rows[plain.name].all("td", "interval")][-2:] == ["–", "–"]
     assert "Sorted by out-of-fold macro-F1" in shown.text
     assert "not all scored on the same test documents" not in shown.text
 
 
-def _places(truth: NDArray[np.int64]) -> NDArray[np.int64]:
+def _sorted_codes(truth: NDArray[np.int64]) -> NDArray[np.int64]:
     """Codes into c, a, b as codes into a, b, c."""
     return np.array([2, 0, 1])[truth]
 
 
-def test_every_figure_of_the_comparison_is_the_runs_own(shown: Element, runs: list[RunView]) -> None:
+def test_every_metric_of_the_comparison_is_that_of_its_run(shown: Element, runs: list[RunView]) -> None:
     row = shown.all("table", "compare")[0].all("tbody")[0].all("tr")[-1]
     run = min(runs, key=lambda run: run.out_of_fold.macro_f1.value)
-    asked = (run.out_of_fold.macro_f1, run.test.macro_f1, run.test.micro_f1, run.test.accuracy)
+    expected = (run.out_of_fold.macro_f1, run.test.macro_f1, run.test.micro_f1, run.test.accuracy)
     assert [cell.text for cell in row.all("td", "interval")] == [
-        f"{one.value:.3f} {one.low:.3f}–{one.high:.3f}" for one in asked
+        f"{one.value:.3f} {one.low:.3f}–{one.high:.3f}" for one in expected
     ]
     assert row.all("td")[4].text == run.rule
 
 
-def test_every_label_has_its_own_figures(shown: Element, runs: list[RunView]) -> None:
+def test_every_label_has_its_own_metrics(shown: Element, runs: list[RunView]) -> None:
     best = max(runs, key=lambda run: run.out_of_fold.macro_f1.value)
     rows = [row for table in shown.all("section", "run")[0].all("table", "labels") for row in table.all("tr")[1:]]
     found = {row.all("th")[0].text: [cell.text for cell in row.all("td")[1:]] for row in rows}
@@ -106,7 +106,7 @@ def test_every_label_has_its_own_figures(shown: Element, runs: list[RunView]) ->
     }
 
 
-def test_labels_stand_in_the_order_of_their_documents(shown: Element) -> None:
+def test_labels_are_sorted_by_their_number_of_documents(shown: Element) -> None:
     tables = shown.all("section", "run")[0].all("table", "labels")
     support = [int(row.all("td")[-1].text.replace(",", "")) for table in tables for row in table.all("tr")[1:]]
     assert len(tables) == 2
@@ -122,7 +122,7 @@ def test_a_bar_is_as_long_as_its_f1_with_dots_at_precision_and_recall() -> None:
     assert drawn.all("circle", "recall")[0].attributes["cx"] == f"{100 * row.recall:.1f}%"
 
 
-def test_a_band_reaches_over_its_interval_on_the_common_scale() -> None:
+def test_a_band_covers_its_confidence_interval_on_the_common_axis() -> None:
     run, interval = example_run("ab", 200), ConfidenceInterval(0.75, 0.72, 0.77)
     card = replace(run.test, macro_f1=interval, micro_f1=interval, accuracy=ConfidenceInterval(0.85, 0.84, 0.9))
     shown = parse_page(render_page([replace(run, test=card, out_of_fold=card)]))  # a scale from 0.7 to 0.9
@@ -131,7 +131,7 @@ def test_a_band_reaches_over_its_interval_on_the_common_scale() -> None:
     assert (band.attributes["x"], band.attributes["width"], line.attributes["x1"]) == ("10.0%", "25.0%", "25.0%")
 
 
-def test_a_mistake_is_drawn_in_the_row_of_truth_and_the_column_of_prediction() -> None:
+def test_an_error_is_drawn_in_the_row_of_the_true_label_and_the_column_of_the_predicted_one() -> None:
     run = example_run("abc", 4)
     run = replace(run, truth=np.array([0, 0, 1, 2]), predicted=np.array([0, 2, 1, 2]))
     (wrong,) = parse_page(render_page([run])).all("svg", "matrix")[0].all("rect", "error")
@@ -139,12 +139,12 @@ def test_a_mistake_is_drawn_in_the_row_of_truth_and_the_column_of_prediction() -
     assert wrong.text == "\u2068a\u2069 predicted as \u2068c\u2069: 1 (50 %)"
 
 
-def test_what_the_rule_changed_is_said() -> None:
+def test_the_effect_of_the_decision_rule_is_described() -> None:
     run = example_run("abc", 4)
     probabilities = np.array([[0.6, 0.3, 0.1]] * 4)
     run = replace(run, truth=np.array([1, 2, 0, 2]), predicted=np.array([1, 2, 1, 1]), probabilities=probabilities)
-    said = "changed 4 of 4 documents compared with the most probable label: 2 became correct, 1 became wrong"
-    assert f"{said}, 1 remained wrong." in parse_page(render_page([run])).text
+    sentence = "changed 4 of 4 documents compared with the most probable label: 2 became correct, 1 became wrong"
+    assert f"{sentence}, 1 remained wrong." in parse_page(render_page([run])).text
 
 
 def test_cells_of_the_matrix_hold_every_document(runs: list[RunView]) -> None:
@@ -158,7 +158,7 @@ def test_cells_of_the_matrix_hold_every_document(runs: list[RunView]) -> None:
     assert found == {pair: names.count(pair) for pair in set(names)}
 
 
-def test_many_labels_have_their_worst_pairs_in_a_table(shown: Element, runs: list[RunView]) -> None:
+def test_the_most_frequent_errors_of_many_labels_are_in_a_table(shown: Element, runs: list[RunView]) -> None:
     best = max(runs, key=lambda run: run.out_of_fold.macro_f1.value)
     true, given, documents, _ = (cell.text for cell in shown.all("table", "pairs")[0].all("tr")[1].all("td"))
     wrong = best.truth != best.predicted
@@ -168,7 +168,7 @@ def test_many_labels_have_their_worst_pairs_in_a_table(shown: Element, runs: lis
     assert (true, given) in {(best.labels[pairs[0, one]], best.labels[pairs[1, one]]) for one in at}
 
 
-def test_labels_are_text_wherever_they_stand() -> None:
+def test_labels_are_escaped_everywhere() -> None:
     for multilabel in (False, True):
         shown = parse_page(render_page([example_run(ODD, 300, multilabel=multilabel)]))
         assert len(shown.all("script")) == len(shown.all("style")) == 1
@@ -179,13 +179,13 @@ def test_labels_are_text_wherever_they_stand() -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.text(min_size=1, max_size=90), min_size=2, max_size=4, unique=True))
-def test_any_label_leaves_a_page_that_parses_and_can_be_written(labels: list[str]) -> None:
+def test_a_page_with_any_labels_can_be_parsed_and_encoded(labels: list[str]) -> None:
     shown = parse_page(render_page([example_run(labels, 40)]).encode("utf-8").decode("utf-8"))
     rows = shown.all("table", "labels")[0].all("tbody")[0].all("tr")
     assert len(rows) == len(labels)
 
 
-def test_names_and_notes_are_text_too() -> None:
+def test_names_and_notes_are_escaped() -> None:
     odd = '"><script>alert(1)</script>'
     run = replace(example_run("ab", 40), name=odd, head=odd, store=odd, reads=odd, rule=odd, notes=(odd,))
     shown = parse_page(render_page([run, replace(run, store="other")]))
@@ -194,18 +194,18 @@ def test_names_and_notes_are_text_too() -> None:
     assert shown.all("ul", "notes")[0].text == odd
 
 
-def test_half_a_surrogate_pair_can_still_be_written() -> None:
+def test_an_unpaired_surrogate_is_replaced() -> None:
     assert "caf\ufffd\ufffd".encode() in render_page([example_run(["caf\ud800\x00", "b"], 40)]).encode("utf-8")
 
 
-def test_the_page_names_no_other_place(shown: Element, runs: list[RunView]) -> None:
+def test_the_page_contains_no_address(shown: Element, runs: list[RunView]) -> None:
     assert re.findall(r"https?:|//\w|@import|url\(|srcset|<link|<iframe|<object|<base", render_page(runs[:1])) == []
     assert not [one for one in shown.walk() if "src" in one.attributes or "style" in one.attributes]
     links = {one.attributes["href"] for one in shown.all() if "href" in one.attributes}
     assert links == {f"#run-{at}" for at in range(1, 7)}
 
 
-def test_its_policy_allows_its_own_style_and_script_only(shown: Element) -> None:
+def test_the_content_policy_allows_only_the_style_and_script_of_the_page(shown: Element) -> None:
     (policy,) = (one.attributes["content"] for one in shown.all("meta") if "http-equiv" in one.attributes)
     allowed = dict(part.strip().split(" ", 1) for part in (policy or "").split(";"))
     for tag in ("style", "script"):
@@ -214,14 +214,14 @@ def test_its_policy_allows_its_own_style_and_script_only(shown: Element) -> None
     assert allowed["default-src"] == "'none'"
 
 
-def test_every_id_is_there_once_and_every_reference_leads_to_one(shown: Element) -> None:
+def test_every_id_is_unique_and_every_reference_has_a_target(shown: Element) -> None:
     ids = [one.attributes["id"] for one in shown.walk() if "id" in one.attributes]
     assert len(ids) == len(set(ids))
     named = {one.attributes.get("aria-labelledby") for one in shown.walk()} - {None}
     assert named <= set(ids)
 
 
-def test_every_drawing_has_words_or_is_hidden_from_who_cannot_see_it(shown: Element) -> None:
+def test_every_chart_has_a_description_or_is_hidden_from_screen_readers(shown: Element) -> None:
     for drawing in shown.all("svg"):
         assert drawing.attributes.get("aria-hidden") == "true" or drawing.attributes.get("aria-label")
 
@@ -249,7 +249,7 @@ def test_labels_without_test_documents_have_dashes_and_are_counted() -> None:
     assert "1 of 3 labels have no test document" in shown.text
 
 
-def test_scores_that_are_no_numbers_are_shown_without_a_warning() -> None:
+def test_unknown_scores_are_shown_without_a_warning() -> None:
     run = example_run("abc", 60)
     probabilities = run.probabilities.copy()
     probabilities[::3, 0], probabilities[1::3, 1], probabilities[:, 2] = np.nan, -np.inf, np.nan
@@ -259,7 +259,7 @@ def test_scores_that_are_no_numbers_are_shown_without_a_warning() -> None:
     assert "nan" not in " ".join(one.attributes.get("d") or "" for one in shown.all("path"))
 
 
-def test_several_labels_have_tallies_and_no_matrix() -> None:
+def test_multilabel_runs_have_counts_per_label_and_no_confusion_matrix() -> None:
     run = example_run(["a", "b"], 80, multilabel=True)
     shown = parse_page(render_page([run]))
     assert not shown.all("svg", "matrix")
@@ -270,34 +270,34 @@ def test_several_labels_have_tallies_and_no_matrix() -> None:
     }
 
 
-def test_each_rule_that_was_tried_is_drawn_and_said(shown: Element) -> None:
-    (tried,) = shown.all("section", "run")[0].all("ol", "families")
-    rows = [row for row in tried.all("li") if row.all("svg", "family")]
+def test_each_rule_family_is_drawn_and_described(shown: Element) -> None:
+    (families,) = shown.all("section", "run")[0].all("ol", "families")
+    rows = [row for row in families.all("li") if row.all("svg", "family")]
     assert [row.all("circle", "cross-fitted")[0].text for row in rows] == ["0.746", "0.772", "0.766"]
     assert [row.all("circle", "in-sample")[0].text for row in rows] == ["0.746", "0.779", "0.843"]
     # the scale runs from 0.7 to 0.9, so 0.7724 lies at 36.2 %
     assert [row.all("circle", "cross-fitted")[0].attributes["cx"] for row in rows] == ["23.1%", "36.2%", "32.8%"]
     assert [row.all("circle", "in-sample")[0].attributes["cx"] for row in rows] == ["23.1%", "39.55%", "71.65%"]
-    assert [row.text.endswith(said) for row, said in zip(rows, COMPARED.sentences, strict=False)] == [True] * 3
+    assert [row.text.endswith(sentence) for row, sentence in zip(rows, COMPARED.sentences, strict=False)] == [True] * 3
     assert ["selected" in row.classes for row in rows] == [False, True, False]
     assert COMPARED.sentences[3] in shown.text
 
 
-def test_a_run_without_evidence_is_shown_without_trials() -> None:
+def test_a_run_without_evidence_is_shown_without_rule_families() -> None:
     assert not parse_page(render_page([replace(example_run("ab", 40), evidence={})])).all("ol", "families")
 
 
-def test_runs_on_other_documents_are_told_apart() -> None:
+def test_runs_on_different_test_documents_are_reported() -> None:
     same, other = example_run("abc", 60, head="linear"), example_run("abc", 61, head="lstm")
     sentence = "not all scored on the same test documents"
     assert sentence in render_page([same, other])
     assert sentence not in render_page([same, replace(same, name="twin")])
 
 
-def test_a_run_that_makes_no_mistake_says_so() -> None:
+def test_a_run_without_an_error_is_reported() -> None:
     run = example_run("abc", 60)
     assert "Every test document was classified correctly" in render_page([replace(run, predicted=run.truth)])
 
 
-def test_no_run_is_a_page_too() -> None:
+def test_no_runs_are_a_page_too() -> None:
     assert "There are no runs to compare" in parse_page(render_page([])).text
