@@ -88,7 +88,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
 
 def _runs(store: FeatureStore, folder: Path) -> dict[str, str]:
     asked: dict[str, tuple[str, dict[str, str]]] = {
-        "segments": ("linear", {"pool": "segments", "C": "30"}),
+        "segments": ("linear", {"pooling": "segments", "C": "30"}),
         "all": ("linear", {}),
         "tokens": ("attention", {"over": "tokens", "validation_fraction": "0.1", "label_smoothing": "0"}),
         "chunks": ("mlp", {"epochs": "5"}),
