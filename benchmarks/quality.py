@@ -20,7 +20,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks import words
+from benchmarks import tfidf_baseline
 from benchmarks.measuring import Claim, Topic, at_least, print_topic
 from commandline.output import say
 from data.readers import read_corpus
@@ -150,10 +150,12 @@ def of_head(runs: Sequence[Run]) -> Line:
 
 def of_words(corpus: str, ids: Sequence[str], kept: Path) -> list[Line]:
     """The lines of scikit-learn's pipelines, documents in the order of `ids`."""
-    texts = words.Texts.of(read_corpus(corpus))
+    texts = tfidf_baseline.Texts.of(read_corpus(corpus))
     place = {identifier: row for row, identifier in enumerate(texts.test_ids)}
     order = [place[identifier] for identifier in ids]
-    return [Line(f"{WORDS} ({name})", [codes[order]]) for name, codes in words.predictions(texts, kept).items()]
+    return [
+        Line(f"{WORDS} ({name})", [codes[order]]) for name, codes in tfidf_baseline.predictions(texts, kept).items()
+    ]
 
 
 def measured(corpus: str, heads: Mapping[str, int], folds: int, store: FeatureStore, runs: Path) -> Table:

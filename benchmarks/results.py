@@ -17,7 +17,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks.words import Texts, plain
+from benchmarks.tfidf_baseline import Texts, plain
 from commandline.output import say
 from data.documents import Corpus
 from data.readers import read_corpus

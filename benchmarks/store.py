@@ -24,7 +24,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import store_costs, store_opening
-from benchmarks.made_stores import DIM, RECIPE, Chunks, committed
 from benchmarks.measuring import (
     Topic,
     Variants,
@@ -35,6 +34,7 @@ from benchmarks.measuring import (
     median_seconds,
     print_topic,
 )
+from benchmarks.synthetic_stores import DIM, RECIPE, Chunks, committed
 from commandline.output import say
 from data.atomic_write import make_folder
 from data.text_format import format_duration

@@ -8,8 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-from benchmarks.made_stores import DIM, RECIPE, Counts, committed, content, random_keys, random_vectors
 from benchmarks.measuring import Topic, at_most, drop_page_cache, median_seconds
+from benchmarks.synthetic_stores import DIM, RECIPE, Counts, committed, content, random_keys, random_vectors
 from featurestore import Bags, FeatureStore, Ragged, Recipe
 
 BATCH = 64

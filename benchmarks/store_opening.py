@@ -10,8 +10,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from benchmarks.made_stores import DIM, committed, content, random_keys, random_vectors
 from benchmarks.measuring import Topic, at_most, count_mapped_files, process_memory
+from benchmarks.synthetic_stores import DIM, committed, content, random_keys, random_vectors
 from featurestore import Bags, FeatureStore, ShardContent
 
 DOCUMENTS, SHARDS = 1_000_000, 280  # of 3 MB: more than may be mapped at once

@@ -1,6 +1,6 @@
 """Whether several small networks learn faster at once: a step of `mlp`, one network after the other and all stacked.
 
-    python -m benchmarks.several_networks [--networks 5]... [--threads 1]... [--steps 50] [--rounds 7] [--json]
+    python -m benchmarks.batched_networks [--networks 5]... [--threads 1]... [--steps 50] [--rounds 7] [--json]
 
 The network is `mlp`'s by its defaults, over made-up documents of all-MiniLM-L6-v2's three vectors and 20 labels; loss,
 optimiser, dropout, clipping and batch are those of its training. Stacked, each matrix is one of (networks, inputs,

@@ -1,6 +1,6 @@
 """How long `embedonce fit-head` takes with a process for each of several fits, and with all fits in one.
 
-    python -m benchmarks.fits_at_once --store STORE [--head mlp]... [--jobs 2] [--rounds 3] [--json]
+    python -m benchmarks.parallel_fits --store STORE [--head mlp]... [--jobs 2] [--rounds 3] [--json]
 
 Whole commands are timed, the start of Python and of the processes with them, in random order into empty folders;
 figures are medians. The macro-F1 out of fold of both stands beside, for they differ in how sums are rounded.

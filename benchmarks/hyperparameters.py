@@ -1,6 +1,6 @@
 """What a head gains by other settings than its defaults, on training documents that it did not see.
 
-    python -m benchmarks.settings --stores FOLDER --head mlp --way init=xavier --way epochs=12,patience=2 \\
+    python -m benchmarks.hyperparameters --stores FOLDER --head mlp --variant init=xavier --variant epochs=12,patience=2 \\
                                   [--corpus reuters52] [--store A --store B] [--layer -4] [--seeds 10] \\
                                   [--documents 1500] [--json]
 
@@ -83,7 +83,7 @@ def row(head: str, way: str, results: Scores) -> list[str]:
 @click.option("--store", "stores", multiple=True, type=click.Path(path_type=Path), help="Instead of the corpus's own.")
 @click.option("--layer", default="-1", show_default=True, help="Of those kept, or `all` side by side.")
 @click.option("--head", "heads", multiple=True, default=("mlp", "lstm", "transformer"), show_default=True)
-@click.option("--way", "ways", multiple=True, help="Settings beside the defaults, between commas.")
+@click.option("--variant", "ways", multiple=True, help="Settings beside the defaults, between commas.")
 @click.option("--seeds", type=click.IntRange(1), default=10, show_default=True)
 @click.option("--documents", type=click.IntRange(2), help="To fit on; all of the other folds by default.")
 @click.option("--json", "as_json", is_flag=True)
