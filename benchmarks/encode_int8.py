@@ -17,10 +17,9 @@ import numpy as np
 
 from benchmarks.measuring import Topic, at_least, at_most, print_topic
 from commandline.output import say
-from data.table import Columns
 from featurestore import FeatureStore
 from stages.embed.encoder.options import Options
-from stages.embed.pipeline.embed_source import embed_source
+from stages.embed.pipeline.embed_source import EmbedRequest, embed_source
 from stages.fitting.fit_head import fit_head
 from stages.fitting.head_options import parse_heads
 from stages.fitting.plan import FitPlan
@@ -31,9 +30,8 @@ CORPUS = "reuters52"
 
 def embed_and_fit(options: Options, stores_folder: Path, runs: Path) -> tuple[FeatureStore, Run]:
     """A store with these options, and the linear head fitted on it."""
-    store, report = embed_source(
-        CORPUS, Columns(), options, stores=stores_folder, notify=lambda _: None, progress=lambda _: None
-    )
+    request = EmbedRequest(source=CORPUS, options=options, stores=stores_folder)
+    store, report = embed_source(request, notify=lambda _: None, progress=lambda _: None)
     for sentence in report.sentences():
         say(sentence)
     (head,) = parse_heads("linear")

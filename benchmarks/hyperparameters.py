@@ -1,6 +1,6 @@
 """What a head gains by other settings than its defaults, on training documents that it did not see.
 
-    python -m benchmarks.hyperparameters --stores FOLDER --head mlp --variant init=xavier --variant epochs=12,patience=2 \\
+    python -m benchmarks.hyperparameters --stores PATH --head mlp --variant init=xavier --variant epochs=12 \\
                                   [--corpus reuters52] [--store A --store B] [--layer -4] [--seeds 10] \\
                                   [--documents 1500] [--json]
 

@@ -21,13 +21,11 @@ from benchmarks.tfidf_baseline import Texts, plain
 from commandline.output import say
 from data.documents import Corpus
 from data.readers import read_corpus
-from data.table import Columns
 from data.text_format import format_duration
 from featurestore import FeatureStore
 from heads.evaluation.metrics import Scorecard, scorecard
 from stages.compare import compare
-from stages.embed.encoder.options import Options
-from stages.embed.pipeline.embed_source import embed_source
+from stages.embed.pipeline.embed_source import EmbedRequest, embed_source
 from stages.fitting.fit_head import fit_head
 from stages.fitting.head_options import ALL, parse_heads
 from stages.fitting.plan import FitPlan
@@ -52,9 +50,8 @@ class Line:
 
 def embedded(corpus: str, stores_folder: Path) -> FeatureStore:
     """The store of a benchmark with the default model; encodes what it lacks."""
-    store, report = embed_source(
-        corpus, Columns(), Options(), stores=stores_folder, notify=lambda _: None, progress=lambda _: None
-    )
+    request = EmbedRequest(source=corpus, stores=stores_folder)
+    store, report = embed_source(request, notify=lambda _: None, progress=lambda _: None)
     for sentence in report.sentences():
         say(f"{corpus}: {sentence}")
     return store

@@ -23,6 +23,7 @@ from data.text_format import format_bytes, format_duration
 
 if TYPE_CHECKING:
     from stages.embed.encoder.options import Options
+    from stages.embed.pipeline.embed_source import EmbedRequest
     from stages.embed.pipeline.estimate import Estimate
 
 EXAMPLE_CORPUS = "reuters52"
@@ -173,7 +174,6 @@ def embed(options: EmbedOptions) -> None:
 def _embed(options: EmbedOptions) -> None:
     from stages.embed.pipeline.embed_source import embed_source
     from stages.embed.pipeline.encode_corpus import EmbedProgress
-    from stages.embed.windows.corpus_part import CorpusPart
 
     with progress("encoding") as bar:
 
@@ -185,18 +185,7 @@ def _embed(options: EmbedOptions) -> None:
             speed = f"{now.tokens_per_second:,.0f} tokens/s"
             bar(now.tokens, now.tokens_total, f"{speed}, {left} left, {now.shards} shards")
 
-        store, report = embed_source(
-            options.source,
-            options.columns,
-            options.encoding,
-            explicit=_explicit_fields(options),
-            store=options.store,
-            stores=options.stores_folder,
-            seed=options.seed,
-            part=CorpusPart.parse(options.part),
-            notify=note,
-            progress=show,
-        )
+        store, report = embed_source(_create_request(options), notify=note, progress=show)
     if options.as_json:
         show_json({"store": str(store.folder), **asdict(report)})
     else:
@@ -206,21 +195,26 @@ def _embed(options: EmbedOptions) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _estimate(options: EmbedOptions) -> None:
-    from stages.embed.pipeline.embed_source import estimate_source
+def _create_request(options: EmbedOptions) -> "EmbedRequest":
+    from stages.embed.pipeline.embed_source import EmbedRequest
     from stages.embed.windows.corpus_part import CorpusPart
 
-    folder, estimate = estimate_source(
-        options.source,
-        options.columns,
-        options.encoding,
+    return EmbedRequest(
+        source=options.source,
+        columns=options.columns,
+        options=options.encoding,
         explicit=_explicit_fields(options),
-        part=CorpusPart.parse(options.part),
-        seed=options.seed,
         store=options.store,
         stores=options.stores_folder,
-        notify=note,
+        seed=options.seed,
+        part=CorpusPart.parse(options.part),
     )
+
+
+def _estimate(options: EmbedOptions) -> None:
+    from stages.embed.pipeline.embed_source import estimate_source
+
+    folder, estimate = estimate_source(_create_request(options), notify=note)
     if options.as_json:
         show_json({"store": str(folder), **estimate.to_json()})
     else:

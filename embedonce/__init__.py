@@ -89,7 +89,7 @@ def embed(
     from data.table import Columns
     from stages.embed import Options
     from stages.embed.encoder.options import parse_keep
-    from stages.embed.pipeline.embed_source import embed_source
+    from stages.embed.pipeline.embed_source import EmbedRequest, embed_source
 
     label_column, labels = (label, None) if label is None or isinstance(label, str) else (None, label)
     columns = Columns(text, label_column, id, split, group, separator, path_separator)
@@ -98,17 +98,18 @@ def embed(
     if isinstance(options.get("keep"), str):
         options["keep"], options["segment"] = parse_keep(options["keep"])
     notes: list[str] = []
+    request = EmbedRequest(
+        source=corpus,
+        columns=columns,
+        options=Options(model=model, **options),
+        explicit={"model", *options},
+        store=None if store is None else Path(store),
+        stores=Path(stores),
+        seed=seed,
+    )
     with progress_bar("encoding", visible=progress) as show:
         home, _ = embed_source(
-            corpus,
-            columns,
-            Options(model=model, **options),
-            explicit={"model", *options},
-            store=None if store is None else Path(store),
-            stores=Path(stores),
-            seed=seed,
-            notify=notes.append,
-            progress=lambda now: show(now.tokens, now.tokens_total, "tokens"),
+            request, notify=notes.append, progress=lambda now: show(now.tokens, now.tokens_total, "tokens")
         )
     return EmbeddedCorpus(home, home.corpus(corpus.name), notes)
 

@@ -13,11 +13,10 @@ import pytest
 
 from commandline.explain import highlight
 from data.documents import Document
-from data.table import Columns
 from featurestore import FeatureStore
 from heads.registry import make_head
 from stages.embed import Options
-from stages.embed.pipeline.embed_source import embed_source
+from stages.embed.pipeline.embed_source import EmbedRequest, embed_source
 from stages.explain import Attribution
 from stages.fitting.fit_head import fit_head
 from stages.fitting.plan import FitPlan
@@ -74,15 +73,9 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
         keep=("cls", "mean", "max", "segments", "tokens"),
     )
     source = str(write_csv(folder / "made.csv", documents))
-    store, _ = embed_source(
-        source,
-        Columns(),
-        options,
-        stores=folder / "stores",
-        explicit=frozenset({"model", "window", "stride", "segment", "keep"}),
-        notify=lambda _: None,
-        progress=lambda _: None,
-    )
+    explicit = frozenset({"model", "window", "stride", "segment", "keep"})
+    request = EmbedRequest(source=source, options=options, stores=folder / "stores", explicit=explicit)
+    store, _ = embed_source(request, notify=lambda _: None, progress=lambda _: None)
     return Desk(folder, _runs(store, folder / "runs"), {name: place for name, (_, place) in texts.items()})
 
 
@@ -302,15 +295,13 @@ def test_a_corpus_that_has_changed_since_the_fit_is_reported(embedonce: Run, des
 
 def test_without_segments_in_the_store_there_are_none_to_ask_for(embedonce: Run, desk: Desk, tmp_path: Path) -> None:
     options = Options(model=str(desk.folder / "model"), window=12, keep=("cls", "mean"))
-    store, _ = embed_source(
-        str(desk.folder / "made.csv"),
-        Columns(),
-        options,
+    request = EmbedRequest(
+        source=str(desk.folder / "made.csv"),
+        options=options,
         stores=tmp_path / "stores",
         explicit=frozenset({"model", "window", "keep"}),
-        notify=lambda _: None,
-        progress=lambda _: None,
     )
+    store, _ = embed_source(request, notify=lambda _: None, progress=lambda _: None)
     plan = FitPlan(head=make_head("tfidf", {}), folds=2, tune=False)
     run, _ = fit_head(store, store.corpus("made"), plan, tmp_path / "runs")
     at = ["--stores", str(tmp_path / "stores"), "--runs", str(tmp_path / "runs"), "--by", "segments"]

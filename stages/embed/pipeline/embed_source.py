@@ -1,7 +1,7 @@
 """The command `embed`: from the source that a user names to a store that holds its vectors."""
 
 from collections.abc import Callable, Iterator, Set
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -23,30 +23,42 @@ from stages.embed.pipeline.progress import Progress
 from stages.embed.windows.corpus_part import WHOLE_CORPUS, CorpusPart
 
 
+@dataclass(frozen=True, kw_only=True)
+class EmbedRequest:
+    """What to encode, how, and into which store.
+
+    source: a file, a folder or the name of a benchmark, see `data.readers`; or a corpus that was read before.
+    columns: the columns of a file.
+    options: how to encode; `device` may name several devices.
+    explicit: the fields of `options` that the user set; the others follow the recipe of an existing `store`.
+    store: the folder of the store; None for one in `stores`, named for the corpus, the encoder and the recipe.
+    stores: the folder of the stores.
+    seed: of the train/test split, if the source has none.
+    part: only this part of the corpus is encoded.
+    """
+
+    source: str | Corpus
+    columns: Columns = field(default_factory=Columns)
+    options: Options = field(default_factory=Options)
+    explicit: Set[str] = frozenset()
+    store: Path | None = None
+    stores: Path = Path("stores")
+    seed: int = 0
+    part: CorpusPart = WHOLE_CORPUS
+
+    def read(self) -> Corpus:
+        """The corpus, with a split for each document."""
+        corpus = self.source if isinstance(self.source, Corpus) else read_corpus(self.source, self.columns)
+        return assign_splits(corpus, self.seed)
+
+
 def embed_source(
-    source: str | Corpus,
-    columns: Columns,
-    options: Options,
-    *,
-    explicit: Set[str] = frozenset(),
-    store: Path | None = None,
-    stores: Path = Path("stores"),
-    seed: int = 0,
-    part: CorpusPart = WHOLE_CORPUS,
-    notify: Callable[[str], None],
-    progress: Callable[[EmbedProgress], None],
+    request: EmbedRequest, *, notify: Callable[[str], None], progress: Callable[[EmbedProgress], None]
 ) -> tuple[FeatureStore, EmbedReport]:
     """Read a corpus, open the encoder and the store, and encode what the store lacks.
 
     Args:
-        source: a file, a folder or the name of a benchmark, see `data.readers`; or a corpus that was read before.
-        columns: the columns of a file.
-        options: how to encode; `device` may name several devices.
-        explicit: the fields of `options` that the user set; the others follow the recipe of an existing `store`.
-        store: the folder of the store; None for one in `stores`, named for the corpus, the encoder and the recipe.
-        stores: the folder of the stores.
-        seed: of the train/test split, if the source has none.
-        part: only this part of the corpus is encoded.
+        request: what to encode, how, and into which store.
         notify: called with sentences for the user, as they arise.
         progress: called after each batch.
 
@@ -56,12 +68,10 @@ def embed_source(
     Raises:
         EmbedOnceError: of `resolve_encoding`, `embed` and `run_in_processes`.
     """
-    devices = parse_devices(options.device)
-    corpus, choice = _resolve(
-        source, columns, replace(options, device=devices[0]), explicit, store, stores, seed, notify
-    )
+    devices, part = parse_devices(request.options.device), request.part
+    corpus, choice = _resolve(request, devices[0], notify)
     if not choice.store_exists:
-        for sentence in related_store_notes(stores, choice.encoder.recipe):
+        for sentence in related_store_notes(request.stores, choice.encoder.recipe):
             notify(sentence)
     target = FeatureStore.create(choice.folder, choice.encoder.recipe)
     notify(f"The store is {target.folder}.")
@@ -69,88 +79,43 @@ def embed_source(
     if texts is None or not len(texts.missing(target)):
         return target, embed(corpus, choice.encoder, target, progress, part)
     notify(f"One process runs on each of {join_words(devices)}.")
-    jobs = _create_jobs(source, columns, choice.options, target.folder, seed, part, devices)
-    report = run_in_processes(jobs, progress)
+    report = run_in_processes(_create_jobs(replace(request, options=choice.options), target.folder, devices), progress)
     target.refresh()
     missing = texts.missing_in_other_parts(target)
     return target, replace(report, part="" if part == WHOLE_CORPUS else str(part), missing_in_other_parts=missing)
 
 
-def _create_jobs(
-    source: str | Corpus,
-    columns: Columns,
-    options: Options,
-    store: Path,
-    seed: int,
-    part: CorpusPart,
-    devices: list[str],
-) -> dict[str, Job]:
-    """One job per device, by name; each encodes an equal part of `part`."""
+def _create_jobs(request: EmbedRequest, store: Path, devices: list[str]) -> dict[str, Job]:
+    """One job per device, by name; each encodes an equal part of the request's part."""
     jobs: dict[str, Job] = {}
-    for number, (device, subpart) in enumerate(zip(devices, part.split(len(devices)), strict=True)):
+    for number, (device, part) in enumerate(zip(devices, request.part.split(len(devices)), strict=True)):
         cpu_share = devices[:number].count("cpu"), devices.count("cpu")
-        jobs[f"{device} (part {subpart})"] = partial(
-            _encode_part, source, columns, replace(options, device=device), store, seed, subpart, cpu_share
-        )
+        on_device = replace(request, options=replace(request.options, device=device), part=part)
+        jobs[f"{device} (part {part})"] = partial(_encode_part, on_device, store, cpu_share)
     return jobs
 
 
-def _encode_part(
-    source: str | Corpus,
-    columns: Columns,
-    options: Options,
-    store: Path,
-    seed: int,
-    part: CorpusPart,
-    cpu_share: tuple[int, int],
-    progress: Progress,
-) -> EmbedReport:
+def _encode_part(request: EmbedRequest, store: Path, cpu_share: tuple[int, int], progress: Progress) -> EmbedReport:
     """In a process of its own, encode one part. cpu_share: see `limit_to_cpu_share`."""
-    if options.device == "cpu":
+    if request.options.device == "cpu":
         limit_to_cpu_share(*cpu_share)
-    corpus = assign_splits(_read(source, columns), seed)
-    return embed(corpus, open_encoder(options), FeatureStore.open(store), progress, part)
+    return embed(request.read(), open_encoder(request.options), FeatureStore.open(store), progress, request.part)
 
 
-def estimate_source(
-    source: str | Corpus,
-    columns: Columns,
-    options: Options,
-    *,
-    explicit: Set[str] = frozenset(),
-    store: Path | None = None,
-    stores: Path = Path("stores"),
-    seed: int = 0,
-    part: CorpusPart = WHOLE_CORPUS,
-    notify: Callable[[str], None],
-) -> tuple[Path, Estimate]:
-    """Estimate what `embed_source` would do with the same arguments, and in which folder; nothing is written there."""
-    devices = parse_devices(options.device)
-    corpus, choice = _resolve(
-        source, columns, replace(options, device=devices[0]), explicit, store, stores, seed, notify
-    )
+def estimate_source(request: EmbedRequest, *, notify: Callable[[str], None]) -> tuple[Path, Estimate]:
+    """Estimate what `embed_source` would do for the same request, and in which folder; nothing is written there."""
+    devices = parse_devices(request.options.device)
+    corpus, choice = _resolve(request, devices[0], notify)
     existing = FeatureStore.open(choice.folder) if choice.store_exists else None
-    return choice.folder, estimate(corpus, choice.encoder, existing, part).scaled_to(devices)
+    return choice.folder, estimate(corpus, choice.encoder, existing, request.part).scaled_to(devices)
 
 
-def _read(source: str | Corpus, columns: Columns) -> Corpus:
-    return source if isinstance(source, Corpus) else read_corpus(source, columns)
-
-
-def _resolve(
-    source: str | Corpus,
-    columns: Columns,
-    options: Options,
-    explicit: Set[str],
-    store: Path | None,
-    stores: Path,
-    seed: int,
-    notify: Callable[[str], None],
-) -> tuple[Corpus, EncodingChoice]:
-    corpus = assign_splits(_read(source, columns), seed)
+def _resolve(request: EmbedRequest, device: str, notify: Callable[[str], None]) -> tuple[Corpus, EncodingChoice]:
+    corpus, options = request.read(), replace(request.options, device=device)
     for note in corpus.notes:
         notify(note)
-    choice = resolve_encoding(corpus, options, StoreLocation(corpus.name, stores, store), explicit)
+    location = StoreLocation(corpus.name, request.stores, request.store)
+    choice = resolve_encoding(corpus, options, location, request.explicit)
     for reason in choice.reasons:
         notify(reason)
     return corpus, choice

@@ -6,10 +6,9 @@ import pytest
 
 from data.documents import Document
 from data.errors import BadData
-from data.table import Columns
 from featurestore import CorpusTable, FeatureStore
 from stages.embed import Options
-from stages.embed.pipeline.embed_source import embed_source
+from stages.embed.pipeline.embed_source import EmbedRequest, embed_source
 from stages.explain import LEVELS, SourceTexts, read_source_texts
 from stages.explain.document import StoredDocument, stored_document
 from tests.conftest import write_csv
@@ -27,9 +26,8 @@ def embedded(folder: Path, long: str = "windows", prefix: str = "") -> tuple[Fea
     keep = ("mean", "segments", "tokens")
     options = Options(model=str(model), window=12, segment=5, keep=keep, long=long, prefix=prefix)
     given = frozenset({"model", "window", "segment", "keep", "long", "prefix"})
-    store, _ = embed_source(
-        source, Columns(), options, stores=folder, explicit=given, notify=lambda _: None, progress=lambda _: None
-    )
+    request = EmbedRequest(source=source, options=options, stores=folder, explicit=given)
+    store, _ = embed_source(request, notify=lambda _: None, progress=lambda _: None)
     return store, store.corpus("made")
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,12 @@ import numpy as np
 import pytest
 
 from data.errors import ModelUnavailable
-from data.table import Columns
 from stages.embed import Encoder, Options, encode, open_encoder
 from stages.embed.model_files.sentence_transformers_folder import (
     SentenceTransformersFolder,
     read_sentence_transformers_folder,
 )
-from stages.embed.pipeline.embed_source import embed_source
+from stages.embed.pipeline.embed_source import EmbedRequest, embed_source
 from tests.stages.embed.conftest import Folders
 from tests.stages.embed.reference import reference_states
 from tests.tiny_encoder import SENTENCES, make_sentence_transformers_folder
@@ -155,11 +155,12 @@ def test_embedding_reports_the_notes_and_records_them_in_the_store(folders: Fold
     rows = [f"{text!r},{'yes' if row % 2 else 'no'}" for row, text in enumerate(SENTENCES)]
     (tmp_path / "texts.csv").write_text("\n".join(['"text","label"', *(row.replace("'", '"') for row in rows)]))
     options, messages = Options(model=str(model), device="cpu", window=9), list[str]()
-    call: dict[str, Any] = {"notify": messages.append, "progress": lambda _: None, "store": tmp_path / "store"}
-    store, report = embed_source(str(tmp_path / "texts.csv"), Columns(), options, **call)
+    request = EmbedRequest(source=str(tmp_path / "texts.csv"), options=options, store=tmp_path / "store")
+    store, report = embed_source(request, notify=messages.append, progress=lambda _: None)
     notes = open_encoder(options).notes
     assert report.encoded == len(SENTENCES) and set(notes) <= set(messages)
     record = json.loads(next((store.folder / "records").glob("embed-*.json")).read_text())
     assert tuple(record["encoder"]) == notes
-    again, _ = embed_source(str(tmp_path / "texts.csv"), Columns(), Options(device="cpu"), **call)
+    request = replace(request, options=Options(device="cpu"))
+    again, _ = embed_source(request, notify=messages.append, progress=lambda _: None)
     assert again.recipe == store.recipe and store.recipe.prefix == "the oil price: "

@@ -14,12 +14,11 @@ import psutil
 import pytest
 
 from data.errors import CallError, EmbedOnceError, StorageFailed
-from data.table import Columns
 from featurestore import FeatureStore, KeyList, text_key
 from stages.embed import Options
 from stages.embed.batching.quantization_error import Float32Similarity
 from stages.embed.pipeline.devices import merge_reports, parse_devices, run_in_processes
-from stages.embed.pipeline.embed_source import embed_source
+from stages.embed.pipeline.embed_source import EmbedRequest, embed_source
 from stages.embed.pipeline.progress import EmbedProgress, EmbedReport, Progress
 from stages.embed.windows.corpus_part import CorpusPart
 from tests.stages.embed.conftest import Folders
@@ -35,7 +34,8 @@ def source(tmp_path: Path) -> Path:
 
 def embed_file(source: Path, folder: Path, store: Path, device: str) -> tuple[FeatureStore, EmbedReport]:
     options = Options(model=str(folder), backend="torch", dtype="float32", device=device, keep=("mean",))
-    return embed_source(str(source), Columns(), options, store=store, notify=lambda _: None, progress=lambda _: None)
+    request = EmbedRequest(source=str(source), options=options, store=store)
+    return embed_source(request, notify=lambda _: None, progress=lambda _: None)
 
 
 def test_two_processes_fill_a_store_as_one_does(source: Path, folders: Folders, tmp_path: Path) -> None:

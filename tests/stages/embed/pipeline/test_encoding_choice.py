@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 
 from data.documents import Corpus
-from data.table import Columns
 from featurestore import FeatureStore, Recipe
 from stages.embed import Options, open_encoder
 from stages.embed.network.backends import is_installed
-from stages.embed.pipeline.embed_source import embed_source
+from stages.embed.pipeline.embed_source import EmbedRequest, embed_source
 from stages.embed.pipeline.encoding_choice import StoreLocation, follow_recipe, resolve_encoding
 from tests.conftest import write_csv
 from tests.small_store import RECIPE
@@ -50,9 +49,8 @@ def embed_file(folder: Path, stores: Path, source: Path, **requested: Any) -> tu
     notes: list[str] = []
     store = requested.pop("store", None)
     options = Options(model=str(folder), device="cpu", keep=("mean",), **requested)
-    opened, _ = embed_source(
-        str(source), Columns(), options, stores=stores, store=store, notify=notes.append, progress=lambda _: None
-    )
+    request = EmbedRequest(source=str(source), options=options, stores=stores, store=store)
+    opened, _ = embed_source(request, notify=notes.append, progress=lambda _: None)
     return opened.recipe, [sentence for sentence in notes if sentence.startswith("Precision")]
 
 
@@ -89,16 +87,14 @@ class Embedding:
 
     def __call__(self, *, store: Path | None = None, **options: Any) -> FeatureStore:
         self.notes.clear()
-        opened, _ = embed_source(
-            str(self.folder / "letters.csv"),
-            Columns(),
-            Options(**{"model": self.model, "device": "cpu"} | options),
+        request = EmbedRequest(
+            source=str(self.folder / "letters.csv"),
+            options=Options(**{"model": self.model, "device": "cpu"} | options),
             explicit=options.keys() | {"model"},
             store=store,
             stores=self.folder / "stores",
-            notify=self.notes.append,
-            progress=lambda _: None,
         )
+        opened, _ = embed_source(request, notify=self.notes.append, progress=lambda _: None)
         return opened
 
 
