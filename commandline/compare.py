@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class CompareOptions:
-    """What `embedonce compare` was asked for."""
+    """The arguments and options of `embedonce compare`."""
 
     names: tuple[str, ...]
     runs: Path

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class CurveOptions(SelectionOptions, ChartOptions):
-    """What `embedonce curve` was asked for."""
+    """The arguments and options of `embedonce curve`."""
 
     heads: tuple[str, ...]
     sizes: str | None

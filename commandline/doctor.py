@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class DoctorOptions:
-    """What `embedonce doctor` was asked for."""
+    """The arguments and options of `embedonce doctor`."""
 
     stores_folder: Path
     runs: Path
@@ -31,7 +31,7 @@ class DoctorOptions:
 def doctor(options: DoctorOptions) -> None:
     """Report what a support request needs: versions, devices, extras, folders, memory, and the model hub.
 
-    Nothing is written. The hub has three seconds to answer, and is not asked if HF_HUB_OFFLINE is set.
+    Nothing is written. The hub has three seconds to answer, and gets no request if HF_HUB_OFFLINE is set.
     """
     from stages.doctor import diagnose
 

@@ -32,7 +32,7 @@ DEFAULT_MODEL = "all-MiniLM-L6-v2"
 
 @dataclass(frozen=True, kw_only=True)
 class EmbedOptions(ColumnOptions):
-    """What `embedonce embed` was asked for."""
+    """The arguments and options of `embedonce embed`."""
 
     source: str
     model: str

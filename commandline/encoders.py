@@ -11,7 +11,7 @@ from data.text_format import format_bytes
 
 @dataclass(frozen=True, kw_only=True)
 class EncodersOptions:
-    """What `embedonce encoders` was asked for."""
+    """The arguments and options of `embedonce encoders`."""
 
     as_json: bool
 

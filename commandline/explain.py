@@ -27,7 +27,7 @@ _STYLES = ((0.5, "reverse"), (0.2, "bold"), (0.05, ""))
 
 @dataclass(frozen=True, kw_only=True)
 class ExplainOptions:
-    """What `embedonce explain` was asked for."""
+    """The arguments and options of `embedonce explain`."""
 
     run: str
     documents: tuple[str, ...]

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class FitHeadOptions(CorpusOptions):
-    """What `embedonce fit-head` was asked for."""
+    """The arguments and options of `embedonce fit-head`."""
 
     head: str
     settings: tuple[str, ...]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class HeadsOptions:
-    """What `embedonce heads` was asked for."""
+    """The arguments and options of `embedonce heads`."""
 
     head: str | None
     as_json: bool

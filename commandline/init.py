@@ -12,7 +12,7 @@ from data.errors import CallError
 
 @dataclass(frozen=True, kw_only=True)
 class InitOptions(ColumnOptions):
-    """What `embedonce init` was asked for."""
+    """The arguments and options of `embedonce init`."""
 
     source: str
 

@@ -13,7 +13,7 @@ from data.table import Columns
 
 @dataclass(frozen=True, kw_only=True)
 class PredictOptions:
-    """What `embedonce predict` was asked for."""
+    """The arguments and options of `embedonce predict`."""
 
     run: str
     file: str

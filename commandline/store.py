@@ -112,7 +112,7 @@ def repair(options: StoreOptions) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class RewriteOptions(StoreOptions):
-    """What `embedonce store compact` or `prune` was asked for."""
+    """The arguments and options of `embedonce store compact` or `prune`."""
 
     dry_run: bool
 
@@ -153,7 +153,7 @@ def prune(options: RewriteOptions) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class LabelOptions(StoreOptions, ColumnOptions):
-    """What `embedonce store label` was asked for."""
+    """The arguments and options of `embedonce store label`."""
 
     file: str
     corpus: str | None
@@ -194,7 +194,7 @@ def label(options: LabelOptions) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class ExportOptions(StoreOptions):
-    """What `embedonce store export` was asked for."""
+    """The arguments and options of `embedonce store export`."""
 
     output: Path
     kind: str | None

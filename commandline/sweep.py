@@ -39,7 +39,7 @@ DEFAULT_SECONDS = 600.0  # of all heads
 
 @dataclass(frozen=True, kw_only=True)
 class SweepOptions(SelectionOptions, ChartOptions):
-    """What `embedonce sweep` was asked for."""
+    """The arguments and options of `embedonce sweep`."""
 
     head: str
     trials: int | None

@@ -105,7 +105,7 @@ class Folder:
 
 @dataclass(frozen=True, kw_only=True)
 class Hub:
-    """The model hub. is_reachable: None if HF_HUB_OFFLINE forbids to ask."""
+    """The model hub. is_reachable: None if HF_HUB_OFFLINE is set."""
 
     endpoint: str
     is_reachable: bool | None
@@ -299,11 +299,11 @@ def _find_total_memory() -> int | None:
 
 
 def examine_hub(seconds: float = HUB_SECONDS) -> Hub:
-    """Whether the hub at HF_ENDPOINT answers within `seconds`; it is not asked if HF_HUB_OFFLINE is set."""
+    """Whether the hub at HF_ENDPOINT answers within `seconds`; no request is sent if HF_HUB_OFFLINE is set."""
     # a password in the address is neither sent nor shown: an answer that asks for one is an answer
     endpoint = re.sub(r"//[^/@]*@", "//", os.environ.get("HF_ENDPOINT") or DEFAULT_HUB)
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in _TRUE:
-        return Hub(endpoint=endpoint, is_reachable=None, message="HF_HUB_OFFLINE is set, so it was not asked")
+        return Hub(endpoint=endpoint, is_reachable=None, message="HF_HUB_OFFLINE is set, so no request was sent")
     if urlsplit(endpoint).scheme not in {"http", "https"}:
         return Hub(endpoint=endpoint, is_reachable=False, message="HF_ENDPOINT is not an http or https address")
     answers: list[tuple[bool, str]] = []

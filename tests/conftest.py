@@ -68,7 +68,7 @@ def embedonce(
 
 
 def started(*arguments: object, cwd: Path, **environment: str) -> subprocess.Popen[str]:
-    """`python cli.py ARGUMENT...` in a process of its own."""
+    """`python cli.py ARGUMENT...` in another process."""
     command = [sys.executable, str(ROOT / "cli.py"), *map(str, arguments)]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, cwd=cwd, stdout=pipe, stderr=pipe, text=True, env={**os.environ, **environment})
@@ -79,7 +79,8 @@ def write_csv(path: Path, documents: Sequence[Document]) -> Path:
     with path.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file)
         table.writerow(["id", "text", "label", "split"])
-        table.writerows([each.id, each.text, each.labels[0], each.split] for each in documents)
+        rows = ([document.id, document.text, document.labels[0], document.split] for document in documents)
+        table.writerows(rows)
     return path
 
 
@@ -90,12 +91,12 @@ def reuters_sample() -> list[Document]:
     counts = Counter(document.labels[0] for document in documents if document.split == "train")
     wanted = dict.fromkeys([label for label, _ in counts.most_common(6)], 50)
     wanted[min(label for label, count in counts.items() if count == 3)] = 3
-    taken: Counter[tuple[str, str | None]] = Counter()
+    counts_in_sample: Counter[tuple[str, str | None]] = Counter()
     sample = []
     for document in documents:
-        place = (document.labels[0], document.split)
+        part = (document.labels[0], document.split)
         room = wanted.get(document.labels[0], 0) // (1 if document.split == "train" else 3)
-        if taken[place] < room:
-            taken[place] += 1
+        if counts_in_sample[part] < room:
+            counts_in_sample[part] += 1
             sample.append(document)
     return sample

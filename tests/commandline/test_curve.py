@@ -1,4 +1,4 @@
-"""`curve` shows what the library found: a table, JSON, a picture; and refuses in a sentence."""
+"""`curve` shows learning curves as a table, JSON and charts; a wrong call is one sentence."""
 
 import json
 import sys
@@ -23,30 +23,41 @@ def test_a_row_a_head_and_size_and_the_same_as_json(embedonce: Run, store: Path)
     rows = [line.split()[:2] for line in shown.out.splitlines() if "±" in line]
     assert rows == [["linear", "10"], ["linear", "96"], ["prototype", "10"], ["prototype", "96"]]
     assert "the test split was not read" in shown.err
-    found = json.loads(embedonce("curve", "linear", "prototype", "--sizes", "10,all", "--seeds", 2, "--json").out)
-    assert [level["size"] for level in found["summaries"]] == [10, 96, 10, 96] and len(found["points"]) == 8
-    assert set(METRICS) < set(found["summaries"][0]) and found["validation_documents"] == 24
+    curves = json.loads(embedonce("curve", "linear", "prototype", "--sizes", "10,all", "--seeds", 2, "--json").out)
+    assert [level["size"] for level in curves["summaries"]] == [10, 96, 10, 96] and len(curves["points"]) == 8
+    assert set(METRICS) < set(curves["summaries"][0]) and curves["validation_documents"] == 24
 
 
-def test_labels_in_an_order_have_a_figure_more(embedonce: Run, store: Path, tmp_path: Path) -> None:
-    asked = ("curve", "linear", "--sizes", "10,all", "--seeds", 2, "--order", "a,b,c", "--metric", "quadratic-kappa")
-    shown = embedonce(*asked, "--html", "c.html")
+def test_ordinal_labels_have_a_further_metric(embedonce: Run, store: Path, tmp_path: Path) -> None:
+    arguments = (
+        "curve",
+        "linear",
+        "--sizes",
+        "10,all",
+        "--seeds",
+        2,
+        "--order",
+        "a,b,c",
+        "--metric",
+        "quadratic-kappa",
+    )
+    shown = embedonce(*arguments, "--html", "c.html")
     assert shown.code == 0 and "quadratic kappa" in shown.out
     assert "quadratic kappa" in (tmp_path / "c.html").read_text()
     assert "quadratic kappa" not in embedonce("curve", "linear", "--sizes", "10", "--seeds", 2).out
 
 
 def test_weights_are_read_from_a_column(embedonce: Run, store: Path, tmp_path: Path) -> None:
-    ids = [each.id for each in blobs(["a", "b", "c"], documents=160)[0]]
-    (tmp_path / "w.csv").write_text("id,text,trust\n" + "".join(f"{each},x,0.5\n" for each in ids))
-    asked = ("curve", "linear", "--sizes", "10", "--seeds", 1, "--weight", "trust", "--weight-from", "w.csv")
-    assert embedonce(*asked).code == 0
-    assert embedonce("sweep", "linear", "--trials", 1, *asked[6:]).code == 0
+    ids = [document.id for document in blobs(["a", "b", "c"], documents=160)[0]]
+    (tmp_path / "w.csv").write_text("id,text,trust\n" + "".join(f"{name},x,0.5\n" for name in ids))
+    arguments = ("curve", "linear", "--sizes", "10", "--seeds", 1, "--weight", "trust", "--weight-from", "w.csv")
+    assert embedonce(*arguments).code == 0
+    assert embedonce("sweep", "linear", "--trials", 1, *arguments[6:]).code == 0
 
 
 def test_the_chart_is_written_in_every_format(embedonce: Run, store: Path, tmp_path: Path) -> None:
-    asked = ("curve", "linear", "--sizes", "10,20", "--seeds", 1, "--metric", "accuracy")
-    assert embedonce(*asked, "--html", "c.html", "--svg", "c.svg", "--png", "c.png", "--pdf", "c.pdf").code == 0
+    arguments = ("curve", "linear", "--sizes", "10,20", "--seeds", 1, "--metric", "accuracy")
+    assert embedonce(*arguments, "--html", "c.html", "--svg", "c.svg", "--png", "c.png", "--pdf", "c.pdf").code == 0
     assert (tmp_path / "c.svg").read_text().startswith("<svg") and "accuracy" in (tmp_path / "c.svg").read_text()
     assert "<table" in (tmp_path / "c.html").read_text()
     assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")

@@ -13,10 +13,11 @@ def test_tables_and_json_report_the_same(embedonce: Run, tmp_path: Path, monkeyp
     monkeypatch.setenv("COLUMNS", "80")
     shown = embedonce("doctor")
     assert (shown.code, shown.err) == (0, "") and max(map(len, shown.out.splitlines())) <= 80
-    found = json.loads(embedonce("doctor", "--json").out)
+    diagnosis = json.loads(embedonce("doctor", "--json").out)
     assert all(
-        name in shown.out and (version or "not installed") in shown.out for name, version in found["versions"].items()
+        name in shown.out and (version or "not installed") in shown.out
+        for name, version in diagnosis["versions"].items()
     )
-    assert [folder["purpose"] for folder in found["folders"]] == ["stores", "runs", "cache", "models of the hub"]
-    assert "HF_HUB_OFFLINE is set" in shown.out and found["problems"] == []
+    assert [folder["purpose"] for folder in diagnosis["folders"]] == ["stores", "runs", "cache", "models of the hub"]
+    assert "HF_HUB_OFFLINE is set" in shown.out and diagnosis["problems"] == []
     assert list(tmp_path.iterdir()) == []

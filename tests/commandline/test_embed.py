@@ -26,8 +26,8 @@ def test_a_dry_run_prints_what_it_would_cost_and_writes_nothing(
     assert result.code == 0
     for row in ("documents", "tokens", "windows", "dropped", "on disk", "in memory for a head", "time", "on cpu"):
         assert row in result.out
-    found = json.loads(embedonce(*call, "--dry-run", "--json").out)
-    assert (found["documents"], found["already_stored"], found["dropped_tokens"]) == (30, 0, 0)
+    estimate = json.loads(embedonce(*call, "--dry-run", "--json").out)
+    assert (estimate["documents"], estimate["already_stored"], estimate["dropped_tokens"]) == (30, 0, 0)
     assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
 
 
@@ -50,7 +50,7 @@ def test_a_part_that_is_none_is_refused_before_anything_is_done(
     assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
 
 
-def test_another_way_than_the_stores_is_told_field_by_field(embedonce: Run, call: list[str]) -> None:
+def test_a_recipe_that_differs_from_the_stores_is_reported_field_by_field(embedonce: Run, call: list[str]) -> None:
     assert embedonce(*call, "--store", "one", "--window", "20", "--stride", "5").code == 0
     result = embedonce(*call, "--store", "one", "--long", "head")
     assert result.code == 2

@@ -10,7 +10,7 @@ from commandline.output import note, open_output, progress, table
 from data.errors import StorageFailed
 
 
-def test_a_result_that_fails_half_way_leaves_no_file(tmp_path: Path) -> None:
+def test_a_result_that_fails_midway_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError), open_output(tmp_path / "out.csv") as out:
         out.write("half")
         raise RuntimeError
@@ -31,7 +31,7 @@ def test_a_pipe_gets_no_line_before_ten_seconds(capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().err == ""
 
 
-def test_names_and_figures_stay_whole_on_a_narrow_terminal(
+def test_names_and_numbers_are_not_broken_on_a_narrow_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "20")

@@ -24,11 +24,11 @@ def flip_a_byte(shard: Path) -> None:
 def test_info_counts_for_people_and_for_programs(embedonce: Run, store: Path) -> None:
     shown = embedonce("store", "info", store)
     assert shown.code == 0 and "1,200" in shown.out and "cls, mean, max, segments" in shown.out
-    found = json.loads(embedonce("store", "info", store, "--json").out)
-    assert found["documents"] == 1200 and found["recipe"]["keep"] == ["cls", "mean", "max", "segments"]
+    content = json.loads(embedonce("store", "info", store, "--json").out)
+    assert content["documents"] == 1200 and content["recipe"]["keep"] == ["cls", "mean", "max", "segments"]
 
 
-def test_a_whole_store_is_said_to_be_whole(embedonce: Run, store: Path) -> None:
+def test_an_intact_store_is_reported_as_intact(embedonce: Run, store: Path) -> None:
     shown = embedonce("store", "verify", store)
     assert (shown.code, shown.out) == (0, f"{store}: all shards are intact, 1 in total.\n")
     assert json.loads(embedonce("store", "verify", store, "--json").out)["wrong"] == []

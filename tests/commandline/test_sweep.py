@@ -1,4 +1,4 @@
-"""`sweep` shows what the library found: tables, JSON, a picture, a run; and refuses in a sentence."""
+"""`sweep` shows its trials as tables, JSON and charts, and fits a run; a wrong call is one sentence."""
 
 import json
 from pathlib import Path
@@ -21,17 +21,17 @@ def test_history_importance_and_the_run_are_shown_and_the_same_as_json(embedonce
     shown = embedonce("sweep", "linear", *SMALL)
     assert shown.code == 0 and "best so far" in shown.out and "linear-" in shown.out
     assert "linear: 7 trials" in shown.err and "the test split was not read" in shown.err
-    told = json.loads(embedonce("sweep", "linear", *SMALL, "--json").out)
-    (found,) = told["sweeps"]
+    answer = json.loads(embedonce("sweep", "linear", *SMALL, "--json").out)
+    (result,) = answer["sweeps"]
     assert (
-        len(found["trials"]) == 7
-        and found["improvements"][0] == 1
-        and set(found["best"]["values"]) == set(found["defaults"])
+        len(result["trials"]) == 7
+        and result["improvements"][0] == 1
+        and set(result["best"]["values"]) == set(result["defaults"])
     )
-    assert ("importance\n" in shown.out or "importance " in shown.out) == bool(found["importance"])
-    assert [row["run"] for row in told["runs"]["rows"]] == [found["run"]]
+    assert ("importance\n" in shown.out or "importance " in shown.out) == bool(result["importance"])
+    assert [row["run"] for row in answer["runs"]["rows"]] == [result["run"]]
     compared = json.loads(embedonce("compare", "--json").out)
-    assert [row["run"] for row in compared["rows"]] == [found["run"]]
+    assert [row["run"] for row in compared["rows"]] == [result["run"]]
 
 
 def test_the_chart_is_written_in_every_format(embedonce: Run, store: Path, tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def test_the_chart_is_written_in_every_format(embedonce: Run, store: Path, tmp_p
 
 
 def test_what_is_set_is_not_searched(embedonce: Run, store: Path) -> None:
-    asked = (
+    arguments = (
         "sweep",
         "mlp",
         "--trials",
@@ -57,8 +57,10 @@ def test_what_is_set_is_not_searched(embedonce: Run, store: Path) -> None:
         "--set",
         "epochs=2",
     )
-    (found,) = json.loads(embedonce(*asked, "--json").out)["sweeps"]
-    assert "hidden" in found["defaults"] and not {"training__optimization__lr", "class_weight"} & set(found["defaults"])
+    (result,) = json.loads(embedonce(*arguments, "--json").out)["sweeps"]
+    assert "hidden" in result["defaults"] and not {"training__optimization__lr", "class_weight"} & set(
+        result["defaults"]
+    )
 
 
 @pytest.mark.parametrize(

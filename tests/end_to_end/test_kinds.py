@@ -71,17 +71,17 @@ STARS = {"poor": "awful broken refund", "fair": "okay usual average", "good": "l
 
 
 def rated(count: int = 24) -> list[list[str]]:
-    """Texts of a grade, and now and then of the grade beside it."""
+    """Texts of a grade, and now and then of the next grade."""
     chance, grades = random.Random(0), list(STARS)
     rows = []
     for row in range(count * len(grades)):
         place = row % 3
-        said = min(2, max(0, place + chance.choice([0, 0, 0, 1, -1])))
-        rows.append([f"{' '.join(chance.choices(STARS[grades[said]].split(), k=9))} number {row}", grades[place]])
+        written = min(2, max(0, place + chance.choice([0, 0, 0, 1, -1])))
+        rows.append([f"{' '.join(chance.choices(STARS[grades[written]].split(), k=9))} number {row}", grades[place]])
     return rows
 
 
-def test_ordered_labels_have_their_figures_from_fit_to_page(embedonce: Run, tmp_path: Path, model: Path) -> None:
+def test_ordinal_labels_have_their_metrics_from_fit_to_page(embedonce: Run, tmp_path: Path, model: Path) -> None:
     write(tmp_path / "t.csv", ["text", "grade"], rated())
     assert embedonce("embed", "t.csv", "--model", model, "--label", "grade").code == 0
     plain = json.loads(embedonce("fit-head", "linear", "--folds", "2", "--json").out)
@@ -118,14 +118,14 @@ def test_ordered_labels_have_their_figures_from_fit_to_page(embedonce: Run, tmp_
 def test_an_order_that_cannot_be_is_one_sentence(embedonce: Run, tmp_path: Path, model: Path) -> None:
     write(tmp_path / "t.csv", ["text", "grade"], rated(8))
     assert embedonce("embed", "t.csv", "--model", model, "--label", "grade").code == 0
-    for order, said in (
+    for order, message in (
         ("poor,fiar,good", "--order names 'fiar', which is not a label. Did you mean 'fair'?"),
         ("poor,good", "--order lacks 'fair': name every label, the lowest first."),
         ("", "--order names '', which is not a label."),
         ("numbers", "--order numbers: 'fair' is not a number."),
     ):
         refused = embedonce("fit-head", "linear", "--order", order)
-        assert refused.code == 2 and said in refused.err, refused.err
+        assert refused.code == 2 and message in refused.err, refused.err
     write(tmp_path / "p.csv", ["text", "label"], [[text, label] for label in WORDS for text in texts(label, 8)])
     assert embedonce("embed", "p.csv", "--model", model, "--store", next(tmp_path.glob("stores/*"))).code == 0
     path = embedonce("fit-head", "linear", "--corpus", "p", "--order", "numbers")
@@ -142,7 +142,9 @@ def test_the_documents_of_a_group_stay_on_one_side(embedonce: Run, tmp_path: Pat
     assert len(sides) == len({group for group, _ in sides}) == 8
 
 
-def test_a_folder_a_class_is_read_and_predicted(embedonce: Run, tmp_path: Path, model: Path) -> None:
+def test_a_folder_with_one_subfolder_per_class_is_read_and_predicted(
+    embedonce: Run, tmp_path: Path, model: Path
+) -> None:
     for label in WORDS:
         folder = tmp_path / "letters" / label.split("/")[1]
         folder.mkdir(parents=True)
@@ -155,7 +157,7 @@ def test_a_folder_a_class_is_read_and_predicted(embedonce: Run, tmp_path: Path, 
     assert [row["prediction"] in {"hockey", "autos", "space"} for row in csv.DictReader(out.splitlines())]
 
 
-def test_settings_of_a_folder_make_the_commands_short(embedonce: Run, tmp_path: Path, model: Path) -> None:
+def test_the_defaults_of_a_folder_make_the_commands_short(embedonce: Run, tmp_path: Path, model: Path) -> None:
     write(tmp_path / "t.csv", ["body", "queue"], [[text, label] for label in WORDS for text in texts(label)])
     assert embedonce("init", "t.csv", "--text", "body", "--label", "queue").code == 0
     with (tmp_path / "embedonce.toml").open("a") as file:
@@ -166,11 +168,11 @@ def test_settings_of_a_folder_make_the_commands_short(embedonce: Run, tmp_path: 
     run = only_run(tmp_path)
     assert run.record.folds == 2
     (tmp_path / "new.csv").write_text("body\nnice puck ice\n")
-    told = embedonce("predict", run.name, "new.csv")
-    assert told.code == 0 and "label" not in told.err
+    result = embedonce("predict", run.name, "new.csv")
+    assert result.code == 0 and "label" not in result.err
 
 
-def test_weights_stand_in_the_file_that_was_embedded_with_or_without_ids(
+def test_weights_are_read_from_the_embedded_file_with_or_without_ids(
     embedonce: Run, tmp_path: Path, model: Path
 ) -> None:
     rows = [[text, label, str(row % 3)] for label in WORDS for row, text in enumerate(texts(label))]
@@ -180,7 +182,7 @@ def test_weights_stand_in_the_file_that_was_embedded_with_or_without_ids(
     assert any("sample weights from 0 to 2" in note for note in only_run(tmp_path).record.notes)
 
 
-def test_a_full_disk_is_one_sentence_and_embed_goes_on_when_there_is_room(
+def test_a_full_disk_is_one_sentence_and_embed_resumes_when_there_is_room(
     embedonce: Run, tmp_path: Path, model: Path
 ) -> None:
     write(tmp_path / "t.csv", ["text", "label"], [[text, label] for label in WORDS for text in texts(label)])

@@ -63,7 +63,7 @@ def test_fitting_again_finds_the_run_that_it_made(desk: Path, fitted: dict[str, 
     assert (fitted["linear"].folder / "run.json").stat().st_mtime_ns == before
 
 
-def test_compare_sorts_by_out_of_fold_figures_and_writes_one_page(desk: Path, fitted: dict[str, runs.Run]) -> None:
+def test_compare_sorts_by_out_of_fold_metrics_and_writes_one_page(desk: Path, fitted: dict[str, runs.Run]) -> None:
     shown = json.loads(assert_done(started("compare", "--json", "--html", "page.html", cwd=desk)))
     metrics = [row["out_of_fold"]["value"] for row in shown["rows"]]
     assert len(metrics) == len(HEADS_OF_ONE_LAYER) and metrics == sorted(metrics, reverse=True)
@@ -81,15 +81,15 @@ def raw(desk: Path, fitted: dict[str, runs.Run]) -> tuple[list[dict[str, str]], 
 
 
 @pytest.mark.parametrize("head", HEADS_OF_ONE_LAYER)
-def test_raw_text_gets_what_the_run_said_of_its_stored_features(
+def test_raw_text_gets_the_predictions_of_its_stored_features(
     fitted: dict[str, runs.Run], raw: tuple[list[dict[str, str]], Shard], head: str
 ) -> None:
     run, (rows, shard) = fitted[head], raw
-    said = run.predictions().of("test")
-    scores = build_scorer(run)([shard])[[[row["id"] for row in rows].index(each) for each in said.ids]]
+    predictions = run.predictions().of("test")
+    scores = build_scorer(run)([shard])[[[row["id"] for row in rows].index(name) for name in predictions.ids]]
     # another batch rounds the float32 sums, and so the kept float16, otherwise
-    np.testing.assert_allclose(scores_to_probabilities(scores, multilabel=False), said.probabilities, atol=5e-3)
-    np.testing.assert_array_equal(run.decision.rule.decide(scores), said.predicted)
+    np.testing.assert_allclose(scores_to_probabilities(scores, multilabel=False), predictions.probabilities, atol=5e-3)
+    np.testing.assert_array_equal(run.decision.rule.decide(scores), predictions.predicted)
 
 
 def test_predict_writes_that(desk: Path, fitted: dict[str, runs.Run], raw: tuple[list[dict[str, str]], Shard]) -> None:
@@ -99,23 +99,23 @@ def test_predict_writes_that(desk: Path, fitted: dict[str, runs.Run], raw: tuple
     )
     out = assert_done(started("predict", run.name, "new.jsonl", "--json", cwd=desk))
     answers = {answer["id"]: answer for answer in map(json.loads, out.splitlines())}
-    said = run.predictions().of("test")
-    shares = np.array([[answers[each]["probabilities"][label] for label in run.record.labels] for each in said.ids])
-    np.testing.assert_allclose(shares, said.probabilities, atol=5e-3)
-    named = [runs.format_labels(codes, run.record.labels) for codes in said.predicted]
-    assert [answers[each]["labels"][0] for each in said.ids] == named
+    predictions = run.predictions().of("test")
+    shares = np.array(
+        [[answers[name]["probabilities"][label] for label in run.record.labels] for name in predictions.ids]
+    )
+    np.testing.assert_allclose(shares, predictions.probabilities, atol=5e-3)
+    named = [runs.format_labels(codes, run.record.labels) for codes in predictions.predicted]
+    assert [answers[name]["labels"][0] for name in predictions.ids] == named
 
 
 def test_the_test_split_holds_no_training_document(fitted: dict[str, runs.Run], reuters_sample: list[Document]) -> None:
     sides = {document.id: document.split for document in reuters_sample}
-    said = fitted["linear"].predictions()
-    assert {sides[each] for each in said.of("test").ids} == {"test"}
-    assert {sides[each] for each in said.of("train").ids} == {"train"}
+    predictions = fitted["linear"].predictions()
+    assert {sides[name] for name in predictions.of("test").ids} == {"test"}
+    assert {sides[name] for name in predictions.of("train").ids} == {"train"}
 
 
-def test_killed_half_way_embed_goes_on_where_it_stopped(
-    tmp_path: Path, reuters_sample: list[Document], desk: Path
-) -> None:
+def test_an_interrupted_embed_resumes(tmp_path: Path, reuters_sample: list[Document], desk: Path) -> None:
     write_csv(tmp_path / "sample.csv", reuters_sample[:150])
     process = started("embed", "sample.csv", cwd=tmp_path)
     while process.poll() is None and not list(tmp_path.glob("stores/*/recipe.json")):
