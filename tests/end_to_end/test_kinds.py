@@ -58,7 +58,7 @@ def test_several_labels_in_a_cell_are_several_labels_in_the_answer(embedonce: Ru
     for head in ("linear", "mlp", "lightgbm"):
         assert embedonce("fit-head", head, "--folds", "2").code == 0
     refused = embedonce("fit-head", "cascade")
-    assert refused.code == 2 and "cascade takes one label a document" in refused.err
+    assert refused.code == 2 and "cascade needs one label per document" in refused.err
     name = next(run.name for run in runs.runs_in(tmp_path / "runs") if run.record.head == "linear")
     answers = [
         json.loads(line) for line in embedonce("predict", name, "t.csv", "--json", "--text", "text").out.splitlines()
@@ -97,7 +97,7 @@ def test_ordinal_labels_have_their_metrics_from_fit_to_page(embedonce: Run, tmp_
     assert linear.decision.evidence.comparisons[0].metric == "mean absolute error"
     assert embedonce("fit-head", "lstm", "--loss", "emd", *order).code == 0
     refused = embedonce("fit-head", "lstm", "--loss", "emd")
-    assert refused.code == 2 and "The loss emd is for ordered labels: name them with --order" in refused.err
+    assert refused.code == 2 and "The loss emd needs ordinal labels. Name their order with --order" in refused.err
     both = json.loads(embedonce("compare", linear.name, mlp.name, "--json", "--html", "page.html").out)
     assert both["ranking_metric"] == "mean absolute error"
     assert both["rows"][0]["out_of_fold"]["value"] <= both["rows"][1]["out_of_fold"]["value"]
