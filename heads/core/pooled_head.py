@@ -13,7 +13,10 @@ from heads.core.hyperparameters import Help
 
 __all__ = ["PooledHead", "Pooling"]
 
-Pooling: TypeAlias = Literal["cls", "mean", "max", "segments"]
+Pooling: TypeAlias = Annotated[
+    tuple[Literal["cls", "mean", "max", "segments"], ...] | None,
+    Help("pooled views to concatenate; none is cls, max and segments (or mean), as far as the store keeps them"),
+]
 
 DEFAULT_VIEWS = ("cls", "segments", "max")
 
@@ -27,10 +30,7 @@ class PooledHead(Head):
     points above that with cls, mean and max on Reuters-52, and 1.4 on 20 Newsgroups, whose documents are longer.
     """
 
-    pooling: Annotated[
-        tuple[Pooling, ...] | None,
-        Help("pooled views to concatenate; none is cls, max and segments (or mean), as far as the store keeps them"),
-    ] = None
+    pooling: Pooling = None
 
     def _requested_views(self) -> tuple[str, ...]:
         if self.pooling is None:
