@@ -50,7 +50,7 @@ def test_it_learns_which_encoder_to_believe() -> None:
 def test_what_the_gates_let_through_is_told() -> None:
     planted = mean_signal()
     head = GatedHead(training=training_of(epochs=1, min_steps=1)).fit(planted.bags, planted.y)
-    assert head.notes_[-1].startswith("What the gates let through of each branch, on average: cls 0.")
+    assert head.notes_[-1].startswith("Mean gate weights of the branches: cls 0.")
     _, both = one_that_is_right(60)
     head = GatedHead(training=training_of(epochs=1, min_steps=1)).fit(both.bags, both.y)
     assert "store 1 0." in head.notes_[-1] and "store 2 0." in head.notes_[-1]

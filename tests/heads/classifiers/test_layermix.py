@@ -55,7 +55,7 @@ def test_the_layer_that_holds_the_signal_comes_to_weigh_most(layer: int, over: s
     assert head.layer_weights_[layer] > 0.6
     assert head.score(test.bags, test.y) > 0.9
     shares = ", ".join(f"{share:.2f}" for share in head.layer_weights_)
-    assert head.notes_ == (f"Weights of the layers, from the encoder's first to its last: {shares}.",)
+    assert head.notes_ == (f"Layer weights, from the encoder's first layer to its last: {shares}.",)
 
 
 @every_body
@@ -111,13 +111,17 @@ def test_the_sum_is_the_formula_of_elmo_for_each_view() -> None:
 def test_one_layer_is_told() -> None:
     planted = mean_signal()
     head = LayerMixHead(body="lstm", over="segments", training=TRAINING).fit(planted.bags, planted.y)
-    assert head.notes_[-1] == "These features keep one layer, so this is lstm alone. Embed with --layers all."
+    assert (
+        head.notes_[-1] == "These features keep one layer, so layermix equals its body lstm. Embed with --layers all."
+    )
 
 
 def test_views_of_unlike_layers_are_refused() -> None:
     one = mean_signal()
     bags = Bags({"cls": one.bags.view("cls"), "mean": in_one_layer(one).bags.view("mean")})
-    with pytest.raises(CallError, match=r"^layermix reads views of one shape, cls, mean have 2\. Read one of them\.$"):
+    with pytest.raises(
+        CallError, match=r"^layermix needs views of one shape, but cls, mean have 2 shapes\. Read one of them\.$"
+    ):
         LayerMixHead().fit(bags, one.y)
 
 

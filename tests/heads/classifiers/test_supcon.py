@@ -74,7 +74,7 @@ def test_a_tree_that_lacks_a_label_is_refused() -> None:
 
 def test_a_tree_for_several_labels_is_refused() -> None:
     planted = multilabel_signal()
-    with pytest.raises(CallError, match=r"contrast takes a tree for one label a document, these have several\."):
+    with pytest.raises(CallError, match=r"supcon takes a tree with one label per document, but y is multi-label\."):
         clone(SMALL).set_params(tree={0: ("0",)}).fit(planted.bags, planted.y)
 
 
@@ -113,4 +113,6 @@ def test_blocks_of_documents_are_no_other_than_all_at_once(monkeypatch: pytest.M
 def test_a_regression_that_stops_early_says_so() -> None:
     planted = mean_signal()
     head = clone(SMALL).set_params(max_iter=1).fit(planted.bags, planted.y)
-    assert head.notes_ == ("contrast stopped after 1 steps of its regression. Raise max_iter, or lower C.",)
+    assert head.notes_ == (
+        "The logistic regression of supcon did not converge in 1 iterations. Raise max_iter, or lower C.",
+    )

@@ -36,7 +36,7 @@ def test_an_odd_width_has_positions_too() -> None:
 
 def test_a_width_that_its_heads_do_not_divide_is_a_sentence() -> None:
     planted = mean_signal()
-    with pytest.raises(CallError, match=r"^width is 10; it is a multiple of attention_heads, 4\.$"):
+    with pytest.raises(CallError, match=r"^width is 10; it must be a multiple of attention_heads=4\.$"):
         TransformerHead(width=10).fit(planted.bags, planted.y)
 
 
