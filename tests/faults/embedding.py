@@ -21,7 +21,7 @@ from transformers.models.bert import modeling_bert  # noqa: F401 - what takes lo
 import cli
 from stages.embed.encoder import encoder
 from stages.embed.network.torch_network import TorchNetwork
-from stages.embed.pipeline import encode_corpus as loop
+from stages.embed.pipeline import background, encode_corpus
 from tests.conftest import ROOT
 
 SECONDS = 300.0
@@ -108,8 +108,8 @@ def _embed(arguments: Sequence[str], windows: Path, setting: Setting, said: Conn
         resource.setrlimit(resource.RLIMIT_FSIZE, (setting.file_bytes, setting.file_bytes))
     sys.argv = ["embedonce", *arguments]
     with (
-        patch.object(loop, "SHARD_BYTES", setting.shard_bytes),
-        patch.object(loop, "SLICE_SECONDS", 1e-9),
+        patch.object(background, "SHARD_BYTES", setting.shard_bytes),
+        patch.object(encode_corpus, "SLICE_SECONDS", 1e-9),
         patch.object(encoder, "TorchNetwork", _counted(windows) if setting.counted else TorchNetwork),
     ):
         cli.main()

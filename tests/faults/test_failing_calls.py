@@ -8,7 +8,7 @@ import pytest
 from data.errors import StorageFailed
 from featurestore import FeatureStore, ShardContent
 from stages.embed import Encoder, Options, embed, open_encoder
-from stages.embed.pipeline import encode_corpus as loop
+from stages.embed.pipeline import background
 from tests.faults.conftest import DIGITS
 from tests.faults.failing import fail_below
 from tests.faults.whole import faults_in
@@ -44,7 +44,7 @@ def committed(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 @pytest.fixture
 def embed_into(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> Embed:
     """Make a store and embed four texts into it, a shard each; gives what counted the windows."""
-    monkeypatch.setattr(loop, "SHARD_BYTES", 1)
+    monkeypatch.setattr(background, "SHARD_BYTES", 1)
 
     def embed_all(folder: Path) -> CountingNetwork:
         counted, network = counting(encoder)
