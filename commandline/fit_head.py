@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 class FitHeadOptions(CorpusOptions):
     """The arguments and options of `embedonce fit-head`."""
 
-    head: str
+    heads: tuple[str, ...]
     settings: tuple[str, ...]
     class_weight: str | None
     loss: str | None
@@ -60,8 +60,8 @@ class FitHeadOptions(CorpusOptions):
         return (*self.settings, *(f"{name}={value}" for name, value in named.items() if value))
 
 
-@click.command("fit-head", short_help="Fit a head, or all of them, on stored features.")
-@click.argument("head", metavar="HEAD")
+@click.command("fit-head", short_help="Fit heads on stored features.")
+@click.argument("heads", nargs=-1, required=True, metavar="HEAD...")
 @set_option
 @class_weight_option
 @click.option("--loss", help="Loss of a network, as `--set loss=`: cross_entropy, focal, ldam, ...")
@@ -89,10 +89,11 @@ class FitHeadOptions(CorpusOptions):
 @json_option
 @receives(FitHeadOptions)
 def fit_head(options: FitHeadOptions) -> None:
-    """Fit HEAD, or `all` heads, on a feature store, and score it once on the test split.
+    """Fit each HEAD, or `all` of them, on a feature store, and score it once on the test split.
 
     \b
     embedonce fit-head lstm
+    embedonce fit-head linear lstm fused stack
     embedonce fit-head mlp --set pooling=sum --set lr=3e-4 --class-weight effective
     embedonce fit-head lstm --loss logit_adjusted --class-weight none
     embedonce fit-head lstm --init kaiming
@@ -104,30 +105,30 @@ def fit_head(options: FitHeadOptions) -> None:
     """
     from heads.registry import STACKING_HEADS
     from stages.compare import compare
-    from stages.fitting.head_options import ALL, parse_heads
+    from stages.fitting.head_options import parse_heads
     from stages.fitting.task import open_corpus, open_stores
 
-    if options.base_runs and options.head not in STACKING_HEADS:
-        raise CallError(f"--run is only for {', '.join(STACKING_HEADS)}; {options.head} reads features. Remove --run.")
+    if options.base_runs and not STACKING_HEADS.keys() & set(options.heads):
+        raise CallError(f"--run is only for {', '.join(STACKING_HEADS)}; other heads read features. Remove --run.")
     source, first = open_stores(options.store, options.stores_folder)
     corpus = open_corpus(first, options.corpus)
-    say(f"Fitting {options.head} on {source.name}{describe_origin('store', 'the newest store')}, corpus {corpus.name}.")
+    names, origin = ", ".join(options.heads), describe_origin("store", "the newest store")
+    say(f"Fitting {names} on {source.name}{origin}, corpus {corpus.name}.")
     weights = options.read_weights(corpus)
     layers = len(first.recipe.layers) if source is first else 1
-    heads = parse_heads(options.head, options.all_settings, options.class_weight, options.first, options.seed, layers)
-    if options.head != ALL:
-        runs, has_failed = (
-            [_fit(source, corpus, _plan(head, weights, options), options, set()) for head in heads],
-            False,
-        )
+    heads = parse_heads(options.heads, options.all_settings, options.class_weight, options.first, options.seed, layers)
+    plans = [_plan(head, weights, options) for head in heads]
+    if len(plans) == 1:
+        runs, has_failed = [_fit(source, corpus, plans[0], options, set())], False
     else:
-        runs, has_failed = _fit_all(source, corpus, [_plan(head, weights, options) for head in heads], options)
+        runs, has_failed = _fit_all(source, corpus, plans, options)
     show_comparison(compare(runs), as_json=options.as_json)
     if has_failed:
         raise click.exceptions.Exit(1)
 
 
 def _plan(head: "Head", weights: Mapping[str, float] | None, options: FitHeadOptions) -> "FitPlan":
+    from heads.registry import STACKING_HEADS
     from stages.fitting.plan import FitPlan
 
     return FitPlan(
@@ -138,7 +139,7 @@ def _plan(head: "Head", weights: Mapping[str, float] | None, options: FitHeadOpt
         tune=options.tune,
         skip_unlabeled=options.skip_unlabeled,
         order=options.label_order,
-        base_runs=options.base_runs,
+        base_runs=options.base_runs if head.name in STACKING_HEADS else (),
         weights=weights,
     )
 
@@ -146,7 +147,7 @@ def _plan(head: "Head", weights: Mapping[str, float] | None, options: FitHeadOpt
 def _fit_all(
     source: "FeatureSource", corpus: "CorpusTable", plans: "list[FitPlan]", options: FitHeadOptions
 ) -> "tuple[list[Run], bool]":
-    """Fit every head; returns the runs, and whether a head failed for another reason than a missing package."""
+    """Fit each head, also if one fails; returns the runs, and whether one failed for more than a missing package."""
     runs, has_failed, shown_notes = [], False, set[str]()
     for plan in plans:
         if corpus.kind == "multilabel" and not plan.head.supports_multilabel:

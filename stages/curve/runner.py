@@ -96,10 +96,7 @@ def parse_curve_heads(
         raise CallError("A curve takes many fits: name the heads to fit, as in `embedonce curve linear lstm`.")
     for name in STACKING_HEADS.keys() & set(names):
         raise CallError(f"{name} combines whole runs, which a curve does not have. Name heads that read features.")
-    unique = list(dict.fromkeys(names))
-    if settings and len(unique) > 1:
-        raise CallError("--set is for one head: leave it out, or make a curve of each head alone.")
-    return [head for name in unique for head in parse_heads(name, settings, class_weight)]
+    return parse_heads(names, settings, class_weight)
 
 
 def fit_curves(

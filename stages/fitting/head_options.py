@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 from data.errors import BadData, CallError, FileMissing
@@ -17,35 +18,36 @@ NETWORK_OPTIONS = {"loss", "sampler", "init"}  # hyperparameters that have an op
 
 
 def parse_heads(
-    name: str,
+    names: Sequence[str],
     settings: Sequence[str] = (),
     class_weight: str | None = None,
     first: str | None = None,
     seed: int = 0,
     layers: int = 1,
 ) -> list[Head]:
-    """Make the unfitted heads that the command line describes: one, or every head for `all`.
+    """Make the unfitted heads that the command line describes.
 
     Args:
-        name: a head, or "all".
+        names: heads; "all" stands for every head that reads features.
         settings: hyperparameters, "key=value" each.
         class_weight: a strategy of heads/core/class_weights.py, or the path of a JSON file {label: weight}.
         first: for cascade, the label that the first classifier separates from all others.
         seed: the seed of every head.
-        layers: how many encoder layers the store has; with one, `all` leaves out heads that combine layers.
+        layers: how many encoder layers the store has; with one, "all" leaves out heads that combine layers.
 
     Returns:
-        The heads, in the order of the registry.
+        The heads, in the order of `names`, each once.
 
     Raises:
-        CallError: for a hyperparameter without a value, set twice, or not of this head; for options with "all".
+        CallError: for a hyperparameter without a value, set twice, or not of this head; for options with several heads.
         FileMissing: if there is no file of class weights.
         BadData: if that file is not a JSON object of numbers.
     """
-    if name == ALL and (settings or first):
-        raise CallError("--set, --loss, --sampler, --init and --first are for one head: name it instead of 'all'.")
-    heads = [_parse_head(head, settings, class_weight, first, seed) for head in (HEADS if name == ALL else [name])]
-    return [head for head in heads if name != ALL or layers > 1 or not head.every_layer]
+    distinct = list(dict.fromkeys(chain.from_iterable(HEADS if name == ALL else [name] for name in names)))
+    if len(distinct) > 1 and (settings or first):
+        raise CallError("--set, --loss, --sampler, --init and --first are for one head: fit it alone.")
+    heads = [_parse_head(name, settings, class_weight, first, seed) for name in distinct]
+    return [head for head in heads if head.name in names or layers > 1 or not head.every_layer]
 
 
 def _parse_head(name: str, settings: Sequence[str], class_weight: str | None, first: str | None, seed: int) -> Head:

@@ -89,7 +89,7 @@ def test_runs_and_curves_share_a_folder(embedonce: Run, store: Path) -> None:
         (["all"], "name the heads"),
         (["linear", "--sizes", "ten"], "whole numbers of at least 2"),
         (["linear", "--sizes", "1000"], "there are 96 to fit on"),
-        (["linear", "mlp", "--set", "C=1"], "--set is for one head"),
+        (["linear", "mlp", "--set", "C=1"], "for one head: fit it alone"),
         (["linear", "--metric", "f1"], "macro-f1"),
         (["linear", "--metric", "quadratic-kappa"], "Give their order with --order"),
         (["linear", "--order", "a,b"], "'c'"),

@@ -311,7 +311,7 @@ def test_other_sizes_are_refused(text: str) -> None:
 def test_heads_are_named_and_hyperparameters_are_for_one() -> None:
     assert [head.name for head in parse_curve_heads(["mlp", "linear", "mlp"])] == ["mlp", "linear"]
     assert parse_curve_heads(["linear"], ["C=3"])[0].get_params()["C"] == 3
-    with pytest.raises(CallError, match="--set is for one head"):
+    with pytest.raises(CallError, match="for one head: fit it alone"):
         parse_curve_heads(["linear", "mlp"], ["C=3"])
     with pytest.raises(CallError, match="name the heads"):
         parse_curve_heads(["all"])

@@ -144,7 +144,7 @@ def test_splits_that_are_empty_and_a_single_label_are_refused(tmp_path: Path) ->
 def test_a_weight_file_names_labels_that_exist(tmp_path: Path) -> None:
     path = tmp_path / "weights.json"
     path.write_text(json.dumps({"a": 1, "bb": 5}))
-    (head,) = parse_heads("linear", class_weight=str(path))
+    (head,) = parse_heads(["linear"], class_weight=str(path))
     _, table = make_store(tmp_path / "store", *blobs(["a", "b"]))
     store = open_store(tmp_path / "store", tmp_path)
     with pytest.raises(UnknownName, match=r"No label is called 'bb'"):
@@ -152,14 +152,20 @@ def test_a_weight_file_names_labels_that_exist(tmp_path: Path) -> None:
 
 
 def test_all_is_every_head_and_takes_no_hyperparameter() -> None:
-    assert {head.name for head in parse_heads("all", layers=2)} == set(HEADS)
-    with pytest.raises(CallError, match="name it instead of 'all'"):
-        parse_heads("all", ["C=1"])
+    assert {head.name for head in parse_heads(["all"], layers=2)} == set(HEADS)
+    with pytest.raises(CallError, match="for one head: fit it alone"):
+        parse_heads(["all"], ["C=1"])
+
+
+def test_several_heads_are_made_once_each_in_the_order_of_their_names() -> None:
+    names = ["stack", "linear", "all", "linear"]
+    assert [head.name for head in parse_heads(names, layers=2)][:2] == ["stack", "linear"]
+    assert sorted(head.name for head in parse_heads(names, layers=2)) == sorted([*HEADS, "stack"])
 
 
 def test_all_leaves_out_heads_that_combine_layers_if_there_is_one() -> None:
-    assert set(HEADS) - {head.name for head in parse_heads("all", layers=1)} == {"layermix"}
-    assert [head.name for head in parse_heads("layermix", layers=1)] == ["layermix"]
+    assert set(HEADS) - {head.name for head in parse_heads(["all"], layers=1)} == {"layermix"}
+    assert [head.name for head in parse_heads(["layermix"], layers=1)] == ["layermix"]
 
 
 def test_a_head_that_reads_every_layer_finds_what_the_chosen_one_lacks(tmp_path: Path) -> None:
