@@ -23,7 +23,7 @@ def test_several_heads_are_fitted_and_compared_and_a_stack_reads_those_before_it
     assert result.code == 0, result.err
     rows = json.loads(result.out)["rows"]
     assert {row["head"] for row in rows} == {"linear", "prototype", "stack"}
-    assert next(row["reads"] for row in rows if row["head"] == "stack") == "scores of 2 runs"
+    assert next(row["inputs"] for row in rows if row["head"] == "stack") == "scores of 2 runs"
 
 
 @pytest.mark.usefixtures("store")

@@ -11,6 +11,7 @@ from data.errors import BadData, CallError, FileMissing, UnknownName
 from heads.classifiers.layermix import LayerMixHead
 from heads.classifiers.linear import LinearHead
 from heads.classifiers.mlp import MLPHead
+from heads.core.hyperparameters import to_json, with_explicit_defaults
 from heads.evaluation.score_matrix import scores_to_probabilities
 from heads.registry import HEADS
 from heads.testing import training_of
@@ -76,7 +77,8 @@ def test_the_name_of_a_run_depends_on_defaults_which_it_records(tmp_path: Path) 
     quick = replace(implicit, head=MLPHead(hidden=4, training=training_of(epochs=1, min_steps=1)))
     run, _ = fit_head(store, table, quick, tmp_path / "runs")
     assert run.record.hyperparameters["training"]["nested"]["optimization"]["nested"]["epochs"] == 1
-    assert configure_head(MLPHead(), found.target).training.get_params() == Training().get_params()
+    explicit_training = to_json(with_explicit_defaults(Training()))
+    assert to_json(configure_head(MLPHead(), found.target).training) == explicit_training
 
 
 def test_the_labels_of_the_test_split_change_only_its_metrics(tmp_path: Path) -> None:
