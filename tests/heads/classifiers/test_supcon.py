@@ -60,7 +60,7 @@ def test_it_finds_the_labels_of_a_tree_and_draws_branches_together() -> None:
             .fit(train.bags, train.y)
         )
         assert head.score(test.bags, test.y) > 0.85
-        projected = head._read(head._features(test.bags))
+        projected = head._representations(head._features(test.bags))
         mean = {label: projected[test.y == label].mean(axis=0) for label in head.classes_}
         near[tree is None] = float(mean["rec.sport"] @ mean["rec.autos"] - mean["rec.sport"] @ mean["sci.med"])
     assert near[False] > near[True] + 0.2
