@@ -47,8 +47,9 @@ check: setup
 	$(BIN)/python -m pytest -q tests/test_design.py
 
 docs: setup
-	$(BIN)/python -m commandline.reference commands > docs/commands.md
-	$(BIN)/python -m commandline.reference heads > docs/heads.md
+	$(BIN)/python -m commandline.reference commands > docs/reference/commands.md
+	$(BIN)/python -m commandline.reference heads > docs/reference/heads.md
+	$(BIN)/python -m commandline.reference python > docs/reference/python.md
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

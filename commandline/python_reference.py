@@ -1,20 +1,15 @@
-"""docs/reference/python.md, written from the docstrings of the Python interface.
-
-python -m commandline.python_reference > docs/reference/python.md
-"""
+"""The reference page of the Python interface, written from its signatures and docstrings."""
 
 import inspect
 import re
 from collections.abc import Iterator
 from typing import Any
 
-import click
-
 import embedonce
 
 
-def page() -> str:
-    """The page as Markdown."""
+def python_page() -> str:
+    """docs/reference/python.md: every public function and class of the package `embedonce`."""
     parts = ["# Python\n\nWritten by `make docs` from the docstrings of the package `embedonce`.\n"]
     parts.append(_code(embedonce.__doc__ or ""))
     for name in embedonce.__all__:
@@ -68,7 +63,3 @@ def _type_name(annotation: Any) -> str:
 
 def _code(text: str) -> str:
     return f"```text\n{text.strip()}\n```\n"
-
-
-if __name__ == "__main__":
-    click.echo(page(), nl=False)

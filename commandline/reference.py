@@ -1,7 +1,8 @@
 """The generated pages of the documentation, on standard output.
 
-python -m commandline.reference commands > docs/commands.md
-python -m commandline.reference heads > docs/heads.md
+python -m commandline.reference commands > docs/reference/commands.md
+python -m commandline.reference heads > docs/reference/heads.md
+python -m commandline.reference python > docs/reference/python.md
 """
 
 import inspect
@@ -11,9 +12,10 @@ from typing import Any
 import click
 
 import cli
+from commandline.python_reference import python_page
 from heads.registry import BUILT_IN_HEADS, STACKING_HEADS, describe, head_class
 
-WIDTH = 110  # columns of the help in docs/commands.md
+WIDTH = 110  # columns of the help in docs/reference/commands.md
 
 COMMANDS_INTRODUCTION = """# Commands
 
@@ -26,13 +28,13 @@ HEADS_INTRODUCTION = """# Heads
 The heads of `fit-head`, with their hyperparameters. Each head reads the views of a store that are listed next to it, or
 those of them that the store has, if it can do without some. `--set name=value` sets a hyperparameter by its short name,
 as in `lr` for `training__optimization__lr`. A mapping is set in Python, or by an option of its own
-(`--class-weight FILE`). `stack` reads the scores of other runs. [Your own head](your-own-head.md) joins through an
-entry point.
+(`--class-weight FILE`). `stack` reads the scores of other runs. [Your own head](../howto/your-own-head.md)
+joins through an entry point.
 """
 
 
 def commands_page() -> str:
-    """docs/commands.md: the help of every command."""
+    """docs/reference/commands.md: the help of every command."""
     blocks = [f"## {path}\n\n```\n{text}\n```\n" for path, text in _help_texts(cli.embedonce, "embedonce", None)]
     return "\n".join([COMMANDS_INTRODUCTION, *blocks])
 
@@ -47,7 +49,7 @@ def _help_texts(command: click.Command, path: str, parent: click.Context | None)
 
 
 def heads_page() -> str:
-    """docs/heads.md: a table of all heads, then each head with its source and its hyperparameters."""
+    """docs/reference/heads.md: a table of all heads, then each head with its source and its hyperparameters."""
     names = [*BUILT_IN_HEADS, *STACKING_HEADS]
     heads = [describe(name) for name in names]
     rows = [f"| [{head.name}](#{head.name}) | {', '.join(head.reads)} | {head.summary} |" for head in heads]
@@ -64,7 +66,11 @@ def _head_section(name: str) -> str:
     return "\n".join([f"## {name}\n", (inspect.getdoc(head_class(name)) or "") + "\n", *head, *rows, ""])
 
 
-PAGES: Mapping[str, Callable[[], str]] = {"commands": commands_page, "heads": heads_page}
+PAGES: Mapping[str, Callable[[], str]] = {
+    "commands": commands_page,
+    "heads": heads_page,
+    "python": python_page,
+}
 
 
 @click.command()

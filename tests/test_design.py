@@ -136,7 +136,7 @@ def test_the_page_of_commands_is_what_the_program_says() -> None:
     shown = subprocess.run(
         [sys.executable, "-m", "commandline.reference", "commands"], cwd=ROOT, check=True, capture_output=True
     )
-    assert (ROOT / "docs" / "commands.md").read_bytes() == shown.stdout, "run `make docs`"
+    assert (ROOT / "docs" / "reference" / "commands.md").read_bytes() == shown.stdout, "run `make docs`"
 
 
 def test_every_command_stands_in_the_readme() -> None:

@@ -42,7 +42,7 @@ class LayerMixHead(SequenceHead):
     One weight per layer, which a softmax normalizes, and a scale of the sum (ELMo, Peters et al. 2018, arXiv
     1802.05365, eq. 1; also SUPERB, Yang et al. 2021, arXiv 2105.01051). All layers start with equal weights. Each layer
     is first standardized to mean 0 and deviation 1, where ELMo may use a layer norm. Embed with `--layers all`, or some
-    of them. Results are in docs/layers.md: if the last layer of an encoder was trained to be pooled, it alone is
+    of them. Results are in docs/explanation/layers.md: if an encoder's last layer was trained to be pooled, it alone is
     better.
     """
 

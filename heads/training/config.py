@@ -21,7 +21,7 @@ class Optimization(BaseEstimator):
     """Gradient descent: optimizer, learning rate schedule, batches, initialization and device.
 
     AdamW: Loshchilov & Hutter 2019. Linear warm-up, then cosine decay: Loshchilov & Hutter 2017. The choice of the
-    default values is described in docs/training-defaults.md.
+    default values is described in docs/explanation/training-defaults.md.
     """
 
     optimizer: Annotated[OptimizerName, Help("adamw, adam, or sgd with Nesterov momentum 0.9")] = "adamw"

@@ -26,7 +26,7 @@ __all__ = ["OnEpoch", "Trainer", "find_device", "network_scores"]
 # positions per batch when scoring; 768 float32 numbers for each are 25 MB
 SCORED_POSITIONS = 8_192
 
-# label smoothing of cross entropy by default, see docs/training-defaults.md
+# label smoothing of cross entropy by default, see docs/explanation/training-defaults.md
 SMOOTHING = 0.1
 
 OnEpoch = Callable[[Epoch], None]

@@ -7,7 +7,7 @@ import pytest
 from commandline.reference import PAGES
 from heads.registry import BUILT_IN_HEADS, STACKING_HEADS, describe
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "reference"
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -1,4 +1,4 @@
-"""The format is what docs/format.md says, and the store in golden/ is read with exactly these values."""
+"""The format is as docs/reference/store-format.md says, and the store in golden/ is read with exactly these values."""
 
 import hashlib
 import io
@@ -23,7 +23,7 @@ from tests.featurestore.made import ALL_KEPT
 from tests.featurestore.stores import drawn, each_number_type
 
 ROOT = Path(__file__).resolve().parents[3]
-PAGE = (ROOT / "docs" / "format.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "reference" / "store-format.md").read_text(encoding="utf-8")
 GOLDEN = Path(__file__).resolve().parent / "golden" / "format-2"
 
 

@@ -1,4 +1,4 @@
-"""The code in docs/your-own-head.md, installed as a package of its own, gives two heads like the built-in ones."""
+"""The heads of docs/howto/your-own-head.md, installed and fitted as the page says."""
 
 import importlib.util
 import json
@@ -17,7 +17,7 @@ from heads.testing import MINI_BATCHES, HeadContract, training_of
 from tests.conftest import started
 from tests.small_store import blobs, make_store
 
-PAGE = (Path(__file__).resolve().parents[3] / "docs" / "your-own-head.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).resolve().parents[3] / "docs" / "howto" / "your-own-head.md").read_text(encoding="utf-8")
 # the page's heads, in its order
 MODULES = ("gaussian_head", "convolution_head")
 
