@@ -1,11 +1,11 @@
-"""Whether several small networks learn faster at once: a step of `mlp`, one network after the other and all stacked.
+"""Training steps of several `mlp` networks: one network after the other, and all of them in batched products.
 
     python -m benchmarks.batched_networks [--networks 5]... [--threads 1]... [--steps 50] [--rounds 7] [--json]
 
-The network is `mlp`'s by its defaults, over made-up documents of all-MiniLM-L6-v2's three vectors and 20 labels; loss,
-optimiser, dropout, clipping and batch are those of its training. Stacked, each matrix is one of (networks, inputs,
-outputs) and a layer is one batched product; what is learned is the same. Figures are medians over rounds in random
-order.
+The networks are those of `mlp` with its defaults. They read random documents of the size of all-MiniLM-L6-v2's three
+views, with 20 labels. Loss, optimizer, dropout, clipping and batch size are those of the head's training. Stacked, each
+parameter has the shape (networks, inputs, outputs), and a layer is one batched product; the networks learn the same.
+Values are medians over rounds in random order.
 """
 
 from collections.abc import Callable
@@ -24,111 +24,121 @@ DIM, LABELS = 3 * 384, 20
 SMOOTHING = 0.1
 
 
-class Stacked(nn.Module):
-    """Networks like `PooledMLP`, started as they were: vectors (networks, documents, dim) -> logits of each."""
+class StackedMLP(nn.Module):
+    """Several `PooledMLP` with equal initial weights: (networks, documents, dim) -> logits of each network."""
 
     def __init__(self, networks: list[PooledMLP], dropout: float) -> None:
         super().__init__()
-        layers = [[layer for layer in each.layers if isinstance(layer, nn.Linear)] for each in networks]
-        self.matrices = nn.ParameterList(
+        layers = [[layer for layer in network.layers if isinstance(layer, nn.Linear)] for network in networks]
+        self.weights = nn.ParameterList(
             nn.Parameter(torch.stack([layer.weight.detach().T for layer in same])) for same in zip(*layers, strict=True)
         )
-        self.offsets = nn.ParameterList(
+        self.biases = nn.ParameterList(
             nn.Parameter(torch.stack([layer.bias.detach() for layer in same])) for same in zip(*layers, strict=True)
         )
         self.dropout = Dropout(dropout)
 
     def forward(self, vectors: torch.Tensor) -> torch.Tensor:
         """Logits, float32 (networks, documents, labels)."""
-        for place, (matrix, offset) in enumerate(zip(self.matrices, self.offsets, strict=True)):
-            vectors = torch.baddbmm(offset[:, None], self.dropout(vectors.relu() if place else vectors), matrix)
+        for index, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            vectors = torch.baddbmm(bias[:, None], self.dropout(vectors.relu() if index else vectors), weight)
         return vectors
 
 
-def one_by_one(networks: list[PooledMLP], vectors: torch.Tensor, truth: torch.Tensor, steps: int) -> Callable[[], None]:
-    """What takes so many steps of each network in turn."""
+def serial_training(
+    networks: list[PooledMLP], vectors: torch.Tensor, y: torch.Tensor, steps: int
+) -> Callable[[], None]:
+    """A function that takes `steps` steps with each network, one network after the other."""
     training = Optimization()
-    optimizers = [make_optimizer(each, training.optimizer, training.lr, training.weight_decay) for each in networks]
+    optimizers = [
+        make_optimizer(network, training.optimizer, training.lr, training.weight_decay) for network in networks
+    ]
 
-    def learn() -> None:
-        for network, optimizer, read, told in zip(networks, optimizers, vectors, truth, strict=True):
+    def train() -> None:
+        for network, optimizer, batch, labels in zip(networks, optimizers, vectors, y, strict=True):
             for _ in range(steps):
                 optimizer.zero_grad()
-                nn.functional.cross_entropy(network.layers(read), told, label_smoothing=SMOOTHING).backward()  # type: ignore[no-untyped-call]  # torch
+                nn.functional.cross_entropy(network.layers(batch), labels, label_smoothing=SMOOTHING).backward()  # type: ignore[no-untyped-call]  # torch
                 nn.utils.clip_grad_norm_(network.parameters(), training.max_grad_norm)
                 optimizer.step()
 
-    return learn
+    return train
 
 
-def stacked(networks: list[PooledMLP], vectors: torch.Tensor, truth: torch.Tensor, steps: int) -> Callable[[], None]:
-    """What takes so many steps of all networks together; each one's gradient is clipped by its own length."""
-    training, network = Optimization(), Stacked(networks, MLPHead().dropout)
-    # offsets are matrices here, but no weights: as in one network they do not decay
+def stacked_training(
+    networks: list[PooledMLP], vectors: torch.Tensor, y: torch.Tensor, steps: int
+) -> Callable[[], None]:
+    """A function that takes `steps` steps with all networks at once; the gradient of each network is clipped alone."""
+    training, network = Optimization(), StackedMLP(networks, MLPHead().dropout)
+    # stacked biases are matrices, which would decay; those of a single network do not
     optimizer = torch.optim.AdamW(
         [
-            {"params": list(network.matrices), "weight_decay": training.weight_decay},
-            {"params": list(network.offsets), "weight_decay": 0.0},
+            {"params": list(network.weights), "weight_decay": training.weight_decay},
+            {"params": list(network.biases), "weight_decay": 0.0},
         ],
         lr=training.lr,
         fused=True,
     )
 
-    def learn() -> None:
+    def train() -> None:
         for _ in range(steps):
             optimizer.zero_grad()
-            scores = network(vectors).flatten(0, 1)
-            loss = nn.functional.cross_entropy(scores, truth.flatten(), label_smoothing=SMOOTHING)
-            # the mean over documents of each, and the sum of networks
+            logits = network(vectors).flatten(0, 1)
+            loss = nn.functional.cross_entropy(logits, y.flatten(), label_smoothing=SMOOTHING)
+            # the mean over the documents of each network, summed over networks
             (loss * len(networks)).backward()  # type: ignore[no-untyped-call]  # torch
-            slopes = [weight.grad for weight in network.parameters() if weight.grad is not None]
-            length = torch.stack([slope.flatten(1).square().sum(dim=1) for slope in slopes]).sum(dim=0).sqrt()
-            share = (training.max_grad_norm / (length + 1e-6)).clamp(max=1)
-            for slope in slopes:
-                slope.mul_(share.view(-1, *[1] * (slope.dim() - 1)))
+            gradients = [weight.grad for weight in network.parameters() if weight.grad is not None]
+            squares = [gradient.flatten(1).square().sum(dim=1) for gradient in gradients]
+            norm = torch.stack(squares).sum(dim=0).sqrt()
+            scale = (training.max_grad_norm / (norm + 1e-6)).clamp(max=1)
+            for gradient in gradients:
+                gradient.mul_(scale.view(-1, *[1] * (gradient.dim() - 1)))
             optimizer.step()
 
-    return learn
+    return train
 
 
-def made(count: int) -> tuple[list[PooledMLP], torch.Tensor, torch.Tensor]:
-    """Networks, a batch for each, float32 (networks, documents, DIM), and its labels, int64 (networks, documents)."""
+def draw_networks(count: int) -> tuple[list[PooledMLP], torch.Tensor, torch.Tensor]:
+    """Networks, one batch for each, float32 (networks, documents, DIM), and labels, int64 (networks, documents)."""
     torch.manual_seed(0)
-    batch = Optimization().batch_size
+    batch_size = Optimization().batch_size
     networks = [MLPHead().build(DIM, LABELS) for _ in range(count)]
-    assert all(isinstance(each, PooledMLP) for each in networks)
-    vectors, truth = torch.randn(count, batch, DIM), torch.randint(LABELS, (count, batch))
-    return [each for each in networks if isinstance(each, PooledMLP)], vectors, truth
+    assert all(isinstance(network, PooledMLP) for network in networks)
+    vectors, y = torch.randn(count, batch_size, DIM), torch.randint(LABELS, (count, batch_size))
+    return [network for network in networks if isinstance(network, PooledMLP)], vectors, y
 
 
-def measured(count: int, threads: int, steps: int, rounds: int) -> tuple[float, float]:
-    """Milliseconds of a step of one network: after one another, and stacked."""
+def milliseconds_per_step(count: int, threads: int, steps: int, rounds: int) -> tuple[float, float]:
+    """The time of one step of one network: one after the other, and stacked."""
     torch.set_num_threads(threads)
-    ways = {"one by one": one_by_one(*made(count), steps), "stacked": stacked(*made(count), steps)}
-    for way in ways.values():
-        way()  # the first one sets up memory
-    took = median_seconds(ways, rounds)
-    alone, together = (1000 * took[name] / (steps * count) for name in ways)
-    return alone, together
+    variants = {
+        "one by one": serial_training(*draw_networks(count), steps),
+        "stacked": stacked_training(*draw_networks(count), steps),
+    }
+    for train in variants.values():
+        train()  # the first call allocates memory
+    seconds = median_seconds(variants, rounds)
+    serial, stacked = (1000 * seconds[name] / (steps * count) for name in variants)
+    return serial, stacked
 
 
 @click.command()
 @click.option("--networks", "counts", type=click.IntRange(2), multiple=True, default=(5, 10), show_default=True)
-@click.option("--threads", "lanes", type=click.IntRange(1), multiple=True, default=(1, 2), show_default=True)
+@click.option("--threads", "thread_counts", type=click.IntRange(1), multiple=True, default=(1, 2), show_default=True)
 @click.option("--steps", type=click.IntRange(1), default=50, show_default=True)
 @click.option("--rounds", type=click.IntRange(1), default=7, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="A claim a line.")
-def main(counts: tuple[int, ...], lanes: tuple[int, ...], steps: int, rounds: int, as_json: bool) -> None:
-    """Print the table."""
-    rows, claims = [["networks", "threads", "one by one, ms a step", "stacked", "times as fast"]], []
+@click.option("--json", "as_json", is_flag=True, help="One claim per line.")
+def main(counts: tuple[int, ...], thread_counts: tuple[int, ...], steps: int, rounds: int, as_json: bool) -> None:
+    """Print a table with one row per setup, or with --json one object per claim and line."""
+    rows, claims = [["networks", "threads", "one by one, ms per step", "stacked", "times as fast"]], []
     for count in counts:
-        for threads in lanes:
-            alone, together = measured(count, threads, steps, rounds)
-            rows.append([str(count), str(threads), f"{alone:.2f}", f"{together:.2f}", f"{alone / together:.2f}"])
+        for threads in thread_counts:
+            serial, stacked = milliseconds_per_step(count, threads, steps, rounds)
+            rows.append([str(count), str(threads), f"{serial:.2f}", f"{stacked:.2f}", f"{serial / stacked:.2f}"])
             claims.append(
-                Claim(f"{count} networks, {threads} threads: times as fast", alone / together, 1.0, alone > together)
+                Claim(f"{count} networks, {threads} threads: times as fast", serial / stacked, 1.0, serial > stacked)
             )
-    print_topic(Topic("a step of one network of mlp", rows, claims), as_json=as_json)
+    print_topic(Topic("one step of one network of mlp", rows, claims), as_json=as_json)
 
 
 if __name__ == "__main__":

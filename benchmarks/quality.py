@@ -1,13 +1,13 @@
-"""How good heads are over a small frozen encoder, beside TF-IDF of words and what fine-tuning has published.
+"""How good heads on a small frozen encoder are, compared with TF-IDF of words and with published fine-tuned encoders.
 
-    python -m benchmarks.quality --stores FOLDER [--runs FOLDER] [--corpus newsgroups] [--heads fused,lstm] [--json]
+    python -m benchmarks.quality --stores PATH [--runs PATH] [--corpus newsgroups] [--heads fused,lstm] [--json]
 
-Each head is fitted by `fit_head` with its default parameters: out of fold, a decision rule, a last fit, and one
-scoring of the test split. Networks are fitted for every seed, and their figures are means over seeds; the other heads
-once, all in the same folds. `stack` stands on a run of each head named before it, its second on their second seeds, and
-so on as far as any of them has seeds. Runs are kept, so that the command goes on where it was stopped. Intervals are
-95 % bootstrap over test documents, of means over seeds where there are several; differences are paired, in the same
-resamples. The best head is the one with the best macro-F1 out of fold.
+Each head is fitted by `fit_head` with its default hyperparameters: out of fold, a decision rule, a final fit, and one
+scoring of the test split. Networks are fitted once per seed, and their metrics are means over seeds; the other heads
+are fitted once, all in the same folds. `stack` is fitted on one run of each head named before it, a second time on
+their second seeds, and so on as long as one of them has more seeds. Runs are stored, so an interrupted command resumes.
+Confidence intervals are 95 % bootstrap intervals over test documents; differences are paired, in the same resamples.
+The best head is the one with the best out-of-fold macro-F1.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,8 +20,8 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks import tfidf_baseline
 from benchmarks.measuring import Claim, Topic, at_least, print_topic
+from benchmarks.tfidf_baseline import TextSplits, predict_test_split
 from commandline.output import say
 from data.readers import read_corpus
 from data.splits import Split
@@ -37,8 +37,8 @@ from stages.fitting.task import open_corpus, open_store
 
 METRICS = ("accuracy", "macro_f1")
 HEADS = "linear,mlp,attention,lstm,transformer,knn,tfidf,fused,stack"
-WORDS = "TF-IDF of words, linear SVM"
-OVER_SEGMENTS = ("attention", "lstm", "transformer")
+BASELINE = "TF-IDF of words, linear SVM"
+HEADS_OVER_SEGMENTS = ("attention", "lstm", "transformer")
 BARS = {"newsgroups": {"accuracy": 0.88}, "reuters52": {"accuracy": 0.96, "macro_f1": 0.825}}
 # accuracy over BERT base, Pappagari et al. 2019, arXiv 1910.10781
 PUBLISHED = {
@@ -52,10 +52,12 @@ PUBLISHED = {
 
 
 @dataclass(frozen=True, eq=False)
-class Line:
-    """One line of the table: what each fit made of the test documents, int64 (documents,), in the same order.
+class Row:
+    """One row of the table.
 
-    out_of_fold: mean macro-F1 over fits; seconds: of all that was done, a fit.
+    predicted: of each fit, the codes of the test documents, int64 (documents,), in the same order.
+    out_of_fold: mean macro-F1 over fits.
+    seconds: per fit, folds and scoring included.
     """
 
     name: str
@@ -66,81 +68,97 @@ class Line:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """The lines of a corpus, and the truth of its test documents, int64 codes (documents,) of so many labels."""
+    """The rows of a corpus. truth: the codes of its test documents, int64 (documents,). labels: number of labels."""
 
     corpus: str
     truth: NDArray[np.int64]
     labels: int
-    lines: Sequence[Line]
+    rows: Sequence[Row]
 
-    def values(self, line: Line, metric: str) -> NDArray[np.float64]:
-        """A figure of each fit."""
-        return np.array(
-            [
-                getattr(ConfusionCounts.from_predictions(self.truth, each, self.labels), metric)
-                for each in line.predicted
-            ]
-        )
+    def values(self, row: Row, metric: str) -> NDArray[np.float64]:
+        """A metric of each fit, float64 (fits,)."""
+        counts = [ConfusionCounts.from_predictions(self.truth, predicted, self.labels) for predicted in row.predicted]
+        return np.array([getattr(fit, metric) for fit in counts])
 
-    def interval(self, line: Line, metric: str, against: Line | None = None) -> ConfidenceInterval:
-        """A figure, mean over fits; or by how much it is above that of another line."""
-        value, drawn = self.values(line, metric).mean(), self._drawn[line.name, metric]
-        if against is not None:
-            value, drawn = value - self.values(against, metric).mean(), drawn - self._drawn[against.name, metric]
-        return ConfidenceInterval.from_resamples(value, drawn)
+    def interval(self, row: Row, metric: str) -> ConfidenceInterval:
+        """The mean of a metric over fits."""
+        return ConfidenceInterval.from_resamples(self.values(row, metric).mean(), self._resamples[row.name, metric])
+
+    def difference(self, row: Row, other: Row, metric: str) -> ConfidenceInterval:
+        """By how much `row` is above `other` in a metric, in the same resamples."""
+        difference = self.values(row, metric).mean() - self.values(other, metric).mean()
+        resamples = self._resamples[row.name, metric] - self._resamples[other.name, metric]
+        return ConfidenceInterval.from_resamples(difference, resamples)
 
     @cached_property
-    def _drawn(self) -> dict[tuple[str, str], NDArray[np.float64]]:
-        """By line and figure: in each resample, mean over fits; the resamples are the same for all lines."""
-        every = iter(
-            resample_metrics(self.truth, [each for line in self.lines for each in line.predicted], self.labels)
-        )
-        fits = {line.name: [next(every) for _ in line.predicted] for line in self.lines}
+    def _resamples(self) -> dict[tuple[str, str], NDArray[np.float64]]:
+        """(row, metric) -> the mean over fits in each resample; the resamples are the same for all rows."""
+        predictions = [predicted for row in self.rows for predicted in row.predicted]
+        resampled = iter(resample_metrics(self.truth, predictions, self.labels))
+        fits_of = {row.name: [next(resampled) for _ in row.predicted] for row in self.rows}
         return {
-            (name, metric): np.mean([getattr(each, metric) for each in of_one], axis=0)
-            for name, of_one in fits.items()
+            (name, metric): np.mean([getattr(fit, metric) for fit in fits], axis=0)
+            for name, fits in fits_of.items()
             for metric in METRICS
         }
 
-    def best(self) -> Line:
-        """The head with the best macro-F1 out of fold."""
-        return max(self.lines, key=lambda line: -1 if line.out_of_fold is None else line.out_of_fold)
+    def best(self) -> Row:
+        """The head with the best out-of-fold macro-F1."""
+        return self.sorted_rows()[0]
 
-    def named(self, name: str) -> Line | None:
-        """The line of that name."""
-        return next((line for line in self.lines if line.name == name), None)
+    def sorted_rows(self) -> list[Row]:
+        """The rows by out-of-fold macro-F1, best first; those without one come last."""
+        return sorted(self.rows, key=lambda row: -1 if row.out_of_fold is None else row.out_of_fold, reverse=True)
+
+    def find(self, name: str) -> Row | None:
+        """The row of that name."""
+        return next((row for row in self.rows if row.name == name), None)
 
 
 def is_random(head: str) -> bool:
-    """Whether seeds move it by more than the last digits: networks."""
+    """Whether a head is a network, whose result depends on the seed by more than rounding."""
     return "training" in head_class(head)().get_params(deep=False)
 
 
-def fitted(
-    head: str, seeds: int, folds: int, store: FeatureStore, corpus: str, runs: Path, before: Sequence[Sequence[Run]]
+def fit_seeds(
+    head: str, seeds: int, folds: int, store: FeatureStore, corpus: str, runs: Path, earlier: Sequence[Sequence[Run]]
 ) -> list[Run]:
-    """A run for every seed, for a head without randomness one; a head upon runs stands on a run each of those before.
+    """Fit a head, or read its runs: one run per seed for a network, and one run for another head.
 
-    before: of each head its runs by seed; where a head has fewer than others, its last one serves again.
+    Args:
+        head: its name.
+        seeds: number of seeds.
+        folds: number of folds.
+        store: the features.
+        corpus: the name of the corpus.
+        runs: the folder of run folders, one per corpus.
+        earlier: the runs by seed of each head before this one. A stacking ensemble reads one run of each; a head with
+            fewer runs than others contributes its last one again.
+
+    Returns:
+        The runs by seed.
+
+    Raises:
+        click.UsageError: for a stacking ensemble without earlier heads.
     """
-    table, found = open_corpus(store, corpus), []
-    if head in STACKING_HEADS and not before:
-        raise click.UsageError(f"{head} stands on the heads before it in --heads: name some there.")
-    upon = before if head in STACKING_HEADS else []
-    count = seeds if is_random(head) else min(seeds, max(map(len, upon), default=1))
+    if head in STACKING_HEADS and not earlier:
+        raise click.UsageError(f"{head} combines the heads before it in --heads. Name some before it.")
+    table, fitted = open_corpus(store, corpus), []
+    bases = earlier if head in STACKING_HEADS else []
+    count = seeds if is_random(head) else min(seeds, max(map(len, bases), default=1))
     for seed in range(count):
-        bases = [each[min(seed, len(each) - 1)].name for each in upon]
-        plan = FitPlan(head=make_head(head, {"seed": str(seed)}), folds=folds, base_runs=bases)
-        run, new = fit_head(store, table, plan, runs / corpus)
-        taken = format_duration(sum(run.record.seconds.values()))
-        say(f"{corpus}: {run.name} {'took' if new else 'had taken'} {taken}")
-        found.append(run)
-    return found
+        base_runs = [base[min(seed, len(base) - 1)].name for base in bases]
+        plan = FitPlan(head=make_head(head, {"seed": str(seed)}), folds=folds, base_runs=base_runs)
+        run, is_new = fit_head(store, table, plan, runs / corpus)
+        duration = format_duration(sum(run.record.seconds.values()))
+        say(f"{corpus}: {run.name} {'took' if is_new else 'had taken'} {duration}")
+        fitted.append(run)
+    return fitted
 
 
-def of_head(runs: Sequence[Run]) -> Line:
-    """The line of runs that differ by seed alone."""
-    return Line(
+def head_row(runs: Sequence[Run]) -> Row:
+    """The row of runs that differ only by their seed."""
+    return Row(
         runs[0].record.head,
         [run.predictions().of(Split.TEST).predicted for run in runs],
         float(np.mean([run.scorecards["out_of_fold"].macro_f1.value for run in runs])),
@@ -148,61 +166,60 @@ def of_head(runs: Sequence[Run]) -> Line:
     )
 
 
-def of_words(corpus: str, ids: Sequence[str], kept: Path) -> list[Line]:
-    """The lines of scikit-learn's pipelines, documents in the order of `ids`."""
-    texts = tfidf_baseline.Texts.of(read_corpus(corpus))
-    place = {identifier: row for row, identifier in enumerate(texts.test_ids)}
-    order = [place[identifier] for identifier in ids]
-    return [
-        Line(f"{WORDS} ({name})", [codes[order]]) for name, codes in tfidf_baseline.predictions(texts, kept).items()
-    ]
+def baseline_rows(corpus: str, ids: Sequence[str], cache: Path) -> list[Row]:
+    """The rows of scikit-learn's pipelines, with documents in the order of `ids`."""
+    splits = TextSplits.of(read_corpus(corpus))
+    row_of = {identifier: row for row, identifier in enumerate(splits.test_ids)}
+    order = [row_of[identifier] for identifier in ids]
+    predictions = predict_test_split(splits, cache)
+    return [Row(f"{BASELINE} ({name})", [codes[order]]) for name, codes in predictions.items()]
 
 
-def measured(corpus: str, heads: Mapping[str, int], folds: int, store: FeatureStore, runs: Path) -> Table:
-    """Everything that a table says: fits what `runs` lacks. heads: name -> seeds."""
-    found: dict[str, list[Run]] = {}
-    for head, seeds in heads.items():
-        found[head] = fitted(head, seeds, folds, store, corpus, runs, list(found.values()))
-    first = next(iter(found.values()))[0]
+def measure_corpus(corpus: str, seeds_of: Mapping[str, int], folds: int, store: FeatureStore, runs: Path) -> Table:
+    """The table of a corpus; fits what `runs` lacks. seeds_of: head -> number of seeds."""
+    fitted: dict[str, list[Run]] = {}
+    for head, seeds in seeds_of.items():
+        fitted[head] = fit_seeds(head, seeds, folds, store, corpus, runs, list(fitted.values()))
+    first = next(iter(fitted.values()))[0]
     test = first.predictions().of(Split.TEST)
-    lines = [*map(of_head, found.values()), *of_words(corpus, test.ids, runs / corpus / "words.json")]
-    return Table(corpus, test.truth, len(first.record.labels), lines)
+    rows = [*map(head_row, fitted.values()), *baseline_rows(corpus, test.ids, runs / corpus / "tfidf_baseline.json")]
+    return Table(corpus, test.truth, len(first.record.labels), rows)
 
 
-def shown(interval: ConfidenceInterval) -> str:
-    """A figure and its bounds."""
+def format_interval(interval: ConfidenceInterval) -> str:
+    """A value with its bounds: 0.8714 [0.8642, 0.8795]."""
     return f"{interval.value:.4f} [{interval.low:.4f}, {interval.high:.4f}]"
 
 
-def row(table: Table, line: Line) -> list[str]:
-    """One line of the table as text; what moves with the seed is the standard deviation of accuracy over fits."""
-    fits = len(line.predicted)
-    moved = f"{table.values(line, 'accuracy').std(ddof=1):.4f}" if fits > 1 else ""
-    own = "" if line.out_of_fold is None else f"{line.out_of_fold:.3f}"
-    seconds = "" if line.seconds is None else f"{line.seconds:.0f}"
-    return [line.name, str(fits), own, *(shown(table.interval(line, metric)) for metric in METRICS), moved, seconds]
+def format_row(table: Table, row: Row) -> list[str]:
+    """The cells of a row."""
+    fits = len(row.predicted)
+    deviation = f"{table.values(row, 'accuracy').std(ddof=1):.4f}" if fits > 1 else ""
+    out_of_fold = "" if row.out_of_fold is None else f"{row.out_of_fold:.3f}"
+    seconds = "" if row.seconds is None else f"{row.seconds:.0f}"
+    metrics = [format_interval(table.interval(row, metric)) for metric in METRICS]
+    return [row.name, str(fits), out_of_fold, *metrics, deviation, seconds]
 
 
-def claims(table: Table) -> list[Claim]:
-    """What is asked of the best head; of heads over segments beside `linear`; and of the best beside each SVM."""
-    best, linear = table.best(), table.named("linear")
-    found = [
+def make_claims(table: Table) -> list[Claim]:
+    """The bars of the best head, heads over segments above `linear`, and the best head above each baseline."""
+    best, linear = table.best(), table.find("linear")
+    claims = [
         at_least(f"{table.corpus}, {best.name}: {metric}", table.interval(best, metric).value, bar)
         for metric, bar in BARS.get(table.corpus, {}).items()
     ]
-    pairs = [(line, linear) for line in table.lines if line.name in OVER_SEGMENTS and linear is not None]
-    pairs += [(best, line) for line in table.lines if line.name.startswith(WORDS)]
-    for line, other in pairs:
+    pairs = [(row, linear) for row in table.rows if row.name in HEADS_OVER_SEGMENTS and linear is not None]
+    pairs += [(best, row) for row in table.rows if row.name.startswith(BASELINE)]
+    for row, other in pairs:
         for metric in METRICS:
-            above = table.interval(line, metric, other)
-            bounds = f"[{above.low:+.4f}, {above.high:+.4f}]"
-            found.append(at_least(f"{table.corpus}, {line.name} above {other.name}: {metric} {bounds}", above.value, 0))
-    return found
+            gain = table.difference(row, other, metric)
+            bounds = f"[{gain.low:+.4f}, {gain.high:+.4f}]"
+            claims.append(at_least(f"{table.corpus}, {row.name} above {other.name}: {metric} {bounds}", gain.value, 0))
+    return claims
 
 
-def topic(table: Table) -> Topic:
-    """The table of a corpus, best head out of fold first, and the published lines below it."""
-    order = sorted(table.lines, key=lambda line: -1 if line.out_of_fold is None else line.out_of_fold, reverse=True)
+def make_topic(table: Table) -> Topic:
+    """The table of a corpus, with the best head out of fold first, and the published results last."""
     header = [
         "",
         "fits",
@@ -213,32 +230,33 @@ def topic(table: Table) -> Topic:
         "seconds per fit, total",
     ]
     published = [[name, "", "", f"{value:.3f}", "", "", ""] for name, value in PUBLISHED.get(table.corpus, {}).items()]
-    rows = [header, *(row(table, line) for line in order), *published]
-    return Topic(f"{table.corpus}, test split, {date.today().isoformat()}", rows, claims(table))
+    rows = [header, *(format_row(table, row) for row in table.sorted_rows()), *published]
+    return Topic(f"{table.corpus}, test split, {date.today().isoformat()}", rows, make_claims(table))
 
 
-def asked(heads: str, seeds: int) -> dict[str, int]:
-    """Name -> seeds, of "linear,lstm:2": a head has its own number behind a colon."""
-    pairs = [each.partition(":") for each in heads.split(",")]
-    return {name: int(own or seeds) for name, _, own in pairs}
+def parse_seeds(heads: str, default: int) -> dict[str, int]:
+    """Head -> number of seeds: "linear,lstm:2" has `default` seeds for linear, and two for lstm."""
+    pairs = [item.partition(":") for item in heads.split(",")]
+    return {name: int(seeds or default) for name, _, seeds in pairs}
 
 
 @click.command()
 @click.option("--stores", "stores_folder", type=click.Path(path_type=Path), default=Path("stores"), show_default=True)
 @click.option("--runs", type=click.Path(path_type=Path), default=Path("runs/quality"), show_default=True)
 @click.option("--corpus", "corpora", multiple=True, default=("newsgroups", "reuters52"), show_default=True)
-@click.option("--heads", default=HEADS, show_default=True, help="A head may have its own seeds: lstm:2.")
+@click.option("--heads", default=HEADS, show_default=True, help="lstm:2 fits a head with two seeds.")
 @click.option("--seeds", type=click.IntRange(1), default=5, show_default=True)
 @click.option("--folds", type=click.IntRange(2), default=3, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="A claim a line.")
+@click.option("--json", "as_json", is_flag=True, help="One claim per line.")
 def main(
     stores_folder: Path, runs: Path, corpora: tuple[str, ...], heads: str, seeds: int, folds: int, as_json: bool
 ) -> None:
-    """Print a table a corpus."""
+    """Print one table per corpus, or with --json one object per claim and line."""
     for corpus in corpora:
         folder = next(iter(sorted(stores_folder.glob(f"{corpus}--*"))), None)
-        found = topic(measured(corpus, asked(heads, seeds), folds, open_store(folder, stores_folder), runs))
-        print_topic(found, as_json=as_json)
+        store = open_store(folder, stores_folder)
+        table = measure_corpus(corpus, parse_seeds(heads, seeds), folds, store, runs)
+        print_topic(make_topic(table), as_json=as_json)
 
 
 if __name__ == "__main__":

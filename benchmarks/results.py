@@ -1,12 +1,12 @@
-"""The README's table: every head on both benchmarks, beside the TF-IDF linear SVM that a user would pick instead.
+"""The README's table: every head on both benchmark corpora, compared with scikit-learn's TF-IDF and linear SVM.
 
-    python -m benchmarks.results --stores FOLDER --runs FOLDER [--corpus reuters52] [--json]
+    python -m benchmarks.results --stores PATH --runs PATH [--corpus reuters52] [--json]
 
-Encodes what the stores lack, fits what the run folder lacks, and prints Markdown; with --json one object a claim on a
-line. Defaults of heads were chosen on training documents, out of fold; each run scores the test split once.
+The command encodes what the stores lack, fits what the folder of runs lacks, and prints Markdown, or with --json one
+object per claim and line. The heads' defaults were chosen on training documents, out of fold; each run scores the test
+split once.
 """
 
-import json
 import os
 import platform
 import sys
@@ -17,7 +17,8 @@ from pathlib import Path
 
 import click
 
-from benchmarks.tfidf_baseline import Texts, plain
+from benchmarks.measuring import Claim, Topic, print_topic
+from benchmarks.tfidf_baseline import TextSplits, make_baseline
 from commandline.output import say
 from data.documents import Corpus
 from data.readers import read_corpus
@@ -37,8 +38,8 @@ BARS = {
 
 
 @dataclass(frozen=True)
-class Line:
-    """One line of the table; seconds of the last fit, and of all that was done for it (folds, decision, scoring)."""
+class Row:
+    """One row of the table. fit_seconds: of the final fit. seconds: of everything, with folds, decision and scoring."""
 
     name: str
     out_of_fold: float | None
@@ -48,8 +49,8 @@ class Line:
     seconds: float
 
 
-def embedded(corpus: str, stores_folder: Path) -> FeatureStore:
-    """The store of a benchmark with the default model; encodes what it lacks."""
+def embed_benchmark(corpus: str, stores_folder: Path) -> FeatureStore:
+    """The store of a benchmark corpus with the default model; encodes what it lacks."""
     request = EmbedRequest(source=corpus, stores=stores_folder)
     store, report = embed_source(request, notify=lambda _: None, progress=lambda _: None)
     for sentence in report.sentences():
@@ -57,86 +58,69 @@ def embedded(corpus: str, stores_folder: Path) -> FeatureStore:
     return store
 
 
-def head_lines(corpus: str, store: FeatureStore, runs: Path) -> list[Line]:
-    """Every head with its default parameters, best out of fold first."""
+def head_rows(corpus: str, store: FeatureStore, runs: Path) -> list[Row]:
+    """Every head with its default hyperparameters, best out of fold first."""
     fitted = []
     for head in parse_heads(ALL):
         run, _ = fit_head(store, store.corpus(corpus), FitPlan(head=head), runs / corpus)
         say(f"{corpus}: {run.name} took {format_duration(sum(run.record.seconds.values()))}")
         fitted.append(run)
-    rows = compare(fitted).rows
-    by_name = {run.name: run for run in fitted}
+    run_of = {run.name: run for run in fitted}
     return [
-        Line(
-            row.head,
-            row.out_of_fold.value,
-            by_name[row.run].scorecards["test"],
-            row.rule,
-            row.fit_seconds,
-            sum(by_name[row.run].record.seconds.values()),
+        Row(
+            compared.head,
+            compared.out_of_fold.value,
+            run_of[compared.run].scorecards["test"],
+            compared.rule,
+            compared.fit_seconds,
+            sum(run_of[compared.run].record.seconds.values()),
         )
-        for row in rows
+        for compared in compare(fitted).rows
     ]
 
 
-def svm_line(corpus: Corpus) -> Line:
-    """scikit-learn's TF-IDF into a linear SVM, as its own examples do it, on the raw text."""
-    texts = Texts.of(corpus)
+def svm_row(corpus: Corpus) -> Row:
+    """scikit-learn's TF-IDF with a linear SVM, as in its own examples, on the raw text."""
+    splits = TextSplits.of(corpus)
     start = time.perf_counter()
-    model = plain().fit(texts.train, texts.train_y)
+    model = make_baseline().fit(splits.train, splits.train_y)
     seconds = time.perf_counter() - start
-    return Line(
-        "TF-IDF linear SVM (scikit-learn)",
-        None,
-        scorecard(texts.test_y, model.predict(texts.test), texts.labels),
-        "argmax",
-        seconds,
-        seconds,
+    test = scorecard(splits.test_y, model.predict(splits.test), splits.labels)
+    return Row("TF-IDF linear SVM (scikit-learn)", None, test, "argmax", seconds, seconds)
+
+
+def format_row(row: Row) -> list[str]:
+    """The cells of a row; test metrics have 95 % bootstrap confidence intervals."""
+    macro, accuracy = (
+        f"{metric.value:.3f} [{metric.low:.3f}, {metric.high:.3f}]" for metric in (row.test.macro_f1, row.test.accuracy)
     )
+    out_of_fold = "" if row.out_of_fold is None else f"{row.out_of_fold:.3f}"
+    return [row.name, out_of_fold, macro, accuracy, row.rule, f"{row.fit_seconds:.1f}", f"{row.seconds:.0f}"]
 
 
-def markdown(corpus: str, lines: list[Line]) -> str:
-    """A table of one corpus, test figures with 95 % bootstrap intervals."""
-    rows = [
-        f"| {corpus} | macro-F1 out of fold | macro-F1 | accuracy | decision | seconds to fit | in all |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for line in lines:
-        macro, accuracy = (
-            f"{one.value:.3f} [{one.low:.3f}, {one.high:.3f}]" for one in (line.test.macro_f1, line.test.accuracy)
-        )
-        own = "" if line.out_of_fold is None else f"{line.out_of_fold:.3f}"
-        seconds = f"{line.fit_seconds:.1f} | {line.seconds:.0f}"
-        rows.append(f"| {line.name} | {own} | {macro} | {accuracy} | {line.rule} | {seconds} |")
-    return "\n".join(rows)
-
-
-def claims(corpus: str, lines: list[Line]) -> list[dict[str, object]]:
-    """Each figure that has a bar."""
-    found: list[dict[str, object]] = []
-    for line in lines:
-        for metric, bar in BARS.get((corpus, line.name), {}).items():
-            value = round(getattr(line.test, metric).value, 4)
-            claim = f"{line.name} on {corpus}: {metric}"
-            found.append({"claim": claim, "value": value, "bar": bar, "holds": value >= bar})
-    return found
+def make_claims(corpus: str, rows: list[Row]) -> list[Claim]:
+    """Each metric that has a bar."""
+    claims = []
+    for row in rows:
+        for metric, bar in BARS.get((corpus, row.name), {}).items():
+            value = round(getattr(row.test, metric).value, 4)
+            claims.append(Claim(f"{row.name} on {corpus}: {metric}", value, bar, value >= bar))
+    return claims
 
 
 @click.command()
-@click.option("--stores", "stores_folder", type=click.Path(path_type=Path), default=Path("stores"))
-@click.option("--runs", type=click.Path(path_type=Path), default=Path("runs/benchmarks"))
-@click.option("--corpus", "corpora", multiple=True, default=("reuters52", "newsgroups"))
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--stores", "stores_folder", type=click.Path(path_type=Path), default=Path("stores"), show_default=True)
+@click.option("--runs", type=click.Path(path_type=Path), default=Path("runs/benchmarks"), show_default=True)
+@click.option("--corpus", "corpora", multiple=True, default=("reuters52", "newsgroups"), show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="One claim per line.")
 def main(stores_folder: Path, runs: Path, corpora: tuple[str, ...], as_json: bool) -> None:
-    """Print the table."""
+    """Print one table per corpus, or with --json one object per claim and line."""
     if not as_json:
         print(f"{date.today()}, {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}\n")
+    header = ["", "macro-F1 out of fold", "macro-F1", "accuracy", "decision", "seconds to fit", "seconds, total"]
     for corpus in corpora:
-        lines = [*head_lines(corpus, embedded(corpus, stores_folder), runs), svm_line(read_corpus(corpus))]
-        if not as_json:
-            print(markdown(corpus, lines), end="\n\n")
-        for claim in claims(corpus, lines) if as_json else ():
-            print(json.dumps(claim))
+        rows = [*head_rows(corpus, embed_benchmark(corpus, stores_folder), runs), svm_row(read_corpus(corpus))]
+        print_topic(Topic(corpus, [header, *map(format_row, rows)], make_claims(corpus, rows)), as_json=as_json)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""How fast the feature store reads and writes, beside the ways that it stands for; each ratio from one run.
+"""How fast the feature store reads and writes, compared with its alternatives; each ratio from one run.
 
     python -m benchmarks.store [--store STORE] [--folder FOLDER] [--topic batches]... [--json]
 
 400,000 chunk vectors of 384 float16 in documents of 1 to 8. Variants run in rounds, in random order, and values are
-medians. Cold: the files' pages were dropped from memory before. Linux only, for it looks into /proc.
+medians. Cold: the files' pages were dropped from memory before. Linux only, because it reads /proc.
 """
 
 import mmap
@@ -23,7 +23,6 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks import store_costs, store_opening
 from benchmarks.measuring import (
     Topic,
     Variants,
@@ -34,7 +33,9 @@ from benchmarks.measuring import (
     median_seconds,
     print_topic,
 )
-from benchmarks.synthetic_stores import DIM, RECIPE, Chunks, committed
+from benchmarks.store_costs import measure_costs
+from benchmarks.store_opening import measure_opening
+from benchmarks.synthetic_stores import DIM, RECIPE, ChunkVectors, create_store
 from commandline.output import say
 from data.atomic_write import make_folder
 from data.text_format import format_duration
@@ -42,80 +43,86 @@ from featurestore import FeatureStore, shard_bytes
 
 BATCH = 64
 SHARDS = 10  # of 32 MB
-MANY = 27
-DRAWN = 200  # batches a round
-FILES = 4_000  # documents that have a file of their own, enough for another in every batch
-ONE, OTHERS = "the store, one shard", f"the store, {MANY} shards"
-BARE = "one memory map and NumPy"
+SMALL_SHARDS = 27
+BATCHES = 200  # per round
+SLOW_BATCHES = 4  # per round of a cold or slow reader
+FILES = 4_000  # documents with a file of their own, enough for different ones in every batch
+ONE_SHARD, MANY_SHARDS = "the store, one shard", f"the store, {SMALL_SHARDS} shards"
+PLAIN_MAP = "one memory map and NumPy"
 PER_DOCUMENT, CHUNKED = "one h5py file per document", "a chunked h5py dataset"
 AT_ONCE, BY_SHARD = "the store, at once", "the store, shard by shard"
-ALL_KEPT, DROPPED = "read_bytes, all kept", "read_bytes, one after the other"
-SLOW = {PER_DOCUMENT: 4, CHUNKED: 10}  # batches a round
+ALL_KEPT, ONE_BY_ONE = "read_bytes, all kept", "read_bytes, one after the other"
+BATCHES_OF = {PER_DOCUMENT: SLOW_BATCHES, CHUNKED: 10}  # of slow readers, per round
 
 Rows = NDArray[np.int64]
 Reader = Callable[[Rows], object]
 
 
-def batches(folder: Path) -> Topic:
-    """Random documents, as a training loop asks for them."""
-    chunks, rng = Chunks.made(), np.random.default_rng(1)
+def measure_batches(folder: Path) -> Topic:
+    """Batches of random documents, as a training loop reads them."""
+    chunks, rng = ChunkVectors.draw(), np.random.default_rng(1)
     chunks.flat.tofile(folder / "flat")
     with (folder / "flat").open("rb") as file:
         flat = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     readers = _readers(folder, chunks, flat)
-    drawn = [rng.choice(len(chunks), BATCH, replace=False) for _ in range(DRAWN)]
+    batches = [rng.choice(len(chunks), BATCH, replace=False) for _ in range(BATCHES)]
 
-    def ways(most: int) -> Variants:
-        return {name: _each(reader, drawn[: min(SLOW.get(name, most), most)]) for name, reader in readers.items()}
+    def variants(most: int) -> Variants:
+        return {
+            name: _read_all(reader, batches[: min(BATCHES_OF.get(name, most), most)])
+            for name, reader in readers.items()
+        }
 
     flush_to_disk(folder)
-    for way in ways(DRAWN).values():
-        way()
-    warm = {name: each / SLOW.get(name, DRAWN) for name, each in median_seconds(ways(DRAWN), 15).items()}
-    cold = {name: each / 4 for name, each in median_seconds(ways(4), 5, lambda: drop_page_cache(folder, flat)).items()}
+    for read in variants(BATCHES).values():
+        read()
+    seconds = median_seconds(variants(BATCHES), 15)
+    warm = {name: seconds[name] / BATCHES_OF.get(name, BATCHES) for name in readers}
+    seconds = median_seconds(variants(SLOW_BATCHES), 5, lambda: drop_page_cache(folder, flat))
+    cold = {name: seconds[name] / SLOW_BATCHES for name in readers}
     rows = [["a batch of 64 documents", "warm, µs", "× one shard", "cold, ms", "× one shard"]]
     rows += [
-        [name, f"{warm[name] * 1e6:,.0f}", _times(warm, name), f"{cold[name] * 1e3:,.1f}", _times(cold, name)]
+        [name, f"{warm[name] * 1e6:,.0f}", _ratio(warm, name), f"{cold[name] * 1e3:,.1f}", _ratio(cold, name)]
         for name in readers
     ]
     claims = [
-        at_least(f"{ONE}: as fast as {name}, times", warm[name] / warm[ONE], bar)
-        for name, bar in {PER_DOCUMENT: 30, CHUNKED: 15, BARE: 0.8}.items()
+        at_least(f"{ONE_SHARD}: as fast as {name}, times", warm[name] / warm[ONE_SHARD], bar)
+        for name, bar in {PER_DOCUMENT: 30, CHUNKED: 15, PLAIN_MAP: 0.8}.items()
     ]
-    claims.append(at_least(f"{OTHERS}: as fast as {BARE}, times", warm[BARE] / warm[OTHERS], 0.3))
+    claims.append(at_least(f"{MANY_SHARDS}: as fast as {PLAIN_MAP}, times", warm[PLAIN_MAP] / warm[MANY_SHARDS], 0.3))
     return Topic("Random batches", rows, claims)
 
 
-def _times(taken: dict[str, float], name: str) -> str:
-    return f"{taken[name] / taken[ONE]:,.2f}"
+def _ratio(seconds: dict[str, float], name: str) -> str:
+    return f"{seconds[name] / seconds[ONE_SHARD]:,.2f}"
 
 
-def _each(reader: Reader, drawn: Sequence[Rows]) -> Callable[[], object]:
-    def every() -> None:
-        for rows in drawn:
+def _read_all(reader: Reader, batches: Sequence[Rows]) -> Callable[[], object]:
+    def read() -> None:
+        for rows in batches:
             reader(rows)
 
-    return every
+    return read
 
 
-def _readers(folder: Path, chunks: Chunks, flat: mmap.mmap) -> dict[str, Reader]:
-    """Variants to have the vectors of some documents, in the type that is kept."""
-
-    def of_store(store: FeatureStore) -> Reader:
-        bags = store.bags(chunks.keys, keep="cls")
-        return lambda rows: bags[rows].view("cls").gather(np.float16)
-
+def _readers(folder: Path, chunks: ChunkVectors, flat: mmap.mmap) -> dict[str, Reader]:
+    """Readers of the vectors of some documents, in the stored type."""
     return {
-        BARE: _of_map(flat, chunks.offsets),
-        ONE: of_store(committed(folder / "one", chunks.shards(1))),
-        OTHERS: of_store(committed(folder / "many", chunks.shards(MANY))),
-        CHUNKED: _of_dataset(folder, chunks),
-        PER_DOCUMENT: _of_files(folder, chunks),
+        PLAIN_MAP: _map_reader(flat, chunks.offsets),
+        ONE_SHARD: _store_reader(create_store(folder / "one", chunks.shards(1)), chunks),
+        MANY_SHARDS: _store_reader(create_store(folder / "many", chunks.shards(SMALL_SHARDS)), chunks),
+        CHUNKED: _dataset_reader(folder, chunks),
+        PER_DOCUMENT: _file_reader(folder, chunks),
     }
 
 
-def _of_map(flat: mmap.mmap, offsets: Rows) -> Reader:
-    """By hand, of vectors that lie alone in a file; `take` is quicker than an index array in brackets."""
+def _store_reader(store: FeatureStore, chunks: ChunkVectors) -> Reader:
+    bags = store.bags(chunks.keys, keep="cls")
+    return lambda rows: bags[rows].view("cls").gather(np.float16)
+
+
+def _map_reader(flat: mmap.mmap, offsets: Rows) -> Reader:
+    """By hand, from a file of vectors only; `take` is faster than indexing with an array."""
     array: NDArray[np.float16] = np.frombuffer(flat, np.float16).reshape(-1, DIM)
 
     def read(rows: Rows) -> object:
@@ -127,8 +134,8 @@ def _of_map(flat: mmap.mmap, offsets: Rows) -> Reader:
     return read
 
 
-def _of_dataset(folder: Path, chunks: Chunks) -> Reader:
-    """One file that stays open, 64 vectors a chunk, a slice a document: quicker than an index array in h5py."""
+def _dataset_reader(folder: Path, chunks: ChunkVectors) -> Reader:
+    """One file that stays open, 64 vectors per chunk, one slice per document: faster than an index array in h5py."""
     import h5py
 
     with h5py.File(folder / "chunked.h5", "w") as file:
@@ -138,8 +145,8 @@ def _of_dataset(folder: Path, chunks: Chunks) -> Reader:
     return lambda rows: np.concatenate([dataset[bounds[row] : bounds[row + 1]] for row in rows.tolist()])
 
 
-def _of_files(folder: Path, chunks: Chunks) -> Reader:
-    """The way of the peers. Of the first documents only: what they take each does not depend on how many there are."""
+def _file_reader(folder: Path, chunks: ChunkVectors) -> Reader:
+    """One file per document, as in similar tools; FILES documents, because their number does not affect the time."""
     import h5py
 
     (folder / "files").mkdir()
@@ -148,104 +155,102 @@ def _of_files(folder: Path, chunks: Chunks) -> Reader:
         with h5py.File(path, "w") as file:
             file["features"] = chunks.flat[first:end]
 
-    def one(row: int) -> Any:
+    def read_document(row: int) -> Any:
         with h5py.File(paths[row % FILES]) as file:
             return file["features"][:]
 
-    return lambda rows: np.concatenate([one(row) for row in rows.tolist()])
+    return lambda rows: np.concatenate([read_document(row) for row in rows.tolist()])
 
 
 # ---- everything, in order
 
 
-def writing(folder: Path) -> Topic:
-    """Shards of 32 MB, built, hashed, written, fsynced and renamed, beside the same bytes written and fsynced."""
-    contents = list(Chunks.made().shards(SHARDS))
-    images = [shard_bytes(each, RECIPE) for each in contents]
+def measure_writing(folder: Path) -> Topic:
+    """Shards of 32 MB, built, hashed, written, synced and renamed; compared with writing and syncing the same bytes."""
+    contents = list(ChunkVectors.draw().shards(SHARDS))
+    images = [shard_bytes(content, RECIPE) for content in contents]
     target, number = folder / "target", count()
 
     def commit() -> None:
         store = FeatureStore.create(target / "store", RECIPE)
-        for each in contents:
-            store.commit(each)
+        for content in contents:
+            store.commit(content)
 
     def write() -> None:
         target.mkdir()
-        for data in images:
+        for image in images:
             with (target / f"{next(number)}").open("xb", buffering=0) as file:
-                file.write(data)
+                file.write(image)
                 os.fsync(file.fileno())
 
-    taken = median_seconds(
-        {"the store": commit, "plain files": write}, 7, lambda: shutil.rmtree(target, ignore_errors=True)
-    )
+    variants: Variants = {"the store": commit, "plain files": write}
+    seconds = median_seconds(variants, 7, lambda: shutil.rmtree(target, ignore_errors=True))
     megabytes = sum(map(len, images)) / 1e6
     rows = [[f"{megabytes:,.0f} MB in {SHARDS} files, on the disk", "seconds", "MB/s"]]
-    rows += [[name, f"{each:.2f}", f"{megabytes / each:,.0f}"] for name, each in taken.items()]
+    rows += [[name, f"{taken:.2f}", f"{megabytes / taken:,.0f}"] for name, taken in seconds.items()]
     claim = "commit, hash and fsync included: speed of writing and fsyncing the same bytes, times"
-    return Topic("Writing", rows, [at_least(claim, taken["plain files"] / taken["the store"], 0.3)])
+    return Topic("Writing", rows, [at_least(claim, seconds["plain files"] / seconds["the store"], 0.3)])
 
 
-def reading(folder: Path) -> Topic:
-    """All vectors, by a store that was just opened and from plain files that hold nothing else."""
-    chunks = Chunks.made()
-    store = committed(folder / "store", chunks.shards(SHARDS))
-    every = store.bags(chunks.keys, keep="cls").view("cls")
-    each = [shard.bags().view("cls") for shard in store.shards()]
+def measure_reading(folder: Path) -> Topic:
+    """All vectors, from a store that was just opened, and from plain files that contain nothing else."""
+    chunks = ChunkVectors.draw()
+    store = create_store(folder / "store", chunks.shards(SHARDS))
+    whole = store.bags(chunks.keys, keep="cls").view("cls")
+    shards = [shard.bags().view("cls") for shard in store.shards()]
     plain = [folder / f"{shard.name}.plain" for shard in store.shards()]
-    for path, ragged in zip(plain, each, strict=True):
-        ragged.gather(np.float16)[0].tofile(path)
+    for path, shard in zip(plain, shards, strict=True):
+        shard.gather(np.float16)[0].tofile(path)
     flush_to_disk(folder)
-    ways: Variants = {
-        AT_ONCE: lambda: every.gather(np.float16),
+    variants: Variants = {
+        AT_ONCE: lambda: whole.gather(np.float16),
         ALL_KEPT: lambda: [path.read_bytes() for path in plain],
         "NumPy's fromfile, all kept": lambda: [np.fromfile(path, np.float16) for path in plain],
-        BY_SHARD: lambda: [len(one.gather(np.float16)) for one in each],
-        DROPPED: lambda: [len(path.read_bytes()) for path in plain],
+        BY_SHARD: lambda: [len(shard.gather(np.float16)) for shard in shards],
+        ONE_BY_ONE: lambda: [len(path.read_bytes()) for path in plain],
     }
-    warm, cold = median_seconds(ways, 11, close_stores), median_seconds(ways, 5, lambda: drop_page_cache(folder))
+    warm = median_seconds(variants, 11, close_stores)
+    cold = median_seconds(variants, 5, lambda: drop_page_cache(folder))
     size = chunks.flat.nbytes
     rows = [[f"{size / 1e6:,.0f} MB of vectors", "warm, ms", "GB/s", "cold, ms", "GB/s"]]
-    for name in ways:
-        metrics = [(f"{taken[name] * 1e3:,.0f}", f"{size / taken[name] / 1e9:.1f}") for taken in (warm, cold)]
-        rows.append([name, *metrics[0], *metrics[1]])
+    for name in variants:
+        cells = [(f"{seconds[name] * 1e3:,.0f}", f"{size / seconds[name] / 1e9:.1f}") for seconds in (warm, cold)]
+        rows.append([name, *cells[0], *cells[1]])
     claims = [
-        at_least(f"{own}, {when}: speed of {other}, times", taken[other] / taken[own], 0.8)
-        for when, taken in (("warm", warm), ("cold", cold))
-        for own, other in ((AT_ONCE, ALL_KEPT), (BY_SHARD, DROPPED))
+        at_least(f"{name}, {cache}: speed of {other}, times", seconds[other] / seconds[name], 0.8)
+        for cache, seconds in (("warm", warm), ("cold", cold))
+        for name, other in ((AT_ONCE, ALL_KEPT), (BY_SHARD, ONE_BY_ONE))
     ]
     return Topic("Reading everything", rows, claims)
 
 
 TOPICS: dict[str, Callable[[Path], Topic]] = {
-    "batches": batches,
-    "writing": writing,
-    "reading": reading,
-    "opening": store_opening.opening,
+    "batches": measure_batches,
+    "writing": measure_writing,
+    "reading": measure_reading,
+    "opening": measure_opening,
 }
 
 
 @click.command()
 @click.option(
-    "--store", "store_folder", type=click.Path(path_type=Path), help="A store whose documents' lengths are realistic."
+    "--store", "store_folder", type=click.Path(path_type=Path), help="A store whose documents have realistic lengths."
 )
-@click.option("--folder", type=click.Path(path_type=Path), help="Where files are made, and deleted afterwards.")
+@click.option("--folder", type=click.Path(path_type=Path), help="Where files are written; they are deleted afterwards.")
 @click.option("--topic", "names", type=click.Choice([*TOPICS, "costs"]), multiple=True, default=[*TOPICS, "costs"])
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--json", "as_json", is_flag=True, help="One claim per line.")
 def main(store_folder: Path | None, folder: Path | None, names: tuple[str, ...], as_json: bool) -> None:
-    """Print a table a topic, or with --json an object a claim on a line."""
-    topics: dict[str, Callable[[Path], Topic]] = TOPICS | {
-        "costs": lambda place: store_costs.costs(place, store_folder)
-    }
+    """Print one table per topic, or with --json one object per claim and line."""
+    topics = TOPICS | {"costs": lambda temporary: measure_costs(temporary, store_folder)}
     if not as_json:
         print(f"{date.today()}, {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}\n")
     if folder is not None:
         make_folder(folder)
     for name in names:
         start = time.perf_counter()
-        with tempfile.TemporaryDirectory(dir=folder) as place:
-            os.environ["EMBEDONCE_CACHE"] = str(Path(place) / "cache")
-            topic = topics[name](Path(place))
+        with tempfile.TemporaryDirectory(dir=folder) as temporary:
+            os.environ["EMBEDONCE_CACHE"] = str(Path(temporary) / "cache")
+            topic = topics[name](Path(temporary))
         say(f"{name} took {format_duration(time.perf_counter() - start)}")
         print_topic(topic, as_json=as_json)
 

@@ -1,4 +1,4 @@
-"""What a user would pick instead of an encoder: scikit-learn's TF-IDF of words into a linear SVM, on the raw text."""
+"""The alternative to an encoder: scikit-learn's TF-IDF of words with a linear SVM, on the raw text."""
 
 import json
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from data.atomic_write import write_atomically
 from data.documents import Corpus
 from data.splits import Split, assign_folds
 from data.target import Target
@@ -22,8 +23,8 @@ GRID = {
 
 
 @dataclass(frozen=True, eq=False)
-class Texts:
-    """A corpus as scikit-learn takes it: texts, object (documents,), and codes into `labels`, int64 (documents,)."""
+class TextSplits:
+    """A corpus as scikit-learn reads it: texts, object (documents,), and codes of `labels`, int64 (documents,)."""
 
     train: NDArray[np.object_]
     train_y: NDArray[np.int64]
@@ -34,7 +35,7 @@ class Texts:
 
     @classmethod
     def of(cls, corpus: Corpus) -> Self:
-        """Of a corpus with one label a document."""
+        """The splits of a corpus with one label per document."""
         target = Target.from_labels([document.labels for document in corpus.documents], "single")
         is_test = np.array([document.split == Split.TEST for document in corpus.documents])
         texts = np.array([document.text for document in corpus.documents], dtype=object)
@@ -42,8 +43,8 @@ class Texts:
         return cls(texts[~is_test], target.y[~is_test], texts[is_test], target.y[is_test], ids, target.labels)
 
 
-def plain() -> Any:
-    """The pipeline as scikit-learn's own examples have it, unfitted."""
+def make_baseline() -> Any:
+    """The unfitted pipeline of scikit-learn's own examples."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.pipeline import make_pipeline
     from sklearn.svm import LinearSVC
@@ -51,26 +52,25 @@ def plain() -> Any:
     return make_pipeline(TfidfVectorizer(sublinear_tf=True), LinearSVC(random_state=0))
 
 
-def tuned(texts: Texts) -> tuple[Any, dict[str, Any]]:
-    """The pipeline of GRID with the best macro-F1 in 3 folds of the training documents, fitted on all; and which."""
+def fit_tuned_baseline(splits: TextSplits) -> tuple[Any, dict[str, Any]]:
+    """The pipeline of GRID with the best macro-F1 in folds of the training documents, and its hyperparameters."""
     from sklearn.model_selection import GridSearchCV, PredefinedSplit
 
-    part = PredefinedSplit(assign_folds(texts.train_y, texts.train.tolist(), FOLDS, 0))
-    search = GridSearchCV(plain(), GRID, scoring="f1_macro", cv=part).fit(texts.train, texts.train_y)
+    folds = PredefinedSplit(assign_folds(splits.train_y, splits.train.tolist(), FOLDS, 0))
+    search = GridSearchCV(make_baseline(), GRID, scoring="f1_macro", cv=folds).fit(splits.train, splits.train_y)
     return search.best_estimator_, search.best_params_
 
 
-def predictions(texts: Texts, kept: Path) -> dict[str, NDArray[np.int64]]:
-    """Codes of the test documents by the plain and by the tuned pipeline, read from `kept` where that file is there.
+def predict_test_split(splits: TextSplits, cache: Path) -> dict[str, NDArray[np.int64]]:
+    """Codes of the test documents, by the default and by the tuned pipeline; read from the file `cache` if it exists.
 
-    The tuned one's name says what was chosen.
+    The keys are "defaults" and the selected hyperparameters.
     """
-    if not kept.exists():
-        model, chosen = tuned(texts)
-        settings = ", ".join(f"{name.partition('__')[2]} {value}" for name, value in sorted(chosen.items()))
-        models = {"defaults": plain().fit(texts.train, texts.train_y), settings: model}
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        beside = kept.with_suffix(".tmp")
-        beside.write_text(json.dumps({name: each.predict(texts.test).tolist() for name, each in models.items()}))
-        beside.replace(kept)
-    return {name: np.array(codes) for name, codes in json.loads(kept.read_text()).items()}
+    if not cache.exists():
+        tuned, selected = fit_tuned_baseline(splits)
+        values = ", ".join(f"{name.partition('__')[2]} {value}" for name, value in sorted(selected.items()))
+        models = {"defaults": make_baseline().fit(splits.train, splits.train_y), values: tuned}
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        codes = {name: model.predict(splits.test).tolist() for name, model in models.items()}
+        write_atomically(cache, json.dumps(codes).encode())
+    return {name: np.array(predicted) for name, predicted in json.loads(cache.read_text()).items()}
