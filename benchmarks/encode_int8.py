@@ -34,7 +34,7 @@ def embed_and_fit(options: Options, stores_folder: Path, runs: Path) -> tuple[Fe
     store, report = embed_source(request, notify=lambda _: None, progress=lambda _: None)
     for sentence in report.sentences():
         say(sentence)
-    (head,) = parse_heads("linear")
+    (head,) = parse_heads(["linear"])
     return store, fit_head(store, store.corpus(CORPUS), FitPlan(head=head), runs / CORPUS)[0]
 
 

@@ -61,7 +61,7 @@ def embed_benchmark(corpus: str, stores_folder: Path) -> FeatureStore:
 def head_rows(corpus: str, store: FeatureStore, runs: Path) -> list[Row]:
     """Every head with its default hyperparameters, best out of fold first."""
     fitted = []
-    for head in parse_heads(ALL):
+    for head in parse_heads([ALL]):
         run, _ = fit_head(store, store.corpus(corpus), FitPlan(head=head), runs / corpus)
         say(f"{corpus}: {run.name} took {format_duration(sum(run.record.seconds.values()))}")
         fitted.append(run)

@@ -5,7 +5,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -46,11 +45,6 @@ class SweepOptions(SelectionOptions, ChartOptions):
     time_budget: str | None
     trial_folds: int
     folds: int
-    settings: tuple[str, ...]
-    class_weight: str | None
-    runs: Path
-    seed: int
-    as_json: bool
 
 
 @click.command(short_help="Search the hyperparameters of a head, or of all heads.")
@@ -135,7 +129,7 @@ def _search_spaces(corpus: "CorpusTable", metric: str, options: SweepOptions) ->
             order=options.label_order,
             weights=weights,
         )
-        for head in parse_heads(options.head, options.settings, options.class_weight, seed=options.seed)
+        for head in parse_heads([options.head], options.settings, options.class_weight, seed=options.seed)
     ]
     return [SearchSpace.of(plan, fixed, metric, options.trial_folds) for plan in plans]
 
@@ -144,7 +138,7 @@ def _note_left_out(spaces: "Sequence[SearchSpace]", *, layers: int) -> None:
     """Name the heads that read several layers, which a sweep of all heads leaves out."""
     from stages.fitting.head_options import ALL, parse_heads
 
-    names = {head.name for head in parse_heads(ALL, layers=layers)} if layers > 1 else set()
+    names = {head.name for head in parse_heads([ALL], layers=layers)} if layers > 1 else set()
     for name in sorted(names - {space.plan.head.name for space in spaces}):
         note(f"{name} is left out: a sweep of all heads reads one layer. Sweep it alone.")
 
