@@ -1,7 +1,6 @@
 """`embedonce curve`: learning curves over the number of training documents."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -36,11 +35,6 @@ class CurveOptions(SelectionOptions, ChartOptions):
     heads: tuple[str, ...]
     sizes: str | None
     seeds: int
-    settings: tuple[str, ...]
-    class_weight: str | None
-    runs: Path
-    seed: int
-    as_json: bool
 
 
 @click.command(short_help="Fit heads on more and more training documents.")

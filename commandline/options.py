@@ -197,9 +197,14 @@ class CorpusOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class SelectionOptions(CorpusOptions):
-    """The values of `corpus_options` together with `metric_option`."""
+    """The values of the options that `curve` and `sweep` share, without those of `chart_options`."""
 
     metric: str
+    settings: tuple[str, ...]
+    class_weight: str | None
+    runs: Path
+    seed: int
+    as_json: bool
 
     @property
     def metric_name(self) -> str:

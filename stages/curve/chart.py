@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-from data.atomic_write import write_atomically
 from data.text_format import plural
 from heads.evaluation.metrics import ConfidenceInterval
 from stages.curve.points import METRICS, LearningCurves, SizeSummary, Spread
 from stages.report.line_chart import COLORS, Line, LineChart, LogAxis, Marker, common_axis
-from stages.report.plots import FileFormat, render_chart
+from stages.report.plots import FileFormat, save_chart
 from stages.report.rendering import render_template
 
 __all__ = ["draw_chart", "render_page", "write_chart"]
@@ -72,24 +71,11 @@ def render_page(curves: LearningCurves, metric: str) -> str:
         title="Learning curves",
         chart=draw_chart(curves, metric),
         curves=curves,
+        notes=curves.notes,
         metric=METRICS[metric],
     )
 
 
 def write_chart(curves: LearningCurves, metric: str, path: Path, file_format: FileFormat) -> None:
-    """Write the chart to a file; an existing file is replaced atomically.
-
-    Args:
-        curves: what to draw.
-        metric: one of METRICS.
-        path: the file.
-        file_format: "html" for a page with a table, else the chart alone; "png" and "pdf" need matplotlib.
-
-    Raises:
-        ExtraMissing: matplotlib is needed and not installed.
-        StorageFailed: the file cannot be written.
-    """
-    if file_format == "html":
-        write_atomically(path, render_page(curves, metric).encode())
-    else:
-        write_atomically(path, render_chart(draw_chart(curves, metric), file_format))
+    """Write the chart of one of METRICS to a file, as `save_chart` does."""
+    save_chart(draw_chart(curves, metric), lambda: render_page(curves, metric), path, file_format)

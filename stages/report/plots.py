@@ -1,9 +1,12 @@
-"""Line charts as the content of files: SVG, and PNG and PDF, which matplotlib draws (the extra `plots`)."""
+"""Line charts as files: HTML, SVG, and PNG and PDF, which matplotlib draws (the extra `plots`)."""
 
+from collections.abc import Callable
 from importlib.util import find_spec
 from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from data.atomic_write import write_atomically
 from data.errors import ExtraMissing
 from stages.report.formatting import format_percent
 from stages.report.line_chart import COLORS, Line, LineChart, LogAxis, format_tick
@@ -13,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["ChartFormat", "FileFormat", "render_chart", "require_matplotlib"]
+__all__ = ["ChartFormat", "FileFormat", "render_chart", "require_matplotlib", "save_chart"]
 
 ChartFormat = Literal["svg", "png", "pdf"]
 FileFormat = Literal["html"] | ChartFormat
@@ -28,6 +31,22 @@ def require_matplotlib() -> None:
         raise ExtraMissing(
             'PNG and PDF files are drawn with matplotlib, which is missing: pip install "embedonce[plots]".'
         )
+
+
+def save_chart(chart: LineChart, render_page: Callable[[], str], path: Path, file_format: FileFormat) -> None:
+    """Write a chart to a file; an existing file is replaced atomically.
+
+    Args:
+        chart: the chart.
+        render_page: renders the page with the chart and a table.
+        path: the file.
+        file_format: "html" for the page, else the chart alone; "png" and "pdf" need matplotlib.
+
+    Raises:
+        ExtraMissing: matplotlib is needed and not installed.
+        StorageFailed: the file cannot be written.
+    """
+    write_atomically(path, render_page().encode() if file_format == "html" else render_chart(chart, file_format))
 
 
 def render_chart(chart: LineChart, file_format: ChartFormat) -> bytes:

@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-from data.atomic_write import write_atomically
 from data.text_format import plural
 from heads.evaluation.metrics import ConfidenceInterval
 from stages.curve import METRICS
 from stages.report.formatting import format_metric, format_value
 from stages.report.line_chart import Axis, Bar, CountAxis, Line, LineChart, Marker, common_axis
-from stages.report.plots import FileFormat, render_chart
+from stages.report.plots import FileFormat, save_chart
 from stages.report.rendering import render_template
 from stages.sweep.result import SweepResult, SweepTrial
 
@@ -67,23 +66,11 @@ def render_page(result: SweepResult) -> str:
         title=f"Sweep of {result.head}",
         chart=draw_chart(result),
         result=result,
+        notes=result.notes,
         metric=METRICS[result.metric],
     )
 
 
 def write_chart(result: SweepResult, path: Path, file_format: FileFormat) -> None:
-    """Write the chart to a file; an existing file is replaced atomically.
-
-    Args:
-        result: what to draw.
-        path: the file.
-        file_format: "html" for a page with a table, else the chart alone; "png" and "pdf" need matplotlib.
-
-    Raises:
-        ExtraMissing: matplotlib is needed and not installed.
-        StorageFailed: the file cannot be written.
-    """
-    if file_format == "html":
-        write_atomically(path, render_page(result).encode())
-    else:
-        write_atomically(path, render_chart(draw_chart(result), file_format))
+    """Write the chart to a file, as `save_chart` does."""
+    save_chart(draw_chart(result), lambda: render_page(result), path, file_format)
