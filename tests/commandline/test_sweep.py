@@ -69,7 +69,7 @@ def test_what_is_set_is_not_searched(embedonce: Run, store: Path) -> None:
         (["liner"], "Did you mean 'linear'"),
         (["stack"], "has nothing to search"),
         (["linear", "--time-budget", "10"], "write a time"),
-        (["all", "--set", "C=1"], "name it instead of 'all'"),
+        (["all", "--set", "C=1"], "for one head: fit it alone"),
         (["linear", "--set", "c=1"], "no hyperparameter 'c'"),
         (["linear", "--trial-folds", "6"], "--folds is only 5"),
         (["linear", "--trials", "0"], "trials"),
