@@ -119,7 +119,7 @@ def fit_head(options: FitHeadOptions) -> None:
     heads = parse_heads(options.heads, options.all_settings, options.class_weight, options.first, options.seed, layers)
     plans = [_plan(head, weights, options) for head in heads]
     if len(plans) == 1:
-        runs, has_failed = [_fit(source, corpus, plans[0], options, set())], False
+        runs, has_failed = [_fit(source, corpus, plans[0], options, set(corpus.notes))], False
     else:
         runs, has_failed = _fit_all(source, corpus, plans, options)
     show_comparison(compare(runs), as_json=options.as_json)
@@ -148,7 +148,7 @@ def _fit_all(
     source: "FeatureSource", corpus: "CorpusTable", plans: "list[FitPlan]", options: FitHeadOptions
 ) -> "tuple[list[Run], bool]":
     """Fit each head, also if one fails; returns the runs, and whether one failed for more than a missing package."""
-    runs, has_failed, shown_notes = [], False, set[str]()
+    runs, has_failed, shown_notes = [], False, set(corpus.notes)
     for plan in plans:
         if corpus.kind == "multilabel" and not plan.head.supports_multilabel:
             note(f"{plan.head.name} is left out: it does not support multi-label documents.")
@@ -164,7 +164,7 @@ def _fit_all(
 def _fit(
     source: "FeatureSource", corpus: "CorpusTable", plan: "FitPlan", options: FitHeadOptions, shown_notes: set[str]
 ) -> "Run":
-    """Fit one head and print its notes, except those that were printed for another head, as those on the corpus are."""
+    """Fit one head and print its notes, except those that were printed for another head or by `embed`."""
     from stages.fitting.cross_fitting import FitProgress
     from stages.fitting.fit_head import fit_head
 
