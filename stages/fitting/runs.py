@@ -1,14 +1,14 @@
 """Run folders: a fitted head with its record, predictions and metrics. No other module reads or writes them.
 
     runs/lstm-7c2e41b0/
-      run.json          the record: plan, features, time; and the SHA-256 of every other file
-      head/             the weights, no pickle
+      run.json          the record: hyperparameters, features, times, notes; and the SHA-256 of every other file
+      head/             the fitted head, without pickle
       decision.json     the decision rule and the evidence for it
       predictions.csv   id, split, true label, predicted label, one probability per label
       scorecard.json    every metric with its confidence interval, out-of-fold and on the test split
 
-A run is complete or absent: it is written under a temporary name and renamed. Its name is the head and a hash of all
-that decides its result, so that the same command finds the run that it made before.
+A run is complete or absent: it is written under a temporary name and renamed. The name of a run is the head and a hash
+of everything that decides the result, so the same command finds the run that exists already.
 """
 
 import csv
@@ -57,17 +57,17 @@ class Record:
     documents: Mapping[str, int]  # split -> number of documents
     documents_hash: str  # of ids, texts, splits, groups and labels
     kind: TargetKind
-    labels: Sequence[str]  # in the order of the columns of scores; of an ordinal task the lowest first
+    labels: Sequence[str]  # in the order of the columns of scores; the lowest first if they are ordinal
     parameter_count: int
     seconds: Mapping[str, float]  # out_of_fold, decision, fit, test
     predict_milliseconds: float  # per document, from features in the store
-    corpus_notes: Sequence[str]  # on the corpus and how it is used: the same for every head
+    corpus_notes: Sequence[str]  # on the corpus and how it is used; they are the same for every head
     run_notes: Sequence[str]  # on this run
     command: str
     created: str
     package_versions: Mapping[str, str]
-    base_runs: Sequence[str] = ()  # runs in the same folder whose scores it reads, in their order
-    further_recipes: Sequence[Mapping[str, Any]] = ()  # of the second and every further store, in their order
+    base_runs: Sequence[str] = ()  # runs in the same folder whose scores a stacking ensemble reads, in this order
+    further_recipes: Sequence[Mapping[str, Any]] = ()  # of the second and every further store, in this order
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -91,7 +91,7 @@ def package_versions() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Predictions:
-    """One row per document: of the test split, and out-of-fold of the training split.
+    """One row per document: those of the test split, then those of the training split, which are out-of-fold.
 
     truth, predicted: int64 (documents,) indices into the labels, or bool (documents, labels) for multi-label.
     probabilities: float32 (documents, labels).
@@ -111,7 +111,7 @@ class Predictions:
 
 
 def format_labels(row: Any, labels: Sequence[str]) -> str:
-    """One document's labels as predictions.csv has them: a label, or a JSON list of labels for multi-label."""
+    """One document's labels as in predictions.csv: a label, or a JSON list of labels for multi-label."""
     if np.ndim(row) == 0:
         return labels[int(row)]
     return json.dumps([labels[column] for column in np.flatnonzero(row).tolist()], ensure_ascii=False)
@@ -151,7 +151,7 @@ def _read_predictions(path: Path, labels: Sequence[str], kind: TargetKind) -> Pr
 
 @dataclass(frozen=True)
 class Run:
-    """A complete run on disk. Every file is checked against its hash before it is read."""
+    """A complete run on disk. Each file is checked against its hash before it is read."""
 
     folder: Path
     record: Record
@@ -212,10 +212,10 @@ def save(
     predictions: Predictions,
     scorecards: Mapping[str, "Scorecard"],
 ) -> Run:
-    """Write a run and return it; if another process has finished a run of that name meanwhile, that one stays.
+    """Write a run and return it. If another process has written a run of that name in the meantime, that one stays.
 
     Args:
-        folder: where the run will be; its name is the run's.
+        folder: where to write the run; the name of the folder is the name of the run.
         record: the content of run.json.
         head: the fitted head.
         decision: the decision rule and its evidence.
