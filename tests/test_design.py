@@ -106,6 +106,11 @@ def test_a_file_says_what_it_is(path: Path) -> None:
     assert ast.get_docstring(ast.parse(path.read_text()))
 
 
+@pytest.mark.parametrize("folder", FOLDERS, ids=name_of)
+def test_a_folder_says_what_is_in_it(folder: Path) -> None:
+    assert ast.get_docstring(ast.parse((folder / "__init__.py").read_text()))
+
+
 @pytest.mark.parametrize("folder", [folder for folder in FOLDERS if folder.name != "commandline"], ids=name_of)
 def test_a_folder_has_few_enough_files_to_read(folder: Path) -> None:
     assert len(list(folder.glob("*.py"))) <= MOST_FILES

@@ -102,7 +102,7 @@ def test_ordinal_labels_have_their_metrics_from_fit_to_page(embedonce: Run, tmp_
     assert both["ranking_metric"] == "mean absolute error"
     assert both["rows"][0]["out_of_fold"]["value"] <= both["rows"][1]["out_of_fold"]["value"]
     assert all(0 <= row["absolute_error"]["value"] <= 2 >= row["quadratic_kappa"]["value"] for row in both["rows"])
-    assert "Sorted by mean absolute error out of fold" in (tmp_path / "page.html").read_text()
+    assert "Sorted by out-of-fold mean absolute error" in (tmp_path / "page.html").read_text()
     mixed = embedonce("compare").out
     assert "kappa" in mixed and "–" in mixed and "mean absolute" in mixed
     rows = list(csv.DictReader(embedonce("predict", linear.name, "t.csv").out.splitlines()))
