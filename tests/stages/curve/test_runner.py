@@ -18,8 +18,9 @@ from featurestore import Bags
 from heads.classifiers.layermix import LayerMixHead
 from heads.classifiers.linear import LinearHead
 from heads.evaluation.decisions.heldout import HeldOut
-from heads.registry import HEADS, make_head
+from heads.registry import HEADS, head_class, make_head
 from heads.testing import training_of
+from heads.training.network_head import NetworkHead
 from stages.curve import CurvePlan, CurveProgress, LearningCurves, fit_curves, parse_curve_heads, parse_sizes
 from tests.small_store import blobs, make_store
 
@@ -208,7 +209,8 @@ def test_weights_are_those_of_the_documents_that_a_subset_has(tmp_path: Path) ->
 @pytest.mark.parametrize("name", HEADS)
 @pytest.mark.parametrize("kind", ["single", "multilabel"])
 def test_every_head_can_be_fitted_on_the_fewest_documents(tmp_path: Path, name: str, kind: Any) -> None:
-    head = make_head(name, {})
+    is_network = issubclass(head_class(name), NetworkHead)
+    head = make_head(name, {"epochs": 2, "min_steps": 2} if is_network else {})
     if kind == "multilabel" and not head.supports_multilabel:
         return
     store, table = make_store(tmp_path / "store", *blobs(["a", "b", "c"], 60), kind=kind)
