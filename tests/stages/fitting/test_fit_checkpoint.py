@@ -49,13 +49,13 @@ def test_finished_folds_are_kept(dataset: Dataset, step: int, tmp_path: Path, mo
         fit_head(*dataset, plan, tmp_path / "runs", on_progress=interrupt_at_step(step))
     assert len(list((tmp_path / "runs" / FOLDER).glob("*/fold-*.npy"))) == step
     assert runs.runs_in(tmp_path / "runs") == []
-    fits, learn = list[int](), LinearHead._learn
+    fits, learn = list[int](), LinearHead._fit
 
     def counted(self: LinearHead, examples: Examples) -> None:
         fits.append(len(examples))
         learn(self, examples)
 
-    monkeypatch.setattr(LinearHead, "_learn", counted)
+    monkeypatch.setattr(LinearHead, "_fit", counted)
     run, fresh = fit_head(*dataset, plan, tmp_path / "runs")
     assert fresh and len(fits) == 3 - step + 1
     assert is_same_run(run, whole)
@@ -65,7 +65,7 @@ def test_finished_folds_are_kept(dataset: Dataset, step: int, tmp_path: Path, mo
 
 
 def test_a_network_resumes_within_its_fold(dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(course, "EVERY", 0.0)
+    monkeypatch.setattr(course, "SAVE_INTERVAL", 0.0)
     plan = FitPlan(head=make_head("mlp", {"epochs": "4", "min_steps": "4", "device": "cpu"}), folds=3)
     whole, _ = fit_head(*dataset, plan, tmp_path / "whole")
     epochs, keep = list[int](), course.Checkpoint.save

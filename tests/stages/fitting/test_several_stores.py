@@ -118,7 +118,7 @@ def test_new_text_goes_through_both_encoders(embedonce: Run, tmp_path: Path) -> 
     refused = embedonce("predict", run.name, "t.jsonl", "--encoder", models[0])
     assert refused.code == 2 and "give --encoder once for each" in refused.err
     refused = embedonce("explain", run.name, predictions.ids[0])
-    assert refused.code == 2 and "side by side" in refused.err
+    assert refused.code == 2 and "one vector per document from each" in refused.err
 
 
 def test_words_are_read_from_the_first_store_and_vectors_from_all(tmp_path: Path) -> None:

@@ -173,7 +173,7 @@ def test_a_stacking_ensemble_without_one_of_its_runs_names_it(tmp_path: Path) ->
     ("arguments", "sentence"),
     [
         (["fit-head", "stack"], "A stacking ensemble needs at least two runs"),
-        (["fit-head", "linear", "--run", "lstm-1"], "--run is only for stack; linear reads features."),
+        (["fit-head", "linear", "--run", "lstm-1"], "--run is only for stack; other heads read features."),
         (["curve", "stack"], "stack combines whole runs"),
     ],
 )

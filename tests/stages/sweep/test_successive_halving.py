@@ -27,7 +27,7 @@ class Guess(LinearHead):
 
     name = "guess"
 
-    def _scores(self, bags: Bags) -> Any:
+    def _decision_function(self, bags: Bags) -> Any:
         return np.random.default_rng(0).normal(size=(len(bags), len(self.classes_)))
 
 
@@ -54,7 +54,7 @@ class Refused(LinearHead):
 
     name = "refused"
 
-    def _learn(self, examples: Examples) -> None:
+    def _fit(self, examples: Examples) -> None:
         raise CallError("Not for these.")
 
 
