@@ -146,4 +146,6 @@ def test_the_page_of_commands_is_what_the_program_says() -> None:
 
 def test_every_command_stands_in_the_readme() -> None:
     readme = (ROOT / "README.md").read_text()
-    assert [name for name in cli.embedonce.commands if f"embedonce {name}" not in readme] == []
+    assert [
+        name for name in cli.embedonce.commands if f"embedonce {name}" not in readme and f"`{name}`" not in readme
+    ] == []
