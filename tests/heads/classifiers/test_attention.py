@@ -28,7 +28,9 @@ def one_step_in_forty(documents: int = 800, seed: int = 0) -> Planted:
     return Planted(make_bags(list(rows)), np.array(["minus", "plus"], dtype=object)[codes])
 
 
-@pytest.mark.parametrize("form", [{}, {"queries": 3}, {"hidden": 0}])
+@pytest.mark.parametrize(
+    "form", [{}, *(pytest.param(form, marks=pytest.mark.long) for form in ({"queries": 3}, {"hidden": 0}))]
+)
 def test_it_finds_the_one_step_that_the_mean_drowns(form: Any) -> None:
     train, test = one_step_in_forty().halves()
     training = training_of(lr=0.01, monitor="loss", patience=12)

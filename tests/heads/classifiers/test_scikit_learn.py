@@ -69,7 +69,13 @@ CHECKED: dict[str, tuple[Head, dict[str, str]]] = {
 NO_VECTORS = frozenset({"tfidf", "fused"})
 
 
-@pytest.mark.parametrize("form", CHECKED)
+# each of these takes a quarter of a minute or more
+SLOW = ("attention", "gated", "gru", "layermix", "lstm", "transformer")
+
+
+@pytest.mark.parametrize(
+    "form", [pytest.param(form, marks=pytest.mark.long if form in SLOW else ()) for form in CHECKED]
+)
 def test_scikit_learn_finds_nothing_but_what_is_declared(form: str) -> None:
     head, exceptions = CHECKED[form]
     possible = ROUNDING if form in ROUNDED else {}
