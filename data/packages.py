@@ -14,7 +14,9 @@ def check_packages(names: Sequence[str] = PACKAGES) -> None:
     root = Path(__file__).resolve().parent.parent
     for name in names:
         spec = find_spec(name)
-        if spec is None or spec.origin is None or Path(spec.origin).resolve().parent.parent != root:
+        if spec is None:
+            raise CallError(f"embedonce's package '{name}' is missing in this environment. Install embedonce again.")
+        if spec.origin is None or Path(spec.origin).resolve().parent.parent != root:
             raise CallError(
                 f"Another package named '{name}' hides embedonce's own in this environment. "
                 "Install embedonce in an environment of its own."
