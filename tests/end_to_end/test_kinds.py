@@ -112,7 +112,7 @@ def test_ordinal_labels_have_their_metrics_from_fit_to_page(embedonce: Run, tmp_
     stacked = embedonce("fit-head", "stack", *order)
     assert stacked.code == 0 and "lightgbm" in stacked.err
     odd = embedonce("fit-head", "stack", "--folds", "2", "--run", linear.name, "--run", mlp.name)
-    assert odd.code == 2 and "its labels stand in another order, so give both the same --order, or none" in odd.err
+    assert odd.code == 2 and "its labels have another order, so use the same --order for both, or none" in odd.err
 
 
 def test_an_order_that_cannot_be_is_one_sentence(embedonce: Run, tmp_path: Path, model: Path) -> None:
