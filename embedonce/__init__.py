@@ -84,6 +84,7 @@ def embed(
     Raises:
         CallError: for what was requested, BadData for what the source holds; see data/errors.py.
     """
+    from data.errors import CallError
     from data.readers import read_corpus
     from data.readers.in_memory import read_in_memory
     from data.table import Columns
@@ -94,6 +95,8 @@ def embed(
     label_column, labels = (label, None) if label is None or isinstance(label, str) else (None, label)
     columns = Columns(text, label_column, id, split, group, separator, path_separator)
     is_file = isinstance(source, str | Path)
+    if is_file and labels is not None:
+        raise CallError("A file has its labels in a column. Name that column with label=.")
     corpus = read_corpus(str(source), columns) if is_file else read_in_memory(source, columns, labels, name)
     if isinstance(options.get("keep"), str):
         options["keep"], options["segment"] = parse_keep(options["keep"])
@@ -156,10 +159,13 @@ def fit_head(
     Raises:
         CallError: for a hyperparameter that does not exist or is out of range, and for a corpus that cannot be learned.
     """
+    from data.errors import CallError
     from heads.registry import make_head
     from stages.fitting.fit_head import fit_head as fit
     from stages.fitting.plan import FitPlan
 
+    if hyperparameters and not isinstance(head, str):
+        raise CallError("Hyperparameters go with the name of a head. Set those of a head object with set_params.")
     chosen = make_head(head, {**hyperparameters, "seed": seed}) if isinstance(head, str) else head
     plan = FitPlan(head=chosen, folds=folds, seed=seed, skip_unlabeled=True)
     with progress_bar(chosen.name, visible=progress) as show:

@@ -41,7 +41,7 @@ def read_in_memory(
         raise CallError("Labels are given twice: a table has them in a column. Name that column with label=.")
     else:
         table = _table_of_dataset(source) if _is_dataset(source) else _table_of_frame(source)
-    corpus = corpus_from_table(table, Path(name or f"memory-{_digest(table)}"), columns)
+    corpus = corpus_from_table(table, Path(f"{name or f'memory-{_digest(table)}'}.memory"), columns)
     return replace(corpus, source=f"memory:{corpus.name}")
 
 

@@ -19,7 +19,7 @@ __all__ = ["EmbeddedCorpus", "TrainingSplit"]
 
 @dataclass(frozen=True)
 class TrainingSplit:
-    """The labelled training documents of a corpus, in the order of their source.
+    """The labeled training documents of a corpus, in the order of their source.
 
     Attributes:
         ids: one id per document.

@@ -83,7 +83,7 @@ def test_the_same_rows_have_the_same_name_and_other_rows_another() -> None:
     name = read_in_memory(TEXTS, Columns(), LABELS).name
     assert read_in_memory(list(TEXTS), Columns(), list(LABELS)).name == name
     assert read_in_memory(TEXTS, Columns(), LABELS[::-1]).name != name
-    assert read_in_memory(TEXTS, Columns(), name="mine").name == "mine"
+    assert read_in_memory(TEXTS, Columns(), name="mine.v2").name == "mine.v2"
 
 
 def lazy() -> Any:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from data.errors import ModelUnavailable
 from stages.embed.model_files.checkpoint import checkpoint_files
-from stages.embed.model_files.library_logging import silence_hub
+from stages.embed.model_files.log_silencing import silence_hub
 from stages.embed.model_files.sentence_transformers_folder import read_sentence_transformers_folder
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from data.atomic_write import build_folder, cache_folder, hash_file
 from data.errors import CallError
 from featurestore import Recipe
 from stages.embed.model_files.checkpoint import canonical_json
-from stages.embed.model_files.library_logging import silence_transformers
+from stages.embed.model_files.log_silencing import silence_transformers
 from stages.embed.network.backends import INT8, import_onnxruntime, package_versions, read_cpu_flags
 from stages.embed.network.torch_network import TorchNetwork
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from data.errors import ModelUnavailable
 from stages.embed.model_files.checkpoint import Config
-from stages.embed.model_files.library_logging import silence_transformers
+from stages.embed.model_files.log_silencing import silence_transformers
 
 if TYPE_CHECKING:
     import torch

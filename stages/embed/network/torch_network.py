@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from data.errors import CallError, ModelUnavailable
 from stages.embed.model_files.checkpoint import read_config
-from stages.embed.model_files.library_logging import silence_transformers
+from stages.embed.model_files.log_silencing import silence_transformers
 from stages.embed.model_files.model_families import ENCODER_CLASS_FAMILIES, ENCODER_DECODER_FAMILIES
 from stages.embed.network.onednn import pack_linear_layers
 from stages.embed.network.padding import PaddingGroups, depends_on_padding, example_batch, merge_groups

@@ -238,7 +238,7 @@ def _load_with_transformers(folder: Path) -> "Tokenizer | None":
     # without a vocabulary, transformers would create a tokenizer of five tokens
     if not any(path for pattern in _VOCABULARY_FILES for path in folder.glob(pattern)):
         return None
-    from stages.embed.model_files.library_logging import silence_transformers
+    from stages.embed.model_files.log_silencing import silence_transformers
 
     with silence_transformers():
         from transformers import AutoTokenizer

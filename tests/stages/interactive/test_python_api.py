@@ -178,3 +178,10 @@ def test_a_foreign_package_in_the_place_of_ours_is_named(tmp_path: Path) -> None
     result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert result.returncode == 1
     assert "nother package named 'data'" in result.stderr.splitlines()[-1]
+
+
+def test_arguments_that_would_be_ignored_are_refused(corpus: embedonce.EmbeddedCorpus, run: embedonce.Run) -> None:
+    with pytest.raises(CallError, match="labels in a column"):
+        embedonce.embed(TICKETS, label=["billing"] * 240, progress=False)
+    with pytest.raises(CallError, match="go with the name of a head"):
+        embedonce.fit_head(run.head, corpus, C=2.0, **FAST)
