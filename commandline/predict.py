@@ -45,7 +45,7 @@ def predict(options: PredictOptions) -> None:
     """Label the documents of FILE with RUN: id, prediction, and the probability of each label.
 
     \b
-    embedonce predict lstm-7c2e41b0 new.csv --text body > labelled.csv
+    embedonce predict lstm-7c2e41b0 new.csv --text body > labeled.csv
     """
     from data.readers import read_corpus
     from stages.compare import find_run
