@@ -24,7 +24,7 @@ import click
 
 from benchmarks.measuring import Topic, at_most, print_topic, process_memory
 from data.readers import read_corpus
-from data.table import Columns
+from data.source_spec import SourceSpec
 from data.train_test_split import assign_splits
 from featurestore import FeatureStore
 from stages.embed import Options, embed, open_encoder
@@ -33,7 +33,7 @@ from tests.tiny_encoder import SENTENCES, make_encoder
 ROOT = Path(__file__).resolve().parent.parent
 MB = 1e6
 FINISHED = 100_000
-COLUMNS = Columns(text="text", label="label")
+COLUMNS = SourceSpec(text=("text",), label="label")
 # runs `embedonce`, and prints whether it loaded torch
 _COMMAND = "import sys, cli\ntry:\n    cli.main()\nfinally:\n    print('torch' in sys.modules, file=sys.stderr)"
 

@@ -9,7 +9,7 @@ class-weight = "effective"      a table is for the command of its name, as [stor
 
 import json
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,11 +97,11 @@ def _parameter_values(
             raise BadData(f"{file}: {key} is a list, but the command takes one value.")
 
 
-def write_config(source: str, columns: Mapping[str, str], file: Path = CONFIG_FILE) -> None:
-    """Write `file` with the documents to read. Raises CallError if it exists already."""
+def write_config(source: str, options: Mapping[str, str | Sequence[str]], file: Path = CONFIG_FILE) -> None:
+    """Write `file` with the documents to read and how. Raises CallError if it exists already."""
     lines = [
         f"source = {json.dumps(source)}",
-        *(f"{name.rstrip('_').replace('_', '-')} = {json.dumps(value)}" for name, value in columns.items()),
+        *(f"{name.rstrip('_').replace('_', '-')} = {json.dumps(value)}" for name, value in options.items()),
     ]
     try:
         with file.open("x", encoding="utf-8") as out:

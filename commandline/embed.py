@@ -8,13 +8,13 @@ import click
 
 from commandline.options import (
     FOLDER,
-    ColumnOptions,
-    column_options,
+    SourceOptions,
     describe_origin,
     is_given,
     json_option,
     receives,
     seed_option,
+    source_options,
     stores_option,
     trust_option,
 )
@@ -31,7 +31,7 @@ DEFAULT_MODEL = "all-MiniLM-L6-v2"
 
 
 @dataclass(frozen=True, kw_only=True)
-class EmbedOptions(ColumnOptions):
+class EmbedOptions(SourceOptions):
     """The arguments and options of `embedonce embed`."""
 
     source: str
@@ -91,7 +91,7 @@ class EmbedOptions(ColumnOptions):
     "--model", default=DEFAULT_MODEL, help="The encoder: a name on the hub, an installed encoder, or a folder."
 )
 @click.option("--revision", help="A branch, tag or commit of the model on the hub.")
-@column_options
+@source_options
 @click.option(
     "--window", type=int, help="Tokens per window, without special tokens.  [254, or fewer if the encoder is shorter]"
 )
@@ -201,7 +201,7 @@ def _create_request(options: EmbedOptions) -> "EmbedRequest":
 
     return EmbedRequest(
         source=options.source,
-        columns=options.columns,
+        spec=options.spec,
         options=options.encoding,
         explicit=_explicit_fields(options),
         store=options.store,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from commandline.options import FOLDER, NewFile, json_option, receives, runs_option, stores_option
+from commandline.options import FOLDER, NewFile, json_option, receives, runs_option, stores_option, text_option
 from commandline.output import note, open_output, progress, say, show, show_json, table, terminal_width
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class ExplainOptions:
     method: str
     top: int
     source: str | None
-    text: str | None
+    text: tuple[str, ...]
     encoder: str | None
     store: Path | None
     stores_folder: Path
@@ -72,7 +72,7 @@ class ExplainOptions:
 )
 @click.option("--top", type=click.IntRange(1), default=5, help="Rows shown for the label, and against it.")
 @click.option("--source", metavar="FILE", help="File with the texts.  [the file that was embedded]")
-@click.option("--text", metavar="COLUMN", help="Column of the text.  [guessed by name]")
+@text_option
 @click.option("--encoder", help="Where the run's encoder is now, if it has moved; only its tokenizer is read.")
 @click.option("--store", type=FOLDER, help="The feature store.  [the run's own, in --stores]")
 @stores_option

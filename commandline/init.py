@@ -5,13 +5,13 @@ from dataclasses import asdict, dataclass
 import click
 
 from commandline.config_file import CONFIG_FILE, write_config
-from commandline.options import ColumnOptions, column_options, receives
+from commandline.options import SourceOptions, receives, source_options
 from commandline.output import note, say
 from data.errors import CallError
 
 
 @dataclass(frozen=True, kw_only=True)
-class InitOptions(ColumnOptions):
+class InitOptions(SourceOptions):
     """The arguments and options of `embedonce init`."""
 
     source: str
@@ -19,17 +19,17 @@ class InitOptions(ColumnOptions):
 
 @click.command(short_help="Write embedonce.toml, the defaults of this folder.")
 @click.argument("source")
-@column_options
+@source_options
 @receives(InitOptions)
 def init(options: InitOptions) -> None:
     """Write embedonce.toml for SOURCE, so that the other commands need no options in this folder."""
     from data.readers import read_corpus
 
-    corpus = read_corpus(options.source, options.columns)
+    corpus = read_corpus(options.source, options.spec)
     for sentence in corpus.notes:
         note(sentence)
     if not any(document.labels for document in corpus.documents):
         raise CallError(f"{options.source} has no column of labels, which heads learn from. Name it with --label.")
-    columns = {name: value for name, value in asdict(options).items() if name != "source" and value is not None}
+    columns = {name: value for name, value in asdict(options).items() if name != "source" and value not in (None, ())}
     write_config(options.source, columns)
     say(f"Wrote {CONFIG_FILE}. Next: `embedonce embed`, `embedonce fit-head linear`, `embedonce compare`.")

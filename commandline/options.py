@@ -20,7 +20,7 @@ import click
 
 from commandline.config_file import CONFIG_FILE
 from data.errors import CallError
-from data.table import Columns
+from data.source_spec import SourceSpec
 
 if TYPE_CHECKING:
     from featurestore import CorpusTable
@@ -99,9 +99,14 @@ class_weight_option = click.option(
     "--class-weight",
     help="balanced, none, effective, sqrt, or a JSON file {label: weight}.  [the head's default]",
 )
-text_option = click.option("--text", metavar="COLUMN", help="Column of the text.  [guessed by name]")
+text_option = click.option(
+    "--text",
+    multiple=True,
+    metavar="COLUMN",
+    help="Column of the text; repeat it to join several.  [guessed by name]",
+)
 id_option = click.option("--id", "id_", metavar="COLUMN", help="Column of the document ids.  [guessed, or row numbers]")
-column_options = combine_options(
+source_options = combine_options(
     text_option,
     click.option("--label", metavar="COLUMN", help="Column of the label.  [guessed by name]"),
     id_option,
@@ -113,10 +118,10 @@ column_options = combine_options(
 
 
 @dataclass(frozen=True, kw_only=True)
-class ColumnOptions:
-    """The values of `column_options`."""
+class SourceOptions:
+    """The values of `source_options`."""
 
-    text: str | None
+    text: tuple[str, ...]
     label: str | None
     id_: str | None
     split: str | None
@@ -125,10 +130,10 @@ class ColumnOptions:
     path_separator: str | None
 
     @property
-    def columns(self) -> Columns:
-        """The columns that the options name."""
-        return Columns(
-            text=self.text,
+    def spec(self) -> SourceSpec:
+        """How the options say to read the source."""
+        return SourceSpec(
+            text=self.text or None,
             label=self.label,
             id=self.id_,
             split=self.split,

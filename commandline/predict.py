@@ -8,7 +8,7 @@ import click
 from commandline.options import NewFile, device_option, id_option, receives, runs_option, text_option, trust_option
 from commandline.output import note, open_output, progress
 from data.errors import CallError
-from data.table import Columns
+from data.source_spec import SourceSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +17,7 @@ class PredictOptions:
 
     run: str
     file: str
-    text: str | None
+    text: tuple[str, ...]
     id_: str | None
     encoder: tuple[str, ...]
     output: Path | None
@@ -56,7 +56,7 @@ def predict(options: PredictOptions) -> None:
     if options.output is not None and options.output.exists():
         raise CallError(f"{options.output} exists already. Name another --output, or remove it.")
     # new documents have no label and no split to read, whatever their columns are called
-    corpus = read_corpus(options.file, Columns(text=options.text, id=options.id_, label="", split=""))
+    corpus = read_corpus(options.file, SourceSpec(text=options.text or None, id=options.id_, label="", split=""))
     for sentence in corpus.notes:
         note(sentence)
     encoders = open_encoders(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from commandline.options import FOLDER, ColumnOptions, column_options, json_option, receives, stores_option
+from commandline.options import FOLDER, SourceOptions, json_option, receives, source_options, stores_option
 from commandline.output import Bar, note, progress, say, show_json, table
 from data.text_format import format_bytes, join_names, plural
 
@@ -152,7 +152,7 @@ def prune(options: RewriteOptions) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelOptions(StoreOptions, ColumnOptions):
+class LabelOptions(StoreOptions, SourceOptions):
     """The arguments and options of `embedonce store label`."""
 
     file: str
@@ -161,7 +161,7 @@ class LabelOptions(StoreOptions, ColumnOptions):
 
 @store.command(short_help="Replace labels, splits and groups by those of a table.")
 @click.argument("file")
-@column_options
+@source_options
 @store_option
 @click.option("--corpus", help="Name of a corpus in the store.  [its only one]")
 @stores_option
@@ -179,7 +179,7 @@ def label(options: LabelOptions) -> None:
     from stages.relabel import relabel
 
     store = options.open()
-    result = relabel(store, open_corpus(store, options.corpus), options.file, options.columns)
+    result = relabel(store, open_corpus(store, options.corpus), options.file, options.spec)
     if options.as_json:
         show_json(
             {"store": str(store.folder), "corpus": result.corpus, "changed": result.changed, "notes": result.notes}

@@ -1,9 +1,10 @@
 """A document, and a corpus of them: what every reader returns and every later step takes."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Self, overload
 
+from data.source_spec import SourceSpec
 from data.taxonomy import Taxonomy
 
 Kind = Literal["single", "multilabel", "path"]
@@ -68,7 +69,8 @@ class Corpus:
     """Documents in the order of their source.
 
     `name` is safe as a file name; `source` is as the user wrote it; `notes` are sentences for the user: columns that
-    were guessed, documents without a label, duplicate texts across train and test.
+    were guessed, documents without a label, duplicate texts across train and test. `spec` is how the source was read,
+    with the columns that were guessed.
     """
 
     name: str
@@ -77,3 +79,4 @@ class Corpus:
     kind: Kind
     taxonomy: Taxonomy | None
     notes: tuple[str, ...]
+    spec: SourceSpec = field(default_factory=SourceSpec)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from data.documents import Kind
 from data.errors import BadData, CallError
 from data.packed import CategoricalColumn
-from data.table import Columns
+from data.source_spec import SourceSpec
 from data.taxonomy import Taxonomy, is_path
 
 
@@ -20,32 +20,32 @@ class ParsedLabels(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def parse_labels(cells: Iterable[Any], columns: Columns, locate: Callable[[int], str]) -> ParsedLabels:
+def parse_labels(cells: Iterable[Any], spec: SourceSpec, locate: Callable[[int], str]) -> ParsedLabels:
     """Parse the cells of a label column and determine the kind of labels; spaces around a label are removed.
 
-    Labels are multi-label if a cell is a list, holds a list as JSON, or `columns.separator` is given. They are paths if
-    `columns.path_separator` is given, or if every label has a "/" within it.
+    Labels are multi-label if a cell is a list, holds a list as JSON, or `spec.separator` is given. They are paths if
+    `spec.path_separator` is given, or if every label has a "/" within it.
 
     Args:
         cells: Text, numbers, lists, or None.
-        columns: The separators.
+        spec: The separators.
         locate: Returns the location of a row, for errors.
 
     Raises:
         BadData: A cell is not a label, or a path has an empty level.
         CallError: Both separators are given.
     """
-    if columns.separator and columns.path_separator:
+    if spec.separator and spec.path_separator:
         raise CallError("--separator and --path-separator exclude each other: a path is one label per document.")
     list_rows: list[int] = []
-    labels = CategoricalColumn(_labels_of_rows(cells, columns.separator, locate, list_rows))
+    labels = CategoricalColumn(_labels_of_rows(cells, spec.separator, locate, list_rows))
     first_list = list_rows[0] if list_rows else None
-    if columns.path_separator:
-        return _parse_paths(labels, columns.path_separator, first_list, locate)
+    if spec.path_separator:
+        return _parse_paths(labels, spec.path_separator, first_list, locate)
     if first_list is not None:
         return ParsedLabels(labels, "multilabel")
     names = {label for document in labels for label in document}
-    if columns.path_separator is None and names and all("/" in name and is_path(name, "/") for name in names):
+    if spec.path_separator is None and names and all("/" in name and is_path(name, "/") for name in names):
         note = "labels are read as paths, a level at each '/' (guessed; --path-separator \"\" reads them as they are)"
         return ParsedLabels(labels, "path", Taxonomy.from_separator(names, "/"), (note,))
     return ParsedLabels(labels)

@@ -1,25 +1,8 @@
-"""A table as every reader of tables returns it, and the roles that a user gives to its columns."""
+"""A table as every reader of tables returns it."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-
-@dataclass(frozen=True)
-class Columns:
-    """The roles of a table's columns: a column's name, None to guess it, "" for no column.
-
-    separator: what separates the labels in one cell. path_separator: what separates the levels of a label; None takes
-    "/" if every label has one.
-    """
-
-    text: str | None = None
-    label: str | None = None
-    id: str | None = None
-    split: str | None = None
-    group: str | None = None
-    separator: str | None = None
-    path_separator: str | None = None
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ DEFAULT_MODEL = "all-MiniLM-L6-v2"
 def embed(
     source: Any,
     *,
-    text: str | None = None,
+    text: "str | Sequence[str] | None" = None,
     label: "str | Sequence[Any] | None" = None,
     model: str = DEFAULT_MODEL,
     id: str | None = None,
@@ -87,23 +87,31 @@ def embed(
     from data.errors import CallError
     from data.readers import read_corpus
     from data.readers.in_memory import read_in_memory
-    from data.table import Columns
+    from data.source_spec import SourceSpec
     from stages.embed import Options
     from stages.embed.encoder.options import parse_keep
     from stages.embed.pipeline.embed_source import EmbedRequest, embed_source
 
     label_column, labels = (label, None) if label is None or isinstance(label, str) else (None, label)
-    columns = Columns(text, label_column, id, split, group, separator, path_separator)
+    spec = SourceSpec(
+        text=(text,) if isinstance(text, str) else None if text is None else tuple(text),
+        label=label_column,
+        id=id,
+        split=split,
+        group=group,
+        separator=separator,
+        path_separator=path_separator,
+    )
     is_file = isinstance(source, str | Path)
     if is_file and labels is not None:
         raise CallError("A file has its labels in a column. Name that column with label=.")
-    corpus = read_corpus(str(source), columns) if is_file else read_in_memory(source, columns, labels, name)
+    corpus = read_corpus(str(source), spec) if is_file else read_in_memory(source, spec, labels, name)
     if isinstance(options.get("keep"), str):
         options["keep"], options["segment"] = parse_keep(options["keep"])
     notes: list[str] = []
     request = EmbedRequest(
         source=corpus,
-        columns=columns,
+        spec=spec,
         options=Options(model=model, **options),
         explicit={"model", *options},
         store=None if store is None else Path(store),

@@ -7,7 +7,7 @@ from typing import Any
 from data.documents import Corpus, Document
 from data.errors import BadData, CallError
 from data.readers import read_labels_by_id
-from data.table import Columns
+from data.source_spec import SourceSpec
 from data.taxonomy import Taxonomy
 from data.train_test_split import parse_splits
 from featurestore import CorpusTable, FeatureStore
@@ -26,7 +26,7 @@ class RelabelResult:
     notes: tuple[str, ...]
 
 
-def relabel(store: FeatureStore, table: CorpusTable, source: str, columns: Columns) -> RelabelResult:
+def relabel(store: FeatureStore, table: CorpusTable, source: str, spec: SourceSpec) -> RelabelResult:
     """Replace the labels, splits and groups of a corpus by columns of a table, matched by document id.
 
     Documents that the table lacks keep their values, and features do not change.
@@ -35,7 +35,7 @@ def relabel(store: FeatureStore, table: CorpusTable, source: str, columns: Colum
         store: the store of the corpus.
         table: the corpus.
         source: the path of the table.
-        columns: its columns.
+        spec: how the table is read.
 
     Returns:
         What was replaced.
@@ -44,7 +44,7 @@ def relabel(store: FeatureStore, table: CorpusTable, source: str, columns: Colum
         BadData: for an id that the corpus lacks, and for a source with none of these columns.
         CallError: if labels of another kind would be mixed with the existing ones; and what reading the table raises.
     """
-    given = read_labels_by_id(source, columns)
+    given = read_labels_by_id(source, spec)
     by_id, known = {document.id: document for document in given.documents}, set(table.ids)
     unknown = [name for name in by_id if name not in known]
     if unknown:

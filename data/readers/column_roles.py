@@ -5,7 +5,8 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from data.errors import BadData, ColumnMissing, suggest_name
-from data.table import Columns, Table
+from data.source_spec import SourceSpec
+from data.table import Table
 from data.text_format import join_names, join_words
 from data.train_test_split import is_split_name
 
@@ -27,8 +28,8 @@ _ROLES = {
 
 
 def resolve_columns(
-    requested: Columns, table: Table, *, with_texts: bool = True, used: Sequence[str] = ()
-) -> tuple[Columns, list[str]]:
+    requested: SourceSpec, table: Table, *, with_texts: bool = True, used: Sequence[str] = ()
+) -> tuple[SourceSpec, list[str]]:
     """Resolve each role to a column name or None, and report what was guessed.
 
     A role that the user did not name is guessed by the column's name, if a single column matches.
@@ -46,11 +47,12 @@ def resolve_columns(
         ColumnMissing: A named column does not exist, or the text column cannot be determined.
         BadData: Two columns have the name of a column to read.
     """
-    named = {role: getattr(requested, role) for role in _ROLES} | {"text": requested.text or None}
-    if not with_texts:
+    text = requested.text or () if with_texts else ()
+    named = {role: None if role == "text" else getattr(requested, role) for role in _ROLES}
+    if text or not with_texts:
         del named["text"]
-    check_columns(table, filter(None, named.values()))
-    free = [name for name in dict.fromkeys(table.names) if name not in (*named.values(), *used)]
+    check_columns(table, filter(None, (*text, *named.values())))
+    free = [name for name in dict.fromkeys(table.names) if name not in (*text, *named.values(), *used)]
     candidates = {role: _candidates(role, free) for role, name in named.items() if name is None}
     if len(candidates.get("text", ["one"])) != 1:
         raise ColumnMissing(_explain_missing_text(table, candidates["text"]))
@@ -58,7 +60,9 @@ def resolve_columns(
     guesses = {role: names[0] for role, names in candidates.items() if len(names) == 1}
     resolved = {role: guesses.get(role) or name or None for role, name in named.items()}
     check_columns(table, filter(None, resolved.values()))
-    return replace(requested, **{"text": None, **resolved}), [*_guess_notes(guesses), *notes]
+    guessed_text = resolved.pop("text", None)
+    spec = replace(requested, text=text or (guessed_text and (guessed_text,)), **resolved)
+    return spec, [*_guess_notes(guesses), *notes]
 
 
 def check_columns(table: Table, names: Iterable[str]) -> None:

@@ -11,16 +11,17 @@ from data.labels import ParsedLabels, cell_text, parse_labels
 from data.packed import CategoricalColumn, PackedStrings, RowNumbers
 from data.readers.column_roles import resolve_columns
 from data.readers.files import safe_file_name
-from data.table import Columns, Table
+from data.source_spec import SourceSpec
+from data.table import Table
 
 
-def corpus_from_table(table: Table, path: Path, requested: Columns, *, with_texts: bool = True) -> Corpus:
+def corpus_from_table(table: Table, path: Path, requested: SourceSpec, *, with_texts: bool = True) -> Corpus:
     """Make a corpus of a table's rows, in their order.
 
     Args:
         table: The table.
         path: Its file; the corpus gets its name.
-        requested: The roles of columns as the user named them.
+        requested: How to read it, as far as the user said.
         with_texts: Whether texts are read; if not, they are empty and need no column.
 
     Raises:
@@ -28,20 +29,20 @@ def corpus_from_table(table: Table, path: Path, requested: Columns, *, with_text
         BadData: As in `resolve_columns` and `parse_labels`; also a text that is a list or an object, a row without an
             id, and two rows with the same id.
     """
-    columns, guesses = resolve_columns(requested, table, with_texts=with_texts)
+    spec, guesses = resolve_columns(requested, table, with_texts=with_texts)
     parsed = ParsedLabels(CategoricalColumn(() for _ in range(table.rows)))
-    if columns.label:
-        parsed = parse_labels(table.cells(columns.label), columns, table.location)
+    if spec.label:
+        parsed = parse_labels(table.cells(spec.label), spec, table.location)
     documents = Documents(
-        ids=document_ids(table, columns.id),
-        texts=PackedStrings(_texts(table, columns.text)) if columns.text else CategoricalColumn([""] * table.rows),
+        ids=document_ids(table, spec.id),
+        texts=PackedStrings(_texts(table, spec.text)) if spec.text else CategoricalColumn([""] * table.rows),
         labels=parsed.labels,
-        splits=CategoricalColumn(_words(table, columns.split)),
-        groups=CategoricalColumn(_words(table, columns.group)),
+        splits=CategoricalColumn(_words(table, spec.split)),
+        groups=CategoricalColumn(_words(table, spec.group)),
     )
-    gaps = _gap_notes(documents, has_texts=with_texts, has_labels=columns.label is not None)
+    gaps = _gap_notes(documents, has_texts=with_texts, has_labels=spec.label is not None)
     notes = (*table.notes, *guesses, *parsed.notes, *gaps)
-    return Corpus(safe_file_name(path.stem), table.source, documents, parsed.kind, parsed.taxonomy, notes)
+    return Corpus(safe_file_name(path.stem), table.source, documents, parsed.kind, parsed.taxonomy, notes, spec)
 
 
 def document_ids(table: Table, name: str | None) -> Sequence[str]:
@@ -67,8 +68,13 @@ def _words(table: Table, name: str | None) -> Iterator[str | None]:
     return (cell_text(cell, row, table.location) for row, cell in enumerate(cells))
 
 
-def _texts(table: Table, name: str) -> Iterator[str]:
-    """Texts unchanged; a number as it is written, and a blank cell as an empty text."""
+def _texts(table: Table, names: Sequence[str]) -> Iterator[str]:
+    """Texts unchanged; a number as it is written, a blank cell as an empty text; several joined by a line end."""
+    columns = [_column_texts(table, name) for name in names]
+    return columns[0] if len(columns) == 1 else ("\n".join(filter(None, texts)) for texts in zip(*columns, strict=True))
+
+
+def _column_texts(table: Table, name: str) -> Iterator[str]:
     for row, cell in enumerate(table.cells(name)):
         yield cell if isinstance(cell, str) else cell_text(cell, row, table.location) or ""
 

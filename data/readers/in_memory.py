@@ -10,14 +10,15 @@ from typing import Any
 from data.documents import Corpus
 from data.errors import CallError
 from data.readers.corpus_from_table import corpus_from_table
-from data.table import Columns, Table
+from data.source_spec import SourceSpec
+from data.table import Table
 
 TEXT = "text"
 LABEL = "label"
 
 
 def read_in_memory(
-    source: Any, columns: Columns, labels: Sequence[Any] | None = None, name: str | None = None
+    source: Any, spec: SourceSpec, labels: Sequence[Any] | None = None, name: str | None = None
 ) -> Corpus:
     """A corpus of the rows of `source`, in their order; row numbers are ids unless `columns` names a column of ids.
 
@@ -36,12 +37,12 @@ def read_in_memory(
     if isinstance(source, str | bytes | dict) or not hasattr(source, "__len__"):
         raise CallError(f"{_type_name(source)} is no source of documents. {_EXPECTED}")
     if isinstance(source, list | tuple) or _is_array(source):
-        table, columns = _table_of_texts(list(source), labels), _columns_of_texts(columns, labels)
+        table, spec = _table_of_texts(list(source), labels), _spec_of_texts(spec, labels)
     elif labels is not None:
         raise CallError("Labels are given twice: a table has them in a column. Name that column with label=.")
     else:
         table = _table_of_dataset(source) if _is_dataset(source) else _table_of_frame(source)
-    corpus = corpus_from_table(table, Path(f"{name or f'memory-{_digest(table)}'}.memory"), columns)
+    corpus = corpus_from_table(table, Path(f"{name or f'memory-{_digest(table)}'}.memory"), spec)
     return replace(corpus, source=f"memory:{corpus.name}")
 
 
@@ -72,10 +73,10 @@ def _table_of_texts(texts: list[Any], labels: Sequence[Any] | None) -> Table:
     return _table(cells.keys(), len(texts), cells.__getitem__)
 
 
-def _columns_of_texts(columns: Columns, labels: Sequence[Any] | None) -> Columns:
-    if any((columns.text, columns.label, columns.id, columns.split, columns.group)):
+def _spec_of_texts(spec: SourceSpec, labels: Sequence[Any] | None) -> SourceSpec:
+    if any((spec.text, spec.label, spec.id, spec.split, spec.group)):
         raise CallError("A list of texts has no columns. Pass its labels as a list, or a data frame for more columns.")
-    return replace(columns, text=TEXT, label=None if labels is None else LABEL, id="", split="", group="")
+    return replace(spec, text=(TEXT,), label=None if labels is None else LABEL, id="", split="", group="")
 
 
 def _table_of_frame(frame: Any) -> Table:

@@ -1,7 +1,7 @@
 """The entry points of the readers: each chooses the module for what the user named."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import astuple, replace
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -15,7 +15,8 @@ from data.readers.delimited import read_csv, read_tsv
 from data.readers.folder import read_folder
 from data.readers.jsonl import read_jsonl
 from data.readers.parquet import read_parquet
-from data.table import Columns, Table
+from data.source_spec import SourceSpec
+from data.table import Table
 
 TABLE_READERS: Mapping[str, Callable[[Path, str], Table]] = {
     ".csv": read_csv,
@@ -26,7 +27,7 @@ TABLE_READERS: Mapping[str, Callable[[Path, str], Table]] = {
 }
 
 
-def read_corpus(source: str, columns: Columns | None = None) -> Corpus:
+def read_corpus(source: str, spec: SourceSpec | None = None) -> Corpus:
     """Read a corpus from a table, a folder with one folder per class, or a benchmark.
 
     Documents keep the order of the source. The notes report what was guessed and what is missing. Each error names the
@@ -34,7 +35,7 @@ def read_corpus(source: str, columns: Columns | None = None) -> Corpus:
 
     Args:
         source: A .csv, .tsv, .jsonl, .ndjson or .parquet file, a folder, or the name of a benchmark.
-        columns: The roles of a table's columns; a role that is None is guessed by the column's name.
+        spec: How it is read; a role that is None is guessed by the column's name.
 
     Raises:
         FileMissing: Nothing has this name.
@@ -43,12 +44,12 @@ def read_corpus(source: str, columns: Columns | None = None) -> Corpus:
         BadData: The content cannot be used.
         ExtraMissing: Parquet is read without pyarrow.
     """
-    columns, path = columns or Columns(), Path(source).expanduser()
+    spec, path = spec or SourceSpec(), Path(source).expanduser()
     if source in BENCHMARKS:
-        return _note_unused_columns(read_benchmark(source), columns, "benchmark")
+        return _note_unused_columns(read_benchmark(source), spec, "benchmark")
     if _exists(path) and path.is_dir():
-        return _note_unused_columns(read_folder(path, source), columns, "folder")
-    return corpus_from_table(read_table(source), path, columns)
+        return _note_unused_columns(read_folder(path, source), spec, "folder")
+    return corpus_from_table(read_table(source), path, spec)
 
 
 def read_table(source: str) -> Table:
@@ -67,17 +68,17 @@ def read_table(source: str) -> Table:
     return TABLE_READERS[path.suffix.lower()](path, source)
 
 
-def read_labels_by_id(source: str, columns: Columns) -> Corpus:
+def read_labels_by_id(source: str, spec: SourceSpec) -> Corpus:
     """Read labels, splits and groups of documents that are known by their ids; texts are not read, but empty.
 
     Args:
         source: A table.
-        columns: The roles of its columns; `columns.id` is "id" if it is None, and `columns.text` is ignored.
+        spec: How it is read; `spec.id` is "id" if it is None, and `spec.text` is ignored.
 
     Raises the errors of `read_corpus`.
     """
-    columns = replace(columns, id=columns.id or "id")
-    return corpus_from_table(read_table(source), Path(source).expanduser(), columns, with_texts=False)
+    spec = replace(spec, id=spec.id or "id")
+    return corpus_from_table(read_table(source), Path(source).expanduser(), spec, with_texts=False)
 
 
 def read_column(source: str, name: str, id_column: str | None = None) -> dict[str, str | None]:
@@ -92,18 +93,18 @@ def read_column(source: str, name: str, id_column: str | None = None) -> dict[st
     """
     table = read_table(source)
     check_columns(table, [name])
-    columns, _ = resolve_columns(
-        Columns(label="", split="", group="", id=id_column), table, with_texts=False, used=[name]
+    spec, _ = resolve_columns(
+        SourceSpec(label="", split="", group="", id=id_column), table, with_texts=False, used=[name]
     )
-    ids = document_ids(table, columns.id)
+    ids = document_ids(table, spec.id)
     return {
         document: cell_text(cell, row, table.location)
         for row, (document, cell) in enumerate(zip(ids, table.cells(name), strict=True))
     }
 
 
-def _note_unused_columns(corpus: Corpus, columns: Columns, source_type: str) -> Corpus:
-    if not any(astuple(columns)):
+def _note_unused_columns(corpus: Corpus, spec: SourceSpec, source_type: str) -> Corpus:
+    if not spec.to_json():
         return corpus
     note = f"columns were named, but a {source_type} has none and is read as it is"
     return replace(corpus, notes=(note, *corpus.notes))

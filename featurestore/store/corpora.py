@@ -1,8 +1,8 @@
 """The corpora of a store: ids, keys, splits, groups and labels, in a table that a user may edit.
 
 corpora/NAME.csv     id, key, split, group, label; multi-label cells are JSON lists
-corpora/NAME.json    source, kind, taxonomy, notes; and `previous`: the same of the replaced table, with its sha256, by
-                     which that table is recognized if the power failed between the two renames
+corpora/NAME.json    source, kind, taxonomy, notes, spec; and `previous`: the same of the replaced table, with its
+                     sha256, by which that table is recognized if the power failed between the two renames
 """
 
 import csv
@@ -11,7 +11,7 @@ import io
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from heapq import nsmallest
 from itertools import chain, islice
@@ -21,10 +21,11 @@ from typing import Any, get_args
 from data.atomic_write import hash_file, make_folder, open_regular_file, write_atomically
 from data.documents import Kind
 from data.errors import CallError, StoreDamaged, UnknownName, suggest_name
+from data.source_spec import SourceSpec
 from data.taxonomy import Taxonomy
 
 COLUMNS = ["id", "key", "split", "group", "label"]
-_FIELDS = ("source", "kind", "taxonomy", "notes")
+_FIELDS = ("source", "kind", "taxonomy", "notes", "spec")
 _PARSE_ERRORS = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 _HEX = frozenset("0123456789abcdef")
 # texts and ids may contain half of a surrogate pair
@@ -37,6 +38,7 @@ _COMPARED_IDS = 10_000  # searched for a suggestion, which takes a tenth of a se
 class CorpusTable:
     """A corpus without its texts; sequences are (documents,), and `labels` has one tuple per document.
 
+    spec: how the source was read.
     keys: hex sha256 of each text; documents with equal texts have equal keys.
     """
 
@@ -50,6 +52,7 @@ class CorpusTable:
     groups: Sequence[str | None]
     labels: Sequence[tuple[str, ...]]
     notes: tuple[str, ...] = ()
+    spec: SourceSpec = field(default_factory=SourceSpec)
 
     def keys_of(self, ids: Sequence[str]) -> list[str]:
         """Return the keys of the documents with these ids, in their order. Raises UnknownName for an unknown id."""
@@ -92,6 +95,7 @@ def save(table: CorpusTable, folder: Path) -> None:
         "kind": table.kind,
         "taxonomy": None if table.taxonomy is None else table.taxonomy.to_json(),
         "notes": list(table.notes),
+        "spec": table.spec.to_json(),
     }
     path = folder / f"{table.name}.csv"
     description["previous"] = _describe_previous(folder, table.name)
@@ -117,7 +121,7 @@ def is_saved(table: CorpusTable, folder: Path) -> bool:
         with open_regular_file(path) as file:
             same = all(file.read(len(piece)) == piece for piece in _encode_rows(table)) and not file.read(1)
         return same and _load_description(path.with_suffix(".json"), "") == {
-            field: getattr(table, field) for field in ("source", "kind", "taxonomy", "notes")
+            field: getattr(table, field) for field in _FIELDS
         }
     except (OSError, StoreDamaged):
         return False
@@ -159,11 +163,17 @@ def load(name: str, folder: Path) -> CorpusTable:
 def _load_description(path: Path, table: str) -> dict[str, Any]:
     try:
         content = _read_description(path, table)
-        source, kind, tree, notes = (content[name] for name in _FIELDS)
+        source, kind, tree, notes, spec = (content[name] for name in _FIELDS)
         if kind not in get_args(Kind) or not isinstance(source, str):
             raise ValueError(f"its kind is {kind!r}")
         taxonomy = None if tree is None else Taxonomy.from_json(tree)
-        return {"source": source, "kind": kind, "taxonomy": taxonomy, "notes": tuple(map(str, notes))}
+        return {
+            "source": source,
+            "kind": kind,
+            "taxonomy": taxonomy,
+            "notes": tuple(map(str, notes)),
+            "spec": SourceSpec.from_json(spec),
+        }
     except (OSError, *_PARSE_ERRORS) as error:
         raise StoreDamaged(
             f"{path} cannot be read ({error}). Run `embedonce embed` again to write it again."

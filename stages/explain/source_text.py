@@ -3,13 +3,13 @@
 Either may be unavailable. Notes then say what is missing, and an explanation shows what is still known.
 """
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from data.errors import BadData, EmbedOnceError, ModelUnavailable
 from data.readers import read_corpus
-from data.table import Columns
+from data.source_spec import SourceSpec
 from featurestore import CorpusTable, Recipe, text_key
 from stages.embed.model_files.model_lookup import find_local_model
 from stages.embed.model_files.sentence_transformers_folder import read_sentence_transformers_folder
@@ -37,7 +37,7 @@ def read_source_texts(
     recipe: Recipe,
     *,
     source: str | None = None,
-    text: str | None = None,
+    text: Sequence[str] = (),
     encoder: str | None = None,
 ) -> SourceTexts:
     """Read the texts of documents, and load the tokenizer that split them.
@@ -47,7 +47,7 @@ def read_source_texts(
         keys: keys of the documents.
         recipe: the recipe of their features.
         source: file that has the texts; None for the one that was embedded.
-        text: its column of texts; None to guess it.
+        text: its columns of texts; () for those that were embedded.
         encoder: where the encoder is now; None if it has not moved.
 
     Returns:
@@ -75,12 +75,15 @@ def read_source_texts(
     return SourceTexts(texts, tokenizer, tuple(notes))
 
 
-def _read_texts(source: str, column: str | None, keys: Collection[str], table: CorpusTable) -> dict[str, str]:
+def _read_texts(source: str, text: Sequence[str], keys: Collection[str], table: CorpusTable) -> dict[str, str]:
     """The texts by key, because ids may come from another column or be row numbers."""
     path = Path(source).expanduser()
-    columns = Columns(text=column, label="", id="", split="", group="") if path.is_file() else Columns()
+    spec = SourceSpec()
+    if path.is_file():
+        columns = tuple(text) or table.spec.text
+        spec = replace(table.spec, text=columns, label="", id="", split="", group="")
     wanted = set(keys)
-    keyed = ((text_key(document.text), document.text) for document in read_corpus(source, columns).documents)
+    keyed = ((text_key(document.text), document.text) for document in read_corpus(source, spec).documents)
     texts = {key: text for key, text in keyed if key in wanted}
     if missing := wanted - texts.keys():
         name = next(name for name, key in zip(table.ids, table.keys, strict=True) if key in missing)

@@ -16,8 +16,8 @@ from data.atomic_write import cache_folder
 from data.benchmarks import Benchmark
 from data.errors import BadData, FileMissing, StorageFailed
 from data.readers import read_corpus
+from data.source_spec import SourceSpec
 from data.splits import Split
-from data.table import Columns
 
 TABLES = {
     "tiny-train.tab": "Category\tText\nd\tstring\nclass\t\n\t\nrec.sport.hockey\tthe puck\nmisc\tto sell\n",
@@ -128,7 +128,7 @@ def test_a_cache_that_refuses_is_reported_in_a_sentence(index: Index) -> None:
     [("newsgroups", 11_293, 7_528, 20, 27), ("reuters52", 6_532, 2_568, 52, 0)],
 )
 def test_the_real_tables_have_their_published_counts(name: str, train: int, test: int, labels: int, nodes: int) -> None:
-    corpus = read_corpus(name, Columns())
+    corpus = read_corpus(name, SourceSpec())
     splits = [document.split for document in corpus.documents]
     assert (splits.count("train"), splits.count("test")) == (train, test)
     assert len({document.labels for document in corpus.documents}) == labels

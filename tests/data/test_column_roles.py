@@ -6,11 +6,11 @@ import pytest
 
 from data.errors import ColumnMissing
 from data.readers import read_corpus
-from data.table import Columns
+from data.source_spec import SourceSpec
 from tests.data.tables import write
 
 
-def note_of(folder: Path, row: dict[str, str], columns: Columns | None = None) -> tuple[str, ...]:
+def note_of(folder: Path, row: dict[str, str], columns: SourceSpec | None = None) -> tuple[str, ...]:
     return read_corpus(write(folder, "csv", [row]), columns).notes
 
 
@@ -23,7 +23,7 @@ def test_every_guess_is_reported_with_the_option_that_names_it(tmp_path: Path) -
 
 
 def test_a_single_guess_is_reported_too(tmp_path: Path) -> None:
-    assert note_of(tmp_path, {"a": "a", "class": "x"}, Columns(text="a")) == (
+    assert note_of(tmp_path, {"a": "a", "class": "x"}, SourceSpec(text=("a",))) == (
         "labels are read from column 'class' (guessed; name it with --label)",
     )
 
@@ -55,7 +55,7 @@ def test_two_columns_that_could_be_the_label_leave_documents_without(tmp_path: P
 
 
 def test_a_column_that_is_named_for_one_thing_is_not_guessed_for_another(tmp_path: Path) -> None:
-    columns = Columns(text="category", label="author")
+    columns = SourceSpec(text=("category",), label="author")
     source = write(tmp_path, "csv", [{"category": "a", "topic": "x", "author": "Ada"}])
     (document,) = read_corpus(source, columns).documents
     assert (document.text, document.labels, document.group) == ("a", ("Ada",), None)
@@ -77,5 +77,5 @@ def test_a_column_called_split_is_taken_at_its_word(tmp_path: Path) -> None:
 
 def test_a_guess_is_declined_by_an_empty_name(tmp_path: Path) -> None:
     row = {"text": "a", "label": "x", "group": "g", "split": "s", "id": "u"}
-    (document,) = read_corpus(write(tmp_path, "csv", [row]), Columns(label="", group="", split="", id="")).documents
+    (document,) = read_corpus(write(tmp_path, "csv", [row]), SourceSpec(label="", group="", split="", id="")).documents
     assert (document.id, document.labels, document.group, document.split) == ("1", (), None, None)

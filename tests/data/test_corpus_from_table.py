@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from data.documents import Document
 from data.errors import BadData, CallError, ColumnMissing
 from data.readers import read_corpus
-from data.table import Columns
+from data.source_spec import SourceSpec
 from tests.data.tables import WRITERS, Rows, write
 
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"])) | st.sampled_from(
@@ -50,7 +50,7 @@ class TestEveryReader:
     def test_what_was_written_is_read(self, ending: str, rows: list[tuple[str, str]]) -> None:
         written = [{"text": text, "label": name, "id": name} for text, name in rows]
         with TemporaryDirectory() as folder:
-            corpus = read_corpus(write(Path(folder), ending, written), Columns(path_separator=""))
+            corpus = read_corpus(write(Path(folder), ending, written), SourceSpec(path_separator=""))
         assert list(corpus.documents) == [Document(name, text, (name,)) for text, name in rows]
         assert corpus.kind == "single"
 
@@ -69,14 +69,16 @@ class TestEveryReader:
 
     def test_named_columns_are_read_without_a_word(self, ending: str, tmp_path: Path) -> None:
         row = {"a": "a text", "b": "x", "c": "7", "d": "Test", "e": "Ada"}
-        corpus = read_corpus(write(tmp_path, ending, [row]), Columns("a", "b", "c", "d", "e"))
+        corpus = read_corpus(
+            write(tmp_path, ending, [row]), SourceSpec(text=("a",), label="b", id="c", split="d", group="e")
+        )
         assert list(corpus.documents) == [Document("7", "a text", ("x",), "Test", "Ada")]
         assert corpus.notes == ()
 
     def test_a_misspelt_column_is_named_with_its_nearest(self, ending: str, tmp_path: Path) -> None:
         source = write(tmp_path, ending, [{"headline": "a", "label": "x"}])
         with pytest.raises(ColumnMissing, match=r"letters\.\w+ has no column 'hedline'\. Did you mean 'headline'\?$"):
-            read_corpus(source, Columns(text="hedline"))
+            read_corpus(source, SourceSpec(text=("hedline",)))
 
     def test_without_ids_rows_are_numbered_from_one(self, ending: str, tmp_path: Path) -> None:
         source = write(tmp_path, ending, [{"text": word} for word in "abc"])
@@ -92,7 +94,7 @@ class TestEveryReader:
 
     def test_ids_may_be_ignored(self, ending: str, tmp_path: Path) -> None:
         source = write(tmp_path, ending, [{"id": "u", "text": "a"}, {"id": "u", "text": "b"}])
-        assert [document.id for document in read_corpus(source, Columns(id="")).documents] == ["1", "2"]
+        assert [document.id for document in read_corpus(source, SourceSpec(id="")).documents] == ["1", "2"]
 
     def test_a_missing_id_is_named_by_its_place(self, ending: str, tmp_path: Path) -> None:
         with pytest.raises(BadData, match=r"(line|row) \d has no id in column 'id'"):

@@ -7,10 +7,10 @@ import pytest
 
 from data.errors import BadData, ColumnMissing
 from data.readers import read_corpus
-from data.table import Columns
+from data.source_spec import SourceSpec
 
 
-def texts(path: Path, content: bytes, columns: Columns | None = None) -> list[str]:
+def texts(path: Path, content: bytes, columns: SourceSpec | None = None) -> list[str]:
     path.write_bytes(content)
     return [document.text for document in read_corpus(str(path), columns).documents]
 
@@ -90,7 +90,7 @@ def test_a_column_that_occurs_twice_is_refused_when_it_is_read(letters: Path) ->
 
 
 def test_spaces_around_a_header_name_are_no_part_of_it(letters: Path) -> None:
-    assert texts(letters, b"label, text\nx,one\n", Columns(text="text")) == ["one"]
+    assert texts(letters, b"label, text\nx,one\n", SourceSpec(text=("text",))) == ["one"]
 
 
 def test_a_tsv_file_with_commas_is_not_read_as_csv(tmp_path: Path) -> None:

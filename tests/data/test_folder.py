@@ -9,7 +9,7 @@ import pytest
 from data.documents import Document
 from data.errors import BadData
 from data.readers import read_corpus
-from data.table import Columns
+from data.source_spec import SourceSpec
 
 Fill = Callable[..., str]
 
@@ -120,7 +120,7 @@ def test_a_folder_without_files_is_refused(folder: Fill, tmp_path: Path) -> None
 
 
 def test_unused_columns_are_reported_in_a_note(folder: Fill) -> None:
-    assert read_corpus(folder("ham/1"), Columns(text="body")).notes == (
+    assert read_corpus(folder("ham/1"), SourceSpec(text=("body",))).notes == (
         "columns were named, but a folder has none and is read as it is",
     )
 

@@ -9,7 +9,7 @@ import pytest
 
 from data.errors import BadData, CallError
 from data.readers.in_memory import read_in_memory
-from data.table import Columns
+from data.source_spec import SourceSpec
 
 TEXTS = ["the puck", "a used car", "the goal", "an old engine"]
 LABELS = ["hockey", "autos", "hockey", "autos"]
@@ -36,28 +36,28 @@ EXPECTED = [(text, (label,)) for text, label in zip(TEXTS, LABELS, strict=True)]
 
 
 def test_a_list_of_texts_takes_a_list_of_labels() -> None:
-    corpus = read_in_memory(TEXTS, Columns(), LABELS)
+    corpus = read_in_memory(TEXTS, SourceSpec(), LABELS)
     assert pairs(corpus) == EXPECTED
     assert [document.id for document in corpus.documents] == ["1", "2", "3", "4"]
 
 
 def test_an_array_of_texts_is_a_list_of_texts() -> None:
-    assert pairs(read_in_memory(np.array(TEXTS), Columns(), LABELS)) == EXPECTED
+    assert pairs(read_in_memory(np.array(TEXTS), SourceSpec(), LABELS)) == EXPECTED
 
 
 def test_a_list_of_texts_needs_no_labels() -> None:
-    assert [labels for _, labels in pairs(read_in_memory(TEXTS, Columns()))] == [()] * 4
+    assert [labels for _, labels in pairs(read_in_memory(TEXTS, SourceSpec()))] == [()] * 4
 
 
 def test_lists_of_labels_make_a_multilabel_corpus() -> None:
-    corpus = read_in_memory(TEXTS, Columns(), [["hockey", "used"], [], ["hockey"], ["autos"]])
+    corpus = read_in_memory(TEXTS, SourceSpec(), [["hockey", "used"], [], ["hockey"], ["autos"]])
     assert corpus.kind == "multilabel"
     assert pairs(corpus)[0] == ("the puck", ("hockey", "used"))
 
 
 @pytest.mark.parametrize("library", ["pandas", "polars"])
 def test_a_data_frame_is_read_by_its_columns(library: str) -> None:
-    corpus = read_in_memory(frame(library), Columns(text="body", label="queue", id="number"))
+    corpus = read_in_memory(frame(library), SourceSpec(text=("body",), label="queue", id="number"))
     assert pairs(corpus) == EXPECTED
     assert corpus.documents[2].id == "3"
 
@@ -65,25 +65,25 @@ def test_a_data_frame_is_read_by_its_columns(library: str) -> None:
 def test_a_missing_label_of_pandas_is_no_label() -> None:
     pandas = pytest.importorskip("pandas")
     table = pandas.DataFrame({"text": TEXTS, "label": ["hockey", None, float("nan"), pandas.NA]})
-    assert [labels for _, labels in pairs(read_in_memory(table, Columns()))] == [("hockey",), (), (), ()]
+    assert [labels for _, labels in pairs(read_in_memory(table, SourceSpec()))] == [("hockey",), (), (), ()]
 
 
 def test_class_numbers_of_a_dataset_are_read_as_names() -> None:
-    assert pairs(read_in_memory(dataset(), Columns())) == EXPECTED
+    assert pairs(read_in_memory(dataset(), SourceSpec())) == EXPECTED
 
 
 def test_a_dataset_with_unknown_classes_has_documents_without_labels() -> None:
     datasets = pytest.importorskip("datasets")
     features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["a", "b"])})
     unlabelled = datasets.Dataset.from_dict({"text": TEXTS, "label": [0, 1, -1, None]}, features=features)
-    assert [labels for _, labels in pairs(read_in_memory(unlabelled, Columns()))] == [("a",), ("b",), (), ()]
+    assert [labels for _, labels in pairs(read_in_memory(unlabelled, SourceSpec()))] == [("a",), ("b",), (), ()]
 
 
 def test_the_same_rows_have_the_same_name_and_other_rows_another() -> None:
-    name = read_in_memory(TEXTS, Columns(), LABELS).name
-    assert read_in_memory(list(TEXTS), Columns(), list(LABELS)).name == name
-    assert read_in_memory(TEXTS, Columns(), LABELS[::-1]).name != name
-    assert read_in_memory(TEXTS, Columns(), name="mine.v2").name == "mine.v2"
+    name = read_in_memory(TEXTS, SourceSpec(), LABELS).name
+    assert read_in_memory(list(TEXTS), SourceSpec(), list(LABELS)).name == name
+    assert read_in_memory(TEXTS, SourceSpec(), LABELS[::-1]).name != name
+    assert read_in_memory(TEXTS, SourceSpec(), name="mine.v2").name == "mine.v2"
 
 
 def lazy() -> Any:
@@ -93,40 +93,41 @@ def lazy() -> Any:
 @pytest.mark.parametrize(
     ("source", "labels", "columns", "sentence"),
     [
-        ("one text", None, Columns(), "type str is no source"),
-        ({"text": TEXTS}, None, Columns(), "type dict is no source"),
-        (object(), None, Columns(), "type object is no source"),
-        ([], None, Columns(), "has no rows"),
-        (["a", 3], None, Columns(), "Text 2 of the list is of type int"),
-        (TEXTS, LABELS[:3], Columns(), "4 texts and 3 labels"),
-        (TEXTS, None, Columns(text="body"), "has no columns"),
+        ("one text", None, SourceSpec(), "type str is no source"),
+        ({"text": TEXTS}, None, SourceSpec(), "type dict is no source"),
+        (object(), None, SourceSpec(), "type object is no source"),
+        ([], None, SourceSpec(), "has no rows"),
+        (["a", 3], None, SourceSpec(), "Text 2 of the list is of type int"),
+        (TEXTS, LABELS[:3], SourceSpec(), "4 texts and 3 labels"),
+        (TEXTS, None, SourceSpec(text=("body",)), "has no columns"),
     ],
 )
-def test_a_source_that_cannot_be_read_is_refused(source: Any, labels: Any, columns: Columns, sentence: str) -> None:
+def test_a_source_that_cannot_be_read_is_refused(source: Any, labels: Any, columns: SourceSpec, sentence: str) -> None:
     with pytest.raises(CallError, match=sentence):
         read_in_memory(source, columns, labels)
 
 
 def test_a_lazy_frame_is_refused() -> None:
     with pytest.raises(CallError, match="data frame"):
-        read_in_memory(lazy(), Columns())
+        read_in_memory(lazy(), SourceSpec())
 
 
 def test_labels_next_to_a_table_are_refused() -> None:
     with pytest.raises(CallError, match="given twice"):
-        read_in_memory(frame("pandas"), Columns(), LABELS)
+        read_in_memory(frame("pandas"), SourceSpec(), LABELS)
 
 
 def test_a_cell_that_is_no_text_is_named_by_its_row() -> None:
     table = pytest.importorskip("polars").DataFrame({"text": [["a"], ["b"]], "label": ["x", "y"]})
     with pytest.raises(BadData, match="row 1"):
-        read_in_memory(table, Columns(text="text"))
+        read_in_memory(table, SourceSpec(text=("text",)))
 
 
 def test_reading_a_list_imports_no_data_frame_library() -> None:
     code = (
-        "import sys; from data.readers.in_memory import read_in_memory; from data.table import Columns; "
-        "read_in_memory(['a', 'b'], Columns(), ['x', 'y']); print('narwhals' in sys.modules, 'pandas' in sys.modules)"
+        "import sys; from data.readers.in_memory import read_in_memory; "
+        "from data.source_spec import SourceSpec; read_in_memory(['a', 'b'], SourceSpec(), ['x', 'y']); "
+        "print('narwhals' in sys.modules, 'pandas' in sys.modules)"
     )
     shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert shown.split() == ["False", "False"]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from data.documents import Kind
 from data.errors import BadData, CallError
 from data.labels import parse_labels
-from data.table import Columns
+from data.source_spec import SourceSpec
 
 WORD = st.text("abcäö", min_size=1) | st.just("two words")
 
@@ -19,7 +19,7 @@ def at(row: int) -> str:
 
 
 def labels(*cells: Any, separator: str | None = None, path: str | None = None) -> tuple[Kind, list[tuple[str, ...]]]:
-    read = parse_labels(cells, Columns(separator=separator, path_separator=path), at)
+    read = parse_labels(cells, SourceSpec(separator=separator, path_separator=path), at)
     return read.kind, list(read.labels)
 
 
@@ -57,7 +57,7 @@ def test_truths_and_numbers_are_words() -> None:
 
 
 def test_a_slash_in_every_label_makes_paths_with_a_note() -> None:
-    read = parse_labels(["rec/sport", None, "sci/med/eyes"], Columns(), at)
+    read = parse_labels(["rec/sport", None, "sci/med/eyes"], SourceSpec(), at)
     assert read.kind == "path"
     assert read.taxonomy is not None
     assert read.taxonomy.paths["sci/med/eyes"] == ("sci", "sci/med", "sci/med/eyes")
@@ -72,7 +72,7 @@ def test_slashes_that_make_no_path_are_part_of_a_label(cells: list[str | None]) 
 
 
 def test_a_named_separator_makes_paths_of_any_labels() -> None:
-    read = parse_labels(["rec.sport", "misc"], Columns(path_separator="."), at)
+    read = parse_labels(["rec.sport", "misc"], SourceSpec(path_separator="."), at)
     assert read.taxonomy is not None
     assert read.taxonomy.paths == {"misc": ("misc",), "rec.sport": ("rec", "rec.sport")}
     assert read.notes == ()

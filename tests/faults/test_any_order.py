@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from numpy.typing import NDArray
 
 from data.documents import Corpus, Document
-from data.table import Columns
+from data.source_spec import SourceSpec
 from featurestore import (
     FeatureStore,
     ShardContent,
@@ -111,7 +111,7 @@ class Store(RuleBasedStateMachine):
         path = self.folder / "labels.csv"
         path.write_text(f"id,label\n{identifier},{label}\n")
         store = self.store()
-        relabel(store, store.corpus(name), str(path), Columns())
+        relabel(store, store.corpus(name), str(path), SourceSpec())
         self.corpora[name][identifier] = (self.corpora[name][identifier][0], label)
 
     @rule()

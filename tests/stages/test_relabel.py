@@ -6,7 +6,7 @@ import pytest
 
 from data.documents import Document
 from data.errors import BadData, CallError, ColumnMissing
-from data.table import Columns
+from data.source_spec import SourceSpec
 from data.taxonomy import Taxonomy
 from featurestore import CorpusTable, FeatureStore
 from stages.relabel import RelabelResult, relabel
@@ -25,7 +25,7 @@ def given(dataset: tuple[FeatureStore, CorpusTable], folder: Path, text: str) ->
     """What came of a file of that content, and the table after it."""
     (folder / "new.csv").write_text(text)
     store, table = dataset
-    done = relabel(store, table, str(folder / "new.csv"), Columns())
+    done = relabel(store, table, str(folder / "new.csv"), SourceSpec())
     return done, store.corpus("made")
 
 

@@ -22,6 +22,7 @@ def create_corpus_table(corpus: Corpus, keys: Sequence[str]) -> CorpusTable:
         groups=documents.groups,
         labels=documents.labels,
         notes=corpus.notes,
+        spec=corpus.spec,
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from data.documents import Corpus
 from data.errors import EmbedOnceError
 from data.readers import read_corpus
-from data.table import Columns
+from data.source_spec import SourceSpec
 from data.text_format import join_words
 from data.train_test_split import assign_splits
 from featurestore import FeatureStore, Recipe, list_stores
@@ -28,7 +28,7 @@ class EmbedRequest:
     """What to encode, how, and into which store.
 
     source: a file, a folder or the name of a benchmark, see `data.readers`; or a corpus that was read before.
-    columns: the columns of a file.
+    spec: how a file is read.
     options: how to encode; `device` may name several devices.
     explicit: the fields of `options` that the user set; the others follow the recipe of an existing `store`.
     store: the folder of the store; None for one in `stores`, named for the corpus, the encoder and the recipe.
@@ -38,7 +38,7 @@ class EmbedRequest:
     """
 
     source: str | Corpus
-    columns: Columns = field(default_factory=Columns)
+    spec: SourceSpec = field(default_factory=SourceSpec)
     options: Options = field(default_factory=Options)
     explicit: Set[str] = frozenset()
     store: Path | None = None
@@ -48,7 +48,7 @@ class EmbedRequest:
 
     def read(self) -> Corpus:
         """The corpus, with a split for each document."""
-        corpus = self.source if isinstance(self.source, Corpus) else read_corpus(self.source, self.columns)
+        corpus = self.source if isinstance(self.source, Corpus) else read_corpus(self.source, self.spec)
         return assign_splits(corpus, self.seed)
 
 

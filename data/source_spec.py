@@ -1,0 +1,42 @@
+"""How a source is read: a value that is saved with a corpus, so that later commands read new files the same way."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceSpec:
+    """How a source is read; the defaults guess what they can.
+
+    A role (text, label, id, split, group) is a column's name, None to guess it, "" for no column.
+
+    text: the columns of the text, joined in this order; None to guess one.
+    separator: what separates the labels in one cell.
+    path_separator: what separates the levels of a label; None takes "/" if every label has one.
+    """
+
+    text: tuple[str, ...] | None = None
+    label: str | None = None
+    id: str | None = None
+    split: str | None = None
+    group: str | None = None
+    separator: str | None = None
+    path_separator: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields that differ from their defaults, as JSON has them."""
+        default = asdict(SourceSpec())
+        values = {name: value for name, value in asdict(self).items() if value != default[name]}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote. Raises ValueError for another field, and for a value that is no text or list."""
+        known = {field.name for field in fields(cls)}
+        for name, value in content.items():
+            items = value if isinstance(value, list) else [value]
+            if name not in known or not all(isinstance(item, str) for item in items):
+                raise ValueError(f"{name} = {value!r} does not describe a source")
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}
+        return cls(**values)
