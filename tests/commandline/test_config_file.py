@@ -52,9 +52,9 @@ def test_what_is_misspelt_is_named(tmp_path: Path, text: str, error: type[Except
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     file = tmp_path / "embedonce.toml"
-    write_config('a "quoted" \\ name.csv', {"text": "body", "path_separator": "/"}, file)
+    write_config('a "quoted" \\ name.csv', {"text": ["title", "body"], "path_separator": "/"}, file)
     defaults = load_defaults(cli.embedonce.commands, file)
-    assert defaults["embed"] == {"source": 'a "quoted" \\ name.csv', "text": "body", "path_separator": "/"}
+    assert defaults["embed"] == {"source": 'a "quoted" \\ name.csv', "text": ["title", "body"], "path_separator": "/"}
     with pytest.raises(CallError, match="exists already"):
         write_config("other.csv", {}, file)
 
