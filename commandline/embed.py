@@ -1,6 +1,6 @@
 """`embedonce embed`: encode documents into a store."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,12 +22,14 @@ from commandline.output import note, progress, say, show_json, table
 from data.text_format import format_bytes, format_duration
 
 if TYPE_CHECKING:
+    from data.corpus_summary import CorpusSummary
     from stages.embed.encoder.options import Options
     from stages.embed.pipeline.embed_source import EmbedRequest
     from stages.embed.pipeline.estimate import Estimate
 
 EXAMPLE_CORPUS = "reuters52"
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
+MOST_LABELS = 20  # in the table of a dry run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,7 +146,9 @@ class EmbedOptions(SourceOptions):
 @click.option("--store", type=FOLDER, help="The store.  [one in --stores, named for corpus, encoder and recipe]")
 @stores_option
 @click.option("--part", default="1/1", metavar="I/N", help="Encode only the I-th of N parts, into the same store.")
-@click.option("--dry-run", is_flag=True, help="Estimate time, disk and memory; write nothing.")
+@click.option(
+    "--dry-run", is_flag=True, help="Show what the source holds, and estimate time, disk and memory; write nothing."
+)
 @seed_option
 @json_option
 @receives(EmbedOptions)
@@ -212,13 +216,51 @@ def _create_request(options: EmbedOptions) -> "EmbedRequest":
 
 
 def _estimate(options: EmbedOptions) -> None:
+    from data.corpus_summary import CorpusSummary
     from stages.embed.pipeline.embed_source import estimate_source
 
-    folder, estimate = estimate_source(_create_request(options), notify=note)
+    request = _create_request(options)
+    corpus = request.read()
+    summary = CorpusSummary.of(corpus)
+    if not options.as_json:
+        _show_summary(summary)
+    folder, estimate = estimate_source(replace(request, source=corpus), notify=note)
     if options.as_json:
-        show_json({"store": str(folder), **estimate.to_json()})
+        show_json({"source": summary.to_json(), "store": str(folder), **estimate.to_json()})
     else:
         _show_estimate(folder, estimate)
+
+
+def _show_summary(summary: "CorpusSummary") -> None:
+    """Print what was read: columns, documents, lengths of texts, and the documents of each label."""
+    lengths = summary.characters
+    splits = ", ".join(f"{count:,} {split}" for split, count in summary.splits.items())
+    rows = {
+        "columns": "; ".join(f"{role}: {name}" for role, name in summary.columns) or "none",
+        "documents": f"{summary.documents:,} ({splits})",
+        "groups": f"{summary.groups:,}" if summary.groups else "",
+        "text length": f"{lengths['shortest']:,} to {lengths['longest']:,} characters, median {lengths['median']:,}, "
+        f"95% have at most {lengths['p95']:,}",
+        "duplicate texts": f"{summary.duplicate_texts:,}",
+        "blank texts": f"{summary.blank_texts:,}",
+        "labels": f"{len(summary.labels):,} ({summary.kind})",
+        "without a label": f"{summary.unlabeled:,}",
+    }
+    table(["source", summary.source], [(name, value) for name, value in rows.items() if value], text_columns=2)
+    _show_labels(summary)
+
+
+def _show_labels(summary: "CorpusSummary") -> None:
+    """Print the documents of the most and the least frequent labels, per split."""
+    names, splits = list(summary.labels), list(summary.splits)
+    if not names:
+        return
+    skipped = max(len(names) - MOST_LABELS, 0)
+    shown = names if not skipped else names[: MOST_LABELS // 2] + names[-(MOST_LABELS // 2) :]
+    rows = [(name, *(f"{summary.labels[name].get(split, 0):,}" for split in splits)) for name in shown]
+    if skipped:
+        rows.insert(MOST_LABELS // 2, (f"({skipped:,} more)", *("" for _ in splits)))
+    table(["label", *splits], rows)
 
 
 def _show_estimate(folder: Path, estimate: "Estimate") -> None:

@@ -31,6 +31,32 @@ def test_a_dry_run_prints_what_it_would_cost_and_writes_nothing(
     assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
 
 
+def test_a_dry_run_prints_what_the_source_holds(embedonce: Run, call: list[str], tmp_path: Path) -> None:
+    rows = [
+        ("0", "", "a"),
+        ("1", "twice", "a"),
+        ("2", "twice", ""),
+        *((f"{n}", f"text {n}", "b") for n in range(3, 13)),
+    ]
+    (tmp_path / "table.csv").write_text("id,text,label\n" + "".join(f"{','.join(row)}\n" for row in rows))
+    source = json.loads(embedonce(*call, "--dry-run", "--json").out)["source"]
+    assert source["spec"] == {"text": ["text"], "label": "label", "id": "id"}
+    assert {name: sum(counts.values()) for name, counts in source["labels"].items()} == {"b": 10, "a": 2}
+    assert (source["unlabeled"], source["blank_texts"], source["duplicate_texts"]) == (1, 1, 1)
+    assert source["characters"] == {"shortest": 0, "median": 6, "p95": 7, "longest": 7}
+    shown = embedonce(*call, "--dry-run").out
+    assert "text: text; label: label; id: id" in shown and "0 to 7 characters, median 6" in shown
+
+
+def test_a_dry_run_of_many_labels_shows_the_most_and_the_least_frequent(
+    embedonce: Run, call: list[str], tmp_path: Path
+) -> None:
+    rows = (f"text {n} {m},label-{n:02}\n" for n in range(30) for m in range(3 + n))
+    (tmp_path / "table.csv").write_text("text,label\n" + "".join(rows))
+    shown = embedonce(*call, "--dry-run").out
+    assert "label-29" in shown and "label-00" in shown and "(10 more)" in shown and "label-15" not in shown
+
+
 def test_parts_fill_one_store(embedonce: Run, call: list[str], tmp_path: Path) -> None:
     first = embedonce(*call, "--part", "1/2")
     assert first.code == 0

@@ -1,0 +1,84 @@
+"""What a corpus holds, in numbers that a user checks before hours of encoding: columns, labels, texts, duplicates."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from data.documents import Corpus, Documents, Kind
+from data.source_spec import SourceSpec
+
+PERCENTILES = {"shortest": 0, "median": 50, "p95": 95, "longest": 100}  # of the lengths of texts
+
+
+@dataclass(frozen=True)
+class CorpusSummary:
+    """A corpus in numbers.
+
+    splits: documents per split.
+    labels: label -> documents per split, the most frequent label first.
+    characters: the percentiles of the lengths of texts, by the names in `PERCENTILES`.
+    duplicate_texts: documents whose text occurred before.
+    """
+
+    source: str
+    spec: SourceSpec
+    kind: Kind
+    documents: int
+    splits: dict[str, int]
+    labels: dict[str, dict[str, int]]
+    unlabeled: int
+    groups: int
+    characters: dict[str, int]
+    blank_texts: int
+    duplicate_texts: int
+
+    @classmethod
+    def of(cls, corpus: Corpus) -> "CorpusSummary":
+        """Summarize a corpus whose documents have splits; reads each text once."""
+        documents = Documents.from_documents(corpus.documents)
+        lengths, hashes, blank = _measure_texts(documents.texts)
+        return cls(
+            source=corpus.source,
+            spec=corpus.spec,
+            kind=corpus.kind,
+            documents=len(documents),
+            splits=dict(Counter(str(split) for split in documents.splits)),
+            labels=_count_labels(documents),
+            unlabeled=sum(not labels for labels in documents.labels),
+            groups=len(set(filter(None, documents.groups))),
+            characters={name: int(np.percentile(lengths, rank)) for name, rank in PERCENTILES.items()},
+            blank_texts=blank,
+            duplicate_texts=len(hashes) - len(np.unique(hashes)),
+        )
+
+    @property
+    def columns(self) -> Iterator[tuple[str, str]]:
+        """Each role that a column has, with the column's name."""
+        for role, value in self.spec.to_json().items():
+            if value:
+                yield role, ", ".join(value) if isinstance(value, list) else str(value)
+
+    def to_json(self) -> dict[str, Any]:
+        """The summary as JSON."""
+        return asdict(self) | {"spec": self.spec.to_json()}
+
+
+def _measure_texts(texts: Sequence[str]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], int]:
+    """The length of each text, the hash of each text that is not blank, and the number of blank texts."""
+    lengths, hashes = np.zeros(len(texts), dtype=np.int64), np.zeros(len(texts), dtype=np.int64)
+    has_text = np.zeros(len(texts), dtype=bool)
+    for row, text in enumerate(texts):
+        lengths[row], hashes[row], has_text[row] = len(text), hash(text), bool(text.strip())
+    return lengths, hashes[has_text], int(np.count_nonzero(~has_text))
+
+
+def _count_labels(documents: Documents) -> dict[str, dict[str, int]]:
+    counts: dict[str, Counter[str]] = {}
+    for split, labels in zip(documents.splits, documents.labels, strict=True):
+        for label in labels:
+            counts.setdefault(label, Counter())[str(split)] += 1
+    by_frequency = sorted(counts.items(), key=lambda item: (-item[1].total(), item[0]))
+    return {label: dict(count) for label, count in by_frequency}
