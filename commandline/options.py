@@ -10,6 +10,7 @@ A command receives its options as one frozen dataclass:
 
 import csv
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
@@ -105,9 +106,15 @@ text_option = click.option(
     metavar="COLUMN",
     help="Column of the text; repeat it to join several.  [guessed by name]",
 )
+template_option = click.option(
+    "--template",
+    metavar="TEXT",
+    help='How several columns make the text, as in "{subject}\\n{body}".  [each --text is a line]',
+)
 id_option = click.option("--id", "id_", metavar="COLUMN", help="Column of the document ids.  [guessed, or row numbers]")
 source_options = combine_options(
     text_option,
+    template_option,
     click.option("--label", metavar="COLUMN", help="Column of the label.  [guessed by name]"),
     id_option,
     click.option("--split", metavar="COLUMN", help="Column with train or test.  [guessed, or drawn at random]"),
@@ -122,6 +129,7 @@ class SourceOptions:
     """The values of `source_options`."""
 
     text: tuple[str, ...]
+    template: str | None
     label: str | None
     id_: str | None
     split: str | None
@@ -134,6 +142,7 @@ class SourceOptions:
         """How the options say to read the source."""
         return SourceSpec(
             text=self.text or None,
+            template=unescape_template(self.template),
             label=self.label,
             id=self.id_,
             split=self.split,
@@ -141,6 +150,12 @@ class SourceOptions:
             separator=self.separator,
             path_separator=self.path_separator,
         )
+
+
+def unescape_template(template: str | None) -> str | None:
+    """The value of `--template`: in a shell, a line end is written as \\n, a tab as \\t and a backslash as \\\\."""
+    escaped = {"n": "\n", "t": "\t", "\\": "\\"}
+    return template and re.sub(r"\\([nt\\])", lambda match: escaped[match[1]], template)
 
 
 joined_stores_options = combine_options(

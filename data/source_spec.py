@@ -1,7 +1,7 @@
 """How a source is read: a value that is saved with a corpus, so that later commands read new files the same way."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Self
 
 
@@ -11,18 +11,26 @@ class SourceSpec:
 
     A role (text, label, id, split, group) is a column's name, None to guess it, "" for no column.
 
-    text: the columns of the text, joined in this order; None to guess one.
+    text: the columns of the text, in this order, each a line of it; None to guess one.
+    template: how the columns make the text, with names in braces, as in "{subject}\\n{body}"; it implies `text`.
     separator: what separates the labels in one cell.
     path_separator: what separates the levels of a label; None takes "/" if every label has one.
     """
 
     text: tuple[str, ...] | None = None
+    template: str | None = None
     label: str | None = None
     id: str | None = None
     split: str | None = None
     group: str | None = None
     separator: str | None = None
     path_separator: str | None = None
+
+    def with_text(self, columns: Sequence[str], template: str | None = None) -> Self:
+        """The same, but the text is of these columns or of this template if either is given."""
+        if not columns and template is None:
+            return self
+        return replace(self, text=tuple(columns) or None, template=template)
 
     def to_json(self) -> dict[str, Any]:
         """The fields that differ from their defaults, as JSON has them."""

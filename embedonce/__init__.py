@@ -50,6 +50,7 @@ def embed(
     source: Any,
     *,
     text: "str | Sequence[str] | None" = None,
+    template: str | None = None,
     label: "str | Sequence[Any] | None" = None,
     model: str = DEFAULT_MODEL,
     id: str | None = None,
@@ -71,6 +72,8 @@ def embed(
             corpus, a list of texts, a pandas or polars data frame, or a `datasets.Dataset`.
         text, label, id, split, group: names of the columns; None has them guessed where that is safe. With a list of
             texts, `label` is the list of their labels.
+        template: how several columns make the text, as in "{subject}\\n{body}"; a line whose columns are all blank is
+            dropped. None makes each column in `text` a line.
         model: an encoder on the Hugging Face hub, an installed one, or a folder.
         separator: separates labels in one cell of a multi-label corpus.
         path_separator: separates the levels of a label that is a path, as in rec/sport/hockey.
@@ -95,6 +98,7 @@ def embed(
     label_column, labels = (label, None) if label is None or isinstance(label, str) else (None, label)
     spec = SourceSpec(
         text=(text,) if isinstance(text, str) else None if text is None else tuple(text),
+        template=template,
         label=label_column,
         id=id,
         split=split,

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from data.errors import BadData, ColumnMissing, suggest_name
+from data.readers.text_template import TextTemplate
 from data.source_spec import SourceSpec
 from data.table import Table
 from data.text_format import join_names, join_words
@@ -46,8 +47,9 @@ def resolve_columns(
     Raises:
         ColumnMissing: A named column does not exist, or the text column cannot be determined.
         BadData: Two columns have the name of a column to read.
+        CallError: The template cannot be used, see `TextTemplate.of`.
     """
-    text = requested.text or () if with_texts else ()
+    text = TextTemplate.of(requested).columns if with_texts else ()
     named = {role: None if role == "text" else getattr(requested, role) for role in _ROLES}
     if text or not with_texts:
         del named["text"]

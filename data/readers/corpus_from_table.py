@@ -11,6 +11,7 @@ from data.labels import ParsedLabels, cell_text, parse_labels
 from data.packed import CategoricalColumn, PackedStrings, RowNumbers
 from data.readers.column_roles import resolve_columns
 from data.readers.files import safe_file_name
+from data.readers.text_template import TextTemplate
 from data.source_spec import SourceSpec
 from data.table import Table
 
@@ -35,7 +36,7 @@ def corpus_from_table(table: Table, path: Path, requested: SourceSpec, *, with_t
         parsed = parse_labels(table.cells(spec.label), spec, table.location)
     documents = Documents(
         ids=document_ids(table, spec.id),
-        texts=PackedStrings(_texts(table, spec.text)) if spec.text else CategoricalColumn([""] * table.rows),
+        texts=PackedStrings(_texts(table, spec)) if spec.text else CategoricalColumn([""] * table.rows),
         labels=parsed.labels,
         splits=CategoricalColumn(_words(table, spec.split)),
         groups=CategoricalColumn(_words(table, spec.group)),
@@ -68,10 +69,14 @@ def _words(table: Table, name: str | None) -> Iterator[str | None]:
     return (cell_text(cell, row, table.location) for row, cell in enumerate(cells))
 
 
-def _texts(table: Table, names: Sequence[str]) -> Iterator[str]:
-    """Texts unchanged; a number as it is written, a blank cell as an empty text; several joined by a line end."""
-    columns = [_column_texts(table, name) for name in names]
-    return columns[0] if len(columns) == 1 else ("\n".join(filter(None, texts)) for texts in zip(*columns, strict=True))
+def _texts(table: Table, spec: SourceSpec) -> Iterator[str]:
+    """Texts unchanged; a number as it is written, a blank cell as an empty text; several columns by the template."""
+    template = TextTemplate.of(spec)
+    columns = [_column_texts(table, name) for name in template.columns]
+    if spec.template is None and len(columns) == 1:
+        return columns[0]
+    rows = zip(*columns, strict=True)
+    return (template.fill(dict(zip(template.columns, cells, strict=True))) for cells in rows)
 
 
 def _column_texts(table: Table, name: str) -> Iterator[str]:

@@ -80,8 +80,7 @@ def _read_texts(source: str, text: Sequence[str], keys: Collection[str], table: 
     path = Path(source).expanduser()
     spec = SourceSpec()
     if path.is_file():
-        columns = tuple(text) or table.spec.text
-        spec = replace(table.spec, text=columns, label="", id="", split="", group="")
+        spec = replace(table.spec.with_text(text), label="", id="", split="", group="")
     wanted = set(keys)
     keyed = ((text_key(document.text), document.text) for document in read_corpus(source, spec).documents)
     texts = {key: text for key, text in keyed if key in wanted}

@@ -9,7 +9,7 @@ import click
 import pytest
 
 import cli
-from commandline.options import receives
+from commandline.options import receives, unescape_template
 from tests.conftest import Run
 
 
@@ -62,3 +62,11 @@ def test_a_command_receives_one_frozen_dataclass() -> None:
     assert received == [Options(Path("a"))]
     with pytest.raises(FrozenInstanceError):
         received[0].folder = Path("b")  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("written", "template"),
+    [(r"{a}\n{b}", "{a}\n{b}"), (r"\t\\n", "\t\\n"), (r"\d\\", "\\d\\"), ("", ""), (None, None)],
+)
+def test_a_template_is_written_with_escapes(written: str | None, template: str | None) -> None:
+    assert unescape_template(written) == template

@@ -6,6 +6,7 @@ import pytest
 
 from data.documents import Document
 from data.errors import BadData
+from data.source_spec import SourceSpec
 from featurestore import CorpusTable, FeatureStore
 from stages.embed import Options
 from stages.embed.pipeline.embed_source import EmbedRequest, embed_source
@@ -77,3 +78,16 @@ def test_a_different_tokenizer_of_the_same_name_is_not_used(tmp_path: Path) -> N
         f"The tokenizer is not available: {tmp_path / 'model'} has a different tokenizer than the one that these "
         "features were made with. Name the current place of the encoder with --encoder.",
     )
+
+
+def test_a_text_of_several_columns_is_read_as_it_was_embedded(tmp_path: Path) -> None:
+    source = tmp_path / "made.csv"
+    source.write_text("id,subject,body\n1,Oil,It rose.\n2,,It fell.\n")
+    spec, options = SourceSpec(template="Re: {subject}\n{body}"), Options(model=str(make_static(tmp_path / "model")))
+    request = EmbedRequest(source=str(source), spec=spec, options=options, stores=tmp_path)
+    store, _ = embed_source(request, notify=lambda _: None, progress=lambda _: None)
+    table = store.corpus("made")
+    words = read_source_texts(table, table.keys, store.recipe)
+    assert [words.texts[key] for key in table.keys] == ["Re: Oil\nIt rose.", "It fell."]
+    with pytest.raises(BadData, match="name that with --text"):
+        read_source_texts(table, table.keys, store.recipe, source=str(source), text=("body",))
