@@ -36,7 +36,7 @@ class TextSplits:
     @classmethod
     def of(cls, corpus: Corpus) -> Self:
         """The splits of a corpus with one label per document."""
-        target = Target.from_labels([document.labels for document in corpus.documents], "single")
+        target = Target.from_labels([document.labels or () for document in corpus.documents], "single")
         is_test = np.array([document.split == Split.TEST for document in corpus.documents])
         texts = np.array([document.text for document in corpus.documents], dtype=object)
         ids = [document.id for document in corpus.documents if document.split == Split.TEST]

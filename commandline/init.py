@@ -28,7 +28,7 @@ def init(options: InitOptions) -> None:
     corpus = read_corpus(options.source, options.spec)
     for sentence in corpus.notes:
         note(sentence)
-    if not any(document.labels for document in corpus.documents):
+    if not any(document.labels is not None for document in corpus.documents):
         raise CallError(f"{options.source} has no column of labels, which heads learn from. Name it with --label.")
     columns = {name: value for name, value in asdict(options).items() if name != "source" and value not in (None, ())}
     write_config(options.source, columns)

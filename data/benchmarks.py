@@ -69,7 +69,7 @@ def read_benchmark(name: str) -> Corpus:
     """
     benchmark = BENCHMARKS[name]
     documents = [document for split in Split for document in _parse_table(split, _read_table(name, split))]
-    labels = [document.labels[0] for document in documents]
+    labels = [label for document in documents for label in document.labels or ()]
     taxonomy = Taxonomy.two_level(labels, benchmark.level_separator) if benchmark.level_separator else None
     return Corpus(name, name, documents, "single", taxonomy, ())
 

@@ -2,25 +2,27 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Self, overload
+from typing import Literal, Self, TypeAlias, overload
 
 from data.source_spec import SourceSpec
 from data.taxonomy import Taxonomy
 
 Kind = Literal["single", "multilabel", "path"]
+Labels: TypeAlias = tuple[str, ...] | None  # of one document; None if it is unlabeled
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
     """One text with its labels, split and group.
 
-    `labels` is () if there is none, one string for the kinds single and path (a path is one string as written,
-    "rec/sport/hockey"), any number for multilabel. Documents of one `group` stay together in every split and fold.
+    `labels` is None if the document is unlabeled, else one string for the kinds single and path (a path is one string,
+    "rec/sport/hockey"), any number for multilabel: () says that no label applies. Documents of one `group` stay
+    together in every split and fold.
     """
 
     id: str
     text: str
-    labels: tuple[str, ...] = ()
+    labels: Labels = None
     split: str | None = None
     group: str | None = None
 
@@ -31,7 +33,7 @@ class Documents(Sequence[Document]):
 
     ids: Sequence[str]
     texts: Sequence[str]
-    labels: Sequence[tuple[str, ...]]
+    labels: Sequence[Labels]
     splits: Sequence[str | None]
     groups: Sequence[str | None]
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from data.documents import Kind
+from data.documents import Kind, Labels
 from data.errors import BadData, CallError
 from data.packed import CategoricalColumn
 from data.source_spec import SourceSpec
@@ -14,7 +14,7 @@ from data.taxonomy import Taxonomy, is_path
 class ParsedLabels(NamedTuple):
     """The labels of each document, in the order of rows, and their kind."""
 
-    labels: Sequence[tuple[str, ...]]
+    labels: Sequence[Labels]
     kind: Kind = "single"
     taxonomy: Taxonomy | None = None
     notes: tuple[str, ...] = ()
@@ -44,7 +44,7 @@ def parse_labels(cells: Iterable[Any], spec: SourceSpec, locate: Callable[[int],
         return _parse_paths(labels, spec.path_separator, first_list, locate)
     if first_list is not None:
         return ParsedLabels(labels, "multilabel")
-    names = {label for document in labels for label in document}
+    names = {label for document in labels for label in document or ()}
     if spec.path_separator is None and names and all("/" in name and is_path(name, "/") for name in names):
         note = "labels are read as paths, a level at each '/' (guessed; --path-separator \"\" reads them as they are)"
         return ParsedLabels(labels, "path", Taxonomy.from_separator(names, "/"), (note,))
@@ -70,14 +70,15 @@ def cell_text(cell: Any, row: int, locate: Callable[[int], str]) -> str | None:
 
 def _labels_of_rows(
     cells: Iterable[Any], separator: str | None, locate: Callable[[int], str], list_rows: list[int]
-) -> Iterator[tuple[str, ...]]:
+) -> Iterator[Labels]:
     """Yield the labels of each cell; the first row that holds a list of them is appended to `list_rows`."""
     for row, cell in enumerate(cells):
         items = _parse_list(cell, separator, row, locate)
         if items is not None and not list_rows:
             list_rows.append(row)
         words = (cell_text(item, row, locate) for item in ([cell] if items is None else items))
-        yield tuple(dict.fromkeys(word for word in words if word))
+        labels = tuple(dict.fromkeys(word for word in words if word))
+        yield labels if labels or (isinstance(items, list) and cell != "") else None
 
 
 def _parse_list(cell: Any, separator: str | None, row: int, locate: Callable[[int], str]) -> list[Any] | None:
@@ -94,13 +95,13 @@ def _parse_list(cell: Any, separator: str | None, row: int, locate: Callable[[in
 
 
 def _parse_paths(
-    labels: Sequence[tuple[str, ...]], separator: str, first_list: int | None, locate: Callable[[int], str]
+    labels: Sequence[Labels], separator: str, first_list: int | None, locate: Callable[[int], str]
 ) -> ParsedLabels:
     if first_list is not None:
         raise BadData(f"{locate(first_list)}: expected one path, got a list of labels.")
     for row, document in enumerate(labels):
-        for label in document:
+        for label in document or ():
             if not is_path(label, separator):
                 raise BadData(f"{locate(row)}: label '{label}' has an empty level next to a '{separator}'.")
-    names = (label for document in labels for label in document)
+    names = (label for document in labels for label in document or ())
     return ParsedLabels(labels, "path", Taxonomy.from_separator(names, separator))

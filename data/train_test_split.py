@@ -76,7 +76,7 @@ def parse_splits(corpus: Corpus) -> tuple[list[Split], list[str]]:
 
 
 def _draw_splits(documents: Documents, seed: int, share: float, *, is_multilabel: bool) -> list[Split]:
-    labels = documents.labels if is_multilabel else CategoricalColumn((" ".join(each),) for each in documents.labels)
+    labels = CategoricalColumn(("",) if each is None else each for each in documents.labels)  # "": unlabeled
     y = Target.from_labels(labels, "multilabel" if is_multilabel else "single").y
     parts = stratified_split(y, _group_hashes(documents), [1 - share, share], seed)
     return [Split.TEST if part else Split.TRAIN for part in parts.tolist()]
@@ -111,7 +111,9 @@ def _duplicate_notes(documents: Documents) -> Iterator[str]:
 
 def _label_notes(documents: Documents) -> Iterator[str]:
     rows = list(zip(documents.splits, documents.labels, strict=True))
-    train, test = (Counter(label for split, labels in rows if split == part for label in labels) for part in Split)
+    train, test = (
+        Counter(label for split, labels in rows if split == part for label in labels or ()) for part in Split
+    )
     if unseen := sorted(test.keys() - train.keys()):
         effect = "it cannot be predicted and counts" if len(unseen) == 1 else "they cannot be predicted and count"
         yield f"{_name_labels(unseen)} only in the test split: {effect} as missed"

@@ -65,7 +65,7 @@ def relabel(store: FeatureStore, table: CorpusTable, source: str, spec: SourceSp
 def _merge(table: CorpusTable, given: Corpus, by_id: dict[str, Document]) -> tuple[CorpusTable, list[str]]:
     new = table
     notes: list[str] = []
-    if any(document.labels for document in given.documents):
+    if any(document.labels is not None for document in given.documents):
         kind, taxonomy = _merge_kind(table, given)
         labels = [by_id[name].labels if name in by_id else old for name, old in _with_ids(table, table.labels)]
         new = replace(new, labels=labels, kind=kind, taxonomy=taxonomy)
@@ -90,7 +90,7 @@ def _with_ids(table: CorpusTable, values: Sequence[Any]) -> Iterable[tuple[str, 
 def _merge_kind(table: CorpusTable, given: Corpus) -> tuple[Any, Taxonomy | None]:
     """The kind and the taxonomy of all labels, those that stay and the new ones."""
     old = table.taxonomy.paths if table.taxonomy else {}
-    names = {label for document in given.documents for label in document.labels}
+    names = {label for document in given.documents for label in document.labels or ()}
     if table.kind == "path" and names <= old.keys():
         return table.kind, table.taxonomy
     if len(given.documents) == len(table.ids):

@@ -79,7 +79,7 @@ def write_csv(path: Path, documents: Sequence[Document]) -> Path:
     with path.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file)
         table.writerow(["id", "text", "label", "split"])
-        rows = ([document.id, document.text, document.labels[0], document.split] for document in documents)
+        rows = ([document.id, document.text, *(document.labels or ()), document.split] for document in documents)
         table.writerows(rows)
     return path
 
@@ -88,14 +88,14 @@ def write_csv(path: Path, documents: Sequence[Document]) -> Path:
 def reuters_sample() -> list[Document]:
     """400 documents of Reuters-52: six frequent labels and a rare one of three training documents."""
     documents = read_corpus("reuters52").documents
-    counts = Counter(document.labels[0] for document in documents if document.split == "train")
+    counts = Counter(document.labels or () for document in documents if document.split == "train")
     wanted = dict.fromkeys([label for label, _ in counts.most_common(6)], 50)
     wanted[min(label for label, count in counts.items() if count == 3)] = 3
-    counts_in_sample: Counter[tuple[str, str | None]] = Counter()
+    counts_in_sample: Counter[tuple[tuple[str, ...], str | None]] = Counter()
     sample = []
     for document in documents:
-        part = (document.labels[0], document.split)
-        room = wanted.get(document.labels[0], 0) // (1 if document.split == "train" else 3)
+        part = (document.labels or (), document.split)
+        room = wanted.get(document.labels or (), 0) // (1 if document.split == "train" else 3)
         if counts_in_sample[part] < room:
             counts_in_sample[part] += 1
             sample.append(document)

@@ -31,7 +31,7 @@ def corpus_from_table(table: Table, path: Path, requested: SourceSpec, *, with_t
             id, and two rows with the same id.
     """
     spec, guesses = resolve_columns(requested, table, with_texts=with_texts)
-    parsed = ParsedLabels(CategoricalColumn(() for _ in range(table.rows)))
+    parsed = ParsedLabels(CategoricalColumn(None for _ in range(table.rows)))
     if spec.label:
         parsed = parse_labels(table.cells(spec.label), spec, table.location)
     documents = Documents(
@@ -95,7 +95,7 @@ def _check_unique(table: Table, ids: Sequence[str]) -> None:
 
 
 def _gap_notes(documents: Documents, *, has_texts: bool, has_labels: bool) -> Iterator[str]:
-    unlabeled = sum(not labels for labels in documents.labels) if has_labels else 0
+    unlabeled = sum(labels is None for labels in documents.labels) if has_labels else 0
     if unlabeled:
         yield f"{unlabeled:,} of {len(documents):,} documents have no label"
     empty = sum(not text.strip() for text in documents.texts) if has_texts else 0

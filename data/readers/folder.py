@@ -70,4 +70,4 @@ def _read_document(folder: Path, source: str, file: _ClassFile) -> Document:
     if not name.isascii() and any("\ud800" <= letter <= "\udfff" for letter in name):
         raise BadData(f"{source} holds a file whose name is not UTF-8: {name!r}. Rename it.")
     with open_text(folder / file.path, f"{source}/{name}".replace("//", "/"), newline="") as text:
-        return Document(name, text.read(), (file.label,) if file.label else (), file.split)
+        return Document(name, text.read(), (file.label,) if file.label else None, file.split)

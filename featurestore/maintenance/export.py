@@ -1,8 +1,8 @@
 """Export of a store's documents, or of one corpus in its order, as one plain file for other programs.
 
 h5, npz     the datasets of a shard under the same names, concatenated; `recipe`, the content of recipe.json; and for a
-            corpus corpus/id, split, group, label, and label_offsets, which divide the labels into documents
-parquet     the columns of arrow.py, and for a corpus id, split, group, label
+            corpus corpus/id, split, group, label; label_offsets, which divide the labels into documents; and is_labeled
+parquet     the columns of arrow.py, and for a corpus id, split, group, label (null for an unlabeled document)
 
 Numbers are kept as stored, except that bfloat16, for which NumPy and Parquet have no type, becomes float32; in h5 it is
 uint16 with the attribute number_type.
@@ -110,7 +110,7 @@ def _write_parquet(file: BinaryIO, selection: Selection, table: CorpusTable | No
     extra_columns: dict[str, Sequence[Any]] = {}
     if table is not None:
         extra_columns = {"id": _escape(table.ids), "split": _escape(table.splits), "group": _escape(table.groups)}
-        extra_columns["label"] = [_escape(labels) for labels in table.labels]
+        extra_columns["label"] = [labels if labels is None else _escape(labels) for labels in table.labels]
     return selection.nbytes, write_parquet(file, selection.blocks(BLOCK_BYTES), extra_columns)
 
 
@@ -122,8 +122,10 @@ def _write_arrays(
     texts: dict[str, str | Sequence[str]] = {"recipe": selection.recipe_json}
     if table is not None:
         texts |= {f"corpus/{name}": [text or "" for text in _escape(column)] for name, column in _text_columns(table)}
-        offsets = np.cumsum([0, *map(len, table.labels)], dtype=np.int64)
+        offsets = np.cumsum([0, *(len(labels or ()) for labels in table.labels)], dtype=np.int64)
         arrays["corpus/label_offsets"] = _Array(offsets.dtype, offsets.shape, lambda: iter([offsets]))
+        is_labeled = np.array([labels is not None for labels in table.labels], dtype=np.uint8)
+        arrays["corpus/is_labeled"] = _Array(is_labeled.dtype, is_labeled.shape, lambda: iter([is_labeled]))
     write = _write_npz if format == "npz" else _write_h5
     return sum(array.nbytes for array in arrays.values()), write(file, arrays, texts)
 
@@ -132,7 +134,7 @@ def _text_columns(table: CorpusTable) -> Iterator[tuple[str, Sequence[str | None
     yield "id", table.ids
     yield "split", table.splits
     yield "group", table.groups
-    yield "label", [label for labels in table.labels for label in labels]
+    yield "label", [label for labels in table.labels for label in labels or ()]
 
 
 def _escape(texts: Sequence[str | None]) -> list[str | None]:

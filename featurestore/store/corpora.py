@@ -1,6 +1,7 @@
 """The corpora of a store: ids, keys, splits, groups and labels, in a table that a user may edit.
 
-corpora/NAME.csv     id, key, split, group, label; multi-label cells are JSON lists
+corpora/NAME.csv     id, key, split, group, label; multi-label cells are JSON lists, [] if no label applies; the
+                     cell of an unlabeled document is blank
 corpora/NAME.json    source, kind, taxonomy, notes, spec; and `previous`: the same of the replaced table, with its
                      sha256, by which that table is recognized if the power failed between the two renames
 """
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from data.atomic_write import hash_file, make_folder, open_regular_file, write_atomically
-from data.documents import Kind
+from data.documents import Kind, Labels
 from data.errors import CallError, StoreDamaged, UnknownName, suggest_name
 from data.source_spec import SourceSpec
 from data.taxonomy import Taxonomy
@@ -36,8 +37,9 @@ _COMPARED_IDS = 10_000  # searched for a suggestion, which takes a tenth of a se
 
 @dataclass(frozen=True)
 class CorpusTable:
-    """A corpus without its texts; sequences are (documents,), and `labels` has one tuple per document.
+    """A corpus without its texts; sequences are (documents,).
 
+    labels: one tuple per document, None if it is unlabeled.
     spec: how the source was read.
     keys: hex sha256 of each text; documents with equal texts have equal keys.
     """
@@ -50,7 +52,7 @@ class CorpusTable:
     keys: Sequence[str]
     splits: Sequence[str | None]
     groups: Sequence[str | None]
-    labels: Sequence[tuple[str, ...]]
+    labels: Sequence[Labels]
     notes: tuple[str, ...] = ()
     spec: SourceSpec = field(default_factory=SourceSpec)
 
@@ -138,7 +140,9 @@ def _encode_rows(table: CorpusTable) -> Iterator[bytes]:
         yield text.getvalue().encode(errors=_SURROGATES)
 
 
-def _cell(labels: tuple[str, ...], kind: Kind) -> str:
+def _cell(labels: Labels, kind: Kind) -> str:
+    if labels is None:
+        return ""
     return json.dumps(labels, ensure_ascii=False) if kind == "multilabel" else "".join(labels)
 
 
@@ -211,12 +215,12 @@ def _parse_row(row: list[str], kind: Kind) -> tuple[Any, ...]:
     identifier, key, split, group, cell = row
     if len(key) != 64 or not _HEX.issuperset(key):
         raise ValueError(f"'{key}' is not a key of 64 hex digits")
-    labels = _parse_multilabel(cell) if kind == "multilabel" else (cell,) if cell else ()
+    labels = None if not cell else _parse_multilabel(cell) if kind == "multilabel" else (cell,)
     return identifier, key, split or None, group or None, labels
 
 
 def _parse_multilabel(cell: str) -> tuple[str, ...]:
-    labels = json.loads(cell) if cell else []
+    labels = json.loads(cell)
     if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
         raise ValueError(f"'{cell}' is not a JSON list of labels")
     return tuple(labels)

@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from data.documents import Labels
 from data.errors import StoreDamaged
 from featurestore import Bags, CorpusTable, FeatureStore
 from stages.embed.encoder.encoder import recipe_windowing
@@ -37,7 +38,7 @@ class StoredDocument:
 
     id: str
     split: str | None
-    labels: tuple[str, ...]
+    labels: Labels
     bags: Bags
     token_ids: NDArray[np.int32]
     chunk_spans: Integers

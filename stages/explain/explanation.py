@@ -245,7 +245,7 @@ def _explain(
     return Explanation(
         id=document.id,
         split=document.split,
-        true_labels=document.labels,
+        true_labels=document.labels or (),
         predicted_labels=tuple(labels[code] for code in predicted),
         probabilities=tuple(sorted(zip(labels, probabilities.tolist(), strict=True), key=lambda pair: -pair[1])),
         label=label,

@@ -124,7 +124,7 @@ def load_task(
         CallError: what `Target.to_ordinal` raises.
     """
     rows, notes = _labeled_rows(table, skip_unlabeled=skip_unlabeled)
-    target = Target.from_labels([table.labels[row] for row in rows], table.kind, taxonomy=table.taxonomy)
+    target = Target.from_labels([table.labels[row] or () for row in rows], table.kind, taxonomy=table.taxonomy)
     target = target.to_ordinal(order) if order else target
     is_test = np.array([table.splits[row] == Split.TEST for row in rows])
     train, test = np.flatnonzero(~is_test), np.flatnonzero(is_test)
@@ -151,15 +151,16 @@ def resolve_layer(head: Head, layer: int) -> int | None:
 
 
 def _labeled_rows(table: CorpusTable, *, skip_unlabeled: bool) -> tuple[list[int], list[str]]:
-    rows = [row for row, labels in enumerate(table.labels) if labels or table.kind == "multilabel"]
+    rows = [row for row, labels in enumerate(table.labels) if labels is not None]
     missing = len(table.ids) - len(rows)
     if not rows:
         raise BadData(f"{table.name}: no document has a label. Name the label column when embedding, with --label.")
     if missing and not skip_unlabeled:
-        first = next(table.ids[row] for row, labels in enumerate(table.labels) if not labels)
+        first = next(table.ids[row] for row, labels in enumerate(table.labels) if labels is None)
+        empty = " ([] says that no label applies)" if table.kind == "multilabel" else ""
         raise BadData(
             f"{table.name}: {missing:,} of {len(table.ids):,} documents have no label (the first is '{first}'). "
-            "Label them and embed again, or leave them out with --skip-unlabeled."
+            f"Label them{empty} and embed again, or leave them out with --skip-unlabeled."
         )
     verb = "is" if missing == 1 else "are"
     return rows, [f"{plural(missing, 'document')} without a label {verb} left out."] if missing else []

@@ -78,4 +78,4 @@ def test_a_column_called_split_is_taken_at_its_word(tmp_path: Path) -> None:
 def test_a_guess_is_declined_by_an_empty_name(tmp_path: Path) -> None:
     row = {"text": "a", "label": "x", "group": "g", "split": "s", "id": "u"}
     (document,) = read_corpus(write(tmp_path, "csv", [row]), SourceSpec(label="", group="", split="", id="")).documents
-    assert (document.id, document.labels, document.group, document.split) == ("1", (), None, None)
+    assert (document.id, document.labels, document.group, document.split) == ("1", None, None, None)

@@ -103,12 +103,12 @@ class TestEveryReader:
     def test_documents_without_label_or_text_are_counted_in_a_note(self, ending: str, tmp_path: Path) -> None:
         rows = [{"text": "a", "label": "x"}, {"text": " ", "label": " "}, {"text": "c", "label": ""}]
         corpus = read_corpus(write(tmp_path, ending, rows))
-        assert [document.labels for document in corpus.documents] == [("x",), (), ()]
+        assert [document.labels for document in corpus.documents] == [("x",), None, None]
         assert corpus.notes[1:] == ("2 of 3 documents have no label", "1 of 3 documents have no text")
 
     def test_a_file_without_labels_is_read_with_a_note(self, ending: str, tmp_path: Path) -> None:
         corpus = read_corpus(write(tmp_path, ending, [{"text": "a"}]))
-        assert (corpus.documents[0].labels, corpus.kind) == ((), "single")
+        assert (corpus.documents[0].labels, corpus.kind) == (None, "single")
         assert corpus.notes[-1] == "no column is read as the label; name it with --label if there is one"
 
     def test_a_cell_that_holds_a_list_in_json_is_multilabel(self, ending: str, tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ class TestEveryReader:
 def test_a_list_of_the_format_itself_is_multilabel(ending: str, tmp_path: Path) -> None:
     rows: Rows = [{"text": "a", "label": ["x", " y ", "x"]}, {"text": "b", "label": []}, {"text": "c", "label": None}]
     corpus = read_corpus(write(tmp_path, ending, rows))
-    assert [document.labels for document in corpus.documents] == [("x", "y"), (), ()]
+    assert [document.labels for document in corpus.documents] == [("x", "y"), (), None]
     assert corpus.kind == "multilabel"
 
 
@@ -149,7 +149,7 @@ def test_a_list_of_the_format_itself_is_multilabel(ending: str, tmp_path: Path) 
 def test_numbers_and_nothing_are_read_as_a_person_writes_them(ending: str, tmp_path: Path) -> None:
     rows: Rows = [{"id": 7, "text": "a", "label": 3.0}, {"id": 8, "text": None, "label": float("nan")}]
     corpus = read_corpus(write(tmp_path, ending, rows))
-    assert list(corpus.documents) == [Document("7", "a", ("3",)), Document("8", "", ())]
+    assert list(corpus.documents) == [Document("7", "a", ("3",)), Document("8", "")]
 
 
 @pytest.mark.parametrize("ending", ["jsonl", "parquet"])

@@ -78,7 +78,7 @@ def test_files_outside_the_classes_are_counted_in_a_note(folder: Fill) -> None:
 
 
 def test_files_alone_are_documents_without_labels(folder: Fill) -> None:
-    assert [document.labels for document in read_corpus(folder("1", "2")).documents] == [(), ()]
+    assert [document.labels for document in read_corpus(folder("1", "2")).documents] == [None, None]
 
 
 def test_links_are_followed_but_not_in_a_circle(folder: Fill, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from data.documents import Labels
 from data.errors import BadData, CallError
 from data.readers.in_memory import read_in_memory
 from data.source_spec import SourceSpec
@@ -28,7 +29,7 @@ def dataset() -> Any:
     return datasets.Dataset.from_dict({"text": TEXTS, "label": [1, 0, 1, 0]}, features=features)
 
 
-def pairs(corpus: Any) -> list[tuple[str, tuple[str, ...]]]:
+def pairs(corpus: Any) -> list[tuple[str, Labels]]:
     return [(document.text, document.labels) for document in corpus.documents]
 
 
@@ -46,7 +47,7 @@ def test_an_array_of_texts_is_a_list_of_texts() -> None:
 
 
 def test_a_list_of_texts_needs_no_labels() -> None:
-    assert [labels for _, labels in pairs(read_in_memory(TEXTS, SourceSpec()))] == [()] * 4
+    assert [labels for _, labels in pairs(read_in_memory(TEXTS, SourceSpec()))] == [None] * 4
 
 
 def test_lists_of_labels_make_a_multilabel_corpus() -> None:
@@ -65,7 +66,7 @@ def test_a_data_frame_is_read_by_its_columns(library: str) -> None:
 def test_a_missing_label_of_pandas_is_no_label() -> None:
     pandas = pytest.importorskip("pandas")
     table = pandas.DataFrame({"text": TEXTS, "label": ["hockey", None, float("nan"), pandas.NA]})
-    assert [labels for _, labels in pairs(read_in_memory(table, SourceSpec()))] == [("hockey",), (), (), ()]
+    assert [labels for _, labels in pairs(read_in_memory(table, SourceSpec()))] == [("hockey",), None, None, None]
 
 
 def test_class_numbers_of_a_dataset_are_read_as_names() -> None:
@@ -76,7 +77,7 @@ def test_a_dataset_with_unknown_classes_has_documents_without_labels() -> None:
     datasets = pytest.importorskip("datasets")
     features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["a", "b"])})
     unlabelled = datasets.Dataset.from_dict({"text": TEXTS, "label": [0, 1, -1, None]}, features=features)
-    assert [labels for _, labels in pairs(read_in_memory(unlabelled, SourceSpec()))] == [("a",), ("b",), (), ()]
+    assert [labels for _, labels in pairs(read_in_memory(unlabelled, SourceSpec()))] == [("a",), ("b",), None, None]
 
 
 def test_the_same_rows_have_the_same_name_and_other_rows_another() -> None:

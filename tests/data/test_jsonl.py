@@ -27,7 +27,7 @@ def test_lines_end_at_new_lines_only(letters: Path) -> None:
 def test_a_key_that_a_line_lacks_is_no_label(letters: Path) -> None:
     letters.write_text('{"text": "a"}\n{"label": "x", "text": "b"}\n', encoding="utf-8")
     corpus = read_corpus(str(letters))
-    assert [document.labels for document in corpus.documents] == [(), ("x",)]
+    assert [document.labels for document in corpus.documents] == [None, ("x",)]
     assert corpus.notes[-1] == "1 of 2 documents have no label"
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.documents import Kind
+from data.documents import Kind, Labels
 from data.errors import BadData, CallError
 from data.labels import parse_labels
 from data.source_spec import SourceSpec
@@ -18,7 +18,7 @@ def at(row: int) -> str:
     return f"letters.csv line {row + 2}"
 
 
-def labels(*cells: Any, separator: str | None = None, path: str | None = None) -> tuple[Kind, list[tuple[str, ...]]]:
+def labels(*cells: Any, separator: str | None = None, path: str | None = None) -> tuple[Kind, list[Labels]]:
     read = parse_labels(cells, SourceSpec(separator=separator, path_separator=path), at)
     return read.kind, list(read.labels)
 
@@ -26,13 +26,14 @@ def labels(*cells: Any, separator: str | None = None, path: str | None = None) -
 @given(st.lists(st.lists(WORD, unique=True)), st.sampled_from([";", "|", ", "]))
 def test_separated_labels_are_split(rows: list[list[str]], separator: str) -> None:
     assert (
-        labels(*(separator.join(row) for row in rows), separator=separator) == ("multilabel", [*map(tuple, rows)])
+        labels(*(separator.join(row) for row in rows), separator=separator)
+        == ("multilabel", [tuple(row) or None for row in rows])
         or not rows
     )
 
 
-def test_blanks_are_no_labels_and_none_counts_twice() -> None:
-    assert labels(" a ; ;b;a", "", None, separator=";") == ("multilabel", [("a", "b"), (), ()])
+def test_blanks_are_unlabeled_and_no_label_counts_twice() -> None:
+    assert labels(" a ; ;b;a", "", None, separator=";") == ("multilabel", [("a", "b"), None, None])
 
 
 def test_a_word_in_brackets_is_a_label() -> None:

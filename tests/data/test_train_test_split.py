@@ -13,7 +13,7 @@ from data.train_test_split import assign_splits
 
 
 def corpus(documents: Sequence[Document]) -> Corpus:
-    kind = "multilabel" if any(len(document.labels) > 1 for document in documents) else "single"
+    kind = "multilabel" if any(len(document.labels or ()) > 1 for document in documents) else "single"
     return Corpus("letters", "letters.csv", documents, kind, None, ())  # type: ignore[arg-type]
 
 

@@ -163,8 +163,8 @@ class Store(RuleBasedStateMachine):
         for name, rows in self.corpora.items():
             table = store.corpus(name)
             kept = zip(table.ids, table.keys, table.labels, strict=True)
-            assert {i: (key, label) for i, key, (label,) in kept} == {
-                i: (text_key(text), label) for i, (text, label) in rows.items()
+            assert {i: (key, labels) for i, key, labels in kept} == {
+                i: (text_key(text), (label,)) for i, (text, label) in rows.items()
             }
 
     def expected(self, number: int) -> dict[str, NDArray[Any]]:

@@ -21,7 +21,7 @@ def test_a_store_that_was_moved_is_whole_under_any_name(store: FeatureStore, tmp
     moved = store.folder.rename(tmp_path / "mes données" / "the store 🗄️ of 2024")
     assert_whole(moved)
     again = FeatureStore.create(moved, RECIPE)
-    again.save_corpus(CorpusTable("été 🌞", "", "single", None, TEXTS, KEYS, [None] * 4, [None] * 4, [()] * 4))
+    again.save_corpus(CorpusTable("été 🌞", "", "single", None, TEXTS, KEYS, [None] * 4, [None] * 4, [None] * 4))
     again.commit(content(["new"], seed=1))
     assert_whole(moved, documents=5)
     assert again.corpora() == ["été 🌞"] and again.name == "the store 🗄️ of 2024"

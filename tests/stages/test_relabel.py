@@ -51,7 +51,7 @@ def test_splits_and_groups_are_read_if_they_are_given(
 
 def test_an_empty_label_removes_the_label(dataset: tuple[FeatureStore, CorpusTable], tmp_path: Path) -> None:
     done, after = given(dataset, tmp_path, "id,label\nd0,\nd1,b\n")
-    assert after.labels[0] == () and "1 of 2 documents have no label" in done.notes
+    assert after.labels[0] is None and "1 of 2 documents have no label" in done.notes
 
 
 def test_all_documents_may_get_labels_of_another_kind(

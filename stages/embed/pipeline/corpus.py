@@ -64,7 +64,4 @@ def _differences(before: CorpusTable, now: CorpusTable) -> list[str]:
 def _rows(table: CorpusTable) -> dict[tuple[str, str], tuple[object, ...]]:
     named = zip(table.ids, table.keys, strict=True)
     known = zip(table.splits, table.groups, table.labels, strict=True)
-    return {
-        name: (split or "", group or "", tuple(labels))
-        for name, (split, group, labels) in zip(named, known, strict=True)
-    }
+    return {name: (split or "", group or "", labels) for name, (split, group, labels) in zip(named, known, strict=True)}

@@ -114,7 +114,7 @@ def letters(keys: list[str], **changes: Any) -> CorpusTable:
         "ids": [f"letter {row}" for row in range(len(keys))],
         "splits": ["train", None, "test", "train"],
         "groups": [None, "é\U0001f600", None, "b"],
-        "labels": [("x", "y"), (), ("y",), ("x",)],
+        "labels": [("x", "y"), (), ("y",), None],
     }
     return CorpusTable("letters", "letters.csv", "multilabel", None, keys=keys, **columns | changes)
 
@@ -142,14 +142,15 @@ def test_a_corpus_is_exported_in_its_order_with_what_is_known_of_it(
         assert table["id"].to_pylist() == ["letter 0", "letter 1", "letter 2", "letter 3"]
         assert table["split"].to_pylist() == ["train", None, "test", "train"]
         assert table["group"].to_pylist() == [None, "é\U0001f600", None, "b"]
-        assert table["label"].to_pylist() == [["x", "y"], [], ["y"], ["x"]]
+        assert table["label"].to_pylist() == [["x", "y"], [], ["y"], None]
     else:
         arrays = plain_arrays(path)
         assert arrays["corpus/id"] == ["letter 0", "letter 1", "letter 2", "letter 3"]
         assert arrays["corpus/split"] == ["train", "", "test", "train"]
         assert arrays["corpus/group"] == ["", "é\U0001f600", "", "b"]
-        assert arrays["corpus/label"] == ["x", "y", "y", "x"]
-        assert arrays["corpus/label_offsets"].tolist() == [0, 2, 2, 3, 4]
+        assert arrays["corpus/label"] == ["x", "y", "y"]
+        assert arrays["corpus/label_offsets"].tolist() == [0, 2, 2, 3, 3]
+        assert arrays["corpus/is_labeled"].tolist() == [1, 1, 1, 0]
 
 
 @pytest.mark.parametrize("format", FORMATS)

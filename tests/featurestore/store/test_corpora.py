@@ -20,7 +20,7 @@ SINGLE = CorpusTable(
     keys=[text_key(text) for text in "abc"],
     splits=["train", "test", None],
     groups=[None, "ann", "ben"],
-    labels=[("x, y",), (), ('"z"',)],
+    labels=[("x, y",), None, ('"z"',)],
     notes=("Column 'body' was taken for the text.",),
 )
 WORDS = st.text(min_size=1, max_size=8)
@@ -32,11 +32,15 @@ def lines(folder: Path) -> list[str]:
 
 @settings(deadline=None, max_examples=30)
 @given(
-    st.lists(st.tuples(WORDS, st.none() | WORDS, st.none() | WORDS, st.lists(WORDS, max_size=3)), max_size=5),
+    st.lists(
+        st.tuples(WORDS, st.none() | WORDS, st.none() | WORDS, st.none() | st.lists(WORDS, max_size=3)), max_size=5
+    ),
     st.sampled_from(["single", "multilabel"]),
 )
 def test_a_table_comes_back_whatever_characters_it_holds(
-    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str | None, str | None, list[str]]], kind: str
+    tmp_path_factory: pytest.TempPathFactory,
+    rows: list[tuple[str, str | None, str | None, list[str] | None]],
+    kind: str,
 ) -> None:
     made = CorpusTable(
         name="made",
@@ -47,7 +51,10 @@ def test_a_table_comes_back_whatever_characters_it_holds(
         keys=[text_key(row[0]) for row in rows],
         splits=[row[1] for row in rows],
         groups=[row[2] for row in rows],
-        labels=[tuple(row[3]) if kind == "multilabel" else tuple(row[3][:1]) for row in rows],
+        labels=[
+            None if row[3] is None else tuple(row[3]) if kind == "multilabel" else tuple(row[3][:1]) or None
+            for row in rows
+        ],
     )
     folder = tmp_path_factory.mktemp("corpora")
     save(made, folder)

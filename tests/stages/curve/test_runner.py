@@ -171,7 +171,10 @@ def test_a_label_that_a_subset_lacks_counts_as_missed(tmp_path: Path) -> None:
 
 def test_multilabel_documents_are_fitted_and_scored(tmp_path: Path) -> None:
     documents, vectors = blobs(["a", "b", "c"], 200)
-    both = [replace(each, labels=(*each.labels, "late")) if row > 100 else each for row, each in enumerate(documents)]
+    both = [
+        replace(each, labels=(*(each.labels or ()), "late")) if row > 100 else each
+        for row, each in enumerate(documents)
+    ]
     vectors[101:, 7] += 5
     store, table = make_store(tmp_path / "store", both, vectors, kind="multilabel")
     few, many = fit_curves(store, table, CurvePlan(heads=[LinearHead()], sizes=[4, None], seeds=2), tmp_path).summaries

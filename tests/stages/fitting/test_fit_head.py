@@ -125,7 +125,9 @@ def test_a_label_of_few_documents_is_trained_and_reported(tmp_path: Path, count:
 
 def test_multilabel_documents_are_fitted_and_stored(tmp_path: Path) -> None:
     documents, vectors = blobs(["a", "b", "c"], documents=160)
-    both = [replace(each, labels=(*each.labels, "late")) if row > 80 else each for row, each in enumerate(documents)]
+    both = [
+        replace(each, labels=(*(each.labels or ()), "late")) if row > 80 else each for row, each in enumerate(documents)
+    ]
     vectors[81:, 7] += 5
     run, _ = fit_head(*make_store(tmp_path / "store", both, vectors, kind="multilabel"), PLAN, tmp_path / "runs")
     predictions = run.predictions().of("test")

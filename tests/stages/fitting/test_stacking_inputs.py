@@ -109,7 +109,9 @@ def test_it_predicts_the_same_from_features_as_on_the_test_split(tmp_path: Path)
 
 def test_multilabel_runs_are_stacked(tmp_path: Path) -> None:
     documents, vectors = blobs(["a", "b", "c"], documents=160)
-    both = [replace(each, labels=(*each.labels, "late")) if row > 80 else each for row, each in enumerate(documents)]
+    both = [
+        replace(each, labels=(*(each.labels or ()), "late")) if row > 80 else each for row, each in enumerate(documents)
+    ]
     vectors[81:, 7] += 5
     store, table = make_store(tmp_path / "store", both, vectors, kind="multilabel")
     fitted(tmp_path, store, table)
