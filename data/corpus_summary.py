@@ -47,7 +47,7 @@ class CorpusSummary:
             documents=len(documents),
             splits=dict(Counter(str(split) for split in documents.splits)),
             labels=_count_labels(documents),
-            unlabeled=sum(not labels for labels in documents.labels),
+            unlabeled=sum(labels is None for labels in documents.labels),
             groups=len(set(filter(None, documents.groups))),
             characters={name: int(np.percentile(lengths, rank)) for name, rank in PERCENTILES.items()},
             blank_texts=blank,
@@ -78,7 +78,7 @@ def _measure_texts(texts: Sequence[str]) -> tuple[np.ndarray[Any, Any], np.ndarr
 def _count_labels(documents: Documents) -> dict[str, dict[str, int]]:
     counts: dict[str, Counter[str]] = {}
     for split, labels in zip(documents.splits, documents.labels, strict=True):
-        for label in labels:
+        for label in labels or ():
             counts.setdefault(label, Counter())[str(split)] += 1
     by_frequency = sorted(counts.items(), key=lambda item: (-item[1].total(), item[0]))
     return {label: dict(count) for label, count in by_frequency}
