@@ -16,7 +16,7 @@ from commandline.explain import explain
 from commandline.fit_head import fit_head
 from commandline.heads import heads
 from commandline.init import init
-from commandline.output import say
+from commandline.output import say, use_utf8
 from commandline.predict import predict
 from commandline.store import store
 from commandline.sweep import sweep
@@ -66,6 +66,7 @@ for command in (embed, fit_head, sweep, curve, compare, predict, explain, store,
 
 def main() -> None:
     """Run one command. Exit code 0: success; 1: the work failed; 2: the call was wrong; 130: interrupted."""
+    use_utf8()
     try:
         check_packages()
         code = embedonce.main(prog_name="embedonce", standalone_mode=False)

@@ -22,6 +22,17 @@ _WRAPPED = 10  # columns that a wrapping column of a table keeps at least
 _NOTES = "commandline.output.notes"
 
 
+def use_utf8() -> None:
+    r"""Let stdout and stderr be UTF-8 with the line ends "\n", whatever the locale, as every file that is written is.
+
+    A path's bytes that are not UTF-8 are written as escapes.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            line_ends = None if stream.isatty() else "\n"
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline=line_ends)
+
+
 def say(sentence: str) -> None:
     """Print a line to stderr, wrapped at words."""
     click.echo(_wrap(sentence, sys.stderr), err=True)
@@ -69,7 +80,7 @@ def open_output(path: Path | None) -> Iterator[TextIO]:
         yield sys.stdout
         return
     with open_atomically(path, next_step="Make room, or name another file.") as file:
-        out = io.TextIOWrapper(file, encoding="utf-8", newline="")
+        out = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="")
         yield out
         out.detach()
 

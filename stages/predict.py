@@ -1,6 +1,5 @@
 """New text in, labels out, by a run's own recipe: the same encoder, the same windows, the same decision rule."""
 
-import csv
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +15,7 @@ from featurestore import Recipe, Shard, shard_bytes
 from heads.evaluation.score_matrix import scores_to_probabilities
 from stages.embed import Encoder, encode, open_encoder
 from stages.embed.pipeline.encoding_choice import options_from_recipe
-from stages.fitting.runs import Run, format_labels
+from stages.fitting.runs import CsvWriter, Run, format_labels, probability_columns
 from stages.fitting.stacking_inputs import build_scorer
 
 BLOCK = 4096  # documents encoded before their labels are returned: bounds memory, fills batches
@@ -119,7 +118,7 @@ def write_predictions(predictions: Iterable[Prediction], labels: Sequence[str], 
         predictions: from `predict`.
         labels: the run's labels.
         out: where to write.
-        as_json: one JSON object per line instead of CSV with one probability column per label.
+        as_json: one JSON object per line instead of CSV with one column of probabilities per label.
     """
     if as_json:
         for row in predictions:
@@ -127,7 +126,7 @@ def write_predictions(predictions: Iterable[Prediction], labels: Sequence[str], 
             content = {"id": row.id, "labels": row.labels, "probabilities": probabilities}
             out.write(json.dumps(content, ensure_ascii=False) + "\n")
         return
-    table = csv.writer(out)
-    table.writerow(["id", "prediction", *labels])
+    table, columns = CsvWriter(out), ("id", "prediction")
+    table.writerow([*columns, *probability_columns(labels, columns)])
     for row in predictions:
         table.writerow([row.id, row.label, *(f"{value:.6g}" for value in row.probabilities.tolist())])

@@ -14,13 +14,13 @@ of everything that decides the result, so the same command finds the run that ex
 import csv
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,10 +117,36 @@ def format_labels(row: Any, labels: Sequence[str]) -> str:
     return json.dumps([labels[column] for column in np.flatnonzero(row).tolist()], ensure_ascii=False)
 
 
+def probability_columns(labels: Sequence[str], others: Sequence[str]) -> list[str]:
+    """The names of the columns of probabilities: the labels, or "probability:LABEL" if one is among the `others`."""
+    prefix = "probability:" if set(labels) & set(others) else ""
+    return [f"{prefix}{label}" for label in labels]
+
+
+class CsvWriter:
+    r"""Writes rows as CSV with the line ends "\n" and minimal quotes.
+
+    csv.writer quotes a lone "\r" only if its own line ends have one, so its "\r\n" is replaced here.
+    """
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._rows = csv.writer(self)
+
+    def writerow(self, cells: Iterable[str]) -> None:
+        """Write one row."""
+        self._rows.writerow(cells)
+
+    def write(self, row: str) -> None:
+        """Called by csv.writer with each formatted row."""
+        self._out.write(row.removesuffix("\r\n") + "\n")
+
+
 def _write_predictions(path: Path, predictions: Predictions, labels: Sequence[str]) -> None:
+    columns = ("id", "split", "truth", "prediction")
     with path.open("w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(["id", "split", "truth", "prediction", *labels])
+        table = CsvWriter(file)
+        table.writerow([*columns, *probability_columns(labels, columns)])
         for row, identifier in enumerate(predictions.ids):
             truth, predicted = (
                 format_labels(codes[row], labels) for codes in (predictions.truth, predictions.predicted)

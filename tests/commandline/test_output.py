@@ -1,12 +1,14 @@
 """What a person reads: tables, bars, and files that appear only when they are whole."""
 
+import io
 import sys
 from pathlib import Path
 
 import click
 import pytest
 
-from commandline.output import note, open_output, progress, table
+import cli
+from commandline.output import note, open_output, progress, show, table, use_utf8
 from data.errors import StorageFailed
 
 
@@ -102,3 +104,33 @@ def test_a_note_is_printed_once_per_command(capsys: pytest.CaptureFixture[str]) 
     for _ in range(2):
         repeat.main([], standalone_mode=False)
         assert capsys.readouterr().err == "  - the same\n"
+
+
+def latin1_stream() -> io.TextIOWrapper:
+    """A stream as Python opens it under a Latin-1 locale, with the line ends of Windows."""
+    return io.TextIOWrapper(io.BytesIO(), encoding="latin-1", newline="\r\n")
+
+
+def test_output_is_utf8_with_one_line_end_whatever_the_locale(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = latin1_stream()
+    monkeypatch.setattr(sys, "stdout", stream)
+    use_utf8()
+    show("日本\nä\udcff")
+    assert isinstance(stream.buffer, io.BytesIO)
+    assert stream.buffer.getvalue() == "日本\nä\\udcff\n".encode()
+
+
+def test_every_command_writes_utf8(monkeypatch: pytest.MonkeyPatch) -> None:
+    streams = latin1_stream(), latin1_stream()
+    monkeypatch.setattr(sys, "argv", ["embedonce", "heads"])
+    monkeypatch.setattr(sys, "stdout", streams[0])
+    monkeypatch.setattr(sys, "stderr", streams[1])
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert [stream.encoding for stream in streams] == ["utf-8", "utf-8"]
+
+
+def test_a_file_is_written_although_a_path_in_it_is_not_utf8(tmp_path: Path) -> None:
+    with open_output(tmp_path / "out.csv") as out:
+        out.write("doc\udcff\n")
+    assert (tmp_path / "out.csv").read_bytes() == b"doc\\udcff\n"

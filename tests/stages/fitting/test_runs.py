@@ -1,6 +1,8 @@
 """A run is complete or absent, and no file of it is read unless its hash is right."""
 
+import csv
 import errno
+import io
 import json
 import os
 from pathlib import Path
@@ -13,7 +15,7 @@ from heads.classifiers.linear import LinearHead
 from stages.fitting import runs
 from stages.fitting.fit_head import fit_head
 from stages.fitting.plan import FitPlan
-from stages.fitting.runs import Run
+from stages.fitting.runs import CsvWriter, Run, probability_columns
 from tests.small_store import blobs, make_store
 
 
@@ -30,6 +32,27 @@ def test_predictions_are_read_as_they_were_written(tmp_path: Path) -> None:
     assert list(head.classes_) == list(run.record.labels)
     right = (predictions.truth == predictions.predicted).mean()
     assert run.scorecards["test"].accuracy.value == pytest.approx(right)
+
+
+def test_a_label_named_like_another_column_gives_no_second_column_of_that_name(tmp_path: Path) -> None:
+    store, table = make_store(tmp_path / "store", *blobs(["id", "prediction", "probability:id"]))
+    run, _ = fit_head(store, table, FitPlan(head=LinearHead(), folds=2), tmp_path / "runs")
+    header, *_ = (run.folder / "predictions.csv").read_text(encoding="utf-8").splitlines()
+    assert header == ("id,split,truth,prediction,probability:id,probability:prediction,probability:probability:id")
+    assert run.predictions().probabilities.shape[1] == 3
+
+
+def test_probabilities_have_the_names_of_their_labels_if_no_other_column_has() -> None:
+    assert probability_columns(["earn", "ship"], ("id", "prediction")) == ["earn", "ship"]
+
+
+def test_csv_has_one_line_end_and_cells_with_any_line_end_are_read_back() -> None:
+    out, rows = io.StringIO(), [["id", "a,b"], ["one\r", 'two "x"'], ["three\n", "four\r\n"], ["", " "]]
+    table = CsvWriter(out)
+    for row in rows:
+        table.writerow(row)
+    assert out.getvalue().startswith('id,"a,b"\n"one\r",')
+    assert list(csv.reader(io.StringIO(out.getvalue(), newline=""))) == rows
 
 
 @pytest.mark.parametrize("file", ["decision.json", "scorecard.json", "predictions.csv", "head/head.json"])
