@@ -13,8 +13,8 @@ from data.documents import Document
 from data.errors import CallError, RecipeMismatch
 from featurestore import Recipe, Shard, shard_bytes
 from heads.evaluation.score_matrix import scores_to_probabilities
-from stages.embed import Encoder, encode, open_encoder
-from stages.embed.pipeline.encoding_choice import options_from_recipe
+from stages.embed import Encoder, encode
+from stages.embed.pipeline.encoding_choice import open_recorded_encoder, options_from_recipe
 from stages.fitting.runs import CsvWriter, Run, format_labels, probability_columns
 from stages.fitting.stacking_inputs import build_scorer
 
@@ -65,7 +65,7 @@ def open_encoders(
 
 def _open_encoder(run: Run, recipe: Recipe, model: str | None, device: str, *, trust_remote_code: bool) -> Encoder:
     options = replace(options_from_recipe(recipe), device=device, trust_remote_code=trust_remote_code)
-    encoder = open_encoder(replace(options, model=model or options.model))
+    encoder = open_recorded_encoder(recipe, replace(options, model=model or options.model))
     differences = recipe.differences(encoder.recipe)
     if differences:
         raise RecipeMismatch(

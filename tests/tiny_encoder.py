@@ -217,3 +217,26 @@ def make_sentence_transformers_folder(
     }.items():
         (folder / name).write_text(json.dumps(content))
     return folder
+
+
+def add_to_hub_cache(cache: Path, name: str, folder: Path, commit: str, *revisions: str) -> Path:
+    """Add a model folder to a cache laid out as that of huggingface_hub.
+
+    Args:
+        cache: The folder of the cache, as HF_HUB_CACHE names it.
+        name: The name on the hub, as in "someone/tiny".
+        folder: The model folder; the snapshot is a link to it.
+        commit: 40 hex digits.
+        revisions: Branches and tags that point to the commit.
+
+    Returns:
+        The snapshot.
+    """
+    home = cache / f"models--{name.replace('/', '--')}"
+    for part in ("snapshots", "refs"):
+        (home / part).mkdir(parents=True, exist_ok=True)
+    snapshot = home / "snapshots" / commit
+    snapshot.symlink_to(folder, target_is_directory=True)
+    for revision in revisions:
+        (home / "refs" / revision).write_text(commit)
+    return snapshot

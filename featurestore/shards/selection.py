@@ -59,9 +59,7 @@ class Selection:
     @property
     def recipe_json(self) -> str:
         """The content of recipe.json."""
-        return json.dumps(
-            {"format": FORMAT, "fingerprint": self.recipe.fingerprint, "recipe": self.recipe.to_json()}, indent=1
-        )
+        return json.dumps(self.recipe.to_file(FORMAT), indent=1)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -71,8 +71,7 @@ class FeatureStore:
         path = folder / _RECIPE
         if not path.exists():
             make_folder(folder / "shards")
-            content = {"format": FORMAT, "fingerprint": recipe.fingerprint, "recipe": recipe.to_json()}
-            write_if_absent(path, (json.dumps(content, indent=1) + "\n").encode())
+            write_if_absent(path, (json.dumps(recipe.to_file(FORMAT), indent=1) + "\n").encode())
         store = cls.open(folder)
         if differences := store.recipe.differences(recipe):
             options = store.recipe.options(recipe)
@@ -243,14 +242,15 @@ def _read_recipe(folder: Path) -> Recipe:
         with open_regular_file(path) as file:
             content = json.loads(file.read())
         version, recipe_json, fingerprint = content["format"], content["recipe"], content["fingerprint"]
+        hub = content.get("hub", {})
     except (FileNotFoundError, NotADirectoryError) as error:
         raise FileMissing(f"{folder} is not a feature store.{_suggest_store(folder)}") from error
     except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         raise StoreDamaged(f"{path} cannot be read ({error}). Embed into a new store.") from error
     check_format(str(folder), version)
     try:
-        recipe = Recipe.from_json(recipe_json)
-    except BadData as error:
+        recipe = Recipe.from_json({**recipe_json, **hub})
+    except (BadData, TypeError) as error:
         raise StoreDamaged(f"{path} cannot be read ({str(error).rstrip('.')}). Embed into a new store.") from error
     if recipe.fingerprint != fingerprint:
         raise StoreDamaged(f"{path} was changed: its fingerprint belongs to another recipe. Embed into a new store.")

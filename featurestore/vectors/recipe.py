@@ -12,13 +12,16 @@ from data.errors import BadData
 KEEP = ("cls", "mean", "max", "segments", "tokens")
 NUMBER_TYPES = ("float16", "bfloat16", "float32")
 _HASHES = ("weights", "config", "tokenizer")
+_OPTIONAL = ("revision", "commit")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """The settings that determine the values of features; batch size, device and number of workers do not.
 
-    encoder: a name for display; recipes that differ only in it are equal and have the same fingerprint.
+    encoder, revision, commit: where the encoder came from: its name, the requested revision, and the commit on the hub
+    that this was; None for a model that is not from a hub. Recipes that differ only in these are equal and have the
+    same fingerprint.
     weights, config, tokenizer: hex sha256 of the content, such as the checkpoint's tensors, not of a path.
     window, stride: in tokens, special tokens not counted. long: the windows kept of a long document; "random:7" has a
     seed. max_windows: the most chunks per document.
@@ -27,6 +30,8 @@ class Recipe:
     """
 
     encoder: str = field(compare=False)
+    revision: str | None = field(default=None, compare=False)
+    commit: str | None = field(default=None, compare=False)
     weights: str
     config: str
     tokenizer: str
@@ -45,8 +50,8 @@ class Recipe:
 
     @cached_property
     def fingerprint(self) -> str:
-        """The hex sha256 of every field except `encoder`, as JSON with sorted names and no spaces."""
-        content = {name: value for name, value in asdict(self).items() if name != "encoder"}
+        """The hex sha256 of the fields that recipes are compared by, as JSON with sorted names and no spaces."""
+        content = {field.name: getattr(self, field.name) for field in fields(self) if field.compare}
         return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
     @property
@@ -55,17 +60,25 @@ class Recipe:
         return self.fingerprint[:8]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the fields as JSON values."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        """Return the fields as JSON values, without a revision and a commit that are None."""
+        values = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        return {name: value for name, value in values.items() if name not in _OPTIONAL or value is not None}
+
+    def to_file(self, version: int) -> dict[str, Any]:
+        """Return the content of recipe.json in a format version: revision and commit are next to the recipe."""
+        recipe = self.to_json()
+        hub = {name: recipe.pop(name) for name in _OPTIONAL if name in recipe}
+        content = {"format": version, "fingerprint": self.fingerprint, "recipe": recipe}
+        return content | ({"hub": hub} if hub else {})
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
         """Read the result of `to_json`. Raises BadData for a field that is missing, unknown or of another type."""
-        names = [field.name for field in fields(cls)]
-        if not isinstance(content, Mapping) or set(content) != set(names):
-            wrong = sorted(set(content) ^ set(names)) if isinstance(content, Mapping) else ["all of it"]
+        if not isinstance(content, Mapping):
+            raise BadData("A recipe is not an object with named fields.")
+        if wrong := sorted({*content, *_OPTIONAL} ^ {field.name for field in fields(cls)}):
             raise BadData(f"A recipe has these fields missing or unknown: {', '.join(wrong)}.")
-        for name in names:
+        for name in content:
             if not _VALIDATORS[name](content[name]):
                 raise BadData(f"A recipe has the invalid value {content[name]!r} as {name}.")
         values: dict[str, Any] = dict(content)
@@ -82,10 +95,11 @@ class Recipe:
         """Describe the options that turn `requested` into this recipe: "give --stride 0"; "" if there are none."""
         differing = self._differing(requested)
         if any(name in _HASHES for name in differing):
-            if self.encoder == requested.encoder:
+            cause = "commit" if self.encoder == requested.encoder else "encoder"
+            if getattr(self, cause) in (None, getattr(requested, cause)):
                 return ""
-            # another encoder explains all three hashes
-            differing = ["encoder", *(name for name in differing if name not in _HASHES)]
+            # another encoder, or another commit of it, explains all three hashes
+            differing = [cause, *(name for name in differing if name not in _HASHES)]
         if any(name not in _OPTIONS for name in differing):
             return ""
         clauses = dict.fromkeys(_OPTIONS[name](self) for name in differing)
@@ -145,6 +159,8 @@ def _is_keep(value: Any) -> bool:
 
 _VALIDATORS: dict[str, Callable[[Any], bool]] = {
     "encoder": _is_text,
+    "revision": _is_text,
+    "commit": _is_text,
     "weights": _is_hash,
     "config": _is_hash,
     "tokenizer": _is_hash,
@@ -170,6 +186,7 @@ def _keep_option(recipe: Recipe) -> str:
 
 _OPTIONS: dict[str, Callable[[Recipe], str]] = {
     "encoder": lambda recipe: f"--model {recipe.encoder}",
+    "commit": lambda recipe: f"--revision {recipe.commit}",
     "window": lambda recipe: f"--window {recipe.window}",
     "stride": lambda recipe: f"--stride {recipe.stride}",
     "special_tokens": lambda recipe: "--special-tokens" if recipe.special_tokens else "--no-special-tokens",

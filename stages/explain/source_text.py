@@ -11,7 +11,7 @@ from data.errors import BadData, EmbedOnceError, ModelUnavailable
 from data.readers import read_corpus
 from data.source_spec import SourceSpec
 from featurestore import CorpusTable, Recipe, text_key
-from stages.embed.model_files.model_lookup import find_local_model
+from stages.embed.model_files.model_lookup import find_local_model, find_recorded_model
 from stages.embed.model_files.sentence_transformers_folder import read_sentence_transformers_folder
 from stages.embed.windows.tokens import TextTokenizer, load_tokenizer
 
@@ -67,7 +67,7 @@ def read_source_texts(
             raise
         notes.append(f"The text is not available: {error} Name a file that has it with --source.")
     try:
-        tokenizer = _load_tokenizer(recipe, encoder or recipe.encoder)
+        tokenizer = _load_tokenizer(recipe, encoder)
     except ModelUnavailable as error:
         if encoder is not None:
             raise
@@ -93,11 +93,12 @@ def _read_texts(source: str, text: Sequence[str], keys: Collection[str], table: 
     return texts
 
 
-def _load_tokenizer(recipe: Recipe, model: str) -> TextTokenizer:
-    folder = find_local_model(model)
+def _load_tokenizer(recipe: Recipe, model: str | None) -> TextTokenizer:
+    folder = find_recorded_model(recipe) if model is None else find_local_model(model)
+    name = model or recipe.encoder
     if folder is None:
-        raise ModelUnavailable(f"{model} is not on this machine.")
+        raise ModelUnavailable(f"{name} is not on this machine.")
     tokenizer = load_tokenizer(read_sentence_transformers_folder(folder).folder, recipe.prefix)
     if tokenizer.hash != recipe.tokenizer:
-        raise ModelUnavailable(f"{model} has a different tokenizer than the one that these features were made with.")
+        raise ModelUnavailable(f"{name} has a different tokenizer than the one that these features were made with.")
     return tokenizer

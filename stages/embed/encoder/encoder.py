@@ -14,7 +14,7 @@ from featurestore import Recipe
 from stages.embed.encoder.options import KEEP_CHOICES, Options, parse_layers, parse_long
 from stages.embed.model_files.checkpoint import Config, read_config, weights_hash
 from stages.embed.model_files.model_families import STATIC_FAMILY
-from stages.embed.model_files.model_lookup import find_model
+from stages.embed.model_files.model_lookup import find_model, snapshot_commit
 from stages.embed.model_files.sentence_transformers_folder import (
     SentenceTransformersFolder,
     read_sentence_transformers_folder,
@@ -164,7 +164,8 @@ def open_encoder(options: Options) -> Encoder:
     requested, options = options, _resolve_auto(options)
     if options.device not in ("auto", "cpu"):  # this check imports torch, which a finished store does not need
         resolve_device(options.device)
-    model = read_sentence_transformers_folder(find_model(options.model, options.revision))
+    location = find_model(options.model, options.revision)
+    model = read_sentence_transformers_folder(location)
     folder = model.folder
     config = _read_config(folder, options)
     is_static = config.family == STATIC_FAMILY
@@ -182,7 +183,7 @@ def open_encoder(options: Options) -> Encoder:
     opening += tokenizer.prefix
     extra_positions = len(opening) + len(closing)
     windowing = _windowing(options, config, extra_positions, model.max_length)
-    recipe = _recipe(options, folder, config, tokenizer, windowing)
+    recipe = replace(_recipe(options, folder, config, tokenizer, windowing), commit=snapshot_commit(location))
     open_torch = partial(TorchNetwork, folder, recipe.layers, device=options.device, trust=bool(config.code_hashes))
     return Encoder(
         recipe=recipe,
@@ -275,6 +276,7 @@ def _recipe(options: Options, folder: Path, config: Config, tokenizer: TextToken
     # an option without effect has one fixed value, so that equal vectors have equal recipes
     return Recipe(
         encoder=options.model,
+        revision=options.revision,
         weights=weights_hash(folder),
         config=config.hash,
         tokenizer=tokenizer.hash,

@@ -1,10 +1,12 @@
 """The lookup of a model: a folder, an installed package, the hub's cache, or the hub."""
 
+import re
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data.errors import ModelUnavailable
+from featurestore import Recipe
 from stages.embed.model_files.checkpoint import checkpoint_files
 from stages.embed.model_files.log_silencing import silence_hub
 from stages.embed.model_files.sentence_transformers_folder import read_sentence_transformers_folder
@@ -20,6 +22,7 @@ _HUB_NAMES = {f"sentence-transformers/{name}": name for name in PACKAGED_MODELS}
 _TEXT_FILES = (".json", ".txt", ".model", ".py")  # Python code runs only if it is trusted
 _WEIGHTS = (("model", ".safetensors"), ("pytorch_model", ".bin"))
 _SECONDS = 3.0
+_COMMIT = re.compile("[0-9a-f]{40}")
 
 
 def find_model(name: str, revision: str | None = None) -> Path:
@@ -50,6 +53,19 @@ def find_local_model(name: str, revision: str | None = None) -> Path | None:
     if short_name in PACKAGED_MODELS and revision is None and (packaged := find_packaged_model(short_name)):
         return packaged
     return None if _is_path(name) else _find_cached(_repository(name), revision)
+
+
+def find_recorded_model(recipe: Recipe) -> Path | None:
+    """Find the folder of a recipe's encoder without the hub: of its commit, or of another copy; None if there is none.
+
+    The content of a copy may differ from the recipe.
+    """
+    return find_local_model(recipe.encoder, recipe.commit) or find_local_model(recipe.encoder)
+
+
+def snapshot_commit(folder: Path) -> str | None:
+    """Return the commit of a snapshot in the hub's cache; None for any other folder."""
+    return folder.name if folder.parent.name == "snapshots" and _COMMIT.fullmatch(folder.name) else None
 
 
 def _is_path(name: str) -> bool:

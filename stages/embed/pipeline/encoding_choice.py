@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from data.documents import Corpus
+from data.errors import CallError, ModelUnavailable
 from featurestore import FeatureStore, Recipe
 from stages.embed.batching.backend_benchmark import choose_backend
 from stages.embed.encoder.encoder import Encoder, open_encoder
@@ -75,9 +76,13 @@ def resolve_encoding(
         CallError: the options do not fit the model, the device or each other.
         ModelUnavailable: the model cannot be found or read.
     """
-    options, reasons = _follow_named_store(requested, location.store, explicit)
+    if requested.revision is not None and Path(requested.model).expanduser().is_dir():
+        raise CallError(f"{requested.model} is a folder, and a folder has no revisions. Leave --revision out.")
+    options, recipe, reasons = _follow_named_store(requested, location.store, explicit)
     # with float32 an existing store is found without loading torch to ask for the device's precision
-    encoder = open_encoder(replace(options, precision="float32") if options.precision == AUTO else options)
+    exact = replace(options, precision="float32") if options.precision == AUTO else options
+    encoder = open_encoder(exact) if recipe is None else open_recorded_encoder(recipe, exact)
+    options = replace(options, revision=encoder.recipe.commit)  # the commit of a branch may change meanwhile
     reasons += encoder.notes
     if options.precision == AUTO:
         precision, reason = _choose_precision(encoder, location)
@@ -88,19 +93,45 @@ def resolve_encoding(
         reasons = [*reasons, reason]
     return EncodingChoice(
         options=_with_free_options(options_from_recipe(encoder.recipe), options),
-        encoder=encoder,
+        encoder=replace(encoder, recipe=replace(encoder.recipe, revision=requested.revision)),
         folder=location.folder(encoder.recipe),
         reasons=tuple(filter(None, reasons)),
     )
 
 
-def _follow_named_store(options: Options, store: Path | None, explicit: Set[str]) -> tuple[Options, list[str | None]]:
+def open_recorded_encoder(recipe: Recipe, options: Options) -> Encoder:
+    """Open the encoder of a recipe at its commit; if that is not available, another copy of the model.
+
+    Args:
+        recipe: the recipe of a store or a run.
+        options: how to open it. Their model and revision count if they differ from the recipe's encoder.
+
+    Returns:
+        The encoder, whose recipe may differ.
+
+    Raises:
+        ModelUnavailable: neither is available; and what `open_encoder` raises.
+    """
+    if recipe.commit is None or options.model != recipe.encoder or options.revision is not None:
+        return open_encoder(options)
+    try:
+        return open_encoder(replace(options, revision=recipe.commit))
+    except ModelUnavailable as error:
+        try:
+            return open_encoder(options)
+        except ModelUnavailable:
+            raise error from None
+
+
+def _follow_named_store(
+    options: Options, store: Path | None, explicit: Set[str]
+) -> tuple[Options, Recipe | None, list[str | None]]:
     if store is None or not _is_store(store):
-        return options, []
+        return options, None, []
     recipe = FeatureStore.open(store).recipe
     is_reason = options.precision == AUTO and recipe.precision != "float32"
     reasons: list[str | None] = [_PRECISION_OF_STORE.format(recipe.precision)] if is_reason else []
-    return follow_recipe(recipe, options, explicit), reasons
+    return follow_recipe(recipe, options, explicit), recipe, reasons
 
 
 def _choose_precision(encoder: Encoder, location: StoreLocation) -> tuple[str, str | None]:

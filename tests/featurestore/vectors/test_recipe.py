@@ -30,7 +30,7 @@ OTHER: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("name", [each.name for each in fields(Recipe) if each.name != "encoder"])
+@pytest.mark.parametrize("name", [each.name for each in fields(Recipe) if each.compare])
 def test_each_field_alone_moves_the_fingerprint(name: str) -> None:
     changed = replace(RECIPE, **{name: OTHER[name]})
     assert changed.fingerprint != RECIPE.fingerprint
@@ -39,7 +39,7 @@ def test_each_field_alone_moves_the_fingerprint(name: str) -> None:
 
 
 def test_the_name_to_show_does_not_move_the_fingerprint() -> None:
-    renamed = replace(RECIPE, encoder="sentence-transformers/made-up")
+    renamed = replace(RECIPE, encoder="sentence-transformers/made-up", revision="v1", commit="f" * 40)
     assert renamed.fingerprint == RECIPE.fingerprint
     assert renamed == RECIPE
     assert RECIPE.differences(renamed) == ()
@@ -58,6 +58,12 @@ def test_the_fingerprint_is_the_hash_of_json_with_sorted_names_and_no_spaces() -
 def test_a_recipe_comes_back_from_json() -> None:
     back = Recipe.from_json(json.loads(json.dumps(RECIPE.to_json())))
     assert back == RECIPE and back.encoder == RECIPE.encoder and back.layers == (-1,)
+    assert not {"revision", "commit"} & RECIPE.to_json().keys()
+    pinned = replace(RECIPE, revision="v1", commit="f" * 40)
+    back = Recipe.from_json(json.loads(json.dumps(pinned.to_json())))
+    assert (back.revision, back.commit) == ("v1", "f" * 40)
+    file = pinned.to_file(2)
+    assert file == RECIPE.to_file(2) | {"hub": {"revision": "v1", "commit": "f" * 40}}
 
 
 @pytest.mark.parametrize(
@@ -112,6 +118,11 @@ def test_differences_are_clauses_a_person_can_read() -> None:
 )
 def test_the_way_back_names_the_options_that_lead_there(changes: dict[str, Any], way: str) -> None:
     assert RECIPE.options(replace(RECIPE, **changes)) == way
+
+
+def test_another_commit_of_the_same_model_is_named_by_its_revision() -> None:
+    pinned, moved = (replace(RECIPE, commit=digit * 40, weights=digit * 64) for digit in "12")
+    assert pinned.options(moved) == f"give --revision {'1' * 40}"
 
 
 @pytest.mark.parametrize(

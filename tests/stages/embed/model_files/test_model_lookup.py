@@ -10,6 +10,7 @@ import pytest
 from data.errors import ModelUnavailable
 from stages.embed.model_files.model_lookup import _needed_files, find_model, find_packaged_model
 from tests.stages.embed.conftest import Folders
+from tests.tiny_encoder import add_to_hub_cache
 
 installed = pytest.mark.skipif(
     find_packaged_model("all-MiniLM-L6-v2") is None, reason="the packaged encoder is not installed"
@@ -73,13 +74,7 @@ def test_the_offline_mode_is_named_as_the_reason(tmp_path: Path) -> None:
 
 
 def test_a_model_in_the_cache_needs_no_hub(tmp_path: Path, folders: Folders) -> None:
-    commit = "0" * 40
-    home = tmp_path / "hub" / "models--someone--tiny"
-    snapshot = home / "snapshots" / commit
-    snapshot.parent.mkdir(parents=True)
-    snapshot.symlink_to(folders("bert"), target_is_directory=True)
-    (home / "refs").mkdir()
-    (home / "refs" / "main").write_text(commit)
+    snapshot = add_to_hub_cache(tmp_path / "hub", "someone/tiny", folders("bert"), "0" * 40, "main")
     output, errors = find_in_new_process("someone/tiny", HF_HOME=str(tmp_path), HF_ENDPOINT="http://127.0.0.1:9")
     assert (output.strip(), errors) == (str(snapshot), "")
 
