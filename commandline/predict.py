@@ -22,6 +22,8 @@ class PredictOptions:
     encoder: tuple[str, ...]
     output: Path | None
     as_json: bool
+    top: int | None
+    every: bool
     trust_remote_code: bool
     device: str
     runs: Path
@@ -37,22 +39,36 @@ class PredictOptions:
 )
 @click.option("--output", type=NewFile(), help="File to write.  [standard output]")
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object per line instead of CSV.")
+@click.option(
+    "--top",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Write the N most probable labels of each document.  [all labels; 5 if there are more than 20]",
+)
+@click.option("--all", "every", is_flag=True, help="Write the probability of every label, however many there are.")
 @trust_option
 @device_option
 @runs_option
 @receives(PredictOptions)
 def predict(options: PredictOptions) -> None:
-    """Label the documents of FILE with RUN: id, prediction, and the probability of each label.
+    """Label the documents of FILE with RUN: id, prediction, and the probabilities of labels.
 
     \b
     embedonce predict lstm-7c2e41b0 new.csv --text body > labeled.csv
     """
     from data.readers import read_corpus
     from stages.compare import find_run
+    from stages.fitting.predictions import ProbabilityColumns
     from stages.predict import open_encoders, write_predictions
     from stages.predict import predict as predict_documents
 
+    if options.every and options.top is not None:
+        raise CallError("--top and --all exclude each other. Give one of them.")
     run = find_run(options.run, options.runs)
+    labels = run.record.labels
+    columns = (
+        ProbabilityColumns(labels, options.top) if options.top or options.every else ProbabilityColumns.choose(labels)
+    )
     if options.output is not None and options.output.exists():
         raise CallError(f"{options.output} exists already. Name another --output, or remove it.")
     # new documents have no label and no split to read, whatever their columns are called
@@ -67,4 +83,4 @@ def predict(options: PredictOptions) -> None:
         predictions = predict_documents(
             run, corpus.documents, encoders, lambda done: bar(done, total, f"{done:,} of {total:,} documents")
         )
-        write_predictions(predictions, run.record.labels, out, as_json=options.as_json)
+        write_predictions(predictions, columns, out, as_json=options.as_json)

@@ -15,7 +15,8 @@ from featurestore import Recipe, Shard, shard_bytes
 from heads.evaluation.score_matrix import scores_to_probabilities
 from stages.embed import Encoder, encode
 from stages.embed.pipeline.encoding_choice import open_recorded_encoder, options_from_recipe
-from stages.fitting.runs import CsvWriter, Run, format_labels, probability_columns
+from stages.fitting.predictions import CsvWriter, ProbabilityColumns, format_labels
+from stages.fitting.runs import Run
 from stages.fitting.stacking_inputs import build_scorer
 
 BLOCK = 4096  # documents encoded before their labels are returned: bounds memory, fills batches
@@ -111,22 +112,23 @@ def encode_texts(texts: Sequence[str], encoder: Encoder) -> Shard:
     return Shard.of_bytes(shard_bytes(encode(texts, encoder), encoder.recipe), encoder.recipe)
 
 
-def write_predictions(predictions: Iterable[Prediction], labels: Sequence[str], out: TextIO, *, as_json: bool) -> None:
+def write_predictions(
+    predictions: Iterable[Prediction], columns: ProbabilityColumns, out: TextIO, *, as_json: bool
+) -> None:
     """Write predictions as CSV or JSON lines.
 
     Args:
         predictions: from `predict`.
-        labels: the run's labels.
+        columns: the labels whose probabilities are written.
         out: where to write.
-        as_json: one JSON object per line instead of CSV with one column of probabilities per label.
+        as_json: one JSON object per line instead of CSV.
     """
     if as_json:
         for row in predictions:
-            probabilities = dict(zip(labels, row.probabilities.tolist(), strict=True))
-            content = {"id": row.id, "labels": row.labels, "probabilities": probabilities}
+            content = {"id": row.id, "labels": row.labels, "probabilities": columns.select(row.probabilities)}
             out.write(json.dumps(content, ensure_ascii=False) + "\n")
         return
-    table, columns = CsvWriter(out), ("id", "prediction")
-    table.writerow([*columns, *probability_columns(labels, columns)])
+    table, others = CsvWriter(out), ("id", "prediction")
+    table.writerow([*others, *columns.header(others)])
     for row in predictions:
-        table.writerow([row.id, row.label, *(f"{value:.6g}" for value in row.probabilities.tolist())])
+        table.writerow([row.id, row.label, *columns.cells(row.probabilities)])

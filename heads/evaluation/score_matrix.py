@@ -1,12 +1,14 @@
 """A head's scores in the columns of a run's labels, and the probabilities computed from them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data.errors import EmbedOnceError
+
+BLOCK_CELLS = 2**20  # cells of a matrix that are computed in float64 at a time: 8 MB
 
 
 class ScoringHead(Protocol):
@@ -60,5 +62,14 @@ def scores_to_probabilities(scores: NDArray[Any], *, multilabel: bool) -> NDArra
     """
     from scipy.special import expit, softmax
 
-    exact = scores.astype(np.float64)
-    return np.asarray(expit(exact) if multilabel else softmax(exact, axis=1), dtype=np.float32)
+    probabilities = np.empty(scores.shape, dtype=np.float32)
+    for rows in row_blocks(scores.shape):
+        exact = scores[rows].astype(np.float64)
+        probabilities[rows] = expit(exact) if multilabel else softmax(exact, axis=1)
+    return probabilities
+
+
+def row_blocks(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Slices of rows that cover a matrix, each of at most BLOCK_CELLS cells or one row."""
+    rows = max(1, BLOCK_CELLS // max(1, shape[1]))
+    return (slice(start, start + rows) for start in range(0, shape[0], rows))

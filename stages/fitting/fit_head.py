@@ -20,7 +20,6 @@ from heads.core.hyperparameters import to_json
 from heads.evaluation.decisions import Decision, default_decision, tune_decision
 from heads.evaluation.decisions.heldout import HeldOutResult
 from heads.evaluation.metrics import scorecard
-from heads.evaluation.score_matrix import scores_to_probabilities
 from stages.fitting import runs
 from stages.fitting.cross_fitting import (
     FitJob,
@@ -32,6 +31,7 @@ from stages.fitting.cross_fitting import (
 )
 from stages.fitting.fit_checkpoint import FitCheckpoint
 from stages.fitting.plan import FitPlan
+from stages.fitting.predictions import Predictions
 from stages.fitting.sample_weights import align_weights
 from stages.fitting.stacking_inputs import stacking_notes
 from stages.fitting.task import Task, rare_label_notes, resolve_layer
@@ -99,19 +99,13 @@ def _decide(plan: FitPlan, task: Task, scores: NDArray[np.float32]) -> Decision:
     return default_decision(scores, y, ordinal=ordered)
 
 
-def _predictions(task: Task, decision: Decision, scores: NDArray[np.float32], test: HeldOutResult) -> runs.Predictions:
-    multilabel = task.target.kind == "multilabel"
-    return runs.Predictions(
+def _predictions(task: Task, decision: Decision, scores: NDArray[np.float32], test: HeldOutResult) -> Predictions:
+    return Predictions(
         ids=[*task.test_ids, *task.train_ids],
         splits=[Split.TEST.value] * len(task.test_ids) + [Split.TRAIN.value] * len(task.train_ids),
         truth=np.concatenate([task.test_target.y, task.target.y]),
         predicted=np.concatenate([test.predicted, decision.out_of_fold]),
-        probabilities=np.concatenate(
-            [
-                scores_to_probabilities(test.scores, multilabel=multilabel),
-                scores_to_probabilities(scores, multilabel=multilabel),
-            ]
-        ),
+        scores=np.concatenate([test.scores, scores]),
     )
 
 

@@ -4,38 +4,36 @@
       run.json          the record: hyperparameters, features, times, notes; and the SHA-256 of every other file
       head/             the fitted head, without pickle
       decision.json     the decision rule and the evidence for it
-      predictions.csv   id, split, true label, predicted label, one probability per label
+      scores.npy        float32 (documents, labels); with predictions.csv, see stages/fitting/predictions.py
+      predictions.csv   id, split, true label, predicted label, probabilities
       scorecard.json    every metric with its confidence interval, out-of-fold and on the test split
 
 A run is complete or absent: it is written under a temporary name and renamed. The name of a run is the head and a hash
 of everything that decides the result, so the same command finds the run that exists already.
 """
 
-import csv
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TextIO
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from data.atomic_write import TEMPORARY_PREFIX, build_folder, hash_file, write_atomically
 from data.errors import BadData, FileMissing, RunDamaged, suggest_name
 from data.target import TargetKind
 from featurestore import Recipe
+from stages.fitting.predictions import Predictions, read_predictions, write_predictions
 
 if TYPE_CHECKING:
     from heads.core.head import Head
     from heads.evaluation.decisions import Decision
     from heads.evaluation.metrics import Scorecard
 
-FORMAT = 2
+FORMAT = 3
 RECORDED_PACKAGES = ("embedonce", "numpy", "scikit-learn", "torch", "lightgbm")
 
 
@@ -90,92 +88,6 @@ def package_versions() -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class Predictions:
-    """One row per document: those of the test split, then those of the training split, which are out-of-fold.
-
-    truth, predicted: int64 (documents,) indices into the labels, or bool (documents, labels) for multi-label.
-    probabilities: float32 (documents, labels).
-    """
-
-    ids: Sequence[str]
-    splits: Sequence[str]
-    truth: NDArray[Any]
-    predicted: NDArray[Any]
-    probabilities: NDArray[np.float32]
-
-    def of(self, split: str) -> Self:
-        """The rows of one split."""
-        rows = [row for row, value in enumerate(self.splits) if value == split]
-        ids, splits = ([values[row] for row in rows] for values in (self.ids, self.splits))
-        return type(self)(ids, splits, self.truth[rows], self.predicted[rows], self.probabilities[rows])
-
-
-def format_labels(row: Any, labels: Sequence[str]) -> str:
-    """One document's labels as in predictions.csv: a label, or a JSON list of labels for multi-label."""
-    if np.ndim(row) == 0:
-        return labels[int(row)]
-    return json.dumps([labels[column] for column in np.flatnonzero(row).tolist()], ensure_ascii=False)
-
-
-def probability_columns(labels: Sequence[str], others: Sequence[str]) -> list[str]:
-    """The names of the columns of probabilities: the labels, or "probability:LABEL" if one is among the `others`."""
-    prefix = "probability:" if set(labels) & set(others) else ""
-    return [f"{prefix}{label}" for label in labels]
-
-
-class CsvWriter:
-    r"""Writes rows as CSV with the line ends "\n" and minimal quotes.
-
-    csv.writer quotes a lone "\r" only if its own line ends have one, so its "\r\n" is replaced here.
-    """
-
-    def __init__(self, out: TextIO) -> None:
-        self._out = out
-        self._rows = csv.writer(self)
-
-    def writerow(self, cells: Iterable[str]) -> None:
-        """Write one row."""
-        self._rows.writerow(cells)
-
-    def write(self, row: str) -> None:
-        """Called by csv.writer with each formatted row."""
-        self._out.write(row.removesuffix("\r\n") + "\n")
-
-
-def _write_predictions(path: Path, predictions: Predictions, labels: Sequence[str]) -> None:
-    columns = ("id", "split", "truth", "prediction")
-    with path.open("w", encoding="utf-8", newline="") as file:
-        table = CsvWriter(file)
-        table.writerow([*columns, *probability_columns(labels, columns)])
-        for row, identifier in enumerate(predictions.ids):
-            truth, predicted = (
-                format_labels(codes[row], labels) for codes in (predictions.truth, predictions.predicted)
-            )
-            probabilities = [f"{value:.6g}" for value in predictions.probabilities[row].tolist()]
-            table.writerow([identifier, predictions.splits[row], truth, predicted, *probabilities])
-
-
-def _label_codes(cells: Sequence[str], labels: Sequence[str], kind: TargetKind) -> NDArray[Any]:
-    columns = {label: column for column, label in enumerate(labels)}
-    if kind != "multilabel":
-        return np.array([columns[cell] for cell in cells], dtype=np.int64)
-    codes = np.zeros((len(cells), len(labels)), dtype=bool)
-    for row, cell in enumerate(cells):
-        codes[row, [columns[label] for label in json.loads(cell)]] = True
-    return codes
-
-
-def _read_predictions(path: Path, labels: Sequence[str], kind: TargetKind) -> Predictions:
-    with path.open(encoding="utf-8", newline="") as file:
-        _, *rows = csv.reader(file)
-    ids, splits, truth, predicted = ([row[column] for row in rows] for column in range(4))
-    probabilities = np.array([row[4:] for row in rows], dtype=np.float32).reshape(len(rows), len(labels))
-    return Predictions(
-        ids, splits, _label_codes(truth, labels, kind), _label_codes(predicted, labels, kind), probabilities
-    )
-
-
-@dataclass(frozen=True)
 class Run:
     """A complete run on disk. Each file is checked against its hash before it is read."""
 
@@ -204,7 +116,8 @@ class Run:
 
     def predictions(self) -> Predictions:
         """The predictions on the test split, and the out-of-fold ones on the training split."""
-        return _read_predictions(self._verified_path("predictions.csv"), self.record.labels, self.record.kind)
+        table, scores = self._verified_path("predictions.csv"), self._verified_path("scores.npy")
+        return read_predictions(table, scores, self.record.labels, self.record.kind)
 
     @cached_property
     def decision(self) -> "Decision":
@@ -259,7 +172,7 @@ def save(
         head.save(temporary / "head")
         _write_json(temporary / "decision.json", decision.to_json())
         _write_json(temporary / "scorecard.json", {split: card.to_json() for split, card in scorecards.items()})
-        _write_predictions(temporary / "predictions.csv", predictions, record.labels)
+        write_predictions(temporary, predictions, record.labels)
         written = sorted(path for path in temporary.rglob("*") if path.is_file())
         files = {path.relative_to(temporary).as_posix(): hash_file(path) for path in written}
         _write_json(temporary / "run.json", {"format": FORMAT, **asdict(record), "files": files})

@@ -65,6 +65,14 @@ def test_several_labels_in_a_cell_are_several_labels_in_the_answer(embedonce: Ru
     ]
     assert len(answers) == len(rows)
     assert all(set(answer["probabilities"]) == {*WORDS, "rec", "sci"} for answer in answers)
+    write(tmp_path / "one.csv", ["text"], [rows[0][:1]])
+    (two,) = csv.DictReader(embedonce("predict", name, "one.csv", "--top", "2").out.splitlines())
+    assert list(two) == ["id", "prediction", "label_1", "probability_1", "label_2", "probability_2"]
+    assert float(two["probability_1"]) >= float(two["probability_2"])
+    header = embedonce("predict", name, "one.csv", "--all").out.splitlines()[0]
+    assert header.split(",") == ["id", "prediction", "rec", "rec/autos", "rec/hockey", "sci", "sci/space"]
+    refused = embedonce("predict", name, "one.csv", "--top", "2", "--all")
+    assert refused.code == 2 and "--top and --all exclude each other" in refused.err
 
 
 STARS = {"poor": "awful broken refund", "fair": "okay usual average", "good": "lovely solid great"}

@@ -15,6 +15,7 @@ from featurestore import FeatureStore, Shard
 from heads.evaluation.score_matrix import scores_to_probabilities
 from heads.registry import HEADS, head_class
 from stages.fitting import runs
+from stages.fitting.predictions import format_labels
 from stages.fitting.stacking_inputs import build_scorer
 from stages.predict import encode_texts, open_encoders
 from tests.conftest import started, write_csv
@@ -114,7 +115,7 @@ def test_predict_writes_that(desk: Path, fitted: dict[str, runs.Run], raw: tuple
         [[answers[name]["probabilities"][label] for label in run.record.labels] for name in predictions.ids]
     )
     np.testing.assert_allclose(shares, predictions.probabilities, atol=5e-3)
-    named = [runs.format_labels(codes, run.record.labels) for codes in predictions.predicted]
+    named = [format_labels(codes, run.record.labels) for codes in predictions.predicted]
     assert [answers[name]["labels"][0] for name in predictions.ids] == named
 
 

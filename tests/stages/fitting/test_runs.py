@@ -15,7 +15,8 @@ from heads.classifiers.linear import LinearHead
 from stages.fitting import runs
 from stages.fitting.fit_head import fit_head
 from stages.fitting.plan import FitPlan
-from stages.fitting.runs import CsvWriter, Run, probability_columns
+from stages.fitting.predictions import CsvWriter, probability_columns
+from stages.fitting.runs import Run
 from tests.small_store import blobs, make_store
 
 
@@ -55,7 +56,7 @@ def test_csv_has_one_line_end_and_cells_with_any_line_end_are_read_back() -> Non
     assert list(csv.reader(io.StringIO(out.getvalue(), newline=""))) == rows
 
 
-@pytest.mark.parametrize("file", ["decision.json", "scorecard.json", "predictions.csv", "head/head.json"])
+@pytest.mark.parametrize("file", ["decision.json", "scorecard.json", "predictions.csv", "scores.npy", "head/head.json"])
 def test_a_changed_file_is_refused_by_name(tmp_path: Path, file: str) -> None:
     run = fitted(tmp_path)
     path = run.folder / file

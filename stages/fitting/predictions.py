@@ -1,0 +1,183 @@
+"""The predictions of a run as files: scores for programs, and a table with the most probable labels for people.
+
+scores.npy        float32 (documents, labels), the scores of the head; memory-mapped when read
+predictions.csv   id, split, true label, predicted label, and probabilities
+"""
+
+import csv
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.target import TargetKind
+from heads.evaluation.score_matrix import row_blocks, scores_to_probabilities
+
+__all__ = [
+    "CsvWriter",
+    "Predictions",
+    "ProbabilityColumns",
+    "format_labels",
+    "probability_columns",
+    "read_predictions",
+    "write_predictions",
+]
+
+ALL_LABELS = 20  # with more labels, a table has the most probable ones only: a cell per label would fill a disk
+TOP_LABELS = 5
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """One row per document: those of the test split, then those of the training split, which are out-of-fold.
+
+    truth, predicted: int64 (documents,) indices into the labels, or bool (documents, labels) for multi-label.
+    scores: float32 (documents, labels), bit for bit those that were decided on; memory-mapped if read from a run.
+    """
+
+    ids: Sequence[str]
+    splits: Sequence[str]
+    truth: NDArray[Any]
+    predicted: NDArray[Any]
+    scores: NDArray[np.float32]
+
+    @cached_property
+    def probabilities(self) -> NDArray[np.float32]:
+        """Probabilities of the scores, float32 (documents, labels)."""
+        return scores_to_probabilities(self.scores, multilabel=self.truth.ndim == 2)
+
+    def of(self, split: str) -> Self:
+        """The rows of one split; the scores are not copied."""
+        count = self.splits.count(split)
+        start = self.splits.index(split) if count else 0
+        columns = (self.ids, self.splits, self.truth, self.predicted, self.scores)
+        return type(self)(*(column[start : start + count] for column in columns))  # type: ignore[arg-type]
+
+
+def probability_columns(labels: Sequence[str], others: Sequence[str]) -> list[str]:
+    """The names of the columns of probabilities: the labels, or "probability:LABEL" if one is among the `others`."""
+    prefix = "probability:" if set(labels) & set(others) else ""
+    return [f"{prefix}{label}" for label in labels]
+
+
+class CsvWriter:
+    r"""Writes rows as CSV with the line ends "\n" and minimal quotes.
+
+    csv.writer quotes a lone "\r" only if its own line ends have one, so its "\r\n" is replaced here.
+    """
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._rows = csv.writer(self)
+
+    def writerow(self, cells: Iterable[str]) -> None:
+        """Write one row."""
+        self._rows.writerow(cells)
+
+    def write(self, row: str) -> None:
+        """Called by csv.writer with each formatted row."""
+        self._out.write(row.removesuffix("\r\n") + "\n")
+
+
+@dataclass(frozen=True)
+class ProbabilityColumns:
+    """The columns of a table that hold probabilities: one per label, or two for each of the `top` most probable ones.
+
+    labels: of the run. top: None for every label.
+    """
+
+    labels: Sequence[str]
+    top: int | None = None
+
+    @classmethod
+    def choose(cls, labels: Sequence[str]) -> Self:
+        """Every label, or the most probable ones if there are many labels."""
+        return cls(labels, None if len(labels) <= ALL_LABELS else TOP_LABELS)
+
+    def header(self, others: Sequence[str]) -> list[str]:
+        """The names of the columns, next to the `others` of the table."""
+        if self.top is None:
+            return probability_columns(self.labels, others)
+        ranks = range(1, min(self.top, len(self.labels)) + 1)
+        return [name for rank in ranks for name in (f"label_{rank}", f"probability_{rank}")]
+
+    def select(self, probabilities: NDArray[np.float32]) -> dict[str, float]:
+        """Label -> probability of one document: in the order of the labels, or the most probable first."""
+        columns = range(len(self.labels)) if self.top is None else _highest(probabilities, self.top)
+        return {self.labels[column]: float(probabilities[column]) for column in columns}
+
+    def cells(self, probabilities: NDArray[np.float32]) -> list[str]:
+        """One document's cells; `probabilities` is float32 (labels,)."""
+        if self.top is None:
+            return [f"{value:.6g}" for value in probabilities.tolist()]
+        return [cell for label, value in self.select(probabilities).items() for cell in (label, f"{value:.6g}")]
+
+
+def _highest(values: NDArray[np.float32], count: int) -> list[int]:
+    """The columns of the highest values, the highest first; among equal values, in the order of the columns."""
+    count = min(count, len(values))
+    candidates = np.flatnonzero(values >= np.partition(values, -count)[-count])
+    order = np.argsort(-values[candidates], kind="stable")
+    return [int(column) for column in candidates[order][:count]]
+
+
+def format_labels(row: Any, labels: Sequence[str]) -> str:
+    """One document's labels as in predictions.csv: a label, or a JSON list of labels for multi-label."""
+    if np.ndim(row) == 0:
+        return labels[int(row)]
+    return json.dumps([labels[column] for column in np.flatnonzero(row).tolist()], ensure_ascii=False)
+
+
+def write_predictions(folder: Path, predictions: Predictions, labels: Sequence[str]) -> None:
+    """Write the scores and the table into a folder."""
+    np.save(folder / "scores.npy", np.ascontiguousarray(predictions.scores, dtype=np.float32), allow_pickle=False)
+    columns = ProbabilityColumns.choose(labels)
+    with (folder / "predictions.csv").open("w", encoding="utf-8", newline="") as file:
+        table, others = CsvWriter(file), ("id", "split", "truth", "prediction")
+        table.writerow([*others, *columns.header(others)])
+        values = (predictions.ids, predictions.splits, predictions.truth, predictions.predicted)
+        for row, probabilities in zip(zip(*values, strict=True), _rows_of_probabilities(predictions), strict=True):
+            identifier, split, truth, predicted = row
+            names = (format_labels(codes, labels) for codes in (truth, predicted))
+            table.writerow([identifier, split, *names, *columns.cells(probabilities)])
+
+
+def _rows_of_probabilities(predictions: Predictions) -> Iterator[NDArray[np.float32]]:
+    scores, multilabel = predictions.scores, predictions.truth.ndim == 2
+    for rows in row_blocks(scores.shape):
+        yield from scores_to_probabilities(scores[rows], multilabel=multilabel)
+
+
+def read_predictions(table: Path, scores: Path, labels: Sequence[str], kind: TargetKind) -> Predictions:
+    """Read what `write_predictions` wrote.
+
+    Args:
+        table: predictions.csv.
+        scores: scores.npy, which is memory-mapped.
+        labels: the labels of the run.
+        kind: the kind of the labels.
+
+    Returns:
+        The predictions.
+    """
+    with table.open(encoding="utf-8", newline="") as file:
+        rows = csv.reader(file)
+        next(rows)
+        ids, splits, truth, predicted = (list(column) for column in zip(*(row[:4] for row in rows), strict=True))
+    true_codes, predicted_codes = (_label_codes(cells, labels, kind) for cells in (truth, predicted))
+    return Predictions(ids, splits, true_codes, predicted_codes, np.load(scores, mmap_mode="r", allow_pickle=False))
+
+
+def _label_codes(cells: Sequence[str], labels: Sequence[str], kind: TargetKind) -> NDArray[Any]:
+    columns = {label: column for column, label in enumerate(labels)}
+    if kind != "multilabel":
+        return np.array([columns[cell] for cell in cells], dtype=np.int64)
+    codes = np.zeros((len(cells), len(labels)), dtype=bool)
+    for row, cell in enumerate(cells):
+        codes[row, [columns[label] for label in json.loads(cell)]] = True
+    return codes
