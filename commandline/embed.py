@@ -155,11 +155,13 @@ class EmbedOptions(SourceOptions):
 def embed(options: EmbedOptions) -> None:
     """Encode the documents of SOURCE once into a feature store.
 
-    SOURCE is a CSV, TSV, JSONL or Parquet file, a folder with one subfolder per class, or one of the benchmarks
-    `reuters52` and `newsgroups`. If the command is interrupted, the same command resumes the work.
+    SOURCE is a CSV, TSV, JSONL or Parquet file, a folder of such files named for splits (train, dev, test), a folder
+    with one subfolder per class, or one of the benchmarks `reuters52` and `newsgroups`. If the command is interrupted,
+    the same command resumes the work.
 
     \b
     embedonce embed tickets.csv --text body --label queue
+    embedonce embed train.csv --test-file test.csv --validation-file dev.csv
     embedonce embed newsgroups --window 510 --stride 64
     embedonce embed letters/ --model xlm-roberta-base --keep cls,tokens
     embedonce embed letters/ --long head-tail --dry-run

@@ -118,6 +118,8 @@ source_options = combine_options(
     click.option("--label", metavar="COLUMN", help="Column of the label.  [guessed by name]"),
     id_option,
     click.option("--split", metavar="COLUMN", help="Column with train or test.  [guessed, or drawn at random]"),
+    click.option("--test-file", metavar="FILE", help="File of the test split, if the source has no test documents."),
+    click.option("--validation-file", metavar="FILE", help="File of the validation split."),
     click.option("--group", metavar="COLUMN", help="Column of groups; a group is never divided between splits."),
     click.option("--separator", metavar="TEXT", help="Separator of the labels in one cell, for multi-label documents."),
     click.option("--path-separator", metavar="TEXT", help="Separator of the levels of a label, as in rec/sport."),
@@ -133,6 +135,8 @@ class SourceOptions:
     label: str | None
     id_: str | None
     split: str | None
+    test_file: str | None
+    validation_file: str | None
     group: str | None
     separator: str | None
     path_separator: str | None
@@ -146,6 +150,8 @@ class SourceOptions:
             label=self.label,
             id=self.id_,
             split=self.split,
+            test_file=self.test_file,
+            validation_file=self.validation_file,
             group=self.group,
             separator=self.separator,
             path_separator=self.path_separator,

@@ -68,7 +68,7 @@ def read_benchmark(name: str) -> Corpus:
     the expected one.
     """
     benchmark = BENCHMARKS[name]
-    documents = [document for split in Split for document in _parse_table(split, _read_table(name, split))]
+    documents = [document for split in benchmark.sha256 for document in _parse_table(split, _read_table(name, split))]
     labels = [label for document in documents for label in document.labels or ()]
     taxonomy = Taxonomy.two_level(labels, benchmark.level_separator) if benchmark.level_separator else None
     return Corpus(name, name, documents, "single", taxonomy, ())

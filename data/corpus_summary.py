@@ -9,6 +9,7 @@ import numpy as np
 
 from data.documents import Corpus, Documents, Kind
 from data.source_spec import SourceSpec
+from data.text_format import is_blank
 
 PERCENTILES = {"shortest": 0, "median": 50, "p95": 95, "longest": 100}  # of the lengths of texts
 
@@ -71,7 +72,7 @@ def _measure_texts(texts: Sequence[str]) -> tuple[np.ndarray[Any, Any], np.ndarr
     lengths, hashes = np.zeros(len(texts), dtype=np.int64), np.zeros(len(texts), dtype=np.int64)
     has_text = np.zeros(len(texts), dtype=bool)
     for row, text in enumerate(texts):
-        lengths[row], hashes[row], has_text[row] = len(text), hash(text), bool(text.strip())
+        lengths[row], hashes[row], has_text[row] = len(text), hash(text), not is_blank(text)
     return lengths, hashes[has_text], int(np.count_nonzero(~has_text))
 
 

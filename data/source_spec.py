@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Self
 
+from data.splits import Split
+
 
 @dataclass(frozen=True, kw_only=True)
 class SourceSpec:
@@ -13,6 +15,7 @@ class SourceSpec:
 
     text: the columns of the text, in this order, each a line of it; None to guess one.
     template: how the columns make the text, with names in braces, as in "{subject}\\n{body}"; it implies `text`.
+    validation_file, test_file: tables of these splits, if the source is the table of the training split only.
     separator: what separates the labels in one cell.
     path_separator: what separates the levels of a label; None takes "/" if every label has one.
     """
@@ -23,8 +26,16 @@ class SourceSpec:
     id: str | None = None
     split: str | None = None
     group: str | None = None
+    validation_file: str | None = None
+    test_file: str | None = None
     separator: str | None = None
     path_separator: str | None = None
+
+    @property
+    def split_files(self) -> list[tuple[Split, str]]:
+        """The files of the validation and test splits, as far as there are any."""
+        files = [(Split.VALIDATION, self.validation_file), (Split.TEST, self.test_file)]
+        return [(split, file) for split, file in files if file is not None]
 
     def with_text(self, columns: Sequence[str], template: str | None = None) -> Self:
         """The same, but the text is of these columns or of this template if either is given."""

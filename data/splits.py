@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 
 class Split(StrEnum):
-    """The training and the test split of a corpus."""
+    """The splits of a corpus; validation documents are training documents unless a fit sets them aside."""
 
     TRAIN = "train"
+    VALIDATION = "validation"
     TEST = "test"
 
 

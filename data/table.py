@@ -11,6 +11,7 @@ class Table:
 
     cells: maps a column's name to its cell in each row, as the file has it (text, number, list or None).
     lines: the line of the file at which each row starts; None if a file has no lines, such as Parquet.
+    splits: the split of each row if the names of files say it (data/readers/split_files.py), else None.
     """
 
     source: str
@@ -19,6 +20,7 @@ class Table:
     cells: Callable[[str], Iterable[Any]]
     lines: Sequence[int] | None = None
     notes: tuple[str, ...] = ()
+    splits: Sequence[str] | None = None
 
     def location(self, row: int) -> str:
         """The file and the row, for the start of an error: "letters.csv line 12"."""

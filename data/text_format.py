@@ -6,6 +6,14 @@ This module imports only the standard library, so that `embedonce --help` may im
 from collections.abc import Sequence
 
 MOST_NAMES = 5
+# characters without width: soft hyphen, spaces, joiners, direction marks, byte order mark
+_NO_WIDTH = (0xAD, 0x34F, 0x61C, 0x180E, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070), 0xFEFF)
+_INVISIBLE = "".join(chr(code) for code in range(0x3001) if chr(code).isspace() or code in _NO_WIDTH) + "\ufeff"
+
+
+def is_blank(text: str) -> bool:
+    """Whether a text has no visible character: it is empty, or only white space and characters without width."""
+    return not text.strip(_INVISIBLE)
 
 
 def plural(count: int, noun: str, many: str = "") -> str:

@@ -16,21 +16,23 @@ from data.text_format import join_names, plural
 
 RARE_LABEL_DOCUMENTS = 5  # a label with fewer training documents is reported to the user
 MOST_LISTED_LABELS = 10  # in one note
-_SPLIT_NAMES = dict.fromkeys(("train", "training"), Split.TRAIN) | dict.fromkeys(("test", "testing"), Split.TEST)
-_VALIDATION_NAMES = frozenset({"dev", "development", "val", "valid", "validation"})
+_SPLIT_NAMES = {
+    **dict.fromkeys(("train", "training"), Split.TRAIN),
+    **dict.fromkeys(("dev", "development", "val", "valid", "validation"), Split.VALIDATION),
+    **dict.fromkeys(("test", "testing"), Split.TEST),
+}
 
 
-def is_split_name(word: str) -> bool:
-    """Whether a word is a usual name of a train, test or validation split."""
-    return word.strip().lower() in _SPLIT_NAMES.keys() | _VALIDATION_NAMES
+def parse_split_name(word: str) -> Split | None:
+    """The split that a usual word for one names, in any case; None for another word."""
+    return _SPLIT_NAMES.get(word.strip().lower())
 
 
 def assign_splits(corpus: Corpus, seed: int, share: float = 0.2) -> Corpus:
-    """Assign `Split.TRAIN` or `Split.TEST` to each document, and add notes on the split.
+    """Assign a `Split` to each document, and add notes on the split.
 
-    The source's split is used if it has test documents: train, training, test or testing in any case; validation
-    documents count as training. Else a stratified split is drawn: documents of one group stay together, as do documents
-    of equal text without a group.
+    The source's split is used if it has test documents. Else a stratified test split is drawn: documents of one group
+    stay together, as do documents of equal text without a group, and the source's validation split stays as it is.
 
     Args:
         corpus: The corpus as a reader returned it.
@@ -41,45 +43,59 @@ def assign_splits(corpus: Corpus, seed: int, share: float = 0.2) -> Corpus:
         BadData: A split has another name, or only some documents have one.
     """
     documents = Documents.from_documents(corpus.documents)
-    splits, notes = parse_splits(corpus)
+    splits = parse_splits(corpus)
+    notes = list(_validation_notes(splits))
     if Split.TEST not in splits:
-        reason = "training documents only" if splits else "no split"
-        splits = _draw_splits(documents, seed, share, is_multilabel=corpus.kind == "multilabel")
-        notes = [_drawn_note(splits, seed, reason)]
+        reason = "no test documents" if splits else "no split"
+        splits = _draw_test_split(documents, splits, seed, share, is_multilabel=corpus.kind == "multilabel")
+        notes.append(_drawn_note(splits, seed, reason))
     documents = replace(documents, splits=CategoricalColumn(splits))
     notes += [*_duplicate_notes(documents), *_label_notes(documents)]
     return replace(corpus, documents=documents, notes=tuple(dict.fromkeys((*corpus.notes, *notes))))
 
 
-def parse_splits(corpus: Corpus) -> tuple[list[Split], list[str]]:
-    """Parse the split of each document as the source names it; return the splits, or none at all, and notes.
+def parse_splits(corpus: Corpus) -> list[Split]:
+    """Parse the split of each document as the source names it; none at all if the source has no split.
 
     Raises BadData for another name, and if only some documents have a split.
     """
     documents = Documents.from_documents(corpus.documents)
     if all(split is None for split in documents.splits):
-        return [], []
-    splits, validation = [], 0
-    for row, split in enumerate(documents.splits):
-        word = (split or "").strip().lower()
-        if not is_split_name(word):
-            problem = f"'{split}' as its split" if word else "no split"
+        return []
+    splits: list[Split] = []
+    for row, word in enumerate(documents.splits):
+        split = parse_split_name(word or "")
+        if split is None:
+            problem = f"'{word}' as its split" if word and word.strip() else "no split"
             raise BadData(
                 f"{corpus.source}: document '{documents.ids[row]}' (row {row + 1}) has {problem}. Write train, "
                 'validation or test, or ignore the column with --split "".'
             )
-        validation += word in _VALIDATION_NAMES
-        splits.append(_SPLIT_NAMES.get(word, Split.TRAIN))
-    if validation:
-        return splits, [f"{plural(validation, 'validation document')} {_verb(validation, 'count')} as training"]
-    return splits, []
+        splits.append(split)
+    return splits
 
 
-def _draw_splits(documents: Documents, seed: int, share: float, *, is_multilabel: bool) -> list[Split]:
-    labels = CategoricalColumn(("",) if each is None else each for each in documents.labels)  # "": unlabeled
-    y = Target.from_labels(labels, "multilabel" if is_multilabel else "single").y
-    parts = stratified_split(y, _group_hashes(documents), [1 - share, share], seed)
-    return [Split.TEST if part else Split.TRAIN for part in parts.tolist()]
+def _validation_notes(splits: Sequence[Split]) -> Iterator[str]:
+    if count := splits.count(Split.VALIDATION):
+        verb = _verb(count, "count")
+        yield f"{plural(count, 'validation document')} {verb} as training, unless a fit has --validate-on split"
+
+
+def _draw_test_split(
+    documents: Documents, given: Sequence[Split], seed: int, share: float, *, is_multilabel: bool
+) -> list[Split]:
+    """Draw the test split, except from documents of the given validation split and of their groups."""
+    groups = _group_hashes(documents)
+    is_validation = np.fromiter((split == Split.VALIDATION for split in given or documents.ids), bool, len(documents))
+    rows = np.flatnonzero(~np.isin(groups, groups[is_validation]))
+    labels = (documents.labels[row] for row in rows.tolist())
+    column = CategoricalColumn(("",) if each is None else each for each in labels)  # "": unlabeled
+    y = Target.from_labels(column, "multilabel" if is_multilabel else "single").y
+    parts = stratified_split(y, groups[rows], [1 - share, share], seed)
+    splits = list(given) or [Split.TRAIN] * len(documents)
+    for row in rows[parts == 1].tolist():
+        splits[row] = Split.TEST
+    return splits
 
 
 def _drawn_note(splits: Sequence[Split], seed: int, reason: str) -> str:
@@ -110,10 +126,10 @@ def _duplicate_notes(documents: Documents) -> Iterator[str]:
 
 
 def _label_notes(documents: Documents) -> Iterator[str]:
-    rows = list(zip(documents.splits, documents.labels, strict=True))
-    train, test = (
-        Counter(label for split, labels in rows if split == part for label in labels or ()) for part in Split
-    )
+    train: Counter[str] = Counter()
+    test: Counter[str] = Counter()
+    for split, labels in zip(documents.splits, documents.labels, strict=True):
+        (test if split == Split.TEST else train).update(labels or ())
     if unseen := sorted(test.keys() - train.keys()):
         effect = "it cannot be predicted and counts" if len(unseen) == 1 else "they cannot be predicted and count"
         yield f"{_name_labels(unseen)} only in the test split: {effect} as missed"

@@ -55,6 +55,8 @@ def embed(
     model: str = DEFAULT_MODEL,
     id: str | None = None,
     split: str | None = None,
+    test_file: str | Path | None = None,
+    validation_file: str | Path | None = None,
     group: str | None = None,
     separator: str | None = None,
     path_separator: str | None = None,
@@ -75,6 +77,7 @@ def embed(
         template: how several columns make the text, as in "{subject}\\n{body}"; a line whose columns are all blank is
             dropped. None makes each column in `text` a line.
         model: an encoder on the Hugging Face hub, an installed one, or a folder.
+        test_file, validation_file: files of these splits, if `source` is a file of training documents.
         separator: separates labels in one cell of a multi-label corpus.
         path_separator: separates the levels of a label that is a path, as in rec/sport/hockey.
         stores: the folder of stores.
@@ -102,6 +105,8 @@ def embed(
         label=label_column,
         id=id,
         split=split,
+        test_file=None if test_file is None else str(test_file),
+        validation_file=None if validation_file is None else str(validation_file),
         group=group,
         separator=separator,
         path_separator=path_separator,

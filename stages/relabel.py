@@ -52,25 +52,24 @@ def relabel(store: FeatureStore, table: CorpusTable, source: str, spec: SourceSp
             f"{source}: {len(unknown):,} of {len(by_id):,} ids are not in corpus '{table.name}' "
             f"(the first is '{unknown[0]}'). Name the column of the ids with --id."
         )
-    new, notes = _merge(table, given, by_id)
+    new = _merge(table, given, by_id)
     changed = {
         name: sum(before != after for before, after in zip(getattr(table, name), getattr(new, name), strict=True))
         for name in ("labels", "splits", "groups")
     }
     if new != table:
         store.save_corpus(new)
-    return RelabelResult(table.name, changed, len(table.ids) - len(by_id), (*given.notes, *notes))
+    return RelabelResult(table.name, changed, len(table.ids) - len(by_id), given.notes)
 
 
-def _merge(table: CorpusTable, given: Corpus, by_id: dict[str, Document]) -> tuple[CorpusTable, list[str]]:
+def _merge(table: CorpusTable, given: Corpus, by_id: dict[str, Document]) -> CorpusTable:
     new = table
-    notes: list[str] = []
     if any(document.labels is not None for document in given.documents):
         kind, taxonomy = _merge_kind(table, given)
         labels = [by_id[name].labels if name in by_id else old for name, old in _with_ids(table, table.labels)]
         new = replace(new, labels=labels, kind=kind, taxonomy=taxonomy)
     if any(document.split for document in given.documents):
-        splits, notes = parse_splits(given)
+        splits = parse_splits(given)
         split_of = {document.id: str(split) for document, split in zip(given.documents, splits, strict=True)}
         new = replace(new, splits=[split_of.get(name, old) for name, old in _with_ids(table, table.splits)])
     if any(document.group for document in given.documents):
@@ -80,7 +79,7 @@ def _merge(table: CorpusTable, given: Corpus, by_id: dict[str, Document]) -> tup
         raise BadData(
             f"{given.source} has no labels, splits or groups. Name their columns (--label, --split, --group)."
         )
-    return new, notes
+    return new
 
 
 def _with_ids(table: CorpusTable, values: Sequence[Any]) -> Iterable[tuple[str, Any]]:

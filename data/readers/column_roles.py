@@ -9,7 +9,7 @@ from data.readers.text_template import TextTemplate
 from data.source_spec import SourceSpec
 from data.table import Table
 from data.text_format import join_names, join_words
-from data.train_test_split import is_split_name
+from data.train_test_split import parse_split_name
 
 
 class _Role(NamedTuple):
@@ -93,7 +93,7 @@ def _explain_missing_text(table: Table, candidates: Sequence[str]) -> str:
 def _drop_false_splits(table: Table, candidates: dict[str, list[str]]) -> Iterator[str]:
     """Drop candidates for the split, such as a fold, whose cells are no splits; one called "split" always stays."""
     for name in list(candidates.get("split", ())):
-        others = (cell for cell in table.cells(name) if not is_split_name(str(cell)))
+        others = (cell for cell in table.cells(name) if parse_split_name(str(cell)) is None)
         if name.lower() != "split" and (cell := next(others, None)) is not None:
             candidates["split"].remove(name)
             yield f"column '{name}' is not read as the split: it holds '{cell}', not train and test"

@@ -1,6 +1,8 @@
 """Documents from the rows of a table."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from data.readers.files import safe_file_name
 from data.readers.text_template import TextTemplate
 from data.source_spec import SourceSpec
 from data.table import Table
+from data.text_format import is_blank
 
 
 def corpus_from_table(table: Table, path: Path, requested: SourceSpec, *, with_texts: bool = True) -> Corpus:
@@ -30,7 +33,8 @@ def corpus_from_table(table: Table, path: Path, requested: SourceSpec, *, with_t
         BadData: As in `resolve_columns` and `parse_labels`; also a text that is a list or an object, a row without an
             id, and two rows with the same id.
     """
-    spec, guesses = resolve_columns(requested, table, with_texts=with_texts)
+    asked = requested if table.splits is None else replace(requested, split="")
+    spec, guesses = resolve_columns(asked, table, with_texts=with_texts)
     parsed = ParsedLabels(CategoricalColumn(None for _ in range(table.rows)))
     if spec.label:
         parsed = parse_labels(table.cells(spec.label), spec, table.location)
@@ -38,7 +42,7 @@ def corpus_from_table(table: Table, path: Path, requested: SourceSpec, *, with_t
         ids=document_ids(table, spec.id),
         texts=PackedStrings(_texts(table, spec)) if spec.text else CategoricalColumn([""] * table.rows),
         labels=parsed.labels,
-        splits=CategoricalColumn(_words(table, spec.split)),
+        splits=CategoricalColumn(_words(table, spec.split) if table.splits is None else table.splits),
         groups=CategoricalColumn(_words(table, spec.group)),
     )
     gaps = _gap_notes(documents, has_texts=with_texts, has_labels=spec.label is not None)
@@ -52,7 +56,7 @@ def document_ids(table: Table, name: str | None) -> Sequence[str]:
     Raises BadData for a row without an id and for two rows with the same id.
     """
     if not name:
-        return RowNumbers(table.rows)
+        return RowNumbers(table.rows) if table.splits is None else PackedStrings(_numbers_in_splits(table.splits))
     ids = PackedStrings()
     for row, word in enumerate(_words(table, name)):
         if word is None:
@@ -62,6 +66,14 @@ def document_ids(table: Table, name: str | None) -> Sequence[str]:
     if len(np.unique(np.fromiter(map(hash, ids), np.int64))) < len(ids):  # 8 bytes per id; a set takes 100
         _check_unique(table, ids)
     return ids
+
+
+def _numbers_in_splits(splits: Sequence[str]) -> Iterator[str]:
+    """Yield "train-1", "train-2", "test-1" and so on: the ids of the test split do not depend on the training split."""
+    numbers: Counter[str] = Counter()
+    for split in splits:
+        numbers[split] += 1
+        yield f"{split}-{numbers[split]}"
 
 
 def _words(table: Table, name: str | None) -> Iterator[str | None]:
@@ -89,7 +101,7 @@ def _check_unique(table: Table, ids: Sequence[str]) -> None:
     for row, word in enumerate(ids):
         if rows.setdefault(word, row) != row:
             raise BadData(
-                f"{table.source}: {table.row_name(rows[word])} and {table.row_name(row)} have the same id '{word}'. "
+                f"{table.location(rows[word])} and {table.row_name(row)} have the same id '{word}'. "
                 'Name a column of unique ids with --id, or number the rows with --id "".'
             )
 
@@ -98,6 +110,6 @@ def _gap_notes(documents: Documents, *, has_texts: bool, has_labels: bool) -> It
     unlabeled = sum(labels is None for labels in documents.labels) if has_labels else 0
     if unlabeled:
         yield f"{unlabeled:,} of {len(documents):,} documents have no label"
-    empty = sum(not text.strip() for text in documents.texts) if has_texts else 0
+    empty = sum(map(is_blank, documents.texts)) if has_texts else 0
     if empty:
         yield f"{empty:,} of {len(documents):,} documents have no text"

@@ -1,5 +1,7 @@
 """A folder with one folder per class; train/ and test/ may be above the classes, and nested classes are paths."""
 
+from codecs import getincrementaldecoder
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
 from typing import NamedTuple
@@ -8,7 +10,18 @@ from data.documents import Corpus, Document, Kind
 from data.errors import BadData
 from data.readers.files import open_text, report_unreadable, safe_file_name
 from data.taxonomy import Taxonomy
-from data.train_test_split import is_split_name
+from data.text_format import is_blank, join_names, plural
+from data.train_test_split import parse_split_name
+
+_READ_BYTES = 8192  # of each file, to tell whether it is text
+_SYSTEM_FILES = frozenset({"Thumbs.db", "desktop.ini"})
+_SIGNATURES = (
+    b"%PDF-", b"\x89PNG", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"BM\x00", b"II*\x00", b"MM\x00*", b"RIFF",  # images
+    b"PK\x03\x04", b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"7z\xbc\xaf", b"Rar!", b"\x28\xb5\x2f\xfd",  # archives
+    b"\xd0\xcf\x11\xe0", b"\x7fELF", b"SQLite format 3", b"ID3", b"OggS", b"fLaC", b"PAR1", b"\x89HDF",
+)  # fmt: skip
+_BYTE_ORDER_MARKS = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")  # of UTF-16 and UTF-32
+_UNLABELED_FOLDERS = ("unsup", "unsupervised", "unlabeled", "unlabelled")
 
 
 class _ClassFile(NamedTuple):
@@ -19,29 +32,40 @@ class _ClassFile(NamedTuple):
     label: str | None
 
 
-def read_folder(path: Path, source: str) -> Corpus:
+def read_folder(path: Path, source: str, paths: Sequence[PurePath]) -> Corpus:
     """Read one document per file, in the order of their paths, which are the ids; a file's folders are its label.
 
-    Hidden files are skipped; files outside the class folders are counted in a note. Without class folders, every file
-    is a document without a label. Raises BadData for a folder without files and for a file that is not UTF-8.
+    Files outside the class folders and files that are not text are counted in notes. Without class folders, every file
+    is a document without a label.
+
+    Args:
+        path: The folder.
+        source: The folder as the user wrote it, for messages.
+        paths: The files below it.
+
+    Raises:
+        BadData: There are no files of text, or one is not UTF-8.
     """
     with report_unreadable(source):
-        files = _class_files([file.relative_to(path) for file in _list_files(path)], source)
-    labeled = [file for file in files if file.label]
-    documents = [_read_document(path, source, file) for file in labeled or files]
+        files = _class_files(paths, source)
+        labeled = [file for file in files if file.label]
+        texts, others = _divide_by_content(path, labeled or files)
+    if not texts:
+        raise BadData(f"{source} holds no text files, only {join_names([str(file.path) for file in others])}.")
+    documents = [_read_document(path, source, file) for file in texts]
     has_paths = any("/" in file.label for file in labeled if file.label)
     kind: Kind = "path" if has_paths else "single"
     taxonomy = Taxonomy.from_separator((file.label for file in labeled if file.label), "/") if has_paths else None
-    skipped = len(files) - len(documents)
-    subject = (
-        "1 file outside the class folders is" if skipped == 1 else f"{skipped:,} files outside the class folders are"
+    notes = (
+        *_skipped_notes(len(files) - len(texts) - len(others), others),
+        *_blank_notes(documents),
+        *_unsup_notes(texts),
     )
-    notes = (f"{subject} not read",) if skipped else ()
     return Corpus(safe_file_name(path.resolve().name), source, documents, kind, taxonomy, notes)
 
 
-def _list_files(folder: Path, parents: frozenset[Path] = frozenset()) -> Iterator[Path]:
-    """Yield every file below a folder, by name; links are followed, except back into a parent."""
+def list_files(folder: Path, parents: frozenset[Path] = frozenset()) -> Iterator[Path]:
+    """Yield every file below a folder that is not hidden, by name; links are followed, except back into a parent."""
     parents |= {folder.resolve()}
     for path in sorted(folder.iterdir()):
         if path.name.startswith("."):
@@ -49,14 +73,63 @@ def _list_files(folder: Path, parents: frozenset[Path] = frozenset()) -> Iterato
         if path.is_file():
             yield path
         elif path.is_dir() and path.resolve() not in parents:
-            yield from _list_files(path, parents)
+            yield from list_files(path, parents)
+
+
+def _divide_by_content(folder: Path, files: Sequence[_ClassFile]) -> tuple[list[_ClassFile], list[_ClassFile]]:
+    """The files that hold text, and the others."""
+    texts: list[_ClassFile] = []
+    others: list[_ClassFile] = []
+    for file in files:
+        with (folder / file.path).open("rb") as content:
+            is_text = file.path.name not in _SYSTEM_FILES and not _is_binary(content.read(_READ_BYTES))
+        (texts if is_text else others).append(file)
+    return texts, others
+
+
+def _is_binary(start: bytes) -> bool:
+    """Whether a file with this start is no text: by its signature, or a NUL byte in what is no Unicode text."""
+    if start.startswith(_SIGNATURES):
+        return True
+    return b"\0" in start and not start.startswith(_BYTE_ORDER_MARKS) and not _is_utf8(start)
+
+
+def _is_utf8(start: bytes) -> bool:
+    try:
+        getincrementaldecoder("utf-8")().decode(start)  # the last character may be cut off
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _skipped_notes(outside: int, others: Sequence[_ClassFile]) -> Iterator[str]:
+    if outside:
+        yield f"{plural(outside, 'file')} outside the class folders {'is' if outside == 1 else 'are'} not read"
+    if others:
+        verb, names = "is" if len(others) == 1 else "are", join_names([str(file.path) for file in others], 3)
+        yield f"{plural(len(others), 'file')} that {verb} not text {verb} not read ({names})"
+
+
+def _blank_notes(documents: Sequence[Document]) -> Iterator[str]:
+    if count := sum(is_blank(document.text) for document in documents):
+        yield f"{count:,} of {len(documents):,} documents have no text"
+
+
+def _unsup_notes(files: Sequence[_ClassFile]) -> Iterator[str]:
+    """A warning about aclImdb, whose folder train/unsup holds documents without a label."""
+    counts = Counter(file.label for file in files if file.label in _UNLABELED_FOLDERS)
+    for label, count in counts.items():
+        yield (
+            f"'{label}' ({plural(count, 'document')}) is read as a class like the others; if it holds documents "
+            "without a label, as in aclImdb, move it out of the folder"
+        )
 
 
 def _class_files(paths: Sequence[PurePath], source: str) -> list[_ClassFile]:
     if not paths:
         raise BadData(f"{source} holds no files. Put each document into the folder of its class.")
     top_folders = {path.parts[0] for path in paths if len(path.parts) > 1}
-    has_splits = bool(top_folders) and all(is_split_name(name) for name in top_folders)
+    has_splits = bool(top_folders) and all(parse_split_name(name) for name in top_folders)
     files = []
     for path in paths:
         folders = path.parts[:-1]

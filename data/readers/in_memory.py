@@ -36,6 +36,8 @@ def read_in_memory(
     """
     if isinstance(source, str | bytes | dict) or not hasattr(source, "__len__"):
         raise CallError(f"{_type_name(source)} is no source of documents. {_EXPECTED}")
+    if spec.split_files:
+        raise CallError("test_file and validation_file need a file of training documents, not data in memory.")
     if isinstance(source, list | tuple) or _is_array(source):
         table, spec = _table_of_texts(list(source), labels), _spec_of_texts(spec, labels)
     elif labels is not None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from data.benchmarks import BENCHMARKS, read_benchmark
 from data.documents import Corpus
@@ -12,10 +12,13 @@ from data.labels import cell_text
 from data.readers.column_roles import check_columns, resolve_columns
 from data.readers.corpus_from_table import corpus_from_table, document_ids
 from data.readers.delimited import read_csv, read_tsv
-from data.readers.folder import read_folder
+from data.readers.files import report_unreadable, safe_file_name
+from data.readers.folder import list_files, read_folder
 from data.readers.jsonl import read_jsonl
 from data.readers.parquet import read_parquet
+from data.readers.split_files import find_split_files, join_tables, read_split_files
 from data.source_spec import SourceSpec
+from data.splits import Split
 from data.table import Table
 
 TABLE_READERS: Mapping[str, Callable[[Path, str], Table]] = {
@@ -34,7 +37,8 @@ def read_corpus(source: str, spec: SourceSpec | None = None) -> Corpus:
     file, and the line or row if there is one.
 
     Args:
-        source: A .csv, .tsv, .jsonl, .ndjson or .parquet file, a folder, or the name of a benchmark.
+        source: A .csv, .tsv, .jsonl, .ndjson or .parquet file, a folder of such files that are named for splits, a
+            folder of texts, or the name of a benchmark.
         spec: How it is read; a role that is None is guessed by the column's name.
 
     Raises:
@@ -46,10 +50,50 @@ def read_corpus(source: str, spec: SourceSpec | None = None) -> Corpus:
     """
     spec, path = spec or SourceSpec(), Path(source).expanduser()
     if source in BENCHMARKS:
+        _refuse_split_files(source, spec, "benchmark")
         return _note_unused_columns(read_benchmark(source), spec, "benchmark")
+    table = open_table(source, spec)
+    if table is None:
+        return _note_unused_columns(read_folder(path, source, _list_paths(path, source)), spec, "folder")
+    corpus = corpus_from_table(table, path, spec)
+    return replace(corpus, name=safe_file_name(path.resolve().name)) if path.is_dir() else corpus
+
+
+def open_table(source: str, spec: SourceSpec) -> Table | None:
+    """Read a file, or the files of several splits as one table; None for a folder of texts.
+
+    The files of splits are those of a folder whose tables are named for splits, or `source`, `spec.validation_file` and
+    `spec.test_file`.
+
+    Raises:
+        CallError: Files of splits go with a folder, or a column has the splits; and what `read_table` raises.
+    """
+    path = Path(source).expanduser()
     if _exists(path) and path.is_dir():
-        return _note_unused_columns(read_folder(path, source), spec, "folder")
-    return corpus_from_table(read_table(source), path, spec)
+        _refuse_split_files(source, spec, "folder")
+        paths = _list_paths(path, source)
+        files = find_split_files(paths, source, TABLE_READERS.keys())
+        if not files:
+            return None
+        table = read_split_files(source, files, len(paths), read_table)
+    elif spec.split_files:
+        files_of_splits = [(Split.TRAIN, source), *spec.split_files]
+        table = join_tables(source, [(split, read_table(file)) for split, file in files_of_splits])
+    else:
+        return read_table(source)
+    if spec.split:
+        raise CallError(f"--split {spec.split} names a column, but files name the splits. Leave it out.")
+    return table
+
+
+def _refuse_split_files(source: str, spec: SourceSpec, kind: str) -> None:
+    if spec.split_files:
+        raise CallError(f"--test-file and --validation-file need a file of training documents; {source} is a {kind}.")
+
+
+def _list_paths(folder: Path, source: str) -> list[PurePath]:
+    with report_unreadable(source):
+        return [file.relative_to(folder) for file in list_files(folder)]
 
 
 def read_table(source: str) -> Table:
@@ -72,31 +116,30 @@ def read_labels_by_id(source: str, spec: SourceSpec) -> Corpus:
     """Read labels, splits and groups of documents that are known by their ids; texts are not read, but empty.
 
     Args:
-        source: A table.
+        source: A table, or a folder of tables that are named for splits.
         spec: How it is read; `spec.id` is "id" if it is None, and `spec.text` is ignored.
 
     Raises the errors of `read_corpus`.
     """
     spec = replace(spec, id=spec.id or "id")
-    return corpus_from_table(read_table(source), Path(source).expanduser(), spec, with_texts=False)
+    table = open_table(source, spec) or read_table(source)
+    return corpus_from_table(table, Path(source).expanduser(), spec, with_texts=False)
 
 
-def read_column(source: str, name: str, id_column: str | None = None) -> dict[str, str | None]:
+def read_column(source: str, name: str, spec: SourceSpec) -> dict[str, str | None]:
     """Read one column of a table by the documents' ids: each cell as stripped text, or None if it is blank.
 
     Args:
-        source: A table.
+        source: A table, or a folder of tables that are named for splits.
         name: The column to read.
-        id_column: The column of the ids; None guesses it as `read_corpus` does, "" numbers the rows from 1.
+        spec: How the source is read; only its column of ids is used besides `name`.
 
     Raises the errors of `read_corpus`.
     """
-    table = read_table(source)
+    table = open_table(source, spec) or read_table(source)
     check_columns(table, [name])
-    spec, _ = resolve_columns(
-        SourceSpec(label="", split="", group="", id=id_column), table, with_texts=False, used=[name]
-    )
-    ids = document_ids(table, spec.id)
+    columns, _ = resolve_columns(replace(spec, label="", split="", group=""), table, with_texts=False, used=[name])
+    ids = document_ids(table, columns.id)
     return {
         document: cell_text(cell, row, table.location)
         for row, (document, cell) in enumerate(zip(ids, table.cells(name), strict=True))

@@ -17,7 +17,7 @@ _FINER_VIEW = {"chunks": "segments", "segments": "tokens"}
 
 def list_caveats(document: StoredDocument, inputs: AttributionInput) -> Iterator[str]:
     """Sentences about the document, about what was not left out, and about how to see more."""
-    if document.split == Split.TRAIN:
+    if document.split in (Split.TRAIN, Split.VALIDATION):
         yield "This is a training document: the head was fitted on its label."
     if not len(document.token_ids):
         yield "The document is empty: there is nothing to explain."

@@ -77,10 +77,11 @@ def read_source_texts(
 
 def _read_texts(source: str, text: Sequence[str], keys: Collection[str], table: CorpusTable) -> dict[str, str]:
     """The texts by key, because ids may come from another column or be row numbers."""
-    path = Path(source).expanduser()
     spec = SourceSpec()
-    if path.is_file():
+    if Path(source).expanduser().exists():
         spec = replace(table.spec.with_text(text), label="", id="", split="", group="")
+    if source != table.source:
+        spec = replace(spec, test_file=None, validation_file=None)
     wanted = set(keys)
     keyed = ((text_key(document.text), document.text) for document in read_corpus(source, spec).documents)
     texts = {key: text for key, text in keyed if key in wanted}

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from data.benchmarks import BENCHMARKS
 from data.errors import BadData, CallError
 from data.readers import read_column
+from data.source_spec import SourceSpec
 from featurestore import CorpusTable
 
 __all__ = ["align_weights", "read_sample_weights"]
@@ -35,10 +37,11 @@ def read_sample_weights(
         EmbedOnceError: what reading the table raises.
     """
     path = source or table.source
-    if path in BENCHMARKS or Path(path).is_dir():
+    if path in BENCHMARKS or (Path(path).is_dir() and not table.spec.text):
         kind = "benchmark" if path in BENCHMARKS else "folder"
         raise CallError(f"{path} is a {kind} and has no column of weights. Name a file with --weight-from.")
-    cells = read_column(path, column, id_column)
+    spec = SourceSpec() if source else table.spec
+    cells = read_column(path, column, spec if id_column is None else replace(spec, id=id_column))
     weights = {document: _parse_weight(cell, document, column, path) for document, cell in cells.items()}
     missing = [document for document in table.ids if document not in weights]
     if missing:

@@ -89,7 +89,7 @@ class TestEveryReader:
         first, again = ("row 1", "row 3") if ending == "parquet" else ("line 2", "line 4")
         if ending in ("jsonl", "ndjson"):  # without a header
             first, again = "line 1", "line 3"
-        with pytest.raises(BadData, match=rf"letters\.{ending}: {first} and {again} have the same id 'u1'\."):
+        with pytest.raises(BadData, match=rf"letters\.{ending} {first} and {again} have the same id 'u1'\."):
             read_corpus(write(tmp_path, ending, rows))
 
     def test_ids_may_be_ignored(self, ending: str, tmp_path: Path) -> None:

@@ -103,6 +103,39 @@ def test_a_file_that_is_not_utf_8_is_named_with_its_line(folder: Fill) -> None:
         read_corpus(source)
 
 
+def test_files_that_are_not_text_are_counted_and_not_read(folder: Fill) -> None:
+    source = folder("ham/1", "ham/letter.pdf", "ham/photo", "spam/2", "spam/Thumbs.db", "spam/desktop.ini")
+    contents = {"ham/letter.pdf": b"%PDF-1.4\nplain", "ham/photo": b"\xff\xd8\xff\xe0", "spam/Thumbs.db": b"\0\x01\xff"}
+    for name, content in contents.items():
+        Path(source, name).write_bytes(content)
+    corpus = read_corpus(source)
+    assert [document.id for document in corpus.documents] == ["ham/1", "spam/2"]
+    assert corpus.notes == (
+        "4 files that are not text are not read ('ham/letter.pdf', 'ham/photo', 'spam/Thumbs.db' and 1 more)",
+    )
+
+
+def test_a_folder_without_a_file_of_text_is_refused(folder: Fill) -> None:
+    source = folder("ham/letter.pdf")
+    Path(source, "ham/letter.pdf").write_bytes(b"%PDF-1.4")
+    with pytest.raises(BadData, match=r"letters holds no text files, only 'ham/letter\.pdf'\.$"):
+        read_corpus(source)
+
+
+def test_a_folder_of_documents_without_a_label_is_warned_of(folder: Fill) -> None:
+    corpus = read_corpus(folder("train/pos/1", "train/unsup/1", "train/unsup/2", "test/pos/1"))
+    assert corpus.notes == (
+        "'unsup' (2 documents) is read as a class like the others; if it holds documents without a label, as in "
+        "aclImdb, move it out of the folder",
+    )
+
+
+def test_blank_files_are_counted(folder: Fill) -> None:
+    source = folder("ham/1", "ham/2")
+    Path(source, "ham", "2").write_text(" \u200b\n", encoding="utf-8")
+    assert read_corpus(source).notes == ("1 of 2 documents have no text",)
+
+
 def test_a_name_that_is_not_utf_8_is_refused(folder: Fill) -> None:
     source = folder("ham/1")
     try:

@@ -32,8 +32,8 @@ def sides(made: Corpus) -> list[str | None]:
         ("TRAINING", "train"),
         ("Test", "test"),
         (" testing ", "test"),
-        ("dev", "train"),
-        ("Valid", "train"),
+        ("dev", "validation"),
+        ("Valid", "validation"),
     ],
 )
 def test_usual_words_for_a_split_are_understood(word: str, side: str) -> None:
@@ -43,7 +43,17 @@ def test_usual_words_for_a_split_are_understood(word: str, side: str) -> None:
 
 def test_validation_documents_are_counted_in_a_note() -> None:
     documents = [Document("a", "a", split="dev"), Document("b", "b", split="test")]
-    assert assign_splits(corpus(documents), 0).notes == ("1 validation document counts as training",)
+    assert assign_splits(corpus(documents), 0).notes == (
+        "1 validation document counts as training, unless a fit has --validate-on split",
+    )
+
+
+def test_without_test_documents_some_are_drawn_from_the_others_and_the_validation_split_stays() -> None:
+    documents = [*labelled(*["a"] * 20, split="train"), *labelled(*["a"] * 4, split="dev")]
+    documents.append(Document("copy", documents[-1].text, ("a",), "train"))
+    made = assign_splits(corpus(documents), 0)
+    assert [sides(made).count(side) for side in ("train", "validation", "test")] == [17, 4, 4]
+    assert sides(made)[-5:] == ["validation"] * 4 + ["train"]
 
 
 def test_another_word_is_refused_by_row() -> None:
@@ -70,7 +80,7 @@ def test_a_split_is_drawn_by_label_where_there_is_none() -> None:
 def test_training_documents_alone_give_up_some_for_the_test() -> None:
     made = assign_splits(corpus(labelled(*["a"] * 10, split="train")), 0)
     assert sides(made).count("test") == 2
-    assert made.notes[0].endswith("(the source has training documents only)")
+    assert made.notes[0].endswith("(the source has no test documents)")
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=30))
