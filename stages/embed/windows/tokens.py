@@ -1,7 +1,5 @@
 """Tokenization of texts, and their windows."""
 
-import hashlib
-import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
@@ -14,7 +12,7 @@ from numpy.typing import NDArray
 
 from data.errors import ModelUnavailable
 from featurestore import text_key
-from stages.embed.model_files.checkpoint import canonical_json
+from stages.embed.windows.tokenizer_hash import definition_hash, files_hash, has_vocabulary
 from stages.embed.windows.window_arrays import Integers, Windows, offsets_from_counts
 from stages.embed.windows.windowing import WindowBounds, Windowing, sentence_ends
 
@@ -27,7 +25,6 @@ _NO_IDS = np.zeros(0, np.int32)
 _LONE_SURROGATES = re.compile("[\ud800-\udfff]")
 # texts per call of the tokenizer: enough for all threads; an encoding takes about a hundred bytes of memory per token
 _BLOCK = 512
-_VOCABULARY_FILES = ("vocab.*", "*.model", "*.tiktoken")
 # words for finding the special tokens around a text; every tokenizer should know one of them
 _WORDS = ("a", "the", "1", "가", "中", "и")
 
@@ -41,18 +38,17 @@ class TextTokenizer:
     """An encoder's own fast tokenizer, without truncation and padding.
 
     Attributes:
-        hash: Hex sha256 of the tokenizer's definition without truncation and padding.
+        hash: Hex sha256 that differs if the tokens of a text could; see tokenizer_hash.py.
         vocab_size: The highest id plus one.
         opening: Ids of the special tokens in front of a text.
         closing: Ids of the special tokens behind it.
         prefix: Ids of the prefix.
     """
 
-    def __init__(self, backend: "Tokenizer", definition: str, prefix: str = "") -> None:
+    def __init__(self, backend: "Tokenizer", tokenizer_hash: str, prefix: str = "") -> None:
         backend.no_truncation()
         backend.no_padding()
-        relevant = {key: value for key, value in json.loads(definition).items() if key not in {"truncation", "padding"}}
-        self.hash = hashlib.sha256(canonical_json(relevant)).hexdigest()
+        self.hash = tokenizer_hash
         self.vocab_size = 1 + max(backend.get_vocab(with_added_tokens=True).values(), default=-1)
         self._backend = backend
         self.opening, self.closing = _special_tokens(backend)
@@ -222,21 +218,19 @@ def load_tokenizer(folder: Path, prefix: str = "") -> TextTokenizer:
             from tokenizers import Tokenizer
 
             definition = path.read_text(encoding="utf-8")
-            return TextTokenizer(Tokenizer.from_str(definition), definition, prefix)
-        backend = _load_with_transformers(folder)
+            return TextTokenizer(Tokenizer.from_str(definition), definition_hash(definition), prefix)
+        if backend := _load_with_transformers(folder):
+            return TextTokenizer(backend, files_hash(folder, backend), prefix)
     except Exception as error:  # tokenizers raises bare Exception, and the parsers errors of any type
         reason = str(error).partition("\n")[0]
         raise ModelUnavailable(f"{folder}: its tokenizer cannot be read ({reason}). Copy the model again.") from None
-    if backend is None:
-        raise ModelUnavailable(
-            f"{folder} has no fast tokenizer (tokenizer.json). Use a model that has one, or convert the tokenizer."
-        )
-    return TextTokenizer(backend, backend.to_str(), prefix)
+    raise ModelUnavailable(
+        f"{folder} has no fast tokenizer (tokenizer.json). Use a model that has one, or convert the tokenizer."
+    )
 
 
 def _load_with_transformers(folder: Path) -> "Tokenizer | None":
-    # without a vocabulary, transformers would create a tokenizer of five tokens
-    if not any(path for pattern in _VOCABULARY_FILES for path in folder.glob(pattern)):
+    if not has_vocabulary(folder):
         return None
     from stages.embed.model_files.log_silencing import silence_transformers
 
@@ -244,4 +238,8 @@ def _load_with_transformers(folder: Path) -> "Tokenizer | None":
         from transformers import AutoTokenizer
 
         tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True, local_files_only=True, trust_remote_code=False)
-    return getattr(tokenizer, "backend_tokenizer", None)
+    backend: Tokenizer | None = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is not None:
+        backend.no_truncation()
+        backend.no_padding()
+    return backend

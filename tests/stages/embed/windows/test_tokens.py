@@ -1,10 +1,13 @@
+import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from data.errors import ModelUnavailable
+from stages.embed.windows import tokens
 from stages.embed.windows.tokens import load_tokenizer
 from stages.embed.windows.window_arrays import offsets_from_counts
 from stages.embed.windows.windowing import Windowing
@@ -149,6 +152,50 @@ def test_the_hash_depends_on_the_vocabulary_and_not_on_padding_or_truncation(fol
     plain.add_tokens(["oilprice"])
     plain.save(str(tmp_path / "tokenizer.json"))
     assert load_tokenizer(tmp_path).hash != expected
+
+
+def write_vocabulary(folder: Path, **settings: object) -> Path:
+    """Write the files of a tokenizer as of the years before tokenizer.json."""
+    make_tokenizer(folder)
+    path = folder / "tokenizer.json"
+    vocabulary = json.loads(path.read_text())["model"]["vocab"]
+    path.unlink()
+    (folder / "vocab.txt").write_text("".join(f"{word}\n" for word in sorted(vocabulary, key=vocabulary.__getitem__)))
+    config = {"tokenizer_class": "BertTokenizer", "do_lower_case": True} | settings
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    return folder
+
+
+def test_without_tokenizer_json_the_hash_is_of_the_files_and_of_token_ids(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tokenizers import Tokenizer, decoders
+
+    loaded = load_tokenizer(write_vocabulary(tmp_path, name_or_path="here"))
+    assert loaded.tokenize(["Oil rose"], Windowing(9)).tokens.tolist() == [2]
+    write_vocabulary(tmp_path, name_or_path="there", model_max_length=512)
+    assert load_tokenizer(tmp_path).hash == loaded.hash
+
+    def convert(change: Callable[[Tokenizer], None]) -> Callable[[Path], Tokenizer]:
+        """Another version of the library, which makes something else of the same files."""
+        converted = Tokenizer.from_str(loaded._backend.to_str())
+        change(converted)
+        return lambda _: converted
+
+    def write_down_otherwise(converted: Tokenizer) -> None:
+        converted.decoder = decoders.WordPiece(prefix="##", cleanup=False)
+
+    def split_otherwise(converted: Tokenizer) -> None:
+        converted.normalizer = None
+
+    monkeypatch.setattr(tokens, "_load_with_transformers", convert(write_down_otherwise))
+    assert load_tokenizer(tmp_path).hash == loaded.hash
+    monkeypatch.setattr(tokens, "_load_with_transformers", convert(split_otherwise))
+    assert load_tokenizer(tmp_path).hash != loaded.hash
+    monkeypatch.undo()
+    with (tmp_path / "vocab.txt").open("a") as file:
+        file.write("oilprice\n")
+    assert load_tokenizer(tmp_path).hash != loaded.hash
 
 
 def test_a_folder_without_a_fast_tokenizer_raises_an_error(tmp_path: Path) -> None:
