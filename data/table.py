@@ -12,6 +12,7 @@ class Table:
     cells: maps a column's name to its cell in each row, as the file has it (text, number, list or None).
     lines: the line of the file at which each row starts; None if a file has no lines, such as Parquet.
     splits: the split of each row if the names of files say it (data/readers/split_files.py), else None.
+    unit: what `lines` numbers: "line", or "row" of a sheet.
     """
 
     source: str
@@ -21,6 +22,7 @@ class Table:
     lines: Sequence[int] | None = None
     notes: tuple[str, ...] = ()
     splits: Sequence[str] | None = None
+    unit: str = "line"
 
     def location(self, row: int) -> str:
         """The file and the row, for the start of an error: "letters.csv line 12"."""
@@ -28,4 +30,4 @@ class Table:
 
     def row_name(self, row: int) -> str:
         """The row as a user finds it: "line 12", or "row 11" counted from 1."""
-        return f"row {row + 1}" if self.lines is None else f"line {self.lines[row]}"
+        return f"row {row + 1}" if self.lines is None else f"{self.unit} {self.lines[row]}"
