@@ -12,7 +12,7 @@ import csv
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -112,26 +112,14 @@ template_option = click.option(
     help='How several columns make the text, as in "{subject}\\n{body}".  [each --text is a line]',
 )
 id_option = click.option("--id", "id_", metavar="COLUMN", help="Column of the document ids.  [guessed, or row numbers]")
-table_options = combine_options(
-    click.option("--delimiter", metavar="SIGN", help="What ends a cell of a CSV file; tab for a tab.  [guessed]"),
-    click.option(
-        "--quoting",
-        type=click.Choice(["standard", "none"]),
-        help="Whether double quotes enclose cells or are text.  [standard; guessed if tabs end the cells]",
-    ),
-    click.option(
-        "--header",
-        type=click.Choice(["first", "none"]),
-        help="none if the first row is a document; the columns are then called 1, 2, ...  [first]",
-    ),
-    click.option(
-        "--encoding", "encoding_", metavar="NAME", help="Encoding of text files.  [utf-8, or utf-16 if it is]"
-    ),
-)
 source_options = combine_options(
     text_option,
     template_option,
-    click.option("--label", metavar="COLUMN", help="Column of the label.  [guessed by name]"),
+    click.option(
+        "--label",
+        metavar="COLUMN",
+        help="Column of the label, or columns of 0 and 1, one per label, as in toxic,insult.  [guessed by name]",
+    ),
     id_option,
     click.option("--split", metavar="COLUMN", help="Column with train or test.  [guessed, or drawn at random]"),
     click.option("--test-file", metavar="FILE", help="File of the test split, if the source has no test documents."),
@@ -139,32 +127,16 @@ source_options = combine_options(
     click.option("--group", metavar="COLUMN", help="Column of groups; a group is never divided between splits."),
     click.option("--separator", metavar="TEXT", help="Separator of the labels in one cell, for multi-label documents."),
     click.option("--path-separator", metavar="TEXT", help="Separator of the levels of a label, as in rec/sport."),
-    table_options,
+    click.option(
+        "--label-names",
+        metavar="NAMES",
+        help="Names of labels that are numbers from 0, or lists such as [1, 0, 1], as in red,green,blue.",
+    ),
 )
 
 
 @dataclass(frozen=True, kw_only=True)
-class TableOptions:
-    """The values of `table_options`: the notation of a file."""
-
-    delimiter: str | None
-    quoting: str | None
-    header: str | None
-    encoding_: str | None
-
-    def with_notation(self, spec: SourceSpec) -> SourceSpec:
-        """The spec with the notation that these options say, as far as they do."""
-        return replace(
-            spec,
-            delimiter=self.delimiter or spec.delimiter,
-            quoting=self.quoting or spec.quoting,
-            header=self.header or spec.header,
-            encoding=self.encoding_ or spec.encoding,
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class SourceOptions(TableOptions):
+class SourceOptions:
     """The values of `source_options`."""
 
     text: tuple[str, ...]
@@ -177,11 +149,12 @@ class SourceOptions(TableOptions):
     group: str | None
     separator: str | None
     path_separator: str | None
+    label_names: str | None
 
     @property
     def spec(self) -> SourceSpec:
         """How the options say to read the source."""
-        spec = SourceSpec(
+        return SourceSpec(
             text=self.text or None,
             template=unescape_template(self.template),
             label=self.label,
@@ -192,8 +165,16 @@ class SourceOptions(TableOptions):
             group=self.group,
             separator=self.separator,
             path_separator=self.path_separator,
+            label_names=_split_names(self.label_names),
         )
-        return self.with_notation(spec)
+
+
+def _split_names(names: str | None) -> tuple[str, ...] | None:
+    """The names between commas, None if there are none; a name with a comma in it is quoted, as in a CSV file."""
+    if not names:
+        return None
+    (cells,) = csv.reader([names], skipinitialspace=True)
+    return tuple(cell.strip() for cell in cells)
 
 
 def unescape_template(template: str | None) -> str | None:
@@ -245,8 +226,7 @@ class CorpusOptions:
         """The labels of `--order`; a label with a comma in it is quoted, as in a CSV file."""
         if self.order is None:
             return ()
-        (labels,) = csv.reader([self.order or '""'], skipinitialspace=True)
-        return tuple(label.strip() for label in labels)
+        return _split_names(self.order) or ("",)
 
     def read_weights(self, corpus: "CorpusTable") -> Mapping[str, float] | None:
         """The weight of each document by id, None without `--weight`. Raises as `read_sample_weights` does."""

@@ -1,14 +1,21 @@
 """Labels from the cells of a label column: single labels, multi-label sets or paths."""
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from data.documents import Kind, Labels
 from data.errors import BadData, CallError
+from data.label_cells import CellLabels, canonical_label, parse_cell, plain_text, unwrap_single
+from data.label_notes import label_notes, near_path_notes, respelling_notes
 from data.packed import CategoricalColumn
 from data.source_spec import SourceSpec
-from data.taxonomy import Taxonomy, is_path
+from data.taxonomy import Taxonomy, is_path, strip_levels
+from data.text_format import plural
+
+Locate = Callable[[int], str]
+_REMEMBERED = 2**14  # texts of cells, which repeat
+_FLAGS = {"1": True, "true": True, "0": False, "false": False, "-1": None, None: None}
 
 
 class ParsedLabels(NamedTuple):
@@ -20,88 +27,228 @@ class ParsedLabels(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def parse_labels(cells: Iterable[Any], spec: SourceSpec, locate: Callable[[int], str]) -> ParsedLabels:
+def parse_labels(cells: Iterable[Any], spec: SourceSpec, locate: Locate) -> ParsedLabels:
     """Parse the cells of a label column and determine the kind of labels; spaces around a label are removed.
 
-    Labels are multi-label if a cell is a list, holds a list as JSON, or `spec.separator` is given. They are paths if
-    `spec.path_separator` is given, or if every label has a "/" within it.
+    Labels are multi-label if a cell is a list or an object of scores, in any notation of `data.label_cells`, or if
+    `spec.separator` is given. They are paths if `spec.path_separator` is given, or if every label has a "/" within it.
 
     Args:
-        cells: Text, numbers, lists, or None.
-        spec: The separators.
+        cells: Text, numbers, lists, objects of scores, or None.
+        spec: The separators, and the names of labels that are numbers.
         locate: Returns the location of a row, for errors.
 
     Raises:
-        BadData: A cell is not a label, or a path has an empty level.
+        BadData: A cell is not a label, a list has 0 or 1 for each label and the labels have no names, a single list is
+            among labels that are no lists, or a path has an empty level.
         CallError: Both separators are given.
     """
     if spec.separator and spec.path_separator:
         raise CallError("--separator and --path-separator exclude each other: a path is one label per document.")
-    list_rows: list[int] = []
-    labels = CategoricalColumn(_labels_of_rows(cells, spec.separator, locate, list_rows))
-    first_list = list_rows[0] if list_rows else None
+    respelled: dict[str, str] = {}
+    column = CategoricalColumn(_parse_cells(cells, spec.separator, locate, respelled))
+    if any(_is_list(value) for value in column.categories):
+        column = column.map(lambda value: (isinstance(value, str) and unwrap_single(value)) or value)
+    rows = _Rows(column, locate)
     if spec.path_separator:
-        return _parse_paths(labels, spec.path_separator, first_list, locate)
-    if first_list is not None:
-        return ParsedLabels(labels, "multilabel")
-    names = {label for document in labels for label in document or ()}
-    if spec.path_separator is None and names and all("/" in name and is_path(name, "/") for name in names):
-        note = "labels are read as paths, a level at each '/' (guessed; --path-separator \"\" reads them as they are)"
-        return ParsedLabels(labels, "path", Taxonomy.from_separator(names, "/"), (note,))
-    return ParsedLabels(labels)
+        parsed = _parse_paths(rows, spec.path_separator)
+    elif rows.lists or spec.separator:
+        labels = column.map(_NumbersAsNames(rows, spec.label_names) if spec.label_names else _checked_list(rows))
+        parsed = ParsedLabels(labels, "multilabel", notes=() if spec.separator else tuple(_mixture_notes(rows)))
+    elif spec.label_names:
+        parsed = ParsedLabels(column.map(_NumbersAsNames(rows, spec.label_names)))
+    else:
+        parsed = _guess_paths(rows, spec)
+    return _with_notes(parsed, respelling_notes(respelled))
 
 
-def cell_text(cell: Any, row: int, locate: Callable[[int], str]) -> str | None:
+def parse_label_columns(columns: Mapping[str, Iterable[Any]], locate: Locate) -> ParsedLabels:
+    """Parse columns of 0 and 1 (or true and false), one per label: a document has the labels of the columns with 1.
+
+    A document is unlabeled if all of its cells are blank or -1.
+
+    Args:
+        columns: The cells of each column by its name, which is the label.
+        locate: Returns the location of a row, for errors.
+
+    Raises:
+        BadData: A cell is not 0, 1, true, false, -1 or blank.
+    """
+    flags = CategoricalColumn(zip(*(_parse_flags(name, cells, locate) for name, cells in columns.items()), strict=True))
+    labels = flags.map(lambda row: None if set(row) == {None} else tuple(_selected(columns, row)))
+    partial_rows = flags.count_if(lambda row: None in row and set(row) != {None})
+    note = f"blank label cells next to 0 or 1 are read as 0 in {plural(partial_rows, 'document')}"
+    return _with_notes(ParsedLabels(labels, "multilabel"), (note,) if partial_rows else ())
+
+
+def cell_text(cell: Any, row: int, locate: Locate) -> str | None:
     """Return a cell as text without spaces around it, or None if it is blank.
 
     Raises BadData for a list, an object or bytes.
     """
-    if isinstance(cell, str):
-        return cell.strip() or None
-    if cell is None or cell != cell:  # NaN marks a missing value in a column of numbers
-        return None
-    if isinstance(cell, list | dict | bytes):
-        raise BadData(f"{locate(row)}: expected one value, got a {type(cell).__name__} ({str(cell)[:40]}).")
-    if isinstance(cell, bool):
-        return str(cell).lower()
-    # many programs write a column of whole numbers with gaps as 3.0
-    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
+    try:
+        return plain_text(cell)
+    except ValueError as error:
+        raise BadData(f"{locate(row)}: {error}") from error
 
 
-def _labels_of_rows(
-    cells: Iterable[Any], separator: str | None, locate: Callable[[int], str], list_rows: list[int]
-) -> Iterator[Labels]:
-    """Yield the labels of each cell; the first row that holds a list of them is appended to `list_rows`."""
+class _Rows(NamedTuple):
+    """The parsed cells of a column, and where they are."""
+
+    column: CategoricalColumn[CellLabels]
+    locate: Locate
+
+    @property
+    def lists(self) -> list[tuple[str, ...] | bytes]:
+        """The distinct lists, in the order of their first rows."""
+        return [value for value in self.column.categories if isinstance(value, tuple | bytes)]
+
+    @property
+    def words(self) -> list[str]:
+        """The distinct labels that are in no list, in the order of their first rows."""
+        return [value for value in self.column.categories if isinstance(value, str)]
+
+    def location(self, value: CellLabels) -> str:
+        """The location of the first row with a value."""
+        return self.locate(self.column.index(value))
+
+
+def _parse_cells(
+    cells: Iterable[Any], separator: str | None, locate: Locate, respelled: dict[str, str]
+) -> Iterator[CellLabels]:
+    """Yield each cell parsed; labels that are written in another form than read are added to `respelled`."""
+
+    @lru_cache(_REMEMBERED)
+    def parse_text(text: str) -> CellLabels:
+        labels = parse_cell(text, separator)
+        if isinstance(labels, str) and labels != text.strip():
+            respelled[text.strip()] = labels
+        return labels
+
     for row, cell in enumerate(cells):
-        items = _parse_list(cell, separator, row, locate)
-        if items is not None and not list_rows:
-            list_rows.append(row)
-        words = (cell_text(item, row, locate) for item in ([cell] if items is None else items))
-        labels = tuple(dict.fromkeys(word for word in words if word))
-        yield labels if labels or (isinstance(items, list) and cell != "") else None
-
-
-def _parse_list(cell: Any, separator: str | None, row: int, locate: Callable[[int], str]) -> list[Any] | None:
-    """Return the items of a cell that holds a list of labels, else None."""
-    if not isinstance(cell, str):
-        return cell if isinstance(cell, list) else None
-    if cell[:1] == "[" and cell[-1:] == "]":
         try:
-            return list(json.loads(cell))
-        except (ValueError, RecursionError) as error:
-            if cell[1] in "\"'":
-                raise BadData(f'{locate(row)}: {cell[:40]} is not a list in JSON. Write ["one", "two"].') from error
-    return cell.split(separator) if separator else None
+            yield parse_text(cell) if isinstance(cell, str) else parse_cell(cell, separator)
+        except ValueError as error:
+            raise BadData(f"{locate(row)}: {error}") from error
 
 
-def _parse_paths(
-    labels: Sequence[Labels], separator: str, first_list: int | None, locate: Callable[[int], str]
-) -> ParsedLabels:
-    if first_list is not None:
-        raise BadData(f"{locate(first_list)}: expected one path, got a list of labels.")
-    for row, document in enumerate(labels):
-        for label in document or ():
-            if not is_path(label, separator):
-                raise BadData(f"{locate(row)}: label '{label}' has an empty level next to a '{separator}'.")
-    names = (label for document in labels for label in document or ())
+def _is_list(value: CellLabels) -> bool:
+    return isinstance(value, tuple | bytes)
+
+
+def _checked_list(rows: _Rows) -> Callable[[CellLabels], Labels]:
+    """The function from a parsed cell to its labels. Raises BadData if lists hold one number per label."""
+    if _are_flags(rows):
+        numbers = [value for value in rows.lists if isinstance(value, bytes) and value]
+        flags = next((value for value in numbers if len(set(value)) < len(value)), numbers[0])
+        raise BadData(
+            f"{rows.location(flags)}: {list(flags)} looks like one 0 or 1 per label. Name the labels in their order "
+            "with --label-names one,two,three."
+        )
+    return _labels_of
+
+
+def _are_flags(rows: _Rows) -> bool:
+    """Whether lists of 0 and 1 have one number per label: a list of labels would not repeat one.
+
+    Two labels may also be both of [0, 1]; that lists of these alone are labels is refused, as it cannot be known.
+    """
+    lists = [value for value in rows.lists if value]
+    numbers = [value for value in lists if isinstance(value, bytes)]
+    return any(len(set(value)) < len(value) for value in numbers) or (
+        len(numbers) == len(lists) > 0 and all(len(value) == 2 for value in numbers)
+    )
+
+
+def _labels_of(value: CellLabels) -> Labels:
+    if isinstance(value, bytes):
+        return tuple(str(number) for number in dict.fromkeys(value))
+    return (value,) if isinstance(value, str) else value
+
+
+class _NumbersAsNames:
+    """A function from a parsed cell to the names of its labels; the cell has their numbers, or 0 or 1 for each."""
+
+    def __init__(self, rows: _Rows, names: Sequence[str]) -> None:
+        self._rows, self._names = rows, names
+        lists = [value for value in rows.lists if value]
+        fits = bool(lists) and all(isinstance(value, bytes) and len(value) == len(names) for value in lists)
+        self._has_flags = fits or _are_flags(rows)
+
+    def __call__(self, value: CellLabels) -> Labels:
+        if value is None or value == "-1":  # how datasets write that a label is missing
+            return None
+        if not self._has_flags or isinstance(value, str) or not value:
+            return tuple(self._name(number, value) for number in _labels_of(value) or ())
+        if len(value) != len(self._names) or not isinstance(value, bytes):
+            shown = list(value)
+            raise BadData(
+                f"{self._rows.location(value)}: expected {len(self._names)} numbers 0 or 1, one for each of "
+                f"--label-names, got {shown if len(shown) <= 10 else plural(len(shown), 'item')}."
+            )
+        return tuple(_selected(self._names, value))
+
+    def _name(self, number: str, value: CellLabels) -> str:
+        if not number.isdecimal() or int(number) >= len(self._names):
+            raise BadData(
+                f"{self._rows.location(value)}: label '{number}' is no number from 0 to {len(self._names) - 1}, the "
+                "positions in --label-names."
+            )
+        return self._names[int(number)]
+
+
+def _selected(names: Iterable[str], flags: Iterable[Any]) -> Iterator[str]:
+    return (name for name, flag in zip(names, flags, strict=True) if flag)
+
+
+def _parse_flags(name: str, cells: Iterable[Any], locate: Locate) -> Iterator[bool | None]:
+    for row, cell in enumerate(cells):
+        text = cell_text(cell, row, locate)
+        word = None if text is None else canonical_label(text)
+        if word not in _FLAGS:
+            raise BadData(f"{locate(row)}: column '{name}' holds '{text}'. The column of one label holds 0 and 1.")
+        yield _FLAGS[word]
+
+
+def _mixture_notes(rows: _Rows) -> Iterator[str]:
+    """Report labels that are in no list, next to lists. Raises BadData if every list holds at most one label."""
+    lists, words = rows.lists, rows.words
+    if not lists or not words:
+        return
+    where, singles = rows.location(lists[0]), rows.column.count_if(lambda value: isinstance(value, str))
+    if all(len(value) < 2 for value in lists):
+        raise BadData(
+            f"{where}: a list of labels is among labels that are no lists, such as '{words[0]}'. Write either all of "
+            'them as lists or none; --separator "" reads the text of each cell as one label.'
+        )
+    verb = "is" if singles == 1 else "are"
+    yield f"labels are multi-label because of lists (the first: {where}); {plural(singles, 'label')} {verb} in no list"
+
+
+def _guess_paths(rows: _Rows, spec: SourceSpec) -> ParsedLabels:
+    labels = rows.column.map(_labels_of)
+    if spec.path_separator is not None or not rows.words:
+        return ParsedLabels(labels)
+    others = [word for word in rows.words if not ("/" in word and is_path(word, "/"))]
+    if others:
+        return ParsedLabels(labels, notes=tuple(near_path_notes(rows.words, others)))
+    note = "labels are read as paths, a level at each '/' (guessed; --path-separator \"\" reads them as they are)"
+    return _parse_paths(rows, "/")._replace(notes=(note,))
+
+
+def _parse_paths(rows: _Rows, separator: str) -> ParsedLabels:
+    if rows.lists:
+        raise BadData(f"{rows.location(rows.lists[0])}: expected one path, got a list of labels.")
+    for word in rows.words:
+        if not is_path(word, separator):
+            raise BadData(f"{rows.location(word)}: label '{word}' has an empty level next to a '{separator}'.")
+    labels = rows.column.map(lambda value: (strip_levels(value, separator),) if isinstance(value, str) else None)
+    names = {label for document in labels.categories for label in document or ()}
     return ParsedLabels(labels, "path", Taxonomy.from_separator(names, separator))
+
+
+def _with_notes(parsed: ParsedLabels, notes: Iterable[str]) -> ParsedLabels:
+    """Add notes on the notation, and on labels that may be mistakes."""
+    distinct = parsed.labels.categories if isinstance(parsed.labels, CategoricalColumn) else parsed.labels
+    names = sorted({label for document in distinct for label in document or ()})
+    return parsed._replace(notes=(*parsed.notes, *notes, *label_notes(names)))

@@ -1,11 +1,11 @@
 """Memory-efficient columns: a million short texts take the bytes of their letters, not one str object each."""
 
 from array import array
-from collections.abc import Hashable, Iterable, Iterator, Sequence
-from itertools import accumulate, islice
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import TypeVar, overload
 
 Value = TypeVar("Value", bound=Hashable)
+Other = TypeVar("Other", bound=Hashable)
 
 
 class PackedStrings(Sequence[str]):
@@ -21,12 +21,6 @@ class PackedStrings(Sequence[str]):
         """Append a text."""
         self._bytes += text.encode("utf-8", "surrogatepass")
         self._ends.append(len(self._bytes))
-
-    def extend(self, texts: Iterable[str]) -> None:
-        """Append texts, faster than one by one."""
-        encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
-        self._ends.extend(islice(accumulate(map(len, encoded), initial=len(self._bytes)), 1, None))
-        self._bytes += b"".join(encoded)
 
     def __len__(self) -> int:
         return len(self._ends) - 1
@@ -54,6 +48,22 @@ class CategoricalColumn(Sequence[Value]):
         codes: dict[Value, int] = {}
         self._codes = array("i", (codes.setdefault(value, len(codes)) for value in values))
         self._categories = list(codes)
+
+    @property
+    def categories(self) -> Sequence[Value]:
+        """The distinct values, in the order in which they first occur; equal ones after `map`."""
+        return self._categories
+
+    def map(self, function: Callable[[Value], Other]) -> "CategoricalColumn[Other]":
+        """The column of `function(value)` for each value; the function is called once per distinct value."""
+        column: CategoricalColumn[Other] = CategoricalColumn(())
+        column._codes, column._categories = self._codes, [function(value) for value in self._categories]
+        return column
+
+    def count_if(self, predicate: Callable[[Value], bool]) -> int:
+        """The number of rows whose value has a property."""
+        selected = {code for code, value in enumerate(self._categories) if predicate(value)}
+        return sum(code in selected for code in self._codes) if selected else 0
 
     def __len__(self) -> int:
         return len(self._codes)

@@ -1,28 +1,61 @@
 """A table as every reader of tables returns it."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from data.errors import ColumnMissing, suggest_name
+
+_MISSING = object()
 
 
 @dataclass(frozen=True)
 class Table:
     """Rows under named columns, before any column has a role.
 
-    cells: maps a column's name to its cell in each row, as the file has it (text, number, list or None).
+    read: maps a column's name to its cell in each row, as the file has it (text, number, list, object or None).
     lines: the line of the file at which each row starts; None if a file has no lines, such as Parquet.
     splits: the split of each row if the names of files say it (data/readers/split_files.py), else None.
-    unit: what `lines` numbers: "line", or "row" of a sheet.
     """
 
     source: str
     names: tuple[str, ...]
     rows: int
-    cells: Callable[[str], Iterable[Any]]
+    read: Callable[[str], Iterable[Any]]
     lines: Sequence[int] | None = None
     notes: tuple[str, ...] = ()
     splits: Sequence[str] | None = None
-    unit: str = "line"
+
+    def has_column(self, name: str) -> bool:
+        """Whether there is a column of this name, or one that may hold the object of a nested field ("meta.label")."""
+        return name in self.names or self._parent(name) is not None
+
+    def cells(self, name: str) -> Iterable[Any]:
+        """The cell of a column in each row, or the field "label" within the objects of column "meta" for "meta.label".
+
+        The field of a list of objects is a list. Raises ColumnMissing, once all rows are read, if no object has it.
+        """
+        parent = self._parent(name)
+        return self.read(name) if parent is None else self._nested_cells(parent, name[len(parent) + 1 :])
+
+    def _parent(self, name: str) -> str | None:
+        """The longest column name before a "." in `name`; None if `name` is a column itself."""
+        parents = [column for column in self.names if name.startswith(f"{column}.")]
+        return max(parents, key=len) if parents and name not in self.names else None
+
+    def _nested_cells(self, column: str, field: str) -> Iterator[Any]:
+        known: dict[str, None] = {}
+        is_found = False
+        for cell in self.read(column):
+            value = _field(cell, field)
+            is_found = is_found or value is not _MISSING
+            if not is_found:
+                known |= dict.fromkeys(_field_names(cell))
+            yield None if value is _MISSING else value
+        if not is_found:
+            raise ColumnMissing(
+                f"{self.source}: no object in column '{column}' has the field '{field}'.{suggest_name(field, known)}"
+            )
 
     def location(self, row: int) -> str:
         """The file and the row, for the start of an error: "letters.csv line 12"."""
@@ -30,4 +63,23 @@ class Table:
 
     def row_name(self, row: int) -> str:
         """The row as a user finds it: "line 12", or "row 11" counted from 1."""
-        return f"row {row + 1}" if self.lines is None else f"{self.unit} {self.lines[row]}"
+        return f"row {row + 1}" if self.lines is None else f"line {self.lines[row]}"
+
+
+def _field(cell: Any, field: str) -> Any:
+    if isinstance(cell, list):
+        values = [value for item in cell if (value := _field(item, field)) is not _MISSING]
+        return values if values or not cell else _MISSING
+    if not isinstance(cell, dict):
+        return _MISSING
+    if field in cell:
+        return cell[field]
+    for name in cell:
+        if field.startswith(f"{name}.") and (value := _field(cell[name], field[len(name) + 1 :])) is not _MISSING:
+            return value
+    return _MISSING
+
+
+def _field_names(cell: Any) -> Iterable[str]:
+    first = cell[0] if isinstance(cell, list) and cell else cell
+    return map(str, first) if isinstance(first, dict) else ()

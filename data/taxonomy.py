@@ -66,6 +66,11 @@ def is_path(label: str, separator: str) -> bool:
     return all(level.strip() for level in label.split(separator))
 
 
+def strip_levels(label: str, separator: str) -> str:
+    """The label without spaces around its levels: "rec / sport" is "rec/sport"."""
+    return separator.join(level.strip() for level in label.split(separator))
+
+
 def _prefixes(label: str, separator: str) -> tuple[str, ...]:
     levels = label.split(separator)
     if not is_path(label, separator):

@@ -1,8 +1,9 @@
 """The role of each column of a table (text, label, id, split, group): named by the user, else guessed."""
 
+import csv
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from data.errors import BadData, ColumnMissing, suggest_name
 from data.readers.text_template import TextTemplate
@@ -21,7 +22,7 @@ _ROLES = {
     "text": _Role("text is", ("text", "texts", "body", "content", "contents", "document", "doc", "sentence", "message",
                               "review", "article", "abstract", "comment", "post")),
     "label": _Role("labels are", ("label", "labels", "category", "categories", "class", "classes", "target", "targets",
-                                  "topic", "topics", "tag", "tags")),
+                                  "topic", "topics", "tag", "tags", "cats")),
     "id": _Role("ids are", ("id", "doc_id", "document_id")),
     "split": _Role("the split is", ("split", "fold", "subset", "partition")),
     "group": _Role("groups are", ("group", "groups", "author", "thread", "patient")),
@@ -53,15 +54,16 @@ def resolve_columns(
     named = {role: None if role == "text" else getattr(requested, role) for role in _ROLES}
     if text or not with_texts:
         del named["text"]
-    check_columns(table, filter(None, (*text, *named.values())))
-    free = [name for name in dict.fromkeys(table.names) if name not in (*text, *named.values(), *used)]
+    label = label_columns(requested.label, table)
+    check_columns(table, filter(None, (*text, *label, *(name for role, name in named.items() if role != "label"))))
+    free = [name for name in dict.fromkeys(table.names) if name not in (*text, *label, *named.values(), *used)]
     candidates = {role: _candidates(role, free) for role, name in named.items() if name is None}
     if len(candidates.get("text", ["one"])) != 1:
         raise ColumnMissing(_explain_missing_text(table, candidates["text"]))
     notes = [*_drop_false_splits(table, candidates), *_ambiguity_notes(candidates)]
     guesses = {role: names[0] for role, names in candidates.items() if len(names) == 1}
-    resolved = {role: guesses.get(role) or name or None for role, name in named.items()}
-    check_columns(table, filter(None, resolved.values()))
+    resolved: dict[str, Any] = {role: guesses.get(role) or name or None for role, name in named.items()}
+    check_columns(table, guesses.values())
     guessed_text = resolved.pop("text", None)
     spec = replace(requested, text=text or (guessed_text and (guessed_text,)), **resolved)
     return spec, [*_guess_notes(guesses), *notes]
@@ -70,10 +72,20 @@ def resolve_columns(
 def check_columns(table: Table, names: Iterable[str]) -> None:
     """Check that the table has each column once. Raises ColumnMissing if it has none, BadData if it has several."""
     for name in names:
-        if name not in table.names:
+        if not table.has_column(name):
             raise ColumnMissing(f"{table.source} has no column '{name}'.{suggest_name(name, table.names)}")
         if table.names.count(name) > 1:
             raise BadData(f"{table.source} has {table.names.count(name)} columns called '{name}'. Rename all but one.")
+
+
+def label_columns(label: str | None, table: Table) -> tuple[str, ...]:
+    """The columns of the label: the column of this name, or the columns between commas, quoted as in a CSV file."""
+    if not label:
+        return ()
+    if table.has_column(label) or "," not in label:
+        return (label,)
+    (names,) = csv.reader([label], skipinitialspace=True)
+    return tuple(name.strip() for name in names if name.strip())
 
 
 def _candidates(role: str, names: Sequence[str]) -> list[str]:

@@ -8,15 +8,16 @@ from pathlib import Path
 import numpy as np
 
 from data.documents import Corpus, Documents
-from data.errors import BadData
-from data.labels import ParsedLabels, cell_text, parse_labels
+from data.errors import BadData, CallError
+from data.label_notes import MISSING_WORDS
+from data.labels import ParsedLabels, cell_text, parse_label_columns, parse_labels
 from data.packed import CategoricalColumn, PackedStrings, RowNumbers
-from data.readers.column_roles import resolve_columns
+from data.readers.column_roles import label_columns, resolve_columns
 from data.readers.files import safe_file_name
 from data.readers.text_template import TextTemplate
 from data.source_spec import SourceSpec
 from data.table import Table
-from data.text_format import is_blank
+from data.text_format import is_blank, join_names, plural
 
 
 def corpus_from_table(table: Table, path: Path, requested: SourceSpec, *, with_texts: bool = True) -> Corpus:
@@ -35,9 +36,7 @@ def corpus_from_table(table: Table, path: Path, requested: SourceSpec, *, with_t
     """
     asked = requested if table.splits is None else replace(requested, split="")
     spec, guesses = resolve_columns(asked, table, with_texts=with_texts)
-    parsed = ParsedLabels(CategoricalColumn(None for _ in range(table.rows)))
-    if spec.label:
-        parsed = parse_labels(table.cells(spec.label), spec, table.location)
+    parsed = _read_labels(table, spec)
     documents = Documents(
         ids=document_ids(table, spec.id),
         texts=PackedStrings(_texts(table, spec)) if spec.text else CategoricalColumn([""] * table.rows),
@@ -45,9 +44,23 @@ def corpus_from_table(table: Table, path: Path, requested: SourceSpec, *, with_t
         splits=CategoricalColumn(_words(table, spec.split) if table.splits is None else table.splits),
         groups=CategoricalColumn(_words(table, spec.group)),
     )
-    gaps = _gap_notes(documents, has_texts=with_texts, has_labels=spec.label is not None)
+    gaps = _gap_notes(documents, parsed, has_texts=with_texts, has_labels=spec.label is not None)
     notes = (*table.notes, *guesses, *parsed.notes, *gaps)
     return Corpus(safe_file_name(path.stem), table.source, documents, parsed.kind, parsed.taxonomy, notes, spec)
+
+
+def _read_labels(table: Table, spec: SourceSpec) -> ParsedLabels:
+    names = label_columns(spec.label, table)
+    if not names:
+        return ParsedLabels(CategoricalColumn(None for _ in range(table.rows)))
+    if len(names) == 1:
+        return parse_labels(table.cells(names[0]), spec, table.location)
+    if spec.separator or spec.path_separator or spec.label_names:
+        raise CallError(
+            "--separator, --path-separator and --label-names are for one column of labels, and --label names "
+            f"{len(names)}. Leave them out."
+        )
+    return parse_label_columns({name: table.cells(name) for name in names}, table.location)
 
 
 def document_ids(table: Table, name: str | None) -> Sequence[str]:
@@ -106,10 +119,15 @@ def _check_unique(table: Table, ids: Sequence[str]) -> None:
             )
 
 
-def _gap_notes(documents: Documents, *, has_texts: bool, has_labels: bool) -> Iterator[str]:
+def _gap_notes(documents: Documents, parsed: ParsedLabels, *, has_texts: bool, has_labels: bool) -> Iterator[str]:
     unlabeled = sum(labels is None for labels in documents.labels) if has_labels else 0
     if unlabeled:
-        yield f"{unlabeled:,} of {len(documents):,} documents have no label"
+        hint = " and are unlabeled; [] says that no label applies" if parsed.kind == "multilabel" else ""
+        yield f"{unlabeled:,} of {len(documents):,} documents have no label{hint}"
     empty = sum(map(is_blank, documents.texts)) if has_texts else 0
     if empty:
         yield f"{empty:,} of {len(documents):,} documents have no text"
+    missing = Counter(text for text in documents.texts if text in MISSING_WORDS) if has_texts else None
+    if missing:
+        words = join_names(sorted(missing))
+        yield f"{plural(missing.total(), 'text')} {'is' if missing.total() == 1 else 'are'} {words}, kept as text"

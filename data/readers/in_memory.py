@@ -9,12 +9,14 @@ from typing import Any
 
 from data.documents import Corpus
 from data.errors import CallError
+from data.readers.class_names import name_classes
 from data.readers.corpus_from_table import corpus_from_table
 from data.source_spec import SourceSpec
 from data.table import Table
 
 TEXT = "text"
 LABEL = "label"
+MEMORY = "the data in memory"
 
 
 def read_in_memory(
@@ -41,7 +43,10 @@ def read_in_memory(
     if isinstance(source, list | tuple) or _is_array(source):
         table, spec = _table_of_texts(list(source), labels), _spec_of_texts(spec, labels)
     elif labels is not None:
-        raise CallError("Labels are given twice: a table has them in a column. Name that column with label=.")
+        raise CallError(
+            "Labels are given twice: a table has them in a column. Name that column with label=, or several "
+            'columns of 0 and 1 as label="one,two".'
+        )
     else:
         table = _table_of_dataset(source) if _is_dataset(source) else _table_of_frame(source)
     corpus = corpus_from_table(table, Path(f"{name or f'memory-{_digest(table)}'}.memory"), spec)
@@ -93,34 +98,27 @@ def _table_of_frame(frame: Any) -> Table:
 
 
 def _table_of_dataset(dataset: Any) -> Table:
-    def cells(name: str) -> Iterable[Any]:
-        feature = dataset.features[name]
-        names = getattr(feature, "names", None) or getattr(getattr(feature, "feature", None), "names", None)
-        return (_named(cell, names) for cell in dataset[name])
-
-    return _table(dataset.column_names, len(dataset), cells)
-
-
-def _named(cell: Any, names: Sequence[str] | None) -> Any:
-    """A class number as its name, a list of them as theirs; -1 is how `datasets` writes a missing label."""
-    if names is None or cell is None:
-        return cell
-    if isinstance(cell, list):
-        return [names[number] for number in cell]
-    return names[cell] if cell >= 0 else None
+    features = dataset.features.to_dict()
+    return _table(
+        dataset.column_names,
+        len(dataset),
+        lambda name: name_classes(dataset[name], features, name, MEMORY),
+    )
 
 
 def _table(names: Iterable[str], rows: int, cells: Callable[[str], Iterable[Any]]) -> Table:
     if not rows:
         raise CallError("The source has no rows. Pass at least one document.")
-    return Table("the data in memory", tuple(names), rows, cells)
+    return Table(MEMORY, tuple(names), rows, cells)
 
 
 def _plain(cell: Any) -> Any:
     """A cell without NumPy's and pandas' types: numbers as Python's, arrays as lists, every kind of missing as None."""
     if hasattr(cell, "tolist"):
         cell = cell.tolist()
-    if isinstance(cell, tuple | set | frozenset):
+    if isinstance(cell, set | frozenset):
+        cell = sorted(cell, key=str)  # the order of a set of texts differs between processes
+    if isinstance(cell, tuple):
         cell = list(cell)
     is_missing = (
         cell is None or type(cell).__name__ in ("NAType", "NaTType") or (isinstance(cell, float) and cell != cell)

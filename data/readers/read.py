@@ -1,6 +1,6 @@
 """The entry points of the readers: each chooses the module for what the user named."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path, PurePath
@@ -9,34 +9,26 @@ from data.benchmarks import BENCHMARKS, read_benchmark
 from data.documents import Corpus
 from data.errors import CallError, FileMissing, suggest_name
 from data.labels import cell_text
-from data.readers.arrow import is_dataset_folder, read_arrow, read_dataset_folder
 from data.readers.column_roles import check_columns, resolve_columns
 from data.readers.corpus_from_table import corpus_from_table, document_ids
-from data.readers.delimited import read_delimited
-from data.readers.excel import read_excel
-from data.readers.files import InputFile, report_unreadable, safe_file_name
+from data.readers.delimited import read_csv, read_tsv
+from data.readers.fasttext import is_fasttext, read_fasttext
+from data.readers.files import report_unreadable, safe_file_name
 from data.readers.folder import list_files, read_folder
-from data.readers.inputs import COMPRESSED, STDIN, corpus_path, find_input
-from data.readers.jsonl import read_json
+from data.readers.jsonl import read_jsonl
 from data.readers.parquet import read_parquet
 from data.readers.split_files import find_split_files, join_tables, read_split_files
 from data.source_spec import SourceSpec
 from data.splits import Split
 from data.table import Table
-from data.text_format import join_words
 
-TABLE_READERS: Mapping[str, Callable[[InputFile, SourceSpec], Table]] = {
-    ".csv": read_delimited,
-    ".tsv": read_delimited,
-    ".jsonl": read_json,
-    ".ndjson": read_json,
-    ".json": read_json,
-    ".parquet": lambda file, _: read_parquet(file),
-    ".arrow": lambda file, _: read_arrow(file),
-    ".xlsx": read_excel,
+TABLE_READERS: Mapping[str, Callable[[Path, str], Table]] = {
+    ".csv": read_csv,
+    ".tsv": read_tsv,
+    ".jsonl": read_jsonl,
+    ".ndjson": read_jsonl,
+    ".parquet": read_parquet,
 }
-_ENDINGS = frozenset((".zip", *TABLE_READERS, *(a + b for a in TABLE_READERS for b in COMPRESSED)))
-_NOTATION = ("delimiter", "quoting", "header", "encoding")
 
 
 def read_corpus(source: str, spec: SourceSpec | None = None) -> Corpus:
@@ -46,8 +38,8 @@ def read_corpus(source: str, spec: SourceSpec | None = None) -> Corpus:
     file, and the line or row if there is one.
 
     Args:
-        source: A table as `read_table` takes it, a folder of tables that are named for splits, a dataset that
-            `save_to_disk` of Hugging Face's datasets wrote, a folder of texts, or the name of a benchmark.
+        source: A .csv, .tsv, .jsonl, .ndjson or .parquet file, a folder of such files that are named for splits, a
+            folder of texts, or the name of a benchmark.
         spec: How it is read; a role that is None is guessed by the column's name.
 
     Raises:
@@ -55,7 +47,7 @@ def read_corpus(source: str, spec: SourceSpec | None = None) -> Corpus:
         ColumnMissing: The table lacks a named column, or its text column cannot be determined.
         CallError: The file cannot be read, or its format is unknown.
         BadData: The content cannot be used.
-        ExtraMissing: The library that reads the format is missing.
+        ExtraMissing: Parquet is read without pyarrow.
     """
     spec, path = spec or SourceSpec(), Path(source).expanduser()
     if source in BENCHMARKS:
@@ -63,14 +55,13 @@ def read_corpus(source: str, spec: SourceSpec | None = None) -> Corpus:
         return _note_unused_columns(read_benchmark(source), spec, "benchmark")
     table = open_table(source, spec)
     if table is None:
-        corpus = read_folder(path, source, _list_paths(path, source), spec.encoding)
-        return _note_unused_columns(corpus, replace(spec, encoding=None), "folder")
-    corpus = corpus_from_table(table, corpus_path(source), spec)
+        return _note_unused_columns(read_folder(path, source, _list_paths(path, source)), spec, "folder")
+    corpus = corpus_from_table(table, path, spec)
     return replace(corpus, name=safe_file_name(path.resolve().name)) if path.is_dir() else corpus
 
 
 def open_table(source: str, spec: SourceSpec) -> Table | None:
-    """Read a file, a dataset on disk, or the files of several splits as one table; None for a folder of texts.
+    """Read a file, or the files of several splits as one table; None for a folder of texts.
 
     The files of splits are those of a folder whose tables are named for splits, or `source`, `spec.validation_file` and
     `spec.test_file`.
@@ -81,23 +72,19 @@ def open_table(source: str, spec: SourceSpec) -> Table | None:
     path = Path(source).expanduser()
     if _exists(path) and path.is_dir():
         _refuse_split_files(source, spec, "folder")
-        table = _read_dataset_or_split_files(path, source, spec)
+        paths = _list_paths(path, source)
+        files = find_split_files(paths, source, TABLE_READERS.keys())
+        if not files:
+            return None
+        table = read_split_files(source, files, len(paths), read_table)
     elif spec.split_files:
         files_of_splits = [(Split.TRAIN, source), *spec.split_files]
-        table = join_tables(source, [(split, read_table(file, spec)) for split, file in files_of_splits])
+        table = join_tables(source, [(split, read_table(file)) for split, file in files_of_splits])
     else:
-        return read_table(source, spec)
-    if table is not None and table.splits is not None and spec.split:
+        return read_table(source)
+    if spec.split:
         raise CallError(f"--split {spec.split} names a column, but files name the splits. Leave it out.")
     return table
-
-
-def _read_dataset_or_split_files(path: Path, source: str, spec: SourceSpec) -> Table | None:
-    if is_dataset_folder(path):
-        return read_dataset_folder(path, source)
-    paths = _list_paths(path, source)
-    files = find_split_files(paths, source, _ENDINGS)
-    return read_split_files(source, files, len(paths), lambda file: read_table(file, spec)) if files else None
 
 
 def _refuse_split_files(source: str, spec: SourceSpec, kind: str) -> None:
@@ -110,27 +97,22 @@ def _list_paths(folder: Path, source: str) -> list[PurePath]:
         return [file.relative_to(folder) for file in list_files(folder)]
 
 
-def read_table(source: str, spec: SourceSpec | None = None) -> Table:
-    """Read a file as a table whose columns have no roles yet.
-
-    Args:
-        source: A .csv, .tsv, .jsonl, .ndjson, .json, .parquet, .arrow or .xlsx file, perhaps compressed (.gz, .zst, or
-            .zip with one file in it); or "-" for standard input.
-        spec: How it is read; None guesses what can be guessed.
+def read_table(source: str) -> Table:
+    """Read a .csv, .tsv, .jsonl, .ndjson or .parquet file as a table whose columns have no roles yet.
 
     Raises FileMissing, CallError, BadData and ExtraMissing as `read_corpus` does.
     """
-    spec, path = spec or SourceSpec(), Path(source).expanduser()
-    if source != STDIN and not _exists(path):
+    path = Path(source).expanduser()
+    if not _exists(path):
         raise FileMissing(f"{source} does not exist.{_suggest_source(path)}")
-    file = find_input(source, spec.encoding)
-    if file.suffix not in TABLE_READERS:
+    if path.suffix.lower() not in TABLE_READERS and is_fasttext(path):
+        return read_fasttext(path, source)
+    if path.suffix.lower() not in TABLE_READERS:
         raise CallError(
-            f"{source} has an unknown format. Name a {', '.join(TABLE_READERS)} file, which may be compressed "
-            f"({', '.join(COMPRESSED)}), or a folder with one folder per class."
+            f"{source} has an unknown format. Name a {', '.join(TABLE_READERS)} file, a text file whose lines begin "
+            "with __label__, or a folder with one folder per class."
         )
-    table = TABLE_READERS[file.suffix](file, spec)
-    return replace(table, notes=(*_unused_notes(file, spec), *table.notes))
+    return TABLE_READERS[path.suffix.lower()](path, source)
 
 
 def read_labels_by_id(source: str, spec: SourceSpec) -> Corpus:
@@ -144,7 +126,7 @@ def read_labels_by_id(source: str, spec: SourceSpec) -> Corpus:
     """
     spec = replace(spec, id=spec.id or "id")
     table = open_table(source, spec) or read_table(source)
-    return corpus_from_table(table, corpus_path(source), spec, with_texts=False)
+    return corpus_from_table(table, Path(source).expanduser(), spec, with_texts=False)
 
 
 def read_column(source: str, name: str, spec: SourceSpec) -> dict[str, str | None]:
@@ -167,17 +149,6 @@ def read_column(source: str, name: str, spec: SourceSpec) -> dict[str, str | Non
     }
 
 
-def _unused_notes(file: InputFile, spec: SourceSpec) -> Iterator[str]:
-    """A note if the format has no use for what `spec` says about the notation of delimited text."""
-    readers: Mapping[object, tuple[str, ...]]
-    readers = {read_delimited: _NOTATION, read_json: ("encoding",), read_excel: ("header",)}
-    used = readers.get(TABLE_READERS[file.suffix], ())
-    unused = [name for name in _NOTATION if name not in used and getattr(spec, name)]
-    if unused:
-        options = join_words([f"--{name}" for name in unused])
-        yield f"{options} {'is' if len(unused) == 1 else 'are'} not used: the file is {file.suffix}"
-
-
 def _note_unused_columns(corpus: Corpus, spec: SourceSpec, source_type: str) -> Corpus:
     if not spec.to_json():
         return corpus
@@ -195,8 +166,9 @@ def _exists(path: Path) -> bool:
 def _suggest_source(path: Path) -> str:
     """Suggest the file with the closest name in the same folder, else the benchmarks."""
     try:
-        endings = (*TABLE_READERS, *COMPRESSED)
-        names = [entry.name for entry in path.parent.iterdir() if entry.is_dir() or entry.suffix.lower() in endings]
+        names = [
+            entry.name for entry in path.parent.iterdir() if entry.is_dir() or entry.suffix.lower() in TABLE_READERS
+        ]
     except OSError:
         names = []
     close = get_close_matches(path.name, [*names, *BENCHMARKS], n=1)

@@ -1,0 +1,60 @@
+"""Notes on labels that may be mistakes: missing values as text, and labels that a person would read as the same."""
+
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+
+from data.text_format import join_names, join_words
+
+# how pandas, R, Excel, JSON and Python write a missing value
+MISSING_WORDS = frozenset({"nan", "NaN", "NAN", "None", "null", "NULL", "NA", "N/A", "#N/A", "<NA>", "NaT"})
+_MOST_PAIRS = 3
+
+
+def label_notes(names: Sequence[str]) -> Iterator[str]:
+    """Report labels that look like missing values, and labels that look alike. `names` are distinct."""
+    if missing := [name for name in names if name in MISSING_WORDS]:
+        noun, verb = ("label", "is") if len(missing) == 1 else ("labels", "are")
+        yield f"{noun} {join_names(missing)} {verb} kept; a document without a label has a blank cell"
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(_fold(name), []).append(name)
+    if alike := [group for group in groups.values() if len(group) > 1]:
+        shown = ", ".join(join_words(_distinguishable(group)) for group in alike[:_MOST_PAIRS])
+        more = f" and {len(alike) - _MOST_PAIRS:,} more" if len(alike) > _MOST_PAIRS else ""
+        yield f"labels differ only by case, spaces or invisible characters, and stay different: {shown}{more}"
+
+
+def respelling_notes(respelled: Mapping[str, str]) -> Iterator[str]:
+    """Report labels that are read in another form than they are written in."""
+    pairs = [f"'{word}' as '{label}'" for word, label in sorted(respelled.items())]
+    if pairs:
+        more = [f"{len(pairs) - _MOST_PAIRS:,} more"] if len(pairs) > _MOST_PAIRS else []
+        yield f"labels are read in one form: {join_words([*pairs[:_MOST_PAIRS], *more])}"
+
+
+def near_path_notes(words: Sequence[str], others: Sequence[str]) -> Iterator[str]:
+    """Report labels without a "/" that keep the others from being read as paths, if most have one."""
+    if len(others) < len(words) - len(others):
+        verb = "has" if len(others) == 1 else "have"
+        yield (
+            f"labels are not read as paths, because {join_names(others, 3)} {verb} no '/' (--path-separator / reads "
+            "them as paths)"
+        )
+
+
+def _fold(name: str) -> str:
+    """What remains of a label without case, Unicode form, invisible characters and kinds of spaces."""
+    if name.isascii():
+        return " ".join(name.casefold().split())
+    visible = "".join(letter for letter in unicodedata.normalize("NFKC", name) if unicodedata.category(letter) != "Cf")
+    return " ".join(unicodedata.normalize("NFKC", visible.casefold()).split())
+
+
+def _distinguishable(names: Sequence[str]) -> list[str]:
+    """The names in quotation marks; with escapes for letters beyond ASCII if names would look alike on a screen."""
+    looks = {" ".join(_fold_form(name).split()) for name in names}
+    return [f"'{name}'" for name in names] if len(looks) == len(names) else [ascii(name) for name in names]
+
+
+def _fold_form(name: str) -> str:
+    return "".join(letter for letter in unicodedata.normalize("NFKC", name) if unicodedata.category(letter) != "Cf")
