@@ -5,7 +5,17 @@ from pathlib import Path
 
 import click
 
-from commandline.options import NewFile, device_option, id_option, receives, runs_option, text_option, trust_option
+from commandline.options import (
+    NewFile,
+    device_option,
+    id_option,
+    receives,
+    runs_option,
+    template_option,
+    text_option,
+    trust_option,
+    unescape_template,
+)
 from commandline.output import note, open_output, progress
 from data.errors import CallError
 from data.source_spec import SourceSpec
@@ -18,6 +28,7 @@ class PredictOptions:
     run: str
     file: str
     text: tuple[str, ...]
+    template: str | None
     id_: str | None
     encoder: tuple[str, ...]
     output: Path | None
@@ -33,6 +44,7 @@ class PredictOptions:
 @click.argument("run")
 @click.argument("file")
 @text_option
+@template_option
 @id_option
 @click.option(
     "--encoder", multiple=True, help="Where the run's encoder is now, if it has moved; repeat it, once per store."
@@ -56,10 +68,9 @@ def predict(options: PredictOptions) -> None:
     \b
     embedonce predict lstm-7c2e41b0 new.csv --text body > labeled.csv
     """
-    from data.readers import read_corpus
     from stages.compare import find_run
     from stages.fitting.predictions import ProbabilityColumns
-    from stages.predict import open_encoders, write_predictions
+    from stages.predict import open_encoders, read_new_text, write_predictions
     from stages.predict import predict as predict_documents
 
     if options.every and options.top is not None:
@@ -71,8 +82,8 @@ def predict(options: PredictOptions) -> None:
     )
     if options.output is not None and options.output.exists():
         raise CallError(f"{options.output} exists already. Name another --output, or remove it.")
-    # new documents have no label and no split to read, whatever their columns are called
-    corpus = read_corpus(options.file, SourceSpec(text=options.text or None, id=options.id_, label="", split=""))
+    requested = SourceSpec(text=options.text or None, template=unescape_template(options.template), id=options.id_)
+    corpus = read_new_text(run, options.file, requested)
     for sentence in corpus.notes:
         note(sentence)
     encoders = open_encoders(

@@ -2,9 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from pathlib import PurePath
 from typing import Any, Self
 
 from data.splits import Split
+
+ROLES = ("text", "template", "label", "id", "split", "group")
+SPLIT_FILES = ("validation_file", "test_file")
+FILE_FORMAT = ("delimiter", "quoting", "header", "encoding")
+_COMPRESSED = (".gz", ".zst", ".zip")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +51,22 @@ class SourceSpec:
             return self
         return replace(self, text=tuple(columns) or None, template=template)
 
+    def for_file(self, source: str, original: str) -> Self:
+        """What this says about another file than `original`, which it was made for.
+
+        Nothing about files of splits; and nothing about the file's format, unless both have the same extension or the
+        file is standard input.
+        """
+        is_same_format = source == "-" or _extension(source) == _extension(original)
+        names = SPLIT_FILES if is_same_format else (*SPLIT_FILES, *FILE_FORMAT)
+        forgotten: dict[str, Any] = {field.name: None for field in fields(self) if field.name in names}
+        return replace(self, **forgotten)
+
+    def completed_by(self, known: "SourceSpec") -> Self:
+        """The same with the values of `known` for what is left open, except for the columns, which a file may lack."""
+        open_fields = [field.name for field in fields(self) if getattr(self, field.name) == field.default]
+        return replace(self, **{name: getattr(known, name) for name in open_fields if name not in ROLES})
+
     def to_json(self) -> dict[str, Any]:
         """The fields that differ from their defaults, as JSON has them."""
         default = asdict(SourceSpec())
@@ -61,3 +83,9 @@ class SourceSpec:
                 raise ValueError(f"{name} = {value!r} does not describe a source")
         values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}
         return cls(**values)
+
+
+def _extension(source: str) -> str:
+    """The extension of a file without that of a compression, in lower case."""
+    path = PurePath(source.lower())
+    return PurePath(path.stem).suffix if path.suffix in _COMPRESSED else path.suffix

@@ -9,8 +9,10 @@ from typing import TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from data.documents import Document
+from data.documents import Corpus, Document
 from data.errors import CallError, RecipeMismatch
+from data.readers import read_corpus
+from data.source_spec import SourceSpec
 from featurestore import Recipe, Shard, shard_bytes
 from heads.evaluation.score_matrix import scores_to_probabilities
 from stages.embed import Encoder, encode
@@ -74,6 +76,24 @@ def _open_encoder(run: Run, recipe: Recipe, model: str | None, device: str, *, t
             "Name the encoder that it used with --encoder."
         )
     return encoder
+
+
+def read_new_text(run: Run, source: str, requested: SourceSpec) -> Corpus:
+    """Read new documents as those of the run's corpus were read; of labels, splits and groups nothing is read.
+
+    Args:
+        run: the run that will label them.
+        source: what `read_corpus` takes.
+        requested: what the user said about the source, which overrides what the run recorded.
+
+    Returns:
+        The documents; notes say which columns of the corpus the source lacks.
+
+    Raises:
+        EmbedOnceError: what `read_corpus` raises.
+    """
+    known = SourceSpec.from_json(run.record.spec).for_file(source, run.record.source)
+    return read_corpus(source, replace(requested, label="", split="", group=""), known)
 
 
 def predict(

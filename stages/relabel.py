@@ -35,7 +35,7 @@ def relabel(store: FeatureStore, table: CorpusTable, source: str, spec: SourceSp
         store: the store of the corpus.
         table: the corpus.
         source: the path of the table.
-        spec: how the table is read.
+        spec: how the table is read; what it leaves open is read as in the source of the corpus.
 
     Returns:
         What was replaced.
@@ -44,7 +44,7 @@ def relabel(store: FeatureStore, table: CorpusTable, source: str, spec: SourceSp
         BadData: for an id that the corpus lacks, and for a source with none of these columns.
         CallError: if labels of another kind would be mixed with the existing ones; and what reading the table raises.
     """
-    given = read_labels_by_id(source, spec)
+    given = read_labels_by_id(source, spec, table.spec.for_file(source, table.source))
     by_id, known = {document.id: document for document in given.documents}, set(table.ids)
     unknown = [name for name in by_id if name not in known]
     if unknown:

@@ -7,7 +7,7 @@ from pathlib import Path, PurePath
 
 from data.benchmarks import BENCHMARKS, read_benchmark
 from data.documents import Corpus
-from data.errors import CallError, FileMissing, suggest_name
+from data.errors import CallError, ColumnMissing, FileMissing, suggest_name
 from data.labels import cell_text
 from data.readers.column_roles import check_columns, resolve_columns
 from data.readers.corpus_from_table import corpus_from_table, document_ids
@@ -16,6 +16,7 @@ from data.readers.fasttext import is_fasttext, read_fasttext
 from data.readers.files import report_unreadable, safe_file_name
 from data.readers.folder import list_files, read_folder
 from data.readers.jsonl import read_jsonl
+from data.readers.known_columns import follow_known
 from data.readers.parquet import read_parquet
 from data.readers.split_files import find_split_files, join_tables, read_split_files
 from data.source_spec import SourceSpec
@@ -31,7 +32,7 @@ TABLE_READERS: Mapping[str, Callable[[Path, str], Table]] = {
 }
 
 
-def read_corpus(source: str, spec: SourceSpec | None = None) -> Corpus:
+def read_corpus(source: str, spec: SourceSpec | None = None, known: SourceSpec | None = None) -> Corpus:
     """Read a corpus from a table, a folder with one folder per class, or a benchmark.
 
     Documents keep the order of the source. The notes report what was guessed and what is missing. Each error names the
@@ -41,6 +42,8 @@ def read_corpus(source: str, spec: SourceSpec | None = None) -> Corpus:
         source: A .csv, .tsv, .jsonl, .ndjson or .parquet file, a folder of such files that are named for splits, a
             folder of texts, or the name of a benchmark.
         spec: How it is read; a role that is None is guessed by the column's name.
+        known: How another source of the same kind was read, for what `spec` leaves open. Columns of it that the source
+            lacks are guessed, with a note.
 
     Raises:
         FileMissing: Nothing has this name.
@@ -53,11 +56,20 @@ def read_corpus(source: str, spec: SourceSpec | None = None) -> Corpus:
     if source in BENCHMARKS:
         _refuse_split_files(source, spec, "benchmark")
         return _note_unused_columns(read_benchmark(source), spec, "benchmark")
-    table = open_table(source, spec)
+    table = open_table(source, spec.completed_by(known) if known else spec)
     if table is None:
         return _note_unused_columns(read_folder(path, source, _list_paths(path, source)), spec, "folder")
-    corpus = corpus_from_table(table, path, spec)
+    corpus = _corpus_from_known_table(table, path, spec, known) if known else corpus_from_table(table, path, spec)
     return replace(corpus, name=safe_file_name(path.resolve().name)) if path.is_dir() else corpus
+
+
+def _corpus_from_known_table(table: Table, path: Path, requested: SourceSpec, known: SourceSpec) -> Corpus:
+    spec, absent = follow_known(requested.completed_by(known), table, known)
+    try:
+        corpus = corpus_from_table(table, path, spec)
+    except ColumnMissing as error:
+        raise ColumnMissing(" ".join([*absent, str(error)])) from None
+    return replace(corpus, notes=(*absent, *corpus.notes))
 
 
 def open_table(source: str, spec: SourceSpec) -> Table | None:
@@ -115,33 +127,41 @@ def read_table(source: str) -> Table:
     return TABLE_READERS[path.suffix.lower()](path, source)
 
 
-def read_labels_by_id(source: str, spec: SourceSpec) -> Corpus:
+def read_labels_by_id(source: str, spec: SourceSpec, known: SourceSpec) -> Corpus:
     """Read labels, splits and groups of documents that are known by their ids; texts are not read, but empty.
 
     Args:
         source: A table, or a folder of tables that are named for splits.
-        spec: How it is read; `spec.id` is "id" if it is None, and `spec.text` is ignored.
+        spec: How it is read; `spec.text` is ignored.
+        known: How the documents themselves were read, for what `spec` leaves open; without a column of ids in either,
+            that is "id".
 
     Raises the errors of `read_corpus`.
     """
-    spec = replace(spec, id=spec.id or "id")
+    spec = spec.completed_by(known)
     table = open_table(source, spec) or read_table(source)
-    return corpus_from_table(table, Path(source).expanduser(), spec, with_texts=False)
+    spec, absent = follow_known(spec, table, known, with_texts=False)
+    corpus = corpus_from_table(table, Path(source).expanduser(), replace(spec, id=spec.id or "id"), with_texts=False)
+    return replace(corpus, notes=(*absent, *corpus.notes))
 
 
-def read_column(source: str, name: str, spec: SourceSpec) -> dict[str, str | None]:
+def read_column(source: str, name: str, spec: SourceSpec, known: SourceSpec | None = None) -> dict[str, str | None]:
     """Read one column of a table by the documents' ids: each cell as stripped text, or None if it is blank.
 
     Args:
         source: A table, or a folder of tables that are named for splits.
         name: The column to read.
         spec: How the source is read; only its column of ids is used besides `name`.
+        known: How the documents themselves were read, for what `spec` leaves open.
 
     Raises the errors of `read_corpus`.
     """
+    known = known or spec
+    spec = replace(spec.completed_by(known), label="", split="", group="")
     table = open_table(source, spec) or read_table(source)
     check_columns(table, [name])
-    columns, _ = resolve_columns(replace(spec, label="", split="", group=""), table, with_texts=False, used=[name])
+    spec, _ = follow_known(spec, table, known, with_texts=False)
+    columns, _ = resolve_columns(spec, table, with_texts=False, used=[name])
     ids = document_ids(table, columns.id)
     return {
         document: cell_text(cell, row, table.location)
@@ -150,7 +170,7 @@ def read_column(source: str, name: str, spec: SourceSpec) -> dict[str, str | Non
 
 
 def _note_unused_columns(corpus: Corpus, spec: SourceSpec, source_type: str) -> Corpus:
-    if not spec.to_json():
+    if not any(spec.to_json().values()):
         return corpus
     note = f"columns were named, but a {source_type} has none and is read as it is"
     return replace(corpus, notes=(note, *corpus.notes))

@@ -4,8 +4,7 @@ Either may be unavailable. Notes then say what is missing, and an explanation sh
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 
 from data.errors import BadData, EmbedOnceError, ModelUnavailable
 from data.readers import read_corpus
@@ -77,13 +76,10 @@ def read_source_texts(
 
 def _read_texts(source: str, text: Sequence[str], keys: Collection[str], table: CorpusTable) -> dict[str, str]:
     """The texts by key, because ids may come from another column or be row numbers."""
-    spec = SourceSpec()
-    if Path(source).expanduser().exists():
-        spec = replace(table.spec.with_text(text), label="", id="", split="", group="")
-    if source != table.source:
-        spec = replace(spec, test_file=None, validation_file=None)
+    known = table.spec if source == table.source else table.spec.for_file(source, table.source)
+    requested = SourceSpec(text=tuple(text) or None, label="", id="", split="", group="")
     wanted = set(keys)
-    keyed = ((text_key(document.text), document.text) for document in read_corpus(source, spec).documents)
+    keyed = ((text_key(document.text), document.text) for document in read_corpus(source, requested, known).documents)
     texts = {key: text for key, text in keyed if key in wanted}
     if missing := wanted - texts.keys():
         name = next(name for name, key in zip(table.ids, table.keys, strict=True) if key in missing)

@@ -133,6 +133,8 @@ def _record(
         store=store.name,
         recipe=store.recipes[0].to_json(),
         further_recipes=[recipe.to_json() for recipe in store.recipes[1:]],
+        source=table.source,
+        spec=table.spec.to_json(),
         shards=[shard.name for shard in store.shards()],
         corpus=table.name,
         documents={"train": len(task.train_ids), "test": len(task.test_ids)},

@@ -16,7 +16,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -66,6 +66,8 @@ class Record:
     package_versions: Mapping[str, str]
     base_runs: Sequence[str] = ()  # runs in the same folder whose scores a stacking ensemble reads, in this order
     further_recipes: Sequence[Mapping[str, Any]] = ()  # of the second and every further store, in this order
+    source: str = ""  # from which the corpus was read, as the user wrote it
+    spec: Mapping[str, Any] = field(default_factory=dict)  # how: a SourceSpec
 
     @property
     def notes(self) -> tuple[str, ...]:

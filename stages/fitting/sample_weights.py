@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +24,9 @@ def read_sample_weights(
     Args:
         table: the corpus whose documents get weights.
         column: the column of the weights, numbers of at least 0.
-        source: a table that `embed` could read; None for the file that the corpus was read from.
-        id_column: the column of the document ids; if None it is guessed, or the rows are numbered, as in `embed`.
+        source: a table that `embed` could read, as far as possible read as the corpus was; None for the file of the
+            corpus.
+        id_column: the column of the document ids; None for that of the corpus.
 
     Returns:
         Document id -> weight.
@@ -40,8 +40,8 @@ def read_sample_weights(
     if path in BENCHMARKS or (Path(path).is_dir() and not table.spec.text):
         kind = "benchmark" if path in BENCHMARKS else "folder"
         raise CallError(f"{path} is a {kind} and has no column of weights. Name a file with --weight-from.")
-    spec = SourceSpec() if source else table.spec
-    cells = read_column(path, column, spec if id_column is None else replace(spec, id=id_column))
+    known = table.spec if source is None else table.spec.for_file(path, table.source)
+    cells = read_column(path, column, SourceSpec(id=id_column), known)
     weights = {document: _parse_weight(cell, document, column, path) for document, cell in cells.items()}
     missing = [document for document in table.ids if document not in weights]
     if missing:

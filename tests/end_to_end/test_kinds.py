@@ -180,6 +180,30 @@ def test_the_defaults_of_a_folder_make_the_commands_short(embedonce: Run, tmp_pa
     assert result.code == 0 and "label" not in result.err
 
 
+def test_new_files_are_read_by_the_columns_of_the_corpus(embedonce: Run, tmp_path: Path, model: Path) -> None:
+    rows = [[f"T{row}", "shown nowhere", text, label] for label in WORDS for row, text in enumerate(texts(label))]
+    rows = [[f"{label[-1]}{ticket}", *rest, label] for ticket, *rest, label in rows]
+    write(tmp_path / "t.csv", ["ticket", "text", "body", "label"], rows)
+    assert embedonce("embed", "t.csv", "--model", model, "--text", "body", "--id", "ticket").code == 0
+    assert embedonce("fit-head", "linear", "--folds", "2").code == 0
+    run = only_run(tmp_path)
+    assert (run.record.source, run.record.spec["text"], run.record.spec["id"]) == ("t.csv", ["body"], "ticket")
+    new = [[ticket, text, body] for ticket, text, body, _ in rows]
+    write(tmp_path / "new.csv", ["ticket", "text", "body"], new)
+    done = embedonce("predict", run.name, "new.csv")
+    predicted = {row["id"]: row["prediction"] for row in csv.DictReader(done.out.splitlines())}
+    assert predicted.keys() == {row[0] for row in rows} and len(set(predicted.values())) == 3
+    assert not [line for line in done.err.splitlines() if "column" in line]
+    write(tmp_path / "other.csv", ["text"], [[row[2]] for row in new])
+    done = embedonce("predict", run.name, "other.csv")
+    assert done.code == 0 and [row["prediction"] for row in csv.DictReader(done.out.splitlines())] == [
+        *predicted.values()
+    ]
+    assert "other.csv has no column 'body', of which the texts of the corpus were read." in done.err
+    refused = embedonce("predict", run.name, "new.csv", "--text", "subject")
+    assert refused.code == 2 and "new.csv has no column 'subject'" in refused.err
+
+
 def test_weights_are_read_from_the_embedded_file_with_or_without_ids(
     embedonce: Run, tmp_path: Path, model: Path
 ) -> None:

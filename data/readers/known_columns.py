@@ -1,0 +1,41 @@
+"""Columns of a further file, read as those of a corpus were: new text, corrected labels, sample weights."""
+
+from dataclasses import replace
+
+from data.readers.text_template import TextTemplate
+from data.source_spec import SourceSpec
+from data.table import Table
+from data.text_format import join_names
+
+
+def follow_known(
+    requested: SourceSpec, table: Table, known: SourceSpec, *, with_texts: bool = True
+) -> tuple[SourceSpec, list[str]]:
+    """Take the columns of `known` for the roles that `requested` leaves open, as far as the table has them.
+
+    Args:
+        requested: The roles as the user named them.
+        table: The table.
+        known: How the corpus was read.
+        with_texts: Whether texts are read.
+
+    Returns:
+        The roles; and a sentence for the text or the ids if the table lacks their columns.
+    """
+    absent: list[str] = []
+    spec = requested
+    if with_texts and spec.text is None and spec.template is None:
+        columns = TextTemplate.of(known).columns
+        if missing := [name for name in columns if name not in table.names]:
+            names = join_names(missing, most=len(missing))
+            absent.append(f"{table.source} has no column {names}, of which the texts of the corpus were read.")
+        else:
+            spec = replace(spec, text=known.text, template=known.template)
+    for role in ("label", "id", "split", "group"):
+        name = getattr(known, role)
+        if getattr(spec, role) is None and name is not None:
+            if not name or name in table.names:
+                spec = replace(spec, **{role: name})
+            elif role == "id":
+                absent.append(f"{table.source} has no column '{name}', of which the ids of the corpus were read.")
+    return spec, absent
