@@ -83,7 +83,10 @@ def _runs(store: FeatureStore, folder: Path) -> dict[str, str]:
     asked: dict[str, tuple[str, dict[str, str]]] = {
         "segments": ("linear", {"pooling": "segments", "C": "30"}),
         "all": ("linear", {}),
-        "tokens": ("attention", {"over": "tokens", "validation_fraction": "0.1", "label_smoothing": "0"}),
+        "tokens": (
+            "attention",
+            {"over": "tokens", "validation_fraction": "0", "label_smoothing": "0", "epochs": "8", "lr": "0.01"},
+        ),
         "chunks": ("mlp", {"epochs": "5"}),
     }
     plans = {

@@ -21,7 +21,7 @@ from stages.predict import encode_texts, open_encoders
 from tests.conftest import started, write_csv
 
 HEADS_OF_ONE_LAYER = [name for name in HEADS if not head_class(name).every_layer]
-QUICK_HEADS = ("linear", "mlp", "lightgbm", "cascade", "tfidf")  # the others take minutes: make test-long fits them too
+QUICK_HEADS = ("linear", "cascade", "tfidf")  # the others take minutes: make test-long fits them too
 EACH_HEAD = [
     pytest.param(head, marks=() if head in QUICK_HEADS else (pytest.mark.slow, pytest.mark.long))
     for head in HEADS_OF_ONE_LAYER
@@ -141,6 +141,7 @@ def test_an_interrupted_embed_resumes(tmp_path: Path, reuters_sample: list[Docum
     assert report["encoded"] + report["already_stored"] == report["documents"] - report["duplicate_texts"]
 
 
+@pytest.mark.long
 def test_two_embeds_at_once_double_no_document(tmp_path: Path, reuters_sample: list[Document]) -> None:
     write_csv(tmp_path / "sample.csv", reuters_sample[:120])
     for process in [started("embed", "sample.csv", cwd=tmp_path) for _ in range(2)]:

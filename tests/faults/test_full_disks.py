@@ -45,7 +45,7 @@ def goes_on(store: Path, undisturbed: Path, source: Path, model: Path) -> int:
 
 
 # bytes in which there is no room for the recipe, the table of the corpus, a shard
-@pytest.mark.parametrize("limit", [100, 2_000, 30_000])
+@pytest.mark.parametrize("limit", [*(pytest.param(size, marks=pytest.mark.long) for size in (100, 2_000)), 30_000])
 def test_a_limit_on_the_size_of_files_is_reported_and_embed_resumes_without_it(
     tmp_path: Path, short_texts: Path, tiny: Path, undisturbed: Path, limit: int
 ) -> None:

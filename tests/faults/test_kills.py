@@ -70,7 +70,7 @@ def killed_and_resumed(folder: Path, kills: int, source: Path, model: str) -> No
 
 
 @pytest.mark.usefixtures("served")
-@pytest.mark.parametrize("kills", [5, pytest.param(50, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [3, pytest.param(50, marks=pytest.mark.long)])
 def test_after_a_kill_at_a_random_instant_embed_ends_as_if_nothing_had_been(
     kills: int, tmp_path: Path, short_texts: Path, tiny: Path
 ) -> None:

@@ -12,13 +12,15 @@ from heads.planted_signals import Planted, make_bags, mean_signal
 from heads.testing import MINI_BATCHES, HeadContract, training_of
 from heads.training.document_batches import Batch
 
+SHORT = training_of(epochs=1, min_steps=1)
+
 
 class TestAttentionHeadKeepsTheContract(HeadContract):
     head = AttentionHead(hidden=16, gate=8, training=training_of(lr=0.01, epochs=8, monitor="loss", device="cpu"))
     exceptions: ClassVar = MINI_BATCHES
 
 
-def one_step_in_forty(documents: int = 800, seed: int = 0) -> Planted:
+def one_step_in_forty(documents: int = 500, seed: int = 0) -> Planted:
     """Forty steps of noise, one marked along axis 0 whose axis 1 has the label's sign: the mean drowns it."""
     rng = np.random.default_rng(seed)
     codes = rng.permutation(np.arange(documents) % 2)
@@ -33,7 +35,7 @@ def one_step_in_forty(documents: int = 800, seed: int = 0) -> Planted:
 )
 def test_it_finds_the_one_step_that_the_mean_drowns(form: Any) -> None:
     train, test = one_step_in_forty().halves()
-    training = training_of(lr=0.01, monitor="loss", patience=12)
+    training = training_of(lr=0.01, monitor="loss", epochs=12)
     found = AttentionHead(training=training, **form).fit(train.bags, train.y).score(test.bags, test.y)
     averaged = MLPHead(training=training).fit(train.bags, train.y).score(test.bags, test.y)
     assert averaged < 0.8
@@ -61,5 +63,5 @@ def test_logits_are_the_formula_of_the_paper() -> None:
 
 def test_its_size_is_that_of_its_layers() -> None:
     planted = mean_signal()
-    head = AttentionHead(queries=2, hidden=8, gate=5).fit(planted.bags, planted.y)
+    head = AttentionHead(queries=2, hidden=8, gate=5, training=SHORT).fit(planted.bags, planted.y)
     assert head.parameter_count_ == (6 * 8 + 8) + 2 * (8 * 5 + 5) + 5 * 2 + (16 * 3 + 3)

@@ -59,7 +59,7 @@ def test_what_the_gates_let_through_is_told() -> None:
 def test_of_one_store_what_it_keeps_are_the_branches() -> None:
     planted = mean_signal(chunks=(1, 4))
     some = Bags({view: planted.bags.view(view) for view in ("mean", "max", "segments")})
-    head = GatedHead(hidden=10).fit(some, planted.y)
+    head = GatedHead(hidden=10, training=training_of(epochs=1, min_steps=1)).fit(some, planted.y)
     assert head.reads == ("mean", "max")
     assert head.parameter_count_ == 2 * (6 * 10 + 10) + (12 * 20 + 20) + (10 * 3 + 3)
 

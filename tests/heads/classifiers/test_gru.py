@@ -19,7 +19,7 @@ class TestGRUHeadKeepsTheContract(HeadContract):
     exceptions: ClassVar = MINI_BATCHES
 
 
-@pytest.mark.parametrize("readout", ["max", "last"])
+@pytest.mark.parametrize("readout", ["max", pytest.param("last", marks=pytest.mark.long)])
 def test_it_finds_the_order_of_two_markers(readout: Any) -> None:
     planted = order_signal(documents=600)
     train, test = planted[:300], planted[300:]
@@ -45,5 +45,5 @@ def test_its_recurrent_matrices_start_orthogonal_a_gate() -> None:
 
 def test_its_size_is_that_of_three_gates_and_its_output() -> None:
     planted = mean_signal()
-    head = GRUHead(hidden=5).fit(planted.bags, planted.y)
+    head = GRUHead(hidden=5, training=training_of(epochs=1, min_steps=1)).fit(planted.bags, planted.y)
     assert head.parameter_count_ == 2 * 3 * 5 * (6 + 5 + 2) + (10 * 3 + 3)

@@ -18,6 +18,8 @@ from heads.training.document_batches import Batch
 TRAINING = training_of(lr=0.01, epochs=8, device="cpu")
 every_body = pytest.mark.parametrize("body", BODIES)
 
+SHORT = training_of(epochs=1, min_steps=1)
+
 
 class TestLayerMixHeadKeepsTheContractOnOneLayer(HeadContract):
     head = LayerMixHead(hidden=16, training=TRAINING)
@@ -110,7 +112,7 @@ def test_the_sum_is_the_formula_of_elmo_for_each_view() -> None:
 
 def test_one_layer_is_told() -> None:
     planted = mean_signal()
-    head = LayerMixHead(body="lstm", over="segments", training=TRAINING).fit(planted.bags, planted.y)
+    head = LayerMixHead(body="lstm", over="segments", training=SHORT).fit(planted.bags, planted.y)
     assert (
         head.notes_[-1] == "These features keep one layer, so layermix equals its body lstm. Embed with --layers all."
     )

@@ -19,13 +19,14 @@ class TestLSTMHeadKeepsTheContract(HeadContract):
     exceptions: ClassVar = MINI_BATCHES
 
 
-@pytest.mark.parametrize("readout", ["max", "mean", "last"])
+@pytest.mark.parametrize("readout", ["max", *(pytest.param(name, marks=pytest.mark.long) for name in ("mean", "last"))])
 def test_it_finds_the_order_of_two_markers(readout: Any) -> None:
     planted = order_signal(documents=600)
     train, test = planted[:300], planted[300:]
     assert LSTMHead(hidden=32, readout=readout).fit(train.bags, train.y).score(test.bags, test.y) > 0.9
 
 
+@pytest.mark.long
 def test_one_direction_is_enough_for_the_order() -> None:
     planted = order_signal(documents=600)
     train, test = planted[:300], planted[300:]
@@ -48,5 +49,5 @@ def test_readouts_are_those_of_an_unpadded_document(readout: str) -> None:
 
 def test_its_size_is_that_of_its_gates_and_its_output() -> None:
     planted = mean_signal()
-    head = LSTMHead(hidden=5).fit(planted.bags, planted.y)
+    head = LSTMHead(hidden=5, training=training_of(epochs=1, min_steps=1)).fit(planted.bags, planted.y)
     assert head.parameter_count_ == 2 * 4 * 5 * (6 + 5 + 2) + (10 * 3 + 3)

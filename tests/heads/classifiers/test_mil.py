@@ -19,7 +19,7 @@ class TestMILHeadKeepsTheContract(HeadContract):
 
 def test_the_maximum_finds_the_one_step_that_says_it() -> None:
     train, test = one_step_in_forty().halves()
-    training = training_of(lr=0.01, monitor="loss", patience=12)
+    training = training_of(lr=0.01, monitor="loss", epochs=12)
     assert MILHead(pooling="max", training=training).fit(train.bags, train.y).score(test.bags, test.y) > 0.9
 
 
@@ -36,5 +36,5 @@ def test_logits_are_pooled_over_a_documents_own_steps(pooling: str) -> None:
 
 def test_its_size_is_that_of_its_layers() -> None:
     planted = mean_signal()
-    head = MILHead(hidden=8).fit(planted.bags, planted.y)
+    head = MILHead(hidden=8, training=training_of(epochs=1, min_steps=1)).fit(planted.bags, planted.y)
     assert head.parameter_count_ == (12 * 8 + 8) + (8 * 3 + 3)  # cls and mean side by side

@@ -51,7 +51,7 @@ def test_pooling_is_the_mean_or_the_sum_of_a_documents_own_chunks(summed: bool, 
 
 def test_its_size_is_that_of_its_two_layers() -> None:
     planted = mean_signal()  # 6 numbers of each of three views, three labels
-    head = MLPHead(hidden=10).fit(planted.bags, planted.y)
+    head = MLPHead(hidden=10, training=training_of(epochs=1, min_steps=1)).fit(planted.bags, planted.y)
     assert head.parameter_count_ == (18 * 10 + 10) + (10 * 3 + 3)
     assert np.isfinite(head.decision_function(planted.bags)).all()
 

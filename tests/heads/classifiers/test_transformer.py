@@ -18,7 +18,9 @@ class TestTransformerHeadKeepsTheContract(HeadContract):
     exceptions: ClassVar = MINI_BATCHES
 
 
-@pytest.mark.parametrize("form", [{}, {"pooling": "cls", "position_embedding": "learned"}])
+@pytest.mark.parametrize(
+    "form", [{}, pytest.param({"pooling": "cls", "position_embedding": "learned"}, marks=pytest.mark.long)]
+)
 def test_it_finds_the_order_of_two_markers(form: Any) -> None:
     planted = order_signal(documents=600)
     train, test = planted[:300], planted[300:]
@@ -42,7 +44,7 @@ def test_a_width_that_its_heads_do_not_divide_is_a_sentence() -> None:
 
 def test_its_size_is_that_of_its_layers() -> None:
     planted = mean_signal()
-    head = TransformerHead(width=8, layers=2).fit(planted.bags, planted.y)
+    head = TransformerHead(width=8, layers=2, training=training_of(epochs=1, min_steps=1)).fit(planted.bags, planted.y)
     attention, feed_forward, norms = 4 * (8 * 8 + 8), (8 * 16 + 16) + (16 * 8 + 8), 2 * 16
     ends = (6 * 8 + 8) + 16 + (8 * 3 + 3)
     assert head.parameter_count_ == 2 * (attention + feed_forward + norms) + ends

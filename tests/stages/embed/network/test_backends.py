@@ -82,6 +82,7 @@ def test_the_packaged_encoder_gives_the_values_of_torch(backend: str) -> None:
         np.testing.assert_allclose(actual[name], array, rtol=0, atol=1e-4, err_msg=name)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("backend", GRAPHS)
 def test_a_backend_sends_no_telemetry_and_leaves_nothing_in_the_users_home(
     folders: Folders, tmp_path: Path, backend: str
