@@ -23,7 +23,7 @@ $(BASE): pyproject.toml constraints.txt
 	touch $@
 
 $(READY): $(BASE)
-	$(PIP) install -c constraints.txt -e ".[lightgbm,parquet,onnx,openvino,sweep,plots,dev]"
+	$(PIP) install -c constraints.txt -e ".[lightgbm,parquet,excel,zstd,onnx,openvino,sweep,plots,dev]"
 	touch $@
 
 demo: $(BASE)

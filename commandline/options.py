@@ -12,7 +12,7 @@ import csv
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -112,6 +112,22 @@ template_option = click.option(
     help='How several columns make the text, as in "{subject}\\n{body}".  [each --text is a line]',
 )
 id_option = click.option("--id", "id_", metavar="COLUMN", help="Column of the document ids.  [guessed, or row numbers]")
+table_options = combine_options(
+    click.option("--delimiter", metavar="SIGN", help="What ends a cell of a CSV file; tab for a tab.  [guessed]"),
+    click.option(
+        "--quoting",
+        type=click.Choice(["standard", "none"]),
+        help="Whether double quotes enclose cells or are text.  [standard; guessed if tabs end the cells]",
+    ),
+    click.option(
+        "--header",
+        type=click.Choice(["first", "none"]),
+        help="none if the first row is a document; the columns are then called 1, 2, ...  [first]",
+    ),
+    click.option(
+        "--encoding", "encoding_", metavar="NAME", help="Encoding of text files.  [utf-8, or utf-16 if it is]"
+    ),
+)
 source_options = combine_options(
     text_option,
     template_option,
@@ -132,11 +148,32 @@ source_options = combine_options(
         metavar="NAMES",
         help="Names of labels that are numbers from 0, or lists such as [1, 0, 1], as in red,green,blue.",
     ),
+    table_options,
 )
 
 
 @dataclass(frozen=True, kw_only=True)
-class SourceOptions:
+class TableOptions:
+    """The values of `table_options`: the notation of a file."""
+
+    delimiter: str | None
+    quoting: str | None
+    header: str | None
+    encoding_: str | None
+
+    def with_notation(self, spec: SourceSpec) -> SourceSpec:
+        """The spec with the notation that these options say, as far as they do."""
+        return replace(
+            spec,
+            delimiter=self.delimiter or spec.delimiter,
+            quoting=self.quoting or spec.quoting,
+            header=self.header or spec.header,
+            encoding=self.encoding_ or spec.encoding,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceOptions(TableOptions):
     """The values of `source_options`."""
 
     text: tuple[str, ...]
@@ -154,7 +191,7 @@ class SourceOptions:
     @property
     def spec(self) -> SourceSpec:
         """How the options say to read the source."""
-        return SourceSpec(
+        spec = SourceSpec(
             text=self.text or None,
             template=unescape_template(self.template),
             label=self.label,
@@ -167,6 +204,7 @@ class SourceOptions:
             path_separator=self.path_separator,
             label_names=_split_names(self.label_names),
         )
+        return self.with_notation(spec)
 
 
 def _split_names(names: str | None) -> tuple[str, ...] | None:

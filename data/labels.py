@@ -189,6 +189,8 @@ class _NumbersAsNames:
         return tuple(_selected(self._names, value))
 
     def _name(self, number: str, value: CellLabels) -> str:
+        if number in self._names and not number.isdecimal():  # a file that was corrected by hand
+            return number
         if not number.isdecimal() or int(number) >= len(self._names):
             raise BadData(
                 f"{self._rows.location(value)}: label '{number}' is no number from 0 to {len(self._names) - 1}, the "

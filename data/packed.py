@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from itertools import accumulate, islice
 from typing import TypeVar, overload
 
 Value = TypeVar("Value", bound=Hashable)
@@ -21,6 +22,12 @@ class PackedStrings(Sequence[str]):
         """Append a text."""
         self._bytes += text.encode("utf-8", "surrogatepass")
         self._ends.append(len(self._bytes))
+
+    def extend(self, texts: Iterable[str]) -> None:
+        """Append texts, faster than one by one."""
+        encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
+        self._ends.extend(islice(accumulate(map(len, encoded), initial=len(self._bytes)), 1, None))
+        self._bytes += b"".join(encoded)
 
     def __len__(self) -> int:
         return len(self._ends) - 1

@@ -24,6 +24,10 @@ class SourceSpec:
     validation_file, test_file: tables of these splits, if the source is the table of the training split only.
     separator: what separates the labels in one cell.
     path_separator: what separates the levels of a label; None takes "/" if every label has one.
+    delimiter: what separates the cells of a delimited file; None to guess it.
+    quoting: "standard" if double quotes enclose cells, "none" if they are text; None to guess it.
+    header: "none" if the first row is a document, so that columns are called 1, 2, ...; None or "first" if it is not.
+    encoding: the encoding of a text file; None for UTF-8, or UTF-16 if its first bytes show it.
     label_names: names of labels that are numbers from 0, or lists with one 0 or 1 per label; None if they are no such.
     """
 
@@ -37,6 +41,10 @@ class SourceSpec:
     test_file: str | None = None
     separator: str | None = None
     path_separator: str | None = None
+    delimiter: str | None = None
+    quoting: str | None = None
+    header: str | None = None
+    encoding: str | None = None
     label_names: tuple[str, ...] | None = None
 
     @property

@@ -16,6 +16,7 @@ class Table:
     read: maps a column's name to its cell in each row, as the file has it (text, number, list, object or None).
     lines: the line of the file at which each row starts; None if a file has no lines, such as Parquet.
     splits: the split of each row if the names of files say it (data/readers/split_files.py), else None.
+    unit: what `lines` numbers: "line", or "row" of a sheet.
     """
 
     source: str
@@ -25,6 +26,7 @@ class Table:
     lines: Sequence[int] | None = None
     notes: tuple[str, ...] = ()
     splits: Sequence[str] | None = None
+    unit: str = "line"
 
     def has_column(self, name: str) -> bool:
         """Whether there is a column of this name, or one that may hold the object of a nested field ("meta.label")."""
@@ -63,7 +65,7 @@ class Table:
 
     def row_name(self, row: int) -> str:
         """The row as a user finds it: "line 12", or "row 11" counted from 1."""
-        return f"row {row + 1}" if self.lines is None else f"line {self.lines[row]}"
+        return f"row {row + 1}" if self.lines is None else f"{self.unit} {self.lines[row]}"
 
 
 def _field(cell: Any, field: str) -> Any:

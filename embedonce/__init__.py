@@ -60,6 +60,10 @@ def embed(
     group: str | None = None,
     separator: str | None = None,
     path_separator: str | None = None,
+    delimiter: str | None = None,
+    quoting: str | None = None,
+    header: str | None = None,
+    encoding: str | None = None,
     label_names: Sequence[str] | None = None,
     stores: str | Path = "stores",
     store: str | Path | None = None,
@@ -71,8 +75,8 @@ def embed(
     """Encode the documents of `source` that the store lacks, and return the corpus.
 
     Args:
-        source: a path (CSV, TSV, JSONL, Parquet, or a folder with one folder per class), the name of a benchmark
-            corpus, a list of texts, a pandas or polars data frame, or a `datasets.Dataset`.
+        source: a path (a table or a folder, as `embedonce embed` reads it), the name of a benchmark corpus, a list of
+            texts, a pandas or polars data frame, or a `datasets.Dataset`.
         text, label, id, split, group: names of the columns; None has them guessed where that is safe. With a list of
             texts, `label` is the list of their labels.
         template: how several columns make the text, as in "{subject}\\n{body}"; a line whose columns are all blank is
@@ -81,6 +85,10 @@ def embed(
         test_file, validation_file: files of these splits, if `source` is a file of training documents.
         separator: separates labels in one cell of a multi-label corpus.
         path_separator: separates the levels of a label that is a path, as in rec/sport/hockey.
+        delimiter: ends a cell of a CSV file.
+        quoting: "standard" if double quotes enclose cells, "none" if they are text.
+        header: "none" if the first row is a document; the columns are then called "1", "2", ...
+        encoding: of a text file; None for UTF-8, or UTF-16 if it is.
         label_names: names of labels that are numbers from 0, or lists with one 0 or 1 per label, in their order.
         stores: the folder of stores.
         store: the store; None is one in `stores`, named for the corpus and the encoder.
@@ -112,6 +120,10 @@ def embed(
         group=group,
         separator=separator,
         path_separator=path_separator,
+        delimiter=delimiter,
+        quoting=quoting,
+        header=header,
+        encoding=encoding,
         label_names=None if label_names is None else tuple(label_names),
     )
     is_file = isinstance(source, str | Path)

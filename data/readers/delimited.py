@@ -1,71 +1,76 @@
-"""CSV and TSV: a header, then one row per document, by the rules of Python's csv module."""
+"""CSV, TSV and other delimited text: a header, then one row per document."""
 
 import csv
-from array import array
-from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 
 from data.errors import BadData
 from data.packed import PackedStrings
-from data.readers.files import open_text
+from data.readers.dialect import Dialect, find_dialect
+from data.readers.files import InputFile, find_encoding, open_text
+from data.readers.rows import Row, table_of_rows
+from data.source_spec import SourceSpec
 from data.table import Table
-
-_DELIMITER_NAMES = {",": "comma", ";": "semicolon", "\t": "tab"}
-
-
-def read_csv(path: Path, source: str) -> Table:
-    """Read cells between commas; between semicolons or tabs, with a note, if the header has only those."""
-    with closing(_rows(path, source, ",")) as rows:
-        header, _ = next(rows)
-    delimiter = next((sign for sign in ";\t" if len(header) == 1 and sign in header[0]), ",")
-    notes = (f"cells end at each {_DELIMITER_NAMES[delimiter]}",) if delimiter != "," else ()
-    return _read_delimited(path, source, delimiter, notes)
+from data.text_format import plural
 
 
-def read_tsv(path: Path, source: str) -> Table:
-    """Read cells between tabs, quoted as in CSV."""
-    return _read_delimited(path, source, "\t")
+def read_delimited(file: InputFile, spec: SourceSpec) -> Table:
+    """Read a delimited file; its notation is guessed as far as `spec` does not say it.
+
+    Raises:
+        BadData: A row does not fit the header, a quote is not closed, or rows are enclosed in the quotes of another.
+        CallError: A value of `spec` is unknown; and as in `open_text`.
+    """
+    with _unlimited_field_size():
+        dialect, guesses = find_dialect(file, spec)
+        spanning: list[int] = []
+        table = table_of_rows(
+            file.source, _rows(file, spec, dialect, spanning), spec, PackedStrings, _advise_on_cells(dialect)
+        )
+    spans = (f"{plural(sum(spanning), 'cell spans', 'cells span')} lines",) if spanning else ()
+    return replace(table, notes=(*find_encoding(file, spec.encoding).notes, *guesses, *spans))
 
 
-def _read_delimited(path: Path, source: str, delimiter: str, notes: tuple[str, ...] = ()) -> Table:
-    rows = _rows(path, source, delimiter)
-    header, _ = next(rows)
-    names = [name.strip() for name in header]
-    columns: list[PackedStrings] = [PackedStrings() for _ in names]
-    lines = array("q")
-    for row, line in rows:
-        if len(row) != len(names):
-            raise BadData(
-                f"{source} line {line} has {len(row)} cells, but the header has {len(names)}. "
-                f"Put a text with a {_DELIMITER_NAMES[delimiter]} or a new line in it between double quotes."
-            )
-        for column, cell in zip(columns, row, strict=True):
-            column.append(cell)
-        lines.append(line)
-    if not lines:
-        raise BadData(f"{source} has a header and no rows.")
-    return Table(source, tuple(names), len(lines), lambda name: columns[names.index(name)], lines, notes)
+def _advise_on_cells(dialect: Dialect) -> str:
+    name = dialect.delimiter_name
+    if dialect.quoted:
+        return f"Put a text with a {name} or a new line in it between double quotes."
+    return f"Double quotes are read as text here; if they enclose a text with a {name} in it, add --quoting standard."
 
 
-def _rows(path: Path, source: str, delimiter: str) -> Generator[tuple[list[str], int], None, None]:
-    """Yield each row that is not blank, and the line where it starts."""
-    line, is_empty = 1, True
-    with open_text(path, source, newline="") as file, _unlimited_field_size():
-        reader = csv.reader(file, delimiter=delimiter, strict=True)
+def _rows(file: InputFile, spec: SourceSpec, dialect: Dialect, spanning: list[int]) -> Iterator[Row]:
+    """Yield each row that is not blank; the number of its cells that span lines is appended to `spanning`."""
+    line, before = dialect.first_line, dialect.first_line - 1
+    with open_text(file, "", spec.encoding) as text:
+        for _ in range(before):
+            next(text)
+        reader = dialect.rows(text)
         try:
-            for row in reader:
-                if row:
-                    is_empty = False
-                    yield row, line
-                line = reader.line_num + 1
+            for cells in reader:
+                last = before + reader.line_num
+                if cells:
+                    if last > line:
+                        spanning.append(_count_spanning(cells, file.source, dialect, line, last))
+                    yield cells, line, last
+                line = last + 1
         except csv.Error as error:
+            noticed = before + reader.line_num
+            where = f" (up to line {noticed})" if noticed > line else ""
             raise BadData(
-                f"{source} line {line}: a cell in double quotes is not closed, or continues after them. "
-                "Double the quotes within a quoted cell."
+                f"{file.source} line {line}: a cell in double quotes is not closed, or continues after them{where}. "
+                "Double the quotes within a quoted cell, or read them as text with --quoting none."
             ) from error
-    if is_empty:
-        raise BadData(f"{source} is empty.")
+
+
+def _count_spanning(cells: list[str], source: str, dialect: Dialect, line: int, last: int) -> int:
+    if dialect.swallows_rows(cells):
+        raise BadData(
+            f"{source} line {line}: a cell in double quotes opens here and closes on line {last}, but each of these "
+            "lines looks like a row of its own. Close the quote, read quotes as text with --quoting none, or keep the "
+            "cell as it is with --quoting standard."
+        )
+    return sum("\n" in cell or "\r" in cell for cell in cells)
 
 
 @contextmanager

@@ -1,38 +1,36 @@
 """fastText's format: one document per line, with its labels as words that begin with __label__."""
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
-from data.errors import BadData
 from data.packed import CategoricalColumn, PackedStrings
-from data.readers.files import open_text
+from data.readers.encodings import HEAD_BYTES
+from data.readers.files import InputFile, open_text, report_unreadable
+from data.source_spec import SourceSpec
 from data.table import Table
 
 _PREFIX = "__label__"
 _LABELS = re.compile(rf"(?<!\S){_PREFIX}(\S+)\s*")
 
 
-def is_fasttext(path: Path) -> bool:
-    """Whether the first line of a file that is not blank begins with __label__."""
-    try:
-        with path.open("rb") as file:
-            return file.read(2**12).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(_PREFIX.encode())
-    except OSError:
-        return False
+def is_fasttext(file: InputFile) -> bool:
+    """Whether the first line of a file that is not blank begins with __label__. Raises CallError."""
+    with report_unreadable(file.source), file.open() as stream:
+        return stream.read(HEAD_BYTES).removeprefix(BOM_UTF8).lstrip().startswith(_PREFIX.encode())
 
 
-def read_fasttext(path: Path, source: str) -> Table:
+def read_fasttext(file: InputFile, spec: SourceSpec) -> Table:
     """Read one document per line that is not blank, with the columns `text` and `label`.
 
-    Labels are lists if a line has several. Raises BadData for a file without labels.
+    Labels are lists if a line has several. Raises as `open_text`.
     """
     texts, lines = PackedStrings(), list[int]()
 
     def labels() -> Iterator[tuple[str, ...]]:
-        with open_text(path, source, newline="\n") as file:
-            for number, line in enumerate(file, start=1):
+        with open_text(file, "\n", spec.encoding) as lines_of_file:
+            for number, line in enumerate(lines_of_file, start=1):
                 if line.strip():
                     texts.append(_LABELS.sub("", line).strip())
                     lines.append(number)
@@ -40,11 +38,9 @@ def read_fasttext(path: Path, source: str) -> Table:
 
     column = CategoricalColumn(labels())
     most = max(map(len, column.categories), default=0)
-    if not most:
-        raise BadData(f"{source} has no label. Write each document in a line that begins with {_PREFIX}NAME.")
     cells = column.map(lambda names: None if not names else names if most > 1 else names[0])
 
     def read(name: str) -> Iterable[Any]:
         return texts if name == "text" else (list(each) if isinstance(each, tuple) else each for each in cells)
 
-    return Table(source, ("text", "label"), len(lines), read, lines)
+    return Table(file.source, ("text", "label"), len(lines), read, lines)

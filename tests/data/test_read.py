@@ -33,14 +33,15 @@ def test_without_a_close_name_the_sources_of_a_corpus_are_listed(
 
 
 def test_another_format_is_refused_with_those_that_are_read(tmp_path: Path) -> None:
-    (tmp_path / "letters.xlsx").touch()
+    (tmp_path / "letters.docx").touch()
     expected = (
-        r"letters\.xlsx has an unknown format\. "
-        r"Name a \.csv, \.tsv, \.jsonl, \.ndjson, \.parquet file, a text file whose lines begin with __label__, or "
+        r"letters\.docx has an unknown format\. "
+        r"Name a \.csv, \.tsv, \.jsonl, \.ndjson, \.json, \.parquet, \.arrow, \.xlsx file, which may be compressed "
+        r"\(\.gz, \.zst, \.zip\), a text file whose lines begin with __label__, or "
         r"a folder with one folder per class\.$"
     )
     with pytest.raises(CallError, match=expected):
-        read_corpus(str(tmp_path / "letters.xlsx"))
+        read_corpus(str(tmp_path / "letters.docx"))
 
 
 def test_endings_are_read_in_any_case_and_from_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
