@@ -21,6 +21,7 @@ from commandline.options import (
     set_option,
 )
 from commandline.output import note, progress, say, show_json, table
+from data.ranges import MAX_SEEDS
 from data.text_format import format_duration
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class CurveOptions(SelectionOptions, ChartOptions):
 @click.option(
     "--sizes", metavar="N,N,...", help="Numbers of training documents; 'all' for all.  [50, 100, 200, ..., all]"
 )
-@click.option("--seeds", type=click.IntRange(1), default=5, help="Random subsets per size.")
+@click.option("--seeds", type=click.IntRange(1, MAX_SEEDS), default=5, help="Random subsets per size.")
 @set_option
 @class_weight_option
 @corpus_options

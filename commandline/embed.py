@@ -95,9 +95,11 @@ class EmbedOptions(SourceOptions):
 @click.option("--revision", help="A branch, tag or commit of the model on the hub.")
 @source_options
 @click.option(
-    "--window", type=int, help="Tokens per window, without special tokens.  [254, or fewer if the encoder is shorter]"
+    "--window",
+    type=click.IntRange(1),
+    help="Tokens per window, without special tokens.  [254, or fewer if the encoder is shorter]",
 )
-@click.option("--stride", type=int, default=0, help="Tokens that neighboring windows share.")
+@click.option("--stride", type=click.IntRange(0), default=0, help="Tokens that neighboring windows share.")
 @click.option(
     "--long",
     default="windows",
@@ -105,7 +107,11 @@ class EmbedOptions(SourceOptions):
     help="What is read of a long document: windows (all of it), head, head-tail, middle, random:SEED, sentences (all "
     "of it, windows end at sentence ends), model (all of it, windows as long as the encoder allows).",
 )
-@click.option("--max-windows", type=int, help="Windows per document at most; the tokens that this drops are counted.")
+@click.option(
+    "--max-windows",
+    type=click.IntRange(1),
+    help="Windows per document at most; the tokens that this drops are counted.",
+)
 @click.option(
     "--special-tokens/--no-special-tokens", default=True, help="Around each window, as the encoder was trained."
 )
@@ -135,7 +141,9 @@ class EmbedOptions(SourceOptions):
     "torch.",
 )
 @click.option(
-    "--batch-tokens", type=int, help="Tokens per batch, padding included.  [the fastest in a short trial, remembered]"
+    "--batch-tokens",
+    type=click.IntRange(1),
+    help="Tokens per batch, padding included.  [the fastest in a short trial, remembered]",
 )
 @trust_option
 @click.option(

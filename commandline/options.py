@@ -21,6 +21,7 @@ import click
 
 from commandline.config_file import CONFIG_FILE
 from data.errors import CallError
+from data.ranges import MAX_SEED
 from data.source_spec import SourceSpec
 
 if TYPE_CHECKING:
@@ -84,7 +85,9 @@ metric_option = click.option(
     help="What the selection maximizes; quadratic-kappa needs --order.",
 )
 folds_option = click.option("--folds", type=click.IntRange(2), default=5, help="Folds of the training split.")
-seed_option = click.option("--seed", type=int, default=0, help="Seed of everything that is random.")
+seed_option = click.option(
+    "--seed", type=click.IntRange(0, MAX_SEED), default=0, help="Seed of everything that is random."
+)
 device_option = click.option("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps.")
 trust_option = click.option(
     "--trust-remote-code", is_flag=True, help="Run Python code that comes with the model. Read it first."

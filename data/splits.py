@@ -22,14 +22,14 @@ class Split(StrEnum):
     TEST = "test"
 
 
-def assign_folds(y: NDArray[Any], groups: Sequence[Hashable] | None, k: int, seed: int) -> NDArray[np.int8]:
-    """Assign a fold (0..k-1) to each row, int8 (rows,): `stratified_split` with equal shares."""
+def assign_folds(y: NDArray[Any], groups: Sequence[Hashable] | None, k: int, seed: int) -> NDArray[np.int32]:
+    """Assign a fold (0..k-1) to each row, int32 (rows,): `stratified_split` with equal shares."""
     return stratified_split(y, groups, [1 / k] * k, seed)
 
 
 def stratified_split(
     y: NDArray[Any], groups: Sequence[Hashable] | NDArray[np.int64] | None, shares: Sequence[float], seed: int
-) -> NDArray[np.int8]:
+) -> NDArray[np.int32]:
     """Assign a part (0..len(shares)-1) to each row.
 
     Without groups, the rows of each label match the shares within two rows (for two parts and one label per row). If
@@ -44,14 +44,14 @@ def stratified_split(
         seed: Of the order of equal rows.
 
     Returns:
-        int8 (rows,).
+        int32 (rows,).
     """
     blocks = _make_blocks(y, groups)
     share = np.asarray(shares, dtype=float) / sum(shares)
     part = _assign_blocks(blocks, share, np.random.default_rng(seed))
     if len(blocks.pairs) > len(blocks.size):  # else each block has one label, which is distributed already
         _move_blocks(part, blocks, share)
-    return part[blocks.of_row].astype(np.int8)
+    return part[blocks.of_row].astype(np.int32)
 
 
 def nested_subsets(

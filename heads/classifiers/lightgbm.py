@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.errors import ExtraMissing, RunDamaged
+from data.ranges import MAX_COUNT
 from featurestore import Bags
 from heads.core.class_weights import ClassWeight
 from heads.core.head import Examples
@@ -39,8 +40,10 @@ class LightGBMHead(PooledHead):
     learning_rate: Annotated[
         float, Range(above=0), Help("shrinkage of each tree's contribution"), Search(0.03, 0.3, log=True)
     ] = 0.1
-    leaves: Annotated[int, Range(2), Help("maximum number of leaves per tree"), Search(4, 32, log=True)] = 8
-    leaf_documents: Annotated[int, Range(1), Help("minimum number of documents per leaf"), Search(1, 30, log=True)] = 5
+    leaves: Annotated[int, Range(2, 131072), Help("maximum number of leaves per tree"), Search(4, 32, log=True)] = 8
+    leaf_documents: Annotated[
+        int, Range(1, MAX_COUNT), Help("minimum number of documents per leaf"), Search(1, 30, log=True)
+    ] = 5
     features: Annotated[
         float, Range(above=0, high=1), Help("fraction of the features that each tree uses"), Search(0.1, 0.6)
     ] = 0.25
@@ -78,7 +81,7 @@ class LightGBMHead(PooledHead):
             "feature_fraction": self.features,
             "lambda_l2": self.l2,
             "max_bin": 63,
-            "seed": self.seed,
+            "seed": self.seed % 2**31,  # an int of 32 bits there
             # without these two, rounding depends on the number of threads and on timing
             "deterministic": True,
             "force_col_wise": True,

@@ -21,6 +21,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from data.errors import CallError, RunDamaged, UnknownName
+from data.ranges import MAX_SEED
 from featurestore import Bags, as_bags
 from heads.core import saving
 from heads.core.class_weights import ClassWeight, loss_weights
@@ -71,7 +72,7 @@ class Head(FittedHead, NestedHyperparameters, ClassifierMixin, BaseEstimator):
     every_layer: ClassVar[bool] = False
 
     class_weight: ClassWeight = "none"
-    seed: Annotated[int, Range(0), Help("seed of all random numbers")] = 0
+    seed: Annotated[int, Range(0, MAX_SEED), Help("seed of all random numbers")] = 0
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
         """Fit the head; the arguments are not changed.

@@ -61,7 +61,11 @@ class Range:
 
     def __str__(self) -> str:
         limits = {"at least": self.low, "above": self.above, "at most": self.high, "below": self.below}
-        return " and ".join(f"{word} {limit:g}" for word, limit in limits.items() if limit is not None)
+        return " and ".join(
+            f"{word} {limit if isinstance(limit, int) else f'{limit:g}'}"
+            for word, limit in limits.items()
+            if limit is not None
+        )
 
 
 @dataclass(frozen=True)

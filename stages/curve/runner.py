@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from data.errors import BadData, CallError
+from data.ranges import MAX_SEED, MAX_SEEDS, check_whole_number
 from data.splits import nested_subsets, stratified_split
 from data.text_format import plural
 from featurestore import CorpusTable, FeatureSource, joined_fingerprint
@@ -50,6 +51,11 @@ class CurvePlan:
     order: Sequence[str] = ()
     weights: Mapping[str, float] | None = None
 
+    def __post_init__(self) -> None:
+        """Raise CallError for seeds out of range."""
+        check_whole_number("seeds", self.seeds, 1, MAX_SEEDS)
+        check_whole_number("seed", self.seed, 0, MAX_SEED - self.seeds + 1)
+
 
 @dataclass(frozen=True)
 class CurveProgress:
@@ -69,7 +75,7 @@ CurveProgressCallback = Callable[[CurveProgress], None]
 def parse_sizes(text: str) -> tuple[int | None, ...]:
     """ "100,1000,all" as (100, 1000, None). Raises CallError for anything but whole numbers of at least 2 and 'all'."""
     sizes = [size.strip() for size in text.split(",") if size.strip()]
-    if not sizes or not all(size == ALL or (size.isdecimal() and int(size) >= 2) for size in sizes):
+    if not sizes or not all(size == ALL or (size.isdecimal() and int(size[:99]) >= 2) for size in sizes):
         raise CallError(
             f"--sizes is '{text}': write whole numbers of at least 2, and 'all', as in --sizes 100,1000,all."
         )

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from data.errors import EmbedOnceError
+from data.ranges import MAX_COUNT, check_whole_number
 from featurestore import CorpusTable, FeatureSource, share_memory
 from heads.core.head import Head
 from heads.registry import STACKING_HEADS
@@ -122,10 +123,11 @@ def resolve_jobs(plan: FitPlan, task: Task, jobs: int | None) -> int:
     """The number of parallel fits: `jobs` if given, else one per usable thread, or 1 if that is not faster.
 
     It is not faster on a GPU, which serves one fit at a time, and for few documents or a stacking ensemble, which are
-    fitted before a process has started.
+    fitted before a process has started. Raises CallError for fewer than one.
     """
     fits = plan.folds + 1
     if jobs is not None:
+        check_whole_number("jobs", jobs, 1, MAX_COUNT)
         return min(jobs, fits)
     if len(task.train) < PARALLEL_MIN_DOCUMENTS or task.base_runs or _uses_gpu(plan.head):
         return 1
@@ -181,7 +183,7 @@ _Show = Callable[[int, str], None]
 
 
 def _fit_in_sequence(
-    job: FitJob, task: Task, fold_of: NDArray[np.int8], folds: Sequence[int | None], show: _Show
+    job: FitJob, task: Task, fold_of: NDArray[np.int32], folds: Sequence[int | None], show: _Show
 ) -> Iterator[_FitResult]:
     for done, fold in enumerate(folds):
         whole = "fitting on the whole training split"
@@ -232,7 +234,7 @@ def _fit_in_process(job: FitJob, fold: int | None, jobs: int) -> _FitResult:
     return _fit(job, task, job.plan.assign_folds(task), fold)
 
 
-def _fit(job: FitJob, task: Task, fold_of: NDArray[np.int8], fold: int | None) -> _FitResult:
+def _fit(job: FitJob, task: Task, fold_of: NDArray[np.int32], fold: int | None) -> _FitResult:
     """A head fitted on all training documents; or the scores of a fold by a head fitted on the others, also saved."""
     checkpoint, start = FitCheckpoint(job.run_folder), time.perf_counter()
     rows = np.arange(len(task.train)) if fold is None else np.flatnonzero(fold_of != fold)

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from data.errors import BadData, UnknownName, suggest_name
+from data.errors import BadData, CallError, UnknownName, suggest_name
+from data.ranges import MAX_COUNT, MAX_SEED, check_whole_number
 from data.splits import assign_folds
 from data.target import Target
+from data.text_format import plural
 from featurestore import FeatureSource, joined_fingerprint
 from heads.core.head import Head
 from heads.core.hyperparameters import to_json, with_explicit_defaults
@@ -39,11 +41,22 @@ class FitPlan:
     base_runs: Sequence[str] = ()
     weights: Mapping[str, float] | None = None
 
-    def assign_folds(self, task: Task) -> NDArray[np.int8]:
-        """The fold of each training document, int8 (documents,).
+    def __post_init__(self) -> None:
+        """Raise CallError for a number of folds or a seed out of range."""
+        check_whole_number("folds", self.folds, 2, MAX_COUNT)
+        check_whole_number("seed", self.seed, 0, MAX_SEED)
 
-        Raises BadData if the documents outside a fold, without those of weight 0, have fewer than two labels.
+    def assign_folds(self, task: Task) -> NDArray[np.int32]:
+        """The fold of each training document, int32 (documents,).
+
+        Raises CallError for more folds than training documents, and BadData if the documents outside a fold, without
+        those of weight 0, have fewer than two labels.
         """
+        if self.folds > len(task.train):
+            raise CallError(
+                f"folds is {self.folds}, but there are {plural(len(task.train), 'training document')}. Choose at most "
+                "as many folds, or add documents."
+            )
         fold_of = assign_folds(task.target.y, task.groups.tolist(), self.folds, self.seed)
         weight = align_weights(self.weights, task.train_ids)
         for fold in np.unique(fold_of):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from data.ranges import MAX_SEED, check_whole_number
 from featurestore import Bags, CorpusTable, FeatureStore
 
 if TYPE_CHECKING:
@@ -102,12 +103,14 @@ class EmbeddedCorpus:
             Every metric with its 95 % confidence interval.
 
         Raises:
+            CallError: for a seed out of range.
             RuntimeError: the second time, because a second look would choose by the test split.
         """
         from sklearn.base import clone
 
         from heads.evaluation.decisions.rules import Argmax, FixedThreshold
 
+        check_whole_number("seed", seed, 0, MAX_SEED)
         task, names = self._task, views or ("mean",)
         multilabel = task.target.kind == "multilabel"
         fitted = clone(estimator).fit(task.train.pooled(names), task.target.names)

@@ -36,6 +36,12 @@ def test_no_short_help_is_cut_at_80_columns(
 
 
 @pytest.mark.parametrize("name", COMMANDS)
+def test_every_whole_number_has_a_range(name: str) -> None:
+    numbers = [item for item in COMMANDS[name].params if isinstance(item.type, click.types.IntParamType)]
+    assert {item.name for item in numbers if not isinstance(item.type, click.IntRange)} <= {"layer"}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_and_option_has_help(name: str) -> None:
     command = COMMANDS[name]
     assert command.help and command.short_help

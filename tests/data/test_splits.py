@@ -43,7 +43,7 @@ def test_every_row_has_a_part_with_a_share(rows: list[tuple[int, int]], shares: 
     labels, groups = np.array([label for label, _ in rows], dtype=int), [group for _, group in rows]
     for grouped in (groups, None):
         parts = stratified_split(labels, grouped, shares, seed)
-        assert parts.dtype == np.int8
+        assert parts.dtype == np.int32
         assert parts.shape == labels.shape
         assert all(shares[part] > 0 for part in parts)
 
@@ -112,6 +112,11 @@ def test_the_same_seed_gives_the_same_parts_whatever_groups_are_called(
     first = stratified_split(labels, groups, shares, seed)
     assert np.array_equal(first, stratified_split(labels, groups, shares, seed))
     assert np.array_equal(first, stratified_split(labels, [f"author {group}" for group in groups], shares, seed))
+
+
+def test_more_parts_than_int8_holds_are_all_used() -> None:
+    y = np.arange(600) % 2
+    assert np.unique(assign_folds(y, None, 300, 0)).tolist() == list(range(300))
 
 
 def test_another_seed_gives_other_parts() -> None:

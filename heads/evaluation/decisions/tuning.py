@@ -228,13 +228,13 @@ def _standard_error(candidate: _FittedFamily, current: _FittedFamily, problem: _
     return float(np.std(difference, ddof=1))
 
 
-def _fit_family(family: Family, problem: _Problem, repeats: list[NDArray[np.int8]]) -> _FittedFamily:
+def _fit_family(family: Family, problem: _Problem, repeats: list[NDArray[np.int32]]) -> _FittedFamily:
     results = [_cross_fit(family, problem, folds) for folds in repeats]
     best = int(np.argmax(np.mean([values for _, values in results], axis=0)))
     return _FittedFamily(family(problem.scores, problem.truth)[best], [predicted for predicted, _ in results])
 
 
-def _cross_fit(family: Family, problem: _Problem, folds: NDArray[np.int8]) -> tuple[NDArray[Any], list[float]]:
+def _cross_fit(family: Family, problem: _Problem, folds: NDArray[np.int32]) -> tuple[NDArray[Any], list[float]]:
     """Out-of-fold predictions of a family, and the signed metric of each of its candidates over all folds.
 
     The candidate that predicts a fold is the best one on the other folds, so the choice among candidates is
@@ -249,7 +249,7 @@ def _cross_fit(family: Family, problem: _Problem, folds: NDArray[np.int8]) -> tu
     return chosen, [problem.signed_value(predicted) for predicted in candidates]
 
 
-def _cross_fit_candidates(family: Family, problem: _Problem, folds: NDArray[np.int8]) -> list[NDArray[Any]]:
+def _cross_fit_candidates(family: Family, problem: _Problem, folds: NDArray[np.int32]) -> list[NDArray[Any]]:
     """Out-of-fold predictions of each candidate of a family."""
     predictions: list[NDArray[Any]] = []
     for fold in np.unique(folds):

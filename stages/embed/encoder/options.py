@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from data.errors import CallError, UnknownName, suggest_name
+from data.ranges import MAX_COUNT, MAX_SEED, check_whole_number
 from stages.embed.network.backends import AUTO
 
 KEEP_CHOICES = ("cls", "mean", "max", "segments", "tokens")
@@ -76,8 +77,8 @@ class Options:
         minimums = {"window": 1, "stride": 0, "max_windows": 1, "segment": segment, "batch_tokens": 1}
         for name, minimum in minimums.items():
             value = getattr(self, name)
-            if value is not None and value < minimum:
-                raise CallError(f"{name.replace('_', '-')} is {value}; it must be at least {minimum}.")
+            if value is not None:
+                check_whole_number(name.replace("_", "-"), value, minimum, MAX_COUNT)
 
     def _check_long(self) -> None:
         strategy, _ = parse_long(self.long)
@@ -107,7 +108,10 @@ def parse_long(text: str) -> tuple[str, int]:
         is_random, is_number = strategy == "random", seed.isascii() and seed.isdigit()
         if bool(colon) != is_random or (is_random and not is_number):
             raise CallError(f"--long {text} is not valid: random needs a seed, as in random:7, and no other does.")
-    return strategy, int(seed) if strategy == "random" else 0
+    if strategy != "random":
+        return strategy, 0
+    check_whole_number("the seed of --long random", int(seed[:99]), 0, MAX_SEED)
+    return strategy, int(seed)
 
 
 def parse_keep(text: str, segment: int = 32) -> tuple[tuple[str, ...], int]:
@@ -131,7 +135,7 @@ def parse_keep(text: str, segment: int = 32) -> tuple[tuple[str, ...], int]:
             raise UnknownName(f"There is no kind of vector to keep called '{name}'.{suggest_name(name, KEEP_CHOICES)}")
         if colon and (name != "segments" or not length.isascii() or not length.isdigit()):
             raise CallError(f"--keep {item} is not valid: only segments has a length, as in segments:32.")
-        segment = int(length) if colon else segment
+        segment = int(length[:99]) if colon else segment
         names.add(name)
     return tuple(name for name in KEEP_CHOICES if name in names), segment
 

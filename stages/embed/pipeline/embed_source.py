@@ -7,6 +7,7 @@ from pathlib import Path
 
 from data.documents import Corpus
 from data.errors import EmbedOnceError
+from data.ranges import MAX_SEED, check_whole_number
 from data.readers import read_corpus
 from data.source_spec import SourceSpec
 from data.text_format import join_words
@@ -45,6 +46,10 @@ class EmbedRequest:
     stores: Path = Path("stores")
     seed: int = 0
     part: CorpusPart = WHOLE_CORPUS
+
+    def __post_init__(self) -> None:
+        """Raise CallError for a seed out of range."""
+        check_whole_number("seed", self.seed, 0, MAX_SEED)
 
     def read(self) -> Corpus:
         """The corpus, with a split for each document."""

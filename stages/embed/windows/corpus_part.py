@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.errors import CallError
+from data.ranges import MAX_COUNT, check_whole_number
 from featurestore import KeyList
 
 
@@ -26,8 +27,10 @@ class CorpusPart:
         """Parse the value of `--part`, such as "3/8". Raises CallError unless 1 <= number <= count."""
         number, slash, count = text.partition("/")
         are_numbers = slash and all(digits.isascii() and digits.isdigit() for digits in (number, count))
+        number, count = number[:99], count[:99]  # Python parses no number of more than 4,300 digits
         if not (are_numbers and 1 <= int(number) <= int(count)):
             raise CallError(f"--part {text} is not valid: parts are counted from 1, as in --part 1/8 to --part 8/8.")
+        check_whole_number("the number of parts in --part", int(count), 1, MAX_COUNT)
         return cls(int(number), int(count))
 
     def __str__(self) -> str:

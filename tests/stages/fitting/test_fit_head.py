@@ -29,6 +29,12 @@ from tests.small_store import blobs, make_store
 PLAN = FitPlan(head=LinearHead(), folds=3)
 
 
+def test_more_folds_than_training_documents_are_refused(tmp_path: Path) -> None:
+    store, table = make_store(tmp_path / "store", *blobs(["a", "b"]))
+    with pytest.raises(CallError, match=r"folds is 1000, but there are .* training documents\. Choose at most"):
+        fit_head(store, table, FitPlan(head=LinearHead(), folds=1000), tmp_path / "runs")
+
+
 def test_a_run_learns_the_labels_and_records_its_time(tmp_path: Path) -> None:
     store, table = make_store(tmp_path / "store", *blobs(["a", "b", "c"]))
     reported: list[FitProgress] = []
