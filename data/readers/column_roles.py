@@ -99,7 +99,10 @@ def _explain_missing_text(table: Table, candidates: Sequence[str]) -> str:
     if candidates:
         return f"{table.source}: columns {_quote_all(candidates)} could all be the text. Name one with --text."
     usual = ", ".join(_ROLES["text"].names[:4])
-    return f"{table.source}: no column is called {usual} or the like. Name one with --text: {_quote_all(table.names)}."
+    has_header = table.lines is not None and table.lines[0] > 1
+    advice = " If the first row is a document, add --header none." if has_header else ""
+    names = _quote_all(table.names)
+    return f"{table.source}: no column is called {usual} or the like. Name one with --text: {names}.{advice}"
 
 
 def _drop_false_splits(table: Table, candidates: dict[str, list[str]]) -> Iterator[str]:

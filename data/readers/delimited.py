@@ -8,7 +8,7 @@ from dataclasses import replace
 from data.errors import BadData
 from data.packed import PackedStrings
 from data.readers.dialect import Dialect, find_dialect
-from data.readers.files import InputFile, find_encoding, open_text
+from data.readers.files import InputFile, encoding_notes, open_text
 from data.readers.rows import Row, table_of_rows
 from data.source_spec import SourceSpec
 from data.table import Table
@@ -29,14 +29,14 @@ def read_delimited(file: InputFile, spec: SourceSpec) -> Table:
             file.source, _rows(file, spec, dialect, spanning), spec, PackedStrings, _advise_on_cells(dialect)
         )
     spans = (f"{plural(sum(spanning), 'cell spans', 'cells span')} lines",) if spanning else ()
-    return replace(table, notes=(*find_encoding(file, spec.encoding).notes, *guesses, *spans))
+    return replace(table, notes=(*encoding_notes(file, spec.encoding), *guesses, *spans))
 
 
 def _advise_on_cells(dialect: Dialect) -> str:
     name = dialect.delimiter_name
     if dialect.quoted:
         return f"Put a text with a {name} or a new line in it between double quotes."
-    return f"Double quotes are read as text here; if they enclose a text with a {name} in it, add --quoting standard."
+    return f"Each {name} ends a cell here; if double quotes enclose cells, add --quoting standard."
 
 
 def _rows(file: InputFile, spec: SourceSpec, dialect: Dialect, spanning: list[int]) -> Iterator[Row]:

@@ -1,7 +1,7 @@
 """Encodings of text: UTF-8 and UTF-16 are recognized, all others are only suggested, by charset-normalizer."""
 
 import codecs
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import BinaryIO, NamedTuple
 
@@ -70,8 +70,7 @@ def detect_encoding(head: bytes, source: str, requested: str | None = None) -> E
         return Encoding("utf-8")
     _check_is_text(head, source)
     codec = _utf16_of(line)
-    first = line[: len(line) // 2 * 2].decode(codec, "replace")
-    if not all(letter.isprintable() or letter in "\t\r\n" for letter in first):
+    if not _is_printable(line, codec):
         return Encoding("utf-8")
     return Encoding(codec, 0, (f"the text is read as UTF-16 (guessed; name it with --encoding {codec})",))
 
@@ -87,7 +86,13 @@ def explain_undecodable(open_file: Callable[[], AbstractContextManager[BinaryIO]
     Raises BadData for a format that is not text.
     """
     with open_file() as stream:
-        _check_is_text(stream.read(HEAD_BYTES), source)
+        head = stream.read(HEAD_BYTES)
+    _check_is_text(head, source)
+    if b"\0" in head and codec == "utf-8":
+        utf16 = _utf16_of(head)
+        if not _is_printable(head, utf16):
+            raise BadData(f"{source} is not a text file.")
+        return f"{source} is not UTF-8. It may be UTF-16: try --encoding {utf16}, or save the file as UTF-8."
     with open_file() as stream:
         line, byte = _first_undecodable(stream, codec)
     if not line:
@@ -96,6 +101,21 @@ def explain_undecodable(open_file: Callable[[], AbstractContextManager[BinaryIO]
     problem = f"{source} line {line} is not {name} (byte 0x{byte:02x})."
     with open_file() as stream:
         return f"{problem} {_suggest_encoding(stream, codec)}"
+
+
+def contradiction_notes(stream: BinaryIO, codec: str) -> Iterator[str]:
+    """A note if a file that is read in another encoding is valid UTF-8, which is hardly ever by chance."""
+    if codec.startswith("utf"):
+        return
+    decoder, is_ascii = codecs.getincrementaldecoder("utf-8")(), True
+    for chunk in iter(lambda: stream.read(_CHUNK_BYTES), b""):
+        is_ascii = is_ascii and chunk.isascii()
+        try:
+            decoder.decode(chunk)
+        except UnicodeDecodeError:
+            return
+    if not is_ascii:
+        yield f"the file is valid UTF-8, but is read as {codec} because --encoding says so"
 
 
 def _find_codec(name: str) -> str:
@@ -121,6 +141,11 @@ def _utf16_of(sample: bytes) -> str:
     return "utf-16-le" if sample[1::2].count(0) >= sample[::2].count(0) else "utf-16-be"
 
 
+def _is_printable(sample: bytes, codec: str) -> bool:
+    text = sample[: len(sample) // 2 * 2].decode(codec, "ignore")
+    return all(letter.isprintable() or letter in "\t\r\n" for letter in text)
+
+
 def _first_undecodable(stream: BinaryIO, codec: str) -> tuple[int, int]:
     """The line and the first byte that cannot be decoded; zeros if all can."""
     decoder, line = codecs.getincrementaldecoder(codec)(), 1
@@ -137,8 +162,6 @@ def _first_undecodable(stream: BinaryIO, codec: str) -> tuple[int, int]:
 
 def _suggest_encoding(lines: Iterable[bytes], failed: str) -> str:
     sample = _sample_lines(lines)
-    if b"\0" in sample:
-        return f"It may be UTF-16: try --encoding {_utf16_of(sample)}, or save the file as UTF-8."
     codec = _likely_codec(sample)
     if codec is None or codec == failed:
         return "Save the file as UTF-8, or name its encoding with --encoding."

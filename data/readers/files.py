@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, TextIO
 
 from data.errors import BadData, CallError
-from data.readers.encodings import HEAD_BYTES, Encoding, detect_encoding, explain_undecodable
+from data.readers.encodings import HEAD_BYTES, Encoding, contradiction_notes, detect_encoding, explain_undecodable
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,13 @@ def find_encoding(file: InputFile, encoding: str | None = None) -> Encoding:
     """Determine how a file is decoded. Raises as `open_text` does."""
     with report_unreadable(file.source), file.open() as stream:
         return detect_encoding(stream.read(HEAD_BYTES), file.source, encoding)
+
+
+def encoding_notes(file: InputFile, encoding: str | None) -> tuple[str, ...]:
+    """What a user should know about how a file was decoded: that UTF-16 was guessed, or that UTF-8 was overruled."""
+    resolved = find_encoding(file, encoding)
+    with report_unreadable(file.source), file.open() as stream:
+        return (*resolved.notes, *contradiction_notes(stream, resolved.codec))
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 
 from data.errors import BadData
 from data.packed import PackedStrings
-from data.readers.files import InputFile, find_encoding, open_text
+from data.readers.files import InputFile, encoding_notes, open_text
 from data.source_spec import SourceSpec
 from data.table import Table
 from data.text_format import plural
@@ -33,10 +33,11 @@ def read_json(file: InputFile, spec: SourceSpec) -> Table:
         if not line:
             raise BadData(f"{file.source} is empty.")
         if first.lstrip().startswith("["):
-            table = _table_of_items(file.source, _array_items(first + text.read(), line, file.source))
+            items, advice = _array_items(first + text.read(), line, file.source), "Write an array of objects."
         else:
-            table = _table_of_items(file.source, _line_items(first, text, line, file.source))
-    return replace(table, notes=(*find_encoding(file, spec.encoding).notes, *table.notes))
+            items, advice = _line_items(first, text, line, file.source), "Write one object per line."
+        table = _table_of_items(file.source, items, advice)
+    return replace(table, notes=(*encoding_notes(file, spec.encoding), *table.notes))
 
 
 def _line_items(first: str, others: Iterable[str], line: int, source: str) -> Iterator[Item]:
@@ -74,13 +75,13 @@ def _skip_space(text: str, start: int) -> int:
     return match.end() if match else start
 
 
-def _table_of_items(source: str, items: Iterable[Item]) -> Table:
+def _table_of_items(source: str, items: Iterable[Item], advice: str) -> Table:
     columns: dict[str, _Column] = {}
     lines, repaired = array("q"), 0
     for row, content, line in items:
         if not isinstance(row, dict):
             found = content.strip()[:20]
-            raise BadData(f"{source} line {line} is not an object but '{found}'. Write one object per line.")
+            raise BadData(f"{source} line {line} is not an object but '{found}'. {advice}")
         if "\\ud" in content.lower() and (valid := _replace_surrogates(row)) != row:
             row, repaired = valid, repaired + 1
         for name, cell in row.items():

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from data.errors import BadData, CallError
 from data.source_spec import SourceSpec
 from data.table import Table
+from data.text_format import plural
 
 # the cells of a row that is not blank, and its first and last line
 Row = tuple[Sequence[Any], int, int]
@@ -78,7 +79,7 @@ def _check_rows(
     for cells, line, last in rows:
         if len(cells) != width:
             place = f"{unit} {line}" if last == line else f"{unit} {line} (to {unit} {last})"
-            raise BadData(f"{source} {place} has {len(cells)} cells, but the header has {width}. {advice}")
+            raise BadData(f"{source} {place} has {plural(len(cells), 'cell')}, but the header has {width}. {advice}")
         if cells[-1] == last_name and _names(cells) == names:
             raise BadData(
                 f"{source} {unit} {line} repeats the header, as if files had been joined. Remove it, or rename the "
