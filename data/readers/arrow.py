@@ -125,7 +125,6 @@ def _load_dataset(folder: Path, source: str) -> Any:
 def _read_list(path: Path, key: str, source: str) -> list[Any]:
     try:
         with report_unreadable(source):
-            items = json.loads(path.read_text(encoding="utf-8"))[key]
+            return list(json.loads(path.read_text(encoding="utf-8"))[key])
     except (ValueError, KeyError, TypeError) as error:
         raise BadData(f"{source}: {path.name} has no list '{key}'. Save the dataset again.") from error
-    return list(items)

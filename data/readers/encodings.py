@@ -3,6 +3,7 @@
 import codecs
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
+from io import BytesIO, TextIOWrapper
 from typing import BinaryIO, NamedTuple
 
 from data.errors import BadData, CallError
@@ -69,10 +70,10 @@ def detect_encoding(head: bytes, source: str, requested: str | None = None) -> E
     if b"\0" not in line:
         return Encoding("utf-8")
     _check_is_text(head, source)
-    codec = _utf16_of(line)
-    if not _is_printable(line, codec):
+    utf16 = _utf16_of(line)
+    if utf16 is None:
         return Encoding("utf-8")
-    return Encoding(codec, 0, (f"the text is read as UTF-16 (guessed; name it with --encoding {codec})",))
+    return Encoding(utf16, 0, (f"the text is read as UTF-16 (guessed; name it with --encoding {utf16})",))
 
 
 def explain_undecodable(open_file: Callable[[], AbstractContextManager[BinaryIO]], source: str, codec: str) -> str:
@@ -90,7 +91,7 @@ def explain_undecodable(open_file: Callable[[], AbstractContextManager[BinaryIO]
     _check_is_text(head, source)
     if b"\0" in head and codec == "utf-8":
         utf16 = _utf16_of(head)
-        if not _is_printable(head, utf16):
+        if utf16 is None:
             raise BadData(f"{source} is not a text file.")
         return f"{source} is not UTF-8. It may be UTF-16: try --encoding {utf16}, or save the file as UTF-8."
     with open_file() as stream:
@@ -121,7 +122,7 @@ def contradiction_notes(stream: BinaryIO, codec: str) -> Iterator[str]:
 def _find_codec(name: str) -> str:
     try:
         codec = codecs.lookup(name)
-        b"".decode(name)  # refuses codecs that are not of text, such as base64
+        TextIOWrapper(BytesIO(), encoding=name)  # refuses codecs that are not of text, such as base64
     except (LookupError, ValueError) as error:
         raise CallError(
             f"No encoding is called '{name}'. Usual names are utf-8, utf-16, latin-1, cp1252 (Windows-1252), "
@@ -136,14 +137,15 @@ def _check_is_text(head: bytes, source: str) -> None:
             raise BadData(f"{source} {explanation}.")
 
 
-def _utf16_of(sample: bytes) -> str:
-    """The byte order of UTF-16, by where the zero bytes of ASCII characters are."""
-    return "utf-16-le" if sample[1::2].count(0) >= sample[::2].count(0) else "utf-16-be"
-
-
-def _is_printable(sample: bytes, codec: str) -> bool:
+def _utf16_of(sample: bytes) -> str | None:
+    """The byte order of UTF-16, by where the zero bytes of ASCII characters are; None if a sample is not UTF-16."""
+    after, before = sample[1::2].count(0), sample[::2].count(0)
+    if max(after, before) < 2 * max(min(after, before), 1):
+        return None
+    codec = "utf-16-le" if after > before else "utf-16-be"
     text = sample[: len(sample) // 2 * 2].decode(codec, "ignore")
-    return all(letter.isprintable() or letter in "\t\r\n" for letter in text)
+    printable = sum(letter.isprintable() or letter in "\t\r\n" for letter in text)
+    return codec if 2 * printable > len(text) else None
 
 
 def _first_undecodable(stream: BinaryIO, codec: str) -> tuple[int, int]:
