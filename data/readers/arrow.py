@@ -38,7 +38,8 @@ def read_dataset_folder(path: Path, source: str) -> Table:
 
     if not (path / _SPLITS).is_file():
         return _table(source, _load_dataset(path, source))
-    parts = {name: _load_dataset(path / name, source) for name in _read_list(path / _SPLITS, "splits", source)}
+    names = [Path(name).name for name in _read_list(path / _SPLITS, "splits", source)]
+    parts = {name: _load_dataset(path / name, source) for name in names}
     with explain_arrow_errors(f"{source}: its splits do not fit together"):
         table = _table(source, pyarrow.concat_tables(parts.values(), promote_options="default"))
     splits = [parse_split_name(name) or name for name, part in parts.items() for _ in range(part.num_rows)]

@@ -102,7 +102,7 @@ def find_dialect(file: InputFile, spec: SourceSpec) -> tuple[Dialect, tuple[str,
 def _parse_delimiter(written: str) -> str:
     delimiter = {"\\t": "\t", "tab": "\t"}.get(written, written)
     if len(delimiter) != 1 or delimiter in '"\r\n':
-        raise CallError(f"The delimiter is '{written}'. Give one character, or tab; not a quote or a line end.")
+        raise CallError(f"The delimiter is {written!r}. Give one character, or tab; not a quote or a line end.")
     return delimiter
 
 

@@ -22,7 +22,7 @@ from data.readers.jsonl import read_json
 from data.readers.known_columns import follow_known
 from data.readers.parquet import read_parquet
 from data.readers.split_files import find_split_files, join_tables, read_split_files
-from data.source_spec import SourceSpec
+from data.source_spec import FILE_FORMAT, SourceSpec
 from data.splits import Split
 from data.table import Table
 from data.text_format import join_words
@@ -38,7 +38,6 @@ TABLE_READERS: Mapping[str, Callable[[InputFile, SourceSpec], Table]] = {
     ".xlsx": read_excel,
 }
 _ENDINGS = frozenset((".zip", *TABLE_READERS, *(a + b for a in TABLE_READERS for b in COMPRESSED)))
-_NOTATION = ("delimiter", "quoting", "header", "encoding")
 
 
 def read_corpus(source: str, spec: SourceSpec | None = None, known: SourceSpec | None = None) -> Corpus:
@@ -195,9 +194,9 @@ def read_column(source: str, name: str, spec: SourceSpec, known: SourceSpec | No
 def _unused_notes(file: InputFile, spec: SourceSpec) -> Iterator[str]:
     """A note if the format has no use for what `spec` says about the notation of delimited text."""
     readers: Mapping[object, tuple[str, ...]]
-    readers = {read_delimited: _NOTATION, read_json: ("encoding",), read_excel: ("header",)}
+    readers = {read_delimited: FILE_FORMAT, read_json: ("encoding",), read_excel: ("header",)}
     used = readers.get(TABLE_READERS[file.suffix], ())
-    unused = [name for name in _NOTATION if name not in used and getattr(spec, name)]
+    unused = [name for name in FILE_FORMAT if name not in used and getattr(spec, name)]
     if unused:
         options = join_words([f"--{name}" for name in unused])
         yield f"{options} {'is' if len(unused) == 1 else 'are'} not used: the file is {file.suffix}"

@@ -44,7 +44,7 @@ def test_two_columns_that_could_be_the_text_are_both_named(tmp_path: Path) -> No
 
 def test_without_a_text_the_columns_are_listed(tmp_path: Path) -> None:
     usual = "text, texts, body, content or the like"
-    expected = rf"letters\.csv: no column is called {usual}\. Name one with --text: 'no', 'words'\.$"
+    expected = rf"letters\.csv: no column is called {usual}\. Name one with --text: 'no', 'words'\. If the first row is"
     with pytest.raises(ColumnMissing, match=expected):
         note_of(tmp_path, {"no": "1", "words": "a"})
 

@@ -83,8 +83,8 @@ class TestEveryReader:
 
     def test_two_rows_of_one_id_are_both_named(self, ending: str, tmp_path: Path) -> None:
         rows = [{"id": name, "text": "a"} for name in ("u1", "u2", "u1")]
-        first, again = ("row 1", "row 3") if ending == "parquet" else ("line 2", "line 4")
-        if ending in ("jsonl", "ndjson"):  # without a header
+        first, again = ("row 1", "row 3") if ending in ("parquet", "arrow") else ("line 2", "line 4")
+        if ending in ("json", "jsonl", "ndjson"):  # without a header
             first, again = "line 1", "line 3"
         with pytest.raises(BadData, match=rf"letters\.{ending} {first} and {again} have the same id 'u1'\."):
             read_corpus(write(tmp_path, ending, rows))
@@ -134,7 +134,7 @@ class TestEveryReader:
             read_corpus(source)
 
 
-@pytest.mark.parametrize("ending", ["jsonl", "parquet"])
+@pytest.mark.parametrize("ending", ["json", "jsonl", "parquet", "arrow"])
 def test_a_list_of_the_format_itself_is_multilabel(ending: str, tmp_path: Path) -> None:
     rows: Rows = [{"text": "a", "label": ["x", " y ", "x"]}, {"text": "b", "label": []}, {"text": "c", "label": None}]
     corpus = read_corpus(write(tmp_path, ending, rows))
@@ -142,14 +142,14 @@ def test_a_list_of_the_format_itself_is_multilabel(ending: str, tmp_path: Path) 
     assert corpus.kind == "multilabel"
 
 
-@pytest.mark.parametrize("ending", ["jsonl", "parquet"])
+@pytest.mark.parametrize("ending", ["json", "jsonl", "parquet", "arrow"])
 def test_numbers_and_nothing_are_read_as_a_person_writes_them(ending: str, tmp_path: Path) -> None:
     rows: Rows = [{"id": 7, "text": "a", "label": 3.0}, {"id": 8, "text": None, "label": float("nan")}]
     corpus = read_corpus(write(tmp_path, ending, rows))
     assert list(corpus.documents) == [Document("7", "a", ("3",)), Document("8", "")]
 
 
-@pytest.mark.parametrize("ending", ["jsonl", "parquet"])
+@pytest.mark.parametrize("ending", ["json", "jsonl", "parquet", "arrow"])
 def test_a_text_that_is_a_list_is_refused_by_its_place(ending: str, tmp_path: Path) -> None:
     with pytest.raises(BadData, match=r"letters\.\w+ (line|row) 1: expected one value, got a list"):
         read_corpus(write(tmp_path, ending, [{"text": ["a"], "label": "x"}]))

@@ -81,3 +81,50 @@ def test_cells_are_those_that_json_reads_and_none_where_a_line_lacks_them(rows: 
     assert found == {
         name: [row.get(name) for row in rows] for name in dict.fromkeys(key for row in rows for key in row)
     }
+
+
+ARRAY = '\n[{"text": "a", "label": "x"},\n\n {"text": "b\\ud800",\n  "n": 1}\n]\n'
+
+
+@pytest.mark.parametrize("ending", ["json", "jsonl"])
+def test_an_array_of_objects_is_read(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"letters.{ending}"
+    path.write_text(ARRAY, encoding="utf-8")
+    table = read_json(InputFile.plain(path, "any"), SourceSpec())
+    assert {name: list(table.cells(name)) for name in table.names} == {
+        "text": ["a", "b\ufffd"],
+        "label": ["x", None],
+        "n": [None, 1],
+    }
+    assert (list(table.lines or ()), len(table.notes)) == ([2, 4], 1)
+
+
+def test_json_lines_may_be_called_json(tmp_path: Path) -> None:
+    (tmp_path / "letters.json").write_text('{"text": "a"}\n{"text": "b"}\n', encoding="utf-8")
+    assert [document.text for document in read_corpus(str(tmp_path / "letters.json")).documents] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (
+            '[{"text": "a"},\n{"text": "b"}\n{"text": "c"}]',
+            r"line 3 is not JSON \(Expecting ',' or '\]' after a value\)",
+        ),
+        ('[{"text": "a"},\n{"text": "b"}', r"line 2 is not JSON \(Expecting ',' or '\]' after a value\)"),
+        ('[{"text": "a"},\n\n{"text": b}]', r"line 3 is not JSON \(Expecting value\)"),
+        ('[{"text": "a"}\n]\n[', r"line \d is not JSON \(Extra data after the array\)"),
+        ('[{"text": "a"},\n"b"]', r"line 2 is not an object but '\"b\"'"),
+        ("[" * 100_000, r"line 1 is not JSON \(maximum recursion depth"),
+    ],
+)
+def test_a_fault_of_an_array_is_named_by_its_line(tmp_path: Path, content: str, problem: str) -> None:
+    (tmp_path / "letters.json").write_text(content, encoding="utf-8")
+    with pytest.raises(BadData, match=rf"letters\.json {problem}.*\. Write an array of objects\.$"):
+        read_corpus(str(tmp_path / "letters.json"))
+
+
+def test_an_array_without_objects_is_called_empty(tmp_path: Path) -> None:
+    (tmp_path / "letters.json").write_text("[ ]", encoding="utf-8")
+    with pytest.raises(BadData, match=r"letters\.json is empty\.$"):
+        read_corpus(str(tmp_path / "letters.json"))
