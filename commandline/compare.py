@@ -41,8 +41,10 @@ def compare(options: CompareOptions) -> None:
     from stages.compare import compare as compare_runs
     from stages.compare import select_runs, write_report
 
-    runs = select_runs(options.names, options.runs)
-    show_comparison(compare_runs(runs), as_json=options.as_json)
+    left_out: list[str] = []
+    with_report = options.html is not None
+    runs = select_runs(options.names, options.runs, left_out.append, with_predictions=with_report)
+    show_comparison(compare_runs(runs, left_out), as_json=options.as_json)
     if options.html is not None:
         write_report(runs, options.html)
         say(f"The report page is {options.html}.")

@@ -226,11 +226,12 @@ def compare(runs: "Sequence[Run | str | Path] | str | Path" = "runs") -> Compari
     """A table of runs, the best out-of-fold one first.
 
     Args:
-        runs: runs, paths of runs, or a folder that holds runs.
+        runs: runs, paths of runs, or a folder that holds runs. A note names each run in it that cannot be read.
     """
     from stages.compare import compare as compare_runs
     from stages.compare import select_runs
 
     if isinstance(runs, str | Path):
-        return Comparison(compare_runs(select_runs((), Path(runs))))
+        left_out: list[str] = []
+        return Comparison(compare_runs(select_runs((), Path(runs), left_out.append), left_out))
     return Comparison(compare_runs([run.stored if isinstance(run, Run) else load_run(run).stored for run in runs]))

@@ -4,13 +4,13 @@ Rows are sorted by the out-of-fold macro-F1; if the labels of every run are ordi
 test split chooses nothing, not even the order of this table.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from data.atomic_write import open_atomically
-from data.errors import FileMissing
+from data.errors import FileMissing, RunDamaged
 from data.splits import Split
 from heads.evaluation.metrics import ConfidenceInterval, Metric, ranking_metric
 from stages.fitting import runs
@@ -57,13 +57,39 @@ class Comparison:
         return asdict(self)
 
 
-def select_runs(names: Sequence[str], folder: Path) -> list[runs.Run]:
-    """The named runs (in `folder`, or as paths), or all runs in `folder`. Raises FileMissing if there is none."""
+def select_runs(
+    names: Sequence[str],
+    folder: Path,
+    notify: Callable[[str], None] = lambda _: None,
+    *,
+    with_predictions: bool = False,
+) -> list[runs.Run]:
+    """The named runs, or all runs in a folder that can be read.
+
+    Args:
+        names: of runs in `folder`, or their paths; none for all runs in `folder`.
+        folder: the folder of the runs.
+        notify: called with a sentence on each run that is left out because it cannot be read.
+        with_predictions: whether the predictions of the runs will be read too, as for the report page.
+
+    Returns:
+        The runs, at least one.
+
+    Raises:
+        FileMissing: if there is no run, and what `runs.load` raises for a run that was named.
+        RunDamaged: if no run can be read.
+    """
     if names:
         return [find_run(name, folder) for name in names]
-    found = runs.runs_in(folder)
+    left_out: list[str] = []
+    files = ("scorecard", "decision", "predictions", "scores") if with_predictions else ("scorecard", "decision")
+    found = runs.runs_in(folder, *files, notify=left_out.append)
+    if not found and left_out:
+        raise RunDamaged(f"{folder} holds no run that can be read. {left_out[0]}")
     if not found:
         raise FileMissing(f"{folder} holds no run. Make one with `embedonce fit-head linear`.")
+    for sentence in left_out:
+        notify(sentence)
     return found
 
 
@@ -73,11 +99,11 @@ def find_run(name: str, folder: Path) -> runs.Run:
     return runs.load(Path(name) if Path(name).is_dir() and not path.is_dir() else path)
 
 
-def compare(selected: Sequence[runs.Run]) -> Comparison:
-    """Compare runs, the best out-of-fold metric first."""
+def compare(selected: Sequence[runs.Run], notes: Sequence[str] = ()) -> Comparison:
+    """Compare runs, the best out-of-fold metric first. notes: of `select_runs`, on the runs that it left out."""
     metric = ranking_metric(run.scorecards["out_of_fold"] for run in selected)
     ranked = sorted(selected, key=lambda run: metric.signed_value(run.scorecards["out_of_fold"]), reverse=True)
-    return Comparison(tuple(_row(run, metric) for run in ranked), metric.name, tuple(_notes(ranked)))
+    return Comparison(tuple(_row(run, metric) for run in ranked), metric.name, (*_notes(ranked), *notes))
 
 
 def _row(run: runs.Run, metric: Metric) -> ComparisonRow:

@@ -14,7 +14,7 @@ of everything that decides the result, so the same command finds the run that ex
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data.atomic_write import TEMPORARY_PREFIX, build_folder, hash_file, write_atomically
-from data.errors import BadData, FileMissing, RunDamaged, suggest_name
+from data.errors import BadData, EmbedOnceError, FileMissing, RunDamaged, suggest_name
 from data.target import TargetKind
 from featurestore import Recipe
 from stages.fitting.predictions import Predictions, read_predictions, write_predictions
@@ -111,9 +111,7 @@ class Run:
         """The fitted head."""
         from heads.registry import head_class
 
-        for file in self.files:
-            if file.startswith("head/"):
-                self._verified_path(file)
+        self.check("head/")
         return head_class(self.record.head).load(self.folder / "head")
 
     def predictions(self) -> Predictions:
@@ -135,6 +133,12 @@ class Run:
 
         cards = json.loads(self._verified_path("scorecard.json").read_text(encoding="utf-8"))
         return {split: Scorecard.from_json(card) for split, card in cards.items()}
+
+    def check(self, *prefixes: str) -> None:
+        """Raise RunDamaged if a file whose name starts with one of `prefixes` is missing or was changed."""
+        for file in self.files:
+            if file.startswith(prefixes):
+                self._verified_path(file)
 
     def _verified_path(self, file: str) -> Path:
         path = self.folder / file
@@ -205,7 +209,7 @@ def load(folder: Path) -> Run:
     path = folder / "run.json"
     if not path.is_file():
         raise FileMissing(
-            f"{folder} is not a run.{suggest_name(folder.name, (run.name for run in runs_in(folder.parent)))}"
+            f"{folder} is not a run.{suggest_name(folder.name, (run.name for run in _run_folders(folder.parent)))}"
         )
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -214,7 +218,9 @@ def load(folder: Path) -> Run:
         return Run(folder, Record(**content), files)
     except BadData:
         raise
-    except (ValueError, KeyError, TypeError) as error:
+    except OSError as error:
+        raise RunDamaged(f"{path} cannot be read: {error.strerror or error}.") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunDamaged(f"{path} cannot be read ({error}). Remove {folder} and fit again.") from error
 
 
@@ -227,9 +233,30 @@ def _check_format(folder: Path, run_format: int) -> None:
         )
 
 
-def runs_in(folder: Path) -> list[Run]:
-    """The complete runs in a folder, by name."""
-    if not folder.is_dir():
-        return []
-    paths = sorted(folder.glob("*/run.json"))
-    return [load(path.parent) for path in paths if not path.parent.name.startswith(TEMPORARY_PREFIX)]
+def runs_in(folder: Path, *files: str, notify: Callable[[str], None] = lambda _: None) -> list[Run]:
+    """The runs in a folder, by name, without those that cannot be read.
+
+    Args:
+        folder: the folder of the runs.
+        files: prefixes of the files of each run that are checked too, as in `Run.check`.
+        notify: called with a sentence on each run that is left out, which names it and the reason.
+
+    Returns:
+        The runs, none if there is no such folder.
+    """
+    readable = []
+    for path in _run_folders(folder):
+        try:
+            run = load(path)
+            run.check(*files)
+        except EmbedOnceError as error:
+            notify(f"The run {path.name} is left out: {error}")
+        else:
+            readable.append(run)
+    return readable
+
+
+def _run_folders(folder: Path) -> list[Path]:
+    """The folders of the runs in a folder, by name, whether they can be read or not."""
+    paths = sorted(folder.glob("*/run.json")) if folder.is_dir() else []
+    return [path.parent for path in paths if not path.parent.name.startswith(TEMPORARY_PREFIX)]

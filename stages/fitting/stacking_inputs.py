@@ -45,23 +45,30 @@ def build_stacking_task(task: Task, plan: FitPlan, store: FeatureSource, folder:
         CallError: for a named run that does not match the plan, saying how it differs, and for fewer than two runs.
     """
     names = sorted({Path(name).name for name in plan.base_runs})  # the shell completes them with their folder
-    candidates = [runs.load(folder / name) for name in names] or runs.runs_in(folder)
+    left_out: list[str] = []
+    candidates = [runs.load(folder / name) for name in names]
+    if not candidates:
+        candidates = runs.runs_in(folder, "predictions", "scores", notify=left_out.append)
     mismatches = {run.name: _find_mismatch(run, task, plan, store) for run in candidates}
     for name in names:
         if mismatches[name]:
             raise CallError(f"{name} cannot be stacked here: {mismatches[name]}.")
     base_runs = tuple(run for run in candidates if not mismatches[run.name])
     if len(base_runs) < 2:
-        raise CallError(
+        sentences = [
             f"A stacking ensemble needs at least two runs with the same documents, features, folds ({plan.folds}) and "
-            f"seed ({plan.seed}), and {folder} has {len(base_runs)}. Fit more first, as in `embedonce fit-head linear`."
-        )
+            f"seed ({plan.seed}), and {folder} has {len(base_runs)}.",
+            "Fit more first, as in `embedonce fit-head linear`.",
+            *left_out,
+        ]
+        raise CallError(" ".join(sentences))
     predictions, multilabel = [run.predictions() for run in base_runs], task.target.kind == "multilabel"
     train, test = (
         stack_probabilities([rows.of(split).probabilities for rows in predictions], multilabel=multilabel)
         for split in (Split.TRAIN, Split.TEST)
     )
-    return replace(task, train=train, held_out=HeldOut(test, task.test_target), base_runs=base_runs)
+    held_out, notes = HeldOut(test, task.test_target), (*task.notes, *left_out)
+    return replace(task, train=train, held_out=held_out, base_runs=base_runs, notes=notes)
 
 
 def stacking_notes(base_runs: Sequence[runs.Run]) -> list[str]:

@@ -5,6 +5,7 @@ import errno
 import io
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,13 @@ import pytest
 
 from data.errors import BadData, FileMissing, RunDamaged, StorageFailed
 from heads.classifiers.linear import LinearHead
+from heads.classifiers.prototype import PrototypeHead
 from stages.fitting import runs
 from stages.fitting.fit_head import fit_head
 from stages.fitting.plan import FitPlan
 from stages.fitting.predictions import CsvWriter, probability_columns
 from stages.fitting.runs import Run
+from tests.conftest import Run as EmbedOnce
 from tests.small_store import blobs, make_store
 
 
@@ -100,6 +103,62 @@ def test_a_run_that_is_being_written_is_not_seen(tmp_path: Path) -> None:
     (run.folder.parent / ".tmp-lstm-1234-1").mkdir()
     (run.folder.parent / ".tmp-lstm-1234-1" / "run.json").write_text("{}")
     assert [each.name for each in runs.runs_in(run.folder.parent)] == [run.name]
+
+
+def _cut_short(run: Path) -> None:
+    (run / "run.json").write_bytes((run / "run.json").read_bytes()[:100])
+
+
+def _make_newer(run: Path) -> None:
+    (run / "run.json").write_text(json.dumps({**json.loads((run / "run.json").read_text()), "format": 99}))
+
+
+def _replace_by_list(run: Path) -> None:
+    (run / "run.json").write_text("[1]")
+
+
+def _change_scorecard(run: Path) -> None:
+    (run / "scorecard.json").write_text("{}")
+
+
+def _change_predictions(run: Path) -> None:
+    (run / "predictions.csv").write_text("")
+
+
+HARMS = {
+    "cut": _cut_short,
+    "newer": _make_newer,
+    "list": _replace_by_list,
+    "scorecard": _change_scorecard,
+    "predictions": _change_predictions,
+}
+
+
+def test_runs_that_cannot_be_read_are_left_out_with_their_names_and_the_reasons(
+    embedonce: EmbedOnce, tmp_path: Path
+) -> None:
+    store, table = make_store(tmp_path / "stores" / "made-up", *blobs(["a", "b", "c"]))
+    for head in (LinearHead(), PrototypeHead()):
+        fit_head(store, table, FitPlan(head=head, folds=2), tmp_path / "runs")
+    (linear,) = (tmp_path / "runs").glob("linear-*")
+    for name, harm in HARMS.items():
+        shutil.copytree(linear, tmp_path / "runs" / name)
+        harm(tmp_path / "runs" / name)
+    compared = embedonce("compare", "--html", "report.html")
+    stacked = embedonce("fit-head", "stack", "--folds", "2", "--jobs", "1")
+    for result, left_out in ((compared, HARMS), (stacked, HARMS.keys() - {"scorecard"})):  # which a stack does not read
+        assert result.code == 0, result.err
+        notes = [line for line in result.err.splitlines() if " is left out: runs/" in line]
+        assert len(notes) == len(left_out) and all(f"The run {name} is left out: " in result.err for name in left_out)
+    assert linear.name in compared.out and not any(f" {name} " in compared.out for name in HARMS)
+    assert f"Known: cut, {linear.name}" in embedonce("predict", "nothing", "new.csv").err
+
+
+def test_a_folder_whose_only_run_cannot_be_read_names_it(embedonce: EmbedOnce, tmp_path: Path) -> None:
+    _make_newer(fitted(tmp_path).folder)
+    result = embedonce("compare")
+    assert result.code == 1 and "holds no run that can be read. The run linear-" in result.err
+    assert "was made by a newer embedonce" in result.err
 
 
 def test_a_misspelt_run_names_the_nearest(tmp_path: Path) -> None:
