@@ -56,7 +56,13 @@ class ResampledMetrics:
 
 
 def resample_metrics(
-    truth: NDArray[Any], predictions: Sequence[NDArray[Any]], labels: int, seed: int = 0, resamples: int = RESAMPLES
+    truth: NDArray[Any],
+    predictions: Sequence[NDArray[Any]],
+    labels: int,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    *,
+    stratified: bool = False,
 ) -> list[ResampledMetrics]:
     """Compute the metrics of several predictions in the same resamples, so that their differences are paired.
 
@@ -68,6 +74,8 @@ def resample_metrics(
         labels: number of labels.
         seed: the same seed draws the same resamples.
         resamples: number of resamples.
+        stratified: whether each resample has as many documents of each label as the sample; a document with several
+            labels counts for its rarest one.
 
     Returns:
         One `ResampledMetrics` per prediction.
@@ -79,7 +87,9 @@ def resample_metrics(
         check_labels(truth, predicted, labels)
     distinct, multiplicity = _distinct_rows([truth, *predictions])
     tables = [_IndicatorTable.build(distinct[0], predicted, labels) for predicted in distinct[1:]]
-    blocks = [[table.count(draws) for table in tables] for draws in _draw(multiplicity, labels, seed, resamples)]
+    strata = _rarest_labels(distinct[0], multiplicity, labels) if stratified else np.zeros(len(multiplicity), np.int64)
+    draws = _draw(multiplicity, strata, labels, seed, resamples)
+    blocks = [[table.count(block) for table in tables] for block in draws]
     return [ResampledMetrics.from_blocks(counts) for counts in zip(*blocks, strict=True)]
 
 
@@ -94,16 +104,31 @@ def _distinct_rows(columns: Sequence[NDArray[Any]]) -> tuple[list[NDArray[Any]],
     return [column[first] for column in columns], multiplicity
 
 
-def _draw(multiplicity: NDArray[np.int64], labels: int, seed: int, resamples: int) -> Iterator[NDArray[np.int64]]:
-    """Blocks of resamples, int64 (resamples of the block, distinct rows): how often each distinct row is drawn."""
+def _rarest_labels(truth: NDArray[Any], multiplicity: NDArray[np.int64], labels: int) -> NDArray[np.int64]:
+    """The rarest label of each distinct row, `labels` if it has none: int64 (distinct rows,)."""
+    if truth.ndim == 1:
+        return truth.astype(np.int64)
+    by_support = np.argsort(multiplicity @ truth, kind="stable")
+    rarest = np.append(by_support, labels)[np.where(truth.any(axis=1), truth[:, by_support].argmax(axis=1), labels)]
+    return np.asarray(rarest, dtype=np.int64)
+
+
+def _draw(
+    multiplicity: NDArray[np.int64], strata: NDArray[np.int64], labels: int, seed: int, resamples: int
+) -> Iterator[NDArray[np.int64]]:
+    """Blocks of resamples, int64 (resamples of the block, distinct rows): how often each distinct row is drawn.
+
+    Each resample has as many documents of a stratum as the sample.
+    """
     random = np.random.default_rng(seed)
-    documents = multiplicity.sum()
-    if not documents:
-        yield np.zeros((resamples, 0), dtype=np.int64)
-        return
     block = max(1, BLOCK_CELLS // max(len(multiplicity), labels))
+    rows_of_strata = [np.flatnonzero(strata == stratum) for stratum in np.unique(strata)]
     for start in range(0, resamples, block):
-        yield random.multinomial(documents, multiplicity / documents, size=min(block, resamples - start))
+        draws = np.zeros((min(block, resamples - start), len(multiplicity)), dtype=np.int64)
+        for rows in rows_of_strata:
+            documents = multiplicity[rows].sum()
+            draws[:, rows] = random.multinomial(documents, multiplicity[rows] / documents, size=len(draws))
+        yield draws
 
 
 @dataclass(frozen=True)
