@@ -19,17 +19,16 @@ from commandline.options import (
     trust_option,
 )
 from commandline.output import note, progress, say, show_json, table
+from commandline.source_summary import show_summary
 from data.text_format import format_bytes, format_duration
 
 if TYPE_CHECKING:
-    from data.corpus_summary import CorpusSummary
     from stages.embed.encoder.options import Options
     from stages.embed.pipeline.embed_source import EmbedRequest
     from stages.embed.pipeline.estimate import Estimate
 
 EXAMPLE_CORPUS = "reuters52"
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
-MOST_LABELS = 20  # in the table of a dry run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,44 +232,12 @@ def _estimate(options: EmbedOptions) -> None:
     corpus = request.read()
     summary = CorpusSummary.of(corpus)
     if not options.as_json:
-        _show_summary(summary)
+        show_summary(summary)
     folder, estimate = estimate_source(replace(request, source=corpus), notify=note)
     if options.as_json:
         show_json({"source": summary.to_json(), "store": str(folder), **estimate.to_json()})
     else:
         _show_estimate(folder, estimate)
-
-
-def _show_summary(summary: "CorpusSummary") -> None:
-    """Print what was read: columns, documents, lengths of texts, and the documents of each label."""
-    lengths = summary.characters
-    splits = ", ".join(f"{count:,} {split}" for split, count in summary.splits.items())
-    rows = {
-        "columns": "; ".join(f"{role}: {name}" for role, name in summary.columns) or "none",
-        "documents": f"{summary.documents:,} ({splits})",
-        "groups": f"{summary.groups:,}" if summary.groups else "",
-        "text length": f"{lengths['shortest']:,} to {lengths['longest']:,} characters, median {lengths['median']:,}, "
-        f"95% have at most {lengths['p95']:,}",
-        "duplicate texts": f"{summary.duplicate_texts:,}",
-        "blank texts": f"{summary.blank_texts:,}",
-        "labels": f"{len(summary.labels):,} ({summary.kind})",
-        "without a label": f"{summary.unlabeled:,}",
-    }
-    table(["source", summary.source], [(name, value) for name, value in rows.items() if value], text_columns=2)
-    _show_labels(summary)
-
-
-def _show_labels(summary: "CorpusSummary") -> None:
-    """Print the documents of the most and the least frequent labels, per split."""
-    names, splits = list(summary.labels), list(summary.splits)
-    if not names:
-        return
-    skipped = max(len(names) - MOST_LABELS, 0)
-    shown = names if not skipped else names[: MOST_LABELS // 2] + names[-(MOST_LABELS // 2) :]
-    rows = [(name, *(f"{summary.labels[name].get(split, 0):,}" for split in splits)) for name in shown]
-    if skipped:
-        rows.insert(MOST_LABELS // 2, (f"({skipped:,} more)", *("" for _ in splits)))
-    table(["label", *splits], rows)
 
 
 def _show_estimate(folder: Path, estimate: "Estimate") -> None:

@@ -7,17 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from data.documents import Corpus, Documents, Kind
-from data.source_spec import SourceSpec
+from data.documents import Corpus, Document, Documents, Kind
+from data.source_spec import ROLES, SourceSpec
 from data.text_format import is_blank
 
 PERCENTILES = {"shortest": 0, "median": 50, "p95": 95, "longest": 100}  # of the lengths of texts
+FIRST_DOCUMENTS = 3
 
 
 @dataclass(frozen=True)
 class CorpusSummary:
     """A corpus in numbers.
 
+    first_documents: up to `FIRST_DOCUMENTS`, so that a wrong column is seen.
     splits: documents per split.
     labels: label -> documents per split, the most frequent label first.
     characters: the percentiles of the lengths of texts, by the names in `PERCENTILES`.
@@ -35,6 +37,7 @@ class CorpusSummary:
     characters: dict[str, int]
     blank_texts: int
     duplicate_texts: int
+    first_documents: tuple[Document, ...]
 
     @classmethod
     def of(cls, corpus: Corpus) -> "CorpusSummary":
@@ -53,14 +56,23 @@ class CorpusSummary:
             characters={name: int(np.percentile(lengths, rank)) for name, rank in PERCENTILES.items()},
             blank_texts=blank,
             duplicate_texts=len(hashes) - len(np.unique(hashes)),
+            first_documents=tuple(documents[:FIRST_DOCUMENTS]),
         )
 
     @property
     def columns(self) -> Iterator[tuple[str, str]]:
         """Each role that a column has, with the column's name."""
-        for role, value in self.spec.to_json().items():
+        return ((name, value) for name, value in self._settings() if name in ROLES)
+
+    @property
+    def notation(self) -> Iterator[tuple[str, str]]:
+        """What the specification of the source says besides the roles of columns."""
+        return ((name, value) for name, value in self._settings() if name not in ROLES)
+
+    def _settings(self) -> Iterator[tuple[str, str]]:
+        for name, value in self.spec.to_json().items():
             if value:
-                yield role, ", ".join(value) if isinstance(value, list) else str(value)
+                yield name, ", ".join(value) if isinstance(value, list) else str(value)
 
     def to_json(self) -> dict[str, Any]:
         """The summary as JSON."""

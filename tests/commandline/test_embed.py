@@ -46,6 +46,8 @@ def test_a_dry_run_prints_what_the_source_holds(embedonce: Run, call: list[str],
     assert source["characters"] == {"shortest": 0, "median": 6, "p95": 7, "longest": 7}
     shown = embedonce(*call, "--dry-run").out
     assert "text: text; label: label; id: id" in shown and "0 to 7 characters, median 6" in shown
+    assert [row["id"] for row in source["first_documents"]] == ["0", "1", "2"]
+    assert "2                 train   –        twice" in shown or "2                 test    –        twice" in shown
 
 
 def test_a_dry_run_of_many_labels_shows_the_most_and_the_least_frequent(
