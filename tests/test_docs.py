@@ -1,5 +1,6 @@
 """The docs hold: links lead somewhere, the README is short, and the tutorial runs as it is typed."""
 
+import json
 import re
 import shlex
 import shutil
@@ -8,6 +9,9 @@ from typing import Any
 
 import pytest
 
+import cli
+from commandline.embed import EmbedOptions
+from data.readers import read_corpus
 from tests.conftest import Run
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -84,3 +88,55 @@ def test_the_notebook_runs_from_top_to_bottom(tmp_path: Path) -> None:
     shown = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     assert [output for output in shown if output.output_type == "error"] == []
     assert any("<table>" in output.get("data", {}).get("text/html", "") for output in shown)
+
+
+def examples_of(page: Path) -> list[tuple[str, list[list[str]], str]]:
+    """The examples of a page: the blocks before a command, the command's arguments, and the table that it reads."""
+    pieces = re.split(r"^(`embedonce embed .+`)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    tables = [re.match(r"\n\n((?:\|.*\n)+)", after) for after in pieces[2::2]]
+    cells = [
+        [[cell.strip() for cell in line.strip("|\n").split(" | ")] for line in (table[1] if table else "").splitlines()]
+        for table in tables
+    ]
+    return [
+        (blocks, rows, command.strip("`"))
+        for blocks, command, rows in zip(pieces[0::2], pieces[1::2], cells, strict=False)
+    ]
+
+
+def write_files(blocks: str) -> None:
+    """Write the files of fenced blocks with a name, and run those that are Python."""
+    for language, name, content in re.findall(r"^```(\w+) ?(\S*)\n(.*?)^```$", blocks, re.MULTILINE | re.DOTALL):
+        if language == "python":
+            exec(content, {})
+        else:
+            Path(name).parent.mkdir(parents=True, exist_ok=True)
+            Path(name).write_text(content, encoding="utf-8")
+
+
+EXAMPLES = examples_of(DOCS / "howto" / "your-data.md")
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_your_data_is_read_as_the_page_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert len(EXAMPLES) >= 20
+    for blocks, (heading, _, *rows), command in EXAMPLES:
+        write_files(blocks)
+        context = cli.embedonce.commands["embed"].make_context("embed", shlex.split(command)[2:])
+        options = EmbedOptions(**context.params)
+        corpus = read_corpus(options.source, options.spec)
+        read = [dict(zip(heading, row, strict=True)) for row in rows]
+        expected = [
+            {
+                "split": str(document.split),
+                "label": "–"
+                if document.labels is None
+                else json.dumps(document.labels)
+                if corpus.kind == "multilabel"
+                else "".join(document.labels),
+                "text": document.text.strip(),
+            }
+            for document in corpus.documents
+        ]
+        assert read == [{name: row[name] for name in heading} for row in expected], command
