@@ -113,7 +113,7 @@ def _explain_documents(run: "Run", options: ExplainOptions) -> "list[Explanation
     store = open_store(options.store or Path(run.record.store), options.stores_folder)
     corpus = open_corpus(store, run.record.corpus)
     say(f"Explaining {run.name} on {store.name}, corpus {corpus.name}.")
-    if change := describe_corpus_change(run, corpus):
+    if change := describe_corpus_change(run, store, corpus):
         note(change)
     texts = _read_texts(corpus, store, options)
     for sentence in texts.notes:

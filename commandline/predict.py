@@ -16,9 +16,10 @@ from commandline.options import (
     trust_option,
     unescape_template,
 )
-from commandline.output import note, open_output, progress
+from commandline.output import note, open_output, progress, say
 from data.errors import CallError
 from data.source_spec import SourceSpec
+from data.text_format import join_names, plural
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,4 +95,10 @@ def predict(options: PredictOptions) -> None:
         predictions = predict_documents(
             run, corpus.documents, encoders, lambda done: bar(done, total, f"{done:,} of {total:,} documents")
         )
-        write_predictions(predictions, columns, out, as_json=options.as_json)
+        failed = write_predictions(predictions, columns, out, as_json=options.as_json)
+    if failed:
+        say(
+            f"{plural(len(failed), 'document')} without a prediction, because their vectors are not finite: "
+            f"{join_names(failed)}."
+        )
+        raise click.exceptions.Exit(1)

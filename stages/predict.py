@@ -9,33 +9,33 @@ from typing import TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from data.documents import Corpus, Document
+from data.documents import Corpus, Document, Documents
 from data.errors import CallError, RecipeMismatch
 from data.readers import read_corpus
 from data.source_spec import SourceSpec
-from featurestore import Recipe, Shard, shard_bytes
+from featurestore import Recipe
 from heads.evaluation.score_matrix import scores_to_probabilities
-from stages.embed import Encoder, encode
+from stages.embed import Encoder
 from stages.embed.pipeline.encoding_choice import open_recorded_encoder, options_from_recipe
+from stages.embed.pipeline.feature_blocks import iter_feature_blocks
 from stages.fitting.predictions import CsvWriter, ProbabilityColumns, format_labels
 from stages.fitting.runs import Run
 from stages.fitting.stacking_inputs import build_scorer
 
-BLOCK = 4096  # documents encoded before their labels are returned: bounds memory, fills batches
-
 
 @dataclass(frozen=True)
 class Prediction:
-    """The labels of one document.
+    """The labels of one document; a document without finite vectors has none.
 
-    label: as in predictions.csv, a label or a JSON list of labels for multi-label.
-    probabilities: float32 (labels,), in the order of the run's labels.
+    label: as in predictions.csv, a label or a JSON list of labels for multi-label; "" if there are none.
+    labels: their names, None if there are none.
+    probabilities: float32 (labels,), in the order of the run's labels; None if there are none.
     """
 
     id: str
-    label: str
-    labels: tuple[str, ...]
-    probabilities: NDArray[np.float32]
+    label: str = ""
+    labels: tuple[str, ...] | None = None
+    probabilities: NDArray[np.float32] | None = None
 
 
 def open_encoders(
@@ -112,43 +112,67 @@ def predict(
 
     Returns:
         One prediction per document, in their order.
+
+    Raises:
+        EmbedOnceError: what `iter_feature_blocks` raises.
     """
-    score, rule, labels = build_scorer(run), run.decision.rule, run.record.labels
-    for start in range(0, len(documents), BLOCK):
-        block = documents[start : start + BLOCK]
-        texts = [document.text for document in block]
-        scores = score([encode_texts(texts, encoder) for encoder in encoders])
-        probabilities = scores_to_probabilities(scores, multilabel=run.record.kind == "multilabel")
-        for document, codes, row in zip(block, rule.decide(scores), probabilities, strict=True):
-            columns = np.flatnonzero(codes).tolist() if np.ndim(codes) else [int(codes)]
-            names = tuple(labels[column] for column in columns)
-            yield Prediction(document.id, format_labels(codes, labels), names, row)
+    score, columns = build_scorer(run), Documents.from_documents(documents)
+    for block in iter_feature_blocks(columns.texts, encoders):
+        decided = _decide(run, score(block.shards)) if block.is_encoded.any() else iter(())
+        for row, is_encoded in zip(block.texts, block.is_encoded.tolist(), strict=True):
+            yield Prediction(columns.ids[row], *(next(decided) if is_encoded else ()))
         if on_progress is not None:
-            on_progress(start + len(block))
+            on_progress(block.texts.stop)
 
 
-def encode_texts(texts: Sequence[str], encoder: Encoder) -> Shard:
-    """Encode texts and read them as a store would read them, so that a head gets the same input from both."""
-    return Shard.of_bytes(shard_bytes(encode(texts, encoder), encoder.recipe), encoder.recipe)
+def _decide(run: Run, scores: NDArray[np.float32]) -> Iterator[tuple[str, tuple[str, ...], NDArray[np.float32]]]:
+    """Yield the fields of each document's Prediction without its id. scores: float32 (documents, labels)."""
+    labels = run.record.labels
+    probabilities = scores_to_probabilities(scores, multilabel=run.record.kind == "multilabel")
+    for codes, row in zip(run.decision.rule.decide(scores), probabilities, strict=True):
+        columns = np.flatnonzero(codes).tolist() if np.ndim(codes) else [int(codes)]
+        yield format_labels(codes, labels), tuple(labels[column] for column in columns), row
 
 
 def write_predictions(
     predictions: Iterable[Prediction], columns: ProbabilityColumns, out: TextIO, *, as_json: bool
-) -> None:
-    """Write predictions as CSV or JSON lines.
+) -> list[str]:
+    """Write predictions as CSV or JSON lines; a row without a prediction has empty cells, or null in JSON.
 
     Args:
         predictions: from `predict`.
         columns: the labels whose probabilities are written.
         out: where to write.
         as_json: one JSON object per line instead of CSV.
+
+    Returns:
+        The ids of the rows without a prediction.
     """
-    if as_json:
-        for row in predictions:
-            content = {"id": row.id, "labels": row.labels, "probabilities": columns.select(row.probabilities)}
-            out.write(json.dumps(content, ensure_ascii=False) + "\n")
-        return
-    table, others = CsvWriter(out), ("id", "prediction")
-    table.writerow([*others, *columns.header(others)])
+    write = _write_json(columns, out) if as_json else _write_csv(columns, out)
+    failed = []
     for row in predictions:
-        table.writerow([row.id, row.label, *columns.cells(row.probabilities)])
+        write(row)
+        if row.labels is None:
+            failed.append(row.id)
+    return failed
+
+
+def _write_json(columns: ProbabilityColumns, out: TextIO) -> Callable[[Prediction], None]:
+    def write(row: Prediction) -> None:
+        probabilities = None if row.probabilities is None else columns.select(row.probabilities)
+        content = {"id": row.id, "labels": row.labels, "probabilities": probabilities}
+        out.write(json.dumps(content, ensure_ascii=False) + "\n")
+
+    return write
+
+
+def _write_csv(columns: ProbabilityColumns, out: TextIO) -> Callable[[Prediction], None]:
+    table, others = CsvWriter(out), ("id", "prediction")
+    header = columns.header(others)
+    table.writerow([*others, *header])
+
+    def write(row: Prediction) -> None:
+        cells = [""] * len(header) if row.probabilities is None else columns.cells(row.probabilities)
+        table.writerow([row.id, row.label, *cells])
+
+    return write

@@ -34,6 +34,9 @@ class FeatureSource(Protocol):
     def shards(self) -> list[Shard]:
         """All shards."""
 
+    def unencodable(self, keys: Sequence[str]) -> NDArray[np.bool_]:
+        """Whether each key is of a text without finite vectors, bool (keys,)."""
+
     def bags(self, keys: Sequence[str], keep: str | Iterable[str] | None = None, layer: int | None = -1) -> Bags:
         """As `FeatureStore.bags`."""
 
@@ -57,6 +60,11 @@ class JoinedStores:
     def shards(self) -> list[Shard]:
         """The shards of all stores."""
         return [shard for store in self.stores for shard in store.shards()]
+
+    def unencodable(self, keys: Sequence[str]) -> NDArray[np.bool_]:
+        """Whether each key is of a text without finite vectors in any store, bool (keys,)."""
+        failed: NDArray[np.bool_] = np.any([store.unencodable(keys) for store in self.stores], axis=0)
+        return failed
 
     def bags(self, keys: Sequence[str], keep: str | Iterable[str] | None = None, layer: int | None = -1) -> Bags:
         """Return the documents of `keys`, in their order. Raises as each store does; CallError for all layers."""

@@ -4,6 +4,7 @@
       recipe.json            what these features are; written once, before the first shard
       shards/<sha256>.h5     committed by a rename; its name is the hash of its bytes
       corpora/NAME.csv       id, key, split, group, label; a user may edit it
+      unencodable/           keys of texts without finite vectors
       records/               one record per run of `embed`
 
 There is no journal, no lock and no manifest: a shard with a correct name is complete. `.tmp-*` are temporary files of
@@ -12,12 +13,13 @@ active or dead writers, and are not read.
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from data.atomic_write import (
     make_folder,
@@ -35,7 +37,7 @@ from featurestore.shards.shard import Shard, bags_from_shards
 from featurestore.shards.shard_bytes import shard_bytes
 from featurestore.shards.shard_content import ShardContent
 from featurestore.shards.verified_cache import VerifiedShards
-from featurestore.store import corpora
+from featurestore.store import corpora, unencodable
 from featurestore.store.corpora import CorpusTable
 from featurestore.store.inspection import Progress, count_contents, find_problems, is_shard
 from featurestore.vectors.bags import Bags
@@ -148,6 +150,17 @@ class FeatureStore:
         """Return the keys without features, in their order."""
         return [keys[row] for row in np.flatnonzero(~self.keys.contains(keys)).tolist()]
 
+    def unencodable(self, keys: Sequence[str]) -> NDArray[np.bool_]:
+        """Whether each key is of a text that `embed` found no finite vectors for: bool (keys,)."""
+        failed = unencodable.load_keys(self.folder / "unencodable")
+        if not failed:
+            return np.zeros(len(keys), dtype=bool)
+        return np.array([key in failed for key in keys], dtype=bool) & ~self.keys.contains(keys)
+
+    def save_unencodable(self, keys: Collection[str]) -> None:
+        """Keep the keys of texts without finite vectors. Raises StorageFailed."""
+        unencodable.save_keys(keys, self.folder / "unencodable")
+
     def select(self, keys: Sequence[str] | None = None) -> Selection:
         """Select the documents of `keys` in their order, or every document, as stored; nothing is read yet.
 
@@ -157,9 +170,11 @@ class FeatureStore:
             return Selection.of_all(self.recipe, self.shards(), self.keys)
         known = self.keys.contains(keys)
         if not known.all() or not self._opened:
-            missing = int((~known).sum())
+            missing, failed = int((~known).sum()), int(self.unencodable(keys).sum())
+            if missing == failed > 0:
+                raise BadData(f"{self.name}: {missing:,} of {len(keys):,} documents have no finite vectors.")
             raise BadData(
-                f"{self.name}: {missing:,} of {len(keys):,} documents have no features. "
+                f"{self.name}: {missing - failed:,} of {len(keys):,} documents have no features. "
                 "Run the same `embedonce embed` again to encode them."
             )
         return Selection.of_keys(self.recipe, self.shards(), self.keys, keys)

@@ -8,7 +8,7 @@ transformers themselves, so that a finished store is recognized without the time
 from stages.embed.encoder.encoder import Encoder, open_encoder
 from stages.embed.encoder.options import Options
 from stages.embed.model_files.model_lookup import find_model
-from stages.embed.pipeline.encode_corpus import embed, encode
+from stages.embed.pipeline.encode_corpus import embed
 from stages.embed.pipeline.progress import EmbedProgress, EmbedReport
 
-__all__ = ["EmbedProgress", "EmbedReport", "Encoder", "Options", "embed", "encode", "find_model", "open_encoder"]
+__all__ = ["EmbedProgress", "EmbedReport", "Encoder", "Options", "embed", "find_model", "open_encoder"]

@@ -177,9 +177,9 @@ def check_explainable(run: Run) -> None:
         )
 
 
-def describe_corpus_change(run: Run, table: CorpusTable) -> str | None:
-    """A sentence if `table` differs from the corpus that the run was fitted on, else None."""
-    if hash_documents(table) == run.record.documents_hash:
+def describe_corpus_change(run: Run, store: FeatureStore, table: CorpusTable) -> str | None:
+    """A sentence if `table` differs from the corpus that the run was fitted on, else None. store: its features."""
+    if hash_documents(store, table) == run.record.documents_hash:
         return None
     return (
         f"{table.name} has changed since {run.name} was fitted: its documents, labels or splits differ. Explanations "

@@ -124,6 +124,10 @@ def load_task(
         CallError: what `Target.to_ordinal` raises.
     """
     rows, notes = _labeled_rows(table, skip_unlabeled=skip_unlabeled)
+    rows, failed = _encodable_rows(store, table, rows)
+    if failed:
+        verb, names = "is" if len(failed) == 1 else "are", join_names([table.ids[row] for row in failed])
+        notes += [f"{plural(len(failed), 'document')} without finite vectors {verb} left out: {names}."]
     target = Target.from_labels([table.labels[row] or () for row in rows], table.kind, taxonomy=table.taxonomy)
     target = target.to_ordinal(order) if order else target
     is_test = np.array([table.splits[row] == Split.TEST for row in rows])
@@ -140,7 +144,7 @@ def load_task(
         test_ids=tuple(ids[row] for row in test),
         test_target=target[test],
         held_out=HeldOut(bags[test], target[test]),
-        documents_hash=hash_documents(table),
+        documents_hash=hash_documents(store, table),
         notes=(*table.notes, *notes, *_test_only_notes(target, train)),
     )
 
@@ -166,6 +170,12 @@ def _labeled_rows(table: CorpusTable, *, skip_unlabeled: bool) -> tuple[list[int
     return rows, [f"{plural(missing, 'document')} without a label {verb} left out."] if missing else []
 
 
+def _encodable_rows(store: FeatureSource, table: CorpusTable, rows: list[int]) -> tuple[list[int], list[int]]:
+    """Divide rows into those that may have features, and those whose texts have no finite vectors."""
+    failed = store.unencodable([table.keys[row] for row in rows])
+    return [rows[index] for index in np.flatnonzero(~failed)], [rows[index] for index in np.flatnonzero(failed)]
+
+
 def _check_splits(table: CorpusTable, train: Target, test_documents: int) -> None:
     if not len(train) or not test_documents:
         empty = "test" if len(train) else "training"
@@ -188,9 +198,12 @@ def _groups(table: CorpusTable, rows: Sequence[int]) -> NDArray[np.int64]:
     return np.unique(names, return_inverse=True)[1].astype(np.int64)
 
 
-def hash_documents(table: CorpusTable) -> str:
-    """SHA-256 of the labeled documents: their ids, texts, splits, groups and labels, and the kind of the labels."""
-    rows, _ = _labeled_rows(table, skip_unlabeled=True)
+def hash_documents(store: FeatureSource, table: CorpusTable) -> str:
+    """SHA-256 of the labeled documents: their ids, texts, splits, groups and labels, and the kind of the labels.
+
+    Documents without finite vectors are left out.
+    """
+    rows, _ = _encodable_rows(store, table, _labeled_rows(table, skip_unlabeled=True)[0])
     columns = (table.ids, table.keys, table.splits, table.groups, table.labels)
     content: list[Any] = [[column[row] for column in columns] for row in rows]
     if table.kind != "single":  # the same labels mean something else

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.documents import Document
-from data.errors import CallError
+from data.errors import CallError, EmbedOnceError
+from data.text_format import plural
 from stages import compare
 from stages.fitting.runs import Run as StoredRun
 from stages.interactive.progress_bar import progress_bar
@@ -72,6 +73,7 @@ class Run:
 
         Raises:
             RecipeMismatch: if that encoder is not the same any more.
+            EmbedOnceError: if a text has no finite vectors; the first one's number is given.
         """
         return self._predicted(texts, visible=progress)[0]
 
@@ -89,13 +91,20 @@ class Run:
             rows = list(
                 predict(self.stored, documents, self._encoders, lambda done: show(done, len(documents), "documents"))
             )
+        failed = [number for number, row in enumerate(rows, start=1) if row.labels is None]
+        if failed:
+            raise EmbedOnceError(
+                f"The encoder gives no finite vectors for {len(failed):,} of {plural(len(rows), 'text')}; the first is "
+                f"number {failed[0]:,}. Remove these texts."
+            )
         probabilities = np.array([row.probabilities for row in rows], np.float32).reshape(len(rows), len(self.labels))
+        names = [row.labels or () for row in rows]
         if self.stored.record.kind != "multilabel":
-            return np.array([row.labels[0] for row in rows], dtype=object), probabilities
+            return np.array([label for (label,) in names], dtype=object), probabilities
         columns = {label: column for column, label in enumerate(self.labels)}
         labels = np.zeros(probabilities.shape, dtype=bool)
-        for number, row in enumerate(rows):
-            labels[number, [columns[label] for label in row.labels]] = True
+        for number, labels_of_row in enumerate(names):
+            labels[number, [columns[label] for label in labels_of_row]] = True
         return labels, probabilities
 
     @cached_property

@@ -14,10 +14,11 @@ from data.documents import Document
 from featurestore import FeatureStore, Shard
 from heads.evaluation.score_matrix import scores_to_probabilities
 from heads.registry import HEADS, head_class
+from stages.embed.pipeline.feature_blocks import iter_feature_blocks
 from stages.fitting import runs
 from stages.fitting.predictions import format_labels
 from stages.fitting.stacking_inputs import build_scorer
-from stages.predict import encode_texts, open_encoders
+from stages.predict import open_encoders
 from tests.conftest import started, write_csv
 
 HEADS_OF_ONE_LAYER = [name for name in HEADS if not head_class(name).every_layer]
@@ -88,7 +89,8 @@ def raw(desk: Path, fitted: dict[str, runs.Run]) -> tuple[list[dict[str, str]], 
     with (desk / "sample.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == "test"]
     (encoder,) = open_encoders(fitted["linear"])
-    return rows, encode_texts([row["text"] for row in rows], encoder)
+    (block,) = iter_feature_blocks([row["text"] for row in rows], [encoder])
+    return rows, block.shards[0]
 
 
 @pytest.mark.parametrize("head", EACH_HEAD)

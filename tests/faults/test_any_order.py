@@ -24,8 +24,9 @@ from featurestore import (
     run_compaction,
     text_key,
 )
-from stages.embed import Encoder, Options, embed, encode, open_encoder
+from stages.embed import Encoder, Options, embed, open_encoder
 from stages.relabel import relabel
+from tests.encoding import encode
 from tests.stages.embed.fakes import CountingNetwork, counting
 from tests.tiny_encoder import make_encoder
 

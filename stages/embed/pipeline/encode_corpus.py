@@ -2,16 +2,15 @@
 
 import random
 import time
-from collections.abc import Sequence, Set
+from collections.abc import Set
 from dataclasses import replace
 
 import numpy as np
 
 from data.documents import Corpus
-from data.errors import EmbedOnceError, RecipeMismatch, StorageFailed
-from data.text_format import plural
-from featurestore import FeatureStore, ShardContent, text_key
-from stages.embed.batching.budget import BatchStrategy, BudgetSelection, BudgetTuner, create_budget
+from data.errors import RecipeMismatch, StorageFailed
+from featurestore import FeatureStore
+from stages.embed.batching.budget import BatchStrategy, BudgetSelection, BudgetTuner
 from stages.embed.batching.quantization_error import measure_float32_similarity
 from stages.embed.encoder.encoder import Encoder
 from stages.embed.network.backends import INT8
@@ -25,7 +24,7 @@ from stages.embed.pipeline.progress import EmbedCounters, EmbedProgress, EmbedRe
 from stages.embed.windows.corpus_part import WHOLE_CORPUS, CorpusPart
 from stages.embed.windows.window_arrays import Integers
 
-__all__ = ["EmbedProgress", "EmbedReport", "embed", "encode"]
+__all__ = ["EmbedProgress", "EmbedReport", "embed"]
 
 # how long encoding a slice takes, about
 SLICE_SECONDS = 5.0
@@ -84,6 +83,8 @@ def embed(
         part="" if part == WHOLE_CORPUS else str(part),
         missing_in_other_parts=texts.missing_in_other_parts(store),
     )
+    if counters.failed:
+        store.save_unencodable(counters.failed)
     if len(missing):
         store.save_record("embed", {"corpus": corpus.name, "encoder": encoder.notes, **report.to_json()})
     return report
@@ -95,21 +96,6 @@ def _ids_with_keys(texts: DistinctTexts, keys: Set[str]) -> tuple[str, ...]:
         return ()
     pairs = zip(texts.keys, texts.documents.ids, strict=True)
     return tuple(identifier for key, identifier in pairs if key in keys)
-
-
-def encode(texts: Sequence[str], encoder: Encoder) -> ShardContent:
-    """Encode `texts`, one document each, in their order, as `embed` writes them into a shard.
-
-    Raises EmbedOnceError, naming the first text, if vectors are not finite.
-    """
-    windows = encoder.tokenizer.tokenize(texts, encoder.windowing)
-    encoded = encode_slice([text_key(text) for text in texts], windows, encoder, create_budget(encoder))
-    if len(encoded.failed):
-        raise EmbedOnceError(
-            f"The encoder gives no finite vectors for {len(encoded.failed):,} of {plural(len(texts), 'text')}; "
-            f"the first is number {encoded.failed[0] + 1:,}. Remove these texts."
-        )
-    return encoded.content
 
 
 class _EncodingRun:

@@ -29,10 +29,9 @@ class LengthBuckets:
         self.keys = keys
         self.characters = characters
         self.windows = windows
-        counts = np.diff(windows.offsets)
         self.tokens = windows.tokens_to_encode
-        self.positions = self.tokens + counts * encoder.extra_positions
-        self.bytes = _stored_bytes(counts, self.tokens, encoder)
+        self.positions = self.tokens + np.diff(windows.offsets) * encoder.extra_positions
+        self.bytes = stored_bytes(windows, encoder)
         self._remaining: Integers = np.argsort(windows.tokens, kind="stable")
 
     def __len__(self) -> int:
@@ -66,8 +65,9 @@ class LengthBuckets:
         return remaining[first:stop]
 
 
-def _stored_bytes(counts: Integers, tokens: Integers, encoder: Encoder) -> Integers:
-    recipe = encoder.recipe
+def stored_bytes(windows: Windows, encoder: Encoder) -> Integers:
+    """The bytes that are kept of each document, int64 (documents,)."""
+    counts, tokens, recipe = np.diff(windows.offsets), windows.tokens_to_encode, encoder.recipe
     items: NDArray[np.int64] = counts * sum(name in recipe.keep for name in ("cls", "mean", "max"))
     if "segments" in recipe.keep:
         items = items + counts + tokens // recipe.segment

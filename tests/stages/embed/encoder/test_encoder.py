@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from data.errors import CallError, ModelUnavailable, UnknownName
-from stages.embed import Options, encode, open_encoder
+from stages.embed import Options, open_encoder
 from stages.embed.model_files.model_lookup import find_packaged_model
+from tests.encoding import encode
 from tests.stages.embed.conftest import Folders, Open
 from tests.stages.embed.reference import EVERYTHING, TEXTS, reference_states
 from tests.tiny_encoder import SENTENCES, make_network, make_tokenizer
@@ -293,7 +294,8 @@ def test_a_copied_folder_has_the_same_recipe_and_another_network_has_another(fol
 def test_opening_needs_no_torch_and_encoding_prints_nothing(folders: Folders) -> None:
     call = """
 import sys
-from stages.embed import Options, encode, open_encoder
+from stages.embed import Options, open_encoder
+from tests.encoding import encode
 encoder = open_encoder(Options(model=sys.argv[1]))
 print("torch" in sys.modules, "transformers" in sys.modules)
 print(encode(["oil"], encoder).arrays["chunks/mean"].shape)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from data.errors import CallError
-from stages.embed import encode
 from stages.embed.model_files.checkpoint import Config
+from tests.encoding import encode
 from tests.stages.embed.conftest import Folders, Open
 from tests.stages.embed.reference import EVERYTHING, TEXTS, forward_arguments, reference_network, reference_states
 from tests.tiny_encoder import SENTENCES

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 from data.errors import ModelUnavailable
-from stages.embed import Encoder, Options, encode, open_encoder
+from stages.embed import Encoder, Options, open_encoder
 from stages.embed.model_files.sentence_transformers_folder import (
     SentenceTransformersFolder,
     read_sentence_transformers_folder,
 )
 from stages.embed.pipeline.embed_source import EmbedRequest, embed_source
+from tests.encoding import encode
 from tests.stages.embed.conftest import Folders
 from tests.stages.embed.reference import reference_states
 from tests.tiny_encoder import SENTENCES, make_sentence_transformers_folder

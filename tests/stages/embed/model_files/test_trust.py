@@ -81,7 +81,8 @@ def test_trusted_code_encodes(own: Path, tmp_path: Path) -> None:
 import sys
 import torch
 from safetensors.torch import load_file
-from stages.embed import Options, encode, open_encoder
+from stages.embed import Options, open_encoder
+from tests.encoding import encode
 folder = sys.argv[1]
 options = Options(model=folder, dtype="float32", device="cpu", trust_remote_code=True)
 arrays = encode(["oil price", "oil"], open_encoder(options)).arrays

@@ -14,11 +14,12 @@ import pytest
 
 from data.errors import CallError, EmbedOnceError, ExtraMissing, StorageFailed, UnknownName
 from featurestore import FeatureStore
-from stages.embed import Options, embed, encode, open_encoder
+from stages.embed import Options, embed, open_encoder
 from stages.embed.batching.quantization_error import measure_float32_similarity
 from stages.embed.model_files.model_lookup import find_packaged_model
 from stages.embed.network import graph_export
 from stages.embed.network.backends import is_installed
+from tests.encoding import encode
 from tests.stages.embed.conftest import Folders, Open
 from tests.stages.embed.fakes import corpus
 from tests.tiny_encoder import SENTENCES
@@ -89,7 +90,8 @@ def test_a_backend_sends_no_telemetry_and_leaves_nothing_in_the_users_home(
 ) -> None:
     call = """
 import sys
-from stages.embed import Options, encode, open_encoder
+from stages.embed import Options, open_encoder
+from tests.encoding import encode
 precision = "int8" if sys.argv[2] == "onnx" else "float32"
 encode(["oil"], open_encoder(Options(model=sys.argv[1], backend=sys.argv[2], precision=precision)))
 print([name for name in sys.modules if "telemetry" in name])

@@ -13,7 +13,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from data.errors import ModelUnavailable
-from stages.embed import Encoder, Options, encode, open_encoder
+from stages.embed import Encoder, Options, open_encoder
+from tests.encoding import encode
 from tests.stages.embed.encoder.test_encoder import ROOT
 from tests.stages.embed.reference import EVERYTHING
 from tests.tiny_encoder import SENTENCES, make_static
@@ -70,7 +71,8 @@ def test_it_needs_no_transformers(tmp_path: Path) -> None:
     call = """
 import sys
 sys.modules["transformers"] = None
-from stages.embed import Options, encode, open_encoder
+from stages.embed import Options, open_encoder
+from tests.encoding import encode
 print(encode(["oil"], open_encoder(Options(model=sys.argv[1]))).arrays["chunks/mean"].shape)
 """
     command = [sys.executable, "-W", "error", "-c", call, str(make_static(tmp_path))]

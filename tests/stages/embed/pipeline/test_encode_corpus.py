@@ -16,10 +16,11 @@ import pytest
 import torch
 
 from data.documents import Document
-from data.errors import EmbedOnceError, RecipeMismatch, StorageFailed
+from data.errors import BadData, EmbedOnceError, RecipeMismatch, StorageFailed
 from featurestore import FeatureStore, text_key
-from stages.embed import EmbedProgress, Encoder, embed, encode
+from stages.embed import EmbedProgress, Encoder, embed
 from stages.embed.pipeline import background, encode_corpus
+from tests.encoding import encode
 from tests.stages.embed.conftest import Folders, Open
 from tests.stages.embed.fakes import CountingNetwork, corpus, counting
 from tests.tiny_encoder import SENTENCES
@@ -248,13 +249,12 @@ def test_a_document_without_finite_vectors_is_named_and_skipped(tiny: Open, tmp_
     assert (report.failed, report.encoded) == (("d1", "d3"), 2)
     assert store.missing_keys([text_key(text) for text in texts]) == [text_key(texts[1]), text_key(texts[3])]
     assert report.sentences()[-1] == "2 documents skipped, because their vectors are not finite: 'd1', 'd3'."
-
-
-def test_a_text_without_finite_vectors_is_refused_by_encode(tiny: Open) -> None:
-    encoder = tiny()
-    network = NanNetwork(encoder.dim, bad_token(encoder), finite=False)
-    with pytest.raises(EmbedOnceError, match="no finite vectors for 1 of 2 texts; the first is number 2"):
-        encode(["oil", "graphics"], replace(encoder, open_network=lambda _: network))
+    keys = [text_key(text) for text in [*texts, "another"]]
+    assert FeatureStore.open(store.folder).unencodable(keys).tolist() == [False, True, False, True, False]
+    with pytest.raises(BadData, match=r"1 of 2 documents have no finite vectors\.$"):
+        store.select(keys[:2])
+    with pytest.raises(BadData, match=r"1 of 3 documents have no features\. Run the same"):
+        store.select([*keys[:2], keys[4]])
 
 
 def test_a_batch_with_nan_in_half_precision_is_repeated_in_float32(tiny: Open, tmp_path: Path) -> None:
