@@ -69,7 +69,7 @@ def head_rows(corpus: str, store: FeatureStore, runs: Path) -> list[Row]:
     return [
         Row(
             compared.head,
-            compared.out_of_fold.value,
+            compared.out_of_fold.value if compared.out_of_fold else None,
             run_of[compared.run].scorecards["test"],
             compared.rule,
             compared.fit_seconds,

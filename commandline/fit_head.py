@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -47,6 +47,8 @@ class FitHeadOptions(CorpusOptions):
     first: str | None
     base_runs: tuple[str, ...]
     folds: int
+    validate_on: Literal["folds", "split"]
+    test: bool
     jobs: int | None
     tune: bool
     runs: Path
@@ -78,6 +80,13 @@ class FitHeadOptions(CorpusOptions):
 @corpus_options
 @folds_option
 @click.option(
+    "--validate-on",
+    type=click.Choice(["folds", "split"]),
+    default="folds",
+    help="What chooses the decision rule and stops networks early: folds, or the validation split of the corpus.",
+)
+@click.option("--test/--no-test", default=True, help="Score the test split once.")
+@click.option(
     "--jobs",
     type=click.IntRange(1),
     help="Processes that fit at once.  [one per core; 1 on a GPU or for few documents]",
@@ -95,6 +104,7 @@ def fit_head(options: FitHeadOptions) -> None:
     embedonce fit-head lstm
     embedonce fit-head linear lstm fused stack
     embedonce fit-head mlp --set pooling=sum --set lr=3e-4 --class-weight effective
+    embedonce fit-head lstm --validate-on split
     embedonce fit-head lstm --loss logit_adjusted --class-weight none
     embedonce fit-head lstm --init kaiming
     embedonce fit-head cascade --first earn
@@ -134,6 +144,8 @@ def _plan(head: "Head", weights: Mapping[str, float] | None, options: FitHeadOpt
     return FitPlan(
         head=head,
         folds=options.folds,
+        validate_on=options.validate_on,
+        test=options.test,
         seed=options.seed,
         layer=options.layer,
         tune=options.tune,

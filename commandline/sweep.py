@@ -45,6 +45,7 @@ class SweepOptions(SelectionOptions, ChartOptions):
     time_budget: str | None
     trial_folds: int
     folds: int
+    test: bool
 
 
 @click.command(short_help="Search the hyperparameters of a head, or of all heads.")
@@ -62,6 +63,7 @@ class SweepOptions(SelectionOptions, ChartOptions):
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="A hyperparameter that is fixed, not searched."
 )
 @click.option("--class-weight", help="As for fit-head; it is then fixed, not searched.  [searched]")
+@click.option("--test/--no-test", default=True, help="Score the test split once, for the final run.")
 @corpus_options
 @chart_options
 @joined_stores_options
@@ -123,6 +125,7 @@ def _search_spaces(corpus: "CorpusTable", metric: str, options: SweepOptions) ->
         FitPlan(
             head=head,
             folds=options.folds,
+            test=options.test,
             seed=options.seed,
             layer=options.layer,
             skip_unlabeled=options.skip_unlabeled,

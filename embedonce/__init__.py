@@ -13,7 +13,7 @@ and each is also the built-in error that you would catch (ValueError, FileNotFou
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 try:
     from data.packages import check_packages
@@ -173,6 +173,8 @@ def fit_head(
     *,
     folds: int = 5,
     seed: int = 0,
+    validate_on: 'Literal["folds", "split"]' = "folds",
+    test: bool = True,
     runs: str | Path = "runs",
     jobs: int | None = None,
     progress: bool = True,
@@ -185,6 +187,9 @@ def fit_head(
         corpus: of `embed` or `load_corpus`; documents without a label are left out.
         folds: folds of the training split.
         seed: of everything random.
+        validate_on: "split" fits once without the corpus's validation split, which then chooses the decision rule and
+            stops networks early instead of folds.
+        test: whether the test split is scored.
         runs: the folder of runs. A run with the same head, data and seed is loaded from there instead of fitted again.
         jobs: fits at once, one process each; None is as many as there are cores if that saves time.
         progress: whether a bar is shown.
@@ -201,7 +206,7 @@ def fit_head(
     if hyperparameters and not isinstance(head, str):
         raise CallError("Hyperparameters go with the name of a head. Set those of a head object with set_params.")
     chosen = make_head(head, {**hyperparameters, "seed": seed}) if isinstance(head, str) else head
-    plan = FitPlan(head=chosen, folds=folds, seed=seed, skip_unlabeled=True)
+    plan = FitPlan(head=chosen, folds=folds, seed=seed, validate_on=validate_on, test=test, skip_unlabeled=True)
     with progress_bar(chosen.name, visible=progress) as show:
         run, _ = fit(
             corpus.features,

@@ -1,7 +1,7 @@
 """Comparison of runs: the table, and what the report page shows of each run.
 
-Rows are sorted by the out-of-fold macro-F1; if the labels of every run are ordinal, by the mean absolute error. The
-test split chooses nothing, not even the order of this table.
+Rows are sorted by the macro-F1 out of fold or on the validation split; if the labels of every run are ordinal, by the
+mean absolute error. The test split chooses nothing, not even the order of this table.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,7 +11,6 @@ from typing import Any
 
 from data.atomic_write import open_atomically
 from data.errors import FileMissing, RunDamaged
-from data.splits import Split
 from heads.evaluation.metrics import ConfidenceInterval, Metric, ranking_metric
 from stages.fitting import runs
 from stages.report.run_view import RunView
@@ -22,7 +21,8 @@ class ComparisonRow:
     """One run in the table.
 
     inputs: the views that the head read, or the number of base runs of a stacking ensemble.
-    out_of_fold: the metric that runs are ranked by. The other metrics are of the test split.
+    out_of_fold: the metric that runs are ranked by, or None for a run that is validated on the validation split.
+    validation: this metric on the validation split, or None. The other metrics are of the test split, None without one.
     absolute_error, quadratic_kappa: of ordinal labels, else None.
     parameters: the number of parameters of the fitted head.
     fit_seconds: of the last fit. predict_milliseconds: per document, from features in the store.
@@ -32,10 +32,11 @@ class ComparisonRow:
     head: str
     store: str
     inputs: str
-    out_of_fold: ConfidenceInterval
-    macro_f1: ConfidenceInterval
-    micro_f1: ConfidenceInterval
-    accuracy: ConfidenceInterval
+    out_of_fold: ConfidenceInterval | None
+    validation: ConfidenceInterval | None
+    macro_f1: ConfidenceInterval | None
+    micro_f1: ConfidenceInterval | None
+    accuracy: ConfidenceInterval | None
     absolute_error: ConfidenceInterval | None
     quadratic_kappa: ConfidenceInterval | None
     rule: str
@@ -101,24 +102,25 @@ def find_run(name: str, folder: Path) -> runs.Run:
 
 def compare(selected: Sequence[runs.Run], notes: Sequence[str] = ()) -> Comparison:
     """Compare runs, the best out-of-fold metric first. notes: of `select_runs`, on the runs that it left out."""
-    metric = ranking_metric(run.scorecards["out_of_fold"] for run in selected)
-    ranked = sorted(selected, key=lambda run: metric.signed_value(run.scorecards["out_of_fold"]), reverse=True)
+    metric = ranking_metric(run.ranking_scorecard for run in selected)
+    ranked = sorted(selected, key=lambda run: metric.signed_value(run.ranking_scorecard), reverse=True)
     return Comparison(tuple(_row(run, metric) for run in ranked), metric.name, (*_notes(ranked), *notes))
 
 
 def _row(run: runs.Run, metric: Metric) -> ComparisonRow:
-    record, test = run.record, run.scorecards["test"]
+    record, cards, test = run.record, run.scorecards, run.scorecards.get("test")
     return ComparisonRow(
         run=run.name,
         head=record.head,
         store=record.store,
         inputs=_describe_inputs(record),
-        out_of_fold=metric.value(run.scorecards["out_of_fold"]),
-        macro_f1=test.macro_f1,
-        micro_f1=test.micro_f1,
-        accuracy=test.accuracy,
-        absolute_error=test.absolute_error,
-        quadratic_kappa=test.quadratic_kappa,
+        out_of_fold=metric.value(cards["out_of_fold"]) if "out_of_fold" in cards else None,
+        validation=metric.value(cards["validation"]) if "validation" in cards else None,
+        macro_f1=test.macro_f1 if test else None,
+        micro_f1=test.micro_f1 if test else None,
+        accuracy=test.accuracy if test else None,
+        absolute_error=test.absolute_error if test else None,
+        quadratic_kappa=test.quadratic_kappa if test else None,
         rule=run.decision.rule.family,
         parameters=record.parameter_count,
         fit_seconds=record.seconds["fit"],
@@ -138,6 +140,11 @@ def _notes(ranked: Sequence[runs.Run]) -> list[str]:
             f"These runs were scored on {len(documents)} different sets of documents: metrics on one set cannot be "
             "compared with those on another."
         )
+    if len({run.record.validate_on for run in ranked}) > 1:
+        notes.append(
+            "Some of these runs are validated out of fold and others on the validation split: these two metrics are of "
+            "different documents and cannot be compared."
+        )
     if len(ranked) > 1 and (stacks := [run.name for run in ranked if run.record.base_runs]):
         notes.append(
             f"The out-of-fold metrics of {', '.join(stacks)} are slightly too high compared with runs that are no "
@@ -152,7 +159,7 @@ def make_run_views(selected: Sequence[runs.Run]) -> list[RunView]:
 
 
 def _make_run_view(run: runs.Run) -> RunView:
-    record, test = run.record, run.predictions().of(Split.TEST)
+    record, scored = run.record, run.predictions().of(run.scored_split)
     return RunView(
         name=run.name,
         head=record.head,
@@ -162,12 +169,13 @@ def _make_run_view(run: runs.Run) -> RunView:
         parameters=record.parameter_count,
         fit_seconds=record.seconds["fit"],
         predict_milliseconds=record.predict_milliseconds,
-        out_of_fold=run.scorecards["out_of_fold"],
-        test=run.scorecards["test"],
+        out_of_fold=run.ranking_scorecard,
+        has_folds=record.validate_on == "folds",
+        test=run.scorecards.get("test"),
         labels=tuple(run.record.labels),
-        truth=test.truth,
-        predicted=test.predicted,
-        probabilities=test.probabilities,
+        truth=scored.truth,
+        predicted=scored.predicted,
+        probabilities=scored.probabilities,
         notes=run.record.notes,
         evidence=run.decision.to_json(),
     )

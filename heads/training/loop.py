@@ -59,6 +59,7 @@ class Trainer:
         *,
         on_epoch: OnEpoch | None = None,
         checkpoint: Checkpoint | None = None,
+        validation: TrainingData | None = None,
         tracked: TrainingData | None = None,
     ) -> History:
         """Train `network` in place and leave it on the CPU with the weights of its best epoch.
@@ -70,6 +71,7 @@ class Trainer:
             rng: draws batches. Dropout draws from torch's global generator, which the caller forks and seeds.
             on_epoch: called after each epoch.
             checkpoint: from which an interrupted training of the same network on the same data resumes.
+            validation: documents of the validation split, instead of rows of `data`.
             tracked: documents whose metrics `on_epoch` receives if there is no validation split; they decide nothing.
 
         Returns:
@@ -78,7 +80,7 @@ class Trainer:
         Raises:
             CallError: for a loss or a sampler that does not fit the labels, and if the loss is no longer finite.
         """
-        fitted, validation = rows
+        fitted, validation_rows = rows if validation is None else (rows[0], torch.arange(len(validation.targets)))
         losses = self._losses(data, fitted)
         device = self.device
         network.to(device)
@@ -94,13 +96,12 @@ class Trainer:
                 raise CallError(
                     f"The loss of epoch {number} is not finite with lr={self.optimization.lr}. Choose a lower lr."
                 )
-            epoch = Epoch(
-                number, self.optimization.epochs, loss, *self._evaluate(state.evaluated, data, losses, validation)
-            )
+            metrics = self._evaluate(state.evaluated, validation or data, losses, validation_rows)
+            epoch = Epoch(number, self.optimization.epochs, loss, *metrics)
             state.epochs.append(epoch)
             state.best.update(state.evaluated, number, self._merit(epoch))
             if on_epoch is not None:
-                if tracked is not None and not len(validation):
+                if tracked is not None and not len(validation_rows):
                     epoch = self._with_tracked(epoch, state.evaluated, tracked, losses)
                 on_epoch(epoch)
             if checkpoint is not None:

@@ -44,6 +44,7 @@ class NetworkHead(FittedNetworkHead, Head):
 
     These attributes are not hyperparameters, so `clone` does not copy them:
 
+    validation: documents and labels of a validation split for early stopping, in place of `validation_fraction`.
     on_epoch: called after each epoch of `fit`.
     tracked: documents and labels whose metrics `on_epoch` receives if there is no validation split; they decide
     nothing.
@@ -53,6 +54,7 @@ class NetworkHead(FittedNetworkHead, Head):
     training: Training | None = None
     class_weight: ClassWeight = "effective"
 
+    validation: tuple[Bags, Any] | None = field(init=False, default=None)
     on_epoch: OnEpoch | None = field(init=False, default=None)
     tracked: tuple[Bags, Any] | None = field(init=False, default=None)
     checkpoint_folder: Path | None = field(init=False, default=None)
@@ -80,8 +82,9 @@ class NetworkHead(FittedNetworkHead, Head):
         sequences = self._sequences(examples.bags, with_notes=True)
         order = _ordered_columns(trainer.imbalance.order, self.classes_.tolist())
         data = _training_data(examples, sequences, len(self.classes_), order)
-        rows = data.split(trainer.stopping.validation_fraction, self.seed)
-        for note in (_stopping_note(trainer.stopping, rows[1]), _imbalance_note(trainer.imbalance, self.class_weight)):
+        rows = data.split(trainer.stopping.validation_fraction if self.validation is None else 0, self.seed)
+        stopping_note = None if self.validation else _stopping_note(trainer.stopping, rows[1])
+        for note in (stopping_note, _imbalance_note(trainer.imbalance, self.class_weight)):
             if note:
                 self._add_note(note)
         generator, rng = torch.Generator().manual_seed(self.seed), np.random.default_rng(self.seed)
@@ -97,7 +100,8 @@ class NetworkHead(FittedNetworkHead, Head):
                 rng,
                 on_epoch=self.on_epoch,
                 checkpoint=self._checkpoint(trainer, data, rows),
-                tracked=self._tracked_data(data),
+                validation=self._prepare_data(self.validation, data),
+                tracked=self._prepare_data(self.tracked, data),
             )
         self.parameter_count_ = sum(weight.numel() for weight in network.parameters())
 
@@ -111,10 +115,11 @@ class NetworkHead(FittedNetworkHead, Head):
         read = (data.sequences.length, data.targets, data.weight, data.sample_weight, *rows)
         return Checkpoint(self.checkpoint_folder / f"{identity(described, self.network_, *read)}.safetensors")
 
-    def _tracked_data(self, data: TrainingData) -> TrainingData | None:
-        if self.tracked is None:
+    def _prepare_data(self, documents: tuple[Bags, Any] | None, data: TrainingData) -> TrainingData | None:
+        """Documents with labels that are not fitted on, in the form of `data`."""
+        if documents is None:
             return None
-        bags, labels = self.tracked
+        bags, labels = documents
         # documents of a label without training documents cannot be predicted correctly
         rows = np.arange(len(bags)) if self.multilabel_ else np.flatnonzero(np.isin(labels, self.classes_))
         y = np.asarray(labels)[rows]

@@ -130,7 +130,9 @@ def fit_curves(
     """
     layers = dict.fromkeys(resolve_layer(head, plan.layer) for head in plan.heads)
     tasks = {
-        layer: load_task(store, table, layer=layer, skip_unlabeled=plan.skip_unlabeled, order=plan.order)
+        layer: load_task(
+            store, table, layer=layer, skip_unlabeled=plan.skip_unlabeled, order=plan.order, with_test=False
+        )
         for layer in layers
     }
     task = next(iter(tasks.values()))

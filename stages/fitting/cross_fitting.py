@@ -31,7 +31,7 @@ from stages.fitting.fit_checkpoint import FitCheckpoint
 from stages.fitting.plan import FitPlan, configure_head
 from stages.fitting.sample_weights import align_weights
 from stages.fitting.stacking_inputs import build_stacking_task
-from stages.fitting.task import Task, load_task, resolve_layer
+from stages.fitting.task import Task, check_scored_splits, load_task, resolve_layer
 
 __all__ = [
     "CrossFitResult",
@@ -76,12 +76,14 @@ class FitJob:
 class CrossFitResult:
     """The result of all fits of a run.
 
-    scores: float32 (documents, labels), out-of-fold: of each training document by a head that saw neither it nor its
-        group; -inf in the columns of labels that this head never saw.
-    head: the head fitted on the whole training split.
+    rows: int64, the training documents that have scores: all, or those of the validation split.
+    scores: float32 (rows, labels), of each of these documents by a head that saw neither it nor its group; -inf in the
+        columns of labels that this head never saw.
+    head: the head fitted on the whole training split, or on all of it but the validation split.
     seconds: how long that last fit took.
     """
 
+    rows: NDArray[np.int64]
     scores: NDArray[np.float32]
     head: Head
     seconds: float
@@ -109,10 +111,13 @@ def prepare_task(store: FeatureSource, table: CorpusTable, plan: FitPlan, folder
         The task; and the plan with a configured head and the names of its base runs.
 
     Raises:
-        EmbedOnceError: what `load_task`, `build_stacking_task` and `configure_head` raise.
+        EmbedOnceError: what `load_task`, `check_scored_splits`, `build_stacking_task` and `configure_head` raise.
     """
     layer = resolve_layer(plan.head, plan.layer)
-    task = load_task(store, table, layer=layer, skip_unlabeled=plan.skip_unlabeled, order=plan.order)
+    task = load_task(
+        store, table, layer=layer, skip_unlabeled=plan.skip_unlabeled, order=plan.order, with_test=plan.test
+    )
+    check_scored_splits(table.name, task, test=plan.test, validation=plan.validate_on == "split")
     if plan.head.name in STACKING_HEADS:
         task = build_stacking_task(task, plan, store, folder)
         plan = replace(plan, base_runs=[run.name for run in task.base_runs])
@@ -125,13 +130,12 @@ def resolve_jobs(plan: FitPlan, task: Task, jobs: int | None) -> int:
     It is not faster on a GPU, which serves one fit at a time, and for few documents or a stacking ensemble, which are
     fitted before a process has started. Raises CallError for fewer than one.
     """
-    fits = plan.folds + 1
     if jobs is not None:
         check_whole_number("jobs", jobs, 1, MAX_COUNT)
-        return min(jobs, fits)
+        return min(jobs, plan.fits)
     if len(task.train) < PARALLEL_MIN_DOCUMENTS or task.base_runs or _uses_gpu(plan.head):
         return 1
-    return min(_thread_count(), fits)
+    return min(_thread_count(), plan.fits)
 
 
 def cross_fit(job: FitJob, task: Task, jobs: int, on_progress: FitProgressCallback) -> CrossFitResult:
@@ -144,11 +148,13 @@ def cross_fit(job: FitJob, task: Task, jobs: int, on_progress: FitProgressCallba
         on_progress: called before each fit.
 
     Returns:
-        The out-of-fold scores and the head fitted on the whole training split.
+        The scores of training documents that a head was not fitted on, and the head of the run.
 
     Raises:
         EmbedOnceError: if a process was killed or could not be started; and what a fit raises.
     """
+    if job.plan.validate_on == "split":
+        return _fit_without_validation(job, task, on_progress)
     plan, checkpoint, fold_of = job.plan, FitCheckpoint(job.run_folder), job.plan.assign_folds(task)
     scores = np.full((len(task.train), len(task.labels)), -np.inf, dtype=np.float32)
     open_folds: list[int | None] = []
@@ -176,7 +182,18 @@ def cross_fit(job: FitJob, task: Task, jobs: int, on_progress: FitProgressCallba
                 head, seconds = fit.result, fit.seconds
             else:
                 scores[fold_of == fit.fold] = fit.result
-    return CrossFitResult(scores, head, seconds)
+    return CrossFitResult(np.arange(len(task.train)), scores, head, seconds)
+
+
+def _fit_without_validation(job: FitJob, task: Task, on_progress: FitProgressCallback) -> CrossFitResult:
+    """The only fit of a run that is validated on the validation split."""
+    name, start = job.plan.head.name, time.perf_counter()
+    on_progress(FitProgress(name, 0, 2, "fitting on the training split without the validation split"))
+    rows, validation = np.flatnonzero(~task.is_validation), np.flatnonzero(task.is_validation)
+    head = FitCheckpoint(job.run_folder).attach(clone(job.plan.head))
+    head = task.fit(head, rows, align_weights(job.plan.weights, task.train_ids), validation)
+    seconds = time.perf_counter() - start
+    return CrossFitResult(validation, task.scores(head, validation), head, seconds)
 
 
 _Show = Callable[[int, str], None]

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.splits import Split
+from data.target import Target
+from data.text_format import plural
 from featurestore import CorpusTable, FeatureSource
 from heads.core.head import Head
 from heads.core.hyperparameters import to_json
@@ -22,6 +24,7 @@ from heads.evaluation.decisions.heldout import HeldOutResult
 from heads.evaluation.metrics import scorecard
 from stages.fitting import runs
 from stages.fitting.cross_fitting import (
+    CrossFitResult,
     FitJob,
     FitProgress,
     FitProgressCallback,
@@ -35,6 +38,9 @@ from stages.fitting.predictions import Predictions
 from stages.fitting.sample_weights import align_weights
 from stages.fitting.stacking_inputs import stacking_notes
 from stages.fitting.task import Task, rare_label_notes, resolve_layer
+
+SCORED_DOCUMENTS = 1_000  # to measure the time per document if there is no test split
+VALIDATED_ON = {"folds": "out_of_fold", "split": "validation"}  # the name of the metrics
 
 
 def fit_head(
@@ -77,35 +83,41 @@ def fit_head(
     fitted = cross_fit(FitJob(store, table, plan, run_folder), task, resolve_jobs(plan, task, jobs), show)
     clock.lap("fit", fitted.seconds)
     clock.lap("out_of_fold")
-    show(FitProgress(plan.head.name, plan.folds + 1, plan.folds + 2, "choosing the decision rule"))
-    decision = _decide(plan, task, fitted.scores)
+    show(FitProgress(plan.head.name, plan.fits, plan.fits + 1, "choosing the decision rule"))
+    target, ordered = task.target[fitted.rows], task.target.is_ordinal
+    decision = _decide(plan, target, task.groups[fitted.rows], fitted.scores)
     clock.lap("decision")
-    test = task.held_out.score(fitted.head, decision.rule, task.labels, seed=plan.seed)
-    clock.lap("test")
+    validated = scorecard(target.y, decision.out_of_fold, task.labels, plan.seed, ordinal=ordered)
+    scorecards = {VALIDATED_ON[plan.validate_on]: validated}
+    test = task.held_out.score(fitted.head, decision.rule, task.labels, seed=plan.seed) if plan.test else None
+    if test is not None:
+        scorecards["test"] = test.scorecard
+        clock.lap("test")
     record = _record(store, table, task, plan, fitted.head, clock.laps, test, command, notes)
-    ordered = task.target.is_ordinal
-    out_of_fold = scorecard(task.target.y, decision.out_of_fold, task.labels, plan.seed, ordinal=ordered)
-    scorecards = {"out_of_fold": out_of_fold, "test": test.scorecard}
-    predictions = _predictions(task, decision, fitted.scores, test)
+    predictions = _predictions(plan, task, decision, fitted, test)
     run = runs.save(run_folder, record, fitted.head, decision, predictions, scorecards)
     checkpoint.remove()
     return run, True
 
 
-def _decide(plan: FitPlan, task: Task, scores: NDArray[np.float32]) -> Decision:
-    y, ordered = task.target.y, task.target.is_ordinal
+def _decide(plan: FitPlan, target: Target, groups: NDArray[np.int64], scores: NDArray[np.float32]) -> Decision:
     if plan.tune:
-        return tune_decision(scores, y, groups=task.groups, seed=plan.seed, ordinal=ordered)
-    return default_decision(scores, y, ordinal=ordered)
+        return tune_decision(scores, target.y, groups=groups, seed=plan.seed, ordinal=target.is_ordinal)
+    return default_decision(scores, target.y, ordinal=target.is_ordinal)
 
 
-def _predictions(task: Task, decision: Decision, scores: NDArray[np.float32], test: HeldOutResult) -> Predictions:
+def _predictions(
+    plan: FitPlan, task: Task, decision: Decision, fitted: CrossFitResult, test: HeldOutResult | None
+) -> Predictions:
+    """The predictions of the test split, if it is scored, then those of training documents."""
+    split = Split.VALIDATION if plan.validate_on == "split" else Split.TRAIN
+    tested, documents = ([], 0) if test is None else ([test], len(task.test_ids))
     return Predictions(
-        ids=[*task.test_ids, *task.train_ids],
-        splits=[Split.TEST.value] * len(task.test_ids) + [Split.TRAIN.value] * len(task.train_ids),
-        truth=np.concatenate([task.test_target.y, task.target.y]),
-        predicted=np.concatenate([test.predicted, decision.out_of_fold]),
-        scores=np.concatenate([test.scores, scores]),
+        ids=[*task.test_ids[:documents], *(task.train_ids[row] for row in fitted.rows.tolist())],
+        splits=[Split.TEST.value] * documents + [split.value] * len(fitted.rows),
+        truth=np.concatenate([task.test_target.y[:documents], task.target.y[fitted.rows]]),
+        predicted=np.concatenate([*(each.predicted for each in tested), decision.out_of_fold]),
+        scores=np.concatenate([*(each.scores for each in tested), fitted.scores]),
     )
 
 
@@ -116,11 +128,11 @@ def _record(
     plan: FitPlan,
     head: Head,
     seconds: dict[str, float],
-    test: HeldOutResult,
+    test: HeldOutResult | None,
     command: str,
     notes: Sequence[str],
 ) -> runs.Record:
-    milliseconds = 1000 * test.seconds / len(task.test_ids)
+    milliseconds = _scoring_milliseconds(task, head) if test is None else 1000 * test.seconds / len(task.test_ids)
     return runs.Record(
         head=head.name,
         hyperparameters=to_json(head)["nested"],
@@ -128,7 +140,8 @@ def _record(
         base_runs=[run.name for run in task.base_runs],
         layer=resolve_layer(plan.head, plan.layer),
         seed=plan.seed,
-        folds=plan.folds,
+        folds=0 if plan.validate_on == "split" else plan.folds,
+        validate_on=plan.validate_on,
         tuned=plan.tune,
         store=store.name,
         recipe=store.recipes[0].to_json(),
@@ -137,19 +150,47 @@ def _record(
         spec=table.spec.to_json(),
         shards=[shard.name for shard in store.shards()],
         corpus=table.name,
-        documents={"train": len(task.train_ids), "test": len(task.test_ids)},
+        documents=_count_documents(plan, task),
         documents_hash=task.documents_hash,
         kind=task.target.kind,
         labels=task.labels,
         parameter_count=int(head.parameter_count_),
         seconds=seconds,
         predict_milliseconds=milliseconds + sum(run.record.predict_milliseconds for run in task.base_runs),
-        corpus_notes=[*task.notes, *_weight_notes(plan, task), *rare_label_notes(task.target, plan.folds)],
+        corpus_notes=[*task.notes, *_weight_notes(plan, task), *_plan_notes(plan, task)],
         run_notes=[*notes, *head.notes_],
         command=command,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         package_versions=runs.package_versions(),
     )
+
+
+def _count_documents(plan: FitPlan, task: Task) -> dict[str, int]:
+    validation = int(task.is_validation.sum()) if plan.validate_on == "split" else 0
+    counts = {Split.TRAIN: len(task.train_ids) - validation, Split.VALIDATION: validation}
+    counts |= {Split.TEST: len(task.test_ids)} if plan.test else {}
+    return {split.value: count for split, count in counts.items() if count}
+
+
+def _scoring_milliseconds(task: Task, head: Head) -> float:
+    """The time that the head takes per document, measured on a few training documents."""
+    rows = np.arange(min(len(task.train), SCORED_DOCUMENTS))
+    start = time.perf_counter()
+    task.scores(head, rows)
+    return 1000 * (time.perf_counter() - start) / len(rows)
+
+
+def _plan_notes(plan: FitPlan, task: Task) -> list[str]:
+    notes = [] if plan.test else ["The test split was not read (--no-test): there are no test metrics."]
+    if plan.validate_on == "folds":
+        return [*notes, *rare_label_notes(task.target, plan.folds)]
+    validation = int(task.is_validation.sum())
+    return [
+        *notes,
+        f"Fitted on {len(task.train_ids) - validation:,} training documents and validated on the validation split of "
+        f"{plural(validation, 'document')} instead of folds (--validate-on split): the decision rule and early "
+        "stopping use it, so its metrics are slightly too high.",
+    ]
 
 
 def _weight_notes(plan: FitPlan, task: Task) -> list[str]:

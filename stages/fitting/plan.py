@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,9 @@ class FitPlan:
     tune: whether to choose a decision rule on out-of-fold scores.
     order: the labels of an ordinal task, the lowest first, or ("numbers",); empty if they have no order.
     base_runs: names of the runs under a stacking ensemble; empty for all in the folder that match.
+    validate_on: what chooses the decision rule and stops networks early: "folds" of the training split, or the corpus's
+        validation "split", which the head is then not fitted on.
+    test: whether the test split is scored.
     weights: document id -> sample weight in training; None for 1 each. Decision rules and metrics count every document
         once.
     """
@@ -39,12 +43,19 @@ class FitPlan:
     skip_unlabeled: bool = False
     order: Sequence[str] = ()
     base_runs: Sequence[str] = ()
+    validate_on: Literal["folds", "split"] = "folds"
+    test: bool = True
     weights: Mapping[str, float] | None = None
 
     def __post_init__(self) -> None:
         """Raise CallError for a number of folds or a seed out of range."""
         check_whole_number("folds", self.folds, 2, MAX_COUNT)
         check_whole_number("seed", self.seed, 0, MAX_SEED)
+
+    @property
+    def fits(self) -> int:
+        """How many fits a run makes."""
+        return 1 if self.validate_on == "split" else self.folds + 1
 
     def assign_folds(self, task: Task) -> NDArray[np.int32]:
         """The fold of each training document, int32 (documents,).
@@ -84,6 +95,8 @@ class FitPlan:
             | {"features": joined_fingerprint(store.recipes), "documents": task.documents_hash}
             | ({"order": task.labels} if self.order else {})
             | ({"base_runs": [run.name for run in task.base_runs]} if task.base_runs else {})
+            | ({"validate_on": self.validate_on} if self.validate_on != "folds" else {})
+            | ({} if self.test else {"test": False})
             | ({} if self.weights is None else {"weights": [self.weights[document] for document in task.train_ids]})
         )
 

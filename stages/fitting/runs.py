@@ -68,6 +68,7 @@ class Record:
     further_recipes: Sequence[Mapping[str, Any]] = ()  # of the second and every further store, in this order
     source: str = ""  # from which the corpus was read, as the user wrote it
     spec: Mapping[str, Any] = field(default_factory=dict)  # how: a SourceSpec
+    validate_on: str = "folds"  # or "split", the validation split; `folds` is 0 then
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -128,7 +129,7 @@ class Run:
 
     @cached_property
     def scorecards(self) -> dict[str, "Scorecard"]:
-        """The metrics `out_of_fold` and `test`."""
+        """The metrics: `out_of_fold`, or `validation` of the validation split; and `test`, unless it was not scored."""
         from heads.evaluation.metrics import Scorecard
 
         cards = json.loads(self._verified_path("scorecard.json").read_text(encoding="utf-8"))
@@ -139,6 +140,16 @@ class Run:
         for file in self.files:
             if file.startswith(prefixes):
                 self._verified_path(file)
+
+    @property
+    def ranking_scorecard(self) -> "Scorecard":
+        """The metrics that runs are ranked by: those of training documents that a head was not fitted on."""
+        return self.scorecards["out_of_fold" if self.record.validate_on == "folds" else "validation"]
+
+    @property
+    def scored_split(self) -> str:
+        """The split whose predictions a report shows: the test split, or the validated documents without one."""
+        return "test" if "test" in self.scorecards else "train" if self.record.validate_on == "folds" else "validation"
 
     def _verified_path(self, file: str) -> Path:
         path = self.folder / file
@@ -165,7 +176,7 @@ def save(
         head: the fitted head.
         decision: the decision rule and its evidence.
         predictions: of both splits.
-        scorecards: the metrics `out_of_fold` and `test`.
+        scorecards: as in `Run.scorecards`.
 
     Returns:
         The run in `folder`.

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from data.errors import CallError, FileMissing
 from data.splits import Split
 from data.text_format import plural
-from featurestore import FeatureSource, Recipe, Shard, join_bags, joined_fingerprint
+from featurestore import Bags, FeatureSource, Recipe, Shard, join_bags, joined_fingerprint
 from heads.classifiers.stacking import stack_probabilities
 from heads.evaluation.decisions.heldout import HeldOut
 from heads.evaluation.score_matrix import align_scores, scores_to_probabilities
@@ -44,6 +44,10 @@ def build_stacking_task(task: Task, plan: FitPlan, store: FeatureSource, folder:
     Raises:
         CallError: for a named run that does not match the plan, saying how it differs, and for fewer than two runs.
     """
+    if plan.validate_on == "split":
+        raise CallError(
+            f"{plan.head.name} learns from out-of-fold scores, which --validate-on split does not make. Leave it out."
+        )
     names = sorted({Path(name).name for name in plan.base_runs})  # the shell completes them with their folder
     left_out: list[str] = []
     candidates = [runs.load(folder / name) for name in names]
@@ -63,12 +67,14 @@ def build_stacking_task(task: Task, plan: FitPlan, store: FeatureSource, folder:
         ]
         raise CallError(" ".join(sentences))
     predictions, multilabel = [run.predictions() for run in base_runs], task.target.kind == "multilabel"
-    train, test = (
-        stack_probabilities([rows.of(split).probabilities for rows in predictions], multilabel=multilabel)
-        for split in (Split.TRAIN, Split.TEST)
+
+    def stack(split: Split) -> Bags:
+        return stack_probabilities([rows.of(split).probabilities for rows in predictions], multilabel=multilabel)
+
+    held_out = HeldOut(stack(Split.TEST), task.test_target) if plan.test else task.held_out
+    return replace(
+        task, train=stack(Split.TRAIN), held_out=held_out, base_runs=base_runs, notes=(*task.notes, *left_out)
     )
-    held_out, notes = HeldOut(test, task.test_target), (*task.notes, *left_out)
-    return replace(task, train=train, held_out=held_out, base_runs=base_runs, notes=notes)
 
 
 def stacking_notes(base_runs: Sequence[runs.Run]) -> list[str]:
@@ -92,7 +98,11 @@ def _find_mismatch(run: runs.Run, task: Task, plan: FitPlan, store: FeatureSourc
     if record.documents_hash != task.documents_hash:
         return f"the documents, labels or splits of {record.corpus} have changed since it was fitted"
     if (record.kind, tuple(record.labels)) != (task.target.kind, task.labels):
-        return "its labels have another order, so use the same --order for both, or none"
+        return "its labels are others or have another order, so use the same --order and --no-test for both, or none"
+    if record.validate_on == "split":
+        return "it was validated on the validation split, so it has no out-of-fold scores"
+    if plan.test and "test" not in record.documents:
+        return "it was fitted without the test split, so use --no-test here too"
     if (record.folds, record.seed) != (plan.folds, plan.seed):
         return (
             f"it has {plural(record.folds, 'fold')} and seed {record.seed} instead of {plan.folds} and {plan.seed}; "

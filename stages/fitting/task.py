@@ -60,6 +60,7 @@ def open_corpus(store: FeatureStore, name: str | None) -> CorpusTable:
 class Task:
     """The labeled documents of a corpus with their features; only `held_out` can read the test split.
 
+    is_validation: which training documents are of the corpus's validation split, bool (training documents,).
     groups: one integer per training document; documents of one group are always on the same side of a split.
     notes: what a reader must know about the corpus, the same for every head.
     base_runs: the runs whose scores replace the features, for a stacking ensemble (stages/fitting/stacking_inputs.py).
@@ -70,6 +71,7 @@ class Task:
     train: Bags
     target: Target
     groups: NDArray[np.int64]
+    is_validation: NDArray[np.bool_]
     test_ids: tuple[str, ...]
     test_target: Target
     held_out: HeldOut
@@ -77,13 +79,20 @@ class Task:
     notes: tuple[str, ...]
     base_runs: tuple[Run, ...] = ()
 
-    def fit(self, head: Head, rows: NDArray[np.int64], sample_weight: NDArray[np.float64] | None = None) -> Head:
+    def fit(
+        self,
+        head: Head,
+        rows: NDArray[np.int64],
+        sample_weight: NDArray[np.float64] | None = None,
+        validation: NDArray[np.int64] | None = None,
+    ) -> Head:
         """Fit a head on some training documents and return it.
 
         Args:
             head: an unfitted head; it is fitted in place.
             rows: int64, the rows of the training split to fit on.
             sample_weight: float64 (training documents,), of the whole split; None for equal weights.
+            validation: int64, the rows by which a network stops early; None takes some of `rows`.
 
         Returns:
             The same head.
@@ -92,6 +101,8 @@ class Task:
             What the head's `fit` raises.
         """
         weight = None if sample_weight is None else sample_weight[rows]
+        if validation is not None and hasattr(head, "validation"):
+            head.validation = (self.train[validation], self.target.names[validation])
         return head.fit(self.train[rows], self.target.names[rows], weight, self.groups[rows])
 
     def scores(self, head: Head, rows: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -106,6 +117,7 @@ def load_task(
     layer: int | None = -1,
     skip_unlabeled: bool = False,
     order: Sequence[str] = (),
+    with_test: bool = True,
 ) -> Task:
     """Load the labeled documents of a corpus with their features.
 
@@ -115,24 +127,25 @@ def load_task(
         layer: the encoder layer to read; None for every stored layer.
         skip_unlabeled: leave out documents without a label instead of raising an error.
         order: the labels of an ordinal task, the lowest first; empty if they have no order.
+        with_test: whether documents and labels of the test split are loaded; if not, it is empty.
 
     Returns:
         The task.
 
     Raises:
-        BadData: for documents without a label, fewer than two labels in the training split, or an empty split.
+        BadData: for documents without a label, an empty training split, or one with fewer than two labels.
         CallError: what `Target.to_ordinal` raises.
     """
-    rows, notes = _labeled_rows(table, skip_unlabeled=skip_unlabeled)
+    rows, notes = _labeled_rows(table, skip_unlabeled=skip_unlabeled, with_test=with_test)
     rows, failed = _encodable_rows(store, table, rows)
     if failed:
         verb, names = "is" if len(failed) == 1 else "are", join_names([table.ids[row] for row in failed])
         notes += [f"{plural(len(failed), 'document')} without finite vectors {verb} left out: {names}."]
     target = Target.from_labels([table.labels[row] or () for row in rows], table.kind, taxonomy=table.taxonomy)
     target = target.to_ordinal(order) if order else target
-    is_test = np.array([table.splits[row] == Split.TEST for row in rows])
-    train, test = np.flatnonzero(~is_test), np.flatnonzero(is_test)
-    _check_splits(table, target[train], len(test))
+    splits = np.array([table.splits[row] or "" for row in rows])
+    train, test = np.flatnonzero(splits != Split.TEST), np.flatnonzero(splits == Split.TEST)
+    _check_training(table, target[train])
     bags = store.bags([table.keys[row] for row in rows], layer=layer)
     ids = [table.ids[row] for row in rows]
     return Task(
@@ -141,6 +154,7 @@ def load_task(
         train=bags[train],
         target=target[train],
         groups=_groups(table, rows)[train],
+        is_validation=splits[train] == Split.VALIDATION,
         test_ids=tuple(ids[row] for row in test),
         test_target=target[test],
         held_out=HeldOut(bags[test], target[test]),
@@ -154,16 +168,61 @@ def resolve_layer(head: Head, layer: int) -> int | None:
     return None if head.every_layer else layer
 
 
-def _labeled_rows(table: CorpusTable, *, skip_unlabeled: bool) -> tuple[list[int], list[str]]:
-    rows = [row for row, labels in enumerate(table.labels) if labels is not None]
-    missing = len(table.ids) - len(rows)
+def check_scored_splits(name: str, task: Task, *, test: bool, validation: bool) -> None:
+    """Check that the splits that a fit scores can be scored.
+
+    Args:
+        name: the corpus.
+        task: its documents.
+        test: whether the test split is scored.
+        validation: whether the head is validated on the validation split instead of folds.
+
+    Raises:
+        BadData: such a split is empty, or none of its documents can be predicted correctly.
+    """
+    training = task.target[~task.is_validation] if validation else task.target
+    no_test = "Fit with --no-test, which reports only metrics on training documents that a head was not fitted on"
+    if test and not task.test_ids:
+        raise BadData(
+            f"{name}: the test split is empty. Correct the split column and embed again, or add documents: those with "
+            f"equal texts or of one group stay together. {no_test}."
+        )
+    if test:
+        _check_some_label_known(name, "test", training, task.test_target, f"{no_test}, or embed with the true labels")
+    if validation:
+        if not task.is_validation.any():
+            raise BadData(
+                f"{name} has no validation split. Embed again with --validation-file or with validation documents in "
+                "the split column, or leave out --validate-on."
+            )
+        in_split = task.target[task.is_validation]
+        _check_some_label_known(name, "validation", training, in_split, "Leave out --validate-on")
+        _check_labels(name, training)
+
+
+def _check_some_label_known(name: str, split: str, training: Target, scored: Target, remedy: str) -> None:
+    """Raise BadData if no label of `scored`, which has documents, occurs in training: all its documents are missed."""
+    has_label = scored.y.any(axis=1).all() if scored.kind == "multilabel" else True  # else predicting none is right
+    unknown = np.flatnonzero((scored.counts > 0) & (training.counts == 0))
+    if has_label and len(unknown) == np.count_nonzero(scored.counts):
+        names = join_names([scored.labels[column] for column in unknown])
+        raise BadData(
+            f"{name}: no {split} document can be predicted correctly, because none of their labels ({names}) occurs in "
+            f"training. {remedy}."
+        )
+
+
+def _labeled_rows(table: CorpusTable, *, skip_unlabeled: bool, with_test: bool = True) -> tuple[list[int], list[str]]:
+    used = [row for row, split in enumerate(table.splits) if with_test or split != Split.TEST]
+    rows = [row for row in used if table.labels[row] is not None]
+    missing = len(used) - len(rows)
     if not rows:
         raise BadData(f"{table.name}: no document has a label. Name the label column when embedding, with --label.")
     if missing and not skip_unlabeled:
-        first = next(table.ids[row] for row, labels in enumerate(table.labels) if labels is None)
+        first = next(table.ids[row] for row in used if table.labels[row] is None)
         empty = " ([] says that no label applies)" if table.kind == "multilabel" else ""
         raise BadData(
-            f"{table.name}: {missing:,} of {len(table.ids):,} documents have no label (the first is '{first}'). "
+            f"{table.name}: {missing:,} of {len(used):,} documents have no label (the first is '{first}'). "
             f"Label them{empty} and embed again, or leave them out with --skip-unlabeled."
         )
     verb = "is" if missing == 1 else "are"
@@ -176,18 +235,21 @@ def _encodable_rows(store: FeatureSource, table: CorpusTable, rows: list[int]) -
     return [rows[index] for index in np.flatnonzero(~failed)], [rows[index] for index in np.flatnonzero(failed)]
 
 
-def _check_splits(table: CorpusTable, train: Target, test_documents: int) -> None:
-    if not len(train) or not test_documents:
-        empty = "test" if len(train) else "training"
+def _check_training(table: CorpusTable, train: Target) -> None:
+    if not len(train):
         raise BadData(
-            f"{table.name}: the {empty} split is empty. Correct the split column and embed again; without such a "
+            f"{table.name}: the training split is empty. Correct the split column and embed again; without such a "
             "column, add documents: those with equal texts or of one group stay together."
         )
+    _check_labels(table.name, train)
+
+
+def _check_labels(name: str, train: Target) -> None:
     seen = np.flatnonzero(train.counts)
     if len(seen) < 2:
         only = train.labels[seen[0]] if len(seen) else "none"
         raise BadData(
-            f"{table.name}: every training document has the same label ('{only}'), so a classifier has nothing to "
+            f"{name}: every training document has the same label ('{only}'), so a classifier has nothing to "
             "learn. Add documents with another label."
         )
 

@@ -29,7 +29,9 @@ class Run:
         self.stored = stored
 
     def __repr__(self) -> str:
-        return f"<Run {self.name}: macro-F1 {self.test.macro_f1.value:.3f} on the test split>"
+        splits = {"test": "on the test split", "validation": "on the validation split", "train": "out of fold"}
+        scorecard = self.stored.scorecards.get("test", self.stored.ranking_scorecard)
+        return f"<Run {self.name}: macro-F1 {scorecard.macro_f1.value:.3f} {splits[self.stored.scored_split]}>"
 
     @property
     def name(self) -> str:
@@ -53,13 +55,26 @@ class Run:
 
     @property
     def out_of_fold(self) -> "Scorecard":
-        """Metrics on training documents, each predicted by a head that was fitted without its fold."""
-        return self.stored.scorecards["out_of_fold"]
+        """Metrics on training documents, each predicted by a head that was fitted without its fold.
+
+        Raises CallError for a run that is validated on the validation split.
+        """
+        return self._scorecard("out_of_fold", "validated on the validation split, so its metrics are in validation")
+
+    @property
+    def validation(self) -> "Scorecard":
+        """Metrics on the validation split. Raises CallError for a run that is validated on folds."""
+        return self._scorecard("validation", "validated on folds, so its metrics are in out_of_fold")
 
     @property
     def test(self) -> "Scorecard":
-        """Metrics on the test split, which was scored once."""
-        return self.stored.scorecards["test"]
+        """Metrics on the test split, which was scored once. Raises CallError for a run with test=False."""
+        return self._scorecard("test", "fitted with test=False, so it has no test metrics")
+
+    def _scorecard(self, name: str, otherwise: str) -> "Scorecard":
+        if name not in self.stored.scorecards:
+            raise CallError(f"{self.name} was {otherwise}.")
+        return self.stored.scorecards[name]
 
     @property
     def head(self) -> "Head":
@@ -130,19 +145,18 @@ class Comparison:
         return self._compared.to_json()
 
     def _cells(self) -> tuple[list[str], list[list[str]]]:
-        columns = [
-            "run",
-            f"{self._compared.ranking_metric} out-of-fold",
-            "macro-F1",
-            "micro-F1",
-            "accuracy",
-            "decision rule",
-        ]
-        rows = [
-            [row.run, *map(_interval, (row.out_of_fold, row.macro_f1, row.micro_f1, row.accuracy)), row.rule]
-            for row in self._compared.rows
-        ]
-        return columns, rows
+        rows = self._compared.rows
+        metrics = {
+            f"{self._compared.ranking_metric} out-of-fold": [row.out_of_fold for row in rows],
+            f"{self._compared.ranking_metric} validation": [row.validation for row in rows],
+            "macro-F1": [row.macro_f1 for row in rows],
+            "micro-F1": [row.micro_f1 for row in rows],
+            "accuracy": [row.accuracy for row in rows],
+        }
+        known = {name: values for name, values in metrics.items() if any(values)}
+        cells = zip(*(map(_interval, values) for values in known.values()), strict=True)
+        lines = [[row.run, *values, row.rule] for row, values in zip(rows, cells, strict=True)]
+        return ["run", *known, "decision rule"], lines
 
     def __repr__(self) -> str:
         columns, rows = self._cells()
@@ -165,5 +179,7 @@ class Comparison:
         return f"<table><thead>{head}</thead><tbody>{body}</tbody></table>{cells('p', self.notes)}"
 
 
-def _interval(metric: "ConfidenceInterval") -> str:
+def _interval(metric: "ConfidenceInterval | None") -> str:
+    if metric is None:
+        return "–"
     return f"{metric.value:.3f} [{metric.low:.3f}, {metric.high:.3f}]"

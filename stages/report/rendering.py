@@ -49,6 +49,8 @@ def render_comparison(runs: Sequence[RunView], metric: Metric) -> str:
         axis=_score_axis(runs),
         error_axis=common_axis(errors) if errors else None,
         dashes=DASHES,
+        ranked_on=" or ".join(sorted({run.ranked_on for run in runs})),
+        any_test=any(run.test for run in runs),
         same_documents=all(np.array_equal(run.true_labels, runs[0].true_labels) for run in runs),
         any_multilabel=any(run.is_multilabel for run in runs),
         shared_store=runs[0].store if len({run.store for run in runs}) == 1 else "",
@@ -56,13 +58,13 @@ def render_comparison(runs: Sequence[RunView], metric: Metric) -> str:
 
 
 def _score_axis(runs: Sequence[RunView]) -> Axis:
-    cards = [card for run in runs for card in (run.out_of_fold, run.test)]
+    cards = [card for run in runs for card in (run.out_of_fold, run.scored)]
     scores = [(card.macro_f1, card.micro_f1, card.accuracy, card.quadratic_kappa) for card in cards]
     return common_axis([score for row in scores for score in row if score])
 
 
 def _error_intervals(runs: Sequence[RunView]) -> list[ConfidenceInterval]:
-    errors = [error for run in runs for error in (run.out_of_fold.absolute_error, run.test.absolute_error)]
+    errors = [error for run in runs for error in (run.out_of_fold.absolute_error, run.scored.absolute_error)]
     return [error for error in errors if error]
 
 

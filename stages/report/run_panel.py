@@ -33,13 +33,13 @@ class RunPanel:
 
     @property
     def labels_without_documents(self) -> int:
-        """Number of labels without a test document."""
-        return sum(not row.support for row in self.view.test.labels)
+        """Number of labels without a scored document."""
+        return sum(not row.support for row in self.view.scored.labels)
 
     @property
     def metric_tables(self) -> list[Sequence[LabelMetrics]]:
         """The metrics of each label, the most frequent label first, in one or two tables."""
-        return split_rows(sorted(self.view.test.labels, key=lambda row: (-row.support, -row.predicted, row.label)))
+        return split_rows(sorted(self.view.scored.labels, key=lambda row: (-row.support, -row.predicted, row.label)))
 
     @cached_property
     def label_counts(self) -> tuple[LabelCounts, ...]:

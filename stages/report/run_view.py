@@ -14,7 +14,7 @@ __all__ = ["RunView"]
 
 @dataclass(frozen=True)
 class RunView:
-    """One run: its name, costs and metrics, and its predictions for the test split.
+    """One run: its name, costs and metrics, and its predictions for the test split, or without one those out of fold.
 
     Attributes:
         name: name of the run.
@@ -25,14 +25,15 @@ class RunView:
         parameters: number of fitted parameters.
         fit_seconds: duration of the fit.
         predict_milliseconds: duration of a prediction, per document.
-        out_of_fold: metrics on out-of-fold predictions for the training split.
-        test: metrics on the test split.
+        out_of_fold: metrics on out-of-fold predictions for the training split, or on the validation split.
+        test: metrics on the test split; None if it was not scored.
         labels: the labels; ordinal ones from the lowest to the highest.
         truth: int64 (documents,) codes into `labels`; multi-label: bool (documents, labels).
         predicted: the decisions, of the same form.
         probabilities: float32 (documents, labels); NaN and -inf mean unknown and rank last.
         notes: sentences about the run.
         evidence: the decision rule as JSON, with the comparison of the rule families.
+        has_folds: whether `out_of_fold` is out-of-fold.
     """
 
     name: str
@@ -44,18 +45,34 @@ class RunView:
     fit_seconds: float
     predict_milliseconds: float
     out_of_fold: Scorecard
-    test: Scorecard
+    test: Scorecard | None
     labels: tuple[str, ...]
     truth: NDArray[Any]
     predicted: NDArray[Any]
     probabilities: NDArray[Any]
     notes: tuple[str, ...]
     evidence: Mapping[str, Any]
+    has_folds: bool = True
+
+    @property
+    def scored(self) -> Scorecard:
+        """The metrics of the predictions that the page shows."""
+        return self.test or self.out_of_fold
+
+    @property
+    def scored_split(self) -> str:
+        """The split of these predictions, as an adjective."""
+        return "test" if self.test else "training" if self.has_folds else "validation"
+
+    @property
+    def ranked_on(self) -> str:
+        """What the metric that ranks runs is measured on, as an adjective."""
+        return "out-of-fold" if self.has_folds else "validation"
 
     @property
     def is_ordinal(self) -> bool:
         """Whether the labels are ordinal."""
-        return self.test.absolute_error is not None
+        return self.scored.absolute_error is not None
 
     @property
     def is_multilabel(self) -> bool:

@@ -15,7 +15,7 @@ from featurestore import CorpusTable, FeatureSource
 from stages.fitting import runs
 from stages.fitting.cross_fitting import FitProgressCallback
 from stages.fitting.fit_head import fit_head
-from stages.fitting.task import Task, load_task, resolve_layer
+from stages.fitting.task import Task, check_scored_splits, load_task, resolve_layer
 from stages.sweep import trial_scoring
 from stages.sweep.result import SweepResult, SweepTrial
 from stages.sweep.space import SearchSpace
@@ -69,7 +69,10 @@ class SweepContext:
         """Load the documents of `table` as the space's plan reads them."""
         plan = space.plan
         layer = resolve_layer(plan.head, plan.layer)
-        task = load_task(store, table, layer=layer, skip_unlabeled=plan.skip_unlabeled, order=plan.order)
+        task = load_task(
+            store, table, layer=layer, skip_unlabeled=plan.skip_unlabeled, order=plan.order, with_test=plan.test
+        )
+        check_scored_splits(table.name, task, test=plan.test, validation=False)
         return cls(store, table, task, folder, command)
 
     def open_study(self, space: SearchSpace) -> Study:

@@ -141,10 +141,10 @@ def test_multilabel_documents_are_fitted_and_stored(tmp_path: Path) -> None:
     assert run.record.labels == ["a", "b", "c", "late"]
 
 
-def test_splits_that_are_empty_and_a_single_label_are_refused(tmp_path: Path) -> None:
+def test_an_empty_training_split_and_a_single_label_are_refused(tmp_path: Path) -> None:
     documents, vectors = blobs(["a", "b"])
-    untested = [replace(each, split="train") for each in documents]
-    with pytest.raises(BadData, match="the test split is empty"):
+    untested = [replace(each, split="test") for each in documents]
+    with pytest.raises(BadData, match="the training split is empty"):
         load_task(*make_store(tmp_path / "one", untested, vectors))
     same = [replace(each, labels=("a",)) for each in documents]
     with pytest.raises(BadData, match=r"every training document has the same label \('a'\)"):

@@ -43,9 +43,11 @@ def test_runs_are_sorted_by_out_of_fold_macro_f1(shown: Element, runs: list[RunV
 
 def test_the_test_split_does_not_affect_the_order() -> None:
     first, second = example_run("ab", 50, head="linear"), example_run("ab", 50, head="lstm")
-    better = replace(first, out_of_fold=replace(first.out_of_fold, macro_f1=replace(first.test.macro_f1, value=0.9)))
-    worse = replace(second, out_of_fold=replace(second.out_of_fold, macro_f1=replace(second.test.macro_f1, value=0.8)))
-    best_tested = replace(worse, test=replace(worse.test, macro_f1=replace(worse.test.macro_f1, value=1.0)))
+    better = replace(first, out_of_fold=replace(first.out_of_fold, macro_f1=replace(first.scored.macro_f1, value=0.9)))
+    worse = replace(
+        second, out_of_fold=replace(second.out_of_fold, macro_f1=replace(second.scored.macro_f1, value=0.8))
+    )
+    best_tested = replace(worse, test=replace(worse.scored, macro_f1=replace(worse.scored.macro_f1, value=1.0)))
     assert anchors(parse_page(render_page([best_tested, better]))) == [better.name, worse.name]
 
 
@@ -58,7 +60,7 @@ def test_ordinal_runs_are_sorted_by_their_error_and_show_it_and_kappa() -> None:
     shown = parse_page(render_page(runs))
     assert anchors(shown) == [runs[1].name, runs[0].name]
     first = shown.all("table", "compare")[0].all("tbody")[0].all("tr")[0]
-    card = runs[1].test
+    card = runs[1].scored
     expected = (errors[1], card.macro_f1, card.micro_f1, card.accuracy, card.absolute_error, card.quadratic_kappa)
     assert [cell.text for cell in first.all("td", "interval")] == [
         f"{one.value:.3f} {one.low:.3f}–{one.high:.3f}" for one in expected if one
@@ -84,7 +86,7 @@ def _sorted_codes(truth: NDArray[np.int64]) -> NDArray[np.int64]:
 def test_every_metric_of_the_comparison_is_that_of_its_run(shown: Element, runs: list[RunView]) -> None:
     row = shown.all("table", "compare")[0].all("tbody")[0].all("tr")[-1]
     run = min(runs, key=lambda run: run.out_of_fold.macro_f1.value)
-    expected = (run.out_of_fold.macro_f1, run.test.macro_f1, run.test.micro_f1, run.test.accuracy)
+    expected = (run.out_of_fold.macro_f1, run.scored.macro_f1, run.scored.micro_f1, run.scored.accuracy)
     assert [cell.text for cell in row.all("td", "interval")] == [
         f"{one.value:.3f} {one.low:.3f}–{one.high:.3f}" for one in expected
     ]
@@ -102,7 +104,7 @@ def test_every_label_has_its_own_metrics(shown: Element, runs: list[RunView]) ->
             f"{one.recall:.3f}" if one.support else "–",
             f"{one.support:,}",
         ]
-        for one in best.test.labels
+        for one in best.scored.labels
     }
 
 
@@ -115,7 +117,7 @@ def test_labels_are_sorted_by_their_number_of_documents(shown: Element) -> None:
 
 def test_a_bar_is_as_long_as_its_f1_with_dots_at_precision_and_recall() -> None:
     run = example_run(["a", "b", "c"], 200)
-    row = max(run.test.labels, key=lambda one: one.support)
+    row = max(run.scored.labels, key=lambda one: one.support)
     drawn = parse_page(render_page([run])).all("table", "labels")[0].all("tbody")[0].all("tr")[0].all("svg", "bar")[0]
     assert drawn.all("rect", "f1")[0].attributes["width"] == f"{100 * row.f1:.1f}%"
     assert drawn.all("circle", "precision")[0].attributes["cx"] == f"{100 * row.precision:.1f}%"
@@ -124,7 +126,7 @@ def test_a_bar_is_as_long_as_its_f1_with_dots_at_precision_and_recall() -> None:
 
 def test_a_band_covers_its_confidence_interval_on_the_common_axis() -> None:
     run, interval = example_run("ab", 200), ConfidenceInterval(0.75, 0.72, 0.77)
-    card = replace(run.test, macro_f1=interval, micro_f1=interval, accuracy=ConfidenceInterval(0.85, 0.84, 0.9))
+    card = replace(run.scored, macro_f1=interval, micro_f1=interval, accuracy=ConfidenceInterval(0.85, 0.84, 0.9))
     shown = parse_page(render_page([replace(run, test=card, out_of_fold=card)]))  # a scale from 0.7 to 0.9
     drawn = shown.all("table", "compare")[0].all("svg", "band")[0]
     (band,), (line,) = drawn.all("rect", "interval"), drawn.all("line", "estimate")
@@ -240,9 +242,9 @@ def test_labels_without_test_documents_have_dashes_and_are_counted() -> None:
     run = example_run(["often", "seldom", "never"], 60)
     truth, predicted = np.minimum(run.truth, 1), np.minimum(run.predicted, 1)
     supports = {"often": 50, "seldom": 10, "never": 0}
-    metrics = tuple(replace(one, support=supports[one.label], predicted=0) for one in run.test.labels)
+    metrics = tuple(replace(one, support=supports[one.label], predicted=0) for one in run.scored.labels)
     shown = parse_page(
-        render_page([replace(run, truth=truth, predicted=predicted, test=replace(run.test, labels=metrics))])
+        render_page([replace(run, truth=truth, predicted=predicted, test=replace(run.scored, labels=metrics))])
     )
     (row,) = shown.all("tr", "absent")
     assert [cell.text for cell in row.all("td")] == ["", "–", "–", "–", "0"]
