@@ -18,7 +18,7 @@ from commandline.options import (
     stores_option,
     trust_option,
 )
-from commandline.output import note, progress, say, show_json, table
+from commandline.output import note, note_waiting_for_stdin, progress, say, show_json, table
 from commandline.source_summary import show_summary
 from data.text_format import format_bytes, format_duration
 
@@ -162,9 +162,9 @@ class EmbedOptions(SourceOptions):
 def embed(options: EmbedOptions) -> None:
     """Encode the documents of SOURCE once into a feature store.
 
-    SOURCE is a CSV, TSV, JSONL or Parquet file, a folder of such files named for splits (train, dev, test), a folder
-    with one subfolder per class, or one of the benchmarks `reuters52` and `newsgroups`. If the command is interrupted,
-    the same command resumes the work.
+    SOURCE is a table (CSV, TSV, JSON Lines, JSON, Parquet, Arrow or Excel, perhaps compressed), a folder of tables
+    named for splits (train, dev, test), a folder with one subfolder per class, a Hugging Face dataset on disk, or one
+    of the benchmarks `reuters52` and `newsgroups`. If the command is interrupted, the same command resumes the work.
 
     \b
     embedonce embed tickets.csv --text body --label queue
@@ -178,6 +178,7 @@ def embed(options: EmbedOptions) -> None:
         f"Embedding {options.source}{describe_origin('source', 'the example corpus')} "
         f"with {options.model}{describe_origin('model', 'the default model')}."
     )
+    note_waiting_for_stdin(options.source)
     if options.dry_run:
         _estimate(options)
     else:

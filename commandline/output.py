@@ -70,6 +70,12 @@ def note(sentence: str) -> None:
         click.echo(_wrap(f"  - {sentence}", sys.stderr, indent="    "), err=True)
 
 
+def note_waiting_for_stdin(source: str) -> None:
+    """Say what to do if `source` is standard input and that is a terminal, which otherwise seems to hang."""
+    if source == "-" and sys.stdin.isatty():
+        note("documents are read from the terminal: type or paste a table, and end it with Ctrl-D on a line of its own")
+
+
 @contextmanager
 def open_output(path: Path | None) -> Iterator[TextIO]:
     """A text file that appears under its name once it is complete, or stdout if `path` is None.

@@ -7,23 +7,25 @@ import click
 
 from commandline.options import (
     NewFile,
+    TableOptions,
     device_option,
     id_option,
     receives,
     runs_option,
+    table_options,
     template_option,
     text_option,
     trust_option,
     unescape_template,
 )
-from commandline.output import note, open_output, progress, say
+from commandline.output import note, note_waiting_for_stdin, open_output, progress, say
 from data.errors import CallError
 from data.source_spec import SourceSpec
 from data.text_format import join_names, plural
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictOptions:
+class PredictOptions(TableOptions):
     """The arguments and options of `embedonce predict`."""
 
     run: str
@@ -47,6 +49,7 @@ class PredictOptions:
 @text_option
 @template_option
 @id_option
+@table_options
 @click.option(
     "--encoder", multiple=True, help="Where the run's encoder is now, if it has moved; repeat it, once per store."
 )
@@ -64,10 +67,11 @@ class PredictOptions:
 @runs_option
 @receives(PredictOptions)
 def predict(options: PredictOptions) -> None:
-    """Label the documents of FILE with RUN: id, prediction, and the probabilities of labels.
+    """Label the documents of FILE, or of standard input if it is -, with RUN: id, prediction, probabilities of labels.
 
     \b
     embedonce predict lstm-7c2e41b0 new.csv --text body > labeled.csv
+    gunzip --stdout new.csv.gz | embedonce predict lstm-7c2e41b0 - > labeled.csv
     """
     from stages.compare import find_run
     from stages.fitting.predictions import ProbabilityColumns
@@ -84,7 +88,8 @@ def predict(options: PredictOptions) -> None:
     if options.output is not None and options.output.exists():
         raise CallError(f"{options.output} exists already. Name another --output, or remove it.")
     requested = SourceSpec(text=options.text or None, template=unescape_template(options.template), id=options.id_)
-    corpus = read_new_text(run, options.file, requested)
+    note_waiting_for_stdin(options.file)
+    corpus = read_new_text(run, options.file, options.with_notation(requested))
     for sentence in corpus.notes:
         note(sentence)
     encoders = open_encoders(
