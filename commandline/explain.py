@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from commandline.options import FOLDER, NewFile, json_option, receives, runs_option, stores_option, text_option
+from commandline.options import (
+    FOLDER,
+    NewFile,
+    TextOptions,
+    json_option,
+    receives,
+    runs_option,
+    stores_option,
+    text_options,
+)
 from commandline.output import note, open_output, progress, say, show, show_json, table, terminal_width
 
 if TYPE_CHECKING:
@@ -26,7 +35,7 @@ _STYLES = ((0.5, "reverse"), (0.2, "bold"), (0.05, ""))
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExplainOptions:
+class ExplainOptions(TextOptions):
     """The arguments and options of `embedonce explain`."""
 
     run: str
@@ -37,7 +46,6 @@ class ExplainOptions:
     method: str
     top: int
     source: str | None
-    text: tuple[str, ...]
     encoder: str | None
     store: Path | None
     stores_folder: Path
@@ -72,7 +80,7 @@ class ExplainOptions:
 )
 @click.option("--top", type=click.IntRange(1), default=5, help="Rows shown for the label, and against it.")
 @click.option("--source", metavar="FILE", help="File with the texts.  [the file that was embedded]")
-@text_option
+@text_options
 @click.option("--encoder", help="Where the run's encoder is now, if it has moved; only its tokenizer is read.")
 @click.option("--store", type=FOLDER, help="The feature store.  [the run's own, in --stores]")
 @stores_option
@@ -132,7 +140,7 @@ def _read_texts(corpus: "CorpusTable", store: "FeatureStore", options: ExplainOp
     keys = corpus.keys_of(options.documents)
     with progress("reading the text"):
         return read_source_texts(
-            corpus, keys, store.recipe, source=options.source, text=options.text, encoder=options.encoder
+            corpus, keys, store.recipe, source=options.source, requested=options.text_spec, encoder=options.encoder
         )
 
 

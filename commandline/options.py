@@ -131,6 +131,7 @@ table_options = combine_options(
         "--encoding", "encoding_", metavar="NAME", help="Encoding of text files.  [utf-8, or utf-16 if it is]"
     ),
 )
+text_options = combine_options(text_option, template_option, table_options)
 source_options = combine_options(
     text_option,
     template_option,
@@ -176,11 +177,22 @@ class TableOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SourceOptions(TableOptions):
-    """The values of `source_options`."""
+class TextOptions(TableOptions):
+    """The values of `text_options`: what a further file with texts needs besides what its corpus says."""
 
     text: tuple[str, ...]
     template: str | None
+
+    @property
+    def text_spec(self) -> SourceSpec:
+        """How the options say to read the texts."""
+        return self.with_notation(SourceSpec(text=self.text or None, template=unescape_template(self.template)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceOptions(TextOptions):
+    """The values of `source_options`."""
+
     label: str | None
     id_: str | None
     split: str | None
@@ -194,9 +206,8 @@ class SourceOptions(TableOptions):
     @property
     def spec(self) -> SourceSpec:
         """How the options say to read the source."""
-        spec = SourceSpec(
-            text=self.text or None,
-            template=unescape_template(self.template),
+        return replace(
+            self.text_spec,
             label=self.label,
             id=self.id_,
             split=self.split,
@@ -207,7 +218,6 @@ class SourceOptions(TableOptions):
             path_separator=self.path_separator,
             label_names=_split_names(self.label_names),
         )
-        return self.with_notation(spec)
 
 
 def _split_names(names: str | None) -> tuple[str, ...] | None:

@@ -1,37 +1,31 @@
 """`embedonce predict`: labels for new documents."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
 
 from commandline.options import (
     NewFile,
-    TableOptions,
+    TextOptions,
     device_option,
     id_option,
     receives,
     runs_option,
-    table_options,
-    template_option,
-    text_option,
+    text_options,
     trust_option,
-    unescape_template,
 )
 from commandline.output import note, note_waiting_for_stdin, open_output, progress, say
 from data.errors import CallError
-from data.source_spec import SourceSpec
 from data.text_format import join_names, plural
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictOptions(TableOptions):
+class PredictOptions(TextOptions):
     """The arguments and options of `embedonce predict`."""
 
     run: str
     file: str
-    text: tuple[str, ...]
-    template: str | None
     id_: str | None
     encoder: tuple[str, ...]
     output: Path | None
@@ -46,10 +40,8 @@ class PredictOptions(TableOptions):
 @click.command(short_help="Label new documents with a run.")
 @click.argument("run")
 @click.argument("file")
-@text_option
-@template_option
+@text_options
 @id_option
-@table_options
 @click.option(
     "--encoder", multiple=True, help="Where the run's encoder is now, if it has moved; repeat it, once per store."
 )
@@ -69,8 +61,12 @@ class PredictOptions(TableOptions):
 def predict(options: PredictOptions) -> None:
     """Label the documents of FILE, or of standard input if it is -, with RUN: id, prediction, probabilities of labels.
 
+    FILE is read by the columns and the notation of the corpus that RUN was fitted on, unless options say otherwise. A
+    document whose vectors are not finite gets an empty row, and the exit code is then 1.
+
     \b
-    embedonce predict lstm-7c2e41b0 new.csv --text body > labeled.csv
+    embedonce predict lstm-7c2e41b0 new.csv > labeled.csv
+    embedonce predict lstm-7c2e41b0 other.csv --text message --delimiter ";" > labeled.csv
     gunzip --stdout new.csv.gz | embedonce predict lstm-7c2e41b0 - > labeled.csv
     """
     from stages.compare import find_run
@@ -87,9 +83,8 @@ def predict(options: PredictOptions) -> None:
     )
     if options.output is not None and options.output.exists():
         raise CallError(f"{options.output} exists already. Name another --output, or remove it.")
-    requested = SourceSpec(text=options.text or None, template=unescape_template(options.template), id=options.id_)
     note_waiting_for_stdin(options.file)
-    corpus = read_new_text(run, options.file, options.with_notation(requested))
+    corpus = read_new_text(run, options.file, replace(options.text_spec, id=options.id_))
     for sentence in corpus.notes:
         note(sentence)
     encoders = open_encoders(

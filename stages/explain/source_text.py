@@ -3,8 +3,8 @@
 Either may be unavailable. Notes then say what is missing, and an explanation shows what is still known.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 
 from data.errors import BadData, EmbedOnceError, ModelUnavailable
 from data.readers import read_corpus
@@ -36,7 +36,7 @@ def read_source_texts(
     recipe: Recipe,
     *,
     source: str | None = None,
-    text: Sequence[str] = (),
+    requested: SourceSpec | None = None,
     encoder: str | None = None,
 ) -> SourceTexts:
     """Read the texts of documents, and load the tokenizer that split them.
@@ -46,7 +46,7 @@ def read_source_texts(
         keys: keys of the documents.
         recipe: the recipe of their features.
         source: file that has the texts; None for the one that was embedded.
-        text: its columns of texts; () for those that were embedded.
+        requested: what the user said about the source; None if nothing: it is read as it was embedded.
         encoder: where the encoder is now; None if it has not moved.
 
     Returns:
@@ -60,7 +60,7 @@ def read_source_texts(
     texts: Mapping[str, str] = {}
     tokenizer = None
     try:
-        texts = _read_texts(source or table.source, text, keys, table)
+        texts = _read_texts(source or table.source, requested or SourceSpec(), keys, table)
     except EmbedOnceError as error:
         if source is not None:
             raise
@@ -74,10 +74,10 @@ def read_source_texts(
     return SourceTexts(texts, tokenizer, tuple(notes))
 
 
-def _read_texts(source: str, text: Sequence[str], keys: Collection[str], table: CorpusTable) -> dict[str, str]:
+def _read_texts(source: str, requested: SourceSpec, keys: Collection[str], table: CorpusTable) -> dict[str, str]:
     """The texts by key, because ids may come from another column or be row numbers."""
     known = table.spec if source == table.source else table.spec.for_file(source, table.source)
-    requested = SourceSpec(text=tuple(text) or None, label="", id="", split="", group="")
+    requested = replace(requested, label="", id="", split="", group="")
     wanted = set(keys)
     keyed = ((text_key(document.text), document.text) for document in read_corpus(source, requested, known).documents)
     texts = {key: text for key, text in keyed if key in wanted}

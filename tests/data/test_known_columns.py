@@ -77,6 +77,19 @@ def test_a_column_is_read_by_the_ids_of_the_corpus(path: Path) -> None:
     assert read_column(str(path), "trust", SourceSpec(id="id"), KNOWN) == {"3": "0.5"}
 
 
-def test_files_of_splits_belong_to_the_corpus_alone() -> None:
-    spec = SourceSpec(text=("body",), test_file="test.csv", validation_file="dev.csv")
-    assert spec.for_file("new.csv", "train.csv") == SourceSpec(text=("body",))
+@pytest.mark.parametrize(
+    ("original", "source", "same"),
+    [
+        ("old.csv", "folder/new.CSV", True),
+        ("old.csv", "new.csv.gz", True),
+        ("old.tsv.zst", "new.tsv", True),
+        ("old.csv", "-", True),
+        ("old.csv", "new.jsonl", False),
+        ("old.csv", "new", False),
+    ],
+)
+def test_the_format_of_a_file_holds_for_files_of_the_same_extension(original: str, source: str, same: bool) -> None:
+    spec = SourceSpec(text=("body",), test_file="test.csv", delimiter="|", header="none")
+    kept = spec.for_file(source, original)
+    assert (kept.text, kept.test_file) == (("body",), None)
+    assert (kept.delimiter, kept.header) == (("|", "none") if same else (None, None))

@@ -90,4 +90,4 @@ def test_a_text_of_several_columns_is_read_as_it_was_embedded(tmp_path: Path) ->
     words = read_source_texts(table, table.keys, store.recipe)
     assert [words.texts[key] for key in table.keys] == ["Re: Oil\nIt rose.", "It fell."]
     with pytest.raises(BadData, match="name that with --text"):
-        read_source_texts(table, table.keys, store.recipe, source=str(source), text=("body",))
+        read_source_texts(table, table.keys, store.recipe, source=str(source), requested=SourceSpec(text=("body",)))
