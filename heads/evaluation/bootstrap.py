@@ -49,10 +49,14 @@ class ResampledMetrics:
     quadratic_kappa: FloatArray
 
     @classmethod
-    def from_blocks(cls, blocks: Sequence[ConfusionCounts]) -> Self:
-        """The metrics of counts that each hold one block of resamples."""
-        names = [field.name for field in fields(cls)]
-        return cls(*(np.concatenate([getattr(counts, name) for counts in blocks]) for name in names))
+    def from_counts(cls, counts: ConfusionCounts) -> Self:
+        """The metrics of counts of some resamples."""
+        return cls(*(getattr(counts, field.name) for field in fields(cls)))
+
+    @classmethod
+    def join(cls, blocks: Sequence[Self]) -> Self:
+        """The metrics of all blocks of resamples."""
+        return cls(*(np.concatenate([getattr(block, field.name) for block in blocks]) for field in fields(cls)))
 
 
 def resample_metrics(
@@ -85,23 +89,26 @@ def resample_metrics(
     """
     for predicted in predictions:
         check_labels(truth, predicted, labels)
-    distinct, multiplicity = _distinct_rows([truth, *predictions])
-    tables = [_IndicatorTable.build(distinct[0], predicted, labels) for predicted in distinct[1:]]
-    strata = _rarest_labels(distinct[0], multiplicity, labels) if stratified else np.zeros(len(multiplicity), np.int64)
-    draws = _draw(multiplicity, strata, labels, seed, resamples)
-    blocks = [[table.count(block) for table in tables] for block in draws]
-    return [ResampledMetrics.from_blocks(counts) for counts in zip(*blocks, strict=True)]
+    first, multiplicity = _distinct_rows([truth, *predictions])
+    tables = [_IndicatorTable.build(truth[first], predicted[first], labels) for predicted in predictions]
+    strata = _rarest_labels(truth[first], multiplicity, labels) if stratified else np.zeros(len(multiplicity), np.int64)
+    # the counts of a block are larger than its metrics by the number of labels, so they are not kept
+    blocks = [
+        [ResampledMetrics.from_counts(table.count(draws)) for table in tables]
+        for draws in _draw(multiplicity, strata, labels, seed, resamples)
+    ]
+    return [ResampledMetrics.join(of_prediction) for of_prediction in zip(*blocks, strict=True)]
 
 
-def _distinct_rows(columns: Sequence[NDArray[Any]]) -> tuple[list[NDArray[Any]], NDArray[np.int64]]:
-    """The distinct documents of several columns, and how often each occurs."""
+def _distinct_rows(columns: Sequence[NDArray[Any]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """A row of each distinct document of several columns, and how often it occurs."""
     if columns[0].ndim == 2:
         rows = np.concatenate([np.packbits(column, axis=1) for column in columns], axis=1)
     else:
         rows = np.stack([column.astype(np.int32) for column in columns], axis=1).view(np.uint8)
     keys = np.ascontiguousarray(rows).view(np.dtype((np.void, rows.shape[1]))).ravel()
     _, first, multiplicity = np.unique(keys, return_index=True, return_counts=True)
-    return [column[first] for column in columns], multiplicity
+    return first, multiplicity
 
 
 def _rarest_labels(truth: NDArray[Any], multiplicity: NDArray[np.int64], labels: int) -> NDArray[np.int64]:

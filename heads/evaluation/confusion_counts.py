@@ -1,6 +1,6 @@
 """Confusion counts of a prediction, and the one definition of each metric computed from them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
 import numpy as np
@@ -66,6 +66,16 @@ class ConfusionCounts:
             np.asarray(distance.sum()),
             np.asarray((distance**2).sum()),
         )
+
+    def __add__(self, other: Self) -> Self:
+        """The counts of both samples together."""
+        pairs = ((getattr(self, part.name), getattr(other, part.name)) for part in fields(self))
+        return type(self)(*(one + two for one, two in pairs))
+
+    def __sub__(self, other: Self) -> Self:
+        """The counts of this sample without the other one, which is part of it."""
+        pairs = ((getattr(self, part.name), getattr(other, part.name)) for part in fields(self))
+        return type(self)(*(one - two for one, two in pairs))
 
     @property
     def precision(self) -> FloatArray:

@@ -1,73 +1,136 @@
 """Decision rules for multi-label targets, fitted to scores and truth.
 
-Each family returns its candidates from the most constrained to the most flexible. scores: float64 (documents, labels),
-logits. truth: bool (documents, labels).
+Each family returns its candidates from the most constrained to the most flexible.
 """
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from heads.evaluation.confusion_counts import ConfusionCounts
 from heads.evaluation.decisions.rules import DecisionRule, FixedThreshold, PerLabelThresholds, SingleThreshold
-from heads.evaluation.decisions.search import MIN_DOCUMENTS, best_threshold, f1_changes, shrink_to_common
-
-Scores = NDArray[np.float64]
-Indicators = NDArray[np.bool_]
+from heads.evaluation.decisions.search import MIN_DOCUMENTS, best_threshold, f1_changes_of_label, shrink_to_common
 
 CANDIDATES = 200  # thresholds, as quantiles of the scores of labels that documents have
 
 
-def fixed_threshold(scores: Scores, truth: Indicators) -> list[DecisionRule]:
+@dataclass(frozen=True, eq=False)
+class SortedLabels:
+    """The scores of all documents, sorted once per label, the lowest first; each array is (labels, documents).
+
+    documents: int32, the document of each score. has_label: bool, whether it has the label.
+    """
+
+    scores: NDArray[np.floating[Any]]
+    documents: NDArray[np.int32]
+    has_label: NDArray[np.bool_]
+
+    @classmethod
+    def sort(cls, scores: NDArray[np.floating[Any]], truth: NDArray[np.bool_]) -> Self:
+        """Sort scores (documents, labels) with their truth, bool (documents, labels)."""
+        values = np.empty(scores.shape[::-1], dtype=scores.dtype)
+        documents, has_label = np.empty(values.shape, dtype=np.int32), np.empty(values.shape, dtype=bool)
+        for label in range(len(values)):
+            order = np.argsort(scores[:, label], kind="stable")
+            values[label], documents[label], has_label[label] = scores[order, label], order, truth[order, label]
+        return cls(values, documents, has_label)
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Documents that rules are fitted to: the rows of all documents that `rows` selects.
+
+    all_scores: (documents, labels), logits. all_truth: bool (documents, labels). ordered: the same, sorted per label.
+    rows: bool (documents,).
+    """
+
+    all_scores: NDArray[np.floating[Any]]
+    all_truth: NDArray[np.bool_]
+    ordered: SortedLabels
+    rows: NDArray[np.bool_]
+
+    @classmethod
+    def of_all(cls, scores: NDArray[np.floating[Any]], truth: NDArray[np.bool_]) -> Self:
+        """The sample of all documents; their scores are sorted here, once."""
+        return cls(scores, truth, SortedLabels.sort(scores, truth), np.ones(len(truth), dtype=bool))
+
+    @property
+    def scores(self) -> NDArray[np.floating[Any]]:
+        """The scores of these documents."""
+        return self.all_scores[self.rows]
+
+    @property
+    def truth(self) -> NDArray[np.bool_]:
+        """The labels of these documents."""
+        return self.all_truth[self.rows]
+
+    def label(self, label: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """The finite scores of one label, float64, the lowest first, and whether their documents have it."""
+        scores = self.ordered.scores[label]
+        kept = self.rows[self.ordered.documents[label]] & np.isfinite(scores)
+        return scores[kept].astype(np.float64), self.ordered.has_label[label, kept]
+
+    @cached_property
+    def common_threshold(self) -> float:
+        """The threshold with the highest macro-F1; among ties the one nearest to a probability of 0.5."""
+        return _common_threshold(self)
+
+
+def fixed_threshold(sample: Sample) -> list[DecisionRule]:
     """The rule without a fitted parameter."""
-    del scores, truth
+    del sample
     return [FixedThreshold()]
 
 
-def single_threshold(scores: Scores, truth: Indicators) -> list[DecisionRule]:
+def single_threshold(sample: Sample) -> list[DecisionRule]:
     """The threshold with the highest macro-F1; among ties the one nearest to a probability of 0.5."""
-    return [SingleThreshold(_common_threshold(scores, truth))]
+    return [SingleThreshold(sample.common_threshold)]
 
 
-def per_label_thresholds(scores: Scores, truth: Indicators) -> list[DecisionRule]:
+def per_label_thresholds(sample: Sample) -> list[DecisionRule]:
     """Each label's threshold with the highest F1, shrunk to the common threshold."""
-    common = np.full(scores.shape[1], _common_threshold(scores, truth))
+    truth = sample.truth
+    common = np.full(truth.shape[1], sample.common_threshold)
     flexible = common.copy()
     positives = np.count_nonzero(truth, axis=0)
     documents = np.minimum(positives, len(truth) - positives)  # few negatives are as hard to tune for as few positives
-    for label in np.flatnonzero(documents >= MIN_DOCUMENTS):
-        flexible[label] = _label_threshold(scores[:, label], truth[:, label], common[label])
+    for label in np.flatnonzero(documents >= MIN_DOCUMENTS).tolist():
+        flexible[label] = _label_threshold(*sample.label(label), int(positives[label]), common[label])
     return [PerLabelThresholds(thresholds) for thresholds in shrink_to_common(flexible, common, documents)]
 
 
-def _common_threshold(scores: Scores, truth: Indicators) -> float:
-    positive_scores = scores[truth & np.isfinite(scores)]
+def _common_threshold(sample: Sample) -> float:
+    positive_scores = sample.all_scores[sample.all_truth & sample.rows[:, None]].astype(np.float64)
+    positive_scores = positive_scores[np.isfinite(positive_scores)]
     if not len(positive_scores):
         return 0.0
     candidates = np.unique(np.quantile(positive_scores, np.linspace(0, 1, CANDIDATES)))
     candidates = np.unique(np.concatenate([[0.0], (candidates[1:] + candidates[:-1]) / 2]))
-    metrics = _macro_f1_at(candidates, scores, truth)
+    metrics = _macro_f1_at(candidates, sample)
     best = candidates[metrics >= metrics.max() - 1e-12]
     return float(best[np.argmin(np.abs(best))])
 
 
-def _macro_f1_at(thresholds: NDArray[np.float64], scores: Scores, truth: Indicators) -> NDArray[np.float64]:
-    """Macro-F1 at each of the sorted thresholds, from one count of how many of them each score exceeds."""
-    labels = scores.shape[1]
-    cell = np.searchsorted(thresholds, scores.ravel()).reshape(scores.shape) * labels + np.arange(labels)
+def _macro_f1_at(thresholds: NDArray[np.float64], sample: Sample) -> NDArray[np.float64]:
+    """Macro-F1 at each of the sorted thresholds, from how many scores of each label exceed it."""
+    labels = len(sample.ordered.scores)
+    true_positives, predicted = np.zeros((2, len(thresholds), labels), dtype=np.int64)
+    for label in range(labels):
+        scores, has_label = sample.label(label)
+        below = np.searchsorted(scores, thresholds, side="right")
+        predicted[:, label] = len(scores) - below
+        true_positives[:, label] = np.append(np.cumsum(has_label[::-1])[::-1], 0)[below]
+    support = np.count_nonzero(sample.truth, axis=0)
+    exact_matches = np.zeros(len(thresholds))
+    return ConfusionCounts(true_positives, predicted, support, exact_matches, int(sample.rows.sum())).macro_f1
 
-    def count_above(cells: NDArray[np.int64]) -> NDArray[np.int64]:
-        counts = np.bincount(cells, minlength=(len(thresholds) + 1) * labels).reshape(-1, labels)
-        return counts[::-1].cumsum(axis=0)[-2::-1]
 
-    support = np.count_nonzero(truth, axis=0)
-    true_positives, predicted = count_above(cell[truth]), count_above(cell.ravel())
-    return ConfusionCounts(true_positives, predicted, support, np.zeros(len(thresholds)), len(truth)).macro_f1
-
-
-def _label_threshold(scores: NDArray[np.float64], truth: Indicators, common: float) -> float:
-    rows = np.flatnonzero(np.isfinite(scores))
-    rows = rows[np.argsort(-scores[rows])]
-    nothing = np.zeros((len(truth), 1), dtype=bool)
-    before = ConfusionCounts.from_predictions(truth[:, None], nothing, 1)
-    gains = f1_changes(np.zeros(len(rows), dtype=np.int64), truth[rows], before, 1)
-    return -best_threshold(-scores[rows], gains, -common)
+def _label_threshold(scores: NDArray[np.float64], has_label: NDArray[np.bool_], support: int, common: float) -> float:
+    """The threshold with the highest F1 of one label, from its sorted scores."""
+    zero = np.zeros(1, dtype=np.int64)
+    before = ConfusionCounts(zero, zero, np.array([support]), zero, 0)
+    gains = f1_changes_of_label(0, has_label[::-1], before)
+    return -best_threshold(-scores[::-1], gains, -common)

@@ -12,6 +12,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from heads.evaluation.score_matrix import row_blocks
+
 Scores = NDArray[np.floating[Any]]
 
 
@@ -64,7 +66,7 @@ class LogitAdjustment(DecisionRule):
 
     def decide(self, scores: Scores) -> NDArray[np.int64]:
         """int64 (documents,)."""
-        return np.asarray((scores + _columns(self.offsets, scores)).argmax(axis=1))
+        return best_columns(scores, _columns(self.offsets, scores))[0]
 
     def reordered(self, order: Sequence[int] | NDArray[np.int64]) -> Self:
         """The same rule for reordered columns."""
@@ -80,7 +82,7 @@ class PerLabelOffsets(DecisionRule):
 
     def decide(self, scores: Scores) -> NDArray[np.int64]:
         """int64 (documents,)."""
-        return np.asarray((scores + _columns(self.offsets, scores)).argmax(axis=1))
+        return best_columns(scores, _columns(self.offsets, scores))[0]
 
     def reordered(self, order: Sequence[int] | NDArray[np.int64]) -> Self:
         """The same rule for reordered columns."""
@@ -168,6 +170,24 @@ def rule_from_json(content: Mapping[str, Any]) -> DecisionRule:
         return _RULES[family](**values)
     except (KeyError, TypeError) as error:
         raise ValueError(f"the content is not a decision rule: {error}") from error
+
+
+def best_columns(scores: Scores, offsets: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The column of each row with the highest sum of score and offset, the first among ties, and that sum.
+
+    Args:
+        scores: (documents, labels).
+        offsets: float64 (labels,).
+
+    Returns:
+        int64 (documents,) and float64 (documents,).
+    """
+    columns, highest = np.empty(len(scores), dtype=np.int64), np.empty(len(scores))
+    for rows in row_blocks(scores.shape):
+        adjusted = scores[rows] + offsets
+        columns[rows] = adjusted.argmax(axis=1)
+        highest[rows] = np.take_along_axis(adjusted, columns[rows, None], axis=1)[:, 0]
+    return columns, highest
 
 
 def _columns(values: Sequence[float] | NDArray[np.float64], scores: Scores) -> NDArray[np.float64]:

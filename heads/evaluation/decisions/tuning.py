@@ -14,7 +14,9 @@ and either margin gained 3 to 4 points.
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property, reduce
+from operator import add
 from typing import Any, Self
 
 import numpy as np
@@ -28,12 +30,14 @@ from heads.evaluation.decisions.evidence import Evidence, RuleComparison
 from heads.evaluation.decisions.rules import DecisionRule, rule_from_json
 from heads.evaluation.decisions.search import MIN_DOCUMENTS
 from heads.evaluation.metrics import ABSOLUTE_ERROR, MACRO_F1, Metric
+from heads.evaluation.score_matrix import row_blocks
 
 FOLDS = 5
 REPEATS = 3
 MARGIN = 2.0  # standard errors
 
-Family = Callable[[NDArray[Any], NDArray[Any]], list[DecisionRule]]
+Sample = single_label.Sample | multilabel.Sample
+Family = Callable[[Any], list[DecisionRule]]  # of a Sample of the kind of the labels
 SINGLE_LABEL_FAMILIES: tuple[Family, ...] = (
     single_label.argmax,
     single_label.logit_adjustment,
@@ -87,7 +91,7 @@ def default_decision(scores: NDArray[Any], truth: NDArray[Any], *, ordinal: bool
         Argmax, or a threshold of 0.5 for multi-label targets.
     """
     (constrained, *_), metric = _families(truth, ordinal=ordinal)
-    (rule,) = constrained(scores, truth)
+    (rule,) = constrained(None)
     predicted = rule.decide(scores)
     value = float(metric.value(ConfusionCounts.from_predictions(truth, predicted, scores.shape[1])))
     only = RuleComparison(rule.family, None, value, value, 0.0, 0.0, 0.0, selected=True, metric=metric.name)
@@ -120,7 +124,7 @@ def tune_decision(
     (constrained, *more_flexible), metric = _families(truth, ordinal=ordinal)
     problem = _Problem.build(scores, truth, metric)
     members = None if groups is None else list(groups)
-    repeats = [assign_folds(problem.truth, members, FOLDS, seed * REPEATS + repeat) for repeat in range(REPEATS)]
+    repeats = [problem.divide(members, seed * REPEATS + repeat) for repeat in range(REPEATS)]
     current = _fit_family(constrained, problem, repeats)
     comparisons = [current.compare(None, problem, seed)]
     for family in more_flexible:
@@ -139,30 +143,52 @@ def _families(truth: NDArray[Any], *, ordinal: bool) -> tuple[Sequence[Family], 
     return (SINGLE_LABEL_FAMILIES if truth.ndim == 1 else MULTILABEL_FAMILIES), MACRO_F1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class _Fold:
+    """rows: bool (documents,), the documents that are predicted. sample: the others, which rules are fitted to."""
+
+    rows: NDArray[np.bool_]
+    sample: Sample
+
+
+@dataclass(frozen=True, eq=False)
 class _Problem:
-    """Scores in float64, truth, and the metric that selects a rule.
+    """Scores, truth, and the metric that selects a rule.
 
     The columns are in a canonical order, the most frequent label first, unless the metric depends on their order.
+    scores: of the given type if multi-label, else float64.
     """
 
-    scores: NDArray[np.float64]
+    scores: NDArray[Any]
     truth: NDArray[Any]
     order: NDArray[np.int64]
     metric: Metric
 
     @classmethod
     def build(cls, scores: NDArray[Any], truth: NDArray[Any], metric: Metric) -> Self:
-        exact = scores.astype(np.float64)
-        documents = np.bincount(truth, minlength=scores.shape[1]) if truth.ndim == 1 else truth.sum(axis=0)
         if truth.ndim == 1:
-            highest = exact.max(axis=1, keepdims=True)
-            exact -= np.where(np.isfinite(highest), highest, 0.0)
+            scores = scores.astype(np.float64)
+            highest = scores.max(axis=1, keepdims=True)
+            scores -= np.where(np.isfinite(highest), highest, 0.0)
         if metric == ABSOLUTE_ERROR:
-            return cls(exact, truth, np.arange(scores.shape[1]), metric)
-        order = np.lexsort((np.where(np.isfinite(exact), exact, 0.0).sum(axis=0), -documents))
+            return cls(scores, truth, np.arange(scores.shape[1]), metric)
+        documents = np.bincount(truth, minlength=scores.shape[1]) if truth.ndim == 1 else truth.sum(axis=0)
+        order = np.lexsort((_column_sums(scores), -documents))
         reordered_truth = np.argsort(order)[truth] if truth.ndim == 1 else truth[:, order]
-        return cls(exact[:, order], reordered_truth, order, metric)
+        return cls(scores[:, order], reordered_truth, order, metric)
+
+    @cached_property
+    def all_documents(self) -> Sample:
+        """The sample of all documents."""
+        if self.truth.ndim == 1:
+            return single_label.Sample.of_all(self.scores, self.truth)
+        return multilabel.Sample.of_all(self.scores, self.truth)
+
+    def divide(self, groups: Sequence[Hashable] | None, seed: int) -> list[_Fold]:
+        """The folds of one repeat."""
+        fold_of = assign_folds(self.truth, groups, FOLDS, seed)
+        masks = (fold_of == fold for fold in np.unique(fold_of))
+        return [_Fold(rows, replace(self.all_documents, rows=~rows)) for rows in masks]
 
     @property
     def inverse_order(self) -> NDArray[np.int64]:
@@ -177,10 +203,13 @@ class _Problem:
         documents = np.bincount(self.truth) if self.truth.ndim == 1 else self.truth.sum(axis=0)
         return int(np.count_nonzero((documents > 0) & (documents < MIN_DOCUMENTS)))
 
-    def signed_value(self, predicted: NDArray[Any], rows: Any = slice(None)) -> float:
+    def count(self, predicted: NDArray[Any], rows: Any = slice(None)) -> ConfusionCounts:
+        """The counts of predictions for some documents."""
+        return ConfusionCounts.from_predictions(self.truth[rows], predicted, self.scores.shape[1])
+
+    def signed_value(self, predicted: NDArray[Any]) -> float:
         """The metric of predictions with the sign for which higher is better."""
-        counts = ConfusionCounts.from_predictions(self.truth[rows], predicted[rows], self.scores.shape[1])
-        return float(self.metric.signed_value(counts))
+        return float(self.metric.signed_value(self.count(predicted)))
 
     def restore_order(self, predicted: NDArray[Any]) -> NDArray[Any]:
         """Predictions in the original columns."""
@@ -228,34 +257,34 @@ def _standard_error(candidate: _FittedFamily, current: _FittedFamily, problem: _
     return float(np.std(difference, ddof=1))
 
 
-def _fit_family(family: Family, problem: _Problem, repeats: list[NDArray[np.int32]]) -> _FittedFamily:
+def _fit_family(family: Family, problem: _Problem, repeats: list[list[_Fold]]) -> _FittedFamily:
     results = [_cross_fit(family, problem, folds) for folds in repeats]
     best = int(np.argmax(np.mean([values for _, values in results], axis=0)))
-    return _FittedFamily(family(problem.scores, problem.truth)[best], [predicted for predicted, _ in results])
+    return _FittedFamily(family(problem.all_documents)[best], [predicted for predicted, _ in results])
 
 
-def _cross_fit(family: Family, problem: _Problem, folds: NDArray[np.int32]) -> tuple[NDArray[Any], list[float]]:
+def _cross_fit(family: Family, problem: _Problem, folds: list[_Fold]) -> tuple[NDArray[Any], list[float]]:
     """Out-of-fold predictions of a family, and the signed metric of each of its candidates over all folds.
 
     The candidate that predicts a fold is the best one on the other folds, so the choice among candidates is
-    cross-fitted too.
+    cross-fitted too. The predictions of the others are counted, not kept.
     """
-    candidates = _cross_fit_candidates(family, problem, folds)
-    chosen = np.empty_like(candidates[0])
-    for fold in np.unique(folds):
-        others = folds != fold
-        values = [problem.signed_value(predicted, others) for predicted in candidates]
-        chosen[~others] = candidates[int(np.argmax(values))][~others]
-    return chosen, [problem.signed_value(predicted) for predicted in candidates]
+    rules = [family(fold.sample) for fold in folds]
+    counts = [
+        [problem.count(rule.decide(problem.scores[fold.rows]), fold.rows) for rule in candidates]
+        for fold, candidates in zip(folds, rules, strict=True)
+    ]
+    totals = [reduce(add, of_candidate) for of_candidate in zip(*counts, strict=True)]
+    chosen = np.empty_like(problem.truth)
+    for fold, candidates, of_fold in zip(folds, rules, counts, strict=True):
+        values = [problem.metric.signed_value(total - part) for total, part in zip(totals, of_fold, strict=True)]
+        chosen[fold.rows] = candidates[int(np.argmax(values))].decide(problem.scores[fold.rows])
+    return chosen, [float(problem.metric.signed_value(total)) for total in totals]
 
 
-def _cross_fit_candidates(family: Family, problem: _Problem, folds: NDArray[np.int32]) -> list[NDArray[Any]]:
-    """Out-of-fold predictions of each candidate of a family."""
-    predictions: list[NDArray[Any]] = []
-    for fold in np.unique(folds):
-        rows = folds == fold
-        rules = family(problem.scores[~rows], problem.truth[~rows])
-        predictions = predictions or [np.empty_like(problem.truth) for _ in rules]
-        for predicted, rule in zip(predictions, rules, strict=True):
-            predicted[rows] = rule.decide(problem.scores[rows])
-    return predictions
+def _column_sums(scores: NDArray[Any]) -> NDArray[np.float64]:
+    """The sum of each column's finite scores, float64 (labels,)."""
+    total = np.zeros(scores.shape[1])
+    for rows in row_blocks(scores.shape):
+        total += np.where(np.isfinite(scores[rows]), scores[rows], 0.0).sum(axis=0, dtype=np.float64)
+    return total

@@ -245,3 +245,13 @@ def test_a_million_documents_need_little_memory() -> None:
         assert tracemalloc.get_traced_memory()[1] < 100e6  # the two inputs are 16 MB
     finally:
         tracemalloc.stop()
+
+
+def test_thousands_of_labels_need_memory_for_one_block_of_resamples() -> None:
+    truth, *predictions = np.random.default_rng(0).integers(3000, size=(5, 100))
+    tracemalloc.start()
+    try:
+        resample_metrics(truth, predictions, 3000)
+        assert tracemalloc.get_traced_memory()[1] < 150e6  # the counts of all resamples are 288 MB
+    finally:
+        tracemalloc.stop()

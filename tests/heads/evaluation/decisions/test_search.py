@@ -1,13 +1,16 @@
 """The search over all thresholds at once, compared with trying them one by one."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heads.evaluation.confusion_counts import ConfusionCounts
-from heads.evaluation.decisions.search import best_threshold, f1_changes, shrink_to_common
-from heads.evaluation.decisions.single_label import _CoordinateAscent
+from heads.evaluation.decisions.rules import LogitAdjustment
+from heads.evaluation.decisions.search import best_threshold, f1_changes, f1_changes_of_label, shrink_to_common
+from heads.evaluation.decisions.single_label import STRENGTHS, Sample, _CoordinateAscent, logit_adjustment
 from heads.evaluation.metrics import macro_f1
 
 LABELS = 4
@@ -29,6 +32,27 @@ def test_each_change_is_the_change_of_the_sum_of_f1() -> None:
         after = ConfusionCounts.from_predictions(truth, left, LABELS + 1).f1.sum()
         assert change == pytest.approx(after - before)
         before = after
+
+
+def test_flips_to_one_label_change_f1_as_flips_to_any_label_do() -> None:
+    random = np.random.default_rng(1)
+    truth, predicted = random.integers(LABELS, size=(2, 40))
+    before, flips = ConfusionCounts.from_predictions(truth, predicted, LABELS), np.flatnonzero(predicted != 2)
+    expected = f1_changes(np.full(len(flips), 2), truth[flips] == 2, before, 1)
+    np.testing.assert_allclose(f1_changes_of_label(2, truth[flips] == 2, before), expected, atol=1e-12)
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 1000))
+def test_the_strength_of_the_adjustment_is_the_best_of_all_strengths(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    truth = np.concatenate([np.arange(9), random.integers(9, size=30)])  # many labels have equally many documents
+    scores = random.normal(size=(39, 9)) + (truth[:, None] == np.arange(9))
+    scores[random.random(scores.shape) < 0.1] = -np.inf
+    (rule,) = logit_adjustment(Sample.of_all(scores, truth))
+    assert isinstance(rule, LogitAdjustment)
+    metrics = [macro_f1(truth, replace(rule, strength=strength).decide(scores), 9) for strength in STRENGTHS]
+    assert rule.strength == STRENGTHS[int(np.argmax(metrics))]
 
 
 def test_the_best_threshold_flips_the_predictions_that_raise_the_sum_most() -> None:

@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from heads.evaluation.confusion_counts import ConfusionCounts
-from heads.evaluation.decisions import Decision, decision_from_json, default_decision, tune_decision, tuning
+from heads.evaluation.decisions import (
+    Decision,
+    decision_from_json,
+    default_decision,
+    multilabel,
+    single_label,
+    tune_decision,
+    tuning,
+)
 from heads.evaluation.decisions.evidence import RuleComparison
 from heads.evaluation.decisions.multilabel import per_label_thresholds, single_threshold
 from heads.evaluation.decisions.rules import (
@@ -71,7 +79,7 @@ def test_offsets_that_fit_noise_look_better_in_sample_and_are_not_selected() -> 
 def test_unshrunk_offsets_are_better_in_sample_and_worse_on_new_documents() -> None:
     scores, truth = planted.noise_in_small_labels(large=300, small=6)
     other, unseen = planted.noise_in_small_labels(large=300, small=6, seed=100)
-    flexible = per_label_offsets(scores.astype(np.float64), truth)[-1]
+    flexible = per_label_offsets(single_label.Sample.of_all(scores.astype(np.float64), truth))[-1]
     metrics = {
         name: macro_f1(labels, rule.decide(values), 14)
         for name, rule, values, labels in [
@@ -194,9 +202,10 @@ def test_a_constant_added_to_each_row_changes_nothing() -> None:
 def test_labels_with_one_to_three_documents_use_the_common_rule() -> None:
     scores, truth = planted.calibrated([200, 100, 40, 3, 1], prior_strength=0.0)
     scores[:, 3:] -= 6  # so that separate offsets would be far from it
-    common = logit_adjustment(scores.astype(np.float64), truth)[0]
+    sample = single_label.Sample.of_all(scores.astype(np.float64), truth)
+    common = logit_adjustment(sample)[0]
     assert isinstance(common, LogitAdjustment)
-    for rule in per_label_offsets(scores.astype(np.float64), truth):
+    for rule in per_label_offsets(sample):
         assert isinstance(rule, PerLabelOffsets)
         assert rule.offsets[3:] == tuple(common.offsets[3:])
     evidence = tune_decision(scores, truth).evidence
@@ -209,10 +218,10 @@ def test_labels_that_few_documents_have_or_lack_use_the_common_threshold() -> No
     truth[:, 2:] = False
     truth[:3, 2] = True
     truth[3:, 3] = True
-    exact = scores.astype(np.float64)
-    common = single_threshold(exact, truth)[0]
+    sample = multilabel.Sample.of_all(scores, truth)
+    common = single_threshold(sample)[0]
     assert isinstance(common, SingleThreshold)
-    for rule in per_label_thresholds(exact, truth):
+    for rule in per_label_thresholds(sample):
         assert isinstance(rule, PerLabelThresholds)
         assert rule.thresholds[2:] == (common.threshold, common.threshold)
 
@@ -260,14 +269,29 @@ class Recording(DecisionRule):
 
 def test_no_rule_decides_a_document_or_a_group_that_it_was_fitted_to(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[set[float], set[float]]] = []
-    families = [lambda scores, truth: [Recording(scores, seen)]] * 2
+    families = [lambda sample: [Recording(sample.scores, seen)]] * 2
     monkeypatch.setattr(tuning, "MULTILABEL_FAMILIES", families)
     group = np.arange(60) // 3
     # one column, which names the group of each document
     tune_decision(group[:, None].astype(np.float32), np.arange(60)[:, None] % 2 == 0, groups=group)
     cross_fitted = [pair for pair in seen if len(pair[1]) < 20]
-    assert len(cross_fitted) == 2 * tuning.FOLDS * tuning.REPEATS
+    # each fold is decided to compare candidates, and by the best of them
+    assert len(cross_fitted) == 2 * 2 * tuning.FOLDS * tuning.REPEATS
     assert all(not fitted & decided for fitted, decided in cross_fitted)
+
+
+def test_the_scores_of_a_label_are_sorted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    scores, truth = planted.multilabel([0.3, 0.2, 0.1])
+    sort, sorted_columns = np.argsort, []
+
+    def count(values: NDArray[Any], *arguments: Any, **options: Any) -> NDArray[Any]:
+        if np.issubdtype(values.dtype, np.floating):
+            sorted_columns.append(len(values))
+        return np.asarray(sort(values, *arguments, **options))
+
+    monkeypatch.setattr(np, "argsort", count)
+    assert isinstance(tune_decision(scores, truth).rule, DecisionRule)
+    assert sorted_columns == [len(scores)] * 3
 
 
 def test_the_evidence_measures_the_out_of_fold_predictions() -> None:
