@@ -5,6 +5,7 @@ import json
 import re
 import warnings
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 # None: blank. A tuple: a list of labels. Bytes: a list of nothing but the numbers 0 and 1, which may be labels, or one
@@ -80,7 +81,7 @@ def _parse_text(text: str, separator: str | None) -> CellLabels:
         raise ValueError(_explain_list(text))
     if separator:
         words = [word.strip() for word in text.split(separator)]
-        return bytes(map(int, words)) if set(words) <= {"0", "1"} else _labels_of_words(words)
+        return bytes(map(int, words)) if set(words) <= {"0", "1"} else _unique(map(_text_word, words))
     return canonical_label(text)
 
 
@@ -153,7 +154,11 @@ def _python_value(text: str) -> Any:
 
 
 def _labels_of_items(items: list[Any]) -> tuple[str, ...] | bytes | None:
-    if items and all(isinstance(item, int | float) and item in (0, 1) for item in items):
+    if not items:
+        return ()
+    if all(type(item) is str for item in items):
+        return _unique(map(_text_word, items))
+    if all(isinstance(item, int | float) and item in (0, 1) for item in items):
         return bytes(map(int, items))
     for item in items:
         if isinstance(item, float) and item % 1:
@@ -161,12 +166,12 @@ def _labels_of_items(items: list[Any]) -> tuple[str, ...] | bytes | None:
                 f"the list {str(items)[:40]} holds fractions, which are no labels. Write 1 for each label that "
                 "applies and 0 for the others, or the labels that apply."
             )
-    return _labels_of_words(items) if items else ()
+    return _unique(map(_word, items))
 
 
-def _labels_of_words(items: Iterable[Any]) -> tuple[str, ...] | None:
+def _unique(words: Iterable[str | None]) -> tuple[str, ...] | None:
     """The labels of a list, each once; None if all of them are blank, which is how an empty text is split."""
-    return tuple(dict.fromkeys(filter(None, map(_word, items)))) or None
+    return tuple(dict.fromkeys(filter(None, words))) or None
 
 
 def _labels_of_scores(scores: Mapping[Any, Any]) -> tuple[str, ...] | None:
@@ -179,12 +184,17 @@ def _labels_of_scores(scores: Mapping[Any, Any]) -> tuple[str, ...] | None:
             )
     known = {label: score for label, score in scores.items() if score is not None}
     labels = [label for label, score in known.items() if score >= _APPLIES]
-    return _labels_of_words(labels) if labels or not known else ()
+    return _unique(map(_word, labels)) if labels or not known else ()
 
 
 def _word(cell: Any) -> str | None:
     text = plain_text(cell)
-    return None if text is None else canonical_label(text)
+    return canonical_label(text) if text else None
+
+
+@lru_cache(2**14)  # labels repeat
+def _text_word(text: str) -> str:
+    return canonical_label(text.strip())
 
 
 def _explain_list(text: str) -> str:

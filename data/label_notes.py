@@ -1,7 +1,7 @@
 """Notes on labels that may be mistakes: missing values as text, and labels that a person would read as the same."""
 
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from data.text_format import join_names, join_words
 
@@ -10,18 +10,26 @@ MISSING_WORDS = frozenset({"nan", "NaN", "NAN", "None", "null", "NULL", "NA", "N
 _MOST_PAIRS = 3
 
 
-def label_notes(names: Sequence[str]) -> Iterator[str]:
+def label_notes(names: Collection[str]) -> Iterator[str]:
     """Report labels that look like missing values, and labels that look alike. `names` are distinct."""
-    if missing := [name for name in names if name in MISSING_WORDS]:
+    if missing := sorted(MISSING_WORDS.intersection(names)):
         noun, verb = ("label", "is") if len(missing) == 1 else ("labels", "are")
         yield f"{noun} {join_names(missing)} {verb} kept; a document without a label has a blank cell"
-    groups: dict[str, list[str]] = {}
-    for name in names:
-        groups.setdefault(_fold(name), []).append(name)
-    if alike := [group for group in groups.values() if len(group) > 1]:
+    if alike := _alike(names):
         shown = ", ".join(join_words(_distinguishable(group)) for group in alike[:_MOST_PAIRS])
         more = f" and {len(alike) - _MOST_PAIRS:,} more" if len(alike) > _MOST_PAIRS else ""
         yield f"labels differ only by case, spaces or invisible characters, and stay different: {shown}{more}"
+
+
+def _alike(names: Collection[str]) -> list[list[str]]:
+    """The names that are equal when folded, by groups of at least two, in the order of names."""
+    folded = [_fold(name) for name in names]
+    if len(set(folded)) == len(folded):
+        return []
+    groups: dict[str, list[str]] = {}
+    for fold, name in sorted(zip(folded, names, strict=True)):
+        groups.setdefault(fold, []).append(name)
+    return [group for group in groups.values() if len(group) > 1]
 
 
 def respelling_notes(respelled: Mapping[str, str]) -> Iterator[str]:

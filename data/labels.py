@@ -252,5 +252,5 @@ def _parse_paths(rows: _Rows, separator: str) -> ParsedLabels:
 def _with_notes(parsed: ParsedLabels, notes: Iterable[str]) -> ParsedLabels:
     """Add notes on the notation, and on labels that may be mistakes."""
     distinct = parsed.labels.categories if isinstance(parsed.labels, CategoricalColumn) else parsed.labels
-    names = sorted({label for document in distinct for label in document or ()})
+    names = {label for document in distinct for label in document or ()}
     return parsed._replace(notes=(*parsed.notes, *notes, *label_notes(names)))

@@ -87,7 +87,7 @@ def test_every_format_is_read_by_a_template(ending: str, tmp_path: Any) -> None:
 def test_a_column_that_a_template_uses_has_no_other_role(tmp_path: Any) -> None:
     corpus = read_corpus(write(tmp_path, "csv", [{"topic": "a", "text": "b"}]), SourceSpec(template="{topic}: {text}"))
     assert corpus.documents[0].text == "a: b"
-    assert corpus.documents[0].labels == ()
+    assert corpus.documents[0].labels is None
 
 
 def test_a_misspelt_column_of_a_template_is_named_with_its_nearest(tmp_path: Any) -> None:
