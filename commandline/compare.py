@@ -42,8 +42,7 @@ def compare(options: CompareOptions) -> None:
     from stages.compare import select_runs, write_report
 
     left_out: list[str] = []
-    with_report = options.html is not None
-    runs = select_runs(options.names, options.runs, left_out.append, with_predictions=with_report)
+    runs = select_runs(options.names, options.runs, left_out.append)
     show_comparison(compare_runs(runs, left_out), as_json=options.as_json)
     if options.html is not None:
         write_report(runs, options.html)
@@ -65,6 +64,7 @@ def _show_metrics(comparison: "Comparison") -> None:
     rows = comparison.rows
     metrics: dict[str, list[ConfidenceInterval | None]] = {
         f"{comparison.ranking_metric}\nout of fold": [row.out_of_fold for row in rows],
+        "difference\nto the first": [row.out_of_fold_difference for row in rows],
         f"{comparison.ranking_metric}\nvalidation": [row.validation for row in rows],
         "macro-F1": [row.macro_f1 for row in rows],
         "micro-F1": [row.micro_f1 for row in rows],
@@ -76,7 +76,7 @@ def _show_metrics(comparison: "Comparison") -> None:
         del metrics["micro-F1"]
     metrics = {name: values for name, values in metrics.items() if any(value is not None for value in values)}
     cells = [[row.run for row in rows], *(list(map(_format_interval, values)) for values in metrics.values())]
-    table(["run", *metrics], zip(*cells, strict=True))
+    table(["run", *metrics], zip(*cells, strict=True), optional=["difference\nto the first"])
 
 
 def _show_costs(comparison: "Comparison") -> None:

@@ -11,7 +11,9 @@ from typing import Any
 
 from data.atomic_write import open_atomically
 from data.errors import FileMissing, RunDamaged
+from data.splits import Split
 from heads.evaluation.metrics import ConfidenceInterval, Metric, ranking_metric
+from heads.evaluation.paired import paired_differences
 from stages.fitting import runs
 from stages.report.run_view import RunView
 
@@ -24,6 +26,8 @@ class ComparisonRow:
     out_of_fold: the metric that runs are ranked by, or None for a run that is validated on the validation split.
     validation: this metric on the validation split, or None. The other metrics are of the test split, None without one.
     absolute_error, quadratic_kappa: of ordinal labels, else None.
+    out_of_fold_difference, test_difference: how much better this run is than the first one by the ranking metric,
+        paired by document; None for the first run, and if both were not scored on the same documents.
     parameters: the number of parameters of the fitted head.
     fit_seconds: of the last fit. predict_milliseconds: per document, from features in the store.
     """
@@ -39,6 +43,8 @@ class ComparisonRow:
     accuracy: ConfidenceInterval | None
     absolute_error: ConfidenceInterval | None
     quadratic_kappa: ConfidenceInterval | None
+    out_of_fold_difference: ConfidenceInterval | None
+    test_difference: ConfidenceInterval | None
     rule: str
     parameters: int
     fit_seconds: float
@@ -62,8 +68,6 @@ def select_runs(
     names: Sequence[str],
     folder: Path,
     notify: Callable[[str], None] = lambda _: None,
-    *,
-    with_predictions: bool = False,
 ) -> list[runs.Run]:
     """The named runs, or all runs in a folder that can be read.
 
@@ -71,7 +75,6 @@ def select_runs(
         names: of runs in `folder`, or their paths; none for all runs in `folder`.
         folder: the folder of the runs.
         notify: called with a sentence on each run that is left out because it cannot be read.
-        with_predictions: whether the predictions of the runs will be read too, as for the report page.
 
     Returns:
         The runs, at least one.
@@ -83,8 +86,7 @@ def select_runs(
     if names:
         return [find_run(name, folder) for name in names]
     left_out: list[str] = []
-    files = ("scorecard", "decision", "predictions", "scores") if with_predictions else ("scorecard", "decision")
-    found = runs.runs_in(folder, *files, notify=left_out.append)
+    found = runs.runs_in(folder, "scorecard", "decision", "predictions", "scores", notify=left_out.append)
     if not found and left_out:
         raise RunDamaged(f"{folder} holds no run that can be read. {left_out[0]}")
     if not found:
@@ -104,10 +106,39 @@ def compare(selected: Sequence[runs.Run], notes: Sequence[str] = ()) -> Comparis
     """Compare runs, the best out-of-fold metric first. notes: of `select_runs`, on the runs that it left out."""
     metric = ranking_metric(run.ranking_scorecard for run in selected)
     ranked = sorted(selected, key=lambda run: metric.signed_value(run.ranking_scorecard), reverse=True)
-    return Comparison(tuple(_row(run, metric) for run in ranked), metric.name, (*_notes(ranked), *notes))
+    differences = {split: _differences(ranked, metric, split) for split in ("out_of_fold", "test")}
+    rows = tuple(
+        _row(run, metric, differences["out_of_fold"].get(run.name), differences["test"].get(run.name)) for run in ranked
+    )
+    return Comparison(rows, metric.name, (*_notes(ranked), *notes))
 
 
-def _row(run: runs.Run, metric: Metric) -> ComparisonRow:
+def _differences(ranked: Sequence[runs.Run], metric: Metric, scored: str) -> dict[str, ConfidenceInterval]:
+    """By name, how much better each run is than the first one, if both were scored on the same documents."""
+    best, *others = ranked
+    comparable = [run for run in others if _has_same_documents(run, best) and scored in run.scorecards]
+    if scored not in best.scorecards or not comparable:
+        return {}
+    split = Split.TRAIN if scored == "out_of_fold" else Split.TEST
+    reference = best.predictions().of(split)
+    predictions = {run.name: run.predictions().of(split) for run in comparable}
+    predicted = {name: other.predicted for name, other in predictions.items() if other.ids == reference.ids}
+    labels = len(best.record.labels)
+    differences = paired_differences(reference.truth, reference.predicted, [*predicted.values()], labels, metric)
+    return dict(zip(predicted, differences, strict=True))
+
+
+def _has_same_documents(run: runs.Run, other: runs.Run) -> bool:
+    fields = ("corpus", "documents_hash", "labels", "kind")
+    return all(getattr(run.record, field) == getattr(other.record, field) for field in fields)
+
+
+def _row(
+    run: runs.Run,
+    metric: Metric,
+    out_of_fold_difference: ConfidenceInterval | None,
+    test_difference: ConfidenceInterval | None,
+) -> ComparisonRow:
     record, cards, test = run.record, run.scorecards, run.scorecards.get("test")
     return ComparisonRow(
         run=run.name,
@@ -121,6 +152,8 @@ def _row(run: runs.Run, metric: Metric) -> ComparisonRow:
         accuracy=test.accuracy if test else None,
         absolute_error=test.absolute_error if test else None,
         quadratic_kappa=test.quadratic_kappa if test else None,
+        out_of_fold_difference=out_of_fold_difference,
+        test_difference=test_difference,
         rule=run.decision.rule.family,
         parameters=record.parameter_count,
         fit_seconds=record.seconds["fit"],

@@ -181,7 +181,7 @@ def test_a_foreign_package_in_the_place_of_ours_is_named(tmp_path: Path) -> None
 
 
 def test_arguments_that_would_be_ignored_are_refused(corpus: embedonce.EmbeddedCorpus, run: embedonce.Run) -> None:
-    with pytest.raises(CallError, match="labels in a column"):
+    with pytest.raises(CallError, match="labels in columns"):
         embedonce.embed(TICKETS, label=["billing"] * 240, progress=False)
     with pytest.raises(CallError, match="go with the name of a head"):
         embedonce.fit_head(run.head, corpus, C=2.0, **FAST)
