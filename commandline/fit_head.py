@@ -24,7 +24,7 @@ from commandline.options import (
     set_option,
 )
 from commandline.output import note, progress, say
-from data.errors import CallError, EmbedOnceError, ExtraMissing
+from data.errors import CallError, EmbedOnceError, ExtraMissing, StorageFailed
 from data.text_format import format_duration
 
 if TYPE_CHECKING:
@@ -167,6 +167,8 @@ def _fit_all(
             continue
         try:
             runs.append(_fit(source, corpus, plan, options, shown_notes))
+        except StorageFailed:  # no other head could be saved either
+            raise
         except EmbedOnceError as error:
             say(f"{plan.head.name}: {error}")
             has_failed = has_failed or not isinstance(error, ExtraMissing)

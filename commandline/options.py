@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from commandline.config_file import CONFIG_FILE
+from data.atomic_write import check_writable
 from data.errors import CallError
 from data.ranges import MAX_SEED
 from data.source_spec import SourceSpec
@@ -58,7 +59,7 @@ def combine_options(*decorators: Decorator) -> Decorator:
 
 
 class NewFile(click.Path):
-    """A file to write. Its folder must exist, which is checked before the work and not after it."""
+    """A file to write. Its folder must exist and be writable, which is checked before the work and not after it."""
 
     def __init__(self) -> None:
         super().__init__(path_type=Path, dir_okay=False)
@@ -68,6 +69,7 @@ class NewFile(click.Path):
         path = Path(os.fsdecode(super().convert(value, param, ctx)))
         if not path.parent.is_dir():
             self.fail(f"there is no folder {path.parent}. Make it, or name another file.", param, ctx)
+        check_writable(path.parent)
         return path
 
 

@@ -85,7 +85,7 @@ def open_output(path: Path | None) -> Iterator[TextIO]:
     if path is None:
         yield sys.stdout
         return
-    with open_atomically(path, next_step="Make room, or name another file.") as file:
+    with open_atomically(path, next_step=", or name another file.") as file:
         out = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="")
         yield out
         out.detach()

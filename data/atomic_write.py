@@ -21,8 +21,12 @@ from typing import BinaryIO
 from data.errors import EmbedOnceError, StorageFailed
 
 TEMPORARY_PREFIX = ".tmp-"
-_READ_ONLY = (errno.ENOENT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EINVAL)
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_READ_ONLY = (errno.ENOENT, errno.EROFS, errno.EACCES, errno.EPERM)
+_WITHOUT_FSYNC = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)  # as of folders on SMB or gcsfuse
+_REMEDIES = dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "Make room") | dict.fromkeys(
+    (errno.EACCES, errno.EPERM, errno.EROFS), "Make it writable"
+)
+_PROBE_PIECE = 2**20  # bytes
 
 
 def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> None:
@@ -79,7 +83,7 @@ def open_atomically(path: Path, *, next_step: str | None = None) -> Iterator[Bin
 
     Args:
         path: The final name; an existing file is replaced.
-        next_step: The sentence that ends the message of a StorageFailed, in place of the usual one.
+        next_step: What follows the remedy ("Make room") in the message of a StorageFailed, in place of the usual words.
     """
     with (
         _temporary_file(path.parent, lambda name: name.replace(path), lambda: str(path), next_step) as temporary,
@@ -87,7 +91,7 @@ def open_atomically(path: Path, *, next_step: str | None = None) -> Iterator[Bin
     ):
         yield file
         file.flush()
-        os.fsync(file.fileno())
+        _fsync_descriptor(file.fileno())
 
 
 @contextmanager
@@ -96,7 +100,7 @@ def create_atomically(path: Path, *, next_step: str | None = None) -> Iterator[P
 
     Args:
         path: The final name; an existing file is kept.
-        next_step: The sentence that ends the message of a StorageFailed, in place of the usual one.
+        next_step: What follows the remedy ("Make room") in the message of a StorageFailed, in place of the usual words.
     """
     with _temporary_file(
         path.parent, lambda temporary: _link_if_absent(temporary, path), lambda: str(path), next_step
@@ -114,7 +118,7 @@ def build_folder(
     Args:
         folder: The final name.
         is_complete: Whether an existing `folder`, perhaps of another process, is kept; else it is replaced.
-        next_step: The sentence that ends the message of a StorageFailed, in place of the usual one.
+        next_step: What follows the remedy ("Make room") in the message of a StorageFailed, in place of the usual words.
     """
     temporary = folder.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}"
     try:
@@ -144,7 +148,7 @@ def make_folder(folder: Path, *, next_step: str | None = None) -> None:
 
     Args:
         folder: An existing folder is kept.
-        next_step: The sentence that ends the message of a StorageFailed, in place of the usual one.
+        next_step: What follows the remedy ("Make room") in the message of a StorageFailed, in place of the usual words.
     """
     try:
         if folder.is_dir():
@@ -156,6 +160,28 @@ def make_folder(folder: Path, *, next_step: str | None = None) -> None:
         raise
     except OSError as error:
         raise _storage_failed(f"{folder} cannot be made", error, next_step) from error
+
+
+def check_writable(folder: Path, size: int = _PROBE_PIECE) -> None:
+    """Write and remove a file of about `size` bytes in `folder`, or in the nearest folder above it that exists.
+
+    To be called before work whose result will be written there. Raises StorageFailed with the reason: no permission, a
+    read-only file system, a quota, a full disk.
+    """
+    next_step = ", or name another folder."
+    try:
+        existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    except OSError as error:
+        raise _storage_failed(f"{folder} cannot be written", error, next_step) from error
+    with (
+        _temporary_file(existing, lambda _: None, lambda: str(folder), next_step) as temporary,
+        temporary.open("xb") as file,
+    ):
+        piece = os.urandom(_PROBE_PIECE)  # a file system that compresses would store zeros in no space
+        for _ in range(max(1, size // len(piece))):
+            file.write(piece)
+        file.flush()
+        _fsync_descriptor(file.fileno())
 
 
 def move_into(path: Path, folder: Path) -> Path:
@@ -230,7 +256,7 @@ def _write_pieces(folder: Path, pieces: Iterable[bytes | memoryview], publish: C
             rest = memoryview(piece)
             while rest:
                 rest = rest[os.write(file.fileno(), rest) :]
-        os.fsync(file.fileno())
+        _fsync_descriptor(file.fileno())
 
 
 @contextmanager
@@ -265,7 +291,7 @@ def _link_if_absent(temporary: Path, path: Path) -> None:
         path.hardlink_to(temporary)
     except FileExistsError:
         return
-    except OSError:  # a file system without hard links
+    except (OSError, NotImplementedError):  # a file system without hard links, or a system
         if not path.exists():
             temporary.replace(path)
 
@@ -275,13 +301,20 @@ def _fsync(path: Path) -> None:
         return
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        _fsync_descriptor(descriptor)
     finally:
         os.close(descriptor)
 
 
+def _fsync_descriptor(descriptor: int) -> None:
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _WITHOUT_FSYNC:
+            raise
+
+
 def _storage_failed(what: str, error: OSError, next_step: str | None = None) -> StorageFailed:
-    if next_step is None:
-        step = "Make room" if error.errno in _DISK_FULL else "Check that it can be written to"
-        next_step = f"{step} and run the same command again; what was committed before is intact."
-    return StorageFailed(f"{what}: {error.strerror or error}. {next_step}")
+    remedy = _REMEDIES.get(error.errno or 0, "Check that it can be written to")
+    end = next_step or " and run the same command again; what was committed before is intact."
+    return StorageFailed(f"{what}: {error.strerror or error}. {remedy}{end}")

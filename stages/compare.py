@@ -222,5 +222,5 @@ def write_report(selected: Sequence[runs.Run], path: Path) -> None:
     from stages.report import render_page
 
     page = render_page(make_run_views(selected))
-    with open_atomically(path, next_step="Make room, or name another file.") as file:
+    with open_atomically(path, next_step=", or name another file.") as file:
         file.write(page.encode())

@@ -88,7 +88,7 @@ def export_store(
     table = None if corpus is None else store.corpus(corpus)
     selection = store.select(None if table is None else table.keys)
     _refuse_existing(path, overwrite=overwrite)
-    with open_atomically(path, next_step="Make room, or name another file.") as file:
+    with open_atomically(path, next_step=", or name another file.") as file:
         total, sizes = (
             _write_parquet(file, selection, table)
             if format == "parquet"

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
+from data.atomic_write import check_writable
 from data.errors import BadData, CallError
 from data.ranges import MAX_SEED, MAX_SEEDS, check_whole_number
 from data.splits import nested_subsets, stratified_split
@@ -141,6 +142,7 @@ def fit_curves(
     fits = list(_plan_fits(plan, task, train, weight))
     shared: dict[str, Any] = {"features": joined_fingerprint(store.recipes), "documents": task.documents_hash}
     shared |= {"order": task.labels} if plan.order else {}
+    check_writable(folder)
     pace, points = _Pace(fits), []
     for fit in fits:
         if on_progress is not None:

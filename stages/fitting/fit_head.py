@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from data.atomic_write import check_writable
 from data.splits import Split
 from data.target import Target
 from data.text_format import plural
@@ -41,6 +42,7 @@ from stages.fitting.task import Task, rare_label_notes, resolve_layer
 
 SCORED_DOCUMENTS = 1_000  # to measure the time per document if there is no test split
 VALIDATED_ON = {"folds": "out_of_fold", "split": "validation"}  # the name of the metrics
+MAX_PROBE = 2**26  # bytes that are written before a fit, to find out whether the run can be
 
 
 def fit_head(
@@ -78,6 +80,7 @@ def fit_head(
     run_folder = folder / f"{plan.head.name}-{plan.identity(store, task)}"
     if run_folder.exists():
         return runs.load(run_folder), False
+    check_writable(folder, _expected_bytes(task))
     clock, show, checkpoint = _Clock(), on_progress or (lambda _: None), FitCheckpoint(run_folder)
     notes = [*stacking_notes(task.base_runs), *notes, *checkpoint.notes()]
     fitted = cross_fit(FitJob(store, table, plan, run_folder), task, resolve_jobs(plan, task, jobs), show)
@@ -98,6 +101,12 @@ def fit_head(
     run = runs.save(run_folder, record, fitted.head, decision, predictions, scorecards)
     checkpoint.remove()
     return run, True
+
+
+def _expected_bytes(task: Task) -> int:
+    """The size of the scores of the finished folds and of the run, as float32; at most MAX_PROBE."""
+    train, test = len(task.train_ids), len(task.test_ids)
+    return min(4 * (2 * train + test) * len(task.labels), MAX_PROBE)
 
 
 def _decide(plan: FitPlan, target: Target, groups: NDArray[np.int64], scores: NDArray[np.float32]) -> Decision:

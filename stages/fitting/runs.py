@@ -184,7 +184,7 @@ def save(
     Raises:
         StorageFailed: if the disk is full or refuses to write; nothing is left behind.
     """
-    with build_folder(folder, next_step="Make room and fit again.") as temporary:
+    with build_folder(folder, next_step=" and fit again.") as temporary:
         (temporary / "head").mkdir()
         head.save(temporary / "head")
         _write_json(temporary / "decision.json", decision.to_json())

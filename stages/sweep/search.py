@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from data.atomic_write import check_writable
 from data.errors import CallError
 from featurestore import CorpusTable, FeatureSource
 from stages.fitting import runs
@@ -67,6 +68,7 @@ class SweepContext:
         cls, store: FeatureSource, table: CorpusTable, space: SearchSpace, folder: Path, command: str
     ) -> "SweepContext":
         """Load the documents of `table` as the space's plan reads them."""
+        check_writable(folder)
         plan = space.plan
         layer = resolve_layer(plan.head, plan.layer)
         task = load_task(

@@ -32,6 +32,13 @@ STARTUP_TRIALS, WARMUP_EPOCHS = 5, 3  # finished trials before any is pruned, an
 LOCK_TIMEOUT = 60  # seconds that a process waits for another that writes
 MIN_SCORED = 6  # scored trials below which importance says nothing
 ENUMERABLE = 200  # combinations of a small search space, each of which is drawn at most once
+REMEDIES = {  # by a part of SQLite's message
+    "disk is full": "Make room",
+    "readonly": "Make it writable",
+    "unable to open": "Make it writable",
+    "not a database": "Remove the file",
+    "malformed": "Remove the file",
+}
 TAKEN_STATES = ("COMPLETE", "PRUNED", "RUNNING", "WAITING")  # of trials whose combination need not be tried again
 
 ScoreFunction = Callable[[Mapping[str, Any], StepCallback], float]
@@ -189,7 +196,7 @@ class Study:
 
     def _create(self) -> None:
         """Create the file whole or not at all, so that of several processes that start together one creates it."""
-        with create_atomically(self.path, next_step="Make room.") as temporary, self._storage_errors():
+        with create_atomically(self.path, next_step=" and sweep again.") as temporary, self._storage_errors():
             study = self._open(temporary)
             study.enqueue_trial(self.space.defaults)
             _close(study)
@@ -225,8 +232,9 @@ class Study:
             yield
         except (DBAPIError, self._optuna.exceptions.StorageInternalError) as error:
             cause = str(error.__cause__ or error).partition("\n")[0]
+            remedy = next((text for part, text in REMEDIES.items() if part in cause), "Make room, or remove the file")
             raise StorageFailed(
-                f"{self.path} cannot be read or written ({cause}). Make room, or remove the file and sweep again."
+                f"{self.path} cannot be read or written ({cause}). {remedy} and sweep again."
             ) from error
 
 

@@ -55,6 +55,6 @@ def test_a_store_that_cannot_be_written_to_is_read_and_says_so_on_a_write(
     assert_whole(read_only)
     store = FeatureStore.create(read_only, RECIPE)
     for act in (lambda: store.commit(content(["new"])), lambda: store.save_record("embed", {})):
-        with pytest.raises(StorageFailed, match=r"Permission denied\. Check that it can be written to and run"):
+        with pytest.raises(StorageFailed, match=r"Permission denied\. Make it writable and run"):
             act()
     assert_whole(read_only)

@@ -49,7 +49,7 @@ def ensure_graph(recipe: Recipe, precision: str, open_torch: Callable[[], TorchN
     """
     folder = cache_folder() / "graphs" / _folder_name(recipe, precision)
     if not _is_complete(folder):
-        step = "Make room, or set EMBEDONCE_CACHE to another folder."
+        step = ", or set EMBEDONCE_CACHE to another folder."
         with build_folder(folder, is_complete=_is_complete, next_step=step) as temporary:
             _write(recipe, precision, open_torch, temporary)
             (temporary / _HASHES).write_text(json.dumps(_hashes(temporary)), encoding="utf-8")

@@ -14,12 +14,14 @@ import pytest
 from data.errors import BadData, FileMissing, RunDamaged, StorageFailed
 from heads.classifiers.linear import LinearHead
 from heads.classifiers.prototype import PrototypeHead
+from stages.fitting import fit_head as module
 from stages.fitting import runs
 from stages.fitting.fit_head import fit_head
 from stages.fitting.plan import FitPlan
 from stages.fitting.predictions import CsvWriter, probability_columns
 from stages.fitting.runs import Run
 from tests.conftest import Run as EmbedOnce
+from tests.faults.failing import fail_below
 from tests.small_store import blobs, make_store
 
 
@@ -93,9 +95,31 @@ def test_a_full_disk_leaves_no_run_and_one_sentence(tmp_path: Path, monkeypatch:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(StorageFailed, match="No space left on device"):
+    monkeypatch.setattr(module, "check_writable", lambda *_: None)  # the disk fills up later
+    with pytest.raises(StorageFailed, match=r"No space left on device\. Make room and fit again\."):
         fit_head(store, table, FitPlan(head=LinearHead(), folds=2), tmp_path / "runs")
     assert list((tmp_path / "runs").iterdir()) == []
+
+
+def test_a_disk_that_refuses_is_noticed_before_the_first_fit_and_stops_all_heads(
+    embedonce: EmbedOnce, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_store(tmp_path / "stores" / "made-up", *blobs(["a", "b"]))
+    monkeypatch.setattr(LinearHead, "fit", None)  # calling it would raise TypeError
+    monkeypatch.setattr(PrototypeHead, "fit", None)
+    runs_folder = tmp_path / "runs"
+    runs_folder.mkdir()
+    fail_below(runs_folder, monkeypatch, "open", 1, for_good=True)
+    commands = (
+        ("fit-head", "linear", "prototype"),
+        ("curve", "linear"),
+        ("sweep", "linear", "--trials", "1"),
+        ("curve", "linear", "--svg", runs_folder / "curve.svg"),
+    )
+    for command in commands:
+        result = embedonce(*command, "--runs", runs_folder)
+        assert result.code == 1 and result.err.count("runs cannot be written: No space left on device.") == 1
+    assert list(runs_folder.iterdir()) == []
 
 
 def test_a_run_that_is_being_written_is_not_seen(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A sweep of one head: what its trials may read, that none is lost or repeated, and that the best becomes a run."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -74,6 +75,18 @@ def run_sweep(folder: Path, most: int = 8, space: SearchSpace = SPACE, **options
 
 def scores(outcome: SweepResult) -> list[Any]:
     return [(each.number, dict(each.values), each.score) for each in outcome.trials]
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOTSUP])
+def test_a_file_system_without_hard_links_is_as_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "link", refuse)
+    assert run_sweep(tmp_path, most=1).run is not None
+    assert list((tmp_path / "runs").rglob(".tmp-*")) == []
 
 
 def test_the_defaults_are_tried_first_and_the_best_becomes_a_run(tmp_path: Path) -> None:
@@ -315,7 +328,7 @@ def test_progress_names_the_trial_and_the_best_score(tmp_path: Path) -> None:
 def test_a_file_that_is_no_study_is_a_sentence(tmp_path: Path) -> None:
     path = tmp_path / Path(run_sweep(tmp_path, 2).study)
     path.write_bytes(b"no database at all" * 100)
-    with pytest.raises(StorageFailed, match="remove the file and sweep again"):
+    with pytest.raises(StorageFailed, match="Remove the file and sweep again"):
         run_sweep(tmp_path, 3)
 
 
