@@ -52,7 +52,7 @@ class CorpusSummary:
             splits=dict(Counter(str(split) for split in documents.splits)),
             labels=_count_labels(documents),
             unlabeled=sum(labels is None for labels in documents.labels),
-            groups=len(set(filter(None, documents.groups))),
+            groups=len(set(filter(None, documents.groups))) if corpus.spec.group else 0,
             characters={name: int(np.percentile(lengths, rank)) for name, rank in PERCENTILES.items()},
             blank_texts=blank,
             duplicate_texts=len(hashes) - len(np.unique(hashes)),

@@ -16,6 +16,11 @@ def is_blank(text: str) -> bool:
     return not text.strip(_INVISIBLE)
 
 
+def fold_text(text: str) -> str:
+    """A text without differences of case and of white space, to compare it with others."""
+    return " ".join(text.casefold().split())
+
+
 def plural(count: int, noun: str, many: str = "") -> str:
     """The count with its noun: "1 document", "2,568 documents". `many` is an irregular plural."""
     return f"{count:,} {noun if count == 1 else many or f'{noun}s'}"

@@ -12,6 +12,7 @@ from typing import Any
 from data.atomic_write import open_atomically
 from data.errors import FileMissing, RunDamaged
 from data.splits import Split
+from data.text_format import join_names, join_words
 from heads.evaluation.metrics import ConfidenceInterval, Metric, ranking_metric
 from heads.evaluation.paired import paired_differences
 from stages.fitting import runs
@@ -28,6 +29,7 @@ class ComparisonRow:
     absolute_error, quadratic_kappa: of ordinal labels, else None.
     out_of_fold_difference, test_difference: how much better this run is than the first one by the ranking metric,
         paired by document; None for the first run, and if both were not scored on the same documents.
+    labels, averaged_labels: how many labels there are, and how many of them the test macro-F1 is the mean of.
     parameters: the number of parameters of the fitted head.
     fit_seconds: of the last fit. predict_milliseconds: per document, from features in the store.
     """
@@ -45,6 +47,8 @@ class ComparisonRow:
     quadratic_kappa: ConfidenceInterval | None
     out_of_fold_difference: ConfidenceInterval | None
     test_difference: ConfidenceInterval | None
+    labels: int
+    averaged_labels: int | None
     rule: str
     parameters: int
     fit_seconds: float
@@ -154,6 +158,8 @@ def _row(
         quadratic_kappa=test.quadratic_kappa if test else None,
         out_of_fold_difference=out_of_fold_difference,
         test_difference=test_difference,
+        labels=len(record.labels),
+        averaged_labels=test.averaged_labels if test else None,
         rule=run.decision.rule.family,
         parameters=record.parameter_count,
         fit_seconds=record.seconds["fit"],
@@ -173,6 +179,7 @@ def _notes(ranked: Sequence[runs.Run]) -> list[str]:
             f"These runs were scored on {len(documents)} different sets of documents: metrics on one set cannot be "
             "compared with those on another."
         )
+    notes += _coverage_notes(ranked)
     if len({run.record.validate_on for run in ranked}) > 1:
         notes.append(
             "Some of these runs are validated out of fold and others on the validation split: these two metrics are of "
@@ -184,6 +191,22 @@ def _notes(ranked: Sequence[runs.Run]) -> list[str]:
             "stacking ensemble; see the notes on the run."
         )
     return notes
+
+
+def _coverage_notes(ranked: Sequence[runs.Run]) -> list[str]:
+    """A sentence on the labels that the test macro-F1 leaves out, if there are any."""
+    names: dict[str, list[str]] = {}
+    for run in ranked:
+        labels, test = len(run.record.labels), run.scorecards.get("test")
+        if test and test.averaged_labels < labels:
+            names.setdefault(f"{test.averaged_labels:,} of {labels:,}", []).append(run.name)
+    if not names:
+        return []
+    shares = [f"{share} ({join_names(runs, quoted=False)})" for share, runs in names.items()]
+    described = next(iter(names)) if len(names) == 1 else join_words(shares)
+    return [
+        f"The test macro-F1 is the mean of {described} labels: the others have no test document and were not predicted."
+    ]
 
 
 def make_run_views(selected: Sequence[runs.Run]) -> list[RunView]:

@@ -1,6 +1,7 @@
 """The role of each column of a table (text, label, id, split, group): named by the user, else guessed."""
 
 import csv
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -9,7 +10,7 @@ from data.errors import BadData, ColumnMissing, suggest_name
 from data.readers.text_template import TextTemplate
 from data.source_spec import SourceSpec
 from data.table import Table
-from data.text_format import join_names, join_words
+from data.text_format import join_names, join_words, plural
 from data.train_test_split import parse_split_name
 
 
@@ -28,6 +29,12 @@ _ROLES = {
     "group": _Role("groups are", ("group", "groups", "author", "thread", "patient")),
 }  # fmt: skip
 
+# A column that only looks like groups must not decide the split, so a guessed one needs many small groups. The test
+# split and each of five folds have a fifth of the documents: a group that is larger does not fit, and of fewer than 20
+# groups fewer than four would be in each, so that metrics would describe a few authors instead of the corpus.
+MIN_GROUPS = 20
+LARGEST_GROUP = 0.2  # of all documents
+
 
 def resolve_columns(
     requested: SourceSpec, table: Table, *, with_texts: bool = True, used: Sequence[str] = ()
@@ -38,7 +45,7 @@ def resolve_columns(
 
     Args:
         requested: The roles as the user named them.
-        table: The table; cells are read only to check whether a guessed split holds splits.
+        table: The table; cells are read only to check guesses of the split and of groups.
         with_texts: Whether the table must have a text column; if not, the text is None.
         used: Further columns that no role is guessed for.
 
@@ -60,7 +67,8 @@ def resolve_columns(
     candidates = {role: _candidates(role, free) for role, name in named.items() if name is None}
     if len(candidates.get("text", ["one"])) != 1:
         raise ColumnMissing(_explain_missing_text(table, candidates["text"]))
-    notes = [*_drop_false_splits(table, candidates), *_ambiguity_notes(candidates)]
+    notes = [*_drop_false_splits(table, candidates), *_drop_few_groups(table, candidates)]
+    notes += _ambiguity_notes(candidates)
     guesses = {role: names[0] for role, names in candidates.items() if len(names) == 1}
     resolved: dict[str, Any] = {role: guesses.get(role) or name or None for role, name in named.items()}
     check_columns(table, guesses.values())
@@ -112,6 +120,26 @@ def _drop_false_splits(table: Table, candidates: dict[str, list[str]]) -> Iterat
         if name.lower() != "split" and (cell := next(others, None)) is not None:
             candidates["split"].remove(name)
             yield f"column '{name}' is not read as the split: it holds '{cell}', not train and test"
+
+
+def _drop_few_groups(table: Table, candidates: dict[str, list[str]]) -> Iterator[str]:
+    """Drop the only candidate for groups unless it has many small ones; say what it does to the split otherwise."""
+    if len(candidates.get("group", ())) != 1:
+        return
+    (name,) = candidates["group"]
+    sizes = Counter(word for cell in table.cells(name) if cell is not None and (word := str(cell).strip()))
+    largest = max(sizes.values(), default=0)
+    found = f"{plural(len(sizes), 'group')}, the largest of"
+    if len(sizes) >= MIN_GROUPS and largest <= LARGEST_GROUP * table.rows:
+        effect = f"documents with the same '{name}' stay together when a split or folds are drawn"
+        yield f"{effect}: {found} {plural(largest, 'document')}"
+        return
+    candidates["group"].remove(name)
+    yield (
+        f"column '{name}' is not read as the group: a guessed one needs at least {MIN_GROUPS} groups, each of at most "
+        f"{LARGEST_GROUP:.0%} of the documents, and it has {found} {largest / table.rows:.0%}; name it with --group to "
+        "use it"
+    )
 
 
 def _ambiguity_notes(candidates: dict[str, list[str]]) -> Iterator[str]:

@@ -64,7 +64,7 @@ def join_tables(source: str, tables: Sequence[tuple[Split, Table]]) -> SplitTabl
 
     def cells(name: str) -> Iterator[Any]:
         for part in parts:
-            if name not in part.names:
+            if not part.has_column(name):
                 raise ColumnMissing(
                     f"{part.source} has no column '{name}', which {parts[0].source} has. Every file of a corpus needs "
                     "the same columns; embed a file without labels by itself, or label it with `embedonce predict`."

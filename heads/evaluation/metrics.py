@@ -58,6 +58,11 @@ class Scorecard:
     absolute_error: ConfidenceInterval | None = None
     quadratic_kappa: ConfidenceInterval | None = None
 
+    @property
+    def averaged_labels(self) -> int:
+        """How many labels macro-F1 is the mean of: those with a document or a prediction."""
+        return sum(bool(label.support or label.predicted) for label in self.labels)
+
     def to_json(self) -> dict[str, Any]:
         """Plain values for `from_json`."""
         return asdict(self)

@@ -98,7 +98,9 @@ def _find_mismatch(run: runs.Run, task: Task, plan: FitPlan, store: FeatureSourc
     if record.documents_hash != task.documents_hash:
         return f"the documents, labels or splits of {record.corpus} have changed since it was fitted"
     if (record.kind, tuple(record.labels)) != (task.target.kind, task.labels):
-        return "its labels are others or have another order, so use the same --order and --no-test for both, or none"
+        if set(record.labels) != set(task.labels):
+            return "its labels are not the same, because the test split was read for only one of them (--no-test)"
+        return "its labels have another order, so use the same --order for both, or none"
     if record.validate_on == "split":
         return "it was validated on the validation split, so it has no out-of-fold scores"
     if plan.test and "test" not in record.documents:

@@ -15,11 +15,35 @@ def note_of(folder: Path, row: dict[str, str], columns: SourceSpec | None = None
 
 
 def test_every_guess_is_reported_with_the_option_that_names_it(tmp_path: Path) -> None:
-    row = {"ID": "u", "Body": "a", "topic": "x", "fold": "dev", "author": "Ada"}
-    assert note_of(tmp_path, row) == (
+    row = {"Body": "a", "topic": "x", "fold": "dev"}
+    rows = [{"ID": f"u{number}", **row, "author": f"author {number}"} for number in range(20)]
+    assert read_corpus(write(tmp_path, "csv", rows)).notes == (
         "text is read from column 'Body', labels from 'topic', ids from 'ID', the split from 'fold' and groups from "
         "'author' (guessed; name them with --text, --label, --id, --split and --group)",
+        "documents with the same 'author' stay together when a split or folds are drawn: 20 groups, the largest of 1 "
+        "document",
     )
+
+
+@pytest.mark.parametrize(
+    ("authors", "found"),
+    [
+        (["Ada", "Ben"] * 50, "2 groups, the largest of 50%"),
+        ([f"author {row % 19}" for row in range(190)], "19 groups, the largest of 5%"),
+        (["Ada"] * 21 + [f"author {row}" for row in range(79)], "80 groups, the largest of 21%"),
+        ([""] * 20, "0 groups, the largest of 0%"),
+    ],
+)
+def test_a_guessed_column_with_few_or_large_groups_is_not_used(tmp_path: Path, authors: list[str], found: str) -> None:
+    source = write(tmp_path, "csv", [{"text": f"text {row}", "author": author} for row, author in enumerate(authors)])
+    corpus = read_corpus(source, SourceSpec(label=""))
+    assert {document.group for document in corpus.documents} == {None}
+    assert corpus.notes[-1] == (
+        "column 'author' is not read as the group: a guessed one needs at least 20 groups, each of at most 20% of the "
+        f"documents, and it has {found}; name it with --group to use it"
+    )
+    named = read_corpus(source, SourceSpec(label="", group="author"))
+    assert [document.group or "" for document in named.documents] == authors
 
 
 def test_a_single_guess_is_reported_too(tmp_path: Path) -> None:

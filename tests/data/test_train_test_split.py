@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from data.documents import Corpus, Document
@@ -89,7 +89,10 @@ def test_a_group_or_without_one_equal_texts_stay_on_one_side(rows: list[tuple[st
         Document(str(row), f"text {text}", (label,), group=f"author {group}" if group else None)
         for row, (label, text, group) in enumerate(rows)
     ]
-    made = assign_splits(corpus(documents), 0)
+    try:
+        made = assign_splits(corpus(documents), 0)
+    except BadData:
+        reject()  # the test split is empty
     ties = [(document.group or document.text, document.split) for document in made.documents]
     assert len(set(ties)) == len({tie for tie, _ in ties})
 
@@ -107,6 +110,84 @@ def test_blank_texts_are_not_taken_for_equal() -> None:
     assert not any("both train and test" in note for note in made.notes)
 
 
+def test_blank_texts_with_characters_without_width_are_spread_over_splits_and_folds() -> None:
+    blanks = ["", " ", "\u200b", "\ufeff\n", "\u00a0\u2060"]
+    made = assign_splits(corpus([Document(str(row), blanks[row % 5], ("a",)) for row in range(50)]), 0)
+    assert sides(made).count("test") == 10
+    assert len({document.group for document in made.documents}) == 50
+    assert len(made.notes) == 1
+
+
+def test_texts_that_differ_in_case_and_white_space_stay_together_in_the_split_and_in_folds() -> None:
+    texts = ["Dear Sir,\nhello", "dear  sir, hello", "DEAR SIR, HELLO ", *(f"text {row}" for row in range(30))]
+    for seed in range(8):
+        made = assign_splits(corpus([Document(f"d{row}", text, ("a",)) for row, text in enumerate(texts)]), seed)
+        assert len(set(sides(made)[:3])) == 1
+        assert [document.group for document in made.documents] == [*["text like that of d0"] * 3, *[None] * 30]
+
+
+def test_near_duplicates_across_given_splits_are_counted_like_exact_ones() -> None:
+    texts = [
+        ("train", "Same"),
+        ("train", "exact"),
+        ("dev", "other "),
+        ("test", "exact"),
+        ("test", "same"),
+        ("test", "OTHER"),
+    ]
+    made = assign_splits(corpus([Document(str(row), text, split=side) for row, (side, text) in enumerate(texts)]), 0)
+    assert made.notes[-1] == "3 texts occur in both train and test, 2 of them with other case or white space"
+
+
+def test_duplicate_texts_across_train_and_validation_are_counted_too() -> None:
+    texts = [("train", "same"), ("dev", "same"), ("test", "two")]
+    made = assign_splits(corpus([Document(str(row), text, split=side) for row, (side, text) in enumerate(texts)]), 0)
+    assert made.notes[-1] == "1 text occurs in both train and validation"
+
+
+def test_an_empty_test_split_is_refused() -> None:
+    documents = [Document(str(row), str(row), ("a",), group="Ada") for row in range(10)]
+    expected = (
+        r'letters\.csv: the test split is empty, .* stay together\. Add documents; .* ignore it with --group ""\.$'
+    )
+    with pytest.raises(BadData, match=expected):
+        assign_splits(corpus(documents), 0)
+    unlabeled = [Document(str(row), str(row), group="Ada") for row in range(10)]
+    assert sides(assign_splits(corpus(unlabeled), 0)).count("test") == 0
+
+
+def test_a_drawn_split_that_lacks_half_of_the_labels_is_refused() -> None:
+    documents = [
+        Document(f"{label}{row}", f"{label}{row}", (label,), group="one" if label in "ab" else f"{label}{row}")
+        for label in "abc"
+        for row in range(10)
+    ]
+    expected = (
+        r"lacks 2 of the 3 labels that have at least 5 documents \(a, b\): documents of one group .* stay together"
+    )
+    with pytest.raises(BadData, match=expected):
+        assign_splits(corpus(documents), 0)
+
+
+def test_a_given_split_that_lacks_half_of_the_labels_is_refused() -> None:
+    documents = [*labelled(*"aaaaabbbbb", split="train"), *labelled(*"aa", split="test")]
+    with pytest.raises(BadData, match=r"lacks 1 of the 2 labels .* \(b\)\. Correct the split, or leave it out"):
+        assign_splits(corpus(documents), 0)
+
+
+def test_rare_labels_may_be_missing_in_the_test_split() -> None:
+    documents = [*labelled(*"aaaaabbbbccccddddeeee", split="train"), *labelled("a", split="test")]
+    assert "4 of 5 labels have no test document" in assign_splits(corpus(documents), 0).notes[0]
+
+
+def test_test_labels_that_do_not_occur_in_training_are_reported_and_not_refused() -> None:
+    documents = [*labelled(*"0000011111", split="train"), *labelled("-1", "-1", split="test")]
+    assert assign_splits(corpus(documents), 0).notes == (
+        "test documents cannot be predicted correctly, because their labels (-1) do not occur in training: fit with "
+        "--no-test",
+    )
+
+
 def test_duplicate_texts_across_train_and_test_are_counted_in_a_note() -> None:
     texts = [("train", "same"), ("train", "same"), ("test", "same"), ("train", "one"), ("test", "two")]
     made = assign_splits(corpus([Document(str(row), text, split=side) for row, (side, text) in enumerate(texts)]), 0)
@@ -114,10 +195,19 @@ def test_duplicate_texts_across_train_and_test_are_counted_in_a_note() -> None:
 
 
 def test_labels_that_one_split_lacks_are_counted_in_a_note() -> None:
-    documents = [*labelled(*["both"] * 5, *["old"] * 5, split="train"), *labelled("both", "new", split="test")]
+    documents = [*labelled(*["both"] * 5, *["old"] * 4, split="train"), *labelled("both", "new", split="test")]
     assert assign_splits(corpus(documents), 0).notes == (
         "label 'new' is only in the test split: it cannot be predicted and counts as missed",
-        "label 'old' is only in the training split, so no metric includes it",
+        "label 'old' has no test document: test metrics include it only if predicted by mistake",
+        "Labels with fewer than 5 training documents: old (4)",
+    )
+
+
+def test_several_labels_without_a_test_document_are_counted_in_one_note() -> None:
+    documents = [*labelled(*"aaaaabbbbbcccccddddd", split="train"), *labelled(*"abc", split="test")]
+    more = labelled(*"eeeee", split="dev")
+    assert assign_splits(corpus([*documents, *more]), 0).notes[1:] == (
+        "2 of 5 labels have no test document (d, e): test metrics include them only if predicted by mistake",
     )
 
 

@@ -173,6 +173,17 @@ def test_a_stack_needs_folds_and_base_runs_that_scored_the_same_splits(tmp_path:
     assert stacked.scorecards.keys() == {"out_of_fold"}
 
 
+def test_compare_says_how_many_labels_the_test_macro_f1_covers(tmp_path: Path) -> None:
+    documents, vectors = blobs(["a", "b", "c"])
+    documents = [replace(each, split="train") if each.labels == ("c",) else each for each in documents]
+    run, _ = fit_head(*make_store(tmp_path / "store", documents, vectors), FOLDS, tmp_path / "runs")
+    comparison = compare([run])
+    assert (comparison.rows[0].labels, comparison.rows[0].averaged_labels) == (3, 2)
+    assert comparison.notes == (
+        "The test macro-F1 is the mean of 2 of 3 labels: the others have no test document and were not predicted.",
+    )
+
+
 @pytest.fixture
 def different_runs(tmp_path: Path) -> list[runs.Run]:
     """A run with folds and a test split, one without a test split, and one with a validation split."""
