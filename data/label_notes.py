@@ -13,8 +13,8 @@ _MOST_PAIRS = 3
 def label_notes(names: Collection[str]) -> Iterator[str]:
     """Report labels that look like missing values, and labels that look alike. `names` are distinct."""
     if missing := sorted(MISSING_WORDS.intersection(names)):
-        noun, verb = ("label", "is") if len(missing) == 1 else ("labels", "are")
-        yield f"{noun} {join_names(missing)} {verb} kept; a document without a label has a blank cell"
+        kept = f"label {join_names(missing)} is" if len(missing) == 1 else f"labels {join_names(missing)} are"
+        yield f"{kept} kept; leave the cell of a document without a label blank"
     if alike := _alike(names):
         shown = ", ".join(join_words(_distinguishable(group)) for group in alike[:_MOST_PAIRS])
         more = f" and {len(alike) - _MOST_PAIRS:,} more" if len(alike) > _MOST_PAIRS else ""
@@ -53,9 +53,9 @@ def near_path_notes(words: Sequence[str], others: Sequence[str]) -> Iterator[str
 def _fold(name: str) -> str:
     """What remains of a label without case, Unicode form, invisible characters and kinds of spaces."""
     if name.isascii():
-        return " ".join(name.casefold().split())
+        return "".join(name.casefold().split())
     visible = "".join(letter for letter in unicodedata.normalize("NFKC", name) if unicodedata.category(letter) != "Cf")
-    return " ".join(unicodedata.normalize("NFKC", visible.casefold()).split())
+    return "".join(unicodedata.normalize("NFKC", visible.casefold()).split())
 
 
 def _distinguishable(names: Sequence[str]) -> list[str]:

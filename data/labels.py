@@ -178,8 +178,9 @@ class _NumbersAsNames:
     def __call__(self, value: CellLabels) -> Labels:
         if value is None or value == "-1":  # how datasets write that a label is missing
             return None
-        if not self._has_flags or isinstance(value, str) or not value:
-            return tuple(self._name(number, value) for number in _labels_of(value) or ())
+        labels = _labels_of(value) or ()
+        if not self._has_flags or isinstance(value, str) or all(self._is_name(label) for label in labels):
+            return tuple(self._name(label, value) for label in labels)
         if len(value) != len(self._names) or not isinstance(value, bytes):
             shown = list(value)
             raise BadData(
@@ -188,8 +189,12 @@ class _NumbersAsNames:
             )
         return tuple(_selected(self._names, value))
 
+    def _is_name(self, label: str) -> bool:
+        """Whether a label is written by its name, as in a file that a person has corrected."""
+        return label in self._names and not label.isdecimal()
+
     def _name(self, number: str, value: CellLabels) -> str:
-        if number in self._names and not number.isdecimal():  # a file that was corrected by hand
+        if self._is_name(number):
             return number
         if not number.isdecimal() or int(number) >= len(self._names):
             raise BadData(

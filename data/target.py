@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from data.documents import Kind
 from data.errors import BadData, CallError, UnknownName, suggest_name
+from data.label_cells import canonical_label
 from data.taxonomy import Taxonomy
 
 TargetKind: TypeAlias = Kind | Literal["ordinal"]  # a corpus has no order; the user gives it when fitting
@@ -75,7 +76,7 @@ class Target:
                 f"--order needs the kind 'single', one label per document: these labels are of kind '{self.kind}'. "
                 "Leave it out."
             )
-        names = _sort_by_number(self.labels) if list(order) == [NUMBERS] else list(order)
+        names = _sort_by_number(self.labels) if list(order) == [NUMBERS] else list(map(self._as_read, order))
         for label in names:
             if label not in self.labels:
                 raise UnknownName(f"--order names '{label}', which is not a label.{suggest_name(label, self.labels)}")
@@ -87,6 +88,10 @@ class Target:
             raise CallError(f"--order lacks '{missing[0]}'{more}: name every label, the lowest first.")
         ranks = np.array([names.index(label) for label in self.labels], dtype=np.int64)
         return replace(self, kind="ordinal", labels=tuple(names), y=ranks[self.y])
+
+    def _as_read(self, label: str) -> str:
+        """A label in the form in which readers read it, "1" for "1.0", unless it is a label as it is written."""
+        return label if label in self.labels else canonical_label(label)
 
     @property
     def is_ordinal(self) -> bool:

@@ -122,7 +122,7 @@ def _check_unique(table: Table, ids: Sequence[str]) -> None:
 def _gap_notes(documents: Documents, parsed: ParsedLabels, *, has_texts: bool, has_labels: bool) -> Iterator[str]:
     unlabeled = sum(labels is None for labels in documents.labels) if has_labels else 0
     if unlabeled:
-        hint = " and are unlabeled; [] says that no label applies" if parsed.kind == "multilabel" else ""
+        hint = " (a blank cell is unknown; [] says that no label applies)" if parsed.kind == "multilabel" else ""
         yield f"{unlabeled:,} of {len(documents):,} documents have no label{hint}"
     empty = sum(map(is_blank, documents.texts)) if has_texts else 0
     if empty:

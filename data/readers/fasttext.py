@@ -12,13 +12,14 @@ from data.source_spec import SourceSpec
 from data.table import Table
 
 _PREFIX = "__label__"
+_LABELED_LINE = re.compile(rf"^{_PREFIX}\S".encode(), re.MULTILINE)
 _LABELS = re.compile(rf"(?<!\S){_PREFIX}(\S+)\s*")
 
 
 def is_fasttext(file: InputFile) -> bool:
-    """Whether the first line of a file that is not blank begins with __label__. Raises CallError."""
+    """Whether a line at the start of a file begins with __label__. Raises CallError for a file that is unreadable."""
     with report_unreadable(file.source), file.open() as stream:
-        return stream.read(HEAD_BYTES).removeprefix(BOM_UTF8).lstrip().startswith(_PREFIX.encode())
+        return _LABELED_LINE.search(stream.read(HEAD_BYTES).removeprefix(BOM_UTF8)) is not None
 
 
 def read_fasttext(file: InputFile, spec: SourceSpec) -> Table:

@@ -26,8 +26,8 @@ def test_a_text_file_whose_lines_begin_with_a_label_is_a_table(tmp_path: Path, n
 
 
 def test_one_line_with_two_labels_makes_the_corpus_multilabel(tmp_path: Path) -> None:
-    content = "__label__a __label__b one\n__label__a two\nthree\n"
-    assert read(tmp_path / "t.txt", content) == ("multilabel", [("one", ("a", "b")), ("two", ("a",)), ("three", None)])
+    content = "three\n__label__a __label__b one\n__label__a two\n"
+    assert read(tmp_path / "t.txt", content) == ("multilabel", [("three", None), ("one", ("a", "b")), ("two", ("a",))])
 
 
 def test_a_label_within_a_line_is_a_label_and_one_within_a_word_is_not(tmp_path: Path) -> None:
@@ -47,6 +47,6 @@ def test_a_line_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
 
 
 def test_a_text_file_without_labels_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "t.txt").write_text("one\n__label__a two\n")
+    (tmp_path / "t.txt").write_text("one\nof __label__a two\n")
     with pytest.raises(CallError, match=r"unknown format.*a text file whose lines begin with __label__"):
         read_corpus(str(tmp_path / "t.txt"))

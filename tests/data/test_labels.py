@@ -118,6 +118,11 @@ def test_numbers_of_labels_are_read_with_names() -> None:
         labels(2, 3, names=("a", "b", "c"))
 
 
+def test_names_themselves_are_labels_next_to_numbers() -> None:
+    assert labels(2, "a", names=("a", "b", "c")) == ("single", [("c",), ("a",)])
+    assert labels([1, 0, 1], "['b']", names=("a", "b", "c")) == ("multilabel", [("a", "c"), ("b",)])
+
+
 def test_lists_of_numbers_are_labels_if_none_is_one_number_per_label() -> None:
     assert labels([0, 1], [1], [2, 0]) == ("multilabel", [("0", "1"), ("1",), ("2", "0")])
 
@@ -187,7 +192,9 @@ def test_another_form_of_a_label_is_reported() -> None:
 
 def test_labels_that_look_like_missing_values_are_kept_and_reported() -> None:
     assert labels("nan", "None") == ("single", [("nan",), ("None",)])
-    assert notes("x", "nan", "None") == ("labels 'None', 'nan' are kept; a document without a label has a blank cell",)
+    assert notes("x", "nan", "None") == (
+        "labels 'None', 'nan' are kept; leave the cell of a document without a label blank",
+    )
 
 
 @pytest.mark.parametrize(
@@ -197,6 +204,7 @@ def test_labels_that_look_like_missing_values_are_kept_and_reported() -> None:
         (("caf\u00e9", "cafe\u0301"), r"'cafe\u0301' and 'caf\xe9'"),
         (("rec sport", "rec\u00a0sport"), r"'rec sport' and 'rec\xa0sport'"),
         (("sport", "spo\u200brt", "Sport"), r"'Sport', 'sport' and 'spo\u200brt'"),
+        (("a/b", "a / b", "c", "d"), "'a / b' and 'a/b'"),
         (("\ufeffsport", "sport"), r"'sport' and '\ufeffsport'"),
     ],
 )

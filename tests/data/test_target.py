@@ -73,6 +73,11 @@ def test_an_order_moves_the_columns_and_leaves_each_document_its_label(drawn: tu
     assert target.names.tolist() == words
 
 
+def test_an_order_may_name_labels_as_the_file_writes_them() -> None:
+    target = Target.from_labels([("1",), ("true",), ("X.0",)], "single")
+    assert target.to_ordinal(["True", "1.0", "X.0"]).labels == ("true", "1", "X.0")
+
+
 def test_numbers_are_ordered_as_numbers() -> None:
     target = Target.from_labels([(label,) for label in ("10", "9", "-1", "2.5")], "single")
     assert target.to_ordinal(["numbers"]).labels == ("-1", "2.5", "9", "10")

@@ -91,3 +91,10 @@ def test_what_cannot_be_used_changes_nothing(
     with pytest.raises(error, match=sentence):
         given(dataset, tmp_path, text)
     assert dataset[0].corpus("made") == dataset[1]
+
+
+def test_a_blank_cell_unlabels_and_an_empty_list_says_that_no_label_applies(tmp_path: Path) -> None:
+    documents = [Document(f"d{row}", f"text {row}", ("a", "b")) for row in range(3)]
+    dataset = make_store(tmp_path / "several", documents, blobs(["a"], documents=3)[1], "multilabel")
+    done, after = given(dataset, tmp_path, "id,label\nd0,\nd1,[]\n")
+    assert list(after.labels) == [None, (), ("a", "b")] and done.changed["labels"] == 2
