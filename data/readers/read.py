@@ -35,6 +35,7 @@ TABLE_READERS: Mapping[str, Callable[[InputFile, SourceSpec], Table]] = {
     ".json": read_json,
     ".parquet": lambda file, _: read_parquet(file),
     ".arrow": lambda file, _: read_arrow(file),
+    ".feather": lambda file, _: read_arrow(file),
     ".xlsx": read_excel,
 }
 _ENDINGS = frozenset((".zip", *TABLE_READERS, *(a + b for a in TABLE_READERS for b in COMPRESSED)))
@@ -127,8 +128,8 @@ def read_table(source: str, spec: SourceSpec | None = None) -> Table:
     """Read a file as a table whose columns have no roles yet.
 
     Args:
-        source: A .csv, .tsv, .jsonl, .ndjson, .json, .parquet, .arrow or .xlsx file, perhaps compressed (.gz, .zst, or
-            .zip with one file in it); or "-" for standard input.
+        source: A .csv, .tsv, .jsonl, .ndjson, .json, .parquet, .arrow, .feather or .xlsx file, perhaps compressed
+            (.gz, .zst, or .zip with one file in it); or "-" for standard input.
         spec: How it is read; None guesses what can be guessed.
 
     Raises FileMissing, CallError, BadData and ExtraMissing as `read_corpus` does.

@@ -36,6 +36,13 @@ def test_a_file_and_a_stream_are_read(tmp_path: Path, stream: bool) -> None:
     assert read(tmp_path / "letters.arrow") == [("one", ("x",), None), ("two", ("y",), None)]
 
 
+def test_a_feather_file_is_read(tmp_path: Path) -> None:
+    from pyarrow import feather
+
+    feather.write_feather(arrow_table(ROWS), str(tmp_path / "letters.feather"))
+    assert read(tmp_path / "letters.feather") == [("one", ("x",), None), ("two", ("y",), None)]
+
+
 @pytest.mark.parametrize("content", [b"", b"text,label\na,x\n", b"ARROW1" * 10, b"\xff\xff\xff\xff" * 20])
 def test_what_is_no_arrow_is_refused_in_a_sentence(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "letters.arrow"

@@ -36,8 +36,8 @@ def test_another_format_is_refused_with_those_that_are_read(tmp_path: Path) -> N
     (tmp_path / "letters.docx").touch()
     expected = (
         r"letters\.docx has an unknown format\. "
-        r"Name a \.csv, \.tsv, \.jsonl, \.ndjson, \.json, \.parquet, \.arrow, \.xlsx file, which may be compressed "
-        r"\(\.gz, \.zst, \.zip\), a text file whose lines begin with __label__, or "
+        r"Name a \.csv, \.tsv, \.jsonl, \.ndjson, \.json, \.parquet, \.arrow, \.feather, \.xlsx file, which may "
+        r"be compressed \(\.gz, \.zst, \.zip\), a text file whose lines begin with __label__, or "
         r"a folder with one folder per class\.$"
     )
     with pytest.raises(CallError, match=expected):
