@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from io import StringIO
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
 
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}  # in the order of preference
 _QUOTINGS = ("standard", "none")
-_SAMPLE_LINES = 1000
-_LINE_END = re.compile(r"\r\n|\r|\n")
+_SAMPLE_LINES, _SAMPLE_CHARACTERS = 1000, 1 << 20
 _SEP_LINE = re.compile(r'"?sep=(.)"?[\r\n]*', re.IGNORECASE)  # the first line of some files of Excel
 _DOUBLED_QUOTES = re.compile(r'(?:^|\t)"(?:[^"\t]*"")+[^"\t]*"(?:[\t\r\n]|$)')
 
@@ -61,9 +61,9 @@ class Dialect:
         """
         if self.trusted or len(cells) == 1:
             return False
-        in_sentence = "" if self.skips_spaces or self.delimiter not in ",;" else "(?! |$)"
+        in_sentence = "" if self.skips_spaces or self.delimiter not in ",;" else r"(?![ \r\n]|$)"
         end = re.compile(re.escape(self.delimiter) + in_sentence)
-        lines = _LINE_END.split(self.delimiter.join(cells))
+        lines = StringIO(self.delimiter.join(cells), newline="")
         return all(len(end.findall(line)) == len(cells) - 1 for line in lines)
 
 
@@ -82,7 +82,7 @@ def find_dialect(file: InputFile, spec: SourceSpec) -> tuple[Dialect, tuple[str,
         raise CallError(f"The quoting is '{spec.quoting}'. Write standard, or none if quotes are text.")
     delimiter = None if spec.delimiter is None else _parse_delimiter(spec.delimiter)
     with open_text(file, "", spec.encoding) as text:
-        lines = list(islice(text, _SAMPLE_LINES))
+        lines = _sample_lines(text)
     sep = _SEP_LINE.fullmatch(lines[0]) if lines else None
     dialect = Dialect(quoted=spec.quoting != "none", trusted=spec.quoting == "standard", first_line=2 if sep else 1)
     usual = "\t" if file.suffix == ".tsv" else None
@@ -97,6 +97,17 @@ def find_dialect(file: InputFile, spec: SourceSpec) -> tuple[Dialect, tuple[str,
         dialect = replace(dialect, skips_spaces=True)
         notes.append(f"spaces after a {dialect.delimiter_name} are not part of a cell")
     return dialect, tuple(notes)
+
+
+def _sample_lines(text: Iterable[str]) -> list[str]:
+    lines: list[str] = []
+    characters = 0
+    for line in islice(text, _SAMPLE_LINES):
+        lines.append(line)
+        characters += len(line)
+        if characters > _SAMPLE_CHARACTERS:
+            break
+    return lines
 
 
 def _parse_delimiter(written: str) -> str:

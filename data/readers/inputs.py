@@ -67,7 +67,7 @@ def _zip_member(path: Path, source: str) -> InputFile:
         members = [member for member in archive.infolist() if _is_user_file(member)]
     if len(members) != 1:
         names = join_names([member.filename for member in members]) or "no file"
-        raise BadData(f"{source} holds {names}. A ZIP archive of one file is read; unpack it.")
+        raise BadData(f"{source} holds {names}. Only an archive of one file is read: unpack it.")
     (member,) = members
     if member.flag_bits & 1:
         raise BadData(f"{source} is encrypted. Unpack it.")

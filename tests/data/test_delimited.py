@@ -219,6 +219,9 @@ class TestHeader:
     def test_without_a_header_columns_are_numbered(self, letters: Path) -> None:
         spec = SourceSpec(header="none", text=("1",), label="2")
         assert read(letters, "a,x\nb,y\n", spec)[0] == ["a", "b"]
+        assert read(letters, "1,2\na,x\n", spec)[0] == ["1", "a"]
+        with pytest.raises(BadData, match="line 2 has 3 cells, but the first row has 2"):
+            read(letters, "a,x\na,b,x\n", spec)
         with pytest.raises(ColumnMissing, match=r"has no column 'text'\. Known: 1, 2"):
             read(letters, "a,x\nb,y\n", SourceSpec(header="none", text=("text",)))
 

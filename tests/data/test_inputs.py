@@ -56,7 +56,7 @@ def test_an_archive_of_one_file_is_read_without_what_systems_add(tmp_path: Path)
 
 
 def test_an_archive_of_several_files_or_none_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadData, match=r"letters\.zip holds 'a\.csv', 'b\.csv'\. A ZIP archive of one file is read"):
+    with pytest.raises(BadData, match=r"letters\.zip holds 'a\.csv', 'b\.csv'\. Only an archive of one file is read"):
         read_corpus(str(zipped(tmp_path / "letters.zip", "a.csv", "b.csv")))
     with pytest.raises(BadData, match=r"letters\.zip holds no file"):
         read_corpus(str(zipped(tmp_path / "letters.zip")))

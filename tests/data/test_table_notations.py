@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Literal
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.documents import Document
@@ -40,7 +40,6 @@ def json_lines(rows: Cells, *, ascii: bool = True) -> str:
 
 
 def unquoted(rows: Cells, delimiter: str) -> str:
-    assume(not any(sign in cell for row in rows for cell in row for sign in f"\r\n{delimiter}"))
     return "".join(delimiter.join(row) + "\n" for row in [COLUMNS, *rows])
 
 
@@ -62,9 +61,6 @@ def zstandard(content: bytes) -> bytes:
 
 
 def excel(path: Path, rows: Cells) -> None:
-    # XML has no other control characters, and Excel none of these escapes; a blank cell is an empty one
-    assume(all(all(sign.isprintable() or sign == "\n" for sign in row[0]) and "_x" not in row[0] for row in rows))
-    assume(all(not row[0] or row[0].strip() for row in rows))
     write_excel(path, [COLUMNS, *rows])
 
 
@@ -116,6 +112,14 @@ SIGNS = st.sampled_from(
     [*",;\t|~\"' \n\r\0a", "\r\n", "\n\n", "\u2028", "\ufeff", "é", "文", "👩\u200d🔬", "_x000D_", "sep="]
 )
 TEXT = st.lists(SIGNS, max_size=8).map("".join) | st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+
+# what a notation cannot express is taken out of the texts
+CLEAN: Mapping[str, Callable[[str], str]] = {
+    "unquoted tabs": lambda text: text.translate(dict.fromkeys(map(ord, "\r\n\t"))),
+    "unquoted bars": lambda text: text.translate(dict.fromkeys(map(ord, "\r\n|"))),
+    # XML has no other control characters, Excel reads _x000D_ as one, and a blank cell is an empty one
+    "Excel": lambda text: "".join(sign for sign in text if sign.isprintable() or sign == "\n").replace("_x", "") + ".",
+}
 LABEL = st.sampled_from(["x", "y z", "café", '"q"', "a,b"])
 ROWS = st.lists(st.tuples(TEXT, LABEL), min_size=1, max_size=4)
 
@@ -125,7 +129,8 @@ ROWS = st.lists(st.tuples(TEXT, LABEL), min_size=1, max_size=4)
 @given(rows=ROWS)
 def test_a_table_is_the_same_corpus_in_every_notation(notation: str, rows: list[tuple[str, str]]) -> None:
     name, write, spec = NOTATIONS[notation]
-    numbered = [(text, label, f"n{number}") for number, (text, label) in enumerate(rows)]
+    clean = CLEAN.get(notation, str)
+    numbered = [(clean(text), label, f"n{number}") for number, (text, label) in enumerate(rows)]
     with TemporaryDirectory() as folder:
         write(Path(folder) / name, numbered)
         corpus = read_corpus(str(Path(folder) / name), replace(spec, path_separator=""))
