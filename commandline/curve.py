@@ -65,12 +65,12 @@ def curve(options: CurveOptions) -> None:
     embedonce curve linear mlp --sizes 100,1000,all --seeds 10 --html curve.html
     """
     from stages.curve import CurveProgress, fit_curves
-    from stages.fitting.task import open_corpus, open_stores
+    from stages.fitting.task import open_stores
 
     options.check_formats()
     metric = options.metric_name
     source, first = open_stores(options.store, options.stores_folder)
-    corpus = open_corpus(first, options.corpus)
+    corpus = options.open_corpus(first)
     plan = _plan(corpus, options)
     origin = describe_origin("store", "the newest store")
     say(f"Learning curves of {', '.join(options.heads)} on {source.name}{origin}, corpus {corpus.name}.")

@@ -116,12 +116,12 @@ def fit_head(options: FitHeadOptions) -> None:
     from heads.registry import STACKING_HEADS
     from stages.compare import compare
     from stages.fitting.head_options import parse_heads
-    from stages.fitting.task import open_corpus, open_stores
+    from stages.fitting.task import open_stores
 
     if options.base_runs and not STACKING_HEADS.keys() & set(options.heads):
         raise CallError(f"--run is only for {', '.join(STACKING_HEADS)}; other heads read features. Remove --run.")
     source, first = open_stores(options.store, options.stores_folder)
-    corpus = open_corpus(first, options.corpus)
+    corpus = options.open_corpus(first)
     names, origin = ", ".join(options.heads), describe_origin("store", "the newest store")
     say(f"Fitting {names} on {source.name}{origin}, corpus {corpus.name}.")
     weights = options.read_weights(corpus)

@@ -26,7 +26,7 @@ from data.ranges import MAX_SEED
 from data.source_spec import SourceSpec
 
 if TYPE_CHECKING:
-    from featurestore import CorpusTable
+    from featurestore import CorpusTable, FeatureStore
     from stages.report.plots import FileFormat
 
 Options = TypeVar("Options")
@@ -147,6 +147,13 @@ source_options = combine_options(
     click.option("--test-file", metavar="FILE", help="File of the test split, if the source has no test documents."),
     click.option("--validation-file", metavar="FILE", help="File of the validation split."),
     click.option("--group", metavar="COLUMN", help="Column of groups; a group is never divided between splits."),
+    click.option(
+        "--tabular",
+        multiple=True,
+        metavar="COLUMNS",
+        help="Further inputs of linear, mlp and lightgbm, as in price,country. The kind (number, date or category) is "
+        "guessed, or named as in zip:category.",
+    ),
     click.option("--separator", metavar="TEXT", help="Separator of the labels in one cell, for multi-label documents."),
     click.option("--path-separator", metavar="TEXT", help="Separator of the levels of a label, as in rec/sport."),
     click.option(
@@ -201,6 +208,7 @@ class SourceOptions(TextOptions):
     test_file: str | None
     validation_file: str | None
     group: str | None
+    tabular: tuple[str, ...]
     separator: str | None
     path_separator: str | None
     label_names: str | None
@@ -216,6 +224,7 @@ class SourceOptions(TextOptions):
             test_file=self.test_file,
             validation_file=self.validation_file,
             group=self.group,
+            tabular=tuple(name for names in self.tabular for name in _split_names(names) or ()) or None,
             separator=self.separator,
             path_separator=self.path_separator,
             label_names=_split_names(self.label_names),
@@ -249,6 +258,7 @@ corpus_options = combine_options(
     click.option("--corpus", help="Name of a corpus in the store.  [its only one]"),
     click.option("--layer", type=int, default=-1, help="Which of the stored layers is read; layermix reads all."),
     click.option("--skip-unlabeled", is_flag=True, help="Leave documents without a label out."),
+    click.option("--no-tabular", is_flag=True, help="Do not use the tabular columns of the corpus."),
     click.option("--weight", metavar="COLUMN", help="Column of sample weights for the training documents."),
     click.option("--weight-from", metavar="FILE", help="File with that column.  [the file that was embedded]"),
     click.option("--weight-id", metavar="COLUMN", help="Column of the ids in that file.  [guessed, or row numbers]"),
@@ -269,6 +279,7 @@ class CorpusOptions:
     corpus: str | None
     layer: int
     skip_unlabeled: bool
+    no_tabular: bool
     weight: str | None
     weight_from: str | None
     weight_id: str | None
@@ -280,6 +291,13 @@ class CorpusOptions:
         if self.order is None:
             return ()
         return _split_names(self.order) or ("",)
+
+    def open_corpus(self, store: "FeatureStore") -> "CorpusTable":
+        """The corpus of `--corpus`, without its tabular columns if `--no-tabular` says so."""
+        from stages.fitting.task import open_corpus
+
+        corpus = open_corpus(store, self.corpus)
+        return replace(corpus, tabular=None) if self.no_tabular else corpus
 
     def read_weights(self, corpus: "CorpusTable") -> Mapping[str, float] | None:
         """The weight of each document by id, None without `--weight`. Raises as `read_sample_weights` does."""

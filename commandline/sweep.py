@@ -85,12 +85,12 @@ def sweep(options: SweepOptions) -> None:
     """
     from stages.compare import compare, select_runs
     from stages.fitting.head_options import ALL
-    from stages.fitting.task import open_corpus, open_stores
+    from stages.fitting.task import open_stores
 
     options.check_formats()
     metric = options.metric_name
     source, first = open_stores(options.store, options.stores_folder)
-    corpus = open_corpus(first, options.corpus)
+    corpus = options.open_corpus(first)
     spaces = _search_spaces(corpus, metric, options)
     origin = describe_origin("store", "the newest store")
     say(f"Sweep of {options.head} on {source.name}{origin}, corpus {corpus.name}.")

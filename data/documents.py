@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Self, TypeAlias, overload
 
 from data.source_spec import SourceSpec
+from data.tabular import Tabular
 from data.taxonomy import Taxonomy
 
 Kind = Literal["single", "multilabel", "path"]
@@ -72,7 +73,7 @@ class Corpus:
 
     `name` is safe as a file name; `source` is as the user wrote it; `notes` are sentences for the user: columns that
     were guessed, documents without a label, duplicate texts across train and test. `spec` is how the source was read,
-    with the columns that were guessed.
+    with the columns that were guessed. `tabular` has a row per document; None if no such columns were named.
     """
 
     name: str
@@ -82,3 +83,4 @@ class Corpus:
     taxonomy: Taxonomy | None
     notes: tuple[str, ...]
     spec: SourceSpec = field(default_factory=SourceSpec)
+    tabular: Tabular | None = None

@@ -22,6 +22,7 @@ class SourceSpec:
     text: the columns of the text, in this order, each a line of it; None to guess one.
     template: how the columns make the text, with names in braces, as in "{subject}\\n{body}"; it implies `text`.
     validation_file, test_file: tables of these splits, if the source is the table of the training split only.
+    tabular: further columns for heads, each with its kind or without: "price:number", "country".
     separator: what separates the labels in one cell.
     path_separator: what separates the levels of a label; None takes "/" if every label has one.
     delimiter: what separates the cells of a delimited file; None to guess it.
@@ -39,6 +40,7 @@ class SourceSpec:
     group: str | None = None
     validation_file: str | None = None
     test_file: str | None = None
+    tabular: tuple[str, ...] | None = None
     separator: str | None = None
     path_separator: str | None = None
     delimiter: str | None = None

@@ -58,6 +58,7 @@ def embed(
     test_file: str | Path | None = None,
     validation_file: str | Path | None = None,
     group: str | None = None,
+    tabular: "Sequence[str] | None" = None,
     separator: str | None = None,
     path_separator: str | None = None,
     delimiter: str | None = None,
@@ -83,6 +84,8 @@ def embed(
             dropped. None makes each column in `text` a line.
         model: an encoder on the Hugging Face hub, an installed one, or a folder.
         test_file, validation_file: files of these splits, if `source` is a file of training documents.
+        tabular: further columns, which the heads linear, mlp and lightgbm use as additional inputs: "price", or with a
+            kind (number, date or category) "zip:category".
         separator: separates labels in one cell of a multi-label corpus.
         path_separator: separates the levels of a label that is a path, as in rec/sport/hockey.
         delimiter: ends a cell of a CSV file.
@@ -118,6 +121,7 @@ def embed(
         test_file=None if test_file is None else str(test_file),
         validation_file=None if validation_file is None else str(validation_file),
         group=group,
+        tabular=None if tabular is None else tuple(tabular),
         separator=separator,
         path_separator=path_separator,
         delimiter=delimiter,
@@ -177,6 +181,7 @@ def fit_head(
     test: bool = True,
     runs: str | Path = "runs",
     jobs: int | None = None,
+    tabular: bool = True,
     progress: bool = True,
     **hyperparameters: Any,
 ) -> Run:
@@ -192,12 +197,15 @@ def fit_head(
         test: whether the test split is scored.
         runs: the folder of runs. A run with the same head, data and seed is loaded from there instead of fitted again.
         jobs: fits at once, one process each; None is as many as there are cores if that saves time.
+        tabular: whether the tabular columns of the corpus are used, by the heads that can.
         progress: whether a bar is shown.
         hyperparameters: by the names that `embedonce heads NAME` lists, nested ones by their last part: `lr=1e-3`.
 
     Raises:
         CallError: for a hyperparameter that does not exist or is out of range, and for a corpus that cannot be learned.
     """
+    from dataclasses import replace
+
     from data.errors import CallError
     from heads.registry import make_head
     from stages.fitting.fit_head import fit_head as fit
@@ -210,7 +218,7 @@ def fit_head(
     with progress_bar(chosen.name, visible=progress) as show:
         run, _ = fit(
             corpus.features,
-            corpus.table,
+            corpus.table if tabular else replace(corpus.table, tabular=None),
             plan,
             Path(runs),
             command=f"embedonce.fit_head({chosen.name!r})",

@@ -11,9 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from data.tabular import Tabular, TabularColumn
 from featurestore import Bags, Ragged
 
-__all__ = ["Planted", "make_bags", "mean_signal", "multilabel_signal", "rare_class_signal", "shuffle_labels"]
+__all__ = [
+    "Planted",
+    "make_bags",
+    "mean_signal",
+    "multilabel_signal",
+    "rare_class_signal",
+    "shuffle_labels",
+    "tabular_signal",
+]
 
 VIEWS = ("cls", "mean", "max", "segments", "tokens")
 
@@ -82,6 +91,29 @@ def multilabel_signal(documents: int = 120, labels: int = 3, dim: int = 6, seed:
     y = rng.random(size=(documents, labels)) < 0.4
     rows = [rng.normal(size=(1, dim)) + 4 * (row @ np.eye(labels, dim)) for row in y]
     return Planted(make_bags(rows), y)
+
+
+def tabular_signal(documents: int = 240, seed: int = 0) -> Planted:
+    """Half of the label is in the text, half in tabular columns: the text alone finds at most every second document.
+
+    "paid" tells as many standard deviations as `mean_signal` does, "country" is right in three of four documents, and
+    "sent" is noise. Some numbers and countries are missing.
+    """
+    rng = np.random.default_rng(seed)
+    words, column = rng.integers(0, 2, size=(2, documents))
+    vectors = rng.normal(size=(documents, 1, 6)) + 3 * np.eye(2, 6)[words, None]
+    paid = 100 + 50 * (rng.normal(size=documents) + 3 * column)
+    country = np.where(rng.random(documents) < 0.75, column, rng.integers(0, 4, documents))
+    missing = rng.random((2, documents)) < 0.05
+    columns = (
+        TabularColumn("paid", "number", np.where(missing[0], np.nan, paid)),
+        TabularColumn(
+            "country", "category", np.where(missing[1], -1, country).astype(np.int32), ("AT", "CH", "DE", "FR")
+        ),
+        TabularColumn("sent", "date", rng.integers(19_000, 20_000, documents).astype(np.float64)),
+    )
+    labels = [f"{('oil', 'gas')[word]}, {('small', 'large')[part]}" for word, part in zip(words, column, strict=True)]
+    return Planted(replace(make_bags(list(vectors)), tabular=Tabular(columns)), np.array(labels, dtype=object))
 
 
 def shuffle_labels(planted: Planted, seed: int = 0) -> Planted:

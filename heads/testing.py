@@ -35,6 +35,7 @@ from heads.planted_signals import (
     multilabel_signal,
     rare_class_signal,
     shuffle_labels,
+    tabular_signal,
 )
 from heads.training.config import Training
 
@@ -241,6 +242,28 @@ class HeadContract:
             description.write_text(text.replace(f'"{view}": {fitted.dims_[view]}', f'"{view}": 99'), encoding="utf-8")
             with _raises(RunDamaged):
                 type(fitted).load(folder)
+
+    # ---- tabular columns
+
+    def test_tabular_columns_are_learned_from_or_change_nothing(self) -> None:
+        """By `uses_tabular`; also after loading."""
+        train, test = tabular_signal().halves()
+        if not self.head.uses_tabular:
+            bags, fitted = self.planted().bags, self.fitted()
+            with_columns = replace(bags, tabular=tabular_signal(len(bags)).bags.tabular)
+            np.testing.assert_array_equal(fitted.decision_function(with_columns), fitted.decision_function(bags))
+            return
+        without = replace(train, bags=replace(train.bags, tabular=None))
+        assert self.fit(without).score(test.bags, test.y) < 0.6
+        head = self.fit(train)
+        assert head.score(test.bags, test.y) > 0.8
+        assert head.tabular_labels == ("paid:number", "country:category", "sent:date")
+        with _temporary_folder() as folder:
+            head.save(folder)
+            loaded = type(head).load(folder)
+        np.testing.assert_array_equal(loaded.decision_function(test.bags), head.decision_function(test.bags))
+        with _raises(CallError, r"fitted with the tabular columns 'paid', 'country', 'sent', and these documents"):
+            head.predict(replace(test.bags, tabular=None))
 
     # ---- errors
 

@@ -169,7 +169,9 @@ def _row(
 
 def _describe_inputs(record: runs.Record) -> str:
     """What a run reads, in short; a note on a stacking ensemble names its runs."""
-    return f"scores of {len(record.base_runs)} runs" if record.base_runs else ", ".join(record.inputs)
+    if record.base_runs:
+        return f"scores of {len(record.base_runs)} runs"
+    return ", ".join((*record.inputs, *(label.rpartition(":")[0] for label in record.tabular)))
 
 
 def _notes(ranked: Sequence[runs.Run]) -> list[str]:

@@ -14,6 +14,7 @@ from data.labels import ParsedLabels, cell_text, parse_label_columns, parse_labe
 from data.packed import CategoricalColumn, PackedStrings, RowNumbers
 from data.readers.column_roles import label_columns, resolve_columns
 from data.readers.files import safe_file_name
+from data.readers.tabular_columns import parse_tabular, read_tabular
 from data.readers.text_template import TextTemplate
 from data.source_spec import SourceSpec
 from data.table import Table
@@ -30,12 +31,13 @@ def corpus_from_table(table: Table, path: Path, requested: SourceSpec, *, with_t
         with_texts: Whether texts are read; if not, they are empty and need no column.
 
     Raises:
-        ColumnMissing: As in `resolve_columns`.
+        ColumnMissing, CallError: As in `resolve_columns` and `read_tabular`.
         BadData: As in `resolve_columns` and `parse_labels`; also a text that is a list or an object, a row without an
             id, and two rows with the same id.
     """
     asked = requested if table.splits is None else replace(requested, split="")
-    spec, guesses = resolve_columns(asked, table, with_texts=with_texts)
+    columns = parse_tabular(requested.tabular or (), table) if with_texts else {}
+    spec, guesses = resolve_columns(asked, table, with_texts=with_texts, used=[*columns])
     parsed = _read_labels(table, spec)
     documents = Documents(
         ids=document_ids(table, spec.id),
@@ -45,8 +47,17 @@ def corpus_from_table(table: Table, path: Path, requested: SourceSpec, *, with_t
         groups=CategoricalColumn(_words(table, spec.group)),
     )
     gaps = _gap_notes(documents, parsed, has_texts=with_texts, has_labels=spec.label is not None)
-    notes = (*table.notes, *guesses, *parsed.notes, *gaps)
-    return Corpus(safe_file_name(path.stem), table.source, documents, parsed.kind, parsed.taxonomy, notes, spec)
+    tabular, tabular_notes = read_tabular(table, columns, label_columns(spec.label, table))
+    return Corpus(
+        name=safe_file_name(path.stem),
+        source=table.source,
+        documents=documents,
+        kind=parsed.kind,
+        taxonomy=parsed.taxonomy,
+        notes=(*table.notes, *guesses, *parsed.notes, *gaps, *tabular_notes),
+        spec=spec if tabular is None else replace(spec, tabular=tabular.labels),
+        tabular=tabular,
+    )
 
 
 def _read_labels(table: Table, spec: SourceSpec) -> ParsedLabels:

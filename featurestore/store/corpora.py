@@ -2,8 +2,9 @@
 
 corpora/NAME.csv     id, key, split, group, label; multi-label cells are JSON lists, [] if no label applies; the
                      cell of an unlabeled document is blank
-corpora/NAME.json    source, kind, taxonomy, notes, spec; and `previous`: the same of the replaced table, with its
-                     sha256, by which that table is recognized if the power failed between the two renames
+corpora/NAME.json    source, kind, taxonomy, notes, spec, the hash of the tabular columns (corpus_columns.py); and
+                     `previous`: the same of the replaced table, with its sha256, by which that table is recognized if
+                     the power failed between the two renames
 """
 
 import csv
@@ -23,10 +24,12 @@ from data.atomic_write import hash_file, make_folder, open_regular_file, write_a
 from data.documents import Kind, Labels
 from data.errors import CallError, StoreDamaged, UnknownName, suggest_name
 from data.source_spec import SourceSpec
+from data.tabular import Tabular
 from data.taxonomy import Taxonomy
+from featurestore.store import corpus_columns
 
 COLUMNS = ["id", "key", "split", "group", "label"]
-_FIELDS = ("source", "kind", "taxonomy", "notes", "spec")
+_FIELDS = ("source", "kind", "taxonomy", "notes", "spec", "tabular")
 _PARSE_ERRORS = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 _HEX = frozenset("0123456789abcdef")
 # texts and ids may contain half of a surrogate pair
@@ -41,6 +44,7 @@ class CorpusTable:
 
     labels: one tuple per document, None if it is unlabeled.
     spec: how the source was read.
+    tabular: columns next to the text, a row per document, or None.
     keys: hex sha256 of each text; documents with equal texts have equal keys.
     """
 
@@ -55,6 +59,7 @@ class CorpusTable:
     labels: Sequence[Labels]
     notes: tuple[str, ...] = ()
     spec: SourceSpec = field(default_factory=SourceSpec)
+    tabular: Tabular | None = None
 
     def keys_of(self, ids: Sequence[str]) -> list[str]:
         """Return the keys of the documents with these ids, in their order. Raises UnknownName for an unknown id."""
@@ -98,12 +103,32 @@ def save(table: CorpusTable, folder: Path) -> None:
         "taxonomy": None if table.taxonomy is None else table.taxonomy.to_json(),
         "notes": list(table.notes),
         "spec": table.spec.to_json(),
+        "tabular": corpus_columns.write(folder, table.name, _encode_columns(table)),
     }
     path = folder / f"{table.name}.csv"
-    description["previous"] = _describe_previous(folder, table.name)
+    description["previous"] = _previous_of_other_rows(folder, table, description)
     text = json.dumps(description, indent=1, ensure_ascii=False) + "\n"
     write_atomically(folder / f"{table.name}.json", text.encode(errors=_SURROGATES))
     write_atomically(path, _encode_rows(table))
+    corpus_columns.remove_others(folder, table.name, description["tabular"])
+
+
+def _encode_columns(table: CorpusTable) -> bytes | None:
+    return None if table.tabular is None else corpus_columns.encode(table.tabular, table.ids)
+
+
+def _previous_of_other_rows(folder: Path, table: CorpusTable, description: dict[str, Any]) -> dict[str, Any] | None:
+    """The description of the table that is about to be replaced, if that differs in rows and description.
+
+    With the same rows, the hash could not tell which of the two descriptions is meant.
+    """
+    previous = _describe_previous(folder, table.name)
+    if previous is None or all(previous[field] == description[field] for field in _FIELDS):
+        return None
+    digest = hashlib.sha256()
+    for block in _encode_rows(table):
+        digest.update(block)
+    return None if previous["table_sha256"] == digest.hexdigest() else previous
 
 
 def _describe_previous(folder: Path, name: str) -> dict[str, Any] | None:
@@ -118,13 +143,15 @@ def _describe_previous(folder: Path, name: str) -> dict[str, Any] | None:
 
 def is_saved(table: CorpusTable, folder: Path) -> bool:
     """Whether `folder` has an identical table, byte for byte, with the same description."""
-    path = folder / f"{table.name}.csv"
+    path, columns = folder / f"{table.name}.csv", _encode_columns(table)
+    if columns is not None and not corpus_columns.is_written(folder, table.name, columns):
+        return False
+    expected = {field: getattr(table, field) for field in _FIELDS}
+    expected["tabular"] = None if columns is None else hashlib.sha256(columns).hexdigest()
     try:
         with open_regular_file(path) as file:
             same = all(file.read(len(piece)) == piece for piece in _encode_rows(table)) and not file.read(1)
-        return same and _load_description(path.with_suffix(".json"), "") == {
-            field: getattr(table, field) for field in _FIELDS
-        }
+        return same and _load_description(path.with_suffix(".json"), "") == expected
     except (OSError, StoreDamaged):
         return False
 
@@ -161,13 +188,15 @@ def load(name: str, folder: Path) -> CorpusTable:
         raise StoreDamaged(f"{path}: {error}. Run `embedonce embed` again to write it again.") from error
     values = _load_description(folder / f"{name}.json", hashlib.sha256(table).hexdigest())
     values |= _parse_table(path, table, values["kind"])
+    if values["tabular"] is not None:
+        values["tabular"] = corpus_columns.read(folder, name, values["tabular"], values["ids"])
     return CorpusTable(name=name, **values)
 
 
 def _load_description(path: Path, table: str) -> dict[str, Any]:
     try:
         content = _read_description(path, table)
-        source, kind, tree, notes, spec = (content[name] for name in _FIELDS)
+        source, kind, tree, notes, spec, tabular = (content[name] for name in _FIELDS)
         if kind not in get_args(Kind) or not isinstance(source, str):
             raise ValueError(f"its kind is {kind!r}")
         taxonomy = None if tree is None else Taxonomy.from_json(tree)
@@ -177,6 +206,7 @@ def _load_description(path: Path, table: str) -> dict[str, Any]:
             "taxonomy": taxonomy,
             "notes": tuple(map(str, notes)),
             "spec": SourceSpec.from_json(spec),
+            "tabular": None if tabular is None else str(tabular),
         }
     except (OSError, *_PARSE_ERRORS) as error:
         raise StoreDamaged(
@@ -189,7 +219,7 @@ def _read_description(path: Path, table: str) -> dict[str, Any]:
     with open_regular_file(path) as file:
         content: dict[str, Any] = json.loads(file.read().decode(errors=_SURROGATES))
     previous = content.get("previous")
-    return previous if previous and previous["table_sha256"] == table else content
+    return {"tabular": None} | (previous if previous and previous["table_sha256"] == table else content)
 
 
 def _parse_table(path: Path, table: bytes, kind: Kind) -> dict[str, list[Any]]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.errors import BadData, CallError, UnknownName, suggest_name
+from data.tabular import Tabular
 from featurestore.vectors.contiguous_tokens import ChunkLayout, ContiguousTokens
 from featurestore.vectors.ragged import Ragged, row_index
 from featurestore.vectors.row_batches import shuffled_batches
@@ -27,13 +28,16 @@ class Bags:
     views: of "cls" "mean" "max" (one vector per chunk), "segments" and "tokens" (vectors), "token_ids" (int32 items);
     each has one row per document, in the same order.
     chunk_layout: how tokens were split into chunks; None if a document's token ids are its text.
+    tabular: columns next to the text, a row per document; None if there are none.
     """
 
     views: Mapping[str, Ragged]
     chunk_layout: ChunkLayout | None = None
+    tabular: Tabular | None = None
 
     def __post_init__(self) -> None:
-        if len({len(ragged) for ragged in self.views.values()}) != 1:
+        rows = {len(ragged) for ragged in self.views.values()}
+        if len(rows) != 1 or (self.tabular is not None and {len(self.tabular)} != rows):
             raise BadData("A set of documents needs at least one view, and the same number of rows in each.")
 
     @classmethod
@@ -54,7 +58,7 @@ class Bags:
     def concatenate(cls, all_bags: Sequence["Bags"]) -> Self:
         """Concatenate the documents of one or more Bags, in order.
 
-        Raises BadData if their views or chunk layouts differ.
+        Raises BadData if their views, chunk layouts or tabular columns differ.
         """
         first = all_bags[0]
         for bags in all_bags:
@@ -66,7 +70,10 @@ class Bags:
             if bags.chunk_layout != first.chunk_layout:
                 raise BadData("Documents that were split into chunks in different ways cannot be concatenated.")
         views = {name: Ragged.concatenate([bags.views[name] for bags in all_bags]) for name in first.views}
-        return cls(views, first.chunk_layout)
+        tables = [bags.tabular for bags in all_bags if bags.tabular is not None]
+        if len(tables) not in (0, len(all_bags)):
+            raise BadData("Documents with and without tabular columns cannot be concatenated.")
+        return cls(views, first.chunk_layout, Tabular.concatenate(tables) if tables else None)
 
     def __len__(self) -> int:
         return len(next(iter(self.views.values())))
@@ -88,7 +95,7 @@ class Bags:
             if identity not in selected:
                 selected[identity] = ragged[rows]
             views[name] = replace(selected[identity], arrays=ragged.arrays, bfloat16=ragged.bfloat16)
-        return type(self)(views, self.chunk_layout)
+        return type(self)(views, self.chunk_layout, None if self.tabular is None else self.tabular[rows])
 
     def __repr__(self) -> str:
         return f"<Bags of {len(self):,} documents: {_listed(self.views)}>"
@@ -102,7 +109,7 @@ class Bags:
     def select_views(self, names: str | Iterable[str]) -> Self:
         """Keep only these views. Raises UnknownName, which lists the available views."""
         selected = [names] if isinstance(names, str) else names
-        return type(self)({name: self.view(name) for name in selected}, self.chunk_layout)
+        return replace(self, views={name: self.view(name) for name in selected})
 
     def contiguous_tokens(self) -> ContiguousTokens:
         """Read the token ids in the order of the text. Raises UnknownName if they were not kept."""

@@ -35,6 +35,7 @@ class LightGBMHead(PooledHead):
     """
 
     name: ClassVar[str] = "lightgbm"
+    uses_tabular: ClassVar[bool] = True
 
     rounds: Annotated[int, Range(1), Help("number of trees per label"), Search(50, 200, log=True)] = 100
     learning_rate: Annotated[
@@ -107,12 +108,12 @@ class LightGBMHead(PooledHead):
             (folder / f"booster-{key}.txt").write_text(booster.model_to_string(), encoding="utf-8")
 
     def _load(self, folder: Path) -> None:
-        labels, dims = len(self.classes_), sum(self.dims_.values())
+        labels = len(self.classes_)
         arrays = read_arrays(folder / CONSTANTS, {"constants": (labels,), "boosted": (labels,)})
         self.constants_ = arrays["constants"]
         outputs = 1 if self.multilabel_ or labels == 2 else labels
         self.boosters_ = {
-            int(key): _read_booster(folder / f"booster-{key}.txt", (dims, outputs))
+            int(key): _read_booster(folder / f"booster-{key}.txt", (self._width, outputs))
             for key in np.flatnonzero(arrays["boosted"])
         }
 

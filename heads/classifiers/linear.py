@@ -32,6 +32,7 @@ class LinearHead(PooledHead):
     """
 
     name: ClassVar[str] = "linear"
+    uses_tabular: ClassVar[bool] = True
 
     C: Annotated[float, Range(above=0), Help("inverse of the regularization strength"), Search(1e-4, 1, log=True)] = (
         0.05
@@ -46,7 +47,7 @@ class LinearHead(PooledHead):
 
     def _fit(self, examples: Examples) -> None:
         features = self._features(examples.bags)
-        standardizer = Standardizer.fit(features, examples.sample_weight)
+        standardizer = Standardizer.fit(features, examples.sample_weight, encoded=self._tabular_width)
         fit = self._fit_ridge if self.kind == "ridge" else self._fit_logistic
         coefficients, intercepts, self.n_iter_ = fit(standardizer.transform(features), examples)
         if self.kind == "logistic" and self.n_iter_ >= self.max_iter:
@@ -80,6 +81,6 @@ class LinearHead(PooledHead):
         write_arrays(folder / WEIGHTS, vars(self.linear_))
 
     def _load(self, folder: Path) -> None:
-        labels, dims = len(self.classes_), sum(self.dims_.values())
-        shapes = {"coefficients": (labels, dims), "intercepts": (labels,)}
+        labels = len(self.classes_)
+        shapes = {"coefficients": (labels, self._width), "intercepts": (labels,)}
         self.linear_ = LinearModel(**read_arrays(folder / WEIGHTS, shapes))

@@ -25,6 +25,7 @@ class MLPHead(NetworkHead):
 
     name: ClassVar[str] = "mlp"
     views: ClassVar[tuple[str, ...]] = ("cls", "mean", "max")
+    uses_tabular: ClassVar[bool] = True
 
     pooling: Annotated[Literal["mean", "sum"], Help("pooling over a document's chunks"), Search()] = "mean"
     hidden: Annotated[int, Range(0), Help("units of the hidden layer; 0 for none"), Search(64, 1024, log=True)] = 256
@@ -32,7 +33,7 @@ class MLPHead(NetworkHead):
 
     def build(self, dim: int, labels: int) -> nn.Module:
         """A network that maps a Batch of chunks to logits, float32 (documents, labels)."""
-        return PooledMLP(dim, labels, self.hidden, self.dropout, summed=self.pooling == "sum")
+        return PooledMLP(dim + self._tabular_width, labels, self.hidden, self.dropout, summed=self.pooling == "sum")
 
     def _prepare_sequences(self, sequences: Sequences, mean: torch.Tensor) -> Sequences:
         """Pool the chunks once instead of in every epoch."""
@@ -40,11 +41,11 @@ class MLPHead(NetworkHead):
             return sequences.means()
         # the mean is subtracted from a document once, but its n chunks would each have had it subtracted
         summed = sequences.sums() - (sequences.length.clamp(min=1)[:, None] - 1) * mean
-        return Sequences.of(summed.numpy(), np.arange(len(summed) + 1))
+        return Sequences.of(summed.numpy(), np.arange(len(summed) + 1), sequences.tabular)
 
 
 class PooledMLP(nn.Module):
-    """Pooling, one hidden layer or none, logits."""
+    """Pooling, one hidden layer or none, logits. Tabular columns join the pooled vector."""
 
     def __init__(self, dim: int, labels: int, hidden: int, dropout: float, *, summed: bool) -> None:
         super().__init__()
@@ -55,5 +56,5 @@ class PooledMLP(nn.Module):
     def forward(self, batch: Batch) -> torch.Tensor:
         """Logits, float32 (documents, labels)."""
         pooled = batch.padded_vectors.sum(dim=1) if self.summed else batch.mean(batch.vectors)
-        logits: torch.Tensor = self.layers(pooled)
+        logits: torch.Tensor = self.layers(pooled if batch.tabular is None else torch.cat([pooled, batch.tabular], 1))
         return logits

@@ -22,6 +22,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from data.errors import CallError, RunDamaged, UnknownName
 from data.ranges import MAX_SEED
+from data.tabular import Tabular
 from featurestore import Bags, as_bags
 from heads.core import saving
 from heads.core.class_weights import ClassWeight, loss_weights
@@ -35,6 +36,7 @@ from heads.core.hyperparameters import (
     to_json,
 )
 from heads.core.inputs import Examples, as_labels, as_sample_weight, encode
+from heads.core.tabular_encoder import TabularEncoder
 from heads.evaluation.score_matrix import scores_to_probabilities
 
 __all__ = ["Examples", "FittedHead", "Head"]
@@ -47,6 +49,7 @@ class FittedHead:
     counts_: float64 (classes,), the sum of sample weights of each class.
     multilabel_: whether a document may have more than one label.
     dims_: view -> length of its vectors, for the views that the head read.
+    tabular_: the encoder of tabular columns; None if the documents have none, or the head does not use them.
     notes_: messages for the user.
     parameter_count_: how many numbers were learned.
     """
@@ -55,6 +58,7 @@ class FittedHead:
     counts_: NDArray[np.float64]
     multilabel_: bool
     dims_: dict[str, int]
+    tabular_: TabularEncoder | None = None
     notes_: tuple[str, ...]
     parameter_count_: int
     _label_dtype: np.dtype[Any]
@@ -70,6 +74,8 @@ class Head(FittedHead, NestedHyperparameters, ClassifierMixin, BaseEstimator):
     supports_multilabel: ClassVar[bool] = True
     # whether the head reads all stored layers of the encoder; other heads read the one that the user chooses
     every_layer: ClassVar[bool] = False
+    # whether the head reads tabular columns next to the text (`_tabular_inputs`)
+    uses_tabular: ClassVar[bool] = False
 
     class_weight: ClassWeight = "none"
     seed: Annotated[int, Range(0, MAX_SEED), Help("seed of all random numbers")] = 0
@@ -97,6 +103,7 @@ class Head(FittedHead, NestedHyperparameters, ClassifierMixin, BaseEstimator):
             rows = np.flatnonzero(weight)
             bags, labels, weight = bags[rows], labels[rows], weight[rows]
             group_of = None if group_of is None else group_of[rows]
+        self._fit_tabular(bags.tabular, weight)
         self._fit(self._examples(bags, labels, weight, group_of))
         return self
 
@@ -124,6 +131,11 @@ class Head(FittedHead, NestedHyperparameters, ClassifierMixin, BaseEstimator):
         """The views that the head reads: those that it was fitted on, or before that those it requests."""
         return tuple(self.dims_) if hasattr(self, "dims_") else self._requested_views()
 
+    @property
+    def tabular_labels(self) -> tuple[str, ...]:
+        """The tabular columns that the fitted head reads, with their kinds: ("price:number",)."""
+        return () if self.tabular_ is None else self.tabular_.labels
+
     def save(self, folder: Path) -> None:
         """Write the fitted head into `folder`, which is created if needed: head.json and the files that it lists."""
         check_is_fitted(self)
@@ -139,6 +151,7 @@ class Head(FittedHead, NestedHyperparameters, ClassifierMixin, BaseEstimator):
                 "dtypes": [self.classes_.dtype.str, self._label_dtype.str],
                 "counts": self.counts_.tolist(),
                 "dims": self.dims_,
+                "tabular": None if self.tabular_ is None else self.tabular_.to_json(),
                 "parameter_count": self.parameter_count_,
                 "notes": self.notes_,
             },
@@ -170,6 +183,7 @@ class Head(FittedHead, NestedHyperparameters, ClassifierMixin, BaseEstimator):
             raise ValueError(f"{len(self.counts_)} counts for {len(self.classes_)} classes")
         self.multilabel_ = content["kind"] == "multilabel"
         self.dims_ = {str(view): int(dim) for view, dim in content["dims"].items()}
+        self.tabular_ = None if content.get("tabular") is None else TabularEncoder.from_json(content["tabular"])
         self.notes_ = tuple(content["notes"])
 
     def _as_bags(self, X: Any, *, reset: bool = False) -> Bags:
@@ -191,6 +205,22 @@ class Head(FittedHead, NestedHyperparameters, ClassifierMixin, BaseEstimator):
                 "another encoder made them."
             )
         return bags
+
+    def _fit_tabular(self, tabular: Tabular | None, weight: NDArray[np.float64]) -> None:
+        self.tabular_ = None
+        if tabular is not None and self.uses_tabular:
+            self.tabular_ = TabularEncoder.fit(tabular, weight)
+            self.notes_ = (*self.notes_, *self.tabular_.notes(tabular))
+        elif tabular is not None:
+            self._add_note(f"{self.name} reads the text alone, not the tabular columns.")
+
+    def _tabular_inputs(self, bags: Bags) -> NDArray[np.float32]:
+        """The encoded tabular columns, float32 (documents, width); no columns if the head uses none."""
+        return np.zeros((len(bags), 0), np.float32) if self.tabular_ is None else self.tabular_.transform(bags.tabular)
+
+    @property
+    def _tabular_width(self) -> int:
+        return 0 if self.tabular_ is None else self.tabular_.width
 
     def _examples(
         self, bags: Bags, labels: NDArray[Any], weight: NDArray[np.float64], groups: NDArray[Any] | None

@@ -53,8 +53,14 @@ class PooledHead(Head):
         return tuple("mean" if view == "segments" else view for view in DEFAULT_VIEWS)
 
     def _features(self, bags: Bags) -> NDArray[np.float32]:
-        """The pooled views, concatenated: float32 (documents, dims)."""
-        return np.asarray(bags.pooled(self.reads))
+        """The pooled views, concatenated, and the tabular columns if the head uses them: float32 (documents, width)."""
+        pooled = np.asarray(bags.pooled(self.reads))
+        return pooled if self.tabular_ is None else np.concatenate([pooled, self._tabular_inputs(bags)], axis=1)
+
+    @property
+    def _width(self) -> int:
+        """The number of columns of `_features`."""
+        return sum(self.dims_.values()) + self._tabular_width
 
 
 def _are_one_array(bags: Bags, names: list[str]) -> bool:

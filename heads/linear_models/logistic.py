@@ -29,15 +29,20 @@ class Standardizer:
     deviation: NDArray[np.float64]
 
     @classmethod
-    def fit(cls, features: NDArray[Any], weight: NDArray[np.float64]) -> Self:
-        """Fit on features (documents, dims) with document weights (documents,)."""
+    def fit(cls, features: NDArray[Any], weight: NDArray[np.float64], *, encoded: int = 0) -> Self:
+        """Fit on features (documents, dims) with document weights (documents,).
+
+        The last `encoded` features are kept as they are: to give a rare category deviation 1 would scale it up, and so
+        nearly exempt its coefficient from the penalty.
+        """
         share = weight / weight.sum()
         mean = share @ features.astype(np.float64)
         centered = features - mean
         deviation = np.sqrt(np.einsum("i,ij,ij->j", share, centered, centered))
         # a constant differs from its mean by rounding, which must not be scaled up to 1
         varies = deviation > 1e-9 * np.abs(mean)
-        return cls(mean, np.where(varies, deviation, 1.0))
+        is_encoded = np.arange(len(mean)) >= len(mean) - encoded
+        return cls(np.where(is_encoded, 0.0, mean), np.where(varies & ~is_encoded, deviation, 1.0))
 
     def transform(self, features: NDArray[Any]) -> NDArray[np.float64]:
         """Standardized features, a new float64 array (documents, dims)."""

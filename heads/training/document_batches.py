@@ -29,12 +29,14 @@ class Batch(NamedTuple):
 
     vectors: float32 (all positions, dim), standardized, one document after the other.
     lengths: int64 (documents,), positions of each document, at least 1; a document without positions has one of zeros.
+    tabular: float32 (documents, width), the encoded tabular columns; None if the head uses none.
 
     `padded_vectors` and `mask()` are the same as a padded tensor with a mask. Both are on the device of the network.
     """
 
     vectors: torch.Tensor
     lengths: torch.Tensor
+    tabular: torch.Tensor | None = None
 
     @classmethod
     def of_padded(cls, vectors: torch.Tensor, lengths: torch.Tensor) -> Self:
@@ -78,24 +80,27 @@ class Batch(NamedTuple):
         for exponent in torch.unique(exponents):
             selected = exponents == exponent
             vectors = self.vectors[selected.repeat_interleave(self.lengths)]
-            yield selected.nonzero()[:, 0], type(self)(vectors, self.lengths[selected])
+            tabular = None if self.tabular is None else self.tabular[selected]
+            yield selected.nonzero()[:, 0], type(self)(vectors, self.lengths[selected], tabular)
 
 
 @dataclass(frozen=True)
 class Sequences:
     """The positions of all documents.
 
-    storage: where their vectors are. length: int64 (documents,), positions of each document.
+    storage: where their vectors are. length: int64 (documents,), positions of each document. tabular: float32
+    (documents, width), the encoded tabular columns, or None.
     """
 
     storage: PositionStorage
     length: torch.Tensor
+    tabular: torch.Tensor | None = None
 
     @classmethod
-    def of(cls, vectors: NDArray[np.floating], offsets: NDArray[np.int64]) -> Self:
+    def of(cls, vectors: NDArray[np.floating], offsets: NDArray[np.int64], tabular: torch.Tensor | None = None) -> Self:
         """From flat vectors, float16 or float32 (positions, dim), and int64 (documents + 1,) offsets."""
         starts = torch.from_numpy(offsets)
-        return cls(InMemory(torch.from_numpy(vectors), starts[:-1]), starts.diff())
+        return cls(InMemory(torch.from_numpy(vectors), starts[:-1]), starts.diff(), tabular)
 
     def __len__(self) -> int:
         return len(self.length)
@@ -117,7 +122,7 @@ class Sequences:
         if len(vectors) != int(lengths.sum()):
             is_real = (length > 0).repeat_interleave(lengths).to(device)
             vectors = vectors.new_zeros(len(is_real), self.dim).masked_scatter(is_real[:, None], vectors)
-        return Batch(vectors, lengths.to(device))
+        return Batch(vectors, lengths.to(device), None if self.tabular is None else self.tabular[rows].to(device))
 
     def batches(self, rows: torch.Tensor, budget: int) -> Iterator[torch.Tensor]:
         """`rows`, sorted by length, in batches of at most `budget` padded positions, or of one document."""
@@ -139,7 +144,7 @@ class Sequences:
     def means(self) -> Self:
         """Documents of one position each, the mean of their own."""
         pooled = self.sums() / self.length.clamp(min=1)[:, None]
-        return self.of(pooled.numpy(), np.arange(len(pooled) + 1))
+        return self.of(pooled.numpy(), np.arange(len(pooled) + 1), self.tabular)
 
     def moments(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean and standard deviation, float32 (dim,), over the positions of `rows`; a constant has deviation 1."""

@@ -112,7 +112,8 @@ class NetworkHead(FittedNetworkHead, Head):
             return None
         # the features are identified by the mean and the deviation in the network
         described = {"head": to_json(self), "device": trainer.device.type}
-        read = (data.sequences.length, data.targets, data.weight, data.sample_weight, *rows)
+        tabular = () if data.sequences.tabular is None else (data.sequences.tabular,)
+        read = (data.sequences.length, data.targets, data.weight, data.sample_weight, *rows, *tabular)
         return Checkpoint(self.checkpoint_folder / f"{identity(described, self.network_, *read)}.safetensors")
 
     def _prepare_data(self, documents: tuple[Bags, Any] | None, data: TrainingData) -> TrainingData | None:
@@ -138,7 +139,8 @@ class NetworkHead(FittedNetworkHead, Head):
                 f"{truncated:,} of {len(bags):,} documents have more than {limit} positions and were truncated. "
                 "Raise max_positions to read all of them."
             )
-        return Sequences(open_storage(views, length), torch.from_numpy(length))
+        tabular = None if self.tabular_ is None else torch.from_numpy(self._tabular_inputs(bags))
+        return Sequences(open_storage(views, length), torch.from_numpy(length), tabular)
 
     def gradient_times_input(self, X: Any, column: int, against: int | None = None) -> list[NDArray[np.float32]]:
         """How much each position adds to a class's margin, by gradient times input.

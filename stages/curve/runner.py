@@ -140,7 +140,7 @@ def fit_curves(
     weight = align_weights(plan.weights, task.train_ids)
     train, validation = _split_training(table.name, task, weight, plan.seed)
     fits = list(_plan_fits(plan, task, train, weight))
-    shared: dict[str, Any] = {"features": joined_fingerprint(store.recipes), "documents": task.documents_hash}
+    shared: dict[str, Any] = {"features": joined_fingerprint(store.recipes)}
     shared |= {"order": task.labels} if plan.order else {}
     check_writable(folder)
     pace, points = _Pace(fits), []
@@ -148,7 +148,7 @@ def fit_curves(
         if on_progress is not None:
             on_progress(pace.progress(fit))
         layer = resolve_layer(fit.head, plan.layer)
-        identity = fit.identity(shared | {"layer": layer}, validation)
+        identity = fit.identity(shared | {"layer": layer} | task.input_hashes(fit.head), validation)
         path = folder / FOLDER / f"{fit.head.name}-{fit.size}-{fit.seed}-{identity}.json"
         point = load_point(path) or save_point(path, fit.run(tasks[layer], validation))
         pace.record(fit, point.seconds)

@@ -60,7 +60,8 @@ class AttributionInput:
     def remove_units(self, mask: NDArray[np.bool_]) -> Bags:
         """One copy of the document per row of `mask`, bool (copies, count), without the units that are True there."""
         rows = np.zeros(len(mask), dtype=np.int64)
-        return Bags({name: self._remove_items(name, view, mask, rows) for name, view in self.bags.views.items()})
+        views = {name: self._remove_items(name, view, mask, rows) for name, view in self.bags.views.items()}
+        return Bags(views, tabular=None if self.bags.tabular is None else self.bags.tabular[rows])
 
     def _remove_items(self, name: str, view: Ragged, mask: NDArray[np.bool_], rows: NDArray[np.int64]) -> Ragged:
         owners = self.owners[name]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from data.splits import Split
-from data.text_format import join_words
+from data.text_format import join_names, join_words
 from stages.explain.attribution import AttributionInput
 from stages.explain.document import StoredDocument
 from stages.explain.levels import finest_level
@@ -23,6 +23,9 @@ def list_caveats(document: StoredDocument, inputs: AttributionInput) -> Iterator
         yield "The document is empty: there is nothing to explain."
     elif inputs.count == 1:
         yield _single_unit(document, inputs)
+    if columns := inputs.head.tabular_labels:
+        names = join_names([label.rpartition(":")[0] for label in columns])
+        yield f"{inputs.head.name} also reads the tabular columns {names}: evidence is shown for the text only."
     if document.dropped:
         yield f"{document.dropped:,} tokens of the document are in no chunk: the head does not read them."
     whole = [view for view, owners in inputs.owners.items() if owners is None]

@@ -1,6 +1,6 @@
 """One document as a store keeps it, with the text that its features represent."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -99,7 +99,9 @@ def stored_document(
         StoreDamaged: its chunks contradict the recipe.
     """
     (key,), row = table.keys_of([identifier]), list(table.ids).index(identifier)
-    bags, selection, windowing = store.bags([key], layer=layer), store.select([key]), recipe_windowing(store.recipe)
+    tabular = None if table.tabular is None else table.tabular[[row]]
+    bags = replace(store.bags([key], layer=layer), tabular=tabular)
+    selection, windowing = store.select([key]), recipe_windowing(store.recipe)
     token_ids, chunk_spans = bags.view("token_ids").row(0), selection.values("chunks/span")
     dropped = int(selection.values("documents/dropped_tokens")[0])
     text, windows = source.texts.get(key), None

@@ -147,6 +147,7 @@ def _record(
         hyperparameters=to_json(head)["nested"],
         inputs=[run.name for run in task.base_runs] or head.reads,
         base_runs=[run.name for run in task.base_runs],
+        tabular=head.tabular_labels or _tabular_of_runs(task.base_runs),
         layer=resolve_layer(plan.head, plan.layer),
         seed=plan.seed,
         folds=0 if plan.validate_on == "split" else plan.folds,
@@ -200,6 +201,10 @@ def _plan_notes(plan: FitPlan, task: Task) -> list[str]:
         f"{plural(validation, 'document')} instead of folds (--validate-on split): the decision rule and early "
         "stopping use it, so its metrics are slightly too high.",
     ]
+
+
+def _tabular_of_runs(base_runs: Sequence[runs.Run]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(label for run in base_runs for label in run.record.tabular))
 
 
 def _weight_notes(plan: FitPlan, task: Task) -> list[str]:

@@ -92,7 +92,7 @@ class FitPlan:
                 "seed": self.seed,
             }
             | {"layer": resolve_layer(self.head, self.layer), "tune": self.tune}
-            | {"features": joined_fingerprint(store.recipes), "documents": task.documents_hash}
+            | {"features": joined_fingerprint(store.recipes), **task.input_hashes(self.head)}
             | ({"order": task.labels} if self.order else {})
             | ({"base_runs": [run.name for run in task.base_runs]} if task.base_runs else {})
             | ({"validate_on": self.validate_on} if self.validate_on != "folds" else {})

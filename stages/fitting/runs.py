@@ -65,6 +65,7 @@ class Record:
     created: str
     package_versions: Mapping[str, str]
     base_runs: Sequence[str] = ()  # runs in the same folder whose scores a stacking ensemble reads, in this order
+    tabular: Sequence[str] = ()  # the tabular columns that the head or its base runs read, as in "price:number"
     further_recipes: Sequence[Mapping[str, Any]] = ()  # of the second and every further store, in this order
     source: str = ""  # from which the corpus was read, as the user wrote it
     spec: Mapping[str, Any] = field(default_factory=dict)  # how: a SourceSpec

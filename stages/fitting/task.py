@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,7 @@ class Task:
     is_validation: which training documents are of the corpus's validation split, bool (training documents,).
     groups: one integer per training document; documents of one group are always on the same side of a split.
     notes: what a reader must know about the corpus, the same for every head.
+    tabular_hash: of the tabular columns of these documents; "" if they have none.
     base_runs: the runs whose scores replace the features, for a stacking ensemble (stages/fitting/stacking_inputs.py).
     """
 
@@ -77,7 +78,13 @@ class Task:
     held_out: HeldOut
     documents_hash: str
     notes: tuple[str, ...]
+    tabular_hash: str = ""
     base_runs: tuple[Run, ...] = ()
+
+    def input_hashes(self, head: Head) -> dict[str, str]:
+        """The hashes of the documents and, if the head uses them, of their tabular columns."""
+        tabular = {"tabular": self.tabular_hash} if head.uses_tabular and self.tabular_hash else {}
+        return {"documents": self.documents_hash} | tabular
 
     def fit(
         self,
@@ -146,7 +153,8 @@ def load_task(
     splits = np.array([table.splits[row] or "" for row in rows])
     train, test = np.flatnonzero(splits != Split.TEST), np.flatnonzero(splits == Split.TEST)
     _check_training(table, target[train])
-    bags = store.bags([table.keys[row] for row in rows], layer=layer)
+    tabular = None if table.tabular is None else table.tabular[rows]
+    bags = replace(store.bags([table.keys[row] for row in rows], layer=layer), tabular=tabular)
     ids = [table.ids[row] for row in rows]
     return Task(
         labels=target.labels,
@@ -160,6 +168,7 @@ def load_task(
         held_out=HeldOut(bags[test], target[test]),
         documents_hash=hash_documents(store, table),
         notes=(*table.notes, *notes, *_test_only_notes(target, train)),
+        tabular_hash="" if tabular is None else tabular.digest,
     )
 
 

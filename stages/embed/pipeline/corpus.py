@@ -23,6 +23,7 @@ def create_corpus_table(corpus: Corpus, keys: Sequence[str]) -> CorpusTable:
         labels=documents.labels,
         notes=corpus.notes,
         spec=corpus.spec,
+        tabular=corpus.tabular,
     )
 
 

@@ -1,5 +1,6 @@
 """A corpus's table: what is written comes back, and what a person's edit broke is named by its line."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -138,3 +139,10 @@ def test_a_name_that_leads_elsewhere_is_refused(tmp_path: Path, name: str) -> No
     with pytest.raises(CallError, match="cannot be the name of a file"):
         save(table, tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_new_description_of_the_same_rows_is_read(tmp_path: Path) -> None:
+    save(SINGLE, tmp_path)
+    changed = replace(SINGLE, notes=("another note",), source="other.csv")
+    save(changed, tmp_path)
+    assert load("made", tmp_path) == changed
