@@ -93,7 +93,11 @@ def predict(options: PredictOptions) -> None:
     with progress("labeling", with_results=options.output is None) as bar, open_output(options.output) as out:
         total = len(corpus.documents)
         predictions = predict_documents(
-            run, corpus.documents, encoders, lambda done: bar(done, total, f"{done:,} of {total:,} documents")
+            run,
+            corpus.documents,
+            encoders,
+            lambda done: bar(done, total, f"{done:,} of {total:,} documents"),
+            corpus.tabular,
         )
         failed = write_predictions(predictions, columns, out, as_json=options.as_json)
     if failed:

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from data.splits import Split
 
-ROLES = ("text", "template", "label", "id", "split", "group")
+ROLES = ("text", "template", "label", "id", "split", "group", "tabular")
 SPLIT_FILES = ("validation_file", "test_file")
 FILE_FORMAT = ("delimiter", "quoting", "header", "encoding")
 _COMPRESSED = (".gz", ".zst", ".zip")

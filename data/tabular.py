@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,6 +91,16 @@ class Tabular:
     def column(self, name: str) -> TabularColumn | None:
         """The column of that name, or None."""
         return next((column for column in self.columns if column.name == name), None)
+
+    @classmethod
+    def completed(cls, labels: Sequence[str], known: "Tabular | None", documents: int) -> Self:
+        """The columns of `labels`, as `known` has them or without values, in this order."""
+        columns = []
+        for label in labels:
+            name, _, kind = label.rpartition(":")
+            column = None if known is None else known.column(name)
+            columns.append(column or TabularColumn.missing(name, cast(ColumnKind, kind), documents))
+        return cls(tuple(columns))
 
     @classmethod
     def concatenate(cls, parts: Sequence["Tabular"]) -> Self:

@@ -13,6 +13,8 @@ from data.documents import Corpus, Document, Documents
 from data.errors import CallError, RecipeMismatch
 from data.readers import read_corpus
 from data.source_spec import SourceSpec
+from data.tabular import Tabular
+from data.text_format import join_names
 from featurestore import Recipe
 from heads.evaluation.score_matrix import scores_to_probabilities
 from stages.embed import Encoder
@@ -87,13 +89,30 @@ def read_new_text(run: Run, source: str, requested: SourceSpec) -> Corpus:
         requested: what the user said about the source, which overrides what the run recorded.
 
     Returns:
-        The documents; notes say which columns of the corpus the source lacks.
+        The documents, with the tabular columns that the run reads; notes say which columns of the corpus the source
+        lacks.
 
     Raises:
         EmbedOnceError: what `read_corpus` raises.
     """
-    known = SourceSpec.from_json(run.record.spec).for_file(source, run.record.source)
-    return read_corpus(source, replace(requested, label="", split="", group=""), known)
+    known = known_spec(run).for_file(source, run.record.source)
+    corpus = read_corpus(source, replace(requested, label="", split="", group=""), known)
+    return replace(corpus, notes=(*corpus.notes, *missing_tabular_notes(run, corpus.tabular, source)))
+
+
+def known_spec(run: Run) -> SourceSpec:
+    """How the run's corpus was read, with the tabular columns that the run reads."""
+    return replace(SourceSpec.from_json(run.record.spec), tabular=tuple(run.record.tabular) or None)
+
+
+def missing_tabular_notes(run: Run, tabular: Tabular | None, source: str) -> list[str]:
+    """A note on the tabular columns that the run reads and `source` lacks, if there are any."""
+    names = [label.rpartition(":")[0] for label in run.record.tabular]
+    missing = [name for name in names if tabular is None or tabular.column(name) is None]
+    if not missing:
+        return []
+    verb = "the tabular column" if len(missing) == 1 else "the tabular columns"
+    return [f"{source} lacks {verb} {join_names(missing)} of {run.name}: every value is read as missing"]
 
 
 def predict(
@@ -101,6 +120,7 @@ def predict(
     documents: Sequence[Document],
     encoders: Sequence[Encoder],
     on_progress: Callable[[int], None] | None = None,
+    tabular: Tabular | None = None,
 ) -> Iterator[Prediction]:
     """Predict the labels of new documents.
 
@@ -109,6 +129,7 @@ def predict(
         documents: new text.
         encoders: from `open_encoders`.
         on_progress: called with the number of documents done.
+        tabular: their tabular columns; one that the run reads and that is not there is missing for every document.
 
     Returns:
         One prediction per document, in their order.
@@ -117,8 +138,12 @@ def predict(
         EmbedOnceError: what `iter_feature_blocks` raises.
     """
     score, columns = build_scorer(run), Documents.from_documents(documents)
+    labels = run.record.tabular
+    tabular = Tabular.completed(labels, tabular, len(columns)) if labels else None
     for block in iter_feature_blocks(columns.texts, encoders):
-        decided = _decide(run, score(block.shards)) if block.is_encoded.any() else iter(())
+        rows = np.asarray(block.texts)[block.is_encoded]
+        columns_of_rows = None if tabular is None else tabular[rows]
+        decided = _decide(run, score(block.shards, columns_of_rows)) if len(rows) else iter(())
         for row, is_encoded in zip(block.texts, block.is_encoded.tolist(), strict=True):
             yield Prediction(columns.ids[row], *(next(decided) if is_encoded else ()))
         if on_progress is not None:

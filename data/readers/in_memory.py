@@ -11,6 +11,7 @@ from data.documents import Corpus
 from data.errors import CallError
 from data.readers.class_names import name_classes
 from data.readers.corpus_from_table import corpus_from_table
+from data.readers.known_columns import follow_known
 from data.source_spec import SourceSpec
 from data.table import Table
 
@@ -20,7 +21,11 @@ MEMORY = "the data in memory"
 
 
 def read_in_memory(
-    source: Any, spec: SourceSpec, labels: Sequence[Any] | None = None, name: str | None = None
+    source: Any,
+    spec: SourceSpec,
+    labels: Sequence[Any] | None = None,
+    name: str | None = None,
+    known: SourceSpec | None = None,
 ) -> Corpus:
     """A corpus of the rows of `source`, in their order; row numbers are ids unless `columns` names a column of ids.
 
@@ -31,6 +36,7 @@ def read_in_memory(
         labels: (documents,), only with a list of texts: a string, a number, a list of these or None for each.
         name: names the corpus, and so its store. By default `memory-` and eight hex digits of a hash of the rows,
             so that the same rows find the same store.
+        known: how another source was read, for what `spec` leaves open, as in `read_corpus`.
 
     Raises:
         CallError: for a source of another type, an unequal number of texts and labels, and for `labels` with a table.
@@ -49,6 +55,7 @@ def read_in_memory(
         )
     else:
         table = _table_of_dataset(source) if _is_dataset(source) else _table_of_frame(source)
+    spec = follow_known(spec, table, known)[0] if known else spec
     corpus = corpus_from_table(table, Path(f"{name or f'memory-{_digest(table)}'}.memory"), spec)
     return replace(corpus, source=f"memory:{corpus.name}")
 

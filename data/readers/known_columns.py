@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from data.readers.column_roles import label_columns
+from data.readers.tabular_columns import parse_tabular
 from data.readers.text_template import TextTemplate
 from data.source_spec import SourceSpec
 from data.table import Table
@@ -21,7 +22,8 @@ def follow_known(
         with_texts: Whether texts are read.
 
     Returns:
-        The roles; and a sentence for the text or the ids if the table lacks their columns.
+        The roles; and a sentence for the text or the ids if the table lacks their columns. Tabular columns that it
+        lacks are left out.
     """
     absent: list[str] = []
     spec = requested
@@ -32,6 +34,11 @@ def follow_known(
             absent.append(f"{table.source} has no column {names}, of which the texts of the corpus were read.")
         else:
             spec = replace(spec, text=known.text, template=known.template)
+    if with_texts and spec.tabular is None:
+        kept = tuple(
+            label for label in known.tabular or () if all(map(table.has_column, parse_tabular([label], table)))
+        )
+        spec = replace(spec, tabular=kept or None)
     for role in ("label", "id", "split", "group"):
         name = getattr(known, role)
         if getattr(spec, role) is None and name is not None:

@@ -77,6 +77,7 @@ def read_source_texts(
 def _read_texts(source: str, requested: SourceSpec, keys: Collection[str], table: CorpusTable) -> dict[str, str]:
     """The texts by key, because ids may come from another column or be row numbers."""
     known = table.spec if source == table.source else table.spec.for_file(source, table.source)
+    known = replace(known, tabular=None)
     requested = replace(requested, label="", id="", split="", group="")
     wanted = set(keys)
     keyed = ((text_key(document.text), document.text) for document in read_corpus(source, requested, known).documents)

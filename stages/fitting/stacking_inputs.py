@@ -8,15 +8,17 @@ The scores that it learns from outside a fold are of heads that were fitted on t
 are slightly too high, which a note of the run says. Nested folds would avoid that, at as many times the cost.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data.errors import CallError, FileMissing
 from data.splits import Split
+from data.tabular import Tabular
 from data.text_format import plural
 from featurestore import Bags, FeatureSource, Recipe, Shard, join_bags, joined_fingerprint
 from heads.classifiers.stacking import stack_probabilities
@@ -119,7 +121,14 @@ def _recipe_differences(recipes: Sequence[Recipe], current: Sequence[Recipe]) ->
     return [text for one, other in zip(recipes, current, strict=True) for text in one.differences(other)]
 
 
-def build_scorer(run: runs.Run) -> Callable[[Sequence[Shard]], NDArray[np.float32]]:
+class Scorer(Protocol):
+    """The scores of a run for new documents."""
+
+    def __call__(self, shards: Sequence[Shard], tabular: Tabular | None = None) -> NDArray[np.float32]:
+        """Scores, float32 (documents, labels), of features, one shard per store, and of their tabular columns."""
+
+
+def build_scorer(run: runs.Run) -> Scorer:
     """Make the function that gives a run's scores (documents, labels) of new features, one shard per store.
 
     A stacking ensemble computes the scores of its base runs first. Raises FileMissing if one of these is gone.
@@ -127,15 +136,15 @@ def build_scorer(run: runs.Run) -> Callable[[Sequence[Shard]], NDArray[np.float3
     head, record = run.head(), run.record
     if not record.base_runs:
 
-        def score(shards: Sequence[Shard]) -> NDArray[np.float32]:
-            bags = join_bags([shard.bags(record.layer) for shard in shards])
+        def score(shards: Sequence[Shard], tabular: Tabular | None = None) -> NDArray[np.float32]:
+            bags = replace(join_bags([shard.bags(record.layer) for shard in shards]), tabular=tabular)
             return align_scores(head.decision_function(bags), head.classes_, record.labels)
 
         return score
     scorers, multilabel = [build_scorer(base_run) for base_run in _load_base_runs(run)], record.kind == "multilabel"
 
-    def score_stacked(shards: Sequence[Shard]) -> NDArray[np.float32]:
-        base_scores = [scores_to_probabilities(scorer(shards), multilabel=multilabel) for scorer in scorers]
+    def score_stacked(shards: Sequence[Shard], tabular: Tabular | None = None) -> NDArray[np.float32]:
+        base_scores = [scores_to_probabilities(scorer(shards, tabular), multilabel=multilabel) for scorer in scorers]
         stacked = stack_probabilities(base_scores, multilabel=multilabel)
         return align_scores(head.decision_function(stacked), head.classes_, record.labels)
 

@@ -1,5 +1,6 @@
 """Fitted runs and their comparison, as a Python user holds them."""
 
+import warnings
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -8,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data.documents import Document
+from data.documents import Corpus, Document
 from data.errors import CallError, EmbedOnceError
+from data.readers.in_memory import read_in_memory
+from data.source_spec import SourceSpec
 from data.text_format import plural
 from stages import compare
 from stages.fitting.runs import Run as StoredRun
@@ -81,10 +84,15 @@ class Run:
         """The fitted head, a scikit-learn classifier over `TrainingSplit.features`."""
         return self.stored.head()
 
-    def predict(self, texts: Sequence[str], *, progress: bool = True) -> NDArray[Any]:
+    def predict(self, texts: Any, *, progress: bool = True) -> NDArray[Any]:
         """Labels of new texts: strings (documents,), or a bool matrix (documents, labels) if multi-label.
 
         The texts are encoded by the encoder that made the run's features, and decided by the run's rule.
+
+        Args:
+            texts: a list of texts; or a data frame, whose text and tabular columns are those of the corpus. Of a list,
+                and in a frame without them, tabular columns are missing, with a warning.
+            progress: whether a bar is shown.
 
         Raises:
             RecipeMismatch: if that encoder is not the same any more.
@@ -92,20 +100,34 @@ class Run:
         """
         return self._predicted(texts, visible=progress)[0]
 
-    def predict_proba(self, texts: Sequence[str], *, progress: bool = True) -> NDArray[np.float32]:
+    def predict_proba(self, texts: Any, *, progress: bool = True) -> NDArray[np.float32]:
         """Probabilities of new texts, float32 (documents, labels), in the order of `labels`. Raises as `predict`."""
         return self._predicted(texts, visible=progress)[1]
 
-    def _predicted(self, texts: Sequence[str], *, visible: bool) -> tuple[NDArray[Any], NDArray[np.float32]]:
-        from stages.predict import predict
+    def _read(self, texts: Any) -> Corpus:
+        from stages.predict import known_spec
 
         if isinstance(texts, str):
             raise CallError("Pass a list of texts, not one text: predict([text]).")
+        if hasattr(texts, "columns") or hasattr(texts, "column_names"):
+            spec = SourceSpec(label="", id="", split="", group="")
+            return read_in_memory(texts, spec, name="new", known=known_spec(self.stored))
         documents = [Document(str(row), text) for row, text in enumerate(texts)]
+        return Corpus("new", "memory:new", documents, "single", None, ())
+
+    def _predicted(self, texts: Any, *, visible: bool) -> tuple[NDArray[Any], NDArray[np.float32]]:
+        from stages.predict import missing_tabular_notes, predict
+
+        corpus = self._read(texts)
+        documents, run = corpus.documents, self.stored
+        for sentence in missing_tabular_notes(run, corpus.tabular, "the input"):
+            warnings.warn(sentence, stacklevel=3)
         with progress_bar(f"predicting with {self.name}", visible=visible) as show:
-            rows = list(
-                predict(self.stored, documents, self._encoders, lambda done: show(done, len(documents), "documents"))
-            )
+
+            def report(done: int) -> None:
+                show(done, len(documents), "documents")
+
+            rows = list(predict(run, documents, self._encoders, report, corpus.tabular))
         failed = [number for number, row in enumerate(rows, start=1) if row.labels is None]
         if failed:
             raise EmbedOnceError(

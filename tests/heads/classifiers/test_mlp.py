@@ -1,5 +1,6 @@
 """The mlp head: what pooling knows and what it cannot."""
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 
 from featurestore import Bags
 from heads.classifiers.mlp import MLPHead, PooledMLP
-from heads.planted_signals import mean_signal
+from heads.planted_signals import mean_signal, tabular_signal
 from heads.testing import MINI_BATCHES, HeadContract, training_of
 from heads.training.document_batches import Batch
 from heads.training.loop import network_scores
@@ -59,6 +60,7 @@ def test_its_size_is_that_of_its_two_layers() -> None:
 @pytest.mark.parametrize("pooling", ["mean", "sum"])
 def test_pooling_once_before_the_training_gives_the_logits_of_pooling_in_the_network(pooling: Any) -> None:
     planted = mean_signal(chunks=(1, 9))
+    planted = replace(planted, bags=replace(planted.bags, tabular=tabular_signal(len(planted)).bags.tabular))
     head = MLPHead(pooling=pooling, training=training_of(epochs=1, min_steps=1, device="cpu")).fit(
         planted.bags, planted.y
     )
