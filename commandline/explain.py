@@ -148,7 +148,8 @@ def show_explanation(explanation: "Explanation", top: int) -> None:
     """Print a document's labels, its strongest evidence, and its highlighted text."""
     from stages.report.formatting import replace_unprintable
 
-    true, predicted = (", ".join(names) or "none" for names in (explanation.true_labels, explanation.predicted_labels))
+    predicted = ", ".join(explanation.predicted_labels) or "none"
+    true = "unlabeled" if explanation.true_labels is None else ", ".join(explanation.true_labels) or "none"
     probabilities = ", ".join(f"{name} {share:.3f}" for name, share in explanation.probabilities[:3])
     show(replace_unprintable(f"{explanation.id}: labeled {true}, predicted {predicted} ({probabilities})"))
     if explanation.attributions:

@@ -213,7 +213,10 @@ def _parse_flags(name: str, cells: Iterable[Any], locate: Locate) -> Iterator[bo
         text = cell_text(cell, row, locate)
         word = None if text is None else canonical_label(text)
         if word not in _FLAGS:
-            raise BadData(f"{locate(row)}: column '{name}' holds '{text}'. The column of one label holds 0 and 1.")
+            raise BadData(
+                f"{locate(row)}: column '{name}' holds '{str(text)[:40]}'. Each of several columns "
+                "in --label holds 0 and 1 for the label that it is named for."
+            )
         yield _FLAGS[word]
 
 

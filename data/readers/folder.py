@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from data.documents import Corpus, Document, Kind
 from data.errors import BadData
+from data.label_notes import label_notes
 from data.readers.files import InputFile, open_text, report_unreadable, safe_file_name
 from data.taxonomy import Taxonomy
 from data.text_format import is_blank, join_names, plural
@@ -61,6 +62,7 @@ def read_folder(path: Path, source: str, paths: Sequence[PurePath], encoding: st
         *_skipped_notes(len(files) - len(texts) - len(others), others),
         *_blank_notes(documents),
         *_unsup_notes(texts),
+        *label_notes({file.label for file in texts if file.label}),
     )
     return Corpus(safe_file_name(path.resolve().name), source, documents, kind, taxonomy, notes)
 

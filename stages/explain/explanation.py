@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from data.documents import Labels
 from data.errors import CallError, RecipeMismatch, UnknownName, suggest_name
 from featurestore import Bags, CorpusTable, FeatureStore
 from heads.core.head import Head
@@ -76,7 +77,7 @@ class Explanation:
     Attributes:
         id: id of the document.
         split: its split.
-        true_labels: its labels.
+        true_labels: its labels; None if it is unlabeled.
         predicted_labels: the labels that the run predicts.
         probabilities: all labels with their probabilities, the highest first.
         label: the label that is explained.
@@ -94,7 +95,7 @@ class Explanation:
 
     id: str
     split: str | None
-    true_labels: tuple[str, ...]
+    true_labels: Labels
     predicted_labels: tuple[str, ...]
     probabilities: tuple[tuple[str, float], ...]
     label: str
@@ -245,7 +246,7 @@ def _explain(
     return Explanation(
         id=document.id,
         split=document.split,
-        true_labels=document.labels or (),
+        true_labels=document.labels,
         predicted_labels=tuple(labels[code] for code in predicted),
         probabilities=tuple(sorted(zip(labels, probabilities.tolist(), strict=True), key=lambda pair: -pair[1])),
         label=label,

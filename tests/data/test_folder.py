@@ -77,6 +77,10 @@ def test_files_outside_the_classes_are_counted_in_a_note(folder: Fill) -> None:
     assert corpus.notes == ("1 file outside the class folders is not read",)
 
 
+def test_classes_that_differ_only_by_case_are_reported(folder: Fill) -> None:
+    assert "'Ham' and 'ham'" in read_corpus(folder("ham/1", "Ham/2")).notes[-1]
+
+
 def test_files_alone_are_documents_without_labels(folder: Fill) -> None:
     assert [document.labels for document in read_corpus(folder("1", "2")).documents] == [None, None]
 

@@ -75,6 +75,21 @@ def test_several_labels_in_a_cell_are_several_labels_in_the_answer(embedonce: Ru
     assert refused.code == 2 and "--top and --all exclude each other" in refused.err
 
 
+def test_columns_of_0_and_1_are_labels_and_blank_ones_are_unlabeled(
+    embedonce: Run, tmp_path: Path, model: Path
+) -> None:
+    names = list(WORDS)
+    rows = [[text, *(str(int(label == name)) for name in names)] for label in WORDS for text in texts(label)]
+    write(tmp_path / "t.csv", ["text", *names], [*rows, ["nothing", "0", "0", "0"], ["unknown", "", "", ""]])
+    assert embedonce("embed", "t.csv", "--model", model, "--label", ",".join(names)).code == 0
+    refused = embedonce("fit-head", "linear", "--folds", "2")
+    assert refused.code == 1 and f"1 of {len(rows) + 2} documents have no label (the first is '74')" in refused.err
+    assert embedonce("fit-head", "linear", "--folds", "2", "--skip-unlabeled").code == 0
+    record = only_run(tmp_path).record
+    assert record.kind == "multilabel" and list(record.labels) == sorted(names)
+    assert "unlabeled" in embedonce("explain", only_run(tmp_path).name, "74").out
+
+
 STARS = {"poor": "awful broken refund", "fair": "okay usual average", "good": "lovely solid great"}
 
 
