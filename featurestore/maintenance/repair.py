@@ -46,7 +46,7 @@ def repair_store(store: "FeatureStore", progress: Progress | None = None) -> Rep
         move_into(shard.path, store.folder / QUARANTINE)
     store.refresh()
     known = KeyIndex(shard.keys for shard in shards)
-    missing = find_missing_features(store.folder / "corpora", known)
+    missing = find_missing_features(store.folder, known)
     return RepairReport(tuple(damaged), tuple(missing), _remove_temporary_files(store.folder))
 
 

@@ -13,7 +13,7 @@ from featurestore.shards.keys import KeyIndex
 from featurestore.shards.shard import Shard, check_shard_hash
 from featurestore.shards.subprocess_parser import find_faults
 from featurestore.shards.verified_cache import VerifiedShards
-from featurestore.store import corpora
+from featurestore.store import corpora, unencodable
 from featurestore.vectors.ragged import as_array
 from featurestore.vectors.recipe import Recipe
 
@@ -62,7 +62,7 @@ def find_problems(
     """Check shards and the keys of corpora, and return one sentence per problem; arguments as in `check_shards`."""
     damaged, shards = check_shards(folder, recipe, verified, progress)
     known = KeyIndex(shard.keys for shard in shards)
-    missing = find_missing_features(folder / "corpora", known)
+    missing = find_missing_features(folder, known)
     return [shard.problem for shard in damaged] + [corpus.message for corpus in missing]
 
 
@@ -147,15 +147,18 @@ class MissingFeatures:
 
 
 def find_missing_features(folder: Path, known: KeyIndex) -> list[MissingFeatures]:
-    """List the corpora in `folder` with documents whose keys are not `known`, and those that cannot be read."""
-    missing = []
-    for name in corpora.list_names(folder):
+    """List the corpora of a store with documents whose keys are not `known`, and those that cannot be read.
+
+    Documents without finite vectors are not missing.
+    """
+    missing, failed = [], unencodable.load_keys(folder / "unencodable")
+    for name in corpora.list_names(folder / "corpora"):
         try:
-            table = corpora.load(name, folder)
+            table = corpora.load(name, folder / "corpora")
         except EmbedOnceError as error:
             missing.append(MissingFeatures(name, (), str(error)))
             continue
-        rows = np.flatnonzero(~known.contains(table.keys)).tolist()
+        rows = [row for row in np.flatnonzero(~known.contains(table.keys)).tolist() if table.keys[row] not in failed]
         if rows:
             message = (
                 f"{name}: {len(rows):,} of {len(table.keys):,} documents have no features. "

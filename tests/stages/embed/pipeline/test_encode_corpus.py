@@ -251,6 +251,7 @@ def test_a_document_without_finite_vectors_is_named_and_skipped(tiny: Open, tmp_
     assert report.sentences()[-1] == "2 documents skipped, because their vectors are not finite: 'd1', 'd3'."
     keys = [text_key(text) for text in [*texts, "another"]]
     assert FeatureStore.open(store.folder).unencodable(keys).tolist() == [False, True, False, True, False]
+    assert store.verify() == []  # there is nothing that `embed` could encode again
     with pytest.raises(BadData, match=r"1 of 2 documents have no finite vectors\.$"):
         store.select(keys[:2])
     with pytest.raises(BadData, match=r"1 of 3 documents have no features\. Run the same"):
