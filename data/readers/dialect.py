@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from io import StringIO
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from data.errors import CallError
 from data.readers.files import InputFile, open_text
@@ -80,23 +80,28 @@ def find_dialect(file: InputFile, spec: SourceSpec) -> tuple[Dialect, tuple[str,
     """
     if spec.quoting not in (None, *_QUOTINGS):
         raise CallError(f"The quoting is '{spec.quoting}'. Write standard, or none if quotes are text.")
-    delimiter = None if spec.delimiter is None else _parse_delimiter(spec.delimiter)
     with open_text(file, "", spec.encoding) as text:
         lines = _sample_lines(text)
-    sep = _SEP_LINE.fullmatch(lines[0]) if lines else None
-    dialect = Dialect(quoted=spec.quoting != "none", trusted=spec.quoting == "standard", first_line=2 if sep else 1)
-    usual = "\t" if file.suffix == ".tsv" else None
-    delimiter = delimiter or (sep and sep[1]) or usual or _guess_delimiter(lines, dialect)
-    dialect, notes = replace(dialect, delimiter=delimiter), []
-    if spec.delimiter is None and delimiter not in (usual or ","):
-        notes.append(f"cells end at each {dialect.delimiter_name}")
-    if delimiter == "\t" and spec.quoting is None:
-        dialect, note = _guess_quoting(file, spec, dialect)
-        notes += note
+    dialect, notes = _find_delimiter(file, spec, lines)
+    if dialect.delimiter == "\t" and spec.quoting is None:
+        dialect, quoting_notes = _guess_quoting(file, spec, dialect)
+        notes += quoting_notes
     if dialect.quoted and _has_spaces_before_quotes(lines, dialect):
         dialect = replace(dialect, skips_spaces=True)
         notes.append(f"spaces after a {dialect.delimiter_name} are not part of a cell")
     return dialect, tuple(notes)
+
+
+def _find_delimiter(file: InputFile, spec: SourceSpec, lines: Sequence[str]) -> tuple[Dialect, list[str]]:
+    """The delimiter that the user named, else that of a line `sep=;`, else a tab for .tsv, else a guess."""
+    named = None if spec.delimiter is None else _parse_delimiter(spec.delimiter)
+    sep = _SEP_LINE.fullmatch(lines[0]) if lines else None
+    dialect = Dialect(quoted=spec.quoting != "none", trusted=spec.quoting == "standard", first_line=2 if sep else 1)
+    expected = "\t" if file.suffix == ".tsv" else None
+    delimiter = named or (sep and sep[1]) or expected or _guess_delimiter(lines, dialect)
+    dialect = replace(dialect, delimiter=delimiter)
+    is_expected = named or delimiter == (expected or ",")
+    return dialect, [] if is_expected else [f"cells end at each {dialect.delimiter_name}"]
 
 
 def _sample_lines(text: Iterable[str]) -> list[str]:
@@ -149,24 +154,38 @@ def _guess_quoting(file: InputFile, spec: SourceSpec, dialect: Dialect) -> tuple
     quotes within quotes. If every line is a row without them, a cell that spans lines would swallow rows.
     """
     plain = replace(dialect, quoted=False)
-    starts, doubled, in_header = False, False, False
-    widths: set[int] = set()
     with open_text(file, "", spec.encoding) as text:
-        for line in islice(text, dialect.first_line - 1, None):
-            if '"' in line:
-                starts = starts or line[0] == '"' or '\t"' in line
-                doubled = doubled or _DOUBLED_QUOTES.search(line) is not None
-                in_header = in_header or (not widths and line[0] == '"')
-            if line.strip("\r\n"):
-                widths.add(line.count("\t"))
-    if not starts:
+        signs = _find_signs_of_quoting(islice(text, dialect.first_line - 1, None))
+    if not signs.starts_cells:
         return plain, []
     parses, spans = _parse_all(file, spec, dialect)
-    is_regular, is_narrow = len(widths) == 1, widths == {0}
-    is_used = not is_regular or (doubled and (is_narrow or not spans))
-    if in_header or (parses and is_used):
+    is_regular, is_narrow = len(signs.tabs) == 1, signs.tabs == {0}
+    is_used = not is_regular or (signs.are_doubled and (is_narrow or not spans))
+    if signs.in_header or (parses and is_used):
         return dialect, ["double quotes around a cell are no part of it (guessed; --quoting none reads them as text)"]
     return plain, ["double quotes are read as text (guessed; --quoting standard if they enclose cells)"]
+
+
+class _Signs(NamedTuple):
+    """Where double quotes are in a file, and the numbers of tabs that its lines have."""
+
+    starts_cells: bool
+    are_doubled: bool
+    in_header: bool
+    tabs: set[int]
+
+
+def _find_signs_of_quoting(lines: Iterable[str]) -> _Signs:
+    starts_cells, are_doubled, in_header = False, False, False
+    tabs: set[int] = set()
+    for line in lines:
+        if '"' in line:
+            starts_cells = starts_cells or line[0] == '"' or '\t"' in line
+            are_doubled = are_doubled or _DOUBLED_QUOTES.search(line) is not None
+            in_header = in_header or (not tabs and line[0] == '"')
+        if line.strip("\r\n"):
+            tabs.add(line.count("\t"))
+    return _Signs(starts_cells, are_doubled, in_header, tabs)
 
 
 def _parse_all(file: InputFile, spec: SourceSpec, dialect: Dialect) -> tuple[bool, bool]:
