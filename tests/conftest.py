@@ -20,8 +20,13 @@ from data.readers import read_corpus
 ROOT = Path(__file__).resolve().parent.parent
 
 # a machine may be busy with something else: no test fails for being slow
-settings.register_profile("embedonce", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("embedonce")
+settings.register_profile("embedonce", deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("thorough", settings.get_profile("embedonce"), max_examples=200)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Property tests try more examples in `make test-long`."""
+    settings.load_profile("thorough" if config.getoption("markexpr") == "long or not long" else "embedonce")
 
 
 @dataclass(frozen=True)

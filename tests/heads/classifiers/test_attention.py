@@ -16,7 +16,9 @@ SHORT = training_of(epochs=1, min_steps=1)
 
 
 class TestAttentionHeadKeepsTheContract(HeadContract):
-    head = AttentionHead(hidden=16, gate=8, training=training_of(lr=0.01, epochs=8, monitor="loss", device="cpu"))
+    head = AttentionHead(
+        hidden=16, gate=8, training=training_of(lr=0.02, epochs=8, min_steps=15, monitor="loss", device="cpu")
+    )
     exceptions: ClassVar = MINI_BATCHES
 
 

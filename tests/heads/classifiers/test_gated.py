@@ -14,7 +14,7 @@ from heads.training.document_batches import Batch
 
 
 class TestGatedKeepsTheContract(HeadContract):
-    head = GatedHead(hidden=16, training=training_of(lr=0.01, epochs=8, device="cpu"))
+    head = GatedHead(hidden=16, training=training_of(lr=0.02, epochs=8, min_steps=15, device="cpu"))
     exceptions: ClassVar = MINI_BATCHES
 
 

@@ -15,7 +15,7 @@ from heads.planted_signals import Planted, mean_signal
 from heads.testing import MINI_BATCHES, HeadContract, training_of
 from heads.training.document_batches import Batch
 
-TRAINING = training_of(lr=0.01, epochs=8, device="cpu")
+TRAINING = training_of(lr=0.02, epochs=8, min_steps=20, device="cpu")
 every_body = pytest.mark.parametrize("body", BODIES)
 
 SHORT = training_of(epochs=1, min_steps=1)

@@ -15,7 +15,7 @@ from tests.heads.planted import order_signal
 
 
 class TestLSTMHeadKeepsTheContract(HeadContract):
-    head = LSTMHead(hidden=8, training=training_of(lr=0.01, epochs=8, device="cpu"))
+    head = LSTMHead(hidden=8, training=training_of(lr=0.02, epochs=8, min_steps=15, device="cpu"))
     exceptions: ClassVar = MINI_BATCHES
 
 

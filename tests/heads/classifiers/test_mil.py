@@ -13,7 +13,7 @@ from tests.heads.classifiers.test_attention import one_step_in_forty
 
 
 class TestMILHeadKeepsTheContract(HeadContract):
-    head = MILHead(hidden=16, training=training_of(lr=0.01, epochs=8, monitor="loss", device="cpu"))
+    head = MILHead(hidden=16, training=training_of(lr=0.02, epochs=8, min_steps=15, monitor="loss", device="cpu"))
     exceptions: ClassVar = MINI_BATCHES
 
 

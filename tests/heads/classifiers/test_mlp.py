@@ -17,7 +17,7 @@ from tests.heads.planted import order_signal
 
 
 class TestMLPHeadKeepsTheContract(HeadContract):
-    head = MLPHead(hidden=16, training=training_of(lr=0.01, epochs=8, device="cpu"))
+    head = MLPHead(hidden=16, training=training_of(lr=0.02, epochs=8, min_steps=15, device="cpu"))
     exceptions: ClassVar = MINI_BATCHES
 
 

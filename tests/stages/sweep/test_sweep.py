@@ -198,9 +198,8 @@ def test_the_score_is_of_the_requested_folds(tmp_path: Path) -> None:
 
 
 def test_a_trial_with_low_scores_is_pruned(tmp_path: Path) -> None:
-    space = SearchSpace.of(
-        FitPlan(head=MLPHead(class_weight="none"), folds=3), ["class_weight", "pooling", "dropout", "batch_size"]
-    )
+    head = MLPHead(class_weight="none", training=training_of(epochs=4, min_steps=10))
+    space = SearchSpace.of(FitPlan(head=head, folds=3), ["class_weight", "pooling", "dropout", "batch_size"])
     documents, vectors = blobs([f"l{at}" for at in range(8)], 400)
     result = sweep(*make_store(tmp_path / "s", documents, 0.2 * vectors), space, tmp_path / "runs", max_trials=14)
     assert 0 < result.pruned_count < 10 and result.trials[0].score is not None
