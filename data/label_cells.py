@@ -15,11 +15,11 @@ CellLabels: TypeAlias = str | tuple[str, ...] | bytes | None
 _APPLIES = 0.5  # a label with at least this score applies, as in spaCy
 _TRUTHS = {"True": "true", "TRUE": "true", "False": "false", "FALSE": "false"}
 _WHOLE_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)\.0+")
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _NUMBERS = re.compile(rf"\s*{_NUMBER.pattern}(?:\s+{_NUMBER.pattern})+\s*")
 _QUOTED = r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'"
 _BARE = r"[^\s,'\"()\[\]{}][^,'\"()\[\]{}]*"
-_ITEM = re.compile(rf"\s*({_QUOTED}|{_BARE})\s*(?:,|$)", re.DOTALL)  # of a list with commas
+_ITEM = re.compile(rf"\s*((?:{_QUOTED})\s*|{_BARE})(?:,|$)", re.DOTALL)  # of a list with commas
 _QUOTED_ITEMS = re.compile(rf"\s*(?:{_QUOTED})(?:\s+(?:{_QUOTED}))+\s*", re.DOTALL)  # as NumPy prints them
 _ONE_IN_BRACKETS = re.compile(rf"\[\s*({_BARE})\]|\{{\s*({_BARE})\}}")
 _CLOSING = {"[": "]", "(": ")", "{": "}"}
@@ -92,8 +92,10 @@ def _parse_brackets(text: str, separator: str | None) -> CellLabels:
     if text[0] != "(":
         try:
             return parse_cell(json.loads(text), None)
-        except (json.JSONDecodeError, RecursionError):
+        except json.JSONDecodeError:
             pass
+        except RecursionError as error:
+            raise ValueError(_explain_list(text)) from error
     inner = text[1:-1]
     if text[0] == "{" and isinstance(content := _python_value(text), dict):
         return _labels_of_scores(content)

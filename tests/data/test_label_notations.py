@@ -153,7 +153,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("notations")
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(NAMES, st.data())
 def test_multilabel_corpora_are_equal_in_every_notation(folder: Path, names: list[str], data: st.DataObject) -> None:
     subsets = st.none() | st.sets(st.sampled_from(names)).map(lambda chosen: tuple(sorted(chosen, key=names.index)))
@@ -166,7 +166,7 @@ def test_multilabel_corpora_are_equal_in_every_notation(folder: Path, names: lis
     assert (in_lines.kind, sets(in_lines)) == ("multilabel", [labels or None for labels in expected])
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(NAMES, st.data())
 def test_single_label_corpora_are_equal_in_every_notation(folder: Path, names: list[str], data: st.DataObject) -> None:
     labels = st.none() | st.sampled_from(names).map(lambda name: (name,))
@@ -176,7 +176,7 @@ def test_single_label_corpora_are_equal_in_every_notation(folder: Path, names: l
         assert (notation, corpus.kind, [each.labels for each in corpus.documents]) == (notation, "single", assignment)
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(st.lists(st.none() | st.integers(-3, 12), min_size=1, max_size=6))
 def test_numbers_are_equal_labels_in_every_notation(folder: Path, numbers: list[int | None]) -> None:
     numbers = [*numbers, 7]
@@ -189,7 +189,7 @@ def test_numbers_are_equal_labels_in_every_notation(folder: Path, numbers: list[
     assert [each.labels for each in read_in_memory(["a"] * len(numbers), SourceSpec(), numbers).documents] == expected
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(st.lists(st.lists(st.sampled_from(["a", "b c", "é"]), min_size=2, max_size=4), min_size=1, max_size=6))
 def test_paths_are_equal_in_every_notation(folder: Path, paths: list[list[str]]) -> None:
     expected = [("/".join(path),) for path in paths]

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from data.documents import Kind, Labels
 from data.errors import BadData, CallError
+from data.label_cells import parse_cell
 from data.labels import parse_label_columns, parse_labels
 from data.source_spec import SourceSpec
 
@@ -81,6 +82,24 @@ def test_what_looks_like_a_list_and_is_none_is_refused_by_its_line(cell: str) ->
     with pytest.raises(BadData, match=r"letters\.csv line 3: .* looks like a list .*Write \[\"one\", \"two\"\], or"):
         labels("x", cell)
     assert labels("x", cell, separator="") == ("single", [("x",), (cell,)])
+
+
+@given(st.text("[](){}'\",ab 01.:;\\N", max_size=12), st.sampled_from([None, "", ";", ","]))
+def test_any_text_is_a_label_or_a_list_of_labels_or_refused(text: str, separator: str | None) -> None:
+    try:
+        value = parse_cell(text, separator)
+    except ValueError:
+        return
+    for label in value if isinstance(value, tuple) else ():
+        assert label and label == label.strip()
+
+
+@pytest.mark.parametrize(
+    "cell", ["[" * 100_000 + "]" * 100_000, "[a" + " " * 100_000 + "'b]", "[" + "'a' " * 20_000 + "b]"]
+)
+def test_a_long_text_that_is_no_list_is_refused_at_once(cell: str) -> None:
+    with pytest.raises(BadData, match=r"line 2: .* looks like a list and cannot be read"):
+        labels(cell)
 
 
 def test_a_list_that_numpy_shortened_is_refused() -> None:

@@ -34,6 +34,14 @@ def test_repeated_values_come_back(values: list[Any]) -> None:
     same(CategoricalColumn(values), values)
 
 
+@given(st.lists(st.integers(0, 5)))
+def test_values_are_mapped_and_counted(values: list[int]) -> None:
+    column = CategoricalColumn(values)
+    same(column.map(lambda value: value // 2), [value // 2 for value in values])
+    assert column.count_if(lambda value: value > 2) == sum(value > 2 for value in values)
+    assert list(column.categories) == list(dict.fromkeys(values))
+
+
 @given(st.integers(0, 30))
 def test_rows_are_counted_from_one(rows: int) -> None:
     same(RowNumbers(rows), [str(row + 1) for row in range(rows)])
