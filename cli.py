@@ -1,6 +1,7 @@
 """The command line: the group of all commands, and how errors are shown."""
 
 import os
+import signal
 import sys
 from typing import Any
 
@@ -22,6 +23,7 @@ from commandline.store import store
 from commandline.sweep import sweep
 from data.errors import EmbedOnceError, UnknownName, suggest_name
 from data.packages import check_packages
+from data.termination import Termination
 
 CONTEXT_SETTINGS: dict[str, Any] = {
     "help_option_names": ["-h", "--help"],
@@ -65,14 +67,26 @@ for command in (embed, fit_head, sweep, curve, compare, predict, explain, store,
 
 
 def main() -> None:
-    """Run one command. Exit code 0: success; 1: the work failed; 2: the call was wrong; 130: interrupted."""
+    """Run one command.
+
+    Exit code 0: success; 1: the work failed; 2: the call was wrong; 130: interrupted by Ctrl-C (SIGINT); 143:
+    interrupted by SIGTERM, which is handled as Ctrl-C.
+    """
     use_utf8()
+    with Termination() as termination:
+        code = run_command(termination)
+    sys.exit(code or 0)
+
+
+def run_command(termination: Termination) -> int | None:
+    """Run the command of sys.argv and report its error; returns the exit code, None for success."""
+    code: int | None
     try:
         check_packages()
         code = embedonce.main(prog_name="embedonce", standalone_mode=False)
     except (KeyboardInterrupt, click.Abort):
         say("Interrupted. Finished shards, folds, trials and runs are kept; the same command resumes the work.")
-        code = 130
+        code = 128 + (signal.SIGTERM if termination.received else signal.SIGINT)
     except BrokenPipeError:
         # the reader of a pipe has left; Python would report it again when it flushes stdout
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -81,7 +95,7 @@ def main() -> None:
         if "--debug" in sys.argv and not isinstance(error, click.ClickException):
             raise
         code = report_error(error)
-    sys.exit(code or 0)
+    return code
 
 
 def report_error(error: Exception) -> int:

@@ -20,7 +20,8 @@ WIDTH = 110  # columns of the help in docs/reference/commands.md
 COMMANDS_INTRODUCTION = """# Commands
 
 The help of each command, as `--help` prints it. Results go to stdout, everything else to stderr. Exit codes: 0 success,
-1 the work failed, 2 the call was wrong, 130 interrupted (the same command resumes the work).
+1 the work failed, 2 the call was wrong, 130 interrupted by Ctrl-C, 143 interrupted by SIGTERM, which schedulers send
+(the same command resumes the work).
 """
 
 HEADS_INTRODUCTION = """# Heads

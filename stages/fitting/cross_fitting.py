@@ -228,6 +228,7 @@ def _fit_in_parallel(job: FitJob, folds: Sequence[int | None], jobs: int, show: 
     finally:
         with warnings.catch_warnings(action="ignore"):  # joblib warns that some results were not waited for
             results.close()
+        FitCheckpoint(job.run_folder).remove_temporary_files()  # of processes that were killed
 
 
 @contextmanager
@@ -245,7 +246,8 @@ def _ignore_worker_restarts() -> Iterator[None]:
 
 def _fit_in_process(job: FitJob, fold: int | None, jobs: int) -> _FitResult:
     """One fit in a process of its own, one of `jobs`."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process, and the waiting one ends the others
+    for number in (signal.SIGINT, signal.SIGTERM):  # they reach every process, and the waiting one ends the others
+        signal.signal(number, signal.SIG_IGN)
     share_memory(jobs)
     task, _ = prepare_task(job.store, job.table, job.plan, job.run_folder.parent)
     return _fit(job, task, job.plan.assign_folds(task), fold)

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from data.atomic_write import make_folder, write_atomically
+from data.atomic_write import TEMPORARY_PREFIX, make_folder, write_atomically
 from data.errors import StorageFailed
 from heads.core.head import Head
 from stages.fitting import runs
@@ -68,6 +68,12 @@ class FitCheckpoint:
         """Remove everything; to be called when the run is complete."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self._remove_empty_folders()
+
+    def remove_temporary_files(self) -> None:
+        """Remove what a process that was killed while it wrote left behind; to be called when none writes."""
+        for path in self.folder.glob(f"{TEMPORARY_PREFIX}*"):
+            with suppress(OSError):
+                path.unlink()
 
     def _remove_empty_folders(self) -> None:
         for folder in (self.folder, self.folder.parent):

@@ -107,6 +107,9 @@ def _run_job(job: Job, pipe: Connection) -> None:
     if hasattr(os, "setpgrp"):
         os.setpgrp()  # a terminal's Ctrl-C reaches only the first process, which forwards it
     with suppress(KeyboardInterrupt, BrokenPipeError):  # broken: the first process has ended
+        # a SIGTERM of a scheduler or of the first process stops the work; complete documents are kept, and no temporary
+        # file stays
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             pipe.send(job(pipe.send))
         except EmbedOnceError as error:

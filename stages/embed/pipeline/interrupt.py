@@ -13,7 +13,7 @@ class Interrupts:
 
     The first SIGINT sets `requested` and calls `on_request`; the second sets `forced` and raises KeyboardInterrupt. A
     program that has its own SIGINT handler keeps it. Outside the main thread, which alone receives signals, nothing
-    changes.
+    changes. The command line handles SIGTERM as SIGINT, see data/termination.py.
     """
 
     def __init__(self, on_request: Callable[[], None]) -> None:

@@ -59,10 +59,11 @@ def _elsewhere_missing() -> Any:
 
 
 class Interrupted(LinearHead):
-    """Gets Ctrl-C in its own process, as every process of a terminal does."""
+    """Gets Ctrl-C and SIGTERM in its own process, as every process of a terminal or of a scheduler's job does."""
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
         os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
         return super().fit(X, y, sample_weight, groups)
 
 
@@ -142,10 +143,13 @@ def test_ctrl_c_is_for_the_process_that_waits_and_ends_the_others(dataset: Datas
 
     def interrupted(now: Any) -> None:
         if now.step == 1:
+            for folder in (tmp_path / "runs" / FOLDER).iterdir():
+                (folder / ".tmp-of-a-killed-process").touch()
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         fit_head(*dataset, FitPlan(head=LinearHead(C=2), folds=3), tmp_path / "runs", jobs=2, on_progress=interrupted)
+    assert not list((tmp_path / "runs").rglob(".tmp-*"))
     left = [each for each in psutil.Process().children(recursive=True) if "popen_loky" in " ".join(each.cmdline())]
     psutil.wait_procs(left, timeout=30)
     assert not [each for each in left if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]

@@ -156,6 +156,22 @@ def finish_late(path: Path, progress: Progress) -> EmbedReport:
     return REPORT
 
 
+def end_by_sigterm(path: Path, progress: Progress) -> EmbedReport:
+    """Gets the SIGTERM of a scheduler, and cleans up."""
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+    finally:
+        path.write_text("cleaned up")
+    return REPORT
+
+
+def test_a_process_that_gets_sigterm_cleans_up(tmp_path: Path) -> None:
+    with pytest.raises(EmbedOnceError, match="before it was done"):
+        run_in_processes({"cuda:0": partial(end_by_sigterm, tmp_path / "done")})
+    assert (tmp_path / "done").read_text() == "cleaned up"
+
+
 CHILD = """
 import sys
 from functools import partial
