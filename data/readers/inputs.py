@@ -42,14 +42,6 @@ def find_input(source: str, encoding: str | None = None) -> InputFile:
     return InputFile(source, suffix, lambda: _decompress(path, source, opener, errors))
 
 
-def corpus_path(source: str) -> Path:
-    """A path whose stem names the corpus: without the ending of a compressed file, and "stdin" for "-"."""
-    path = Path(source).expanduser()
-    if source == STDIN:
-        return Path("stdin")
-    return path.with_suffix("") if path.suffix.lower() in (".gz", ".zst") else path
-
-
 def _read_stdin(encoding: str | None) -> InputFile:
     """Standard input, whose format is guessed from its first character: that of JSON, or else of a delimited table."""
     with report_unreadable(_STDIN_NAME):

@@ -17,7 +17,7 @@ from data.readers.excel import read_excel
 from data.readers.fasttext import is_fasttext, read_fasttext
 from data.readers.files import InputFile, report_unreadable, safe_file_name
 from data.readers.folder import list_files, read_folder
-from data.readers.inputs import COMPRESSED, STDIN, corpus_path, find_input
+from data.readers.inputs import COMPRESSED, STDIN, find_input
 from data.readers.jsonl import read_json
 from data.readers.known_columns import follow_known
 from data.readers.parquet import read_parquet
@@ -69,7 +69,7 @@ def read_corpus(source: str, spec: SourceSpec | None = None, known: SourceSpec |
     if table is None:
         corpus = read_folder(path, source, _list_paths(path, source), spec.encoding)
         return _note_unused_columns(corpus, replace(spec, encoding=None), "folder")
-    name = corpus_path(source)
+    name = _corpus_path(source)
     corpus = _corpus_from_known_table(table, name, spec, known) if known else corpus_from_table(table, name, spec)
     return replace(corpus, name=safe_file_name(path.resolve().name)) if path.is_dir() else corpus
 
@@ -112,6 +112,13 @@ def _read_dataset_or_split_files(path: Path, source: str, spec: SourceSpec) -> T
     paths = _list_paths(path, source)
     files = find_split_files(paths, source, _ENDINGS)
     return read_split_files(source, files, len(paths), lambda file: read_table(file, spec)) if files else None
+
+
+def _corpus_path(source: str) -> Path:
+    """A path whose stem names the corpus: without the ending of a compressed table, and "stdin" for "-"."""
+    path = Path(source).expanduser()
+    inner = path.with_suffix("") if path.suffix.lower() in COMPRESSED else path
+    return Path("stdin") if source == STDIN else inner if inner.suffix.lower() in TABLE_READERS else path
 
 
 def _refuse_split_files(source: str, spec: SourceSpec, kind: str) -> None:
@@ -164,7 +171,7 @@ def read_labels_by_id(source: str, spec: SourceSpec, known: SourceSpec) -> Corpu
     spec = spec.completed_by(known)
     table = open_table(source, spec) or read_table(source)
     spec, absent = follow_known(spec, table, known, with_texts=False)
-    corpus = corpus_from_table(table, corpus_path(source), replace(spec, id=spec.id or "id"), with_texts=False)
+    corpus = corpus_from_table(table, _corpus_path(source), replace(spec, id=spec.id or "id"), with_texts=False)
     return replace(corpus, notes=(*absent, *corpus.notes))
 
 

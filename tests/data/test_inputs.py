@@ -55,6 +55,13 @@ def test_an_archive_of_one_file_is_read_without_what_systems_add(tmp_path: Path)
     assert (texts(path), read_corpus(str(path)).name) == (["one", "two"], "letters")
 
 
+@pytest.mark.parametrize("name", ["letters.zip", "letters.csv.zip", "my.letters.zip", "my.letters.csv.gz"])
+def test_the_corpus_of_a_compressed_file_is_named_without_its_endings(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(gzip.compress(TABLE))
+    path = tmp_path / name if name.endswith("gz") else zipped(tmp_path / name, "a.csv")
+    assert read_corpus(str(path)).name == ("my.letters" if name.startswith("my") else "letters")
+
+
 def test_an_archive_of_several_files_or_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadData, match=r"letters\.zip holds 'a\.csv', 'b\.csv'\. Only an archive of one file is read"):
         read_corpus(str(zipped(tmp_path / "letters.zip", "a.csv", "b.csv")))
