@@ -64,3 +64,22 @@ def test_predict_reads_standard_input_as_the_corpus_was_read(
     assert [row["prediction"] for row in csv.DictReader(result.out.splitlines())] == ["glace", "auto"]
     pipe(monkeypatch, "")
     assert embedonce("predict", fitted, "-").err.endswith("standard input is empty.\n")
+
+
+def test_the_python_interface_reads_the_same_notation(embedonce: Run, fitted: str) -> None:
+    import embedonce as library
+
+    corpus = library.embed(
+        "lettres.csv.gz",
+        header="none",
+        encoding="cp1252",
+        delimiter="|",
+        quoting="none",
+        text="1",
+        label="2",
+        model="tiny",
+        backend="torch",
+        progress=False,
+    )
+    assert corpus.table.spec.header == "none"
+    assert list(corpus.table.ids) == [str(row) for row in range(1, 41)]
