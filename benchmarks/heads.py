@@ -35,7 +35,8 @@ from heads.training import position_storage
 from heads.training.config import Imbalance, Optimization, Training
 from heads.training.loop import Trainer
 from heads.training.network_head import NetworkHead, Standardized, seeded
-from stages.fitting.task import load_task, open_corpus, open_store
+from stages.fitting.task import load_task
+from stages.stores import open_corpus, open_store
 
 DEFAULT_HEADS = [name for name in HEADS if name not in ("lightgbm", "cascade")]
 SPEEDUP_BARS = {"mlp": 8.0, "attention": 8.0, "lstm": 1.5, "transformer": 1.5}

@@ -24,7 +24,8 @@ from heads.evaluation.confusion_counts import ConfusionCounts
 from heads.evaluation.decisions import default_decision
 from heads.registry import make_head
 from stages.fitting.plan import configure_head
-from stages.fitting.task import Task, load_task, open_corpus, open_stores, resolve_layer
+from stages.fitting.task import Task, load_task, resolve_layer
+from stages.stores import open_corpus, open_stores
 
 FOLDS = 4
 DEFAULTS = "defaults"

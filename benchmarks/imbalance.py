@@ -26,7 +26,8 @@ from heads.core.head import Head
 from heads.evaluation.decisions import default_decision, tune_decision
 from heads.evaluation.metrics import macro_f1
 from heads.registry import make_head
-from stages.fitting.task import Task, load_task, open_corpus, open_store
+from stages.fitting.task import Task, load_task
+from stages.stores import open_corpus, open_store
 
 FOLDS = 3
 RATIO = 100

@@ -33,7 +33,7 @@ from heads.registry import STACKING_HEADS, head_class, make_head
 from stages.fitting.fit_head import fit_head
 from stages.fitting.plan import FitPlan
 from stages.fitting.runs import Run
-from stages.fitting.task import open_corpus, open_store
+from stages.stores import open_corpus, open_store
 
 METRICS = ("accuracy", "macro_f1")
 HEADS = "linear,mlp,attention,lstm,transformer,knn,tfidf,fused,stack"

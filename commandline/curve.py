@@ -65,7 +65,7 @@ def curve(options: CurveOptions) -> None:
     embedonce curve linear mlp --sizes 100,1000,all --seeds 10 --html curve.html
     """
     from stages.curve import CurveProgress, fit_curves
-    from stages.fitting.task import open_stores
+    from stages.stores import open_stores
 
     options.check_formats()
     metric = options.metric_name

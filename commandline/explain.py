@@ -116,7 +116,7 @@ def explain(options: ExplainOptions) -> None:
 
 def _explain_documents(run: "Run", options: ExplainOptions) -> "list[Explanation]":
     from stages.explain import describe_corpus_change, explain_documents
-    from stages.fitting.task import open_corpus, open_store
+    from stages.stores import open_corpus, open_store
 
     store = open_store(options.store or Path(run.record.store), options.stores_folder)
     corpus = open_corpus(store, run.record.corpus)

@@ -116,7 +116,7 @@ def fit_head(options: FitHeadOptions) -> None:
     from heads.registry import STACKING_HEADS
     from stages.compare import compare
     from stages.fitting.head_options import parse_heads
-    from stages.fitting.task import open_stores
+    from stages.stores import open_stores
 
     if options.base_runs and not STACKING_HEADS.keys() & set(options.heads):
         raise CallError(f"--run is only for {', '.join(STACKING_HEADS)}; other heads read features. Remove --run.")

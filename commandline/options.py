@@ -294,7 +294,7 @@ class CorpusOptions:
 
     def open_corpus(self, store: "FeatureStore") -> "CorpusTable":
         """The corpus of `--corpus`, without its tabular columns if `--no-tabular` says so."""
-        from stages.fitting.task import open_corpus
+        from stages.stores import open_corpus
 
         corpus = open_corpus(store, self.corpus)
         return replace(corpus, tabular=None) if self.no_tabular else corpus

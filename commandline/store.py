@@ -31,7 +31,7 @@ class StoreOptions:
 
     def open(self) -> "FeatureStore":
         """The store. Raises as `open_store` does."""
-        from stages.fitting.task import open_store
+        from stages.stores import open_store
 
         return open_store(self.folder, self.stores_folder)
 
@@ -175,8 +175,8 @@ def label(options: LabelOptions) -> None:
     \b
     embedonce store label corrected.csv --id ticket --label queue
     """
-    from stages.fitting.task import open_corpus
     from stages.relabel import relabel
+    from stages.stores import open_corpus
 
     store = options.open()
     result = relabel(store, open_corpus(store, options.corpus), options.file, options.spec)

@@ -85,7 +85,7 @@ def sweep(options: SweepOptions) -> None:
     """
     from stages.compare import compare, select_runs
     from stages.fitting.head_options import ALL
-    from stages.fitting.task import open_stores
+    from stages.stores import open_stores
 
     options.check_formats()
     metric = options.metric_name

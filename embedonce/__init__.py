@@ -165,7 +165,7 @@ def load_corpus(store: str | Path, corpus: str | None = None) -> EmbeddedCorpus:
     Raises:
         FileMissing: if there is no store, UnknownName if it has no such corpus.
     """
-    from stages.fitting.task import open_corpus, open_store
+    from stages.stores import open_corpus, open_store
 
     home = open_store(Path(store), Path(store).parent)
     return EmbeddedCorpus(home, open_corpus(home, corpus))

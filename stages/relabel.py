@@ -1,10 +1,11 @@
 """New labels, splits or groups for the documents of a store, without their texts and without an encoder."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from operator import ne
 from typing import Any
 
-from data.documents import Corpus, Document
+from data.documents import Corpus, Documents
 from data.errors import BadData, CallError
 from data.readers import read_labels_by_id
 from data.source_spec import SourceSpec
@@ -45,36 +46,39 @@ def relabel(store: FeatureStore, table: CorpusTable, source: str, spec: SourceSp
         CallError: if labels of another kind would be mixed with the existing ones; and what reading the table raises.
     """
     given = read_labels_by_id(source, spec, table.spec.for_file(source, table.source))
-    by_id, known = {document.id: document for document in given.documents}, set(table.ids)
-    unknown = [name for name in by_id if name not in known]
-    if unknown:
+    documents = Documents.from_documents(given.documents)
+    row_of = {identifier: row for row, identifier in enumerate(documents.ids)}
+    rows = [row_of.get(identifier) for identifier in table.ids]
+    missing = rows.count(None)
+    if len(rows) - missing < len(row_of):
+        unknown = sorted(row_of.keys() - set(table.ids), key=row_of.__getitem__)
         raise BadData(
-            f"{source}: {len(unknown):,} of {len(by_id):,} ids are not in corpus '{table.name}' "
+            f"{source}: {len(unknown):,} of {len(row_of):,} ids are not in corpus '{table.name}' "
             f"(the first is '{unknown[0]}'). Name the column of the ids with --id."
         )
-    new = _merge(table, given, by_id)
+    new = _merge(table, given, documents, rows)
     changed = {
-        name: sum(before != after for before, after in zip(getattr(table, name), getattr(new, name), strict=True))
-        for name in ("labels", "splits", "groups")
+        name: _count_changes(getattr(table, name), getattr(new, name)) for name in ("labels", "splits", "groups")
     }
     if new != table:
         store.save_corpus(new)
-    return RelabelResult(table.name, changed, len(table.ids) - len(by_id), given.notes)
+    return RelabelResult(table.name, changed, missing, given.notes)
 
 
-def _merge(table: CorpusTable, given: Corpus, by_id: dict[str, Document]) -> CorpusTable:
+def _count_changes(before: Sequence[Any], after: Sequence[Any]) -> int:
+    return 0 if before is after else sum(map(ne, before, after))
+
+
+def _merge(table: CorpusTable, given: Corpus, documents: Documents, rows: Sequence[int | None]) -> CorpusTable:
+    """The table with the given columns. rows: the row of `documents` for each document of the table."""
     new = table
-    if any(document.labels is not None for document in given.documents):
-        kind, taxonomy = _merge_kind(table, given)
-        labels = [by_id[name].labels if name in by_id else old for name, old in _with_ids(table, table.labels)]
-        new = replace(new, labels=labels, kind=kind, taxonomy=taxonomy)
-    if any(document.split for document in given.documents):
-        splits = parse_splits(given)
-        split_of = {document.id: str(split) for document, split in zip(given.documents, splits, strict=True)}
-        new = replace(new, splits=[split_of.get(name, old) for name, old in _with_ids(table, table.splits)])
-    if any(document.group for document in given.documents):
-        groups = [by_id[name].group if name in by_id else old for name, old in _with_ids(table, table.groups)]
-        new = replace(new, groups=groups)
+    if any(labels is not None for labels in documents.labels):
+        kind, taxonomy = _merge_kind(table, given, documents)
+        new = replace(new, labels=_update(table.labels, documents.labels, rows), kind=kind, taxonomy=taxonomy)
+    if any(documents.splits):
+        new = replace(new, splits=_update(table.splits, list(map(str, parse_splits(given))), rows))
+    if any(documents.groups):
+        new = replace(new, groups=_update(table.groups, documents.groups, rows))
     if new is table:
         raise BadData(
             f"{given.source} has no labels, splits or groups. Name their columns (--label, --split, --group)."
@@ -82,17 +86,19 @@ def _merge(table: CorpusTable, given: Corpus, by_id: dict[str, Document]) -> Cor
     return new
 
 
-def _with_ids(table: CorpusTable, values: Sequence[Any]) -> Iterable[tuple[str, Any]]:
-    return zip(table.ids, values, strict=True)
+def _update(old: Sequence[Any], given: Sequence[Any], rows: Sequence[int | None]) -> list[Any]:
+    """The given values where the given table has a row, else the old ones."""
+    values = list(given)
+    return [before if row is None else values[row] for row, before in zip(rows, old, strict=True)]
 
 
-def _merge_kind(table: CorpusTable, given: Corpus) -> tuple[Any, Taxonomy | None]:
+def _merge_kind(table: CorpusTable, given: Corpus, documents: Documents) -> tuple[Any, Taxonomy | None]:
     """The kind and the taxonomy of all labels, those that stay and the new ones."""
     old = table.taxonomy.paths if table.taxonomy else {}
-    names = {label for document in given.documents for label in document.labels or ()}
+    names = {label for labels in documents.labels for label in labels or ()}
     if table.kind == "path" and names <= old.keys():
         return table.kind, table.taxonomy
-    if len(given.documents) == len(table.ids):
+    if len(documents) == len(table.ids):
         return given.kind, given.taxonomy
     if given.kind != table.kind:
         raise CallError(

@@ -7,14 +7,17 @@ corpora/NAME.json    source, kind, taxonomy, notes, spec, the hash of the tabula
                      the power failed between the two renames
 """
 
+import codecs
 import csv
 import hashlib
 import io
 import json
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import cached_property, lru_cache, partial
 from heapq import nsmallest
 from itertools import chain, islice
 from pathlib import Path
@@ -31,9 +34,10 @@ from featurestore.store import corpus_columns
 COLUMNS = ["id", "key", "split", "group", "label"]
 _FIELDS = ("source", "kind", "taxonomy", "notes", "spec", "tabular")
 _PARSE_ERRORS = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
-_HEX = frozenset("0123456789abcdef")
+_is_key = re.compile("[0-9a-f]{64}").fullmatch
 # texts and ids may contain half of a surrogate pair
 _SURROGATES = "surrogatepass"
+_MOST_CACHED = 100_000  # different cells of labels
 _BLOCK_ROWS = 10_000  # written at a time
 _COMPARED_IDS = 10_000  # searched for a suggestion, which takes a tenth of a second
 
@@ -61,15 +65,23 @@ class CorpusTable:
     spec: SourceSpec = field(default_factory=SourceSpec)
     tabular: Tabular | None = None
 
+    @cached_property
+    def _row_of_id(self) -> dict[str, int]:
+        return {identifier: row for row, identifier in enumerate(self.ids)}
+
+    def rows_of(self, ids: Sequence[str]) -> list[int]:
+        """Return the rows of the documents with these ids, in their order. Raises UnknownName for an unknown id."""
+        rows = [self._row_of_id.get(identifier) for identifier in ids]
+        if None in rows:
+            unknown = ids[rows.index(None)]
+            close = get_close_matches(unknown, self.ids[:_COMPARED_IDS], n=1)
+            hint = suggest_name(unknown, close) or _suggest_ids(unknown, self.ids)
+            raise UnknownName(f"{self.name} has no document '{unknown}'.{hint}")
+        return [row for row in rows if row is not None]
+
     def keys_of(self, ids: Sequence[str]) -> list[str]:
         """Return the keys of the documents with these ids, in their order. Raises UnknownName for an unknown id."""
-        known = dict(zip(self.ids, self.keys, strict=True))
-        for unknown in ids:
-            if unknown not in known:
-                close = get_close_matches(unknown, self.ids[:_COMPARED_IDS], n=1)
-                hint = suggest_name(unknown, close) or _suggest_ids(unknown, self.ids)
-                raise UnknownName(f"{self.name} has no document '{unknown}'.{hint}")
-        return [known[identifier] for identifier in ids]
+        return [self.keys[row] for row in self.rows_of(ids)]
 
 
 def _suggest_ids(unknown: str, ids: Sequence[str]) -> str:
@@ -224,29 +236,38 @@ def _read_description(path: Path, table: str) -> dict[str, Any]:
 
 def _parse_table(path: Path, table: bytes, kind: Kind) -> dict[str, list[Any]]:
     columns: dict[str, list[Any]] = {name: [] for name in ("ids", "keys", "splits", "groups", "labels")}
+    ids, keys, splits, groups, labels = columns.values()
     line = 1
     try:
         # a spreadsheet leaves a byte-order mark
-        rows = csv.reader(io.StringIO(table.decode(errors=_SURROGATES).removeprefix("\ufeff"), newline=""))
+        content = io.BytesIO(table.removeprefix(codecs.BOM_UTF8))
+        rows = csv.reader(io.TextIOWrapper(content, encoding="utf-8", errors=_SURROGATES, newline=""))
         if (header := next(rows, [])) != COLUMNS:
             raise ValueError(f"the columns are {', '.join(header)}, not {', '.join(COLUMNS)}")
+        parse_labels = lru_cache(_MOST_CACHED)(partial(_parse_labels, kind))  # equal labels share one tuple
         for row in rows:
             line = rows.line_num
-            for values, value in zip(columns.values(), _parse_row(row, kind), strict=True):
-                values.append(value)
+            identifier, key, split, group, cell = _check_row(row)
+            ids.append(identifier)
+            keys.append(key)
+            splits.append(sys.intern(split) if split else None)
+            groups.append(sys.intern(group) if group else None)
+            labels.append(parse_labels(cell))
     except (ValueError, csv.Error, RecursionError) as error:
         raise StoreDamaged(f"{path}, line {line}: {error}. Correct it, or run `embedonce embed` again.") from error
     return columns
 
 
-def _parse_row(row: list[str], kind: Kind) -> tuple[Any, ...]:
+def _check_row(row: list[str]) -> list[str]:
     if len(row) != len(COLUMNS):
         raise ValueError(f"{len(row)} cells, but {len(COLUMNS)} are expected")
-    identifier, key, split, group, cell = row
-    if len(key) != 64 or not _HEX.issuperset(key):
-        raise ValueError(f"'{key}' is not a key of 64 hex digits")
-    labels = None if not cell else _parse_multilabel(cell) if kind == "multilabel" else (cell,)
-    return identifier, key, split or None, group or None, labels
+    if not _is_key(row[1]):
+        raise ValueError(f"'{row[1]}' is not a key of 64 hex digits")
+    return row
+
+
+def _parse_labels(kind: Kind, cell: str) -> Labels:
+    return None if not cell else _parse_multilabel(cell) if kind == "multilabel" else (cell,)
 
 
 def _parse_multilabel(cell: str) -> tuple[str, ...]:

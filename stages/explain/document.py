@@ -98,7 +98,8 @@ def stored_document(
         BadData: the document has no features, or its chunks follow from a text that is not available.
         StoreDamaged: its chunks contradict the recipe.
     """
-    (key,), row = table.keys_of([identifier]), list(table.ids).index(identifier)
+    (row,) = table.rows_of([identifier])
+    key = table.keys[row]
     tabular = None if table.tabular is None else table.tabular[[row]]
     bags = replace(store.bags([key], layer=layer), tabular=tabular)
     selection, windowing = store.select([key]), recipe_windowing(store.recipe)

@@ -2,58 +2,23 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from data.errors import BadData, CallError, FileMissing, UnknownName, suggest_name
+from data.errors import BadData
 from data.splits import Split
 from data.target import Target
 from data.text_format import join_names, plural
-from featurestore import Bags, CorpusTable, FeatureSource, FeatureStore, JoinedStores, newest_store
+from featurestore import Bags, CorpusTable, FeatureSource
 from heads.core.head import Head
 from heads.evaluation.decisions.heldout import HeldOut
 from heads.evaluation.score_matrix import align_scores
 from stages.fitting.runs import Run
-
-
-def open_store(path: Path | None, folder: Path) -> FeatureStore:
-    """The store at `path`, or the newest store in `folder`. Raises FileMissing if there is none."""
-    if path is not None:
-        return FeatureStore.open(path if path.is_dir() or not (folder / path).is_dir() else folder / path)
-    store = newest_store(folder)
-    if store is None:
-        raise FileMissing(f"{folder} holds no feature store. Make one with `embedonce embed FILE`.")
-    return store
-
-
-def open_stores(paths: Sequence[Path], folder: Path) -> tuple[FeatureSource, FeatureStore]:
-    """The stores at `paths` joined into one, or the newest in `folder`; and the first of them, which has the corpus.
-
-    Raises what `open_store` raises, and CallError for a store that is named twice.
-    """
-    stores = [open_store(path, folder) for path in paths] or [open_store(None, folder)]
-    names = [store.name for store in stores]
-    for name in names:
-        if names.count(name) > 1:
-            raise CallError(f"{name} is named twice: joining a store with itself adds nothing. Name it once.")
-    return (stores[0] if len(stores) == 1 else JoinedStores(tuple(stores))), stores[0]
-
-
-def open_corpus(store: FeatureStore, name: str | None) -> CorpusTable:
-    """The corpus of that name, or the only one of `store`."""
-    names = store.corpora()
-    if name is not None and name not in names:
-        raise UnknownName(f"{store.name} has no corpus '{name}'.{suggest_name(name, names)}")
-    if not names:
-        raise BadData(f"{store.name} has no corpus: its documents lack labels. Run `embedonce embed FILE` again.")
-    if name is None and len(names) > 1:
-        raise CallError(f"{store.name} has {len(names)} corpora: {', '.join(names)}. Choose one with --corpus.")
-    return store.corpus(name or names[0])
 
 
 @dataclass(frozen=True)
@@ -266,7 +231,8 @@ def _check_labels(name: str, train: Target) -> None:
 def _groups(table: CorpusTable, rows: Sequence[int]) -> NDArray[np.int64]:
     # duplicate texts have equal features: without a given group they form one, or a fold would have seen its answers
     names = [f"group {table.groups[row]}" if table.groups[row] else f"key {table.keys[row]}" for row in rows]
-    return np.unique(names, return_inverse=True)[1].astype(np.int64)
+    codes = {name: code for code, name in enumerate(sorted(set(names)))}  # an array of texts takes four times as much
+    return np.fromiter(map(codes.__getitem__, names), np.int64, len(names))
 
 
 def hash_documents(store: FeatureSource, table: CorpusTable) -> str:
@@ -276,10 +242,14 @@ def hash_documents(store: FeatureSource, table: CorpusTable) -> str:
     """
     rows, _ = _encodable_rows(store, table, _labeled_rows(table, skip_unlabeled=True)[0])
     columns = (table.ids, table.keys, table.splits, table.groups, table.labels)
-    content: list[Any] = [[column[row] for column in columns] for row in rows]
+    content: Iterable[Any] = ([column[row] for column in columns] for row in rows)
     if table.kind != "single":  # the same labels mean something else
-        content += [table.kind, table.taxonomy and sorted(table.taxonomy.paths.items())]
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+        content = chain(content, [table.kind, table.taxonomy and sorted(table.taxonomy.paths.items())])
+    digest = hashlib.sha256(b"[")
+    for number, value in enumerate(content):  # as one JSON list, which would take the memory of the corpus again
+        digest.update(f"{', ' if number else ''}{json.dumps(value)}".encode())
+    digest.update(b"]")
+    return digest.hexdigest()
 
 
 def _test_only_notes(target: Target, train: NDArray[np.int64]) -> list[str]:

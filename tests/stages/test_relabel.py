@@ -1,5 +1,8 @@
 """Labels, splits and groups are replaced by id; features, and documents that a file lacks, stay as they are."""
 
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,8 @@ from data.source_spec import SourceSpec
 from data.taxonomy import Taxonomy
 from featurestore import CorpusTable, FeatureStore
 from stages.relabel import RelabelResult, relabel
+from tests.conftest import ROOT
+from tests.featurestore.store.test_reading import CountedIds
 from tests.small_store import blobs, make_store
 
 LABELS = ["rec/a", "rec/b", "sci/c"]
@@ -98,3 +103,18 @@ def test_a_blank_cell_unlabels_and_an_empty_list_says_that_no_label_applies(tmp_
     dataset = make_store(tmp_path / "several", documents, blobs(["a"], documents=3)[1], "multilabel")
     done, after = given(dataset, tmp_path, "id,label\nd0,\nd1,[]\n")
     assert list(after.labels) == [None, (), ("a", "b")] and done.changed["labels"] == 2
+
+
+def test_the_ids_are_read_a_fixed_number_of_times(tmp_path: Path) -> None:
+    store, table = make_store(tmp_path / "store", *blobs(["a", "b"], documents=50))
+    (tmp_path / "new.csv").write_text("id,label\n" + "".join(f"d{row},new\n" for row in range(0, 50, 2)))
+    ids = CountedIds(table.ids)
+    done = relabel(store, replace(table, ids=ids), str(tmp_path / "new.csv"), SourceSpec())
+    assert (done.changed["labels"], done.missing) == (25, 25)
+    assert ids.passes <= 2  # to find the rows, and to write the table
+
+
+def test_labeling_loads_no_library_of_heads() -> None:
+    code = "import sys, stages.relabel, stages.stores; print({'sklearn', 'torch'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

@@ -1,5 +1,7 @@
 """What a reader asks of a store: some views, by ids."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -69,3 +71,29 @@ def test_documents_are_looked_up_by_their_ids(store: FeatureStore) -> None:
 def test_an_id_that_is_not_there_is_named_with_the_nearest_or_a_few_and_not_with_all(asked: str, hint: str) -> None:
     with pytest.raises(UnknownName, match=rf"^letters has no document '{asked}'\.{hint}$"):
         table(["letter-1", "letter-3", "letter-4"]).keys_of(["letter-1", asked])
+
+
+class CountedIds(list[str]):
+    """Ids that count how often all of them are read."""
+
+    passes = 0
+
+    def __iter__(self) -> Iterator[str]:
+        self.passes += 1
+        return super().__iter__()
+
+
+def test_the_ids_are_read_once_however_many_documents_are_looked_up() -> None:
+    ids = CountedIds(f"letter-{row}" for row in range(60))
+    letters = table(ids)
+    assert [letters.rows_of([name]) for name in list.__iter__(ids)] == [[row] for row in range(60)]
+    assert letters.keys_of(ids[::-1])[-1] == text_key("one")
+    assert ids.passes == 1
+
+
+def test_equal_cells_of_a_loaded_corpus_share_one_value(store: FeatureStore) -> None:
+    labels, splits = [("a",), ("b",), None] * 20, ["train", "test", "train"] * 20
+    store.save_corpus(replace(table([f"d{row}" for row in range(60)]), labels=labels, splits=splits))
+    corpus = store.corpus("letters")
+    assert list(corpus.labels) == labels and list(corpus.splits) == splits
+    assert len(set(map(id, corpus.labels))) == 3 and len(set(map(id, corpus.splits))) == 2

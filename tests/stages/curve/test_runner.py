@@ -63,7 +63,7 @@ def make_curves(folder: Path, plan: CurvePlan = PLAN, documents: int = 160) -> L
 
 
 def _opened(folder: Path) -> Any:
-    from stages.fitting.task import open_corpus, open_store
+    from stages.stores import open_corpus, open_store
 
     store = open_store(folder / "store", folder)
     return store, open_corpus(store, None)

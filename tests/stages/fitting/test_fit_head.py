@@ -22,7 +22,8 @@ from stages.fitting.fit_head import fit_head
 from stages.fitting.head_options import parse_heads
 from stages.fitting.plan import FitPlan, configure_head
 from stages.fitting.stacking_inputs import build_scorer
-from stages.fitting.task import load_task, open_corpus, open_store
+from stages.fitting.task import load_task
+from stages.stores import open_corpus, open_store
 from tests.conftest import Run
 from tests.small_store import blobs, make_store
 

@@ -18,7 +18,8 @@ from heads.testing import training_of
 from stages.fitting import runs
 from stages.fitting.fit_head import fit_head
 from stages.fitting.plan import FitPlan
-from stages.fitting.task import load_task, open_stores
+from stages.fitting.task import load_task
+from stages.stores import open_stores
 from tests.conftest import Run
 from tests.small_store import make_store
 from tests.tiny_encoder import make_encoder

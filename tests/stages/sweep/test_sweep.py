@@ -24,7 +24,8 @@ from heads.testing import training_of
 from stages.fitting import runs
 from stages.fitting.fit_head import fit_head
 from stages.fitting.plan import FitPlan
-from stages.fitting.task import load_task, open_corpus, open_store
+from stages.fitting.task import load_task
+from stages.stores import open_corpus, open_store
 from stages.sweep import SearchSpace, SweepProgress, SweepResult, sweep
 from stages.sweep import study as study_file
 from stages.sweep import trial_scoring as trials
@@ -343,7 +344,7 @@ from pathlib import Path
 from heads.classifiers.linear import LinearHead
 from stages.fitting.plan import FitPlan
 from stages.sweep import SearchSpace, study, sweep
-from stages.fitting.task import open_corpus, open_store
+from stages.stores import open_corpus, open_store
 import time
 study.HEARTBEAT, study.GRACE_PERIOD = 1, 3
 class Slow(LinearHead):

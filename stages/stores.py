@@ -1,0 +1,44 @@
+"""Which store and which corpus a command works on."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from data.errors import BadData, CallError, FileMissing, UnknownName, suggest_name
+from featurestore import CorpusTable, FeatureSource, FeatureStore, JoinedStores, newest_store
+
+__all__ = ["open_corpus", "open_store", "open_stores"]
+
+
+def open_store(path: Path | None, folder: Path) -> FeatureStore:
+    """The store at `path`, or the newest store in `folder`. Raises FileMissing if there is none."""
+    if path is not None:
+        return FeatureStore.open(path if path.is_dir() or not (folder / path).is_dir() else folder / path)
+    store = newest_store(folder)
+    if store is None:
+        raise FileMissing(f"{folder} holds no feature store. Make one with `embedonce embed FILE`.")
+    return store
+
+
+def open_stores(paths: Sequence[Path], folder: Path) -> tuple[FeatureSource, FeatureStore]:
+    """The stores at `paths` joined into one, or the newest in `folder`; and the first of them, which has the corpus.
+
+    Raises what `open_store` raises, and CallError for a store that is named twice.
+    """
+    stores = [open_store(path, folder) for path in paths] or [open_store(None, folder)]
+    names = [store.name for store in stores]
+    for name in names:
+        if names.count(name) > 1:
+            raise CallError(f"{name} is named twice: joining a store with itself adds nothing. Name it once.")
+    return (stores[0] if len(stores) == 1 else JoinedStores(tuple(stores))), stores[0]
+
+
+def open_corpus(store: FeatureStore, name: str | None) -> CorpusTable:
+    """The corpus of that name, or the only one of `store`."""
+    names = store.corpora()
+    if name is not None and name not in names:
+        raise UnknownName(f"{store.name} has no corpus '{name}'.{suggest_name(name, names)}")
+    if not names:
+        raise BadData(f"{store.name} has no corpus: its documents lack labels. Run `embedonce embed FILE` again.")
+    if name is None and len(names) > 1:
+        raise CallError(f"{store.name} has {len(names)} corpora: {', '.join(names)}. Choose one with --corpus.")
+    return store.corpus(name or names[0])
