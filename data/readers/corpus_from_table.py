@@ -140,10 +140,11 @@ def _gap_notes(documents: Documents, parsed: ParsedLabels, *, has_texts: bool, h
     if unlabeled:
         hint = " (a blank cell is unknown; [] says that no label applies)" if parsed.kind == "multilabel" else ""
         yield f"{unlabeled:,} of {len(documents):,} documents have no label{hint}"
-    empty = sum(map(is_blank, documents.texts)) if has_texts else 0
+    texts = documents.texts if has_texts else ()
+    missing = Counter(text.strip() for text in texts if text in MISSING_WORDS or is_blank(text))
+    empty = sum(missing.pop(text) for text in list(missing) if text not in MISSING_WORDS)
     if empty:
         yield f"{empty:,} of {len(documents):,} documents have no text"
-    missing = Counter(text for text in documents.texts if text in MISSING_WORDS) if has_texts else None
     if missing:
         words = join_names(sorted(missing))
         yield f"{plural(missing.total(), 'text')} {'is' if missing.total() == 1 else 'are'} {words}, kept as text"

@@ -103,6 +103,12 @@ class TestEveryReader:
         assert [document.labels for document in corpus.documents] == [("x",), None, None]
         assert corpus.notes[1:] == ("2 of 3 documents have no label", "1 of 3 documents have no text")
 
+    def test_texts_that_look_like_missing_values_are_kept_and_reported(self, ending: str, tmp_path: Path) -> None:
+        rows = [{"text": text, "label": "x"} for text in ("nan", "None", "nan", "a nan", "\u200b ")]
+        corpus = read_corpus(write(tmp_path, ending, rows))
+        assert [document.text for document in corpus.documents][:3] == ["nan", "None", "nan"]
+        assert corpus.notes[1:] == ("1 of 5 documents have no text", "3 texts are 'None', 'nan', kept as text")
+
     def test_a_file_without_labels_is_read_with_a_note(self, ending: str, tmp_path: Path) -> None:
         corpus = read_corpus(write(tmp_path, ending, [{"text": "a"}]))
         assert (corpus.documents[0].labels, corpus.kind) == (None, "single")
