@@ -64,10 +64,10 @@ class SourceSpec:
     def for_file(self, source: str, original: str) -> Self:
         """What this says about another file than `original`, which it was made for.
 
-        Nothing about files of splits; and nothing about the file's format, unless both have the same extension or the
-        file is standard input.
+        Nothing about files of splits; and nothing about the file's format, unless both have the same extension, or
+        none: standard input, and a folder of files.
         """
-        is_same_format = source == "-" or _extension(source) == _extension(original)
+        is_same_format = source == "-" or _extension(original) in ("", _extension(source))
         names = SPLIT_FILES if is_same_format else (*SPLIT_FILES, *FILE_FORMAT)
         forgotten: dict[str, Any] = {field.name: None for field in fields(self) if field.name in names}
         return replace(self, **forgotten)

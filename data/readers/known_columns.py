@@ -31,7 +31,7 @@ def follow_known(
         columns = TextTemplate.of(known).columns
         if missing := [name for name in columns if not table.has_column(name)]:
             names = join_names(missing, most=len(missing))
-            absent.append(f"{table.source} has no column {names}, of which the texts of the corpus were read.")
+            absent.append(f"{table.source} has no column {names}, from which the texts of the corpus were read.")
         else:
             spec = replace(spec, text=known.text, template=known.template)
     if with_texts and spec.tabular is None:
@@ -46,5 +46,5 @@ def follow_known(
             if not name or all(map(table.has_column, columns)):
                 spec = replace(spec, **{role: name})
             elif role == "id":
-                absent.append(f"{table.source} has no column '{name}', of which the ids of the corpus were read.")
+                absent.append(f"{table.source} has no column '{name}', from which the ids of the corpus were read.")
     return spec, absent

@@ -74,10 +74,13 @@ def read_corpus(source: str, spec: SourceSpec | None = None, known: SourceSpec |
     return replace(corpus, name=safe_file_name(path.resolve().name)) if path.is_dir() else corpus
 
 
-def _corpus_from_known_table(table: Table, path: Path, requested: SourceSpec, known: SourceSpec) -> Corpus:
-    spec, absent = follow_known(requested.completed_by(known), table, known)
+def _corpus_from_known_table(
+    table: Table, path: Path, requested: SourceSpec, known: SourceSpec, *, with_texts: bool = True
+) -> Corpus:
+    spec, absent = follow_known(requested.completed_by(known), table, known, with_texts=with_texts)
+    spec = spec if with_texts else replace(spec, id=spec.id or "id")
     try:
-        corpus = corpus_from_table(table, path, spec)
+        corpus = corpus_from_table(table, path, spec, with_texts=with_texts)
     except ColumnMissing as error:
         raise ColumnMissing(" ".join([*absent, str(error)])) from None
     return replace(corpus, notes=(*absent, *corpus.notes))
@@ -170,9 +173,7 @@ def read_labels_by_id(source: str, spec: SourceSpec, known: SourceSpec) -> Corpu
     """
     spec = spec.completed_by(known)
     table = open_table(source, spec) or read_table(source)
-    spec, absent = follow_known(spec, table, known, with_texts=False)
-    corpus = corpus_from_table(table, _corpus_path(source), replace(spec, id=spec.id or "id"), with_texts=False)
-    return replace(corpus, notes=(*absent, *corpus.notes))
+    return _corpus_from_known_table(table, _corpus_path(source), spec, known, with_texts=False)
 
 
 def read_column(source: str, name: str, spec: SourceSpec, known: SourceSpec | None = None) -> dict[str, str | None]:

@@ -43,15 +43,15 @@ def test_columns_that_are_absent_are_guessed_with_a_warning(path: Path) -> None:
     corpus = read_new(path, "text,id\nyes,7\n")
     assert (corpus.documents[0].id, corpus.documents[0].text) == ("7", "yes")
     assert corpus.notes == (
-        f"{path} has no column 'body', of which the texts of the corpus were read.",
-        f"{path} has no column 'ticket', of which the ids of the corpus were read.",
+        f"{path} has no column 'body', from which the texts of the corpus were read.",
+        f"{path} has no column 'ticket', from which the ids of the corpus were read.",
         "text is read from column 'text' and ids from 'id' (guessed; name them with --text and --id)",
     )
 
 
 def test_without_any_column_of_text_the_error_names_that_of_the_corpus(path: Path) -> None:
     with pytest.raises(
-        ColumnMissing, match=r"has no column 'body', of which the texts .* Name one with --text: 'note'"
+        ColumnMissing, match=r"has no column 'body', from which the texts .* Name one with --text: 'note'"
     ):
         read_new(path, "note\nyes\n")
 
@@ -84,6 +84,7 @@ def test_a_column_is_read_by_the_ids_of_the_corpus(path: Path) -> None:
         ("old.csv", "new.csv.gz", True),
         ("old.tsv.zst", "new.tsv", True),
         ("old.csv", "-", True),
+        ("folder", "new.csv", True),
         ("old.csv", "new.jsonl", False),
         ("old.csv", "new", False),
     ],

@@ -214,7 +214,7 @@ def test_new_files_are_read_by_the_columns_of_the_corpus(embedonce: Run, tmp_pat
     assert done.code == 0 and [row["prediction"] for row in csv.DictReader(done.out.splitlines())] == [
         *predicted.values()
     ]
-    assert "other.csv has no column 'body', of which the texts of the corpus were read." in done.err
+    assert "other.csv has no column 'body', from which the texts of the corpus were read." in done.err
     refused = embedonce("predict", run.name, "new.csv", "--text", "subject")
     assert refused.code == 2 and "new.csv has no column 'subject'" in refused.err
 
