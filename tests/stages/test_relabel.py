@@ -26,11 +26,13 @@ def dataset(tmp_path: Path) -> tuple[FeatureStore, CorpusTable]:
     return make_store(tmp_path / "store", documents, vectors)
 
 
-def given(dataset: tuple[FeatureStore, CorpusTable], folder: Path, text: str) -> tuple[RelabelResult, CorpusTable]:
+def given(
+    dataset: tuple[FeatureStore, CorpusTable], folder: Path, text: str, **spec: str
+) -> tuple[RelabelResult, CorpusTable]:
     """What came of a file of that content, and the table after it."""
     (folder / "new.csv").write_text(text)
     store, table = dataset
-    done = relabel(store, table, str(folder / "new.csv"), SourceSpec())
+    done = relabel(store, table, str(folder / "new.csv"), SourceSpec(**spec))  # type: ignore[arg-type]
     return done, store.corpus("made")
 
 
@@ -48,7 +50,7 @@ def test_splits_and_groups_are_read_if_they_are_given(
     dataset: tuple[FeatureStore, CorpusTable], tmp_path: Path
 ) -> None:
     before = dataset[1]
-    done, after = given(dataset, tmp_path, "id,split,group\nd0,testing,x\nd3,Train,y\n")
+    done, after = given(dataset, tmp_path, "id,split,group\nd0,testing,x\nd3,Train,y\n", group="group")
     assert done.changed == {"labels": 0, "splits": 2, "groups": 2}
     assert list(after.splits) == ["test", "train", "train", "train"]
     assert list(after.groups) == ["x", None, None, "y"] and after.labels == before.labels
