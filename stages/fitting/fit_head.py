@@ -198,8 +198,8 @@ def _plan_notes(plan: FitPlan, task: Task) -> list[str]:
     return [
         *notes,
         f"Fitted on {len(task.train_ids) - validation:,} training documents and validated on the validation split of "
-        f"{plural(validation, 'document')} instead of folds (--validate-on split): the decision rule and early "
-        "stopping use it, so its metrics are slightly too high.",
+        f"{plural(validation, 'document')} instead of folds (--validate-on split). It chooses the decision rule and at "
+        "which epoch a network stops, which makes a network's validation metrics slightly too high.",
     ]
 
 
