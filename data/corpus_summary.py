@@ -72,7 +72,7 @@ class CorpusSummary:
     def _settings(self) -> Iterator[tuple[str, str]]:
         for name, value in self.spec.to_json().items():
             if value:
-                yield name, ", ".join(value) if isinstance(value, list) else str(value)
+                yield name, ", ".join(value) if isinstance(value, list) else str(value).replace("\n", r"\n")
 
     def to_json(self) -> dict[str, Any]:
         """The summary as JSON."""

@@ -1,6 +1,7 @@
 """Tabular columns from the cells of a table: a column of numbers, of dates, else of categories."""
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import cast
@@ -17,6 +18,9 @@ from data.text_format import join_words, plural
 
 # missing numbers and dates, as programs write them; a category may have any of these names, as Namibia is NA
 _MISSING = frozenset({"nan", "na", "n/a", "#n/a", "<na>", "null", "none", "nat", "-", "?"})
+# in 1,234 the comma may separate thousands
+_DECIMAL_COMMA = re.compile(r"[+-]?(\d+,(\d{1,2}|\d{4,})|0,\d+)")
+_CODE = re.compile(r"0\d+")  # 01067 is no number
 _MANY = 50  # categories, from which on more than half as many as documents is reported
 _SECONDS = 86_400
 
@@ -74,9 +78,11 @@ def _read_column(table: Table, name: str, kind: ColumnKind | None, notes: list[s
     words = (cell_text(cell, row, table.location) for row, cell in enumerate(table.cells(name)))
     codes = np.fromiter((-1 if word is None else levels.setdefault(word, len(levels)) for word in words), np.int32)
     parsed = {parser: _parse(levels, parser) for parser in ("number", "date") if kind in (None, parser)}
+    if kind is None and any(map(_CODE.fullmatch, levels)):
+        kind = "category"
     kind = kind or _guess_kind(parsed)
     if kind == "category":
-        notes.extend(_category_notes(name, levels, table.rows, parsed.get("number")))
+        notes.extend(_category_notes(name, levels, table.rows, parsed))
         order = sorted(levels)
         ranks = np.empty(len(levels) + 1, np.int32)
         ranks[[levels[level] for level in order]] = np.arange(len(order))
@@ -109,7 +115,9 @@ def _parse(levels: dict[str, int], parser: str) -> tuple[NDArray[np.float64], li
 
 
 def _number(word: str) -> float:
-    """The number; NaN for anything else, and for an infinite one."""
+    """The number, perhaps with a decimal comma; NaN for anything else, and for an infinite one."""
+    if _DECIMAL_COMMA.fullmatch(word):
+        word = word.replace(",", ".")
     try:
         value = math.nan if "_" in word else float(word)
     except ValueError:
@@ -128,12 +136,13 @@ def _days(word: str) -> float:
 
 
 def _category_notes(
-    name: str, levels: dict[str, int], rows: int, numbers: tuple[NDArray[np.float64], list[str]] | None
+    name: str, levels: dict[str, int], rows: int, parsed: Mapping[str, tuple[NDArray[np.float64], list[str]]]
 ) -> Iterator[str]:
-    if numbers and len(numbers[1]) < len(levels) / 2:
+    near = {kind: invalid for kind, (_, invalid) in parsed.items() if 0 < len(invalid) < len(levels) / 2}
+    for kind, invalid in near.items():
         yield (
-            f"most cells of '{name}' are numbers, but '{numbers[1][0][:40]}' is none, so it is read as categories; "
-            f"--tabular {name}:number reads such cells as missing"
+            f"most cells of '{name}' are {kind}s, but '{invalid[0][:40]}' is none, so it is read as categories; "
+            f"--tabular {name}:{kind} reads such cells as missing"
         )
-    elif len(levels) > max(_MANY, rows / 2):
+    if not near and len(levels) > max(_MANY, rows / 2):
         yield f"'{name}' has {len(levels):,} categories in {rows:,} documents: heads read rare ones as 'other'"

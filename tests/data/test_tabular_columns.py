@@ -89,6 +89,11 @@ def test_a_column_that_is_nearly_numbers_is_explained() -> None:
         "most cells of 'n' are numbers, but '1,234.5' is none, so it is read as categories; --tabular n:number reads "
         "such cells as missing"
     )
+    assert (
+        column("d", "2026-01-01", "2026-01-02", "2026-01-03", "soon")
+        .notes[-1]
+        .startswith("most cells of 'd' are dates, but 'soon' is none, so it is read as categories; --tabular d:date")
+    )
     assert "rare ones as 'other'" in column("n", *(f"user {row}" for row in range(60))).notes[-1]
 
 
@@ -97,11 +102,20 @@ def test_a_named_kind_makes_other_cells_missing_and_counts_them(tmp_path: Path) 
     corpus = read_corpus(write(tmp_path, "csv", rows), SourceSpec(tabular=("n:number",)))
     assert values(corpus) == [1, None, None, None]
     assert corpus.notes[-1] == "2 cells of 'n' are no number and read as missing (the first is 'x', line 3)"
-    assert column("zip", "01067", "10115").spec.tabular == ("zip:number",)
-    frame = pytest.importorskip("polars").DataFrame({"text": ["a"], "zip": ["01067"]})
+    frame = pytest.importorskip("polars").DataFrame({"text": ["a"], "zip": ["10117"]})
     corpus = read_in_memory(frame, SourceSpec(tabular=("zip:category",)))
     assert corpus.tabular is not None
-    assert corpus.tabular.columns[0].levels == ("01067",)
+    assert corpus.tabular.columns[0].levels == ("10117",)
+
+
+def test_a_code_with_a_leading_zero_is_a_category() -> None:
+    assert column("zip", "01067", "10115").spec.tabular == ("zip:category",)
+    assert column("n", "0", "0.5", "-0.5").spec.tabular == ("n:number",)
+
+
+def test_a_decimal_comma_is_read_unless_it_may_separate_thousands() -> None:
+    assert values(column("n", "12,5", "-0,125", "3", "1,23456")) == [12.5, -0.125, 3, 1.23456]
+    assert column("n", "12,5", "1,234").spec.tabular == ("n:category",)
 
 
 def test_a_name_with_a_colon_is_a_name(tmp_path: Path) -> None:

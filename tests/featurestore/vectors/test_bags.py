@@ -1,6 +1,7 @@
 """Bags: indexed as an array, pooled as worked out by hand, taken by scikit-learn."""
 
 import pickle
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from data.errors import BadData, CallError, UnknownName
+from data.tabular import Tabular, TabularColumn
 from featurestore import Bags, Ragged, as_bags
 from tests.featurestore.made import content, rows_of
 
@@ -159,3 +161,28 @@ def test_scikit_learn_searches_a_grid_in_a_pipeline_over_bags(labelled: tuple[Ba
     bags, y = labelled
     search = GridSearchCV(make_pipeline(FunctionTransformer(), Nearest()), {"nearest__view": ["cls", "mean"]}, cv=3)
     assert search.fit(bags, y).best_score_ == 1.0
+
+
+def with_column(bags: Bags, *values: float) -> Bags:
+    return replace(bags, tabular=Tabular((TabularColumn("n", "number", np.array(values)),)))
+
+
+def test_tabular_columns_go_with_their_documents() -> None:
+    bags = with_column(three(), 1, 2, 3)
+    for selected, values in [
+        (bags[[2, 0]], [3, 1]),
+        (bags[np.array([False, True, True])], [2, 3]),
+        (bags[1], [2]),
+        (bags.select_views("cls"), [1, 2, 3]),
+        (Bags.concatenate([bags[:1], bags[1:]]), [1, 2, 3]),
+        (pickle.loads(pickle.dumps(bags)), [1, 2, 3]),
+    ]:
+        assert selected.tabular is not None
+        assert selected.tabular.columns[0].values.tolist() == values
+
+
+def test_tabular_columns_of_other_documents_are_refused() -> None:
+    with pytest.raises(BadData, match="the same number of rows"):
+        with_column(three(), 1, 2)
+    with pytest.raises(BadData, match="with and without tabular columns"):
+        Bags.concatenate([with_column(three(), 1, 2, 3), three()])
