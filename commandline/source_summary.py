@@ -37,7 +37,8 @@ def _rows(summary: "CorpusSummary") -> list[tuple[str, str]]:
         ("duplicate texts", f"{summary.duplicate_texts:,}"),
         ("blank texts", f"{summary.blank_texts:,}"),
         ("labels", f"{len(summary.labels):,}, {_KINDS[summary.kind]}"),
-        ("without a label", f"{summary.unlabeled:,}"),
+        ("unlabeled", f"{summary.unlabeled:,}"),
+        ("no label applies", f"{summary.no_label_applies:,}" if summary.kind == "multilabel" else ""),
     ]
 
 

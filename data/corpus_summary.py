@@ -33,6 +33,7 @@ class CorpusSummary:
     splits: dict[str, int]
     labels: dict[str, dict[str, int]]
     unlabeled: int
+    no_label_applies: int
     groups: int
     characters: dict[str, int]
     blank_texts: int
@@ -52,6 +53,7 @@ class CorpusSummary:
             splits=dict(Counter(str(split) for split in documents.splits)),
             labels=_count_labels(documents),
             unlabeled=sum(labels is None for labels in documents.labels),
+            no_label_applies=sum(labels == () for labels in documents.labels),
             groups=len(set(filter(None, documents.groups))) if corpus.spec.group else 0,
             characters={name: int(np.percentile(lengths, rank)) for name, rank in PERCENTILES.items()},
             blank_texts=blank,

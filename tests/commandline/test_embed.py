@@ -50,6 +50,16 @@ def test_a_dry_run_prints_what_the_source_holds(embedonce: Run, call: list[str],
     assert "2                 train   –        twice" in shown or "2                 test    –        twice" in shown
 
 
+def test_a_dry_run_tells_unlabeled_documents_from_those_to_which_no_label_applies(
+    embedonce: Run, call: list[str], tmp_path: Path
+) -> None:
+    cells = ['"[a, b]"', "[a]", "[b]", "[]", "[]", ""] * 5
+    rows = (f"text {row},{cell}\n" for row, cell in enumerate(cells))
+    (tmp_path / "table.csv").write_text("text,label\n" + "".join(rows))
+    source = json.loads(embedonce(*call, "--dry-run", "--json").out)["source"]
+    assert (source["kind"], source["unlabeled"], source["no_label_applies"]) == ("multilabel", 5, 10)
+
+
 def test_a_dry_run_of_many_labels_shows_the_most_and_the_least_frequent(
     embedonce: Run, call: list[str], tmp_path: Path
 ) -> None:
