@@ -65,8 +65,9 @@ def table_of_arrow(source: str, schema: Any, rows: int, batches: Callable[[str],
             for batch in batches(name):
                 yield from batch.to_pylist()
 
-    features = features_of_metadata(schema.metadata)
-    return Table(source, tuple(schema.names), rows, lambda name: name_classes(cells(name), features, name, source))
+    with explain_arrow_errors(f"{source}: its columns cannot be read"):
+        names, features = tuple(schema.names), features_of_metadata(schema.metadata)
+    return Table(source, names, rows, lambda name: name_classes(cells(name), features, name, source))
 
 
 def require_pyarrow() -> None:

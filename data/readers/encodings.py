@@ -164,11 +164,11 @@ def _first_undecodable(stream: BinaryIO, codec: str) -> tuple[int, int]:
 
 def _suggest_encoding(lines: Iterable[bytes], failed: str) -> str:
     sample = _sample_lines(lines)
-    codec = _likely_codec(sample)
+    codec = _likely_codec(sample) if sample and not failed.startswith(("utf-16", "utf-32")) else None
     if codec is None or codec == failed:
         return "Save the file as UTF-8, or name its encoding with --encoding."
-    text = sample.decode(codec).strip()
-    start = max(next(index for index, letter in enumerate(text) if not letter.isascii()) - 15, 0)
+    text = sample.decode(codec)
+    start = max(next((index for index, letter in enumerate(text) if not letter.isascii()), 0) - 15, 0)
     shown = " ".join(text[start : start + 30].split())
     return (
         f"It may be {_display_name(codec, sample)}, which reads it as '{shown}': if that is right, add "

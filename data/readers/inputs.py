@@ -73,7 +73,7 @@ def _zip_member(path: Path, source: str) -> InputFile:
 
 def _is_user_file(member: ZipInfo) -> bool:
     hidden = any(part.startswith(".") or part == "__MACOSX" for part in PurePath(member.filename).parts)
-    return not (member.is_dir() or hidden)
+    return bool(member.filename) and not (member.filename.endswith("/") or hidden)
 
 
 @contextmanager

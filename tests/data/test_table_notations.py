@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.documents import Document
+from data.errors import EmbedOnceError
 from data.readers import read_corpus
 from data.source_spec import SourceSpec
 from tests.data.tables import WRITERS, write_arrow, write_excel
@@ -154,3 +155,28 @@ def test_delimiter_and_quoting_of_sentences_are_guessed(
         path.write_bytes(delimited(numbered, delimiter, quoting).encode())
         corpus = read_corpus(str(path), SourceSpec(path_separator=""))
     assert list(corpus.documents) == [Document(row, text, (label,)) for text, label, row in numbered]
+
+
+@settings(max_examples=60)
+@given(
+    notation=st.sampled_from(list(NOTATIONS)),
+    damage=st.lists(st.tuples(st.integers(0, 10_000), st.binary(max_size=2)), min_size=1, max_size=8),
+    kept=st.sampled_from([1.0, 1.0, 0.9, 0.5]),
+)
+def test_a_damaged_table_is_read_or_refused_in_a_sentence(
+    notation: str, damage: list[tuple[int, bytes]], kept: float
+) -> None:
+    name, write, spec = NOTATIONS[notation]
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        write(path, [(f"text {row} é", "xy"[row % 2], f"n{row}") for row in range(4)])
+        file = next(path.glob("*.arrow")) if path.is_dir() else path
+        content = bytearray(file.read_bytes())
+        for place, new in damage:
+            place %= len(content)
+            content[place : place + 1] = new
+        file.write_bytes(content[: round(len(content) * kept)])
+        try:
+            read_corpus(str(path), spec)
+        except EmbedOnceError as error:
+            assert str(error).endswith((".", "?"))
