@@ -16,14 +16,14 @@ __all__ = [
     "Cell",
     "HeatMap",
     "LabelCounts",
-    "confusion_matrix",
+    "confusion_cells",
     "count_per_label",
     "heat_map",
     "most_frequent_errors",
-    "nonzero_cells",
 ]
 
 MAX_NAMED_LABELS = 25  # up to this number of labels, a heat map shows their names and the counts
+MAX_SHOWN_LABELS = 300  # in a table; with more labels there is no heat map, whose cells would be smaller than a pixel
 MATRIX_SIDE = 520  # approximate side of the heat map, in SVG units
 MIN_NAME_WIDTH, MAX_NAME_WIDTH = 4, 22  # columns of a label next to the heat map
 
@@ -106,8 +106,8 @@ class HeatMap:
         return round(minimum + (1 - minimum) * cell.share, 2)
 
 
-def confusion_matrix(truth: NDArray[Any], predicted: NDArray[Any], labels: int) -> NDArray[np.int64]:
-    """The number of documents per true and predicted label.
+def confusion_cells(truth: NDArray[Any], predicted: NDArray[Any], labels: int) -> tuple[Cell, ...]:
+    """The cells of the confusion matrix that hold a document, row by row; with many labels, nearly all are empty.
 
     Args:
         truth: int codes (documents,).
@@ -115,19 +115,13 @@ def confusion_matrix(truth: NDArray[Any], predicted: NDArray[Any], labels: int) 
         labels: number of labels.
 
     Returns:
-        int64 (labels, labels): rows are true labels, columns are predicted labels.
+        The cells.
     """
-    pairs = np.bincount(truth.astype(np.int64) * labels + predicted, minlength=labels * labels)
-    return pairs.reshape(labels, labels)
-
-
-def nonzero_cells(matrix: NDArray[np.int64]) -> tuple[Cell, ...]:
-    """The cells of a confusion matrix that hold a document, row by row."""
-    support = matrix.sum(axis=1)
-    return tuple(
-        Cell(int(row), int(column), int(matrix[row, column]), float(matrix[row, column] / support[row]))
-        for row, column in np.argwhere(matrix)
-    )
+    pairs, documents = np.unique(truth.astype(np.int64) * labels + predicted, return_counts=True)
+    rows, columns = np.divmod(pairs, labels)
+    shares = documents / np.bincount(truth, minlength=labels)[rows]
+    values = (array.tolist() for array in (rows, columns, documents, shares))
+    return tuple(map(Cell, *values))
 
 
 def most_frequent_errors(cells: Sequence[Cell], limit: int) -> tuple[Cell, ...]:

@@ -31,6 +31,7 @@ __all__ = [
 MAX_POINTS = 200  # per curve
 MAX_TOTAL_POINTS = 12_000  # of all labels of a run: keeps a page of hundreds of labels small
 MIN_POINTS = 24
+MAX_CURVES = 200  # besides those that are named: more cannot be told apart
 DASHES = ("", "7 3", "2 3", "9 3 2 3", "4 4")  # of the lowest curves, for readers who cannot tell their colors apart
 
 
@@ -60,7 +61,8 @@ class PrecisionRecall:
     Attributes:
         micro: the curve of all labels together; None if no document has a label.
         lowest: the curves with the lowest average precision, the lowest first.
-        others: the curves of the other labels.
+        others: the curves of the other labels; of many, those with the most documents.
+        hidden: number of labels whose curves are not drawn.
         precision: micro-averaged precision of the run's decisions.
         recall: micro-averaged recall of the run's decisions.
     """
@@ -70,6 +72,7 @@ class PrecisionRecall:
     others: tuple[PrecisionRecallCurve, ...]
     precision: float
     recall: float
+    hidden: int = 0
 
     @property
     def chart(self) -> LineChart:
@@ -128,12 +131,16 @@ def precision_recall(run: RunView) -> PrecisionRecall:
     curves = curve_per_label(truth, run.probabilities, run.labels)
     lowest = lowest_curves(curves)
     names, hits = {curve.label for curve in lowest}, int((truth & predicted).sum())
+    others = tuple(curve for curve in curves if curve.label not in names)
+    if len(others) > MAX_CURVES:
+        others = tuple(sorted(others, key=lambda curve: -curve.documents)[:MAX_CURVES])
     return PrecisionRecall(
         micro=precision_recall_curve("", truth.ravel(), run.probabilities.ravel()),
         lowest=lowest,
-        others=tuple(curve for curve in curves if curve.label not in names),
+        others=others,
         precision=hits / max(1, int(predicted.sum())),
         recall=hits / max(1, int(truth.sum())),
+        hidden=len(curves) - len(lowest) - len(others),
     )
 
 

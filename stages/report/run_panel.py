@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from heads.evaluation.metrics import LabelMetrics
 from stages.report import confusion
-from stages.report.confusion import MAX_NAMED_LABELS, Cell, HeatMap, LabelCounts
+from stages.report.confusion import MAX_NAMED_LABELS, MAX_SHOWN_LABELS, Cell, HeatMap, LabelCounts
 from stages.report.decision_rule import RuleEffect, RuleFamilies, measure_rule_effect, rule_families
 from stages.report.precision_recall import PrecisionRecall, precision_recall
 from stages.report.run_view import RunView
@@ -36,15 +36,45 @@ class RunPanel:
         """Number of labels without a scored document."""
         return sum(not row.support for row in self.view.scored.labels)
 
+    @cached_property
+    def metric_rows(self) -> list[LabelMetrics]:
+        """The metrics of labels, the most frequent label first; of many, the most frequent and the worst others."""
+        rows = sorted(self.view.scored.labels, key=lambda row: (-row.support, -row.predicted, row.label))
+        if len(rows) <= MAX_SHOWN_LABELS:
+            return rows
+        half = MAX_SHOWN_LABELS // 2
+        worst = sorted((row for row in rows[half:] if row.support), key=lambda row: row.f1)[: MAX_SHOWN_LABELS - half]
+        shown = {row.label for row in (*rows[:half], *worst)}
+        return [row for row in rows if row.label in shown]
+
     @property
     def metric_tables(self) -> list[Sequence[LabelMetrics]]:
-        """The metrics of each label, the most frequent label first, in one or two tables."""
-        return split_rows(sorted(self.view.scored.labels, key=lambda row: (-row.support, -row.predicted, row.label)))
+        """`metric_rows` in one or two tables."""
+        return split_rows(self.metric_rows)
+
+    @property
+    def selection(self) -> str:
+        """Which labels the tables show, in one sentence; "" if they show all."""
+        left_out = len(self.view.labels) - len(self.metric_rows)
+        if not left_out:
+            return ""
+        half = MAX_SHOWN_LABELS // 2
+        return (
+            f"Shown are the {half} most frequent labels and, of the others, those with the lowest F1; {left_out:,} of "
+            f"{len(self.view.labels):,} labels are left out. scorecard.json in the run's folder has all of them."
+        )
+
+    @property
+    def has_heat_map(self) -> bool:
+        """Whether there are few enough labels to draw the confusion matrix."""
+        return len(self.view.labels) <= MAX_SHOWN_LABELS
 
     @cached_property
     def label_counts(self) -> tuple[LabelCounts, ...]:
-        """Multi-label: the decisions about each label, the most frequent label first."""
-        return confusion.count_per_label(self.view.truth, self.view.predicted, self.view.labels)
+        """Multi-label: the decisions about each label that is shown, the most frequent label first."""
+        shown = {row.label for row in self.metric_rows}
+        counts = confusion.count_per_label(self.view.truth, self.view.predicted, self.view.labels)
+        return tuple(row for row in counts if row.label in shown)
 
     @property
     def count_tables(self) -> list[Sequence[LabelCounts]]:
@@ -59,8 +89,8 @@ class RunPanel:
     @cached_property
     def heat_map(self) -> HeatMap:
         """The layout of the confusion matrix."""
-        matrix = confusion.confusion_matrix(self.view.truth, self.view.predicted, len(self.view.labels))
-        return confusion.heat_map(confusion.nonzero_cells(matrix), self.view.labels)
+        cells = confusion.confusion_cells(self.view.truth, self.view.predicted, len(self.view.labels))
+        return confusion.heat_map(cells, self.view.labels)
 
     @property
     def has_wide_matrix(self) -> bool:

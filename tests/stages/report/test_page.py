@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from heads.evaluation.metrics import ConfidenceInterval
+from heads.evaluation.metrics import ConfidenceInterval, LabelMetrics
 from stages.report import RunView, render_page
+from stages.report.run_panel import RunPanel
 from tests.stages.report.example_runs import COMPARED, HEADS, example_run
 from tests.stages.report.html_tree import Element, parse_page
 
@@ -270,6 +271,27 @@ def test_multilabel_runs_have_counts_per_label_and_no_confusion_matrix() -> None
     assert rows == {
         label: [str(of[:, at].sum()) for of in (hits, missed, added)] for at, label in enumerate(run.labels)
     }
+
+
+@pytest.mark.parametrize("multilabel", [False, True])
+def test_a_thousand_labels_are_neither_all_listed_nor_drawn(multilabel: bool) -> None:
+    labels = [f"label {column}" for column in range(1000)]
+    page = render_page([example_run(labels, 150, multilabel=multilabel)])
+    shown = parse_page(page)
+    assert not shown.all("svg", "matrix")
+    assert all(len(table.all("tr")) <= 151 for table in shown.all("table"))
+    assert re.search(r"; (700|8\d\d) of 1,000 labels are left out", shown.text)
+    assert ("1,000 labels are too many for a confusion matrix" in shown.text) is not multilabel
+    assert len(page) < 1_500_000
+
+
+def test_the_most_frequent_labels_and_the_worst_others_are_listed() -> None:
+    rows = [LabelMetrics(f"l{at}", 1, 1, 1 - at / 400, 401 - at, 1) for at in range(1, 401)]
+    run = example_run("ab", 20)
+    labels, card = tuple(row.label for row in rows), replace(run.scored, labels=tuple(rows))
+    panel = RunPanel(replace(run, labels=labels, test=card), "run-1")
+    assert [row.label for row in panel.metric_rows] == [f"l{at}" for at in (*range(1, 151), *range(251, 401))]
+    assert panel.selection.startswith("Shown are the 150 most frequent labels") and "; 100 of 400 " in panel.selection
 
 
 def test_each_rule_family_is_drawn_and_described(shown: Element) -> None:
