@@ -26,13 +26,18 @@ DefaultMap = dict[str, dict[str, Any]]
 def load_defaults(commands: Mapping[str, click.Command], file: Path = CONFIG_FILE) -> DefaultMap:
     """The values in `file` for each command, as click's `default_map`; empty if there is no such file.
 
-    Raises BadData if the file is not TOML or a value has the wrong type, UnknownName for a key that no command has.
+    Raises BadData if the file cannot be read, is not TOML or a value has the wrong type, UnknownName for a key that no
+    command has.
     """
-    if not file.is_file():
+    if not file.exists() and not file.is_symlink():
         return {}
+    if not file.is_file():
+        raise BadData(f"{file} is not a file. It holds the defaults of all commands: write it as one, or remove it.")
     try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        content = tomllib.loads(file.read_text(encoding="utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise BadData(f"{file} is not UTF-8 (byte {error.start + 1}). Save it as UTF-8.") from error
+    except tomllib.TOMLDecodeError as error:
         raise BadData(f"{file} is not TOML: {error}.") from error
     return _assign_values(commands, content, file)
 

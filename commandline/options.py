@@ -70,6 +70,10 @@ class NewFile(click.Path):
         if not path.parent.is_dir():
             self.fail(f"there is no folder {path.parent}. Make it, or name another file.", param, ctx)
         check_writable(path.parent)
+        try:
+            path.exists()
+        except OSError as error:  # a name that is too long
+            self.fail(f"{path}: {error.strerror}. Name another file.", param, ctx)
         return path
 
 

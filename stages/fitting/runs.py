@@ -201,16 +201,17 @@ def replace_run_notes(run: Run, notes: Sequence[str]) -> Run:
     """Replace the notes on the run, on disk too, and return it. Raises StorageFailed if it cannot be written."""
     record = replace(run.record, run_notes=tuple(notes))
     content = {"format": FORMAT, **asdict(record), "files": dict(run.files)}
-    write_atomically(run.folder / "run.json", _json(content).encode())
+    write_atomically(run.folder / "run.json", _json(content))
     return replace(run, record=record)
 
 
-def _json(content: Mapping[str, Any]) -> str:
-    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+def _json(content: Mapping[str, Any]) -> bytes:
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return text.encode("utf-8", "backslashreplace")  # a path's bytes that are not UTF-8 become JSON's own escapes
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    path.write_text(_json(content), encoding="utf-8")
+    path.write_bytes(_json(content))
 
 
 def load(folder: Path) -> Run:

@@ -1,5 +1,6 @@
 """embedonce.toml fills in what a person leaves out, and never in silence what no command has."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,36 @@ def load(folder: Path, text: str) -> DefaultMap:
 
 def test_no_file_says_nothing(tmp_path: Path) -> None:
     assert load_defaults(cli.embedonce.commands, tmp_path / "embedonce.toml") == {}
+
+
+def test_a_byte_order_mark_is_skipped(tmp_path: Path) -> None:
+    assert load(tmp_path, "\ufeffseed = 1\n")["embed"] == {"seed": 1}
+
+
+def _make_folder(path: Path) -> None:
+    path.mkdir()
+
+
+def _make_looping_link(path: Path) -> None:
+    path.symlink_to(path)
+
+
+def _make_latin1(path: Path) -> None:
+    path.write_bytes('label = "größe"\n'.encode("latin-1"))
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (_make_folder, "embedonce.toml is not a file."),
+        (_make_looping_link, "embedonce.toml is not a file."),
+        (_make_latin1, r"embedonce.toml is not UTF-8 \(byte 12\). Save it as UTF-8."),
+    ],
+)
+def test_what_cannot_be_read_is_named(tmp_path: Path, make: Callable[[Path], None], sentence: str) -> None:
+    make(tmp_path / "embedonce.toml")
+    with pytest.raises(BadData, match=sentence):
+        load_defaults(cli.embedonce.commands, tmp_path / "embedonce.toml")
 
 
 def test_a_key_on_top_holds_for_every_command_that_has_it(tmp_path: Path) -> None:

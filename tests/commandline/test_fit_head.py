@@ -35,6 +35,30 @@ def test_a_head_that_fails_is_named_and_the_others_are_fitted(embedonce: Run) ->
 
 
 @pytest.mark.usefixtures("store")
+@pytest.mark.parametrize("folder", ["r\udcff", "a\nb", "-r"])
+def test_a_folder_of_any_name_keeps_runs(embedonce: Run, folder: str) -> None:
+    assert embedonce("fit-head", "prototype", *FAST, "--runs", folder).code == 0
+    again = embedonce("fit-head", "prototype", *FAST, "--runs", folder)
+    assert again.code == 0 and "was fitted before" in again.err
+    (row,) = json.loads(embedonce("compare", "--runs", folder, "--json").out)["rows"]
+    assert row["head"] == "prototype"
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize("option", ["--runs", "--store"])
+def test_a_name_that_is_too_long_is_a_sentence(embedonce: Run, option: str) -> None:
+    result = embedonce("fit-head", "prototype", *FAST, option, "a" * 300)
+    assert result.code in (1, 2) and result.err.splitlines()[-1].startswith("Error: ")
+    assert "bug in embedonce" not in result.err
+
+
+@pytest.mark.usefixtures("store")
+def test_a_page_whose_name_is_too_long_is_refused_before_the_work(embedonce: Run) -> None:
+    result = embedonce("curve", "prototype", "--html", "a" * 300)
+    assert result.code == 2 and "File name too long. Name another file." in result.err
+
+
+@pytest.mark.usefixtures("store")
 def test_hyperparameters_are_for_one_head(embedonce: Run) -> None:
     result = embedonce("fit-head", "linear", "prototype", "--set", "C=2", *FAST)
     assert result.code == 2
