@@ -118,8 +118,10 @@ TEXT = st.lists(SIGNS, max_size=8).map("".join) | st.text(st.characters(exclude_
 CLEAN: Mapping[str, Callable[[str], str]] = {
     "unquoted tabs": lambda text: text.translate(dict.fromkeys(map(ord, "\r\n\t"))),
     "unquoted bars": lambda text: text.translate(dict.fromkeys(map(ord, "\r\n|"))),
-    # XML has no other control characters, Excel reads _x000D_ as one, and a blank cell is an empty one
-    "Excel": lambda text: "".join(sign for sign in text if sign.isprintable() or sign == "\n").replace("_x", "") + ".",
+    # XML has no other control characters, Excel reads _x000D_ as one and = as a formula
+    "Excel": lambda text: "".join([".", *(sign for sign in text if sign.isprintable() or sign == "\n"), "."]).replace(
+        "_x", ""
+    ),
 }
 LABEL = st.sampled_from(["x", "y z", "café", '"q"', "a,b"])
 ROWS = st.lists(st.tuples(TEXT, LABEL), min_size=1, max_size=4)
