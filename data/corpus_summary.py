@@ -9,6 +9,7 @@ import numpy as np
 
 from data.documents import Corpus, Document, Documents, Kind
 from data.source_spec import ROLES, SourceSpec
+from data.splits import Split
 from data.text_format import is_blank
 
 PERCENTILES = {"shortest": 0, "median": 50, "p95": 95, "longest": 100}  # of the lengths of texts
@@ -44,13 +45,14 @@ class CorpusSummary:
     def of(cls, corpus: Corpus) -> "CorpusSummary":
         """Summarize a corpus whose documents have splits; reads each text once."""
         documents = Documents.from_documents(corpus.documents)
+        splits = Counter(documents.splits)
         lengths, hashes, blank = _measure_texts(documents.texts)
         return cls(
             source=corpus.source,
             spec=corpus.spec,
             kind=corpus.kind,
             documents=len(documents),
-            splits=dict(Counter(str(split) for split in documents.splits)),
+            splits={split: splits[split] for split in Split if splits[split]},
             labels=_count_labels(documents),
             unlabeled=sum(labels is None for labels in documents.labels),
             no_label_applies=sum(labels == () for labels in documents.labels),
