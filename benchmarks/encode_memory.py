@@ -37,7 +37,7 @@ from stages.fitting.fit_head import fit_head
 from stages.fitting.plan import FitPlan
 from stages.fitting.runs import load
 from stages.predict import open_encoders, predict, read_new_text
-from tests.tiny_encoder import SENTENCES, make_encoder
+from tests.tiny_encoder import SENTENCES, make_encoder, make_static
 
 ROOT = Path(__file__).resolve().parent.parent
 MB = 1e6
@@ -133,7 +133,7 @@ def measure_long(documents: int) -> Topic:
     """Compare the peaks of `embed` and `predict` on the same long documents; returns the table and its claim."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        model, source = make_encoder(folder / "model", hidden=64, layers=1), folder / "long.jsonl"
+        model, source = make_static(folder / "model", dim=64), folder / "long.jsonl"
         write_long_corpus(source, documents)
         run = fit_run(folder, model)
         rows = [["command", "encoder, MB", "and the corpus, MB", "peak, MB", "seconds"]]
