@@ -8,17 +8,16 @@ import click
 
 from commandline.options import (
     FOLDER,
-    SourceOptions,
     describe_origin,
     is_given,
     json_option,
     receives,
     seed_option,
-    source_options,
     stores_option,
     trust_option,
 )
 from commandline.output import note, note_waiting_for_stdin, progress, say, show_json, table
+from commandline.source_options import SourceOptions, source_options
 from commandline.source_summary import show_summary
 from data.text_format import format_bytes, format_duration
 

@@ -8,17 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from commandline.options import (
-    FOLDER,
-    NewFile,
-    TextOptions,
-    json_option,
-    receives,
-    runs_option,
-    stores_option,
-    text_options,
-)
+from commandline.options import FOLDER, NewFile, json_option, receives, runs_option, stores_option
 from commandline.output import note, open_output, progress, say, show, show_json, table, terminal_width
+from commandline.source_options import TextOptions, text_options
 
 if TYPE_CHECKING:
     from rich.text import Text

@@ -5,8 +5,9 @@ from dataclasses import asdict, dataclass
 import click
 
 from commandline.config_file import CONFIG_FILE, write_config
-from commandline.options import SourceOptions, receives, source_options
+from commandline.options import receives
 from commandline.output import note, say
+from commandline.source_options import SourceOptions, source_options
 from data.errors import CallError
 
 

@@ -5,17 +5,9 @@ from pathlib import Path
 
 import click
 
-from commandline.options import (
-    NewFile,
-    TextOptions,
-    device_option,
-    id_option,
-    receives,
-    runs_option,
-    text_options,
-    trust_option,
-)
+from commandline.options import NewFile, device_option, receives, runs_option, trust_option
 from commandline.output import note, note_waiting_for_stdin, open_output, progress, say
+from commandline.source_options import TextOptions, id_option, text_options
 from data.errors import CallError
 from data.text_format import join_names, plural
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from commandline.options import FOLDER, SourceOptions, json_option, receives, source_options, stores_option
+from commandline.options import FOLDER, json_option, receives, stores_option
 from commandline.output import Bar, note, progress, say, show_json, table
+from commandline.source_options import SourceOptions, source_options
 from data.text_format import format_bytes, join_names, plural
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ import click
 import pytest
 
 import cli
-from commandline.options import receives, unescape_template
+from commandline.options import receives
+from commandline.source_options import unescape_template
 from tests.conftest import Run
 
 

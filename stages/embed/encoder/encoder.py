@@ -165,11 +165,9 @@ def open_encoder(options: Options) -> Encoder:
     if options.device not in ("auto", "cpu"):  # this check imports torch, which a finished store does not need
         resolve_device(options.device)
     location = find_model(options.model, options.revision)
-    model = read_sentence_transformers_folder(location)
-    folder = model.folder
+    folder = (model := read_sentence_transformers_folder(location)).folder
     config = _read_config(folder, options)
-    is_static = config.family == STATIC_FAMILY
-    if is_static:
+    if is_static := config.family == STATIC_FAMILY:
         options = _static_options(options, requested_precision=requested.precision)
     if requested.prefix is None:
         options = replace(options, prefix=model.prefix)
