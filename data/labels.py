@@ -59,7 +59,7 @@ def parse_labels(cells: Iterable[Any], spec: SourceSpec, locate: Locate) -> Pars
         parsed = ParsedLabels(column.map(_NumbersAsNames(rows, spec.label_names)))
     else:
         parsed = _guess_paths(rows, spec)
-    return _with_notes(parsed, respelling_notes(respelled))
+    return _with_notes(parsed, () if spec.label_names else respelling_notes(respelled))
 
 
 def parse_label_columns(columns: Mapping[str, Iterable[Any]], locate: Locate) -> ParsedLabels:

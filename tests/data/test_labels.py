@@ -132,6 +132,7 @@ def test_a_list_of_another_length_than_the_names_is_refused_by_its_line() -> Non
 
 def test_numbers_of_labels_are_read_with_names() -> None:
     assert labels(2, "0", 1.0, -1, None, names=("a", "b", "c")) == ("single", [("c",), ("a",), ("b",), None, None])
+    assert parse_labels(["1.0", "0.0"], SourceSpec(label_names=("a", "b")), at).notes == ()
     assert labels([0, 2], [1], [], names=("a", "b", "c")) == ("multilabel", [("a", "c"), ("b",), ()])
     with pytest.raises(BadData, match="line 3: label '3' is no number from 0 to 2"):
         labels(2, 3, names=("a", "b", "c"))
