@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}  # in the order of preference
 _QUOTINGS = ("standard", "none")
 _SAMPLE_LINES, _SAMPLE_CHARACTERS = 1000, 1 << 20
-_SEP_LINE = re.compile(r'"?sep=(.)"?[\r\n]*', re.IGNORECASE)  # the first line of some files of Excel
+_SEP_LINE = re.compile(r'("?)sep=([^"\w\r\n])\1[\r\n]*', re.IGNORECASE)  # the first line of some files of Excel
 _DOUBLED_QUOTES = re.compile(r'(?:^|\t)"(?:[^"\t]*"")+[^"\t]*"(?:[\t\r\n]|$)')
 
 
@@ -98,7 +98,7 @@ def _find_delimiter(file: InputFile, spec: SourceSpec, lines: Sequence[str]) -> 
     sep = _SEP_LINE.fullmatch(lines[0]) if lines else None
     dialect = Dialect(quoted=spec.quoting != "none", trusted=spec.quoting == "standard", first_line=2 if sep else 1)
     expected = "\t" if file.suffix == ".tsv" else None
-    delimiter = named or (sep and sep[1]) or expected or _guess_delimiter(lines, dialect)
+    delimiter = named or (sep and sep[2]) or expected or _guess_delimiter(lines, dialect)
     dialect = replace(dialect, delimiter=delimiter)
     is_expected = named or delimiter == (expected or ",")
     return dialect, [] if is_expected else [f"cells end at each {dialect.delimiter_name}"]
