@@ -56,6 +56,12 @@ def test_splits_and_groups_are_read_if_they_are_given(
     assert list(after.groups) == ["x", None, None, "y"] and after.labels == before.labels
 
 
+def test_a_file_is_read_as_the_corpus_was(dataset: tuple[FeatureStore, CorpusTable], tmp_path: Path) -> None:
+    spec = SourceSpec(text=("body",), label="queue", id="ticket", delimiter="|", test_file="test.csv")
+    done, after = given((dataset[0], replace(dataset[1], spec=spec)), tmp_path, "label|queue|ticket\nno|new|d2\n")
+    assert done.changed["labels"] == 1 and after.labels[2] == ("new",)
+
+
 def test_an_empty_label_removes_the_label(dataset: tuple[FeatureStore, CorpusTable], tmp_path: Path) -> None:
     done, after = given(dataset, tmp_path, "id,label\nd0,\nd1,b\n")
     assert after.labels[0] is None and "1 of 2 documents have no label" in done.notes

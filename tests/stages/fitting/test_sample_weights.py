@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from data.errors import BadData, CallError, ColumnMissing
+from data.source_spec import SourceSpec
 from featurestore import CorpusTable, FeatureStore
 from heads.classifiers.linear import LinearHead
 from stages.fitting.fit_head import fit_head
@@ -38,6 +39,14 @@ def test_weights_are_found_by_id_whatever_the_order_of_the_file(dataset: Any, tm
 def test_the_file_of_the_corpus_is_read_if_no_other_is_named(dataset: Any, tmp_path: Path) -> None:
     table = replace(dataset[1], source=written(tmp_path, lambda row: 1))
     assert set(read_sample_weights(table, "trust").values()) == {1.0}
+
+
+def test_another_file_is_read_as_the_corpus_was(dataset: Any, tmp_path: Path) -> None:
+    spec = SourceSpec(id="ticket", delimiter="|", test_file="test.csv")
+    path = tmp_path / "other.csv"
+    path.write_text("id|ticket|trust\n" + "".join(f"{row}|d{row}|2\n" for row in range(40)))
+    weights = read_sample_weights(replace(dataset[1], spec=spec), "trust", str(path))
+    assert weights == {f"d{row}": 2.0 for row in range(40)}
 
 
 def test_a_document_without_a_weight_is_named(dataset: Any, tmp_path: Path) -> None:
