@@ -7,7 +7,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, Protocol, TextIO
 
@@ -30,7 +30,8 @@ def use_utf8() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             line_ends = None if stream.isatty() else "\n"
-            stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline=line_ends)
+            with suppress(OSError):  # a descriptor that was a file when Python started, and is a pipe now
+                stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline=line_ends)
 
 
 def say(sentence: str) -> None:
