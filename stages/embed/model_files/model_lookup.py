@@ -122,7 +122,8 @@ def _download(repository: str, revision: str | None) -> Path:
             offline = constants.HF_HUB_OFFLINE
             cause = "HF_HUB_OFFLINE is set" if offline else f"no model hub answers ({type(error).__name__})"
             reason = f"{cause}, and the model is not in the cache ({constants.HF_HUB_CACHE})"
-    raise ModelUnavailable(f"{repository} is not available: {reason}. {describe_available_models()}")
+    name = repository if revision is None else f"{repository} at revision {revision}"
+    raise ModelUnavailable(f"{name} is not available: {reason}. {describe_available_models()}")
 
 
 def _needed_files(files: "Sequence[str]") -> list[str]:
