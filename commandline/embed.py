@@ -173,15 +173,18 @@ def embed(options: EmbedOptions) -> None:
     embedonce embed letters/ --long head-tail --dry-run
     embedonce embed letters/ --part 3/8
     """
-    say(
-        f"Embedding {options.source}{describe_origin('source', 'the example corpus')} "
-        f"with {options.model}{describe_origin('model', 'the default model')}."
-    )
+    say(f"Embedding {options.source}{describe_origin('source', 'the example corpus')} with {_describe_model(options)}.")
     note_waiting_for_stdin(options.source)
     if options.dry_run:
         _estimate(options)
     else:
         _embed(options)
+
+
+def _describe_model(options: EmbedOptions) -> str:
+    if options.store is not None and options.store.is_dir() and not is_given("model"):
+        return f"the encoder of {options.store}"
+    return f"{options.model}{describe_origin('model', 'the default model')}"
 
 
 def _embed(options: EmbedOptions) -> None:

@@ -94,3 +94,5 @@ def test_a_recipe_that_differs_from_the_stores_is_reported_field_by_field(embedo
     assert result.code == 2
     assert "stride is 5 in this store, 0 was requested; long is windows in this store, head was requested" in result.err
     assert embedonce(*call, "--store", "one").code == 0
+    again = embedonce("embed", "table.csv", "--store", "one")
+    assert again.code == 0 and "with the encoder of one." in again.err
