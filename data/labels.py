@@ -86,6 +86,8 @@ def cell_text(cell: Any, row: int, locate: Locate) -> str | None:
 
     Raises BadData for a list, an object or bytes.
     """
+    if isinstance(cell, str):  # as nearly every cell; the same as in `plain_text`
+        return cell.strip() or None
     try:
         return plain_text(cell)
     except ValueError as error:

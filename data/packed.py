@@ -42,7 +42,10 @@ class PackedStrings(Sequence[str]):
         return self._text(range(len(self))[row])
 
     def __iter__(self) -> Iterator[str]:
-        return map(self._text, range(len(self)))
+        start = 0
+        for end in islice(self._ends, 1, None):
+            yield self._bytes[start:end].decode("utf-8", "surrogatepass")
+            start = end
 
     def _text(self, row: int) -> str:
         return self._bytes[self._ends[row] : self._ends[row + 1]].decode("utf-8", "surrogatepass")

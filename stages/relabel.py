@@ -95,7 +95,7 @@ def _update(old: Sequence[Any], given: Sequence[Any], rows: Sequence[int | None]
 def _merge_kind(table: CorpusTable, given: Corpus, documents: Documents) -> tuple[Any, Taxonomy | None]:
     """The kind and the taxonomy of all labels, those that stay and the new ones."""
     old = table.taxonomy.paths if table.taxonomy else {}
-    names = {label for labels in documents.labels for label in labels or ()}
+    names = {label for labels in set(documents.labels) for label in labels or ()}
     if table.kind == "path" and names <= old.keys():
         return table.kind, table.taxonomy
     if len(documents) == len(table.ids):

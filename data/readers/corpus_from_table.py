@@ -4,7 +4,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import repeat
+from itertools import islice, repeat
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,8 @@ from data.readers.text_template import TextTemplate
 from data.source_spec import SourceSpec
 from data.table import Table
 from data.text_format import is_blank, join_names, plural
+
+_BLOCK_ROWS = 10_000  # ids that are checked at a time
 
 
 def corpus_from_table(table: Table, path: Path, requested: SourceSpec, *, with_texts: bool = True) -> Corpus:
@@ -84,12 +86,13 @@ def document_ids(table: Table, name: str | None) -> Sequence[str]:
     if not name:
         return RowNumbers(table.rows) if table.splits is None else PackedStrings(_numbers_in_splits(table.splits))
     ids, hashes = PackedStrings(), array("q")  # 8 bytes per id; a set takes 100
-    for row, word in enumerate(_words(table, name)):
-        if word is None:
-            where = table.location(row)
+    words = _words(table, name)
+    while block := list(islice(words, _BLOCK_ROWS)):
+        if None in block:
+            where = table.location(len(ids) + block.index(None))
             raise BadData(f"{where} has no id in column '{name}'. Fill it, or number the rows with --id \"\".")
-        ids.append(word)
-        hashes.append(hash(word))
+        ids.extend(word for word in block if word is not None)
+        hashes.extend(map(hash, block))
     ordered = np.sort(np.frombuffer(hashes, dtype=np.int64))
     if (ordered[1:] == ordered[:-1]).any():
         _check_unique(table, ids)

@@ -170,7 +170,7 @@ def is_saved(table: CorpusTable, folder: Path) -> bool:
 
 def _encode_rows(table: CorpusTable) -> Iterator[bytes]:
     """Yield the table in blocks of rows: for a million documents it is as large as their texts."""
-    cells = (_cell(labels, table.kind) for labels in table.labels)
+    cells = map(lru_cache(_MOST_CACHED)(partial(_cell, kind=table.kind)), table.labels)
     optional = ((value or "" for value in values) for values in (table.splits, table.groups))
     lines = chain([COLUMNS], zip(table.ids, table.keys, *optional, cells, strict=True))
     while block := list(islice(lines, _BLOCK_ROWS)):
@@ -247,7 +247,9 @@ def _parse_table(path: Path, table: bytes, kind: Kind) -> dict[str, list[Any]]:
         parse_labels = lru_cache(_MOST_CACHED)(partial(_parse_labels, kind))  # equal labels share one tuple
         for row in rows:
             line = rows.line_num
-            identifier, key, split, group, cell = _check_row(row)
+            if len(row) != len(COLUMNS) or not _is_key(row[1]):
+                raise ValueError(_describe_error(row))
+            identifier, key, split, group, cell = row
             ids.append(identifier)
             keys.append(key)
             splits.append(sys.intern(split) if split else None)
@@ -258,12 +260,10 @@ def _parse_table(path: Path, table: bytes, kind: Kind) -> dict[str, list[Any]]:
     return columns
 
 
-def _check_row(row: list[str]) -> list[str]:
+def _describe_error(row: list[str]) -> str:
     if len(row) != len(COLUMNS):
-        raise ValueError(f"{len(row)} cells, but {len(COLUMNS)} are expected")
-    if not _is_key(row[1]):
-        raise ValueError(f"'{row[1]}' is not a key of 64 hex digits")
-    return row
+        return f"{len(row)} cells, but {len(COLUMNS)} are expected"
+    return f"'{row[1]}' is not a key of 64 hex digits"
 
 
 def _parse_labels(kind: Kind, cell: str) -> Labels:
