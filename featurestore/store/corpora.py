@@ -208,7 +208,8 @@ def load(name: str, folder: Path) -> CorpusTable:
 def _load_description(path: Path, table: str) -> dict[str, Any]:
     try:
         content = _read_description(path, table)
-        source, kind, tree, notes, spec, tabular = (content[name] for name in _FIELDS)
+        source, kind, tree, notes = (content[name] for name in ("source", "kind", "taxonomy", "notes"))
+        spec, tabular = content.get("spec", {}), content.get("tabular")  # which may be missing
         if kind not in get_args(Kind) or not isinstance(source, str):
             raise ValueError(f"its kind is {kind!r}")
         taxonomy = None if tree is None else Taxonomy.from_json(tree)
