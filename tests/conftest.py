@@ -59,6 +59,7 @@ def embedonce(
 ) -> Callable[..., Result]:
     """Call `embedonce ARGUMENT...` in an empty folder; in this process, because loading torch takes seconds."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "160")  # whatever terminal the tests run in
 
     def run(*arguments: object) -> Result:
         monkeypatch.setattr(sys, "argv", ["embedonce", *map(str, arguments)])
