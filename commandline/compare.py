@@ -103,4 +103,10 @@ def _format_interval(metric: "ConfidenceInterval | None") -> str:
     """A metric over its 95 % confidence interval, or a dash for a metric that the run does not have."""
     if metric is None:
         return "–"
+    if metric.low < 0:  # of a difference; "-0.044–-0.010" would be hard to read
+        return f"{metric.value:.3f}\n{_drop_zero(metric.low)}, {_drop_zero(metric.high)}"
     return f"{metric.value:.3f}\n{metric.low:.3f}–{metric.high:.3f}"
+
+
+def _drop_zero(value: float) -> str:
+    return f"{value:.3f}".replace("0.", ".", 1)
