@@ -72,9 +72,10 @@ def dataset(tmp_path: Path) -> Dataset:
     return make_store(tmp_path / "store", *blobs(["a", "b", "c"]))
 
 
-@pytest.mark.parametrize(
-    "head", [LinearHead(), make_head("mlp", {"epochs": "2", "min_steps": "4", "device": "cpu"})], ids=["linear", "mlp"]
-)
+NETWORK = make_head("mlp", {"epochs": "2", "min_steps": "4", "device": "cpu"})
+
+
+@pytest.mark.parametrize("head", [LinearHead(), pytest.param(NETWORK, marks=pytest.mark.long)], ids=["linear", "mlp"])
 def test_parallel_fits_give_the_same_run_as_sequential_ones(dataset: Dataset, tmp_path: Path, head: Head) -> None:
     plan = FitPlan(head=head, folds=3)
     one, _ = fit_head(*dataset, plan, tmp_path / "one", jobs=1)

@@ -394,6 +394,7 @@ def finished(folder: Path, space: SearchSpace, other: subprocess.Popen[bytes], m
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_share_one_study_and_its_trials(tmp_path: Path) -> None:
     make_store(tmp_path / "store", *blobs(["a", "b", "c"], 160))
     both = [process(tmp_path, 30) for _ in range(2)]

@@ -145,6 +145,7 @@ def test_after_a_kill_only_documents_in_no_shard_are_encoded(tiny: Open, folders
     assert store.verify() == []
 
 
+@pytest.mark.long
 def test_two_processes_fill_one_store_at_the_same_time(folders: Folders, tmp_path: Path) -> None:
     with child(folders("bert"), tmp_path / "store") as one, child(folders("bert"), tmp_path / "store") as other:
         errors = [process.communicate(timeout=300)[1] for process in (one, other)]
