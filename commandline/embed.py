@@ -1,6 +1,6 @@
 """`embedonce embed`: encode documents into a store."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from commandline.source_summary import show_summary
 from data.text_format import format_bytes, format_duration
 
 if TYPE_CHECKING:
+    from data.documents import Corpus
     from stages.embed.encoder.options import Options
     from stages.embed.pipeline.embed_source import EmbedRequest
     from stages.embed.pipeline.estimate import Estimate
@@ -231,14 +232,16 @@ def _estimate(options: EmbedOptions) -> None:
     from data.corpus_summary import CorpusSummary
     from stages.embed.pipeline.embed_source import estimate_source
 
-    request = _create_request(options)
-    corpus = request.read()
-    summary = CorpusSummary.of(corpus)
-    if not options.as_json:
-        show_summary(summary)
-    folder, estimate = estimate_source(replace(request, source=corpus), notify=note)
+    summaries: list[CorpusSummary] = []
+
+    def inspect(corpus: "Corpus") -> None:
+        summaries.append(CorpusSummary.of(corpus))
+        if not options.as_json:
+            show_summary(summaries[0])
+
+    folder, estimate = estimate_source(_create_request(options), notify=note, inspect=inspect)
     if options.as_json:
-        show_json({"source": summary.to_json(), "store": str(folder), **estimate.to_json()})
+        show_json({"source": summaries[0].to_json(), "store": str(folder), **estimate.to_json()})
     else:
         _show_estimate(folder, estimate)
 

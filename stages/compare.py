@@ -4,7 +4,7 @@ Rows are sorted by the macro-F1 out of fold or on the validation split; if the l
 mean absolute error. The test split chooses nothing, not even the order of this table.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from data.text_format import join_names, join_words
 from heads.evaluation.metrics import ConfidenceInterval, Metric, ranking_metric
 from heads.evaluation.paired import paired_differences
 from stages.fitting import runs
+from stages.fitting.predictions import Predictions
 from stages.report.run_view import RunView
 
 
@@ -110,23 +111,26 @@ def compare(selected: Sequence[runs.Run], notes: Sequence[str] = ()) -> Comparis
     """Compare runs, the best out-of-fold metric first. notes: of `select_runs`, on the runs that it left out."""
     metric = ranking_metric(run.ranking_scorecard for run in selected)
     ranked = sorted(selected, key=lambda run: metric.signed_value(run.ranking_scorecard), reverse=True)
-    differences = {split: _differences(ranked, metric, split) for split in ("out_of_fold", "test")}
+    comparable = [run for run in ranked if _has_same_documents(run, ranked[0])]
+    predictions = {run.name: run.predictions() for run in comparable} if len(comparable) > 1 else {}
+    differences = {scored: _differences(comparable, predictions, metric, scored) for scored in ("out_of_fold", "test")}
     rows = tuple(
         _row(run, metric, differences["out_of_fold"].get(run.name), differences["test"].get(run.name)) for run in ranked
     )
     return Comparison(rows, metric.name, (*_notes(ranked), *notes))
 
 
-def _differences(ranked: Sequence[runs.Run], metric: Metric, scored: str) -> dict[str, ConfidenceInterval]:
+def _differences(
+    comparable: Sequence[runs.Run], predictions: Mapping[str, Predictions], metric: Metric, scored: str
+) -> dict[str, ConfidenceInterval]:
     """By name, how much better each run is than the first one, if both were scored on the same documents."""
-    best, *others = ranked
-    comparable = [run for run in others if _has_same_documents(run, best) and scored in run.scorecards]
-    if scored not in best.scorecards or not comparable:
-        return {}
+    best, *others = comparable
     split = Split.TRAIN if scored == "out_of_fold" else Split.TEST
-    reference = best.predictions().of(split)
-    predictions = {run.name: run.predictions().of(split) for run in comparable}
-    predicted = {name: other.predicted for name, other in predictions.items() if other.ids == reference.ids}
+    scored_on = {run.name: predictions[run.name].of(split) for run in others if scored in run.scorecards}
+    if scored not in best.scorecards or not scored_on:
+        return {}
+    reference = predictions[best.name].of(split)
+    predicted = {name: other.predicted for name, other in scored_on.items() if other.ids == reference.ids}
     labels = len(best.record.labels)
     differences = paired_differences(reference.truth, reference.predicted, [*predicted.values()], labels, metric)
     return dict(zip(predicted, differences, strict=True))

@@ -45,7 +45,7 @@ def paired_differences(
         ValueError: the arrays do not match, or a code is not a label.
     """
     predictions = [reference, *others]
-    values = [metric.signed_value(ConfusionCounts.from_predictions(truth, each, labels)) for each in predictions]
+    values = [metric.signed_value(ConfusionCounts.from_predictions(truth, one, labels)) for one in predictions]
     resampled = resample_metrics(truth, predictions, labels, seed, resamples, stratified=True)
     first, *rest = [metric.signed_value(metrics) for metrics in resampled]
     return [

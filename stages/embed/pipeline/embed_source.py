@@ -107,16 +107,27 @@ def _encode_part(request: EmbedRequest, store: Path, cpu_share: tuple[int, int],
     return embed(request.read(), open_encoder(request.options), FeatureStore.open(store), progress, request.part)
 
 
-def estimate_source(request: EmbedRequest, *, notify: Callable[[str], None]) -> tuple[Path, Estimate]:
-    """Estimate what `embed_source` would do for the same request, and in which folder; nothing is written there."""
+def estimate_source(
+    request: EmbedRequest, *, notify: Callable[[str], None], inspect: Callable[[Corpus], None] = lambda _: None
+) -> tuple[Path, Estimate]:
+    """Estimate what `embed_source` would do for the same request, and in which folder; nothing is written there.
+
+    inspect: called with the corpus as soon as it is read.
+    """
     devices = parse_devices(request.options.device)
-    corpus, choice = _resolve(request, devices[0], notify)
+    corpus, choice = _resolve(request, devices[0], notify, inspect)
     existing = FeatureStore.open(choice.folder) if choice.store_exists else None
     return choice.folder, estimate(corpus, choice.encoder, existing, request.part).scaled_to(devices)
 
 
-def _resolve(request: EmbedRequest, device: str, notify: Callable[[str], None]) -> tuple[Corpus, EncodingChoice]:
+def _resolve(
+    request: EmbedRequest,
+    device: str,
+    notify: Callable[[str], None],
+    inspect: Callable[[Corpus], None] = lambda _: None,
+) -> tuple[Corpus, EncodingChoice]:
     corpus, options = request.read(), replace(request.options, device=device)
+    inspect(corpus)
     for note in corpus.notes:
         notify(note)
     location = StoreLocation(corpus.name, request.stores, request.store)
