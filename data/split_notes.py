@@ -67,13 +67,13 @@ def check_test_split(source: str, counts: LabelCounts, *, is_drawn: bool) -> Non
     missing = sorted(expected - counts.test.keys())
     if not expected or not counts.has_known_test_labels or 2 * len(missing) < len(expected):
         return
-    found = (
+    problem = (
         f"{source}: the test split lacks {len(missing):,} of the {len(expected):,} labels that have at least "
         f"{RARE_LABEL_DOCUMENTS} documents ({_list_labels(missing)})"
     )
     if is_drawn:
-        raise BadData(f"{found}: {stay}. If they have groups, {ignore}.")
-    raise BadData(f'{found}. Correct the split, or leave it out (--split ""), so that one is drawn by label.')
+        raise BadData(f"{problem}: {stay}. If they have groups, {ignore}.")
+    raise BadData(f'{problem}. Correct the split, or leave it out (--split ""), so that one is drawn by label.')
 
 
 def duplicate_notes(documents: Documents, texts: TextHashes) -> Iterator[str]:
