@@ -15,16 +15,19 @@ from featurestore.store.joined_stores import FeatureSource, JoinedStores, join_b
 from featurestore.store.store import FeatureStore, list_stores, newest_store
 from featurestore.vectors.bags import Bags, as_bags
 from featurestore.vectors.contiguous_tokens import ChunkLayout, ContiguousTokens
+from featurestore.vectors.encoder_training import TRAINING_FILE, EncoderTraining, TrainingStep
 from featurestore.vectors.memory import free_memory, share_memory
 from featurestore.vectors.ragged import Ragged
 from featurestore.vectors.recipe import Recipe
 
 __all__ = [
+    "TRAINING_FILE",
     "Bags",
     "ChunkLayout",
     "CompactionPlan",
     "ContiguousTokens",
     "CorpusTable",
+    "EncoderTraining",
     "FeatureSource",
     "FeatureStore",
     "JoinedStores",
@@ -34,6 +37,7 @@ __all__ = [
     "RepairReport",
     "Shard",
     "ShardContent",
+    "TrainingStep",
     "as_bags",
     "concatenate_content",
     "free_memory",

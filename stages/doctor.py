@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 
 from data.atomic_write import cache_folder
 from featurestore.vectors.memory import free_memory
+from stages.embed.model_files.saved_encoders import encoders_folder
 from stages.embed.network.backends import CPU_INFO, read_cpu_flags
 
 __all__ = ["Cpu", "Device", "Diagnosis", "Extra", "Folder", "Hub", "diagnose"]
@@ -254,7 +255,8 @@ def _find_extras() -> tuple[Extra, ...]:
 def _folders_in_use(stores: Path, runs: Path) -> dict[str, Path]:
     home = Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface")).expanduser()
     hub_cache = Path(os.environ.get("HF_HUB_CACHE", home / "hub")).expanduser()
-    return {"stores": stores, "runs": runs, "cache": cache_folder(), "models of the hub": hub_cache}
+    made_here = {"stores": stores, "runs": runs, "encoders": encoders_folder()}
+    return made_here | {"cache": cache_folder(), "models of the hub": hub_cache}
 
 
 def examine_folder(purpose: str, path: Path, *, seconds: float = FOLDER_SECONDS) -> Folder:

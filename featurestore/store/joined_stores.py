@@ -14,6 +14,7 @@ from data.errors import BadData, CallError
 from featurestore.shards.shard import Shard
 from featurestore.store.store import FeatureStore
 from featurestore.vectors.bags import Bags
+from featurestore.vectors.encoder_training import EncoderTraining
 from featurestore.vectors.ragged import Ragged
 from featurestore.vectors.recipe import Recipe
 
@@ -30,6 +31,10 @@ class FeatureSource(Protocol):
     @property
     def recipes(self) -> tuple[Recipe, ...]:
         """The recipe of each store, in their order."""
+
+    @property
+    def trainings(self) -> tuple[EncoderTraining, ...]:
+        """What the encoders learned from that this program trained, in the order of the stores."""
 
     def shards(self) -> list[Shard]:
         """All shards."""
@@ -56,6 +61,11 @@ class JoinedStores:
     def recipes(self) -> tuple[Recipe, ...]:
         """The recipe of each store, in their order."""
         return tuple(store.recipe for store in self.stores)
+
+    @property
+    def trainings(self) -> tuple[EncoderTraining, ...]:
+        """What the encoders learned from that this program trained, in the order of the stores."""
+        return tuple(training for store in self.stores for training in store.trainings)
 
     def shards(self) -> list[Shard]:
         """The shards of all stores."""

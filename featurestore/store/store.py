@@ -2,6 +2,7 @@
 
     stores/reuters52--all-MiniLM-L6-v2-1f3a9c0e/
       recipe.json            what these features are; written once, before the first shard
+      encoder_training.json  what the encoder learned from, if this program trained it
       shards/<sha256>.h5     committed by a rename; its name is the hash of its bytes
       corpora/NAME.csv       id, key, split, group, label; a user may edit it
       unencodable/           keys of texts without finite vectors
@@ -15,6 +16,7 @@ import json
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -41,6 +43,7 @@ from featurestore.store import corpora, unencodable
 from featurestore.store.corpora import CorpusTable
 from featurestore.store.inspection import Progress, count_contents, find_problems, is_shard
 from featurestore.vectors.bags import Bags
+from featurestore.vectors.encoder_training import TRAINING_FILE, EncoderTraining
 from featurestore.vectors.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -64,15 +67,18 @@ class FeatureStore:
         self._keys: KeyIndex | None = None
 
     @classmethod
-    def create(cls, folder: Path, recipe: Recipe) -> Self:
+    def create(cls, folder: Path, recipe: Recipe, training: EncoderTraining | None = None) -> Self:
         """Open the store in `folder`, and make it first if it does not exist.
 
-        If two processes make it at once, the recipe of one stays. Raises RecipeMismatch, which lists the fields, if an
-        existing store has another recipe; StorageFailed.
+        If two processes make it at once, the recipe of one stays. training: what the encoder learned from, see
+        `training`. Raises RecipeMismatch, which lists the fields, if an existing store has another recipe;
+        StorageFailed.
         """
         path = folder / _RECIPE
         if not path.exists():
             make_folder(folder / "shards")
+            if training is not None:  # before the recipe: a store is never without it
+                write_if_absent(folder / TRAINING_FILE, training.to_bytes())
             write_if_absent(path, (json.dumps(recipe.to_file(FORMAT), indent=1) + "\n").encode())
         store = cls.open(folder)
         if differences := store.recipe.differences(recipe):
@@ -104,6 +110,23 @@ class FeatureStore:
     def recipes(self) -> tuple[Recipe, ...]:
         """The recipe as a tuple of one, as `JoinedStores` has one per store."""
         return (self.recipe,)
+
+    @cached_property
+    def training(self) -> EncoderTraining | None:
+        """What the encoder learned from, if this program trained it. Raises StoreDamaged if that cannot be read."""
+        path = self.folder / TRAINING_FILE
+        try:
+            with open_regular_file(path) as file:
+                return EncoderTraining.from_bytes(file.read())
+        except FileNotFoundError:
+            return None
+        except (OSError, BadData) as error:
+            raise StoreDamaged(f"{path} cannot be read ({error}). Embed into a new store.") from error
+
+    @property
+    def trainings(self) -> tuple[EncoderTraining, ...]:
+        """What encoders that this program trained learned from; `JoinedStores` may have several."""
+        return () if self.training is None else (self.training,)
 
     @property
     def documents(self) -> int:

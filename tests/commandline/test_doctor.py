@@ -18,6 +18,7 @@ def test_tables_and_json_report_the_same(embedonce: Run, tmp_path: Path, monkeyp
         name in shown.out and (version or "not installed") in shown.out
         for name, version in diagnosis["versions"].items()
     )
-    assert [folder["purpose"] for folder in diagnosis["folders"]] == ["stores", "runs", "cache", "models of the hub"]
+    purposes = [folder["purpose"] for folder in diagnosis["folders"]]
+    assert purposes == ["stores", "runs", "encoders", "cache", "models of the hub"]
     assert "HF_HUB_OFFLINE is set" in shown.out and diagnosis["problems"] == []
     assert list(tmp_path.iterdir()) == []

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.errors import CallError, ModelUnavailable
-from featurestore import Recipe
+from featurestore import EncoderTraining, Recipe
 from stages.embed.encoder.options import KEEP_CHOICES, Options, parse_layers, parse_long
 from stages.embed.model_files.checkpoint import Config, read_config, weights_hash
 from stages.embed.model_files.model_families import STATIC_FAMILY
 from stages.embed.model_files.model_lookup import find_model, snapshot_commit
+from stages.embed.model_files.saved_encoders import read_training
 from stages.embed.model_files.sentence_transformers_folder import (
     SentenceTransformersFolder,
     read_sentence_transformers_folder,
@@ -48,6 +49,7 @@ class Encoder:
         device: The requested device, which may be "auto".
         batch_tokens: The requested tokens per batch, padding included; None to use the remembered value or a trial.
         notes: Sentences about the model that a user should read.
+        training: What the encoder learned from, if this program trained it.
         open_network: Opens the network in a given precision; tests replace it.
     """
 
@@ -62,6 +64,7 @@ class Encoder:
     device: str
     batch_tokens: int | None
     notes: tuple[str, ...] = ()
+    training: EncoderTraining | None = None
     open_network: Callable[[str], Network] = field(repr=False)
 
     @property
@@ -195,6 +198,7 @@ def open_encoder(options: Options) -> Encoder:
         device=options.device,
         batch_tokens=options.batch_tokens,
         notes=tuple(_notes(options, model, config, windowing, has_prefix=requested.prefix is not None)),
+        training=read_training(location),
         open_network=network_factory(recipe, (lambda *_, **__: StaticNetwork(folder)) if is_static else open_torch),
     )
 

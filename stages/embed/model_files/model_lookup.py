@@ -1,4 +1,4 @@
-"""The lookup of a model: a folder, an installed package, the hub's cache, or the hub."""
+"""The lookup of a model: a folder, an encoder made here, an installed package, the hub's cache, or the hub."""
 
 import re
 from importlib.util import find_spec
@@ -9,6 +9,7 @@ from data.errors import ModelUnavailable
 from featurestore import Recipe
 from stages.embed.model_files.checkpoint import checkpoint_files
 from stages.embed.model_files.log_silencing import silence_hub
+from stages.embed.model_files.saved_encoders import encoders_folder, find_saved_encoder, list_encoders
 from stages.embed.model_files.sentence_transformers_folder import read_sentence_transformers_folder
 
 if TYPE_CHECKING:
@@ -28,8 +29,9 @@ _COMMIT = re.compile("[0-9a-f]{40}")
 def find_model(name: str, revision: str | None = None) -> Path:
     """Find the folder of a model, and download it if it is not on this machine.
 
-    The order is: an existing folder of that name, an installed package (all-MiniLM-L6-v2, if no revision is requested),
-    the hub's cache, and the hub. HF_HOME, HF_ENDPOINT and HF_HUB_OFFLINE are respected.
+    The order is: an existing folder of that name, an encoder in the folder of encoders, an installed package
+    (all-MiniLM-L6-v2, if no revision is requested), the hub's cache, and the hub. HF_HOME, HF_ENDPOINT
+    and HF_HUB_OFFLINE are respected.
 
     Returns:
         A folder with a config.json or, for sentence-transformers, a modules.json.
@@ -49,6 +51,8 @@ def find_local_model(name: str, revision: str | None = None) -> Path | None:
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder
+    if revision is None and (saved := find_saved_encoder(name)):
+        return saved
     short_name = _HUB_NAMES.get(name, name)
     if short_name in PACKAGED_MODELS and revision is None and (packaged := find_packaged_model(short_name)):
         return packaged
@@ -87,7 +91,8 @@ def find_packaged_model(name: str) -> Path | None:
 def describe_available_models() -> str:
     """Return a sentence for the end of an error: which models can be used instead."""
     installed = [f"{name} (installed)" for name in PACKAGED_MODELS if find_packaged_model(name)]
-    return f"Available: {', '.join([*installed, 'any folder with config.json'])}."
+    made = [f"{encoder.name} (in {encoders_folder()})" for encoder in list_encoders()]
+    return f"Available: {', '.join([*installed, *made, 'any folder with config.json'])}."
 
 
 def _find_cached(repository: str, revision: str | None) -> Path | None:

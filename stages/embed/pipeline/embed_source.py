@@ -78,7 +78,7 @@ def embed_source(
     if not choice.store_exists:
         for sentence in related_store_notes(request.stores, choice.encoder.recipe):
             notify(sentence)
-    target = FeatureStore.create(choice.folder, choice.encoder.recipe)
+    target = FeatureStore.create(choice.folder, choice.encoder.recipe, choice.encoder.training)
     notify(f"The store is {target.folder}.")
     texts = DistinctTexts.of(corpus, part) if len(devices) > 1 else None
     if texts is None or not len(texts.missing(target)):
