@@ -80,7 +80,7 @@ class Head(FittedHead, NestedHyperparameters, ClassifierMixin, BaseEstimator):
     class_weight: ClassWeight = "none"
     seed: Annotated[int, Range(0, MAX_SEED), Help("seed of all random numbers")] = 0
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None, fit_only: Any = None) -> Self:
         """Fit the head; the arguments are not changed.
 
         Args:
@@ -88,6 +88,8 @@ class Head(FittedHead, NestedHyperparameters, ClassifierMixin, BaseEstimator):
             y: labels (documents,), strings or integers; or a multi-label matrix of 0 and 1 (documents, labels).
             sample_weight: (documents,), at least 0. Weight 2 equals having the document twice, 0 not having it.
             groups: (documents,); documents of one group stay on one side of the validation split.
+            fit_only: bool (documents,), documents that are fitted but never validate: neither for early stopping nor in
+                a head's own inner folds. One whose group is in the validation split is left out.
 
         Raises:
             CallError: for input that cannot be learned from.
@@ -98,13 +100,13 @@ class Head(FittedHead, NestedHyperparameters, ClassifierMixin, BaseEstimator):
         bags = self._as_bags(X, reset=True)
         labels = as_labels(y, len(bags))
         weight = as_sample_weight(sample_weight, len(bags))
-        group_of = None if groups is None else np.asarray(groups)
+        optional = [None if each is None else np.asarray(each) for each in (groups, fit_only)]
         if not weight.all():
             rows = np.flatnonzero(weight)
             bags, labels, weight = bags[rows], labels[rows], weight[rows]
-            group_of = None if group_of is None else group_of[rows]
+            optional = [None if each is None else each[rows] for each in optional]
         self._fit_tabular(bags.tabular, weight)
-        self._fit(self._examples(bags, labels, weight, group_of))
+        self._fit(self._examples(bags, labels, weight, *optional))
         return self
 
     def decision_function(self, X: Any) -> NDArray[np.float32]:
@@ -223,7 +225,12 @@ class Head(FittedHead, NestedHyperparameters, ClassifierMixin, BaseEstimator):
         return 0 if self.tabular_ is None else self.tabular_.width
 
     def _examples(
-        self, bags: Bags, labels: NDArray[Any], weight: NDArray[np.float64], groups: NDArray[Any] | None
+        self,
+        bags: Bags,
+        labels: NDArray[Any],
+        weight: NDArray[np.float64],
+        groups: NDArray[Any] | None,
+        fit_only: NDArray[Any] | None,
     ) -> Examples:
         self._label_dtype = labels.dtype
         self.multilabel_ = labels.ndim == 2
@@ -239,7 +246,7 @@ class Head(FittedHead, NestedHyperparameters, ClassifierMixin, BaseEstimator):
             if unused:
                 self._add_note(f"class_weight names {', '.join(unused)}, which no training document has.")
         loss_weight = loss_weights(y, self.class_weight, self.classes_.tolist(), weight)
-        return Examples(bags, y, weight, loss_weight, groups)
+        return Examples(bags, y, weight, loss_weight, groups, fit_only)
 
     def _add_note(self, sentence: str) -> None:
         self.notes_ = (*self.notes_, sentence)

@@ -22,6 +22,7 @@ class Examples:
     loss_weight: float64, sample weight times class weight: (documents,), or (documents, labels) if multi-label. Its
         mean is that of sample_weight, for each label.
     groups: (documents,) or None.
+    fit_only: bool (documents,), documents that never validate, see `Head.fit`; None if there are none.
     """
 
     bags: Bags
@@ -29,14 +30,16 @@ class Examples:
     sample_weight: NDArray[np.float64]
     loss_weight: NDArray[np.float64]
     groups: NDArray[Any] | None
+    fit_only: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.bags)
 
     def __getitem__(self, rows: NDArray[np.int64]) -> "Examples":
         """The documents of `rows`."""
-        groups = None if self.groups is None else self.groups[rows]
-        return Examples(self.bags[rows], self.y[rows], self.sample_weight[rows], self.loss_weight[rows], groups)
+        groups, fit_only = (None if each is None else each[rows] for each in (self.groups, self.fit_only))
+        weights = self.sample_weight[rows], self.loss_weight[rows]
+        return Examples(self.bags[rows], self.y[rows], *weights, groups, fit_only)
 
     @property
     def multilabel(self) -> bool:

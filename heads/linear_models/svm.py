@@ -93,7 +93,7 @@ def assign_inner_folds(rows: "csr_matrix", examples: Examples, seed: int) -> NDA
     """Assign each document to one of 3 folds; groups, or equal rows if there are no groups, stay together.
 
     The folds are not stratified, so neither the order of documents nor duplicates change any fold: it depends on the
-    set of groups or rows only.
+    set of groups or rows only. A group of which no document may validate (`Examples.fit_only`) is in no fold.
 
     Args:
         rows: (documents, features).
@@ -101,13 +101,16 @@ def assign_inner_folds(rows: "csr_matrix", examples: Examples, seed: int) -> NDA
         seed: seed of the assignment.
 
     Returns:
-        int64 (documents,).
+        int64 (documents,), -1 for a document in no fold.
     """
     members = examples.groups
     if members is None:
         members = rows @ np.random.default_rng(seed).random(rows.shape[1])
-    names, group = np.unique(members, return_inverse=True)
-    return np.asarray(np.random.default_rng(seed).permutation(len(names))[group] % FOLDS)
+    part = np.full(len(members), -1)
+    validates = part < 0 if examples.fit_only is None else np.isin(members, members[~examples.fit_only])
+    names, group = np.unique(members[validates], return_inverse=True)
+    part[validates] = np.random.default_rng(seed).permutation(len(names))[group] % FOLDS
+    return part
 
 
 def out_of_fold_margins(
@@ -127,12 +130,13 @@ def out_of_fold_margins(
 
     Returns:
         The scored documents (scored,) and their margins (scored, labels). A document is not scored if the other folds
-        do not have its label.
+        do not have its label, or if it may not validate (`Examples.fit_only`).
     """
     part = assign_inner_folds(rows, examples, seed)
+    scorable = np.ones(len(part), dtype=bool) if examples.fit_only is None else ~examples.fit_only
     documents, margins = [np.zeros(0, np.int64)], [np.zeros((0, labels))]
     for fold in range(folds):
-        fitted, scored = np.flatnonzero(part != fold), np.flatnonzero(part == fold)
+        fitted, scored = np.flatnonzero(part != fold), np.flatnonzero(scorable & (part == fold))
         if not examples.multilabel:
             scored = scored[np.isin(examples.y[scored], examples.y[fitted])]
         if len(fitted) and len(scored):

@@ -247,6 +247,7 @@ def _training_data(examples: Examples, sequences: Sequences, labels: int, order:
         labels=labels,
         order=order,
         groups=None if examples.groups is None else examples.groups.tolist(),
+        fit_only=examples.fit_only,
     )
 
 

@@ -24,6 +24,7 @@ class TrainingData:
     labels: how many there are.
     order: int64 (labels,), for ordinal labels, the columns from the lowest label to the highest; else None.
     groups: one per document, or None.
+    fit_only: bool (documents,), documents that are never in the validation split, or None.
     """
 
     sequences: Sequences
@@ -33,22 +34,29 @@ class TrainingData:
     labels: int
     order: torch.Tensor | None = None
     groups: Sequence[Hashable] | None = None
+    fit_only: NDArray[np.bool_] | None = None
 
     def split(self, validation_fraction: float, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Rows to fit on and rows of the validation split, int64, stratified by label.
 
         Documents of one group are on one side. Documents of labels with fewer than 1 / validation_fraction documents,
         and the groups of such documents, are always fitted on. With too few documents the validation split is empty.
+        Documents in `fit_only` do not count; they are fitted on unless one of their group is in the validation split.
         """
         y = self.targets.bool().numpy() if self.targets.dim() == 2 else self.targets.numpy()
-        if validation_fraction == 0:
+        rows = np.arange(len(y)) if self.fit_only is None else np.flatnonzero(~self.fit_only)
+        if validation_fraction == 0 or not len(rows):
             return torch.arange(len(y)), torch.arange(0)
-        part = stratified_split(y, self.groups, (1 - validation_fraction, validation_fraction), seed)
-        counts = y.sum(axis=0) if y.ndim == 2 else np.bincount(y, minlength=self.labels)
+        groups = None if self.groups is None else [self.groups[row] for row in rows.tolist()]
+        part = stratified_split(y[rows], groups, (1 - validation_fraction, validation_fraction), seed)
+        counts = y[rows].sum(axis=0) if y.ndim == 2 else np.bincount(y[rows], minlength=self.labels)
         is_rare = counts < 1 / validation_fraction
         has_rare_label = np.asarray((y & is_rare).any(axis=1) if y.ndim == 2 else is_rare[y])
-        is_validation = (part == 1) & ~_in_same_group(has_rare_label, self.groups)
-        return torch.from_numpy(np.flatnonzero(~is_validation)), torch.from_numpy(np.flatnonzero(is_validation))
+        is_validation = np.zeros(len(y), dtype=bool)
+        is_validation[rows[part == 1]] = True
+        is_validation &= ~_in_same_group(has_rare_label, self.groups)
+        is_fitted = ~(is_validation if self.fit_only is None else _in_same_group(is_validation, self.groups))
+        return torch.from_numpy(np.flatnonzero(is_fitted)), torch.from_numpy(np.flatnonzero(is_validation))
 
 
 def _in_same_group(selected: NDArray[np.bool_], groups: Sequence[Hashable] | None) -> NDArray[np.bool_]:

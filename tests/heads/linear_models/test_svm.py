@@ -1,5 +1,7 @@
 """Support-vector machines on sparse rows: their inner folds and their calibration."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -105,3 +107,23 @@ def test_selected_examples_keep_their_groups() -> None:
     assert selected.groups is not None
     assert selected.groups.tolist() == [2, 0, 1]
     assert selected.y.tolist() == [2, 2, 2]
+
+
+def test_a_document_that_may_not_validate_is_fitted_in_each_inner_fold_unless_its_group_is_scored() -> None:
+    groups, fit_only = np.arange(60) // 2, np.zeros(60, dtype=bool)
+    fit_only[:20], fit_only[21::4] = True, True  # ten whole groups, and one document of every second other group
+    rows, examples = rows_and_examples(groups=groups)
+    examples = replace(examples, fit_only=fit_only)
+    folds = assign_inner_folds(rows, examples, seed=0)
+    assert (folds[:20] == -1).all() and (folds[20:] >= 0).all()
+    assert (folds[20::2] == folds[21::2]).all()
+    scored, _ = out_of_fold_margins(rows, examples, LABELS, C=1.0, seed=0)
+    assert sorted(scored) == np.flatnonzero(~fit_only).tolist()
+
+
+def test_without_documents_that_may_validate_there_is_no_inner_fold() -> None:
+    rows, examples = rows_and_examples()
+    scored, margins = out_of_fold_margins(
+        rows, replace(examples, fit_only=np.ones(60, dtype=bool)), LABELS, C=1.0, seed=0
+    )
+    assert (len(scored), margins.shape) == (0, (0, LABELS))

@@ -134,6 +134,19 @@ def test_groups_stay_together_even_where_one_member_has_a_rare_label() -> None:
     assert len(held) > 20
 
 
+def test_documents_that_may_not_validate_are_fitted_on_unless_their_group_validates() -> None:
+    groups = np.arange(300) // 2
+    fit_only = np.zeros(300, dtype=bool)
+    fit_only[:100], fit_only[101::2] = True, True  # fifty whole groups, and one document of every other group
+    fitting, held = (
+        rows.numpy() for rows in replace(lesson(), groups=groups.tolist(), fit_only=fit_only).split(0.2, 0)
+    )
+    assert len(held) == pytest.approx(20, abs=2) and not fit_only[held].any()
+    assert sorted([*fitting, *held, *(held + 1)]) == list(range(300))
+    fitting, held = (rows.numpy() for rows in replace(lesson(), fit_only=np.ones(300, dtype=bool)).split(0.2, 0))
+    assert (len(fitting), len(held)) == (300, 0)
+
+
 def test_too_few_documents_for_a_validation_part_all_teach() -> None:
     fitting, held = lesson(documents=6).split(0.1, 0)
     assert (len(fitting), len(held)) == (6, 0)

@@ -33,12 +33,12 @@ class Watched(LinearHead):
     seeds: ClassVar[list[int]] = []
     interrupt_at: ClassVar[int | None] = None
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None, fit_only: Any = None) -> Self:
         if len(self.fitted) == self.interrupt_at:
             raise KeyboardInterrupt
         self.fitted.append(X.pooled(("mean",)))
         self.seeds.append(self.seed)
-        return super().fit(X, y, sample_weight, groups)
+        return super().fit(X, y, sample_weight, groups, fit_only)
 
     def decision_function(self, X: Bags) -> NDArray[np.float32]:
         self.scored_on.append(X.pooled(("mean",)))
@@ -197,10 +197,10 @@ def test_weights_are_those_of_the_documents_that_a_subset_has(tmp_path: Path) ->
     seen: list[int] = []
 
     class Weighed(LinearHead):
-        def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
+        def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None, fit_only: Any = None) -> Self:
             seen.append(int(np.count_nonzero(sample_weight)))
             assert not sample_weight[np.asarray(y) == "b"].any() and len(sample_weight) == len(y)
-            return super().fit(X, y, sample_weight, groups)
+            return super().fit(X, y, sample_weight, groups, fit_only)
 
     curves = make_curves(tmp_path, CurvePlan(heads=[Weighed()], sizes=[30, None], seeds=2, weights=none))
     assert len(seen) == 4 and max(seen) < 96
@@ -250,9 +250,9 @@ def test_the_time_left_includes_the_fixed_cost_of_a_fit(tmp_path: Path, monkeypa
     class Clocked(Watched):
         now: ClassVar[float] = 0
 
-        def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
+        def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None, fit_only: Any = None) -> Self:
             Clocked.now += 2 + len(y) / 10
-            return super().fit(X, y, sample_weight, groups)
+            return super().fit(X, y, sample_weight, groups, fit_only)
 
     monkeypatch.setattr("stages.curve.runner.time", SimpleNamespace(perf_counter=lambda: Clocked.now))
     reported: list[CurveProgress] = []

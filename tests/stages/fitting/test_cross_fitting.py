@@ -35,14 +35,14 @@ Dataset = tuple[FeatureStore, CorpusTable]
 class Refusing(LinearHead):
     """Raises in the process that fits it."""
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None, fit_only: Any = None) -> Self:
         raise CallError("C is too small for these documents.")
 
 
 class Killed(LinearHead):
     """Is killed by the system, as if memory had run out."""
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None, fit_only: Any = None) -> Self:
         os.kill(os.getpid(), signal.SIGKILL)
         return self
 
@@ -61,10 +61,10 @@ def _elsewhere_missing() -> Any:
 class Interrupted(LinearHead):
     """Gets Ctrl-C and SIGTERM in its own process, as every process of a terminal or of a scheduler's job does."""
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None, fit_only: Any = None) -> Self:
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGTERM)
-        return super().fit(X, y, sample_weight, groups)
+        return super().fit(X, y, sample_weight, groups, fit_only)
 
 
 @pytest.fixture
