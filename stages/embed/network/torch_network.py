@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import torch
 
 # tensors that the encoder does not use, so a checkpoint may lack them
-_OPTIONAL_TENSORS = re.compile(r"pooler|position_ids|^decoder\.")
+OPTIONAL_TENSORS = re.compile(r"pooler|position_ids|^decoder\.")
 # (ids int64 (windows, longest), lengths int64 (windows,)) -> a float32 (windows, longest, dim) per requested layer
 Network = Callable[["torch.Tensor", "torch.Tensor"], "Sequence[torch.Tensor]"]
 
@@ -59,7 +59,7 @@ class TorchNetwork:
     ) -> None:
         self.device = resolve_device(device)
         self._layers: tuple[int, ...] = (-1,)  # the checks below need the last layer
-        self._model: Any = _load_model(folder, precision, trust=trust).to(self.device)
+        self._model: Any = load_model(folder, precision, trust=trust).to(self.device)
         self._config = config = read_config(folder)
         self._options = {"use_cache": False} if config.is_causal else {}
         self._big_bird = config.family == "big_bird"
@@ -166,7 +166,17 @@ def _may_have_gpu() -> bool:
     )
 
 
-def _load_model(folder: Path, precision: str, *, trust: bool = False) -> "torch.nn.Module":
+def load_model(folder: Path, precision: str, *, trust: bool = False) -> "torch.nn.Module":
+    """Load the encoder of a folder on the CPU, in evaluation mode, its parameters without gradients.
+
+    Args:
+        folder: The model folder.
+        precision: The number type of the weights.
+        trust: Whether to run the folder's own Python code.
+
+    Raises:
+        ModelUnavailable: The folder cannot be loaded, or lacks tensors of the encoder.
+    """
     import torch
 
     options: dict[str, Any] = {"dtype": getattr(torch, precision), "local_files_only": True}
@@ -176,7 +186,7 @@ def _load_model(folder: Path, precision: str, *, trust: bool = False) -> "torch.
     except Exception as error:  # transformers raises OSError, ValueError, RuntimeError, KeyError... for a bad folder
         reason = str(error).strip().partition("\n")[0]
         raise ModelUnavailable(f"{folder} cannot be loaded as an encoder ({reason}).") from error
-    missing = sorted(name for name in loading_info["missing_keys"] if not _OPTIONAL_TENSORS.search(name))
+    missing = sorted(name for name in loading_info["missing_keys"] if not OPTIONAL_TENSORS.search(name))
     if missing:
         raise ModelUnavailable(
             f"{folder}: the checkpoint lacks {len(missing)} of the encoder's tensors (the first is {missing[0]}). "
