@@ -51,6 +51,9 @@ BUILT_IN_HEADS = {
 # these read the scores of other runs instead of features, so `all` does not include them
 STACKING_HEADS = {"stack": "heads.classifiers.stacking:StackingHead"}
 
+# a run may have these heads, but `fit-head` cannot fit them
+LOADED_HEADS = {"finetuned": "heads.classifiers.finetuned:FinetunedHead"}
+
 
 def _with_entry_points(built_in: Mapping[str, str]) -> dict[str, str]:
     """The built-in heads, then those of other packages, sorted by name; these cannot replace a built-in head."""
@@ -76,9 +79,9 @@ class Description:
 
 def head_class(name: str) -> "type[Head]":
     """The class of a head. Raises UnknownName, or CallError if its package cannot be imported."""
-    known = {**HEADS, **STACKING_HEADS}
+    known = {**HEADS, **STACKING_HEADS, **LOADED_HEADS}
     if name not in known:
-        raise UnknownName(f"There is no head '{name}'.{suggest_name(name, known)}")
+        raise UnknownName(f"There is no head '{name}'.{suggest_name(name, {**HEADS, **STACKING_HEADS})}")
     module, _, attribute = known[name].partition(":")
     try:
         cls: type[Head] = getattr(import_module(module), attribute)

@@ -21,7 +21,7 @@ from heads.training.samplers import sample_documents
 from heads.training.state import Checkpoint, Epoch, History, TrainingState
 from heads.training.training_data import TrainingData
 
-__all__ = ["OnEpoch", "Trainer", "find_device", "network_scores"]
+__all__ = ["OnEpoch", "Trainer", "find_device", "make_losses", "network_scores"]
 
 # positions per batch when scoring; 768 float32 numbers for each are 25 MB
 SCORED_POSITIONS = 8_192
@@ -168,21 +168,7 @@ class Trainer:
             yield rows[torch.from_numpy(order)]
 
     def _losses(self, data: TrainingData, rows: torch.Tensor) -> Losses:
-        multilabel, options = data.targets.dim() == 2, self.imbalance
-        if multilabel and options.sampler == "weighted":
-            raise CallError(
-                "The sampler weighted needs one label per document; multi-label documents have one weight per label. "
-                "Choose the sampler balanced."
-            )
-        targets, weight = data.targets[rows], data.sample_weight[rows]
-        # multi-label losses do not use label frequencies
-        counts = torch.ones(data.labels) if multilabel else torch.bincount(targets, weight, data.labels).float()
-        smoothing = options.label_smoothing
-        if smoothing is None:
-            smoothing = SMOOTHING if options.loss == "cross_entropy" and not multilabel else 0.0
-        losses = Losses(counts, options.loss, options.gamma, smoothing, data.order)
-        losses.check(multilabel=multilabel)
-        return losses
+        return make_losses(self.imbalance, data.targets[rows], data.sample_weight[rows], data.labels, data.order)
 
     def _evaluate(
         self, network: nn.Module, data: TrainingData, losses_of: Losses, rows: torch.Tensor
@@ -208,6 +194,37 @@ class Trainer:
             return float(epoch.number - epoch.epochs), 0.0
         metric = {"macro_f1": epoch.macro_f1, "accuracy": epoch.accuracy, "loss": None}[self.stopping.monitor]
         return metric or 0.0, -epoch.validation_loss
+
+
+def make_losses(
+    options: Imbalance, targets: torch.Tensor, weight: torch.Tensor, labels: int, order: torch.Tensor | None
+) -> Losses:
+    """The loss function for the labels of the training documents.
+
+    Args:
+        options: the loss and its parameters.
+        targets: of the documents, int64 (documents,), or float32 (documents, labels) if multi-label.
+        weight: their sample weights, float32, in the shape of `targets`.
+        labels: how many there are.
+        order: as in `Losses`.
+
+    Raises:
+        CallError: for a loss or a sampler that does not fit the kind of labels.
+    """
+    multilabel = targets.dim() == 2
+    if multilabel and options.sampler == "weighted":
+        raise CallError(
+            "The sampler weighted needs one label per document; multi-label documents have one weight per label. "
+            "Choose the sampler balanced."
+        )
+    # multi-label losses do not use label frequencies
+    counts = torch.ones(labels) if multilabel else torch.bincount(targets, weight, labels).float()
+    smoothing = options.label_smoothing
+    if smoothing is None:
+        smoothing = SMOOTHING if options.loss == "cross_entropy" and not multilabel else 0.0
+    losses = Losses(counts, options.loss, options.gamma, smoothing, order)
+    losses.check(multilabel=multilabel)
+    return losses
 
 
 def find_device(name: DeviceName) -> torch.device:

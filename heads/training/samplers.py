@@ -13,14 +13,21 @@ The probability of a multi-label document is the sum of those of its labels; hav
 Each document is drawn as often as its probability says, rounded up or down (systematic sampling: equal steps through
 the cumulative probabilities of documents in random order). Independent draws would add noise, and miss a third of the
 documents with an expected count of one.
+
+`EpochBatches` are the batches of a training that several processes may share (data-parallel training).
 """
 
-from typing import Any, Literal, TypeAlias
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SamplerName", "sample_documents"]
+from featurestore.vectors.row_batches import shuffled_batches
+
+__all__ = ["EpochBatches", "RankBatch", "SamplerName", "sample_documents"]
 
 SamplerName: TypeAlias = Literal["instance", "square_root", "balanced", "progressive", "weighted"]
 
@@ -31,14 +38,8 @@ def sample_documents(
     progress: float,
     rng: np.random.Generator,
     weight: NDArray[Any] | None = None,
-    *,
-    rank: int = 0,
-    ranks: int = 1,
 ) -> NDArray[np.int64]:
     """The documents that an epoch reads, as many as there are.
-
-    Processes with the same seed draw the same documents, and the process of `rank` takes every `ranks`-th of them. They
-    need no communication, and together read what one process would.
 
     Args:
         y: int64 (documents,), labels; or bool (documents, labels).
@@ -46,17 +47,67 @@ def sample_documents(
         progress: 0 in the first epoch, 1 in the last.
         rng: source of randomness.
         weight: (documents,), for `weighted`.
-        rank: of this process.
-        ranks: number of processes.
 
     Returns:
         int64 rows, in order for `instance` and in random order otherwise.
     """
     if sampler == "instance" or not len(y):
-        return np.arange(len(y))[rank::ranks]
+        return np.arange(len(y))
     if sampler == "weighted":
-        return _systematic_sample(np.ones(len(y)) if weight is None else weight, rng)[rank::ranks]
-    return _systematic_sample(sampling_probabilities(y, sampler, progress), rng)[rank::ranks]
+        return _systematic_sample(np.ones(len(y)) if weight is None else weight, rng)
+    return _systematic_sample(sampling_probabilities(y, sampler, progress), rng)
+
+
+class RankBatch(NamedTuple):
+    """The share of one process in a batch.
+
+    rows: int64, its documents. is_counted: bool, False for a document that only makes the shares of all processes
+    equally large. documents: how many the whole batch has.
+    """
+
+    rows: NDArray[np.int64]
+    is_counted: NDArray[np.bool_]
+    documents: int
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class EpochBatches:
+    """The batches of every epoch, of documents of similar length; they depend on the seed and the epoch alone.
+
+    So processes with the same seed draw the same batches without communication. Each reads every `ranks`-th document of
+    a batch, all equally many: if the batch cannot be divided, its first document is also read by the others, and not
+    counted. With a loss that is the sum over counted documents, divided by the documents of the batch, they learn what
+    one process would.
+
+    y: int64 (documents,), labels; or bool (documents, labels). lengths: int64 (documents,). weight: (documents,), for
+    the sampler weighted. epochs: of the whole training, for the sampler progressive.
+    """
+
+    y: NDArray[Any]
+    lengths: NDArray[np.int64]
+    batch_size: int
+    epochs: int
+    sampler: SamplerName = "instance"
+    weight: NDArray[Any] | None = None
+    seed: int = 0
+
+    def __len__(self) -> int:
+        """The number of batches of an epoch."""
+        return math.ceil(len(self.y) / self.batch_size)
+
+    def of_epoch(self, epoch: int, rank: int = 0, ranks: int = 1) -> Iterator[RankBatch]:
+        """The batches of an epoch, counted from 0, for the process `rank` of `ranks`."""
+        rng = np.random.default_rng([self.seed, epoch])
+        drawn = sample_documents(self.y, self.sampler, epoch / max(self.epochs - 1, 1), rng, self.weight)
+        for batch in shuffled_batches(self.lengths[drawn], self.batch_size, rng):
+            yield _share(drawn[batch], rank, ranks)
+
+
+def _share(rows: NDArray[np.int64], rank: int, ranks: int) -> RankBatch:
+    share = rows[rank::ranks]
+    missing = math.ceil(len(rows) / ranks) - len(share)
+    is_counted = np.arange(len(share) + missing) < len(share)
+    return RankBatch(np.concatenate([share, rows[:missing]]), is_counted, len(rows))
 
 
 def sampling_probabilities(y: NDArray[Any], sampler: SamplerName, progress: float) -> NDArray[np.float64]:

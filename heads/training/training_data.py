@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from data.splits import stratified_split
 from heads.training.document_batches import Sequences
 
-__all__ = ["TrainingData"]
+__all__ = ["TrainingData", "split_validation"]
 
 
 @dataclass(frozen=True)
@@ -37,26 +38,50 @@ class TrainingData:
     fit_only: NDArray[np.bool_] | None = None
 
     def split(self, validation_fraction: float, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Rows to fit on and rows of the validation split, int64, stratified by label.
-
-        Documents of one group are on one side. Documents of labels with fewer than 1 / validation_fraction documents,
-        and the groups of such documents, are always fitted on. With too few documents the validation split is empty.
-        Documents in `fit_only` do not count; they are fitted on unless one of their group is in the validation split.
-        """
+        """Rows to fit on and rows of the validation split, int64; see `split_validation`."""
         y = self.targets.bool().numpy() if self.targets.dim() == 2 else self.targets.numpy()
-        rows = np.arange(len(y)) if self.fit_only is None else np.flatnonzero(~self.fit_only)
-        if validation_fraction == 0 or not len(rows):
-            return torch.arange(len(y)), torch.arange(0)
-        groups = None if self.groups is None else [self.groups[row] for row in rows.tolist()]
-        part = stratified_split(y[rows], groups, (1 - validation_fraction, validation_fraction), seed)
-        counts = y[rows].sum(axis=0) if y.ndim == 2 else np.bincount(y[rows], minlength=self.labels)
-        is_rare = counts < 1 / validation_fraction
-        has_rare_label = np.asarray((y & is_rare).any(axis=1) if y.ndim == 2 else is_rare[y])
-        is_validation = np.zeros(len(y), dtype=bool)
-        is_validation[rows[part == 1]] = True
-        is_validation &= ~_in_same_group(has_rare_label, self.groups)
-        is_fitted = ~(is_validation if self.fit_only is None else _in_same_group(is_validation, self.groups))
-        return torch.from_numpy(np.flatnonzero(is_fitted)), torch.from_numpy(np.flatnonzero(is_validation))
+        rows = split_validation(y, self.labels, self.groups, validation_fraction, seed, self.fit_only)
+        return torch.from_numpy(rows[0]), torch.from_numpy(rows[1])
+
+
+def split_validation(
+    y: NDArray[Any],
+    labels: int,
+    groups: Sequence[Hashable] | None,
+    fraction: float,
+    seed: int,
+    fit_only: NDArray[np.bool_] | None = None,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Split documents into those to fit on and a validation split, stratified by label.
+
+    Documents of one group are on one side. Documents of labels with fewer than 1 / fraction documents, and the groups
+    of such documents, are always fitted on. With too few documents the validation split is empty.
+
+    Args:
+        y: int64 (documents,), or bool (documents, labels) if multi-label.
+        labels: how many there are.
+        groups: (documents,), or None.
+        fraction: of the documents, for the validation split.
+        seed: of the split.
+        fit_only: bool (documents,), documents that do not count; they are fitted on unless one of their group is in the
+            validation split.
+
+    Returns:
+        Both as rows, int64.
+    """
+    rows = np.arange(len(y)) if fit_only is None else np.flatnonzero(~fit_only)
+    if fraction == 0 or not len(rows):
+        return np.arange(len(y)), np.arange(0)
+    groups_of_rows = None if groups is None else [groups[row] for row in rows.tolist()]
+    part = stratified_split(y[rows], groups_of_rows, (1 - fraction, fraction), seed)
+    counts = y[rows].sum(axis=0) if y.ndim == 2 else np.bincount(y[rows], minlength=labels)
+    is_rare = counts < 1 / fraction
+    has_rare_label = np.asarray((y & is_rare).any(axis=1) if y.ndim == 2 else is_rare[y])
+    is_validation = np.zeros(len(y), dtype=bool)
+    is_validation[rows[part == 1]] = True
+    is_validation &= ~_in_same_group(has_rare_label, groups)
+    is_fitted = ~(is_validation if fit_only is None else _in_same_group(is_validation, groups))
+    return np.flatnonzero(is_fitted), np.flatnonzero(is_validation)
 
 
 def _in_same_group(selected: NDArray[np.bool_], groups: Sequence[Hashable] | None) -> NDArray[np.bool_]:

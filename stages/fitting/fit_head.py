@@ -6,9 +6,11 @@ scores choose the decision rule; a last fit uses the whole training split; and o
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,12 +83,49 @@ def fit_head(
     if run_folder.exists():
         return runs.load(run_folder), False
     check_writable(folder, _expected_bytes(task))
-    clock, show, checkpoint = _Clock(), on_progress or (lambda _: None), FitCheckpoint(run_folder)
-    notes = [*stacking_notes(task.base_runs), *notes, *checkpoint.notes()]
-    fitted = cross_fit(FitJob(store, table, plan, run_folder), task, resolve_jobs(plan, task, jobs), show)
+    clock, show, checkpoint = Clock(), on_progress or (lambda _: None), FitCheckpoint(run_folder)
+    job = FitJob(store, table, plan, run_folder)
+    fitted = cross_fit(job, task, resolve_jobs(plan, task, jobs), show)
     clock.lap("fit", fitted.seconds)
     clock.lap("out_of_fold")
     show(FitProgress(plan.head.name, plan.fits, plan.fits + 1, "choosing the decision rule"))
+    run_notes = [*stacking_notes(task.base_runs), *notes, *checkpoint.notes()]
+    corpus_notes = [*task.notes, *_weight_notes(plan, task), *_plan_notes(plan, task)]
+    run = complete_run(job, task, fitted, clock, corpus_notes, run_notes, command=command)
+    checkpoint.remove()
+    return run, True
+
+
+def complete_run(
+    job: FitJob,
+    task: Task,
+    fitted: CrossFitResult,
+    clock: "Clock",
+    corpus_notes: Sequence[str],
+    run_notes: Sequence[str],
+    *,
+    command: str,
+    settings: Mapping[str, Any] | None = None,
+) -> runs.Run:
+    """Choose the decision rule of a fitted head, score the test split once, and write the run.
+
+    Args:
+        job: what was fitted, and where the run is written.
+        task: its documents.
+        fitted: the head, and its scores of documents that it was not fitted on.
+        clock: has the seconds of the fits.
+        corpus_notes: on the corpus and how it is used.
+        run_notes: on this run, in addition to those of the head.
+        command: the command line, for the record.
+        settings: hyperparameters that are not those of the head, for the record.
+
+    Returns:
+        The run.
+
+    Raises:
+        StorageFailed: it cannot be written.
+    """
+    plan = job.plan
     target, ordered = task.target[fitted.rows], task.target.is_ordinal
     decision = _decide(plan, target, task.groups[fitted.rows], fitted.scores)
     clock.lap("decision")
@@ -96,11 +135,11 @@ def fit_head(
     if test is not None:
         scorecards["test"] = test.scorecard
         clock.lap("test")
-    record = _record(store, table, task, plan, fitted.head, clock.laps, test, command, notes)
+    record = _record(job, task, fitted.head, clock.laps, test)
+    record = replace(record, command=command, corpus_notes=corpus_notes, run_notes=[*run_notes, *fitted.head.notes_])
+    record = replace(record, hyperparameters={**record.hyperparameters, **(settings or {})})
     predictions = _predictions(plan, task, decision, fitted, test)
-    run = runs.save(run_folder, record, fitted.head, decision, predictions, scorecards)
-    checkpoint.remove()
-    return run, True
+    return runs.save(job.run_folder, record, fitted.head, decision, predictions, scorecards)
 
 
 def _expected_bytes(task: Task) -> int:
@@ -130,17 +169,9 @@ def _predictions(
     )
 
 
-def _record(
-    store: FeatureSource,
-    table: CorpusTable,
-    task: Task,
-    plan: FitPlan,
-    head: Head,
-    seconds: dict[str, float],
-    test: HeldOutResult | None,
-    command: str,
-    notes: Sequence[str],
-) -> runs.Record:
+def _record(job: FitJob, task: Task, head: Head, seconds: dict[str, float], test: HeldOutResult | None) -> runs.Record:
+    """The record without the command line and the notes."""
+    store, table, plan = job.store, job.table, job.plan
     milliseconds = _scoring_milliseconds(task, head) if test is None else 1000 * test.seconds / len(task.test_ids)
     return runs.Record(
         head=head.name,
@@ -167,9 +198,9 @@ def _record(
         parameter_count=int(head.parameter_count_),
         seconds=seconds,
         predict_milliseconds=milliseconds + sum(run.record.predict_milliseconds for run in task.base_runs),
-        corpus_notes=[*task.notes, *_weight_notes(plan, task), *_plan_notes(plan, task)],
-        run_notes=[*notes, *head.notes_],
-        command=command,
+        corpus_notes=(),
+        run_notes=(),
+        command="",
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         package_versions=runs.package_versions(),
     )
@@ -217,7 +248,7 @@ def _weight_notes(plan: FitPlan, task: Task) -> list[str]:
     ]
 
 
-class _Clock:
+class Clock:
     """Seconds of each step, in the order of the steps; their sum is the time that passed."""
 
     def __init__(self) -> None:

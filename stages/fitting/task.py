@@ -108,7 +108,7 @@ def load_task(
         BadData: for documents without a label, an empty training split, or one with fewer than two labels.
         CallError: what `Target.to_ordinal` raises.
     """
-    rows, notes = _labeled_rows(table, skip_unlabeled=skip_unlabeled, with_test=with_test)
+    rows, notes = labeled_rows(table, skip_unlabeled=skip_unlabeled, with_test=with_test)
     rows, failed = _encodable_rows(store, table, rows)
     if failed:
         verb, names = "is" if len(failed) == 1 else "are", join_names([table.ids[row] for row in failed])
@@ -126,7 +126,7 @@ def load_task(
         train_ids=tuple(ids[row] for row in train),
         train=bags[train],
         target=target[train],
-        groups=_groups(table, rows)[train],
+        groups=number_groups(table, rows)[train],
         is_validation=splits[train] == Split.VALIDATION,
         test_ids=tuple(ids[row] for row in test),
         test_target=target[test],
@@ -186,7 +186,8 @@ def _check_some_label_known(name: str, split: str, training: Target, scored: Tar
         )
 
 
-def _labeled_rows(table: CorpusTable, *, skip_unlabeled: bool, with_test: bool = True) -> tuple[list[int], list[str]]:
+def labeled_rows(table: CorpusTable, *, skip_unlabeled: bool, with_test: bool = True) -> tuple[list[int], list[str]]:
+    """The rows of the documents with labels, and notes on the others. Raises BadData as `load_task` does."""
     used = [row for row, split in enumerate(table.splits) if with_test or split != Split.TEST]
     rows = [row for row in used if table.labels[row] is not None]
     missing = len(used) - len(rows)
@@ -228,7 +229,8 @@ def _check_labels(name: str, train: Target) -> None:
         )
 
 
-def _groups(table: CorpusTable, rows: Sequence[int]) -> NDArray[np.int64]:
+def number_groups(table: CorpusTable, rows: Sequence[int]) -> NDArray[np.int64]:
+    """A number for the group of each document in `rows`, int64 (rows,); equal texts without a group form one."""
     # duplicate texts have equal features: without a given group they form one, or a fold would have seen its answers
     names = [f"group {table.groups[row]}" if table.groups[row] else f"key {table.keys[row]}" for row in rows]
     codes = {name: code for code, name in enumerate(sorted(set(names)))}  # an array of texts takes four times as much
@@ -240,7 +242,11 @@ def hash_documents(store: FeatureSource, table: CorpusTable) -> str:
 
     Documents without finite vectors are left out.
     """
-    rows, _ = _encodable_rows(store, table, _labeled_rows(table, skip_unlabeled=True)[0])
+    return hash_rows(table, _encodable_rows(store, table, labeled_rows(table, skip_unlabeled=True)[0])[0])
+
+
+def hash_rows(table: CorpusTable, rows: Sequence[int]) -> str:
+    """SHA-256 of the documents in these rows of a corpus, as `hash_documents` makes it."""
     columns = (table.ids, table.keys, table.splits, table.groups, table.labels)
     content: Iterable[Any] = ([column[row] for column in columns] for row in rows)
     if table.kind != "single":  # the same labels mean something else

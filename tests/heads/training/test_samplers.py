@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from heads.training.samplers import SamplerName, sample_documents, sampling_probabilities
+from heads.training.samplers import EpochBatches, SamplerName, sample_documents, sampling_probabilities
 
 Y = np.repeat([0, 1, 2], [9000, 900, 100])
 
@@ -57,33 +57,39 @@ def test_a_document_of_several_labels_has_the_chances_of_all_and_one_of_none_is_
     y=st.lists(st.integers(0, 4), min_size=1, max_size=60),
     sampler=st.sampled_from(["instance", "square_root", "balanced", "progressive", "weighted"]),
     ranks=st.integers(1, 5),
+    batch_size=st.integers(1, 20),
     seed=st.integers(0, 2**32),
 )
-def test_processes_of_one_seed_read_together_what_one_process_would_have(
-    y: list[int], sampler: SamplerName, ranks: int, seed: int
+def test_processes_of_one_seed_read_equally_many_documents_and_count_together_what_one_process_would(
+    y: list[int], sampler: SamplerName, ranks: int, batch_size: int, seed: int
 ) -> None:
-    labels, weight = np.array(y), np.arange(1.0, len(y) + 1)
+    batches = EpochBatches(
+        y=np.array(y),
+        lengths=np.arange(len(y)) % 7,
+        batch_size=batch_size,
+        epochs=3,
+        sampler=sampler,
+        weight=np.arange(1.0, len(y) + 1),
+        seed=seed,
+    )
+    whole = list(batches.of_epoch(1))
+    shares = [list(batches.of_epoch(1, rank, ranks)) for rank in range(ranks)]
+    assert len(whole) == len(batches)
+    assert sum(len(batch.rows) for batch in whole) == len(y)
+    for batch, *parts in zip(whole, *shares, strict=True):
+        assert len({len(part.rows) for part in parts}) == 1
+        assert {part.documents for part in parts} == {len(batch.rows)}
+        assert sorted(row for part in parts for row in part.rows[part.is_counted]) == sorted(batch.rows)
+        assert all(
+            part.rows[part.is_counted].tolist() == batch.rows[rank::ranks].tolist() for rank, part in enumerate(parts)
+        )
 
-    def share(rank: int, ranks: int) -> NDArray[np.int64]:
-        return sample_documents(labels, sampler, 0.5, np.random.default_rng(seed), weight, rank=rank, ranks=ranks)
 
-    whole, parts = share(0, 1), [share(rank, ranks) for rank in range(ranks)]
-    assert len(whole) == len(y) == sum(map(len, parts))
-    for rank, part in enumerate(parts):
-        assert part.tolist() == whole[rank::ranks].tolist()
+def test_every_epoch_has_other_batches_and_the_same_ones_again_when_it_is_repeated() -> None:
+    batches = EpochBatches(y=Y, lengths=np.ones(len(Y), np.int64), batch_size=50, epochs=2)
 
+    def read(epoch: int) -> list[list[int]]:
+        return [batch.rows.tolist() for batch in batches.of_epoch(epoch)]
 
-@given(
-    y=st.lists(st.integers(0, 4), min_size=1, max_size=60),
-    sampler=st.sampled_from(["square_root", "balanced", "progressive"]),
-)
-def test_each_document_comes_as_often_as_its_chance_says_rounded_up_or_down(y: list[int], sampler: SamplerName) -> None:
-    labels = np.array(y)
-    expected = len(y) * sampling_probabilities(labels, sampler, 0.3)
-    times = np.bincount(sample_documents(labels, sampler, 0.3, np.random.default_rng(0)), minlength=len(y))
-    assert (np.abs(times - expected) < 1 + 1e-9).all()
-
-
-def test_progressive_begins_with_every_document_alike_however_many_labels_it_has() -> None:
-    has = np.array([[True, True, True], [True, False, False], [False, False, False]])
-    assert sampling_probabilities(has, "progressive", 0.0).tolist() == pytest.approx([1 / 3] * 3)
+    assert read(0) == read(0)
+    assert read(0) != read(1)

@@ -1,0 +1,133 @@
+"""The network that is fine-tuned: an encoder, and a linear layer over its window vectors with pooled logits."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from data.errors import CallError
+from heads.training.document_batches import Batch
+from stages.embed.encoder.encoder import Encoder
+from stages.embed.network.pooling import move_to
+from stages.embed.network.torch_network import TorchNetwork
+from stages.embed.windows.window_arrays import Windows, expand_ranges
+from stages.finetune.settings import FinetuneSettings, parse_train
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+
+__all__ = ["EncoderClassifier", "WindowBatch"]
+
+# Hu et al. 2022 (arXiv 2106.09685): rank and scale of their GLUE experiments, on every linear layer
+LORA_RANK, LORA_ALPHA = 8, 16
+
+
+@dataclass(frozen=True)
+class WindowBatch:
+    """The windows of some documents as the encoder reads them; all on the CPU.
+
+    ids: int64 (windows, longest). lengths: int64 (windows,), their positions. windows: int64 (documents,), the number
+    of windows of each document.
+    """
+
+    ids: torch.Tensor
+    lengths: torch.Tensor
+    windows: torch.Tensor
+
+    @classmethod
+    def of(cls, windows: Windows, documents: NDArray[np.int64], encoder: Encoder) -> Self:
+        """The windows of these documents, in their order."""
+        counts = np.diff(windows.offsets)[documents]
+        rows = expand_ranges(windows.offsets[:-1][documents], counts)
+        ids, lengths = encoder.padded_batch(windows, rows)
+        return cls(torch.from_numpy(ids), torch.from_numpy(lengths), torch.from_numpy(counts))
+
+
+class EncoderClassifier(nn.Module):
+    """An encoder and a linear layer. The vectors that the layer reads are those that a store of the encoder keeps.
+
+    Args:
+        network: the encoder in float32, with its own linear layers.
+        encoder: how a store of the encoder pools.
+        classes: how many logits.
+        settings: what is trained, and which vector is read.
+    """
+
+    def __init__(self, network: TorchNetwork, encoder: Encoder, classes: int, settings: FinetuneSettings) -> None:
+        super().__init__()
+        self.encoder = network.module
+        self.dropout = nn.Dropout(settings.dropout)
+        self.layer = nn.Linear(encoder.dim, classes)
+        # not the other vectors of a store: they would cost time
+        self._network, self._pooling = network, replace(encoder.pooling, keep=(settings.vector,))
+        self._vector, self._over = settings.vector, settings.pooling
+        self._adapter: PeftModel | None = None
+        self._select_trained(settings.train)
+
+    def forward(self, batch: WindowBatch) -> torch.Tensor:
+        """Logits, float32 (documents, classes)."""
+        (hidden,) = self._network(batch.ids, batch.lengths)
+        vectors = self._pooling.pool(hidden.float(), batch.lengths)[self._vector]
+        logits = self.layer(self.dropout(vectors)).float()
+        return pool_logits(logits, move_to(batch.windows, logits.device), self._over)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self.layer.weight.device
+
+    @property
+    def trained_parameters(self) -> int:
+        """How many numbers are learned."""
+        return sum(weight.numel() for weight in self.parameters() if weight.requires_grad)
+
+    def merge_adapter(self) -> None:
+        """Add LoRA's matrices to the encoder's own, so that it is an encoder of its family again."""
+        if self._adapter is not None:
+            self._adapter.merge_and_unload()
+            self._adapter = None
+
+    def save_encoder(self, folder: Path) -> None:
+        """Write config.json and the weights of the encoder."""
+        encoder: Any = self.encoder
+        encoder.save_pretrained(folder)
+
+    def _select_trained(self, train: str) -> None:
+        layers = parse_train(train)
+        self.encoder.requires_grad_(train == "all")
+        if train == "lora":
+            from peft import LoraConfig, get_peft_model
+
+            config = LoraConfig(r=LORA_RANK, lora_alpha=LORA_ALPHA, lora_dropout=0.1, target_modules="all-linear")
+            self._adapter = get_peft_model(self.encoder, config)  # the encoder is changed in place
+        elif layers is not None:
+            for module in _last_layers(self.encoder, layers):
+                module.requires_grad_(True)
+
+
+def _last_layers(encoder: nn.Module, count: int) -> Iterator[nn.Module]:
+    """The last layers of an encoder, and the modules after them, such as a last norm."""
+    config: Any = encoder.config
+    depth = config.num_hidden_layers
+    stacks = [module for module in encoder.modules() if isinstance(module, nn.ModuleList) and len(module) == depth]
+    if not stacks:
+        raise CallError(
+            "This encoder's layers share their weights, so --train last:N is not possible. Use --train all."
+        )
+    if count > depth:
+        raise CallError(f"--train last:{count}: the encoder has {depth} layers. Use at most last:{depth}, or all.")
+    yield from stacks[0][depth - count :]
+
+
+def pool_logits(logits: torch.Tensor, windows: torch.Tensor, pooling: str) -> torch.Tensor:
+    """The mean or the maximum over each document's windows: (all windows, classes) -> (documents, classes)."""
+    batch = Batch(logits, windows)
+    if pooling == "mean" or len(logits) == len(windows):
+        return batch.mean(logits)
+    return batch.pad(logits, -math.inf).amax(dim=1)

@@ -1,0 +1,208 @@
+"""transformers' Trainer with our batches, samplers, losses and metrics. This module needs accelerate."""
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+
+from data.errors import CallError
+from heads.training.losses import Losses
+from stages.embed.batching.budget import empty_gpu_cache, is_out_of_memory
+from stages.embed.pipeline.interrupt import Interrupts
+from stages.finetune.batches import DocumentDataset, EpochSampler, MicroBatches, TrainingBatch
+from stages.finetune.classifier import EncoderClassifier
+
+__all__ = ["DocumentTrainer", "StepProgress", "TrainingCallback", "last_checkpoint"]
+
+SAVE_SECONDS = 120.0  # between checkpoints
+STATE = "trainer_state.json"  # the last file of a checkpoint that the Trainer writes
+
+
+@dataclass(frozen=True)
+class StepProgress:
+    """How far a training is. seconds_left: None before the first step. interrupted: this step is the last one."""
+
+    step: int
+    steps: int
+    epoch: int
+    epochs: int
+    seconds_left: float | None
+    interrupted: bool = False
+
+
+class DocumentTrainer(Trainer):  # type: ignore[misc]  # transformers has no complete types
+    """Trains an EncoderClassifier. One step is one batch of documents, read in as many parts as memory needs.
+
+    Args:
+        model: the network.
+        arguments: of the Trainer.
+        dataset: the documents that are fitted on.
+        sampler: their batches.
+        micro_batches: divides a batch.
+        losses: the loss of each document.
+        optimizers: the optimizer, and its schedule.
+        bfloat16: whether to compute in bfloat16 where that is safe (autocast).
+        evaluation: returns the metrics on the validation documents; called after each epoch. None without validation.
+        patience: epochs without an improvement before training stops.
+    """
+
+    def __init__(
+        self,
+        model: EncoderClassifier,
+        arguments: TrainingArguments,
+        dataset: DocumentDataset,
+        sampler: EpochSampler,
+        micro_batches: MicroBatches,
+        losses: Losses,
+        optimizers: tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler],
+        *,
+        bfloat16: bool = False,
+        evaluation: Callable[[], dict[str, float]] | None = None,
+        patience: int = 1,
+    ) -> None:
+        super().__init__(
+            model, arguments, train_dataset=dataset, eval_dataset=evaluation and dataset, optimizers=optimizers
+        )
+        self.remove_callback(PrinterCallback)
+        if evaluation is not None:
+            self.add_callback(EarlyStoppingCallback(patience))
+        self._sampler, self._micro_batches, self._losses = sampler, micro_batches, losses
+        self._bfloat16, self._evaluation = bfloat16, evaluation
+
+    def get_train_dataloader(self) -> "DataLoader[TrainingBatch]":
+        """The batches of this process; accelerate would divide them among the processes once more."""
+        sampler: Any = self._sampler  # what it yields is not a list of rows, but its own batch
+        return _EpochLoader(self.train_dataset, batch_sampler=sampler, collate_fn=_as_inputs)
+
+    def training_step(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        num_items_in_batch: Any = None,  # noqa: ARG002 - the loss is divided by documents
+    ) -> torch.Tensor:
+        """Add the gradients of one batch; if memory runs out, begin it again in smaller parts."""
+        batch: TrainingBatch = inputs["batch"]
+        model.train()
+        while True:
+            try:
+                loss = self._add_gradients(model, batch)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+            else:
+                break
+            model.zero_grad()
+            empty_gpu_cache()
+            self._micro_batches.halve(batch.rows)
+        if not torch.isfinite(loss):
+            raise CallError(f"The loss is not finite after step {self.state.global_step:,}. Choose a lower --lr.")
+        return loss
+
+    def _add_gradients(self, model: nn.Module, batch: TrainingBatch) -> torch.Tensor:
+        total = torch.zeros((), device=self.args.device)
+        parts = self._micro_batches.split(batch.rows)
+        for number, (documents, windows) in enumerate(parts, start=1):
+            with self._synchronized(model, is_last=number == len(parts)):
+                with torch.autocast(self.args.device.type, torch.bfloat16, enabled=self._bfloat16):
+                    logits = model(windows)
+                targets, weight = (values[documents].to(logits.device) for values in (batch.targets, batch.weight))
+                loss = self._losses(logits.float(), targets, weight).sum() * batch.scale
+                self.accelerator.backward(loss)
+            total += loss.detach()
+        return total
+
+    def _synchronized(self, model: nn.Module, *, is_last: bool) -> AbstractContextManager[None]:
+        """Processes exchange their gradients once per step."""
+        return nullcontext() if is_last else self.accelerator.no_sync(model)
+
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        """The metrics on the validation documents, by the names that the Trainer expects."""
+        assert self._evaluation is not None
+        metrics = {f"eval_{name}": value for name, value in self._evaluation().items()}
+        self.log(metrics)
+        self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:  # noqa: ARG002
+        """Write the weights of a checkpoint, tensors that share memory once."""
+        from safetensors.torch import save_model
+
+        if self.args.should_save:
+            folder = Path(output_dir or self.args.output_dir)
+            folder.mkdir(parents=True, exist_ok=True)
+            save_model(self.model, str(folder / "model.safetensors"))
+
+    def _issue_warnings_after_load(self, load_result: Any) -> None:
+        """Nothing: the second name of a tensor that was written once is not missing."""
+
+
+class _EpochLoader(DataLoader[TrainingBatch]):
+    """A DataLoader whose batch sampler knows the epoch."""
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the Trainer before each epoch."""
+        self.batch_sampler.set_epoch(epoch)  # type: ignore[union-attr]
+
+
+def _as_inputs(batch: Any) -> dict[str, TrainingBatch]:
+    """The Trainer looks for names in its inputs."""
+    return {"batch": batch}
+
+
+class TrainingCallback(TrainerCallback):  # type: ignore[misc]  # as above
+    """Reports progress, saves a checkpoint every two minutes, and stops after a step if an interrupt was requested.
+
+    interrupts: the handling of Ctrl-C. on_progress: called after each step.
+    """
+
+    def __init__(self, on_progress: Callable[[StepProgress], None]) -> None:
+        self._on_progress = on_progress
+        self.interrupts = Interrupts(self._report_interrupt)
+        self._started = self._saved = time.monotonic()
+        self._first_step = 0
+        self._last = StepProgress(0, 1, 1, 1, None)
+
+    def on_train_begin(self, args: Any, state: Any, *_: Any, **__: Any) -> None:
+        """Start the clock; a resumed training does not begin with step 0."""
+        self._started = self._saved = time.monotonic()
+        self._first_step = state.global_step
+        self._report(args, state)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Report, and request a checkpoint if it is time."""
+        self._report(args, state)
+        is_alone = args.world_size == 1  # several processes have to save at the same step
+        is_saved_next = args.eval_strategy == "epoch" and float(state.epoch).is_integer()
+        is_due = self.interrupts.requested or time.monotonic() - self._saved > SAVE_SECONDS
+        control.should_save = control.should_save or (is_alone and is_due and not is_saved_next)
+
+    def on_save(self, *_: Any, **__: Any) -> None:
+        """Raise KeyboardInterrupt after the checkpoint that an interrupt requested."""
+        self._saved = time.monotonic()
+        if self.interrupts.requested:
+            raise KeyboardInterrupt
+
+    def _report(self, args: Any, state: Any) -> None:
+        done = state.global_step - self._first_step
+        seconds = time.monotonic() - self._started
+        left = seconds / done * (state.max_steps - state.global_step) if done else None
+        epochs = int(args.num_train_epochs)
+        epoch = min(int(state.epoch or 0) + 1, epochs)
+        self._last = StepProgress(state.global_step, state.max_steps, epoch, epochs, left)
+        self._on_progress(self._last)
+
+    def _report_interrupt(self) -> None:
+        self._on_progress(replace(self._last, interrupted=True))
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest complete checkpoint in a folder; None if there is none."""
+    complete = [path.parent for path in folder.glob(f"checkpoint-*/{STATE}")]
+    return max(complete, key=lambda path: int(path.name.rpartition("-")[2]), default=None)

@@ -1,0 +1,276 @@
+"""One training: an encoder and a layer on some documents, with checkpoints from which it resumes."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from data.errors import StorageFailed
+from heads.classifiers.finetuned import FinetunedHead
+from heads.core.class_weights import loss_weights
+from heads.core.inputs import encode
+from heads.evaluation.metrics import macro_f1
+from heads.evaluation.score_matrix import align_scores
+from heads.training.loop import make_losses
+from heads.training.losses import Losses
+from heads.training.network_head import seeded
+from heads.training.optimizers import learning_rate_factor
+from heads.training.samplers import EpochBatches
+from stages.embed.encoder.encoder import Encoder
+from stages.embed.encoder.options import Options
+from stages.embed.model_files.checkpoint import read_config
+from stages.embed.model_files.log_silencing import silence_transformers
+from stages.embed.model_files.model_lookup import find_model
+from stages.embed.model_files.sentence_transformers_folder import read_sentence_transformers_folder
+from stages.embed.model_files.trust import resolve_remote_code
+from stages.embed.network.torch_network import TorchNetwork
+from stages.embed.windows.window_arrays import Windows
+from stages.finetune.batches import DocumentDataset, EpochSampler, MicroBatches
+from stages.finetune.classifier import EncoderClassifier
+from stages.finetune.processes import Processes
+from stages.finetune.settings import FinetuneSettings, default_lr
+from stages.finetune.task import FinetuneTask, Fold
+
+if TYPE_CHECKING:
+    from stages.finetune.trainer import DocumentTrainer, StepProgress
+
+__all__ = ["TrainedFold", "Training"]
+
+MAX_GRAD_NORM = 1.0
+# positions at once, padding included, that are scored; and that are learned from before memory runs out
+SCORED_POSITIONS = 8_192
+LEARNED_POSITIONS = {"cpu": 16_384, "mps": 16_384, "cuda": 65_536}
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedFold:
+    """The result of one training.
+
+    head: the layer. classifier: the network, with the weights of the best epoch. notes: sentences for the user.
+    """
+
+    head: FinetunedHead
+    classifier: EncoderClassifier
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Training:
+    """What all trainings of a run share.
+
+    encoder, options: the encoder to start from, and how it was opened.
+    windows: of the training documents, in the order of `task`.
+    bfloat16: whether to compute in bfloat16.
+    """
+
+    encoder: Encoder
+    options: Options
+    task: FinetuneTask
+    windows: Windows
+    settings: FinetuneSettings
+    processes: Processes
+    bfloat16: bool
+
+    def run(self, fold: Fold, folder: Path, on_progress: "Callable[[StepProgress], None]") -> TrainedFold:
+        """Train on the documents of a fold, or resume that.
+
+        Args:
+            fold: the documents.
+            folder: of the checkpoints.
+            on_progress: called after each step.
+
+        Raises:
+            EmbedOnceError: memory runs out for a single document, or the disk is full.
+            CallError: for a loss that does not fit the labels, and if the loss is no longer finite.
+            KeyboardInterrupt: after Ctrl-C, when a checkpoint is saved.
+        """
+        from stages.finetune.trainer import TrainingCallback, last_checkpoint
+
+        names = self.task.target.names[fold.learned]
+        classes, y = encode(names)
+        callback = TrainingCallback(on_progress)
+        with seeded(self.settings.seed), silence_transformers():
+            classifier = self.build(len(classes))
+            micro_batches = self.micro_batches(classifier)
+            trainer = self._trainer(classifier, fold, y, classes.tolist(), micro_batches, folder)
+            trainer.add_callback(callback)
+            checkpoint = last_checkpoint(folder)
+            with callback.interrupts if self.processes.ranks == 1 else nullcontext(), _disk_errors(folder):
+                trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        trained = classifier.trained_parameters
+        classifier.merge_adapter()
+        head = FinetunedHead(vector=self.settings.vector, pooling=self.settings.pooling, seed=self.settings.seed)
+        layer = classifier.layer
+        weight, bias = (values.detach().float().cpu().numpy() for values in (layer.weight, layer.bias))
+        return TrainedFold(head.set_layer(names, weight, bias, trained), classifier, tuple(self._notes(micro_batches)))
+
+    def build(self, classes: int) -> EncoderClassifier:
+        """The network with a layer of random weights, on the device of this process."""
+        folder = read_sentence_transformers_folder(find_model(self.options.model, self.options.revision)).folder
+        config = resolve_remote_code(read_config(folder), trust=self.options.trust_remote_code)
+        device, layers = self.processes.device(self.options.device), self.encoder.recipe.layers
+        network = TorchNetwork(folder, layers, "float32", device, trust=bool(config.code_hashes), onednn=False)
+        return EncoderClassifier(network, self.encoder, classes, self.settings).to(network.device)
+
+    def micro_batches(self, classifier: EncoderClassifier) -> MicroBatches:
+        """Batches divided by what a device usually has memory for."""
+        return MicroBatches(self.windows, self.encoder, LEARNED_POSITIONS[classifier.device.type])
+
+    def scores(self, classifier: EncoderClassifier, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Logits of documents in float32, (rows, classes)."""
+        order = np.argsort(-self.windows.tokens_to_encode[rows], kind="stable")
+        micro_batches = MicroBatches(self.windows, self.encoder, SCORED_POSITIONS)
+        classifier.eval()
+        with torch.inference_mode():
+            logits = [classifier(batch).cpu().numpy() for _, batch in micro_batches.split(rows[order])]
+        return np.concatenate(logits)[np.argsort(order)] if logits else np.zeros((0, 0), np.float32)
+
+    def losses(self, y: NDArray[Any], classes: list[Any]) -> tuple[Losses, torch.Tensor, torch.Tensor]:
+        """The loss of documents with these labels, their targets, and their weights in the shape of the targets."""
+        target, imbalance = self.task.target, self.settings.imbalance
+        multilabel = y.ndim == 2
+        targets = torch.from_numpy(y.astype(np.float32 if multilabel else np.int64))
+        weight = loss_weights(y, self._class_weight(), classes, np.ones(len(y))).astype(np.float32)
+        order = None
+        if target.is_ordinal:
+            order = torch.tensor([classes.index(label) for label in target.labels if label in classes])
+        losses = make_losses(imbalance, targets, torch.ones(targets.shape), len(classes), order)
+        return losses, targets, torch.from_numpy(weight)
+
+    def _class_weight(self) -> Any:
+        """The class weights; those of a mapping by column if multi-label."""
+        weights, target = self.settings.class_weight, self.task.target
+        if isinstance(weights, Mapping) and target.kind == "multilabel":
+            return {target.labels.index(label): weight for label, weight in weights.items()}
+        return weights
+
+    def batches(self, fold: Fold, y: NDArray[Any], weight: torch.Tensor) -> EpochBatches:
+        """The batches of every epoch."""
+        settings = self.settings
+        return EpochBatches(
+            y=y,
+            lengths=self.windows.tokens_to_encode[fold.learned],
+            batch_size=settings.batch_size,
+            epochs=settings.epochs,
+            sampler=settings.imbalance.sampler,
+            weight=weight.numpy() if settings.sampler == "weighted" else None,
+            seed=settings.seed,
+        )
+
+    def _trainer(
+        self,
+        classifier: EncoderClassifier,
+        fold: Fold,
+        y: NDArray[Any],
+        classes: list[Any],
+        micro_batches: MicroBatches,
+        folder: Path,
+    ) -> "DocumentTrainer":
+        from stages.finetune.trainer import DocumentTrainer
+
+        losses, targets, weight = self.losses(y, classes)
+        batches = self.batches(fold, y, weight)
+        weight = torch.ones_like(weight) if self.settings.sampler == "weighted" else weight
+        rank, ranks = self.processes.rank, self.processes.ranks
+
+        def evaluate() -> dict[str, float]:
+            return {"macro_f1": self._macro_f1(classifier, fold.scored, classes)}
+
+        return DocumentTrainer(
+            classifier,
+            self._arguments(folder, classifier.device.type, validates=self._validates),
+            DocumentDataset(fold.learned, targets, weight, ranks),
+            EpochSampler(batches, rank, ranks),
+            micro_batches,
+            losses,
+            self.optimizers(classifier, len(batches) * self.settings.epochs),
+            bfloat16=self.bfloat16,
+            evaluation=evaluate if self._validates else None,
+            patience=self.settings.patience,
+        )
+
+    @property
+    def _validates(self) -> bool:
+        """Whether the best epoch is chosen; folds choose the decision rule only."""
+        return self.settings.validate_on != "folds"
+
+    def _macro_f1(self, classifier: EncoderClassifier, rows: NDArray[np.int64], classes: list[Any]) -> float:
+        target = self.task.target
+        scores = align_scores(self.scores(classifier, rows), classes, target.labels)
+        predicted = scores > 0 if target.kind == "multilabel" else scores.argmax(axis=1)
+        return macro_f1(target.y[rows], predicted, len(target.labels))
+
+    def _arguments(self, folder: Path, device: str, *, validates: bool) -> Any:
+        from transformers import TrainingArguments
+
+        strategy = "epoch" if validates else "no"
+        arguments = TrainingArguments(
+            output_dir=str(folder),
+            num_train_epochs=self.settings.epochs,
+            per_device_train_batch_size=self.settings.batch_size,
+            max_grad_norm=MAX_GRAD_NORM,
+            eval_strategy=strategy,
+            save_strategy=strategy,
+            save_total_limit=2,
+            load_best_model_at_end=validates,
+            metric_for_best_model="macro_f1" if validates else None,
+            greater_is_better=True if validates else None,
+            logging_strategy="no",
+            report_to="none",
+            disable_tqdm=True,
+            remove_unused_columns=False,
+            use_cpu=device == "cpu",
+            ddp_find_unused_parameters=False,
+            seed=self.settings.seed,
+        )
+        arguments._n_gpu = min(arguments.n_gpu, 1)  # several GPUs are several processes
+        return arguments
+
+    def optimizers(
+        self, classifier: EncoderClassifier, steps: int
+    ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+        """AdamW with a learning rate for the encoder and one for the layer; warm-up and cosine decay."""
+        settings = self.settings
+        lr = settings.lr or default_lr(self.encoder.dim, settings.train)
+        encoder = [weight for weight in classifier.encoder.parameters() if weight.requires_grad]
+        layer = list(classifier.layer.parameters())
+        groups = [
+            {"params": [weight for weight in weights if (weight.dim() > 1) == is_matrix], "lr": rate}
+            | {"weight_decay": settings.weight_decay if is_matrix else 0.0}
+            for weights, rate in ((encoder, lr), (layer, settings.layer_lr))
+            for is_matrix in (True, False)
+        ]
+        optimizer = torch.optim.AdamW(
+            [group for group in groups if group["params"]], fused=classifier.device.type != "mps"
+        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: learning_rate_factor(step, steps, settings.warmup_ratio)
+        )
+        return optimizer, schedule
+
+    def _notes(self, micro_batches: MicroBatches) -> Iterator[str]:
+        if micro_batches.halvings:
+            yield (
+                f"Memory ran out: a step was divided into parts of at most {micro_batches.limit:,} tokens, which does "
+                "not change the result."
+            )
+
+
+@contextmanager
+def _disk_errors(folder: Path) -> Iterator[None]:
+    """Raise StorageFailed if a checkpoint cannot be written."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        if isinstance(error, StorageFailed):
+            raise
+        raise StorageFailed(
+            f"A checkpoint cannot be written to {folder} ({error}). Make room, and run the same command again."
+        ) from error
