@@ -71,7 +71,7 @@ def curve(options: CurveOptions) -> None:
     metric = options.metric_name
     source, first = open_stores(options.store, options.stores_folder)
     corpus = options.open_corpus(first)
-    plan = _plan(corpus, options)
+    plan = _plan(corpus, options.open_copies(first), options)
     origin = describe_origin("store", "the newest store")
     say(f"Learning curves of {', '.join(options.heads)} on {source.name}{origin}, corpus {corpus.name}.")
     with progress("fitting") as bar:
@@ -85,7 +85,7 @@ def curve(options: CurveOptions) -> None:
     _write_charts(curves, metric, options)
 
 
-def _plan(corpus: "CorpusTable", options: CurveOptions) -> "CurvePlan":
+def _plan(corpus: "CorpusTable", copies: "tuple[CorpusTable, ...]", options: CurveOptions) -> "CurvePlan":
     from stages.curve import CurvePlan, parse_curve_heads, parse_sizes
 
     return CurvePlan(
@@ -97,6 +97,7 @@ def _plan(corpus: "CorpusTable", options: CurveOptions) -> "CurvePlan":
         skip_unlabeled=options.skip_unlabeled,
         order=options.label_order,
         weights=options.read_weights(corpus),
+        copies=copies,
     )
 
 

@@ -110,6 +110,7 @@ def fit_head(options: FitHeadOptions) -> None:
     embedonce fit-head cascade --first earn
     embedonce fit-head lstm --order poor,fair,good
     embedonce fit-head linear --store stores/news--minilm --store stores/news--e5
+    embedonce fit-head lstm --augmented tickets-deletion
     embedonce fit-head layermix --set body=lstm --set over=segments
     embedonce fit-head stack --run linear-3f9a12bc --run lstm-7c2e41b0
     """
@@ -127,7 +128,8 @@ def fit_head(options: FitHeadOptions) -> None:
     weights = options.read_weights(corpus)
     layers = len(first.recipe.layers) if source is first else 1
     heads = parse_heads(options.heads, options.all_settings, options.class_weight, options.first, options.seed, layers)
-    plans = [_plan(head, weights, options) for head in heads]
+    copies = options.open_copies(first)
+    plans = [_plan(head, weights, copies, options) for head in heads]
     if len(plans) == 1:
         runs, has_failed = [_fit(source, corpus, plans[0], options, set(corpus.notes))], False
     else:
@@ -137,7 +139,9 @@ def fit_head(options: FitHeadOptions) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _plan(head: "Head", weights: Mapping[str, float] | None, options: FitHeadOptions) -> "FitPlan":
+def _plan(
+    head: "Head", weights: Mapping[str, float] | None, copies: "tuple[CorpusTable, ...]", options: FitHeadOptions
+) -> "FitPlan":
     from heads.registry import STACKING_HEADS
     from stages.fitting.plan import FitPlan
 
@@ -153,6 +157,7 @@ def _plan(head: "Head", weights: Mapping[str, float] | None, options: FitHeadOpt
         order=options.label_order,
         base_runs=options.base_runs if head.name in STACKING_HEADS else (),
         weights=weights,
+        copies=copies,
     )
 
 

@@ -121,6 +121,12 @@ corpus_options = combine_options(
     click.option("--layer", type=int, default=-1, help="Which of the stored layers is read; layermix reads all."),
     click.option("--skip-unlabeled", is_flag=True, help="Leave documents without a label out."),
     click.option("--no-tabular", is_flag=True, help="Do not use the tabular columns of the corpus."),
+    click.option(
+        "--augmented",
+        multiple=True,
+        metavar="CORPUS",
+        help="Fit on these copies of training documents too, a corpus that `augment` made. Repeat it for more.",
+    ),
     click.option("--weight", metavar="COLUMN", help="Column of sample weights for the training documents."),
     click.option("--weight-from", metavar="FILE", help="File with that column.  [the file that was embedded]"),
     click.option("--weight-id", metavar="COLUMN", help="Column of the ids in that file.  [guessed, or row numbers]"),
@@ -142,6 +148,7 @@ class CorpusOptions:
     layer: int
     skip_unlabeled: bool
     no_tabular: bool
+    augmented: tuple[str, ...]
     weight: str | None
     weight_from: str | None
     weight_id: str | None
@@ -158,8 +165,12 @@ class CorpusOptions:
         """The corpus of `--corpus`, without its tabular columns if `--no-tabular` says so."""
         from stages.stores import open_corpus
 
-        corpus = open_corpus(store, self.corpus)
+        corpus = open_corpus(store, self.corpus, copies=self.augmented)
         return replace(corpus, tabular=None) if self.no_tabular else corpus
+
+    def open_copies(self, store: "FeatureStore") -> "tuple[CorpusTable, ...]":
+        """The corpora of `--augmented`. Raises UnknownName for one that the store lacks."""
+        return tuple(store.corpus(name) for name in dict.fromkeys(self.augmented))
 
     def read_weights(self, corpus: "CorpusTable") -> Mapping[str, float] | None:
         """The weight of each document by id, None without `--weight`. Raises as `read_sample_weights` does."""

@@ -91,7 +91,7 @@ def sweep(options: SweepOptions) -> None:
     metric = options.metric_name
     source, first = open_stores(options.store, options.stores_folder)
     corpus = options.open_corpus(first)
-    spaces = _search_spaces(corpus, metric, options)
+    spaces = _search_spaces(corpus, options.open_copies(first), metric, options)
     origin = describe_origin("store", "the newest store")
     say(f"Sweep of {options.head} on {source.name}{origin}, corpus {corpus.name}.")
     if options.head == ALL:
@@ -106,7 +106,9 @@ def sweep(options: SweepOptions) -> None:
     _write_charts(results[0], options)
 
 
-def _search_spaces(corpus: "CorpusTable", metric: str, options: SweepOptions) -> "list[SearchSpace]":
+def _search_spaces(
+    corpus: "CorpusTable", copies: "tuple[CorpusTable, ...]", metric: str, options: SweepOptions
+) -> "list[SearchSpace]":
     from heads.registry import STACKING_HEADS
     from stages.fitting.head_options import parse_heads
     from stages.fitting.plan import FitPlan
@@ -131,6 +133,7 @@ def _search_spaces(corpus: "CorpusTable", metric: str, options: SweepOptions) ->
             skip_unlabeled=options.skip_unlabeled,
             order=options.label_order,
             weights=weights,
+            copies=copies,
         )
         for head in parse_heads([options.head], options.settings, options.class_weight, seed=options.seed)
     ]

@@ -182,6 +182,7 @@ def fit_head(
     runs: str | Path = "runs",
     jobs: int | None = None,
     tabular: bool = True,
+    augmented: Sequence[str] = (),
     progress: bool = True,
     **hyperparameters: Any,
 ) -> Run:
@@ -198,6 +199,8 @@ def fit_head(
         runs: the folder of runs. A run with the same head, data and seed is loaded from there instead of fitted again.
         jobs: fits at once, one process each; None is as many as there are cores if that saves time.
         tabular: whether the tabular columns of the corpus are used, by the heads that can.
+        augmented: corpora in the same store with augmented copies of training documents, which are fitted on together
+            with their origins and never scored; `embedonce augment` makes them.
         progress: whether a bar is shown.
         hyperparameters: by the names that `embedonce heads NAME` lists, nested ones by their last part: `lr=1e-3`.
 
@@ -214,7 +217,15 @@ def fit_head(
     if hyperparameters and not isinstance(head, str):
         raise CallError("Hyperparameters go with the name of a head. Set those of a head object with set_params.")
     chosen = make_head(head, {**hyperparameters, "seed": seed}) if isinstance(head, str) else head
-    plan = FitPlan(head=chosen, folds=folds, seed=seed, validate_on=validate_on, test=test, skip_unlabeled=True)
+    plan = FitPlan(
+        head=chosen,
+        folds=folds,
+        seed=seed,
+        validate_on=validate_on,
+        test=test,
+        skip_unlabeled=True,
+        copies=[corpus.features.corpus(name) for name in augmented],
+    )
     with progress_bar(chosen.name, visible=progress) as show:
         run, _ = fit(
             corpus.features,

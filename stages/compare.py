@@ -191,12 +191,25 @@ def _notes(ranked: Sequence[runs.Run]) -> list[str]:
             "Some of these runs are validated out of fold and others on the validation split: these two metrics are of "
             "different documents and cannot be compared."
         )
+    notes += [
+        f"{', '.join(names)}: fitted with augmented copies ({copies})." for copies, names in _copies(ranked).items()
+    ]
     if len(ranked) > 1 and (stacks := [run.name for run in ranked if run.record.base_runs]):
         notes.append(
             f"The out-of-fold metrics of {', '.join(stacks)} are slightly too high compared with runs that are no "
             "stacking ensemble; see the notes on the run."
         )
     return notes
+
+
+def _copies(ranked: Sequence[runs.Run]) -> dict[str, list[str]]:
+    """The runs that were fitted with augmented copies, by their number and corpus."""
+    names: dict[str, list[str]] = {}
+    for run in ranked:
+        described = [f"{count:,} of {corpus}" for corpus, count in run.record.copies.items()]
+        if described:
+            names.setdefault(join_words(described), []).append(run.name)
+    return names
 
 
 def _coverage_notes(ranked: Sequence[runs.Run]) -> list[str]:

@@ -32,9 +32,9 @@ def open_stores(paths: Sequence[Path], folder: Path) -> tuple[FeatureSource, Fea
     return (stores[0] if len(stores) == 1 else JoinedStores(tuple(stores))), stores[0]
 
 
-def open_corpus(store: FeatureStore, name: str | None) -> CorpusTable:
-    """The corpus of that name, or the only one of `store`."""
-    names = store.corpora()
+def open_corpus(store: FeatureStore, name: str | None, *, copies: Sequence[str] = ()) -> CorpusTable:
+    """The corpus of that name, or the only one of `store` besides `copies`, the names of corpora of copies."""
+    names = [known for known in store.corpora() if known not in copies or known == name]
     if name is not None and name not in names:
         raise UnknownName(f"{store.name} has no corpus '{name}'.{suggest_name(name, names)}")
     if not names:

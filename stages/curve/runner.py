@@ -40,7 +40,7 @@ class CurvePlan:
 
     sizes: numbers of documents to fit on, None for all; without sizes they double from 50 to all.
     seed: draws the validation split, and is the first of the `seeds` that draw subsets and start heads.
-    layer, skip_unlabeled, order, weights: as in `stages.fitting.plan.FitPlan`.
+    layer, skip_unlabeled, order, weights, copies: as in `stages.fitting.plan.FitPlan`.
     """
 
     heads: Sequence[Head]
@@ -51,6 +51,7 @@ class CurvePlan:
     skip_unlabeled: bool = False
     order: Sequence[str] = ()
     weights: Mapping[str, float] | None = None
+    copies: Sequence[CorpusTable] = ()
 
     def __post_init__(self) -> None:
         """Raise CallError for seeds out of range."""
@@ -132,7 +133,13 @@ def fit_curves(
     layers = dict.fromkeys(resolve_layer(head, plan.layer) for head in plan.heads)
     tasks = {
         layer: load_task(
-            store, table, layer=layer, skip_unlabeled=plan.skip_unlabeled, order=plan.order, with_test=False
+            store,
+            table,
+            layer=layer,
+            skip_unlabeled=plan.skip_unlabeled,
+            order=plan.order,
+            with_test=False,
+            copies=plan.copies,
         )
         for layer in layers
     }
@@ -318,6 +325,9 @@ def _notes(
             f"{plural(missing, 'label')} without a document in the validation split: counted only if predicted by "
             "mistake."
         )
+    if task.copies is not None:
+        yield from task.copies.notes
+        yield "Numbers of documents do not count copies; each fit has the copies of its documents."
     if any(point.documents > point.size for point in points):
         yield "Groups stay together, so some fits had more documents than requested."
     if any(point.documents == len(train) for point in points):

@@ -115,7 +115,13 @@ def prepare_task(store: FeatureSource, table: CorpusTable, plan: FitPlan, folder
     """
     layer = resolve_layer(plan.head, plan.layer)
     task = load_task(
-        store, table, layer=layer, skip_unlabeled=plan.skip_unlabeled, order=plan.order, with_test=plan.test
+        store,
+        table,
+        layer=layer,
+        skip_unlabeled=plan.skip_unlabeled,
+        order=plan.order,
+        with_test=plan.test,
+        copies=plan.copies,
     )
     check_scored_splits(table.name, task, test=plan.test, validation=plan.validate_on == "split")
     if plan.head.name in STACKING_HEADS:

@@ -195,6 +195,7 @@ def _record(job: FitJob, task: Task, head: Head, seconds: dict[str, float], test
         documents_hash=task.documents_hash,
         kind=task.target.kind,
         labels=task.labels,
+        copies={} if task.copies is None else task.copies.counts,
         parameter_count=int(head.parameter_count_),
         seconds=seconds,
         predict_milliseconds=milliseconds + sum(run.record.predict_milliseconds for run in task.base_runs),

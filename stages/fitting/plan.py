@@ -12,7 +12,7 @@ from data.ranges import MAX_COUNT, MAX_SEED, check_whole_number
 from data.splits import assign_folds
 from data.target import Target
 from data.text_format import plural
-from featurestore import FeatureSource, joined_fingerprint
+from featurestore import CorpusTable, FeatureSource, joined_fingerprint
 from heads.core.head import Head
 from heads.core.hyperparameters import to_json, with_explicit_defaults
 from stages.fitting import runs
@@ -33,6 +33,7 @@ class FitPlan:
     test: whether the test split is scored.
     weights: document id -> sample weight in training; None for 1 each. Decision rules and metrics count every document
         once.
+    copies: corpora of augmented copies of training documents, which are fitted on together with their origins.
     """
 
     head: Head
@@ -46,6 +47,7 @@ class FitPlan:
     validate_on: Literal["folds", "split"] = "folds"
     test: bool = True
     weights: Mapping[str, float] | None = None
+    copies: Sequence[CorpusTable] = ()
 
     def __post_init__(self) -> None:
         """Raise CallError for a number of folds or a seed out of range."""

@@ -70,6 +70,7 @@ class Record:
     source: str = ""  # from which the corpus was read, as the user wrote it
     spec: Mapping[str, Any] = field(default_factory=dict)  # how: a SourceSpec
     validate_on: str = "folds"  # or "split", the validation split; `folds` is 0 then
+    copies: Mapping[str, int] = field(default_factory=dict)  # corpus of augmented copies -> how many it was fitted on
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from data.errors import CallError, FileMissing
 from data.splits import Split
 from data.tabular import Tabular
-from data.text_format import plural
+from data.text_format import join_words, plural
 from featurestore import Bags, FeatureSource, Recipe, Shard, join_bags, joined_fingerprint
 from heads.classifiers.stacking import stack_probabilities
 from heads.evaluation.decisions.heldout import HeldOut
@@ -36,7 +36,9 @@ def build_stacking_task(task: Task, plan: FitPlan, store: FeatureSource, folder:
 
     Args:
         task: the documents with their features.
-        plan: names the base runs; if it names none, every run in `folder` that matches the plan is used.
+        plan: names the base runs; if it names none, every run in `folder` that matches the plan is used, as far as it
+            was fitted with the copies of `task`, or without copies if this has none. The ensemble itself is fitted
+            without copies.
         store: the features.
         folder: the folder of the runs.
 
@@ -50,20 +52,23 @@ def build_stacking_task(task: Task, plan: FitPlan, store: FeatureSource, folder:
         raise CallError(
             f"{plan.head.name} learns from out-of-fold scores, which --validate-on split does not make. Leave it out."
         )
+    copies = {} if task.copies is None else task.copies.counts
     names = sorted({Path(name).name for name in plan.base_runs})  # the shell completes them with their folder
     left_out: list[str] = []
     candidates = [runs.load(folder / name) for name in names]
     if not candidates:
-        candidates = runs.runs_in(folder, "predictions", "scores", notify=left_out.append)
+        found = runs.runs_in(folder, "predictions", "scores", notify=left_out.append)
+        candidates = [run for run in found if run.record.copies == copies]
     mismatches = {run.name: _find_mismatch(run, task, plan, store) for run in candidates}
     for name in names:
         if mismatches[name]:
             raise CallError(f"{name} cannot be stacked here: {mismatches[name]}.")
     base_runs = tuple(run for run in candidates if not mismatches[run.name])
     if len(base_runs) < 2:
+        with_copies = f", fitted with copies of {join_words(list(copies))}" if copies else ""
         sentences = [
             f"A stacking ensemble needs at least two runs with the same documents, features, folds ({plan.folds}) and "
-            f"seed ({plan.seed}), and {folder} has {len(base_runs)}.",
+            f"seed ({plan.seed}){with_copies}, and {folder} has {len(base_runs)}.",
             "Fit more first, as in `embedonce fit-head linear`.",
             *left_out,
         ]
@@ -75,7 +80,12 @@ def build_stacking_task(task: Task, plan: FitPlan, store: FeatureSource, folder:
 
     held_out = HeldOut(stack(Split.TEST), task.test_target) if plan.test else task.held_out
     return replace(
-        task, train=stack(Split.TRAIN), held_out=held_out, base_runs=base_runs, notes=(*task.notes, *left_out)
+        task,
+        train=stack(Split.TRAIN),
+        held_out=held_out,
+        base_runs=base_runs,
+        copies=None,  # they have no out-of-fold scores
+        notes=(*task.notes, *left_out),
     )
 
 

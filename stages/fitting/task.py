@@ -18,6 +18,7 @@ from featurestore import Bags, CorpusTable, FeatureSource
 from heads.core.head import Head
 from heads.evaluation.decisions.heldout import HeldOut
 from heads.evaluation.score_matrix import align_scores
+from stages.fitting.copies import Copies, load_copies
 from stages.fitting.runs import Run
 
 
@@ -30,6 +31,7 @@ class Task:
     notes: what a reader must know about the corpus, the same for every head.
     tabular_hash: of the tabular columns of these documents; "" if they have none.
     base_runs: the runs whose scores replace the features, for a stacking ensemble (stages/fitting/stacking_inputs.py).
+    copies: augmented copies of training documents, which `fit` adds to these; None if there are none.
     """
 
     labels: tuple[str, ...]
@@ -45,11 +47,13 @@ class Task:
     notes: tuple[str, ...]
     tabular_hash: str = ""
     base_runs: tuple[Run, ...] = ()
+    copies: Copies | None = None
 
     def input_hashes(self, head: Head) -> dict[str, str]:
-        """The hashes of the documents and, if the head uses them, of their tabular columns."""
+        """The hashes of the documents, of their copies and, if the head uses them, of their tabular columns."""
         tabular = {"tabular": self.tabular_hash} if head.uses_tabular and self.tabular_hash else {}
-        return {"documents": self.documents_hash} | tabular
+        copies = {"copies": self.copies.hash} if self.copies is not None else {}
+        return {"documents": self.documents_hash} | tabular | copies
 
     def fit(
         self,
@@ -58,7 +62,7 @@ class Task:
         sample_weight: NDArray[np.float64] | None = None,
         validation: NDArray[np.int64] | None = None,
     ) -> Head:
-        """Fit a head on some training documents and return it.
+        """Fit a head on some training documents and their copies, and return it.
 
         Args:
             head: an unfitted head; it is fitted in place.
@@ -72,10 +76,17 @@ class Task:
         Raises:
             What the head's `fit` raises.
         """
-        weight = None if sample_weight is None else sample_weight[rows]
         if validation is not None and hasattr(head, "validation"):
             head.validation = (self.train[validation], self.target.names[validation])
-        return head.fit(self.train[rows], self.target.names[rows], weight, self.groups[rows])
+        if self.copies is None:
+            weight = None if sample_weight is None else sample_weight[rows]
+            return head.fit(self.train[rows], self.target.names[rows], weight, self.groups[rows])
+        copies = self.copies.of(rows)
+        bags = Bags.concatenate([self.train[rows], self.copies.bags[copies]])
+        fit_only = np.arange(len(bags)) >= len(rows)
+        rows = np.concatenate([rows, self.copies.copied[copies]])
+        weight = None if sample_weight is None else sample_weight[rows]
+        return head.fit(bags, self.target.names[rows], weight, self.copies.groups[rows], fit_only)
 
     def scores(self, head: Head, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Scores of training documents, float32 (rows, labels): -inf for a label that the head has never seen."""
@@ -90,6 +101,7 @@ def load_task(
     skip_unlabeled: bool = False,
     order: Sequence[str] = (),
     with_test: bool = True,
+    copies: Sequence[CorpusTable] = (),
 ) -> Task:
     """Load the labeled documents of a corpus with their features.
 
@@ -100,12 +112,14 @@ def load_task(
         skip_unlabeled: leave out documents without a label instead of raising an error.
         order: the labels of an ordinal task, the lowest first; empty if they have no order.
         with_test: whether documents and labels of the test split are loaded; if not, it is empty.
+        copies: corpora of augmented copies of training documents.
 
     Returns:
         The task.
 
     Raises:
-        BadData: for documents without a label, an empty training split, or one with fewer than two labels.
+        BadData: for documents without a label, an empty training split, or one with fewer than two labels; and what
+            `load_copies` raises.
         CallError: what `Target.to_ordinal` raises.
     """
     rows, notes = labeled_rows(table, skip_unlabeled=skip_unlabeled, with_test=with_test)
@@ -121,7 +135,7 @@ def load_task(
     tabular = None if table.tabular is None else table.tabular[rows]
     bags = replace(store.bags([table.keys[row] for row in rows], layer=layer), tabular=tabular)
     ids = [table.ids[row] for row in rows]
-    return Task(
+    task = Task(
         labels=target.labels,
         train_ids=tuple(ids[row] for row in train),
         train=bags[train],
@@ -135,6 +149,10 @@ def load_task(
         notes=(*table.notes, *notes, *_test_only_notes(target, train)),
         tabular_hash="" if tabular is None else tabular.digest,
     )
+    if not copies:
+        return task
+    loaded = load_copies(store, table, copies, task.train_ids, task.train, task.groups, layer)
+    return replace(task, copies=loaded, notes=(*task.notes, *loaded.notes))
 
 
 def resolve_layer(head: Head, layer: int) -> int | None:

@@ -72,7 +72,13 @@ class SweepContext:
         plan = space.plan
         layer = resolve_layer(plan.head, plan.layer)
         task = load_task(
-            store, table, layer=layer, skip_unlabeled=plan.skip_unlabeled, order=plan.order, with_test=plan.test
+            store,
+            table,
+            layer=layer,
+            skip_unlabeled=plan.skip_unlabeled,
+            order=plan.order,
+            with_test=plan.test,
+            copies=plan.copies,
         )
         check_scored_splits(table.name, task, test=plan.test, validation=False)
         return cls(store, table, task, folder, command)
