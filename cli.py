@@ -18,6 +18,7 @@ from commandline.fit_head import fit_head
 from commandline.heads import heads
 from commandline.init import init
 from commandline.output import say, use_utf8
+from commandline.perplexity import perplexity
 from commandline.predict import predict
 from commandline.store import store
 from commandline.sweep import sweep
@@ -62,7 +63,22 @@ def embedonce(ctx: click.Context) -> None:
     ctx.default_map = load_defaults(embedonce.commands)
 
 
-for command in (embed, fit_head, sweep, curve, compare, predict, explain, store, encoders, heads, init, doctor):
+COMMANDS = (
+    embed,
+    fit_head,
+    sweep,
+    curve,
+    compare,
+    predict,
+    explain,
+    store,
+    encoders,
+    perplexity,
+    heads,
+    init,
+    doctor,
+)
+for command in COMMANDS:
     embedonce.add_command(command)
 
 

@@ -17,7 +17,9 @@ from torch.nn import functional
 from data.errors import ModelUnavailable
 from stages.embed.model_files.checkpoint import Config, read_config
 from stages.embed.model_files.log_silencing import silence_transformers
-from stages.embed.model_files.model_families import SEPARABLE_ENCODERS
+from stages.embed.model_files.model_families import SEPARABLE_ENCODERS, STATIC_FAMILY
+from stages.embed.model_files.model_lookup import find_model
+from stages.embed.model_files.sentence_transformers_folder import read_sentence_transformers_folder
 from stages.embed.model_files.trust import resolve_remote_code
 from stages.embed.network.static import read_static_config
 from stages.embed.network.torch_network import OPTIONAL_TENSORS, load_model
@@ -108,6 +110,21 @@ def _selected_states(encoder: nn.Module, chosen: torch.Tensor) -> Iterator[None]
         handle.remove()
 
 
+def check_masked_encoder(name: str, revision: str | None = None, *, trust: bool = False) -> None:
+    """Check that an encoder can predict masked tokens, before its weights are downloaded or loaded.
+
+    Args:
+        name: A folder, an installed encoder, or a name on the hub, as `embed --model` takes it.
+        revision: A branch, tag or commit on the hub.
+        trust: Whether the folder's own Python code may run.
+
+    Raises:
+        ModelUnavailable: There is no such encoder, or what `check_masked_language_model` raises.
+    """
+    folder = read_sentence_transformers_folder(find_model(name, revision, with_weights=False)).folder
+    check_masked_language_model(folder, name, trust=trust)
+
+
 def check_masked_language_model(folder: Path, name: str, *, trust: bool = False) -> int:
     """Check, without loading the network, that an encoder can predict masked tokens.
 
@@ -122,7 +139,7 @@ def check_masked_language_model(folder: Path, name: str, *, trust: bool = False)
     Raises:
         ModelUnavailable: It is a static model, a decoder or an encoder-decoder, or its tokenizer has no mask token.
     """
-    if read_static_config(folder) is not None:
+    if read_static_config(folder) is not None or read_config(folder).family == STATIC_FAMILY:
         raise ModelUnavailable(
             f"{name} is a static model: a token has the same vector in every context, so none predicts a masked token. "
             "Use an encoder."

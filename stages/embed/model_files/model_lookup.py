@@ -26,12 +26,17 @@ _SECONDS = 3.0
 _COMMIT = re.compile("[0-9a-f]{40}")
 
 
-def find_model(name: str, revision: str | None = None) -> Path:
+def find_model(name: str, revision: str | None = None, *, with_weights: bool = True) -> Path:
     """Find the folder of a model, and download it if it is not on this machine.
 
     The order is: an existing folder of that name, an encoder in the folder of encoders, an installed package
     (all-MiniLM-L6-v2, if no revision is requested), the hub's cache, and the hub. HF_HOME, HF_ENDPOINT
     and HF_HUB_OFFLINE are respected.
+
+    Args:
+        name: A path or a name.
+        revision: A branch, tag or commit on the hub.
+        with_weights: Whether the weights are downloaded too; without them, a model can be refused within seconds.
 
     Returns:
         A folder with a config.json or, for sentence-transformers, a modules.json.
@@ -43,7 +48,7 @@ def find_model(name: str, revision: str | None = None) -> Path:
         return folder
     if _is_path(name):
         raise ModelUnavailable(f"There is no folder {name}. {describe_available_models()}")
-    return _download(_repository(name), revision)
+    return _download(_repository(name), revision, with_weights=with_weights)
 
 
 def find_local_model(name: str, revision: str | None = None) -> Path | None:
@@ -109,13 +114,13 @@ def _find_cached(repository: str, revision: str | None) -> Path | None:
     return folder if any((encoder / name).is_file() for name in ("config.json", "tokenizer.json")) else None
 
 
-def _download(repository: str, revision: str | None) -> Path:
+def _download(repository: str, revision: str | None, *, with_weights: bool) -> Path:
     with silence_hub():
         from huggingface_hub import HfApi, constants, errors, snapshot_download
 
         try:
             info = HfApi().model_info(repository, revision=revision, timeout=_SECONDS)
-            files = _needed_files([file.rfilename for file in info.siblings or ()])
+            files = _needed_files([file.rfilename for file in info.siblings or ()], with_weights=with_weights)
             return Path(snapshot_download(repository, revision=revision, allow_patterns=files, etag_timeout=_SECONDS))
         except errors.GatedRepoError:
             reason = "its license must be accepted: accept it on the hub, then log in with `hf auth login`"
@@ -131,9 +136,9 @@ def _download(repository: str, revision: str | None) -> Path:
     raise ModelUnavailable(f"{name} is not available: {reason}. {describe_available_models()}")
 
 
-def _needed_files(files: "Sequence[str]") -> list[str]:
+def _needed_files(files: "Sequence[str]", *, with_weights: bool = True) -> list[str]:
     text = [file for file in files if file.endswith(_TEXT_FILES) and not file.startswith(("onnx/", "openvino/"))]
-    for stem, suffix in _WEIGHTS:
+    for stem, suffix in _WEIGHTS if with_weights else ():
         weights = [file for file in files if file.startswith(stem) and file.endswith(suffix)]
         # in sentence-transformers the encoder may have its own folder: 0_Transformer, 0_StaticEmbedding
         weights = weights or [file for file in files if file.startswith("0_") and file.endswith(f"/{stem}{suffix}")]

@@ -100,3 +100,8 @@ def test_a_model_in_the_cache_needs_no_hub(tmp_path: Path, folders: Folders) -> 
 )
 def test_only_the_files_that_the_encoder_needs_are_downloaded(files: list[str], needed: list[str]) -> None:
     assert _needed_files(files) == needed
+
+
+def test_a_model_can_be_looked_at_without_its_weights() -> None:
+    files = ["config.json", "model.safetensors", "tokenizer.json", "0_StaticEmbedding/model.safetensors"]
+    assert _needed_files(files, with_weights=False) == ["config.json", "tokenizer.json"]
