@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from data.documents import Document, Kind
 from data.taxonomy import Taxonomy
-from featurestore import CorpusTable, FeatureStore, ShardContent, text_key
+from featurestore import CorpusTable, EncoderTraining, FeatureStore, ShardContent, TrainingStep, text_key
 from tests.featurestore import made
 
 RECIPE = replace(made.RECIPE, dtype="float32")
@@ -22,13 +22,15 @@ def make_store(
     vectors: NDArray[Any],
     kind: Kind = "single",
     taxonomy: Taxonomy | None = None,
+    training: EncoderTraining | None = None,
+    weights: str = RECIPE.weights,
 ) -> tuple[FeatureStore, CorpusTable]:
     """A store with one chunk of one segment per document, whose cls, mean, max and segment are its row of `vectors`.
 
-    vectors: (documents, dim), or (documents, layers, dim).
+    vectors: (documents, dim), or (documents, layers, dim). training, weights: of the encoder, which does not exist.
     """
     layers = tuple(range(-vectors.shape[1], 0)) if vectors.ndim == 3 else RECIPE.layers
-    store = FeatureStore.create(folder, replace(RECIPE, layers=layers))
+    store = FeatureStore.create(folder, replace(RECIPE, layers=layers, weights=weights), training)
     keys = [text_key(document.text) for document in documents]
     rows = [keys.index(key) for key in dict.fromkeys(keys)]
     store.commit(content([keys[row] for row in rows], np.asarray(vectors, np.float32)[rows]))
@@ -69,3 +71,17 @@ def blobs(
     split = ["test" if row % 4 == 3 else "train" for row in range(documents)]
     made = [Document(f"d{row}", f"text {row}", (labels[codes[row]],), split[row]) for row in range(documents)]
     return made, vectors
+
+
+def trained_on(
+    documents: Sequence[Document], *, method: str = "supervised", uses_labels: bool = True, corpus: str = "made"
+) -> EncoderTraining:
+    """The record of an encoder that learned from these documents."""
+    step = TrainingStep(
+        method=method,
+        corpus=corpus,
+        uses_labels=uses_labels,
+        includes_test=any(document.split == "test" for document in documents),
+        keys=frozenset(text_key(document.text) for document in documents),
+    )
+    return EncoderTraining(base="tiny", steps=(step,))

@@ -26,6 +26,7 @@ from stages.fitting import runs
 from stages.fitting.head_options import ALL, parse_heads
 from stages.fitting.plan import configure_head
 from stages.fitting.sample_weights import align_weights
+from stages.fitting.scored_splits import check_unseen_documents
 from stages.fitting.task import Task, load_task, resolve_layer
 
 VALIDATION = 0.2  # of the training split
@@ -179,9 +180,13 @@ def _split_training(
 
     Raises BadData if one of the two is empty, or if only one label is left to fit on.
     """
-    part = stratified_split(task.target.y, task.groups.tolist(), (1 - VALIDATION, VALIDATION), seed)
-    has_weight = np.ones(len(part), dtype=bool) if weight is None else weight > 0
-    train, validation = np.flatnonzero((part == 0) & has_weight), np.flatnonzero(part == 1)
+    unseen = np.flatnonzero(task.exposure.is_scored)
+    check_unseen_documents(task, unseen, 2)
+    y, groups = task.target.y[unseen], task.groups[unseen].tolist()
+    validation = unseen[stratified_split(y, groups, (1 - VALIDATION, VALIDATION), seed) == 1]
+    is_fitted = np.ones(len(task.train), dtype=bool) if weight is None else weight > 0
+    is_fitted[validation] = False
+    train = np.flatnonzero(is_fitted)
     if not len(validation):
         raise BadData(
             f"{name}: no validation split can be made, as no label has two training documents that can be separated. "
@@ -317,6 +322,12 @@ def _notes(
         f"Scored on a validation split of {len(validation):,} of {len(task.train_ids):,} training documents, with the "
         "default decision rule; the test split was not read."
     )
+    if task.exposure.unscored:
+        yield (
+            f"The encoder learned from the labels of {task.exposure.unscored:,} training documents "
+            f"({task.exposure.describe_labels()}), however many a head is fitted on; none of them is in the validation "
+            "split."
+        )
     if zero := len(task.train_ids) - len(train) - len(validation):
         yield f"{plural(zero, 'document')} of weight 0: neither fitted on nor counted as training documents."
     missing = int(np.count_nonzero(task.target.counts) - np.count_nonzero(task.target[validation].counts))

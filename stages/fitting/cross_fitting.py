@@ -30,8 +30,9 @@ from heads.registry import STACKING_HEADS
 from stages.fitting.fit_checkpoint import FitCheckpoint
 from stages.fitting.plan import FitPlan, configure_head
 from stages.fitting.sample_weights import align_weights
+from stages.fitting.scored_splits import check_scored_splits
 from stages.fitting.stacking_inputs import build_stacking_task
-from stages.fitting.task import Task, check_scored_splits, load_task, resolve_layer
+from stages.fitting.task import Task, load_task, resolve_layer
 
 __all__ = [
     "CrossFitResult",
@@ -76,7 +77,7 @@ class FitJob:
 class CrossFitResult:
     """The result of all fits of a run.
 
-    rows: int64, the training documents that have scores: all, or those of the validation split.
+    rows: int64, the training documents that have scores: all that no encoder saw, or those of the validation split.
     scores: float32 (rows, labels), of each of these documents by a head that saw neither it nor its group; -inf in the
         columns of labels that this head never saw.
     head: the head fitted on the whole training split, or on all of it but the validation split.
@@ -108,7 +109,7 @@ def prepare_task(store: FeatureSource, table: CorpusTable, plan: FitPlan, folder
         folder: the folder of the runs.
 
     Returns:
-        The task; and the plan with a configured head and the names of its base runs.
+        The task; and the plan with a configured head, the names of its base runs and the folds of the encoder.
 
     Raises:
         EmbedOnceError: what `load_task`, `check_scored_splits`, `build_stacking_task` and `configure_head` raise.
@@ -122,7 +123,9 @@ def prepare_task(store: FeatureSource, table: CorpusTable, plan: FitPlan, folder
         order=plan.order,
         with_test=plan.test,
         copies=plan.copies,
+        with_fold_encoders=plan.validate_on == "folds",
     )
+    plan = plan.for_task(task)
     check_scored_splits(table.name, task, test=plan.test, validation=plan.validate_on == "split")
     if plan.head.name in STACKING_HEADS:
         task = build_stacking_task(task, plan, store, folder)
@@ -164,7 +167,7 @@ def cross_fit(job: FitJob, task: Task, jobs: int, on_progress: FitProgressCallba
     plan, checkpoint, fold_of = job.plan, FitCheckpoint(job.run_folder), job.plan.assign_folds(task)
     scores = np.full((len(task.train), len(task.labels)), -np.inf, dtype=np.float32)
     open_folds: list[int | None] = []
-    for fold in np.unique(fold_of).tolist():
+    for fold in np.unique(fold_of[fold_of >= 0]).tolist():
         rows = np.flatnonzero(fold_of == fold)
         saved = checkpoint.load_scores(fold, (len(rows), len(task.labels)))
         if saved is None:
@@ -188,7 +191,8 @@ def cross_fit(job: FitJob, task: Task, jobs: int, on_progress: FitProgressCallba
                 head, seconds = fit.result, fit.seconds
             else:
                 scores[fold_of == fit.fold] = fit.result
-    return CrossFitResult(np.arange(len(task.train)), scores, head, seconds)
+    rows = np.flatnonzero(fold_of >= 0)
+    return CrossFitResult(rows, scores[rows], head, seconds)
 
 
 def _fit_without_validation(job: FitJob, task: Task, on_progress: FitProgressCallback) -> CrossFitResult:
@@ -264,10 +268,10 @@ def _fit(job: FitJob, task: Task, fold_of: NDArray[np.int32], fold: int | None) 
     checkpoint, start = FitCheckpoint(job.run_folder), time.perf_counter()
     rows = np.arange(len(task.train)) if fold is None else np.flatnonzero(fold_of != fold)
     head = checkpoint.attach(clone(job.plan.head))
-    head = task.fit(head, rows, align_weights(job.plan.weights, task.train_ids))
+    head = task.fit(head, rows, align_weights(job.plan.weights, task.train_ids), fold=fold)
     if fold is None:
         return _FitResult(None, head, time.perf_counter() - start)
-    scores = task.scores(head, np.flatnonzero(fold_of == fold))
+    scores = task.scores(head, np.flatnonzero(fold_of == fold), fold)
     checkpoint.save_scores(fold, scores)
     return _FitResult(fold, scores, time.perf_counter() - start)
 

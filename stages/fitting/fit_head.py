@@ -35,6 +35,7 @@ from stages.fitting.cross_fitting import (
     prepare_task,
     resolve_jobs,
 )
+from stages.fitting.encoder_exposure import exposure_notes
 from stages.fitting.fit_checkpoint import FitCheckpoint
 from stages.fitting.plan import FitPlan
 from stages.fitting.predictions import Predictions
@@ -193,6 +194,10 @@ def _record(job: FitJob, task: Task, head: Head, seconds: dict[str, float], test
         corpus=table.name,
         documents=_count_documents(plan, task),
         documents_hash=task.documents_hash,
+        encoder_trainings=task.exposure.summaries(),
+        unscored=task.exposure.unscored if plan.validate_on == "folds" else 0,
+        test_texts=task.exposure.test_texts if plan.test else 0,
+        fold_stores=[fold.source.name for fold in task.exposure.folds],
         kind=task.target.kind,
         labels=task.labels,
         copies={} if task.copies is None else task.copies.counts,
@@ -224,6 +229,7 @@ def _scoring_milliseconds(task: Task, head: Head) -> float:
 
 def _plan_notes(plan: FitPlan, task: Task) -> list[str]:
     notes = [] if plan.test else ["The test split was not read (--no-test): there are no test metrics."]
+    notes += exposure_notes(task.exposure, len(task.test_ids) if plan.test else 0, folds=plan.validate_on == "folds")
     if plan.validate_on == "folds":
         return [*notes, *rare_label_notes(task.target, plan.folds)]
     validation = int(task.is_validation.sum())

@@ -1,7 +1,7 @@
 """What to fit and how: a head, and everything else that decides a run's result."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from data.errors import BadData, CallError, UnknownName, suggest_name
 from data.ranges import MAX_COUNT, MAX_SEED, check_whole_number
-from data.splits import assign_folds
 from data.target import Target
 from data.text_format import plural
 from featurestore import CorpusTable, FeatureSource, joined_fingerprint
@@ -17,6 +16,7 @@ from heads.core.head import Head
 from heads.core.hyperparameters import to_json, with_explicit_defaults
 from stages.fitting import runs
 from stages.fitting.sample_weights import align_weights
+from stages.fitting.scored_splits import check_unseen_documents
 from stages.fitting.task import Task, resolve_layer
 
 
@@ -59,20 +59,25 @@ class FitPlan:
         """How many fits a run makes."""
         return 1 if self.validate_on == "split" else self.folds + 1
 
+    def for_task(self, task: Task) -> "FitPlan":
+        """The same with the number of folds of an encoder that was cross-fitted."""
+        return replace(self, folds=len(task.exposure.folds) or self.folds)
+
     def assign_folds(self, task: Task) -> NDArray[np.int32]:
-        """The fold of each training document, int32 (documents,).
+        """The fold of each training document, int32 (documents,); -1 for one that is never scored.
 
         Raises CallError for more folds than training documents, and BadData if the documents outside a fold, without
-        those of weight 0, have fewer than two labels.
+        those of weight 0, have fewer than two labels, or if too few documents can be scored.
         """
         if self.folds > len(task.train):
             raise CallError(
                 f"folds is {self.folds}, but there are {plural(len(task.train), 'training document')}. Choose at most "
                 "as many folds, or add documents."
             )
-        fold_of = assign_folds(task.target.y, task.groups.tolist(), self.folds, self.seed)
+        check_unseen_documents(task, np.flatnonzero(task.exposure.is_scored), self.folds)
+        fold_of = task.exposure.assign_folds(task.target.y, task.groups, self.folds, self.seed)
         weight = align_weights(self.weights, task.train_ids)
-        for fold in np.unique(fold_of):
+        for fold in np.unique(fold_of[fold_of >= 0]):
             rows = np.flatnonzero((fold_of != fold) & (True if weight is None else weight > 0))
             labels = [task.labels[column] for column in np.flatnonzero(task.target[rows].counts)]
             if not len(rows) or (len(labels) < 2 and task.target.kind != "multilabel"):

@@ -71,6 +71,10 @@ class Record:
     spec: Mapping[str, Any] = field(default_factory=dict)  # how: a SourceSpec
     validate_on: str = "folds"  # or "split", the validation split; `folds` is 0 then
     copies: Mapping[str, int] = field(default_factory=dict)  # corpus of augmented copies -> how many it was fitted on
+    encoder_trainings: Sequence[Mapping[str, Any]] = ()  # what encoders made here learned from, without texts' keys
+    unscored: int = 0  # training documents that are only fitted on, because an encoder learned from their labels
+    test_texts: int = 0  # test documents whose texts an encoder learned from
+    fold_stores: Sequence[str] = ()  # of an encoder that was cross-fitted: the store of each fold
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -43,7 +43,7 @@ def build_stacking_task(task: Task, plan: FitPlan, store: FeatureSource, folder:
         folder: the folder of the runs.
 
     Returns:
-        The same documents with the scores of the base runs.
+        The documents that base runs scored, with these scores.
 
     Raises:
         CallError: for a named run that does not match the plan, saying how it differs, and for fewer than two runs.
@@ -79,14 +79,8 @@ def build_stacking_task(task: Task, plan: FitPlan, store: FeatureSource, folder:
         return stack_probabilities([rows.of(split).probabilities for rows in predictions], multilabel=multilabel)
 
     held_out = HeldOut(stack(Split.TEST), task.test_target) if plan.test else task.held_out
-    return replace(
-        task,
-        train=stack(Split.TRAIN),
-        held_out=held_out,
-        base_runs=base_runs,
-        copies=None,  # they have no out-of-fold scores
-        notes=(*task.notes, *left_out),
-    )
+    scored = task.with_features(np.flatnonzero(task.exposure.is_scored), stack(Split.TRAIN))
+    return replace(scored, held_out=held_out, base_runs=base_runs, notes=(*task.notes, *left_out))
 
 
 def stacking_notes(base_runs: Sequence[runs.Run]) -> list[str]:
@@ -107,6 +101,8 @@ def _find_mismatch(run: runs.Run, task: Task, plan: FitPlan, store: FeatureSourc
         return "it is a stacking ensemble itself, so name its base runs instead"
     if joined_fingerprint(run.recipes) != joined_fingerprint(store.recipes):
         return f"its features have another recipe ({'; '.join(_recipe_differences(run.recipes, store.recipes))})"
+    if [training["hash"] for training in record.encoder_trainings] != [each.hash for each in task.exposure.trainings]:
+        return "its store says something else about what the encoder learned from"
     if record.documents_hash != task.documents_hash:
         return f"the documents, labels or splits of {record.corpus} have changed since it was fitted"
     if (record.kind, tuple(record.labels)) != (task.target.kind, task.labels):

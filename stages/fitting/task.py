@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data.errors import BadData
+from data.errors import BadData, CallError
 from data.splits import Split
 from data.target import Target
 from data.text_format import join_names, plural
@@ -19,6 +19,7 @@ from heads.core.head import Head
 from heads.evaluation.decisions.heldout import HeldOut
 from heads.evaluation.score_matrix import align_scores
 from stages.fitting.copies import Copies, load_copies
+from stages.fitting.encoder_exposure import EncoderExposure
 from stages.fitting.runs import Run
 
 
@@ -28,6 +29,7 @@ class Task:
 
     is_validation: which training documents are of the corpus's validation split, bool (training documents,).
     groups: one integer per training document; documents of one group are always on the same side of a split.
+    exposure: what the encoders learned from these documents.
     notes: what a reader must know about the corpus, the same for every head.
     tabular_hash: of the tabular columns of these documents; "" if they have none.
     base_runs: the runs whose scores replace the features, for a stacking ensemble (stages/fitting/stacking_inputs.py).
@@ -44,16 +46,23 @@ class Task:
     test_target: Target
     held_out: HeldOut
     documents_hash: str
+    exposure: EncoderExposure
     notes: tuple[str, ...]
     tabular_hash: str = ""
     base_runs: tuple[Run, ...] = ()
     copies: Copies | None = None
 
     def input_hashes(self, head: Head) -> dict[str, str]:
-        """The hashes of the documents, of their copies and, if the head uses them, of their tabular columns."""
+        """The hashes of the documents, their copies, what encoders learned from, and tabular columns that it uses."""
         tabular = {"tabular": self.tabular_hash} if head.uses_tabular and self.tabular_hash else {}
         copies = {"copies": self.copies.hash} if self.copies is not None else {}
-        return {"documents": self.documents_hash} | tabular | copies
+        encoders = {"encoder_trainings": self.exposure.hash} if self.exposure.hash else {}
+        return {"documents": self.documents_hash} | tabular | copies | encoders
+
+    def features(self, fold: int | None) -> Bags:
+        """The training documents as the fits without a fold read them, or as the last fit does."""
+        folds = self.exposure.folds
+        return folds[fold].features if folds and fold is not None else self.train
 
     def fit(
         self,
@@ -61,6 +70,7 @@ class Task:
         rows: NDArray[np.int64],
         sample_weight: NDArray[np.float64] | None = None,
         validation: NDArray[np.int64] | None = None,
+        fold: int | None = None,
     ) -> Head:
         """Fit a head on some training documents and their copies, and return it.
 
@@ -69,6 +79,7 @@ class Task:
             rows: int64, the rows of the training split to fit on.
             sample_weight: float64 (training documents,), of the whole split; None for equal weights.
             validation: int64, the rows by which a network stops early; None takes some of `rows`.
+            fold: the fold that is left out; None for the last fit.
 
         Returns:
             The same head.
@@ -78,19 +89,36 @@ class Task:
         """
         if validation is not None and hasattr(head, "validation"):
             head.validation = (self.train[validation], self.target.names[validation])
+        bags, fit_only = self.features(fold)[rows], self.exposure.fit_only(fold)
+        is_seen = None if fit_only is None else fit_only[rows]
         if self.copies is None:
             weight = None if sample_weight is None else sample_weight[rows]
-            return head.fit(self.train[rows], self.target.names[rows], weight, self.groups[rows])
+            optional = {} if is_seen is None else {"fit_only": is_seen}
+            return head.fit(bags, self.target.names[rows], weight, self.groups[rows], **optional)
         copies = self.copies.of(rows)
-        bags = Bags.concatenate([self.train[rows], self.copies.bags[copies]])
-        fit_only = np.arange(len(bags)) >= len(rows)
+        bags = Bags.concatenate([bags, self.copies.bags[copies]])
+        fits_only = np.ones(len(bags), dtype=bool)
+        fits_only[: len(rows)] = False if is_seen is None else is_seen
         rows = np.concatenate([rows, self.copies.copied[copies]])
         weight = None if sample_weight is None else sample_weight[rows]
-        return head.fit(bags, self.target.names[rows], weight, self.copies.groups[rows], fit_only)
+        return head.fit(bags, self.target.names[rows], weight, self.copies.groups[rows], fits_only)
 
-    def scores(self, head: Head, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    def scores(self, head: Head, rows: NDArray[np.int64], fold: int | None = None) -> NDArray[np.float32]:
         """Scores of training documents, float32 (rows, labels): -inf for a label that the head has never seen."""
-        return align_scores(head.decision_function(self.train[rows]), head.classes_, self.labels)
+        return align_scores(head.decision_function(self.features(fold)[rows]), head.classes_, self.labels)
+
+    def with_features(self, rows: NDArray[np.int64], features: Bags) -> "Task":
+        """The same with other features of the training documents `rows`, without the others and without copies."""
+        return replace(
+            self,
+            train_ids=tuple(self.train_ids[row] for row in rows.tolist()),
+            train=features,
+            target=self.target[rows],
+            groups=self.groups[rows],
+            is_validation=self.is_validation[rows],
+            exposure=self.exposure.select(rows, features),
+            copies=None,
+        )
 
 
 def load_task(
@@ -102,6 +130,7 @@ def load_task(
     order: Sequence[str] = (),
     with_test: bool = True,
     copies: Sequence[CorpusTable] = (),
+    with_fold_encoders: bool = False,
 ) -> Task:
     """Load the labeled documents of a corpus with their features.
 
@@ -113,6 +142,7 @@ def load_task(
         order: the labels of an ordinal task, the lowest first; empty if they have no order.
         with_test: whether documents and labels of the test split are loaded; if not, it is empty.
         copies: corpora of augmented copies of training documents.
+        with_fold_encoders: whether each fold gets the features of its own encoder, if the encoder was cross-fitted.
 
     Returns:
         The task.
@@ -120,7 +150,7 @@ def load_task(
     Raises:
         BadData: for documents without a label, an empty training split, or one with fewer than two labels; and what
             `load_copies` raises.
-        CallError: what `Target.to_ordinal` raises.
+        EmbedOnceError: what `Target.to_ordinal` and `EncoderExposure.with_folds` raise.
     """
     rows, notes = labeled_rows(table, skip_unlabeled=skip_unlabeled, with_test=with_test)
     rows, failed = _encodable_rows(store, table, rows)
@@ -134,7 +164,13 @@ def load_task(
     _check_training(table, target[train])
     tabular = None if table.tabular is None else table.tabular[rows]
     bags = replace(store.bags([table.keys[row] for row in rows], layer=layer), tabular=tabular)
-    ids = [table.ids[row] for row in rows]
+    ids, train_rows = [table.ids[row] for row in rows], [rows[index] for index in train.tolist()]
+    exposure = EncoderExposure.of(store, table, train_rows, [rows[index] for index in test.tolist()])
+    if with_fold_encoders:
+        keys, columns = [table.keys[row] for row in train_rows], None if tabular is None else tabular[train]
+        exposure = exposure.with_folds(
+            store, table, train_rows, lambda fold: replace(fold.bags(keys, layer=layer), tabular=columns)
+        )
     task = Task(
         labels=target.labels,
         train_ids=tuple(ids[row] for row in train),
@@ -146,11 +182,17 @@ def load_task(
         test_target=target[test],
         held_out=HeldOut(bags[test], target[test]),
         documents_hash=hash_documents(store, table),
+        exposure=exposure,
         notes=(*table.notes, *notes, *_test_only_notes(target, train)),
         tabular_hash="" if tabular is None else tabular.digest,
     )
     if not copies:
         return task
+    if exposure.folds:
+        raise CallError(
+            "Augmented copies have no features of the encoders of each fold. Leave them out, or use an encoder that "
+            "was adapted with --hold-out instead of --cross-fit."
+        )
     loaded = load_copies(store, table, copies, task.train_ids, task.train, task.groups, layer)
     return replace(task, copies=loaded, notes=(*task.notes, *loaded.notes))
 
@@ -158,50 +200,6 @@ def load_task(
 def resolve_layer(head: Head, layer: int) -> int | None:
     """The layer that `head` reads: `layer`, or None if the head reads every stored layer."""
     return None if head.every_layer else layer
-
-
-def check_scored_splits(name: str, task: Task, *, test: bool, validation: bool) -> None:
-    """Check that the splits that a fit scores can be scored.
-
-    Args:
-        name: the corpus.
-        task: its documents.
-        test: whether the test split is scored.
-        validation: whether the head is validated on the validation split instead of folds.
-
-    Raises:
-        BadData: such a split is empty, or none of its documents can be predicted correctly.
-    """
-    training = task.target[~task.is_validation] if validation else task.target
-    no_test = "Fit with --no-test, which reports only metrics on training documents that a head was not fitted on"
-    if test and not task.test_ids:
-        raise BadData(
-            f"{name}: the test split is empty. Correct the split column and embed again, or add documents: those with "
-            f"equal texts or of one group stay together. {no_test}."
-        )
-    if test:
-        _check_some_label_known(name, "test", training, task.test_target, f"{no_test}, or embed with the true labels")
-    if validation:
-        if not task.is_validation.any():
-            raise BadData(
-                f"{name} has no validation split. Embed again with --validation-file or with validation documents in "
-                "the split column, or leave out --validate-on."
-            )
-        in_split = task.target[task.is_validation]
-        _check_some_label_known(name, "validation", training, in_split, "Leave out --validate-on")
-        _check_labels(name, training)
-
-
-def _check_some_label_known(name: str, split: str, training: Target, scored: Target, remedy: str) -> None:
-    """Raise BadData if no label of `scored`, which has documents, occurs in training: all its documents are missed."""
-    has_label = scored.y.any(axis=1).all() if scored.kind == "multilabel" else True  # else predicting none is right
-    unknown = np.flatnonzero((scored.counts > 0) & (training.counts == 0))
-    if has_label and len(unknown) == np.count_nonzero(scored.counts):
-        names = join_names([scored.labels[column] for column in unknown])
-        raise BadData(
-            f"{name}: no {split} document can be predicted correctly, because none of their labels ({names}) occurs in "
-            f"training. {remedy}."
-        )
 
 
 def labeled_rows(table: CorpusTable, *, skip_unlabeled: bool, with_test: bool = True) -> tuple[list[int], list[str]]:
@@ -234,10 +232,11 @@ def _check_training(table: CorpusTable, train: Target) -> None:
             f"{table.name}: the training split is empty. Correct the split column and embed again; without such a "
             "column, add documents: those with equal texts or of one group stay together."
         )
-    _check_labels(table.name, train)
+    check_labels(table.name, train)
 
 
-def _check_labels(name: str, train: Target) -> None:
+def check_labels(name: str, train: Target) -> None:
+    """Raise BadData if training documents, of the corpus `name`, have fewer than two labels."""
     seen = np.flatnonzero(train.counts)
     if len(seen) < 2:
         only = train.labels[seen[0]] if len(seen) else "none"

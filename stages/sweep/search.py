@@ -15,8 +15,10 @@ from data.errors import CallError
 from featurestore import CorpusTable, FeatureSource
 from stages.fitting import runs
 from stages.fitting.cross_fitting import FitProgressCallback
+from stages.fitting.encoder_exposure import exposure_notes
 from stages.fitting.fit_head import fit_head
-from stages.fitting.task import Task, check_scored_splits, load_task, resolve_layer
+from stages.fitting.scored_splits import check_scored_splits
+from stages.fitting.task import Task, load_task, resolve_layer
 from stages.sweep import trial_scoring
 from stages.sweep.result import SweepResult, SweepTrial
 from stages.sweep.space import SearchSpace
@@ -79,19 +81,22 @@ class SweepContext:
             order=plan.order,
             with_test=plan.test,
             copies=plan.copies,
+            with_fold_encoders=True,
         )
         check_scored_splits(table.name, task, test=plan.test, validation=False)
         return cls(store, table, task, folder, command)
 
     def open_study(self, space: SearchSpace) -> Study:
-        """Open the study of a search space."""
+        """Open the study of a search space, with the folds of an encoder that was cross-fitted."""
+        space = replace(space, plan=space.plan.for_task(self.task))
         name = f"{space.plan.head.name}-{space.identity(self.store, self.task)}.db"
         return Study(self.folder / FOLDER / name, space)
 
     def summarize(self, study: Study, notes: tuple[str, ...] = ()) -> SweepResult:
         """The result of the trials so far."""
         space = study.space
-        folds = f"{space.scored_folds} of {space.plan.folds} folds of {len(self.task.train):,} training documents"
+        documents = int(self.task.exposure.is_scored.sum())
+        folds = f"{space.scored_folds} of {space.plan.folds} folds of {documents:,} training documents"
         return SweepResult(
             head=space.plan.head.name,
             store=self.store.name,
@@ -103,6 +108,7 @@ class SweepContext:
             importance=study.importance,
             notes=(
                 f"A trial is scored on {folds}, with the default decision rule; the test split was not read for it.",
+                *exposure_notes(self.task.exposure, 0, folds=True),
                 *notes,
             ),
         )
@@ -167,7 +173,7 @@ def sweep(
 
     with context.open_study(space) as study:
         run_trials(context, study, most, start + seconds, show_trials)
-        result = context.summarize(study)
+        result, space = context.summarize(study), study.space
 
     def show_fit(now: Any) -> None:
         show_trials(result.trials, f"fitting the best as a run, {now.activity}")

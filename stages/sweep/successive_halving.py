@@ -114,9 +114,9 @@ def _open_studies(
 ) -> tuple[list[Study], tuple[str, ...]]:
     """The opened studies of the heads that fit into the budget, and a note on each other head."""
     studies, notes = [], []
-    for space in spaces:
-        name = space.plan.head.name
-        study = open_studies.enter_context(context.open_study(space))
+    for requested in spaces:
+        study = open_studies.enter_context(context.open_study(requested))
+        space, name = study.space, study.head
         try:
             trial = mean_seconds(study.trials) if study.trials else _predict_trial_seconds(context, space, seconds)
         except EmbedOnceError as error:

@@ -44,18 +44,19 @@ def score_trial(space: SearchSpace, task: Task, values: Mapping[str, Any], on_st
     """
     plan, head = space.plan, configure_head(space.make_head(values), task.target)
     fold_of, weight = plan.assign_folds(task), align_weights(plan.weights, task.train_ids)
-    folds = [rows for fold in range(plan.folds) if len(rows := np.flatnonzero(fold_of == fold))][: space.scored_folds]
-    scores: list[NDArray[np.float32]] = []
-    for fold, rows in enumerate(folds):
-        fold_head = clone(head)
-        if fold == 0 and hasattr(fold_head, "on_epoch"):
+    folds = np.unique(fold_of[fold_of >= 0])[: space.scored_folds].tolist()
+    scores, scored = list[NDArray[np.float32]](), list[NDArray[np.int64]]()
+    for fold in folds:
+        fold_head, rows = clone(head), np.flatnonzero(fold_of == fold)
+        if not scored and hasattr(fold_head, "on_epoch"):
             fold_head.on_epoch = _report_epochs(on_step, space.metric)
-            fold_head.tracked = task.train[rows], task.target.names[rows]
-        task.fit(fold_head, np.setdiff1d(np.arange(len(fold_of)), rows), weight)
-        scores.append(task.scores(fold_head, rows))
-        score = _score(np.concatenate(scores), task.target[np.concatenate(folds[: fold + 1])], space.metric)
-        if fold + 1 < len(folds):
-            on_step(AFTER_EPOCHS + fold, score)
+            fold_head.tracked = task.features(fold)[rows], task.target.names[rows]
+        task.fit(fold_head, np.flatnonzero(fold_of != fold), weight, fold=fold)
+        scored.append(rows)
+        scores.append(task.scores(fold_head, rows, fold))
+        score = _score(np.concatenate(scores), task.target[np.concatenate(scored)], space.metric)
+        if len(scored) < len(folds):
+            on_step(AFTER_EPOCHS + len(scored) - 1, score)
     return score
 
 
