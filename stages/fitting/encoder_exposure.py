@@ -130,6 +130,11 @@ class EncoderExposure:
         return is_unseen
 
     @property
+    def documents(self) -> int:
+        """The number of training documents."""
+        return self.unscored + int(self.is_scored.sum())
+
+    @property
     def hash(self) -> str:
         """Of everything that the encoders learned from; "" if this program trained none of them."""
         if not self.trainings:
@@ -197,7 +202,7 @@ def exposure_notes(exposure: EncoderExposure, test: int, *, folds: bool) -> list
     Returns:
         Sentences, none for encoders that this program did not train.
     """
-    notes, scored = [], int(exposure.is_scored.sum())
+    notes, scored = [], exposure.documents - exposure.unscored
     if exposure.folds and folds:
         stores = ", ".join(fold.source.name for fold in exposure.folds)
         notes.append(
@@ -206,7 +211,7 @@ def exposure_notes(exposure: EncoderExposure, test: int, *, folds: bool) -> list
         )
     if exposure.unscored and folds:
         notes.append(
-            f"The encoder learned from the labels of {exposure.unscored:,} of {exposure.unscored + scored:,} training "
+            f"The encoder learned from the labels of {exposure.unscored:,} of {exposure.documents:,} training "
             f"documents ({exposure.describe_labels()}): they are fitted on, and the other {scored:,} alone are scored "
             "out of fold and choose the decision rule."
         )

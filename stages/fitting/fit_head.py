@@ -86,11 +86,11 @@ def fit_head(
     check_writable(folder, _expected_bytes(task))
     clock, show, checkpoint = Clock(), on_progress or (lambda _: None), FitCheckpoint(run_folder)
     job = FitJob(store, table, plan, run_folder)
+    run_notes = [*stacking_notes(task.base_runs), *notes, *checkpoint.notes()]
     fitted = cross_fit(job, task, resolve_jobs(plan, task, jobs), show)
     clock.lap("fit", fitted.seconds)
     clock.lap("out_of_fold")
     show(FitProgress(plan.head.name, plan.fits, plan.fits + 1, "choosing the decision rule"))
-    run_notes = [*stacking_notes(task.base_runs), *notes, *checkpoint.notes()]
     corpus_notes = [*task.notes, *_weight_notes(plan, task), *_plan_notes(plan, task)]
     run = complete_run(job, task, fitted, clock, corpus_notes, run_notes, command=command)
     checkpoint.remove()
@@ -136,7 +136,7 @@ def complete_run(
     if test is not None:
         scorecards["test"] = test.scorecard
         clock.lap("test")
-    record = _record(job, task, fitted.head, clock.laps, test)
+    record = _record(job, task, fitted, clock.laps, test)
     record = replace(record, command=command, corpus_notes=corpus_notes, run_notes=[*run_notes, *fitted.head.notes_])
     record = replace(record, hyperparameters={**record.hyperparameters, **(settings or {})})
     predictions = _predictions(plan, task, decision, fitted, test)
@@ -170,9 +170,11 @@ def _predictions(
     )
 
 
-def _record(job: FitJob, task: Task, head: Head, seconds: dict[str, float], test: HeldOutResult | None) -> runs.Record:
+def _record(
+    job: FitJob, task: Task, fitted: CrossFitResult, seconds: dict[str, float], test: HeldOutResult | None
+) -> runs.Record:
     """The record without the command line and the notes."""
-    store, table, plan = job.store, job.table, job.plan
+    store, table, plan, head = job.store, job.table, job.plan, fitted.head
     milliseconds = _scoring_milliseconds(task, head) if test is None else 1000 * test.seconds / len(task.test_ids)
     return runs.Record(
         head=head.name,
@@ -195,7 +197,7 @@ def _record(job: FitJob, task: Task, head: Head, seconds: dict[str, float], test
         documents=_count_documents(plan, task),
         documents_hash=task.documents_hash,
         encoder_trainings=task.exposure.summaries(),
-        unscored=task.exposure.unscored if plan.validate_on == "folds" else 0,
+        unscored=task.exposure.documents - len(fitted.rows) if plan.validate_on == "folds" else 0,
         test_texts=task.exposure.test_texts if plan.test else 0,
         fold_stores=[fold.source.name for fold in task.exposure.folds],
         kind=task.target.kind,
