@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from commandline.adapt import adapt
 from commandline.compare import compare
 from commandline.config_file import load_defaults
 from commandline.curve import curve
@@ -65,6 +66,7 @@ def embedonce(ctx: click.Context) -> None:
 
 COMMANDS = (
     embed,
+    adapt,
     fit_head,
     sweep,
     curve,

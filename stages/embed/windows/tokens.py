@@ -81,6 +81,16 @@ class TextTokenizer:
             spans.append(self._spans(encodings, np.array(skips, dtype=np.int64), bounds[-1]))
         return _join_windows(np.concatenate(ids), np.concatenate(tokens), np.concatenate(spans), bounds)
 
+    def word_numbers(self, texts: Sequence[str]) -> Iterator[Integers]:
+        """Yield for each text which of its words each of its tokens is a part of: int64 (tokens,), rising.
+
+        Words are those of the tokenizer, which separates punctuation. The tokens are those of `tokenize`.
+        """
+        for _, encodings in self._encodings(texts, never_stop):
+            for encoding in encodings:
+                words = encoding.word_ids[self._first_text_token(encoding) :]
+                yield np.array([-1 if word is None else word for word in words], dtype=np.int64)
+
     def character_spans(self, text: str) -> Integers:
         """Return each token's first character and the one after its last: int64 (tokens, 2).
 

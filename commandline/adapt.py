@@ -1,0 +1,161 @@
+"""`embedonce adapt`: train an encoder further on the documents of a corpus."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from commandline.embed import DEFAULT_MODEL
+from commandline.options import device_option, json_option, receives, seed_option, stores_option
+from commandline.output import note, note_waiting_for_stdin, progress, say, show_json
+from commandline.source_options import SourceOptions, source_options
+from data.text_format import format_duration, plural
+
+if TYPE_CHECKING:
+    from stages.adapt.adapt import AdaptProgress
+    from stages.adapt.plan import AdaptRequest, Method, Train
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdaptOptions(SourceOptions):
+    """The arguments and options of `embedonce adapt`."""
+
+    source: str
+    method: "Method"
+    model: str
+    revision: str | None
+    name: str
+    train: "Train"
+    epochs: float | None
+    steps: int | None
+    batch_size: int
+    lr: float | None
+    window: int | None
+    prefix: str | None
+    hold_out: float | None
+    cross_fit: int
+    include_test_text: bool
+    stores_folder: Path
+    device: str
+    seed: int
+    as_json: bool
+
+    @property
+    def request(self) -> "AdaptRequest":
+        """What is to be done. Raises CallError for values out of range and options that exclude each other."""
+        from stages.adapt.plan import AdaptPlan, AdaptRequest
+        from stages.embed.encoder.options import Options
+
+        plan = AdaptPlan(
+            method=self.method,
+            train=self.train,
+            epochs=self.epochs,
+            steps=self.steps,
+            batch_size=self.batch_size,
+            lr=self.lr,
+            seed=self.seed,
+            device=self.device,
+            hold_out=self.hold_out,
+            cross_fit=self.cross_fit,
+            include_test=self.include_test_text,
+        )
+        encoding = Options(
+            model=self.model, revision=self.revision, window=self.window, prefix=self.prefix, device=self.device
+        )
+        return AdaptRequest(
+            source=self.source,
+            spec=self.spec,
+            encoding=encoding,
+            name=self.name,
+            plan=plan,
+            stores=self.stores_folder,
+        )
+
+
+@click.command(short_help="Train an encoder further on a corpus.")
+@click.argument("source")
+@click.option(
+    "--method",
+    type=click.Choice(["mlm", "tsdae", "simcse", "supervised"]),
+    required=True,
+    help="What is learned: masked words, deleted words, telling texts apart, or which documents share labels.",
+)
+@click.option("--name", required=True, help="Name of the new encoder, for `embed --model`.")
+@click.option("--model", default=DEFAULT_MODEL, help="The encoder to start from.")
+@click.option("--revision", help="A branch, tag or commit of the model on the hub.")
+@source_options
+@click.option(
+    "--train",
+    type=click.Choice(["all", "lora", "embeddings"]),
+    default="all",
+    help="Which parameters are trained: all, LoRA matrices that are merged at the end, or the input embeddings.",
+)
+@click.option("--epochs", type=float, help="Passes over the training texts.  [mlm, supervised: 3; tsdae, simcse: 1]")
+@click.option("--steps", type=click.IntRange(1), help="Training steps, instead of --epochs.")
+@click.option("--batch-size", type=click.IntRange(2), default=32, help="Windows per step.")
+@click.option("--lr", type=float, help="Highest learning rate.  [5e-5; tsdae, simcse: 3e-5; ten times that for lora]")
+@click.option("--window", type=click.IntRange(1), help="Tokens per window, as in `embed`.")
+@click.option("--prefix", help="Text before each window, as in `embed`.  [the model's default prompt, if any]")
+@click.option(
+    "--hold-out",
+    type=float,
+    metavar="SHARE",
+    help="Share of the training documents that is not learned from.  [supervised: 0.3; others: 0.05]",
+)
+@click.option(
+    "--cross-fit",
+    type=click.IntRange(0),
+    default=0,
+    metavar="K",
+    help="Also make K encoders, each of which does not learn from one part of the documents, for honest out-of-fold "
+    "scores on all of them.",
+)
+@click.option(
+    "--include-test-text",
+    is_flag=True,
+    help="Also learn from the texts of the test split; this is recorded. Not for supervised.",
+)
+@stores_option
+@device_option
+@seed_option
+@json_option
+@receives(AdaptOptions)
+def adapt(options: AdaptOptions) -> None:
+    """Train an encoder further on the documents of SOURCE, before it is frozen.
+
+    Writes an encoder that `embed --model NAME` takes. Test documents, their duplicates and their groups are never read.
+    If the command is interrupted, the same command resumes the training.
+
+    \b
+    embedonce adapt tickets.csv --method mlm --name tickets-mlm
+    embedonce adapt tickets.csv --method supervised --name tickets-sup --hold-out 0.3
+    embedonce adapt tickets.csv --method supervised --name tickets-sup --cross-fit 3
+    embedonce adapt letters/ --method tsdae --train lora --name letters-tsdae
+    """
+    from stages.adapt.adapt import Adaptation, train_encoders
+
+    request = options.request
+    say(f"Adapting {options.model} to {options.source} with {options.method}.")
+    note_waiting_for_stdin(options.source)
+    adaptation = Adaptation(request)
+    for sentence in adaptation.notes():
+        note(sentence)
+    with progress("training") as bar:
+
+        def show(now: "AdaptProgress") -> None:
+            if now.now.interrupted:
+                say("Finishing this step and saving a checkpoint. Press Ctrl-C again to stop at once.")
+                return
+            of_all = f"{now.name} ({now.number} of {now.count}), " if now.count > 1 else ""
+            left = "?" if now.now.seconds_left is None else format_duration(now.now.seconds_left)
+            status = f"{of_all}step {now.now.step:,} of {now.now.steps:,}, loss {now.now.loss:.3f}, {left} left"
+            bar(now.now.step, now.now.steps, status)
+
+        trained = train_encoders(adaptation, notify=note, progress=show)
+    for encoder in trained:
+        if encoder.report is not None:
+            seconds = format_duration(encoder.report.seconds)
+            say(f"{encoder.folder}: {plural(encoder.report.steps, 'step')} in {seconds}, {encoder.report.precision}.")
+    if options.as_json:
+        show_json({"encoders": [str(encoder.folder) for encoder in trained]})

@@ -1,0 +1,268 @@
+"""Adapting an encoder: the order of the steps, from a corpus and an encoder to encoders in the folder of encoders."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from data.documents import Corpus
+from data.errors import BadData
+from data.readers import read_corpus
+from data.text_format import plural
+from data.train_test_split import assign_splits
+from featurestore import EncoderTraining, TrainingStep, text_key
+from stages.adapt.documents import Selection, TrainingDocuments
+from stages.adapt.objective import Objective
+from stages.adapt.plan import AdaptPlan, AdaptRequest
+from stages.adapt.saving import save_adapted_encoder
+from stages.adapt.support import BaseEncoder, check_packages, find_base_encoder
+from stages.adapt.training import Schedule, TrainingReport, count_steps, remove_checkpoints, run_training
+from stages.adapt.windows import TrainingWindows
+from stages.embed.encoder.encoder import Encoder, open_encoder
+from stages.embed.model_files.checkpoint import weights_hash
+from stages.embed.model_files.saved_encoders import check_new_name, encoders_folder, find_saved_encoder, read_training
+
+if TYPE_CHECKING:
+    from stages.adapt.trainer import TrainingProgress
+
+UNFINISHED = ".unfinished"  # in the folder of encoders
+LEAST_WORDS = {"mlm": 2, "tsdae": 2, "simcse": 1, "supervised": 1}  # of a window that is learned from
+_WHY_WORDS = {
+    "mlm": "a masked word is predicted from the others",
+    "tsdae": "some words are deleted",
+}
+
+
+@dataclass(frozen=True)
+class Training:
+    """One encoder to be trained. name: under which it is saved. fold: which part of the documents is held out."""
+
+    name: str
+    selection: Selection
+    fold: int | None = None
+
+
+@dataclass(frozen=True)
+class TrainedEncoder:
+    """An encoder that was trained, or was found as it would become. report: None if it was found."""
+
+    training: Training
+    folder: Path
+    report: TrainingReport | None
+
+
+@dataclass(frozen=True)
+class AdaptProgress:
+    """How far the trainings are: the encoder that is trained, its number of all, and its steps."""
+
+    name: str
+    number: int
+    count: int
+    now: "TrainingProgress"
+
+
+class Adaptation:
+    """The encoders that a request makes, and the documents that each learns from; everything is checked.
+
+    Attributes:
+        request: What was requested.
+        corpus: With splits.
+        documents: Those that may be learned from.
+        base: The encoder to start from.
+        trainings: One per encoder, those of folds first.
+    """
+
+    def __init__(self, request: AdaptRequest) -> None:
+        """Read the corpus and find the encoder.
+
+        Raises:
+            EmbedOnceError: Anything that would let the training fail: a missing extra, a name that exists, no
+                documents to learn from, text that is too short, an encoder that the method cannot train.
+        """
+        plan = request.plan
+        check_packages(plan)
+        self.request = request
+        self.base = find_base_encoder(request.encoding.model, request.encoding.revision, plan)
+        self.corpus: Corpus = assign_splits(read_corpus(request.source, request.spec), plan.seed)
+        self.documents = TrainingDocuments(self.corpus, with_labels=plan.uses_labels, include_test=plan.include_test)
+        self.encoder: Encoder = open_encoder(request.encoding)
+        self.trainings = list(self._plan_trainings())
+        for training in self.trainings:
+            if self.find_finished(training) is None:
+                check_new_name(training.name)
+        self.check_texts()
+
+    def _plan_trainings(self) -> Iterator[Training]:
+        plan, name = self.request.plan, self.request.name
+        if plan.cross_fit:
+            folds = self.documents.folds(plan.cross_fit, plan.seed)
+            yield from (Training(f"{name}.fold{fold + 1}", each, fold) for fold, each in enumerate(folds))
+        yield Training(name, self.documents.hold_out(plan.held_out_share, plan.seed))
+
+    def check_texts(self) -> None:
+        """Raise BadData if no text is long enough for the method."""
+        method = self.request.plan.method
+        if not len(self.windows(self.trainings[-1])):
+            need = LEAST_WORDS[method]
+            reason = f", because {_WHY_WORDS[method]}" if method in _WHY_WORDS else ""
+            raise BadData(
+                f"{self.corpus.source}: no training document has a text of at least {plural(need, 'word')}, which "
+                f"--method {method} needs{reason}. Choose another --method, or name the column of the text with --text."
+            )
+        if method == "simcse" and len(self.windows(self.trainings[-1])) < 2:
+            raise BadData(
+                f"{self.corpus.source}: all training documents have the same text, and simcse learns to tell texts "
+                "apart. Add documents."
+            )
+
+    @cached_property
+    def _windows(self) -> TrainingWindows:
+        rows = self.documents.rows.tolist()
+        texts = [self.documents.documents.texts[row] for row in rows]
+        return TrainingWindows.of(texts, self.encoder, least_words=LEAST_WORDS[self.request.plan.method])
+
+    def notes(self) -> Iterator[str]:
+        """Yield what a user should know before the training starts."""
+        yield from self.corpus.notes
+        selection, documents = self.trainings[-1].selection, self.documents
+        held_out = f", {len(selection.held_out):,} are held out" if len(selection.held_out) else ""
+        yield f"{plural(len(selection.learned), 'document')} are learned from{held_out}"
+        if self.request.plan.include_test:
+            yield f"texts of the test split are learned from, too ({plural(int(documents.is_test.sum()), 'document')})"
+        elif related := int(documents.is_related.sum()):
+            yield f"{plural(related, 'training document')} with a text or a group of the test split are not read"
+        if self.request.plan.uses_labels and documents.unlabeled:
+            yield f"{plural(documents.unlabeled, 'document')} without a label are left out"
+        yield from self.encoder.notes
+
+    def windows(self, training: Training) -> TrainingWindows:
+        """What an encoder learns from: each text once, unless its labels are learned."""
+        windows = self._windows.of_documents(self.positions(training.selection.learned))
+        return windows if self.request.plan.uses_labels else windows.first_of_each_text()
+
+    def positions(self, rows: Any) -> Any:
+        """Where rows of the corpus are among the training documents: int64."""
+        import numpy as np
+
+        return np.searchsorted(self.documents.rows, rows)
+
+    def record(self, training: Training) -> EncoderTraining:
+        """What an encoder will have learned from; without fold encoders."""
+        plan, texts = self.request.plan, self.documents.documents.texts
+        step = TrainingStep(
+            method=plan.method,
+            corpus=self.corpus.name,
+            uses_labels=plan.uses_labels,
+            includes_test=plan.include_test,
+            keys=frozenset(text_key(texts[row]) for row in training.selection.learned.tolist()),
+            settings=plan.settings(self.encoder.dim)
+            | {"fold": training.fold, "base_weights": self.encoder.recipe.weights, "pooling": self.base.pooling}
+            | {"window": self.encoder.recipe.window, "prefix": self.encoder.recipe.prefix},
+        )
+        return (self.encoder.training or EncoderTraining(base=self.base.name)).then(step)
+
+    def find_finished(self, training: Training) -> Path | None:
+        """The folder of the encoder if an earlier call of the same command made it."""
+        folder = find_saved_encoder(training.name)
+        if folder is None:
+            return None
+        made = read_training(folder)
+        return folder if made is not None and made.steps == self.record(training).steps else None
+
+    def checkpoints(self, training: Training) -> Path:
+        """The folder of a training's checkpoints, named for all that decides its result."""
+        return encoders_folder() / UNFINISHED / f"{training.name}-{self.record(training).hash[:8]}"
+
+    def schedule(self, objective: Objective) -> Schedule:
+        """How long to train, and how."""
+        plan = self.request.plan
+        steps = plan.steps or count_steps(objective, plan.batch_size, plan.resolved_epochs, plan.seed)
+        return Schedule(steps, plan.batch_size, plan.resolved_lr(self.encoder.dim), plan.seed, plan.device, plan.train)
+
+    def objective(self, training: Training) -> Objective:
+        """Load the network and make the objective of the method."""
+        return make_objective(self.base, self.request.plan, self.encoder, self.windows(training), self._target())
+
+    def _target(self) -> Any:
+        return self.documents.target(self.documents.rows) if self.request.plan.uses_labels else None
+
+
+def make_objective(
+    base: BaseEncoder, plan: AdaptPlan, encoder: Encoder, windows: TrainingWindows, target: Any
+) -> Objective:
+    """Load an encoder's network and make the objective of a method.
+
+    Args:
+        base: The encoder to start from.
+        plan: The method.
+        encoder: The same encoder as `embed` opens it.
+        windows: What is learned from.
+        target: The labels of the documents of `windows`, for `supervised`.
+    """
+    folder = base.files.folder
+    if plan.method == "mlm":
+        from stages.adapt.masked_language_model import open_masked_language_model
+        from stages.adapt.masked_token_objective import load_transformers_tokenizer, masked_token_objective
+
+        model = open_masked_language_model(folder, base.name).train().requires_grad_(True)
+        return masked_token_objective(model, windows, load_transformers_tokenizer(folder))
+    from stages.adapt.sentence_objectives import load_sentence_encoder, simcse_objective, tsdae_objective
+
+    network = load_sentence_encoder(folder, base.pooling, encoder.windowing.window + encoder.extra_positions)
+    if plan.method == "supervised":
+        from stages.adapt.label_objective import supervised_objective
+
+        return supervised_objective(network, windows, target)
+    return (tsdae_objective if plan.method == "tsdae" else simcse_objective)(network, windows)
+
+
+def train_encoders(
+    adaptation: Adaptation, *, notify: Callable[[str], None], progress: Callable[[AdaptProgress], None]
+) -> list[TrainedEncoder]:
+    """Train and save every encoder of a request; those that an interrupted call has finished are kept.
+
+    Args:
+        adaptation: What is to be done.
+        notify: Called with sentences for the user.
+        progress: Called after steps.
+
+    Returns:
+        The encoders, that of the requested name last.
+
+    Raises:
+        EmbedOnceError: What `run_training` and `save_adapted_encoder` raise.
+    """
+    trained: list[TrainedEncoder] = []
+    for number, training in enumerate(adaptation.trainings, 1):
+        folder, report = adaptation.find_finished(training), None
+        if folder is None:
+
+            def show(now: "TrainingProgress", training: Training = training, number: int = number) -> None:
+                progress(AdaptProgress(training.name, number, len(adaptation.trainings), now))
+
+            report = _train(adaptation, training, _fold_encoders(trained, training), show)
+            folder = encoders_folder() / training.name
+        else:
+            notify(f"{folder} was trained before")
+        trained.append(TrainedEncoder(training, folder, report))
+    return trained
+
+
+def _fold_encoders(trained: Sequence[TrainedEncoder], training: Training) -> dict[str, str]:
+    """The names of the encoders of the folds and the hashes of their weights, for the encoder of all documents."""
+    return {} if training.fold is not None else {each.training.name: weights_hash(each.folder) for each in trained}
+
+
+def _train(
+    adaptation: Adaptation,
+    training: Training,
+    fold_encoders: dict[str, str],
+    progress: "Callable[[TrainingProgress], None]",
+) -> TrainingReport:
+    objective, checkpoints = adaptation.objective(training), adaptation.checkpoints(training)
+    report = run_training(objective, adaptation.schedule(objective), checkpoints, progress)
+    record = replace(adaptation.record(training), fold_encoders=fold_encoders)
+    save_adapted_encoder(training.name, record, adaptation.base, objective.saved)
+    remove_checkpoints(checkpoints)
+    return report

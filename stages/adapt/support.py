@@ -1,0 +1,101 @@
+"""Which encoders can be adapted by which method: known from their files, before anything long starts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from data.errors import ExtraMissing, ModelUnavailable
+from stages.adapt.masked_language_model import check_masked_language_model
+from stages.adapt.plan import AdaptPlan
+from stages.embed.model_files.checkpoint import Config, read_config
+from stages.embed.model_files.model_families import ENCODER_CLASS_FAMILIES, ENCODER_DECODER_FAMILIES
+from stages.embed.model_files.model_lookup import find_model
+from stages.embed.model_files.sentence_transformers_folder import (
+    SentenceTransformersFolder,
+    read_sentence_transformers_folder,
+)
+from stages.embed.network.static import read_static_config
+
+# families whose network can also be a decoder that attends to a vector
+TSDAE_FAMILIES = frozenset({"bert", "camembert", "electra", "roberta", "xlm-roberta"})
+POOLINGS = ("cls", "mean", "max")
+_PACKAGES: Mapping[str, tuple[str, ...]] = {"mlm": ("accelerate",)}
+
+
+@dataclass(frozen=True)
+class BaseEncoder:
+    """An encoder that can be adapted.
+
+    name: for the user. location: its folder. files: the encoder in it, which may have a folder of its own.
+    """
+
+    name: str
+    location: Path
+    files: SentenceTransformersFolder
+
+    @property
+    def pooling(self) -> str:
+        """How a window's vector is made of its positions: as the model does, or else the mean."""
+        poolings = self.files.poolings
+        return poolings[0] if len(poolings) == 1 and poolings[0] in POOLINGS else "mean"
+
+
+def check_packages(plan: AdaptPlan) -> None:
+    """Raise ExtraMissing if a package of the extra `adapt` that this plan needs is not installed."""
+    needed = _PACKAGES.get(plan.method, ("accelerate", "sentence_transformers"))
+    for name in (*needed, *(["peft"] if plan.train == "lora" else [])):
+        if find_spec(name) is None:
+            raise ExtraMissing(
+                f"adapt --method {plan.method} needs the package {name.replace('_', '-')}: pip install "
+                "'embedonce[adapt]'."
+            )
+
+
+def find_base_encoder(name: str, revision: str | None, plan: AdaptPlan) -> BaseEncoder:
+    """Find an encoder and check that the plan's method can adapt it.
+
+    Args:
+        name: A folder, an encoder made here, an installed encoder, or a name on the hub.
+        revision: A branch, tag or commit on the hub.
+        plan: The method.
+
+    Raises:
+        ModelUnavailable: There is no such encoder, or its architecture is not supported.
+    """
+    location = find_model(name, revision)
+    base = BaseEncoder(name, location, read_sentence_transformers_folder(location))
+    folder = base.files.folder
+    if read_static_config(folder) is not None:
+        raise ModelUnavailable(
+            f"{name} is a static model: it has one vector per token and no network to train. Choose an encoder."
+        )
+    config = read_config(folder)
+    config.check()
+    _check_family(name, config, plan)
+    if plan.method == "mlm":
+        check_masked_language_model(folder, name)
+    return base
+
+
+def _check_family(name: str, config: Config, plan: AdaptPlan) -> None:
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+
+    if config.family not in CONFIG_MAPPING_NAMES:
+        raise ModelUnavailable(
+            f"{name} is of the family '{config.family}', which transformers does not have, so it cannot be trained "
+            "here. Choose another encoder."
+        )
+    kind = "a decoder" if config.is_causal else None
+    if config.family in ENCODER_DECODER_FAMILIES or (config.family in ENCODER_CLASS_FAMILIES and plan.method == "mlm"):
+        kind = "an encoder-decoder"
+    if kind:
+        raise ModelUnavailable(
+            f"{name} is {kind} ({config.family}), which --method {plan.method} cannot train. Choose an encoder such as "
+            "BERT or RoBERTa."
+        )
+    if plan.method == "tsdae" and config.family not in TSDAE_FAMILIES:
+        raise ModelUnavailable(
+            f"--method tsdae needs a network that can be a decoder, too ({', '.join(sorted(TSDAE_FAMILIES))}), and "
+            f"{name} is of the family {config.family}. Choose --method mlm or simcse."
+        )

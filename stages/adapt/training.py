@@ -1,0 +1,255 @@
+"""Trains an objective: its schedule, its parameters, its batches, and what happens if they do not fit into memory.
+
+All batches are planned before the first step, and what is random in one depends only on the seed and its number. So a
+training that resumes from a checkpoint continues with the batches that it would have had.
+"""
+
+import logging
+import math
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from data.errors import EmbedOnceError
+from stages.adapt.objective import Integers, Objective
+from stages.adapt.plan import Train
+from stages.embed.batching.budget import empty_gpu_cache, is_out_of_memory
+from stages.embed.model_files.log_silencing import silence_transformers
+from stages.embed.network.torch_network import resolve_device
+
+if TYPE_CHECKING:
+    from transformers import TrainingArguments
+
+    from stages.adapt.trainer import OnProgress
+
+WARMUP_SHARE = 0.1  # of the steps
+WEIGHT_DECAY = 0.01
+MAX_GRADIENT_NORM = 1.0
+LORA_RANK = 16
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long to train, and how. steps: of the optimizer. batch_size: windows per step."""
+
+    steps: int
+    batch_size: int
+    lr: float
+    seed: int
+    device: str
+    train: Train
+
+
+@dataclass(frozen=True)
+class TrainingReport:
+    """What a training did.
+
+    halvings: how often memory ran out, so that a step was divided into batches of half the size.
+    resumed_at: the step of the checkpoint that it began with, 0 without one.
+    peak_memory: bytes, of the GPU or of this process.
+    """
+
+    steps: int
+    seconds: float
+    precision: str
+    halvings: int
+    resumed_at: int
+    peak_memory: int
+
+
+def count_steps(objective: Objective, batch_size: int, epochs: float, seed: int) -> int:
+    """The number of steps in a number of epochs, at least one."""
+    batches = sum(1 for _ in objective.epoch(batch_size, np.random.default_rng(seed)))
+    return max(math.ceil(batches * epochs), 1)
+
+
+def run_training(objective: Objective, schedule: Schedule, folder: Path, progress: "OnProgress") -> TrainingReport:
+    """Train the objective's network in place; LoRA matrices are merged into it.
+
+    Ctrl-C finishes the current step, saves a checkpoint and raises KeyboardInterrupt; a second one raises it at once.
+    If memory runs out, each step is divided into batches of half the size, and the training continues.
+
+    Args:
+        objective: What is learned.
+        schedule: How long and how.
+        folder: For checkpoints; a training that was interrupted there resumes. It is not removed.
+        progress: Called after steps, about once per second.
+
+    Returns:
+        What was done.
+
+    Raises:
+        EmbedOnceError: The loss is not finite, or two windows do not fit into memory.
+        CallError: The device does not exist.
+    """
+    started, parts, resumed_at = time.perf_counter(), 1, None
+    batches, device = plan_batches(objective, schedule), resolve_device(schedule.device)
+    with _quiet():
+        merge = choose_parameters(objective, schedule.train)
+        while resumed_at is None:
+            try:
+                resumed_at = _train(objective, schedule, batches, parts, folder, device, progress)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                if 4 * parts > schedule.batch_size:
+                    raise EmbedOnceError(
+                        f"Two windows do not fit into the memory of {device}. Use --train lora, a shorter --window, a "
+                        "smaller encoder or another --device."
+                    ) from error
+                parts *= 2
+            empty_gpu_cache()
+        merge()
+    seconds, precision = time.perf_counter() - started, training_precision(device)
+    return TrainingReport(schedule.steps, seconds, precision, int(math.log2(parts)), resumed_at, peak_memory(device))
+
+
+def choose_parameters(objective: Objective, train: Train) -> Callable[[], object]:
+    """Set which parameters are trained; returns what is to be called at the end, which merges LoRA matrices."""
+    if train == "lora":
+        from peft import LoraConfig, get_peft_model
+
+        config = LoraConfig(
+            r=LORA_RANK, lora_alpha=2 * LORA_RANK, lora_dropout=0.05, target_modules="all-linear", bias="none"
+        )
+        # its layers take the place of the encoder's own, so that the objective need not know
+        merge: Callable[[], object] = get_peft_model(objective.encoder, config).merge_and_unload
+        return merge
+    objective.network.requires_grad_(train == "all")
+    if train == "embeddings":
+        objective.encoder.get_input_embeddings().requires_grad_(True)
+    return lambda: None
+
+
+def plan_batches(objective: Objective, schedule: Schedule) -> list[Integers]:
+    """The batches of all steps, epoch after epoch."""
+    rng = np.random.default_rng(schedule.seed)
+    batches: list[Integers] = []
+    while len(batches) < schedule.steps:
+        batches += objective.epoch(schedule.batch_size, rng)
+    return batches[: schedule.steps]
+
+
+class PlannedBatches(Dataset[dict[str, Any]]):
+    """The batches of all steps, each divided into `parts`; an item is a collated batch."""
+
+    def __init__(self, objective: Objective, batches: list[Integers], parts: int, seed: int) -> None:
+        self._objective, self._batches, self._parts, self._seed = objective, batches, parts, seed
+
+    def __len__(self) -> int:
+        return len(self._batches) * self._parts
+
+    def __getitem__(self, item: int) -> dict[str, Any]:
+        step, part = divmod(item, self._parts)
+        windows = self._batches[step]
+        # a contrastive loss needs two windows; a step of few windows still has as many parts, of which some repeat
+        divided = np.array_split(windows, min(self._parts, max(len(windows) // 2, 1)))
+        rng = np.random.default_rng((self._seed, item))
+        return self._objective.collate(divided[part % len(divided)].tolist(), rng)
+
+
+def _train(
+    objective: Objective,
+    schedule: Schedule,
+    batches: list[Integers],
+    parts: int,
+    folder: Path,
+    device: str,
+    progress: "OnProgress",
+) -> int:
+    """Train with each step divided into `parts`; returns the step of the checkpoint that it began with."""
+    from stages.adapt.trainer import StepsCallback, WholeNetworkTrainer, last_checkpoint
+
+    arguments = _training_arguments(schedule, parts, folder, device)
+    data = PlannedBatches(objective, batches, parts, schedule.seed)
+    trainer = WholeNetworkTrainer(objective.network, arguments, data)
+    callback = StepsCallback(objective.network, progress)
+    trainer.add_callback(callback)
+    checkpoint = last_checkpoint(folder)
+    with callback.interrupts:
+        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    if callback.interrupts.requested and trainer.state.global_step < schedule.steps:
+        raise KeyboardInterrupt
+    return 0 if checkpoint is None else int(checkpoint.name.rpartition("-")[2])
+
+
+def training_precision(device: str) -> str:
+    """bfloat16 where the device computes it fast, else float32; weights and optimizer are float32 in any case."""
+    if device.startswith("cuda"):
+        return "bfloat16" if torch.cuda.get_device_capability(device) >= (8, 0) else "float32"
+    return "bfloat16" if device == "cpu" and torch.cpu._is_amx_tile_supported() else "float32"
+
+
+def _training_arguments(schedule: Schedule, parts: int, folder: Path, device: str) -> "TrainingArguments":
+    from transformers import TrainingArguments
+
+    if device.startswith("cuda:"):
+        torch.cuda.set_device(device)
+    arguments = TrainingArguments(
+        output_dir=str(folder),
+        per_device_train_batch_size=1,  # an item of the data is a batch
+        gradient_accumulation_steps=parts,
+        max_steps=schedule.steps,
+        learning_rate=schedule.lr,
+        warmup_steps=round(WARMUP_SHARE * schedule.steps),
+        weight_decay=WEIGHT_DECAY,
+        max_grad_norm=MAX_GRADIENT_NORM,
+        bf16=training_precision(device) == "bfloat16",
+        use_cpu=device == "cpu",
+        seed=schedule.seed,
+        train_sampling_strategy="sequential",
+        save_strategy="no",  # the callback decides when
+        save_total_limit=1,
+        logging_strategy="no",
+        logging_nan_inf_filter=False,
+        report_to="none",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        dataloader_pin_memory=device.startswith("cuda"),
+    )
+    if device.startswith("cuda"):
+        _ = arguments.device  # counts the GPUs, all of which would be used
+        arguments._n_gpu = 1
+    return arguments
+
+
+def peak_memory(device: str) -> int:
+    """Bytes that were used at most: on the GPU, or by this process."""
+    if device.startswith("cuda"):
+        return int(torch.cuda.max_memory_allocated(device))
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without messages of the libraries."""
+    loggers = [logging.getLogger(name) for name in ("accelerate", "peft", "sentence_transformers")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        with silence_transformers():
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def remove_checkpoints(folder: Path) -> None:
+    """Remove the checkpoints of a training, and the folder above them if it is empty."""
+    shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):  # another training is unfinished, or there was no checkpoint
+        folder.parent.rmdir()
