@@ -75,7 +75,8 @@ def _show_metrics(comparison: "Comparison") -> None:
     if metrics["micro-F1"] == metrics["accuracy"]:  # as it is if each document has one label
         del metrics["micro-F1"]
     metrics = {name: values for name, values in metrics.items() if any(value is not None for value in values)}
-    cells = [[row.run for row in rows], *(list(map(_format_interval, values)) for values in metrics.values())]
+    names = ["\n".join((row.run, *(f"({mark})" for mark in row.marks))) for row in rows]
+    cells = [names, *(list(map(_format_interval, values)) for values in metrics.values())]
     table(["run", *metrics], zip(*cells, strict=True), optional=["difference\nto the first"])
 
 

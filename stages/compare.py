@@ -4,7 +4,7 @@ Rows are sorted by the macro-F1 out of fold or on the validation split; if the l
 mean absolute error. The test split chooses nothing, not even the order of this table.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,8 @@ class ComparisonRow:
     validation: this metric on the validation split, or None. The other metrics are of the test split, None without one.
     absolute_error, quadratic_kappa: of ordinal labels, else None.
     out_of_fold_difference, test_difference: how much better this run is than the first one by the ranking metric,
-        paired by document; None for the first run, and if both were not scored on the same documents.
+        paired by document; None for the first run, and if both were not scored on common documents.
+    marks: what distinguishes the metrics from those of most runs, in a few words each.
     labels, averaged_labels: how many labels there are, and how many of them the test macro-F1 is the mean of.
     parameters: the number of parameters of the fitted head.
     fit_seconds: of the last fit. predict_milliseconds: per document, from features in the store.
@@ -54,6 +55,7 @@ class ComparisonRow:
     parameters: int
     fit_seconds: float
     predict_milliseconds: float
+    marks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -117,23 +119,32 @@ def compare(selected: Sequence[runs.Run], notes: Sequence[str] = ()) -> Comparis
     rows = tuple(
         _row(run, metric, differences["out_of_fold"].get(run.name), differences["test"].get(run.name)) for run in ranked
     )
-    return Comparison(rows, metric.name, (*_notes(ranked), *notes))
+    return Comparison(rows, metric.name, (*_notes(ranked), *_exposure_notes(ranked, predictions), *notes))
 
 
 def _differences(
     comparable: Sequence[runs.Run], predictions: Mapping[str, Predictions], metric: Metric, scored: str
 ) -> dict[str, ConfidenceInterval]:
-    """By name, how much better each run is than the first one, if both were scored on the same documents."""
+    """By name, how much better each run is than the first one on the documents that both were scored on."""
     best, *others = comparable
     split = Split.TRAIN if scored == "out_of_fold" else Split.TEST
     scored_on = {run.name: predictions[run.name].of(split) for run in others if scored in run.scorecards}
     if scored not in best.scorecards or not scored_on:
         return {}
-    reference = predictions[best.name].of(split)
-    predicted = {name: other.predicted for name, other in scored_on.items() if other.ids == reference.ids}
-    labels = len(best.record.labels)
-    differences = paired_differences(reference.truth, reference.predicted, [*predicted.values()], labels, metric)
-    return dict(zip(predicted, differences, strict=True))
+    reference, labels = predictions[best.name].of(split), len(best.record.labels)
+    names_by_ids: dict[tuple[str, ...], list[str]] = {}
+    for name, other in scored_on.items():
+        names_by_ids.setdefault(tuple(other.ids), []).append(name)
+    differences: dict[str, ConfidenceInterval] = {}
+    for ids, names in names_by_ids.items():
+        row_of = {identifier: row for row, identifier in enumerate(ids)}
+        common = [row for row, identifier in enumerate(reference.ids) if identifier in row_of]
+        rows = [row_of[reference.ids[row]] for row in common]
+        if common:
+            predicted = [scored_on[name].predicted[rows] for name in names]
+            paired = paired_differences(reference.truth[common], reference.predicted[common], predicted, labels, metric)
+            differences |= zip(names, paired, strict=True)
+    return differences
 
 
 def _has_same_documents(run: runs.Run, other: runs.Run) -> bool:
@@ -168,7 +179,16 @@ def _row(
         parameters=record.parameter_count,
         fit_seconds=record.seconds["fit"],
         predict_milliseconds=record.predict_milliseconds,
+        marks=tuple(_marks(run)),
     )
+
+
+def _marks(run: runs.Run) -> Iterator[str]:
+    if run.record.unscored:
+        documents = run.ranking_scorecard.documents
+        yield f"out of fold on {documents:,} of {documents + run.record.unscored:,}"
+    if run.record.test_texts:
+        yield "encoder read test texts"
 
 
 def _describe_inputs(record: runs.Record) -> str:
@@ -198,6 +218,23 @@ def _notes(ranked: Sequence[runs.Run]) -> list[str]:
         notes.append(
             f"The out-of-fold metrics of {', '.join(stacks)} are slightly too high compared with runs that are no "
             "stacking ensemble; see the notes on the run."
+        )
+    return notes
+
+
+def _exposure_notes(ranked: Sequence[runs.Run], predictions: Mapping[str, Predictions]) -> list[str]:
+    """Sentences on runs whose encoders learned from labels of training documents, or from texts of test documents."""
+    notes, scored = [], {tuple(predictions[name].of(Split.TRAIN).ids) for name in predictions}
+    if len(scored - {()}) > 1:
+        notes.append(
+            "Some of these runs were scored out of fold on fewer documents, because an encoder learned from the labels "
+            "of the others: their out-of-fold metrics are of different documents, and differences to the first are "
+            "measured on the documents that both have in common."
+        )
+    if names := [run.name for run in ranked if run.record.test_texts]:
+        notes.append(
+            f"The encoder of {', '.join(names)} learned from texts of test documents, without labels: such test "
+            "metrics cannot be compared with those of encoders that did not."
         )
     return notes
 

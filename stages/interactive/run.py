@@ -177,7 +177,8 @@ class Comparison:
         }
         known = {name: values for name, values in metrics.items() if any(values)}
         cells = zip(*(map(_interval, values) for values in known.values()), strict=True)
-        lines = [[row.run, *values, row.rule] for row, values in zip(rows, cells, strict=True)]
+        names = (" ".join((row.run, *(f"({mark})" for mark in row.marks))) for row in rows)
+        lines = [[name, *values, row.rule] for name, row, values in zip(names, rows, cells, strict=True)]
         return ["run", *known, "decision rule"], lines
 
     def __repr__(self) -> str:

@@ -7,15 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import embedonce as api
 from heads.classifiers.linear import LinearHead
 from heads.classifiers.prototype import PrototypeHead
-from heads.evaluation.metrics import macro_f1
-from stages.compare import compare
+from heads.evaluation.metrics import MACRO_F1, macro_f1
+from stages.compare import _differences, compare
 from stages.fitting import runs
 from stages.fitting.fit_head import fit_head
 from stages.fitting.plan import FitPlan
 from tests.conftest import Run
-from tests.small_store import blobs, make_store
+from tests.small_store import blobs, make_store, trained_on
 
 LINEAR, PROTOTYPE = FitPlan(head=LinearHead(), folds=2), FitPlan(head=PrototypeHead(), folds=3)
 
@@ -64,3 +65,63 @@ def test_the_difference_is_in_the_table_and_in_json(
     assert second["out_of_fold_difference"]["low"] <= second["out_of_fold_difference"]["high"]
     monkeypatch.setenv("COLUMNS", "60")
     assert "difference" not in embedonce("compare").out
+
+
+@pytest.fixture
+def with_encoders(tmp_path: Path) -> dict[str, runs.Run]:
+    """Runs on the same documents, on features of encoders that learned from none, some or other ones of them."""
+    documents, vectors = blobs(["a", "b", "c"])
+    rng, training = np.random.default_rng(0), [each for each in documents if each.split == "train"]
+    read = trained_on(documents, method="mlm", uses_labels=False)
+    encoders = {"frozen": None, "one": trained_on(training[:30]), "two": trained_on(training[60:]), "read": read}
+    found: dict[str, runs.Run] = {}
+    for name, encoder in encoders.items():
+        noisy = vectors + 4 * rng.normal(size=vectors.shape).astype(np.float32)
+        store = make_store(tmp_path / "stores" / name, documents, noisy, training=encoder)
+        found[name], _ = fit_head(*store, replace(LINEAR, head=LinearHead(C=1 + len(found))), tmp_path / "runs")
+    return found
+
+
+def test_differences_are_of_the_documents_that_both_runs_scored(with_encoders: dict[str, runs.Run]) -> None:
+    comparison = compare([*with_encoders.values()])
+    first, *others = comparison.rows
+    by_name = {run.name: run.predictions().of("train") for run in with_encoders.values()}
+    reference = by_name[first.run]
+    for row in others:
+        other = by_name[row.run]
+        common = [identifier for identifier in reference.ids if identifier in set(other.ids)]
+        rows, other_rows = ([each.ids.index(identifier) for identifier in common] for each in (reference, other))
+        expected = macro_f1(reference.truth[rows], other.predicted[other_rows], 3) - macro_f1(
+            reference.truth[rows], reference.predicted[rows], 3
+        )
+        assert row.out_of_fold_difference and row.out_of_fold_difference.value == pytest.approx(expected)
+        assert len(common) in (30, 60, 90) and row.test_difference
+    (note,) = [note for note in comparison.notes if "scored out of fold on fewer documents" in note]
+    assert "measured on the documents that both have in common" in note
+
+
+def test_runs_without_a_common_document_have_no_out_of_fold_difference(with_encoders: dict[str, runs.Run]) -> None:
+    pair = [with_encoders["one"], with_encoders["two"]]
+    assert compare(pair).rows[1].out_of_fold_difference is not None  # documents 30 to 59
+    predictions = {run.name: run.predictions() for run in pair}
+    first = replace(predictions[pair[0].name], ids=["x"] * len(predictions[pair[0].name].ids))
+    differences = _differences(pair, {**predictions, pair[0].name: first}, MACRO_F1, "out_of_fold")
+    assert differences == {}
+
+
+def test_a_run_is_marked_if_its_encoder_knew_labels_of_training_or_texts_of_test_documents(
+    with_encoders: dict[str, runs.Run], embedonce: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    marks = {row.run: row.marks for row in compare([*with_encoders.values()]).rows}
+    assert {name: marks[run.name] for name, run in with_encoders.items()} == {
+        "frozen": (),
+        "one": ("out of fold on 60 of 90",),
+        "two": ("out of fold on 60 of 90",),
+        "read": ("encoder read test texts",),
+    }
+    shown = embedonce("compare")
+    assert "(out of fold on 60 of 90)" in shown.out and "(encoder read test texts)" in shown.out
+    notes = " ".join(shown.err.split())
+    assert f"The encoder of {with_encoders['read'].name} learned from texts of test documents" in notes
+    assert "(encoder read test texts)" in repr(api.compare([with_encoders["read"].folder]))
