@@ -18,6 +18,7 @@ from commandline.explain import explain
 from commandline.fit_head import fit_head
 from commandline.heads import heads
 from commandline.init import init
+from commandline.lengthen import lengthen
 from commandline.output import say, use_utf8
 from commandline.perplexity import perplexity
 from commandline.predict import predict
@@ -67,6 +68,7 @@ def embedonce(ctx: click.Context) -> None:
 COMMANDS = (
     embed,
     adapt,
+    lengthen,
     fit_head,
     sweep,
     curve,

@@ -79,7 +79,7 @@ def _row(encoder: "SavedEncoder") -> tuple[str, str, str, str]:
         f"{step.method} on {plural(len(step.keys), 'text')}{' and labels' if step.uses_labels else ''} of {step.corpus}"
         for step in training.steps
     ]
-    return encoder.name, training.base, ", then ".join(steps), format_bytes(encoder.bytes)
+    return encoder.name, training.base, ", then ".join(steps) or "nothing", format_bytes(encoder.bytes)
 
 
 def _to_json(encoder: "SavedEncoder") -> dict[str, Any]:

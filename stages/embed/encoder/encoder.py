@@ -239,6 +239,12 @@ def _notes(
             f"The window is {windowing.window} tokens, because the maximum length of {options.model} is "
             f"{model.max_length}. --window can be longer, up to the encoder's positions."
         )
+    is_default = options.window is None and options.long == "windows" and windowing.window == DEFAULT_WINDOW
+    if config.family == "longformer" and is_default:
+        yield (
+            f"The windows have {windowing.window} tokens, but {options.model} can read {config.max_positions:,} "
+            "positions at once: --long model."
+        )
 
 
 def _windowing(options: Options, config: Config, extra_positions: int, max_length: int | None) -> Windowing:

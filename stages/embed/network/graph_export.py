@@ -9,8 +9,9 @@ graphs/<sha256 of all that decides the graph>/
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -114,6 +115,7 @@ def _export(network: TorchNetwork, path: Path) -> None:
     example = torch.full((3, 9), 3), torch.tensor([9, 4, 7])
     with torch.inference_mode():
         names = [f"layer_{number}" for number in range(len(network(*example)))]
+    _check_trace(Traced(), example)
     dynamic = {0: "windows", 1: "positions"}
     torch.onnx.export(
         Traced(),
@@ -126,6 +128,26 @@ def _export(network: TorchNetwork, path: Path) -> None:
         # the newer exporter needs another package (onnxscript), and its graph has the same speed
         dynamo=False,
     )
+
+
+def _check_trace(network: "torch.nn.Module", example: "tuple[torch.Tensor, ...]") -> None:
+    """Raise ValueError if the trace of a network is wrong for batches of another shape than that of `example`.
+
+    That is so if a network pads or divides its input in Python, as Longformer does: the trace keeps those numbers.
+    """
+    import torch
+
+    other = torch.full((2, 4), 3), torch.tensor([4, 2])
+    with torch.inference_mode():
+        try:
+            trace: Callable[..., Sequence[torch.Tensor]]
+            trace = torch.jit.trace(network, example, check_trace=False)  # type: ignore[no-untyped-call]
+            states = trace(*other)
+            equal = all(map(partial(torch.allclose, atol=1e-3), states, network(*other)))
+        except RuntimeError:  # of an operator in the trace
+            equal = False
+    if not equal:
+        raise ValueError("its computation depends on the shape of a batch, which a graph cannot express")
 
 
 def _quantize(float_graph: Path, path: Path) -> None:

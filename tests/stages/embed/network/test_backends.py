@@ -121,6 +121,15 @@ def test_importing_onnx_runtime_leaves_nothing_in_the_users_home(tmp_path: Path)
 
 
 @pytest.mark.parametrize("backend", GRAPHS)
+@pytest.mark.parametrize("family", ["longformer", "nystromformer"])
+def test_a_network_whose_trace_is_valid_for_one_shape_only_is_not_exported(
+    tiny: Open, family: str, backend: str
+) -> None:
+    with pytest.raises(CallError, match=r"\(its computation depends on the shape of a batch, .*Use --backend torch\."):
+        encode(SENTENCES, tiny(family, backend=backend))
+
+
+@pytest.mark.parametrize("backend", GRAPHS)
 def test_a_backend_is_in_the_recipe(tiny: Open, backend: str) -> None:
     assert tiny(backend=backend).recipe.backend == backend
     assert tiny(backend=backend).recipe.fingerprint != tiny().recipe.fingerprint
