@@ -25,9 +25,12 @@ class PackedStrings(Sequence[str]):
 
     def extend(self, texts: Iterable[str]) -> None:
         """Append texts, faster than one by one."""
-        encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
-        self._ends.extend(islice(accumulate(map(len, encoded), initial=len(self._bytes)), 1, None))
-        self._bytes += b"".join(encoded)
+        texts = list(texts)
+        joined = "".join(texts)
+        # a character of ASCII is one byte
+        sized = texts if joined.isascii() else [text.encode("utf-8", "surrogatepass") for text in texts]
+        self._ends.extend(islice(accumulate(map(len, sized), initial=len(self._bytes)), 1, None))
+        self._bytes += joined.encode("utf-8", "surrogatepass")
 
     def __len__(self) -> int:
         return len(self._ends) - 1
@@ -51,12 +54,20 @@ class PackedStrings(Sequence[str]):
         return self._bytes[self._ends[row] : self._ends[row + 1]].decode("utf-8", "surrogatepass")
 
 
+class _Codes(dict[Value, int]):
+    """Numbers values in the order in which they are first looked up."""
+
+    def __missing__(self, value: Value) -> int:
+        code = self[value] = len(self)
+        return code
+
+
 class CategoricalColumn(Sequence[Value]):
     """Dictionary-encoded values, for columns with few distinct ones: 4 bytes each."""
 
     def __init__(self, values: Iterable[Value]) -> None:
-        codes: dict[Value, int] = {}
-        self._codes = array("i", (codes.setdefault(value, len(codes)) for value in values))
+        codes: _Codes[Value] = _Codes()
+        self._codes = array("i", map(codes.__getitem__, values))
         self._categories = list(codes)
 
     @property

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from operator import ne
+from operator import eq, ne
 from typing import Any
 
 from data.documents import Corpus, Documents
@@ -47,15 +47,8 @@ def relabel(store: FeatureStore, table: CorpusTable, source: str, spec: SourceSp
     """
     given = read_labels_by_id(source, spec, table.spec.for_file(source, table.source))
     documents = Documents.from_documents(given.documents)
-    row_of = {identifier: row for row, identifier in enumerate(documents.ids)}
-    rows = [row_of.get(identifier) for identifier in table.ids]
+    rows = _match_rows(table, documents, source)
     missing = rows.count(None)
-    if len(rows) - missing < len(row_of):
-        unknown = sorted(row_of.keys() - set(table.ids), key=row_of.__getitem__)
-        raise BadData(
-            f"{source}: {len(unknown):,} of {len(row_of):,} ids are not in corpus '{table.name}' "
-            f"(the first is '{unknown[0]}'). Name the column of the ids with --id."
-        )
     new = _merge(table, given, documents, rows)
     changed = {
         name: _count_changes(getattr(table, name), getattr(new, name)) for name in ("labels", "splits", "groups")
@@ -63,6 +56,21 @@ def relabel(store: FeatureStore, table: CorpusTable, source: str, spec: SourceSp
     if new != table:
         store.save_corpus(new)
     return RelabelResult(table.name, changed, missing, given.notes)
+
+
+def _match_rows(table: CorpusTable, documents: Documents, source: str) -> Sequence[int | None]:
+    """The row of `documents` for each document of the table. Raises BadData for an id that the table lacks."""
+    if len(documents) == len(table.ids) and all(map(eq, documents.ids, table.ids)):
+        return range(len(documents))
+    row_of = dict(zip(documents.ids, range(len(documents)), strict=True))
+    rows = list(map(row_of.get, table.ids))
+    if len(rows) - rows.count(None) < len(row_of):
+        unknown = sorted(row_of.keys() - set(table.ids), key=row_of.__getitem__)
+        raise BadData(
+            f"{source}: {len(unknown):,} of {len(row_of):,} ids are not in corpus '{table.name}' "
+            f"(the first is '{unknown[0]}'). Name the column of the ids with --id."
+        )
+    return rows
 
 
 def _count_changes(before: Sequence[Any], after: Sequence[Any]) -> int:

@@ -110,7 +110,10 @@ def _numbers_in_splits(splits: Sequence[str]) -> Iterator[str]:
 def _words(table: Table, name: str | None) -> Iterator[str | None]:
     if not name:
         return repeat(None, table.rows)
-    return (cell_text(cell, row, table.location) for row, cell in enumerate(table.cells(name)))
+    cells = table.cells(name)
+    if isinstance(cells, PackedStrings):  # `cell_text` of text, faster
+        return (cell.strip() or None for cell in cells)
+    return (cell_text(cell, row, table.location) for row, cell in enumerate(cells))
 
 
 def _texts(table: Table, spec: SourceSpec) -> Iterator[str]:

@@ -21,7 +21,7 @@ from functools import cached_property, lru_cache, partial
 from heapq import nsmallest
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from data.atomic_write import hash_file, make_folder, open_regular_file, write_atomically
 from data.documents import Kind, Labels
@@ -31,14 +31,16 @@ from data.tabular import Tabular
 from data.taxonomy import Taxonomy
 from featurestore.store import corpus_columns
 
+if TYPE_CHECKING:
+    from _csv import Reader
+
 COLUMNS = ["id", "key", "split", "group", "label"]
 _FIELDS = ("source", "kind", "taxonomy", "notes", "spec", "tabular")
 _PARSE_ERRORS = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
-_is_key = re.compile("[0-9a-f]{64}").fullmatch
 # texts and ids may contain half of a surrogate pair
 _SURROGATES = "surrogatepass"
 _MOST_CACHED = 100_000  # different cells of labels
-_BLOCK_ROWS = 10_000  # written at a time
+_BLOCK_ROWS = 64  # read or written at a time; the garbage collector would go through larger blocks
 _COMPARED_IDS = 10_000  # searched for a suggestion, which takes a tenth of a second
 
 
@@ -174,9 +176,18 @@ def _encode_rows(table: CorpusTable) -> Iterator[bytes]:
     optional = ((value or "" for value in values) for values in (table.splits, table.groups))
     lines = chain([COLUMNS], zip(table.ids, table.keys, *optional, cells, strict=True))
     while block := list(islice(lines, _BLOCK_ROWS)):
-        text = io.StringIO(newline="")
-        csv.writer(text).writerows(block)  # with the line ends \r\n it also quotes a lone \r
-        yield text.getvalue().encode(errors=_SURROGATES)
+        yield _encode_block(block).encode(errors=_SURROGATES)
+
+
+def _encode_block(rows: Sequence[Sequence[str]]) -> str:
+    """The rows as `csv.writer` writes them, which takes four times as long if no cell needs quotes."""
+    joined = "".join([",".join(row) + "\r\n" for row in rows])
+    expected = {'"': 0, ",": (len(COLUMNS) - 1) * len(rows), "\r": len(rows), "\n": len(rows)}
+    if all(joined.count(sign) == count for sign, count in expected.items()):
+        return joined
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(rows)  # with the line ends \r\n it also quotes a lone \r
+    return text.getvalue()
 
 
 def _cell(labels: Labels, kind: Kind) -> str:
@@ -236,29 +247,46 @@ def _read_description(path: Path, table: str) -> dict[str, Any]:
 
 
 def _parse_table(path: Path, table: bytes, kind: Kind) -> dict[str, list[Any]]:
-    columns: dict[str, list[Any]] = {name: [] for name in ("ids", "keys", "splits", "groups", "labels")}
-    ids, keys, splits, groups, labels = columns.values()
-    line = 1
-    try:
+    """Parse the rows; if one is damaged, once more and one by one, to name its line."""
+    for block_rows in (_BLOCK_ROWS, 1):
         # a spreadsheet leaves a byte-order mark
         content = io.BytesIO(table.removeprefix(codecs.BOM_UTF8))
         rows = csv.reader(io.TextIOWrapper(content, encoding="utf-8", errors=_SURROGATES, newline=""))
-        if (header := next(rows, [])) != COLUMNS:
-            raise ValueError(f"the columns are {', '.join(header)}, not {', '.join(COLUMNS)}")
-        parse_labels = lru_cache(_MOST_CACHED)(partial(_parse_labels, kind))  # equal labels share one tuple
-        for row in rows:
-            line = rows.line_num
-            if len(row) != len(COLUMNS) or not _is_key(row[1]):
-                raise ValueError(_describe_error(row))
-            identifier, key, split, group, cell = row
-            ids.append(identifier)
-            keys.append(key)
-            splits.append(sys.intern(split) if split else None)
-            groups.append(sys.intern(group) if group else None)
-            labels.append(parse_labels(cell))
-    except (ValueError, csv.Error, RecursionError) as error:
-        raise StoreDamaged(f"{path}, line {line}: {error}. Correct it, or run `embedonce embed` again.") from error
+        try:
+            return _parse_rows(rows, kind, block_rows)
+        except (ValueError, csv.Error, RecursionError) as error:
+            problem = error
+    raise StoreDamaged(
+        f"{path}, line {max(rows.line_num, 1)}: {problem}. Correct it, or run `embedonce embed` again."
+    ) from problem
+
+
+def _parse_rows(rows: "Reader", kind: Kind, block_rows: int) -> dict[str, list[Any]]:
+    if (header := next(rows, [])) != COLUMNS:
+        raise ValueError(f"the columns are {', '.join(header)}, not {', '.join(COLUMNS)}")
+    columns: dict[str, list[Any]] = {name: [] for name in ("ids", "keys", "splits", "groups", "labels")}
+    ids, keys, splits, groups, labels = columns.values()
+    parse_labels = lru_cache(_MOST_CACHED)(partial(_parse_labels, kind))  # equal labels share one tuple
+    while block := list(islice(rows, block_rows)):
+        _check_rows(block)
+        columns_of_block = zip(*block, strict=True)
+        ids += next(columns_of_block)
+        keys += next(columns_of_block)
+        splits += [sys.intern(split) if split else None for split in next(columns_of_block)]
+        groups += [sys.intern(group) if group else None for group in next(columns_of_block)]
+        labels += map(parse_labels, next(columns_of_block))
     return columns
+
+
+def _check_rows(rows: Sequence[list[str]]) -> None:
+    if set(map(len, rows)) != {len(COLUMNS)} or not _are_keys([row[1] for row in rows]):
+        wrong = next(row for row in rows if len(row) != len(COLUMNS) or not _are_keys(row[1:2]))
+        raise ValueError(_describe_error(wrong))
+
+
+def _are_keys(cells: Sequence[str]) -> bool:
+    others = "".join(cells).encode(errors=_SURROGATES).translate(None, b"0123456789abcdef")
+    return set(map(len, cells)) == {64} and not others
 
 
 def _describe_error(row: list[str]) -> str:

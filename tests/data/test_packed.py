@@ -29,6 +29,13 @@ def test_strings_come_back(texts: list[str]) -> None:
     same(PackedStrings(texts), texts)
 
 
+@given(st.lists(ANY_TEXT), st.lists(ANY_TEXT))
+def test_strings_that_are_added_at_once_come_back(first: list[str], second: list[str]) -> None:
+    packed = PackedStrings(first)
+    packed.extend(iter(second))
+    same(packed, first + second)
+
+
 @given(st.lists(st.none() | ANY_TEXT | st.tuples(ANY_TEXT)))
 def test_repeated_values_come_back(values: list[Any]) -> None:
     same(CategoricalColumn(values), values)

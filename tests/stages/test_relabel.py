@@ -56,6 +56,14 @@ def test_splits_and_groups_are_read_if_they_are_given(
     assert list(after.groups) == ["x", None, None, "y"] and after.labels == before.labels
 
 
+@pytest.mark.parametrize("order", [[0, 1, 2, 3], [2, 0, 3, 1]])
+def test_labels_belong_to_their_ids_in_any_order_of_rows(
+    dataset: tuple[FeatureStore, CorpusTable], tmp_path: Path, order: list[int]
+) -> None:
+    done, after = given(dataset, tmp_path, "id,label\n" + "".join(f"d{row},new {row}\n" for row in order))
+    assert list(after.labels) == [(f"new {row}",) for row in range(4)] and done.missing == 0
+
+
 def test_a_file_is_read_as_the_corpus_was(dataset: tuple[FeatureStore, CorpusTable], tmp_path: Path) -> None:
     spec = SourceSpec(text=("body",), label="queue", id="ticket", delimiter="|", test_file="test.csv")
     done, after = given((dataset[0], replace(dataset[1], spec=spec)), tmp_path, "label|queue|ticket\nno|new|d2\n")

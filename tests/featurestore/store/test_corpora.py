@@ -1,5 +1,7 @@
 """A corpus's table: what is written comes back, and what a person's edit broke is named by its line."""
 
+import csv
+import io
 from dataclasses import replace
 from pathlib import Path
 
@@ -106,6 +108,35 @@ def test_a_broken_line_is_named(tmp_path: Path, line: int, text: str, fault: str
     assert str(broken.value) == (
         f"{tmp_path / 'made.csv'}, line {line}: {fault}. Correct it, or run `embedonce embed` again."
     )
+
+
+def many_rows(rows: int) -> CorpusTable:
+    ids = [f"d{row}" for row in range(rows)]
+    blank = [None] * rows
+    return replace(SINGLE, ids=ids, keys=list(map(text_key, ids)), splits=blank, groups=blank, labels=blank)
+
+
+def test_a_broken_row_of_many_is_named_by_its_line_though_a_cell_before_it_spans_lines(tmp_path: Path) -> None:
+    save(many_rows(300), tmp_path)
+    kept = lines(tmp_path)
+    kept[100], kept[250] = kept[100].replace("d99", '"d\n99"', 1), kept[250] + ","
+    (tmp_path / "made.csv").write_text("\n".join(kept), encoding="utf-8")
+    with pytest.raises(StoreDamaged, match=r"line 252: 6 cells, but 5 are expected"):
+        load("made", tmp_path)
+
+
+@given(st.lists(st.sampled_from(["a", 'b"', "c,d", "e\r", "f\n", " g"]), max_size=3), st.integers(0, 2))
+def test_rows_are_written_as_the_csv_module_writes_them(
+    tmp_path_factory: pytest.TempPathFactory, ids: list[str], place: int
+) -> None:
+    plain = many_rows(200)
+    table = replace(plain, ids=[*plain.ids[: place * 64], *ids, *plain.ids[place * 64 + len(ids) :]])
+    folder = tmp_path_factory.mktemp("corpora")
+    save(table, folder)
+    expected = io.StringIO(newline="")
+    rows = zip(table.ids, table.keys, *[[""] * 200] * 3, strict=True)
+    csv.writer(expected).writerows([("id", "key", "split", "group", "label"), *rows])
+    assert (folder / "made.csv").read_bytes() == expected.getvalue().encode()
 
 
 @pytest.mark.parametrize("cell", ["x", "{}", "[1]", '["x"', "[" * 100_000])
