@@ -170,7 +170,7 @@ class EncoderExposure:
         Args:
             y: labels of the training documents, as `data.splits.assign_folds` takes them.
             groups: int64 (training documents,).
-            folds: their number.
+            folds: their number, for an encoder that was not cross-fitted.
             seed: of the distribution.
 
         Returns:
@@ -182,7 +182,7 @@ class EncoderExposure:
             is_open = np.repeat(~self.is_seen[:, None], folds, axis=1)
         fold_of = np.where(is_open.any(axis=1), is_open.argmax(axis=1), -1).astype(np.int32)
         free = np.flatnonzero(is_open.all(axis=1))
-        fold_of[free] = assign_folds(y[free], groups[free].tolist(), folds, seed)
+        fold_of[free] = assign_folds(y[free], groups[free].tolist(), is_open.shape[1], seed)
         return fold_of
 
     def select(self, rows: NDArray[np.int64], features: Bags) -> Self:
