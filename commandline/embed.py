@@ -252,6 +252,7 @@ def _show_estimate(folder: Path, estimate: "Estimate") -> None:
     rows = {
         "store": str(folder),
         "documents": f"{estimate.documents:,} ({estimate.distinct:,} distinct, {estimate.already_stored:,} stored)",
+        "encoders": f"{estimate.encoders}, one store each; disk and time are of all" if estimate.encoders > 1 else "",
         "tokens": f"{estimate.tokens:,}",
         "windows": f"{estimate.windows:,}",
         "dropped": f"{estimate.dropped_share:.1%} of the tokens ({estimate.dropped_tokens:,})",
@@ -262,6 +263,7 @@ def _show_estimate(folder: Path, estimate: "Estimate") -> None:
         else f"{format_duration(estimate.seconds)} on {estimate.device} "
         f"({estimate.tokens_per_second:,.0f} tokens/s in a sample of {estimate.sample_windows:,} windows)",
     }
+    rows = {name: value for name, value in rows.items() if value}
     table(["estimate", "nothing was written"], rows.items(), text_columns=2)
 
 

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from data.documents import Corpus
-from data.errors import EmbedOnceError
+from data.errors import EmbedOnceError, ModelUnavailable
 from data.ranges import MAX_SEED, check_whole_number
 from data.readers import read_corpus
 from data.source_spec import SourceSpec
@@ -15,6 +15,7 @@ from data.train_test_split import assign_splits
 from featurestore import FeatureStore, Recipe, list_stores
 from stages.embed.encoder.encoder import open_encoder
 from stages.embed.encoder.options import Options
+from stages.embed.model_files.saved_encoders import encoders_folder
 from stages.embed.pipeline.devices import Job, limit_to_cpu_share, parse_devices, run_in_processes
 from stages.embed.pipeline.distinct_texts import DistinctTexts
 from stages.embed.pipeline.encode_corpus import EmbedProgress, EmbedReport, embed
@@ -62,19 +63,74 @@ def embed_source(
 ) -> tuple[FeatureStore, EmbedReport]:
     """Read a corpus, open the encoder and the store, and encode what the store lacks.
 
+    With an encoder that was cross-fitted, the encoders of its folds encode the corpus first, each into its own store.
+
     Args:
         request: what to encode, how, and into which store.
         notify: called with sentences for the user, as they arise.
         progress: called after each batch.
 
     Returns:
-        The store, and what was done.
+        The store of the encoder that was requested, and what was done for it.
 
     Raises:
-        EmbedOnceError: of `resolve_encoding`, `embed` and `run_in_processes`.
+        EmbedOnceError: of `resolve_encoding`, `resolve_fold_encoders`, `embed` and `run_in_processes`.
     """
-    devices, part = parse_devices(request.options.device), request.part
+    devices = parse_devices(request.options.device)
     corpus, choice = _resolve(request, devices[0], notify)
+    folds = resolve_fold_encoders(corpus, choice, request.stores if request.store is None else request.store.parent)
+    for number, fold in enumerate(folds, start=1):
+        notify(f"Encoder {number} of {len(folds) + 1}: {fold.options.model}, which was trained without fold {number}.")
+        _, report = _encode(request, corpus, fold, devices, notify, progress)
+        for sentence in replace(report, notes=()).sentences():
+            notify(sentence)
+    if folds:  # the last one, so that its store is the newest
+        notify(f"Encoder {len(folds) + 1} of {len(folds) + 1}: {choice.options.model}.")
+    return _encode(request, corpus, choice, devices, notify, progress)
+
+
+def resolve_fold_encoders(corpus: Corpus, choice: EncodingChoice, stores: Path) -> list[EncodingChoice]:
+    """Open the encoders of the folds of an encoder that was cross-fitted, with the options of that encoder.
+
+    Args:
+        corpus: what is encoded.
+        choice: the encoder, and how it encodes.
+        stores: the folder of the stores.
+
+    Returns:
+        One choice per fold, none for another encoder.
+
+    Raises:
+        ModelUnavailable: an encoder is missing, or is not the one of that fold.
+    """
+    training, choices = choice.encoder.training, []
+    for name, weights in ({} if training is None else training.fold_encoders).items():
+        options, location = replace(choice.options, model=name, revision=None), StoreLocation(corpus.name, stores)
+        model, way_out = choice.options.model, "Copy it there, or make the encoder again with `embedonce adapt`."
+        try:
+            fold = resolve_encoding(corpus, options, location)
+        except ModelUnavailable as error:
+            raise ModelUnavailable(
+                f"{model} was cross-fitted, and its fold encoder {name} is not in {encoders_folder()}. {way_out}"
+            ) from error
+        if fold.encoder.recipe.weights != weights:
+            raise ModelUnavailable(
+                f"{model} was cross-fitted, and {name} in {encoders_folder()} is another encoder. {way_out}"
+            )
+        choices.append(fold)
+    return choices
+
+
+def _encode(
+    request: EmbedRequest,
+    corpus: Corpus,
+    choice: EncodingChoice,
+    devices: list[str],
+    notify: Callable[[str], None],
+    progress: Progress,
+) -> tuple[FeatureStore, EmbedReport]:
+    """Encode what the store of one encoder lacks."""
+    part = request.part
     if not choice.store_exists:
         for sentence in related_store_notes(request.stores, choice.encoder.recipe):
             notify(sentence)
@@ -116,8 +172,16 @@ def estimate_source(
     """
     devices = parse_devices(request.options.device)
     corpus, choice = _resolve(request, devices[0], notify, inspect)
-    existing = FeatureStore.open(choice.folder) if choice.store_exists else None
-    return choice.folder, estimate(corpus, choice.encoder, existing, request.part).scaled_to(devices)
+    folds = resolve_fold_encoders(corpus, choice, request.stores if request.store is None else request.store.parent)
+    choices = [choice, *folds]
+    stores = [FeatureStore.open(each.folder) if each.store_exists else None for each in choices]
+    texts = DistinctTexts.of(corpus, request.part) if folds else None
+    missing = [0 if texts is None else len(texts.missing(store)) for store in stores]
+    most = missing.index(max(missing))
+    estimated = estimate(corpus, choices[most].encoder, stores[most], request.part).scaled_to(devices)
+    if folds:
+        estimated = estimated.scaled_to_encoders(len(choices), sum(missing) / max(missing[most], 1))
+    return choice.folder, estimated
 
 
 def _resolve(

@@ -30,14 +30,14 @@ _COPIES = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """What `embed` would do.
+    """What `embed` would do. With several encoders, the sizes of the texts are those of the one with most to encode.
 
     documents: rows of the corpus, or of the part.
     distinct: distinct texts among them.
     already_stored: distinct texts that the store has.
     tokens, windows: of the distinct texts.
     dropped_tokens, dropped_share: tokens in no window, and their share of all tokens.
-    bytes: by which the store would grow.
+    bytes: by which the stores would grow.
     head_bytes: the largest array that a head reads of the whole corpus.
     memory: bytes free on this machine now; None if the system does not say.
     fits: whether a head's vectors fit into memory; None if the free memory is unknown.
@@ -45,6 +45,7 @@ class Estimate:
     sample_windows: how many windows were timed.
     tokens_per_second: the documents' own tokens.
     seconds: for the texts that are not stored yet, tokenizing included; None if there are none.
+    encoders: how many encoders there are, four for one that was cross-fitted on three folds.
     """
 
     documents: int
@@ -62,6 +63,12 @@ class Estimate:
     sample_windows: int
     tokens_per_second: float
     seconds: float | None
+    encoders: int = 1
+
+    def scaled_to_encoders(self, encoders: int, share: float) -> Self:
+        """The same for several encoders, which have `share` times as much to encode as the one with most."""
+        seconds = None if self.seconds is None else share * self.seconds
+        return replace(self, encoders=encoders, bytes=round(share * self.bytes), seconds=seconds)
 
     def scaled_to(self, devices: Sequence[str]) -> Self:
         """The same with one process per device, the first of which was timed; processes on a CPU share its cores."""
