@@ -8,7 +8,7 @@ from data.target import Target
 from data.text_format import join_names, plural
 from stages.fitting.task import Task, check_labels
 
-__all__ = ["check_scored_splits", "check_unseen_documents"]
+__all__ = ["check_scored_splits", "check_test_is_unseen", "check_unseen_documents"]
 
 
 def check_scored_splits(name: str, task: Task, *, test: bool, validation: bool) -> None:
@@ -31,13 +31,8 @@ def check_scored_splits(name: str, task: Task, *, test: bool, validation: bool) 
             f"{name}: the test split is empty. Correct the split column and embed again, or add documents: those with "
             f"equal texts or of one group stay together. {no_test}."
         )
-    if test and task.exposure.test_labels:
-        raise BadData(
-            f"{name}: the encoder learned from the labels of {plural(task.exposure.test_labels, 'test document')} "
-            f"({task.exposure.describe_labels()}), so the test split is no test of it. Make an encoder from the "
-            f"training documents alone. {no_test}."
-        )
     if test:
+        check_test_is_unseen(name, task, f" {no_test}.")
         _check_some_label_known(name, "test", training, task.test_target, f"{no_test}, or embed with the true labels")
     if validation:
         if not task.is_validation.any():
@@ -54,6 +49,16 @@ def check_scored_splits(name: str, task: Task, *, test: bool, validation: bool) 
         in_split = task.target[task.is_validation]
         _check_some_label_known(name, "validation", training, in_split, "Leave out --validate-on")
         check_labels(name, training)
+
+
+def check_test_is_unseen(name: str, task: Task, otherwise: str = "") -> None:
+    """Raise BadData if an encoder learned from labels of the test split. otherwise: one more sentence on what to do."""
+    if task.exposure.test_labels:
+        raise BadData(
+            f"{name}: the encoder learned from the labels of {plural(task.exposure.test_labels, 'test document')} "
+            f"({task.exposure.describe_labels()}), so the test split is no test of it. Make an encoder from the "
+            f"training documents alone.{otherwise}"
+        )
 
 
 def _check_some_label_known(name: str, split: str, training: Target, scored: Target, remedy: str) -> None:

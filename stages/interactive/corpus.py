@@ -1,5 +1,6 @@
 """A corpus whose features are in a store, as a Python user holds it."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,12 +28,15 @@ class TrainingSplit:
         labels: as scikit-learn takes them: strings (documents,), or a bool matrix (documents, labels) if multi-label.
         groups: int64 (documents,); documents of one group, or of equal text, have one number. Pass it to splitters.
         features: the ragged vectors of the documents, which embedonce's own heads read.
+        seen: bool (documents,), whether the encoder learned from the label of the document, or of one of its group. A
+            classifier labels such a document correctly too often, even if it was not fitted on it.
     """
 
     ids: tuple[str, ...]
     labels: NDArray[Any]
     groups: NDArray[np.int64]
     features: Bags
+    seen: NDArray[np.bool_]
 
     def pooled(self, *views: str) -> NDArray[np.float32]:
         """One vector per document, float32 (documents, sum of dimensions).
@@ -85,9 +89,19 @@ class EmbeddedCorpus:
 
     @property
     def train(self) -> TrainingSplit:
-        """The training split; documents without a label are left out."""
+        """The training split; documents without a label are left out.
+
+        Warns if the encoder learned from labels of these documents, because `cross_val_score` would be too high.
+        """
         task = self._task
-        return TrainingSplit(task.train_ids, task.target.names, task.groups, task.train)
+        if task.exposure.is_seen.any():
+            warnings.warn(
+                f"The encoder learned from the labels of {int(task.exposure.is_seen.sum()):,} of {len(task.train):,} "
+                f"training documents ({task.exposure.describe_labels()}): scores on these, as of cross_val_score, are "
+                "too high. Score only documents with `seen` False; embedonce.fit_head does so.",
+                stacklevel=2,
+            )
+        return TrainingSplit(task.train_ids, task.target.names, task.groups, task.train, task.exposure.is_seen)
 
     def score_once(self, estimator: Any, *views: str, seed: int = 0) -> "Scorecard":
         """Fit a clone of `estimator` on the training split, and score it on the test split, once per corpus object.
@@ -104,14 +118,17 @@ class EmbeddedCorpus:
 
         Raises:
             CallError: for a seed out of range.
+            BadData: if the encoder learned from labels of the test split.
             RuntimeError: the second time, because a second look would choose by the test split.
         """
         from sklearn.base import clone
 
         from heads.evaluation.decisions.rules import Argmax, FixedThreshold
+        from stages.fitting.scored_splits import check_test_is_unseen
 
         check_whole_number("seed", seed, 0, MAX_SEED)
         task, names = self._task, views or ("mean",)
+        check_test_is_unseen(self.name, task)
         multilabel = task.target.kind == "multilabel"
         fitted = clone(estimator).fit(task.train.pooled(names), task.target.names)
         predictor = _PooledEstimator(fitted, names, task.labels, multilabel=multilabel)

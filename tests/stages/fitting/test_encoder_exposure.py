@@ -1,6 +1,7 @@
 """Documents whose labels an encoder learned from are fitted on, and never scored out of fold."""
 
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +10,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
 
+import embedonce as api
 from data.documents import Document
 from data.errors import BadData, CallError
 from featurestore import CorpusTable, FeatureStore
@@ -243,3 +246,21 @@ def test_a_curve_and_a_sweep_score_only_documents_that_were_not_seen(
     assert not any((vectors == 9).any() for vectors in watched.scored)
     unseen = 90 - len(dataset[0].trainings[0].label_keys)
     assert f"2 of 3 folds of {unseen} training documents" in result.notes[0] and "supervised on made" in result.notes[1]
+
+
+def test_a_python_user_is_warned_that_scores_of_documents_that_were_seen_are_too_high(dataset: Dataset) -> None:
+    corpus = api.load_corpus(dataset[0].folder)
+    with pytest.warns(UserWarning, match=r"labels of 72 of 90 training documents .* as of cross_val_score, are too"):
+        train = corpus.train
+    assert train.seen.sum() == 72 and not train.seen[(train.pooled() != 9).all(axis=1)].any()
+    assert corpus.score_once(LogisticRegression()).documents == 30
+
+
+def test_a_python_user_cannot_score_a_test_split_whose_labels_were_seen(tmp_path: Path) -> None:
+    documents, vectors = blobs(["a", "b"])
+    store, _ = make_store(tmp_path / "store", documents, vectors, training=trained_on(documents[3:4]))
+    with pytest.raises(BadData, match=r"labels of 1 test document .* training documents alone\.$"):
+        api.load_corpus(store.folder).score_once(LogisticRegression())
+    _, table = make_store(tmp_path / "frozen", documents, vectors)
+    with warnings.catch_warnings(action="error"):
+        assert not api.load_corpus(tmp_path / "frozen").train.seen.any() and len(table.ids) == 120
