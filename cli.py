@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from commandline.adapt import adapt
+from commandline.augment import augment
 from commandline.compare import compare
 from commandline.config_file import load_defaults
 from commandline.curve import curve
@@ -69,6 +70,7 @@ COMMANDS = (
     embed,
     adapt,
     lengthen,
+    augment,
     fit_head,
     sweep,
     curve,

@@ -60,7 +60,7 @@ def read_source_texts(
     texts: Mapping[str, str] = {}
     tokenizer = None
     try:
-        texts = _read_texts(source or table.source, requested or SourceSpec(), keys, table)
+        texts = read_texts(table, keys, source or table.source, requested or SourceSpec())
     except EmbedOnceError as error:
         if source is not None:
             raise
@@ -74,8 +74,18 @@ def read_source_texts(
     return SourceTexts(texts, tokenizer, tuple(notes))
 
 
-def _read_texts(source: str, requested: SourceSpec, keys: Collection[str], table: CorpusTable) -> dict[str, str]:
-    """The texts by key, because ids may come from another column or be row numbers."""
+def read_texts(table: CorpusTable, keys: Collection[str], source: str, requested: SourceSpec) -> dict[str, str]:
+    """Read texts of a corpus by key, because ids may come from another column or be row numbers.
+
+    Args:
+        table: the corpus.
+        keys: keys of the texts.
+        source: file that has them.
+        requested: what the user said about the source, in addition to what the corpus knows.
+
+    Raises:
+        BadData: the source lacks a text; and what `read_corpus` raises.
+    """
     known = table.spec if source == table.source else table.spec.for_file(source, table.source)
     known = replace(known, tabular=None)
     requested = replace(requested, label="", id="", split="", group="")
