@@ -1,7 +1,7 @@
 """`embedonce augment`: make augmented copies of training documents."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -166,7 +166,7 @@ def _write(
     say(f"{copies.file}: {plural(len(copies.made), 'copy', 'copies')}, made in {format_duration(copies.seconds)}.")
     if missing := copies.planned - len(copies.made):
         note(f"{plural(missing, 'copy', 'copies')} could not be made: the method has too little to change")
-    again = f"embedonce embed {copies.file} --group origin --store {store.folder}"
+    again = f"embedonce embed {copies.file} --group copy_of --store {store.folder}"
     fit = f"embedonce fit-head linear --store {store.folder} --corpus {corpus.name} --augmented {copies.corpus.name}"
     if options.embed:
         try:
@@ -200,10 +200,12 @@ def _encode(store: "FeatureStore", copies: "AugmentedCorpus", options: AugmentOp
 def _describe(
     store: "FeatureStore", corpus: "CorpusTable", copies: "AugmentedCorpus", options: AugmentOptions
 ) -> dict[str, Any]:
+    from stages.augment.plan import DEFAULT_RATES
+
     return {
         "store": str(store.folder),
         "corpus": corpus.name,
-        "plan": asdict(replace(options.plan, rate=options.plan.share)),
+        "plan": asdict(options.plan) | {"rate": options.rate or DEFAULT_RATES.get(options.method)},
         "file": str(copies.file),
         "name": copies.corpus.name,
         "planned": copies.planned,

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from data.errors import BadData, CallError, FileMissing, UnknownName, suggest_name
 from featurestore import CorpusTable, FeatureSource, FeatureStore, JoinedStores, newest_store
+from stages.fitting.copies import ORIGIN_COLUMN
 
 __all__ = ["open_corpus", "open_store", "open_stores"]
 
@@ -33,8 +34,10 @@ def open_stores(paths: Sequence[Path], folder: Path) -> tuple[FeatureSource, Fea
 
 
 def open_corpus(store: FeatureStore, name: str | None, *, copies: Sequence[str] = ()) -> CorpusTable:
-    """The corpus of that name, or the only one of `store` besides `copies`, the names of corpora of copies."""
+    """The corpus of that name, or the only one of `store` that holds no copies. copies: names of some that do."""
     names = [known for known in store.corpora() if known not in copies or known == name]
+    if name is None and len(names) > 1:
+        names = [known for known in names if store.corpus(known).spec.group != ORIGIN_COLUMN] or names
     if name is not None and name not in names:
         raise UnknownName(f"{store.name} has no corpus '{name}'.{suggest_name(name, names)}")
     if not names:

@@ -27,7 +27,7 @@ from stages.augment.plan import AugmentPlan
 from stages.augment.words import Method, Request, SimpleMethod, delete_words, shuffle_sentences
 from stages.embed.model_files.model_lookup import find_model, find_recorded_model
 from stages.explain.source_text import read_texts
-from stages.fitting.copies import Origin, format_origins
+from stages.fitting.copies import ORIGIN_COLUMN, Origin, format_origins
 
 __all__ = ["AugmentProgress", "augment"]
 
@@ -81,9 +81,11 @@ def augment(
 
     Raises:
         BadData: no document can be copied, no copy differs from the documents, or the source lacks a text.
-        CallError: the name of `out` is that of another corpus, and what `count_copies` raises.
+        CallError: the corpus holds copies, the name of `out` is that of another corpus, and what `count_copies` raises.
         ModelUnavailable: what `open_masked_words` raises.
     """
+    if table.spec.group == ORIGIN_COLUMN:
+        raise CallError(f"{table.name} holds copies. Copy the documents that they were made of.")
     file = out or FOLDER / f"{table.name}-{plan.method}.jsonl"
     name = _check_name(store, table, file)
     check_writable(file.parent)
@@ -136,7 +138,9 @@ def _check_name(store: FeatureStore, table: CorpusTable, file: Path) -> str:
 def _spec(table: CorpusTable) -> SourceSpec:
     """How the file of copies is read; separators that are "" keep labels as they are written."""
     separator = (table.spec.path_separator or "/") if table.kind == "path" else ""
-    return SourceSpec(text=("text",), label="label", id="id", split="split", group="origin", path_separator=separator)
+    return SourceSpec(
+        text=("text",), label="label", id="id", split="split", group=ORIGIN_COLUMN, path_separator=separator
+    )
 
 
 def _read_documents(table: CorpusTable, source: str | None, requested: SourceSpec) -> list[Document]:

@@ -15,6 +15,7 @@ from stages.embed.pipeline.encode_corpus import EmbedReport, embed
 from stages.embed.pipeline.encoding_choice import StoreLocation, resolve_encoding
 from stages.embed.pipeline.estimate import Estimate, estimate
 from stages.embed.pipeline.progress import Progress
+from stages.fitting.copies import ORIGIN_COLUMN
 
 __all__ = ["AugmentedCorpus", "Copy", "encode_copies", "estimate_encoding"]
 
@@ -62,7 +63,7 @@ class AugmentedCorpus:
         document, labels = copy.document, copy.document.labels or ()
         row = {"id": document.id, "text": document.text}
         content = {**row, "label": list(labels) if self.corpus.kind == "multilabel" else labels[0]}
-        line = json.dumps({**content, "split": str(Split.TRAIN), "origin": document.group}, ensure_ascii=False)
+        line = json.dumps({**content, "split": str(Split.TRAIN), ORIGIN_COLUMN: document.group}, ensure_ascii=False)
         return f"{line}\n".encode(errors="backslashreplace")
 
 

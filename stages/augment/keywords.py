@@ -1,13 +1,15 @@
 """Keyword permutation: the keywords of a label are exchanged between its documents, or shuffled within one.
 
 A label's keywords are the words with the highest mean tf-idf in its documents, where a word counts once per document:
-the share of the label's documents that have it, times log(documents / documents that have it).
+the share of the label's documents that have it, times log(documents / documents that have it). A keyword is also at
+least twice as frequent in the label's documents as in the others, which leaves out words that every text may have.
 """
 
 import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from random import Random
 from typing import NamedTuple
 
@@ -16,6 +18,7 @@ from stages.augment.words import Draft, Request
 __all__ = ["KeywordExchange", "KeywordShuffle", "find_keywords"]
 
 KEYWORDS = 20  # per label
+LIFT = 2  # how much more frequent a keyword is in the documents of its label than in others
 # A document exchanges keywords with few others: a copy is fitted on only together with all documents that it has words
 # of, and these are one group in a head's own validation split.
 BLOCK = 4
@@ -50,13 +53,19 @@ def find_keywords(
         frequency.update(words)
         for label in labels:
             of_label[label].update(words)
-    documents = len(texts)
+    documents, sizes = len(texts), Counter(label for labels in document_labels for label in labels)
+
+    def is_frequent(label: str, word: str) -> bool:
+        inside, outside = of_label[label][word], frequency[word] - of_label[label][word]
+        return inside * (documents - sizes[label]) >= LIFT * outside * sizes[label]
 
     def value(label: str, word: str) -> float:
         return of_label[label][word] * math.log(documents / frequency[word])
 
     return {
-        label: frozenset(sorted(words, key=lambda word: (-value(label, word), word))[:most])
+        label: frozenset(
+            sorted(filter(partial(is_frequent, label), words), key=lambda word: (-value(label, word), word))[:most]
+        )
         for label, words in of_label.items()
     }
 

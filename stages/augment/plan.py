@@ -6,7 +6,7 @@ from typing import Literal, get_args
 from data.errors import CallError, UnknownName, suggest_name
 from data.ranges import MAX_SEED, check_whole_number
 
-__all__ = ["METHODS", "AugmentPlan"]
+__all__ = ["DEFAULT_RATES", "METHODS", "AugmentPlan"]
 
 MethodName = Literal["deletion", "mlm", "sentences", "keyword-exchange", "keyword-shuffle"]
 METHODS: tuple[str, ...] = get_args(MethodName)

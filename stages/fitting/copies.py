@@ -21,8 +21,9 @@ from data.splits import Split
 from data.text_format import plural
 from featurestore import Bags, CorpusTable, FeatureSource
 
-__all__ = ["Copies", "Origin", "format_origins", "load_copies", "parse_origins"]
+__all__ = ["ORIGIN_COLUMN", "Copies", "Origin", "format_origins", "load_copies", "parse_origins"]
 
+ORIGIN_COLUMN = "copy_of"  # the group column of a file of copies
 KEY_DIGITS = 16
 _WITH_KEY = re.compile(rf"(.*)@([0-9a-f]{{{KEY_DIGITS}}})", re.DOTALL)
 
@@ -162,7 +163,7 @@ class _Finder:
             raise BadData(
                 f"{copies.name} has no copy of a training document of {self._table.name}: {left_out or 'it is empty'}. "
                 f"Make copies with `embedonce augment {self._table.name}`, or name the ids of the origins in the group "
-                "column (embed with --group)."
+                f"column (embed with --group {ORIGIN_COLUMN})."
             )
         documents = len({copy.origins[0] for copy in usable})
         used = (
@@ -193,7 +194,7 @@ def _read_features(store: FeatureSource, keys: Sequence[str], layer: int | None,
     try:
         return store.bags(keys, layer=layer)
     except BadData as error:
-        sources = " and ".join(f"`embedonce embed {corpus.source} --group origin`" for corpus in copies)
+        sources = " and ".join(f"`embedonce embed {corpus.source} --group {ORIGIN_COLUMN}`" for corpus in copies)
         raise BadData(
             f"Copies lack features. {error} Into each store that lacks them, with --store: {sources}."
         ) from None

@@ -186,7 +186,7 @@ def test_copies_without_features_are_reported_with_what_to_do(tmp_path: Path) ->
     documents, _, store, table = make(tmp_path)
     absent = replace(table, name="absent", source="absent.jsonl", ids=["c"], keys=[text_key("absent")], groups=["d0"])
     with pytest.raises(
-        BadData, match=r"Copies lack features.*with --store: `embedonce embed absent.jsonl --group origin`"
+        BadData, match=r"Copies lack features.*with --store: `embedonce embed absent.jsonl --group copy_of`"
     ):
         task_with(store, table, replace(absent, splits=[None], labels=[None]))
     assert documents
