@@ -36,6 +36,7 @@ __all__ = [
     "EmbeddedCorpus",
     "Run",
     "TrainingSplit",
+    "augment",
     "compare",
     "embed",
     "fit_head",
@@ -171,6 +172,50 @@ def load_corpus(store: str | Path, corpus: str | None = None) -> EmbeddedCorpus:
     return EmbeddedCorpus(home, open_corpus(home, corpus))
 
 
+def augment(
+    corpus: EmbeddedCorpus,
+    method: str,
+    *,
+    copies: int | None = None,
+    to: int | None = None,
+    rate: float | None = None,
+    seed: int = 0,
+    model: str | None = None,
+    out: str | Path | None = None,
+    progress: bool = True,
+) -> EmbeddedCorpus:
+    """Copy the training documents of a corpus with changes, and encode the copies into the same store.
+
+    Args:
+        corpus: of `embed` or `load_corpus`, read from a file.
+        method: "deletion", "mlm", "sentences", "keyword-exchange" or "keyword-shuffle".
+        copies: of each document; None is 1, or none with `to`.
+        to: labels with fewer training documents are filled up to this many.
+        rate: the share of the words or keywords that changes; None is the method's default.
+        seed: of everything random.
+        model: the encoder of "mlm"; None is that of the store.
+        out: the file of the copies; None is augmented/CORPUS-METHOD.jsonl.
+        progress: whether a bar is shown.
+
+    Raises:
+        BadData: if no document can be changed; CallError for what was requested.
+    """
+    from stages.augment.augment import augment as make_copies
+    from stages.augment.copied_corpus import encode_copies
+    from stages.augment.plan import AugmentPlan
+
+    plan = AugmentPlan(method=method, copies=copies, to=to, rate=rate, seed=seed, model=model)
+    file, store = None if out is None else Path(out), corpus.features
+    with progress_bar("copying", visible=progress) as show:
+        made = make_copies(
+            store, corpus.table, plan, out=file, on_progress=lambda now: show(now.done, now.total, "copies")
+        )
+    made.write()
+    with progress_bar("encoding", visible=progress) as show:
+        encode_copies(store, made, lambda now: show(now.tokens, now.tokens_total, "tokens"))
+    return EmbeddedCorpus(store, store.corpus(made.corpus.name))
+
+
 def fit_head(
     head: "str | Head",
     corpus: EmbeddedCorpus,
@@ -182,7 +227,7 @@ def fit_head(
     runs: str | Path = "runs",
     jobs: int | None = None,
     tabular: bool = True,
-    augmented: Sequence[str] = (),
+    augmented: "Sequence[str | EmbeddedCorpus]" = (),
     progress: bool = True,
     **hyperparameters: Any,
 ) -> Run:
@@ -199,8 +244,7 @@ def fit_head(
         runs: the folder of runs. A run with the same head, data and seed is loaded from there instead of fitted again.
         jobs: fits at once, one process each; None is as many as there are cores if that saves time.
         tabular: whether the tabular columns of the corpus are used, by the heads that can.
-        augmented: corpora in the same store with augmented copies of training documents, which are fitted on together
-            with their origins and never scored; `embedonce augment` makes them.
+        augmented: corpora of copies or their names: fitted on together with their origins, and never scored.
         progress: whether a bar is shown.
         hyperparameters: by the names that `embedonce heads NAME` lists, nested ones by their last part: `lr=1e-3`.
 
@@ -224,7 +268,7 @@ def fit_head(
         validate_on=validate_on,
         test=test,
         skip_unlabeled=True,
-        copies=[corpus.features.corpus(name) for name in augmented],
+        copies=[corpus.features.corpus(each) if isinstance(each, str) else each.table for each in augmented],
     )
     with progress_bar(chosen.name, visible=progress) as show:
         run, _ = fit(

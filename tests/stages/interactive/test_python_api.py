@@ -185,3 +185,13 @@ def test_arguments_that_would_be_ignored_are_refused(corpus: embedonce.EmbeddedC
         embedonce.embed(TICKETS, label=["billing"] * 240, progress=False)
     with pytest.raises(CallError, match="go with the name of a head"):
         embedonce.fit_head(run.head, corpus, C=2.0, **FAST)
+
+
+def test_copies_are_made_encoded_and_fitted_on(corpus: embedonce.EmbeddedCorpus, folder: Path) -> None:
+    out = folder / "few.jsonl"
+    copies = embedonce.augment(corpus, "deletion", to=50, out=out, progress=False)
+    assert copies.name == "few" and 0 < len(copies) < 50 and out.is_file()
+    run = embedonce.fit_head("linear", corpus, runs=folder / "augmented", augmented=[copies], test=False, **FAST)
+    assert run.stored.record.copies == {"few": len(copies)}
+    again = embedonce.fit_head("linear", corpus, runs=folder / "augmented", augmented=["few"], test=False, **FAST)
+    assert again.stored.name == run.stored.name
