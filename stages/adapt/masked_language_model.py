@@ -22,7 +22,7 @@ from stages.embed.model_files.model_lookup import find_model
 from stages.embed.model_files.sentence_transformers_folder import read_sentence_transformers_folder
 from stages.embed.model_files.trust import resolve_remote_code
 from stages.embed.network.static import read_static_config
-from stages.embed.network.torch_network import OPTIONAL_TENSORS, load_model
+from stages.embed.network.torch_network import OPTIONAL_TENSORS, add_global_attention, load_model
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -233,5 +233,7 @@ def _load_with_own_head(folder: Path, precision: str) -> "PreTrainedModel | None
     except Exception as error:  # transformers raises errors of any type for a bad folder
         reason = str(error).strip().partition("\n")[0]
         raise ModelUnavailable(f"{folder} cannot be loaded as an encoder ({reason}).") from error
-    missing = [key for key in loading_info["missing_keys"] if not OPTIONAL_TENSORS.search(key)]
-    return None if missing else network
+    if any(not OPTIONAL_TENSORS.search(key) for key in loading_info["missing_keys"]):
+        return None
+    add_global_attention(network)
+    return network

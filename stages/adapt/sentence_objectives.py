@@ -23,6 +23,7 @@ from stages.adapt.objective import (
 )
 from stages.adapt.windows import TrainingWindows
 from stages.embed.model_files.log_silencing import silence_transformers
+from stages.embed.network.torch_network import add_global_attention
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -57,6 +58,7 @@ def load_sentence_encoder(folder: Path, pooling: str, positions: int) -> "Senten
 
         options = {"dtype": torch.float32, "local_files_only": True}
         transformer = Transformer(str(folder), max_seq_length=positions, model_kwargs=options)
+        add_global_attention(transformer.auto_model)
         return SentenceTransformer(
             modules=[transformer, Pooling(transformer.get_embedding_dimension(), pooling)], device="cpu"
         )

@@ -99,10 +99,6 @@ class TorchNetwork:
         # without padding, a mask would only prevent the faster attention kernels
         mask = move_to((torch.arange(longest) < lengths[:, None]).long(), ids.device) if padded else None
         options: dict[str, Any] = dict(self._options)
-        if self._config.family == "longformer":
-            # Beltagy et al. 2020 (arXiv 2004.05150), section 3.1: for classification the first token attends globally
-            options["global_attention_mask"] = torch.zeros_like(ids)
-            options["global_attention_mask"][:, 0] = 1
         with self._attention_kernels():
             if self._layers == (-1,):
                 return [self._model(ids, attention_mask=mask, **options).last_hidden_state.float()]
@@ -192,7 +188,30 @@ def load_model(folder: Path, precision: str, *, trust: bool = False) -> "torch.n
             f"{folder}: the checkpoint lacks {len(missing)} of the encoder's tensors (the first is {missing[0]}). "
             "Copy the model again."
         )
+    add_global_attention(model)
     return model.eval().requires_grad_(False)  # type: ignore[no-any-return]
+
+
+def add_global_attention(model: "torch.nn.Module") -> None:
+    """Let the first token of a Longformer attend to all tokens, and all to it; other networks are left as they are.
+
+    Beltagy et al. 2020 (arXiv 2004.05150), section 3.1, do so for classification. In transformers it is an argument of
+    each call, which the code that trains a network does not know. model: of transformers, with or without a head.
+    """
+    network: Any = model
+    if network.config.model_type == "longformer":
+        # not of the whole model, because sentence-transformers calls its method `forward`, which runs no hook
+        network.base_model.encoder.register_forward_pre_hook(_attend_globally, with_kwargs=True)
+
+
+def _attend_globally(
+    _: "torch.nn.Module", arguments: tuple[Any, ...], options: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    import torch
+
+    mask = options["attention_mask"].clone()
+    mask[:, 0] = torch.finfo(mask.dtype).max  # a positive value means global attention
+    return arguments, options | {"attention_mask": mask}
 
 
 def _from_pretrained(folder: Path, options: dict[str, Any], *, trust: bool) -> tuple[Any, Any]:

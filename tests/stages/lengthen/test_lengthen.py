@@ -10,6 +10,7 @@ import pytest
 
 from data.errors import CallError, EmbedOnceError, ModelUnavailable
 from featurestore import EncoderTraining, TrainingStep, text_key
+from stages.adapt.masked_language_model import open_masked_language_model
 from stages.embed.model_files.model_lookup import find_packaged_model
 from stages.embed.model_files.saved_encoders import list_encoders, read_training, save_encoder
 from stages.embed.model_files.sentence_transformers_folder import read_sentence_transformers_folder
@@ -147,6 +148,35 @@ def test_transformers_trains_it_on_masked_tokens_with_a_new_head(folders: Folder
     attention = network.longformer.encoder.layer[0].attention.self
     for layer in (attention.query, attention.query_global, network.lm_head.dense):
         assert float(layer.weight.grad.abs().sum()) > 0
+
+
+@pytest.mark.parametrize("own_head", [True, False])
+def test_adapt_and_perplexity_use_the_global_attention_of_the_first_token(
+    folders: Folders, lengthened: Lengthen, tmp_path: Path, own_head: bool
+) -> None:
+    import torch
+
+    source = folders("bert")
+    if own_head:
+        save_with_head(tmp_path / "head", source)
+        source = tmp_path / "head"
+    model = open_masked_language_model(lengthened(source).folder, "long").requires_grad_(True)
+    assert model.has_own_head is own_head
+    ids = torch.arange(5, 55)[None]
+    model(ids, labels=ids)["loss"].backward()
+    encoder: Any = model.encoder
+    assert float(encoder.encoder.layer[0].attention.self.query_global.weight.grad.abs().sum()) > 0
+
+
+def test_sentence_transformers_use_it_when_they_are_trained_here(folders: Folders, lengthened: Lengthen) -> None:
+    pytest.importorskip("sentence_transformers")
+    from stages.adapt.sentence_objectives import load_sentence_encoder
+
+    folder = lengthened(folders("bert")).folder
+    text = " ".join(WORDS[:50])
+    (expected,) = encode([text], opened(folder, long="model", keep=("cls",))).arrays["chunks/cls"]
+    vector = load_sentence_encoder(folder, "cls", 128).encode(text)
+    np.testing.assert_allclose(vector, expected, atol=1e-5)
 
 
 def test_older_files_of_weights_are_read(folders: Folders, lengthened: Lengthen, tmp_path: Path) -> None:
