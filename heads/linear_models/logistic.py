@@ -3,7 +3,7 @@
 Minimizes  sum_i w_i loss_i + |coefficients|^2 / (2 C)  by L-BFGS over standardized features (weighted mean 0 and
 standard deviation 1 over the training documents); intercepts are not penalized. This is scikit-learn's
 LogisticRegression in float64: in float32, the order of rows and the number of threads would change the third digit of a
-score.
+score. The problems of a multi-label target are solved together (binary_logistic.py).
 """
 
 import warnings
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from heads.core.inputs import Examples
 from heads.core.pooled_head import constant_logits
+from heads.linear_models.binary_logistic import fit_binary_logistic
 
 __all__ = ["LinearModel", "Standardizer", "fit_logistic_regression", "fit_multinomial_logistic"]
 
@@ -95,14 +96,10 @@ def fit_logistic_regression(
         return fit_multinomial_logistic(standard, examples.y, examples.loss_weight, C, max_iter)
     coefficients = np.zeros((labels, standard.shape[1]))
     intercepts = constant_logits(examples.y, examples.sample_weight)
-    iterations = 0
-    for column, present in enumerate(examples.y.T):
-        if present.all() or not present.any():
-            continue
-        weight = examples.loss_weight[:, column]
-        both, offsets, label_iterations = fit_multinomial_logistic(standard, present, weight, C, max_iter)
-        coefficients[column], intercepts[column] = both[1] - both[0], offsets[1] - offsets[0]
-        iterations = max(iterations, label_iterations)
+    varies = np.flatnonzero(examples.y.any(axis=0) & ~examples.y.all(axis=0))
+    coefficients[varies], intercepts[varies], iterations = fit_binary_logistic(
+        standard, examples.y[:, varies], examples.loss_weight[:, varies], C, max_iter
+    )
     return coefficients, intercepts, iterations
 
 
