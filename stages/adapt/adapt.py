@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any
 from data.documents import Corpus
 from data.errors import BadData
 from data.readers import read_corpus
+from data.target import Target
 from data.text_format import plural
 from data.train_test_split import assign_splits
 from featurestore import EncoderTraining, TrainingStep, text_key
 from stages.adapt.documents import Selection, TrainingDocuments
-from stages.adapt.objective import Objective
+from stages.adapt.label_objective import label_batches, supervised_objective
+from stages.adapt.objective import Epoch, Objective, batches_of_similar_length, random_batches
 from stages.adapt.plan import AdaptPlan, AdaptRequest
 from stages.adapt.saving import save_adapted_encoder
 from stages.adapt.support import BaseEncoder, check_packages, find_base_encoder
-from stages.adapt.training import Schedule, TrainingReport, count_steps, remove_checkpoints, run_training
+from stages.adapt.training import Schedule, TrainingReport, plan_batches, remove_checkpoints, run_training
 from stages.adapt.windows import TrainingWindows
 from stages.embed.encoder.encoder import Encoder, open_encoder
 from stages.embed.model_files.checkpoint import weights_hash
@@ -174,22 +176,38 @@ class Adaptation:
         """The folder of a training's checkpoints, named for all that decides its result."""
         return encoders_folder() / UNFINISHED / f"{training.name}-{self.record(training).hash[:8]}"
 
-    def schedule(self, objective: Objective) -> Schedule:
-        """How long to train, and how."""
-        plan = self.request.plan
-        steps = plan.steps or count_steps(objective, plan.batch_size, plan.resolved_epochs, plan.seed)
-        return Schedule(steps, plan.batch_size, plan.resolved_lr(self.encoder.dim), plan.seed, plan.device, plan.train)
+    def schedule(self, training: Training) -> Schedule:
+        """The batches of a training, and how they are learned."""
+        plan, windows = self.request.plan, self.windows(training)
+        batches = plan_batches(
+            make_epoch(plan, windows, self._target()),
+            plan.batch_size,
+            epochs=plan.resolved_epochs,
+            steps=plan.steps,
+            seed=plan.seed,
+        )
+        return Schedule(batches, plan.resolved_lr(self.encoder.dim), plan.seed, plan.device, plan.train)
 
     def objective(self, training: Training) -> Objective:
         """Load the network and make the objective of the method."""
         return make_objective(self.base, self.request.plan, self.encoder, self.windows(training), self._target())
 
-    def _target(self) -> Any:
+    def _target(self) -> Target | None:
         return self.documents.target(self.documents.rows) if self.request.plan.uses_labels else None
 
 
+def make_epoch(plan: AdaptPlan, windows: TrainingWindows, target: Target | None) -> Epoch:
+    """How a method divides its windows into the batches of an epoch. target: as for `make_objective`."""
+    if plan.method == "supervised":
+        assert target is not None
+        return label_batches(windows, target)
+    if plan.method == "simcse":
+        return random_batches(len(windows), least=2)
+    return batches_of_similar_length(windows.lengths)
+
+
 def make_objective(
-    base: BaseEncoder, plan: AdaptPlan, encoder: Encoder, windows: TrainingWindows, target: Any
+    base: BaseEncoder, plan: AdaptPlan, encoder: Encoder, windows: TrainingWindows, target: Target | None
 ) -> Objective:
     """Load an encoder's network and make the objective of a method.
 
@@ -211,8 +229,7 @@ def make_objective(
 
     network = load_sentence_encoder(folder, base.pooling, encoder.windowing.window + encoder.extra_positions)
     if plan.method == "supervised":
-        from stages.adapt.label_objective import supervised_objective
-
+        assert target is not None
         return supervised_objective(network, windows, target)
     return (tsdae_objective if plan.method == "tsdae" else simcse_objective)(network, windows)
 
@@ -261,7 +278,7 @@ def _train(
     progress: "Callable[[TrainingProgress], None]",
 ) -> TrainingReport:
     objective, checkpoints = adaptation.objective(training), adaptation.checkpoints(training)
-    report = run_training(objective, adaptation.schedule(objective), checkpoints, progress)
+    report = run_training(objective, adaptation.schedule(training), checkpoints, progress)
     record = replace(adaptation.record(training), fold_encoders=fold_encoders)
     save_adapted_encoder(training.name, record, adaptation.base, objective.saved)
     remove_checkpoints(checkpoints)

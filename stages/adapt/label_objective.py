@@ -14,7 +14,7 @@ from torch import nn
 from data.target import Target
 from heads.training.samplers import sample_documents
 from heads.training.supcon_loss import contrastive_loss, label_similarity
-from stages.adapt.objective import Batches, Integers, Objective, pad_windows
+from stages.adapt.objective import Epoch, Integers, Objective, pad_windows
 from stages.adapt.windows import TrainingWindows
 
 if TYPE_CHECKING:
@@ -53,10 +53,10 @@ def supervised_objective(model: "SentenceTransformer", windows: TrainingWindows,
         return {"features": batch, "labels": torch.from_numpy(nodes[windows.document[np.asarray(numbers)]])}
 
     encoder = model.transformers_model
-    return Objective(SupervisedContrastiveLoss(model), encoder, encoder, label_batches(windows, target), collate)
+    return Objective(SupervisedContrastiveLoss(model), encoder, encoder, collate)
 
 
-def label_batches(windows: TrainingWindows, target: Target) -> Batches:
+def label_batches(windows: TrainingWindows, target: Target) -> Epoch:
     """Batches of a few documents of each of several labels, one window of each document, at random.
 
     An epoch draws as many documents as there are. A label's share grows with the square root of its documents: with

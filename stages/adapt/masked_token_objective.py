@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from stages.adapt.masked_language_model import MaskedLanguageModel
-from stages.adapt.objective import Integers, Objective, batches_of_similar_length, pad_windows
+from stages.adapt.objective import Integers, Objective, pad_windows
 from stages.adapt.windows import TrainingWindows
 from stages.embed.model_files.log_silencing import silence_transformers
 
@@ -55,8 +55,7 @@ def masked_token_objective(
         ids, labels = collator.torch_mask_tokens(batch["input_ids"].clone(), is_special, offsets)
         return batch | {"input_ids": ids, "labels": labels}
 
-    epoch = batches_of_similar_length(windows.lengths)
-    return Objective(model, model.encoder, model.network, epoch, collate)
+    return Objective(model, model.encoder, model.network, collate)
 
 
 def _word_offsets(rows: Sequence[Integers], first: int, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

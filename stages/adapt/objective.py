@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 Integers = NDArray[np.int64]
-Batches = Callable[[int, np.random.Generator], Iterator[Integers]]
+# batch size and generator -> one epoch of batches, each the numbers of some training windows
+Epoch = Callable[[int, np.random.Generator], Iterator[Integers]]
 Collate = Callable[[Sequence[int], np.random.Generator], dict[str, Any]]
 
 _SORTED_BATCHES = 50  # whose windows are sorted by length, so that little of a batch is padding
@@ -35,14 +36,12 @@ class Objective:
         network: Called with what `collate` returns, it returns {"loss": a scalar tensor}.
         encoder: The encoder in it, whose parameters are adapted.
         saved: What is saved: the encoder, perhaps with its own head.
-        epoch: Batch size and generator -> one epoch of batches, each the numbers of some training windows.
         collate: The numbers of a batch and a generator -> the arguments of `network`, tensors on the CPU.
     """
 
     network: "nn.Module"
     encoder: "PreTrainedModel"
     saved: "PreTrainedModel"
-    epoch: Batches
     collate: Collate
 
 
@@ -64,7 +63,7 @@ def pad_windows(rows: Sequence[Integers], windows: TrainingWindows) -> dict[str,
     return {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
 
 
-def batches_of_similar_length(lengths: Integers) -> Batches:
+def batches_of_similar_length(lengths: Integers) -> Epoch:
     """Every window once per epoch, in batches of windows of similar length. lengths: int64 (windows,)."""
 
     def epoch(batch_size: int, rng: np.random.Generator) -> Iterator[Integers]:
@@ -78,7 +77,7 @@ def batches_of_similar_length(lengths: Integers) -> Batches:
     return epoch
 
 
-def random_batches(count: int, least: int) -> Batches:
+def random_batches(count: int, least: int) -> Epoch:
     """Every window once per epoch, in random batches; a last batch of fewer than `least` windows is left out."""
 
     def epoch(batch_size: int, rng: np.random.Generator) -> Iterator[Integers]:

@@ -6,7 +6,7 @@ arXiv 2104.08821): a window is encoded twice, and with other dropout masks its t
 other than to those of the other windows in the batch.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from stages.adapt.objective import (
-    Integers,
-    Objective,
-    batches_of_similar_length,
-    pad_windows,
-    random_batches,
-)
+from stages.adapt.objective import Collate, Integers, Objective, pad_windows
 from stages.adapt.windows import TrainingWindows
 from stages.embed.model_files.log_silencing import silence_transformers
 from stages.embed.network.torch_network import add_global_attention
@@ -76,7 +70,7 @@ def tsdae_objective(model: "SentenceTransformer", windows: TrainingWindows) -> O
         damaged = pad_windows([delete_words(ids, words, rng) for ids, words in rows], windows)
         return {"features": [damaged, pad_windows([ids for ids, _ in rows], windows)]}
 
-    return _objective(model, loss, batches_of_similar_length(windows.lengths), collate)
+    return _objective(model, loss, collate)
 
 
 def delete_words(ids: Integers, words: Integers, rng: np.random.Generator) -> Integers:
@@ -104,11 +98,9 @@ def simcse_objective(model: "SentenceTransformer", windows: TrainingWindows) -> 
         batch = pad_windows([windows.tokens(number)[0] for number in numbers], windows)
         return {"features": [batch, batch]}
 
-    return _objective(model, loss, random_batches(len(windows), least=2), collate)
+    return _objective(model, loss, collate)
 
 
-def _objective(
-    model: "SentenceTransformer", loss: nn.Module, epoch: Any, collate: Callable[..., dict[str, Any]]
-) -> Objective:
+def _objective(model: "SentenceTransformer", loss: nn.Module, collate: Collate) -> Objective:
     encoder = model.transformers_model
-    return Objective(SentenceLoss(loss), encoder, encoder, epoch, collate)
+    return Objective(SentenceLoss(loss), encoder, encoder, collate)

@@ -20,7 +20,7 @@ import torch
 from torch.utils.data import Dataset
 
 from data.errors import EmbedOnceError
-from stages.adapt.objective import Integers, Objective
+from stages.adapt.objective import Epoch, Integers, Objective
 from stages.adapt.plan import Train
 from stages.embed.batching.budget import empty_gpu_cache, is_out_of_memory
 from stages.embed.model_files.log_silencing import silence_transformers
@@ -39,10 +39,9 @@ LORA_RANK = 16
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long to train, and how. steps: of the optimizer. batch_size: windows per step."""
+    """How to train. batches: of each step, the numbers of its windows."""
 
-    steps: int
-    batch_size: int
+    batches: list[Integers]
     lr: float
     seed: int
     device: str
@@ -66,10 +65,22 @@ class TrainingReport:
     peak_memory: int
 
 
-def count_steps(objective: Objective, batch_size: int, epochs: float, seed: int) -> int:
-    """The number of steps in a number of epochs, at least one."""
-    batches = sum(1 for _ in objective.epoch(batch_size, np.random.default_rng(seed)))
-    return max(math.ceil(batches * epochs), 1)
+def plan_batches(epoch: Epoch, batch_size: int, *, epochs: float, steps: int | None, seed: int) -> list[Integers]:
+    """The batches of all steps, epoch after epoch; at least one.
+
+    Args:
+        epoch: The batches of one epoch.
+        batch_size: Windows per step.
+        epochs: How many, if there is no number of steps.
+        steps: The number of steps, or None.
+        seed: Of the order.
+    """
+    rng = np.random.default_rng(seed)
+    batches = list(epoch(batch_size, rng))
+    count = max(math.ceil(len(batches) * epochs), 1) if steps is None else steps
+    while len(batches) < count:
+        batches += epoch(batch_size, rng)
+    return batches[:count]
 
 
 def run_training(objective: Objective, schedule: Schedule, folder: Path, progress: "OnProgress") -> TrainingReport:
@@ -92,16 +103,16 @@ def run_training(objective: Objective, schedule: Schedule, folder: Path, progres
         CallError: The device does not exist.
     """
     started, parts, resumed_at = time.perf_counter(), 1, None
-    batches, device = plan_batches(objective, schedule), resolve_device(schedule.device)
+    device, largest = resolve_device(schedule.device), max(map(len, schedule.batches))
     with _quiet():
         merge = choose_parameters(objective, schedule.train)
         while resumed_at is None:
             try:
-                resumed_at = _train(objective, schedule, batches, parts, folder, device, progress)
+                resumed_at = _train(objective, schedule, parts, folder, device, progress)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
-                if 4 * parts > schedule.batch_size:
+                if 4 * parts > largest:
                     raise EmbedOnceError(
                         f"Two windows do not fit into the memory of {device}. Use --train lora, a shorter --window, a "
                         "smaller encoder or another --device."
@@ -109,8 +120,14 @@ def run_training(objective: Objective, schedule: Schedule, folder: Path, progres
                 parts *= 2
             empty_gpu_cache()
         merge()
-    seconds, precision = time.perf_counter() - started, training_precision(device)
-    return TrainingReport(schedule.steps, seconds, precision, int(math.log2(parts)), resumed_at, peak_memory(device))
+    return TrainingReport(
+        steps=len(schedule.batches),
+        seconds=time.perf_counter() - started,
+        precision=training_precision(device),
+        halvings=int(math.log2(parts)),
+        resumed_at=resumed_at,
+        peak_memory=peak_memory(device),
+    )
 
 
 def choose_parameters(objective: Objective, train: Train) -> Callable[[], object]:
@@ -130,20 +147,11 @@ def choose_parameters(objective: Objective, train: Train) -> Callable[[], object
     return lambda: None
 
 
-def plan_batches(objective: Objective, schedule: Schedule) -> list[Integers]:
-    """The batches of all steps, epoch after epoch."""
-    rng = np.random.default_rng(schedule.seed)
-    batches: list[Integers] = []
-    while len(batches) < schedule.steps:
-        batches += objective.epoch(schedule.batch_size, rng)
-    return batches[: schedule.steps]
-
-
 class PlannedBatches(Dataset[dict[str, Any]]):
     """The batches of all steps, each divided into `parts`; an item is a collated batch."""
 
-    def __init__(self, objective: Objective, batches: list[Integers], parts: int, seed: int) -> None:
-        self._objective, self._batches, self._parts, self._seed = objective, batches, parts, seed
+    def __init__(self, objective: Objective, schedule: Schedule, parts: int) -> None:
+        self._objective, self._batches, self._parts, self._seed = objective, schedule.batches, parts, schedule.seed
 
     def __len__(self) -> int:
         return len(self._batches) * self._parts
@@ -160,7 +168,6 @@ class PlannedBatches(Dataset[dict[str, Any]]):
 def _train(
     objective: Objective,
     schedule: Schedule,
-    batches: list[Integers],
     parts: int,
     folder: Path,
     device: str,
@@ -170,14 +177,14 @@ def _train(
     from stages.adapt.trainer import StepsCallback, WholeNetworkTrainer, last_checkpoint
 
     arguments = _training_arguments(schedule, parts, folder, device)
-    data = PlannedBatches(objective, batches, parts, schedule.seed)
+    data = PlannedBatches(objective, schedule, parts)
     trainer = WholeNetworkTrainer(objective.network, arguments, data)
     callback = StepsCallback(objective.network, progress)
     trainer.add_callback(callback)
     checkpoint = last_checkpoint(folder)
     with callback.interrupts:
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-    if callback.interrupts.requested and trainer.state.global_step < schedule.steps:
+    if callback.interrupts.requested and trainer.state.global_step < len(schedule.batches):
         raise KeyboardInterrupt
     return 0 if checkpoint is None else int(checkpoint.name.rpartition("-")[2])
 
@@ -198,9 +205,9 @@ def _training_arguments(schedule: Schedule, parts: int, folder: Path, device: st
         output_dir=str(folder),
         per_device_train_batch_size=1,  # an item of the data is a batch
         gradient_accumulation_steps=parts,
-        max_steps=schedule.steps,
+        max_steps=len(schedule.batches),
         learning_rate=schedule.lr,
-        warmup_steps=round(WARMUP_SHARE * schedule.steps),
+        warmup_steps=round(WARMUP_SHARE * len(schedule.batches)),
         weight_decay=WEIGHT_DECAY,
         max_grad_norm=MAX_GRADIENT_NORM,
         bf16=training_precision(device) == "bfloat16",
