@@ -1,20 +1,21 @@
 """`embedonce adapt`: train an encoder further on the documents of a corpus."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from commandline.embed import DEFAULT_MODEL
 from commandline.options import device_option, json_option, receives, seed_option, stores_option
-from commandline.output import note, note_waiting_for_stdin, progress, say, show_json
+from commandline.output import note, note_waiting_for_stdin, progress, say, show, show_json, table
 from commandline.source_options import SourceOptions, source_options
-from data.text_format import format_duration, plural
+from data.text_format import format_duration
 
 if TYPE_CHECKING:
-    from stages.adapt.adapt import AdaptProgress
+    from stages.adapt.adapt import Adaptation, AdaptProgress, TrainedEncoder
     from stages.adapt.plan import AdaptRequest, Method, Train
+    from stages.adapt.verdict import Verdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +37,8 @@ class AdaptOptions(SourceOptions):
     hold_out: float | None
     cross_fit: int
     include_test_text: bool
+    verdict: bool
+    dry_run: bool
     stores_folder: Path
     device: str
     seed: int
@@ -70,6 +73,7 @@ class AdaptOptions(SourceOptions):
             name=self.name,
             plan=plan,
             stores=self.stores_folder,
+            verdict=self.verdict,
         )
 
 
@@ -116,6 +120,12 @@ class AdaptOptions(SourceOptions):
     is_flag=True,
     help="Also learn from the texts of the test split; this is recorded. Not for supervised.",
 )
+@click.option(
+    "--verdict/--no-verdict",
+    default=True,
+    help="At the end, encode the corpus with both encoders, compare heads on them, and say which to use.",
+)
+@click.option("--dry-run", is_flag=True, help="Measure a few steps, and estimate time, memory and disk; write nothing.")
 @stores_option
 @device_option
 @seed_option
@@ -133,7 +143,8 @@ def adapt(options: AdaptOptions) -> None:
     embedonce adapt tickets.csv --method supervised --name tickets-sup --cross-fit 3
     embedonce adapt letters/ --method tsdae --train lora --name letters-tsdae
     """
-    from stages.adapt.adapt import Adaptation, train_encoders
+    from stages.adapt.adapt import Adaptation
+    from stages.adapt.cost import count_cost
 
     request = options.request
     say(f"Adapting {options.model} to {options.source} with {options.method}.")
@@ -141,21 +152,62 @@ def adapt(options: AdaptOptions) -> None:
     adaptation = Adaptation(request)
     for sentence in adaptation.notes():
         note(sentence)
+    if options.dry_run:
+        _estimate(adaptation, as_json=options.as_json)
+        return
+    say(count_cost(adaptation).sentence())
+    trained = _train(adaptation)
+    verdict = _judge(adaptation, trained) if options.verdict else None
+    if options.as_json:
+        show_json({"encoders": [_to_json(each) for each in trained], "verdict": verdict and verdict.to_json()})
+    elif verdict is not None:
+        for sentence in verdict.sentences():
+            show(sentence)
+
+
+def _estimate(adaptation: "Adaptation", *, as_json: bool) -> None:
+    from stages.adapt.cost import estimate_cost
+
+    estimate = estimate_cost(adaptation)
+    if as_json:
+        show_json(estimate.to_json())
+    else:
+        table(["estimate", "nothing was written"], estimate.rows(), text_columns=2)
+
+
+def _train(adaptation: "Adaptation") -> "list[TrainedEncoder]":
+    from stages.adapt.adapt import train_encoders
+
     with progress("training") as bar:
 
-        def show(now: "AdaptProgress") -> None:
-            if now.now.interrupted:
+        def report(now: "AdaptProgress") -> None:
+            step = now.now
+            if step.interrupted:
                 say("Finishing this step and saving a checkpoint. Press Ctrl-C again to stop at once.")
                 return
             of_all = f"{now.name} ({now.number} of {now.count}), " if now.count > 1 else ""
-            left = "?" if now.now.seconds_left is None else format_duration(now.now.seconds_left)
-            status = f"{of_all}step {now.now.step:,} of {now.now.steps:,}, loss {now.now.loss:.3f}, {left} left"
-            bar(now.now.step, now.now.steps, status)
+            left = format_duration(step.seconds_left)
+            bar(
+                step.step,
+                step.steps,
+                f"{of_all}step {step.step:,} of {step.steps:,}, loss {step.loss:.3f}, {left} left",
+            )
 
-        trained = train_encoders(adaptation, notify=note, progress=show)
+        trained = train_encoders(adaptation, notify=note, progress=report)
     for encoder in trained:
         if encoder.report is not None:
-            seconds = format_duration(encoder.report.seconds)
-            say(f"{encoder.folder}: {plural(encoder.report.steps, 'step')} in {seconds}, {encoder.report.precision}.")
-    if options.as_json:
-        show_json({"encoders": [str(encoder.folder) for encoder in trained]})
+            say(f"{encoder.folder}: {encoder.report.sentence()}")
+    return trained
+
+
+def _judge(adaptation: "Adaptation", trained: "list[TrainedEncoder]") -> "Verdict":
+    from stages.adapt.judging import judge
+
+    say("Comparing it with the original encoder.")
+    with progress("verdict") as bar:
+        return judge(adaptation, trained, notify=note, on_work=bar)
+
+
+def _to_json(encoder: "TrainedEncoder") -> dict[str, Any]:
+    report = None if encoder.report is None else asdict(encoder.report)
+    return {"name": encoder.training.name, "folder": str(encoder.folder), "training": report}

@@ -84,4 +84,5 @@ def _row(encoder: "SavedEncoder") -> tuple[str, str, str, str]:
 
 def _to_json(encoder: "SavedEncoder") -> dict[str, Any]:
     training = None if encoder.training is None else encoder.training.summary()
-    return {"name": encoder.name, "folder": str(encoder.folder), "bytes": encoder.bytes, "training": training}
+    values = {"name": encoder.name, "folder": str(encoder.folder), "bytes": encoder.bytes, "training": training}
+    return values | {"verdict": encoder.verdict}

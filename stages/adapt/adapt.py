@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from data.documents import Corpus
 from data.errors import BadData
@@ -13,7 +15,7 @@ from data.target import Target
 from data.text_format import plural
 from data.train_test_split import assign_splits
 from featurestore import EncoderTraining, TrainingStep, text_key
-from stages.adapt.documents import Selection, TrainingDocuments
+from stages.adapt.documents import Rows, Selection, TrainingDocuments
 from stages.adapt.label_objective import label_batches, supervised_objective
 from stages.adapt.objective import Epoch, Objective, batches_of_similar_length, random_batches
 from stages.adapt.plan import AdaptPlan, AdaptRequest
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 UNFINISHED = ".unfinished"  # in the folder of encoders
 LEAST_WORDS = {"mlm": 2, "tsdae": 2, "simcse": 1, "supervised": 1}  # of a window that is learned from
+LEAST_JUDGED = 5  # documents that heads are compared on: one per fold
 _WHY_WORDS = {
     "mlm": "a masked word is predicted from the others",
     "tsdae": "some words are deleted",
@@ -69,7 +72,8 @@ class Adaptation:
 
     Attributes:
         request: What was requested.
-        corpus: With splits.
+        source: The corpus as it was read.
+        corpus: The same with splits.
         documents: Those that may be learned from.
         base: The encoder to start from.
         trainings: One per encoder, those of folds first.
@@ -86,14 +90,16 @@ class Adaptation:
         check_packages(plan)
         self.request = request
         self.base = find_base_encoder(request.encoding.model, request.encoding.revision, plan)
-        self.corpus: Corpus = assign_splits(read_corpus(request.source, request.spec), plan.seed)
+        self.source = read_corpus(request.source, request.spec)
+        self.corpus: Corpus = assign_splits(self.source, plan.seed)
         self.documents = TrainingDocuments(self.corpus, with_labels=plan.uses_labels, include_test=plan.include_test)
         self.encoder: Encoder = open_encoder(request.encoding)
         self.trainings = list(self._plan_trainings())
         for training in self.trainings:
             if self.find_finished(training) is None:
                 check_new_name(training.name)
-        self.check_texts()
+        self._check_texts()
+        self._check_verdict()
 
     def _plan_trainings(self) -> Iterator[Training]:
         plan, name = self.request.plan, self.request.name
@@ -102,7 +108,7 @@ class Adaptation:
             yield from (Training(f"{name}.fold{fold + 1}", each, fold) for fold, each in enumerate(folds))
         yield Training(name, self.documents.hold_out(plan.held_out_share, plan.seed))
 
-    def check_texts(self) -> None:
+    def _check_texts(self) -> None:
         """Raise BadData if no text is long enough for the method."""
         method = self.request.plan.method
         if not len(self.windows(self.trainings[-1])):
@@ -117,6 +123,26 @@ class Adaptation:
                 f"{self.corpus.source}: all training documents have the same text, and simcse learns to tell texts "
                 "apart. Add documents."
             )
+
+    def _check_verdict(self) -> None:
+        """Raise BadData if labels are learned and too few documents would be left to compare encoders on."""
+        plan, held_out = self.request.plan, self.trainings[0].selection.held_out
+        if not (plan.uses_labels and self.request.verdict):
+            return
+        labels = int(np.count_nonzero(self.documents.target(held_out).counts)) if len(held_out) else 0
+        if len(held_out) < LEAST_JUDGED or labels < 2:
+            raise BadData(
+                f"{self.corpus.source}: {plural(len(held_out), 'document')} with {plural(labels, 'label')} are held "
+                f"out, and the verdict needs {LEAST_JUDGED} with two labels that the encoder did not learn. Choose a "
+                "larger --hold-out, or leave the verdict out with --no-verdict."
+            )
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether heads can be compared on the corpus."""
+        rows = [row for row in self.documents.rows.tolist() if self.documents.documents.labels[row] is not None]
+        labels = {self.documents.documents.labels[row] for row in rows}
+        return len(rows) >= LEAST_JUDGED and len(labels) > 1
 
     @cached_property
     def _windows(self) -> TrainingWindows:
@@ -143,10 +169,8 @@ class Adaptation:
         windows = self._windows.of_documents(self.positions(training.selection.learned))
         return windows if self.request.plan.uses_labels else windows.first_of_each_text()
 
-    def positions(self, rows: Any) -> Any:
+    def positions(self, rows: Rows) -> Rows:
         """Where rows of the corpus are among the training documents: int64."""
-        import numpy as np
-
         return np.searchsorted(self.documents.rows, rows)
 
     def record(self, training: Training) -> EncoderTraining:

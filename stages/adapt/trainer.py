@@ -28,7 +28,7 @@ class TrainingProgress:
     step: int
     steps: int
     loss: float
-    seconds_left: float | None
+    seconds_left: float
     interrupted: bool = False
 
 
@@ -60,7 +60,7 @@ class StepsCallback(TrainerCallback):  # type: ignore[misc]  # as above
     """Reports progress, saves a checkpoint every two minutes, and ends the training if an interrupt was requested."""
 
     def __init__(self, network: torch.nn.Module, on_progress: OnProgress) -> None:
-        self.interrupts = Interrupts(lambda: on_progress(TrainingProgress(0, 0, 0.0, None, interrupted=True)))
+        self.interrupts = Interrupts(lambda: on_progress(TrainingProgress(0, 0, 0.0, 0.0, interrupted=True)))
         self._on_progress = on_progress
         self._loss: torch.Tensor | None = None
         self._hook = network.register_forward_hook(self._keep_loss)

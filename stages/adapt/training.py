@@ -20,6 +20,7 @@ import torch
 from torch.utils.data import Dataset
 
 from data.errors import EmbedOnceError
+from data.text_format import format_duration, plural
 from stages.adapt.objective import Epoch, Integers, Objective
 from stages.adapt.plan import Train
 from stages.embed.batching.budget import empty_gpu_cache, is_out_of_memory
@@ -64,6 +65,13 @@ class TrainingReport:
     resumed_at: int
     peak_memory: int
 
+    def sentence(self) -> str:
+        """In words."""
+        resumed = f" (resumed at step {self.resumed_at:,})" if self.resumed_at else ""
+        times = "once" if self.halvings == 1 else f"{self.halvings} times"
+        halved = f" Memory ran out {times}: each step read {2**self.halvings} smaller batches." if self.halvings else ""
+        return f"{plural(self.steps, 'step')}{resumed} in {format_duration(self.seconds)}, {self.precision}.{halved}"
+
 
 def plan_batches(epoch: Epoch, batch_size: int, *, epochs: float, steps: int | None, seed: int) -> list[Integers]:
     """The batches of all steps, epoch after epoch; at least one.
@@ -104,7 +112,7 @@ def run_training(objective: Objective, schedule: Schedule, folder: Path, progres
     """
     started, parts, resumed_at = time.perf_counter(), 1, None
     device, largest = resolve_device(schedule.device), max(map(len, schedule.batches))
-    with _quiet():
+    with quiet():
         merge = choose_parameters(objective, schedule.train)
         while resumed_at is None:
             try:
@@ -241,7 +249,7 @@ def peak_memory(device: str) -> int:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without messages of the libraries."""
     loggers = [logging.getLogger(name) for name in ("accelerate", "peft", "sentence_transformers")]
     levels = [logger.level for logger in loggers]

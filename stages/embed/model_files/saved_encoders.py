@@ -1,21 +1,25 @@
 """The folder of the encoders that this program makes: adapted, fine-tuned and lengthened ones.
 
-encoders/NAME/   config.json, weights and tokenizer as transformers saves them, and encoder_training.json
+encoders/NAME/   config.json, weights and tokenizer as transformers saves them, encoder_training.json, and verdict.json
+                 if `adapt` compared it with the original
 """
 
+import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from data.atomic_write import TEMPORARY_PREFIX, build_folder
 from data.errors import BadData, CallError, ModelUnavailable, StorageFailed, UnknownName, suggest_name
 from featurestore import TRAINING_FILE, EncoderTraining
 
 __all__ = [
+    "VERDICT_FILE",
     "SavedEncoder",
     "check_new_name",
     "encoders_folder",
@@ -26,17 +30,22 @@ __all__ = [
     "save_encoder",
 ]
 
+VERDICT_FILE = "verdict.json"  # what `adapt` found when it compared the encoder with the original
 _NAME = re.compile(r"\w[\w.+-]*")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SavedEncoder:
-    """An encoder in the folder. bytes: of all its files. training: None if its record is missing or damaged."""
+    """An encoder in the folder.
+
+    bytes: of all its files. training: None if its record is missing or damaged. verdict: the content of verdict.json.
+    """
 
     name: str
     folder: Path
     bytes: int
     training: EncoderTraining | None
+    verdict: Mapping[str, Any] | None = None
 
 
 def encoders_folder() -> Path:
@@ -111,7 +120,17 @@ def _describe(folder: Path) -> SavedEncoder:
     except ModelUnavailable:
         training = None
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    return SavedEncoder(name=folder.name, folder=folder, bytes=size, training=training)
+    return SavedEncoder(
+        name=folder.name, folder=folder, bytes=size, training=training, verdict=_read_verdict(folder / VERDICT_FILE)
+    )
+
+
+def _read_verdict(path: Path) -> Mapping[str, Any] | None:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # none was made, or it is damaged: the same command makes it again
+        return None
+    return content if isinstance(content, dict) else None
 
 
 def remove_encoder(name: str) -> SavedEncoder:
