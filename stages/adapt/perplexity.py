@@ -208,7 +208,7 @@ def pseudo_perplexity(
         has_own_head=model.has_own_head,
         precision=precision,
         seconds=time.perf_counter() - started,
-        notes=tuple(filter(None, (head_note(model, name), _memory_note(budget)))),
+        notes=tuple(filter(None, (head_note(model, name), _memory_note(budget), _sample_note(len(kept))))),
     )
 
 
@@ -248,6 +248,10 @@ def draw_documents(documents: Sequence[Document], plan: PerplexityPlan) -> list[
 
 def _memory_note(budget: TokenBudget) -> str | None:
     return f"memory ran out: the batches were reduced to {budget.positions:,} tokens" if budget.halvings else None
+
+
+def _sample_note(documents: int) -> str | None:
+    return "the confidence interval is over documents, and there is only one" if documents == 1 else None
 
 
 def _window(folder: Path, tokenizer: TextTokenizer, requested: int | None, name: str) -> int:
