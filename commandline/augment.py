@@ -129,6 +129,9 @@ def augment(options: AugmentOptions) -> None:
             sample=options.dry_run,
             on_progress=_show_progress(bar),
         )
+    missing = 0 if copies.is_sample else copies.planned - len(copies.made)
+    if missing:
+        note(f"{plural(missing, 'copy', 'copies')} could not be made: too little of their origins can be changed")
     result = _dry_run(store, copies, options) if options.dry_run else _write(store, corpus, copies, options)
     if options.as_json:
         show_json(_describe(store, corpus, copies, options) | result)
@@ -149,12 +152,13 @@ def _dry_run(store: "FeatureStore", copies: "AugmentedCorpus", options: AugmentO
     from stages.augment.copied_corpus import estimate_encoding
 
     factor = copies.planned / len(copies.made) if copies.is_sample else 1.0
-    making, encoding = factor * copies.seconds, 0.0
+    making, encoding = factor * copies.seconds, None
     if options.embed:
         encoding = factor * (estimate_encoding(store, copies, options.device).seconds or 0.0)
+    to_encode = "" if encoding is None else f" and {format_duration(encoding)} to encode"
     say(
         f"Dry run, nothing is written: {plural(copies.planned, 'copy', 'copies')} would take "
-        f"{format_duration(making)} to make and {format_duration(encoding)} to encode."
+        f"{format_duration(making)} to make{to_encode}."
     )
     return {"seconds": making, "encoding_seconds": encoding}
 
@@ -164,8 +168,6 @@ def _write(
 ) -> dict[str, Any]:
     copies.write()
     say(f"{copies.file}: {plural(len(copies.made), 'copy', 'copies')}, made in {format_duration(copies.seconds)}.")
-    if missing := copies.planned - len(copies.made):
-        note(f"{plural(missing, 'copy', 'copies')} could not be made: the method has too little to change")
     again = f"embedonce embed {copies.file} --group copy_of --store {store.folder}"
     fit = f"embedonce fit-head linear --store {store.folder} --corpus {corpus.name} --augmented {copies.corpus.name}"
     if options.embed:
