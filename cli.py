@@ -16,6 +16,7 @@ from commandline.doctor import doctor
 from commandline.embed import embed
 from commandline.encoders import encoders
 from commandline.explain import explain
+from commandline.finetune import finetune
 from commandline.fit_head import fit_head
 from commandline.heads import heads
 from commandline.init import init
@@ -71,6 +72,7 @@ COMMANDS = (
     adapt,
     lengthen,
     augment,
+    finetune,
     fit_head,
     sweep,
     curve,

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from data.errors import EmbedOnceError
+from data.text_format import plural
 from heads.training.samplers import EpochBatches, RankBatch
 from stages.embed.encoder.encoder import Encoder
 from stages.embed.windows.window_arrays import Windows
@@ -77,35 +78,33 @@ class EpochSampler(torch.utils.data.Sampler[RankBatch]):
 class MicroBatches:
     """Divides the documents of a step into parts that fit into memory, one after the other.
 
-    windows: of all documents. limit: positions of a part, padding included; halved if memory runs out.
+    windows: of all documents. limit: positions of a part; halved if memory runs out.
     """
 
     def __init__(self, windows: Windows, encoder: Encoder, limit: int) -> None:
         self._windows, self._encoder, self.limit = windows, encoder, limit
+        self._positions = windows.tokens_to_encode + np.diff(windows.offsets) * encoder.extra_positions
         self.halvings = 0
-        longest = np.maximum.reduceat(windows.length, windows.offsets[:-1]) if len(windows) else windows.tokens
-        self._longest = longest + encoder.extra_positions
-        self._counts = np.diff(windows.offsets)
 
-    def split(self, rows: Rows) -> list[tuple[Rows, WindowBatch]]:
-        """Which of `rows`, as numbers from 0, are in each part, and their windows; each part has a document."""
-        parts, start = [], 0
-        while start < len(rows):
-            following = rows[start:]
-            padded = np.cumsum(self._counts[following]) * np.maximum.accumulate(self._longest[following])
-            count = max(int(np.searchsorted(padded, self.limit, side="right")), 1)
-            part = np.arange(start, min(start + count, len(rows)))
-            parts.append((part, WindowBatch.of(self._windows, rows[part], self._encoder)))
-            start += count
-        return parts
+    def split(self, rows: Rows) -> Iterator[tuple[Rows, WindowBatch]]:
+        """Which of `rows`, as numbers from 0, are in each part, and their windows; the longest documents come first."""
+        order = np.argsort(-self._positions[rows], kind="stable")
+        ends = np.cumsum(self._positions[rows[order]])
+        start = 0
+        while start < len(order):
+            read = ends[start - 1] if start else 0
+            stop = max(int(np.searchsorted(ends, read + self.limit, side="right")), start + 1)
+            part = order[start:stop]
+            yield part, WindowBatch.of(self._windows, rows[part], self._encoder, self.limit)
+            start = stop
 
     def halve(self, rows: Rows) -> None:
         """Make parts smaller, because memory ran out for one of `rows`. Raises EmbedOnceError if none can be."""
-        padded = int(self._counts[rows].sum()) * int(self._longest[rows].max())
-        limit = min(self.limit, padded) // 2
-        if limit < int((self._counts[rows] * self._longest[rows]).min()):
+        limit = min(self.limit, int(self._positions[rows].sum())) // 2
+        if limit < int(self._positions[rows].min()):
+            windows = int(np.diff(self._windows.offsets)[rows].max())
             raise EmbedOnceError(
-                f"Memory runs out for a single document of {int(self._counts[rows].max()):,} windows. Use fewer with "
-                "--max-windows, a shorter --window, or --train last:2."
+                f"Memory runs out for a single document of {plural(windows, 'window')}. Use fewer with --max-windows, "
+                "a shorter --window, or --train last:2."
             )
         self.limit, self.halvings = limit, self.halvings + 1

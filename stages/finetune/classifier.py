@@ -13,6 +13,7 @@ from torch import nn
 
 from data.errors import CallError
 from heads.training.document_batches import Batch
+from stages.embed.batching.token_batches import split_into_batches
 from stages.embed.encoder.encoder import Encoder
 from stages.embed.network.pooling import move_to
 from stages.embed.network.torch_network import TorchNetwork
@@ -30,23 +31,25 @@ LORA_RANK, LORA_ALPHA = 8, 16
 
 @dataclass(frozen=True)
 class WindowBatch:
-    """The windows of some documents as the encoder reads them; all on the CPU.
+    """The windows of some documents as the encoder reads them, in bands of similar length; all on the CPU.
 
-    ids: int64 (windows, longest). lengths: int64 (windows,), their positions. windows: int64 (documents,), the number
-    of windows of each document.
+    bands: ids, int64 (windows, longest), and lengths, int64 (windows,), of each band. order: int64 (windows,), where
+    each window is in the bands together. windows: int64 (documents,), the number of windows of each document.
     """
 
-    ids: torch.Tensor
-    lengths: torch.Tensor
+    bands: tuple[tuple[torch.Tensor, torch.Tensor], ...]
+    order: torch.Tensor
     windows: torch.Tensor
 
     @classmethod
-    def of(cls, windows: Windows, documents: NDArray[np.int64], encoder: Encoder) -> Self:
-        """The windows of these documents, in their order."""
+    def of(cls, windows: Windows, documents: NDArray[np.int64], encoder: Encoder, positions: int) -> Self:
+        """The windows of these documents, in their order; positions: of a band at most, padding included."""
         counts = np.diff(windows.offsets)[documents]
         rows = expand_ranges(windows.offsets[:-1][documents], counts)
-        ids, lengths = encoder.padded_batch(windows, rows)
-        return cls(torch.from_numpy(ids), torch.from_numpy(lengths), torch.from_numpy(counts))
+        bands = list(split_into_batches(windows.length[rows] + encoder.extra_positions, positions))
+        padded = (map(torch.from_numpy, encoder.padded_batch(windows, rows[band])) for band in bands)
+        order = torch.from_numpy(np.argsort(np.concatenate(bands), kind="stable"))
+        return cls(tuple((ids, lengths) for ids, lengths in padded), order, torch.from_numpy(counts))
 
 
 class EncoderClassifier(nn.Module):
@@ -72,10 +75,13 @@ class EncoderClassifier(nn.Module):
 
     def forward(self, batch: WindowBatch) -> torch.Tensor:
         """Logits, float32 (documents, classes)."""
-        (hidden,) = self._network(batch.ids, batch.lengths)
-        vectors = self._pooling.pool(hidden.float(), batch.lengths)[self._vector]
-        logits = self.layer(self.dropout(vectors)).float()
+        vectors = torch.cat([self._encode(ids, lengths) for ids, lengths in batch.bands])
+        logits = self.layer(self.dropout(vectors[move_to(batch.order, vectors.device)])).float()
         return pool_logits(logits, move_to(batch.windows, logits.device), self._over)
+
+    def _encode(self, ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        (hidden,) = self._network(ids, lengths)
+        return self._pooling.pool(hidden, lengths)[self._vector]
 
     @property
     def device(self) -> torch.device:

@@ -19,6 +19,7 @@ from data.text_format import plural
 from featurestore import CorpusTable
 from heads.training.training_data import split_validation
 from stages.finetune.settings import FinetuneSettings
+from stages.fitting.scored_splits import check_test_target
 from stages.fitting.task import hash_rows, labeled_rows, number_groups
 
 __all__ = ["FinetuneTask", "Fold"]
@@ -68,6 +69,7 @@ class FinetuneTask:
         *,
         skip_unlabeled: bool,
         order: Sequence[str],
+        with_test: bool = True,
         seen_keys: frozenset[str] = frozenset(),
     ) -> Self:
         """The training documents of a corpus.
@@ -77,16 +79,19 @@ class FinetuneTask:
             table: the same corpus with the keys of its texts.
             skip_unlabeled: leave out documents without a label instead of raising an error.
             order: the labels of an ordinal task, the lowest first; empty if they have no order.
+            with_test: whether the test split will be scored; if not, its labels are not read.
             seen_keys: of the texts whose labels the encoder learned from.
 
         Raises:
-            BadData: for documents without a label.
+            BadData: for documents without a label, and for a test split that cannot be scored.
             CallError: what `Target.to_ordinal` raises.
         """
-        rows, notes = labeled_rows(table, skip_unlabeled=skip_unlabeled)
+        rows, notes = labeled_rows(table, skip_unlabeled=skip_unlabeled, with_test=with_test)
         target = Target.from_labels([table.labels[row] or () for row in rows], table.kind, taxonomy=table.taxonomy)
         target = target.to_ordinal(order) if order else target
         is_test = np.array([table.splits[row] == Split.TEST for row in rows], dtype=bool)
+        if with_test:
+            check_test_target(table.name, target[~is_test], target[is_test])
         train, groups = np.flatnonzero(~is_test), number_groups(table, rows)
         used = [rows[row] for row in train.tolist()]
         keys = tuple(table.keys[row] for row in used)
@@ -105,7 +110,7 @@ class FinetuneTask:
             is_learnable=~np.array(is_related, dtype=bool),
             is_seen=np.array([key in seen_keys for key in keys], dtype=bool),
             is_validation=np.array([table.splits[row] == Split.VALIDATION for row in used], dtype=bool),
-            documents_hash=hash_rows(table, rows),
+            documents_hash=hash_rows(table, labeled_rows(table, skip_unlabeled=True)[0]),
             notes=(*notes, *_related_notes(sum(is_related))),
         )
 

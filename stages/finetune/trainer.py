@@ -107,7 +107,7 @@ class DocumentTrainer(Trainer):  # type: ignore[misc]  # transformers has no com
 
     def _add_gradients(self, model: nn.Module, batch: TrainingBatch) -> torch.Tensor:
         total = torch.zeros((), device=self.args.device)
-        parts = self._micro_batches.split(batch.rows)
+        parts = list(self._micro_batches.split(batch.rows))
         for number, (documents, windows) in enumerate(parts, start=1):
             with self._synchronized(model, is_last=number == len(parts)):
                 with torch.autocast(self.args.device.type, torch.bfloat16, enabled=self._bfloat16):

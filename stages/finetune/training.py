@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,9 +43,8 @@ if TYPE_CHECKING:
 __all__ = ["TrainedFold", "Training"]
 
 MAX_GRAD_NORM = 1.0
-# positions at once, padding included, that are scored; and that are learned from before memory runs out
-SCORED_POSITIONS = 8_192
-LEARNED_POSITIONS = {"cpu": 16_384, "mps": 16_384, "cuda": 65_536}
+# positions that are read at once; the caches of a CPU hold a few thousand
+POSITIONS = {"cpu": 4_096, "mps": 16_384, "cuda": 65_536}
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +75,12 @@ class Training:
     settings: FinetuneSettings
     processes: Processes
     bfloat16: bool
+
+    @cached_property
+    def positions(self) -> NDArray[np.int64]:
+        """What the encoder reads of each document, special tokens included: int64 (documents,)."""
+        special = np.diff(self.windows.offsets) * self.encoder.extra_positions
+        return np.asarray(self.windows.tokens_to_encode + special)
 
     def run(self, fold: Fold, folder: Path, on_progress: "Callable[[StepProgress], None]") -> TrainedFold:
         """Train on the documents of a fold, or resume that.
@@ -119,16 +125,17 @@ class Training:
 
     def micro_batches(self, classifier: EncoderClassifier) -> MicroBatches:
         """Batches divided by what a device usually has memory for."""
-        return MicroBatches(self.windows, self.encoder, LEARNED_POSITIONS[classifier.device.type])
+        return MicroBatches(self.windows, self.encoder, POSITIONS[classifier.device.type])
 
     def scores(self, classifier: EncoderClassifier, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Logits of documents in float32, (rows, classes)."""
-        order = np.argsort(-self.windows.tokens_to_encode[rows], kind="stable")
-        micro_batches = MicroBatches(self.windows, self.encoder, SCORED_POSITIONS)
+        micro_batches = self.micro_batches(classifier)
+        scores = np.empty((len(rows), classifier.layer.out_features), dtype=np.float32)
         classifier.eval()
         with torch.inference_mode():
-            logits = [classifier(batch).cpu().numpy() for _, batch in micro_batches.split(rows[order])]
-        return np.concatenate(logits)[np.argsort(order)] if logits else np.zeros((0, 0), np.float32)
+            for documents, batch in micro_batches.split(rows):
+                scores[documents] = classifier(batch).cpu().numpy()
+        return scores
 
     def losses(self, y: NDArray[Any], classes: list[Any]) -> tuple[Losses, torch.Tensor, torch.Tensor]:
         """The loss of documents with these labels, their targets, and their weights in the shape of the targets."""
@@ -154,7 +161,7 @@ class Training:
         settings = self.settings
         return EpochBatches(
             y=y,
-            lengths=self.windows.tokens_to_encode[fold.learned],
+            lengths=self.positions[fold.learned],
             batch_size=settings.batch_size,
             epochs=settings.epochs,
             sampler=settings.imbalance.sampler,

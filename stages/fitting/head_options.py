@@ -11,7 +11,7 @@ from heads.core.head import Head
 from heads.core.hyperparameters import hyperparameters_of
 from heads.registry import HEADS, head_class, make_head
 
-__all__ = ["ALL", "parse_heads"]
+__all__ = ["ALL", "parse_class_weight", "parse_heads"]
 
 ALL = "all"
 NETWORK_OPTIONS = {"loss", "sampler", "init"}  # hyperparameters that have an option of their own
@@ -53,7 +53,7 @@ def parse_heads(
 def _parse_head(name: str, settings: Sequence[str], class_weight: str | None, first: str | None, seed: int) -> Head:
     head = make_head(name, {**_parse_settings(name, settings), "seed": str(seed)})
     if class_weight is not None:
-        head.set_params(class_weight=_parse_class_weight(class_weight))
+        head.set_params(class_weight=parse_class_weight(class_weight))
     if first is not None:
         if "first" not in head.get_params():
             raise CallError(f"{name} has no first step: --first is for cascade. Leave it out.")
@@ -78,7 +78,8 @@ def _parse_settings(name: str, settings: Sequence[str]) -> dict[str, str]:
     return values
 
 
-def _parse_class_weight(text: str) -> str | dict[str, float]:
+def parse_class_weight(text: str) -> str | dict[str, float]:
+    """The value of --class-weight: a strategy, or the weights in a JSON file. Raises as `parse_heads` does."""
     if text in CLASS_WEIGHTS:
         return text
     path = Path(text)

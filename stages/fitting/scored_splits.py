@@ -8,7 +8,9 @@ from data.target import Target
 from data.text_format import join_names, plural
 from stages.fitting.task import Task, check_labels
 
-__all__ = ["check_scored_splits", "check_test_is_unseen", "check_unseen_documents"]
+__all__ = ["check_scored_splits", "check_test_is_unseen", "check_test_target", "check_unseen_documents"]
+
+_NO_TEST = "Fit with --no-test, which reports only metrics on training documents that a head was not fitted on"
 
 
 def check_scored_splits(name: str, task: Task, *, test: bool, validation: bool) -> None:
@@ -25,15 +27,9 @@ def check_scored_splits(name: str, task: Task, *, test: bool, validation: bool) 
             their labels.
     """
     training = task.target[~task.is_validation] if validation else task.target
-    no_test = "Fit with --no-test, which reports only metrics on training documents that a head was not fitted on"
-    if test and not task.test_ids:
-        raise BadData(
-            f"{name}: the test split is empty. Correct the split column and embed again, or add documents: those with "
-            f"equal texts or of one group stay together. {no_test}."
-        )
     if test:
-        check_test_is_unseen(name, task, f" {no_test}.")
-        _check_some_label_known(name, "test", training, task.test_target, f"{no_test}, or embed with the true labels")
+        check_test_is_unseen(name, task, f" {_NO_TEST}.")
+        check_test_target(name, training, task.test_target)
     if validation:
         if not task.is_validation.any():
             raise BadData(
@@ -49,6 +45,16 @@ def check_scored_splits(name: str, task: Task, *, test: bool, validation: bool) 
         in_split = task.target[task.is_validation]
         _check_some_label_known(name, "validation", training, in_split, "Leave out --validate-on")
         check_labels(name, training)
+
+
+def check_test_target(name: str, training: Target, test: Target) -> None:
+    """Raise BadData if the test split is empty, or if none of its documents can be predicted correctly."""
+    if not len(test):
+        raise BadData(
+            f"{name}: the test split is empty. Correct the split column and embed again, or add documents: those with "
+            f"equal texts or of one group stay together. {_NO_TEST}."
+        )
+    _check_some_label_known(name, "test", training, test, f"{_NO_TEST}, or embed with the true labels")
 
 
 def check_test_is_unseen(name: str, task: Task, otherwise: str = "") -> None:

@@ -1,0 +1,226 @@
+"""What is known of a fine-tuning before it starts: the request, documents, encoder, and names of the results."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from data.documents import Corpus, Documents
+from data.errors import CallError, ModelUnavailable, UnknownName, suggest_name
+from data.source_spec import SourceSpec
+from featurestore import CorpusTable, EncoderTraining, KeyList, TrainingStep
+from stages.embed.encoder.encoder import Encoder, open_encoder
+from stages.embed.encoder.options import Options
+from stages.embed.model_files.checkpoint import read_config
+from stages.embed.model_files.model_families import ENCODER_DECODER_FAMILIES, STATIC_FAMILY
+from stages.embed.model_files.model_lookup import find_model
+from stages.embed.model_files.saved_encoders import check_new_name, find_saved_encoder
+from stages.embed.model_files.sentence_transformers_folder import read_sentence_transformers_folder
+from stages.embed.network.backends import AUTO
+from stages.embed.network.static import read_static_config
+from stages.embed.pipeline.corpus import create_corpus_table
+from stages.embed.pipeline.embed_source import EmbedRequest
+from stages.finetune.processes import Processes, computes_bfloat16_well
+from stages.finetune.settings import FinetuneSettings
+from stages.finetune.task import FinetuneTask, Fold
+from stages.fitting import runs
+from stages.fitting.fit_checkpoint import FitCheckpoint
+
+if TYPE_CHECKING:
+    from stages.finetune.training import Training
+
+__all__ = ["HEAD", "LAYER", "FinetuneRequest", "Preparation", "prepare"]
+
+HEAD = "finetuned"
+LAYER = "layer"  # in the checkpoint's folder: the head, before its encoder is saved
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneRequest:
+    """What to fine-tune, on which documents, and where the results are kept.
+
+    source, spec: the corpus, as `embed` reads it.
+    options: the encoder to start from and its windows; also what the store keeps of the fine-tuned encoder.
+    settings: how to train.
+    name: of the new encoder; None for one made of corpus, encoder and a hash.
+    precision: "auto", "float32" or "bfloat16", to train in.
+    stores, runs: the folders.
+    skip_unlabeled, order, test, tune: as in `FitPlan`.
+    command: the command line, for the record.
+    """
+
+    source: str | Corpus
+    spec: SourceSpec = field(default_factory=SourceSpec)
+    options: Options = field(default_factory=Options)
+    settings: FinetuneSettings = field(default_factory=FinetuneSettings)
+    name: str | None = None
+    precision: str = AUTO
+    stores: Path = Path("stores")
+    runs: Path = Path("runs")
+    skip_unlabeled: bool = False
+    order: Sequence[str] = ()
+    test: bool = True
+    tune: bool = True
+    command: str = ""
+
+    @property
+    def opening(self) -> Options:
+        """The options that open the encoder for training: its last layer, in float32, by PyTorch."""
+        keep = tuple({*self.options.keep, self.settings.vector})
+        return replace(self.options, keep=keep, precision="float32", backend="torch", layers="last")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Preparation:
+    """What is known before training.
+
+    base: the folder of the encoder to start from.
+    folds: the trainings; the encoder of the last one is kept.
+    bfloat16: whether training computes in it.
+    name: of the new encoder.
+    run_folder: where the run will be.
+    """
+
+    request: FinetuneRequest
+    corpus: Corpus
+    table: CorpusTable
+    encoder: Encoder
+    base: Path
+    task: FinetuneTask
+    folds: list[Fold]
+    processes: Processes
+    bfloat16: bool
+    name: str
+    run_folder: Path
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether an interrupted call has saved the layer and the encoder."""
+        return _is_trained(self.run_folder, self.name)
+
+    def open_training(self) -> "Training":
+        """What the trainings share; the texts are tokenized now."""
+        from stages.finetune.training import Training
+
+        return Training(
+            encoder=self.encoder,
+            options=self.request.opening,
+            task=self.task,
+            windows=self.encoder.tokenizer.tokenize(self.task.texts, self.encoder.windowing),
+            settings=self.request.settings,
+            processes=self.processes,
+            bfloat16=self.bfloat16,
+        )
+
+    @property
+    def record(self) -> EncoderTraining:
+        """What the new encoder will have learned from."""
+        step = TrainingStep(
+            method="finetune",
+            corpus=self.corpus.name,
+            uses_labels=True,
+            includes_test=False,
+            keys=frozenset(self.task.keys[row] for row in self.folds[-1].learned.tolist()),
+            settings=self.request.settings.to_json() | {"bfloat16": self.bfloat16},
+        )
+        return (self.encoder.training or EncoderTraining(base=self.encoder.recipe.encoder)).then(step)
+
+
+def prepare(request: FinetuneRequest, notify: Callable[[str], None]) -> Preparation:
+    """Read the corpus, open the encoder, and check everything that can be checked before training.
+
+    Args:
+        request: what to do.
+        notify: called with sentences on the corpus and the encoder.
+
+    Raises:
+        ExtraMissing: a package is not installed.
+        CallError: an option does not fit the encoder, the labels, or another option.
+        EmbedOnceError: what reading the corpus and `open_encoder` raise.
+    """
+    settings, processes = request.settings, Processes.of_environment()
+    _check_request(request)
+    device = processes.device(request.options.device)
+    base = find_model(request.options.model, request.options.revision)
+    _check_trainable(base, request.options.model)
+    encoder = open_encoder(request.opening)
+    corpus = EmbedRequest(source=request.source, spec=request.spec, seed=settings.seed).read()
+    for sentence in (*corpus.notes, *encoder.notes):
+        notify(sentence)
+    table = create_corpus_table(corpus, KeyList.from_texts(Documents.from_documents(corpus.documents).texts))
+    task = FinetuneTask.of(
+        corpus,
+        table,
+        skip_unlabeled=request.skip_unlabeled,
+        order=request.order,
+        with_test=request.test,
+        seen_keys=encoder.training.label_keys if encoder.training else frozenset(),
+    )
+    _check_class_weight(settings, task)
+    bfloat16 = computes_bfloat16_well(device) if request.precision == AUTO else request.precision == "bfloat16"
+    identity = _identity(request, encoder, task, bfloat16=bfloat16)
+    name = request.name or f"{corpus.name}-{Path(request.options.model).name}-finetuned-{identity}"
+    run_folder = request.runs / f"{HEAD}-{identity}"
+    if not run_folder.exists() and not _is_trained(run_folder, name):
+        check_new_name(name)
+    return Preparation(
+        request=request,
+        corpus=corpus,
+        table=table,
+        encoder=encoder,
+        base=base,
+        task=task,
+        folds=task.folds(settings),
+        processes=processes,
+        bfloat16=bfloat16,
+        name=name,
+        run_folder=run_folder,
+    )
+
+
+def _check_request(request: FinetuneRequest) -> None:
+    settings = request.settings
+    settings.check_extra()
+    request.options.check()
+    if settings.imbalance.loss == "emd" and not request.order:
+        raise CallError("The loss emd needs ordinal labels. Name their order with --order, or choose cross_entropy.")
+    if settings.vector not in request.options.keep:
+        raise CallError(f"The classification layer reads {settings.vector}: add it to --keep.")
+
+
+def _check_trainable(folder: Path, name: str) -> None:
+    encoder = read_sentence_transformers_folder(folder).folder
+    family = STATIC_FAMILY if read_static_config(encoder) is not None else read_config(encoder).family
+    if family == STATIC_FAMILY:
+        raise ModelUnavailable(f"{name} is a static model, which has no network to fine-tune. Choose an encoder.")
+    if family in ENCODER_DECODER_FAMILIES:
+        raise ModelUnavailable(
+            f"{name} is an encoder-decoder of the family '{family}', which cannot be fine-tuned. Choose an encoder."
+        )
+
+
+def _check_class_weight(settings: FinetuneSettings, task: FinetuneTask) -> None:
+    for label in settings.class_weight if not isinstance(settings.class_weight, str) else ():
+        if label not in task.target.labels:
+            raise UnknownName(f"No label is called '{label}'.{suggest_name(label, task.target.labels)}")
+
+
+def _identity(request: FinetuneRequest, encoder: Encoder, task: FinetuneTask, *, bfloat16: bool) -> str:
+    """Eight hex digits that differ if the result could differ."""
+    return runs.short_hash(
+        {
+            "format": runs.FORMAT,
+            "settings": request.settings.to_json(),
+            "bfloat16": bfloat16,
+            "encoder": encoder.recipe.fingerprint,
+            "documents": task.documents_hash,
+            "order": task.target.labels if request.order else (),
+            "tune": request.tune,
+            "test": request.test,
+        }
+    )
+
+
+def _is_trained(run_folder: Path, name: str) -> bool:
+    folder = FitCheckpoint(run_folder).folder / LAYER
+    return folder.is_dir() and find_saved_encoder(name) is not None
