@@ -6,7 +6,7 @@ Each head is fitted by `fit_head` with and without the copies of each method, wi
 same folds. Differences are of macro-F1, paired by document, with 95 % bootstrap intervals: out of fold on the training
 documents, and on the test split, which decides nothing. Parts:
 
-    few   ten training documents of each label, drawn three times, with four copies of each
+    few   ten training documents of each label, with two copies of each (--draws draws them more than once)
     rare  all training documents; labels with fewer than 50 of them are filled up to 50
     all   all training documents, with one copy of each
 
@@ -38,7 +38,7 @@ from stages.fitting.runs import Run
 from stages.stores import open_corpus, open_store
 
 METHODS = ("deletion", "keyword-exchange", "keyword-shuffle")
-FEW, DRAWS = 10, 3
+FEW, FEW_COPIES = 10, 2
 
 
 @dataclass(frozen=True)
@@ -51,13 +51,13 @@ class Part:
     to: int | None = None
 
 
-def make_parts(store: FeatureStore, table: CorpusTable, names: Sequence[str]) -> Iterator[Part]:
+def make_parts(store: FeatureStore, table: CorpusTable, names: Sequence[str], draws: int) -> Iterator[Part]:
     """The parts of these names; subsets of the corpus are kept in the store as corpora of their own."""
     if "few" in names:
-        for draw in range(DRAWS):
+        for draw in range(draws):
             few = draw_few(table, draw)
             store.save_corpus(few)
-            yield Part(f"{FEW} per label, draw {draw + 1}", few, copies=4)
+            yield Part(f"{FEW} per label, draw {draw + 1}", few, copies=FEW_COPIES)
     if "rare" in names:
         yield Part("all, rare labels to 50", table, to=50)
     if "all" in names:
@@ -120,7 +120,8 @@ def measure(store: FeatureStore, part: Part, head: str, methods: Sequence[str], 
 @click.option("--parts", default="few,rare,all")
 @click.option("--heads", default="linear,attention")
 @click.option("--methods", default=",".join(METHODS))
-def main(store: Path, out: Path, parts: str, heads: str, methods: str) -> None:
+@click.option("--draws", default=1, help="How often the documents of `few` are drawn.")
+def main(store: Path, out: Path, parts: str, heads: str, methods: str, draws: int) -> None:
     """Print the table of differences."""
     source = open_store(store, store.parent)
     table = open_corpus(source, "reuters52")
@@ -128,7 +129,7 @@ def main(store: Path, out: Path, parts: str, heads: str, methods: str) -> None:
     click.echo(f"{date.today()}\n")
     header = ["documents", "head", "copies by", "copies", "out of fold", "difference", "test", "difference"]
     click.echo(f"| {' | '.join(header)} |\n|{'---|' * len(header)}")
-    for part in make_parts(source, table, parts.split(",")):
+    for part in make_parts(source, table, parts.split(","), draws):
         for head in heads.split(","):
             for row in measure(source, part, head, methods.split(","), out):
                 click.echo(f"| {' | '.join(row)} |")

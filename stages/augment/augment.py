@@ -6,9 +6,8 @@ The copies are a JSON Lines file and a corpus of the same store, whose group col
 
 import json
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -16,6 +15,7 @@ from data.atomic_write import check_writable
 from data.documents import Corpus, Document
 from data.errors import BadData, CallError, FileMissing, ModelUnavailable
 from data.readers.files import safe_file_name
+from data.readers.inputs import STDIN
 from data.source_spec import SourceSpec
 from data.splits import Split
 from data.text_format import plural
@@ -24,7 +24,7 @@ from stages.augment.amounts import count_copies, count_labels
 from stages.augment.copied_corpus import AugmentedCorpus, Copy
 from stages.augment.keywords import KeywordExchange, KeywordShuffle
 from stages.augment.plan import AugmentPlan
-from stages.augment.words import Method, Request, SimpleMethod, delete_words, shuffle_sentences
+from stages.augment.words import Draft, Method, Request, SimpleMethod, delete_words, shuffle_sentences
 from stages.embed.model_files.model_lookup import find_model, find_recorded_model
 from stages.explain.source_text import read_texts
 from stages.fitting.copies import ORIGIN_COLUMN, Origin, format_origins
@@ -34,12 +34,12 @@ __all__ = ["AugmentProgress", "augment"]
 FOLDER = Path("augmented")
 ATTEMPTS = 5  # drafts of a copy that equals a document or another copy
 SAMPLE = 32  # copies that a dry run makes with a method that takes long
-_ADVICE = {
-    "deletion": ": each has only one word",
-    "mlm": ": none has a word that is one token",
-    "sentences": ": none has two sentences that end with a full stop, a question mark or an exclamation mark",
-    "keyword-exchange": ": no label has two documents with different keywords",
-    "keyword-shuffle": ": none has two different keywords of its labels",
+_REASONS = {
+    "deletion": "each has only one word",
+    "mlm": "none has a word that is one token",
+    "sentences": "none has two sentences that end with a full stop, a question mark or an exclamation mark",
+    "keyword-exchange": "no label has two documents with different keywords",
+    "keyword-shuffle": "none has two different keywords of its labels",
 }
 
 
@@ -84,27 +84,49 @@ def augment(
         CallError: the corpus holds copies, the name of `out` is that of another corpus, and what `count_copies` raises.
         ModelUnavailable: what `open_masked_words` raises.
     """
-    if table.spec.group == ORIGIN_COLUMN:
-        raise CallError(f"{table.name} holds copies. Copy the documents that they were made of.")
     file = out or FOLDER / f"{table.name}-{plan.method}.jsonl"
-    name = _check_name(store, table, file)
-    check_writable(file.parent)
+    name = _check_names(store, table, file)
     documents = _read_documents(table, source, requested or SourceSpec())
     labels = [document.labels or () for document in documents]
     counts = count_copies(labels, plan.copies, plan.to)
     wanted = [(row, number) for row, count in enumerate(counts) for number in range(1, count + 1)]
     is_sample = sample and plan.method == "mlm" and len(wanted) > SAMPLE
-    chosen = Random(plan.seed).sample(wanted, SAMPLE) if is_sample else wanted
+    chosen = sorted(Random(plan.seed).sample(wanted, SAMPLE)) if is_sample else wanted
     method = _prepare(store, documents, plan)
     started = time.perf_counter()
-    made = tuple(_make_copies(documents, sorted(chosen), method, plan, set(table.keys), on_progress))
+    made = _make_copies(documents, chosen, method, plan, set(table.keys), on_progress)
     if not made:
         raise BadData(
-            f"{plan.method} changes none of {plural(len(documents), 'training document')} of {table.name}"
-            f"{_ADVICE[plan.method]}. Choose another --method."
+            f"{plan.method} changes none of {plural(len(documents), 'training document')} of {table.name}: "
+            f"{_REASONS[plan.method]}. Choose another --method."
         )
-    copies = count_labels([copy.document.labels or () for copy in made])
-    corpus = Corpus(
+    return AugmentedCorpus(
+        corpus=_make_corpus(table, plan, name, file, made),
+        file=file,
+        made=made,
+        planned=len(wanted),
+        is_sample=is_sample,
+        documents=count_labels(labels),
+        copies=count_labels([copy.document.labels or () for copy in made]),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _check_names(store: FeatureStore, table: CorpusTable, file: Path) -> str:
+    """The name of the corpus of copies. Raises CallError if it, the file or the corpus cannot be used."""
+    name = safe_file_name(file.stem)
+    if table.spec.group == ORIGIN_COLUMN:
+        raise CallError(f"{table.name} holds copies. Copy the documents that they were made of.")
+    if file.suffix != ".jsonl":
+        raise CallError(f"The copies are written as JSON Lines: {file} must end in .jsonl.")
+    if name in store.corpora() and (name == table.name or store.corpus(name).source != str(file)):
+        raise CallError(f"{store.name} has a corpus '{name}' that is not from {file}. Name another file with --out.")
+    check_writable(file.parent)
+    return name
+
+
+def _make_corpus(table: CorpusTable, plan: AugmentPlan, name: str, file: Path, made: Sequence[Copy]) -> Corpus:
+    return Corpus(
         name=name,
         source=str(file),
         documents=[copy.document for copy in made],
@@ -113,26 +135,6 @@ def augment(
         notes=(f"augmented copies of training documents of {table.name} ({plan.method})",),
         spec=_spec(table),
     )
-    return AugmentedCorpus(
-        corpus=corpus,
-        file=file,
-        made=made,
-        planned=len(wanted),
-        is_sample=is_sample,
-        documents=count_labels(labels),
-        copies=copies,
-        seconds=time.perf_counter() - started,
-    )
-
-
-def _check_name(store: FeatureStore, table: CorpusTable, file: Path) -> str:
-    """The name of the corpus of copies. Raises CallError if another corpus has it, or if the file is no .jsonl file."""
-    name = safe_file_name(file.stem)
-    if file.suffix != ".jsonl":
-        raise CallError(f"The copies are written as JSON Lines: {file} must end in .jsonl.")
-    if name in store.corpora() and (name == table.name or store.corpus(name).source != str(file)):
-        raise CallError(f"{store.name} has a corpus '{name}' that is not from {file}. Name another file with --out.")
-    return name
 
 
 def _spec(table: CorpusTable) -> SourceSpec:
@@ -149,8 +151,11 @@ def _read_documents(table: CorpusTable, source: str | None, requested: SourceSpe
     rows = [row for row, labels in enumerate(table.labels) if labels is not None and table.splits[row] not in held_out]
     if not rows:
         raise BadData(f"{table.name} has no training document with a label to copy. Embed with labels first.")
+    source = source or table.source
+    if source == STDIN:
+        raise CallError(f"{table.name} was read from standard input. Name a file that has its texts with --source.")
     try:
-        texts = read_texts(table, [table.keys[row] for row in rows], source or table.source, requested)
+        texts = read_texts(table, [table.keys[row] for row in rows], source, requested)
     except (BadData, FileMissing) as error:
         raise type(error)(f"The texts are not available: {error} Name a file that has them with --source.") from None
     return [Document(table.ids[row], texts[table.keys[row]], table.labels[row]) for row in rows]
@@ -160,7 +165,7 @@ def _prepare(store: FeatureStore, documents: Sequence[Document], plan: AugmentPl
     texts, labels = [document.text for document in documents], [document.labels or () for document in documents]
     match plan.method:
         case "deletion":
-            return SimpleMethod(texts, partial(_delete_words, plan.share))
+            return SimpleMethod(texts, lambda text, rng: delete_words(text, plan.share, rng))
         case "sentences":
             return SimpleMethod(texts, shuffle_sentences)
         case "keyword-exchange":
@@ -176,10 +181,6 @@ def _prepare(store: FeatureStore, documents: Sequence[Document], plan: AugmentPl
     return open_masked_words(texts, folder, name, plan.share, plan.device)
 
 
-def _delete_words(rate: float, text: str, rng: Random) -> str | None:
-    return delete_words(text, rate, rng)
-
-
 def _make_copies(
     documents: Sequence[Document],
     wanted: Sequence[tuple[int, int]],
@@ -187,7 +188,7 @@ def _make_copies(
     plan: AugmentPlan,
     known: Collection[str],
     on_progress: Callable[[AugmentProgress], None],
-) -> Iterator[Copy]:
+) -> tuple[Copy, ...]:
     """The copies that differ from each other and from the texts with keys in `known`, in the order of their origins."""
     made: dict[tuple[int, int], Copy] = {}
     taken, pending, total, started = set(known), list(wanted), len(wanted), time.perf_counter()
@@ -195,19 +196,24 @@ def _make_copies(
         requests = [Request(row, _generator(plan, documents[row], number, attempt)) for row, number in pending]
         rejected = []
         for (row, number), draft in zip(pending, method.drafts(requests), strict=True):
-            key = text_key(draft.text) if draft and draft.text.strip() else None
-            if draft is None or key is None or key in taken:
-                rejected += [] if draft is None else [(row, number)]
+            if draft is None:
+                continue
+            if not draft.text.strip() or (key := text_key(draft.text)) in taken:
+                rejected.append((row, number))
                 continue
             taken.add(key)
-            origins = [Origin(documents[other].id, text_key(documents[other].text)) for other in (row, *draft.donors)]
-            identifier = f"{documents[row].id}~{plan.method}-{number}"
-            copy = Document(identifier, draft.text, documents[row].labels, Split.TRAIN.value, format_origins(origins))
-            made[row, number] = Copy(copy, documents[row])
+            made[row, number] = _make_copy(documents, row, draft, f"{plan.method}-{number}")
             seconds = (time.perf_counter() - started) / len(made) * (total - len(made))
             on_progress(AugmentProgress(len(made), total, seconds))
         pending = rejected
-    return (made[place] for place in sorted(made))
+    return tuple(made[place] for place in sorted(made))
+
+
+def _make_copy(documents: Sequence[Document], row: int, draft: Draft, name: str) -> Copy:
+    origin = documents[row]
+    origins = [Origin(documents[other].id, text_key(documents[other].text)) for other in (row, *draft.donors)]
+    copy = Document(f"{origin.id}~{name}", draft.text, origin.labels, Split.TRAIN.value, format_origins(origins))
+    return Copy(copy, origin)
 
 
 def _generator(plan: AugmentPlan, origin: Document, number: int, attempt: int) -> Random:

@@ -129,6 +129,12 @@ def test_texts_that_are_gone_are_reported_with_what_to_do(tmp_path: Path) -> Non
     assert len(again.made) == 6
 
 
+def test_texts_from_standard_input_are_gone(tmp_path: Path) -> None:
+    store, table = make(tmp_path)
+    with pytest.raises(CallError, match=r"made was read from standard input\. Name a file that has its texts with --sou"):
+        copied(tmp_path, (store, replace(table, source="-")))
+
+
 def test_a_name_of_another_corpus_and_another_kind_of_file_are_refused(tmp_path: Path) -> None:
     made = make(tmp_path)
     for name, message in (("made.jsonl", "has a corpus 'made' that is not from"), ("o.csv", "must end in .jsonl")):
