@@ -131,7 +131,7 @@ def test_texts_that_are_gone_are_reported_with_what_to_do(tmp_path: Path) -> Non
 
 def test_texts_from_standard_input_are_gone(tmp_path: Path) -> None:
     store, table = make(tmp_path)
-    with pytest.raises(CallError, match=r"made was read from standard input\. Name a file that has its texts with --sou"):
+    with pytest.raises(CallError, match=r"made was read from standard input\. Name a file that has its texts"):
         copied(tmp_path, (store, replace(table, source="-")))
 
 
