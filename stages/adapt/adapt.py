@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from data.documents import Corpus
 from data.errors import BadData
@@ -301,6 +302,7 @@ def _train(
     fold_encoders: dict[str, str],
     progress: "Callable[[TrainingProgress], None]",
 ) -> TrainingReport:
+    torch.manual_seed(adaptation.request.plan.seed)  # a decoder and LoRA matrices start from random weights
     objective, checkpoints = adaptation.objective(training), adaptation.checkpoints(training)
     report = run_training(objective, adaptation.schedule(training), checkpoints, progress)
     record = replace(adaptation.record(training), fold_encoders=fold_encoders)

@@ -1,0 +1,195 @@
+"""What is learned from, what is recorded, and what is refused before a training starts."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from data.documents import Document
+from data.errors import BadData, CallError, EmbedOnceError, ExtraMissing, ModelUnavailable
+from featurestore import text_key
+from stages.adapt import support
+from stages.adapt.adapt import Adaptation, Training
+from stages.adapt.cost import count_cost
+from stages.adapt.plan import AdaptPlan, AdaptRequest
+from stages.embed.encoder.options import Options
+from tests.conftest import write_csv
+from tests.stages.adapt.conftest import Folders
+from tests.tiny_encoder import SENTENCES, make_static
+
+MARKER = "zebra"
+
+
+def document(name: str, text: str, split: str, label: str = "a", group: str | None = None) -> Document:
+    return Document(name, text, (label,), split, group)
+
+
+WORDS = " ".join(SENTENCES[:4]).split()
+TRAIN = [document(f"d{row}", f"report {WORDS[row]} {WORDS[-row]} oil", "train", "ab"[row % 2]) for row in range(24)]
+TEST = [document(f"t{row}", f"the {MARKER} number {row} was seen", "test", "ab"[row % 2]) for row in range(6)]
+DUPLICATES = [document("copy", f"The {MARKER}  number 0 was SEEN", "train")]
+
+
+@pytest.fixture(autouse=True)
+def _extra_is_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nothing is trained here, so that the extra is not needed."""
+    monkeypatch.setattr(support, "find_spec", lambda _name: object())
+    monkeypatch.setenv("EMBEDONCE_ENCODERS", str(tmp_path / "encoders"))
+
+
+def request(
+    folder: Path, model: Path, documents: Sequence[Document] = (*TRAIN, *TEST, *DUPLICATES), **plan: Any
+) -> AdaptRequest:
+    values: dict[str, Any] = {"method": "mlm", "device": "cpu", "batch_size": 8} | plan
+    return AdaptRequest(
+        source=str(write_csv(folder / "docs.csv", documents)),
+        encoding=Options(model=str(model), device="cpu"),
+        name="new",
+        plan=AdaptPlan(**values),
+        stores=folder / "stores",
+    )
+
+
+def learned_text(adaptation: Adaptation, training: Training) -> str:
+    windows, batches = adaptation.windows(training), adaptation.schedule(training).batches
+    decode = adaptation.encoder.tokenizer.decode
+    return "\n".join(decode(windows.tokens(number)[0].tolist()) for batch in batches for number in batch.tolist())
+
+
+@pytest.mark.parametrize("method", ["mlm", "tsdae", "simcse", "supervised"])
+def test_no_batch_of_any_encoder_contains_text_of_the_test_split(tmp_path: Path, folders: Folders, method: str) -> None:
+    adaptation = Adaptation(request(tmp_path, folders("roberta"), method=method, cross_fit=2))
+    assert [training.name for training in adaptation.trainings] == ["new.fold1", "new.fold2", "new"]
+    for training in adaptation.trainings:
+        text = learned_text(adaptation, training)
+        assert "report" in text
+        assert MARKER not in text.lower()
+
+
+def test_the_record_has_the_keys_of_what_was_learned_and_no_other(tmp_path: Path, folders: Folders) -> None:
+    adaptation = Adaptation(request(tmp_path, folders("bert"), method="supervised", hold_out=0.5))
+    (training,) = adaptation.trainings
+    (step,) = adaptation.record(training).steps
+    by_key = {text_key(each.text): each.id for each in (*TRAIN, *TEST, *DUPLICATES)}
+    learned = {by_key[key] for key in step.keys}
+    assert len(learned) == 12
+    assert learned <= {each.id for each in TRAIN}
+    assert (step.method, step.uses_labels, step.includes_test) == ("supervised", True, False)
+
+
+def test_test_texts_are_learned_from_and_recorded_on_request(tmp_path: Path, folders: Folders) -> None:
+    adaptation = Adaptation(request(tmp_path, folders("roberta"), include_test=True, hold_out=0))
+    (training,) = adaptation.trainings
+    assert MARKER in learned_text(adaptation, training)
+    assert adaptation.record(training).includes_test
+
+
+def test_an_encoder_of_a_fold_does_not_learn_from_it(tmp_path: Path, folders: Folders) -> None:
+    adaptation = Adaptation(request(tmp_path, folders("bert"), method="supervised", cross_fit=3))
+    *folds, last = (adaptation.record(training).steps[0].keys for training in adaptation.trainings)
+    assert len(last) == len(TRAIN)
+    assert frozenset().union(*(last - fold for fold in folds)) == last
+    assert [len(last - fold) for fold in folds] == [8, 8, 8]
+
+
+def test_by_default_labels_are_held_out_for_a_third_of_the_documents() -> None:
+    assert AdaptPlan(method="supervised").held_out_share == 0.3
+    assert AdaptPlan(method="supervised", cross_fit=3).held_out_share == 0
+    assert AdaptPlan(method="mlm").held_out_share == 0.05
+
+
+def test_the_cost_counts_every_training_and_encoding(tmp_path: Path, folders: Folders) -> None:
+    adaptation = Adaptation(request(tmp_path, folders("bert"), method="supervised", cross_fit=3, steps=5))
+    cost = count_cost(adaptation)
+    assert (cost.trainings, cost.steps, cost.encodings) == (4, 20, 5)
+    assert cost.sentence().startswith("Cost: 4 trainings (20 steps of ")
+    assert cost.sentence().endswith("in all) and 5 encodings of 31 documents.")
+
+
+def test_batches_of_a_training_do_not_depend_on_when_they_are_planned(tmp_path: Path, folders: Folders) -> None:
+    adaptation = Adaptation(request(tmp_path, folders("bert"), steps=7))
+    (training,) = adaptation.trainings
+    first, second = (adaptation.schedule(training).batches for _ in range(2))
+    assert len(first) == 7
+    assert [batch.tolist() for batch in first] == [batch.tolist() for batch in second]
+
+
+@pytest.mark.parametrize(
+    ("documents", "plan", "error", "message"),
+    [
+        ([*TEST, *DUPLICATES], {}, BadData, "no training document to learn from"),
+        ([document(f"d{row}", str(row), "train") for row in range(9)] + TEST, {}, BadData, "at least 2 words"),
+        ([document(f"d{row}", str(row), "train") for row in range(9)] + TEST, {"method": "tsdae"}, BadData, "deleted"),
+        ([document(f"d{row}", "same", "train") for row in range(9)] + TEST, {"method": "simcse"}, BadData, "same text"),
+        ([replace(each, labels=("a",)) for each in (*TRAIN, *TEST)], {"method": "supervised"}, BadData, "same label"),
+        ([*TRAIN, *TEST], {"method": "supervised", "hold_out": 0.0}, BadData, "the verdict needs 5"),
+    ],
+)
+def test_documents_that_cannot_be_learned_from_are_one_sentence(
+    tmp_path: Path,
+    folders: Folders,
+    documents: list[Document],
+    plan: dict[str, Any],
+    error: type[EmbedOnceError],
+    message: str,
+) -> None:
+    with pytest.raises(error, match=message):
+        Adaptation(request(tmp_path, folders("bert"), documents, **plan))
+
+
+@pytest.mark.parametrize(
+    ("plan", "message"),
+    [
+        ({"epochs": 2.0, "steps": 3}, "--epochs and --steps"),
+        ({"epochs": 0.0}, "more than 0"),
+        ({"lr": 0.0}, "lr is 0"),
+        ({"hold_out": 1.0}, "hold-out is 1"),
+        ({"cross_fit": 1}, "cross-fit"),
+        ({"cross_fit": 3, "hold_out": 0.2}, "--cross-fit every document is held out"),
+        ({"method": "supervised", "include_test": True}, "--include-test-text"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(plan: dict[str, Any], message: str) -> None:
+    with pytest.raises(CallError, match=message):
+        AdaptPlan(**{"method": "mlm"} | plan)
+
+
+@pytest.mark.parametrize(
+    ("family", "method", "message"),
+    [
+        ("gpt2", "simcse", "is a decoder"),
+        ("bart", "supervised", "is an encoder-decoder"),
+        ("t5", "mlm", "is an encoder-decoder"),
+        ("distilbert", "tsdae", "--method tsdae needs a network that can be a decoder"),
+    ],
+)
+def test_architectures_without_support_are_refused(
+    tmp_path: Path, folders: Folders, family: str, method: str, message: str
+) -> None:
+    with pytest.raises(ModelUnavailable, match=message):
+        Adaptation(request(tmp_path, folders(family), method=method))
+
+
+def test_a_static_model_and_one_without_a_tokenizer_are_refused(tmp_path: Path, folders: Folders) -> None:
+    with pytest.raises(ModelUnavailable, match="is a static model"):
+        Adaptation(request(tmp_path, make_static(tmp_path / "static"), method="simcse"))
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (bare / name).symlink_to(folders("bert") / name)
+    with pytest.raises(ModelUnavailable, match="tokenizer"):
+        Adaptation(request(tmp_path, bare, method="simcse"))
+
+
+def test_a_name_that_exists_is_refused(tmp_path: Path, folders: Folders) -> None:
+    (tmp_path / "encoders" / "new").mkdir(parents=True)
+    with pytest.raises(CallError, match="exists already"):
+        Adaptation(request(tmp_path, folders("bert")))
+
+
+def test_a_missing_extra_is_one_sentence(tmp_path: Path, folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(support, "find_spec", lambda name: None if name == "peft" else object())
+    with pytest.raises(ExtraMissing, match=r"needs the package peft: pip install 'embedonce\[adapt\]'"):
+        Adaptation(request(tmp_path, folders("bert"), train="lora"))
