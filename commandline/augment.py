@@ -20,15 +20,14 @@ from commandline.options import (
 from commandline.output import note, progress, say, show, show_json, table
 from commandline.source_options import TextOptions, text_options
 from data.text_format import format_duration, plural
+from stages.augment.plan import DEFAULT_RATES, METHODS, AugmentPlan
 
 if TYPE_CHECKING:
     from featurestore import CorpusTable, FeatureStore
     from stages.augment.augment import AugmentProgress
     from stages.augment.copied_corpus import AugmentedCorpus
-    from stages.augment.plan import AugmentPlan
     from stages.embed.pipeline.encode_corpus import EmbedProgress
 
-METHODS = ["deletion", "mlm", "sentences", "keyword-exchange", "keyword-shuffle"]
 MOST_LABELS = 20  # in the table; --json has all
 MOST_CHARACTERS = 300  # of an example
 
@@ -54,10 +53,8 @@ class AugmentOptions(TextOptions):
     as_json: bool
 
     @property
-    def plan(self) -> "AugmentPlan":
+    def plan(self) -> AugmentPlan:
         """How documents are copied."""
-        from stages.augment.plan import AugmentPlan
-
         return AugmentPlan(
             method=self.method,
             copies=self.copies,
@@ -202,8 +199,6 @@ def _encode(store: "FeatureStore", copies: "AugmentedCorpus", options: AugmentOp
 def _describe(
     store: "FeatureStore", corpus: "CorpusTable", copies: "AugmentedCorpus", options: AugmentOptions
 ) -> dict[str, Any]:
-    from stages.augment.plan import DEFAULT_RATES
-
     return {
         "store": str(store.folder),
         "corpus": corpus.name,

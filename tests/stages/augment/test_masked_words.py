@@ -57,6 +57,19 @@ def test_the_same_seed_gives_the_same_text_whatever_the_batches(method: MaskedWo
     assert texts_of(method, seed=1) != texts_of(method)
 
 
+def test_batches_are_halved_if_memory_runs_out(method: MaskedWords, monkeypatch: pytest.MonkeyPatch) -> None:
+    small, logits = replace(method, budget=TokenBudget(4096)), method.model.logits
+
+    def with_little_memory(ids: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
+        if len(ids) > 2:
+            raise torch.OutOfMemoryError("out of memory")
+        return logits(ids, *others)
+
+    expected = texts_of(method)
+    monkeypatch.setattr(method.model, "logits", with_little_memory)
+    assert texts_of(small) == expected and small.budget.halvings > 0
+
+
 def test_predictions_are_those_of_the_network_at_the_masks(method: MaskedWords) -> None:
     tokenizer, model = method.tokenizer, method.model
     windows = tokenizer.tokenize(TEXTS[:5], Windowing(method.window))
