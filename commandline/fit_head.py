@@ -134,7 +134,8 @@ def fit_head(options: FitHeadOptions) -> None:
         runs, has_failed = [_fit(source, corpus, plans[0], options, set(corpus.notes))], False
     else:
         runs, has_failed = _fit_all(source, corpus, plans, options)
-    show_comparison(compare(runs), as_json=options.as_json)
+    if runs:
+        show_comparison(compare(runs), as_json=options.as_json)
     if has_failed:
         raise click.exceptions.Exit(1)
 

@@ -87,8 +87,10 @@ def check_unseen_documents(task: Task, rows: NDArray[np.int64], least: int) -> N
     if len(rows) < least or (labels < 2 and task.target.kind != "multilabel"):
         total = len(rows) + task.exposure.unscored
         rest = f"the other {len(rows):,} are too few or have one label" if len(rows) else "no other is left to score"
+        was_cross_fitted = any(training.fold_encoders for training in task.exposure.trainings)
+        remedy = "`embedonce adapt --hold-out 0.3`"
+        remedy += "" if was_cross_fitted else ", or with `embedonce adapt --cross-fit 3`"
         raise BadData(
             f"The encoder learned from the labels of {task.exposure.unscored:,} of {total:,} training documents, "
-            f"so scores on them would be too high, and {rest}. Make the encoder again with "
-            "`embedonce adapt --hold-out 0.3`, or with `embedonce adapt --cross-fit 3`."
+            f"so scores on them would be too high, and {rest}. Make the encoder again with {remedy}."
         )

@@ -197,7 +197,7 @@ def test_what_needs_one_encoder_that_did_not_see_the_documents_is_refused(
     dataset = make_stores(tmp_path / "stores", split, learned)
     with pytest.raises(BadData, match=r"labels of 20 validation documents .*Leave out --validate-on"):
         fit_head(*dataset, replace(PLAN, validate_on="split"), tmp_path / "runs")
-    with pytest.raises(BadData, match="no other is left to score"):
+    with pytest.raises(BadData, match=r"no other is left to score\. Make .* with `embedonce adapt --hold-out 0\.3`\.$"):
         fit_curves(*dataset, CurvePlan(heads=[LinearHead()]), tmp_path / "runs")
     with pytest.raises(CallError, match=r"Augmented copies have no features .* with --hold-out"):
         fit_head(*dataset, replace(PLAN, copies=[dataset[1]]), tmp_path / "runs")

@@ -25,6 +25,7 @@ from stages.fitting.plan import FitPlan
 from stages.fitting.task import load_task
 from stages.sweep.search import sweep
 from stages.sweep.space import SearchSpace
+from tests.conftest import Run
 from tests.small_store import blobs, make_store, trained_on
 
 PLAN = FitPlan(head=LinearHead(), folds=3)
@@ -264,3 +265,12 @@ def test_a_python_user_cannot_score_a_test_split_whose_labels_were_seen(tmp_path
     _, table = make_store(tmp_path / "frozen", documents, vectors)
     with warnings.catch_warnings(action="error"):
         assert not api.load_corpus(tmp_path / "frozen").train.seen.any() and len(table.ids) == 120
+
+
+def test_the_command_refuses_several_heads_in_a_sentence_each(embedonce: Run, tmp_path: Path) -> None:
+    documents, vectors = blobs(["a", "b"])
+    seen = [each for each in documents if each.split == "train"]
+    make_store(tmp_path / "stores" / "all", documents, vectors, training=trained_on(seen))
+    result = embedonce("fit-head", "linear", "prototype")
+    assert result.code == 1 and result.err.count("no other is left to score") == 2
+    assert "bug in embedonce" not in result.err
