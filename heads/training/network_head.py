@@ -83,7 +83,7 @@ class NetworkHead(FittedNetworkHead, Head):
         order = _ordered_columns(trainer.imbalance.order, self.classes_.tolist())
         data = _training_data(examples, sequences, len(self.classes_), order)
         rows = data.split(trainer.stopping.validation_fraction if self.validation is None else 0, self.seed)
-        stopping_note = None if self.validation else _stopping_note(trainer.stopping, rows[1])
+        stopping_note = None if self.validation else _stopping_note(trainer.stopping, data, rows[1])
         for note in (stopping_note, _imbalance_note(trainer.imbalance, self.class_weight)):
             if note:
                 self._add_note(note)
@@ -251,10 +251,15 @@ def _training_data(examples: Examples, sequences: Sequences, labels: int, order:
     )
 
 
-def _stopping_note(stopping: Stopping, validation: torch.Tensor) -> str | None:
+def _stopping_note(stopping: Stopping, data: TrainingData, validation: torch.Tensor) -> str | None:
     """The note for the user if there is no validation split."""
     if len(validation):
         return None
+    if stopping.validation_fraction and data.fit_only is not None:
+        return (
+            "Too few documents per label that may validate, which copies and documents that the encoder saw may not: "
+            "all epochs were run."
+        )
     if stopping.validation_fraction:
         return "Too few documents per label for a validation split: all epochs were run."
     values, defaults = stopping.get_params(), Stopping().get_params()

@@ -79,6 +79,8 @@ class EncoderExposure:
         Returns:
             The exposure, without folds.
         """
+        if not source.trainings:
+            return cls((), np.zeros(len(train), dtype=bool), 0, 0, 0)
         texts = frozenset().union(*(step.keys for training in source.trainings for step in training.steps))
         labels, test_keys = _label_keys(source), [table.keys[row] for row in test]
         is_seen = _find_seen(labels, table, train)

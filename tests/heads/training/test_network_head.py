@@ -181,6 +181,8 @@ def test_too_few_documents_for_an_early_stop_are_told() -> None:
     planted = mean_signal(documents=12)
     head = head_of("mlp", training__stopping__validation_fraction=0.1).fit(planted.bags, planted.y)
     assert head.notes_ == ("Too few documents per label for a validation split: all epochs were run.",)
+    head.fit(planted.bags, planted.y, fit_only=np.ones(len(planted.y), dtype=bool))
+    assert head.notes_[0].startswith("Too few documents per label that may validate, which copies and documents that")
     assert len(head.history_.epochs) == 3
 
 
