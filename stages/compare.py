@@ -290,6 +290,7 @@ def _make_run_view(run: runs.Run) -> RunView:
         probabilities=scored.probabilities,
         notes=run.record.notes,
         evidence=run.decision.to_json(),
+        marks=tuple(_marks(run)),
     )
 
 

@@ -34,6 +34,7 @@ class RunView:
         notes: sentences about the run.
         evidence: the decision rule as JSON, with the comparison of the rule families.
         has_folds: whether `out_of_fold` is out-of-fold.
+        marks: what distinguishes its metrics from those of most runs, in a few words each.
     """
 
     name: str
@@ -53,6 +54,7 @@ class RunView:
     notes: tuple[str, ...]
     evidence: Mapping[str, Any]
     has_folds: bool = True
+    marks: tuple[str, ...] = ()
 
     @property
     def scored(self) -> Scorecard:

@@ -11,7 +11,7 @@ import embedonce as api
 from heads.classifiers.linear import LinearHead
 from heads.classifiers.prototype import PrototypeHead
 from heads.evaluation.metrics import MACRO_F1, macro_f1
-from stages.compare import _differences, compare
+from stages.compare import _differences, compare, write_report
 from stages.fitting import runs
 from stages.fitting.fit_head import fit_head
 from stages.fitting.plan import FitPlan
@@ -110,7 +110,7 @@ def test_runs_without_a_common_document_have_no_out_of_fold_difference(with_enco
 
 
 def test_a_run_is_marked_if_its_encoder_knew_labels_of_training_or_texts_of_test_documents(
-    with_encoders: dict[str, runs.Run], embedonce: Run, monkeypatch: pytest.MonkeyPatch
+    with_encoders: dict[str, runs.Run], embedonce: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("COLUMNS", "120")
     marks = {row.run: row.marks for row in compare([*with_encoders.values()]).rows}
@@ -124,4 +124,7 @@ def test_a_run_is_marked_if_its_encoder_knew_labels_of_training_or_texts_of_test
     assert "(out of fold on 60 of 90)" in shown.out and "(encoder read test texts)" in shown.out
     notes = " ".join(shown.err.split())
     assert f"The encoder of {with_encoders['read'].name} learned from texts of test documents" in notes
+    write_report([*with_encoders.values()], tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert page.count("out of fold on 60 of 90<") == 2 and "encoder read test texts<" in page
     assert "(encoder read test texts)" in repr(api.compare([with_encoders["read"].folder]))
