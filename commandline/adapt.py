@@ -33,6 +33,7 @@ class AdaptOptions(SourceOptions):
     batch_size: int
     lr: float | None
     window: int | None
+    long: str
     prefix: str | None
     hold_out: float | None
     cross_fit: int
@@ -64,7 +65,12 @@ class AdaptOptions(SourceOptions):
             include_test=self.include_test_text,
         )
         encoding = Options(
-            model=self.model, revision=self.revision, window=self.window, prefix=self.prefix, device=self.device
+            model=self.model,
+            revision=self.revision,
+            window=self.window,
+            long=self.long,
+            prefix=self.prefix,
+            device=self.device,
         )
         return AdaptRequest(
             source=self.source,
@@ -100,6 +106,7 @@ class AdaptOptions(SourceOptions):
 @click.option("--batch-size", type=click.IntRange(2), default=32, help="Windows per step.")
 @click.option("--lr", type=float, help="Highest learning rate.  [5e-5; tsdae, simcse: 3e-5; ten times that for lora]")
 @click.option("--window", type=click.IntRange(1), help="Tokens per window, as in `embed`.")
+@click.option("--long", default="windows", metavar="STRATEGY", help="What is read of a long document, as in `embed`.")
 @click.option("--prefix", help="Text before each window, as in `embed`.  [the model's default prompt, if any]")
 @click.option(
     "--hold-out",

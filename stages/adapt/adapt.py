@@ -185,7 +185,7 @@ class Adaptation:
             keys=frozenset(text_key(texts[row]) for row in training.selection.learned.tolist()),
             settings=plan.settings(self.encoder.dim)
             | {"fold": training.fold, "base_weights": self.encoder.recipe.weights, "pooling": self.base.pooling}
-            | {"window": self.encoder.recipe.window, "prefix": self.encoder.recipe.prefix},
+            | {name: getattr(self.encoder.recipe, name) for name in ("window", "long", "prefix")},
         )
         return (self.encoder.training or EncoderTraining(base=self.base.name)).then(step)
 
