@@ -77,10 +77,10 @@ class FinetunedHead(FittedLayer, Head):
         if self.pooling == "mean":
             return np.asarray(bags.pooled((self.vector,)) @ self.weight_.T + self.bias_)
         values, offsets = bags.view(self.vector).gather(np.float32)
-        logits = values.reshape(len(values), -1) @ self.weight_.T + self.bias_
+        logits = values.reshape(-1, self.weight_.shape[1]) @ self.weight_.T + self.bias_
         scores = np.tile(self.bias_, (len(bags), 1))
         rows = np.flatnonzero(np.diff(offsets))
-        scores[rows] = np.maximum.reduceat(logits, offsets[rows]) if len(rows) else 0
+        scores[rows] = np.maximum.reduceat(logits, offsets[rows]) if len(rows) else 0.0
         return scores
 
     def _save(self, folder: Path) -> None:

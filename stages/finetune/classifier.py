@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -64,7 +63,7 @@ class EncoderClassifier(nn.Module):
 
     def __init__(self, network: TorchNetwork, encoder: Encoder, classes: int, settings: FinetuneSettings) -> None:
         super().__init__()
-        self.encoder = network.module
+        self.encoder: Any = network.module
         self.dropout = nn.Dropout(settings.dropout)
         self.layer = nn.Linear(encoder.dim, classes)
         # not the other vectors of a store: they would cost time
@@ -98,11 +97,6 @@ class EncoderClassifier(nn.Module):
         if self._adapter is not None:
             self._adapter.merge_and_unload()
             self._adapter = None
-
-    def save_encoder(self, folder: Path) -> None:
-        """Write config.json and the weights of the encoder."""
-        encoder: Any = self.encoder
-        encoder.save_pretrained(folder)
 
     def _select_trained(self, train: str) -> None:
         layers = parse_train(train)

@@ -21,13 +21,10 @@ from data.atomic_write import build_folder
 from data.text_format import plural
 from featurestore import FeatureStore
 from heads.evaluation.score_matrix import align_scores
-from stages.embed.model_files.log_silencing import silence_transformers
-from stages.embed.model_files.saved_encoders import save_encoder
 from stages.embed.network.backends import AUTO
 from stages.embed.pipeline.embed_source import EmbedRequest, embed_source
 from stages.embed.pipeline.encode_corpus import EmbedProgress
 from stages.finetune.preparation import LAYER, FinetuneRequest, Preparation, prepare
-from stages.finetune.saving import write_encoder
 from stages.finetune.task import Fold
 from stages.fitting import runs
 from stages.fitting.cross_fitting import CrossFitResult, FitJob
@@ -152,6 +149,8 @@ class _Trainings:
 
     def _train_last(self, number: int, fold: Fold) -> "tuple[FinetunedHead, tuple[str, ...]]":
         from heads.classifiers.finetuned import FinetunedHead
+        from stages.adapt.saving import save_adapted_encoder
+        from stages.adapt.support import BaseEncoder
 
         prepared, folder = self._prepared, self._checkpoint.folder / LAYER
         if prepared.is_trained:
@@ -161,8 +160,8 @@ class _Trainings:
             shutil.rmtree(folder, ignore_errors=True)
             with build_folder(folder, next_step=" and run the same command again.") as temporary:
                 trained.head.save(temporary)
-            with silence_transformers(), save_encoder(prepared.name, prepared.record) as temporary:
-                write_encoder(trained.classifier, prepared.base, temporary)
+            base = BaseEncoder(prepared.request.options.model, prepared.base, prepared.files)
+            save_adapted_encoder(prepared.name, prepared.record, base, trained.classifier.encoder)
         return trained.head, trained.notes
 
     def _train(self, number: int, fold: Fold) -> "TrainedFold":

@@ -15,7 +15,10 @@ from stages.embed.model_files.checkpoint import read_config
 from stages.embed.model_files.model_families import ENCODER_DECODER_FAMILIES, STATIC_FAMILY
 from stages.embed.model_files.model_lookup import find_model
 from stages.embed.model_files.saved_encoders import check_new_name, find_saved_encoder
-from stages.embed.model_files.sentence_transformers_folder import read_sentence_transformers_folder
+from stages.embed.model_files.sentence_transformers_folder import (
+    SentenceTransformersFolder,
+    read_sentence_transformers_folder,
+)
 from stages.embed.network.backends import AUTO
 from stages.embed.network.static import read_static_config
 from stages.embed.pipeline.corpus import create_corpus_table
@@ -74,7 +77,7 @@ class FinetuneRequest:
 class Preparation:
     """What is known before training.
 
-    base: the folder of the encoder to start from.
+    base, files: the folder of the encoder to start from, and what is in it.
     folds: the trainings; the encoder of the last one is kept.
     bfloat16: whether training computes in it.
     name: of the new encoder.
@@ -86,6 +89,7 @@ class Preparation:
     table: CorpusTable
     encoder: Encoder
     base: Path
+    files: SentenceTransformersFolder
     task: FinetuneTask
     folds: list[Fold]
     processes: Processes
@@ -142,7 +146,8 @@ def prepare(request: FinetuneRequest, notify: Callable[[str], None]) -> Preparat
     _check_request(request)
     device = processes.device(request.options.device)
     base = find_model(request.options.model, request.options.revision)
-    _check_trainable(base, request.options.model)
+    files = read_sentence_transformers_folder(base)
+    _check_trainable(files.folder, request.options.model)
     encoder = open_encoder(request.opening)
     corpus = EmbedRequest(source=request.source, spec=request.spec, seed=settings.seed).read()
     for sentence in (*corpus.notes, *encoder.notes):
@@ -169,6 +174,7 @@ def prepare(request: FinetuneRequest, notify: Callable[[str], None]) -> Preparat
         table=table,
         encoder=encoder,
         base=base,
+        files=files,
         task=task,
         folds=task.folds(settings),
         processes=processes,
@@ -189,8 +195,7 @@ def _check_request(request: FinetuneRequest) -> None:
 
 
 def _check_trainable(folder: Path, name: str) -> None:
-    encoder = read_sentence_transformers_folder(folder).folder
-    family = STATIC_FAMILY if read_static_config(encoder) is not None else read_config(encoder).family
+    family = STATIC_FAMILY if read_static_config(folder) is not None else read_config(folder).family
     if family == STATIC_FAMILY:
         raise ModelUnavailable(f"{name} is a static model, which has no network to fine-tune. Choose an encoder.")
     if family in ENCODER_DECODER_FAMILIES:

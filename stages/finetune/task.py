@@ -18,6 +18,7 @@ from data.target import Target
 from data.text_format import plural
 from featurestore import CorpusTable
 from heads.training.training_data import split_validation
+from stages.adapt.documents import TrainingDocuments
 from stages.finetune.settings import FinetuneSettings
 from stages.fitting.scored_splits import check_test_target
 from stages.fitting.task import hash_rows, labeled_rows, number_groups
@@ -95,10 +96,7 @@ class FinetuneTask:
         train, groups = np.flatnonzero(~is_test), number_groups(table, rows)
         used = [rows[row] for row in train.tolist()]
         keys = tuple(table.keys[row] for row in used)
-        test_rows = [row for row, split in enumerate(table.splits) if split == Split.TEST]
-        test_keys = {table.keys[row] for row in test_rows}  # also of test documents without a label
-        test_groups = {table.groups[row] for row in test_rows if table.groups[row]}
-        is_related = [key in test_keys or table.groups[row] in test_groups for key, row in zip(keys, used, strict=True)]
+        is_related = TrainingDocuments(corpus, with_labels=True).is_related[used]
         documents = Documents.from_documents(corpus.documents)
         return cls(
             corpus=corpus.name,
@@ -107,11 +105,11 @@ class FinetuneTask:
             keys=keys,
             target=target[train],
             groups=groups[train],
-            is_learnable=~np.array(is_related, dtype=bool),
+            is_learnable=~is_related,
             is_seen=np.array([key in seen_keys for key in keys], dtype=bool),
             is_validation=np.array([table.splits[row] == Split.VALIDATION for row in used], dtype=bool),
             documents_hash=hash_rows(table, labeled_rows(table, skip_unlabeled=True)[0]),
-            notes=(*notes, *_related_notes(sum(is_related))),
+            notes=(*notes, *_related_notes(int(is_related.sum()))),
         )
 
     def folds(self, settings: FinetuneSettings) -> list[Fold]:
