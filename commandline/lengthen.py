@@ -46,8 +46,8 @@ def lengthen(options: LengthenOptions) -> None:
 
     \b
     embedonce lengthen all-MiniLM-L6-v2 --positions 4096
-    embedonce adapt reports.csv --model all-MiniLM-L6-v2-4096 --method mlm
-    embedonce embed reports.csv --model all-MiniLM-L6-v2-4096 --long model
+    embedonce adapt reports.csv --model all-MiniLM-L6-v2-4096 --method mlm --long model --name reports-long
+    embedonce embed reports.csv --model reports-long --long model
     """
     from stages.lengthen.lengthen import LengthenRequest, lengthen
 
@@ -77,7 +77,7 @@ def _show(result: "LengthenedEncoder") -> None:
     )
     note(
         "no training has seen longer inputs: adapt the encoder on long documents, with "
-        f"`embedonce adapt CORPUS --model {result.name} --method mlm`"
+        f"`embedonce adapt CORPUS --model {result.name} --method mlm --long model --name NAME`"
     )
     for sentence in result.notes:
         note(sentence)

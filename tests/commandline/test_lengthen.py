@@ -15,7 +15,7 @@ def test_it_prints_where_the_encoder_is_and_what_comes_next(embedonce: Run, tmp_
     assert (shown.code, shown.out) == (0, "")
     assert "Wrote encoders/tiny-128: 128 positions instead of 64, " in shown.err
     assert "inputs of up to 16 tokens have the vectors of ./tiny (largest difference " in shown.err
-    assert "`embedonce adapt CORPUS --model tiny-128 --method mlm`" in shown.err
+    assert "`embedonce adapt CORPUS --model tiny-128 --method mlm --long model --name NAME`" in shown.err
     assert "nothing" in embedonce("encoders").out
 
 
