@@ -15,13 +15,13 @@ from data.readers import read_corpus
 from data.target import Target
 from data.text_format import plural
 from data.train_test_split import assign_splits
-from featurestore import EncoderTraining, TrainingStep, text_key
+from featurestore import EncoderTraining, KeyList, TrainingStep
 from stages.adapt.documents import Rows, Selection, TrainingDocuments
-from stages.adapt.label_objective import label_batches, supervised_objective
-from stages.adapt.objective import Epoch, Objective, batches_of_similar_length, random_batches
-from stages.adapt.plan import AdaptPlan, AdaptRequest
+from stages.adapt.methods import make_epoch, make_objective
+from stages.adapt.objective import Objective
+from stages.adapt.plan import HOLD_OUT, AdaptRequest
 from stages.adapt.saving import save_adapted_encoder
-from stages.adapt.support import BaseEncoder, check_packages, find_base_encoder
+from stages.adapt.support import check_packages, find_base_encoder
 from stages.adapt.training import Schedule, TrainingReport, plan_batches, remove_checkpoints, run_training
 from stages.adapt.windows import TrainingWindows
 from stages.embed.encoder.encoder import Encoder, open_encoder
@@ -95,6 +95,8 @@ class Adaptation:
         self.corpus: Corpus = assign_splits(self.source, plan.seed)
         self.documents = TrainingDocuments(self.corpus, with_labels=plan.uses_labels, include_test=plan.include_test)
         self.encoder: Encoder = open_encoder(request.encoding)
+        self._keys = KeyList.from_texts(self.documents.documents.texts)
+        self._windows_of: dict[str, TrainingWindows] = {}
         self.trainings = list(self._plan_trainings())
         for training in self.trainings:
             if self.find_finished(training) is None:
@@ -107,7 +109,13 @@ class Adaptation:
         if plan.cross_fit:
             folds = self.documents.folds(plan.cross_fit, plan.seed)
             yield from (Training(f"{name}.fold{fold + 1}", each, fold) for fold, each in enumerate(folds))
-        yield Training(name, self.documents.hold_out(plan.held_out_share, plan.seed))
+        yield Training(name, self.documents.hold_out(self._held_out_share(), plan.seed))
+
+    def _held_out_share(self) -> float:
+        """The plan's share; 0 if it is a default that no document would be held out by."""
+        plan = self.request.plan
+        is_default = plan.hold_out is None and not plan.uses_labels
+        return 0.0 if is_default and len(self.documents.rows) < 1 / HOLD_OUT else plan.held_out_share
 
     def _check_texts(self) -> None:
         """Raise BadData if no text is long enough for the method."""
@@ -155,20 +163,22 @@ class Adaptation:
         """Yield what a user should know before the training starts."""
         yield from self.corpus.notes
         selection, documents = self.trainings[-1].selection, self.documents
-        held_out = f", {len(selection.held_out):,} are held out" if len(selection.held_out) else ""
-        yield f"{plural(len(selection.learned), 'document')} are learned from{held_out}"
+        held_out = f", {len(selection.held_out):,} held out" if len(selection.held_out) else ""
+        yield f"{plural(len(selection.learned), 'document')} to learn from{held_out}"
         if self.request.plan.include_test:
-            yield f"texts of the test split are learned from, too ({plural(int(documents.is_test.sum()), 'document')})"
+            yield f"learned from, too: the texts of the test split ({plural(int(documents.is_test.sum()), 'document')})"
         elif related := int(documents.is_related.sum()):
-            yield f"{plural(related, 'training document')} with a text or a group of the test split are not read"
+            yield f"not read: {plural(related, 'training document')} with a text or a group of the test split"
         if self.request.plan.uses_labels and documents.unlabeled:
-            yield f"{plural(documents.unlabeled, 'document')} without a label are left out"
+            yield f"left out: {plural(documents.unlabeled, 'document')} without a label"
         yield from self.encoder.notes
 
     def windows(self, training: Training) -> TrainingWindows:
         """What an encoder learns from: each text once, unless its labels are learned."""
-        windows = self._windows.of_documents(self.positions(training.selection.learned))
-        return windows if self.request.plan.uses_labels else windows.first_of_each_text()
+        if training.name not in self._windows_of:
+            windows = self._windows.of_documents(self.positions(training.selection.learned))
+            self._windows_of[training.name] = windows if self.request.plan.uses_labels else windows.first_of_each_text()
+        return self._windows_of[training.name]
 
     def positions(self, rows: Rows) -> Rows:
         """Where rows of the corpus are among the training documents: int64."""
@@ -176,13 +186,13 @@ class Adaptation:
 
     def record(self, training: Training) -> EncoderTraining:
         """What an encoder will have learned from; without fold encoders."""
-        plan, texts = self.request.plan, self.documents.documents.texts
+        plan = self.request.plan
         step = TrainingStep(
             method=plan.method,
             corpus=self.corpus.name,
             uses_labels=plan.uses_labels,
             includes_test=plan.include_test,
-            keys=frozenset(text_key(texts[row]) for row in training.selection.learned.tolist()),
+            keys=frozenset(self._keys[training.selection.learned]),
             settings=plan.settings(self.encoder.dim)
             | {"fold": training.fold, "base_weights": self.encoder.recipe.weights, "pooling": self.base.pooling}
             | {name: getattr(self.encoder.recipe, name) for name in ("window", "long", "prefix")},
@@ -219,44 +229,6 @@ class Adaptation:
 
     def _target(self) -> Target | None:
         return self.documents.target(self.documents.rows) if self.request.plan.uses_labels else None
-
-
-def make_epoch(plan: AdaptPlan, windows: TrainingWindows, target: Target | None) -> Epoch:
-    """How a method divides its windows into the batches of an epoch. target: as for `make_objective`."""
-    if plan.method == "supervised":
-        assert target is not None
-        return label_batches(windows, target)
-    if plan.method == "simcse":
-        return random_batches(len(windows), least=2)
-    return batches_of_similar_length(windows.lengths)
-
-
-def make_objective(
-    base: BaseEncoder, plan: AdaptPlan, encoder: Encoder, windows: TrainingWindows, target: Target | None
-) -> Objective:
-    """Load an encoder's network and make the objective of a method.
-
-    Args:
-        base: The encoder to start from.
-        plan: The method.
-        encoder: The same encoder as `embed` opens it.
-        windows: What is learned from.
-        target: The labels of the documents of `windows`, for `supervised`.
-    """
-    folder = base.files.folder
-    if plan.method == "mlm":
-        from stages.adapt.masked_language_model import open_masked_language_model
-        from stages.adapt.masked_token_objective import load_transformers_tokenizer, masked_token_objective
-
-        model = open_masked_language_model(folder, base.name).train().requires_grad_(True)
-        return masked_token_objective(model, windows, load_transformers_tokenizer(folder))
-    from stages.adapt.sentence_objectives import load_sentence_encoder, simcse_objective, tsdae_objective
-
-    network = load_sentence_encoder(folder, base.pooling, encoder.windowing.window + encoder.extra_positions)
-    if plan.method == "supervised":
-        assert target is not None
-        return supervised_objective(network, windows, target)
-    return (tsdae_objective if plan.method == "tsdae" else simcse_objective)(network, windows)
 
 
 def train_encoders(

@@ -57,7 +57,7 @@ def supervised_objective(model: "SentenceTransformer", windows: TrainingWindows,
 
 
 def label_batches(windows: TrainingWindows, target: Target) -> Epoch:
-    """Batches of a few documents of each of several labels, one window of each document, at random.
+    """Batches of a few documents from each of a few labels, one window of each document, at random.
 
     An epoch draws as many documents as there are. A label's share grows with the square root of its documents: with
     equal shares for documents, most pairs of a batch would be of the most frequent label.

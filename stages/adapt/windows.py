@@ -44,9 +44,7 @@ class TrainingWindows:
         """Cut texts into windows, and leave out those with fewer than `least_words` words."""
         windows = encoder.tokenizer.tokenize(texts, encoder.windowing)
         words = _number_words(list(encoder.tokenizer.word_numbers(texts)))
-        every = np.arange(len(windows.length))
-        counts = np.array([_count_words(words, windows, window) for window in every.tolist()], dtype=np.int64)
-        chosen = every[counts >= least_words]
+        chosen = np.flatnonzero(_count_words(words, windows) >= least_words)
         document = np.repeat(np.arange(len(windows)), np.diff(windows.offsets))[chosen]
         return cls(windows, words, chosen, document, encoder.opening, encoder.closing, encoder.pad_id)
 
@@ -96,6 +94,9 @@ def _number_words(documents: Sequence[Integers]) -> Integers:
     return np.cumsum(is_first)
 
 
-def _count_words(words: Integers, windows: Windows, window: int) -> int:
-    start, length = windows.start[window], windows.length[window]
-    return int(words[start + length - 1] - words[start] + 1) if length else 0
+def _count_words(words: Integers, windows: Windows) -> Integers:
+    """The number of words in each window, int64 (windows,); the first and the last one may be cut."""
+    counts, filled = np.zeros(len(windows.length), dtype=np.int64), np.flatnonzero(windows.length)
+    first, last = windows.start[filled], windows.start[filled] + windows.length[filled] - 1
+    counts[filled] = words[last] - words[first] + 1
+    return counts

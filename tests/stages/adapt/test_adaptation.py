@@ -100,6 +100,12 @@ def test_by_default_labels_are_held_out_for_a_third_of_the_documents() -> None:
     assert AdaptPlan(method="mlm").held_out_share == 0.05
 
 
+def test_a_few_documents_are_all_learned_from_by_default(tmp_path: Path, folders: Folders) -> None:
+    few = [document(f"d{row}", f"report {WORDS[row]} oil", "train", "ab"[row % 2]) for row in range(6)]
+    (training,) = Adaptation(request(tmp_path, folders("bert"), [*few, *TEST])).trainings
+    assert (len(training.selection.learned), len(training.selection.held_out)) == (6, 0)
+
+
 def test_the_cost_counts_every_training_and_encoding(tmp_path: Path, folders: Folders) -> None:
     adaptation = Adaptation(request(tmp_path, folders("bert"), method="supervised", cross_fit=3, steps=5))
     cost = count_cost(adaptation)
