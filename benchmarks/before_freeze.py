@@ -41,7 +41,7 @@ SECONDS_PER_LINE = 60.0
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What is measured, and where results are kept."""
+    """What is measured, and where results are kept. corpus: a benchmark or a file."""
 
     corpus: str
     model: str
@@ -52,6 +52,11 @@ class Settings:
     train_window: int | None
     stores: Path
     runs: Path
+
+    @property
+    def corpus_name(self) -> str:
+        """The name of the corpus in a store."""
+        return Path(self.corpus).stem
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,7 @@ def train_encoder(settings: Settings, method: str, seed: int) -> tuple[str, floa
     """
     kind, _, train = method.partition("+")
     values: dict[str, Any] = {"method": kind, "train": train or "all", "seed": seed, "steps": settings.steps}
-    name = f"{settings.corpus}-{method}-{seed}"
+    name = f"{settings.corpus_name}-{method}-{seed}"
     adaptation = Adaptation(
         AdaptRequest(
             source=settings.corpus,
@@ -96,7 +101,7 @@ def train_encoder(settings: Settings, method: str, seed: int) -> tuple[str, floa
             verdict=False,
         )
     )
-    lines, record = Lines(), settings.runs / settings.corpus / f"{name}.json"
+    lines, record = Lines(), settings.runs / settings.corpus_name / f"{name}.json"
 
     def progress(now: AdaptProgress) -> None:
         step = now.now
@@ -133,18 +138,18 @@ def fit(settings: Settings, store: FeatureStore) -> dict[str, Run]:
     fitted: dict[str, Run] = {}
     for head in settings.heads:
         earlier = [[run] for run in fitted.values()]
-        (fitted[head],) = fit_seeds(head, 1, settings.folds, store, settings.corpus, settings.runs, earlier)
+        (fitted[head],) = fit_seeds(head, 1, settings.folds, store, settings.corpus_name, settings.runs, earlier)
     return fitted
 
 
 def measure(settings: Settings, methods: Sequence[str]) -> list[Measured]:
-    """The frozen encoder, then each method."""
+    """The frozen encoder, then each method; all encoders are trained first."""
+    counted = [(name, int(seeds or 1)) for name, _, seeds in (method.partition(":") for method in methods)]
+    trained = {name: [train_encoder(settings, name, seed) for seed in range(count)] for name, count in counted}
     measured = [Measured(FROZEN, [fit(settings, encode(settings, settings.model))], [])]
-    for method in methods:
-        name, _, seeds = method.partition(":")
-        trained = [train_encoder(settings, name, seed) for seed in range(int(seeds or 1))]
-        runs = [fit(settings, encode(settings, encoder)) for encoder, _ in trained]
-        measured.append(Measured(name, runs, [minutes for _, minutes in trained]))
+    for name, encoders in trained.items():
+        runs = [fit(settings, encode(settings, encoder)) for encoder, _ in encoders]
+        measured.append(Measured(name, runs, [minutes for _, minutes in encoders]))
     return measured
 
 
@@ -161,7 +166,7 @@ def make_table(settings: Settings, measured: Sequence[Measured]) -> Table:
     ]
     first = measured[0].runs[0][settings.heads[0]]
     test = first.predictions().of(Split.TEST)
-    return Table(settings.corpus, test.truth, len(first.record.labels), rows)
+    return Table(settings.corpus_name, test.truth, len(first.record.labels), rows)
 
 
 def make_topic(settings: Settings, measured: Sequence[Measured]) -> Topic:
@@ -179,7 +184,7 @@ def make_topic(settings: Settings, measured: Sequence[Measured]) -> Topic:
             gain = None if frozen is None or frozen is row else table.difference(row, frozen, metric)
             cells.append("" if gain is None else f"{gain.value:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}]")
         lines.append(cells)
-    return Topic(f"{settings.corpus}, test split, {date.today().isoformat()}", lines, [])
+    return Topic(f"{settings.corpus_name}, test split, {date.today().isoformat()}", lines, [])
 
 
 @click.command()
