@@ -9,6 +9,7 @@ from data.errors import ExtraMissing, ModelUnavailable
 from stages.adapt.masked_language_model import check_masked_language_model
 from stages.adapt.plan import AdaptPlan
 from stages.embed.model_files.checkpoint import Config, read_config
+from stages.embed.model_files.log_silencing import silence_transformers
 from stages.embed.model_files.model_families import ENCODER_CLASS_FAMILIES, ENCODER_DECODER_FAMILIES
 from stages.embed.model_files.model_lookup import find_model
 from stages.embed.model_files.sentence_transformers_folder import (
@@ -75,7 +76,21 @@ def find_base_encoder(name: str, revision: str | None, plan: AdaptPlan) -> BaseE
     _check_family(name, config, plan)
     if plan.method == "mlm":
         check_masked_language_model(folder, name)
+    if plan.method == "simcse" and not _has_dropout(folder):
+        raise ModelUnavailable(
+            f"{name} has no dropout, which makes the two vectors of a text that simcse compares. Choose --method mlm, "
+            "or another encoder."
+        )
     return base
+
+
+def _has_dropout(folder: Path) -> bool:
+    from transformers import AutoConfig
+
+    with silence_transformers():
+        values = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False).to_dict()
+    rates = [value for key, value in values.items() if "dropout" in key and not key.startswith("classifier")]
+    return any(isinstance(rate, int | float) and rate > 0 for rate in rates)
 
 
 def _check_family(name: str, config: Config, plan: AdaptPlan) -> None:

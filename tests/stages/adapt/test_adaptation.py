@@ -168,6 +168,7 @@ def test_options_that_make_no_sense_are_refused(plan: dict[str, Any], message: s
         ("gpt2", "simcse", "is a decoder"),
         ("bart", "supervised", "is an encoder-decoder"),
         ("t5", "mlm", "is an encoder-decoder"),
+        ("modernbert", "simcse", "has no dropout"),
         ("distilbert", "tsdae", "--method tsdae needs a network that can be a decoder"),
     ],
 )
