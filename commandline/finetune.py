@@ -234,19 +234,19 @@ def _finetune(options: FinetuneOptions) -> None:
     from stages.compare import compare
     from stages.finetune.finetune import finetune as finetune_encoder
 
-    with progress("training") as training_bar, progress("encoding") as encoding_bar:
+    with progress("fine-tuning") as bar:
 
         def show_training(now: "FinetuneProgress") -> None:
             if now.interrupted:
                 say("Finishing this step and saving a checkpoint. Press Ctrl-C again to stop at once.")
                 return
-            training_bar(now.step, now.steps, f"{now.activity}, {_left(now.seconds_left)}")
+            bar(now.step, now.steps, f"{now.activity}, {_left(now.seconds_left)}")
 
         def show_encoding(now: "EmbedProgress") -> None:
             if now.interrupted:
                 say("Finishing this batch. Press Ctrl-C again to stop at once.")
                 return
-            encoding_bar(now.tokens, now.tokens_total, _left(now.seconds_left))
+            bar(now.tokens, now.tokens_total, f"encoding the corpus, {_left(now.seconds_left)}")
 
         result = finetune_encoder(options.request, notify=note, on_training=show_training, on_encoding=show_encoding)
     if result is None:  # a process of data-parallel training that is not the first
@@ -256,7 +256,11 @@ def _finetune(options: FinetuneOptions) -> None:
     seconds = format_duration(sum(result.run.record.seconds.values()))
     say(f"{result.run.folder}: {'fine-tuned in ' + seconds if result.is_new else 'was fine-tuned before'}.")
     say(f"The encoder is {result.encoder} (`embedonce embed --model {result.encoder}`), its store {result.store}.")
-    show_comparison(compare([result.run]), as_json=options.as_json)
+    comparison = compare([result.run])
+    if options.as_json:
+        show_json({"encoder": result.encoder, "store": result.store, **comparison.to_json()})
+    else:
+        show_comparison(comparison, as_json=False)
 
 
 def _left(seconds: float | None) -> str:

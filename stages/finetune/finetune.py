@@ -17,14 +17,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from data.atomic_write import build_folder
+from data.atomic_write import build_folder, check_writable
 from data.text_format import plural
 from featurestore import FeatureStore
 from heads.evaluation.score_matrix import align_scores
+from stages.embed.model_files.saved_encoders import encoders_folder
 from stages.embed.network.backends import AUTO
 from stages.embed.pipeline.embed_source import EmbedRequest, embed_source
 from stages.embed.pipeline.encode_corpus import EmbedProgress
 from stages.finetune.preparation import LAYER, FinetuneRequest, Preparation, prepare
+from stages.finetune.processes import Processes
 from stages.finetune.task import Fold
 from stages.fitting import runs
 from stages.fitting.cross_fitting import CrossFitResult, FitJob
@@ -83,10 +85,14 @@ def finetune(
     Raises:
         EmbedOnceError: of `prepare`, training, `embed_source` and `complete_run`.
     """
+    if not Processes.of_environment().is_first:
+        notify, on_training = _ignore, _ignore
     prepared = prepare(request, notify)
     if prepared.run_folder.exists():
         run = runs.load(prepared.run_folder)
         return FinetuneResult(run=run, encoder=run.recipes[0].encoder, store=run.record.store, is_new=False)
+    for folder in (request.runs, request.stores, encoders_folder()):
+        check_writable(folder)
     checkpoint = FitCheckpoint(prepared.run_folder)
     run_notes = checkpoint.notes()
     for sentence in (*prepared.task.notes, *run_notes):
@@ -98,6 +104,10 @@ def finetune(
     run = _complete(prepared, trained, store, run_notes)
     checkpoint.remove()
     return FinetuneResult(run=run, encoder=prepared.name, store=store.name, is_new=True)
+
+
+def _ignore(_: object) -> None:
+    """Report nothing: the first process does."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,6 +250,8 @@ def _validation_notes(prepared: Preparation, task: Task) -> list[str]:
     settings, fold = prepared.request.settings, prepared.folds[-1]
     learned = f"{prepared.encoder.recipe.encoder} was fine-tuned on {len(fold.learned):,} training documents"
     notes = [] if prepared.request.test else ["The test split was not read (--no-test): there are no test metrics."]
+    if task.train.tabular is not None:
+        notes.append("A fine-tuned classifier reads the text alone, not the tabular columns.")
     if settings.validate_on == "folds":
         return [
             *notes,
