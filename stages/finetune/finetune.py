@@ -181,9 +181,7 @@ class _Trainings:
         which = "" if len(steps) == 1 else f"training {number + 1} of {len(steps)}, "
 
         def show(now: "StepProgress") -> None:
-            left = None
-            if now.seconds_left is not None and now.step < now.steps:
-                left = now.seconds_left * (total - done - now.step) / (now.steps - now.step)
+            left = None if now.seconds_per_step is None else now.seconds_per_step * (total - done - now.step)
             activity = f"{which}epoch {now.epoch} of {now.epochs}"
             self._on_progress(FinetuneProgress(done + now.step, total, activity, left, now.interrupted))
 

@@ -27,13 +27,13 @@ STATE = "trainer_state.json"  # the last file of a checkpoint that the Trainer w
 
 @dataclass(frozen=True)
 class StepProgress:
-    """How far a training is. seconds_left: None before the first step. interrupted: this step is the last one."""
+    """How far a training is. seconds_per_step: None before the first one. interrupted: this step is the last one."""
 
     step: int
     steps: int
     epoch: int
     epochs: int
-    seconds_left: float | None
+    seconds_per_step: float | None
     interrupted: bool = False
 
 
@@ -192,10 +192,10 @@ class TrainingCallback(TrainerCallback):  # type: ignore[misc]  # as above
     def _report(self, args: Any, state: Any) -> None:
         done = state.global_step - self._first_step
         seconds = time.monotonic() - self._started
-        left = seconds / done * (state.max_steps - state.global_step) if done else None
+        per_step = seconds / done if done else None
         epochs = int(args.num_train_epochs)
         epoch = min(int(state.epoch or 0) + 1, epochs)
-        self._last = StepProgress(state.global_step, state.max_steps, epoch, epochs, left)
+        self._last = StepProgress(state.global_step, state.max_steps, epoch, epochs, per_step)
         self._on_progress(self._last)
 
     def _report_interrupt(self) -> None:
