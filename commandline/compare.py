@@ -64,7 +64,7 @@ def _show_metrics(comparison: "Comparison") -> None:
     rows = comparison.rows
     metrics: dict[str, list[ConfidenceInterval | None]] = {
         f"{comparison.ranking_metric}\nout of fold": [row.out_of_fold for row in rows],
-        "difference\nto the first": [row.out_of_fold_difference for row in rows],
+        "difference\nto the first": [row.out_of_fold_difference or row.validation_difference for row in rows],
         f"{comparison.ranking_metric}\nvalidation": [row.validation for row in rows],
         "macro-F1": [row.macro_f1 for row in rows],
         "micro-F1": [row.micro_f1 for row in rows],

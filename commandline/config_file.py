@@ -90,6 +90,8 @@ def _parameter_values(
     """Parameter names and values. A command that takes one value ignores a shared list, but not one in its table."""
     for key, value in values.items():
         parameter, is_list = known[key], isinstance(value, list)
+        if any("\0" in str(each) for each in (value if is_list else [value])):
+            raise BadData(f"{file}: {key} holds the character \\u0000, which no name or path can have. Remove it.")
         if parameter.multiple:
             yield str(parameter.name), value if is_list else [value]
         elif not is_list:

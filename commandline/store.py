@@ -10,6 +10,7 @@ import click
 from commandline.options import FOLDER, json_option, receives, stores_option
 from commandline.output import Bar, note, progress, say, show_json, table
 from commandline.source_options import SourceOptions, source_options
+from data.errors import CallError
 from data.text_format import format_bytes, join_names, plural
 
 if TYPE_CHECKING:
@@ -179,6 +180,12 @@ def label(options: LabelOptions) -> None:
     from stages.relabel import relabel
     from stages.stores import open_corpus
 
+    source = click.get_current_context().get_parameter_source("tabular")
+    if source is click.core.ParameterSource.COMMANDLINE:  # in embedonce.toml it is for `embed`
+        raise CallError(
+            "`store label` replaces labels, splits and groups, not tabular columns. Leave out --tabular; "
+            "`embedonce embed` with --tabular reads these columns again and encodes no text that is stored."
+        )
     store = options.open()
     result = relabel(store, open_corpus(store, options.corpus), options.file, options.spec)
     if options.as_json:

@@ -78,7 +78,7 @@ def embed(
 
     Args:
         source: a path (a table or a folder, as `embedonce embed` reads it), the name of a benchmark corpus, a list of
-            texts, a pandas or polars data frame, or a `datasets.Dataset`.
+            texts, a pandas or polars data frame, a `datasets.Dataset`, or a dict of these by split (`DatasetDict`).
         text, label, id, split, group: names of the columns; None has them guessed where that is safe. With a list of
             texts, `label` is the list of their labels. `label="toxic,insult"` names columns of 0 and 1, one per label.
         template: how several columns make the text, as in "{subject}\\n{body}"; a line whose columns are all blank is

@@ -19,6 +19,9 @@ from stages.fitting import runs
 from stages.fitting.predictions import Predictions
 from stages.report.run_view import RunView
 
+# what predictions are scored on, and the documents of these
+_SPLITS = {"out_of_fold": Split.TRAIN, "validation": Split.VALIDATION, "test": Split.TEST}
+
 
 @dataclass(frozen=True)
 class ComparisonRow:
@@ -28,8 +31,8 @@ class ComparisonRow:
     out_of_fold: the metric that runs are ranked by, or None for a run that is validated on the validation split.
     validation: this metric on the validation split, or None. The other metrics are of the test split, None without one.
     absolute_error, quadratic_kappa: of ordinal labels, else None.
-    out_of_fold_difference, test_difference: how much better this run is than the first one by the ranking metric,
-        paired by document; None for the first run, and if both were not scored on common documents.
+    out_of_fold_difference, validation_difference, test_difference: how much better this run is than the first one by
+        the ranking metric, paired by document; None for the first run, and if both were not scored on common documents.
     marks: what distinguishes the metrics from those of most runs, in a few words each.
     labels, averaged_labels: how many labels there are, and how many of them the test macro-F1 is the mean of.
     parameters: the number of parameters of the fitted head.
@@ -48,6 +51,7 @@ class ComparisonRow:
     absolute_error: ConfidenceInterval | None
     quadratic_kappa: ConfidenceInterval | None
     out_of_fold_difference: ConfidenceInterval | None
+    validation_difference: ConfidenceInterval | None
     test_difference: ConfidenceInterval | None
     labels: int
     averaged_labels: int | None
@@ -115,9 +119,9 @@ def compare(selected: Sequence[runs.Run], notes: Sequence[str] = ()) -> Comparis
     ranked = sorted(selected, key=lambda run: metric.signed_value(run.ranking_scorecard), reverse=True)
     comparable = [run for run in ranked if _has_same_documents(run, ranked[0])]
     predictions = {run.name: run.predictions() for run in comparable} if len(comparable) > 1 else {}
-    differences = {scored: _differences(comparable, predictions, metric, scored) for scored in ("out_of_fold", "test")}
+    differences = {scored: _differences(comparable, predictions, metric, scored) for scored in _SPLITS}
     rows = tuple(
-        _row(run, metric, differences["out_of_fold"].get(run.name), differences["test"].get(run.name)) for run in ranked
+        _row(run, metric, {scored: by_run.get(run.name) for scored, by_run in differences.items()}) for run in ranked
     )
     return Comparison(rows, metric.name, (*_notes(ranked), *_exposure_notes(ranked, predictions), *notes))
 
@@ -127,7 +131,7 @@ def _differences(
 ) -> dict[str, ConfidenceInterval]:
     """By name, how much better each run is than the first one on the documents that both were scored on."""
     best, *others = comparable
-    split = Split.TRAIN if scored == "out_of_fold" else Split.TEST
+    split = _SPLITS[scored]
     scored_on = {run.name: predictions[run.name].of(split) for run in others if scored in run.scorecards}
     if scored not in best.scorecards or not scored_on:
         return {}
@@ -155,8 +159,7 @@ def _has_same_documents(run: runs.Run, other: runs.Run) -> bool:
 def _row(
     run: runs.Run,
     metric: Metric,
-    out_of_fold_difference: ConfidenceInterval | None,
-    test_difference: ConfidenceInterval | None,
+    differences: Mapping[str, ConfidenceInterval | None],
 ) -> ComparisonRow:
     record, cards, test = run.record, run.scorecards, run.scorecards.get("test")
     return ComparisonRow(
@@ -171,8 +174,9 @@ def _row(
         accuracy=test.accuracy if test else None,
         absolute_error=test.absolute_error if test else None,
         quadratic_kappa=test.quadratic_kappa if test else None,
-        out_of_fold_difference=out_of_fold_difference,
-        test_difference=test_difference,
+        out_of_fold_difference=differences["out_of_fold"],
+        validation_difference=differences["validation"],
+        test_difference=differences["test"],
         labels=len(record.labels),
         averaged_labels=test.averaged_labels if test else None,
         rule=run.decision.rule.family,

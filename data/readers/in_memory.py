@@ -12,8 +12,11 @@ from data.errors import CallError
 from data.readers.class_names import name_classes
 from data.readers.corpus_from_table import corpus_from_table
 from data.readers.known_columns import follow_known
+from data.readers.split_files import join_tables
 from data.source_spec import SourceSpec
 from data.table import Table
+from data.text_format import join_names
+from data.train_test_split import parse_split_name
 
 TEXT = "text"
 LABEL = "label"
@@ -30,8 +33,9 @@ def read_in_memory(
     """A corpus of the rows of `source`, in their order; row numbers are ids unless `columns` names a column of ids.
 
     Args:
-        source: a list of texts; a data frame that narwhals knows (pandas, polars, pyarrow, ...); or a
-            `datasets.Dataset`. Class numbers of a dataset's `ClassLabel` column are read as their names.
+        source: a list of texts; a data frame that narwhals knows (pandas, polars, pyarrow, ...); a `datasets.Dataset`;
+            or a dict from splits to data frames or datasets, such as a `DatasetDict`. Class numbers of a dataset's
+            `ClassLabel` column are read as their names.
         columns: names of the columns; None is guessed, as in a file. A list of texts has none.
         labels: (documents,), only with a list of texts: a string, a number, a list of these or None for each.
         name: names the corpus, and so its store. By default `memory-` and eight hex digits of a hash of the rows,
@@ -42,7 +46,7 @@ def read_in_memory(
         CallError: for a source of another type, an unequal number of texts and labels, and for `labels` with a table.
         BadData: as for a file; rows are named by their number, counted from 1.
     """
-    if isinstance(source, str | bytes | dict) or not hasattr(source, "__len__"):
+    if isinstance(source, str | bytes) or not hasattr(source, "__len__"):
         raise CallError(f"{_type_name(source)} is no source of documents. {_EXPECTED}")
     if spec.split_files:
         raise CallError("test_file and validation_file need a file of training documents, not data in memory.")
@@ -54,13 +58,15 @@ def read_in_memory(
             'columns of 0 and 1 as label="one,two".'
         )
     else:
-        table = _table_of_dataset(source) if _is_dataset(source) else _table_of_frame(source)
+        table = _table_of_splits(source, spec) if isinstance(source, dict) else _table_of_rows(source)
     spec = follow_known(spec, table, known)[0] if known else spec
     corpus = corpus_from_table(table, Path(f"{name or f'memory-{_digest(table)}'}.memory"), spec)
     return replace(corpus, source=f"memory:{corpus.name}")
 
 
-_EXPECTED = "Pass a path, a list of texts, a pandas or polars data frame, or a datasets.Dataset."
+_EXPECTED = (
+    "Pass a path, a list of texts, a pandas or polars data frame, a datasets.Dataset, or a dict of these by split."
+)
 
 
 def _type_name(source: Any) -> str:
@@ -93,6 +99,26 @@ def _spec_of_texts(spec: SourceSpec, labels: Sequence[Any] | None) -> SourceSpec
     return replace(spec, text=(TEXT,), label=None if labels is None else LABEL, id="", split="", group="")
 
 
+def _table_of_splits(source: dict[Any, Any], spec: SourceSpec) -> Table:
+    if spec.split:
+        raise CallError(f"split={spec.split!r} names a column, but the keys of the dict name the splits. Leave it out.")
+    splits = {key: parse_split_name(str(key)) for key in source}
+    if unknown := [str(key) for key, split in splits.items() if split is None]:
+        raise CallError(
+            f"{join_names(unknown)} {'is' if len(unknown) == 1 else 'are'} not the name of a split (train, validation "
+            'or test). Pass a dict of splits, such as {"train": frame, "test": other}, or a data frame.'
+        )
+    tables = [(split, _table_of_rows(source[key], f"split {key}")) for key, split in splits.items() if split]
+    if not tables:
+        raise CallError("The dict has no splits. Pass at least one document.")
+    return join_tables(MEMORY, tables)
+
+
+def _table_of_rows(source: Any, name: str = MEMORY) -> Table:
+    table = _table_of_dataset(source, name) if _is_dataset(source) else _table_of_frame(source)
+    return replace(table, source=name)
+
+
 def _table_of_frame(frame: Any) -> Table:
     import narwhals
 
@@ -104,12 +130,12 @@ def _table_of_frame(frame: Any) -> Table:
     return _table(names, len(eager), lambda name: map(_plain, eager[name].to_list()))
 
 
-def _table_of_dataset(dataset: Any) -> Table:
+def _table_of_dataset(dataset: Any, source: str) -> Table:
     features = dataset.features.to_dict()
     return _table(
         dataset.column_names,
         len(dataset),
-        lambda name: name_classes(dataset[name], features, name, MEMORY),
+        lambda name: name_classes(dataset[name], features, name, source),
     )
 
 
@@ -134,7 +160,7 @@ def _plain(cell: Any) -> Any:
 
 
 def _digest(table: Table) -> str:
-    content = hashlib.sha256()
+    content = hashlib.sha256(json.dumps(table.splits).encode() if table.splits else b"")
     for name in table.names:
         for cell in (name, *table.cells(name)):
             content.update(json.dumps(cell, default=str).encode() + b"\n")

@@ -72,6 +72,8 @@ def test_a_table_holds_for_its_command_and_wins(tmp_path: Path) -> None:
         ("[store.info]\nstors = 'x'", UnknownName, "Did you mean 'stores'"),
         ("[store.inof]\njson = true", UnknownName, "Did you mean 'info'"),
         ("source = ", BadData, "is not TOML"),
+        (r'source = "a\u0000b"', BadData, r"source holds the character \\u0000, which no name or path can have"),
+        (r'text = ["a", "\u0000"]', BadData, r"text holds the character \\u0000"),
         ("seed = 1.5", BadData, r"seed is 1\.5\. Write a whole number"),
         ("[embed]\nstore = ['a', 'b']", BadData, "store is a list, but the command takes one value"),
     ],

@@ -82,6 +82,15 @@ def test_labels_are_replaced_by_id(embedonce: Run, store: Path, tmp_path: Path) 
     assert (store / "corpora" / "made.csv").read_text().splitlines()[1].endswith(",c")
 
 
+def test_tabular_columns_are_refused_as_they_would_be_ignored(embedonce: Run, store: Path, tmp_path: Path) -> None:
+    (tmp_path / "new.csv").write_text("id,label,price\nd0,x,1\n")
+    arguments = ("store", "label", "new.csv", "--store", store)
+    refused = embedonce(*arguments, "--tabular", "price")
+    assert refused.code == 2 and "`store label` replaces labels, splits and groups, not tabular columns" in refused.err
+    (tmp_path / "embedonce.toml").write_text('tabular = ["price"]\n')  # for `embed`
+    assert embedonce(*arguments).code == 0
+
+
 def test_a_label_file_with_strange_ids_is_refused(embedonce: Run, store: Path, tmp_path: Path) -> None:
     (tmp_path / "new.csv").write_text("id,label\nd0,c\nx1,c\n")
     shown = embedonce("store", "label", "new.csv", "--store", store)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from data.documents import Labels
-from data.errors import BadData, CallError
+from data.errors import BadData, CallError, ColumnMissing
 from data.readers.in_memory import read_in_memory
 from data.source_spec import SourceSpec
 
@@ -95,7 +95,7 @@ def lazy() -> Any:
     ("source", "labels", "columns", "sentence"),
     [
         ("one text", None, SourceSpec(), "type str is no source"),
-        ({"text": TEXTS}, None, SourceSpec(), "type dict is no source"),
+        ({"text": TEXTS}, None, SourceSpec(), "'text' is not the name of a split"),
         (object(), None, SourceSpec(), "type object is no source"),
         ([], None, SourceSpec(), "has no rows"),
         (["a", 3], None, SourceSpec(), "Text 2 of the list is of type int"),
@@ -132,3 +132,38 @@ def test_reading_a_list_imports_no_data_frame_library() -> None:
     )
     shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert shown.split() == ["False", "False"]
+
+
+@pytest.mark.parametrize("library", ["datasets", "pandas"])
+def test_a_dict_of_splits_is_one_corpus_with_these_splits(library: str) -> None:
+    module = pytest.importorskip(library)
+    source: Any = {"dev": frame("pandas").iloc[:1], "train": frame("pandas").iloc[1:]}
+    if library == "datasets":
+        rows = dataset()
+        source = module.DatasetDict(validation=rows.select([0]), train=rows.select([1, 2, 3]))
+    spec = SourceSpec(text=("body",), label="queue") if library == "pandas" else SourceSpec()
+    corpus = read_in_memory(source, spec)
+    assert pairs(corpus) == EXPECTED
+    assert [document.split for document in corpus.documents] == ["validation", "train", "train", "train"]
+    assert [document.id for document in corpus.documents][:2] == ["validation-1", "train-1"]
+    assert corpus.name != read_in_memory({"train": source[next(iter(source))], "test": source["train"]}, spec).name
+
+
+@pytest.mark.parametrize(
+    ("source", "spec", "sentence"),
+    [
+        ({"letters": None}, SourceSpec(), r"'letters' is not the name of a split \(train, validation or test\)"),
+        ({}, SourceSpec(), "The dict has no splits"),
+        ({"train": None}, SourceSpec(split="side"), "split='side' names a column, but the keys of the dict name"),
+        ({"train": ["a"]}, SourceSpec(), "An object of type list is no source of documents"),
+    ],
+)
+def test_a_dict_that_has_no_splits_is_refused(source: Any, spec: SourceSpec, sentence: str) -> None:
+    with pytest.raises(CallError, match=sentence):
+        read_in_memory(source, spec)
+
+
+def test_a_column_that_a_split_lacks_is_named_with_the_split() -> None:
+    whole = frame("pandas")
+    with pytest.raises(ColumnMissing, match="split test has no column 'queue', which split train has"):
+        read_in_memory({"train": whole, "test": whole.drop(columns="queue")}, SourceSpec(text=("body",), label="queue"))

@@ -55,6 +55,24 @@ def test_runs_on_other_documents_and_without_test_metrics_have_no_difference(
     assert row.out_of_fold_difference and row.test_difference is None
 
 
+def test_two_runs_validated_on_the_split_have_a_difference_on_it(
+    tmp_path: Path, embedonce: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    documents, vectors = blobs(["a", "b", "c"])
+    noisy = vectors + 4 * np.random.default_rng(0).normal(size=vectors.shape).astype(np.float32)
+    documents = [replace(one, split="validation") if row % 8 == 0 else one for row, one in enumerate(documents)]
+    store = make_store(tmp_path / "store", documents, noisy)
+    fitted = [
+        fit_head(*store, replace(plan, validate_on="split"), tmp_path / "runs")[0] for plan in (LINEAR, PROTOTYPE)
+    ]
+    first, second = compare(fitted).rows
+    assert first.validation and second.validation and second.validation_difference and second.test_difference
+    assert second.validation_difference.value == pytest.approx(second.validation.value - first.validation.value)
+    assert first.validation_difference is None and second.out_of_fold_difference is None
+    monkeypatch.setenv("COLUMNS", "120")
+    assert "to the first" in embedonce("compare").out
+
+
 def test_the_difference_is_in_the_table_and_in_json(
     embedonce: Run, fitted: list[runs.Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
