@@ -201,7 +201,8 @@ def training_precision(device: str) -> str:
     """bfloat16 where the device computes it fast, else float32; weights and optimizer are float32 in any case."""
     if device.startswith("cuda"):
         return "bfloat16" if torch.cuda.get_device_capability(device) >= (8, 0) else "float32"
-    return "bfloat16" if device == "cpu" and torch.cpu._is_amx_tile_supported() else "float32"
+    has_instructions = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+    return "bfloat16" if device == "cpu" and has_instructions else "float32"
 
 
 def _training_arguments(schedule: Schedule, parts: int, folder: Path, device: str) -> "TrainingArguments":

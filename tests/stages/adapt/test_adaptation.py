@@ -9,6 +9,7 @@ import pytest
 
 from data.documents import Document
 from data.errors import BadData, CallError, EmbedOnceError, ExtraMissing, ModelUnavailable
+from data.source_spec import SourceSpec
 from featurestore import text_key
 from stages.adapt import support
 from stages.adapt.adapt import Adaptation, Training
@@ -92,6 +93,15 @@ def test_an_encoder_of_a_fold_does_not_learn_from_it(tmp_path: Path, folders: Fo
     assert len(last) == len(TRAIN)
     assert frozenset().union(*(last - fold for fold in folds)) == last
     assert [len(last - fold) for fold in folds] == [8, 8, 8]
+
+
+def test_of_labels_that_are_paths_the_detailed_one_is_learned(tmp_path: Path, folders: Folders) -> None:
+    labels = ("rec/hockey", "rec/baseball", "sci/space")
+    documents = [replace(each, labels=(labels[row % 3],)) for row, each in enumerate([*TRAIN, *TEST])]
+    asked = request(tmp_path, folders("bert"), documents, method="supervised")
+    adaptation = Adaptation(replace(asked, spec=SourceSpec(path_separator="/")))
+    assert adaptation.corpus.kind == "path"
+    assert adaptation.documents.target(adaptation.documents.rows).labels == tuple(sorted(labels))
 
 
 def test_by_default_labels_are_held_out_for_a_third_of_the_documents() -> None:

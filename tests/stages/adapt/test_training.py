@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from data.errors import EmbedOnceError
 from featurestore import FeatureStore
 from stages.adapt.adapt import Adaptation, AdaptProgress, train_encoders
+from stages.adapt.masked_language_model import open_masked_language_model
 from stages.adapt.objective import Objective
 from stages.adapt.plan import AdaptPlan, AdaptRequest
 from stages.adapt.training import Schedule, run_training
@@ -26,6 +27,7 @@ from stages.embed.model_files.saved_encoders import find_saved_encoder, read_tra
 from tests.conftest import Run, write_csv
 from tests.stages.adapt.conftest import Folders
 from tests.stages.adapt.test_adaptation import TEST, TRAIN
+from tests.stages.adapt.test_masked_language_model import add_own_head
 from tests.tiny_encoder import make_encoder, make_sentence_transformers_folder
 
 pytestmark = pytest.mark.long
@@ -79,6 +81,32 @@ def test_an_adapted_encoder_is_one_that_embed_takes(
     assert not list(folder.parent.glob(".unfinished"))
 
 
+@pytest.mark.parametrize(
+    ("family", "method"),
+    [
+        ("distilbert", "mlm"),
+        ("mpnet", "mlm"),
+        ("modernbert", "mlm"),
+        ("deberta-v2", "mlm"),
+        ("longformer", "mlm"),
+        ("electra", "tsdae"),
+        ("xlm-roberta", "tsdae"),
+        ("distilbert", "simcse"),
+        ("modernbert", "supervised"),
+        ("t5", "supervised"),
+        ("longformer", "supervised"),
+    ],
+)
+def test_other_families_are_adapted_too(
+    request_of: Callable[..., AdaptRequest], folders: Folders, family: str, method: str
+) -> None:
+    original = open_encoder(Options(model=str(folders(family)), device="cpu"))
+    train(request_of(folders(family), method=method, steps=2))
+    adapted = open_encoder(Options(model="new", device="cpu"))
+    assert adapted.recipe.weights != original.recipe.weights
+    assert adapted.recipe.config == original.recipe.config
+
+
 @pytest.mark.parametrize("method", ["mlm", "supervised"])
 def test_lora_is_merged_into_the_weights(
     request_of: Callable[..., AdaptRequest], folders: Folders, method: str
@@ -88,6 +116,18 @@ def test_lora_is_merged_into_the_weights(
     changed = {name for name in after if not torch.equal(before[name], after[name])}
     assert changed
     assert all(name.endswith(("query.weight", "key.weight", "value.weight", "dense.weight")) for name in changed)
+
+
+@pytest.mark.parametrize("method", ["mlm", "simcse"])
+@pytest.mark.parametrize("learned", ["all", "lora"])
+def test_an_own_head_is_kept_if_it_is_trained(
+    tmp_path: Path, request_of: Callable[..., AdaptRequest], method: str, learned: str
+) -> None:
+    model = make_encoder(tmp_path / "model", "bert")
+    add_own_head(model)
+    folder = train(request_of(model, method=method, train=learned))
+    assert open_masked_language_model(folder, "new").has_own_head == (method == "mlm")
+    assert open_encoder(Options(model="new", device="cpu")).recipe.weights != weights_hash(model)
 
 
 def test_embeddings_alone_are_trained_on_request(request_of: Callable[..., AdaptRequest], folders: Folders) -> None:
