@@ -236,7 +236,7 @@ def fit_head(
     Args:
         head: a name that `embedonce heads` lists, or an unfitted head.
         corpus: of `embed` or `load_corpus`; documents without a label are left out.
-        folds: folds of the training split.
+        folds: folds of the training split; an encoder that was cross-fitted has folds of its own.
         seed: of everything random.
         validate_on: "split" fits once without the corpus's validation split, which then chooses the decision rule and
             stops networks early instead of folds.
