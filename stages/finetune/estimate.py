@@ -70,7 +70,7 @@ def estimate(request: FinetuneRequest, *, notify: Callable[[str], None]) -> Fine
     scale = len(prepared.corpus.documents) / max(len(positions), 1)
     seconds = seconds_per_position * (learned + FORWARD_SHARE * (scored + scale * positions.sum()))
     parameters = sum(weight.numel() for weight in classifier.parameters())
-    trained, is_cpu = classifier.trained_parameters, classifier.device.type == "cpu"
+    trained = classifier.trained_parameters
     return FinetuneEstimate(
         encoder=prepared.name,
         device=str(classifier.device),
@@ -83,7 +83,7 @@ def estimate(request: FinetuneRequest, *, notify: Callable[[str], None]) -> Fine
         steps=sum(settings.epochs * -(-len(each.learned) // settings.batch_size) for each in prepared.folds),
         seconds=float(seconds),
         memory=4 * parameters + 12 * trained + _activation_bytes(training, classifier),
-        free_memory=free_memory() if is_cpu else torch.cuda.mem_get_info()[0],
+        free_memory=torch.cuda.mem_get_info()[0] if classifier.device.type == "cuda" else free_memory(),
         kept_bytes=4 * parameters + int(scale * stored_bytes(training.windows, training.encoder).sum()),
         checkpoint_bytes=2 * (4 * parameters + 8 * trained),
     )
