@@ -27,7 +27,7 @@ class LengthenOptions:
 
 @click.command(short_help="Let an encoder read longer inputs.")
 @click.argument("model")
-@click.option("--positions", type=click.IntRange(1), default=4096, help="Longest input, in tokens.")
+@click.option("--positions", type=click.IntRange(1, 2**20), default=4096, help="Longest input, in tokens.")
 @click.option(
     "--attention-window",
     type=click.IntRange(1),
