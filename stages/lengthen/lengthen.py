@@ -203,7 +203,9 @@ def _write(request: LengthenRequest, source: _Source, folder: Path) -> bool:
     )
     config.save_pretrained(folder)
     lengthened = lengthen_tensors(tensors, source.config, pad_id=pad_id, positions=request.positions)
-    save_file(lengthened, folder / "model.safetensors", metadata={"format": "pt"})
+    weights = folder / "model.safetensors"
+    save_file(lengthened, weights, metadata={"format": "pt"})
+    weights.chmod(0o644)  # safetensors lets nobody else read it
     return has_head(tensors)
 
 
