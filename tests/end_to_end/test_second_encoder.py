@@ -1,6 +1,7 @@
 """A multilingual encoder with the tokenizer of XLM-RoBERTa: what holds for MiniLM on English holds for it too."""
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,10 @@ import pytest
 
 import embedonce
 from benchmarks.multilingual_e5 import make_encoder
+from stages.embed import Options, open_encoder
 from stages.embed.windows.tokens import load_tokenizer
+from stages.lengthen.lengthen import LengthenRequest, lengthen
+from tests.encoding import encode
 
 pytestmark = [pytest.mark.long, pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
@@ -67,3 +71,15 @@ def test_token_spans_cover_texts_of_every_script(encoder: Path) -> None:
         covered = {place for start, stop in spans for place in range(start, stop)}
         assert {place for place, sign in enumerate(text) if not sign.isspace()} <= covered
         assert (np.diff(np.asarray(spans)[:, 0]) >= 0).all()
+
+
+def test_a_lengthened_one_keeps_the_vectors_of_sentences_in_every_script(
+    encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EMBEDONCE_ENCODERS", str(tmp_path / "encoders"))
+    new = lengthen(LengthenRequest(model=str(encoder), name="long", positions=1024))
+    texts = [text for sentence in TRANSLATIONS for text in sentence]
+    options = Options(prefix="query: ", dtype="float32", device="cpu", keep=("cls", "mean", "max"))
+    one, other = (encode(texts, open_encoder(replace(options, model=str(folder)))) for folder in (encoder, new.folder))
+    for name in ("cls", "mean", "max"):
+        np.testing.assert_allclose(other.arrays[f"chunks/{name}"], one.arrays[f"chunks/{name}"], atol=1e-5)
