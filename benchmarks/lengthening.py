@@ -35,8 +35,8 @@ from tests.tiny_encoder import SENTENCES
 
 MINILM = "all-MiniLM-L6-v2"
 SHAPES = ("bert-base-uncased", "roberta-base", "xlm-roberta-base")
-HEADS = ("linear", "mlp", "attention")
-WINDOWS = (254, 510, 1022, 2046, 4094)
+HEADS = ("linear", "mlp")
+WINDOWS = (254, 1022, 4094)
 TRAIN, TEST = 32, 16
 
 
@@ -59,7 +59,7 @@ def _describe(new: LengthenedEncoder) -> list[str]:
 
 
 def measure_distance(folder: Path) -> Topic:
-    """Test accuracy of heads on the planted problem, on windows of the original and on single inputs."""
+    """Accuracy of heads on the planted problem, on windows of the original and on single inputs."""
     original = make_marker_encoder(folder / "marker")
     lengthen(LengthenRequest(model=str(original), name="marker-long", attention_window=64))
     source = folder / "distant.jsonl"
@@ -68,19 +68,25 @@ def measure_distance(folder: Path) -> Topic:
         for number, (text, label) in enumerate(zip(texts, labels, strict=True)):
             split = "train" if number < TRAIN else "test"
             file.write(json.dumps({"text": text, "label": label, "split": split}) + "\n")
-    windows = list(_accuracies(source, folder, Options(model=str(original), window=254)))
-    single = list(_accuracies(source, folder, Options(model="marker-long", long="model")))
-    rows = [["features", *HEADS]]
-    rows += [["windows of 254 tokens", *map("{:.2f}".format, windows)]]
-    rows += [["one input of the lengthened encoder", *map("{:.2f}".format, single)]]
+    rows = [["features", "head", f"out of fold, {TRAIN} documents", f"test, {TEST} documents"]]
+    accuracies = {}
+    for features, options in (
+        ("windows of 254 tokens", Options(model=str(original), window=254)),
+        ("one input of the lengthened encoder", Options(model="marker-long", long="model")),
+    ):
+        for head, out_of_fold, test in _accuracies(source, folder, options):
+            rows.append([features, head, f"{out_of_fold:.2f}", f"{test:.2f}"])
+            accuracies[features, head] = out_of_fold
+    windows, _, single, _ = accuracies.values()
     claims = [
-        at_least("accuracy of linear on single inputs", single[0], 0.95),
-        at_most("accuracy of linear on windows", windows[0], 0.65),
+        at_least("out-of-fold accuracy of linear on single inputs", single, 0.9),
+        at_most("out-of-fold accuracy of linear on windows", windows, 0.65),
     ]
     return Topic("Two words 3,000 tokens apart", rows, claims)
 
 
-def _accuracies(source: Path, folder: Path, options: Options) -> Iterator[float]:
+def _accuracies(source: Path, folder: Path, options: Options) -> Iterator[tuple[str, float, float]]:
+    """Yield each head with its accuracy out of fold and on the test split."""
     encoder = open_encoder(options)
     store = FeatureStore.create(folder / f"store-{encoder.recipe.short}", encoder.recipe)
     corpus = read_corpus(str(source), SourceSpec(text=("text",), label="label", split="split"))
@@ -88,7 +94,8 @@ def _accuracies(source: Path, folder: Path, options: Options) -> Iterator[float]
     for head in HEADS:
         plan = FitPlan(head=make_head(head, {}), folds=2)
         run, _ = fit_head(store, store.corpus("distant"), plan, folder / "runs", jobs=1)
-        yield run.scorecards["test"].accuracy.value
+        out_of_fold, test = (run.scorecards[name].accuracy.value for name in ("out_of_fold", "test"))
+        yield head, out_of_fold, test
 
 
 def measure_cost(documents: int) -> Topic:
