@@ -47,6 +47,12 @@ class CurveOptions(SelectionOptions, ChartOptions):
 @set_option
 @class_weight_option
 @corpus_options
+@click.option(
+    "--validate-on",
+    type=click.Choice(["folds", "split"]),
+    default="folds",
+    help="Documents to score: a fifth of the training split, as one fold, or the validation split of the corpus.",
+)
 @metric_option
 @chart_options
 @joined_stores_options
@@ -57,7 +63,8 @@ class CurveOptions(SelectionOptions, ChartOptions):
 def curve(options: CurveOptions) -> None:
     """Learning curves: fit each HEAD on more and more training documents, and score it on a validation split.
 
-    The validation split is a fifth of the training split; the test split is not read. Each fit is saved in the folder
+    The validation split is a fifth of the training split, or the corpus's own with --validate-on split; the test split
+    is not read. Each fit is saved in the folder
     of the runs, so that an interrupted command resumes, and a further head or size costs only its own fits.
 
     \b
@@ -95,6 +102,7 @@ def _plan(corpus: "CorpusTable", copies: "tuple[CorpusTable, ...]", options: Cur
         seed=options.seed,
         layer=options.layer,
         skip_unlabeled=options.skip_unlabeled,
+        validate_on=options.validate_on,
         order=options.label_order,
         weights=options.read_weights(corpus),
         copies=copies,

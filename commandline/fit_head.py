@@ -22,6 +22,7 @@ from commandline.options import (
     runs_option,
     seed_option,
     set_option,
+    validate_on_option,
 )
 from commandline.output import note, progress, say
 from data.errors import CallError, EmbedOnceError, ExtraMissing, StorageFailed
@@ -79,12 +80,7 @@ class FitHeadOptions(CorpusOptions):
 )
 @corpus_options
 @folds_option
-@click.option(
-    "--validate-on",
-    type=click.Choice(["folds", "split"]),
-    default="folds",
-    help="What chooses the decision rule and stops networks early: folds, or the validation split of the corpus.",
-)
+@validate_on_option
 @click.option("--test/--no-test", default=True, help="Score the test split once.")
 @click.option(
     "--jobs",

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
@@ -87,6 +87,12 @@ metric_option = click.option(
     type=click.Choice(["macro-f1", "micro-f1", "accuracy", "quadratic-kappa"]),
     default="macro-f1",
     help="What the selection maximizes; quadratic-kappa needs --order.",
+)
+validate_on_option = click.option(
+    "--validate-on",
+    type=click.Choice(["folds", "split"]),
+    default="folds",
+    help="What chooses the decision rule and stops networks early: folds, or the validation split of the corpus.",
 )
 folds_option = click.option("--folds", type=click.IntRange(2), default=5, help="Folds of the training split.")
 seed_option = click.option(
@@ -188,6 +194,7 @@ class SelectionOptions(CorpusOptions):
     """The values of the options that `curve` and `sweep` share, without those of `chart_options`."""
 
     metric: str
+    validate_on: Literal["folds", "split"]
     settings: tuple[str, ...]
     class_weight: str | None
     runs: Path

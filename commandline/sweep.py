@@ -23,6 +23,7 @@ from commandline.options import (
     receives,
     runs_option,
     seed_option,
+    validate_on_option,
 )
 from commandline.output import note, progress, say, show_json, table
 from data.errors import CallError
@@ -59,6 +60,7 @@ class SweepOptions(SelectionOptions, ChartOptions):
 @metric_option
 @click.option("--trial-folds", type=click.IntRange(1), default=1, help="Folds on which a trial is scored.")
 @folds_option
+@validate_on_option
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="A hyperparameter that is fixed, not searched."
 )
@@ -120,6 +122,8 @@ def _search_spaces(
         raise CallError(
             f"--trial-folds is {options.trial_folds}, but --folds is only {options.folds}. Lower it, or raise --folds."
         )
+    if options.trial_folds > 1 and options.validate_on == "split":
+        raise CallError("--trial-folds is for folds, and --validate-on split has none. Leave one of them out.")
     fixed = [setting.partition("=")[0] for setting in options.settings]
     fixed += [] if options.class_weight is None else ["class_weight"]
     weights = options.read_weights(corpus)
@@ -127,6 +131,7 @@ def _search_spaces(
         FitPlan(
             head=head,
             folds=options.folds,
+            validate_on=options.validate_on,
             test=options.test,
             seed=options.seed,
             layer=options.layer,

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ from stages.fitting import runs
 from stages.fitting.head_options import ALL, parse_heads
 from stages.fitting.plan import configure_head
 from stages.fitting.sample_weights import align_weights
-from stages.fitting.scored_splits import check_unseen_documents
+from stages.fitting.scored_splits import check_scored_splits, check_unseen_documents
 from stages.fitting.task import Task, load_task, resolve_layer
 
 VALIDATION = 0.2  # of the training split
@@ -41,6 +41,7 @@ class CurvePlan:
 
     sizes: numbers of documents to fit on, None for all; without sizes they double from 50 to all.
     seed: draws the validation split, and is the first of the `seeds` that draw subsets and start heads.
+    validate_on: what is scored: a fifth of the training split ("folds"), or the corpus's validation "split".
     layer, skip_unlabeled, order, weights, copies: as in `stages.fitting.plan.FitPlan`.
     """
 
@@ -48,6 +49,7 @@ class CurvePlan:
     sizes: Sequence[int | None] = ()
     seeds: int = 5
     seed: int = 0
+    validate_on: Literal["folds", "split"] = "folds"
     layer: int = -1
     skip_unlabeled: bool = False
     order: Sequence[str] = ()
@@ -146,7 +148,7 @@ def fit_curves(
     }
     task = next(iter(tasks.values()))
     weight = align_weights(plan.weights, task.train_ids)
-    train, validation = _split_training(table.name, task, weight, plan.seed)
+    train, validation = _split_training(table.name, task, weight, plan)
     fits = list(_plan_fits(plan, task, train, weight))
     shared: dict[str, Any] = {"features": joined_fingerprint(store.recipes)}
     shared |= {"order": task.labels} if plan.order else {}
@@ -169,21 +171,18 @@ def fit_curves(
         train_documents=len(train),
         validation_documents=len(validation),
         points=tuple(points),
-        notes=tuple(_notes(task, points, train, validation)),
+        notes=tuple(_notes(plan, task, points, train, validation)),
     )
 
 
 def _split_training(
-    name: str, task: Task, weight: NDArray[np.float64] | None, seed: int
+    name: str, task: Task, weight: NDArray[np.float64] | None, plan: CurvePlan
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows of the training documents to fit on, without those of weight 0, and to score on, int64.
 
     Raises BadData if one of the two is empty, or if only one label is left to fit on.
     """
-    unseen = np.flatnonzero(task.exposure.is_scored)
-    check_unseen_documents(task, unseen, 2)
-    y, groups = task.target.y[unseen], task.groups[unseen].tolist()
-    validation = unseen[stratified_split(y, groups, (1 - VALIDATION, VALIDATION), seed) == 1]
+    validation = _validation_rows(name, task, plan)
     is_fitted = np.ones(len(task.train), dtype=bool) if weight is None else weight > 0
     is_fitted[validation] = False
     train = np.flatnonzero(is_fitted)
@@ -198,6 +197,16 @@ def _split_training(
             "labels. Add documents, or give more of them a weight."
         )
     return train, validation
+
+
+def _validation_rows(name: str, task: Task, plan: CurvePlan) -> NDArray[np.int64]:
+    if plan.validate_on == "split":
+        check_scored_splits(name, task, test=False, validation=True)
+        return np.flatnonzero(task.is_validation)
+    unseen = np.flatnonzero(task.exposure.is_scored)
+    check_unseen_documents(task, unseen, 2)
+    y, groups = task.target.y[unseen], task.groups[unseen].tolist()
+    return np.asarray(unseen[stratified_split(y, groups, (1 - VALIDATION, VALIDATION), plan.seed) == 1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -316,12 +325,16 @@ def _predict_seconds(times: Sequence[tuple[int, float]], sizes: Sequence[int]) -
 
 
 def _notes(
-    task: Task, points: Sequence[CurvePoint], train: NDArray[np.int64], validation: NDArray[np.int64]
+    plan: CurvePlan,
+    task: Task,
+    points: Sequence[CurvePoint],
+    train: NDArray[np.int64],
+    validation: NDArray[np.int64],
 ) -> Iterator[str]:
-    yield (
-        f"Scored on a validation split of {len(validation):,} of {len(task.train_ids):,} training documents, with the "
-        "default decision rule; the test split was not read."
-    )
+    scored = f"a validation split of {len(validation):,} of {len(task.train_ids):,} training documents"
+    if plan.validate_on == "split":
+        scored = f"the validation split of {len(validation):,} documents"
+    yield f"Scored on {scored}, with the default decision rule; the test split was not read."
     if task.exposure.unscored:
         yield (
             f"The encoder learned from the labels of {task.exposure.unscored:,} training documents "

@@ -81,9 +81,9 @@ class SweepContext:
             order=plan.order,
             with_test=plan.test,
             copies=plan.copies,
-            with_fold_encoders=True,
+            with_fold_encoders=plan.validate_on == "folds",
         )
-        check_scored_splits(table.name, task, test=plan.test, validation=False)
+        check_scored_splits(table.name, task, test=plan.test, validation=plan.validate_on == "split")
         return cls(store, table, task, folder, command)
 
     def open_study(self, space: SearchSpace) -> Study:
@@ -94,9 +94,9 @@ class SweepContext:
 
     def summarize(self, study: Study, notes: tuple[str, ...] = ()) -> SweepResult:
         """The result of the trials so far."""
-        space = study.space
-        documents = int(self.task.exposure.is_scored.sum())
-        folds = f"{space.scored_folds} of {space.plan.folds} folds of {documents:,} training documents"
+        space, has_folds = study.space, study.space.plan.validate_on == "folds"
+        documents = int((self.task.exposure.is_scored if has_folds else self.task.is_validation).sum())
+        scored = f"{_describe_scored(space)} of {documents:,} {'training ' if has_folds else ''}documents"
         return SweepResult(
             head=space.plan.head.name,
             store=self.store.name,
@@ -107,8 +107,8 @@ class SweepContext:
             defaults=space.defaults,
             importance=study.importance,
             notes=(
-                f"A trial is scored on {folds}, with the default decision rule; the test split was not read for it.",
-                *exposure_notes(self.task.exposure, 0, folds=True),
+                f"A trial is scored on {scored}, with the default decision rule; the test split was not read for it.",
+                *exposure_notes(self.task.exposure, 0, folds=has_folds),
                 *notes,
             ),
         )
@@ -118,9 +118,10 @@ class SweepContext:
     ) -> SweepResult:
         """Fit the best hyperparameters as a run, whose name the returned result has."""
         plan = replace(space.plan, head=space.make_head(result.best.values))
+        metrics = "out-of-fold metrics" if plan.validate_on == "folds" else "validation metrics"
         note = (
-            f"{NOTE_START} {len(result.trials)} trials by {result.metric} on {space.scored_folds} of {plan.folds} "
-            "folds, which makes the out-of-fold metrics slightly too high; the test split chose nothing."
+            f"{NOTE_START} {len(result.trials)} trials by {result.metric} on {_describe_scored(space)}, which makes "
+            f"the {metrics} slightly too high; the test split chose nothing."
         )
         run, _ = fit_head(
             self.store, self.table, plan, self.folder, command=self.command, notes=(note,), on_progress=on_progress
@@ -129,6 +130,12 @@ class SweepContext:
             others = [text for text in run.record.run_notes if not text.startswith(NOTE_START)]
             run = runs.replace_run_notes(run, [*others, note])
         return replace(result, run=run.name)
+
+
+def _describe_scored(space: SearchSpace) -> str:
+    if space.plan.validate_on == "split":
+        return "the validation split"
+    return f"{space.scored_folds} of {space.plan.folds} folds"
 
 
 def sweep(

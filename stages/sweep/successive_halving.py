@@ -155,4 +155,4 @@ def _run_seconds(ranked: Sequence[Study], seconds: float) -> float:
     """The expected seconds of a run of the first study: one fit per fold and one more."""
     space, trials = ranked[0].space, ranked[0].trials
     fits = [trial.seconds / space.scored_folds for trial in trials if trial.score is not None]
-    return (space.plan.folds + 1) * max(fits) if fits else RUN_SHARE * seconds
+    return space.plan.fits * max(fits) if fits else RUN_SHARE * seconds

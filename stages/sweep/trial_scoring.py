@@ -1,4 +1,4 @@
-"""How one trial is scored: on folds of the training split that its head was not fitted on."""
+"""How one trial is scored: on folds of the training split, or the validation split, that its head was not fitted on."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -43,7 +43,9 @@ def score_trial(space: SearchSpace, task: Task, values: Mapping[str, Any], on_st
         EmbedOnceError: what the head's `fit` raises; and what `on_step` raises.
     """
     plan, head = space.plan, configure_head(space.make_head(values), task.target)
-    fold_of, weight = plan.assign_folds(task), align_weights(plan.weights, task.train_ids)
+    has_folds, weight = plan.validate_on == "folds", align_weights(plan.weights, task.train_ids)
+    # the validation split is the only fold that is scored
+    fold_of = plan.assign_folds(task) if has_folds else np.where(task.is_validation, 0, 1).astype(np.int32)
     folds = np.unique(fold_of[fold_of >= 0])[: space.scored_folds].tolist()
     scores, scored = list[NDArray[np.float32]](), list[NDArray[np.int64]]()
     for fold in folds:
@@ -51,7 +53,7 @@ def score_trial(space: SearchSpace, task: Task, values: Mapping[str, Any], on_st
         if not scored and hasattr(fold_head, "on_epoch"):
             fold_head.on_epoch = _report_epochs(on_step, space.metric)
             fold_head.tracked = task.features(fold)[rows], task.target.names[rows]
-        task.fit(fold_head, np.flatnonzero(fold_of != fold), weight, fold=fold)
+        task.fit(fold_head, np.flatnonzero(fold_of != fold), weight, None if has_folds else rows, fold)
         scored.append(rows)
         scores.append(task.scores(fold_head, rows, fold))
         score = _score(np.concatenate(scores), task.target[np.concatenate(scored)], space.metric)

@@ -42,6 +42,11 @@ def test_the_chart_is_written_in_every_format(embedonce: Run, store: Path, tmp_p
     assert (tmp_path / "s.pdf").read_bytes().startswith(b"%PDF")
 
 
+def test_folds_of_a_trial_and_the_validation_split_exclude_each_other(embedonce: Run, store: Path) -> None:
+    refused = embedonce("sweep", "linear", "--validate-on", "split", "--trial-folds", 2)
+    assert refused.code == 2 and "--trial-folds is for folds, and --validate-on split has none" in refused.err
+
+
 def test_what_is_set_is_not_searched(embedonce: Run, store: Path) -> None:
     arguments = (
         "sweep",

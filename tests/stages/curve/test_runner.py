@@ -73,6 +73,24 @@ def row_set(vectors: NDArray[Any]) -> set[bytes]:
     return {row.tobytes() for row in vectors}
 
 
+def test_the_validation_split_of_the_corpus_is_scored_if_requested(tmp_path: Path) -> None:
+    documents, vectors = blobs(["a", "b", "c"], 80)
+    documents = [replace(one, split="validation") if row % 8 == 0 else one for row, one in enumerate(documents)]
+    store, table = make_store(tmp_path / "store", documents, vectors)
+    plan = replace(PLAN, validate_on="split", sizes=[None], seeds=1)
+    curves = fit_curves(store, table, plan, tmp_path / "runs")
+    validation = store.bags([table.keys[row] for row, split in enumerate(table.splits) if split == "validation"])
+    assert row_set(Watched.scored_on[0]) == row_set(validation.pooled(("mean",)))
+    assert not row_set(Watched.fitted[0]) & row_set(Watched.scored_on[0])
+    assert (curves.train_documents, curves.validation_documents) == (len(Watched.fitted[0]), 10)
+    assert curves.notes[0].startswith("Scored on the validation split of 10 documents")
+
+
+def test_a_corpus_without_a_validation_split_is_refused_if_that_is_requested(tmp_path: Path) -> None:
+    with pytest.raises(BadData, match="made has no validation split"):
+        make_curves(tmp_path, replace(PLAN, validate_on="split"))
+
+
 def test_more_documents_are_better_and_each_size_is_summarized(tmp_path: Path) -> None:
     curves = make_curves(tmp_path, CurvePlan(heads=[LinearHead()], sizes=[3, None], seeds=4))
     few, all_of_them = curves.summaries

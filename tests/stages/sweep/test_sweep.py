@@ -78,6 +78,21 @@ def scores(outcome: SweepResult) -> list[Any]:
     return [(each.number, dict(each.values), each.score) for each in outcome.trials]
 
 
+def test_trials_and_the_run_are_scored_on_the_validation_split_if_requested(tmp_path: Path) -> None:
+    documents, vectors = blobs(["a", "b", "c"], 80)
+    noisy = vectors + 4 * np.random.default_rng(0).normal(size=vectors.shape).astype(np.float32)
+    documents = [replace(one, split="validation") if row % 4 == 0 else one for row, one in enumerate(documents)]
+    make_store(tmp_path / "store", documents, noisy)
+    space = SearchSpace(FitPlan(head=Watched(), validate_on="split", tune=False))
+    outcome = run_sweep(tmp_path, 3, space)
+    assert outcome.run is not None and len(Watched.fitted) == 4  # one fit per trial, and one for the run
+    assert {len(rows) for rows in Watched.fitted} == {sum(one.split == "train" for one in documents)}
+    run = runs.load(tmp_path / "runs" / outcome.run)
+    assert run.scorecards["validation"].macro_f1.value == pytest.approx(outcome.best.score)
+    assert "A trial is scored on the validation split of 20 documents" in outcome.notes[0]
+    assert "on the validation split, which makes the validation metrics slightly too high" in run.record.run_notes[-1]
+
+
 @pytest.mark.parametrize("number", [errno.EPERM, errno.ENOTSUP])
 def test_a_file_system_without_hard_links_is_as_good(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
