@@ -28,11 +28,10 @@ from featurestore import CorpusTable, FeatureSource, share_memory
 from heads.core.head import Head
 from heads.registry import STACKING_HEADS
 from stages.fitting.fit_checkpoint import FitCheckpoint
-from stages.fitting.plan import FitPlan, configure_head
+from stages.fitting.plan import FitPlan, configure_head, load_planned_task
 from stages.fitting.sample_weights import align_weights
-from stages.fitting.scored_splits import check_scored_splits
 from stages.fitting.stacking_inputs import build_stacking_task
-from stages.fitting.task import Task, load_task, resolve_layer
+from stages.fitting.task import Task
 
 __all__ = [
     "CrossFitResult",
@@ -112,21 +111,10 @@ def prepare_task(store: FeatureSource, table: CorpusTable, plan: FitPlan, folder
         The task; and the plan with a configured head, the names of its base runs and the folds of the encoder.
 
     Raises:
-        EmbedOnceError: what `load_task`, `check_scored_splits`, `build_stacking_task` and `configure_head` raise.
+        EmbedOnceError: what `load_planned_task`, `build_stacking_task` and `configure_head` raise.
     """
-    layer = resolve_layer(plan.head, plan.layer)
-    task = load_task(
-        store,
-        table,
-        layer=layer,
-        skip_unlabeled=plan.skip_unlabeled,
-        order=plan.order,
-        with_test=plan.test,
-        copies=plan.copies,
-        with_fold_encoders=plan.validate_on == "folds",
-    )
+    task = load_planned_task(store, table, plan)
     plan = plan.for_task(task)
-    check_scored_splits(table.name, task, test=plan.test, validation=plan.validate_on == "split")
     if plan.head.name in STACKING_HEADS:
         task = build_stacking_task(task, plan, store, folder)
         plan = replace(plan, base_runs=[run.name for run in task.base_runs])

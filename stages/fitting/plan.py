@@ -16,8 +16,8 @@ from heads.core.head import Head
 from heads.core.hyperparameters import to_json, with_explicit_defaults
 from stages.fitting import runs
 from stages.fitting.sample_weights import align_weights
-from stages.fitting.scored_splits import check_unseen_documents
-from stages.fitting.task import Task, resolve_layer
+from stages.fitting.scored_splits import check_scored_splits, check_unseen_documents
+from stages.fitting.task import Task, load_task, resolve_layer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +106,25 @@ class FitPlan:
             | ({} if self.test else {"test": False})
             | ({} if self.weights is None else {"weights": [self.weights[document] for document in task.train_ids]})
         )
+
+
+def load_planned_task(store: FeatureSource, table: CorpusTable, plan: FitPlan) -> Task:
+    """The documents of `table` as the plan's head reads them.
+
+    Raises BadData if a split that the plan scores cannot be scored, and what `load_task` raises.
+    """
+    task = load_task(
+        store,
+        table,
+        layer=resolve_layer(plan.head, plan.layer),
+        skip_unlabeled=plan.skip_unlabeled,
+        order=plan.order,
+        with_test=plan.test,
+        copies=plan.copies,
+        with_fold_encoders=plan.validate_on == "folds",
+    )
+    check_scored_splits(table.name, task, test=plan.test, validation=plan.validate_on == "split")
+    return task
 
 
 def configure_head(head: Head, target: Target) -> Head:

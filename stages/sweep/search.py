@@ -17,8 +17,8 @@ from stages.fitting import runs
 from stages.fitting.cross_fitting import FitProgressCallback
 from stages.fitting.encoder_exposure import exposure_notes
 from stages.fitting.fit_head import fit_head
-from stages.fitting.scored_splits import check_scored_splits
-from stages.fitting.task import Task, load_task, resolve_layer
+from stages.fitting.plan import load_planned_task
+from stages.fitting.task import Task
 from stages.sweep import trial_scoring
 from stages.sweep.result import SweepResult, SweepTrial
 from stages.sweep.space import SearchSpace
@@ -71,19 +71,7 @@ class SweepContext:
     ) -> "SweepContext":
         """Load the documents of `table` as the space's plan reads them."""
         check_writable(folder)
-        plan = space.plan
-        layer = resolve_layer(plan.head, plan.layer)
-        task = load_task(
-            store,
-            table,
-            layer=layer,
-            skip_unlabeled=plan.skip_unlabeled,
-            order=plan.order,
-            with_test=plan.test,
-            copies=plan.copies,
-            with_fold_encoders=plan.validate_on == "folds",
-        )
-        check_scored_splits(table.name, task, test=plan.test, validation=plan.validate_on == "split")
+        task = load_planned_task(store, table, space.plan)
         return cls(store, table, task, folder, command)
 
     def open_study(self, space: SearchSpace) -> Study:
