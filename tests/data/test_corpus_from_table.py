@@ -40,16 +40,17 @@ def ending(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@given(st.lists(st.tuples(ANY_TEXT, NAME), min_size=1, max_size=8, unique_by=lambda row: row[1]))
+def test_what_was_written_is_read(ending: str, rows: list[tuple[str, str]]) -> None:
+    written = [{"text": text, "label": name, "id": name} for text, name in rows]
+    with TemporaryDirectory() as folder:
+        corpus = read_corpus(write(Path(folder), ending, written), SourceSpec(path_separator="", separator=""))
+    assert list(corpus.documents) == [Document(name, text, (canonical_label(name),)) for text, name in rows]
+    assert corpus.kind == "single"
+
+
 class TestEveryReader:
     """Facts that hold for each format."""
-
-    @given(st.lists(st.tuples(ANY_TEXT, NAME), min_size=1, max_size=8, unique_by=lambda row: row[1]))
-    def test_what_was_written_is_read(self, ending: str, rows: list[tuple[str, str]]) -> None:
-        written = [{"text": text, "label": name, "id": name} for text, name in rows]
-        with TemporaryDirectory() as folder:
-            corpus = read_corpus(write(Path(folder), ending, written), SourceSpec(path_separator="", separator=""))
-        assert list(corpus.documents) == [Document(name, text, (canonical_label(name),)) for text, name in rows]
-        assert corpus.kind == "single"
 
     def test_a_corpus_is_called_as_its_file(self, ending: str, tmp_path: Path) -> None:
         source = write(tmp_path, ending, [{"text": "a", "label": "x"}], name="mes lettres: août")
