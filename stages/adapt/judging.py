@@ -95,7 +95,7 @@ def measure_perplexity(
     documents = Documents.from_documents(adaptation.corpus.documents)
     held_out = [documents[row] for row in rows]
 
-    def measure(folder: Path) -> PseudoPerplexity:
+    def measure(folder: Path, name: str) -> PseudoPerplexity:
         plan = PerplexityPlan(
             documents=PERPLEXITY_DOCUMENTS,
             masked_tokens=PERPLEXITY_TOKENS,
@@ -105,10 +105,11 @@ def measure_perplexity(
         )
 
         def show(now: PredictionProgress) -> None:
-            on_work(now.done, now.total, f"perplexity of {folder.name}, {format_duration(now.seconds_left)} left")
+            on_work(now.done, now.total, f"perplexity of {name}, {format_duration(now.seconds_left)} left")
 
-        return pseudo_perplexity(folder, held_out, plan, on_progress=show)
+        return pseudo_perplexity(folder, held_out, plan, name=name, on_progress=show)
 
-    before, after = measure(adaptation.base.location), measure(encoder.folder)
+    before = measure(adaptation.base.location, adaptation.base.name)
+    after = measure(encoder.folder, encoder.folder.name)
     ratio = ConfidenceInterval.from_resamples(after.value / before.value, after.resampled / before.resampled)
     return PerplexityChange(documents=len(before.ids), before=before.interval, after=after.interval, ratio=ratio)
