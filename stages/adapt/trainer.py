@@ -1,4 +1,7 @@
-"""transformers' Trainer with checkpoints of the whole network, and our progress. This module needs accelerate."""
+"""transformers' Trainer with checkpoints of the whole network, and our progress. This module needs accelerate.
+
+`CheckpointTrainer` and `last_checkpoint` serve fine-tuning too.
+"""
 
 import time
 from collections.abc import Callable
@@ -8,12 +11,20 @@ from typing import Any
 
 import safetensors.torch
 import torch
+from safetensors import SafetensorError
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
-from data.errors import EmbedOnceError
+from data.errors import EmbedOnceError, StorageFailed
 from stages.embed.pipeline.interrupt import Interrupts
 
-__all__ = ["StepsCallback", "TrainingProgress", "WholeNetworkTrainer", "last_checkpoint"]
+__all__ = [
+    "CHECKPOINT_SECONDS",
+    "CheckpointTrainer",
+    "StepsCallback",
+    "TrainingProgress",
+    "WholeNetworkTrainer",
+    "last_checkpoint",
+]
 
 CHECKPOINT_SECONDS = 120.0
 REPORT_SECONDS = 1.0
@@ -35,17 +46,37 @@ class TrainingProgress:
 OnProgress = Callable[[TrainingProgress], None]
 
 
-class WholeNetworkTrainer(Trainer):  # type: ignore[misc]  # transformers has no complete types
-    """Trains a network that returns {"loss": ...}. Its checkpoints hold decoders and heads, too, and tied weights."""
+class CheckpointTrainer(Trainer):  # type: ignore[misc]  # transformers has no complete types
+    """Trains silently. Its checkpoints hold the whole network, tensors that share memory once."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.remove_callback(PrinterCallback)
+
+    def train(self, *arguments: Any, **options: Any) -> Any:
+        """Train as transformers does. Raises StorageFailed if a checkpoint cannot be written."""
+        try:
+            return super().train(*arguments, **options)
+        except EmbedOnceError:
+            raise
+        except (OSError, SafetensorError) as error:
+            raise StorageFailed(
+                f"A checkpoint cannot be written to {self.args.output_dir} ({error}). Make room, and run the same "
+                "command again."
+            ) from error
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:  # noqa: ARG002
+        if self.args.should_save:
+            target = Path(output_dir or self.args.output_dir)
+            target.mkdir(parents=True, exist_ok=True)
+            safetensors.torch.save_model(self.model, str(target / _WEIGHTS))
+
+
+class WholeNetworkTrainer(CheckpointTrainer):
+    """Trains a network that returns {"loss": ...}, decoders and heads included."""
 
     def __init__(self, network: torch.nn.Module, arguments: TrainingArguments, data: Any) -> None:
         super().__init__(model=network, args=arguments, train_dataset=data, data_collator=_only_item)
-        self.remove_callback(PrinterCallback)
-
-    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:  # noqa: ARG002
-        target = Path(output_dir or self.args.output_dir)
-        target.mkdir(parents=True, exist_ok=True)
-        safetensors.torch.save_model(self.model, str(target / _WEIGHTS))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         safetensors.torch.load_model(model or self.model, str(Path(resume_from_checkpoint) / _WEIGHTS))

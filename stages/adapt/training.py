@@ -25,7 +25,7 @@ from stages.adapt.objective import Epoch, Integers, Objective
 from stages.adapt.plan import Train
 from stages.embed.batching.budget import empty_gpu_cache, is_out_of_memory
 from stages.embed.model_files.log_silencing import silence_transformers
-from stages.embed.network.torch_network import resolve_device
+from stages.embed.network.torch_network import computes_bfloat16_well, resolve_device
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
@@ -199,10 +199,7 @@ def _train(
 
 def training_precision(device: str) -> str:
     """bfloat16 where the device computes it fast, else float32; weights and optimizer are float32 in any case."""
-    if device.startswith("cuda"):
-        return "bfloat16" if torch.cuda.get_device_capability(device) >= (8, 0) else "float32"
-    has_instructions = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
-    return "bfloat16" if device == "cpu" and has_instructions else "float32"
+    return "bfloat16" if computes_bfloat16_well(device) else "float32"
 
 
 def _training_arguments(schedule: Schedule, parts: int, folder: Path, device: str) -> "TrainingArguments":

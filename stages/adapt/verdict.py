@@ -169,10 +169,9 @@ def compare_heads(
         EmbedOnceError: What `load_task` raises.
     """
     tasks = load_both_tasks(original, adapted, table)
-    names = [name for name in HEADS if tasks[0].target.kind != "multilabel" or _supports_multilabel(name)]
     plans = [
         FitPlan(head=make_head(name, {"seed": seed}), folds=FOLDS, seed=seed, test=False).for_task(tasks[1])
-        for name in names
+        for name in HEADS
     ]
     fits = _FitCounter(on_work, 2 * sum(plan.folds for plan in plans))
     comparisons, rows = [], np.zeros(0, dtype=np.int64)
@@ -241,7 +240,3 @@ def _compare(
     )
     (difference,) = paired_differences(truth, predictions[0], predictions[1:], labels, seed=seed)
     return HeadComparison(head=head, original=original, adapted=adapted, difference=difference)
-
-
-def _supports_multilabel(name: str) -> bool:
-    return bool(make_head(name, {}).supports_multilabel)

@@ -185,16 +185,15 @@ class MaskedWords:
 
     def _draw(self, word: str, ids: NDArray[np.int64], logits: NDArray[np.float32], rng: Random) -> str:
         """Draw another word from the most probable ones; the word itself if there is none."""
-        known = ((self._word_of(token), float(logit)) for token, logit in zip(ids.tolist(), logits, strict=True))
+        known = (
+            (_word_of(self.tokenizer, token), float(logit)) for token, logit in zip(ids.tolist(), logits, strict=True)
+        )
         others = [(other, logit) for other, logit in known if other and other.casefold() != word.casefold()]
         if not others:
             return word
         names, values = zip(*others[:CANDIDATES], strict=True)
         drawn: str = rng.choices(names, np.exp(np.array(values) - values[0]).tolist())[0]
         return drawn.capitalize() if word.istitle() and drawn.islower() else drawn
-
-    def _word_of(self, token: int) -> str:
-        return _word_of(self.tokenizer, token)
 
 
 @cache

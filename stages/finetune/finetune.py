@@ -160,7 +160,6 @@ class _Trainings:
     def _train_last(self, number: int, fold: Fold) -> "tuple[FinetunedHead, tuple[str, ...]]":
         from heads.classifiers.finetuned import FinetunedHead
         from stages.adapt.saving import save_adapted_encoder
-        from stages.adapt.support import BaseEncoder
 
         prepared, folder = self._prepared, self._checkpoint.folder / LAYER
         if prepared.is_trained:
@@ -170,8 +169,7 @@ class _Trainings:
             shutil.rmtree(folder, ignore_errors=True)
             with build_folder(folder, next_step=" and run the same command again.") as temporary:
                 trained.head.save(temporary)
-            base = BaseEncoder(prepared.request.options.model, prepared.base, prepared.files)
-            save_adapted_encoder(prepared.name, prepared.record, base, trained.classifier.encoder)
+            save_adapted_encoder(prepared.name, prepared.record, prepared.base, trained.classifier.encoder)
         return trained.head, trained.notes
 
     def _train(self, number: int, fold: Fold) -> "TrainedFold":

@@ -9,21 +9,20 @@ from data.documents import Corpus, Documents
 from data.errors import CallError, ModelUnavailable, UnknownName, suggest_name
 from data.source_spec import SourceSpec
 from featurestore import CorpusTable, EncoderTraining, KeyList, TrainingStep
+from stages.adapt.support import BaseEncoder
 from stages.embed.encoder.encoder import Encoder, open_encoder
 from stages.embed.encoder.options import Options
 from stages.embed.model_files.checkpoint import read_config
 from stages.embed.model_files.model_families import ENCODER_DECODER_FAMILIES, STATIC_FAMILY
 from stages.embed.model_files.model_lookup import find_model
 from stages.embed.model_files.saved_encoders import check_new_name, find_saved_encoder
-from stages.embed.model_files.sentence_transformers_folder import (
-    SentenceTransformersFolder,
-    read_sentence_transformers_folder,
-)
+from stages.embed.model_files.sentence_transformers_folder import read_sentence_transformers_folder
 from stages.embed.network.backends import AUTO
 from stages.embed.network.static import read_static_config
+from stages.embed.network.torch_network import computes_bfloat16_well
 from stages.embed.pipeline.corpus import create_corpus_table
 from stages.embed.pipeline.embed_source import EmbedRequest
-from stages.finetune.processes import Processes, computes_bfloat16_well
+from stages.finetune.processes import Processes
 from stages.finetune.settings import FinetuneSettings
 from stages.finetune.task import FinetuneTask, Fold
 from stages.fitting import runs
@@ -77,7 +76,7 @@ class FinetuneRequest:
 class Preparation:
     """What is known before training.
 
-    base, files: the folder of the encoder to start from, and what is in it.
+    base: the encoder to start from.
     folds: the trainings; the encoder of the last one is kept.
     bfloat16: whether training computes in it.
     name: of the new encoder.
@@ -88,8 +87,7 @@ class Preparation:
     corpus: Corpus
     table: CorpusTable
     encoder: Encoder
-    base: Path
-    files: SentenceTransformersFolder
+    base: BaseEncoder
     task: FinetuneTask
     folds: list[Fold]
     processes: Processes
@@ -107,6 +105,7 @@ class Preparation:
         from stages.finetune.training import Training
 
         return Training(
+            folder=self.base.files.folder,
             encoder=self.encoder,
             options=self.request.opening,
             task=self.task,
@@ -145,9 +144,9 @@ def prepare(request: FinetuneRequest, notify: Callable[[str], None]) -> Preparat
     settings, processes = request.settings, Processes.of_environment()
     _check_request(request)
     device = processes.device(request.options.device)
-    base = find_model(request.options.model, request.options.revision)
-    files = read_sentence_transformers_folder(base)
-    _check_trainable(files.folder, request.options.model)
+    location = find_model(request.options.model, request.options.revision)
+    base = BaseEncoder(request.options.model, location, read_sentence_transformers_folder(location))
+    _check_trainable(base.files.folder, base.name)
     encoder = open_encoder(request.opening)
     corpus = EmbedRequest(source=request.source, spec=request.spec, seed=settings.seed).read()
     for sentence in (*corpus.notes, *encoder.notes):
@@ -174,7 +173,6 @@ def prepare(request: FinetuneRequest, notify: Callable[[str], None]) -> Preparat
         table=table,
         encoder=encoder,
         base=base,
-        files=files,
         task=task,
         folds=task.folds(settings),
         processes=processes,

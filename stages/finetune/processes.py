@@ -7,9 +7,7 @@ from typing import Self
 from data.errors import CallError
 from stages.embed.network.torch_network import resolve_device
 
-__all__ = ["Processes", "computes_bfloat16_well"]
-
-_BFLOAT16_INSTRUCTIONS = ("amx_bf16", "avx512_bf16")
+__all__ = ["Processes"]
 
 
 @dataclass(frozen=True)
@@ -42,15 +40,3 @@ class Processes:
             )
         device = resolve_device(name)
         return f"cuda:{self.local_rank}" if device == "cuda" else device
-
-
-def computes_bfloat16_well(device: str) -> bool:
-    """Whether a device has instructions for matrix products in bfloat16."""
-    import torch
-
-    if device.startswith("cuda"):
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    if device != "cpu" or not hasattr(torch.cpu, "get_capabilities"):  # torch before 2.10
-        return False
-    capabilities = torch.cpu.get_capabilities()
-    return any(capabilities.get(name, False) for name in _BFLOAT16_INSTRUCTIONS)

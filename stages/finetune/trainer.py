@@ -4,25 +4,22 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 from torch.utils.data import DataLoader
-from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers import EarlyStoppingCallback, TrainerCallback, TrainingArguments
 
 from data.errors import CallError
 from heads.training.losses import Losses
+from stages.adapt.trainer import CHECKPOINT_SECONDS, CheckpointTrainer
 from stages.embed.batching.budget import empty_gpu_cache, is_out_of_memory
 from stages.embed.pipeline.interrupt import Interrupts
 from stages.finetune.batches import DocumentDataset, EpochSampler, MicroBatches, TrainingBatch
 from stages.finetune.classifier import EncoderClassifier
 
-__all__ = ["DocumentTrainer", "StepProgress", "TrainingCallback", "last_checkpoint"]
-
-SAVE_SECONDS = 120.0  # between checkpoints
-STATE = "trainer_state.json"  # the last file of a checkpoint that the Trainer writes
+__all__ = ["DocumentTrainer", "StepProgress", "TrainingCallback"]
 
 
 @dataclass(frozen=True)
@@ -37,7 +34,7 @@ class StepProgress:
     interrupted: bool = False
 
 
-class DocumentTrainer(Trainer):  # type: ignore[misc]  # transformers has no complete types
+class DocumentTrainer(CheckpointTrainer):
     """Trains an EncoderClassifier. One step is one batch of documents, read in as many parts as memory needs.
 
     Args:
@@ -70,7 +67,6 @@ class DocumentTrainer(Trainer):  # type: ignore[misc]  # transformers has no com
         super().__init__(
             model, arguments, train_dataset=dataset, eval_dataset=evaluation and dataset, optimizers=optimizers
         )
-        self.remove_callback(PrinterCallback)
         if evaluation is not None:
             self.add_callback(EarlyStoppingCallback(patience))
         self._sampler, self._micro_batches, self._losses = sampler, micro_batches, losses
@@ -130,15 +126,6 @@ class DocumentTrainer(Trainer):  # type: ignore[misc]  # transformers has no com
         self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
-    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:  # noqa: ARG002
-        """Write the weights of a checkpoint, tensors that share memory once."""
-        from safetensors.torch import save_model
-
-        if self.args.should_save:
-            folder = Path(output_dir or self.args.output_dir)
-            folder.mkdir(parents=True, exist_ok=True)
-            save_model(self.model, str(folder / "model.safetensors"))
-
     def _issue_warnings_after_load(self, load_result: Any) -> None:
         """Nothing: the second name of a tensor that was written once is not missing."""
 
@@ -156,7 +143,7 @@ def _as_inputs(batch: Any) -> dict[str, TrainingBatch]:
     return {"batch": batch}
 
 
-class TrainingCallback(TrainerCallback):  # type: ignore[misc]  # as above
+class TrainingCallback(TrainerCallback):  # type: ignore[misc]  # transformers has no complete types
     """Reports progress, saves a checkpoint every two minutes, and stops after a step if an interrupt was requested.
 
     interrupts: the handling of Ctrl-C. on_progress: called after each step.
@@ -180,7 +167,7 @@ class TrainingCallback(TrainerCallback):  # type: ignore[misc]  # as above
         self._report(args, state)
         is_alone = args.world_size == 1  # several processes have to save at the same step
         is_saved_next = args.eval_strategy == "epoch" and float(state.epoch).is_integer()
-        is_due = self.interrupts.requested or time.monotonic() - self._saved > SAVE_SECONDS
+        is_due = self.interrupts.requested or time.monotonic() - self._saved > CHECKPOINT_SECONDS
         control.should_save = control.should_save or (is_alone and is_due and not is_saved_next)
 
     def on_save(self, *_: Any, **__: Any) -> None:
@@ -200,9 +187,3 @@ class TrainingCallback(TrainerCallback):  # type: ignore[misc]  # as above
 
     def _report_interrupt(self) -> None:
         self._on_progress(replace(self._last, interrupted=True))
-
-
-def last_checkpoint(folder: Path) -> Path | None:
-    """The newest complete checkpoint in a folder; None if there is none."""
-    complete = [path.parent for path in folder.glob(f"checkpoint-*/{STATE}")]
-    return max(complete, key=lambda path: int(path.name.rpartition("-")[2]), default=None)

@@ -1,7 +1,7 @@
 """One training: an encoder and a layer on some documents, with checkpoints from which it resumes."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from data.errors import StorageFailed
 from heads.classifiers.finetuned import FinetunedHead
 from heads.core.class_weights import loss_weights
 from heads.core.inputs import encode
@@ -26,8 +25,6 @@ from stages.embed.encoder.encoder import Encoder
 from stages.embed.encoder.options import Options
 from stages.embed.model_files.checkpoint import read_config
 from stages.embed.model_files.log_silencing import silence_transformers
-from stages.embed.model_files.model_lookup import find_model
-from stages.embed.model_files.sentence_transformers_folder import read_sentence_transformers_folder
 from stages.embed.model_files.trust import resolve_remote_code
 from stages.embed.network.torch_network import TorchNetwork
 from stages.embed.windows.window_arrays import Windows
@@ -63,11 +60,12 @@ class TrainedFold:
 class Training:
     """What all trainings of a run share.
 
-    encoder, options: the encoder to start from, and how it was opened.
+    folder, encoder, options: the encoder to start from, and how it was opened.
     windows: of the training documents, in the order of `task`.
     bfloat16: whether to compute in bfloat16.
     """
 
+    folder: Path
     encoder: Encoder
     options: Options
     task: FinetuneTask
@@ -95,7 +93,8 @@ class Training:
             CallError: for a loss that does not fit the labels, and if the loss is no longer finite.
             KeyboardInterrupt: after Ctrl-C, when a checkpoint is saved.
         """
-        from stages.finetune.trainer import TrainingCallback, last_checkpoint
+        from stages.adapt.trainer import last_checkpoint
+        from stages.finetune.trainer import TrainingCallback
 
         names = self.task.target.names[fold.learned]
         classes, y = encode(names)
@@ -106,7 +105,7 @@ class Training:
             trainer = self._trainer(classifier, fold, y, classes.tolist(), micro_batches, folder)
             trainer.add_callback(callback)
             checkpoint = last_checkpoint(folder)
-            with callback.interrupts if self.processes.ranks == 1 else nullcontext(), _disk_errors(folder):
+            with callback.interrupts if self.processes.ranks == 1 else nullcontext():
                 trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         trained = classifier.trained_parameters
         classifier.merge_adapter()
@@ -117,10 +116,9 @@ class Training:
 
     def build(self, classes: int) -> EncoderClassifier:
         """The network with a layer of random weights, on the device of this process."""
-        folder = read_sentence_transformers_folder(find_model(self.options.model, self.options.revision)).folder
-        config = resolve_remote_code(read_config(folder), trust=self.options.trust_remote_code)
+        config = resolve_remote_code(read_config(self.folder), trust=self.options.trust_remote_code)
         device, layers = self.processes.device(self.options.device), self.encoder.recipe.layers
-        network = TorchNetwork(folder, layers, "float32", device, trust=bool(config.code_hashes), onednn=False)
+        network = TorchNetwork(self.folder, layers, "float32", device, trust=bool(config.code_hashes), onednn=False)
         return EncoderClassifier(network, self.encoder, classes, self.settings).to(network.device)
 
     def micro_batches(self, classifier: EncoderClassifier) -> MicroBatches:
@@ -266,18 +264,3 @@ class Training:
                 f"Memory ran out: a step was divided into parts of at most {micro_batches.limit:,} tokens, which does "
                 "not change the result."
             )
-
-
-@contextmanager
-def _disk_errors(folder: Path) -> Iterator[None]:
-    """Raise StorageFailed if a checkpoint cannot be written."""
-    from safetensors import SafetensorError
-
-    try:
-        yield
-    except (OSError, SafetensorError) as error:
-        if isinstance(error, StorageFailed):
-            raise
-        raise StorageFailed(
-            f"A checkpoint cannot be written to {folder} ({error}). Make room, and run the same command again."
-        ) from error
