@@ -10,6 +10,7 @@ from featurestore import EncoderTraining
 from stages.adapt.support import BaseEncoder
 from stages.embed.model_files.log_silencing import silence_transformers
 from stages.embed.model_files.saved_encoders import save_encoder
+from stages.embed.model_files.sentence_transformers_folder import copy_modules
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -42,7 +43,7 @@ def save_adapted_encoder(name: str, training: EncoderTraining, base: BaseEncoder
         if base.files.folder != base.location:
             for file in _setting_files(base.location):
                 shutil.copyfile(file, folder / file.name)
-        _copy_modules(base, folder)
+        copy_modules(base.location, base.files.folder, folder)
         config = json.loads((base.files.folder / "config.json").read_text(encoding="utf-8"))
         _write_json(folder / "config.json", {key: value for key, value in config.items() if key not in _DTYPES})
 
@@ -52,21 +53,6 @@ def _setting_files(folder: Path) -> Iterator[Path]:
         is_index = path.name.endswith(".index.json")
         if path.is_file() and path.suffix in _COPIED and path.name not in _NOT_COPIED and not is_index:
             yield path
-
-
-def _copy_modules(base: BaseEncoder, folder: Path) -> None:
-    """Copy the modules of sentence-transformers after the encoder, which itself is in the folder's root."""
-    listing = base.location / "modules.json"
-    if not listing.is_file():
-        return
-    modules = json.loads(listing.read_text(encoding="utf-8"))
-    for module in modules:
-        path = base.location / module["path"]
-        if path == base.files.folder:
-            module["path"] = ""
-        elif path.is_dir():  # paths outside the model folder were refused when it was read
-            shutil.copytree(path, folder / module["path"])
-    _write_json(folder / "modules.json", modules)
 
 
 def _write_json(path: Path, content: object) -> None:

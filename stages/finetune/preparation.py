@@ -124,7 +124,7 @@ class Preparation:
             uses_labels=True,
             includes_test=False,
             keys=frozenset(self.task.keys[row] for row in self.folds[-1].learned.tolist()),
-            settings=self.request.settings.to_json() | {"bfloat16": self.bfloat16},
+            settings=self.request.settings.to_json(self.encoder.dim) | {"bfloat16": self.bfloat16},
         )
         return (self.encoder.training or EncoderTraining(base=self.encoder.recipe.encoder)).then(step)
 
@@ -213,7 +213,7 @@ def _identity(request: FinetuneRequest, encoder: Encoder, task: FinetuneTask, *,
     return runs.short_hash(
         {
             "format": runs.FORMAT,
-            "settings": request.settings.to_json(),
+            "settings": request.settings.to_json(encoder.dim),
             "bfloat16": bfloat16,
             "encoder": encoder.recipe.fingerprint,
             "documents": task.documents_hash,

@@ -105,10 +105,15 @@ class FinetuneSettings:
             if find_spec(package) is None:
                 raise ExtraMissing(f"Fine-tuning needs {package}, which is missing: pip install 'embedonce[adapt]'.")
 
-    def to_json(self) -> dict[str, Any]:
-        """The settings as JSON values, without those that have no effect."""
+    def resolved_lr(self, dim: int) -> float:
+        """The peak learning rate of an encoder with vectors of length `dim`."""
+        return self.lr or default_lr(dim, self.train)
+
+    def to_json(self, dim: int) -> dict[str, Any]:
+        """The settings as JSON values, without those that have no effect. dim: the length of the encoder's vectors."""
         unused = {"share": ("folds",), "split": ("folds", "validation"), "folds": ("validation", "patience")}
-        return {name: value for name, value in asdict(self).items() if name not in unused[self.validate_on]}
+        values = asdict(self) | {"lr": self.resolved_lr(dim)}
+        return {name: value for name, value in values.items() if name not in unused[self.validate_on]}
 
 
 def parse_train(text: str) -> int | None:

@@ -31,7 +31,7 @@ from stages.embed.windows.window_arrays import Windows
 from stages.finetune.batches import DocumentDataset, EpochSampler, MicroBatches
 from stages.finetune.classifier import EncoderClassifier
 from stages.finetune.processes import Processes
-from stages.finetune.settings import FinetuneSettings, default_lr
+from stages.finetune.settings import FinetuneSettings
 from stages.finetune.task import FinetuneTask, Fold
 
 if TYPE_CHECKING:
@@ -241,7 +241,7 @@ class Training:
     ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
         """AdamW with a learning rate for the encoder and one for the layer; warm-up and cosine decay."""
         settings = self.settings
-        lr = settings.lr or default_lr(self.encoder.dim, settings.train)
+        lr = settings.resolved_lr(self.encoder.dim)
         encoder = [weight for weight in classifier.encoder.parameters() if weight.requires_grad]
         layer = list(classifier.layer.parameters())
         groups = [

@@ -8,6 +8,7 @@ from typing import Any
 
 from data.errors import ModelUnavailable
 from stages.embed.model_files.log_silencing import silence_transformers
+from stages.embed.model_files.sentence_transformers_folder import copy_modules
 
 _TOKENIZER_FILES = (
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "merges.txt"),
@@ -58,7 +59,7 @@ def copy_tokenizer(source: Path, target: Path, class_name: str, positions: int) 
         _edit_json(target / "tokenizer.json", set_truncation)
 
 
-def copy_modules(source: Path, encoder: Path, target: Path, positions: int) -> None:
+def copy_sentence_transformers_files(source: Path, encoder: Path, target: Path, positions: int) -> None:
     """Copy what sentence-transformers reads: modules, pooling, prompts, and the maximum length with its new value.
 
     Args:
@@ -70,20 +71,11 @@ def copy_modules(source: Path, encoder: Path, target: Path, positions: int) -> N
     if not (source / "modules.json").is_file():
         return
     prompts = source.glob("config_sentence_transformers.json")
-    for path in (source / "modules.json", *prompts, *encoder.glob(_LENGTH_FILES)):
+    for path in (*prompts, *encoder.glob(_LENGTH_FILES)):
         shutil.copyfile(path, target / path.name)
     for path in target.glob(_LENGTH_FILES):
         _edit_json(path, lambda settings: settings.update({"max_seq_length": positions}))
-
-    def move_encoder(modules: list[dict[str, Any]]) -> None:
-        for module in modules:
-            folder = source / str(module.get("path", ""))
-            if folder == encoder:
-                module["path"] = ""
-            elif folder.is_dir():
-                shutil.copytree(folder, target / folder.relative_to(source), dirs_exist_ok=True)
-
-    _edit_json(target / "modules.json", move_encoder)
+    copy_modules(source, encoder, target)
 
 
 def _edit_json(path: Path, edit: Callable[[Any], None]) -> None:

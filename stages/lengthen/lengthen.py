@@ -15,7 +15,7 @@ from stages.embed.model_files.saved_encoders import check_new_name, encoders_fol
 from stages.embed.model_files.sentence_transformers_folder import read_sentence_transformers_folder
 from stages.embed.model_files.trust import resolve_remote_code
 from stages.embed.windows.tokens import TextTokenizer, load_tokenizer
-from stages.lengthen.folder import copy_modules, copy_tokenizer, open_tokenizer
+from stages.lengthen.folder import copy_sentence_transformers_files, copy_tokenizer, open_tokenizer
 from stages.lengthen.tensors import (
     SUPPORTED_FAMILIES,
     has_head,
@@ -195,7 +195,7 @@ def _write(request: LengthenRequest, source: _Source, folder: Path) -> bool:
     original = source.config.folder
     tokenizer = open_tokenizer(original)
     copy_tokenizer(original, folder, type(tokenizer).__name__, request.positions)
-    copy_modules(source.location, original, folder, request.positions)
+    copy_sentence_transformers_files(source.location, original, folder, request.positions)
     tensors = read_tensors(source.config)
     pad_id = _padding_id(source.config, tokenizer.pad_token_id)
     config = longformer_config(

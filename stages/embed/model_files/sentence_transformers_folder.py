@@ -7,6 +7,7 @@ hidden states, and notes tell the user which steps of the model are not applied.
 """
 
 import json
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -114,6 +115,28 @@ def read_sentence_transformers_folder(folder: Path) -> SentenceTransformersFolde
         includes_prompt=pooling.get("include_prompt", True) is not False,
         other_modules=tuple(kind for kind, _ in modules if kind not in (*_ENCODERS, "Pooling", "Normalize")),
     )
+
+
+def copy_modules(source: Path, encoder: Path, target: Path) -> None:
+    """Copy the modules after the encoder, and modules.json, in which the encoder is in `target` itself from now on.
+
+    Args:
+        source: The folder of the model; without modules.json, nothing is copied.
+        encoder: The folder of the encoder in it.
+        target: The folder of a new encoder that takes the place of `encoder`.
+
+    Raises:
+        ModelUnavailable: modules.json is damaged.
+    """
+    modules = [dict(entry) for entry in map(_as_mapping, _read_json(source / "modules.json", list))]
+    for module in modules:
+        folder = _module_folder(source, module)
+        if folder == encoder:
+            module["path"] = ""
+        elif folder.is_dir():
+            shutil.copytree(folder, target / folder.relative_to(source), dirs_exist_ok=True)
+    if modules:
+        (target / "modules.json").write_text(json.dumps(modules, indent=2) + "\n", encoding="utf-8")
 
 
 def _pooling_names(pooling: Mapping[str, Any]) -> Iterator[str]:

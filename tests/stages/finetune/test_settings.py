@@ -51,7 +51,12 @@ def test_a_missing_package_is_one_sentence_that_names_the_extra(
 
 
 def test_settings_without_an_effect_do_not_change_the_identity_of_a_run() -> None:
-    assert FinetuneSettings(folds=3).to_json() == FinetuneSettings(folds=4).to_json()
-    with_folds = FinetuneSettings(validate_on="folds", validation=0.3).to_json()
-    assert with_folds == FinetuneSettings(validate_on="folds").to_json()
-    assert FinetuneSettings(validation=0.3).to_json() != FinetuneSettings().to_json()
+    assert FinetuneSettings(folds=3).to_json(384) == FinetuneSettings(folds=4).to_json(384)
+    with_folds = FinetuneSettings(validate_on="folds", validation=0.3).to_json(384)
+    assert with_folds == FinetuneSettings(validate_on="folds").to_json(384)
+    assert FinetuneSettings(validation=0.3).to_json(384) != FinetuneSettings().to_json(384)
+
+
+def test_a_record_has_the_learning_rate_that_was_used() -> None:
+    assert FinetuneSettings().to_json(384)["lr"] == default_lr(384, "all")
+    assert FinetuneSettings(lr=1e-3).to_json(384)["lr"] == 1e-3
