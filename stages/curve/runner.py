@@ -1,7 +1,6 @@
-"""Which fits make a curve, making them, and how long the rest takes."""
+"""Which fits make a curve, and making them."""
 
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,12 +16,9 @@ from data.splits import nested_subsets, stratified_split
 from data.text_format import plural
 from featurestore import CorpusTable, FeatureSource, joined_fingerprint
 from heads.core.head import Head
-from heads.core.hyperparameters import to_json
-from heads.evaluation.confusion_counts import ConfusionCounts
-from heads.evaluation.decisions import default_decision
 from heads.registry import STACKING_HEADS
+from stages.curve.fits import CurveProgressCallback, Fit, Pace
 from stages.curve.points import CurvePoint, LearningCurves, load_point, save_point
-from stages.fitting import runs
 from stages.fitting.head_options import ALL, parse_heads
 from stages.fitting.plan import configure_head
 from stages.fitting.sample_weights import align_weights
@@ -32,7 +28,6 @@ from stages.fitting.task import Task, load_task, resolve_layer
 VALIDATION = 0.2  # of the training split
 MIN_SIZE = 50  # documents at which curves start, but not above an eighth of them
 FOLDER = "curves"
-FORMAT = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,21 +55,6 @@ class CurvePlan:
         """Raise CallError for seeds out of range."""
         check_whole_number("seeds", self.seeds, 1, MAX_SEEDS)
         check_whole_number("seed", self.seed, 0, MAX_SEED - self.seeds + 1)
-
-
-@dataclass(frozen=True)
-class CurveProgress:
-    """What is fitted next. `done` of `total` counts documents of all fits; seconds_left is None while unknown."""
-
-    head: str
-    size: int
-    seed: int
-    done: int
-    total: int
-    seconds_left: float | None
-
-
-CurveProgressCallback = Callable[[CurveProgress], None]
 
 
 def parse_sizes(text: str) -> tuple[int | None, ...]:
@@ -153,7 +133,7 @@ def fit_curves(
     shared: dict[str, Any] = {"features": joined_fingerprint(store.recipes)}
     shared |= {"order": task.labels} if plan.order else {}
     check_writable(folder)
-    pace, points = _Pace(fits), []
+    pace, points = Pace(fits), []
     for fit in fits:
         if on_progress is not None:
             on_progress(pace.progress(fit))
@@ -209,53 +189,9 @@ def _validation_rows(name: str, task: Task, plan: CurvePlan) -> NDArray[np.int64
     return np.asarray(unseen[stratified_split(y, groups, (1 - VALIDATION, VALIDATION), plan.seed) == 1])
 
 
-@dataclass(frozen=True, eq=False)
-class _Fit:
-    """One head to be fitted on `rows` of the training documents. weight: of all training documents, or None."""
-
-    head: Head
-    size: int
-    seed: int
-    rows: NDArray[np.int64]
-    weight: NDArray[np.float64] | None
-
-    def identity(self, shared: dict[str, Any], validation: NDArray[np.int64]) -> str:
-        """Eight hex digits that differ if the metrics could differ."""
-        return runs.short_hash(
-            {"format": FORMAT, "head": self.head.name, "hyperparameters": to_json(self.head)["nested"]}
-            | {"train": self.rows.tolist(), "validation": validation.tolist()}
-            | ({} if self.weight is None else {"weights": self.weight[self.rows].tolist()})
-            | shared
-        )
-
-    def run(self, task: Task, validation: NDArray[np.int64]) -> CurvePoint:
-        """Fit the head and score the validation split with the default decision rule.
-
-        Labels that the head has never seen have scores of -inf and so are missed.
-        """
-        start = time.perf_counter()
-        head = task.fit(clone(self.head), self.rows, self.weight)
-        seconds = time.perf_counter() - start
-        y, ordered = task.target.y[validation], task.target.is_ordinal
-        predicted = default_decision(task.scores(head, validation), y, ordinal=ordered).out_of_fold
-        counts = ConfusionCounts.from_predictions(y, predicted, len(task.labels))
-        return CurvePoint(
-            head=self.head.name,
-            size=self.size,
-            seed=self.seed,
-            documents=len(self.rows),
-            labels=int(np.count_nonzero(task.target[self.rows].counts)),
-            macro_f1=float(counts.macro_f1),
-            micro_f1=float(counts.micro_f1),
-            accuracy=float(counts.accuracy),
-            seconds=round(seconds, 3),
-            quadratic_kappa=float(counts.quadratic_kappa) if ordered else None,
-        )
-
-
 def _plan_fits(
     plan: CurvePlan, task: Task, train: NDArray[np.int64], weight: NDArray[np.float64] | None
-) -> Iterator[_Fit]:
+) -> Iterator[Fit]:
     """All fits, the small ones of every head first, so that early results and the time left include all heads."""
     sizes = _resolve_sizes(plan.sizes, len(train))
     y, groups = task.target.y[train], task.groups[train].tolist()
@@ -265,7 +201,7 @@ def _plan_fits(
     for index, size in enumerate(sizes):
         for head in heads:
             for seed in seeds:
-                yield _Fit(clone(head).set_params(seed=seed), size, seed, train[subsets[seed][index]], weight)
+                yield Fit(clone(head).set_params(seed=seed), size, seed, train[subsets[seed][index]], weight)
 
 
 def _resolve_sizes(requested: Sequence[int | None], documents: int) -> list[int]:
@@ -280,48 +216,6 @@ def _resolve_sizes(requested: Sequence[int | None], documents: int) -> list[int]
             "split is a part of the training split. Request fewer, or 'all'."
         )
     return sizes
-
-
-class _Pace:
-    """How much of the work is done, in documents, and how long the rest takes.
-
-    A fit has a fixed cost in addition to that of its documents, so each head's seconds are predicted by a line through
-    its fits so far. With fits of one size only, the line says nothing about other sizes.
-    """
-
-    def __init__(self, fits: Sequence[_Fit]) -> None:
-        self._left = [(fit.head.name, fit.size) for fit in fits]
-        self._done, self._total = 0, sum(len(fit.rows) for fit in fits)
-        self._times: dict[str, list[tuple[int, float]]] = {fit.head.name: [] for fit in fits}
-
-    def progress(self, fit: _Fit) -> CurveProgress:
-        return CurveProgress(fit.head.name, fit.size, fit.seed, self._done, self._total, self._seconds_left())
-
-    def record(self, fit: _Fit, seconds: float) -> None:
-        self._left.pop(0)
-        self._done += len(fit.rows)
-        self._times[fit.head.name].append((fit.size, seconds))
-
-    def _seconds_left(self) -> float | None:
-        left = 0.0
-        for head, times in self._times.items():
-            sizes = [size for name, size in self._left if name == head]
-            known = {size for size, _ in times}
-            if len(known) < 2 and not known.issuperset(sizes):
-                return None
-            left += sum(_predict_seconds(times, sizes))
-        return left
-
-
-def _predict_seconds(times: Sequence[tuple[int, float]], sizes: Sequence[int]) -> list[float]:
-    """Seconds at `sizes` by a line through (size, seconds) whose offset and slope are not negative."""
-    from scipy.optimize import nnls
-
-    def design(documents: Sequence[int]) -> NDArray[np.float64]:
-        return np.array([(1.0, count) for count in documents]).reshape(-1, 2)
-
-    line = nnls(design([size for size, _ in times]), np.array([seconds for _, seconds in times]))[0]
-    return [float(seconds) for seconds in design(sizes) @ line]
 
 
 def _notes(

@@ -272,7 +272,7 @@ def test_the_time_left_includes_the_fixed_cost_of_a_fit(tmp_path: Path, monkeypa
             Clocked.now += 2 + len(y) / 10
             return super().fit(X, y, sample_weight, groups, fit_only)
 
-    monkeypatch.setattr("stages.curve.runner.time", SimpleNamespace(perf_counter=lambda: Clocked.now))
+    monkeypatch.setattr("stages.curve.fits.time", SimpleNamespace(perf_counter=lambda: Clocked.now))
     reported: list[CurveProgress] = []
     store, table = make_store(tmp_path / "store", *blobs(["a", "b", "c"], 160))
     plan = CurvePlan(heads=[Clocked()], sizes=[10, 20, 80], seeds=2)
