@@ -29,6 +29,7 @@ __all__ = [
 CHECKPOINT_SECONDS = 120.0
 REPORT_SECONDS = 1.0
 _WEIGHTS = "model.safetensors"
+_TORCH_WRITER = "PytorchStreamWriter"  # in the RuntimeError of torch.save if a disk is full
 _STATE = "trainer_state.json"  # the last file of a checkpoint that the Trainer writes
 
 
@@ -59,7 +60,9 @@ class CheckpointTrainer(Trainer):  # type: ignore[misc]  # transformers has no c
             return super().train(*arguments, **options)
         except EmbedOnceError:
             raise
-        except (OSError, SafetensorError) as error:
+        except (OSError, SafetensorError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and _TORCH_WRITER not in str(error):
+                raise
             raise StorageFailed(
                 f"A checkpoint cannot be written to {self.args.output_dir} ({error}). Make room, and run the same "
                 "command again."

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from data.errors import EmbedOnceError
+from data.errors import EmbedOnceError, StorageFailed
 from featurestore import FeatureStore
 from stages.adapt.adapt import Adaptation, AdaptProgress, train_encoders
 from stages.adapt.masked_language_model import open_masked_language_model
@@ -207,6 +207,23 @@ def test_batches_are_halved_until_they_fit(tmp_path: Path) -> None:
     assert run_limited(tmp_path / "limited", limited).halvings == 2
     assert limited.sizes == [2] * 12
     torch.testing.assert_close(limited.weight, whole.weight)
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(28, "No space left on device"), RuntimeError("PytorchStreamWriter failed writing file data/0")]
+)
+def test_a_checkpoint_that_cannot_be_written_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    from stages.adapt import trainer
+
+    def fail(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("safetensors.torch.save_model", fail)
+    with pytest.raises(StorageFailed, match=r"A checkpoint cannot be written to .* Make room"):
+        run_limited(tmp_path, Limited(8))
 
 
 def test_two_windows_that_do_not_fit_are_one_sentence(tmp_path: Path) -> None:
