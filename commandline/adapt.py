@@ -104,7 +104,11 @@ class AdaptOptions(SourceOptions):
 @click.option("--epochs", type=float, help="Passes over the training texts.  [mlm, supervised: 3; tsdae, simcse: 1]")
 @click.option("--steps", type=click.IntRange(1), help="Training steps, instead of --epochs.")
 @click.option("--batch-size", type=click.IntRange(2), default=32, help="Windows per step.")
-@click.option("--lr", type=float, help="Highest learning rate.  [5e-5; tsdae, simcse: 3e-5; ten times that for lora]")
+@click.option(
+    "--lr",
+    type=float,
+    help="Highest learning rate.  [mlm, supervised: 5e-5, others: 3e-5, for 768 dimensions; more for fewer or lora]",
+)
 @click.option("--window", type=click.IntRange(1), help="Tokens per window, as in `embed`.")
 @click.option("--long", default="windows", metavar="STRATEGY", help="What is read of a long document, as in `embed`.")
 @click.option("--prefix", help="Text before each window, as in `embed`.  [the model's default prompt, if any]")

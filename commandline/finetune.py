@@ -144,7 +144,11 @@ class FinetuneOptions(SourceOptions):
     default=32,
     help="Documents per step, of all processes together; a step is divided if memory needs that.",
 )
-@click.option("--lr", type=float, help="Peak learning rate of the encoder.  [2e-4 to 3e-5 for 384 to 768 dimensions]")
+@click.option(
+    "--lr",
+    type=float,
+    help="Peak learning rate of the encoder.  [1.2e-4 for 384 dimensions, 3e-5 for 768; ten times that for lora]",
+)
 @click.option("--layer-lr", type=float, default=2e-3, help="Peak learning rate of the classification layer.")
 @click.option(
     "--train",

@@ -1,6 +1,6 @@
 """How a source is read: a value that is saved with a corpus, so that later commands read new files the same way."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import PurePath
 from typing import Any, Self
@@ -54,12 +54,6 @@ class SourceSpec:
         """The files of the validation and test splits, as far as there are any."""
         files = [(Split.VALIDATION, self.validation_file), (Split.TEST, self.test_file)]
         return [(split, file) for split, file in files if file is not None]
-
-    def with_text(self, columns: Sequence[str], template: str | None = None) -> Self:
-        """The same, but the text is of these columns or of this template if either is given."""
-        if not columns and template is None:
-            return self
-        return replace(self, text=tuple(columns) or None, template=template)
 
     def for_file(self, source: str, original: str) -> Self:
         """What this says about another file than `original`, which it was made for.

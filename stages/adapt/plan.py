@@ -12,7 +12,6 @@ from stages.embed.encoder.options import Options
 Method = Literal["mlm", "tsdae", "simcse", "supervised"]
 Train = Literal["all", "lora", "embeddings"]
 
-METHODS: tuple[Method, ...] = ("mlm", "tsdae", "simcse", "supervised")
 SUPERVISED: Method = "supervised"
 
 HOLD_OUT_WITH_LABELS = 0.3  # of the documents that can be scored, without which nothing could be tuned or compared

@@ -104,9 +104,3 @@ def test_a_data_frame_is_read_by_a_template() -> None:
 def test_a_list_of_texts_takes_no_template() -> None:
     with pytest.raises(CallError, match="A list of texts has no columns"):
         read_in_memory(["a"], SourceSpec(template="{a}"))
-
-
-def test_other_columns_replace_the_template() -> None:
-    spec = SourceSpec(template="{a}{b}", label="c")
-    assert spec.with_text(("d",)) == SourceSpec(text=("d",), label="c")
-    assert spec.with_text(()) == spec
