@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from data.errors import EmbedOnceError, StorageFailed
-from stages.embed.pipeline.interrupt import Interrupts
+from data.interrupt import Interrupts
 
 __all__ = [
     "CHECKPOINT_SECONDS",

@@ -12,10 +12,10 @@ from torch.utils.data import DataLoader
 from transformers import EarlyStoppingCallback, TrainerCallback, TrainingArguments
 
 from data.errors import CallError
+from data.interrupt import Interrupts
 from heads.training.losses import Losses
 from stages.adapt.trainer import CHECKPOINT_SECONDS, CheckpointTrainer
 from stages.embed.batching.budget import empty_gpu_cache, is_out_of_memory
-from stages.embed.pipeline.interrupt import Interrupts
 from stages.finetune.batches import DocumentDataset, EpochSampler, MicroBatches, TrainingBatch
 from stages.finetune.classifier import EncoderClassifier
 

@@ -7,8 +7,8 @@ import pytest
 
 import cli
 from data import termination as module
+from data.interrupt import Interrupts
 from data.termination import Termination
-from stages.embed.pipeline.interrupt import Interrupts
 
 
 @pytest.fixture(autouse=True)

@@ -10,9 +10,9 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
 from data.errors import CallError, EmbedOnceError
+from data.interrupt import Interrupts
 from stages.embed.batching.quantization_error import Float32Similarity
 from stages.embed.network.torch_network import resolve_device
-from stages.embed.pipeline.interrupt import Interrupts
 from stages.embed.pipeline.progress import EmbedProgress, EmbedReport, Progress
 
 # the work of one process: it encodes its part on its device, and reports its progress

@@ -9,6 +9,7 @@ import numpy as np
 
 from data.documents import Corpus
 from data.errors import RecipeMismatch, StorageFailed
+from data.interrupt import Interrupts
 from featurestore import FeatureStore
 from stages.embed.batching.budget import BatchStrategy, BudgetSelection, BudgetTuner
 from stages.embed.batching.quantization_error import measure_float32_similarity
@@ -18,7 +19,6 @@ from stages.embed.pipeline.background import BackgroundWriter, prefetch
 from stages.embed.pipeline.corpus import save_corpus
 from stages.embed.pipeline.distinct_texts import DistinctTexts
 from stages.embed.pipeline.encode_slice import encode_slice
-from stages.embed.pipeline.interrupt import Interrupts
 from stages.embed.pipeline.length_buckets import LengthBuckets, iter_length_buckets
 from stages.embed.pipeline.progress import EmbedCounters, EmbedProgress, EmbedReport, Progress
 from stages.embed.windows.corpus_part import WHOLE_CORPUS, CorpusPart

@@ -193,7 +193,7 @@ if __name__ == "__main__":
 
 def run_until_interrupted(path: Path, progress: Progress) -> EmbedReport:
     """Like `embed`: runs until it is interrupted, and then writes what it has."""
-    from stages.embed.pipeline.interrupt import Interrupts
+    from data.interrupt import Interrupts
 
     path.with_suffix(".pid").write_text(str(os.getpid()))
     with Interrupts(lambda: None) as interrupts:

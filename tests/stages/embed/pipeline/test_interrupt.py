@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from data.interrupt import Interrupts
 from featurestore import FeatureStore
 from stages.embed import embed
-from stages.embed.pipeline.interrupt import Interrupts
 from tests.stages.embed.conftest import Folders, Open
 from tests.stages.embed.fakes import CountingNetwork, corpus, counting
 from tests.stages.embed.pipeline.test_encode_corpus import ROOT, store_of

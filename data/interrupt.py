@@ -1,4 +1,4 @@
-"""The handling of Ctrl-C while documents are encoded."""
+"""Ctrl-C: the current piece of work is finished after the first, and everything stops after the second."""
 
 import signal
 import threading
