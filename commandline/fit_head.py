@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from featurestore import CorpusTable, FeatureSource
     from heads.core.head import Head
     from stages.fitting.plan import FitPlan
+    from stages.fitting.pooled_features import PooledFeatures
     from stages.fitting.runs import Run
 
 
@@ -113,6 +114,7 @@ def fit_head(options: FitHeadOptions) -> None:
     from heads.registry import STACKING_HEADS
     from stages.compare import compare
     from stages.fitting.head_options import parse_heads
+    from stages.fitting.pooled_features import PooledFeatures
     from stages.stores import open_stores
 
     if options.base_runs and not STACKING_HEADS.keys() & set(options.heads):
@@ -126,10 +128,11 @@ def fit_head(options: FitHeadOptions) -> None:
     heads = parse_heads(options.heads, options.all_settings, options.class_weight, options.first, options.seed, layers)
     copies = options.open_copies(first)
     plans = [_plan(head, weights, copies, options) for head in heads]
-    if len(plans) == 1:
-        runs, has_failed = [_fit(source, corpus, plans[0], options, set(corpus.notes))], False
-    else:
-        runs, has_failed = _fit_all(source, corpus, plans, options)
+    with PooledFeatures(options.runs) as pooled:
+        if len(plans) == 1:
+            runs, has_failed = [_fit(source, corpus, plans[0], options, set(corpus.notes), pooled)], False
+        else:
+            runs, has_failed = _fit_all(source, corpus, plans, options, pooled)
     if runs:
         show_comparison(compare(runs), as_json=options.as_json)
     if has_failed:
@@ -159,7 +162,11 @@ def _plan(
 
 
 def _fit_all(
-    source: "FeatureSource", corpus: "CorpusTable", plans: "list[FitPlan]", options: FitHeadOptions
+    source: "FeatureSource",
+    corpus: "CorpusTable",
+    plans: "list[FitPlan]",
+    options: FitHeadOptions,
+    pooled: "PooledFeatures",
 ) -> "tuple[list[Run], bool]":
     """Fit each head, also if one fails; returns the runs, and whether one failed for more than a missing package."""
     runs, has_failed, shown_notes = [], False, set(corpus.notes)
@@ -168,7 +175,7 @@ def _fit_all(
             note(f"{plan.head.name} is left out: it does not support multi-label documents.")
             continue
         try:
-            runs.append(_fit(source, corpus, plan, options, shown_notes))
+            runs.append(_fit(source, corpus, plan, options, shown_notes, pooled))
         except StorageFailed:  # no other head could be saved either
             raise
         except EmbedOnceError as error:
@@ -178,7 +185,12 @@ def _fit_all(
 
 
 def _fit(
-    source: "FeatureSource", corpus: "CorpusTable", plan: "FitPlan", options: FitHeadOptions, shown_notes: set[str]
+    source: "FeatureSource",
+    corpus: "CorpusTable",
+    plan: "FitPlan",
+    options: FitHeadOptions,
+    shown_notes: set[str],
+    pooled: "PooledFeatures",
 ) -> "Run":
     """Fit one head and print its notes, except those that were printed for another head or by `embed`."""
     from stages.fitting.cross_fitting import FitProgress
@@ -190,7 +202,16 @@ def _fit(
             bar(now.step, now.steps, now.activity)
 
         command = shlex.join(sys.argv)
-        run, is_new = fit_head(source, corpus, plan, options.runs, command=command, on_progress=show, jobs=options.jobs)
+        run, is_new = fit_head(
+            source,
+            corpus,
+            plan,
+            options.runs,
+            command=command,
+            on_progress=show,
+            jobs=options.jobs,
+            pooled=pooled,
+        )
     seconds = format_duration(sum(run.record.seconds.values()))
     say(f"{run.folder}: fitted in {seconds}." if is_new else f"{run.folder}: was fitted before.")
     for sentence in run.record.notes:

@@ -17,6 +17,7 @@ from featurestore.vectors.bags import Bags, as_bags
 from featurestore.vectors.contiguous_tokens import ChunkLayout, ContiguousTokens
 from featurestore.vectors.encoder_training import TRAINING_FILE, EncoderTraining, TrainingStep
 from featurestore.vectors.memory import free_memory, share_memory
+from featurestore.vectors.pooled_file import PooledFile, write_pooled
 from featurestore.vectors.ragged import Ragged
 from featurestore.vectors.recipe import Recipe
 
@@ -32,6 +33,7 @@ __all__ = [
     "FeatureStore",
     "JoinedStores",
     "KeyList",
+    "PooledFile",
     "Ragged",
     "Recipe",
     "RepairReport",
@@ -53,4 +55,5 @@ __all__ = [
     "share_memory",
     "store_number",
     "text_key",
+    "write_pooled",
 ]

@@ -141,6 +141,9 @@ class _PooledArray:
         self._view = view
         self.shape = (len(all_bags[0]), sum(math.prod(bags.view(view).item_shape) for bags in all_bags))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._bags, self._view)  # without the values
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return self._values if dtype is None and not copy else np.array(self._values, dtype=dtype, copy=copy)
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from data.errors import BadData, CallError, UnknownName, suggest_name
 from data.tabular import Tabular
 from featurestore.vectors.contiguous_tokens import ChunkLayout, ContiguousTokens
-from featurestore.vectors.ragged import Ragged, row_index
+from featurestore.vectors.ragged import ItemArray, Ragged, row_index
 from featurestore.vectors.row_batches import shuffled_batches
 
 if TYPE_CHECKING:
@@ -29,11 +29,13 @@ class Bags:
     each has one row per document, in the same order.
     chunk_layout: how tokens were split into chunks; None if a document's token ids are its text.
     tabular: columns next to the text, a row per document; None if there are none.
+    pooled_rows: names of views -> what `pooled` returns for them, computed before and kept in memory or in a file.
     """
 
     views: Mapping[str, Ragged]
     chunk_layout: ChunkLayout | None = None
     tabular: Tabular | None = None
+    pooled_rows: Mapping[tuple[str, ...], Ragged] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         rows = {len(ragged) for ragged in self.views.values()}
@@ -73,7 +75,12 @@ class Bags:
         tables = [bags.tabular for bags in all_bags if bags.tabular is not None]
         if len(tables) not in (0, len(all_bags)):
             raise BadData("Documents with and without tabular columns cannot be concatenated.")
-        return cls(views, first.chunk_layout, Tabular.concatenate(tables) if tables else None)
+        pooled = {
+            names: Ragged.concatenate([bags.pooled_rows[names] for bags in all_bags])
+            for names in first.pooled_rows
+            if all(names in bags.pooled_rows for bags in all_bags)
+        }
+        return cls(views, first.chunk_layout, Tabular.concatenate(tables) if tables else None, pooled)
 
     def __len__(self) -> int:
         return len(next(iter(self.views.values())))
@@ -95,7 +102,9 @@ class Bags:
             if identity not in selected:
                 selected[identity] = ragged[rows]
             views[name] = replace(selected[identity], arrays=ragged.arrays, bfloat16=ragged.bfloat16)
-        return type(self)(views, self.chunk_layout, None if self.tabular is None else self.tabular[rows])
+        tabular = None if self.tabular is None else self.tabular[rows]
+        pooled = {names: ragged[rows] for names, ragged in self.pooled_rows.items()}
+        return type(self)(views, self.chunk_layout, tabular, pooled)
 
     def __repr__(self) -> str:
         return f"<Bags of {len(self):,} documents: {_listed(self.views)}>"
@@ -141,17 +150,47 @@ class Bags:
     def pooled(self, names: Sequence[str] = ("cls", "mean", "max")) -> NDArray[np.float32]:
         """Pool to one vector per document: the maximum of "max", the mean of other views.
 
-        Returns float32 (documents, sum of dims); the layers of a view are concatenated. No chunks give zeros.
+        Returns float32 (documents, sum of dims); the layers of a view are concatenated. No chunks give zeros. Of
+        documents in the order of `with_pooled`, it is a read-only view of that array instead of a copy.
         """
-        views = [(name, self.view(name)) for name in names]
-        pooled = np.empty((len(self), sum(math.prod(ragged.item_shape) for _, ragged in views)), dtype=np.float32)
-        for start in range(0, len(self), _BLOCK):
-            rows, column = slice(start, start + _BLOCK), 0
-            for name, ragged in views:
-                dim = math.prod(ragged.item_shape)
-                pooled[rows, column : column + dim] = _pooled(ragged[rows], largest=name == "max")
-                column += dim
+        known = self.pooled_rows.get(tuple(names))
+        if known is not None:
+            view = known.contiguous()
+            return known.gather(np.float32)[0] if view is None else view
+        pooled = np.empty((len(self), self.pooled_dim(names)), dtype=np.float32)
+        for rows, block in self.pooled_blocks(names):
+            pooled[rows] = block
         return pooled
+
+    def pooled_blocks(
+        self, names: Sequence[str] = ("cls", "mean", "max"), size: int = _BLOCK
+    ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        """Yield the rows of `pooled` in order, block by block, so that memory holds one block.
+
+        Args:
+            names: The views.
+            size: The most documents per block.
+
+        Yields:
+            The rows of the block, and float32 (rows, sum of dims), which must not be changed.
+        """
+        for start in range(0, len(self), size):
+            rows = slice(start, min(start + size, len(self)))
+            bags = self[rows]
+            if tuple(names) in self.pooled_rows:
+                yield rows, bags.pooled(names)
+            else:
+                blocks = [_pooled(bags.view(name), largest=name == "max") for name in names]
+                yield rows, blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=1)
+
+    def pooled_dim(self, names: Sequence[str]) -> int:
+        """The number of columns of `pooled`."""
+        return sum(math.prod(self.view(name).item_shape) for name in names)
+
+    def with_pooled(self, names: Sequence[str], array: ItemArray) -> Self:
+        """The same documents, with `array` as the result of `pooled(names)`: float32 (documents, sum of dims)."""
+        rows = Ragged.from_flat(array, np.arange(len(self) + 1))
+        return replace(self, pooled_rows={**self.pooled_rows, tuple(names): rows})
 
 
 def as_bags(X: Any) -> Bags:

@@ -132,6 +132,14 @@ class Ragged:
         offsets = offsets_from_lengths(self.length)
         return widen(self._items(offsets), self._result_type(dtype), bfloat16=self.bfloat16), offsets
 
+    def contiguous(self) -> NDArray[Any] | None:
+        """All items in the stored type as a read-only view, if they are one piece of one array; else None."""
+        if not len(self) or self.bfloat16 or len(self._pieces()) > 1:
+            return None
+        items = as_array(self.arrays[self.array_index[0]])[self.start[0] : self.start[-1] + self.length[-1]].view()
+        items.flags.writeable = False
+        return items
+
     def padded(self, dtype: DTypeLike | None = None) -> tuple[NDArray[Any], NDArray[np.int64]]:
         """Copy all rows, padded with zeros: values (rows, longest, *item_shape), and int64 (rows,) lengths.
 

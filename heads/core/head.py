@@ -270,6 +270,11 @@ class Head(FittedHead, NestedHyperparameters, ClassifierMixin, BaseEstimator):
         del bags
         return self._requested_views()
 
+    def pooled_views(self, bags: Bags) -> tuple[str, ...]:
+        """The views that `fit` pools with `Bags.pooled`, so that they can be pooled once for several fits."""
+        del bags
+        return ()
+
     def _fit(self, examples: Examples) -> None:
         raise NotImplementedError
 

@@ -1,5 +1,6 @@
 """The base class of heads that read one vector per document, and which pooled views these concatenate."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -47,15 +48,29 @@ class PooledHead(Head):
             views = views[:1]
         return tuple(views) or self._requested_views()
 
+    def pooled_views(self, bags: Bags) -> tuple[str, ...]:
+        """The views that `fit` pools; none if it will raise an error because one is missing."""
+        views = self._available_views(bags)
+        return views if all(view in bags.views for view in views) else ()
+
     def _default_views(self, bags: Bags) -> tuple[str, ...]:
         if "segments" in bags.views:
             return DEFAULT_VIEWS
         return tuple("mean" if view == "segments" else view for view in DEFAULT_VIEWS)
 
     def _features(self, bags: Bags) -> NDArray[np.float32]:
-        """The pooled views, concatenated, and the tabular columns if the head uses them: float32 (documents, width)."""
+        """The pooled views, concatenated, and the tabular columns if the head uses them: float32 (documents, width).
+
+        It may be a read-only view of a file that other fits read too.
+        """
         pooled = np.asarray(bags.pooled(self.reads))
         return pooled if self.tabular_ is None else np.concatenate([pooled, self._tabular_inputs(bags)], axis=1)
+
+    def _feature_blocks(self, bags: Bags) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        """The rows of `_features` in order, block by block, so that memory never holds a copy of all."""
+        for rows, block in bags.pooled_blocks(self.reads):
+            has_tabular = self.tabular_ is not None
+            yield rows, np.concatenate([block, self._tabular_inputs(bags[rows])], axis=1) if has_tabular else block
 
     @property
     def _width(self) -> int:

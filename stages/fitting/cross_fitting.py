@@ -1,8 +1,8 @@
 """The fits of a run: one without each fold, and one on the whole training split; several in parallel if that is faster.
 
 No fit depends on another, and a second thread speeds up a small head very little. So each fit may have its own process
-(started by joblib) with its share of the cores. A process reads the documents itself: a task, which holds the test
-split, is neither copied nor pickled.
+(started by joblib) with its share of the cores. It receives the training documents without the test split: the
+locations of their vectors, and large arrays through a file that joblib maps into all processes.
 """
 
 import os
@@ -32,6 +32,7 @@ from stages.fitting.plan import FitPlan, configure_head, load_planned_task
 from stages.fitting.sample_weights import align_weights
 from stages.fitting.stacking_inputs import build_stacking_task
 from stages.fitting.task import Task
+from stages.fitting.training_documents import TrainingDocuments
 
 __all__ = [
     "CrossFitResult",
@@ -61,7 +62,7 @@ FitProgressCallback = Callable[[FitProgress], None]
 
 @dataclass(frozen=True)
 class FitJob:
-    """What a process needs to make any fit of a run.
+    """A run to be made.
 
     plan: as returned by `prepare_task`. run_folder: where the run will be.
     """
@@ -87,6 +88,30 @@ class CrossFitResult:
     scores: NDArray[np.float32]
     head: Head
     seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class RunFits:
+    """What a process needs to make any fit of a run.
+
+    head: configured, not fitted.
+    fold_of: int32 (training documents,), -1 for a document that is never scored.
+    sample_weight: float64 (training documents,), or None.
+    run_folder: where the run will be; finished folds are saved next to it.
+    """
+
+    head: Head
+    documents: TrainingDocuments
+    fold_of: NDArray[np.int32]
+    sample_weight: NDArray[np.float64] | None
+    run_folder: Path
+
+    @classmethod
+    def of(cls, job: FitJob, task: Task) -> "RunFits":
+        """The fits of a run that is validated on folds."""
+        weight = align_weights(job.plan.weights, task.train_ids)
+        fold_of = job.plan.assign_folds(task)
+        return cls(job.plan.head, task.training_documents(), fold_of, weight, job.run_folder)
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +177,8 @@ def cross_fit(job: FitJob, task: Task, jobs: int, on_progress: FitProgressCallba
     """
     if job.plan.validate_on == "split":
         return _fit_without_validation(job, task, on_progress)
-    plan, checkpoint, fold_of = job.plan, FitCheckpoint(job.run_folder), job.plan.assign_folds(task)
+    plan, checkpoint, fits = job.plan, FitCheckpoint(job.run_folder), RunFits.of(job, task)
+    fold_of = fits.fold_of
     scores = np.full((len(task.train), len(task.labels)), -np.inf, dtype=np.float32)
     open_folds: list[int | None] = []
     for fold in np.unique(fold_of[fold_of >= 0]).tolist():
@@ -169,9 +195,9 @@ def cross_fit(job: FitJob, task: Task, jobs: int, on_progress: FitProgressCallba
         on_progress(FitProgress(plan.head.name, finished + done, plan.folds + 2, activity))
 
     if jobs == 1 or len(open_folds) == 1:
-        results = _fit_in_sequence(job, task, fold_of, open_folds, show)
+        results = _fit_in_sequence(fits, open_folds, show)
     else:
-        results = _fit_in_parallel(job, open_folds, jobs, show)
+        results = _fit_in_parallel(fits, open_folds, jobs, show)
     head, seconds = plan.head, 0.0
     with _ignore_worker_restarts():
         for fit in results:
@@ -197,21 +223,19 @@ def _fit_without_validation(job: FitJob, task: Task, on_progress: FitProgressCal
 _Show = Callable[[int, str], None]
 
 
-def _fit_in_sequence(
-    job: FitJob, task: Task, fold_of: NDArray[np.int32], folds: Sequence[int | None], show: _Show
-) -> Iterator[_FitResult]:
+def _fit_in_sequence(fits: RunFits, folds: Sequence[int | None], show: _Show) -> Iterator[_FitResult]:
+    number = fits.fold_of.max() + 1
     for done, fold in enumerate(folds):
-        whole = "fitting on the whole training split"
-        show(done, whole if fold is None else f"fold {fold + 1} of {job.plan.folds}")
-        yield _fit(job, task, fold_of, fold)
+        show(done, "fitting on the whole training split" if fold is None else f"fold {fold + 1} of {number}")
+        yield fit_one(fits, fold)
 
 
-def _fit_in_parallel(job: FitJob, folds: Sequence[int | None], jobs: int, show: _Show) -> Iterator[_FitResult]:
+def _fit_in_parallel(fits: RunFits, folds: Sequence[int | None], jobs: int, show: _Show) -> Iterator[_FitResult]:
     jobs = min(jobs, len(folds))
     activity = f"{jobs} fits in parallel, one process per fit"
     show(0, activity)
     run = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
-    results = run(joblib.delayed(_fit_in_process)(job, fold, jobs) for fold in folds)
+    results = run(joblib.delayed(_fit_in_process)(fits, fold, jobs) for fold in folds)
     try:
         for done, result in enumerate(results, 1):
             show(done, activity)
@@ -220,13 +244,13 @@ def _fit_in_parallel(job: FitJob, folds: Sequence[int | None], jobs: int, show: 
         killed = isinstance(error, TerminatedWorkerError)
         cause = "was killed, most likely because memory ran out" if killed else f"could not be started ({error})"
         raise EmbedOnceError(
-            f"A process that fits {job.plan.head.name} {cause}. Run the same command with --jobs 1: finished folds are "
+            f"A process that fits {fits.head.name} {cause}. Run the same command with --jobs 1: finished folds are "
             "kept."
         ) from error
     finally:
         with warnings.catch_warnings(action="ignore"):  # joblib warns that some results were not waited for
             results.close()
-        FitCheckpoint(job.run_folder).remove_temporary_files()  # of processes that were killed
+        FitCheckpoint(fits.run_folder).remove_temporary_files()  # of processes that were killed
 
 
 @contextmanager
@@ -242,24 +266,22 @@ def _ignore_worker_restarts() -> Iterator[None]:
         yield
 
 
-def _fit_in_process(job: FitJob, fold: int | None, jobs: int) -> _FitResult:
+def _fit_in_process(fits: RunFits, fold: int | None, jobs: int) -> _FitResult:
     """One fit in a process of its own, one of `jobs`."""
     for number in (signal.SIGINT, signal.SIGTERM):  # they reach every process, and the waiting one ends the others
         signal.signal(number, signal.SIG_IGN)
     share_memory(jobs)
-    task, _ = prepare_task(job.store, job.table, job.plan, job.run_folder.parent)
-    return _fit(job, task, job.plan.assign_folds(task), fold)
+    return fit_one(fits, fold)
 
 
-def _fit(job: FitJob, task: Task, fold_of: NDArray[np.int32], fold: int | None) -> _FitResult:
+def fit_one(fits: RunFits, fold: int | None) -> _FitResult:
     """A head fitted on all training documents; or the scores of a fold by a head fitted on the others, also saved."""
-    checkpoint, start = FitCheckpoint(job.run_folder), time.perf_counter()
-    rows = np.arange(len(task.train)) if fold is None else np.flatnonzero(fold_of != fold)
-    head = checkpoint.attach(clone(job.plan.head))
-    head = task.fit(head, rows, align_weights(job.plan.weights, task.train_ids), fold=fold)
+    checkpoint, documents, start = FitCheckpoint(fits.run_folder), fits.documents, time.perf_counter()
+    rows = np.arange(len(documents.train)) if fold is None else np.flatnonzero(fits.fold_of != fold)
+    head = documents.fit(checkpoint.attach(clone(fits.head)), rows, fits.sample_weight, fold=fold)
     if fold is None:
         return _FitResult(None, head, time.perf_counter() - start)
-    scores = task.scores(head, np.flatnonzero(fold_of == fold), fold)
+    scores = documents.scores(head, np.flatnonzero(fits.fold_of == fold), fold)
     checkpoint.save_scores(fold, scores)
     return _FitResult(fold, scores, time.perf_counter() - start)
 

@@ -7,6 +7,7 @@ scores choose the decision rule; a last fit uses the whole training split; and o
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,6 +39,7 @@ from stages.fitting.cross_fitting import (
 from stages.fitting.encoder_exposure import exposure_notes
 from stages.fitting.fit_checkpoint import FitCheckpoint
 from stages.fitting.plan import FitPlan
+from stages.fitting.pooled_features import PooledFeatures
 from stages.fitting.predictions import Predictions
 from stages.fitting.sample_weights import align_weights
 from stages.fitting.stacking_inputs import stacking_notes
@@ -58,6 +60,7 @@ def fit_head(
     notes: Sequence[str] = (),
     on_progress: FitProgressCallback | None = None,
     jobs: int | None = None,
+    pooled: PooledFeatures | None = None,
 ) -> tuple[runs.Run, bool]:
     """Fit a head, choose its decision rule, score the test split once, and write the run into `folder`.
 
@@ -72,6 +75,7 @@ def fit_head(
         notes: notes on the run, in addition to those that the fit itself makes.
         on_progress: called before each step.
         jobs: the number of parallel fits, one process each; None chooses it (`resolve_jobs`).
+        pooled: the features that several heads share; None for this head alone.
 
     Returns:
         The run, and whether it is new.
@@ -87,7 +91,10 @@ def fit_head(
     clock, show, checkpoint = Clock(), on_progress or (lambda _: None), FitCheckpoint(run_folder)
     job = FitJob(store, table, plan, run_folder)
     run_notes = [*stacking_notes(task.base_runs), *notes, *checkpoint.notes()]
-    fitted = cross_fit(job, task, resolve_jobs(plan, task, jobs), show)
+    with PooledFeatures(folder) if pooled is None else nullcontext(pooled) as shared:
+        show(FitProgress(plan.head.name, 0, plan.fits + 1, "reading the features"))
+        task = shared.attach(task, plan.head, plan.features_identity(store, task))
+        fitted = cross_fit(job, task, resolve_jobs(plan, task, jobs), show)
     clock.lap("fit", fitted.seconds)
     clock.lap("out_of_fold")
     show(FitProgress(plan.head.name, plan.fits, plan.fits + 1, "choosing the decision rule"))

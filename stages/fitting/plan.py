@@ -88,6 +88,11 @@ class FitPlan:
                 )
         return fold_of
 
+    def features_identity(self, store: FeatureSource, task: Task) -> tuple[object, ...]:
+        """Equal for plans that read the same features of the same training documents."""
+        layer = resolve_layer(self.head, self.layer)
+        return joined_fingerprint(store.recipes), layer, task.documents_hash, len(task.train)
+
     def identity(self, store: FeatureSource, task: Task) -> str:
         """Eight hex digits that differ if the result could differ."""
         return runs.short_hash(

@@ -17,40 +17,31 @@ from data.text_format import join_names, plural
 from featurestore import Bags, CorpusTable, FeatureSource
 from heads.core.head import Head
 from heads.evaluation.decisions.heldout import HeldOut
-from heads.evaluation.score_matrix import align_scores
-from stages.fitting.copies import Copies, load_copies
+from stages.fitting.copies import load_copies
 from stages.fitting.encoder_exposure import EncoderExposure
 from stages.fitting.runs import Run
+from stages.fitting.training_documents import TrainingDocuments
 
 
-@dataclass(frozen=True)
-class Task:
+@dataclass(frozen=True, kw_only=True)
+class Task(TrainingDocuments):
     """The labeled documents of a corpus with their features; only `held_out` can read the test split.
 
     is_validation: which training documents are of the corpus's validation split, bool (training documents,).
-    groups: one integer per training document; documents of one group are always on the same side of a split.
-    exposure: what the encoders learned from these documents.
     notes: what a reader must know about the corpus, the same for every head.
     tabular_hash: of the tabular columns of these documents; "" if they have none.
     base_runs: the runs whose scores replace the features, for a stacking ensemble (stages/fitting/stacking_inputs.py).
-    copies: augmented copies of training documents, which `fit` adds to these; None if there are none.
     """
 
-    labels: tuple[str, ...]
     train_ids: tuple[str, ...]
-    train: Bags
-    target: Target
-    groups: NDArray[np.int64]
     is_validation: NDArray[np.bool_]
     test_ids: tuple[str, ...]
     test_target: Target
     held_out: HeldOut
     documents_hash: str
-    exposure: EncoderExposure
     notes: tuple[str, ...]
     tabular_hash: str = ""
     base_runs: tuple[Run, ...] = ()
-    copies: Copies | None = None
 
     def input_hashes(self, head: Head) -> dict[str, str]:
         """The hashes of the documents, their copies, what encoders learned from, and tabular columns that it uses."""
@@ -58,54 +49,6 @@ class Task:
         copies = {"copies": self.copies.hash} if self.copies is not None else {}
         encoders = {"encoder_trainings": self.exposure.hash} if self.exposure.hash else {}
         return {"documents": self.documents_hash} | tabular | copies | encoders
-
-    def features(self, fold: int | None) -> Bags:
-        """The training documents as the fits without a fold read them, or as the last fit does."""
-        folds = self.exposure.folds
-        return folds[fold].features if folds and fold is not None else self.train
-
-    def fit(
-        self,
-        head: Head,
-        rows: NDArray[np.int64],
-        sample_weight: NDArray[np.float64] | None = None,
-        validation: NDArray[np.int64] | None = None,
-        fold: int | None = None,
-    ) -> Head:
-        """Fit a head on some training documents and their copies, and return it.
-
-        Args:
-            head: an unfitted head; it is fitted in place.
-            rows: int64, the rows of the training split to fit on.
-            sample_weight: float64 (training documents,), of the whole split; None for equal weights.
-            validation: int64, the rows by which a network stops early; None takes some of `rows`.
-            fold: the fold that is left out; None for the last fit.
-
-        Returns:
-            The same head.
-
-        Raises:
-            What the head's `fit` raises.
-        """
-        if validation is not None and hasattr(head, "validation"):
-            head.validation = (self.train[validation], self.target.names[validation])
-        bags, fit_only = self.features(fold)[rows], self.exposure.fit_only(fold)
-        is_seen = None if fit_only is None else fit_only[rows]
-        if self.copies is None:
-            weight = None if sample_weight is None else sample_weight[rows]
-            optional = {} if is_seen is None else {"fit_only": is_seen}
-            return head.fit(bags, self.target.names[rows], weight, self.groups[rows], **optional)
-        copies = self.copies.of(rows)
-        bags = Bags.concatenate([bags, self.copies.bags[copies]])
-        fits_only = np.ones(len(bags), dtype=bool)
-        fits_only[: len(rows)] = False if is_seen is None else is_seen
-        rows = np.concatenate([rows, self.copies.copied[copies]])
-        weight = None if sample_weight is None else sample_weight[rows]
-        return head.fit(bags, self.target.names[rows], weight, self.copies.groups[rows], fits_only)
-
-    def scores(self, head: Head, rows: NDArray[np.int64], fold: int | None = None) -> NDArray[np.float32]:
-        """Scores of training documents, float32 (rows, labels): -inf for a label that the head has never seen."""
-        return align_scores(head.decision_function(self.features(fold)[rows]), head.classes_, self.labels)
 
     def with_features(self, rows: NDArray[np.int64], features: Bags) -> "Task":
         """The same with other features of the training documents `rows`, without the others and without copies."""

@@ -44,7 +44,7 @@ def test_a_run_learns_the_labels_and_records_its_time(tmp_path: Path) -> None:
     )
     assert fresh and run.scorecards["test"].accuracy.value > 0.9
     assert run.record.documents == {"train": 90, "test": 30}
-    assert [now.step for now in reported] == [0, 1, 2, 3, 4] and {now.steps for now in reported} == {5}
+    assert [now.step for now in reported] == [0, 0, 1, 2, 3, 4] and {now.steps for now in reported} == {5}
     assert set(run.record.seconds) == {"out_of_fold", "decision", "fit", "test"}
 
 
