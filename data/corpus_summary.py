@@ -71,7 +71,7 @@ class CorpusSummary:
     @property
     def notation(self) -> Iterator[tuple[str, str]]:
         """What the specification of the source says besides the roles of columns."""
-        return ((name, value) for name, value in self._settings() if name not in ROLES)
+        return ((name, value) for name, value in self._settings() if name not in (*ROLES, "files"))
 
     def _settings(self) -> Iterator[tuple[str, str]]:
         for name, value in self.spec.to_json().items():

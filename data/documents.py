@@ -7,6 +7,7 @@ from typing import Literal, Self, TypeAlias, overload
 from data.source_spec import SourceSpec
 from data.tabular import Tabular
 from data.taxonomy import Taxonomy
+from data.text_hashes import TextHashes
 
 Kind = Literal["single", "multilabel", "path"]
 Labels: TypeAlias = tuple[str, ...] | None  # of one document; None if it is unlabeled
@@ -30,13 +31,17 @@ class Document:
 
 @dataclass(frozen=True, eq=False)
 class Documents(Sequence[Document]):
-    """Documents as columns of shape (documents,), perhaps packed; a row becomes a Document on access."""
+    """Documents as columns of shape (documents,), perhaps packed; a row becomes a Document on access.
+
+    texts: in memory, or `StreamedTexts`. hashes: of the texts, if they have been computed; `hash_texts` computes them.
+    """
 
     ids: Sequence[str]
     texts: Sequence[str]
     labels: Sequence[Labels]
     splits: Sequence[str | None]
     groups: Sequence[str | None]
+    hashes: TextHashes | None = None
 
     @classmethod
     def from_documents(cls, documents: Sequence[Document]) -> Self:
@@ -50,6 +55,10 @@ class Documents(Sequence[Document]):
             splits=[document.split for document in documents],
             groups=[document.group for document in documents],
         )
+
+    def hash_texts(self) -> TextHashes:
+        """The hashes of the texts, which are read for it unless that has been done before."""
+        return TextHashes.of(self.texts) if self.hashes is None else self.hashes
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -1,9 +1,19 @@
-"""Memory-efficient columns: a million short texts take the bytes of their letters, not one str object each."""
+"""Memory-efficient columns: a million short texts take the bytes of their letters, not one str object each.
+
+Texts that are too many even for that are read from their files again at each use.
+"""
 
 from array import array
+from bisect import bisect_right
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from itertools import accumulate, islice
-from typing import TypeVar, overload
+from dataclasses import dataclass
+from itertools import accumulate, compress, islice, pairwise, repeat
+from typing import Any, TypeVar, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.errors import BadData
 
 Value = TypeVar("Value", bound=Hashable)
 Other = TypeVar("Other", bound=Hashable)
@@ -32,6 +42,11 @@ class PackedStrings(Sequence[str]):
         self._ends.extend(islice(accumulate(map(len, sized), initial=len(self._bytes)), 1, None))
         self._bytes += joined.encode("utf-8", "surrogatepass")
 
+    @property
+    def nbytes(self) -> int:
+        """The bytes that the texts take."""
+        return len(self._bytes) + self._ends.itemsize * len(self._ends)
+
     def __len__(self) -> int:
         return len(self._ends) - 1
 
@@ -54,6 +69,69 @@ class PackedStrings(Sequence[str]):
         return self._bytes[self._ends[row] : self._ends[row + 1]].decode("utf-8", "surrogatepass")
 
 
+@dataclass(frozen=True, eq=False)
+class StreamedTexts(Sequence[str]):
+    """Texts that are read from their files at each use, in the order of the files, and never all in memory.
+
+    source: their name in messages. length: how many there are. read: starts to read them from the first on.
+    """
+
+    source: str
+    length: int
+    read: Callable[[], Iterator[str]]
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Iterator[str]:
+        read = 0
+        for text in self.read():
+            read += 1
+            yield text
+        if read != self.length:
+            raise BadData(
+                f"{self.source} changed while it was used: it had {self.length:,} documents and has {read:,} now. Run "
+                "the same command again."
+            )
+
+    @overload
+    def __getitem__(self, row: int) -> str: ...
+    @overload
+    def __getitem__(self, row: slice) -> list[str]: ...
+    def __getitem__(self, row: int | slice) -> str | list[str]:
+        """Read one or several texts; each use reads the files up to there, so `select` is for many."""
+        if isinstance(row, slice):
+            rows = range(self.length)[row]
+            texts = list(self.select(np.sort(np.asarray(rows, dtype=np.int64))))
+            return texts if rows.step > 0 else texts[::-1]
+        return next(self.select(np.array([range(self.length)[row]])))
+
+    def select(self, rows: NDArray[np.int64]) -> Iterator[str]:
+        """Yield the texts at `rows`, which are increasing, in one pass over the files that ends with the last of them.
+
+        Raises BadData if the files have fewer documents now.
+        """
+        is_selected = np.zeros(int(rows[-1]) + 1 if len(rows) else 0, dtype=np.uint8)
+        is_selected[rows] = 1
+        return compress(self, is_selected.tobytes())
+
+
+def texts_at(texts: Sequence[str], rows: NDArray[np.int64]) -> Iterator[str]:
+    """The texts at `rows`, in this order; of streamed ones increasing rows are read one by one, others together."""
+    if not isinstance(texts, StreamedTexts):
+        return map(texts.__getitem__, rows.tolist()) if len(rows) < 1000 else _iter_at(texts, rows)
+    if (rows[1:] > rows[:-1]).all():
+        return texts.select(rows)
+    distinct, position = np.unique(rows, return_inverse=True)
+    selected = list(texts.select(distinct))
+    return (selected[index] for index in position.tolist())
+
+
+def _iter_at(texts: Sequence[str], rows: NDArray[np.int64]) -> Iterator[str]:
+    blocks = (rows[start : start + 1000].tolist() for start in range(0, len(rows), 1000))
+    return (texts[row] for block in blocks for row in block)
+
+
 class _Codes(dict[Value, int]):
     """Numbers values in the order in which they are first looked up."""
 
@@ -63,12 +141,42 @@ class _Codes(dict[Value, int]):
 
 
 class CategoricalColumn(Sequence[Value]):
-    """Dictionary-encoded values, for columns with few distinct ones: 4 bytes each."""
+    """Dictionary-encoded values, for columns with few distinct ones: 1 to 4 bytes each."""
 
     def __init__(self, values: Iterable[Value]) -> None:
         codes: _Codes[Value] = _Codes()
         self._codes = array("i", map(codes.__getitem__, values))
         self._categories = list(codes)
+        if len(codes) < 2**15:
+            self._codes = array("b" if len(codes) < 2**7 else "h", self._codes)
+
+    @classmethod
+    def from_codes(cls, codes: NDArray[Any], categories: Sequence[Value]) -> "CategoricalColumn[Value]":
+        """The column with category `codes[row]` in each row."""
+        column = cls(())
+        column._categories = list(categories)
+        typecode = "b" if len(categories) < 2**7 else "h" if len(categories) < 2**15 else "i"
+        column._codes = array(typecode, codes.astype(typecode).tobytes())
+        return column
+
+    @classmethod
+    def of(cls, values: Sequence[Value]) -> "CategoricalColumn[Value]":
+        """The column of values; a column is returned as it is."""
+        return values if isinstance(values, cls) else cls(values)
+
+    @property
+    def codes(self) -> NDArray[Any]:
+        """The number of each row's category, an integer (rows,) that may not be changed."""
+        return np.asarray(self._codes)
+
+    def flags(self, predicate: Callable[[Value], bool]) -> NDArray[np.bool_]:
+        """Whether the value of each row has a property: bool (rows,)."""
+        flags = np.array([predicate(value) for value in self._categories], dtype=bool)
+        return np.asarray(np.take(flags, self.codes))
+
+    def take(self, rows: NDArray[np.int64]) -> "CategoricalColumn[Value]":
+        """The column of these rows."""
+        return self.from_codes(self.codes[rows], self._categories)
 
     @property
     def categories(self) -> Sequence[Value]:
@@ -83,8 +191,7 @@ class CategoricalColumn(Sequence[Value]):
 
     def count_if(self, predicate: Callable[[Value], bool]) -> int:
         """The number of rows whose value has a property."""
-        selected = {code for code, value in enumerate(self._categories) if predicate(value)}
-        return sum(code in selected for code in self._codes) if selected else 0
+        return int(np.count_nonzero(self.flags(predicate)))
 
     def __len__(self) -> int:
         return len(self._codes)
@@ -118,3 +225,33 @@ class RowNumbers(Sequence[str]):
     def __getitem__(self, row: int | slice) -> str | list[str]:
         numbers = self._numbers[row]
         return str(numbers) if isinstance(numbers, int) else list(map(str, numbers))
+
+
+class FileRowNumbers(Sequence[str]):
+    """The numbers of rows in each of several files, with the file's name: "a-1", "a-2", "b-1"; they take no memory."""
+
+    def __init__(self, names: Sequence[str], rows: Sequence[int]) -> None:
+        self._names, self._ends = names, list(accumulate(rows, initial=0))
+
+    def __len__(self) -> int:
+        return self._ends[-1]
+
+    def __iter__(self) -> Iterator[str]:
+        for name, (start, end) in zip(self._names, pairwise(self._ends), strict=True):
+            yield from map(_row_name, repeat(name), range(1, end - start + 1))
+
+    @overload
+    def __getitem__(self, row: int) -> str: ...
+    @overload
+    def __getitem__(self, row: slice) -> list[str]: ...
+    def __getitem__(self, row: int | slice) -> str | list[str]:
+        numbers = range(len(self))[row]
+        return self._name(numbers) if isinstance(numbers, int) else list(map(self._name, numbers))
+
+    def _name(self, row: int) -> str:
+        file = bisect_right(self._ends, row) - 1
+        return _row_name(self._names[file], row - self._ends[file] + 1)
+
+
+def _row_name(file: str, number: int) -> str:
+    return f"{file}-{number}"

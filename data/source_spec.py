@@ -8,7 +8,7 @@ from typing import Any, Self
 from data.splits import Split
 
 ROLES = ("text", "template", "label", "id", "split", "group", "tabular")
-SPLIT_FILES = ("validation_file", "test_file")
+FILES = ("files", "validation_file", "test_file")
 FILE_FORMAT = ("delimiter", "quoting", "header", "encoding")
 _COMPRESSED = (".gz", ".zst", ".zip")
 
@@ -21,6 +21,7 @@ class SourceSpec:
 
     text: the columns of the text, in this order, each a line of it; None to guess one.
     template: how the columns make the text, with names in braces, as in "{subject}\\n{body}"; it implies `text`.
+    files: further files of the corpus, or patterns of their names, if the source is a file or a pattern.
     validation_file, test_file: tables of these splits, if the source is the table of the training split only.
     tabular: further columns for heads, each with its kind or without: "price:number", "country".
     separator: what separates the labels in one cell.
@@ -38,6 +39,7 @@ class SourceSpec:
     id: str | None = None
     split: str | None = None
     group: str | None = None
+    files: tuple[str, ...] | None = None
     validation_file: str | None = None
     test_file: str | None = None
     tabular: tuple[str, ...] | None = None
@@ -58,11 +60,11 @@ class SourceSpec:
     def for_file(self, source: str, original: str) -> Self:
         """What this says about another file than `original`, which it was made for.
 
-        Nothing about files of splits; and nothing about the file's format, unless both have the same extension, or
+        Nothing about further files; and nothing about the file's format, unless both have the same extension, or
         none: standard input, and a folder of files.
         """
         is_same_format = source == "-" or _extension(original) in ("", _extension(source))
-        names = SPLIT_FILES if is_same_format else (*SPLIT_FILES, *FILE_FORMAT)
+        names = FILES if is_same_format else (*FILES, *FILE_FORMAT)
         forgotten: dict[str, Any] = {field.name: None for field in fields(self) if field.name in names}
         return replace(self, **forgotten)
 

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
-from data.alike_texts import TextHashes
-from data.documents import Documents
+from data.documents import Documents, Labels
 from data.errors import BadData
+from data.packed import CategoricalColumn
 from data.splits import Split
 from data.text_format import join_names, plural
+from data.text_hashes import TextHashes
 
 RARE_LABEL_DOCUMENTS = 5  # a label with fewer training documents is reported; of fewer, a fifth is no document
 MOST_LISTED_LABELS = 10  # in one note
@@ -28,16 +30,25 @@ class LabelCounts:
     @classmethod
     def of(cls, documents: Documents) -> Self:
         """Count the labels of documents that have a split."""
-        train: Counter[str] = Counter()
-        test: Counter[str] = Counter()
-        for split, labels in zip(documents.splits, documents.labels, strict=True):
-            (test if split == Split.TEST else train).update(labels or ())
-        return cls(train, test, sum(split == Split.TEST for split in documents.splits))
+        is_test = CategoricalColumn.of(documents.splits).flags(lambda split: split == Split.TEST)
+        labels = CategoricalColumn.of(documents.labels)
+        train, test = (_count_labels(labels, rows) for rows in (~is_test, is_test))
+        return cls(train, test, int(np.count_nonzero(is_test)))
 
     @property
     def has_known_test_labels(self) -> bool:
         """Whether a label of the test split occurs in training, so that a prediction can be right."""
         return not self.test.keys().isdisjoint(self.train)
+
+
+def _count_labels(labels: CategoricalColumn[Labels], rows: NDArray[np.bool_]) -> Counter[str]:
+    """The documents of each label that occurs in these rows."""
+    counts: Counter[str] = Counter()
+    documents = np.bincount(labels.codes[rows], minlength=len(labels.categories)).tolist()
+    for names, count in zip(labels.categories, documents, strict=True):
+        if count:
+            counts.update(dict.fromkeys(names or (), count))
+    return counts
 
 
 def check_test_split(source: str, counts: LabelCounts, *, is_drawn: bool) -> None:
@@ -78,10 +89,10 @@ def check_test_split(source: str, counts: LabelCounts, *, is_drawn: bool) -> Non
 
 def duplicate_notes(documents: Documents, texts: TextHashes) -> Iterator[str]:
     """Count the texts that are in two splits, also if they differ in case or white space."""
-    splits = np.array([str(split) for split in documents.splits])
+    splits = CategoricalColumn.of(documents.splits)
     others = {Split.TEST: (Split.TRAIN, Split.VALIDATION), Split.VALIDATION: (Split.TRAIN,)}
     for split, rest in others.items():
-        inside, outside = (np.isin(splits, names) & ~texts.is_blank for names in ([split], rest))
+        inside, outside = (splits.flags(names.__contains__) & ~texts.is_blank for names in ((split,), rest))
         count, exact = (len(np.intersect1d(each[inside], each[outside])) for each in (texts.folded, texts.exact))
         if count:
             variants = f", {count - exact:,} of them with other case or white space" if count > exact else ""

@@ -1,12 +1,66 @@
 """A table as every reader of tables returns it."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from data.errors import ColumnMissing, suggest_name
+from data.packed import PackedStrings, RowNumbers
+
+# the cells of a file's columns that stay in memory; a column beyond that is read from the file at each use
+CACHED_BYTES = 2**28
+CACHED_BYTES_PER_ROW = 32
 
 _MISSING = object()
+
+
+class ColumnCache:
+    """The columns of a file that are kept in memory; another one is read from the file again at each use.
+
+    columns: the cells of each kept column, with their `nbytes`. is_kept: whether a column is still kept.
+    """
+
+    def __init__(self, columns: Mapping[str, Any] | None = None) -> None:
+        self.columns = dict(columns or {})
+        self._dropped: set[str] = set()
+
+    def is_kept(self, name: str) -> bool:
+        """Whether the cells of a column are in memory, or are to be kept there."""
+        return name not in self._dropped
+
+    def drop(self, *names: str) -> None:
+        """Remove columns from memory, and do not keep them again."""
+        self._dropped.update(names)
+        for name in names:
+            self.columns.pop(name, None)
+
+    def sizes(self) -> Counter[str]:
+        """The bytes of each column in memory."""
+        return Counter({name: cells.nbytes for name, cells in self.columns.items()})
+
+
+def cached_bytes(caches: Sequence[ColumnCache]) -> int:
+    """The bytes that columns take in memory."""
+    return sum(cache.sizes().total() for cache in caches)
+
+
+def most_cached_bytes(rows: int) -> int:
+    """The bytes that columns of so many rows may take in memory."""
+    return CACHED_BYTES + CACHED_BYTES_PER_ROW * rows
+
+
+def limit_caches(caches: Sequence[ColumnCache], rows: int) -> None:
+    """Drop the largest columns, each from all caches, until those that stay fit. rows: of all caches together."""
+    sizes: Counter[str] = Counter()
+    for cache in caches:
+        sizes.update(cache.sizes())
+    while sizes.total() > most_cached_bytes(rows):
+        name = max(sizes, key=sizes.__getitem__)
+        del sizes[name]
+        for cache in caches:
+            cache.drop(name)
 
 
 @dataclass(frozen=True)
@@ -17,6 +71,7 @@ class Table:
     lines: the line of the file at which each row starts; None if a file has no lines, such as Parquet.
     splits: the split of each row if the names of files say it (data/readers/split_files.py), else None.
     unit: what `lines` numbers: "line", or "row" of a sheet.
+    caches: of the files that cells are read from again, so that texts need not stay in memory; () if there are none.
     """
 
     source: str
@@ -27,6 +82,19 @@ class Table:
     notes: tuple[str, ...] = ()
     splits: Sequence[str] | None = None
     unit: str = "line"
+    caches: tuple[ColumnCache, ...] = ()
+
+    @property
+    def row_ids(self) -> Sequence[str]:
+        """The ids of rows that have none: their numbers, in each split if the names of files say the split."""
+        return RowNumbers(self.rows) if self.splits is None else PackedStrings(_numbers_in_splits(self.splits))
+
+    def release(self) -> None:
+        """Remove all cached columns from memory, once everything but the texts has been read."""
+        for cache in self.caches:
+            cache.drop(*cache.columns)
+        if isinstance(self.lines, array):
+            del self.lines[:]
 
     def has_column(self, name: str) -> bool:
         """Whether there is a column of this name, or one that may hold the object of a nested field ("meta.label")."""
@@ -65,7 +133,15 @@ class Table:
 
     def row_name(self, row: int) -> str:
         """The row as a user finds it: "line 12", or "row 11" counted from 1."""
-        return f"row {row + 1}" if self.lines is None else f"{self.unit} {self.lines[row]}"
+        return f"row {row + 1}" if not self.lines else f"{self.unit} {self.lines[row]}"
+
+
+def _numbers_in_splits(splits: Sequence[str]) -> Iterator[str]:
+    """Yield "train-1", "train-2", "test-1" and so on: the ids of the test split do not depend on the training split."""
+    numbers: Counter[str] = Counter()
+    for split in splits:
+        numbers[split] += 1
+        yield f"{split}-{numbers[split]}"
 
 
 def _field(cell: Any, field: str) -> Any:

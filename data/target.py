@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from data.documents import Kind
 from data.errors import BadData, CallError, UnknownName, suggest_name
 from data.label_cells import canonical_label
+from data.packed import CategoricalColumn
 from data.taxonomy import Taxonomy
 
 TargetKind: TypeAlias = Kind | Literal["ordinal"]  # a corpus has no order; the user gives it when fitting
@@ -50,13 +51,15 @@ class Target:
             BadData: A document of kind single or path does not have exactly one label.
             UnknownName: A label is not in `labels`.
         """
-        present = {label for document in document_labels for label in document}
+        column = CategoricalColumn.of(document_labels)
+        used = np.unique(column.codes).tolist()
+        present = {label for code in used for label in column.categories[code]}
         names = tuple(sorted(present if labels is None else set(labels)))
         for label in sorted(present - set(names)):
             raise UnknownName(f"Label '{label}' is not among the {len(names)} known ones.{suggest_name(label, names)}")
         columns = {label: column for column, label in enumerate(names)}
         encode = _encode_matrix if kind == "multilabel" else _encode_codes
-        return cls(kind, names, encode(document_labels, columns), taxonomy)
+        return cls(kind, names, encode(column, used, columns), taxonomy)
 
     def __len__(self) -> int:
         return len(self.y)
@@ -129,16 +132,27 @@ def _sort_by_number(labels: Sequence[str]) -> list[str]:
     return [numbers[number] for number in sorted(numbers)]
 
 
-def _encode_codes(document_labels: Sequence[tuple[str, ...]], columns: dict[str, int]) -> NDArray[np.int64]:
-    for row, document in enumerate(document_labels, start=1):
-        if len(document) != 1:
-            count = f"{len(document)} labels" if document else "no label"
-            raise BadData(f"Document {row} has {count}, but each must have exactly one.")
-    return np.array([columns[document[0]] for document in document_labels], dtype=np.int64)
-
-
-def _encode_matrix(document_labels: Sequence[tuple[str, ...]], columns: dict[str, int]) -> NDArray[np.bool_]:
-    y = np.zeros((len(document_labels), len(columns)), dtype=bool)
-    for row, document in enumerate(document_labels):
-        y[row, [columns[label] for label in document]] = True
+def _encode_codes(
+    column: CategoricalColumn[tuple[str, ...]], used: Sequence[int], columns: dict[str, int]
+) -> NDArray[np.int64]:
+    """The number of each document's label: int64 (documents,). used: the categories that occur."""
+    numbers = np.full(len(column.categories), -1, dtype=np.int64)
+    for code in used:
+        if len(column.categories[code]) == 1:
+            numbers[code] = columns[column.categories[code][0]]
+    y = np.asarray(np.take(numbers, column.codes), dtype=np.int64)
+    if len(y) and y.min() < 0:
+        row = int(np.argmax(y < 0))
+        count = f"{len(column[row])} labels" if column[row] else "no label"
+        raise BadData(f"Document {row + 1} has {count}, but each must have exactly one.")
     return y
+
+
+def _encode_matrix(
+    column: CategoricalColumn[tuple[str, ...]], used: Sequence[int], columns: dict[str, int]
+) -> NDArray[np.bool_]:
+    """Which labels each document has: bool (documents, labels). used: the categories that occur."""
+    has = np.zeros((len(column.categories), len(columns)), dtype=bool)
+    for code in used:
+        has[code, [columns[label] for label in column.categories[code]]] = True
+    return np.asarray(np.take(has, column.codes, axis=0))

@@ -1,12 +1,12 @@
 """The train and test split of a corpus: from the source or drawn, with notes on what a user should know of it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from data.alike_texts import TextHashes, complete_groups, group_hashes
+from data.alike_texts import complete_groups, group_hashes
 from data.documents import Corpus, Documents
 from data.errors import BadData
 from data.packed import CategoricalColumn
@@ -44,45 +44,53 @@ def assign_splits(corpus: Corpus, seed: int, share: float = 0.2) -> Corpus:
             (`check_test_split`).
     """
     documents = Documents.from_documents(corpus.documents)
-    texts = TextHashes.of(documents.texts)
-    documents = replace(documents, groups=complete_groups(documents, texts))
+    texts = documents.hash_texts()
+    documents = replace(documents, groups=complete_groups(documents, texts), hashes=texts)
     splits = parse_splits(corpus)
-    notes, is_drawn = list(_validation_notes(splits)), Split.TEST not in splits
+    notes, is_drawn = list(_validation_notes(splits)), not splits.count_if(_is_test)
     if is_drawn:
-        reason = "no test documents" if splits else "no split"
+        reason = "no test documents" if len(splits) else "no split"
         groups, is_multilabel = group_hashes(documents, texts), corpus.kind == "multilabel"
         splits = _draw_test_split(documents, groups, splits, seed, share, is_multilabel=is_multilabel)
         notes.append(_drawn_note(splits, seed, reason))
-    documents = replace(documents, splits=CategoricalColumn(splits))
+    documents = replace(documents, splits=splits)
     counts = LabelCounts.of(documents)
     check_test_split(corpus.source, counts, is_drawn=is_drawn)
     notes += [*duplicate_notes(documents, texts), *label_notes(counts)]
     return replace(corpus, documents=documents, notes=tuple(dict.fromkeys((*corpus.notes, *notes))))
 
 
-def parse_splits(corpus: Corpus) -> list[Split]:
+def parse_splits(corpus: Corpus) -> CategoricalColumn[Split]:
     """Parse the split of each document as the source names it; none at all if the source has no split.
 
     Raises BadData for another name, and if only some documents have a split.
     """
     documents = Documents.from_documents(corpus.documents)
-    if all(split is None for split in documents.splits):
-        return []
-    splits: list[Split] = []
-    for row, word in enumerate(documents.splits):
-        split = parse_split_name(word or "")
-        if split is None:
-            problem = f"'{word}' as its split" if word and word.strip() else "no split"
-            raise BadData(
-                f"{corpus.source}: document '{documents.ids[row]}' (row {row + 1}) has {problem}. Write train, "
-                'validation or test, or ignore the column with --split "".'
-            )
-        splits.append(split)
-    return splits
+    words = CategoricalColumn.of(documents.splits)
+    if set(words.categories) <= {None}:
+        return CategoricalColumn(())
+    unknown = words.flags(lambda word: parse_split_name(word or "") is None)
+    if unknown.any():
+        row = int(np.argmax(unknown))
+        word = words[row]
+        problem = f"'{word}' as its split" if word and word.strip() else "no split"
+        raise BadData(
+            f"{corpus.source}: document '{documents.ids[row]}' (row {row + 1}) has {problem}. Write train, "
+            'validation or test, or ignore the column with --split "".'
+        )
+    return words.map(lambda word: parse_split_name(word or "") or Split.TRAIN)
 
 
-def _validation_notes(splits: Sequence[Split]) -> Iterator[str]:
-    if count := splits.count(Split.VALIDATION):
+def _is_test(split: Split) -> bool:
+    return split == Split.TEST
+
+
+def _is_validation(split: Split) -> bool:
+    return split == Split.VALIDATION
+
+
+def _validation_notes(splits: CategoricalColumn[Split]) -> Iterator[str]:
+    if count := splits.count_if(_is_validation):
         verb = "counts" if count == 1 else "count"
         yield f"{plural(count, 'validation document')} {verb} as training, unless a fit has --validate-on split"
 
@@ -90,25 +98,24 @@ def _validation_notes(splits: Sequence[Split]) -> Iterator[str]:
 def _draw_test_split(
     documents: Documents,
     groups: NDArray[np.int64],
-    given: Sequence[Split],
+    given: CategoricalColumn[Split],
     seed: int,
     share: float,
     *,
     is_multilabel: bool,
-) -> list[Split]:
+) -> CategoricalColumn[Split]:
     """Draw the test split, except from documents of the given validation split and of their groups."""
-    is_validation = np.fromiter((split == Split.VALIDATION for split in given or documents.ids), bool, len(documents))
+    is_validation = given.flags(_is_validation) if len(given) else np.zeros(len(documents), dtype=bool)
     rows = np.flatnonzero(~np.isin(groups, groups[is_validation]))
-    labels = (documents.labels[row] for row in rows.tolist())
-    column = CategoricalColumn(("",) if each is None else each for each in labels)  # "": unlabeled
+    labels = CategoricalColumn.of(documents.labels).take(rows)
+    column = labels.map(lambda names: ("",) if names is None else names)  # "": unlabeled
     y = Target.from_labels(column, "multilabel" if is_multilabel else "single").y
     parts = stratified_split(y, groups[rows], [1 - share, share], seed)
-    splits = list(given) or [Split.TRAIN] * len(documents)
-    for row in rows[parts == 1].tolist():
-        splits[row] = Split.TEST
-    return splits
+    codes = is_validation.astype(np.int8)
+    codes[rows[parts == 1]] = 2
+    return CategoricalColumn.from_codes(codes, (Split.TRAIN, Split.VALIDATION, Split.TEST))
 
 
-def _drawn_note(splits: Sequence[Split], seed: int, reason: str) -> str:
-    test = f"{splits.count(Split.TEST):,} of {len(splits):,} documents"
+def _drawn_note(splits: CategoricalColumn[Split], seed: int, reason: str) -> str:
+    test = f"{splits.count_if(_is_test):,} of {len(splits):,} documents"
     return f"{test} are the test split, drawn by label with seed {seed} (the source has {reason})"

@@ -10,7 +10,7 @@ from typing import Any
 from data.errors import BadData, ExtraMissing
 from data.readers.class_names import features_of_metadata, name_classes
 from data.readers.files import InputFile, report_unreadable
-from data.table import Table
+from data.table import ColumnCache, Table
 from data.train_test_split import parse_split_name
 
 _STATE, _SPLITS = "state.json", "dataset_dict.json"  # what `save_to_disk` of the library datasets writes
@@ -67,7 +67,11 @@ def table_of_arrow(source: str, schema: Any, rows: int, batches: Callable[[str],
 
     with explain_arrow_errors(f"{source}: its columns cannot be read"):
         names, features = tuple(schema.names), features_of_metadata(schema.metadata)
-    return Table(source, names, rows, lambda name: name_classes(cells(name), features, name, source))
+
+    def read(name: str) -> Iterable[Any]:
+        return name_classes(cells(name), features, name, source)
+
+    return Table(source, names, rows, read, caches=(ColumnCache(),))
 
 
 def require_pyarrow() -> None:

@@ -2,8 +2,9 @@
 
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice, repeat
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from data.documents import Corpus, Documents
 from data.errors import BadData, CallError
 from data.label_notes import MISSING_WORDS
 from data.labels import ParsedLabels, cell_text, parse_label_columns, parse_labels
-from data.packed import CategoricalColumn, PackedStrings, RowNumbers
+from data.packed import CategoricalColumn, PackedStrings, StreamedTexts
 from data.readers.column_roles import label_columns, resolve_columns
 from data.readers.files import safe_file_name
 from data.readers.tabular_columns import parse_tabular, read_tabular
@@ -21,8 +22,11 @@ from data.readers.text_template import TextTemplate
 from data.source_spec import SourceSpec
 from data.table import Table
 from data.text_format import is_blank, join_names, plural
+from data.text_hashes import TextHashes
 
+MOST_TEXT_BYTES = 2**28  # of texts in memory; more are read from their files again when they are used
 _BLOCK_ROWS = 10_000  # ids that are checked at a time
+_BLOCK_TEXTS = 64  # packed at a time
 
 
 def corpus_from_table(table: Table, path: Path, requested: SourceSpec, *, with_texts: bool = True) -> Corpus:
@@ -43,15 +47,20 @@ def corpus_from_table(table: Table, path: Path, requested: SourceSpec, *, with_t
     columns = parse_tabular(requested.tabular or (), table) if with_texts else {}
     spec, guesses = resolve_columns(asked, table, with_texts=with_texts, used=[*columns])
     parsed = _read_labels(table, spec)
+    missing: Counter[str] = Counter()
+    texts, hashes = _read_texts(table, spec, missing) if spec.text else (CategoricalColumn([""] * table.rows), None)
     documents = Documents(
         ids=document_ids(table, spec.id),
-        texts=PackedStrings(_texts(table, spec)) if spec.text else CategoricalColumn([""] * table.rows),
+        texts=texts,
         labels=parsed.labels,
         splits=CategoricalColumn(_words(table, spec.split) if table.splits is None else table.splits),
         groups=CategoricalColumn(_words(table, spec.group)),
+        hashes=hashes,
     )
-    gaps = _gap_notes(documents, parsed, has_texts=with_texts, has_labels=spec.label is not None)
+    gaps = _gap_notes(len(documents), parsed, missing, has_labels=spec.label is not None)
     tabular, tabular_notes = read_tabular(table, columns, label_columns(spec.label, table))
+    if isinstance(texts, StreamedTexts):
+        table.release()
     return Corpus(
         name=safe_file_name(path.stem),
         source=table.source,
@@ -79,12 +88,12 @@ def _read_labels(table: Table, spec: SourceSpec) -> ParsedLabels:
 
 
 def document_ids(table: Table, name: str | None) -> Sequence[str]:
-    """Read the documents' ids from column `name`, or number the rows from 1 if it is None or "".
+    """Read the documents' ids from column `name`, or number the rows if it is None or "".
 
     Raises BadData for a row without an id and for two rows with the same id.
     """
     if not name:
-        return RowNumbers(table.rows) if table.splits is None else PackedStrings(_numbers_in_splits(table.splits))
+        return table.row_ids
     ids, hashes = PackedStrings(), array("q")  # 8 bytes per id; a set takes 100
     words = _words(table, name)
     while block := list(islice(words, _BLOCK_ROWS)):
@@ -99,14 +108,6 @@ def document_ids(table: Table, name: str | None) -> Sequence[str]:
     return ids
 
 
-def _numbers_in_splits(splits: Sequence[str]) -> Iterator[str]:
-    """Yield "train-1", "train-2", "test-1" and so on: the ids of the test split do not depend on the training split."""
-    numbers: Counter[str] = Counter()
-    for split in splits:
-        numbers[split] += 1
-        yield f"{split}-{numbers[split]}"
-
-
 def _words(table: Table, name: str | None) -> Iterator[str | None]:
     if not name:
         return repeat(None, table.rows)
@@ -114,6 +115,35 @@ def _words(table: Table, name: str | None) -> Iterator[str | None]:
     if isinstance(cells, PackedStrings):  # `cell_text` of text, faster
         return (cell.strip() or None for cell in cells)
     return (cell_text(cell, row, table.location) for row, cell in enumerate(cells))
+
+
+def _read_texts(table: Table, spec: SourceSpec, missing: Counter[str]) -> tuple[Sequence[str], TextHashes | None]:
+    """The texts, in memory unless they are too large; and their hashes if they had to be read for nothing else.
+
+    Blank texts and texts that stand for a missing value are counted in `missing`.
+    """
+    texts, packed = _texts(table, spec), [PackedStrings()]
+    while block := list(islice(texts, _BLOCK_TEXTS)):
+        packed[0].extend(block)
+        if table.caches and packed[0].nbytes > MOST_TEXT_BYTES:
+            streamed = StreamedTexts(table.source, table.rows, partial(_texts, table, spec))
+            return streamed, TextHashes.of(_count_missing(_pop_and_continue(packed, texts), missing))
+    for _ in _count_missing(packed[0], missing):
+        pass
+    return packed[0], None
+
+
+def _pop_and_continue(packed: list[PackedStrings], texts: Iterator[str]) -> Iterator[str]:
+    """Yield the texts that are in memory, which are then removed from it, and those that follow."""
+    yield from packed.pop()
+    yield from texts
+
+
+def _count_missing(texts: Iterable[str], missing: Counter[str]) -> Iterator[str]:
+    for text in texts:
+        if text in MISSING_WORDS or is_blank(text):
+            missing[text.strip()] += 1
+        yield text
 
 
 def _texts(table: Table, spec: SourceSpec) -> Iterator[str]:
@@ -141,16 +171,14 @@ def _check_unique(table: Table, ids: Sequence[str]) -> None:
             )
 
 
-def _gap_notes(documents: Documents, parsed: ParsedLabels, *, has_texts: bool, has_labels: bool) -> Iterator[str]:
-    unlabeled = sum(labels is None for labels in documents.labels) if has_labels else 0
+def _gap_notes(documents: int, parsed: ParsedLabels, missing: Counter[str], *, has_labels: bool) -> Iterator[str]:
+    unlabeled = sum(labels is None for labels in parsed.labels) if has_labels else 0
     if unlabeled:
         hint = " (a blank cell is unknown; [] says that no label applies)" if parsed.kind == "multilabel" else ""
-        yield f"{unlabeled:,} of {len(documents):,} documents have no label{hint}"
-    texts = documents.texts if has_texts else ()
-    missing = Counter(text.strip() for text in texts if text in MISSING_WORDS or is_blank(text))
-    empty = sum(missing.pop(text) for text in list(missing) if text not in MISSING_WORDS)
-    if empty:
-        yield f"{empty:,} of {len(documents):,} documents have no text"
-    if missing:
-        words = join_names(sorted(missing))
-        yield f"{plural(missing.total(), 'text')} {'is' if missing.total() == 1 else 'are'} {words}, kept as text"
+        yield f"{unlabeled:,} of {documents:,} documents have no label{hint}"
+    words = Counter({text: count for text, count in missing.items() if text in MISSING_WORDS})
+    if empty := missing.total() - words.total():
+        yield f"{empty:,} of {documents:,} documents have no text"
+    if words:
+        names = join_names(sorted(words))
+        yield f"{plural(words.total(), 'text')} {'is' if words.total() == 1 else 'are'} {names}, kept as text"

@@ -4,12 +4,13 @@ import csv
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from threading import Lock
 
 from data.errors import BadData
 from data.packed import PackedStrings
 from data.readers.dialect import Dialect, find_dialect
 from data.readers.files import InputFile, encoding_notes, open_text
-from data.readers.rows import Row, table_of_rows
+from data.readers.rows import Row, RowFile, table_of_rows
 from data.source_spec import SourceSpec
 from data.table import Table
 from data.text_format import plural
@@ -25,9 +26,12 @@ def read_delimited(file: InputFile, spec: SourceSpec) -> Table:
     with _unlimited_field_size():
         dialect, guesses = find_dialect(file, spec)
         spanning: list[int] = []
-        table = table_of_rows(
-            file.source, _rows(file, spec, dialect, spanning), spec, PackedStrings, _advise_on_cells(dialect)
+        rows = RowFile(
+            source=file.source,
+            read=lambda: _rows(file, spec, dialect, spanning),
+            advice=_advise_on_cells(dialect),
         )
+        table = table_of_rows(rows, spec, PackedStrings)
     spans = (f"{plural(sum(spanning), 'cell spans', 'cells span')} lines",) if spanning else ()
     return replace(table, notes=(*encoding_notes(file, spec.encoding), *guesses, *spans))
 
@@ -42,7 +46,7 @@ def _advise_on_cells(dialect: Dialect) -> str:
 def _rows(file: InputFile, spec: SourceSpec, dialect: Dialect, spanning: list[int]) -> Iterator[Row]:
     """Yield each row that is not blank; the number of its cells that span lines is appended to `spanning`."""
     line, before = dialect.first_line, dialect.first_line - 1
-    with open_text(file, "", spec.encoding) as text:
+    with _unlimited_field_size(), open_text(file, "", spec.encoding) as text:
         for _ in range(before):
             next(text)
         reader = dialect.rows(text)
@@ -73,10 +77,21 @@ def _count_spanning(cells: list[str], source: str, dialect: Dialect, line: int, 
     return sum("\n" in cell or "\r" in cell for cell in cells)
 
 
+_OPEN = {"files": 0, "limit": 0}  # how many files are being read, and the limit before the first of them
+_LOCK = Lock()
+
+
 @contextmanager
 def _unlimited_field_size() -> Iterator[None]:
-    limit = csv.field_size_limit(2**31 - 1)  # the most that a C long holds on every platform
+    """Read cells of any size; the limit is one of the process, and several files may be read at once."""
+    with _LOCK:
+        if not _OPEN["files"]:
+            _OPEN["limit"] = csv.field_size_limit(2**31 - 1)  # the most that a C long holds on every platform
+        _OPEN["files"] += 1
     try:
         yield
     finally:
-        csv.field_size_limit(limit)
+        with _LOCK:
+            _OPEN["files"] -= 1
+            if not _OPEN["files"]:
+                csv.field_size_limit(_OPEN["limit"])

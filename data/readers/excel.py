@@ -7,7 +7,7 @@ from typing import Any
 
 from data.errors import BadData, ExtraMissing
 from data.readers.files import InputFile, report_unreadable
-from data.readers.rows import Row, table_of_rows
+from data.readers.rows import Row, RowFile, table_of_rows
 from data.source_spec import SourceSpec
 from data.table import Table
 from data.text_format import join_names
@@ -32,7 +32,8 @@ def read_excel(file: InputFile, spec: SourceSpec) -> Table:
         rows = sheet.to_python(skip_empty_area=False)
     except CalamineError as error:
         raise BadData(f"{file.source} is not an Excel file that can be read ({error}).") from error
-    table = table_of_rows(file.source, _rows(rows), spec, list, "Give each column a name.", unit="row")
+    content_rows = RowFile(source=file.source, read=lambda: _rows(rows), advice="Give each column a name.", unit="row")
+    table = table_of_rows(content_rows, spec, list)
     others = workbook.sheet_names[1:]
     notes = (f"the first sheet, '{sheet.name}', is read, and not {join_names(others)}",) if others else ()
     return replace(table, notes=notes)

@@ -1,6 +1,7 @@
 """fastText's format: one document per line, with its labels as words that begin with __label__."""
 
 import re
+from array import array
 from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -9,9 +10,10 @@ from data.packed import CategoricalColumn, PackedStrings
 from data.readers.encodings import HEAD_BYTES
 from data.readers.files import InputFile, open_text, report_unreadable
 from data.source_spec import SourceSpec
-from data.table import Table
+from data.table import ColumnCache, Table, limit_caches
 
 _PREFIX = "__label__"
+_ROWS_BETWEEN_CHECKS = 256  # of the memory that the texts take
 _LABELED_LINE = re.compile(rf"^{_PREFIX}\S".encode(), re.MULTILINE)
 _LABELS = re.compile(rf"(?<!\S){_PREFIX}(\S+)\s*")
 
@@ -27,21 +29,34 @@ def read_fasttext(file: InputFile, spec: SourceSpec) -> Table:
 
     Labels are lists if a line has several. Raises as `open_text`.
     """
-    texts, lines = PackedStrings(), list[int]()
+    cache, lines = ColumnCache({"text": PackedStrings()}), array("Q")
 
     def labels() -> Iterator[tuple[str, ...]]:
-        with open_text(file, "\n", spec.encoding) as lines_of_file:
-            for number, line in enumerate(lines_of_file, start=1):
-                if line.strip():
-                    texts.append(_LABELS.sub("", line).strip())
-                    lines.append(number)
-                    yield tuple(_LABELS.findall(line))
+        for number, line in _lines(file, spec):
+            if cache.is_kept("text"):
+                cache.columns["text"].append(_text(line))
+            lines.append(number)
+            if len(lines) % _ROWS_BETWEEN_CHECKS == 0:
+                limit_caches([cache], len(lines))
+            yield tuple(_LABELS.findall(line))
 
     column = CategoricalColumn(labels())
     most = max(map(len, column.categories), default=0)
     cells = column.map(lambda names: None if not names else names if most > 1 else names[0])
 
     def read(name: str) -> Iterable[Any]:
-        return texts if name == "text" else (list(each) if isinstance(each, tuple) else each for each in cells)
+        if name == "label":
+            return (list(each) if isinstance(each, tuple) else each for each in cells)
+        return cache.columns[name] if cache.is_kept(name) else (_text(line) for _, line in _lines(file, spec))
 
-    return Table(file.source, ("text", "label"), len(lines), read, lines)
+    return Table(file.source, ("text", "label"), len(lines), read, lines, caches=(cache,))
+
+
+def _lines(file: InputFile, spec: SourceSpec) -> Iterator[tuple[int, str]]:
+    """Yield the lines that are not blank, with their numbers."""
+    with open_text(file, "\n", spec.encoding) as lines:
+        yield from ((number, line) for number, line in enumerate(lines, start=1) if line.strip())
+
+
+def _text(line: str) -> str:
+    return _LABELS.sub("", line).strip()

@@ -11,8 +11,8 @@ from data.documents import Corpus
 from data.errors import CallError
 from data.readers.class_names import name_classes
 from data.readers.corpus_from_table import corpus_from_table
+from data.readers.joined_tables import join_tables
 from data.readers.known_columns import follow_known
-from data.readers.split_files import join_tables
 from data.source_spec import SourceSpec
 from data.table import Table
 from data.text_format import join_names
@@ -160,7 +160,7 @@ def _plain(cell: Any) -> Any:
 
 
 def _digest(table: Table) -> str:
-    content = hashlib.sha256(json.dumps(table.splits).encode() if table.splits else b"")
+    content = hashlib.sha256(json.dumps(list(table.splits)).encode() if table.splits else b"")
     for name in table.names:
         for cell in (name, *table.cells(name)):
             content.update(json.dumps(cell, default=str).encode() + b"\n")

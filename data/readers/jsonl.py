@@ -12,11 +12,12 @@ from data.errors import BadData
 from data.packed import PackedStrings
 from data.readers.files import InputFile, encoding_notes, open_text
 from data.source_spec import SourceSpec
-from data.table import Table
+from data.table import ColumnCache, Table, limit_caches
 from data.text_format import plural
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _DECODER = json.JSONDecoder()
+_ROWS_BETWEEN_CHECKS = 256  # of the memory that the columns take
 
 # an object, its JSON, and the line where it starts
 Item = tuple[Any, str, int]
@@ -28,16 +29,24 @@ def read_json(file: InputFile, spec: SourceSpec) -> Table:
     A key that an object lacks is a None. Half a character, which JSON can express and UTF-8 cannot ("\\ud83d" alone),
     is read as U+FFFD, with a note. Raises BadData for JSON of another form, and as `open_text`.
     """
+    table = _table_of_objects(file, spec)
+    return replace(table, notes=(*encoding_notes(file, spec.encoding), *table.notes))
+
+
+def _objects(file: InputFile, spec: SourceSpec) -> Iterator[tuple[dict[str, Any], bool, int]]:
+    """Yield each object, whether halves of characters were replaced in it, and its line."""
     with open_text(file, "\n", spec.encoding) as text:
         line, first = next(((line, content) for line, content in enumerate(text, start=1) if content.strip()), (0, ""))
         if not line:
             raise BadData(f"{file.source} is empty.")
-        if first.lstrip().startswith("["):
-            items, advice = _array_items(first + text.read(), line, file.source), "Write an array of objects."
-        else:
-            items, advice = _line_items(first, text, line, file.source), "Write one object per line."
-        table = _table_of_items(file.source, items, advice)
-    return replace(table, notes=(*encoding_notes(file, spec.encoding), *table.notes))
+        is_array = first.lstrip().startswith("[")
+        lines = _line_items(first, text, line, file.source)
+        for item, content, place in _array_items(first + text.read(), line, file.source) if is_array else lines:
+            if not isinstance(item, dict):
+                found, form = content.strip()[:20], "an array of objects" if is_array else "one object per line"
+                raise BadData(f"{file.source} line {place} is not an object but '{found}'. Write {form}.")
+            valid = _replace_surrogates(item) if "\\ud" in content.lower() else item
+            yield valid, valid != item, place
 
 
 def _line_items(first: str, others: Iterable[str], line: int, source: str) -> Iterator[Item]:
@@ -75,22 +84,29 @@ def _skip_space(text: str, start: int) -> int:
     return match.end() if match else start
 
 
-def _table_of_items(source: str, items: Iterable[Item], advice: str) -> Table:
-    columns: dict[str, _Column] = {}
-    lines, repaired = array("q"), 0
-    for row, content, line in items:
-        if not isinstance(row, dict):
-            found = content.strip()[:20]
-            raise BadData(f"{source} line {line} is not an object but '{found}'. {advice}")
-        if "\\ud" in content.lower() and (valid := _replace_surrogates(row)) != row:
-            row, repaired = valid, repaired + 1
+def _table_of_objects(file: InputFile, spec: SourceSpec) -> Table:
+    cache, lines, repaired = ColumnCache(), array("Q"), 0
+    names: dict[str, None] = {}
+    for row, is_repaired, line in _objects(file, spec):
+        repaired += is_repaired
         for name, cell in row.items():
-            columns.setdefault(name, _Column()).append(len(lines), cell)
+            names[name] = None
+            if cache.is_kept(name):
+                cache.columns.setdefault(name, _Column()).append(len(lines), cell)
         lines.append(line)
+        if len(lines) % _ROWS_BETWEEN_CHECKS == 0:
+            limit_caches([cache], len(lines))
+
+    def read(name: str) -> Iterator[Any]:
+        if cache.is_kept(name):
+            column: _Column = cache.columns[name]
+            return column.cells(len(lines))
+        return (row.get(name) for row, _, _ in _objects(file, spec))
+
     if not lines:
-        raise BadData(f"{source} is empty.")
+        raise BadData(f"{file.source} is empty.")
     notes = (f"half a character is read as U+FFFD in {plural(repaired, 'line')}",) if repaired else ()
-    return Table(source, tuple(columns), len(lines), lambda name: columns[name].cells(len(lines)), lines, notes)
+    return Table(file.source, tuple(names), len(lines), read, lines, notes, caches=(cache,))
 
 
 class _Column:
@@ -99,6 +115,10 @@ class _Column:
     def __init__(self) -> None:
         self._rows = array("q")  # a name may occur in a few of a million lines
         self._cells = PackedStrings()
+
+    @property
+    def nbytes(self) -> int:
+        return self._cells.nbytes + self._rows.itemsize * len(self._rows)
 
     def append(self, row: int, cell: Any) -> None:
         self._rows.append(row)

@@ -1,8 +1,9 @@
 """The entry points of the readers: each chooses the module for what the user named."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
+from itertools import chain
 from pathlib import Path, PurePath
 
 from data.benchmarks import BENCHMARKS, read_benchmark
@@ -18,10 +19,12 @@ from data.readers.fasttext import is_fasttext, read_fasttext
 from data.readers.files import InputFile, report_unreadable, safe_file_name
 from data.readers.folder import list_files, read_folder
 from data.readers.inputs import COMPRESSED, STDIN, find_input
+from data.readers.joined_tables import join_files, join_tables
 from data.readers.jsonl import read_json
 from data.readers.known_columns import follow_known
 from data.readers.parquet import read_parquet
-from data.readers.split_files import find_split_files, join_tables, read_split_files
+from data.readers.source_files import list_source_files, name_corpus
+from data.readers.split_files import find_split_files, read_split_files
 from data.source_spec import FILE_FORMAT, SourceSpec
 from data.splits import Split
 from data.table import Table
@@ -42,14 +45,15 @@ _ENDINGS = frozenset((".zip", *TABLE_READERS, *(a + b for a in TABLE_READERS for
 
 
 def read_corpus(source: str, spec: SourceSpec | None = None, known: SourceSpec | None = None) -> Corpus:
-    """Read a corpus from a table, a folder with one folder per class, or a benchmark.
+    """Read a corpus from a table or several, a folder with one folder per class, or a benchmark.
 
     Documents keep the order of the source. The notes report what was guessed and what is missing. Each error names the
     file, and the line or row if there is one.
 
     Args:
-        source: A table as `read_table` takes it, a folder of tables that are named for splits, a dataset that
-            `save_to_disk` of Hugging Face's datasets wrote, a folder of texts, or the name of a benchmark.
+        source: A table as `read_table` takes it, a pattern such as `data/*.csv`, a folder of tables that are named
+            for splits, a dataset that `save_to_disk` of Hugging Face's datasets wrote, a folder of texts, or the name
+            of a benchmark. With `spec.files`, these are tables of the corpus, too.
         spec: How it is read; a role that is None is guessed by the column's name.
         known: How another source of the same kind was read, for what `spec` leaves open. Columns of it that the source
             lacks are guessed, with a note.
@@ -62,7 +66,7 @@ def read_corpus(source: str, spec: SourceSpec | None = None, known: SourceSpec |
         ExtraMissing: The library that reads the format is missing.
     """
     spec, path = spec or SourceSpec(), Path(source).expanduser()
-    if source in BENCHMARKS:
+    if source in BENCHMARKS and not spec.files:
         _refuse_split_files(source, spec, "benchmark")
         return _note_unused_columns(read_benchmark(source), spec, "benchmark")
     table = open_table(source, spec.completed_by(known) if known else spec)
@@ -71,6 +75,8 @@ def read_corpus(source: str, spec: SourceSpec | None = None, known: SourceSpec |
         return _note_unused_columns(corpus, replace(spec, encoding=None), "folder")
     name = _corpus_path(source)
     corpus = _corpus_from_known_table(table, name, spec, known) if known else corpus_from_table(table, name, spec)
+    if files := list_source_files(source, spec.files or ()):
+        return replace(corpus, name=name_corpus(files))
     return replace(corpus, name=safe_file_name(path.resolve().name)) if path.is_dir() else corpus
 
 
@@ -87,7 +93,7 @@ def _corpus_from_known_table(
 
 
 def open_table(source: str, spec: SourceSpec) -> Table | None:
-    """Read a file, a dataset on disk, or the files of several splits as one table; None for a folder of texts.
+    """Read one or several files, a dataset on disk, or the files of splits as one table; None for a folder of texts.
 
     The files of splits are those of a folder whose tables are named for splits, or `source`, `spec.validation_file` and
     `spec.test_file`.
@@ -96,17 +102,28 @@ def open_table(source: str, spec: SourceSpec) -> Table | None:
         CallError: Files of splits go with a folder, or a column has the splits; and what `read_table` raises.
     """
     path = Path(source).expanduser()
-    if _exists(path) and path.is_dir():
+    if _exists(path) and path.is_dir() and not spec.files:
         _refuse_split_files(source, spec, "folder")
         table = _read_dataset_or_split_files(path, source, spec)
     elif spec.split_files:
-        files_of_splits = [(Split.TRAIN, source), *spec.split_files]
-        table = join_tables(source, [(split, read_table(file, spec)) for split, file in files_of_splits])
+        others = ((split, _read_files(file, (), spec)) for split, file in spec.split_files)
+        tables = chain([(Split.TRAIN, _read_files(source, spec.files or (), spec))], others)
+        table = join_tables(source, tables)
     else:
-        return read_table(source, spec)
+        return _read_files(source, spec.files or (), spec)
     if table is not None and table.splits is not None and spec.split:
         raise CallError(f"--split {spec.split} names a column, but files name the splits. Leave it out.")
     return table
+
+
+def _read_files(source: str, others: Sequence[str], spec: SourceSpec) -> Table:
+    """The table of a file, or of the files that several names and patterns stand for."""
+    files = list_source_files(source, others) or [source]
+    if len(files) == 1:
+        return read_table(files[0], spec)
+    table = join_files(source, (read_table(file, spec) for file in files))
+    note = f"one corpus is read from {len(files):,} files in the order of their names, {files[0]} to {files[-1]}"
+    return replace(table, notes=(note, *table.notes))
 
 
 def _read_dataset_or_split_files(path: Path, source: str, spec: SourceSpec) -> Table | None:

@@ -1,14 +1,13 @@
-"""A corpus in several tables, one or more per split: found in a folder by their names, and joined into one table."""
+"""A folder of tables that are named for splits: one corpus, one or more files per split."""
 
 import re
-from bisect import bisect_right
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import accumulate
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import PurePath
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from data.errors import BadData, ColumnMissing
+from data.errors import BadData
+from data.readers.joined_tables import JoinedTable, join_tables
 from data.splits import Split
 from data.table import Table
 from data.text_format import join_names, join_words, plural
@@ -29,51 +28,6 @@ class SplitFile(NamedTuple):
     corpus: str
     is_shard: bool
     named_by_folder: bool
-
-
-@dataclass(frozen=True)
-class SplitTable(Table):
-    """The rows of several tables, in their order. `splits` has the split of each row."""
-
-    parts: tuple[Table, ...] = ()
-
-    def location(self, row: int) -> str:
-        """The file and the row in it."""
-        part, row_of_part = self._find(row)
-        return part.location(row_of_part)
-
-    def row_name(self, row: int) -> str:
-        """The file and the row in it: the rows of several files have the same numbers."""
-        return self.location(row)
-
-    def _find(self, row: int) -> tuple[Table, int]:
-        starts = [0, *accumulate(part.rows for part in self.parts)]
-        part = bisect_right(starts, row) - 1
-        return self.parts[part], row - starts[part]
-
-
-def join_tables(source: str, tables: Sequence[tuple[Split, Table]]) -> SplitTable:
-    """Join tables into one with the columns of the first; a cell is read from the column of that name in each.
-
-    Args:
-        source: The corpus, for messages.
-        tables: At least one, with the split of its rows.
-    """
-    parts = tuple(table for _, table in tables)
-    names = parts[0].names
-
-    def cells(name: str) -> Iterator[Any]:
-        for part in parts:
-            if not part.has_column(name):
-                raise ColumnMissing(
-                    f"{part.source} has no column '{name}', which {parts[0].source} has. Every file of a corpus needs "
-                    "the same columns; embed a file without labels by itself, or label it with `embedonce predict`."
-                )
-        return (cell for part in parts for cell in part.cells(name))
-
-    notes = tuple(dict.fromkeys(note for part in parts for note in part.notes))
-    splits = [split.value for split, table in tables for _ in range(table.rows)]
-    return SplitTable(source, names, len(splits), cells, None, notes, splits=splits, parts=parts)
 
 
 def find_split_files(files: Sequence[PurePath], source: str, endings: Collection[str]) -> list[SplitFile]:
@@ -154,10 +108,13 @@ def _check_alike(examples: Mapping[str, SplitFile], source: str, problem: str) -
         raise BadData(f"{source} holds {problem}: {names}. {_NAME_FILES}")
 
 
-_NAME_FILES = "Name the files instead, as in `embedonce embed train.csv --test-file test.csv`."
+_NAME_FILES = (
+    "Name the files instead, as in `embedonce embed train.csv --test-file test.csv`, or `embedonce embed '*.csv'` if "
+    "they are one corpus without splits."
+)
 
 
-def read_split_files(source: str, files: Sequence[SplitFile], count: int, read: Callable[[str], Table]) -> SplitTable:
+def read_split_files(source: str, files: Sequence[SplitFile], count: int, read: Callable[[str], Table]) -> JoinedTable:
     """Read the tables that `find_split_files` found in a folder, and join them; a note says what was read.
 
     Args:
@@ -167,7 +124,7 @@ def read_split_files(source: str, files: Sequence[SplitFile], count: int, read: 
         read: Reads one table.
     """
     folder = source.rstrip("/\\") or source
-    tables = [(file.split or Split.TRAIN, read(f"{folder}/{file.path.as_posix()}")) for file in files]
+    tables = ((file.split or Split.TRAIN, read(f"{folder}/{file.path.as_posix()}")) for file in files)
     table = join_tables(source, tables)
     others = count - len(files)
     rest = f"; {plural(others, 'other file')} {'is' if others == 1 else 'are'} not read" if others else ""

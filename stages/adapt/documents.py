@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from data.alike_texts import TextHashes, group_hashes
+from data.alike_texts import group_hashes
 from data.documents import Corpus, Documents
 from data.errors import BadData, CallError
 from data.packed import CategoricalColumn
@@ -62,7 +62,7 @@ class TrainingDocuments:
         if with_labels and include_test:
             raise CallError("--include-test-text is for methods without labels. Remove it, or choose another --method.")
         self.corpus, self.documents = corpus, Documents.from_documents(corpus.documents)
-        self._texts = TextHashes.of(self.documents.texts)
+        self._texts = self.documents.hash_texts()
         self.is_test = np.fromiter((split == Split.TEST for split in self.documents.splits), bool, len(self.documents))
         hidden = self.is_test & (not include_test)
         self.is_related = self._related_to(hidden)
