@@ -9,7 +9,7 @@ import click
 from commandline.embed import DEFAULT_MODEL
 from commandline.options import device_option, json_option, receives, seed_option, stores_option
 from commandline.output import note, note_waiting_for_stdin, progress, say, show, show_json, table
-from commandline.source_options import SourceOptions, source_options
+from commandline.source_options import SourceOptions, describe_source, source_options
 from data.text_format import format_duration
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def adapt(options: AdaptOptions) -> None:
     from stages.adapt.cost import count_cost
 
     request = options.request
-    say(f"Adapting {options.model} to {options.source} with {options.method}.")
+    say(f"Adapting {options.model} to {describe_source(options.source, options.files)} with {options.method}.")
     note_waiting_for_stdin(options.source)
     adaptation = Adaptation(request)
     for sentence in adaptation.notes():

@@ -46,7 +46,8 @@ def option_keys(command: click.Command) -> dict[str, click.Parameter]:
     """The keys that a command accepts, such as `class-weight`, with their parameters; for a group, all keys in it."""
     if isinstance(command, click.Group):
         return {key: parameter for inner in command.commands.values() for key, parameter in option_keys(inner).items()}
-    return {parameter.opts[0].lstrip("-"): parameter for parameter in command.params if parameter.name is not None}
+    known = (parameter for parameter in command.params if parameter.name not in (None, "files"))  # they follow a source
+    return {parameter.opts[0].lstrip("-"): parameter for parameter in known}
 
 
 def _assign_values(commands: Mapping[str, click.Command], content: Mapping[str, Any], file: Path) -> DefaultMap:

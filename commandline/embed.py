@@ -17,7 +17,7 @@ from commandline.options import (
     trust_option,
 )
 from commandline.output import note, note_waiting_for_stdin, progress, say, show_json, table
-from commandline.source_options import SourceOptions, source_options
+from commandline.source_options import SourceOptions, describe_source, source_options
 from commandline.source_summary import show_summary
 from data.text_format import format_bytes, format_duration
 
@@ -164,17 +164,20 @@ def embed(options: EmbedOptions) -> None:
 
     SOURCE is a table (CSV, TSV, JSON Lines, JSON, Parquet, Arrow or Excel, perhaps compressed), a folder of tables
     named for splits (train, dev, test), a folder with one subfolder per class, a Hugging Face dataset on disk, or one
-    of the benchmarks `reuters52` and `newsgroups`. If the command is interrupted, the same command resumes the work.
+    of the benchmarks `reuters52` and `newsgroups`. Several tables, or a pattern, are one corpus, read in the order of
+    their names. If the command is interrupted, the same command resumes the work.
 
     \b
     embedonce embed tickets.csv --text body --label queue
     embedonce embed train.csv --test-file test.csv --validation-file dev.csv
+    embedonce embed 'data/*.parquet' --text body --label queue
     embedonce embed newsgroups --window 510 --stride 64
     embedonce embed letters/ --model xlm-roberta-base --keep cls,tokens
     embedonce embed letters/ --long head-tail --dry-run
     embedonce embed letters/ --part 3/8
     """
-    say(f"Embedding {options.source}{describe_origin('source', 'the example corpus')} with {_describe_model(options)}.")
+    named = describe_source(options.source, options.files)
+    say(f"Embedding {named}{describe_origin('source', 'the example corpus')} with {_describe_model(options)}.")
     note_waiting_for_stdin(options.source)
     if options.dry_run:
         _estimate(options)
@@ -248,12 +251,14 @@ def _estimate(options: EmbedOptions) -> None:
 
 def _show_estimate(folder: Path, estimate: "Estimate") -> None:
     free = "unknown" if estimate.memory is None else format_bytes(estimate.memory)
+    is_sample = estimate.tokenized < estimate.distinct
     fits = {True: "they fit", False: "they may not fit; networks then read them from disk", None: ""}[estimate.fits]
     rows = {
         "store": str(folder),
         "documents": f"{estimate.documents:,} ({estimate.distinct:,} distinct, {estimate.already_stored:,} stored)",
         "encoders": f"{estimate.encoders}, one store each; disk and time are of all" if estimate.encoders > 1 else "",
-        "tokens": f"{estimate.tokens:,}",
+        "tokens": f"{estimate.tokens:,}"
+        + (f", estimated from {estimate.tokenized:,} documents, as are windows and sizes" if is_sample else ""),
         "windows": f"{estimate.windows:,}",
         "dropped": f"{estimate.dropped_share:.1%} of the tokens ({estimate.dropped_tokens:,})",
         "on disk": format_bytes(estimate.bytes),

@@ -22,7 +22,7 @@ from commandline.options import (
     trust_option,
 )
 from commandline.output import note, note_waiting_for_stdin, progress, say, show_json, table
-from commandline.source_options import SourceOptions, source_options
+from commandline.source_options import SourceOptions, describe_source, source_options
 from data.errors import CallError
 from data.text_format import format_bytes, format_duration
 
@@ -224,7 +224,8 @@ def finetune(options: FinetuneOptions) -> None:
     embedonce finetune tickets.csv --folds 5
     """
     origin = describe_origin("source", "the example corpus")
-    say(f"Fine-tuning {options.model}{describe_origin('model', 'the default model')} on {options.source}{origin}.")
+    named = f"{describe_source(options.source, options.files)}{origin}"
+    say(f"Fine-tuning {options.model}{describe_origin('model', 'the default model')} on {named}.")
     if options.folds and options.validate_on == "split":
         raise CallError("--folds and --validate-on split exclude each other: folds validate instead. Leave one out.")
     note_waiting_for_stdin(options.source)

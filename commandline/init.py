@@ -26,11 +26,17 @@ def init(options: InitOptions) -> None:
     """Write embedonce.toml for SOURCE, so that the other commands need no options in this folder."""
     from data.readers import read_corpus
 
+    if options.files:
+        raise CallError(f"{CONFIG_FILE} holds one source. Name the files by a pattern in quotes, as in 'data/*.csv'.")
     corpus = read_corpus(options.source, options.spec)
     for sentence in corpus.notes:
         note(sentence)
     if not any(document.labels is not None for document in corpus.documents):
         raise CallError(f"{options.source} has no column of labels, which heads learn from. Name it with --label.")
-    columns = {name: value for name, value in asdict(options).items() if name != "source" and value not in (None, ())}
+    columns = {
+        name: value
+        for name, value in asdict(options).items()
+        if name not in ("source", "files") and value not in (None, ())
+    }
     write_config(options.source, columns)
     say(f"Wrote {CONFIG_FILE}. Next: `embedonce embed`, `embedonce fit-head linear`, `embedonce compare`.")

@@ -17,7 +17,7 @@ from commandline.options import (
     trust_option,
 )
 from commandline.output import note, note_waiting_for_stdin, open_output, progress, say, show_json, table
-from commandline.source_options import SourceOptions, source_options
+from commandline.source_options import SourceOptions, describe_source, source_options
 from data.errors import CallError
 from data.text_format import format_duration, plural
 
@@ -126,7 +126,7 @@ def perplexity(options: PerplexityOptions) -> None:
     if options.per_document is not None and options.per_document.exists():
         raise CallError(f"{options.per_document} exists already. Name another --per-document, or remove it.")
     origin = describe_origin("source", "the example corpus")
-    say(f"Pseudo-perplexity of {options.model} on {options.source}{origin}.")
+    say(f"Pseudo-perplexity of {options.model} on {describe_source(options.source, options.files)}{origin}.")
     check_masked_encoder(options.model, options.revision, trust=options.trust_remote_code)
     note_waiting_for_stdin(options.source)
     documents, notes = read_documents(options.source, options.spec, options.of, options.seed)

@@ -7,7 +7,7 @@ import click
 
 from commandline.options import NewFile, device_option, receives, runs_option, trust_option
 from commandline.output import note, note_waiting_for_stdin, open_output, progress, say
-from commandline.source_options import TextOptions, id_option, text_options
+from commandline.source_options import TextOptions, files_argument, id_option, text_options
 from data.errors import CallError
 from data.text_format import join_names, plural
 
@@ -18,6 +18,7 @@ class PredictOptions(TextOptions):
 
     run: str
     file: str
+    files: tuple[str, ...]
     id_: str | None
     encoder: tuple[str, ...]
     output: Path | None
@@ -32,6 +33,7 @@ class PredictOptions(TextOptions):
 @click.command(short_help="Label new documents with a run.")
 @click.argument("run")
 @click.argument("file")
+@files_argument
 @text_options
 @id_option
 @click.option(
@@ -53,8 +55,9 @@ class PredictOptions(TextOptions):
 def predict(options: PredictOptions) -> None:
     """Label the documents of FILE, or of standard input if it is -, with RUN: id, prediction, probabilities of labels.
 
-    FILE is read by the columns and the notation of the corpus that RUN was fitted on, unless options say otherwise. A
-    document whose vectors are not finite gets an empty row, and the exit code is then 1.
+    FILE may be a pattern, or be followed by more files. It is read by the columns and the notation of the corpus that
+    RUN was fitted on, unless options say otherwise. A document whose vectors are not finite gets an empty row, and the
+    exit code is then 1.
 
     \b
     embedonce predict lstm-7c2e41b0 new.csv > labeled.csv
@@ -76,7 +79,7 @@ def predict(options: PredictOptions) -> None:
     if options.output is not None and options.output.exists():
         raise CallError(f"{options.output} exists already. Name another --output, or remove it.")
     note_waiting_for_stdin(options.file)
-    corpus = read_new_text(run, options.file, replace(options.text_spec, id=options.id_))
+    corpus = read_new_text(run, options.file, replace(options.text_spec, id=options.id_, files=options.files or None))
     for sentence in corpus.notes:
         note(sentence)
     encoders = open_encoders(

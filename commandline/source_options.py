@@ -1,13 +1,17 @@
 """Options that say how a source is read, with the dataclasses that hold their values."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import click
 
 from commandline.options import combine_options, split_names
 from data.source_spec import SourceSpec
+from data.text_format import plural
 
+# further files of one corpus, as a shell makes of a pattern
+files_argument = click.argument("files", nargs=-1, metavar="[FILE]...")
 text_option = click.option(
     "--text",
     multiple=True,
@@ -38,6 +42,7 @@ table_options = combine_options(
 )
 text_options = combine_options(text_option, template_option, table_options)
 source_options = combine_options(
+    files_argument,
     text_option,
     template_option,
     click.option(
@@ -105,6 +110,7 @@ class TextOptions(TableOptions):
 class SourceOptions(TextOptions):
     """The values of `source_options`."""
 
+    files: tuple[str, ...]
     label: str | None
     id_: str | None
     split: str | None
@@ -121,6 +127,7 @@ class SourceOptions(TextOptions):
         """How the options say to read the source."""
         return replace(
             self.text_spec,
+            files=self.files or None,
             label=self.label,
             id=self.id_,
             split=self.split,
@@ -132,6 +139,11 @@ class SourceOptions(TextOptions):
             path_separator=self.path_separator,
             label_names=split_names(self.label_names),
         )
+
+
+def describe_source(source: str, files: Sequence[str]) -> str:
+    """The first name that the user gave, and how many more: "a.csv and 3 more files"."""
+    return f"{source} and {plural(len(files), 'more file')}" if files else source
 
 
 def unescape_template(template: str | None) -> str | None:

@@ -1,7 +1,7 @@
 """What a corpus holds, in numbers that a user checks before hours of encoding: columns, labels, texts, duplicates."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,7 +10,6 @@ import numpy as np
 from data.documents import Corpus, Document, Documents, Kind
 from data.source_spec import ROLES, SourceSpec
 from data.splits import Split
-from data.text_format import is_blank
 
 PERCENTILES = {"shortest": 0, "median": 50, "p95": 95, "longest": 100}  # of the lengths of texts
 FIRST_DOCUMENTS = 3
@@ -45,8 +44,8 @@ class CorpusSummary:
     def of(cls, corpus: Corpus) -> "CorpusSummary":
         """Summarize a corpus whose documents have splits; reads each text once."""
         documents = Documents.from_documents(corpus.documents)
-        splits = Counter(documents.splits)
-        lengths, hashes, blank = _measure_texts(documents.texts)
+        texts, splits = documents.hash_texts(), Counter(documents.splits)
+        hashes = texts.exact[~texts.is_blank]
         return cls(
             source=corpus.source,
             spec=corpus.spec,
@@ -57,8 +56,8 @@ class CorpusSummary:
             unlabeled=sum(labels is None for labels in documents.labels),
             no_label_applies=sum(labels == () for labels in documents.labels),
             groups=len(set(filter(None, documents.groups))) if corpus.spec.group else 0,
-            characters={name: int(np.percentile(lengths, rank)) for name, rank in PERCENTILES.items()},
-            blank_texts=blank,
+            characters={name: int(np.percentile(texts.lengths, rank)) for name, rank in PERCENTILES.items()},
+            blank_texts=int(np.count_nonzero(texts.is_blank)),
             duplicate_texts=len(hashes) - len(np.unique(hashes)),
             first_documents=tuple(documents[:FIRST_DOCUMENTS]),
         )
@@ -81,15 +80,6 @@ class CorpusSummary:
     def to_json(self) -> dict[str, Any]:
         """The summary as JSON."""
         return asdict(self) | {"spec": self.spec.to_json()}
-
-
-def _measure_texts(texts: Sequence[str]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], int]:
-    """The length of each text, the hash of each text that is not blank, and the number of blank texts."""
-    lengths, hashes = np.zeros(len(texts), dtype=np.int64), np.zeros(len(texts), dtype=np.int64)
-    has_text = np.zeros(len(texts), dtype=bool)
-    for row, text in enumerate(texts):
-        lengths[row], hashes[row], has_text[row] = len(text), hash(text), not is_blank(text)
-    return lengths, hashes[has_text], int(np.count_nonzero(~has_text))
 
 
 def _count_labels(documents: Documents) -> dict[str, dict[str, int]]:

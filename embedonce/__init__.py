@@ -12,6 +12,7 @@ and each is also the built-in error that you would catch (ValueError, FileNotFou
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -77,8 +78,9 @@ def embed(
     """Encode the documents of `source` that the store lacks, and return the corpus.
 
     Args:
-        source: a path (a table or a folder, as `embedonce embed` reads it), the name of a benchmark corpus, a list of
-            texts, a pandas or polars data frame, a `datasets.Dataset`, or a dict of these by split (`DatasetDict`).
+        source: a path (a table or a folder, as `embedonce embed` reads it), a pattern such as "data/*.parquet", a list
+            of `Path` objects, the name of a benchmark corpus, a list of texts, a pandas or polars data frame, a
+            `datasets.Dataset`, or a dict of these by split (`DatasetDict`).
         text, label, id, split, group: names of the columns; None has them guessed where that is safe. With a list of
             texts, `label` is the list of their labels. `label="toxic,insult"` names columns of 0 and 1, one per label.
         template: how several columns make the text, as in "{subject}\\n{body}"; a line whose columns are all blank is
@@ -131,6 +133,9 @@ def embed(
         encoding=encoding,
         label_names=None if label_names is None else tuple(label_names),
     )
+    if isinstance(source, list | tuple) and source and all(isinstance(item, Path) for item in source):
+        source, *others = map(str, source)
+        spec = replace(spec, files=tuple(others) or None)
     is_file = isinstance(source, str | Path)
     if is_file and labels is not None:
         raise CallError(

@@ -1,24 +1,26 @@
 """Keys of documents, which are hashes of their texts, and an index of the keys in shards."""
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Self, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from data.text_hashes import text_digest
 from featurestore.shards.layout import KEY_BYTES
 
 _TYPE = f"S{KEY_BYTES}"
+_BLOCK_KEYS = 4096  # converted at a time
 
 
 def text_key(text: str) -> str:
     """Return a document's key: the hex sha256 of its text as UTF-8, with lone surrogates encoded as they are."""
-    return _hash(text).hexdigest()
+    return text_digest(text).hex()
 
 
-def _hash(text: str) -> "hashlib._Hash":
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass"))
+def key_prefixes(keys: NDArray[np.bytes_]) -> NDArray[np.uint64]:
+    """The first eight bytes of each key of type S32, as a number in whose order the keys are: uint64 (keys,)."""
+    return keys.view(">u8").reshape(-1, KEY_BYTES // 8)[:, 0].astype(np.uint64)
 
 
 class KeyList(Sequence[str]):
@@ -35,7 +37,7 @@ class KeyList(Sequence[str]):
         """Hash each text."""
         digests = bytearray()
         for text in texts:
-            digests += _hash(text).digest()
+            digests += text_digest(text)
         return cls(np.frombuffer(bytes(digests), _TYPE) if digests else np.empty(0, _TYPE))
 
     def __len__(self) -> int:
@@ -50,14 +52,29 @@ class KeyList(Sequence[str]):
         # an item of this type has lost its trailing zeros
         return KeyList(selected) if isinstance(selected, np.ndarray) else selected.ljust(KEY_BYTES, b"\0").hex()
 
+    def __iter__(self) -> Iterator[str]:
+        for start in range(0, len(self.array), _BLOCK_KEYS):
+            digits = self.array[start : start + _BLOCK_KEYS].tobytes().hex()
+            yield from (
+                digits[end - 2 * KEY_BYTES : end] for end in range(2 * KEY_BYTES, len(digits) + 1, 2 * KEY_BYTES)
+            )
+
     def first_rows(self) -> NDArray[np.int64]:
         """Return the row of the first occurrence of each distinct key, sorted: int64 (distinct,)."""
-        return np.sort(np.unique(self.array, return_index=True)[1])
+        prefixes = key_prefixes(self.array)  # sorted ten times as fast as keys
+        order = np.argsort(prefixes)
+        prefixes = prefixes[order]
+        has_equal = np.zeros(len(order) + 1, dtype=bool)
+        has_equal[1:-1] = prefixes[1:] == prefixes[:-1]
+        repeated = np.sort(order[has_equal[1:] | has_equal[:-1]])
+        is_first = np.ones(len(order), dtype=bool)
+        is_first[repeated] = False
+        is_first[repeated[np.unique(self.array[repeated], return_index=True)[1]]] = True
+        return np.flatnonzero(is_first)
 
     def remainders(self, divisor: int) -> NDArray[np.int64]:
         """Return the first 16 hex digits of each key, as a number, modulo `divisor`: int64 (keys,)."""
-        first = self.array.view(np.uint8).reshape(-1, KEY_BYTES)[:, :8].copy().view(">u8")[:, 0]
-        return (first % np.uint64(divisor)).astype(np.int64)
+        return (key_prefixes(self.array) % np.uint64(divisor)).astype(np.int64)
 
 
 class KeyIndex:

@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from data.documents import Corpus, Documents
 from data.errors import StoreDamaged
 from data.text_format import plural
@@ -46,23 +49,25 @@ def save_corpus(corpus: Corpus, keys: Sequence[str], store: FeatureStore) -> tup
 
 
 def _differences(before: CorpusTable, now: CorpusTable) -> list[str]:
-    old, new = _rows(before), _rows(now)
-    if list(old) != list(new):
+    (old, old_values), (new, new_values) = _hash_rows(before), _hash_rows(now)
+    if not np.array_equal(old, new):
         return [
             f"{now.name}: the store had {plural(len(old), 'document')} of this corpus and now has {len(new):,}, "
-            f"{len(new.keys() - old.keys()):,} of them with a new id or text. "
+            f"{int((~np.isin(new, old)).sum()):,} of them with a new id or text. "
             "To keep both versions, embed into another --store, or rename the file."
         ]
-    changed = [identifier for (identifier, _), row in new.items() if row != old[identifier, _]]
-    if not changed:
+    changed = np.flatnonzero(old_values != new_values)
+    if not len(changed):
         return []
     return [
         f"{now.name}: {plural(len(changed), 'document')} had another label, split or group in the store "
-        f"(the first: '{changed[0]}'); the values of the source replaced them."
+        f"(the first: '{now.ids[int(changed[0])]}'); the values of the source replaced them."
     ]
 
 
-def _rows(table: CorpusTable) -> dict[tuple[str, str], tuple[object, ...]]:
-    named = zip(table.ids, table.keys, strict=True)
-    known = zip(table.splits, table.groups, table.labels, strict=True)
-    return {name: (split or "", group or "", labels) for name, (split, group, labels) in zip(named, known, strict=True)}
+def _hash_rows(table: CorpusTable) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Hashes of each document's id and key, and of its split, group and labels: int64 (documents,)."""
+    names = zip(table.ids, table.keys, strict=True)
+    values = zip(table.splits, table.groups, table.labels, strict=True)
+    known = (hash((split or "", group or "", labels)) for split, group, labels in values)
+    return np.fromiter(map(hash, names), np.int64, len(table.ids)), np.fromiter(known, np.int64, len(table.ids))

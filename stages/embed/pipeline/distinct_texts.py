@@ -1,15 +1,26 @@
 """The distinct texts of a corpus, or of a part of it, with their keys."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Self
+import random
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import Self, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data.documents import Corpus, Documents
-from featurestore import FeatureStore, KeyList
+from data.errors import BadData
+from data.packed import StreamedTexts, texts_at
+from featurestore import FeatureStore, KeyList, text_key
 from stages.embed.windows.corpus_part import WHOLE_CORPUS, CorpusPart
+from stages.embed.windows.tokens import never_stop
+
+MOST_SAMPLED_FROM = 200_000  # texts; of more, only so many are read for a sample:
+SAMPLED_TEXTS = 20_000
+_BLOCK_ROWS = 2**18  # whose keys are copied at a time
+_ROWS_BETWEEN_CHECKS = 1000
 
 
 @dataclass(frozen=True)
@@ -29,13 +40,13 @@ class DistinctTexts:
     def of(cls, corpus: Corpus, part: CorpusPart = WHOLE_CORPUS) -> Self:
         """The distinct texts of `part`."""
         documents = Documents.from_documents(corpus.documents)
-        keys = KeyList.from_texts(documents.texts)
+        keys = KeyList(documents.hashes.keys) if documents.hashes else KeyList.from_texts(documents.texts)
         in_part, first = part.contains(keys), keys.first_rows()
         return cls(documents, keys, in_part, first[in_part[first]])
 
     def missing(self, store: FeatureStore | None) -> NDArray[np.int64]:
         """The rows whose text `store` lacks; all rows if there is no store."""
-        return self.rows if store is None else self.rows[~store.keys.contains(self.keys[self.rows])]
+        return self.rows if store is None else self._without_features(self.rows, store)
 
     def missing_in_other_parts(self, store: FeatureStore) -> int:
         """The number of documents outside the part that no process has committed yet."""
@@ -43,12 +54,84 @@ class DistinctTexts:
         if not len(others):
             return 0
         store.refresh()
-        return int((~store.keys.contains(self.keys[others])).sum())
+        return len(self._without_features(others, store))
 
-    def pairs(self, rows: NDArray[np.int64]) -> Iterator[tuple[str, str]]:
-        """Key and text of the documents at `rows`."""
-        return ((self.keys[row], self.documents.texts[row]) for row in map(int, rows))
+    def _without_features(self, rows: NDArray[np.int64], store: FeatureStore) -> NDArray[np.int64]:
+        known = store.keys
+        blocks = (rows[start : start + _BLOCK_ROWS] for start in range(0, len(rows), _BLOCK_ROWS))
+        return np.concatenate([rows[:0], *(block[~known.contains(self.keys[block])] for block in blocks)])
 
-    def texts(self, rows: NDArray[np.int64]) -> list[str]:
-        """The texts of the documents at `rows`."""
-        return [self.documents.texts[row] for row in map(int, rows)]
+    def pairs(
+        self, rows: NDArray[np.int64], is_cancelled: Callable[[], bool] = never_stop
+    ) -> Iterator[tuple[str, str]]:
+        """Key and text of the documents at `rows`, which are increasing.
+
+        Args:
+            rows: the documents.
+            is_cancelled: whether they are no longer needed.
+
+        Raises:
+            BadData: a streamed text is another one now than when it was hashed.
+            CancelledError: `is_cancelled` returned true.
+        """
+        if not isinstance(self.documents.texts, StreamedTexts):
+            return ((self.keys[row], self.documents.texts[row]) for row in map(int, rows))
+        texts = replace(self.documents.texts, read=partial(_until_cancelled, self.documents.texts.read, is_cancelled))
+        return self._checked_pairs(rows, texts.select(rows))
+
+    def _checked_pairs(self, rows: NDArray[np.int64], texts: Iterator[str]) -> Iterator[tuple[str, str]]:
+        blocks = (rows[start : start + _BLOCK_ROWS].tolist() for start in range(0, len(rows), _BLOCK_ROWS))
+        for row, text in zip((row for block in blocks for row in block), texts, strict=False):
+            key = text_key(text)
+            if key != self.keys[row]:
+                raise BadData(
+                    f"The text of document '{self.documents.ids[row]}' changed while it was being embedded. Run the "
+                    "same command again; what was encoded is kept."
+                )
+            yield key, text
+
+    def texts(self, rows: NDArray[np.int64]) -> Iterator[str]:
+        """The texts of the documents at `rows`, in this order."""
+        return texts_at(self.documents.texts, rows)
+
+    def sample(self, rows: NDArray[np.int64]) -> "TextSample":
+        """The texts at `rows`, to draw a sample from; of many rows a random choice of them, equal for equal rows."""
+        if len(rows) > MOST_SAMPLED_FROM:
+            chosen = random.Random(0).sample(range(len(rows)), SAMPLED_TEXTS)
+            rows = rows[np.sort(np.array(chosen, dtype=np.int64))]
+        return TextSample(self.documents.texts, rows)
+
+    def characters(self, rows: NDArray[np.int64]) -> int:
+        """The characters of the texts at `rows`."""
+        if self.documents.hashes is not None:
+            return int(self.documents.hashes.lengths[rows].sum(dtype=np.int64))
+        return sum(map(len, self.texts(rows)))
+
+
+class TextSample(Sequence[str]):
+    """Some texts of a corpus, which are read when the first of them is used: `embed` seldom needs them."""
+
+    def __init__(self, texts: Sequence[str], rows: NDArray[np.int64]) -> None:
+        self._source, self._rows = texts, rows
+
+    @cached_property
+    def _texts(self) -> list[str]:
+        return list(texts_at(self._source, self._rows))
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, row: int) -> str: ...
+    @overload
+    def __getitem__(self, row: slice) -> list[str]: ...
+    def __getitem__(self, row: int | slice) -> str | list[str]:
+        return self._texts[row]
+
+
+def _until_cancelled(read: Callable[[], Iterator[str]], is_cancelled: Callable[[], bool]) -> Iterator[str]:
+    """The texts, until they are no longer needed: of a store that is nearly complete, many are read and not yielded."""
+    for number, text in enumerate(read()):
+        if number % _ROWS_BETWEEN_CHECKS == 0 and is_cancelled():
+            raise CancelledError
+        yield text

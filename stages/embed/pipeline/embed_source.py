@@ -5,8 +5,9 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from data.documents import Corpus
+from data.documents import Corpus, Documents
 from data.errors import EmbedOnceError, ModelUnavailable
+from data.packed import StreamedTexts
 from data.ranges import MAX_SEED, check_whole_number
 from data.readers import read_corpus
 from data.source_spec import SourceSpec
@@ -148,12 +149,19 @@ def _encode(
 
 def _create_jobs(request: EmbedRequest, store: Path, devices: list[str]) -> dict[str, Job]:
     """One job per device, by name; each encodes an equal part of the request's part."""
+    if isinstance(request.source, Corpus) and _has_streamed_texts(request.source):  # each process reads the files
+        request = replace(request, source=request.source.source, spec=request.source.spec)
     jobs: dict[str, Job] = {}
     for number, (device, part) in enumerate(zip(devices, request.part.split(len(devices)), strict=True)):
         cpu_share = devices[:number].count("cpu"), devices.count("cpu")
         on_device = replace(request, options=replace(request.options, device=device), part=part)
         jobs[f"{device} (part {part})"] = partial(_encode_part, on_device, store, cpu_share)
     return jobs
+
+
+def _has_streamed_texts(corpus: Corpus) -> bool:
+    """Whether the texts of a corpus are read from its files at each use."""
+    return isinstance(Documents.from_documents(corpus.documents).texts, StreamedTexts)
 
 
 def _encode_part(request: EmbedRequest, store: Path, cpu_share: tuple[int, int], progress: Progress) -> EmbedReport:

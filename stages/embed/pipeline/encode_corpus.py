@@ -70,7 +70,7 @@ def embed(
     counters, similarity = EmbedCounters(), None
     if len(missing):
         if encoder.recipe.precision == INT8:
-            similarity = measure_float32_similarity(texts.texts(missing), encoder)
+            similarity = measure_float32_similarity(texts.sample(missing), encoder)
         _EncodingRun(encoder, store, counters, progress).encode(texts, missing)
     report = counters.report(
         documents=int(texts.in_part.sum()),
@@ -117,7 +117,7 @@ class _EncodingRun:
         _ = self._encoder.network  # a missing device or missing weights are reported before anything is done
         self._selection = BudgetSelection(self._encoder)
         self._slice_positions = float(FIRST_SLICE_BATCHES * self._selection.budget.positions)
-        self._counters.start(len(rows), sum(len(text) for _, text in texts.pairs(rows)))
+        self._counters.start(len(rows), texts.characters(rows))
         with self._interrupts:
             try:
                 self._encode_all(texts, rows)
@@ -137,8 +137,9 @@ class _EncodingRun:
         self._counters.batch_tokens, self._counters.halvings = budget.positions, budget.halvings
 
     def _encode_all(self, texts: DistinctTexts, rows: Integers) -> None:
-        pairs = texts.pairs(rows)
-        for buckets in prefetch(lambda is_cancelled: iter_length_buckets(pairs, self._encoder, is_cancelled)):
+        for buckets in prefetch(
+            lambda is_cancelled: iter_length_buckets(texts.pairs(rows, is_cancelled), self._encoder, is_cancelled)
+        ):
             self._counters.add_tokenized(buckets.characters, int(buckets.tokens.sum()))
             while len(buckets) and not self._interrupts.requested:
                 tuner = self._start_tuning(buckets)

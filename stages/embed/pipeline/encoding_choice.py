@@ -16,6 +16,7 @@ from stages.embed.encoder.encoder import Encoder, open_encoder
 from stages.embed.encoder.options import Options
 from stages.embed.network.backends import AUTO, BACKENDS
 from stages.embed.network.torch_network import default_precision
+from stages.embed.pipeline.distinct_texts import DistinctTexts
 
 # options that are not part of a recipe
 _FREE_OPTIONS = frozenset({"device", "batch_tokens", "revision", "trust_remote_code"})
@@ -157,8 +158,8 @@ def _choose_encoder(
 
     backend, reason = _backend_of_store(encoder.recipe, location), None
     if backend is None:
-        texts = list(dict.fromkeys(document.text for document in corpus.documents))
-        chosen, reason = choose_backend(texts, encoder, options.device, reopen)
+        texts = DistinctTexts.of(corpus)
+        chosen, reason = choose_backend(texts.sample(texts.rows), encoder, options.device, reopen)
         backend = _backend_of_store(encoder.recipe, location)  # another process may have made a store meanwhile
         if backend is None:
             return reopen(chosen), reason

@@ -1,4 +1,4 @@
-"""The dry run of `embed`: sizes from tokenizing the whole corpus, time from encoding a sample of it."""
+"""The dry run of `embed`: sizes from tokenizing the corpus, or a sample of a large one, time from encoding a sample."""
 
 import random
 import time
@@ -20,6 +20,7 @@ from stages.embed.pipeline.length_buckets import iter_length_buckets
 from stages.embed.windows.corpus_part import WHOLE_CORPUS, CorpusPart
 from stages.embed.windows.window_arrays import Integers, Windows
 
+SIZED_DOCUMENTS = 100_000  # from twice as many distinct texts on, only about so many are tokenized
 SAMPLE_SECONDS = 10.0
 SAMPLE_DOCUMENTS = 512
 SAMPLE_CHARACTERS = 1_000_000
@@ -35,6 +36,7 @@ class Estimate:
     documents: rows of the corpus, or of the part.
     distinct: distinct texts among them.
     already_stored: distinct texts that the store has.
+    tokenized: distinct texts that were tokenized; if these are not all, tokens, windows and sizes are estimates.
     tokens, windows: of the distinct texts.
     dropped_tokens, dropped_share: tokens in no window, and their share of all tokens.
     bytes: by which the stores would grow.
@@ -51,6 +53,7 @@ class Estimate:
     documents: int
     distinct: int
     already_stored: int
+    tokenized: int
     tokens: int
     windows: int
     dropped_tokens: int
@@ -117,13 +120,16 @@ class _Sizes:
             head_bytes=max(views.values()) * head_item * encoder.dim * len(recipe.layers),
         )
 
+    def scaled(self, factor: float) -> "_Sizes":
+        return _Sizes(**{name: round(value * factor) for name, value in asdict(self).items()})
+
     def __add__(self, other: "_Sizes") -> "_Sizes":
         summands = asdict(other)
         return _Sizes(**{name: value + summands[name] for name, value in asdict(self).items()})
 
 
 def estimate(corpus: Corpus, encoder: Encoder, store: FeatureStore | None, part: CorpusPart = WHOLE_CORPUS) -> Estimate:
-    """Tokenize the whole corpus, and encode a random sample of the missing texts for at most ten seconds.
+    """Tokenize a corpus, or a sample of a large one, and encode a random sample of what is missing for ten seconds.
 
     Nothing is written.
 
@@ -140,20 +146,17 @@ def estimate(corpus: Corpus, encoder: Encoder, store: FeatureStore | None, part:
         raise RecipeMismatch(f"{store.name}: {'; '.join(differences)}. Choose another --store.")
     texts = DistinctTexts.of(corpus, part)
     missing = texts.missing(store)
-    missing_keys = set(texts.keys[missing])
+    tokenized = texts.rows[:: max(len(texts.rows) // SIZED_DOCUMENTS, 1)]
     started = time.perf_counter()
-    whole = remaining = _Sizes()
-    for buckets in iter_length_buckets(texts.pairs(texts.rows), encoder):
-        rows = np.array([row for row, key in enumerate(buckets.keys) if key in missing_keys], dtype=np.int64)
-        whole = whole + _Sizes.of(buckets.windows, encoder)
-        remaining = remaining + _Sizes.of(buckets.windows.select(rows), encoder)
-    tokenizing = time.perf_counter() - started
-    sample = _encode_sample(texts.texts(missing), encoder)
+    whole, remaining = _measure_sizes(texts, tokenized, missing, encoder)
+    tokenizing = (time.perf_counter() - started) * len(texts.rows) / max(len(tokenized), 1)
+    sample = _encode_sample(texts.sample(missing), encoder)
     memory = free_memory()
     return Estimate(
         documents=int(texts.in_part.sum()),
         distinct=len(texts.rows),
         already_stored=len(texts.rows) - len(missing),
+        tokenized=len(tokenized),
         tokens=whole.tokens,
         windows=whole.windows,
         dropped_tokens=whole.dropped,
@@ -171,6 +174,22 @@ def estimate(corpus: Corpus, encoder: Encoder, store: FeatureStore | None, part:
             else None
         ),
     )
+
+
+def _measure_sizes(
+    texts: DistinctTexts, tokenized: Integers, missing: Integers, encoder: Encoder
+) -> tuple[_Sizes, _Sizes]:
+    """The sizes of all distinct texts and of the missing ones, scaled by characters if only some are tokenized."""
+    whole = remaining = _Sizes()
+    missing_keys = set(texts.keys[missing]) if len(tokenized) == len(texts.rows) else set()
+    for buckets in iter_length_buckets(texts.pairs(tokenized), encoder):
+        rows = np.array([row for row, key in enumerate(buckets.keys) if key in missing_keys], dtype=np.int64)
+        whole = whole + _Sizes.of(buckets.windows, encoder)
+        remaining = remaining + _Sizes.of(buckets.windows.select(rows), encoder)
+    if len(tokenized) == len(texts.rows):
+        return whole, remaining
+    characters = [texts.characters(rows) for rows in (texts.rows, missing, tokenized)]
+    return whole.scaled(characters[0] / max(characters[2], 1)), whole.scaled(characters[1] / max(characters[2], 1))
 
 
 @dataclass
