@@ -11,7 +11,8 @@
     ├── BadData (ValueError)           a file that can be read but not used: empty, not UTF-8, without labels
     ├── StoreDamaged (ValueError)      a file of a store whose content does not match its name or hash
     ├── RunDamaged (ValueError)        a file of a run whose content does not match its hash
-    └── StorageFailed (OSError)        a disk that is full or refuses to write; what was committed before is intact
+    ├── StorageFailed (OSError)        a disk or bucket that is full or refuses to write; what was committed is intact
+    └── BucketFailed                   a bucket that does not exist, refuses access or cannot be reached
 
 A message has one sentence or two: what is wrong, where (file, line, column), and the next step.
 """
@@ -21,6 +22,7 @@ from difflib import get_close_matches
 
 __all__ = [
     "BadData",
+    "BucketFailed",
     "CallError",
     "ColumnMissing",
     "EmbedOnceError",
@@ -89,7 +91,11 @@ class RunDamaged(EmbedOnceError, ValueError):
 
 
 class StorageFailed(EmbedOnceError, OSError):
-    """A disk is full or refuses to write; what was committed before is intact."""
+    """A disk or bucket is full or refuses to write; what was committed before is intact."""
+
+
+class BucketFailed(EmbedOnceError):
+    """A bucket does not exist, refuses access or cannot be reached."""
 
 
 def suggest_name(name: str, names: Iterable[str]) -> str:

@@ -5,17 +5,17 @@ document is in a shard, and the copy that readers take, in the first shard by na
 duplicates with the same vectors, which the next compaction drops.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from data.atomic_write import remove_file
 from data.errors import BadData
 from featurestore.shards.keys import KeyIndex, pack_keys
 from featurestore.shards.shard_content import concatenate_content, select_content
+from featurestore.storage.storage import Progress
 from featurestore.vectors.ragged import as_array
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 # building a shard takes three times as much memory
 TARGET_BYTES = 128 * 2**20
-Progress = Callable[[float, float], None]
 
 
 @dataclass(frozen=True)
@@ -103,12 +102,13 @@ def run_compaction(plan: CompactionPlan, store: "FeatureStore", progress: Progre
     progress: called after each group with the bytes done and the total bytes.
     """
     total, done = sum(kept.shard.size for group in plan.groups for kept in group), 0
+    shards = store.storage.subfolder("shards")
     for group in plan.groups:
         contents = [select_content(kept.shard, kept.rows) for kept in group if len(kept.rows)]
-        new_name = store.commit(concatenate_content(contents)).name if contents else None
+        new_name = store.commit(concatenate_content(contents)) if contents else None
         for kept in sorted(group, key=lambda kept: kept.shard.name, reverse=True):
             if kept.shard.name != new_name:
-                remove_file(store.folder / "shards" / kept.shard.name)
+                shards.remove(kept.shard.name)
             done += kept.shard.size
         if progress is not None:
             progress(done, total)

@@ -23,8 +23,8 @@ from data.errors import CallError, UnknownName, suggest_name
 from featurestore.shards.hdf5_streaming import ReservedArray, reserve_arrays
 from featurestore.shards.layout import ALIGNMENT
 from featurestore.shards.selection import OFFSET_NAMES, Selection
+from featurestore.storage.storage import Progress
 from featurestore.store.corpora import CorpusTable
-from featurestore.store.inspection import Progress
 from featurestore.vectors.number_types import numpy_dtype, widen
 
 if TYPE_CHECKING:

@@ -1,15 +1,11 @@
 """Repair: damaged shards are moved to quarantine/, so that the next `embed` encodes their documents again."""
 
-import time
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data.atomic_write import TEMPORARY_PREFIX, move_into
-from featurestore.shards.keys import KeyIndex
 from featurestore.shards.verified_cache import VerifiedShards
-from featurestore.store.inspection import DamagedShard, MissingFeatures, Progress, check_shards, find_missing_features
+from featurestore.storage.storage import Progress
+from featurestore.store.inspection import DamagedShard, MissingFeatures, check_shards, find_missing_features
 
 if TYPE_CHECKING:
     from featurestore.store.store import FeatureStore
@@ -41,21 +37,10 @@ class RepairReport:
 
 def repair_store(store: "FeatureStore", progress: Progress | None = None) -> RepairReport:
     """Hash and parse every shard, and move damaged ones to quarantine/. Raises StorageFailed."""
-    damaged, shards = check_shards(store.folder, store.recipe, VerifiedShards(store.folder), progress)
+    storage, shards = store.storage, store.storage.subfolder("shards")
+    damaged, known = check_shards(shards, store.recipe, VerifiedShards(store.location), progress)
     for shard in damaged:
-        move_into(shard.path, store.folder / QUARANTINE)
+        shards.move(shard.path.name, storage.subfolder(QUARANTINE))
     store.refresh()
-    known = KeyIndex(shard.keys for shard in shards)
-    missing = find_missing_features(store.folder, known)
-    return RepairReport(tuple(damaged), tuple(missing), _remove_temporary_files(store.folder))
-
-
-def _remove_temporary_files(folder: Path) -> int:
-    """Remove the temporary files of writers that died, and return their number."""
-    removed = 0
-    for path in folder.rglob(f"{TEMPORARY_PREFIX}*"):
-        with suppress(OSError):
-            if time.time() - path.lstat().st_mtime > DEAD_AFTER_SECONDS:
-                path.unlink()
-                removed += 1
-    return removed
+    missing = find_missing_features(storage, known)
+    return RepairReport(tuple(damaged), tuple(missing), storage.remove_temporary_files(DEAD_AFTER_SECONDS))

@@ -13,9 +13,9 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Self
 
 from data.errors import EmbedOnceError
 from featurestore.shards.shard import NEXT_STEP, Shard
@@ -26,21 +26,29 @@ SECONDS = 30.0  # per shard, plus the same per gigabyte
 SPARE_BYTES = 512 * 2**20  # in addition to the size of the file, which is mapped
 
 
-def find_faults(paths: Sequence[Path], recipe: Recipe, *, seconds: float = SECONDS) -> Iterator[str | None]:
-    """Yield one sentence per damaged shard, None for a good one, in the order of `paths`; hashes are not checked."""
-    child: _Child | None = None
-    try:
-        for path in paths:
-            child = child or _Child(recipe)
-            try:
-                fault = child.check(path, seconds)
-            except _ChildDied as death:
-                child.end()
-                child, fault = None, f"{path} cannot be parsed: {death}. {NEXT_STEP}"
-            yield fault
-    finally:
-        if child is not None:
-            child.end()
+class ShardParser:
+    """A context in which shards are parsed by a subprocess, which is started when it is needed."""
+
+    def __init__(self, recipe: Recipe, seconds: float = SECONDS) -> None:
+        self._recipe, self._seconds = recipe, seconds
+        self._child: _Child | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._child is not None:
+            self._child.end()
+            self._child = None
+
+    def find_fault(self, path: Path) -> str | None:
+        """Return a sentence for a damaged shard, None for a good one; its hash is not checked."""
+        self._child = self._child or _Child(self._recipe)
+        try:
+            return self._child.check(path, self._seconds)
+        except _ChildDied as death:
+            self.__exit__()
+            return f"{path} cannot be parsed: {death}. {NEXT_STEP}"
 
 
 class _ChildDied(Exception):

@@ -4,9 +4,9 @@ import hashlib
 import json
 import os
 import time
-from pathlib import Path
 
 from data.atomic_write import cache_folder, write_cache
+from featurestore.storage.location import Location
 
 # a file system may store times in units of two seconds: a change within one would not change a file's time
 _TIME_RESOLUTION_NS = 2_000_000_000
@@ -15,8 +15,8 @@ _TIME_RESOLUTION_NS = 2_000_000_000
 class VerifiedShards:
     """The shards of one store whose bytes match their names; `save` writes the cache for later processes."""
 
-    def __init__(self, store: Path) -> None:
-        name = hashlib.sha256(os.fsencode(store.resolve())).hexdigest()
+    def __init__(self, store: Location) -> None:
+        name = hashlib.sha256(os.fsencode(str(store.resolve()))).hexdigest()
         self._file = cache_folder() / "verified" / f"{name}.json"
         self._entries = self._read()
         self._saved = dict(self._entries)

@@ -21,14 +21,14 @@ from functools import cached_property, lru_cache, partial
 from heapq import nsmallest
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, BinaryIO, get_args
 
-from data.atomic_write import hash_file, make_folder, open_regular_file, write_atomically
 from data.documents import Kind, Labels
 from data.errors import CallError, StoreDamaged, UnknownName, suggest_name
 from data.source_spec import SourceSpec
 from data.tabular import Tabular
 from data.taxonomy import Taxonomy
+from featurestore.storage.storage import Storage, read
 from featurestore.store import corpus_columns
 
 if TYPE_CHECKING:
@@ -101,16 +101,16 @@ def _last_number(identifier: str) -> int | None:
     return int(digits[-1]) if digits else None
 
 
-def list_names(folder: Path) -> list[str]:
+def list_names(folder: Storage) -> list[str]:
     """List the corpora in `folder`."""
-    return sorted(path.stem for path in folder.glob("*.csv") if not path.name.startswith("."))
+    return sorted(name.removesuffix(".csv") for name in folder.names() if name.endswith(".csv"))
 
 
-def save(table: CorpusTable, folder: Path) -> None:
+def save(table: CorpusTable, folder: Storage) -> None:
     """Write both files, replacing a table with this name. Raises StorageFailed; CallError for an invalid name."""
     if not table.name or table.name.startswith(".") or Path(table.name).name != table.name:
         raise CallError(f"'{table.name}' cannot be the name of a file. Give the corpus another name.")
-    make_folder(folder)
+    before, table_before = folder.state(f"{table.name}.json"), folder.state(f"{table.name}.csv")
     description: dict[str, Any] = {
         "source": table.source,
         "kind": table.kind,
@@ -119,11 +119,10 @@ def save(table: CorpusTable, folder: Path) -> None:
         "spec": table.spec.to_json(),
         "tabular": corpus_columns.write(folder, table.name, _encode_columns(table)),
     }
-    path = folder / f"{table.name}.csv"
     description["previous"] = _previous_of_other_rows(folder, table, description)
     text = json.dumps(description, indent=1, ensure_ascii=False) + "\n"
-    write_atomically(folder / f"{table.name}.json", text.encode(errors=_SURROGATES))
-    write_atomically(path, _encode_rows(table))
+    folder.replace(f"{table.name}.json", text.encode(errors=_SURROGATES), before)
+    folder.replace(f"{table.name}.csv", _encode_rows(table), table_before)
     corpus_columns.remove_others(folder, table.name, description["tabular"])
 
 
@@ -131,7 +130,7 @@ def _encode_columns(table: CorpusTable) -> bytes | None:
     return None if table.tabular is None else corpus_columns.encode(table.tabular, table.ids)
 
 
-def _previous_of_other_rows(folder: Path, table: CorpusTable, description: dict[str, Any]) -> dict[str, Any] | None:
+def _previous_of_other_rows(folder: Storage, table: CorpusTable, description: dict[str, Any]) -> dict[str, Any] | None:
     """The description of the table that is about to be replaced, if that differs in rows and description.
 
     With the same rows, the hash could not tell which of the two descriptions is meant.
@@ -145,27 +144,35 @@ def _previous_of_other_rows(folder: Path, table: CorpusTable, description: dict[
     return None if previous["table_sha256"] == digest.hexdigest() else previous
 
 
-def _describe_previous(folder: Path, name: str) -> dict[str, Any] | None:
+def _describe_previous(folder: Storage, name: str) -> dict[str, Any] | None:
     """Describe the table that is about to be replaced, with its hash; None if there is none, or a damaged one."""
     try:
-        digest = hash_file(folder / f"{name}.csv")
-        content = _read_description(folder / f"{name}.json", digest)
+        with folder.open(f"{name}.csv") as file:
+            digest = _hash_content(file)
+        content = _read_description(folder, name, digest)
     except (OSError, *_PARSE_ERRORS):
         return None
     return {field: content[field] for field in _FIELDS} | {"table_sha256": digest}
 
 
-def is_saved(table: CorpusTable, folder: Path) -> bool:
+def _hash_content(file: BinaryIO) -> str:
+    digest = hashlib.sha256()
+    while piece := file.read(2**20):
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def is_saved(table: CorpusTable, folder: Storage) -> bool:
     """Whether `folder` has an identical table, byte for byte, with the same description."""
-    path, columns = folder / f"{table.name}.csv", _encode_columns(table)
+    columns = _encode_columns(table)
     if columns is not None and not corpus_columns.is_written(folder, table.name, columns):
         return False
     expected = {field: getattr(table, field) for field in _FIELDS}
     expected["tabular"] = None if columns is None else hashlib.sha256(columns).hexdigest()
     try:
-        with open_regular_file(path) as file:
+        with folder.open(f"{table.name}.csv") as file:
             same = all(file.read(len(piece)) == piece for piece in _encode_rows(table)) and not file.read(1)
-        return same and _load_description(path.with_suffix(".json"), "") == expected
+        return same and _load_description(folder, table.name, "") == expected
     except (OSError, StoreDamaged):
         return False
 
@@ -196,29 +203,28 @@ def _cell(labels: Labels, kind: Kind) -> str:
     return json.dumps(labels, ensure_ascii=False) if kind == "multilabel" else "".join(labels)
 
 
-def load(name: str, folder: Path) -> CorpusTable:
+def load(name: str, folder: Storage) -> CorpusTable:
     """Read a table that `save` wrote, or that a user edited.
 
     Raises UnknownName if there is none with this name; StoreDamaged, naming the line, if it cannot be read.
     """
-    if name not in list_names(folder):
-        raise UnknownName(f"{folder.parent.name} has no corpus '{name}'.{suggest_name(name, list_names(folder))}")
-    path = folder / f"{name}.csv"
+    names, path = list_names(folder), folder.location / f"{name}.csv"
+    if name not in names:
+        raise UnknownName(f"{folder.location.parent.name} has no corpus '{name}'.{suggest_name(name, names)}")
     try:
-        with open_regular_file(path) as file:
-            table = file.read()
+        table = read(folder, f"{name}.csv")
     except OSError as error:
         raise StoreDamaged(f"{path}: {error}. Run `embedonce embed` again to write it again.") from error
-    values = _load_description(folder / f"{name}.json", hashlib.sha256(table).hexdigest())
-    values |= _parse_table(path, table, values["kind"])
+    values = _load_description(folder, name, hashlib.sha256(table).hexdigest())
+    values |= _parse_table(str(path), table, values["kind"])
     if values["tabular"] is not None:
         values["tabular"] = corpus_columns.read(folder, name, values["tabular"], values["ids"])
     return CorpusTable(name=name, **values)
 
 
-def _load_description(path: Path, table: str) -> dict[str, Any]:
+def _load_description(folder: Storage, corpus: str, table: str) -> dict[str, Any]:
     try:
-        content = _read_description(path, table)
+        content = _read_description(folder, corpus, table)
         source, kind, tree, notes = (content[name] for name in ("source", "kind", "taxonomy", "notes"))
         spec, tabular = content.get("spec", {}), content.get("tabular")  # which may be missing
         if kind not in get_args(Kind) or not isinstance(source, str):
@@ -233,20 +239,20 @@ def _load_description(path: Path, table: str) -> dict[str, Any]:
             "tabular": None if tabular is None else str(tabular),
         }
     except (OSError, *_PARSE_ERRORS) as error:
+        path = folder.location / f"{corpus}.json"
         raise StoreDamaged(
             f"{path} cannot be read ({error}). Run `embedonce embed` again to write it again."
         ) from error
 
 
-def _read_description(path: Path, table: str) -> dict[str, Any]:
+def _read_description(folder: Storage, corpus: str, table: str) -> dict[str, Any]:
     """Read the description of the table with the hash `table`: the previous one if it has this hash."""
-    with open_regular_file(path) as file:
-        content: dict[str, Any] = json.loads(file.read().decode(errors=_SURROGATES))
+    content: dict[str, Any] = json.loads(read(folder, f"{corpus}.json").decode(errors=_SURROGATES))
     previous = content.get("previous")
     return {"tabular": None} | (previous if previous and previous["table_sha256"] == table else content)
 
 
-def _parse_table(path: Path, table: bytes, kind: Kind) -> dict[str, list[Any]]:
+def _parse_table(path: str, table: bytes, kind: Kind) -> dict[str, list[Any]]:
     """Parse the rows; if one is damaged, once more and one by one, to name its line."""
     for block_rows in (_BLOCK_ROWS, 1):
         # a spreadsheet leaves a byte-order mark

@@ -10,15 +10,15 @@ import json
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from data.atomic_write import open_regular_file, write_atomically
-from data.errors import StoreDamaged
+from data.errors import StorageFailed, StoreDamaged
 from data.tabular import KINDS, Tabular, TabularColumn
+from featurestore.storage.storage import Storage
+from featurestore.storage.storage import read as read_file
 
 
 def encode(tabular: Tabular, ids: Sequence[str]) -> bytes:
@@ -32,26 +32,26 @@ def encode(tabular: Tabular, ids: Sequence[str]) -> bytes:
     return bytes(save(arrays | values))
 
 
-def write(folder: Path, corpus: str, content: bytes | None) -> str | None:
+def write(folder: Storage, corpus: str, content: bytes | None) -> str | None:
     """Write the file unless it exists, and return its hash; None for a corpus without columns. Raises StorageFailed."""
     if content is None:
         return None
     digest = hashlib.sha256(content).hexdigest()
     if not is_written(folder, corpus, content):
-        write_atomically(_path(folder, corpus, digest), content)
+        name = _name(corpus, digest)
+        folder.replace(name, content, folder.state(name))
     return digest
 
 
-def is_written(folder: Path, corpus: str, content: bytes) -> bool:
+def is_written(folder: Storage, corpus: str, content: bytes) -> bool:
     """Whether there is a file with this content."""
     try:
-        with open_regular_file(_path(folder, corpus, hashlib.sha256(content).hexdigest())) as file:
-            return file.read() == content
+        return read_file(folder, _name(corpus, hashlib.sha256(content).hexdigest())) == content
     except OSError:
         return False
 
 
-def read(folder: Path, corpus: str, digest: str, ids: Sequence[str]) -> Tabular:
+def read(folder: Storage, corpus: str, digest: str, ids: Sequence[str]) -> Tabular:
     """Read the columns of a corpus in the order of `ids`.
 
     Raises StoreDamaged if the file is missing or was changed, or lacks an id.
@@ -59,10 +59,9 @@ def read(folder: Path, corpus: str, digest: str, ids: Sequence[str]) -> Tabular:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
-    path = _path(folder, corpus, digest)
+    path = folder.location / _name(corpus, digest)
     try:
-        with open_regular_file(path) as file:
-            content = file.read()
+        content = read_file(folder, path.name)
         if hashlib.sha256(content).hexdigest() != digest:
             raise ValueError("it was changed")
         arrays = load(content)
@@ -84,17 +83,17 @@ def _rows_of(ids: Sequence[str], stored: NDArray[np.uint8]) -> Any:
     return [row_of[identifier] for identifier in ids]
 
 
-def remove_others(folder: Path, corpus: str, digest: str | None) -> None:
+def remove_others(folder: Storage, corpus: str, digest: str | None) -> None:
     """Remove the files of this corpus with other columns, as far as that is possible."""
     pattern = re.compile(re.escape(corpus) + r"\.[0-9a-f]{64}\.safetensors")
-    for path in folder.iterdir():
-        if pattern.fullmatch(path.name) and path != _path(folder, corpus, str(digest)):
-            with suppress(OSError):
-                path.unlink()
+    for name in folder.names():
+        if pattern.fullmatch(name) and name != _name(corpus, str(digest)):
+            with suppress(StorageFailed):
+                folder.remove(name)
 
 
-def _path(folder: Path, corpus: str, digest: str) -> Path:
-    return folder / f"{corpus}.{digest}.safetensors"
+def _name(corpus: str, digest: str) -> str:
+    return f"{corpus}.{digest}.safetensors"
 
 
 def _json_bytes(content: Any) -> NDArray[np.uint8]:

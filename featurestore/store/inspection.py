@@ -1,23 +1,23 @@
 """The content of a store, and checks of its shards and corpora."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from data.errors import EmbedOnceError
+from data.errors import BadData, EmbedOnceError, StoreDamaged
 from featurestore.shards.keys import KeyIndex
 from featurestore.shards.shard import Shard, check_shard_hash
-from featurestore.shards.subprocess_parser import find_faults
+from featurestore.shards.subprocess_parser import ShardParser
 from featurestore.shards.verified_cache import VerifiedShards
+from featurestore.storage.location import Location
+from featurestore.storage.storage import Progress, Storage
 from featurestore.store import corpora, unencodable
 from featurestore.vectors.ragged import as_array
 from featurestore.vectors.recipe import Recipe
-
-Progress = Callable[[float, float], None]
 
 
 def count_contents(shards: Sequence[Shard], documents: int) -> dict[str, Any]:
@@ -52,83 +52,73 @@ def _count_items(shards: Sequence[Shard], name: str) -> int:
 class DamagedShard:
     """A file in shards/ that is not read, and why."""
 
-    path: Path
+    path: Location
     problem: str
 
 
 def find_problems(
-    folder: Path, recipe: Recipe, verified: VerifiedShards, progress: Progress | None = None
+    store: Storage, recipe: Recipe, verified: VerifiedShards, progress: Progress | None = None
 ) -> list[str]:
     """Check shards and the keys of corpora, and return one sentence per problem; arguments as in `check_shards`."""
-    damaged, shards = check_shards(folder, recipe, verified, progress)
-    known = KeyIndex(shard.keys for shard in shards)
-    missing = find_missing_features(folder, known)
-    return [shard.problem for shard in damaged] + [corpus.message for corpus in missing]
+    damaged, known = check_shards(store.subfolder("shards"), recipe, verified, progress)
+    return [shard.problem for shard in damaged] + [corpus.message for corpus in find_missing_features(store, known)]
 
 
 def check_shards(
-    folder: Path, recipe: Recipe, verified: VerifiedShards, progress: Progress | None = None
-) -> tuple[list[DamagedShard], list[Shard]]:
+    folder: Storage, recipe: Recipe, verified: VerifiedShards, progress: Progress | None = None
+) -> tuple[list[DamagedShard], KeyIndex]:
     """Hash and check every file in shards/, whatever was verified before.
 
     Args:
-        folder: The store.
+        folder: The folder shards/ of a store.
         recipe: Its recipe.
         verified: The cache of verified shards, which is updated.
         progress: Called with the bytes done and the total bytes.
 
     Returns:
-        The files that are not shards of `recipe`, and the shards, both by name.
+        The files that are not shards of `recipe`, by name, and the keys of the shards.
     """
-    paths = [path for path in sorted((folder / "shards").glob("*")) if not path.name.startswith(".")]
-    problems = {
-        path: f"{path} is not a shard, and is not read. Move it elsewhere, or run `embedonce store repair`."
-        for path in paths
-        if not is_shard(path.name)
-    }
-    named = [path for path in paths if is_shard(path.name)]
-    problems |= _find_wrong_hashes(named, progress)
-    unparsed = [path for path in named if path not in problems and not verified.was_parsed(path.name)]
-    faults = zip(unparsed, find_faults(unparsed, recipe), strict=True)
-    problems |= {path: fault for path, fault in faults if fault is not None}
-    shards: list[Shard] = []
-    for path in named:
-        verified.forget(path.name)
-        if path not in problems:
+    states = {name: state for name in folder.names() if (state := folder.state(name)) is not None}
+    total, done, damaged = sum(state.size for state in states.values()), 0, []
+    keys: list[NDArray[np.bytes_]] = []
+    with ShardParser(recipe) as parser:
+        for name, state in states.items():
             try:
-                stat = path.lstat()
-                shards.append(Shard.open(path, recipe, lambda _: True))
-                verified.add(path.name, stat)
+                keys.append(_check_shard(folder, name, parser, recipe, verified))
             except FileNotFoundError:  # another process compacted the store meanwhile
                 continue
-            except EmbedOnceError as error:
-                problems[path] = str(error)
+            except (StoreDamaged, BadData) as error:
+                damaged.append(DamagedShard(folder.location / name, str(error)))
+            done += state.size
+            if progress is not None:
+                progress(done, total)
     verified.save()
-    damaged = [DamagedShard(path, problems[path]) for path in paths if path in problems and os.path.lexists(path)]
-    return damaged, shards
+    return damaged, KeyIndex(keys)
 
 
-def _find_wrong_hashes(paths: Sequence[Path], progress: Progress | None) -> dict[Path, str]:
-    """Return one sentence for each shard whose bytes do not match its name, or that cannot be read."""
-    problems, done, total = {}, 0, sum(map(_file_size, paths))
-    for path in paths:
+def _check_shard(
+    folder: Storage, name: str, parser: ShardParser, recipe: Recipe, verified: VerifiedShards
+) -> NDArray[np.bytes_]:
+    """Return the keys of a shard. Raises StoreDamaged or BadData if it is none; FileNotFoundError if it is gone."""
+    location = folder.location / name
+    if not is_shard(name):
+        raise StoreDamaged(
+            f"{location} is not a shard, and is not read. Move it elsewhere, or run `embedonce store repair`."
+        )
+    was_parsed = verified.was_parsed(name)
+    verified.forget(name)
+    with folder.fresh_copy(name) as path:
         try:
             check_shard_hash(path)
-        except FileNotFoundError:
-            continue
-        except EmbedOnceError as error:
-            problems[path] = str(error)
-        done += _file_size(path)
-        if progress is not None:
-            progress(done, total)
-    return problems
-
-
-def _file_size(path: Path) -> int:
-    try:
-        return path.lstat().st_size
-    except FileNotFoundError:
-        return 0
+            fault = None if was_parsed else parser.find_fault(path)
+            if fault is not None:
+                raise StoreDamaged(fault)
+            stat = path.lstat()
+            keys = Shard.open(path, recipe, lambda _: True).keys
+        except (StoreDamaged, BadData) as error:
+            raise type(error)(str(error).replace(str(path), str(location))) from error  # a copy has another path
+    verified.add(name, stat)
+    return keys
 
 
 def is_shard(name: str) -> bool:
@@ -146,15 +136,16 @@ class MissingFeatures:
     message: str
 
 
-def find_missing_features(folder: Path, known: KeyIndex) -> list[MissingFeatures]:
+def find_missing_features(store: Storage, known: KeyIndex) -> list[MissingFeatures]:
     """List the corpora of a store with documents whose keys are not `known`, and those that cannot be read.
 
     Documents without finite vectors are not missing.
     """
-    missing, failed = [], unencodable.load_keys(folder / "unencodable")
-    for name in corpora.list_names(folder / "corpora"):
+    missing, failed = [], unencodable.load_keys(store.subfolder("unencodable"))
+    folder = store.subfolder("corpora")
+    for name in corpora.list_names(folder):
         try:
-            table = corpora.load(name, folder / "corpora")
+            table = corpora.load(name, folder)
         except EmbedOnceError as error:
             missing.append(MissingFeatures(name, (), str(error)))
             continue

@@ -1,5 +1,7 @@
 """The feature store: a folder of immutable shards that one recipe made, each named by the hash of its content.
 
+The folder is on a local disk or in a bucket, see `featurestore.storage`.
+
     stores/reuters52--all-MiniLM-L6-v2-1f3a9c0e/
       recipe.json            what these features are; written once, before the first shard
       encoder_training.json  what the encoder learned from, if this program trained it
@@ -23,15 +25,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from data.atomic_write import (
-    make_folder,
-    open_regular_file,
-    sync_folder,
-    write_atomically,
-    write_if_absent,
-    write_under_hash,
-)
-from data.errors import BadData, FileMissing, RecipeMismatch, StoreDamaged, suggest_name
+from data.errors import BadData, CallError, FileMissing, RecipeMismatch, StoreDamaged, suggest_name
 from featurestore.shards.keys import KeyIndex
 from featurestore.shards.layout import FORMAT, check_format
 from featurestore.shards.selection import Selection
@@ -39,9 +33,12 @@ from featurestore.shards.shard import Shard, bags_from_shards
 from featurestore.shards.shard_bytes import shard_bytes
 from featurestore.shards.shard_content import ShardContent
 from featurestore.shards.verified_cache import VerifiedShards
+from featurestore.storage.location import Location, parse_location
+from featurestore.storage.places import child_folders, storage_at
+from featurestore.storage.storage import Progress, Storage, read
 from featurestore.store import corpora, unencodable
 from featurestore.store.corpora import CorpusTable
-from featurestore.store.inspection import Progress, count_contents, find_problems, is_shard
+from featurestore.store.inspection import count_contents, find_problems, is_shard
 from featurestore.vectors.bags import Bags
 from featurestore.vectors.encoder_training import TRAINING_FILE, EncoderTraining
 from featurestore.vectors.recipe import Recipe
@@ -53,58 +50,71 @@ _RECIPE = "recipe.json"
 
 
 class FeatureStore:
-    """Features on disk: made by `create`, opened by `open`, pickled as the path of the folder.
+    """Features in a folder or a bucket: made by `create`, opened by `open`, pickled as its path or URL.
+
+    location: the folder or the URL. storage: its files.
 
     Shards are opened on first use; shards committed later are seen after `refresh` or a `commit` of this object. If two
     shards hold one key, the first by name is read.
     """
 
-    def __init__(self, folder: Path, recipe: Recipe) -> None:
-        self.folder = folder
+    def __init__(self, storage: Storage, recipe: Recipe) -> None:
+        self.storage = storage
+        self.location = storage.location
         self.recipe = recipe
-        self._verified = VerifiedShards(folder)
+        self._shards = storage.subfolder("shards")
+        self._verified = VerifiedShards(self.location)
         self._opened: dict[str, Shard] = {}
         self._keys: KeyIndex | None = None
 
     @classmethod
-    def create(cls, folder: Path, recipe: Recipe, training: EncoderTraining | None = None) -> Self:
-        """Open the store in `folder`, and make it first if it does not exist.
+    def create(cls, location: str | Location, recipe: Recipe, training: EncoderTraining | None = None) -> Self:
+        """Open the store at a path or URL, and make it first if it does not exist.
 
         If two processes make it at once, the recipe of one stays. training: what the encoder learned from, see
         `training`. Raises RecipeMismatch, which lists the fields, if an existing store has another recipe;
-        StorageFailed.
+        StorageFailed, BucketFailed.
         """
-        path = folder / _RECIPE
-        if not path.exists():
-            make_folder(folder / "shards")
+        storage = storage_at(parse_location(location))
+        if storage.state(_RECIPE) is None:
+            storage.subfolder("shards").prepare()
             if training is not None:  # before the recipe: a store is never without it
-                write_if_absent(folder / TRAINING_FILE, training.to_bytes())
-            write_if_absent(path, (json.dumps(recipe.to_file(FORMAT), indent=1) + "\n").encode())
-        store = cls.open(folder)
+                storage.write_if_absent(TRAINING_FILE, training.to_bytes())
+            storage.write_if_absent(_RECIPE, (json.dumps(recipe.to_file(FORMAT), indent=1) + "\n").encode())
+        store = cls.open(storage.location)
         if differences := store.recipe.differences(recipe):
             options = store.recipe.options(recipe)
             alternative = f", or {options} to add to this one" if options else ""
             surplus = ", which holds all of the requested features and more" if store.recipe.covers(recipe) else ""
             raise RecipeMismatch(f"{store.name}: {'; '.join(differences)}. Name another --store{alternative}{surplus}.")
-        for path in (folder.parent, folder, folder / "shards", folder / "corpora"):
-            sync_folder(path)
+        for folder in (storage_at(storage.location.parent), storage, store._shards, storage.subfolder("corpora")):
+            folder.sync()
         return store
 
     @classmethod
-    def open(cls, folder: Path) -> Self:
-        """Open the store in `folder`; no shard is read yet.
+    def open(cls, location: str | Location) -> Self:
+        """Open the store at a path or URL; no shard is read yet.
 
-        Raises FileMissing if there is none, StoreDamaged if its recipe cannot be read, BadData for another format.
+        Raises FileMissing if there is none, StoreDamaged if its recipe cannot be read, BadData for another format,
+        BucketFailed.
         """
-        return cls(folder, _read_recipe(folder))
+        storage = storage_at(parse_location(location))
+        return cls(storage, _read_recipe(storage))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self).open, (self.folder,)
+        return type(self).open, (self.location,)
 
     @property
     def name(self) -> str:
         """The folder's name."""
-        return self.folder.resolve().name
+        return self.location.resolve().name
+
+    @property
+    def folder(self) -> Path:
+        """The folder of a store on a local disk. Raises CallError for a store in a bucket."""
+        if not isinstance(self.location, Path):
+            raise CallError(f"{self.location} is in a bucket, and this needs a folder. Name a store on a local disk.")
+        return self.location
 
     @property
     def recipes(self) -> tuple[Recipe, ...]:
@@ -114,13 +124,12 @@ class FeatureStore:
     @cached_property
     def training(self) -> EncoderTraining | None:
         """What the encoder learned from, if this program trained it. Raises StoreDamaged if that cannot be read."""
-        path = self.folder / TRAINING_FILE
         try:
-            with open_regular_file(path) as file:
-                return EncoderTraining.from_bytes(file.read())
+            return EncoderTraining.from_bytes(read(self.storage, TRAINING_FILE))
         except FileNotFoundError:
             return None
         except (OSError, BadData) as error:
+            path = self.location / TRAINING_FILE
             raise StoreDamaged(f"{path} cannot be read ({error}). Embed into a new store.") from error
 
     @property
@@ -143,25 +152,26 @@ class FeatureStore:
         """Open the shards that any process has committed since. Raises StoreDamaged if one is damaged."""
         self._open_shards()
 
-    def _open_shards(self) -> KeyIndex:
+    def _open_shards(self, progress: Progress | None = None) -> KeyIndex:
         keys = self._keys  # a thread that commits may reset them at any time
-        names = sorted(path.name for path in (self.folder / "shards").glob("*.h5") if is_shard(path.name))
+        names = list(filter(is_shard, self._shards.names()))
         if keys is not None and names == list(self._opened):
             return keys
-        opened = {name: self._opened.get(name) or self._open_shard(name) for name in names}
+        paths = self._shards.fetch([name for name in names if name not in self._opened], progress)
+        opened = {name: self._opened.get(name) for name in names}
+        opened |= {name: self._open_shard(path) for name, path in paths.items()}
         self._verified.save()
         self._opened = {name: shard for name, shard in opened.items() if shard is not None}
         self._keys = keys = KeyIndex(shard.keys for shard in self._opened.values())
         return keys
 
-    def _open_shard(self, name: str) -> Shard | None:
-        path = self.folder / "shards" / name
+    def _open_shard(self, path: Path) -> Shard | None:
         try:
             stat = path.lstat()
-            shard = Shard.open(path, self.recipe, lambda now: self._verified.is_verified(name, now))
+            shard = Shard.open(path, self.recipe, lambda now: self._verified.is_verified(path.name, now))
         except FileNotFoundError:  # compacted away since the folder was listed
             return None
-        self._verified.add(name, stat)
+        self._verified.add(path.name, stat)
         return shard
 
     def shards(self) -> list[Shard]:
@@ -175,14 +185,14 @@ class FeatureStore:
 
     def unencodable(self, keys: Sequence[str]) -> NDArray[np.bool_]:
         """Whether each key is of a text that `embed` found no finite vectors for: bool (keys,)."""
-        failed = unencodable.load_keys(self.folder / "unencodable")
+        failed = unencodable.load_keys(self.storage.subfolder("unencodable"))
         if not failed:
             return np.zeros(len(keys), dtype=bool)
         return np.array([key in failed for key in keys], dtype=bool) & ~self.keys.contains(keys)
 
     def save_unencodable(self, keys: Collection[str]) -> None:
         """Keep the keys of texts without finite vectors. Raises StorageFailed."""
-        unencodable.save_keys(keys, self.folder / "unencodable")
+        unencodable.save_keys(keys, self.storage.subfolder("unencodable"))
 
     def select(self, keys: Sequence[str] | None = None) -> Selection:
         """Select the documents of `keys` in their order, or every document, as stored; nothing is read yet.
@@ -228,42 +238,38 @@ class FeatureStore:
         selection = self.select(keys)
         return to_table([*selection.by_shard()] if keys is None else [selection])
 
-    def commit(self, content: ShardContent) -> Path:
-        """Write one shard, and return its path once it is on the disk. Raises StorageFailed."""
-        folder = self.folder / "shards"
-        make_folder(folder)
-        path = write_under_hash(folder, shard_bytes(content, self.recipe), ".h5")
+    def commit(self, content: ShardContent) -> str:
+        """Write one shard, and return its name once it is on the disk or in the bucket. Raises StorageFailed."""
+        name = self._shards.write_under_hash(shard_bytes(content, self.recipe), ".h5")
         self._keys = None
-        return path
+        return name
 
     def save_corpus(self, table: CorpusTable) -> None:
         """Write the table of a corpus; an older one with its name is replaced. Raises StorageFailed."""
-        corpora.save(table, self.folder / "corpora")
+        corpora.save(table, self.storage.subfolder("corpora"))
 
     def has_corpus(self, table: CorpusTable) -> bool:
         """Whether the store has a corpus identical to this one."""
-        return corpora.is_saved(table, self.folder / "corpora")
+        return corpora.is_saved(table, self.storage.subfolder("corpora"))
 
     def corpus(self, name: str) -> CorpusTable:
         """Read a corpus. Raises UnknownName; StoreDamaged if its table cannot be read."""
-        return corpora.load(name, self.folder / "corpora")
+        return corpora.load(name, self.storage.subfolder("corpora"))
 
     def corpora(self) -> list[str]:
         """The names of the corpora, sorted."""
-        return corpora.list_names(self.folder / "corpora")
+        return corpora.list_names(self.storage.subfolder("corpora"))
 
     def save_record(self, name: str, content: Mapping[str, Any]) -> None:
         """Write the record of a run as records/NAME-TIME.json. Raises StorageFailed."""
-        make_folder(self.folder / "records")
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
         text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-        write_atomically(
-            self.folder / "records" / f"{name}-{stamp}-{os.getpid()}.json", text.encode(errors="surrogatepass")
-        )
+        file = f"{name}-{stamp}-{os.getpid()}.json"
+        self.storage.subfolder("records").replace(file, text.encode(errors="surrogatepass"), None)
 
     def info(self) -> dict[str, Any]:
         """Describe the store and its content in plain values. Raises StoreDamaged if a shard is damaged."""
-        about = {"store": str(self.folder), "fingerprint": self.recipe.fingerprint, "recipe": self.recipe.to_json()}
+        about = {"store": str(self.location), "fingerprint": self.recipe.fingerprint, "recipe": self.recipe.to_json()}
         return about | count_contents(self.shards(), self.documents) | {"corpora": self.corpora()}
 
     def verify(self, progress: Progress | None = None) -> list[str]:
@@ -271,14 +277,13 @@ class FeatureStore:
 
         progress: called with the bytes done and the total bytes.
         """
-        return find_problems(self.folder, self.recipe, self._verified, progress)
+        return find_problems(self.storage, self.recipe, self._verified, progress)
 
 
-def _read_recipe(folder: Path) -> Recipe:
-    path = folder / _RECIPE
+def _read_recipe(storage: Storage) -> Recipe:
+    folder, path = storage.location, storage.location / _RECIPE
     try:
-        with open_regular_file(path) as file:
-            content = json.loads(file.read())
+        content = json.loads(read(storage, _RECIPE))
         version, recipe_json, fingerprint = content["format"], content["recipe"], content["fingerprint"]
         hub = content.get("hub", {})
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -295,25 +300,31 @@ def _read_recipe(folder: Path) -> Recipe:
     return recipe
 
 
-def _suggest_store(folder: Path) -> str:
+def _suggest_store(folder: Location) -> str:
     if inside := sorted(str(store) for store in list_stores(folder)):
         return f" It holds {', '.join(inside)}."
     similar = suggest_name(folder.name, (store.name for store in list_stores(folder.parent)))
     return similar or " Make one with `embedonce embed FILE`."
 
 
-def newest_store(folder: Path) -> FeatureStore | None:
+def newest_store(folder: Location) -> FeatureStore | None:
     """Open the store in `folder` with the newest shard, if any. Raises as `FeatureStore.open` does."""
     latest = max(list_stores(folder), key=lambda store: (_newest_time(store), store.name), default=None)
     return None if latest is None else FeatureStore.open(latest)
 
 
-def list_stores(folder: Path) -> list[Path]:
-    """List the folders in `folder` that are stores."""
-    return [path.parent for path in folder.glob(f"*/{_RECIPE}") if not path.parent.name.startswith(".")]
+def is_store(location: Location) -> bool:
+    """Whether there is a store at this path or URL. Raises BucketFailed."""
+    return storage_at(location).state(_RECIPE) is not None
 
 
-def _newest_time(store: Path) -> float:
+def list_stores(folder: Location) -> list[Location]:
+    """List the folders in `folder` that are stores. Raises BucketFailed."""
+    return [child for child in child_folders(folder) if is_store(child)]
+
+
+def _newest_time(store: Location) -> float:
     """The modification time of the newest shard; 0 without shards."""
-    shards = [path for path in store.glob("shards/*.h5") if is_shard(path.name)]
-    return max((path.stat().st_mtime for path in shards), default=0.0)
+    folder = storage_at(store).subfolder("shards")
+    states = (folder.state(name) for name in folder.names() if is_shard(name))
+    return max((state.modified for state in states if state is not None), default=0.0)

@@ -5,24 +5,21 @@ unencodable/<sha256>.json   a list of keys, in a file named by its content; ever
 
 import json
 from collections.abc import Collection
-from pathlib import Path
 
-from data.atomic_write import make_folder, write_under_hash
+from featurestore.storage.storage import Storage, read
 
 
-def save_keys(keys: Collection[str], folder: Path) -> None:
+def save_keys(keys: Collection[str], folder: Storage) -> None:
     """Add keys. Raises StorageFailed."""
-    make_folder(folder)
-    write_under_hash(folder, json.dumps(sorted(keys)).encode(), ".json")
+    folder.write_under_hash(json.dumps(sorted(keys)).encode(), ".json")
 
 
-def load_keys(folder: Path) -> frozenset[str]:
+def load_keys(folder: Storage) -> frozenset[str]:
     """Read all keys; a file that cannot be read counts as absent, because the next `embed` finds its texts again."""
     keys: set[str] = set()
-    for path in folder.glob("[0-9a-f]*.json"):
+    for name in folder.names():
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            keys.update(map(str, content))
+            keys.update(map(str, json.loads(read(folder, name))) if name.endswith(".json") else ())
         except (OSError, ValueError, TypeError, RecursionError):
             continue
     return frozenset(keys)

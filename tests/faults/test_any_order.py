@@ -95,7 +95,7 @@ class Store(RuleBasedStateMachine):
 
     @rule(name=NAMES, numbers=NUMBERS)
     def embed_killed_before_the_rename(self, name: str, numbers: list[int]) -> None:
-        def killed(content: ShardContent) -> Path:
+        def killed(content: ShardContent) -> str:
             (store.folder / "shards" / ".tmp-0123456789abcdef").write_bytes(b"half a shard")
             raise Killed
 

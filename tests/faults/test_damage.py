@@ -15,7 +15,7 @@ from tests.featurestore.made import ALL_KEPT, content
 
 def damaged(tmp_path: Path) -> tuple[FeatureStore, Path, bytes]:
     store = FeatureStore.create(tmp_path / "small", ALL_KEPT)
-    path = store.commit(content(["one", "two"], ALL_KEPT, dim=2))
+    path = store.folder / "shards" / store.commit(content(["one", "two"], ALL_KEPT, dim=2))
     return store, path, path.read_bytes()
 
 

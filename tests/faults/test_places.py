@@ -11,7 +11,7 @@ import pytest
 
 from data.errors import StorageFailed
 from featurestore import CorpusTable, FeatureStore
-from featurestore.store import inspection
+from featurestore.shards.subprocess_parser import ShardParser
 from tests.faults.whole import KEYS, TEXTS, assert_whole
 from tests.featurestore.made import RECIPE, content
 
@@ -51,7 +51,7 @@ def test_a_store_that_cannot_be_written_to_is_read_and_says_so_on_a_write(
     read_only: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # this user may not run the interpreter, which another process would need
-    monkeypatch.setattr(inspection, "find_faults", lambda paths, _: [None] * len(paths))
+    monkeypatch.setattr(ShardParser, "find_fault", lambda _, path: None)
     assert_whole(read_only)
     store = FeatureStore.create(read_only, RECIPE)
     for act in (lambda: store.commit(content(["new"])), lambda: store.save_record("embed", {})):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from data.errors import BadData
 from featurestore import CorpusTable, FeatureStore, Recipe, plan_compaction, plan_pruning, run_compaction, text_key
-from featurestore.maintenance import compaction
+from featurestore.storage.local import LocalStorage
 from tests.featurestore.made import ALL_KEPT, RECIPE, content
 
 
@@ -114,7 +114,7 @@ def test_a_rewriting_that_ends_after_any_removal_has_lost_nothing(
         store = store_of(tmp_path / str(first_seed), texts[:2], texts[1:3], texts[3:], first_seed=first_seed)
         before = read(store, texts)
         with monkeypatch.context() as patched:
-            patched.setattr(compaction, "remove_file", removes_until(survives))
+            patched.setattr(LocalStorage, "remove", removes_until(survives))
             with suppress(KeyboardInterrupt):
                 run_compaction(plan_compaction(store), store)
         again = FeatureStore.open(store.folder)
@@ -123,14 +123,14 @@ def test_a_rewriting_that_ends_after_any_removal_has_lost_nothing(
         assert read(again, texts) == before and sum(map(len, again.shards())) == 4
 
 
-def removes_until(survives: int) -> Callable[[Path], None]:
+def removes_until(survives: int) -> Callable[[LocalStorage, str], None]:
     """A removal that is interrupted once it was done `survives` times."""
     removed = iter(range(survives))
 
-    def remove(path: Path) -> None:
+    def remove(self: LocalStorage, name: str) -> None:
         if next(removed, None) is None:
             raise KeyboardInterrupt
-        path.unlink()
+        (self.location / name).unlink()
 
     return remove
 

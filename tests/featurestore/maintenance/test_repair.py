@@ -50,7 +50,7 @@ def test_a_repaired_store_is_made_good_by_the_same_documents(store: FeatureStore
     path.write_bytes(b"")
     repair_store(FeatureStore.open(store.folder))
     again = FeatureStore.open(store.folder)
-    assert again.commit(content(["three", "four"], seed=1)) == path
+    assert again.commit(content(["three", "four"], seed=1)) == path.name
     assert again.verify() == []
 
 
@@ -64,7 +64,8 @@ def test_a_shard_that_is_damaged_twice_is_quarantined_twice(store: FeatureStore)
 
 
 def test_a_shard_of_another_recipe_a_stray_file_and_a_link_are_quarantined(store: FeatureStore, tmp_path: Path) -> None:
-    other = FeatureStore.create(tmp_path / "other", ALL_KEPT).commit(content(["one"], ALL_KEPT))
+    name = FeatureStore.create(tmp_path / "other", ALL_KEPT).commit(content(["one"], ALL_KEPT))
+    other = tmp_path / "other" / "shards" / name
     shards = store.folder / "shards"
     (shards / other.name).write_bytes(other.read_bytes())
     (shards / "notes.txt").write_text("mine")

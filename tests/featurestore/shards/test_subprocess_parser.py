@@ -3,21 +3,26 @@
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from featurestore import FeatureStore
+from featurestore import FeatureStore, Recipe
 from featurestore.shards import subprocess_parser
-from featurestore.store import inspection
+from featurestore.shards.subprocess_parser import ShardParser
 from tests.featurestore.made import ALL_KEPT, RECIPE, content
 
 
 @pytest.fixture
 def paths(tmp_path: Path) -> list[Path]:
     store = FeatureStore.create(tmp_path / "store", RECIPE)
-    return sorted(store.commit(content([text], seed=seed)) for seed, text in enumerate(["one", "two", "three"]))
+    names = [store.commit(content([text], seed=seed)) for seed, text in enumerate(["one", "two", "three"])]
+    return [store.folder / "shards" / name for name in sorted(names)]
+
+
+def find_faults(paths: list[Path], recipe: Recipe, seconds: float = subprocess_parser.SECONDS) -> list[str | None]:
+    with ShardParser(recipe, seconds) as parser:
+        return [parser.find_fault(path) for path in paths]
 
 
 def child_that(body: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -37,16 +42,16 @@ def child_that(body: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
 
 
 def test_good_shards_have_no_fault(paths: list[Path]) -> None:
-    assert list(subprocess_parser.find_faults(paths, RECIPE)) == [None, None, None]
+    assert find_faults(paths, RECIPE) == [None, None, None]
 
 
 def test_no_shards_start_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subprocess_parser, "_Child", None)
-    assert list(subprocess_parser.find_faults([], RECIPE)) == []
+    assert find_faults([], RECIPE) == []
 
 
 def test_a_shard_of_another_recipe_is_reported_by_the_child(paths: list[Path]) -> None:
-    (fault, *_) = subprocess_parser.find_faults(paths, ALL_KEPT)
+    fault, *_ = find_faults(paths, ALL_KEPT)
     assert fault is not None and "has features of another recipe than its store" in fault
 
 
@@ -64,7 +69,7 @@ def test_a_shard_that_ends_the_child_is_named_and_the_next_is_parsed(
 ) -> None:
     child_that(body, monkeypatch, tmp_path)
     monkeypatch.setenv("BAD", paths[1].name)
-    first, second, third = subprocess_parser.find_faults(paths, RECIPE, seconds=2)
+    first, second, third = find_faults(paths, RECIPE, seconds=2)
     assert (first, third) == (None, None)
     assert second is not None and sentence in second and paths[1].name in second
 
@@ -82,14 +87,9 @@ def test_the_child_may_not_take_more_memory_than_the_file_explains() -> None:
 def test_only_shards_that_were_never_read_here_are_parsed_in_a_subprocess(
     paths: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[Sequence[Path]] = []
-
-    def faults(given: Sequence[Path], recipe: object) -> list[None]:
-        asked.append(given)
-        return [None] * len(given)
-
-    monkeypatch.setattr(inspection, "find_faults", faults)
+    asked: list[Path] = []
+    monkeypatch.setattr(ShardParser, "find_fault", lambda _, path: asked.append(path))
     folder = paths[0].parent.parent
     for _ in range(2):
         assert FeatureStore.open(folder).verify() == []
-    assert asked == [paths, []]
+    assert asked == paths

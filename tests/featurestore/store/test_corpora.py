@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from data.errors import CallError, StoreDamaged, UnknownName
 from data.taxonomy import Taxonomy
 from featurestore import CorpusTable, text_key
+from featurestore.storage.local import LocalStorage
 from featurestore.store.corpora import list_names, load, save
 
 SINGLE = CorpusTable(
@@ -60,8 +61,8 @@ def test_a_table_comes_back_whatever_characters_it_holds(
         ],
     )
     folder = tmp_path_factory.mktemp("corpora")
-    save(made, folder)
-    assert load("made", folder) == made
+    save(made, LocalStorage(folder))
+    assert load("made", LocalStorage(folder)) == made
 
 
 def test_a_taxonomy_and_notes_come_back(tmp_path: Path) -> None:
@@ -69,12 +70,14 @@ def test_a_taxonomy_and_notes_come_back(tmp_path: Path) -> None:
     made = CorpusTable(
         "made", "made.csv", "path", tree, ["a"], [text_key("a")], [None], [None], [("rec/sport",)], ("A note.",)
     )
-    save(made, tmp_path / "corpora")
-    assert load("made", tmp_path / "corpora") == made and list_names(tmp_path / "corpora") == ["made"]
+    save(made, LocalStorage(tmp_path / "corpora"))
+    assert load("made", LocalStorage(tmp_path / "corpora")) == made and list_names(
+        LocalStorage(tmp_path / "corpora")
+    ) == ["made"]
 
 
 def test_the_table_is_a_csv_file_that_a_person_can_edit(tmp_path: Path) -> None:
-    save(SINGLE, tmp_path)
+    save(SINGLE, LocalStorage(tmp_path))
     assert lines(tmp_path)[:3] == [
         "id,key,split,group,label",
         f'a,{text_key("a")},train,,"x, y"',
@@ -83,10 +86,10 @@ def test_the_table_is_a_csv_file_that_a_person_can_edit(tmp_path: Path) -> None:
 
 
 def test_an_edit_is_read_with_a_byte_order_mark_and_other_line_ends(tmp_path: Path) -> None:
-    save(SINGLE, tmp_path)
+    save(SINGLE, LocalStorage(tmp_path))
     edited = "\ufeff" + "\n".join(lines(tmp_path)).replace("ann,", "ann,new label")
     (tmp_path / "made.csv").write_text(edited, encoding="utf-8", newline="")
-    assert load("made", tmp_path).labels == [("x, y",), ("new label",), ('"z"',)]
+    assert load("made", LocalStorage(tmp_path)).labels == [("x, y",), ("new label",), ('"z"',)]
 
 
 @pytest.mark.parametrize(
@@ -99,12 +102,12 @@ def test_an_edit_is_read_with_a_byte_order_mark_and_other_line_ends(tmp_path: Pa
     ],
 )
 def test_a_broken_line_is_named(tmp_path: Path, line: int, text: str, fault: str) -> None:
-    save(SINGLE, tmp_path)
+    save(SINGLE, LocalStorage(tmp_path))
     kept = lines(tmp_path)
     kept[line - 1] = text
     (tmp_path / "made.csv").write_text("\n".join(kept), encoding="utf-8")
     with pytest.raises(StoreDamaged) as broken:
-        load("made", tmp_path)
+        load("made", LocalStorage(tmp_path))
     assert str(broken.value) == (
         f"{tmp_path / 'made.csv'}, line {line}: {fault}. Correct it, or run `embedonce embed` again."
     )
@@ -117,12 +120,12 @@ def many_rows(rows: int) -> CorpusTable:
 
 
 def test_a_broken_row_of_many_is_named_by_its_line_though_a_cell_before_it_spans_lines(tmp_path: Path) -> None:
-    save(many_rows(300), tmp_path)
+    save(many_rows(300), LocalStorage(tmp_path))
     kept = lines(tmp_path)
     kept[100], kept[250] = kept[100].replace("d99", '"d\n99"', 1), kept[250] + ","
     (tmp_path / "made.csv").write_text("\n".join(kept), encoding="utf-8")
     with pytest.raises(StoreDamaged, match=r"line 252: 6 cells, but 5 are expected"):
-        load("made", tmp_path)
+        load("made", LocalStorage(tmp_path))
 
 
 @given(st.lists(st.sampled_from(["a", 'b"', "c,d", "e\r", "f\n", " g"]), max_size=3), st.integers(0, 2))
@@ -132,7 +135,7 @@ def test_rows_are_written_as_the_csv_module_writes_them(
     plain = many_rows(200)
     table = replace(plain, ids=[*plain.ids[: place * 64], *ids, *plain.ids[place * 64 + len(ids) :]])
     folder = tmp_path_factory.mktemp("corpora")
-    save(table, folder)
+    save(table, LocalStorage(folder))
     expected = io.StringIO(newline="")
     rows = zip(table.ids, table.keys, *[[""] * 200] * 3, strict=True)
     csv.writer(expected).writerows([("id", "key", "split", "group", "label"), *rows])
@@ -141,39 +144,42 @@ def test_rows_are_written_as_the_csv_module_writes_them(
 
 @pytest.mark.parametrize("cell", ["x", "{}", "[1]", '["x"', "[" * 100_000])
 def test_multilabel_cells_that_are_no_list_are_named(tmp_path: Path, cell: str) -> None:
-    save(CorpusTable("made", "", "multilabel", None, ["a"], [text_key("a")], [None], [None], [("x",)]), tmp_path)
+    save(
+        CorpusTable("made", "", "multilabel", None, ["a"], [text_key("a")], [None], [None], [("x",)]),
+        LocalStorage(tmp_path),
+    )
     text = (tmp_path / "made.csv").read_text().replace('"[""x""]"', '"' + cell.replace('"', '""') + '"')
     (tmp_path / "made.csv").write_text(text)
     with pytest.raises(StoreDamaged, match=r"made\.csv, line 2: "):
-        load("made", tmp_path)
+        load("made", LocalStorage(tmp_path))
 
 
 @pytest.mark.parametrize(
     "content", ["", "[]", '{"source": "x"}', '{"source":"","kind":"odd","taxonomy":null,"notes":[]}']
 )
 def test_a_broken_description_is_damage(tmp_path: Path, content: str) -> None:
-    save(SINGLE, tmp_path)
+    save(SINGLE, LocalStorage(tmp_path))
     (tmp_path / "made.json").write_text(content)
     with pytest.raises(StoreDamaged, match=r"made\.json cannot be read \(.*\)\. Run `embedonce embed` again"):
-        load("made", tmp_path)
+        load("made", LocalStorage(tmp_path))
 
 
 def test_a_corpus_that_is_not_there_is_named_with_the_nearest(tmp_path: Path) -> None:
-    save(SINGLE, tmp_path / "corpora")
+    save(SINGLE, LocalStorage(tmp_path / "corpora"))
     with pytest.raises(UnknownName, match=rf"^{tmp_path.name} has no corpus 'mode'\. Did you mean 'made'\?$"):
-        load("mode", tmp_path / "corpora")
+        load("mode", LocalStorage(tmp_path / "corpora"))
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../made", ".made", "a/b"])
 def test_a_name_that_leads_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
     table = CorpusTable(name, "", "single", None, [], [], [], [], [])
     with pytest.raises(CallError, match="cannot be the name of a file"):
-        save(table, tmp_path)
+        save(table, LocalStorage(tmp_path))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_new_description_of_the_same_rows_is_read(tmp_path: Path) -> None:
-    save(SINGLE, tmp_path)
+    save(SINGLE, LocalStorage(tmp_path))
     changed = replace(SINGLE, notes=("another note",), source="other.csv")
-    save(changed, tmp_path)
-    assert load("made", tmp_path) == changed
+    save(changed, LocalStorage(tmp_path))
+    assert load("made", LocalStorage(tmp_path)) == changed

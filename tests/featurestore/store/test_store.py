@@ -90,7 +90,7 @@ def test_a_new_store_is_empty_and_whole(tmp_path: Path) -> None:
 
 def test_where_two_shards_hold_one_key_the_first_by_name_is_read(tmp_path: Path) -> None:
     store = FeatureStore.create(tmp_path / "store", RECIPE)
-    made = {store.commit(content(["twice", f"only {seed}"], seed=seed, most=4)).name: seed for seed in range(4)}
+    made = {store.commit(content(["twice", f"only {seed}"], seed=seed, most=4)): seed for seed in range(4)}
     first = content(["twice", "only"], seed=made[min(made)], most=4)
     np.testing.assert_array_equal(
         store.bags([text_key("twice")]).view("cls").row(0), as_float32(rows_of(first, "cls")[0])
@@ -233,8 +233,8 @@ def test_a_record_is_kept_for_every_run(store: FeatureStore) -> None:
 def test_the_newest_store_is_the_one_with_the_newest_shard(tmp_path: Path) -> None:
     assert newest_store(tmp_path / "nowhere") is None and newest_store(tmp_path) is None
     for age, name in enumerate(["b", "c", "a"]):
-        path = FeatureStore.create(tmp_path / name, RECIPE).commit(content([name]))
-        os.utime(path, (1_000_000 - age, 1_000_000 - age))
+        shard = FeatureStore.create(tmp_path / name, RECIPE).commit(content([name]))
+        os.utime(tmp_path / name / "shards" / shard, (1_000_000 - age, 1_000_000 - age))
     FeatureStore.create(tmp_path / "d", RECIPE)
     found = newest_store(tmp_path)
     assert found is not None and found.name == "b"
