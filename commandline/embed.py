@@ -11,6 +11,7 @@ from commandline.options import (
     describe_origin,
     is_given,
     json_option,
+    on_option,
     receives,
     seed_option,
     stores_option,
@@ -19,7 +20,7 @@ from commandline.options import (
 from commandline.output import note, note_waiting_for_stdin, progress, say, show_json, table
 from commandline.source_options import SourceOptions, describe_source, source_options
 from commandline.source_summary import show_summary
-from data.text_format import format_bytes, format_duration
+from data.text_format import format_bytes, format_duration, plural
 
 if TYPE_CHECKING:
     from data.documents import Corpus
@@ -55,6 +56,7 @@ class EmbedOptions(SourceOptions):
     store: Path | None
     stores_folder: Path
     part: str
+    on: str | None
     dry_run: bool
     seed: int
     as_json: bool
@@ -153,6 +155,7 @@ class EmbedOptions(SourceOptions):
 @click.option("--store", type=FOLDER, help="The store.  [one in --stores, named for corpus, encoder and recipe]")
 @stores_option
 @click.option("--part", default="1/1", metavar="I/N", help="Encode only the I-th of N parts, into the same store.")
+@on_option
 @click.option(
     "--dry-run", is_flag=True, help="Show what the source holds, and estimate time, disk and memory; write nothing."
 )
@@ -175,6 +178,7 @@ def embed(options: EmbedOptions) -> None:
     embedonce embed letters/ --model xlm-roberta-base --keep cls,tokens
     embedonce embed letters/ --long head-tail --dry-run
     embedonce embed letters/ --part 3/8
+    embedonce embed letters/ --on ray
     """
     named = describe_source(options.source, options.files)
     say(f"Embedding {named}{describe_origin('source', 'the example corpus')} with {_describe_model(options)}.")
@@ -203,7 +207,8 @@ def _embed(options: EmbedOptions) -> None:
                 return
             left = "?" if now.seconds_left is None else format_duration(now.seconds_left)
             speed = f"{now.tokens_per_second:,.0f} tokens/s"
-            bar(now.tokens, now.tokens_total, f"{speed}, {left} left, {now.shards} shards")
+            workers = f" on {plural(now.workers, 'worker')}" if options.on else ""
+            bar(now.tokens, now.tokens_total, f"{speed}{workers}, {left} left, {now.shards} shards")
 
         store, report = embed_source(_create_request(options), notify=note, progress=show)
     if options.as_json:
@@ -228,6 +233,7 @@ def _create_request(options: EmbedOptions) -> "EmbedRequest":
         stores=options.stores_folder,
         seed=options.seed,
         part=CorpusPart.parse(options.part),
+        on=options.on,
     )
 
 

@@ -99,6 +99,11 @@ seed_option = click.option(
     "--seed", type=click.IntRange(0, MAX_SEED), default=0, help="Seed of everything that is random."
 )
 device_option = click.option("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps.")
+on_option = click.option(
+    "--on",
+    type=click.Choice(["local", "ray"]),
+    help="Engine of the workers: ray, the cluster at RAY_ADDRESS or this machine; or local, processes of this machine.",
+)
 trust_option = click.option(
     "--trust-remote-code", is_flag=True, help="Run Python code that comes with the model. Read it first."
 )

@@ -154,7 +154,7 @@ class FeatureStore:
 
     def _open_shards(self, progress: Progress | None = None) -> KeyIndex:
         keys = self._keys  # a thread that commits may reset them at any time
-        names = list(filter(is_shard, self._shards.names()))
+        names = self.shard_names()
         if keys is not None and names == list(self._opened):
             return keys
         paths = self._shards.fetch([name for name in names if name not in self._opened], progress)
@@ -173,6 +173,10 @@ class FeatureStore:
             return None
         self._verified.add(path.name, stat)
         return shard
+
+    def shard_names(self) -> list[str]:
+        """The names of the shards that any process has committed by now; none of them is opened."""
+        return list(filter(is_shard, self._shards.names()))
 
     def shards(self) -> list[Shard]:
         """The shards, sorted by name."""

@@ -44,15 +44,16 @@ def _next_items(items: Iterator[Item]) -> list[Item]:
 class BackgroundWriter:
     """Collects encoded documents in an open shard and commits full shards in a thread, one at a time.
 
-    shards: how many were committed. shard_bytes: the size at which a shard is closed.
+    shards: how many were closed. names: of those on the disk. shard_bytes: the size at which a shard is closed.
     """
 
     def __init__(self, store: FeatureStore) -> None:
         self.shards = 0
+        self.names: list[str] = []
         self.shard_bytes = SHARD_BYTES
         self._store = store
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="writer")
-        self._pending: Future[object] | None = None
+        self._pending: Future[str] | None = None
         self._open: list[ShardContent] = []
         self._opened = 0.0
 
@@ -88,7 +89,7 @@ class BackgroundWriter:
         """Wait until all closed shards are on the disk. Raises what the last shard met, once."""
         pending, self._pending = self._pending, None
         if pending is not None:
-            pending.result()
+            self.names.append(pending.result())
 
     def finish(self) -> None:
         """Commit the open shard and wait for it."""

@@ -6,10 +6,11 @@ from functools import partial
 from pathlib import Path
 
 from data.documents import Corpus, Documents
-from data.errors import EmbedOnceError, ModelUnavailable
+from data.errors import CallError, EmbedOnceError, ModelUnavailable
 from data.packed import StreamedTexts
 from data.ranges import MAX_SEED, check_whole_number
 from data.readers import read_corpus
+from data.readers.inputs import STDIN
 from data.source_spec import SourceSpec
 from data.text_format import join_words
 from data.train_test_split import assign_splits
@@ -21,9 +22,11 @@ from stages.embed.pipeline.devices import Job, limit_to_cpu_share, parse_devices
 from stages.embed.pipeline.distinct_texts import DistinctTexts
 from stages.embed.pipeline.encode_corpus import EmbedProgress, EmbedReport, embed
 from stages.embed.pipeline.encoding_choice import EncodingChoice, StoreLocation, resolve_encoding
+from stages.embed.pipeline.engine_queue import embed_on_engine
 from stages.embed.pipeline.estimate import Estimate, estimate
 from stages.embed.pipeline.progress import Progress
 from stages.embed.windows.corpus_part import WHOLE_CORPUS, CorpusPart
+from stages.engines import Engine, open_engine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +41,7 @@ class EmbedRequest:
     stores: the folder of the stores.
     seed: of the train/test split, if the source has none.
     part: only this part of the corpus is encoded.
+    on: the engine that encodes, one of `stages.engines.ENGINES`; None for processes of this call.
     """
 
     source: str | Corpus
@@ -48,10 +52,15 @@ class EmbedRequest:
     stores: Path = Path("stores")
     seed: int = 0
     part: CorpusPart = WHOLE_CORPUS
+    on: str | None = None
 
     def __post_init__(self) -> None:
-        """Raise CallError for a seed out of range."""
+        """Raise CallError for a seed out of range, and for what the workers of an engine cannot read or use."""
         check_whole_number("seed", self.seed, 0, MAX_SEED)
+        if self.on is not None and (not isinstance(self.source, str) or self.source == STDIN):
+            raise CallError("--on needs a source that every worker can read: a file, a folder, or a benchmark.")
+        if self.on is not None and ("," in self.options.device or self.options.device == "all"):
+            raise CallError(f"--on uses all devices: leave --device {self.options.device} out.")
 
     def read(self) -> Corpus:
         """The corpus, with a split for each document."""
@@ -77,17 +86,27 @@ def embed_source(
     Raises:
         EmbedOnceError: of `resolve_encoding`, `resolve_fold_encoders`, `embed` and `run_in_processes`.
     """
+    if request.on is not None:
+        with open_engine(request.on) as engine:
+            return _embed_all(request, engine, notify, progress)
+    return _embed_all(request, None, notify, progress)
+
+
+def _embed_all(
+    request: EmbedRequest, engine: Engine | None, notify: Callable[[str], None], progress: Progress
+) -> tuple[FeatureStore, EmbedReport]:
+    """Encode a corpus with each of its encoders, of which the last one is that of the request."""
     devices = parse_devices(request.options.device)
     corpus, choice = _resolve(request, devices[0], notify)
     folds = resolve_fold_encoders(corpus, choice, request.stores if request.store is None else request.store.parent)
     for number, fold in enumerate(folds, start=1):
         notify(f"Encoder {number} of {len(folds) + 1}: {fold.options.model}, which was trained without fold {number}.")
-        _, report = _encode(request, corpus, fold, devices, notify, progress)
+        _, report = _encode(request, corpus, fold, engine or devices, notify, progress)
         for sentence in replace(report, notes=()).sentences():
             notify(sentence)
     if folds:  # the last one, so that its store is the newest
         notify(f"Encoder {len(folds) + 1} of {len(folds) + 1}: {choice.options.model}.")
-    return _encode(request, corpus, choice, devices, notify, progress)
+    return _encode(request, corpus, choice, engine or devices, notify, progress)
 
 
 def resolve_fold_encoders(corpus: Corpus, choice: EncodingChoice, stores: Path) -> list[EncodingChoice]:
@@ -126,17 +145,22 @@ def _encode(
     request: EmbedRequest,
     corpus: Corpus,
     choice: EncodingChoice,
-    devices: list[str],
+    devices: list[str] | Engine,
     notify: Callable[[str], None],
     progress: Progress,
 ) -> tuple[FeatureStore, EmbedReport]:
-    """Encode what the store of one encoder lacks."""
+    """Encode what the store of one encoder lacks, on some devices of this machine or on an engine."""
     part = request.part
     if not choice.store_exists:
         for sentence in related_store_notes(request.stores, choice.encoder.recipe):
             notify(sentence)
     target = FeatureStore.create(choice.folder, choice.encoder.recipe, choice.encoder.training)
     notify(f"The store is {target.folder}.")
+    if not isinstance(devices, list):
+        request = replace(request, options=choice.options)
+        return target, embed_on_engine(
+            corpus, choice.encoder, target, request, devices, notify=notify, progress=progress
+        )
     texts = DistinctTexts.of(corpus, part) if len(devices) > 1 else None
     if texts is None or not len(texts.missing(target)):
         return target, embed(corpus, choice.encoder, target, progress, part)

@@ -71,13 +71,13 @@ def embed(
     if len(missing):
         if encoder.recipe.precision == INT8:
             similarity = measure_float32_similarity(texts.sample(missing), encoder)
-        _EncodingRun(encoder, store, counters, progress).encode(texts, missing)
+        EncodingRun(encoder, store, counters, progress).encode(texts, missing)
     report = counters.report(
         documents=int(texts.in_part.sum()),
         distinct=len(texts.rows),
         already_stored=len(texts.rows) - len(missing),
         seconds=time.perf_counter() - started,
-        failed=_ids_with_keys(texts, counters.failed),
+        failed=ids_with_keys(texts, counters.failed),
         notes=notes if similarity is None else (*notes, similarity.describe(encoder.recipe.precision)),
         float32_similarity=similarity,
         part="" if part == WHOLE_CORPUS else str(part),
@@ -90,7 +90,7 @@ def embed(
     return report
 
 
-def _ids_with_keys(texts: DistinctTexts, keys: Set[str]) -> tuple[str, ...]:
+def ids_with_keys(texts: DistinctTexts, keys: Set[str]) -> tuple[str, ...]:
     """The ids of the documents whose text has one of `keys`."""
     if not keys:
         return ()
@@ -98,12 +98,23 @@ def _ids_with_keys(texts: DistinctTexts, keys: Set[str]) -> tuple[str, ...]:
     return tuple(identifier for key, identifier in pairs if key in keys)
 
 
-class _EncodingRun:
-    """Encodes missing documents in slices, each sized by the encoder's speed, and hands them to the writer."""
+class EncodingRun:
+    """Encodes missing documents in slices, each sized by the encoder's speed, and hands them to the writer.
+
+    is_item: the documents are an item of an engine, which no other process has; so the store is not read, and a tuning
+    of the budget pays, because other items follow.
+    """
 
     def __init__(
-        self, encoder: Encoder, store: FeatureStore, counters: EmbedCounters, progress: Progress | None
+        self,
+        encoder: Encoder,
+        store: FeatureStore,
+        counters: EmbedCounters,
+        progress: Progress | None = None,
+        *,
+        is_item: bool = False,
     ) -> None:
+        self._is_item = is_item
         self._encoder = encoder
         self._store = store
         self._counters = counters
@@ -112,8 +123,17 @@ class _EncodingRun:
         self._interrupts = Interrupts(lambda: self._report_progress(interrupted=True))
         self._rng = random.Random()
 
+    @property
+    def shard_names(self) -> tuple[str, ...]:
+        """The names of the shards that are committed."""
+        return tuple(self._writer.names)
+
+    def stop(self) -> None:
+        """End after the current batch, as Ctrl-C does; may be called from another thread."""
+        self._interrupts.requested = True
+
     def encode(self, texts: DistinctTexts, rows: Integers) -> None:
-        """Encode the documents at `rows` and commit them."""
+        """Encode the documents at `rows` and commit them. Raises KeyboardInterrupt if it was stopped."""
         _ = self._encoder.network  # a missing device or missing weights are reported before anything is done
         self._selection = BudgetSelection(self._encoder)
         self._slice_positions = float(FIRST_SLICE_BATCHES * self._selection.budget.positions)
@@ -128,7 +148,8 @@ class _EncodingRun:
                     self._writer.finish()
                 raise
             self._writer.finish()
-            self._store.refresh()
+            if not self._is_item:
+                self._store.refresh()
         self._selection.save_halved()
         if self._interrupts.requested:
             raise KeyboardInterrupt
@@ -151,17 +172,20 @@ class _EncodingRun:
 
     def _start_tuning(self, buckets: LengthBuckets) -> BudgetTuner | None:
         """A tuner for the second slice, if enough work is left for a better budget to pay."""
-        is_first = not self._counters.documents
-        work = TUNING_SLICES * self._slice_positions
-        if not self._selection.needs_tuning or is_first or buckets.remaining_positions < work:
+        is_first, candidates = not self._counters.documents, self._selection.candidates
+        work, compared = TUNING_SLICES * self._slice_positions, float(len(candidates) * max(candidates))
+        if not self._selection.needs_tuning or is_first:
             return None
-        candidates = self._selection.candidates
-        self._slice_positions = max(self._slice_positions, min(work, float(len(candidates) * max(candidates))))
+        if buckets.remaining_positions < (compared if self._is_item else work):
+            return None
+        self._slice_positions = max(self._slice_positions, compared if self._is_item else min(work, compared))
         return self._selection.start_tuning()
 
     def _take_missing(self, buckets: LengthBuckets) -> Integers:
         """The rows of the next slice, without documents that another process has committed in the meantime."""
         rows = buckets.take_slice(self._slice_positions, self._writer.shard_bytes, self._rng)
+        if self._is_item:
+            return rows
         self._store.refresh()
         missing = set(self._store.missing_keys([buckets.keys[row] for row in rows]))
         kept = np.array([row for row in rows if buckets.keys[row] in missing], dtype=np.int64)

@@ -22,6 +22,7 @@ class EmbedProgress:
     seconds_left: None until the first batch is encoded.
     shards: committed so far.
     interrupted: an interrupt came, and the current batch is the last.
+    workers: of an engine, that work now.
     """
 
     documents: int
@@ -32,6 +33,7 @@ class EmbedProgress:
     seconds_left: float | None
     shards: int
     interrupted: bool = False
+    workers: int = 0
 
 
 Progress = Callable[[EmbedProgress], None]

@@ -1,0 +1,170 @@
+"""A worker of an engine that encodes: it reads the texts itself, and commits shards into the store."""
+
+import hashlib
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import compress, islice
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from data.documents import Document, Documents
+from data.errors import BadData, CallError, RecipeMismatch
+from data.packed import StreamedTexts, texts_at
+from data.text_format import plural
+from featurestore import FeatureStore, KeyList, Location
+from stages.embed.batching.quantization_error import measure_float32_similarity
+from stages.embed.encoder.encoder import Encoder, open_encoder
+from stages.embed.network.backends import INT8
+from stages.embed.pipeline.distinct_texts import DistinctTexts
+from stages.embed.pipeline.encode_corpus import EncodingRun
+from stages.embed.pipeline.progress import EmbedCounters, EmbedReport
+from stages.embed.windows.window_arrays import Integers
+from stages.engines.worker_process import limit_threads
+
+if TYPE_CHECKING:
+    from stages.embed.pipeline.embed_source import EmbedRequest
+
+
+@dataclass(frozen=True)
+class EmbedItem:
+    """Documents to encode: those of the corpus from row `start` on whose bit in `mask` is set. It has few bytes."""
+
+    start: int
+    mask: bytes
+
+    @classmethod
+    def of(cls, rows: Integers) -> Self:
+        """rows: int64, increasing, at least one."""
+        mask = np.zeros(int(rows[-1] - rows[0]) + 1, dtype=bool)
+        mask[rows - rows[0]] = True
+        return cls(int(rows[0]), np.packbits(mask).tobytes())
+
+    @property
+    def rows(self) -> Integers:
+        """The rows of the documents, int64."""
+        return self.start + np.flatnonzero(np.unpackbits(np.frombuffer(self.mask, np.uint8)))
+
+
+@dataclass(frozen=True)
+class EmbedResult:
+    """What was done of an item. shards: the names of those that were committed. failed: keys of skipped texts."""
+
+    report: EmbedReport
+    shards: tuple[str, ...]
+    failed: frozenset[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedFactory:
+    """Opens a worker that encodes.
+
+    request: its source is a path or the name of a benchmark; its options and its `spec` are resolved.
+    store: where the store is, which exists.
+    documents, corpus_hash: of the corpus as the coordinator reads it, see `hash_corpus`.
+    """
+
+    request: "EmbedRequest"
+    store: Location
+    documents: int
+    corpus_hash: str
+
+    @property
+    def uses_gpu(self) -> bool:
+        """Whether the user has not excluded GPUs."""
+        return self.request.options.device != "cpu"
+
+    def open(self, cores: int) -> "EmbedWorker":
+        """Read the corpus, open the encoder and the store, and check all three. Raises EmbedOnceError."""
+        limit_threads(cores)
+        store = FeatureStore.open(self.store)
+        encoder = self.open_encoder()
+        if differences := store.recipe.differences(encoder.recipe):
+            raise RecipeMismatch(
+                f"the encoder differs from that of the store ({'; '.join(differences)}). Copy the same model there."
+            )
+        texts = DistinctTexts.of(self.request.read())
+        self._check(texts)
+        _ = encoder.network  # missing weights are reported now, and no item pays for loading them
+        return EmbedWorker(texts, encoder, store)
+
+    def open_encoder(self) -> Encoder:
+        """The encoder, without its network; tests replace it."""
+        return open_encoder(self.request.options)
+
+    def _check(self, texts: DistinctTexts) -> None:
+        if hash_corpus(texts.keys) != self.corpus_hash:
+            raise CallError(
+                f"{self.request.source} has other texts than where the command was started "
+                f"({plural(len(texts.keys), 'document')}, there {self.documents:,}). Put the same file there."
+            )
+
+
+def hash_corpus(keys: KeyList) -> str:
+    """A hash of the texts of a corpus in their order."""
+    return hashlib.sha256(keys.array.tobytes()).hexdigest()
+
+
+class EmbedWorker:
+    """Encodes items, each into shards of its own."""
+
+    def __init__(self, texts: DistinctTexts, encoder: Encoder, store: FeatureStore) -> None:
+        self._encoder, self._store, self._keys = encoder, store, texts.keys
+        self._reader = _ForwardReader(texts.documents.texts)
+        self._run: EncodingRun | None = None
+        self._measures = encoder.recipe.precision == INT8
+
+    def run(self, item: EmbedItem, *, is_retry: bool) -> EmbedResult:
+        """Encode the documents of an item, except for those that a lost worker has committed."""
+        rows, counters = item.rows, EmbedCounters()
+        if is_retry:
+            self._store.refresh()
+            rows = rows[~self._store.keys.contains(self._keys[rows])]
+        self._run = run = EncodingRun(self._encoder, self._store, counters, is_item=True)
+        similarity = None
+        if len(rows):
+            texts = self._read(rows)
+            if self._measures:
+                similarity, self._measures = measure_float32_similarity(texts.documents.texts, self._encoder), False
+            with suppress(KeyboardInterrupt):  # stopped: what is complete is committed
+                run.encode(texts, texts.rows)
+        counters.shards = len(run.shard_names)
+        report = counters.report(documents=0, distinct=0, already_stored=0, seconds=0.0)
+        report = replace(report, float32_similarity=similarity)
+        return EmbedResult(report, run.shard_names, frozenset(counters.failed))
+
+    def stop(self) -> None:
+        """End the current item after its current batch."""
+        if self._run is not None:
+            self._run.stop()
+
+    def _read(self, rows: Integers) -> DistinctTexts:
+        """The texts at `rows` alone. Raises BadData if one is another than when they were counted."""
+        texts, keys = self._reader.read(rows), self._keys[rows]
+        documents = Documents.from_documents([Document("", text) for text in texts])
+        if not np.array_equal(KeyList.from_texts(texts).array, keys.array):
+            raise BadData("the source changed while it was being embedded. Run the same command again.")
+        return DistinctTexts(documents, keys, np.ones(len(rows), dtype=bool), np.arange(len(rows)))
+
+
+class _ForwardReader:
+    """Reads the texts of one item after another; streamed ones from where the last item ended, and not from the start.
+
+    The items of a worker are in the order of the corpus, except for those of lost workers.
+    """
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._texts, self._next = texts, 0
+        self._rest = iter(texts) if isinstance(texts, StreamedTexts) else iter(())
+
+    def read(self, rows: Integers) -> list[str]:
+        """The texts at `rows`, which are increasing."""
+        if not isinstance(self._texts, StreamedTexts):
+            return list(texts_at(self._texts, rows))
+        if rows[0] < self._next:
+            self._rest, self._next = iter(self._texts), 0
+        first, self._next = self._next, int(rows[-1]) + 1
+        is_selected = np.zeros(self._next - first, dtype=np.uint8)
+        is_selected[rows - first] = 1
+        return list(compress(islice(self._rest, self._next - first), is_selected.tobytes()))

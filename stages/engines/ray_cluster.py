@@ -1,0 +1,150 @@
+"""The engine of a Ray cluster: one actor per GPU, or per group of cores of a node.
+
+Ray restarts no actor and repeats no call: `Engine` does, because Ray would wait for a node that is gone.
+"""
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+from data.errors import CallError, EmbedOnceError, ExtraMissing
+from stages.engines.engine import Engine, Lost, Place
+from stages.engines.local import groups_of_cores, usable_cores
+from stages.engines.worker_process import Outcome
+
+_OBJECT_STORE = 80 * 2**20  # bytes, about the least that Ray accepts; nothing of ours is in it
+_ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
+
+
+@dataclass
+class _Handle:
+    actor: Any
+    call: Any  # that runs; None if there is none
+
+
+class RayEngine(Engine):
+    """The workers of a cluster; made by `connect`."""
+
+    def __init__(self, ray: Any) -> None:
+        super().__init__()
+        self._ray, self._actor_class = ray, _actor_class(ray)
+
+    @classmethod
+    def connect(cls) -> Self:
+        """The cluster at RAY_ADDRESS, or one of this machine. Raises ExtraMissing, and CallError if there is none."""
+        ray, address = _import_ray(), os.environ.get("RAY_ADDRESS", "")
+        if "://" in address:
+            raise CallError(f"RAY_ADDRESS is {address}, from outside a cluster: run `ray job submit -- embedonce ...`.")
+        local = {"num_cpus": usable_cores(), "include_dashboard": False, "object_store_memory": _OBJECT_STORE}
+        before = signal.getsignal(signal.SIGTERM)
+        options = {"log_to_driver": False, "logging_level": logging.CRITICAL, **({} if address else local)}
+        try:
+            ray.init(address=address or "local", **options)
+        except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+            cause = str(error).strip().partition("\n")[0].rstrip(".")
+            where = f"There is no Ray cluster at RAY_ADDRESS, {address}" if address else "Ray could not be started"
+            raise CallError(f"{where} ({cause}). Start one with `ray start --head`, or name another.") from error
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)  # Ray replaces the handler
+        return cls(ray)
+
+    def places(self) -> list[Place]:
+        """The places on all nodes that are alive; those with GPUs alone if the workers use one and there are any."""
+        nodes = [node for node in self._ray.nodes() if node["Alive"]]
+        has_gpus = self.uses_gpu and any(node["Resources"].get("GPU", 0) >= 1 for node in nodes)
+        return [place for node in nodes for place in _places_of_node(node, "GPU" if has_gpus else "CPU")]
+
+    def launch(self, place: Place) -> _Handle:
+        """Start an actor, which waits for its share of the node."""
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        options = {"num_cpus": place.cores, "num_gpus": place.gpus, "max_restarts": 0}
+        node = NodeAffinitySchedulingStrategy(place.node, soft=False)
+        actor = self._actor_class.options(**options, scheduling_strategy=node).remote()
+        return _Handle(actor, actor.open.remote(asdict(self._start), place.cores))
+
+    def wait(self, handles: Mapping[str, _Handle], seconds: float) -> list[tuple[str, Outcome | Lost]]:
+        """Wait for the calls."""
+        calls = {handle.call: name for name, handle in handles.items() if handle.call is not None}
+        if not calls:
+            threading.Event().wait(seconds)
+            return []
+        ready, _ = self._ray.wait(list(calls), num_returns=1, timeout=seconds)
+        if ready:  # and all others that have ended
+            ready, _ = self._ray.wait(list(calls), num_returns=len(calls), timeout=0)
+        return [(calls[call], self._fetch(handles[calls[call]])) for call in ready]
+
+    def _fetch(self, handle: _Handle) -> Outcome | Lost:
+        call, handle.call, errors = handle.call, None, self._ray.exceptions
+        try:
+            return self._ray.get(call)  # type: ignore[no-any-return]
+        except errors.RayTaskError as error:  # embedonce cannot be imported there
+            cause = str(error).strip().splitlines()[-1]
+            return Outcome(error=EmbedOnceError(f"embedonce cannot be used ({cause}). Install the same version there."))
+        except errors.RayError as error:
+            self.kill(handle)  # unreachable for a moment is lost, too
+            return Lost(_describe_loss(error))
+
+    def send(self, handle: _Handle, item: Any, *, is_retry: bool) -> None:
+        """Call the actor."""
+        handle.call = handle.actor.run.remote(item, is_retry)
+
+    def stop(self, handle: _Handle) -> None:
+        """Call it in its second thread."""
+        handle.actor.stop.remote()
+
+    def kill(self, handle: _Handle) -> None:
+        """End the actor."""
+        self._ray.kill(handle.actor)
+
+    def close(self) -> None:
+        """Disconnect; a cluster that was started for this call ends."""
+        self._ray.shutdown()
+
+
+def _import_ray() -> Any:
+    os.environ.update({name: os.environ.get(name, value) for name, value in _ENVIRONMENT.items()})
+    try:
+        import ray
+    except ImportError as error:
+        raise ExtraMissing("--on ray needs Ray, which is missing: pip install 'embedonce[ray]'.") from error
+    return ray
+
+
+def _places_of_node(node: Mapping[str, Any], device: str) -> list[Place]:
+    resources, name = node["Resources"], node.get("NodeName") or node["NodeManagerHostname"]
+    cores, devices = int(resources.get("CPU", 0)), int(resources.get(device, 0))
+    count = devices if device == "GPU" else groups_of_cores(devices) if devices else 0
+    names = (f"{name} ({node['NodeID'][:6]}) worker {number + 1}" for number in range(count))
+    return [Place(each, node["NodeID"], cores // count, int(device == "GPU")) for each in names]
+
+
+def _describe_loss(error: Exception) -> str:
+    """The cause in the words of Ray, without the ids and hints around it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    causes = [line for line in lines if any(word in line.lower() for word in ("exit", "node", "memory"))]
+    return (causes or lines or ["Ray gives no cause"])[-1].rstrip(".")[:200]
+
+
+def _actor_class(ray: Any) -> Any:
+    """The actor; as it is defined here, Ray sends its code, and other versions of embedonce can report theirs."""
+
+    class EmbedOnceWorker:
+        def open(self, start: dict[str, Any], cores: int) -> Any:
+            from stages.engines.worker_process import WorkerProcess, WorkerStart
+
+            self._worker = WorkerProcess()
+            return self._worker.open(WorkerStart(**start), cores)
+
+        def run(self, item: Any, is_retry: bool) -> Any:
+            return self._worker.run(item, is_retry=is_retry)
+
+        @ray.method(concurrency_group="control")  # type: ignore[untyped-decorator]
+        def stop(self) -> None:
+            self._worker.stop()
+
+    return ray.remote(concurrency_groups={"control": 1})(EmbedOnceWorker)
