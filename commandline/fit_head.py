@@ -48,7 +48,7 @@ class FitHeadOptions(CorpusOptions):
     init: str | None
     first: str | None
     base_runs: tuple[str, ...]
-    folds: int
+    folds: int | None
     validate_on: Literal["folds", "split"]
     test: bool
     jobs: int | None

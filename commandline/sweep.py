@@ -45,7 +45,7 @@ class SweepOptions(SelectionOptions, ChartOptions):
     trials: int | None
     time_budget: str | None
     trial_folds: int
-    folds: int
+    folds: int | None
     test: bool
 
 
@@ -118,10 +118,6 @@ def _search_spaces(
 
     if options.head in STACKING_HEADS:
         raise CallError(f"{options.head} reads other runs and has nothing to search. Name a head that reads features.")
-    if options.trial_folds > options.folds:
-        raise CallError(
-            f"--trial-folds is {options.trial_folds}, but --folds is only {options.folds}. Lower it, or raise --folds."
-        )
     if options.trial_folds > 1 and options.validate_on == "split":
         raise CallError("--trial-folds is for folds, and --validate-on split has none. Leave one of them out.")
     fixed = [setting.partition("=")[0] for setting in options.settings]

@@ -225,7 +225,7 @@ def fit_head(
     head: "str | Head",
     corpus: EmbeddedCorpus,
     *,
-    folds: int = 5,
+    folds: int | None = None,
     seed: int = 0,
     validate_on: 'Literal["folds", "split"]' = "folds",
     test: bool = True,
@@ -241,7 +241,8 @@ def fit_head(
     Args:
         head: a name that `embedonce heads` lists, or an unfitted head.
         corpus: of `embed` or `load_corpus`; documents without a label are left out.
-        folds: folds of the training split; an encoder that was cross-fitted has folds of its own.
+        folds: folds of the training split; None is 5, or fewer for a large corpus. An encoder that was cross-fitted
+            has folds of its own.
         seed: of everything random.
         validate_on: "split" fits once without the corpus's validation split, which then chooses the decision rule and
             stops networks early instead of folds.

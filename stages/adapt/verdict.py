@@ -173,7 +173,7 @@ def compare_heads(
         FitPlan(head=make_head(name, {"seed": seed}), folds=FOLDS, seed=seed, test=False).for_task(tasks[1])
         for name in HEADS
     ]
-    fits = _FitCounter(on_work, 2 * sum(plan.folds for plan in plans))
+    fits = _FitCounter(on_work, 2 * sum(plan.fold_count for plan in plans))
     comparisons, rows = [], np.zeros(0, dtype=np.int64)
     for plan in plans:
         predictions = []

@@ -188,11 +188,11 @@ def cross_fit(job: FitJob, task: Task, jobs: int, on_progress: FitProgressCallba
             open_folds.append(fold)
         else:
             scores[rows] = saved
-    finished = plan.folds - len(open_folds)
+    finished = plan.fold_count - len(open_folds)
     open_folds.append(None)
 
     def show(done: int, activity: str) -> None:
-        on_progress(FitProgress(plan.head.name, finished + done, plan.folds + 2, activity))
+        on_progress(FitProgress(plan.head.name, finished + done, plan.fold_count + 2, activity))
 
     if jobs == 1 or len(open_folds) == 1:
         results = _fit_in_sequence(fits, open_folds, show)

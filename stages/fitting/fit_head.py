@@ -38,6 +38,7 @@ from stages.fitting.cross_fitting import (
 )
 from stages.fitting.encoder_exposure import exposure_notes
 from stages.fitting.fit_checkpoint import FitCheckpoint
+from stages.fitting.fold_count import FOLDS, fold_count_note
 from stages.fitting.plan import FitPlan
 from stages.fitting.pooled_features import PooledFeatures
 from stages.fitting.predictions import Predictions
@@ -191,7 +192,7 @@ def _record(
         tabular=head.tabular_labels or _tabular_of_runs(task.base_runs),
         layer=resolve_layer(plan.head, plan.layer),
         seed=plan.seed,
-        folds=0 if plan.validate_on == "split" else plan.folds,
+        folds=0 if plan.validate_on == "split" else plan.fold_count,
         validate_on=plan.validate_on,
         tuned=plan.tune,
         store=store.name,
@@ -240,7 +241,9 @@ def _plan_notes(plan: FitPlan, task: Task) -> list[str]:
     notes = [] if plan.test else ["The test split was not read (--no-test): there are no test metrics."]
     notes += exposure_notes(task.exposure, len(task.test_ids) if plan.test else 0, folds=plan.validate_on == "folds")
     if plan.validate_on == "folds":
-        return [*notes, *rare_label_notes(task.target, plan.folds)]
+        if plan.has_chosen_folds and plan.fold_count != FOLDS:
+            notes.append(fold_count_note(task.target, plan.fold_count))
+        return [*notes, *rare_label_notes(task.target, plan.fold_count)]
     validation = int(task.is_validation.sum())
     return [
         *notes,

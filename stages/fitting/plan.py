@@ -15,6 +15,7 @@ from featurestore import CorpusTable, FeatureSource, joined_fingerprint
 from heads.core.head import Head
 from heads.core.hyperparameters import to_json, with_explicit_defaults
 from stages.fitting import runs
+from stages.fitting.fold_count import FOLDS, choose_fold_count
 from stages.fitting.sample_weights import align_weights
 from stages.fitting.scored_splits import check_scored_splits, check_unseen_documents
 from stages.fitting.task import Task, load_task, resolve_layer
@@ -24,6 +25,8 @@ from stages.fitting.task import Task, load_task, resolve_layer
 class FitPlan:
     """What to fit and how: everything that decides a run's result together with the documents.
 
+    folds: their number; None chooses it for the documents (fold_count.py).
+    has_chosen_folds: whether `for_task` chose the number of folds.
     layer: the stored encoder layer to read, for a head that reads one.
     tune: whether to choose a decision rule on out-of-fold scores.
     order: the labels of an ordinal task, the lowest first, or ("numbers",); empty if they have no order.
@@ -37,7 +40,8 @@ class FitPlan:
     """
 
     head: Head
-    folds: int = 5
+    folds: int | None = None
+    has_chosen_folds: bool = False
     seed: int = 0
     layer: int = -1
     tune: bool = True
@@ -51,17 +55,26 @@ class FitPlan:
 
     def __post_init__(self) -> None:
         """Raise CallError for a number of folds or a seed out of range."""
-        check_whole_number("folds", self.folds, 2, MAX_COUNT)
+        check_whole_number("folds", self.fold_count, 2, MAX_COUNT)
         check_whole_number("seed", self.seed, 0, MAX_SEED)
+
+    @property
+    def fold_count(self) -> int:
+        """The number of folds."""
+        return FOLDS if self.folds is None else self.folds
 
     @property
     def fits(self) -> int:
         """How many fits a run makes."""
-        return 1 if self.validate_on == "split" else self.folds + 1
+        return 1 if self.validate_on == "split" else self.fold_count + 1
 
     def for_task(self, task: Task) -> "FitPlan":
-        """The same with the number of folds of an encoder that was cross-fitted."""
-        return replace(self, folds=len(task.exposure.folds) or self.folds)
+        """The same with the number of folds of an encoder that was cross-fitted, or one that suits the documents."""
+        if task.exposure.folds:
+            return replace(self, folds=len(task.exposure.folds), has_chosen_folds=False)
+        if self.folds is not None:
+            return self
+        return replace(self, folds=choose_fold_count(task.target), has_chosen_folds=True)
 
     def assign_folds(self, task: Task) -> NDArray[np.int32]:
         """The fold of each training document, int32 (documents,); -1 for one that is never scored.
@@ -69,13 +82,13 @@ class FitPlan:
         Raises CallError for more folds than training documents, and BadData if the documents outside a fold, without
         those of weight 0, have fewer than two labels, or if too few documents can be scored.
         """
-        if self.folds > len(task.train):
+        if self.fold_count > len(task.train):
             raise CallError(
-                f"folds is {self.folds}, but there are {plural(len(task.train), 'training document')}. Choose at most "
-                "as many folds, or add documents."
+                f"folds is {self.fold_count}, but there are {plural(len(task.train), 'training document')}. Choose at "
+                "most as many folds, or add documents."
             )
-        check_unseen_documents(task, np.flatnonzero(task.exposure.is_scored), self.folds)
-        fold_of = task.exposure.assign_folds(task.target.y, task.groups, self.folds, self.seed)
+        check_unseen_documents(task, np.flatnonzero(task.exposure.is_scored), self.fold_count)
+        fold_of = task.exposure.assign_folds(task.target.y, task.groups, self.fold_count, self.seed)
         weight = align_weights(self.weights, task.train_ids)
         for fold in np.unique(fold_of[fold_of >= 0]):
             rows = np.flatnonzero((fold_of != fold) & (True if weight is None else weight > 0))
@@ -83,8 +96,8 @@ class FitPlan:
             if not len(rows) or (len(labels) < 2 and task.target.kind != "multilabel"):
                 rest = f"only '{labels[0]}' is left to learn from" if labels else "nothing is left to learn from"
                 raise BadData(
-                    f"Without fold {fold + 1} of {self.folds} {rest}: all other documents are in that fold, because "
-                    "groups and duplicate texts stay together. Add documents, or make the groups smaller."
+                    f"Without fold {fold + 1} of {self.fold_count} {rest}: all other documents are in that fold, "
+                    "because groups and duplicate texts stay together. Add documents, or make the groups smaller."
                 )
         return fold_of
 
@@ -100,7 +113,7 @@ class FitPlan:
                 "format": runs.FORMAT,
                 "head": self.head.name,
                 "hyperparameters": to_json(with_explicit_defaults(self.head))["nested"],
-                "folds": self.folds,
+                "folds": self.fold_count,
                 "seed": self.seed,
             }
             | {"layer": resolve_layer(self.head, self.layer), "tune": self.tune}

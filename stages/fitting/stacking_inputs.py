@@ -67,8 +67,8 @@ def build_stacking_task(task: Task, plan: FitPlan, store: FeatureSource, folder:
     if len(base_runs) < 2:
         with_copies = f", fitted with copies of {join_words(list(copies))}" if copies else ""
         sentences = [
-            f"A stacking ensemble needs at least two runs with the same documents, features, folds ({plan.folds}) and "
-            f"seed ({plan.seed}){with_copies}, and {folder} has {len(base_runs)}.",
+            f"A stacking ensemble needs at least two runs with the same documents, features, folds ({plan.fold_count}) "
+            f"and seed ({plan.seed}){with_copies}, and {folder} has {len(base_runs)}.",
             "Fit more first, as in `embedonce fit-head linear`.",
             *left_out,
         ]
@@ -113,10 +113,10 @@ def _find_mismatch(run: runs.Run, task: Task, plan: FitPlan, store: FeatureSourc
         return "it was validated on the validation split, so it has no out-of-fold scores"
     if plan.test and "test" not in record.documents:
         return "it was fitted without the test split, so use --no-test here too"
-    if (record.folds, record.seed) != (plan.folds, plan.seed):
+    if (record.folds, record.seed) != (plan.fold_count, plan.seed):
         return (
-            f"it has {plural(record.folds, 'fold')} and seed {record.seed} instead of {plan.folds} and {plan.seed}; "
-            "use the same --folds and --seed"
+            f"it has {plural(record.folds, 'fold')} and seed {record.seed} instead of {plan.fold_count} and "
+            f"{plan.seed}; use the same --folds and --seed"
         )
     return ""
 

@@ -75,8 +75,13 @@ class SweepContext:
         return cls(store, table, task, folder, command)
 
     def open_study(self, space: SearchSpace) -> Study:
-        """Open the study of a search space, with the folds of an encoder that was cross-fitted."""
+        """Open the study of a search space, whose plan gets its folds. Raises CallError if trials need more folds."""
         space = replace(space, plan=space.plan.for_task(self.task))
+        if space.scored_folds > space.plan.fold_count:
+            raise CallError(
+                f"--trial-folds is {space.scored_folds}, but --folds is only {space.plan.fold_count}. Lower it, or "
+                "raise --folds."
+            )
         name = f"{space.plan.head.name}-{space.identity(self.store, self.task)}.db"
         return Study(self.folder / FOLDER / name, space)
 
@@ -123,7 +128,7 @@ class SweepContext:
 def _describe_scored(space: SearchSpace) -> str:
     if space.plan.validate_on == "split":
         return "the validation split"
-    return f"{space.scored_folds} of {space.plan.folds} folds"
+    return f"{space.scored_folds} of {space.plan.fold_count} folds"
 
 
 def sweep(

@@ -137,7 +137,7 @@ def _predict_trial_seconds(context: SweepContext, space: SearchSpace, seconds: f
     """
     task, head = context.task, configure_head(space.make_head(space.defaults), context.task.target)
     weight = align_weights(space.plan.weights, task.train_ids)
-    trial_documents, times, sizes = (1 - 1 / space.plan.folds) * len(task.train), list[float](), list[int]()
+    trial_documents, times, sizes = (1 - 1 / space.plan.fold_count) * len(task.train), list[float](), list[int]()
     subset_sizes = [PROBE_DOCUMENTS // 2, PROBE_DOCUMENTS]
     for rows in nested_subsets(task.target.y, task.groups.tolist(), subset_sizes, space.plan.seed):
         start = time.monotonic()
