@@ -65,7 +65,8 @@ class FeatureStore:
         self._shards = storage.subfolder("shards")
         self._verified = VerifiedShards(self.location)
         self._opened: dict[str, Shard] = {}
-        self._keys: KeyIndex | None = None
+        self._keys: KeyIndex | None = None  # None if shards may have been committed since
+        self._index: KeyIndex | None = None  # of the opened shards
 
     @classmethod
     def create(cls, location: str | Location, recipe: Recipe, training: EncoderTraining | None = None) -> Self:
@@ -161,8 +162,13 @@ class FeatureStore:
         opened = {name: self._opened.get(name) for name in names}
         opened |= {name: self._open_shard(path) for name, path in paths.items()}
         self._verified.save()
-        self._opened = {name: shard for name, shard in opened.items() if shard is not None}
-        self._keys = keys = KeyIndex(shard.keys for shard in self._opened.values())
+        before, self._opened = self._opened, {name: shard for name, shard in opened.items() if shard is not None}
+        new = {name: shard for name, shard in self._opened.items() if name not in before}
+        if self._index is not None and before.keys() <= self._opened.keys():
+            self._index = self._index.extended({name: shard.keys for name, shard in new.items()})
+        else:
+            self._index = KeyIndex((shard.keys for shard in self._opened.values()), list(self._opened))
+        self._keys = keys = self._index
         return keys
 
     def _open_shard(self, path: Path) -> Shard | None:
