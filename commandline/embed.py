@@ -131,8 +131,9 @@ class EmbedOptions(SourceOptions):
     "--precision",
     default="auto",
     type=click.Choice(["auto", "float32", "bfloat16", "float16", "int8"]),
-    help="Number type that the encoder computes in. auto: that of an existing store, else what suits the device. int8 "
-    "(backend onnx) is faster; how far it moves the vectors is measured and reported.",
+    help="Number type that the encoder computes in. auto: that of an existing store, else what suits the device; a "
+    "CPU with AMX or AVX512-BF16 tries float32 and bfloat16. int8 needs the backend onnx or openvino. How far int8 and "
+    "(on a CPU) bfloat16 move the vectors is measured and reported.",
 )
 @click.option(
     "--backend",

@@ -209,7 +209,7 @@ def _find_devices() -> tuple[Device, ...]:
         warnings.simplefilter("ignore")  # a driver that is too old is a device less, not a warning here
         import torch
 
-        from stages.embed.network.torch_network import default_precision
+        from stages.embed.network.torch_network import computes_bfloat16_well, default_precision
 
         devices = []
         for number in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
@@ -219,7 +219,7 @@ def _find_devices() -> tuple[Device, ...]:
                     device=device,
                     name=properties.name,
                     memory=properties.total_memory,
-                    bfloat16=(properties.major, properties.minor) >= (8, 0),
+                    bfloat16=computes_bfloat16_well(device),
                     precision=default_precision(device),
                 )
             )

@@ -154,7 +154,7 @@ class Encoder:
 def open_encoder(options: Options) -> Encoder:
     """Find a model, read its tokenizer and hash its weights, without loading the network.
 
-    The precision "auto" is the device's default. The backend "auto" is torch, or onnx for int8; the fastest backend is
+    The precision "auto" is the device's default. The backend "auto" is torch, or onnx for int8; the fastest of both are
     chosen later, on a corpus (see backend_benchmark.py). Code that comes with the model runs only with
     `options.trust_remote_code`.
 

@@ -35,7 +35,8 @@ class Options:
         segment: Tokens per segment.
         layers: "last", "all", or numbers as in "-1,-4"; 0 is the output of the embeddings, before the first layer.
         dtype: The number type that is stored.
-        precision: The number type that the encoder computes in; "auto" for the device's default.
+        precision: The number type that the encoder computes in; "auto" for the device's default, or for a trial on a
+            CPU with instructions for bfloat16.
         backend: The program that runs the encoder, of `BACKENDS` in backends.py; "auto" for the fastest.
         device: A device name of PyTorch; "auto" for the best kind available. `embed_source` also accepts several.
         batch_tokens: Tokens per batch, padding included; None for the result of a trial.

@@ -12,16 +12,25 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import CallError, ExtraMissing, UnknownName, suggest_name
+from data.text_format import join_words
 
 AUTO = "auto"
 CPU_INFO = Path("/proc/cpuinfo")
 INT8 = "int8"
+FLOAT32 = "float32"
+BFLOAT16 = "bfloat16"
 
 # backend -> the packages that it needs in addition to torch; an extra of the same name installs them
 BACKENDS: Mapping[str, tuple[str, ...]] = {
     "torch": (),
     "onnx": ("onnx", "onnxruntime"),
     "openvino": ("onnx", "openvino"),
+}
+# backend -> the number types that it computes in
+PRECISIONS: Mapping[str, tuple[str, ...]] = {
+    "torch": (FLOAT32, BFLOAT16, "float16"),
+    "onnx": (FLOAT32, INT8),
+    "openvino": (FLOAT32, BFLOAT16, INT8),
 }
 
 
@@ -45,15 +54,14 @@ def resolve_backend(backend: str, precision: str, device: str) -> str:
         backend = "onnx" if precision == INT8 else "torch"
     if backend not in BACKENDS:
         raise UnknownName(f"There is no backend called '{backend}'.{suggest_name(backend, (AUTO, *BACKENDS))}")
-    if precision == INT8 and backend != "onnx":
-        raise CallError(f"The backend {backend} does not support int8. The backend onnx does: --backend onnx.")
+    if precision not in PRECISIONS[backend]:
+        others = [name for name in BACKENDS if precision in PRECISIONS[name]]
+        raise CallError(
+            f"The backend {backend} computes in {join_words(PRECISIONS[backend])}, not in {precision}. "
+            f"Use --backend {' or '.join(others)}."
+        )
     if backend == "torch":
         return backend
-    if precision not in ("float32", INT8):
-        raise CallError(
-            f"The backend {backend} computes in float32, not in {precision}. The backend torch supports {precision}: "
-            "--backend torch."
-        )
     if device not in ("auto", "cpu"):
         raise CallError(
             f"The backend {backend} runs on the CPU, not on {device}: leave --device out, or use --backend torch."

@@ -15,17 +15,29 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from data.atomic_write import build_folder, cache_folder, hash_file
 from data.errors import CallError
 from featurestore import Recipe
 from stages.embed.model_files.checkpoint import canonical_json
 from stages.embed.model_files.log_silencing import silence_transformers
-from stages.embed.network.backends import INT8, import_onnxruntime, package_versions, read_cpu_flags
+from stages.embed.network.backends import (
+    FLOAT32,
+    INT8,
+    import_onnxruntime,
+    package_versions,
+    read_cpu_flags,
+)
 from stages.embed.network.torch_network import TorchNetwork
 
 if TYPE_CHECKING:
     import torch
 
+FloatArray = NDArray[np.float32]
+# the kinds of graphs next to "float32": quantized for ONNX Runtime, and for OpenVINO
+INT8_DYNAMIC, INT8_WEIGHTS = INT8, "int8 weights"
 # version of this layout; it is part of the folder's name
 FORMAT = 1
 _OPSET = 17
@@ -33,12 +45,12 @@ _GRAPH = "graph.onnx"
 _HASHES = "hashes.json"
 
 
-def ensure_graph(recipe: Recipe, precision: str, open_torch: Callable[[], TorchNetwork]) -> Path:
+def ensure_graph(recipe: Recipe, kind: str, open_torch: Callable[[], TorchNetwork]) -> Path:
     """Return the graph of an encoder, and export it first if the cache does not contain it.
 
     Args:
         recipe: The encoder's recipe.
-        precision: "float32" or "int8".
+        kind: "float32", `INT8_DYNAMIC` or `INT8_WEIGHTS`.
         open_torch: Opens the network in PyTorch, in float32; called only if there is something to export.
 
     Returns:
@@ -48,18 +60,18 @@ def ensure_graph(recipe: Recipe, precision: str, open_torch: Callable[[], TorchN
         CallError: The encoder cannot be exported.
         StorageFailed: The graph cannot be written to the cache folder.
     """
-    folder = cache_folder() / "graphs" / _folder_name(recipe, precision)
+    folder = cache_folder() / "graphs" / _folder_name(recipe, kind)
     if not _is_complete(folder):
         step = ", or set EMBEDONCE_CACHE to another folder."
         with build_folder(folder, is_complete=_is_complete, next_step=step) as temporary:
-            _write(recipe, precision, open_torch, temporary)
+            _write(recipe, kind, open_torch, temporary)
             (temporary / _HASHES).write_text(json.dumps(_hashes(temporary)), encoding="utf-8")
     return folder / _GRAPH
 
 
-def _folder_name(recipe: Recipe, precision: str) -> str:
-    identity = [FORMAT, recipe.weights, recipe.config, list(recipe.layers), precision, package_versions("onnx")]
-    if precision == INT8:
+def _folder_name(recipe: Recipe, kind: str) -> str:
+    identity = [FORMAT, recipe.weights, recipe.config, list(recipe.layers), kind, package_versions("onnx")]
+    if kind == INT8_DYNAMIC:
         identity.append(_saturates())
     return hashlib.sha256(canonical_json(identity)).hexdigest()
 
@@ -76,18 +88,17 @@ def _is_complete(folder: Path) -> bool:
         return False
 
 
-def _write(recipe: Recipe, precision: str, open_torch: Callable[[], TorchNetwork], folder: Path) -> None:
-    network: TorchNetwork | None = None
-    if precision == INT8:
-        float_graph = ensure_graph(recipe, "float32", open_torch)
-    else:
-        network, float_graph = open_torch(), folder / _GRAPH
+def _write(recipe: Recipe, kind: str, open_torch: Callable[[], TorchNetwork], folder: Path) -> None:
+    network = open_torch() if kind == FLOAT32 else None
+    float_graph = folder / _GRAPH if network else ensure_graph(recipe, FLOAT32, open_torch)
     try:
         with _silence():
-            if network is None:
+            if network is not None:
+                _export(network, float_graph)
+            elif kind == INT8_DYNAMIC:
                 _quantize(float_graph, folder / _GRAPH)
             else:
-                _export(network, float_graph)
+                _quantize_weights(float_graph, folder / _GRAPH)
     except Exception as error:  # PyTorch's exporter and ONNX Runtime's quantizer raise errors of any type
         if isinstance(error, OSError):
             raise
@@ -162,6 +173,39 @@ def _quantize(float_graph: Path, path: Path) -> None:
 
     options: dict[str, Any] = {"weight_type": QuantType.QInt8, "per_channel": True, "reduce_range": _saturates()}
     quantize_dynamic(float_graph, path, op_types_to_quantize=["MatMul"], **options)
+
+
+def _quantize_weights(float_graph: Path, path: Path) -> None:
+    """Quantize the weights of matrix products to 8 bits, with one scale per column.
+
+    On a CPU with VNNI instructions OpenVINO quantizes the activations itself, 32 values at a time, and needs unsigned
+    weights for it. On other CPUs it computes in float32 with these weights. It would read the graph of `_quantize`, but
+    compute that in float32 too, and slower.
+    """
+    import onnx
+    from onnx import helper, numpy_helper
+
+    model = onnx.load(float_graph)
+    graph, nodes = model.graph, list[Any]()
+    weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    for node in graph.node:
+        name = node.input[1] if node.op_type == "MatMul" else ""
+        if name in weights and weights[name].ndim == 2:
+            inputs = [f"{name}/{part}" for part in ("quantized", "scale", "zero_point")]
+            arrays: list[NDArray[Any]] = [*_quantize_columns(weights.pop(name))]
+            graph.initializer.extend(map(numpy_helper.from_array, arrays, inputs))
+            nodes.append(helper.make_node("DequantizeLinear", inputs, [name], axis=1))
+            graph.initializer.remove(next(tensor for tensor in graph.initializer if tensor.name == name))
+        nodes.append(node)
+    del graph.node[:]
+    graph.node.extend(nodes)
+    onnx.save(model, path)
+
+
+def _quantize_columns(weight: FloatArray) -> tuple[NDArray[np.uint8], FloatArray, NDArray[np.uint8]]:
+    """Quantize a float32 matrix to (its numbers, a scale per column, a zero point of 128 per column)."""
+    scale = np.maximum(np.abs(weight).max(0) / 127, np.finfo(np.float32).tiny).astype(np.float32)
+    return (np.rint(weight / scale) + 128).astype(np.uint8), scale, np.full(len(scale), 128, np.uint8)
 
 
 def _saturates() -> bool:

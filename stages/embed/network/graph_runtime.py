@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from data.errors import CallError
 from featurestore import Recipe
-from stages.embed.network.backends import import_onnxruntime, import_openvino
-from stages.embed.network.graph_export import ensure_graph
+from stages.embed.network.backends import BFLOAT16, FLOAT32, INT8, import_onnxruntime, import_openvino
+from stages.embed.network.graph_export import INT8_WEIGHTS, ensure_graph
 from stages.embed.network.torch_network import Network, TorchNetwork
 
 if TYPE_CHECKING:
@@ -41,14 +41,18 @@ class OnnxNetwork:
 
 
 class OpenVinoNetwork:
-    """A graph in OpenVINO, in float32."""
+    """A graph in OpenVINO, in float32, bfloat16, or with weights in int8.
 
-    def __init__(self, path: Path) -> None:
+    On a CPU without instructions for bfloat16, OpenVINO computes in float32 instead, so that a run whose store was made
+    on another machine still predicts.
+    """
+
+    def __init__(self, path: Path, precision: str = FLOAT32) -> None:
         import torch
 
         properties = {
             # the default is bfloat16 on CPUs that support it
-            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_PRECISION_HINT": "bf16" if precision == BFLOAT16 else "f32",
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         }
@@ -84,7 +88,9 @@ def network_factory(recipe: Recipe, open_torch: Callable[..., Network]) -> Calla
                 f"{recipe.encoder} has no layers that the backend {recipe.backend} could run. Use --backend torch."
             )
 
-        path = ensure_graph(recipe, precision, open_reference)
-        return OnnxNetwork(path) if recipe.backend == "onnx" else OpenVinoNetwork(path)
+        if recipe.backend == "onnx":
+            return OnnxNetwork(ensure_graph(recipe, precision, open_reference))
+        kind = INT8_WEIGHTS if precision == INT8 else FLOAT32
+        return OpenVinoNetwork(ensure_graph(recipe, kind, open_reference), precision)
 
     return open_graph

@@ -13,6 +13,7 @@ from data.errors import CallError, ModelUnavailable
 from stages.embed.model_files.checkpoint import read_config
 from stages.embed.model_files.log_silencing import silence_transformers
 from stages.embed.model_files.model_families import ENCODER_CLASS_FAMILIES, ENCODER_DECODER_FAMILIES
+from stages.embed.network.backends import BFLOAT16, FLOAT32
 from stages.embed.network.onednn import pack_linear_layers
 from stages.embed.network.padding import PaddingGroups, depends_on_padding, example_batch, merge_groups
 from stages.embed.network.pooling import move_to
@@ -68,7 +69,7 @@ class TorchNetwork:
         if not self._big_bird and depends_on_padding(self, config, precision):
             self._groups = PaddingGroups()
         self._layers = layers
-        if onednn and precision == "float32" and self.device == "cpu":
+        if onednn and precision in (FLOAT32, BFLOAT16) and self.device == "cpu":
             pack_linear_layers(self._model, partial(self, *example_batch(config)))
 
     @property
@@ -140,9 +141,10 @@ def resolve_device(name: str) -> str:
 
 
 def default_precision(device: str) -> str:
-    """Return the fastest number type of a device that does not harm the vectors.
+    """Return the number type of a device that is used without a trial.
 
-    CPU and mps have float32: half precision is slower on most CPUs, and overflows on mps. CUDA has bfloat16 if the
+    CPU and mps have float32: half precision overflows on mps, and is slower on most CPUs. On those with instructions
+    for bfloat16, a trial on the corpus decides (see backend_benchmark.py). CUDA has bfloat16 if the
     device supports it natively (compute capability 8.0 and above), because its range is that of float32. Older CUDA
     devices have float16; a batch that overflows is encoded again in float32.
     """
@@ -157,7 +159,11 @@ def default_precision(device: str) -> str:
 
 
 def computes_bfloat16_well(device: str) -> bool:
-    """Return whether a resolved device has instructions for matrix products in bfloat16, which training then uses."""
+    """Return whether a resolved device has instructions for matrix products in bfloat16.
+
+    Training then uses them, and encoding on a CPU tries them. On other CPUs, bfloat16 takes about 8 times as long as
+    float32.
+    """
     import torch
 
     if device.startswith("cuda"):

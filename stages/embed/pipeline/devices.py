@@ -11,7 +11,7 @@ from multiprocessing.process import BaseProcess
 
 from data.errors import CallError, EmbedOnceError
 from data.interrupt import Interrupts
-from stages.embed.batching.quantization_error import Float32Similarity
+from stages.embed.batching.float32_similarity import Float32Similarity
 from stages.embed.network.torch_network import resolve_device
 from stages.embed.pipeline.progress import EmbedProgress, EmbedReport, Progress
 

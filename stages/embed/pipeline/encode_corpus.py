@@ -12,9 +12,8 @@ from data.errors import RecipeMismatch, StorageFailed
 from data.interrupt import Interrupts
 from featurestore import FeatureStore
 from stages.embed.batching.budget import BatchStrategy, BudgetSelection, BudgetTuner
-from stages.embed.batching.quantization_error import measure_float32_similarity
+from stages.embed.batching.float32_similarity import measure_float32_similarity
 from stages.embed.encoder.encoder import Encoder
-from stages.embed.network.backends import INT8
 from stages.embed.pipeline.background import BackgroundWriter, prefetch
 from stages.embed.pipeline.corpus import save_corpus
 from stages.embed.pipeline.distinct_texts import DistinctTexts
@@ -69,7 +68,8 @@ def embed(
     missing = texts.missing(store)
     counters, similarity = EmbedCounters(), None
     if len(missing):
-        if encoder.recipe.precision == INT8:
+        # a GPU has half precision by default; a float32 network next to it would need twice its memory
+        if encoder.recipe.precision != "float32" and not encoder.is_asynchronous:
             similarity = measure_float32_similarity(texts.sample(missing), encoder)
         EncodingRun(encoder, store, counters, progress).encode(texts, missing)
     report = counters.report(

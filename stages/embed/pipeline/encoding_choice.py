@@ -4,17 +4,17 @@ An existing store decides first: it keeps one precision and one backend, because
 without one do the device and a benchmark on the corpus decide.
 """
 
-from collections.abc import Set
+from collections.abc import Callable, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from data.documents import Corpus
 from data.errors import CallError, ModelUnavailable
 from featurestore import FeatureStore, Recipe
-from stages.embed.batching.backend_benchmark import choose_backend
+from stages.embed.batching.backend_benchmark import Variant, choose_variant, variants_to_compare
 from stages.embed.encoder.encoder import Encoder, open_encoder
 from stages.embed.encoder.options import Options
-from stages.embed.network.backends import AUTO, BACKENDS
+from stages.embed.network.backends import AUTO, BACKENDS, BFLOAT16, FLOAT32, PRECISIONS
 from stages.embed.network.torch_network import default_precision
 from stages.embed.pipeline.distinct_texts import DistinctTexts
 
@@ -81,17 +81,13 @@ def resolve_encoding(
         raise CallError(f"{requested.model} is a folder, and a folder has no revisions. Leave --revision out.")
     options, recipe, reasons = _follow_named_store(requested, location.store, explicit)
     # with float32 an existing store is found without loading torch to ask for the device's precision
-    exact = replace(options, precision="float32") if options.precision == AUTO else options
+    exact = replace(options, precision=FLOAT32) if options.precision == AUTO else options
     encoder = open_encoder(exact) if recipe is None else open_recorded_encoder(recipe, exact)
     options = replace(options, revision=encoder.recipe.commit)  # the commit of a branch may change meanwhile
     reasons += encoder.notes
-    if options.precision == AUTO:
-        precision, reason = _choose_precision(encoder, location)
-        encoder = replace(encoder, recipe=replace(encoder.recipe, precision=precision))
-        options, reasons = replace(options, precision=precision), [*reasons, reason]
-    if options.backend == AUTO and encoder.recipe.backend == "torch":
-        encoder, reason = _choose_encoder(encoder, options, corpus, location)
-        reasons = [*reasons, reason]
+    if AUTO in (options.precision, options.backend):
+        encoder, why = _resolve_auto(encoder, options, corpus, location)
+        reasons = [*reasons, *why]
     return EncodingChoice(
         options=_with_free_options(options_from_recipe(encoder.recipe), options),
         encoder=replace(encoder, recipe=replace(encoder.recipe, revision=requested.revision)),
@@ -130,45 +126,60 @@ def _follow_named_store(
     if store is None or not _is_store(store):
         return options, None, []
     recipe = FeatureStore.open(store).recipe
-    is_reason = options.precision == AUTO and recipe.precision != "float32"
+    is_reason = options.precision == AUTO and recipe.precision != FLOAT32
     reasons: list[str | None] = [_PRECISION_OF_STORE.format(recipe.precision)] if is_reason else []
     return follow_recipe(recipe, options, explicit), recipe, reasons
 
 
-def _choose_precision(encoder: Encoder, location: StoreLocation) -> tuple[str, str | None]:
-    """The precision of an existing store, else the default of the device. encoder: in float32."""
-    if encoder.recipe.backend != "torch" or _backend_of_store(encoder.recipe, location) is not None:
-        return "float32", None
-    for precision in ("bfloat16", "float16"):
-        if location.exists(replace(encoder.recipe, precision=precision)):
-            return precision, _PRECISION_OF_STORE.format(precision)
-    precision = default_precision(encoder.device)
-    if precision == "float32":
-        return precision, None
-    return precision, f"Precision {precision}, which is fast on this device. --precision float32 is exact, but slower."
-
-
-def _choose_encoder(
+def _resolve_auto(
     encoder: Encoder, options: Options, corpus: Corpus, location: StoreLocation
-) -> tuple[Encoder, str | None]:
-    """The encoder in the backend of an existing store, else in the fastest one. encoder: in torch."""
+) -> tuple[Encoder, list[str | None]]:
+    """The encoder in the backend and the precision that the options leave open, and the reasons.
 
-    def reopen(backend: str) -> Encoder:
-        return encoder if backend == "torch" else open_encoder(replace(options, backend=backend))
+    encoder: in float32 if the precision is open, and in torch (onnx for int8) if the backend is.
+    """
 
-    backend, reason = _backend_of_store(encoder.recipe, location), None
-    if backend is None:
-        texts = DistinctTexts.of(corpus)
-        chosen, reason = choose_backend(texts.sample(texts.rows), encoder, options.device, reopen)
-        backend = _backend_of_store(encoder.recipe, location)  # another process may have made a store meanwhile
-        if backend is None:
-            return reopen(chosen), reason
-    return reopen(backend), None if backend == "torch" else f"Backend {backend}, as in the existing store."
+    def reopen(variant: Variant) -> Encoder:
+        if variant.backend == encoder.recipe.backend:
+            return replace(encoder, recipe=replace(encoder.recipe, precision=variant.precision))
+        return open_encoder(replace(options, backend=variant.backend, precision=variant.precision))
+
+    stored, reasons = _variant_of_store(encoder.recipe, options, location), list[str | None]()
+    if stored is None:
+        chosen, reason = _choose(encoder, options, corpus, reopen)
+        stored = _variant_of_store(encoder.recipe, options, location)  # another process may have made a store meanwhile
+        if stored is None:
+            return reopen(chosen), [reason]
+    if options.precision == AUTO and stored.precision != FLOAT32:
+        reasons.append(_PRECISION_OF_STORE.format(stored.precision))
+    if options.backend == AUTO and stored.backend != encoder.recipe.backend:
+        reasons.append(f"Backend {stored.backend}, as in the existing store.")
+    return reopen(stored), reasons
 
 
-def _backend_of_store(recipe: Recipe, location: StoreLocation) -> str | None:
-    """The first backend in which a store with `recipe` exists."""
-    return next((name for name in BACKENDS if location.exists(replace(recipe, backend=name))), None)
+def _choose(
+    encoder: Encoder, options: Options, corpus: Corpus, reopen: Callable[[Variant], Encoder]
+) -> tuple[Variant, str | None]:
+    """The variant for a new store: the default of a GPU, or on a CPU the fastest in a trial."""
+    if options.precision == AUTO and encoder.recipe.backend == "torch":
+        precision = default_precision(encoder.device)
+        if precision != FLOAT32:
+            reason = f"Precision {precision}, which is fast on this device. --precision float32 is exact, but slower."
+            return Variant("torch", precision), reason
+    others = variants_to_compare(encoder, backend=options.backend, precision=options.precision)
+    if not others:
+        return Variant.of(encoder.recipe), None
+    texts = DistinctTexts.of(corpus)
+    return choose_variant(texts.sample(texts.rows), encoder, others, reopen)
+
+
+def _variant_of_store(recipe: Recipe, options: Options, location: StoreLocation) -> Variant | None:
+    """The first variant that the options allow and in which a store exists; float32 first."""
+    precisions = (FLOAT32, BFLOAT16, "float16") if options.precision == AUTO else (recipe.precision,)
+    backends = BACKENDS if options.backend == AUTO else (recipe.backend,)
+    variants = [Variant(backend, kind) for kind in precisions for backend in backends if kind in PRECISIONS[backend]]
+    exists = (location.exists(replace(recipe, backend=each.backend, precision=each.precision)) for each in variants)
+    return next((variant for variant, is_there in zip(variants, exists, strict=True) if is_there), None)
 
 
 def _is_store(folder: Path) -> bool:

@@ -14,7 +14,7 @@ from data.errors import BadData, CallError, RecipeMismatch
 from data.packed import StreamedTexts, texts_at
 from data.text_format import plural
 from featurestore import FeatureStore, KeyList, Location
-from stages.embed.batching.quantization_error import measure_float32_similarity
+from stages.embed.batching.float32_similarity import measure_float32_similarity
 from stages.embed.encoder.encoder import Encoder, open_encoder
 from stages.embed.network.backends import INT8
 from stages.embed.pipeline.distinct_texts import DistinctTexts

@@ -8,7 +8,7 @@ from data.text_format import join_names, plural
 from stages.embed.windows.window_arrays import Windows
 
 if TYPE_CHECKING:
-    from stages.embed.batching.quantization_error import Float32Similarity
+    from stages.embed.batching.float32_similarity import Float32Similarity
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class EmbedReport:
     shards: committed now.
     failed: ids of the documents that were skipped, because their vectors are not finite.
     notes: sentences about the corpus table and the vectors.
-    float32_similarity: cosine similarity of int8 vectors with float32 ones; None in other precisions.
+    float32_similarity: cosine similarity with vectors in float32; None in float32, and on a GPU.
     part: "3/8", or "" for the whole corpus.
     missing_in_other_parts: rows of the other parts that the store still lacks.
     batch_tokens: the token budget of a batch at the end, 0 if nothing was encoded.

@@ -15,10 +15,10 @@ import pytest
 from data.errors import CallError, EmbedOnceError, ExtraMissing, StorageFailed, UnknownName
 from featurestore import FeatureStore
 from stages.embed import Options, embed, open_encoder
-from stages.embed.batching.quantization_error import measure_float32_similarity
+from stages.embed.batching.float32_similarity import measure_float32_similarity
 from stages.embed.model_files.model_lookup import find_packaged_model
 from stages.embed.network import graph_export
-from stages.embed.network.backends import is_installed
+from stages.embed.network.backends import import_openvino, is_installed
 from tests.encoding import encode
 from tests.stages.embed.conftest import Folders, Open
 from tests.stages.embed.fakes import corpus
@@ -142,9 +142,11 @@ def test_int8_uses_onnx_by_default_and_is_in_the_recipe(tiny: Open) -> None:
     assert (recipe.precision, recipe.backend) == ("int8", "onnx")
 
 
-@onnx
-def test_the_similarity_of_int8_is_the_cosine_of_its_mean_vectors_with_those_of_float32(tiny: Open) -> None:
-    quantized = tiny(precision="int8", keep=("mean",))
+@pytest.mark.parametrize("backend", GRAPHS)
+def test_the_similarity_of_int8_is_the_cosine_of_its_mean_vectors_with_those_of_float32(
+    tiny: Open, backend: str
+) -> None:
+    quantized = tiny(precision="int8", backend=backend, keep=("mean",))
     exact = tiny(keep=("mean",))
     a, b = (encode(SENTENCES, encoder).arrays["chunks/mean"].astype(float) for encoder in (quantized, exact))
     cosines = (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
@@ -153,6 +155,58 @@ def test_the_similarity_of_int8_is_the_cosine_of_its_mean_vectors_with_those_of_
     assert similarity.windows == len(SENTENCES)
     assert (similarity.mean, similarity.worst) == pytest.approx((cosines.mean(), cosines.min()), abs=1e-3)
     assert 0.9 < similarity.worst < similarity.mean < 1
+
+
+@pytest.mark.skipif(not is_installed("openvino"), reason="openvino is not installed")
+def test_the_graph_for_openvino_has_8_bits_per_weight_of_a_matrix_product(tiny: Open, own_cache: Path) -> None:
+    import onnx
+
+    encode(SENTENCES, tiny(precision="int8", backend="openvino"))
+    graphs = [onnx.load(path).graph for path in own_cache.glob("graphs/*/graph.onnx")]
+    float_graph, quantized = sorted(graphs, key=lambda graph: len(graph.node))
+    nodes = [node for node in quantized.node if node.op_type == "DequantizeLinear"]
+    types = {tensor.name: tensor.data_type for tensor in quantized.initializer}
+    weights = {tensor.name for tensor in float_graph.initializer if len(tensor.dims) == 2}
+    products = {node.input[1] for node in float_graph.node if node.op_type == "MatMul"}
+    assert {node.output[0] for node in nodes} == weights & products != set()
+    assert {types[node.input[0]] for node in nodes} == {onnx.TensorProto.UINT8}
+    assert not types.keys() & weights & products
+
+
+@pytest.mark.skipif(not is_installed("openvino"), reason="openvino is not installed")
+@pytest.mark.parametrize(("precision", "hint"), [("float32", "f32"), ("bfloat16", "bf16"), ("int8", "f32")])
+def test_openvino_computes_in_the_number_type_of_the_recipe_not_in_its_default(
+    tiny: Open, monkeypatch: pytest.MonkeyPatch, precision: str, hint: str
+) -> None:
+    openvino, hints = import_openvino(), []
+    compile_model = openvino.compile_model
+
+    def compile_and_record(path: str, device: str, properties: dict[str, Any]) -> Any:
+        hints.append(properties["INFERENCE_PRECISION_HINT"])
+        return compile_model(path, device, properties)
+
+    monkeypatch.setattr(openvino, "compile_model", compile_and_record)
+    similarity = measure_float32_similarity(SENTENCES, tiny(backend="openvino", precision=precision))
+    assert hints == ["f32", hint]  # the network in float32 is opened first
+    assert similarity is not None
+    assert similarity.mean > 0.999
+
+
+def test_bfloat16_on_this_cpu_is_near_to_float32_and_its_distance_is_recorded(tiny: Open, tmp_path: Path) -> None:
+    encoder = tiny(precision="bfloat16")
+    report = embed(corpus(SENTENCES), encoder, FeatureStore.create(tmp_path / "store", encoder.recipe))
+    assert report.float32_similarity is not None
+    assert 0.999 <= report.float32_similarity.mean < 1
+    assert "The vectors in bfloat16 have a cosine similarity with those in float32 of 0.99" in report.sentences()[0]
+
+
+@pytest.mark.skipif(find_packaged_model("all-MiniLM-L6-v2") is None, reason="the packaged encoder is not installed")
+def test_the_packaged_encoder_in_bfloat16_is_near_to_float32() -> None:
+    encoder = open_encoder(Options(precision="bfloat16", window=40, device="cpu"))
+    similarity = measure_float32_similarity(SENTENCES, encoder)
+    assert similarity is not None
+    assert similarity.mean >= 0.999
+    assert similarity.worst >= 0.999
 
 
 @onnx
@@ -271,17 +325,17 @@ def test_a_backend_that_is_not_installed_names_its_extra(
         (
             {"backend": "torch", "precision": "int8"},
             CallError,
-            "The backend torch does not support int8. The backend onnx does: --backend onnx.",
+            "The backend torch computes in float32, bfloat16 and float16, not in int8. Use --backend onnx or openvino.",
         ),
         (
-            {"backend": "openvino", "precision": "int8"},
+            {"backend": "openvino", "precision": "float16"},
             CallError,
-            "The backend openvino does not support int8. The backend onnx",
+            "The backend openvino computes in float32, bfloat16 and int8, not in float16. Use --backend torch.",
         ),
         (
             {"backend": "onnx", "precision": "bfloat16"},
             CallError,
-            "The backend onnx computes in float32, not in bfloat16. The backend torch supports bfloat16:",
+            "The backend onnx computes in float32 and int8, not in bfloat16. Use --backend torch or openvino.",
         ),
         (
             {"backend": "onnx", "device": "cuda"},

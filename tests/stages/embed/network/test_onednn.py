@@ -58,3 +58,38 @@ def test_the_layers_of_an_encoder_on_the_cpu_are_packed_unless_it_is_exported(fo
     packed, plain = (TorchNetwork(folders("bert"), (-1,), "float32", "cpu", onednn=on) for on in (True, False))
     assert all(weight.is_meta for name, weight in packed.module.named_parameters() if name.endswith("dense.weight"))
     assert not any(weight.is_meta for weight in plain.module.parameters())
+
+
+class Bfloat16Operators:
+    """oneDNN's operators in bfloat16, with float32 sums and one rounding at the end. packed: of how many weights."""
+
+    def __init__(self, factor: float = 1.0) -> None:
+        self.packed, self.factor = 0, factor
+
+    def _reorder_linear_weight(self, weight: torch.Tensor, _: int) -> torch.Tensor:
+        assert weight.dtype == torch.bfloat16
+        self.packed += 1
+        return weight
+
+    def _linear_pointwise(
+        self, values: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, name: str, *_: object
+    ) -> torch.Tensor:
+        output = values.float() @ weight.float().T + (0 if bias is None else bias.float())
+        return (self.factor * (nn.functional.gelu(output) if name == "gelu" else output)).bfloat16()
+
+
+@pytest.mark.parametrize(("factor", "is_packed"), [(1.0, True), (1.2, False)])
+def test_an_encoder_in_bfloat16_is_packed_if_its_values_stay(
+    folders: Folders, monkeypatch: pytest.MonkeyPatch, factor: float, is_packed: bool
+) -> None:
+    operators = Bfloat16Operators(factor)
+    monkeypatch.setattr(torch.ops, "mkldnn", operators)
+    network = TorchNetwork(folders("bert"), (-1,), "bfloat16", "cpu")
+    weights = [weight for name, weight in network.module.named_parameters() if name.endswith("dense.weight")]
+    assert operators.packed > 0
+    assert all(weight.is_meta == is_packed for weight in weights)
+    (states,) = network(torch.tensor([[3, 4, 5, 6]]), torch.tensor([4]))
+    (exact,) = TorchNetwork(folders("bert"), (-1,), "float32", "cpu", onednn=False)(
+        torch.tensor([[3, 4, 5, 6]]), torch.tensor([4])
+    )
+    assert nn.functional.cosine_similarity(states.flatten(), exact.flatten(), dim=0) > 0.999

@@ -16,7 +16,7 @@ import pytest
 from data.errors import CallError, EmbedOnceError, StorageFailed
 from featurestore import FeatureStore, KeyList, text_key
 from stages.embed import Options
-from stages.embed.batching.quantization_error import Float32Similarity
+from stages.embed.batching.float32_similarity import Float32Similarity
 from stages.embed.pipeline.devices import merge_reports, parse_devices, run_in_processes
 from stages.embed.pipeline.embed_source import EmbedRequest, embed_source
 from stages.embed.pipeline.progress import EmbedProgress, EmbedReport, Progress

@@ -1,5 +1,6 @@
 """What options leave open is decided by an existing store, else by the device and a benchmark."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from data.documents import Corpus
 from featurestore import FeatureStore, Recipe
 from stages.embed import Options, open_encoder
+from stages.embed.batching.backend_benchmark import Variant
 from stages.embed.network.backends import is_installed
 from stages.embed.pipeline.embed_source import EmbedRequest, embed_source
 from stages.embed.pipeline.encoding_choice import StoreLocation, follow_recipe, resolve_encoding
@@ -113,8 +115,8 @@ def test_auto_adds_to_an_existing_store_of_another_backend(
     first = embedding(backend=backend)
     # auto alone would take the other one
     monkeypatch.setattr(
-        "stages.embed.pipeline.encoding_choice.choose_backend",
-        lambda *_: ("onnx" if backend == "torch" else "torch", "why"),
+        "stages.embed.pipeline.encoding_choice.choose_variant",
+        lambda *_: (Variant("onnx" if backend == "torch" else "torch"), "why"),
     )
     again = embedding()
     assert again.folder == first.folder
@@ -126,11 +128,11 @@ def test_auto_adds_to_an_existing_store_of_another_backend(
 def test_of_two_that_start_together_the_later_follows_the_store_of_the_first(
     embedding: Embedding, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def slow(*_: Any) -> tuple[str, str]:
+    def slow(*_: Any) -> tuple[Variant, str]:
         embedding(backend="onnx")
-        return "torch", "Backend torch, for a reason."
+        return Variant("torch"), "Backend torch, for a reason."
 
-    monkeypatch.setattr("stages.embed.pipeline.encoding_choice.choose_backend", slow)
+    monkeypatch.setattr("stages.embed.pipeline.encoding_choice.choose_variant", slow)
     assert embedding().recipe.backend == "onnx"
     assert len(list((embedding.folder / "stores").iterdir())) == 1
 
@@ -146,7 +148,8 @@ def test_auto_follows_a_named_store(embedding: Embedding, named: dict[str, str])
 @onnx
 def test_auto_creates_a_store_for_its_choice(embedding: Embedding, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "stages.embed.pipeline.encoding_choice.choose_backend", lambda *_: ("onnx", "Backend onnx, for a reason.")
+        "stages.embed.pipeline.encoding_choice.choose_variant",
+        lambda *_: (Variant("onnx"), "Backend onnx, for a reason."),
     )
     assert embedding().recipe.backend == "onnx"
     assert "Backend onnx, for a reason." in embedding.notes
@@ -154,6 +157,24 @@ def test_auto_creates_a_store_for_its_choice(embedding: Embedding, monkeypatch: 
 
 def test_a_requested_backend_is_not_compared(embedding: Embedding, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "stages.embed.pipeline.encoding_choice.choose_backend", lambda *_: pytest.fail("it was compared")
+        "stages.embed.batching.backend_benchmark.benchmark_variants", lambda *_: pytest.fail("compared")
     )
     assert embedding(backend="torch").recipe.backend == "torch"
+
+
+def test_auto_encodes_in_bfloat16_if_the_trial_says_so_and_records_the_distance(
+    embedding: Embedding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "stages.embed.pipeline.encoding_choice.choose_variant",
+        lambda *_: (Variant("torch", "bfloat16"), "Backend torch in bfloat16, for a reason."),
+    )
+    store = embedding()
+    assert (store.recipe.precision, store.recipe.backend) == ("bfloat16", "torch")
+    (record,) = (store.folder / "records").iterdir()
+    similarity = json.loads(record.read_text())["float32_similarity"]
+    assert similarity["windows"] == len(SENTENCES)
+    assert 0.999 < similarity["worst"] <= similarity["mean"] < 1
+    monkeypatch.setattr("stages.embed.pipeline.encoding_choice.choose_variant", lambda *_: pytest.fail("compared"))
+    assert embedding().folder == store.folder  # the store keeps its precision
+    assert "Precision bfloat16, as in the existing store." in embedding.notes

@@ -1,10 +1,11 @@
-"""The error of quantized vectors, measured on a sample of the corpus itself."""
+"""The distance of vectors in int8 or half precision to float32, measured on a sample of the corpus itself."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stages.embed.batching.sample import draw_sample, estimate_tokens
 from stages.embed.encoder.encoder import Encoder
@@ -12,6 +13,8 @@ from stages.embed.encoder.encoder import Encoder
 # the sample is this share of the corpus, within these limits
 _SHARE = 1 / 32
 _LEAST_POSITIONS, _MOST_POSITIONS = 1_024, 16_384
+
+MeanVectors = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -41,15 +44,24 @@ def measure_float32_similarity(texts: Sequence[str], encoder: Encoder) -> Float3
     """Compare the mean vectors of a sample of `texts` with those in float32; None if the texts have no tokens."""
     share = int(estimate_tokens(texts, encoder) * _SHARE)
     sample = draw_sample(texts, encoder, min(max(share, _LEAST_POSITIONS), _MOST_POSITIONS))
-    cosines = [np.zeros((0, 1))]
+    exact_network = encoder.open_network("float32")  # not the encoder's own, which would stay in memory
+    pairs = []
     for rows in sample.split_into_batches(encoder):
-        quantized, exact = (
-            encoder.encode_batch_with(network, sample.windows, rows)["mean"].reshape(-1, encoder.dim).astype(np.float64)
-            for network in (encoder.network, encoder.exact_network)
+        vectors, exact = (
+            encoder.encode_batch_with(network, sample.windows, rows)["mean"]
+            for network in (encoder.network, exact_network)
         )
-        norms = np.linalg.norm(quantized, axis=1) * np.linalg.norm(exact, axis=1)
-        cosines.append(((quantized * exact).sum(1) / np.maximum(norms, np.finfo(float).tiny))[:, None])
-    if not len(sample.rows):
-        return None
+        pairs.append((vectors, exact))
+    return compare_mean_vectors(pairs)
+
+
+def compare_mean_vectors(pairs: Iterable[tuple[MeanVectors, MeanVectors]]) -> Float32Similarity | None:
+    """Compare the mean vectors of batches, (windows, dim) or (windows, layers, dim); None if there is no window."""
+    windows, cosines = 0, [np.zeros(0)]
+    for vectors, exact in pairs:
+        windows += len(vectors)
+        one, other = (array.reshape(-1, array.shape[-1]).astype(np.float64) for array in (vectors, exact))
+        norms = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
+        cosines.append((one * other).sum(1) / np.maximum(norms, np.finfo(float).tiny))
     values = np.concatenate(cosines)
-    return Float32Similarity(float(values.mean()), float(values.min()), len(sample.rows))
+    return Float32Similarity(float(values.mean()), float(values.min()), windows) if windows else None
