@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, compress, islice, pairwise, repeat
-from typing import Any, TypeVar, overload
+from typing import Any, Generic, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -207,6 +207,22 @@ class CategoricalColumn(Sequence[Value]):
 
     def __iter__(self) -> Iterator[Value]:
         return map(self._categories.__getitem__, self._codes)
+
+
+class CategoricalBuilder(Generic[Value]):
+    """A categorical column that grows."""
+
+    def __init__(self) -> None:
+        self._numbers: _Codes[Value] = _Codes()
+        self._codes = array("i")
+
+    def extend(self, values: Iterable[Value]) -> None:
+        """Append values."""
+        self._codes.extend(map(self._numbers.__getitem__, values))
+
+    def column(self) -> CategoricalColumn[Value]:
+        """The column of all values."""
+        return CategoricalColumn.from_codes(np.asarray(self._codes), list(self._numbers))
 
 
 class RowNumbers(Sequence[str]):

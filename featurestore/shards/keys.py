@@ -37,10 +37,12 @@ class KeyList(Sequence[str]):
     @classmethod
     def from_texts(cls, texts: Iterable[str]) -> Self:
         """Hash each text."""
-        digests = bytearray()
-        for text in texts:
-            digests += text_digest(text)
-        return cls(np.frombuffer(bytes(digests), _TYPE) if digests else np.empty(0, _TYPE))
+        return cls.from_bytes(b"".join(map(text_digest, texts)))
+
+    @classmethod
+    def from_bytes(cls, digests: bytes | bytearray) -> Self:
+        """The keys whose bytes follow each other; they may not be changed."""
+        return cls(np.frombuffer(digests, _TYPE) if digests else np.empty(0, _TYPE))
 
     def __len__(self) -> int:
         return len(self.array)

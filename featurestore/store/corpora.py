@@ -5,21 +5,17 @@ corpora/NAME.csv     id, key, split, group, label; multi-label cells are JSON li
 corpora/NAME.json    source, kind, taxonomy, notes, spec, the hash of the tabular columns (corpus_columns.py); and
                      `previous`: the same of the replaced table, with its sha256, by which that table is recognized if
                      the power failed between the two renames
+corpora/NAME.parquet the rows of a large table again, which are faster to read (corpus_parquet.py)
 """
 
-import codecs
-import csv
 import hashlib
-import io
 import json
 import re
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from functools import cached_property, lru_cache, partial
+from functools import cached_property
 from heapq import nsmallest
-from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, get_args
 
@@ -29,18 +25,14 @@ from data.source_spec import SourceSpec
 from data.tabular import Tabular
 from data.taxonomy import Taxonomy
 from featurestore.storage.storage import Storage, read
-from featurestore.store import corpus_columns
+from featurestore.store import corpus_columns, corpus_parquet
+from featurestore.store.corpus_rows import NAMES, SURROGATES, encode_rows, parse_table
 
 if TYPE_CHECKING:
-    from _csv import Reader
+    pass
 
-COLUMNS = ["id", "key", "split", "group", "label"]
 _FIELDS = ("source", "kind", "taxonomy", "notes", "spec", "tabular")
 _PARSE_ERRORS = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
-# texts and ids may contain half of a surrogate pair
-_SURROGATES = "surrogatepass"
-_MOST_CACHED = 100_000  # different cells of labels
-_BLOCK_ROWS = 64  # read or written at a time; the garbage collector would go through larger blocks
 _COMPARED_IDS = 10_000  # searched for a suggestion, which takes a tenth of a second
 
 
@@ -121,8 +113,10 @@ def save(table: CorpusTable, folder: Storage) -> None:
     }
     description["previous"] = _previous_of_other_rows(folder, table, description)
     text = json.dumps(description, indent=1, ensure_ascii=False) + "\n"
-    folder.replace(f"{table.name}.json", text.encode(errors=_SURROGATES), before)
-    folder.replace(f"{table.name}.csv", _encode_rows(table), table_before)
+    folder.replace(f"{table.name}.json", text.encode(errors=SURROGATES), before)
+    digest = hashlib.sha256()
+    folder.replace(f"{table.name}.csv", _hash_pieces(_encode_rows(table), digest), table_before)
+    corpus_parquet.write(folder, table.name, _columns(table), table.kind, digest.hexdigest())
     corpus_columns.remove_others(folder, table.name, description["tabular"])
 
 
@@ -155,6 +149,20 @@ def _describe_previous(folder: Storage, name: str) -> dict[str, Any] | None:
     return {field: content[field] for field in _FIELDS} | {"table_sha256": digest}
 
 
+def _columns(table: CorpusTable) -> tuple[Sequence[Any], ...]:
+    return tuple(getattr(table, name) for name in NAMES)
+
+
+def _encode_rows(table: CorpusTable) -> Iterator[bytes]:
+    return encode_rows(_columns(table), table.kind)
+
+
+def _hash_pieces(pieces: Iterable[bytes], digest: "hashlib._Hash") -> Iterator[bytes]:
+    for piece in pieces:
+        digest.update(piece)
+        yield piece
+
+
 def _hash_content(file: BinaryIO) -> str:
     digest = hashlib.sha256()
     while piece := file.read(2**20):
@@ -177,32 +185,6 @@ def is_saved(table: CorpusTable, folder: Storage) -> bool:
         return False
 
 
-def _encode_rows(table: CorpusTable) -> Iterator[bytes]:
-    """Yield the table in blocks of rows: for a million documents it is as large as their texts."""
-    cells = map(lru_cache(_MOST_CACHED)(partial(_cell, kind=table.kind)), table.labels)
-    optional = ((value or "" for value in values) for values in (table.splits, table.groups))
-    lines = chain([COLUMNS], zip(table.ids, table.keys, *optional, cells, strict=True))
-    while block := list(islice(lines, _BLOCK_ROWS)):
-        yield _encode_block(block).encode(errors=_SURROGATES)
-
-
-def _encode_block(rows: Sequence[Sequence[str]]) -> str:
-    """The rows as `csv.writer` writes them, which takes four times as long if no cell needs quotes."""
-    joined = "".join([",".join(row) + "\r\n" for row in rows])
-    expected = {'"': 0, ",": (len(COLUMNS) - 1) * len(rows), "\r": len(rows), "\n": len(rows)}
-    if all(joined.count(sign) == count for sign, count in expected.items()):
-        return joined
-    text = io.StringIO(newline="")
-    csv.writer(text).writerows(rows)  # with the line ends \r\n it also quotes a lone \r
-    return text.getvalue()
-
-
-def _cell(labels: Labels, kind: Kind) -> str:
-    if labels is None:
-        return ""
-    return json.dumps(labels, ensure_ascii=False) if kind == "multilabel" else "".join(labels)
-
-
 def load(name: str, folder: Storage) -> CorpusTable:
     """Read a table that `save` wrote, or that a user edited.
 
@@ -212,11 +194,16 @@ def load(name: str, folder: Storage) -> CorpusTable:
     if name not in names:
         raise UnknownName(f"{folder.location.parent.name} has no corpus '{name}'.{suggest_name(name, names)}")
     try:
-        table = read(folder, f"{name}.csv")
+        with folder.open(f"{name}.csv") as file:
+            digest = _hash_content(file)
+        values = _load_description(folder, name, digest)
+        values |= corpus_parquet.load(folder, name, values["kind"], digest) or parse_table(
+            str(path), lambda: folder.open(f"{name}.csv"), values["kind"]
+        )
+    except StoreDamaged:
+        raise
     except OSError as error:
         raise StoreDamaged(f"{path}: {error}. Run `embedonce embed` again to write it again.") from error
-    values = _load_description(folder, name, hashlib.sha256(table).hexdigest())
-    values |= _parse_table(str(path), table, values["kind"])
     if values["tabular"] is not None:
         values["tabular"] = corpus_columns.read(folder, name, values["tabular"], values["ids"])
     return CorpusTable(name=name, **values)
@@ -247,66 +234,6 @@ def _load_description(folder: Storage, corpus: str, table: str) -> dict[str, Any
 
 def _read_description(folder: Storage, corpus: str, table: str) -> dict[str, Any]:
     """Read the description of the table with the hash `table`: the previous one if it has this hash."""
-    content: dict[str, Any] = json.loads(read(folder, f"{corpus}.json").decode(errors=_SURROGATES))
+    content: dict[str, Any] = json.loads(read(folder, f"{corpus}.json").decode(errors=SURROGATES))
     previous = content.get("previous")
     return {"tabular": None} | (previous if previous and previous["table_sha256"] == table else content)
-
-
-def _parse_table(path: str, table: bytes, kind: Kind) -> dict[str, list[Any]]:
-    """Parse the rows; if one is damaged, once more and one by one, to name its line."""
-    for block_rows in (_BLOCK_ROWS, 1):
-        # a spreadsheet leaves a byte-order mark
-        content = io.BytesIO(table.removeprefix(codecs.BOM_UTF8))
-        rows = csv.reader(io.TextIOWrapper(content, encoding="utf-8", errors=_SURROGATES, newline=""))
-        try:
-            return _parse_rows(rows, kind, block_rows)
-        except (ValueError, csv.Error, RecursionError) as error:
-            problem = error
-    raise StoreDamaged(
-        f"{path}, line {max(rows.line_num, 1)}: {problem}. Correct it, or run `embedonce embed` again."
-    ) from problem
-
-
-def _parse_rows(rows: "Reader", kind: Kind, block_rows: int) -> dict[str, list[Any]]:
-    if (header := next(rows, [])) != COLUMNS:
-        raise ValueError(f"the columns are {', '.join(header)}, not {', '.join(COLUMNS)}")
-    columns: dict[str, list[Any]] = {name: [] for name in ("ids", "keys", "splits", "groups", "labels")}
-    ids, keys, splits, groups, labels = columns.values()
-    parse_labels = lru_cache(_MOST_CACHED)(partial(_parse_labels, kind))  # equal labels share one tuple
-    while block := list(islice(rows, block_rows)):
-        _check_rows(block)
-        columns_of_block = zip(*block, strict=True)
-        ids += next(columns_of_block)
-        keys += next(columns_of_block)
-        splits += [sys.intern(split) if split else None for split in next(columns_of_block)]
-        groups += [sys.intern(group) if group else None for group in next(columns_of_block)]
-        labels += map(parse_labels, next(columns_of_block))
-    return columns
-
-
-def _check_rows(rows: Sequence[list[str]]) -> None:
-    if set(map(len, rows)) != {len(COLUMNS)} or not _are_keys([row[1] for row in rows]):
-        wrong = next(row for row in rows if len(row) != len(COLUMNS) or not _are_keys(row[1:2]))
-        raise ValueError(_describe_error(wrong))
-
-
-def _are_keys(cells: Sequence[str]) -> bool:
-    others = "".join(cells).encode(errors=_SURROGATES).translate(None, b"0123456789abcdef")
-    return set(map(len, cells)) == {64} and not others
-
-
-def _describe_error(row: list[str]) -> str:
-    if len(row) != len(COLUMNS):
-        return f"{len(row)} cells, but {len(COLUMNS)} are expected"
-    return f"'{row[1]}' is not a key of 64 hex digits"
-
-
-def _parse_labels(kind: Kind, cell: str) -> Labels:
-    return None if not cell else _parse_multilabel(cell) if kind == "multilabel" else (cell,)
-
-
-def _parse_multilabel(cell: str) -> tuple[str, ...]:
-    labels = json.loads(cell)
-    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
-        raise ValueError(f"'{cell}' is not a JSON list of labels")
-    return tuple(labels)
