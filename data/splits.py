@@ -22,13 +22,15 @@ class Split(StrEnum):
     TEST = "test"
 
 
-def assign_folds(y: NDArray[Any], groups: Sequence[Hashable] | None, k: int, seed: int) -> NDArray[np.int32]:
+def assign_folds(
+    y: NDArray[Any], groups: Sequence[Hashable] | NDArray[Any] | None, k: int, seed: int
+) -> NDArray[np.int32]:
     """Assign a fold (0..k-1) to each row, int32 (rows,): `stratified_split` with equal shares."""
     return stratified_split(y, groups, [1 / k] * k, seed)
 
 
 def stratified_split(
-    y: NDArray[Any], groups: Sequence[Hashable] | NDArray[np.int64] | None, shares: Sequence[float], seed: int
+    y: NDArray[Any], groups: Sequence[Hashable] | NDArray[Any] | None, shares: Sequence[float], seed: int
 ) -> NDArray[np.int32]:
     """Assign a part (0..len(shares)-1) to each row.
 
@@ -55,7 +57,7 @@ def stratified_split(
 
 
 def nested_subsets(
-    y: NDArray[Any], groups: Sequence[Hashable] | None, sizes: Sequence[int], seed: int
+    y: NDArray[Any], groups: Sequence[Hashable] | NDArray[Any] | None, sizes: Sequence[int], seed: int
 ) -> list[NDArray[np.int64]]:
     """Draw one stratified subset of the rows per size; each contains the subsets of smaller sizes.
 
@@ -96,7 +98,7 @@ class _Blocks:
         return np.minimum.reduceat(rank[label], np.searchsorted(block, np.arange(len(self.size))))
 
 
-def _make_blocks(y: NDArray[Any], groups: Sequence[Hashable] | NDArray[np.int64] | None) -> _Blocks:
+def _make_blocks(y: NDArray[Any], groups: Sequence[Hashable] | NDArray[Any] | None) -> _Blocks:
     of_row = np.arange(len(y)) if groups is None else _number_groups(groups)
     if y.ndim == 1:
         row, label = np.arange(len(y)), np.unique(y, return_inverse=True)[1]
@@ -107,7 +109,7 @@ def _make_blocks(y: NDArray[Any], groups: Sequence[Hashable] | NDArray[np.int64]
     return _Blocks(of_row, np.bincount(of_row), pairs)
 
 
-def _number_groups(groups: Sequence[Hashable] | NDArray[np.int64]) -> NDArray[np.int64]:
+def _number_groups(groups: Sequence[Hashable] | NDArray[Any]) -> NDArray[np.int64]:
     """Number the groups in the order of their first rows; each row whose group is None gets its own number."""
     if isinstance(groups, np.ndarray) and groups.dtype == np.int64:
         _, first, of_row = np.unique(groups, return_index=True, return_inverse=True)
@@ -134,9 +136,8 @@ def _assign_blocks(blocks: _Blocks, shares: NDArray[np.float64], rng: np.random.
     for rows in np.split(order, np.flatnonzero(np.diff(strata[order])) + 1):
         sizes = blocks.size[rows]
         # the rounding of earlier strata is compensated here, by at most half a block
-        part[rows] = list(
-            _choose_parts(sizes.tolist(), shares * sizes.sum() + np.clip(deficit, *_half_block(sizes)), shares)
-        )
+        wanted = shares * sizes.sum() + np.clip(deficit, *_half_block(sizes))
+        part[rows] = _choose_parts(sizes, wanted, shares)
         deficit += shares * sizes.sum() - np.bincount(part[rows], weights=sizes, minlength=len(shares))
     return part
 
@@ -146,20 +147,49 @@ def _half_block(sizes: NDArray[np.int64]) -> tuple[float, float]:
     return -half, half
 
 
-def _choose_parts(sizes: list[int], wanted: NDArray[np.float64], shares: NDArray[np.float64]) -> Iterator[int]:
-    """Yield the part of each block of one label: the one that lacks most rows, but no part stays empty if possible."""
+def _choose_parts(
+    sizes: NDArray[np.int64], wanted: NDArray[np.float64], shares: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    """The part of each block of one label: the one that lacks most rows, but no part stays empty if possible."""
     lacks, share = wanted.tolist(), shares.tolist()
     empty = [part for part in range(len(lacks)) if share[part] > 0]
-    open_to = list(empty)
-    for left, size in zip(range(len(sizes), 0, -1), sizes, strict=True):
+    open_to, chosen = list(empty), list[int]()
+    for left, size in zip(range(len(sizes), 0, -1), sizes.tolist(), strict=True):
+        if not empty:
+            break
         if left == len(sizes):  # a label with one block belongs in the largest part, whatever the deficit
-            chosen = max(open_to, key=lambda part: (share[part], lacks[part]))
+            part = max(open_to, key=lambda part: (share[part], lacks[part]))
         else:
-            chosen = max(empty if empty and left <= len(empty) else open_to, key=lacks.__getitem__)
-        if chosen in empty:
-            empty.remove(chosen)
-        lacks[chosen] -= size
-        yield chosen
+            part = max(empty if left <= len(empty) else open_to, key=lacks.__getitem__)
+        if part in empty:
+            empty.remove(part)
+        lacks[part] -= size
+        chosen.append(part)
+    parts, missing = np.array(open_to), np.array(lacks)[open_to]
+    rest = [parts[_take_turns(missing, *run)] for run in _equal_runs(sizes[len(chosen) :])]
+    return np.concatenate([np.array(chosen, dtype=np.int64), *rest])
+
+
+def _equal_runs(sizes: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """Yield each size of falling sizes, and how often it occurs."""
+    values, counts = np.unique(sizes, return_counts=True)
+    yield from zip(values[::-1].tolist(), counts[::-1].tolist(), strict=True)
+
+
+def _take_turns(missing: NDArray[np.float64], size: int, blocks: int) -> NDArray[np.int64]:
+    """The column of each of some blocks of one size: each goes to the column that misses most rows, the first of equal.
+
+    missing: float64 (columns,), changed in place. Column c gets its i-th block while it misses missing[c] - i * size,
+    so the blocks go to the highest of these numbers, in their order.
+    """
+    # no column takes more than its fair number and the lead that it has
+    most = int(min(blocks, np.ceil(blocks / len(missing) + np.ptp(missing) / size) + 1))
+    steps = np.full((len(missing), most + 1), -float(size))
+    steps[:, 0] = missing
+    before = np.add.accumulate(steps, axis=1)  # the sums of one block after the other, rounded as such
+    columns = (-before[:, :most].reshape(-1)).argsort(kind="stable")[:blocks] // most
+    missing[:] = before[np.arange(len(missing)), np.bincount(columns, minlength=len(missing))]
+    return columns
 
 
 def _stratified_order(blocks: _Blocks, rng: np.random.Generator) -> NDArray[np.int64]:

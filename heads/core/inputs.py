@@ -94,6 +94,11 @@ def encode(labels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     if labels.ndim == 2:
         return np.arange(labels.shape[1]), labels.astype(bool)
     try:
+        if labels.dtype == object:  # sorting the labels of all documents takes ten times as long
+            names = sorted(set(labels.tolist()))
+            code_of = {name: code for code, name in enumerate(names)}
+            codes = np.fromiter(map(code_of.__getitem__, labels.tolist()), np.int64, len(labels))
+            return np.array(names, dtype=object), codes
         classes, codes = np.unique(labels, return_inverse=True)
     except TypeError as error:
         raise CallError("y mixes labels of different types. Convert all of them to strings.") from error

@@ -106,7 +106,11 @@ def _distinct_rows(columns: Sequence[NDArray[Any]]) -> tuple[NDArray[np.int64], 
         rows = np.concatenate([np.packbits(column, axis=1) for column in columns], axis=1)
     else:
         rows = np.stack([column.astype(np.int32) for column in columns], axis=1).view(np.uint8)
-    keys = np.ascontiguousarray(rows).view(np.dtype((np.void, rows.shape[1]))).ravel()
+    if rows.shape[1] <= 8:  # numbers with the same order as their bytes, which sort in a fifth of the time
+        rows = np.pad(rows, ((0, 0), (0, 8 - rows.shape[1])))
+        keys: NDArray[Any] = np.ascontiguousarray(rows).view(">u8").ravel().astype(np.uint64)
+    else:
+        keys = np.ascontiguousarray(rows).view(np.dtype((np.void, rows.shape[1]))).ravel()
     _, first, multiplicity = np.unique(keys, return_index=True, return_counts=True)
     return first, multiplicity
 

@@ -184,7 +184,7 @@ class EncoderExposure:
             is_open = np.repeat(~self.is_seen[:, None], folds, axis=1)
         fold_of = np.where(is_open.any(axis=1), is_open.argmax(axis=1), -1).astype(np.int32)
         free = np.flatnonzero(is_open.all(axis=1))
-        fold_of[free] = assign_folds(y[free], groups[free].tolist(), is_open.shape[1], seed)
+        fold_of[free] = assign_folds(y[free], groups[free], is_open.shape[1], seed)
         return fold_of
 
     def select(self, rows: NDArray[np.int64], features: Bags) -> Self:

@@ -6,7 +6,7 @@ predictions.csv   id, split, true label, predicted label, and probabilities
 
 import csv
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -65,6 +65,22 @@ def probability_columns(labels: Sequence[str], others: Sequence[str]) -> list[st
     return [f"{prefix}{label}" for label in labels]
 
 
+class _Line:
+    """A file whose `write` returns the line without its end, which csv.writer passes on."""
+
+    def write(self, line: str) -> str:
+        return line.removesuffix("\r\n")
+
+
+def csv_line(cells: Iterable[str]) -> str:
+    """Cells as a line of CSV with minimal quotes, without its end."""
+    line: str = _WRITE_ROW(cells)
+    return line
+
+
+_WRITE_ROW: Callable[[Iterable[str]], Any] = csv.writer(_Line()).writerow
+
+
 class CsvWriter:
     r"""Writes rows as CSV with the line ends "\n" and minimal quotes.
 
@@ -117,6 +133,13 @@ class ProbabilityColumns:
             return [f"{value:.6g}" for value in probabilities.tolist()]
         return [cell for label, value in self.select(probabilities).items() for cell in (label, f"{value:.6g}")]
 
+    def lines(self, probabilities: NDArray[np.float32]) -> list[str]:
+        """The cells of documents as CSV, one line each without its end; `probabilities` is (documents, labels)."""
+        if self.top is None:
+            line = ",".join(["%.6g"] * len(self.labels))
+            return [line % tuple(values) for values in probabilities.tolist()]
+        return [csv_line(self.cells(values)) for values in probabilities]
+
 
 def _highest(values: NDArray[np.float32], count: int) -> list[int]:
     """The columns of the highest values, the highest first; among equal values, in the order of the columns."""
@@ -138,19 +161,15 @@ def write_predictions(folder: Path, predictions: Predictions, labels: Sequence[s
     np.save(folder / "scores.npy", np.ascontiguousarray(predictions.scores, dtype=np.float32), allow_pickle=False)
     columns = ProbabilityColumns.choose(labels)
     with (folder / "predictions.csv").open("w", encoding="utf-8", newline="") as file:
-        table, others = CsvWriter(file), ("id", "split", "truth", "prediction")
-        table.writerow([*others, *columns.header(others)])
-        values = (predictions.ids, predictions.splits, predictions.truth, predictions.predicted)
-        for row, probabilities in zip(zip(*values, strict=True), _rows_of_probabilities(predictions), strict=True):
-            identifier, split, truth, predicted = row
-            names = (format_labels(codes, labels) for codes in (truth, predicted))
-            table.writerow([identifier, split, *names, *columns.cells(probabilities)])
-
-
-def _rows_of_probabilities(predictions: Predictions) -> Iterator[NDArray[np.float32]]:
-    scores, multilabel = predictions.scores, predictions.truth.ndim == 2
-    for rows in row_blocks(scores.shape):
-        yield from scores_to_probabilities(scores[rows], multilabel=multilabel)
+        others, multilabel = ("id", "split", "truth", "prediction"), predictions.truth.ndim == 2
+        file.write(csv_line([*others, *columns.header(others)]) + "\n")
+        for rows in row_blocks(predictions.scores.shape):
+            values = (predictions.ids, predictions.splits, predictions.truth, predictions.predicted)
+            cells = zip(*(column[rows] for column in values), strict=True)
+            probabilities = scores_to_probabilities(predictions.scores[rows], multilabel=multilabel)
+            for (identifier, split, *codes), line in zip(cells, columns.lines(probabilities), strict=True):
+                names = (format_labels(each, labels) for each in codes)
+                file.write(f"{csv_line([identifier, split, *names])},{line}\n")
 
 
 def read_predictions(table: Path, scores: Path, labels: Sequence[str], kind: TargetKind) -> Predictions:

@@ -2,10 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +19,8 @@ from stages.fitting.copies import load_copies
 from stages.fitting.encoder_exposure import EncoderExposure
 from stages.fitting.runs import Run
 from stages.fitting.training_documents import TrainingDocuments
+
+HASHED = 4096  # documents that are written as JSON at a time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,12 +208,13 @@ def hash_documents(store: FeatureSource, table: CorpusTable) -> str:
 def hash_rows(table: CorpusTable, rows: Sequence[int]) -> str:
     """SHA-256 of the documents in these rows of a corpus, as `hash_documents` makes it."""
     columns = (table.ids, table.keys, table.splits, table.groups, table.labels)
-    content: Iterable[Any] = ([column[row] for column in columns] for row in rows)
-    if table.kind != "single":  # the same labels mean something else
-        content = chain(content, [table.kind, table.taxonomy and sorted(table.taxonomy.paths.items())])
     digest = hashlib.sha256(b"[")
-    for number, value in enumerate(content):  # as one JSON list, which would take the memory of the corpus again
-        digest.update(f"{', ' if number else ''}{json.dumps(value)}".encode())
+    for start in range(0, len(rows), HASHED):  # as one JSON list, which would take the memory of the corpus again
+        block = json.dumps([[column[row] for column in columns] for row in rows[start : start + HASHED]])
+        digest.update(f"{', ' if start else ''}{block[1:-1]}".encode())
+    if table.kind != "single":  # the same labels mean something else
+        extra = json.dumps([table.kind, table.taxonomy and sorted(table.taxonomy.paths.items())])
+        digest.update(f"{', ' if len(rows) else ''}{extra[1:-1]}".encode())
     digest.update(b"]")
     return digest.hexdigest()
 

@@ -9,6 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from data import splits
 from data.splits import assign_folds, nested_subsets, stratified_split
 
 SEEDS = st.integers(0, 5)
@@ -248,3 +249,14 @@ def test_a_hundred_thousand_rows_keep_to_their_shares(grouped: bool) -> None:
     assert (part == 1).mean() == pytest.approx(0.2, abs=0.001)
     for size, subset in zip((100, 1000, 10_000), nested_subsets(labels, groups, (100, 1000, 10_000), 0), strict=True):
         assert len(subset) == pytest.approx(size, abs=20)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_equal_blocks_go_to_the_part_that_lacks_most_one_after_the_other(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    lacks, size = random.random(4).round(1) * 20, int(random.integers(1, 4))
+    expected, missing = [], lacks.tolist()
+    for _ in range(40):
+        expected.append(missing.index(max(missing)))
+        missing[expected[-1]] -= size
+    assert splits._take_turns(lacks, size, 40).tolist() == expected and lacks.tolist() == missing

@@ -324,3 +324,25 @@ def test_a_decision_comes_back_from_json(sample: tuple[Any, Any]) -> None:
 def test_content_that_is_not_a_decision_is_refused(content: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="the content is not a decision"):
         decision_from_json(content)
+
+
+def test_many_documents_are_decided_by_the_rule_of_a_sample_in_whole_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tuning, "SAMPLE", 60)
+    monkeypatch.setattr(tuning, "SAMPLE_PER_LABEL", 1)
+    random = np.random.default_rng(0)
+    truth = random.integers(0, 2, 600)
+    scores = np.stack([random.normal(size=600) - truth + 2, random.normal(size=600) + truth], axis=1)
+    groups, fitted = np.arange(600) // 2, list[Any]()
+    tune = tuning._tune
+
+    def watch(scores: Any, truth: Any, groups: Any, seed: int, **options: bool) -> Any:
+        fitted.append(groups)
+        return tune(scores, truth, groups, seed, **options)
+
+    monkeypatch.setattr(tuning, "_tune", watch)
+    decision = tune_decision(scores, truth, groups)
+    assert decision.evidence.documents == len(fitted[0]) <= 62
+    assert set(np.unique(fitted[0], return_counts=True)[1]) == {2}
+    others = ~np.isin(groups, fitted[0])
+    np.testing.assert_array_equal(decision.out_of_fold[others], decision.rule.decide(scores)[others])
+    assert decision.out_of_fold.shape == (600,) and decision.evidence.comparisons[-1].metric == "macro-F1"
