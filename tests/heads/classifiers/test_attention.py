@@ -37,9 +37,13 @@ def one_step_in_forty(documents: int = 500, seed: int = 0) -> Planted:
 )
 def test_it_finds_the_one_step_that_the_mean_drowns(form: Any) -> None:
     train, test = one_step_in_forty().halves()
-    training = training_of(lr=0.01, monitor="loss", epochs=12)
-    found = AttentionHead(training=training, **form).fit(train.bags, train.y).score(test.bags, test.y)
-    averaged = MLPHead(training=training).fit(train.bags, train.y).score(test.bags, test.y)
+    training = training_of(lr=0.02, epochs=8, min_steps=15, device="cpu")
+    found = (
+        AttentionHead(training=training, **{"hidden": 32, "gate": 16} | form)
+        .fit(train.bags, train.y)
+        .score(test.bags, test.y)
+    )
+    averaged = MLPHead(hidden=32, training=training).fit(train.bags, train.y).score(test.bags, test.y)
     assert averaged < 0.8
     assert found > 0.9
 

@@ -23,8 +23,8 @@ class TestGRUHeadKeepsTheContract(HeadContract):
 def test_it_finds_the_order_of_two_markers(readout: Any) -> None:
     planted = order_signal(documents=600)
     train, test = planted[:300], planted[300:]
-    training = training_of(lr=0.01, monitor="loss", epochs=12)
-    head = GRUHead(hidden=32, readout=readout, training=training)
+    training = training_of(lr=0.02, epochs=8, min_steps=15, device="cpu")
+    head = GRUHead(hidden=16, readout=readout, training=training)
     assert head.fit(train.bags, train.y).score(test.bags, test.y) > 0.9
 
 

@@ -23,8 +23,8 @@ class TestLSTMHeadKeepsTheContract(HeadContract):
 def test_it_finds_the_order_of_two_markers(readout: Any) -> None:
     planted = order_signal(documents=600)
     train, test = planted[:300], planted[300:]
-    training = training_of(lr=0.01, monitor="loss", epochs=12)
-    head = LSTMHead(hidden=32, readout=readout, training=training)
+    training = training_of(lr=0.02, epochs=8, min_steps=15, device="cpu")
+    head = LSTMHead(hidden=16, readout=readout, training=training)
     assert head.fit(train.bags, train.y).score(test.bags, test.y) > 0.9
 
 
@@ -32,7 +32,8 @@ def test_it_finds_the_order_of_two_markers(readout: Any) -> None:
 def test_one_direction_is_enough_for_the_order() -> None:
     planted = order_signal(documents=600)
     train, test = planted[:300], planted[300:]
-    head = LSTMHead(hidden=32, bidirectional=False).fit(train.bags, train.y)
+    training = training_of(lr=0.02, epochs=8, min_steps=15, device="cpu")
+    head = LSTMHead(hidden=16, bidirectional=False, training=training).fit(train.bags, train.y)
     assert head.score(test.bags, test.y) > 0.9
 
 

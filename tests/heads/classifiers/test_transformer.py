@@ -26,7 +26,7 @@ class TestTransformerHeadKeepsTheContract(HeadContract):
 def test_it_finds_the_order_of_two_markers(form: Any) -> None:
     planted = order_signal(documents=600)
     train, test = planted[:300], planted[300:]
-    training = training_of(lr=0.01, monitor="loss", epochs=12)
+    training = training_of(lr=0.02, epochs=8, min_steps=15, device="cpu")
     head = TransformerHead(width=32, training=training, **form)
     assert head.fit(train.bags, train.y).score(test.bags, test.y) > 0.9
 

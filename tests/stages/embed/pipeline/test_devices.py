@@ -22,6 +22,15 @@ from stages.embed.pipeline.embed_source import EmbedRequest, embed_source
 from stages.embed.pipeline.progress import EmbedProgress, EmbedReport, Progress
 from stages.embed.windows.corpus_part import CorpusPart
 from tests.stages.embed.conftest import Folders
+from tests.stages.embed.pipeline.device_jobs import (
+    REPORT,
+    end_by_sigterm,
+    exit_early,
+    fail_with_full_disk,
+    finish_late,
+    kill_itself,
+    succeed,
+)
 from tests.stages.embed.pipeline.test_encode_corpus import MANY, ROOT
 
 
@@ -74,48 +83,6 @@ def test_devices_are_parsed_and_missing_ones_reported() -> None:
         parse_devices("cpu,")
 
 
-REPORT = EmbedReport(
-    documents=3,
-    encoded=2,
-    already_stored=0,
-    duplicate_texts=1,
-    empty=0,
-    windows=4,
-    tokens=100,
-    dropped_tokens=10,
-    dropped_share=0.1,
-    seconds=2.0,
-    tokens_per_second=50.0,
-    padding_efficiency=0.5,
-    shards=1,
-    failed=("a",),
-    float32_similarity=Float32Similarity(0.9, 0.8, 10),
-    batch_tokens=64,
-)
-
-
-def succeed(progress: Progress) -> EmbedReport:
-    """Reports progress, and ends."""
-    progress(EmbedProgress(1, 2, 10, 20, 5.0, 2.0, 0))
-    return REPORT
-
-
-def fail_with_full_disk(progress: Progress) -> EmbedReport:
-    """Raises an error."""
-    raise StorageFailed("The disk is full.")
-
-
-def kill_itself(progress: Progress) -> EmbedReport:
-    """Ends by a signal."""
-    os.kill(os.getpid(), signal.SIGKILL)
-    return REPORT
-
-
-def exit_early(progress: Progress) -> EmbedReport:
-    """Ends without a report."""
-    os._exit(7)
-
-
 def test_reports_and_progress_are_merged() -> None:
     seen: list[EmbedProgress] = []
     report = run_in_processes({"one": succeed, "two": succeed}, seen.append)
@@ -148,24 +115,6 @@ def test_a_process_that_fails_or_dies_is_reported_when_the_others_are_done(
     assert (tmp_path / "done").exists()
 
 
-def finish_late(path: Path, progress: Progress) -> EmbedReport:
-    """Ends after the others."""
-    progress(EmbedProgress(1, 2, 10, 20, 5.0, 2.0, 0))
-    time.sleep(0.3)
-    path.touch()
-    return REPORT
-
-
-def end_by_sigterm(path: Path, progress: Progress) -> EmbedReport:
-    """Gets the SIGTERM of a scheduler, and cleans up."""
-    try:
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(60)
-    finally:
-        path.write_text("cleaned up")
-    return REPORT
-
-
 def test_a_process_that_gets_sigterm_cleans_up(tmp_path: Path) -> None:
     with pytest.raises(EmbedOnceError, match="before it was done"):
         run_in_processes({"cuda:0": partial(end_by_sigterm, tmp_path / "done")})
@@ -177,7 +126,7 @@ import sys
 from functools import partial
 from pathlib import Path
 from stages.embed.pipeline.devices import run_in_processes
-from tests.stages.embed.pipeline.test_devices import run_until_interrupted
+from tests.stages.embed.pipeline.device_jobs import run_until_interrupted
 
 def show(now):
     print("interrupted" if now.interrupted else "batch", flush=True)
@@ -189,19 +138,6 @@ if __name__ == "__main__":
     except KeyboardInterrupt:
         sys.exit(130)
 """
-
-
-def run_until_interrupted(path: Path, progress: Progress) -> EmbedReport:
-    """Like `embed`: runs until it is interrupted, and then writes what it has."""
-    from data.interrupt import Interrupts
-
-    path.with_suffix(".pid").write_text(str(os.getpid()))
-    with Interrupts(lambda: None) as interrupts:
-        while not interrupts.requested:
-            progress(EmbedProgress(1, 2, 10, 20, 5.0, 2.0, 0))
-            time.sleep(0.05)
-        path.write_text("kept")
-    raise KeyboardInterrupt
 
 
 def start_child(tmp_path: Path) -> "subprocess.Popen[str]":
