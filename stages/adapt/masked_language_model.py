@@ -21,7 +21,7 @@ from stages.embed.model_files.model_families import SEPARABLE_ENCODERS, STATIC_F
 from stages.embed.model_files.model_lookup import find_model
 from stages.embed.model_files.sentence_transformers_folder import read_sentence_transformers_folder
 from stages.embed.model_files.trust import resolve_remote_code
-from stages.embed.network.static import read_static_config
+from stages.embed.network.static import is_static, read_static_config
 from stages.embed.network.torch_network import OPTIONAL_TENSORS, add_global_attention, load_model
 
 if TYPE_CHECKING:
@@ -121,8 +121,10 @@ def check_masked_encoder(name: str, revision: str | None = None, *, trust: bool 
     Raises:
         ModelUnavailable: There is no such encoder, or what `check_masked_language_model` raises.
     """
-    folder = read_sentence_transformers_folder(find_model(name, revision, with_weights=False)).folder
-    check_masked_language_model(folder, name, trust=trust)
+    model = read_sentence_transformers_folder(find_model(name, revision, with_weights=False))
+    if is_static(model):
+        raise _no_context(name)
+    check_masked_language_model(model.folder, name, trust=trust)
 
 
 def check_masked_language_model(folder: Path, name: str, *, trust: bool = False) -> int:
@@ -140,10 +142,7 @@ def check_masked_language_model(folder: Path, name: str, *, trust: bool = False)
         ModelUnavailable: It is a static model, a decoder or an encoder-decoder, or its tokenizer has no mask token.
     """
     if read_static_config(folder) is not None or read_config(folder).family == STATIC_FAMILY:
-        raise ModelUnavailable(
-            f"{name} is a static model: a token has the same vector in every context, so none predicts a masked token. "
-            "Use an encoder."
-        )
+        raise _no_context(name)
     config = resolve_remote_code(read_config(folder), trust=trust)
     config.check()
     check_architecture(config, name)
@@ -151,6 +150,13 @@ def check_masked_language_model(folder: Path, name: str, *, trust: bool = False)
     if mask_id is None or mask_id >= config.vocab_size:
         raise ModelUnavailable(f"{name} cannot predict masked tokens: its tokenizer has no mask token.")
     return mask_id
+
+
+def _no_context(name: str) -> ModelUnavailable:
+    return ModelUnavailable(
+        f"{name} is a static model: a token has the same vector in every context, so none predicts a masked token. "
+        "Use an encoder."
+    )
 
 
 def check_architecture(config: Config, name: str) -> None:

@@ -1,6 +1,6 @@
 """Which encoders can be adapted by which method: known from their files, before anything long starts."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,7 +16,7 @@ from stages.embed.model_files.sentence_transformers_folder import (
     SentenceTransformersFolder,
     read_sentence_transformers_folder,
 )
-from stages.embed.network.static import read_static_config
+from stages.embed.network.static import is_static
 
 # families whose network can also be a decoder that attends to a vector
 TSDAE_FAMILIES = frozenset({"bert", "camembert", "electra", "roberta", "xlm-roberta"})
@@ -53,6 +53,28 @@ def check_packages(plan: AdaptPlan) -> None:
             )
 
 
+def find_trainable_encoder(name: str, revision: str | None, check: Callable[[BaseEncoder], None]) -> BaseEncoder:
+    """Find an encoder that has a network, and check it before its weights are downloaded.
+
+    Args:
+        name: A folder, an encoder made here, an installed encoder, or a name on the hub.
+        revision: A branch, tag or commit on the hub.
+        check: Raises an error if the encoder cannot be used; it reads configuration and tokenizer only.
+
+    Raises:
+        ModelUnavailable: There is no such encoder, or it is a static model.
+    """
+    for with_weights in (False, True):
+        location = find_model(name, revision, with_weights=with_weights)
+        base = BaseEncoder(name, location, read_sentence_transformers_folder(location))
+        if is_static(base.files):
+            raise ModelUnavailable(
+                f"{name} is a static model: it has one vector per token and no network to train. Choose an encoder."
+            )
+        check(base)
+    return base
+
+
 def find_base_encoder(name: str, revision: str | None, plan: AdaptPlan) -> BaseEncoder:
     """Find an encoder and check that the plan's method can adapt it.
 
@@ -64,24 +86,21 @@ def find_base_encoder(name: str, revision: str | None, plan: AdaptPlan) -> BaseE
     Raises:
         ModelUnavailable: There is no such encoder, or its architecture is not supported.
     """
-    location = find_model(name, revision)
-    base = BaseEncoder(name, location, read_sentence_transformers_folder(location))
+    return find_trainable_encoder(name, revision, lambda base: _check_method(base, plan))
+
+
+def _check_method(base: BaseEncoder, plan: AdaptPlan) -> None:
     folder = base.files.folder
-    if read_static_config(folder) is not None:
-        raise ModelUnavailable(
-            f"{name} is a static model: it has one vector per token and no network to train. Choose an encoder."
-        )
     config = read_config(folder)
     config.check()
-    _check_family(name, config, plan)
+    _check_family(base.name, config, plan)
     if plan.method == "mlm":
-        check_masked_language_model(folder, name)
+        check_masked_language_model(folder, base.name)
     if plan.method == "simcse" and not _has_dropout(folder):
         raise ModelUnavailable(
-            f"{name} has no dropout, which makes the two vectors of a text that simcse compares. Choose --method mlm, "
-            "or another encoder."
+            f"{base.name} has no dropout, which makes the two vectors of a text that simcse compares. Choose --method "
+            "mlm, or another encoder."
         )
-    return base
 
 
 def _has_dropout(folder: Path) -> bool:

@@ -9,16 +9,13 @@ from data.documents import Corpus, Documents
 from data.errors import CallError, ModelUnavailable, UnknownName, suggest_name
 from data.source_spec import SourceSpec
 from featurestore import CorpusTable, EncoderTraining, KeyList, TrainingStep
-from stages.adapt.support import BaseEncoder
+from stages.adapt.support import BaseEncoder, find_trainable_encoder
 from stages.embed.encoder.encoder import Encoder, open_encoder
 from stages.embed.encoder.options import Options
 from stages.embed.model_files.checkpoint import read_config
-from stages.embed.model_files.model_families import ENCODER_DECODER_FAMILIES, STATIC_FAMILY
-from stages.embed.model_files.model_lookup import find_model
+from stages.embed.model_files.model_families import ENCODER_DECODER_FAMILIES
 from stages.embed.model_files.saved_encoders import check_new_name, find_saved_encoder
-from stages.embed.model_files.sentence_transformers_folder import read_sentence_transformers_folder
 from stages.embed.network.backends import AUTO
-from stages.embed.network.static import read_static_config
 from stages.embed.network.torch_network import computes_bfloat16_well
 from stages.embed.pipeline.corpus import create_corpus_table
 from stages.embed.pipeline.embed_source import EmbedRequest
@@ -144,9 +141,7 @@ def prepare(request: FinetuneRequest, notify: Callable[[str], None]) -> Preparat
     settings, processes = request.settings, Processes.of_environment()
     _check_request(request)
     device = processes.device(request.options.device)
-    location = find_model(request.options.model, request.options.revision)
-    base = BaseEncoder(request.options.model, location, read_sentence_transformers_folder(location))
-    _check_trainable(base.files.folder, base.name)
+    base = find_trainable_encoder(request.options.model, request.options.revision, _check_family)
     encoder = open_encoder(request.opening)
     corpus = EmbedRequest(source=request.source, spec=request.spec, seed=settings.seed).read()
     for sentence in (*corpus.notes, *encoder.notes):
@@ -192,13 +187,12 @@ def _check_request(request: FinetuneRequest) -> None:
         raise CallError(f"The classification layer reads {settings.vector}: add it to --keep.")
 
 
-def _check_trainable(folder: Path, name: str) -> None:
-    family = STATIC_FAMILY if read_static_config(folder) is not None else read_config(folder).family
-    if family == STATIC_FAMILY:
-        raise ModelUnavailable(f"{name} is a static model, which has no network to fine-tune. Choose an encoder.")
+def _check_family(base: BaseEncoder) -> None:
+    family = read_config(base.files.folder).family
     if family in ENCODER_DECODER_FAMILIES:
         raise ModelUnavailable(
-            f"{name} is an encoder-decoder of the family '{family}', which cannot be fine-tuned. Choose an encoder."
+            f"{base.name} is an encoder-decoder of the family '{family}', which cannot be fine-tuned. Choose an "
+            "encoder."
         )
 
 

@@ -14,6 +14,7 @@ from stages.embed.model_files.model_lookup import find_model
 from stages.embed.model_files.saved_encoders import check_new_name, encoders_folder, read_training, save_encoder
 from stages.embed.model_files.sentence_transformers_folder import read_sentence_transformers_folder
 from stages.embed.model_files.trust import resolve_remote_code
+from stages.embed.network.static import is_static
 from stages.embed.windows.tokens import TextTokenizer, load_tokenizer
 from stages.lengthen.folder import copy_sentence_transformers_files, copy_tokenizer, open_tokenizer
 from stages.lengthen.tensors import (
@@ -120,6 +121,7 @@ def lengthen(request: LengthenRequest) -> LengthenedEncoder:
     check_new_name(request.new_name)
     source = _open_source(request)
     _check_lengths(request, source.positions)
+    find_model(request.model, request.revision)  # the same folder, now with its weights
     equal = min(request.attention_window // 2, source.positions)
     kept = replace(source.training, fold_encoders={})
     with save_encoder(request.new_name, kept) as folder, silence_transformers():
@@ -144,8 +146,13 @@ def lengthen(request: LengthenRequest) -> LengthenedEncoder:
 
 
 def _open_source(request: LengthenRequest) -> _Source:
-    location = find_model(request.model, request.revision)
-    folder = read_sentence_transformers_folder(location).folder
+    location = find_model(request.model, request.revision, with_weights=False)
+    model = read_sentence_transformers_folder(location)
+    if is_static(model):
+        raise ModelUnavailable(
+            f"{request.model} is a static model, which reads texts of any length. Choose an encoder."
+        )
+    folder = model.folder
     config = read_config(folder)
     if config.family not in SUPPORTED_FAMILIES:
         raise ModelUnavailable(

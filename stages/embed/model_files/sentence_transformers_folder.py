@@ -15,7 +15,8 @@ from typing import Any
 
 from data.errors import ModelUnavailable
 
-_ENCODERS = ("Transformer", "StaticEmbedding")
+_STATIC = "StaticEmbedding"
+_ENCODERS = ("Transformer", _STATIC)
 # older versions name this file after the network
 _LENGTH_FILES = "sentence_*_config.json"
 _POOLINGS = {
@@ -34,6 +35,7 @@ class SentenceTransformersFolder:
 
     Attributes:
         folder: The encoder's own folder.
+        is_static: Whether modules.json says that the encoder is a static model.
         poolings: How the model makes its vector: "cls", "mean", "max", "lasttoken" and others that a store lacks.
         prompts: Name -> text.
         default_prompt: The name of the prompt that is always used.
@@ -44,6 +46,7 @@ class SentenceTransformersFolder:
     """
 
     folder: Path
+    is_static: bool = False
     poolings: tuple[str, ...] = ()
     prompts: Mapping[str, str] = field(default_factory=dict)
     default_prompt: str | None = None
@@ -99,7 +102,7 @@ def read_sentence_transformers_folder(folder: Path) -> SentenceTransformersFolde
         (str(entry.get("type", "")).rpartition(".")[2], _module_folder(folder, entry))
         for entry in map(_as_mapping, entries)
     ]
-    encoder = next((path for kind, path in modules if kind in _ENCODERS), folder)
+    encoder_kind, encoder = next(((kind, path) for kind, path in modules if kind in _ENCODERS), ("", folder))
     pooling: dict[str, Any] = next(
         (_read_json(path / "config.json", dict) for kind, path in modules if kind == "Pooling"), {}
     )
@@ -107,6 +110,7 @@ def read_sentence_transformers_folder(folder: Path) -> SentenceTransformersFolde
     prompts = config.get("prompts")
     return SentenceTransformersFolder(
         folder=encoder,
+        is_static=encoder_kind == _STATIC,
         poolings=tuple(_pooling_names(pooling)),
         prompts={str(key): str(text) for key, text in prompts.items()} if isinstance(prompts, dict) else {},
         default_prompt=config.get("default_prompt_name"),

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data.errors import ModelUnavailable
-from stages.embed.model_files.checkpoint import Config, tensor_shapes
+from stages.embed.model_files.checkpoint import Config, read_config, tensor_shapes
 from stages.embed.model_files.model_families import STATIC_FAMILY
+from stages.embed.model_files.sentence_transformers_folder import SentenceTransformersFolder
 
 if TYPE_CHECKING:
     import torch
@@ -38,6 +39,13 @@ def read_static_config(folder: Path) -> Config | None:
         )
     sizes = {"vocab_size": tokens, "hidden_size": dim, "num_hidden_layers": 0}
     return Config(folder, {"model_type": STATIC_FAMILY, **sizes})
+
+
+def is_static(model: SentenceTransformersFolder) -> bool:
+    """Return whether a model is static; known before its weights are downloaded if its JSON files say so."""
+    if model.is_static or read_static_config(model.folder) is not None:
+        return True
+    return (model.folder / "config.json").is_file() and read_config(model.folder).family == STATIC_FAMILY
 
 
 class StaticNetwork:

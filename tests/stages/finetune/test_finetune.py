@@ -264,7 +264,7 @@ def without_extra(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("without_extra")
 def test_an_encoder_without_a_network_is_refused(request_of: Request, tmp_path: Path) -> None:
     static = make_static(tmp_path / "static")
-    with pytest.raises(ModelUnavailable, match="static model, which has no network to fine-tune"):
+    with pytest.raises(ModelUnavailable, match="static model: it has one vector per token and no network to train"):
         run(request_of(options=Options(model=str(static))))
     bart = make_encoder(tmp_path / "bart", "bart")
     with pytest.raises(ModelUnavailable, match="encoder-decoder of the family 'bart'"):
