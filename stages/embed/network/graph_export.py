@@ -43,6 +43,7 @@ FORMAT = 1
 _OPSET = 17
 _GRAPH = "graph.onnx"
 _HASHES = "hashes.json"
+_NO_GRAPH = "its computation depends on the shape of a batch, which a graph cannot express"
 
 
 def ensure_graph(recipe: Recipe, kind: str, open_torch: Callable[[], TorchNetwork]) -> Path:
@@ -120,6 +121,8 @@ def _export(network: TorchNetwork, path: Path) -> None:
         def forward(self, ids: "torch.Tensor", lengths: "torch.Tensor") -> tuple["torch.Tensor", ...]:
             return tuple(network(ids, lengths))
 
+    if network.has_groups:
+        raise ValueError(_NO_GRAPH)
     if hasattr(network.module, "set_attn_implementation"):
         # ONNX Runtime optimizes plain matrix products further than fused attention: 1.06 times the speed
         network.module.set_attn_implementation("eager")  # type: ignore[operator]
@@ -158,7 +161,7 @@ def _check_trace(network: "torch.nn.Module", example: "tuple[torch.Tensor, ...]"
         except RuntimeError:  # of an operator in the trace
             equal = False
     if not equal:
-        raise ValueError("its computation depends on the shape of a batch, which a graph cannot express")
+        raise ValueError(_NO_GRAPH)
 
 
 def _quantize(float_graph: Path, path: Path) -> None:

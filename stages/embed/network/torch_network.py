@@ -78,6 +78,11 @@ class TorchNetwork:
         model: torch.nn.Module = self._model
         return model
 
+    @property
+    def has_groups(self) -> bool:
+        """Whether the windows of a batch are computed in groups, because padding would change their vectors."""
+        return self._groups is not None
+
     def __call__(self, ids: "torch.Tensor", lengths: "torch.Tensor") -> "Sequence[torch.Tensor]":
         """Return the hidden states of each requested layer."""
         import torch

@@ -121,7 +121,7 @@ def test_importing_onnx_runtime_leaves_nothing_in_the_users_home(tmp_path: Path)
 
 
 @pytest.mark.parametrize("backend", GRAPHS)
-@pytest.mark.parametrize("family", ["longformer", "nystromformer"])
+@pytest.mark.parametrize("family", ["longformer", "nystromformer", "big_bird"])
 def test_a_network_whose_trace_is_valid_for_one_shape_only_is_not_exported(
     tiny: Open, family: str, backend: str
 ) -> None:
