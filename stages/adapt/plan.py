@@ -7,6 +7,7 @@ from typing import Any, Literal
 from data.errors import CallError
 from data.ranges import MAX_COUNT, MAX_SEED, check_whole_number
 from data.source_spec import SourceSpec
+from stages.adapt.training_defaults import DefaultLearningRate
 from stages.embed.encoder.options import Options
 
 Method = Literal["mlm", "tsdae", "simcse", "supervised"]
@@ -19,12 +20,12 @@ HOLD_OUT = 0.05  # for pseudo-perplexity on new text
 
 # the papers train tsdae and simcse for one epoch; masked words differ from epoch to epoch
 _EPOCHS = {"mlm": 3.0, "tsdae": 1.0, "simcse": 1.0, "supervised": 3.0}
-# the highest learning rate of an encoder with 768 dimensions; smaller ones need larger rates, and LoRA matrices, which
-# start from zero, ten times as much (Hu et al. 2022, arXiv 2106.09685, table 9)
-_LEARNING_RATE = {"mlm": 5e-5, "tsdae": 3e-5, "simcse": 3e-5, "supervised": 5e-5}
-_BASE_DIM = 768
-_MAX_LR = 2e-4
-_LORA_FACTOR = 10.0
+_LEARNING_RATE = {
+    "mlm": DefaultLearningRate(5e-5, 1e-4),
+    "tsdae": DefaultLearningRate(3e-5, 6e-5),
+    "simcse": DefaultLearningRate(3e-5, 6e-5),
+    "supervised": DefaultLearningRate(5e-5, 1e-4),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,10 +100,7 @@ class AdaptPlan:
 
     def resolved_lr(self, dim: int) -> float:
         """The highest learning rate of an encoder with `dim` dimensions."""
-        if self.lr is not None:
-            return self.lr
-        lr = min(_LEARNING_RATE[self.method] * _BASE_DIM / dim, _MAX_LR)
-        return lr * _LORA_FACTOR if self.train == "lora" else lr
+        return self.lr or _LEARNING_RATE[self.method].resolve(dim, lora=self.train == "lora")
 
     def settings(self, dim: int) -> dict[str, Any]:
         """What decides the result, as JSON values for the record."""

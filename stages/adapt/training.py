@@ -23,6 +23,7 @@ from data.errors import EmbedOnceError
 from data.text_format import format_duration, plural
 from stages.adapt.objective import Epoch, Integers, Objective
 from stages.adapt.plan import Train
+from stages.adapt.training_defaults import add_lora
 from stages.embed.batching.budget import empty_gpu_cache, is_out_of_memory
 from stages.embed.model_files.log_silencing import silence_transformers
 from stages.embed.network.torch_network import computes_bfloat16_well, resolve_device
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 WARMUP_SHARE = 0.1  # of the steps
 WEIGHT_DECAY = 0.01
 MAX_GRADIENT_NORM = 1.0
-LORA_RANK = 16
 
 
 @dataclass(frozen=True)
@@ -141,13 +141,8 @@ def run_training(objective: Objective, schedule: Schedule, folder: Path, progres
 def choose_parameters(objective: Objective, train: Train) -> Callable[[], object]:
     """Set which parameters are trained; returns what is to be called at the end, which merges LoRA matrices."""
     if train == "lora":
-        from peft import LoraConfig, get_peft_model
-
-        config = LoraConfig(
-            r=LORA_RANK, lora_alpha=2 * LORA_RANK, lora_dropout=0.05, target_modules="all-linear", bias="none"
-        )
         # its layers take the place of the encoder's own, so that the objective need not know
-        merge: Callable[[], object] = get_peft_model(objective.encoder, config).merge_and_unload
+        merge: Callable[[], object] = add_lora(objective.encoder).merge_and_unload
         return merge
     objective.network.requires_grad_(train == "all")
     if train == "embeddings":

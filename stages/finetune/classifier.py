@@ -12,6 +12,7 @@ from torch import nn
 
 from data.errors import CallError
 from heads.training.document_batches import Batch
+from stages.adapt.training_defaults import add_lora
 from stages.embed.batching.token_batches import split_into_batches
 from stages.embed.encoder.encoder import Encoder
 from stages.embed.network.pooling import move_to
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from peft import PeftModel
 
 __all__ = ["EncoderClassifier", "WindowBatch"]
-
-# Hu et al. 2022 (arXiv 2106.09685): rank and scale of their GLUE experiments, on every linear layer
-LORA_RANK, LORA_ALPHA = 8, 16
 
 
 @dataclass(frozen=True)
@@ -102,10 +100,7 @@ class EncoderClassifier(nn.Module):
         layers = parse_train(train)
         self.encoder.requires_grad_(train == "all")
         if train == "lora":
-            from peft import LoraConfig, get_peft_model
-
-            config = LoraConfig(r=LORA_RANK, lora_alpha=LORA_ALPHA, lora_dropout=0.1, target_modules="all-linear")
-            self._adapter = get_peft_model(self.encoder, config)  # the encoder is changed in place
+            self._adapter = add_lora(self.encoder)
         elif layers is not None:
             for module in _last_layers(self.encoder, layers):
                 module.requires_grad_(True)

@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from data.errors import CallError, ExtraMissing
 from data.ranges import MAX_COUNT, MAX_SEED, check_whole_number
+from stages.adapt.training_defaults import DefaultLearningRate
 
 if TYPE_CHECKING:
     from heads.training.config import Imbalance
 
-__all__ = ["FinetuneSettings", "Validation", "default_lr", "parse_train"]
+__all__ = ["FinetuneSettings", "Validation", "parse_train"]
 
 Validation: TypeAlias = Literal["share", "split", "folds"]
 
-# the learning rate of an encoder with vectors of 768 numbers, from the grid of Devlin et al. 2019, appendix A.3
-BASE_LR = 3e-5
-BASE_DIM = 768
-MAX_LR = 2e-4
+# the first is from the grid of Devlin et al. 2019, appendix A.3
+_LEARNING_RATE = DefaultLearningRate(3e-5, 1.2e-4)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +106,7 @@ class FinetuneSettings:
 
     def resolved_lr(self, dim: int) -> float:
         """The peak learning rate of an encoder with vectors of length `dim`."""
-        return self.lr or default_lr(dim, self.train)
+        return self.lr or _LEARNING_RATE.resolve(dim, lora=self.train == "lora")
 
     def to_json(self, dim: int) -> dict[str, Any]:
         """The settings as JSON values, without those that have no effect. dim: the length of the encoder's vectors."""
@@ -124,12 +123,3 @@ def parse_train(text: str) -> int | None:
     if kind != "last" or not number.isascii() or not number.isdigit() or not int(number[:9]):
         raise CallError(f"--train {text} is not valid: write all, lora, or last:N for the last N layers, as in last:2.")
     return int(number[:9])
-
-
-def default_lr(dim: int, train: str) -> float:
-    """The learning rate for an encoder with vectors of length `dim`: smaller encoders need larger ones.
-
-    LoRA's matrices start from zero and need ten times as much (Hu et al. 2022, arXiv 2106.09685, table 9).
-    """
-    lr = min(BASE_LR * (BASE_DIM / dim) ** 2, MAX_LR)
-    return 10 * lr if train == "lora" else lr

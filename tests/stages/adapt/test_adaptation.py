@@ -200,6 +200,22 @@ def test_a_static_model_and_one_without_a_tokenizer_are_refused(tmp_path: Path, 
         Adaptation(request(tmp_path, bare, method="simcse"))
 
 
+@pytest.mark.parametrize(
+    ("plan", "dim", "rate"),
+    [
+        ({"method": "mlm"}, 768, 5e-5),
+        ({"method": "supervised"}, 384, 1e-4),
+        ({"method": "tsdae"}, 768, 3e-5),
+        ({"method": "simcse"}, 192, 1.2e-4),
+        ({"method": "mlm"}, 32, 2e-4),
+        ({"method": "mlm", "train": "lora"}, 768, 5e-4),
+        ({"method": "mlm", "lr": 1e-3}, 768, 1e-3),
+    ],
+)
+def test_the_default_learning_rate_depends_on_method_size_and_lora(plan: Any, dim: int, rate: float) -> None:
+    assert AdaptPlan(**plan).resolved_lr(dim) == pytest.approx(rate)
+
+
 def test_a_name_that_exists_is_refused(tmp_path: Path, folders: Folders) -> None:
     (tmp_path / "encoders" / "new").mkdir(parents=True)
     with pytest.raises(CallError, match="exists already"):

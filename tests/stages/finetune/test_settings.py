@@ -6,7 +6,7 @@ import pytest
 
 from data.errors import CallError, ExtraMissing, UnknownName
 from stages.finetune import settings as module
-from stages.finetune.settings import FinetuneSettings, default_lr
+from stages.finetune.settings import FinetuneSettings
 
 
 @pytest.mark.parametrize(
@@ -35,10 +35,10 @@ def test_a_loss_or_a_sampler_that_does_not_exist_is_refused() -> None:
 
 
 def test_smaller_encoders_and_lora_have_larger_learning_rates() -> None:
-    assert default_lr(768, "all") == pytest.approx(3e-5)
-    assert default_lr(384, "all") == pytest.approx(1.2e-4)
-    assert default_lr(16, "all") == default_lr(32, "last:2") == 2e-4
-    assert default_lr(768, "lora") == pytest.approx(3e-4)
+    rates = [FinetuneSettings().resolved_lr(dim) for dim in (1024, 768, 384, 32)]
+    assert rates == pytest.approx([3e-5 * (768 / 1024) ** 2, 3e-5, 1.2e-4, 2e-4])
+    assert FinetuneSettings(train="last:2").resolved_lr(384) == pytest.approx(1.2e-4)
+    assert FinetuneSettings(train="lora").resolved_lr(768) == pytest.approx(3e-4)
 
 
 @pytest.mark.parametrize(("train", "missing"), [("all", "accelerate"), ("lora", "peft")])
@@ -58,5 +58,5 @@ def test_settings_without_an_effect_do_not_change_the_identity_of_a_run() -> Non
 
 
 def test_a_record_has_the_learning_rate_that_was_used() -> None:
-    assert FinetuneSettings().to_json(384)["lr"] == default_lr(384, "all")
+    assert FinetuneSettings().to_json(384)["lr"] == pytest.approx(1.2e-4)
     assert FinetuneSettings(lr=1e-3).to_json(384)["lr"] == 1e-3
