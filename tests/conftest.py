@@ -104,5 +104,5 @@ def reuters_sample() -> list[Document]:
         room = wanted.get(document.labels or (), 0) // (1 if document.split == "train" else 3)
         if counts_in_sample[part] < room:
             counts_in_sample[part] += 1
-            sample.append(replace(document, text=document.text[:250]))
+            sample.append(replace(document, text=document.text[:150]))
     return sample

@@ -85,9 +85,12 @@ def _runs(store: FeatureStore, folder: Path) -> dict[str, str]:
         "all": ("linear", {}),
         "tokens": (
             "attention",
-            {"over": "tokens", "validation_fraction": "0", "label_smoothing": "0", "epochs": "8", "lr": "0.01"},
+            {
+                **{"over": "tokens", "hidden": "16", "gate": "16", "label_smoothing": "0"},
+                **{"epochs": "8", "min_steps": "20", "lr": "0.02"},
+            },
         ),
-        "chunks": ("mlp", {"epochs": "5"}),
+        "chunks": ("mlp", {"hidden": "16", "epochs": "5", "min_steps": "10"}),
     }
     plans = {
         name: FitPlan(head=make_head(head, settings), folds=2, tune=False) for name, (head, settings) in asked.items()

@@ -19,7 +19,7 @@ from stages.fitting import runs
 from stages.fitting.predictions import format_labels
 from stages.fitting.stacking_inputs import build_scorer
 from stages.predict import open_encoders
-from tests.conftest import started, write_csv
+from tests.conftest import Run, started, write_csv
 
 HEADS_OF_ONE_LAYER = [name for name in HEADS if not head_class(name).every_layer]
 QUICK_HEADS = ("linear", "cascade", "tfidf")  # the others take minutes: make test-long fits them too
@@ -57,26 +57,35 @@ def fitted(desk: Path, request: pytest.FixtureRequest) -> dict[str, runs.Run]:
     return {run.record.head: run for run in runs.runs_in(desk / "runs")}
 
 
+@pytest.fixture
+def at_desk(desk: Path, embedonce: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Call `embedonce` in the folder of the desk."""
+    monkeypatch.chdir(desk)
+    return embedonce
+
+
 @pytest.mark.parametrize("head", EACH_HEAD)
 def test_a_head_learns_the_labels(fitted: dict[str, runs.Run], head: str) -> None:
     assert fitted[head].scorecards["test"].accuracy.value > 0.7  # by chance 0.17
 
 
-def test_a_second_embed_encodes_nothing(desk: Path, fitted: dict[str, runs.Run]) -> None:
+def test_a_second_embed_encodes_nothing(desk: Path, at_desk: Run) -> None:
     shards = {path: path.stat().st_mtime_ns for path in desk.glob("stores/*/shards/*")}
-    report = json.loads(assert_done(started("embed", "sample.csv", "--json", cwd=desk)))
+    report = json.loads(at_desk("embed", "sample.csv", "--json").out)
     assert report["encoded"] == 0
     assert {path: path.stat().st_mtime_ns for path in desk.glob("stores/*/shards/*")} == shards
 
 
-def test_fitting_again_finds_the_run_that_it_made(desk: Path, fitted: dict[str, runs.Run]) -> None:
+def test_fitting_again_finds_the_run_that_it_made(at_desk: Run, fitted: dict[str, runs.Run]) -> None:
     before = (fitted["linear"].folder / "run.json").stat().st_mtime_ns
-    assert_done(started("fit-head", "linear", "--folds", "2", cwd=desk))
+    assert at_desk("fit-head", "linear", "--folds", 2).code == 0
     assert (fitted["linear"].folder / "run.json").stat().st_mtime_ns == before
 
 
-def test_compare_sorts_by_out_of_fold_metrics_and_writes_one_page(desk: Path, fitted: dict[str, runs.Run]) -> None:
-    shown = json.loads(assert_done(started("compare", "--json", "--html", "page.html", cwd=desk)))
+def test_compare_sorts_by_out_of_fold_metrics_and_writes_one_page(
+    desk: Path, at_desk: Run, fitted: dict[str, runs.Run]
+) -> None:
+    shown = json.loads(at_desk("compare", "--json", "--html", "page.html").out)
     metrics = [row["out_of_fold"]["value"] for row in shown["rows"]]
     assert len(metrics) == len(fitted) and metrics == sorted(metrics, reverse=True)
     page = (desk / "page.html").read_text(encoding="utf-8")
@@ -105,12 +114,14 @@ def test_raw_text_gets_the_predictions_of_its_stored_features(
     np.testing.assert_array_equal(run.decision.rule.decide(scores), predictions.predicted)
 
 
-def test_predict_writes_that(desk: Path, fitted: dict[str, runs.Run], raw: tuple[list[dict[str, str]], Shard]) -> None:
+def test_predict_writes_that(
+    desk: Path, at_desk: Run, fitted: dict[str, runs.Run], raw: tuple[list[dict[str, str]], Shard]
+) -> None:
     run, (rows, _) = fitted["linear"], raw
     (desk / "new.jsonl").write_text(
         "".join(json.dumps({key: row[key] for key in ("id", "text")}) + "\n" for row in rows)
     )
-    out = assert_done(started("predict", run.name, "new.jsonl", "--json", cwd=desk))
+    out = at_desk("predict", run.name, "new.jsonl", "--json").out
     answers = {answer["id"]: answer for answer in map(json.loads, out.splitlines())}
     predictions = run.predictions().of("test")
     shares = np.array(
@@ -128,16 +139,16 @@ def test_the_test_split_holds_no_training_document(fitted: dict[str, runs.Run], 
     assert {sides[name] for name in predictions.of("train").ids} == {"train"}
 
 
-def test_an_interrupted_embed_resumes(tmp_path: Path, reuters_sample: list[Document], desk: Path) -> None:
+def test_an_interrupted_embed_resumes(tmp_path: Path, reuters_sample: list[Document], embedonce: Run) -> None:
     write_csv(tmp_path / "sample.csv", reuters_sample)
     process = started("embed", "sample.csv", cwd=tmp_path)
     while process.poll() is None and not list(tmp_path.glob("stores/*/recipe.json")):
         time.sleep(0.05)
     time.sleep(1.0)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=600)
     assert process.returncode == 130 and "Interrupted" in err and "Traceback" not in err
-    report = json.loads(assert_done(started("embed", "sample.csv", "--json", cwd=tmp_path)))
+    report = json.loads(embedonce("embed", "sample.csv", "--json").out)
     (folder,) = tmp_path.glob("stores/*")
     assert FeatureStore.open(folder).verify() == []
     assert report["encoded"] + report["already_stored"] == report["documents"] - report["duplicate_texts"]

@@ -21,7 +21,7 @@ from stages.explain.attribution import METHODS, AttributionInput, attention, che
 from stages.explain.levels import TokenLayout
 from tests.heads.planted import single_position_signal
 
-SHORT = training_of(epochs=12)
+SHORT = training_of(lr=0.01, epochs=8, min_steps=15)
 SMALL = {"lightgbm": {"leaf_documents": "2"}}
 
 
@@ -38,6 +38,8 @@ def fitted(head: Head) -> tuple[Head, Planted, np.ndarray[Any, Any]]:
     planted, places = single_position_signal()
     if hasattr(head, "training"):
         head.set_params(training=SHORT)
+    if hasattr(head, "hidden"):
+        head.set_params(hidden=32)
     return head.fit(planted.bags[:90], planted.y[:90]), planted[90:], places[90:]
 
 
