@@ -2,8 +2,9 @@
 
 import shlex
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -18,6 +19,7 @@ from commandline.options import (
     folds_option,
     joined_stores_options,
     json_option,
+    on_option,
     receives,
     runs_option,
     seed_option,
@@ -31,6 +33,7 @@ from data.text_format import format_duration
 if TYPE_CHECKING:
     from featurestore import CorpusTable, FeatureSource
     from heads.core.head import Head
+    from stages.fitting.engine_fits import FitInputs
     from stages.fitting.plan import FitPlan
     from stages.fitting.pooled_features import PooledFeatures
     from stages.fitting.runs import Run
@@ -52,6 +55,7 @@ class FitHeadOptions(CorpusOptions):
     validate_on: Literal["folds", "split"]
     test: bool
     jobs: int | None
+    on: str | None
     tune: bool
     runs: Path
     seed: int
@@ -88,6 +92,7 @@ class FitHeadOptions(CorpusOptions):
     type=click.IntRange(1),
     help="Processes that fit at once.  [one per core; 1 on a GPU or for few documents]",
 )
+@on_option
 @click.option("--tune/--no-tune", default=True, help="Choose a decision rule on out-of-fold scores.")
 @joined_stores_options
 @runs_option
@@ -109,34 +114,48 @@ def fit_head(options: FitHeadOptions) -> None:
     embedonce fit-head linear --store stores/news--minilm --store stores/news--e5
     embedonce fit-head lstm --augmented tickets-deletion
     embedonce fit-head layermix --set body=lstm --set over=segments
+    embedonce fit-head all --on ray
     embedonce fit-head stack --run linear-3f9a12bc --run lstm-7c2e41b0
     """
     from heads.registry import STACKING_HEADS
     from stages.compare import compare
-    from stages.fitting.head_options import parse_heads
     from stages.fitting.pooled_features import PooledFeatures
-    from stages.stores import open_stores
 
     if options.base_runs and not STACKING_HEADS.keys() & set(options.heads):
         raise CallError(f"--run is only for {', '.join(STACKING_HEADS)}; other heads read features. Remove --run.")
-    source, first = open_stores(options.store, options.stores_folder)
-    corpus = options.open_corpus(first)
+    if options.on is not None and options.jobs is not None:
+        raise CallError("--jobs is for fits on this machine; the workers of --on choose it. Leave one of them out.")
+    inputs = _read_inputs(options)
+    source, corpus, plans = inputs.source, inputs.table, inputs.plans
     names, origin = ", ".join(options.heads), describe_origin("store", "the newest store")
     say(f"Fitting {names} on {source.name}{origin}, corpus {corpus.name}.")
-    weights = options.read_weights(corpus)
-    layers = len(first.recipe.layers) if source is first else 1
-    heads = parse_heads(options.heads, options.all_settings, options.class_weight, options.first, options.seed, layers)
-    copies = options.open_copies(first)
-    plans = [_plan(head, weights, copies, options) for head in heads]
-    with PooledFeatures(options.runs) as pooled:
-        if len(plans) == 1:
-            runs, has_failed = [_fit(source, corpus, plans[0], options, set(corpus.notes), pooled)], False
-        else:
-            runs, has_failed = _fit_all(source, corpus, plans, options, pooled)
+    if options.on is not None:
+        runs, has_failed = _fit_on_engine(inputs, options)
+    else:
+        with PooledFeatures(options.runs) as pooled:
+            if len(plans) == 1:
+                runs, has_failed = [_fit(source, corpus, plans[0], options, set(corpus.notes), pooled)], False
+            else:
+                runs, has_failed = _fit_all(source, corpus, plans, options, pooled)
     if runs:
         show_comparison(compare(runs), as_json=options.as_json)
     if has_failed:
         raise click.exceptions.Exit(1)
+
+
+def _read_inputs(options: FitHeadOptions) -> "FitInputs":
+    """What the options name; also called by the workers of an engine."""
+    from stages.fitting.engine_fits import FitInputs
+    from stages.fitting.head_options import parse_heads
+    from stages.stores import open_stores
+
+    source, first = open_stores(options.store, options.stores_folder)
+    corpus = options.open_corpus(first)
+    weights = options.read_weights(corpus)
+    layers = len(first.recipe.layers) if source is first else 1
+    heads = parse_heads(options.heads, options.all_settings, options.class_weight, options.first, options.seed, layers)
+    copies = options.open_copies(first)
+    return FitInputs(source, corpus, [_plan(head, weights, copies, options) for head in heads])
 
 
 def _plan(
@@ -161,18 +180,50 @@ def _plan(
     )
 
 
+def _fit_on_engine(inputs: "FitInputs", options: FitHeadOptions) -> "tuple[list[Run], bool]":
+    """Fit each head on the workers of an engine; returns what `_fit_all` returns."""
+    from stages.engines import open_engine
+    from stages.fitting.engine_fits import EngineFit, fit_on_engine
+    from stages.fitting.runs import load
+
+    inputs = replace(inputs, plans=[plan for plan in inputs.plans if _supports_labels(plan, inputs.table)])
+    results, shown_notes = list[EngineFit](), set(inputs.table.notes)
+    with progress("fitting") as bar, open_engine(options.on or "local") as engine:
+
+        def show(result: EngineFit) -> None:
+            results.append(result)
+            if result.error is None:
+                _show_run(load(options.runs / result.run), shown_notes, is_new=result.is_new)
+            else:
+                say(f"{result.head}: {result.error}")
+            bar(len(results), len(inputs.plans), f"{len(results)} of {len(inputs.plans)} heads")
+
+        command, read = shlex.join(sys.argv), partial(_read_inputs, options)
+        fit_on_engine(inputs, read, engine, options.runs, command=command, notify=note, on_result=show)
+    errors = [result.error for result in results if result.error is not None]
+    runs = [load(options.runs / result.run) for result in results if result.error is None]
+    return runs, any(not isinstance(error, ExtraMissing) for error in errors)
+
+
+def _supports_labels(plan: "FitPlan", corpus: "CorpusTable") -> bool:
+    """Whether the head supports the kind of labels, with a note if not."""
+    if corpus.kind != "multilabel" or plan.head.supports_multilabel:
+        return True
+    note(f"{plan.head.name} is left out: it does not support multi-label documents.")
+    return False
+
+
 def _fit_all(
     source: "FeatureSource",
     corpus: "CorpusTable",
-    plans: "list[FitPlan]",
+    plans: "Sequence[FitPlan]",
     options: FitHeadOptions,
     pooled: "PooledFeatures",
 ) -> "tuple[list[Run], bool]":
     """Fit each head, also if one fails; returns the runs, and whether one failed for more than a missing package."""
     runs, has_failed, shown_notes = [], False, set(corpus.notes)
     for plan in plans:
-        if corpus.kind == "multilabel" and not plan.head.supports_multilabel:
-            note(f"{plan.head.name} is left out: it does not support multi-label documents.")
+        if not _supports_labels(plan, corpus):
             continue
         try:
             runs.append(_fit(source, corpus, plan, options, shown_notes, pooled))
@@ -212,10 +263,15 @@ def _fit(
             jobs=options.jobs,
             pooled=pooled,
         )
+    _show_run(run, shown_notes, is_new=is_new)
+    return run
+
+
+def _show_run(run: "Run", shown_notes: set[str], *, is_new: bool) -> None:
+    """Print one line about a run, and its notes, except for `shown_notes`, to which they are added."""
     seconds = format_duration(sum(run.record.seconds.values()))
     say(f"{run.folder}: fitted in {seconds}." if is_new else f"{run.folder}: was fitted before.")
     for sentence in run.record.notes:
         if sentence not in shown_notes:
             note(sentence)
     shown_notes.update(run.record.notes)
-    return run

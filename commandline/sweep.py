@@ -2,8 +2,9 @@
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from commandline.options import (
     joined_stores_options,
     json_option,
     metric_option,
+    on_option,
     receives,
     runs_option,
     seed_option,
@@ -30,8 +32,8 @@ from data.errors import CallError
 from data.text_format import format_duration, plural
 
 if TYPE_CHECKING:
-    from featurestore import CorpusTable, FeatureSource
-    from stages.sweep import SearchSpace, SweepProgress, SweepResult
+    from featurestore import CorpusTable
+    from stages.sweep import SearchSpace, SweepInputs, SweepProgress, SweepResult, TrialRunner
 
 DEFAULT_TRIALS = 40  # of one head
 DEFAULT_SECONDS = 600.0  # of all heads
@@ -46,6 +48,7 @@ class SweepOptions(SelectionOptions, ChartOptions):
     time_budget: str | None
     trial_folds: int
     folds: int | None
+    on: str | None
     test: bool
 
 
@@ -66,6 +69,7 @@ class SweepOptions(SelectionOptions, ChartOptions):
 )
 @click.option("--class-weight", help="As for fit-head; it is then fixed, not searched.  [searched]")
 @click.option("--test/--no-test", default=True, help="Score the test split once, for the final run.")
+@on_option
 @corpus_options
 @chart_options
 @joined_stores_options
@@ -84,21 +88,19 @@ def sweep(options: SweepOptions) -> None:
     embedonce sweep mlp --trials 40
     embedonce sweep lstm --trials 100 --time-budget 1h --set over=chunks --html sweep.html
     embedonce sweep all --time-budget 10m
+    embedonce sweep mlp --trials 200 --on ray
     """
     from stages.compare import compare, select_runs
     from stages.fitting.head_options import ALL
-    from stages.stores import open_stores
 
     options.check_formats()
-    metric = options.metric_name
-    source, first = open_stores(options.store, options.stores_folder)
-    corpus = options.open_corpus(first)
-    spaces = _search_spaces(corpus, options.open_copies(first), metric, options)
+    inputs = _read_inputs(options)
+    source, corpus = inputs.source, inputs.table
     origin = describe_origin("store", "the newest store")
     say(f"Sweep of {options.head} on {source.name}{origin}, corpus {corpus.name}.")
     if options.head == ALL:
-        _note_left_out(spaces, layers=len(first.recipe.layers))
-    results = _run_sweep(source, corpus, spaces, options)
+        _note_left_out(inputs.spaces, layers=len(source.recipes[0].layers))
+    results = _run_sweep(inputs, options)
     runs = select_runs([result.run for result in results if result.run is not None], options.runs)
     if options.as_json:
         show_json({"sweeps": [result.to_json() for result in results], "runs": compare(runs).to_json()})
@@ -106,6 +108,17 @@ def sweep(options: SweepOptions) -> None:
         _show_results(results)
         show_comparison(compare(runs), as_json=False)
     _write_charts(results[0], options)
+
+
+def _read_inputs(options: SweepOptions) -> "SweepInputs":
+    """What the options name; also called by the workers of an engine."""
+    from stages.stores import open_stores
+    from stages.sweep import SweepInputs
+
+    metric = options.metric_name
+    source, first = open_stores(options.store, options.stores_folder)
+    corpus = options.open_corpus(first)
+    return SweepInputs(source, corpus, _search_spaces(corpus, options.open_copies(first), metric, options))
 
 
 def _search_spaces(
@@ -150,13 +163,10 @@ def _note_left_out(spaces: "Sequence[SearchSpace]", *, layers: int) -> None:
         note(f"{name} is left out: a sweep of all heads reads one layer. Sweep it alone.")
 
 
-def _run_sweep(
-    source: "FeatureSource", corpus: "CorpusTable", spaces: "Sequence[SearchSpace]", options: SweepOptions
-) -> "list[SweepResult]":
-    from stages.fitting.head_options import ALL
-    from stages.sweep import parse_duration, sweep, sweep_all
+def _run_sweep(inputs: "SweepInputs", options: SweepOptions) -> "list[SweepResult]":
+    from stages.engines import open_engine
+    from stages.sweep import EngineTrials
 
-    seconds = None if options.time_budget is None else parse_duration(options.time_budget)
     command = shlex.join(sys.argv)
     with progress("sweeping") as bar:
 
@@ -164,29 +174,49 @@ def _run_sweep(
             best = "" if now.best is None else f", best so far {now.best:.3f}"
             bar(now.done, now.total, f"{now.head}: {now.activity}{best}")
 
-        if options.head == ALL:
-            return sweep_all(
-                source,
-                corpus,
-                spaces,
-                options.runs,
-                seconds=seconds or DEFAULT_SECONDS,
-                max_trials=options.trials or inf,
-                command=command,
-                on_progress=show,
-            )
-        trials = options.trials or DEFAULT_TRIALS
-        result = sweep(
-            source,
-            corpus,
-            spaces[0],
+        if options.on is None:
+            return _search(inputs, options, None, command, show)
+        with open_engine(options.on) as engine:
+            read = partial(_read_inputs, options)
+            runner = EngineTrials(inputs, read, engine, options.runs, command=command, notify=note)
+            return _search(inputs, options, runner, command, show)
+
+
+def _search(
+    inputs: "SweepInputs",
+    options: SweepOptions,
+    runner: "TrialRunner | None",
+    command: str,
+    show: "Callable[[SweepProgress], None]",
+) -> "list[SweepResult]":
+    from stages.fitting.head_options import ALL
+    from stages.sweep import parse_duration, sweep, sweep_all
+
+    seconds = None if options.time_budget is None else parse_duration(options.time_budget)
+    if options.head == ALL:
+        return sweep_all(
+            inputs.source,
+            inputs.table,
+            inputs.spaces,
             options.runs,
-            max_trials=trials,
-            seconds=seconds or inf,
+            seconds=seconds or DEFAULT_SECONDS,
+            max_trials=options.trials or inf,
             command=command,
             on_progress=show,
+            runner=runner,
         )
-        return [result]
+    result = sweep(
+        inputs.source,
+        inputs.table,
+        inputs.spaces[0],
+        options.runs,
+        max_trials=options.trials or DEFAULT_TRIALS,
+        seconds=seconds or inf,
+        command=command,
+        on_progress=show,
+        runner=runner,
+    )
+    return [result]
 
 
 def _show_results(results: "Sequence[SweepResult]") -> None:

@@ -124,7 +124,7 @@ def run_items(
     items, twice ends them; both raise KeyboardInterrupt.
 
     Args:
-        engine: its workers are ended before this returns.
+        engine: its workers stay open for another call with the same factory, unless this raises.
         factory: opens a worker, which checks that it does what is expected here.
         queue: the items.
         notify: called with sentences on workers that refuse or were lost.
@@ -141,7 +141,7 @@ def run_items(
         if leaves_items:
             engine.stop_workers()
 
-    engine.start_workers(factory)
+    run.idle.extend(engine.start_workers(factory))
     with Interrupts(interrupt) as interrupts:
         try:
             while True:
@@ -161,9 +161,11 @@ def run_items(
                 elif time.monotonic() - last_seen > _SILENCE:
                     last_seen = inf
                     notify("No worker is ready: they start, or wait for free cores or GPUs. Ctrl-C ends the wait.")
-        finally:
+        except BaseException:
             engine.end_workers()
+            raise
     if interrupts.requested:
+        engine.end_workers()
         raise KeyboardInterrupt
     if run.failure is not None:
         raise run.failure

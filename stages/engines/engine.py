@@ -6,7 +6,7 @@ workers that refuse, fail or vanish is the same for all engines, and is here.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -88,18 +88,20 @@ class _Slot:
     losses: int = 0
 
 
-@dataclass
 class Engine(ABC):
     """Workers on places; a context manager that ends them."""
 
-    _slots: dict[str, _Slot] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self._slots: dict[str, _Slot] = {}
+        self._start: WorkerStart | None = None
+        self.uses_gpu = False
 
     @abstractmethod
     def places(self) -> list[Place]:
         """The places for workers now; machines may come and go."""
 
     @abstractmethod
-    def launch(self, place: Place) -> Any:
+    def launch(self, place: Place, start: WorkerStart) -> Any:
         """Start a process on a place and open a worker in it; returns a handle of the process."""
 
     @abstractmethod
@@ -122,9 +124,13 @@ class Engine(ABC):
         """End what the engine itself started."""
         self.end_workers()
 
-    def start_workers(self, factory: WorkerFactory) -> None:
-        """Use `factory` for all workers from now on."""
-        self._start, self.uses_gpu, self._slots = WorkerStart.of(factory), factory.uses_gpu, {}
+    def start_workers(self, factory: WorkerFactory) -> list[str]:
+        """Use workers of `factory` from now on; returns those that are open from before, which have no item."""
+        start = WorkerStart.of(factory)
+        if start != self._start:
+            self.end_workers()
+        self._start, self.uses_gpu = start, factory.uses_gpu
+        return [name for name, slot in self._slots.items() if slot.handle is not None and slot.is_open]
 
     @property
     def may_work(self) -> bool:
@@ -133,10 +139,11 @@ class Engine(ABC):
 
     def poll(self, seconds: float) -> list[Event]:
         """Start workers on free places, and wait for events."""
+        assert self._start is not None
         for place in self.places():
             slot = self._slots.setdefault(place.name, _Slot(place))
             if slot.handle is None and not slot.is_refused:
-                slot.handle, slot.is_open = self.launch(place), False
+                slot.handle, slot.is_open = self.launch(place, self._start), False
         handles = {name: slot.handle for name, slot in self._slots.items() if slot.handle is not None}
         return [self._receive(self._slots[name], message) for name, message in self.wait(handles, seconds)]
 

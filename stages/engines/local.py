@@ -40,12 +40,12 @@ class LocalEngine(Engine):
             for number in range(count)
         ]
 
-    def launch(self, place: Place) -> _Handle:
+    def launch(self, place: Place, start: WorkerStart) -> _Handle:
         """Start a process, which sees the place's GPU alone."""
         context = get_context("spawn")  # torch does not support fork
         ours, theirs = context.Pipe()
         gpu = int(place.name.split()[-1]) - 1 if place.gpus else None
-        process = context.Process(target=_serve, args=(theirs, self._start, place.cores, gpu), daemon=False)
+        process = context.Process(target=_serve, args=(theirs, start, place.cores, gpu), daemon=False)
         process.start()
         theirs.close()
         return _Handle(process, ours)

@@ -14,7 +14,7 @@ from typing import Any, Self
 from data.errors import CallError, EmbedOnceError, ExtraMissing
 from stages.engines.engine import Engine, Lost, Place
 from stages.engines.local import groups_of_cores, usable_cores
-from stages.engines.worker_process import Outcome
+from stages.engines.worker_process import Outcome, WorkerStart
 
 _OBJECT_STORE = 80 * 2**20  # bytes, about the least that Ray accepts; nothing of ours is in it
 _ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
@@ -58,14 +58,14 @@ class RayEngine(Engine):
         has_gpus = self.uses_gpu and any(node["Resources"].get("GPU", 0) >= 1 for node in nodes)
         return [place for node in nodes for place in _places_of_node(node, "GPU" if has_gpus else "CPU")]
 
-    def launch(self, place: Place) -> _Handle:
+    def launch(self, place: Place, start: WorkerStart) -> _Handle:
         """Start an actor, which waits for its share of the node."""
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         options = {"num_cpus": place.cores, "num_gpus": place.gpus, "max_restarts": 0}
         node = NodeAffinitySchedulingStrategy(place.node, soft=False)
         actor = self._actor_class.options(**options, scheduling_strategy=node).remote()
-        return _Handle(actor, actor.open.remote(asdict(self._start), place.cores))
+        return _Handle(actor, actor.open.remote(asdict(start), place.cores))
 
     def wait(self, handles: Mapping[str, _Handle], seconds: float) -> list[tuple[str, Outcome | Lost]]:
         """Wait for the calls."""

@@ -26,9 +26,11 @@ from stages.sweep.study import Study
 from stages.sweep.trial_scoring import AFTER_EPOCHS, StepCallback
 
 __all__ = [
+    "Show",
     "SweepContext",
     "SweepProgress",
     "SweepProgressCallback",
+    "TrialRunner",
     "best_score",
     "mean_seconds",
     "run_trials",
@@ -52,7 +54,7 @@ class SweepProgress:
 
 
 SweepProgressCallback = Callable[[SweepProgress], None]
-_Show = Callable[[Sequence[SweepTrial], str], None]  # the finished trials, and what is done now
+Show = Callable[[Sequence[SweepTrial], str], None]  # the finished trials, and what is done now
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,10 @@ class SweepContext:
             ),
         )
 
+    def run_trial(self, study: Study, show_step: Callable[[int], None] = lambda _: None) -> None:
+        """Run one trial. show_step: called with each epoch, and each fold as in `score_trial`."""
+        study.run_trial(partial(_score_trial, self, study.space, show_step))
+
     def fit_best(
         self, result: SweepResult, space: SearchSpace, on_progress: FitProgressCallback | None = None
     ) -> SweepResult:
@@ -131,57 +137,7 @@ def _describe_scored(space: SearchSpace) -> str:
     return f"{space.scored_folds} of {space.plan.fold_count} folds"
 
 
-def sweep(
-    store: FeatureSource,
-    table: CorpusTable,
-    space: SearchSpace,
-    folder: Path,
-    *,
-    max_trials: int,
-    seconds: float = inf,
-    command: str = "",
-    on_progress: SweepProgressCallback | None = None,
-) -> SweepResult:
-    """Run trials of one head until its study has enough or the time is over; then fit the best as a run.
-
-    Trials that the study already has count. Several processes may call this at once: each runs trials until there are
-    enough, waits for those that other processes run, and returns the same run.
-
-    Args:
-        store: the features.
-        table: the corpus.
-        space: what is searched, and how a trial is scored.
-        folder: the folder of the runs; the study is in its folder `sweeps`.
-        max_trials: the number of trials of the study after which the sweep ends.
-        seconds: the time after which no trial is started.
-        command: the command line, for the record of the run.
-        on_progress: called before each step.
-
-    Returns:
-        The trials, with the name of the run.
-
-    Raises:
-        CallError: for a head that has nothing to search; and what `fit_head` and `Study` raise.
-    """
-    if not space.hyperparameters:
-        raise CallError(f"{space.plan.head.name} has no hyperparameter to search. Fit it with fit-head.")
-    start, show = time.monotonic(), on_progress or (lambda _: None)
-    context, most = SweepContext.of(store, table, space, folder, command), int(min(max_trials, space.size))
-
-    def show_trials(trials: Sequence[SweepTrial], activity: str) -> None:
-        show(SweepProgress(space.plan.head.name, len(trials), most, best_score(trials), activity))
-
-    with context.open_study(space) as study:
-        run_trials(context, study, most, start + seconds, show_trials)
-        result, space = context.summarize(study), study.space
-
-    def show_fit(now: Any) -> None:
-        show_trials(result.trials, f"fitting the best as a run, {now.activity}")
-
-    return context.fit_best(result, space, show_fit)
-
-
-def run_trials(context: SweepContext, study: Study, max_trials: float, deadline: float, show: _Show) -> None:
+def run_trials(context: SweepContext, study: Study, max_trials: float, deadline: float, show: Show) -> None:
     """Run trials until the study has enough, or another would end after the deadline; at least one.
 
     Args:
@@ -202,7 +158,88 @@ def run_trials(context: SweepContext, study: Study, max_trials: float, deadline:
             continue
         show_step = partial(_show_step, show, trials, len(trials) + running + 1)
         show_step(0)
-        study.run_trial(partial(_score_trial, context, study.space, show_step))
+        context.run_trial(study, show_step)
+
+
+class TrialRunner:
+    """Runs trials, and fits the best of them, in this process; subclasses do it elsewhere."""
+
+    def run_trials(self, context: SweepContext, study: Study, max_trials: float, deadline: float, show: Show) -> None:
+        """Run trials as the function `run_trials` does, with the same arguments."""
+        run_trials(context, study, max_trials, deadline, show)
+
+    def fit_best(
+        self,
+        context: SweepContext,
+        result: SweepResult,
+        space: SearchSpace,
+        on_progress: FitProgressCallback | None = None,
+    ) -> SweepResult:
+        """Fit the best trial of a sweep as a run.
+
+        Args:
+            context: the documents.
+            result: the sweep.
+            space: what it searched.
+            on_progress: called before each step.
+
+        Returns:
+            The result with the name of the run.
+        """
+        return context.fit_best(result, space, on_progress)
+
+
+def sweep(
+    store: FeatureSource,
+    table: CorpusTable,
+    space: SearchSpace,
+    folder: Path,
+    *,
+    max_trials: int,
+    seconds: float = inf,
+    command: str = "",
+    on_progress: SweepProgressCallback | None = None,
+    runner: TrialRunner | None = None,
+) -> SweepResult:
+    """Run trials of one head until its study has enough or the time is over; then fit the best as a run.
+
+    Trials that the study already has count. Several processes may call this at once: each runs trials until there are
+    enough, waits for those that other processes run, and returns the same run.
+
+    Args:
+        store: the features.
+        table: the corpus.
+        space: what is searched, and how a trial is scored.
+        folder: the folder of the runs; the study is in its folder `sweeps`.
+        max_trials: the number of trials of the study after which the sweep ends.
+        seconds: the time after which no trial is started.
+        command: the command line, for the record of the run.
+        on_progress: called before each step.
+        runner: runs the trials and the last fit; None for this process.
+
+    Returns:
+        The trials, with the name of the run.
+
+    Raises:
+        CallError: for a head that has nothing to search; and what `fit_head` and `Study` raise.
+    """
+    if not space.hyperparameters:
+        raise CallError(f"{space.plan.head.name} has no hyperparameter to search. Fit it with fit-head.")
+    start, show = time.monotonic(), on_progress or (lambda _: None)
+    context, most = SweepContext.of(store, table, space, folder, command), int(min(max_trials, space.size))
+
+    def show_trials(trials: Sequence[SweepTrial], activity: str) -> None:
+        show(SweepProgress(space.plan.head.name, len(trials), most, best_score(trials), activity))
+
+    runner = runner or TrialRunner()
+    with context.open_study(space) as study:
+        runner.run_trials(context, study, most, start + seconds, show_trials)
+        result, space = context.summarize(study), study.space
+
+    def show_fit(now: Any) -> None:
+        show_trials(result.trials, f"fitting the best as a run, {now.activity}")
+
+    return runner.fit_best(context, result, space, show_fit)
 
 
 def _score_trial(
@@ -219,7 +256,7 @@ def _score_trial(
     return trial_scoring.score_trial(space, context.task, values, on_step_shown)
 
 
-def _show_step(show: _Show, trials: Sequence[SweepTrial], number: int, step: int) -> None:
+def _show_step(show: Show, trials: Sequence[SweepTrial], number: int, step: int) -> None:
     fold = step - AFTER_EPOCHS
     show(trials, f"trial {number}" + (f", fold {fold + 2}" if fold >= 0 else f", epoch {step}" if step else ""))
 

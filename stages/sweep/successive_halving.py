@@ -20,9 +20,9 @@ from stages.sweep.search import (
     SweepContext,
     SweepProgress,
     SweepProgressCallback,
+    TrialRunner,
     best_score,
     mean_seconds,
-    run_trials,
 )
 from stages.sweep.space import SearchSpace
 from stages.sweep.study import Study
@@ -53,6 +53,7 @@ def sweep_all(
     max_trials: float = inf,
     command: str = "",
     on_progress: SweepProgressCallback | None = None,
+    runner: TrialRunner | None = None,
 ) -> list[SweepResult]:
     """Spend a time budget on several heads by successive halving, and fit the best one or two as runs.
 
@@ -70,6 +71,7 @@ def sweep_all(
         max_trials: the most trials per head.
         command: the command line, for the record of the runs.
         on_progress: called before each step.
+        runner: runs the trials and the last fits; None for this process.
 
     Returns:
         One result per head, the best head first.
@@ -78,7 +80,7 @@ def sweep_all(
         CallError: if no head can be tried; and what `fit_head` and `Study` raise.
     """
     start, show = time.monotonic(), on_progress or (lambda _: None)
-    context = SweepContext.of(store, table, spaces[0], folder, command)
+    context, runner = SweepContext.of(store, table, spaces[0], folder, command), runner or TrialRunner()
     end = start + seconds
 
     def show_head(head: str, trials: Sequence[SweepTrial], activity: str) -> None:
@@ -96,7 +98,7 @@ def sweep_all(
                 now = time.monotonic()
                 deadline = now + (round_end - now) / (len(remaining) - position)
                 most = min(max_trials, study.space.size)
-                run_trials(context, study, most, deadline, partial(show_head, study.head))
+                runner.run_trials(context, study, most, deadline, partial(show_head, study.head))
             remaining.sort(key=lambda study: -(best_score(study.trials) or 0))
             ranked[: len(remaining)] = remaining
             if len(remaining) > FINALISTS:
@@ -105,7 +107,7 @@ def sweep_all(
         for position, study in enumerate(remaining[:FINALISTS]):
             if position == 0 or time.monotonic() + _run_seconds([study], seconds) < end:
                 show_head(study.head, results[position].trials, "fitting the best as a run")
-                results[position] = context.fit_best(results[position], study.space)
+                results[position] = runner.fit_best(context, results[position], study.space)
     return results
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from tests.conftest import Run
 from tests.small_store import blobs, make_store
+from tests.stages.engines.simulated import InProcess
 
 SMALL = ("--trials", 7, "--folds", 2)
 
@@ -86,3 +87,18 @@ def test_a_wrong_call_is_one_sentence_and_writes_nothing(
     result = embedonce("sweep", *arguments)
     (error,) = [line for line in result.err.splitlines() if line.startswith("Error: ")]
     assert result.code == 2 and sentence in error and result.out == "" and not (tmp_path / "runs").exists()
+
+
+def test_trials_and_the_best_run_are_items_of_an_engine(
+    embedonce: Run, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # as a worker sets it for its process
+    engine = InProcess(dies=[2])
+    monkeypatch.setattr("stages.engines.open_engine", lambda _: engine)
+    answer = embedonce("sweep", "linear", *SMALL, "--on", "local", "--json")
+    assert answer.code == 0, answer.err
+    (result,) = json.loads(answer.out)["sweeps"]
+    assert len(engine.items) == 7 + 1  # the study has the trial of the lost worker, so none is run twice
+    assert result["run"] in {path.name for path in Path("runs").iterdir()}
+    (again,) = json.loads(embedonce("sweep", "linear", *SMALL, "--json").out)["sweeps"]
+    assert again["run"] == result["run"] and again["trials"] == result["trials"]

@@ -7,7 +7,7 @@ from typing import Any
 from data.errors import EmbedOnceError
 from stages.engines.engine import Engine, Lost, Place
 from stages.engines.item_sizes import ItemSizes
-from stages.engines.worker_process import Outcome, WorkerProcess
+from stages.engines.worker_process import Outcome, WorkerProcess, WorkerStart
 
 
 @dataclass
@@ -54,7 +54,7 @@ class Simulation(Engine):
     def places(self) -> list[Place]:
         return [Place(name) for name, machine in self.machines.items() if machine.since <= self.now]
 
-    def launch(self, place: Place) -> Handle:
+    def launch(self, place: Place, start: WorkerStart) -> Handle:
         return Handle(place.name, self.now, self.now + self.start_seconds)
 
     def send(self, handle: Handle, item: Any, *, is_retry: bool) -> None:
@@ -141,9 +141,9 @@ class InProcess(Engine):
     def places(self) -> list[Place]:
         return [Place("worker 1")]
 
-    def launch(self, place: Place) -> list[Any]:
+    def launch(self, place: Place, start: WorkerStart) -> list[Any]:
         process = WorkerProcess()
-        return [process, process.open(self._start, place.cores)]
+        return [process, process.open(start, place.cores)]
 
     def send(self, handle: Any, item: Any, *, is_retry: bool) -> None:
         self.items.append(item)
