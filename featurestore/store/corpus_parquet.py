@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Any
 
 from data.documents import Kind
-from featurestore.shards.keys import KeyList, pack_keys
+from featurestore.shards.keys import KeyList
 from featurestore.storage.storage import Storage
 from featurestore.store.corpus_rows import COLUMNS, LARGE_ROWS, PackedColumns, iter_cells, parse_labels
 
@@ -96,7 +96,7 @@ def _encode(columns: Sequence[Sequence[Any]], kind: Kind, csv_hash: str) -> Iter
     with ParquetWriter(sink, schema, compression="zstd", write_page_checksum=True) as writer:
         while block := list(islice(rows, _BLOCK_ROWS)):
             ids, keys, *others = zip(*block, strict=True)
-            cells = [ids, [key.tobytes() for key in pack_keys(keys)], *others]
+            cells = [ids, list(map(bytes.fromhex, keys)), *others]
             writer.write_table(pyarrow.table(list(map(pyarrow.array, cells, types)), schema=schema))
             yield sink.take()
     yield sink.take()
