@@ -60,7 +60,7 @@ def create_store(folder: Path, contents: Iterable[ShardContent], recipe: Recipe 
     """A store of these shards, which are old enough that verified hashes are cached."""
     store = FeatureStore.create(folder, recipe)
     for content in contents:
-        os.utime(store.commit(content), (_OLD_TIME, _OLD_TIME))
+        os.utime(folder / "shards" / store.commit(content), (_OLD_TIME, _OLD_TIME))
     store.refresh()
     return store
 
