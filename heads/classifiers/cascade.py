@@ -63,22 +63,23 @@ class CascadeHead(PooledHead):
         self.nodes_ = self._build_nodes()
         features = self._features(examples.bags)
         standardizer = Standardizer.fit(features, examples.sample_weight)
-        standard = standardizer.transform(features)
-        fits = [self._fit_node(node, standard, examples) for node in self.nodes_]
-        self.n_iter_ = max(n_iter for _, _, n_iter in fits)
+        fits = [self._fit_node(node, features, standardizer, examples) for node in self.nodes_]
+        self.n_iter_ = max(n_iter for _, n_iter in fits)
         if self.n_iter_ >= self.max_iter:
             self._add_note(f"cascade did not converge in {self.max_iter} iterations. Raise max_iter, or lower C.")
-        coefficients = np.concatenate([coefficients for coefficients, _, _ in fits])
-        intercepts = np.concatenate([intercepts for _, intercepts, _ in fits])
-        self.linear_ = LinearModel.from_standardized(coefficients, intercepts, standardizer)
-        self.parameter_count_ = coefficients.size + intercepts.size
+        coefficients = np.concatenate([model.coefficients for model, _ in fits])
+        self.linear_ = LinearModel(coefficients, np.concatenate([model.intercepts for model, _ in fits]))
+        self.parameter_count_ = coefficients.size + self.linear_.intercepts.size
 
     def _fit_node(
-        self, node: NDArray[np.int64], standard: NDArray[np.float64], examples: Examples
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
+        self, node: NDArray[np.int64], features: NDArray[np.float32], standardizer: Standardizer, examples: Examples
+    ) -> tuple[LinearModel, int]:
         child = node[examples.y]
         rows = np.flatnonzero(child >= 0)
-        return fit_multinomial_logistic(standard[rows], child[rows], examples.loss_weight[rows], self.C, self.max_iter)
+        weight = examples.loss_weight[rows]
+        return fit_multinomial_logistic(
+            features[rows], child[rows], weight, self.C, self.max_iter, standardizer=standardizer
+        )
 
     def _decision_function(self, bags: Bags) -> NDArray[np.float64]:
         """Log-probabilities: for each label the sum of those along its path."""

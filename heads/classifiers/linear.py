@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,20 +48,19 @@ class LinearHead(PooledHead):
     def _fit(self, examples: Examples) -> None:
         features = self._features(examples.bags)
         standardizer = Standardizer.fit(features, examples.sample_weight, encoded=self._tabular_width)
-        fit = self._fit_ridge if self.kind == "ridge" else self._fit_logistic
-        coefficients, intercepts, self.n_iter_ = fit(standardizer.transform(features), examples)
-        if self.kind == "logistic" and self.n_iter_ >= self.max_iter:
-            self._add_note(f"linear did not converge in {self.max_iter} iterations. Raise max_iter, or lower C.")
-        self.linear_ = LinearModel.from_standardized(coefficients, intercepts, standardizer)
-        self.parameter_count_ = coefficients.size + intercepts.size
+        if self.kind == "ridge":
+            self.linear_, self.n_iter_ = self._fit_ridge(features, standardizer, examples), 1
+        else:
+            labels, start = len(self.classes_), None
+            self.linear_, self.n_iter_ = fit_logistic_regression(
+                features, examples, labels, self.C, self.max_iter, standardizer=standardizer, start=start
+            )
+            if self.n_iter_ >= self.max_iter:
+                self._add_note(f"linear did not converge in {self.max_iter} iterations. Raise max_iter, or lower C.")
+        self.parameter_count_ = self.linear_.coefficients.size + self.linear_.intercepts.size
 
-    def _fit_logistic(
-        self, standard: NDArray[np.float64], examples: Examples
-    ) -> tuple[NDArray[Any], NDArray[Any], int]:
-        return fit_logistic_regression(standard, examples, len(self.classes_), self.C, self.max_iter)
-
-    def _fit_ridge(self, standard: NDArray[np.float64], examples: Examples) -> tuple[NDArray[Any], NDArray[Any], int]:
-        multilabel, labels = examples.multilabel, len(self.classes_)
+    def _fit_ridge(self, features: NDArray[np.float32], standardizer: Standardizer, examples: Examples) -> LinearModel:
+        standard, multilabel, labels = standardizer.transform(features), examples.multilabel, len(self.classes_)
         truth = examples.indicator_matrix(labels)
         single_copy = np.minimum(1 / examples.sample_weight, 1.0)  # share of a weight that is one copy of the document
         coefficients, intercepts = np.zeros((labels, standard.shape[1])), np.zeros(labels)
@@ -72,7 +71,7 @@ class LinearHead(PooledHead):
             result = fit_ridge(standard, 2.0 * truth[:, columns] - 1, weight, single_copy * weight, self.C)
             coefficients[columns], intercepts[columns], loo_margins[:, columns] = result
         factor = fit_inverse_temperature(loo_margins, np.zeros(labels), examples)
-        return factor * coefficients, factor * intercepts, 1
+        return LinearModel.from_standardized(factor * coefficients, factor * intercepts, standardizer)
 
     def _decision_function(self, bags: Bags) -> NDArray[np.float64]:
         return self.linear_.scores(self._features(bags))

@@ -103,16 +103,14 @@ class SupConHead(PooledHead):
 
     def _fit_classifier(self, representations: NDArray[np.float32], examples: Examples) -> None:
         scaling = Standardizer.fit(representations, examples.sample_weight)
-        standardized, labels = scaling.transform(representations), len(self.classes_)
-        coefficients, intercepts, self.n_iter_ = fit_logistic_regression(
-            standardized, examples, labels, self.C, self.max_iter
+        self.linear_, self.n_iter_ = fit_logistic_regression(
+            representations, examples, len(self.classes_), self.C, self.max_iter, standardizer=scaling
         )
         if self.n_iter_ >= self.max_iter:
             self._add_note(
                 f"The logistic regression of supcon did not converge in {self.max_iter} iterations. "
                 "Raise max_iter, or lower C."
             )
-        self.linear_ = LinearModel.from_standardized(coefficients, intercepts, scaling)
 
     def _nodes(self, examples: Examples) -> NDArray[Any]:
         """int64 (documents, depths), the nodes above a document's label; if multi-label, bool (documents, labels)."""

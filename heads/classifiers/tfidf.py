@@ -55,7 +55,8 @@ class TfIdfHead(Head):
         if self.kind == "svm":
             coefficients, intercepts = fit_calibrated_svm(rows, examples, labels, self.C, self.seed)
         else:
-            coefficients, intercepts, n_iter = fit_logistic_regression(rows, examples, labels, self.C, self.max_iter)
+            model, n_iter = fit_logistic_regression(rows, examples, labels, self.C, self.max_iter)
+            coefficients, intercepts = model.coefficients, model.intercepts
             if n_iter >= self.max_iter:
                 self._add_note(f"tfidf did not converge in {n_iter} iterations. Raise max_iter, or lower C.")
         self.linear_ = SparseLinearModel.from_coefficients(coefficients, intercepts)

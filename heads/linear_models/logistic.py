@@ -1,12 +1,10 @@
 """Logistic regression on standardized vectors, which `linear` fits once and `cascade` at every node.
 
-Minimizes  sum_i w_i loss_i + |coefficients|^2 / (2 C)  by L-BFGS over standardized features (weighted mean 0 and
-standard deviation 1 over the training documents); intercepts are not penalized. This is scikit-learn's
-LogisticRegression in float64: in float32, the order of rows and the number of threads would change the third digit of a
-score. The problems of a multi-label target are solved together (binary_logistic.py).
+Minimizes  sum_i w_i loss_i + |coefficients|^2 / (2 C)  over standardized features (weighted mean 0 and standard
+deviation 1 over the training documents); intercepts are not penalized. These are the problems of scikit-learn's
+LogisticRegression. How they are solved is in logistic_solver.py.
 """
 
-import warnings
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -15,11 +13,12 @@ from numpy.typing import NDArray
 
 from heads.core.inputs import Examples
 from heads.core.pooled_head import constant_logits
-from heads.linear_models.binary_logistic import fit_binary_logistic
+from heads.linear_models.logistic_solver import minimize_logistic_loss
 
 __all__ = ["LinearModel", "Standardizer", "fit_logistic_regression", "fit_multinomial_logistic"]
 
 SCORED = 8192  # documents scored at a time, so that their float64 copy stays small
+FITTED = 1024  # documents whose moments are computed at a time, in a core's cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,10 +35,14 @@ class Standardizer:
         The last `encoded` features are kept as they are: to give a rare category deviation 1 would scale it up, and so
         nearly exempt its coefficient from the penalty.
         """
-        share = weight / weight.sum()
-        mean = share @ features.astype(np.float64)
-        centered = features - mean
-        deviation = np.sqrt(np.einsum("i,ij,ij->j", share, centered, centered))
+        share, first = weight / weight.sum(), features[0].astype(np.float64)
+        sums, squares = np.zeros(len(first)), np.zeros(len(first))
+        for start in range(0, len(features), FITTED):
+            rows = slice(start, start + FITTED)
+            shifted = features[rows] - first  # close to the mean, so that the difference of moments loses no digits
+            sums += share[rows] @ shifted
+            squares += share[rows] @ np.square(shifted, out=shifted)
+        mean, deviation = first + sums, np.sqrt(np.maximum(squares - sums**2, 0))
         # a constant differs from its mean by rounding, which must not be scaled up to 1
         varies = deviation > 1e-9 * np.abs(mean)
         is_encoded = np.arange(len(mean)) >= len(mean) - encoded
@@ -77,59 +80,90 @@ class LinearModel:
 
 
 def fit_logistic_regression(
-    standard: Any, examples: Examples, labels: int, C: float, max_iter: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
+    features: Any,
+    examples: Examples,
+    labels: int,
+    C: float,
+    max_iter: int,
+    *,
+    standardizer: Standardizer | None = None,
+    start: LinearModel | None = None,
+) -> tuple[LinearModel, int]:
     """Fit one multinomial problem, or one binary problem per label if the target is multi-label.
 
     Args:
-        standard: float64 (documents, features), an array or a sparse matrix.
+        features: (documents, features), an array or a sparse matrix.
         examples: the documents.
         labels: number of labels.
         C: inverse of the regularization strength.
-        max_iter: highest number of L-BFGS iterations.
+        max_iter: highest number of passes over the documents.
+        standardizer: of the features; None penalizes coefficients of the features as they are.
+        start: the model of similar documents with the same labels, which saves iterations and does not change the
+            solution; None starts at zero.
 
     Returns:
-        Coefficients (labels, features), intercepts (labels,), and the number of iterations, which is below `max_iter`
-        if every problem converged.
+        The model of raw features, and the number of iterations, which is below `max_iter` if every problem converged.
     """
     if not examples.multilabel:
-        return fit_multinomial_logistic(standard, examples.y, examples.loss_weight, C, max_iter)
-    coefficients = np.zeros((labels, standard.shape[1]))
+        return fit_multinomial_logistic(
+            features, examples.y, examples.loss_weight, C, max_iter, standardizer=standardizer, start=start
+        )
+    coefficients = np.zeros((labels, features.shape[1]))
     intercepts = constant_logits(examples.y, examples.sample_weight)
     varies = np.flatnonzero(examples.y.any(axis=0) & ~examples.y.all(axis=0))
-    coefficients[varies], intercepts[varies], iterations = fit_binary_logistic(
-        standard, examples.y[:, varies], examples.loss_weight[:, varies], C, max_iter
+    if not len(varies):
+        return LinearModel(coefficients, intercepts), 0
+    solution = minimize_logistic_loss(
+        features,
+        examples.y[:, varies],
+        examples.loss_weight[:, varies],
+        C,
+        max_iter=max_iter,
+        standardizer=standardizer,
+        start=None if start is None else (start.coefficients[varies], start.intercepts[varies]),
     )
-    return coefficients, intercepts, iterations
+    coefficients[varies], intercepts[varies] = solution.coefficients, solution.intercepts
+    return LinearModel(coefficients, intercepts), solution.iterations
 
 
 def fit_multinomial_logistic(
-    standard: Any, y: NDArray[Any], weight: NDArray[np.float64], C: float, max_iter: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
+    features: Any,
+    y: NDArray[Any],
+    weight: NDArray[np.float64],
+    C: float,
+    max_iter: int,
+    *,
+    standardizer: Standardizer | None = None,
+    start: LinearModel | None = None,
+) -> tuple[LinearModel, int]:
     """Fit multinomial logistic regression.
 
     Args:
-        standard: float64 (documents, features), an array or a sparse matrix.
+        features: (documents, features), an array or a sparse matrix.
         y: (documents,), with at least two values; the classes are in their sorted order.
         weight: (documents,).
         C: inverse of the regularization strength.
-        max_iter: highest number of L-BFGS iterations.
+        max_iter: highest number of passes over the documents.
+        standardizer: of the features; None penalizes coefficients of the features as they are.
+        start: the model of similar documents with the same classes; None starts at zero.
 
     Returns:
-        Coefficients (classes, features), intercepts (classes,), and the number of iterations, which is below
-        `max_iter` if the solver converged. Two classes have opposite scores, so that their softmax is the sigmoid of
-        the difference.
+        The model of raw features, and the number of iterations, which is below `max_iter` if the solver converged. Two
+        classes have opposite scores, so that their softmax is the sigmoid of the difference.
     """
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-
-    model = LogisticRegression(C=C, max_iter=max_iter, tol=1e-4)
-    with warnings.catch_warnings():
-        # the caller reports the number of iterations in a note instead
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(standard, y, sample_weight=weight)
-    coefficients, intercepts = model.coef_, model.intercept_
-    if len(coefficients) == 1:
-        coefficients = np.concatenate([-coefficients, coefficients]) / 2
-        intercepts = np.concatenate([-intercepts, intercepts]) / 2
-    return coefficients, intercepts, int(model.n_iter_.max())
+    classes, codes = np.unique(y, return_inverse=True)
+    first = None if start is None else (start.coefficients, start.intercepts)
+    if len(classes) > 2:
+        solution = minimize_logistic_loss(
+            features, codes, weight, C, max_iter=max_iter, standardizer=standardizer, start=first
+        )
+        return LinearModel(solution.coefficients, solution.intercepts), solution.iterations
+    # one binary problem, as in scikit-learn: the softmax would penalize half as much
+    if first is not None:
+        first = first[0][1:] - first[0][:1], first[1][1:] - first[1][:1]
+    solution = minimize_logistic_loss(
+        features, codes[:, None] == 1, weight[:, None], C, max_iter=max_iter, standardizer=standardizer, start=first
+    )
+    coefficients, intercepts = solution.coefficients, solution.intercepts
+    opposite = np.concatenate([-coefficients, coefficients]) / 2, np.concatenate([-intercepts, intercepts]) / 2
+    return LinearModel(*opposite), solution.iterations
