@@ -20,7 +20,7 @@ from heads.training.config import Optimization
 from heads.training.dropout import Dropout
 from heads.training.optimizers import make_optimizer
 
-DIM, LABELS = 3 * 384, 20
+DIM, LABELS, BATCH_SIZE = 3 * 384, 20, 64
 SMOOTHING = 0.1
 
 
@@ -101,10 +101,9 @@ def stacked_training(
 def draw_networks(count: int) -> tuple[list[PooledMLP], torch.Tensor, torch.Tensor]:
     """Networks, one batch for each, float32 (networks, documents, DIM), and labels, int64 (networks, documents)."""
     torch.manual_seed(0)
-    batch_size = Optimization().batch_size
     networks = [MLPHead().build(DIM, LABELS) for _ in range(count)]
     assert all(isinstance(network, PooledMLP) for network in networks)
-    vectors, y = torch.randn(count, batch_size, DIM), torch.randint(LABELS, (count, batch_size))
+    vectors, y = torch.randn(count, BATCH_SIZE, DIM), torch.randint(LABELS, (count, BATCH_SIZE))
     return [network for network in networks if isinstance(network, PooledMLP)], vectors, y
 
 

@@ -33,6 +33,7 @@ from featurestore import Bags
 from heads.registry import HEADS, make_head
 from heads.training import position_storage
 from heads.training.config import Imbalance, Optimization, Training
+from heads.training.length import TrainingLength
 from heads.training.loop import Trainer
 from heads.training.network_head import NetworkHead, Standardized, seeded
 from stages.fitting.task import load_task
@@ -131,7 +132,7 @@ def _feeding_seconds(head: NetworkHead, bags: Bags) -> float:
     trainer = Trainer.of(head.training)
     sequences = head._prepare_sequences(head._sequences(bags), head.network_.mean)
     rows = torch.arange(round(len(bags) * (1 - trainer.stopping.validation_fraction)))
-    batches = [rows[batch] for batch in torch.split(torch.randperm(len(rows)), trainer.optimization.batch_size)]
+    batches = [rows[batch] for batch in torch.split(torch.randperm(len(rows)), head.history_.length.batch_size)]
 
     def build_epoch() -> None:
         for batch in batches:
@@ -143,6 +144,7 @@ def _feeding_seconds(head: NetworkHead, bags: Bags) -> float:
 def race(name: str, split: Split, epochs: int, rounds: int, workers: int) -> Race:
     """Train the same network by both loops. workers: reading processes of the usual DataLoader."""
     optimization = Optimization(epochs=epochs, min_steps=1, device="cpu")
+    length = TrainingLength.of(optimization, len(split.train), len(split.train))
     ours, usual = (_initial_network(name, optimization, split) for _ in range(2))
     codes = np.unique(split.train_y, return_inverse=True)[1].astype(np.int64)
     dataset = usual_loop.DocumentDataset(split.train, ours.reads, codes, ours._position_limit())
@@ -151,12 +153,12 @@ def race(name: str, split: Split, epochs: int, rounds: int, workers: int) -> Rac
         with seeded(0):
             network = usual.build(sum(usual.dims_.values()), len(np.unique(split.train_y)))
             usual.network_ = Standardized(network, ours.network_.mean, ours.network_.deviation)
-            usual_loop.train(usual.network_, dataset, optimization, workers)
+            usual_loop.train(usual.network_, dataset, optimization, length, workers)
 
     variants: dict[str, Callable[[], object]] = {
         "ours": lambda: ours.fit(split.train, split.train_y),
         "usual": train_usually,
-        "feeding": lambda: sum(1 for _ in usual_loop.iter_batches(dataset, optimization.batch_size, workers)),
+        "feeding": lambda: sum(1 for _ in usual_loop.iter_batches(dataset, length.batch_size, workers)),
     }
     seconds = median_seconds(variants, rounds)
     usual.classes_ = ours.classes_

@@ -23,6 +23,7 @@ from heads.classifiers.mlp import PooledMLP
 from heads.classifiers.recurrent import Recurrence
 from heads.classifiers.transformer import Transformer
 from heads.training.config import Optimization
+from heads.training.length import TrainingLength
 from heads.training.network_head import Standardized
 from heads.training.optimizers import learning_rate_factor
 
@@ -64,16 +65,26 @@ def collate(items: Sequence[Item]) -> tuple[torch.Tensor, torch.Tensor, torch.Te
     return nn.utils.rnn.pad_sequence(list(vectors), batch_first=True), lengths, torch.tensor(codes)
 
 
-def train(network: Standardized, dataset: DocumentDataset, training: Optimization, workers: int) -> None:
-    """Train `network` in place for `training.epochs`."""
-    loader = DataLoader(dataset, training.batch_size, shuffle=True, collate_fn=collate, num_workers=workers)
+def train(
+    network: Standardized, dataset: DocumentDataset, training: Optimization, length: TrainingLength, workers: int
+) -> None:
+    """Train `network` in place for `length.epochs`.
+
+    Args:
+        network: the network.
+        dataset: the documents.
+        training: optimizer and learning rate.
+        length: epochs and batch size.
+        workers: reading processes.
+    """
+    loader = DataLoader(dataset, length.batch_size, shuffle=True, collate_fn=collate, num_workers=workers)
     optimizer = torch.optim.AdamW(network.parameters(), lr=training.lr, weight_decay=training.weight_decay)
-    steps = len(loader) * training.epochs
+    steps = len(loader) * length.epochs
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: learning_rate_factor(step, steps, training.warmup_ratio)
     )
     network.train()
-    for _ in range(training.epochs):
+    for _ in range(length.epochs):
         for vectors, lengths, codes in loader:
             optimizer.zero_grad()
             standard = (vectors - network.mean) / network.deviation

@@ -12,7 +12,7 @@ from typing import Any
 from data.atomic_write import open_atomically
 from data.errors import FileMissing, RunDamaged
 from data.splits import Split
-from data.text_format import join_names, join_words
+from data.text_format import join_names, join_words, plural
 from heads.evaluation.metrics import ConfidenceInterval, Metric, ranking_metric
 from heads.evaluation.paired import paired_differences
 from stages.fitting import runs
@@ -283,6 +283,7 @@ def _make_run_view(run: runs.Run) -> RunView:
         reads=_describe_inputs(record),
         rule=run.decision.rule.family,
         parameters=record.parameter_count,
+        training=_describe_training(record.training),
         fit_seconds=record.seconds["fit"],
         predict_milliseconds=record.predict_milliseconds,
         out_of_fold=run.ranking_scorecard,
@@ -296,6 +297,14 @@ def _make_run_view(run: runs.Run) -> RunView:
         evidence=run.decision.to_json(),
         marks=tuple(_marks(run)),
     )
+
+
+def _describe_training(training: Mapping[str, Any]) -> str:
+    """What a rule may have chosen, as "20 epochs, 2,040 batches of 64 documents, float32"."""
+    if not training:
+        return ""
+    batches = f"{plural(training['steps'], 'batch', 'batches')} of {plural(training['batch_size'], 'document')}"
+    return f"{plural(training['epochs'], 'epoch')}, {batches}, {training['precision']}"
 
 
 def write_report(selected: Sequence[runs.Run], path: Path) -> None:

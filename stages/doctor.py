@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from data.atomic_write import cache_folder
+from data.devices import computes_bfloat16_well
 from featurestore.vectors.memory import free_memory
 from stages.embed.model_files.saved_encoders import encoders_folder
 from stages.embed.network.backends import CPU_INFO, read_cpu_flags
@@ -209,7 +210,7 @@ def _find_devices() -> tuple[Device, ...]:
         warnings.simplefilter("ignore")  # a driver that is too old is a device less, not a warning here
         import torch
 
-        from stages.embed.network.torch_network import computes_bfloat16_well, default_precision
+        from stages.embed.network.torch_network import default_precision
 
         devices = []
         for number in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):

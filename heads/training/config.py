@@ -20,8 +20,9 @@ DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 class Optimization(BaseEstimator):
     """Gradient descent: optimizer, learning rate schedule, batches, initialization and device.
 
-    AdamW: Loshchilov & Hutter 2019. Linear warm-up, then cosine decay: Loshchilov & Hutter 2017. The choice of the
-    default values is described in docs/explanation/training-defaults.md.
+    A rule chooses `epochs` and `batch_size` if they are None (heads/training/length.py). AdamW: Loshchilov & Hutter
+    2019. Linear warm-up, then cosine decay: Loshchilov & Hutter 2017. The choice of the default values is described in
+    docs/explanation/training-defaults.md.
     """
 
     optimizer: Annotated[OptimizerName, Help("adamw, adam, or sgd with Nesterov momentum 0.9")] = "adamw"
@@ -31,11 +32,15 @@ class Optimization(BaseEstimator):
     weight_decay: Annotated[
         float, Range(0), Help("weight decay of matrices; biases and norms have none"), Search(1e-3, 0.3, log=True)
     ] = 0.01
-    epochs: Annotated[int, Range(1), Help("maximum number of epochs")] = 20
-    batch_size: Annotated[int, Range(1), Help("documents per batch"), Search(16, 256, log=True)] = 64
+    epochs: Annotated[
+        int | None, Range(1), Help("maximum number of epochs; none for 20, or fewer for a large corpus")
+    ] = None
+    batch_size: Annotated[
+        int | None, Range(1), Help("documents per batch; none for about the square root of the number of documents")
+    ] = None
     min_steps: Annotated[
         int, Range(1), Help("minimum number of batches per epoch; small corpora are read several times per epoch")
-    ] = 50
+    ] = 14
     warmup_ratio: Annotated[float, Range(0, 1), Help("fraction of all steps with a rising learning rate")] = 0.1
     max_grad_norm: Annotated[float, Range(above=0), Help("gradients are clipped to this norm")] = 1.0
     ema_decay: Annotated[
@@ -48,8 +53,9 @@ class Optimization(BaseEstimator):
     ] = "default"
     device: Annotated[DeviceName, Help("auto takes a CUDA or Apple GPU if there is one")] = "auto"
     precision: Annotated[
-        Literal["float32", "bfloat16"], Help("of matrix products on a CUDA device; float32 elsewhere")
-    ] = "float32"
+        Literal["auto", "float32", "bfloat16"],
+        Help("of matrix products; auto is bfloat16 on a GPU or CPU with instructions for it (CPU: AMX, AVX512-BF16)"),
+    ] = "auto"
 
 
 @dataclass(eq=False, repr=False, kw_only=True)

@@ -4,17 +4,19 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 import torch
 from torch import nn
 
+from data.devices import computes_bfloat16_well
 from data.errors import CallError
 from featurestore.vectors.row_batches import shuffled_batches
 from heads.evaluation.metrics import macro_f1
 from heads.training.config import DeviceName, Imbalance, Optimization, Stopping, Training
 from heads.training.document_batches import Sequences
+from heads.training.length import TrainingLength
 from heads.training.losses import Losses
 from heads.training.optimizers import BestEpoch, learning_rate_factor, make_average, make_optimizer
 from heads.training.samplers import sample_documents
@@ -49,6 +51,13 @@ class Trainer:
     def device(self) -> torch.device:
         """The device to compute on. Raises CallError if this machine does not have it."""
         return find_device(self.optimization.device)
+
+    @property
+    def precision(self) -> Literal["float32", "bfloat16"]:
+        """The number type of matrix products in training; scores are always computed in float32."""
+        if self.optimization.precision == "auto":
+            return "bfloat16" if computes_bfloat16_well(str(self.device)) else "float32"
+        return self.optimization.precision
 
     def run(
         self,
@@ -85,19 +94,23 @@ class Trainer:
         device = self.device
         network.to(device)
         data = replace(data, sequences=data.sequences.on(device))
-        state = self._initial_state(network, len(fitted), rng)
+        positions = int(data.sequences.length[fitted].clamp(min=1).sum())
+        length = TrainingLength.of(self.optimization, len(fitted), positions)
+        state = self._initial_state(network, length, rng)
         if checkpoint is not None:
             checkpoint.resume(state)
         while not self._is_over(state):
             number = len(state.epochs) + 1
-            weighted = replace(data, weight=data.sample_weight) if self._defers_class_weights(number) else data
+            weighted = (
+                replace(data, weight=data.sample_weight) if self._defers_class_weights(number, length.epochs) else data
+            )
             loss = self._run_epoch(state, weighted, losses, fitted, number)
             if not math.isfinite(loss):
                 raise CallError(
                     f"The loss of epoch {number} is not finite with lr={self.optimization.lr}. Choose a lower lr."
                 )
             metrics = self._evaluate(state.evaluated, validation or data, losses, validation_rows)
-            epoch = Epoch(number, self.optimization.epochs, loss, *metrics)
+            epoch = Epoch(number, length.epochs, loss, *metrics)
             state.epochs.append(epoch)
             state.best.update(state.evaluated, number, self._merit(epoch))
             if on_epoch is not None:
@@ -110,61 +123,57 @@ class Trainer:
             checkpoint.remove()
         state.best.restore(network)
         network.cpu()
-        return History(tuple(state.epochs), state.best.number)
+        return History(tuple(state.epochs), state.best.number, length, self.precision)
 
-    def _passes(self, documents: int) -> int:
-        """How often an epoch reads each document."""
-        return math.ceil(self.optimization.min_steps / math.ceil(documents / self.optimization.batch_size))
-
-    def _initial_state(self, network: nn.Module, documents: int, rng: np.random.Generator) -> TrainingState:
+    def _initial_state(self, network: nn.Module, length: TrainingLength, rng: np.random.Generator) -> TrainingState:
         options = self.optimization
-        steps = self._passes(documents) * math.ceil(documents / options.batch_size) * options.epochs
         optimizer = make_optimizer(network, options.optimizer, options.lr, options.weight_decay)
         schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: learning_rate_factor(step, steps, options.warmup_ratio)
+            optimizer, lambda step: learning_rate_factor(step, length.steps, options.warmup_ratio)
         )
         average = make_average(network, options.ema_decay)
-        return TrainingState(network, optimizer, schedule, average, rng, BestEpoch(), [])
+        return TrainingState(network, optimizer, schedule, average, rng, length, BestEpoch(), [])
 
-    def _defers_class_weights(self, number: int) -> bool:
-        """Whether the epoch of that number does not use class weights yet."""
-        return number <= self.imbalance.defer_class_weights * self.optimization.epochs
+    def _defers_class_weights(self, number: int, epochs: int) -> bool:
+        """Whether the epoch of that number, of so many, does not use class weights yet."""
+        return number <= self.imbalance.defer_class_weights * epochs
 
     def _is_over(self, state: TrainingState) -> bool:
         done = len(state.epochs)
-        return done >= self.optimization.epochs or (done > 0 and done - state.best.number >= self.stopping.patience)
+        return done >= state.length.epochs or (done > 0 and done - state.best.number >= self.stopping.patience)
 
     def _run_epoch(
         self, state: TrainingState, data: TrainingData, losses_of: Losses, rows: torch.Tensor, number: int
     ) -> float:
         """Train for one epoch; returns its mean loss."""
         state.network.train()
-        half = self.optimization.precision == "bfloat16" and state.device.type == "cuda"
-        passes, progress = self._passes(len(rows)), (number - 1) / max(self.optimization.epochs - 1, 1)
+        progress = (number - 1) / max(state.length.epochs - 1, 1)
         # documents that are sampled by their weight must not be weighted again
         sampled = self.imbalance.sampler == "weighted"
         weighted = replace(data, weight=torch.ones_like(data.weight)) if sampled else data
         total = torch.zeros((), device=state.device)
-        for documents in chain.from_iterable(self._batches(data, rows, progress, state.rng) for _ in range(passes)):
+        for documents in chain.from_iterable(
+            self._batches(data, rows, progress, state) for _ in range(state.length.passes)
+        ):
             batch = data.sequences.batch(documents, state.device)
-            with torch.autocast(state.device.type, torch.bfloat16, enabled=half):
+            with torch.autocast(state.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
                 logits = state.network(batch)
             losses = _losses_of_rows(losses_of, logits.float(), weighted, documents)
             state.step(losses.mean(), self.optimization.max_grad_norm)
             total += losses.detach().sum()
-        return float(total) / (passes * len(rows))
+        return float(total) / (state.length.passes * len(rows))
 
     def _batches(
-        self, data: TrainingData, rows: torch.Tensor, progress: float, rng: np.random.Generator
+        self, data: TrainingData, rows: torch.Tensor, progress: float, state: TrainingState
     ) -> Iterator[torch.Tensor]:
         """The documents of one pass, int64, one batch at a time."""
         sampler = self.imbalance.sampler
         if sampler != "instance":
             targets = data.targets[rows].numpy()
             y = targets > 0 if targets.ndim == 2 else targets
-            drawn = sample_documents(y, sampler, progress, rng, data.weight[rows].numpy())
+            drawn = sample_documents(y, sampler, progress, state.rng, data.weight[rows].numpy())
             rows = rows[torch.from_numpy(drawn)]
-        for order in shuffled_batches(data.sequences.length[rows].numpy(), self.optimization.batch_size, rng):
+        for order in shuffled_batches(data.sequences.length[rows].numpy(), state.length.batch_size, state.rng):
             yield rows[torch.from_numpy(order)]
 
     def _losses(self, data: TrainingData, rows: torch.Tensor) -> Losses:
@@ -190,7 +199,7 @@ class Trainer:
 
     def _merit(self, epoch: Epoch) -> tuple[float, float]:
         """The value that the best epoch maximizes; without a validation split or class weights, later is better."""
-        if epoch.validation_loss is None or self._defers_class_weights(epoch.number):
+        if epoch.validation_loss is None or self._defers_class_weights(epoch.number, epoch.epochs):
             return float(epoch.number - epoch.epochs), 0.0
         metric = {"macro_f1": epoch.macro_f1, "accuracy": epoch.accuracy, "loss": None}[self.stopping.monitor]
         return metric or 0.0, -epoch.validation_loss

@@ -111,7 +111,7 @@ class NetworkHead(FittedNetworkHead, Head):
         if self.checkpoint_folder is None:
             return None
         # the features are identified by the mean and the deviation in the network
-        described = {"head": to_json(self), "device": trainer.device.type}
+        described = {"head": to_json(self), "device": trainer.device.type, "precision": trainer.precision}
         tabular = () if data.sequences.tabular is None else (data.sequences.tabular,)
         read = (data.sequences.length, data.targets, data.weight, data.sample_weight, *rows, *tabular)
         return Checkpoint(self.checkpoint_folder / f"{identity(described, self.network_, *read)}.safetensors")

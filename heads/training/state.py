@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from data.atomic_write import make_folder, write_atomically
 from data.errors import StorageFailed
+from heads.training.length import TrainingLength
 from heads.training.optimizers import BestEpoch
 
 __all__ = ["Checkpoint", "Epoch", "History", "TrainingState", "identity"]
@@ -41,17 +42,27 @@ class Epoch:
 
 @dataclass(frozen=True)
 class History:
-    """All epochs of a training, and the number of the one whose weights are kept."""
+    """All epochs of a training, and the number of the one whose weights are kept.
+
+    length: of the training if nothing stops it early. precision: the number type of its matrix products.
+    """
 
     epochs: tuple[Epoch, ...]
     best: int
+    length: TrainingLength
+    precision: Literal["float32", "bfloat16"]
+
+    def to_json(self) -> dict[str, Any]:
+        """The values that a rule may have chosen."""
+        return {**asdict(self.length), "precision": self.precision}
 
 
 @dataclass
 class TrainingState:
     """A network in training, with everything that determines the next steps.
 
-    average: moving average of the weights, or None. rng: draws batches. best: the best epoch so far.
+    average: moving average of the weights, or None. rng: draws batches. length: of the whole training. best: the best
+    epoch so far.
     """
 
     network: nn.Module
@@ -59,6 +70,7 @@ class TrainingState:
     schedule: torch.optim.lr_scheduler.LambdaLR
     average: AveragedModel | None
     rng: np.random.Generator
+    length: TrainingLength
     best: BestEpoch
     epochs: list[Epoch]
 

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from data.devices import computes_bfloat16_well
 from data.errors import EmbedOnceError
 from data.text_format import format_duration, plural
 from stages.adapt.objective import Epoch, Integers, Objective
@@ -26,7 +27,7 @@ from stages.adapt.plan import Train
 from stages.adapt.training_defaults import add_lora
 from stages.embed.batching.budget import empty_gpu_cache, is_out_of_memory
 from stages.embed.model_files.log_silencing import silence_transformers
-from stages.embed.network.torch_network import computes_bfloat16_well, resolve_device
+from stages.embed.network.torch_network import resolve_device
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments

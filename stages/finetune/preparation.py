@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from data.devices import computes_bfloat16_well
 from data.documents import Corpus, Documents
 from data.errors import CallError, ModelUnavailable, UnknownName, suggest_name
 from data.source_spec import SourceSpec
@@ -16,7 +17,6 @@ from stages.embed.model_files.checkpoint import read_config
 from stages.embed.model_files.model_families import ENCODER_DECODER_FAMILIES
 from stages.embed.model_files.saved_encoders import check_new_name, find_saved_encoder
 from stages.embed.network.backends import AUTO
-from stages.embed.network.torch_network import computes_bfloat16_well
 from stages.embed.pipeline.corpus import create_corpus_table
 from stages.embed.pipeline.embed_source import EmbedRequest
 from stages.finetune.processes import Processes

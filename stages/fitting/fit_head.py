@@ -212,6 +212,7 @@ def _record(
         labels=task.labels,
         copies={} if task.copies is None else task.copies.counts,
         parameter_count=int(head.parameter_count_),
+        training=head.history_.to_json() if hasattr(head, "history_") else {},
         seconds=seconds,
         predict_milliseconds=milliseconds + sum(run.record.predict_milliseconds for run in task.base_runs),
         corpus_notes=(),

@@ -73,6 +73,7 @@ class Record:
     copies: Mapping[str, int] = field(default_factory=dict)  # corpus of augmented copies -> how many it was fitted on
     encoder_trainings: Sequence[Mapping[str, Any]] = ()  # what encoders made here learned from, without texts' keys
     unscored: int = 0  # training documents that are only fitted on, because an encoder learned from their labels
+    training: Mapping[str, Any] = field(default_factory=dict)  # of a network: epochs, steps, batch size, precision
     test_texts: int = 0  # test documents whose texts an encoder learned from
     fold_stores: Sequence[str] = ()  # of an encoder that was cross-fitted: the store of each fold
 

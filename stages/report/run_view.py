@@ -34,6 +34,7 @@ class RunView:
         notes: sentences about the run.
         evidence: the decision rule as JSON, with the comparison of the rule families.
         has_folds: whether `out_of_fold` is out-of-fold.
+        training: how a network was trained, as text; empty for other heads.
         marks: what distinguishes its metrics from those of most runs, in a few words each.
     """
 
@@ -54,6 +55,7 @@ class RunView:
     notes: tuple[str, ...]
     evidence: Mapping[str, Any]
     has_folds: bool = True
+    training: str = ""
     marks: tuple[str, ...] = ()
 
     @property

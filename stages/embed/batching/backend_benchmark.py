@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.atomic_write import cache_folder, write_cache
+from data.devices import computes_bfloat16_well
 from data.errors import EmbedOnceError
 from data.text_format import join_words
 from featurestore import Recipe
@@ -34,7 +35,7 @@ from stages.embed.network.backends import (
     package_versions,
 )
 from stages.embed.network.static import StaticNetwork
-from stages.embed.network.torch_network import computes_bfloat16_well, resolve_device
+from stages.embed.network.torch_network import resolve_device
 from stages.embed.windows.window_arrays import Integers
 
 # of the benchmark: with another number, results that a machine has saved are measured again

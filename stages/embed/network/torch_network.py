@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 # tensors that the encoder does not use, so a checkpoint may lack them
 OPTIONAL_TENSORS = re.compile(r"pooler|position_ids|^decoder\.")
-_BFLOAT16_INSTRUCTIONS = ("amx_bf16", "avx512_bf16")  # of CPUs, as PyTorch names them
 # (ids int64 (windows, longest), lengths int64 (windows,)) -> a float32 (windows, longest, dim) per requested layer
 Network = Callable[["torch.Tensor", "torch.Tensor"], "Sequence[torch.Tensor]"]
 
@@ -161,22 +160,6 @@ def default_precision(device: str) -> str:
     if not resolved.startswith("cuda"):
         return "float32"
     return "bfloat16" if torch.cuda.get_device_capability(resolved) >= (8, 0) else "float16"
-
-
-def computes_bfloat16_well(device: str) -> bool:
-    """Return whether a resolved device has instructions for matrix products in bfloat16.
-
-    Training then uses them, and encoding on a CPU tries them. On other CPUs, bfloat16 takes about 8 times as long as
-    float32.
-    """
-    import torch
-
-    if device.startswith("cuda"):
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    if device != "cpu" or not hasattr(torch.cpu, "get_capabilities"):  # torch before 2.10
-        return False
-    capabilities = torch.cpu.get_capabilities()
-    return any(capabilities.get(name, False) for name in _BFLOAT16_INSTRUCTIONS)
 
 
 def _may_have_gpu() -> bool:
