@@ -6,7 +6,8 @@ Texts that are too many even for that are read from their files again at each us
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from concurrent.futures import CancelledError
+from dataclasses import dataclass, field
 from itertools import accumulate, compress, islice, pairwise, repeat
 from typing import Any, Generic, TypeVar, overload
 
@@ -14,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.errors import BadData
+
+_ROWS_BETWEEN_CHECKS = 1000  # of whether texts are still needed
 
 Value = TypeVar("Value", bound=Hashable)
 Other = TypeVar("Other", bound=Hashable)
@@ -79,6 +82,8 @@ class StreamedTexts(Sequence[str]):
     source: str
     length: int
     read: Callable[[], Iterator[str]]
+    # where the last selection ended, and the texts that follow, so that the next one need not start from the first
+    _rest: list[tuple[int, Iterator[str]]] = field(default_factory=list, repr=False)
 
     def __len__(self) -> int:
         return self.length
@@ -100,20 +105,38 @@ class StreamedTexts(Sequence[str]):
     def __getitem__(self, row: slice) -> list[str]: ...
     def __getitem__(self, row: int | slice) -> str | list[str]:
         """Read one or several texts; each use reads the files up to there, so `select` is for many."""
-        if isinstance(row, slice):
-            rows = range(self.length)[row]
-            texts = list(self.select(np.sort(np.asarray(rows, dtype=np.int64))))
-            return texts if rows.step > 0 else texts[::-1]
-        return next(self.select(np.array([range(self.length)[row]])))
+        rows = range(self.length)[row]
+        if isinstance(rows, int):
+            return next(iter(list(self.select(np.array([rows])))))
+        texts = list(self.select(np.sort(np.asarray(rows, dtype=np.int64))))
+        return texts if rows.step > 0 else texts[::-1]
 
-    def select(self, rows: NDArray[np.int64]) -> Iterator[str]:
+    def select(self, rows: NDArray[np.int64], is_cancelled: Callable[[], bool] = lambda: False) -> Iterator[str]:
         """Yield the texts at `rows`, which are increasing, in one pass over the files that ends with the last of them.
 
-        Raises BadData if the files have fewer documents now.
+        If the rows are behind those of the last selection, reading goes on there.
+
+        Args:
+            rows: The texts.
+            is_cancelled: Whether they are no longer needed; many may be read before the next of them.
+
+        Raises:
+            BadData: The files have fewer documents now.
+            CancelledError: `is_cancelled` returned true.
         """
-        is_selected = np.zeros(int(rows[-1]) + 1 if len(rows) else 0, dtype=np.uint8)
-        is_selected[rows] = 1
-        return compress(self, is_selected.tobytes())
+        if not len(rows):
+            return
+        start, texts = self._rest.pop() if self._rest else (0, iter(self))
+        if start > rows[0]:
+            start, texts = 0, iter(self)
+        is_selected = np.zeros(int(rows[-1]) + 1 - start, dtype=np.uint8)
+        is_selected[rows - start] = 1
+        for first in range(0, len(is_selected), _ROWS_BETWEEN_CHECKS):
+            if is_cancelled():
+                raise CancelledError
+            selected = is_selected[first : first + _ROWS_BETWEEN_CHECKS].tobytes()
+            yield from compress(islice(texts, len(selected)), selected)
+        self._rest[:] = [(int(rows[-1]) + 1, texts)]
 
 
 def texts_at(texts: Sequence[str], rows: NDArray[np.int64]) -> Iterator[str]:

@@ -2,9 +2,8 @@
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Self, overload
 
 import numpy as np
@@ -20,7 +19,6 @@ from stages.embed.windows.tokens import never_stop
 MOST_SAMPLED_FROM = 200_000  # texts; of more, only so many are read for a sample:
 SAMPLED_TEXTS = 20_000
 _BLOCK_ROWS = 2**18  # whose keys are copied at a time
-_ROWS_BETWEEN_CHECKS = 1000
 
 
 @dataclass(frozen=True)
@@ -76,8 +74,7 @@ class DistinctTexts:
         """
         if not isinstance(self.documents.texts, StreamedTexts):
             return ((self.keys[row], self.documents.texts[row]) for row in map(int, rows))
-        texts = replace(self.documents.texts, read=partial(_until_cancelled, self.documents.texts.read, is_cancelled))
-        return self._checked_pairs(rows, texts.select(rows))
+        return self._checked_pairs(rows, self.documents.texts.select(rows, is_cancelled))
 
     def _checked_pairs(self, rows: NDArray[np.int64], texts: Iterator[str]) -> Iterator[tuple[str, str]]:
         blocks = (rows[start : start + _BLOCK_ROWS].tolist() for start in range(0, len(rows), _BLOCK_ROWS))
@@ -127,11 +124,3 @@ class TextSample(Sequence[str]):
     def __getitem__(self, row: slice) -> list[str]: ...
     def __getitem__(self, row: int | slice) -> str | list[str]:
         return self._texts[row]
-
-
-def _until_cancelled(read: Callable[[], Iterator[str]], is_cancelled: Callable[[], bool]) -> Iterator[str]:
-    """The texts, until they are no longer needed: of a store that is nearly complete, many are read and not yielded."""
-    for number, text in enumerate(read()):
-        if number % _ROWS_BETWEEN_CHECKS == 0 and is_cancelled():
-            raise CancelledError
-        yield text
