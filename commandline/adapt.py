@@ -1,7 +1,6 @@
 """`embedonce adapt`: train an encoder further on the documents of a corpus."""
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,6 +12,7 @@ from commandline.source_options import SourceOptions, describe_source, source_op
 from data.text_format import format_duration
 
 if TYPE_CHECKING:
+    from featurestore import Location
     from stages.adapt.adapt import Adaptation, AdaptProgress, TrainedEncoder
     from stages.adapt.plan import AdaptRequest, Method, Train
     from stages.adapt.verdict import Verdict
@@ -40,7 +40,7 @@ class AdaptOptions(SourceOptions):
     include_test_text: bool
     verdict: bool
     dry_run: bool
-    stores_folder: Path
+    stores_folder: "Location"
     device: str
     seed: int
     as_json: bool

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from commandline.options import (
-    FOLDER,
+    STORE,
     NewFile,
     describe_origin,
     device_option,
@@ -23,7 +23,7 @@ from data.text_format import format_duration, plural
 from stages.augment.plan import DEFAULT_RATES, METHODS, AugmentPlan
 
 if TYPE_CHECKING:
-    from featurestore import CorpusTable, FeatureStore
+    from featurestore import CorpusTable, FeatureStore, Location
     from stages.augment.augment import AugmentProgress
     from stages.augment.copied_corpus import AugmentedCorpus
     from stages.embed.pipeline.encode_corpus import EmbedProgress
@@ -44,8 +44,8 @@ class AugmentOptions(TextOptions):
     model: str | None
     out: Path | None
     source: str | None
-    store: Path | None
-    stores_folder: Path
+    store: "Location | None"
+    stores_folder: "Location"
     embed: bool
     dry_run: bool
     device: str
@@ -87,7 +87,7 @@ class AugmentOptions(TextOptions):
 @click.option("--out", type=NewFile(), metavar="FILE", help="File of the copies.  [augmented/CORPUS-METHOD.jsonl]")
 @click.option("--source", metavar="FILE", help="File that has the texts.  [the file that was embedded]")
 @text_options
-@click.option("--store", type=FOLDER, help="The feature store.  [the newest in --stores]")
+@click.option("--store", type=STORE, help="The feature store.  [the newest in --stores]")
 @stores_option
 @click.option("--embed/--no-embed", default=True, help="Encode the copies into the store.")
 @click.option(
@@ -165,8 +165,8 @@ def _write(
 ) -> dict[str, Any]:
     copies.write()
     say(f"{copies.file}: {plural(len(copies.made), 'copy', 'copies')}, made in {format_duration(copies.seconds)}.")
-    again = f"embedonce embed {copies.file} --group copy_of --store {store.folder}"
-    fit = f"embedonce fit-head linear --store {store.folder} --corpus {corpus.name} --augmented {copies.corpus.name}"
+    again = f"embedonce embed {copies.file} --group copy_of --store {store.location}"
+    fit = f"embedonce fit-head linear --store {store.location} --corpus {corpus.name} --augmented {copies.corpus.name}"
     if options.embed:
         try:
             _encode(store, copies, options)
@@ -200,7 +200,7 @@ def _describe(
     store: "FeatureStore", corpus: "CorpusTable", copies: "AugmentedCorpus", options: AugmentOptions
 ) -> dict[str, Any]:
     return {
-        "store": str(store.folder),
+        "store": str(store.location),
         "corpus": corpus.name,
         "plan": asdict(options.plan) | {"rate": options.rate or DEFAULT_RATES.get(options.method)},
         "file": str(copies.file),

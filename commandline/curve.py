@@ -20,7 +20,7 @@ from commandline.options import (
     seed_option,
     set_option,
 )
-from commandline.output import note, progress, say, show_json, table
+from commandline.output import download, note, progress, say, show_json, table
 from data.ranges import MAX_SEEDS
 from data.text_format import format_duration
 
@@ -81,6 +81,7 @@ def curve(options: CurveOptions) -> None:
     plan = _plan(corpus, options.open_copies(first), options)
     origin = describe_origin("store", "the newest store")
     say(f"Learning curves of {', '.join(options.heads)} on {source.name}{origin}, corpus {corpus.name}.")
+    download(source.stores)
     with progress("fitting") as bar:
 
         def show(now: CurveProgress) -> None:

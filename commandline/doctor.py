@@ -11,6 +11,7 @@ from commandline.output import note, show_json, table
 from data.text_format import format_bytes
 
 if TYPE_CHECKING:
+    from featurestore import Location
     from stages.doctor import Diagnosis, Folder
 
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 class DoctorOptions:
     """The arguments and options of `embedonce doctor`."""
 
-    stores_folder: Path
+    stores_folder: "Location"
     runs: Path
     as_json: bool
 

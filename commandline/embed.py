@@ -1,13 +1,12 @@
 """`embedonce embed`: encode documents into a store."""
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from commandline.options import (
-    FOLDER,
+    STORE,
     describe_origin,
     is_given,
     json_option,
@@ -24,6 +23,7 @@ from data.text_format import format_bytes, format_duration, plural
 
 if TYPE_CHECKING:
     from data.documents import Corpus
+    from featurestore import Location
     from stages.embed.encoder.options import Options
     from stages.embed.pipeline.embed_source import EmbedRequest
     from stages.embed.pipeline.estimate import Estimate
@@ -53,8 +53,8 @@ class EmbedOptions(SourceOptions):
     batch_tokens: int | None
     trust_remote_code: bool
     device: str
-    store: Path | None
-    stores_folder: Path
+    store: "Location | None"
+    stores_folder: "Location"
     part: str
     on: str | None
     dry_run: bool
@@ -153,7 +153,7 @@ class EmbedOptions(SourceOptions):
     default="auto",
     help="auto, cpu, cuda or mps; all, or a list such as cuda:0,cuda:1, runs one process per device.",
 )
-@click.option("--store", type=FOLDER, help="The store.  [one in --stores, named for corpus, encoder and recipe]")
+@click.option("--store", type=STORE, help="The store.  [one in --stores, named for corpus, encoder and recipe]")
 @stores_option
 @click.option("--part", default="1/1", metavar="I/N", help="Encode only the I-th of N parts, into the same store.")
 @on_option
@@ -191,7 +191,9 @@ def embed(options: EmbedOptions) -> None:
 
 
 def _describe_model(options: EmbedOptions) -> str:
-    if options.store is not None and options.store.is_dir() and not is_given("model"):
+    from featurestore import is_store
+
+    if options.store is not None and not is_given("model") and is_store(options.store):
         return f"the encoder of {options.store}"
     return f"{options.model}{describe_origin('model', 'the default model')}"
 
@@ -213,7 +215,7 @@ def _embed(options: EmbedOptions) -> None:
 
         store, report = embed_source(_create_request(options), notify=note, progress=show)
     if options.as_json:
-        show_json({"store": str(store.folder), **asdict(report)})
+        show_json({"store": str(store.location), **asdict(report)})
     else:
         for sentence in report.sentences():
             say(sentence)
@@ -256,7 +258,7 @@ def _estimate(options: EmbedOptions) -> None:
         _show_estimate(folder, estimate)
 
 
-def _show_estimate(folder: Path, estimate: "Estimate") -> None:
+def _show_estimate(folder: "Location", estimate: "Estimate") -> None:
     free = "unknown" if estimate.memory is None else format_bytes(estimate.memory)
     is_sample = estimate.tokenized < estimate.distinct
     fits = {True: "they fit", False: "they may not fit; networks then read them from disk", None: ""}[estimate.fits]

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from commandline.options import FOLDER, NewFile, json_option, receives, runs_option, stores_option
-from commandline.output import note, open_output, progress, say, show, show_json, table, terminal_width
+from commandline.options import STORE, NewFile, json_option, receives, runs_option, stores_option
+from commandline.output import download, note, open_output, progress, say, show, show_json, table, terminal_width
 from commandline.source_options import TextOptions, text_options
 
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from featurestore import CorpusTable, FeatureStore
+    from featurestore import CorpusTable, FeatureStore, Location
     from stages.explain import Attribution, Explanation, ExplanationOptions, SourceTexts
     from stages.fitting.runs import Run
 
@@ -39,8 +39,8 @@ class ExplainOptions(TextOptions):
     top: int
     source: str | None
     encoder: str | None
-    store: Path | None
-    stores_folder: Path
+    store: "Location | None"
+    stores_folder: "Location"
     runs: Path
     html: Path | None
     as_json: bool
@@ -74,7 +74,7 @@ class ExplainOptions(TextOptions):
 @click.option("--source", metavar="FILE", help="File with the texts.  [the file that was embedded]")
 @text_options
 @click.option("--encoder", help="Where the run's encoder is now, if it has moved; only its tokenizer is read.")
-@click.option("--store", type=FOLDER, help="The feature store.  [the run's own, in --stores]")
+@click.option("--store", type=STORE, help="The feature store.  [the run's own, in --stores]")
 @stores_option
 @runs_option
 @click.option("--html", type=NewFile(), help="Also write a page with the highlighted texts.")
@@ -118,6 +118,7 @@ def _explain_documents(run: "Run", options: ExplainOptions) -> "list[Explanation
     texts = _read_texts(corpus, store, options)
     for sentence in texts.notes:
         note(sentence)
+    download([store])
     with progress("explaining") as bar:
 
         def show(done: int, total: int) -> None:

@@ -27,6 +27,7 @@ from data.errors import CallError
 from data.text_format import format_bytes, format_duration
 
 if TYPE_CHECKING:
+    from featurestore import Location
     from stages.embed.pipeline.encode_corpus import EmbedProgress
     from stages.finetune.finetune import FinetuneProgress
     from stages.finetune.preparation import FinetuneRequest
@@ -67,7 +68,7 @@ class FinetuneOptions(SourceOptions):
     tune: bool
     device: str
     trust_remote_code: bool
-    stores_folder: Path
+    stores_folder: "Location"
     runs: Path
     dry_run: bool
     seed: int

@@ -26,7 +26,7 @@ from commandline.options import (
     set_option,
     validate_on_option,
 )
-from commandline.output import note, progress, say
+from commandline.output import download, note, progress, say
 from data.errors import CallError, EmbedOnceError, ExtraMissing, StorageFailed
 from data.text_format import format_duration
 
@@ -132,6 +132,7 @@ def fit_head(options: FitHeadOptions) -> None:
     if options.on is not None:
         runs, has_failed = _fit_on_engine(inputs, options)
     else:
+        download(source.stores)
         with PooledFeatures(options.runs) as pooled:
             if len(plans) == 1:
                 runs, has_failed = [_fit(source, corpus, plans[0], options, set(corpus.notes), pooled)], False

@@ -24,7 +24,7 @@ from data.errors import CallError
 from data.ranges import MAX_SEED
 
 if TYPE_CHECKING:
-    from featurestore import CorpusTable, FeatureStore
+    from featurestore import CorpusTable, FeatureStore, Location
     from stages.report.plots import FileFormat
 
 Options = TypeVar("Options")
@@ -75,12 +75,33 @@ class NewFile(click.Path):
         return path
 
 
+class StoreLocation(click.Path):
+    """A folder, or the URL of one in a bucket."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return a Path or a StoreUrl. Raises CallError for a URL that no store can have."""
+        if "://" not in str(value):
+            return super().convert(value, param, ctx)
+        from featurestore import parse_location
+
+        return parse_location(value)
+
+
 FOLDER = click.Path(path_type=Path)
+STORE = StoreLocation()
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 runs_option = click.option("--runs", type=FOLDER, default=Path("runs"), help="Folder of the runs.")
 stores_option = click.option(
-    "--stores", "stores_folder", type=FOLDER, default=Path("stores"), show_default=True, help="Folder of the stores."
+    "--stores",
+    "stores_folder",
+    type=STORE,
+    default=Path("stores"),
+    show_default=True,
+    help="Folder of the stores, also s3://BUCKET/FOLDER.",
 )
 metric_option = click.option(
     "--metric",
@@ -126,7 +147,7 @@ class_weight_option = click.option(
 joined_stores_options = combine_options(
     click.option(
         "--store",
-        type=FOLDER,
+        type=STORE,
         multiple=True,
         help="The feature store. Repeat it to join several stores.  [the newest in --stores]",
     ),
@@ -158,8 +179,8 @@ corpus_options = combine_options(
 class CorpusOptions:
     """The values of `joined_stores_options` and `corpus_options`: which documents a head is fitted on, and how."""
 
-    store: tuple[Path, ...]
-    stores_folder: Path
+    store: "tuple[Location, ...]"
+    stores_folder: "Location"
     corpus: str | None
     layer: int
     skip_unlabeled: bool

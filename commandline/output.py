@@ -6,15 +6,18 @@ import os
 import sys
 import textwrap
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Literal, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TextIO
 
 import click
 
 from data.atomic_write import open_atomically
-from data.text_format import join_names
+from data.text_format import format_bytes, join_names
+
+if TYPE_CHECKING:
+    from featurestore import FeatureStore
 
 SECONDS_PER_LINE = 10.0  # of progress, if stderr is not a terminal
 WIDTH_WITHOUT_TERMINAL = 160  # columns of a table if no standard stream is a terminal, as in a scheduled job
@@ -172,6 +175,19 @@ def progress(activity: str, *, with_results: bool = False) -> Iterator[Bar]:
         yield from _show_bar(activity)
     else:
         yield _print_lines(activity)
+
+
+def bytes_progress(bar: Bar) -> Callable[[float, float], None]:
+    """A callback that shows bytes done and bytes in total on `bar`."""
+    return lambda done, total: bar(done, total, f"{format_bytes(done)} of {format_bytes(total)}")
+
+
+def download(stores: "Iterable[FeatureStore]") -> None:
+    """Download what the cache lacks of the stores that are in a bucket, with a progress bar for each."""
+    for store in stores:
+        if not store.storage.is_local:
+            with progress(f"downloading {store.name}") as bar:
+                store.shards(bytes_progress(bar))
 
 
 def _show_bar(activity: str) -> Iterator[Bar]:

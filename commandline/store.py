@@ -1,25 +1,24 @@
 """`embedonce store ...`: inspect and maintain a feature store."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from commandline.options import FOLDER, json_option, receives, stores_option
-from commandline.output import Bar, note, progress, say, show_json, table
+from commandline.options import STORE, json_option, receives, stores_option
+from commandline.output import bytes_progress, download, note, progress, say, show_json, table
 from commandline.source_options import SourceOptions, source_options
 from data.errors import CallError
 from data.text_format import format_bytes, join_names, plural
 
 if TYPE_CHECKING:
-    from featurestore import CompactionPlan, FeatureStore
+    from featurestore import CompactionPlan, FeatureStore, Location
 
 MOST_NAMES = 10  # documents that are named on the screen; --json names all
 
-folder_argument = click.argument("folder", required=False, type=FOLDER)
-store_option = click.option("--store", "folder", type=FOLDER, help="The feature store.  [the newest in --stores]")
+folder_argument = click.argument("folder", required=False, type=STORE)
+store_option = click.option("--store", "folder", type=STORE, help="The feature store.  [the newest in --stores]")
 dry_run_option = click.option("--dry-run", is_flag=True, help="Report what would be done; change nothing.")
 
 
@@ -27,8 +26,8 @@ dry_run_option = click.option("--dry-run", is_flag=True, help="Report what would
 class StoreOptions:
     """The store that a subcommand works on, and the form of its output."""
 
-    folder: Path | None
-    stores_folder: Path
+    folder: "Location | None"
+    stores_folder: "Location"
     as_json: bool
 
     def open(self) -> "FeatureStore":
@@ -50,7 +49,9 @@ def store() -> None:
 @receives(StoreOptions)
 def info(options: StoreOptions) -> None:
     """Show what a store holds, and what each stored array costs."""
-    content = options.open().info()
+    store = options.open()
+    download([store])
+    content = store.info()
     if options.as_json:
         show_json(content)
         return
@@ -75,11 +76,11 @@ def verify(options: StoreOptions) -> None:
     """
     store = options.open()
     with progress("verifying") as bar:
-        problems = store.verify(_show_bytes(bar))
+        problems = store.verify(bytes_progress(bar))
     if options.as_json:
-        show_json({"store": str(store.folder), "wrong": problems})
+        show_json({"store": str(store.location), "wrong": problems})
     else:
-        click.echo("\n".join(problems) or f"{store.folder}: all shards are intact, {len(store.shards()):,} in total.")
+        click.echo("\n".join(problems) or f"{store.location}: all shards are intact, {len(store.shards()):,} in total.")
     if problems:
         raise click.exceptions.Exit(1)
 
@@ -95,12 +96,12 @@ def repair(options: StoreOptions) -> None:
 
     store = options.open()
     with progress("verifying") as bar:
-        result = repair_store(store, _show_bytes(bar))
+        result = repair_store(store, bytes_progress(bar))
     if options.as_json:
-        show_json({"store": str(store.folder), **result.to_json()})
+        show_json({"store": str(store.location), **result.to_json()})
         return
     for shard in result.quarantined:
-        click.echo(f"{shard.path.name} was moved to {store.folder / 'quarantine'}: {shard.problem}")
+        click.echo(f"{shard.path.name} was moved to {store.location / 'quarantine'}: {shard.problem}")
     for missing in result.missing:
         click.echo(missing.message)
         if missing.ids:
@@ -109,7 +110,7 @@ def repair(options: StoreOptions) -> None:
     if result.removed_temporary_files:
         note(f"{plural(result.removed_temporary_files, 'temporary file')} of processes that died: removed.")
     if not result.quarantined:
-        click.echo(f"{store.folder}: nothing to repair, all shards are intact.")
+        click.echo(f"{store.location}: nothing to repair, all shards are intact.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +134,7 @@ def compact(options: RewriteOptions) -> None:
     from featurestore import plan_compaction
 
     store = options.open()
+    download([store])
     _rewrite(store, plan_compaction(store), options)
 
 
@@ -150,6 +152,7 @@ def prune(options: RewriteOptions) -> None:
     from featurestore import plan_pruning
 
     store = options.open()
+    download([store])
     _rewrite(store, plan_pruning(store), options)
 
 
@@ -190,7 +193,7 @@ def label(options: LabelOptions) -> None:
     result = relabel(store, open_corpus(store, options.corpus), options.file, options.spec)
     if options.as_json:
         show_json(
-            {"store": str(store.folder), "corpus": result.corpus, "changed": result.changed, "notes": result.notes}
+            {"store": str(store.location), "corpus": result.corpus, "changed": result.changed, "notes": result.notes}
         )
         return
     for sentence in result.notes:
@@ -231,6 +234,7 @@ def export(options: ExportOptions) -> None:
     from featurestore.maintenance.export import export_store
 
     store, output = options.open(), options.output
+    download([store])
     with progress("exporting") as bar:
         documents = export_store(
             store,
@@ -238,17 +242,12 @@ def export(options: ExportOptions) -> None:
             options.kind or output.suffix.lstrip(".").lower(),
             corpus=options.corpus,
             overwrite=options.overwrite,
-            progress=_show_bytes(bar),
+            progress=bytes_progress(bar),
         )
     if options.as_json:
-        show_json({"store": str(store.folder), "file": str(output), "documents": documents})
+        show_json({"store": str(store.location), "file": str(output), "documents": documents})
     else:
-        click.echo(f"{output}: {documents:,} documents of {store.folder}, {format_bytes(output.stat().st_size)}.")
-
-
-def _show_bytes(bar: Bar) -> Callable[[float, float], None]:
-    """A callback that shows bytes done and bytes in total on `bar`."""
-    return lambda done, total: bar(done, total, f"{format_bytes(done)} of {format_bytes(total)}")
+        click.echo(f"{output}: {documents:,} documents of {store.location}, {format_bytes(output.stat().st_size)}.")
 
 
 def _rewrite(store: "FeatureStore", plan: "CompactionPlan", options: RewriteOptions) -> None:
@@ -256,14 +255,14 @@ def _rewrite(store: "FeatureStore", plan: "CompactionPlan", options: RewriteOpti
 
     if not options.dry_run and plan.groups:
         with progress("rewriting") as bar:
-            run_compaction(plan, store, _show_bytes(bar))
+            run_compaction(plan, store, bytes_progress(bar))
     if options.as_json:
-        show_json({"store": str(store.folder), "dry_run": options.dry_run, **plan.to_json()})
+        show_json({"store": str(store.location), "dry_run": options.dry_run, **plan.to_json()})
         return
     removed, became = ("would be", "would become") if options.dry_run else ("were", "became")
     click.echo(
-        f"{store.folder}: {plan.unreferenced:,} documents that no corpus refers to and {plan.duplicates:,} duplicates "
-        f"{removed} removed, about {format_bytes(plan.freed_bytes)}; "
+        f"{store.location}: {plan.unreferenced:,} documents that no corpus refers to and {plan.duplicates:,} "
+        f"duplicates {removed} removed, about {format_bytes(plan.freed_bytes)}; "
         f"{plural(plan.shards, 'shard')} {became} {plan.shards_after:,}."
     )
     if options.dry_run:

@@ -27,7 +27,7 @@ from commandline.options import (
     seed_option,
     validate_on_option,
 )
-from commandline.output import note, progress, say, show_json, table
+from commandline.output import download, note, progress, say, show_json, table
 from data.errors import CallError
 from data.text_format import format_duration, plural
 
@@ -100,6 +100,8 @@ def sweep(options: SweepOptions) -> None:
     say(f"Sweep of {options.head} on {source.name}{origin}, corpus {corpus.name}.")
     if options.head == ALL:
         _note_left_out(inputs.spaces, layers=len(source.recipes[0].layers))
+    if options.on is None:
+        download(source.stores)
     results = _run_sweep(inputs, options)
     runs = select_runs([result.run for result in results if result.run is not None], options.runs)
     if options.as_json:

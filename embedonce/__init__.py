@@ -30,6 +30,7 @@ from stages.interactive.progress_bar import progress_bar  # noqa: E402
 from stages.interactive.run import Comparison, Run  # noqa: E402
 
 if TYPE_CHECKING:
+    from featurestore import Location
     from heads.core.head import Head
 
 __all__ = [
@@ -68,8 +69,8 @@ def embed(
     header: str | None = None,
     encoding: str | None = None,
     label_names: Sequence[str] | None = None,
-    stores: str | Path = "stores",
-    store: str | Path | None = None,
+    stores: "str | Location" = "stores",
+    store: "str | Location | None" = None,
     name: str | None = None,
     seed: int = 0,
     progress: bool = True,
@@ -96,8 +97,8 @@ def embed(
         header: "none" if the first row is a document; the columns are then called "1", "2", ...
         encoding: of a text file; None for UTF-8, or UTF-16 if it is.
         label_names: names of labels that are numbers from 0, or lists with one 0 or 1 per label, in their order.
-        stores: the folder of stores.
-        store: the store; None is one in `stores`, named for the corpus and the encoder.
+        stores: the folder of stores, also s3://bucket/folder.
+        store: the store, also a URL; None is one in `stores`, named for the corpus and the encoder.
         name: the name of a corpus from memory; None is one made from its content.
         seed: of the split that is drawn if the source has none.
         progress: whether a bar is shown.
@@ -110,6 +111,7 @@ def embed(
     from data.readers import read_corpus
     from data.readers.in_memory import read_in_memory
     from data.source_spec import SourceSpec
+    from featurestore import parse_location
     from stages.embed import Options
     from stages.embed.encoder.options import parse_keep
     from stages.embed.pipeline.embed_source import EmbedRequest, embed_source
@@ -150,8 +152,8 @@ def embed(
         spec=spec,
         options=Options(model=model, **options),
         explicit={"model", *options},
-        store=None if store is None else Path(store),
-        stores=Path(stores),
+        store=None if store is None else parse_location(store),
+        stores=parse_location(stores),
         seed=seed,
     )
     with progress_bar("encoding", visible=progress) as show:
@@ -161,19 +163,21 @@ def embed(
     return EmbeddedCorpus(home, home.corpus(corpus.name), notes)
 
 
-def load_corpus(store: str | Path, corpus: str | None = None) -> EmbeddedCorpus:
+def load_corpus(store: "str | Location", corpus: str | None = None) -> EmbeddedCorpus:
     """A corpus that was embedded before.
 
     Args:
-        store: the folder of the store.
+        store: the folder of the store, or its URL.
         corpus: its name; None is the store's only one.
 
     Raises:
         FileMissing: if there is no store, UnknownName if it has no such corpus.
     """
+    from featurestore import parse_location
     from stages.stores import open_corpus, open_store
 
-    home = open_store(Path(store), Path(store).parent)
+    location = parse_location(store)
+    home = open_store(location, location.parent)
     return EmbeddedCorpus(home, open_corpus(home, corpus))
 
 

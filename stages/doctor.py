@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 
 from data.atomic_write import cache_folder
 from data.devices import computes_bfloat16_well
+from featurestore import Location
 from featurestore.vectors.memory import free_memory
 from stages.embed.model_files.saved_encoders import encoders_folder
 from stages.embed.network.backends import CPU_INFO, read_cpu_flags
@@ -138,11 +139,11 @@ class Diagnosis:
         return {**asdict(self), "extras": extras}
 
 
-def diagnose(stores: Path, runs: Path, *, hub_seconds: float = HUB_SECONDS) -> Diagnosis:
+def diagnose(stores: Location, runs: Path, *, hub_seconds: float = HUB_SECONDS) -> Diagnosis:
     """Examine this installation and machine. Takes a few seconds, most of them to import PyTorch; raises nothing.
 
     Args:
-        stores: The folder of the stores.
+        stores: The folder of the stores; one in a bucket is not examined.
         runs: The folder of the runs.
         hub_seconds: How long the model hub has to answer.
 
@@ -253,10 +254,11 @@ def _find_extras() -> tuple[Extra, ...]:
     )
 
 
-def _folders_in_use(stores: Path, runs: Path) -> dict[str, Path]:
+def _folders_in_use(stores: Location, runs: Path) -> dict[str, Path]:
     home = Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface")).expanduser()
     hub_cache = Path(os.environ.get("HF_HUB_CACHE", home / "hub")).expanduser()
-    made_here = {"stores": stores, "runs": runs, "encoders": encoders_folder()}
+    made_here = {"stores": stores} if isinstance(stores, Path) else {}
+    made_here |= {"runs": runs, "encoders": encoders_folder()}
     return made_here | {"cache": cache_folder(), "models of the hub": hub_cache}
 
 

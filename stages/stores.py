@@ -4,23 +4,34 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from data.errors import BadData, CallError, FileMissing, UnknownName, suggest_name
-from featurestore import CorpusTable, FeatureSource, FeatureStore, JoinedStores, newest_store
+from featurestore import CorpusTable, FeatureSource, FeatureStore, JoinedStores, Location, is_store, newest_store
 from stages.fitting.copies import ORIGIN_COLUMN
 
 __all__ = ["open_corpus", "open_store", "open_stores"]
 
 
-def open_store(path: Path | None, folder: Path) -> FeatureStore:
-    """The store at `path`, or the newest store in `folder`. Raises FileMissing if there is none."""
-    if path is not None:
-        return FeatureStore.open(path if path.is_dir() or not (folder / path).is_dir() else folder / path)
+def open_store(location: Location | None, folder: Location) -> FeatureStore:
+    """The store at `location`, or the newest store in `folder`. Raises FileMissing if there is none, BucketFailed."""
+    if isinstance(location, Path):
+        return FeatureStore.open(_find_store(location, folder))
+    if location is not None:
+        return FeatureStore.open(location)
     store = newest_store(folder)
     if store is None:
         raise FileMissing(f"{folder} holds no feature store. Make one with `embedonce embed FILE`.")
     return store
 
 
-def open_stores(paths: Sequence[Path], folder: Path) -> tuple[FeatureSource, FeatureStore]:
+def _find_store(path: Path, folder: Location) -> Location:
+    """`path`, or if that is no folder, the store of this name in `folder`."""
+    if path.is_dir():
+        return path
+    inside = folder / path
+    exists = inside.is_dir() if isinstance(inside, Path) else not path.is_absolute() and is_store(inside)
+    return inside if exists else path
+
+
+def open_stores(paths: Sequence[Location], folder: Location) -> tuple[FeatureSource, FeatureStore]:
     """The stores at `paths` joined into one, or the newest in `folder`; and the first of them, which has the corpus.
 
     Raises what `open_store` raises, and CallError for a store that is named twice.

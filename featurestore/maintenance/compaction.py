@@ -102,13 +102,12 @@ def run_compaction(plan: CompactionPlan, store: "FeatureStore", progress: Progre
     progress: called after each group with the bytes done and the total bytes.
     """
     total, done = sum(kept.shard.size for group in plan.groups for kept in group), 0
-    shards = store.storage.subfolder("shards")
     for group in plan.groups:
         contents = [select_content(kept.shard, kept.rows) for kept in group if len(kept.rows)]
         new_name = store.commit(concatenate_content(contents)) if contents else None
         for kept in sorted(group, key=lambda kept: kept.shard.name, reverse=True):
             if kept.shard.name != new_name:
-                shards.remove(kept.shard.name)
+                store.shard_folder.remove(kept.shard.name)
             done += kept.shard.size
         if progress is not None:
             progress(done, total)

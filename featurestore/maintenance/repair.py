@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from featurestore.shards.verified_cache import VerifiedShards
 from featurestore.storage.storage import Progress
+from featurestore.storage.verified_cache import VerifiedShards
 from featurestore.store.inspection import DamagedShard, MissingFeatures, check_shards, find_missing_features
 
 if TYPE_CHECKING:

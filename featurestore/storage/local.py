@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, ClassVar
 
 from data.atomic_write import (
     TEMPORARY_PREFIX,
@@ -26,6 +26,7 @@ class LocalStorage:
     """The files of a folder."""
 
     location: Path
+    is_local: ClassVar[bool] = True
 
     def subfolder(self, name: str) -> "LocalStorage":
         """The storage of a folder in this one, which may not exist yet."""
@@ -42,6 +43,10 @@ class LocalStorage:
     def names(self) -> list[str]:
         """The names in the folder, sorted."""
         return sorted(path.name for path in self.location.glob("*") if not path.name.startswith("."))
+
+    def states(self) -> dict[str, FileState]:
+        """The state of each file; those that vanish meanwhile are left out."""
+        return {name: state for name in self.names() if (state := self.state(name)) is not None}
 
     def state(self, name: str) -> FileState | None:
         """Size and time of a file or link, None if there is none."""

@@ -20,12 +20,12 @@ Progress = Callable[[float, float], None]
 class FileState:
     """What is known of a file without reading it.
 
-    size: in bytes. modified: seconds since 1970. version: changes with the content; "" on a local disk.
+    size: in bytes. modified: seconds since 1970. version: what a conditional write compares; none on a local disk.
     """
 
     size: int
     modified: float
-    version: str = ""
+    version: tuple[tuple[str, str], ...] = ()
 
 
 class Storage(Protocol):
@@ -34,6 +34,10 @@ class Storage(Protocol):
     @property
     def location(self) -> Location:
         """The folder, or its URL."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether reading a file costs no download."""
 
     def subfolder(self, name: str) -> "Storage":
         """The storage of a folder in this one, which may not exist yet."""
@@ -46,6 +50,9 @@ class Storage(Protocol):
 
     def names(self) -> list[str]:
         """The names of the files, sorted; none if there is no folder."""
+
+    def states(self) -> dict[str, FileState]:
+        """The state of each file, by name, sorted."""
 
     def state(self, name: str) -> FileState | None:
         """The state of a file, None if there is none."""

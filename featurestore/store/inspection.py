@@ -12,9 +12,9 @@ from data.errors import BadData, EmbedOnceError, StoreDamaged
 from featurestore.shards.keys import KeyIndex
 from featurestore.shards.shard import Shard, check_shard_hash
 from featurestore.shards.subprocess_parser import ShardParser
-from featurestore.shards.verified_cache import VerifiedShards
 from featurestore.storage.location import Location
 from featurestore.storage.storage import Progress, Storage
+from featurestore.storage.verified_cache import VerifiedShards
 from featurestore.store import corpora, unencodable
 from featurestore.vectors.ragged import as_array
 from featurestore.vectors.recipe import Recipe
@@ -78,7 +78,7 @@ def check_shards(
     Returns:
         The files that are not shards of `recipe`, by name, and the keys of the shards.
     """
-    states = {name: state for name in folder.names() if (state := folder.state(name)) is not None}
+    states = folder.states()
     total, done, damaged = sum(state.size for state in states.values()), 0, []
     keys: list[NDArray[np.bytes_]] = []
     with ShardParser(recipe) as parser:

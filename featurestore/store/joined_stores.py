@@ -25,6 +25,10 @@ class FeatureSource(Protocol):
     """A source of features for heads: one store, or several joined."""
 
     @property
+    def stores(self) -> tuple[FeatureStore, ...]:
+        """The stores, at least one."""
+
+    @property
     def name(self) -> str:
         """The name in messages."""
 

@@ -30,15 +30,14 @@ from featurestore.shards.keys import KeyIndex
 from featurestore.shards.layout import FORMAT, check_format
 from featurestore.shards.selection import Selection
 from featurestore.shards.shard import Shard, bags_from_shards
-from featurestore.shards.shard_bytes import shard_bytes
 from featurestore.shards.shard_content import ShardContent
-from featurestore.shards.verified_cache import VerifiedShards
 from featurestore.storage.location import Location, parse_location
 from featurestore.storage.places import child_folders, storage_at
 from featurestore.storage.storage import Progress, Storage, read
 from featurestore.store import corpora, unencodable
 from featurestore.store.corpora import CorpusTable
 from featurestore.store.inspection import count_contents, find_problems, is_shard
+from featurestore.store.shard_folder import ShardFolder
 from featurestore.vectors.bags import Bags
 from featurestore.vectors.encoder_training import TRAINING_FILE, EncoderTraining
 from featurestore.vectors.recipe import Recipe
@@ -52,7 +51,7 @@ _RECIPE = "recipe.json"
 class FeatureStore:
     """Features in a folder or a bucket: made by `create`, opened by `open`, pickled as its path or URL.
 
-    location: the folder or the URL. storage: its files.
+    location: the folder or the URL. storage: its files. shard_folder: its shards.
 
     Shards are opened on first use; shards committed later are seen after `refresh` or a `commit` of this object. If two
     shards hold one key, the first by name is read.
@@ -62,11 +61,7 @@ class FeatureStore:
         self.storage = storage
         self.location = storage.location
         self.recipe = recipe
-        self._shards = storage.subfolder("shards")
-        self._verified = VerifiedShards(self.location)
-        self._opened: dict[str, Shard] = {}
-        self._keys: KeyIndex | None = None  # None if shards may have been committed since
-        self._index: KeyIndex | None = None  # of the opened shards
+        self.shard_folder = ShardFolder(storage, recipe)
 
     @classmethod
     def create(cls, location: str | Location, recipe: Recipe, training: EncoderTraining | None = None) -> Self:
@@ -88,7 +83,7 @@ class FeatureStore:
             alternative = f", or {options} to add to this one" if options else ""
             surplus = ", which holds all of the requested features and more" if store.recipe.covers(recipe) else ""
             raise RecipeMismatch(f"{store.name}: {'; '.join(differences)}. Name another --store{alternative}{surplus}.")
-        for folder in (storage_at(storage.location.parent), storage, store._shards, storage.subfolder("corpora")):
+        for folder in (storage_at(storage.location.parent), storage, *map(storage.subfolder, ("shards", "corpora"))):
             folder.sync()
         return store
 
@@ -116,6 +111,11 @@ class FeatureStore:
         if not isinstance(self.location, Path):
             raise CallError(f"{self.location} is in a bucket, and this needs a folder. Name a store on a local disk.")
         return self.location
+
+    @property
+    def stores(self) -> tuple[Self, ...]:
+        """This store, as `JoinedStores` has several."""
+        return (self,)
 
     @property
     def recipes(self) -> tuple[Recipe, ...]:
@@ -146,48 +146,23 @@ class FeatureStore:
     @property
     def keys(self) -> KeyIndex:
         """The keys of all documents that have features. Raises StoreDamaged if a shard is damaged."""
-        keys = self._keys
-        return self._open_shards() if keys is None else keys
+        return self.shard_folder.index
 
     def refresh(self) -> None:
-        """Open the shards that any process has committed since. Raises StoreDamaged if one is damaged."""
-        self._open_shards()
-
-    def _open_shards(self, progress: Progress | None = None) -> KeyIndex:
-        keys = self._keys  # a thread that commits may reset them at any time
-        names = self.shard_names()
-        if keys is not None and names == list(self._opened):
-            return keys
-        paths = self._shards.fetch([name for name in names if name not in self._opened], progress)
-        opened = {name: self._opened.get(name) for name in names}
-        opened |= {name: self._open_shard(path) for name, path in paths.items()}
-        self._verified.save()
-        before, self._opened = self._opened, {name: shard for name, shard in opened.items() if shard is not None}
-        new = {name: shard for name, shard in self._opened.items() if name not in before}
-        if self._index is not None and before.keys() <= self._opened.keys():
-            self._index = self._index.extended({name: shard.keys for name, shard in new.items()})
-        else:
-            self._index = KeyIndex((shard.keys for shard in self._opened.values()), list(self._opened))
-        self._keys = keys = self._index
-        return keys
-
-    def _open_shard(self, path: Path) -> Shard | None:
-        try:
-            stat = path.lstat()
-            shard = Shard.open(path, self.recipe, lambda now: self._verified.is_verified(path.name, now))
-        except FileNotFoundError:  # compacted away since the folder was listed
-            return None
-        self._verified.add(path.name, stat)
-        return shard
+        """See the shards that any process has committed since. Raises StoreDamaged if one is damaged."""
+        self.shard_folder.refresh()
 
     def shard_names(self) -> list[str]:
         """The names of the shards that any process has committed by now; none of them is opened."""
-        return list(filter(is_shard, self._shards.names()))
+        return self.shard_folder.names()
 
-    def shards(self) -> list[Shard]:
-        """The shards, sorted by name."""
-        _ = self.keys
-        return list(self._opened.values())
+    def shards(self, progress: Progress | None = None) -> list[Shard]:
+        """Open the shards, sorted by name; those of a bucket are downloaded into a cache.
+
+        progress: called with the bytes downloaded and the bytes to download. Raises StoreDamaged; BucketFailed;
+        StorageFailed if the cache is full.
+        """
+        return self.shard_folder.shards(progress)
 
     def missing_keys(self, keys: Sequence[str]) -> list[str]:
         """Return the keys without features, in their order."""
@@ -210,17 +185,24 @@ class FeatureStore:
         Raises BadData, with their number, if some of `keys` have no features.
         """
         if keys is None:
-            return Selection.of_all(self.recipe, self.shards(), self.keys)
+            shards = self.shards()
+            return Selection.of_all(self.recipe, shards, self.keys)
+        self._check_known(keys)  # before shards are downloaded
+        shards = self.shards()
+        self._check_known(keys, are_any=bool(shards))
+        return Selection.of_keys(self.recipe, shards, self.keys, keys)
+
+    def _check_known(self, keys: Sequence[str], *, are_any: bool = True) -> None:
         known = self.keys.contains(keys)
-        if not known.all() or not self._opened:
-            missing, failed = int((~known).sum()), int(self.unencodable(keys).sum())
-            if missing == failed > 0:
-                raise BadData(f"{self.name}: {missing:,} of {len(keys):,} documents have no finite vectors.")
-            raise BadData(
-                f"{self.name}: {missing - failed:,} of {len(keys):,} documents have no features. "
-                "Run the same `embedonce embed` again to encode them."
-            )
-        return Selection.of_keys(self.recipe, self.shards(), self.keys, keys)
+        if known.all() and are_any:
+            return
+        missing, failed = int((~known).sum()), int(self.unencodable(keys).sum())
+        if missing == failed > 0:
+            raise BadData(f"{self.name}: {missing:,} of {len(keys):,} documents have no finite vectors.")
+        raise BadData(
+            f"{self.name}: {missing - failed:,} of {len(keys):,} documents have no features. "
+            "Run the same `embedonce embed` again to encode them."
+        )
 
     def bags(self, keys: Sequence[str], keep: str | Iterable[str] | None = None, layer: int | None = -1) -> Bags:
         """Return the documents of `keys`, in their order; a vector is read when it is used.
@@ -250,9 +232,7 @@ class FeatureStore:
 
     def commit(self, content: ShardContent) -> str:
         """Write one shard, and return its name once it is on the disk or in the bucket. Raises StorageFailed."""
-        name = self._shards.write_under_hash(shard_bytes(content, self.recipe), ".h5")
-        self._keys = None
-        return name
+        return self.shard_folder.commit(content)
 
     def save_corpus(self, table: CorpusTable) -> None:
         """Write the table of a corpus; an older one with its name is replaced. Raises StorageFailed."""
@@ -287,7 +267,7 @@ class FeatureStore:
 
         progress: called with the bytes done and the total bytes.
         """
-        return find_problems(self.storage, self.recipe, self._verified, progress)
+        return find_problems(self.storage, self.recipe, self.shard_folder.verified, progress)
 
 
 def _read_recipe(storage: Storage) -> Recipe:
@@ -336,5 +316,4 @@ def list_stores(folder: Location) -> list[Location]:
 def _newest_time(store: Location) -> float:
     """The modification time of the newest shard; 0 without shards."""
     folder = storage_at(store).subfolder("shards")
-    states = (folder.state(name) for name in folder.names() if is_shard(name))
-    return max((state.modified for state in states if state is not None), default=0.0)
+    return max((state.modified for name, state in folder.states().items() if is_shard(name)), default=0.0)

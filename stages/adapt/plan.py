@@ -7,6 +7,7 @@ from typing import Any, Literal
 from data.errors import CallError
 from data.ranges import MAX_COUNT, MAX_SEED, check_whole_number
 from data.source_spec import SourceSpec
+from featurestore import Location
 from stages.adapt.training_defaults import DefaultLearningRate
 from stages.embed.encoder.options import Options
 
@@ -127,5 +128,5 @@ class AdaptRequest:
     encoding: Options = field(default_factory=Options)
     name: str
     plan: AdaptPlan
-    stores: Path = Path("stores")
+    stores: Location = Path("stores")
     verdict: bool = True

@@ -92,4 +92,4 @@ def encode_copies(
 
 
 def _location(store: FeatureStore, copies: AugmentedCorpus) -> StoreLocation:
-    return StoreLocation(copies.corpus.name, store.folder.parent, store.folder)
+    return StoreLocation(copies.corpus.name, store.location.parent, store.location)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from data.atomic_write import build_folder, check_writable
 from data.text_format import plural
-from featurestore import FeatureStore
+from featurestore import FeatureStore, list_stores
 from heads.evaluation.score_matrix import align_scores
 from stages.embed.model_files.saved_encoders import encoders_folder
 from stages.embed.network.backends import AUTO
@@ -92,7 +92,10 @@ def finetune(
         run = runs.load(prepared.run_folder)
         return FinetuneResult(run=run, encoder=run.recipes[0].encoder, store=run.record.store, is_new=False)
     for folder in (request.runs, request.stores, encoders_folder()):
-        check_writable(folder)
+        if isinstance(folder, Path):
+            check_writable(folder)
+        else:
+            list_stores(folder)  # whether the bucket exists and answers
     checkpoint = FitCheckpoint(prepared.run_folder)
     run_notes = checkpoint.notes()
     for sentence in (*prepared.task.notes, *run_notes):

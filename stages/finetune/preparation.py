@@ -9,7 +9,7 @@ from data.devices import computes_bfloat16_well
 from data.documents import Corpus, Documents
 from data.errors import CallError, ModelUnavailable, UnknownName, suggest_name
 from data.source_spec import SourceSpec
-from featurestore import CorpusTable, EncoderTraining, KeyList, TrainingStep
+from featurestore import CorpusTable, EncoderTraining, KeyList, Location, TrainingStep
 from stages.adapt.support import BaseEncoder, find_trainable_encoder
 from stages.embed.encoder.encoder import Encoder, open_encoder
 from stages.embed.encoder.options import Options
@@ -54,7 +54,7 @@ class FinetuneRequest:
     settings: FinetuneSettings = field(default_factory=FinetuneSettings)
     name: str | None = None
     precision: str = AUTO
-    stores: Path = Path("stores")
+    stores: Location = Path("stores")
     runs: Path = Path("runs")
     skip_unlabeled: bool = False
     order: Sequence[str] = ()

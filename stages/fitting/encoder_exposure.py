@@ -268,9 +268,9 @@ def _find_fold_stores(store: FeatureStore, keys: Sequence[str]) -> list[FeatureS
         candidates = [sibling for sibling in siblings if sibling.recipe.weights == weights]
         if not candidates:
             raise FileMissing(
-                f"{store.name}: its encoder was cross-fitted, and {store.folder.resolve().parent} has no store of its "
-                f"fold encoder {name} with the same options. Run the same `embedonce embed` again, which encodes with "
-                "it too."
+                f"{store.name}: its encoder was cross-fitted, and {store.location.resolve().parent} has no store of "
+                f"its fold encoder {name} with the same options. Run the same `embedonce embed` again, which encodes "
+                "with it too."
             )
         # each corpus that was encoded with it has a store
         fold_store = min(candidates, key=lambda candidate: len(candidate.missing_keys(keys)))
@@ -283,7 +283,7 @@ def _find_fold_stores(store: FeatureStore, keys: Sequence[str]) -> list[FeatureS
 def _open_siblings(store: FeatureStore) -> list[FeatureStore]:
     """The stores in the same folder that differ from `store` in nothing but the weights of the encoder."""
     siblings = []
-    for folder in sorted(list_stores(store.folder.resolve().parent)):
+    for folder in sorted(list_stores(store.location.resolve().parent)):
         try:
             sibling = FeatureStore.open(folder)
         except EmbedOnceError:  # damaged or of another format: reported to those who name it

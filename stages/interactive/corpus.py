@@ -59,7 +59,7 @@ class EmbeddedCorpus:
 
     Attributes:
         name: the corpus's name in the store.
-        store: the folder of the store.
+        store: the folder or URL of the store.
         notes: sentences on what was guessed, what is missing and what the encoder did.
     """
 
@@ -67,7 +67,7 @@ class EmbeddedCorpus:
         self.features = store
         self.table = table
         self.name = table.name
-        self.store = store.folder
+        self.store = store.location
         self.notes = tuple(dict.fromkeys((*table.notes, *notes)))
 
     def __len__(self) -> int:

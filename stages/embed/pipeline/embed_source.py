@@ -14,7 +14,7 @@ from data.readers.inputs import STDIN
 from data.source_spec import SourceSpec
 from data.text_format import join_words
 from data.train_test_split import assign_splits
-from featurestore import FeatureStore, Recipe, list_stores
+from featurestore import FeatureStore, Location, Recipe, list_stores
 from stages.embed.encoder.encoder import open_encoder
 from stages.embed.encoder.options import Options
 from stages.embed.model_files.saved_encoders import encoders_folder
@@ -37,7 +37,7 @@ class EmbedRequest:
     spec: how a file is read.
     options: how to encode; `device` may name several devices.
     explicit: the fields of `options` that the user set; the others follow the recipe of an existing `store`.
-    store: the folder of the store; None for one in `stores`, named for the corpus, the encoder and the recipe.
+    store: the folder or URL of the store; None for one in `stores`, named for the corpus, the encoder and the recipe.
     stores: the folder of the stores.
     seed: of the train/test split, if the source has none.
     part: only this part of the corpus is encoded.
@@ -48,8 +48,8 @@ class EmbedRequest:
     spec: SourceSpec = field(default_factory=SourceSpec)
     options: Options = field(default_factory=Options)
     explicit: Set[str] = frozenset()
-    store: Path | None = None
-    stores: Path = Path("stores")
+    store: Location | None = None
+    stores: Location = Path("stores")
     seed: int = 0
     part: CorpusPart = WHOLE_CORPUS
     on: str | None = None
@@ -109,7 +109,7 @@ def _embed_all(
     return _encode(request, corpus, choice, engine or devices, notify, progress)
 
 
-def resolve_fold_encoders(corpus: Corpus, choice: EncodingChoice, stores: Path) -> list[EncodingChoice]:
+def resolve_fold_encoders(corpus: Corpus, choice: EncodingChoice, stores: Location) -> list[EncodingChoice]:
     """Open the encoders of the folds of an encoder that was cross-fitted, with the options of that encoder.
 
     Args:
@@ -155,7 +155,7 @@ def _encode(
         for sentence in related_store_notes(request.stores, choice.encoder.recipe):
             notify(sentence)
     target = FeatureStore.create(choice.folder, choice.encoder.recipe, choice.encoder.training)
-    notify(f"The store is {target.folder}.")
+    notify(f"The store is {target.location}.")
     if not isinstance(devices, list):
         request = replace(request, options=choice.options)
         return target, embed_on_engine(
@@ -165,13 +165,14 @@ def _encode(
     if texts is None or not len(texts.missing(target)):
         return target, embed(corpus, choice.encoder, target, progress, part)
     notify(f"One process runs on each of {join_words(devices)}.")
-    report = run_in_processes(_create_jobs(replace(request, options=choice.options), target.folder, devices), progress)
+    jobs = _create_jobs(replace(request, options=choice.options), target.location, devices)
+    report = run_in_processes(jobs, progress)
     target.refresh()
     missing = texts.missing_in_other_parts(target)
     return target, replace(report, part="" if part == WHOLE_CORPUS else str(part), missing_in_other_parts=missing)
 
 
-def _create_jobs(request: EmbedRequest, store: Path, devices: list[str]) -> dict[str, Job]:
+def _create_jobs(request: EmbedRequest, store: Location, devices: list[str]) -> dict[str, Job]:
     """One job per device, by name; each encodes an equal part of the request's part."""
     if isinstance(request.source, Corpus) and _has_streamed_texts(request.source):  # each process reads the files
         request = replace(request, source=request.source.source, spec=request.source.spec)
@@ -188,7 +189,7 @@ def _has_streamed_texts(corpus: Corpus) -> bool:
     return isinstance(Documents.from_documents(corpus.documents).texts, StreamedTexts)
 
 
-def _encode_part(request: EmbedRequest, store: Path, cpu_share: tuple[int, int], progress: Progress) -> EmbedReport:
+def _encode_part(request: EmbedRequest, store: Location, cpu_share: tuple[int, int], progress: Progress) -> EmbedReport:
     """In a process of its own, encode one part. cpu_share: see `limit_to_cpu_share`."""
     if request.options.device == "cpu":
         limit_to_cpu_share(*cpu_share)
@@ -197,7 +198,7 @@ def _encode_part(request: EmbedRequest, store: Path, cpu_share: tuple[int, int],
 
 def estimate_source(
     request: EmbedRequest, *, notify: Callable[[str], None], inspect: Callable[[Corpus], None] = lambda _: None
-) -> tuple[Path, Estimate]:
+) -> tuple[Location, Estimate]:
     """Estimate what `embed_source` would do for the same request, and in which folder; nothing is written there.
 
     inspect: called with the corpus as soon as it is read.
@@ -233,7 +234,7 @@ def _resolve(
     return corpus, choice
 
 
-def related_store_notes(stores: Path, recipe: Recipe) -> Iterator[str]:
+def related_store_notes(stores: Location, recipe: Recipe) -> Iterator[str]:
     """Yield a sentence for each store in `stores` that keeps all vectors of `recipe` and more, or only some of them."""
     for folder in sorted(list_stores(stores)):
         try:

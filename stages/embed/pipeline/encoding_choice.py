@@ -10,7 +10,7 @@ from pathlib import Path
 
 from data.documents import Corpus
 from data.errors import CallError, ModelUnavailable
-from featurestore import FeatureStore, Recipe
+from featurestore import FeatureStore, Location, Recipe, is_store
 from stages.embed.batching.backend_benchmark import Variant, choose_variant, variants_to_compare
 from stages.embed.encoder.encoder import Encoder, open_encoder
 from stages.embed.encoder.options import Options
@@ -36,13 +36,13 @@ class EncodingChoice:
 
     options: Options
     encoder: Encoder
-    folder: Path
+    folder: Location
     reasons: tuple[str, ...]
 
     @property
     def store_exists(self) -> bool:
         """Whether there is a store in `folder`."""
-        return _is_store(self.folder)
+        return is_store(self.folder)
 
 
 @dataclass(frozen=True)
@@ -50,16 +50,16 @@ class StoreLocation:
     """Where a store of a corpus is: `store` if the user named one, else a folder in `stores` named for its content."""
 
     corpus: str
-    stores: Path
-    store: Path | None = None
+    stores: Location
+    store: Location | None = None
 
-    def folder(self, recipe: Recipe) -> Path:
+    def folder(self, recipe: Recipe) -> Location:
         """The folder of the store with `recipe`."""
         return self.store or self.stores / f"{self.corpus}--{name_recipe(recipe)}"
 
     def exists(self, recipe: Recipe) -> bool:
         """Whether the store with `recipe` exists."""
-        return _is_store(self.folder(recipe))
+        return is_store(self.folder(recipe))
 
 
 def resolve_encoding(
@@ -121,9 +121,9 @@ def open_recorded_encoder(recipe: Recipe, options: Options) -> Encoder:
 
 
 def _follow_named_store(
-    options: Options, store: Path | None, explicit: Set[str]
+    options: Options, store: Location | None, explicit: Set[str]
 ) -> tuple[Options, Recipe | None, list[str | None]]:
-    if store is None or not _is_store(store):
+    if store is None or not is_store(store):
         return options, None, []
     recipe = FeatureStore.open(store).recipe
     is_reason = options.precision == AUTO and recipe.precision != FLOAT32
@@ -180,10 +180,6 @@ def _variant_of_store(recipe: Recipe, options: Options, location: StoreLocation)
     variants = [Variant(backend, kind) for kind in precisions for backend in backends if kind in PRECISIONS[backend]]
     exists = (location.exists(replace(recipe, backend=each.backend, precision=each.precision)) for each in variants)
     return next((variant for variant, is_there in zip(variants, exists, strict=True) if is_there), None)
-
-
-def _is_store(folder: Path) -> bool:
-    return (folder / "recipe.json").is_file()
 
 
 def name_recipe(recipe: Recipe) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from data.errors import StoreDamaged
 from featurestore import FeatureStore
-from featurestore.shards.verified_cache import VerifiedShards
+from featurestore.storage.verified_cache import VerifiedShards
 from tests.featurestore.made import RECIPE, content, older
 
 
