@@ -34,6 +34,7 @@ from benchmarks.measuring import (
     print_topic,
 )
 from benchmarks.store_costs import measure_costs
+from benchmarks.store_in_bucket import measure_bucket
 from benchmarks.store_opening import measure_opening
 from benchmarks.synthetic_stores import DIM, RECIPE, ChunkVectors, create_store
 from commandline.output import say
@@ -229,6 +230,7 @@ TOPICS: dict[str, Callable[[Path], Topic]] = {
     "writing": measure_writing,
     "reading": measure_reading,
     "opening": measure_opening,
+    "bucket": measure_bucket,
 }
 
 

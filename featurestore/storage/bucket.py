@@ -27,7 +27,7 @@ CONNECT_SECONDS = 5.0
 REQUEST_SECONDS = 300.0
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AZURE_STORAGE_ENDPOINT")
 _NO_BUCKET = re.compile(r"NoSuchBucket|ContainerNotFound|bucket does not exist|container does not exist")
-_CODE = re.compile(r"<Code>(\w{1,60})</Code>|status code: (\d{3}) ")
+_CODES = (re.compile(r"<Code>(\w{1,60})</Code>"), re.compile(r"status code: (\d{3}) "))
 _NO_CREDENTIALS = re.compile(r"169\.254\.|metadata|[Cc]redential|token request|Account must be specified")
 _NO_ANSWER = re.compile(r"HTTP error|error sending request|timed out|connection")
 _CREDENTIALS = {
@@ -126,15 +126,15 @@ def _failure(url: StoreUrl, error: Exception, *, writing: bool) -> EmbedOnceErro
 
 
 def _reason(url: StoreUrl, error: Exception) -> str:
-    text = str(error).partition("Debug source:")[0]
-    code = next((first or second for first, second in _CODE.findall(text)), "")
+    text = str(error).partition("Debug source:")[0].replace(url.path, "")  # a name may be "credentials"
+    code = next((match[1] for pattern in _CODES if (match := pattern.search(text))), "")
     if _NO_BUCKET.search(text):
         return f"there is no bucket {url.bucket}. Make it, or correct the URL."
-    if _NO_CREDENTIALS.search(text):
-        return f"no credentials were found. Set {_CREDENTIALS[url.scheme]}, and run the same command again."
     if type(error).__name__ in ("PermissionDeniedError", "UnauthenticatedError"):
         shown = f" ({code})" if code else ""
         return f"access is refused{shown}. Check the credentials and their permissions, and run the same command again."
+    if _NO_CREDENTIALS.search(text):
+        return f"no credentials were found. Set {_CREDENTIALS[url.scheme]}, and run the same command again."
     if code:
         return f"the server answered {code}. Run the same command again."
     if _NO_ANSWER.search(text):

@@ -57,9 +57,12 @@ class ObjectStorage:
         """The state of each object, by name. Raises BucketFailed."""
         import obstore
 
+        prefix = f"{self.location.path}/".lstrip("/")
         with sentences(self.location):
-            found = obstore.list_with_delimiter(self._client, f"{self.location.path}/".lstrip("/"))["objects"]
-        listed = {str(entry["path"]).rpartition("/")[2]: _state(entry) for entry in found}
+            found = obstore.list_with_delimiter(self._client, prefix)["objects"]
+        # an empty object "folder/", as some programs make, is listed as one above the folder
+        entries = [entry for entry in found if entry["path"].startswith(prefix)]
+        listed = {entry["path"].removeprefix(prefix): _state(entry) for entry in entries}
         self._written = {name: state for name, state in self._written.items() if name not in listed}
         self._removed &= set(listed)
         states = {name: state for name, state in listed.items() if name not in self._removed} | self._written

@@ -53,10 +53,11 @@ class ShardCache:
             StorageFailed: The disk is full.
             StoreDamaged: A file does not match its name.
         """
+        limit = cache_limit()
         missing = {name: state for name, state in wanted.items() if not self._is_intact(name, state)}
         self._in_use |= set(wanted)
         if missing:
-            self._make_room(sum(state.size for state in missing.values()), store)
+            self._make_room(sum(state.size for state in missing.values()), limit, store)
             self._download(missing, store, stream, progress)
         self._verified.save()
         return {name: path for name in wanted if (path := self.folder / name).exists()}
@@ -64,7 +65,7 @@ class ShardCache:
     def add(self, name: str, data: bytes | memoryview) -> None:
         """Keep a file that this process has just written to a bucket, if there is room for it."""
         with suppress(CallError, StorageFailed, OSError):
-            self._make_room(len(data), self.folder)
+            self._make_room(len(data), cache_limit(), self.folder)
             write_cache(self.folder / name, bytes(data))
 
     def _is_intact(self, name: str, state: FileState) -> bool:
@@ -84,10 +85,10 @@ class ShardCache:
             self._remove(path)
         return intact
 
-    def _make_room(self, size: int, store: Location) -> None:
+    def _make_room(self, size: int, limit: float, store: Location) -> None:
         """Remove files that are not in use until `size` bytes fit. Raises CallError, StorageFailed."""
         files = sorted(self._files(), key=lambda file: file[1].st_atime_ns)
-        limit, total = cache_limit(), sum(stat.st_size for _, stat in files) + size
+        total = sum(stat.st_size for _, stat in files) + size
         for path, stat in files:
             if total > limit and path.name not in self._in_use:
                 self._remove(path)
