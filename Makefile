@@ -30,7 +30,7 @@ $(BASE): pyproject.toml constraints.txt
 	$(install)
 	touch $@
 
-$(READY): EXTRAS := lightgbm,parquet,excel,zstd,onnx,openvino,sweep,plots,dev
+$(READY): EXTRAS := lightgbm,parquet,excel,zstd,onnx,openvino,sweep,plots,cloud,dev
 $(READY): pyproject.toml constraints.txt
 	$(install)
 	touch $(BASE) $@
