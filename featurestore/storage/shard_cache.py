@@ -189,7 +189,7 @@ def cache_limit() -> float:
         gigabytes = -1.0
     if not gigabytes >= 0:
         raise CallError(f"{LIMIT_VARIABLE} is '{text}', which is not a number of gigabytes. Set it to one, as in 100.")
-    return gigabytes * 2**30
+    return gigabytes * 1e9
 
 
 @lru_cache

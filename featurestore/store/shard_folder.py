@@ -129,7 +129,7 @@ class ShardFolder:
         is_intact = hashlib.sha256(keys).digest() == digest and len(keys) % KEY_BYTES == 0
         return np.frombuffer(keys, f"S{KEY_BYTES}") if is_intact else None
 
-    def _open(self, names: Sequence[str], progress: Progress | None = None) -> None:
+    def _open(self, names: Sequence[str], progress: Progress | None = None, attempts: int = 3) -> None:
         for name, path in self._files.fetch(names, progress).items():
             try:
                 stat = path.lstat()
@@ -138,6 +138,9 @@ class ShardFolder:
                 continue
             self.verified.add(name, stat)
         self.verified.save()
+        lost = [name for name in names if name not in self._opened]
+        if lost and not self._files.is_local and attempts > 1:  # another process may have removed it from the cache
+            self._open(lost, progress, attempts - 1)
 
     def _is_hashed(self, name: str, stat: os.stat_result) -> bool:
         """Whether the hash of a file was checked: by the cache of a bucket, or before."""

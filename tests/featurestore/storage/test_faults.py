@@ -115,6 +115,22 @@ def test_a_shard_that_vanishes_after_the_listing_is_left_out(store: FeatureStore
     assert len(reader.shards()) == reader.documents == 2
 
 
+def test_a_shard_that_another_process_removes_from_the_cache_is_downloaded_again(
+    store: FeatureStore, other_machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, evicted = ShardCache.fetch, list[Path]()
+
+    def fetch(self: ShardCache, *arguments: Any) -> dict[str, Path]:
+        paths = real(self, *arguments)
+        if not evicted:
+            evicted.append(next(iter(paths.values())))
+            evicted[0].unlink()
+        return paths
+
+    monkeypatch.setattr(ShardCache, "fetch", fetch)
+    assert len(FeatureStore.open(str(URL)).shards()) == 3 and evicted[0].exists()
+
+
 def test_half_a_file_of_a_killed_reader_is_replaced(store: FeatureStore, other_machine: Path) -> None:
     other_machine.mkdir(parents=True)
     old = other_machine / ".tmp-0123456789abcdef"
@@ -142,7 +158,7 @@ def test_the_shards_that_were_used_longest_ago_are_removed_but_none_in_use(
     storage = storage_at(URL)
     names = [storage.write_under_hash(bytes([number]) * 1000, ".h5") for number in range(4)]
     shutil.rmtree(other_machine)
-    monkeypatch.setenv(LIMIT_VARIABLE, str(3000 / 2**30))
+    monkeypatch.setenv(LIMIT_VARIABLE, str(3000 / 1e9))
     for used, name in enumerate(names[:3]):
         storage.fetch([name])
         os.utime(other_machine / name, (1_000_000_000 + used, 1_000_000_000))
