@@ -122,7 +122,7 @@ def test_a_shard_that_another_process_removes_from_the_cache_is_downloaded_again
 
     def fetch(self: ShardCache, *arguments: Any) -> dict[str, Path]:
         paths = real(self, *arguments)
-        if not evicted:
+        if paths and not evicted:
             evicted.append(next(iter(paths.values())))
             evicted[0].unlink()
         return paths
