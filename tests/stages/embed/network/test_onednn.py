@@ -1,10 +1,13 @@
 """Linear layers of oneDNN: the same vectors, or else an unchanged network."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 from transformers.activations import ACT2FN
 
+from stages.embed.network import onednn
 from stages.embed.network.onednn import can_pack_linear_layers, pack_linear_layers
 from stages.embed.network.torch_network import TorchNetwork
 from tests.stages.embed.conftest import Folders
@@ -93,3 +96,59 @@ def test_an_encoder_in_bfloat16_is_packed_if_its_values_stay(
         torch.tensor([[3, 4, 5, 6]]), torch.tensor([4])
     )
     assert nn.functional.cosine_similarity(states.flatten(), exact.flatten(), dim=0) > 0.999
+
+
+def pack(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, seconds: dict[str, float], cache: str
+) -> tuple[Layer, torch.Tensor, int]:
+    """A layer of which each shape is timed, with the given result; returns it, its values before, and the timings."""
+    timed = []
+
+    def time_forms(shape: tuple[int, int], *_: object, **__: object) -> dict[str, float]:
+        timed.append(shape)
+        return seconds
+
+    monkeypatch.setenv("EMBEDONCE_CACHE", str(tmp_path / cache))
+    monkeypatch.setattr(onednn, "LEAST_WEIGHTS", 0)
+    monkeypatch.setattr(onednn, "_time_forms", time_forms)
+    onednn._fastest_form.cache_clear()
+    layer = Layer().eval().requires_grad_(False)
+    plain = layer(VALUES)
+    pack_linear_layers(layer, lambda: [layer(VALUES)])
+    onednn._fastest_form.cache_clear()
+    return layer, plain, len(timed)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "is_packed", "is_fused"),
+    [
+        ({"plain": 1.0, "packed": 2.0, "fused": 3.0}, False, False),
+        ({"plain": 1.0, "packed": 0.98, "fused": 3.0}, False, False),  # within noise
+        ({"plain": 3.0, "packed": 1.0, "fused": 2.0}, True, False),
+        ({"plain": 3.0, "packed": 2.0, "fused": 1.0}, True, True),
+    ],
+)
+def test_a_layer_has_the_form_that_is_fastest_on_this_machine(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, seconds: dict[str, float], is_packed: bool, is_fused: bool
+) -> None:
+    layer, plain, _ = pack(monkeypatch, tmp_path, seconds, "cache")
+    assert layer.dense.weight.is_meta == is_packed
+    assert isinstance(layer.intermediate_act_fn, nn.Identity) == is_fused
+    torch.testing.assert_close(layer(VALUES), plain, atol=1e-5, rtol=1e-5)
+
+
+def test_the_next_process_has_the_same_form_without_a_timing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    *_, timings = pack(monkeypatch, tmp_path, {"plain": 3.0, "packed": 1.0, "fused": 2.0}, "cache")
+    assert timings == 2  # two shapes
+    layer, _, timings = pack(monkeypatch, tmp_path, {"plain": 1.0, "packed": 2.0, "fused": 2.0}, "cache")
+    assert (timings, layer.dense.weight.is_meta) == (0, True)
+    for path in (tmp_path / "cache" / "linear_layers").iterdir():
+        path.write_text("[")
+    layer, _, timings = pack(monkeypatch, tmp_path, {"plain": 1.0, "packed": 2.0, "fused": 2.0}, "cache")
+    assert (timings, layer.dense.weight.is_meta) == (2, False)
+
+
+def test_the_forms_of_a_layer_are_timed() -> None:
+    seconds = onednn._time_forms((8, 4), torch.float32, has_gelu=True)
+    assert seconds.keys() == {"plain", "packed", "fused"}
+    assert all(0 <= value < 60 for value in seconds.values())
