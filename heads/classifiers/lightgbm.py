@@ -5,6 +5,7 @@ absolute.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -24,6 +25,12 @@ from heads.core.saving import read_arrays, write_arrays
 __all__ = ["LightGBMHead"]
 
 CONSTANTS = "constants.safetensors"
+ROWS = 8192  # documents that are read at a time
+BINNED = 20_000  # documents that the bounds of the bins are taken from
+# a tree reads this many documents, and this many of the rarest label. With 24,000 made-up documents of 20 labels and 60
+# rounds, the accuracy on others was 0.38 with trees on all documents, 0.39 on a quarter, 0.38 on an eighth. Rare labels
+# need more: on Reuters-52, out of fold, trees on half of the documents had a macro-F1 of 0.55, trees on all 0.59
+TREE_DOCUMENTS, TREE_PER_LABEL = 20_000, 300
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -31,7 +38,9 @@ class LightGBMHead(PooledHead):
     """Gradient boosting of small trees (Ke et al. 2017) on pooled features; one booster per label if multi-label.
 
     The cost grows with rounds x labels x features. With the defaults, 52 labels take about a minute on two cores: each
-    tree is cheap, because it uses a fraction of the features, in 63 bins each, and has few leaves.
+    tree is cheap, because it uses a fraction of the features, in 63 bins each, and has few leaves. Of many documents, a
+    tree reads a random sample (Friedman 2002, Stochastic gradient boosting), so that its cost stays the same. Each
+    feature is read once, to find its bin: no copy of all features is made.
     """
 
     name: ClassVar[str] = "lightgbm"
@@ -58,22 +67,30 @@ class LightGBMHead(PooledHead):
     class_weight: ClassWeight = "effective"
 
     def _fit(self, examples: Examples) -> None:
-        features = self._features(examples.bags)
+        labels = len(self.classes_)
+        parameters = self._parameters(2 if examples.multilabel else labels)
+        dataset = self._bin_features(examples.bags, parameters)
         if examples.multilabel:
             self.constants_ = constant_logits(examples.y, examples.sample_weight)
             self.boosters_ = {
-                column: self._fit_booster(features, present, examples.loss_weight[:, column], 2)
+                column: _fit_booster(dataset, parameters, present, examples.loss_weight[:, column], self.rounds)
                 for column, present in enumerate(examples.y.T)
                 if present.any() and not present.all()
             }
         else:
-            self.constants_ = np.zeros(len(self.classes_))
-            self.boosters_ = {0: self._fit_booster(features, examples.y, examples.loss_weight, len(self.classes_))}
+            self.constants_ = np.zeros(labels)
+            weight = examples.loss_weight
+            self.boosters_ = {0: _fit_booster(dataset, parameters, examples.y, weight, self.rounds)}
         self.parameter_count_ = sum(_parameter_count(booster) for booster in self.boosters_.values())
 
-    def _fit_booster(self, features: NDArray[Any], y: NDArray[Any], weight: NDArray[Any], classes: int) -> Any:
+    def _bin_features(self, bags: Bags, parameters: dict[str, Any]) -> Any:
+        """LightGBM's data set of the features, in bins: a byte per value, shared by the boosters of all labels."""
         library = _import_library()
-        parameters = {
+        rows = _make_sequence(library, lambda key: self._features(bags[key]), len(bags))
+        return library.Dataset(rows, params=parameters, free_raw_data=False).construct()
+
+    def _parameters(self, classes: int) -> dict[str, Any]:
+        return {
             "objective": "binary" if classes == 2 else "multiclass",
             "num_class": 1 if classes == 2 else classes,
             "learning_rate": self.learning_rate,
@@ -82,17 +99,19 @@ class LightGBMHead(PooledHead):
             "feature_fraction": self.features,
             "lambda_l2": self.l2,
             "max_bin": 63,
+            "bin_construct_sample_cnt": BINNED,
             "seed": self.seed % 2**31,  # an int of 32 bits there
             # without these two, rounding depends on the number of threads and on timing
             "deterministic": True,
             "force_col_wise": True,
             "verbosity": -1,
         }
-        dataset = library.Dataset(features, label=y.astype(np.float32), weight=weight, params={"verbosity": -1})
-        return library.train(parameters, dataset, num_boost_round=self.rounds).free_dataset()
 
     def _decision_function(self, bags: Bags) -> NDArray[np.float64]:
-        features = self._features(bags)
+        blocks = [self._score(features) for _, features in self._feature_blocks(bags)]
+        return np.concatenate(blocks)
+
+    def _score(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         raw = {key: np.asarray(booster.predict(features, raw_score=True)) for key, booster in self.boosters_.items()}
         if not self.multilabel_:
             return np.stack([-raw[0] / 2, raw[0] / 2], axis=1) if raw[0].ndim == 1 else raw[0]
@@ -116,6 +135,34 @@ class LightGBMHead(PooledHead):
             int(key): _read_booster(folder / f"booster-{key}.txt", (self._width, outputs))
             for key in np.flatnonzero(arrays["boosted"])
         }
+
+
+def _make_sequence(library: Any, read: Callable[[Any], NDArray[np.float32]], documents: int) -> Any:
+    """Documents as LightGBM reads them, block by block or one by one."""
+
+    class Rows(library.Sequence):
+        batch_size = ROWS
+
+        def __getitem__(self, key: Any) -> NDArray[np.float64]:
+            values = read(key).astype(np.float64)  # the library accepts no others from a sequence
+            return values if isinstance(key, slice) or np.ndim(key) else values[0]
+
+        def __len__(self) -> int:
+            return documents
+
+    return Rows()
+
+
+def _fit_booster(dataset: Any, parameters: dict[str, Any], y: NDArray[Any], weight: NDArray[Any], rounds: int) -> Any:
+    dataset.set_label(y.astype(np.float32)).set_weight(weight)
+    fraction = _tree_fraction(np.unique(y, return_counts=True)[1])
+    bagging = {"bagging_fraction": fraction, "bagging_freq": int(fraction < 1)}
+    return _import_library().train({**parameters, **bagging}, dataset, num_boost_round=rounds).free_dataset()
+
+
+def _tree_fraction(counts: NDArray[np.int64]) -> float:
+    """The fraction of the documents that a tree reads. counts: the documents of each label."""
+    return float(min(1.0, max(TREE_DOCUMENTS / counts.sum(), TREE_PER_LABEL / counts.min())))
 
 
 def _read_booster(path: Path, shape: tuple[int, int]) -> Any:

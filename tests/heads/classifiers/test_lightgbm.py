@@ -1,13 +1,17 @@
 """The lightgbm head."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from data.errors import ExtraMissing, RunDamaged
+from featurestore import Bags
+from heads.classifiers import lightgbm as module
 from heads.classifiers.lightgbm import LightGBMHead
 from heads.planted_signals import mean_signal, multilabel_signal
 from heads.testing import HeadContract
@@ -71,3 +75,32 @@ def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "lightgbm", None)
     with pytest.raises(ExtraMissing, match=r"pip install 'embedonce\[lightgbm\]'"):
         LightGBMHead().fit(planted.bags, planted.y)
+
+
+def test_features_are_read_in_blocks_and_binned_as_those_of_one_array(monkeypatch: pytest.MonkeyPatch) -> None:
+    planted, sizes, pool = mean_signal(documents=60), list[int](), Bags.pooled
+    whole = LightGBMHead(rounds=2).fit(planted.bags, planted.y).decision_function(planted.bags)
+    monkeypatch.setattr(module, "ROWS", 16)
+
+    def watch(bags: Bags, names: Sequence[str]) -> NDArray[np.float32]:
+        sizes.append(len(bags))
+        return pool(bags, names)
+
+    monkeypatch.setattr(Bags, "pooled", watch)
+    head = LightGBMHead(rounds=2).fit(planted.bags, planted.y)
+    assert max(sizes) <= 16 < len(planted.bags)
+    np.testing.assert_array_equal(head.decision_function(planted.bags), whole)
+
+
+@pytest.mark.parametrize(
+    ("counts", "fraction"), [([5_000] * 4, 1.0), ([40_000, 40_000], 0.25), ([79_400, 600], 0.5), ([99_800, 200], 1.0)]
+)
+def test_a_tree_of_many_documents_reads_a_sample_with_enough_of_each_label(counts: list[int], fraction: float) -> None:
+    assert module._tree_fraction(np.array(counts)) == fraction
+
+
+def test_trees_on_samples_learn_the_planted_signal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "TREE_DOCUMENTS", 200)
+    monkeypatch.setattr(module, "TREE_PER_LABEL", 50)
+    planted = mean_signal(documents=600)
+    assert LightGBMHead(features=0.5).fit(planted.bags, planted.y).score(planted.bags, planted.y) > 0.95
