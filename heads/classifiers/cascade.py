@@ -1,7 +1,7 @@
 """A cascade: a tree of local classifiers, which decides the branch first and then the label in it."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeAlias
 
@@ -58,12 +58,18 @@ class CascadeHead(PooledHead):
     max_iter: Annotated[int, Range(1), Help("maximum number of L-BFGS iterations of every logistic regression")] = 300
     class_weight: ClassWeight = "balanced"
 
+    # a head fitted on similar documents, from whose solutions a fit starts; the solutions do not depend on it
+    warm_start: "CascadeHead | None" = field(init=False, default=None)
+
     def _fit(self, examples: Examples) -> None:
         self._check_tree()
         self.nodes_ = self._build_nodes()
         features = self._features(examples.bags)
         standardizer = Standardizer.fit(features, examples.sample_weight)
-        fits = [self._fit_node(node, features, standardizer, examples) for node in self.nodes_]
+        fits = [
+            self._fit_node(node, features, standardizer, examples, start)
+            for node, start in zip(self.nodes_, self._starts(), strict=True)
+        ]
         self.n_iter_ = max(n_iter for _, n_iter in fits)
         if self.n_iter_ >= self.max_iter:
             self._add_note(f"cascade did not converge in {self.max_iter} iterations. Raise max_iter, or lower C.")
@@ -72,14 +78,43 @@ class CascadeHead(PooledHead):
         self.parameter_count_ = coefficients.size + self.linear_.intercepts.size
 
     def _fit_node(
-        self, node: NDArray[np.int64], features: NDArray[np.float32], standardizer: Standardizer, examples: Examples
+        self,
+        node: NDArray[np.int64],
+        features: NDArray[np.float32],
+        standardizer: Standardizer,
+        examples: Examples,
+        start: LinearModel | None,
     ) -> tuple[LinearModel, int]:
         child = node[examples.y]
         rows = np.flatnonzero(child >= 0)
-        weight = examples.loss_weight[rows]
+        below = features if len(rows) == len(features) else features[rows]  # no copy of all features for the root
+        model, iterations = self._fit_branches(below, child[rows], examples.loss_weight[rows], standardizer, start)
+        if iterations >= self.max_iter and start is not None:  # it would depend on its start
+            return self._fit_branches(below, child[rows], examples.loss_weight[rows], standardizer, None)
+        return model, iterations
+
+    def _fit_branches(
+        self,
+        features: NDArray[np.float32],
+        y: NDArray[np.int64],
+        weight: NDArray[np.float64],
+        standardizer: Standardizer,
+        start: LinearModel | None,
+    ) -> tuple[LinearModel, int]:
         return fit_multinomial_logistic(
-            features[rows], child[rows], weight, self.C, self.max_iter, standardizer=standardizer
+            features, y, weight, self.C, self.max_iter, standardizer=standardizer, start=start
         )
+
+    def _starts(self) -> list[LinearModel | None]:
+        """The model of each node of `warm_start`; None if it has other classes or features."""
+        other = self.warm_start
+        if other is None or other.dims_ != self.dims_ or not np.array_equal(other.classes_, self.classes_):
+            return [None] * len(self.nodes_)
+        if any(not np.array_equal(*pair) for pair in zip(other.nodes_, self.nodes_, strict=False)):
+            return [None] * len(self.nodes_)
+        stops = np.cumsum([int(node.max()) + 1 for node in self.nodes_])[:-1]
+        parts = zip(np.split(other.linear_.coefficients, stops), np.split(other.linear_.intercepts, stops), strict=True)
+        return [LinearModel(*part) for part in parts]
 
     def _decision_function(self, bags: Bags) -> NDArray[np.float64]:
         """Log-probabilities: for each label the sum of those along its path."""

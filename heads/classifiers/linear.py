@@ -1,6 +1,6 @@
 """A linear classifier of pooled features: the baseline for every other head."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
@@ -45,19 +45,39 @@ class LinearHead(PooledHead):
         Search(),
     ] = "logistic"
 
+    # a head fitted on similar documents, from whose solution a fit starts; the solution does not depend on it
+    warm_start: "LinearHead | None" = field(init=False, default=None)
+
     def _fit(self, examples: Examples) -> None:
         features = self._features(examples.bags)
         standardizer = Standardizer.fit(features, examples.sample_weight, encoded=self._tabular_width)
         if self.kind == "ridge":
             self.linear_, self.n_iter_ = self._fit_ridge(features, standardizer, examples), 1
         else:
-            labels, start = len(self.classes_), None
-            self.linear_, self.n_iter_ = fit_logistic_regression(
-                features, examples, labels, self.C, self.max_iter, standardizer=standardizer, start=start
-            )
+            self.linear_, self.n_iter_ = self._fit_logistic(features, standardizer, examples, self._start())
+            if self.n_iter_ >= self.max_iter and self.warm_start is not None:  # it would depend on its start
+                self.linear_, self.n_iter_ = self._fit_logistic(features, standardizer, examples, None)
             if self.n_iter_ >= self.max_iter:
                 self._add_note(f"linear did not converge in {self.max_iter} iterations. Raise max_iter, or lower C.")
         self.parameter_count_ = self.linear_.coefficients.size + self.linear_.intercepts.size
+
+    def _fit_logistic(
+        self, features: NDArray[np.float32], standardizer: Standardizer, examples: Examples, start: LinearModel | None
+    ) -> tuple[LinearModel, int]:
+        labels = len(self.classes_)
+        return fit_logistic_regression(
+            features, examples, labels, self.C, self.max_iter, standardizer=standardizer, start=start
+        )
+
+    def _start(self) -> LinearModel | None:
+        """The model of `warm_start` for these classes; None if it has others, or other features."""
+        if self.warm_start is None or self.warm_start.linear_.coefficients.shape[1] != self._width:
+            return None
+        known = {label: row for row, label in enumerate(self.warm_start.classes_.tolist())}
+        if not known.keys() >= set(self.classes_.tolist()):
+            return None
+        rows = [known[label] for label in self.classes_.tolist()]
+        return LinearModel(self.warm_start.linear_.coefficients[rows], self.warm_start.linear_.intercepts[rows])
 
     def _fit_ridge(self, features: NDArray[np.float32], standardizer: Standardizer, examples: Examples) -> LinearModel:
         standard, multilabel, labels = standardizer.transform(features), examples.multilabel, len(self.classes_)

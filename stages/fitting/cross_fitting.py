@@ -98,6 +98,7 @@ class RunFits:
     fold_of: int32 (training documents,), -1 for a document that is never scored.
     sample_weight: float64 (training documents,), or None.
     run_folder: where the run will be; finished folds are saved next to it.
+    start: the head fitted on all documents, from whose solution the fits of folds start; None starts them anew.
     """
 
     head: Head
@@ -105,6 +106,7 @@ class RunFits:
     fold_of: NDArray[np.int32]
     sample_weight: NDArray[np.float64] | None
     run_folder: Path
+    start: Head | None = None
 
     @classmethod
     def of(cls, job: FitJob, task: Task) -> "RunFits":
@@ -194,11 +196,16 @@ def cross_fit(job: FitJob, task: Task, jobs: int, on_progress: FitProgressCallba
     def show(done: int, activity: str) -> None:
         on_progress(FitProgress(plan.head.name, finished + done, plan.fold_count + 2, activity))
 
+    head, seconds = plan.head, 0.0
+    if hasattr(head, "warm_start"):  # a convex head, whose solution does not depend on where its fit starts
+        whole = next(_fit_in_sequence(fits, [None], show))
+        assert isinstance(whole.result, Head)
+        head, seconds = whole.result, whole.seconds
+        fits, open_folds, finished = replace(fits, start=head), open_folds[:-1], finished + 1
     if jobs == 1 or len(open_folds) == 1:
         results = _fit_in_sequence(fits, open_folds, show)
     else:
         results = _fit_in_parallel(fits, open_folds, jobs, show)
-    head, seconds = plan.head, 0.0
     with _ignore_worker_restarts():
         for fit in results:
             if isinstance(fit.result, Head):
@@ -278,7 +285,10 @@ def fit_one(fits: RunFits, fold: int | None) -> _FitResult:
     """A head fitted on all training documents; or the scores of a fold by a head fitted on the others, also saved."""
     checkpoint, documents, start = FitCheckpoint(fits.run_folder), fits.documents, time.perf_counter()
     rows = np.arange(len(documents.train)) if fold is None else np.flatnonzero(fits.fold_of != fold)
-    head = documents.fit(checkpoint.attach(clone(fits.head)), rows, fits.sample_weight, fold=fold)
+    head = checkpoint.attach(clone(fits.head))
+    if fits.start is not None:
+        head.warm_start = fits.start
+    head = documents.fit(head, rows, fits.sample_weight, fold=fold)
     if fold is None:
         return _FitResult(None, head, time.perf_counter() - start)
     scores = documents.scores(head, np.flatnonzero(fits.fold_of == fold), fold)

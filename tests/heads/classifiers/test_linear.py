@@ -1,6 +1,7 @@
 """The linear head, compared with scikit-learn's logistic and ridge regression."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -72,6 +73,40 @@ def test_two_classes_have_opposite_scores() -> None:
     planted = mean_signal(classes=2)
     scores = LinearHead().fit(planted.bags, planted.y).decision_function(planted.bags)
     np.testing.assert_allclose(scores[:, 0], -scores[:, 1], atol=1e-6)
+
+
+def fitted_without(warm_start: LinearHead | None, **options: Any) -> tuple[LinearHead, np.ndarray]:
+    """The head of four fifths of the documents, and its probabilities of all."""
+    planted, rows = mean_signal(), np.flatnonzero(np.arange(len(mean_signal().y)) % 5)
+    head = LinearHead(**options)
+    head.warm_start = warm_start
+    head.fit(planted.bags[rows], planted.y[rows])
+    return head, head.predict_proba(planted.bags)
+
+
+@pytest.mark.parametrize("C", [0.05, 10.0])
+def test_a_fit_that_starts_from_the_solution_of_more_documents_has_the_solution_of_one_that_starts_at_zero(
+    C: float,
+) -> None:
+    whole = LinearHead(C=C).fit(mean_signal().bags, mean_signal().y)
+    (cold, expected), (warm, actual) = (fitted_without(start, C=C) for start in (None, whole))
+    np.testing.assert_allclose(actual, expected, atol=1e-3)
+    assert warm.n_iter_ <= cold.n_iter_
+
+
+def test_a_fit_that_does_not_converge_does_not_depend_on_its_start() -> None:
+    whole = LinearHead().fit(mean_signal().bags, mean_signal().y)
+    (_, expected), (_, actual) = (fitted_without(start, max_iter=2) for start in (None, whole))
+    np.testing.assert_array_equal(actual, expected)
+
+
+def test_a_start_with_other_labels_or_features_is_not_used() -> None:
+    planted = mean_signal()
+    few = LinearHead(pooling=("mean",)).fit(planted.bags, planted.y)
+    other = LinearHead().fit(planted.bags, np.char.upper(planted.y.astype(str)))
+    _, expected = fitted_without(None)
+    for start in (few, other):
+        np.testing.assert_array_equal(fitted_without(start)[1], expected)
 
 
 def test_it_reads_the_stored_views_or_the_requested_ones() -> None:

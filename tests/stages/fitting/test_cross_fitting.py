@@ -39,7 +39,7 @@ class Refusing(LinearHead):
         raise CallError("C is too small for these documents.")
 
 
-class Killed(LinearHead):
+class Killed(PrototypeHead):
     """Is killed by the system, as if memory had run out."""
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None, fit_only: Any = None) -> Self:
@@ -47,7 +47,7 @@ class Killed(LinearHead):
         return self
 
 
-class Unpicklable(LinearHead):
+class Unpicklable(PrototypeHead):
     """Cannot be unpickled in another process."""
 
     def __reduce__(self) -> Any:
@@ -58,7 +58,7 @@ def _elsewhere_missing() -> Any:
     raise OSError("a file of this process alone")
 
 
-class Interrupted(LinearHead):
+class Interrupted(PrototypeHead):
     """Gets Ctrl-C and SIGTERM in its own process, as every process of a terminal or of a scheduler's job does."""
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None, fit_only: Any = None) -> Self:
@@ -108,20 +108,33 @@ def test_a_fold_that_was_finished_is_not_fitted_again(dataset: Dataset, tmp_path
     )
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_folds_start_from_the_fit_of_all_documents_and_have_the_scores_of_fits_from_zero(
+    dataset: Dataset, tmp_path: Path, jobs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = FitPlan(head=LinearHead(), folds=3)
+    warm, _ = fit_head(*dataset, plan, tmp_path / "warm", jobs=jobs)
+    monkeypatch.setattr(LinearHead, "_start", lambda self: None)
+    cold, _ = fit_head(*dataset, plan, tmp_path / "cold", jobs=1)
+    expected, actual = (run.predictions().of("train").probabilities for run in (cold, warm))
+    np.testing.assert_allclose(actual, expected, atol=1e-3)
+    assert not np.array_equal(actual, expected)  # they did start elsewhere
+
+
 def test_what_a_fit_raises_is_raised_here(dataset: Dataset, tmp_path: Path) -> None:
     with pytest.raises(CallError, match=r"^C is too small for these documents\.$"):
         fit_head(*dataset, FitPlan(head=Refusing(), folds=3), tmp_path / "runs", jobs=2)
 
 
 def test_a_killed_process_is_reported_in_a_sentence(dataset: Dataset, tmp_path: Path) -> None:
-    with pytest.raises(EmbedOnceError, match=r"^A process that fits linear was killed.*--jobs 1"):
+    with pytest.raises(EmbedOnceError, match=r"^A process that fits prototype was killed.*--jobs 1"):
         fit_head(*dataset, FitPlan(head=Killed(), folds=3), tmp_path / "runs", jobs=2)
     run, _ = fit_head(*dataset, FitPlan(head=LinearHead(), folds=3), tmp_path / "runs", jobs=2)
     assert run.scorecards["test"].accuracy.value > 0.9
 
 
 def test_a_head_that_cannot_be_unpickled_is_reported_in_a_sentence(dataset: Dataset, tmp_path: Path) -> None:
-    with pytest.raises(EmbedOnceError, match=r"^A process that fits linear could not be started .*--jobs 1"):
+    with pytest.raises(EmbedOnceError, match=r"^A process that fits prototype could not be started .*--jobs 1"):
         fit_head(*dataset, FitPlan(head=Unpicklable(), folds=3), tmp_path / "runs", jobs=2)
 
 
@@ -149,7 +162,13 @@ def test_ctrl_c_is_for_the_process_that_waits_and_ends_the_others(dataset: Datas
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fit_head(*dataset, FitPlan(head=LinearHead(C=2), folds=3), tmp_path / "runs", jobs=2, on_progress=interrupted)
+        fit_head(
+            *dataset,
+            FitPlan(head=PrototypeHead(seed=1), folds=3),
+            tmp_path / "runs",
+            jobs=2,
+            on_progress=interrupted,
+        )
     assert not list((tmp_path / "runs").rglob(".tmp-*"))
     left = [each for each in psutil.Process().children(recursive=True) if "popen_loky" in " ".join(each.cmdline())]
     psutil.wait_procs(left, timeout=30)
