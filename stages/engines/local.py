@@ -13,7 +13,7 @@ from typing import Any
 from stages.engines.engine import Engine, Lost, Place
 from stages.engines.worker_process import Outcome, WorkerProcess, WorkerStart
 
-# a worker without a GPU gets about so many cores: with more, an encoder gains little per core
+# cores of a worker without a GPU, about: with more, an encoder gains little per core
 CORES_PER_WORKER = 8
 _TERMINATION_SECONDS = 5.0
 

@@ -1,13 +1,11 @@
-"""The engine of a Ray cluster: one actor per GPU, or per group of cores of a node.
-
-Ray restarts no actor and repeats no call: `Engine` does, because Ray would wait for a node that is gone.
-"""
+"""The engine of a Ray cluster: one actor per GPU, or per group of cores of a node."""
 
 import logging
 import os
 import signal
-import threading
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -40,16 +38,14 @@ class RayEngine(Engine):
         if "://" in address:
             raise CallError(f"RAY_ADDRESS is {address}, from outside a cluster: run `ray job submit -- embedonce ...`.")
         local = {"num_cpus": usable_cores(), "include_dashboard": False, "object_store_memory": _OBJECT_STORE}
-        before = signal.getsignal(signal.SIGTERM)
         options = {"log_to_driver": False, "logging_level": logging.CRITICAL, **({} if address else local)}
+        before = signal.getsignal(signal.SIGTERM)  # Ray replaces the handler
         try:
             ray.init(address=address or "local", **options)
-        except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-            cause = str(error).strip().partition("\n")[0].rstrip(".")
-            where = f"There is no Ray cluster at RAY_ADDRESS, {address}" if address else "Ray could not be started"
-            raise CallError(f"{where} ({cause}). Start one with `ray start --head`, or name another.") from error
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, before)  # Ray replaces the handler
+        except Exception as error:  # Ray raises many kinds
+            raise CallError(_describe_no_cluster(address, error)) from error
+        with suppress(ValueError):  # outside the main thread
+            signal.signal(signal.SIGTERM, before)
         return cls(ray)
 
     def places(self) -> list[Place]:
@@ -60,20 +56,18 @@ class RayEngine(Engine):
 
     def launch(self, place: Place, start: WorkerStart) -> _Handle:
         """Start an actor, which waits for its share of the node."""
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as OnNode
 
-        options = {"num_cpus": place.cores, "num_gpus": place.gpus, "max_restarts": 0}
-        node = NodeAffinitySchedulingStrategy(place.node, soft=False)
-        actor = self._actor_class.options(**options, scheduling_strategy=node).remote()
+        options = {"num_cpus": place.cores, "num_gpus": place.gpus, "max_restarts": 0}  # Ray would wait for its node
+        actor = self._actor_class.options(**options, scheduling_strategy=OnNode(place.node, soft=False)).remote()
         return _Handle(actor, actor.open.remote(asdict(start), place.cores))
 
     def wait(self, handles: Mapping[str, _Handle], seconds: float) -> list[tuple[str, Outcome | Lost]]:
         """Wait for the calls."""
         calls = {handle.call: name for name, handle in handles.items() if handle.call is not None}
         if not calls:
-            threading.Event().wait(seconds)
-            return []
-        ready, _ = self._ray.wait(list(calls), num_returns=1, timeout=seconds)
+            time.sleep(seconds)
+        ready = self._ray.wait(list(calls), num_returns=1, timeout=seconds)[0] if calls else []
         if ready:  # and all others that have ended
             ready, _ = self._ray.wait(list(calls), num_returns=len(calls), timeout=0)
         return [(calls[call], self._fetch(handles[calls[call]])) for call in ready]
@@ -115,6 +109,13 @@ def _import_ray() -> Any:
     return ray
 
 
+def _describe_no_cluster(address: str, error: Exception) -> str:
+    if "AuthToken" in str(error.__cause__):  # Ray sets the mode itself only for a cluster on this machine
+        return f"The cluster at RAY_ADDRESS, {address}, wants a token: set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN."
+    where = f"There is no Ray cluster at RAY_ADDRESS, {address}" if address else "Ray could not be started"
+    return f"{where} ({str(error).partition('. ')[0]}). Start one with `ray start --head`, or name another."
+
+
 def _places_of_node(node: Mapping[str, Any], device: str) -> list[Place]:
     resources, name = node["Resources"], node.get("NodeName") or node["NodeManagerHostname"]
     cores, devices = int(resources.get("CPU", 0)), int(resources.get(device, 0))
@@ -124,10 +125,9 @@ def _places_of_node(node: Mapping[str, Any], device: str) -> list[Place]:
 
 
 def _describe_loss(error: Exception) -> str:
-    """The cause in the words of Ray, without the ids and hints around it."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    causes = [line for line in lines if any(word in line.lower() for word in ("exit", "node", "memory"))]
-    return (causes or lines or ["Ray gives no cause"])[-1].rstrip(".")[:200]
+    text = str(error).lower()  # an error of Ray lists everything that may have happened
+    causes = {"unavailable": "it does not answer", "node was": "its node is gone", "low on memory": "no memory is left"}
+    return next((cause for words, cause in causes.items() if words in text), "its process ended")
 
 
 def _actor_class(ray: Any) -> Any:

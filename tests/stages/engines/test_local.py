@@ -10,6 +10,7 @@ import pytest
 
 from stages.engines import Worker, run_items
 from stages.engines.local import LocalEngine, groups_of_cores
+from tests.conftest import ROOT
 
 
 class Squares(Worker):
@@ -64,3 +65,8 @@ def test_processes_do_all_items_although_one_is_killed() -> None:
 
 def test_a_worker_has_about_eight_cores() -> None:
     assert [groups_of_cores(cores) for cores in (0.5, 1, 8, 11, 16, 32, 64)] == [1, 1, 1, 1, 2, 4, 8]
+
+
+@pytest.mark.parametrize("engine", ["local", "ray_cluster"])
+def test_an_engine_is_one_short_file(engine: str) -> None:
+    assert len((ROOT / "stages" / "engines" / f"{engine}.py").read_text().splitlines()) <= 150

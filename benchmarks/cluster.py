@@ -1,0 +1,341 @@
+"""Many machines on Ray: nodes that are killed, join and are slow, on real `ray start` processes of this machine.
+
+    python -m benchmarks.cluster --json
+
+Four nodes run at once. The encoder sleeps for a fixed time per token, so that two busy cores do as for four nodes. What
+is compared was measured in the same run of this script.
+"""
+
+import argparse
+import json
+import os
+import random
+import resource
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+from benchmarks.sleeping_encoder import SLOWDOWN, SleepingFactory, with_sleep
+from featurestore import FeatureStore
+from stages.embed import Options, embed, open_encoder
+from stages.embed.pipeline import engine_queue
+from stages.embed.pipeline.embed_source import EmbedRequest
+from stages.embed.pipeline.engine_queue import embed_on_engine
+from stages.embed.windows.corpus_part import CorpusPart
+from stages.engines.engine import Event, Lost
+from stages.engines.ray_cluster import RayEngine
+from tests.tiny_encoder import SENTENCES, make_encoder
+
+ROOT = Path(__file__).resolve().parent.parent
+NODES, KILLS, SLOWER = 4, 3, 4
+FEW_PROCESSES = {"OMP_NUM_THREADS": "1", "RAY_enable_worker_prestart": "0", "RAY_prestart_worker_first_driver": "0"}
+START_SECONDS = 120  # after which a node that has not started fails
+WORDS = sorted({word for sentence in SENTENCES for word in sentence.split()})
+
+
+@dataclass
+class Node:
+    """A `ray start --block` process, with the time when it was started."""
+
+    name: str
+    process: "subprocess.Popen[bytes]"
+    started: float
+
+    def kill(self) -> None:
+        """Kill the node with all its processes at once, as a power cut does."""
+        processes = [psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children(recursive=True)]
+        for process in processes:
+            process.send_signal(signal.SIGSTOP)
+        for process in processes:
+            process.kill()
+        self.process.wait()
+
+
+class Cluster:
+    """A head without cores, and nodes with one core each."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self.folder, self.address, self.nodes = folder, f"127.0.0.1:{port}", dict[str, Node]()
+        self.start("head", "--head", f"--port={port}", "--num-cpus=0", "--include-dashboard=false")
+
+    def start(self, name: str, *options: str, slowdown: float = 1) -> Node:
+        """Start a node; a worker node without `options`."""
+        options = options or (f"--address={self.address}", "--num-cpus=1")
+        program = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats"]
+        command = [*program, f"--node-name={name}", "--object-store-memory=80000000", *options]
+        command += [f"--temp-dir={self.folder}"] if name == "head" else []
+        environment = os.environ | {"PYTHONPATH": str(ROOT), SLOWDOWN: str(slowdown), **FEW_PROCESSES}
+        started = time.monotonic()
+        path = self.folder.parent / f"{name}-{len(self.nodes)}.log"
+        with path.open("wb") as log:
+            process = subprocess.Popen(
+                command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True
+            )
+        self.nodes[name] = Node(name, process, started)
+        while "Ray runtime started" not in path.read_text():  # two nodes that start together would take one port
+            if process.poll() is not None or time.monotonic() - started > START_SECONDS:
+                raise SystemExit(f"{name} did not start: {path.read_text()[-2000:]}")
+            time.sleep(0.1)
+        return self.nodes[name]
+
+    def close(self) -> None:
+        """Kill all nodes, the head last."""
+        for node in reversed(list(self.nodes.values())):
+            if node.process.poll() is None:
+                node.kill()
+
+
+class LoggedEngine(RayEngine):
+    """Records when items are handed out and done, and calls `on_done` after each item."""
+
+    def __init__(self, ray: Any) -> None:
+        super().__init__(ray)
+        self.ready = dict[str, float]()  # by node
+        self.open = dict[str, tuple[float, int]]()
+        self.items = list[tuple[str, float, float, int]]()  # node, start, end, documents
+        self.lost = list[tuple[str, float, int]]()  # node, when it was noticed, documents of its open item
+        self.on_done: Callable[[], None] = lambda: None
+
+    def submit(self, worker: str, item: Any, *, is_retry: bool) -> None:
+        """Record the start."""
+        self.open[worker] = time.monotonic(), len(item.rows)
+        super().submit(worker, item, is_retry=is_retry)
+
+    def poll(self, seconds: float) -> list[Event]:
+        """Record what happened."""
+        events = super().poll(seconds)
+        for event in events:
+            node, now = event.worker.split()[0], time.monotonic()
+            since, documents = self.open.pop(event.worker, (now, 0))
+            if isinstance(event.message, Lost):
+                self.lost.append((node, now, documents))
+            elif event.message is None:
+                self.ready[node] = now
+            elif not event.is_opening:
+                self.items.append((node, since, now, documents))
+                self.on_done()
+        return events
+
+
+@dataclass
+class Result:
+    """One run: its engine's record, and what is in the store."""
+
+    seconds: float
+    engine: LoggedEngine
+    store: FeatureStore
+    stored: int
+    distinct: int
+    node_starts: list[float] = field(default_factory=list)
+
+    @property
+    def item(self) -> float:
+        """The longest item of a worker that was measured."""
+        return max(end - start for _, start, end, _ in self.engine.items)
+
+    def last_ends(self) -> dict[str, float]:
+        """When each node's last item ended."""
+        return {node: max(end for each, _, end, _ in self.engine.items if each == node) for node in self.engine.ready}
+
+
+class Benchmark:
+    """The corpus and the encoder of all runs."""
+
+    def __init__(self, folder: Path, options: argparse.Namespace) -> None:
+        self.folder, self.item_seconds, self.rate = folder, options.item_seconds, options.tokens_per_second
+        self.model, self.source = make_encoder(folder / "encoder"), folder / "documents.jsonl"
+        rng, tokens = random.Random(0), options.seconds * options.tokens_per_second * NODES
+        with self.source.open("w") as file:
+            while tokens > 0:
+                words = rng.choices(WORDS, k=rng.randint(5, 60))
+                file.write(json.dumps({"text": " ".join(words), "label": str(rng.randrange(3))}) + "\n")
+                tokens -= 5 * len(words)  # most words are spelled in pieces
+        self.options = Options(
+            model=str(self.model), backend="torch", precision="float32", dtype="float32", keep=("mean",), device="cpu"
+        )
+        self.encoder = open_encoder(self.options)
+
+    def run(self, name: str, cluster: Cluster, disturb: Any = None) -> Result:
+        """Encode the corpus into a new store. disturb: called after each item with the number of items so far."""
+        os.environ["RAY_ADDRESS"] = cluster.address
+        request = EmbedRequest(source=str(self.source), options=self.options, store=self.folder / name)
+        store, corpus = FeatureStore.create(self.folder / name, self.encoder.recipe), request.read()
+        factory = partial(SleepingFactory, seconds=1 / self.rate)
+        with LoggedEngine.connect() as engine:
+            if disturb is not None:
+                engine.on_done = lambda: disturb(engine)
+            _wait_for_nodes(engine, cluster)
+            started = time.monotonic()
+            embed_on_engine(
+                corpus,
+                self.encoder,
+                store,
+                request,
+                engine,
+                notify=lambda sentence: print(f"  {name}: {sentence}", file=sys.stderr),
+                progress=lambda _: None,
+                create_factory=factory,
+                seconds=self.item_seconds,
+            )
+            seconds = time.monotonic() - started
+        sizes = [len(shard.keys) for shard in store.shards()]
+        print(f"  {name}: {seconds:.1f} s, {len(engine.items)} items", file=sys.stderr)
+        return Result(seconds, engine, store, sum(sizes), store.documents)
+
+    def run_parts(self) -> FeatureStore:
+        """The same corpus as two processes with `--part` encode it, without sleep."""
+        store = FeatureStore.create(self.folder / "parts", self.encoder.recipe)
+        corpus = EmbedRequest(source=str(self.source)).read()
+        for number in (1, 2):
+            embed(corpus, with_sleep(self.encoder, 0), store, part=CorpusPart(number, 2))
+        return store
+
+
+def _wait_for_nodes(engine: LoggedEngine, cluster: Cluster) -> None:
+    """Wait until all nodes have joined: their start is no part of a run that is not disturbed."""
+    for _ in range(600):
+        engine.uses_gpu = False
+        if len(engine.places()) == sum(node.process.poll() is None for node in cluster.nodes.values()) - 1:
+            return
+        time.sleep(0.2)
+    raise SystemExit(f"Not all nodes joined; see {cluster.folder.parent}/*.log.")
+
+
+@dataclass
+class Killer:
+    """Kills three nodes in the middle of an item, one after the other, and starts each of them again."""
+
+    cluster: Cluster
+    killed: list[str] = field(default_factory=list)
+
+    def __call__(self, engine: LoggedEngine) -> None:  # noqa: ARG002
+        """After the first item."""
+        if not self.killed:
+            self.killed.append("node1")
+            self.thread = threading.Thread(target=self._kill_all, daemon=True)
+            self.thread.start()
+
+    def _kill_all(self) -> None:
+        self.killed = [f"node{number}" for number in range(1, KILLS + 1)]
+        for name in self.killed:
+            time.sleep(1.0)
+            self.cluster.nodes[name].kill()
+        for name in self.killed:
+            self.cluster.start(name)
+
+
+@contextmanager
+def _cluster(folder: Path, port: int) -> Iterator[Cluster]:
+    cluster = Cluster(folder, port)
+    try:
+        yield cluster
+    finally:
+        cluster.close()
+
+
+def claims(benchmark: Benchmark, cluster: Cluster, slow: str) -> Iterator[dict[str, Any]]:
+    """Measure, and yield one claim after the other."""
+    for number in range(1, NODES + 1):
+        cluster.start(f"node{number}")
+    calm = benchmark.run("undisturbed", cluster)
+    worker_start = max(calm.engine.ready.values()) - min(calm.engine.ready.values())
+    killer = Killer(cluster)
+    hit = benchmark.run("killed", cluster, killer)
+    killer.thread.join()
+    starts = [
+        hit.engine.ready[name] - cluster.nodes[name].started for name in killer.killed if name in hit.engine.ready
+    ]
+    starts = [start for start in starts if start > 0] or [worker_start]
+    open_documents = sum(documents for _, _, documents in hit.engine.lost)
+    item, start = max(benchmark.item_seconds, calm.item), max(starts)
+    bar = calm.seconds + len(killer.killed) * (item + start)
+    yield _claim("nodes killed in one run", len(killer.killed), KILLS, at_least=True)
+    yield _claim("documents lost when three nodes are killed", calm.distinct - hit.distinct, 0)
+    yield _claim("documents encoded twice, at most those of open items", hit.stored - hit.distinct, open_documents)
+    yield _claim("seconds with three nodes killed", hit.seconds, bar)
+    cluster.nodes["node4"].kill()
+    join = threading.Thread(target=partial(cluster.start, "added"), daemon=True)
+    added = benchmark.run("added", cluster, _after(3, join.start))
+    node = cluster.nodes["added"]
+    first = min((end for name, _, end, _ in added.engine.items if name == "added"), default=float("inf"))
+    own_start = added.engine.ready.get("added", float("inf")) - node.started
+    yield _claim("seconds until a node that joins commits its first shard", first - node.started, own_start + item)
+    join.join()
+    node.kill()
+    cluster.start(slow, slowdown=SLOWER)
+    slowed = benchmark.run("slowed", cluster)
+    ends = slowed.last_ends().values()
+    yield _claim("seconds between the last items of nodes, one slowed 4 times", max(ends) - min(ends), slowed.item)
+    parts = benchmark.run_parts()
+    keys = list(parts.keys)
+    expected = parts.bags(keys).pooled(("mean",))
+    for result in (calm, hit, added, slowed):
+        same = set(result.store.keys) == set(keys)
+        difference = float(np.abs(result.store.bags(keys).pooled(("mean",)) - expected).max()) if same else float("inf")
+        yield _claim(f"largest difference to --part, {result.store.name}", difference, 1e-6)
+
+
+def _after(items: int, action: Any) -> Any:
+    """Call `action` once, when `items` are done."""
+    seen = [0]
+
+    def on_done(engine: LoggedEngine) -> None:  # noqa: ARG001
+        seen[0] += 1
+        if seen[0] == items:
+            action()
+
+    return on_done
+
+
+def _claim(text: str, value: float, bar: float, *, at_least: bool = False) -> dict[str, Any]:
+    return {
+        "claim": text,
+        "value": round(value, 7),
+        "bar": round(bar, 7),
+        "holds": bool(value >= bar if at_least else value <= bar),
+    }
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="print one JSON object per claim")
+    parser.add_argument("--item-seconds", type=float, default=20.0, help="how long an item takes")
+    parser.add_argument("--seconds", type=float, default=240.0, help="how long an undisturbed run takes, about")
+    parser.add_argument("--tokens-per-second", type=float, default=2000.0, help="of a node")
+    parser.add_argument("--port", type=int, default=26379)
+    options = parser.parse_args()
+    engine_queue.FIRST_TOKENS = int(options.tokens_per_second * options.item_seconds / 4)
+    folder = Path(tempfile.mkdtemp(prefix="cluster-"))
+    os.environ["EMBEDONCE_CACHE"] = str(folder / "cache")
+    os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}  # nobody else may use the nodes
+    try:
+        with _cluster(folder / "ray", options.port) as cluster:
+            for claim in claims(Benchmark(folder, options), cluster, "slow"):
+                print(json.dumps(claim) if options.json else _line(claim), flush=True)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    cpu = sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    print(f"CPU time of this process and of nodes that ended: {cpu:.0f} s", file=sys.stderr)
+
+
+def _line(claim: Mapping[str, Any]) -> str:
+    return f"{'holds' if claim['holds'] else 'FAILS'}  {claim['value']:>12g}  bar {claim['bar']:>12g}  {claim['claim']}"
+
+
+if __name__ == "__main__":
+    main()
