@@ -112,7 +112,7 @@ def measure(documents: int) -> Topic:
         at_most("growth of the peak above the encoder, bytes per document", growth, BAR / TARGET),
         at_most(f"peak above the encoder at {TARGET:,} documents, {measured}, GB", expected / 1e9, BAR / 1e9),
         at_most(
-            "CPU time of bookkeeping per document, by that of half of them",
+            "CPU time per document, by that of half of them",
             large.microseconds / small.microseconds,
             1.1,
         ),
