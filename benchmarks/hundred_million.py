@@ -3,8 +3,8 @@
     python -m benchmarks.hundred_million [--documents 100000000 --gpus 8 --tokens 286 --rate 581000]
 
 The rate of a GPU is that of xlm-roberta-base on an H200 (docs/measurements/encode-speed.md). The bytes follow from the
-layout of a shard. The rates of hashing, of listing a folder and of merging keys are measured here, in CPU seconds; that of
-reading comes from `python -m benchmarks.bookkeeping --documents 1000000`. The price of a GPU is an assumption.
+layout of a shard. The rates of hashing, of listing a folder and of merging keys are measured here, in CPU seconds; that
+of reading comes from `python -m benchmarks.bookkeeping --documents 1000000`. The price of a GPU is an assumption.
 """
 
 import hashlib

@@ -4,6 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Self, TypeAlias, overload
 
+import numpy as np
+
+from data.packed import texts_at
 from data.source_spec import SourceSpec
 from data.tabular import Tabular
 from data.taxonomy import Taxonomy
@@ -59,6 +62,10 @@ class Documents(Sequence[Document]):
     def hash_texts(self) -> TextHashes:
         """The hashes of the texts, which are read for it unless that has been done before."""
         return TextHashes.of(self.texts) if self.hashes is None else self.hashes
+
+    def texts_at(self, rows: Sequence[int]) -> list[str]:
+        """The texts of these documents, which are read in one pass if they are streamed."""
+        return list(texts_at(self.texts, np.asarray(rows, dtype=np.int64)))
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -155,8 +155,7 @@ class Adaptation:
 
     @cached_property
     def _windows(self) -> TrainingWindows:
-        rows = self.documents.rows.tolist()
-        texts = [self.documents.documents.texts[row] for row in rows]
+        texts = self.documents.documents.texts_at(self.documents.rows.tolist())
         return TrainingWindows.of(texts, self.encoder, least_words=LEAST_WORDS[self.request.plan.method])
 
     def notes(self) -> Iterator[str]:

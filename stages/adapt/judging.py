@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from data.documents import Documents
+from data.documents import Document, Documents
 from data.text_format import format_duration
 from featurestore import FeatureStore
 from heads.evaluation.bootstrap import ConfidenceInterval
@@ -93,7 +93,8 @@ def measure_perplexity(
     if adaptation.request.plan.method != "mlm" or not rows:
         return None
     documents = Documents.from_documents(adaptation.corpus.documents)
-    held_out = [documents[row] for row in rows]
+    texts = zip(rows, documents.texts_at(rows), strict=True)
+    held_out = [Document(documents.ids[row], text, documents.labels[row]) for row, text in texts]
 
     def measure(folder: Path, name: str) -> PseudoPerplexity:
         plan = PerplexityPlan(

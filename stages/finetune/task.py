@@ -101,7 +101,7 @@ class FinetuneTask:
         return cls(
             corpus=corpus.name,
             ids=tuple(table.ids[row] for row in used),
-            texts=[documents.texts[row] for row in used],
+            texts=documents.texts_at(used),
             keys=keys,
             target=target[train],
             groups=groups[train],
