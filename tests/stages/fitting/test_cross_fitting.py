@@ -1,13 +1,11 @@
 """Parallel fits give the same run as sequential ones; errors, kills and Ctrl-C in a process are handled."""
 
 import inspect
-import os
-import signal
 import warnings
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import psutil
@@ -28,43 +26,9 @@ from stages.fitting.fit_head import fit_head
 from stages.fitting.plan import FitPlan
 from stages.fitting.task import load_task
 from tests.small_store import blobs, make_store
+from tests.stages.fitting.failing_heads import Interrupted, Killed, Refusing, Unpicklable
 
 Dataset = tuple[FeatureStore, CorpusTable]
-
-
-class Refusing(LinearHead):
-    """Raises in the process that fits it."""
-
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None, fit_only: Any = None) -> Self:
-        raise CallError("C is too small for these documents.")
-
-
-class Killed(PrototypeHead):
-    """Is killed by the system, as if memory had run out."""
-
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None, fit_only: Any = None) -> Self:
-        os.kill(os.getpid(), signal.SIGKILL)
-        return self
-
-
-class Unpicklable(PrototypeHead):
-    """Cannot be unpickled in another process."""
-
-    def __reduce__(self) -> Any:
-        return _elsewhere_missing, ()
-
-
-def _elsewhere_missing() -> Any:
-    raise OSError("a file of this process alone")
-
-
-class Interrupted(PrototypeHead):
-    """Gets Ctrl-C and SIGTERM in its own process, as every process of a terminal or of a scheduler's job does."""
-
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None, fit_only: Any = None) -> Self:
-        os.kill(os.getpid(), signal.SIGINT)
-        os.kill(os.getpid(), signal.SIGTERM)
-        return super().fit(X, y, sample_weight, groups, fit_only)
 
 
 @pytest.fixture
