@@ -4,6 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heads.planted_signals import Planted, make_bags
+from heads.testing import training_of
+
+# of networks in the contract for heads: sixty steps are enough for its signals
+QUICK = training_of(lr=0.02, epochs=4, min_steps=15, device="cpu")
 
 
 def order_signal(documents: int = 200, dim: int = 6, chunks: tuple[int, int] = (3, 6), seed: int = 0) -> Planted:

@@ -11,11 +11,11 @@ from heads.classifiers.recurrent import Recurrence
 from heads.planted_signals import mean_signal
 from heads.testing import MINI_BATCHES, HeadContract, training_of
 from heads.training.document_batches import Batch
-from tests.heads.planted import order_signal
+from tests.heads.planted import QUICK, order_signal
 
 
 class TestGRUHeadKeepsTheContract(HeadContract):
-    head = GRUHead(hidden=8, training=training_of(lr=0.02, epochs=8, min_steps=15, device="cpu"))
+    head = GRUHead(hidden=8, training=QUICK)
     exceptions: ClassVar = MINI_BATCHES
 
 

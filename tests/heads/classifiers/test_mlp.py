@@ -13,11 +13,11 @@ from heads.planted_signals import mean_signal, tabular_signal
 from heads.testing import MINI_BATCHES, HeadContract, training_of
 from heads.training.document_batches import Batch
 from heads.training.loop import network_scores
-from tests.heads.planted import order_signal
+from tests.heads.planted import QUICK, order_signal
 
 
 class TestMLPHeadKeepsTheContract(HeadContract):
-    head = MLPHead(hidden=16, training=training_of(lr=0.02, epochs=8, min_steps=15, device="cpu"))
+    head = MLPHead(hidden=16, training=QUICK)
     exceptions: ClassVar = MINI_BATCHES
 
 

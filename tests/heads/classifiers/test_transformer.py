@@ -9,14 +9,11 @@ from data.errors import CallError
 from heads.classifiers.transformer import TransformerHead, sinusoidal_embedding
 from heads.planted_signals import mean_signal
 from heads.testing import MINI_BATCHES, HeadContract, training_of
-from tests.heads.planted import order_signal
+from tests.heads.planted import QUICK, order_signal
 
 
 class TestTransformerHeadKeepsTheContract(HeadContract):
-    # by loss: the macro-F1 of a validation part with four rare documents picks an early epoch for two seeds in ten
-    head = TransformerHead(
-        width=16, training=training_of(lr=0.02, epochs=8, min_steps=15, monitor="loss", device="cpu")
-    )
+    head = TransformerHead(width=16, training=QUICK)
     exceptions: ClassVar = MINI_BATCHES
 
 
