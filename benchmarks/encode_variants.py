@@ -22,7 +22,7 @@ from stages.embed.encoder.model_catalog import MODEL_CATALOG, CatalogModel
 Variant = Callable[[], object]
 # positions of the batch whose products are timed
 _ROWS = 4096
-_REPEATS = 20
+_REPEATS = 5
 
 
 @dataclass(frozen=True)
@@ -122,8 +122,12 @@ def alternatives(
     folder = str(find_model(model, None))
     sentence_transformer = SentenceTransformer(folder, device=device, model_kwargs={"dtype": dtype})
     sentence_transformer.max_seq_length = window + 2
+    kind = str(dtype).removeprefix("torch.")
     for size in sizes:
         encode = partial(sentence_transformer.encode, texts, batch_size=size, show_progress_bar=False)
-        yield f"sentence-transformers, {size}", encode
+        yield f"sentence-transformers, {kind}, {size}", encode
     network = AutoModel.from_pretrained(folder, dtype=dtype).eval().to(device)
-    yield "usual loop", partial(run_usual_loop, texts, AutoTokenizer.from_pretrained(folder), network, window + 2)
+    yield (
+        f"usual loop, {kind}",
+        partial(run_usual_loop, texts, AutoTokenizer.from_pretrained(folder), network, window + 2),
+    )

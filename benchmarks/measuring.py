@@ -21,17 +21,17 @@ Variants = Mapping[str, Callable[[], object]]
 
 @dataclass(frozen=True)
 class Claim:
-    """A measured value and the bar that it has to reach."""
+    """A measured value and the bar that it has to reach; without a value the reason why it was not measured."""
 
     claim: str
-    value: float
+    value: float | str
     bar: float
-    holds: bool
+    holds: bool | None
 
     @property
     def verdict(self) -> str:
-        """Whether the claim holds, in one word."""
-        return "holds" if self.holds else "fails"
+        """Whether the claim holds, in a few words."""
+        return "not decided" if self.holds is None else "holds" if self.holds else "fails"
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,9 @@ class Topic:
         header, *rows = self.rows
         rule = ["---", *["--:"] * (len(header) - 1)]
         table = [f"| {' | '.join(row)} |" for row in (header, rule, *rows)]
-        claims = [f"- {claim.claim}: {claim.value:g}, bar {claim.bar:g}: {claim.verdict}" for claim in self.claims]
+        values = [each.value if isinstance(each.value, str) else f"{each.value:g}" for each in self.claims]
+        pairs = zip(self.claims, values, strict=True)
+        claims = [f"- {claim.claim}: {value}, bar {claim.bar:g}: {claim.verdict}" for claim, value in pairs]
         return "\n".join([f"## {self.title}", "", *table, "", *claims, ""])
 
 
@@ -60,6 +62,11 @@ def print_topic(topic: Topic, *, as_json: bool) -> None:
 def at_least(claim: str, value: float, bar: float) -> Claim:
     """A claim that holds if the value is at least `bar`."""
     return Claim(claim, float(f"{value:.3g}"), bar, value >= bar)
+
+
+def not_measured(claim: str, bar: float, reason: str) -> Claim:
+    """A claim that this machine cannot decide."""
+    return Claim(claim, f"not measured: {reason}", bar, None)
 
 
 def at_most(claim: str, value: float, bar: float) -> Claim:

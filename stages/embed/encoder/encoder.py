@@ -77,6 +77,14 @@ class Encoder:
         """Whether the device computes while the CPU continues, as a CUDA device does."""
         return self.recipe.backend == "torch" and resolve_device(self.device).startswith("cuda")
 
+    @property
+    def is_compared_with_float32(self) -> bool:
+        """Whether `embed` measures how far the vectors are from float32.
+
+        Not on a GPU, which has half precision by default: a network in float32 would need twice its memory.
+        """
+        return self.recipe.precision != "float32" and not self.is_asynchronous
+
     @cached_property
     def network(self) -> Network:
         """The network in the recipe's precision."""

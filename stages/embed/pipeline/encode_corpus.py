@@ -68,8 +68,7 @@ def embed(
     missing = texts.missing(store)
     counters, similarity = EmbedCounters(), None
     if len(missing):
-        # a GPU has half precision by default; a float32 network next to it would need twice its memory
-        if encoder.recipe.precision != "float32" and not encoder.is_asynchronous:
+        if encoder.is_compared_with_float32:
             similarity = measure_float32_similarity(texts.sample(missing), encoder)
         EncodingRun(encoder, store, counters, progress).encode(texts, missing)
     report = counters.report(

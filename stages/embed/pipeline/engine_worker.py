@@ -16,7 +16,6 @@ from data.text_format import plural
 from featurestore import FeatureStore, KeyList, Location
 from stages.embed.batching.float32_similarity import measure_float32_similarity
 from stages.embed.encoder.encoder import Encoder, open_encoder
-from stages.embed.network.backends import INT8
 from stages.embed.pipeline.distinct_texts import DistinctTexts
 from stages.embed.pipeline.encode_corpus import EncodingRun
 from stages.embed.pipeline.progress import EmbedCounters, EmbedReport
@@ -113,7 +112,7 @@ class EmbedWorker:
         self._encoder, self._store, self._keys = encoder, store, texts.keys
         self._reader = _ForwardReader(texts.documents.texts)
         self._run: EncodingRun | None = None
-        self._measures = encoder.recipe.precision == INT8
+        self._measures = encoder.is_compared_with_float32
 
     def run(self, item: EmbedItem, *, is_retry: bool) -> EmbedResult:
         """Encode the documents of an item, except for those that a lost worker has committed."""

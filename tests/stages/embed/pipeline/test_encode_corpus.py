@@ -268,7 +268,10 @@ def test_a_batch_with_nan_in_half_precision_is_repeated_in_float32(tiny: Open, t
     encoder = replace(encoder, open_network=networks.__getitem__, batch_tokens=5)
     report = embed(corpus(["oil", "graphics", "price"]), encoder, store_of(tmp_path, encoder))
     assert (report.encoded, report.failed) == (3, ())
-    assert (networks["bfloat16"].windows, networks["float32"].windows) == (3, 1)
+    # each window is encoded once, and once for the distance to float32
+    assert (networks["bfloat16"].windows, networks["float32"].windows) == (3 + 3, 1 + (3 + 1))
+    assert report.float32_similarity is not None
+    assert report.float32_similarity.mean == pytest.approx(1)
 
 
 def test_values_too_large_for_float16_are_refused_and_complete_slices_stay(
