@@ -37,7 +37,7 @@ class MLPHead(NetworkHead):
 
     def _prepare_sequences(self, sequences: Sequences, mean: torch.Tensor) -> Sequences:
         """Pool the chunks once instead of in every epoch."""
-        if self.pooling == "mean":
+        if self.pooling == "mean" or sequences.have_one_position:
             return sequences.means()
         # the mean is subtracted from a document once, but its n chunks would each have had it subtracted
         summed = sequences.sums() - (sequences.length.clamp(min=1)[:, None] - 1) * mean

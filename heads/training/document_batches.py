@@ -110,6 +110,11 @@ class Sequences:
         """The length of a vector."""
         return self.storage.dim
 
+    @property
+    def have_one_position(self) -> bool:
+        """Whether each document has one position, so that there is nothing to pool."""
+        return bool((self.length == 1).all())
+
     def on(self, device: torch.device) -> Self:
         """The same with its vectors on `device`, if they fit."""
         return replace(self, storage=self.storage.on(device))
@@ -143,6 +148,8 @@ class Sequences:
 
     def means(self) -> Self:
         """Documents of one position each, the mean of their own."""
+        if self.have_one_position:
+            return self
         pooled = self.sums() / self.length.clamp(min=1)[:, None]
         return self.of(pooled.numpy(), np.arange(len(pooled) + 1), self.tabular)
 

@@ -1,8 +1,8 @@
 """How long a network is trained, and in batches of which size, if the user does not say: a budget of work.
 
 The rule: each document is read 20 times, in batches of about the square root of the number of documents; a small corpus
-more often, until there are 14 batches per epoch, and a large one less often, so that at most 2,000,000 positions are
-read, but each document at least 4 times.
+more often, until there are 14 batches per epoch, and a large one less often, so that at most 1,000,000 documents and
+2,000,000 positions are read, but each document at least 4 times.
 
 So work grows with the corpus up to a limit, and no document is read hundreds of times. How the numbers were chosen is
 described in docs/explanation/training-defaults.md.
@@ -17,6 +17,7 @@ from heads.training.config import Optimization
 __all__ = ["TrainingLength"]
 
 EPOCHS = (4, 20)
+DOCUMENTS = 1_000_000
 POSITIONS = 2_000_000
 BATCH_SIZES = (16, 512)
 
@@ -45,7 +46,8 @@ class TrainingLength:
         batch_size = options.batch_size or _batch_size(documents)
         batches = math.ceil(documents / batch_size)
         passes = math.ceil(options.min_steps / batches)
-        epochs = options.epochs or min(max(POSITIONS // (passes * positions), EPOCHS[0]), EPOCHS[1])
+        affordable = min(DOCUMENTS // documents, POSITIONS // positions) // passes
+        epochs = options.epochs or min(max(affordable, EPOCHS[0]), EPOCHS[1])
         return cls(epochs, passes, batch_size, epochs * passes * batches)
 
 

@@ -15,6 +15,8 @@ __all__ = ["InMemory", "MemoryMapped", "PositionStorage", "flat_positions", "ope
 
 # fraction of the free memory to use: the rest is for the network, its gradients and other processes
 MEMORY_FRACTION = 0.6
+# documents that are gathered at a time
+BLOCK = 8_192
 
 
 class PositionStorage(Protocol):
@@ -87,11 +89,20 @@ def open_storage(views: Sequence[Ragged], length: NDArray[np.int64]) -> Position
     """The first `length` positions of each document, views concatenated: in memory if they fit, else memory-mapped."""
     free = free_memory()
     needed = sum(int(length.sum()) * math.prod(view.item_shape) * _number_type(view).itemsize for view in views)
-    # concatenating views copies them once more
-    if free is not None and needed * (2 if len(views) > 1 else 1) > MEMORY_FRACTION * free:
+    if free is not None and needed > MEMORY_FRACTION * free:
         return MemoryMapped(views)
-    vectors = _concatenate([_truncate(view, length) for view in views])
-    return InMemory(torch.from_numpy(vectors), torch.from_numpy(length.cumsum() - length))
+    ends = length.cumsum()
+    truncated = [_truncate(view, length) for view in views]
+    if len(views) == 1:
+        return InMemory(torch.from_numpy(_concatenate(truncated)), torch.from_numpy(ends - length))
+    # block by block, because concatenating all positions of several views at once would take their memory twice
+    number_type = np.result_type(*map(_number_type, views))
+    vectors = np.empty((int(ends[-1]), sum(math.prod(view.item_shape) for view in views)), number_type)
+    for start in range(0, len(length), BLOCK):
+        rows = np.arange(start, min(start + BLOCK, len(length)))
+        block = _concatenate([view[rows] for view in truncated])
+        vectors[ends[rows[-1]] - len(block) : ends[rows[-1]]] = block
+    return InMemory(torch.from_numpy(vectors), torch.from_numpy(ends - length))
 
 
 def flat_positions(start: torch.Tensor, length: torch.Tensor) -> torch.Tensor:

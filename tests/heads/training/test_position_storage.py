@@ -1,6 +1,7 @@
 """Steps in memory and steps in files are the same steps."""
 
 from dataclasses import replace
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -33,7 +34,8 @@ def test_files_give_what_memory_gives(lengths: list[int], most: int, data: st.Da
     views = [view(lengths, 1, 3), view(lengths, 2, 2, 2)]
     cut = np.minimum(lengths, most)
     length = torch.from_numpy(cut)
-    held, mapped = Sequences(open_storage(views, cut), length), Sequences(MemoryMapped(views), length)
+    with patch.object(sources, "BLOCK", 4):
+        held, mapped = Sequences(open_storage(views, cut), length), Sequences(MemoryMapped(views), length)
     assert isinstance(held.storage, InMemory) and held.dim == mapped.dim == 7
     parts = data.draw(st.lists(st.lists(st.integers(0, len(lengths) - 1), min_size=1), min_size=1, max_size=4))
     for part in parts:
@@ -53,6 +55,12 @@ def test_memory_holds_what_it_has_room_for(views: int, free: int, kind: type, mo
     monkeypatch.setattr(sources, "free_memory", lambda: free)
     # 100 steps of 3 numbers of 2 bytes are 600
     assert type(open_storage([view([100], 0, 3)] * views, np.array([100]))) is kind
+
+
+def test_documents_of_one_position_are_pooled_without_a_copy() -> None:
+    sequences = Sequences.of(np.ones((3, 2), np.float16), np.arange(4))
+    assert sequences.means() is sequences
+    assert Sequences.of(np.ones((3, 2), np.float16), np.array([0, 1, 1, 3])).means().length.tolist() == [1, 1, 1]
 
 
 def test_where_nobody_knows_what_is_free_memory_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:

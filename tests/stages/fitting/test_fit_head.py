@@ -16,6 +16,7 @@ from heads.evaluation.score_matrix import scores_to_probabilities
 from heads.registry import HEADS
 from heads.testing import training_of
 from heads.training.config import Training
+from stages.compare import make_run_views
 from stages.fitting import runs
 from stages.fitting.cross_fitting import FitProgress
 from stages.fitting.fit_head import fit_head
@@ -81,9 +82,12 @@ def test_the_name_of_a_run_depends_on_defaults_which_it_records(tmp_path: Path) 
     assert replace(explicit, head=MLPHead(training=training_of(epochs=99))).identity(store, found) != explicit.identity(
         store, found
     )
-    quick = replace(implicit, head=MLPHead(hidden=4, training=training_of(epochs=1, min_steps=1)))
+    quick = replace(implicit, head=MLPHead(hidden=4, training=training_of(epochs=1, min_steps=1, precision="float32")))
     run, _ = fit_head(store, table, quick, tmp_path / "runs")
     assert run.record.hyperparameters["training"]["nested"]["optimization"]["nested"]["epochs"] == 1
+    chosen = {"epochs": 1, "passes": 1, "batch_size": 16, "steps": 6, "precision": "float32"}  # of 90 documents
+    assert run.record.training == chosen
+    assert make_run_views([run])[0].training == "1 epoch, 6 batches of 16 documents, float32"
     explicit_training = to_json(with_explicit_defaults(Training()))
     assert to_json(configure_head(MLPHead(), found.target).training) == explicit_training
 
