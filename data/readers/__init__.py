@@ -5,5 +5,6 @@ columns and report each guess as a note. They assign no splits, write no files a
 """
 
 from data.readers.read import read_column, read_corpus, read_labels_by_id, read_table
+from data.readers.source_files import count_bytes
 
-__all__ = ["read_column", "read_corpus", "read_labels_by_id", "read_table"]
+__all__ = ["count_bytes", "read_column", "read_corpus", "read_labels_by_id", "read_table"]

@@ -34,6 +34,14 @@ def list_source_files(source: str, others: Sequence[str] = ()) -> list[str]:
     return sorted({os.path.normpath(file) for name in names for file in _expand(name)})
 
 
+def count_bytes(source: str, others: Sequence[str] = ()) -> int:
+    """The size of the files of a source as they are on the disk; 0 if it is no file, or is not there."""
+    try:
+        return sum(Path(file).expanduser().stat().st_size for file in list_source_files(source, others) or [source])
+    except (OSError, CallError):
+        return 0
+
+
 def name_corpus(files: Sequence[str]) -> str:
     """Name a corpus for what the names of its files have in common, or else for their folder."""
     stems = [table_stem(PurePath(file).name) for file in files]

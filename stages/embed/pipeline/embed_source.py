@@ -9,10 +9,10 @@ from data.documents import Corpus, Documents
 from data.errors import CallError, EmbedOnceError, ModelUnavailable
 from data.packed import StreamedTexts
 from data.ranges import MAX_SEED, check_whole_number
-from data.readers import read_corpus
+from data.readers import count_bytes, read_corpus
 from data.readers.inputs import STDIN
 from data.source_spec import SourceSpec
-from data.text_format import join_words
+from data.text_format import format_bytes, join_words
 from data.train_test_split import assign_splits
 from featurestore import FeatureStore, Location, Recipe, list_stores
 from stages.embed.encoder.encoder import open_encoder
@@ -27,6 +27,8 @@ from stages.embed.pipeline.estimate import Estimate, estimate
 from stages.embed.pipeline.progress import Progress
 from stages.embed.windows.corpus_part import WHOLE_CORPUS, CorpusPart
 from stages.engines import Engine, open_engine
+
+LARGE_SOURCE = 10**9  # bytes of files, about a minute of reading
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,6 +225,8 @@ def _resolve(
     notify: Callable[[str], None],
     inspect: Callable[[Corpus], None] = lambda _: None,
 ) -> tuple[Corpus, EncodingChoice]:
+    for note in _size_notes(request):
+        notify(note)
     corpus, options = request.read(), replace(request.options, device=device)
     inspect(corpus)
     for note in corpus.notes:
@@ -232,6 +236,14 @@ def _resolve(
     for reason in choice.reasons:
         notify(reason)
     return corpus, choice
+
+
+def _size_notes(request: EmbedRequest) -> Iterator[str]:
+    """A sentence before a corpus is read that takes minutes to read."""
+    if isinstance(request.source, str):
+        size = count_bytes(request.source, request.spec.files or ())
+        if size > LARGE_SOURCE:
+            yield f"{request.source} has {format_bytes(size)}, all of which is read before the first text is encoded"
 
 
 def related_store_notes(stores: Location, recipe: Recipe) -> Iterator[str]:

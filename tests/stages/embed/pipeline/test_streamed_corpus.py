@@ -139,3 +139,12 @@ def test_several_files_are_named_in_what_the_corpus_knows(streamed: Read, files:
     corpus = streamed()
     assert (corpus.name, corpus.source) == ("part", files)
     assert read_corpus(corpus.source, SourceSpec(), corpus.spec).documents[0].text == corpus.documents[0].text
+
+
+def test_a_source_that_takes_minutes_to_read_is_announced(files: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    request = embed_source.EmbedRequest(source=files)
+    assert list(embed_source._size_notes(request)) == []
+    monkeypatch.setattr(embed_source, "LARGE_SOURCE", 100)
+    (note,) = embed_source._size_notes(request)
+    assert note.startswith(f"{files} has ") and note.endswith("all of which is read before the first text is encoded")
+    assert list(embed_source._size_notes(embed_source.EmbedRequest(source="reuters52"))) == []
