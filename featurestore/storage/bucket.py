@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 # an address that does not answer is given up after about half a minute
 RETRIES = 5
 CONNECT_SECONDS = 5.0
-# a shard of 32 MB over a slow line; others are small
-REQUEST_SECONDS = 300.0
+# for a shard of 32 MB over a slow line
+REQUEST_SECONDS = 180.0
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AZURE_STORAGE_ENDPOINT")
 _NO_BUCKET = re.compile(r"NoSuchBucket|ContainerNotFound|bucket does not exist|container does not exist")
 _CODES = (re.compile(r"<Code>(\w{1,60})</Code>"), re.compile(r"status code: (\d{3}) "))

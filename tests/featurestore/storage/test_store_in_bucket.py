@@ -25,6 +25,7 @@ from featurestore import (
     text_key,
 )
 from featurestore.maintenance.export import export_store
+from featurestore.shards.subprocess_parser import ShardParser
 from featurestore.storage.storage import read
 from tests.featurestore.made import ALL_KEPT, RECIPE, as_float32, content, rows_of
 
@@ -37,6 +38,12 @@ def table(labels: str = "xyx", texts: list[str] = TEXTS[:3]) -> CorpusTable:
     single = [(label,) for label in labels]
     none = [None] * 3
     return CorpusTable("made", "made.csv", "single", None, list("abc"), keys, none, none, single, tabular=prices)
+
+
+@pytest.fixture(autouse=True)
+def parsed_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start no process to parse shards; test_subprocess_parser.py has those."""
+    monkeypatch.setattr(ShardParser, "find_fault", lambda _, path: None)
 
 
 @pytest.fixture
