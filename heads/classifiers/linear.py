@@ -80,18 +80,19 @@ class LinearHead(PooledHead):
         return LinearModel(self.warm_start.linear_.coefficients[rows], self.warm_start.linear_.intercepts[rows])
 
     def _fit_ridge(self, features: NDArray[np.float32], standardizer: Standardizer, examples: Examples) -> LinearModel:
-        standard, multilabel, labels = standardizer.transform(features), examples.multilabel, len(self.classes_)
+        multilabel, labels = examples.multilabel, len(self.classes_)
         truth = examples.indicator_matrix(labels)
         single_copy = np.minimum(1 / examples.sample_weight, 1.0)  # share of a weight that is one copy of the document
-        coefficients, intercepts = np.zeros((labels, standard.shape[1])), np.zeros(labels)
+        coefficients, intercepts = np.zeros((labels, features.shape[1])), np.zeros(labels)
         loo_margins = np.zeros(truth.shape)
         # document weights are the same for all labels, or differ per label if multi-label
         for columns in [[column] for column in range(labels)] if multilabel else [list(range(labels))]:
             weight = examples.loss_weight[:, columns[0]] if multilabel else examples.loss_weight
-            result = fit_ridge(standard, 2.0 * truth[:, columns] - 1, weight, single_copy * weight, self.C)
-            coefficients[columns], intercepts[columns], loo_margins[:, columns] = result
+            signs, own = 2.0 * truth[:, columns] - 1, single_copy * weight
+            model, loo_margins[:, columns] = fit_ridge(features, standardizer, signs, weight, own, self.C)
+            coefficients[columns], intercepts[columns] = model.coefficients, model.intercepts
         factor = fit_inverse_temperature(loo_margins, np.zeros(labels), examples)
-        return LinearModel.from_standardized(factor * coefficients, factor * intercepts, standardizer)
+        return LinearModel(factor * coefficients, factor * intercepts)
 
     def _decision_function(self, bags: Bags) -> NDArray[np.float64]:
         return self.linear_.scores(self._features(bags))

@@ -56,6 +56,7 @@ ROUNDING = 1e-7  # relative; a smaller increase of the objective may be rounding
 HISTORY, HALVINGS = 20, 20
 FLAT = 1e-12  # a pair with less curvature, relative to the change of the gradient, is rounding
 BLOCK = 1024  # documents: their features and scores stay in a core's cache
+SPARSE_SCORES = 2**22  # scores of a block of sparse rows; each block costs as much as a matrix of all coefficients
 FAR = 30.0  # standard deviations between the mean and zero
 GRAM_DOCUMENTS = 16  # documents per feature, from which the preconditioner is computed
 MAX_HISTORY = 2**23  # numbers in memory, which limit the labels that are solved together
@@ -220,8 +221,9 @@ class _Problem:
         value = np.zeros(1 if self.is_multinomial else labels)
         products, sums, curvature = np.zeros_like(raw), np.zeros(labels), np.zeros(labels)
         evaluate_block = self._softmax_block if self.is_multinomial else self._sigmoid_block
-        for first in range(0, self.features.shape[0], BLOCK):
-            rows = slice(first, first + BLOCK)
+        size = BLOCK if isinstance(self.features, np.ndarray) else max(BLOCK, SPARSE_SCORES // labels)
+        for first in range(0, self.features.shape[0], size):
+            rows = slice(first, first + size)
             block = scaling.read(self.features, rows)
             scores = np.asarray(block @ coefficients)
             scores += intercepts

@@ -12,6 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from data.errors import CallError
 from featurestore import Bags
 from heads.classifiers.linear import LinearHead
+from heads.linear_models.logistic import Standardizer
 from heads.linear_models.ridge import fit_ridge
 from heads.planted_signals import make_bags, mean_signal, multilabel_signal
 from heads.testing import HeadContract
@@ -41,11 +42,12 @@ def test_a_leave_one_out_margin_is_that_of_a_fit_without_the_document() -> None:
     rng = np.random.default_rng(0)
     standard, targets = rng.normal(size=(12, 3)), np.sign(rng.normal(size=(12, 2)))
     weight = np.where(np.arange(12) % 2, 2.0, 1.0)
-    loo_margins = fit_ridge(standard, targets, weight, np.ones(12), C=0.5)[2]
+    standardizer = Standardizer.fit(standard, weight)
+    loo_margins = fit_ridge(standard, standardizer, targets, weight, np.ones(12), C=0.5)[1]
     for row in (4, 5):
         rest = weight - (np.arange(12) == row)
-        coefficients, intercepts, _ = fit_ridge(standard, targets, rest, np.zeros(12), C=0.5)
-        np.testing.assert_allclose(loo_margins[row], coefficients @ standard[row] + intercepts)
+        model, _ = fit_ridge(standard, standardizer, targets, rest, np.zeros(12), C=0.5)
+        np.testing.assert_allclose(loo_margins[row], model.scores(standard[[row]])[0])
 
 
 def test_it_is_a_logistic_regression_on_standardized_pooled_features() -> None:

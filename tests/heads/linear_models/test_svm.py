@@ -1,6 +1,7 @@
 """Support-vector machines on sparse rows: their inner folds and their calibration."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from scipy.sparse import csr_matrix
 
 from featurestore import Bags
 from heads.core.inputs import Examples
+from heads.linear_models import svm
 from heads.linear_models.svm import (
     SparseLinearModel,
     assign_inner_folds,
@@ -79,6 +81,22 @@ def test_few_documents_are_enough(documents: int) -> None:
     rows, examples = rows_and_examples(documents)
     coefficients, intercepts = fit_calibrated_svm(rows, examples, LABELS, 1.0, 0)
     assert np.isfinite(coefficients).all() and np.isfinite(intercepts).all()
+
+
+def test_with_many_documents_the_first_fold_calibrates(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, examples = rows_and_examples()
+    fits: list[int] = []
+
+    def counted(rows: csr_matrix, *rest: Any) -> Any:
+        fits.append(rows.shape[0])
+        return fit_svm(rows, *rest)
+
+    monkeypatch.setattr(svm, "fit_svm", counted)
+    for limit, expected in ((60, [40, 60]), (61, [40, 40, 40, 60])):
+        monkeypatch.setattr(svm, "SINGLE_FOLD_CALIBRATION", limit)
+        fit_calibrated_svm(rows, examples, LABELS, 1.0, 0)
+        assert fits == expected
+        fits.clear()
 
 
 def test_margins_of_a_single_group_are_not_scaled() -> None:
