@@ -3,19 +3,18 @@
 import logging
 import os
 import signal
+import socket
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from typing import Any, Self
 
 from data.errors import CallError, EmbedOnceError, ExtraMissing
 from stages.engines.engine import Engine, Lost, Place
 from stages.engines.local import groups_of_cores, usable_cores
 from stages.engines.worker_process import Outcome, WorkerStart
-
-_OBJECT_STORE = 80 * 2**20  # bytes, about the least that Ray accepts; nothing of ours is in it
-_ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
 
 
 @dataclass
@@ -37,10 +36,12 @@ class RayEngine(Engine):
         ray, address = _import_ray(), os.environ.get("RAY_ADDRESS", "")
         if "://" in address:
             raise CallError(f"RAY_ADDRESS is {address}, from outside a cluster: run `ray job submit -- embedonce ...`.")
-        local = {"num_cpus": usable_cores(), "include_dashboard": False, "object_store_memory": _OBJECT_STORE}
+        local = {"num_cpus": usable_cores(), "include_dashboard": False, "object_store_memory": 80 * 2**20}
         options = {"log_to_driver": False, "logging_level": logging.CRITICAL, **({} if address else local)}
         before = signal.getsignal(signal.SIGTERM)  # Ray replaces the handler
         try:
+            if ":" in address:  # Ray itself would try for minutes
+                socket.create_connection((address.rpartition(":")[0], address.rpartition(":")[2]), timeout=10).close()
             ray.init(address=address or "local", **options)
         except Exception as error:  # Ray raises many kinds
             raise CallError(_describe_no_cluster(address, error)) from error
@@ -65,8 +66,7 @@ class RayEngine(Engine):
     def wait(self, handles: Mapping[str, _Handle], seconds: float) -> list[tuple[str, Outcome | Lost]]:
         """Wait for the calls."""
         calls = {handle.call: name for name, handle in handles.items() if handle.call is not None}
-        if not calls:
-            time.sleep(seconds)
+        time.sleep(0 if calls else seconds)
         ready = self._ray.wait(list(calls), num_returns=1, timeout=seconds)[0] if calls else []
         if ready:  # and all others that have ended
             ready, _ = self._ray.wait(list(calls), num_returns=len(calls), timeout=0)
@@ -101,12 +101,13 @@ class RayEngine(Engine):
 
 
 def _import_ray() -> Any:
-    os.environ.update({name: os.environ.get(name, value) for name, value in _ENVIRONMENT.items()})
+    # no telemetry, and no environments that uv would make on the nodes
+    os.environ.update({"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0", **os.environ})
     try:
-        import ray
+        vars(import_module("ray._private.worker"))["_worker_logs_enabled"] = False  # nodes would print to our stdout
+        return import_module("ray")
     except ImportError as error:
         raise ExtraMissing("--on ray needs Ray, which is missing: pip install 'embedonce[ray]'.") from error
-    return ray
 
 
 def _describe_no_cluster(address: str, error: Exception) -> str:
@@ -117,16 +118,15 @@ def _describe_no_cluster(address: str, error: Exception) -> str:
 
 
 def _places_of_node(node: Mapping[str, Any], device: str) -> list[Place]:
-    resources, name = node["Resources"], node.get("NodeName") or node["NodeManagerHostname"]
-    cores, devices = int(resources.get("CPU", 0)), int(resources.get(device, 0))
+    cores, devices = (int(node["Resources"].get(kind, 0)) for kind in ("CPU", device))
     count = devices if device == "GPU" else groups_of_cores(devices) if devices else 0
-    names = (f"{name} ({node['NodeID'][:6]}) worker {number + 1}" for number in range(count))
+    names = (f"{node['NodeName']} ({node['NodeID'][:6]}) worker {number + 1}" for number in range(count))
     return [Place(each, node["NodeID"], cores // count, int(device == "GPU")) for each in names]
 
 
 def _describe_loss(error: Exception) -> str:
     text = str(error).lower()  # an error of Ray lists everything that may have happened
-    causes = {"unavailable": "it does not answer", "node was": "its node is gone", "low on memory": "no memory is left"}
+    causes = {"unavailable": "no answer", "node was": "its node is gone", "low on memory": "no memory is left"}
     return next((cause for words, cause in causes.items() if words in text), "its process ended")
 
 
