@@ -11,14 +11,13 @@ from heads.classifiers.mlp import MLPHead
 from heads.planted_signals import Planted, make_bags, mean_signal
 from heads.testing import MINI_BATCHES, HeadContract, training_of
 from heads.training.document_batches import Batch
+from tests.heads.planted import QUICK
 
 SHORT = training_of(epochs=1, min_steps=1)
 
 
 class TestAttentionHeadKeepsTheContract(HeadContract):
-    head = AttentionHead(
-        hidden=16, gate=8, training=training_of(lr=0.02, epochs=8, min_steps=15, monitor="loss", device="cpu")
-    )
+    head = AttentionHead(hidden=16, gate=8, training=QUICK)
     exceptions: ClassVar = MINI_BATCHES
 
 

@@ -11,10 +11,11 @@ from heads.classifiers.gated import GatedHead, GatedUnit
 from heads.planted_signals import Planted, make_bags, mean_signal
 from heads.testing import MINI_BATCHES, HeadContract, training_of
 from heads.training.document_batches import Batch
+from tests.heads.planted import QUICK
 
 
 class TestGatedKeepsTheContract(HeadContract):
-    head = GatedHead(hidden=16, training=training_of(lr=0.02, epochs=8, min_steps=15, device="cpu"))
+    head = GatedHead(hidden=16, training=QUICK)
     exceptions: ClassVar = MINI_BATCHES
 
 
