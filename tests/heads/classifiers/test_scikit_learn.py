@@ -46,7 +46,7 @@ ROUNDING = {"check_sample_weight_equivalence_on_dense_data": "float32 products a
 ROUNDED = ("linear ridge", "knn")
 
 # by the name of the head: small enough to be fitted some hundred times, and what it must fail beside TWO_COLUMNS
-QUICK = training_of(lr=0.02, epochs=4, min_steps=20, validation_fraction=0.0, device="cpu")
+QUICK = training_of(lr=0.04, epochs=3, min_steps=12, validation_fraction=0.0, device="cpu")
 NEURAL = LOGARITHMS | MINI_BATCHES
 CHECKED: dict[str, tuple[Head, dict[str, str]]] = {
     "linear": (LinearHead(), {}),
