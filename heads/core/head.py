@@ -41,6 +41,8 @@ from heads.evaluation.score_matrix import scores_to_probabilities
 
 __all__ = ["Examples", "FittedHead", "Head"]
 
+SCORED = 16_384  # documents scored at a time, so that a copy of their features stays small
+
 
 class FittedHead:
     """The attributes of a fitted head. They are not hyperparameters, so they are not fields of the dataclass `Head`.
@@ -115,7 +117,8 @@ class Head(FittedHead, NestedHyperparameters, ClassifierMixin, BaseEstimator):
         bags = self._as_bags(X)
         if not len(bags):
             return np.zeros((0, len(self.classes_)), dtype=np.float32)
-        return np.asarray(self._decision_function(bags), dtype=np.float32)
+        blocks = (bags[start : start + SCORED] for start in range(0, len(bags), SCORED))
+        return np.concatenate([np.asarray(self._decision_function(block), dtype=np.float32) for block in blocks])
 
     def predict_proba(self, X: Any) -> NDArray[np.float32]:
         """Probabilities, float32 (documents, classes); rows sum to 1 unless the head is multi-label."""
