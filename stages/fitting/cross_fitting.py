@@ -28,11 +28,11 @@ from featurestore import CorpusTable, FeatureSource, share_memory
 from heads.core.head import Head
 from heads.registry import STACKING_HEADS
 from stages.fitting.fit_checkpoint import FitCheckpoint
+from stages.fitting.labeled_bags import LabeledBags
 from stages.fitting.plan import FitPlan, configure_head, load_planned_task
 from stages.fitting.sample_weights import align_weights
 from stages.fitting.stacking_inputs import build_stacking_task
 from stages.fitting.task import Task
-from stages.fitting.training_documents import TrainingDocuments
 
 __all__ = [
     "CrossFitResult",
@@ -102,7 +102,7 @@ class RunFits:
     """
 
     head: Head
-    documents: TrainingDocuments
+    documents: LabeledBags
     fold_of: NDArray[np.int32]
     sample_weight: NDArray[np.float64] | None
     run_folder: Path
@@ -113,7 +113,7 @@ class RunFits:
         """The fits of a run that is validated on folds."""
         weight = align_weights(job.plan.weights, task.train_ids)
         fold_of = job.plan.assign_folds(task)
-        return cls(job.plan.head, task.training_documents(), fold_of, weight, job.run_folder)
+        return cls(job.plan.head, task.labeled_bags(), fold_of, weight, job.run_folder)
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,7 +24,7 @@ from data.errors import EmbedOnceError
 from featurestore import Bags, PooledFile, write_pooled
 from heads.core.head import Head
 from stages.fitting.fit_checkpoint import FOLDER
-from stages.fitting.training_documents import TrainingDocuments
+from stages.fitting.labeled_bags import LabeledBags
 
 __all__ = ["PooledFeatures"]
 
@@ -33,7 +33,7 @@ IN_MEMORY = 2**26  # bytes of an array that needs no file
 SPARE_DISK = 2**30  # bytes that a file leaves free
 
 Rows = NDArray[np.float32] | PooledFile
-Documents = TypeVar("Documents", bound=TrainingDocuments)
+Documents = TypeVar("Documents", bound=LabeledBags)
 
 
 class PooledFeatures:

@@ -17,14 +17,14 @@ from heads.core.head import Head
 from heads.evaluation.decisions.heldout import HeldOut
 from stages.fitting.copies import load_copies
 from stages.fitting.encoder_exposure import EncoderExposure
+from stages.fitting.labeled_bags import LabeledBags
 from stages.fitting.runs import Run
-from stages.fitting.training_documents import TrainingDocuments
 
 HASHED = 4096  # documents that are written as JSON at a time
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task(TrainingDocuments):
+class Task(LabeledBags):
     """The labeled documents of a corpus with their features; only `held_out` can read the test split.
 
     is_validation: which training documents are of the corpus's validation split, bool (training documents,).

@@ -79,7 +79,7 @@ def test_a_process_that_fits_reads_the_file_and_no_vector_of_the_store(dataset: 
     with PooledFeatures(tmp_path) as pooled:
         fits = RunFits(
             PrototypeHead(),
-            pooled.attach(task, PrototypeHead(), "source").training_documents(),
+            pooled.attach(task, PrototypeHead(), "source").labeled_bags(),
             PLAN.assign_folds(task),
             None,
             tmp_path / "run",

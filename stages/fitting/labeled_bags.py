@@ -12,11 +12,11 @@ from heads.evaluation.score_matrix import align_scores
 from stages.fitting.copies import Copies
 from stages.fitting.encoder_exposure import EncoderExposure
 
-__all__ = ["TrainingDocuments"]
+__all__ = ["LabeledBags"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingDocuments:
+class LabeledBags:
     """Labeled documents with their features, without the test split; pickled without a vector.
 
     groups: one integer per document; documents of one group are always on the same side of a split.
@@ -79,9 +79,9 @@ class TrainingDocuments:
         """Scores of training documents, float32 (rows, labels): -inf for a label that the head has never seen."""
         return align_scores(head.decision_function(self.features(fold)[rows]), head.classes_, self.labels)
 
-    def training_documents(self) -> "TrainingDocuments":
+    def labeled_bags(self) -> "LabeledBags":
         """What fits need, without anything else that a subclass has."""
-        return TrainingDocuments(
+        return LabeledBags(
             labels=self.labels,
             train=self.train,
             target=self.target,
