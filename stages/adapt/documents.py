@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from data.alike_texts import group_hashes
 from data.documents import Corpus, Documents
 from data.errors import BadData, CallError
 from data.packed import CategoricalColumn
 from data.splits import Split, stratified_split
 from data.target import Target
+from data.train_test_split import group_hashes
 
 Rows = NDArray[np.int64]
 
