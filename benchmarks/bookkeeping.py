@@ -58,7 +58,7 @@ def median_cpu_seconds(job: Callable[[], object], rounds: int) -> float:
 
 @click.command()
 @click.option("--rounds", type=click.IntRange(1), default=5, show_default=True)
-@click.option("--documents", type=click.IntRange(10_000), help="Embed so many documents, and measure memory.")
+@click.option("--documents", type=click.IntRange(10_000), help="Embed this number of documents, and measure memory.")
 @click.option("--json", "as_json", is_flag=True)
 def main(rounds: int, documents: int | None, as_json: bool) -> None:
     """Print a table with one row per job, or with --json one object per claim and line."""

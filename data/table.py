@@ -47,7 +47,7 @@ def cached_bytes(caches: Sequence[ColumnCache]) -> int:
 
 
 def most_cached_bytes(rows: int) -> int:
-    """The bytes that columns of so many rows may take in memory."""
+    """The bytes that columns may take in memory, by the number of their rows."""
     return CACHED_BYTES + CACHED_BYTES_PER_ROW * rows
 
 

@@ -16,7 +16,7 @@ from featurestore import FeatureStore, KeyList, text_key
 from stages.embed.windows.corpus_part import WHOLE_CORPUS, CorpusPart
 from stages.embed.windows.tokens import never_stop
 
-MOST_SAMPLED_FROM = 200_000  # texts; of more, only so many are read for a sample:
+MOST_SAMPLED_FROM = 200_000  # texts; of more, only this number is read for a sample:
 SAMPLED_TEXTS = 20_000
 _BLOCK_ROWS = 2**18  # whose keys are copied at a time
 

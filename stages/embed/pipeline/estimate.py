@@ -20,7 +20,7 @@ from stages.embed.pipeline.length_buckets import iter_length_buckets
 from stages.embed.windows.corpus_part import WHOLE_CORPUS, CorpusPart
 from stages.embed.windows.window_arrays import Integers, Windows
 
-SIZED_DOCUMENTS = 100_000  # from twice as many distinct texts on, only about so many are tokenized
+SIZED_DOCUMENTS = 100_000  # tokenized, about, of at least twice as many distinct texts
 SAMPLE_SECONDS = 10.0
 SAMPLE_DOCUMENTS = 512
 SAMPLE_CHARACTERS = 1_000_000
