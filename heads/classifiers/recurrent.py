@@ -59,7 +59,9 @@ class Recurrence(nn.Module):
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Logits, float32 (documents, labels)."""
-        states = hidden_states(self.layer, batch._replace(vectors=self.dropout(batch.vectors)))
+        # on a CPU in float32: oneDNN refuses some shapes of an LSTM in bfloat16
+        with torch.autocast("cpu", enabled=False):
+            states = hidden_states(self.layer, batch._replace(vectors=self.dropout(batch.vectors)))
         logits: torch.Tensor = self.output(self.dropout(self._read_out(states, batch)))
         return logits
 

@@ -52,11 +52,11 @@ def test_every_network_trains_in_bfloat16_and_scores_in_float32(form: str, monke
         step(state, loss, max_grad_norm)
 
     monkeypatch.setattr(TrainingState, "step", record)
-    training = training_of(epochs=1, min_steps=2, device="cpu")
+    training = training_of(epochs=1, batch_size=4, min_steps=2, device="cpu")
     half = head_of(form, training=training).fit(planted.bags, planted.y)
     assert half.history_.precision == "bfloat16" and set(seen) == {torch.float32}
     assert {weight.dtype for weight in half.network_.parameters()} == {torch.float32}
     scores = half.decision_function(planted.bags)
-    full = head_of(form, training=training_of(epochs=1, min_steps=2, device="cpu", precision="float32"))
+    full = head_of(form, training=training_of(epochs=1, batch_size=4, min_steps=2, device="cpu", precision="float32"))
     expected = full.fit(planted.bags, planted.y).decision_function(planted.bags)
-    assert 0 < abs(scores - expected).max() < 0.05
+    assert 0 < abs(scores - expected).max() < 0.2
