@@ -109,7 +109,7 @@ def prepare_variants(setup: Setup, folder: Path) -> tuple[Sample, dict[str, Vari
     if setup.on_cpu:
         open_network: Any = first.open_network
         plain = replace(first, open_network=partial(open_network, onednn=False))
-        encoders["embedonce, float32, torch without oneDNN layers"] = plain
+        encoders["embedonce without oneDNN layers, float32, torch"] = plain
     variants: dict[str, Variant] = {
         name: partial(embed_into_new_store, sample.corpus, encoder) for name, encoder in encoders.items()
     }
