@@ -10,10 +10,11 @@ from heads.planted_signals import mean_signal
 from heads.testing import MINI_BATCHES, HeadContract, training_of
 from heads.training.document_batches import Batch
 from tests.heads.classifiers.test_attention import one_step_in_forty
+from tests.heads.planted import QUICK
 
 
 class TestMILHeadKeepsTheContract(HeadContract):
-    head = MILHead(hidden=16, training=training_of(lr=0.02, epochs=8, min_steps=15, monitor="loss", device="cpu"))
+    head = MILHead(hidden=16, training=QUICK)
     exceptions: ClassVar = MINI_BATCHES
 
 

@@ -14,8 +14,9 @@ from typing import ClassVar
 import pytest
 
 from heads.core.head import Head
-from heads.testing import MINI_BATCHES, HeadContract, training_of
+from heads.testing import MINI_BATCHES, HeadContract
 from tests.conftest import ROOT
+from tests.heads.planted import QUICK
 from tests.small_store import blobs, make_store
 
 PAGE = (ROOT / "docs" / "howto" / "your-own-head.md").read_text(encoding="utf-8")
@@ -46,9 +47,7 @@ class TestThePooledHeadOfThePageKeepsTheContract(HeadContract):
 
 
 class TestTheNetworkOfThePageKeepsTheContract(HeadContract):
-    head: ClassVar[Head] = import_from_page("convolution_head").ConvolutionHead(
-        filters=16, training=training_of(lr=0.02, epochs=8, min_steps=15, device="cpu")
-    )
+    head: ClassVar[Head] = import_from_page("convolution_head").ConvolutionHead(filters=16, training=QUICK)
     exceptions: ClassVar = MINI_BATCHES
 
 
