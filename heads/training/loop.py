@@ -135,7 +135,7 @@ class Trainer:
         return TrainingState(network, optimizer, schedule, average, rng, length, BestEpoch(), [])
 
     def _defers_class_weights(self, number: int, epochs: int) -> bool:
-        """Whether the epoch of that number, of so many, does not use class weights yet."""
+        """Whether epoch `number` of `epochs` does not use class weights yet."""
         return number <= self.imbalance.defer_class_weights * epochs
 
     def _is_over(self, state: TrainingState) -> bool:
