@@ -27,8 +27,8 @@ from commandline.predict import predict
 from commandline.store import store
 from commandline.sweep import sweep
 from data.errors import EmbedOnceError, UnknownName, suggest_name
+from data.interrupt import Termination
 from data.packages import check_packages
-from data.termination import Termination
 
 CONTEXT_SETTINGS: dict[str, Any] = {
     "help_option_names": ["-h", "--help"],

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 import cli
-from data import termination as module
-from data.interrupt import Interrupts
-from data.termination import Termination
+from data import interrupt as module
+from data.interrupt import Interrupts, Termination
 
 
 @pytest.fixture(autouse=True)
