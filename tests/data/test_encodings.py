@@ -98,7 +98,7 @@ def test_utf_8_that_is_read_in_another_encoding_is_a_note(letters: Path) -> None
 @pytest.mark.parametrize(
     ("content", "explanation"),
     [
-        (gzip.compress(b"text\na\n"), "is compressed by gzip. Let its name end with .gz."),
+        (gzip.compress(b"text\na\n", mtime=0), "is compressed by gzip. Let its name end with .gz."),
         (b"PK\x03\x04\x14\0\xff\0", "is a ZIP archive or an Excel workbook. Let its name end with .zip or .xlsx."),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\0\0", "is a workbook of an old Excel. Save it as .xlsx."),
         (b"PAR1\x15\x04\xff\0", "is a Parquet file. Let its name end with .parquet."),
