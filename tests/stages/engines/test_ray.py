@@ -2,10 +2,12 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -210,9 +212,10 @@ def test_ray_job_submit_runs_a_command_on_the_cluster(
 ) -> None:
     pytest.importorskip("aiohttp_cors", reason="ray job submit needs ray[default]")
     port, dashboard = _free_port(), _free_port()
+    folder = tempfile.mkdtemp(prefix="ray-")  # names of sockets are short
     ray = [sys.executable, "-m", "ray.scripts.scripts"]
     head = [*ray, "start", "--head", "--block", f"--port={port}", "--num-cpus=1", "--disable-usage-stats"]
-    head += ["--include-dashboard=true", f"--dashboard-port={dashboard}", f"--temp-dir={tmp_path / 'ray'}"]
+    head += ["--include-dashboard=true", f"--dashboard-port={dashboard}", f"--temp-dir={folder}"]
     with (tmp_path / "head.log").open("wb") as log:
         cluster = subprocess.Popen([*head, "--object-store-memory=80000000"], cwd=tmp_path, stdout=log, stderr=log)
     try:
@@ -233,10 +236,11 @@ def test_ray_job_submit_runs_a_command_on_the_cluster(
         assert "400 documents: 400 encoded" in done.stdout
         assert FeatureStore.open(tmp_path / "store").documents == 400
     finally:
-        processes = [psutil.Process(cluster.pid), *psutil.Process(cluster.pid).children(recursive=True)]
-        for process in processes:
-            process.kill()
-        cluster.wait()
+        if cluster.poll() is None:
+            for process in [*psutil.Process(cluster.pid).children(recursive=True), cluster]:
+                process.kill()
+            cluster.wait()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _free_port() -> int:
