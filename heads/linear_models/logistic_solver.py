@@ -9,8 +9,9 @@ with the softmax loss, or for each label a problem of its own with the sigmoid l
 
 **Products.** Features are read in blocks and are never copied as a whole. B z + b = (B / s) x + (b - B m / s), so they
 need not be standardized. Products of a block are float32 (float64 for float64 features); the objective, the gradient
-and the parameters are float64. Only a feature far from zero (mean above FAR standard deviations) would lose digits:
-then the mean is subtracted from each block.
+and the parameters are float64. A small problem is solved in float64 and to a smaller tolerance, which costs little: a
+weight of two then equals two copies of a document, although they make another preconditioner. Only a feature far from
+zero (mean above FAR standard deviations) would lose digits: then the mean is subtracted from each block.
 
 **Steps.** L-BFGS (Nocedal & Wright 2006, algorithm 7.4) with a preconditioner as its initial matrix. Let G be the mean
 of z z' over documents. For the softmax, Boehning (1992, "Multinomial logistic regression algorithm") bounds the Hessian
@@ -55,6 +56,7 @@ DECREASE = 1e-4  # of the objective, as a share of what the slope promises (Noce
 ROUNDING = 1e-7  # relative; a smaller increase of the objective may be rounding of float32 products
 HISTORY, HALVINGS = 20, 20
 FLAT = 1e-12  # a pair with less curvature, relative to the change of the gradient, is rounding
+SMALL, SMALL_TOLERANCE = 2**20, 1e-11  # numbers in the features, and the tolerance of such a small problem
 BLOCK = 1024  # documents: their features and scores stay in a core's cache
 SPARSE_SCORES = 2**22  # scores of a block of sparse rows; each block costs as much as a matrix of all coefficients
 FAR = 30.0  # standard deviations between the mean and zero
@@ -102,6 +104,8 @@ def minimize_logistic_loss(
     Returns:
         The solution.
     """
+    if isinstance(features, np.ndarray) and features.size <= SMALL:
+        features, tolerance = features.astype(np.float64), min(tolerance, SMALL_TOLERANCE)
     dims = features.shape[1]
     labels = y.shape[1] if y.ndim == 2 else int(y.max()) + 1
     scaling = _Scaling.of(standardizer, dims)

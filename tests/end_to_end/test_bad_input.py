@@ -94,7 +94,7 @@ def _of_another_kind(model: Path) -> None:
         (None, ["--window", "63"], "window is 63, but .* has 64 positions, .* the longest window is 62"),
         (None, ["--window", "8", "--stride", "9"], "stride"),
         (None, ["--device", "cpu,cuda:9"], "no device 'cuda:9' on this machine"),
-        (None, ["--backend", "onnx", "--precision", "bfloat16"], "onnx computes in float32, not in bfloat16"),
+        (None, ["--backend", "onnx", "--precision", "bfloat16"], "onnx computes in float32 and int8, not in bfloat16"),
         (_without_tokenizer, [], "has no fast tokenizer"),
         (_with_too_many_ids, [], "but the encoder has"),
         (_cut_short, [], r"model.safetensors is damaged \(the file is truncated\)"),

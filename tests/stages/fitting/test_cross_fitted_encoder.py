@@ -79,12 +79,13 @@ def test_every_training_document_is_scored_and_none_by_an_encoder_that_saw_it(
     run, _ = fit_head(*dataset, replace(PLAN, head=watched()), tmp_path / "runs", jobs=1)
     card = run.scorecards["out_of_fold"]
     assert card.documents == 90 and card.accuracy.value < 0.7
-    for number, (fitted, scored) in enumerate(zip(watched.fitted, watched.scored, strict=False)):
+    whole, *folds = watched.fitted
+    for number, (fitted, scored) in enumerate(zip([*folds, whole], watched.scored, strict=False)):
         assert (fitted[:, -1] == number).all() and (scored[:, -1] == number).all()
         if number < FOLDS:
             assert (fitted == 9).any(axis=1).all() and not (scored == 9).any()
             assert len(fitted) + len(scored) == 90
-    assert len(watched.fitted) == FOLDS + 1 and len(watched.fitted[-1]) == 90
+    assert len(folds) == FOLDS and len(whole) == 90
 
 
 def test_the_folds_are_those_of_the_encoder(dataset: Dataset, tmp_path: Path, documents: list[Document]) -> None:
@@ -132,7 +133,7 @@ def test_a_group_that_every_encoder_saw_a_part_of_is_fitted_and_never_scored(
     dataset = make_stores(tmp_path / "stores", grouped, learned)
     run, _ = fit_head(*dataset, replace(PLAN, head=watched()), tmp_path / "runs", jobs=1)
     assert run.record.unscored == 9 and run.scorecards["out_of_fold"].documents == 81
-    assert [len(fitted) for fitted in watched.fitted] == [63, 63, 63, 90]
+    assert [len(fitted) for fitted in watched.fitted] == [90, 63, 63, 63]
     assert any("labels of 9 of 90 training documents" in note for note in run.record.notes)
 
 
@@ -174,7 +175,8 @@ def test_joined_with_another_store_each_fold_reads_its_own_encoder_and_that_stor
     joined = JoinedStores((frozen, dataset[0]))
     run, _ = fit_head(joined, dataset[1], replace(PLAN, head=watched()), tmp_path / "runs", jobs=1)
     assert run.scorecards["out_of_fold"].accuracy.value < 0.7 and run.record.folds == FOLDS
-    for number, fitted in enumerate(watched.fitted):
+    whole, *folds = watched.fitted
+    for number, fitted in enumerate([*folds, whole]):
         assert (fitted[:, 0] == 50).all() and (fitted[:, -1] == number).all()
 
 

@@ -96,8 +96,8 @@ def test_each_fit_has_every_document_that_was_seen_and_no_seen_document_is_score
     fit_head(*dataset, replace(PLAN, head=watched()), tmp_path / "runs", jobs=1)
     seen = len(dataset[0].trainings[0].label_keys)
     is_leak = [(vectors == 9).any(axis=1) for vectors in watched.fitted]
-    assert [int(each.sum()) for each in is_leak] == [seen] * 4 and len(watched.fitted[-1]) == 90
-    assert sum(len(vectors) for vectors in watched.fitted[:3]) == 3 * seen + 2 * (90 - seen)
+    assert [int(each.sum()) for each in is_leak] == [seen] * 4 and len(watched.fitted[0]) == 90
+    assert sum(len(vectors) for vectors in watched.fitted[1:]) == 3 * seen + 2 * (90 - seen)
     for mask, cannot_validate in zip(is_leak, watched.fit_only, strict=True):
         np.testing.assert_array_equal(mask, cannot_validate)
     assert not any((vectors == 9).any() for vectors in watched.scored)

@@ -41,13 +41,17 @@ def is_same_run(one: runs.Run, other: runs.Run) -> bool:
     return one.name == other.name and one.decision.to_json() == other.decision.to_json()
 
 
-@pytest.mark.parametrize("step", [1, 3])
-def test_finished_folds_are_kept(dataset: Dataset, step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("finished", [1, 3])
+def test_finished_folds_are_kept(
+    dataset: Dataset, finished: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plan = FitPlan(head=LinearHead(), folds=3)
     whole, _ = fit_head(*dataset, plan, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        fit_head(*dataset, plan, tmp_path / "runs", on_progress=interrupt_at_step(step))
-    assert len(list((tmp_path / "runs" / FOLDER).glob("*/fold-*.npy"))) == step
+        fit_head(
+            *dataset, plan, tmp_path / "runs", on_progress=interrupt_at_step(finished + 1)
+        )  # the whole split is fitted first
+    assert len(list((tmp_path / "runs" / FOLDER).glob("*/fold-*.npy"))) == finished
     assert runs.runs_in(tmp_path / "runs") == []
     fits, learn = list[int](), LinearHead._fit
 
@@ -57,7 +61,7 @@ def test_finished_folds_are_kept(dataset: Dataset, step: int, tmp_path: Path, mo
 
     monkeypatch.setattr(LinearHead, "_fit", counted)
     run, fresh = fit_head(*dataset, plan, tmp_path / "runs")
-    assert fresh and len(fits) == 3 - step + 1
+    assert fresh and len(fits) == 3 - finished + 1
     assert is_same_run(run, whole)
     assert any("was interrupted and resumed" in note for note in run.record.notes)
     assert not any("interrupted" in note for note in whole.record.notes)
@@ -91,7 +95,7 @@ def test_scores_that_cannot_be_read_or_are_of_other_documents_are_computed_again
     plan = FitPlan(head=LinearHead(), folds=3)
     whole, _ = fit_head(*dataset, plan, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        fit_head(*dataset, plan, tmp_path / "runs", on_progress=interrupt_at_step(3))
+        fit_head(*dataset, plan, tmp_path / "runs", on_progress=interrupt_at_step(4))
     torn, empty, other = sorted((tmp_path / "runs" / FOLDER).glob("*/fold-*.npy"))
     torn.write_bytes(torn.read_bytes()[:-10])
     empty.write_bytes(b"")
