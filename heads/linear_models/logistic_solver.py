@@ -51,7 +51,7 @@ __all__ = ["Solution", "minimize_logistic_loss"]
 
 Floats: TypeAlias = NDArray[np.float64]
 
-TOLERANCE = 1e-6  # of the loss, which the solution exceeds the optimum by at most
+TOLERANCE = 1e-5  # of the loss, which the solution exceeds the optimum by at most
 DECREASE = 1e-4  # of the objective, as a share of what the slope promises (Nocedal & Wright, equation 3.4)
 ROUNDING = 1e-7  # relative; a smaller increase of the objective may be rounding of float32 products
 HISTORY, HALVINGS = 20, 20
