@@ -13,13 +13,11 @@ import random
 import resource
 import secrets
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -27,8 +25,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 
+from benchmarks.ray_nodes import Cluster, LoggedEngine, Node
 from benchmarks.sleeping_encoder import SLOWDOWN, SleepingFactory, with_sleep
 from featurestore import FeatureStore
 from stages.embed import Options, embed, open_encoder
@@ -36,112 +34,10 @@ from stages.embed.pipeline import engine_queue
 from stages.embed.pipeline.embed_source import EmbedRequest
 from stages.embed.pipeline.engine_queue import embed_on_engine
 from stages.embed.windows.corpus_part import CorpusPart
-from stages.engines.engine import Event, Lost, Place
-from stages.engines.ray_cluster import RayEngine
-from stages.engines.worker_process import WorkerStart
 from tests.tiny_encoder import SENTENCES, make_encoder
 
-ROOT = Path(__file__).resolve().parent.parent
 NODES, KILLS, SLOWER = 4, 3, 4
-FEW_PROCESSES = {"OMP_NUM_THREADS": "1", "RAY_enable_worker_prestart": "0", "RAY_prestart_worker_first_driver": "0"}
-START_SECONDS = 120  # after which a node that has not started fails
 WORDS = sorted({word for sentence in SENTENCES for word in sentence.split()})
-
-
-@dataclass
-class Node:
-    """A `ray start --block` process. started: when; seconds: until it had joined."""
-
-    name: str
-    process: "subprocess.Popen[bytes]"
-    started: float
-    seconds: float = 0.0
-
-    def kill(self) -> None:
-        """Kill the node with all its processes at once, as a power cut does."""
-        processes = [psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children(recursive=True)]
-        for process in processes:
-            process.send_signal(signal.SIGSTOP)
-        for process in processes:
-            process.kill()
-        self.process.wait()
-
-
-class Cluster:
-    """A head without cores, and nodes with one core each."""
-
-    def __init__(self, folder: Path, port: int) -> None:
-        self.folder, self.address, self.nodes = folder, f"127.0.0.1:{port}", dict[str, Node]()
-        self.start("head", "--head", f"--port={port}", "--num-cpus=0", "--include-dashboard=false")
-
-    def start(self, name: str, *options: str, slowdown: float = 1) -> Node:
-        """Start a node; a worker node without `options`."""
-        options = options or (f"--address={self.address}", "--num-cpus=1")
-        program = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats"]
-        command = [*program, f"--node-name={name}", "--object-store-memory=80000000", *options]
-        command += [f"--temp-dir={self.folder}"] if name == "head" else []
-        environment = os.environ | {"PYTHONPATH": str(ROOT), SLOWDOWN: str(slowdown), **FEW_PROCESSES}
-        started = time.monotonic()
-        path = self.folder.parent / f"{name}-{len(self.nodes)}.log"
-        with path.open("wb") as log:
-            process = subprocess.Popen(
-                command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True
-            )
-        self.nodes[name] = Node(name, process, started)
-        while "Ray runtime started" not in path.read_text():  # two nodes that start together would take one port
-            if process.poll() is not None or time.monotonic() - started > START_SECONDS:
-                raise SystemExit(f"{name} did not start: {path.read_text()[-2000:]}")
-            time.sleep(0.1)
-        self.nodes[name].seconds = time.monotonic() - started
-        return self.nodes[name]
-
-    def close(self) -> None:
-        """Kill all nodes, the head last."""
-        for node in reversed(list(self.nodes.values())):
-            if node.process.poll() is None:
-                node.kill()
-
-
-class LoggedEngine(RayEngine):
-    """Records when items are handed out and done, and calls `on_done` after each item."""
-
-    def __init__(self, ray: Any) -> None:
-        super().__init__(ray)
-        self.launched, self.ready = dict[str, float](), dict[str, float]()  # by node
-        self.open = dict[str, tuple[float, int]]()
-        self.items = list[tuple[str, float, float, int]]()  # node, start, end, documents
-        self.lost = list[tuple[str, float, int]]()  # node, when it was noticed, documents of its open item
-        self.on_done: Callable[[], None] = lambda: None
-
-    @property
-    def worker_start(self) -> float:
-        """The longest time between the launch of a worker and its first item."""
-        return max(self.ready[node] - self.launched[node] for node in self.ready)
-
-    def launch(self, place: Place, start: WorkerStart) -> Any:
-        """Record when a worker is launched."""
-        self.launched[place.name.split()[0]] = time.monotonic()
-        return super().launch(place, start)
-
-    def submit(self, worker: str, item: Any, *, is_retry: bool) -> None:
-        """Record the start."""
-        self.open[worker] = time.monotonic(), len(item.rows)
-        super().submit(worker, item, is_retry=is_retry)
-
-    def poll(self, seconds: float) -> list[Event]:
-        """Record what happened."""
-        events = super().poll(seconds)
-        for event in events:
-            node, now = event.worker.split()[0], time.monotonic()
-            since, documents = self.open.pop(event.worker, (now, 0))
-            if isinstance(event.message, Lost):
-                self.lost.append((node, now, documents))
-            elif event.message is None:
-                self.ready[node] = now
-            elif not event.is_opening:
-                self.items.append((node, since, now, documents))
-                self.on_done()
-        return events
 
 
 @dataclass
@@ -156,7 +52,7 @@ class Result:
 
     @property
     def item(self) -> float:
-        """The longest item of a worker that was measured."""
+        """The seconds of the longest item."""
         return max(end - start for _, start, end, _ in self.engine.items)
 
     def last_ends(self) -> dict[str, float]:
@@ -205,7 +101,8 @@ class Benchmark:
             )
             seconds = time.monotonic() - started
         sizes = [len(shard.keys) for shard in store.shards()]
-        print(f"  {name}: {seconds:.1f} s, {len(engine.items)} items", file=sys.stderr)
+        starts = ", ".join(f"{engine.start_seconds(node):.1f}" for node in sorted(engine.ready))
+        print(f"  {name}: {seconds:.1f} s, {len(engine.items)} items, worker starts {starts} s", file=sys.stderr)
         return Result(seconds, engine, store, sum(sizes), store.documents)
 
     def run_parts(self) -> FeatureStore:
@@ -259,44 +156,63 @@ def _cluster(folder: Path, port: int) -> Iterator[Cluster]:
         cluster.close()
 
 
-def claims(benchmark: Benchmark, cluster: Cluster, slow: str) -> Iterator[dict[str, Any]]:
+def claims(benchmark: Benchmark, cluster: Cluster) -> Iterator[dict[str, Any]]:
     """Measure, and yield one claim after the other."""
     for number in range(1, NODES + 1):
         cluster.start(f"node{number}")
-    calm = benchmark.run("undisturbed", cluster)
-    killer = Killer(cluster)
+    calm, killer = benchmark.run("undisturbed", cluster), Killer(cluster)
     hit = benchmark.run("killed", cluster, killer)
     killer.thread.join()
-    start = max(cluster.nodes[name].seconds for name in killer.killed) + calm.engine.worker_start
-    open_documents = sum(documents for _, _, documents in hit.engine.lost)
-    item = max(benchmark.item_seconds, calm.item)
-    bar = calm.seconds + len(killer.killed) * (item + start)
-    yield _claim("nodes killed in one run", len(killer.killed), KILLS, at_least=True)
-    yield _claim("documents lost when three nodes are killed", calm.distinct - hit.distinct, 0)
-    yield _claim("documents encoded twice, at most those of open items", hit.stored - hit.distinct, open_documents)
-    yield _claim("seconds with three nodes killed; start: of a node and its worker", hit.seconds, bar)
+    added, node = _run_with_added_node(benchmark, cluster)
+    yield from _claims_of_kills(calm, hit, killer.killed, added.engine.start_seconds(node.name))
+    yield _claim_of_added_node(calm, added, node)
+    node.kill()
+    cluster.start("node3")
+    cluster.start("slow", **{SLOWDOWN: str(SLOWER)})
+    slowed = benchmark.run("slowed", cluster)
+    ends = slowed.last_ends().values()
+    yield _claim("seconds between the last items of nodes, one slowed 4 times", max(ends) - min(ends), calm.item)
+    parts = benchmark.run_parts()
+    for result in (calm, hit, added, slowed):
+        yield _claim(f"largest difference to --part, {result.store.name}", _difference(result.store, parts), 1e-6)
+
+
+def _run_with_added_node(benchmark: Benchmark, cluster: Cluster) -> tuple[Result, Node]:
+    """A run on two nodes, which a third one joins after the first item."""
     for name in ("node3", "node4"):  # so that the run lasts until a node has joined
         cluster.nodes[name].kill()
     join = threading.Thread(target=partial(cluster.start, "added"), daemon=True)
-    added = benchmark.run("added", cluster, _after(1, join.start))
-    node = cluster.nodes["added"]
-    first = min((end for name, _, end, _ in added.engine.items if name == "added"), default=float("inf"))
-    own_start = added.engine.ready.get("added", node.started) - node.started  # 0: the run ended before, and fails
-    yield _claim("seconds until a node that joins commits its first shard", first - node.started, own_start + item)
+    result = benchmark.run("added", cluster, _after(1, join.start))
     join.join()
-    node.kill()
-    cluster.start("node3")
-    cluster.start(slow, slowdown=SLOWER)
-    slowed = benchmark.run("slowed", cluster)
-    ends = slowed.last_ends().values()
-    yield _claim("seconds between the last items of nodes, one slowed 4 times", max(ends) - min(ends), slowed.item)
-    parts = benchmark.run_parts()
-    keys = list(parts.keys)
-    expected = parts.bags(keys).pooled(("mean",))
-    for result in (calm, hit, added, slowed):
-        same = set(result.store.keys) == set(keys)
-        difference = float(np.abs(result.store.bags(keys).pooled(("mean",)) - expected).max()) if same else float("inf")
-        yield _claim(f"largest difference to --part, {result.store.name}", difference, 1e-6)
+    return result, cluster.nodes["added"]
+
+
+def _claims_of_kills(calm: Result, hit: Result, killed: Sequence[str], start: float) -> Iterator[dict[str, Any]]:
+    """start: of a worker alone; those of nodes that start together share two cores, and take longer."""
+    open_documents = sum(documents for _, _, documents in hit.engine.lost)
+    bar = calm.seconds + len(killed) * (calm.item + start)
+    yield _claim("nodes killed in one run", len(killed), KILLS, at_least=True)
+    yield _claim("documents lost when three nodes are killed", calm.distinct - hit.distinct, 0)
+    yield _claim("documents encoded twice, at most those of open items", hit.stored - hit.distinct, open_documents)
+    terms = f"{calm.seconds:.1f} undisturbed + {len(killed)} kills x ({calm.item:.1f} item + {start:.1f} worker start)"
+    yield _claim(f"seconds with three nodes killed; bar: {terms}", hit.seconds, bar)
+
+
+def _claim_of_added_node(calm: Result, added: Result, node: Node) -> dict[str, Any]:
+    """The start of a node that joins ends when its worker is ready; if it never was, the run ended before."""
+    first = min((end for name, _, end, _ in added.engine.items if name == node.name), default=float("inf"))
+    start = added.engine.ready.get(node.name, node.started) - node.started
+    terms = f"{start:.1f} start of the node and its worker + {calm.item:.1f} item"
+    text = f"seconds until a node that joins commits its first shard; bar: {terms}"
+    return _claim(text, first - node.started, start + calm.item)
+
+
+def _difference(store: FeatureStore, expected: FeatureStore) -> float:
+    """The largest difference of a vector; infinite if the stores have different documents."""
+    keys = list(expected.keys)
+    if set(store.keys) != set(keys):
+        return float("inf")
+    return float(np.abs(store.bags(keys).pooled(("mean",)) - expected.bags(keys).pooled(("mean",))).max())
 
 
 def _after(items: int, action: Any) -> Any:
@@ -335,7 +251,7 @@ def main() -> None:
     os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}  # nobody else may use the nodes
     try:
         with _cluster(folder / "ray", options.port) as cluster:
-            for claim in claims(Benchmark(folder, options), cluster, "slow"):
+            for claim in claims(Benchmark(folder, options), cluster):
                 print(json.dumps(claim) if options.json else _line(claim), flush=True)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
