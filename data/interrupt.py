@@ -16,29 +16,43 @@ __all__ = ["Interrupts", "Termination"]
 REPEAT_SECONDS = 1.0  # `timeout` sends its signal twice, to the process and to its group: that is one request
 
 
-class Termination:
-    """A context manager in which SIGTERM does what SIGINT does at that moment; by default it raises KeyboardInterrupt.
+class _SignalHandler:
+    """A context manager that handles one signal, if its handler is the default one.
 
-    received: whether a SIGTERM has arrived. A program's own handler of SIGTERM and an ignored SIGTERM stay as they are.
-    Outside the main thread, which alone receives signals, nothing changes.
+    A program that has a handler of its own keeps it. Outside the main thread, which alone receives signals, nothing
+    changes.
     """
 
-    def __init__(self) -> None:
-        self.received = False
-        self._last = 0.0
+    def __init__(self, number: int, default: Any) -> None:
+        self._number, self._default = number, default
         self._previous: Any = None
 
     def __enter__(self) -> Self:
         main = threading.current_thread() is threading.main_thread()
-        if main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-            self._previous = signal.signal(signal.SIGTERM, self._handle)
+        if main and signal.getsignal(self._number) is self._default:
+            self._previous = signal.signal(self._number, self._handle)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._previous is not None:
-            signal.signal(signal.SIGTERM, self._previous)
+            signal.signal(self._number, self._previous)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        raise NotImplementedError
+
+
+class Termination(_SignalHandler):
+    """A context manager in which SIGTERM does what SIGINT does at that moment; by default it raises KeyboardInterrupt.
+
+    received: whether a SIGTERM has arrived. An ignored SIGTERM stays ignored.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(signal.SIGTERM, signal.SIG_DFL)
+        self.received = False
+        self._last = 0.0
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         now, last = time.monotonic(), self._last
@@ -52,33 +66,20 @@ class Termination:
         handler(number, frame)
 
 
-class Interrupts:
+class Interrupts(_SignalHandler):
     """A context manager that lets the current batch finish after the first SIGINT, and stops at once after the second.
 
-    The first SIGINT sets `requested` and calls `on_request`; the second sets `forced` and raises KeyboardInterrupt. A
-    program that has its own SIGINT handler keeps it. Outside the main thread, which alone receives signals, nothing
-    changes. The command line handles SIGTERM as SIGINT, see `Termination`.
+    The first SIGINT sets `requested` and calls `on_request`; the second sets `forced` and raises KeyboardInterrupt. The
+    command line handles SIGTERM as SIGINT, see `Termination`.
     """
 
     def __init__(self, on_request: Callable[[], None]) -> None:
+        super().__init__(signal.SIGINT, signal.default_int_handler)
         self.requested = False
         self.forced = False
         self._on_request = on_request
-        self._previous: Any = None
 
-    def __enter__(self) -> Self:
-        main = threading.current_thread() is threading.main_thread()
-        if main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            self._previous = signal.signal(signal.SIGINT, self._handle)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._previous is not None:
-            signal.signal(signal.SIGINT, self._previous)
-
-    def _handle(self, *_: object) -> None:
+    def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
         if self.requested:
             self.forced = True
             raise KeyboardInterrupt
