@@ -1,30 +1,38 @@
 """Fits on an engine: an item is a run. A worker reads the features itself, and writes the run into a shared folder."""
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, Self, TypeVar
 
 from data.errors import CallError, EmbedOnceError, StorageFailed
 from featurestore import CorpusTable, FeatureSource, joined_fingerprint
 from heads.core.head import Head
 from heads.registry import STACKING_HEADS
-from stages.engines import Engine, run_items
+from stages.engines import Engine, Worker, run_items
 from stages.engines.worker_process import limit_threads
 from stages.fitting.fit_head import fit_head
 from stages.fitting.plan import FitPlan
 from stages.fitting.pooled_features import PooledFeatures
 
-__all__ = ["EngineFit", "FitInputs", "check_inputs", "fit_on_engine", "hash_inputs", "uses_gpu"]
+__all__ = ["EngineFit", "FitInputs", "HeadInputs", "InputsFactory", "fit_on_engine"]
 
 
 @dataclass(frozen=True, eq=False)
-class FitInputs:
-    """What a command fits on. plans: one per head."""
+class HeadInputs:
+    """The features and the documents that heads are fitted on."""
 
     source: FeatureSource
     table: CorpusTable
+
+
+@dataclass(frozen=True, eq=False)
+class FitInputs(HeadInputs):
+    """What a command fits on. plans: one per head."""
+
     plans: Sequence[FitPlan]
 
 
@@ -38,22 +46,62 @@ class EngineFit:
     error: EmbedOnceError | None = None
 
 
-# reads the inputs in a process; it is pickled, so it holds the options of a command and no documents
-ReadInputs = Callable[[], FitInputs]
+Inputs = TypeVar("Inputs", bound=HeadInputs)
 
 
 @dataclass(frozen=True)
-class _FitFactory:
-    read: ReadInputs
+class InputsFactory(ABC, Generic[Inputs]):
+    """Opens workers that read the inputs of a command themselves.
+
+    read: reads them in a process; it is pickled, so it holds the options of a command and no documents.
+    inputs_hash: of what it reads where the command was started.
+    uses_gpu: whether one of the heads computes on a GPU where there is one.
+    runs: the folder of the runs, which all workers share.
+    command: the command line, for the records.
+    """
+
+    read: Callable[[], Inputs]
     inputs_hash: str
     uses_gpu: bool
     runs: Path
     command: str
 
-    def open(self, cores: int) -> "_FitWorker":
+    @classmethod
+    def of(cls, inputs: Inputs, heads: Sequence[Head], read: Callable[[], Inputs], runs: Path, command: str) -> Self:
+        """inputs: what `read` returns in this process. heads: those that workers fit."""
+        return cls(read, _hash(inputs), _use_gpu(heads), runs, command)
+
+    def open(self, cores: int) -> Worker:
+        """Read the inputs. Raises CallError unless they have the hash that is expected."""
         limit_threads(cores)
         inputs = self.read()
-        check_inputs(inputs.source, inputs.table, self.inputs_hash)
+        if _hash(inputs) != self.inputs_hash:
+            raise CallError(
+                f"{inputs.source.name} has other features or documents than where the command was started. The store "
+                "must be on a file system that all nodes share."
+            )
+        return self.open_worker(inputs)
+
+    @abstractmethod
+    def open_worker(self, inputs: Inputs) -> Worker:
+        """The worker of these inputs."""
+
+
+def _use_gpu(heads: Sequence[Head]) -> bool:
+    return any(name.rpartition("__")[2] == "device" for head in heads for name in head.get_params())
+
+
+def _hash(inputs: HeadInputs) -> str:
+    """A hash of the recipes of the features, and of the documents with their labels, splits and groups."""
+    table = inputs.table
+    digest = hashlib.sha256(f"{joined_fingerprint(inputs.source.recipes)} {table.name}".encode())
+    for row in zip(table.ids, table.keys, table.splits, table.groups, table.labels, strict=True):
+        digest.update(repr(row).encode())
+    return digest.hexdigest()
+
+
+class _FitFactory(InputsFactory[FitInputs]):
+    def open_worker(self, inputs: FitInputs) -> "_FitWorker":
         return _FitWorker(inputs, self.runs, self.command)
 
 
@@ -108,7 +156,7 @@ class FitQueue:
 
 def fit_on_engine(
     inputs: FitInputs,
-    read: ReadInputs,
+    read: Callable[[], FitInputs],
     engine: Engine,
     runs: Path,
     *,
@@ -130,30 +178,6 @@ def fit_on_engine(
     Raises:
         EmbedOnceError: what `run_items` raises.
     """
-    factory = _FitFactory(
-        read, hash_inputs(inputs.source, inputs.table), uses_gpu([plan.head for plan in inputs.plans]), runs, command
-    )
+    factory = _FitFactory.of(inputs, [plan.head for plan in inputs.plans], read, runs, command)
     queue = FitQueue([plan.head.name for plan in inputs.plans], on_result)
     run_items(engine, factory, queue, notify=notify, leaves_items=False)
-
-
-def uses_gpu(heads: Sequence[Head]) -> bool:
-    """Whether one of the heads computes on a GPU where there is one."""
-    return any(name.rpartition("__")[2] == "device" for head in heads for name in head.get_params())
-
-
-def hash_inputs(source: FeatureSource, table: CorpusTable) -> str:
-    """A hash of the recipes of the features, and of the documents with their labels, splits and groups."""
-    digest = hashlib.sha256(f"{joined_fingerprint(source.recipes)} {table.name}".encode())
-    for row in zip(table.ids, table.keys, table.splits, table.groups, table.labels, strict=True):
-        digest.update(repr(row).encode())
-    return digest.hexdigest()
-
-
-def check_inputs(source: FeatureSource, table: CorpusTable, expected: str) -> None:
-    """Raise CallError unless the features and documents that this process reads have the hash `expected`."""
-    if hash_inputs(source, table) != expected:
-        raise CallError(
-            f"{source.name} has other features or documents than where the command was started. The store must be on a "
-            "file system that all nodes share."
-        )

@@ -6,11 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from data.text_format import plural
-from featurestore import CorpusTable, FeatureSource
 from stages.engines import Engine, run_items
-from stages.engines.worker_process import limit_threads
 from stages.fitting.cross_fitting import FitProgressCallback
-from stages.fitting.engine_fits import check_inputs, hash_inputs, uses_gpu
+from stages.fitting.engine_fits import HeadInputs, InputsFactory
 from stages.sweep.result import SweepResult
 from stages.sweep.search import Show, SweepContext, TrialRunner, mean_seconds
 from stages.sweep.space import SearchSpace
@@ -22,16 +20,10 @@ POLL = 0.5  # seconds between two looks at a study in which another command runs
 
 
 @dataclass(frozen=True, eq=False)
-class SweepInputs:
+class SweepInputs(HeadInputs):
     """What a command searches, and on which documents. spaces: one per head."""
 
-    source: FeatureSource
-    table: CorpusTable
     spaces: Sequence[SearchSpace]
-
-
-# reads the inputs in a process; it is pickled, so it holds the options of a command and no documents
-ReadInputs = Callable[[], SweepInputs]
 
 
 @dataclass(frozen=True)
@@ -42,18 +34,8 @@ class _Item:
     result: SweepResult | None = None
 
 
-@dataclass(frozen=True)
-class _SweepFactory:
-    read: ReadInputs
-    inputs_hash: str
-    uses_gpu: bool
-    runs: Path
-    command: str
-
-    def open(self, cores: int) -> "_SweepWorker":
-        limit_threads(cores)
-        inputs = self.read()
-        check_inputs(inputs.source, inputs.table, self.inputs_hash)
+class _SweepFactory(InputsFactory[SweepInputs]):
+    def open_worker(self, inputs: SweepInputs) -> "_SweepWorker":
         context = SweepContext.of(inputs.source, inputs.table, inputs.spaces[0], self.runs, self.command)
         return _SweepWorker(context, inputs.spaces)
 
@@ -143,7 +125,7 @@ class EngineTrials(TrialRunner):
     def __init__(
         self,
         inputs: SweepInputs,
-        read: ReadInputs,
+        read: Callable[[], SweepInputs],
         engine: Engine,
         runs: Path,
         *,
@@ -151,7 +133,7 @@ class EngineTrials(TrialRunner):
         notify: Callable[[str], None],
     ) -> None:
         heads = [space.plan.head for space in inputs.spaces]
-        self._factory = _SweepFactory(read, hash_inputs(inputs.source, inputs.table), uses_gpu(heads), runs, command)
+        self._factory = _SweepFactory.of(inputs, heads, read, runs, command)
         self._engine, self._notify = engine, notify
 
     def run_trials(self, context: SweepContext, study: Study, max_trials: float, deadline: float, show: Show) -> None:  # noqa: ARG002

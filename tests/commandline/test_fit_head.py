@@ -105,7 +105,7 @@ def test_a_head_that_fails_on_an_engine_is_named_and_the_others_are_fitted(embed
 @pytest.mark.usefixtures("engine", "store")
 def test_a_worker_that_sees_other_documents_refuses(embedonce: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     hashes = iter("ab")
-    monkeypatch.setattr("stages.fitting.engine_fits.hash_inputs", lambda *_: next(hashes))
+    monkeypatch.setattr("stages.fitting.engine_fits._hash", lambda *_: next(hashes))
     result = embedonce("fit-head", "linear", "--on", "local")
     assert result.code == 2 and "made-up has other features or documents than where the command was star" in result.err
 
