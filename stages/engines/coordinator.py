@@ -55,6 +55,11 @@ class _Coordinator:
     refusal: EmbedOnceError | None = None
     failure: EmbedOnceError | None = None
     refused_sentences: set[str] = field(default_factory=set)
+    last_seen: float = field(default_factory=time.monotonic)  # when there was a worker
+
+    def has_work(self, *, is_stopping: bool) -> bool:
+        """Whether an item is open, or another one will be handed out."""
+        return bool(self.open) or not (is_stopping or (self.queue.is_empty and not self.retries))
 
     def hand_out(self) -> None:
         """Give an item to each idle worker, those of lost workers first."""
@@ -69,7 +74,19 @@ class _Coordinator:
             self.open[worker] = work
             self.engine.submit(worker, work.item, is_retry=work.attempt > 1)
 
-    def receive(self, event: Event) -> None:
+    def wait(self) -> None:
+        """Wait for events. Raises EmbedOnceError if there is no worker left."""
+        for event in self.engine.poll(_POLL):
+            self._receive(event)
+        if self.open or self.idle:
+            self.last_seen = time.monotonic()
+        elif not self.engine.may_work:
+            raise self.failure or self.refusal or EmbedOnceError("No worker could be started.")
+        elif time.monotonic() - self.last_seen > _SILENCE:
+            self.last_seen = inf
+            self.notify("No worker is ready: they start, or wait for free cores or GPUs. Ctrl-C ends the wait.")
+
+    def _receive(self, event: Event) -> None:
         worker, message = event.worker, event.message
         if message is None:
             self.idle.append(worker)
@@ -134,7 +151,7 @@ def run_items(
     Raises:
         EmbedOnceError: every worker refuses; or an item failed, after the items that were open are done.
     """
-    run, last_seen = _Coordinator(engine, queue, notify), time.monotonic()
+    run = _Coordinator(engine, queue, notify)
 
     def interrupt() -> None:
         on_interrupt()
@@ -148,24 +165,13 @@ def run_items(
                 is_stopping = interrupts.requested or run.failure is not None
                 if not is_stopping:
                     run.hand_out()
-                if not run.open and (is_stopping or (queue.is_empty and not run.retries)):
+                if not run.has_work(is_stopping=is_stopping) or (interrupts.requested and not leaves_items):
                     break
-                if interrupts.requested and not leaves_items:
-                    break
-                for event in engine.poll(_POLL):
-                    run.receive(event)
-                if not engine.may_work and not run.open:
-                    raise run.refusal or EmbedOnceError("No worker could be started.")
-                if run.open or run.idle:
-                    last_seen = time.monotonic()
-                elif time.monotonic() - last_seen > _SILENCE:
-                    last_seen = inf
-                    notify("No worker is ready: they start, or wait for free cores or GPUs. Ctrl-C ends the wait.")
+                run.wait()
+            if interrupts.requested:
+                raise KeyboardInterrupt
+            if run.failure is not None:
+                raise run.failure
         except BaseException:
             engine.end_workers()
             raise
-    if interrupts.requested:
-        engine.end_workers()
-        raise KeyboardInterrupt
-    if run.failure is not None:
-        raise run.failure

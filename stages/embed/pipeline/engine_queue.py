@@ -42,6 +42,10 @@ class DocumentQueue:
     what it finds that the other has committed.
     """
 
+    _rows: Integers  # in the order in which they are handed out
+    _ends: Integers  # the characters before each row, and those of all
+    _next: int  # the first position in _rows that no worker has
+
     def __init__(
         self,
         texts: DistinctTexts,
@@ -54,7 +58,6 @@ class DocumentQueue:
     ) -> None:
         self._texts, self._store, self._progress, self._clock = texts, store, progress, clock
         self._workers = set[str]()
-        self._rows, self._ends, self._next = rows, np.zeros(1, np.int64), 0
         self._set_rows(np.roll(rows, -random.randrange(max(len(rows), 1))))
         self._total, self._done, self._left_out, self._count = self._remaining, 0, 0, len(rows)
         self._documents = self._tokens = self._shards = 0
@@ -86,12 +89,12 @@ class DocumentQueue:
         return EmbedItem.of(self._rows[first:stop])
 
     def finish(self, worker: str, item: EmbedItem, result: EmbedResult, seconds: float) -> None:
-        """Count what a worker has committed."""
-        _, characters = self._open.pop(worker, (0.0, 0))
+        """Count what a worker has committed. The item of a lost worker says nothing about its speed: it did a part."""
         self.results.append(result)
-        characters = characters or int(self._lengths(item.rows).sum())
-        if result.report.encoded:
+        _, characters = self._open.pop(worker, (0.0, 0))
+        if characters and result.report.encoded:
             self._sizes.record(worker, characters, seconds)
+        characters = characters or int(self._lengths(item.rows).sum())
         self._done += characters
         self._documents += len(item.rows)
         self._tokens += result.report.tokens
@@ -132,7 +135,7 @@ class DocumentQueue:
         return int(self._ends[-1] - self._ends[self._next])
 
     def _set_rows(self, rows: Integers) -> None:
-        """Set what is not handed out. _ends: the characters before each row, and those of all."""
+        """Set what is not handed out."""
         self._rows, self._next = rows, 0
         self._ends = np.zeros(len(rows) + 1, dtype=np.int64)
         np.cumsum(self._lengths(rows), out=self._ends[1:])
@@ -205,17 +208,13 @@ def embed_on_engine(
         )
         run_items(engine, factory, queue, notify=notify, on_interrupt=lambda: queue.show(interrupted=True))
         store.refresh()
-    report, failed = _merge(queue.results), frozenset[str]().union(*(result.failed for result in queue.results))
-    similarity, elapsed = report.float32_similarity, time.perf_counter() - started
+    failed = frozenset[str]().union(*(result.failed for result in queue.results))
     report = replace(
-        report,
+        _merge(queue.results, notes, encoder.recipe.precision, time.perf_counter() - started),
         documents=int(texts.in_part.sum()),
         duplicate_texts=int(texts.in_part.sum()) - len(texts.rows),
         already_stored=len(texts.rows) - len(missing),
-        seconds=elapsed,
-        tokens_per_second=report.tokens / elapsed,
         failed=ids_with_keys(texts, failed),
-        notes=notes if similarity is None else (*notes, similarity.describe(encoder.recipe.precision)),
         part="" if request.part == WHOLE_CORPUS else str(request.part),
         missing_in_other_parts=texts.missing_in_other_parts(store),
     )
@@ -227,9 +226,13 @@ def embed_on_engine(
     return report
 
 
-def _merge(results: Sequence[EmbedResult]) -> EmbedReport:
+def _merge(results: Sequence[EmbedResult], notes: tuple[str, ...], precision: str, seconds: float) -> EmbedReport:
+    """What all workers did together in `seconds`. notes: on the corpus."""
     nothing = EmbedCounters().report(documents=0, distinct=0, already_stored=0, seconds=0.0)
-    return merge_reports([nothing, *(result.report for result in results)])
+    report = merge_reports([nothing, *(result.report for result in results)])
+    if report.float32_similarity is not None:
+        notes = (*notes, report.float32_similarity.describe(precision))
+    return replace(report, notes=notes, seconds=seconds, tokens_per_second=report.tokens / seconds)
 
 
 def _check_visible(texts: DistinctTexts, rows: Integers, failed: Set[str], store: FeatureStore) -> None:

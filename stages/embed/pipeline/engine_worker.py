@@ -102,7 +102,7 @@ class EmbedFactory:
 
 def hash_corpus(keys: KeyList) -> str:
     """A hash of the texts of a corpus in their order."""
-    return hashlib.sha256(keys.array.tobytes()).hexdigest()
+    return hashlib.sha256(np.ascontiguousarray(keys.array).data).hexdigest()
 
 
 class EmbedWorker:
@@ -116,11 +116,12 @@ class EmbedWorker:
 
     def run(self, item: EmbedItem, *, is_retry: bool) -> EmbedResult:
         """Encode the documents of an item, except for those that a lost worker has committed."""
-        rows, counters = item.rows, EmbedCounters()
+        counters = EmbedCounters()
+        self._run = run = EncodingRun(self._encoder, self._store, counters, is_item=True)  # at once: `stop` ends it
+        rows = item.rows
         if is_retry:
             self._store.refresh()
             rows = rows[~self._store.keys.contains(self._keys[rows])]
-        self._run = run = EncodingRun(self._encoder, self._store, counters, is_item=True)
         similarity = None
         if len(rows):
             texts = self._read(rows)

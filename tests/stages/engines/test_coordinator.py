@@ -100,6 +100,11 @@ def test_an_item_whose_workers_all_die_is_left_out_with_an_error() -> None:
     assert sum(0 in item for _, item in engine.items) == MAX_ATTEMPTS
 
 
+def test_an_item_that_ends_the_only_worker_three_times_is_named_as_the_reason() -> None:
+    with pytest.raises(EmbedOnceError, match=r"with the same item; it is left out. What was committed is kept"):
+        run(Deadly({"a": Machine(100)}), Units(1_000))
+
+
 class Interrupted(Simulation):
     """A user presses Ctrl-C when the fifth item is handed out."""
 

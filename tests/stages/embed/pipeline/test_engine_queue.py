@@ -19,8 +19,8 @@ from stages.embed.pipeline import engine_queue
 from stages.embed.pipeline.distinct_texts import DistinctTexts
 from stages.embed.pipeline.embed_source import EmbedRequest, embed_source
 from stages.embed.pipeline.engine_queue import DocumentQueue
-from stages.embed.pipeline.engine_worker import EmbedFactory, EmbedItem, _ForwardReader, hash_corpus
-from stages.embed.pipeline.progress import EmbedProgress, EmbedReport
+from stages.embed.pipeline.engine_worker import EmbedFactory, EmbedItem, EmbedResult, _ForwardReader, hash_corpus
+from stages.embed.pipeline.progress import EmbedCounters, EmbedProgress, EmbedReport
 from stages.embed.windows.corpus_part import CorpusPart
 from tests.stages.embed.conftest import Folders
 from tests.stages.embed.fakes import corpus
@@ -118,6 +118,18 @@ def test_documents_that_another_coordinator_commits_are_left_out(
     queue.lose("b")
     now[0] += 20
     assert queue.take("b") is None and queue.is_empty
+
+
+def test_the_rest_of_a_lost_item_says_nothing_about_the_speed_of_a_worker(tmp_path: Path, tiny: Any) -> None:
+    queue, _ = queue_of(tmp_path, tiny("bert", keep=("mean",)), [f"text {row}" for row in range(1000)])
+    queue._sizes.first = 100.0
+    item = queue.take("lost")
+    assert item is not None and len(item.rows) < 20
+    queue.lose("lost")
+    one = EmbedCounters(encoded=1).report(documents=0, distinct=0, already_stored=0, seconds=0.0)
+    queue.finish("b", item, EmbedResult(one, (), frozenset()), 1e-6)  # all but one document was committed
+    following = queue.take("b")
+    assert following is not None and len(following.rows) < 20
 
 
 def factory_of(request: EmbedRequest, monkeypatch: pytest.MonkeyPatch) -> EmbedFactory:
