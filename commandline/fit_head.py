@@ -185,11 +185,12 @@ def _fit_on_engine(inputs: "FitInputs", options: FitHeadOptions) -> "tuple[list[
     """Fit each head on the workers of an engine; returns what `_fit_all` returns."""
     from stages.engines import open_engine
     from stages.fitting.engine_fits import EngineFit, fit_on_engine
+    from stages.fitting.pooled_features import PooledFeatures
     from stages.fitting.runs import load
 
     inputs = replace(inputs, plans=[plan for plan in inputs.plans if _supports_labels(plan, inputs.table)])
     results, shown_notes = list[EngineFit](), set(inputs.table.notes)
-    with progress("fitting") as bar, open_engine(options.on or "local") as engine:
+    with PooledFeatures(options.runs), progress("fitting") as bar, open_engine(options.on or "local") as engine:
 
         def show(result: EngineFit) -> None:
             results.append(result)

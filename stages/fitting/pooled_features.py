@@ -51,6 +51,7 @@ class PooledFeatures:
         self._arrays.clear()
         while self._files:
             _remove(self._files.pop())
+        _remove_abandoned(self.folder)  # of workers of an engine, which have been ended
         with suppress(OSError):  # it is not empty, or is not there
             self.folder.rmdir()
 

@@ -10,13 +10,11 @@ from stages.engines import Engine, run_items
 from stages.fitting.cross_fitting import FitProgressCallback
 from stages.fitting.engine_fits import HeadInputs, InputsFactory
 from stages.sweep.result import SweepResult
-from stages.sweep.search import Show, SweepContext, TrialRunner, mean_seconds
+from stages.sweep.search import POLL, Show, SweepContext, TrialRunner, is_late
 from stages.sweep.space import SearchSpace
 from stages.sweep.study import Study
 
 __all__ = ["EngineTrials", "SweepInputs"]
-
-POLL = 0.5  # seconds between two looks at a study in which another command runs the last trials
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,20 +74,16 @@ class _TrialQueue:
         if self.open or time.monotonic() - self._looked < POLL:
             return False
         self._looked, trials = time.monotonic(), self.study.trials
-        return len(trials) >= self.max_trials or self._is_late()
+        return len(trials) >= self.max_trials or is_late(trials, self.deadline)
 
     def take(self, worker: str) -> _Item | None:  # noqa: ARG002
         """One trial more, unless those that run, here or elsewhere, are enough."""
-        done, running = len(self.study.trials), max(self.study.running_count, self.open)
-        if done + running >= self.max_trials or self._is_late():
+        trials, running = self.study.trials, max(self.study.running_count, self.open)
+        if len(trials) + running >= self.max_trials or is_late(trials, self.deadline):
             return None
         self.open += 1
-        self.show(self.study.trials, f"{plural(running + 1, 'trial')} at once")
+        self.show(trials, f"{plural(running + 1, 'trial')} at once")
         return _Item(self.study.head)
-
-    def _is_late(self) -> bool:
-        trials = self.study.trials
-        return bool(trials) and time.monotonic() + mean_seconds(trials) / 2 > self.deadline
 
     def finish(self, worker: str, item: _Item, result: None, seconds: float) -> None:  # noqa: ARG002
         """Show the score, which the study has."""

@@ -32,14 +32,14 @@ __all__ = [
     "SweepProgressCallback",
     "TrialRunner",
     "best_score",
+    "is_late",
     "mean_seconds",
-    "run_trials",
     "sweep",
 ]
 
 FOLDER = "sweeps"
 NOTE_START = "Its hyperparameters are the best of"  # of the note on a run that a sweep chose
-POLL = 0.5  # seconds
+POLL = 0.5  # seconds between two looks at a study in which another command runs the last trials
 
 
 @dataclass(frozen=True)
@@ -137,36 +137,35 @@ def _describe_scored(space: SearchSpace) -> str:
     return f"{space.scored_folds} of {space.plan.fold_count} folds"
 
 
-def run_trials(context: SweepContext, study: Study, max_trials: float, deadline: float, show: Show) -> None:
-    """Run trials until the study has enough, or another would end after the deadline; at least one.
-
-    Args:
-        context: the documents.
-        study: where the trials are kept.
-        max_trials: how many trials are enough.
-        deadline: of `time.monotonic`.
-        show: called with the finished trials and the activity.
-    """
-    while True:
-        trials, running = study.trials, study.running_count
-        late = trials and time.monotonic() + mean_seconds(trials) / 2 > deadline
-        if late or len(trials) >= max_trials:
-            return
-        if len(trials) + running >= max_trials:
-            show(trials, "another process runs the last trials")
-            time.sleep(POLL)
-            continue
-        show_step = partial(_show_step, show, trials, len(trials) + running + 1)
-        show_step(0)
-        context.run_trial(study, show_step)
+def is_late(trials: Sequence[SweepTrial], deadline: float) -> bool:
+    """Whether one more trial than these would end after the deadline, of `time.monotonic`; never if there are none."""
+    return bool(trials) and time.monotonic() + mean_seconds(trials) / 2 > deadline
 
 
 class TrialRunner:
     """Runs trials, and fits the best of them, in this process; subclasses do it elsewhere."""
 
     def run_trials(self, context: SweepContext, study: Study, max_trials: float, deadline: float, show: Show) -> None:
-        """Run trials as the function `run_trials` does, with the same arguments."""
-        run_trials(context, study, max_trials, deadline, show)
+        """Run trials until the study has enough, or another would end after the deadline; at least one.
+
+        Args:
+            context: the documents.
+            study: where the trials are kept.
+            max_trials: how many trials are enough.
+            deadline: of `time.monotonic`.
+            show: called with the finished trials and the activity.
+        """
+        while True:
+            trials, running = study.trials, study.running_count
+            if is_late(trials, deadline) or len(trials) >= max_trials:
+                return
+            if len(trials) + running >= max_trials:
+                show(trials, "another process runs the last trials")
+                time.sleep(POLL)
+                continue
+            show_step = partial(_show_step, show, trials, len(trials) + running + 1)
+            show_step(0)
+            context.run_trial(study, show_step)
 
     def fit_best(
         self,

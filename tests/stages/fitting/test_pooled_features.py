@@ -150,3 +150,10 @@ def test_the_file_of_a_killed_process_is_removed_by_the_next_fit_and_that_of_a_l
     with PooledFeatures(tmp_path) as pooled:
         pooled.attach(load_task(*dataset), PrototypeHead(), "source")
         assert not living.exists()
+
+
+def test_the_files_of_workers_that_were_ended_are_removed_at_the_end_of_the_command(tmp_path: Path) -> None:
+    with PooledFeatures(tmp_path):
+        (tmp_path / FOLDER).mkdir()
+        (tmp_path / FOLDER / f"{PREFIX}worker").touch()
+    assert not (tmp_path / FOLDER).exists()
