@@ -59,7 +59,7 @@ class CascadeHead(PooledHead):
     class_weight: ClassWeight = "balanced"
 
     # a head fitted on similar documents, from whose solutions a fit starts; the solutions do not depend on it
-    warm_start: "CascadeHead | None" = field(init=False, default=None)
+    warm_start_from: "CascadeHead | None" = field(init=False, default=None)
 
     def _fit(self, examples: Examples) -> None:
         self._check_tree()
@@ -106,8 +106,8 @@ class CascadeHead(PooledHead):
         )
 
     def _starts(self) -> list[LinearModel | None]:
-        """The model of each node of `warm_start`; None if it has other classes or features."""
-        other = self.warm_start
+        """The model of each node of `warm_start_from`; None if it has other classes or features."""
+        other = self.warm_start_from
         if other is None or other.dims_ != self.dims_ or not np.array_equal(other.classes_, self.classes_):
             return [None] * len(self.nodes_)
         if any(not np.array_equal(*pair) for pair in zip(other.nodes_, self.nodes_, strict=False)):

@@ -46,7 +46,7 @@ class LinearHead(PooledHead):
     ] = "logistic"
 
     # a head fitted on similar documents, from whose solution a fit starts; the solution does not depend on it
-    warm_start: "LinearHead | None" = field(init=False, default=None)
+    warm_start_from: "LinearHead | None" = field(init=False, default=None)
 
     def _fit(self, examples: Examples) -> None:
         features = self._features(examples.bags)
@@ -55,7 +55,7 @@ class LinearHead(PooledHead):
             self.linear_, self.n_iter_ = self._fit_ridge(features, standardizer, examples), 1
         else:
             self.linear_, self.n_iter_ = self._fit_logistic(features, standardizer, examples, self._start())
-            if self.n_iter_ >= self.max_iter and self.warm_start is not None:  # it would depend on its start
+            if self.n_iter_ >= self.max_iter and self.warm_start_from is not None:  # it would depend on its start
                 self.linear_, self.n_iter_ = self._fit_logistic(features, standardizer, examples, None)
             if self.n_iter_ >= self.max_iter:
                 self._add_note(f"linear did not converge in {self.max_iter} iterations. Raise max_iter, or lower C.")
@@ -70,14 +70,15 @@ class LinearHead(PooledHead):
         )
 
     def _start(self) -> LinearModel | None:
-        """The model of `warm_start` for these classes; None if it has others, or other features."""
-        if self.warm_start is None or self.warm_start.linear_.coefficients.shape[1] != self._width:
+        """The model of `warm_start_from` for these classes; None if it has others, or other features."""
+        other = self.warm_start_from
+        if other is None or other.linear_.coefficients.shape[1] != self._width:
             return None
-        known = {label: row for row, label in enumerate(self.warm_start.classes_.tolist())}
-        if not known.keys() >= set(self.classes_.tolist()):
+        row_of = {label: row for row, label in enumerate(other.classes_.tolist())}
+        if not row_of.keys() >= set(self.classes_.tolist()):
             return None
-        rows = [known[label] for label in self.classes_.tolist()]
-        return LinearModel(self.warm_start.linear_.coefficients[rows], self.warm_start.linear_.intercepts[rows])
+        rows = [row_of[label] for label in self.classes_.tolist()]
+        return LinearModel(other.linear_.coefficients[rows], other.linear_.intercepts[rows])
 
     def _fit_ridge(self, features: NDArray[np.float32], standardizer: Standardizer, examples: Examples) -> LinearModel:
         multilabel, labels = examples.multilabel, len(self.classes_)

@@ -44,6 +44,7 @@ __all__ = [
     "resolve_jobs",
 ]
 
+WHOLE = "fitting on the whole training split"
 PARALLEL_MIN_DOCUMENTS = 2_000  # training documents: with fewer, fits take less time than starting processes
 
 
@@ -163,7 +164,7 @@ def resolve_jobs(plan: FitPlan, task: Task, jobs: int | None) -> int:
 
 
 def cross_fit(job: FitJob, task: Task, jobs: int, on_progress: FitProgressCallback) -> CrossFitResult:
-    """Make every fit of a run; folds whose scores a checkpoint has are not fitted again.
+    """Make every fit of a run, except those that a checkpoint has.
 
     Args:
         job: the run.
@@ -179,41 +180,35 @@ def cross_fit(job: FitJob, task: Task, jobs: int, on_progress: FitProgressCallba
     """
     if job.plan.validate_on == "split":
         return _fit_without_validation(job, task, on_progress)
-    plan, checkpoint, fits = job.plan, FitCheckpoint(job.run_folder), RunFits.of(job, task)
-    fold_of = fits.fold_of
-    scores = np.full((len(task.train), len(task.labels)), -np.inf, dtype=np.float32)
-    open_folds: list[int | None] = []
+    fits = RunFits.of(job, task)
+    scores, open_folds = _load_finished_folds(fits)
+    head, seconds, steps = fits.head, 0.0, job.plan.fits + 1
+
+    def show(left: int, activity: str) -> None:
+        on_progress(FitProgress(fits.head.name, job.plan.fits - left, steps, activity))
+
+    with _ignore_worker_restarts():
+        for fit in _fit_missing(fits, open_folds, jobs, show):
+            if isinstance(fit.result, Head):
+                head, seconds = fit.result, fit.seconds
+            else:
+                scores[fits.fold_of == fit.fold] = fit.result
+    rows = np.flatnonzero(fits.fold_of >= 0)
+    return CrossFitResult(rows, scores[rows], head, seconds)
+
+
+def _load_finished_folds(fits: RunFits) -> tuple[NDArray[np.float32], list[int]]:
+    """The scores of training documents, -inf where a fold is not finished, and the folds that are not."""
+    checkpoint, fold_of, labels = FitCheckpoint(fits.run_folder), fits.fold_of, len(fits.documents.labels)
+    scores, open_folds = np.full((len(fold_of), labels), -np.inf, dtype=np.float32), []
     for fold in np.unique(fold_of[fold_of >= 0]).tolist():
         rows = np.flatnonzero(fold_of == fold)
-        saved = checkpoint.load_scores(fold, (len(rows), len(task.labels)))
+        saved = checkpoint.load_scores(fold, (len(rows), labels))
         if saved is None:
             open_folds.append(fold)
         else:
             scores[rows] = saved
-    finished = plan.fold_count - len(open_folds)
-    open_folds.append(None)
-
-    def show(done: int, activity: str) -> None:
-        on_progress(FitProgress(plan.head.name, finished + done, plan.fold_count + 2, activity))
-
-    head, seconds = plan.head, 0.0
-    if hasattr(head, "warm_start"):  # a convex head, whose solution does not depend on where its fit starts
-        whole = next(_fit_in_sequence(fits, [None], show))
-        assert isinstance(whole.result, Head)
-        head, seconds = whole.result, whole.seconds
-        fits, open_folds, finished = replace(fits, start=head), open_folds[:-1], finished + 1
-    if jobs == 1 or len(open_folds) == 1:
-        results = _fit_in_sequence(fits, open_folds, show)
-    else:
-        results = _fit_in_parallel(fits, open_folds, jobs, show)
-    with _ignore_worker_restarts():
-        for fit in results:
-            if isinstance(fit.result, Head):
-                head, seconds = fit.result, fit.seconds
-            else:
-                scores[fold_of == fit.fold] = fit.result
-    rows = np.flatnonzero(fold_of >= 0)
-    return CrossFitResult(rows, scores[rows], head, seconds)
+    return scores, open_folds
 
 
 def _fit_without_validation(job: FitJob, task: Task, on_progress: FitProgressCallback) -> CrossFitResult:
@@ -227,25 +222,46 @@ def _fit_without_validation(job: FitJob, task: Task, on_progress: FitProgressCal
     return CrossFitResult(validation, task.scores(head, validation), head, seconds)
 
 
-_Show = Callable[[int, str], None]
+_Show = Callable[[int, str], None]  # called with the number of fits that are left
 
 
-def _fit_in_sequence(fits: RunFits, folds: Sequence[int | None], show: _Show) -> Iterator[_FitResult]:
+def _fit_missing(fits: RunFits, open_folds: Sequence[int], jobs: int, show: _Show) -> Iterator[_FitResult]:
+    """Fit the open folds and the whole training split, that one first if folds can start from its solution."""
+    if not hasattr(fits.head, "warm_start_from"):
+        yield from _fit_all(fits, [*open_folds, None], jobs, show)
+        return
+    checkpoint = FitCheckpoint(fits.run_folder)
+    head, seconds = checkpoint.load_head(type(fits.head)), 0.0
+    if head is None:
+        show(len(open_folds) + 1, WHOLE)
+        start = time.perf_counter()
+        head = _fit_head(fits, None)
+        seconds = time.perf_counter() - start
+        checkpoint.save_head(head)
+    yield _FitResult(None, head, seconds)
+    yield from _fit_all(replace(fits, start=head), open_folds, jobs, show)
+
+
+def _fit_all(fits: RunFits, folds: Sequence[int | None], jobs: int, show: _Show) -> Iterator[_FitResult]:
+    """Fit without each of `folds`, None for the whole training split: here, or in `jobs` processes."""
+    if jobs > 1 and len(folds) > 1:
+        yield from _fit_in_parallel(fits, folds, jobs, show)
+        return
     number = fits.fold_of.max() + 1
     for done, fold in enumerate(folds):
-        show(done, "fitting on the whole training split" if fold is None else f"fold {fold + 1} of {number}")
+        show(len(folds) - done, WHOLE if fold is None else f"fold {fold + 1} of {number}")
         yield fit_one(fits, fold)
 
 
 def _fit_in_parallel(fits: RunFits, folds: Sequence[int | None], jobs: int, show: _Show) -> Iterator[_FitResult]:
     jobs = min(jobs, len(folds))
     activity = f"{jobs} fits in parallel, one process per fit"
-    show(0, activity)
+    show(len(folds), activity)
     run = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
     results = run(joblib.delayed(_fit_in_process)(fits, fold, jobs) for fold in folds)
     try:
         for done, result in enumerate(results, 1):
-            show(done, activity)
+            show(len(folds) - done, activity)
             yield result
     except (BrokenProcessPool, PicklingError) as error:
         killed = isinstance(error, TerminatedWorkerError)
@@ -283,17 +299,20 @@ def _fit_in_process(fits: RunFits, fold: int | None, jobs: int) -> _FitResult:
 
 def fit_one(fits: RunFits, fold: int | None) -> _FitResult:
     """A head fitted on all training documents; or the scores of a fold by a head fitted on the others, also saved."""
-    checkpoint, documents, start = FitCheckpoint(fits.run_folder), fits.documents, time.perf_counter()
-    rows = np.arange(len(documents.train)) if fold is None else np.flatnonzero(fits.fold_of != fold)
-    head = checkpoint.attach(clone(fits.head))
-    if fits.start is not None:
-        head.warm_start = fits.start
-    head = documents.fit(head, rows, fits.sample_weight, fold=fold)
+    start = time.perf_counter()
     if fold is None:
-        return _FitResult(None, head, time.perf_counter() - start)
-    scores = documents.scores(head, np.flatnonzero(fits.fold_of == fold), fold)
-    checkpoint.save_scores(fold, scores)
+        return _FitResult(None, _fit_head(fits, None), time.perf_counter() - start)
+    scores = fits.documents.scores(_fit_head(fits, fold), np.flatnonzero(fits.fold_of == fold), fold)
+    FitCheckpoint(fits.run_folder).save_scores(fold, scores)
     return _FitResult(fold, scores, time.perf_counter() - start)
+
+
+def _fit_head(fits: RunFits, fold: int | None) -> Head:
+    rows = np.arange(len(fits.documents.train)) if fold is None else np.flatnonzero(fits.fold_of != fold)
+    head = FitCheckpoint(fits.run_folder).attach(clone(fits.head))
+    if fits.start is not None:
+        head.warm_start_from = fits.start
+    return fits.documents.fit(head, rows, fits.sample_weight, fold=fold)
 
 
 def _uses_gpu(head: Head) -> bool:

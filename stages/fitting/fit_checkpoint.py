@@ -2,6 +2,7 @@
 
     runs/unfinished/lstm-7c2e41b0-5ab01f3c/
       fold-2.npy                       scores of the documents of that fold, by a head that was not fitted on them
+      head/                            fitted on the whole training split, if the fits of folds start from it
       9c41....safetensors              a network's checkpoint, see heads/training/state.py
 
 The second hash is of the package versions: with another torch, a fit starts from the beginning. The folder is removed
@@ -16,14 +17,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from data.atomic_write import TEMPORARY_PREFIX, make_folder, write_atomically
-from data.errors import StorageFailed
+from data.atomic_write import TEMPORARY_PREFIX, build_folder, make_folder, write_atomically
+from data.errors import RunDamaged, StorageFailed
 from heads.core.head import Head
 from stages.fitting import runs
 
 __all__ = ["FOLDER", "FitCheckpoint"]
 
-FOLDER = "unfinished"
+FOLDER, HEAD = "unfinished", "head"
 
 
 class FitCheckpoint:
@@ -61,6 +62,20 @@ class FitCheckpoint:
         try:
             make_folder(self.folder)
             write_atomically(self._path(fold), content.getvalue())
+        except StorageFailed:
+            self._remove_empty_folders()
+
+    def load_head(self, kind: type[Head]) -> Head | None:
+        """The saved head of that class, or None."""
+        with suppress(RunDamaged):  # also if there is none
+            return kind.load(self.folder / HEAD)
+        return None
+
+    def save_head(self, head: Head) -> None:
+        """Save the head that was fitted on the whole training split."""
+        try:
+            with build_folder(self.folder / HEAD, is_complete=lambda _: False) as temporary:
+                head.save(temporary)
         except StorageFailed:
             self._remove_empty_folders()
 

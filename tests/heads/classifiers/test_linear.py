@@ -81,7 +81,7 @@ def fitted_without(warm_start: LinearHead | None, **options: Any) -> tuple[Linea
     """The head of four fifths of the documents, and its probabilities of all."""
     planted, rows = mean_signal(), np.flatnonzero(np.arange(len(mean_signal().y)) % 5)
     head = LinearHead(**options)
-    head.warm_start = warm_start
+    head.warm_start_from = warm_start
     head.fit(planted.bags[rows], planted.y[rows])
     return head, head.predict_proba(planted.bags)
 

@@ -5,7 +5,7 @@ import warnings
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import psutil
@@ -83,6 +83,21 @@ def test_folds_start_from_the_fit_of_all_documents_and_have_the_scores_of_fits_f
     expected, actual = (run.predictions().of("train").probabilities for run in (cold, warm))
     np.testing.assert_allclose(actual, expected, atol=1e-3)
     assert not np.array_equal(actual, expected)  # they did start elsewhere
+
+
+def test_a_hyperparameter_that_is_called_warm_start_is_left_alone(dataset: Dataset, tmp_path: Path) -> None:
+    class OwnHead(PrototypeHead):
+        warm_start = False  # as in many estimators of scikit-learn
+
+        def fit(self, X: Any, y: Any, *others: Any, **named: Any) -> Self:
+            assert self.warm_start is False
+            return super().fit(X, y, *others, **named)
+
+    task, plan = prepare_task(*dataset, FitPlan(head=OwnHead(), folds=3), tmp_path)
+    activities: list[str] = []
+    job = module.FitJob(*dataset, plan, tmp_path / "run")
+    module.cross_fit(job, task, 1, lambda now: activities.append(now.activity))
+    assert activities[-1] == "fitting on the whole training split"
 
 
 def test_what_a_fit_raises_is_raised_here(dataset: Dataset, tmp_path: Path) -> None:

@@ -61,11 +61,35 @@ def test_finished_folds_are_kept(
 
     monkeypatch.setattr(LinearHead, "_fit", counted)
     run, fresh = fit_head(*dataset, plan, tmp_path / "runs")
-    assert fresh and len(fits) == 3 - finished + 1
+    assert fresh and len(fits) == 3 - finished  # the fit of the whole split is kept too
     assert is_same_run(run, whole)
     assert any("was interrupted and resumed" in note for note in run.record.notes)
     assert not any("interrupted" in note for note in whole.record.notes)
     assert not (tmp_path / "runs" / FOLDER).exists() and not (tmp_path / "whole" / FOLDER).exists()
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_fit_that_was_interrupted_after_its_last_fold_makes_no_fit(
+    dataset: Dataset, jobs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = FitPlan(head=LinearHead(), folds=3)
+    whole, _ = fit_head(*dataset, plan, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        fit_head(*dataset, plan, tmp_path / "runs", jobs=1, on_progress=interrupt_at_step(plan.fits))
+    monkeypatch.setattr(LinearHead, "_fit", lambda *_: pytest.fail("it was fitted again"))
+    run, _ = fit_head(*dataset, plan, tmp_path / "runs", jobs=jobs)
+    assert is_same_run(run, whole) and not (tmp_path / "runs" / FOLDER).exists()
+
+
+def test_a_kept_head_that_is_damaged_is_fitted_again(dataset: Dataset, tmp_path: Path) -> None:
+    plan = FitPlan(head=LinearHead(), folds=3)
+    whole, _ = fit_head(*dataset, plan, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        fit_head(*dataset, plan, tmp_path / "runs", on_progress=interrupt_at_step(2))
+    (weights,) = (tmp_path / "runs" / FOLDER).glob("*/head/*.safetensors")
+    weights.write_bytes(weights.read_bytes()[:-10])
+    run, _ = fit_head(*dataset, plan, tmp_path / "runs")
+    assert is_same_run(run, whole)
 
 
 def test_a_network_resumes_within_its_fold(dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
