@@ -13,11 +13,14 @@ from numpy.typing import NDArray
 
 from heads.core.inputs import Examples
 from heads.core.pooled_head import constant_logits
-from heads.linear_models.logistic_solver import minimize_logistic_loss
+from heads.linear_models.logistic_solver import TOLERANCE, Solution, minimize_logistic_loss
 
 __all__ = ["LinearModel", "Standardizer", "fit_logistic_regression", "fit_multinomial_logistic"]
 
 SCORED = 8192  # documents scored at a time, so that their float64 copy stays small
+# numbers in the features of a small problem, which is solved in float64 and to a smaller tolerance: that costs little,
+# and a weight of two equals two copies of a document, although the copies make another preconditioner
+SMALL, SMALL_TOLERANCE = 2**20, 1e-11
 FITTED = 1024  # documents whose moments are computed at a time, in a core's cache
 
 
@@ -113,14 +116,9 @@ def fit_logistic_regression(
     varies = np.flatnonzero(examples.y.any(axis=0) & ~examples.y.all(axis=0))
     if not len(varies):
         return LinearModel(coefficients, intercepts), 0
-    solution = minimize_logistic_loss(
-        features,
-        examples.y[:, varies],
-        examples.loss_weight[:, varies],
-        C,
-        max_iter=max_iter,
-        standardizer=standardizer,
-        start=None if start is None else (start.coefficients[varies], start.intercepts[varies]),
+    first = None if start is None else (start.coefficients[varies], start.intercepts[varies])
+    solution = _solve(
+        features, examples.y[:, varies], examples.loss_weight[:, varies], C, max_iter, standardizer, first
     )
     coefficients[varies], intercepts[varies] = solution.coefficients, solution.intercepts
     return LinearModel(coefficients, intercepts), solution.iterations
@@ -154,16 +152,30 @@ def fit_multinomial_logistic(
     classes, codes = np.unique(y, return_inverse=True)
     first = None if start is None else (start.coefficients, start.intercepts)
     if len(classes) > 2:
-        solution = minimize_logistic_loss(
-            features, codes, weight, C, max_iter=max_iter, standardizer=standardizer, start=first
-        )
+        solution = _solve(features, codes, weight, C, max_iter, standardizer, first)
         return LinearModel(solution.coefficients, solution.intercepts), solution.iterations
     # one binary problem, as in scikit-learn: the softmax would penalize half as much
     if first is not None:
         first = first[0][1:] - first[0][:1], first[1][1:] - first[1][:1]
-    solution = minimize_logistic_loss(
-        features, codes[:, None] == 1, weight[:, None], C, max_iter=max_iter, standardizer=standardizer, start=first
-    )
+    solution = _solve(features, codes[:, None] == 1, weight[:, None], C, max_iter, standardizer, first)
     coefficients, intercepts = solution.coefficients, solution.intercepts
     opposite = np.concatenate([-coefficients, coefficients]) / 2, np.concatenate([-intercepts, intercepts]) / 2
     return LinearModel(*opposite), solution.iterations
+
+
+def _solve(
+    features: Any,
+    y: NDArray[Any],
+    weight: NDArray[np.float64],
+    C: float,
+    max_iter: int,
+    standardizer: Standardizer | None,
+    start: tuple[NDArray[np.float64], NDArray[np.float64]] | None,
+) -> Solution:
+    """As `minimize_logistic_loss`, at the precision that suits the size of the problem."""
+    tolerance = TOLERANCE
+    if isinstance(features, np.ndarray) and features.size <= SMALL:
+        features, tolerance = features.astype(np.float64), SMALL_TOLERANCE
+    return minimize_logistic_loss(
+        features, y, weight, C, max_iter=max_iter, standardizer=standardizer, start=start, tolerance=tolerance
+    )

@@ -12,7 +12,7 @@ from scipy.sparse import csr_matrix
 from scipy.special import expit, softmax
 from sklearn.linear_model import LogisticRegression
 
-from heads.linear_models import logistic_solver
+from heads.linear_models import logistic_loss, logistic_solver
 from heads.linear_models.logistic import LinearModel, Standardizer, fit_multinomial_logistic
 from heads.linear_models.logistic_solver import Solution, minimize_logistic_loss
 
@@ -175,7 +175,7 @@ def test_the_same_rows_have_bitwise_the_same_solution() -> None:
 def test_blocks_of_documents_have_the_solution_of_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     problem = collinear_classes()
     whole = problem.solve()
-    monkeypatch.setattr(logistic_solver, "BLOCK", 7)
+    monkeypatch.setattr(logistic_loss, "BLOCK", 7)
     np.testing.assert_allclose(_probabilities(problem, problem.solve()), _probabilities(problem, whole), atol=1e-4)
 
 
