@@ -108,10 +108,7 @@ class LightGBMHead(PooledHead):
         }
 
     def _decision_function(self, bags: Bags) -> NDArray[np.float64]:
-        blocks = [self._score(features) for _, features in self._feature_blocks(bags)]
-        return np.concatenate(blocks)
-
-    def _score(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        features = self._features(bags)
         raw = {key: np.asarray(booster.predict(features, raw_score=True)) for key, booster in self.boosters_.items()}
         if not self.multilabel_:
             return np.stack([-raw[0] / 2, raw[0] / 2], axis=1) if raw[0].ndim == 1 else raw[0]

@@ -1,6 +1,5 @@
 """The base class of heads that read one vector per document, and which pooled views these concatenate."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -65,12 +64,6 @@ class PooledHead(Head):
         """
         pooled = np.asarray(bags.pooled(self.reads))
         return pooled if self.tabular_ is None else np.concatenate([pooled, self._tabular_inputs(bags)], axis=1)
-
-    def _feature_blocks(self, bags: Bags) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-        """The rows of `_features` in order, block by block, so that memory never holds a copy of all."""
-        for rows, block in bags.pooled_blocks(self.reads):
-            has_tabular = self.tabular_ is not None
-            yield rows, np.concatenate([block, self._tabular_inputs(bags[rows])], axis=1) if has_tabular else block
 
     @property
     def _width(self) -> int:

@@ -151,12 +151,12 @@ class Trainer:
         # documents that are sampled by their weight must not be weighted again
         sampled = self.imbalance.sampler == "weighted"
         weighted = replace(data, weight=torch.ones_like(data.weight)) if sampled else data
-        total = torch.zeros((), device=state.device)
+        total, autocast = torch.zeros((), device=state.device), self.precision == "bfloat16"
         for documents in chain.from_iterable(
             self._batches(data, rows, progress, state) for _ in range(state.length.passes)
         ):
             batch = data.sequences.batch(documents, state.device)
-            with torch.autocast(state.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+            with torch.autocast(state.device.type, torch.bfloat16, enabled=autocast):
                 logits = state.network(batch)
             losses = _losses_of_rows(losses_of, logits.float(), weighted, documents)
             state.step(losses.mean(), self.optimization.max_grad_norm)

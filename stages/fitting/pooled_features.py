@@ -99,13 +99,17 @@ class PooledFeatures:
             descriptor, path = tempfile.mkstemp(prefix=PREFIX, dir=self.folder)
             os.close(descriptor)
             file = Path(path).open("r+b")  # noqa: SIM115 - it is open, and so locked, until `__exit__`
-            self._files.append(file)
-            _lock(file)
-            rows = write_pooled(bags, names, file)
-            return rows if Path(path).exists() else None  # it was removed before it was locked
         except EmbedOnceError:
             raise
         except OSError:
+            return None
+        self._files.append(file)
+        try:
+            _lock(file)
+            rows = write_pooled(bags, names, file)
+            return rows if Path(path).exists() else None  # it was removed before it was locked
+        except OSError:  # most likely it has filled the disk, which others need
+            _remove(self._files.pop())
             return None
 
 

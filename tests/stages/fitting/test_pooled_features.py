@@ -1,11 +1,12 @@
 """Pooled vectors are computed once for all fits, read from a file by processes, and leave no file behind."""
 
+import errno
 import pickle
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
@@ -118,6 +119,20 @@ def test_without_room_on_the_disk_each_fit_pools(
     with PooledFeatures(tmp_path) as pooled:
         assert not pooled.attach(load_task(*dataset), PrototypeHead(), "source").train.pooled_rows
     assert not (tmp_path / FOLDER).exists()
+
+
+@pytest.mark.usefixtures("in_file")
+def test_a_file_that_fills_the_disk_is_removed_at_once(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill(bags: Bags, names: Any, file: BinaryIO) -> None:
+        file.write(b"the first block")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(pooled_features, "write_pooled", fill)
+    with PooledFeatures(tmp_path) as pooled:
+        assert not pooled.attach(load_task(*dataset), PrototypeHead(), "source").train.pooled_rows
+        assert not list((tmp_path / FOLDER).iterdir())
 
 
 @pytest.mark.usefixtures("in_file")
