@@ -4,15 +4,14 @@ Every scored document has one out-of-fold score, whatever the number of folds, s
 about s / sqrt(n) with 2 folds and with 5. More folds buy one thing: each fit learns from (k - 1) / k of the documents,
 and so scores a little too low. For macro-F1 this loss follows the documents m of a label: on the learning curve of
 `linear` on Reuters-52 (docs/howto/learning-curves.md) macro-F1 is a - b / sqrt(m) with b = 0.57
-(least squares, from 1,600 documents on), so that k folds lose
+(least squares over its three sizes from 1,600 documents on, with m from 3 to 10), so that k folds lose
 
     b / sqrt(m) * (sqrt(k / (k - 1)) - 1)
 
 which is 0.118, 0.225 and 0.414 times b / sqrt(m) for 5, 3 and 2 folds. Below, fewer folds are chosen if they lose at
-most 0.002 more than 5 folds do: less than seeds differ by, and about the same for all heads of a corpus. By this curve
-that holds for 3 folds from 930 documents per label on, and for 2 folds from 7,100 on. It is one head on one corpus, far
-smaller than those that the rule is for, so the limits are higher. Below 20,000 documents, fits are cheap and 5 folds
-stay.
+most 0.002 more than 5 folds do, which is less than seeds differ by. By this curve that holds for 3 folds from 930
+documents per label on, and for 2 folds from 7,100 on. It is one head on one corpus, with a hundredth of the documents
+per label that the rule is for, so the limits are higher. Below 20,000 documents, fits are cheap and 5 folds stay.
 
 The documents that a label has are those for which b / sqrt(m) is the mean over labels: rare labels count most.
 """
