@@ -1,7 +1,16 @@
 """What a device computes well."""
 
 # of CPUs, as PyTorch names them
-BFLOAT16_INSTRUCTIONS = ("amx_bf16", "avx512_bf16")
+BFLOAT16_INSTRUCTIONS = frozenset({"amx_bf16", "avx512_bf16"})
+
+
+def cpu_instructions() -> frozenset[str]:
+    """Return the instruction sets of this CPU by PyTorch's names, as "avx2" or "amx_bf16"; none before torch 2.10."""
+    import torch
+
+    if not hasattr(torch.cpu, "get_capabilities"):
+        return frozenset()
+    return frozenset(name for name, value in torch.cpu.get_capabilities().items() if value is True)
 
 
 def computes_bfloat16_well(device: str) -> bool:
@@ -14,7 +23,4 @@ def computes_bfloat16_well(device: str) -> bool:
 
     if device.startswith("cuda"):
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    if device != "cpu" or not hasattr(torch.cpu, "get_capabilities"):  # torch before 2.10
-        return False
-    capabilities = torch.cpu.get_capabilities()
-    return any(capabilities.get(name, False) for name in BFLOAT16_INSTRUCTIONS)
+    return device == "cpu" and not BFLOAT16_INSTRUCTIONS.isdisjoint(cpu_instructions())

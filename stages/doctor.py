@@ -21,11 +21,10 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from data.atomic_write import cache_folder
-from data.devices import computes_bfloat16_well
+from data.devices import computes_bfloat16_well, cpu_instructions
 from featurestore import Location
 from featurestore.vectors.memory import free_memory
 from stages.embed.model_files.saved_encoders import encoders_folder
-from stages.embed.network.backends import CPU_INFO, read_cpu_flags
 
 __all__ = ["Cpu", "Device", "Diagnosis", "Extra", "Folder", "Hub", "diagnose"]
 
@@ -37,16 +36,17 @@ PACKAGES = (
 DEFAULT_HUB = "https://huggingface.co"
 HUB_SECONDS = 3.0  # that the hub has to answer
 FOLDER_SECONDS = 1.0  # for adding up the sizes of one folder's files
-# flags of /proc/cpuinfo, and of macOS's sysctl, by the name that people know
+CPU_INFO = Path("/proc/cpuinfo")
+# what people call an instruction set -> PyTorch's name
 CPU_FEATURES = {
-    "AVX2": ("avx2",),
-    "AVX-512": ("avx512f",),
-    "AVX-512 VNNI": ("avx512_vnni",),
-    "AVX-512 BF16": ("avx512_bf16",),
-    "AMX BF16": ("amx_bf16",),
-    "AMX INT8": ("amx_int8",),
-    "NEON": ("asimd",),
-    "BF16 (Arm)": ("bf16",),
+    "AVX2": "avx2",
+    "AVX-512": "avx512_f",
+    "AVX-512 VNNI": "avx512_vnni",
+    "AVX-512 BF16": "avx512_bf16",
+    "AMX BF16": "amx_bf16",
+    "AMX INT8": "amx_int8",
+    "NEON": "neon",
+    "BF16 (Arm)": "bf16",
 }
 _TRUE = frozenset({"1", "ON", "YES", "TRUE"})
 
@@ -193,16 +193,16 @@ def _version(package: str) -> str | None:
 
 
 def find_cpu(info: Path = CPU_INFO) -> Cpu:
-    """The CPU as Linux describes it in `info`; on other systems what Python knows."""
+    """The CPU. info: where Linux has its name; on other systems it is what Python knows."""
     text = info.read_text(encoding="utf-8", errors="replace") if info.is_file() else ""
     model = re.search(r"^(?:model name|Processor|CPU part)\s*:\s*(.+)$", text, re.MULTILINE)
-    known = read_cpu_flags(info)
+    instructions = cpu_instructions()
     count = os.cpu_count() or 1
     return Cpu(
         model=model[1].strip() if model else platform.processor() or platform.machine(),
         cores=count,
         usable_cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else count,
-        features=tuple(name for name, names in CPU_FEATURES.items() if known.intersection(names)),
+        features=tuple(name for name, instruction in CPU_FEATURES.items() if instruction in instructions),
     )
 
 

@@ -6,14 +6,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import torch
 
+from data.devices import computes_bfloat16_well
 from stages import doctor
 from stages.doctor import diagnose, examine_folder, examine_hub, find_cpu
-
-SERVER_CPU = """processor\t: 0
-model name\t: Intel(R) Xeon(R) Platinum 8481C
-flags\t\t: fpu avx2 avx512f avx512_bf16 avx512_vnni amx_bf16 amx_tile amx_int8
-"""
 
 
 @pytest.fixture
@@ -73,15 +70,24 @@ def test_a_probe_that_fails_is_a_problem_and_the_others_are_reported(
     assert found.devices == () and found.versions["torch"]
 
 
-def test_cpu_features_have_their_usual_names(tmp_path: Path) -> None:
-    (tmp_path / "cpuinfo").write_text(SERVER_CPU)
+def test_cpu_features_have_their_usual_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "cpuinfo").write_text("processor\t: 0\nmodel name\t: Intel(R) Xeon(R) Platinum 8481C\n")
+    detected = {"sse", "avx2", "avx512_f", "avx512_bf16", "avx512_vnni", "amx_bf16", "amx_tile", "amx_int8"}
+    monkeypatch.setattr(doctor, "cpu_instructions", lambda: detected)
     cpu = find_cpu(tmp_path / "cpuinfo")
     assert cpu.model == "Intel(R) Xeon(R) Platinum 8481C"
     assert cpu.features == ("AVX2", "AVX-512", "AVX-512 VNNI", "AVX-512 BF16", "AMX BF16", "AMX INT8")
 
 
-def test_a_cpu_that_nothing_describes_has_no_features(tmp_path: Path) -> None:
-    assert find_cpu(tmp_path / "none").features == ()
+def test_features_are_those_that_the_choice_of_a_precision_sees(monkeypatch: pytest.MonkeyPatch) -> None:
+    detected = {"avx2": True, "amx_bf16": True, "avx512_f": False, "num_logical_cores": 2, "architecture": "x86_64"}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: detected, raising=False)
+    assert find_cpu().features == ("AVX2", "AMX BF16") and computes_bfloat16_well("cpu")
+
+
+def test_a_cpu_that_nothing_describes_has_no_features(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    assert find_cpu(tmp_path / "none").features == () and not computes_bfloat16_well("cpu")
 
 
 def test_a_folder_that_is_too_large_to_add_up_is_incomplete(tmp_path: Path) -> None:

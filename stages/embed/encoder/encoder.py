@@ -162,7 +162,7 @@ class Encoder:
 def open_encoder(options: Options) -> Encoder:
     """Find a model, read its tokenizer and hash its weights, without loading the network.
 
-    The precision "auto" is the device's default. The backend "auto" is torch, or onnx for int8; the fastest of both are
+    The precision "auto" is the device's default. The backend "auto" is torch, or onnx for int8; the fastest of each is
     chosen later, on a corpus (see backend_benchmark.py). Code that comes with the model runs only with
     `options.trust_remote_code`.
 

@@ -1,21 +1,18 @@
 """The backends: PyTorch itself, or ONNX Runtime or OpenVINO with a graph that PyTorch exported."""
 
 import os
-import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from data.errors import CallError, ExtraMissing, UnknownName, suggest_name
 from data.text_format import join_words
 
 AUTO = "auto"
-CPU_INFO = Path("/proc/cpuinfo")
 INT8 = "int8"
 FLOAT32 = "float32"
 BFLOAT16 = "bfloat16"
@@ -124,10 +121,3 @@ def _hidden_module(name: str) -> Iterator[None]:
         yield
     finally:
         del sys.modules[name]
-
-
-def read_cpu_flags(info: Path = CPU_INFO) -> frozenset[str]:
-    """The instruction sets of the CPU as Linux names them ("avx2", "avx512_vnni"); empty on other systems."""
-    text = info.read_text(encoding="utf-8", errors="replace") if info.is_file() else ""
-    flags = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", text, re.MULTILINE)
-    return frozenset(flags[1].split()) if flags else frozenset()

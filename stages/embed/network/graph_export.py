@@ -9,6 +9,7 @@ graphs/<sha256 of all that decides the graph>/
 import hashlib
 import json
 import logging
+import platform
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -19,17 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.atomic_write import build_folder, cache_folder, hash_file
+from data.devices import cpu_instructions
 from data.errors import CallError
 from featurestore import Recipe
 from stages.embed.model_files.checkpoint import canonical_json
 from stages.embed.model_files.log_silencing import silence_transformers
-from stages.embed.network.backends import (
-    FLOAT32,
-    INT8,
-    import_onnxruntime,
-    package_versions,
-    read_cpu_flags,
-)
+from stages.embed.network.backends import FLOAT32, INT8, import_onnxruntime, package_versions
 from stages.embed.network.torch_network import TorchNetwork
 
 if TYPE_CHECKING:
@@ -212,9 +208,8 @@ def _quantize_columns(weight: FloatArray) -> tuple[NDArray[np.uint8], FloatArray
 
 
 def _saturates() -> bool:
-    """Whether this CPU adds products of 8-bit numbers in 16 bits."""
-    flags = read_cpu_flags()
-    return "avx2" in flags and not flags & {"avx512_vnni", "avx_vnni"}
+    """Whether this CPU adds products of 8-bit numbers in 16 bits: an x86 CPU without VNNI instructions."""
+    return platform.machine() in ("x86_64", "AMD64") and cpu_instructions().isdisjoint({"avx512_vnni", "avx_vnni"})
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from data.devices import computes_bfloat16_well
 from data.errors import CallError, ModelUnavailable
 from stages.embed.model_files.checkpoint import read_config
 from stages.embed.model_files.log_silencing import silence_transformers
@@ -153,13 +154,11 @@ def default_precision(device: str) -> str:
     devices have float16; a batch that overflows is encoded again in float32.
     """
     if device == "cpu" or (device == "auto" and not _may_have_gpu()):  # without the seconds of importing torch
-        return "float32"
-    import torch
-
+        return FLOAT32
     resolved = resolve_device(device)
     if not resolved.startswith("cuda"):
-        return "float32"
-    return "bfloat16" if torch.cuda.get_device_capability(resolved) >= (8, 0) else "float16"
+        return FLOAT32
+    return BFLOAT16 if computes_bfloat16_well(resolved) else "float16"
 
 
 def _may_have_gpu() -> bool:
