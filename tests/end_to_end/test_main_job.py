@@ -146,7 +146,7 @@ def test_an_interrupted_embed_resumes(tmp_path: Path, reuters_sample: list[Docum
         time.sleep(0.05)
     time.sleep(1.0)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=600)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == 130 and "Interrupted" in err and "Traceback" not in err
     report = json.loads(embedonce("embed", "sample.csv", "--json").out)
     (folder,) = tmp_path.glob("stores/*")

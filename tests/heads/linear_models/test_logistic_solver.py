@@ -74,6 +74,16 @@ def test_each_label_has_the_solution_of_scikit_learn(C: float) -> None:
         np.testing.assert_allclose(ours, reference.predict_proba(problem.features)[:, 1], atol=1e-4)
 
 
+@pytest.mark.parametrize("C", [0.05, 1.0, 100.0])
+def test_the_usual_tolerance_moves_the_probabilities_of_rare_labels_by_less_than_a_thousandth(C: float) -> None:
+    problem = labels_of_their_own()
+    solution = problem.solve(C, tolerance=logistic_solver.TOLERANCE)
+    for label in range(LABELS):
+        ours = expit(problem.features @ solution.coefficients[label] + solution.intercepts[label])
+        expected = problem.reference(C, label).predict_proba(problem.features)[:, 1]
+        np.testing.assert_allclose(ours, expected, atol=1e-3)
+
+
 @pytest.mark.parametrize("separable", [False, True])
 @pytest.mark.parametrize("C", [1e-6, 0.05, 100.0])
 def test_unbalanced_collinear_classes_have_the_probabilities_of_scikit_learn(C: float, separable: bool) -> None:
@@ -196,6 +206,11 @@ def test_the_number_of_iterations_says_whether_all_problems_converged(problem: P
 def test_features_of_any_scale_are_solved_without_a_warning() -> None:
     problem = labels_of_their_own()
     assert np.isfinite(problem.with_features(problem.features * 1e4).solve(tolerance=1e-5).coefficients).all()
+
+
+def test_no_labels_have_an_empty_solution() -> None:
+    solution = Problem(np.ones((3, 2), np.float32), np.zeros((3, 0), dtype=bool), np.ones((3, 0))).solve()
+    assert (solution.coefficients.shape, solution.intercepts.shape, solution.iterations) == ((0, 2), (0,), 0)
 
 
 def _probabilities(problem: Problem, solution: Solution) -> NDArray[np.float64]:

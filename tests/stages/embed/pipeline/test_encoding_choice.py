@@ -155,11 +155,20 @@ def test_auto_creates_a_store_for_its_choice(embedding: Embedding, monkeypatch: 
     assert "Backend onnx, for a reason." in embedding.notes
 
 
-def test_a_requested_backend_is_not_compared(embedding: Embedding, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "stages.embed.batching.backend_benchmark.benchmark_variants", lambda *_: pytest.fail("compared")
-    )
-    assert embedding(backend="torch").recipe.backend == "torch"
+@pytest.mark.parametrize("precision", ["float32", "auto"])
+def test_a_requested_backend_is_compared_with_no_other(
+    embedding: Embedding, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[Variant] = []
+
+    def choose(_: Any, __: Any, others: list[Variant], ___: Any) -> tuple[Variant, str]:
+        compared.extend(others)
+        return Variant("torch"), "why"
+
+    monkeypatch.setattr("stages.embed.batching.backend_benchmark.computes_bfloat16_well", lambda _: True)
+    monkeypatch.setattr("stages.embed.pipeline.encoding_choice.choose_variant", choose)
+    assert embedding(backend="torch", precision=precision).recipe.backend == "torch"
+    assert compared == ([Variant("torch", "bfloat16")] if precision == "auto" else [])
 
 
 def test_auto_encodes_in_bfloat16_if_the_trial_says_so_and_records_the_distance(
