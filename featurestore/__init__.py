@@ -17,7 +17,7 @@ from featurestore.store.store import FeatureStore, is_store, list_stores, newest
 from featurestore.vectors.bags import Bags, as_bags
 from featurestore.vectors.contiguous_tokens import ChunkLayout, ContiguousTokens
 from featurestore.vectors.encoder_training import TRAINING_FILE, EncoderTraining, TrainingStep
-from featurestore.vectors.memory import free_memory, share_memory
+from featurestore.vectors.memory import free_memory, return_freed_memory, share_memory
 from featurestore.vectors.pooled_file import PooledFile, write_pooled
 from featurestore.vectors.ragged import Ragged
 from featurestore.vectors.recipe import Recipe
@@ -55,6 +55,7 @@ __all__ = [
     "plan_compaction",
     "plan_pruning",
     "repair_store",
+    "return_freed_memory",
     "run_compaction",
     "shard_bytes",
     "share_memory",

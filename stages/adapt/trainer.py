@@ -16,6 +16,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 
 from data.errors import EmbedOnceError, StorageFailed
 from data.interrupt import Interrupts
+from featurestore import return_freed_memory
 
 __all__ = [
     "CHECKPOINT_SECONDS",
@@ -53,6 +54,7 @@ class CheckpointTrainer(Trainer):  # type: ignore[misc]  # transformers has no c
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.remove_callback(PrinterCallback)
+        self.add_callback(_MemoryCallback)
 
     def train(self, *arguments: Any, **options: Any) -> Any:
         """Train as transformers does. Raises StorageFailed if a checkpoint cannot be written."""
@@ -73,6 +75,14 @@ class CheckpointTrainer(Trainer):  # type: ignore[misc]  # transformers has no c
             target = Path(output_dir or self.args.output_dir)
             target.mkdir(parents=True, exist_ok=True)
             safetensors.torch.save_model(self.model, str(target / _WEIGHTS))
+
+
+class _MemoryCallback(TrainerCallback):  # type: ignore[misc]  # as above
+    """Returns the memory of each step on a CPU: batches of other shapes do not fit into the blocks that it leaves."""
+
+    def on_step_end(self, args: Any, *_: Any, **__: Any) -> None:
+        if args.use_cpu:
+            return_freed_memory()
 
 
 class WholeNetworkTrainer(CheckpointTrainer):

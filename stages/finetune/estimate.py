@@ -21,12 +21,15 @@ if TYPE_CHECKING:
     from stages.finetune.classifier import EncoderClassifier
     from stages.finetune.training import Training
 
-__all__ = ["FinetuneEstimate", "estimate"]
+__all__ = ["FinetuneEstimate", "activation_bytes", "estimate"]
 
 TIMED_SECONDS = 20.0
 # numbers that backpropagation keeps per position, layer and dimension: the inputs of the linear layers, of the
 # activation, of norms and of dropout; counted for BERT, whose inner layer is four times as wide
 KEPT_NUMBERS = 20
+# and per position, layer, head and position that it attends to: on a CPU, attention with dropout is not fused, and its
+# weights, those after dropout, and the mask are kept
+KEPT_ATTENTION = 3
 FORWARD_SHARE = 1 / 3  # of the time of a step: the backward pass computes two products for each one of the forward pass
 
 
@@ -82,7 +85,7 @@ def estimate(request: FinetuneRequest, *, notify: Callable[[str], None]) -> Fine
         trainings=len(prepared.folds),
         steps=sum(settings.epochs * -(-len(each.learned) // settings.batch_size) for each in prepared.folds),
         seconds=float(seconds),
-        memory=4 * parameters + 12 * trained + _activation_bytes(training, classifier),
+        memory=4 * parameters + 12 * trained + activation_bytes(training, classifier),
         free_memory=torch.cuda.mem_get_info()[0] if classifier.device.type == "cuda" else free_memory(),
         kept_bytes=4 * parameters + int(scale * stored_bytes(training.windows, training.encoder).sum()),
         checkpoint_bytes=2 * (4 * parameters + 8 * trained),
@@ -115,9 +118,12 @@ def _time_steps(
     return seconds / max(read, 1)
 
 
-def _activation_bytes(training: "Training", classifier: "EncoderClassifier") -> int:
+def activation_bytes(training: "Training", classifier: "EncoderClassifier") -> int:
     """What backpropagation keeps of the largest step."""
     config: Any = classifier.encoder.config
     longest = int(training.positions.max()) * training.settings.batch_size
     positions = min(longest, training.micro_batches(classifier).limit)
-    return int(positions * config.num_hidden_layers * training.encoder.dim * KEPT_NUMBERS * 4)
+    window = int(training.windows.length.max()) + training.encoder.extra_positions
+    heads = getattr(config, "num_attention_heads", 0)
+    attention = KEPT_ATTENTION * heads * window if classifier.device.type == "cpu" else 0
+    return int(4 * positions * config.num_hidden_layers * (KEPT_NUMBERS * training.encoder.dim + attention))

@@ -1,12 +1,11 @@
 """Work in background threads while the encoder computes: the next texts are tokenized, the last shard is written."""
 
-import ctypes
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
 from typing import TypeVar
 
-from featurestore import FeatureStore, ShardContent, concatenate_content
+from featurestore import FeatureStore, ShardContent, concatenate_content, return_freed_memory
 
 Item = TypeVar("Item")
 
@@ -81,7 +80,7 @@ class BackgroundWriter:
         if contents:
             self.wait()
             self._pending = self._thread.submit(lambda: self._store.commit(concatenate_content(contents)))
-            _return_freed_memory()
+            return_freed_memory()
             self.shards += 1
         self._open = []  # only now: an interrupt in `wait` leaves these to be committed
 
@@ -95,15 +94,3 @@ class BackgroundWriter:
         """Commit the open shard and wait for it."""
         self.close_shard()
         self.wait()
-
-
-def _return_freed_memory() -> None:
-    """Have the C library return freed memory to the system.
-
-    glibc keeps it in one arena per thread, between blocks in use: after a million documents some 250 MB. Other
-    libraries are left alone.
-    """
-    try:
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
-    except (OSError, AttributeError):
-        return

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from featurestore import free_memory, share_memory
+from featurestore import free_memory, return_freed_memory, share_memory
 from featurestore.vectors import memory
 
 MEMINFO = "MemTotal:       2000 kB\nMemFree:  10 kB\nMemAvailable:   1000 kB\n"
@@ -63,3 +63,14 @@ def test_processes_that_are_alike_have_a_part_each(machine: Path, monkeypatch: p
     monkeypatch.setattr(memory, "_processes", 1)
     share_memory(4)
     assert free_memory() == 250 * 1024
+
+
+@pytest.mark.parametrize("library", ["none", "without malloc_trim"])
+def test_freed_memory_is_left_to_another_c_library(monkeypatch: pytest.MonkeyPatch, library: str) -> None:
+    def load(name: str) -> object:
+        if library == "none":
+            raise OSError(name)
+        return object()
+
+    monkeypatch.setattr(memory.ctypes, "CDLL", load)
+    return_freed_memory()

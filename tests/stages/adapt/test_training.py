@@ -209,6 +209,15 @@ def test_batches_are_halved_until_they_fit(tmp_path: Path) -> None:
     torch.testing.assert_close(limited.weight, whole.weight)
 
 
+def test_the_memory_of_each_step_on_a_cpu_is_returned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from stages.adapt import trainer
+
+    returned: list[None] = []
+    monkeypatch.setattr(trainer, "return_freed_memory", lambda: returned.append(None))
+    run_limited(tmp_path, Limited(8))
+    assert len(returned) == 3
+
+
 @pytest.mark.parametrize(
     "error", [OSError(28, "No space left on device"), RuntimeError("PytorchStreamWriter failed writing file data/0")]
 )

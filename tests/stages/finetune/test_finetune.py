@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from data.documents import Corpus, Document
 from data.errors import CallError, ModelUnavailable
@@ -21,9 +22,9 @@ from stages.compare import compare
 from stages.embed.encoder.options import Options
 from stages.explain.explanation import ExplanationOptions, explain_documents
 from stages.explain.source_text import SourceTexts
-from stages.finetune.estimate import estimate
+from stages.finetune.estimate import activation_bytes, estimate
 from stages.finetune.finetune import FinetuneProgress, FinetuneResult, finetune
-from stages.finetune.preparation import FinetuneRequest
+from stages.finetune.preparation import FinetuneRequest, prepare
 from stages.finetune.settings import FinetuneSettings
 from stages.fitting import runs
 from stages.predict import open_encoders, predict
@@ -253,6 +254,26 @@ def test_a_dry_run_writes_nothing(request_of: Request, tmp_path: Path) -> None:
     assert result.seconds > 0
     assert result.trained_parameters == result.parameters
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("without_extra")
+def test_the_memory_of_a_step_is_what_backpropagation_keeps(request_of: Request) -> None:
+    training = prepare(request_of(), lambda _: None).open_training()
+    network = training.build(3).train()
+    micro_batches = training.micro_batches(network)
+    longest = np.argsort(-training.positions)[: FAST.batch_size]
+    ((_, batch),) = micro_batches.split(longest)
+    weights = {weight.untyped_storage().data_ptr() for weight in network.parameters()}
+    kept: dict[int, torch.Tensor] = {}
+
+    def keep(values: torch.Tensor) -> torch.Tensor:
+        kept[values.untyped_storage().data_ptr()] = values
+        return values
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda values: values):
+        network(batch)
+    actual = sum(values.untyped_storage().nbytes() for place, values in kept.items() if place not in weights)
+    assert activation_bytes(training, network) == pytest.approx(actual, rel=0.25)
 
 
 @pytest.fixture
