@@ -16,7 +16,7 @@ def cpu_instructions() -> frozenset[str]:
 def computes_bfloat16_well(device: str) -> bool:
     """Return whether a device has instructions for matrix products in bfloat16.
 
-    Training then uses them, and encoding on a CPU tries them. On other CPUs, bfloat16 takes about 8 times as long as
+    Training then uses them, and encoding on a CPU tries them. Other CPUs emulate bfloat16, which is slower than
     float32. device: "cpu", "cuda", "cuda:1" or "mps".
     """
     import torch
