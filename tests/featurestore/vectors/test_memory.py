@@ -72,5 +72,5 @@ def test_freed_memory_is_left_to_another_c_library(monkeypatch: pytest.MonkeyPat
             raise OSError(name)
         return object()
 
-    monkeypatch.setattr(memory.ctypes, "CDLL", load)
+    monkeypatch.setattr("ctypes.CDLL", load)
     return_freed_memory()
