@@ -1,10 +1,8 @@
-"""The time of splits, scorecards and decision rules at the sizes of a large corpus; the memory of embedding one.
+"""The time of splits, scorecards and decision rules at the sizes of a large corpus.
 
     python -m benchmarks.bookkeeping [--rounds 5] [--json]
-    python -m benchmarks.bookkeeping --documents 1000000 [--json]
 
-Labels and scores are random. Values are medians of several rounds, in CPU seconds. With --documents, a corpus is
-embedded instead, see benchmarks/large_corpus.py; 10,000,000 documents take an hour.
+Labels and scores are random. Values are medians of several rounds, in CPU seconds.
 """
 
 import time
@@ -58,15 +56,9 @@ def median_cpu_seconds(job: Callable[[], object], rounds: int) -> float:
 
 @click.command()
 @click.option("--rounds", type=click.IntRange(1), default=5, show_default=True)
-@click.option("--documents", type=click.IntRange(10_000), help="Embed this number of documents, and measure memory.")
 @click.option("--json", "as_json", is_flag=True)
-def main(rounds: int, documents: int | None, as_json: bool) -> None:
+def main(rounds: int, as_json: bool) -> None:
     """Print a table with one row per job, or with --json one object per claim and line."""
-    if documents is not None:
-        from benchmarks.large_corpus import measure
-
-        print_topic(measure(documents), as_json=as_json)
-        return
     claims: list[Claim] = [
         at_most(f"{name}, s", median_cpu_seconds(job, rounds), bar) for name, (job, bar) in jobs().items()
     ]

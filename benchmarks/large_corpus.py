@@ -1,21 +1,27 @@
-"""Embedding a corpus that is larger than memory: the peak of memory and the CPU time next to the encoder.
+"""Embedding a corpus that is larger than memory: the peak of memory and the CPU time of each step next to the encoder.
+
+    python -m benchmarks.large_corpus [--documents 1000000] [--json]
 
 Short documents are generated, and go through the steps of `embed` with a static encoder of 8 dimensions, in a process
 of its own per number of documents. Fewer than 10,000,000 would fit into memory: the limits from which on texts and
-columns are read again are lowered in proportion, so that the peak grows as it would up to there.
+columns are read again are lowered in proportion, so that the peak grows as it would up to there. 10,000,000 documents
+take an hour.
 """
 
 import random
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import TypeVar
 
-from benchmarks.measuring import Topic, at_most, process_memory
+import click
+
+from benchmarks.measuring import Topic, at_most, print_topic, process_memory
 from commandline.output import say
 from data import table
 from data.readers import corpus_from_table, read_corpus
@@ -23,31 +29,62 @@ from data.source_spec import SourceSpec
 from data.train_test_split import assign_splits
 from featurestore import FeatureStore
 from stages.embed import Options, embed, open_encoder
+from stages.embed.pipeline.corpus import save_corpus
+from stages.embed.pipeline.distinct_texts import DistinctTexts
 from tests.tiny_encoder import SENTENCES, make_static
 
 TARGET, BAR = 10_000_000, 2e9  # documents, and bytes above the encoder
 LABELS = 20
 FILES = 4
+BEFORE_ENCODING = ("reading and hashing", "splitting and notes", "distinct texts", "writing the table")
+ALL_OF_EMBED = "`embed`, which finds the table unchanged"
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of `embed` in a process: bytes above the encoder at its peak and after it, and its CPU seconds."""
+
+    peak: int
+    after: int
+    seconds: float
 
 
 @dataclass(frozen=True)
 class Bookkeeping:
-    """Bytes above the encoder, and CPU seconds, of one process that embeds a corpus.
-
-    reading, splitting: until all texts are hashed, and until each document has a split. embedding: the rest, with the
-    tokenizer and a static encoder.
-    """
+    """The steps of one process that embeds a corpus, by name."""
 
     documents: int
-    peak: int
-    reading: float
-    splitting: float
-    embedding: float
+    steps: dict[str, Step]
+
+    @property
+    def peak(self) -> int:
+        """The most bytes above the encoder."""
+        return max(step.peak for step in self.steps.values())
 
     @property
     def microseconds(self) -> float:
-        """CPU time of reading and splitting per document."""
-        return 1e6 * (self.reading + self.splitting) / self.documents
+        """CPU time per document before the first batch."""
+        return 1e6 * sum(self.steps[name].seconds for name in BEFORE_ENCODING) / self.documents
+
+
+class StepMeter:
+    """Measures steps of this process. steps: by name, in their order."""
+
+    def __init__(self) -> None:
+        self.steps: dict[str, Step] = {}
+        self._before = process_memory("RssAnon")
+
+    def run(self, name: str, step: Callable[[], Result]) -> Result:
+        """Run a step, and measure it."""
+        Path("/proc/self/clear_refs").write_text("5")  # resets the peak
+        started = time.process_time()
+        result = step()
+        seconds = time.process_time() - started
+        peak = process_memory("VmHWM") - process_memory("RssFile") - self._before
+        self.steps[name] = Step(peak, process_memory("RssAnon") - self._before, seconds)
+        return result
 
 
 def write_files(folder: Path, documents: int) -> str:
@@ -67,18 +104,17 @@ def measure_process(source: str, model: Path, store: Path, share: float) -> Book
     table.CACHED_BYTES = int(share * table.CACHED_BYTES)
     encoder = open_encoder(Options(model=str(model), keep=("mean",), backend="torch", device="cpu"))
     _ = encoder.network
-    before = process_memory("RssAnon")
-    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
-    times = [time.process_time()]
-    corpus = read_corpus(source, SourceSpec(text=("text",), label="label", id="id"))
-    times.append(time.process_time())
-    corpus = assign_splits(corpus, 0)
-    times.append(time.process_time())
-    report = embed(corpus, encoder, FeatureStore.create(store, encoder.recipe))
-    times.append(time.process_time())
+    target, meter = FeatureStore.create(store, encoder.recipe), StepMeter()
+    reading, splitting, distinct, writing = BEFORE_ENCODING
+    spec = SourceSpec(text=("text",), label="label", id="id")
+    corpus = meter.run(reading, partial(read_corpus, source, spec))
+    corpus = meter.run(splitting, partial(assign_splits, corpus, 0))
+    texts = meter.run(distinct, partial(DistinctTexts.of, corpus))
+    meter.run(writing, partial(save_corpus, corpus, texts.keys, target))
+    del texts
+    report = meter.run(ALL_OF_EMBED, partial(embed, corpus, encoder, target))
     assert report.encoded == len(corpus.documents)
-    peak = process_memory("VmHWM") - process_memory("RssFile") - before
-    return Bookkeeping(report.encoded, peak, *(end - start for start, end in pairwise(times)))
+    return Bookkeeping(report.encoded, meter.steps)
 
 
 def measure_sizes(folder: Path, sizes: list[int]) -> Iterator[Bookkeeping]:
@@ -99,22 +135,38 @@ def measure(documents: int) -> Topic:
     """
     with tempfile.TemporaryDirectory() as name:
         small, large = measure_sizes(Path(name), [documents // 2, documents])
-    growth = (large.peak - small.peak) / (large.documents - small.documents)
+    further = large.documents - small.documents
+    growth = (large.peak - small.peak) / further
     expected = large.peak + growth * max(TARGET - large.documents, 0)
-    rows = [["documents", "peak above the encoder, MB", "reading, s", "splitting, s", "embedding, s"]]
-    rows += [
-        [f"{run.documents:,}", f"{run.peak / 1e6:,.0f}"]
-        + [f"{seconds:,.0f}" for seconds in (run.reading, run.splitting, run.embedding)]
-        for run in (small, large)
-    ]
+    rows = [["step", *(f"peak, MB at {run.documents:,}" for run in (small, large))]]
+    rows[0] += ["bytes per further document at the peak", "after it", "CPU time per document, µs"]
+    for name, step in large.steps.items():
+        one = small.steps[name]
+        growths = ((now - before) / further for now, before in ((step.peak, one.peak), (step.after, one.after)))
+        peaks = (f"{each.peak / 1e6:,.0f}" for each in (one, step))
+        rows.append(
+            [name, *peaks, *(f"{each:,.0f}" for each in growths), f"{1e6 * step.seconds / large.documents:.1f}"]
+        )
     measured = "measured" if large.documents >= TARGET else f"extrapolated from {large.documents:,}"
     claims = [
         at_most("growth of the peak above the encoder, bytes per document", growth, BAR / TARGET),
         at_most(f"peak above the encoder at {TARGET:,} documents, {measured}, GB", expected / 1e9, BAR / 1e9),
         at_most(
-            "CPU time per document, by that of half of them",
+            "CPU time per document before the first batch, by that of half of them",
             large.microseconds / small.microseconds,
             1.1,
         ),
     ]
-    return Topic("A corpus larger than memory, CPU seconds", rows, claims)
+    return Topic("A corpus larger than memory", rows, claims)
+
+
+@click.command()
+@click.option("--documents", type=click.IntRange(10_000), default=1_000_000, show_default=True)
+@click.option("--json", "as_json", is_flag=True)
+def main(documents: int, as_json: bool) -> None:
+    """Print a table with one row per step, or with --json one object per claim and line."""
+    print_topic(measure(documents), as_json=as_json)
+
+
+if __name__ == "__main__":
+    main()
