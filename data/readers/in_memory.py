@@ -108,10 +108,10 @@ def _table_of_splits(source: dict[Any, Any], spec: SourceSpec) -> Table:
             f"{join_names(unknown)} {'is' if len(unknown) == 1 else 'are'} not the name of a split (train, validation "
             'or test). Pass a dict of splits, such as {"train": frame, "test": other}, or a data frame.'
         )
-    tables = [(split, _table_of_rows(source[key], f"split {key}")) for key, split in splits.items() if split]
-    if not tables:
+    if not splits:
         raise CallError("The dict has no splits. Pass at least one document.")
-    return join_tables(MEMORY, tables)
+    tables = (_table_of_rows(source[key], f"split {key}") for key in splits)
+    return join_tables(MEMORY, list(filter(None, splits.values())), tables)
 
 
 def _table_of_rows(source: Any, name: str = MEMORY) -> Table:

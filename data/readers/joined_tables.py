@@ -48,14 +48,15 @@ class JoinedTable(Table):
         return self.parts[part], row - starts[part]
 
 
-def join_tables(source: str, tables: Iterable[tuple[Split, Table]]) -> JoinedTable:
+def join_tables(source: str, splits: Sequence[Split], tables: Iterable[Table]) -> JoinedTable:
     """Join tables of splits into one with the columns of the first, each of which is read from every table.
 
     Args:
         source: The corpus, for messages.
-        tables: At least one, with the split of its rows.
+        splits: One per table.
+        tables: At least one.
     """
-    splits, parts = zip(*tables, strict=True)
+    parts = _read_parts(tables)
     names = CategoricalColumn(
         chain.from_iterable(repeat(split.value, part.rows) for split, part in zip(splits, parts, strict=True))
     )
@@ -67,8 +68,14 @@ def join_files(source: str, tables: Iterable[Table]) -> JoinedTable:
 
     Args:
         source: The corpus, for messages.
-        tables: At least one. Of those before the last only as much is kept in memory as `limit_caches` lets them.
+        tables: At least one.
     """
+    parts = _read_parts(tables)
+    return _join(source, parts, tuple(dict.fromkeys(chain.from_iterable(part.names for part in parts))), None)
+
+
+def _read_parts(tables: Iterable[Table]) -> list[Table]:
+    """The tables, of which only as much is kept in memory as `limit_caches` lets them."""
     parts, rows, size = list[Table](), 0, 0
     for table in tables:
         parts.append(table)
@@ -77,7 +84,7 @@ def join_files(source: str, tables: Iterable[Table]) -> JoinedTable:
             caches = _all_caches(parts)
             limit_caches(caches, rows)
             size = cached_bytes(caches)
-    return _join(source, parts, tuple(dict.fromkeys(chain.from_iterable(part.names for part in parts))), None)
+    return parts
 
 
 def _join(source: str, parts: Sequence[Table], names: tuple[str, ...], splits: Sequence[str] | None) -> JoinedTable:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
-from itertools import chain
 from pathlib import Path, PurePath
 
 from data.benchmarks import BENCHMARKS, read_benchmark
@@ -106,9 +105,9 @@ def open_table(source: str, spec: SourceSpec) -> Table | None:
         _refuse_split_files(source, spec, "folder")
         table = _read_dataset_or_split_files(path, source, spec)
     elif spec.split_files:
-        others = ((split, _read_files(file, (), spec)) for split, file in spec.split_files)
-        tables = chain([(Split.TRAIN, _read_files(source, spec.files or (), spec))], others)
-        table = join_tables(source, tables)
+        sources = [(source, spec.files or ()), *((file, ()) for _, file in spec.split_files)]
+        splits = [Split.TRAIN, *(split for split, _ in spec.split_files)]
+        table = join_tables(source, splits, (_read_files(*files, spec) for files in sources))
     else:
         return _read_files(source, spec.files or (), spec)
     if table is not None and table.splits is not None and spec.split:

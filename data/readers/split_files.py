@@ -124,8 +124,8 @@ def read_split_files(source: str, files: Sequence[SplitFile], count: int, read: 
         read: Reads one table.
     """
     folder = source.rstrip("/\\") or source
-    tables = ((file.split or Split.TRAIN, read(f"{folder}/{file.path.as_posix()}")) for file in files)
-    table = join_tables(source, tables)
+    tables = (read(f"{folder}/{file.path.as_posix()}") for file in files)
+    table = join_tables(source, [file.split or Split.TRAIN for file in files], tables)
     others = count - len(files)
     rest = f"; {plural(others, 'other file')} {'is' if others == 1 else 'are'} not read" if others else ""
     note = f"one corpus is read from {_describe_splits(files)}, with the splits that the files are named for{rest}"

@@ -15,7 +15,9 @@ from data.documents import Corpus, Documents
 from data.errors import BadData
 from data.packed import CategoricalColumn, PackedStrings, StreamedTexts, texts_at
 from data.readers import read_corpus
+from data.readers.read import open_table
 from data.source_spec import SourceSpec
+from data.table import cached_bytes
 from data.text_hashes import TextHashes
 from data.train_test_split import assign_splits
 from tests.data.tables import WRITERS, write
@@ -94,6 +96,21 @@ def test_several_files_are_streamed_as_one(tmp_path: Path, streaming: Callable[[
     in_memory = read_corpus(f"{tmp_path}/*.csv")
     streaming(500)
     same(in_memory, read_corpus(f"{tmp_path}/*.csv"))
+
+
+@pytest.mark.parametrize("by_folder", [True, False])
+def test_the_limit_holds_for_all_files_together(
+    by_folder: bool, tmp_path: Path, streaming: Callable[[int], None]
+) -> None:
+    for number in range(5):
+        rows = [{"text": f"{number} {row}", "label": "xy"[row % 2]} for row in range(20)]
+        write(tmp_path, "csv", rows, f"train-{number:05}-of-00005")
+    source, spec = str(tmp_path) if by_folder else f"{tmp_path}/*.csv", SourceSpec()
+    streaming(1000)
+    table = open_table(source, spec)
+    assert table is not None
+    assert 0 < cached_bytes(table.caches) <= 1000, "each file alone has less"
+    assert list(table.cells("text")) == [f"{number} {row}" for number in range(5) for row in range(20)]
 
 
 def test_a_text_of_several_columns_is_streamed(tmp_path: Path, streaming: Callable[[int], None]) -> None:
