@@ -114,7 +114,7 @@ class StreamedTexts(Sequence[str]):
     def select(self, rows: NDArray[np.int64], is_cancelled: Callable[[], bool] = lambda: False) -> Iterator[str]:
         """Yield the texts at `rows`, which are increasing, in one pass over the files that ends with the last of them.
 
-        If the rows are behind those of the last selection, reading goes on there.
+        If the rows follow those of the last selection, and all texts of that were taken, reading continues there.
 
         Args:
             rows: The texts.

@@ -78,7 +78,8 @@ class DistinctTexts:
 
     def _checked_pairs(self, rows: NDArray[np.int64], texts: Iterator[str]) -> Iterator[tuple[str, str]]:
         blocks = (rows[start : start + _BLOCK_ROWS].tolist() for start in range(0, len(rows), _BLOCK_ROWS))
-        for row, text in zip((row for block in blocks for row in block), texts, strict=False):
+        # the texts first, so that the selection ends and the next one continues there
+        for text, row in zip(texts, (row for block in blocks for row in block), strict=True):
             key = text_key(text)
             if key != self.keys[row]:
                 raise BadData(

@@ -1,17 +1,15 @@
 """A worker of an engine that encodes: it reads the texts itself, and commits shards into the store."""
 
 import hashlib
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import compress, islice
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from data.documents import Document, Documents
 from data.errors import BadData, CallError, RecipeMismatch
-from data.packed import StreamedTexts, texts_at
+from data.packed import texts_at
 from data.text_format import plural
 from featurestore import FeatureStore, KeyList, Location
 from stages.embed.batching.float32_similarity import measure_float32_similarity
@@ -110,7 +108,7 @@ class EmbedWorker:
 
     def __init__(self, texts: DistinctTexts, encoder: Encoder, store: FeatureStore) -> None:
         self._encoder, self._store, self._keys = encoder, store, texts.keys
-        self._reader = _ForwardReader(texts.documents.texts)
+        self._texts = texts.documents.texts
         self._run: EncodingRun | None = None
         self._measures = encoder.is_compared_with_float32
 
@@ -140,31 +138,13 @@ class EmbedWorker:
             self._run.stop()
 
     def _read(self, rows: Integers) -> DistinctTexts:
-        """The texts at `rows` alone. Raises BadData if one is another than when they were counted."""
-        texts, keys = self._reader.read(rows), self._keys[rows]
+        """The texts at `rows` alone. Raises BadData if one is another than when they were counted.
+
+        The items of a worker are in the order of the corpus, except for those of lost workers; so streamed texts are
+        read once.
+        """
+        texts, keys = list(texts_at(self._texts, rows)), self._keys[rows]
         documents = Documents.from_documents([Document("", text) for text in texts])
         if not np.array_equal(KeyList.from_texts(texts).array, keys.array):
             raise BadData("the source changed while it was being embedded. Run the same command again.")
         return DistinctTexts(documents, keys, np.ones(len(rows), dtype=bool), np.arange(len(rows)))
-
-
-class _ForwardReader:
-    """Reads the texts of one item after another; streamed ones from where the last item ended, and not from the start.
-
-    The items of a worker are in the order of the corpus, except for those of lost workers.
-    """
-
-    def __init__(self, texts: Sequence[str]) -> None:
-        self._texts, self._next = texts, 0
-        self._rest = iter(texts) if isinstance(texts, StreamedTexts) else iter(())
-
-    def read(self, rows: Integers) -> list[str]:
-        """The texts at `rows`, which are increasing."""
-        if not isinstance(self._texts, StreamedTexts):
-            return list(texts_at(self._texts, rows))
-        if rows[0] < self._next:
-            self._rest, self._next = iter(self._texts), 0
-        first, self._next = self._next, int(rows[-1]) + 1
-        is_selected = np.zeros(self._next - first, dtype=np.uint8)
-        is_selected[rows - first] = 1
-        return list(compress(islice(self._rest, self._next - first), is_selected.tobytes()))

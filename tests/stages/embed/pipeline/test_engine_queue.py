@@ -5,21 +5,23 @@ import pickle
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from data.documents import Documents
 from data.errors import CallError, EmbedOnceError
 from data.packed import StreamedTexts
-from featurestore import FeatureStore, text_key
+from featurestore import FeatureStore, KeyList, text_key
 from stages.embed import Options
 from stages.embed.pipeline import embed_source as module
 from stages.embed.pipeline import engine_queue
 from stages.embed.pipeline.distinct_texts import DistinctTexts
 from stages.embed.pipeline.embed_source import EmbedRequest, embed_source
 from stages.embed.pipeline.engine_queue import DocumentQueue
-from stages.embed.pipeline.engine_worker import EmbedFactory, EmbedItem, EmbedResult, _ForwardReader, hash_corpus
+from stages.embed.pipeline.engine_worker import EmbedFactory, EmbedItem, EmbedResult, EmbedWorker, hash_corpus
 from stages.embed.pipeline.progress import EmbedCounters, EmbedProgress, EmbedReport
 from stages.embed.windows.corpus_part import CorpusPart
 from tests.stages.embed.conftest import Folders
@@ -196,8 +198,17 @@ def test_a_worker_reads_streamed_texts_once_if_its_items_are_in_their_order() ->
         reads.append(1)
         return map(str, range(100))
 
-    reader = _ForwardReader(StreamedTexts("many.jsonl", 100, read))
+    texts = StreamedTexts("many.jsonl", 100, read)
+    unknown = [None] * 100
+    documents = Documents([""] * 100, texts, unknown, unknown, unknown)
+    distinct = DistinctTexts(documents, KeyList.from_texts(texts), np.ones(100, dtype=bool), np.arange(100))
+    worker = EmbedWorker(distinct, SimpleNamespace(is_compared_with_float32=False), None)  # type: ignore[arg-type]
+    reads.clear()
     for rows in ([3, 5], [6], [50, 99]):
-        assert reader.read(np.array(rows)) == [str(row) for row in rows]
+        assert list(worker._read(np.array(rows)).documents.texts) == [str(row) for row in rows]
     assert len(reads) == 1
-    assert reader.read(np.array([7, 8])) == ["7", "8"] and len(reads) == 2  # the item of a lost worker
+    assert list(worker._read(np.array([7, 8])).documents.texts) == ["7", "8"]  # the item of a lost worker
+    assert len(reads) == 2
+    assert [text for _, text in distinct.pairs(np.array([9, 11]))] == ["9", "11"]
+    assert [text for _, text in distinct.pairs(np.array([12]))] == ["12"]
+    assert len(reads) == 2
