@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Self, TypeAlias, overload
+from typing import Literal, Self, TypeAlias
 
 import numpy as np
 
-from data.packed import texts_at
+from data.packed import Rows, texts_at
 from data.source_spec import SourceSpec
 from data.tabular import Tabular
 from data.taxonomy import Taxonomy
@@ -33,7 +33,7 @@ class Document:
 
 
 @dataclass(frozen=True, eq=False)
-class Documents(Sequence[Document]):
+class Documents(Rows[Document]):
     """Documents as columns of shape (documents,), perhaps packed; a row becomes a Document on access.
 
     texts: in memory, or `StreamedTexts`. hashes: of the texts, if they have been computed; `hash_texts` computes them.
@@ -70,14 +70,9 @@ class Documents(Sequence[Document]):
     def __len__(self) -> int:
         return len(self.ids)
 
-    @overload
-    def __getitem__(self, row: int) -> Document: ...
-    @overload
-    def __getitem__(self, row: slice) -> list[Document]: ...
-    def __getitem__(self, row: int | slice) -> Document | list[Document]:
-        if isinstance(row, slice):
-            return [self[index] for index in range(*row.indices(len(self)))]
-        return Document(self.ids[row], self.texts[row], self.labels[row], self.splits[row], self.groups[row])
+    def row(self, index: int) -> Document:
+        """The document at `index`."""
+        return Document(self.ids[index], self.texts[index], self.labels[index], self.splits[index], self.groups[index])
 
     def __iter__(self) -> Iterator[Document]:
         return map(Document, self.ids, self.texts, self.labels, self.splits, self.groups)

@@ -3,6 +3,7 @@
 Texts that are too many even for that are read from their files again at each use.
 """
 
+from abc import abstractmethod
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
@@ -20,9 +21,26 @@ _ROWS_BETWEEN_CHECKS = 1000  # of whether texts are still needed
 
 Value = TypeVar("Value", bound=Hashable)
 Other = TypeVar("Other", bound=Hashable)
+Row = TypeVar("Row", covariant=True)
 
 
-class PackedStrings(Sequence[str]):
+class Rows(Sequence[Row]):
+    """A sequence whose rows are made when they are read; a slice of it is a list."""
+
+    @abstractmethod
+    def row(self, index: int) -> Row:
+        """The row at `index`, which is not negative."""
+
+    @overload
+    def __getitem__(self, row: int) -> Row: ...
+    @overload
+    def __getitem__(self, row: slice) -> list[Row]: ...
+    def __getitem__(self, row: int | slice) -> Row | list[Row]:
+        indices = range(len(self))[row]
+        return self.row(indices) if isinstance(indices, int) else list(map(self.row, indices))
+
+
+class PackedStrings(Rows[str]):
     """Texts in one buffer: 8 bytes each plus their UTF-8 (a str takes 49 and more); every str is restored exactly."""
 
     def __init__(self, texts: Iterable[str] = ()) -> None:
@@ -53,23 +71,15 @@ class PackedStrings(Sequence[str]):
     def __len__(self) -> int:
         return len(self._ends) - 1
 
-    @overload
-    def __getitem__(self, row: int) -> str: ...
-    @overload
-    def __getitem__(self, row: slice) -> list[str]: ...
-    def __getitem__(self, row: int | slice) -> str | list[str]:
-        if isinstance(row, slice):
-            return [self._text(index) for index in range(*row.indices(len(self)))]
-        return self._text(range(len(self))[row])
+    def row(self, index: int) -> str:
+        """The text at `index`."""
+        return self._bytes[self._ends[index] : self._ends[index + 1]].decode("utf-8", "surrogatepass")
 
     def __iter__(self) -> Iterator[str]:
         start = 0
         for end in islice(self._ends, 1, None):
             yield self._bytes[start:end].decode("utf-8", "surrogatepass")
             start = end
-
-    def _text(self, row: int) -> str:
-        return self._bytes[self._ends[row] : self._ends[row + 1]].decode("utf-8", "surrogatepass")
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,7 +174,10 @@ class _Codes(dict[Value, int]):
 
 
 class CategoricalColumn(Sequence[Value]):
-    """Dictionary-encoded values, for columns with few distinct ones: 1 to 4 bytes each."""
+    """Dictionary-encoded values, for columns with few distinct ones: 1 to 4 bytes each.
+
+    It is no `Rows`, which would be slower: labels and splits are read most often.
+    """
 
     def __init__(self, values: Iterable[Value]) -> None:
         codes: _Codes[Value] = _Codes()
@@ -248,25 +261,24 @@ class CategoricalBuilder(Generic[Value]):
         return CategoricalColumn.from_codes(np.asarray(self._codes), list(self._numbers))
 
 
-class RowNumbers(Sequence[str]):
+class RowNumbers(Rows[str]):
     """The numbers of rows as text, "1", "2" and so on; they take no memory."""
 
     def __init__(self, rows: int) -> None:
-        self._numbers = range(1, rows + 1)
+        self._rows = rows
 
     def __len__(self) -> int:
-        return len(self._numbers)
+        return self._rows
 
-    @overload
-    def __getitem__(self, row: int) -> str: ...
-    @overload
-    def __getitem__(self, row: slice) -> list[str]: ...
-    def __getitem__(self, row: int | slice) -> str | list[str]:
-        numbers = self._numbers[row]
-        return str(numbers) if isinstance(numbers, int) else list(map(str, numbers))
+    def __iter__(self) -> Iterator[str]:
+        return map(str, range(1, self._rows + 1))
+
+    def row(self, index: int) -> str:
+        """The number of the row at `index`."""
+        return str(index + 1)
 
 
-class FileRowNumbers(Sequence[str]):
+class FileRowNumbers(Rows[str]):
     """The numbers of rows in each of several files, with the file's name: "a-1", "a-2", "b-1"; they take no memory."""
 
     def __init__(self, names: Sequence[str], rows: Sequence[int]) -> None:
@@ -279,17 +291,10 @@ class FileRowNumbers(Sequence[str]):
         for name, (start, end) in zip(self._names, pairwise(self._ends), strict=True):
             yield from map(_row_name, repeat(name), range(1, end - start + 1))
 
-    @overload
-    def __getitem__(self, row: int) -> str: ...
-    @overload
-    def __getitem__(self, row: slice) -> list[str]: ...
-    def __getitem__(self, row: int | slice) -> str | list[str]:
-        numbers = range(len(self))[row]
-        return self._name(numbers) if isinstance(numbers, int) else list(map(self._name, numbers))
-
-    def _name(self, row: int) -> str:
-        file = bisect_right(self._ends, row) - 1
-        return _row_name(self._names[file], row - self._ends[file] + 1)
+    def row(self, index: int) -> str:
+        """The file of the row at `index`, and its number there."""
+        file = bisect_right(self._ends, index) - 1
+        return _row_name(self._names[file], index - self._ends[file] + 1)
 
 
 def _row_name(file: str, number: int) -> str:

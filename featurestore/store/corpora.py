@@ -17,7 +17,7 @@ from difflib import get_close_matches
 from functools import cached_property
 from heapq import nsmallest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, get_args
+from typing import Any, BinaryIO, get_args
 
 from data.documents import Kind, Labels
 from data.errors import CallError, StoreDamaged, UnknownName, suggest_name
@@ -27,9 +27,6 @@ from data.taxonomy import Taxonomy
 from featurestore.storage.storage import Storage, read
 from featurestore.store import corpus_columns, corpus_parquet
 from featurestore.store.corpus_rows import NAMES, SURROGATES, encode_rows, parse_table
-
-if TYPE_CHECKING:
-    pass
 
 _FIELDS = ("source", "kind", "taxonomy", "notes", "spec", "tabular")
 _PARSE_ERRORS = (ValueError, LookupError, TypeError, AttributeError, RecursionError)

@@ -4,14 +4,14 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self, overload
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data.documents import Corpus, Documents
 from data.errors import BadData
-from data.packed import StreamedTexts, texts_at
+from data.packed import Rows, StreamedTexts, texts_at
 from featurestore import FeatureStore, KeyList, text_key
 from stages.embed.windows.corpus_part import WHOLE_CORPUS, CorpusPart
 from stages.embed.windows.tokens import never_stop
@@ -106,7 +106,7 @@ class DistinctTexts:
         return sum(map(len, self.texts(rows)))
 
 
-class TextSample(Sequence[str]):
+class TextSample(Rows[str]):
     """Some texts of a corpus, which are read when the first of them is used: `embed` seldom needs them."""
 
     def __init__(self, texts: Sequence[str], rows: NDArray[np.int64]) -> None:
@@ -119,9 +119,6 @@ class TextSample(Sequence[str]):
     def __len__(self) -> int:
         return len(self._rows)
 
-    @overload
-    def __getitem__(self, row: int) -> str: ...
-    @overload
-    def __getitem__(self, row: slice) -> list[str]: ...
-    def __getitem__(self, row: int | slice) -> str | list[str]:
-        return self._texts[row]
+    def row(self, index: int) -> str:
+        """The text at `index`."""
+        return self._texts[index]
