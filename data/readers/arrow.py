@@ -1,9 +1,13 @@
-"""Arrow files and Hugging Face datasets on disk, read by pyarrow, an optional dependency, as Parquet is."""
+"""Parquet, Arrow files and Hugging Face datasets on disk, read by pyarrow, an optional dependency.
+
+Only the columns that are used are read.
+"""
 
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +18,34 @@ from data.table import ColumnCache, Table
 from data.train_test_split import parse_split_name
 
 _STATE, _SPLITS = "state.json", "dataset_dict.json"  # what `save_to_disk` of the library datasets writes
-_BATCH_ROWS = 1000
+_BATCH_ROWS = 1000  # of Arrow that become Python objects at a time
+_PARQUET_BYTES, _PARQUET_ROWS = 2**25, 2**16  # of a column of Parquet that are decoded at a time, about
+
+
+def read_parquet(file: InputFile) -> Table:
+    """Read a Parquet file. Raises ExtraMissing without pyarrow, BadData for a file that cannot be used."""
+    require_pyarrow()
+    from pyarrow.parquet import ParquetFile
+
+    def open_file() -> Any:
+        """Open the file, which is closed again after each use: a corpus may have thousands of them."""
+        with explain_arrow_errors(f"{file.source} is not a Parquet file that can be read"):
+            return ParquetFile(content)
+
+    # pyarrow would explain an inaccessible file less clearly
+    with report_unreadable(file.source), file.open() as stream:
+        content = BytesIO(stream.read()) if file.path is None else file.path
+    with open_file() as parquet:
+        schema, metadata = parquet.schema_arrow, parquet.metadata
+    rows = metadata.num_rows
+    size = sum(metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups))
+
+    def batches(name: str) -> Iterator[Any]:
+        with open_file() as parquet:
+            rows_per_batch = min(max(_PARQUET_BYTES * rows // max(size, 1), 1), _PARQUET_ROWS)
+            yield from (batch.column(0) for batch in parquet.iter_batches(rows_per_batch, columns=[name]))
+
+    return table_of_arrow(file.source, schema, rows, batches)
 
 
 def read_arrow(file: InputFile) -> Table:

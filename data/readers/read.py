@@ -9,7 +9,7 @@ from data.benchmarks import BENCHMARKS, read_benchmark
 from data.documents import Corpus
 from data.errors import CallError, ColumnMissing, FileMissing, suggest_name
 from data.labels import cell_text
-from data.readers.arrow import is_dataset_folder, read_arrow, read_dataset_folder
+from data.readers.arrow import is_dataset_folder, read_arrow, read_dataset_folder, read_parquet
 from data.readers.column_roles import check_columns, resolve_columns
 from data.readers.corpus_from_table import corpus_from_table, document_ids
 from data.readers.delimited import read_delimited
@@ -21,7 +21,6 @@ from data.readers.inputs import COMPRESSED, STDIN, find_input
 from data.readers.joined_tables import join_files, join_tables
 from data.readers.jsonl import read_json
 from data.readers.known_columns import follow_known
-from data.readers.parquet import read_parquet
 from data.readers.source_files import list_source_files, name_corpus
 from data.readers.split_files import find_split_files, read_split_files
 from data.source_spec import FILE_FORMAT, SourceSpec
