@@ -1,5 +1,6 @@
 """`embedonce embed`: encode documents into a store."""
 
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from commandline.options import (
     stores_option,
     trust_option,
 )
-from commandline.output import note, note_waiting_for_stdin, progress, say, show_json, table
+from commandline.output import note, note_waiting_for_stdin, progress, reading_progress, say, show_json, table
 from commandline.source_options import SourceOptions, describe_source, source_options
 from commandline.source_summary import show_summary
 from data.text_format import format_bytes, format_duration, plural
@@ -202,7 +203,7 @@ def _embed(options: EmbedOptions) -> None:
     from stages.embed.pipeline.embed_source import embed_source
     from stages.embed.pipeline.encode_corpus import EmbedProgress
 
-    with progress("encoding") as bar:
+    with progress("embedding") as bar:
 
         def show(now: EmbedProgress) -> None:
             if now.interrupted:
@@ -213,7 +214,9 @@ def _embed(options: EmbedOptions) -> None:
             workers = f" on {plural(now.workers, 'worker')}" if options.on else ""
             bar(now.tokens, now.tokens_total, f"{speed}{workers}, {left} left, {now.shards} shards")
 
-        store, report = embed_source(_create_request(options), notify=note, progress=show)
+        store, report = embed_source(
+            _create_request(options), notify=note, progress=show, reading=reading_progress(bar)
+        )
     if options.as_json:
         show_json({"store": str(store.location), **asdict(report)})
     else:
@@ -247,11 +250,14 @@ def _estimate(options: EmbedOptions) -> None:
     summaries: list[CorpusSummary] = []
 
     def inspect(corpus: "Corpus") -> None:
+        bars.close()
         summaries.append(CorpusSummary.of(corpus))
         if not options.as_json:
             show_summary(summaries[0])
 
-    folder, estimate = estimate_source(_create_request(options), notify=note, inspect=inspect)
+    with ExitStack() as bars:
+        reading = reading_progress(bars.enter_context(progress("reading")))
+        folder, estimate = estimate_source(_create_request(options), notify=note, inspect=inspect, reading=reading)
     if options.as_json:
         show_json({"source": summaries[0].to_json(), "store": str(folder), **estimate.to_json()})
     else:

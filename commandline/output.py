@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TextIO
 import click
 
 from data.atomic_write import open_atomically
-from data.text_format import format_bytes, join_names
+from data.text_format import format_bytes, format_duration, join_names
 
 if TYPE_CHECKING:
     from featurestore import FeatureStore
@@ -180,6 +180,27 @@ def progress(activity: str, *, with_results: bool = False) -> Iterator[Bar]:
 def bytes_progress(bar: Bar) -> Callable[[float, float], None]:
     """A callback that shows bytes done and bytes in total on `bar`."""
     return lambda done, total: bar(done, total, f"{format_bytes(done)} of {format_bytes(total)}")
+
+
+def reading_progress(bar: Bar) -> Callable[[float, float], None]:
+    """A callback that shows the bytes of a source that have been read, and how long this pass over it still takes."""
+    started, first = time.monotonic(), 0.0
+    last = first
+
+    def update(done: float, total: float) -> None:
+        nonlocal started, first, last
+        if done < last:  # another pass
+            started, first = time.monotonic(), done
+        last = done
+        seconds = time.monotonic() - started
+        left = (
+            f", {format_duration(seconds * (total - done) / (done - first))} left"
+            if seconds > 1 and done > first
+            else ""
+        )
+        bar(done, total, f"reading {format_bytes(done)} of {format_bytes(total)}{left}")
+
+    return update
 
 
 def download(stores: "Iterable[FeatureStore]") -> None:

@@ -108,7 +108,7 @@ def embed(
         CallError: for what was requested, BadData for what the source holds; see data/errors.py.
     """
     from data.errors import CallError
-    from data.readers import read_corpus
+    from data.readers import file_sizes, read_corpus, report_reading
     from data.readers.in_memory import read_in_memory
     from data.source_spec import SourceSpec
     from featurestore import parse_location
@@ -143,7 +143,14 @@ def embed(
         raise CallError(
             'A file has its labels in columns. Name one with label=, or several of 0 and 1 as label="one,two".'
         )
-    corpus = read_corpus(str(source), spec) if is_file else read_in_memory(source, spec, labels, name)
+    if is_file:
+        with (
+            progress_bar("reading", visible=progress) as show,
+            report_reading(file_sizes(str(source), spec), lambda done, total: show(done, total, "bytes")),
+        ):
+            corpus = read_corpus(str(source), spec)
+    else:
+        corpus = read_in_memory(source, spec, labels, name)
     if isinstance(options.get("keep"), str):
         options["keep"], options["segment"] = parse_keep(options["keep"])
     notes: list[str] = []

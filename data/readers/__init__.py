@@ -5,6 +5,14 @@ columns and report each guess as a note. They assign no splits, write no files a
 """
 
 from data.readers.read import read_column, read_corpus, read_labels_by_id, read_table
-from data.readers.source_files import count_bytes
+from data.readers.source_files import file_sizes, is_read_at_once, report_reading
 
-__all__ = ["count_bytes", "read_column", "read_corpus", "read_labels_by_id", "read_table"]
+__all__ = [
+    "file_sizes",
+    "is_read_at_once",
+    "read_column",
+    "read_corpus",
+    "read_labels_by_id",
+    "read_table",
+    "report_reading",
+]

@@ -13,7 +13,7 @@ from typing import Any
 
 from data.errors import BadData, ExtraMissing
 from data.readers.class_names import features_of_metadata, name_classes
-from data.readers.files import InputFile, report_unreadable
+from data.readers.files import InputFile, report_position, report_unreadable
 from data.table import ColumnCache, Table
 from data.train_test_split import parse_split_name
 
@@ -43,7 +43,12 @@ def read_parquet(file: InputFile) -> Table:
     def batches(name: str) -> Iterator[Any]:
         with open_file() as parquet:
             rows_per_batch = min(max(_PARQUET_BYTES * rows // max(size, 1), 1), _PARQUET_ROWS)
-            yield from (batch.column(0) for batch in parquet.iter_batches(rows_per_batch, columns=[name]))
+            done = 0
+            for batch in parquet.iter_batches(rows_per_batch, columns=[name]):
+                yield batch.column(0)
+                done += batch.num_rows
+                if file.path is not None:
+                    report_position(file.path, file.path.stat().st_size * done // rows)
 
     return table_of_arrow(file.source, schema, rows, batches)
 

@@ -3,13 +3,18 @@
 import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
-from io import TextIOWrapper
+from io import BufferedReader, FileIO, TextIOWrapper
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import Any, BinaryIO, TextIO
 
 from data.errors import BadData, CallError
 from data.readers.encodings import HEAD_BYTES, Encoding, contradiction_notes, detect_encoding, explain_undecodable
+
+Observer = Callable[[Path, int], None]
+_BYTES_BETWEEN_REPORTS = 2**20
+_observer: ContextVar[Observer | None] = ContextVar("observer", default=None)
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,42 @@ class InputFile:
     @classmethod
     def plain(cls, path: Path, source: str) -> "InputFile":
         """A file that is not compressed."""
-        return cls(source, path.suffix.lower(), lambda: path.open("rb"), path)
+        return cls(source, path.suffix.lower(), lambda: open_observed(path), path)
+
+
+@contextmanager
+def observe_reading(observer: Observer) -> Iterator[None]:
+    """Within the block, call `observer` with each file that is read and the bytes of it that have been read so far."""
+    token = _observer.set(observer)
+    try:
+        yield
+    finally:
+        _observer.reset(token)
+
+
+def report_position(path: Path, position: int) -> None:
+    """Report the bytes of a file that have been read, if `observe_reading` waits for them."""
+    if (observer := _observer.get()) is not None:
+        observer(path, position)
+
+
+def open_observed(path: Path) -> BinaryIO:
+    """Open a file, and report how far it is read."""
+    return path.open("rb") if _observer.get() is None else BufferedReader(_ObservedFile(path))
+
+
+class _ObservedFile(FileIO):
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._path, self._position, self._reported = path, 0, 0
+
+    def readinto(self, buffer: Any) -> int:
+        count = super().readinto(buffer)
+        self._position += count
+        if self._position - self._reported >= _BYTES_BETWEEN_REPORTS:
+            self._reported = self._position
+            report_position(self._path, self._position)
+        return count
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from data.errors import BadData, ExtraMissing
 from data.readers.encodings import HEAD_BYTES, detect_encoding
-from data.readers.files import InputFile, report_unreadable
+from data.readers.files import InputFile, open_observed, report_unreadable
 from data.text_format import join_names
 
 STDIN = "-"
@@ -101,7 +101,7 @@ def _decompress(
     path: Path, source: str, opener: Opener, errors: tuple[type[Exception], ...] = ()
 ) -> Iterator[BinaryIO]:
     errors = (gzip.BadGzipFile, BadZipFile, zlib.error, EOFError, NotImplementedError, *errors)
-    with report_unreadable(source), path.open("rb") as file:
+    with report_unreadable(source), open_observed(path) as file:
         try:
             with opener(file) as stream:
                 yield stream

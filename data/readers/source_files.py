@@ -2,15 +2,21 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from codecs import BOM_UTF8
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from glob import glob, has_magic
+from itertools import accumulate, chain
 from pathlib import Path, PurePath
 
 from data.benchmarks import BENCHMARKS
 from data.errors import CallError, FileMissing
-from data.readers.files import safe_file_name
-from data.readers.inputs import STDIN
+from data.readers.encodings import HEAD_BYTES
+from data.readers.files import observe_reading, safe_file_name
+from data.readers.folder import list_files
+from data.readers.inputs import STDIN, find_input
 from data.readers.joined_tables import table_stem
+from data.source_spec import SourceSpec
 from data.text_format import plural
 
 
@@ -34,12 +40,41 @@ def list_source_files(source: str, others: Sequence[str] = ()) -> list[str]:
     return sorted({os.path.normpath(file) for name in names for file in _expand(name)})
 
 
-def count_bytes(source: str, others: Sequence[str] = ()) -> int:
-    """The size of the files of a source as they are on the disk; 0 if it is no file, or is not there."""
+def file_sizes(source: str, spec: SourceSpec) -> dict[Path, int]:
+    """The bytes of each file of a source, also of those in a folder, as they are on the disk; {} if it has none."""
+    others = (*(spec.files or ()), *(file for _, file in spec.split_files))
     try:
-        return sum(Path(file).expanduser().stat().st_size for file in list_source_files(source, others) or [source])
+        paths = [Path(file).expanduser() for file in list_source_files(source, others) or [source]]
+        files = chain.from_iterable(list_files(path) if path.is_dir() else [path] for path in paths)
+        return {file: file.stat().st_size for file in files}
     except (OSError, CallError):
-        return 0
+        return {}
+
+
+def is_read_at_once(file: Path) -> bool:
+    """Whether a file is in memory while it is read, because its format cannot be read piece by piece."""
+    content = find_input(str(file))
+    if content.suffix not in (".json", ".jsonl", ".ndjson"):
+        is_compressed = content.path is None
+        return content.suffix == ".xlsx" or (is_compressed and content.suffix in (".parquet", ".arrow", ".feather"))
+    with content.open() as stream:
+        return stream.read(HEAD_BYTES).removeprefix(BOM_UTF8).lstrip().startswith(b"[")
+
+
+@contextmanager
+def report_reading(sizes: Mapping[Path, int], progress: Callable[[float, float], None]) -> Iterator[None]:
+    """Within the block, call `progress` with the bytes that have been read and all bytes of some files.
+
+    A source may be read more than once: each pass begins at 0 again.
+    """
+    starts, total = dict(zip(sizes, accumulate(sizes.values(), initial=0), strict=False)), sum(sizes.values())
+
+    def report(file: Path, position: int) -> None:
+        if file in starts:
+            progress(starts[file] + position, total)
+
+    with observe_reading(report):
+        yield
 
 
 def name_corpus(files: Sequence[str]) -> str:

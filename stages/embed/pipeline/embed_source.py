@@ -1,6 +1,6 @@
 """The command `embed`: from the source that a user names to a store that holds its vectors."""
 
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -9,7 +9,7 @@ from data.documents import Corpus, Documents
 from data.errors import CallError, EmbedOnceError, ModelUnavailable
 from data.packed import StreamedTexts
 from data.ranges import MAX_SEED, check_whole_number
-from data.readers import count_bytes, read_corpus
+from data.readers import file_sizes, is_read_at_once, read_corpus, report_reading
 from data.readers.inputs import STDIN
 from data.source_spec import SourceSpec
 from data.text_format import format_bytes, join_words
@@ -29,6 +29,9 @@ from stages.embed.windows.corpus_part import WHOLE_CORPUS, CorpusPart
 from stages.engines import Engine, open_engine
 
 LARGE_SOURCE = 10**9  # bytes of files, about a minute of reading
+
+# called with the bytes of a source that have been read, and all of them; a large source is read more than once
+Reading = Callable[[float, float], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +74,11 @@ class EmbedRequest:
 
 
 def embed_source(
-    request: EmbedRequest, *, notify: Callable[[str], None], progress: Callable[[EmbedProgress], None]
+    request: EmbedRequest,
+    *,
+    notify: Callable[[str], None],
+    progress: Callable[[EmbedProgress], None],
+    reading: Reading = lambda *_: None,
 ) -> tuple[FeatureStore, EmbedReport]:
     """Read a corpus, open the encoder and the store, and encode what the store lacks.
 
@@ -81,6 +88,7 @@ def embed_source(
         request: what to encode, how, and into which store.
         notify: called with sentences for the user, as they arise.
         progress: called after each batch.
+        reading: called while the source is read.
 
     Returns:
         The store of the encoder that was requested, and what was done for it.
@@ -90,16 +98,16 @@ def embed_source(
     """
     if request.on is not None:
         with open_engine(request.on) as engine:
-            return _embed_all(request, engine, notify, progress)
-    return _embed_all(request, None, notify, progress)
+            return _embed_all(request, engine, notify, progress, reading)
+    return _embed_all(request, None, notify, progress, reading)
 
 
 def _embed_all(
-    request: EmbedRequest, engine: Engine | None, notify: Callable[[str], None], progress: Progress
+    request: EmbedRequest, engine: Engine | None, notify: Callable[[str], None], progress: Progress, reading: Reading
 ) -> tuple[FeatureStore, EmbedReport]:
     """Encode a corpus with each of its encoders, of which the last one is that of the request."""
     devices = parse_devices(request.options.device)
-    corpus, choice = _resolve(request, devices[0], notify)
+    corpus, choice = _resolve(request, devices[0], notify, reading)
     folds = resolve_fold_encoders(corpus, choice, request.stores if request.store is None else request.store.parent)
     for number, fold in enumerate(folds, start=1):
         notify(f"Encoder {number} of {len(folds) + 1}: {fold.options.model}, which was trained without fold {number}.")
@@ -199,14 +207,18 @@ def _encode_part(request: EmbedRequest, store: Location, cpu_share: tuple[int, i
 
 
 def estimate_source(
-    request: EmbedRequest, *, notify: Callable[[str], None], inspect: Callable[[Corpus], None] = lambda _: None
+    request: EmbedRequest,
+    *,
+    notify: Callable[[str], None],
+    inspect: Callable[[Corpus], None] = lambda _: None,
+    reading: Reading = lambda *_: None,
 ) -> tuple[Location, Estimate]:
     """Estimate what `embed_source` would do for the same request, and in which folder; nothing is written there.
 
-    inspect: called with the corpus as soon as it is read.
+    inspect: called with the corpus as soon as it is read. reading: called while it is read.
     """
     devices = parse_devices(request.options.device)
-    corpus, choice = _resolve(request, devices[0], notify, inspect)
+    corpus, choice = _resolve(request, devices[0], notify, reading, inspect)
     folds = resolve_fold_encoders(corpus, choice, request.stores if request.store is None else request.store.parent)
     choices = [choice, *folds]
     stores = [FeatureStore.open(each.folder) if each.store_exists else None for each in choices]
@@ -223,11 +235,15 @@ def _resolve(
     request: EmbedRequest,
     device: str,
     notify: Callable[[str], None],
+    reading: Reading,
     inspect: Callable[[Corpus], None] = lambda _: None,
 ) -> tuple[Corpus, EncodingChoice]:
-    for note in _size_notes(request):
-        notify(note)
-    corpus, options = request.read(), replace(request.options, device=device)
+    sizes = file_sizes(request.source, request.spec) if isinstance(request.source, str) else {}
+    if sum(sizes.values()) > LARGE_SOURCE:
+        notify(_size_note(str(request.source), sizes))
+    with report_reading(sizes, reading):
+        corpus = request.read()
+    options = replace(request.options, device=device)
     inspect(corpus)
     for note in corpus.notes:
         notify(note)
@@ -238,12 +254,12 @@ def _resolve(
     return corpus, choice
 
 
-def _size_notes(request: EmbedRequest) -> Iterator[str]:
-    """A sentence before a corpus is read that takes minutes to read."""
-    if isinstance(request.source, str):
-        size = count_bytes(request.source, request.spec.files or ())
-        if size > LARGE_SOURCE:
-            yield f"{request.source} has {format_bytes(size)}, all of which is read before the first text is encoded"
+def _size_note(source: str, sizes: Mapping[Path, int]) -> str:
+    """A sentence before a source is read that takes minutes to read, and on memory if a file of it is read at once."""
+    size = format_bytes(sum(sizes.values()))
+    file = next((file for file in sizes if is_read_at_once(file)), None)
+    memory = "" if file is None else f"; {file} is in memory meanwhile, which JSON Lines or Parquet would not be"
+    return f"{source} has {size}, all of which is read before the first text is encoded{memory}"
 
 
 def related_store_notes(stores: Location, recipe: Recipe) -> Iterator[str]:

@@ -1,16 +1,19 @@
 """Embedding a corpus whose texts are read from its files again: the same store, also after an interrupt."""
 
+import gzip
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from data.documents import Corpus, Documents
 from data.errors import BadData
 from data.packed import StreamedTexts
-from data.readers import read_corpus
+from data.readers import file_sizes, is_read_at_once, read_corpus, report_reading
 from data.source_spec import SourceSpec
 from data.train_test_split import assign_splits
 from featurestore import FeatureStore, text_key
@@ -142,9 +145,58 @@ def test_several_files_are_named_in_what_the_corpus_knows(streamed: Read, files:
 
 
 def test_a_source_that_takes_minutes_to_read_is_announced(files: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    request = embed_source.EmbedRequest(source=files)
-    assert list(embed_source._size_notes(request)) == []
     monkeypatch.setattr(embed_source, "LARGE_SOURCE", 100)
-    (note,) = embed_source._size_notes(request)
-    assert note.startswith(f"{files} has ") and note.endswith("all of which is read before the first text is encoded")
-    assert list(embed_source._size_notes(embed_source.EmbedRequest(source="reuters52"))) == []
+    monkeypatch.setattr("data.readers.files._BYTES_BETWEEN_REPORTS", 1)
+    monkeypatch.setattr(embed_source, "resolve_encoding", stop)
+    notes, shown = list[str](), list[tuple[float, float]]()
+    request = embed_source.EmbedRequest(source=files, options=Options(device="cpu"))
+    with pytest.raises(InterruptedError):
+        embed_source.embed_source(
+            request, notify=notes.append, progress=lambda _: None, reading=lambda *state: shown.append(state)
+        )
+    assert notes[0].startswith(f"{files} has ")
+    assert notes[0].endswith(" kB, all of which is read before the first text is encoded")
+    total = sum(file_sizes(files, SourceSpec()).values())
+    assert len(shown) >= 3 and shown == sorted(shown) and shown[-1] == (total, total)
+
+
+def stop(*_: object) -> None:
+    raise InterruptedError
+
+
+def test_a_file_that_is_read_at_once_is_named_before(tmp_path: Path) -> None:
+    for name, content in {
+        "a.jsonl": '{"text": "a"}\n',
+        "b.json": '\ufeff [{"text": "b"}]',
+        "c.csv": "text\nc\n",
+    }.items():
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    (tmp_path / "d.parquet.gz").write_bytes(gzip.compress(b""))
+    sizes = file_sizes(str(tmp_path), SourceSpec())
+    assert [file.name for file in sizes] == ["a.jsonl", "b.json", "c.csv", "d.parquet.gz"]
+    assert [file.name for file in sizes if is_read_at_once(file)] == ["b.json", "d.parquet.gz"]
+    assert embed_source._size_note("data", sizes).endswith(
+        f"; {tmp_path / 'b.json'} is in memory meanwhile, which JSON Lines or Parquet would not be"
+    )
+    assert file_sizes("reuters52", SourceSpec()) == file_sizes("-", SourceSpec()) == {}
+
+
+@pytest.mark.parametrize("ending", ["csv", "csv.gz", "parquet"])
+def test_each_pass_over_a_file_is_reported_up_to_its_end(
+    ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("data.readers.files._BYTES_BETWEEN_REPORTS", 1)
+    path, shown = tmp_path / f"letters.{ending}", list[tuple[float, float]]()
+    table = "text,label\n" + "".join(f"text {row},{row % 2}\n" for row in range(2000))
+    if ending == "parquet":
+        pd.read_csv(io.StringIO(table)).to_parquet(path)
+    else:
+        path.write_bytes(gzip.compress(table.encode()) if ending == "csv.gz" else table.encode())
+    sizes = file_sizes(str(path), SourceSpec())
+    with report_reading(sizes, lambda *state: shown.append(state)):
+        read_corpus(str(path))
+    assert (sizes[path], sizes[path]) in shown
+    assert len(shown) > 1
+    shown.clear()
+    read_corpus(str(path))
+    assert shown == []
