@@ -63,8 +63,9 @@ class ObjectStorage:
         # an empty object "folder/", as some programs make, is listed as one above the folder
         entries = [entry for entry in found if entry["path"].startswith(prefix)]
         listed = {entry["path"].removeprefix(prefix): _state(entry) for entry in entries}
-        self._written = {name: state for name, state in self._written.items() if name not in listed}
-        self._removed &= set(listed)
+        for name in listed:  # one by one: a thread may write meanwhile
+            self._written.pop(name, None)
+        self._removed.intersection_update(listed)
         states = {name: state for name, state in listed.items() if name not in self._removed} | self._written
         self._listed = {name: states[name] for name in sorted(states) if not name.startswith(".")}
         return self._listed

@@ -4,8 +4,10 @@ import errno
 import hashlib
 import os
 import shutil
+import sys
 import traceback
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -106,6 +108,23 @@ def test_a_listing_that_lags_hides_nothing_of_this_process(
     monkeypatch.undo()
     store.refresh()
     assert store.documents == 3 and name in {shard.name for shard in store.shards()}
+
+
+def test_a_listing_while_another_thread_writes_loses_no_file(
+    memory: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`embed` lists the shards while its writer commits one."""
+    storage, switch, names = storage_at(URL), sys.getswitchinterval(), [f"{number:04}" for number in range(2000)]
+    monkeypatch.setattr(obstore, "list_with_delimiter", lambda *_: {"objects": [], "common_prefixes": []})
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(1) as executor:
+            writer = executor.submit(lambda: [storage.write_if_absent(name, b"") for name in names])
+            while not writer.done():
+                storage.names()
+    finally:
+        sys.setswitchinterval(switch)
+    assert storage.names() == names
 
 
 def test_a_shard_that_vanishes_after_the_listing_is_left_out(store: FeatureStore, other_machine: Path) -> None:

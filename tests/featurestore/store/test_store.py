@@ -13,6 +13,7 @@ import pytest
 from data.errors import BadData, FileMissing, RecipeMismatch, StoreDamaged, UnknownName
 from featurestore import CorpusTable, FeatureStore, newest_store, text_key
 from featurestore.shards import mapped
+from featurestore.store.shard_folder import ShardFolder
 from tests.featurestore.made import RECIPE, as_float32, content, older, rows_of
 
 TEXTS = [f"text {row}" for row in range(12)]
@@ -105,6 +106,23 @@ def test_another_process_sees_a_commit_after_refresh(store: FeatureStore) -> Non
     assert store.documents == 13 and other.documents == 12
     other.refresh()
     assert other.documents == 13
+
+
+def test_a_commit_of_another_thread_while_shards_are_indexed_is_seen(
+    store: FeatureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = ShardFolder._update_index
+
+    def commit_meanwhile(folder: ShardFolder, names: list[str]) -> None:
+        monkeypatch.setattr(ShardFolder, "_update_index", real)
+        store.commit(content(["new"]))
+        real(folder, names)
+
+    assert store.documents == 12
+    store.commit(content(["before"]))
+    monkeypatch.setattr(ShardFolder, "_update_index", commit_meanwhile)
+    assert store.missing_keys([text_key("before"), text_key("new")]) == [text_key("new")]
+    assert store.documents == 14
 
 
 def test_the_same_content_twice_is_one_shard_and_its_readers_go_on(store: FeatureStore) -> None:
