@@ -1,7 +1,8 @@
 """The shards of buckets on the local disk, named by their hashes, so that all stores and processes share them.
 
 If they take more than the limit ($EMBEDONCE_SHARD_CACHE_GB), those that were used longest ago are removed, but
-none that this process has fetched. A file appears under its name once it is complete and its hash is checked.
+none that this or another running process has fetched. A file appears under its name once it is complete and its hash is
+checked.
 """
 
 import hashlib
@@ -18,6 +19,7 @@ from pathlib import Path
 from data.atomic_write import TEMPORARY_PREFIX, cache_folder, hash_file, write_cache
 from data.errors import CallError, StorageFailed, StoreDamaged
 from data.text_format import format_bytes
+from featurestore.storage.files_in_use import FilesInUse
 from featurestore.storage.location import Location
 from featurestore.storage.storage import FileState, Progress
 from featurestore.storage.verified_cache import VerifiedShards
@@ -54,8 +56,8 @@ class ShardCache:
             StoreDamaged: A file does not match its name.
         """
         limit = cache_limit()
+        self._in_use.add(wanted)  # first: from now on no process removes them
         missing = {name: state for name, state in wanted.items() if not self._is_intact(name, state)}
-        self._in_use |= set(wanted)
         if missing:
             self._make_room(sum(state.size for state in missing.values()), limit, store)
             self._download(missing, store, stream, progress)
@@ -90,13 +92,14 @@ class ShardCache:
         files = sorted(self._files(), key=lambda file: file[1].st_atime_ns)
         total = sum(stat.st_size for _, stat in files) + size
         for path, stat in files:
-            if total > limit and path.name not in self._in_use:
+            if total > limit and path.name not in self._in_use.names():  # as they are now
                 self._remove(path)
                 total -= stat.st_size
         if total > limit:
             raise CallError(
-                f"The shards that are read from {store} and other buckets take {format_bytes(total)}, but the cache "
-                f"may have {format_bytes(limit)}. Set {LIMIT_VARIABLE} to more gigabytes."
+                f"The shards that are read from {store} and other buckets, also by other processes, take "
+                f"{format_bytes(total)}, but the cache may have {format_bytes(limit)}. "
+                f"Set {LIMIT_VARIABLE} to more gigabytes, or wait until other processes end."
             )
         existing = next(path for path in (self.folder, *self.folder.absolute().parents) if path.exists())
         if (free := shutil.disk_usage(existing).free) < size:
@@ -193,6 +196,6 @@ def cache_limit() -> float:
 
 
 @lru_cache
-def _shared_state(folder: Path) -> tuple[VerifiedShards, set[str]]:
-    """The hashes that were checked in a folder, and the files that this process uses."""
-    return VerifiedShards(folder), set()
+def _shared_state(folder: Path) -> tuple[VerifiedShards, FilesInUse]:
+    """The hashes that were checked in a folder, and the files that processes use."""
+    return VerifiedShards(folder), FilesInUse(folder.with_name(f"{folder.name}-in-use"))

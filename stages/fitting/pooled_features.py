@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from data.atomic_write import make_folder
 from data.errors import EmbedOnceError
+from data.file_lock import lock_file
 from featurestore import Bags, PooledFile, write_pooled
 from heads.core.head import Head
 from stages.fitting.fit_checkpoint import FOLDER
@@ -105,7 +106,7 @@ class PooledFeatures:
             return None
         self._files.append(file)
         try:
-            _lock(file)
+            lock_file(file)
             rows = write_pooled(bags, names, file)
             return rows if Path(path).exists() else None  # it was removed before it was locked
         except OSError:  # most likely it has filled the disk, which others need
@@ -119,20 +120,11 @@ def _remove_abandoned(folder: Path) -> None:
         with suppress(OSError):  # its process lives, or another one removed it
             file = path.open("r+b")
             try:
-                _lock(file)
+                lock_file(file)
             except OSError:
                 file.close()
                 raise
             _remove(file)
-
-
-def _lock(file: BinaryIO) -> None:
-    """Lock a file until it is closed. Raises OSError if another process has locked it."""
-    try:
-        import fcntl
-    except ImportError:  # on Windows, an open file cannot be removed anyway
-        return
-    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _remove(file: BinaryIO) -> None:

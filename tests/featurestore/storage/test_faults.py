@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 import shutil
+import subprocess
 import sys
 import traceback
 from collections.abc import Callable
@@ -23,11 +24,12 @@ from featurestore.storage import bucket, shard_cache
 from featurestore.storage.location import StoreUrl
 from featurestore.storage.places import storage_at
 from featurestore.storage.shard_cache import LIMIT_VARIABLE, ShardCache
-from featurestore.storage.storage import Storage, read
+from featurestore.storage.storage import FileState, Storage, read
 from tests.featurestore.made import RECIPE, content
 
 SECRET = "wJalrXUtnFEMI-hidden"
 URL = StoreUrl("s3", "features", "store")
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -119,8 +121,8 @@ def test_a_listing_while_another_thread_writes_loses_no_file(
     sys.setswitchinterval(1e-6)
     try:
         with ThreadPoolExecutor(1) as executor:
-            writer = executor.submit(lambda: [storage.write_if_absent(name, b"") for name in names])
-            while not writer.done():
+            writes = [executor.submit(storage.write_if_absent, name, b"") for name in names]
+            while not writes[-1].done():
                 storage.names()
     finally:
         sys.setswitchinterval(switch)
@@ -181,6 +183,7 @@ def test_the_shards_that_were_used_longest_ago_are_removed_but_none_in_use(
     for used, name in enumerate(names[:3]):
         storage.fetch([name])
         os.utime(other_machine / name, (1_000_000_000 + used, 1_000_000_000))
+    del storage
     shard_cache._shared_state.cache_clear()  # another process, which uses the oldest
     again = storage_at(URL)
     again.names()
@@ -189,6 +192,34 @@ def test_the_shards_that_were_used_longest_ago_are_removed_but_none_in_use(
     assert {path.name for path in other_machine.iterdir()} == {names[0], names[2], names[3]}
     with pytest.raises(CallError, match=r"take 4\.0 kB, but the cache may have 3\.0 kB\. Set EMBEDONCE_SHARD_CACHE_GB"):
         again.fetch([names[0], names[1], names[2], names[3]])
+
+
+def test_a_shard_that_another_running_process_uses_is_not_removed(
+    other_machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"{hashlib.sha256(bytes([number]) * 1000).hexdigest()}.h5" for number in range(3)]
+    data = {name: bytes([number]) * 1000 for number, name in enumerate(names)}
+    code = (
+        "import sys\nfrom featurestore.storage.shard_cache import ShardCache\n"
+        "from featurestore.storage.storage import FileState\n"
+        "ShardCache().fetch({sys.argv[1]: FileState(1000, 0.0)}, '', lambda _: [bytes(1000)])\n"
+        "print(flush=True)\nsys.stdin.read()\n"
+    )
+    monkeypatch.setenv(LIMIT_VARIABLE, str(2000 / 1e9))
+
+    def fetch(name: str) -> dict[str, Path]:
+        return ShardCache().fetch({name: FileState(1000, 0.0)}, URL, lambda name: [data[name]])
+
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", code, names[0]], cwd=ROOT, stdin=pipe, stdout=pipe) as process:
+        assert process.stdout is not None and process.stdout.readline()
+        fetch(names[1])
+        with pytest.raises(CallError, match=r"also by other processes, take 3\.0 kB, .* wait until other"):
+            fetch(names[2])
+        assert {path.name for path in other_machine.iterdir()} == {*names[:2]}
+        process.kill()
+    assert fetch(names[2])[names[2]].exists() and not (other_machine / names[0]).exists()
+    assert len([*other_machine.with_name("shards-in-use").iterdir()]) == 1
 
 
 @pytest.mark.parametrize("text", ["many", "-1", "nan"])
