@@ -1,15 +1,18 @@
 """Pooled vectors of training documents: computed once, for all fits of all heads of a command and their processes.
 
-    runs/unfinished/features-x3k9d2fa     float32 (documents, width), mapped by each process that fits
+    runs/unfinished/features-node7-x3k9d2fa     float32 (documents, width), mapped by each process that fits
 
 Without it, each fit would read and pool the store's vectors again, in each process. Small arrays stay in memory, from
 where joblib shares them; and if the disk lacks room for a file, each fit pools as far as it needs. A file is locked by
-the process that made it for as long as that lives; the next fit into the folder removes those that nobody locks.
+the process that made it for as long as that lives; the next fit into the folder removes those that nobody locks. On
+some shared file systems a lock is seen on its own node only, so files of other nodes are kept for a week.
 """
 
 import os
+import platform
 import shutil
 import tempfile
+import time
 from collections.abc import Hashable
 from contextlib import suppress
 from dataclasses import replace
@@ -29,7 +32,9 @@ from stages.fitting.labeled_bags import LabeledBags
 
 __all__ = ["PooledFeatures"]
 
-PREFIX = "features-"
+_PREFIX_OF_ALL = "features-"
+PREFIX = f"{_PREFIX_OF_ALL}{platform.node().replace(os.sep, '-')}-"
+_OTHER_NODE_SECONDS = 7 * 24 * 3600.0
 IN_MEMORY = 2**26  # bytes of an array that needs no file
 SPARE_DISK = 2**30  # bytes that a file leaves free
 
@@ -116,8 +121,11 @@ class PooledFeatures:
 
 def _remove_abandoned(folder: Path) -> None:
     """Remove the files of processes that were killed."""
-    for path in folder.glob(f"{PREFIX}*"):
+    for path in folder.glob(f"{_PREFIX_OF_ALL}*"):
         with suppress(OSError):  # its process lives, or another one removed it
+            is_own = path.name[: path.name.rindex("-") + 1] == PREFIX
+            if not is_own and time.time() - path.stat().st_mtime < _OTHER_NODE_SECONDS:
+                continue
             file = path.open("r+b")
             try:
                 lock_file(file)

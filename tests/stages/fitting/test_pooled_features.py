@@ -1,6 +1,7 @@
 """Pooled vectors are computed once for all fits, read from a file by processes, and leave no file behind."""
 
 import errno
+import os
 import pickle
 import subprocess
 import sys
@@ -172,3 +173,16 @@ def test_the_files_of_workers_that_were_ended_are_removed_at_the_end_of_the_comm
         (tmp_path / FOLDER).mkdir()
         (tmp_path / FOLDER / f"{PREFIX}worker").touch()
     assert not (tmp_path / FOLDER).exists()
+
+
+@pytest.mark.usefixtures("in_file")
+def test_the_file_of_another_node_whose_locks_are_not_seen_here_is_kept_for_a_week(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    (tmp_path / FOLDER).mkdir()
+    recent, old = (tmp_path / FOLDER / f"features-another-node-{name}" for name in ("recent", "old"))
+    for path in (recent, old):
+        path.touch()
+    os.utime(old, (1_000_000_000, 1_000_000_000))
+    fit_head(*dataset, PLAN, tmp_path)
+    assert recent.exists() and not old.exists()
