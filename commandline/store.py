@@ -80,7 +80,9 @@ def verify(options: StoreOptions) -> None:
     if options.as_json:
         show_json({"store": str(store.location), "wrong": problems})
     else:
-        click.echo("\n".join(problems) or f"{store.location}: all shards are intact, {len(store.shards()):,} in total.")
+        click.echo(
+            "\n".join(problems) or f"{store.location}: all shards are intact, {len(store.shard_names()):,} in total."
+        )
     if problems:
         raise click.exceptions.Exit(1)
 

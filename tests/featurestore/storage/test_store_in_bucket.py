@@ -26,7 +26,9 @@ from featurestore import (
 )
 from featurestore.maintenance.export import export_store
 from featurestore.shards.subprocess_parser import ShardParser
+from featurestore.storage.shard_cache import LIMIT_VARIABLE
 from featurestore.storage.storage import read
+from tests.conftest import Run
 from tests.featurestore.made import ALL_KEPT, RECIPE, as_float32, content, rows_of
 
 TEXTS = [f"text {number}" for number in range(9)]
@@ -196,6 +198,15 @@ def test_embed_knows_what_a_bucket_holds_without_downloading_a_shard(
     store.commit(content(["new"]))
     store.refresh()
     assert store.documents == 10 and len([*(tmp_path / "other machine" / "shards").glob("*.h5")]) == 1
+
+
+def test_store_verify_needs_no_room_for_a_store_in_the_cache(
+    embedonce: Run, bucket_store: FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EMBEDONCE_CACHE", str(tmp_path / "other machine"))
+    monkeypatch.setenv(LIMIT_VARIABLE, "0")
+    shown = embedonce("store", "verify", bucket_store.location)
+    assert (shown.code, shown.out) == (0, "s3://features/store: all shards are intact, 3 in total.\n")
 
 
 def test_a_missing_or_damaged_file_of_keys_costs_a_download_and_a_wrong_one_is_corrected(
