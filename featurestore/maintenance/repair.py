@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from featurestore.storage.storage import Progress
-from featurestore.storage.verified_cache import VerifiedShards
 from featurestore.store.inspection import DamagedShard, MissingFeatures, check_shards, find_missing_features
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ class RepairReport:
 def repair_store(store: "FeatureStore", progress: Progress | None = None) -> RepairReport:
     """Hash and parse every shard, and move damaged ones to quarantine/. Raises StorageFailed."""
     storage, shards = store.storage, store.storage.subfolder("shards")
-    damaged, known = check_shards(shards, store.recipe, VerifiedShards(store.location), progress)
+    damaged, known = check_shards(shards, store.recipe, store.shard_folder.verified, progress)
     for shard in damaged:
         shards.move(shard.path.name, storage.subfolder(QUARANTINE))
     store.refresh()

@@ -90,17 +90,16 @@ class _Run:
     row: NDArray[np.int32]
 
     @classmethod
-    def of_shards(cls, shards: Iterable[NDArray[np.bytes_]], first: int) -> Self:
+    def of_shards(cls, shards: Sequence[NDArray[np.bytes_]], first: int) -> Self:
         """The keys of shards that are numbered from `first`; of equal keys that of the first shard stays."""
-        lengths: list[int] = []
-        keys = np.concatenate([np.empty(0, _TYPE), *_record_lengths(shards, lengths)])
+        keys = np.concatenate([np.empty(0, _TYPE), *shards])
         order = _stable_order(keys)
         keys = keys[order]  # 32 bytes each, so no other copy is kept
         distinct = np.ones(len(keys), dtype=bool)
         distinct[1:] = keys[1:] != keys[:-1]
         if not distinct.all():
             keys, order = keys[distinct], order[distinct]
-        ends = np.cumsum(lengths, dtype=np.int64)
+        ends = np.cumsum([len(each) for each in shards], dtype=np.int64)
         shard = np.searchsorted(ends, order, side="right").astype(np.int32)
         row = (order - np.concatenate([[0], ends])[shard]).astype(np.int32)
         return cls(keys, shard + np.int32(first), row)
@@ -233,12 +232,6 @@ def _stable_order(keys: NDArray[np.bytes_]) -> NDArray[np.int64]:
     tied = np.flatnonzero(prefixes[1:] == prefixes[:-1])
     is_sorted = bool((keys[order[tied]] <= keys[order[tied + 1]]).all())
     return order if is_sorted else np.argsort(keys, kind="stable")
-
-
-def _record_lengths(shards: Iterable[NDArray[np.bytes_]], lengths: list[int]) -> Iterator[NDArray[np.bytes_]]:
-    for keys in shards:
-        lengths.append(len(keys))
-        yield keys
 
 
 def pack_keys(keys: Sequence[str]) -> NDArray[np.bytes_]:

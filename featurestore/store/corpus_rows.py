@@ -165,7 +165,7 @@ def _describe_error(row: list[str]) -> str:
 
 
 def parse_labels(kind: Kind, cell: str) -> Labels:
-    """The labels of a document. Raises ValueError if they are no JSON list, but of several kinds."""
+    """The labels of a document. Raises ValueError if a multi-label cell is not a JSON list of texts."""
     return None if not cell else _parse_multilabel(cell) if kind == "multilabel" else (cell,)
 
 

@@ -15,7 +15,7 @@ from featurestore.shards.shard import Shard
 from featurestore.store.store import FeatureStore
 from featurestore.vectors.bags import Bags
 from featurestore.vectors.encoder_training import EncoderTraining
-from featurestore.vectors.ragged import Ragged
+from featurestore.vectors.ragged import Float32Array, Ragged
 from featurestore.vectors.recipe import Recipe
 
 POOLED = ("cls", "mean", "max")
@@ -135,10 +135,8 @@ def store_number(view: str) -> int:
     return int(view.partition("@")[2] or 0)
 
 
-class _PooledArray:
-    """An ItemArray: float32 (documents, sum of dims), computed on first use."""
-
-    dtype: np.dtype[Any] = np.dtype(np.float32)
+class _PooledArray(Float32Array):
+    """An ItemArray (documents, sum of dims)."""
 
     def __init__(self, all_bags: Sequence[Bags], view: str) -> None:
         self._bags = all_bags
@@ -147,12 +145,6 @@ class _PooledArray:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self._bags, self._view)  # without the values
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        return self._values if dtype is None and not copy else np.array(self._values, dtype=dtype, copy=copy)
-
-    def read(self, start: int, out: NDArray[Any]) -> None:
-        out[...] = self._values[start : start + len(out)]
 
     @cached_property
     def _values(self) -> NDArray[np.float32]:

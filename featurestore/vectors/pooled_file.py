@@ -10,35 +10,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featurestore.vectors.bags import Bags
+from featurestore.vectors.ragged import Float32Array
 
 __all__ = ["PooledFile", "write_pooled"]
 
 
 @dataclass(frozen=True, eq=False)
-class PooledFile:
-    """The float32 rows of a file, used as a StoredArray: pickled as its path, and unmapped with its last use."""
+class PooledFile(Float32Array):
+    """The rows of a file, used as a StoredArray: pickled as its path, read-only, and unmapped with its last use."""
 
     path: Path
     shape: tuple[int, int]
 
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The stored number type."""
-        return np.dtype(np.float32)
-
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.path, self.shape)
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        """Return the rows, read-only."""
-        return self._map if dtype is None and not copy else np.array(self._map, dtype=dtype, copy=copy)
-
-    def read(self, start: int, out: NDArray[Any]) -> None:
-        """Copy the rows from `start` on into `out`."""
-        out[...] = self._map[start : start + len(out)]
-
     @cached_property
-    def _map(self) -> NDArray[np.float32]:
+    def _values(self) -> NDArray[np.float32]:
         return np.asarray(np.memmap(self.path, np.float32, "r", shape=self.shape))
 
 

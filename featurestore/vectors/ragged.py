@@ -1,6 +1,7 @@
 """Rows of unequal length over flat arrays: a document's chunks, segments or tokens, gathered without a Python loop."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -38,6 +39,25 @@ class StoredArray(Protocol):
 
 
 ItemArray = NDArray[Any] | StoredArray
+
+
+class Float32Array(ABC):
+    """A StoredArray of float32 that a subclass loads or computes as a whole, on first use."""
+
+    dtype: np.dtype[Any] = np.dtype(np.float32)
+
+    @property
+    @abstractmethod
+    def _values(self) -> NDArray[np.float32]:
+        """The array itself, kept after the first use."""
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """Return the array itself, or a copy of another type."""
+        return self._values if dtype is None and not copy else np.array(self._values, dtype=dtype, copy=copy)
+
+    def read(self, start: int, out: NDArray[Any]) -> None:
+        """Copy the items from `start` on into `out`."""
+        out[...] = self._values[start : start + len(out)]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
