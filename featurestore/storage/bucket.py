@@ -26,6 +26,19 @@ CONNECT_SECONDS = 5.0
 # for a shard of 32 MB over a slow line
 REQUEST_SECONDS = 180.0
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AZURE_STORAGE_ENDPOINT")
+# the settings of a profile that are used, and obstore's names of them
+_SETTINGS = {
+    "aws_access_key_id": "access_key_id",
+    "aws_secret_access_key": "secret_access_key",
+    "aws_session_token": "session_token",
+    "region": "region",
+    "endpoint_url": "endpoint",
+}
+# the variables that override them; a key belongs to its secret and token
+_VARIABLES = dict.fromkeys([name for name in _SETTINGS if name.startswith("aws_")], ("AWS_ACCESS_KEY_ID",)) | {
+    "region": ("AWS_REGION", "AWS_DEFAULT_REGION"),
+    "endpoint_url": _ENDPOINTS,
+}
 _NO_BUCKET = re.compile(r"NoSuchBucket|ContainerNotFound|bucket does not exist|container does not exist")
 _CODES = (re.compile(r"<Code>(\w{1,60})</Code>"), re.compile(r"status code: (\d{3}) "))
 _NO_CREDENTIALS = re.compile(r"169\.254\.|metadata|[Cc]redential|token request|Account must be specified")
@@ -46,18 +59,20 @@ def connect(scheme: str, bucket: str) -> "ObjectStore":
         raise ExtraMissing(
             f"A store at {scheme}:// needs the extra cloud: run `pip install embedonce[cloud]`."
         ) from error
+    profile = _aws_profile() if scheme == "s3" else {}
+    addresses = [profile.get("endpoint", ""), *(os.environ.get(name, "") for name in _ENDPOINTS)]
     options: dict[str, Any] = {
         "client_options": {
             "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
             "timeout": timedelta(seconds=REQUEST_SECONDS),
-            "allow_http": any(os.environ.get(name, "").startswith("http://") for name in _ENDPOINTS),
+            "allow_http": any(address.startswith("http://") for address in addresses),
         },
         "retry_config": {"max_retries": RETRIES, "retry_timeout": timedelta(seconds=REQUEST_SECONDS)},
     }
     try:
         match scheme:
             case "s3":
-                return S3Store(bucket, **options, **_aws_profile())
+                return S3Store(bucket, **options, **profile)
             case "gs":
                 return GCSStore(bucket, **options)
             case _:
@@ -70,8 +85,6 @@ def connect(scheme: str, bucket: str) -> "ObjectStore":
 
 def _aws_profile() -> dict[str, str]:
     """Keys, region and endpoint of a profile in ~/.aws, for what the environment does not set."""
-    if "AWS_ACCESS_KEY_ID" in os.environ:
-        return {}
     name = os.environ.get("AWS_PROFILE", "default")
     values: dict[str, str] = {}
     for variable, file, section in (
@@ -85,20 +98,8 @@ def _aws_profile() -> dict[str, str]:
             continue
         if parser.has_section(section):
             values |= dict(parser.items(section))
-    names = {
-        "aws_access_key_id": "access_key_id",
-        "aws_secret_access_key": "secret_access_key",
-        "aws_session_token": "session_token",
-        "region": "region",
-        "endpoint_url": "endpoint",
-    }
-    return {key: values[theirs] for theirs, key in names.items() if theirs in values and theirs not in _set_names()}
-
-
-def _set_names() -> set[str]:
-    """The settings of a profile that variables of the environment override."""
-    region = {"region"} if {"AWS_REGION", "AWS_DEFAULT_REGION"} & set(os.environ) else set()
-    return region | ({"endpoint_url"} if any(name in os.environ for name in _ENDPOINTS) else set())
+    overridden = {setting for setting, variables in _VARIABLES.items() if not os.environ.keys().isdisjoint(variables)}
+    return {key: values[name] for name, key in _SETTINGS.items() if name in values and name not in overridden}
 
 
 @contextmanager

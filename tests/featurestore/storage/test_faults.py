@@ -16,7 +16,7 @@ from typing import Any
 import obstore
 import pytest
 from obstore.exceptions import GenericError
-from obstore.store import MemoryStore
+from obstore.store import MemoryStore, S3Store
 
 from data.errors import BucketFailed, CallError, EmbedOnceError, StorageFailed
 from featurestore import FeatureStore, text_key
@@ -315,6 +315,13 @@ def test_profiles_of_the_standard_files_are_read(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("AWS_PROFILE", "work")
     found = {"access_key_id": "work", "secret_access_key": SECRET, "region": "eu-west-1"}
     assert bucket._aws_profile() == found | {"endpoint": "http://127.0.0.1:1"}
+    bucket.connect.cache_clear()
+    client = bucket.connect("s3", "features")
+    assert isinstance(client, S3Store) and client.client_options and client.client_options["allow_http"]
+    bucket.connect.cache_clear()
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "other")  # whose secret is another one
+    assert bucket._aws_profile() == {"region": "eu-west-1", "endpoint": "http://127.0.0.1:1"}
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:2")
     assert bucket._aws_profile().keys() == {"access_key_id", "secret_access_key"}
