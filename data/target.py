@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal, Self, TypeAlias
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from data.documents import Kind
 from data.errors import BadData, CallError, UnknownName, suggest_name
+from data.hierarchy import Hierarchy
 from data.label_cells import canonical_label
 from data.packed import CategoricalColumn
 from data.taxonomy import Taxonomy
@@ -95,6 +97,11 @@ class Target:
     def _as_read(self, label: str) -> str:
         """A label in the form in which readers read it, "1" for "1.0", unless it is a label as it is written."""
         return label if label in self.labels else canonical_label(label)
+
+    @cached_property
+    def hierarchy(self) -> Hierarchy | None:
+        """The labels and the nodes above them as numbers; None without a taxonomy."""
+        return None if self.taxonomy is None else Hierarchy.of(self.taxonomy, self.labels)
 
     @property
     def is_ordinal(self) -> bool:

@@ -1,64 +1,167 @@
-"""The taxonomy of labels: the path of tree nodes that leads to each label."""
+"""The taxonomy of labels: a tree of nodes, or a directed acyclic graph in which a node may have several parents."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
 from typing import Any, Self
 
 from data.errors import BadData, CallError, UnknownName, suggest_name
 
+__all__ = ["Taxonomy", "is_path", "resolve_label_paths", "strip_levels"]
+
 
 @dataclass(frozen=True)
 class Taxonomy:
-    """A tree of labels, stored as one path per label.
+    """The nodes above each label. Labels may be at any node, and leaves at any depth.
 
-    paths: label -> the nodes from below the root to the label itself,
-        "rec/sport/hockey" -> ("rec", "rec/sport", "rec/sport/hockey"). A label may be a node on another label's path.
+    parents: node -> its parents, () for a node at the top; parents come before their children. "rec/sport/hockey" of
+        paths has the parent "rec/sport", whose parent is "rec".
     """
 
-    paths: Mapping[str, tuple[str, ...]]
+    parents: Mapping[str, tuple[str, ...]]
+
+    @classmethod
+    def from_parents(cls, parents: Mapping[str, Iterable[str]]) -> Self:
+        """Check and order nodes; a parent that has no entry is a node at the top. Raises BadData for a cycle."""
+        known = {node: tuple(dict.fromkeys(above)) for node, above in parents.items()}
+        above_all = {parent: () for above in known.values() for parent in above if parent not in known}
+        try:
+            order = list(TopologicalSorter({**above_all, **known}).static_order())
+        except CycleError as error:
+            cycle = " > ".join(map(str, error.args[1]))
+            raise BadData(f"The taxonomy has a cycle, in which each node is above the next: {cycle}.") from error
+        return cls({node: known.get(node, ()) for node in order})
+
+    @classmethod
+    def from_tree(cls, tree: Mapping[Any, Sequence[str]]) -> Self:
+        """Read a mapping of labels to paths, of nodes to parents, or of both.
+
+        tree: node -> its parents, [] at the top; or label -> its path, the nodes from the top to the label itself, so
+            that ["rec", "hockey"] for "hockey" means the same as ["rec"]. Names that are numbers are read as text.
+
+        Raises:
+            CallError: a value is not a list of names.
+            BadData: two paths have a node below different nodes, or the nodes form a cycle.
+        """
+        parents: dict[str, tuple[str, ...]] = {}
+        for node, value in tree.items():
+            if isinstance(value, str) or not isinstance(value, Sequence):
+                raise CallError(
+                    f"The tree has {value!r} for '{node}'; it must list the names of its parents, or of the nodes on "
+                    "its path, in order."
+                )
+            names = tuple(map(str, value))
+            if names[-1:] != (str(node),):
+                parents[str(node)] = names
+        for node, value in tree.items():
+            path = tuple(map(str, value))
+            if path[-1:] == (str(node),):
+                for above, below in zip(((), *((name,) for name in path)), path, strict=False):
+                    if parents.setdefault(below, above) != above:
+                        raise BadData(f"The tree of labels has '{below}' {_below(parents[below])} and {_below(above)}.")
+        return cls.from_parents(parents)
 
     @classmethod
     def from_separator(cls, labels: Iterable[str], separator: str) -> Self:
         """Split labels into levels. Raises BadData for a label with an empty level, such as "rec//hockey"."""
-        return cls({label: _prefixes(label, separator) for label in sorted(set(labels))})
+        return cls.from_tree({label: _prefixes(label, separator) for label in sorted(set(labels))})
 
     @classmethod
     def two_level(cls, labels: Iterable[str], separator: str) -> Self:
-        """Use the text before the first separator as the parent: "rec.sport.hockey" -> ("rec", "rec.sport.hockey")."""
-        return cls({label: tuple(dict.fromkeys((label.split(separator)[0], label))) for label in sorted(set(labels))})
+        """Use the text before the first separator as the parent: "rec.sport.hockey" is below "rec"."""
+        parent = {label: label.split(separator)[0] for label in sorted(set(labels))}
+        return cls.from_parents({label: () if above == label else (above,) for label, above in parent.items()})
 
     def to_json(self) -> dict[str, list[str]]:
-        """Return the paths as JSON values: label -> list of nodes."""
-        return {label: list(path) for label, path in self.paths.items()}
+        """Return the parents as JSON values, for `from_json` and for the `tree` of a head."""
+        return {node: list(above) for node, above in self.parents.items()}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Sequence[str]]) -> Self:
-        """Read the result of `to_json`. Raises BadData if a path does not end in its label, or paths contradict."""
-        paths = {label: _checked_path(label, path) for label, path in content.items()}
-        parents: dict[str, str | None] = {}
-        for path in paths.values():
-            for parent, node in zip((None, *path), path, strict=False):
-                if parents.setdefault(node, parent) != parent:
-                    raise BadData(f"The tree of labels has '{node}' under both '{parents[node]}' and '{parent}'.")
-        return cls(paths)
+        """Read the result of `to_json`. Raises BadData if it is no taxonomy."""
+        for node, above in content.items():
+            if not isinstance(above, list) or not all(isinstance(name, str) for name in above):
+                raise BadData(f"The taxonomy has {above!r} as the parents of '{node}', which must be a list of names.")
+        return cls.from_tree(content)
+
+    def __contains__(self, node: Hashable) -> bool:
+        return node in self.parents
+
+    def __len__(self) -> int:
+        return len(self.parents)
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """All nodes, parents before their children."""
+        return tuple(self.parents)
+
+    @cached_property
+    def children(self) -> dict[str, tuple[str, ...]]:
+        """Node -> its children, () for a leaf."""
+        below: dict[str, list[str]] = {node: [] for node in self.parents}
+        for node, above in self.parents.items():
+            for parent in above:
+                below[parent].append(node)
+        return {node: tuple(names) for node, names in below.items()}
+
+    @property
+    def top(self) -> tuple[str, ...]:
+        """The nodes without a parent."""
+        return tuple(node for node, above in self.parents.items() if not above)
+
+    @property
+    def leaves(self) -> tuple[str, ...]:
+        """The nodes without a child."""
+        return tuple(node for node, below in self.children.items() if not below)
+
+    @cached_property
+    def is_tree(self) -> bool:
+        """Whether no node has several parents."""
+        return all(len(above) <= 1 for above in self.parents.values())
+
+    @cached_property
+    def depths(self) -> dict[str, int]:
+        """Node -> the number of nodes on the longest path from the top to it: 1 for a node at the top."""
+        depths: dict[str, int] = {}
+        for node, above in self.parents.items():
+            depths[node] = 1 + max((depths[parent] for parent in above), default=0)
+        return depths
+
+    def ancestors(self, node: str) -> tuple[str, ...]:
+        """A node and all nodes above it, parents first; in a tree this is the path to the node."""
+        found, open_nodes = {node}, [node]
+        while open_nodes:
+            above = [parent for parent in self.parents[open_nodes.pop()] if parent not in found]
+            found.update(above)
+            open_nodes.extend(above)
+        return tuple(sorted(found, key=self._position.__getitem__))
+
+    def restricted_to(self, labels: Iterable[str]) -> Self:
+        """The taxonomy of these labels and the nodes above them, without other branches."""
+        kept = {node for label in labels for node in self.ancestors(label)}
+        return type(self)({node: above for node, above in self.parents.items() if node in kept})
+
+    @cached_property
+    def _position(self) -> dict[str, int]:
+        return {node: position for position, node in enumerate(self.parents)}
 
 
 def resolve_label_paths(tree: Mapping[Any, Sequence[str]], labels: Sequence[Any]) -> list[tuple[str, ...]]:
     """Return the path of each label in the tree that a head received, in the order of `labels`.
 
-    A label that is a number is looked up by its text. Raises UnknownName for a label without a path, CallError for a
-    path that is not a sequence of names.
+    A label that is a number is looked up by its text. Raises UnknownName for a label that is not in the tree, CallError
+    for a node with several parents, and what `Taxonomy.from_tree` raises.
     """
-    paths = {str(label): path for label, path in tree.items()}
+    taxonomy = Taxonomy.from_tree(tree)
     for label in labels:
-        path = paths.get(str(label))
-        if path is None:
-            raise UnknownName(f"The tree has no path for '{label}'.{suggest_name(str(label), paths)}")
-        if isinstance(path, str) or not path:
-            raise CallError(
-                f"The tree's path for '{label}' is {path!r}; it must list the names of its nodes, in order."
-            )
-    return [tuple(map(str, paths[str(label)])) for label in labels]
+        if str(label) not in taxonomy:
+            raise UnknownName(f"The tree has no '{label}'.{suggest_name(str(label), taxonomy.nodes)}")
+    paths = [taxonomy.ancestors(str(label)) for label in labels]
+    for node in dict.fromkeys(node for path in paths for node in path):
+        if len(taxonomy.parents[node]) > 1:
+            raise CallError(f"'{node}' has several parents, and this head needs a tree, in which each node has one.")
+    return paths
 
 
 def is_path(label: str, separator: str) -> bool:
@@ -80,9 +183,5 @@ def _prefixes(label: str, separator: str) -> tuple[str, ...]:
     return tuple(separator.join(levels[: depth + 1]) for depth in range(len(levels)))
 
 
-def _checked_path(label: str, path: Any) -> tuple[str, ...]:
-    if not isinstance(path, list) or not path or path[-1] != label or not all(isinstance(node, str) for node in path):
-        raise BadData(
-            f"The tree of labels has {path!r} as the path of '{label}'; a path is a list that ends in its label."
-        )
-    return tuple(path)
+def _below(parents: tuple[str, ...]) -> str:
+    return f"below '{parents[0]}'" if parents else "at the top"

@@ -102,7 +102,7 @@ def _update(old: Sequence[Any], given: Sequence[Any], rows: Sequence[int | None]
 
 def _merge_kind(table: CorpusTable, given: Corpus, documents: Documents) -> tuple[Any, Taxonomy | None]:
     """The kind and the taxonomy of all labels, those that stay and the new ones."""
-    old = table.taxonomy.paths if table.taxonomy else {}
+    old = table.taxonomy.parents if table.taxonomy else {}
     names = {label for labels in set(documents.labels) for label in labels or ()}
     if table.kind == "path" and names <= old.keys():
         return table.kind, table.taxonomy
@@ -113,5 +113,5 @@ def _merge_kind(table: CorpusTable, given: Corpus, documents: Documents) -> tupl
             f"{given.source} has labels of kind '{given.kind}' for some documents of '{table.name}', and the labels of "
             f"the others are of kind '{table.kind}'. Label all of them, or use labels of that kind."
         )
-    new = given.taxonomy.paths if given.taxonomy else {}
-    return given.kind, Taxonomy({**old, **new}) if new else None
+    new = given.taxonomy.parents if given.taxonomy else {}
+    return given.kind, Taxonomy.from_parents({**old, **new}) if new else None

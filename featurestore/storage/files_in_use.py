@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from data.atomic_write import TEMPORARY_PREFIX
-from data.file_lock import lock_file
+from featurestore.storage.file_lock import lock_file
 
 _SUFFIX = ".names"
 

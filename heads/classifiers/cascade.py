@@ -176,9 +176,6 @@ def _inner_nodes(paths: Sequence[LabelPath], below: tuple[int, ...], depth: int)
     """The nodes with more than one child among the classes `below`, whose paths agree up to `depth`, parents first."""
     if len(below) < 2:
         return
-    if len(paths[below[0]]) == depth:
-        path = " > ".join(map(str, paths[below[0]][:-1]))
-        raise CallError(f"The tree has more than one label at the end of the path {path}. Give each its own path.")
     branches: dict[str | None, list[int]] = {}
     for column in below:
         branches.setdefault(paths[column][depth], []).append(column)

@@ -159,7 +159,7 @@ def configure_head(head: Head, target: Target) -> Head:
     if target.kind == "multilabel" and isinstance(weights, dict):
         configured.set_params(class_weight={target.labels.index(label): weight for label, weight in weights.items()})
     if "tree" in parameters and parameters["tree"] is None and first is None and target.taxonomy is not None:
-        configured.set_params(tree={label: target.taxonomy.paths[label] for label in target.labels})
+        configured.set_params(tree=target.taxonomy.restricted_to(target.labels).to_json())
     if target.is_ordinal and configured.get_params().get("training__imbalance__loss") == "emd":
         configured.set_params(training__imbalance__order=target.labels)
     if target.kind != "multilabel" and "columns" in parameters:

@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 
 from data.atomic_write import make_folder
 from data.errors import EmbedOnceError
-from data.file_lock import lock_file
 from featurestore import Bags, PooledFile, write_pooled
+from featurestore.storage.file_lock import lock_file
 from heads.core.head import Head
 from stages.fitting.fit_checkpoint import FOLDER
 from stages.fitting.labeled_bags import LabeledBags

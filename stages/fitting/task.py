@@ -213,7 +213,7 @@ def hash_rows(table: CorpusTable, rows: Sequence[int]) -> str:
         block = json.dumps([[column[row] for column in columns] for row in rows[start : start + HASHED]])
         digest.update(f"{', ' if start else ''}{block[1:-1]}".encode())
     if table.kind != "single":  # the same labels mean something else
-        extra = json.dumps([table.kind, table.taxonomy and sorted(table.taxonomy.paths.items())])
+        extra = json.dumps([table.kind, table.taxonomy and sorted(table.taxonomy.parents.items())])
         digest.update(f"{', ' if len(rows) else ''}{extra[1:-1]}".encode())
     digest.update(b"]")
     return digest.hexdigest()

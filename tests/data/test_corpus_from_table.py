@@ -127,7 +127,7 @@ class TestEveryReader:
         )
         assert corpus.kind == "path"
         assert corpus.taxonomy is not None
-        assert corpus.taxonomy.paths["rec/sport"] == ("rec", "rec/sport")
+        assert corpus.taxonomy.ancestors("rec/sport") == ("rec", "rec/sport")
 
     def test_a_file_that_may_not_be_read_is_refused_in_a_sentence(
         self, ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

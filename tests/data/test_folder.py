@@ -68,7 +68,7 @@ def test_classes_within_classes_are_paths(folder: Fill) -> None:
     corpus = read_corpus(folder("rec/sport/1", "misc/1"))
     assert corpus.kind == "path"
     assert corpus.taxonomy is not None
-    assert corpus.taxonomy.paths == {"misc": ("misc",), "rec/sport": ("rec", "rec/sport")}
+    assert corpus.taxonomy.parents == {"misc": (), "rec": (), "rec/sport": ("rec",)}
 
 
 def test_files_outside_the_classes_are_counted_in_a_note(folder: Fill) -> None:

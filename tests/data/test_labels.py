@@ -237,7 +237,7 @@ def test_labels_that_a_person_reads_as_the_same_are_reported_in_one_note(cells: 
 def test_spaces_around_the_levels_of_a_path_are_removed() -> None:
     read = parse_labels(["rec / sport", "rec/sport", "sci/ med"], SourceSpec(), at)
     assert list(read.labels) == [("rec/sport",), ("rec/sport",), ("sci/med",)]
-    assert read.taxonomy is not None and list(read.taxonomy.paths) == ["rec/sport", "sci/med"]
+    assert read.taxonomy is not None and read.taxonomy.leaves == ("rec/sport", "sci/med")
     assert labels("rec > sport", "rec>sport", path=">") == ("path", [("rec>sport",), ("rec>sport",)])
 
 
@@ -252,7 +252,7 @@ def test_a_slash_in_every_label_makes_paths_with_a_note() -> None:
     read = parse_labels(["rec/sport", None, "sci/med/eyes"], SourceSpec(), at)
     assert read.kind == "path"
     assert read.taxonomy is not None
-    assert read.taxonomy.paths["sci/med/eyes"] == ("sci", "sci/med", "sci/med/eyes")
+    assert read.taxonomy.ancestors("sci/med/eyes") == ("sci", "sci/med", "sci/med/eyes")
     assert read.notes == (
         "labels are read as paths, a level at each '/' (guessed; --path-separator \"\" reads them as they are)",
     )
@@ -266,7 +266,7 @@ def test_slashes_that_make_no_path_are_part_of_a_label(cells: list[str | None]) 
 def test_a_named_separator_makes_paths_of_any_labels() -> None:
     read = parse_labels(["rec.sport", "misc"], SourceSpec(path_separator="."), at)
     assert read.taxonomy is not None
-    assert read.taxonomy.paths == {"misc": ("misc",), "rec.sport": ("rec", "rec.sport")}
+    assert read.taxonomy.parents == {"misc": (), "rec": (), "rec.sport": ("rec",)}
     assert read.notes == ()
 
 

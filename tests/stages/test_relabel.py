@@ -93,8 +93,8 @@ def test_a_new_path_joins_the_tree(tmp_path: Path) -> None:
     vectors = blobs(["a"], documents=3)[1]
     dataset = make_store(tmp_path / "tree", documents, vectors, "path", Taxonomy.from_separator(LABELS, "/"))
     _, after = given(dataset, tmp_path, "id,label\nd0,sci/new\n")
-    assert after.taxonomy is not None and after.taxonomy.paths["sci/new"] == ("sci", "sci/new")
-    assert set(after.taxonomy.paths) == {*LABELS, "sci/new"}
+    assert after.taxonomy is not None and after.taxonomy.ancestors("sci/new") == ("sci", "sci/new")
+    assert {*LABELS, "sci/new"} <= set(after.taxonomy.nodes)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from data.errors import CallError, UnknownName
+from data.errors import BadData, CallError, UnknownName
 from featurestore import Bags
 from heads.classifiers.cascade import CascadeHead
 from heads.classifiers.linear import LinearHead
@@ -83,9 +83,9 @@ def test_probabilities_sum_to_one() -> None:
         ("abc", {"a": ("a",), "b": ("x", "b"), "c": ("x", "y", "c")}, [[0, 1, 1], [-1, 0, 1]]),
         # a label that is also an inner node
         ("abc", {"a": ("a",), "b": ("a", "b"), "c": ("c",)}, [[0, 0, 1], [0, 1, -1]]),
-        # node names that occur in two branches
-        ("abcd", {"a": ("x", "n"), "b": ("x", "m"), "c": ("y", "n"), "d": ("y", "m")},
-         [[0, 0, 1, 1], [0, 1, -1, -1], [-1, -1, 0, 1]]),
+        # parents instead of paths
+        ("abcd", {"a": ("n",), "b": ("n",), "c": (), "n": ("m",), "d": ("m",)},
+         [[0, 0, 1, 0], [0, 0, -1, 1], [0, 1, -1, -1]]),
     ],
 )  # fmt: skip
 def test_trees_of_any_shape(labels: str, tree: dict[str, tuple[str, ...]], nodes: list[list[int]]) -> None:
@@ -152,10 +152,10 @@ def test_numeric_labels_have_paths() -> None:
 @pytest.mark.parametrize(
     ("tree", "error", "message"),
     [
-        ({"a": ("a",), "bb": ("bb",)}, UnknownName, "The tree has no path for 'b'."),
-        ({"a": "x/a", "b": ("b",)}, CallError, "The tree's path for 'a' is 'x/a'; it must list the names of its nodes"),
-        ({"a": (), "b": ("b",)}, CallError, "The tree's path for 'a' is ()"),
-        ({"a": ("x", "y"), "b": ("x", "y")}, CallError, "more than one label at the end of the path x > y"),
+        ({"a": ("a",), "bb": ("bb",)}, UnknownName, "The tree has no 'b'."),
+        ({"a": "x/a", "b": ("b",)}, CallError, "The tree has 'x/a' for 'a'; it must list the names of its parents"),
+        ({"a": ("x", "y"), "b": ("x", "y")}, CallError, "'a' has several parents, and this head needs a tree"),
+        ({"a": ("x", "y", "a"), "b": ("z", "y", "b")}, BadData, "'y' below 'x' and below 'z'"),
     ],
 )
 def test_a_tree_that_does_not_match_the_labels_is_refused(tree: Any, error: type[Exception], message: str) -> None:

@@ -68,7 +68,7 @@ def test_it_finds_the_labels_of_a_tree_and_draws_branches_together() -> None:
 
 def test_a_tree_that_lacks_a_label_is_refused() -> None:
     planted = mean_signal()
-    with pytest.raises(UnknownName, match=r"The tree has no path for 'label-1'\. Did you mean 'label-0'\?"):
+    with pytest.raises(UnknownName, match=r"The tree has no 'label-1'\. Did you mean 'label-0'\?"):
         clone(SMALL).set_params(tree={"label-0": ("label-0",)}).fit(planted.bags, planted.y)
 
 

@@ -1,0 +1,105 @@
+"""The nodes of a taxonomy as numbers: which labels are below which node, for score matrices and metrics."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.taxonomy import Taxonomy
+
+__all__ = ["Hierarchy"]
+
+
+@dataclass(frozen=True, eq=False)
+class Hierarchy:
+    """The labels of a target and the nodes above them, numbered: first the labels, in the order of their columns.
+
+    So the code of a label is also the code of its node, and a prediction may be a node that is no label of a document.
+
+    names: (nodes,), the labels and then the other nodes, parents first.
+    labels: how many of them are labels.
+    parents: (nodes,), the codes of the parents of each node.
+    """
+
+    names: tuple[str, ...]
+    labels: int
+    parents: tuple[tuple[int, ...], ...]
+
+    @classmethod
+    def of(cls, taxonomy: Taxonomy, labels: tuple[str, ...]) -> Self:
+        """The part of a taxonomy that has these labels, which it must contain."""
+        part = taxonomy.restricted_to(labels)
+        names = (*labels, *(node for node in part.nodes if node not in set(labels)))
+        code_of = {name: code for code, name in enumerate(names)}
+        return cls(names, len(labels), tuple(tuple(code_of[above] for above in part.parents[name]) for name in names))
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @cached_property
+    def is_tree(self) -> bool:
+        """Whether no node has several parents."""
+        return all(len(above) <= 1 for above in self.parents)
+
+    @cached_property
+    def depths(self) -> NDArray[np.int64]:
+        """The number of nodes on the longest path from the top to each node: int64 (nodes,), 1 at the top."""
+        depths = np.ones(len(self), dtype=np.int64)
+        for node in self.order.tolist():
+            for parent in self.parents[node]:
+                depths[node] = max(depths[node], depths[parent] + 1)
+        return depths
+
+    @cached_property
+    def order(self) -> NDArray[np.int64]:
+        """The codes of all nodes, parents before their children: int64 (nodes,)."""
+        order, waiting = list[int](), [len(above) for above in self.parents]
+        open_nodes = [node for node, count in enumerate(waiting) if not count]
+        while open_nodes:
+            node = open_nodes.pop(0)
+            order.append(node)
+            for child in self.children[node]:
+                waiting[child] -= 1
+                if not waiting[child]:
+                    open_nodes.append(child)
+        return np.array(order, dtype=np.int64)
+
+    @cached_property
+    def children(self) -> tuple[tuple[int, ...], ...]:
+        """The codes of the children of each node."""
+        below: list[list[int]] = [[] for _ in self.names]
+        for node, above in enumerate(self.parents):
+            for parent in above:
+                below[parent].append(node)
+        return tuple(map(tuple, below))
+
+    @cached_property
+    def top(self) -> tuple[int, ...]:
+        """The codes of the nodes without a parent."""
+        return tuple(node for node, above in enumerate(self.parents) if not above)
+
+    @cached_property
+    def closure(self) -> Any:
+        """csr_array int64 (nodes, nodes): 1 in the row of a node at itself and at each node above it."""
+        from scipy.sparse import csr_array
+
+        above: list[set[int]] = [set() for _ in self.names]
+        for node in self.order.tolist():
+            above[node] = {node}.union(*(above[parent] for parent in self.parents[node]))
+        columns = [sorted(nodes) for nodes in above]
+        starts = np.cumsum([0, *map(len, columns)])
+        codes = np.array([code for nodes in columns for code in nodes], dtype=np.int64)
+        return csr_array((np.ones(len(codes), dtype=np.int64), codes, starts), shape=(len(self), len(self)))
+
+    def node_probabilities(self, probabilities: NDArray[Any]) -> NDArray[np.float64]:
+        """The probability of each node, float64 (documents, nodes): the sum over the labels at and below it.
+
+        probabilities: (documents, labels), of which one label is true for each document.
+        """
+        return np.asarray((self.closure[: self.labels].T @ probabilities.astype(np.float64).T).T)
+
+    def shared_nodes(self, truth: NDArray[np.int64], predicted: NDArray[np.int64]) -> NDArray[np.int64]:
+        """How many nodes two codes have in common, themselves and the nodes above them: int64 (documents,)."""
+        return np.asarray(self.closure[truth].multiply(self.closure[predicted]).sum(axis=1)).ravel()
