@@ -14,7 +14,7 @@ from featurestore.storage.location import Location, StoreUrl, parse_location
 from featurestore.store.corpora import CorpusTable
 from featurestore.store.joined_stores import FeatureSource, JoinedStores, join_bags, joined_fingerprint, store_number
 from featurestore.store.store import FeatureStore, is_store, list_stores, newest_store
-from featurestore.vectors.bags import Bags, as_bags
+from featurestore.vectors.bags import Bags, Computation, PerDocument, as_bags
 from featurestore.vectors.contiguous_tokens import ChunkLayout, ContiguousTokens
 from featurestore.vectors.encoder_training import TRAINING_FILE, EncoderTraining, TrainingStep
 from featurestore.vectors.memory import free_memory, return_freed_memory, share_memory
@@ -27,6 +27,7 @@ __all__ = [
     "Bags",
     "ChunkLayout",
     "CompactionPlan",
+    "Computation",
     "ContiguousTokens",
     "CorpusTable",
     "EncoderTraining",
@@ -35,6 +36,7 @@ __all__ = [
     "JoinedStores",
     "KeyList",
     "Location",
+    "PerDocument",
     "PooledFile",
     "Ragged",
     "Recipe",

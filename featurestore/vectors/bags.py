@@ -1,9 +1,9 @@
 """Bags: documents as named ragged views in one row order, indexed like a scikit-learn array."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from data.errors import BadData, CallError, UnknownName, suggest_name
 from data.tabular import Tabular
 from featurestore.vectors.contiguous_tokens import ChunkLayout, ContiguousTokens
-from featurestore.vectors.ragged import ItemArray, Ragged, row_index
+from featurestore.vectors.ragged import ItemArray, Ragged, Rows, row_index
 from featurestore.vectors.row_batches import shuffled_batches
 
 if TYPE_CHECKING:
@@ -19,6 +19,20 @@ if TYPE_CHECKING:
 
 VIEWS = ("cls", "mean", "max", "segments", "tokens", "token_ids")
 _BLOCK = 8192  # documents pooled at a time, so that memory never holds a second copy of all chunks
+
+
+class PerDocument(Protocol):
+    """What was computed for each document of a set, such as its n-gram counts."""
+
+    def __getitem__(self, rows: Rows, /) -> Self:
+        """Select documents."""
+
+
+class Computation(Hashable, Protocol):
+    """What to compute for each document, without its label; equal computations have equal results."""
+
+    def compute(self, bags: "Bags", /) -> PerDocument:
+        """Compute it for all documents."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -30,12 +44,14 @@ class Bags:
     chunk_layout: how tokens were split into chunks; None if a document's token ids are its text.
     tabular: columns next to the text, a row per document; None if there are none.
     pooled_rows: names of views -> what `pooled` returns for them, computed before and kept in memory or in a file.
+    computed: the results of other computations that were made before, for several fits.
     """
 
     views: Mapping[str, Ragged]
     chunk_layout: ChunkLayout | None = None
     tabular: Tabular | None = None
     pooled_rows: Mapping[tuple[str, ...], Ragged] = field(default_factory=dict)
+    computed: Mapping[Computation, PerDocument] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         rows = {len(ragged) for ragged in self.views.values()}
@@ -58,7 +74,7 @@ class Bags:
 
     @classmethod
     def concatenate(cls, all_bags: Sequence["Bags"]) -> Self:
-        """Concatenate the documents of one or more Bags, in order.
+        """Concatenate the documents of one or more Bags, in order, without what is `computed`.
 
         Raises BadData if their views, chunk layouts or tabular columns differ.
         """
@@ -104,7 +120,8 @@ class Bags:
             views[name] = replace(selected[identity], arrays=ragged.arrays, bfloat16=ragged.bfloat16)
         tabular = None if self.tabular is None else self.tabular[rows]
         pooled = {names: ragged[rows] for names, ragged in self.pooled_rows.items()}
-        return type(self)(views, self.chunk_layout, tabular, pooled)
+        computed = {key: each[rows] for key, each in self.computed.items()}
+        return type(self)(views, self.chunk_layout, tabular, pooled, computed)
 
     def __repr__(self) -> str:
         return f"<Bags of {len(self):,} documents: {_listed(self.views)}>"
@@ -191,6 +208,10 @@ class Bags:
         """The same documents, with `array` as the result of `pooled(names)`: float32 (documents, sum of dims)."""
         rows = Ragged.from_flat(array, np.arange(len(self) + 1))
         return replace(self, pooled_rows={**self.pooled_rows, tuple(names): rows})
+
+    def with_computed(self, computation: Computation, result: PerDocument) -> Self:
+        """The same documents, with the result of a computation on them or on documents that they are some of."""
+        return replace(self, computed={**self.computed, computation: result})
 
 
 def as_bags(X: Any) -> Bags:

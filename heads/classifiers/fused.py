@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from featurestore import Bags
+from featurestore import Bags, Computation
 from heads.core.class_weights import ClassWeight
 from heads.core.head import Examples
 from heads.core.hyperparameters import Help, Range, Search
@@ -16,7 +16,8 @@ from heads.core.pooled_head import PooledHead
 from heads.core.saving import read_arrays, write_arrays
 from heads.linear_models.logistic import Standardizer
 from heads.linear_models.ngram_attribution import attribute_to_tokens
-from heads.linear_models.ngrams import TfIdf, fit_tfidf
+from heads.linear_models.ngram_counts import NgramCounting, fit_tfidf, transform_tfidf
+from heads.linear_models.ngrams import TfIdf
 from heads.linear_models.svm import SparseLinearModel, fit_calibrated_svm, out_of_fold_log_loss
 from heads.linear_models.unit_vectors import to_unit_vectors
 
@@ -68,8 +69,16 @@ class FusedHead(PooledHead):
         views = super()._available_views(bags)
         return views if "token_ids" in views else ("token_ids", *views)
 
+    @property
+    def _counting(self) -> NgramCounting:
+        return NgramCounting(self.ngrams, self.min_df)
+
+    def computations(self, bags: Bags) -> tuple[Computation, ...]:
+        """The counts of n-grams."""
+        return (self._counting,) if "token_ids" in bags.views else ()
+
     def _fit(self, examples: Examples) -> None:
-        self.tfidf_, words, note = fit_tfidf(examples, self.ngrams, self.min_df)
+        self.tfidf_, words, note = fit_tfidf(examples, self._counting)
         if note:
             self._add_note(note)
         vectors = self._features(examples.bags)
@@ -109,7 +118,7 @@ class FusedHead(PooledHead):
         return bags.pooled([view for view in self.reads if view != "token_ids"])
 
     def _decision_function(self, bags: Bags) -> NDArray[np.float64]:
-        word_scores = self.linear_.scores(self.tfidf_.transform(bags.contiguous_tokens(), len(bags)))
+        word_scores = self.linear_.scores(transform_tfidf(self.tfidf_, bags, self._counting))
         return word_scores + to_unit_vectors(self._features(bags), self.standardizer_) @ self.embedding_coefficients_
 
     def coefficients_times_input(self, X: Any, column: int, against: int | None = None) -> list[NDArray[np.float32]]:

@@ -7,14 +7,15 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from featurestore import Bags
+from featurestore import Bags, Computation
 from heads.core.class_weights import ClassWeight
 from heads.core.head import Examples, Head
 from heads.core.hyperparameters import Help, Range, Search
 from heads.core.saving import read_arrays, write_arrays
 from heads.linear_models.logistic import fit_logistic_regression
 from heads.linear_models.ngram_attribution import attribute_to_tokens
-from heads.linear_models.ngrams import TfIdf, fit_tfidf
+from heads.linear_models.ngram_counts import NgramCounting, fit_tfidf, transform_tfidf
+from heads.linear_models.ngrams import TfIdf
 from heads.linear_models.svm import SparseLinearModel, fit_calibrated_svm
 
 __all__ = ["TfIdfHead"]
@@ -47,8 +48,16 @@ class TfIdfHead(Head):
     max_iter: Annotated[int, Range(1), Help("maximum number of L-BFGS iterations, for logistic regression")] = 300
     class_weight: ClassWeight = "sqrt"
 
+    @property
+    def _counting(self) -> NgramCounting:
+        return NgramCounting(self.ngrams, self.min_df)
+
+    def computations(self, bags: Bags) -> tuple[Computation, ...]:
+        """The counts of n-grams."""
+        return (self._counting,) if "token_ids" in bags.views else ()
+
     def _fit(self, examples: Examples) -> None:
-        self.tfidf_, rows, note = fit_tfidf(examples, self.ngrams, self.min_df)
+        self.tfidf_, rows, note = fit_tfidf(examples, self._counting)
         if note:
             self._add_note(note)
         labels = len(self.classes_)
@@ -63,7 +72,7 @@ class TfIdfHead(Head):
         self.parameter_count_ = coefficients.size + intercepts.size
 
     def _decision_function(self, bags: Bags) -> NDArray[np.float64]:
-        return self.linear_.scores(self.tfidf_.transform(bags.contiguous_tokens(), len(bags)))
+        return self.linear_.scores(transform_tfidf(self.tfidf_, bags, self._counting))
 
     def coefficients_times_input(self, X: Any, column: int, against: int | None = None) -> list[NDArray[np.float32]]:
         """Attribute the margin of a class to the tokens of each document, by the coefficients of their n-grams.

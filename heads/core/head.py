@@ -23,7 +23,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from data.errors import CallError, RunDamaged, UnknownName
 from data.ranges import MAX_SEED
 from data.tabular import Tabular
-from featurestore import Bags, as_bags
+from featurestore import Bags, Computation, as_bags
 from heads.core import saving
 from heads.core.class_weights import ClassWeight, loss_weights
 from heads.core.hyperparameters import (
@@ -275,6 +275,11 @@ class Head(FittedHead, NestedHyperparameters, ClassifierMixin, BaseEstimator):
 
     def pooled_views(self, bags: Bags) -> tuple[str, ...]:
         """The views that `fit` pools with `Bags.pooled`, so that they can be pooled once for several fits."""
+        del bags
+        return ()
+
+    def computations(self, bags: Bags) -> tuple[Computation, ...]:
+        """What `fit` and scoring take from `Bags.computed`, so that it can be computed once for several fits."""
         del bags
         return ()
 

@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from data.errors import CallError
 from featurestore import ContiguousTokens
-from heads.core.inputs import Examples
 from heads.core.saving import row_count
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-__all__ = ["TfIdf", "Vocabulary", "fit_tfidf"]
+__all__ = ["TfIdf", "Vocabulary", "document_frequency"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +54,7 @@ class Vocabulary:
                 starts, candidates = _extend(tokens, index, token_index, len(codes[0]), n)
             distinct, column = np.unique(candidates, return_inverse=True)
             counts = _count(tokens.document[starts], column, (len(weight), len(distinct)))
-            kept = _document_frequency(counts, weight) >= min_df
+            kept = document_frequency(counts, weight) >= min_df
             codes.append(distinct[kept])
             blocks.append(counts[:, np.flatnonzero(kept)])
             index = np.full(len(tokens.ids), -1)
@@ -67,6 +65,38 @@ class Vocabulary:
     def __len__(self) -> int:
         """The number of columns."""
         return sum(map(len, self.codes))
+
+    def select(self, kept: NDArray[np.bool_]) -> Self:
+        """The n-grams that `kept` (columns,) selects, in the same order; it selects the parts of each, too."""
+        tokens, first, codes = len(self.codes[0]), 0, list[NDArray[np.int64]]()
+        index = token_index = np.zeros(0, np.int64)
+        for block in self.codes:
+            block_kept = kept[first : first + len(block)]
+            selected = block[block_kept]
+            if codes:
+                start, last = np.divmod(selected, tokens)
+                selected = index[start] * len(codes[0]) + token_index[last]
+            index = np.cumsum(block_kept) - 1
+            token_index = token_index if codes else index
+            codes.append(selected)
+            first += len(block)
+        return type(self)(tuple(codes))
+
+    def columns_of(self, other: "Vocabulary") -> NDArray[np.int64]:
+        """The column of each n-gram of `other`, int64 (columns of `other`,); -1 for one that is not here."""
+        tokens, first, columns = len(other.codes[0]), 0, list[NDArray[np.int64]]()
+        index = token_index = np.zeros(0, np.int64)
+        for codes, candidates in zip(self.codes, other.codes, strict=True):
+            if not columns:
+                index = token_index = _lookup(codes, candidates)
+            else:
+                start, last = np.divmod(candidates, tokens)
+                known = (index[start] >= 0) & (token_index[last] >= 0)
+                found = _lookup(codes, index[start] * len(self.codes[0]) + token_index[last])
+                index = np.where(known, found, -1)
+            columns.append(np.where(index >= 0, first + index, -1))
+            first += len(codes)
+        return np.concatenate(columns)
 
     def count(self, tokens: ContiguousTokens, documents: int) -> "csr_matrix":
         """Count each n-gram in each document, float64 (documents, columns)."""
@@ -127,14 +157,19 @@ class TfIdf:
         Returns:
             The fitted transform, and the rows of the documents, float64 (documents, columns).
         """
-        vocabulary, counts = Vocabulary.fit(tokens, weight, max_n, min_df)
-        idf = 1 + np.log((1 + weight.sum()) / (1 + _document_frequency(counts, weight)))
-        tfidf = cls(vocabulary, idf)
-        return tfidf, tfidf._weigh(counts)
+        return cls.from_counts(*Vocabulary.fit(tokens, weight, max_n, min_df), weight)
+
+    @classmethod
+    def from_counts(
+        cls, vocabulary: Vocabulary, counts: "csr_matrix", weight: NDArray[np.float64]
+    ) -> tuple[Self, "csr_matrix"]:
+        """As `fit`, from the counts of a vocabulary's n-grams, which are replaced by the rows."""
+        tfidf = cls(vocabulary, 1 + np.log((1 + weight.sum()) / (1 + document_frequency(counts, weight))))
+        return tfidf, tfidf.weigh(counts)
 
     def transform(self, tokens: ContiguousTokens, documents: int) -> "csr_matrix":
         """Rows of documents, float64 (documents, columns); zeros for a document without a known n-gram."""
-        return self._weigh(self.vocabulary.count(tokens, documents))
+        return self.weigh(self.vocabulary.count(tokens, documents))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The fitted arrays, by their names in a file."""
@@ -151,7 +186,8 @@ class TfIdf:
         rows = {f"codes_{n}": row_count(path, f"codes_{n}") for n in range(1, max_n + 1)}
         return {name: (count,) for name, count in [*rows.items(), ("idf", sum(rows.values()))]}
 
-    def _weigh(self, counts: "csr_matrix") -> "csr_matrix":
+    def weigh(self, counts: "csr_matrix") -> "csr_matrix":
+        """Replace counts by the rows of tf-idf."""
         counts.data = (1 + np.log(counts.data)) * self.idf[counts.indices]
         filled = np.flatnonzero(np.diff(counts.indptr))
         length = np.ones(counts.shape[0])
@@ -160,31 +196,7 @@ class TfIdf:
         return counts
 
 
-def fit_tfidf(examples: Examples, max_n: int, min_df: float) -> tuple[TfIdf, "csr_matrix", str]:
-    """Fit tf-idf; if no n-gram reaches `min_df`, as in a handful of documents, keep every n-gram.
-
-    Args:
-        examples: the documents.
-        max_n: length of the longest n-grams.
-        min_df: lowest document frequency of an n-gram, by sample weight.
-
-    Returns:
-        The transform, the rows of the documents, and a note for the user, or "".
-
-    Raises:
-        CallError: the documents have no tokens.
-    """
-    tokens, weight = examples.bags.contiguous_tokens(), examples.sample_weight
-    tfidf, rows = TfIdf.fit(tokens, weight, max_n, min_df)
-    if len(tfidf.vocabulary):
-        return tfidf, rows, ""
-    tfidf, rows = TfIdf.fit(tokens, weight, max_n, float(weight.min()))
-    if not len(tfidf.vocabulary):
-        raise CallError("The documents have no tokens, so there are no n-grams to learn. Check the text column.")
-    return tfidf, rows, f"No token has a document frequency of min_df={min_df:g}, so every n-gram was kept."
-
-
-def _document_frequency(counts: "csr_matrix", weight: NDArray[np.float64]) -> NDArray[np.float64]:
+def document_frequency(counts: "csr_matrix", weight: NDArray[np.float64]) -> NDArray[np.float64]:
     """Summed weight of the documents that contain each n-gram, float64 (columns,)."""
     weights = weight.repeat(np.diff(counts.indptr))
     return np.bincount(counts.indices, weights, counts.shape[1]).astype(np.float64)

@@ -6,6 +6,8 @@ Without it, each fit would read and pool the store's vectors again, in each proc
 where joblib shares them; and if the disk lacks room for a file, each fit pools as far as it needs. A file is locked by
 the process that made it for as long as that lives; the next fit into the folder removes those that nobody locks. On
 some shared file systems a lock is seen on its own node only, so files of other nodes are kept for a week.
+
+What else heads compute from documents without their labels (`Head.computations`) is kept in memory in the same way.
 """
 
 import os
@@ -24,7 +26,7 @@ from numpy.typing import NDArray
 
 from data.atomic_write import make_folder
 from data.errors import EmbedOnceError
-from featurestore import Bags, PooledFile, write_pooled
+from featurestore import Bags, PerDocument, PooledFile, write_pooled
 from featurestore.storage.file_lock import lock_file
 from heads.core.head import Head
 from stages.fitting.fit_checkpoint import FOLDER
@@ -48,6 +50,7 @@ class PooledFeatures:
     def __init__(self, folder: Path) -> None:
         self.folder = folder / FOLDER
         self._arrays: dict[Hashable, Rows] = {}
+        self._computed: dict[Hashable, PerDocument] = {}
         self._files: list[BinaryIO] = []
 
     def __enter__(self) -> Self:
@@ -55,6 +58,7 @@ class PooledFeatures:
 
     def __exit__(self, *_: object) -> None:
         self._arrays.clear()
+        self._computed.clear()
         while self._files:
             _remove(self._files.pop())
         _remove_abandoned(self.folder)  # of workers of an engine, which have been ended
@@ -62,7 +66,7 @@ class PooledFeatures:
             self.folder.rmdir()
 
     def attach(self, documents: Documents, head: Head, source: Hashable) -> Documents:
-        """Give documents the pooled vectors that a head reads, if it reads pooled vectors.
+        """Give documents the pooled vectors that a head reads, if it reads such, and what else fits can share.
 
         Args:
             documents: the training documents.
@@ -76,6 +80,8 @@ class PooledFeatures:
             EmbedOnceError: the vectors cannot be read.
         """
         train = self._attach(documents.train, head, source)
+        if not documents.exposure.folds:  # else no two fits read the same features
+            train = self._attach_computed(train, head, source)
         folds = tuple(
             replace(fold, features=self._attach(fold.features, head, (source, number)))
             for number, fold in enumerate(documents.exposure.folds)
@@ -94,6 +100,14 @@ class PooledFeatures:
                 return bags
             self._arrays[key] = rows
         return bags.with_pooled(names, self._arrays[key])
+
+    def _attach_computed(self, bags: Bags, head: Head, source: Hashable) -> Bags:
+        for computation in head.computations(bags):
+            key = (source, computation)
+            if key not in self._computed:
+                self._computed[key] = computation.compute(bags)
+            bags = bags.with_computed(computation, self._computed[key])
+        return bags
 
     def _write(self, bags: Bags, names: tuple[str, ...], size: int) -> Rows | None:
         """The pooled vectors in a new file; None if it cannot be written."""

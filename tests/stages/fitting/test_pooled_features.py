@@ -15,6 +15,7 @@ import pytest
 from featurestore import Bags, CorpusTable, FeatureStore, PooledFile
 from heads.classifiers.linear import LinearHead
 from heads.classifiers.prototype import PrototypeHead
+from heads.linear_models.ngram_counts import NgramCounting, NgramCounts
 from heads.registry import make_head
 from stages.fitting import pooled_features
 from stages.fitting.cross_fitting import RunFits, fit_one
@@ -107,9 +108,26 @@ def test_all_documents_and_blocks_of_them_are_read_without_a_copy(dataset: Datas
         np.testing.assert_array_equal(bags[rows].pooled(names), stored[rows])
 
 
-def test_heads_that_do_not_pool_share_nothing(dataset: Dataset, tmp_path: Path) -> None:
+def test_heads_that_do_not_pool_share_no_vectors(dataset: Dataset, tmp_path: Path) -> None:
     with PooledFeatures(tmp_path) as pooled:
         assert not pooled.attach(load_task(*dataset), make_head("tfidf", {}), "source").train.pooled_rows
+
+
+def test_all_fits_of_all_heads_count_ngrams_once(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[int] = []
+    compute = NgramCounting.compute
+
+    def count(counting: NgramCounting, bags: Bags) -> NgramCounts:
+        counted.append(len(bags))
+        return compute(counting, bags)
+
+    monkeypatch.setattr(NgramCounting, "compute", count)
+    with PooledFeatures(tmp_path / "runs") as pooled:
+        for name in ("tfidf", "fused"):
+            fit_head(*dataset, replace(PLAN, head=make_head(name, {})), tmp_path / "runs", pooled=pooled)
+    assert counted == [90]
 
 
 @pytest.mark.usefixtures("in_file")
