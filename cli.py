@@ -26,6 +26,7 @@ from commandline.perplexity import perplexity
 from commandline.predict import predict
 from commandline.store import store
 from commandline.sweep import sweep
+from commandline.taxonomy import taxonomy
 from data.errors import EmbedOnceError, UnknownName, suggest_name
 from data.interrupt import Termination
 from data.packages import check_packages
@@ -80,6 +81,7 @@ COMMANDS = (
     predict,
     explain,
     store,
+    taxonomy,
     encoders,
     perplexity,
     heads,

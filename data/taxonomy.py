@@ -4,6 +4,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
+from itertools import takewhile
 from typing import Any, Self
 
 from data.errors import BadData, CallError, UnknownName, suggest_name
@@ -121,6 +122,20 @@ class Taxonomy:
         return all(len(above) <= 1 for above in self.parents.values())
 
     @cached_property
+    def separator(self) -> str:
+        """What divides the levels of a name: "/" if "rec/sport" is below "rec"; "" if the names are no paths."""
+        edges = [(node, parent) for node, above in self.parents.items() for parent in above]
+        if not all(node.startswith(parent) and node != parent for node, parent in edges):
+            return ""
+        signs = zip(*(node[len(parent) :] for node, parent in edges), strict=False)
+        return "".join(one for one, *_ in takewhile(_is_one_divider, signs))
+
+    def short_name(self, node: str) -> str:
+        """The last level of a node whose name is a path, "hockey" of "rec/sport/hockey"; else its name."""
+        above = self.parents[node]
+        return node[len(above[0]) + len(self.separator) :] if self.separator and above else node
+
+    @cached_property
     def depths(self) -> dict[str, int]:
         """Node -> the number of nodes on the longest path from the top to it: 1 for a node at the top."""
         depths: dict[str, int] = {}
@@ -181,6 +196,11 @@ def _prefixes(label: str, separator: str) -> tuple[str, ...]:
             f"Label '{label}' has an empty level between two '{separator}'. Write a path as rec{separator}sport."
         )
     return tuple(separator.join(levels[: depth + 1]) for depth in range(len(levels)))
+
+
+def _is_one_divider(signs: tuple[str, ...]) -> bool:
+    """Whether all signs are the same one, which is no part of a word."""
+    return len(set(signs)) == 1 and not (signs[0].isalnum() or signs[0] == "_")
 
 
 def _below(parents: tuple[str, ...]) -> str:

@@ -85,3 +85,12 @@ def test_the_numbers_of_a_graph_agree_with_its_names(graph: tuple[set[int], ...]
     codes = np.arange(len(hierarchy))
     shared = hierarchy.shared_nodes(codes, codes[::-1])
     assert shared.tolist() == (closure & closure[::-1]).sum(axis=1).tolist()
+
+
+def test_a_name_that_is_a_path_is_shortened_to_its_last_level() -> None:
+    paths = Taxonomy.from_separator(["rec > sport > hockey", "sci > space"], " > ")
+    assert paths.separator == " > "
+    assert [paths.short_name(node) for node in ("rec", "rec > sport > hockey")] == ["rec", "hockey"]
+    named = Taxonomy.from_parents({"recreation": ("rec",), "hockey": ("recreation",)})
+    assert named.separator == "" and named.short_name("recreation") == "recreation"
+    assert Taxonomy.from_separator(["a/x1", "a/x2"], "/").separator == "/"

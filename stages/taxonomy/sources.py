@@ -1,0 +1,59 @@
+"""Where a taxonomy is read from: a corpus in a file, a corpus in a store, or an edge file."""
+
+from pathlib import Path
+
+from data.errors import BadData
+from data.readers import read_corpus
+from data.source_spec import SourceSpec
+from data.taxonomy import Taxonomy
+from featurestore import CorpusTable, Location, is_store, parse_location
+from stages.stores import open_corpus, open_store
+from stages.taxonomy.counts import CountedTaxonomy
+
+__all__ = ["read_source", "read_stored_corpus", "store_location"]
+
+
+def store_location(source: str) -> Location | None:
+    """The location of a store, if `source` is one: the URL of a bucket, or a folder that is a store."""
+    if "://" in source:
+        return parse_location(source)
+    path = Path(source)
+    return path if path.is_dir() and is_store(path) else None
+
+
+def read_stored_corpus(location: Location | None, stores: Location, corpus: str | None) -> CountedTaxonomy:
+    """The taxonomy of a corpus in a store.
+
+    Args:
+        location: the store; None for the newest one in `stores`.
+        stores: the folder of the stores.
+        corpus: name of the corpus; None for the only one.
+
+    Returns:
+        The taxonomy with its documents.
+
+    Raises:
+        BadData: the labels have no taxonomy; and what `open_store` and `open_corpus` raise.
+    """
+    return _count(open_corpus(open_store(location, stores), corpus))
+
+
+def read_source(source: str, spec: SourceSpec) -> CountedTaxonomy:
+    """The taxonomy of a file with documents. Raises BadData if the labels have none; what `read_corpus` raises."""
+    corpus = read_corpus(source, spec)
+    documents = corpus.documents
+    labels, splits = [document.labels for document in documents], [document.split for document in documents]
+    return CountedTaxonomy.of_corpus(corpus.name, _require(corpus.name, corpus.taxonomy), labels, splits)
+
+
+def _count(table: CorpusTable) -> CountedTaxonomy:
+    return CountedTaxonomy.of_corpus(table.name, _require(table.name, table.taxonomy), table.labels, table.splits)
+
+
+def _require(name: str, taxonomy: Taxonomy | None) -> Taxonomy:
+    if taxonomy is None:
+        raise BadData(
+            f"The labels of {name} have no taxonomy: none is a path. Name the separator of their levels with "
+            "--path-separator, or let `embedonce taxonomy --suggest RUN` propose a taxonomy for them."
+        )
+    return taxonomy
