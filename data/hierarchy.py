@@ -7,9 +7,12 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from data.splits import Strata
 from data.taxonomy import Taxonomy
 
-__all__ = ["Hierarchy"]
+__all__ = ["MIN_STRATUM", "Hierarchy"]
+
+MIN_STRATUM = 5  # documents of a node by which documents are stratified: one for each of five folds
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,3 +106,28 @@ class Hierarchy:
     def shared_nodes(self, truth: NDArray[np.int64], predicted: NDArray[np.int64]) -> NDArray[np.int64]:
         """How many nodes two codes have in common, themselves and the nodes above them: int64 (documents,)."""
         return np.asarray(self.closure[truth].multiply(self.closure[predicted]).sum(axis=1)).ravel()
+
+    def strata(self, y: NDArray[Any]) -> Strata:
+        """What documents are stratified by: the deepest node with at least `MIN_STRATUM` documents, or one at the top.
+
+        Of several such nodes (in a graph), it is the one with the fewest documents. Documents with several labels are
+        in the stratum of each node that is frequent enough.
+
+        y: int64 (documents,), codes of labels; or bool (documents, labels), with the nodes above each label.
+        """
+        if y.ndim == 2:
+            counts = y.sum(axis=0)
+            kept = [node for node in range(self.labels) if counts[node] >= MIN_STRATUM or not self.parents[node]]
+            return Strata(y[:, kept], _first_column(y, np.lexsort((-self.depths, counts))))
+        counts = self.closure[: self.labels].T @ np.bincount(y, minlength=self.labels)
+        is_rare, closure = counts < MIN_STRATUM, self.closure[: self.labels]
+        sign = np.where(is_rare, -1, 1)
+        order = np.lexsort((-self.depths * sign, counts * sign, is_rare))  # the rarest of the frequent nodes first
+        rank = np.argsort(order)
+        first = np.minimum.reduceat(rank[closure.indices], closure.indptr[:-1]) if self.labels else rank
+        return Strata(np.asarray(order[first][y]), y)
+
+
+def _first_column(y: NDArray[np.bool_], order: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The first column in an order that is true in each row, -1 if there is none: int64 (rows,)."""
+    return np.where(y.any(axis=1), order[y[:, order].argmax(axis=1)], -1) if y.size else np.full(len(y), -1)

@@ -2,13 +2,14 @@
 
 Each label is distributed over the parts by their shares, rows of one group get the same part, and rare labels raise no
 error. Rows are assigned label by label, the rarest first, each to the part that lacks most: iterative stratification
-(Sechidis, Tsoumakas and Vlahavas 2011), with a document's rarest label as its stratum.
+(Sechidis, Tsoumakas and Vlahavas 2011), with a document's rarest label as its stratum. With a taxonomy, strata are
+coarser than labels, which are then distributed within each stratum (`Strata`).
 """
 
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,15 +23,31 @@ class Split(StrEnum):
     TEST = "test"
 
 
+@dataclass(frozen=True)
+class Strata:
+    """Labels by which rows are stratified, and finer ones that are distributed within each of them.
+
+    y: int (rows,), or bool (rows, strata) if a row may be in several.
+    finer: int64 (rows,).
+    """
+
+    y: NDArray[Any]
+    finer: NDArray[np.int64]
+
+    def __getitem__(self, rows: Any) -> Self:
+        """Select rows by an index array, a mask or a slice."""
+        return replace(self, y=self.y[rows], finer=self.finer[rows])
+
+
 def assign_folds(
-    y: NDArray[Any], groups: Sequence[Hashable] | NDArray[Any] | None, k: int, seed: int
+    y: NDArray[Any] | Strata, groups: Sequence[Hashable] | NDArray[Any] | None, k: int, seed: int
 ) -> NDArray[np.int32]:
     """Assign a fold (0..k-1) to each row, int32 (rows,): `stratified_split` with equal shares."""
     return stratified_split(y, groups, [1 / k] * k, seed)
 
 
 def stratified_split(
-    y: NDArray[Any], groups: Sequence[Hashable] | NDArray[Any] | None, shares: Sequence[float], seed: int
+    y: NDArray[Any] | Strata, groups: Sequence[Hashable] | NDArray[Any] | None, shares: Sequence[float], seed: int
 ) -> NDArray[np.int32]:
     """Assign a part (0..len(shares)-1) to each row.
 
@@ -39,7 +56,7 @@ def stratified_split(
     all of them, unless that would remove another label from its part.
 
     Args:
-        y: int (rows,), or bool (rows, labels) for multi-label.
+        y: int (rows,), or bool (rows, labels) for multi-label; or coarser strata.
         groups: One hashable per row; rows of one group get the same part, and None is a group of its own. int64 (rows,)
             takes less memory.
         shares: The relative size of each part.
@@ -57,7 +74,7 @@ def stratified_split(
 
 
 def nested_subsets(
-    y: NDArray[Any], groups: Sequence[Hashable] | NDArray[Any] | None, sizes: Sequence[int], seed: int
+    y: NDArray[Any] | Strata, groups: Sequence[Hashable] | NDArray[Any] | None, sizes: Sequence[int], seed: int
 ) -> list[NDArray[np.int64]]:
     """Draw one stratified subset of the rows per size; each contains the subsets of smaller sizes.
 
@@ -89,6 +106,7 @@ class _Blocks:
     of_row: NDArray[np.int64]  # the block of each row: (rows,)
     size: NDArray[np.int64]  # rows per block: (blocks,)
     pairs: NDArray[np.int64]  # (block, label) of each label in each block, sorted: (pairs, 2)
+    finer: NDArray[np.int64] | None = None  # the finer label of each block's first row: (blocks,)
 
     def strata(self) -> NDArray[np.int64]:
         """The rank of each block's rarest label, 0 for the rarest of all: int64 (blocks,)."""
@@ -98,7 +116,11 @@ class _Blocks:
         return np.minimum.reduceat(rank[label], np.searchsorted(block, np.arange(len(self.size))))
 
 
-def _make_blocks(y: NDArray[Any], groups: Sequence[Hashable] | NDArray[Any] | None) -> _Blocks:
+def _make_blocks(y: NDArray[Any] | Strata, groups: Sequence[Hashable] | NDArray[Any] | None) -> _Blocks:
+    if isinstance(y, Strata):
+        blocks = _make_blocks(y.y, groups)
+        first = np.unique(blocks.of_row, return_index=True)[1]
+        return replace(blocks, finer=y.finer[first])
     of_row = np.arange(len(y)) if groups is None else _number_groups(groups)
     if y.ndim == 1:
         row, label = np.arange(len(y)), np.unique(y, return_inverse=True)[1]
@@ -130,6 +152,8 @@ def _number_groups(groups: Sequence[Hashable] | NDArray[Any]) -> NDArray[np.int6
 def _assign_blocks(blocks: _Blocks, shares: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int64]:
     """Assign a part to each block: strata from the rarest on; within one, large blocks first, else in random order."""
     strata, order = blocks.strata() if len(blocks.size) else blocks.size, rng.permutation(len(blocks.size))
+    if blocks.finer is not None:
+        order = _order_finer(blocks.finer, order, shares)
     order = order[np.lexsort((-blocks.size[order], strata[order]))]
     part = np.empty(len(order), dtype=np.int64)
     deficit = np.zeros(len(shares))
@@ -140,6 +164,19 @@ def _assign_blocks(blocks: _Blocks, shares: NDArray[np.float64], rng: np.random.
         part[rows] = _choose_parts(sizes, wanted, shares)
         deficit += shares * sizes.sum() - np.bincount(part[rows], weights=sizes, minlength=len(shares))
     return part
+
+
+def _order_finer(finer: NDArray[np.int64], order: NDArray[np.int64], shares: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Order blocks so that the parts, which take turns within a stratum, share each finer label.
+
+    Equal parts take one block each, so blocks of a label follow each other. Of unequal parts the largest one takes the
+    first blocks, so one block of each label comes first, then the second ones, and so on.
+    """
+    labels = order[np.argsort(finer[order], kind="stable")]
+    if shares.min() == shares.max():
+        return labels
+    starts = np.searchsorted(finer[labels], finer[labels])
+    return np.asarray(labels[np.argsort(np.arange(len(labels)) - starts, kind="stable")])
 
 
 def _half_block(sizes: NDArray[np.int64]) -> tuple[float, float]:

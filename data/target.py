@@ -1,5 +1,7 @@
 """The labels of documents as numbers: the target that heads learn."""
 
+import hashlib
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,11 +11,12 @@ from typing import Any, Literal, Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from data.documents import Kind
+from data.documents import Kind, Labels
 from data.errors import BadData, CallError, UnknownName, suggest_name
 from data.hierarchy import Hierarchy
 from data.label_cells import canonical_label
 from data.packed import CategoricalColumn
+from data.splits import Strata
 from data.taxonomy import Taxonomy
 
 TargetKind: TypeAlias = Kind | Literal["ordinal"]  # a corpus has no order; the user gives it when fitting
@@ -26,6 +29,7 @@ class Target:
 
     labels: sorted by name, for ordinal from the lowest to the highest; the columns of every score matrix.
     y: int64 (documents,), indices into `labels`, for single, path and ordinal; bool (documents, labels) for multilabel.
+        With a taxonomy, a document of several labels also has the nodes above each of them.
     """
 
     kind: TargetKind
@@ -46,14 +50,16 @@ class Target:
         Args:
             document_labels: One tuple of labels per document.
             kind: The kind of labels.
-            taxonomy: The tree of the labels, if any.
+            taxonomy: The nodes above each label, if any, which multi-label documents are completed with.
             labels: All columns, if some labels may not occur in `document_labels`; None takes those that occur.
 
         Raises:
             BadData: A document of kind single or path does not have exactly one label.
-            UnknownName: A label is not in `labels`.
+            UnknownName: A label is not in `labels`, or not in the taxonomy.
         """
         column = CategoricalColumn.of(document_labels)
+        if kind == "multilabel" and taxonomy is not None:
+            column = column.map(taxonomy.completed)
         used = np.unique(column.codes).tolist()
         present = {label for code in used for label in column.categories[code]}
         names = tuple(sorted(present if labels is None else set(labels)))
@@ -62,6 +68,12 @@ class Target:
         columns = {label: column for column, label in enumerate(names)}
         encode = _encode_matrix if kind == "multilabel" else _encode_codes
         return cls(kind, names, encode(column, used, columns), taxonomy)
+
+    @classmethod
+    def with_unlabeled(cls, document_labels: Sequence[Labels], kind: Kind, taxonomy: Taxonomy | None = None) -> Self:
+        """Encode the labels of documents of which some have none: those have the label "", a node at the top."""
+        column = CategoricalColumn.of(document_labels).map(lambda labels: ("",) if labels is None else labels)
+        return cls.from_labels(column, kind, taxonomy and Taxonomy({"": (), **taxonomy.parents}))
 
     def __len__(self) -> int:
         return len(self.y)
@@ -102,6 +114,20 @@ class Target:
     def hierarchy(self) -> Hierarchy | None:
         """The labels and the nodes above them as numbers; None without a taxonomy."""
         return None if self.taxonomy is None else Hierarchy.of(self.taxonomy, self.labels)
+
+    @property
+    def taxonomy_hash(self) -> str:
+        """SHA-256 of the nodes above the labels; "" without a taxonomy."""
+        if self.taxonomy is None:
+            return ""
+        return hashlib.sha256(
+            json.dumps(sorted(self.taxonomy.restricted_to(self.labels).parents.items())).encode()
+        ).hexdigest()
+
+    @cached_property
+    def strata(self) -> NDArray[Any] | Strata:
+        """What folds and splits are stratified by: `y`, or `Hierarchy.strata` with a taxonomy."""
+        return self.y if self.hierarchy is None else self.hierarchy.strata(self.y)
 
     @property
     def is_ordinal(self) -> bool:

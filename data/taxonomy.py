@@ -152,6 +152,14 @@ class Taxonomy:
             open_nodes.extend(above)
         return tuple(sorted(found, key=self._position.__getitem__))
 
+    def completed(self, labels: Iterable[str]) -> tuple[str, ...]:
+        """Labels and all nodes above them, parents first. Raises UnknownName for a label that is no node."""
+        for label in labels:
+            if label not in self:
+                raise UnknownName(f"The taxonomy has no '{label}'.{suggest_name(label, self.nodes)}")
+        nodes = {node for label in labels for node in self.ancestors(label)}
+        return tuple(sorted(nodes, key=self._position.__getitem__))
+
     def restricted_to(self, labels: Iterable[str]) -> Self:
         """The taxonomy of these labels and the nodes above them, without other branches."""
         kept = {node for label in labels for node in self.ancestors(label)}

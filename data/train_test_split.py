@@ -54,8 +54,9 @@ def assign_splits(corpus: Corpus, seed: int, share: float = 0.2) -> Corpus:
     notes, is_drawn = list(_validation_notes(splits)), not splits.count_if(_is_test)
     if is_drawn:
         reason = "no test documents" if len(splits) else "no split"
-        groups, is_multilabel = group_hashes(documents, texts), corpus.kind == "multilabel"
-        splits = _draw_test_split(documents, groups, splits, seed, share, is_multilabel=is_multilabel)
+        splits = _draw_test_split(
+            replace(corpus, documents=documents), group_hashes(documents, texts), splits, seed, share
+        )
         notes.append(_drawn_note(splits, seed, reason))
     documents = replace(documents, splits=splits)
     counts = LabelCounts.of(documents)
@@ -136,21 +137,14 @@ def _validation_notes(splits: CategoricalColumn[Split]) -> Iterator[str]:
 
 
 def _draw_test_split(
-    documents: Documents,
-    groups: NDArray[np.int64],
-    given: CategoricalColumn[Split],
-    seed: int,
-    share: float,
-    *,
-    is_multilabel: bool,
+    corpus: Corpus, groups: NDArray[np.int64], given: CategoricalColumn[Split], seed: int, share: float
 ) -> CategoricalColumn[Split]:
     """Draw the test split, except from documents of the given validation split and of their groups."""
-    is_validation = given.flags(_is_validation) if len(given) else np.zeros(len(documents), dtype=bool)
+    is_validation = given.flags(_is_validation) if len(given) else np.zeros(len(corpus.documents), dtype=bool)
     rows = np.flatnonzero(~np.isin(groups, groups[is_validation]))
-    labels = CategoricalColumn.of(documents.labels).take(rows)
-    column = labels.map(lambda names: ("",) if names is None else names)  # "": unlabeled
-    y = Target.from_labels(column, "multilabel" if is_multilabel else "single").y
-    parts = stratified_split(y, groups[rows], [1 - share, share], seed)
+    labels = CategoricalColumn.of(Documents.from_documents(corpus.documents).labels).take(rows)
+    target = Target.with_unlabeled(labels, corpus.kind, corpus.taxonomy)
+    parts = stratified_split(target.strata, groups[rows], [1 - share, share], seed)
     codes = is_validation.astype(np.int8)
     codes[rows[parts == 1]] = 2
     return CategoricalColumn.from_codes(codes, (Split.TRAIN, Split.VALIDATION, Split.TEST))

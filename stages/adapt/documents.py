@@ -100,9 +100,8 @@ class TrainingDocuments:
 
     def target(self, rows: Rows) -> Target:
         """The labels of these documents as numbers; a document without a label has the label ""."""
-        labels = (self.documents.labels[row] for row in rows.tolist())
-        column = CategoricalColumn(("",) if each is None else each for each in labels)
-        return Target.from_labels(column, self.corpus.kind)
+        labels = CategoricalColumn(self.documents.labels[row] for row in rows.tolist())
+        return Target.with_unlabeled(labels, self.corpus.kind, self.corpus.taxonomy)
 
     def hold_out(self, share: float, seed: int) -> Selection:
         """Hold out a share of the documents: stratified by label, whole groups. Raises BadData if none is left."""
@@ -117,7 +116,7 @@ class TrainingDocuments:
 
     def _split(self, shares: list[float], seed: int) -> NDArray[np.int32]:
         groups = group_hashes(self.documents, self._texts)[self.rows]
-        return stratified_split(self.target(self.rows).y, groups, shares, seed)
+        return stratified_split(self.target(self.rows).strata, groups, shares, seed)
 
     def _without(self, is_held_out: NDArray[np.bool_], option: str) -> Selection:
         held_out = np.zeros(len(self.documents), dtype=bool)

@@ -185,7 +185,7 @@ def _validation_rows(name: str, task: Task, plan: CurvePlan) -> NDArray[np.int64
         return np.flatnonzero(task.is_validation)
     unseen = np.flatnonzero(task.exposure.is_scored)
     check_unseen_documents(task, unseen, 2)
-    y, groups = task.target.y[unseen], task.groups[unseen].tolist()
+    y, groups = task.target.strata[unseen], task.groups[unseen].tolist()
     return np.asarray(unseen[stratified_split(y, groups, (1 - VALIDATION, VALIDATION), plan.seed) == 1])
 
 
@@ -194,7 +194,7 @@ def _plan_fits(
 ) -> Iterator[Fit]:
     """All fits, the small ones of every head first, so that early results and the time left include all heads."""
     sizes = _resolve_sizes(plan.sizes, len(train))
-    y, groups = task.target.y[train], task.groups[train].tolist()
+    y, groups = task.target[train].strata, task.groups[train].tolist()
     seeds = range(plan.seed, plan.seed + plan.seeds)
     subsets = {seed: nested_subsets(y, groups, sizes, seed) for seed in seeds}
     heads = [configure_head(head, task.target) for head in plan.heads]

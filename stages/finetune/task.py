@@ -133,7 +133,7 @@ class FinetuneTask:
                 f"The encoder learned from the labels of {int(self.is_seen.sum()):,} of the training documents, so "
                 "out-of-fold scores on them would be too high. Leave out --folds, or use the original encoder."
             )
-        fold_of = assign_folds(self.target.y, self.groups.tolist(), settings.folds, settings.seed)
+        fold_of = assign_folds(self.target.strata, self.groups.tolist(), settings.folds, settings.seed)
         for fold in range(settings.folds):
             yield Fold(fold, np.flatnonzero((fold_of != fold) & self.is_learnable), np.flatnonzero(fold_of == fold))
         yield Fold(None, np.flatnonzero(self.is_learnable), np.arange(0))

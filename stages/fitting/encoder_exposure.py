@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.errors import CallError, EmbedOnceError, FileMissing, StoreDamaged
-from data.splits import assign_folds
+from data.splits import Strata, assign_folds
 from data.text_format import join_words
 from featurestore import (
     Bags,
@@ -163,14 +163,16 @@ class EncoderExposure:
         is_seen = self.folds[fold].is_seen if self.folds and fold is not None else self.is_seen
         return is_seen if is_seen.any() else None
 
-    def assign_folds(self, y: NDArray[Any], groups: NDArray[np.int64], folds: int, seed: int) -> NDArray[np.int32]:
+    def assign_folds(
+        self, y: NDArray[Any] | Strata, groups: NDArray[np.int64], folds: int, seed: int
+    ) -> NDArray[np.int32]:
         """Assign a fold to each training document; -1 to a document that is never scored.
 
         Of an encoder that was cross-fitted, the fold is one whose encoder did not see the document. Documents that no
         encoder saw, such as new ones, are distributed over all folds.
 
         Args:
-            y: labels of the training documents, as `data.splits.assign_folds` takes them.
+            y: labels of the training documents, or their strata, as `data.splits.assign_folds` takes them.
             groups: int64 (training documents,).
             folds: their number, for an encoder that was not cross-fitted.
             seed: of the distribution.

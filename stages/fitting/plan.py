@@ -88,7 +88,7 @@ class FitPlan:
                 "most as many folds, or add documents."
             )
         check_unseen_documents(task, np.flatnonzero(task.exposure.is_scored), self.fold_count)
-        fold_of = task.exposure.assign_folds(task.target.y, task.groups, self.fold_count, self.seed)
+        fold_of = task.exposure.assign_folds(task.target.strata, task.groups, self.fold_count, self.seed)
         weight = align_weights(self.weights, task.train_ids)
         for fold in np.unique(fold_of[fold_of >= 0]):
             rows = np.flatnonzero((fold_of != fold) & (True if weight is None else weight > 0))

@@ -44,11 +44,12 @@ class Task(LabeledBags):
     base_runs: tuple[Run, ...] = ()
 
     def input_hashes(self, head: Head) -> dict[str, str]:
-        """The hashes of the documents, their copies, what encoders learned from, and tabular columns that it uses."""
+        """The hashes of everything about the documents that decides what this head learns."""
         tabular = {"tabular": self.tabular_hash} if head.uses_tabular and self.tabular_hash else {}
         copies = {"copies": self.copies.hash} if self.copies is not None else {}
         encoders = {"encoder_trainings": self.exposure.hash} if self.exposure.hash else {}
-        return {"documents": self.documents_hash} | tabular | copies | encoders
+        taxonomy = {"taxonomy": self.target.taxonomy_hash} if self.target.taxonomy is not None else {}
+        return {"documents": self.documents_hash} | taxonomy | tabular | copies | encoders
 
     def with_features(self, rows: NDArray[np.int64], features: Bags) -> "Task":
         """The same with other features of the training documents `rows`, without the others and without copies."""
@@ -212,7 +213,7 @@ def hash_rows(table: CorpusTable, rows: Sequence[int]) -> str:
     for start in range(0, len(rows), HASHED):  # as one JSON list, which would take the memory of the corpus again
         block = json.dumps([[column[row] for column in columns] for row in rows[start : start + HASHED]])
         digest.update(f"{', ' if start else ''}{block[1:-1]}".encode())
-    if table.kind != "single":  # the same labels mean something else
+    if table.kind == "multilabel":  # the same labels mean something else
         extra = json.dumps([table.kind, table.taxonomy and sorted(table.taxonomy.parents.items())])
         digest.update(f"{', ' if len(rows) else ''}{extra[1:-1]}".encode())
     digest.update(b"]")

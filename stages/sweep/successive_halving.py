@@ -141,7 +141,7 @@ def _predict_trial_seconds(context: SweepContext, space: SearchSpace, seconds: f
     weight = align_weights(space.plan.weights, task.train_ids)
     trial_documents, times, sizes = (1 - 1 / space.plan.fold_count) * len(task.train), list[float](), list[int]()
     subset_sizes = [PROBE_DOCUMENTS // 2, PROBE_DOCUMENTS]
-    for rows in nested_subsets(task.target.y, task.groups.tolist(), subset_sizes, space.plan.seed):
+    for rows in nested_subsets(task.target.strata, task.groups.tolist(), subset_sizes, space.plan.seed):
         start = time.monotonic()
         task.fit(clone(head), rows, weight)
         times.append(time.monotonic() - start)

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from data.errors import BadData
+from data.taxonomy import Taxonomy
+from heads.classifiers.linear import LinearHead
 from stages.fitting.task import load_task
 from tests.small_store import blobs, make_store
 
@@ -24,3 +26,22 @@ def test_unlabeled_is_not_the_same_as_no_label_applies(tmp_path: Path) -> None:
     ids = [*task.train_ids, *task.test_ids]
     assert documents[0].id not in ids and len(ids) == 19
     assert not task.target.y[task.train_ids.index(documents[1].id)].any()
+
+
+def test_a_taxonomy_changes_the_run_and_not_the_documents_of_one_label(tmp_path: Path) -> None:
+    documents, vectors = blobs(["a", "b"], documents=20)
+    store, table = make_store(tmp_path / "store", documents, vectors)
+    graphs: list[Taxonomy | None] = [None, Taxonomy.from_parents({"a": ["x"], "b": ["x"]})]
+    graphs.append(Taxonomy.from_parents({"a": ["y"], "b": ["x"]}))
+    head, tasks = LinearHead(), [load_task(store, replace(table, taxonomy=graph)) for graph in graphs]
+    assert len({task.documents_hash for task in tasks}) == 1  # so that runs may be compared
+    assert [task.input_hashes(head).get("taxonomy") is None for task in tasks] == [True, False, False]
+    assert tasks[1].input_hashes(head) != tasks[2].input_hashes(head)
+
+
+def test_a_branch_without_labels_does_not_change_the_run(tmp_path: Path) -> None:
+    documents, vectors = blobs(["a", "b"], documents=20)
+    store, table = make_store(tmp_path / "store", documents, vectors)
+    trees = [Taxonomy.from_parents({"a": ["x"], "b": ["x"]} | more) for more in ({}, {"c": ["x"]})]
+    one, other = (load_task(store, replace(table, taxonomy=tree)) for tree in trees)
+    assert one.input_hashes(LinearHead()) == other.input_hashes(LinearHead())
