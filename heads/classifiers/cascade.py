@@ -1,38 +1,42 @@
-"""A cascade: a tree of local classifiers, which decides the branch first and then the label in it."""
+"""A cascade: local classifiers along a hierarchy of labels, whose answers together are probabilities of labels."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from data.errors import CallError
-from data.taxonomy import resolve_label_paths
+from data.errors import CallError, UnknownName, suggest_name
+from data.taxonomy import Taxonomy
+from data.text_format import plural
 from featurestore import Bags
-from heads.core.class_weights import ClassWeight
+from heads.core.class_weights import ClassWeight, loss_weights
 from heads.core.head import Examples
 from heads.core.hyperparameters import Help, Range, Search
 from heads.core.pooled_head import PooledHead
 from heads.core.saving import read_arrays, write_arrays
-from heads.linear_models.logistic import LinearModel, Standardizer, fit_multinomial_logistic
+from heads.linear_models.grouped import LocalProblem, fit_grouped_logistic
+from heads.linear_models.logistic import LinearModel, Standardizer
+from heads.local_strategies.label_graph import LabelGraph
+from heads.local_strategies.problems import Policy, Strategy, local_problems
 
 __all__ = ["CascadeHead"]
 
-LabelPath: TypeAlias = tuple[str | None, ...]
-
 WEIGHTS = "cascade.safetensors"
-END = None  # last element of a path, so that a label "rec" and a label "rec/sport" are siblings below the node "rec"
+SCORED = 2048  # documents whose margins are computed at a time: there are more of them than labels
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class CascadeHead(PooledHead):
-    """A logistic regression at each inner node of a tree of labels: a "local classifier per parent node".
+    """Local classifiers along a tree or graph of labels: one per parent node, per node, or per level.
 
-    Silla & Freitas 2011, section 4.2 ("A survey of hierarchical classification across different application domains").
-    The probability of a label is the product of the probabilities along its path, and its score is the logarithm. Every
-    node uses the class weights of the labels: if balanced, the weight of a branch is its number of labels.
+    Silla & Freitas 2011, section 4 ("A survey of hierarchical classification across different application domains").
+    The probability of a label is that of a walk from the top to it. At each node the walk goes on to one of the
+    children: with the probabilities of the node's classifier, or in proportion to those of the children's classifiers
+    or of the level's. So the probabilities of labels sum to 1, whatever the strategy. A label that has labels below it
+    is a child of its own node. A node with several parents belongs to each of them in equal shares.
     """
 
     name: ClassVar[str] = "cascade"
@@ -41,14 +45,22 @@ class CascadeHead(PooledHead):
     tree: Annotated[
         Mapping[Any, Sequence[str]] | None,
         Help(
-            "label -> nodes from below the root to the label; branches without training documents are ignored; "
-            "none is a tree of two levels, by first"
+            "node -> its parents, or label -> nodes from below the root to the label; branches without training "
+            "documents are ignored; none is a tree of two levels, by first"
         ),
     ] = None
     first: Annotated[
         str | None,
         Help("label of the first, binary decision; the second chooses among the others; none is the most frequent"),
     ] = None
+    strategy: Annotated[
+        Strategy,
+        Help("a classifier per parent node, of its children; per node, of whether it is there; or per level"),
+        Search(),
+    ] = "parent"
+    policy: Annotated[Policy, Help("which documents are negatives of a node's classifier, for strategy node")] = (
+        "siblings"
+    )
     C: Annotated[
         float,
         Range(above=0),
@@ -57,87 +69,108 @@ class CascadeHead(PooledHead):
     ] = 0.05
     max_iter: Annotated[int, Range(1), Help("maximum number of L-BFGS iterations of every logistic regression")] = 300
     class_weight: ClassWeight = "balanced"
+    weights_of: Annotated[
+        Literal["labels", "classes"],
+        Help("whether class_weight weights the labels, or the classes of each local classifier"),
+        Search(),
+    ] = "labels"
+    min_documents: Annotated[
+        int,
+        Range(2),
+        Help("documents that a local classifier needs; with fewer, its classes have their share of the documents"),
+    ] = 2
 
     # a head fitted on similar documents, from whose solutions a fit starts; the solutions do not depend on it
     warm_start_from: "CascadeHead | None" = field(init=False, default=None)
 
     def _fit(self, examples: Examples) -> None:
         self._check_tree()
-        self.nodes_ = self._build_nodes()
+        self.graph_ = self._build_graph()
+        self.problems_ = local_problems(self.graph_, self.strategy, self.policy)
+        documents = self._documents_of_problems(examples)
         features = self._features(examples.bags)
+        is_small = [len(np.unique(rows)) < self.min_documents for rows, _, _ in documents]
+        large = [number for number, small in enumerate(is_small) if not small]
+        starts = self._starts()
+        problems = [LocalProblem(*documents[number], start=starts[number]) for number in large]
         standardizer = Standardizer.fit(features, examples.sample_weight)
-        fits = [
-            self._fit_node(node, features, standardizer, examples, start)
-            for node, start in zip(self.nodes_, self._starts(), strict=True)
-        ]
-        self.n_iter_ = max(n_iter for _, n_iter in fits)
+        fits = fit_grouped_logistic(features, problems, self.C, self.max_iter, standardizer=standardizer)
+        models = [_share_model(documents[number], features.shape[1]) for number in range(len(documents))]
+        for number, (model, _) in zip(large, fits, strict=True):
+            models[number] = model
+        self.n_iter_ = max((n_iter for _, n_iter in fits), default=0)
+        self._note_fits(sum(is_small))
+        self.linear_ = LinearModel(
+            np.concatenate([model.coefficients for model in models]),
+            np.concatenate([model.intercepts for model in models]),
+        )
+        self.parameter_count_ = self.linear_.coefficients.size + self.linear_.intercepts.size
+
+    def _documents_of_problems(
+        self, examples: Examples
+    ) -> list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]]:
+        order, counts = np.argsort(examples.y, kind="stable"), np.bincount(examples.y, minlength=len(self.classes_))
+        documents_of = np.split(order, np.cumsum(counts)[:-1])
+        if self.weights_of == "labels" or isinstance(self.class_weight, Mapping):  # a mapping has weights of labels
+            return [problem.examples(documents_of, examples.loss_weight) for problem in self.problems_]
+        documents = []
+        for problem in self.problems_:
+            rows, y, weight = problem.examples(documents_of, examples.sample_weight)
+            documents.append((rows, y, loss_weights(y, self.class_weight, problem.classes, weight)))
+        return documents
+
+    def _note_fits(self, small: int) -> None:
+        if small:
+            self._add_note(
+                f"Local classifiers with fewer than {self.min_documents} documents ({small} of {len(self.problems_)}) "
+                "give their classes their share of these."
+            )
         if self.n_iter_ >= self.max_iter:
             self._add_note(f"cascade did not converge in {self.max_iter} iterations. Raise max_iter, or lower C.")
-        coefficients = np.concatenate([model.coefficients for model, _ in fits])
-        self.linear_ = LinearModel(coefficients, np.concatenate([model.intercepts for model, _ in fits]))
-        self.parameter_count_ = coefficients.size + self.linear_.intercepts.size
-
-    def _fit_node(
-        self,
-        node: NDArray[np.int64],
-        features: NDArray[np.float32],
-        standardizer: Standardizer,
-        examples: Examples,
-        start: LinearModel | None,
-    ) -> tuple[LinearModel, int]:
-        child = node[examples.y]
-        rows = np.flatnonzero(child >= 0)
-        below = features if len(rows) == len(features) else features[rows]  # no copy of all features for the root
-        model, iterations = self._fit_branches(below, child[rows], examples.loss_weight[rows], standardizer, start)
-        if iterations >= self.max_iter and start is not None:  # it would depend on its start
-            return self._fit_branches(below, child[rows], examples.loss_weight[rows], standardizer, None)
-        return model, iterations
-
-    def _fit_branches(
-        self,
-        features: NDArray[np.float32],
-        y: NDArray[np.int64],
-        weight: NDArray[np.float64],
-        standardizer: Standardizer,
-        start: LinearModel | None,
-    ) -> tuple[LinearModel, int]:
-        return fit_multinomial_logistic(
-            features, y, weight, self.C, self.max_iter, standardizer=standardizer, start=start
-        )
 
     def _starts(self) -> list[LinearModel | None]:
-        """The model of each node of `warm_start_from`; None if it has other classes or features."""
+        """The model of `warm_start_from` for each problem; None if it has other classes or features."""
         other = self.warm_start_from
-        if other is None or other.dims_ != self.dims_ or not np.array_equal(other.classes_, self.classes_):
-            return [None] * len(self.nodes_)
-        if any(not np.array_equal(*pair) for pair in zip(other.nodes_, self.nodes_, strict=False)):
-            return [None] * len(self.nodes_)
-        stops = np.cumsum([int(node.max()) + 1 for node in self.nodes_])[:-1]
-        parts = zip(np.split(other.linear_.coefficients, stops), np.split(other.linear_.intercepts, stops), strict=True)
-        return [LinearModel(*part) for part in parts]
+        if other is None or other.dims_ != self.dims_:
+            return [None] * len(self.problems_)
+        names = [(problem.name, name) for problem in other.problems_ for name in problem.classes]
+        row_of = {name: row for row, name in enumerate(names)}
+        starts: list[LinearModel | None] = []
+        for problem in self.problems_:
+            rows = [row_of.get((problem.name, name), -1) for name in problem.classes]
+            linear = other.linear_
+            starts.append(None if -1 in rows else LinearModel(linear.coefficients[rows], linear.intercepts[rows]))
+        return starts
 
     def _decision_function(self, bags: Bags) -> NDArray[np.float64]:
-        """Log-probabilities: for each label the sum of those along its path."""
+        """Log-probabilities of labels."""
+        features = self._features(bags)
+        scores = np.empty((len(features), len(self.classes_)))
+        for start in range(0, len(features), SCORED):
+            rows = slice(start, start + SCORED)
+            scores[rows] = self.graph_.label_scores(self._strengths(features[rows]))
+        return scores
+
+    def _strengths(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        """The log-probability of each edge by its local classifier, float64 (edges, documents)."""
         from scipy.special import log_softmax
 
-        margins = self.linear_.scores(self._features(bags))
-        scores = np.zeros((len(margins), len(self.classes_)))
-        start = 0
-        for node in self.nodes_:
-            stop = start + int(node.max()) + 1
-            below = np.flatnonzero(node >= 0)
-            scores[:, below] += log_softmax(margins[:, start:stop], axis=1)[:, node[below]]
+        strengths = np.zeros((len(self.graph_.edge_ends), len(features)))
+        margins, start = self.linear_.scores(features).T, 0
+        for problem in self.problems_:
+            stop = start + len(problem.classes)
+            strengths[problem.edges] = log_softmax(margins[start:stop], axis=0)[problem.columns]
             start = stop
-        return scores
+        return strengths
 
     def _check_tree(self) -> None:
         labels = {str(label) for label in self.classes_.tolist()}
         if self.tree is not None:
             if self.first is not None:
                 raise CallError("cascade has both a tree and a first label. Leave one of them out.")
-            absent = {str(label) for label in self.tree} - labels
+            absent = len(set(Taxonomy.from_tree(self.tree).leaves) - labels)
             if absent:
-                self._add_note(f"{len(absent)} labels of the tree have no training document and cannot be predicted.")
+                self._add_note(f"The tree has {plural(absent, 'label')} without a training document: never predicted.")
         elif self.first is None:
             self._add_note(
                 f"cascade decides first whether the label is '{self._first_label()}', the most frequent one. "
@@ -150,39 +183,35 @@ class CascadeHead(PooledHead):
     def _first_label(self) -> str:
         return str(self.classes_[self.counts_.argmax()]) if self.first is None else self.first
 
-    def _build_nodes(self) -> list[NDArray[np.int64]]:
-        """For each inner node, int64 (classes,): the child that contains each class, -1 if none does."""
-        return list(_inner_nodes(self._label_paths(), tuple(range(len(self.classes_))), 0))
-
-    def _label_paths(self) -> list[LabelPath]:
-        labels = self.classes_.tolist()
+    def _build_graph(self) -> LabelGraph:
+        labels = [str(label) for label in self.classes_.tolist()]
         if self.tree is None:
-            first = self._first_label()
-            return [("first", END) if str(label) == first else ("others", str(label), END) for label in labels]
-        return [(*path, END) for path in resolve_label_paths(self.tree, labels)]
+            return LabelGraph.by_first(labels, self._first_label())
+        taxonomy = Taxonomy.from_tree(self.tree)
+        for label in labels:
+            if label not in taxonomy:
+                raise UnknownName(f"The tree has no '{label}'.{suggest_name(label, taxonomy.nodes)}")
+        graph = LabelGraph.of(taxonomy, labels)
+        if self.strategy == "level" and not graph.is_tree:
+            node = next(name for name, above in zip(graph.names, graph.parents, strict=True) if len(above) > 1)
+            raise CallError(f"'{node}' has several parents, so it is at no one level. Choose strategy parent or node.")
+        return graph
 
     def _save(self, folder: Path) -> None:
         write_arrays(folder / WEIGHTS, vars(self.linear_))
 
     def _load(self, folder: Path) -> None:
-        # the nodes follow from the hyperparameters, classes_ and counts_
-        self.nodes_ = self._build_nodes()
-        children, dims = sum(int(node.max()) + 1 for node in self.nodes_), sum(self.dims_.values())
-        shapes = {"coefficients": (children, dims), "intercepts": (children,)}
-        self.linear_ = LinearModel(**read_arrays(folder / WEIGHTS, shapes))
+        # the problems follow from the hyperparameters, classes_ and counts_
+        self.graph_ = self._build_graph()
+        self.problems_ = local_problems(self.graph_, self.strategy, self.policy)
+        rows, dims = sum(len(problem.classes) for problem in self.problems_), sum(self.dims_.values())
+        self.linear_ = LinearModel(
+            **read_arrays(folder / WEIGHTS, {"coefficients": (rows, dims), "intercepts": (rows,)})
+        )
 
 
-def _inner_nodes(paths: Sequence[LabelPath], below: tuple[int, ...], depth: int) -> Iterator[NDArray[np.int64]]:
-    """The nodes with more than one child among the classes `below`, whose paths agree up to `depth`, parents first."""
-    if len(below) < 2:
-        return
-    branches: dict[str | None, list[int]] = {}
-    for column in below:
-        branches.setdefault(paths[column][depth], []).append(column)
-    if len(branches) > 1:
-        node = np.full(len(paths), -1, dtype=np.int64)
-        for child, columns in enumerate(branches.values()):
-            node[columns] = child
-        yield node
-    for columns in branches.values():
-        yield from _inner_nodes(paths, tuple(columns), depth + 1)
+def _share_model(documents: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]], dims: int) -> LinearModel:
+    """The model that gives each class its share of the documents, by weight, whatever the features are."""
+    _, y, weight = documents
+    counts = np.bincount(y, weights=weight)
+    return LinearModel(np.zeros((len(counts), dims)), np.log(counts / counts.sum()))

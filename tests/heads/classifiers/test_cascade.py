@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,8 +13,9 @@ from data.errors import BadData, CallError, UnknownName
 from featurestore import Bags
 from heads.classifiers.cascade import CascadeHead
 from heads.classifiers.linear import LinearHead
+from heads.local_strategies.problems import Strategy
 from heads.planted_signals import Planted, mean_signal
-from heads.testing import HeadContract
+from heads.testing import HeadContract, assert_same_scores
 from tests.heads.planted import tree_signal
 
 # all labels that the contract uses
@@ -27,12 +28,25 @@ class TestCascadeByFirstKeepsTheContract(HeadContract):
     head = CascadeHead(first="label-1")
 
 
+NAMED: Mapping[str, str] = {
+    "renamed_labels": "the tree names labels, so a separate test renames both",
+    "numbered_labels": "cross_val_predict numbers the labels for its scores, and the tree knows them by name",
+}
+
+
 class TestCascadeOfATreeKeepsTheContract(HeadContract):
     head = CascadeHead(tree=TREE)
-    exceptions: ClassVar = {
-        "renamed_labels": "the tree names labels, so a separate test renames both",
-        "numbered_labels": "cross_val_predict numbers the labels for its scores, and the tree knows them by name",
-    }
+    exceptions = NAMED
+
+
+class TestCascadePerNodeKeepsTheContract(HeadContract):
+    head = CascadeHead(tree=TREE, strategy="node")
+    exceptions = NAMED
+
+
+class TestCascadePerLevelKeepsTheContract(HeadContract):
+    head = CascadeHead(tree=TREE, strategy="level")
+    exceptions = NAMED
 
 
 def _with_duplicates(planted: Planted, label: str) -> tuple[Bags, NDArray[Any]]:
@@ -41,7 +55,13 @@ def _with_duplicates(planted: Planted, label: str) -> tuple[Bags, NDArray[Any]]:
 
 
 def children(head: CascadeHead) -> list[list[int]]:
-    return [node.tolist() for node in head.nodes_]
+    """For each parent with a classifier, the child that contains each label, -1 if none does; children by label."""
+    nodes = []
+    for problem in head.problems_:
+        codes = dict(zip(problem.labels.tolist(), problem.codes.tolist(), strict=True))
+        order = list(dict.fromkeys(codes.values()))
+        nodes.append([order.index(codes[label]) if label in codes else -1 for label in range(len(head.classes_))])
+    return nodes
 
 
 def fitted(labels: str, tree: Mapping[Any, tuple[str, ...]] | None, **hyperparameters: Any) -> CascadeHead:
@@ -50,11 +70,12 @@ def fitted(labels: str, tree: Mapping[Any, tuple[str, ...]] | None, **hyperparam
     return CascadeHead(tree=tree, **hyperparameters).fit(X, list(labels) * 2)
 
 
-def test_it_learns_the_planted_tree() -> None:
+@pytest.mark.parametrize(("strategy", "classifiers"), [("parent", 3), ("node", 7), ("level", 2)])
+def test_it_learns_the_planted_tree(strategy: Strategy, classifiers: int) -> None:
     train, test = tree_signal(documents=400).halves()
-    head = CascadeHead(tree=train.tree).fit(train.bags, train.y)
+    head = CascadeHead(tree=train.tree, strategy=strategy).fit(train.bags, train.y)
     assert head.score(test.bags, test.y) > 0.9
-    assert len(head.nodes_) == 3
+    assert len(head.problems_) == classifiers
 
 
 def test_the_probability_of_a_branch_is_that_of_the_root_node() -> None:
@@ -97,7 +118,7 @@ def test_trees_of_any_shape(labels: str, tree: dict[str, tuple[str, ...]], nodes
 def test_branches_without_training_documents_are_ignored_with_a_note() -> None:
     head = fitted("ab", {"a": ("x", "a"), "b": ("y", "b"), "c": ("y", "c"), "d": ("z", "d")})
     assert children(head) == [[0, 1]]
-    assert head.notes_ == ("2 labels of the tree have no training document and cannot be predicted.",)
+    assert head.notes_ == ("The tree has 2 labels without a training document: never predicted.",)
 
 
 def test_the_first_label_is_decided_before_the_others() -> None:
@@ -154,7 +175,6 @@ def test_numeric_labels_have_paths() -> None:
     [
         ({"a": ("a",), "bb": ("bb",)}, UnknownName, "The tree has no 'b'."),
         ({"a": "x/a", "b": ("b",)}, CallError, "The tree has 'x/a' for 'a'; it must list the names of its parents"),
-        ({"a": ("x", "y"), "b": ("x", "y")}, CallError, "'a' has several parents, and this head needs a tree"),
         ({"a": ("x", "y", "a"), "b": ("z", "y", "b")}, BadData, "'y' below 'x' and below 'z'"),
     ],
 )
@@ -175,3 +195,76 @@ def test_a_tree_round_trips_through_disk(tmp_path: Path) -> None:
     loaded = CascadeHead.load(tmp_path)
     assert loaded.tree == planted.tree
     np.testing.assert_array_equal(loaded.decision_function(planted.bags), head.decision_function(planted.bags))
+
+
+def graph_signal(documents: int = 240) -> tuple[NDArray[np.float32], NDArray[Any]]:
+    """Sport and news are far apart on one axis; "results" are of both, so between them, and told by another axis."""
+    rng = np.random.default_rng(0)
+    means = {"hockey": [4, 0, 3], "golf": [4, 0, -3], "results": [0, 5, 0], "war": [-4, 0, 3], "weather": [-4, 0, -3]}
+    y = rng.permutation(np.resize(list(means), documents))
+    return (rng.normal(size=(documents, 3)) + [means[label] for label in y]).astype(np.float32), y
+
+
+GRAPH = {"hockey": ["sport"], "golf": ["sport"], "results": ["sport", "news"], "war": ["news"], "weather": ["news"]}
+
+
+@pytest.mark.parametrize("strategy", ["parent", "node"])
+def test_a_label_with_two_parents_is_found(strategy: Strategy, tmp_path: Path) -> None:
+    X, y = graph_signal()
+    head = CascadeHead(tree=GRAPH, strategy=strategy).fit(X[::2], y[::2])
+    assert head.score(X[1::2], y[1::2]) > 0.9
+    np.testing.assert_allclose(head.predict_proba(X).sum(axis=1), 1, atol=1e-6)
+    head.save(tmp_path)
+    np.testing.assert_array_equal(CascadeHead.load(tmp_path).decision_function(X), head.decision_function(X))
+
+
+def test_a_node_with_two_parents_is_at_no_one_level() -> None:
+    with pytest.raises(CallError, match=r"'results' has several parents, so it is at no one level\. Choose strategy"):
+        CascadeHead(tree=GRAPH, strategy="level").fit(*graph_signal())
+
+
+@pytest.mark.parametrize("strategy", ["parent", "node", "level"])
+def test_labels_at_inner_nodes_are_predicted(strategy: Strategy) -> None:
+    train, test = mean_signal(documents=200, classes=4).halves()
+    tree = {"label-1": ("label-0",), "label-2": ("label-1",), "label-0": (), "label-3": ()}
+    head = CascadeHead(tree=tree, strategy=strategy).fit(train.bags, train.y)
+    assert head.score(test.bags, test.y) > 0.85
+
+
+@pytest.mark.parametrize("strategy", ["parent", "node", "level"])
+def test_a_warm_start_changes_no_solution_and_serves_a_fold_without_some_labels(strategy: Strategy) -> None:
+    planted = tree_signal()
+    rows = np.flatnonzero(planted.y != "sci.med")
+    whole = CascadeHead(tree=planted.tree, strategy=strategy).fit(planted.bags, planted.y)
+    cold = CascadeHead(tree=planted.tree, strategy=strategy).fit(planted.bags[rows], planted.y[rows])
+    warm = CascadeHead(tree=planted.tree, strategy=strategy)
+    warm.warm_start_from = whole
+    warm.fit(planted.bags[rows], planted.y[rows])
+    assert_same_scores(warm, cold, planted.bags)
+    starts = [start is not None for start in warm._starts()]
+    assert starts[0]
+
+
+def test_small_nodes_have_the_shares_of_their_classes_and_one_note() -> None:
+    X = np.eye(7, dtype=np.float32)
+    y = ["x/a", "x/b", "x/b", "y/c", "y/c", "y/d", "y/d"]
+    tree = {label: label.split("/")[:1] for label in set(y)}
+    head = CascadeHead(tree=tree, min_documents=4, class_weight="none").fit(X, y)
+    assert head.notes_ == (
+        "Local classifiers with fewer than 4 documents (1 of 3) give their classes their share of these.",
+    )
+    probabilities = head.predict_proba(X)
+    np.testing.assert_allclose(probabilities[:, 1], 2 * probabilities[:, 0], rtol=1e-5)
+    assert probabilities[3, 2] > 1.1 * probabilities[3, 3]
+
+
+def test_class_weights_are_of_labels_or_of_the_classes_of_each_classifier() -> None:
+    X = np.random.default_rng(0).normal(size=(12, 3)).astype(np.float32)
+    y = np.repeat(["x/a", "x/b", "x/c", "y/d"], [1, 1, 1, 9])
+    tree = {label: [label[0]] for label in y}
+    shares = {}
+    for weights_of in ("labels", "classes"):
+        head = CascadeHead(tree=tree, weights_of=weights_of, min_documents=13).fit(X, y)
+        shares[weights_of] = head.predict_proba(X)[0].tolist()
+    assert shares["labels"] == pytest.approx([1 / 4, 1 / 4, 1 / 4, 1 / 4])
+    assert shares["classes"] == pytest.approx([1 / 6, 1 / 6, 1 / 6, 1 / 2])
