@@ -96,6 +96,29 @@ class Hierarchy:
         codes = np.array([code for nodes in columns for code in nodes], dtype=np.int64)
         return csr_array((np.ones(len(codes), dtype=np.int64), codes, starts), shape=(len(self), len(self)))
 
+    @cached_property
+    def sizes(self) -> NDArray[np.int64]:
+        """How many nodes are at and above each node: int64 (nodes,); in a tree this is its depth."""
+        return np.asarray(np.diff(self.closure.indptr), dtype=np.int64)
+
+    @cached_property
+    def steps(self) -> Any:
+        """csr_array int64 (nodes, nodes + 1): 1 + the fewest edges from a node up to each node above it and the root.
+
+        The root is above the nodes at the top; it has the last column, and no code.
+        """
+        from scipy.sparse import csr_array
+
+        above: list[dict[int, int]] = [{} for _ in self.names]
+        for node in self.order.tolist():
+            for parent in self.parents[node] or (len(self),):
+                for code, steps in (above[parent] if self.parents[node] else {len(self): 1}).items():
+                    above[node][code] = min(steps + 1, above[node].get(code, steps + 1))
+            above[node][node] = 1
+        rows = [sorted(steps.items()) for steps in above]
+        values, codes = (np.array([pair[which] for row in rows for pair in row], dtype=np.int64) for which in (1, 0))
+        return csr_array((values, codes, np.cumsum([0, *map(len, rows)])), shape=(len(self), len(self) + 1))
+
     def node_probabilities(self, probabilities: NDArray[Any]) -> NDArray[np.float64]:
         """The probability of each node, float64 (documents, nodes): the sum over the labels at and below it.
 

@@ -135,7 +135,7 @@ def _differences(
     scored_on = {run.name: predictions[run.name].of(split) for run in others if scored in run.scorecards}
     if scored not in best.scorecards or not scored_on:
         return {}
-    reference, labels = predictions[best.name].of(split), len(best.record.labels)
+    reference, labels, hierarchy = predictions[best.name].of(split), len(best.record.labels), best.record.hierarchy
     names_by_ids: dict[tuple[str, ...], list[str]] = {}
     for name, other in scored_on.items():
         names_by_ids.setdefault(tuple(other.ids), []).append(name)
@@ -146,13 +146,15 @@ def _differences(
         rows = [row_of[reference.ids[row]] for row in common]
         if common:
             predicted = [scored_on[name].predicted[rows] for name in names]
-            paired = paired_differences(reference.truth[common], reference.predicted[common], predicted, labels, metric)
+            paired = paired_differences(
+                reference.truth[common], reference.predicted[common], predicted, labels, metric, hierarchy=hierarchy
+            )
             differences |= zip(names, paired, strict=True)
     return differences
 
 
 def _has_same_documents(run: runs.Run, other: runs.Run) -> bool:
-    fields = ("corpus", "documents_hash", "labels", "kind")
+    fields = ("corpus", "documents_hash", "labels", "kind", "taxonomy")
     return all(getattr(run.record, field) == getattr(other.record, field) for field in fields)
 
 
@@ -296,6 +298,7 @@ def _make_run_view(run: runs.Run) -> RunView:
         notes=run.record.notes,
         evidence=run.decision.to_json(),
         marks=tuple(_marks(run)),
+        hierarchy=record.hierarchy,
     )
 
 

@@ -152,11 +152,11 @@ def predict(
 
 def _decide(run: Run, scores: NDArray[np.float32]) -> Iterator[tuple[str, tuple[str, ...], NDArray[np.float32]]]:
     """Yield the fields of each document's Prediction without its id. scores: float32 (documents, labels)."""
-    labels = run.record.labels
+    names = run.record.node_names
     probabilities = scores_to_probabilities(scores, multilabel=run.record.kind == "multilabel")
     for codes, row in zip(run.decision.rule.decide(scores), probabilities, strict=True):
         columns = np.flatnonzero(codes).tolist() if np.ndim(codes) else [int(codes)]
-        yield format_labels(codes, labels), tuple(labels[column] for column in columns), row
+        yield format_labels(codes, names), tuple(names[column] for column in columns), row
 
 
 def write_predictions(

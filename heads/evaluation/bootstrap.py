@@ -12,7 +12,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.evaluation.confusion_counts import ConfusionCounts, FloatArray, check_labels, label_distances
+from data.hierarchy import Hierarchy
+from heads.evaluation.confusion_counts import ConfusionCounts, FloatArray, check_labels
+from heads.evaluation.document_measures import Measures, measure_documents
 
 RESAMPLES = 1000
 CONFIDENCE_LEVEL = 0.95
@@ -40,23 +42,38 @@ class ConfidenceInterval:
 
 @dataclass(frozen=True)
 class ResampledMetrics:
-    """The metrics of one prediction in each resample, float64 (resamples,); the last two are for ordinal labels."""
+    """The metrics of one prediction in each resample, float64 (resamples,).
+
+    A metric that needs sums over documents is None if the counts lack them: `absolute_error` and `quadratic_kappa` for
+    multi-label targets, the hierarchical ones without a hierarchy. `level_accuracy` is (resamples, levels), and NaN in
+    a resample without a document at a level.
+    """
 
     macro_f1: FloatArray
     micro_f1: FloatArray
     accuracy: FloatArray
-    absolute_error: FloatArray
-    quadratic_kappa: FloatArray
+    absolute_error: FloatArray | None = None
+    quadratic_kappa: FloatArray | None = None
+    hf1: FloatArray | None = None
+    hierarchical_precision: FloatArray | None = None
+    hierarchical_recall: FloatArray | None = None
+    macro_hf1: FloatArray | None = None
+    tree_distance: FloatArray | None = None
+    lca_f1: FloatArray | None = None
+    wu_palmer: FloatArray | None = None
+    consistency: FloatArray | None = None
+    level_accuracy: FloatArray | None = None
 
     @classmethod
     def from_counts(cls, counts: ConfusionCounts) -> Self:
         """The metrics of counts of some resamples."""
-        return cls(*(getattr(counts, field.name) for field in fields(cls)))
+        return cls(**{name: getattr(counts, name) for name in counts.metrics})
 
     @classmethod
     def join(cls, blocks: Sequence[Self]) -> Self:
         """The metrics of all blocks of resamples."""
-        return cls(*(np.concatenate([getattr(block, field.name) for block in blocks]) for field in fields(cls)))
+        names = [each.name for each in fields(cls) if getattr(blocks[0], each.name) is not None]
+        return cls(**{name: np.concatenate([getattr(block, name) for block in blocks]) for name in names})
 
 
 def resample_metrics(
@@ -66,6 +83,7 @@ def resample_metrics(
     seed: int = 0,
     resamples: int = RESAMPLES,
     *,
+    hierarchy: Hierarchy | None = None,
     stratified: bool = False,
 ) -> list[ResampledMetrics]:
     """Compute the metrics of several predictions in the same resamples, so that their differences are paired.
@@ -74,10 +92,11 @@ def resample_metrics(
 
     Args:
         truth: int codes (documents,), or bool (documents, labels).
-        predictions: arrays of the same shape and kind as `truth`.
+        predictions: arrays of the same shape and kind as `truth`; with a hierarchy, codes of nodes.
         labels: number of labels.
         seed: the same seed draws the same resamples.
         resamples: number of resamples.
+        hierarchy: of the labels, for the hierarchical metrics; None if they have none.
         stratified: whether each resample has as many documents of each label as the sample; a document with several
             labels counts for its rarest one.
 
@@ -88,9 +107,9 @@ def resample_metrics(
         ValueError: the arrays do not match, or a code is not a label.
     """
     for predicted in predictions:
-        check_labels(truth, predicted, labels)
+        check_labels(truth, predicted, labels, hierarchy)
     first, multiplicity = _distinct_rows([truth, *predictions])
-    tables = [_IndicatorTable.build(truth[first], predicted[first], labels) for predicted in predictions]
+    tables = [_IndicatorTable.build(truth[first], predicted[first], labels, hierarchy) for predicted in predictions]
     strata = _rarest_labels(truth[first], multiplicity, labels) if stratified else np.zeros(len(multiplicity), np.int64)
     # the counts of a block are larger than its metrics by the number of labels, so they are not kept
     blocks = [
@@ -144,38 +163,41 @@ def _draw(
 
 @dataclass(frozen=True)
 class _IndicatorTable:
-    """Indicators of each distinct row as sparse matrices (distinct rows, labels), with its correctness and distance."""
+    """Indicators of each distinct row as sparse matrices (distinct rows, labels), with its correctness and measures."""
 
     true_positives: Any
     predicted: Any
     support: Any
     exact_matches: NDArray[np.bool_]
-    distance: NDArray[np.int64]
+    measures: Measures
 
     @classmethod
-    def build(cls, truth: NDArray[Any], predicted: NDArray[Any], labels: int) -> Self:
+    def build(cls, truth: NDArray[Any], predicted: NDArray[Any], labels: int, hierarchy: Hierarchy | None) -> Self:
         positives, support = _to_sparse(predicted, labels), _to_sparse(truth, labels)
         correct = truth == predicted
         exact_matches = correct.all(axis=1) if correct.ndim == 2 else correct
         true_positives = support.multiply(positives).tocsr()
-        return cls(true_positives, positives, support, exact_matches, label_distances(truth, predicted))
+        measures = measure_documents(truth, predicted, hierarchy)
+        return cls(true_positives, positives, support, exact_matches, measures)
 
     def count(self, draws: NDArray[np.int64]) -> ConfusionCounts:
+        weights = draws.astype(np.float64)  # for which NumPy calls BLAS
         return ConfusionCounts(
             true_positives=np.asarray(draws @ self.true_positives),
             predicted=np.asarray(draws @ self.predicted),
             support=np.asarray(draws @ self.support),
             exact_matches=draws @ self.exact_matches,
             documents=int(draws[0].sum()),
-            absolute_distance=draws @ self.distance,
-            squared_distance=draws @ self.distance**2,
+            sums={name: np.asarray(weights @ values) for name, values in self.measures.items()},
         )
 
 
 def _to_sparse(values: NDArray[Any], labels: int) -> Any:
+    """csr_array int64 (documents, labels) of codes or bools; a code of a node that is no label has an empty row."""
     from scipy.sparse import csr_array
 
     if values.ndim == 2:
         return csr_array(values).astype(np.int64)
-    rows = np.arange(len(values) + 1)
-    return csr_array((np.ones(len(values), dtype=np.int64), values, rows), shape=(len(values), labels))
+    is_label = values < labels
+    starts = np.append(0, np.cumsum(is_label))
+    return csr_array((np.ones(starts[-1], dtype=np.int64), values[is_label], starts), shape=(len(values), labels))

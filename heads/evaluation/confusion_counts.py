@@ -1,17 +1,38 @@
 """Confusion counts of a prediction, and the one definition of each metric computed from them."""
 
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from operator import add, sub
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from data.hierarchy import Hierarchy
+from heads.evaluation.document_measures import sum_documents
+
 FloatArray = NDArray[np.float64]
+_MEASURES = {  # metric -> the measure of documents that it needs
+    "absolute_error": "absolute_distance",
+    "quadratic_kappa": "squared_distance",
+    "hf1": "shared_nodes",
+    "hierarchical_precision": "shared_nodes",
+    "hierarchical_recall": "shared_nodes",
+    "macro_hf1": "document_f1",
+    "consistency": "consistent",
+    "tree_distance": "tree_distance",
+    "lca_f1": "lca_f1",
+    "wu_palmer": "wu_palmer",
+    "level_accuracy": "level_correct",
+}
 
 
 @dataclass(frozen=True)
 class ConfusionCounts:
     """The counts behind every metric, for one sample or, with a leading axis, for many resamples of it.
+
+    A predicted node of a hierarchy that is no label counts for no label: its document is a miss of the true label, and
+    no false positive of another.
 
     Attributes:
         true_positives: (..., labels) documents that have a label and are predicted to have it.
@@ -19,9 +40,7 @@ class ConfusionCounts:
         support: (..., labels) documents that have a label.
         exact_matches: (...) documents whose predicted labels are all correct.
         documents: number of documents in the sample.
-        absolute_distance: (...) sum over documents of the number of columns between the predicted and the true label.
-            It is meaningful for ordinal labels only, and 0 for multi-label targets.
-        squared_distance: (...) the same sum with squared distances.
+        sums: (...) or (..., levels) the sum of each measure of documents, by its name in `document_measures`.
     """
 
     true_positives: NDArray[Any]
@@ -29,17 +48,19 @@ class ConfusionCounts:
     support: NDArray[Any]
     exact_matches: NDArray[Any]
     documents: int
-    absolute_distance: NDArray[Any] = field(default_factory=lambda: np.zeros((), dtype=np.int64))
-    squared_distance: NDArray[Any] = field(default_factory=lambda: np.zeros((), dtype=np.int64))
+    sums: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     @classmethod
-    def from_predictions(cls, truth: NDArray[Any], predicted: NDArray[Any], labels: int) -> Self:
+    def from_predictions(
+        cls, truth: NDArray[Any], predicted: NDArray[Any], labels: int, hierarchy: Hierarchy | None = None
+    ) -> Self:
         """Count one sample.
 
         Args:
             truth: int label codes (documents,), or bool (documents, labels) for multi-label targets.
-            predicted: predictions of the same shape and kind.
+            predicted: predictions of the same shape and kind; with a hierarchy, codes of nodes.
             labels: number of labels.
+            hierarchy: of the labels, for the hierarchical metrics; None if they have none.
 
         Returns:
             The counts, without a leading axis.
@@ -47,7 +68,7 @@ class ConfusionCounts:
         Raises:
             ValueError: the shapes differ, or a code is not a label.
         """
-        check_labels(truth, predicted, labels)
+        check_labels(truth, predicted, labels, hierarchy)
         correct = truth == predicted
         if truth.ndim == 2:
             matrices = (truth & predicted, predicted, truth)
@@ -55,27 +76,33 @@ class ConfusionCounts:
             correct = correct.all(axis=1)
         else:
             arrays = (truth[correct], predicted, truth)
-            true_positives, positives, support = (np.bincount(codes, minlength=labels) for codes in arrays)
-        distance = label_distances(truth, predicted)
-        return cls(
-            true_positives,
-            positives,
-            support,
-            np.asarray(np.count_nonzero(correct)),
-            len(truth),
-            np.asarray(distance.sum()),
-            np.asarray((distance**2).sum()),
-        )
+            true_positives, positives, support = (np.bincount(codes, minlength=labels)[:labels] for codes in arrays)
+        sums = sum_documents(truth, predicted, hierarchy)
+        return cls(true_positives, positives, support, np.asarray(np.count_nonzero(correct)), len(truth), sums)
 
     def __add__(self, other: Self) -> Self:
         """The counts of both samples together."""
-        pairs = ((getattr(self, part.name), getattr(other, part.name)) for part in fields(self))
-        return type(self)(*(one + two for one, two in pairs))
+        return self._combine(other, add)
 
     def __sub__(self, other: Self) -> Self:
         """The counts of this sample without the other one, which is part of it."""
-        pairs = ((getattr(self, part.name), getattr(other, part.name)) for part in fields(self))
-        return type(self)(*(one - two for one, two in pairs))
+        return self._combine(other, sub)
+
+    def _combine(self, other: Self, operation: Callable[[Any, Any], Any]) -> Self:
+        sums = {name: operation(total, other.sums[name]) for name, total in self.sums.items()}
+        return type(self)(
+            operation(self.true_positives, other.true_positives),
+            operation(self.predicted, other.predicted),
+            operation(self.support, other.support),
+            operation(self.exact_matches, other.exact_matches),
+            operation(self.documents, other.documents),
+            sums,
+        )
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The names of the metrics that can be computed from these counts, without those of each label."""
+        return ("macro_f1", "micro_f1", "accuracy", *(name for name, sum_ in _MEASURES.items() if sum_ in self.sums))
 
     @property
     def precision(self) -> FloatArray:
@@ -109,10 +136,13 @@ class ConfusionCounts:
         """(...) share of documents whose labels are all correct."""
         return np.asarray(self.exact_matches / max(self.documents, 1))
 
+    def _mean(self, measure: str) -> FloatArray:
+        return np.asarray(self.sums[measure] / max(self.documents, 1))
+
     @property
     def absolute_error(self) -> FloatArray:
         """(...) mean absolute error: mean number of columns between the predicted and the true ordinal label."""
-        return np.asarray(self.absolute_distance / max(self.documents, 1))
+        return self._mean("absolute_distance")
 
     @property
     def quadratic_kappa(self) -> FloatArray:
@@ -125,27 +155,84 @@ class ConfusionCounts:
         spread = (self.support + self.predicted) @ position**2
         by_chance = spread - 2 * (self.support @ position) * (self.predicted @ position) / max(self.documents, 1)
         safe = np.where(by_chance > 0, by_chance, 1)
-        return np.asarray(np.where(by_chance > 0, 1 - self.squared_distance / safe, 0.0))
+        return np.asarray(np.where(by_chance > 0, 1 - self.sums["squared_distance"] / safe, 0.0))
+
+    @property
+    def hierarchical_precision(self) -> FloatArray:
+        """(...) correctly predicted nodes over predicted nodes, of all documents together (micro)."""
+        return np.asarray(self.sums["shared_nodes"] / np.maximum(self.sums["predicted_nodes"], 1))
+
+    @property
+    def hierarchical_recall(self) -> FloatArray:
+        """(...) correctly predicted nodes over true nodes, of all documents together (micro)."""
+        return np.asarray(self.sums["shared_nodes"] / np.maximum(self.sums["true_nodes"], 1))
+
+    @property
+    def hf1(self) -> FloatArray:
+        """(...) harmonic mean of hierarchical precision and recall (micro)."""
+        return self.hierarchical_f(1.0)
+
+    def hierarchical_f(self, beta: float) -> FloatArray:
+        """(...) F-beta of hierarchical precision and recall (micro); recall counts `beta` times as much."""
+        weighted = self.sums["predicted_nodes"] + beta**2 * self.sums["true_nodes"]
+        return np.asarray((1 + beta**2) * self.sums["shared_nodes"] / np.where(weighted > 0, weighted, 1))
+
+    @property
+    def macro_hierarchical_precision(self) -> FloatArray:
+        """(...) mean over documents of the precision of their nodes."""
+        return self._mean("document_precision")
+
+    @property
+    def macro_hierarchical_recall(self) -> FloatArray:
+        """(...) mean over documents of the recall of their nodes."""
+        return self._mean("document_recall")
+
+    @property
+    def macro_hf1(self) -> FloatArray:
+        """(...) mean over documents of the F1 of their nodes."""
+        return self._mean("document_f1")
+
+    @property
+    def tree_distance(self) -> FloatArray:
+        """(...) mean number of edges between the predicted and the true node."""
+        return self._mean("tree_distance")
+
+    @property
+    def lca_f1(self) -> FloatArray:
+        """(...) mean F1 of the nodes up to the lowest common ancestor of the predicted and the true node."""
+        return self._mean("lca_f1")
+
+    @property
+    def wu_palmer(self) -> FloatArray:
+        """(...) mean Wu-Palmer similarity of the predicted and the true node."""
+        return self._mean("wu_palmer")
+
+    @property
+    def consistency(self) -> FloatArray:
+        """(...) share of documents whose predicted labels contain each label that is above one of them."""
+        return self._mean("consistent")
+
+    @property
+    def level_accuracy(self) -> FloatArray:
+        """(..., levels) share of the documents with nodes at a depth whose nodes there are all correct, or NaN."""
+        documents = np.asarray(self.sums["level_documents"], dtype=np.float64)
+        return np.asarray(self.sums["level_correct"] / np.where(documents > 0, documents, np.nan))
 
 
-def label_distances(truth: NDArray[Any], predicted: NDArray[Any]) -> NDArray[np.int64]:
-    """Number of columns between the two labels of each document, int64 (documents,); 0 for multi-label targets."""
-    if truth.ndim == 2:
-        return np.zeros(len(truth), dtype=np.int64)
-    return np.asarray(np.abs(truth.astype(np.int64) - predicted))
-
-
-def check_labels(truth: NDArray[Any], predicted: NDArray[Any], labels: int) -> None:
+def check_labels(truth: NDArray[Any], predicted: NDArray[Any], labels: int, hierarchy: Hierarchy | None = None) -> None:
     """Check that truth and prediction have one shape and kind, and contain known labels only.
 
     Args:
         truth: int codes (documents,), or bool (documents, labels).
-        predicted: the same.
+        predicted: the same; with a hierarchy its codes may be those of any node.
         labels: number of labels.
+        hierarchy: of the labels, if they have one.
 
     Raises:
         ValueError: one of these does not hold.
     """
+    if hierarchy is not None and hierarchy.labels != labels:
+        raise ValueError(f"the hierarchy has {hierarchy.labels} labels, but there are {labels}")
     if truth.shape != predicted.shape or (truth.dtype == np.bool_) != (predicted.dtype == np.bool_):
         raise ValueError(f"truth is {truth.dtype} {truth.shape}, but prediction is {predicted.dtype} {predicted.shape}")
     if truth.ndim == 2 and (truth.dtype != np.bool_ or truth.shape[1] != labels):
@@ -153,6 +240,11 @@ def check_labels(truth: NDArray[Any], predicted: NDArray[Any], labels: int) -> N
             f"multi-label targets must be bool (documents, {labels}), but they are {truth.dtype} {truth.shape}"
         )
     if truth.ndim == 1 and len(truth):
-        lowest, highest = min(truth.min(), predicted.min()), max(truth.max(), predicted.max())
-        if lowest < 0 or highest >= labels:
-            raise ValueError(f"label codes must be 0 to {labels - 1}, but they are {lowest} to {highest}")
+        _check_codes("label", truth, labels)
+        _check_codes(*(("label", predicted, labels) if hierarchy is None else ("node", predicted, len(hierarchy))))
+
+
+def _check_codes(kind: str, codes: NDArray[Any], known: int) -> None:
+    lowest, highest = codes.min(), codes.max()
+    if lowest < 0 or highest >= known:
+        raise ValueError(f"{kind} codes must be 0 to {known - 1}, but they are {lowest} to {highest}")

@@ -4,22 +4,26 @@ A label without predictions has precision 0 and one without documents has recall
 Macro-F1 is the mean over the labels that are in truth or prediction. That is scikit-learn's default for single-label
 targets, and its zero_division=nan for multi-label ones, where a label in neither would otherwise count as a miss.
 Ordinal labels have two more metrics, over label positions: scikit-learn's mean_absolute_error, and its
-cohen_kappa_score with quadratic weights.
+cohen_kappa_score with quadratic weights. Labels of a hierarchy have those of `document_measures`; hierarchical
+precision, recall and F1 equal those of HiClass.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from data.hierarchy import Hierarchy
 from heads.evaluation.bootstrap import RESAMPLES, ConfidenceInterval, ResampledMetrics, resample_metrics
 from heads.evaluation.confusion_counts import ConfusionCounts
 
 __all__ = [
     "ABSOLUTE_ERROR",
+    "HF1",
     "MACRO_F1",
+    "METRICS",
     "ConfidenceInterval",
     "LabelMetrics",
     "Metric",
@@ -47,7 +51,9 @@ class Scorecard:
     """Every metric of one prediction, with 95 % confidence intervals.
 
     Accuracy is the share of documents whose labels are all correct. `absolute_error` and `quadratic_kappa` are for
-    ordinal labels, else None; the error counts label positions, and 0 is best.
+    ordinal labels, else None; the error counts label positions, and 0 is best. The others are for labels of a
+    hierarchy, else None, and the last three of these for one label per document only. `level_accuracy` has a value for
+    each level, from the top, at which there is a document, and `level_documents` the number of these documents.
     """
 
     documents: int
@@ -57,6 +63,16 @@ class Scorecard:
     labels: tuple[LabelMetrics, ...]
     absolute_error: ConfidenceInterval | None = None
     quadratic_kappa: ConfidenceInterval | None = None
+    hf1: ConfidenceInterval | None = None
+    hierarchical_precision: ConfidenceInterval | None = None
+    hierarchical_recall: ConfidenceInterval | None = None
+    macro_hf1: ConfidenceInterval | None = None
+    consistency: ConfidenceInterval | None = None
+    tree_distance: ConfidenceInterval | None = None
+    lca_f1: ConfidenceInterval | None = None
+    wu_palmer: ConfidenceInterval | None = None
+    level_accuracy: tuple[ConfidenceInterval, ...] = ()
+    level_documents: tuple[int, ...] = ()
 
     @property
     def averaged_labels(self) -> int:
@@ -70,10 +86,14 @@ class Scorecard:
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
         """The scorecard that `to_json` returned."""
-        names = ("macro_f1", "micro_f1", "accuracy", "absolute_error", "quadratic_kappa")
-        intervals = {name: ConfidenceInterval(**content[name]) for name in names if content.get(name)}
-        labels = tuple(LabelMetrics(**label) for label in content["labels"])
-        return cls(documents=content["documents"], labels=labels, **intervals)
+        values: dict[str, Any] = {each.name: content[each.name] for each in fields(cls) if content.get(each.name)}
+        for name, value in values.items():
+            if isinstance(value, Mapping):
+                values[name] = ConfidenceInterval(**value)
+        values["labels"] = tuple(LabelMetrics(**label) for label in content["labels"])
+        values["level_accuracy"] = tuple(ConfidenceInterval(**level) for level in content.get("level_accuracy", ()))
+        values["level_documents"] = tuple(content.get("level_documents", ()))
+        return cls(**{"documents": 0, **values})
 
 
 @dataclass(frozen=True)
@@ -102,6 +122,22 @@ class Metric:
 
 MACRO_F1 = Metric("macro-F1", "macro_f1")
 ABSOLUTE_ERROR = Metric("mean absolute error", "absolute_error", sign=-1)
+HF1 = Metric("hF1", "hf1")
+
+METRICS: Mapping[str, Metric] = {  # by the name in `--metric`
+    "macro-f1": MACRO_F1,
+    "micro-f1": Metric("micro-F1", "micro_f1"),
+    "accuracy": Metric("accuracy", "accuracy"),
+    "quadratic-kappa": Metric("quadratic kappa", "quadratic_kappa"),
+    "absolute-error": ABSOLUTE_ERROR,
+    "hf1": HF1,
+    "macro-hf1": Metric("macro hF1", "macro_hf1"),
+    "hierarchical-precision": Metric("hierarchical precision", "hierarchical_precision"),
+    "hierarchical-recall": Metric("hierarchical recall", "hierarchical_recall"),
+    "tree-distance": Metric("tree distance", "tree_distance", sign=-1),
+    "lca-f1": Metric("LCA F1", "lca_f1"),
+    "wu-palmer": Metric("Wu-Palmer similarity", "wu_palmer"),
+}
 
 
 def ranking_metric(scorecards: Iterable[Scorecard]) -> Metric:
@@ -135,16 +171,18 @@ def scorecard(
     resamples: int = RESAMPLES,
     *,
     ordinal: bool = False,
+    hierarchy: Hierarchy | None = None,
 ) -> Scorecard:
     """Compute every metric with a 95 % percentile bootstrap confidence interval over documents.
 
     Args:
         truth: int codes (documents,) into `labels`, or bool (documents, labels).
-        predicted: the same.
+        predicted: the same; with a hierarchy, codes of nodes.
         labels: names of the labels; for ordinal labels from the lowest to the highest.
         seed: seed of the resamples.
         resamples: number of resamples.
         ordinal: whether to compute the metrics of ordinal labels.
+        hierarchy: of the labels, for the hierarchical metrics; None if they have none.
 
     Returns:
         The scorecard.
@@ -152,21 +190,25 @@ def scorecard(
     Raises:
         ValueError: the shapes differ, or a code is not a label.
     """
-    counts = ConfusionCounts.from_predictions(truth, predicted, len(labels))
-    (resampled,) = resample_metrics(truth, [predicted], len(labels), seed, resamples)
+    counts = ConfusionCounts.from_predictions(truth, predicted, len(labels), hierarchy)
+    (resampled,) = resample_metrics(truth, [predicted], len(labels), seed, resamples, hierarchy=hierarchy)
+    skipped = {"level_accuracy", *(() if ordinal else ("absolute_error", "quadratic_kappa"))}
+    metrics: dict[str, Any] = {
+        name: ConfidenceInterval.from_resamples(getattr(counts, name), getattr(resampled, name))
+        for name in counts.metrics
+        if name not in skipped
+    }
+    if resampled.level_accuracy is not None:
+        metrics |= _level_metrics(counts, resampled.level_accuracy)
+    return Scorecard(documents=counts.documents, labels=_label_metrics(counts, labels), **metrics)
 
-    def interval(metric: str) -> ConfidenceInterval:
-        return ConfidenceInterval.from_resamples(getattr(counts, metric), getattr(resampled, metric))
 
-    return Scorecard(
-        counts.documents,
-        interval("macro_f1"),
-        interval("micro_f1"),
-        interval("accuracy"),
-        _label_metrics(counts, labels),
-        interval("absolute_error") if ordinal else None,
-        interval("quadratic_kappa") if ordinal else None,
-    )
+def _level_metrics(counts: ConfusionCounts, resampled: NDArray[np.float64]) -> dict[str, Any]:
+    """The fields of a scorecard for each level at which there is a document. resampled: (resamples, levels)."""
+    documents = tuple(int(count) for count in counts.sums["level_documents"] if count)
+    levels = zip(counts.level_accuracy, resampled.T, documents, strict=False)
+    intervals = (ConfidenceInterval.from_resamples(value, draws[~np.isnan(draws)]) for value, draws, _ in levels)
+    return {"level_accuracy": tuple(intervals), "level_documents": documents}
 
 
 def _label_metrics(counts: ConfusionCounts, labels: Sequence[str]) -> tuple[LabelMetrics, ...]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from data.hierarchy import Hierarchy
 from heads.evaluation.bootstrap import RESAMPLES, ConfidenceInterval, resample_metrics
 from heads.evaluation.confusion_counts import ConfusionCounts
 from heads.evaluation.metrics import MACRO_F1, Metric
@@ -24,6 +25,7 @@ def paired_differences(
     labels: int,
     metric: Metric = MACRO_F1,
     *,
+    hierarchy: Hierarchy | None = None,
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> list[ConfidenceInterval]:
@@ -35,6 +37,7 @@ def paired_differences(
         others: predictions of the same shape and kind.
         labels: number of labels.
         metric: the metric; a metric that is better if lower has its sign turned.
+        hierarchy: of the labels, which hierarchical metrics need.
         seed: the same seed draws the same resamples.
         resamples: number of resamples.
 
@@ -45,8 +48,9 @@ def paired_differences(
         ValueError: the arrays do not match, or a code is not a label.
     """
     predictions = [reference, *others]
-    values = [metric.signed_value(ConfusionCounts.from_predictions(truth, one, labels)) for one in predictions]
-    resampled = resample_metrics(truth, predictions, labels, seed, resamples, stratified=True)
+    counts = [ConfusionCounts.from_predictions(truth, predicted, labels, hierarchy) for predicted in predictions]
+    values = [metric.signed_value(one) for one in counts]
+    resampled = resample_metrics(truth, predictions, labels, seed, resamples, hierarchy=hierarchy, stratified=True)
     first, *rest = [metric.signed_value(metrics) for metrics in resampled]
     return [
         ConfidenceInterval.from_resamples(value - values[0], draws - first)

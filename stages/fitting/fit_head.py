@@ -135,10 +135,10 @@ def complete_run(
         StorageFailed: it cannot be written.
     """
     plan = job.plan
-    target, ordered = task.target[fitted.rows], task.target.is_ordinal
+    target, ordered, hierarchy = task.target[fitted.rows], task.target.is_ordinal, task.target.hierarchy
     decision = _decide(plan, target, task.groups[fitted.rows], fitted.scores)
     clock.lap("decision")
-    validated = scorecard(target.y, decision.out_of_fold, task.labels, plan.seed, ordinal=ordered)
+    validated = scorecard(target.y, decision.out_of_fold, task.labels, plan.seed, ordinal=ordered, hierarchy=hierarchy)
     scorecards = {VALIDATED_ON[plan.validate_on]: validated}
     test = task.held_out.score(fitted.head, decision.rule, task.labels, seed=plan.seed) if plan.test else None
     if test is not None:
@@ -210,6 +210,7 @@ def _record(
         fold_stores=[fold.source.name for fold in task.exposure.folds],
         kind=task.target.kind,
         labels=task.labels,
+        taxonomy={} if task.target.taxonomy is None else task.target.taxonomy.restricted_to(task.labels).to_json(),
         copies={} if task.copies is None else task.copies.counts,
         parameter_count=int(head.parameter_count_),
         training=head.history_.to_json() if hasattr(head, "history_") else {},

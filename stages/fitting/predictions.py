@@ -6,7 +6,7 @@ predictions.csv   id, split, true label, predicted label, and probabilities
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -36,7 +36,8 @@ TOP_LABELS = 5
 class Predictions:
     """One row per document: those of the test split, then those of the training split, which are out-of-fold.
 
-    truth, predicted: int64 (documents,) indices into the labels, or bool (documents, labels) for multi-label.
+    truth, predicted: int64 (documents,) indices into the labels, or bool (documents, labels) for multi-label. With a
+        taxonomy, a prediction may be the code of another node.
     scores: float32 (documents, labels), bit for bit those that were decided on; memory-mapped if read from a run.
     """
 
@@ -149,15 +150,27 @@ def _highest(values: NDArray[np.float32], count: int) -> list[int]:
     return [int(column) for column in candidates[order][:count]]
 
 
-def format_labels(row: Any, labels: Sequence[str]) -> str:
-    """One document's labels as in predictions.csv: a label, or a JSON list of labels for multi-label."""
+def format_labels(row: Any, names: Sequence[str]) -> str:
+    """One document's labels as in predictions.csv: a label, or a JSON list of labels for multi-label.
+
+    names: of the labels, and of the other nodes of a taxonomy.
+    """
     if np.ndim(row) == 0:
-        return labels[int(row)]
-    return json.dumps([labels[column] for column in np.flatnonzero(row).tolist()], ensure_ascii=False)
+        return names[int(row)]
+    return json.dumps([names[column] for column in np.flatnonzero(row).tolist()], ensure_ascii=False)
 
 
-def write_predictions(folder: Path, predictions: Predictions, labels: Sequence[str]) -> None:
-    """Write the scores and the table into a folder."""
+def write_predictions(
+    folder: Path, predictions: Predictions, labels: Sequence[str], names: Sequence[str] | None = None
+) -> None:
+    """Write the scores and the table into a folder.
+
+    Args:
+        folder: where to write.
+        predictions: of documents.
+        labels: the columns of the scores.
+        names: of the codes of predictions: the labels, and the other nodes of a taxonomy. None for the labels alone.
+    """
     np.save(folder / "scores.npy", np.ascontiguousarray(predictions.scores, dtype=np.float32), allow_pickle=False)
     columns = ProbabilityColumns.choose(labels)
     with (folder / "predictions.csv").open("w", encoding="utf-8", newline="") as file:
@@ -168,11 +181,13 @@ def write_predictions(folder: Path, predictions: Predictions, labels: Sequence[s
             cells = zip(*(column[rows] for column in values), strict=True)
             probabilities = scores_to_probabilities(predictions.scores[rows], multilabel=multilabel)
             for (identifier, split, *codes), line in zip(cells, columns.lines(probabilities), strict=True):
-                names = (format_labels(each, labels) for each in codes)
-                file.write(f"{csv_line([identifier, split, *names])},{line}\n")
+                decided = (format_labels(each, names or labels) for each in codes)
+                file.write(f"{csv_line([identifier, split, *decided])},{line}\n")
 
 
-def read_predictions(table: Path, scores: Path, labels: Sequence[str], kind: TargetKind) -> Predictions:
+def read_predictions(
+    table: Path, scores: Path, labels: Sequence[str], kind: TargetKind, names: Sequence[str] | None = None
+) -> Predictions:
     """Read what `write_predictions` wrote.
 
     Args:
@@ -180,6 +195,7 @@ def read_predictions(table: Path, scores: Path, labels: Sequence[str], kind: Tar
         scores: scores.npy, which is memory-mapped.
         labels: the labels of the run.
         kind: the kind of the labels.
+        names: of the codes of predictions, as in `write_predictions`.
 
     Returns:
         The predictions.
@@ -188,15 +204,15 @@ def read_predictions(table: Path, scores: Path, labels: Sequence[str], kind: Tar
         rows = csv.reader(file)
         next(rows)
         ids, splits, truth, predicted = (list(column) for column in zip(*(row[:4] for row in rows), strict=True))
-    true_codes, predicted_codes = (_label_codes(cells, labels, kind) for cells in (truth, predicted))
+    columns = {name: code for code, name in enumerate(names or labels)}
+    true_codes, predicted_codes = (_label_codes(cells, columns, len(labels), kind) for cells in (truth, predicted))
     return Predictions(ids, splits, true_codes, predicted_codes, np.load(scores, mmap_mode="r", allow_pickle=False))
 
 
-def _label_codes(cells: Sequence[str], labels: Sequence[str], kind: TargetKind) -> NDArray[Any]:
-    columns = {label: column for column, label in enumerate(labels)}
+def _label_codes(cells: Sequence[str], columns: Mapping[str, int], labels: int, kind: TargetKind) -> NDArray[Any]:
     if kind != "multilabel":
         return np.array([columns[cell] for cell in cells], dtype=np.int64)
-    codes = np.zeros((len(cells), len(labels)), dtype=bool)
+    codes = np.zeros((len(cells), labels), dtype=bool)
     for row, cell in enumerate(cells):
         codes[row, [columns[label] for label in json.loads(cell)]] = True
     return codes

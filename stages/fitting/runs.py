@@ -24,7 +24,9 @@ from typing import TYPE_CHECKING, Any
 
 from data.atomic_write import TEMPORARY_PREFIX, build_folder, hash_file, write_atomically
 from data.errors import BadData, EmbedOnceError, FileMissing, RunDamaged, suggest_name
+from data.hierarchy import Hierarchy
 from data.target import TargetKind
+from data.taxonomy import Taxonomy
 from featurestore import Recipe
 from stages.fitting.predictions import Predictions, read_predictions, write_predictions
 
@@ -76,11 +78,22 @@ class Record:
     training: Mapping[str, Any] = field(default_factory=dict)  # of a network: epochs, steps, batch size, precision
     test_texts: int = 0  # test documents whose texts an encoder learned from
     fold_stores: Sequence[str] = ()  # of an encoder that was cross-fitted: the store of each fold
+    taxonomy: Mapping[str, Sequence[str]] = field(default_factory=dict)  # node -> its parents; {} without a taxonomy
 
     @property
     def notes(self) -> tuple[str, ...]:
         """Everything that a reader of the run's metrics must know."""
         return (*self.corpus_notes, *self.run_notes)
+
+    @cached_property
+    def hierarchy(self) -> Hierarchy | None:
+        """The labels and the nodes above them as numbers, as in the run's target; None without a taxonomy."""
+        return Hierarchy.of(Taxonomy.from_json(self.taxonomy), tuple(self.labels)) if self.taxonomy else None
+
+    @property
+    def node_names(self) -> Sequence[str]:
+        """The names of the codes that a prediction may have: the labels, then the other nodes of the taxonomy."""
+        return self.labels if self.hierarchy is None else self.hierarchy.names
 
 
 def short_hash(parts: Mapping[str, Any]) -> str:
@@ -125,7 +138,8 @@ class Run:
     def predictions(self) -> Predictions:
         """The predictions on the test split, and the out-of-fold ones on the training split."""
         table, scores = self._verified_path("predictions.csv"), self._verified_path("scores.npy")
-        return read_predictions(table, scores, self.record.labels, self.record.kind)
+        record = self.record
+        return read_predictions(table, scores, record.labels, record.kind, record.node_names)
 
     @cached_property
     def decision(self) -> "Decision":
@@ -196,7 +210,7 @@ def save(
         head.save(temporary / "head")
         _write_json(temporary / "decision.json", decision.to_json())
         _write_json(temporary / "scorecard.json", {split: card.to_json() for split, card in scorecards.items()})
-        write_predictions(temporary, predictions, record.labels)
+        write_predictions(temporary, predictions, record.labels, record.node_names)
         written = sorted(path for path in temporary.rglob("*") if path.is_file())
         files = {path.relative_to(temporary).as_posix(): hash_file(path) for path in written}
         _write_json(temporary / "run.json", {"format": FORMAT, **asdict(record), "files": files})

@@ -111,14 +111,15 @@ def confusion_cells(truth: NDArray[Any], predicted: NDArray[Any], labels: int) -
 
     Args:
         truth: int codes (documents,).
-        predicted: int codes (documents,).
+        predicted: int codes (documents,), of labels or of other nodes of a hierarchy.
         labels: number of labels.
 
     Returns:
         The cells.
     """
-    pairs, documents = np.unique(truth.astype(np.int64) * labels + predicted, return_counts=True)
-    rows, columns = np.divmod(pairs, labels)
+    codes = max(labels, int(predicted.max(initial=0)) + 1)
+    pairs, documents = np.unique(truth.astype(np.int64) * codes + predicted, return_counts=True)
+    rows, columns = np.divmod(pairs, codes)
     shares = documents / np.bincount(truth, minlength=labels)[rows]
     values = (array.tolist() for array in (rows, columns, documents, shares))
     return tuple(map(Cell, *values))
@@ -155,7 +156,11 @@ def count_per_label(
 
 
 def heat_map(cells: Sequence[Cell], labels: Sequence[str]) -> HeatMap:
-    """The layout of a matrix: with names and counts for few labels, scaled to a fixed side for many."""
+    """The layout of a matrix: with names and counts for few labels, scaled to a fixed side for many.
+
+    It has no column for predicted nodes that are no labels.
+    """
+    cells = [cell for cell in cells if cell.predicted < len(labels)]
     if len(labels) > MAX_NAMED_LABELS:
         return HeatMap(tuple(cells), (), len(labels), round(MATRIX_SIDE / len(labels), 3), 0, 0)
     names = tuple(shorten(label, MAX_NAME_WIDTH) for label in labels)

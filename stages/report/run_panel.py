@@ -87,10 +87,14 @@ class RunPanel:
         return max((counts.total for counts in self.label_counts), default=0)
 
     @cached_property
+    def confused(self) -> tuple[Cell, ...]:
+        """The cells of the confusion matrix, also those of predicted nodes that are no labels."""
+        return confusion.confusion_cells(self.view.truth, self.view.predicted, len(self.view.labels))
+
+    @cached_property
     def heat_map(self) -> HeatMap:
         """The layout of the confusion matrix."""
-        cells = confusion.confusion_cells(self.view.truth, self.view.predicted, len(self.view.labels))
-        return confusion.heat_map(cells, self.view.labels)
+        return confusion.heat_map(self.confused, self.view.labels)
 
     @property
     def has_wide_matrix(self) -> bool:
@@ -105,7 +109,7 @@ class RunPanel:
     @property
     def frequent_errors(self) -> tuple[Cell, ...]:
         """The most frequent errors."""
-        return confusion.most_frequent_errors(self.heat_map.cells, MAX_ERRORS)
+        return confusion.most_frequent_errors(self.confused, MAX_ERRORS)
 
     @property
     def rule_effect(self) -> RuleEffect:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from data.hierarchy import Hierarchy
 from heads.evaluation.metrics import Scorecard
 
 __all__ = ["RunView"]
@@ -29,13 +30,14 @@ class RunView:
         test: metrics on the test split; None if it was not scored.
         labels: the labels; ordinal ones from the lowest to the highest.
         truth: int64 (documents,) codes into `labels`; multi-label: bool (documents, labels).
-        predicted: the decisions, of the same form.
+        predicted: the decisions, of the same form; with a hierarchy, codes of its nodes.
         probabilities: float32 (documents, labels); NaN and -inf mean unknown and rank last.
         notes: sentences about the run.
         evidence: the decision rule as JSON, with the comparison of the rule families.
         has_folds: whether `out_of_fold` is out-of-fold.
         training: how a network was trained, as text; empty for other heads.
         marks: what distinguishes its metrics from those of most runs, in a few words each.
+        hierarchy: of the labels; None without a taxonomy.
     """
 
     name: str
@@ -57,6 +59,12 @@ class RunView:
     has_folds: bool = True
     training: str = ""
     marks: tuple[str, ...] = ()
+    hierarchy: Hierarchy | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the codes in `predicted`: the labels, then the other nodes of the hierarchy."""
+        return self.labels if self.hierarchy is None else self.hierarchy.names
 
     @property
     def scored(self) -> Scorecard:

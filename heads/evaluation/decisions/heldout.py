@@ -21,7 +21,7 @@ class HeldOutResult:
 
     Attributes:
         scorecard: every metric with its confidence interval.
-        predicted: int64 (documents,), or bool (documents, labels).
+        predicted: int64 (documents,), with a taxonomy the codes of nodes, or bool (documents, labels).
         scores: float32 (documents, labels), -inf in the columns that the head lacks.
         seconds: time that the head took to compute its scores.
     """
@@ -79,5 +79,7 @@ class HeldOut:
         seconds = time.perf_counter() - start
         scores = align_scores(raw, head.classes_, labels)
         predicted = rule.decide(scores)
-        card = scorecard(self.__target.y, predicted, labels, seed, ordinal=self.__target.is_ordinal)
+        target = self.__target
+        ordinal, hierarchy = target.is_ordinal, target.hierarchy
+        card = scorecard(target.y, predicted, labels, seed, ordinal=ordinal, hierarchy=hierarchy)
         return HeldOutResult(card, predicted, scores, seconds)
