@@ -7,7 +7,8 @@ document or a head.
 """
 
 from heads.evaluation.decisions.evidence import Evidence, RuleComparison
-from heads.evaluation.decisions.rules import DecisionRule, rule_from_json
+from heads.evaluation.decisions.rule_json import rule_from_json
+from heads.evaluation.decisions.rules import DecisionRule
 from heads.evaluation.decisions.tuning import Decision, decision_from_json, default_decision, tune_decision
 
 __all__ = [

@@ -5,7 +5,7 @@ targets, logits for multi-label ones. A column of -inf is a label that the head 
 compute in float64.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar, Self
 
@@ -22,6 +22,11 @@ class DecisionRule:
 
     family: ClassVar[str]
 
+    @property
+    def name(self) -> str:
+        """The family, and what else a reader needs to tell the rule from others of its family."""
+        return self.family
+
     def decide(self, scores: Scores) -> NDArray[Any]:
         """int64 (documents,) columns, or bool (documents, labels) for multi-label targets."""
         raise NotImplementedError
@@ -32,7 +37,7 @@ class DecisionRule:
         return self
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values for `rule_from_json`."""
+        """Plain values for `rule_json.rule_from_json`."""
         return {"family": self.family, **asdict(self)}  # type: ignore[call-overload]  # every rule is a dataclass
 
 
@@ -146,30 +151,6 @@ class PerLabelThresholds(DecisionRule):
     def reordered(self, order: Sequence[int] | NDArray[np.int64]) -> Self:
         """The same rule for reordered columns."""
         return replace(self, thresholds=tuple(self.thresholds[column] for column in order))
-
-
-_RULES: Mapping[str, type[DecisionRule]] = {
-    rule.family: rule
-    for rule in (
-        Argmax,
-        LogitAdjustment,
-        PerLabelOffsets,
-        WeightedMedian,
-        FixedThreshold,
-        SingleThreshold,
-        PerLabelThresholds,
-    )
-}
-
-
-def rule_from_json(content: Mapping[str, Any]) -> DecisionRule:
-    """The rule that `to_json` returned. Raises ValueError for any other content."""
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in content.items()}
-    family = str(values.pop("family", None))
-    try:
-        return _RULES[family](**values)
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"the content is not a decision rule: {error}") from error
 
 
 def best_columns(scores: Scores, offsets: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -31,7 +31,8 @@ from heads.evaluation.bootstrap import resample_metrics
 from heads.evaluation.confusion_counts import ConfusionCounts
 from heads.evaluation.decisions import multilabel, single_label
 from heads.evaluation.decisions.evidence import Evidence, RuleComparison
-from heads.evaluation.decisions.rules import DecisionRule, rule_from_json
+from heads.evaluation.decisions.rule_json import rule_from_json
+from heads.evaluation.decisions.rules import DecisionRule
 from heads.evaluation.decisions.search import MIN_DOCUMENTS
 from heads.evaluation.metrics import ABSOLUTE_ERROR, MACRO_F1, Metric
 from heads.evaluation.score_matrix import row_blocks
