@@ -59,6 +59,9 @@ def predict(options: PredictOptions) -> None:
     RUN was fitted on, unless options say otherwise. A document whose vectors are not finite gets an empty row, and the
     exit code is then 1.
 
+    If the labels have a taxonomy, the prediction may be an inner node, and its path is written too, with a column for
+    the node of each level and one for its probability.
+
     \b
     embedonce predict lstm-7c2e41b0 new.csv > labeled.csv
     embedonce predict lstm-7c2e41b0 other.csv --text message --delimiter ";" > labeled.csv
@@ -66,7 +69,7 @@ def predict(options: PredictOptions) -> None:
     """
     from stages.compare import find_run
     from stages.fitting.predictions import ProbabilityColumns
-    from stages.predict import open_encoders, read_new_text, write_predictions
+    from stages.predict import open_encoders, path_columns, read_new_text, write_predictions
     from stages.predict import predict as predict_documents
 
     if options.every and options.top is not None:
@@ -94,7 +97,7 @@ def predict(options: PredictOptions) -> None:
             lambda done: bar(done, total, f"{done:,} of {total:,} documents"),
             corpus.tabular,
         )
-        failed = write_predictions(predictions, columns, out, as_json=options.as_json)
+        failed = write_predictions(predictions, columns, out, as_json=options.as_json, paths=path_columns(run))
     if failed:
         say(
             f"{plural(len(failed), 'document')} without a prediction, because their vectors are not finite: "

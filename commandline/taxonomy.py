@@ -75,7 +75,8 @@ def taxonomy(options: TaxonomyOptions) -> None:
 
 
 def _read(options: TaxonomyOptions) -> "CountedTaxonomy":
-    from stages.taxonomy.sources import read_source, read_stored_corpus, store_location
+    from stages.stores import open_corpus, open_store
+    from stages.taxonomy.sources import count_stored, read_source, store_location
 
     given = [name for name in ("source", "store", "suggest") if getattr(options, name) is not None]
     if len(given) > 1:
@@ -88,7 +89,7 @@ def _read(options: TaxonomyOptions) -> "CountedTaxonomy":
     location = options.store if options.source is None else store_location(options.source)
     if options.source is not None and location is None:
         return read_source(options.source, options.spec)
-    return read_stored_corpus(location, options.stores_folder, options.corpus)
+    return count_stored(open_corpus(open_store(location, options.stores_folder), options.corpus))
 
 
 def _write_edges(counted: "CountedTaxonomy", path: Path) -> None:

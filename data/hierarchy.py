@@ -42,6 +42,12 @@ class Hierarchy:
         return len(self.names)
 
     @cached_property
+    def taxonomy(self) -> Taxonomy:
+        """The same nodes by name."""
+        above = (tuple(self.names[parent] for parent in parents) for parents in self.parents)
+        return Taxonomy.from_parents(dict(zip(self.names, above, strict=True)))
+
+    @cached_property
     def is_tree(self) -> bool:
         """Whether no node has several parents."""
         return all(len(above) <= 1 for above in self.parents)

@@ -23,6 +23,7 @@ from stages.embed.pipeline.feature_blocks import iter_feature_blocks
 from stages.fitting.predictions import CsvWriter, ProbabilityColumns, format_labels
 from stages.fitting.runs import Run
 from stages.fitting.stacking_inputs import build_scorer
+from stages.taxonomy.paths import Path, PathColumns, Paths
 
 
 @dataclass(frozen=True)
@@ -30,14 +31,16 @@ class Prediction:
     """The labels of one document; a document without finite vectors has none.
 
     label: as in predictions.csv, a label or a JSON list of labels for multi-label; "" if there are none.
-    labels: their names, None if there are none.
+    labels: their names, None if there are none; with a taxonomy, a predicted node may be no label of a document.
     probabilities: float32 (labels,), in the order of the run's labels; None if there are none.
+    paths: the nodes above the labels with their probabilities, as in `Paths.of`; () without a taxonomy.
     """
 
     id: str
     label: str = ""
     labels: tuple[str, ...] | None = None
     probabilities: NDArray[np.float32] | None = None
+    paths: tuple[Path, ...] = ()
 
 
 def open_encoders(
@@ -150,17 +153,31 @@ def predict(
             on_progress(block.texts.stop)
 
 
-def _decide(run: Run, scores: NDArray[np.float32]) -> Iterator[tuple[str, tuple[str, ...], NDArray[np.float32]]]:
+def _decide(
+    run: Run, scores: NDArray[np.float32]
+) -> Iterator[tuple[str, tuple[str, ...], NDArray[np.float32], tuple[Path, ...]]]:
     """Yield the fields of each document's Prediction without its id. scores: float32 (documents, labels)."""
-    names = run.record.node_names
+    names, hierarchy, decided = run.record.node_names, run.record.hierarchy, run.decision.rule.decide(scores)
     probabilities = scores_to_probabilities(scores, multilabel=run.record.kind == "multilabel")
-    for codes, row in zip(run.decision.rule.decide(scores), probabilities, strict=True):
+    paths = repeat(()) if hierarchy is None else Paths(hierarchy).of(decided, probabilities)
+    for codes, row, of_document in zip(decided, probabilities, paths, strict=False):
         columns = np.flatnonzero(codes).tolist() if np.ndim(codes) else [int(codes)]
-        yield format_labels(codes, names), tuple(names[column] for column in columns), row
+        yield format_labels(codes, names), tuple(names[column] for column in columns), row, of_document
+
+
+def path_columns(run: Run) -> PathColumns | None:
+    """The columns of the paths that a run predicts; None without a taxonomy."""
+    hierarchy = run.record.hierarchy
+    return None if hierarchy is None else PathColumns(Paths(hierarchy), run.record.kind == "multilabel")
 
 
 def write_predictions(
-    predictions: Iterable[Prediction], columns: ProbabilityColumns, out: TextIO, *, as_json: bool
+    predictions: Iterable[Prediction],
+    columns: ProbabilityColumns,
+    out: TextIO,
+    *,
+    as_json: bool,
+    paths: PathColumns | None = None,
 ) -> list[str]:
     """Write predictions as CSV or JSON lines; a row without a prediction has empty cells, or null in JSON.
 
@@ -169,11 +186,12 @@ def write_predictions(
         columns: the labels whose probabilities are written.
         out: where to write.
         as_json: one JSON object per line instead of CSV.
+        paths: from `path_columns`.
 
     Returns:
         The ids of the rows without a prediction.
     """
-    write = _write_json(columns, out) if as_json else _write_csv(columns, out)
+    write = _write_json(columns, paths, out) if as_json else _write_csv(columns, paths, out)
     failed = []
     for row in predictions:
         write(row)
@@ -182,22 +200,26 @@ def write_predictions(
     return failed
 
 
-def _write_json(columns: ProbabilityColumns, out: TextIO) -> Callable[[Prediction], None]:
+def _write_json(columns: ProbabilityColumns, paths: PathColumns | None, out: TextIO) -> Callable[[Prediction], None]:
     def write(row: Prediction) -> None:
         probabilities = None if row.probabilities is None else columns.select(row.probabilities)
-        content = {"id": row.id, "labels": row.labels, "probabilities": probabilities}
+        found = {} if paths is None else paths.to_json(None if row.labels is None else row.paths)
+        content = {"id": row.id, "labels": row.labels, **found, "probabilities": probabilities}
         out.write(json.dumps(content, ensure_ascii=False) + "\n")
 
     return write
 
 
-def _write_csv(columns: ProbabilityColumns, out: TextIO) -> Callable[[Prediction], None]:
-    table, others = CsvWriter(out), ("id", "prediction")
+def _write_csv(columns: ProbabilityColumns, paths: PathColumns | None, out: TextIO) -> Callable[[Prediction], None]:
+    table, others = CsvWriter(out), ["id", "prediction", *(() if paths is None else paths.header)]
     header = columns.header(others)
     table.writerow([*others, *header])
 
     def write(row: Prediction) -> None:
-        cells = [""] * len(header) if row.probabilities is None else columns.cells(row.probabilities)
+        if row.probabilities is None:
+            cells = [""] * (len(others) - 2 + len(header))
+        else:
+            cells = [*(() if paths is None else paths.cells(row.paths)), *columns.cells(row.probabilities)]
         table.writerow([row.id, row.label, *cells])
 
     return write

@@ -21,6 +21,7 @@ from stages.interactive.progress_bar import progress_bar
 if TYPE_CHECKING:
     from heads.core.head import Head
     from heads.evaluation.metrics import ConfidenceInterval, Scorecard
+    from stages.predict import Prediction
 
 __all__ = ["Comparison", "Run"]
 
@@ -87,7 +88,8 @@ class Run:
     def predict(self, texts: Any, *, progress: bool = True) -> NDArray[Any]:
         """Labels of new texts: strings (documents,), or a bool matrix (documents, labels) if multi-label.
 
-        The texts are encoded by the encoder that made the run's features, and decided by the run's rule.
+        The texts are encoded by the encoder that made the run's features, and decided by the run's rule. With a
+        taxonomy, a string may be the name of an inner node that is no label of a document.
 
         Args:
             texts: a list of texts; or a data frame, whose text and tabular columns are those of the corpus. Of a list,
@@ -98,11 +100,24 @@ class Run:
             RecipeMismatch: if that encoder is not the same any more.
             EmbedOnceError: if a text has no finite vectors; the first one's number is given.
         """
-        return self._predicted(texts, visible=progress)[0]
+        return self._label_arrays(self._predicted(texts, visible=progress))[0]
 
     def predict_proba(self, texts: Any, *, progress: bool = True) -> NDArray[np.float32]:
         """Probabilities of new texts, float32 (documents, labels), in the order of `labels`. Raises as `predict`."""
-        return self._predicted(texts, visible=progress)[1]
+        return self._label_arrays(self._predicted(texts, visible=progress))[1]
+
+    def predict_paths(self, texts: Any, *, progress: bool = True) -> list[dict[str, float]]:
+        """The predicted nodes of each new text with their probabilities, parents first, if labels have a taxonomy.
+
+        They are the nodes from the top to the predicted one, as in {"rec": 0.9, "rec/hockey": 0.7}; multi-label, those
+        of all predicted labels. Raises CallError for labels without a taxonomy, and as `predict` does.
+        """
+        if self.stored.record.hierarchy is None:
+            raise CallError(f"The labels of {self.name} have no taxonomy, so there are no paths. Use predict.")
+        return [
+            {node.node: node.probability for path in row.paths for node in path}
+            for row in self._predicted(texts, visible=progress)
+        ]
 
     def _read(self, texts: Any) -> Corpus:
         from stages.predict import known_spec
@@ -115,7 +130,7 @@ class Run:
         documents = [Document(str(row), text) for row, text in enumerate(texts)]
         return Corpus("new", "memory:new", documents, "single", None, ())
 
-    def _predicted(self, texts: Any, *, visible: bool) -> tuple[NDArray[Any], NDArray[np.float32]]:
+    def _predicted(self, texts: Any, *, visible: bool) -> "list[Prediction]":
         from stages.predict import missing_tabular_notes, predict
 
         corpus = self._read(texts)
@@ -134,6 +149,9 @@ class Run:
                 f"The encoder gives no finite vectors for {len(failed):,} of {plural(len(rows), 'text')}; the first is "
                 f"number {failed[0]:,}. Remove these texts."
             )
+        return rows
+
+    def _label_arrays(self, rows: "Sequence[Prediction]") -> tuple[NDArray[Any], NDArray[np.float32]]:
         probabilities = np.array([row.probabilities for row in rows], np.float32).reshape(len(rows), len(self.labels))
         names = [row.labels or () for row in rows]
         if self.stored.record.kind != "multilabel":

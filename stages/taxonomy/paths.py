@@ -1,16 +1,16 @@
 """Predictions as paths: the nodes from the top to the predicted one, each with its probability."""
 
+import json
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data.hierarchy import Hierarchy
-from data.taxonomy import Taxonomy
 
-__all__ = ["Path", "PathNode", "Paths"]
+__all__ = ["Path", "PathColumns", "PathNode", "Paths"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,6 @@ Path = tuple[PathNode, ...]
 class Paths:
     """Makes paths of the nodes that a run predicts."""
 
-    taxonomy: Taxonomy
     hierarchy: Hierarchy
 
     @property
@@ -61,11 +60,47 @@ class Paths:
         path = [code]
         while above := self.hierarchy.parents[path[-1]]:
             path.append(max(above, key=lambda node: (node in chosen, probabilities[node])))
-        names = self.hierarchy.names
-        return tuple(
-            PathNode(names[node], self.taxonomy.short_name(names[node]), probabilities[node]) for node in path[::-1]
-        )
+        names, short_name = self.hierarchy.names, self.hierarchy.taxonomy.short_name
+        return tuple(PathNode(names[node], short_name(names[node]), probabilities[node]) for node in path[::-1])
 
     def text(self, path: Path) -> str:
         """A path in one cell: "rec/sport/hockey", or "rec > sport > hockey" if the names of nodes are no paths."""
-        return path[-1].node if self.taxonomy.separator else " > ".join(each.name for each in path)
+        return path[-1].node if self.hierarchy.taxonomy.separator else " > ".join(each.name for each in path)
+
+
+@dataclass(frozen=True)
+class PathColumns:
+    """The columns of a table that hold predicted paths: the path, and a node and its probability for each level.
+
+    The cells of documents with several labels are JSON lists, with an entry for each path, or for each node of a level.
+    """
+
+    paths: Paths
+    is_multilabel: bool
+
+    @property
+    def header(self) -> list[str]:
+        """The names of the columns."""
+        levels = range(1, self.paths.levels + 1)
+        return ["path", *(name for level in levels for name in (f"level_{level}", f"level_{level}_probability"))]
+
+    def cells(self, paths: Sequence[Path]) -> list[str]:
+        """The cells of one document."""
+        texts = [self.paths.text(path) for path in paths]
+        cells = [json.dumps(texts, ensure_ascii=False) if self.is_multilabel else texts[0]]
+        for level in range(self.paths.levels):
+            nodes = list(dict.fromkeys(path[level] for path in paths if level < len(path)))
+            cells += self._level_cells(nodes)
+        return cells
+
+    def _level_cells(self, nodes: Sequence[PathNode]) -> tuple[str, str]:
+        names, shares = [node.name for node in nodes], [f"{node.probability:.6g}" for node in nodes]
+        if self.is_multilabel:
+            return json.dumps(names, ensure_ascii=False), f"[{', '.join(shares)}]"
+        return (names[0], shares[0]) if nodes else ("", "")
+
+    def to_json(self, paths: Sequence[Path] | None) -> dict[str, Any]:
+        """One document's paths as JSON values: `path`, or `paths` of several labels, as lists of nodes from the top."""
+        values = [[asdict(node) for node in path] for path in paths or ()]
+        name, value = ("paths", values) if self.is_multilabel else ("path", next(iter(values), None))
+        return {name: None if paths is None else value}

@@ -7,10 +7,9 @@ from data.readers import read_corpus
 from data.source_spec import SourceSpec
 from data.taxonomy import Taxonomy
 from featurestore import CorpusTable, Location, is_store, parse_location
-from stages.stores import open_corpus, open_store
 from stages.taxonomy.counts import CountedTaxonomy
 
-__all__ = ["read_source", "read_stored_corpus", "store_location"]
+__all__ = ["count_stored", "read_source", "store_location"]
 
 
 def store_location(source: str) -> Location | None:
@@ -21,23 +20,6 @@ def store_location(source: str) -> Location | None:
     return path if path.is_dir() and is_store(path) else None
 
 
-def read_stored_corpus(location: Location | None, stores: Location, corpus: str | None) -> CountedTaxonomy:
-    """The taxonomy of a corpus in a store.
-
-    Args:
-        location: the store; None for the newest one in `stores`.
-        stores: the folder of the stores.
-        corpus: name of the corpus; None for the only one.
-
-    Returns:
-        The taxonomy with its documents.
-
-    Raises:
-        BadData: the labels have no taxonomy; and what `open_store` and `open_corpus` raise.
-    """
-    return _count(open_corpus(open_store(location, stores), corpus))
-
-
 def read_source(source: str, spec: SourceSpec) -> CountedTaxonomy:
     """The taxonomy of a file with documents. Raises BadData if the labels have none; what `read_corpus` raises."""
     corpus = read_corpus(source, spec)
@@ -46,7 +28,8 @@ def read_source(source: str, spec: SourceSpec) -> CountedTaxonomy:
     return CountedTaxonomy.of_corpus(corpus.name, _require(corpus.name, corpus.taxonomy), labels, splits)
 
 
-def _count(table: CorpusTable) -> CountedTaxonomy:
+def count_stored(table: CorpusTable) -> CountedTaxonomy:
+    """The taxonomy of a corpus in a store. Raises BadData if the labels have none."""
     return CountedTaxonomy.of_corpus(table.name, _require(table.name, table.taxonomy), table.labels, table.splits)
 
 

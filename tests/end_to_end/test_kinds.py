@@ -3,10 +3,12 @@
 import csv
 import json
 import random
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
 
+import embedonce as api
 from stages.fitting import runs
 from tests.conftest import Run
 from tests.tiny_encoder import make_encoder
@@ -44,7 +46,15 @@ def test_paths_of_labels_make_the_tree_of_heads_that_use_one(
     assert embedonce("fit-head", *head, "--folds", "2").code == 0
     run = only_run(tmp_path)
     assert run.record.kind == "path"
-    assert dict(run.head().get_params()["tree"])["rec/hockey"] == ("rec", "rec/hockey")
+    assert list(run.head().get_params()["tree"]["rec/hockey"]) == ["rec"]
+    answer = next(csv.DictReader(embedonce("predict", run.name, "t.csv").out.splitlines()))
+    (path,) = api.load_run(run.folder).predict_paths([texts("rec/hockey")[0]], progress=False)
+    assert answer["path"] == answer["prediction"] == list(path)[-1]
+    cells = {level: answer[level] for level in ("level_1", "level_2")}
+    assert cells == dict(zip_longest(cells, (node.split("/")[-1] for node in path), fillvalue=""))
+    assert [float(answer[f"{level}_probability"]) for level in list(cells)[: len(path)]] == pytest.approx(
+        list(path.values()), abs=1e-4
+    )
 
 
 def test_several_labels_in_a_cell_are_several_labels_in_the_answer(embedonce: Run, tmp_path: Path, model: Path) -> None:

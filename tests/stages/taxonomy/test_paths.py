@@ -8,7 +8,7 @@ from stages.taxonomy.paths import PathNode, Paths
 
 LABELS = ("a/x", "a/y", "b")
 TREE = Taxonomy.from_separator(LABELS, "/")
-PATHS = Paths(TREE, Hierarchy.of(TREE, LABELS))
+PATHS = Paths(Hierarchy.of(TREE, LABELS))
 SHARES = np.array([[0.5, 0.3, 0.2], [0.4, 0.35, 0.25]])
 
 
@@ -24,14 +24,14 @@ def test_of_several_parents_the_most_probable_one_is_on_the_path() -> None:
     graph = Taxonomy.from_parents(
         {"pets": (), "farm": (), "pony": ("pets", "farm"), "cat": ("pets",), "cow": ("farm",)}
     )
-    paths = Paths(graph, Hierarchy.of(graph, ("cat", "cow", "pony")))
+    paths = Paths(Hierarchy.of(graph, ("cat", "cow", "pony")))
     ((path,),) = paths.of(np.array([2]), np.array([[0.1, 0.3, 0.6]]))
     assert paths.text(path) == "farm > pony"
 
 
 def test_several_labels_have_a_path_to_each_label_without_a_predicted_one_below() -> None:
     labels = ("a", "a/x", "a/y", "b")
-    paths = Paths(TREE, Hierarchy.of(TREE, labels))
+    paths = Paths(Hierarchy.of(TREE, labels))
     predicted = np.array([[True, True, True, False], [True, False, False, True], [False] * 4])
     probabilities = np.array([[0.9, 0.8, 0.7, 0.1]] * 3)
     texts = [[paths.text(path) for path in of_document] for of_document in paths.of(predicted, probabilities)]
