@@ -46,6 +46,7 @@ BUILT_IN_HEADS = {
     "lightgbm": "heads.classifiers.lightgbm:LightGBMHead",
     "cascade": "heads.classifiers.cascade:CascadeHead",
     "supcon": "heads.classifiers.supcon:SupConHead",
+    "hierarchical": "heads.classifiers.hierarchical:HierarchicalHead",
 }
 
 # these read the scores of other runs instead of features, so `all` does not include them

@@ -13,6 +13,7 @@ from data.taxonomy import Taxonomy
 from data.text_format import plural
 from featurestore import Bags
 from heads.core.class_weights import ClassWeight, loss_weights
+from heads.core.detailed_labels import DetailUse
 from heads.core.head import Examples
 from heads.core.hyperparameters import Help, Range, Search
 from heads.core.pooled_head import PooledHead
@@ -41,6 +42,7 @@ class CascadeHead(PooledHead):
 
     name: ClassVar[str] = "cascade"
     supports_multilabel: ClassVar[bool] = False
+    detail_use: ClassVar[DetailUse] = "sum"
 
     tree: Annotated[
         Mapping[Any, Sequence[str]] | None,

@@ -13,6 +13,7 @@ from data.errors import CallError
 from data.taxonomy import resolve_label_paths
 from featurestore import Bags
 from heads.core.class_weights import ClassWeight
+from heads.core.detailed_labels import DetailUse
 from heads.core.head import Examples
 from heads.core.hyperparameters import Help, Range, Search
 from heads.core.pooled_head import PooledHead
@@ -46,6 +47,7 @@ class SupConHead(PooledHead):
     """
 
     name: ClassVar[str] = "supcon"
+    detail_use: ClassVar[DetailUse] = "sum"
 
     tree: Annotated[
         Mapping[Any, Sequence[str]] | None, Help("label -> nodes from below the root to the label; none for no tree")

@@ -10,8 +10,7 @@ A head's own file declares its hyperparameters and the views that it reads, and 
 Messages for the user (a fallback, no convergence) are added with `_add_note` and kept in `notes_`.
 """
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
@@ -23,9 +22,12 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from data.errors import CallError, RunDamaged, UnknownName
 from data.ranges import MAX_SEED
 from data.tabular import Tabular
+from data.text_format import plural
 from featurestore import Bags, Computation, as_bags
 from heads.core import saving
 from heads.core.class_weights import ClassWeight, loss_weights
+from heads.core.detailed_labels import DetailedLabels, DetailUse, fit_detailed, restore_detailed, sum_scores
+from heads.core.fitted_head import FittedHead
 from heads.core.hyperparameters import (
     Help,
     NestedHyperparameters,
@@ -35,35 +37,13 @@ from heads.core.hyperparameters import (
     hyperparameters_of,
     to_json,
 )
-from heads.core.inputs import Examples, as_labels, as_sample_weight, encode
+from heads.core.inputs import Examples, as_labels, as_sample_weight, encode, format_dims, vector_length
 from heads.core.tabular_encoder import TabularEncoder
 from heads.evaluation.score_matrix import scores_to_probabilities
 
 __all__ = ["Examples", "FittedHead", "Head"]
 
 SCORED = 16_384  # documents scored at a time, so that a copy of their features stays small
-
-
-class FittedHead:
-    """The attributes of a fitted head. They are not hyperparameters, so they are not fields of the dataclass `Head`.
-
-    classes_: the labels, sorted; the column numbers of a multi-label matrix.
-    counts_: float64 (classes,), the sum of sample weights of each class.
-    multilabel_: whether a document may have more than one label.
-    dims_: view -> length of its vectors, for the views that the head read.
-    tabular_: the encoder of tabular columns; None if the documents have none, or the head does not use them.
-    notes_: messages for the user.
-    parameter_count_: how many numbers were learned.
-    """
-
-    classes_: NDArray[Any]
-    counts_: NDArray[np.float64]
-    multilabel_: bool
-    dims_: dict[str, int]
-    tabular_: TabularEncoder | None = None
-    notes_: tuple[str, ...]
-    parameter_count_: int
-    _label_dtype: np.dtype[Any]
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -78,11 +58,21 @@ class Head(FittedHead, NestedHyperparameters, ClassifierMixin, BaseEstimator):
     every_layer: ClassVar[bool] = False
     # whether the head reads tabular columns next to the text (`_tabular_inputs`)
     uses_tabular: ClassVar[bool] = False
+    # what the head does with labels that are more detailed than those it scores
+    detail_use: ClassVar[DetailUse] = "none"
 
     class_weight: ClassWeight = "none"
     seed: Annotated[int, Range(0, MAX_SEED), Help("seed of all random numbers")] = 0
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None, fit_only: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        groups: Any = None,
+        fit_only: Any = None,
+        detailed: Any = None,
+    ) -> Self:
         """Fit the head; the arguments are not changed.
 
         Args:
@@ -92,6 +82,8 @@ class Head(FittedHead, NestedHyperparameters, ClassifierMixin, BaseEstimator):
             groups: (documents,); documents of one group stay on one side of the validation split.
             fit_only: bool (documents,), documents that are fitted but never validate: neither for early stopping nor in
                 a head's own inner folds. One whose group is in the validation split is left out.
+            detailed: labels in the form of y that say more, and each of which belongs to one label of y. They teach a
+                head that can use them (`detail_use`); y is what it predicts.
 
         Raises:
             CallError: for input that cannot be learned from.
@@ -102,13 +94,23 @@ class Head(FittedHead, NestedHyperparameters, ClassifierMixin, BaseEstimator):
         bags = self._as_bags(X, reset=True)
         labels = as_labels(y, len(bags))
         weight = as_sample_weight(sample_weight, len(bags))
-        optional = [None if each is None else np.asarray(each) for each in (groups, fit_only)]
+        optional = [None if each is None else np.asarray(each) for each in (groups, fit_only, detailed)]
         if not weight.all():
             rows = np.flatnonzero(weight)
             bags, labels, weight = bags[rows], labels[rows], weight[rows]
             optional = [None if each is None else each[rows] for each in optional]
         self._fit_tabular(bags.tabular, weight)
-        self._fit(self._examples(bags, labels, weight, *optional))
+        *optional, detailed = optional
+        examples = self._examples(bags, labels, weight, *optional)
+        self.detailed_ = self.detailed_head_ = None
+        if detailed is not None:
+            examples = self._add_detail(examples, detailed)
+        if self.detailed_ is not None and self.detail_use == "sum":
+            head = self.detailed_head_ = fit_detailed(self, examples, self.detailed_)
+            self.notes_ = tuple(dict.fromkeys((*self.notes_, *head.notes_)))
+            self.parameter_count_ = head.parameter_count_
+        else:
+            self._fit(examples)
         return self
 
     def decision_function(self, X: Any) -> NDArray[np.float32]:
@@ -117,6 +119,9 @@ class Head(FittedHead, NestedHyperparameters, ClassifierMixin, BaseEstimator):
         bags = self._as_bags(X)
         if not len(bags):
             return np.zeros((0, len(self.classes_)), dtype=np.float32)
+        if self.detailed_head_ is not None and self.detailed_ is not None:
+            scores = self.detailed_head_.decision_function(bags)
+            return sum_scores(scores, self.detailed_.class_of, len(self.classes_)).astype(np.float32)
         blocks = (bags[start : start + SCORED] for start in range(0, len(bags), SCORED))
         return np.concatenate([np.asarray(self._decision_function(block), dtype=np.float32) for block in blocks])
 
@@ -145,22 +150,9 @@ class Head(FittedHead, NestedHyperparameters, ClassifierMixin, BaseEstimator):
         """Write the fitted head into `folder`, which is created if needed: head.json and the files that it lists."""
         check_is_fitted(self)
         folder.mkdir(parents=True, exist_ok=True)
-        self._save(folder)
-        saving.write_description(
-            folder,
-            {
-                "head": self.name,
-                "hyperparameters": {name: to_json(value) for name, value in self.get_params(deep=False).items()},
-                "kind": "multilabel" if self.multilabel_ else "single",
-                "classes": self.classes_.tolist(),
-                "dtypes": [self.classes_.dtype.str, self._label_dtype.str],
-                "counts": self.counts_.tolist(),
-                "dims": self.dims_,
-                "tabular": None if self.tabular_ is None else self.tabular_.to_json(),
-                "parameter_count": self.parameter_count_,
-                "notes": self.notes_,
-            },
-        )
+        (self.detailed_head_ or self)._save(folder)
+        parameters = {name: to_json(value) for name, value in self.get_params(deep=False).items()}
+        saving.write_description(folder, {"head": self.name, "hyperparameters": parameters, **self._describe()})
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -176,20 +168,11 @@ class Head(FittedHead, NestedHyperparameters, ClassifierMixin, BaseEstimator):
             raise RunDamaged(
                 f"{folder / 'head.json'} cannot be used ({error}). Remove the run and fit again."
             ) from error
-        head._load(folder)
         head.parameter_count_ = content["parameter_count"]
+        if head.detailed_ is not None and cls.detail_use == "sum":
+            head.detailed_head_ = restore_detailed(head, head.detailed_)
+        (head.detailed_head_ or head)._load(folder)
         return head
-
-    def _restore(self, content: dict[str, Any]) -> None:
-        classes, labels = (np.dtype(text) for text in content["dtypes"])
-        self.classes_, self._label_dtype = np.array(content["classes"], dtype=classes), labels
-        self.counts_ = np.array(content["counts"], dtype=np.float64)
-        if self.counts_.shape != self.classes_.shape:
-            raise ValueError(f"{len(self.counts_)} counts for {len(self.classes_)} classes")
-        self.multilabel_ = content["kind"] == "multilabel"
-        self.dims_ = {str(view): int(dim) for view, dim in content["dims"].items()}
-        self.tabular_ = None if content.get("tabular") is None else TabularEncoder.from_json(content["tabular"])
-        self.notes_ = tuple(content["notes"])
 
     def _as_bags(self, X: Any, *, reset: bool = False) -> Bags:
         """X as Bags; the views that the head reads must be present and, unless `reset`, have the fitted dimensions."""
@@ -201,12 +184,12 @@ class Head(FittedHead, NestedHyperparameters, ClassifierMixin, BaseEstimator):
                 if view == "token_ids":
                     raise UnknownName(f"{stored} Pass Bags of a store, which always holds token ids.")
                 raise UnknownName(f"{stored} Embed with --keep {view}, or configure the head to read another view.")
-        dims = {view: _dim(bags, view) for view in views}
+        dims = {view: vector_length(bags, view) for view in views}
         if reset:
             self.dims_ = dims
         elif dims != self.dims_:
             raise CallError(
-                f"{self.name} was fitted on {_format_dims(self.dims_)}, these features have {_format_dims(dims)}: "
+                f"{self.name} was fitted on {format_dims(self.dims_)}, these features have {format_dims(dims)}: "
                 "another encoder made them."
             )
         return bags
@@ -251,6 +234,14 @@ class Head(FittedHead, NestedHyperparameters, ClassifierMixin, BaseEstimator):
         loss_weight = loss_weights(y, self.class_weight, self.classes_.tolist(), weight)
         return Examples(bags, y, weight, loss_weight, groups, fit_only)
 
+    def _add_detail(self, examples: Examples, labels: NDArray[Any]) -> Examples:
+        if self.detail_use == "none" or (self.detail_use == "sum" and self.multilabel_):
+            self._add_note(f"{self.name} learned the scored labels alone, without the detailed ones.")
+            return examples
+        self.detailed_, codes = DetailedLabels.of(labels, examples, self.classes_)
+        self._add_note(f"{self.name} also learned from {plural(len(self.detailed_.classes), 'detailed label')}.")
+        return replace(examples, detailed=codes)
+
     def _add_note(self, sentence: str) -> None:
         self.notes_ = (*self.notes_, sentence)
 
@@ -294,12 +285,3 @@ class Head(FittedHead, NestedHyperparameters, ClassifierMixin, BaseEstimator):
 
     def _load(self, folder: Path) -> None:
         raise NotImplementedError
-
-
-def _dim(bags: Bags, view: str) -> int:
-    shape = bags.view(view).item_shape
-    return math.prod(shape) if shape else 0
-
-
-def _format_dims(dims: dict[str, int]) -> str:
-    return ", ".join(f"{view} of {dim}" for view, dim in dims.items())

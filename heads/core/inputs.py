@@ -1,5 +1,6 @@
 """The input of `fit`, checked: labels and sample weights as callers of scikit-learn pass them, and Examples of them."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from data.errors import CallError
 from featurestore import Bags
 
-__all__ = ["Examples", "as_labels", "as_sample_weight", "encode"]
+__all__ = ["Examples", "as_labels", "as_sample_weight", "encode", "format_dims", "vector_length"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +24,7 @@ class Examples:
         mean is that of sample_weight, for each label.
     groups: (documents,) or None.
     fit_only: bool (documents,), documents that never validate, see `Head.fit`; None if there are none.
+    detailed: the codes of detailed labels, in the shape of `y`, that a head learns too; None if there are none.
     """
 
     bags: Bags
@@ -31,15 +33,18 @@ class Examples:
     loss_weight: NDArray[np.float64]
     groups: NDArray[Any] | None
     fit_only: NDArray[np.bool_] | None = None
+    detailed: NDArray[Any] | None = None
 
     def __len__(self) -> int:
         return len(self.bags)
 
     def __getitem__(self, rows: NDArray[np.int64]) -> "Examples":
         """The documents of `rows`."""
-        groups, fit_only = (None if each is None else each[rows] for each in (self.groups, self.fit_only))
+        optional = (self.groups, self.fit_only, self.detailed)
         weights = self.sample_weight[rows], self.loss_weight[rows]
-        return Examples(self.bags[rows], self.y[rows], *weights, groups, fit_only)
+        return Examples(
+            self.bags[rows], self.y[rows], *weights, *(None if each is None else each[rows] for each in optional)
+        )
 
     @property
     def multilabel(self) -> bool:
@@ -117,3 +122,14 @@ def as_sample_weight(sample_weight: Any, documents: int) -> NDArray[np.float64]:
     if not weight.any():
         raise CallError("Every sample_weight is zero: no document is left to learn from.")
     return weight
+
+
+def vector_length(bags: Bags, view: str) -> int:
+    """The length of a vector of a view, of all its layers together."""
+    shape = bags.view(view).item_shape
+    return math.prod(shape) if shape else 0
+
+
+def format_dims(dims: dict[str, int]) -> str:
+    """Lengths of vectors by view, in words."""
+    return ", ".join(f"{view} of {dim}" for view, dim in dims.items())

@@ -259,4 +259,14 @@ def network_scores(network: nn.Module, sequences: Sequences, rows: torch.Tensor)
 
 
 def _losses_of_rows(losses_of: Losses, logits: torch.Tensor, data: TrainingData, rows: torch.Tensor) -> torch.Tensor:
-    return losses_of(logits, data.targets[rows].to(logits.device), data.weight[rows].to(logits.device))
+    scored = losses_of(
+        logits[:, : data.labels], data.targets[rows].to(logits.device), data.weight[rows].to(logits.device)
+    )
+    if data.detailed is None or logits.shape[1] == data.labels:
+        return scored
+    # rare detailed labels are many: they are not weighted by their frequency, as scored labels may be
+    cross_entropy = Losses(torch.ones(logits.shape[1] - data.labels), smoothing=losses_of.smoothing)
+    detailed = data.detailed.targets[rows].to(logits.device)
+    weight = data.sample_weight[rows].reshape(len(rows), -1)[:, 0].to(logits.device)
+    weight = weight if detailed.dim() == 1 else weight[:, None].expand_as(detailed)
+    return scored + data.detailed.weight * cross_entropy(logits[:, data.labels :], detailed, weight)

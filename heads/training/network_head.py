@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
@@ -15,8 +15,9 @@ from torch import nn
 from data.errors import CallError
 from featurestore import Bags
 from heads.core.class_weights import ClassWeight
+from heads.core.detailed_labels import DetailUse
 from heads.core.head import Examples, Head
-from heads.core.hyperparameters import to_json
+from heads.core.hyperparameters import Help, Range, to_json
 from heads.core.saving import read_arrays, write_arrays
 from heads.training.config import Imbalance, Stopping, Training
 from heads.training.document_batches import Batch, Sequences
@@ -24,7 +25,7 @@ from heads.training.initialization import initialize
 from heads.training.loop import OnEpoch, Trainer, network_scores
 from heads.training.position_storage import open_storage
 from heads.training.state import Checkpoint, History, identity
-from heads.training.training_data import TrainingData
+from heads.training.training_data import DetailedTargets, TrainingData
 
 __all__ = ["NetworkHead", "Standardized", "pad_to_length", "seeded"]
 
@@ -53,6 +54,11 @@ class NetworkHead(FittedNetworkHead, Head):
 
     training: Training | None = None
     class_weight: ClassWeight = "effective"
+    detail_weight: Annotated[
+        float, Range(0), Help("weight of the loss on detailed labels (--scored-level), relative to that on scored ones")
+    ] = 0.5
+
+    detail_use: ClassVar[DetailUse] = "auxiliary"
 
     validation: tuple[Bags, Any] | None = field(init=False, default=None)
     on_epoch: OnEpoch | None = field(init=False, default=None)
@@ -62,6 +68,11 @@ class NetworkHead(FittedNetworkHead, Head):
     def build(self, dim: int, labels: int) -> nn.Module:
         """A new network that maps a Batch of vectors of length `dim` to logits, float32 (documents, labels)."""
         raise NotImplementedError
+
+    @property
+    def _output_count(self) -> int:
+        """The number of labels, scored and detailed."""
+        return len(self.classes_) + (0 if self.detailed_ is None else len(self.detailed_.classes))
 
     def _available_views(self, bags: Bags) -> tuple[str, ...]:
         return tuple(view for view in self._requested_views() if view in bags.views) or self._requested_views()
@@ -82,6 +93,8 @@ class NetworkHead(FittedNetworkHead, Head):
         sequences = self._sequences(examples.bags, with_notes=True)
         order = _ordered_columns(trainer.imbalance.order, self.classes_.tolist())
         data = _training_data(examples, sequences, len(self.classes_), order)
+        if self.detailed_ is not None and examples.detailed is not None:
+            data = replace(data, detailed=DetailedTargets.of(examples.detailed, self.detail_weight))
         rows = data.split(trainer.stopping.validation_fraction if self.validation is None else 0, self.seed)
         stopping_note = None if self.validation else _stopping_note(trainer.stopping, data, rows[1])
         for note in (stopping_note, _imbalance_note(trainer.imbalance, self.class_weight)):
@@ -89,9 +102,9 @@ class NetworkHead(FittedNetworkHead, Head):
                 self._add_note(note)
         generator, rng = torch.Generator().manual_seed(self.seed), np.random.default_rng(self.seed)
         with seeded(self.seed):
-            network = self.build(sequences.dim, data.labels)
+            network = self.build(sequences.dim, self._output_count)
             initialize(network, trainer.optimization.init, generator)
-            self.network_ = Standardized(network, *sequences.moments(rows[0]))
+            self.network_ = Standardized(network, *sequences.moments(rows[0]), labels=data.labels)
             data = replace(data, sequences=self._prepare_sequences(sequences, self.network_.mean))
             self.history_ = trainer.run(
                 self.network_,
@@ -113,7 +126,8 @@ class NetworkHead(FittedNetworkHead, Head):
         # the features are identified by the mean and the deviation in the network
         described = {"head": to_json(self), "device": trainer.device.type, "precision": trainer.precision}
         tabular = () if data.sequences.tabular is None else (data.sequences.tabular,)
-        read = (data.sequences.length, data.targets, data.weight, data.sample_weight, *rows, *tabular)
+        detailed = () if data.detailed is None else (data.detailed.targets,)
+        read = (data.sequences.length, data.targets, data.weight, data.sample_weight, *rows, *tabular, *detailed)
         return Checkpoint(self.checkpoint_folder / f"{identity(described, self.network_, *read)}.safetensors")
 
     def _prepare_data(self, documents: tuple[Bags, Any] | None, data: TrainingData) -> TrainingData | None:
@@ -159,7 +173,7 @@ class NetworkHead(FittedNetworkHead, Head):
         attributions = []
         for batch, positions in self._single_documents(X):
             vectors = self.network_.standardize(batch).requires_grad_()
-            scores = self.network_.network(batch._replace(vectors=vectors))[0]
+            scores = self.network_.network(batch._replace(vectors=vectors))[0, : len(self.classes_)]
             others = scores[:0] if self.multilabel_ else torch.cat([scores[:column], scores[column + 1 :]])
             other = scores[against] if against is not None else others.logsumexp(0) if len(others) else 0.0
             (slope,) = torch.autograd.grad(scores[column] - other, vectors)
@@ -187,28 +201,33 @@ class NetworkHead(FittedNetworkHead, Head):
     def _load(self, folder: Path) -> None:
         dim = sum(self.dims_.values())
         with seeded(self.seed):
-            network = self.build(dim, len(self.classes_))
-        self.network_ = Standardized(network, torch.zeros(dim), torch.ones(dim))
+            network = self.build(dim, self._output_count)
+        self.network_ = Standardized(network, torch.zeros(dim), torch.ones(dim), labels=len(self.classes_))
         shapes = {name: tuple(value.shape) for name, value in self.network_.state_dict().items()}
         arrays = read_arrays(folder / WEIGHTS, shapes)
         self.network_.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
 
 
 class Standardized(nn.Module):
-    """A network on inputs with mean 0 and deviation 1; both are measured on the training documents and saved."""
+    """A network on inputs with mean 0 and deviation 1; both are measured on the training documents and saved.
 
-    def __init__(self, network: nn.Module, mean: torch.Tensor, deviation: torch.Tensor) -> None:
+    labels: how many logits are returned outside of training, without those of detailed labels; None for all.
+    """
+
+    def __init__(
+        self, network: nn.Module, mean: torch.Tensor, deviation: torch.Tensor, *, labels: int | None = None
+    ) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.labels = network, labels
         self.mean: torch.Tensor
         self.deviation: torch.Tensor
         self.register_buffer("mean", mean)
         self.register_buffer("deviation", deviation)
 
     def forward(self, batch: Batch) -> torch.Tensor:
-        """Logits, float32 (documents, labels)."""
+        """Logits, float32 (documents, labels); those of detailed labels follow in training."""
         logits: torch.Tensor = self.network(batch._replace(vectors=self.standardize(batch)))
-        return logits
+        return logits if self.training else logits[:, : self.labels]
 
     def standardize(self, batch: Batch) -> torch.Tensor:
         """The standardized vectors of a batch, float32 (all positions, dim)."""

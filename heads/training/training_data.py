@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -11,7 +11,20 @@ from numpy.typing import NDArray
 from data.splits import stratified_split
 from heads.training.document_batches import Sequences
 
-__all__ = ["TrainingData", "split_validation"]
+__all__ = ["DetailedTargets", "TrainingData", "split_validation"]
+
+
+@dataclass(frozen=True)
+class DetailedTargets:
+    """Detailed labels, in the form of the targets of TrainingData, and the weight of their loss."""
+
+    targets: torch.Tensor
+    weight: float
+
+    @classmethod
+    def of(cls, codes: NDArray[Any], weight: float) -> Self:
+        """codes: int64 (documents,), or bool (documents, detailed) if multi-label."""
+        return cls(torch.from_numpy(codes.astype(np.float32) if codes.ndim == 2 else codes), weight)
 
 
 @dataclass(frozen=True)
@@ -26,6 +39,7 @@ class TrainingData:
     order: int64 (labels,), for ordinal labels, the columns from the lowest label to the highest; else None.
     groups: one per document, or None.
     fit_only: bool (documents,), documents that are never in the validation split, or None.
+    detailed: labels that say more and are learned too, by further columns of the logits; or None.
     """
 
     sequences: Sequences
@@ -36,6 +50,7 @@ class TrainingData:
     order: torch.Tensor | None = None
     groups: Sequence[Hashable] | None = None
     fit_only: NDArray[np.bool_] | None = None
+    detailed: DetailedTargets | None = None
 
     def split(self, validation_fraction: float, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Rows to fit on and rows of the validation split, int64; see `split_validation`."""

@@ -15,6 +15,7 @@ from heads.classifiers.attention import AttentionHead
 from heads.classifiers.cascade import CascadeHead
 from heads.classifiers.gated import GatedHead
 from heads.classifiers.gru import GRUHead
+from heads.classifiers.hierarchical import HierarchicalHead
 from heads.classifiers.knn import KNNHead
 from heads.classifiers.layermix import LayerMixHead
 from heads.classifiers.lightgbm import LightGBMHead
@@ -65,6 +66,7 @@ CHECKED: dict[str, tuple[Head, dict[str, str]]] = {
     "layermix": (LayerMixHead(hidden=16, training=QUICK), NEURAL),
     "lightgbm": (LightGBMHead(rounds=5), {}),
     "cascade": (CascadeHead(), LOGARITHMS),
+    "hierarchical": (HierarchicalHead(hidden=16, training=QUICK), NEURAL),
     "supcon": (SupConHead(hidden=16, projection_dim=8, steps=20, lr=0.02, device="cpu"), MINI_BATCHES),
 }
 # heads that read token ids, which a plain array does not have
@@ -72,7 +74,7 @@ NO_VECTORS = frozenset({"tfidf", "fused"})
 
 
 # each of these takes ten seconds or more; mlp and supcon stand for all networks in `make test`
-SLOW = ("attention", "gated", "gru", "layermix", "lstm", "mil", "transformer")
+SLOW = ("attention", "gated", "gru", "hierarchical", "layermix", "lstm", "mil", "transformer")
 
 
 @pytest.mark.parametrize(

@@ -33,12 +33,12 @@ class Watched(LinearHead):
     seeds: ClassVar[list[int]] = []
     interrupt_at: ClassVar[int | None] = None
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None, fit_only: Any = None) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, *others: Any, **named: Any) -> Self:
         if len(self.fitted) == self.interrupt_at:
             raise KeyboardInterrupt
         self.fitted.append(X.pooled(("mean",)))
         self.seeds.append(self.seed)
-        return super().fit(X, y, sample_weight, groups, fit_only)
+        return super().fit(X, y, sample_weight, *others, **named)
 
     def decision_function(self, X: Bags) -> NDArray[np.float32]:
         self.scored_on.append(X.pooled(("mean",)))
@@ -215,10 +215,10 @@ def test_weights_are_those_of_the_documents_that_a_subset_has(tmp_path: Path) ->
     seen: list[int] = []
 
     class Weighed(LinearHead):
-        def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None, fit_only: Any = None) -> Self:
+        def fit(self, X: Any, y: Any, sample_weight: Any = None, *others: Any, **named: Any) -> Self:
             seen.append(int(np.count_nonzero(sample_weight)))
             assert not sample_weight[np.asarray(y) == "b"].any() and len(sample_weight) == len(y)
-            return super().fit(X, y, sample_weight, groups, fit_only)
+            return super().fit(X, y, sample_weight, *others, **named)
 
     curves = make_curves(tmp_path, CurvePlan(heads=[Weighed()], sizes=[30, None], seeds=2, weights=none))
     assert len(seen) == 4 and max(seen) < 96
@@ -268,9 +268,9 @@ def test_the_time_left_includes_the_fixed_cost_of_a_fit(tmp_path: Path, monkeypa
     class Clocked(Watched):
         now: ClassVar[float] = 0
 
-        def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None, fit_only: Any = None) -> Self:
+        def fit(self, X: Any, y: Any, sample_weight: Any = None, *others: Any, **named: Any) -> Self:
             Clocked.now += 2 + len(y) / 10
-            return super().fit(X, y, sample_weight, groups, fit_only)
+            return super().fit(X, y, sample_weight, *others, **named)
 
     monkeypatch.setattr("stages.curve.fits.time", SimpleNamespace(perf_counter=lambda: Clocked.now))
     reported: list[CurveProgress] = []

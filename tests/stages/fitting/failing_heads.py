@@ -12,14 +12,14 @@ from heads.classifiers.prototype import PrototypeHead
 class Refusing(LinearHead):
     """Raises in the process that fits it."""
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None, fit_only: Any = None) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, *others: Any, **named: Any) -> Self:
         raise CallError("C is too small for these documents.")
 
 
 class Killed(PrototypeHead):
     """Is killed by the system, as if memory had run out."""
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None, fit_only: Any = None) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, *others: Any, **named: Any) -> Self:
         os.kill(os.getpid(), signal.SIGKILL)
         return self
 
@@ -38,7 +38,7 @@ def _elsewhere_missing() -> Any:
 class Interrupted(PrototypeHead):
     """Gets Ctrl-C and SIGTERM in its own process, as every process of a terminal or of a scheduler's job does."""
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None, fit_only: Any = None) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, *others: Any, **named: Any) -> Self:
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGTERM)
-        return super().fit(X, y, sample_weight, groups, fit_only)
+        return super().fit(X, y, sample_weight, *others, **named)

@@ -62,9 +62,11 @@ class Recording(LinearHead):
 
     fits: ClassVar[list[dict[str, Any]]] = []
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None, fit_only: Any = None) -> Self:
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None, fit_only: Any = None, detailed: Any = None
+    ) -> Self:
         self.fits.append({"X": X, "y": y, "weight": sample_weight, "groups": groups, "fit_only": fit_only})
-        return super().fit(X, y, sample_weight, groups, fit_only)
+        return super().fit(X, y, sample_weight, groups, fit_only, detailed)
 
 
 def fitted_on(task: Task, rows: Sequence[int], weight: NDArray[np.float64] | None = None) -> dict[str, Any]:

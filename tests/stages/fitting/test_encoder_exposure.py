@@ -40,10 +40,12 @@ class Watched(LinearHead):
     scored: ClassVar[list[NDArray[Any]]] = []
     fit_only: ClassVar[list[Any]] = []
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None, fit_only: Any = None) -> Self:
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None, fit_only: Any = None, detailed: Any = None
+    ) -> Self:
         self.fitted.append(X.pooled(["mean"]))
         self.fit_only.append(fit_only)
-        return super().fit(X, y, sample_weight, groups, fit_only)
+        return super().fit(X, y, sample_weight, groups, fit_only, detailed)
 
     def decision_function(self, X: Any) -> NDArray[np.float32]:
         self.scored.append(X.pooled(["mean"]))

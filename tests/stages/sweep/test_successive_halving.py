@@ -115,9 +115,9 @@ def test_every_fit_has_the_sample_weights_also_those_that_predict_the_time_of_a_
     weighted: list[bool] = []
 
     class Weighted(LinearHead):
-        def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None, fit_only: Any = None) -> Self:
+        def fit(self, X: Any, y: Any, sample_weight: Any = None, *others: Any, **named: Any) -> Self:
             weighted.append(sample_weight is not None and len(sample_weight) == len(y))
-            return super().fit(X, y, sample_weight, groups, fit_only)
+            return super().fit(X, y, sample_weight, *others, **named)
 
     store, table = make_store(tmp_path / "store", *blobs(["a", "b", "c"], 160))
     plan = FitPlan(head=Weighted(), folds=3, weights=dict.fromkeys(table.ids, 2.0))

@@ -43,7 +43,7 @@ class Watched(LinearHead):
     refuse_at: ClassVar[int | None] = None
     refusal: ClassVar[Exception] = CallError("Not like this.")
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None, fit_only: Any = None) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, *others: Any, **named: Any) -> Self:
         if len(self.fitted) == self.interrupt_at:
             Watched.interrupt_at = None
             raise KeyboardInterrupt
@@ -52,7 +52,7 @@ class Watched(LinearHead):
             raise self.refusal
         self.fitted.append(X.pooled(("mean",)))
         self.settings.append(self.C)
-        return super().fit(X, y, sample_weight, groups, fit_only)
+        return super().fit(X, y, sample_weight, *others, **named)
 
 
 @pytest.fixture(autouse=True)

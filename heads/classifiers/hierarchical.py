@@ -1,0 +1,89 @@
+"""One network for a hierarchy of labels: a softmax per node over its children, on a shared trunk."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from data.errors import UnknownName, suggest_name
+from data.hierarchy import Hierarchy
+from data.tabular import Tabular
+from data.taxonomy import Taxonomy
+from heads.classifiers.layermix import BODIES
+from heads.core.detailed_labels import DetailedLabels
+from heads.core.hyperparameters import Help, Range, Search, check_hyperparameters
+from heads.training.conditional_softmax import Branches, ConditionalSoftmax
+from heads.training.document_batches import Sequences
+from heads.training.network_head import NetworkHead
+
+__all__ = ["HierarchicalHead"]
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class HierarchicalHead(NetworkHead):
+    """A network with one softmax per node of the hierarchy over its children, fitted as one: a conditional softmax."""
+
+    name: ClassVar[str] = "hierarchical"
+    supports_multilabel: ClassVar[bool] = False
+    uses_tabular: ClassVar[bool] = True
+
+    tree: Annotated[
+        Mapping[Any, Sequence[str]] | None,
+        Help("node -> its parents, or label -> its path from the top; none for one softmax over all labels"),
+    ] = None
+    tau: Annotated[
+        float,
+        Range(0),
+        Help("strength of the logit adjustment of each softmax by the frequencies of its branches; 0 for none"),
+        Search(0, 1.5),
+    ] = 0.0
+    trunk: Annotated[
+        Literal["mlp", "mil", "attention", "lstm", "gru", "transformer"],
+        Help("head whose network all nodes share, with that head's defaults for other hyperparameters"),
+    ] = "mlp"
+    hidden: Annotated[
+        int, Range(0), Help("hidden (for transformer, width) of the trunk"), Search(64, 1024, log=True)
+    ] = 256
+    dropout: Annotated[float, Range(0, below=1), Help("dropout rate of the trunk"), Search(0, 0.6)] = 0.2
+
+    def build(self, dim: int, labels: int) -> nn.Module:  # noqa: ARG002 - the outputs follow from the hierarchy
+        """A network that maps a Batch to log-probabilities, float32 (documents, labels)."""
+        detailed = self.detailed_ or DetailedLabels(self.classes_, self.counts_, np.arange(len(self.classes_)))
+        branches = Branches.of(self._hierarchy([str(label) for label in detailed.classes]), detailed.counts)
+        trunk = self._trunk().build(dim, len(branches))
+        return ConditionalSoftmax(trunk, branches, self.tau, None if self.detailed_ is None else detailed.class_of)
+
+    def _hierarchy(self, labels: Sequence[str]) -> Hierarchy:
+        taxonomy = Taxonomy.from_tree({label: [] for label in labels} if self.tree is None else self.tree)
+        for label in labels:
+            if label not in taxonomy:
+                raise UnknownName(f"The tree has no '{label}'.{suggest_name(label, taxonomy.nodes)}")
+        return Hierarchy.of(taxonomy, tuple(labels))
+
+    def _trunk(self) -> NetworkHead:
+        trunk = BODIES[self.trunk]()
+        names = trunk.get_params(deep=False).keys()
+        values = {"hidden": self.hidden, "width": self.hidden, "dropout": self.dropout}
+        trunk.set_params(**{name: value for name, value in values.items() if name in names})
+        check_hyperparameters(trunk)
+        trunk.tabular_ = self.tabular_
+        return trunk
+
+    def _fit_tabular(self, tabular: Tabular | None, weight: NDArray[np.float64]) -> None:
+        if tabular is not None and self.trunk != "mlp":
+            self._add_note(f"The trunk {self.trunk} reads the text alone, not the tabular columns.")
+            tabular = None
+        super()._fit_tabular(tabular, weight)
+
+    def _requested_views(self) -> tuple[str, ...]:
+        return self._trunk()._requested_views()
+
+    def _position_limit(self) -> int | None:
+        return self._trunk()._position_limit()
+
+    def _prepare_sequences(self, sequences: Sequences, mean: torch.Tensor) -> Sequences:
+        return self._trunk()._prepare_sequences(sequences, mean)

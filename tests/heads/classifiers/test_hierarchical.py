@@ -1,0 +1,79 @@
+"""The hierarchical head: one network with a softmax per node."""
+
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+import pytest
+
+from data.errors import UnknownName
+from heads.classifiers.hierarchical import HierarchicalHead
+from heads.planted_signals import mean_signal, tabular_signal
+from heads.testing import MINI_BATCHES, HeadContract, training_of
+from tests.heads.planted import QUICK, tree_signal
+
+# all labels that the contract uses
+TREE = {label: ("pair", label) for label in ("label-0", "label-1")} | {
+    label: (label,)
+    for label in (
+        "label-2",
+        "single",
+        "rare",
+        "common",
+        *(f"{a}, {b}" for a in ("oil", "gas") for b in ("small", "large")),
+    )
+}
+
+
+class TestHierarchicalHeadKeepsTheContract(HeadContract):
+    head = HierarchicalHead(tree=TREE, hidden=16, training=QUICK)
+    exceptions: ClassVar = {
+        **MINI_BATCHES,
+        "numbered_labels": "cross_val_predict numbers the labels for its scores, and the tree knows them by name",
+    }
+
+
+class TestHierarchicalHeadWithoutATreeKeepsTheContract(HeadContract):
+    head = HierarchicalHead(hidden=16, training=QUICK)
+    exceptions: ClassVar = MINI_BATCHES
+
+
+def test_it_learns_the_planted_tree() -> None:
+    train, test = tree_signal(documents=300).halves()
+    head = HierarchicalHead(tree=train.tree, hidden=16, training=QUICK).fit(train.bags, train.y)
+    assert head.score(test.bags, test.y) > 0.9
+
+
+def test_it_reads_what_its_trunk_reads() -> None:
+    assert HierarchicalHead().reads == ("cls", "mean", "max")
+    assert HierarchicalHead(trunk="attention").reads == ("segments",)
+
+
+@pytest.mark.parametrize("trunk", ["attention", "mil"])
+def test_any_network_is_the_trunk(trunk: Literal["attention", "mil"], tmp_path: Path) -> None:
+    train, test = tree_signal(documents=300).halves()
+    head = HierarchicalHead(tree=train.tree, trunk=trunk, hidden=16, training=QUICK).fit(train.bags, train.y)
+    assert head.score(test.bags, test.y) > 0.8
+    head.save(tmp_path)
+    loaded = HierarchicalHead.load(tmp_path)
+    np.testing.assert_array_equal(loaded.decision_function(test.bags), head.decision_function(test.bags))
+
+
+def test_scores_are_log_probabilities() -> None:
+    planted = tree_signal()
+    head = HierarchicalHead(tree=planted.tree, hidden=8, training=QUICK).fit(planted.bags, planted.y)
+    np.testing.assert_allclose(np.exp(head.decision_function(planted.bags)).sum(axis=1), 1, atol=1e-5)
+
+
+def test_a_label_that_the_tree_lacks_is_named() -> None:
+    planted = mean_signal()
+    with pytest.raises(UnknownName, match=r"The tree has no 'label-2'\."):
+        HierarchicalHead(tree={"label-0": (), "label-1": ()}).fit(planted.bags, planted.y)
+
+
+def test_a_trunk_without_tabular_columns_says_so() -> None:
+    planted = tabular_signal(documents=40)
+    training = training_of(epochs=1, min_steps=1)
+    head = HierarchicalHead(trunk="attention", hidden=4, training=training).fit(planted.bags, planted.y)
+    assert head.tabular_labels == ()
+    assert "The trunk attention reads the text alone, not the tabular columns." in head.notes_
