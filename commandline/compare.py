@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from commandline.options import NewFile, json_option, receives, runs_option
+from commandline.options import METRIC_NAMES, NewFile, json_option, receives, runs_option
 from commandline.output import note, say, show_json, table
 from data.text_format import format_duration
 
@@ -21,6 +21,7 @@ class CompareOptions:
 
     names: tuple[str, ...]
     runs: Path
+    metric: str | None
     as_json: bool
     html: Path | None
 
@@ -28,6 +29,11 @@ class CompareOptions:
 @click.command("compare", short_help="Compare runs, best out-of-fold metric first.")
 @click.argument("names", nargs=-1, metavar="[RUN]...")
 @runs_option
+@click.option(
+    "--metric",
+    type=click.Choice(METRIC_NAMES),
+    help="What ranks the runs.  [what selected their decision rules, if it is the same; else macro-f1]",
+)
 @json_option
 @click.option("--html", type=NewFile(), help="Also write a report page.")
 @receives(CompareOptions)
@@ -37,15 +43,17 @@ def compare(options: CompareOptions) -> None:
     \b
     embedonce compare
     embedonce compare linear-3f9a12bc lstm-7c2e41b0 --html report.html
+    embedonce compare --metric hf1
     """
+    from stages.compare import choose_metric, select_runs, write_report
     from stages.compare import compare as compare_runs
-    from stages.compare import select_runs, write_report
 
     left_out: list[str] = []
     runs = select_runs(options.names, options.runs, left_out.append)
-    show_comparison(compare_runs(runs, left_out), as_json=options.as_json)
+    metric = choose_metric(runs, options.metric)
+    show_comparison(compare_runs(runs, left_out, metric), as_json=options.as_json)
     if options.html is not None:
-        write_report(runs, options.html)
+        write_report(runs, options.html, metric)
         say(f"The report page is {options.html}.")
 
 

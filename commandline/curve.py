@@ -75,9 +75,9 @@ def curve(options: CurveOptions) -> None:
     from stages.stores import open_stores
 
     options.check_formats()
-    metric = options.metric_name
     source, first = open_stores(options.store, options.stores_folder)
     corpus = options.open_corpus(first)
+    metric = options.find_metric(corpus).attribute
     plan = _plan(corpus, options.open_copies(first), options)
     origin = describe_origin("store", "the newest store")
     say(f"Learning curves of {', '.join(options.heads)} on {source.name}{origin}, corpus {corpus.name}.")
@@ -89,7 +89,7 @@ def curve(options: CurveOptions) -> None:
             bar(now.done, now.total, f"{now.head} on {now.size:,} documents, seed {now.seed}, {left} left")
 
         curves = fit_curves(source, corpus, plan, options.runs, on_progress=show)
-    _show_curves(curves, as_json=options.as_json)
+    _show_curves(curves, metric, as_json=options.as_json)
     _write_charts(curves, metric, options)
 
 
@@ -110,13 +110,14 @@ def _plan(corpus: "CorpusTable", copies: "tuple[CorpusTable, ...]", options: Cur
     )
 
 
-def _show_curves(curves: "LearningCurves", *, as_json: bool) -> None:
+def _show_curves(curves: "LearningCurves", metric: str, *, as_json: bool) -> None:
     if as_json:
         show_json(curves.to_json())
         return
-    # micro-F1 equals the accuracy if each document has one label
-    is_same = all(size.micro_f1 == size.accuracy for size in curves.summaries)
-    metrics = {name: title for name, title in curves.metrics.items() if name != "micro_f1" or not is_same}
+    hidden = {"macro_hf1", "lca_f1", "wu_palmer"} - {metric}
+    if all(size.micro_f1 == size.accuracy for size in curves.summaries):  # as if each document has one label
+        hidden.add("micro_f1")
+    metrics = {name: title for name, title in curves.metrics.items() if name not in hidden}
     table(
         ["head", "documents", f"labels seen,\nof {curves.labels:,}", *metrics.values(), "fit"],
         [

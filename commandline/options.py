@@ -25,6 +25,7 @@ from data.ranges import MAX_SEED
 
 if TYPE_CHECKING:
     from featurestore import CorpusTable, FeatureStore, Location
+    from heads.evaluation.metrics import Metric
     from stages.report.plots import FileFormat
 
 Options = TypeVar("Options")
@@ -103,11 +104,14 @@ stores_option = click.option(
     show_default=True,
     help="Folder of the stores, also s3://BUCKET/FOLDER.",
 )
+# of heads.evaluation.metrics.METRICS; a sweep maximizes one of the first
+MAXIMIZED = ("macro-f1", "micro-f1", "accuracy", "quadratic-kappa", "hf1", "macro-hf1", "lca-f1", "wu-palmer")
+METRIC_NAMES = (*MAXIMIZED, "absolute-error", "tree-distance")
 metric_option = click.option(
     "--metric",
-    type=click.Choice(["macro-f1", "micro-f1", "accuracy", "quadratic-kappa"]),
-    default="macro-f1",
-    help="What the selection maximizes; quadratic-kappa needs --order.",
+    type=click.Choice(MAXIMIZED),
+    help="What the selection maximizes; quadratic-kappa needs --order, and those after it a taxonomy.  "
+    "[hf1 for labels that are paths, else macro-f1]",
 )
 validate_on_option = click.option(
     "--validate-on",
@@ -224,7 +228,7 @@ class CorpusOptions:
 class SelectionOptions(CorpusOptions):
     """The values of the options that `curve` and `sweep` share, without those of `chart_options`."""
 
-    metric: str
+    metric: str | None
     validate_on: Literal["folds", "split"]
     settings: tuple[str, ...]
     class_weight: str | None
@@ -232,12 +236,13 @@ class SelectionOptions(CorpusOptions):
     seed: int
     as_json: bool
 
-    @property
-    def metric_name(self) -> str:
-        """The metric in the library's spelling. Raises CallError for an ordinal metric without `--order`."""
-        if self.metric == "quadratic-kappa" and not self.order:
-            raise CallError("--metric quadratic-kappa is for ordinal labels. Give their order with --order.")
-        return self.metric.replace("-", "_")
+    def find_metric(self, corpus: "CorpusTable") -> "Metric":
+        """The metric of `--metric`, or its default for a corpus. Raises CallError for one that its labels lack."""
+        from heads.evaluation.metrics import find_metric
+
+        name = self.metric or ("hf1" if corpus.kind == "path" and not self.order else "macro-f1")
+        kind = "ordinal" if self.order else corpus.kind
+        return find_metric(name, kind, has_taxonomy=corpus.taxonomy is not None, of=corpus.name)
 
 
 chart_options = combine_options(

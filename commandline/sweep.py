@@ -117,14 +117,13 @@ def _read_inputs(options: SweepOptions) -> "SweepInputs":
     from stages.stores import open_stores
     from stages.sweep import SweepInputs
 
-    metric = options.metric_name
     source, first = open_stores(options.store, options.stores_folder)
     corpus = options.open_corpus(first)
-    return SweepInputs(source, corpus, _search_spaces(corpus, options.open_copies(first), metric, options))
+    return SweepInputs(source, corpus, _search_spaces(corpus, options.open_copies(first), options))
 
 
 def _search_spaces(
-    corpus: "CorpusTable", copies: "tuple[CorpusTable, ...]", metric: str, options: SweepOptions
+    corpus: "CorpusTable", copies: "tuple[CorpusTable, ...]", options: SweepOptions
 ) -> "list[SearchSpace]":
     from heads.registry import STACKING_HEADS
     from stages.fitting.head_options import parse_heads
@@ -135,6 +134,7 @@ def _search_spaces(
         raise CallError(f"{options.head} reads other runs and has nothing to search. Name a head that reads features.")
     if options.trial_folds > 1 and options.validate_on == "split":
         raise CallError("--trial-folds is for folds, and --validate-on split has none. Leave one of them out.")
+    metric = options.find_metric(corpus)
     fixed = [setting.partition("=")[0] for setting in options.settings]
     fixed += [] if options.class_weight is None else ["class_weight"]
     weights = options.read_weights(corpus)

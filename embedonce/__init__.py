@@ -307,16 +307,24 @@ def load_run(path: str | Path) -> Run:
     return Run(load(Path(path)))
 
 
-def compare(runs: "Sequence[Run | str | Path] | str | Path" = "runs") -> Comparison:
+def compare(runs: "Sequence[Run | str | Path] | str | Path" = "runs", metric: str | None = None) -> Comparison:
     """A table of runs, the best out-of-fold one first.
 
     Args:
         runs: runs, paths of runs, or a folder that holds runs. A note names each run in it that cannot be read.
-    """
-    from stages.compare import compare as compare_runs
-    from stages.compare import select_runs
+        metric: what ranks them: macro-f1, micro-f1, accuracy, quadratic-kappa, absolute-error; or with a taxonomy hf1,
+            macro-hf1, tree-distance, lca-f1 or wu-palmer. By default the metric that their decision rules were selected
+            by, if it is the same for all; else macro-F1, or the absolute error if all labels are ordinal.
 
+    Raises:
+        CallError: if a run does not have the metric.
+    """
+    from stages.compare import choose_metric, select_runs
+    from stages.compare import compare as compare_runs
+
+    left_out: list[str] = []
     if isinstance(runs, str | Path):
-        left_out: list[str] = []
-        return Comparison(compare_runs(select_runs((), Path(runs), left_out.append), left_out))
-    return Comparison(compare_runs([run.stored if isinstance(run, Run) else load_run(run).stored for run in runs]))
+        selected = select_runs((), Path(runs), left_out.append)
+    else:
+        selected = [run.stored if isinstance(run, Run) else load_run(run).stored for run in runs]
+    return Comparison(compare_runs(selected, left_out, choose_metric(selected, metric)))

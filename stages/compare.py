@@ -1,11 +1,12 @@
 """Comparison of runs: the table, and what the report page shows of each run.
 
-Rows are sorted by the macro-F1 out of fold or on the validation split; if the labels of every run are ordinal, by the
-mean absolute error. The test split chooses nothing, not even the order of this table.
+Rows are sorted by a metric out of fold or on the validation split: the one that was requested, or that the decision
+rules of all runs were selected by; else macro-F1, or the mean absolute error if the labels of every run are ordinal.
+The test split chooses nothing, not even the order of this table.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from data.atomic_write import open_atomically
 from data.errors import FileMissing, RunDamaged
 from data.splits import Split
 from data.text_format import join_names, join_words, plural
-from heads.evaluation.metrics import ConfidenceInterval, Metric, ranking_metric
+from heads.evaluation.metrics import ConfidenceInterval, Metric, Scorecard, find_metric, ranking_metric
 from heads.evaluation.paired import paired_differences
 from stages.fitting import runs
 from stages.fitting.predictions import Predictions
@@ -24,6 +25,34 @@ _SPLITS = {"out_of_fold": Split.TRAIN, "validation": Split.VALIDATION, "test": S
 
 
 @dataclass(frozen=True)
+class HierarchicalMetrics:
+    """The metrics of a run whose labels have a taxonomy, as in its `Scorecard`: of labels, of levels and of paths.
+
+    The last three are None if documents have several labels.
+    """
+
+    accuracy: ConfidenceInterval
+    macro_f1: ConfidenceInterval
+    level_accuracy: tuple[ConfidenceInterval, ...]
+    level_documents: tuple[int, ...]
+    hf1: ConfidenceInterval
+    hierarchical_precision: ConfidenceInterval
+    hierarchical_recall: ConfidenceInterval
+    macro_hf1: ConfidenceInterval
+    consistency: ConfidenceInterval
+    tree_distance: ConfidenceInterval | None
+    lca_f1: ConfidenceInterval | None
+    wu_palmer: ConfidenceInterval | None
+
+    @classmethod
+    def of(cls, scorecard: Scorecard | None) -> "HierarchicalMetrics | None":
+        """Those of a scorecard; None without one, and for labels without a taxonomy."""
+        if scorecard is None or scorecard.hf1 is None:
+            return None
+        return cls(**{each.name: getattr(scorecard, each.name) for each in fields(cls)})
+
+
+@dataclass(frozen=True)
 class ComparisonRow:
     """One run in the table.
 
@@ -31,6 +60,8 @@ class ComparisonRow:
     out_of_fold: the metric that runs are ranked by, or None for a run that is validated on the validation split.
     validation: this metric on the validation split, or None. The other metrics are of the test split, None without one.
     absolute_error, quadratic_kappa: of ordinal labels, else None.
+    validated, tested: if the labels have a taxonomy, the metrics of the documents that `out_of_fold` or `validation` is
+        of, and of the test split; else None.
     out_of_fold_difference, validation_difference, test_difference: how much better this run is than the first one by
         the ranking metric, paired by document; None for the first run, and if both were not scored on common documents.
     marks: what distinguishes the metrics from those of most runs, in a few words each.
@@ -60,6 +91,8 @@ class ComparisonRow:
     fit_seconds: float
     predict_milliseconds: float
     marks: tuple[str, ...] = ()
+    validated: HierarchicalMetrics | None = None
+    tested: HierarchicalMetrics | None = None
 
 
 @dataclass(frozen=True)
@@ -113,9 +146,18 @@ def find_run(name: str, folder: Path) -> runs.Run:
     return runs.load(Path(name) if Path(name).is_dir() and not path.is_dir() else path)
 
 
-def compare(selected: Sequence[runs.Run], notes: Sequence[str] = ()) -> Comparison:
-    """Compare runs, the best out-of-fold metric first. notes: of `select_runs`, on the runs that it left out."""
-    metric = ranking_metric(run.ranking_scorecard for run in selected)
+def compare(selected: Sequence[runs.Run], notes: Sequence[str] = (), metric: Metric | None = None) -> Comparison:
+    """Compare runs, the best out-of-fold metric first.
+
+    Args:
+        selected: the runs.
+        notes: of `select_runs`, on the runs that it left out.
+        metric: what ranks the runs, which all of them must have (`choose_metric`); None for `choose_metric`'s default.
+
+    Returns:
+        The comparison.
+    """
+    metric = metric or choose_metric(selected)
     ranked = sorted(selected, key=lambda run: metric.signed_value(run.ranking_scorecard), reverse=True)
     comparable = [run for run in ranked if _has_same_documents(run, ranked[0])]
     predictions = {run.name: run.predictions() for run in comparable} if len(comparable) > 1 else {}
@@ -124,6 +166,19 @@ def compare(selected: Sequence[runs.Run], notes: Sequence[str] = ()) -> Comparis
         _row(run, metric, {scored: by_run.get(run.name) for scored, by_run in differences.items()}) for run in ranked
     )
     return Comparison(rows, metric.name, (*_notes(ranked), *_exposure_notes(ranked, predictions), *notes))
+
+
+def choose_metric(selected: Sequence[runs.Run], name: str | None = None) -> Metric:
+    """The metric that ranks runs: the named one, or `ranking_metric`. Raises CallError if a run does not have it."""
+    if name is None:
+        return ranking_metric(
+            (run.ranking_scorecard for run in selected), (run.decision.evidence.metric for run in selected)
+        )
+    found = [
+        find_metric(name, run.record.kind, has_taxonomy=bool(run.record.taxonomy), of=f"the run {run.name}")
+        for run in selected
+    ]
+    return found[0]
 
 
 def _differences(
@@ -186,6 +241,8 @@ def _row(
         fit_seconds=record.seconds["fit"],
         predict_milliseconds=record.predict_milliseconds,
         marks=tuple(_marks(run)),
+        validated=HierarchicalMetrics.of(run.ranking_scorecard),
+        tested=HierarchicalMetrics.of(test),
     )
 
 
@@ -310,13 +367,19 @@ def _describe_training(training: Mapping[str, Any]) -> str:
     return f"{plural(training['epochs'], 'epoch')}, {batches}, {training['precision']}"
 
 
-def write_report(selected: Sequence[runs.Run], path: Path) -> None:
+def write_report(selected: Sequence[runs.Run], path: Path, metric: Metric | None = None) -> None:
     """Write one self-contained HTML page that shows the runs; an older page of that name is replaced.
 
-    Raises StorageFailed if it cannot be written.
+    Args:
+        selected: the runs.
+        path: of the page.
+        metric: what ranks the runs, as in `compare`.
+
+    Raises:
+        StorageFailed: it cannot be written.
     """
     from stages.report import render_page
 
-    page = render_page(make_run_views(selected))
+    page = render_page(make_run_views(selected), metric or choose_metric(selected))
     with open_atomically(path, next_step=", or name another file.") as file:
         file.write(page.encode())

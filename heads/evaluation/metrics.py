@@ -10,12 +10,14 @@ precision, recall and F1 equal those of HiClass.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from data.errors import CallError, suggest_name
 from data.hierarchy import Hierarchy
+from data.target import TargetKind
 from heads.evaluation.bootstrap import RESAMPLES, ConfidenceInterval, ResampledMetrics, resample_metrics
 from heads.evaluation.confusion_counts import ConfusionCounts
 
@@ -28,6 +30,8 @@ __all__ = [
     "LabelMetrics",
     "Metric",
     "Scorecard",
+    "find_metric",
+    "level_accuracy",
     "macro_f1",
     "ranking_metric",
     "scorecard",
@@ -104,15 +108,24 @@ class Metric:
         name: its name for a reader.
         attribute: its attribute of `ConfusionCounts`, `ResampledMetrics` and `Scorecard`.
         sign: -1 if lower is better.
+        needs: the labels that have it: any, ordinal ones, those of a taxonomy, or one label per document of a taxonomy.
+        level: the level of a metric that has one value for each, from 1 at the top; 0 for other metrics.
     """
 
     name: str
     attribute: str
     sign: int = 1
+    needs: Literal["", "order", "taxonomy", "one path"] = ""
+    level: int = 0
 
     def value(self, result: ConfusionCounts | ResampledMetrics | Scorecard) -> Any:
-        """Its value: a number, one number per resample, or a confidence interval."""
-        return getattr(result, self.attribute)
+        """Its value: a number, one number per resample, or a confidence interval; None if there is none."""
+        value = getattr(result, self.attribute)
+        if not self.level or value is None:
+            return value
+        if isinstance(value, tuple):
+            return value[self.level - 1] if self.level <= len(value) else None
+        return value[..., self.level - 1]
 
     def signed_value(self, result: ConfusionCounts | ResampledMetrics | Scorecard) -> Any:
         """Its value with the sign for which higher is better: a number, or one number per resample."""
@@ -121,29 +134,75 @@ class Metric:
 
 
 MACRO_F1 = Metric("macro-F1", "macro_f1")
-ABSOLUTE_ERROR = Metric("mean absolute error", "absolute_error", sign=-1)
-HF1 = Metric("hF1", "hf1")
+ABSOLUTE_ERROR = Metric("mean absolute error", "absolute_error", sign=-1, needs="order")
+HF1 = Metric("hF1", "hf1", needs="taxonomy")
 
 METRICS: Mapping[str, Metric] = {  # by the name in `--metric`
     "macro-f1": MACRO_F1,
     "micro-f1": Metric("micro-F1", "micro_f1"),
     "accuracy": Metric("accuracy", "accuracy"),
-    "quadratic-kappa": Metric("quadratic kappa", "quadratic_kappa"),
+    "quadratic-kappa": Metric("quadratic kappa", "quadratic_kappa", needs="order"),
     "absolute-error": ABSOLUTE_ERROR,
     "hf1": HF1,
-    "macro-hf1": Metric("macro hF1", "macro_hf1"),
-    "hierarchical-precision": Metric("hierarchical precision", "hierarchical_precision"),
-    "hierarchical-recall": Metric("hierarchical recall", "hierarchical_recall"),
-    "tree-distance": Metric("tree distance", "tree_distance", sign=-1),
-    "lca-f1": Metric("LCA F1", "lca_f1"),
-    "wu-palmer": Metric("Wu-Palmer similarity", "wu_palmer"),
+    "macro-hf1": Metric("macro hF1", "macro_hf1", needs="taxonomy"),
+    "tree-distance": Metric("tree distance", "tree_distance", sign=-1, needs="one path"),
+    "lca-f1": Metric("LCA F1", "lca_f1", needs="one path"),
+    "wu-palmer": Metric("Wu-Palmer similarity", "wu_palmer", needs="one path"),
 }
 
 
-def ranking_metric(scorecards: Iterable[Scorecard]) -> Metric:
-    """The metric that ranks predictions: the mean absolute error if all have ordinal labels, else macro-F1."""
-    ordinal = [scorecard.absolute_error is not None for scorecard in scorecards]
-    return ABSOLUTE_ERROR if ordinal and all(ordinal) else MACRO_F1
+def level_accuracy(level: int) -> Metric:
+    """The accuracy at a level of the taxonomy, from 1 at the top."""
+    return Metric(f"accuracy at level {level}", "level_accuracy", needs="taxonomy", level=level)
+
+
+def find_metric(name: str, kind: TargetKind, *, has_taxonomy: bool, of: str) -> Metric:
+    """The metric that a user named.
+
+    Args:
+        name: a key of METRICS.
+        kind: of the labels.
+        has_taxonomy: whether the labels have a taxonomy.
+        of: the corpus or the run with these labels, for the error.
+
+    Returns:
+        The metric.
+
+    Raises:
+        CallError: there is no such metric, or these labels do not have it.
+    """
+    if name not in METRICS:
+        raise CallError(f"There is no metric '{name}'.{suggest_name(name, METRICS)}")
+    metric = METRICS[name]
+    if metric.needs == "order" and kind != "ordinal":
+        raise CallError(f"--metric {name} is for ordinal labels. Give their order with --order.")
+    if metric.needs in ("taxonomy", "one path") and not has_taxonomy:
+        raise CallError(
+            f"--metric {name} needs a taxonomy, and the labels of {of} have none. Give them one with "
+            "`embedonce store label --taxonomy FILE`, or name another metric."
+        )
+    if metric.needs == "one path" and kind == "multilabel":
+        raise CallError(f"--metric {name} needs one label per document, and {of} is multi-label. Name hf1 instead.")
+    return metric
+
+
+def ranking_metric(scorecards: Iterable[Scorecard], selected_by: Iterable[str] = ()) -> Metric:
+    """The metric that ranks predictions.
+
+    Args:
+        scorecards: of the predictions.
+        selected_by: the name of the metric that selected the decision rule of each prediction.
+
+    Returns:
+        The metric that selected every rule, if there is one that all predictions have; else the mean absolute error if
+        all have ordinal labels, or macro-F1.
+    """
+    cards, names = list(scorecards), set(selected_by)
+    candidates = [metric for metric in METRICS.values() if {metric.name} == names]
+    for metric in (*candidates, ABSOLUTE_ERROR):
+        if cards and all(metric.value(card) is not None for card in cards):
+            return metric
+    return MACRO_F1
 
 
 def macro_f1(truth: NDArray[Any], predicted: NDArray[Any], labels: int) -> float:

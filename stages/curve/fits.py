@@ -13,7 +13,7 @@ from heads.core.head import Head
 from heads.core.hyperparameters import to_json
 from heads.evaluation.confusion_counts import ConfusionCounts
 from heads.evaluation.decisions import default_decision
-from stages.curve.points import CurvePoint
+from stages.curve.points import METRICS, CurvePoint
 from stages.fitting import runs
 from stages.fitting.task import Task
 
@@ -66,18 +66,16 @@ class Fit:
         seconds = time.perf_counter() - start
         y, ordered = task.target.y[validation], task.target.is_ordinal
         predicted = default_decision(task.scores(head, validation), y, ordinal=ordered).out_of_fold
-        counts = ConfusionCounts.from_predictions(y, predicted, len(task.labels))
+        counts = ConfusionCounts.from_predictions(y, predicted, len(task.labels), task.target.hierarchy)
+        hidden = set() if ordered else {"quadratic_kappa"}
         return CurvePoint(
             head=self.head.name,
             size=self.size,
             seed=self.seed,
             documents=len(self.rows),
             labels=int(np.count_nonzero(task.target[self.rows].counts)),
-            macro_f1=float(counts.macro_f1),
-            micro_f1=float(counts.micro_f1),
-            accuracy=float(counts.accuracy),
             seconds=round(seconds, 3),
-            quadratic_kappa=float(counts.quadratic_kappa) if ordered else None,
+            **{name: float(getattr(counts, name)) for name in METRICS if name in {*counts.metrics} - hidden},
         )
 
 

@@ -9,16 +9,18 @@ from typing import Any, Self
 import numpy as np
 
 from data.atomic_write import make_folder, write_atomically
+from heads.evaluation import metrics
 from stages.fitting import runs
 
 __all__ = ["METRICS", "CurvePoint", "LearningCurves", "SizeSummary", "Spread", "load_point", "save_point"]
 
-# the last one exists only for ordinal labels
+# attribute -> name; the fourth exists for ordinal labels only, those after it for labels of a taxonomy
 METRICS = {
-    "macro_f1": "macro-F1",
-    "micro_f1": "micro-F1",
-    "accuracy": "accuracy",
-    "quadratic_kappa": "quadratic kappa",
+    metric.attribute: metric.name
+    for metric in map(
+        metrics.METRICS.__getitem__,
+        ("macro-f1", "micro-f1", "accuracy", "quadratic-kappa", "hf1", "macro-hf1", "lca-f1", "wu-palmer"),
+    )
 }
 
 
@@ -40,6 +42,10 @@ class CurvePoint:
     accuracy: float
     seconds: float
     quadratic_kappa: float | None = None
+    hf1: float | None = None
+    macro_hf1: float | None = None
+    lca_f1: float | None = None
+    wu_palmer: float | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,10 @@ class SizeSummary:
     accuracy: Spread
     seconds: float
     quadratic_kappa: Spread | None = None
+    hf1: Spread | None = None
+    macro_hf1: Spread | None = None
+    lca_f1: Spread | None = None
+    wu_palmer: Spread | None = None
 
 
 @dataclass(frozen=True)

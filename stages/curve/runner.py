@@ -18,7 +18,7 @@ from featurestore import CorpusTable, FeatureSource, joined_fingerprint
 from heads.core.head import Head
 from heads.registry import STACKING_HEADS
 from stages.curve.fits import CurveProgressCallback, Fit, Pace
-from stages.curve.points import CurvePoint, LearningCurves, load_point, save_point
+from stages.curve.points import METRICS, CurvePoint, LearningCurves, load_point, save_point
 from stages.fitting.head_options import ALL, parse_heads
 from stages.fitting.plan import configure_head
 from stages.fitting.sample_weights import align_weights
@@ -132,6 +132,9 @@ def fit_curves(
     fits = list(_plan_fits(plan, task, train, weight))
     shared: dict[str, Any] = {"features": joined_fingerprint(store.recipes)}
     shared |= {"order": task.labels} if plan.order else {}
+    shared |= (
+        {} if task.target.hierarchy is None else {"metrics": list(METRICS)}
+    )  # older fits lack the hierarchical ones
     check_writable(folder)
     pace, points = Pace(fits), []
     for fit in fits:

@@ -192,6 +192,7 @@ class Comparison:
             "macro-F1": [row.macro_f1 for row in rows],
             "micro-F1": [row.micro_f1 for row in rows],
             "accuracy": [row.accuracy for row in rows],
+            "hF1": [row.tested.hf1 if row.tested else None for row in rows],
         }
         known = {name: values for name, values in metrics.items() if any(values)}
         cells = zip(*(map(_interval, values) for values in known.values()), strict=True)

@@ -6,20 +6,29 @@ nothing. Nothing here reads a run folder: `stages.compare` provides the views.
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from stages.report.run_view import RunView
+
+if TYPE_CHECKING:
+    from heads.evaluation.metrics import Metric
 
 __all__ = ["RunView", "render_page"]
 
 
-def render_page(runs: Sequence[RunView]) -> str:
+def render_page(runs: Sequence[RunView], metric: "Metric | None" = None) -> str:
     """One self-contained HTML page that compares the runs, the best one first.
 
-    The ranking uses out-of-fold metrics only: macro-F1, or the mean absolute error if the labels of all runs are
-    ordinal. Labels, names and notes are escaped; the content security policy of the page forbids loading anything.
+    Args:
+        runs: what to show; labels, names and notes are escaped.
+        metric: what ranks them, on documents that were not fitted on; None for macro-F1, or the mean absolute error if
+            the labels of all runs are ordinal.
+
+    Returns:
+        The page, whose content security policy forbids loading anything.
     """
     from heads.evaluation.metrics import ranking_metric
     from stages.report.rendering import render_comparison
 
-    metric = ranking_metric(run.out_of_fold for run in runs)
+    metric = metric or ranking_metric(run.out_of_fold for run in runs)
     return render_comparison(sorted(runs, key=lambda run: metric.signed_value(run.out_of_fold), reverse=True), metric)

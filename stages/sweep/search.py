@@ -96,7 +96,7 @@ class SweepContext:
             head=space.plan.head.name,
             store=self.store.name,
             corpus=self.table.name,
-            metric=space.metric,
+            metric=space.metric.attribute,
             study=str(study.path),
             trials=study.trials,
             defaults=space.defaults,

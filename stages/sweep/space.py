@@ -9,6 +9,7 @@ from typing import Any
 from featurestore import FeatureSource
 from heads.core.head import Head
 from heads.core.hyperparameters import Hyperparameter, hyperparameters_of, with_explicit_defaults
+from heads.evaluation.metrics import MACRO_F1, Metric
 from heads.registry import full_name
 from stages.fitting import runs
 from stages.fitting.plan import FitPlan
@@ -25,18 +26,18 @@ class SearchSpace:
 
     plan: of the run; its head has the values of the fixed hyperparameters.
     fixed: full names of the hyperparameters that are not searched.
-    metric: one of `stages.curve.METRICS`.
+    metric: what is maximized; one whose sign is 1.
     scored_folds: how many of the plan's folds a trial is scored on, starting with the first.
     """
 
     plan: FitPlan
     fixed: frozenset[str] = frozenset()
-    metric: str = "macro_f1"
+    metric: Metric = MACRO_F1
     scored_folds: int = 1
 
     @classmethod
     def of(
-        cls, plan: FitPlan, fixed: Sequence[str] = (), metric: str = "macro_f1", scored_folds: int = 1
+        cls, plan: FitPlan, fixed: Sequence[str] = (), metric: Metric = MACRO_F1, scored_folds: int = 1
     ) -> "SearchSpace":
         """A space whose fixed hyperparameters have short names, as in `--set`: lr for training__optimization__lr."""
         return cls(plan, frozenset(full_name(plan.head.name, name) for name in fixed), metric, scored_folds)
@@ -66,5 +67,5 @@ class SearchSpace:
     def identity(self, store: FeatureSource, task: Task) -> str:
         """Eight hex digits that differ if a trial's score or the ranges could differ."""
         ranges = {name: str(hyperparameter.search) for name, hyperparameter in self.hyperparameters.items()}
-        scoring = {"metric": self.metric, "scored_folds": self.scored_folds, "ranges": ranges}
+        scoring = {"metric": self.metric.attribute, "scored_folds": self.scored_folds, "ranges": ranges}
         return runs.short_hash({"format": FORMAT, "plan": self.plan.identity(store, task), **scoring})

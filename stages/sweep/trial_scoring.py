@@ -10,6 +10,7 @@ from sklearn.base import clone
 from data.target import Target
 from heads.evaluation.confusion_counts import ConfusionCounts
 from heads.evaluation.decisions import default_decision
+from heads.evaluation.metrics import MACRO_F1, Metric
 from stages.fitting.plan import configure_head
 from stages.fitting.sample_weights import align_weights
 from stages.fitting.task import Task
@@ -62,15 +63,16 @@ def score_trial(space: SearchSpace, task: Task, values: Mapping[str, Any], on_st
     return score
 
 
-def _report_epochs(on_step: StepCallback, metric: str) -> Callable[[Any], None]:
+def _report_epochs(on_step: StepCallback, metric: Metric) -> Callable[[Any], None]:
     def on_epoch(epoch: Any) -> None:
-        score = epoch.macro_f1 if metric == "macro_f1" else epoch.accuracy
+        score = epoch.macro_f1 if metric == MACRO_F1 else epoch.accuracy
         if score is not None:
             on_step(epoch.number, score)
 
     return on_epoch
 
 
-def _score(scores: NDArray[np.float32], target: Target, metric: str) -> float:
+def _score(scores: NDArray[np.float32], target: Target, metric: Metric) -> float:
     predicted = default_decision(scores, target.y, ordinal=target.is_ordinal).out_of_fold
-    return float(getattr(ConfusionCounts.from_predictions(target.y, predicted, scores.shape[1]), metric))
+    counts = ConfusionCounts.from_predictions(target.y, predicted, scores.shape[1], target.hierarchy)
+    return float(metric.signed_value(counts))

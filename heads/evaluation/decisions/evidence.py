@@ -74,6 +74,11 @@ class Evidence:
     comparisons: tuple[RuleComparison, ...]
 
     @property
+    def metric(self) -> str:
+        """The name of the metric that selected the rule."""
+        return self.comparisons[0].metric
+
+    @property
     def sentences(self) -> tuple[str, ...]:
         """One sentence per family, and one about labels that use the common value."""
         sentences = tuple(comparison.sentence for comparison in self.comparisons)

@@ -19,6 +19,7 @@ from heads.classifiers.linear import LinearHead
 from heads.classifiers.mlp import MLPHead
 from heads.core.hyperparameters import hyperparameters_of
 from heads.evaluation.decisions.heldout import HeldOut
+from heads.evaluation.metrics import METRICS
 from heads.registry import BUILT_IN_HEADS, head_class
 from heads.testing import training_of
 from stages.fitting import runs
@@ -193,7 +194,10 @@ def test_no_trial_is_scored_on_documents_that_it_was_fitted_on(tmp_path: Path) -
     rng = np.random.default_rng(99)  # not the seed that the vectors were drawn by
     noise = [replace(each, labels=("abc"[rng.integers(3)],)) for each in documents]  # nothing can be learned
     result = sweep(
-        *make_store(tmp_path / "s", noise, 100 * vectors), replace(SPACE, metric="accuracy"), tmp_path, max_trials=5
+        *make_store(tmp_path / "s", noise, 100 * vectors),
+        replace(SPACE, metric=METRICS["accuracy"]),
+        tmp_path,
+        max_trials=5,
     )
     assert all(each.score is not None and each.score < 0.65 for each in result.trials)
 
@@ -319,7 +323,7 @@ def test_a_note_on_the_run_has_the_number_of_trials_even_if_the_run_existed(tmp_
         assert f"best of {most} trials" in note
 
 
-ORDERED = SearchSpace(FitPlan(head=Watched(), folds=3, order=["c", "a", "b"]), metric="quadratic_kappa")
+ORDERED = SearchSpace(FitPlan(head=Watched(), folds=3, order=["c", "a", "b"]), metric=METRICS["quadratic-kappa"])
 
 
 def test_ordinal_labels_are_swept_by_their_own_metric_and_fitted_as_such(tmp_path: Path) -> None:
@@ -328,7 +332,7 @@ def test_ordinal_labels_are_swept_by_their_own_metric_and_fitted_as_such(tmp_pat
     assert runs.load(tmp_path / "runs" / (result.run or "")).record.kind == "ordinal"
 
 
-@pytest.mark.parametrize("other", [replace(SPACE, metric="accuracy"), replace(SPACE, scored_folds=2), ORDERED])
+@pytest.mark.parametrize("other", [replace(SPACE, metric=METRICS["accuracy"]), replace(SPACE, scored_folds=2), ORDERED])
 def test_another_question_is_another_study(tmp_path: Path, other: SearchSpace) -> None:
     assert run_sweep(tmp_path, 2).study != run_sweep(tmp_path, 2, other).study
 
