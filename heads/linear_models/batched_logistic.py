@@ -18,9 +18,9 @@ __all__ = ["Floats", "LossBatch", "minimize_batch"]
 
 Floats = NDArray[np.float64]
 
-HISTORY, HALVINGS = 10, 20
+HISTORY, HALVINGS = 6, 20
 DECREASE = 1e-4  # of the objective, as a share of what the slope promises
-ROUNDING = 1e-12  # relative; a smaller increase of the objective may be rounding
+ROUNDING = {"float32": 1e-7, "float64": 1e-12}  # relative; a smaller increase of the objective may be rounding
 FLAT = 1e-12  # a pair with less curvature, relative to the change of the gradient, is rounding
 
 
@@ -28,8 +28,9 @@ FLAT = 1e-12  # a pair with less curvature, relative to the change of the gradie
 class LossBatch:
     """Problems of padded size; the last feature is constant, and its coefficients are not penalized.
 
-    features: (problems, documents, features). targets: (problems, documents, classes), the weight of a document in the
-    column of its class. absent: (problems, 1, classes), -inf for a class that the problem lacks, else 0. C: (problems,)
+    features: (problems, documents, features), float32 or float64, which is the type of products. targets: (problems,
+    classes, documents), the weight of a document in the row of its class. absent: (problems, classes, 1), -inf for a
+    class that the problem lacks, else 0. C: (problems,).
     """
 
     features: Floats
@@ -47,32 +48,34 @@ class LossBatch:
         return self.features[:, 0, -1:]
 
     def evaluate(self, theta: Floats) -> tuple[Floats, Floats, Floats]:
-        """The objective (problems,), the gradient (problems, features, classes), and curvatures (problems, classes)."""
-        scores = self.features @ theta + self.absent
-        scores -= scores.max(axis=2, keepdims=True)
-        weight = self.targets.sum(axis=2, keepdims=True)
-        target = np.where(self.targets > 0, scores, 0)
+        """The objective (problems,), the gradient (problems, classes, features), and curvatures (problems, classes)."""
+        scores = theta.astype(self.features.dtype) @ self.features.transpose(0, 2, 1)
+        scores += self.absent
+        scores -= scores.max(axis=1, keepdims=True)
+        target = np.einsum("ijk,ijk->i", self.targets, np.where(self.targets > 0, scores, 0), dtype=np.float64)
         np.exp(scores, out=scores)
-        total = scores.sum(axis=2, keepdims=True)
+        total = scores.sum(axis=1, keepdims=True)
         scores /= total
-        value = (weight * np.log(total)).sum(axis=(1, 2)) - (self.targets * target).sum(axis=(1, 2))
+        weight = self.targets.sum(axis=1, keepdims=True)
+        value = (weight * np.log(total)).sum(axis=(1, 2), dtype=np.float64) - target
         residuals = weight * scores
-        curvature = residuals.sum(axis=1) - (residuals * scores).sum(axis=1)
+        curvature = (residuals - residuals * scores).sum(axis=2, dtype=np.float64)
         residuals -= self.targets
-        gradient = self.features.transpose(0, 2, 1) @ residuals
-        penalized = theta[:, :-1]
-        gradient[:, :-1] += penalized / self.C[:, None, None]
-        value += np.square(penalized).sum(axis=(1, 2)) / (2 * self.C)
-        return value, gradient, np.maximum(curvature, 1e-12 * weight.sum(axis=1))
+        gradient = (residuals @ self.features).astype(np.float64)
+        penalized = theta[:, :, :-1]
+        gradient[:, :, :-1] += penalized / self.C[:, None, None]
+        value += np.einsum("ijk,ijk->i", penalized, penalized) / (2 * self.C)
+        return value, gradient, np.maximum(curvature, 1e-12 * weight.sum(axis=2, dtype=np.float64))
 
     def excess(self, gradient: Floats, curvature: Floats) -> Floats:
         """At most so much is the objective of each problem above its minimum, (problems,)."""
-        of_coefficients = self.C / 2 * np.square(gradient[:, :-1]).sum(axis=(1, 2))
-        return np.asarray(of_coefficients + (np.square(gradient[:, -1] / self.constant) / (2 * curvature)).sum(axis=1))
+        penalized = gradient[:, :, :-1]
+        of_coefficients = self.C / 2 * np.einsum("ijk,ijk->i", penalized, penalized)
+        return np.asarray(of_coefficients + (np.square(gradient[:, :, -1] / self.constant) / curvature).sum(axis=1) / 2)
 
     def first_scale(self, curvature: Floats) -> Floats:
         """The length of the first step along the gradient, (problems,): the inverse of a bound of the curvature."""
-        moment = np.square(self.features).sum(axis=2).max(axis=1)
+        moment = np.einsum("ijk,ijk->ij", self.features, self.features).max(axis=1)
         return np.asarray(1 / (curvature.max(axis=1) * moment + 1 / self.C))
 
 
@@ -81,7 +84,7 @@ def minimize_batch(problems: LossBatch, theta: Floats, tolerance: float, max_ite
 
     Args:
         problems: the problems.
-        theta: (problems, features, classes), from which the search starts.
+        theta: (problems, classes, features), from which the search starts.
         tolerance: relative difference to the minimum of the loss.
         max_iter: highest number of evaluations.
 
@@ -132,7 +135,8 @@ class _Search:
         moved = self.step[:, None, None] * self.direction
         value, gradient, curvature = self.problems.evaluate(self.theta + moved)
         promised = DECREASE * (self.gradient * moved).sum(axis=(1, 2))
-        falls = value <= self.value + promised + ROUNDING * np.abs(self.value)
+        rounding = ROUNDING[self.problems.features.dtype.name] * np.abs(self.value)
+        falls = value <= self.value + promised + rounding
         bent = gradient - self.gradient
         self._remember(moved.reshape(len(moved), -1), bent.reshape(len(bent), -1), falls)
         takes = falls[:, None, None]

@@ -9,6 +9,7 @@ Nodes of similar size are solved together (batched_logistic.py). A node with man
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +19,16 @@ from heads.linear_models.logistic import LinearModel, Standardizer, fit_multinom
 
 __all__ = ["LocalProblem", "fit_grouped_logistic"]
 
-TOLERANCE = 1e-8  # of the loss; the usual one is chosen for float32, where a smaller one is not reached
-LARGE = 2**18  # features of the reduced problem times documents, from which a problem is solved alone
+TOLERANCE = {"float32": 1e-5, "float64": 1e-7}  # of the loss, by the type of the features of a batch
+LARGE = 2**21  # numbers in the features of a problem, from which it is solved alone
+SMALL = 2**14  # numbers in the features of a problem, to which they are float64
 MEMORY = 2**22  # numbers in the features of the problems that are solved together
+MANY = 4  # features per document, from which combinations of documents are the features of a problem
+# the constant feature, as a share of the length of a document: 0.1 and 1 need up to twice as many steps
+CONSTANT = 0.3
 RANK = 1e-13  # an eigenvalue below this share of the largest is rounding
+
+_Form: TypeAlias = Literal["alone", "combinations", "float64", "float32"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,31 +74,36 @@ def fit_grouped_logistic(
         converged.
     """
     fits: dict[int, tuple[LinearModel, int]] = {}
-    for numbers in _batches(problems, features.shape[1]):
+    for form, numbers in _batches(problems, features.shape[1]):
         members = [problems[number] for number in numbers]
-        if _size(members[0], features.shape[1]) > LARGE:
+        if form == "alone":
             solutions = [_fit_alone(features, problem, C, max_iter, standardizer) for problem in members]
         else:
-            solutions = _fit_batch(features, members, C, max_iter, standardizer)
+            solutions = _fit_batch(_Batch.of(features, members, C, standardizer, form), members, max_iter, standardizer)
         fits.update(zip(numbers, solutions, strict=True))
     return [fits[number] for number in range(len(problems))]
 
 
-def _size(problem: LocalProblem, dims: int) -> int:
-    return len(problem.rows) * min(len(problem.rows), dims)
+def _form(documents: int, dims: int) -> _Form:
+    """How a problem is solved; this depends on nothing but itself, so neither does its solution."""
+    if documents * dims > LARGE:
+        return "alone"
+    if MANY * documents <= dims:
+        return "combinations"
+    return "float64" if documents * dims <= SMALL else "float32"
 
 
-def _batches(problems: Sequence[LocalProblem], dims: int) -> Iterator[list[int]]:
-    """The numbers of problems that have similar sizes, so that little is padded; a large one alone."""
-    alike = defaultdict[object, list[int]](list)
+def _batches(problems: Sequence[LocalProblem], dims: int) -> Iterator[tuple[_Form, list[int]]]:
+    """The numbers of problems of one form that have similar sizes, so that little is padded."""
+    alike = defaultdict[tuple[_Form, int], list[int]](list)
     for number, problem in enumerate(problems):
-        is_large = _size(problem, dims) > LARGE
-        alike[-1 - number if is_large else (len(problem.rows) - 1).bit_length()].append(number)
-    for numbers in alike.values():
+        documents = len(problem.rows)
+        alike[_form(documents, dims), (documents - 1).bit_length()].append(number)
+    for (form, _), numbers in alike.items():
         longest = max(len(problems[number].rows) for number in numbers)
         together = max(1, MEMORY // (longest * dims))
         for first in range(0, len(numbers), together):
-            yield numbers[first : first + together]
+            yield form, numbers[first : first + together]
 
 
 def _fit_alone(
@@ -109,16 +121,15 @@ def _fit_alone(
 
 
 def _fit_batch(
-    features: NDArray[np.float32], problems: Sequence[LocalProblem], C: float, max_iter: int, standardizer: Standardizer
+    batch: "_Batch", problems: Sequence[LocalProblem], max_iter: int, standardizer: Standardizer
 ) -> list[tuple[LinearModel, int]]:
-    batch = _Batch.of(features, problems, C, standardizer)
-    theta = batch.starts(problems, standardizer)
-    iterations = minimize_batch(batch.loss, theta, TOLERANCE, max_iter)
+    theta, tolerance = batch.starts(problems, standardizer), TOLERANCE[batch.loss.features.dtype.name]
+    iterations = minimize_batch(batch.loss, theta, tolerance, max_iter)
     retried = (iterations >= max_iter) & np.array([problem.start is not None for problem in problems])
     if retried.any():  # they would depend on their start
         theta[retried] = 0
         again = theta[retried]
-        iterations[retried] = minimize_batch(batch.loss[retried], again, TOLERANCE, max_iter)
+        iterations[retried] = minimize_batch(batch.loss[retried], again, tolerance, max_iter)
         theta[retried] = again
     return list(zip(batch.models(problems, theta, standardizer), iterations.tolist(), strict=True))
 
@@ -127,63 +138,92 @@ def _fit_batch(
 class _Batch:
     """Problems of similar size, padded.
 
-    standard: standardized features, (problems, documents, dims). basis: (problems, documents, features of the loss),
-    which maps coefficients to combinations of documents; None if the features of the loss are the standardized ones.
+    The features of the loss are `centered`, or if there are fewer documents combinations of these, and a constant.
+    centered: standardized features less their mean in the problem, (problems, documents, dims).
+    shift: that mean, of raw features, (problems, 1, dims).
+    basis: (problems, documents, combinations) maps coefficients of combinations to those of documents, None without.
     """
 
     loss: LossBatch
-    standard: Floats
+    centered: Floats
+    shift: Floats
     basis: Floats | None
 
     @classmethod
     def of(
-        cls, features: NDArray[np.float32], problems: Sequence[LocalProblem], C: float, standardizer: Standardizer
+        cls,
+        features: NDArray[np.float32],
+        problems: Sequence[LocalProblem],
+        C: float,
+        standardizer: Standardizer,
+        form: _Form,
     ) -> "_Batch":
+        """Gather the documents of problems."""
         counts = np.array([len(problem.rows) for problem in problems])
         classes = np.array([problem.classes for problem in problems])
-        is_document = np.arange(counts.max()) < counts[:, None]
-        standard = np.zeros((*is_document.shape, features.shape[1]))
         rows, y, weight = (
             np.concatenate([getattr(problem, name) for problem in problems]) for name in ("rows", "y", "weight")
         )
-        standard[is_document] = standardizer.transform(features[rows])
-        targets = np.zeros((*is_document.shape, classes.max()))
-        targets[*np.nonzero(is_document), y] = weight
-        absent = np.where(np.arange(classes.max()) < classes[:, None], 0, -np.inf)[:, None, :]
-        reduced, basis = _reduce(standard) if counts.max() <= features.shape[1] else (standard, None)
-        # the constant is as long as a document, so that the curvature in intercepts is not far from the others
-        norm = np.sqrt(np.square(reduced).sum(axis=(1, 2)) / counts)
-        constant = np.broadcast_to(np.where(norm > 0, norm, 1)[:, None, None], (*is_document.shape, 1))
+        is_document, dims = np.arange(counts.max()) < counts[:, None], features.shape[1]
+        values = np.zeros((*is_document.shape, dims + 1), np.float32 if form == "float32" else np.float64)
+        targets = np.zeros((len(problems), classes.max(), counts.max()), values.dtype)
+        number, place = np.nonzero(is_document)
+        targets[number, y, place] = weight
+        centered = values[:, :, :-1]
+        centered[is_document] = features[rows]
+        shift = _center(centered, targets.sum(axis=1), is_document)
+        centered *= (1 / standardizer.deviation).astype(values.dtype)
+        norm = np.sqrt(np.einsum("ijk,ijk->i", centered, centered) / counts)
+        constant = CONSTANT * np.where(norm > 0, norm, 1)
+        basis = None
+        if form == "combinations":
+            values, basis = _combine_documents(centered)
+        values[:, :, -1] = constant[:, None]
         # two classes are one binary problem, as in scikit-learn: the softmax would penalize half as much
         strengths = np.where(classes == 2, C / 2, C)
-        return cls(LossBatch(np.concatenate([reduced, constant], axis=2), targets, absent, strengths), standard, basis)
+        absent = np.where(np.arange(classes.max()) < classes[:, None], 0, -np.inf)[:, :, None].astype(values.dtype)
+        return cls(LossBatch(values, targets, absent, strengths), centered, shift, basis)
 
     def starts(self, problems: Sequence[LocalProblem], standardizer: Standardizer) -> Floats:
         """The parameters of the starts, or zero."""
-        theta = np.zeros((len(problems), self.loss.features.shape[2], self.loss.targets.shape[2]))
+        theta = np.zeros((len(problems), self.loss.targets.shape[1], self.loss.features.shape[2]))
         for at, problem in enumerate(problems):
             if problem.start is not None:
-                coefficients = (problem.start.coefficients * standardizer.deviation).T
-                intercepts = problem.start.intercepts + problem.start.coefficients @ standardizer.mean
-                reduced = coefficients if self.basis is None else self.basis[at].T @ (self.standard[at] @ coefficients)
-                theta[at, :-1, : problem.classes] = reduced
-                theta[at, -1, : problem.classes] = intercepts / self.loss.constant[at]
+                coefficients = problem.start.coefficients * standardizer.deviation
+                if self.basis is not None:
+                    coefficients = coefficients @ self.centered[at].T @ self.basis[at]
+                theta[at, : problem.classes, :-1] = coefficients
+                theta[at, : problem.classes, -1] = problem.start.scores(self.shift[at])[0] / self.loss.constant[at]
         return theta
 
     def models(self, problems: Sequence[LocalProblem], theta: Floats, standardizer: Standardizer) -> list[LinearModel]:
         """The models of raw features."""
-        coefficients = theta[:, :-1].transpose(0, 2, 1)
+        coefficients = theta[:, :, :-1]
         if self.basis is not None:
-            coefficients = coefficients @ self.basis.transpose(0, 2, 1) @ self.standard
-        intercepts = theta[:, -1] * self.loss.constant
+            coefficients = coefficients @ self.basis.transpose(0, 2, 1) @ self.centered
+        coefficients = coefficients / standardizer.deviation
+        intercepts = theta[:, :, -1] * self.loss.constant - (coefficients @ self.shift.transpose(0, 2, 1))[:, :, 0]
         return [
-            LinearModel.from_standardized(coefficients[at, :classes], intercepts[at, :classes], standardizer)
+            LinearModel(coefficients[at, :classes], intercepts[at, :classes])
             for at, classes in enumerate(problem.classes for problem in problems)
         ]
 
 
-def _reduce(standard: Floats) -> tuple[Floats, Floats]:
-    """Features U sqrt(S) of as many columns as documents, and the basis U / sqrt(S)."""
-    values, vectors = np.linalg.eigh(standard @ standard.transpose(0, 2, 1))
-    roots = np.sqrt(np.where(values > RANK * values[:, -1:], values, 0))[:, None, :]
-    return vectors * roots, vectors / np.where(roots > 0, roots, np.inf)
+def _center(values: Floats, weight: Floats, is_document: NDArray[np.bool_]) -> Floats:
+    """Subtract the weighted means of problems in place, and return them.
+
+    The children of a node have much in common, to which the search would otherwise be slow to fit the intercepts.
+    """
+    shares = weight / weight.sum(axis=1, keepdims=True)
+    shift = shares[:, None, :] @ values
+    np.subtract(values, shift, out=values, where=is_document[:, :, None])
+    return np.asarray(shift.astype(np.float64))
+
+
+def _combine_documents(centered: Floats) -> tuple[Floats, Floats]:
+    """Features U sqrt(S) with room for one more, and the basis U / sqrt(S)."""
+    eigenvalues, vectors = np.linalg.eigh(centered @ centered.transpose(0, 2, 1))
+    roots = np.sqrt(np.where(eigenvalues > RANK * eigenvalues[:, -1:], eigenvalues, 0))[:, None, :]
+    values = np.empty((*vectors.shape[:2], vectors.shape[2] + 1))
+    np.multiply(vectors, roots, out=values[:, :, :-1])
+    return values, vectors / np.where(roots > 0, roots, np.inf)
