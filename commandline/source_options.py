@@ -50,6 +50,16 @@ source_options = combine_options(
         metavar="COLUMN",
         help="Column of the label, or columns of 0 and 1, one per label, as in toxic,insult.  [guessed by name]",
     ),
+    click.option(
+        "--levels",
+        metavar="COLUMNS",
+        help="Columns of the levels of the label, the top one first, as in area,topic; a blank cell ends a path.",
+    ),
+    click.option(
+        "--taxonomy",
+        metavar="FILE",
+        help="File with the nodes above the labels: columns child and parent, or a JSON object of node: parents.",
+    ),
     id_option,
     click.option("--split", metavar="COLUMN", help="Column with train or test.  [guessed, or drawn at random]"),
     click.option("--test-file", metavar="FILE", help="File of the test split, if the source has no test documents."),
@@ -112,6 +122,8 @@ class SourceOptions(TextOptions):
 
     files: tuple[str, ...]
     label: str | None
+    levels: str | None
+    taxonomy: str | None
     id_: str | None
     split: str | None
     test_file: str | None
@@ -129,6 +141,8 @@ class SourceOptions(TextOptions):
             self.text_spec,
             files=self.files or None,
             label=self.label,
+            levels=split_names(self.levels),
+            taxonomy=self.taxonomy,
             id=self.id_,
             split=self.split,
             test_file=self.test_file,

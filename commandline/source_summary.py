@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 MOST_LABELS = 20  # in the table of labels
 MOST_CHARACTERS = 60  # of a text or of a document's labels
-_KINDS = {"single": "one per document", "multilabel": "any number per document", "path": "one path per document"}
+_KINDS = {"single": "one per document", "multilabel": "any number per document", "path": "one node per document"}
 
 
 def show_summary(summary: "CorpusSummary") -> None:
@@ -37,6 +37,7 @@ def _rows(summary: "CorpusSummary") -> list[tuple[str, str]]:
         ("duplicate texts", f"{summary.duplicate_texts:,}"),
         ("blank texts", f"{summary.blank_texts:,}"),
         ("labels", f"{len(summary.labels):,}, {_KINDS[summary.kind]}"),
+        ("taxonomy", "" if summary.taxonomy is None else str(summary.taxonomy)),
         ("unlabeled", f"{summary.unlabeled:,}"),
         ("no label applies", f"{summary.no_label_applies:,}" if summary.kind == "multilabel" else ""),
     ]

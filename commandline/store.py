@@ -162,12 +162,12 @@ def prune(options: RewriteOptions) -> None:
 class LabelOptions(StoreOptions, SourceOptions):
     """The arguments and options of `embedonce store label`."""
 
-    file: str
+    file: str | None
     corpus: str | None
 
 
 @store.command(short_help="Replace labels, splits and groups by those of a table.")
-@click.argument("file")
+@click.argument("file", required=False)
 @source_options
 @store_option
 @click.option("--corpus", help="Name of a corpus in the store.  [its only one]")
@@ -177,10 +177,13 @@ class LabelOptions(StoreOptions, SourceOptions):
 def label(options: LabelOptions) -> None:
     """Replace labels, splits and groups by those of FILE, a table with a column of ids. Features do not change.
 
+    --taxonomy gives the labels a taxonomy, those of FILE or, without FILE, those that the corpus has.
+
     If the corpus is embedded again, the labels of its own file return: correct them there, too.
 
     \b
     embedonce store label corrected.csv --id ticket --label queue
+    embedonce store label --taxonomy queues.csv
     """
     from stages.relabel import relabel
     from stages.stores import open_corpus
@@ -202,7 +205,9 @@ def label(options: LabelOptions) -> None:
         note(sentence)
     changed = ", ".join(f"{count:,} {name}" for name, count in result.changed.items())
     others = f"; {result.missing:,} documents that are not in {options.file} keep theirs" if result.missing else ""
-    click.echo(f"{result.corpus}: {changed} changed{others}.")
+    attached = f"the taxonomy of {options.taxonomy} is attached" if options.taxonomy else ""
+    replaced = f"{changed} changed{others}" if options.file else ""
+    click.echo(f"{result.corpus}: {'; '.join(filter(None, (replaced, attached)))}.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,18 +1,63 @@
 """What a corpus holds, in numbers that a user checks before hours of encoding: columns, labels, texts, duplicates."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from data.documents import Corpus, Document, Documents, Kind
+from data.documents import Corpus, Document, Documents, Kind, Labels
+from data.packed import CategoricalColumn
 from data.source_spec import ROLES, SourceSpec
 from data.splits import Split
+from data.taxonomy import Taxonomy
+from data.text_format import plural
 
 PERCENTILES = {"shortest": 0, "median": 50, "p95": 95, "longest": 100}  # of the lengths of texts
 FIRST_DOCUMENTS = 3
+
+
+@dataclass(frozen=True)
+class TaxonomySummary:
+    """A taxonomy in numbers.
+
+    inner_labels: inner nodes that are labels. several_parents: nodes below more than one. one_child: inner nodes with
+    a single child.
+    """
+
+    nodes: int
+    levels: int
+    leaves: int
+    inner_labels: int
+    several_parents: int
+    one_child: int
+
+    @classmethod
+    def of(cls, taxonomy: Taxonomy, labels: Sequence[Labels]) -> "TaxonomySummary":
+        """Summarize a taxonomy that has the labels of these documents."""
+        names = {label for each in CategoricalColumn.of(labels).categories for label in each or ()}
+        children = taxonomy.children
+        return cls(
+            nodes=len(taxonomy),
+            levels=max(taxonomy.depths.values(), default=0),
+            leaves=len(taxonomy.leaves),
+            inner_labels=sum(bool(children[name]) for name in names),
+            several_parents=sum(len(above) > 1 for above in taxonomy.parents.values()),
+            one_child=sum(len(below) == 1 for below in children.values()),
+        )
+
+    def __str__(self) -> str:
+        """The numbers in words, without what there is none of."""
+        parts = [
+            f"{plural(self.nodes, 'node')} on {plural(self.levels, 'level')}",
+            plural(self.leaves, "leaf", "leaves"),
+            self.inner_labels and plural(self.inner_labels, "inner node is a label", "inner nodes are labels"),
+            self.several_parents
+            and plural(self.several_parents, "node has several parents", "nodes have several parents"),
+            self.one_child and plural(self.one_child, "inner node has one child", "inner nodes have one child"),
+        ]
+        return ", ".join(part for part in parts if part)
 
 
 @dataclass(frozen=True)
@@ -29,6 +74,7 @@ class CorpusSummary:
     source: str
     spec: SourceSpec
     kind: Kind
+    taxonomy: TaxonomySummary | None
     documents: int
     splits: dict[str, int]
     labels: dict[str, dict[str, int]]
@@ -50,6 +96,7 @@ class CorpusSummary:
             source=corpus.source,
             spec=corpus.spec,
             kind=corpus.kind,
+            taxonomy=None if corpus.taxonomy is None else TaxonomySummary.of(corpus.taxonomy, documents.labels),
             documents=len(documents),
             splits={split: splits[split] for split in Split if splits[split]},
             labels=_count_labels(documents),

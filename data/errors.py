@@ -98,10 +98,14 @@ class BucketFailed(EmbedOnceError):
     """A bucket does not exist, refuses access or cannot be reached."""
 
 
+MOST_KNOWN = 30  # names in a suggestion; heads, columns and options are fewer
+
+
 def suggest_name(name: str, names: Iterable[str]) -> str:
     """Return " Did you mean 'lstm'?" for the closest of `names`, or list all of them if none is close."""
     known = sorted(names)
     close = get_close_matches(name, known, n=1, cutoff=0.6)
     if close:
         return f" Did you mean '{close[0]}'?"
-    return f" Known: {', '.join(known)}." if known else ""
+    more = f" and {len(known) - MOST_KNOWN:,} more" if len(known) > MOST_KNOWN else ""
+    return f" Known: {', '.join(known[:MOST_KNOWN])}{more}." if known else ""

@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from data.documents import Kind, Labels
-from data.errors import BadData, CallError
+from data.errors import BadData
 from data.label_cells import CellLabels, canonical_label, parse_cell, plain_text, unwrap_single
 from data.label_notes import label_notes, near_path_notes, respelling_notes
 from data.packed import CategoricalColumn
@@ -31,7 +31,8 @@ def parse_labels(cells: Iterable[Any], spec: SourceSpec, locate: Locate) -> Pars
     """Parse the cells of a label column and determine the kind of labels; spaces around a label are removed.
 
     Labels are multi-label if a cell is a list or an object of scores, in any notation of `data.label_cells`, or if
-    `spec.separator` is given. They are paths if `spec.path_separator` is given, or if every label has a "/" within it.
+    `spec.separator` is given. They are paths if `spec.path_separator` is given, or if every label has a "/" within it;
+    with lists, a document may have several paths.
 
     Args:
         cells: Text, numbers, lists, objects of scores, or None.
@@ -41,17 +42,14 @@ def parse_labels(cells: Iterable[Any], spec: SourceSpec, locate: Locate) -> Pars
     Raises:
         BadData: A cell is not a label, a list has 0 or 1 for each label and the labels have no names, a single list is
             among labels that are no lists, or a path has an empty level.
-        CallError: Both separators are given.
     """
-    if spec.separator and spec.path_separator:
-        raise CallError("--separator and --path-separator exclude each other: a path is one label per document.")
     respelled: dict[str, str] = {}
     column = CategoricalColumn(_parse_cells(cells, spec.separator, locate, respelled))
     if any(_is_list(value) for value in column.categories):
         column = column.map(lambda value: (isinstance(value, str) and unwrap_single(value)) or value)
     rows = _Rows(column, locate)
     if spec.path_separator:
-        parsed = _parse_paths(rows, spec.path_separator)
+        parsed = _parse_paths(rows, spec.path_separator, several=bool(rows.lists or spec.separator))
     elif rows.lists or spec.separator:
         labels = column.map(_NumbersAsNames(rows, spec.label_names) if spec.label_names else _checked_list(rows))
         parsed = ParsedLabels(labels, "multilabel", notes=() if spec.separator else tuple(_mixture_notes(rows)))
@@ -245,18 +243,22 @@ def _guess_paths(rows: _Rows, spec: SourceSpec) -> ParsedLabels:
     if others:
         return ParsedLabels(labels, notes=tuple(near_path_notes(rows.words, others)))
     note = "labels are read as paths, a level at each '/' (guessed; --path-separator \"\" reads them as they are)"
-    return _parse_paths(rows, "/")._replace(notes=(note,))
+    return _parse_paths(rows, "/", several=False)._replace(notes=(note,))
 
 
-def _parse_paths(rows: _Rows, separator: str) -> ParsedLabels:
-    if rows.lists:
-        raise BadData(f"{rows.location(rows.lists[0])}: expected one path, got a list of labels.")
-    for word in rows.words:
-        if not is_path(word, separator):
-            raise BadData(f"{rows.location(word)}: label '{word}' has an empty level next to a '{separator}'.")
-    labels = rows.column.map(lambda value: (strip_levels(value, separator),) if isinstance(value, str) else None)
+def _parse_paths(rows: _Rows, separator: str, *, several: bool) -> ParsedLabels:
+    for value in rows.column.categories:
+        for label in _labels_of(value) or ():
+            if not is_path(label, separator):
+                raise BadData(f"{rows.location(value)}: label '{label}' has an empty level next to a '{separator}'.")
+    labels = rows.column.map(lambda value: _strip_paths(_labels_of(value), separator))
     names = {label for document in labels.categories for label in document or ()}
-    return ParsedLabels(labels, "path", Taxonomy.from_separator(names, separator))
+    notes = tuple(_mixture_notes(rows)) if several else ()
+    return ParsedLabels(labels, "multilabel" if several else "path", Taxonomy.from_separator(names, separator), notes)
+
+
+def _strip_paths(labels: Labels, separator: str) -> Labels:
+    return None if labels is None else tuple(dict.fromkeys(strip_levels(label, separator) for label in labels))
 
 
 def _with_notes(parsed: ParsedLabels, notes: Iterable[str]) -> ParsedLabels:

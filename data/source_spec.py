@@ -7,8 +7,8 @@ from typing import Any, Self
 
 from data.splits import Split
 
-ROLES = ("text", "template", "label", "id", "split", "group", "tabular")
-FILES = ("files", "validation_file", "test_file")
+ROLES = ("text", "template", "label", "levels", "id", "split", "group", "tabular")
+FILES = ("files", "validation_file", "test_file", "taxonomy")
 FILE_FORMAT = ("delimiter", "quoting", "header", "encoding")
 _COMPRESSED = (".gz", ".zst", ".zip")
 
@@ -23,9 +23,11 @@ class SourceSpec:
     template: how the columns make the text, with names in braces, as in "{subject}\\n{body}"; it implies `text`.
     files: further files of the corpus, or patterns of their names, if the source is a file or a pattern.
     validation_file, test_file: tables of these splits, if the source is the table of the training split only.
+    levels: the columns of the levels of a path, the top one first, in place of a label.
+    taxonomy: the file of the taxonomy that the labels are nodes of (data/readers/taxonomy_file.py).
     tabular: further columns for heads, each with its kind or without: "price:number", "country".
     separator: what separates the labels in one cell.
-    path_separator: what separates the levels of a label; None takes "/" if every label has one.
+    path_separator: what separates the levels of a label; None takes "/" if every label has one, and always in `levels`.
     delimiter: what separates the cells of a delimited file; None to guess it.
     quoting: "standard" if double quotes enclose cells, "none" if they are text; None to guess it.
     header: "none" if the first row is a document, so that columns are called 1, 2, ...; None or "first" if it is not.
@@ -36,12 +38,14 @@ class SourceSpec:
     text: tuple[str, ...] | None = None
     template: str | None = None
     label: str | None = None
+    levels: tuple[str, ...] | None = None
     id: str | None = None
     split: str | None = None
     group: str | None = None
     files: tuple[str, ...] | None = None
     validation_file: str | None = None
     test_file: str | None = None
+    taxonomy: str | None = None
     tabular: tuple[str, ...] | None = None
     separator: str | None = None
     path_separator: str | None = None
@@ -60,13 +64,17 @@ class SourceSpec:
     def for_file(self, source: str, original: str) -> Self:
         """What this says about another file than `original`, which it was made for.
 
-        Nothing about further files; and nothing about the file's format, unless both have the same extension, or
-        none: standard input, and a folder of files.
+        Nothing about further files and that of a taxonomy; and nothing about the file's format, unless both have the
+        same extension, or none: standard input, and a folder of files.
         """
         is_same_format = source == "-" or _extension(original) in ("", _extension(source))
         names = FILES if is_same_format else (*FILES, *FILE_FORMAT)
         forgotten: dict[str, Any] = {field.name: None for field in fields(self) if field.name in names}
         return replace(self, **forgotten)
+
+    def without_taxonomy(self) -> Self:
+        """How a source is read if a taxonomy has its labels: no separator is guessed in these."""
+        return replace(self, taxonomy=None, path_separator=self.path_separator or "")
 
     def completed_by(self, known: "SourceSpec") -> Self:
         """The same with the values of `known` for what is left open, except for the columns, which a file may lack."""

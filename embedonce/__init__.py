@@ -11,7 +11,7 @@ Nothing is printed but progress bars, which `progress=False` silences. Errors ar
 and each is also the built-in error that you would catch (ValueError, FileNotFoundError, LookupError, ...).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -55,6 +55,8 @@ def embed(
     text: "str | Sequence[str] | None" = None,
     template: str | None = None,
     label: "str | Sequence[Any] | None" = None,
+    levels: "Sequence[str] | None" = None,
+    taxonomy: "str | Path | Mapping[str, Any] | None" = None,
     model: str = DEFAULT_MODEL,
     id: str | None = None,
     split: str | None = None,
@@ -86,6 +88,9 @@ def embed(
             texts, `label` is the list of their labels. `label="toxic,insult"` names columns of 0 and 1, one per label.
         template: how several columns make the text, as in "{subject}\\n{body}"; a line whose columns are all blank is
             dropped. None makes each column in `text` a line.
+        levels: in place of a label, the columns of the levels of a path, the top one first; a blank cell ends it.
+        taxonomy: the nodes above the labels: a file with the columns child and parent, or a mapping from each node to
+            its parent, or to a list of them.
         model: an encoder on the Hugging Face hub, an installed one, or a folder.
         test_file, validation_file: files of these splits, if `source` is a file of training documents.
         tabular: further columns, which the heads linear, mlp and lightgbm use as additional inputs: "price", or with a
@@ -110,6 +115,7 @@ def embed(
     from data.errors import CallError
     from data.readers import file_sizes, read_corpus, report_reading
     from data.readers.in_memory import read_in_memory
+    from data.readers.taxonomy_file import taxonomy_of_mapping
     from data.source_spec import SourceSpec
     from featurestore import parse_location
     from stages.embed import Options
@@ -121,6 +127,8 @@ def embed(
         text=(text,) if isinstance(text, str) else None if text is None else tuple(text),
         template=template,
         label=label_column,
+        levels=None if levels is None else tuple(levels),
+        taxonomy=str(taxonomy) if isinstance(taxonomy, str | Path) else None,
         id=id,
         split=split,
         test_file=None if test_file is None else str(test_file),
@@ -135,6 +143,9 @@ def embed(
         encoding=encoding,
         label_names=None if label_names is None else tuple(label_names),
     )
+    graph = taxonomy_of_mapping(taxonomy) if isinstance(taxonomy, Mapping) else None
+    if graph is not None:
+        spec = spec.without_taxonomy()
     if isinstance(source, list | tuple) and source and all(isinstance(item, Path) for item in source):
         source, *others = map(str, source)
         spec = replace(spec, files=tuple(others) or None)
@@ -162,6 +173,7 @@ def embed(
         store=None if store is None else parse_location(store),
         stores=parse_location(stores),
         seed=seed,
+        taxonomy=graph,
     )
     with progress_bar("encoding", visible=progress) as show:
         home, _ = embed_source(

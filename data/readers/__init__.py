@@ -4,8 +4,9 @@ Each module reads one format into a `Table` or a `Corpus`; `read.py` chooses the
 columns and report each guess as a note. They assign no splits, write no files and print nothing.
 """
 
-from data.readers.read import read_column, read_corpus, read_labels_by_id, read_table
+from data.readers.read import read_column, read_corpus, read_labels_by_id
 from data.readers.source_files import file_sizes, is_read_at_once, report_reading
+from data.readers.tables import read_table
 
 __all__ = [
     "file_sizes",

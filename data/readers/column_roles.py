@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from data.errors import BadData, ColumnMissing, suggest_name
+from data.errors import BadData, CallError, ColumnMissing, suggest_name
 from data.readers.text_template import TextTemplate
 from data.source_spec import SourceSpec
 from data.table import Table
@@ -55,13 +55,16 @@ def resolve_columns(
     Raises:
         ColumnMissing: A named column does not exist, or the text column cannot be determined.
         BadData: Two columns have the name of a column to read.
-        CallError: The template cannot be used, see `TextTemplate.of`.
+        CallError: The template cannot be used, see `TextTemplate.of`; or labels are described in two ways.
     """
     text = TextTemplate.of(requested).columns if with_texts else ()
     named = {role: None if role == "text" else getattr(requested, role) for role in _ROLES}
     if text or not with_texts:
         del named["text"]
     label = label_columns(requested.label, table)
+    if requested.levels:
+        label = _level_columns(requested)
+        named["label"] = ""
     check_columns(table, filter(None, (*text, *label, *(name for role, name in named.items() if role != "label"))))
     free = [name for name in dict.fromkeys(table.names) if name not in (*text, *label, *named.values(), *used)]
     candidates = {role: _candidates(role, free) for role, name in named.items() if name is None}
@@ -94,6 +97,17 @@ def label_columns(label: str | None, table: Table) -> tuple[str, ...]:
         return (label,)
     (names,) = csv.reader([label], skipinitialspace=True)
     return tuple(name.strip() for name in names if name.strip())
+
+
+def _level_columns(requested: SourceSpec) -> tuple[str, ...]:
+    """The columns of levels. Raises CallError if labels are also described in another way."""
+    others = [name for name in ("label", "separator", "label_names") if getattr(requested, name)]
+    if others or not requested.levels:
+        options = join_words([f"--{name.replace('_', '-')}" for name in others])
+        raise CallError(f"--levels has one column per level of the label. Leave {options} out.")
+    if len(set(requested.levels)) < len(requested.levels):
+        raise CallError(f"--levels names a column twice: {', '.join(requested.levels)}.")
+    return requested.levels
 
 
 def _candidates(role: str, names: Sequence[str]) -> list[str]:

@@ -17,6 +17,7 @@ from data.labels import ParsedLabels, cell_text, parse_label_columns, parse_labe
 from data.packed import CategoricalColumn, PackedStrings, StreamedTexts
 from data.readers.column_roles import label_columns, resolve_columns
 from data.readers.files import safe_file_name
+from data.readers.level_columns import parse_level_columns
 from data.readers.tabular_columns import parse_tabular, read_tabular
 from data.readers.text_template import TextTemplate
 from data.source_spec import SourceSpec
@@ -57,8 +58,8 @@ def corpus_from_table(table: Table, path: Path, requested: SourceSpec, *, with_t
         groups=CategoricalColumn(_words(table, spec.group)),
         hashes=hashes,
     )
-    gaps = _gap_notes(len(documents), parsed, missing, has_labels=spec.label is not None)
-    tabular, tabular_notes = read_tabular(table, columns, label_columns(spec.label, table))
+    gaps = _gap_notes(len(documents), parsed, missing, has_labels=(spec.label or spec.levels) is not None)
+    tabular, tabular_notes = read_tabular(table, columns, spec.levels or label_columns(spec.label, table))
     if isinstance(texts, StreamedTexts):
         table.release()
     return Corpus(
@@ -74,6 +75,9 @@ def corpus_from_table(table: Table, path: Path, requested: SourceSpec, *, with_t
 
 
 def _read_labels(table: Table, spec: SourceSpec) -> ParsedLabels:
+    if spec.levels:
+        columns = {name: table.cells(name) for name in spec.levels}
+        return parse_level_columns(columns, spec.path_separator or "/", table.location)
     names = label_columns(spec.label, table)
     if not names:
         return ParsedLabels(CategoricalColumn(None for _ in range(table.rows)))

@@ -13,6 +13,8 @@ from data.readers.class_names import name_classes
 from data.readers.corpus_from_table import corpus_from_table
 from data.readers.joined_tables import join_tables
 from data.readers.known_columns import follow_known
+from data.readers.labels_in_taxonomy import attach_taxonomy
+from data.readers.taxonomy_file import read_taxonomy
 from data.source_spec import SourceSpec
 from data.table import Table
 from data.text_format import join_names
@@ -46,6 +48,10 @@ def read_in_memory(
         CallError: for a source of another type, an unequal number of texts and labels, and for `labels` with a table.
         BadData: as for a file; rows are named by their number, counted from 1.
     """
+    if spec.taxonomy:
+        file = read_taxonomy(spec.taxonomy)
+        corpus = attach_taxonomy(read_in_memory(source, spec.without_taxonomy(), labels, name, known), file)
+        return replace(corpus, spec=replace(corpus.spec, taxonomy=spec.taxonomy))
     if isinstance(source, str | bytes) or not hasattr(source, "__len__"):
         raise CallError(f"{_type_name(source)} is no source of documents. {_EXPECTED}")
     if spec.split_files:

@@ -39,6 +39,8 @@ def follow_known(
             label for label in known.tabular or () if all(map(table.has_column, parse_tabular([label], table)))
         )
         spec = replace(spec, tabular=kept or None)
+    if spec.label is None and spec.levels is None and all(map(table.has_column, known.levels or ())):
+        spec = replace(spec, levels=known.levels)
     for role in ("label", "id", "split", "group"):
         name = getattr(known, role)
         if getattr(spec, role) is None and name is not None:

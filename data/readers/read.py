@@ -1,44 +1,30 @@
 """The entry points of the readers: each chooses the module for what the user named."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path, PurePath
 
 from data.benchmarks import BENCHMARKS, read_benchmark
 from data.documents import Corpus
-from data.errors import CallError, ColumnMissing, FileMissing, suggest_name
+from data.errors import CallError, ColumnMissing
 from data.labels import cell_text
-from data.readers.arrow import is_dataset_folder, read_arrow, read_dataset_folder, read_parquet
+from data.readers.arrow import is_dataset_folder, read_dataset_folder
 from data.readers.column_roles import check_columns, resolve_columns
 from data.readers.corpus_from_table import corpus_from_table, document_ids
-from data.readers.delimited import read_delimited
-from data.readers.excel import read_excel
-from data.readers.fasttext import is_fasttext, read_fasttext
-from data.readers.files import InputFile, report_unreadable, safe_file_name
+from data.readers.files import report_unreadable, safe_file_name
 from data.readers.folder import list_files, read_folder
-from data.readers.inputs import COMPRESSED, STDIN, find_input
+from data.readers.inputs import COMPRESSED, STDIN
 from data.readers.joined_tables import join_files, join_tables
-from data.readers.jsonl import read_json
 from data.readers.known_columns import follow_known
+from data.readers.labels_in_taxonomy import attach_taxonomy
 from data.readers.source_files import list_source_files, name_corpus
 from data.readers.split_files import find_split_files, read_split_files
-from data.source_spec import FILE_FORMAT, SourceSpec
+from data.readers.tables import TABLE_READERS, exists, read_table
+from data.readers.taxonomy_file import read_taxonomy
+from data.source_spec import SourceSpec
 from data.splits import Split
 from data.table import Table
-from data.text_format import join_words
 
-TABLE_READERS: Mapping[str, Callable[[InputFile, SourceSpec], Table]] = {
-    ".csv": read_delimited,
-    ".tsv": read_delimited,
-    ".jsonl": read_json,
-    ".ndjson": read_json,
-    ".json": read_json,
-    ".parquet": lambda file, _: read_parquet(file),
-    ".arrow": lambda file, _: read_arrow(file),
-    ".feather": lambda file, _: read_arrow(file),
-    ".xlsx": read_excel,
-}
 _ENDINGS = frozenset((".zip", *TABLE_READERS, *(a + b for a in TABLE_READERS for b in COMPRESSED)))
 
 
@@ -62,8 +48,19 @@ def read_corpus(source: str, spec: SourceSpec | None = None, known: SourceSpec |
         CallError: The file cannot be read, or its format is unknown.
         BadData: The content cannot be used.
         ExtraMissing: The library that reads the format is missing.
+
+    Also raises the errors of `read_taxonomy` and `attach_taxonomy`, if `spec` names the file of a taxonomy.
     """
-    spec, path = spec or SourceSpec(), Path(source).expanduser()
+    spec = spec or SourceSpec()
+    if not spec.taxonomy:
+        return _read_corpus(source, spec, known)
+    file = read_taxonomy(spec.taxonomy)  # first: the source may take minutes
+    corpus = attach_taxonomy(_read_corpus(source, spec.without_taxonomy(), known), file)
+    return replace(corpus, spec=replace(corpus.spec, taxonomy=spec.taxonomy))
+
+
+def _read_corpus(source: str, spec: SourceSpec, known: SourceSpec | None) -> Corpus:
+    path = Path(source).expanduser()
     if source in BENCHMARKS and not spec.files:
         _refuse_split_files(source, spec, "benchmark")
         return _note_unused_columns(read_benchmark(source), spec, "benchmark")
@@ -100,7 +97,7 @@ def open_table(source: str, spec: SourceSpec) -> Table | None:
         CallError: Files of splits go with a folder, or a column has the splits; and what `read_table` raises.
     """
     path = Path(source).expanduser()
-    if _exists(path) and path.is_dir() and not spec.files:
+    if exists(path) and path.is_dir() and not spec.files:
         _refuse_split_files(source, spec, "folder")
         table = _read_dataset_or_split_files(path, source, spec)
     elif spec.split_files:
@@ -149,32 +146,6 @@ def _list_paths(folder: Path, source: str) -> list[PurePath]:
         return [file.relative_to(folder) for file in list_files(folder)]
 
 
-def read_table(source: str, spec: SourceSpec | None = None) -> Table:
-    """Read a file as a table whose columns have no roles yet.
-
-    Args:
-        source: A .csv, .tsv, .jsonl, .ndjson, .json, .parquet, .arrow, .feather or .xlsx file, perhaps compressed
-            (.gz, .zst, or .zip with one file in it); or "-" for standard input.
-        spec: How it is read; None guesses what can be guessed.
-
-    Raises FileMissing, CallError, BadData and ExtraMissing as `read_corpus` does.
-    """
-    spec, path = spec or SourceSpec(), Path(source).expanduser()
-    if source != STDIN and not _exists(path):
-        raise FileMissing(f"{source} does not exist.{_suggest_source(path)}")
-    file = find_input(source, spec.encoding)
-    if file.suffix not in TABLE_READERS and is_fasttext(file):
-        return read_fasttext(file, spec)
-    if file.suffix not in TABLE_READERS:
-        raise CallError(
-            f"{source} has an unknown format. Name a {', '.join(TABLE_READERS)} file, which may be compressed "
-            f"({', '.join(COMPRESSED)}), a text file whose lines begin with __label__, or a folder with one folder per "
-            "class."
-        )
-    table = TABLE_READERS[file.suffix](file, spec)
-    return replace(table, notes=(*_unused_notes(file, spec), *table.notes))
-
-
 def read_labels_by_id(source: str, spec: SourceSpec, known: SourceSpec) -> Corpus:
     """Read labels, splits and groups of documents that are known by their ids; texts are not read, but empty.
 
@@ -215,39 +186,8 @@ def read_column(source: str, name: str, spec: SourceSpec, known: SourceSpec | No
     }
 
 
-def _unused_notes(file: InputFile, spec: SourceSpec) -> Iterator[str]:
-    """A note if the format has no use for what `spec` says about the notation of delimited text."""
-    readers: Mapping[object, tuple[str, ...]]
-    readers = {read_delimited: FILE_FORMAT, read_json: ("encoding",), read_excel: ("header",)}
-    used = readers.get(TABLE_READERS[file.suffix], ())
-    unused = [name for name in FILE_FORMAT if name not in used and getattr(spec, name)]
-    if unused:
-        options = join_words([f"--{name}" for name in unused])
-        yield f"{options} {'is' if len(unused) == 1 else 'are'} not used: the file is {file.suffix}"
-
-
 def _note_unused_columns(corpus: Corpus, spec: SourceSpec, source_type: str) -> Corpus:
     if not any(spec.to_json().values()):
         return corpus
     note = f"columns were named, but a {source_type} has none and is read as it is"
     return replace(corpus, notes=(note, *corpus.notes))
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError:  # a parent folder is not accessible, or the name is too long to be one
-        return False
-
-
-def _suggest_source(path: Path) -> str:
-    """Suggest the file with the closest name in the same folder, else the benchmarks."""
-    try:
-        endings = (*TABLE_READERS, *COMPRESSED)
-        names = [entry.name for entry in path.parent.iterdir() if entry.is_dir() or entry.suffix.lower() in endings]
-    except OSError:
-        names = []
-    close = get_close_matches(path.name, [*names, *BENCHMARKS], n=1)
-    if close:
-        return suggest_name(path.name, close)
-    return f" Name a file, a folder or a benchmark ({', '.join(BENCHMARKS)})."

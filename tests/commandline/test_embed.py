@@ -50,6 +50,21 @@ def test_a_dry_run_prints_what_the_source_holds(embedonce: Run, call: list[str],
     assert "2                 train   –        twice" in shown or "2                 test    –        twice" in shown
 
 
+def test_a_dry_run_reports_the_taxonomy(embedonce: Run, call: list[str], tmp_path: Path) -> None:
+    (tmp_path / "edges.csv").write_text("child,parent\n0,even\n1,odd\neven,number\nodd,number\n")
+    shown = embedonce(*call, "--taxonomy", "edges.csv", "--dry-run", "--json")
+    source = json.loads(shown.out)["source"]
+    assert (source["kind"], source["spec"]["taxonomy"]) == ("path", "edges.csv")
+    assert source["taxonomy"] == {
+        "nodes": 5, "levels": 3, "leaves": 2, "inner_labels": 0, "several_parents": 0, "one_child": 2,
+    }  # fmt: skip
+    assert "taxonomy of the labels: 5 nodes on 3 levels, 2 leaves, 2 inner nodes have one child" in shown.err
+    (tmp_path / "edges.csv").write_text("child,parent\n0,even\n")
+    refused = embedonce(*call, "--taxonomy", "edges.csv")
+    assert refused.code == 1 and "document '1' has the label '1', which is not in edges.csv" in refused.err
+    assert not (tmp_path / "stores").exists()
+
+
 def test_a_dry_run_tells_unlabeled_documents_from_those_to_which_no_label_applies(
     embedonce: Run, call: list[str], tmp_path: Path
 ) -> None:

@@ -82,6 +82,16 @@ def test_labels_are_replaced_by_id(embedonce: Run, store: Path, tmp_path: Path) 
     assert (store / "corpora" / "made.csv").read_text().splitlines()[1].endswith(",c")
 
 
+def test_a_taxonomy_alone_is_attached(embedonce: Run, store: Path, tmp_path: Path) -> None:
+    labels = sorted({line.rpartition(",")[2] for line in (store / "corpora" / "made.csv").read_text().splitlines()[1:]})
+    (tmp_path / "edges.csv").write_text("child,parent\n" + "".join(f"{label},all\n" for label in labels))
+    shown = embedonce("store", "label", "--taxonomy", "edges.csv", "--store", store)
+    assert shown.out == "made: the taxonomy of edges.csv is attached.\n"
+    assert f"the taxonomy of the labels: {len(labels) + 1} nodes on 2 levels, {len(labels)} leaves" in shown.err
+    refused = embedonce("store", "label", "--store", store)
+    assert refused.code == 2 and "Name a table with a column of ids" in refused.err
+
+
 def test_tabular_columns_are_refused_as_they_would_be_ignored(embedonce: Run, store: Path, tmp_path: Path) -> None:
     (tmp_path / "new.csv").write_text("id,label,price\nd0,x,1\n")
     arguments = ("store", "label", "new.csv", "--store", store)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.documents import Kind, Labels
-from data.errors import BadData, CallError
+from data.errors import BadData
 from data.label_cells import parse_cell
 from data.labels import parse_label_columns, parse_labels
 from data.source_spec import SourceSpec
@@ -279,11 +279,12 @@ def test_an_empty_step_in_a_path_is_named_by_its_line() -> None:
         labels("a/b", "a//b", path="/")
 
 
-def test_a_list_where_a_path_belongs_is_named_by_its_line() -> None:
-    with pytest.raises(BadData, match=r"letters\.csv line 3: expected one path, got a list of labels"):
-        labels("a/b", ["a/b"], path="/")
+def test_lists_of_paths_are_several_paths_of_a_document() -> None:
+    assert labels("a/b", ["a/c", "d"], path="/") == ("multilabel", [("a/b",), ("a/c", "d")])
 
 
-def test_both_separators_at_once_are_refused() -> None:
-    with pytest.raises(CallError, match="--separator and --path-separator exclude each other"):
-        labels("a", separator=";", path="/")
+def test_both_separators_make_several_paths_of_a_cell() -> None:
+    read = labels("a > b; c>d ;", "a", "[]", separator=";", path=">")
+    assert read == ("multilabel", [("a>b", "c>d"), ("a",), ()])
+    with pytest.raises(BadData, match=r"letters\.csv line 3: label 'a >' has an empty level next to a ' >'"):
+        labels("a", "b; a > ", separator=";", path=" >")

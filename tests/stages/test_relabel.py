@@ -97,6 +97,63 @@ def test_a_new_path_joins_the_tree(tmp_path: Path) -> None:
     assert {*LABELS, "sci/new"} <= set(after.taxonomy.nodes)
 
 
+@pytest.fixture
+def edges(tmp_path: Path) -> str:
+    (tmp_path / "edges.csv").write_text("child,parent\na,letter\nb,letter\nletter,sign\n1,sign\n")
+    return str(tmp_path / "edges.csv")
+
+
+def test_a_taxonomy_is_attached_to_labels_that_stay(dataset: tuple[FeatureStore, CorpusTable], edges: str) -> None:
+    store, table = dataset
+    done = relabel(store, table, None, SourceSpec(taxonomy=edges))
+    after = store.corpus("made")
+    assert done.changed == {"labels": 0, "splits": 0, "groups": 0} and list(after.labels) == list(table.labels)
+    assert after.kind == "path" and after.taxonomy is not None
+    assert after.taxonomy.ancestors("a") == ("sign", "letter", "a")
+    assert (after.spec.taxonomy, after.spec.path_separator) == (edges, "")
+    assert done.notes == ("the taxonomy of the labels: 5 nodes on 3 levels, 3 leaves",)
+
+
+def test_labels_and_their_taxonomy_are_replaced_at_once(
+    dataset: tuple[FeatureStore, CorpusTable], tmp_path: Path, edges: str
+) -> None:
+    done, after = given(dataset, tmp_path, "id,label\nd0,sign/1\n", taxonomy=edges, path_separator="/")
+    assert (done.changed["labels"], done.missing, after.kind) == (1, 3, "path")
+    assert after.labels[0] == ("1",) and list(after.labels[1:]) == list(dataset[1].labels[1:])
+
+
+def test_new_labels_must_be_in_the_taxonomy_that_the_corpus_has(
+    dataset: tuple[FeatureStore, CorpusTable], tmp_path: Path, edges: str
+) -> None:
+    relabel(*dataset, None, SourceSpec(taxonomy=edges))
+    known = dataset[0], dataset[0].corpus("made")
+    with pytest.raises(BadData, match=r"document 'd0' has the label 'leter', which is not in the taxonomy of 'made'"):
+        given(known, tmp_path, "id,label\nd0,leter\n")
+    with pytest.raises(BadData, match=r"'leter', which is not in the taxonomy of 'made'\. Did you mean 'letter'"):
+        given(known, tmp_path, "id,label\nd0,leter\nd1,a\nd2,a\nd3,a\n")
+    _, after = given(known, tmp_path, "id,label\nd0,letter\n")
+    assert after.labels[0] == ("letter",) and after.taxonomy == known[1].taxonomy
+    _, other = given(known, tmp_path, "id,label\nd0,x\nd1,y\nd2,x\nd3,y\n")  # of another task
+    assert (other.kind, other.taxonomy) == ("single", None)
+
+
+def test_a_multilabel_corpus_keeps_its_kind_and_its_taxonomy(tmp_path: Path, edges: str) -> None:
+    documents = [Document(f"d{row}", f"text {row}", ("a", "1")) for row in range(3)]
+    store, table = make_store(tmp_path / "several", documents, blobs(["a"], documents=3)[1], "multilabel")
+    relabel(store, table, None, SourceSpec(taxonomy=edges))
+    _, after = given((store, store.corpus("made")), tmp_path, 'id,label\nd0,"[b, letter]"\n')
+    assert (after.kind, after.labels[0]) == ("multilabel", ("b", "letter")) and after.taxonomy is not None
+
+
+def test_labels_that_stay_must_be_in_a_new_taxonomy(dataset: tuple[FeatureStore, CorpusTable], tmp_path: Path) -> None:
+    (tmp_path / "edges.csv").write_text("child,parent\na,letter\n")
+    with pytest.raises(BadData, match=r"made: document 'd0' has the label 'b', which is not in .*edges\.csv"):
+        relabel(*dataset, None, SourceSpec(taxonomy=str(tmp_path / "edges.csv")))
+    with pytest.raises(CallError, match="Name a table with a column of ids and one of labels, or a taxonomy"):
+        relabel(*dataset, None, SourceSpec())
+    assert dataset[0].corpus("made") == dataset[1]
+
+
 @pytest.mark.parametrize(
     ("text", "error", "sentence"),
     [

@@ -57,11 +57,16 @@ def _differences(before: CorpusTable, now: CorpusTable) -> list[str]:
             "To keep both versions, embed into another --store, or rename the file."
         ]
     changed = np.flatnonzero(old_values != new_values)
+    notes = list[str]()
+    if before.taxonomy is not None and before.taxonomy != now.taxonomy:
+        other = "no taxonomy" if now.taxonomy is None else "another one"
+        notes.append(f"{now.name}: the labels had a taxonomy in the store, and {other} in the source, which counts.")
     if not len(changed):
-        return []
+        return notes
     return [
+        *notes,
         f"{now.name}: {plural(len(changed), 'document')} had another label, split or group in the store "
-        f"(the first: '{now.ids[int(changed[0])]}'); the values of the source replaced them."
+        f"(the first: '{now.ids[int(changed[0])]}'); the values of the source replaced them.",
     ]
 
 

@@ -5,12 +5,15 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+from data.corpus_summary import TaxonomySummary
 from data.documents import Corpus, Documents
 from data.errors import CallError, EmbedOnceError, ModelUnavailable
 from data.packed import StreamedTexts
 from data.ranges import MAX_SEED, check_whole_number
 from data.readers import file_sizes, is_read_at_once, read_corpus, report_reading
 from data.readers.inputs import STDIN
+from data.readers.labels_in_taxonomy import attach_taxonomy
+from data.readers.taxonomy_file import TaxonomyFile
 from data.source_spec import SourceSpec
 from data.text_format import format_bytes, join_words
 from data.train_test_split import assign_splits
@@ -46,6 +49,7 @@ class EmbedRequest:
     stores: the folder of the stores.
     seed: of the train/test split, if the source has none.
     part: only this part of the corpus is encoded.
+    taxonomy: of the labels, if neither `source` nor `spec` has one.
     on: the engine that encodes, one of `stages.engines.ENGINES`; None for processes of this call.
     """
 
@@ -57,6 +61,7 @@ class EmbedRequest:
     stores: Location = Path("stores")
     seed: int = 0
     part: CorpusPart = WHOLE_CORPUS
+    taxonomy: TaxonomyFile | None = None
     on: str | None = None
 
     def __post_init__(self) -> None:
@@ -70,7 +75,16 @@ class EmbedRequest:
     def read(self) -> Corpus:
         """The corpus, with a split for each document."""
         corpus = self.source if isinstance(self.source, Corpus) else read_corpus(self.source, self.spec)
-        return assign_splits(corpus, self.seed)
+        if self.taxonomy is not None:
+            corpus = attach_taxonomy(corpus, self.taxonomy)
+        corpus = assign_splits(corpus, self.seed)
+        return replace(corpus, notes=(*corpus.notes, *_taxonomy_notes(corpus)))
+
+
+def _taxonomy_notes(corpus: Corpus) -> Iterator[str]:
+    if corpus.taxonomy is not None:
+        labels = Documents.from_documents(corpus.documents).labels
+        yield f"the taxonomy of the labels: {TaxonomySummary.of(corpus.taxonomy, labels)}"
 
 
 def embed_source(
