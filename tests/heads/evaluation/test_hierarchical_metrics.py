@@ -1,5 +1,6 @@
 """Hierarchical metrics, compared with HiClass and with loops over sets of nodes and over resamples."""
 
+import json
 from collections import deque
 from typing import Any
 
@@ -8,43 +9,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from sklearn.metrics import f1_score, precision_score, recall_score
 
 from data.hierarchy import Hierarchy
-from data.taxonomy import Taxonomy
+from heads.evaluation.bootstrap import _distinct_rows, _draw, resample_metrics
 from heads.evaluation.confusion_counts import ConfusionCounts
-from heads.evaluation.metrics import scorecard
+from heads.evaluation.metrics import Scorecard, scorecard
+from tests.heads.evaluation.example_hierarchies import (
+    ART,
+    FILM,
+    GOLF,
+    HOCKEY,
+    SMALL,
+    SPORT,
+    draw_labels,
+    draw_nodes,
+    hierarchies,
+)
 
 hiclass = pytest.importorskip("hiclass.metrics")  # of the extra dev
-
-#        sport        art
-#       /     \        |
-#   hockey   golf    film       labels: film, golf, hockey, sport
-SMALL = Hierarchy.of(
-    Taxonomy.from_parents({"sport": (), "hockey": ("sport",), "golf": ("sport",), "art": (), "film": ("art",)}),
-    ("film", "golf", "hockey", "sport"),
-)
-FILM, GOLF, HOCKEY, SPORT, ART = range(5)
-
-
-@st.composite
-def hierarchies(draw: st.DrawFn, *, most_parents: int = 1) -> Hierarchy:
-    parents: dict[str, tuple[str, ...]] = {}
-    for node in range(draw(st.integers(2, 12))):
-        above = draw(st.sets(st.sampled_from(sorted(parents)), max_size=most_parents)) if parents else set()
-        parents[f"n{node}"] = tuple(sorted(above))
-    taxonomy = Taxonomy.from_parents(parents)
-    inner = draw(st.sets(st.sampled_from(taxonomy.nodes)))
-    return Hierarchy.of(taxonomy, tuple(sorted(inner | set(taxonomy.leaves))))
-
-
-def draw_nodes(hierarchy: Hierarchy, seed: int, documents: int = 25) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    random = np.random.default_rng(seed)
-    return random.integers(hierarchy.labels, size=documents), random.integers(len(hierarchy), size=documents)
-
-
-def draw_labels(hierarchy: Hierarchy, seed: int, documents: int = 25) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    random = np.random.default_rng(seed)
-    return tuple(random.random((2, documents, hierarchy.labels)) < 0.3)
 
 
 def nodes_above(hierarchy: Hierarchy, node: int) -> set[int]:
@@ -79,7 +62,7 @@ def edges_between(hierarchy: Hierarchy, one: int, other: int) -> int:
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=10)
 @given(hierarchies(), st.integers(0, 99))
 def test_precision_recall_and_f1_equal_those_of_hiclass(hierarchy: Hierarchy, seed: int) -> None:
     truth, predicted = draw_nodes(hierarchy, seed)
@@ -142,3 +125,98 @@ def test_a_predicted_node_that_is_no_label_is_a_miss_and_no_label_of_its_own() -
         ConfusionCounts.from_predictions(np.array([ART, GOLF]), truth, 4, SMALL)
     with pytest.raises(ValueError, match="the hierarchy has 4 labels, but there are 3"):
         ConfusionCounts.from_predictions(truth, truth, 3, SMALL)
+
+
+@settings(deadline=None, max_examples=10)
+@given(hierarchies(most_parents=2), st.integers(0, 99))
+def test_micro_metrics_of_closed_sets_equal_those_of_flat_labels(hierarchy: Hierarchy, seed: int) -> None:
+    everything = Hierarchy(hierarchy.names, len(hierarchy), hierarchy.parents)  # every node is a label
+    closed = [(labels @ hierarchy.closure[: hierarchy.labels]) > 0 for labels in draw_labels(hierarchy, seed)]
+    truth, predicted = (np.asarray(labels, dtype=bool) for labels in closed)
+    counts = ConfusionCounts.from_predictions(truth, predicted, len(everything), everything)
+    for ours, theirs in (("hierarchical_precision", precision_score), ("hierarchical_recall", recall_score)):
+        assert float(getattr(counts, ours)) == pytest.approx(theirs(truth, predicted, average="micro", zero_division=0))
+    assert float(counts.hf1) == pytest.approx(float(counts.micro_f1))
+    empty = ~(truth | predicted).any(axis=1)  # scikit-learn's value of these is one for all three metrics
+    by_document = f1_score(truth[~empty], predicted[~empty], average="samples", zero_division=0)
+    assert float(counts.macro_hf1) == pytest.approx(by_document * np.mean(~empty) + np.mean(empty))
+    assert float(counts.consistency) == 1
+    assert "tree_distance" not in counts.metrics  # there is no single way between two sets
+
+
+def test_a_label_without_the_label_above_it_is_inconsistent_and_its_path_counts() -> None:
+    truth = np.array([[0, 0, 1, 1], [0, 0, 1, 1]], dtype=bool)  # film, golf, hockey, sport
+    predicted = np.array([[0, 0, 1, 1], [0, 0, 1, 0]], dtype=bool)
+    card = scorecard(truth, predicted, SMALL.names[:4], resamples=2, hierarchy=SMALL)
+    assert card.consistency is not None and card.consistency.value == 0.5
+    assert card.hf1 is not None and card.hf1.value == 1
+    assert card.tree_distance is card.lca_f1 is card.wu_palmer is None
+    assert [level.value for level in card.level_accuracy] == [1, 1]
+
+
+BOUNDED = ("hf1", "hierarchical_precision", "hierarchical_recall", "macro_hf1", "lca_f1", "wu_palmer", "consistency")
+
+
+@settings(deadline=None, max_examples=20)
+@given(hierarchies(most_parents=2), st.integers(0, 99))
+def test_metrics_are_bounded_and_those_of_the_truth_are_the_best(hierarchy: Hierarchy, seed: int) -> None:
+    truth, predicted = draw_nodes(hierarchy, seed)
+    some, best = (
+        ConfusionCounts.from_predictions(truth, each, hierarchy.labels, hierarchy) for each in (predicted, truth)
+    )
+    assert all(0 <= getattr(some, name) <= 1 for name in BOUNDED)
+    assert [float(getattr(best, name)) for name in BOUNDED] == pytest.approx([1] * len(BOUNDED))
+    assert float(best.tree_distance) == 0 <= float(some.tree_distance) <= 2 * hierarchy.depths.max()
+    levels = some.level_accuracy
+    assert ((levels[~np.isnan(levels)] >= 0) & (levels[~np.isnan(levels)] <= 1)).all()
+    if hierarchy.is_tree:  # a wrong node has no right one below it
+        correct = some.sums["level_correct"]
+        assert (np.diff(correct) <= 0).all()
+
+
+@pytest.mark.parametrize("draw", [draw_nodes, draw_labels])
+@settings(deadline=None, max_examples=10)
+@given(hierarchies(most_parents=2), st.integers(0, 99))
+def test_counts_add_and_subtract(draw: Any, hierarchy: Hierarchy, seed: int) -> None:
+    truth, predicted = draw(hierarchy, seed)
+    whole, first, rest = (
+        ConfusionCounts.from_predictions(truth[rows], predicted[rows], hierarchy.labels, hierarchy)
+        for rows in (slice(None), slice(10), slice(10, None))
+    )
+    for counts in (first + rest, whole - rest + rest):
+        assert counts.metrics == whole.metrics
+        for name in counts.metrics:
+            assert getattr(counts, name) == pytest.approx(getattr(whole, name), nan_ok=True)
+
+
+@pytest.mark.parametrize("draw", [draw_nodes, draw_labels])
+@settings(deadline=None, max_examples=8)
+@given(hierarchies(most_parents=2), st.integers(0, 99))
+def test_resampled_metrics_equal_a_loop_over_the_drawn_documents(draw: Any, hierarchy: Hierarchy, seed: int) -> None:
+    truth, predicted = draw(hierarchy, seed, 8)
+    (resampled,) = resample_metrics(truth, [predicted], hierarchy.labels, seed, 12, hierarchy=hierarchy)
+    first, multiplicity = _distinct_rows([truth, predicted])
+    (draws,) = _draw(multiplicity, np.zeros(len(first), dtype=np.int64), hierarchy.labels, seed, 12)
+    for number, times in enumerate(draws):
+        rows = np.repeat(first, times)
+        counts = ConfusionCounts.from_predictions(truth[rows], predicted[rows], hierarchy.labels, hierarchy)
+        for name in counts.metrics:
+            assert getattr(resampled, name)[number] == pytest.approx(getattr(counts, name), nan_ok=True)
+
+
+def test_the_order_of_documents_changes_nothing_and_a_scorecard_round_trips_through_json() -> None:
+    truth, predicted = draw_nodes(SMALL, 3)
+    order = np.random.default_rng(0).permutation(len(truth))
+    card = scorecard(truth, predicted, SMALL.names[:4], resamples=20, hierarchy=SMALL)
+    assert scorecard(truth[order], predicted[order], SMALL.names[:4], resamples=20, hierarchy=SMALL) == card
+    assert Scorecard.from_json(json.loads(json.dumps(card.to_json(), allow_nan=False))) == card
+    none = scorecard(truth[:0], truth[:0], SMALL.names[:4], resamples=2, hierarchy=SMALL)
+    assert none.hf1 is not None and none.hf1.value == 0 and none.level_accuracy == ()
+
+
+def test_a_level_without_a_document_is_left_out_and_a_rare_one_has_an_interval() -> None:
+    truth = np.array([SPORT] * 20 + [GOLF])
+    card = scorecard(truth, np.full(21, SPORT), SMALL.names[:4], hierarchy=SMALL)
+    assert card.level_documents == (21, 1) and len(card.level_accuracy) == 2
+    assert card.level_accuracy[1].high == 0  # resamples without the only document of the level do not count
+    assert len(scorecard(truth[:20], truth[:20], SMALL.names[:4], hierarchy=SMALL).level_accuracy) == 1
