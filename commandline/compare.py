@@ -63,6 +63,8 @@ def show_comparison(comparison: "Comparison", *, as_json: bool) -> None:
         show_json(comparison.to_json())
         return
     _show_metrics(comparison)
+    if any(row.validated for row in comparison.rows):
+        _show_hierarchical_metrics(comparison)
     _show_costs(comparison)
     for sentence in comparison.notes:
         note(sentence)
@@ -86,6 +88,28 @@ def _show_metrics(comparison: "Comparison") -> None:
     names = ["\n".join((row.run, *(f"({mark})" for mark in row.marks))) for row in rows]
     cells = [names, *(list(map(_format_interval, values)) for values in metrics.values())]
     table(["run", *metrics], zip(*cells, strict=True), optional=["difference\nto the first"])
+
+
+def _show_hierarchical_metrics(comparison: "Comparison") -> None:
+    """Print hF1, the accuracy of labels and of each level, and the tree distance: of the test split, if it was scored.
+
+    Runs whose labels have no taxonomy have only the accuracy of labels.
+    """
+    names, scores, columns = list[str](), list[list[str]](), dict[str, list[str]]()
+    scored = [row.tested or row.validated for row in comparison.rows]
+    levels = max(len(metrics.level_accuracy) for metrics in scored if metrics)
+    for row, metrics in zip(comparison.rows, scored, strict=True):
+        names.append(row.run if row.tested or not metrics else f"{row.run}\n(not on the test split)")
+        accuracy = metrics.accuracy if metrics else row.accuracy
+        scores.append([_format_interval(metrics.hf1 if metrics else None), _format_interval(accuracy)])
+        values = metrics.level_accuracy if metrics else ()
+        for level in range(levels):
+            cell = f"{values[level].value:.3f}" if level < len(values) else "–"
+            columns.setdefault(f"level {level + 1}", []).append(cell)
+        distance = metrics and metrics.tree_distance
+        columns.setdefault("tree\ndistance", []).append(f"{distance.value:.3f}" if distance else "–")
+    rows = zip(names, *zip(*scores, strict=True), *columns.values(), strict=True)
+    table(["run", "hF1", "accuracy\nof labels", *columns], rows, optional=list(columns))
 
 
 def _show_costs(comparison: "Comparison") -> None:

@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 from commandline.output import table, terminal_width
+from data.taxonomy import Taxonomy
+from data.text_format import join_words, plural
 from stages.taxonomy.outline import OutlineRow
 
-__all__ = ["tree_table"]
+__all__ = ["describe_row", "tree_table"]
 
 FEWEST_COLUMNS = 16  # of a name, however deep its node and narrow the terminal
 _GAP = 3  # columns between two columns of a table
@@ -30,6 +32,18 @@ def tree_table(
     room = terminal_width() - 2 - sum(_GAP + width for width in widths)
     names = [_draw(row, text, room) for row, text in rows]
     table([heading, *columns], zip(names, *columns.values(), strict=True), optional=optional)
+
+
+def describe_row(taxonomy: Taxonomy, row: OutlineRow, marks: Sequence[str] = ()) -> str:
+    """What a reader of a drawn node must know, in parentheses: `marks`, its other parents, what is not drawn below."""
+    others = [taxonomy.short_name(parent) for parent in taxonomy.parents[row.node]]
+    marks = [
+        *marks,
+        *([f"below {join_words(others)}"] if len(others) > 1 else []),
+        *(["drawn above"] if row.is_repeated and taxonomy.children[row.node] else []),
+        *([f"{plural(row.hidden, 'node')} below"] if row.hidden else []),
+    ]
+    return f" ({'; '.join(marks)})" if marks else ""
 
 
 def _draw(row: OutlineRow, text: str, room: int) -> str:

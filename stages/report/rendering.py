@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from data.text_format import format_duration, plural
-from heads.evaluation.metrics import ConfidenceInterval, Metric
+from heads.evaluation.metrics import ABSOLUTE_ERROR, ConfidenceInterval, Metric
 from stages.report import formatting
 from stages.report.line_chart import Axis, common_axis, format_tick
 from stages.report.precision_recall import DASHES
@@ -21,6 +21,7 @@ from stages.report.run_view import RunView
 __all__ = ["render_comparison", "render_template"]
 
 FOLDER = Path(__file__).parent
+COUNTED = ("document", "level", "node", "other label", "trial")  # nouns of filters such as `documents`: "3 documents"
 FILTERS: dict[str, Callable[..., str]] = {
     "breakable": formatting.insert_breaks,
     "brief": formatting.format_compact_count,
@@ -33,21 +34,24 @@ FILTERS: dict[str, Callable[..., str]] = {
     "shortened": formatting.shorten,
     "tick": format_tick,
     "value": formatting.format_value,
-    **{f"{noun.replace(' ', '_')}s": partial(plural, noun=noun) for noun in ("document", "other label", "trial")},
+    **{f"{noun.replace(' ', '_')}s": partial(plural, noun=noun) for noun in COUNTED},
 }
 
 
 def render_comparison(runs: Sequence[RunView], metric: Metric) -> str:
     """The page that compares the runs, in the order given, which is that of `metric`."""
-    errors = _error_intervals(runs)
+    errors, axis = _error_intervals(runs), _score_axis(runs)
+    error_axis = common_axis(errors) if errors else None
     return render_template(
         FOLDER / "page.html",
         title=f"{plural(len(runs), 'run')} compared",
         script=_read("script.js"),
         runs=[RunPanel(run, f"run-{number}") for number, run in enumerate(runs, start=1)],
         metric=metric,
-        axis=_score_axis(runs),
-        error_axis=common_axis(errors) if errors else None,
+        axis=axis,
+        error_axis=error_axis,
+        metric_axis=_metric_axis(runs, metric, axis, error_axis),
+        levels=max((len(run.scored.level_accuracy) for run in runs), default=0),
         dashes=DASHES,
         ranked_on=" or ".join(sorted({run.ranked_on for run in runs})),
         any_test=any(run.test for run in runs),
@@ -59,8 +63,20 @@ def render_comparison(runs: Sequence[RunView], metric: Metric) -> str:
 
 def _score_axis(runs: Sequence[RunView]) -> Axis:
     cards = [card for run in runs for card in (run.out_of_fold, run.scored)]
-    scores = [(card.macro_f1, card.micro_f1, card.accuracy, card.quadratic_kappa) for card in cards]
+    scores = [
+        (card.macro_f1, card.micro_f1, card.accuracy, card.quadratic_kappa, card.hf1, *card.level_accuracy)
+        for card in cards
+    ]
     return common_axis([score for row in scores for score in row if score])
+
+
+def _metric_axis(runs: Sequence[RunView], metric: Metric, axis: Axis, error_axis: Axis | None) -> Axis:
+    """The axis of the metric that ranks runs: one of its own for a distance between nodes, as for other errors."""
+    if metric.sign > 0:
+        return axis
+    if metric.attribute == ABSOLUTE_ERROR.attribute and error_axis is not None:
+        return error_axis
+    return common_axis([metric.value(run.out_of_fold) for run in runs])
 
 
 def _error_intervals(runs: Sequence[RunView]) -> list[ConfidenceInterval]:

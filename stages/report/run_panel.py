@@ -11,6 +11,8 @@ from stages.report.confusion import MAX_NAMED_LABELS, MAX_SHOWN_LABELS, Cell, He
 from stages.report.decision_rule import RuleEffect, RuleFamilies, measure_rule_effect, rule_families
 from stages.report.precision_recall import PrecisionRecall, precision_recall
 from stages.report.run_view import RunView
+from stages.report.tree import Tree
+from stages.taxonomy.mistakes import find_mistakes
 
 __all__ = ["RunPanel", "split_rows"]
 
@@ -120,6 +122,13 @@ class RunPanel:
     def rule_families(self) -> RuleFamilies | None:
         """The rule families that were compared."""
         return rule_families(self.view)
+
+    @cached_property
+    def tree(self) -> Tree | None:
+        """The mistakes at each node of the taxonomy; None without one."""
+        if self.view.hierarchy is None:
+            return None
+        return Tree(find_mistakes(self.view.hierarchy, self.view.truth, self.view.predicted))
 
     @cached_property
     def precision_recall(self) -> PrecisionRecall:

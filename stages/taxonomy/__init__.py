@@ -1,5 +1,6 @@
-"""Taxonomies as a person meets them: counted and outlined, and proposed for flat labels.
+"""Taxonomies as a person meets them: counted and drawn, proposed for flat labels, and as paths of predictions.
 
-`outline` is the order in which a tree is drawn, in the terminal and on the report page; `counts` has the documents of
-each node; `suggest` proposes a taxonomy from the confusions of a run.
+`outline` is the order in which a tree is drawn; `counts` has the documents of each node, `sources` says where they are
+read from; `suggest` proposes a taxonomy from the confusions of a run; `paths` are predictions as nodes from the top
+down, and `mistakes` says where they leave the true path. Nothing here prints or draws.
 """

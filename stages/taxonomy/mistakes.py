@@ -6,13 +6,15 @@ is true, was not predicted, and a node above it was (or it is at the top): there
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data.hierarchy import Hierarchy
+from data.taxonomy import Taxonomy
 
 __all__ = ["BranchConfusion", "LevelMistakes", "Mistakes", "NodeMistakes", "find_mistakes"]
 
@@ -104,9 +106,32 @@ class BranchConfusion:
 class Mistakes:
     """The mistakes of a run. nodes: by name. confusions: the most frequent ones first."""
 
+    taxonomy: Taxonomy
     nodes: Mapping[str, NodeMistakes]
     levels: tuple[LevelMistakes, ...]
     confusions: tuple[BranchConfusion, ...]
+
+    @cached_property
+    def concerned(self) -> frozenset[str]:
+        """The nodes with a mistake at or below them."""
+        wrong = (node for node, counts in self.nodes.items() if not counts.is_correct)
+        return frozenset(above for node in wrong for above in self.taxonomy.ancestors(node))
+
+    def rank(self, node: str) -> tuple[int, int, str]:
+        """Sorts nodes: those with the most documents that were lost at or below them come first."""
+        counts = self.nodes[node]
+        return -counts.lost - counts.lost_below, -counts.support, node
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything as plain values."""
+        return {
+            "nodes": [
+                {"node": node, "parents": list(self.taxonomy.parents[node]), "f1": counts.f1, **asdict(counts)}
+                for node, counts in ((node, self.nodes[node]) for node in self.taxonomy.nodes)
+            ],
+            "levels": [asdict(level) for level in self.levels],
+            "confusions": [asdict(confusion) for confusion in self.confusions],
+        }
 
 
 def find_mistakes(hierarchy: Hierarchy, truth: NDArray[Any], predicted: NDArray[Any]) -> Mistakes:
@@ -130,7 +155,7 @@ def find_mistakes(hierarchy: Hierarchy, truth: NDArray[Any], predicted: NDArray[
     levels = _count_levels(
         hierarchy, weights, nodes, lost, added, stopped=common == sizes[1], too_deep=common == sizes[0]
     )
-    return Mistakes(nodes, tuple(levels), _count_confusions(hierarchy, weights, nodes, lost, added))
+    return Mistakes(hierarchy.taxonomy, nodes, tuple(levels), _count_confusions(hierarchy, weights, nodes, lost, added))
 
 
 def _node_sets(

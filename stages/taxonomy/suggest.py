@@ -24,7 +24,7 @@ def suggest_taxonomy(run: Run) -> CountedTaxonomy:
     Its out-of-fold predictions are read, or those for the validation split, never those for the test split. Raises
     CallError if the labels have a taxonomy already, and what `propose_taxonomy` raises.
     """
-    if getattr(run.record, "taxonomy", None):
+    if run.record.taxonomy:
         raise CallError(
             f"The labels of {run.name} have a taxonomy already. Name a run with flat labels, or draw this one with "
             f"`embedonce taxonomy --run {run.name}`."

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -83,8 +84,9 @@ def test_the_corpus_of_a_store_is_drawn(embedonce: Run, tmp_path: Path) -> None:
     make_store(tmp_path / "stores" / "one", documents, vectors, "path", taxonomy)
     newest, named = embedonce("taxonomy"), embedonce("taxonomy", "stores/one")
     assert newest.out == named.out and newest.out.startswith("made: 5 nodes at 2 levels")
-    refused = embedonce("taxonomy", "stores/one", "--suggest", "run")
-    assert refused.code == 2 and "exclude each other" in refused.err
+    for options in (["stores/one", "--suggest", "run"], ["--run", "run", "--store", "stores/one"]):
+        refused = embedonce("taxonomy", *options)
+        assert refused.code == 2 and "each name a taxonomy" in refused.err
 
 
 def test_flat_labels_are_refused_in_one_sentence(embedonce: Run, tmp_path: Path) -> None:
@@ -111,3 +113,24 @@ def test_a_suggestion_is_drawn_and_written_as_an_edge_file(embedonce: Run, tmp_p
         rows = [tuple(row) for row in csv.reader(file)]
     assert rows[0] == ("child", "parent")
     assert set(rows[1:]) == {("a, b", ""), ("c, d", ""), ("a", "a, b"), ("b", "a, b"), ("c", "c, d"), ("d", "c, d")}
+
+
+def test_the_mistakes_of_a_run_are_drawn(embedonce: Run, tmp_path: Path) -> None:
+    labels = ["rec/a", "rec/b", "sci"]
+    documents, vectors = blobs(labels, documents=60)
+    documents = [replace(one, labels=("sci",)) if row in (3, 7) else one for row, one in enumerate(documents)]  # a lie
+    make_store(tmp_path / "stores" / "one", documents, vectors, "path", Taxonomy.from_separator(labels, "/"))
+    shown = embedonce("fit-head", "prototype", "--folds", 2, "--no-tune").out
+    assert ["run", "hF1", "of", "labels", "level", "1", "level", "2", "distance"] in map(str.split, shown.splitlines())
+    (run,) = [path.name for path in (tmp_path / "runs").iterdir() if path.is_dir()]
+    result = embedonce("taxonomy", "--run", run)
+    first, *drawn = lines(result.out)
+    assert result.code == 0 and first == f"{run} on 15 test documents:"
+    content = json.loads(embedonce("taxonomy", "--run", run, "--json").out)
+    (sci,) = [node for node in content["nodes"] if node["node"] == "sci"]
+    assert sci["lost"] > 0 and f"sci {sci['f1']:.3f} {sci['support']} {sci['lost']} {sci['lost_below']}" in drawn
+    level = content["levels"][0]
+    assert " ".join(str(value) for value in level.values()) in drawn
+    assert embedonce("taxonomy", "--run", run, "--all", "--sort", "name").out.count("├─") == 1
+    refused = embedonce("taxonomy", "--suggest", run)
+    assert refused.code == 2 and "have a taxonomy already" in refused.err

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from data.hierarchy import Hierarchy
+from data.taxonomy import Taxonomy
 from heads.evaluation.decisions.evidence import Evidence, RuleComparison
 from heads.evaluation.metrics import scorecard
 from stages.report import RunView
@@ -47,9 +49,15 @@ def example_run(
     skill: float = 6.0,
     multilabel: bool = False,
     ordinal: bool = False,
+    separator: str = "",
     seed: int = 0,
 ) -> RunView:
-    """A run of `head` on synthetic documents, which are the same for every head and skill."""
+    """A run of `head` on synthetic documents, which are the same for every head and skill.
+
+    separator: of the levels of labels that are paths.
+    """
+    taxonomy = Taxonomy.from_separator(labels, separator) if separator else None
+    hierarchy = Hierarchy.of(taxonomy, tuple(labels)) if taxonomy else None
     tried = ORDERED if ordinal else COMPARED
     truth = _truth(len(labels), documents, multilabel, np.random.default_rng(seed))
     noise = np.random.default_rng([seed, len(head)])
@@ -66,14 +74,18 @@ def example_run(
         parameters=int(noise.integers(10_000, 3_000_000)),
         fit_seconds=float(noise.uniform(0.5, 200)),
         predict_milliseconds=float(noise.uniform(0.01, 3)),
-        out_of_fold=replace(scorecard(truth, plain, labels, resamples=200, ordinal=ordinal), documents=3 * documents),
-        test=scorecard(truth, tuned, labels, resamples=200, ordinal=ordinal),
+        out_of_fold=replace(
+            scorecard(truth, plain, labels, resamples=200, ordinal=ordinal, hierarchy=hierarchy),
+            documents=3 * documents,
+        ),
+        test=scorecard(truth, tuned, labels, resamples=200, ordinal=ordinal, hierarchy=hierarchy),
         labels=tuple(labels),
         truth=truth,
         predicted=tuned,
         probabilities=probabilities.astype(np.float32),
         notes=("Column text was taken for the text.", "14 texts of the test split also stand in the training split."),
         evidence={"rule": {}, "evidence": tried.to_json()},
+        hierarchy=hierarchy,
     )
 
 

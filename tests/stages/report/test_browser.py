@@ -27,7 +27,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> str:
-    runs = [example_run(LABELS, 500, head=head, skill=6 - at) for at, head in enumerate(HEADS[:3])]
+    runs = [example_run(LABELS, 500, head=head, skill=6 - at, separator=".") for at, head in enumerate(HEADS[:3])]
     path: Path = tmp_path_factory.mktemp("report") / "report.html"
     path.write_text(render_page(runs), encoding="utf-8")
     return path.as_uri()
@@ -83,6 +83,13 @@ def test_labels_can_be_sorted_by_f1_across_both_tables(tab: Any) -> None:
     f1 = tab.evaluate(rows)
     assert len(f1) == len(LABELS)
     assert f1 == sorted(f1)
+
+
+def test_a_node_of_the_taxonomy_is_opened_by_a_click(tab: Any) -> None:
+    child = "#run-1 .tree > li:first-child details li >> nth=0"
+    assert not tab.is_visible(child)
+    tab.click("#run-1 .tree > li:first-child summary")
+    assert tab.is_visible(child)
 
 
 def test_without_javascript_all_runs_are_shown(browser: Any, address: str) -> None:
