@@ -105,6 +105,7 @@ def _plan(corpus: "CorpusTable", copies: "tuple[CorpusTable, ...]", options: Cur
         skip_unlabeled=options.skip_unlabeled,
         validate_on=options.validate_on,
         order=options.label_order,
+        scored_level=options.scored_level,
         weights=options.read_weights(corpus),
         copies=copies,
     )

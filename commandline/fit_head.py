@@ -175,6 +175,7 @@ def _plan(
         tune=options.tune,
         skip_unlabeled=options.skip_unlabeled,
         order=options.label_order,
+        scored_level=options.scored_level,
         base_runs=options.base_runs if head.name in STACKING_HEADS else (),
         weights=weights,
         copies=copies,

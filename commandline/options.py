@@ -176,6 +176,12 @@ corpus_options = combine_options(
         metavar="LABELS",
         help="Order of ordinal labels, lowest first, as in poor,fair,good; or `numbers` to sort them as numbers.",
     ),
+    click.option(
+        "--scored-level",
+        type=click.IntRange(1),
+        metavar="LEVEL",
+        help="Score the nodes at this level of the taxonomy, 1 for the top; the labels below them are a teacher.",
+    ),
 )
 
 
@@ -194,6 +200,7 @@ class CorpusOptions:
     weight_from: str | None
     weight_id: str | None
     order: str | None
+    scored_level: int | None
 
     @property
     def label_order(self) -> tuple[str, ...]:

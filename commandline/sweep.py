@@ -148,6 +148,7 @@ def _search_spaces(
             layer=options.layer,
             skip_unlabeled=options.skip_unlabeled,
             order=options.label_order,
+            scored_level=options.scored_level,
             weights=weights,
             copies=copies,
         )

@@ -1,5 +1,6 @@
 """The nodes of a taxonomy as numbers: which labels are below which node, for score matrices and metrics."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
@@ -7,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from data.errors import UnknownName, suggest_name
 from data.splits import Strata
 from data.taxonomy import Taxonomy
 
@@ -37,6 +39,18 @@ class Hierarchy:
         names = (*labels, *(node for node in part.nodes if node not in set(labels)))
         code_of = {name: code for code, name in enumerate(names)}
         return cls(names, len(labels), tuple(tuple(code_of[above] for above in part.parents[name]) for name in names))
+
+    @classmethod
+    def from_tree(cls, tree: Mapping[Any, Sequence[str]], labels: Iterable[Any]) -> Self:
+        """The part of the `tree` of a head that has these labels; one that is a number is looked up by its text.
+
+        Raises UnknownName for a label that the tree lacks, and what `Taxonomy.from_tree` raises.
+        """
+        taxonomy, names = Taxonomy.from_tree(tree), tuple(map(str, labels))
+        for name in names:
+            if name not in taxonomy:
+                raise UnknownName(f"The tree has no '{name}'.{suggest_name(name, taxonomy.nodes)}")
+        return cls.of(taxonomy, names)
 
     def __len__(self) -> int:
         return len(self.names)

@@ -30,12 +30,15 @@ class Target:
     labels: sorted by name, for ordinal from the lowest to the highest; the columns of every score matrix.
     y: int64 (documents,), indices into `labels`, for single, path and ordinal; bool (documents, labels) for multilabel.
         With a taxonomy, a document of several labels also has the nodes above each of them.
+    taxonomy: the nodes above each label; None if there are none.
+    detailed: the target that this one is a coarser level of; its labels may teach a head. None if it is no level.
     """
 
     kind: TargetKind
     labels: tuple[str, ...]
     y: NDArray[Any]
     taxonomy: Taxonomy | None = None
+    detailed: "Target | None" = None
 
     @classmethod
     def from_labels(
@@ -80,7 +83,34 @@ class Target:
 
     def __getitem__(self, rows: Any) -> Self:
         """Select documents by an index array, a mask or a slice; the labels stay."""
-        return replace(self, y=self.y[rows])
+        return replace(self, y=self.y[rows], detailed=None if self.detailed is None else self.detailed[rows])
+
+    def at_level(self, level: int) -> Self:
+        """Return the target whose labels are the nodes at a level, 1 for the top; labels that end above it stay.
+
+        Multi-label documents keep their labels down to that level. The result has this target as its `detailed` one.
+
+        Raises:
+            CallError: there is no taxonomy, no label is below the level, or a label is below two nodes at the level.
+        """
+        hierarchy = self.hierarchy
+        if hierarchy is None:
+            raise CallError(
+                "--scored-level needs labels with a taxonomy, such as paths, and these have none. Leave it out, or "
+                "embed with --taxonomy."
+            )
+        deepest = int(hierarchy.depths.max())
+        if not 1 <= level < deepest:
+            raise CallError(
+                f"--scored-level is {level}, and the labels have {deepest} levels: choose a level from 1 to "
+                f"{deepest - 1}, above the deepest labels."
+            )
+        y, names = _level_matrix(self, hierarchy, level) if self.y.ndim == 2 else _level_codes(self, hierarchy, level)
+        taxonomy = None if self.taxonomy is None else self.taxonomy.restricted_to(names)
+        if taxonomy is not None and not any(taxonomy.parents.values()):
+            taxonomy = None  # all labels are at the top
+        kind = "single" if taxonomy is None and self.kind == "path" else self.kind
+        return replace(self, kind=kind, labels=names, y=y, taxonomy=taxonomy, detailed=self)
 
     def to_ordinal(self, order: Sequence[str]) -> Self:
         """Make an ordinal target of a single-label one: `order` names every label, the lowest first.
@@ -145,6 +175,31 @@ class Target:
     def names(self) -> NDArray[Any]:
         """`y` as scikit-learn takes it: label strings, object (documents,), or the bool matrix for multilabel."""
         return self.y if self.kind == "multilabel" else np.array(self.labels, dtype=object)[self.y]
+
+
+def _level_codes(target: Target, hierarchy: Hierarchy, level: int) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """The codes of the nodes at a level, int64 (documents,), and the names of those that labels are at or below."""
+    nodes: dict[str, str] = {}
+    for code, label in enumerate(target.labels):
+        above = hierarchy.closure[[code]].indices
+        above = above[hierarchy.depths[above] <= level]
+        lowest = above[hierarchy.depths[above] == hierarchy.depths[above].max()]
+        if len(lowest) > 1:
+            first, second = (hierarchy.names[node] for node in lowest[:2])
+            raise CallError(
+                f"Label '{label}' is below '{first}' and below '{second}', so it has no single node at level {level}. "
+                "Leave --scored-level out, or choose another level."
+            )
+        nodes[label] = hierarchy.names[lowest[0]]
+    names = tuple(sorted(set(nodes.values())))
+    codes = np.array([names.index(nodes[label]) for label in target.labels], dtype=np.int64)
+    return codes[target.y], names
+
+
+def _level_matrix(target: Target, hierarchy: Hierarchy, level: int) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
+    """The labels of documents down to a level, bool (documents, labels), and their names."""
+    columns = np.flatnonzero(hierarchy.depths[: hierarchy.labels] <= level)
+    return target.y[:, columns], tuple(target.labels[column] for column in columns.tolist())
 
 
 def _sort_by_number(labels: Sequence[str]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from data.errors import BadData, CallError, UnknownName, suggest_name
 
-__all__ = ["Taxonomy", "is_path", "resolve_label_paths", "strip_levels"]
+__all__ = ["Taxonomy", "is_path", "strip_levels"]
 
 
 @dataclass(frozen=True)
@@ -168,23 +168,6 @@ class Taxonomy:
     @cached_property
     def _position(self) -> dict[str, int]:
         return {node: position for position, node in enumerate(self.parents)}
-
-
-def resolve_label_paths(tree: Mapping[Any, Sequence[str]], labels: Sequence[Any]) -> list[tuple[str, ...]]:
-    """Return the path of each label in the tree that a head received, in the order of `labels`.
-
-    A label that is a number is looked up by its text. Raises UnknownName for a label that is not in the tree, CallError
-    for a node with several parents, and what `Taxonomy.from_tree` raises.
-    """
-    taxonomy = Taxonomy.from_tree(tree)
-    for label in labels:
-        if str(label) not in taxonomy:
-            raise UnknownName(f"The tree has no '{label}'.{suggest_name(str(label), taxonomy.nodes)}")
-    paths = [taxonomy.ancestors(str(label)) for label in labels]
-    for node in dict.fromkeys(node for path in paths for node in path):
-        if len(taxonomy.parents[node]) > 1:
-            raise CallError(f"'{node}' has several parents, and this head needs a tree, in which each node has one.")
-    return paths
 
 
 def is_path(label: str, separator: str) -> bool:

@@ -256,6 +256,7 @@ def fit_head(
     jobs: int | None = None,
     tabular: bool = True,
     augmented: "Sequence[str | EmbeddedCorpus]" = (),
+    scored_level: int | None = None,
     progress: bool = True,
     **hyperparameters: Any,
 ) -> Run:
@@ -274,6 +275,8 @@ def fit_head(
         jobs: fits at once, one process each; None is as many as there are cores if that saves time.
         tabular: whether the tabular columns of the corpus are used, by the heads that can.
         augmented: corpora of copies or their names: fitted on together with their origins, and never scored.
+        scored_level: the level of the taxonomy whose nodes are scored, 1 for the top; the labels below them teach the
+            heads that can use them. None for the labels as given.
         progress: whether a bar is shown.
         hyperparameters: by the names that `embedonce heads NAME` lists, nested ones by their last part: `lr=1e-3`.
 
@@ -297,6 +300,7 @@ def fit_head(
         validate_on=validate_on,
         test=test,
         skip_unlabeled=True,
+        scored_level=scored_level,
         copies=[corpus.features.corpus(each) if isinstance(each, str) else each.table for each in augmented],
     )
     with progress_bar(chosen.name, visible=progress) as show:

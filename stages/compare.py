@@ -248,6 +248,8 @@ def _row(
 
 
 def _marks(run: runs.Run) -> Iterator[str]:
+    if run.record.scored_level is not None:
+        yield f"level {run.record.scored_level}"
     if run.record.unscored:
         documents = run.ranking_scorecard.documents
         yield f"out of fold on {documents:,} of {documents + run.record.unscored:,}"
@@ -268,6 +270,11 @@ def _notes(ranked: Sequence[runs.Run]) -> list[str]:
         notes.append(
             f"These runs were scored on {len(documents)} different sets of documents: metrics on one set cannot be "
             "compared with those on another."
+        )
+    if len({run.record.scored_level for run in ranked}) > 1:
+        notes.append(
+            "These runs are scored at different levels of the taxonomy (--scored-level): their metrics are of "
+            "different labels and cannot be compared."
         )
     notes += _coverage_notes(ranked)
     if len({run.record.validate_on for run in ranked}) > 1:

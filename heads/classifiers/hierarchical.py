@@ -9,10 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from data.errors import UnknownName, suggest_name
 from data.hierarchy import Hierarchy
 from data.tabular import Tabular
-from data.taxonomy import Taxonomy
 from heads.classifiers.layermix import BODIES
 from heads.core.detailed_labels import DetailedLabels
 from heads.core.hyperparameters import Help, Range, Search, check_hyperparameters
@@ -50,19 +48,15 @@ class HierarchicalHead(NetworkHead):
     ] = 256
     dropout: Annotated[float, Range(0, below=1), Help("dropout rate of the trunk"), Search(0, 0.6)] = 0.2
 
-    def build(self, dim: int, labels: int) -> nn.Module:  # noqa: ARG002 - the outputs follow from the hierarchy
+    def build(self, dim: int, labels: int) -> nn.Module:
         """A network that maps a Batch to log-probabilities, float32 (documents, labels)."""
+        del labels  # its outputs are those of the hierarchy
         detailed = self.detailed_ or DetailedLabels(self.classes_, self.counts_, np.arange(len(self.classes_)))
-        branches = Branches.of(self._hierarchy([str(label) for label in detailed.classes]), detailed.counts)
+        names: list[str] = [str(label) for label in detailed.classes]
+        hierarchy = Hierarchy.from_tree(dict.fromkeys(names, ()) if self.tree is None else self.tree, names)
+        branches = Branches.of(hierarchy, detailed.counts)
         trunk = self._trunk().build(dim, len(branches))
         return ConditionalSoftmax(trunk, branches, self.tau, None if self.detailed_ is None else detailed.class_of)
-
-    def _hierarchy(self, labels: Sequence[str]) -> Hierarchy:
-        taxonomy = Taxonomy.from_tree({label: [] for label in labels} if self.tree is None else self.tree)
-        for label in labels:
-            if label not in taxonomy:
-                raise UnknownName(f"The tree has no '{label}'.{suggest_name(label, taxonomy.nodes)}")
-        return Hierarchy.of(taxonomy, tuple(labels))
 
     def _trunk(self) -> NetworkHead:
         trunk = BODIES[self.trunk]()

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from data.errors import CallError
-from data.taxonomy import resolve_label_paths
+from data.hierarchy import Hierarchy
 from featurestore import Bags
 from heads.core.class_weights import ClassWeight
 from heads.core.detailed_labels import DetailUse
@@ -115,14 +115,16 @@ class SupConHead(PooledHead):
             )
 
     def _nodes(self, examples: Examples) -> NDArray[Any]:
-        """int64 (documents, depths), the nodes above a document's label; if multi-label, bool (documents, labels)."""
+        """The nodes on each path, int64 (documents, depths); multi-label or in a graph, bool (documents, nodes)."""
         if self.tree is None:
             return examples.y.reshape(len(examples), -1)
         if examples.multilabel:
             raise CallError(
                 "supcon takes a tree with one label per document, but y is multi-label. Leave the tree out."
             )
-        return np.asarray(tree_levels(resolve_label_paths(self.tree, self.classes_.tolist()))[examples.y])
+        hierarchy = Hierarchy.from_tree(self.tree, self.classes_.tolist())
+        nodes = tree_levels(hierarchy) if hierarchy.is_tree else hierarchy.closure[: hierarchy.labels].toarray() > 0
+        return np.asarray(nodes[examples.y])
 
     def _pretraining(self) -> Pretraining:
         return Pretraining(

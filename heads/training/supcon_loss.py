@@ -12,7 +12,7 @@ gives each a probability p, and the loss is the mean of -log p over the document
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from data.errors import CallError
+from data.hierarchy import Hierarchy
 from heads.training.dropout import Dropout
 from heads.training.optimizers import learning_rate_factor, make_optimizer
 from heads.training.samplers import SamplerName, sample_documents
@@ -45,17 +46,16 @@ class Projection(nn.Module):
         return nn.functional.normalize(self.last(self.body(vectors)))
 
 
-def tree_levels(paths: Sequence[tuple[str, ...]]) -> NDArray[np.int64]:
+def tree_levels(hierarchy: Hierarchy) -> NDArray[np.int64]:
     """The node above each label at each depth, int64 (labels, depths); the label itself is in the last column.
 
     A path that ends early continues as its label. Depths at which all labels share a node are left out.
     """
-    depths = range(1, max(map(len, paths)))
-    columns = [[path[:depth] for path in paths] for depth in depths]
-    columns = [column for column in columns if len(set(column)) > 1]
-    numbers = [{node: number for number, node in enumerate(dict.fromkeys(column))} for column in columns]
-    codes = [[number_of[node] for node in column] for number_of, column in zip(numbers, columns, strict=True)]
-    return np.array([*codes, range(len(paths))], dtype=np.int64).T
+    nodes = np.repeat(np.arange(hierarchy.labels)[:, None], int(hierarchy.depths.max()), axis=1)
+    for label in range(hierarchy.labels):
+        path = hierarchy.closure[[label]].indices
+        nodes[label, hierarchy.depths[path] - 1] = path
+    return nodes[:, (nodes != nodes[0]).any(axis=0)]
 
 
 def label_similarity(nodes: torch.Tensor, parent_weight: float) -> torch.Tensor:

@@ -37,7 +37,7 @@ class CurvePlan:
     sizes: numbers of documents to fit on, None for all; without sizes they double from 50 to all.
     seed: draws the validation split, and is the first of the `seeds` that draw subsets and start heads.
     validate_on: what is scored: a fifth of the training split ("folds"), or the corpus's validation "split".
-    layer, skip_unlabeled, order, weights, copies: as in `stages.fitting.plan.FitPlan`.
+    layer, skip_unlabeled, order, scored_level, weights, copies: as in `stages.fitting.plan.FitPlan`.
     """
 
     heads: Sequence[Head]
@@ -48,6 +48,7 @@ class CurvePlan:
     layer: int = -1
     skip_unlabeled: bool = False
     order: Sequence[str] = ()
+    scored_level: int | None = None
     weights: Mapping[str, float] | None = None
     copies: Sequence[CorpusTable] = ()
 
@@ -121,6 +122,7 @@ def fit_curves(
             layer=layer,
             skip_unlabeled=plan.skip_unlabeled,
             order=plan.order,
+            scored_level=plan.scored_level,
             with_test=False,
             copies=plan.copies,
         )
@@ -135,6 +137,7 @@ def fit_curves(
     shared |= (
         {} if task.target.hierarchy is None else {"metrics": list(METRICS)}
     )  # older fits lack the hierarchical ones
+    shared |= {} if plan.scored_level is None else {"scored_level": plan.scored_level}
     check_writable(folder)
     pace, points = Pace(fits), []
     for fit in fits:

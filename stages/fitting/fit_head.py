@@ -209,6 +209,7 @@ def _record(
         test_texts=task.exposure.test_texts if plan.test else 0,
         fold_stores=[fold.source.name for fold in task.exposure.folds],
         kind=task.target.kind,
+        scored_level=plan.scored_level,
         labels=task.labels,
         taxonomy={} if task.target.taxonomy is None else task.target.taxonomy.restricted_to(task.labels).to_json(),
         copies={} if task.copies is None else task.copies.counts,
@@ -240,7 +241,8 @@ def _scoring_milliseconds(task: Task, head: Head) -> float:
 
 
 def _plan_notes(plan: FitPlan, task: Task) -> list[str]:
-    notes = [] if plan.test else ["The test split was not read (--no-test): there are no test metrics."]
+    notes = [] if task.target.detailed is None else [_level_note(plan, task.target, task.target.detailed)]
+    notes += [] if plan.test else ["The test split was not read (--no-test): there are no test metrics."]
     notes += exposure_notes(task.exposure, len(task.test_ids) if plan.test else 0, folds=plan.validate_on == "folds")
     if plan.validate_on == "folds":
         if plan.has_chosen_folds and plan.fold_count != FOLDS:
@@ -253,6 +255,13 @@ def _plan_notes(plan: FitPlan, task: Task) -> list[str]:
         f"{plural(validation, 'document')} instead of folds (--validate-on split). It chooses the decision rule and at "
         "which epoch a network stops, which makes a network's validation metrics slightly too high.",
     ]
+
+
+def _level_note(plan: FitPlan, target: Target, detailed: Target) -> str:
+    return (
+        f"Scored at level {plan.scored_level} of the taxonomy (--scored-level): {plural(len(target.labels), 'label')} "
+        f"instead of {len(detailed.labels):,}."
+    )
 
 
 def _tabular_of_runs(base_runs: Sequence[runs.Run]) -> tuple[str, ...]:

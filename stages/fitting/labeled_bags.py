@@ -1,6 +1,7 @@
 """The training documents of a task: all that fits read, and all that a process that fits receives."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,14 +67,19 @@ class LabeledBags:
         if self.copies is None:
             weight = None if sample_weight is None else sample_weight[rows]
             optional = {} if is_seen is None else {"fit_only": is_seen}
-            return head.fit(bags, self.target.names[rows], weight, self.groups[rows], **optional)
+            return head.fit(bags, self.target.names[rows], weight, self.groups[rows], **optional, **self._detail(rows))
         copies = self.copies.of(rows)
         bags = Bags.concatenate([bags, self.copies.bags[copies]])
         fits_only = np.ones(len(bags), dtype=bool)
         fits_only[: len(rows)] = False if is_seen is None else is_seen
         rows = np.concatenate([rows, self.copies.copied[copies]])
         weight = None if sample_weight is None else sample_weight[rows]
-        return head.fit(bags, self.target.names[rows], weight, self.copies.groups[rows], fits_only)
+        groups = self.copies.groups[rows]
+        return head.fit(bags, self.target.names[rows], weight, groups, fits_only, **self._detail(rows))
+
+    def _detail(self, rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+        """The detailed labels of documents, for `fit`; nothing if the labels are not those of a level."""
+        return {} if self.target.detailed is None else {"detailed": self.target.detailed.names[rows]}
 
     def scores(self, head: Head, rows: NDArray[np.int64], fold: int | None = None) -> NDArray[np.float32]:
         """Scores of training documents, float32 (rows, labels): -inf for a label that the head has never seen."""

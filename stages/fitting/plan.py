@@ -30,6 +30,8 @@ class FitPlan:
     layer: the stored encoder layer to read, for a head that reads one.
     tune: whether to choose a decision rule on out-of-fold scores.
     order: the labels of an ordinal task, the lowest first, or ("numbers",); empty if they have no order.
+    scored_level: the level of the taxonomy whose nodes are learned, decided and scored, 1 for the top; the detailed
+        labels below them teach heads that can use them. None for the labels as given.
     base_runs: names of the runs under a stacking ensemble; empty for all in the folder that match.
     validate_on: what chooses the decision rule and stops networks early: "folds" of the training split, or the corpus's
         validation "split", which the head is then not fitted on.
@@ -47,6 +49,7 @@ class FitPlan:
     tune: bool = True
     skip_unlabeled: bool = False
     order: Sequence[str] = ()
+    scored_level: int | None = None
     base_runs: Sequence[str] = ()
     validate_on: Literal["folds", "split"] = "folds"
     test: bool = True
@@ -119,6 +122,7 @@ class FitPlan:
             | {"layer": resolve_layer(self.head, self.layer), "tune": self.tune}
             | {"features": joined_fingerprint(store.recipes), **task.input_hashes(self.head)}
             | ({"order": task.labels} if self.order else {})
+            | ({} if self.scored_level is None else {"scored_level": self.scored_level})
             | ({"base_runs": [run.name for run in task.base_runs]} if task.base_runs else {})
             | ({"validate_on": self.validate_on} if self.validate_on != "folds" else {})
             | ({} if self.test else {"test": False})
@@ -137,6 +141,7 @@ def load_planned_task(store: FeatureSource, table: CorpusTable, plan: FitPlan) -
         layer=resolve_layer(plan.head, plan.layer),
         skip_unlabeled=plan.skip_unlabeled,
         order=plan.order,
+        scored_level=plan.scored_level,
         with_test=plan.test,
         copies=plan.copies,
         with_fold_encoders=plan.validate_on == "folds",
@@ -158,8 +163,15 @@ def configure_head(head: Head, target: Target) -> Head:
             raise UnknownName(f"No label is called '{label}'.{suggest_name(label, target.labels)}")
     if target.kind == "multilabel" and isinstance(weights, dict):
         configured.set_params(class_weight={target.labels.index(label): weight for label, weight in weights.items()})
-    if "tree" in parameters and parameters["tree"] is None and first is None and target.taxonomy is not None:
-        configured.set_params(tree=target.taxonomy.restricted_to(target.labels).to_json())
+    if first is not None and target.detailed is not None and head.detail_use == "sum":
+        raise CallError(
+            f"--first names a scored label, but with --scored-level {head.name} decides among the detailed ones. Leave "
+            "one of them out."
+        )
+    learned = target if target.detailed is None or head.detail_use == "none" else target.detailed
+    taxonomy = None if learned.kind == "multilabel" else learned.taxonomy  # multi-label documents have all nodes
+    if "tree" in parameters and parameters["tree"] is None and first is None and taxonomy is not None:
+        configured.set_params(tree=taxonomy.restricted_to(learned.labels).to_json())
     if target.is_ordinal and configured.get_params().get("training__imbalance__loss") == "emd":
         configured.set_params(training__imbalance__order=target.labels)
     if target.kind != "multilabel" and "columns" in parameters:

@@ -71,6 +71,7 @@ class Record:
     further_recipes: Sequence[Mapping[str, Any]] = ()  # of the second and every further store, in this order
     source: str = ""  # from which the corpus was read, as the user wrote it
     spec: Mapping[str, Any] = field(default_factory=dict)  # how: a SourceSpec
+    scored_level: int | None = None  # the level of the taxonomy that the labels are nodes of; None for all labels
     validate_on: str = "folds"  # or "split", the validation split; `folds` is 0 then
     copies: Mapping[str, int] = field(default_factory=dict)  # corpus of augmented copies -> how many it was fitted on
     encoder_trainings: Sequence[Mapping[str, Any]] = ()  # what encoders made here learned from, without texts' keys

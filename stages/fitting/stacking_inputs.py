@@ -105,6 +105,8 @@ def _find_mismatch(run: runs.Run, task: Task, plan: FitPlan, store: FeatureSourc
         return "its store says something else about what the encoder learned from"
     if record.documents_hash != task.documents_hash:
         return f"the documents, labels or splits of {record.corpus} have changed since it was fitted"
+    if record.scored_level != plan.scored_level:
+        return "it was scored at another level of the taxonomy, so use the same --scored-level for both, or none"
     if (record.kind, tuple(record.labels)) != (task.target.kind, task.labels):
         if set(record.labels) != set(task.labels):
             return "its labels are not the same, because the test split was read for only one of them (--no-test)"

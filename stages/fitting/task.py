@@ -48,7 +48,8 @@ class Task(LabeledBags):
         tabular = {"tabular": self.tabular_hash} if head.uses_tabular and self.tabular_hash else {}
         copies = {"copies": self.copies.hash} if self.copies is not None else {}
         encoders = {"encoder_trainings": self.exposure.hash} if self.exposure.hash else {}
-        taxonomy = {"taxonomy": self.target.taxonomy_hash} if self.target.taxonomy is not None else {}
+        learned = self.target.detailed or self.target
+        taxonomy = {"taxonomy": learned.taxonomy_hash} if learned.taxonomy is not None else {}
         return {"documents": self.documents_hash} | taxonomy | tabular | copies | encoders
 
     def with_features(self, rows: NDArray[np.int64], features: Bags) -> "Task":
@@ -72,6 +73,7 @@ def load_task(
     layer: int | None = -1,
     skip_unlabeled: bool = False,
     order: Sequence[str] = (),
+    scored_level: int | None = None,
     with_test: bool = True,
     copies: Sequence[CorpusTable] = (),
     with_fold_encoders: bool = False,
@@ -84,6 +86,7 @@ def load_task(
         layer: the encoder layer to read; None for every stored layer.
         skip_unlabeled: leave out documents without a label instead of raising an error.
         order: the labels of an ordinal task, the lowest first; empty if they have no order.
+        scored_level: the level of the taxonomy whose nodes are the labels, 1 for the top; None for the labels as given.
         with_test: whether documents and labels of the test split are loaded; if not, it is empty.
         copies: corpora of augmented copies of training documents.
         with_fold_encoders: whether each fold gets the features of its own encoder, if the encoder was cross-fitted.
@@ -94,7 +97,7 @@ def load_task(
     Raises:
         BadData: for documents without a label, an empty training split, or one with fewer than two labels; and what
             `load_copies` raises.
-        EmbedOnceError: what `Target.to_ordinal` and `EncoderExposure.with_folds` raise.
+        EmbedOnceError: what `Target.at_level`, `Target.to_ordinal` and `EncoderExposure.with_folds` raise.
     """
     rows, notes = labeled_rows(table, skip_unlabeled=skip_unlabeled, with_test=with_test)
     rows, failed = _encodable_rows(store, table, rows)
@@ -102,6 +105,7 @@ def load_task(
         verb, names = "is" if len(failed) == 1 else "are", join_names([table.ids[row] for row in failed])
         notes += [f"{plural(len(failed), 'document')} without finite vectors {verb} left out: {names}."]
     target = Target.from_labels([table.labels[row] or () for row in rows], table.kind, taxonomy=table.taxonomy)
+    target = target if scored_level is None else target.at_level(scored_level)
     target = target.to_ordinal(order) if order else target
     splits = np.array([table.splits[row] or "" for row in rows])
     train, test = np.flatnonzero(splits != Split.TEST), np.flatnonzero(splits == Split.TEST)

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data.documents import Kind
 from data.errors import BadData, CallError, UnknownName
 from data.target import Target
+from data.taxonomy import Taxonomy
 
 WORDS = st.sampled_from(["earn", "acq", "crude", "Trade", "zinc"])
 
@@ -105,3 +107,49 @@ def test_equal_numbers_and_kinds_that_cannot_be_ordinal_are_refused() -> None:
         Target.from_labels([("a", "b")], "multilabel").to_ordinal(["a", "b"])
     with pytest.raises(CallError, match="these labels are of kind 'path'"):
         Target.from_labels([("a/b",), ("a/c",)], "path").to_ordinal(["a/b", "a/c"])
+
+
+PATHS = [("rec",), ("rec/sport/golf",), ("rec/sport/rugby",), ("sci/space",), ("sci/space",)]
+
+
+def path_target(kind: Kind = "path") -> Target:
+    labels = {node for (path,) in PATHS for node in (path, path.rpartition("/")[0]) if node}
+    return Target.from_labels(PATHS, kind, Taxonomy.from_separator(labels, "/"))
+
+
+def test_the_labels_at_a_level_are_the_nodes_of_each_path() -> None:
+    top = path_target().at_level(1)
+    assert (top.labels, top.y.tolist(), top.kind, top.taxonomy) == (("rec", "sci"), [0, 0, 0, 1, 1], "single", None)
+    second = path_target().at_level(2)
+    assert second.labels == ("rec", "rec/sport", "sci/space")  # a label that ends above the level stays
+    assert (second.y.tolist(), second.kind) == ([0, 1, 1, 2, 2], "path")
+    assert second.taxonomy is not None and second.taxonomy.top == ("rec", "sci")
+
+
+def test_the_detailed_labels_of_a_level_are_selected_with_it() -> None:
+    some = path_target().at_level(1)[np.array([3, 1])]
+    assert some.detailed is not None
+    assert some.detailed.names.tolist() == ["sci/space", "rec/sport/golf"]
+
+
+def test_multilabel_documents_keep_their_labels_down_to_a_level() -> None:
+    top = path_target("multilabel").at_level(1)
+    assert (top.labels, top.kind) == (("rec", "sci"), "multilabel")
+    assert top.y.tolist() == [[True, False]] * 3 + [[False, True]] * 2
+
+
+@pytest.mark.parametrize("level", [0, 3])
+def test_a_level_without_labels_below_it_is_refused(level: int) -> None:
+    with pytest.raises(CallError, match=rf"--scored-level is {level}, and the labels have 3 levels: choose .* 1 to 2,"):
+        path_target().at_level(level)
+
+
+def test_a_level_needs_a_taxonomy() -> None:
+    with pytest.raises(CallError, match="--scored-level needs labels with a taxonomy, such as paths, and these"):
+        Target.from_labels([("a",), ("b",)], "single").at_level(1)
+
+
+def test_a_label_below_two_nodes_of_a_level_is_named() -> None:
+    graph = Taxonomy.from_parents({"x": ["a", "b"], "y": ["a"]})
+    with pytest.raises(CallError, match=r"Label 'x' is below 'a' and below 'b', so it has no single node at level 1\."):
+        Target.from_labels([("x",), ("y",)], "single", graph).at_level(1)
