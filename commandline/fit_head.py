@@ -50,6 +50,7 @@ class FitHeadOptions(CorpusOptions):
     sampler: str | None
     init: str | None
     first: str | None
+    local: str | None
     base_runs: tuple[str, ...]
     folds: int | None
     validate_on: Literal["folds", "split"]
@@ -64,7 +65,7 @@ class FitHeadOptions(CorpusOptions):
     @property
     def all_settings(self) -> tuple[str, ...]:
         """The settings of --set, and those that have an option of their own, as "key=value"."""
-        named = {"loss": self.loss, "sampler": self.sampler, "init": self.init}
+        named = {"loss": self.loss, "sampler": self.sampler, "init": self.init, "local": self.local}
         return (*self.settings, *(f"{name}={value}" for name, value in named.items() if value))
 
 
@@ -76,6 +77,7 @@ class FitHeadOptions(CorpusOptions):
 @click.option("--sampler", help="Sampler of a network: instance, square_root, balanced, progressive, weighted.")
 @click.option("--init", help="Weight initialization of a network: default, truncated_normal, xavier, kaiming.")
 @click.option("--first", metavar="LABEL", help="For cascade: first decide whether it is LABEL, then among the others.")
+@click.option("--local", metavar="HEAD", help="For cascade: the head of each local classifier.  [logistic regression]")
 @click.option(
     "--run",
     "base_runs",
@@ -110,6 +112,7 @@ def fit_head(options: FitHeadOptions) -> None:
     embedonce fit-head lstm --loss logit_adjusted --class-weight none
     embedonce fit-head lstm --init kaiming
     embedonce fit-head cascade --first earn
+    embedonce fit-head cascade --local lstm --set strategy=level
     embedonce fit-head lstm --order poor,fair,good
     embedonce fit-head linear --store stores/news--minilm --store stores/news--e5
     embedonce fit-head lstm --augmented tickets-deletion

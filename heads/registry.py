@@ -13,7 +13,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
 from data.errors import CallError, UnknownName, suggest_name
-from heads.core.hyperparameters import Hyperparameter, hyperparameters_of
+from heads.core.hyperparameters import Hyperparameter, hyperparameters_in, hyperparameters_of
 
 if TYPE_CHECKING:
     from heads.core.head import Head
@@ -27,6 +27,7 @@ __all__ = [
     "full_name",
     "head_class",
     "make_head",
+    "short_names",
 ]
 
 BUILT_IN_HEADS = {
@@ -104,20 +105,35 @@ def make_head(name: str, hyperparameters: Mapping[str, object]) -> "Head":
         UnknownName: for a head, hyperparameter or choice that does not exist.
         CallError: for a value that has another type, is out of range, or is set twice.
     """
-    cls = head_class(name)
-    known = {item.name: item for item in hyperparameters_of(cls)}
+    head = _with_inner_heads(name, hyperparameters)
+    known = {item.name: item for item in hyperparameters_in(head)}
     values: dict[str, object] = {}
     for short, value in hyperparameters.items():
         full = _full_name(short, known, name)
         if full in values:
             raise CallError(f"{full} is set twice. Leave one out.")
         values[full] = known[full].parse(value) if isinstance(value, str) else value
-    return cls().set_params(**values)
+    return head.set_params(**values)
 
 
-def full_name(head: str, name: str) -> str:
+def short_names(name: str, hyperparameters: Mapping[str, object]) -> set[str]:
+    """The short names that `make_head` knows for a head: also those of a head in it, which `hyperparameters` names."""
+    return {item.short_name for item in hyperparameters_in(_with_inner_heads(name, hyperparameters))}
+
+
+def _with_inner_heads(name: str, hyperparameters: Mapping[str, object]) -> "Head":
+    """The unfitted head with those hyperparameters that are heads themselves."""
+    cls = head_class(name)
+    inner = {item.name: item for item in hyperparameters_of(cls, deep=False) if item.by_name is not None}
+    given = {name: hyperparameters[name] for name in inner if name in hyperparameters}
+    return cls().set_params(
+        **{name: inner[name].parse(value) if isinstance(value, str) else value for name, value in given.items()}
+    )
+
+
+def full_name(head: "Head", name: str) -> str:
     """The full name of a hyperparameter: lr -> training__optimization__lr. Raises as `make_head` does."""
-    return _full_name(name, {item.name: item for item in hyperparameters_of(head_class(head))}, head)
+    return _full_name(name, {item.name: item for item in hyperparameters_in(head)}, head.name)
 
 
 def describe(name: str) -> Description:

@@ -159,9 +159,9 @@ class Head(FittedHead, NestedHyperparameters, ClassifierMixin, BaseEstimator):
         """The head that `save` wrote. Raises RunDamaged for anything else."""
         content = saving.read_description(folder, cls.name)
         try:
-            nested = {item.name: item.nested for item in hyperparameters_of(cls, deep=False)}
+            items = {item.name: item for item in hyperparameters_of(cls, deep=False)}
             values = content["hyperparameters"]
-            head = cls(**{name: from_json(value, nested[name]) for name, value in values.items()})
+            head = cls(**{name: from_json(value, items[name].class_of(value)) for name, value in values.items()})
             check_hyperparameters(head)
             head._restore(content)
         except (KeyError, TypeError, ValueError) as error:

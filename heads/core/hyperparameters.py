@@ -8,13 +8,13 @@
 The annotations are used to check values in `fit`, to parse `--set dropout=0.1`, to print `embedonce heads`, to sample
 the search space of `embedonce sweep`, and to read a saved head's JSON. A field whose type has hyperparameters itself,
 such as `training: Training | None = None`, is nested: `training__optimization__lr`. The class of a nested object comes
-from the annotation, never from a file.
+from the annotation, never from a file; or from a name, if the annotation says by `ByName` where classes are found.
 """
 
 import inspect
 import math
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
@@ -22,6 +22,7 @@ from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 from data.errors import CallError, UnknownName, suggest_name
 
 __all__ = [
+    "ByName",
     "Help",
     "Hyperparameter",
     "NestedHyperparameters",
@@ -29,10 +30,13 @@ __all__ = [
     "Search",
     "check_hyperparameters",
     "from_json",
+    "hyperparameters_in",
     "hyperparameters_of",
     "to_json",
     "with_explicit_defaults",
 ]
+
+NONE = ("none", "null")  # how None is written on the command line
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,17 @@ class Search:
 
 
 @dataclass(frozen=True)
+class ByName:
+    """Declares an object with hyperparameters of its own, or None, whose class is chosen by name: a head in a head.
+
+    find: the class of a name, which is the class's attribute `name`. word: what the names are of.
+    """
+
+    find: Callable[[str], type]
+    word: str
+
+
+@dataclass(frozen=True)
 class Hyperparameter:
     """One hyperparameter: its name ("dropout", or "training__optimization__lr"), annotation and default value."""
 
@@ -103,6 +118,17 @@ class Hyperparameter:
     def nested(self) -> type | None:
         """The class of a nested object (`Training | None`), else None."""
         return next((kind for kind in _alternatives(self.annotation) if hasattr(kind, "get_params")), None)
+
+    @property
+    def by_name(self) -> ByName | None:
+        """Where the class of its object is found."""
+        return next((extra for extra in _extras(self.annotation) if isinstance(extra, ByName)), None)
+
+    def class_of(self, content: Any) -> type | None:
+        """The class of the object that `to_json` wrote as `content`, by its declaration or its name."""
+        if self.by_name is not None and isinstance(content, dict) and "name" in content:
+            return self.by_name.find(content["name"])
+        return self.nested
 
     @property
     def short_name(self) -> str:
@@ -136,11 +162,15 @@ class Hyperparameter:
     @property
     def allowed(self) -> str:
         """What values it takes, in words: "a whole number, at least 1"."""
+        if self.by_name is not None:
+            return f"the name of {self.by_name.word}, or none"
         kinds = " or ".join(map(_word, _alternatives(self.annotation)))
         return f"{kinds}, {self.range}" if self.range is not None else kinds
 
     def check(self, value: Any) -> None:
         """Raise UnknownName for a value that is no choice, CallError for one out of range or of another type."""
+        if self.by_name is not None and value is not None and not _has_hyperparameters(value):
+            raise CallError(f"{self.name} is {value!r}; it is {self.by_name.word}, or none.")
         kinds = _alternatives(self.annotation)
         if not any(_is(value, kind) for kind in kinds):
             choices = [str(choice) for kind in kinds for choice in _choices(kind)]
@@ -154,6 +184,8 @@ class Hyperparameter:
 
     def parse(self, text: str) -> Any:
         """The value that `text` is, by the declared type. Raises as `check` does."""
+        if self.by_name is not None:
+            return None if text.lower() in NONE else self.by_name.find(text)()
         kinds = _alternatives(self.annotation)
         for kind in sorted(kinds, key=_strictness):
             try:
@@ -178,6 +210,20 @@ def hyperparameters_of(cls: type, prefix: str = "", *, deep: bool = True) -> lis
     found = [Hyperparameter(prefix + item.name, item.annotation, item.default) for item in arguments]
     found.sort(key=lambda item: _declaring_class(cls, item.name.removeprefix(prefix)))
     return list(_opened(found)) if deep else found
+
+
+def hyperparameters_in(estimator: Any) -> list[Hyperparameter]:
+    """The hyperparameters that an estimator uses: those of its class, and those of objects in it of a class by name.
+
+    An estimator with an attribute `unused_hyperparameters`, a set of names, does not use these.
+    """
+    found = hyperparameters_of(type(estimator))
+    for item in list(found):
+        if item.by_name is not None and _has_hyperparameters(getattr(estimator, item.name)):
+            inner = hyperparameters_in(getattr(estimator, item.name))
+            found += [replace(each, name=f"{item.name}__{each.name}") for each in inner]
+    unused: frozenset[str] = getattr(estimator, "unused_hyperparameters", frozenset())
+    return [item for item in found if item.name not in unused]
 
 
 def _declaring_class(cls: type, name: str) -> int:
@@ -208,7 +254,8 @@ def check_hyperparameters(estimator: Any) -> None:
     """
     for parameter in hyperparameters_of(type(estimator), deep=False):
         value = getattr(estimator, parameter.name)
-        if parameter.nested is not None and isinstance(value, parameter.nested):
+        is_nested = parameter.nested is not None and isinstance(value, parameter.nested)
+        if is_nested or (parameter.by_name is not None and _has_hyperparameters(value)):
             check_hyperparameters(value)
         else:
             parameter.check(value)
@@ -220,8 +267,10 @@ def with_explicit_defaults(estimator: Any) -> Any:
 
     copy = clone(estimator)
     for item in hyperparameters_of(type(copy), deep=False):
+        value = getattr(copy, item.name)
+        if item.by_name is not None and value is not None:
+            setattr(copy, item.name, with_explicit_defaults(value))
         if item.nested is not None:
-            value = getattr(copy, item.name)
             setattr(copy, item.name, with_explicit_defaults(item.nested() if value is None else value))
     return copy
 
@@ -229,7 +278,9 @@ def with_explicit_defaults(estimator: Any) -> Any:
 def to_json(value: Any) -> Any:
     """A hyperparameter's value as JSON; mappings keep keys that are not strings, tuples stay tuples."""
     if hasattr(value, "get_params"):
-        return {"nested": {name: to_json(item) for name, item in value.get_params(deep=False).items()}}
+        nested = {name: to_json(item) for name, item in value.get_params(deep=False).items()}
+        name = getattr(type(value), "name", None)
+        return {"name": name, "nested": nested} if isinstance(name, str) else {"nested": nested}
     if isinstance(value, Mapping):
         return {"mapping": [[to_json(key), to_json(item)] for key, item in value.items()]}
     if isinstance(value, tuple):
@@ -251,8 +302,12 @@ def from_json(value: Any, nested: type | None = None) -> Any:
         return tuple(from_json(item) for item in value["tuple"])
     if nested is None:
         raise ValueError("a nested object where none is declared")
-    inner = {item.name: item.nested for item in hyperparameters_of(nested, deep=False)}
-    return nested(**{name: from_json(item, inner[name]) for name, item in value["nested"].items()})
+    inner = {item.name: item for item in hyperparameters_of(nested, deep=False)}
+    return nested(**{name: from_json(item, inner[name].class_of(item)) for name, item in value["nested"].items()})
+
+
+def _has_hyperparameters(value: Any) -> bool:
+    return hasattr(value, "get_params") and not isinstance(value, type)
 
 
 def _opened(parameters: list[Hyperparameter]) -> Iterator[Hyperparameter]:
@@ -315,7 +370,7 @@ def _parse(text: str, kind: Any) -> Any:
     if get_origin(kind) is tuple:
         return tuple(_parse(item.strip(), get_args(kind)[0]) for item in text.split(","))
     if kind is types.NoneType:
-        return None if text.lower() in ("none", "null") else _no(text)
+        return None if text.lower() in NONE else _no(text)
     if kind is bool:
         words = {
             "true": True,

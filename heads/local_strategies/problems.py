@@ -5,7 +5,7 @@ strategy is one of
 
     parent    a classifier per inner node, of its children: which child?
     node      a binary classifier per node: is it there, or below it?
-    level     a classifier per level, of all nodes that are so many steps below the top; for trees
+    level     a classifier per level, of all nodes at the same distance from the top; for trees
 
 A classifier per node has the documents at and below the node as positives, and its policy names the negatives (those
 of HiClass, in which a document with a whole path belongs to all nodes on it):
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from heads.local_strategies.label_graph import LabelGraph
 
-__all__ = ["Policy", "Problem", "Strategy", "local_problems"]
+__all__ = ["LocalExamples", "Policy", "Problem", "Strategy", "local_problems"]
 
 Strategy: TypeAlias = Literal["parent", "node", "level"]
 Policy: TypeAlias = Literal[
@@ -55,19 +55,51 @@ class Problem:
     columns: NDArray[np.int64]
 
     def examples(
-        self, documents_of: Sequence[NDArray[np.int64]], weight: NDArray[np.float64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-        """The documents of the problem in increasing order: rows, codes of classes, and weights, (examples,) each.
+        self, documents_of: Sequence[NDArray[np.int64]], weight: NDArray[np.float64], sample_weight: NDArray[np.float64]
+    ) -> "LocalExamples":
+        """The documents of the problem.
 
         Args:
             documents_of: for each label, the rows of its documents.
-            weight: float64 (documents,).
+            weight: float64 (documents,), with class weights.
+            sample_weight: float64 (documents,), without.
         """
         counts = [len(documents_of[label]) for label in self.labels.tolist()]
         rows = np.concatenate([documents_of[label] for label in self.labels.tolist()])
         order = np.argsort(rows, kind="stable")
         codes, shares = np.repeat(self.codes, counts)[order], np.repeat(self.shares, counts)[order]
-        return rows[order], codes, weight[rows[order]] * shares
+        rows = rows[order]
+        return LocalExamples(rows, codes, weight[rows] * shares, sample_weight[rows] * shares)
+
+
+@dataclass(frozen=True, eq=False)
+class LocalExamples:
+    """The documents of one problem: rows of the documents of all problems, in increasing order, and codes of classes.
+
+    weight, sample_weight: float64 (examples,), with and without class weights.
+    """
+
+    rows: NDArray[np.int64]
+    y: NDArray[np.int64]
+    weight: NDArray[np.float64]
+    sample_weight: NDArray[np.float64]
+
+    @property
+    def documents(self) -> int:
+        """How many documents there are; one with several parents may be several examples."""
+        return len(np.unique(self.rows))
+
+    @property
+    def log_shares(self) -> NDArray[np.float64]:
+        """The logarithm of the share of each class, by weight: float64 (classes,)."""
+        counts = np.bincount(self.y, weights=self.weight)
+        return np.asarray(np.log(counts / counts.sum()))
+
+    @property
+    def class_weight(self) -> dict[int, float]:
+        """The mean class weight of the examples of each class."""
+        weight, sample_weight = (np.bincount(self.y, weights=each) for each in (self.weight, self.sample_weight))
+        return dict(enumerate((weight / sample_weight).tolist()))
 
 
 def local_problems(graph: LabelGraph, strategy: Strategy, policy: Policy) -> list[Problem]:

@@ -8,13 +8,12 @@ from pathlib import Path
 from data.errors import BadData, CallError, FileMissing
 from heads.core.class_weights import CLASS_WEIGHTS
 from heads.core.head import Head
-from heads.core.hyperparameters import hyperparameters_of
-from heads.registry import HEADS, head_class, make_head
+from heads.registry import HEADS, make_head, short_names
 
 __all__ = ["ALL", "parse_class_weight", "parse_heads"]
 
 ALL = "all"
-NETWORK_OPTIONS = {"loss", "sampler", "init"}  # hyperparameters that have an option of their own
+NETWORK_OPTIONS, LOCAL = {"loss", "sampler", "init"}, "local"  # hyperparameters that have an option of their own
 
 
 def parse_heads(
@@ -45,7 +44,7 @@ def parse_heads(
     """
     distinct = list(dict.fromkeys(chain.from_iterable(HEADS if name == ALL else [name] for name in names)))
     if len(distinct) > 1 and (settings or first):
-        raise CallError("--set, --loss, --sampler, --init and --first are for one head: fit it alone.")
+        raise CallError("--set, --loss, --sampler, --init, --first and --local are for one head: fit it alone.")
     heads = [_parse_head(name, settings, class_weight, first, seed) for name in distinct]
     return [head for head in heads if head.name in names or layers > 1 or not head.every_layer]
 
@@ -63,18 +62,19 @@ def _parse_head(name: str, settings: Sequence[str], class_weight: str | None, fi
 
 def _parse_settings(name: str, settings: Sequence[str]) -> dict[str, str]:
     values: dict[str, str] = {}
-    known = {hyperparameter.name.rpartition("__")[2] for hyperparameter in hyperparameters_of(head_class(name))}
     for key, equals, value in (setting.partition("=") for setting in settings):
         if not equals:
             raise CallError(f"--set {key} has no value: write --set {key}=VALUE.")
-        if key in NETWORK_OPTIONS - known:
-            instead = "." if key == "init" else ", and use --class-weight."
-            raise CallError(f"{name} has no --{key}. Leave it out{instead}")
         if key == "seed":
             raise CallError("seed is set by --seed, for the head and its folds.")
         if key in values:
             raise CallError(f"{key} is set twice. Leave one out.")
         values[key] = value
+    for key in sorted((NETWORK_OPTIONS | {LOCAL}) & values.keys() - short_names(name, values)):
+        if key == LOCAL:
+            raise CallError(f"{name} has no local classifiers: --local is for cascade. Leave it out.")
+        instead = "." if key == "init" else ", and use --class-weight."
+        raise CallError(f"{name} has no --{key}. Leave it out{instead}")
     return values
 
 

@@ -153,10 +153,14 @@ def load_planned_task(store: FeatureSource, table: CorpusTable, plan: FitPlan) -
 def configure_head(head: Head, target: Target) -> Head:
     """A copy of `head` with explicit defaults that knows the taxonomy or the order of the labels, if it can use one.
 
-    Raises UnknownName if its hyperparameters name a label that does not exist.
+    Raises UnknownName if its hyperparameters name a label that does not exist, CallError for a local classifier that a
+    run cannot save.
     """
     configured: Head = with_explicit_defaults(head)
     parameters = head.get_params(deep=False)
+    local = parameters.get("local")
+    if local is not None and not isinstance(local, Head):
+        raise CallError(f"A run cannot save {type(local).__name__} without pickle. Use a head of embedonce as local.")
     first, weights = parameters.get("first"), parameters.get("class_weight")
     for label in ([first] if first is not None else []) + list(weights if isinstance(weights, dict) else []):
         if label not in target.labels:

@@ -8,7 +8,7 @@ from typing import Any
 
 from featurestore import FeatureSource
 from heads.core.head import Head
-from heads.core.hyperparameters import Hyperparameter, hyperparameters_of, with_explicit_defaults
+from heads.core.hyperparameters import Hyperparameter, hyperparameters_in, with_explicit_defaults
 from heads.evaluation.metrics import MACRO_F1, Metric
 from heads.registry import full_name
 from stages.fitting import runs
@@ -40,12 +40,12 @@ class SearchSpace:
         cls, plan: FitPlan, fixed: Sequence[str] = (), metric: Metric = MACRO_F1, scored_folds: int = 1
     ) -> "SearchSpace":
         """A space whose fixed hyperparameters have short names, as in `--set`: lr for training__optimization__lr."""
-        return cls(plan, frozenset(full_name(plan.head.name, name) for name in fixed), metric, scored_folds)
+        return cls(plan, frozenset(full_name(plan.head, name) for name in fixed), metric, scored_folds)
 
     @cached_property
     def hyperparameters(self) -> dict[str, Hyperparameter]:
         """The searched hyperparameters by full name; empty for a head that declares none."""
-        declared = hyperparameters_of(type(self.plan.head))
+        declared = hyperparameters_in(self.plan.head)
         return {item.name: item for item in declared if item.search is not None and item.name not in self.fixed}
 
     @property

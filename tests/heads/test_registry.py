@@ -36,8 +36,28 @@ def test_a_nested_parameter_goes_by_its_last_part(asked: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("settings", "name", "value"),
+    [
+        ({"local": "lstm", "hidden": "8"}, "local__hidden", 8),
+        ({"lr": "0.5", "local": "lstm"}, "local__training__optimization__lr", 0.5),
+        ({"local": "linear", "C": "3"}, "local__C", 3),
+        ({"local": "linear", "local__C": "3"}, "local__C", 3),
+        ({"local": "linear", "class_weight": "none"}, "class_weight", "none"),
+        ({"local": "none", "C": "3"}, "C", 3),
+    ],
+)
+def test_settings_reach_a_head_in_a_head(settings: dict[str, str], name: str, value: object) -> None:
+    assert make_head("cascade", settings).get_params()[name] == value
+
+
+@pytest.mark.parametrize(
     ("name", "settings", "error", "sentence"),
     [
+        ("cascade", {"local": "lsmt"}, UnknownName, "There is no head 'lsmt'. Did you mean 'lstm'?"),
+        ("cascade", {"local": "stack"}, CallError, "stack cannot be a local classifier. Choose a head that reads one"),
+        ("cascade", {"local": "layermix"}, CallError, "layermix cannot be a local classifier."),
+        ("cascade", {"local__C": "3"}, UnknownName, "cascade has no hyperparameter 'local__C'."),
+        ("cascade", {"local": "linear", "local__class_weight": "none"}, UnknownName, "no hyperparameter 'local__class"),
         ("linaer", {}, UnknownName, "There is no head 'linaer'. Did you mean 'linear'?"),
         ("linear", {"max_itre": "3"}, UnknownName, "linear has no hyperparameter 'max_itre'. Did you mean 'max_iter'?"),
         ("linear", {"C": "-1"}, CallError, "C is -1.0; it is above 0."),

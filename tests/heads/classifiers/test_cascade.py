@@ -8,14 +8,20 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.linear_model import RidgeClassifier
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
 
 from data.errors import BadData, CallError, UnknownName
 from featurestore import Bags
 from heads.classifiers.cascade import CascadeHead
+from heads.classifiers.knn import KNNHead
 from heads.classifiers.linear import LinearHead
+from heads.classifiers.mlp import MLPHead
 from heads.local_strategies.problems import Strategy
 from heads.planted_signals import Planted, mean_signal
-from heads.testing import HeadContract, assert_same_scores
+from heads.testing import HeadContract, assert_same_scores, training_of
 from tests.heads.planted import tree_signal
 
 # all labels that the contract uses
@@ -46,6 +52,11 @@ class TestCascadePerNodeKeepsTheContract(HeadContract):
 
 class TestCascadePerLevelKeepsTheContract(HeadContract):
     head = CascadeHead(tree=TREE, strategy="level")
+    exceptions = NAMED
+
+
+class TestCascadeOfALocalHeadKeepsTheContract(HeadContract):
+    head = CascadeHead(tree=TREE, local=LinearHead(C=0.1))
     exceptions = NAMED
 
 
@@ -241,8 +252,7 @@ def test_a_warm_start_changes_no_solution_and_serves_a_fold_without_some_labels(
     warm.warm_start_from = whole
     warm.fit(planted.bags[rows], planted.y[rows])
     assert_same_scores(warm, cold, planted.bags)
-    starts = [start is not None for start in warm._starts()]
-    assert starts[0]
+    assert whole.logistic_.model_of(cold.problems_[0]) is not None
 
 
 def test_small_nodes_have_the_shares_of_their_classes_and_one_note() -> None:
@@ -268,3 +278,104 @@ def test_class_weights_are_of_labels_or_of_the_classes_of_each_classifier() -> N
         shares[weights_of] = head.predict_proba(X)[0].tolist()
     assert shares["labels"] == pytest.approx([1 / 4, 1 / 4, 1 / 4, 1 / 4])
     assert shares["classes"] == pytest.approx([1 / 6, 1 / 6, 1 / 6, 1 / 2])
+
+
+def test_a_local_linear_head_of_all_documents_is_the_logistic_regression_without_one() -> None:
+    planted = tree_signal()
+    own = CascadeHead(tree=planted.tree, strategy="level", weights_of="classes").fit(planted.bags, planted.y)
+    local = clone(own).set_params(local=LinearHead()).fit(planted.bags, planted.y)
+    assert_same_scores(local, own, planted.bags)
+
+
+def test_any_head_is_local_and_saved_with_its_hyperparameters(tmp_path: Path) -> None:
+    train, test = tree_signal(documents=200).halves()
+    local = MLPHead(hidden=16, training=training_of(lr=0.04, epochs=10, min_steps=60, device="cpu"))
+    head = CascadeHead(tree=train.tree, local=local, strategy="level").fit(train.bags, train.y)
+    assert head.score(test.bags, test.y) > 0.8
+    assert local.get_params()["class_weight"] == "effective"
+    head.save(tmp_path)
+    loaded = CascadeHead.load(tmp_path)
+    assert repr(loaded) == repr(head)
+    np.testing.assert_array_equal(loaded.decision_function(test.bags), head.decision_function(test.bags))
+
+
+def test_a_local_head_reads_its_own_views() -> None:
+    planted = tree_signal()
+    head = CascadeHead(tree=planted.tree, local=KNNHead(pooling=("max",)))
+    assert head.reads == ("max",) == head.pooled_views(planted.bags)
+    assert head.fit(planted.bags.select_views("max"), planted.y).reads == ("max",)
+
+
+def test_small_nodes_have_no_local_head() -> None:
+    planted = tree_signal(documents=30)
+    head = CascadeHead(tree=planted.tree, local=KNNHead(), min_documents=15).fit(planted.bags, planted.y)
+    assert list(head.local_heads_.heads) == [0, 1]
+    assert head.notes_ == (
+        "Local classifiers with fewer than 15 documents (1 of 3) give their classes their share of these.",
+    )
+
+
+def test_class_weights_of_labels_reach_a_local_head_as_weights_of_its_classes() -> None:
+    X = np.random.default_rng(0).normal(size=(12, 3)).astype(np.float32)
+    y = np.repeat(["x/a", "x/b", "x/c", "y/d"], [1, 1, 1, 9])
+    head = CascadeHead(tree={label: [label[0]] for label in y}, local=LinearHead()).fit(X, y)
+    weights = head.local_heads_.heads[0].class_weight
+    assert weights == pytest.approx({0: 1 / 3, 1: 3}) or weights == pytest.approx({0: 3, 1: 1 / 3})
+
+
+def test_a_warm_start_reaches_the_local_heads() -> None:
+    planted = tree_signal()
+    whole = CascadeHead(tree=planted.tree, local=LinearHead()).fit(planted.bags, planted.y)
+    warm = clone(whole)
+    warm.warm_start_from = whole
+    warm.fit(planted.bags, planted.y)
+    assert warm.local_heads_.heads[0].warm_start_from is whole.local_heads_.heads[0]
+    assert warm.local_heads_.heads[0].n_iter_ < whole.local_heads_.heads[0].n_iter_
+
+
+def test_an_interrupted_local_network_resumes() -> None:
+    planted = tree_signal(documents=40)
+    head = CascadeHead(tree=planted.tree, local=MLPHead(training=training_of(epochs=1, min_steps=1, device="cpu")))
+    head.checkpoint_folder = Path("unfinished")
+    assert {local.checkpoint_folder for local in head.fit(planted.bags, planted.y).local_heads_.heads.values()} == {
+        Path("unfinished")
+    }
+
+
+@pytest.mark.parametrize(
+    ("local", "error", "message"),
+    [
+        (CascadeHead(), CallError, "cascade cannot be a local classifier. Choose a head that reads one layer"),
+        (RidgeClassifier(), CallError, "RidgeClassifier cannot be a local classifier, because it has no predict_proba"),
+        (LinearHead, CallError, "local is <class 'heads.classifiers.linear.LinearHead'>; it is a head, or none."),
+        (LinearHead(C=-1), CallError, "C is -1; it is above 0."),
+        (KNeighborsClassifier(), CallError, "KNeighborsClassifier knows no sample weights. Set class_weight to none."),
+    ],
+)
+def test_what_cannot_be_local_is_refused(local: Any, error: type[Exception], message: str) -> None:
+    planted = tree_signal(documents=42)
+    with pytest.raises(error, match=re.escape(message)):
+        CascadeHead(tree=planted.tree, local=local).fit(planted.bags, planted.y)
+
+
+def test_a_local_classifier_that_refuses_a_small_node_says_how_to_leave_it_out() -> None:
+    X, y = np.random.default_rng(0).normal(size=(14, 2)), ["a"] * 10 + ["b", "b", "c", "c"]
+    head = CascadeHead(tree={"b": ["x"], "c": ["x"], "a": []}, local=KNeighborsClassifier(8), class_weight="none")
+    head.fit(X, y)
+    with pytest.raises(CallError, match=r"classifier of 'x' refuses its 4 documents: .* Set min_documents to 5 to"):
+        head.set_params(local=_Refusing()).fit(X, y)
+    assert set(head.set_params(min_documents=5).fit(X, y).predict(X)) <= {"a", "b", "c"}
+
+
+class _Refusing(GaussianNB):
+    def fit(self, X: Any, y: Any) -> Any:
+        if len(y) < 5:
+            raise ValueError("Too few documents.")
+        return super().fit(X, y)
+
+
+def test_a_classifier_of_scikit_learn_is_not_saved(tmp_path: Path) -> None:
+    planted = tree_signal(documents=40)
+    head = CascadeHead(tree=planted.tree, local=GaussianNB()).fit(planted.bags, planted.y)
+    with pytest.raises(CallError, match=r"GaussianNB cannot be saved without pickle\. Use a head of embedonce"):
+        head.save(tmp_path)

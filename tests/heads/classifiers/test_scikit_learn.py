@@ -46,7 +46,7 @@ ROUNDING = {
     "check_sample_weight_equivalence_on_dense_data": "float32 products are added in another order, or a solver "
     "stops near the optimum"
 }
-ROUNDED = ("linear", "linear ridge", "cascade", "knn")
+ROUNDED = ("linear", "linear ridge", "cascade", "cascade local", "knn")
 
 # by the name of the head: small enough to be fitted some hundred times, and what it must fail beside TWO_COLUMNS
 QUICK = training_of(lr=0.04, epochs=3, min_steps=12, validation_fraction=0.0, device="cpu")
@@ -66,6 +66,7 @@ CHECKED: dict[str, tuple[Head, dict[str, str]]] = {
     "layermix": (LayerMixHead(hidden=16, training=QUICK), NEURAL),
     "lightgbm": (LightGBMHead(rounds=5), {}),
     "cascade": (CascadeHead(), LOGARITHMS),
+    "cascade local": (CascadeHead(local=LinearHead()), LOGARITHMS),
     "hierarchical": (HierarchicalHead(hidden=16, training=QUICK), NEURAL),
     "supcon": (SupConHead(hidden=16, projection_dim=8, steps=20, lr=0.02, device="cpu"), MINI_BATCHES),
 }

@@ -77,7 +77,11 @@ def test_a_policy_without_negatives_is_replaced_by_siblings() -> None:
 def test_a_document_of_a_node_with_two_parents_is_an_example_of_both_with_half_its_weight() -> None:
     taxonomy = Taxonomy.from_parents({"x": (), "y": (), "a": ("x",), "b": ("x", "y"), "c": ("y",)})
     top = local_problems(LabelGraph.of(taxonomy, ("a", "b", "c")), "parent", "siblings")[0]
-    rows, y, weight = top.examples([np.array([0]), np.array([1, 3]), np.array([2])], np.array([1.0, 2.0, 3.0, 4.0]))
-    assert rows.tolist() == [0, 1, 1, 2, 3, 3]
-    assert y.tolist() == [0, 0, 1, 1, 0, 1]
-    assert weight.tolist() == [1, 1, 1, 3, 2, 2]
+    documents_of, weight = [np.array([0]), np.array([1, 3]), np.array([2])], np.array([1.0, 2.0, 3.0, 4.0])
+    examples = top.examples(documents_of, weight, np.ones(4))
+    assert examples.rows.tolist() == [0, 1, 1, 2, 3, 3]
+    assert examples.y.tolist() == [0, 0, 1, 1, 0, 1]
+    assert examples.weight.tolist() == [1, 1, 1, 3, 2, 2]
+    assert examples.sample_weight.tolist() == [1, 0.5, 0.5, 1, 0.5, 0.5]
+    assert examples.documents == 4
+    np.testing.assert_allclose(np.exp(examples.log_shares), [0.4, 0.6])

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.naive_bayes import GaussianNB
 
 from data.errors import BadData, CallError, FileMissing, UnknownName
+from heads.classifiers.cascade import CascadeHead
 from heads.classifiers.layermix import LayerMixHead
 from heads.classifiers.linear import LinearHead
 from heads.classifiers.mlp import MLPHead
@@ -164,6 +166,12 @@ def test_a_weight_file_names_labels_that_exist(tmp_path: Path) -> None:
     store = open_store(tmp_path / "store", tmp_path)
     with pytest.raises(UnknownName, match=r"No label is called 'bb'"):
         configure_head(head, load_task(store, table).target)
+
+
+def test_a_local_classifier_that_a_run_cannot_save_is_refused_before_anything_is_fitted(tmp_path: Path) -> None:
+    task = load_task(*make_store(tmp_path / "store", *blobs(["a", "b"])))
+    with pytest.raises(CallError, match=r"^A run cannot save GaussianNB without pickle\. Use a head of embedonce"):
+        configure_head(CascadeHead(local=GaussianNB()), task.target)
 
 
 def test_all_is_every_head_and_takes_no_hyperparameter() -> None:

@@ -45,3 +45,13 @@ def test_a_loss_and_a_sampler_reach_the_training_of_a_network() -> None:
 def test_a_misspelt_sampler_names_the_nearest() -> None:
     with pytest.raises(UnknownName, match=r"sampler is 'ballanced'\. Did you mean 'balanced'\?"):
         parse_heads(["mlp"], ["sampler=ballanced"])
+
+
+def test_a_loss_reaches_the_local_head_of_a_cascade() -> None:
+    (head,) = parse_heads(["cascade"], ["local=lstm", "loss=focal"])
+    assert head.get_params()["local__training__imbalance__loss"] == "focal"
+
+
+def test_only_a_cascade_has_local_heads() -> None:
+    with pytest.raises(CallError, match=r"^linear has no local classifiers: --local is for cascade\. Leave it out\.$"):
+        parse_heads(["linear"], ["local=lstm"])

@@ -20,7 +20,7 @@ from heads.classifiers.mlp import MLPHead
 from heads.core.hyperparameters import hyperparameters_of
 from heads.evaluation.decisions.heldout import HeldOut
 from heads.evaluation.metrics import METRICS
-from heads.registry import BUILT_IN_HEADS, head_class
+from heads.registry import BUILT_IN_HEADS, head_class, make_head
 from heads.testing import training_of
 from stages.fitting import runs
 from stages.fitting.fit_head import fit_head
@@ -125,6 +125,13 @@ def test_every_drawn_value_is_within_what_the_head_declares(tmp_path: Path) -> N
         for name, parameter in SPACE.hyperparameters.items():
             assert parameter.search is not None and each.values[name] in parameter.search
     assert len(set(Watched.settings)) > 6
+
+
+def test_a_sweep_of_a_cascade_searches_the_hyperparameters_of_its_local_head() -> None:
+    space = SearchSpace.of(FitPlan(head=make_head("cascade", {"local": "mlp", "hidden": "64"})), ["local", "hidden"])
+    assert {"strategy", "local__dropout"} < space.hyperparameters.keys()
+    assert not {"C", "local__hidden", "local__class_weight"} & space.hyperparameters.keys()
+    assert space.make_head(space.defaults).get_params()["local__hidden"] == 64
 
 
 @pytest.mark.parametrize("name", BUILT_IN_HEADS)
