@@ -39,6 +39,17 @@ def test_scores_and_decisions_are_equal_before_and_after_saving(tmp_path: Path, 
     assert predictions.of("test").scores.base is not None
 
 
+def test_predicted_nodes_that_are_no_labels_survive_the_table(tmp_path: Path) -> None:
+    labels, names = ["art/film", "art/music"], ["art/film", "art/music", "art"]
+    truth, predicted = np.array([0, 1, 1]), np.array([2, 1, 2])
+    written = Predictions(["1", "2", "3"], ["train"] * 3, truth, predicted, np.zeros((3, 2), dtype=np.float32))
+    write_predictions(tmp_path, written, labels, names)
+    assert (tmp_path / "predictions.csv").read_text().splitlines()[1] == "1,train,art/film,art,0.5,0.5"
+    read = read_predictions(tmp_path / "predictions.csv", tmp_path / "scores.npy", labels, "path", names)
+    np.testing.assert_array_equal(read.predicted, predicted)
+    np.testing.assert_array_equal(read.truth, truth)
+
+
 def test_the_rule_of_a_run_decides_its_saved_scores_as_before(tmp_path: Path) -> None:
     store, table = make_store(tmp_path / "store", *blobs(["a", "b", "c"]))
     run, _ = fit_head(store, table, FitPlan(head=LinearHead(), folds=2), tmp_path / "runs")

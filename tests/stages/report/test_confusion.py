@@ -1,10 +1,15 @@
 """The confusion matrix and the counts per label, computed by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from data.hierarchy import Hierarchy
+from data.taxonomy import Taxonomy
+from stages.report import render_page
 from stages.report.confusion import (
     Cell,
     LabelCounts,
@@ -13,6 +18,7 @@ from stages.report.confusion import (
     heat_map,
     most_frequent_errors,
 )
+from tests.stages.report.example_runs import example_run
 
 TRUTH, PREDICTED = np.array([0, 0, 0, 1, 1, 2]), np.array([0, 1, 1, 1, 2, 2])
 
@@ -26,6 +32,20 @@ def test_cells_go_by_true_and_predicted_label_and_a_share_is_of_the_true_label()
 def test_the_most_frequent_errors_are_sorted_by_documents_then_by_share() -> None:
     matrix_cells = [Cell(0, 1, 3, 0.1), Cell(0, 0, 90, 0.9), Cell(1, 2, 3, 0.5), Cell(2, 0, 7, 0.01)]
     assert most_frequent_errors(matrix_cells, 2) == (Cell(2, 0, 7, 0.01), Cell(1, 2, 3, 0.5))
+
+
+def test_a_predicted_node_that_is_no_label_is_an_error_outside_the_matrix() -> None:
+    cells = confusion_cells(np.array([0, 1, 1]), np.array([2, 1, 2]), 2)  # node 2 is above both labels
+    assert cells == (Cell(0, 2, 1, 1.0), Cell(1, 1, 1, 0.5), Cell(1, 2, 1, 0.5))
+    assert heat_map(cells, ["a", "b"]).cells == (Cell(1, 1, 1, 0.5),)
+    assert len(most_frequent_errors(cells, 9)) == 2
+
+
+def test_a_page_shows_predicted_nodes_that_are_no_labels() -> None:
+    labels = tuple(f"art/{number}" for number in range(30))  # too many to name each in the matrix
+    hierarchy = Hierarchy.of(Taxonomy.from_separator(labels, "/"), labels)
+    page = render_page([replace(example_run(labels, 40), predicted=np.full(40, 30), hierarchy=hierarchy)])
+    assert "<td><bdi>art</bdi></td>" in page
 
 
 @settings(deadline=None)
