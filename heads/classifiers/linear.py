@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from data.errors import CallError
 from featurestore import Bags
 from heads.core.class_weights import ClassWeight
 from heads.core.head import Examples
@@ -15,7 +16,7 @@ from heads.core.pooled_head import PooledHead
 from heads.core.saving import read_arrays, write_arrays
 from heads.linear_models.logistic import LinearModel, Standardizer, fit_logistic_regression
 from heads.linear_models.margin_scaling import fit_inverse_temperature
-from heads.linear_models.ridge import fit_ridge
+from heads.linear_models.ridge import RidgeProblem
 
 __all__ = ["LinearHead"]
 
@@ -28,15 +29,18 @@ class LinearHead(PooledHead):
 
     This is a linear probe, the usual measure of frozen features (Alain & Bengio 2017, arXiv 1610.01644). "ridge" is
     least squares with targets 1 for a document's label and -1 for the others, solved in closed form. Temperature
-    scaling on leave-one-out margins turns its margins into logits.
+    scaling on leave-one-out margins turns its margins into logits; their squared error also chooses C, if C is "loo".
     """
 
     name: ClassVar[str] = "linear"
     uses_tabular: ClassVar[bool] = True
 
-    C: Annotated[float, Range(above=0), Help("inverse of the regularization strength"), Search(1e-4, 1, log=True)] = (
-        0.05
-    )
+    C: Annotated[
+        float | Literal["loo"],
+        Range(above=0),
+        Help("inverse of the regularization strength; loo, for ridge, selects it by leave-one-out"),
+        Search(1e-4, 1, log=True),
+    ] = 0.05
     max_iter: Annotated[int, Range(1), Help("maximum number of L-BFGS iterations; ridge needs none")] = 300
     class_weight: ClassWeight = "balanced"
     kind: Annotated[
@@ -64,6 +68,8 @@ class LinearHead(PooledHead):
     def _fit_logistic(
         self, features: NDArray[np.float32], standardizer: Standardizer, examples: Examples, start: LinearModel | None
     ) -> tuple[LinearModel, int]:
+        if self.C == "loo":
+            raise CallError("C is loo, which is for kind=ridge only. Give a number for logistic regression.")
         labels = len(self.classes_)
         return fit_logistic_regression(
             features, examples, labels, self.C, self.max_iter, standardizer=standardizer, start=start
@@ -85,13 +91,19 @@ class LinearHead(PooledHead):
         truth = examples.indicator_matrix(labels)
         single_copy = np.minimum(1 / examples.sample_weight, 1.0)  # share of a weight that is one copy of the document
         coefficients, intercepts = np.zeros((labels, features.shape[1])), np.zeros(labels)
-        loo_margins = np.zeros(truth.shape)
+        loo_margins, strengths = np.zeros(truth.shape), set[float]()
         # document weights are the same for all labels, or differ per label if multi-label
         for columns in [[column] for column in range(labels)] if multilabel else [list(range(labels))]:
             weight = examples.loss_weight[:, columns[0]] if multilabel else examples.loss_weight
             signs, own = 2.0 * truth[:, columns] - 1, single_copy * weight
-            model, loo_margins[:, columns] = fit_ridge(features, standardizer, signs, weight, own, self.C)
+            problem = RidgeProblem.of(features, standardizer, signs, weight, own)
+            C = problem.select_strength() if self.C == "loo" else self.C
+            strengths.add(C)
+            model, loo_margins[:, columns] = problem.fit(C)
             coefficients[columns], intercepts[columns] = model.coefficients, model.intercepts
+        if self.C == "loo":
+            values = " to ".join(f"{value:.2g}" for value in sorted({min(strengths), max(strengths)}))
+            self._add_note(f"linear selected C={values} by leave-one-out on training documents.")
         factor = fit_inverse_temperature(loo_margins, np.zeros(labels), examples)
         return LinearModel(factor * coefficients, factor * intercepts)
 

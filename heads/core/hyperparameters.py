@@ -174,7 +174,7 @@ class Hyperparameter:
         kinds = _alternatives(self.annotation)
         if not any(_is(value, kind) for kind in kinds):
             choices = [str(choice) for kind in kinds for choice in _choices(kind)]
-            if choices and isinstance(value, str):
+            if choices and isinstance(value, str) and float not in kinds:
                 raise UnknownName(f"{self.name} is '{value}'.{suggest_name(value, choices)}")
             raise CallError(f"{self.name} is {value!r}; it is {' or '.join(map(_word, kinds))}.")
         if isinstance(value, float) and not math.isfinite(value):
@@ -392,7 +392,7 @@ def _no(text: str) -> Any:
 
 def _word(kind: Any) -> str:
     if _choices(kind):
-        return "one of " + ", ".join(map(str, _choices(kind)))
+        return "one of " * (len(_choices(kind)) > 1) + ", ".join(map(str, _choices(kind)))
     if get_origin(kind) is tuple:
         return f"{_word(get_args(kind)[0])}, or several between commas"
     words = {int: "a whole number", float: "a number", bool: "true or false", str: "a string", types.NoneType: "none"}

@@ -1,11 +1,12 @@
 """The linear head, compared with scikit-learn's logistic and ridge regression."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.linear_model import LogisticRegression, RidgeClassifier, RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -13,7 +14,7 @@ from data.errors import CallError
 from featurestore import Bags
 from heads.classifiers.linear import LinearHead
 from heads.linear_models.logistic import Standardizer
-from heads.linear_models.ridge import fit_ridge
+from heads.linear_models.ridge import STRENGTHS, RidgeProblem
 from heads.planted_signals import make_bags, mean_signal, multilabel_signal
 from heads.testing import HeadContract
 from tests.heads.planted import order_signal
@@ -43,11 +44,49 @@ def test_a_leave_one_out_margin_is_that_of_a_fit_without_the_document() -> None:
     standard, targets = rng.normal(size=(12, 3)), np.sign(rng.normal(size=(12, 2)))
     weight = np.where(np.arange(12) % 2, 2.0, 1.0)
     standardizer = Standardizer.fit(standard, weight)
-    loo_margins = fit_ridge(standard, standardizer, targets, weight, np.ones(12), C=0.5)[1]
+    loo_margins = RidgeProblem.of(standard, standardizer, targets, weight, np.ones(12)).fit(C=0.5)[1]
     for row in (4, 5):
         rest = weight - (np.arange(12) == row)
-        model, _ = fit_ridge(standard, standardizer, targets, rest, np.zeros(12), C=0.5)
+        model, _ = RidgeProblem.of(standard, standardizer, targets, rest, np.zeros(12)).fit(C=0.5)
         np.testing.assert_allclose(loo_margins[row], model.scores(standard[[row]])[0])
+
+
+@pytest.mark.parametrize("scale", [0.3, 3.0, 30.0])
+def test_leave_one_out_selects_the_penalty_of_scikit_learns_ridge_cv(scale: float) -> None:
+    rng = np.random.default_rng(0)
+    features, weight = rng.normal(size=(40, 8)), rng.uniform(0.5, 2, 40)
+    targets = features @ rng.normal(size=(8, 3)) + scale * rng.normal(size=(40, 3))
+    standardizer = Standardizer.fit(features, weight)
+    problem = RidgeProblem.of(features, standardizer, targets, weight, weight)
+    reference = RidgeCV([1 / C for C in STRENGTHS], store_cv_results=True)
+    reference.fit(standardizer.transform(features), targets, sample_weight=weight)
+    np.testing.assert_allclose(problem.loo_errors(STRENGTHS), reference.cv_results_.sum(axis=(0, 1)))
+    assert problem.select_strength() == pytest.approx(1 / reference.alpha_)
+    model, _ = problem.fit(problem.select_strength())
+    np.testing.assert_allclose(model.scores(features), reference.predict(standardizer.transform(features)))
+
+
+def test_ridge_with_leave_one_out_is_ridge_with_the_selected_strength() -> None:
+    planted = mean_signal()
+    selected = LinearHead(kind="ridge", C="loo").fit(planted.bags, planted.y)
+    (note,) = selected.notes_
+    match = re.fullmatch(r"linear selected C=(\S+) by leave-one-out on training documents\.", note)
+    assert match
+    C = min(STRENGTHS, key=lambda strength: abs(strength - float(match[1])))
+    fixed = LinearHead(kind="ridge", C=C).fit(planted.bags, planted.y)
+    np.testing.assert_array_equal(selected.decision_function(planted.bags), fixed.decision_function(planted.bags))
+
+
+def test_each_label_of_a_multilabel_target_selects_its_own_strength() -> None:
+    planted = multilabel_signal()
+    y = np.column_stack([planted.y, np.random.default_rng(0).random(len(planted.y)) < 0.5])  # a label of pure noise
+    (note,) = LinearHead(kind="ridge", C="loo").fit(planted.bags, y).notes_
+    assert re.fullmatch(r"linear selected C=\S+ to \S+ by leave-one-out on training documents\.", note)
+
+
+def test_leave_one_out_is_for_ridge_only() -> None:
+    with pytest.raises(CallError, match=r"^C is loo, which is for kind=ridge only\. Give a number for logistic"):
+        LinearHead(C="loo").fit(mean_signal().bags, mean_signal().y)
 
 
 def test_it_is_a_logistic_regression_on_standardized_pooled_features() -> None:

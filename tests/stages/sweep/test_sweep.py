@@ -39,7 +39,7 @@ class Watched(LinearHead):
     """The linear head; remembers what it was fitted on, and may be interrupted or refuse."""
 
     fitted: ClassVar[list[Any]] = []
-    settings: ClassVar[list[float]] = []
+    settings: ClassVar[list[Any]] = []
     interrupt_at: ClassVar[int | None] = None
     refuse_at: ClassVar[int | None] = None
     refusal: ClassVar[Exception] = CallError("Not like this.")
