@@ -92,10 +92,10 @@ def write_csv(path: Path, documents: Sequence[Document]) -> Path:
 
 @pytest.fixture(scope="session")
 def reuters_sample() -> list[Document]:
-    """The beginnings of 400 documents of Reuters-52: six frequent labels and a rare one of three training documents."""
+    """The beginnings of 240 documents of Reuters-52: six frequent labels and a rare one of three training documents."""
     documents = read_corpus("reuters52").documents
     counts = Counter(document.labels or () for document in documents if document.split == "train")
-    wanted = dict.fromkeys([label for label, _ in counts.most_common(6)], 50)
+    wanted = dict.fromkeys([label for label, _ in counts.most_common(6)], 30)
     wanted[min(label for label, count in counts.items() if count == 3)] = 3
     counts_in_sample: Counter[tuple[tuple[str, ...], str | None]] = Counter()
     sample = []
