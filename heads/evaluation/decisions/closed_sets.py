@@ -73,7 +73,8 @@ class BestClosedSet(BestExpectedHF):
 
     @cached_property
     def _lookup(self) -> _Lookup:
-        candidates, sizes = self.candidates, np.diff(self.hierarchy.closure.indptr)
+        candidates = self.candidates
+        sizes = candidates.node_sizes
         truth_sizes, pairs = np.unique(sizes[: self.labels]), len(candidates.pair_sizes)
         rows = np.full((len(sizes), len(truth_sizes)), pairs + self.labels)
         node, pair = candidates.own_pairs.nonzero()

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 from heads.evaluation.decisions.search import MIN_DOCUMENTS
-from heads.evaluation.metrics import MACRO_F1
+from heads.evaluation.metrics import MACRO_F1, METRICS
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,12 @@ class RuleComparison:
 
     @property
     def sentence(self) -> str:
-        """The comparison in one sentence; macro-F1 is given in points (hundredths)."""
+        """The comparison in one sentence; metrics that are better if higher are given in points (hundredths)."""
         rule = f'The rule "{self.family}"'
         if self.baseline is None:
             return f"{rule} has no fitted parameter; its {self.metric} is {self.cross_fitted:.3f} out of fold."
         selected = "it was selected" if self.selected else "it was not selected"
-        if self.metric != MACRO_F1.name:
+        if any(metric.name == self.metric and metric.sign < 0 for metric in METRICS.values()):
             change = f"{abs(self.cross_fitted_gain):.3f}"
             verb = "raises" if self.cross_fitted_gain < 0 and change != "0.000" else "lowers"
             return f"{rule} {verb} the {self.metric} by {change} ± {self.standard_error:.3f} out of fold; {selected}."

@@ -5,14 +5,14 @@ probabilities are the softmax of the scores, after a temperature and offsets, in
 returns the code of a label, or of a node that is no label of a document: it stops early. With `labels_only` it does
 not. The value of a prediction has a derivation in `node_values`.
 
-`BestExpectedHF`, `BestExpectedDistance`, `BestExpectedSimilarity` and `BestPathMass` are exact: no node has a higher
-expected value under these probabilities. After Plaud, Labeau, Saillenfest and Bonald 2025, To Each Metric Its Decoding:
-Post-Hoc Optimal Decision Rules of Probabilistic Hierarchical Classifiers (ICML).
+`BestExpectedHF`, `BestExpectedDistance` and `BestExpectedSimilarity` are exact: no node has a higher expected value
+under these probabilities. After Plaud et al. 2025, To Each Metric Its Decoding: Post-Hoc Optimal Decision Rules of
+Probabilistic Hierarchical Classifiers (ICML).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -20,9 +20,7 @@ from numpy.typing import NDArray
 
 from data.hierarchy import Hierarchy
 from heads.evaluation.decisions.node_values import Candidates, Codes, ExpectedValues, Floats, Masses, document_blocks
-from heads.evaluation.decisions.rules import DecisionRule, Scores
-
-Parents = tuple[tuple[int, ...], ...]
+from heads.evaluation.decisions.rules import DecisionRule, Parents, Scores, reorder_parents
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,15 +41,10 @@ class NodeRule(DecisionRule):
     temperature: float = 1.0
     offsets: tuple[float, ...] = ()
 
-    @cached_property
-    def hierarchy(self) -> Hierarchy:
-        """The hierarchy, without names."""
-        return Hierarchy(("",) * len(self.parents), self.labels, self.parents)
-
-    @cached_property
+    @property
     def candidates(self) -> Candidates:
         """What this rule can predict."""
-        return Candidates.of(self.hierarchy, labels_only=self.labels_only)
+        return _prepare(self.labels, self.parents, labels_only=self.labels_only)
 
     def decide(self, scores: Scores) -> NDArray[Any]:
         """int64 (documents,), codes of nodes."""
@@ -59,6 +52,10 @@ class NodeRule(DecisionRule):
         chosen = np.empty(len(scores), dtype=np.int64)
         for rows in document_blocks(scores.shape):
             chosen[rows] = self.choose(self.candidates.masses(self.probabilities(scores[rows])))
+        return self.codes(chosen, scores)
+
+    def codes(self, chosen: Codes, scores: Scores) -> Codes:
+        """The codes of candidates, int64 (documents,), of documents with these scores."""
         return self.candidates.codes(chosen, lambda documents, labels: self._adjusted(scores, documents, labels))
 
     def check_columns(self, scores: Scores) -> None:
@@ -107,14 +104,14 @@ class GreedyDescent(NodeRule):
 
     family: ClassVar[str] = "greedy top-down"
 
-    @cached_property
+    @property
     def candidates(self) -> Candidates:
         """All nodes, because the descent passes those that are no label."""
-        return Candidates.of(self.hierarchy)
+        return _prepare(self.labels, self.parents, labels_only=False)
 
     @cached_property
     def _options(self) -> tuple[Codes, Codes]:
-        return _descent_options(self.hierarchy, self.candidates)
+        return _descent_options(self.parents, self.candidates)
 
     def choose(self, masses: Masses) -> Codes:
         """The candidate of each document, int64 (documents,)."""
@@ -128,24 +125,6 @@ class GreedyDescent(NodeRule):
             place[documents] = targets[place[documents], best]
             documents = documents[place[documents] >= 0]
         return -1 - place
-
-
-@dataclass(frozen=True, kw_only=True)
-class ConfidenceThreshold(NodeRule):
-    """The deepest node whose probability is above `threshold`; of equally deep ones the most probable.
-
-    If no node is that probable, it is the most probable node. This heuristic has no metric for which it is exact.
-    """
-
-    threshold: float
-    family: ClassVar[str] = "confidence threshold"
-
-    def choose(self, masses: Masses) -> Codes:
-        """The candidate of each document, int64 (documents,)."""
-        values = self.candidates.node_masses(masses) / np.where(masses.total > 0, masses.total, 1)
-        deep_enough = values > values.dtype.type(self.threshold)
-        depths = self.candidates.sizes[:, None].astype(values.dtype)
-        return np.asarray(np.where(deep_enough, depths + values / 2, values - 1).argmax(axis=0))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,37 +201,12 @@ class BestExpectedSimilarity(ExactRule):
     root_weight = node_weight
 
 
-@dataclass(frozen=True, kw_only=True)
-class BestPathMass(ExactRule):
-    """The node with the highest sum, over itself and the nodes above it, of probability minus `threshold`.
-
-    This decodes the micro hF1 of many documents, 2 S / (T + M), with the sums S of common, T of true and M of predicted
-    nodes. It is above F if 2 S - F (T + M) > 0, which is a sum over documents: the best F is reached if each document
-    maximizes its expected s - F / 2 m, to which each node adds its probability minus F / 2 (Dinkelbach 1967, On
-    nonlinear fractional programming; Ye et al. 2012, Optimizing F-measures). The threshold is fitted, because F is not
-    known, and makes up for errors of the probabilities as well. With 1/2 it is the lowest expected distance.
-    """
-
-    threshold: float
-    family: ClassVar[str] = "path above a threshold"
-
-    def node_weight(self, truth: Codes, predicted: Codes) -> NDArray[Any]:
-        """1 for each common node."""
-        return np.ones(np.broadcast(truth, predicted).shape)
-
-    def root_weight(self, truth: Codes, predicted: Codes) -> NDArray[Any]:
-        """-threshold m."""
-        return -self.threshold * np.broadcast_to(predicted, np.broadcast(truth, predicted).shape)
+@lru_cache(maxsize=8)  # rules of one hierarchy share the work
+def _prepare(labels: int, parents: Parents, *, labels_only: bool) -> Candidates:
+    return Candidates.of(Hierarchy(("",) * len(parents), labels, parents), labels_only=labels_only)
 
 
-def reorder_parents(parents: Parents, order: Sequence[int] | NDArray[np.int64]) -> Parents:
-    """The parents of reordered nodes. order: the code of each label that becomes 0, 1, ...; other nodes keep theirs."""
-    old = [*map(int, order), *range(len(order), len(parents))]
-    new = dict(zip(old, range(len(old)), strict=True))
-    return tuple(tuple(new[parent] for parent in parents[code]) for code in old)
-
-
-def _descent_options(hierarchy: Hierarchy, candidates: Candidates) -> tuple[Codes, Codes]:
+def _descent_options(parents: Parents, candidates: Candidates) -> tuple[Codes, Codes]:
     """What can follow each node with labels below it, and the root, which comes last.
 
     Returns:
@@ -260,20 +214,18 @@ def _descent_options(hierarchy: Hierarchy, candidates: Candidates) -> tuple[Code
         option leads: to the node of this position, or to the end at candidate -1 - target.
     """
     position = {code: place for place, code in enumerate(candidates.nodes.tolist())}
-    groups, count = range(int(candidates.counts[0])), len(candidates.sizes)
-    group_of = {int(label): len(position) + group for group in groups for label in candidates.labels_of_group(group)}
+    count = len(candidates.sizes)
+    group_of = {label: len(position) + place for place, one in enumerate(candidates.groups) for label in one.tolist()}
     own = candidates.own_pairs.tocoo()
     options: list[dict[int, int]] = [{} for _ in range(len(position) + 1)]
     # the only label of the size of a node at or below it is its own
     for node, pair in zip(own.row.tolist(), own.col.tolist(), strict=True):
         if candidates.pair_sizes[pair] == candidates.sizes[node]:
             options[node][count + pair] = -1 - node
-    for code in hierarchy.order.tolist():
-        row, target = (position[code],) * 2 if code in position else (group_of[code], -1 - group_of[code])
-        for parent in hierarchy.parents[code]:
-            options[position[parent]][row] = target
-        if not hierarchy.parents[code]:
-            options[-1][row] = target
+    ways = {code: (place, place) for code, place in position.items()}
+    for code, (row, target) in (ways | {label: (row, -1 - row) for label, row in group_of.items()}).items():
+        for place in [position[parent] for parent in parents[code]] or [-1]:
+            options[place][row] = target
     shape = (len(options), max(map(len, options)))
     rows, targets = np.full(shape, count + len(candidates.pair_sizes)), np.zeros(shape, dtype=np.int64)
     for place, option in enumerate(options):

@@ -11,8 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heads.evaluation.confusion_counts import ConfusionCounts
-from heads.evaluation.decisions.rules import DecisionRule, FixedThreshold, PerLabelThresholds, SingleThreshold
+from heads.evaluation.decisions.rules import (
+    BestExpectedSet,
+    DecisionRule,
+    FixedThreshold,
+    Parents,
+    PerLabelThresholds,
+    SingleThreshold,
+    raised_scores,
+)
 from heads.evaluation.decisions.search import MIN_DOCUMENTS, best_threshold, f1_changes_of_label, shrink_to_common
+from heads.evaluation.metrics import MACRO_F1, Metric
 
 CANDIDATES = 200  # thresholds, as quantiles of the scores of labels that documents have
 
@@ -43,19 +52,32 @@ class SortedLabels:
 class Sample:
     """Documents that rules are fitted to: the rows of all documents that `rows` selects.
 
-    all_scores: (documents, labels), logits. all_truth: bool (documents, labels). ordered: the same, sorted per label.
+    all_scores: (documents, labels), logits; of labels in a hierarchy never below those of labels below.
+    all_truth: bool (documents, labels). ordered: the same, sorted per label.
     rows: bool (documents,).
+    parents: of each label, if labels are the nodes of a hierarchy; else ().
+    metric: what the common threshold is fitted to, macro-F1 or hF1.
     """
 
     all_scores: NDArray[np.floating[Any]]
     all_truth: NDArray[np.bool_]
     ordered: SortedLabels
     rows: NDArray[np.bool_]
+    parents: Parents = ()
+    metric: Metric = MACRO_F1
 
     @classmethod
-    def of_all(cls, scores: NDArray[np.floating[Any]], truth: NDArray[np.bool_]) -> Self:
+    def of_all(
+        cls,
+        scores: NDArray[np.floating[Any]],
+        truth: NDArray[np.bool_],
+        parents: Parents = (),
+        metric: Metric = MACRO_F1,
+    ) -> Self:
         """The sample of all documents; their scores are sorted here, once."""
-        return cls(scores, truth, SortedLabels.sort(scores, truth), np.ones(len(truth), dtype=bool))
+        scores = raised_scores(scores, parents)
+        ordered = SortedLabels.sort(scores, truth)
+        return cls(scores, truth, ordered, np.ones(len(truth), dtype=bool), parents, metric)
 
     @property
     def scores(self) -> NDArray[np.floating[Any]]:
@@ -75,19 +97,18 @@ class Sample:
 
     @cached_property
     def common_threshold(self) -> float:
-        """The threshold with the highest macro-F1; among ties the one nearest to a probability of 0.5."""
+        """The threshold with the best metric; among ties the one nearest to a probability of 0.5."""
         return _common_threshold(self)
 
 
 def fixed_threshold(sample: Sample) -> list[DecisionRule]:
     """The rule without a fitted parameter."""
-    del sample
-    return [FixedThreshold()]
+    return [FixedThreshold(parents=sample.parents)]
 
 
 def single_threshold(sample: Sample) -> list[DecisionRule]:
-    """The threshold with the highest macro-F1; among ties the one nearest to a probability of 0.5."""
-    return [SingleThreshold(sample.common_threshold)]
+    """The threshold with the best metric; among ties the one nearest to a probability of 0.5."""
+    return [SingleThreshold(sample.common_threshold, parents=sample.parents)]
 
 
 def per_label_thresholds(sample: Sample) -> list[DecisionRule]:
@@ -99,7 +120,13 @@ def per_label_thresholds(sample: Sample) -> list[DecisionRule]:
     documents = np.minimum(positives, len(truth) - positives)  # few negatives are as hard to tune for as few positives
     for label in np.flatnonzero(documents >= MIN_DOCUMENTS).tolist():
         flexible[label] = _label_threshold(*sample.label(label), int(positives[label]), common[label])
-    return [PerLabelThresholds(thresholds) for thresholds in shrink_to_common(flexible, common, documents)]
+    by_shrinkage = shrink_to_common(flexible, common, documents)
+    return [PerLabelThresholds(thresholds, parents=sample.parents) for thresholds in by_shrinkage]
+
+
+def greedy_closure(sample: Sample) -> list[DecisionRule]:
+    """The rule for the expected hF1, without a fitted parameter."""
+    return [BestExpectedSet(parents=sample.parents)]
 
 
 def _common_threshold(sample: Sample) -> float:
@@ -109,13 +136,13 @@ def _common_threshold(sample: Sample) -> float:
         return 0.0
     candidates = np.unique(np.quantile(positive_scores, np.linspace(0, 1, CANDIDATES)))
     candidates = np.unique(np.concatenate([[0.0], (candidates[1:] + candidates[:-1]) / 2]))
-    metrics = _macro_f1_at(candidates, sample)
+    metrics = _metric_at(candidates, sample)
     best = candidates[metrics >= metrics.max() - 1e-12]
     return float(best[np.argmin(np.abs(best))])
 
 
-def _macro_f1_at(thresholds: NDArray[np.float64], sample: Sample) -> NDArray[np.float64]:
-    """Macro-F1 at each of the sorted thresholds, from how many scores of each label exceed it."""
+def _metric_at(thresholds: NDArray[np.float64], sample: Sample) -> NDArray[np.float64]:
+    """The metric at each of the sorted thresholds, from how many scores of each label exceed it."""
     labels = len(sample.ordered.scores)
     true_positives, predicted = np.zeros((2, len(thresholds), labels), dtype=np.int64)
     for label in range(labels):
@@ -125,7 +152,9 @@ def _macro_f1_at(thresholds: NDArray[np.float64], sample: Sample) -> NDArray[np.
         true_positives[:, label] = np.append(np.cumsum(has_label[::-1])[::-1], 0)[below]
     support = np.count_nonzero(sample.truth, axis=0)
     exact_matches = np.zeros(len(thresholds))
-    return ConfusionCounts(true_positives, predicted, support, exact_matches, int(sample.rows.sum())).macro_f1
+    counts = ConfusionCounts(true_positives, predicted, support, exact_matches, int(sample.rows.sum()))
+    # the labels of each document are the nodes of hF1, because they are closed
+    return counts.macro_f1 if sample.metric == MACRO_F1 else counts.micro_f1
 
 
 def _label_threshold(scores: NDArray[np.float64], has_label: NDArray[np.bool_], support: int, common: float) -> float:

@@ -19,6 +19,7 @@ probable of them can win. They are one candidate.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -55,6 +56,7 @@ class Candidates:
     members: int64, the labels of the groups: the first of each, then the second of each that has several, ...
     counts: int64, how many groups have a first, a second, ... label. Groups with more labels come first.
     sizes: int64 (candidates,), m, how many nodes a candidate stands for.
+    node_sizes: int64 (nodes,), how many nodes each node stands for, itself included.
     pair_sizes: int64 (pairs,), the d of each pair (a, d).
     is_root: bool (pairs,), whether a is the root.
     members_of_part: csr_array float64 (parts, labels), 1 where a label is in a part: the labels of a group, or a label
@@ -69,6 +71,7 @@ class Candidates:
     members: Codes
     counts: Codes
     sizes: Codes
+    node_sizes: Codes
     pair_sizes: Codes
     is_root: NDArray[np.bool_]
     members_of_part: Any
@@ -104,6 +107,7 @@ class Candidates:
             members=members,
             counts=counts,
             sizes=sizes[candidates],
+            node_sizes=sizes,
             pair_sizes=pair_sizes,
             is_root=branch_of_pair == len(branches),
             members_of_part=_indicators(part_of_label, np.append(members, first[counts[0] :]), (len(first), labels)),
@@ -151,14 +155,15 @@ class Candidates:
         documents = np.argsort(group, kind="stable")
         for one in np.split(documents, np.flatnonzero(np.diff(group[documents])) + 1):
             if len(one) and group[one[0]] >= 0:
-                members = self.labels_of_group(int(group[one[0]]))
+                members = self.groups[group[one[0]]]
                 codes[one] = members[scores(one, members).argmax(axis=1)] if len(members) > 1 else members
         return codes
 
-    def labels_of_group(self, group: int) -> Codes:
-        """The labels of a group."""
-        starts = np.cumsum(self.counts) - self.counts
-        return np.asarray(self.members[starts[self.counts > group] + group])
+    @cached_property
+    def groups(self) -> list[Codes]:
+        """The labels of each group."""
+        starts, groups = np.cumsum(self.counts) - self.counts, range(int(self.counts[0]))
+        return [self.members[starts[self.counts > group] + group] for group in groups]
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from heads.evaluation.decisions import closed_sets, hierarchical, rules
+from heads.evaluation.decisions import closed_sets, hierarchical, node_thresholds, rules
 from heads.evaluation.decisions.rules import DecisionRule
 
 _RULES: Mapping[str, type[DecisionRule]] = {
@@ -16,12 +16,13 @@ _RULES: Mapping[str, type[DecisionRule]] = {
         rules.FixedThreshold,
         rules.SingleThreshold,
         rules.PerLabelThresholds,
+        rules.BestExpectedSet,
         hierarchical.GreedyDescent,
-        hierarchical.ConfidenceThreshold,
+        node_thresholds.ConfidenceThreshold,
         hierarchical.BestExpectedHF,
         hierarchical.BestExpectedDistance,
         hierarchical.BestExpectedSimilarity,
-        hierarchical.BestPathMass,
+        node_thresholds.BestPathMass,
         closed_sets.BestClosedSet,
     )
 }

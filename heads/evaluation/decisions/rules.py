@@ -6,15 +6,17 @@ compute in float64.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from data.hierarchy import Hierarchy
 from heads.evaluation.score_matrix import row_blocks
 
 Scores = NDArray[np.floating[Any]]
+Parents = tuple[tuple[int, ...], ...]  # of the nodes of a hierarchy, the labels first
 
 
 class DecisionRule:
@@ -114,43 +116,89 @@ class WeightedMedian(DecisionRule):
 
 
 @dataclass(frozen=True)
-class FixedThreshold(DecisionRule):
+class ThresholdRule(DecisionRule):
+    """Labels of multi-label targets whose logit is above a threshold.
+
+    parents: of labels that are the nodes of a hierarchy. Each then has the highest logit of itself and the labels below
+        it, because it is true if one of them is, and each label above a predicted one is predicted.
+    """
+
+    parents: Parents = field(default=(), kw_only=True)
+
+    def decide(self, scores: Scores) -> NDArray[np.bool_]:
+        """bool (documents, labels)."""
+        return with_parents(raised_scores(scores, self.parents) > self._thresholds(scores), self.parents)
+
+    def reordered(self, order: Sequence[int] | NDArray[np.int64]) -> Self:
+        """The same rule for reordered columns."""
+        return replace(self, parents=reorder_parents(self.parents, order) if self.parents else ())
+
+    def _thresholds(self, scores: Scores) -> Any:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class FixedThreshold(ThresholdRule):
     """Every label whose probability is above 0.5, so whose logit is above 0."""
 
     family: ClassVar[str] = "threshold 0.5"
 
-    def decide(self, scores: Scores) -> NDArray[np.bool_]:
-        """bool (documents, labels)."""
-        return np.asarray(scores > 0)
+    def _thresholds(self, scores: Scores) -> Any:
+        del scores
+        return 0
 
 
 @dataclass(frozen=True)
-class SingleThreshold(DecisionRule):
+class SingleThreshold(ThresholdRule):
     """Every label whose logit is above `threshold`."""
 
     threshold: float
     family: ClassVar[str] = "single threshold"
 
-    def decide(self, scores: Scores) -> NDArray[np.bool_]:
-        """bool (documents, labels)."""
-        # NumPy would round a Python float to the dtype of the scores before comparing
-        return np.asarray(scores > np.float64(self.threshold))
+    def _thresholds(self, scores: Scores) -> Any:
+        del scores
+        return np.float64(self.threshold)  # NumPy would round a Python float to the dtype of the scores
 
 
 @dataclass(frozen=True)
-class PerLabelThresholds(DecisionRule):
+class PerLabelThresholds(ThresholdRule):
     """Every label whose logit is above the threshold of that label."""
 
     thresholds: tuple[float, ...]
     family: ClassVar[str] = "per-label thresholds"
 
-    def decide(self, scores: Scores) -> NDArray[np.bool_]:
-        """bool (documents, labels)."""
-        return np.asarray(scores > _columns(self.thresholds, scores))
-
     def reordered(self, order: Sequence[int] | NDArray[np.int64]) -> Self:
         """The same rule for reordered columns."""
-        return replace(self, thresholds=tuple(self.thresholds[column] for column in order))
+        return replace(super().reordered(order), thresholds=tuple(self.thresholds[column] for column in order))
+
+    def _thresholds(self, scores: Scores) -> Any:
+        return _columns(self.thresholds, scores)
+
+
+@dataclass(frozen=True)
+class BestExpectedSet(ThresholdRule):
+    """The set of labels, closed under `parents`, with the highest 2 (sum of probabilities) / (m + expected labels).
+
+    This is the hF1 of m predicted labels if the number of true ones is replaced by its expectation, because logits do
+    not tell how labels occur together. No probability rises from a label to one below it, so that the m most probable
+    labels are the best closed set of m labels, and adding the most probable one to the set, one by one, finds the best.
+    """
+
+    family: ClassVar[str] = "greedy closure"
+
+    def decide(self, scores: Scores) -> NDArray[np.bool_]:
+        """bool (documents, labels)."""
+        from scipy.special import expit
+
+        chosen = np.zeros(scores.shape, dtype=bool)
+        for rows in row_blocks(scores.shape):
+            probabilities = expit(raised_scores(scores[rows], self.parents).astype(np.float64))
+            highest = -np.sort(-probabilities, axis=1)
+            sizes = np.arange(1, scores.shape[1] + 1)
+            values = np.cumsum(highest, axis=1) / (sizes + probabilities.sum(axis=1, keepdims=True))
+            lowest = np.take_along_axis(highest, values.argmax(axis=1)[:, None], axis=1)
+            chosen[rows] = (probabilities >= lowest) & (probabilities > 0)
+        return with_parents(chosen, self.parents)
 
 
 def best_columns(scores: Scores, offsets: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -175,3 +223,32 @@ def _columns(values: Sequence[float] | NDArray[np.float64], scores: Scores) -> N
     if len(values) != scores.shape[1]:
         raise ValueError(f"the rule is for {len(values)} labels, but the scores have {scores.shape[1]} columns")
     return np.asarray(values, dtype=np.float64)
+
+
+def raised_scores(scores: Scores, parents: Parents) -> Scores:
+    """The highest score of each label and those below it: (documents, labels). parents: of each label; () for none."""
+    raised = scores.copy() if parents else scores
+    for label in _parents_first(parents)[::-1]:
+        for parent in parents[label]:
+            np.maximum(raised[:, parent], raised[:, label], out=raised[:, parent])
+    return raised
+
+
+def with_parents(predicted: NDArray[np.bool_], parents: Parents) -> NDArray[np.bool_]:
+    """The predicted labels with those above them, bool (documents, labels); an array that is not used elsewhere."""
+    for label in _parents_first(parents)[::-1]:
+        for parent in parents[label]:
+            predicted[:, parent] |= predicted[:, label]
+    return predicted
+
+
+def _parents_first(parents: Parents) -> list[int]:
+    order: list[int] = Hierarchy(("",) * len(parents), len(parents), parents).order.tolist()
+    return order
+
+
+def reorder_parents(parents: Parents, order: Sequence[int] | NDArray[np.int64]) -> Parents:
+    """The parents of reordered nodes. order: the code of each label that becomes 0, 1, ...; other nodes keep theirs."""
+    old = [*map(int, order), *range(len(order), len(parents))]
+    new = dict(zip(old, range(len(old)), strict=True))
+    return tuple(tuple(new[parent] for parent in parents[code]) for code in old)

@@ -17,44 +17,26 @@ over the root of its documents, so that more of them change nothing but the time
 rule of the sample, which was not fitted to them.
 """
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, reduce
+from functools import reduce
 from operator import add
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from data.splits import assign_folds, nested_subsets
+from data.hierarchy import Hierarchy
+from data.splits import nested_subsets
 from heads.evaluation.bootstrap import resample_metrics
-from heads.evaluation.confusion_counts import ConfusionCounts
-from heads.evaluation.decisions import multilabel, single_label
 from heads.evaluation.decisions.evidence import Evidence, RuleComparison
+from heads.evaluation.decisions.objectives import Family
+from heads.evaluation.decisions.problem import FOLDS, Fold, Problem, Selection, canonical_order, reorder
 from heads.evaluation.decisions.rule_json import rule_from_json
 from heads.evaluation.decisions.rules import DecisionRule
-from heads.evaluation.decisions.search import MIN_DOCUMENTS
-from heads.evaluation.metrics import ABSOLUTE_ERROR, MACRO_F1, Metric
-from heads.evaluation.score_matrix import row_blocks
 
-FOLDS = 5
 REPEATS = 3
-MARGIN = 2.0  # standard errors
 SAMPLE, SAMPLE_PER_LABEL = 20_000, 1_000  # documents of the sample that rules are tuned on: the larger number
-
-Sample = single_label.Sample | multilabel.Sample
-Family = Callable[[Any], list[DecisionRule]]  # of a Sample of the kind of the labels
-SINGLE_LABEL_FAMILIES: tuple[Family, ...] = (
-    single_label.argmax,
-    single_label.logit_adjustment,
-    single_label.per_label_offsets,
-)
-ORDINAL_FAMILIES: tuple[Family, ...] = (single_label.argmax, single_label.weighted_median)
-MULTILABEL_FAMILIES: tuple[Family, ...] = (
-    multilabel.fixed_threshold,
-    multilabel.single_threshold,
-    multilabel.per_label_thresholds,
-)
 
 
 @dataclass(frozen=True)
@@ -65,7 +47,8 @@ class Decision:
         rule: the rule, fitted on all documents.
         evidence: how its family compares with the others.
         out_of_fold: predictions for the documents that it was tuned on, each by a rule of the same family that was
-            fitted without that document: int64 (documents,), or bool (documents, labels). Empty if read from JSON.
+            fitted without that document: int64 (documents,), in a hierarchy the codes of nodes, or bool (documents,
+            labels). Empty if read from JSON.
     """
 
     rule: DecisionRule
@@ -85,22 +68,37 @@ def decision_from_json(content: Mapping[str, Any]) -> Decision:
         raise ValueError(f"the content is not a decision: {error}") from error
 
 
-def default_decision(scores: NDArray[Any], truth: NDArray[Any], *, ordinal: bool = False) -> Decision:
+def default_decision(
+    scores: NDArray[Any],
+    truth: NDArray[Any],
+    *,
+    ordinal: bool = False,
+    hierarchy: Hierarchy | None = None,
+    objective: str | None = None,
+    labels_only: bool = False,
+) -> Decision:
     """Decide by the rule without a fitted parameter, and measure it.
 
     Args:
         scores: float (documents, labels), out-of-fold scores.
         truth: int (documents,), or bool (documents, labels) for multi-label targets.
         ordinal: whether the labels are ordinal; the rule is measured by the mean absolute error then.
+        hierarchy: as for `tune_decision`.
+        objective: as for `tune_decision`.
+        labels_only: as for `tune_decision`.
 
     Returns:
-        Argmax, or a threshold of 0.5 for multi-label targets.
+        Argmax, a threshold of 0.5 for multi-label targets, or the exact rule of an objective of a hierarchy.
+
+    Raises:
+        EmbedOnceError: the objective does not fit the labels.
     """
-    (constrained, *_), metric = _families(truth, ordinal=ordinal)
-    (rule,) = constrained(None)
+    selection = Selection.of(truth, hierarchy, objective, ordinal=ordinal, labels_only=labels_only)
+    metric = selection.objective.metric
+    (rule,) = selection.objective.default(selection.sample(scores, truth))
     predicted = rule.decide(scores)
-    value = float(metric.value(ConfusionCounts.from_predictions(truth, predicted, scores.shape[1])))
-    only = RuleComparison(rule.family, None, value, value, 0.0, 0.0, 0.0, selected=True, metric=metric.name)
+    value = float(metric.value(selection.count(truth, predicted, scores.shape[1])))
+    only = RuleComparison(rule.name, None, value, value, 0.0, 0.0, 0.0, selected=True, metric=metric.name)
     return Decision(rule, Evidence(len(truth), 0, 0, 0, (only,)), predicted)
 
 
@@ -111,6 +109,9 @@ def tune_decision(
     seed: int = 0,
     *,
     ordinal: bool = False,
+    hierarchy: Hierarchy | None = None,
+    objective: str | None = None,
+    labels_only: bool = False,
 ) -> Decision:
     """Select and fit the decision rule for these scores.
 
@@ -123,18 +124,25 @@ def tune_decision(
         seed: seed of the folds and of the bootstrap.
         ordinal: whether the columns go from the lowest label to the highest. The metric is the mean absolute error
             then, else macro-F1.
+        hierarchy: of the labels, for an objective that needs one; multi-label decisions are closed under it.
+        objective: what the rule is selected for, one of `objectives.OBJECTIVES`; None for the metric of `ordinal`.
+        labels_only: whether nodes of the hierarchy that are no label are never predicted.
 
     Returns:
         The rule, the evidence for it, and its out-of-fold predictions.
+
+    Raises:
+        EmbedOnceError: the objective does not fit the labels.
     """
-    size = max(SAMPLE, SAMPLE_PER_LABEL * scores.shape[1])
+    selection = Selection.of(truth, hierarchy, objective, ordinal=ordinal, labels_only=labels_only)
+    size = SAMPLE if selection.objective.is_hierarchical else max(SAMPLE, SAMPLE_PER_LABEL * scores.shape[1])
     if len(truth) <= size:
-        return _tune(scores, truth, groups, seed, ordinal=ordinal)
-    order = np.arange(scores.shape[1]) if ordinal else _canonical_order(scores, truth)
-    (rows,) = nested_subsets(_reorder(truth, order), groups, [size], seed)
+        return _tune(scores, truth, groups, seed, selection)
+    order = np.arange(scores.shape[1]) if ordinal else canonical_order(scores, truth)
+    (rows,) = nested_subsets(reorder(truth, order), groups, [size], seed)
     if groups is not None:
         groups = groups[rows] if isinstance(groups, np.ndarray) else [groups[row] for row in rows.tolist()]
-    decision = _tune(scores[rows], truth[rows], groups, seed, ordinal=ordinal)
+    decision = _tune(scores[rows], truth[rows], groups, seed, selection)
     out_of_fold = decision.rule.decide(scores)
     out_of_fold[rows] = decision.out_of_fold
     return replace(decision, out_of_fold=out_of_fold)
@@ -145,100 +153,23 @@ def _tune(
     truth: NDArray[Any],
     groups: Sequence[Hashable] | NDArray[Any] | None,
     seed: int,
-    *,
-    ordinal: bool,
+    selection: "Selection",
 ) -> Decision:
     """As `tune_decision`, on all of the documents."""
-    (constrained, *more_flexible), metric = _families(truth, ordinal=ordinal)
-    problem = _Problem.build(scores, truth, metric)
+    problem = Problem.build(scores, truth, selection)
     repeats = [problem.divide(groups, seed * REPEATS + repeat) for repeat in range(REPEATS)]
+    constrained, *more_flexible = selection.objective.families
     current = _fit_family(constrained, problem, repeats)
     comparisons = [current.compare(None, problem, seed)]
     for family in more_flexible:
         candidate = _fit_family(family, problem, repeats)
+        if candidate.rule == current.rule:  # no flexibility was used
+            continue
         comparisons.append(candidate.compare(current, problem, seed))
         current = candidate if comparisons[-1].selected else current
     evidence = Evidence(len(truth), FOLDS, REPEATS, problem.rare_labels, tuple(comparisons))
     rule = current.rule.reordered(problem.inverse_order)
     return Decision(rule, evidence, problem.restore_order(current.cross_fitted[0]))
-
-
-def _families(truth: NDArray[Any], *, ordinal: bool) -> tuple[Sequence[Family], Metric]:
-    """The families to select from, and the metric that selects."""
-    if ordinal:
-        return ORDINAL_FAMILIES, ABSOLUTE_ERROR
-    return (SINGLE_LABEL_FAMILIES if truth.ndim == 1 else MULTILABEL_FAMILIES), MACRO_F1
-
-
-@dataclass(frozen=True, eq=False)
-class _Fold:
-    """rows: bool (documents,), the documents that are predicted. sample: the others, which rules are fitted to."""
-
-    rows: NDArray[np.bool_]
-    sample: Sample
-
-
-@dataclass(frozen=True, eq=False)
-class _Problem:
-    """Scores, truth, and the metric that selects a rule.
-
-    The columns are in a canonical order, the most frequent label first, unless the metric depends on their order.
-    scores: of the given type if multi-label, else float64.
-    """
-
-    scores: NDArray[Any]
-    truth: NDArray[Any]
-    order: NDArray[np.int64]
-    metric: Metric
-
-    @classmethod
-    def build(cls, scores: NDArray[Any], truth: NDArray[Any], metric: Metric) -> Self:
-        if truth.ndim == 1:
-            scores = scores.astype(np.float64)
-            highest = scores.max(axis=1, keepdims=True)
-            scores -= np.where(np.isfinite(highest), highest, 0.0)
-        if metric == ABSOLUTE_ERROR:
-            return cls(scores, truth, np.arange(scores.shape[1]), metric)
-        order = _canonical_order(scores, truth)
-        return cls(scores[:, order], _reorder(truth, order), order, metric)
-
-    @cached_property
-    def all_documents(self) -> Sample:
-        """The sample of all documents."""
-        if self.truth.ndim == 1:
-            return single_label.Sample.of_all(self.scores, self.truth)
-        return multilabel.Sample.of_all(self.scores, self.truth)
-
-    def divide(self, groups: Sequence[Hashable] | NDArray[Any] | None, seed: int) -> list[_Fold]:
-        """The folds of one repeat."""
-        fold_of = assign_folds(self.truth, groups, FOLDS, seed)
-        masks = (fold_of == fold for fold in np.unique(fold_of))
-        return [_Fold(rows, replace(self.all_documents, rows=~rows)) for rows in masks]
-
-    @property
-    def inverse_order(self) -> NDArray[np.int64]:
-        """The position of each original column."""
-        return np.argsort(self.order)
-
-    @property
-    def rare_labels(self) -> int:
-        """Number of labels with documents, but too few to be tuned separately; 0 if no family tunes single labels."""
-        if self.metric == ABSOLUTE_ERROR:
-            return 0
-        documents = np.bincount(self.truth) if self.truth.ndim == 1 else self.truth.sum(axis=0)
-        return int(np.count_nonzero((documents > 0) & (documents < MIN_DOCUMENTS)))
-
-    def count(self, predicted: NDArray[Any], rows: Any = slice(None)) -> ConfusionCounts:
-        """The counts of predictions for some documents."""
-        return ConfusionCounts.from_predictions(self.truth[rows], predicted, self.scores.shape[1])
-
-    def signed_value(self, predicted: NDArray[Any]) -> float:
-        """The metric of predictions with the sign for which higher is better."""
-        return float(self.metric.signed_value(self.count(predicted)))
-
-    def restore_order(self, predicted: NDArray[Any]) -> NDArray[Any]:
-        """Predictions in the original columns."""
-        return self.order[predicted] if predicted.ndim == 1 else predicted[:, self.inverse_order]
 
 
 @dataclass(frozen=True)
@@ -248,7 +179,7 @@ class _FittedFamily:
     rule: DecisionRule
     cross_fitted: list[NDArray[Any]]
 
-    def compare(self, current: "_FittedFamily | None", problem: _Problem, seed: int) -> RuleComparison:
+    def compare(self, current: "_FittedFamily | None", problem: Problem, seed: int) -> RuleComparison:
         baseline = current or self
         in_sample, baseline_in_sample = (
             problem.signed_value(family.rule.decide(problem.scores)) for family in (self, baseline)
@@ -260,35 +191,36 @@ class _FittedFamily:
         gain = cross_fitted - baseline_cross_fitted
         error = 0.0 if current is None else _standard_error(self, current, problem, seed)
         return RuleComparison(
-            family=self.rule.family,
-            baseline=None if current is None else current.rule.family,
+            family=self.rule.name,
+            baseline=None if current is None else current.rule.name,
             in_sample=problem.metric.sign * in_sample,
             cross_fitted=problem.metric.sign * cross_fitted,
             in_sample_gain=in_sample - baseline_in_sample,
             cross_fitted_gain=gain,
             standard_error=error,
-            selected=current is None or gain > MARGIN * error,
+            selected=current is None or gain > problem.selection.objective.margin * error,
             metric=problem.metric.name,
         )
 
 
-def _standard_error(candidate: _FittedFamily, current: _FittedFamily, problem: _Problem, seed: int) -> float:
+def _standard_error(candidate: _FittedFamily, current: _FittedFamily, problem: Problem, seed: int) -> float:
     """Standard error of the mean difference over repeats, with one resample of documents for all repeats."""
     predictions = [*candidate.cross_fitted, *current.cross_fitted]
-    resampled = resample_metrics(problem.truth, predictions, problem.scores.shape[1], seed)
+    hierarchy = problem.selection.hierarchy
+    resampled = resample_metrics(problem.truth, predictions, problem.scores.shape[1], seed, hierarchy=hierarchy)
     values = [problem.metric.signed_value(metrics) for metrics in resampled]
     repeats = len(candidate.cross_fitted)
     difference = np.mean(values[:repeats], axis=0) - np.mean(values[repeats:], axis=0)
     return float(np.std(difference, ddof=1))
 
 
-def _fit_family(family: Family, problem: _Problem, repeats: list[list[_Fold]]) -> _FittedFamily:
+def _fit_family(family: Family, problem: Problem, repeats: list[list[Fold]]) -> _FittedFamily:
     results = [_cross_fit(family, problem, folds) for folds in repeats]
     best = int(np.argmax(np.mean([values for _, values in results], axis=0)))
     return _FittedFamily(family(problem.all_documents)[best], [predicted for predicted, _ in results])
 
 
-def _cross_fit(family: Family, problem: _Problem, folds: list[_Fold]) -> tuple[NDArray[Any], list[float]]:
+def _cross_fit(family: Family, problem: Problem, folds: list[Fold]) -> tuple[NDArray[Any], list[float]]:
     """Out-of-fold predictions of a family, and the signed metric of each of its candidates over all folds.
 
     The candidate that predicts a fold is the best one on the other folds, so the choice among candidates is
@@ -305,22 +237,3 @@ def _cross_fit(family: Family, problem: _Problem, folds: list[_Fold]) -> tuple[N
         values = [problem.metric.signed_value(total - part) for total, part in zip(totals, of_fold, strict=True)]
         chosen[fold.rows] = candidates[int(np.argmax(values))].decide(problem.scores[fold.rows])
     return chosen, [float(problem.metric.signed_value(total)) for total in totals]
-
-
-def _canonical_order(scores: NDArray[Any], truth: NDArray[Any]) -> NDArray[np.int64]:
-    """The columns, the most frequent label first: the same labels, whatever their order in the columns."""
-    documents = np.bincount(truth, minlength=scores.shape[1]) if truth.ndim == 1 else truth.sum(axis=0)
-    return np.lexsort((_column_sums(scores), -documents))
-
-
-def _reorder(truth: NDArray[Any], order: NDArray[np.int64]) -> NDArray[Any]:
-    """The truth with its columns in another order."""
-    return np.asarray(np.argsort(order)[truth] if truth.ndim == 1 else truth[:, order])
-
-
-def _column_sums(scores: NDArray[Any]) -> NDArray[np.float64]:
-    """The sum of each column's finite scores, float64 (labels,)."""
-    total = np.zeros(scores.shape[1])
-    for rows in row_blocks(scores.shape):
-        total += np.where(np.isfinite(scores[rows]), scores[rows], 0.0).sum(axis=0, dtype=np.float64)
-    return total

@@ -22,11 +22,10 @@ from heads.evaluation.decisions.hierarchical import (
     BestExpectedDistance,
     BestExpectedHF,
     BestExpectedSimilarity,
-    BestPathMass,
-    ConfidenceThreshold,
     GreedyDescent,
     NodeRule,
 )
+from heads.evaluation.decisions.node_thresholds import BestPathMass, ConfidenceThreshold
 
 EXACT: dict[str, type[NodeRule]] = {
     "hf1": BestExpectedHF,
@@ -104,6 +103,16 @@ def test_a_threshold_on_paths_maximizes_the_nodes_that_are_right_minus_their_pri
         rule = BestPathMass(**shape_of(hierarchy), threshold=0.3)
         values = expected_values(hierarchy, probabilities, lambda true, nodes: len(true & nodes) - 0.3 * len(nodes))
         assert is_best(values, rule.decide(log(probabilities)))
+
+
+@pytest.mark.parametrize("rule_class", [BestPathMass, ConfidenceThreshold])
+def test_many_thresholds_are_decided_at_once(rule_class: type[BestPathMass | ConfidenceThreshold]) -> None:
+    for seed in SEEDS:
+        hierarchy, probabilities = GRAPHS.draw(seed)
+        scores, thresholds = log(probabilities), [0.15, 0.35, 0.75]
+        rules = [rule_class(**shape_of(hierarchy), threshold=threshold) for threshold in thresholds]
+        together = rules[0].decide_each(scores, thresholds)
+        np.testing.assert_array_equal(together, np.stack([rule.decide(scores) for rule in rules]))
 
 
 def test_a_path_threshold_of_one_half_decodes_the_distance() -> None:

@@ -15,12 +15,14 @@ from heads.evaluation.decisions import (
     decision_from_json,
     default_decision,
     multilabel,
+    problem,
     single_label,
     tune_decision,
     tuning,
 )
 from heads.evaluation.decisions.evidence import RuleComparison
 from heads.evaluation.decisions.multilabel import per_label_thresholds, single_threshold
+from heads.evaluation.decisions.objectives import Objective
 from heads.evaluation.decisions.rules import (
     Argmax,
     DecisionRule,
@@ -32,7 +34,7 @@ from heads.evaluation.decisions.rules import (
     WeightedMedian,
 )
 from heads.evaluation.decisions.single_label import logit_adjustment, per_label_offsets
-from heads.evaluation.metrics import macro_f1
+from heads.evaluation.metrics import MACRO_F1, macro_f1
 from tests.heads.evaluation.decisions import planted
 
 SHIFTS = np.array([2, -2, 1, -1, 0, 0], dtype=np.float32)
@@ -269,14 +271,18 @@ class Recording(DecisionRule):
 
 def test_no_rule_decides_a_document_or_a_group_that_it_was_fitted_to(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[set[float], set[float]]] = []
-    families = [lambda sample: [Recording(sample.scores, seen)]] * 2
-    monkeypatch.setattr(tuning, "MULTILABEL_FAMILIES", families)
+
+    def family(sample: Any) -> list[DecisionRule]:
+        return [Recording(sample.scores, seen)]
+
+    objective = Objective(MACRO_F1, (family, family), family)
+    monkeypatch.setattr(problem, "find_objective", lambda *_, **__: objective)
     group = np.arange(60) // 3
     # one column, which names the group of each document
     tune_decision(group[:, None].astype(np.float32), np.arange(60)[:, None] % 2 == 0, groups=group)
     cross_fitted = [pair for pair in seen if len(pair[1]) < 20]
     # each fold is decided to compare candidates, and by the best of them
-    assert len(cross_fitted) == 2 * 2 * tuning.FOLDS * tuning.REPEATS
+    assert len(cross_fitted) == 2 * 2 * problem.FOLDS * tuning.REPEATS
     assert all(not fitted & decided for fitted, decided in cross_fitted)
 
 
@@ -335,9 +341,9 @@ def test_many_documents_are_decided_by_the_rule_of_a_sample_in_whole_groups(monk
     groups, fitted = np.arange(600) // 2, list[Any]()
     tune = tuning._tune
 
-    def watch(scores: Any, truth: Any, groups: Any, seed: int, **options: bool) -> Any:
+    def watch(scores: Any, truth: Any, groups: Any, *rest: Any) -> Any:
         fitted.append(groups)
-        return tune(scores, truth, groups, seed, **options)
+        return tune(scores, truth, groups, *rest)
 
     monkeypatch.setattr(tuning, "_tune", watch)
     decision = tune_decision(scores, truth, groups)
