@@ -106,6 +106,7 @@ def _plan(corpus: "CorpusTable", copies: "tuple[CorpusTable, ...]", options: Cur
         validate_on=options.validate_on,
         order=options.label_order,
         scored_level=options.scored_level,
+        decision=options.decision,
         weights=options.read_weights(corpus),
         copies=copies,
     )

@@ -14,6 +14,7 @@ from commandline.options import (
     describe_origin,
     device_option,
     json_option,
+    objective_options,
     receives,
     runs_option,
     seed_option,
@@ -66,6 +67,8 @@ class FinetuneOptions(SourceOptions):
     skip_unlabeled: bool
     test: bool
     tune: bool
+    objective: str | None
+    labels_only: bool
     device: str
     trust_remote_code: bool
     stores_folder: "Location"
@@ -80,6 +83,7 @@ class FinetuneOptions(SourceOptions):
         from stages.embed.encoder.options import Options, parse_keep
         from stages.finetune.preparation import FinetuneRequest
         from stages.finetune.settings import FinetuneSettings
+        from stages.fitting.decision_options import DecisionOptions
         from stages.fitting.head_options import parse_class_weight
 
         keep, segment = parse_keep(self.keep)
@@ -124,6 +128,7 @@ class FinetuneOptions(SourceOptions):
             order=() if self.order is None else split_names(self.order) or ("",),
             test=self.test,
             tune=self.tune,
+            decision=DecisionOptions(objective=self.objective, labels_only=self.labels_only),
             command=shlex.join(sys.argv),
         )
 
@@ -201,6 +206,7 @@ class FinetuneOptions(SourceOptions):
 @click.option("--skip-unlabeled", is_flag=True, help="Leave documents without a label out.")
 @click.option("--test/--no-test", default=True, help="Score the test split once.")
 @click.option("--tune/--no-tune", default=True, help="Choose a decision rule on documents that were not learned from.")
+@objective_options
 @device_option
 @trust_option
 @stores_option

@@ -112,6 +112,7 @@ def fit_head(options: FitHeadOptions) -> None:
     embedonce fit-head lstm --loss logit_adjusted --class-weight none
     embedonce fit-head lstm --init kaiming
     embedonce fit-head cascade --first earn
+    embedonce fit-head linear --objective distance
     embedonce fit-head cascade --local lstm --set strategy=level
     embedonce fit-head lstm --order poor,fair,good
     embedonce fit-head linear --store stores/news--minilm --store stores/news--e5
@@ -179,6 +180,7 @@ def _plan(
         skip_unlabeled=options.skip_unlabeled,
         order=options.label_order,
         scored_level=options.scored_level,
+        decision=options.decision,
         base_runs=options.base_runs if head.name in STACKING_HEADS else (),
         weights=weights,
         copies=copies,

@@ -26,6 +26,7 @@ from data.ranges import MAX_SEED
 if TYPE_CHECKING:
     from featurestore import CorpusTable, FeatureStore, Location
     from heads.evaluation.metrics import Metric
+    from stages.fitting.decision_options import DecisionOptions
     from stages.report.plots import FileFormat
 
 Options = TypeVar("Options")
@@ -113,6 +114,16 @@ metric_option = click.option(
     help="What the selection maximizes; quadratic-kappa needs --order, and those after it a taxonomy.  "
     "[hf1 for labels that are paths, else macro-f1]",
 )
+OBJECTIVE_NAMES = ("hf1", "leaf", "distance", "wu-palmer", "macro-f1")  # heads.evaluation.decisions.OBJECTIVES
+objective_options = combine_options(
+    click.option(
+        "--objective",
+        type=click.Choice(OBJECTIVE_NAMES),
+        help="What decisions are for; all but macro-f1 need a taxonomy.  [hf1 for labels that are paths or have a "
+        "taxonomy of their own, else macro-f1]",
+    ),
+    click.option("--labels-only", is_flag=True, help="Never predict a node of the taxonomy that is no label."),
+)
 validate_on_option = click.option(
     "--validate-on",
     type=click.Choice(["folds", "split"]),
@@ -182,6 +193,7 @@ corpus_options = combine_options(
         metavar="LEVEL",
         help="Score the nodes at this level of the taxonomy, 1 for the top; the labels below them are a teacher.",
     ),
+    objective_options,
 )
 
 
@@ -201,6 +213,15 @@ class CorpusOptions:
     weight_id: str | None
     order: str | None
     scored_level: int | None
+    objective: str | None
+    labels_only: bool
+
+    @property
+    def decision(self) -> "DecisionOptions":
+        """What decisions are for."""
+        from stages.fitting.decision_options import DecisionOptions
+
+        return DecisionOptions(objective=self.objective, labels_only=self.labels_only)
 
     @property
     def label_order(self) -> tuple[str, ...]:

@@ -149,6 +149,7 @@ def _search_spaces(
             skip_unlabeled=options.skip_unlabeled,
             order=options.label_order,
             scored_level=options.scored_level,
+            decision=options.decision,
             weights=weights,
             copies=copies,
         )

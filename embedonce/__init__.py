@@ -257,6 +257,8 @@ def fit_head(
     tabular: bool = True,
     augmented: "Sequence[str | EmbeddedCorpus]" = (),
     scored_level: int | None = None,
+    objective: str | None = None,
+    labels_only: bool = False,
     progress: bool = True,
     **hyperparameters: Any,
 ) -> Run:
@@ -277,6 +279,10 @@ def fit_head(
         augmented: corpora of copies or their names: fitted on together with their origins, and never scored.
         scored_level: the level of the taxonomy whose nodes are scored, 1 for the top; the labels below them teach the
             heads that can use them. None for the labels as given.
+        objective: what the decision rule is selected for: "macro-f1", or for labels with a taxonomy "hf1", "leaf",
+            "distance" or "wu-palmer". None is "hf1" for labels that are paths or have a taxonomy of their own, else
+            "macro-f1".
+        labels_only: whether nodes of the taxonomy that are no label of a document are never predicted.
         progress: whether a bar is shown.
         hyperparameters: by the names that `embedonce heads NAME` lists, nested ones by their last part: `lr=1e-3`.
 
@@ -287,6 +293,7 @@ def fit_head(
 
     from data.errors import CallError
     from heads.registry import make_head
+    from stages.fitting.decision_options import DecisionOptions
     from stages.fitting.fit_head import fit_head as fit
     from stages.fitting.plan import FitPlan
 
@@ -301,6 +308,7 @@ def fit_head(
         test=test,
         skip_unlabeled=True,
         scored_level=scored_level,
+        decision=DecisionOptions(objective=objective, labels_only=labels_only),
         copies=[corpus.features.corpus(each) if isinstance(each, str) else each.table for each in augmented],
     )
     with progress_bar(chosen.name, visible=progress) as show:

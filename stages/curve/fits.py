@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,9 @@ from sklearn.base import clone
 from heads.core.head import Head
 from heads.core.hyperparameters import to_json
 from heads.evaluation.confusion_counts import ConfusionCounts
-from heads.evaluation.decisions import default_decision
 from stages.curve.points import METRICS, CurvePoint
 from stages.fitting import runs
+from stages.fitting.decision_options import DecisionOptions
 from stages.fitting.task import Task
 
 __all__ = ["CurveProgress", "CurveProgressCallback", "Fit", "Pace"]
@@ -39,13 +39,17 @@ CurveProgressCallback = Callable[[CurveProgress], None]
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """One head to be fitted on `rows` of the training documents. weight: of all training documents, or None."""
+    """One head to be fitted on `rows` of the training documents, and what its decisions are for.
+
+    weight: of all training documents, or None.
+    """
 
     head: Head
     size: int
     seed: int
     rows: NDArray[np.int64]
     weight: NDArray[np.float64] | None
+    decision: DecisionOptions = field(default_factory=DecisionOptions)
 
     def identity(self, shared: dict[str, Any], validation: NDArray[np.int64]) -> str:
         """Eight hex digits that differ if the metrics could differ."""
@@ -64,10 +68,10 @@ class Fit:
         start = time.perf_counter()
         head = task.fit(clone(self.head), self.rows, self.weight)
         seconds = time.perf_counter() - start
-        y, ordered = task.target.y[validation], task.target.is_ordinal
-        predicted = default_decision(task.scores(head, validation), y, ordinal=ordered).out_of_fold
-        counts = ConfusionCounts.from_predictions(y, predicted, len(task.labels), task.target.hierarchy)
-        hidden = set() if ordered else {"quadratic_kappa"}
+        target = task.target[validation]
+        predicted = self.decision.decide(task.scores(head, validation), target).out_of_fold
+        counts = ConfusionCounts.from_predictions(target.y, predicted, len(task.labels), target.hierarchy)
+        hidden = set() if target.is_ordinal else {"quadratic_kappa"}
         return CurvePoint(
             head=self.head.name,
             size=self.size,

@@ -1,7 +1,7 @@
 """Which fits make a curve, and making them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ from heads.core.head import Head
 from heads.registry import STACKING_HEADS
 from stages.curve.fits import CurveProgressCallback, Fit, Pace
 from stages.curve.points import METRICS, CurvePoint, LearningCurves, load_point, save_point
+from stages.fitting.decision_options import DecisionOptions
 from stages.fitting.head_options import ALL, parse_heads
 from stages.fitting.plan import configure_head
 from stages.fitting.sample_weights import align_weights
@@ -37,6 +38,7 @@ class CurvePlan:
     sizes: numbers of documents to fit on, None for all; without sizes they double from 50 to all.
     seed: draws the validation split, and is the first of the `seeds` that draw subsets and start heads.
     validate_on: what is scored: a fifth of the training split ("folds"), or the corpus's validation "split".
+    decision: what decisions are for; they are made by the default rule.
     layer, skip_unlabeled, order, scored_level, weights, copies: as in `stages.fitting.plan.FitPlan`.
     """
 
@@ -49,6 +51,7 @@ class CurvePlan:
     skip_unlabeled: bool = False
     order: Sequence[str] = ()
     scored_level: int | None = None
+    decision: DecisionOptions = field(default_factory=DecisionOptions)
     weights: Mapping[str, float] | None = None
     copies: Sequence[CorpusTable] = ()
 
@@ -137,6 +140,7 @@ def fit_curves(
     shared |= (
         {} if task.target.hierarchy is None else {"metrics": list(METRICS)}
     )  # older fits lack the hierarchical ones
+    shared |= plan.decision.identity(task.target)
     shared |= {} if plan.scored_level is None else {"scored_level": plan.scored_level}
     check_writable(folder)
     pace, points = Pace(fits), []
@@ -207,7 +211,9 @@ def _plan_fits(
     for index, size in enumerate(sizes):
         for head in heads:
             for seed in seeds:
-                yield Fit(clone(head).set_params(seed=seed), size, seed, train[subsets[seed][index]], weight)
+                yield Fit(
+                    clone(head).set_params(seed=seed), size, seed, train[subsets[seed][index]], weight, plan.decision
+                )
 
 
 def _resolve_sizes(requested: Sequence[int | None], documents: int) -> list[int]:

@@ -217,6 +217,7 @@ def _complete(prepared: Preparation, trained: _Trained, store: FeatureStore, run
         folds=settings.folds,
         seed=settings.seed,
         tune=request.tune,
+        decision=request.decision,
         skip_unlabeled=request.skip_unlabeled,
         order=request.order,
         validate_on="folds" if has_folds else "split",

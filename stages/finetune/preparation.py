@@ -23,6 +23,7 @@ from stages.finetune.processes import Processes
 from stages.finetune.settings import FinetuneSettings
 from stages.finetune.task import FinetuneTask, Fold
 from stages.fitting import runs
+from stages.fitting.decision_options import DecisionOptions
 from stages.fitting.fit_checkpoint import FitCheckpoint
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class FinetuneRequest:
     name: of the new encoder; None for one made of corpus, encoder and a hash.
     precision: "auto", "float32" or "bfloat16", to train in.
     stores, runs: the folders.
-    skip_unlabeled, order, test, tune: as in `FitPlan`.
+    skip_unlabeled, order, test, tune, decision: as in `FitPlan`.
     command: the command line, for the record.
     """
 
@@ -60,6 +61,7 @@ class FinetuneRequest:
     order: Sequence[str] = ()
     test: bool = True
     tune: bool = True
+    decision: DecisionOptions = field(default_factory=DecisionOptions)
     command: str = ""
 
     @property
@@ -156,6 +158,7 @@ def prepare(request: FinetuneRequest, notify: Callable[[str], None]) -> Preparat
         seen_keys=encoder.training.label_keys if encoder.training else frozenset(),
     )
     _check_class_weight(settings, task)
+    request.decision.for_target(task.target)
     bfloat16 = computes_bfloat16_well(device) if request.precision == AUTO else request.precision == "bfloat16"
     identity = _identity(request, encoder, task, bfloat16=bfloat16)
     name = request.name or f"{corpus.name}-{Path(request.options.model).name}-finetuned-{identity}"
@@ -215,6 +218,7 @@ def _identity(request: FinetuneRequest, encoder: Encoder, task: FinetuneTask, *,
             "tune": request.tune,
             "test": request.test,
         }
+        | request.decision.identity(task.target)
     )
 
 

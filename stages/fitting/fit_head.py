@@ -23,7 +23,7 @@ from data.text_format import plural
 from featurestore import CorpusTable, FeatureSource
 from heads.core.head import Head
 from heads.core.hyperparameters import to_json
-from heads.evaluation.decisions import Decision, default_decision, tune_decision
+from heads.evaluation.decisions import Decision
 from heads.evaluation.decisions.heldout import HeldOutResult
 from heads.evaluation.metrics import scorecard
 from stages.fitting import runs
@@ -159,8 +159,8 @@ def _expected_bytes(task: Task) -> int:
 
 def _decide(plan: FitPlan, target: Target, groups: NDArray[np.int64], scores: NDArray[np.float32]) -> Decision:
     if plan.tune:
-        return tune_decision(scores, target.y, groups=groups, seed=plan.seed, ordinal=target.is_ordinal)
-    return default_decision(scores, target.y, ordinal=target.is_ordinal)
+        return plan.decision.tune(scores, target, groups, plan.seed)
+    return plan.decision.decide(scores, target)
 
 
 def _predictions(
@@ -195,6 +195,8 @@ def _record(
         folds=0 if plan.validate_on == "split" else plan.fold_count,
         validate_on=plan.validate_on,
         tuned=plan.tune,
+        objective=plan.decision.for_target(task.target).objective or "",
+        labels_only=plan.decision.labels_only,
         store=store.name,
         recipe=store.recipes[0].to_json(),
         further_recipes=[recipe.to_json() for recipe in store.recipes[1:]],

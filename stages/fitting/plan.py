@@ -1,7 +1,7 @@
 """What to fit and how: a head, and everything else that decides a run's result."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -15,6 +15,7 @@ from featurestore import CorpusTable, FeatureSource, joined_fingerprint
 from heads.core.head import Head
 from heads.core.hyperparameters import to_json, with_explicit_defaults
 from stages.fitting import runs
+from stages.fitting.decision_options import DecisionOptions
 from stages.fitting.fold_count import FOLDS, choose_fold_count
 from stages.fitting.sample_weights import align_weights
 from stages.fitting.scored_splits import check_scored_splits, check_unseen_documents
@@ -29,6 +30,7 @@ class FitPlan:
     has_chosen_folds: whether `for_task` chose the number of folds.
     layer: the stored encoder layer to read, for a head that reads one.
     tune: whether to choose a decision rule on out-of-fold scores.
+    decision: what it is chosen for.
     order: the labels of an ordinal task, the lowest first, or ("numbers",); empty if they have no order.
     scored_level: the level of the taxonomy whose nodes are learned, decided and scored, 1 for the top; the detailed
         labels below them teach heads that can use them. None for the labels as given.
@@ -47,6 +49,7 @@ class FitPlan:
     seed: int = 0
     layer: int = -1
     tune: bool = True
+    decision: DecisionOptions = field(default_factory=DecisionOptions)
     skip_unlabeled: bool = False
     order: Sequence[str] = ()
     scored_level: int | None = None
@@ -72,12 +75,16 @@ class FitPlan:
         return 1 if self.validate_on == "split" else self.fold_count + 1
 
     def for_task(self, task: Task) -> "FitPlan":
-        """The same with the number of folds of an encoder that was cross-fitted, or one that suits the documents."""
+        """The same with the default objective, and the folds of an encoder that was cross-fitted or of the documents.
+
+        Raises CallError for an objective that does not fit the labels.
+        """
+        plan = replace(self, decision=self.decision.for_target(task.target))
         if task.exposure.folds:
-            return replace(self, folds=len(task.exposure.folds), has_chosen_folds=False)
+            return replace(plan, folds=len(task.exposure.folds), has_chosen_folds=False)
         if self.folds is not None:
-            return self
-        return replace(self, folds=choose_fold_count(task.target), has_chosen_folds=True)
+            return plan
+        return replace(plan, folds=choose_fold_count(task.target), has_chosen_folds=True)
 
     def assign_folds(self, task: Task) -> NDArray[np.int32]:
         """The fold of each training document, int32 (documents,); -1 for one that is never scored.
@@ -121,6 +128,7 @@ class FitPlan:
             }
             | {"layer": resolve_layer(self.head, self.layer), "tune": self.tune}
             | {"features": joined_fingerprint(store.recipes), **task.input_hashes(self.head)}
+            | self.decision.identity(task.target)
             | ({"order": task.labels} if self.order else {})
             | ({} if self.scored_level is None else {"scored_level": self.scored_level})
             | ({"base_runs": [run.name for run in task.base_runs]} if task.base_runs else {})

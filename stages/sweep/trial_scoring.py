@@ -9,7 +9,6 @@ from sklearn.base import clone
 
 from data.target import Target
 from heads.evaluation.confusion_counts import ConfusionCounts
-from heads.evaluation.decisions import default_decision
 from heads.evaluation.metrics import MACRO_F1, Metric
 from stages.fitting.plan import configure_head
 from stages.fitting.sample_weights import align_weights
@@ -24,7 +23,7 @@ StepCallback = Callable[[int, float], None]  # called with a step and the score 
 
 
 def score_trial(space: SearchSpace, task: Task, values: Mapping[str, Any], on_step: StepCallback) -> float:
-    """Score hyperparameters by `space.metric` with the default decision rule (argmax, or 0.5 for multi-label).
+    """Score hyperparameters by `space.metric` with the decision rule without a fitted parameter.
 
     Hits are counted over all scored folds together, which for F1 has less bias than a mean over folds (Forman & Scholz
     2010, "Apples-to-Apples in Cross-Validation Studies", section 3).
@@ -57,7 +56,7 @@ def score_trial(space: SearchSpace, task: Task, values: Mapping[str, Any], on_st
         task.fit(fold_head, np.flatnonzero(fold_of != fold), weight, None if has_folds else rows, fold)
         scored.append(rows)
         scores.append(task.scores(fold_head, rows, fold))
-        score = _score(np.concatenate(scores), task.target[np.concatenate(scored)], space.metric)
+        score = _score(np.concatenate(scores), task.target[np.concatenate(scored)], space)
         if len(scored) < len(folds):
             on_step(AFTER_EPOCHS + len(scored) - 1, score)
     return score
@@ -72,7 +71,7 @@ def _report_epochs(on_step: StepCallback, metric: Metric) -> Callable[[Any], Non
     return on_epoch
 
 
-def _score(scores: NDArray[np.float32], target: Target, metric: Metric) -> float:
-    predicted = default_decision(scores, target.y, ordinal=target.is_ordinal).out_of_fold
+def _score(scores: NDArray[np.float32], target: Target, space: SearchSpace) -> float:
+    predicted = space.plan.decision.decide(scores, target).out_of_fold
     counts = ConfusionCounts.from_predictions(target.y, predicted, scores.shape[1], target.hierarchy)
-    return float(metric.signed_value(counts))
+    return float(space.metric.signed_value(counts))

@@ -77,16 +77,20 @@ class Sample:
         documents = np.maximum(np.bincount(self.all_truth, minlength=self.all_scores.shape[1]), 1)
         return np.asarray(np.log(documents / documents.sum()))
 
-    def best(self, grid: Sequence[DecisionRule]) -> Any:
-        """The rule with the best metric on these documents, the first among ties."""
-        measures = self._measure(tuple(grid))[:, :, self.rows].sum(axis=2, dtype=np.float64)
+    def best(self, *grids: Sequence[DecisionRule]) -> Any:
+        """The rule of several grids with the best metric on these documents, the first among ties."""
+        values = np.concatenate([self._values(tuple(grid)) for grid in grids])
+        return [rule for grid in grids for rule in grid][int(np.argmax(values.round(12)))]
+
+    def _values(self, grid: Grid) -> NDArray[np.float64]:
+        """The metric of each rule, with the sign for which higher is better."""
+        measures = self._measure(grid)[:, :, self.rows].sum(axis=2, dtype=np.float64)
         names = ("exact", *MEASURES[self.metric.attribute])
         nothing, documents = np.zeros(len(grid)), int(self.rows.sum())
         counts = ConfusionCounts(
             nothing, nothing, nothing, measures[0], documents, dict(zip(names, measures, strict=True))
         )
-        values: NDArray[np.float64] = self.metric.signed_value(counts)
-        return grid[int(np.argmax(values.round(12)))]
+        return np.asarray(self.metric.signed_value(counts))
 
     def _measure(self, grid: Grid) -> NDArray[np.float32]:
         """(measures, rules, documents), of all documents; the first one is whether the label is correct."""
@@ -131,13 +135,19 @@ def confidence_threshold(sample: Sample) -> list[DecisionRule]:
 
 def path_threshold(sample: Sample) -> list[DecisionRule]:
     """The rule for the micro hF1 with its best threshold."""
-    return [_best_threshold(sample, sample.rule(BestPathMass, threshold=0.5))]
+    return [sample.best(_thresholds(sample.rule(BestPathMass, threshold=0.5)))]
+
+
+def tempered_path_threshold(sample: Sample) -> list[DecisionRule]:
+    """The rule for the micro hF1 with the best pair of a temperature and a threshold."""
+    rules = _temperatures(sample.rule(BestPathMass, threshold=0.5))
+    return [sample.best(*map(_thresholds, rules))]
 
 
 def adjusted_path_threshold(sample: Sample) -> list[DecisionRule]:
-    """The same with a temperature and logit adjustment: each fitted in turn, with the others fixed."""
-    rule = _best_threshold(sample, sample.rule(BestPathMass, threshold=0.5))
-    return [_best_threshold(sample, _best_adjustment(sample, rule))]
+    """The same, and then the best pair of a logit adjustment and a threshold."""
+    (rule,) = tempered_path_threshold(sample)
+    return [sample.best([rule], *map(_thresholds, _adjustments(sample, rule)))]
 
 
 @dataclass(frozen=True)
@@ -157,7 +167,8 @@ class AdjustedExact(Exact):
 
     def __call__(self, sample: Sample) -> list[DecisionRule]:
         """The rule."""
-        return [_best_adjustment(sample, sample.rule(self.rule_class))]
+        rule = sample.best(_temperatures(sample.rule(self.rule_class)))
+        return [sample.best([rule, *_adjustments(sample, rule)])]
 
 
 @dataclass(frozen=True)
@@ -166,18 +177,17 @@ class TemperedExact(Exact):
 
     def __call__(self, sample: Sample) -> list[DecisionRule]:
         """The rule."""
-        return [_best_temperature(sample, sample.rule(self.rule_class))]
+        return [sample.best(_temperatures(sample.rule(self.rule_class)))]
 
 
-def _best_temperature(sample: Sample, rule: NodeRule) -> Any:
-    return sample.best([replace(rule, temperature=temperature) for temperature in TEMPERATURES])
+def _temperatures(rule: Rule) -> list[Rule]:
+    return [replace(rule, temperature=temperature) for temperature in TEMPERATURES]
 
 
-def _best_adjustment(sample: Sample, rule: NodeRule) -> Any:
-    rule = _best_temperature(sample, rule)
-    adjusted = [replace(rule, offsets=tuple((-strength * sample.log_prior).tolist())) for strength in STRENGTHS[1:]]
-    return sample.best([rule, *adjusted])
+def _thresholds(rule: ThresholdRule) -> list[ThresholdRule]:
+    return [replace(rule, threshold=threshold) for threshold in THRESHOLDS]
 
 
-def _best_threshold(sample: Sample, rule: ThresholdRule) -> Any:
-    return sample.best([replace(rule, threshold=threshold) for threshold in THRESHOLDS])
+def _adjustments(sample: Sample, rule: Any) -> list[Any]:
+    """The rule with each strength of logit adjustment but 0."""
+    return [replace(rule, offsets=tuple((-strength * sample.log_prior).tolist())) for strength in STRENGTHS[1:]]

@@ -86,6 +86,7 @@ _HIERARCHICAL: Mapping[str, Objective] = {
         TemperedExact(BestExpectedHF),
         node_families.confidence_threshold,
         node_families.path_threshold,
+        node_families.tempered_path_threshold,
         node_families.adjusted_path_threshold,
     ),
     "leaf": _hierarchical("accuracy", node_families.argmax, node_families.logit_adjustment),
