@@ -63,14 +63,14 @@ class TaxonomyOptions(SourceOptions):
 def taxonomy(options: TaxonomyOptions) -> None:
     """Draw the taxonomy of labels, with the number of documents at and below each node.
 
-    SOURCE is a corpus whose labels are paths, an edge file with the columns child and parent, or a feature store.
-    Without SOURCE, the corpus of the newest store is drawn.
+    SOURCE is a corpus whose labels have a taxonomy, the file of a taxonomy (CSV with the columns child and parent, or a
+    JSON object of node: parents), or a feature store. Without SOURCE, the corpus of the newest store is drawn.
 
     \b
     embedonce taxonomy articles.jsonl --path-separator " > " --depth 2
     embedonce taxonomy --run cascade-7c2e41b0
     embedonce taxonomy --suggest linear-3f9a12bc --output groups.csv
-    embedonce store label articles --taxonomy groups.csv
+    embedonce store label --taxonomy groups.csv
     """
     _check(options)
     if options.run is not None:
@@ -99,15 +99,19 @@ def _check(options: TaxonomyOptions) -> None:
 
 def _show_run(name: str, options: TaxonomyOptions) -> None:
     """Print F1 and the mistakes of each node, the mistakes of each level, and the most frequent confusions."""
-    from stages.compare import find_mistakes_of, find_run
+    from stages.compare import find_run
+    from stages.taxonomy.path_report import report_paths
 
-    run = find_run(name, options.runs)
-    mistakes = find_mistakes_of(run)
+    report = report_paths(find_run(name, options.runs))
+    mistakes, hf1, half = report.mistakes, report.hf1, report.coverage.hf1_at(0.5)
     if options.as_json:
-        show_json({"run": run.name, "split": run.scored_split, **mistakes.to_json()})
+        show_json(report.to_json())
         return
-    on = {"test": "test documents", "validation": "validation documents"}.get(run.scored_split, "documents out of fold")
-    show(f"{run.name} on {run.scorecards.get('test', run.ranking_scorecard).documents:,} {on}:")
+    on = {"test": "test documents", "validation": "validation documents"}.get(report.split, "documents out of fold")
+    show(
+        f"{report.run} on {report.documents:,} {on}: hF1 {hf1.value:.3f} ({hf1.low:.3f}–{hf1.high:.3f}), and "
+        f"{half:.3f} on the half with the most confident predictions."
+    )
     _draw_mistakes(mistakes, options)
     levels = [astuple(level) for level in mistakes.levels]
     headings = ["level", "documents", "correct", "other\nbranch", "ends\nabove", "left\nabove", "too\ndeep"]
@@ -159,13 +163,17 @@ def _show_confusions(mistakes: "Mistakes") -> None:
 
 def _read(options: TaxonomyOptions) -> "CountedTaxonomy":
     from stages.stores import open_corpus, open_store
-    from stages.taxonomy.sources import count_stored, read_source, store_location
+    from stages.taxonomy.sources import count_stored, read_file, read_source, store_location
 
     if options.suggest is not None:
         from stages.compare import find_run
         from stages.taxonomy.suggest import suggest_taxonomy
 
         return suggest_taxonomy(find_run(options.suggest, options.runs))
+    if options.taxonomy is not None and options.source is None:
+        if options.store is not None:
+            raise CallError("--store and --taxonomy each name a taxonomy. Give one of them.")
+        return read_file(options.taxonomy)
     location = options.store if options.source is None else store_location(options.source)
     if options.source is not None and location is None:
         return read_source(options.source, options.spec)
@@ -194,6 +202,8 @@ def _draw(counted: "CountedTaxonomy", options: TaxonomyOptions) -> None:
     columns |= counted.splits
     cells = {name: [f"{counts.get(row.node, 0):,}" for row in rows] for name, counts in columns.items()}
     show(counted.summary)
+    for sentence in counted.notes:
+        note(sentence)
     texts = [f"{taxonomy.short_name(row.node)}{_describe(counted, row)}" for row in rows]
     tree_table(list(zip(rows, texts, strict=True)), cells, optional=list(counted.splits))
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from data.atomic_write import open_atomically
-from data.errors import CallError, FileMissing, RunDamaged
+from data.errors import FileMissing, RunDamaged
 from data.splits import Split
 from data.text_format import join_names, join_words, plural
 from heads.evaluation.metrics import ConfidenceInterval, Metric, Scorecard, find_metric, ranking_metric
@@ -19,7 +19,6 @@ from heads.evaluation.paired import paired_differences
 from stages.fitting import runs
 from stages.fitting.predictions import Predictions
 from stages.report.run_view import RunView
-from stages.taxonomy.mistakes import Mistakes, find_mistakes
 
 # what predictions are scored on, and the documents of these
 _SPLITS = {"out_of_fold": Split.TRAIN, "validation": Split.VALIDATION, "test": Split.TEST}
@@ -334,17 +333,6 @@ def _coverage_notes(ranked: Sequence[runs.Run]) -> list[str]:
     return [
         f"The test macro-F1 is the mean of {described} labels: the others have no test document and were not predicted."
     ]
-
-
-def find_mistakes_of(run: runs.Run) -> Mistakes:
-    """Where the scored predictions of a run leave the true path. Raises CallError for labels without a taxonomy."""
-    if run.record.hierarchy is None:
-        raise CallError(
-            f"The labels of {run.name} have no taxonomy. Name a run of labels that do, or let `embedonce taxonomy "
-            f"--suggest {run.name}` propose one."
-        )
-    scored = run.predictions().of(run.scored_split)
-    return find_mistakes(run.record.hierarchy, scored.truth, scored.predicted)
 
 
 def make_run_views(selected: Sequence[runs.Run]) -> list[RunView]:

@@ -1,5 +1,6 @@
 """The file of a taxonomy: a table of edges (child, parent), or a JSON object from each node to its parents."""
 
+import csv
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,13 +18,14 @@ from data.table import Table
 from data.taxonomy import Taxonomy
 from data.text_format import join_names, plural
 
-__all__ = ["TaxonomyFile", "read_taxonomy", "taxonomy_of_mapping"]
+__all__ = ["TaxonomyFile", "is_taxonomy_file", "read_taxonomy", "taxonomy_of_mapping"]
 
 IN_MEMORY = "the taxonomy"
 # lower case, of a header; any other name of a column that has a neighbor with one of these is no header's
 _CHILDREN = ("child", "children", "child_id", "node", "label", "name", "id", "category", "class", "topic", "term")
 _PARENTS = ("parent", "parents", "parent_id", "parent_name", "parent_label", "above", "broader", "superclass")
 _MOST_NODES = 5  # in a note
+_MOST_HEADER = 1_000  # characters of a header with two names
 _FORM = "Write a column child and a column parent, which is blank for a node at the top."
 
 
@@ -66,6 +68,20 @@ def read_taxonomy(source: str) -> TaxonomyFile:
         return _of_edges(file.source, list(_edges_of_object(file.source, content)))
     edges, notes = _read_edges(file)
     return _of_edges(file.source, edges, notes)
+
+
+def is_taxonomy_file(source: str) -> bool:
+    """Whether a file is no corpus: a JSON object, or CSV with two columns whose header says child and parent."""
+    path = Path(source).expanduser()
+    if path.suffix.lower() not in (".csv", ".tsv", ".json") or not path.is_file():
+        return False
+    file = find_input(source)
+    if file.suffix == ".json":
+        return _read_object(file) is not None
+    with open_text(file, "\n") as text:
+        line = text.readline(_MOST_HEADER)
+    headers = [next(csv.reader([line.strip()], delimiter=sign), []) for sign in ",;\t|"]
+    return any(len(header) == 2 and _find_columns(header) is not None for header in headers)
 
 
 def taxonomy_of_mapping(parents: Mapping[str, Any]) -> TaxonomyFile:

@@ -37,6 +37,10 @@ class CoverageCurve:
     confidence: FloatArray
     area: float
 
+    def hf1_at(self, coverage: float) -> float:
+        """hF1 of the most confident documents: of at least this share of them, as few as the curve has a point for."""
+        return float(self.hf1[min(int(np.searchsorted(self.coverage, coverage)), len(self.hf1) - 1)])
+
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         arrays = {"coverage": self.coverage, "hf1": self.hf1, "confidence": self.confidence}

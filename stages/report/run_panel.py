@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
 
+from heads.evaluation.coverage import coverage_curve
 from heads.evaluation.metrics import LabelMetrics
 from stages.report import confusion
 from stages.report.confusion import MAX_NAMED_LABELS, MAX_SHOWN_LABELS, Cell, HeatMap, LabelCounts
@@ -126,9 +127,11 @@ class RunPanel:
     @cached_property
     def tree(self) -> Tree | None:
         """The mistakes at each node of the taxonomy; None without one."""
-        if self.view.hierarchy is None:
+        view = self.view
+        if view.hierarchy is None:
             return None
-        return Tree(find_mistakes(self.view.hierarchy, self.view.truth, self.view.predicted))
+        coverage = coverage_curve(view.truth, view.predicted, view.probabilities, view.hierarchy)
+        return Tree(find_mistakes(view.hierarchy, view.truth, view.predicted), coverage)
 
     @cached_property
     def precision_recall(self) -> PrecisionRecall:

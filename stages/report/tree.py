@@ -5,12 +5,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
+from heads.evaluation.coverage import CoverageCurve
+from heads.evaluation.metrics import ConfidenceInterval
+from stages.report.formatting import format_metric, format_percent
+from stages.report.line_chart import Axis, Line, LineChart, Marker, common_axis
 from stages.taxonomy.mistakes import BranchConfusion, LevelMistakes, Mistakes, NodeMistakes
 
 __all__ = ["Tree", "TreeNode"]
 
 MAX_SHOWN_NODES = 2000  # on the page; deeper levels are left out if there are more
 MAX_CONFUSIONS = 12
+MARKED = (0.25, 0.5, 0.75, 1.0)  # coverages whose hF1 a tooltip tells
 
 
 @dataclass(frozen=True)
@@ -36,9 +41,33 @@ class TreeNode:
 
 @dataclass(frozen=True)
 class Tree:
-    """The mistakes of a run as its page shows them."""
+    """The mistakes of a run as its page shows them, and hF1 of its most confident predictions."""
 
     mistakes: Mistakes
+    coverage: CoverageCurve
+
+    @property
+    def coverage_chart(self) -> LineChart:
+        """hF1 against the share of documents that are covered."""
+        coverage, hf1 = self.coverage.coverage.tolist(), self.coverage.hf1.tolist()
+        places = sorted({min(range(len(coverage)), key=lambda at: abs(coverage[at] - share)) for share in MARKED})
+        markers = tuple(Marker(coverage[at], hf1[at], self._marker_title(at)) for at in places)
+        axis = common_axis([ConfidenceInterval(value, value, value) for value in hf1])
+        return LineChart(
+            description=f"hF1 of the most confident predictions: {'; '.join(marker.title for marker in markers)}.",
+            x_axis=Axis(0.0, 1.0),
+            y_axis=axis,
+            x_label="coverage",
+            y_label="hF1",
+            lines=(Line(name="", x=coverage, y=hf1, markers=markers),),
+            width=400,
+            height=220,
+        )
+
+    def _marker_title(self, at: int) -> str:
+        share, threshold = format_percent(self.coverage.coverage[at]), format_metric(self.coverage.confidence[at])
+        hf1 = format_metric(self.coverage.hf1[at])
+        return f"{hf1} for {share} of the documents, whose confidence is at least {threshold}"
 
     @property
     def levels(self) -> Sequence[LevelMistakes]:

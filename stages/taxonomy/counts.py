@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Self
 
+from data.corpus_summary import TaxonomySummary
 from data.documents import Labels
 from data.splits import Split
 from data.taxonomy import Taxonomy
@@ -27,6 +28,7 @@ class CountedTaxonomy:
         below: node -> documents that have it or a node below it as a label.
         labeled: node -> documents that have the node itself as a label.
         splits: split -> node -> documents, as `below`; the splits that documents have.
+        notes: sentences on how it was read.
     """
 
     name: str
@@ -35,6 +37,7 @@ class CountedTaxonomy:
     below: Mapping[str, int] = field(default_factory=dict)
     labeled: Mapping[str, int] = field(default_factory=dict)
     splits: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def of_corpus(cls, name: str, taxonomy: Taxonomy, labels: Sequence[Labels], splits: Sequence[str | None]) -> Self:
@@ -75,38 +78,17 @@ class CountedTaxonomy:
         """The inner nodes with one child."""
         return frozenset(node for node, below in self.taxonomy.children.items() if len(below) == 1)
 
-    @cached_property
-    def shared(self) -> frozenset[str]:
-        """The nodes with several parents."""
-        return frozenset(node for node, above in self.taxonomy.parents.items() if len(above) > 1)
-
-    @property
-    def levels(self) -> int:
-        """The number of levels."""
-        return max(self.taxonomy.depths.values(), default=0)
-
     @property
     def summary(self) -> str:
-        """The taxonomy in one sentence, and what is unusual about it in a second one."""
-        leaves = plural(len(self.taxonomy.leaves), "leaf", "leaves")
-        size = f"{plural(len(self.taxonomy), 'node')} at {plural(self.levels, 'level')} ({leaves})"
-        documents = f", {plural(self.documents, 'document')}" if self.documents else ""
-        unusual = [
-            f"{plural(len(nodes), noun)} {singular if len(nodes) == 1 else many}"
-            for nodes, noun, singular, many in (
-                (self.inner_labels, "inner node", "is a label of documents", "are labels of documents"),
-                (self.shared, "node", "has several parents", "have several parents"),
-                (self.single_children, "inner node", "has one child", "have one child each"),
-            )
-            if nodes
-        ]
-        return f"{self.name}: {size}{documents}." + (f" {'; '.join(unusual)}." if unusual else "")
+        """The taxonomy in one sentence."""
+        documents = f"; {plural(self.documents, 'document')}" if self.documents else ""
+        return f"{self.name}: {TaxonomySummary.of(self.taxonomy, [(label,) for label in self.labeled])}{documents}."
 
     def to_json(self) -> dict[str, Any]:
         """The nodes with their counts as plain values, parents before their children."""
         return {
             "name": self.name,
-            "levels": self.levels,
+            "levels": max(self.taxonomy.depths.values(), default=0),
             "leaves": len(self.taxonomy.leaves),
             "is_tree": self.taxonomy.is_tree,
             "documents": self.documents,

@@ -1,15 +1,18 @@
 """Where a taxonomy is read from: a corpus in a file, a corpus in a store, or an edge file."""
 
+from dataclasses import replace
 from pathlib import Path
 
+from data.documents import Documents
 from data.errors import BadData
 from data.readers import read_corpus
+from data.readers.taxonomy_file import is_taxonomy_file, read_taxonomy
 from data.source_spec import SourceSpec
 from data.taxonomy import Taxonomy
 from featurestore import CorpusTable, Location, is_store, parse_location
 from stages.taxonomy.counts import CountedTaxonomy
 
-__all__ = ["count_stored", "read_source", "store_location"]
+__all__ = ["count_stored", "read_file", "read_source", "store_location"]
 
 
 def store_location(source: str) -> Location | None:
@@ -21,11 +24,25 @@ def store_location(source: str) -> Location | None:
 
 
 def read_source(source: str, spec: SourceSpec) -> CountedTaxonomy:
-    """The taxonomy of a file with documents. Raises BadData if the labels have none; what `read_corpus` raises."""
+    """The taxonomy of a file with documents, or the file of a taxonomy.
+
+    Raises:
+        BadData: the labels of the documents have no taxonomy.
+        EmbedOnceError: what `read_corpus` and `read_taxonomy` raise.
+    """
+    if is_taxonomy_file(source):
+        return read_file(source)
     corpus = read_corpus(source, spec)
-    documents = corpus.documents
-    labels, splits = [document.labels for document in documents], [document.split for document in documents]
-    return CountedTaxonomy.of_corpus(corpus.name, _require(corpus.name, corpus.taxonomy), labels, splits)
+    documents = Documents.from_documents(corpus.documents)
+    taxonomy = _require(corpus.name, corpus.taxonomy)
+    counted = CountedTaxonomy.of_corpus(corpus.name, taxonomy, documents.labels, documents.splits)
+    return replace(counted, notes=corpus.notes)
+
+
+def read_file(path: str) -> CountedTaxonomy:
+    """A taxonomy without documents. Raises what `read_taxonomy` raises."""
+    file = read_taxonomy(path)
+    return CountedTaxonomy(Path(path).stem, file.taxonomy, notes=file.notes)
 
 
 def count_stored(table: CorpusTable) -> CountedTaxonomy:
@@ -37,6 +54,7 @@ def _require(name: str, taxonomy: Taxonomy | None) -> Taxonomy:
     if taxonomy is None:
         raise BadData(
             f"The labels of {name} have no taxonomy: none is a path. Name the separator of their levels with "
-            "--path-separator, or let `embedonce taxonomy --suggest RUN` propose a taxonomy for them."
+            "--path-separator or the file of a taxonomy with --taxonomy, or let `embedonce taxonomy --suggest RUN` "
+            "propose one."
         )
     return taxonomy

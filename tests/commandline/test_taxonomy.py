@@ -35,8 +35,7 @@ def test_paths_are_drawn_with_their_documents(embedonce: Run, articles: Path) ->
     assert result.code == 0
     summary, *drawn = lines(result.out)
     assert summary == (
-        "articles: 6 nodes at 3 levels (3 leaves), 7 documents. 1 inner node is a label of documents; 2 inner nodes "
-        "have one child each."
+        "articles: 6 nodes on 3 levels, 3 leaves, 1 inner node is a label, 2 inner nodes have one child; 7 documents."
     )
     assert drawn == [
         "at the",
@@ -83,10 +82,26 @@ def test_the_corpus_of_a_store_is_drawn(embedonce: Run, tmp_path: Path) -> None:
     taxonomy = Taxonomy.from_separator(["rec/a", "rec/b", "sci/c"], "/")
     make_store(tmp_path / "stores" / "one", documents, vectors, "path", taxonomy)
     newest, named = embedonce("taxonomy"), embedonce("taxonomy", "stores/one")
-    assert newest.out == named.out and newest.out.startswith("made: 5 nodes at 2 levels")
+    assert newest.out == named.out and newest.out.startswith("made: 5 nodes on 2 levels")
     for options in (["stores/one", "--suggest", "run"], ["--run", "run", "--store", "stores/one"]):
         refused = embedonce("taxonomy", *options)
         assert refused.code == 2 and "each name a taxonomy" in refused.err
+
+
+def test_the_file_of_a_taxonomy_is_drawn_without_documents(embedonce: Run, tmp_path: Path) -> None:
+    (tmp_path / "pets.csv").write_text("parent,child\npets,cat\npets,pony\nfarm,pony\n", encoding="utf-8")
+    (tmp_path / "pets.json").write_text('{"cat": "pets", "pony": ["pets", "farm"]}', encoding="utf-8")
+    table, options, content = (
+        embedonce("taxonomy", *each) for each in (["pets.csv"], ["--taxonomy", "pets.csv"], ["pets.json"])
+    )
+    assert table.out == options.out == content.out
+    assert lines(table.out) == [
+        "pets: 4 nodes on 2 levels, 2 leaves, 1 node has several parents, 1 inner node has one child.",
+        *("node", "farm (one child)", "└─ pony (below pets and farm)"),
+        *("pets", "├─ cat", "└─ pony (below pets and farm)"),
+    ]
+    refused = embedonce("taxonomy", "--taxonomy", "pets.csv", "--store", "x")
+    assert refused.code == 2 and "each name a taxonomy" in refused.err
 
 
 def test_flat_labels_are_refused_in_one_sentence(embedonce: Run, tmp_path: Path) -> None:
@@ -105,7 +120,7 @@ def test_a_suggestion_is_drawn_and_written_as_an_edge_file(embedonce: Run, tmp_p
     (run,) = [path.name for path in (tmp_path / "runs").iterdir() if path.is_dir()]
     result = embedonce("taxonomy", "--suggest", run, "--output", "groups.csv")
     assert result.code == 0 and lines(result.out) == [
-        f"{run}: 6 nodes at 2 levels (4 leaves), 120 documents.",
+        f"{run}: 6 nodes on 2 levels, 4 leaves; 120 documents.",
         "node documents",
         *("a, b 60", "├─ a 30", "└─ b 30", "c, d 60", "├─ c 30", "└─ d 30"),
     ]
@@ -113,6 +128,8 @@ def test_a_suggestion_is_drawn_and_written_as_an_edge_file(embedonce: Run, tmp_p
         rows = [tuple(row) for row in csv.reader(file)]
     assert rows[0] == ("child", "parent")
     assert set(rows[1:]) == {("a, b", ""), ("c, d", ""), ("a", "a, b"), ("b", "a, b"), ("c", "c, d"), ("d", "c, d")}
+    assert embedonce("store", "label", "--taxonomy", "groups.csv").code == 0
+    assert lines(embedonce("taxonomy").out)[-3:] == ["c, d 60 60", "├─ c 30 30", "└─ d 30 30"]
 
 
 def test_the_mistakes_of_a_run_are_drawn(embedonce: Run, tmp_path: Path) -> None:
@@ -125,7 +142,7 @@ def test_the_mistakes_of_a_run_are_drawn(embedonce: Run, tmp_path: Path) -> None
     (run,) = [path.name for path in (tmp_path / "runs").iterdir() if path.is_dir()]
     result = embedonce("taxonomy", "--run", run)
     first, *drawn = lines(result.out)
-    assert result.code == 0 and first == f"{run} on 15 test documents:"
+    assert result.code == 0 and first.startswith(f"{run} on 15 test documents: hF1 0.")
     content = json.loads(embedonce("taxonomy", "--run", run, "--json").out)
     (sci,) = [node for node in content["nodes"] if node["node"] == "sci"]
     assert sci["lost"] > 0 and f"sci {sci['f1']:.3f} {sci['support']} {sci['lost']} {sci['lost_below']}" in drawn

@@ -91,3 +91,11 @@ def test_many_nodes_are_cut_at_a_level(run: RunView, monkeypatch: pytest.MonkeyP
 
 def test_a_flat_run_has_no_taxonomy() -> None:
     assert not parse_page(render_page([example_run("abc", 60)])).all("section", "hierarchy")
+
+
+def test_hf1_is_drawn_against_coverage(run: RunView) -> None:
+    shown = section(run)
+    (chart,) = shown.all("svg", "chart")
+    description = chart.attributes["aria-label"]
+    assert description and "for 100 % of the documents" in description
+    assert "the mean over all coverages is 0." in shown.text

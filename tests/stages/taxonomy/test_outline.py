@@ -34,5 +34,5 @@ def test_a_document_counts_at_its_label_and_once_at_each_node_above() -> None:
     assert counted.below == {"foal": 1, "pony": 3, "farm": 3, "pets": 3, "cat": 1}
     assert counted.labeled == {"foal": 1, "pony": 2, "cat": 1}
     assert counted.splits["test"] == {"pony": 1, "farm": 1, "pets": 1}
-    assert counted.inner_labels == {"pony"} and counted.shared == {"pony"}
+    assert counted.inner_labels == {"pony"}
     assert counted.single_children == {"farm", "pony"}
