@@ -206,7 +206,7 @@ def label(options: LabelOptions) -> None:
     changed = ", ".join(f"{count:,} {name}" for name, count in result.changed.items())
     others = f"; {result.missing:,} documents that are not in {options.file} keep theirs" if result.missing else ""
     attached = f"the taxonomy of {options.taxonomy} is attached" if options.taxonomy else ""
-    replaced = f"{changed} changed{others}" if options.file else ""
+    replaced = f"{changed} changed{others}" if options.file or any(result.changed.values()) else ""
     click.echo(f"{result.corpus}: {'; '.join(filter(None, (replaced, attached)))}.")
 
 

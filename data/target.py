@@ -29,7 +29,7 @@ class Target:
 
     labels: sorted by name, for ordinal from the lowest to the highest; the columns of every score matrix.
     y: int64 (documents,), indices into `labels`, for single, path and ordinal; bool (documents, labels) for multilabel.
-        With a taxonomy, a document of several labels also has the nodes above each of them.
+        With a taxonomy, a multi-label document also has the nodes above each of its labels.
     taxonomy: the nodes above each label; None if there are none.
     detailed: the target that this one is a coarser level of; its labels may teach a head. None if it is no level.
     """

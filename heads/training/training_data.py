@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from data.splits import stratified_split
+from data.splits import Strata, stratified_split
 from heads.training.document_batches import Sequences
 
 __all__ = ["DetailedTargets", "TrainingData", "split_validation"]
@@ -60,7 +60,7 @@ class TrainingData:
 
 
 def split_validation(
-    y: NDArray[Any],
+    y: NDArray[Any] | Strata,
     labels: int,
     groups: Sequence[Hashable] | None,
     fraction: float,
@@ -73,8 +73,8 @@ def split_validation(
     of such documents, are always fitted on. With too few documents the validation split is empty.
 
     Args:
-        y: int64 (documents,), or bool (documents, labels) if multi-label.
-        labels: how many there are.
+        y: int64 (documents,), or bool (documents, labels) if multi-label; or strata, which then count as labels.
+        labels: how many there are, or nodes if `y` are strata.
         groups: (documents,), or None.
         fraction: of the documents, for the validation split.
         seed: of the split.
@@ -84,11 +84,13 @@ def split_validation(
     Returns:
         Both as rows, int64.
     """
+    strata = y
+    y = y.y if isinstance(y, Strata) else y
     rows = np.arange(len(y)) if fit_only is None else np.flatnonzero(~fit_only)
     if fraction == 0 or not len(rows):
         return np.arange(len(y)), np.arange(0)
     groups_of_rows = None if groups is None else [groups[row] for row in rows.tolist()]
-    part = stratified_split(y[rows], groups_of_rows, (1 - fraction, fraction), seed)
+    part = stratified_split(strata[rows], groups_of_rows, (1 - fraction, fraction), seed)
     counts = y[rows].sum(axis=0) if y.ndim == 2 else np.bincount(y[rows], minlength=labels)
     is_rare = counts < 1 / fraction
     has_rare_label = np.asarray((y & is_rare).any(axis=1) if y.ndim == 2 else is_rare[y])

@@ -139,7 +139,7 @@ def _make_corpus(table: CorpusTable, plan: AugmentPlan, name: str, file: Path, m
 
 def _spec(table: CorpusTable) -> SourceSpec:
     """How the file of copies is read; separators that are "" keep labels as they are written."""
-    separator = (table.spec.path_separator or "/") if table.kind == "path" else ""
+    separator = "/" if table.kind == "path" and table.spec.path_separator is None else table.spec.path_separator or ""
     return SourceSpec(
         text=("text",), label="label", id="id", split="split", group=ORIGIN_COLUMN, path_separator=separator
     )

@@ -143,9 +143,9 @@ class FinetuneTask:
         if settings.validate_on == "split":
             validation = np.flatnonzero(may_validate & self.is_validation)
         else:
-            y, labels = self.target.y, len(self.target.labels)
+            labels = len(self.target.labels if self.target.hierarchy is None else self.target.hierarchy.names)
             _, validation = split_validation(
-                y, labels, self.groups.tolist(), settings.validation, settings.seed, ~may_validate
+                self.target.strata, labels, self.groups.tolist(), settings.validation, settings.seed, ~may_validate
             )
         if not len(validation):
             raise BadData(self._no_validation(settings, may_validate))

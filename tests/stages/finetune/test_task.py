@@ -8,8 +8,11 @@ import pytest
 
 from data.documents import Corpus, Document
 from data.errors import BadData, CallError
+from data.target import Target
+from data.taxonomy import Taxonomy
 from data.train_test_split import assign_splits
 from featurestore import KeyList
+from heads.training.training_data import split_validation
 from stages.embed.pipeline.corpus import create_corpus_table
 from stages.finetune.settings import FinetuneSettings
 from stages.finetune.task import FinetuneTask
@@ -115,3 +118,12 @@ def test_too_few_documents_are_refused(documents: list[Document], settings: Fine
 def test_the_hash_of_the_documents_is_that_of_any_fit_on_them() -> None:
     assert task([*many(), *TEST]).documents_hash == task([*many(), *TEST], with_test=False).documents_hash
     assert task([*many(), *TEST]).documents_hash != task([*many(79), *TEST]).documents_hash
+
+
+def test_rare_leaves_of_a_frequent_node_may_validate() -> None:
+    paths = [f"top/{leaf}" for leaf in range(20)] + ["other"] * 20
+    target = Target.from_labels([(path,) for path in paths], "path", Taxonomy.from_separator(paths, "/"))
+    assert target.hierarchy is not None
+    for strata, count in ((target.y, 0), (target.strata, 2)):
+        _, validation = split_validation(strata, len(target.hierarchy), None, 0.1, 0)
+        assert sum(row < 20 for row in validation.tolist()) == count
