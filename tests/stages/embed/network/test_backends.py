@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,16 +35,20 @@ TELEMETRY = "ORT_DISABLE_TELEMETRY"
 EVERYTHING: dict[str, Any] = {"keep": ("cls", "mean", "max", "segments", "tokens"), "segment": 5}
 
 
-@pytest.fixture(autouse=True, scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("cache")
-        patch.setenv("EMBEDONCE_CACHE", str(folder))
-        yield folder
+@pytest.fixture(scope="module")
+def graphs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("graphs")
+
+
+@pytest.fixture(autouse=True)
+def own_cache(graphs: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """In place of an empty folder for each test, one for all, so that a graph is exported once."""
+    monkeypatch.setenv("EMBEDONCE_CACHE", str(graphs))
+    return graphs
 
 
 @pytest.fixture
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def empty_cache(own_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("EMBEDONCE_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
@@ -158,11 +161,11 @@ def test_the_similarity_of_int8_is_the_cosine_of_its_mean_vectors_with_those_of_
 
 
 @pytest.mark.skipif(not is_installed("openvino"), reason="openvino is not installed")
-def test_the_graph_for_openvino_has_8_bits_per_weight_of_a_matrix_product(tiny: Open, own_cache: Path) -> None:
+def test_the_graph_for_openvino_has_8_bits_per_weight_of_a_matrix_product(tiny: Open, empty_cache: Path) -> None:
     import onnx
 
     encode(SENTENCES, tiny(precision="int8", backend="openvino"))
-    graphs = [onnx.load(path).graph for path in own_cache.glob("graphs/*/graph.onnx")]
+    graphs = [onnx.load(path).graph for path in empty_cache.glob("graphs/*/graph.onnx")]
     float_graph, quantized = sorted(graphs, key=lambda graph: len(graph.node))
     nodes = [node for node in quantized.node if node.op_type == "DequantizeLinear"]
     types = {tensor.name: tensor.data_type for tensor in quantized.initializer}
@@ -238,18 +241,18 @@ def test_texts_without_a_position_have_no_similarity(tiny: Open) -> None:
 
 
 @onnx
-def test_a_graph_is_exported_once(tiny: Open, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_graph_is_exported_once(tiny: Open, empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = encode(SENTENCES, tiny(backend="onnx")).arrays["chunks/mean"]
     monkeypatch.setattr(graph_export, "_write", lambda *_: pytest.fail("it was exported again"))
     np.testing.assert_array_equal(encode(SENTENCES, tiny(backend="onnx")).arrays["chunks/mean"], expected)
-    assert [path.name for path in own_cache.glob("graphs/*/*")].count("graph.onnx") == 1
+    assert [path.name for path in empty_cache.glob("graphs/*/*")].count("graph.onnx") == 1
 
 
 @onnx
 @pytest.mark.parametrize("damage", ["flipped", "cut", "gone", "unknown"])
-def test_a_damaged_graph_is_exported_again(tiny: Open, own_cache: Path, damage: str) -> None:
+def test_a_damaged_graph_is_exported_again(tiny: Open, empty_cache: Path, damage: str) -> None:
     expected = encode(SENTENCES, tiny(backend="onnx")).arrays["chunks/mean"]
-    (path,) = own_cache.glob("graphs/*/graph.onnx")
+    (path,) = empty_cache.glob("graphs/*/graph.onnx")
     content = path.read_bytes()
     if damage == "flipped":
         path.write_bytes(content[:2000] + bytes([content[2000] ^ 1]) + content[2001:])
@@ -261,29 +264,29 @@ def test_a_damaged_graph_is_exported_again(tiny: Open, own_cache: Path, damage: 
         (path.parent / "hashes.json").write_text("[")
     np.testing.assert_array_equal(encode(SENTENCES, tiny(backend="onnx")).arrays["chunks/mean"], expected)
     assert path.read_bytes() == content
-    assert [path.name for path in (own_cache / "graphs").iterdir()] == [path.parent.name]
+    assert [path.name for path in (empty_cache / "graphs").iterdir()] == [path.parent.name]
 
 
 @onnx
-def test_an_interrupted_export_leaves_no_graph(tiny: Open, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_export_leaves_no_graph(tiny: Open, empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(graph_export, "_hashes", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             encode(SENTENCES, tiny(backend="onnx"))
-    assert list((own_cache / "graphs").iterdir()) == []
+    assert list((empty_cache / "graphs").iterdir()) == []
     encode(SENTENCES, tiny(backend="onnx"))
 
 
 @onnx
-def test_a_cache_folder_that_cannot_be_written_to_raises_an_error(tiny: Open, own_cache: Path) -> None:
-    own_cache.write_text("a file where a folder belongs")
+def test_a_cache_folder_that_cannot_be_written_to_raises_an_error(tiny: Open, empty_cache: Path) -> None:
+    empty_cache.write_text("a file where a folder belongs")
     with pytest.raises(StorageFailed, match=r"cannot be made: .* set EMBEDONCE_CACHE to another folder"):
         encode(SENTENCES, tiny(backend="onnx"))
 
 
 @onnx
 def test_an_encoder_that_cannot_be_exported_raises_an_error(
-    tiny: Open, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Open, empty_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: Any) -> None:
         raise RuntimeError("no such operator\nand a long trace")

@@ -64,7 +64,7 @@ def test_two_processes_fill_a_store_as_one_does(source: Path, folders: Folders, 
     assert {name: getattr(two, name) for name in same} == {name: getattr(one, name) for name in same}
     keys = sorted({text_key(text) for text in MANY})
     np.testing.assert_allclose(both.bags(keys).pooled(("mean",)), alone.bags(keys).pooled(("mean",)), atol=1e-5)
-    assert embed_file(source, folders("bert"), tmp_path / "both", "cpu,cpu")[1].encoded == 0
+    assert embed_file(source, folders("bert"), tmp_path / "both", "cpu")[1].encoded == 0
 
 
 def test_a_part_is_split_among_processes_without_overlap() -> None:
