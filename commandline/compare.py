@@ -108,6 +108,7 @@ def _show_hierarchical_metrics(comparison: "Comparison") -> None:
             columns.setdefault(f"level {level + 1}", []).append(cell)
         distance = metrics and metrics.tree_distance
         columns.setdefault("tree\ndistance", []).append(f"{distance.value:.3f}" if distance else "–")
+    columns = {name: cells for name, cells in columns.items() if set(cells) != {"–"}}
     rows = zip(names, *zip(*scores, strict=True), *columns.values(), strict=True)
     table(["run", "hF1", "accuracy\nof labels", *columns], rows, optional=list(columns))
 
