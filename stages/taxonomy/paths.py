@@ -100,7 +100,7 @@ class PathColumns:
         return (names[0], shares[0]) if nodes else ("", "")
 
     def to_json(self, paths: Sequence[Path] | None) -> dict[str, Any]:
-        """One document's paths as JSON values: `path`, or `paths` of several labels, as lists of nodes from the top."""
+        """One document's paths as JSON values: `path`, or `paths` if multi-label, as lists of nodes from the top."""
         values = [[asdict(node) for node in path] for path in paths or ()]
         name, value = ("paths", values) if self.is_multilabel else ("path", next(iter(values), None))
         return {name: None if paths is None else value}
