@@ -10,9 +10,8 @@ from typing import Any
 from data.documents import Corpus
 from data.errors import CallError
 from data.readers.class_names import name_classes
-from data.readers.corpus_from_table import corpus_from_table
+from data.readers.corpus_from_table import corpus_from_table, follow_known
 from data.readers.joined_tables import join_tables
-from data.readers.known_columns import follow_known
 from data.readers.labels_in_taxonomy import attach_taxonomy
 from data.readers.taxonomy_file import read_taxonomy
 from data.source_spec import SourceSpec

@@ -1,18 +1,21 @@
-"""Labels that are nodes of a taxonomy which was read from a file of its own."""
+"""Labels that are nodes of a taxonomy: from one column per level, or of a taxonomy from a file of its own."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from itertools import pairwise
 
 from data.documents import Corpus, Documents, Labels
 from data.errors import BadData
+from data.label_cells import canonical_label
+from data.label_notes import label_notes
+from data.labels import Locate, ParsedLabels, cell_text
 from data.packed import CategoricalColumn
 from data.readers.taxonomy_file import TaxonomyFile
 from data.taxonomy import Taxonomy
 from data.text_format import join_names, plural
 
-__all__ = ["attach_taxonomy", "resolve_labels"]
+__all__ = ["attach_taxonomy", "parse_level_columns", "resolve_labels"]
 
 
 def attach_taxonomy(corpus: Corpus, file: TaxonomyFile) -> Corpus:
@@ -105,3 +108,47 @@ def _check(
 def _suggest(name: str, taxonomy: Taxonomy) -> str:
     close = get_close_matches(name, taxonomy.nodes, n=1)
     return f" Did you mean '{close[0]}'?" if close else " Add it there, or correct the label."
+
+
+def parse_level_columns(columns: Mapping[str, Iterable[object]], separator: str, locate: Locate) -> ParsedLabels:
+    """Parse columns of levels, the top one first: the label of a document is the path of its cells.
+
+    A document is unlabeled if all of its cells are blank.
+
+    Args:
+        columns: The cells of each level by the column's name.
+        separator: What joins the levels in the name of a label.
+        locate: Returns the location of a row, for errors.
+
+    Raises:
+        BadData: A cell is not a name, contains the separator, or follows a blank one.
+    """
+    cells = (_words(name, column, separator, locate) for name, column in columns.items())
+    rows = CategoricalColumn(_paths([*columns], zip(*cells, strict=True), locate))
+    labels = rows.map(lambda levels: (separator.join(levels),) if levels else None)
+    names = {label for document in labels.categories for label in document or ()}
+    taxonomy = Taxonomy.from_separator(names, separator)
+    return ParsedLabels(labels, "path", taxonomy, tuple(label_notes(names)))
+
+
+def _words(name: str, cells: Iterable[object], separator: str, locate: Locate) -> Iterator[str | None]:
+    for row, cell in enumerate(cells):
+        text = cell_text(cell, row, locate)
+        if text is not None and separator in text:
+            raise BadData(
+                f"{locate(row)}: column '{name}' holds '{text[:40]}', and '{separator}' separates the levels in the "
+                "name of a label. Name another separator with --path-separator, as in ' > '."
+            )
+        yield text and canonical_label(text)
+
+
+def _paths(names: Sequence[str], rows: Iterable[tuple[str | None, ...]], locate: Locate) -> Iterator[tuple[str, ...]]:
+    for row, words in enumerate(rows):
+        depth = words.index(None) if None in words else len(words)
+        below = next((level for level in range(depth, len(words)) if words[level] is not None), None)
+        if below is not None:
+            raise BadData(
+                f"{locate(row)}: column '{names[depth]}' is blank and '{names[below]}', the level below it, holds "
+                f"'{words[below]}'. Fill it: a path ends at its first blank level."
+            )
+        yield tuple(word for word in words[:depth] if word is not None)

@@ -10,12 +10,11 @@ from data.errors import CallError, ColumnMissing
 from data.labels import cell_text
 from data.readers.arrow import is_dataset_folder, read_dataset_folder
 from data.readers.column_roles import check_columns, resolve_columns
-from data.readers.corpus_from_table import corpus_from_table, document_ids
+from data.readers.corpus_from_table import corpus_from_table, document_ids, follow_known
 from data.readers.files import report_unreadable, safe_file_name
 from data.readers.folder import list_files, read_folder
 from data.readers.inputs import COMPRESSED, STDIN
 from data.readers.joined_tables import join_files, join_tables
-from data.readers.known_columns import follow_known
 from data.readers.labels_in_taxonomy import attach_taxonomy
 from data.readers.source_files import list_source_files, name_corpus
 from data.readers.split_files import find_split_files, read_split_files
