@@ -56,7 +56,7 @@ class NetworkHead(FittedNetworkHead, Head):
     class_weight: ClassWeight = "effective"
     detail_weight: Annotated[
         float, Range(0), Help("weight of the loss on detailed labels (--scored-level), relative to that on scored ones")
-    ] = 0.5
+    ] = 0.2
 
     detail_use: ClassVar[DetailUse] = "auxiliary"
 

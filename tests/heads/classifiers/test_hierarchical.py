@@ -5,10 +5,12 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from data.errors import UnknownName
 from heads.classifiers.hierarchical import HierarchicalHead
-from heads.planted_signals import mean_signal, tabular_signal
+from heads.classifiers.mlp import MLPHead
+from heads.planted_signals import Planted, make_bags, mean_signal, tabular_signal
 from heads.testing import MINI_BATCHES, HeadContract, training_of
 from tests.heads.planted import QUICK, tree_signal
 
@@ -26,7 +28,7 @@ TREE = {label: ("pair", label) for label in ("label-0", "label-1")} | {
 
 
 class TestHierarchicalHeadKeepsTheContract(HeadContract):
-    head = HierarchicalHead(tree=TREE, hidden=16, training=QUICK)
+    head = HierarchicalHead(tree=TREE, tau=0.0, hidden=16, training=QUICK)  # tau finds rare labels without weights
     exceptions: ClassVar = {
         **MINI_BATCHES,
         "numbered_labels": "cross_val_predict numbers the labels for its scores, and the tree knows them by name",
@@ -34,7 +36,7 @@ class TestHierarchicalHeadKeepsTheContract(HeadContract):
 
 
 class TestHierarchicalHeadWithoutATreeKeepsTheContract(HeadContract):
-    head = HierarchicalHead(hidden=16, training=QUICK)
+    head = HierarchicalHead(tau=0.0, hidden=16, training=QUICK)
     exceptions: ClassVar = MINI_BATCHES
 
 
@@ -77,3 +79,32 @@ def test_a_trunk_without_tabular_columns_says_so() -> None:
     head = HierarchicalHead(trunk="attention", hidden=4, training=training).fit(planted.bags, planted.y)
     assert head.tabular_labels == ()
     assert "The trunk attention reads the text alone, not the tabular columns." in head.notes_
+
+
+def rare_leaves(parents: int = 4, leaves: int = 20, documents: int = 4, dim: int = 16) -> Planted:
+    """The first axes tell the parent clearly; each of its leaves has a center of its own, and few documents."""
+    codes = np.tile(np.arange(parents * leaves), documents)
+    rng = np.random.default_rng(0)
+    centers = rng.normal(size=(parents * leaves, dim))
+    centers[:, :parents] += 3 * np.eye(parents)[np.arange(parents * leaves) // leaves]
+    vectors = rng.normal(size=(len(codes), 1, dim)) + centers[codes][:, None]
+    names = np.array([f"parent-{code // leaves}/leaf-{code}" for code in codes], dtype=object)
+    tree = {name: (name.split("/")[0], name) for name in names}
+    return Planted(make_bags(list(vectors)), names, tree)
+
+
+def test_rare_leaves_under_a_clear_parent_are_found_through_it() -> None:
+    planted = rare_leaves()
+    half = len(planted) // 2
+    train, test = planted[np.arange(half)], planted[np.arange(half, 2 * half)]
+    training = training_of(lr=0.01, epochs=5, min_steps=20, device="cpu")
+    flat = MLPHead(hidden=32, training=training).fit(train.bags, train.y).predict(test.bags)
+    head = HierarchicalHead(tree=planted.tree, hidden=32, training=training).fit(train.bags, train.y)
+    found = head.predict(test.bags)
+
+    def parent_accuracy(predicted: NDArray[np.object_]) -> float:
+        parents = [[name.split("/")[0] for name in names] for names in (predicted, test.y)]
+        return float(np.mean(np.array(parents[0]) == np.array(parents[1])))
+
+    assert parent_accuracy(found) > parent_accuracy(flat) + 0.08
+    assert (found == test.y).mean() > (flat == test.y).mean()

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from sklearn.base import clone
 
 from data.errors import CallError
 from heads.classifiers.attention import AttentionHead
@@ -15,7 +16,7 @@ from heads.classifiers.mlp import MLPHead
 from heads.classifiers.supcon import SupConHead
 from heads.core.detailed_labels import sum_scores
 from heads.core.head import Head
-from heads.planted_signals import Planted, multilabel_signal
+from heads.planted_signals import Planted, make_bags, multilabel_signal
 from heads.testing import training_of
 from tests.heads.planted import QUICK, tree_signal
 
@@ -117,3 +118,19 @@ def test_multilabel_networks_learn_further_labels() -> None:
 def test_a_sum_of_probabilities_is_that_of_their_logarithms() -> None:
     scores = np.log([[0.1, 0.2, 0.3, 0.4]])
     np.testing.assert_allclose(np.exp(sum_scores(scores, np.array([1, 0, 1, 0]), 2)), [[0.6, 0.4]])
+
+
+def test_a_coarse_task_is_taught_by_detailed_labels() -> None:
+    # eight groups on a circle belong to two labels by turns, so that no direction separates these
+    rng = np.random.default_rng(0)
+    codes = rng.permutation(np.arange(500) % 8)
+    vectors = 0.7 * rng.normal(size=(500, 1, 6))
+    vectors[:, 0, 0] += 4 * np.cos(codes * np.pi / 4)
+    vectors[:, 0, 1] += 4 * np.sin(codes * np.pi / 4)
+    bags, coarse = make_bags(list(vectors)), np.array(["even", "odd"], dtype=object)[codes % 2]
+    train, test = np.arange(160), np.arange(160, 500)
+    training = training_of(lr=0.02, epochs=8, min_steps=20, device="cpu")
+    head = MLPHead(hidden=32, dropout=0.0, detail_weight=0.5, training=training)
+    alone = clone(head).fit(bags[train], coarse[train]).score(bags[test], coarse[test])
+    taught = clone(head).fit(bags[train], coarse[train], detailed=codes[train]).score(bags[test], coarse[test])
+    assert taught > alone + 0.1
