@@ -112,7 +112,7 @@ metric_option = click.option(
     "--metric",
     type=click.Choice(MAXIMIZED),
     help="What the selection maximizes; quadratic-kappa needs --order, and those after it a taxonomy.  "
-    "[hf1 for labels that are paths, else macro-f1]",
+    "[as --objective; hf1 for labels with a taxonomy, else macro-f1]",
 )
 OBJECTIVE_NAMES = ("hf1", "leaf", "distance", "wu-palmer", "macro-f1")  # heads.evaluation.decisions.OBJECTIVES
 objective_options = combine_options(
@@ -268,9 +268,12 @@ class SelectionOptions(CorpusOptions):
         """The metric of `--metric`, or its default for a corpus. Raises CallError for one that its labels lack."""
         from heads.evaluation.metrics import find_metric
 
-        name = self.metric or ("hf1" if corpus.kind == "path" and not self.order else "macro-f1")
-        kind = "ordinal" if self.order else corpus.kind
-        return find_metric(name, kind, has_taxonomy=corpus.taxonomy is not None, of=corpus.name)
+        has_taxonomy, kind = corpus.taxonomy is not None, "ordinal" if self.order else corpus.kind
+        by_labels = "hf1" if has_taxonomy and kind in ("path", "multilabel") else "macro-f1"  # as `default_objective`
+        # the tree distance cannot be maximized; LCA F1 falls with it
+        by_objective = {"hf1": "hf1", "leaf": "accuracy", "distance": "lca-f1", "wu-palmer": "wu-palmer"}
+        name = self.metric or by_objective.get(self.objective or "", "macro-f1" if self.objective else by_labels)
+        return find_metric(name, kind, has_taxonomy=has_taxonomy, of=corpus.name)
 
 
 chart_options = combine_options(
