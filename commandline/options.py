@@ -268,12 +268,14 @@ class SelectionOptions(CorpusOptions):
         """The metric of `--metric`, or its default for a corpus. Raises CallError for one that its labels lack."""
         from heads.evaluation.metrics import find_metric
 
-        has_taxonomy, kind = corpus.taxonomy is not None, "ordinal" if self.order else corpus.kind
-        by_labels = "hf1" if has_taxonomy and kind in ("path", "multilabel") else "macro-f1"  # as `default_objective`
+        has_levels = corpus.taxonomy is not None and self.scored_level != 1  # nothing is above the top level
+        kind = "ordinal" if self.order else corpus.kind
+        by_labels = "hf1" if has_levels and kind in ("path", "multilabel") else "macro-f1"  # as `default_objective`
         # the tree distance cannot be maximized; LCA F1 falls with it
         by_objective = {"hf1": "hf1", "leaf": "accuracy", "distance": "lca-f1", "wu-palmer": "wu-palmer"}
         name = self.metric or by_objective.get(self.objective or "", "macro-f1" if self.objective else by_labels)
-        return find_metric(name, kind, has_taxonomy=has_taxonomy, of=corpus.name)
+        of = f"{corpus.name} at level 1" if self.scored_level == 1 else corpus.name
+        return find_metric(name, kind, has_taxonomy=has_levels, of=of)
 
 
 chart_options = combine_options(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from data.taxonomy import Taxonomy
 from tests.conftest import Run
 from tests.small_store import blobs, make_store
 from tests.stages.engines.simulated import InProcess
@@ -41,6 +42,18 @@ def test_the_chart_is_written_in_every_format(embedonce: Run, store: Path, tmp_p
     assert (tmp_path / "s.svg").read_text().startswith("<svg") and "<table" in (tmp_path / "s.html").read_text()
     assert (tmp_path / "s.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "s.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_the_top_level_is_selected_by_macro_f1_and_lower_levels_by_hf1(embedonce: Run, tmp_path: Path) -> None:
+    labels = ("rec", "rec/autos", "rec/sport/golf", "sci/space")
+    nodes = Taxonomy.from_separator((*labels, "sci", "rec/sport"), "/")
+    make_store(tmp_path / "stores" / "made-up", *blobs(labels, documents=80), kind="path", taxonomy=nodes)
+    few = ("linear", "--trials", 1, "--folds", 2, "--json")
+    for level, metric in ((1, "macro_f1"), (2, "hf1")):
+        (result,) = json.loads(embedonce("sweep", *few, "--scored-level", level).out)["sweeps"]
+        assert result["metric"] == metric
+    refused = embedonce("sweep", *few, "--scored-level", 1, "--metric", "hf1")
+    assert "--metric hf1 needs a taxonomy, and the labels of made at level 1 have none." in refused.err
 
 
 def test_folds_of_a_trial_and_the_validation_split_exclude_each_other(embedonce: Run, store: Path) -> None:
