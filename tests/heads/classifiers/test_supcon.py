@@ -116,3 +116,10 @@ def test_a_regression_that_stops_early_says_so() -> None:
     assert head.notes_ == (
         "The logistic regression of supcon did not converge in 1 iterations. Raise max_iter, or lower C.",
     )
+
+
+def test_labels_of_a_graph_are_as_similar_as_the_nodes_above_them() -> None:
+    planted = tree_signal()
+    graph = {label: (label.split(".")[0],) for label in planted.tree} | {"sci.space": ("sci", "rec")}
+    head = clone(SMALL).set_params(tree=graph)
+    assert head.fit(planted.bags, planted.y).score(planted.bags, planted.y) > 0.85

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from data.errors import CallError
+from data.target import Target
 from data.taxonomy import Taxonomy
 from featurestore import CorpusTable, FeatureStore
 from heads.classifiers.cascade import CascadeHead
@@ -20,7 +21,7 @@ from heads.testing import training_of
 from stages.compare import compare
 from stages.curve import CurvePlan, fit_curves
 from stages.fitting.fit_head import fit_head
-from stages.fitting.plan import FitPlan
+from stages.fitting.plan import FitPlan, configure_head
 from stages.fitting.task import load_task
 from tests.small_store import blobs, make_store
 
@@ -120,3 +121,10 @@ def test_both_splits_have_labels_of_the_level(dataset: tuple[FeatureStore, Corpu
     task = load_task(*dataset, scored_level=1)
     assert task.labels == task.test_target.labels == ("misc", "rec", "sci")
     assert task.target.detailed is not None and np.array_equal(task.target.detailed.labels, sorted(LABELS))
+
+
+def test_a_head_receives_the_tree_of_one_label_and_not_of_multilabel_documents() -> None:
+    documents = [("rec/autos",), ("sci/med",), ("misc",)]
+    single, multilabel = (Target.from_labels(documents, kind, TREE) for kind in ("path", "multilabel"))
+    assert configure_head(SupConHead(), single).get_params()["tree"]["rec/autos"] == ["rec"]
+    assert configure_head(SupConHead(), multilabel).get_params()["tree"] is None
