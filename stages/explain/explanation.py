@@ -78,7 +78,7 @@ class Explanation:
         id: id of the document.
         split: its split.
         true_labels: its labels; None if it is unlabeled.
-        predicted_labels: the labels that the run predicts.
+        predicted_labels: the labels that the run predicts, or a node of its taxonomy that is above labels.
         probabilities: all labels with their probabilities, the highest first.
         label: the label that is explained.
         against: the label that it is compared with; None for all others.
@@ -238,7 +238,7 @@ def _explain(
     scores = align_scores(head.decision_function(bags), head.classes_, labels)
     probabilities = scores_to_probabilities(scores, multilabel=head.multilabel_)[0]
     predicted = _predicted_codes(run, scores)
-    most_probable = max(predicted or range(len(labels)), key=probabilities.item)
+    most_probable = max(_labels_below(run, predicted), key=probabilities.item)
     label = labels[most_probable] if options.label is None else options.label
     inputs = _attribution_input(run, head, document, label, options)
     contributions = METHODS[options.method](inputs, report) if inputs.count > 1 else np.zeros(0)
@@ -247,7 +247,7 @@ def _explain(
         id=document.id,
         split=document.split,
         true_labels=document.labels,
-        predicted_labels=tuple(labels[code] for code in predicted),
+        predicted_labels=tuple(run.record.node_names[code] for code in predicted),
         probabilities=tuple(sorted(zip(labels, probabilities.tolist(), strict=True), key=lambda pair: -pair[1])),
         label=label,
         against=options.against,
@@ -259,7 +259,7 @@ def _explain(
         probability_without_strongest=remaining,
         text=None if document.text is None else replace_unprintable(document.text),
         is_decoded=document.text is None and document.tokenizer is not None,
-        notes=tuple(list_caveats(document, inputs)),
+        notes=(*_node_notes(run, predicted, label, options), *list_caveats(document, inputs)),
     )
 
 
@@ -297,9 +297,29 @@ def _has_shared_tokens(head: Head, bags: Bags) -> bool:
 
 
 def _predicted_codes(run: Run, scores: NDArray[np.float32]) -> list[int]:
-    """The codes of the labels that the run's decision rule predicts."""
+    """The codes of the labels that the run's decision rule predicts, or of a node of its taxonomy."""
     codes = run.decision.rule.decide(scores)[0]
     return np.flatnonzero(codes).tolist() if np.ndim(codes) else [int(codes)]
+
+
+def _labels_below(run: Run, predicted: list[int]) -> list[int]:
+    """The predicted labels; those below a predicted node that is no label; or all labels if none is predicted."""
+    hierarchy, labels = run.record.hierarchy, len(run.record.labels)
+    if hierarchy is not None and any(code >= labels for code in predicted):
+        below: list[int] = np.flatnonzero(hierarchy.closure[:labels][:, predicted].sum(axis=1)).tolist()
+        return below
+    return predicted or list(range(labels))
+
+
+def _node_notes(run: Run, predicted: list[int], label: str, options: ExplanationOptions) -> list[str]:
+    """What an explanation of a node that is no label explains."""
+    if options.label is not None or all(code < len(run.record.labels) for code in predicted):
+        return []
+    node = run.record.node_names[predicted[0]]
+    return [
+        f"The prediction '{node}' is above labels and no label itself: the evidence is for '{label}', the most "
+        "probable label below it."
+    ]
 
 
 def _attributions(document: StoredDocument, level: str, contributions: NDArray[np.float64]) -> tuple[Attribution, ...]:

@@ -1,5 +1,6 @@
 """Runs whose decision rule is chosen for an objective of the taxonomy."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -124,3 +125,20 @@ def test_the_python_interface_takes_the_objective(dataset: tuple[FeatureStore, C
     corpus = package.load_corpus(dataset[0].folder)
     run = package.fit_head("linear", corpus, folds=2, objective="distance", runs=tmp_path, progress=False)
     assert load(Path(run.folder)).record.objective == "distance"
+
+
+def test_explain_shows_the_most_probable_label_below_a_predicted_node(
+    embedonce: Run, dataset: tuple[FeatureStore, CorpusTable]
+) -> None:
+    run, _ = fit_head(*dataset, plan_for("distance", tune=False), Path("runs"))
+    predictions = run.predictions()
+    row = int(np.flatnonzero(predictions.predicted >= len(LABELS))[0])
+    node = run.record.node_names[predictions.predicted[row]]
+    shown = embedonce(
+        "explain", run.name, predictions.ids[row], "--store", dataset[0].folder, "--runs", "runs", "--json"
+    )
+    assert shown.code == 0, shown.err
+    (document,) = json.loads(shown.out)["documents"]
+    below = {label: probability for label, probability in document["probabilities"].items() if label.startswith(node)}
+    assert document["predicted_labels"] == [node] and document["label"] == max(below, key=below.__getitem__)
+    assert f"The prediction '{node}' is above labels and no label itself" in document["notes"][0]
