@@ -32,28 +32,15 @@ from heads.evaluation.decisions.rules import Scores
 
 
 @dataclass(frozen=True, eq=False)
-class _Lookup:
-    """Where each P(a, d) is among the rows of pairs, labels and zeros.
+class _Entries:
+    """Nodes that may be in the best set of a document, those of a document together and smaller sizes first.
 
-    Attributes:
-        nodes: int64 (nodes,), the codes of a; those that stand for fewer nodes come first.
-        sizes: int64 (nodes,), for how many nodes they stand.
-        rows: int64 (nodes, distinct d).
-        truth_sizes: int64 (distinct d,).
+    documents, nodes: int64 (entries,). masses: (entries, distinct d), their P(a, d).
     """
 
+    documents: Codes
     nodes: Codes
-    sizes: Codes
-    rows: Codes
-    truth_sizes: Codes
-
-    def probabilities(self, masses: Floats) -> Floats:
-        """P(a), (nodes, documents). masses: of the rows; those of the last one are 0."""
-        total = np.zeros((len(self.nodes), masses.shape[1]), dtype=masses.dtype)
-        for column in self.rows.T:
-            used = np.flatnonzero(column < len(masses) - 1)
-            total[used] += masses[column[used]]
-        return total
+    masses: Floats
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,55 +53,91 @@ class BestClosedSet(BestExpectedHF):
         """bool (documents, nodes)."""
         self.check_columns(scores)
         predicted = np.zeros((len(scores), len(self.parents)), dtype=bool)
-        for rows in document_blocks(scores.shape):
-            documents, nodes = self._decide_block(self.probabilities(scores[rows]))
-            predicted[rows.start + documents, nodes] = True
+        entries = [
+            self._find_entries(self.probabilities(scores[rows]), rows.start) for rows in document_blocks(scores.shape)
+        ]
+        if entries:
+            together = _sorted(entries, self.candidates.node_sizes)
+            best = self._choose_entries(together)
+            predicted[together.documents[best], together.nodes[best]] = True
         return predicted
 
     @cached_property
-    def _lookup(self) -> _Lookup:
+    def _truth_sizes(self) -> Codes:
+        return np.unique(self.candidates.node_sizes[: self.labels])
+
+    @cached_property
+    def _pair_rows(self) -> Codes:
+        """The row of pairs that P(a, d) is in, or the number of pairs for none: int64 (branches, distinct d)."""
         candidates = self.candidates
-        sizes = candidates.node_sizes
-        truth_sizes, pairs = np.unique(sizes[: self.labels]), len(candidates.pair_sizes)
-        rows = np.full((len(sizes), len(truth_sizes)), pairs + self.labels)
+        rows = np.full((len(candidates.nodes), len(self._truth_sizes)), len(candidates.pair_sizes))
         node, pair = candidates.own_pairs.nonzero()
-        rows[candidates.nodes[node], np.searchsorted(truth_sizes, candidates.pair_sizes[pair])] = pair
-        leaves = candidates.members
-        rows[leaves, np.searchsorted(truth_sizes, sizes[leaves])] = pairs + leaves
-        nodes = np.argsort(sizes, kind="stable")
-        return _Lookup(nodes, sizes[nodes], rows[nodes], truth_sizes)
+        rows[node, np.searchsorted(self._truth_sizes, candidates.pair_sizes[pair])] = pair
+        return rows
 
-    def _decide_block(self, probabilities: Floats) -> tuple[Codes, Codes]:
-        """The documents and nodes of all predictions, int64 (predictions,) each."""
-        masses, lookup = self.candidates.masses(probabilities), self._lookup
-        lowest_value = self.expected_values.of(masses).max(axis=0)
-        rows = np.concatenate([masses.pairs, probabilities, np.zeros((1, len(lowest_value)), probabilities.dtype)])
-        share = lookup.sizes / (self.beta**2 * lookup.truth_sizes[-1] + lookup.sizes)
-        total = lookup.probabilities(rows)
-        # a little less than the bound, because both sides are rounded
-        kept = (total >= (0.999 * share).astype(rows.dtype)[:, None] * lowest_value) & (total > 0)
-        documents, nodes = kept.T.nonzero()
-        slots = np.arange(len(nodes)) - np.searchsorted(documents, documents)
-        padded = np.full((kept.shape[1], slots.max(initial=-1) + 1), -1)
-        padded[documents, slots] = nodes
-        best = self._best_sets(rows, padded)
-        return best.nonzero()[0], lookup.nodes[padded[best]]
+    @cached_property
+    def _lowest_share(self) -> float:
+        """The lowest s / (beta^2 D + s) of all nodes, and a little less: both sides of the bound are rounded."""
+        sizes = self.candidates.node_sizes
+        return float(0.999 * sizes.min() / (self.beta**2 * self._truth_sizes[-1] + sizes.min()))
 
-    def _best_sets(self, rows: Floats, padded: Codes) -> NDArray[np.bool_]:
-        """Which of the nodes of each document are in its best set, bool (documents, slots).
+    def _find_entries(self, probabilities: Floats, first: int) -> _Entries:
+        """The entries of a block of documents. first: the number of its first document."""
+        candidates, masses = self.candidates, self.candidates.masses(probabilities)
+        bound = self.expected_values.of(masses).max(axis=0) * probabilities.dtype.type(self._lowest_share)
+        bound = np.maximum(bound, np.finfo(bound.dtype).tiny)
+        rows = np.concatenate([masses.pairs, np.zeros((1, len(bound)), dtype=masses.pairs.dtype)])
+        is_leaf = np.isin(np.arange(self.labels), candidates.members)
+        leaf, leaf_document = (probabilities >= bound).nonzero()
+        leaf, leaf_document = leaf[is_leaf[leaf]], leaf_document[is_leaf[leaf]]
+        of_leaves = np.zeros((len(leaf), len(self._truth_sizes)), dtype=rows.dtype)
+        column = np.searchsorted(self._truth_sizes, candidates.node_sizes[leaf])
+        of_leaves[np.arange(len(leaf)), column] = probabilities[leaf, leaf_document]
+        branch, document = (candidates.node_masses(masses)[: len(candidates.nodes)] >= bound).nonzero()
+        of_branches = rows[self._pair_rows[branch], document[:, None]]
+        return _Entries(
+            first + np.append(document, leaf_document),
+            np.append(candidates.nodes[branch], leaf),
+            np.concatenate([of_branches, of_leaves]),
+        )
 
-        padded: int64 (documents, slots), places in the lookup, those that stand for fewer nodes first; -1 for none.
-        """
-        lookup = self._lookup
-        places = np.where((padded >= 0)[..., None], lookup.rows[padded], len(rows) - 1)
-        masses = rows[places, np.arange(len(padded))[:, None, None]]  # (documents, slots, distinct d)
-        order, count, highest = np.zeros(padded.shape, dtype=np.int64), np.zeros(len(padded), dtype=np.int64), 0.0
-        for size in range(1, padded.shape[1] + 1):
-            values = masses @ ((1 + self.beta**2) / (self.beta**2 * lookup.truth_sizes + size)).astype(rows.dtype)
-            ranked = np.argsort(-values, axis=1, kind="stable")
-            value = np.take_along_axis(values, ranked[:, :size], axis=1).sum(axis=1)
-            better = value > highest
-            order[better], count[better], highest = ranked[better], size, np.maximum(value, highest)
-        chosen = np.zeros(padded.shape, dtype=bool)
-        np.put_along_axis(chosen, order, np.arange(padded.shape[1]) < count[:, None], axis=1)
+    def _choose_entries(self, entries: _Entries) -> NDArray[np.bool_]:
+        """Which entries are in the best set of their document, bool (entries,)."""
+        starts = np.flatnonzero(np.diff(entries.documents, prepend=-1))
+        counts = np.diff(starts, append=len(entries.documents))
+        chosen = np.zeros(len(entries.documents), dtype=bool)
+        widths = 2 ** np.ceil(np.log2(counts)).astype(np.int64)  # so that few slots are empty
+        for width in np.unique(widths).tolist():
+            alike = widths == width
+            slots = np.arange(width)
+            is_used = slots < counts[alike, None]
+            places = np.where(is_used, starts[alike, None] + slots, 0)
+            masses = np.where(is_used[..., None], entries.masses[places], 0)
+            chosen[places[self._best_of(masses) & is_used]] = True
         return chosen
+
+    def _best_of(self, masses: Floats) -> NDArray[np.bool_]:
+        """The best slots of each document, bool (documents, slots). masses: (documents, slots, distinct d)."""
+        documents, slots, _ = masses.shape
+        highest, count = np.zeros(documents), np.zeros(documents, dtype=np.int64)
+        for size in range(1, slots + 1):
+            values = np.partition(-self._values(masses, size), size - 1, axis=1)[:, :size].sum(axis=1)
+            better = -values > highest
+            highest[better], count[better] = -values[better], size
+        chosen = np.zeros((documents, slots), dtype=bool)
+        for size in np.unique(count[count > 0]).tolist():
+            alike = np.flatnonzero(count == size)
+            ranked = np.argsort(-self._values(masses[alike], size), axis=1, kind="stable")
+            chosen[alike[:, None], ranked[:, :size]] = True
+        return chosen
+
+    def _values(self, masses: Floats, size: int) -> Floats:
+        """Q of sets of this size, (documents, slots)."""
+        weights = (1 + self.beta**2) / (self.beta**2 * self._truth_sizes + size)
+        return np.asarray(masses @ weights.astype(masses.dtype))
+
+
+def _sorted(blocks: list[_Entries], sizes: Codes) -> _Entries:
+    documents, nodes = (np.concatenate([getattr(each, name) for each in blocks]) for name in ("documents", "nodes"))
+    order = np.lexsort((sizes[nodes], documents))
+    return _Entries(documents[order], nodes[order], np.concatenate([each.masses for each in blocks])[order])
