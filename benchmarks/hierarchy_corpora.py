@@ -82,6 +82,11 @@ class LabeledPaths:
         """The first documents."""
         return LabeledPaths(self.vectors[:documents], self.paths[:documents])
 
+    def principal_components(self, count: int) -> NDArray[np.float32]:
+        """The vectors projected to their first principal components, float32 (documents, count)."""
+        centered = self.vectors - self.vectors.mean(axis=0)
+        return np.asarray(centered @ np.linalg.svd(centered, full_matrices=False)[2][:count].T)
+
     def descend(self, head: Head, vectors: NDArray[np.float32] | None = None) -> list[str]:
         """Predictions of a fitted head, from the top to the most probable child at each node."""
         hierarchy = Hierarchy.of(self.taxonomy, tuple(head.classes_))
