@@ -227,7 +227,7 @@ def _cross_fit_hiclass(task: Task) -> tuple[NDArray[np.int64], float]:
 
 def compare_on_newsgroups(store: Path, folder: Path) -> list[Score]:
     """The test split, flat first."""
-    corpus = load_corpus(store)
+    corpus = load_corpus(store, store.name.split("--")[0])  # a store may have samples of its corpus, too
     heads: dict[str, Head] = {
         "linear": LinearHead(),
         "cascade, per parent": CascadeHead(),
@@ -250,7 +250,7 @@ def _score_runs(runs: dict[str, Run], split: Split, hierarchy: Hierarchy | None)
 
 def compare_on_reuters(store: Path, folder: Path) -> list[Score]:
     """Out of fold, flat first; hF1 is that of the suggested taxonomy."""
-    corpus = load_corpus(store)
+    corpus = load_corpus(store, store.name.split("--")[0])  # a store may have samples of its corpus, too
 
     def fit(head: Head, decide: DecisionOptions = DecisionOptions()) -> Run:  # noqa: B008
         plan = FitPlan(head=head, test=False, decision=decide)
