@@ -15,13 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heads.linear_models.batched_logistic import Floats, LossBatch, minimize_batch
-from heads.linear_models.logistic import LinearModel, Standardizer, fit_multinomial_logistic
+from heads.linear_models.logistic import SMALL_TOLERANCE, LinearModel, Standardizer, fit_multinomial_logistic
+from heads.linear_models.logistic_solver import TOLERANCE
 
 __all__ = ["LocalProblem", "fit_grouped_logistic"]
 
-TOLERANCE = {"float32": 1e-5, "float64": 1e-7}  # of the loss, by the type of the features of a batch
+# of the loss, by the type of the features of a batch: as `fit_multinomial_logistic` has for large and small problems
+TOLERANCES = {"float32": TOLERANCE, "float64": SMALL_TOLERANCE}
 LARGE = 2**21  # numbers in the features of a problem, from which it is solved alone
-SMALL = 2**14  # numbers in the features of a problem, to which they are float64
+SMALL = 2**16  # numbers in the features of a problem, to which they are float64
 MEMORY = 2**22  # numbers in the features of the problems that are solved together
 MANY = 4  # features per document, from which combinations of documents are the features of a problem
 # the constant feature, as a share of the length of a document: 0.1 and 1 need up to twice as many steps
@@ -123,7 +125,7 @@ def _fit_alone(
 def _fit_batch(
     batch: "_Batch", problems: Sequence[LocalProblem], max_iter: int, standardizer: Standardizer
 ) -> list[tuple[LinearModel, int]]:
-    theta, tolerance = batch.starts(problems, standardizer), TOLERANCE[batch.loss.features.dtype.name]
+    theta, tolerance = batch.starts(problems, standardizer), TOLERANCES[batch.loss.features.dtype.name]
     iterations = minimize_batch(batch.loss, theta, tolerance, max_iter)
     retried = (iterations >= max_iter) & np.array([problem.start is not None for problem in problems])
     if retried.any():  # they would depend on their start
