@@ -94,11 +94,11 @@ class LabeledPaths:
         codes = rule.decide(head.decision_function(self.vectors if vectors is None else vectors))
         return [hierarchy.names[code] for code in codes.tolist()]
 
-    def hf1(self, predicted: Sequence[str]) -> float:
-        """The micro hF1 of predicted labels."""
+    def hf1(self, labels: Sequence[str], predicted: Sequence[str]) -> float:
+        """The micro hF1 of predicted labels of some documents."""
         hierarchy = Hierarchy.of(self.taxonomy, tuple(sorted(set(self.labels))))
         codes = {name: code for code, name in enumerate(hierarchy.names)}
-        truth, found = (np.array([codes[name] for name in names]) for names in (self.labels, predicted))
+        truth, found = (np.array([codes[name] for name in names]) for names in (labels, predicted))
         return float(ConfusionCounts.from_predictions(truth, found, hierarchy.labels, hierarchy).hf1)
 
 
