@@ -1,5 +1,6 @@
 """Documents with paths of labels for benchmarks/hierarchy.py, and classifiers compared on three corpora."""
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -32,7 +33,7 @@ from stages.fitting.task import Task, load_task
 from stages.taxonomy.suggest import suggest_taxonomy
 
 SEPARATOR = ">"
-Path_ = tuple[str, ...]
+NodePath = tuple[str, ...]
 
 
 class Classifier(Protocol):
@@ -50,7 +51,7 @@ class LabeledPaths:
     """Vectors, float32 (documents, dims), and the path of each document."""
 
     vectors: NDArray[np.float32]
-    paths: Sequence[Path_]
+    paths: Sequence[NodePath]
 
     @staticmethod
     def name(path: Sequence[str]) -> str:
@@ -203,8 +204,6 @@ def _against_heuristics(task: Task, scores: NDArray[np.float32]) -> Iterator[tup
 
 def _cross_fit_hiclass(task: Task) -> tuple[NDArray[np.int64], float]:
     """HiClass per parent with a logistic regression on standardized features, in the folds of the others."""
-    import time
-
     from hiclass import LocalClassifierPerParentNode
     from sklearn.linear_model import LogisticRegression
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Self
+from graphlib import TopologicalSorter
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,9 @@ from data.errors import UnknownName, suggest_name
 from data.splits import Strata
 from data.taxonomy import Taxonomy
 
-__all__ = ["MIN_STRATUM", "Hierarchy"]
+__all__ = ["MIN_STRATUM", "Hierarchy", "Parents", "children_of", "parents_first"]
+
+Parents: TypeAlias = tuple[tuple[int, ...], ...]  # of each node, by code; () for a node at the top
 
 MIN_STRATUM = 5  # documents of a node by which documents are stratified: one for each of five folds
 
@@ -30,13 +33,13 @@ class Hierarchy:
 
     names: tuple[str, ...]
     labels: int
-    parents: tuple[tuple[int, ...], ...]
+    parents: Parents
 
     @classmethod
     def of(cls, taxonomy: Taxonomy, labels: tuple[str, ...]) -> Self:
         """The part of a taxonomy that has these labels, which it must contain."""
-        part = taxonomy.restricted_to(labels)
-        names = (*labels, *(node for node in part.nodes if node not in set(labels)))
+        part, known = taxonomy.restricted_to(labels), set(labels)
+        names = (*labels, *(node for node in part.nodes if node not in known))
         code_of = {name: code for code, name in enumerate(names)}
         return cls(names, len(labels), tuple(tuple(code_of[above] for above in part.parents[name]) for name in names))
 
@@ -78,25 +81,12 @@ class Hierarchy:
     @cached_property
     def order(self) -> NDArray[np.int64]:
         """The codes of all nodes, parents before their children: int64 (nodes,)."""
-        order, waiting = list[int](), [len(above) for above in self.parents]
-        open_nodes = [node for node, count in enumerate(waiting) if not count]
-        while open_nodes:
-            node = open_nodes.pop(0)
-            order.append(node)
-            for child in self.children[node]:
-                waiting[child] -= 1
-                if not waiting[child]:
-                    open_nodes.append(child)
-        return np.array(order, dtype=np.int64)
+        return np.array(parents_first(self.parents), dtype=np.int64)
 
     @cached_property
     def children(self) -> tuple[tuple[int, ...], ...]:
         """The codes of the children of each node."""
-        below: list[list[int]] = [[] for _ in self.names]
-        for node, above in enumerate(self.parents):
-            for parent in above:
-                below[parent].append(node)
-        return tuple(map(tuple, below))
+        return children_of(self.parents)
 
     @cached_property
     def top(self) -> tuple[int, ...]:
@@ -139,6 +129,17 @@ class Hierarchy:
         values, codes = (np.array([pair[which] for row in rows for pair in row], dtype=np.int64) for which in (1, 0))
         return csr_array((values, codes, np.cumsum([0, *map(len, rows)])), shape=(len(self), len(self) + 1))
 
+    def complete(self, labels: NDArray[np.bool_]) -> Any:
+        """csr_array int64 (documents, nodes): 1 at each label of a document and each node above it.
+
+        labels: (documents, labels).
+        """
+        from scipy.sparse import csr_array
+
+        nodes = (csr_array(labels).astype(np.int64) @ self.closure[: self.labels]).tocsr()
+        nodes.data[:] = 1
+        return nodes
+
     def node_probabilities(self, probabilities: NDArray[Any]) -> NDArray[np.float64]:
         """The probability of each node, float64 (documents, nodes): the sum over the labels at and below it.
 
@@ -169,6 +170,20 @@ class Hierarchy:
         rank = np.argsort(order)
         first = np.minimum.reduceat(rank[closure.indices], closure.indptr[:-1]) if self.labels else rank
         return Strata(np.asarray(order[first][y]), y)
+
+
+def children_of(parents: Parents) -> Parents:
+    """The codes of the children of each node, in increasing order."""
+    below: list[list[int]] = [[] for _ in parents]
+    for node, above in enumerate(parents):
+        for parent in above:
+            below[parent].append(node)
+    return tuple(map(tuple, below))
+
+
+def parents_first(parents: Parents) -> list[int]:
+    """The codes of all nodes, parents before their children."""
+    return list(TopologicalSorter(dict(enumerate(parents))).static_order())
 
 
 def _first_column(y: NDArray[np.bool_], order: NDArray[np.int64]) -> NDArray[np.int64]:

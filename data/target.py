@@ -192,7 +192,8 @@ def _level_codes(target: Target, hierarchy: Hierarchy, level: int) -> tuple[NDAr
             )
         nodes[label] = hierarchy.names[lowest[0]]
     names = tuple(sorted(set(nodes.values())))
-    codes = np.array([names.index(nodes[label]) for label in target.labels], dtype=np.int64)
+    code_of = {name: code for code, name in enumerate(names)}
+    codes = np.array([code_of[nodes[label]] for label in target.labels], dtype=np.int64)
     return codes[target.y], names
 
 

@@ -14,7 +14,6 @@ from data.readers.files import InputFile, open_text
 from data.readers.inputs import find_input
 from data.readers.tables import TABLE_READERS, exists
 from data.source_spec import SourceSpec
-from data.table import Table
 from data.taxonomy import Taxonomy
 from data.text_format import join_names, plural
 
@@ -137,12 +136,8 @@ def _read_edges(file: InputFile) -> tuple[list[_Edge], list[str]]:
     return [
         edge
         for number, row in enumerate(rows[first:], start=first)
-        for edge in _edges_of_row(file.source, _place(table, number), row[child], row[parent])
+        for edge in _edges_of_row(file.source, table.row_name(number), row[child], row[parent])
     ], notes
-
-
-def _place(table: Table, row: int) -> str:
-    return table.row_name(row)
 
 
 def _find_columns(header: list[str]) -> tuple[int, int] | None:

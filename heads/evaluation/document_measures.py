@@ -94,7 +94,7 @@ def _measure_nodes(truth: NDArray[Any], predicted: NDArray[Any], hierarchy: Hier
 
 def _measure_sets(truth: NDArray[Any], predicted: NDArray[Any], hierarchy: Hierarchy) -> Measures:
     """The measures of any number of labels per document."""
-    true_sets, predicted_sets = _complete(truth, hierarchy), _complete(predicted, hierarchy)
+    true_sets, predicted_sets = hierarchy.complete(truth), hierarchy.complete(predicted)
     shared = np.asarray(true_sets.multiply(predicted_sets).sum(axis=1)).ravel()
     level_correct, level_documents = _compare_levels(true_sets, predicted_sets, hierarchy)
     labels = np.diff(predicted_sets[:, : hierarchy.labels].indptr)
@@ -117,15 +117,6 @@ def _overlap(shared: NDArray[Any], predicted: NDArray[Any], true: NDArray[Any]) 
         "document_recall": np.where(both_empty, 1.0, shared / np.maximum(true, 1)),
         "document_f1": np.where(both_empty, 1.0, 2 * shared / np.maximum(predicted + true, 1)),
     }
-
-
-def _complete(labels: NDArray[np.bool_], hierarchy: Hierarchy) -> Any:
-    """csr_array (documents, nodes) with a 1 at each label of a document and each node above it."""
-    from scipy.sparse import csr_array
-
-    nodes = (csr_array(labels).astype(np.int64) @ hierarchy.closure[: hierarchy.labels]).tocsr()
-    nodes.data[:] = 1
-    return nodes
 
 
 def _compare_levels(

@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from data.hierarchy import Parents, children_of, parents_first
 from data.taxonomy import Taxonomy
 
 __all__ = ["LabelGraph"]
@@ -28,7 +29,7 @@ class LabelGraph:
     """
 
     names: tuple[str, ...]
-    parents: tuple[tuple[int, ...], ...]
+    parents: Parents
     labels: int
 
     @classmethod
@@ -62,27 +63,14 @@ class LabelGraph:
         return all(len(above) <= 1 for above in self.parents)
 
     @cached_property
-    def children(self) -> tuple[tuple[int, ...], ...]:
+    def children(self) -> Parents:
         """The codes of the children of each node, in increasing order."""
-        below: list[list[int]] = [[] for _ in self.names]
-        for node, above in enumerate(self.parents):
-            for parent in above:
-                below[parent].append(node)
-        return tuple(map(tuple, below))
+        return children_of(self.parents)
 
     @cached_property
     def inner(self) -> tuple[int, ...]:
         """The nodes with children, parents before their children."""
-        order, waiting = list[int](), [len(above) for above in self.parents]
-        open_nodes = [len(self) - 1]
-        while open_nodes:
-            node = open_nodes.pop()
-            order.append(node)
-            for child in self.children[node]:
-                waiting[child] -= 1
-                if not waiting[child] and self.children[child]:
-                    open_nodes.append(child)
-        return tuple(order)
+        return tuple(node for node in parents_first(self.parents) if self.children[node])
 
     @cached_property
     def edges_below(self) -> dict[int, NDArray[np.int64]]:

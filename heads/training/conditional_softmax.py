@@ -48,9 +48,8 @@ class Branches:
     def of(cls, hierarchy: Hierarchy, counts: NDArray[np.float64]) -> Self:
         """The branches of a hierarchy whose labels have `counts` documents, float64 (labels,)."""
         below = hierarchy.closure[: hierarchy.labels].T @ counts
-        pairs: list[
-            tuple[int, int, int | None]
-        ] = []  # depth of the end, node, parent; the end of a label is len + label
+        # depth of the end, node, parent; the end of a label is len + label
+        pairs: list[tuple[int, int, int | None]] = []
         for node in hierarchy.order.tolist():
             depth = int(hierarchy.depths[node])
             pairs += [(depth, node, parent) for parent in hierarchy.parents[node] or (None,)]

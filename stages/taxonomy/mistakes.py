@@ -162,19 +162,12 @@ def _node_sets(
     hierarchy: Hierarchy, truth: NDArray[Any], predicted: NDArray[Any]
 ) -> tuple[NDArray[np.int64], Any, Any]:
     """Documents per row int64 (rows,), and two csr_arrays (rows, nodes) with a 1 at each true and predicted node."""
-    from scipy.sparse import csr_array
-
     closure = hierarchy.closure
     if truth.ndim == 1:  # few pairs of codes are distinct
         pairs, counts = np.unique(truth.astype(np.int64) * len(hierarchy) + predicted, return_counts=True)
         true_codes, predicted_codes = np.divmod(pairs, len(hierarchy))
         return counts, closure[true_codes], closure[predicted_codes]
-    labels = closure[: hierarchy.labels]
-    true_sets, predicted_sets = (
-        (csr_array(labeled.astype(np.int64)) @ labels).tocsr() for labeled in (truth, predicted)
-    )
-    true_sets.data[:] = predicted_sets.data[:] = 1
-    return np.ones(len(truth), dtype=np.int64), true_sets, predicted_sets
+    return np.ones(len(truth), dtype=np.int64), hierarchy.complete(truth), hierarchy.complete(predicted)
 
 
 def _first_outside(hierarchy: Hierarchy, missing: Any, others: Any) -> _Pairs:

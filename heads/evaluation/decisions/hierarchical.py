@@ -18,9 +18,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from data.hierarchy import Hierarchy
+from data.hierarchy import Hierarchy, Parents
 from heads.evaluation.decisions.node_values import Candidates, Codes, ExpectedValues, Floats, Masses, document_blocks
-from heads.evaluation.decisions.rules import DecisionRule, Parents, Scores, reorder_parents
+from heads.evaluation.decisions.rules import DecisionRule, Scores, reorder_parents
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,12 +10,12 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from data.hierarchy import Parents
 from heads.evaluation.confusion_counts import ConfusionCounts
 from heads.evaluation.decisions.rules import (
     BestExpectedSet,
     DecisionRule,
     FixedThreshold,
-    Parents,
     PerLabelThresholds,
     SingleThreshold,
     raised_scores,

@@ -12,11 +12,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from data.hierarchy import Hierarchy
+from data.hierarchy import Parents, parents_first
 from heads.evaluation.score_matrix import row_blocks
 
 Scores = NDArray[np.floating[Any]]
-Parents = tuple[tuple[int, ...], ...]  # of the nodes of a hierarchy, the labels first
 
 
 class DecisionRule:
@@ -228,7 +227,7 @@ def _columns(values: Sequence[float] | NDArray[np.float64], scores: Scores) -> N
 def raised_scores(scores: Scores, parents: Parents) -> Scores:
     """The highest score of each label and those below it: (documents, labels). parents: of each label; () for none."""
     raised = scores.copy() if parents else scores
-    for label in _parents_first(parents)[::-1]:
+    for label in parents_first(parents)[::-1]:
         for parent in parents[label]:
             np.maximum(raised[:, parent], raised[:, label], out=raised[:, parent])
     return raised
@@ -236,15 +235,10 @@ def raised_scores(scores: Scores, parents: Parents) -> Scores:
 
 def with_parents(predicted: NDArray[np.bool_], parents: Parents) -> NDArray[np.bool_]:
     """The predicted labels with those above them, bool (documents, labels); an array that is not used elsewhere."""
-    for label in _parents_first(parents)[::-1]:
+    for label in parents_first(parents)[::-1]:
         for parent in parents[label]:
             predicted[:, parent] |= predicted[:, label]
     return predicted
-
-
-def _parents_first(parents: Parents) -> list[int]:
-    order: list[int] = Hierarchy(("",) * len(parents), len(parents), parents).order.tolist()
-    return order
 
 
 def reorder_parents(parents: Parents, order: Sequence[int] | NDArray[np.int64]) -> Parents:
