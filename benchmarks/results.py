@@ -25,7 +25,7 @@ from data.readers import read_corpus
 from data.text_format import format_duration
 from featurestore import FeatureStore
 from heads.evaluation.metrics import Scorecard, scorecard
-from stages.compare import compare
+from stages.comparing.table import compare
 from stages.embed.pipeline.embed_source import EmbedRequest, embed_source
 from stages.fitting.fit_head import fit_head
 from stages.fitting.head_options import ALL, parse_heads

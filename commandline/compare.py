@@ -12,7 +12,7 @@ from data.text_format import format_duration
 
 if TYPE_CHECKING:
     from heads.evaluation.metrics import ConfidenceInterval
-    from stages.compare import Comparison
+    from stages.comparing.table import Comparison
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +45,9 @@ def compare(options: CompareOptions) -> None:
     embedonce compare linear-3f9a12bc lstm-7c2e41b0 --html report.html
     embedonce compare --metric hf1
     """
-    from stages.compare import choose_metric, select_runs, write_report
-    from stages.compare import compare as compare_runs
+    from stages.comparing.report_views import write_report
+    from stages.comparing.selection import choose_metric, select_runs
+    from stages.comparing.table import compare as compare_runs
 
     left_out: list[str] = []
     runs = select_runs(options.names, options.runs, left_out.append)

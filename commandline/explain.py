@@ -89,7 +89,7 @@ def explain(options: ExplainOptions) -> None:
     embedonce explain lstm-7c2e41b0 test-17
     embedonce explain lstm-7c2e41b0 test-17 test-23 --for grain --against wheat --html why.html
     """
-    from stages.compare import find_run
+    from stages.comparing.selection import find_run
     from stages.explain import check_explainable, render_page
 
     run = find_run(options.run, options.runs)

@@ -243,7 +243,7 @@ def finetune(options: FinetuneOptions) -> None:
 
 
 def _finetune(options: FinetuneOptions) -> None:
-    from stages.compare import compare
+    from stages.comparing.table import compare
     from stages.finetune.finetune import finetune as finetune_encoder
 
     with progress("fine-tuning") as bar:

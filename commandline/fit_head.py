@@ -122,7 +122,7 @@ def fit_head(options: FitHeadOptions) -> None:
     embedonce fit-head stack --run linear-3f9a12bc --run lstm-7c2e41b0
     """
     from heads.registry import STACKING_HEADS
-    from stages.compare import compare
+    from stages.comparing.table import compare
     from stages.fitting.pooled_features import PooledFeatures
 
     if options.base_runs and not STACKING_HEADS.keys() & set(options.heads):

@@ -67,7 +67,7 @@ def predict(options: PredictOptions) -> None:
     embedonce predict lstm-7c2e41b0 other.csv --text message --delimiter ";" > labeled.csv
     gunzip --stdout new.csv.gz | embedonce predict lstm-7c2e41b0 - > labeled.csv
     """
-    from stages.compare import find_run
+    from stages.comparing.selection import find_run
     from stages.fitting.predictions import ProbabilityColumns
     from stages.predict import open_encoders, path_columns, read_new_text, write_predictions
     from stages.predict import predict as predict_documents

@@ -90,7 +90,8 @@ def sweep(options: SweepOptions) -> None:
     embedonce sweep all --time-budget 10m
     embedonce sweep mlp --trials 200 --on ray
     """
-    from stages.compare import compare, select_runs
+    from stages.comparing.selection import select_runs
+    from stages.comparing.table import compare
     from stages.fitting.head_options import ALL
 
     options.check_formats()

@@ -99,7 +99,7 @@ def _check(options: TaxonomyOptions) -> None:
 
 def _show_run(name: str, options: TaxonomyOptions) -> None:
     """Print F1 and the mistakes of each node, the mistakes of each level, and the most frequent confusions."""
-    from stages.compare import find_run
+    from stages.comparing.selection import find_run
     from stages.taxonomy.path_report import report_paths
 
     report = report_paths(find_run(name, options.runs))
@@ -166,7 +166,7 @@ def _read(options: TaxonomyOptions) -> "CountedTaxonomy":
     from stages.taxonomy.sources import count_stored, read_file, read_source, store_location
 
     if options.suggest is not None:
-        from stages.compare import find_run
+        from stages.comparing.selection import find_run
         from stages.taxonomy.suggest import suggest_taxonomy
 
         return suggest_taxonomy(find_run(options.suggest, options.runs))

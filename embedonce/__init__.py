@@ -343,8 +343,8 @@ def compare(runs: "Sequence[Run | str | Path] | str | Path" = "runs", metric: st
     Raises:
         CallError: if a run does not have the metric.
     """
-    from stages.compare import choose_metric, select_runs
-    from stages.compare import compare as compare_runs
+    from stages.comparing.selection import choose_metric, select_runs
+    from stages.comparing.table import compare as compare_runs
 
     left_out: list[str] = []
     if isinstance(runs, str | Path):

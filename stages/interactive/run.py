@@ -14,7 +14,7 @@ from data.errors import CallError, EmbedOnceError
 from data.readers.in_memory import read_in_memory
 from data.source_spec import SourceSpec
 from data.text_format import plural
-from stages import compare
+from stages.comparing import table
 from stages.fitting.runs import Run as StoredRun
 from stages.interactive.progress_bar import progress_bar
 
@@ -172,7 +172,7 @@ class Run:
 class Comparison:
     """Runs in a table, the best out-of-fold one first. A notebook shows it as HTML, `print` as text."""
 
-    def __init__(self, compared: compare.Comparison) -> None:
+    def __init__(self, compared: table.Comparison) -> None:
         self._compared = compared
 
     @property

@@ -2,7 +2,7 @@
 
 `run_view` is the input of the report, `run_panel` a run as its template shows it; `rendering` fills in the templates.
 `line_chart` is the one chart of lines, drawn as SVG or by `plots` with matplotlib. A page is one file that loads
-nothing. Nothing here reads a run folder: `stages.compare` provides the views.
+nothing. Nothing here reads a run folder: `stages.comparing` provides the views.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What the report page shows of a run: a value that `stages/compare.py` fills from a run folder."""
+"""What the report page shows of a run: a value that `stages/comparing/` fills from a run folder."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

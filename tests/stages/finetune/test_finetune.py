@@ -18,7 +18,7 @@ import torch
 from data.documents import Corpus, Document
 from data.errors import CallError, ModelUnavailable
 from featurestore import FeatureStore
-from stages.compare import compare
+from stages.comparing.table import compare
 from stages.embed.encoder.options import Options
 from stages.explain.explanation import ExplanationOptions, explain_documents
 from stages.explain.source_text import SourceTexts

@@ -18,7 +18,7 @@ from heads.classifiers.knn import KNNHead
 from heads.classifiers.linear import LinearHead
 from heads.classifiers.stacking import StackingHead
 from heads.core.head import Head
-from stages.compare import compare
+from stages.comparing.table import compare
 from stages.curve import CurvePlan
 from stages.curve.runner import fit_curves
 from stages.fitting.copies import Origin, format_origins, parse_origins

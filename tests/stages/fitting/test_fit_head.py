@@ -18,7 +18,7 @@ from heads.evaluation.score_matrix import scores_to_probabilities
 from heads.registry import HEADS
 from heads.testing import training_of
 from heads.training.config import Training
-from stages.compare import make_run_views
+from stages.comparing.report_views import make_run_views
 from stages.fitting import runs
 from stages.fitting.cross_fitting import FitProgress
 from stages.fitting.fit_head import fit_head

@@ -13,7 +13,7 @@ from data.taxonomy import Taxonomy
 from featurestore import CorpusTable, FeatureStore
 from heads.classifiers.linear import LinearHead
 from heads.evaluation.decisions.hierarchical import BestExpectedDistance
-from stages.compare import compare
+from stages.comparing.table import compare
 from stages.curve import CurvePlan, fit_curves
 from stages.fitting.decision_options import DecisionOptions
 from stages.fitting.fit_head import fit_head

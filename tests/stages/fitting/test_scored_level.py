@@ -18,7 +18,7 @@ from heads.classifiers.stacking import StackingHead
 from heads.classifiers.supcon import SupConHead
 from heads.core.head import Head
 from heads.testing import training_of
-from stages.compare import compare
+from stages.comparing.table import compare
 from stages.curve import CurvePlan, fit_curves
 from stages.fitting.fit_head import fit_head
 from stages.fitting.plan import FitPlan, configure_head

@@ -17,7 +17,8 @@ from heads.classifiers.stacking import StackingHead
 from heads.evaluation.decisions.heldout import HeldOut
 from heads.testing import training_of
 from heads.training.state import Epoch
-from stages.compare import compare, write_report
+from stages.comparing.report_views import write_report
+from stages.comparing.table import compare
 from stages.curve.runner import CurvePlan, fit_curves
 from stages.fitting import runs
 from stages.fitting.fit_head import fit_head

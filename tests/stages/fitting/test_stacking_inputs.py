@@ -18,7 +18,7 @@ from heads.classifiers.prototype import PrototypeHead
 from heads.classifiers.stacking import StackingHead
 from heads.core.head import Head
 from heads.evaluation.score_matrix import scores_to_probabilities
-from stages.compare import compare
+from stages.comparing.table import compare
 from stages.fitting import runs
 from stages.fitting.fit_head import fit_head
 from stages.fitting.plan import FitPlan

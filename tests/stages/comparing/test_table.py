@@ -11,7 +11,8 @@ import embedonce as api
 from heads.classifiers.linear import LinearHead
 from heads.classifiers.prototype import PrototypeHead
 from heads.evaluation.metrics import MACRO_F1, macro_f1
-from stages.compare import _differences, compare, write_report
+from stages.comparing.report_views import write_report
+from stages.comparing.table import _differences, compare
 from stages.fitting import runs
 from stages.fitting.fit_head import fit_head
 from stages.fitting.plan import FitPlan

@@ -1,0 +1,70 @@
+"""What the report page shows of each run."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from data.atomic_write import open_atomically
+from data.text_format import plural
+from heads.evaluation.metrics import Metric
+from stages.comparing.notes import describe_inputs, describe_marks
+from stages.comparing.selection import choose_metric
+from stages.fitting import runs
+from stages.report.run_view import RunView
+
+
+def make_run_views(selected: Sequence[runs.Run]) -> list[RunView]:
+    """What the report page shows of each run."""
+    return [_make_run_view(run) for run in selected]
+
+
+def _make_run_view(run: runs.Run) -> RunView:
+    record, scored = run.record, run.predictions().of(run.scored_split)
+    return RunView(
+        name=run.name,
+        head=record.head,
+        store=record.store,
+        reads=describe_inputs(record),
+        rule=run.decision.rule.family,
+        parameters=record.parameter_count,
+        training=_describe_training(record.training),
+        fit_seconds=record.seconds["fit"],
+        predict_milliseconds=record.predict_milliseconds,
+        out_of_fold=run.ranking_scorecard,
+        has_folds=record.validate_on == "folds",
+        test=run.scorecards.get("test"),
+        labels=tuple(run.record.labels),
+        truth=scored.truth,
+        predicted=scored.predicted,
+        probabilities=scored.probabilities,
+        notes=run.record.notes,
+        evidence=run.decision.to_json(),
+        marks=tuple(describe_marks(run)),
+        hierarchy=record.hierarchy,
+    )
+
+
+def _describe_training(training: Mapping[str, Any]) -> str:
+    """What a rule may have chosen, as "20 epochs, 2,040 batches of 64 documents, float32"."""
+    if not training:
+        return ""
+    batches = f"{plural(training['steps'], 'batch', 'batches')} of {plural(training['batch_size'], 'document')}"
+    return f"{plural(training['epochs'], 'epoch')}, {batches}, {training['precision']}"
+
+
+def write_report(selected: Sequence[runs.Run], path: Path, metric: Metric | None = None) -> None:
+    """Write one self-contained HTML page that shows the runs; an older page of that name is replaced.
+
+    Args:
+        selected: the runs.
+        path: of the page.
+        metric: what ranks the runs, as in `compare`.
+
+    Raises:
+        StorageFailed: it cannot be written.
+    """
+    from stages.report import render_page
+
+    page = render_page(make_run_views(selected), metric or choose_metric(selected))
+    with open_atomically(path, next_step=", or name another file.") as file:
+        file.write(page.encode())
