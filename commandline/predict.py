@@ -97,7 +97,9 @@ def predict(options: PredictOptions) -> None:
             lambda done: bar(done, total, f"{done:,} of {total:,} documents"),
             corpus.tabular,
         )
-        failed = write_predictions(predictions, columns, out, as_json=options.as_json, paths=path_columns(run))
+        failed = write_predictions(
+            predictions, columns, out, as_json=options.as_json, paths=path_columns(run), decision=run.decision
+        )
     if failed:
         say(
             f"{plural(len(failed), 'document')} without a prediction, because their vectors are not finite: "

@@ -16,11 +16,18 @@ from data.source_spec import SourceSpec
 from data.tabular import Tabular
 from data.text_format import join_names
 from featurestore import Recipe
-from heads.evaluation.score_matrix import scores_to_probabilities
+from heads.evaluation.decisions import Decision
 from stages.embed import Encoder
 from stages.embed.pipeline.encoding_choice import open_recorded_encoder, options_from_recipe
 from stages.embed.pipeline.feature_blocks import iter_feature_blocks
-from stages.fitting.predictions import CsvWriter, ProbabilityColumns, format_labels
+from stages.fitting.predictions import (
+    CsvWriter,
+    ProbabilityColumns,
+    abstention_reason,
+    decision_columns,
+    format_labels,
+    predicted_codes,
+)
 from stages.fitting.runs import Run
 from stages.fitting.stacking_inputs import build_scorer
 from stages.taxonomy.paths import Path, PathColumns, Paths
@@ -32,8 +39,10 @@ class Prediction:
 
     label: as in predictions.csv, a label or a JSON list of labels for multi-label; "" if there are none.
     labels: their names, None if there are none; with a taxonomy, a predicted node may be no label of a document.
-    probabilities: float32 (labels,), in the order of the run's labels; None if there are none.
+    probabilities: float32 (labels,), calibrated, in the order of the run's labels; None if there are none.
     paths: the nodes above the labels with their probabilities, as in `Paths.of`; () without a taxonomy.
+    abstained: why the document is left undecided, which has no labels then; "" if it is decided.
+    label_set: the labels in its label set; None if the run makes no label sets.
     """
 
     id: str
@@ -41,6 +50,8 @@ class Prediction:
     labels: tuple[str, ...] | None = None
     probabilities: NDArray[np.float32] | None = None
     paths: tuple[Path, ...] = ()
+    abstained: str = ""
+    label_set: tuple[str, ...] | None = None
 
 
 def open_encoders(
@@ -146,23 +157,29 @@ def predict(
     for block in iter_feature_blocks(columns.texts, encoders):
         rows = np.asarray(block.texts)[block.is_encoded]
         columns_of_rows = None if tabular is None else tabular[rows]
-        decided = _decide(run, score(block.shards, columns_of_rows)) if len(rows) else iter(())
+        ids = [columns.ids[row] for row in rows]
+        decided = _decide(run, ids, score(block.shards, columns_of_rows)) if ids else iter(())
         for row, is_encoded in zip(block.texts, block.is_encoded.tolist(), strict=True):
-            yield Prediction(columns.ids[row], *(next(decided) if is_encoded else ()))
+            yield next(decided) if is_encoded else Prediction(columns.ids[row])
         if on_progress is not None:
             on_progress(block.texts.stop)
 
 
-def _decide(
-    run: Run, scores: NDArray[np.float32]
-) -> Iterator[tuple[str, tuple[str, ...], NDArray[np.float32], tuple[Path, ...]]]:
-    """Yield the fields of each document's Prediction without its id. scores: float32 (documents, labels)."""
-    names, hierarchy, decided = run.record.node_names, run.record.hierarchy, run.decision.rule.decide(scores)
-    probabilities = scores_to_probabilities(scores, multilabel=run.record.kind == "multilabel")
+def _decide(run: Run, ids: Sequence[str], scores: NDArray[np.float32]) -> Iterator[Prediction]:
+    """Yield the prediction of each document. scores: float32 (documents, labels)."""
+    labels, names, hierarchy, decision = run.record.labels, run.record.node_names, run.record.hierarchy, run.decision
+    decided, probabilities, sets = decision.decide(scores), decision.probabilities(scores), decision.sets(scores, ids)
     paths = repeat(()) if hierarchy is None else Paths(hierarchy).of(decided, probabilities)
-    for codes, row, of_document in zip(decided, probabilities, paths, strict=False):
-        columns = np.flatnonzero(codes).tolist() if np.ndim(codes) else [int(codes)]
-        yield format_labels(codes, names), tuple(names[column] for column in columns), row, of_document
+    for row, (codes, of_document) in enumerate(zip(decided, paths, strict=False)):
+        yield Prediction(
+            ids[row],
+            format_labels(codes, names),
+            tuple(names[code] for code in predicted_codes(codes)),
+            probabilities[row],
+            of_document,
+            abstention_reason(codes),
+            None if sets is None else tuple(labels[column] for column in predicted_codes(sets[row])),
+        )
 
 
 def path_columns(run: Run) -> PathColumns | None:
@@ -178,6 +195,7 @@ def write_predictions(
     *,
     as_json: bool,
     paths: PathColumns | None = None,
+    decision: Decision | None = None,
 ) -> list[str]:
     """Write predictions as CSV or JSON lines; a row without a prediction has empty cells, or null in JSON.
 
@@ -187,11 +205,13 @@ def write_predictions(
         out: where to write.
         as_json: one JSON object per line instead of CSV.
         paths: from `path_columns`.
+        decision: of the run, if it may leave documents undecided or makes label sets, which have a column each.
 
     Returns:
         The ids of the rows without a prediction.
     """
-    write = _write_json(columns, paths, out) if as_json else _write_csv(columns, paths, out)
+    further = decision_columns(decision)
+    write = _write_json(columns, paths, further, out) if as_json else _write_csv(columns, paths, further, out)
     failed = []
     for row in predictions:
         write(row)
@@ -200,18 +220,23 @@ def write_predictions(
     return failed
 
 
-def _write_json(columns: ProbabilityColumns, paths: PathColumns | None, out: TextIO) -> Callable[[Prediction], None]:
+def _write_json(
+    columns: ProbabilityColumns, paths: PathColumns | None, further: Sequence[str], out: TextIO
+) -> Callable[[Prediction], None]:
     def write(row: Prediction) -> None:
         probabilities = None if row.probabilities is None else columns.select(row.probabilities)
         found = {} if paths is None else paths.to_json(None if row.labels is None else row.paths)
-        content = {"id": row.id, "labels": row.labels, **found, "probabilities": probabilities}
+        decided = {name: getattr(row, name) for name in further}
+        content = {"id": row.id, "labels": row.labels, **decided, **found, "probabilities": probabilities}
         out.write(json.dumps(content, ensure_ascii=False) + "\n")
 
     return write
 
 
-def _write_csv(columns: ProbabilityColumns, paths: PathColumns | None, out: TextIO) -> Callable[[Prediction], None]:
-    table, others = CsvWriter(out), ["id", "prediction", *(() if paths is None else paths.header)]
+def _write_csv(
+    columns: ProbabilityColumns, paths: PathColumns | None, further: Sequence[str], out: TextIO
+) -> Callable[[Prediction], None]:
+    table, others = CsvWriter(out), ["id", "prediction", *further, *(() if paths is None else paths.header)]
     header = columns.header(others)
     table.writerow([*others, *header])
 
@@ -219,7 +244,12 @@ def _write_csv(columns: ProbabilityColumns, paths: PathColumns | None, out: Text
         if row.probabilities is None:
             cells = [""] * (len(others) - 2 + len(header))
         else:
-            cells = [*(() if paths is None else paths.cells(row.paths)), *columns.cells(row.probabilities)]
+            cells = [_format(getattr(row, name)) for name in further]
+            cells += [*(() if paths is None else paths.cells(row.paths)), *columns.cells(row.probabilities)]
         table.writerow([row.id, row.label, *cells])
 
     return write
+
+
+def _format(value: str | Sequence[str]) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -11,12 +11,13 @@ from data.documents import Labels
 from data.errors import CallError, RecipeMismatch, UnknownName, suggest_name
 from featurestore import Bags, CorpusTable, FeatureStore
 from heads.core.head import Head
-from heads.evaluation.score_matrix import align_scores, scores_to_probabilities
+from heads.evaluation.score_matrix import align_scores
 from stages.explain.attribution import METHODS, AttributionInput, check_method
 from stages.explain.caveats import list_caveats
 from stages.explain.document import Span, StoredDocument, stored_document
 from stages.explain.levels import LEVELS, finest_level
 from stages.explain.source_text import SourceTexts
+from stages.fitting.predictions import abstention_reason, predicted_codes
 from stages.fitting.runs import Run
 from stages.fitting.task import hash_documents
 from stages.report.formatting import replace_unprintable
@@ -236,8 +237,8 @@ def _explain(
 ) -> Explanation:
     bags, labels = document.bags.select_views(head.reads), run.record.labels
     scores = align_scores(head.decision_function(bags), head.classes_, labels)
-    probabilities = scores_to_probabilities(scores, multilabel=head.multilabel_)[0]
-    predicted = _predicted_codes(run, scores)
+    probabilities, decided = run.decision.probabilities(scores)[0], run.decision.decide(scores)[0]
+    predicted = predicted_codes(decided)
     most_probable = max(_labels_below(run, predicted), key=probabilities.item)
     label = labels[most_probable] if options.label is None else options.label
     inputs = _attribution_input(run, head, document, label, options)
@@ -259,7 +260,11 @@ def _explain(
         probability_without_strongest=remaining,
         text=None if document.text is None else replace_unprintable(document.text),
         is_decoded=document.text is None and document.tokenizer is not None,
-        notes=(*_node_notes(run, predicted, label, options), *list_caveats(document, inputs)),
+        notes=(
+            *_abstention_notes(run, abstention_reason(decided)),
+            *_node_notes(run, predicted, label, options),
+            *list_caveats(document, inputs),
+        ),
     )
 
 
@@ -296,12 +301,6 @@ def _has_shared_tokens(head: Head, bags: Bags) -> bool:
     return "token_ids" in head.reads and bags.chunk_layout is not None and bags.chunk_layout.differs_from_text
 
 
-def _predicted_codes(run: Run, scores: NDArray[np.float32]) -> list[int]:
-    """The codes of the labels that the run's decision rule predicts, or of a node of its taxonomy."""
-    codes = run.decision.rule.decide(scores)[0]
-    return np.flatnonzero(codes).tolist() if np.ndim(codes) else [int(codes)]
-
-
 def _labels_below(run: Run, predicted: list[int]) -> list[int]:
     """The predicted labels; those below a predicted node that is no label; or all labels if none is predicted."""
     hierarchy, labels = run.record.hierarchy, len(run.record.labels)
@@ -320,6 +319,10 @@ def _node_notes(run: Run, predicted: list[int], label: str, options: Explanation
         f"The prediction '{node}' is above labels and no label itself: the evidence is for '{label}', the most "
         "probable label below it."
     ]
+
+
+def _abstention_notes(run: Run, reason: str) -> list[str]:
+    return [f"{run.name} leaves this document undecided: {reason}."] if reason else []
 
 
 def _attributions(document: StoredDocument, level: str, contributions: NDArray[np.float64]) -> tuple[Attribution, ...]:
@@ -348,4 +351,4 @@ def _remove_strongest(
     mask = np.isin(np.arange(len(contributions)), strongest)[None]
     head = inputs.head
     scores = align_scores(head.decision_function(inputs.remove_units(mask)), head.classes_, run.record.labels)
-    return len(strongest), float(scores_to_probabilities(scores, multilabel=head.multilabel_)[0, column])
+    return len(strongest), float(run.decision.probabilities(scores)[0, column])

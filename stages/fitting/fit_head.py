@@ -140,7 +140,7 @@ def complete_run(
     clock.lap("decision")
     validated = scorecard(target.y, decision.out_of_fold, task.labels, plan.seed, ordinal=ordered, hierarchy=hierarchy)
     scorecards = {VALIDATED_ON[plan.validate_on]: validated}
-    test = task.held_out.score(fitted.head, decision.rule, task.labels, seed=plan.seed) if plan.test else None
+    test = task.held_out.score(fitted.head, decision, task.labels, seed=plan.seed) if plan.test else None
     if test is not None:
         scorecards["test"] = test.scorecard
         clock.lap("test")
@@ -175,6 +175,7 @@ def _predictions(
         truth=np.concatenate([task.test_target.y[:documents], task.target.y[fitted.rows]]),
         predicted=np.concatenate([*(each.predicted for each in tested), decision.out_of_fold]),
         scores=np.concatenate([*(each.scores for each in tested), fitted.scores]),
+        decision=decision,
     )
 
 

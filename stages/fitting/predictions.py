@@ -1,28 +1,38 @@
 """The predictions of a run as files: scores for programs, and a table with the most probable labels for people.
 
 scores.npy        float32 (documents, labels), the scores of the head; memory-mapped when read
-predictions.csv   id, split, true label, predicted label, and probabilities
+predictions.csv   id, split, true label, predicted label, and probabilities. If documents may be left undecided, the
+                  column `abstained` has the reason, and the predicted label is empty; if there are label sets, they
+                  are in the column `label_set`
 """
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import repeat
 from pathlib import Path
-from typing import Any, Self, TextIO
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data.target import TargetKind
+from heads.evaluation.decisions.abstention import REASONS
 from heads.evaluation.score_matrix import row_blocks, scores_to_probabilities
+
+if TYPE_CHECKING:
+    from heads.evaluation.decisions import Decision
 
 __all__ = [
     "CsvWriter",
     "Predictions",
     "ProbabilityColumns",
+    "abstention_reason",
+    "decision_columns",
     "format_labels",
+    "predicted_codes",
     "probability_columns",
     "read_predictions",
     "write_predictions",
@@ -37,8 +47,10 @@ class Predictions:
     """One row per document: those of the test split, then those of the training split, which are out-of-fold.
 
     truth, predicted: int64 (documents,) indices into the labels, or bool (documents, labels) for multi-label. With a
-        taxonomy, a prediction may be the code of another node.
+        taxonomy, a prediction may be the code of another node. A negative one is of a document that is left undecided.
     scores: float32 (documents, labels), bit for bit those that were decided on; memory-mapped if read from a run.
+    decision: what decided; None for the probabilities of scores that are not calibrated.
+    label_sets: bool (documents, labels); None if the decision has none.
     """
 
     ids: Sequence[str]
@@ -46,18 +58,37 @@ class Predictions:
     truth: NDArray[Any]
     predicted: NDArray[Any]
     scores: NDArray[np.float32]
+    decision: "Decision | None" = None
+    label_sets: NDArray[np.bool_] | None = None
 
     @cached_property
     def probabilities(self) -> NDArray[np.float32]:
-        """Probabilities of the scores, float32 (documents, labels)."""
-        return scores_to_probabilities(self.scores, multilabel=self.truth.ndim == 2)
+        """Calibrated probabilities of the scores, float32 (documents, labels)."""
+        return self.probabilities_of(slice(None))
+
+    def probabilities_of(self, rows: slice) -> NDArray[np.float32]:
+        """As `probabilities`, of some documents."""
+        if self.decision is not None:
+            return self.decision.probabilities(self.scores[rows])
+        return scores_to_probabilities(self.scores[rows], multilabel=self.truth.ndim == 2)
 
     def of(self, split: str) -> Self:
         """The rows of one split; the scores are not copied."""
         count = self.splits.count(split)
         start = self.splits.index(split) if count else 0
-        columns = (self.ids, self.splits, self.truth, self.predicted, self.scores)
-        return type(self)(*(column[start : start + count] for column in columns))  # type: ignore[arg-type]
+        return self[start : start + count]
+
+    def __getitem__(self, rows: slice) -> Self:
+        """Some rows; the scores are not copied."""
+        return type(self)(
+            self.ids[rows],
+            self.splits[rows],
+            self.truth[rows],
+            self.predicted[rows],
+            self.scores[rows],
+            self.decision,
+            None if self.label_sets is None else self.label_sets[rows],
+        )
 
 
 def probability_columns(labels: Sequence[str], others: Sequence[str]) -> list[str]:
@@ -153,10 +184,11 @@ def _highest(values: NDArray[np.float32], count: int) -> list[int]:
 def format_labels(row: Any, names: Sequence[str]) -> str:
     """One document's labels as in predictions.csv: a label, or a JSON list of labels for multi-label.
 
+    row: a code, negative for a document that is left undecided, which has an empty cell; or bool (labels,).
     names: of the labels, and of the other nodes of a taxonomy.
     """
     if np.ndim(row) == 0:
-        return names[int(row)]
+        return names[int(row)] if row >= 0 else ""
     return json.dumps([names[column] for column in np.flatnonzero(row).tolist()], ensure_ascii=False)
 
 
@@ -174,45 +206,91 @@ def write_predictions(
     np.save(folder / "scores.npy", np.ascontiguousarray(predictions.scores, dtype=np.float32), allow_pickle=False)
     columns = ProbabilityColumns.choose(labels)
     with (folder / "predictions.csv").open("w", encoding="utf-8", newline="") as file:
-        others, multilabel = ("id", "split", "truth", "prediction"), predictions.truth.ndim == 2
+        others = ["id", "split", "truth", "prediction", *decision_columns(predictions.decision)]
         file.write(csv_line([*others, *columns.header(others)]) + "\n")
         for rows in row_blocks(predictions.scores.shape):
-            values = (predictions.ids, predictions.splits, predictions.truth, predictions.predicted)
-            cells = zip(*(column[rows] for column in values), strict=True)
-            probabilities = scores_to_probabilities(predictions.scores[rows], multilabel=multilabel)
-            for (identifier, split, *codes), line in zip(cells, columns.lines(probabilities), strict=True):
-                decided = (format_labels(each, names or labels) for each in codes)
-                file.write(f"{csv_line([identifier, split, *decided])},{line}\n")
+            cells, lines = _cells(predictions[rows], labels, names or labels), predictions.probabilities_of(rows)
+            for row, line in zip(cells, columns.lines(lines), strict=True):
+                file.write(f"{csv_line(row)},{line}\n")
+
+
+def decision_columns(decision: "Decision | None") -> list[str]:
+    """The columns of a table that are there only for some decisions, in this order."""
+    if decision is None:
+        return []
+    parts = {"abstained": decision.abstention, "label_set": decision.label_sets}
+    return [name for name, part in parts.items() if part is not None]
+
+
+def _cells(predictions: Predictions, labels: Sequence[str], names: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the cells of each document that are no probabilities."""
+    columns = decision_columns(predictions.decision)
+    for row, predicted in enumerate(predictions.predicted):
+        cells = [predictions.ids[row], predictions.splits[row]]
+        cells += [format_labels(codes, names) for codes in (predictions.truth[row], predicted)]
+        if "abstained" in columns:
+            cells.append(abstention_reason(predicted))
+        if "label_set" in columns:
+            cells.append("[]" if predictions.label_sets is None else format_labels(predictions.label_sets[row], labels))
+        yield cells
+
+
+def predicted_codes(row: Any) -> list[int]:
+    """One document's predicted labels or node as codes, none if it is left undecided. row: as in `format_labels`."""
+    if np.ndim(row):
+        return [int(column) for column in np.flatnonzero(row)]
+    return [int(row)] if row >= 0 else []
+
+
+def abstention_reason(code: Any) -> str:
+    """Why a document is left undecided; "" for one that is decided. code: of its prediction."""
+    return REASONS.get(int(code), "") if np.ndim(code) == 0 else ""
 
 
 def read_predictions(
-    table: Path, scores: Path, labels: Sequence[str], kind: TargetKind, names: Sequence[str] | None = None
+    table: Path,
+    scores: NDArray[np.float32],
+    labels: Sequence[str],
+    kind: TargetKind,
+    names: Sequence[str] | None = None,
+    decision: "Decision | None" = None,
 ) -> Predictions:
     """Read what `write_predictions` wrote.
 
     Args:
         table: predictions.csv.
-        scores: scores.npy, which is memory-mapped.
+        scores: float32 (documents, labels), of the documents of the table.
         labels: the labels of the run.
         kind: the kind of the labels.
         names: of the codes of predictions, as in `write_predictions`.
+        decision: what decided.
 
     Returns:
         The predictions.
     """
+    further = decision_columns(decision)
     with table.open(encoding="utf-8", newline="") as file:
         rows = csv.reader(file)
         next(rows)
-        ids, splits, truth, predicted = (list(column) for column in zip(*(row[:4] for row in rows), strict=True))
-    columns = {name: code for code, name in enumerate(names or labels)}
-    true_codes, predicted_codes = (_label_codes(cells, columns, len(labels), kind) for cells in (truth, predicted))
-    return Predictions(ids, splits, true_codes, predicted_codes, np.load(scores, mmap_mode="r", allow_pickle=False))
+        ids, splits, *cells = (list(column) for column in zip(*(row[: 4 + len(further)] for row in rows), strict=True))
+    truth, predicted, others = cells[0], cells[1], dict(zip(further, cells[2:], strict=True))
+    code_of = {name: code for code, name in enumerate(names or labels)}
+    codes = _label_codes(truth, code_of, len(labels), kind)
+    decided = _label_codes(predicted, code_of, len(labels), kind, others.get("abstained", ()))
+    sets = others.get("label_set")
+    label_sets = None if sets is None else _label_codes(sets, code_of, len(labels), "multilabel")
+    return Predictions(ids, splits, codes, decided, scores, decision, label_sets)
 
 
-def _label_codes(cells: Sequence[str], columns: Mapping[str, int], labels: int, kind: TargetKind) -> NDArray[Any]:
+def _label_codes(
+    cells: Sequence[str], code_of: Mapping[str, int], labels: int, kind: TargetKind, reasons: Sequence[str] = ()
+) -> NDArray[Any]:
+    """The codes in `cells`; that of a cell with a reason is the code of the reason."""
     if kind != "multilabel":
-        return np.array([columns[cell] for cell in cells], dtype=np.int64)
+        undecided = {reason: code for code, reason in REASONS.items()}
+        pairs = zip(cells, reasons or repeat(""), strict=False)
+        return np.array([undecided[reason] if reason else code_of[cell] for cell, reason in pairs], dtype=np.int64)
     codes = np.zeros((len(cells), labels), dtype=bool)
     for row, cell in enumerate(cells):
-        codes[row, [columns[label] for label in json.loads(cell)]] = True
+        codes[row, [code_of[label] for label in json.loads(cell)]] = True
     return codes

@@ -22,6 +22,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from data.atomic_write import TEMPORARY_PREFIX, build_folder, hash_file, write_atomically
 from data.errors import BadData, EmbedOnceError, FileMissing, RunDamaged, suggest_name
 from data.hierarchy import Hierarchy
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
     from heads.evaluation.decisions import Decision
     from heads.evaluation.metrics import Scorecard
 
-FORMAT = 3
+FORMAT = 4
 RECORDED_PACKAGES = ("embedonce", "numpy", "scikit-learn", "torch", "lightgbm")
 
 
@@ -82,6 +85,9 @@ class Record:
     objective: str = ""  # what the decision rule was chosen for; "" for the metric of the kind of labels
     labels_only: bool = False  # whether nodes of the taxonomy that are no label are never predicted
     taxonomy: Mapping[str, Sequence[str]] = field(default_factory=dict)  # node -> its parents; {} without a taxonomy
+    parent: str = ""  # of a decided run: the run in the same folder that has its weights and scores
+    decisions_scored_before: int = 0  # how many decisions of the parent had test metrics before this one was scored
+    final: bool = False  # of a decided run: whether the test split was scored
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -140,16 +146,20 @@ class Run:
 
     def predictions(self) -> Predictions:
         """The predictions on the test split, and the out-of-fold ones on the training split."""
-        table, scores = self._verified_path("predictions.csv"), self._verified_path("scores.npy")
-        record = self.record
-        return read_predictions(table, scores, record.labels, record.kind, record.node_names)
+        table, record = self._verified_path("predictions.csv"), self.record
+        return read_predictions(table, self.scores(), record.labels, record.kind, record.node_names, self.decision)
+
+    def scores(self) -> NDArray[np.float32]:
+        """The scores of the documents of `predictions`, float32 (documents, labels), memory-mapped."""
+        scores: NDArray[np.float32] = np.load(self._verified_path("scores.npy"), mmap_mode="r", allow_pickle=False)
+        return scores
 
     @cached_property
     def decision(self) -> "Decision":
         """The rule that turns scores into labels, and the evidence for it."""
-        from heads.evaluation.decisions import decision_from_json
+        from heads.evaluation.decisions import Decision
 
-        return decision_from_json(json.loads(self._verified_path("decision.json").read_text(encoding="utf-8")))
+        return Decision.from_json(json.loads(self._verified_path("decision.json").read_text(encoding="utf-8")))
 
     @cached_property
     def scorecards(self) -> dict[str, "Scorecard"]:

@@ -23,7 +23,7 @@ from data.text_format import join_words, plural
 from featurestore import Bags, FeatureSource, Recipe, Shard, join_bags, joined_fingerprint
 from heads.classifiers.stacking import stack_probabilities
 from heads.evaluation.decisions.heldout import HeldOut
-from heads.evaluation.score_matrix import align_scores, scores_to_probabilities
+from heads.evaluation.score_matrix import align_scores
 from stages.fitting import runs
 from stages.fitting.plan import FitPlan
 from stages.fitting.task import Task
@@ -149,11 +149,12 @@ def build_scorer(run: runs.Run) -> Scorer:
             return align_scores(head.decision_function(bags), head.classes_, record.labels)
 
         return score
-    scorers, multilabel = [build_scorer(base_run) for base_run in _load_base_runs(run)], record.kind == "multilabel"
+    base_runs, multilabel = _load_base_runs(run), record.kind == "multilabel"
+    scorers = [(build_scorer(base_run), base_run.decision) for base_run in base_runs]
 
     def score_stacked(shards: Sequence[Shard], tabular: Tabular | None = None) -> NDArray[np.float32]:
-        base_scores = [scores_to_probabilities(scorer(shards, tabular), multilabel=multilabel) for scorer in scorers]
-        stacked = stack_probabilities(base_scores, multilabel=multilabel)
+        shares = [decision.probabilities(scorer(shards, tabular)) for scorer, decision in scorers]
+        stacked = stack_probabilities(shares, multilabel=multilabel)
         return align_scores(head.decision_function(stacked), head.classes_, record.labels)
 
     return score_stacked

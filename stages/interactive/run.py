@@ -89,7 +89,8 @@ class Run:
         """Labels of new texts: strings (documents,), or a bool matrix (documents, labels) if multi-label.
 
         The texts are encoded by the encoder that made the run's features, and decided by the run's rule. With a
-        taxonomy, a string may be the name of an inner node that is no label of a document.
+        taxonomy, a string may be the name of an inner node that is no label of a document. A document that the run
+        leaves undecided has None instead of a label.
 
         Args:
             texts: a list of texts; or a data frame, whose text and tabular columns are those of the corpus. Of a list,
@@ -155,7 +156,7 @@ class Run:
         probabilities = np.array([row.probabilities for row in rows], np.float32).reshape(len(rows), len(self.labels))
         names = [row.labels or () for row in rows]
         if self.stored.record.kind != "multilabel":
-            return np.array([label for (label,) in names], dtype=object), probabilities
+            return np.array([next(iter(labels), None) for labels in names], dtype=object), probabilities
         columns = {label: column for column, label in enumerate(self.labels)}
         labels = np.zeros(probabilities.shape, dtype=bool)
         for number, labels_of_row in enumerate(names):

@@ -39,6 +39,8 @@ class Paths:
     def of(self, predicted: NDArray[Any], probabilities: NDArray[Any]) -> Iterator[tuple[Path, ...]]:
         """Yield the paths of each document: to its predicted node, or to each predicted label without one below it.
 
+        A document that is left undecided, whose code is negative, has none.
+
         Of several parents, the most probable one is on the path.
 
         Args:
@@ -53,7 +55,7 @@ class Paths:
                 ends = [code for code in sorted(chosen) if not chosen.intersection(self.hierarchy.children[code])]
                 yield tuple(self._path(end, row, chosen) for end in ends)
             else:
-                yield (self._path(int(codes), row, ()),)
+                yield (self._path(int(codes), row, ()),) if codes >= 0 else ()
 
     def _path(self, code: int, probabilities: Sequence[float], chosen: Collection[int]) -> Path:
         """The path to a node. chosen: the nodes that it prefers, because they are predicted too."""
@@ -87,7 +89,7 @@ class PathColumns:
     def cells(self, paths: Sequence[Path]) -> list[str]:
         """The cells of one document."""
         texts = [self.paths.text(path) for path in paths]
-        cells = [json.dumps(texts, ensure_ascii=False) if self.is_multilabel else texts[0]]
+        cells = [json.dumps(texts, ensure_ascii=False) if self.is_multilabel else next(iter(texts), "")]
         for level in range(self.paths.levels):
             nodes = list(dict.fromkeys(path[level] for path in paths if level < len(path)))
             cells += self._level_cells(nodes)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from data.target import Target
 from featurestore import Bags
+from heads.evaluation.decisions.decision import Decision
 from heads.evaluation.decisions.rules import DecisionRule
 from heads.evaluation.metrics import Scorecard, scorecard
 from heads.evaluation.score_matrix import ScoringHead, align_scores
@@ -21,7 +22,8 @@ class HeldOutResult:
 
     Attributes:
         scorecard: every metric with its confidence interval.
-        predicted: int64 (documents,), with a taxonomy the codes of nodes, or bool (documents, labels).
+        predicted: int64 (documents,), with a taxonomy the codes of nodes, or bool (documents, labels); negative for a
+            document that is left undecided.
         scores: float32 (documents, labels), -inf in the columns that the head lacks.
         seconds: time that the head took to compute its scores.
     """
@@ -53,12 +55,14 @@ class HeldOut:
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError("the test split can be neither copied nor pickled: a copy could be scored again")
 
-    def score(self, head: ScoringHead, rule: DecisionRule, labels: Sequence[str], seed: int = 0) -> HeldOutResult:
-        """Score the documents with a fitted head and its decision rule.
+    def score(
+        self, head: ScoringHead, decision: Decision | DecisionRule, labels: Sequence[str], seed: int = 0
+    ) -> HeldOutResult:
+        """Score the documents with a fitted head and its decision.
 
         Args:
             head: a fitted head; it can miss labels, whose documents then count as errors.
-            rule: the rule that turns its scores into labels.
+            decision: what turns its scores into labels; a rule alone gives no probabilities.
             labels: the columns of the scores, which must be the labels of the target.
             seed: seed of the bootstrap.
 
@@ -78,7 +82,7 @@ class HeldOut:
         raw = head.decision_function(self.__bags)
         seconds = time.perf_counter() - start
         scores = align_scores(raw, head.classes_, labels)
-        predicted = rule.decide(scores)
+        predicted = decision.decide(scores)
         target = self.__target
         ordinal, hierarchy = target.is_ordinal, target.hierarchy
         card = scorecard(target.y, predicted, labels, seed, ordinal=ordinal, hierarchy=hierarchy)

@@ -22,6 +22,7 @@ class DecisionRule:
     """A map from scores to labels; `family` is its name for a reader and in JSON."""
 
     family: ClassVar[str]
+    is_multilabel: ClassVar[bool] = False
 
     @property
     def name(self) -> str:
@@ -122,6 +123,7 @@ class ThresholdRule(DecisionRule):
         it, because it is true if one of them is, and each label above a predicted one is predicted.
     """
 
+    is_multilabel: ClassVar[bool] = True
     parents: Parents = field(default=(), kw_only=True)
 
     def decide(self, scores: Scores) -> NDArray[np.bool_]:

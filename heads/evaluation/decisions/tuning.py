@@ -17,8 +17,8 @@ over the root of its documents, so that more of them change nothing but the time
 rule of the sample, which was not fitted to them.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
 from typing import Any
@@ -29,43 +29,14 @@ from numpy.typing import NDArray
 from data.hierarchy import Hierarchy
 from data.splits import nested_subsets
 from heads.evaluation.bootstrap import resample_metrics
+from heads.evaluation.decisions.decision import Decision
 from heads.evaluation.decisions.evidence import Evidence, RuleComparison
 from heads.evaluation.decisions.objectives import Family
 from heads.evaluation.decisions.problem import FOLDS, Fold, Problem, Selection, canonical_order, reorder
-from heads.evaluation.decisions.rule_json import rule_from_json
 from heads.evaluation.decisions.rules import DecisionRule
 
 REPEATS = 3
 SAMPLE, SAMPLE_PER_LABEL = 20_000, 1_000  # documents of the sample that rules are tuned on: the larger number
-
-
-@dataclass(frozen=True)
-class Decision:
-    """A decision rule and why it was selected.
-
-    Attributes:
-        rule: the rule, fitted on all documents.
-        evidence: how its family compares with the others.
-        out_of_fold: predictions for the documents that it was tuned on, each by a rule of the same family that was
-            fitted without that document: int64 (documents,), in a hierarchy the codes of nodes, or bool (documents,
-            labels). Empty if read from JSON.
-    """
-
-    rule: DecisionRule
-    evidence: Evidence
-    out_of_fold: NDArray[Any] = field(default_factory=lambda: np.empty(0, dtype=np.int64), compare=False, repr=False)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values for `decision_from_json`."""
-        return {"rule": self.rule.to_json(), "evidence": self.evidence.to_json()}
-
-
-def decision_from_json(content: Mapping[str, Any]) -> Decision:
-    """The decision that `to_json` returned, without `out_of_fold`. Raises ValueError for any other content."""
-    try:
-        return Decision(rule_from_json(content["rule"]), Evidence.from_json(content["evidence"]))
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"the content is not a decision: {error}") from error
 
 
 def default_decision(

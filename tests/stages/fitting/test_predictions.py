@@ -9,6 +9,10 @@ import pytest
 
 from data.target import TargetKind
 from heads.classifiers.linear import LinearHead
+from heads.evaluation.decisions import ABSTAINED, OTHER, Decision, Evidence, RuleComparison
+from heads.evaluation.decisions.abstention import Abstention
+from heads.evaluation.decisions.label_sets import LabelSetRule
+from heads.evaluation.decisions.rules import Argmax
 from heads.evaluation.score_matrix import BLOCK_CELLS, scores_to_probabilities
 from stages.fitting.fit_head import fit_head
 from stages.fitting.plan import FitPlan
@@ -30,7 +34,9 @@ def test_scores_and_decisions_are_equal_before_and_after_saving(tmp_path: Path, 
     labels = [f"label {column}" for column in range(300)]
     written = many_predictions(30, 300, multilabel=kind == "multilabel")
     write_predictions(tmp_path, written, labels)
-    predictions = read_predictions(tmp_path / "predictions.csv", tmp_path / "scores.npy", labels, kind)
+    predictions = read_predictions(
+        tmp_path / "predictions.csv", np.load(tmp_path / "scores.npy", mmap_mode="r"), labels, kind
+    )
     assert isinstance(predictions.scores, np.memmap)
     np.testing.assert_array_equal(predictions.scores.view(np.int32), written.scores.view(np.int32))
     np.testing.assert_array_equal(predictions.predicted, written.predicted)
@@ -45,7 +51,7 @@ def test_predicted_nodes_that_are_no_labels_survive_the_table(tmp_path: Path) ->
     written = Predictions(["1", "2", "3"], ["train"] * 3, truth, predicted, np.zeros((3, 2), dtype=np.float32))
     write_predictions(tmp_path, written, labels, names)
     assert (tmp_path / "predictions.csv").read_text().splitlines()[1] == "1,train,art/film,art,0.5,0.5"
-    read = read_predictions(tmp_path / "predictions.csv", tmp_path / "scores.npy", labels, "path", names)
+    read = read_predictions(tmp_path / "predictions.csv", np.load(tmp_path / "scores.npy"), labels, "path", names)
     np.testing.assert_array_equal(read.predicted, predicted)
     np.testing.assert_array_equal(read.truth, truth)
 
@@ -97,5 +103,23 @@ def test_json_lists_of_labels_survive_the_table(tmp_path: Path) -> None:
     with (tmp_path / "predictions.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))
     assert json.loads(rows[1][2]) == ['a, "b"', "ç\n"] and rows[1][3] == "[]"
-    read = read_predictions(tmp_path / "predictions.csv", tmp_path / "scores.npy", ['a, "b"', "ç\n"], "multilabel")
+    scores = np.load(tmp_path / "scores.npy")
+    read = read_predictions(tmp_path / "predictions.csv", scores, ['a, "b"', "ç\n"], "multilabel")
     np.testing.assert_array_equal(read.truth, codes)
+
+
+def test_undecided_documents_and_label_sets_survive_the_table(tmp_path: Path) -> None:
+    labels, scores = ["low confidence", "b"], np.zeros((3, 2), dtype=np.float32)
+    evidence = Evidence(3, 0, 0, 0, (RuleComparison("argmax", None, 0.5, 0.5, 0.0, 0.0, 0.0, selected=True),))
+    decision = Decision(Argmax(), evidence, abstention=Abstention(0.5), label_sets=LabelSetRule(0.5))
+    predicted, sets = np.array([0, ABSTAINED, OTHER]), np.array([[True, False], [True, True], [False, False]])
+    written = Predictions(["1", "2", "3"], ["train"] * 3, np.array([0, 1, 1]), predicted, scores, decision, sets)
+    write_predictions(tmp_path, written, labels)
+    rows = (tmp_path / "predictions.csv").read_text().splitlines()
+    assert rows[0] == "id,split,truth,prediction,abstained,label_set,low confidence,b"
+    assert rows[1] == '1,train,low confidence,low confidence,,"[""low confidence""]",0.5,0.5'
+    assert rows[3] == "3,train,b,,unlike training,[],0.5,0.5"
+    read = read_predictions(tmp_path / "predictions.csv", scores, labels, "single", None, decision)
+    np.testing.assert_array_equal(read.predicted, predicted)
+    assert read.label_sets is not None
+    np.testing.assert_array_equal(read.label_sets, sets)

@@ -12,7 +12,7 @@ from data.hierarchy import Hierarchy
 from data.target import Target
 from data.taxonomy import Taxonomy
 from heads.evaluation.confusion_counts import ConfusionCounts
-from heads.evaluation.decisions import decision_from_json, default_decision, tune_decision
+from heads.evaluation.decisions import Decision, default_decision, tune_decision
 from heads.evaluation.decisions.hierarchical import BestExpectedDistance, BestExpectedHF, NodeRule
 from heads.evaluation.decisions.node_families import Sample, TemperedExact
 from heads.evaluation.decisions.objectives import OBJECTIVES, check_objective, default_objective
@@ -99,7 +99,7 @@ def test_another_order_of_the_labels_gives_the_same_predictions() -> None:
 
 def test_a_decision_of_a_hierarchy_comes_back_from_json() -> None:
     decision = tune_decision(*planted(documents=60), hierarchy=TREE, objective="hf1")
-    assert decision_from_json(json.loads(json.dumps(decision.to_json(), allow_nan=False))) == decision
+    assert Decision.from_json(json.loads(json.dumps(decision.to_json(), allow_nan=False))) == decision
 
 
 def test_the_default_decision_of_an_objective_is_its_exact_rule() -> None:

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from heads.evaluation.confusion_counts import ConfusionCounts
 from heads.evaluation.decisions import (
     Decision,
-    decision_from_json,
     default_decision,
     multilabel,
     problem,
@@ -323,13 +322,13 @@ def test_the_default_decision_is_argmax_or_a_threshold_of_one_half() -> None:
 @pytest.mark.parametrize("sample", [planted.calibrated([60, 20, 3]), planted.multilabel([0.3, 0.2])])
 def test_a_decision_comes_back_from_json(sample: tuple[Any, Any]) -> None:
     decision = tune_decision(*sample)
-    assert decision_from_json(json.loads(json.dumps(decision.to_json(), allow_nan=False))) == decision
+    assert Decision.from_json(json.loads(json.dumps(decision.to_json(), allow_nan=False))) == decision
 
 
 @pytest.mark.parametrize("content", [{}, {"rule": {"family": "argmax"}}, {"rule": {}, "evidence": {}}])
 def test_content_that_is_not_a_decision_is_refused(content: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="the content is not a decision"):
-        decision_from_json(content)
+        Decision.from_json(content)
 
 
 def test_many_documents_are_decided_by_the_rule_of_a_sample_in_whole_groups(monkeypatch: pytest.MonkeyPatch) -> None:
