@@ -12,6 +12,9 @@ from typing import Any
 from data.splits import Split
 from heads.evaluation.metrics import ConfidenceInterval, Metric, Scorecard
 from heads.evaluation.paired import paired_differences
+from heads.evaluation.selection_optimism import SelectionOptimism
+from stages.comparing.checks import Check
+from stages.comparing.choice import Choice
 from stages.comparing.notes import describe_exposure, describe_inputs, describe_marks, describe_runs
 from stages.comparing.selection import choose_metric
 from stages.fitting import runs
@@ -50,8 +53,25 @@ class HierarchicalMetrics:
 
 
 @dataclass(frozen=True)
+class Seeds:
+    """Several runs that differ in their seed only, as one row: the ranking metric's mean and spread over seeds.
+
+    runs: their names, in the order of `seeds`.
+    values: the metric of each of them.
+    standard_deviation: of the values.
+    interval: the mean with its 95 % confidence interval, corrected for training sets that overlap.
+    """
+
+    seeds: tuple[int, ...]
+    runs: tuple[str, ...]
+    values: tuple[float, ...]
+    standard_deviation: float
+    interval: ConfidenceInterval
+
+
+@dataclass(frozen=True)
 class ComparisonRow:
-    """One run in the table.
+    """One run in the table, or several that differ in their seed only.
 
     inputs: the views that the head read, or the number of base runs of a stacking ensemble.
     out_of_fold: the metric that runs are ranked by, or None for a run that is validated on the validation split.
@@ -61,6 +81,10 @@ class ComparisonRow:
         of, and of the test split; else None.
     out_of_fold_difference, validation_difference, test_difference: how much better this run is than the first one by
         the ranking metric, paired by document; None for the first run, and if both were not scored on common documents.
+    difference: that of the two on which runs are ranked.
+    p_value: of this difference, by paired approximate randomization; adjusted_p_value: adjusted for all comparisons.
+    equivalence: the probability that the run and the first one differ by less than the margin.
+    seeds: if the row is several runs, these; `run` and the other fields are of the first of them.
     marks: what distinguishes the metrics from those of most runs, in a few words each.
     labels, averaged_labels: how many labels there are, and how many of them the test macro-F1 is the mean of.
     parameters: the number of parameters of the fitted head.
@@ -90,15 +114,28 @@ class ComparisonRow:
     marks: tuple[str, ...] = ()
     validated: HierarchicalMetrics | None = None
     tested: HierarchicalMetrics | None = None
+    difference: ConfidenceInterval | None = None
+    p_value: float | None = None
+    adjusted_p_value: float | None = None
+    equivalence: float | None = None
+    seeds: Seeds | None = None
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Rows, the best out-of-fold metric first, and what a reader must know before comparing them."""
+    """Rows, the best out-of-fold metric first, and what a reader must know before comparing them.
+
+    choice: the run to take; None for a single run.
+    optimism: the metric of the best run as measured, and corrected for the choice among several; None for a single run.
+    checks: what automatic checks found.
+    """
 
     rows: tuple[ComparisonRow, ...]
     ranking_metric: str
     notes: tuple[str, ...]
+    choice: Choice | None = None
+    optimism: SelectionOptimism | None = None
+    checks: tuple[Check, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The comparison as plain values."""
