@@ -178,7 +178,7 @@ def compare_on_wikivitals(file: Path, folder: Path) -> tuple[list[Score], dict[s
     predicted: Predicted = {
         "cascade (the default)": _out_of_fold(default),
         "linear, argmax": _out_of_fold(fit(LinearHead(), macro_f1, tune=False)),
-        "cascade of 30c2530": _out_of_fold(fit(CascadeHead(), macro_f1)),
+        "cascade of 30c2530": _out_of_fold(fit(CascadeHead(weights_of="labels"), macro_f1)),
         "HiClass per parent": _cross_fit_hiclass(load_task(store, table)),
         "linear": _out_of_fold(fit(LinearHead(), hf1)),
         "cascade, per node": _out_of_fold(fit(CascadeHead(strategy="node"), hf1)),

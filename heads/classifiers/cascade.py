@@ -59,6 +59,11 @@ class CascadeHead(FittedCascadeHead, PooledHead):
     children: with the probabilities of the node's classifier, or in proportion to those of the children's classifiers
     or of the level's. So the probabilities of labels sum to 1, whatever the strategy. A label that has labels below it
     is a child of its own node. A node with several parents belongs to each of them in equal shares.
+
+    The default of `weights_of` was chosen out of fold on training documents of wikivitals (638 labels, 5 folds,
+    argmax): accuracy / macro-F1 / hF1 were 0.356 / 0.110 / 0.636 per parent with weights of classes, 0.334 / 0.106 /
+    0.627 with weights of labels, and 0.331 / 0.094 / 0.620 without weights. Per level they were 0.360 / 0.115 / 0.640,
+    in ten times the time; per node 0.351 / 0.107 / 0.625.
     """
 
     name: ClassVar[str] = "cascade"
@@ -101,7 +106,7 @@ class CascadeHead(FittedCascadeHead, PooledHead):
         Literal["labels", "classes"],
         Help("whether class_weight weights the labels, or the classes of each local classifier"),
         Search(),
-    ] = "labels"
+    ] = "classes"
     min_documents: Annotated[
         int,
         Range(2),

@@ -78,7 +78,7 @@ def children(head: CascadeHead) -> list[list[int]]:
 def fitted(labels: str, tree: Mapping[Any, tuple[str, ...]] | None, **hyperparameters: Any) -> CascadeHead:
     """A cascade fitted on two documents per letter of `labels`."""
     X = np.tile(np.eye(len(labels)), (2, 1)).astype(np.float32)
-    return CascadeHead(tree=tree, **hyperparameters).fit(X, list(labels) * 2)
+    return CascadeHead(tree=tree, C=10, **hyperparameters).fit(X, list(labels) * 2)
 
 
 @pytest.mark.parametrize(("strategy", "classifiers"), [("parent", 3), ("node", 7), ("level", 2)])
@@ -177,7 +177,7 @@ def test_renaming_the_first_label_too_permutes_columns() -> None:
 
 def test_numeric_labels_have_paths() -> None:
     tree = {1: ("x", "1"), 2: ("x", "2"), 3: ("3",)}
-    head = CascadeHead(tree=tree).fit(np.eye(3, dtype=np.float32).repeat(2, axis=0), [1, 1, 2, 2, 3, 3])
+    head = CascadeHead(tree=tree, C=10).fit(np.eye(3, dtype=np.float32).repeat(2, axis=0), [1, 1, 2, 2, 3, 3])
     assert head.predict(np.eye(3, dtype=np.float32)).tolist() == [1, 2, 3]
 
 
@@ -319,7 +319,8 @@ def test_small_nodes_have_no_local_head() -> None:
 def test_class_weights_of_labels_reach_a_local_head_as_weights_of_its_classes() -> None:
     X = np.random.default_rng(0).normal(size=(12, 3)).astype(np.float32)
     y = np.repeat(["x/a", "x/b", "x/c", "y/d"], [1, 1, 1, 9])
-    head = CascadeHead(tree={label: [label[0]] for label in y}, local=LinearHead()).fit(X, y)
+    tree = {label: [label[0]] for label in y}
+    head = CascadeHead(tree=tree, local=LinearHead(), weights_of="labels").fit(X, y)
     weights = head.local_heads_.heads[0].class_weight
     assert weights == pytest.approx({0: 1 / 3, 1: 3}) or weights == pytest.approx({0: 3, 1: 1 / 3})
 
