@@ -39,7 +39,7 @@ class ConfusionCounts:
         predicted: (..., labels) documents that are predicted to have a label.
         support: (..., labels) documents that have a label.
         exact_matches: (...) documents whose predicted labels are all correct.
-        documents: number of documents in the sample.
+        documents: number of documents in the sample; int64 (...) if samples have different numbers.
         sums: (...) or (..., levels) the sum of each measure of documents, by its name in `document_measures`.
     """
 
@@ -47,7 +47,7 @@ class ConfusionCounts:
     predicted: NDArray[Any]
     support: NDArray[Any]
     exact_matches: NDArray[Any]
-    documents: int
+    documents: int | NDArray[np.int64]
     sums: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     @classmethod
@@ -134,10 +134,10 @@ class ConfusionCounts:
     @property
     def accuracy(self) -> FloatArray:
         """(...) share of documents whose labels are all correct."""
-        return np.asarray(self.exact_matches / max(self.documents, 1))
+        return np.asarray(self.exact_matches / np.maximum(self.documents, 1))
 
     def _mean(self, measure: str) -> FloatArray:
-        return np.asarray(self.sums[measure] / max(self.documents, 1))
+        return np.asarray(self.sums[measure] / np.maximum(self.documents, 1))
 
     @property
     def absolute_error(self) -> FloatArray:
@@ -153,7 +153,7 @@ class ConfusionCounts:
         """
         position = np.arange(self.support.shape[-1], dtype=np.float64)
         spread = (self.support + self.predicted) @ position**2
-        by_chance = spread - 2 * (self.support @ position) * (self.predicted @ position) / max(self.documents, 1)
+        by_chance = spread - 2 * (self.support @ position) * (self.predicted @ position) / np.maximum(self.documents, 1)
         safe = np.where(by_chance > 0, by_chance, 1)
         return np.asarray(np.where(by_chance > 0, 1 - self.sums["squared_distance"] / safe, 0.0))
 

@@ -259,7 +259,7 @@ def scorecard(
     }
     if resampled.level_accuracy is not None:
         metrics |= _level_metrics(counts, resampled.level_accuracy)
-    return Scorecard(documents=counts.documents, labels=_label_metrics(counts, labels), **metrics)
+    return Scorecard(documents=int(counts.documents), labels=_label_metrics(counts, labels), **metrics)
 
 
 def _level_metrics(counts: ConfusionCounts, resampled: NDArray[np.float64]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from heads.evaluation.decisions import multilabel, node_families, single_label
 from heads.evaluation.decisions.objectives import Objective, find_objective
 from heads.evaluation.decisions.rules import reorder_parents
 from heads.evaluation.decisions.search import MIN_DOCUMENTS
+from heads.evaluation.document_measures import Measures, measure_documents
 from heads.evaluation.metrics import ABSOLUTE_ERROR, Metric
 from heads.evaluation.score_matrix import row_blocks
 
@@ -67,6 +68,10 @@ class Selection:
     def count(self, truth: NDArray[Any], predicted: NDArray[Any], labels: int) -> ConfusionCounts:
         """The counts of predictions."""
         return ConfusionCounts.from_predictions(truth, predicted, labels, self.hierarchy)
+
+    def measure(self, truth: NDArray[Any], predicted: NDArray[Any]) -> Measures:
+        """What the metric needs of each document in addition to its labels."""
+        return measure_documents(truth, predicted, self.hierarchy)
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,7 @@
 The families are ordered from the most constrained to the most flexible. Each is cross-fitted: fitted on all folds but
 one, and applied to that fold. A more flexible family is selected if its cross-fitted metric (macro-F1; for ordinal
 labels the mean absolute error) is better than that of the current family by more than two standard errors of the
-difference, which a paired bootstrap over documents estimates. This is the rule of Breiman et al. 1984 (Classification
+difference over documents (`heads.evaluation.jackknife`). This is the rule of Breiman et al. 1984 (Classification
 and Regression Trees, section 3.4.3), which prefers the simpler of two models that cannot be distinguished, with twice
 their margin.
 
@@ -28,12 +28,12 @@ from numpy.typing import NDArray
 
 from data.hierarchy import Hierarchy
 from data.splits import nested_subsets
-from heads.evaluation.bootstrap import resample_metrics
 from heads.evaluation.decisions.decision import Decision
 from heads.evaluation.decisions.evidence import Evidence, RuleComparison
 from heads.evaluation.decisions.objectives import Family
 from heads.evaluation.decisions.problem import FOLDS, Fold, Problem, Selection, canonical_order, reorder
 from heads.evaluation.decisions.rules import DecisionRule
+from heads.evaluation.jackknife import difference_error
 
 REPEATS = 3
 SAMPLE, SAMPLE_PER_LABEL = 20_000, 1_000  # documents of the sample that rules are tuned on: the larger number
@@ -175,14 +175,16 @@ class _FittedFamily:
 
 
 def _standard_error(candidate: _FittedFamily, current: _FittedFamily, problem: Problem, seed: int) -> float:
-    """Standard error of the mean difference over repeats, with one resample of documents for all repeats."""
-    predictions = [*candidate.cross_fitted, *current.cross_fitted]
-    hierarchy = problem.selection.hierarchy
-    resampled = resample_metrics(problem.truth, predictions, problem.scores.shape[1], seed, hierarchy=hierarchy)
-    values = [problem.metric.signed_value(metrics) for metrics in resampled]
-    repeats = len(candidate.cross_fitted)
-    difference = np.mean(values[:repeats], axis=0) - np.mean(values[repeats:], axis=0)
-    return float(np.std(difference, ddof=1))
+    """Standard error of the mean difference over repeats."""
+    return difference_error(
+        problem.truth,
+        candidate.cross_fitted,
+        current.cross_fitted,
+        problem.metric.signed_value,
+        problem.scores.shape[1],
+        measure=problem.selection.measure,
+        seed=seed,
+    )
 
 
 def _fit_family(family: Family, problem: Problem, repeats: list[list[Fold]]) -> _FittedFamily:
