@@ -226,8 +226,10 @@ def _complete(prepared: Preparation, trained: _Trained, store: FeatureStore, run
     row_of = {identifier: row for row, identifier in enumerate(task.train_ids)}
     # a document may have no finite vectors
     kept = [(row_of[each], row) for row, each in enumerate(prepared.task.ids) if each in row_of]
+    fold_of = None
     if has_folds:
         rows, scores = np.arange(len(kept)), trained.scores[[row for _, row in kept]]
+        fold_of = prepared.fold_of[[row for _, row in kept]]
     else:
         scored = set(prepared.folds[-1].scored.tolist())
         rows = np.array([new for new, row in kept if row in scored], dtype=np.int64)
@@ -237,7 +239,7 @@ def _complete(prepared: Preparation, trained: _Trained, store: FeatureStore, run
     return complete_run(
         FitJob(store, table, plan, prepared.run_folder),
         task,
-        CrossFitResult(rows, scores, trained.head, trained.fit_seconds),
+        CrossFitResult(rows, scores, trained.head, trained.fit_seconds, fold_of),
         clock,
         [*task.notes, *prepared.task.notes, *_validation_notes(prepared, task)],
         [*run_notes, *trained.notes],

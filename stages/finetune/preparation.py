@@ -5,6 +5,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from data.devices import computes_bfloat16_well
 from data.documents import Corpus, Documents
 from data.errors import CallError, ModelUnavailable, UnknownName, suggest_name
@@ -93,6 +96,15 @@ class Preparation:
     bfloat16: bool
     name: str
     run_folder: Path
+
+    @property
+    def fold_of(self) -> NDArray[np.int32]:
+        """The fold of each document, int32 (documents,); -1 for one that is scored in none."""
+        fold_of = np.full(len(self.task.ids), -1, dtype=np.int32)
+        for fold in self.folds:
+            if fold.number is not None:
+                fold_of[fold.scored] = fold.number
+        return fold_of
 
     @property
     def is_trained(self) -> bool:

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from pickle import PicklingError
 
@@ -27,6 +27,7 @@ from data.ranges import MAX_COUNT, check_whole_number
 from featurestore import CorpusTable, FeatureSource, share_memory
 from heads.core.head import Head
 from heads.registry import STACKING_HEADS
+from stages.fitting.diagnostics import ViewUse, draw_sample
 from stages.fitting.fit_checkpoint import FitCheckpoint
 from stages.fitting.labeled_bags import LabeledBags
 from stages.fitting.plan import FitPlan, configure_head, load_planned_task
@@ -83,12 +84,16 @@ class CrossFitResult:
         columns of labels that this head never saw.
     head: the head fitted on the whole training split, or on all of it but the validation split.
     seconds: how long that last fit took.
+    fold_of: int32 (rows,), the fold of each of these documents; None without folds.
+    views: what each view contributes to the predictions of the first fold.
     """
 
     rows: NDArray[np.int64]
     scores: NDArray[np.float32]
     head: Head
     seconds: float
+    fold_of: NDArray[np.int32] | None = None
+    views: ViewUse = field(default_factory=ViewUse)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,11 +124,15 @@ class RunFits:
 
 @dataclass(frozen=True, eq=False)
 class _FitResult:
-    """One fit. fold: the held-out fold, None for the whole training split. result: its scores, or the fitted head."""
+    """One fit. fold: the held-out fold, None for the whole training split. result: its scores, or the fitted head.
+
+    views: what each view contributes, of the first fold.
+    """
 
     fold: int | None
     result: NDArray[np.float32] | Head
     seconds: float
+    views: ViewUse = field(default_factory=ViewUse)
 
 
 def prepare_task(store: FeatureSource, table: CorpusTable, plan: FitPlan, folder: Path) -> tuple[Task, FitPlan]:
@@ -183,6 +192,7 @@ def cross_fit(job: FitJob, task: Task, jobs: int, on_progress: FitProgressCallba
     fits = RunFits.of(job, task)
     scores, open_folds = _load_finished_folds(fits)
     head, seconds, steps = fits.head, 0.0, job.plan.fits + 1
+    views = FitCheckpoint(fits.run_folder).load_views()
 
     def show(left: int, activity: str) -> None:
         on_progress(FitProgress(fits.head.name, job.plan.fits - left, steps, activity))
@@ -193,8 +203,9 @@ def cross_fit(job: FitJob, task: Task, jobs: int, on_progress: FitProgressCallba
                 head, seconds = fit.result, fit.seconds
             else:
                 scores[fits.fold_of == fit.fold] = fit.result
+                views = fit.views if fit.views.alone else views
     rows = np.flatnonzero(fits.fold_of >= 0)
-    return CrossFitResult(rows, scores[rows], head, seconds)
+    return CrossFitResult(rows, scores[rows], head, seconds, fits.fold_of[rows], views)
 
 
 def _load_finished_folds(fits: RunFits) -> tuple[NDArray[np.float32], list[int]]:
@@ -302,9 +313,14 @@ def fit_one(fits: RunFits, fold: int | None) -> _FitResult:
     start = time.perf_counter()
     if fold is None:
         return _FitResult(None, _fit_head(fits, None), time.perf_counter() - start)
-    scores = fits.documents.scores(_fit_head(fits, fold), np.flatnonzero(fits.fold_of == fold), fold)
-    FitCheckpoint(fits.run_folder).save_scores(fold, scores)
-    return _FitResult(fold, scores, time.perf_counter() - start)
+    head, rows, checkpoint = _fit_head(fits, fold), np.flatnonzero(fits.fold_of == fold), FitCheckpoint(fits.run_folder)
+    scores, views = fits.documents.scores(head, rows, fold), ViewUse()
+    if fold == 0:
+        sample, seed = draw_sample(rows, fits.head.seed), fits.head.seed
+        views = ViewUse.measure(head, fits.documents.features(fold)[sample], fits.documents.target[sample], seed)
+        checkpoint.save_views(views)
+    checkpoint.save_scores(fold, scores)
+    return _FitResult(fold, scores, time.perf_counter() - start, views)
 
 
 def _fit_head(fits: RunFits, fold: int | None) -> Head:

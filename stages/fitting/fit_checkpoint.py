@@ -2,6 +2,7 @@
 
     runs/unfinished/lstm-7c2e41b0-5ab01f3c/
       fold-2.npy                       scores of the documents of that fold, by a head that was not fitted on them
+      views.json                       what each view contributes to the predictions of the first fold
       head/                            fitted on the whole training split, if the fits of folds start from it
       9c41....safetensors              a network's checkpoint, see heads/training/state.py
 
@@ -9,6 +10,7 @@ The second hash is of the package versions: with another torch, a fit starts fro
 once the run is complete.
 """
 
+import json
 import shutil
 from contextlib import suppress
 from io import BytesIO
@@ -21,10 +23,11 @@ from data.atomic_write import TEMPORARY_PREFIX, build_folder, make_folder, write
 from data.errors import RunDamaged, StorageFailed
 from heads.core.head import Head
 from stages.fitting import runs
+from stages.fitting.diagnostics import ViewUse
 
 __all__ = ["FOLDER", "FitCheckpoint"]
 
-FOLDER, HEAD = "unfinished", "head"
+FOLDER, HEAD, VIEWS = "unfinished", "head", "views.json"
 
 
 class FitCheckpoint:
@@ -59,9 +62,23 @@ class FitCheckpoint:
         """Save the scores of a finished fold."""
         content = BytesIO()
         np.save(content, scores, allow_pickle=False)
+        self._save(self._path(fold), content.getvalue())
+
+    def load_views(self) -> ViewUse:
+        """What `save_views` saved; empty if there is nothing."""
+        with suppress(OSError, ValueError, TypeError, AttributeError):
+            return ViewUse.from_json(json.loads((self.folder / VIEWS).read_text(encoding="utf-8")))
+        return ViewUse()
+
+    def save_views(self, views: ViewUse) -> None:
+        """Save what each view contributes; to be called before the scores of the first fold are saved."""
+        if views.alone:
+            self._save(self.folder / VIEWS, json.dumps(views.to_json()).encode())
+
+    def _save(self, path: Path, content: bytes) -> None:
         try:
             make_folder(self.folder)
-            write_atomically(self._path(fold), content.getvalue())
+            write_atomically(path, content)
         except StorageFailed:
             self._remove_empty_folders()
 

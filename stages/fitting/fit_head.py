@@ -36,6 +36,7 @@ from stages.fitting.cross_fitting import (
     prepare_task,
     resolve_jobs,
 )
+from stages.fitting.diagnostics import FitDiagnostics, count_training, draw_sample
 from stages.fitting.encoder_exposure import exposure_notes
 from stages.fitting.fit_checkpoint import FitCheckpoint
 from stages.fitting.fold_count import FOLDS, fold_count_note
@@ -147,8 +148,18 @@ def complete_run(
     record = _record(job, task, fitted, clock.laps, test)
     record = replace(record, command=command, corpus_notes=corpus_notes, run_notes=[*run_notes, *fitted.head.notes_])
     record = replace(record, hyperparameters={**record.hyperparameters, **(settings or {})})
+    record = replace(record, diagnostics=_diagnose(plan, task, fitted).to_json())
     predictions = _predictions(plan, task, decision, fitted, test)
-    return runs.save(job.run_folder, record, fitted.head, decision, predictions, scorecards)
+    return runs.save(job.run_folder, record, fitted.head, decision, predictions, scorecards, fitted.fold_of)
+
+
+def _diagnose(plan: FitPlan, task: Task, fitted: CrossFitResult) -> FitDiagnostics:
+    if plan.validate_on == "split":
+        return FitDiagnostics()
+    sample = draw_sample(np.arange(len(fitted.rows)), plan.seed)
+    rows = fitted.rows[sample]
+    training = count_training(task.scores(fitted.head, rows), fitted.scores[sample], task.target[rows])
+    return FitDiagnostics(training, fitted.views)
 
 
 def _expected_bytes(task: Task) -> int:

@@ -4,6 +4,7 @@
       run.json          the record: hyperparameters, features, times, notes; and the SHA-256 of every other file
       head/             the fitted head, without pickle
       decision.json     the decision rule and the evidence for it
+      folds.npy         int32 (documents,), the fold of each document that is scored out of fold; of runs with folds
       scores.npy        float32 (documents, labels); with predictions.csv, see stages/fitting/predictions.py
       predictions.csv   id, split, true label, predicted label, probabilities
       scorecard.json    every metric with its confidence interval, out-of-fold and on the test split
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from heads.evaluation.metrics import Scorecard
 
 FORMAT = 4
+FOLDS = "folds.npy"
 RECORDED_PACKAGES = ("embedonce", "numpy", "scikit-learn", "torch", "lightgbm")
 
 
@@ -87,6 +89,8 @@ class Record:
     taxonomy: Mapping[str, Sequence[str]] = field(default_factory=dict)  # node -> its parents; {} without a taxonomy
     parent: str = ""  # of a decided run: the run in the same folder that has its weights and scores
     decisions_scored_before: int = 0  # how many decisions of the parent had test metrics before this one was scored
+    diagnostics: Mapping[str, Any] = field(default_factory=dict)  # for checks: FitDiagnostics
+    search: Sequence[Mapping[str, Any]] = ()  # of a sweep that chose it: each range of numbers, a SearchedRange
     final: bool = False  # of a decided run: whether the test split was scored
 
     @property
@@ -154,6 +158,10 @@ class Run:
         scores: NDArray[np.float32] = np.load(self._verified_path("scores.npy"), mmap_mode="r", allow_pickle=False)
         return scores
 
+    def folds(self) -> NDArray[np.int32] | None:
+        """The fold of each prediction on the training split, int32 (documents,), in their order; None without folds."""
+        return np.load(self._verified_path(FOLDS), allow_pickle=False) if FOLDS in self.files else None
+
     @cached_property
     def decision(self) -> "Decision":
         """The rule that turns scores into labels, and the evidence for it."""
@@ -201,6 +209,7 @@ def save(
     decision: "Decision",
     predictions: Predictions,
     scorecards: Mapping[str, "Scorecard"],
+    folds: NDArray[np.int32] | None = None,
 ) -> Run:
     """Write a run and return it. If another process has written a run of that name in the meantime, that one stays.
 
@@ -211,6 +220,7 @@ def save(
         decision: the decision rule and its evidence.
         predictions: of both splits.
         scorecards: as in `Run.scorecards`.
+        folds: as in `Run.folds`.
 
     Returns:
         The run in `folder`.
@@ -224,15 +234,29 @@ def save(
         _write_json(temporary / "decision.json", decision.to_json())
         _write_json(temporary / "scorecard.json", {split: card.to_json() for split, card in scorecards.items()})
         write_predictions(temporary, predictions, record.labels, record.node_names)
+        if folds is not None:
+            np.save(temporary / FOLDS, folds, allow_pickle=False)
         written = sorted(path for path in temporary.rglob("*") if path.is_file())
         files = {path.relative_to(temporary).as_posix(): hash_file(path) for path in written}
         _write_json(temporary / "run.json", {"format": FORMAT, **asdict(record), "files": files})
     return load(folder)
 
 
-def replace_run_notes(run: Run, notes: Sequence[str]) -> Run:
-    """Replace the notes on the run, on disk too, and return it. Raises StorageFailed if it cannot be written."""
-    record = replace(run.record, run_notes=tuple(notes))
+def replace_run_notes(run: Run, notes: Sequence[str], search: Sequence[Mapping[str, Any]]) -> Run:
+    """Replace the notes on the run, and what a sweep searched, on disk too, and return the run.
+
+    Args:
+        run: a run.
+        notes: as in `Record.run_notes`.
+        search: as in `Record.search`.
+
+    Returns:
+        The run with the new record.
+
+    Raises:
+        StorageFailed: it cannot be written.
+    """
+    record = replace(run.record, run_notes=tuple(notes), search=tuple(search))
     content = {"format": FORMAT, **asdict(record), "files": dict(run.files)}
     write_atomically(run.folder / "run.json", _json(content))
     return replace(run, record=record)

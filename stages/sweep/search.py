@@ -125,9 +125,11 @@ class SweepContext:
         run, _ = fit_head(
             self.store, self.table, plan, self.folder, command=self.command, notes=(note,), on_progress=on_progress
         )
-        if note not in run.record.run_notes:  # the run existed, chosen among fewer trials or none
+        search = [each.to_json() for each in space.searched_ranges(result.best.values)]
+        if note not in run.record.run_notes or search != list(run.record.search):
+            # the run is new, or was chosen among fewer trials or none
             others = [text for text in run.record.run_notes if not text.startswith(NOTE_START)]
-            run = runs.replace_run_notes(run, [*others, note])
+            run = runs.replace_run_notes(run, [*others, note], search)
         return replace(result, run=run.name)
 
 

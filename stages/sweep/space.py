@@ -13,6 +13,7 @@ from heads.evaluation.metrics import MACRO_F1, Metric
 from heads.registry import full_name
 from stages.fitting import runs
 from stages.fitting.plan import FitPlan
+from stages.fitting.searched_range import SearchedRange
 from stages.fitting.task import Task
 
 __all__ = ["SearchSpace"]
@@ -63,6 +64,11 @@ class SearchSpace:
     def make_head(self, values: Mapping[str, Any]) -> Head:
         """The unfitted head with these hyperparameters."""
         return with_explicit_defaults(self.plan.head).set_params(**values)  # type: ignore[no-any-return]  # with_explicit_defaults is not typed
+
+    def searched_ranges(self, values: Mapping[str, Any]) -> list[SearchedRange]:
+        """The ranges of the searched numbers, with these values."""
+        ranges = (SearchedRange.of(item, values[name]) for name, item in self.hyperparameters.items())
+        return [each for each in ranges if each is not None]
 
     def identity(self, store: FeatureSource, task: Task) -> str:
         """Eight hex digits that differ if a trial's score or the ranges could differ."""
