@@ -1,6 +1,5 @@
 """`embedonce taxonomy`: the tree of labels in the terminal."""
 
-import csv
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -182,11 +181,14 @@ def _read(options: TaxonomyOptions) -> "CountedTaxonomy":
 
 def _write_edges(counted: "CountedTaxonomy", path: Path) -> None:
     """Write a row per node and parent; a node at the top has an empty parent."""
-    parents = counted.taxonomy.parents
+    from stages.fitting.predictions import CsvWriter
+
     with open_output(path) as out:
-        rows = csv.writer(out, lineterminator="\n")
+        rows = CsvWriter(out)
         rows.writerow(["child", "parent"])
-        rows.writerows([node, parent] for node, above in parents.items() for parent in above or ("",))
+        for node, above in counted.taxonomy.parents.items():
+            for parent in above or ("",):
+                rows.writerow([node, parent])
 
 
 def _draw(counted: "CountedTaxonomy", options: TaxonomyOptions) -> None:

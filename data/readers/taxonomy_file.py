@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from data.csv_cells import restore
 from data.errors import BadData, CallError, FileMissing
 from data.label_cells import canonical_label, plain_text
 from data.readers.files import InputFile, open_text
@@ -133,11 +134,17 @@ def _read_edges(file: InputFile) -> tuple[list[_Edge], list[str]]:
         columns = (0, 1)
         notes.append(f"{file.source} has no header: its first column is read as the child, the second as the parent")
     child, parent = columns
+    pairs = ((_node(row[child], file), _node(row[parent], file)) for row in rows[first:])
     return [
         edge
-        for number, row in enumerate(rows[first:], start=first)
-        for edge in _edges_of_row(file.source, table.row_name(number), row[child], row[parent])
+        for number, pair in enumerate(pairs, start=first)
+        for edge in _edges_of_row(file.source, table.row_name(number), *pair)
     ], notes
+
+
+def _node(cell: Any, file: InputFile) -> Any:
+    """The name that `embedonce taxonomy --output` wrote as this cell."""
+    return restore(cell) if isinstance(cell, str) and file.suffix in (".csv", ".tsv") else cell
 
 
 def _find_columns(header: list[str]) -> tuple[int, int] | None:

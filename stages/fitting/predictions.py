@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
+from data.csv_cells import neutralize_row, restore
 from data.target import TargetKind
 from heads.evaluation.decisions.abstention import REASONS
 from heads.evaluation.score_matrix import row_blocks, scores_to_probabilities
@@ -105,8 +106,8 @@ class _Line:
 
 
 def csv_line(cells: Iterable[str]) -> str:
-    """Cells as a line of CSV with minimal quotes, without its end."""
-    line: str = _WRITE_ROW(cells)
+    """Cells as a line of CSV with minimal quotes, without its end; none of them is a formula for a spreadsheet."""
+    line: str = _WRITE_ROW(neutralize_row(cells))
     return line
 
 
@@ -114,7 +115,7 @@ _WRITE_ROW: Callable[[Iterable[str]], Any] = csv.writer(_Line()).writerow
 
 
 class CsvWriter:
-    r"""Writes rows as CSV with the line ends "\n" and minimal quotes.
+    r"""Writes rows as CSV with the line ends "\n" and minimal quotes; no cell is a formula for a spreadsheet.
 
     csv.writer quotes a lone "\r" only if its own line ends have one, so its "\r\n" is replaced here.
     """
@@ -125,7 +126,7 @@ class CsvWriter:
 
     def writerow(self, cells: Iterable[str]) -> None:
         """Write one row."""
-        self._rows.writerow(cells)
+        self._rows.writerow(neutralize_row(cells))
 
     def write(self, row: str) -> None:
         """Called by csv.writer with each formatted row."""
@@ -272,7 +273,8 @@ def read_predictions(
     with table.open(encoding="utf-8", newline="") as file:
         rows = csv.reader(file)
         next(rows)
-        ids, splits, *cells = (list(column) for column in zip(*(row[: 4 + len(further)] for row in rows), strict=True))
+        table_columns = zip(*(row[: 4 + len(further)] for row in rows), strict=True)
+        ids, splits, *cells = (list(map(restore, column)) for column in table_columns)
     truth, predicted, others = cells[0], cells[1], dict(zip(further, cells[2:], strict=True))
     code_of = {name: code for code, name in enumerate(names or labels)}
     codes = _label_codes(truth, code_of, len(labels), kind)

@@ -132,6 +132,15 @@ def test_a_suggestion_is_drawn_and_written_as_an_edge_file(embedonce: Run, tmp_p
     assert lines(embedonce("taxonomy").out)[-3:] == ["c, d 60 60", "├─ c 30 30", "└─ d 30 30"]
 
 
+def test_nodes_of_an_edge_file_that_a_spreadsheet_would_execute_are_texts_and_read_back(
+    embedonce: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "edges.json").write_text(json.dumps({"=1+1": ["-top"], "b": ["-top"]}))
+    assert embedonce("taxonomy", "edges.json", "--output", "edges.csv").code == 0
+    assert (tmp_path / "edges.csv").read_text() == "child,parent\n'-top,\n'=1+1,'-top\nb,'-top\n"
+    assert lines(embedonce("taxonomy", "edges.csv").out)[1:] == lines(embedonce("taxonomy", "edges.json").out)[1:]
+
+
 def test_the_mistakes_of_a_run_are_drawn(embedonce: Run, tmp_path: Path) -> None:
     labels = ["rec/a", "rec/b", "sci"]
     documents, vectors = blobs(labels, documents=60)

@@ -22,6 +22,16 @@ def test_a_label_named_prediction_gives_no_second_column_of_that_name() -> None:
     assert out.getvalue() == "id,prediction,probability:prediction,probability:ship\n7,prediction,0.75,0.25\n"
 
 
+def test_ids_and_labels_that_a_spreadsheet_would_execute_are_texts_in_csv_and_unchanged_in_json() -> None:
+    predictions = [Prediction("=1+1", "-a", ("-a",), np.array([0.75, 0.25], dtype=np.float32))]
+    columns = ProbabilityColumns(["-a", "ship"])
+    csv_out, json_out = io.StringIO(), io.StringIO()
+    write_predictions(predictions, columns, csv_out, as_json=False)
+    write_predictions(predictions, columns, json_out, as_json=True)
+    assert csv_out.getvalue() == "id,prediction,'-a,ship\n'=1+1,'-a,0.75,0.25\n"
+    assert json.loads(json_out.getvalue())["id"] == "=1+1"
+
+
 LABELS = ("rec/a", "rec/b", "sci")
 PATHS = Paths(Hierarchy.of(Taxonomy.from_separator(LABELS, "/"), LABELS))
 SHARES = np.array([[0.5, 0.25, 0.25]], dtype=np.float32)

@@ -123,3 +123,18 @@ def test_undecided_documents_and_label_sets_survive_the_table(tmp_path: Path) ->
     np.testing.assert_array_equal(read.predicted, predicted)
     assert read.label_sets is not None
     np.testing.assert_array_equal(read.label_sets, sets)
+
+
+def test_no_cell_of_the_table_is_a_formula_and_all_are_read_back(tmp_path: Path) -> None:
+    labels, ids = ["=1+1", "'@x", "safe"], ["-1+1", "'=2", "-7"]
+    codes = np.array([0, 1, 2])
+    write_predictions(tmp_path, Predictions(ids, ["test"] * 3, codes, codes, np.zeros((3, 3), np.float32)), labels)
+    rows = list(csv.reader((tmp_path / "predictions.csv").read_text(encoding="utf-8").splitlines()))
+    assert rows[0][4:] == ["'=1+1", "''@x", "safe"]
+    assert [row[:4] for row in rows[1:]] == [
+        ["'-1+1", "test", "'=1+1", "'=1+1"],
+        ["''=2", "test", "''@x", "''@x"],
+        ["-7", "test", "safe", "safe"],
+    ]
+    read = read_predictions(tmp_path / "predictions.csv", np.load(tmp_path / "scores.npy"), labels, "single")
+    assert list(read.ids) == ids and read.truth.tolist() == read.predicted.tolist() == [0, 1, 2]

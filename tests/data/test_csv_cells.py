@@ -1,0 +1,31 @@
+"""Cells that a spreadsheet would execute become texts, and every cell can be read back."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from data.csv_cells import neutralize, neutralize_row, restore
+
+
+@pytest.mark.parametrize(
+    "cell", ["=1+1", "+1+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "-", "＝1", "--5"]
+)
+def test_what_a_spreadsheet_would_execute_gets_an_apostrophe(cell: str) -> None:
+    assert neutralize(cell) == f"'{cell}" and restore(neutralize(cell)) == cell
+
+
+@pytest.mark.parametrize("cell", ["", "grain", "-0.5", "+3", "1e-5", "-1E+5", "-.5", "'tis", "a=b", "[]", "0"])
+def test_other_texts_and_numbers_stay(cell: str) -> None:
+    assert neutralize(cell) == restore(cell) == cell
+
+
+def test_a_text_that_has_the_apostrophe_already_gets_another() -> None:
+    assert neutralize_row(["'=1", "'"]) == ["''=1", "'"] and restore("''=1") == "'=1"
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(alphabet="'=+-@\t\r\n1.e＝a", max_size=6))
+def test_every_cell_is_read_back(cell: str) -> None:
+    written = neutralize(cell)
+    assert restore(written) == cell
+    assert written == cell or written.startswith("'")
