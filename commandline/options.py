@@ -106,8 +106,31 @@ stores_option = click.option(
     help="Folder of the stores, also s3://BUCKET/FOLDER.",
 )
 # of heads.evaluation.metrics.METRICS; a sweep maximizes one of the first
-MAXIMIZED = ("macro-f1", "micro-f1", "accuracy", "quadratic-kappa", "hf1", "macro-hf1", "lca-f1", "wu-palmer")
-METRIC_NAMES = (*MAXIMIZED, "absolute-error", "tree-distance")
+MAXIMIZED = (
+    "macro-f1",
+    "micro-f1",
+    "weighted-f1",
+    "samples-f1",
+    "accuracy",
+    "balanced-accuracy",
+    "mcc",
+    "kappa",
+    "macro-precision",
+    "macro-recall",
+    "micro-precision",
+    "micro-recall",
+    "weighted-precision",
+    "weighted-recall",
+    "samples-precision",
+    "samples-recall",
+    "quadratic-kappa",
+    "hf1",
+    "macro-hf1",
+    "lca-f1",
+    "wu-palmer",
+)
+OF_PROBABILITIES = ("average-precision", "auroc", "log-loss", "brier", "ece")
+METRIC_NAMES = (*MAXIMIZED, "absolute-error", "tree-distance", "hamming-loss", *OF_PROBABILITIES)
 metric_option = click.option(
     "--metric",
     type=click.Choice(MAXIMIZED),

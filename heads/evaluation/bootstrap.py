@@ -44,14 +44,30 @@ class ConfidenceInterval:
 class ResampledMetrics:
     """The metrics of one prediction in each resample, float64 (resamples,).
 
-    A metric that needs sums over documents is None if the counts lack them: `absolute_error` and `quadratic_kappa` for
-    multi-label targets, the hierarchical ones without a hierarchy. `level_accuracy` is (resamples, levels), and NaN in
-    a resample without a document at a level.
+    A metric that needs sums over documents is None if the counts lack them: those of single labels for multi-label
+    targets and the reverse, the hierarchical ones without a hierarchy. `level_accuracy` is (resamples, levels), and NaN
+    in a resample without a document at a level.
     """
 
     macro_f1: FloatArray
     micro_f1: FloatArray
     accuracy: FloatArray
+    weighted_f1: FloatArray
+    macro_precision: FloatArray
+    macro_recall: FloatArray
+    micro_precision: FloatArray
+    micro_recall: FloatArray
+    weighted_precision: FloatArray
+    weighted_recall: FloatArray
+    balanced_accuracy: FloatArray | None = None
+    mcc: FloatArray | None = None
+    kappa: FloatArray | None = None
+    decided_share: FloatArray | None = None
+    selective_accuracy: FloatArray | None = None
+    hamming_loss: FloatArray | None = None
+    samples_f1: FloatArray | None = None
+    samples_precision: FloatArray | None = None
+    samples_recall: FloatArray | None = None
     absolute_error: FloatArray | None = None
     quadratic_kappa: FloatArray | None = None
     hf1: FloatArray | None = None
@@ -193,11 +209,11 @@ class _IndicatorTable:
 
 
 def _to_sparse(values: NDArray[Any], labels: int) -> Any:
-    """csr_array int64 (documents, labels) of codes or bools; a code of a node that is no label has an empty row."""
+    """csr_array int64 (documents, labels) of codes or bools; a code that is no label has an empty row."""
     from scipy.sparse import csr_array
 
     if values.ndim == 2:
         return csr_array(values).astype(np.int64)
-    is_label = values < labels
+    is_label = (values >= 0) & (values < labels)
     starts = np.append(0, np.cumsum(is_label))
     return csr_array((np.ones(starts[-1], dtype=np.int64), values[is_label], starts), shape=(len(values), labels))

@@ -12,7 +12,31 @@ from data.hierarchy import Hierarchy
 from heads.evaluation.document_measures import sum_documents
 
 FloatArray = NDArray[np.float64]
+LOWEST_CODE = (
+    -2
+)  # a negative code is a prediction of no label: the decision abstained, or the document is like no label
+_LABEL_METRICS = (  # of any labels
+    "macro_f1",
+    "micro_f1",
+    "weighted_f1",
+    "macro_precision",
+    "macro_recall",
+    "micro_precision",
+    "micro_recall",
+    "weighted_precision",
+    "weighted_recall",
+    "accuracy",
+)
 _MEASURES = {  # metric -> the measure of documents that it needs
+    "balanced_accuracy": "decided",
+    "mcc": "decided",
+    "kappa": "decided",
+    "decided_share": "decided",
+    "selective_accuracy": "decided",
+    "hamming_loss": "sample_f1",
+    "samples_f1": "sample_f1",
+    "samples_precision": "sample_precision",
+    "samples_recall": "sample_recall",
     "absolute_error": "absolute_distance",
     "quadratic_kappa": "squared_distance",
     "hf1": "shared_nodes",
@@ -31,8 +55,8 @@ _MEASURES = {  # metric -> the measure of documents that it needs
 class ConfusionCounts:
     """The counts behind every metric, for one sample or, with a leading axis, for many resamples of it.
 
-    A predicted node of a hierarchy that is no label counts for no label: its document is a miss of the true label, and
-    no false positive of another.
+    A predicted node of a hierarchy that is no label counts for no label, as does a negative code, with which a decision
+    abstains: its document is a miss of the true label, and no false positive of another.
 
     Attributes:
         true_positives: (..., labels) documents that have a label and are predicted to have it.
@@ -58,7 +82,7 @@ class ConfusionCounts:
 
         Args:
             truth: int label codes (documents,), or bool (documents, labels) for multi-label targets.
-            predicted: predictions of the same shape and kind; with a hierarchy, codes of nodes.
+            predicted: predictions of the same shape and kind; with a hierarchy, codes of nodes; -1 or -2 for no label.
             labels: number of labels.
             hierarchy: of the labels, for the hierarchical metrics; None if they have none.
 
@@ -75,7 +99,7 @@ class ConfusionCounts:
             true_positives, positives, support = (np.count_nonzero(matrix, axis=0) for matrix in matrices)
             correct = correct.all(axis=1)
         else:
-            arrays = (truth[correct], predicted, truth)
+            arrays = (truth[correct], predicted[predicted >= 0], truth)
             true_positives, positives, support = (np.bincount(codes, minlength=labels)[:labels] for codes in arrays)
         sums = sum_documents(truth, predicted, hierarchy)
         return cls(true_positives, positives, support, np.asarray(np.count_nonzero(correct)), len(truth), sums)
@@ -102,7 +126,7 @@ class ConfusionCounts:
     @property
     def metrics(self) -> tuple[str, ...]:
         """The names of the metrics that can be computed from these counts, without those of each label."""
-        return ("macro_f1", "micro_f1", "accuracy", *(name for name, sum_ in _MEASURES.items() if sum_ in self.sums))
+        return (*_LABEL_METRICS, *(name for name, measure in _MEASURES.items() if measure in self.sums))
 
     @property
     def precision(self) -> FloatArray:
@@ -119,11 +143,44 @@ class ConfusionCounts:
         """(..., labels) harmonic mean of precision and recall; 0 if a label is in neither truth nor prediction."""
         return np.asarray(2 * self.true_positives / np.maximum(self.predicted + self.support, 1))
 
+    def _macro(self, values: FloatArray) -> FloatArray:
+        """(...) mean over the labels that are in truth or prediction; 0 if there is none."""
+        present = np.count_nonzero(self.predicted + self.support, axis=-1)
+        return np.asarray(values.sum(axis=-1) / np.maximum(present, 1))  # values of other labels are 0
+
+    def _weighted(self, values: FloatArray) -> FloatArray:
+        """(...) mean over the labels, weighted by their documents; 0 if there is none."""
+        return np.asarray((self.support * values).sum(axis=-1) / np.maximum(self.support.sum(axis=-1), 1))
+
     @property
     def macro_f1(self) -> FloatArray:
         """(...) mean F1 over the labels that are in truth or prediction; 0 if there is none."""
-        present = np.count_nonzero(self.predicted + self.support, axis=-1)
-        return np.asarray(self.f1.sum(axis=-1) / np.maximum(present, 1))
+        return self._macro(self.f1)
+
+    @property
+    def macro_precision(self) -> FloatArray:
+        """(...) mean precision over the labels that are in truth or prediction; 0 if there is none."""
+        return self._macro(self.precision)
+
+    @property
+    def macro_recall(self) -> FloatArray:
+        """(...) mean recall over the labels that are in truth or prediction; 0 if there is none."""
+        return self._macro(self.recall)
+
+    @property
+    def weighted_f1(self) -> FloatArray:
+        """(...) mean F1 over the labels, weighted by their documents."""
+        return self._weighted(self.f1)
+
+    @property
+    def weighted_precision(self) -> FloatArray:
+        """(...) mean precision over the labels, weighted by their documents."""
+        return self._weighted(self.precision)
+
+    @property
+    def weighted_recall(self) -> FloatArray:
+        """(...) mean recall over the labels, weighted by their documents; for single-label targets the accuracy."""
+        return self._weighted(self.recall)
 
     @property
     def micro_f1(self) -> FloatArray:
@@ -132,28 +189,105 @@ class ConfusionCounts:
         return np.asarray(2 * self.true_positives.sum(axis=-1) / np.maximum(pairs, 1))
 
     @property
+    def micro_precision(self) -> FloatArray:
+        """(...) share of the predicted pairs of document and label that are correct; 0 if none is predicted."""
+        return np.asarray(self.true_positives.sum(axis=-1) / np.maximum(self.predicted.sum(axis=-1), 1))
+
+    @property
+    def micro_recall(self) -> FloatArray:
+        """(...) share of the true pairs of document and label that are predicted; 0 if there is none."""
+        return np.asarray(self.true_positives.sum(axis=-1) / np.maximum(self.support.sum(axis=-1), 1))
+
+    @property
     def accuracy(self) -> FloatArray:
         """(...) share of documents whose labels are all correct."""
         return np.asarray(self.exact_matches / np.maximum(self.documents, 1))
+
+    @property
+    def balanced_accuracy(self) -> FloatArray:
+        """(...) mean recall over the labels that have documents; 0 if there is none."""
+        return np.asarray(self.recall.sum(axis=-1) / np.maximum(np.count_nonzero(self.support, axis=-1), 1))
+
+    @property
+    def _by_chance(self) -> FloatArray:
+        """(...) documents times those that are correct by chance with the same label counts."""
+        return np.asarray((self.support.astype(np.float64) * self.predicted).sum(axis=-1))
+
+    @property
+    def kappa(self) -> FloatArray:
+        """(...) Cohen's kappa (1960): the accuracy above that of chance with the same label counts, over its maximum.
+
+        It is 0 if chance is always correct: truth and prediction are one and the same label for every document.
+        """
+        chance = self._by_chance / np.maximum(self.documents, 1) ** 2
+        safe = np.where(chance < 1, 1 - chance, 1)
+        return np.asarray(np.where(chance < 1, (self.accuracy - chance) / safe, 0.0))
+
+    @property
+    def mcc(self) -> FloatArray:
+        """(...) Matthews correlation coefficient of several labels (Gorodkin 2004), 0 if one side has a single label.
+
+        Documents without a predicted label count as predictions of one more label, which is never true.
+        """
+        documents = np.asarray(self.documents, dtype=np.float64)
+        unpredicted = documents - self.predicted.sum(axis=-1)
+        covariance = self.exact_matches * documents - self._by_chance
+        of_truth = documents**2 - (self.support.astype(np.float64) ** 2).sum(axis=-1)
+        of_predicted = documents**2 - (self.predicted.astype(np.float64) ** 2).sum(axis=-1) - unpredicted**2
+        product = of_truth * of_predicted
+        return np.asarray(np.where(product > 0, covariance / np.sqrt(np.where(product > 0, product, 1.0)), 0.0))
+
+    @property
+    def decided_share(self) -> FloatArray:
+        """(...) share of documents for which the decision did not abstain."""
+        return self._mean("decided")
+
+    @property
+    def selective_accuracy(self) -> FloatArray:
+        """(...) share of the decided documents whose label is correct; 0 if none is decided."""
+        return np.asarray(self.exact_matches / np.maximum(self.sums["decided"], 1))
+
+    @property
+    def hamming_loss(self) -> FloatArray:
+        """(...) share of the pairs of document and label that are wrong, for multi-label targets."""
+        wrong = (self.predicted + self.support - 2 * self.true_positives).sum(axis=-1)
+        return np.asarray(wrong / np.maximum(self.documents * self.support.shape[-1], 1))
+
+    @property
+    def samples_f1(self) -> FloatArray:
+        """(...) mean over documents of the F1 of their labels, for multi-label targets."""
+        return self._mean("sample_f1")
+
+    @property
+    def samples_precision(self) -> FloatArray:
+        """(...) mean over documents of the precision of their labels, for multi-label targets."""
+        return self._mean("sample_precision")
+
+    @property
+    def samples_recall(self) -> FloatArray:
+        """(...) mean over documents of the recall of their labels, for multi-label targets."""
+        return self._mean("sample_recall")
 
     def _mean(self, measure: str) -> FloatArray:
         return np.asarray(self.sums[measure] / np.maximum(self.documents, 1))
 
     @property
     def absolute_error(self) -> FloatArray:
-        """(...) mean absolute error: mean number of columns between the predicted and the true ordinal label."""
-        return self._mean("absolute_distance")
+        """(...) mean number of columns between the predicted and the true ordinal label, of decided documents."""
+        return np.asarray(self.sums["absolute_distance"] / np.maximum(self.sums["decided"], 1))
 
     @property
     def quadratic_kappa(self) -> FloatArray:
-        """(...) 1 - the mean squared distance over that of chance with the same label counts, for ordinal labels.
+        """(...) 1 - the sum of squared distances over that of chance with the same label counts, for ordinal labels.
 
         Cohen 1968, Weighted kappa, with squared distances as weights. It is 0 if truth and prediction are one and the
-        same label for every document: chance is as good.
+        same label for every document: chance is as good. Both sums are over the documents with a predicted label.
         """
         position = np.arange(self.support.shape[-1], dtype=np.float64)
-        spread = (self.support + self.predicted) @ position**2
-        by_chance = spread - 2 * (self.support @ position) * (self.predicted @ position) / np.maximum(self.documents, 1)
+        documents, squares = np.maximum(self.documents, 1), position**2
+        predicted_share = self.predicted.sum(axis=-1) / documents
+        spread = predicted_share * (self.support @ squares) + self.predicted @ squares
+        by_chance = spread - 2 * (self.support @ position) * (self.predicted @ position) / documents
         safe = np.where(by_chance > 0, by_chance, 1)
         return np.asarray(np.where(by_chance > 0, 1 - self.sums["squared_distance"] / safe, 0.0))
 
@@ -224,7 +358,7 @@ def check_labels(truth: NDArray[Any], predicted: NDArray[Any], labels: int, hier
 
     Args:
         truth: int codes (documents,), or bool (documents, labels).
-        predicted: the same; with a hierarchy its codes may be those of any node.
+        predicted: the same; codes may be those of any node of a hierarchy, or -1 and -2 for no label.
         labels: number of labels.
         hierarchy: of the labels, if they have one.
 
@@ -240,11 +374,12 @@ def check_labels(truth: NDArray[Any], predicted: NDArray[Any], labels: int, hier
             f"multi-label targets must be bool (documents, {labels}), but they are {truth.dtype} {truth.shape}"
         )
     if truth.ndim == 1 and len(truth):
-        _check_codes("label", truth, labels)
-        _check_codes(*(("label", predicted, labels) if hierarchy is None else ("node", predicted, len(hierarchy))))
+        _check_codes("label", truth, 0, labels)
+        kind, known = ("label", labels) if hierarchy is None else ("node", len(hierarchy))
+        _check_codes(f"predicted {kind}", predicted, LOWEST_CODE, known)
 
 
-def _check_codes(kind: str, codes: NDArray[Any], known: int) -> None:
+def _check_codes(kind: str, codes: NDArray[Any], least: int, known: int) -> None:
     lowest, highest = codes.min(), codes.max()
-    if lowest < 0 or highest >= known:
-        raise ValueError(f"{kind} codes must be 0 to {known - 1}, but they are {lowest} to {highest}")
+    if lowest < least or highest >= known:
+        raise ValueError(f"{kind} codes must be {least} to {known - 1}, but they are {lowest} to {highest}")

@@ -104,8 +104,8 @@ def node_confidence(predicted: NDArray[Any], probabilities: NDArray[Any], hierar
         sizes = np.count_nonzero(predicted, axis=1) + exact.sum(axis=1)
         return np.asarray(2 * promised / np.where(sizes > 0, sizes, 1))
     below = hierarchy.closure[: hierarchy.labels].T.tocsr()
-    confidence = np.empty(len(predicted))
-    for node in np.unique(predicted).tolist():
+    confidence = np.zeros(len(predicted))  # of a document without a predicted node
+    for node in np.unique(predicted[predicted >= 0]).tolist():
         rows = np.flatnonzero(predicted == node)
         labels = below.indices[below.indptr[node] : below.indptr[node + 1]]
         confidence[rows] = exact[np.ix_(rows, labels)].sum(axis=1)

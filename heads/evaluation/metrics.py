@@ -20,6 +20,7 @@ from data.hierarchy import Hierarchy
 from data.target import TargetKind
 from heads.evaluation.bootstrap import RESAMPLES, ConfidenceInterval, ResampledMetrics, resample_metrics
 from heads.evaluation.confusion_counts import ConfusionCounts
+from heads.evaluation.probability_metrics import probability_intervals
 
 __all__ = [
     "ABSOLUTE_ERROR",
@@ -54,10 +55,13 @@ class LabelMetrics:
 class Scorecard:
     """Every metric of one prediction, with 95 % confidence intervals.
 
-    Accuracy is the share of documents whose labels are all correct. `absolute_error` and `quadratic_kappa` are for
-    ordinal labels, else None; the error counts label positions, and 0 is best. The others are for labels of a
-    hierarchy, else None, and the last three of these for one label per document only. `level_accuracy` has a value for
-    each level, from the top, at which there is a document, and `level_documents` the number of these documents.
+    The metrics are those of `ConfusionCounts` and of `probability_metrics`. Accuracy is the share of documents whose
+    labels are all correct. A metric that the labels do not have is None: `balanced_accuracy`, `mcc` and `kappa` are for
+    one label per document, `hamming_loss` and those of samples for several, `absolute_error` and `quadratic_kappa` for
+    ordinal labels, and from `hf1` on for labels of a hierarchy, the last three of these for one label per document
+    only. `level_accuracy` has a value for each level, from the top, at which there is a document, and `level_documents`
+    the number of these documents. `decided_share` and `selective_accuracy` are None unless the decision abstained, and
+    `log_loss` to `auroc` without probabilities.
     """
 
     documents: int
@@ -65,6 +69,27 @@ class Scorecard:
     micro_f1: ConfidenceInterval
     accuracy: ConfidenceInterval
     labels: tuple[LabelMetrics, ...]
+    weighted_f1: ConfidenceInterval | None = None
+    macro_precision: ConfidenceInterval | None = None
+    macro_recall: ConfidenceInterval | None = None
+    micro_precision: ConfidenceInterval | None = None
+    micro_recall: ConfidenceInterval | None = None
+    weighted_precision: ConfidenceInterval | None = None
+    weighted_recall: ConfidenceInterval | None = None
+    balanced_accuracy: ConfidenceInterval | None = None
+    mcc: ConfidenceInterval | None = None
+    kappa: ConfidenceInterval | None = None
+    decided_share: ConfidenceInterval | None = None
+    selective_accuracy: ConfidenceInterval | None = None
+    hamming_loss: ConfidenceInterval | None = None
+    samples_f1: ConfidenceInterval | None = None
+    samples_precision: ConfidenceInterval | None = None
+    samples_recall: ConfidenceInterval | None = None
+    log_loss: ConfidenceInterval | None = None
+    brier: ConfidenceInterval | None = None
+    ece: ConfidenceInterval | None = None
+    average_precision: ConfidenceInterval | None = None
+    auroc: ConfidenceInterval | None = None
     absolute_error: ConfidenceInterval | None = None
     quadratic_kappa: ConfidenceInterval | None = None
     hf1: ConfidenceInterval | None = None
@@ -106,16 +131,18 @@ class Metric:
 
     Attributes:
         name: its name for a reader.
-        attribute: its attribute of `ConfusionCounts`, `ResampledMetrics` and `Scorecard`.
+        attribute: its attribute of `ConfusionCounts`, `ResampledMetrics` and `Scorecard`; a metric of probabilities has
+            none of the first.
         sign: -1 if lower is better.
-        needs: the labels that have it: any, ordinal ones, those of a taxonomy, or one label per document of a taxonomy.
+        needs: the labels that have it: any, one per document, several, ordinal ones, those of a taxonomy, or one label
+            per document of a taxonomy; or any if there are probabilities.
         level: the level of a metric that has one value for each, from 1 at the top; 0 for other metrics.
     """
 
     name: str
     attribute: str
     sign: int = 1
-    needs: Literal["", "order", "taxonomy", "one path"] = ""
+    needs: Literal["", "one label", "several labels", "order", "taxonomy", "one path", "probabilities"] = ""
     level: int = 0
 
     def value(self, result: ConfusionCounts | ResampledMetrics | Scorecard) -> Any:
@@ -141,6 +168,25 @@ METRICS: Mapping[str, Metric] = {  # by the name in `--metric`
     "macro-f1": MACRO_F1,
     "micro-f1": Metric("micro-F1", "micro_f1"),
     "accuracy": Metric("accuracy", "accuracy"),
+    "weighted-f1": Metric("weighted F1", "weighted_f1"),
+    "macro-precision": Metric("macro precision", "macro_precision"),
+    "macro-recall": Metric("macro recall", "macro_recall"),
+    "micro-precision": Metric("micro precision", "micro_precision"),
+    "micro-recall": Metric("micro recall", "micro_recall"),
+    "weighted-precision": Metric("weighted precision", "weighted_precision"),
+    "weighted-recall": Metric("weighted recall", "weighted_recall"),
+    "balanced-accuracy": Metric("balanced accuracy", "balanced_accuracy", needs="one label"),
+    "mcc": Metric("MCC", "mcc", needs="one label"),
+    "kappa": Metric("kappa", "kappa", needs="one label"),
+    "samples-f1": Metric("samples F1", "samples_f1", needs="several labels"),
+    "samples-precision": Metric("samples precision", "samples_precision", needs="several labels"),
+    "samples-recall": Metric("samples recall", "samples_recall", needs="several labels"),
+    "hamming-loss": Metric("Hamming loss", "hamming_loss", sign=-1, needs="several labels"),
+    "average-precision": Metric("average precision", "average_precision", needs="probabilities"),
+    "auroc": Metric("AUROC", "auroc", needs="probabilities"),
+    "log-loss": Metric("log loss", "log_loss", sign=-1, needs="probabilities"),
+    "brier": Metric("Brier score", "brier", sign=-1, needs="probabilities"),
+    "ece": Metric("ECE", "ece", sign=-1, needs="probabilities"),
     "quadratic-kappa": Metric("quadratic kappa", "quadratic_kappa", needs="order"),
     "absolute-error": ABSOLUTE_ERROR,
     "hf1": HF1,
@@ -174,6 +220,12 @@ def find_metric(name: str, kind: TargetKind, *, has_taxonomy: bool, of: str) -> 
     if name not in METRICS:
         raise CallError(f"There is no metric '{name}'.{suggest_name(name, METRICS)}")
     metric = METRICS[name]
+    if metric.needs == "one label" and kind == "multilabel":
+        raise CallError(
+            f"--metric {name} needs one label per document, and {of} is multi-label. Name macro-f1 instead."
+        )
+    if metric.needs == "several labels" and kind != "multilabel":
+        raise CallError(f"--metric {name} is for multi-label runs, and {of} has one label per document. Name accuracy.")
     if metric.needs == "order" and kind != "ordinal":
         raise CallError(f"--metric {name} is for ordinal labels. Give their order with --order.")
     if metric.needs in ("taxonomy", "one path") and not has_taxonomy:
@@ -231,17 +283,19 @@ def scorecard(
     *,
     ordinal: bool = False,
     hierarchy: Hierarchy | None = None,
+    probabilities: NDArray[Any] | None = None,
 ) -> Scorecard:
     """Compute every metric with a 95 % percentile bootstrap confidence interval over documents.
 
     Args:
         truth: int codes (documents,) into `labels`, or bool (documents, labels).
-        predicted: the same; with a hierarchy, codes of nodes.
+        predicted: the same; with a hierarchy, codes of nodes; -1 or -2 if a decision abstained.
         labels: names of the labels; for ordinal labels from the lowest to the highest.
         seed: seed of the resamples.
         resamples: number of resamples.
         ordinal: whether to compute the metrics of ordinal labels.
         hierarchy: of the labels, for the hierarchical metrics; None if they have none.
+        probabilities: (documents, labels), for the metrics of probabilities; None for a scorecard without them.
 
     Returns:
         The scorecard.
@@ -252,6 +306,7 @@ def scorecard(
     counts = ConfusionCounts.from_predictions(truth, predicted, len(labels), hierarchy)
     (resampled,) = resample_metrics(truth, [predicted], len(labels), seed, resamples, hierarchy=hierarchy)
     skipped = {"level_accuracy", *(() if ordinal else ("absolute_error", "quadratic_kappa"))}
+    skipped |= {"decided_share", "selective_accuracy"} if predicted.ndim == 2 or (predicted >= 0).all() else set()
     metrics: dict[str, Any] = {
         name: ConfidenceInterval.from_resamples(getattr(counts, name), getattr(resampled, name))
         for name in counts.metrics
@@ -259,6 +314,8 @@ def scorecard(
     }
     if resampled.level_accuracy is not None:
         metrics |= _level_metrics(counts, resampled.level_accuracy)
+    if probabilities is not None:
+        metrics |= probability_intervals(truth, probabilities)
     return Scorecard(documents=int(counts.documents), labels=_label_metrics(counts, labels), **metrics)
 
 

@@ -117,9 +117,9 @@ def test_a_predicted_node_that_is_no_label_is_a_miss_and_no_label_of_its_own() -
     assert card.accuracy.value == 0.5
     assert card.macro_f1.value == (0 + 1) / 2  # of film and golf
     assert [(label.support, label.predicted) for label in card.labels] == [(1, 0), (1, 1), (0, 0), (0, 0)]
-    with pytest.raises(ValueError, match="label codes must be 0 to 3, but they are 1 to 4"):
+    with pytest.raises(ValueError, match="predicted label codes must be -2 to 3, but they are 1 to 4"):
         ConfusionCounts.from_predictions(truth, np.array([ART, GOLF]), 4)
-    with pytest.raises(ValueError, match="node codes must be 0 to 4, but they are 1 to 5"):
+    with pytest.raises(ValueError, match="predicted node codes must be -2 to 4, but they are 1 to 5"):
         ConfusionCounts.from_predictions(truth, np.array([5, GOLF]), 4, SMALL)
     with pytest.raises(ValueError, match="label codes must be 0 to 3, but they are 1 to 4"):
         ConfusionCounts.from_predictions(np.array([ART, GOLF]), truth, 4, SMALL)

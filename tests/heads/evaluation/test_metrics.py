@@ -161,8 +161,8 @@ def test_metrics_of_no_documents_are_zero(shape: tuple[int, ...]) -> None:
 def test_arrays_that_do_not_match_are_refused() -> None:
     with pytest.raises(ValueError, match=r"truth is int64 \(2,\), but prediction is int64 \(3,\)"):
         scorecard(np.array([0, 1]), np.array([0, 1, 1]), NAMES)
-    with pytest.raises(ValueError, match="label codes must be 0 to 4, but they are -1 to 0"):
-        macro_f1(np.array([0, 1]), np.array([0, -1]), LABELS)
+    with pytest.raises(ValueError, match="predicted label codes must be -2 to 4, but they are -3 to 0"):
+        macro_f1(np.array([0, 1]), np.array([0, -3]), LABELS)
     with pytest.raises(ValueError, match="label codes must be 0 to 4, but they are 0 to 5"):
         macro_f1(np.array([0, 5]), np.array([0, 1]), LABELS)
     with pytest.raises(ValueError, match=r"must be bool \(documents, 5\), but they are bool \(2, 4\)"):

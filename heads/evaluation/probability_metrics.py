@@ -1,0 +1,203 @@
+"""Metrics of probabilities: log loss, Brier score, calibration error, average precision and AUROC.
+
+log loss: mean of minus the logarithm of the probability of the true label (scikit-learn's log_loss); of several labels
+    per document, the mean over labels of the log loss of having the label.
+Brier score: mean over documents of the squared distance between probabilities and truth, summed over labels, and halved
+    if there are two (scikit-learn's brier_score_loss); of several labels per document, the mean over labels.
+ECE: the expected calibration error, the mean over bins of |share that is correct - mean confidence|, weighted by their
+    documents. Bins have equal numbers of documents (Nguyen & O'Connor 2015, Posterior calibration and exploratory
+    analysis for natural language processing models, section 3), and equal confidences are in one bin. The confidence
+    in a document is the highest probability of a label, and it is correct if that label is the true one, whatever the
+    decision rule says. Of several labels per document, pairs of document and label with a probability of at least
+    LEAST_CONFIDENCE are in bins instead, and correct if the document has the label: nearly all other pairs are trivial.
+average precision, AUROC: see `ranking_metrics`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heads.evaluation.bootstrap import ConfidenceInterval
+from heads.evaluation.ranking_metrics import rank_labels
+from heads.evaluation.score_matrix import row_blocks
+
+__all__ = ["PROBABILITY_METRICS", "Reliability", "check_probabilities", "probability_intervals", "probability_metrics"]
+
+FloatArray = NDArray[np.float64]
+PROBABILITY_METRICS = ("log_loss", "brier", "ece", "average_precision", "auroc")
+BINS = 15
+LEAST_CONFIDENCE = 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class Reliability:
+    """Confidences in bins of equally many documents, or pairs of document and label: float64 or int64 (bins,).
+
+    Attributes:
+        confidence: mean confidence of each bin.
+        correct: the share of each bin that is correct.
+        size: how many are in each bin; bins that ties leave empty are left out.
+    """
+
+    confidence: FloatArray
+    correct: FloatArray
+    size: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, truth: NDArray[Any], probabilities: NDArray[Any], bins: int = BINS) -> Self:
+        """The bins of a prediction.
+
+        Args:
+            truth: int codes (documents,), or bool (documents, labels).
+            probabilities: (documents, labels).
+            bins: number of bins.
+
+        Returns:
+            The bins, the least confident first.
+        """
+        confidence, correct, _ = _confidences(truth, probabilities)
+        bin_of = _equal_mass(confidence, bins)
+        size = np.bincount(bin_of, minlength=bins)
+        kept = size > 0
+        of_confidence, of_correct = (np.bincount(bin_of, values, bins)[kept] for values in (confidence, correct))
+        return cls(of_confidence / size[kept], of_correct / size[kept], size[kept])
+
+    @property
+    def error(self) -> float:
+        """The expected calibration error, 0 without documents."""
+        return float(np.abs(self.correct - self.confidence) @ self.size) / max(int(self.size.sum()), 1)
+
+
+def _confidences(truth: NDArray[Any], probabilities: NDArray[Any]) -> tuple[FloatArray, FloatArray, NDArray[np.int64]]:
+    """Confidences, whether they are correct, and the document of each."""
+    if truth.ndim == 1:
+        likeliest = probabilities.argmax(axis=1) if len(truth) else truth
+        confidence = np.take_along_axis(probabilities, likeliest[:, None], axis=1).ravel()
+        return confidence.astype(np.float64), (likeliest == truth).astype(np.float64), np.arange(len(truth))
+    rows, columns = np.nonzero(probabilities >= LEAST_CONFIDENCE)
+    return probabilities[rows, columns].astype(np.float64), truth[rows, columns].astype(np.float64), rows
+
+
+def _equal_mass(confidence: FloatArray, bins: int) -> NDArray[np.int64]:
+    """The bin of each confidence: it depends on how many confidences are lower, so that equal ones share a bin."""
+    if not len(confidence):
+        return np.zeros(0, dtype=np.int64)
+    lower = np.searchsorted(np.sort(confidence), confidence, side="left")
+    return np.asarray(lower * bins // len(confidence))
+
+
+@dataclass(frozen=True, eq=False)
+class _Losses:
+    """float64 (documents,): the log loss and the Brier score of each document."""
+
+    log_loss: FloatArray
+    brier: FloatArray
+
+    @classmethod
+    def of(cls, truth: NDArray[Any], probabilities: NDArray[Any]) -> Self:
+        log_loss, brier = np.empty(len(truth)), np.empty(len(truth))
+        for rows in row_blocks(probabilities.shape):
+            log_loss[rows], brier[rows] = _document_losses(truth[rows], probabilities[rows].astype(np.float64))
+        return cls(log_loss, brier)
+
+
+def _document_losses(truth: NDArray[Any], probabilities: FloatArray) -> tuple[FloatArray, FloatArray]:
+    labels, least = probabilities.shape[1], np.finfo(np.float64).eps
+    clipped = np.clip(probabilities, least, 1 - least)
+    if truth.ndim == 2:
+        of_truth = np.where(truth, clipped, 1 - clipped)
+        return -np.log(of_truth).mean(axis=1), np.square(probabilities - truth).mean(axis=1)
+    true = truth[:, None]
+    of_true = np.take_along_axis(probabilities, true, axis=1).ravel()
+    # (1 - p)^2 of the true label, and p^2 of each other one
+    squares = np.square(probabilities).sum(axis=1) - np.square(of_true) + np.square(1 - of_true)
+    log_loss = -np.log(np.take_along_axis(clipped, true, axis=1).ravel())
+    return log_loss, squares / (2 if labels < 3 else 1)
+
+
+def check_probabilities(truth: NDArray[Any], probabilities: NDArray[Any]) -> None:
+    """Raise ValueError unless probabilities are numbers from 0 to 1, (documents, labels)."""
+    if (
+        probabilities.ndim != 2
+        or len(probabilities) != len(truth)
+        or truth.shape[1:] not in ((), probabilities.shape[1:])
+    ):
+        raise ValueError(f"truth is {truth.shape}, but probabilities are {probabilities.shape}")
+    if probabilities.size and not (probabilities.min() >= 0 and probabilities.max() <= 1 + 1e-6):
+        raise ValueError(f"probabilities must be 0 to 1, but they are {probabilities.min()} to {probabilities.max()}")
+
+
+def probability_metrics(truth: NDArray[Any], probabilities: NDArray[Any]) -> dict[str, float]:
+    """The metrics of probabilities, without confidence intervals.
+
+    Args:
+        truth: int codes (documents,), or bool (documents, labels).
+        probabilities: (documents, labels).
+
+    Returns:
+        Each of PROBABILITY_METRICS by name; those that are not defined for these documents are left out.
+
+    Raises:
+        ValueError: the shapes differ, or a number is not a probability.
+    """
+    return {name: metric.value for name, metric in _metrics(truth, probabilities)}
+
+
+@dataclass(frozen=True, eq=False)
+class _Metric:
+    """A value, and its derivative by the weight of each document, which have a mean of 0: float64 (documents,)."""
+
+    value: float
+    influence: FloatArray
+
+
+def _metrics(truth: NDArray[Any], probabilities: NDArray[Any]) -> Iterator[tuple[str, _Metric]]:
+    check_probabilities(truth, probabilities)
+    if not len(truth):
+        return
+    losses = _Losses.of(truth, probabilities)
+    for name, values in (("log_loss", losses.log_loss), ("brier", losses.brier)):
+        yield name, _Metric(float(values.mean()), (values - values.mean()) / len(values))
+    confidence, correct, rows = _confidences(truth, probabilities)
+    if len(confidence):
+        yield "ece", _calibration_error(confidence, correct, rows, len(truth))
+    values, influences, labels = np.zeros(2), np.zeros((2, len(truth))), np.zeros(2, dtype=np.int64)
+    for ranking in rank_labels(truth, probabilities):
+        of_label = (ranking.average_precision, ranking.auroc)
+        labels += np.isfinite(of_label)
+        values += np.nan_to_num(of_label)
+        influences += (ranking.average_precision_influence(), ranking.auroc_influence())
+    for name, value, influence, count in zip(("average_precision", "auroc"), values, influences, labels, strict=True):
+        if count:
+            yield name, _Metric(float(value / count), influence / count)
+
+
+def _calibration_error(confidence: FloatArray, correct: FloatArray, rows: NDArray[np.int64], documents: int) -> _Metric:
+    bin_of, size = _equal_mass(confidence, BINS), len(confidence)
+    gaps = np.bincount(bin_of, confidence - correct, BINS)
+    error = float(np.abs(gaps).sum()) / size
+    signed = np.sign(gaps)[bin_of] * (confidence - correct)
+    return _Metric(error, np.asarray(np.bincount(rows, (signed - error) / size, documents), dtype=np.float64))
+
+
+def probability_intervals(truth: NDArray[Any], probabilities: NDArray[Any]) -> dict[str, ConfidenceInterval]:
+    """The metrics of probabilities with 95 % confidence intervals.
+
+    Args:
+        truth: int codes (documents,), or bool (documents, labels).
+        probabilities: (documents, labels).
+
+    Returns:
+        Each of PROBABILITY_METRICS by name; those that are not defined for these documents are left out.
+
+    Raises:
+        ValueError: the shapes differ, or a number is not a probability.
+    """
+    intervals = {}
+    for name, metric in _metrics(truth, probabilities):
+        half = 1.96 * float(np.sqrt(np.square(metric.influence).sum()))
+        intervals[name] = ConfidenceInterval(metric.value, metric.value - half, metric.value + half)
+    return intervals
