@@ -8,21 +8,22 @@ nothing. Nothing here reads a run folder: `stages.comparing` provides the views.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from stages.report.run_view import RunView
+from stages.report.run_view import EvidenceUnit, ExplainedError, Finding, Findings, RunView
 
 if TYPE_CHECKING:
     from heads.evaluation.metrics import Metric
 
-__all__ = ["RunView", "render_page"]
+__all__ = ["EvidenceUnit", "ExplainedError", "Finding", "Findings", "RunView", "render_page"]
 
 
-def render_page(runs: Sequence[RunView], metric: "Metric | None" = None) -> str:
-    """One self-contained HTML page that compares the runs, the best one first.
+def render_page(runs: Sequence[RunView], metric: "Metric | None" = None, findings: Findings | None = None) -> str:
+    """One self-contained HTML page that compares the runs, the best one first, or shows a single run.
 
     Args:
         runs: what to show; labels, names and notes are escaped.
         metric: what ranks them, on documents that were not fitted on; None for macro-F1, or the mean absolute error if
             the labels of all runs are ordinal.
+        findings: what the page says before its numbers; None for nothing.
 
     Returns:
         The page, whose content security policy forbids loading anything.
@@ -31,4 +32,5 @@ def render_page(runs: Sequence[RunView], metric: "Metric | None" = None) -> str:
     from stages.report.rendering import render_comparison
 
     metric = metric or ranking_metric(run.out_of_fold for run in runs)
-    return render_comparison(sorted(runs, key=lambda run: metric.signed_value(run.out_of_fold), reverse=True), metric)
+    ranked = sorted(runs, key=lambda run: metric.signed_value(run.out_of_fold), reverse=True)
+    return render_comparison(ranked, metric, findings or Findings())

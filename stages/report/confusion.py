@@ -3,7 +3,7 @@
 Multi-label documents have no confusion matrix; their labels have counts of true and false decisions instead.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +55,7 @@ class LabelCounts:
     """The decisions about one label of a multi-label problem, as numbers of documents."""
 
     label: str
+    code: int
     true_positives: int
     false_negatives: int
     false_positives: int
@@ -76,6 +77,8 @@ class HeatMap:
         side: side of a cell.
         left: space for the names to the left of the matrix.
         top: space for the names above the matrix.
+        extra: codes of predictions without a label, which have columns to the right of the labels.
+        extra_names: their names.
     """
 
     cells: tuple[Cell, ...]
@@ -84,11 +87,23 @@ class HeatMap:
     side: float
     left: float
     top: float
+    extra: tuple[int, ...] = ()
+    extra_names: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> int:
+        """Number of columns: the labels, and predictions without one."""
+        return self.labels + len(self.extra)
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """The names of the columns; empty if there are too many of them."""
+        return (*self.names, *self.extra_names) if self.names else ()
 
     @property
     def width(self) -> float:
         """The total width; the last slanted name extends beyond the right edge by as much as it rises."""
-        return round(self.left + self.labels * self.side + max(0, self.top - self.side / 2), 2)
+        return round(self.left + self.columns * self.side + max(0, self.top - self.side / 2), 2)
 
     @property
     def height(self) -> float:
@@ -99,6 +114,10 @@ class HeatMap:
     def has_names(self) -> bool:
         """Whether the rows have names and the cells have counts."""
         return bool(self.names)
+
+    def column(self, cell: Cell) -> int:
+        """The column of a cell, counted from 0."""
+        return cell.predicted if cell.predicted < self.labels else self.labels + self.extra.index(cell.predicted)
 
     def opacity(self, cell: Cell) -> float:
         """The opacity of a cell, in [0, 1]: its share, but never too faint to be seen."""
@@ -146,6 +165,7 @@ def count_per_label(
     """
     columns = zip(
         labels,
+        range(len(labels)),
         (truth & predicted).sum(axis=0).tolist(),
         (truth & ~predicted).sum(axis=0).tolist(),
         (~truth & predicted).sum(axis=0).tolist(),
@@ -155,15 +175,24 @@ def count_per_label(
     return tuple(sorted(counts, key=lambda one: (-one.true_positives - one.false_negatives, one.label)))
 
 
-def heat_map(cells: Sequence[Cell], labels: Sequence[str]) -> HeatMap:
+def heat_map(cells: Sequence[Cell], labels: Sequence[str], extra: Mapping[int, str] | None = None) -> HeatMap:
     """The layout of a matrix: with names and counts for few labels, scaled to a fixed side for many.
 
-    It has no column for predicted nodes that are no labels.
+    Args:
+        cells: the cells that hold a document. Those of predicted nodes that are no labels have no column.
+        labels: the labels.
+        extra: code -> name of predictions without a label; they have a column each if a cell has them.
+
+    Returns:
+        The layout.
     """
-    cells = [cell for cell in cells if cell.predicted < len(labels)]
+    predicted = {cell.predicted for cell in cells}
+    named = {code: name for code, name in (extra or {}).items() if code in predicted}
+    shown = tuple(cell for cell in cells if cell.predicted < len(labels) or cell.predicted in named)
     if len(labels) > MAX_NAMED_LABELS:
-        return HeatMap(tuple(cells), (), len(labels), round(MATRIX_SIDE / len(labels), 3), 0, 0)
+        return HeatMap(shown, (), len(labels), round(MATRIX_SIDE / len(labels), 3), 0, 0, tuple(named))
     names = tuple(shorten(label, MAX_NAME_WIDTH) for label in labels)
-    name_length = 7.2 * max(MIN_NAME_WIDTH, max(map(display_width, names), default=0)) + 14
+    name_length = 7.2 * max(MIN_NAME_WIDTH, max(map(display_width, (*names, *named.values())), default=0)) + 14
     side = max(24, min(48, MATRIX_SIDE // max(1, len(labels))))
-    return HeatMap(tuple(cells), names, len(labels), side, round(name_length, 1), round(0.72 * name_length, 1))
+    left, top = round(name_length, 1), round(0.72 * name_length, 1)
+    return HeatMap(shown, names, len(labels), side, left, top, tuple(named), tuple(named.values()))

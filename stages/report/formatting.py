@@ -3,6 +3,7 @@
 Labels are user input. A label may be long, be written from right to left, or contain characters that no page can hold.
 """
 
+import json
 import re
 import unicodedata
 from bisect import bisect_right
@@ -21,6 +22,7 @@ __all__ = [
     "insert_breaks",
     "isolate_direction",
     "replace_unprintable",
+    "script_json",
     "shorten",
 ]
 
@@ -100,3 +102,11 @@ def insert_breaks(label: str) -> Markup:
 def replace_unprintable(text: str) -> str:
     """The text with a replacement character for each character that HTML forbids or UTF-8 cannot encode."""
     return _UNPRINTABLE.sub("\ufffd", text)
+
+
+def script_json(value: object) -> Markup:
+    """JSON that may stand in a script element: its content has no tag, whatever ids and labels a user wrote."""
+    text = replace_unprintable(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)

@@ -13,6 +13,7 @@ __all__ = [
     "COLORS",
     "Axis",
     "Bar",
+    "ChartTable",
     "CountAxis",
     "Line",
     "LineChart",
@@ -54,7 +55,12 @@ class Axis:
 
 @dataclass(frozen=True)
 class LogAxis(Axis):
-    """A logarithmic axis between two positive numbers."""
+    """A logarithmic axis between two positive numbers.
+
+    min_power: the smallest power of ten that a tick may be; 0 for whole numbers.
+    """
+
+    min_power: int = 0
 
     def fraction(self, value: float) -> float:
         """The position of the value: equal factors are equal distances."""
@@ -62,10 +68,10 @@ class LogAxis(Axis):
 
     @property
     def ticks(self) -> tuple[float, ...]:
-        """Whole numbers that begin with 1, 2 or 5, or only with 1 if these are too many; the ends if too few."""
-        powers = range(max(0, floor(log10(self.low))), ceil(log10(self.high)) + 1)
+        """Numbers that begin with 1, 2 or 5, or only with 1 if these are too many; the ends if too few."""
+        powers = range(max(self.min_power, floor(log10(self.low))), ceil(log10(self.high)) + 1)
         for digits in ((1, 2, 5), (1,)):
-            numbers = [digit * 10**power for power in powers for digit in digits]
+            numbers = [digit * 10**power if power >= 0 else digit / 10**-power for power in powers for digit in digits]
             ticks = tuple(number for number in numbers if self.low <= number <= self.high)
             if len(ticks) <= MAX_LOG_TICKS:
                 break
@@ -93,13 +99,14 @@ def common_axis(intervals: Sequence[ConfidenceInterval]) -> Axis:
 
 @dataclass(frozen=True)
 class Marker:
-    """A point of a line that is drawn as a circle. title: the tooltip."""
+    """A point of a line that is drawn as a circle. title: the tooltip. label: a text next to it; "" for none."""
 
     x: float
     y: float
     title: str
     hollow: bool = False
     radius: float = 3
+    label: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,6 +153,21 @@ class Bar:
     share: float
 
 
+@dataclass(frozen=True)
+class ChartTable:
+    """The values of a chart as a table, for those who cannot see it or want to know a value.
+
+    Attributes:
+        caption: what the rows are.
+        columns: names of the columns; all but the first hold numbers.
+        rows: the cells as text, one row per point.
+    """
+
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
 @dataclass(frozen=True, eq=False)
 class LineChart:
     """Lines over two axes.
@@ -161,6 +183,7 @@ class LineChart:
         height: height of the plot area, in SVG units.
         bars: bars below the chart.
         bars_title: heading of the bars.
+        table: the values, which a page shows below the chart on request; None if the page has them elsewhere.
     """
 
     description: str
@@ -173,6 +196,7 @@ class LineChart:
     height: int = 360
     bars: tuple[Bar, ...] = ()
     bars_title: str = ""
+    table: ChartTable | None = None
 
     @property
     def legend(self) -> tuple[Line, ...]:

@@ -10,7 +10,7 @@ from data.atomic_write import write_atomically
 from data.errors import ExtraMissing
 from stages.report.formatting import format_percent
 from stages.report.line_chart import COLORS, Line, LineChart, LogAxis, format_tick
-from stages.report.rendering import FOLDER, render_template
+from stages.report.rendering import TEMPLATES, render_template
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,7 +52,7 @@ def save_chart(chart: LineChart, render_page: Callable[[], str], path: Path, fil
 def render_chart(chart: LineChart, file_format: ChartFormat) -> bytes:
     """The chart as the content of a file. Raises ExtraMissing if the format needs matplotlib, which is missing."""
     if file_format == "svg":
-        return render_template(FOLDER / "line_chart.svg", chart=chart, standalone=True).encode()
+        return render_template(TEMPLATES / "line_chart.svg", chart=chart, standalone=True).encode()
     require_matplotlib()
     # a PDF would otherwise contain the time of its creation
     metadata = {"CreationDate": None} if file_format == "pdf" else {}
@@ -126,6 +126,8 @@ def _draw_line(axes: "Axes", line: Line) -> None:
             markersize=1.6 * marker.radius,
             clip_on=False,
         )
+        if marker.label:
+            axes.annotate(marker.label, (marker.x, marker.y), (6, 3), textcoords="offset points", parse_math=False)
 
 
 def _draw_bars(axes: "Axes", chart: LineChart) -> None:

@@ -6,7 +6,7 @@ precision.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from stages.report.formatting import format_metric, isolate_direction
 from stages.report.line_chart import Axis, Line, LineChart, Marker
 from stages.report.run_view import RunView
+from stages.report.thresholds import Thresholds
 
 __all__ = [
     "PrecisionRecall",
@@ -45,6 +46,7 @@ class PrecisionRecallCurve:
         average_precision: area under the curve.
         recall: float64 (points,), falling from 1 to 0.
         precision: float64 (points,), at these recalls.
+        points: the decisions at the thresholds of these points.
     """
 
     label: str
@@ -52,6 +54,7 @@ class PrecisionRecallCurve:
     average_precision: float
     recall: NDArray[np.float64]
     precision: NDArray[np.float64]
+    points: Thresholds = field(default_factory=Thresholds)
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,11 @@ class PrecisionRecall:
     precision: float
     recall: float
     hidden: int = 0
+
+    @property
+    def all_curves(self) -> tuple[PrecisionRecallCurve, ...]:
+        """The curves that are drawn: of all labels together, then the lowest, then the others."""
+        return (*((self.micro,) if self.micro else ()), *self.lowest, *self.others)
 
     @property
     def chart(self) -> LineChart:
@@ -178,10 +186,12 @@ def precision_recall_curve(
     documents = int(truth.sum())
     if not documents:
         return None
-    precision, recall, _ = all_points(truth, replace_nonfinite(scores), drop_intermediate=True)
+    precision, recall, thresholds = all_points(truth, replace_nonfinite(scores), drop_intermediate=True)
     area = float(-np.diff(recall) @ precision[:-1])
     kept = thin_indices(recall, max_points)
-    return PrecisionRecallCurve(label, documents, area, recall[kept], precision[kept])
+    inner = kept[kept < len(thresholds)]  # the last point of a curve has no threshold
+    points = Thresholds.of_curve(thresholds[inner], precision[inner], recall[inner], documents, scores)
+    return PrecisionRecallCurve(label, documents, area, recall[kept], precision[kept], points)
 
 
 def thin_indices(recall: NDArray[np.float64], max_points: int) -> NDArray[np.int64]:

@@ -2,7 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -13,40 +13,58 @@ from markupsafe import Markup
 from data.text_format import format_duration, plural
 from heads.evaluation.metrics import ABSOLUTE_ERROR, ConfidenceInterval, Metric
 from stages.report import formatting
+from stages.report.documents import page_data
 from stages.report.line_chart import Axis, common_axis, format_tick
+from stages.report.pareto import pareto_chart
 from stages.report.precision_recall import DASHES
 from stages.report.run_panel import RunPanel
-from stages.report.run_view import RunView
+from stages.report.run_view import Findings, RunView
 
 __all__ = ["render_comparison", "render_template"]
 
-FOLDER = Path(__file__).parent
-COUNTED = ("document", "level", "node", "other label", "trial")  # nouns of filters such as `documents`: "3 documents"
+TEMPLATES = Path(__file__).parent / "templates"
+SCRIPTS = ("page.js", "tabs.js", "tables.js", "documents.js", "thresholds.js", "pairs.js")  # in this order
+
+COUNTED = (
+    "document",
+    "finding",
+    "level",
+    "node",
+    "other label",
+    "trial",
+)  # nouns of filters such as `documents`: "3 documents"
 FILTERS: dict[str, Callable[..., str]] = {
     "breakable": formatting.insert_breaks,
     "brief": formatting.format_compact_count,
     "count": formatting.format_count,
     "isolated": formatting.isolate_direction,
     "metric": formatting.format_metric,
+    "json": formatting.script_json,
     "milliseconds": formatting.format_milliseconds,
     "percent": formatting.format_percent,
     "seconds": format_duration,
     "shortened": formatting.shorten,
+    "signed": "{:+.3f}".format,
     "tick": format_tick,
     "value": formatting.format_value,
     **{f"{noun.replace(' ', '_')}s": partial(plural, noun=noun) for noun in COUNTED},
 }
 
 
-def render_comparison(runs: Sequence[RunView], metric: Metric) -> str:
+def render_comparison(runs: Sequence[RunView], metric: Metric, findings: Findings) -> str:
     """The page that compares the runs, in the order given, which is that of `metric`."""
+    panels = [RunPanel(run, f"run-{number}") for number, run in enumerate(runs, start=1)]
     errors, axis = _error_intervals(runs), _score_axis(runs)
     error_axis = common_axis(errors) if errors else None
     return render_template(
-        FOLDER / "page.html",
-        title=f"{plural(len(runs), 'run')} compared",
-        script=_read("script.js"),
-        runs=[RunPanel(run, f"run-{number}") for number, run in enumerate(runs, start=1)],
+        TEMPLATES / "page.html",
+        title=runs[0].name if len(runs) == 1 else f"{plural(len(runs), 'run')} compared",
+        script=Markup("\n").join(map(_read, SCRIPTS)),
+        runs=panels,
+        anchors={panel.view.name: panel.anchor for panel in panels},
+        findings=findings,
+        pareto=pareto_chart(runs, metric, findings.cost, findings.chosen) if len(runs) > 1 else None,
+        data=page_data(panels),
         metric=metric,
         axis=axis,
         error_axis=error_axis,
@@ -106,22 +124,30 @@ def render_template(
     Returns:
         The text, which can be encoded as UTF-8 and loads nothing.
     """
-    environment = Environment(
-        loader=FileSystemLoader([path.parent, FOLDER]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(FILTERS | (filters or {}), hash=_content_hash)
+    environment = _environment(path.parent)
+    environment.filters.update(filters or {})
     style = Markup("").join([_read("style.css"), *(Markup(file.read_text(encoding="utf-8")) for file in styles)])
     template = environment.get_template(path.name)
     return formatting.replace_unprintable(template.render(title=title, style=style, script=script, **values))
 
 
+@cache
+def _environment(folder: Path) -> Environment:
+    """What fills in the templates of a folder; cached, because compiling takes longer than filling in."""
+    environment = Environment(
+        loader=FileSystemLoader([folder, TEMPLATES]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(FILTERS, hash=_content_hash)
+    return environment
+
+
 def _read(name: str) -> Markup:
     """A file of this folder, unescaped: it contains no user input."""
-    return Markup((FOLDER / name).read_text(encoding="utf-8"))
+    return Markup((TEMPLATES / name).read_text(encoding="utf-8"))
 
 
 def _content_hash(source: str) -> str:

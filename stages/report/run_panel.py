@@ -8,8 +8,10 @@ from typing import TypeVar
 from heads.evaluation.coverage import coverage_curve
 from heads.evaluation.metrics import LabelMetrics
 from stages.report import confusion
+from stages.report.confidence import Reliability, RiskCoverage, reliability, risk_coverage
 from stages.report.confusion import MAX_NAMED_LABELS, MAX_SHOWN_LABELS, Cell, HeatMap, LabelCounts
 from stages.report.decision_rule import RuleEffect, RuleFamilies, measure_rule_effect, rule_families
+from stages.report.errors import ShownError, shown_errors
 from stages.report.precision_recall import PrecisionRecall, precision_recall
 from stages.report.run_view import RunView
 from stages.report.tree import Tree
@@ -92,12 +94,12 @@ class RunPanel:
     @cached_property
     def confused(self) -> tuple[Cell, ...]:
         """The cells of the confusion matrix, also those of predicted nodes that are no labels."""
-        return confusion.confusion_cells(self.view.truth, self.view.predicted, len(self.view.labels))
+        return confusion.confusion_cells(self.view.truth, self.view.shown_codes, len(self.view.labels))
 
     @cached_property
     def heat_map(self) -> HeatMap:
         """The layout of the confusion matrix."""
-        return confusion.heat_map(self.confused, self.view.labels)
+        return confusion.heat_map(self.confused, self.view.labels, self.view.without_label)
 
     @property
     def has_wide_matrix(self) -> bool:
@@ -132,6 +134,21 @@ class RunPanel:
             return None
         coverage = coverage_curve(view.truth, view.predicted, view.probabilities, view.hierarchy)
         return Tree(find_mistakes(view.hierarchy, view.truth, view.predicted), coverage)
+
+    @cached_property
+    def reliability(self) -> Reliability | None:
+        """Confidence and correctness."""
+        return reliability(self.view)
+
+    @cached_property
+    def risk_coverage(self) -> RiskCoverage | None:
+        """The error rate of the most confident predictions."""
+        return risk_coverage(self.view)
+
+    @cached_property
+    def errors(self) -> list[ShownError]:
+        """The most confident wrong predictions."""
+        return shown_errors(self.view)
 
     @cached_property
     def precision_recall(self) -> PrecisionRecall:

@@ -1,8 +1,8 @@
 """What the report page shows of a run: a value that `stages/comparing/` fills from a run folder."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,69 @@ from numpy.typing import NDArray
 from data.hierarchy import Hierarchy
 from heads.evaluation.metrics import Scorecard
 
-__all__ = ["RunView"]
+__all__ = ["Cost", "EvidenceUnit", "ExplainedError", "Finding", "Findings", "RunView"]
+
+Cost = Literal["predict", "fit", "size"]
+# predicted codes below 0, as `heads.evaluation.decisions` has them: -1 and -2
+WITHOUT_LABEL = ("(no decision)", "(unlike training)")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a reader should know about a run before using it.
+
+    Attributes:
+        run: name of the run; "" if it is about all of them.
+        sentence: what was found.
+        next_step: what to do about it; "" for nothing.
+    """
+
+    run: str
+    sentence: str
+    next_step: str = ""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a page says before its numbers.
+
+    Attributes:
+        choice: which run to take and why, in one sentence; "" without a choice.
+        chosen: name of that run.
+        cost: the cost that it was chosen by.
+        checks: what checks found.
+        notes: what a reader must know before comparing the runs.
+    """
+
+    choice: str = ""
+    chosen: str = ""
+    cost: Cost = "predict"
+    checks: tuple[Finding, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class EvidenceUnit:
+    """A part of a document that is evidence for its predicted label.
+
+    Attributes:
+        location: where it is, as "chunk 2".
+        text: its text, shortened.
+        contribution: decrease of the label's log-odds without it.
+    """
+
+    location: str
+    text: str
+    contribution: float
+
+
+@dataclass(frozen=True)
+class ExplainedError:
+    """A wrong prediction and its evidence, the strongest first. row: of the document. remark: why there is none."""
+
+    row: int
+    evidence: tuple[EvidenceUnit, ...] = ()
+    remark: str = ""
 
 
 @dataclass(frozen=True)
@@ -38,6 +100,10 @@ class RunView:
         training: how a network was trained, as text; empty for other heads.
         marks: what distinguishes its metrics from those of most runs, in a few words each.
         hierarchy: of the labels; None without a taxonomy.
+        ids: of the documents; empty if they are not known.
+        excerpts: the beginnings of their texts; empty if the texts are not available.
+        errors: the most confident wrong predictions, with the evidence for them.
+        missing: why texts or evidence are not available, in one sentence; "" if they are.
     """
 
     name: str
@@ -60,6 +126,10 @@ class RunView:
     training: str = ""
     marks: tuple[str, ...] = ()
     hierarchy: Hierarchy | None = None
+    ids: Sequence[str] = ()
+    excerpts: Sequence[str] = ()
+    errors: tuple[ExplainedError, ...] = ()
+    missing: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -90,6 +160,33 @@ class RunView:
     def is_multilabel(self) -> bool:
         """Whether a document may have more than one label."""
         return self.truth.ndim == 2
+
+    @property
+    def shown_names(self) -> tuple[str, ...]:
+        """`names`, followed by those of predictions without a label."""
+        return (*self.names, *WITHOUT_LABEL)
+
+    @property
+    def without_label(self) -> dict[int, str]:
+        """Code in `shown_codes` -> name of predictions without a label."""
+        return dict(enumerate(WITHOUT_LABEL, start=len(self.names)))
+
+    @property
+    def shown_codes(self) -> NDArray[Any]:
+        """`predicted` with codes into `shown_names`."""
+        if self.is_multilabel:
+            return self.predicted
+        return np.where(self.predicted < 0, len(self.names) - 1 - self.predicted, self.predicted)
+
+    @property
+    def correct(self) -> NDArray[np.bool_]:
+        """Whether each prediction is the true label, or exactly the true labels: bool (documents,)."""
+        matches = self.predicted == self.truth
+        return np.asarray(matches.all(axis=1) if self.is_multilabel else matches, dtype=np.bool_)
+
+    def cost(self, cost: Cost) -> float:
+        """Milliseconds per predicted document, seconds of the fit, or number of parameters."""
+        return {"predict": self.predict_milliseconds, "fit": self.fit_seconds, "size": float(self.parameters)}[cost]
 
     @property
     def true_labels(self) -> NDArray[Any]:

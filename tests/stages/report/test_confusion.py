@@ -61,7 +61,7 @@ def test_every_document_is_in_one_cell_and_the_shares_of_a_row_sum_to_one(pairs:
 def test_true_positives_false_negatives_and_false_positives_are_counted_per_label() -> None:
     truth = np.array([[1, 1], [0, 1], [0, 1], [0, 0]], dtype=bool)
     predicted = np.array([[1, 0], [1, 1], [0, 1], [0, 1]], dtype=bool)
-    assert count_per_label(truth, predicted, ["x", "y"]) == (LabelCounts("y", 2, 1, 1), LabelCounts("x", 1, 0, 1))
+    assert count_per_label(truth, predicted, ["x", "y"]) == (LabelCounts("y", 1, 2, 1, 1), LabelCounts("x", 0, 1, 0, 1))
 
 
 def test_few_labels_are_named_and_many_are_scaled_down() -> None:
