@@ -1,21 +1,100 @@
-"""Differences between predictions of the same documents, with confidence intervals.
+"""Paired comparisons: how much better predictions are than others of the same documents, and how certain that is.
 
 All predictions are resampled together, so that what makes a document hard for each of them cancels out, and within the
 labels, so that no resample lacks a rare label: a paired, stratified bootstrap (Efron & Tibshirani 1993, An Introduction
 to the Bootstrap, sections 8.3 and 16.4; Davison & Hinkley 1997, Bootstrap Methods and their Application, section 3.2).
+
+The share of resamples in which a statement holds is read as its probability: the bootstrap distribution approximates
+the posterior under a prior that knows nothing (Rubin 1981, The Bayesian bootstrap; Hastie et al. 2009, The Elements of
+Statistical Learning, section 8.4). Differences within a margin are a region of practical equivalence (Benavoli et al.
+2017, Time for a change: a tutorial for comparing multiple classifiers through Bayesian analysis, section 4).
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from data.hierarchy import Hierarchy
-from heads.evaluation.bootstrap import RESAMPLES, ConfidenceInterval, resample_metrics
-from heads.evaluation.confusion_counts import ConfusionCounts
+from heads.evaluation.bootstrap import RESAMPLES, ConfidenceInterval
+from heads.evaluation.confusion_counts import ConfusionCounts, check_labels
+from heads.evaluation.count_table import CountTables, DistinctRows
 from heads.evaluation.metrics import MACRO_F1, Metric
+from heads.evaluation.randomization import EXCHANGES, mcnemar_p_value, randomization_p_value
+from heads.evaluation.resampling import draw_stratified, rarest_labels
 
-__all__ = ["paired_differences"]
+__all__ = ["PairedComparison", "compare_paired", "paired_differences"]
+
+
+@dataclass(frozen=True)
+class PairedComparison:
+    """How a prediction compares with a reference on the same documents.
+
+    Attributes:
+        difference: its metric minus that of the reference, positive if better, with a 95 % percentile interval.
+        p_value: of this difference, by paired approximate randomization.
+        mcnemar_p_value: of the difference in accuracy; None if there are several seeds of either.
+        equivalence: the probability that both differ by at most the margin.
+        not_worse: the probability that the reference is not better by more than the margin.
+    """
+
+    difference: ConfidenceInterval
+    p_value: float
+    mcnemar_p_value: float | None
+    equivalence: float
+    not_worse: float
+
+
+def compare_paired(
+    truth: NDArray[Any],
+    reference: Sequence[NDArray[Any]],
+    others: Sequence[Sequence[NDArray[Any]]],
+    labels: int,
+    metric: Metric = MACRO_F1,
+    *,
+    margin: float,
+    hierarchy: Hierarchy | None = None,
+    seed: int = 0,
+    resamples: int = 2 * RESAMPLES,
+    exchanges: int = EXCHANGES,
+) -> list[PairedComparison]:
+    """Compare predictions with a reference. If there are several seeds of one, its metric is their mean.
+
+    Args:
+        truth: int codes (documents,), or bool (documents, labels).
+        reference: the prediction to compare with, one array of the same shape and kind per seed.
+        others: other predictions, each like `reference`.
+        labels: number of labels.
+        metric: the metric.
+        margin: the largest difference that does not matter in practice, in units of the metric.
+        hierarchy: of the labels, which hierarchical metrics need.
+        seed: the same seed draws the same resamples and exchanges.
+        resamples: number of resamples.
+        exchanges: number of exchanges for the p-value.
+
+    Returns:
+        A comparison for each of `others`.
+
+    Raises:
+        ValueError: the arrays do not match, or a code is not a label.
+    """
+    values, resampled = _resample(truth, [reference, *others], labels, metric, hierarchy, seed, resamples)
+    return [
+        PairedComparison(
+            difference=ConfidenceInterval.from_resamples(value - values[0], draws - resampled[0]),
+            p_value=randomization_p_value(
+                truth, reference, other, labels, metric, hierarchy=hierarchy, seed=seed, exchanges=exchanges
+            ),
+            mcnemar_p_value=mcnemar_p_value(truth, reference[0], other[0])
+            if len(reference) == len(other) == 1
+            else None,
+            equivalence=float(np.mean(np.abs(draws - resampled[0]) <= margin)),
+            not_worse=float(np.mean(draws - resampled[0] >= -margin)),
+        )
+        for other, value, draws in zip(others, values[1:], resampled[1:], strict=True)
+    ]
 
 
 def paired_differences(
@@ -47,12 +126,40 @@ def paired_differences(
     Raises:
         ValueError: the arrays do not match, or a code is not a label.
     """
-    predictions = [reference, *others]
-    counts = [ConfusionCounts.from_predictions(truth, predicted, labels, hierarchy) for predicted in predictions]
-    values = [metric.signed_value(one) for one in counts]
-    resampled = resample_metrics(truth, predictions, labels, seed, resamples, hierarchy=hierarchy, stratified=True)
-    first, *rest = [metric.signed_value(metrics) for metrics in resampled]
+    entries = [[each] for each in (reference, *others)]
+    values, resampled = _resample(truth, entries, labels, metric, hierarchy, seed, resamples)
     return [
-        ConfidenceInterval.from_resamples(value - values[0], draws - first)
-        for value, draws in zip(values[1:], rest, strict=True)
+        ConfidenceInterval.from_resamples(value - values[0], draws - resampled[0])
+        for value, draws in zip(values[1:], resampled[1:], strict=True)
     ]
+
+
+def _resample(
+    truth: NDArray[Any],
+    entries: Sequence[Sequence[NDArray[Any]]],
+    labels: int,
+    metric: Metric,
+    hierarchy: Hierarchy | None,
+    seed: int,
+    resamples: int,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The mean over seeds of the signed metric: (entries,), and in each resample, (entries, resamples)."""
+    predictions = [each for seeds in entries for each in seeds]
+    for predicted in predictions:
+        check_labels(truth, predicted, labels, hierarchy)
+    rows = DistinctRows.of([truth, *predictions])
+    tables = CountTables.build(truth[rows.first], [each[rows.first] for each in predictions], labels, hierarchy)
+    strata = rarest_labels(truth, rows, labels)
+    blocks = [
+        np.array([metric.signed_value(counts) for counts in tables.count(weights, len(truth))])
+        for weights in draw_stratified(rows, strata, labels, resamples, seed)
+    ]
+    counts = (ConfusionCounts.from_predictions(truth, each, labels, hierarchy) for each in predictions)
+    values = np.array([metric.signed_value(each) for each in counts])
+    mean = mean_of_seeds([len(seeds) for seeds in entries])
+    return mean @ values, mean @ np.concatenate(blocks, axis=1)
+
+
+def mean_of_seeds(seeds: Sequence[int]) -> NDArray[np.float64]:
+    """The matrix that takes the mean over the seeds of each entry, float64 (entries, predictions)."""
+    return np.repeat(np.diag(1 / np.array(seeds)), seeds, axis=1)

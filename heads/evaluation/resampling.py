@@ -1,0 +1,90 @@
+"""Bootstrap resamples of documents, as the number of times that each distinct row is drawn.
+
+Documents are drawn with replacement (Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter 6).
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heads.evaluation.count_table import BLOCK_CELLS, DistinctRows
+
+__all__ = ["draw_stratified", "draw_with_left_out", "rarest_labels"]
+
+
+def rarest_labels(truth: NDArray[Any], rows: DistinctRows, labels: int) -> NDArray[np.int64]:
+    """The rarest label of each distinct row, `labels` if it has none, int64 (rows,).
+
+    Args:
+        truth: int codes (documents,), or bool (documents, labels).
+        rows: the distinct documents.
+        labels: number of labels.
+    """
+    if truth.ndim == 1:
+        return truth[rows.first].astype(np.int64)
+    by_support = np.argsort(truth.sum(axis=0), kind="stable")
+    of_rows = truth[rows.first][:, by_support]
+    return np.append(by_support, labels)[np.where(of_rows.any(axis=1), of_rows.argmax(axis=1), labels)]
+
+
+def draw_stratified(
+    rows: DistinctRows, strata: NDArray[np.int64], labels: int, resamples: int, seed: int
+) -> Iterator[NDArray[np.float64]]:
+    """Draw resamples that have as many documents of each stratum as the sample.
+
+    A resample is one multinomial draw per stratum over its rows, so the cost does not grow with the documents.
+
+    Args:
+        rows: the distinct documents.
+        strata: int64 (rows,) the stratum of each row.
+        labels: number of labels, which limits the size of a block.
+        resamples: how many to draw.
+        seed: the same seed draws the same resamples.
+
+    Yields:
+        Blocks of resamples, (rows, resamples of the block): how often a document of each row is drawn.
+    """
+    random, count = np.random.default_rng(seed), len(rows.first)
+    rows_of_strata = [np.flatnonzero(strata == stratum) for stratum in np.unique(strata)]
+    for size in _blocks(resamples, max(count, labels)):
+        drawn = np.zeros((count, size))
+        for of_stratum in rows_of_strata:
+            documents = rows.multiplicity[of_stratum].sum()
+            shares = rows.multiplicity[of_stratum] / documents
+            drawn[of_stratum] = random.multinomial(documents, shares, size=size).T
+        yield drawn
+
+
+def draw_with_left_out(
+    rows: DistinctRows, labels: int, resamples: int, seed: int
+) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Draw resamples of all documents, and know which documents each of them lacks.
+
+    Args:
+        rows: the distinct documents.
+        labels: number of labels, which limits the size of a block.
+        resamples: how many to draw.
+        seed: the same seed draws the same resamples.
+
+    Yields:
+        Blocks of resamples, (rows, resamples of the block) each: how often a document of each row is drawn, and how
+        many documents of each row are not.
+    """
+    random, documents = np.random.default_rng(seed), len(rows.row_of)
+    starts = np.append(0, np.cumsum(rows.multiplicity)[:-1])  # documents are numbered in the order of their rows
+    for size in _blocks(resamples, max(len(starts), labels)):
+        drawn, left_out = np.empty((2, size, len(starts)))
+        for number in range(size):
+            times = np.bincount(random.integers(documents, size=documents), minlength=documents)
+            drawn[number] = np.add.reduceat(times, starts)
+            left_out[number] = np.add.reduceat(times == 0, starts, dtype=np.int64)
+        yield np.ascontiguousarray(drawn.T), np.ascontiguousarray(left_out.T)
+
+
+def _blocks(resamples: int, cells: int) -> Iterator[int]:
+    """The sizes of blocks of resamples, for arrays with so many cells per resample."""
+    block = max(1, BLOCK_CELLS // cells)
+    for start in range(0, resamples, block):
+        yield min(block, resamples - start)
