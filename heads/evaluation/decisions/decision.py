@@ -46,19 +46,26 @@ class Decision:
     abstention: Abstention | None = field(default=None, kw_only=True)
     label_sets: LabelSetRule | None = field(default=None, kw_only=True)
 
-    def decide(self, scores: NDArray[Any]) -> NDArray[Any]:
+    def decide(self, scores: NDArray[Any], distances: NDArray[np.float64] | None = None) -> NDArray[Any]:
         """The predictions of documents.
 
         Args:
             scores: float (documents, labels), -inf for a label that the head has not seen.
+            distances: to the training documents, float64 (documents,), from `novelty.TrainingDistance`; None if they
+                are not known, and then no document is `OTHER`.
 
         Returns:
             int64 (documents,), in a hierarchy the codes of nodes, `ABSTAINED` or `OTHER` for a document that is left
             undecided; or bool (documents, labels) if multi-label.
         """
-        shifted = scores if self.label_shift is None else self.label_shift.shift_scores(scores)
-        predicted = self.rule.decide(shifted)
-        return predicted if self.abstention is None else self.abstention.apply(predicted, self.probabilities(scores))
+        predicted = self._decide_all(scores)
+        if self.abstention is None:
+            return predicted
+        return self.abstention.apply(predicted, self.probabilities(scores), distances)
+
+    def _decide_all(self, scores: NDArray[Any]) -> NDArray[Any]:
+        """The predictions of documents, none of which is left undecided."""
+        return self.rule.decide(scores if self.label_shift is None else self.label_shift.shift_scores(scores))
 
     def probabilities(self, scores: NDArray[Any]) -> NDArray[np.float32]:
         """Calibrated probabilities, float32 (documents, labels). scores: as for `decide`."""
@@ -67,7 +74,9 @@ class Decision:
 
     def sets(self, scores: NDArray[Any], ids: Sequence[str]) -> NDArray[np.bool_] | None:
         """The label sets of documents, bool (documents, labels); None if there are none. ids: of the documents."""
-        return None if self.label_sets is None else self.label_sets.sets(self.probabilities(scores), ids)
+        if self.label_sets is None:
+            return None
+        return self.label_sets.sets(self.probabilities(scores), ids, self._decide_all(scores))
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for `from_json`: those of the rule and the evidence, and of the parts that there are."""

@@ -11,7 +11,7 @@ from data.target import TargetKind
 from heads.classifiers.linear import LinearHead
 from heads.evaluation.decisions import ABSTAINED, OTHER, Decision, Evidence, RuleComparison
 from heads.evaluation.decisions.abstention import Abstention
-from heads.evaluation.decisions.label_sets import LabelSetRule
+from heads.evaluation.decisions.label_sets import LabelSetOptions, LabelSetRule
 from heads.evaluation.decisions.rules import Argmax
 from heads.evaluation.score_matrix import BLOCK_CELLS, scores_to_probabilities
 from stages.fitting.fit_head import fit_head
@@ -111,7 +111,12 @@ def test_json_lists_of_labels_survive_the_table(tmp_path: Path) -> None:
 def test_undecided_documents_and_label_sets_survive_the_table(tmp_path: Path) -> None:
     labels, scores = ["low confidence", "b"], np.zeros((3, 2), dtype=np.float32)
     evidence = Evidence(3, 0, 0, 0, (RuleComparison("argmax", None, 0.5, 0.5, 0.0, 0.0, 0.0, selected=True),))
-    decision = Decision(Argmax(), evidence, abstention=Abstention(0.5), label_sets=LabelSetRule(0.5))
+    decision = Decision(
+        Argmax(),
+        evidence,
+        abstention=Abstention(0.5),
+        label_sets=LabelSetRule(LabelSetOptions(level=0.5), (-0.5, -0.5)),
+    )
     predicted, sets = np.array([0, ABSTAINED, OTHER]), np.array([[True, False], [True, True], [False, False]])
     written = Predictions(["1", "2", "3"], ["train"] * 3, np.array([0, 1, 1]), predicted, scores, decision, sets)
     write_predictions(tmp_path, written, labels)

@@ -8,7 +8,7 @@ import pytest
 
 from heads.evaluation.decisions import ABSTAINED, Decision, Evidence, RuleComparison
 from heads.evaluation.decisions.abstention import Abstention
-from heads.evaluation.decisions.label_sets import LabelSetRule
+from heads.evaluation.decisions.label_sets import LabelSetOptions, LabelSetRule
 from heads.evaluation.decisions.label_shift import LabelShift
 from heads.evaluation.decisions.rules import Argmax, FixedThreshold
 from heads.evaluation.score_matrix import scores_to_probabilities
@@ -42,6 +42,10 @@ def test_documents_below_a_confidence_are_left_undecided() -> None:
 
 
 def test_every_part_comes_back_from_json() -> None:
-    shift, undecided, sets = LabelShift((0.5, -0.5)), Abstention(0.7), LabelSetRule(0.1)
+    shift, undecided, sets = (
+        LabelShift((0.5, -0.5)),
+        Abstention(0.7),
+        LabelSetRule(LabelSetOptions(level=0.9), (-0.1, -np.inf)),
+    )
     for decision in (PLAIN, replace(PLAIN, label_shift=shift, abstention=undecided, label_sets=sets)):
         assert Decision.from_json(json.loads(json.dumps(decision.to_json(), allow_nan=False))) == decision

@@ -1,0 +1,91 @@
+"""Documents unlike training: the distance equals its definition, and left-out labels are found at the allowed rate."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from data.errors import CallError
+from heads.evaluation.decisions import novelty
+from heads.evaluation.decisions.novelty import OtherRule, TrainingDistance, fit_other
+
+
+def draw_clusters(
+    documents: int, labels: int = 8, dims: int = 12, seed: int = 0
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Vectors around a center per label, and their labels; a few directions vary in all of them alike."""
+    random = np.random.default_rng(7)
+    centers, common = random.normal(size=(labels, dims)), random.normal(size=(3, dims))
+    random = np.random.default_rng(seed)
+    truth = random.integers(labels, size=documents)
+    vectors = 2 * centers[truth] + 0.35 * random.normal(size=(documents, dims))
+    return (vectors + 2 * random.normal(size=(documents, 3)) @ common).astype(np.float32), truth
+
+
+def test_the_distance_is_the_relative_mahalanobis_distance_of_unit_vectors() -> None:
+    vectors, truth = draw_clusters(200)
+    distance, shrinkage = TrainingDistance.fit(vectors[:150], truth[:150], 0.1), 0.1
+    units = vectors.astype(np.float64) / np.linalg.norm(vectors, axis=1, keepdims=True)
+    means = np.stack([units[:150][truth[:150] == label].mean(axis=0) for label in range(8)])
+
+    def inverse(centered: Any) -> Any:
+        covariance = centered.T @ centered / len(centered)
+        average = np.trace(covariance) / len(covariance)
+        return np.linalg.inv((1 - shrinkage) * covariance + shrinkage * average * np.eye(len(covariance)))
+
+    within, overall = inverse(units[:150] - means[truth[:150]]), inverse(units[:150] - units[:150].mean(axis=0))
+    expected = []
+    for unit in units[150:]:
+        to_means = [(unit - mean) @ within @ (unit - mean) for mean in means]
+        to_all = unit - units[:150].mean(axis=0)
+        expected.append(min(to_means) - to_all @ overall @ to_all)
+    assert distance.distances(vectors[150:]) == pytest.approx(expected, rel=1e-3, abs=1e-3)
+    assert np.isfinite(distance.distances(np.zeros((1, 12), np.float32))).all()
+
+
+def test_documents_of_labels_that_were_left_out_are_found_at_the_allowed_rate_of_false_alarms() -> None:
+    vectors, truth = draw_clusters(1200)
+    known = truth < 6
+    rule, distance, is_other = fit_other(lambda rows: vectors[known][rows], truth[known], "mean", 0.05)
+    new, new_truth = draw_clusters(1200, seed=1)
+    beyond = rule.is_other(distance.distances(new))
+    assert beyond[new_truth < 6].mean() == pytest.approx(0.05, abs=0.02)
+    assert is_other.mean() == pytest.approx(0.05, abs=0.02) == rule.measured_false_alarms
+    found = beyond[new_truth >= 6].mean()
+    assert found > 0.8 and rule.found.value == pytest.approx(found, abs=0.15)
+    assert rule.found.low <= rule.found.value <= rule.found.high
+    assert len(rule.found_by_label) == 6 and all(share is not None and share > 0.5 for share in rule.found_by_label)
+    assert "5 % were allowed" in rule.sentences[0]
+    assert OtherRule.from_json(json.loads(json.dumps(rule.to_json()))) == rule
+
+
+def test_documents_beyond_the_sample_are_compared_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(novelty, "SAMPLE", 150)
+    vectors, truth = draw_clusters(500)
+    read: list[int] = []
+
+    def count(rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        read.append(len(rows))
+        return vectors[rows]
+
+    rule, distance, is_other = fit_other(count, truth, "mean", 0.05)
+    assert len(is_other) == sum(read) == 500 and max(read) <= 151
+    agree = is_other == rule.is_other(distance.distances(vectors))
+    assert agree.mean() > 0.95  # those of the sample are compared out of fold
+
+
+def test_a_label_without_documents_has_no_share() -> None:
+    vectors, truth = draw_clusters(300)
+    kept = truth != 2
+    rule, _, _ = fit_other(lambda rows: vectors[kept][rows], truth[kept], "mean", 0.05)
+    assert rule.found_by_label[2] is None and rule.found_by_label[3] is not None
+
+
+def test_too_few_labels_or_documents_are_refused() -> None:
+    vectors, truth = draw_clusters(40)
+    with pytest.raises(CallError, match="--other needs documents of at least 3 labels"):
+        fit_other(lambda rows: vectors[rows], truth % 2, "mean", 0.05)
+    with pytest.raises(CallError, match=r"--false-alarms 0.01 cannot be measured on 40 documents"):
+        fit_other(lambda rows: vectors[rows], truth, "mean", 0.01)
