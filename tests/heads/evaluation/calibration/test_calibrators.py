@@ -12,14 +12,9 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
-from heads.evaluation.calibrators import (
-    CALIBRATORS,
-    Sample,
-    TemperatureScaling,
-    VectorScaling,
-    calibrator_from_json,
-    document_log_losses,
-)
+from heads.evaluation.calibration.calibrators import Sample, TemperatureScaling, document_log_losses
+from heads.evaluation.calibration.methods import CALIBRATORS, calibrator_from_json
+from heads.evaluation.calibration.vector_scaling import VectorScaling
 from tests.heads.evaluation.miscalibrated import multilabel, single_label
 
 Maker = Callable[[int, int], tuple[NDArray[np.float64], NDArray[Any]]]

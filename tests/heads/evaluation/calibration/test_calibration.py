@@ -9,9 +9,17 @@ import pytest
 from numpy.typing import NDArray
 
 from data.errors import CallError
-from heads.evaluation import calibration as module
-from heads.evaluation.calibration import Calibration, fit_calibration
-from heads.evaluation.calibrators import Sample, VectorScaling
+from heads.evaluation.calibration import (
+    FULL_SAMPLE,
+    Calibration,
+    CalibrationMethod,
+    ReliabilityDiagram,
+    fit_calibration,
+)
+from heads.evaluation.calibration import selection as module
+from heads.evaluation.calibration.calibrators import Sample
+from heads.evaluation.calibration.vector_scaling import VectorScaling
+from heads.evaluation.probability_metrics import probability_metrics
 from heads.evaluation.score_matrix import scores_to_probabilities
 from tests.heads.evaluation.miscalibrated import multilabel, single_label
 
@@ -77,7 +85,7 @@ def test_documents_beyond_the_sample_get_the_calibrator_of_the_sample(monkeypatc
     monkeypatch.setattr(module, "MIN_SAMPLE", 100)
     logits, truth = single_label(400, 3)
     calibration = fit_calibration(logits * 5, truth)
-    outside = calibration.folds == module.FULL_SAMPLE
+    outside = calibration.folds == FULL_SAMPLE
     assert outside.sum() == 300
     probabilities = calibration.probabilities(logits * 5, calibration.folds, multilabel=False)
     expected = calibration.calibrator.probabilities(logits[outside] * 5, multilabel=False)
@@ -109,11 +117,30 @@ def test_without_calibration_probabilities_are_those_of_the_scores() -> None:
     calibration = fit_calibration(logits * 5, truth, method="none")
     probabilities = calibration.probabilities(logits * 5, calibration.folds, multilabel=False)
     assert (probabilities == scores_to_probabilities(logits * 5, multilabel=False)).all()
-    assert calibration.evidence.sentence == "Probabilities are not calibrated (--calibration none)."  # type: ignore[union-attr]
+    assert calibration.evidence is not None
+    assert calibration.evidence.sentence.startswith("Probabilities are not calibrated: no method was tried; log loss ")
+
+
+def test_the_evidence_has_metrics_before_and_after_that_are_cross_fitted() -> None:
+    logits, truth = single_label(600, 4)
+    calibration = fit_calibration(logits * 3, truth)
+    evidence = calibration.evidence
+    assert evidence is not None
+    raw = scores_to_probabilities(logits * 3, multilabel=False)
+    cross_fitted = calibration.probabilities(logits * 3, calibration.folds, multilabel=False)
+    for probabilities, metrics in ((raw, evidence.before), (cross_fitted, evidence.after)):
+        assert {name: interval.value for name, interval in metrics.items()} == {
+            name: pytest.approx(value)
+            for name, value in probability_metrics(truth, probabilities).items()
+            if name in metrics
+        }
+    assert evidence.reliability_after == ReliabilityDiagram.of(truth, cross_fitted)
+    assert evidence.after["ece"].high < evidence.before["ece"].low
+    assert "calibrated by temperature scaling: log loss 0." in evidence.sentence
 
 
 @pytest.mark.parametrize("method", ["auto", "none", "temperature", "vector", "isotonic"])
-def test_a_calibration_survives_json(method: module.CalibrationMethod) -> None:
+def test_a_calibration_survives_json(method: CalibrationMethod) -> None:
     logits, truth = single_label(100, 3)
     calibration = fit_calibration(logits * 5, truth, method=method)
     assert Calibration.from_json(json.loads(json.dumps(calibration.to_json()))) == calibration
