@@ -1,18 +1,22 @@
 """`embedonce compare`: a table of runs."""
 
-from dataclasses import dataclass
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
-from commandline.options import METRIC_NAMES, NewFile, json_option, receives, runs_option
+from commandline.options import METRIC_NAMES, NewFile, json_option, receives, runs_option, split_names
 from commandline.output import note, say, show_json, table
+from data.errors import CallError
 from data.text_format import format_duration
 
 if TYPE_CHECKING:
     from heads.evaluation.metrics import ConfidenceInterval
     from stages.comparing.table import Comparison
+    from stages.fitting.runs import Run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,8 +26,20 @@ class CompareOptions:
     names: tuple[str, ...]
     runs: Path
     metric: str | None
+    filters: tuple[str, ...]
+    common: bool
+    sort: str | None
+    columns: str | None
+    format_: Literal["csv", "markdown", "latex", "json"] | None
     as_json: bool
     html: Path | None
+
+    @property
+    def form(self) -> "Literal['csv', 'markdown', 'latex', 'json'] | None":
+        """How the table is written; None for the terminal. Raises CallError if --json and --format differ."""
+        if self.as_json and self.format_ not in (None, "json"):
+            raise CallError(f"--json is --format json, not --format {self.format_}. Give one of them.")
+        return "json" if self.as_json else self.format_
 
 
 @click.command("compare", short_help="Compare runs, best out-of-fold metric first.")
@@ -34,28 +50,84 @@ class CompareOptions:
     type=click.Choice(METRIC_NAMES),
     help="What ranks the runs.  [what selected their decision rules, if it is the same; else macro-f1]",
 )
+@click.option(
+    "--filter",
+    "filters",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Only runs with this value, in which * is any text, as in head=linear or lr=0.001. Repeat it: with another "
+    "key for runs that have both values, with the same key for runs that have either.",
+)
+@click.option("--common", is_flag=True, help="Compare runs on different documents on those that all of them scored.")
+@click.option(
+    "--sort",
+    metavar="KEY",
+    help="Order of the rows: of a metric the best first, else the lowest first; -KEY for the reverse.  [--metric]",
+)
+@click.option(
+    "--columns", metavar="KEY,KEY,...", help="Columns of one table; the keys are those of --json and run.json."
+)
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["csv", "markdown", "latex", "json"]),
+    help="Write the table in this format; --json is --format json.",
+)
 @json_option
 @click.option("--html", type=NewFile(), help="Also write a report page.")
 @receives(CompareOptions)
 def compare(options: CompareOptions) -> None:
     """Compare runs, best out-of-fold metric first. Without a RUN, all runs in the folder are compared.
 
+    Runs on different documents cannot be compared. Of a folder that has such runs, those on the documents of the newest
+    run are compared.
+
     \b
     embedonce compare
     embedonce compare linear-3f9a12bc lstm-7c2e41b0 --html report.html
     embedonce compare --metric hf1
+    embedonce compare --filter corpus=tickets --sort predict_milliseconds
+    embedonce compare --columns run,out_of_fold,C,fit_seconds --format latex > table.tex
     """
+    from stages.comparing.keys import RunFilter
     from stages.comparing.report_views import write_report
     from stages.comparing.selection import choose_metric, select_runs
     from stages.comparing.table import compare as compare_runs
 
-    left_out: list[str] = []
-    runs = select_runs(options.names, options.runs, left_out.append)
+    form, left_out, filters = options.form, list[str](), [RunFilter.parse(text) for text in options.filters]
+    runs = select_runs(options.names, options.runs, left_out.append, filters=filters, common=options.common)
     metric = choose_metric(runs, options.metric)
-    show_comparison(compare_runs(runs, left_out, metric), as_json=options.as_json)
+    comparison = compare_runs(runs, left_out, metric)
+    _show(comparison, runs, form, options)
     if options.html is not None:
         write_report(runs, options.html, metric)
         say(f"The report page is {options.html}.")
+
+
+def _show(
+    comparison: "Comparison",
+    runs: "Sequence[Run]",
+    form: "Literal['csv', 'markdown', 'latex', 'json'] | None",
+    options: CompareOptions,
+) -> None:
+    from stages.comparing.formats import comparison_json, comparison_table, format_short, render_table, sort_rows
+
+    columns = split_names(options.columns)
+    if options.sort is not None:
+        order = sort_rows(comparison, runs, options.sort)
+        comparison = replace(comparison, rows=tuple(comparison.rows[row] for row in order))
+    if form == "json":
+        show_json(comparison_json(comparison, runs, columns))
+        return
+    if form is None and columns is None:
+        show_comparison(comparison, as_json=False)
+        return
+    keys, rows = comparison_table(comparison, runs, columns)
+    if form is None:
+        table(keys, [[format_short(value) for value in row] for row in rows])
+    else:
+        sys.stdout.write(render_table(keys, rows, form))
+    _show_sentences(comparison)
 
 
 def show_comparison(comparison: "Comparison", *, as_json: bool) -> None:
@@ -67,6 +139,10 @@ def show_comparison(comparison: "Comparison", *, as_json: bool) -> None:
     if any(row.validated for row in comparison.rows):
         _show_hierarchical_metrics(comparison)
     _show_costs(comparison)
+    _show_sentences(comparison)
+
+
+def _show_sentences(comparison: "Comparison") -> None:
     for sentence in comparison.notes:
         note(sentence)
 

@@ -79,11 +79,15 @@ class Predictions:
         start = self.splits.index(split) if count else 0
         return self[start : start + count]
 
-    def __getitem__(self, rows: slice) -> Self:
-        """Some rows; the scores are not copied."""
+    def __getitem__(self, rows: slice | NDArray[np.int64]) -> Self:
+        """Some rows; of a slice, the scores are not copied."""
+        ids, splits = (
+            column[rows] if isinstance(rows, slice) else [column[row] for row in rows.tolist()]
+            for column in (self.ids, self.splits)
+        )
         return type(self)(
-            self.ids[rows],
-            self.splits[rows],
+            ids,
+            splits,
             self.truth[rows],
             self.predicted[rows],
             self.scores[rows],
