@@ -331,24 +331,30 @@ def load_run(path: str | Path) -> Run:
     return Run(load(Path(path)))
 
 
-def compare(runs: "Sequence[Run | str | Path] | str | Path" = "runs", metric: str | None = None) -> Comparison:
+def compare(
+    runs: "Sequence[Run | str | Path] | str | Path" = "runs", metric: str | None = None, *, common: bool = False
+) -> Comparison:
     """A table of runs, the best out-of-fold one first.
 
     Args:
-        runs: runs, paths of runs, or a folder that holds runs. A note names each run in it that cannot be read.
+        runs: runs, paths of runs, or a folder that holds runs. A note names each run in it that cannot be read, and
+            those on other documents than the newest run.
         metric: what ranks them: macro-f1, micro-f1, accuracy, quadratic-kappa, absolute-error; or with a taxonomy hf1,
             macro-hf1, tree-distance, lca-f1 or wu-palmer. By default the metric that their decision rules were selected
             by, if it is the same for all; else macro-F1, or the absolute error if all labels are ordinal.
 
+        common: compare runs on different documents on those that all of them scored.
+
     Raises:
-        CallError: if a run does not have the metric.
+        CallError: if a run does not have the metric, or if the runs are on different documents and not `common`.
     """
-    from stages.comparing.selection import choose_metric, select_runs
+    from stages.comparing.selection import choose_metric, on_same_documents, select_runs
     from stages.comparing.table import compare as compare_runs
 
     left_out: list[str] = []
     if isinstance(runs, str | Path):
-        selected = select_runs((), Path(runs), left_out.append)
+        selected = select_runs((), Path(runs), left_out.append, common=common)
     else:
-        selected = [run.stored if isinstance(run, Run) else load_run(run).stored for run in runs]
+        stored = [run.stored if isinstance(run, Run) else load_run(run).stored for run in runs]
+        selected = on_same_documents(stored, left_out.append, common=common)
     return Comparison(compare_runs(selected, left_out, choose_metric(selected, metric)))

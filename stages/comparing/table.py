@@ -192,7 +192,7 @@ def _differences(
 
 
 def _has_same_documents(run: runs.Run, other: runs.Run) -> bool:
-    fields = ("corpus", "documents_hash", "labels", "kind", "taxonomy")
+    fields = ("documents_hash", "labels", "kind", "taxonomy")
     return all(getattr(run.record, field) == getattr(other.record, field) for field in fields)
 
 
