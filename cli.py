@@ -12,6 +12,7 @@ from commandline.augment import augment
 from commandline.compare import compare
 from commandline.config_file import load_defaults
 from commandline.curve import curve
+from commandline.decide import decide
 from commandline.doctor import doctor
 from commandline.embed import embed
 from commandline.encoders import encoders
@@ -78,6 +79,7 @@ COMMANDS = (
     sweep,
     curve,
     compare,
+    decide,
     predict,
     explain,
     store,

@@ -44,6 +44,7 @@ from stages.fitting.plan import FitPlan
 from stages.fitting.pooled_features import PooledFeatures
 from stages.fitting.predictions import Predictions
 from stages.fitting.sample_weights import align_weights
+from stages.fitting.saving import save
 from stages.fitting.stacking_inputs import stacking_notes
 from stages.fitting.task import Task, rare_label_notes, resolve_layer
 
@@ -83,7 +84,7 @@ def fit_head(
         The run, and whether it is new.
 
     Raises:
-        EmbedOnceError: what `prepare_task`, `cross_fit` and `runs.save` raise.
+        EmbedOnceError: what `prepare_task`, `cross_fit` and `save` raise.
     """
     task, plan = prepare_task(store, table, plan, folder)
     run_folder = folder / f"{plan.head.name}-{plan.identity(store, task)}"
@@ -150,7 +151,8 @@ def complete_run(
     record = replace(record, hyperparameters={**record.hyperparameters, **(settings or {})})
     record = replace(record, diagnostics=_diagnose(plan, task, fitted).to_json())
     predictions = _predictions(plan, task, decision, fitted, test)
-    return runs.save(job.run_folder, record, fitted.head, decision, predictions, scorecards, fitted.fold_of)
+    groups, folds = task.groups[fitted.rows], fitted.fold_of
+    return save(job.run_folder, record, fitted.head, decision, predictions, scorecards, groups, folds)
 
 
 def _diagnose(plan: FitPlan, task: Task, fitted: CrossFitResult) -> FitDiagnostics:

@@ -1,9 +1,7 @@
-"""The predictions of a run as files: scores for programs, and a table with the most probable labels for people.
+"""The predictions of a run, and their table predictions.csv: id, split, true label, predicted label, and probabilities.
 
-scores.npy        float32 (documents, labels), the scores of the head; memory-mapped when read
-predictions.csv   id, split, true label, predicted label, and probabilities. If documents may be left undecided, the
-                  column `abstained` has the reason, and the predicted label is empty; if there are label sets, they
-                  are in the column `label_set`
+If documents may be left undecided, the column `abstained` has the reason, and the predicted label is empty; label sets
+are in the column `label_set`.
 """
 
 import csv
@@ -200,7 +198,7 @@ def format_labels(row: Any, names: Sequence[str]) -> str:
 def write_predictions(
     folder: Path, predictions: Predictions, labels: Sequence[str], names: Sequence[str] | None = None
 ) -> None:
-    """Write the scores and the table into a folder.
+    """Write the table into a folder.
 
     Args:
         folder: where to write.
@@ -208,7 +206,6 @@ def write_predictions(
         labels: the columns of the scores.
         names: of the codes of predictions: the labels, and the other nodes of a taxonomy. None for the labels alone.
     """
-    np.save(folder / "scores.npy", np.ascontiguousarray(predictions.scores, dtype=np.float32), allow_pickle=False)
     columns = ProbabilityColumns.choose(labels)
     with (folder / "predictions.csv").open("w", encoding="utf-8", newline="") as file:
         others = ["id", "split", "truth", "prediction", *decision_columns(predictions.decision)]
@@ -253,7 +250,7 @@ def abstention_reason(code: Any) -> str:
 
 
 def read_predictions(
-    table: Path,
+    tables: Sequence[Path],
     scores: NDArray[np.float32],
     labels: Sequence[str],
     kind: TargetKind,
@@ -263,8 +260,8 @@ def read_predictions(
     """Read what `write_predictions` wrote.
 
     Args:
-        table: predictions.csv.
-        scores: float32 (documents, labels), of the documents of the table.
+        tables: predictions.csv of the run, or several that follow each other.
+        scores: float32 (documents, labels); the last rows are of the documents of the tables.
         labels: the labels of the run.
         kind: the kind of the labels.
         names: of the codes of predictions, as in `write_predictions`.
@@ -274,18 +271,23 @@ def read_predictions(
         The predictions.
     """
     further = decision_columns(decision)
-    with table.open(encoding="utf-8", newline="") as file:
-        rows = csv.reader(file)
-        next(rows)
-        table_columns = zip(*(row[: 4 + len(further)] for row in rows), strict=True)
-        ids, splits, *cells = (list(map(restore, column)) for column in table_columns)
+    rows = (row[: 4 + len(further)] for table in tables for row in _read_rows(table))
+    ids, splits, *cells = (list(map(restore, column)) for column in zip(*rows, strict=True))
     truth, predicted, others = cells[0], cells[1], dict(zip(further, cells[2:], strict=True))
     code_of = {name: code for code, name in enumerate(names or labels)}
-    codes = _label_codes(truth, code_of, len(labels), kind)
+    true = _label_codes(truth, code_of, len(labels), kind)
     decided = _label_codes(predicted, code_of, len(labels), kind, others.get("abstained", ()))
     sets = others.get("label_set")
     label_sets = None if sets is None else _label_codes(sets, code_of, len(labels), "multilabel")
-    return Predictions(ids, splits, codes, decided, scores, decision, label_sets)
+    return Predictions(ids, splits, true, decided, scores[len(scores) - len(ids) :], decision, label_sets)
+
+
+def _read_rows(table: Path) -> Iterator[list[str]]:
+    """Yield the rows of a table, without its header."""
+    with table.open(encoding="utf-8", newline="") as file:
+        rows = csv.reader(file)
+        next(rows)
+        yield from rows
 
 
 def _label_codes(

@@ -1,126 +1,62 @@
-"""Run folders: a fitted head with its record, predictions and metrics. No other module reads or writes them.
+"""Run folders: a fitted head with its record, predictions and metrics. `saving` writes them.
 
     runs/lstm-7c2e41b0/
       run.json          the record: hyperparameters, features, times, notes; and the SHA-256 of every other file
       head/             the fitted head, without pickle
-      decision.json     the decision rule and the evidence for it
+      decision.json     the decision and the evidence for it
       folds.npy         int32 (documents,), the fold of each document that is scored out of fold; of runs with folds
       scores.npy        float32 (documents, labels); with predictions.csv, see stages/fitting/predictions.py
+      groups.npy        int64 (documents,), the groups of the documents that the decision was chosen on
       predictions.csv   id, split, true label, predicted label, probabilities
       scorecard.json    every metric with its confidence interval, out-of-fold and on the test split
 
 A run is complete or absent: it is written under a temporary name and renamed. The name of a run is the head and a hash
 of everything that decides the result, so the same command finds the run that exists already.
+
+A decided run (`embedonce decide`) is another decision on the scores of its parent, a run in the same folder. It has no
+head/, scores.npy and groups.npy: these are read from the parent. Its scores are the last rows of the parent's, which
+are those of training documents, or all rows if it was scored on the test split. Then it has two more files:
+
+      final/            predictions.csv and scorecard.json of the test split
 """
 
-import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from data.atomic_write import TEMPORARY_PREFIX, build_folder, hash_file, write_atomically
+from data.atomic_write import TEMPORARY_PREFIX, hash_file
 from data.errors import BadData, EmbedOnceError, FileMissing, RunDamaged, suggest_name
-from data.hierarchy import Hierarchy
-from data.target import TargetKind
-from data.taxonomy import Taxonomy
 from featurestore import Recipe
-from stages.fitting.predictions import Predictions, read_predictions, write_predictions
+from stages.fitting.predictions import Predictions, read_predictions
+from stages.fitting.record import RECORDED_PACKAGES, Record, package_versions, short_hash
 
 if TYPE_CHECKING:
     from heads.core.head import Head
     from heads.evaluation.decisions import Decision
     from heads.evaluation.metrics import Scorecard
 
+__all__ = [
+    "FINAL",
+    "FORMAT",
+    "RECORDED_PACKAGES",
+    "Record",
+    "Run",
+    "load",
+    "package_versions",
+    "runs_in",
+    "short_hash",
+]
+
 FORMAT = 4
+FINAL = "final"  # the folder in a decided run that has its test metrics and predictions
 FOLDS = "folds.npy"
-RECORDED_PACKAGES = ("embedonce", "numpy", "scikit-learn", "torch", "lightgbm")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Record:
-    """The content of run.json: enough to repeat the command and to compare runs on the same documents."""
-
-    head: str
-    hyperparameters: Mapping[str, Any]
-    inputs: Sequence[str]  # the views that the head read, or the base runs of a stacking ensemble
-    layer: int | None  # None: every stored layer
-    seed: int
-    folds: int
-    tuned: bool
-    store: str
-    recipe: Mapping[str, Any]
-    shards: Sequence[str]
-    corpus: str
-    documents: Mapping[str, int]  # split -> number of documents
-    documents_hash: str  # of ids, texts, splits, groups and labels
-    kind: TargetKind
-    labels: Sequence[str]  # in the order of the columns of scores; the lowest first if they are ordinal
-    parameter_count: int
-    seconds: Mapping[str, float]  # out_of_fold, decision, fit, test
-    predict_milliseconds: float  # per document, from features in the store
-    corpus_notes: Sequence[str]  # on the corpus and how it is used; they are the same for every head
-    run_notes: Sequence[str]  # on this run
-    command: str
-    created: str
-    package_versions: Mapping[str, str]
-    base_runs: Sequence[str] = ()  # runs in the same folder whose scores a stacking ensemble reads, in this order
-    tabular: Sequence[str] = ()  # the tabular columns that the head or its base runs read, as in "price:number"
-    further_recipes: Sequence[Mapping[str, Any]] = ()  # of the second and every further store, in this order
-    source: str = ""  # from which the corpus was read, as the user wrote it
-    spec: Mapping[str, Any] = field(default_factory=dict)  # how: a SourceSpec
-    scored_level: int | None = None  # the level of the taxonomy that the labels are nodes of; None for all labels
-    validate_on: str = "folds"  # or "split", the validation split; `folds` is 0 then
-    copies: Mapping[str, int] = field(default_factory=dict)  # corpus of augmented copies -> how many it was fitted on
-    encoder_trainings: Sequence[Mapping[str, Any]] = ()  # what encoders made here learned from, without texts' keys
-    unscored: int = 0  # training documents that are only fitted on, because an encoder learned from their labels
-    training: Mapping[str, Any] = field(default_factory=dict)  # of a network: epochs, steps, batch size, precision
-    test_texts: int = 0  # test documents whose texts an encoder learned from
-    fold_stores: Sequence[str] = ()  # of an encoder that was cross-fitted: the store of each fold
-    objective: str = ""  # what the decision rule was chosen for; "" for the metric of the kind of labels
-    labels_only: bool = False  # whether nodes of the taxonomy that are no label are never predicted
-    taxonomy: Mapping[str, Sequence[str]] = field(default_factory=dict)  # node -> its parents; {} without a taxonomy
-    parent: str = ""  # of a decided run: the run in the same folder that has its weights and scores
-    decisions_scored_before: int = 0  # how many decisions of the parent had test metrics before this one was scored
-    diagnostics: Mapping[str, Any] = field(default_factory=dict)  # for checks: FitDiagnostics
-    search: Sequence[Mapping[str, Any]] = ()  # of a sweep that chose it: each range of numbers, a SearchedRange
-    final: bool = False  # of a decided run: whether the test split was scored
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """Everything that a reader of the run's metrics must know."""
-        return (*self.corpus_notes, *self.run_notes)
-
-    @cached_property
-    def hierarchy(self) -> Hierarchy | None:
-        """The labels and the nodes above them as numbers, as in the run's target; None without a taxonomy."""
-        return Hierarchy.of(Taxonomy.from_json(self.taxonomy), tuple(self.labels)) if self.taxonomy else None
-
-    @property
-    def node_names(self) -> Sequence[str]:
-        """The names of the codes that a prediction may have: the labels, then the other nodes of the taxonomy."""
-        return self.labels if self.hierarchy is None else self.hierarchy.names
-
-
-def short_hash(parts: Mapping[str, Any]) -> str:
-    """Eight hex digits of the SHA-256 of `parts` as canonical JSON."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:8]
-
-
-def package_versions() -> dict[str, str]:
-    """The versions of the installed packages that a run's result may depend on."""
-    versions = {}
-    for package in RECORDED_PACKAGES:
-        with suppress(PackageNotFoundError):
-            versions[package] = version(package)
-    return versions
+_OF_ORIGIN = ("head/", "scores.npy", "groups.npy", FOLDS)  # files that a decided run reads from its parent
 
 
 @dataclass(frozen=True)
@@ -145,22 +81,52 @@ class Run:
         """The fitted head."""
         from heads.registry import head_class
 
-        self.check("head/")
-        return head_class(self.record.head).load(self.folder / "head")
+        self.origin.check("head/")
+        return head_class(self.record.head).load(self.origin.folder / "head")
+
+    @cached_property
+    def origin(self) -> "Run":
+        """The run that has the weights and the scores: the parent of a decided run, else this run.
+
+        Raises FileMissing if the parent is gone, and RunDamaged if it is another one.
+        """
+        parent = self.folder.parent / self.record.parent
+        if not self.record.parent:
+            return self
+        if not (parent / "run.json").is_file():
+            raise FileMissing(
+                f"{self.name} is a decision on the scores of {parent.name}, which is not in {parent.parent}. Put it "
+                f"back, or remove {self.folder}."
+            )
+        origin = load(parent)
+        if origin.files.get("scores.npy") != self.record.parent_scores:
+            raise RunDamaged(
+                f"{self.name} is a decision on the scores of {parent}, which has other scores now. Remove "
+                f"{self.folder} and decide again."
+            )
+        return origin
 
     def predictions(self) -> Predictions:
         """The predictions on the test split, and the out-of-fold ones on the training split."""
-        table, record = self._verified_path("predictions.csv"), self.record
-        return read_predictions(table, self.scores(), record.labels, record.kind, record.node_names, self.decision)
+        tables = [self._verified_path(file) for file in self._parts("predictions.csv")]
+        record, scores = self.record, self._load("scores.npy")
+        return read_predictions(tables, scores, record.labels, record.kind, record.node_names, self.decision)
 
-    def scores(self) -> NDArray[np.float32]:
-        """The scores of the documents of `predictions`, float32 (documents, labels), memory-mapped."""
-        scores: NDArray[np.float32] = np.load(self._verified_path("scores.npy"), mmap_mode="r", allow_pickle=False)
-        return scores
+    def groups(self) -> NDArray[np.int64]:
+        """The groups of the documents that a decision is chosen on, int64 (documents,)."""
+        return self._load("groups.npy")
+
+    def _parts(self, file: str) -> list[str]:
+        """A file, after the one of the test split if that is apart."""
+        return [each for each in (f"{FINAL}/{file}", file) if each in self.files]
+
+    def _load(self, file: str) -> NDArray[Any]:
+        array: NDArray[Any] = np.load(self.origin._verified_path(file), mmap_mode="r", allow_pickle=False)
+        return array
 
     def folds(self) -> NDArray[np.int32] | None:
         """The fold of each prediction on the training split, int32 (documents,), in their order; None without folds."""
-        return np.load(self._verified_path(FOLDS), allow_pickle=False) if FOLDS in self.files else None
+        return self._load(FOLDS) if FOLDS in self.origin.files else None
 
     @cached_property
     def decision(self) -> "Decision":
@@ -174,14 +140,19 @@ class Run:
         """The metrics: `out_of_fold`, or `validation` of the validation split; and `test`, unless it was not scored."""
         from heads.evaluation.metrics import Scorecard
 
-        cards = json.loads(self._verified_path("scorecard.json").read_text(encoding="utf-8"))
-        return {split: Scorecard.from_json(card) for split, card in cards.items()}
+        parts = [json.loads(self._verified_path(file).read_bytes()) for file in self._parts("scorecard.json")]
+        return {split: Scorecard.from_json(card) for cards in reversed(parts) for split, card in cards.items()}
 
     def check(self, *prefixes: str) -> None:
-        """Raise RunDamaged if a file whose name starts with one of `prefixes` is missing or was changed."""
-        for file in self.files:
-            if file.startswith(prefixes):
-                self._verified_path(file)
+        """Raise RunDamaged if a file whose name starts with one of `prefixes` is missing or was changed.
+
+        Those that a decided run reads from its parent are checked there, and FileMissing is raised without the parent.
+        """
+        of_origin = [file for file in self.origin.files if file.startswith(_OF_ORIGIN)]
+        for run, files in ((self, self.files), (self.origin, of_origin)):
+            for file in files:
+                if file.startswith(prefixes):
+                    run._verified_path(file)
 
     @property
     def ranking_scorecard(self) -> "Scorecard":
@@ -196,79 +167,11 @@ class Run:
     def _verified_path(self, file: str) -> Path:
         path = self.folder / file
         if not path.is_file() or hash_file(path) != self.files.get(file):
+            again = "decide" if self.record.parent else "fit"
             raise RunDamaged(
-                f"{path} is missing or was changed after the run was made. Remove {self.folder} and fit again."
+                f"{path} is missing or was changed after the run was made. Remove {self.folder} and {again} again."
             )
         return path
-
-
-def save(
-    folder: Path,
-    record: Record,
-    head: "Head",
-    decision: "Decision",
-    predictions: Predictions,
-    scorecards: Mapping[str, "Scorecard"],
-    folds: NDArray[np.int32] | None = None,
-) -> Run:
-    """Write a run and return it. If another process has written a run of that name in the meantime, that one stays.
-
-    Args:
-        folder: where to write the run; the name of the folder is the name of the run.
-        record: the content of run.json.
-        head: the fitted head.
-        decision: the decision rule and its evidence.
-        predictions: of both splits.
-        scorecards: as in `Run.scorecards`.
-        folds: as in `Run.folds`.
-
-    Returns:
-        The run in `folder`.
-
-    Raises:
-        StorageFailed: if the disk is full or refuses to write; nothing is left behind.
-    """
-    with build_folder(folder, next_step=" and fit again.") as temporary:
-        (temporary / "head").mkdir()
-        head.save(temporary / "head")
-        _write_json(temporary / "decision.json", decision.to_json())
-        _write_json(temporary / "scorecard.json", {split: card.to_json() for split, card in scorecards.items()})
-        write_predictions(temporary, predictions, record.labels, record.node_names)
-        if folds is not None:
-            np.save(temporary / FOLDS, folds, allow_pickle=False)
-        written = sorted(path for path in temporary.rglob("*") if path.is_file())
-        files = {path.relative_to(temporary).as_posix(): hash_file(path) for path in written}
-        _write_json(temporary / "run.json", {"format": FORMAT, **asdict(record), "files": files})
-    return load(folder)
-
-
-def replace_run_notes(run: Run, notes: Sequence[str], search: Sequence[Mapping[str, Any]]) -> Run:
-    """Replace the notes on the run, and what a sweep searched, on disk too, and return the run.
-
-    Args:
-        run: a run.
-        notes: as in `Record.run_notes`.
-        search: as in `Record.search`.
-
-    Returns:
-        The run with the new record.
-
-    Raises:
-        StorageFailed: it cannot be written.
-    """
-    record = replace(run.record, run_notes=tuple(notes), search=tuple(search))
-    content = {"format": FORMAT, **asdict(record), "files": dict(run.files)}
-    write_atomically(run.folder / "run.json", _json(content))
-    return replace(run, record=record)
-
-
-def _json(content: Mapping[str, Any]) -> bytes:
-    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    return text.encode("utf-8", "backslashreplace")  # a path's bytes that are not UTF-8 become JSON's own escapes
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    path.write_bytes(_json(content))
 
 
 def load(folder: Path) -> Run:

@@ -13,11 +13,11 @@ import numpy as np
 from data.atomic_write import check_writable
 from data.errors import CallError
 from featurestore import CorpusTable, FeatureSource
-from stages.fitting import runs
 from stages.fitting.cross_fitting import FitProgressCallback
 from stages.fitting.encoder_exposure import exposure_notes
 from stages.fitting.fit_head import fit_head
 from stages.fitting.plan import load_planned_task
+from stages.fitting.saving import replace_run_notes
 from stages.fitting.task import Task
 from stages.sweep import trial_scoring
 from stages.sweep.result import SweepResult, SweepTrial
@@ -129,7 +129,7 @@ class SweepContext:
         if note not in run.record.run_notes or search != list(run.record.search):
             # the run is new, or was chosen among fewer trials or none
             others = [text for text in run.record.run_notes if not text.startswith(NOTE_START)]
-            run = runs.replace_run_notes(run, [*others, note], search)
+            run = replace_run_notes(run, [*others, note], search)
         return replace(result, run=run.name)
 
 

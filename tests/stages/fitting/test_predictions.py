@@ -34,11 +34,8 @@ def test_scores_and_decisions_are_equal_before_and_after_saving(tmp_path: Path, 
     labels = [f"label {column}" for column in range(300)]
     written = many_predictions(30, 300, multilabel=kind == "multilabel")
     write_predictions(tmp_path, written, labels)
-    predictions = read_predictions(
-        tmp_path / "predictions.csv", np.load(tmp_path / "scores.npy", mmap_mode="r"), labels, kind
-    )
-    assert isinstance(predictions.scores, np.memmap)
-    np.testing.assert_array_equal(predictions.scores.view(np.int32), written.scores.view(np.int32))
+    predictions = read_predictions([tmp_path / "predictions.csv"], written.scores, labels, kind)
+    np.testing.assert_array_equal(predictions.scores, written.scores)
     np.testing.assert_array_equal(predictions.predicted, written.predicted)
     np.testing.assert_array_equal(predictions.probabilities, written.probabilities)
     assert predictions.of("train").ids == written.ids[10:]
@@ -51,7 +48,7 @@ def test_predicted_nodes_that_are_no_labels_survive_the_table(tmp_path: Path) ->
     written = Predictions(["1", "2", "3"], ["train"] * 3, truth, predicted, np.zeros((3, 2), dtype=np.float32))
     write_predictions(tmp_path, written, labels, names)
     assert (tmp_path / "predictions.csv").read_text().splitlines()[1] == "1,train,art/film,art,0.5,0.5"
-    read = read_predictions(tmp_path / "predictions.csv", np.load(tmp_path / "scores.npy"), labels, "path", names)
+    read = read_predictions([tmp_path / "predictions.csv"], written.scores, labels, "path", names)
     np.testing.assert_array_equal(read.predicted, predicted)
     np.testing.assert_array_equal(read.truth, truth)
 
@@ -103,8 +100,7 @@ def test_json_lists_of_labels_survive_the_table(tmp_path: Path) -> None:
     with (tmp_path / "predictions.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))
     assert json.loads(rows[1][2]) == ['a, "b"', "ç\n"] and rows[1][3] == "[]"
-    scores = np.load(tmp_path / "scores.npy")
-    read = read_predictions(tmp_path / "predictions.csv", scores, ['a, "b"', "ç\n"], "multilabel")
+    read = read_predictions([tmp_path / "predictions.csv"], written.scores, ['a, "b"', "ç\n"], "multilabel")
     np.testing.assert_array_equal(read.truth, codes)
 
 
@@ -124,7 +120,7 @@ def test_undecided_documents_and_label_sets_survive_the_table(tmp_path: Path) ->
     assert rows[0] == "id,split,truth,prediction,abstained,label_set,low confidence,b"
     assert rows[1] == '1,train,low confidence,low confidence,,"[""low confidence""]",0.5,0.5'
     assert rows[3] == "3,train,b,,unlike training,[],0.5,0.5"
-    read = read_predictions(tmp_path / "predictions.csv", scores, labels, "single", None, decision)
+    read = read_predictions([tmp_path / "predictions.csv"], scores, labels, "single", None, decision)
     np.testing.assert_array_equal(read.predicted, predicted)
     assert read.label_sets is not None
     np.testing.assert_array_equal(read.label_sets, sets)
@@ -141,5 +137,5 @@ def test_no_cell_of_the_table_is_a_formula_and_all_are_read_back(tmp_path: Path)
         ["''=2", "test", "''@x", "''@x"],
         ["-7", "test", "safe", "safe"],
     ]
-    read = read_predictions(tmp_path / "predictions.csv", np.load(tmp_path / "scores.npy"), labels, "single")
+    read = read_predictions([tmp_path / "predictions.csv"], np.zeros((3, 3), np.float32), labels, "single")
     assert list(read.ids) == ids and read.truth.tolist() == read.predicted.tolist() == [0, 1, 2]

@@ -1,0 +1,111 @@
+"""`embedonce decide`: another decision on the scores of a run."""
+
+import shlex
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from commandline.options import json_option, objective_options, receives, runs_option
+from commandline.output import note, say, show_json, table
+from data.text_format import plural
+
+if TYPE_CHECKING:
+    from stages.deciding.decide import DecisionValues
+    from stages.deciding.plan import DecisionPlan
+    from stages.fitting.runs import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecideOptions:
+    """The arguments and options of `embedonce decide`."""
+
+    run: str
+    objective: str | None
+    labels_only: bool
+    tune: bool
+    final: bool
+    runs: Path
+    as_json: bool
+
+    @property
+    def plan(self) -> "DecisionPlan":
+        """What is decided and how."""
+        from stages.deciding.plan import DecisionPlan
+        from stages.fitting.decision_options import DecisionOptions
+
+        rule = DecisionOptions(objective=self.objective, labels_only=self.labels_only)
+        return DecisionPlan(rule=rule, tune=self.tune)
+
+
+@click.command("decide", short_help="Decide again on the scores of a run.")
+@click.argument("run")
+@objective_options
+@click.option("--tune/--no-tune", default=True, help="Choose a decision rule on out-of-fold scores.")
+@click.option("--final", is_flag=True, help="Also score the decision on the test split, once.")
+@runs_option
+@json_option
+@receives(DecideOptions)
+def decide(options: DecideOptions) -> None:
+    """Choose another decision on the scores of RUN, and keep it as a run that refers to RUN for weights and scores.
+
+    It is chosen and cross-fitted on out-of-fold scores, so it can be repeated with other options at no cost. Its test
+    metrics are computed by --final alone: choose by the out-of-fold values, and score the decision that you take. RUN
+    may be a decision itself; other options then decide on the scores of its parent, and --final alone scores it.
+
+    \b
+    embedonce decide lstm-7c2e41b0 --objective macro-f1
+    embedonce decide lstm-7c2e41b0-1a2b3c4d --final
+    """
+    from stages.comparing.selection import find_run
+    from stages.deciding.decide import DecisionValues
+    from stages.deciding.decide import decide as decide_run
+
+    parent = find_run(options.run, options.runs)
+    run, is_new = decide_run(parent, options.plan, final=options.final, command=shlex.join(sys.argv))
+    values = DecisionValues.of(run)
+    if options.as_json:
+        show_json(_to_json(run, values, is_new=is_new))
+        return
+    say(
+        f"{run.folder}: decided on the scores of {run.record.parent}."
+        if is_new
+        else f"{run.folder}: was decided before."
+    )
+    _show_values(run, values)
+
+
+def _to_json(run: "Run", values: "DecisionValues", *, is_new: bool) -> dict[str, object]:
+    record = run.record
+    return {
+        "run": run.name,
+        "parent": record.parent,
+        "is_new": is_new,
+        "final": record.final,
+        "decisions_scored_before": record.decisions_scored_before,
+        **asdict(values),
+        "scorecards": {split: card.to_json() for split, card in run.scorecards.items()},
+        "decision": run.decision.to_json(),
+        "notes": list(record.notes),
+    }
+
+
+def _show_values(run: "Run", values: "DecisionValues") -> None:
+    """Print the values of the decision, why it was chosen, and what to do next."""
+    columns = {"decision": run.decision.rule.name, "": values.metric}
+    numbers = {"untuned": values.untuned, "apparent": values.apparent, "cross-fitted": values.cross_fitted}
+    if values.test is not None:
+        numbers["test"] = values.test
+    columns |= {name: f"{value:.3f}" for name, value in numbers.items()}
+    table(list(columns), [list(columns.values())], text_columns=2)
+    for sentence in run.decision.evidence.sentences:
+        note(sentence)
+    if not run.record.final:
+        note(f"The test split was not scored. `embedonce decide {run.name} --final` scores it, once.")
+    elif before := run.record.decisions_scored_before:
+        note(
+            f"{plural(before, 'other decision')} of {run.record.parent} had been scored on the test split before: the "
+            "best of their test metrics is too high."
+        )

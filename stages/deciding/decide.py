@@ -1,0 +1,170 @@
+"""Decide again on the scores of a run: a new run that refers to it for weights and scores.
+
+The decision is chosen and cross-fitted on the scores of documents that the head was not fitted on, as in `fit_head`.
+The test split is read by `--final` alone, from the stored scores, once for each decision.
+"""
+
+import time
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from numpy.typing import NDArray
+
+from data.errors import CallError
+from data.splits import Split
+from heads.evaluation.decisions import Decision
+from heads.evaluation.metrics import METRICS, Scorecard, scorecard
+from stages.deciding.inputs import DecisionInputs
+from stages.deciding.plan import DecisionPlan
+from stages.deciding.scored_decisions import register_scoring
+from stages.fitting import runs
+from stages.fitting.predictions import Predictions
+from stages.fitting.saving import add_test, save_decided
+
+__all__ = ["DecisionValues", "decide", "score_decision"]
+
+
+@dataclass(frozen=True)
+class DecisionValues:
+    """What a decision is worth by the metric that it was chosen for.
+
+    Attributes:
+        metric: its name.
+        untuned: of the rule without a fitted parameter, out of fold.
+        apparent: of the rule on the documents that it was fitted to, which is too good.
+        cross_fitted: of rules that were fitted without the document that they decide, out of fold.
+        test: of the test split; None if it was not scored.
+    """
+
+    metric: str
+    untuned: float
+    apparent: float
+    cross_fitted: float
+    test: float | None
+
+    @classmethod
+    def of(cls, run: runs.Run) -> "DecisionValues":
+        """Those of a run."""
+        evidence, test = run.decision.evidence, run.scorecards.get("test")
+        selected = [each for each in evidence.comparisons if each.selected][-1]
+        metric = next((metric for metric in METRICS.values() if metric.name == evidence.metric), None)
+        value = None if metric is None or test is None else metric.value(test)
+        return cls(
+            metric=evidence.metric,
+            untuned=evidence.comparisons[0].cross_fitted,
+            apparent=selected.in_sample,
+            cross_fitted=selected.cross_fitted,
+            test=None if value is None else value.value,
+        )
+
+
+def decide(run: runs.Run, plan: DecisionPlan, *, final: bool = False, command: str = "") -> tuple[runs.Run, bool]:
+    """Choose a decision on the scores of a run, and write the decided run next to it.
+
+    The same plan on the same run returns the run that it made before.
+
+    Args:
+        run: the run with the scores. A decided run stands for its parent; without any option in the plan, for itself.
+        plan: what is decided and how.
+        final: whether the test split is scored too.
+        command: the command line, for the record.
+
+    Returns:
+        The decided run, and whether it is new.
+
+    Raises:
+        CallError: an option does not fit the labels, or there are no test scores for `final`.
+        EmbedOnceError: the run or its parent is damaged or gone, or nothing can be written.
+    """
+    if run.record.parent and plan == DecisionPlan():
+        return (score_decision(run, command=command) if final else run), False
+    origin = run.origin
+    if final:
+        _check_has_test(origin)
+    inputs = DecisionInputs.of(origin)
+    plan = plan.for_target(inputs.target)
+    folder = origin.folder.parent / f"{origin.name}-{_identity(plan, inputs)}"
+    if folder.exists():
+        existing = runs.load(folder)
+        return (score_decision(existing, command=command) if final else existing), False
+    start = time.perf_counter()
+    decision = plan.decide(inputs)
+    record = replace(
+        origin.record,
+        parent=origin.name,
+        parent_scores=origin.files["scores.npy"],
+        tuned=plan.tune,
+        objective=plan.rule.objective or "",
+        labels_only=plan.rule.labels_only,
+        documents={split: count for split, count in origin.record.documents.items() if split != Split.TEST.value},
+        seconds={**origin.record.seconds, "decision": round(time.perf_counter() - start, 3)},
+        command=command,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        package_versions=runs.package_versions(),
+    )
+    card = _scorecard(inputs.target.y, decision.out_of_fold, record)
+    name = "out_of_fold" if record.validate_on == "folds" else "validation"
+    decided = save_decided(folder, record, decision, _predictions(inputs, decision), {name: card})
+    return (score_decision(decided, command=command) if final else decided), True
+
+
+def _check_has_test(run: runs.Run) -> None:
+    """Raise CallError if there are no scores of the test split."""
+    if "test" not in run.scorecards:
+        raise CallError(
+            f"{run.name} was fitted with --no-test, so it has no scores of the test split. Fit it again without "
+            "--no-test, which makes another run, and decide on that one."
+        )
+
+
+def score_decision(run: runs.Run, *, command: str = "") -> runs.Run:
+    """Score a decided run on the test split, from its parent's scores; one that was scored before is returned as it is.
+
+    Args:
+        run: a decided run.
+        command: the command line, for the record.
+
+    Returns:
+        The run with its test metrics, under the same name.
+
+    Raises:
+        CallError: there are no test scores.
+        StorageFailed: the look at the test split cannot be recorded, or the run not be written.
+    """
+    if run.record.final:
+        return run
+    origin = run.origin
+    _check_has_test(origin)
+    before = register_scoring(origin, run.name)
+    test = origin.predictions().of(Split.TEST)
+    predicted, sets = run.decision.decide(test.scores), run.decision.sets(test.scores, test.ids)
+    record = replace(
+        run.record, final=True, decisions_scored_before=before, documents=origin.record.documents, command=command
+    )
+    decided = replace(test, predicted=predicted, decision=run.decision, label_sets=sets)
+    return add_test(run, record, decided, _scorecard(test.truth, predicted, record))
+
+
+def _identity(plan: DecisionPlan, inputs: DecisionInputs) -> str:
+    """Eight hex digits that differ if the result could differ."""
+    parent = {"format": runs.FORMAT, "parent": inputs.run.name, "scores": inputs.run.files["scores.npy"]}
+    return runs.short_hash(parent | dict(plan.identity(inputs.target)))
+
+
+def _scorecard(truth: NDArray[Any], predicted: NDArray[Any], record: runs.Record) -> Scorecard:
+    ordinal = record.kind == "ordinal"
+    return scorecard(truth, predicted, record.labels, record.seed, ordinal=ordinal, hierarchy=record.hierarchy)
+
+
+def _predictions(inputs: DecisionInputs, decision: Decision) -> Predictions:
+    split = Split.TRAIN if inputs.run.record.validate_on == "folds" else Split.VALIDATION
+    return Predictions(
+        ids=inputs.ids,
+        splits=[split.value] * len(inputs.ids),
+        truth=inputs.target.y,
+        predicted=decision.out_of_fold,
+        scores=inputs.scores,
+        decision=decision,
+        label_sets=decision.sets(inputs.scores, inputs.ids),
+    )

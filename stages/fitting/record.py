@@ -1,0 +1,98 @@
+"""The content of run.json: enough to repeat a command, and to compare runs on the same documents."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from data.hierarchy import Hierarchy
+from data.target import TargetKind
+from data.taxonomy import Taxonomy
+
+__all__ = ["RECORDED_PACKAGES", "Record", "package_versions", "short_hash"]
+
+RECORDED_PACKAGES = ("embedonce", "numpy", "scikit-learn", "torch", "lightgbm")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """The content of run.json: enough to repeat the command and to compare runs on the same documents."""
+
+    head: str
+    hyperparameters: Mapping[str, Any]
+    inputs: Sequence[str]  # the views that the head read, or the base runs of a stacking ensemble
+    layer: int | None  # None: every stored layer
+    seed: int
+    folds: int
+    tuned: bool
+    store: str
+    recipe: Mapping[str, Any]
+    shards: Sequence[str]
+    corpus: str
+    documents: Mapping[str, int]  # split -> number of documents
+    documents_hash: str  # of ids, texts, splits, groups and labels
+    kind: TargetKind
+    labels: Sequence[str]  # in the order of the columns of scores; the lowest first if they are ordinal
+    parameter_count: int
+    seconds: Mapping[str, float]  # out_of_fold, decision, fit, test
+    predict_milliseconds: float  # per document, from features in the store
+    corpus_notes: Sequence[str]  # on the corpus and how it is used; they are the same for every head
+    run_notes: Sequence[str]  # on this run
+    command: str
+    created: str
+    package_versions: Mapping[str, str]
+    base_runs: Sequence[str] = ()  # runs in the same folder whose scores a stacking ensemble reads, in this order
+    tabular: Sequence[str] = ()  # the tabular columns that the head or its base runs read, as in "price:number"
+    further_recipes: Sequence[Mapping[str, Any]] = ()  # of the second and every further store, in this order
+    source: str = ""  # from which the corpus was read, as the user wrote it
+    spec: Mapping[str, Any] = field(default_factory=dict)  # how: a SourceSpec
+    scored_level: int | None = None  # the level of the taxonomy that the labels are nodes of; None for all labels
+    validate_on: str = "folds"  # or "split", the validation split; `folds` is 0 then
+    copies: Mapping[str, int] = field(default_factory=dict)  # corpus of augmented copies -> how many it was fitted on
+    encoder_trainings: Sequence[Mapping[str, Any]] = ()  # what encoders made here learned from, without texts' keys
+    unscored: int = 0  # training documents that are only fitted on, because an encoder learned from their labels
+    training: Mapping[str, Any] = field(default_factory=dict)  # of a network: epochs, steps, batch size, precision
+    test_texts: int = 0  # test documents whose texts an encoder learned from
+    fold_stores: Sequence[str] = ()  # of an encoder that was cross-fitted: the store of each fold
+    objective: str = ""  # what the decision rule was chosen for; "" for the metric of the kind of labels
+    labels_only: bool = False  # whether nodes of the taxonomy that are no label are never predicted
+    taxonomy: Mapping[str, Sequence[str]] = field(default_factory=dict)  # node -> its parents; {} without a taxonomy
+    diagnostics: Mapping[str, Any] = field(default_factory=dict)  # for checks: FitDiagnostics
+    search: Sequence[Mapping[str, Any]] = ()  # of a sweep that chose it: each range of numbers, a SearchedRange
+    parent: str = ""  # of a decided run: the run in the same folder that has its weights and scores
+    parent_scores: str = ""  # of a decided run: the SHA-256 of its parent's scores.npy
+    decisions_scored_before: int = 0  # decided runs of the parent that were scored on the test split before this one
+    final: bool = False  # of a decided run: whether it was scored on the test split
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Everything that a reader of the run's metrics must know."""
+        return (*self.corpus_notes, *self.run_notes)
+
+    @cached_property
+    def hierarchy(self) -> Hierarchy | None:
+        """The labels and the nodes above them as numbers, as in the run's target; None without a taxonomy."""
+        return Hierarchy.of(Taxonomy.from_json(self.taxonomy), tuple(self.labels)) if self.taxonomy else None
+
+    @property
+    def node_names(self) -> Sequence[str]:
+        """The names of the codes that a prediction may have: the labels, then the other nodes of the taxonomy."""
+        return self.labels if self.hierarchy is None else self.hierarchy.names
+
+
+def short_hash(parts: Mapping[str, Any]) -> str:
+    """Eight hex digits of the SHA-256 of `parts` as canonical JSON."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:8]
+
+
+def package_versions() -> dict[str, str]:
+    """The versions of the installed packages that a run's result may depend on."""
+    versions = {}
+    for package in RECORDED_PACKAGES:
+        with suppress(PackageNotFoundError):
+            versions[package] = version(package)
+    return versions
