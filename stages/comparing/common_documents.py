@@ -36,10 +36,6 @@ class _RestrictedRun(runs.Run):
         """The predictions on these documents."""
         return self.original.predictions()[self.rows]
 
-    def scores(self) -> NDArray[np.float32]:
-        """The scores of these documents."""
-        return self.original.scores()[self.rows]
-
     def folds(self) -> NDArray[np.int32] | None:
         """The fold of each of these documents on the training split."""
         folds, splits = self.original.folds(), np.array(self.original.predictions().splits)

@@ -104,7 +104,7 @@ def test_common_compares_on_the_documents_that_all_scored_with_the_same_label(
     for run in selected:
         predictions, folds = run.predictions().of("train"), run.folds()
         assert predictions.ids == [f"d{row}" for row in range(2, 80) if row % 4 != 3]
-        assert folds is not None and len(folds) == len(run.scores()) - 20 == 58
+        assert folds is not None and len(folds) == len(run.predictions().scores) - 20 == 58
         expected = scorecard(predictions.truth, predictions.predicted, ["a", "b", "c"], run.record.seed)
         assert run.scorecards["out_of_fold"].macro_f1 == expected.macro_f1
     comparison = compare(selected)
