@@ -25,6 +25,7 @@ from commandline.lengthen import lengthen
 from commandline.output import say, use_utf8
 from commandline.perplexity import perplexity
 from commandline.predict import predict
+from commandline.report import report
 from commandline.store import store
 from commandline.sweep import sweep
 from commandline.taxonomy import taxonomy
@@ -80,6 +81,7 @@ COMMANDS = (
     curve,
     compare,
     decide,
+    report,
     predict,
     explain,
     store,

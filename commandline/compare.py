@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from commandline.options import METRIC_NAMES, NewFile, json_option, receives, runs_option, split_names
-from commandline.output import note, say, show_json, table
+from commandline.options import METRIC_NAMES, NewFile, json_option, receives, runs_option, split_names, stores_option
+from commandline.output import note, show_json, table
+from commandline.report import write_page
 from data.errors import CallError
 from data.text_format import format_duration
 
 if TYPE_CHECKING:
+    from featurestore import Location
     from heads.evaluation.metrics import ConfidenceInterval
     from stages.comparing.table import Comparison
     from stages.fitting.runs import Run
@@ -33,6 +35,7 @@ class CompareOptions:
     format_: Literal["csv", "markdown", "latex", "json"] | None
     as_json: bool
     html: Path | None
+    stores_folder: "Location"
 
     @property
     def form(self) -> "Literal['csv', 'markdown', 'latex', 'json'] | None":
@@ -75,6 +78,7 @@ class CompareOptions:
 )
 @json_option
 @click.option("--html", type=NewFile(), help="Also write a report page.")
+@stores_option
 @receives(CompareOptions)
 def compare(options: CompareOptions) -> None:
     """Compare runs, best out-of-fold metric first. Without a RUN, all runs in the folder are compared.
@@ -90,7 +94,6 @@ def compare(options: CompareOptions) -> None:
     embedonce compare --columns run,out_of_fold,C,fit_seconds --format latex > table.tex
     """
     from stages.comparing.keys import RunFilter
-    from stages.comparing.report_views import write_report
     from stages.comparing.selection import choose_metric, select_runs
     from stages.comparing.table import compare as compare_runs
 
@@ -100,8 +103,7 @@ def compare(options: CompareOptions) -> None:
     comparison = compare_runs(runs, left_out, metric)
     _show(comparison, runs, form, options)
     if options.html is not None:
-        write_report(runs, options.html, metric)
-        say(f"The report page is {options.html}.")
+        write_page(runs, options.html, metric, comparison, options.stores_folder)
 
 
 def _show(

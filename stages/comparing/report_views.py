@@ -1,16 +1,18 @@
 """What the report page shows of each run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from data.atomic_write import open_atomically
 from data.text_format import plural
+from featurestore import Location
 from heads.evaluation.metrics import Metric
 from stages.comparing.notes import describe_inputs, describe_marks
 from stages.comparing.selection import choose_metric
+from stages.comparing.table import Comparison
 from stages.fitting import runs
-from stages.report.run_view import RunView
+from stages.report.run_view import Finding, Findings, RunView
 
 
 def make_run_views(selected: Sequence[runs.Run]) -> list[RunView]:
@@ -41,6 +43,7 @@ def _make_run_view(run: runs.Run) -> RunView:
         evidence=run.decision.to_json(),
         marks=tuple(describe_marks(run)),
         hierarchy=record.hierarchy,
+        ids=tuple(scored.ids),
     )
 
 
@@ -52,19 +55,44 @@ def _describe_training(training: Mapping[str, Any]) -> str:
     return f"{plural(training['epochs'], 'epoch')}, {batches}, {training['precision']}"
 
 
-def write_report(selected: Sequence[runs.Run], path: Path, metric: Metric | None = None) -> None:
+def write_report(
+    selected: Sequence[runs.Run],
+    path: Path,
+    metric: Metric | None = None,
+    *,
+    comparison: Comparison | None = None,
+    stores: Location | None = None,
+    report: Callable[[int, int], None] = lambda *_: None,
+) -> None:
     """Write one self-contained HTML page that shows the runs; an older page of that name is replaced.
 
     Args:
         selected: the runs.
         path: of the page.
         metric: what ranks the runs, as in `compare`.
+        comparison: the choice and the checks to show.
+        stores: folder of the stores, for texts and evidence; None to leave these out.
+        report: called with the number of runs whose documents are read, and of all.
 
     Raises:
         StorageFailed: it cannot be written.
     """
+    from stages.comparing.report_documents import add_documents
     from stages.report import render_page
 
-    page = render_page(make_run_views(selected), metric or choose_metric(selected))
+    views = make_run_views(selected)
+    if stores is not None:
+        views = add_documents(selected, views, stores, report)
+    page = render_page(views, metric or choose_metric(selected), _findings(comparison))
     with open_atomically(path, next_step=", or name another file.") as file:
         file.write(page.encode())
+
+
+def _findings(comparison: Comparison | None) -> Findings:
+    if comparison is None:
+        return Findings()
+    checks = tuple(Finding(check.run, check.sentence, check.next_step) for check in comparison.checks)
+    choice = comparison.choice
+    if choice is None:
+        return Findings(checks=checks, notes=comparison.notes)
+    return Findings(choice.sentence, choice.run, choice.cost, checks, comparison.notes)

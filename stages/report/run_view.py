@@ -68,10 +68,18 @@ class EvidenceUnit:
 
 @dataclass(frozen=True)
 class ExplainedError:
-    """A wrong prediction and its evidence, the strongest first. row: of the document. remark: why there is none."""
+    """A wrong prediction and its evidence.
+
+    Attributes:
+        row: of the document.
+        evidence: the strongest first.
+        label: what it is evidence for: the predicted label, of several the most probable one.
+        remark: why there is no evidence; "" if there is.
+    """
 
     row: int
     evidence: tuple[EvidenceUnit, ...] = ()
+    label: str = ""
     remark: str = ""
 
 
