@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import click
 
@@ -17,8 +17,11 @@ from data.text_format import format_duration
 if TYPE_CHECKING:
     from featurestore import Location
     from heads.evaluation.metrics import ConfidenceInterval
+    from stages.comparing.disagreement import ScoredSplit
     from stages.comparing.table import Comparison
     from stages.fitting.runs import Run
+
+Form: TypeAlias = Literal["csv", "markdown", "latex", "json"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,13 +35,15 @@ class CompareOptions:
     common: bool
     sort: str | None
     columns: str | None
-    format_: Literal["csv", "markdown", "latex", "json"] | None
+    format_: Form | None
     as_json: bool
     html: Path | None
+    differences: bool
+    split: "ScoredSplit | None"
     stores_folder: "Location"
 
     @property
-    def form(self) -> "Literal['csv', 'markdown', 'latex', 'json'] | None":
+    def form(self) -> "Form | None":
         """How the table is written; None for the terminal. Raises CallError if --json and --format differ."""
         if self.as_json and self.format_ not in (None, "json"):
             raise CallError(f"--json is --format json, not --format {self.format_}. Give one of them.")
@@ -78,6 +83,16 @@ class CompareOptions:
 )
 @json_option
 @click.option("--html", type=NewFile(), help="Also write a report page.")
+@click.option(
+    "--differences",
+    is_flag=True,
+    help="Of two runs: the documents that only one gets right, the labels won and lost, and their agreement.",
+)
+@click.option(
+    "--split",
+    type=click.Choice(["train", "validation", "test"]),
+    help="Documents of --differences; train is out of fold.  [those that rank runs]",
+)
 @stores_option
 @receives(CompareOptions)
 def compare(options: CompareOptions) -> None:
@@ -92,6 +107,7 @@ def compare(options: CompareOptions) -> None:
     embedonce compare --metric hf1
     embedonce compare --filter corpus=tickets --sort predict_milliseconds
     embedonce compare --columns run,out_of_fold,C,fit_seconds --format latex > table.tex
+    embedonce compare linear-3f9a12bc lstm-7c2e41b0 --differences
     """
     from stages.comparing.keys import RunFilter
     from stages.comparing.selection import choose_metric, select_runs
@@ -99,6 +115,9 @@ def compare(options: CompareOptions) -> None:
 
     form, left_out, filters = options.form, list[str](), [RunFilter.parse(text) for text in options.filters]
     runs = select_runs(options.names, options.runs, left_out.append, filters=filters, common=options.common)
+    if options.differences or options.split is not None:
+        show_differences(runs, left_out, form, options)
+        return
     metric = choose_metric(runs, options.metric)
     comparison = compare_runs(runs, left_out, metric)
     _show(comparison, runs, form, options)
@@ -106,10 +125,34 @@ def compare(options: CompareOptions) -> None:
         write_page(runs, options.html, metric, comparison, options.stores_folder)
 
 
+def show_differences(
+    runs: "Sequence[Run]", left_out: Sequence[str], form: "Form | None", options: CompareOptions
+) -> None:
+    """Print where two runs differ. Raises CallError for more or fewer runs, and for options of the table."""
+    from commandline.run_differences import print_differences
+    from stages.comparing.disagreement import add_texts, find_differences
+
+    if not options.differences:
+        raise CallError("--split is for --differences; the table has the metrics of all splits. Remove it.")
+    if len(runs) != 2:
+        raise CallError(f"--differences is for two runs, and {len(runs)} are selected. Name two.")
+    if form in ("markdown", "latex") or options.sort or options.columns or options.html:
+        raise CallError("--differences is written with --format csv or json, without --sort, --columns and --html.")
+    found = add_texts(find_differences(runs[0], runs[1], options.split), runs[0], options.stores_folder)
+    if form == "json":
+        show_json(found.to_json())
+    elif form == "csv":
+        sys.stdout.write(found.to_csv())
+    else:
+        print_differences(found)
+    for sentence in (*left_out, *found.notes):
+        note(sentence)
+
+
 def _show(
     comparison: "Comparison",
     runs: "Sequence[Run]",
-    form: "Literal['csv', 'markdown', 'latex', 'json'] | None",
+    form: "Form | None",
     options: CompareOptions,
 ) -> None:
     from stages.comparing.formats import comparison_json, comparison_table, format_short, render_table, sort_rows
