@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from data.splits import Split
-from data.text_format import join_names, join_words
+from data.text_format import join_names, join_words, plural
 from stages.fitting import runs
 from stages.fitting.predictions import Predictions
 
@@ -17,6 +17,8 @@ def describe_marks(run: runs.Run) -> Iterator[str]:
         yield f"out of fold on {documents:,} of {documents + run.record.unscored:,}"
     if run.record.test_texts:
         yield "encoder read test texts"
+    if run.record.decisions_scored_before:
+        yield f"{plural(run.record.decisions_scored_before, 'decision')} tested before"
 
 
 def describe_inputs(record: runs.Record) -> str:
@@ -39,7 +41,7 @@ def describe_runs(ranked: Sequence[runs.Run]) -> list[str]:
             "These runs are scored at different levels of the taxonomy (--scored-level): their metrics are of "
             "different labels and cannot be compared."
         )
-    notes += _coverage_notes(ranked)
+    notes += [*_coverage_notes(ranked), *_decision_notes(ranked)]
     if len({run.record.validate_on for run in ranked}) > 1:
         notes.append(
             "Some of these runs are validated out of fold and others on the validation split: these two metrics are of "
@@ -71,6 +73,19 @@ def describe_exposure(ranked: Sequence[runs.Run], predictions: Mapping[str, Pred
             "metrics cannot be compared with those of encoders that did not."
         )
     return notes
+
+
+def _decision_notes(ranked: Sequence[runs.Run]) -> list[str]:
+    """A sentence for each run of which several decisions were scored on the test split."""
+    earlier: dict[str, int] = {}
+    for run in ranked:
+        if run.record.decisions_scored_before:
+            earlier[run.record.parent] = max(earlier.get(run.record.parent, 0), run.record.decisions_scored_before)
+    return [
+        f"{before + 1} decisions on the scores of {parent} were scored on the test split: the best of their test "
+        "metrics is too high."
+        for parent, before in earlier.items()
+    ]
 
 
 def _copies(ranked: Sequence[runs.Run]) -> dict[str, list[str]]:

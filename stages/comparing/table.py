@@ -86,6 +86,8 @@ class ComparisonRow:
     equivalence: the probability that the run and the first one differ by less than the margin.
     seeds: if the row is several runs, these; `run` and the other fields are of the first of them.
     marks: what distinguishes the metrics from those of most runs, in a few words each.
+    parent: of a decided run, the run that has its weights and scores; "" for others.
+    decisions_scored_before: how many other decisions of the parent had been scored on the test split before.
     labels, averaged_labels: how many labels there are, and how many of them the test macro-F1 is the mean of.
     parameters: the number of parameters of the fitted head.
     fit_seconds: of the last fit. predict_milliseconds: per document, from features in the store.
@@ -112,6 +114,8 @@ class ComparisonRow:
     fit_seconds: float
     predict_milliseconds: float
     marks: tuple[str, ...] = ()
+    parent: str = ""
+    decisions_scored_before: int = 0
     validated: HierarchicalMetrics | None = None
     tested: HierarchicalMetrics | None = None
     difference: ConfidenceInterval | None = None
@@ -224,6 +228,8 @@ def _row(
         fit_seconds=record.seconds["fit"],
         predict_milliseconds=record.predict_milliseconds,
         marks=tuple(describe_marks(run)),
+        parent=record.parent,
+        decisions_scored_before=record.decisions_scored_before,
         validated=HierarchicalMetrics.of(run.ranking_scorecard),
         tested=HierarchicalMetrics.of(test),
     )

@@ -37,8 +37,8 @@ def build_stacking_task(task: Task, plan: FitPlan, store: FeatureSource, folder:
     Args:
         task: the documents with their features.
         plan: names the base runs; if it names none, every run in `folder` that matches the plan is used, as far as it
-            was fitted with the copies of `task`, or without copies if this has none. The ensemble itself is fitted
-            without copies.
+            was fitted with the copies of `task`, or without copies if this has none. A decided run stands for its
+            parent, whose scores these are. The ensemble itself is fitted without copies.
         store: the features.
         folder: the folder of the runs.
 
@@ -53,12 +53,13 @@ def build_stacking_task(task: Task, plan: FitPlan, store: FeatureSource, folder:
             f"{plan.head.name} learns from out-of-fold scores, which --validate-on split does not make. Leave it out."
         )
     copies = {} if task.copies is None else task.copies.counts
-    names = sorted({Path(name).name for name in plan.base_runs})  # the shell completes them with their folder
+    named = [runs.load(folder / Path(name).name) for name in plan.base_runs]  # the shell completes their folder
+    names = sorted({run.origin.name for run in named})
     left_out: list[str] = []
     candidates = [runs.load(folder / name) for name in names]
     if not candidates:
         found = runs.runs_in(folder, "predictions", "scores", notify=left_out.append)
-        candidates = [run for run in found if run.record.copies == copies]
+        candidates = [run for run in found if run.record.copies == copies and not run.record.parent]
     mismatches = {run.name: _find_mismatch(run, task, plan, store) for run in candidates}
     for name in names:
         if mismatches[name]:

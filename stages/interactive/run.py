@@ -72,13 +72,47 @@ class Run:
 
     @property
     def test(self) -> "Scorecard":
-        """Metrics on the test split, which was scored once. Raises CallError for a run with test=False."""
+        """Metrics on the test split, which was scored once.
+
+        Raises CallError for a run with test=False, and for a decided run that is not final.
+        """
+        if self.stored.record.parent:
+            return self._scorecard("test", "not scored on the test split; decide(final=True) does so, once")
         return self._scorecard("test", "fitted with test=False, so it has no test metrics")
 
     def _scorecard(self, name: str, otherwise: str) -> "Scorecard":
         if name not in self.stored.scorecards:
             raise CallError(f"{self.name} was {otherwise}.")
         return self.stored.scorecards[name]
+
+    def decide(
+        self, *, objective: str | None = None, labels_only: bool = False, tune: bool = True, final: bool = False
+    ) -> "Run":
+        """Choose another decision on the scores of this run, and keep it as a run that refers to this one.
+
+        Nothing is fitted but the decision. Without further options, a decided run decides nothing new, so that
+        `decided.decide(final=True)` scores that very decision.
+
+        Args:
+            objective: what it is chosen for, as in `embedonce decide --objective`; None for the default of the labels.
+            labels_only: whether nodes of a taxonomy that are no label are never predicted.
+            tune: whether a decision rule is chosen on out-of-fold scores.
+            final: whether it is scored on the test split too, once.
+
+        Returns:
+            The decided run; the one that the same call made before, if there is one.
+
+        Raises:
+            CallError: an option does not fit the labels, or the run has no test scores for `final`.
+            EmbedOnceError: the run or its parent is damaged or gone.
+        """
+        from stages.deciding.decide import decide
+        from stages.deciding.plan import DecisionPlan
+        from stages.fitting.decision_options import DecisionOptions
+
+        rule = DecisionOptions(objective=objective, labels_only=labels_only)
+        run, _ = decide(self.stored, DecisionPlan(rule=rule, tune=tune), final=final)
+        return Run(run)
 
     @property
     def head(self) -> "Head":

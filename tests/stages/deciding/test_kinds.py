@@ -1,0 +1,121 @@
+"""Decided runs of every kind of labels and run: they repeat the parent's decision, and other commands take them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data.documents import Document, Kind
+from data.taxonomy import Taxonomy
+from featurestore import CorpusTable, FeatureStore
+from heads.classifiers.linear import LinearHead
+from heads.classifiers.prototype import PrototypeHead
+from heads.classifiers.stacking import StackingHead
+from stages.comparing.table import compare
+from stages.deciding.decide import DecisionValues, decide
+from stages.deciding.plan import DecisionPlan
+from stages.fitting.fit_head import fit_head
+from stages.fitting.plan import FitPlan
+from stages.fitting.runs import Run
+from stages.fitting.stacking_inputs import build_scorer
+from stages.interactive.run import Run as HeldRun
+from tests.small_store import blobs, make_store
+
+PATHS = ("rec/a", "rec/b", "sci/a", "sci/b")
+LINEAR = FitPlan(head=LinearHead(), folds=2)
+UNTUNED = DecisionPlan(tune=False)
+
+
+def store_of(kind: Kind, folder: Path) -> tuple[FeatureStore, CorpusTable]:
+    documents, vectors = blobs(PATHS if kind == "path" else ("1", "2", "3"), documents=80)
+    if kind == "multilabel":
+        documents = [also(each, "late") if row % 3 else each for row, each in enumerate(documents)]
+    taxonomy = Taxonomy.from_separator(PATHS, "/") if kind == "path" else None
+    return make_store(folder / "store", documents, vectors / 3, kind=kind, taxonomy=taxonomy)
+
+
+def also(document: Document, label: str) -> Document:
+    return replace(document, labels=(*(document.labels or ()), label))
+
+
+@pytest.mark.parametrize(
+    ("kind", "plan"),
+    [
+        ("multilabel", LINEAR),
+        ("path", LINEAR),
+        ("single", replace(LINEAR, order=("1", "2", "3"))),
+        ("path", replace(LINEAR, scored_level=1)),
+    ],
+    ids=["multilabel", "path", "ordinal", "scored level"],
+)
+def test_a_run_of_any_kind_of_labels_is_decided_and_scored(kind: Kind, plan: FitPlan, tmp_path: Path) -> None:
+    parent, _ = fit_head(*store_of(kind, tmp_path), plan, tmp_path / "runs")
+    run, _ = decide(parent, DecisionPlan(), final=True)
+    assert run.decision.to_json() == parent.decision.to_json()
+    assert run.scorecards == parent.scorecards
+    np.testing.assert_array_equal(run.predictions().predicted, parent.predictions().predicted)
+    values = DecisionValues.of(run)
+    assert values.metric == parent.decision.evidence.metric and values.test is not None
+    assert compare([parent, run]).rows[1].parent == parent.name
+
+
+def test_a_run_that_was_validated_on_the_validation_split_is_decided_on_it(tmp_path: Path) -> None:
+    documents, vectors = blobs(["a", "b"], documents=90)
+    split = [replace(each, split="validation") if row % 3 == 0 else each for row, each in enumerate(documents)]
+    store, table = make_store(tmp_path / "store", split, vectors)
+    parent, _ = fit_head(store, table, replace(LINEAR, validate_on="split"), tmp_path / "runs")
+    run, _ = decide(parent, DecisionPlan(), final=True)
+    assert run.scorecards == parent.scorecards and set(run.scorecards) == {"validation", "test"}
+
+
+def base_runs(folder: Path) -> tuple[FeatureStore, CorpusTable, list[Run]]:
+    store, table = store_of("single", folder)
+    plans = [replace(LINEAR, head=head) for head in (LinearHead(), PrototypeHead())]
+    return store, table, [fit_head(store, table, plan, folder / "runs")[0] for plan in plans]
+
+
+def test_an_ensemble_is_decided_and_scores_new_features(tmp_path: Path) -> None:
+    store, table, _ = base_runs(tmp_path)
+    parent, _ = fit_head(store, table, replace(LINEAR, head=StackingHead()), tmp_path / "runs")
+    run, _ = decide(parent, UNTUNED, final=True)
+    assert run.scorecards["test"].accuracy.value > 0.5
+    np.testing.assert_array_equal(build_scorer(run)(store.shards()), build_scorer(parent)(store.shards()))
+
+
+def test_an_ensemble_reads_the_scores_of_the_parent_once(tmp_path: Path) -> None:
+    store, table, (linear, prototype) = base_runs(tmp_path)
+    decided, _ = decide(linear, UNTUNED)
+    stack = replace(LINEAR, head=StackingHead())
+    by_default, _ = fit_head(store, table, stack, tmp_path / "runs")
+    names = [decided.name, linear.name, prototype.name]
+    named, _ = fit_head(store, table, replace(stack, base_runs=names), tmp_path / "runs")
+    assert named.name == by_default.name and named.record.base_runs == sorted([linear.name, prototype.name])
+
+
+def test_a_comparison_says_how_many_decisions_were_scored_before(tmp_path: Path) -> None:
+    (parent, _) = fit_head(*store_of("single", tmp_path), LINEAR, tmp_path / "runs")
+    first, _ = decide(parent, DecisionPlan(), final=True)
+    second, _ = decide(parent, UNTUNED)
+    assert {row.run: row.accuracy for row in compare([first, second]).rows}[second.name] is None
+    second, _ = decide(parent, UNTUNED, final=True)
+    comparison = compare([parent, first, second])
+    rows = {row.run: row for row in comparison.rows}
+    assert rows[second.name].decisions_scored_before == 1
+    assert rows[second.name].marks == ("1 decision tested before",)
+    assert rows[first.name].marks == rows[parent.name].marks == ()
+    assert (
+        f"2 decisions on the scores of {parent.name} were scored on the test split: the best of their test metrics is "
+        "too high."
+    ) in comparison.notes
+
+
+def test_a_python_user_decides_and_scores(tmp_path: Path) -> None:
+    parent, _ = fit_head(*store_of("single", tmp_path), LINEAR, tmp_path / "runs")
+    decided = HeldRun(parent).decide(tune=False)
+    assert decided.stored.record.parent == parent.name
+    with pytest.raises(Exception, match=r"was not scored on the test split; decide\(final=True\) does so, once\."):
+        _ = decided.test
+    final = decided.decide(final=True)
+    assert final.name == decided.name and final.test.documents == 20
+    assert decided.out_of_fold == final.out_of_fold  # an object from before stays valid
