@@ -1,7 +1,7 @@
 """`embedonce compare`: a table of runs."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import click
 
 from commandline.options import METRIC_NAMES, NewFile, json_option, receives, runs_option, split_names, stores_option
-from commandline.output import note, show_json, table
+from commandline.output import note, say, show, show_json, table
 from commandline.report import write_page
 from data.errors import CallError
 from data.text_format import format_duration
@@ -17,11 +17,13 @@ from data.text_format import format_duration
 if TYPE_CHECKING:
     from featurestore import Location
     from heads.evaluation.metrics import ConfidenceInterval
+    from stages.comparing.choice import Cost
     from stages.comparing.disagreement import ScoredSplit
     from stages.comparing.table import Comparison
     from stages.fitting.runs import Run
 
 Form: TypeAlias = Literal["csv", "markdown", "latex", "json"]
+MARGIN, COSTS = 0.005, ("predict", "fit", "size")  # those of stages.comparing.choice, which is not imported for help
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +38,8 @@ class CompareOptions:
     sort: str | None
     columns: str | None
     format_: Form | None
+    margin: float
+    cost: "Cost"
     as_json: bool
     html: Path | None
     differences: bool
@@ -81,6 +85,20 @@ class CompareOptions:
     type=click.Choice(["csv", "markdown", "latex", "json"]),
     help="Write the table in this format; --json is --format json.",
 )
+@click.option(
+    "--margin",
+    type=click.FloatRange(0),
+    default=MARGIN,
+    show_default=True,
+    help="How much worse than the best run, in units of the metric, a cheaper one may be.",
+)
+@click.option(
+    "--cost",
+    type=click.Choice(COSTS),
+    default="predict",
+    show_default=True,
+    help="What a cheaper run saves: time to predict, time to fit, or parameters.",
+)
 @json_option
 @click.option("--html", type=NewFile(), help="Also write a report page.")
 @click.option(
@@ -98,8 +116,9 @@ class CompareOptions:
 def compare(options: CompareOptions) -> None:
     """Compare runs, best out-of-fold metric first. Without a RUN, all runs in the folder are compared.
 
-    Runs on different documents cannot be compared. Of a folder that has such runs, those on the documents of the newest
-    run are compared.
+    The last line names the run to take: the cheapest one that is not worse than the best by more than --margin. Runs
+    that differ in their seed only are one row. Runs on different documents cannot be compared. Of a folder that has
+    such runs, those on the documents of the newest run are compared.
 
     \b
     embedonce compare
@@ -108,6 +127,7 @@ def compare(options: CompareOptions) -> None:
     embedonce compare --filter corpus=tickets --sort predict_milliseconds
     embedonce compare --columns run,out_of_fold,C,fit_seconds --format latex > table.tex
     embedonce compare linear-3f9a12bc lstm-7c2e41b0 --differences
+    embedonce compare --margin 0.01 --cost size
     """
     from stages.comparing.keys import RunFilter
     from stages.comparing.selection import choose_metric, select_runs
@@ -119,10 +139,12 @@ def compare(options: CompareOptions) -> None:
         show_differences(runs, left_out, form, options)
         return
     metric = choose_metric(runs, options.metric)
-    comparison = compare_runs(runs, left_out, metric)
+    comparison = compare_runs(runs, left_out, metric, margin=options.margin, cost=options.cost)
     _show(comparison, runs, form, options)
     if options.html is not None:
         write_page(runs, options.html, metric, comparison, options.stores_folder)
+    if form != "json":
+        show_choice(comparison, show if form is None else say)
 
 
 def show_differences(
@@ -190,13 +212,31 @@ def show_comparison(comparison: "Comparison", *, as_json: bool) -> None:
 def _show_sentences(comparison: "Comparison") -> None:
     for sentence in comparison.notes:
         note(sentence)
+    if comparison.optimism is not None:
+        note(_describe_optimism(comparison))
+
+
+def show_choice(comparison: "Comparison", output: Callable[[str], None] = show) -> None:
+    """Print which run to take, the last line of a command; nothing if there is nothing to choose from."""
+    if comparison.choice is not None:
+        output(comparison.choice.sentence)
+
+
+def _describe_optimism(comparison: "Comparison") -> str:
+    """The metric of the best run next to what it is without the optimism of having chosen it."""
+    optimism, ranked = comparison.optimism, comparison.ranking_metric
+    assert optimism is not None
+    return (
+        f"The first run is the best of {optimism.candidates}, so its {ranked} of {optimism.raw:.3f} is too high by "
+        f"chance; corrected for the choice it is {optimism.corrected:.3f} (BBC-CV)."
+    )
 
 
 def _show_metrics(comparison: "Comparison") -> None:
     rows = comparison.rows
     metrics: dict[str, list[ConfidenceInterval | None]] = {
         f"{comparison.ranking_metric}\nout of fold": [row.out_of_fold for row in rows],
-        "difference\nto the first": [row.out_of_fold_difference or row.validation_difference for row in rows],
+        "difference\nto the first": [row.difference for row in rows],
         f"{comparison.ranking_metric}\nvalidation": [row.validation for row in rows],
         "macro-F1": [row.macro_f1 for row in rows],
         "micro-F1": [row.micro_f1 for row in rows],
@@ -208,8 +248,11 @@ def _show_metrics(comparison: "Comparison") -> None:
         del metrics["micro-F1"]
     metrics = {name: values for name, values in metrics.items() if any(value is not None for value in values)}
     names = ["\n".join((row.run, *(f"({mark})" for mark in row.marks))) for row in rows]
-    cells = [names, *(list(map(_format_interval, values)) for values in metrics.values())]
-    table(["run", *metrics], zip(*cells, strict=True), optional=["difference\nto the first"])
+    columns = {"run": names} | {name: list(map(_format_interval, values)) for name, values in metrics.items()}
+    if "difference\nto the first" in columns:
+        columns["adjusted\np-value"] = [_format_p_value(row.adjusted_p_value) for row in rows]
+    optional = ["difference\nto the first", "adjusted\np-value"]
+    table(list(columns), zip(*columns.values(), strict=True), optional=optional)
 
 
 def _show_hierarchical_metrics(comparison: "Comparison") -> None:
@@ -262,6 +305,10 @@ def _format_interval(metric: "ConfidenceInterval | None") -> str:
     if metric.low < 0:  # of a difference; "-0.044–-0.010" would be hard to read
         return f"{metric.value:.3f}\n{_drop_zero(metric.low)}, {_drop_zero(metric.high)}"
     return f"{metric.value:.3f}\n{metric.low:.3f}–{metric.high:.3f}"
+
+
+def _format_p_value(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}" if value >= 0.001 else "< 0.001"
 
 
 def _drop_zero(value: float) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from commandline.compare import show_comparison
+from commandline.compare import show_choice, show_comparison
 from commandline.options import (
     CorpusOptions,
     class_weight_option,
@@ -143,7 +143,10 @@ def fit_head(options: FitHeadOptions) -> None:
             else:
                 runs, has_failed = _fit_all(source, corpus, plans, options, pooled)
     if runs:
-        show_comparison(compare(runs), as_json=options.as_json)
+        comparison = compare(runs)
+        show_comparison(comparison, as_json=options.as_json)
+        if not options.as_json:
+            show_choice(comparison)
     if has_failed:
         raise click.exceptions.Exit(1)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from commandline.compare import show_comparison
+from commandline.compare import show_choice, show_comparison
 from commandline.options import (
     ChartOptions,
     SelectionOptions,
@@ -105,12 +105,15 @@ def sweep(options: SweepOptions) -> None:
         download(source.stores)
     results = _run_sweep(inputs, options)
     runs = select_runs([result.run for result in results if result.run is not None], options.runs)
+    comparison = compare(runs)
     if options.as_json:
-        show_json({"sweeps": [result.to_json() for result in results], "runs": compare(runs).to_json()})
+        show_json({"sweeps": [result.to_json() for result in results], "runs": comparison.to_json()})
     else:
         _show_results(results)
-        show_comparison(compare(runs), as_json=False)
+        show_comparison(comparison, as_json=False)
     _write_charts(results[0], options)
+    if not options.as_json:
+        show_choice(comparison)
 
 
 def _read_inputs(options: SweepOptions) -> "SweepInputs":

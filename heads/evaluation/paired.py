@@ -25,7 +25,7 @@ from heads.evaluation.metrics import MACRO_F1, Metric
 from heads.evaluation.randomization import EXCHANGES, mcnemar_p_value, randomization_p_value
 from heads.evaluation.resampling import draw_stratified, rarest_labels
 
-__all__ = ["PairedComparison", "compare_paired", "paired_differences"]
+__all__ = ["PairedComparison", "compare_paired", "mean_differences", "mean_of_seeds", "paired_differences"]
 
 
 @dataclass(frozen=True)
@@ -126,8 +126,42 @@ def paired_differences(
     Raises:
         ValueError: the arrays do not match, or a code is not a label.
     """
-    entries = [[each] for each in (reference, *others)]
-    values, resampled = _resample(truth, entries, labels, metric, hierarchy, seed, resamples)
+    entries = [[each] for each in others]
+    return mean_differences(
+        truth, [reference], entries, labels, metric, hierarchy=hierarchy, seed=seed, resamples=resamples
+    )
+
+
+def mean_differences(
+    truth: NDArray[Any],
+    reference: Sequence[NDArray[Any]],
+    others: Sequence[Sequence[NDArray[Any]]],
+    labels: int,
+    metric: Metric = MACRO_F1,
+    *,
+    hierarchy: Hierarchy | None = None,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> list[ConfidenceInterval]:
+    """Compute how much better other predictions are, if there are several seeds of each and its metric is their mean.
+
+    Args:
+        truth: int codes (documents,), or bool (documents, labels).
+        reference: the prediction to compare with, one array of the same shape and kind per seed.
+        others: other predictions, each like `reference`.
+        labels: number of labels.
+        metric: the metric.
+        hierarchy: of the labels, which hierarchical metrics need.
+        seed: the same seed draws the same resamples.
+        resamples: number of resamples.
+
+    Returns:
+        As `paired_differences` returns.
+
+    Raises:
+        ValueError: the arrays do not match, or a code is not a label.
+    """
+    values, resampled = _resample(truth, [reference, *others], labels, metric, hierarchy, seed, resamples)
     return [
         ConfidenceInterval.from_resamples(value - values[0], draws - resampled[0])
         for value, draws in zip(values[1:], resampled[1:], strict=True)

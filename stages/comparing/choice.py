@@ -1,11 +1,23 @@
-"""Which run to take: the cheapest one that is not worse than the best by more than a margin."""
+"""Which run to take: the cheapest one that is not worse than the best by more than a margin.
 
-from dataclasses import dataclass
+A difference is the measured one. The best of several runs was chosen by its metric, which is therefore too high rather
+than too low, so that a run within the margin loses less than it seems. How certain that is, is in the sentence.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal, TypeAlias
 
-from heads.evaluation.metrics import ConfidenceInterval
+import numpy as np
 
-__all__ = ["COSTS", "MARGIN", "Choice", "Cost"]
+from data.text_format import format_duration
+from heads.evaluation.metrics import ConfidenceInterval, Metric
+from heads.evaluation.paired import PairedComparison
+from stages.comparing.entries import Entry
+from stages.fitting import runs
+
+__all__ = ["COSTS", "MARGIN", "Choice", "Cost", "choose_run", "entry_cost"]
 
 Cost: TypeAlias = Literal["predict", "fit", "size"]
 COSTS: tuple[Cost, ...] = ("predict", "fit", "size")
@@ -43,3 +55,131 @@ class Choice:
     run_cost: float
     best_cost: float
     candidates: tuple[str, ...]
+
+
+def choose_run(
+    entries: Sequence[Entry],
+    comparisons: Mapping[str, PairedComparison],
+    metric: Metric,
+    margin: float = MARGIN,
+    cost: Cost = "predict",
+) -> Choice | None:
+    """Choose the cheapest configuration that is not worse than the best by more than the margin.
+
+    Args:
+        entries: configurations, the best first.
+        comparisons: of the others with the best, by the name of their first run.
+        metric: what ranks them.
+        margin: in units of the metric.
+        cost: what to save.
+
+    Returns:
+        The choice, of equally cheap runs the better one; None if there is nothing to choose from.
+    """
+    if not comparisons:
+        return None
+    best, within = (
+        entries[0],
+        [
+            entry
+            for entry in entries
+            if entry is entries[0]
+            or (entry.first.name in comparisons and comparisons[entry.first.name].difference.value >= -margin)
+        ],
+    )
+    cheapest_first = sorted(within, key=lambda entry: entry_cost(entry, cost))  # stable: the better one first
+    chosen, comparison = cheapest_first[0], comparisons.get(cheapest_first[0].first.name)
+    choice = Choice(
+        sentence="",
+        run=chosen.first.name,
+        best=best.first.name,
+        metric=metric.name,
+        margin=margin,
+        cost=cost,
+        value=metric.sign * chosen.signed_value(metric),
+        best_value=metric.sign * best.signed_value(metric),
+        difference=comparison.difference if comparison else None,
+        not_worse=comparison.not_worse if comparison else 1.0,
+        run_cost=entry_cost(chosen, cost),
+        best_cost=entry_cost(best, cost),
+        candidates=tuple(entry.first.name for entry in cheapest_first),
+    )
+    return replace(choice, sentence=_describe(choice, entries, chosen, metric))
+
+
+def entry_cost(entry: Entry, cost: Cost) -> float:
+    """The mean cost of the runs of a configuration, in the unit of `Choice.cost`; with that of their base runs."""
+    return float(np.mean([_run_cost(run, cost) for run in entry.runs]))
+
+
+def _run_cost(run: runs.Run, cost: Cost) -> float:
+    record, folder = run.origin.record, run.folder.parent
+    if cost == "predict":
+        return record.predict_milliseconds  # has those of its base runs
+    base_runs = filter(None, (_load(folder / name) for name in record.base_runs))
+    alone = record.seconds["fit"] if cost == "fit" else record.parameter_count
+    return alone + sum(_run_cost(base_run, cost) for base_run in base_runs)
+
+
+def _load(folder: Path) -> runs.Run | None:
+    return runs.load(folder) if (folder / "run.json").is_file() else None
+
+
+@dataclass(frozen=True)
+class _CostWords:
+    """How a cost is written: of the cheapest run, of cheaper runs, of one run instead of another, and its value."""
+
+    cheapest: str
+    cheaper: str
+    instead: str
+    format: Callable[[float], str]
+
+
+_WORDS: Mapping[Cost, _CostWords] = {
+    "predict": _CostWords(
+        "predicts fastest, in {} per document",
+        "that predict faster",
+        "predicts a document in {} instead of {}",
+        lambda milliseconds: f"{milliseconds:.2g} ms",
+    ),
+    "fit": _CostWords(
+        "is fitted fastest, in {}", "that are fitted faster", "is fitted in {} instead of {}", format_duration
+    ),
+    "size": _CostWords(
+        "has the fewest parameters, {}",
+        "with fewer parameters",
+        "has {} parameters instead of {}",
+        lambda parameters: f"{parameters:,.0f}",
+    ),
+}
+
+
+def _describe(choice: Choice, entries: Sequence[Entry], chosen: Entry, metric: Metric) -> str:
+    words, best = _WORDS[choice.cost], entries[0].first.record
+    ranked = f"{'out-of-fold' if best.validate_on == 'folds' else 'validation'} {metric.name}"
+    seeds = f" (or another of its {len(chosen.runs)} seeds)" if len(chosen.runs) > 1 else ""
+    take = f"Take {choice.run}{seeds}"
+    if choice.run != choice.best:
+        further = "below" if metric.sign > 0 else "above"
+        saved = words.instead.format(words.format(choice.run_cost), words.format(choice.best_cost))
+        encoding = " (encoding not counted)" if chosen.first.record.recipe != best.recipe else ""
+        return (
+            f"{take}: with a probability of {_percent(choice.not_worse)} its {ranked} ({choice.value:.3f}) is at most "
+            f"{choice.margin:g} {further} that of the best run, {choice.best} ({choice.best_value:.3f}), and it "
+            f"{saved}{encoding}."
+        )
+    its_best = f"it has the best {ranked} of {len(entries)} runs ({choice.value:.3f})"
+    if choice.run_cost <= min(entry_cost(entry, choice.cost) for entry in entries):
+        return f"{take}: {its_best}, and {words.cheapest.format(words.format(choice.run_cost))}."
+    return f"{take}: {its_best}, and none of those {words.cheaper} is within {choice.margin:g} of it."
+
+
+def _percent(probability: float) -> str:
+    """A probability for a reader; a share of resamples is never quite 0 or 1."""
+    return (
+        "more than 99 %"
+        if probability > 0.99
+        else "less than 1 %"
+        if probability < 0.01
+        else f"{probability:.0%}".replace("%", " %")
+    )

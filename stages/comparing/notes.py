@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from data.splits import Split
 from data.text_format import join_names, join_words, plural
+from heads.evaluation.metrics import Metric
+from stages.comparing.entries import Entry, Seeds
 from stages.fitting import runs
 from stages.fitting.predictions import Predictions
 
@@ -19,6 +21,13 @@ def describe_marks(run: runs.Run) -> Iterator[str]:
         yield "encoder read test texts"
     if run.record.decisions_scored_before:
         yield f"{plural(run.record.decisions_scored_before, 'decision')} tested before"
+
+
+def describe_seeds(entry: Entry, metric: Metric) -> Iterator[str]:
+    """That a row is the mean of several seeds, and their spread."""
+    if len(entry.runs) > 1:
+        deviation = Seeds.of(entry, metric).standard_deviation
+        yield f"mean of {len(entry.runs)} seeds, standard deviation {deviation:.3f}"
 
 
 def describe_inputs(record: runs.Record) -> str:

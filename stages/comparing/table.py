@@ -5,23 +5,21 @@ rules of all runs were selected by; else macro-F1, or the mean absolute error if
 The test split chooses nothing, not even the order of this table.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from data.splits import Split
+import numpy as np
+
 from heads.evaluation.metrics import ConfidenceInterval, Metric, Scorecard
-from heads.evaluation.paired import paired_differences
 from heads.evaluation.selection_optimism import SelectionOptimism
 from stages.comparing.checks import Check
-from stages.comparing.choice import Choice
-from stages.comparing.notes import describe_exposure, describe_inputs, describe_marks, describe_runs
+from stages.comparing.choice import MARGIN, Choice, Cost, choose_run
+from stages.comparing.entries import Entry, Seeds, group_seeds, mean_interval
+from stages.comparing.notes import describe_exposure, describe_inputs, describe_marks, describe_runs, describe_seeds
 from stages.comparing.selection import choose_metric
+from stages.comparing.significance import Significance, compare_with_best
 from stages.fitting import runs
-from stages.fitting.predictions import Predictions
-
-# what predictions are scored on, and the documents of these
-_SPLITS = {"out_of_fold": Split.TRAIN, "validation": Split.VALIDATION, "test": Split.TEST}
 
 
 @dataclass(frozen=True)
@@ -51,22 +49,20 @@ class HierarchicalMetrics:
             return None
         return cls(**{each.name: getattr(scorecard, each.name) for each in fields(cls)})
 
-
-@dataclass(frozen=True)
-class Seeds:
-    """Several runs that differ in their seed only, as one row: the ranking metric's mean and spread over seeds.
-
-    runs: their names, in the order of `seeds`.
-    values: the metric of each of them.
-    standard_deviation: of the values.
-    interval: the mean with its 95 % confidence interval, corrected for training sets that overlap.
-    """
-
-    seeds: tuple[int, ...]
-    runs: tuple[str, ...]
-    values: tuple[float, ...]
-    standard_deviation: float
-    interval: ConfidenceInterval
+    @classmethod
+    def mean(cls, metrics: Sequence["HierarchicalMetrics | None"]) -> "HierarchicalMetrics | None":
+        """The mean over several seeds; None if one has none."""
+        known = [each for each in metrics if each is not None]
+        if not known or len(known) < len(metrics):
+            return None
+        means: dict[str, Any] = {"level_documents": known[0].level_documents}
+        for name in (each.name for each in fields(cls) if each.name not in means):
+            values = [getattr(one, name) for one in known]
+            is_of_levels = name == "level_accuracy"
+            means[name] = (
+                tuple(map(mean_interval, zip(*values, strict=True))) if is_of_levels else mean_interval(values)
+            )
+        return cls(**means)
 
 
 @dataclass(frozen=True)
@@ -79,12 +75,15 @@ class ComparisonRow:
     absolute_error, quadratic_kappa: of ordinal labels, else None.
     validated, tested: if the labels have a taxonomy, the metrics of the documents that `out_of_fold` or `validation` is
         of, and of the test split; else None.
-    out_of_fold_difference, validation_difference, test_difference: how much better this run is than the first one by
-        the ranking metric, paired by document; None for the first run, and if both were not scored on common documents.
-    difference: that of the two on which runs are ranked.
-    p_value: of this difference, by paired approximate randomization; adjusted_p_value: adjusted for all comparisons.
-    equivalence: the probability that the run and the first one differ by less than the margin.
-    seeds: if the row is several runs, these; `run` and the other fields are of the first of them.
+    difference, test_difference: how much better this run is than the first one by the ranking metric, on the documents
+        that rank and on the test split, paired by document; None for the first run, and if both were not scored on
+        common documents.
+    p_value: of `difference`, by paired approximate randomization; adjusted_p_value: adjusted for all comparisons.
+    mcnemar_p_value: of the difference in accuracy.
+    equivalence: the probability that the run and the first one differ by at most the margin.
+    not_worse: the probability that the run is not worse than the first one by more than the margin.
+    seeds: if the row is several runs, these; `run` and what is no metric and no cost are of the first of them, and
+        the others are means.
     marks: what distinguishes the metrics from those of most runs, in a few words each.
     parent: of a decided run, the run that has its weights and scores; "" for others.
     decisions_scored_before: how many other decisions of the parent had been scored on the test split before.
@@ -104,8 +103,6 @@ class ComparisonRow:
     accuracy: ConfidenceInterval | None
     absolute_error: ConfidenceInterval | None
     quadratic_kappa: ConfidenceInterval | None
-    out_of_fold_difference: ConfidenceInterval | None
-    validation_difference: ConfidenceInterval | None
     test_difference: ConfidenceInterval | None
     labels: int
     averaged_labels: int | None
@@ -121,7 +118,9 @@ class ComparisonRow:
     difference: ConfidenceInterval | None = None
     p_value: float | None = None
     adjusted_p_value: float | None = None
+    mcnemar_p_value: float | None = None
     equivalence: float | None = None
+    not_worse: float | None = None
     seeds: Seeds | None = None
 
 
@@ -146,53 +145,39 @@ class Comparison:
         return asdict(self)
 
 
-def compare(selected: Sequence[runs.Run], notes: Sequence[str] = (), metric: Metric | None = None) -> Comparison:
+def compare(
+    selected: Sequence[runs.Run],
+    notes: Sequence[str] = (),
+    metric: Metric | None = None,
+    *,
+    margin: float = MARGIN,
+    cost: Cost = "predict",
+) -> Comparison:
     """Compare runs, the best out-of-fold metric first.
 
     Args:
         selected: the runs.
         notes: of `select_runs`, on the runs that it left out.
         metric: what ranks the runs, which all of them must have (`choose_metric`); None for `choose_metric`'s default.
+        margin: how much worse than the best a cheaper run may be, in units of the metric.
+        cost: what a cheaper run saves.
 
     Returns:
         The comparison.
     """
     metric = metric or choose_metric(selected)
-    ranked = sorted(selected, key=lambda run: metric.signed_value(run.ranking_scorecard), reverse=True)
-    comparable = [run for run in ranked if _has_same_documents(run, ranked[0])]
-    predictions = {run.name: run.predictions() for run in comparable} if len(comparable) > 1 else {}
-    differences = {scored: _differences(comparable, predictions, metric, scored) for scored in _SPLITS}
-    rows = tuple(
-        _row(run, metric, {scored: by_run.get(run.name) for scored, by_run in differences.items()}) for run in ranked
+    entries = group_seeds(selected, metric)
+    comparable = [entry for entry in entries if _has_same_documents(entry.first, entries[0].first)]
+    predictions = {run.name: run.predictions() for entry in comparable for run in entry.runs}
+    found = compare_with_best(comparable, predictions, metric, margin) if len(comparable) > 1 else Significance()
+    ranked = [run for entry in entries for run in entry.runs]
+    return Comparison(
+        rows=tuple(_row(entry, metric, found) for entry in entries),
+        ranking_metric=metric.name,
+        notes=(*describe_runs(ranked), *describe_exposure(ranked, predictions), *notes),
+        choice=choose_run(comparable, found.comparisons, metric, margin, cost),
+        optimism=found.optimism,
     )
-    return Comparison(rows, metric.name, (*describe_runs(ranked), *describe_exposure(ranked, predictions), *notes))
-
-
-def _differences(
-    comparable: Sequence[runs.Run], predictions: Mapping[str, Predictions], metric: Metric, scored: str
-) -> dict[str, ConfidenceInterval]:
-    """By name, how much better each run is than the first one on the documents that both were scored on."""
-    best, *others = comparable
-    split = _SPLITS[scored]
-    scored_on = {run.name: predictions[run.name].of(split) for run in others if scored in run.scorecards}
-    if scored not in best.scorecards or not scored_on:
-        return {}
-    reference, labels, hierarchy = predictions[best.name].of(split), len(best.record.labels), best.record.hierarchy
-    names_by_ids: dict[tuple[str, ...], list[str]] = {}
-    for name, other in scored_on.items():
-        names_by_ids.setdefault(tuple(other.ids), []).append(name)
-    differences: dict[str, ConfidenceInterval] = {}
-    for ids, names in names_by_ids.items():
-        row_of = {identifier: row for row, identifier in enumerate(ids)}
-        common = [row for row, identifier in enumerate(reference.ids) if identifier in row_of]
-        rows = [row_of[reference.ids[row]] for row in common]
-        if common:
-            predicted = [scored_on[name].predicted[rows] for name in names]
-            paired = paired_differences(
-                reference.truth[common], reference.predicted[common], predicted, labels, metric, hierarchy=hierarchy
-            )
-            differences |= zip(names, paired, strict=True)
-    return differences
 
 
 def _has_same_documents(run: runs.Run, other: runs.Run) -> bool:
@@ -200,36 +185,41 @@ def _has_same_documents(run: runs.Run, other: runs.Run) -> bool:
     return all(getattr(run.record, field) == getattr(other.record, field) for field in fields)
 
 
-def _row(
-    run: runs.Run,
-    metric: Metric,
-    differences: Mapping[str, ConfidenceInterval | None],
-) -> ComparisonRow:
-    record, cards, test = run.record, run.scorecards, run.scorecards.get("test")
+def _row(entry: Entry, metric: Metric, found: Significance) -> ComparisonRow:
+    record, name = entry.first.record, entry.first.name
+    tested = [card for run in entry.runs if (card := run.scorecards.get("test"))]
+    cards = tested if len(tested) == len(entry.runs) else []
+    ranking = mean_interval([metric.value(run.ranking_scorecard) for run in entry.runs])
+    paired = found.comparisons.get(name)
     return ComparisonRow(
-        run=run.name,
+        run=name,
         head=record.head,
         store=record.store,
         inputs=describe_inputs(record),
-        out_of_fold=metric.value(cards["out_of_fold"]) if "out_of_fold" in cards else None,
-        validation=metric.value(cards["validation"]) if "validation" in cards else None,
-        macro_f1=test.macro_f1 if test else None,
-        micro_f1=test.micro_f1 if test else None,
-        accuracy=test.accuracy if test else None,
-        absolute_error=test.absolute_error if test else None,
-        quadratic_kappa=test.quadratic_kappa if test else None,
-        out_of_fold_difference=differences["out_of_fold"],
-        validation_difference=differences["validation"],
-        test_difference=differences["test"],
+        out_of_fold=ranking if record.validate_on == "folds" else None,
+        validation=ranking if record.validate_on != "folds" else None,
+        macro_f1=mean_interval([card.macro_f1 for card in cards]),
+        micro_f1=mean_interval([card.micro_f1 for card in cards]),
+        accuracy=mean_interval([card.accuracy for card in cards]),
+        absolute_error=mean_interval([card.absolute_error for card in cards]),
+        quadratic_kappa=mean_interval([card.quadratic_kappa for card in cards]),
+        test_difference=found.test_differences.get(name),
         labels=len(record.labels),
-        averaged_labels=test.averaged_labels if test else None,
-        rule=run.decision.rule.family,
+        averaged_labels=cards[0].averaged_labels if cards else None,
+        rule=entry.first.decision.rule.family,
         parameters=record.parameter_count,
-        fit_seconds=record.seconds["fit"],
-        predict_milliseconds=record.predict_milliseconds,
-        marks=tuple(describe_marks(run)),
+        fit_seconds=float(np.mean([run.record.seconds["fit"] for run in entry.runs])),
+        predict_milliseconds=float(np.mean([run.record.predict_milliseconds for run in entry.runs])),
+        marks=(*describe_marks(entry.first), *describe_seeds(entry, metric)),
         parent=record.parent,
         decisions_scored_before=record.decisions_scored_before,
-        validated=HierarchicalMetrics.of(run.ranking_scorecard),
-        tested=HierarchicalMetrics.of(test),
+        validated=HierarchicalMetrics.mean([HierarchicalMetrics.of(run.ranking_scorecard) for run in entry.runs]),
+        tested=HierarchicalMetrics.mean([HierarchicalMetrics.of(card) for card in cards]),
+        difference=paired.difference if paired else None,
+        p_value=paired.p_value if paired else None,
+        adjusted_p_value=found.adjusted_p_values.get(name),
+        mcnemar_p_value=paired.mcnemar_p_value if paired else None,
+        equivalence=paired.equivalence if paired else None,
+        not_worse=paired.not_worse if paired else None,
+        seeds=Seeds.of(entry, metric) if len(entry.runs) > 1 else None,
     )

@@ -229,6 +229,7 @@ def _record(
         labels=task.labels,
         taxonomy={} if task.target.taxonomy is None else task.target.taxonomy.restricted_to(task.labels).to_json(),
         copies={} if task.copies is None else task.copies.counts,
+        weights="" if plan.weights is None else runs.short_hash(plan.weights),
         parameter_count=int(head.parameter_count_),
         training=head.history_.to_json() if hasattr(head, "history_") else {},
         seconds=seconds,

@@ -63,6 +63,7 @@ class Record:
     taxonomy: Mapping[str, Sequence[str]] = field(default_factory=dict)  # node -> its parents; {} without a taxonomy
     diagnostics: Mapping[str, Any] = field(default_factory=dict)  # for checks: FitDiagnostics
     search: Sequence[Mapping[str, Any]] = ()  # of a sweep that chose it: each range of numbers, a SearchedRange
+    weights: str = ""  # a hash of the sample weights of training documents; "" without any
     parent: str = ""  # of a decided run: the run in the same folder that has its weights and scores
     parent_scores: str = ""  # of a decided run: the SHA-256 of its parent's scores.npy
     decisions_scored_before: int = 0  # decided runs of the parent that were scored on the test split before this one

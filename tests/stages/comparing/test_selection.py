@@ -108,7 +108,7 @@ def test_common_compares_on_the_documents_that_all_scored_with_the_same_label(
         expected = scorecard(predictions.truth, predictions.predicted, ["a", "b", "c"], run.record.seed)
         assert run.scorecards["out_of_fold"].macro_f1 == expected.macro_f1
     comparison = compare(selected)
-    assert len(comparison.rows) == 3 and comparison.rows[1].out_of_fold_difference is not None
+    assert len(comparison.rows) == 3 and comparison.rows[1].difference is not None
     assert not any("different sets" in note for note in comparison.notes)
     assert select_runs([by_name["linear made"].name], folder, common=True) == [by_name["linear made"]]
 

@@ -11,8 +11,11 @@ import embedonce as api
 from heads.classifiers.linear import LinearHead
 from heads.classifiers.prototype import PrototypeHead
 from heads.evaluation.metrics import MACRO_F1, macro_f1
+from stages.comparing.choice import choose_run
+from stages.comparing.entries import group_seeds
 from stages.comparing.report_views import write_report
-from stages.comparing.table import _differences, compare
+from stages.comparing.significance import compare_with_best
+from stages.comparing.table import compare
 from stages.fitting import runs
 from stages.fitting.fit_head import fit_head
 from stages.fitting.plan import FitPlan
@@ -33,27 +36,27 @@ def fitted(tmp_path: Path) -> list[runs.Run]:
 
 def test_differences_are_those_of_the_metrics_of_both_runs(fitted: list[runs.Run]) -> None:
     first, second = compare(fitted).rows
-    assert first.out_of_fold and second.out_of_fold and second.out_of_fold_difference and second.test_difference
-    difference = second.out_of_fold_difference
+    assert first.out_of_fold and second.out_of_fold and second.difference and second.test_difference
+    difference = second.difference
     assert difference.value == pytest.approx(second.out_of_fold.value - first.out_of_fold.value)
     assert difference.low <= difference.value <= 0 or difference.value == 0
     test = {run.name: run.predictions().of("test") for run in fitted}
     scores = [macro_f1(test[row.run].truth, test[row.run].predicted, 3) for row in (first, second)]
     assert second.test_difference.value == pytest.approx(scores[1] - scores[0])
-    assert first.out_of_fold_difference is None and first.test_difference is None
+    assert first.difference is None and first.test_difference is None
 
 
 def test_runs_on_other_documents_and_without_test_metrics_have_no_difference(
     tmp_path: Path, fitted: list[runs.Run]
 ) -> None:
     other, _ = fit_head(*make_store(tmp_path / "other", *blobs(["a", "b"])), LINEAR, tmp_path / "runs")
-    assert [row.out_of_fold_difference for row in compare([fitted[0], other]).rows] == [None, None]
+    assert [row.difference for row in compare([fitted[0], other]).rows] == [None, None]
     store = make_store(tmp_path / "third", *blobs(["a", "b"]))
     plain, untested = (
         fit_head(*store, plan, tmp_path / "third-runs")[0] for plan in (LINEAR, replace(PROTOTYPE, test=False))
     )
     row = compare([plain, untested]).rows[1]
-    assert row.out_of_fold_difference and row.test_difference is None
+    assert row.difference and row.test_difference is None
 
 
 def test_two_runs_validated_on_the_split_have_a_difference_on_it(
@@ -67,9 +70,9 @@ def test_two_runs_validated_on_the_split_have_a_difference_on_it(
         fit_head(*store, replace(plan, validate_on="split"), tmp_path / "runs")[0] for plan in (LINEAR, PROTOTYPE)
     ]
     first, second = compare(fitted).rows
-    assert first.validation and second.validation and second.validation_difference and second.test_difference
-    assert second.validation_difference.value == pytest.approx(second.validation.value - first.validation.value)
-    assert first.validation_difference is None and second.out_of_fold_difference is None
+    assert first.validation and second.validation and second.difference and second.test_difference
+    assert second.difference.value == pytest.approx(second.validation.value - first.validation.value)
+    assert first.difference is None and second.out_of_fold is None
     monkeypatch.setenv("COLUMNS", "120")
     assert "to the first" in embedonce("compare").out
 
@@ -81,7 +84,7 @@ def test_the_difference_is_in_the_table_and_in_json(
     shown = embedonce("compare").out
     assert "difference" in shown and "to the first" in shown
     second = json.loads(embedonce("compare", "--json").out)["rows"][1]
-    assert second["out_of_fold_difference"]["low"] <= second["out_of_fold_difference"]["high"]
+    assert second["difference"]["low"] <= second["difference"]["high"]
     monkeypatch.setenv("COLUMNS", "60")
     assert "difference" not in embedonce("compare").out
 
@@ -113,19 +116,20 @@ def test_differences_are_of_the_documents_that_both_runs_scored(with_encoders: d
         expected = macro_f1(reference.truth[rows], other.predicted[other_rows], 3) - macro_f1(
             reference.truth[rows], reference.predicted[rows], 3
         )
-        assert row.out_of_fold_difference and row.out_of_fold_difference.value == pytest.approx(expected)
+        assert row.difference and row.difference.value == pytest.approx(expected)
         assert len(common) in (30, 60, 90) and row.test_difference
     (note,) = [note for note in comparison.notes if "scored out of fold on fewer documents" in note]
     assert "measured on the documents that both have in common" in note
 
 
-def test_runs_without_a_common_document_have_no_out_of_fold_difference(with_encoders: dict[str, runs.Run]) -> None:
+def test_runs_without_a_common_document_have_no_difference(with_encoders: dict[str, runs.Run]) -> None:
     pair = [with_encoders["one"], with_encoders["two"]]
-    assert compare(pair).rows[1].out_of_fold_difference is not None  # documents 30 to 59
+    assert compare(pair).rows[1].difference is not None  # documents 30 to 59
     predictions = {run.name: run.predictions() for run in pair}
     first = replace(predictions[pair[0].name], ids=["x"] * len(predictions[pair[0].name].ids))
-    differences = _differences(pair, {**predictions, pair[0].name: first}, MACRO_F1, "out_of_fold")
-    assert differences == {}
+    entries = group_seeds(pair, MACRO_F1)
+    found = compare_with_best(entries, {**predictions, pair[0].name: first}, MACRO_F1, 0.005)
+    assert found.comparisons == {} and found.optimism is None and choose_run(entries, {}, MACRO_F1) is None
 
 
 def test_a_run_is_marked_if_its_encoder_knew_labels_of_training_or_texts_of_test_documents(

@@ -140,7 +140,7 @@ def test_without_its_copies_a_run_is_another_one_on_the_same_documents(tmp_path:
     assert augmented.head().counts_.sum() == 63  # class weights count copies
     assert "3 augmented copies of 3 training documents (copies): fitted on" in " ".join(augmented.record.notes)
     rows = compare([augmented, without])
-    assert rows.rows[1].out_of_fold_difference is not None
+    assert rows.rows[1].difference is not None
     assert f"{augmented.name}: fitted with augmented copies (3 of copies)." in rows.notes
     fewer = add_copies(store, [origin_of(documents[0])], vectors[:1] + 2, name="fewer")
     other, _ = fit_head(store, table, replace(plan, copies=[fewer]), tmp_path / "runs", jobs=1)
