@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from commandline.options import json_option, objective_options, receives, runs_option
-from commandline.output import note, say, show_json, table
+from commandline.output import note, progress, say, show_json, table
 from data.text_format import plural
 
 if TYPE_CHECKING:
-    from stages.deciding.decide import DecisionValues
+    from stages.deciding.decide import Decided, DecisionValues
     from stages.deciding.plan import DecisionPlan
     from stages.fitting.runs import Run
 
@@ -63,26 +63,33 @@ def decide(options: DecideOptions) -> None:
     from stages.deciding.decide import DecisionValues
     from stages.deciding.decide import decide as decide_run
 
-    parent = find_run(options.run, options.runs)
-    run, is_new = decide_run(parent, options.plan, final=options.final, command=shlex.join(sys.argv))
-    values = DecisionValues.of(run)
+    chosen = find_run(options.run, options.runs)
+    with progress("deciding") as bar:
+        bar(0, 1, f"choosing the decision on the scores of {chosen.record.parent or chosen.name}")
+        decided = decide_run(chosen, options.plan, final=options.final, command=shlex.join(sys.argv))
+    values = DecisionValues.of(decided.run)
     if options.as_json:
-        show_json(_to_json(run, values, is_new=is_new))
+        show_json(_to_json(decided, values))
         return
-    say(
-        f"{run.folder}: decided on the scores of {run.record.parent}."
-        if is_new
-        else f"{run.folder}: was decided before."
-    )
-    _show_values(run, values)
+    say(f"{decided.run.folder}: {_describe(decided)}.")
+    _show_values(decided.run, values)
 
 
-def _to_json(run: "Run", values: "DecisionValues", *, is_new: bool) -> dict[str, object]:
-    record = run.record
+def _describe(decided: "Decided") -> str:
+    """What was done for a decided run."""
+    if decided.is_new:
+        return f"decided on the scores of {decided.run.record.parent}"
+    if decided.is_scored_now:
+        return "was decided before, and is scored on the test split now"
+    return f"was decided{' and scored on the test split' if decided.run.record.final else ''} before"
+
+
+def _to_json(decided: "Decided", values: "DecisionValues") -> dict[str, object]:
+    run, record = decided.run, decided.run.record
     return {
         "run": run.name,
         "parent": record.parent,
-        "is_new": is_new,
+        "is_new": decided.is_new,
         "final": record.final,
         "decisions_scored_before": record.decisions_scored_before,
         **asdict(values),

@@ -22,7 +22,7 @@ from stages.fitting import runs
 from stages.fitting.predictions import Predictions
 from stages.fitting.saving import add_test, save_decided
 
-__all__ = ["DecisionValues", "decide", "score_decision"]
+__all__ = ["Decided", "DecisionValues", "decide", "score_decision"]
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,22 @@ class DecisionValues:
         )
 
 
-def decide(run: runs.Run, plan: DecisionPlan, *, final: bool = False, command: str = "") -> tuple[runs.Run, bool]:
+@dataclass(frozen=True)
+class Decided:
+    """A decided run, and what was done for it.
+
+    Attributes:
+        run: the run.
+        is_new: whether it did not exist before.
+        is_scored_now: whether it had not been scored on the test split before.
+    """
+
+    run: runs.Run
+    is_new: bool
+    is_scored_now: bool
+
+
+def decide(run: runs.Run, plan: DecisionPlan, *, final: bool = False, command: str = "") -> Decided:
     """Choose a decision on the scores of a run, and write the decided run next to it.
 
     The same plan on the same run returns the run that it made before.
@@ -71,14 +86,14 @@ def decide(run: runs.Run, plan: DecisionPlan, *, final: bool = False, command: s
         command: the command line, for the record.
 
     Returns:
-        The decided run, and whether it is new.
+        The decided run.
 
     Raises:
         CallError: an option does not fit the labels, or there are no test scores for `final`.
         EmbedOnceError: the run or its parent is damaged or gone, or nothing can be written.
     """
     if run.record.parent and plan == DecisionPlan():
-        return (score_decision(run, command=command) if final else run), False
+        return _finish(run, command, final=final, is_new=False)
     origin = run.origin
     if final:
         _check_has_test(origin)
@@ -86,8 +101,7 @@ def decide(run: runs.Run, plan: DecisionPlan, *, final: bool = False, command: s
     plan = plan.for_target(inputs.target)
     folder = origin.folder.parent / f"{origin.name}-{_identity(plan, inputs)}"
     if folder.exists():
-        existing = runs.load(folder)
-        return (score_decision(existing, command=command) if final else existing), False
+        return _finish(runs.load(folder), command, final=final, is_new=False)
     start = time.perf_counter()
     decision = plan.decide(inputs)
     record = replace(
@@ -106,7 +120,12 @@ def decide(run: runs.Run, plan: DecisionPlan, *, final: bool = False, command: s
     card = _scorecard(inputs.target.y, decision.out_of_fold, record)
     name = "out_of_fold" if record.validate_on == "folds" else "validation"
     decided = save_decided(folder, record, decision, _predictions(inputs, decision), {name: card})
-    return (score_decision(decided, command=command) if final else decided), True
+    return _finish(decided, command, final=final, is_new=True)
+
+
+def _finish(run: runs.Run, command: str, *, final: bool, is_new: bool) -> Decided:
+    scored = score_decision(run, command=command) if final else run
+    return Decided(scored, is_new, is_scored_now=scored.record.final and not run.record.final)
 
 
 def _check_has_test(run: runs.Run) -> None:

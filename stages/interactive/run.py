@@ -111,8 +111,7 @@ class Run:
         from stages.fitting.decision_options import DecisionOptions
 
         rule = DecisionOptions(objective=objective, labels_only=labels_only)
-        run, _ = decide(self.stored, DecisionPlan(rule=rule, tune=tune), final=final)
-        return Run(run)
+        return Run(decide(self.stored, DecisionPlan(rule=rule, tune=tune), final=final).run)
 
     @property
     def head(self) -> "Head":

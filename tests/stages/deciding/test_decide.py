@@ -48,22 +48,23 @@ def without_test(parent: Run) -> Run:
 
 
 def test_the_options_of_the_parent_choose_its_rule_again(parent: Run) -> None:
-    run, is_new = decide(parent, DecisionPlan())
-    assert is_new and run.decision.to_json() == parent.decision.to_json()
+    decided = decide(parent, DecisionPlan())
+    run = decided.run
+    assert decided.is_new and run.decision.to_json() == parent.decision.to_json()
     np.testing.assert_array_equal(run.predictions().predicted, parent.predictions().of("train").predicted)
     assert run.scorecards == {"out_of_fold": parent.scorecards["out_of_fold"]}
 
 
 def test_the_name_follows_from_the_parent_and_the_options(parent: Run) -> None:
-    run, _ = decide(parent, UNTUNED)
-    again, is_new = decide(parent, UNTUNED)
-    assert not is_new and again.folder == run.folder
+    run = decide(parent, UNTUNED).run
+    again = decide(parent, UNTUNED)
+    assert not again.is_new and again.run.folder == run.folder
     assert run.name.startswith(f"{parent.name}-")
-    assert decide(parent, DecisionPlan())[0].name != run.name != decide(without_test(parent), UNTUNED)[0].name
+    assert decide(parent, DecisionPlan()).run.name != run.name != decide(without_test(parent), UNTUNED).run.name
 
 
 def test_weights_and_scores_are_those_of_the_parent(parent: Run) -> None:
-    run, _ = decide(parent, UNTUNED)
+    run = decide(parent, UNTUNED).run
     assert sorted(path.name for path in run.folder.iterdir()) == [
         "decision.json",
         "predictions.csv",
@@ -75,16 +76,17 @@ def test_weights_and_scores_are_those_of_the_parent(parent: Run) -> None:
 
 
 def test_nothing_of_the_test_split_is_read_before_it_is_final(parent: Run) -> None:
-    run, _ = decide(parent, DecisionPlan())
+    run = decide(parent, DecisionPlan()).run
     assert set(run.predictions().splits) == {"train"}
     assert "test" not in run.record.documents
     assert not run.record.final and DecisionValues.of(run).test is None
 
 
 def test_the_test_split_is_scored_under_the_same_name(parent: Run) -> None:
-    run, _ = decide(parent, UNTUNED)
-    final, is_new = decide(run, DecisionPlan(), final=True)
-    assert not is_new and final.name == run.name and final.record.final
+    run = decide(parent, UNTUNED).run
+    decided = decide(run, DecisionPlan(), final=True)
+    final = decided.run
+    assert decided.is_scored_now and not decided.is_new and final.name == run.name and final.record.final
     test, of_parent = final.predictions().of("test"), parent.predictions().of("test")
     np.testing.assert_array_equal(test.scores, of_parent.scores)
     np.testing.assert_array_equal(test.predicted, run.decision.decide(of_parent.scores))
@@ -92,12 +94,12 @@ def test_the_test_split_is_scored_under_the_same_name(parent: Run) -> None:
     assert final.scorecards["out_of_fold"] == run.scorecards["out_of_fold"]
     np.testing.assert_array_equal(final.predictions().of("train").predicted, run.predictions().predicted)
     assert final.record.documents == parent.record.documents
-    assert decide(parent, UNTUNED, final=True)[0].record.created == run.record.created
+    assert decide(parent, UNTUNED, final=True).run.record.created == run.record.created
 
 
 def test_labels_of_the_test_split_change_no_decision(parent: Run) -> None:
     plan = DecisionPlan(rule=DecisionOptions(objective="macro-f1"))
-    run, _ = decide(parent, plan, final=True)
+    run = decide(parent, plan, final=True).run
     decision, card = run.decision.to_json(), run.scorecards["test"]
     table = parent.folder / "predictions.csv"
     lines = table.read_text().splitlines(keepends=True)
@@ -108,53 +110,53 @@ def test_labels_of_the_test_split_change_no_decision(parent: Run) -> None:
     content = content.replace(parent.files["predictions.csv"], hash_file(table))
     parent.folder.joinpath("run.json").write_text(content)
     shutil.rmtree(run.folder)
-    other, _ = decide(runs.load(parent.folder), plan, final=True)
+    other = decide(runs.load(parent.folder), plan, final=True).run
     assert other.name == run.name and other.decision.to_json() == decision
     assert other.scorecards["test"] != card
 
 
 def test_decisions_that_were_scored_are_counted_also_if_they_were_removed(parent: Run) -> None:
-    first, _ = decide(parent, UNTUNED, final=True)
+    first = decide(parent, UNTUNED, final=True).run
     shutil.rmtree(first.folder)
-    second, _ = decide(parent, DecisionPlan(), final=True)
+    second = decide(parent, DecisionPlan(), final=True).run
     assert (first.record.decisions_scored_before, second.record.decisions_scored_before) == (0, 1)
-    assert decide(parent, UNTUNED, final=True)[0].record.decisions_scored_before == 0  # the same look again
+    assert decide(parent, UNTUNED, final=True).run.record.decisions_scored_before == 0  # the same look again
 
 
 def test_decisions_count_that_the_list_of_a_parent_does_not_name(parent: Run) -> None:
     decide(parent, UNTUNED, final=True)
     parent.folder.joinpath("scored_decisions.txt").unlink()
-    assert decide(parent, DecisionPlan(), final=True)[0].record.decisions_scored_before == 1
+    assert decide(parent, DecisionPlan(), final=True).run.record.decisions_scored_before == 1
 
 
 def test_a_look_that_cannot_be_recorded_is_refused(parent: Run) -> None:
     parent.folder.joinpath("scored_decisions.txt").mkdir()
     with pytest.raises(StorageFailed, match=r"scored_decisions.txt cannot be written: Is a directory. It lists"):
         decide(parent, UNTUNED, final=True)
-    assert not runs.load(decide(parent, UNTUNED)[0].folder).record.final
+    assert not runs.load(decide(parent, UNTUNED).run.folder).record.final
 
 
 def test_a_decision_on_a_decision_refers_to_the_first_parent(parent: Run) -> None:
-    run, _ = decide(decide(parent, UNTUNED)[0], DecisionPlan(rule=DecisionOptions(objective="macro-f1")))
+    run = decide(decide(parent, UNTUNED).run, DecisionPlan(rule=DecisionOptions(objective="macro-f1"))).run
     assert run.record.parent == parent.name and run.origin.name == parent.name
 
 
 def test_a_decided_run_without_options_is_itself(parent: Run) -> None:
-    run, _ = decide(parent, UNTUNED)
-    assert decide(run, DecisionPlan()) == (run, False)
+    run = decide(parent, UNTUNED).run
+    assert decide(run, DecisionPlan()).run == run
 
 
 def test_a_run_without_test_scores_has_no_final_decision(parent: Run) -> None:
     other = without_test(parent)
     with pytest.raises(CallError, match=f"{other.name} was fitted with --no-test.* without --no-test, which makes"):
         decide(other, UNTUNED, final=True)
-    run, _ = decide(other, UNTUNED)
+    run = decide(other, UNTUNED).run
     with pytest.raises(CallError, match="was fitted with --no-test"):
         decide(run, DecisionPlan(), final=True)
 
 
 def test_a_run_without_its_parent_says_what_is_missing(parent: Run) -> None:
-    run, _ = decide(parent, UNTUNED)
+    run = decide(parent, UNTUNED).run
     shutil.rmtree(parent.folder)
     lone = runs.load(run.folder)
     for read in (lone.head, lone.predictions, lambda: decide(lone, UNTUNED)):
@@ -167,7 +169,7 @@ def test_a_run_without_its_parent_says_what_is_missing(parent: Run) -> None:
 
 @pytest.mark.parametrize("file", ["scores.npy", "head/head.json", "groups.npy"])
 def test_a_damaged_parent_is_named(parent: Run, file: str) -> None:
-    run, _ = decide(parent, UNTUNED)
+    run = decide(parent, UNTUNED).run
     path = parent.folder / file
     path.write_bytes(path.read_bytes() + b" ")
     lone = runs.load(run.folder)
@@ -176,7 +178,7 @@ def test_a_damaged_parent_is_named(parent: Run, file: str) -> None:
 
 
 def test_a_parent_that_was_fitted_again_with_other_scores_is_refused(parent: Run) -> None:
-    run, _ = decide(parent, UNTUNED)
+    run = decide(parent, UNTUNED).run
     path = parent.folder / "run.json"
     path.write_text(path.read_text().replace(parent.files["scores.npy"], "0" * 64))
     with pytest.raises(RunDamaged, match="which has other scores now"):

@@ -51,7 +51,7 @@ def also(document: Document, label: str) -> Document:
 )
 def test_a_run_of_any_kind_of_labels_is_decided_and_scored(kind: Kind, plan: FitPlan, tmp_path: Path) -> None:
     parent, _ = fit_head(*store_of(kind, tmp_path), plan, tmp_path / "runs")
-    run, _ = decide(parent, DecisionPlan(), final=True)
+    run = decide(parent, DecisionPlan(), final=True).run
     assert run.decision.to_json() == parent.decision.to_json()
     assert run.scorecards == parent.scorecards
     np.testing.assert_array_equal(run.predictions().predicted, parent.predictions().predicted)
@@ -65,7 +65,7 @@ def test_a_run_that_was_validated_on_the_validation_split_is_decided_on_it(tmp_p
     split = [replace(each, split="validation") if row % 3 == 0 else each for row, each in enumerate(documents)]
     store, table = make_store(tmp_path / "store", split, vectors)
     parent, _ = fit_head(store, table, replace(LINEAR, validate_on="split"), tmp_path / "runs")
-    run, _ = decide(parent, DecisionPlan(), final=True)
+    run = decide(parent, DecisionPlan(), final=True).run
     assert run.scorecards == parent.scorecards and set(run.scorecards) == {"validation", "test"}
 
 
@@ -78,14 +78,14 @@ def base_runs(folder: Path) -> tuple[FeatureStore, CorpusTable, list[Run]]:
 def test_an_ensemble_is_decided_and_scores_new_features(tmp_path: Path) -> None:
     store, table, _ = base_runs(tmp_path)
     parent, _ = fit_head(store, table, replace(LINEAR, head=StackingHead()), tmp_path / "runs")
-    run, _ = decide(parent, UNTUNED, final=True)
+    run = decide(parent, UNTUNED, final=True).run
     assert run.scorecards["test"].accuracy.value > 0.5
     np.testing.assert_array_equal(build_scorer(run)(store.shards()), build_scorer(parent)(store.shards()))
 
 
 def test_an_ensemble_reads_the_scores_of_the_parent_once(tmp_path: Path) -> None:
     store, table, (linear, prototype) = base_runs(tmp_path)
-    decided, _ = decide(linear, UNTUNED)
+    decided = decide(linear, UNTUNED).run
     stack = replace(LINEAR, head=StackingHead())
     by_default, _ = fit_head(store, table, stack, tmp_path / "runs")
     names = [decided.name, linear.name, prototype.name]
@@ -95,10 +95,10 @@ def test_an_ensemble_reads_the_scores_of_the_parent_once(tmp_path: Path) -> None
 
 def test_a_comparison_says_how_many_decisions_were_scored_before(tmp_path: Path) -> None:
     (parent, _) = fit_head(*store_of("single", tmp_path), LINEAR, tmp_path / "runs")
-    first, _ = decide(parent, DecisionPlan(), final=True)
-    second, _ = decide(parent, UNTUNED)
+    first = decide(parent, DecisionPlan(), final=True).run
+    second = decide(parent, UNTUNED).run
     assert {row.run: row.accuracy for row in compare([first, second]).rows}[second.name] is None
-    second, _ = decide(parent, UNTUNED, final=True)
+    second = decide(parent, UNTUNED, final=True).run
     comparison = compare([parent, first, second])
     rows = {row.run: row for row in comparison.rows}
     assert rows[second.name].decisions_scored_before == 1

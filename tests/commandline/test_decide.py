@@ -1,0 +1,94 @@
+"""`embedonce decide`: the four values, JSON, --final once, and errors in one sentence."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from heads.classifiers.linear import LinearHead
+from stages.fitting.fit_head import fit_head
+from stages.fitting.plan import FitPlan
+from tests.conftest import Run
+from tests.small_store import blobs, make_store
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("decide")
+    documents, vectors = blobs(["a", "a", "a", "b", "c"], documents=160)
+    store, table = make_store(folder / "store", documents, vectors / 3)
+    for test in (True, False):
+        run, _ = fit_head(store, table, FitPlan(head=LinearHead(), folds=2, test=test), folder / "runs")
+        run.folder.rename(folder / "runs" / ("linear-1" if test else "linear-2"))
+    return folder / "runs"
+
+
+@pytest.fixture
+def runs(template: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(template, tmp_path / "runs"))
+
+
+def test_it_shows_out_of_fold_values_alone_before_it_is_final(embedonce: Run, runs: Path) -> None:
+    first = embedonce("decide", "linear-1")
+    assert first.code == 0 and [word in first.out for word in ("untuned", "apparent", "cross-fitted", "test")] == [
+        True,
+        True,
+        True,
+        False,
+    ]
+    (folder,) = runs.glob("linear-1-*")
+    assert first.err.splitlines()[0] == f"runs/{folder.name}: decided on the scores of linear-1."
+    assert f"The test split was not scored. `embedonce decide {folder.name} --final` scores it, once." in first.err
+    final = embedonce("decide", folder.name, "--final")
+    assert "test" in final.out and "was not scored" not in final.err
+    assert final.err.splitlines()[0] == f"runs/{folder.name}: was decided before, and is scored on the test split now."
+    again = embedonce("decide", folder.name, "--final")
+    assert again.out == final.out
+    assert again.err.splitlines()[0] == f"runs/{folder.name}: was decided and scored on the test split before."
+
+
+def test_json_has_the_values_and_how_many_decisions_were_scored_before(embedonce: Run, runs: Path) -> None:
+    embedonce("decide", "linear-1", "--no-tune", "--final")
+    result = json.loads(embedonce("decide", "linear-1", "--final", "--json").out)
+    assert result["parent"] == "linear-1" and result["is_new"] and result["final"]
+    assert result["decisions_scored_before"] == 1
+    assert result["metric"] == "macro-F1" and {"untuned", "apparent", "cross_fitted", "test"} <= result.keys()
+    (again,) = [json.loads(embedonce("decide", "linear-1", "--json").out)]
+    assert again["run"] == result["run"] and not again["is_new"]
+    text = embedonce("decide", "linear-1")
+    assert "1 other decision of linear-1 had been scored on the test split before" in text.err
+
+
+def test_compare_shows_how_many_decisions_were_scored_before(embedonce: Run, runs: Path) -> None:
+    for option in ("--tune", "--no-tune"):
+        embedonce("decide", "linear-1", option, "--final")
+    result = embedonce("compare")
+    assert "(1 decision tested before)" in result.out
+    assert "2 decisions on the scores of linear-1 were scored on the test split" in result.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["linear-3"], "runs/linear-3 is not a run. Did you mean 'linear-2'?"),
+        (["linear-1", "--objective", "distance"], "--objective distance needs a taxonomy, and these labels have none."),
+        (["linear-2", "--final"], "linear-2 was fitted with --no-test, so it has no scores of the test split."),
+    ],
+)
+def test_an_error_is_a_sentence(embedonce: Run, runs: Path, arguments: list[str], message: str) -> None:
+    result = embedonce("decide", *arguments)
+    assert result.code == 2 and result.out == "" and result.err.startswith(f"Error: {message}")
+    assert not list(runs.glob("linear-*-*"))
+
+
+def test_a_run_without_its_parent_is_left_out_of_a_comparison_and_named_in_an_error(embedonce: Run, runs: Path) -> None:
+    embedonce("decide", "linear-1")
+    (folder,) = runs.glob("linear-1-*")
+    shutil.rmtree(runs / "linear-1")
+    result = embedonce("compare")
+    reason = f"{folder.name} is a decision on the scores of linear-1, which is not in runs. Put it back, or remove"
+    assert result.code == 0 and f"The run {folder.name} is left out: {reason}" in result.err
+    for command in (["decide", folder.name, "--no-tune"], ["predict", folder.name, "-"], ["compare", folder.name]):
+        result = embedonce(*command)
+        assert result.code == 2 and result.err == f"Error: {reason} runs/{folder.name}.\n"
