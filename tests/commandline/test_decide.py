@@ -89,6 +89,6 @@ def test_a_run_without_its_parent_is_left_out_of_a_comparison_and_named_in_an_er
     result = embedonce("compare")
     reason = f"{folder.name} is a decision on the scores of linear-1, which is not in runs. Put it back, or remove"
     assert result.code == 0 and f"The run {folder.name} is left out: {reason}" in result.err
-    for command in (["decide", folder.name, "--no-tune"], ["predict", folder.name, "-"], ["compare", folder.name]):
+    for command in (["decide", folder.name, "--no-tune"], ["predict", folder.name, "-"]):
         result = embedonce(*command)
         assert result.code == 2 and result.err == f"Error: {reason} runs/{folder.name}.\n"
