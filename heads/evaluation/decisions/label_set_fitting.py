@@ -19,7 +19,7 @@ from heads.evaluation.decisions.label_sets import (
 from heads.evaluation.label_set_metrics import label_set_metrics
 from heads.evaluation.score_matrix import row_blocks
 
-__all__ = ["fit_label_sets"]
+__all__ = ["calibrate_label_sets", "fit_label_sets"]
 
 FOLDS = 5
 PENALTIES = (0.001, 0.01, 0.1, 0.5, 1.0)  # those of Angelopoulos et al. 2021, appendix E, and two higher ones
@@ -80,20 +80,46 @@ def fit_label_sets(
             "Label sets are for documents with one label, and these may have any number of labels. Leave --label-sets "
             "out, or choose thresholds with --objective."
         )
-    documents = _Documents(probabilities, truth, uniform_numbers(ids, seed), first_labels(probabilities, predicted))
+    names = np.array(ids, dtype=object)
     fold_of, sets = assign_folds(truth, groups, FOLDS, seed), np.empty(probabilities.shape, dtype=bool)
-    rule = _fit(documents, options, seed)
     for fold in np.unique(fold_of).tolist():
-        rows = np.flatnonzero(fold_of == fold)
-        of_others = _fit(documents[fold_of != fold], options, seed)
-        sets[rows] = of_others.sets(probabilities[rows], [ids[row] for row in rows.tolist()], predicted[rows])
+        rows, others = fold_of == fold, fold_of != fold
+        rule = calibrate_label_sets(
+            probabilities[others], truth[others], predicted[others], names[others], options, seed
+        )
+        sets[rows] = rule.sets(probabilities[rows], names[rows], predicted[rows])
+    rule = calibrate_label_sets(probabilities, truth, predicted, names, options, seed)
     return replace(rule, evidence=label_set_metrics(sets, truth, seed)), sets
 
 
-def _fit(documents: _Documents, options: LabelSetOptions, seed: int) -> LabelSetRule:
+def calibrate_label_sets(
+    probabilities: NDArray[Any],
+    truth: NDArray[np.int64],
+    predicted: NDArray[np.int64] | None,
+    ids: Sequence[str] | NDArray[Any],
+    options: LabelSetOptions,
+    seed: int = 0,
+) -> LabelSetRule:
+    """Find the thresholds of label sets on documents that the head was not fitted on: split conformal prediction.
+
+    Args:
+        probabilities: calibrated, (documents, labels).
+        truth: the true label of each document, int64 (documents,).
+        predicted: as for `fit_label_sets`; None for the most probable labels.
+        ids: of the documents.
+        options: what is requested.
+        seed: of the random numbers.
+
+    Returns:
+        The rule, without evidence.
+
+    Raises:
+        CallError: there are too few documents for the level.
+    """
+    documents = _Documents(probabilities, truth, uniform_numbers(ids, seed), first_labels(probabilities, predicted))
     rule = LabelSetRule(options, (), seed=seed)
     if options.score == "raps":
-        is_tuning = np.random.default_rng(seed).permutation(len(documents.truth)) % TUNING_SHARE == 0
+        is_tuning = np.random.default_rng(seed).permutation(len(truth)) % TUNING_SHARE == 0
         rule, documents = _choose_penalty(documents[is_tuning], rule), documents[~is_tuning]
     return _with_thresholds(rule, documents)
 

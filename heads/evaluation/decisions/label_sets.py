@@ -99,7 +99,7 @@ class LabelSetRule:
     evidence: LabelSetMetrics | None = field(default=None, compare=False)
 
     def sets(
-        self, probabilities: NDArray[Any], ids: Sequence[str], decided: NDArray[np.int64] | None = None
+        self, probabilities: NDArray[Any], ids: Sequence[str] | NDArray[Any], decided: NDArray[np.int64] | None = None
     ) -> NDArray[np.bool_]:
         """The labels in the set of each document.
 
@@ -193,7 +193,7 @@ def first_labels(probabilities: NDArray[Any], decided: NDArray[np.int64] | None)
     return np.where((decided >= 0) & (decided < probabilities.shape[1]), decided, most_probable)
 
 
-def uniform_numbers(ids: Sequence[str], seed: int) -> NDArray[np.float64]:
+def uniform_numbers(ids: Sequence[str] | NDArray[Any], seed: int) -> NDArray[np.float64]:
     """A random number in [0, 1) of each document, float64 (documents,), which follows from its id and the seed."""
     digests = (hashlib.blake2b(f"{seed} {name}".encode("utf-8", "replace"), digest_size=8).digest() for name in ids)
     numbers = np.frombuffer(b"".join(digests), dtype=">u8")
