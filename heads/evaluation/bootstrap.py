@@ -1,11 +1,11 @@
-"""Percentile bootstrap confidence intervals of metrics.
+"""Metrics of resampled documents.
 
 Documents are resampled with replacement (Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapters 6 and 13).
-No metric distinguishes documents with the same truth and the same prediction, so one resample is one multinomial draw
-over the distinct pairs: the distribution is the same, at the cost of a confusion matrix.
+One resample is one multinomial draw over the distinct pairs of truth and prediction. The interval of a single metric is
+that of `bca`; those of other values are percentiles.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
@@ -14,19 +14,18 @@ from numpy.typing import NDArray
 
 from data.hierarchy import Hierarchy
 from heads.evaluation.confusion_counts import ConfusionCounts, FloatArray, check_labels
-from heads.evaluation.document_measures import Measures, measure_documents
+from heads.evaluation.count_table import CountTables, DistinctRows
+from heads.evaluation.resampling import draw_stratified, rarest_labels
 
-RESAMPLES = 1000
+RESAMPLES = 2000
 CONFIDENCE_LEVEL = 0.95
-BLOCK_CELLS = 2**21  # cells of the largest table in memory while resampling: 16 MB
 
 
 @dataclass(frozen=True)
 class ConfidenceInterval:
-    """The value of a metric, and the bounds that contain 95 % of its resampled values.
+    """A value and its 95 % confidence interval.
 
-    The value may be outside the bounds if resampling biases the metric: a label with one document is missing from a
-    third of all resamples, and macro-F1 then ignores it.
+    The value may be outside the percentiles of its resampled values if resampling biases it.
     """
 
     value: float
@@ -124,96 +123,12 @@ def resample_metrics(
     """
     for predicted in predictions:
         check_labels(truth, predicted, labels, hierarchy)
-    first, multiplicity = _distinct_rows([truth, *predictions])
-    tables = [_IndicatorTable.build(truth[first], predicted[first], labels, hierarchy) for predicted in predictions]
-    strata = _rarest_labels(truth[first], multiplicity, labels) if stratified else np.zeros(len(multiplicity), np.int64)
+    rows = DistinctRows.of([truth, *predictions])
+    tables = CountTables.build(truth[rows.first], [each[rows.first] for each in predictions], labels, hierarchy)
+    strata = rarest_labels(truth, rows, labels) if stratified else np.zeros(len(rows.first), dtype=np.int64)
     # the counts of a block are larger than its metrics by the number of labels, so they are not kept
     blocks = [
-        [ResampledMetrics.from_counts(table.count(draws)) for table in tables]
-        for draws in _draw(multiplicity, strata, labels, seed, resamples)
+        [ResampledMetrics.from_counts(counts) for counts in tables.count(weights, len(truth))]
+        for weights in draw_stratified(rows, strata, labels, resamples, seed)
     ]
     return [ResampledMetrics.join(of_prediction) for of_prediction in zip(*blocks, strict=True)]
-
-
-def _distinct_rows(columns: Sequence[NDArray[Any]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """A row of each distinct document of several columns, and how often it occurs."""
-    if columns[0].ndim == 2:
-        rows = np.concatenate([np.packbits(column, axis=1) for column in columns], axis=1)
-    else:
-        rows = np.stack([column.astype(np.int32) for column in columns], axis=1).view(np.uint8)
-    if rows.shape[1] <= 8:  # numbers with the same order as their bytes, which sort in a fifth of the time
-        rows = np.pad(rows, ((0, 0), (0, 8 - rows.shape[1])))
-        keys: NDArray[Any] = np.ascontiguousarray(rows).view(">u8").ravel().astype(np.uint64)
-    else:
-        keys = np.ascontiguousarray(rows).view(np.dtype((np.void, rows.shape[1]))).ravel()
-    _, first, multiplicity = np.unique(keys, return_index=True, return_counts=True)
-    return first, multiplicity
-
-
-def _rarest_labels(truth: NDArray[Any], multiplicity: NDArray[np.int64], labels: int) -> NDArray[np.int64]:
-    """The rarest label of each distinct row, `labels` if it has none: int64 (distinct rows,)."""
-    if truth.ndim == 1:
-        return truth.astype(np.int64)
-    by_support = np.argsort(multiplicity @ truth, kind="stable")
-    rarest = np.append(by_support, labels)[np.where(truth.any(axis=1), truth[:, by_support].argmax(axis=1), labels)]
-    return np.asarray(rarest, dtype=np.int64)
-
-
-def _draw(
-    multiplicity: NDArray[np.int64], strata: NDArray[np.int64], labels: int, seed: int, resamples: int
-) -> Iterator[NDArray[np.int64]]:
-    """Blocks of resamples, int64 (resamples of the block, distinct rows): how often each distinct row is drawn.
-
-    Each resample has as many documents of a stratum as the sample.
-    """
-    random = np.random.default_rng(seed)
-    block = max(1, BLOCK_CELLS // max(len(multiplicity), labels))
-    rows_of_strata = [np.flatnonzero(strata == stratum) for stratum in np.unique(strata)]
-    for start in range(0, resamples, block):
-        draws = np.zeros((min(block, resamples - start), len(multiplicity)), dtype=np.int64)
-        for rows in rows_of_strata:
-            documents = multiplicity[rows].sum()
-            draws[:, rows] = random.multinomial(documents, multiplicity[rows] / documents, size=len(draws))
-        yield draws
-
-
-@dataclass(frozen=True)
-class _IndicatorTable:
-    """Indicators of each distinct row as sparse matrices (distinct rows, labels), with its correctness and measures."""
-
-    true_positives: Any
-    predicted: Any
-    support: Any
-    exact_matches: NDArray[np.bool_]
-    measures: Measures
-
-    @classmethod
-    def build(cls, truth: NDArray[Any], predicted: NDArray[Any], labels: int, hierarchy: Hierarchy | None) -> Self:
-        positives, support = _to_sparse(predicted, labels), _to_sparse(truth, labels)
-        correct = truth == predicted
-        exact_matches = correct.all(axis=1) if correct.ndim == 2 else correct
-        true_positives = support.multiply(positives).tocsr()
-        measures = measure_documents(truth, predicted, hierarchy)
-        return cls(true_positives, positives, support, exact_matches, measures)
-
-    def count(self, draws: NDArray[np.int64]) -> ConfusionCounts:
-        weights = draws.astype(np.float64)  # for which NumPy calls BLAS
-        return ConfusionCounts(
-            true_positives=np.asarray(draws @ self.true_positives),
-            predicted=np.asarray(draws @ self.predicted),
-            support=np.asarray(draws @ self.support),
-            exact_matches=draws @ self.exact_matches,
-            documents=int(draws[0].sum()),
-            sums={name: np.asarray(weights @ values) for name, values in self.measures.items()},
-        )
-
-
-def _to_sparse(values: NDArray[Any], labels: int) -> Any:
-    """csr_array int64 (documents, labels) of codes or bools; a code that is no label has an empty row."""
-    from scipy.sparse import csr_array
-
-    if values.ndim == 2:
-        return csr_array(values).astype(np.int64)
-    is_label = (values >= 0) & (values < labels)
-    starts = np.append(0, np.cumsum(is_label))
-    return csr_array((np.ones(starts[-1], dtype=np.int64), values[is_label], starts), shape=(len(values), labels))

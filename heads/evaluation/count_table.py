@@ -7,6 +7,7 @@ of these.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any, Self
 
 import numpy as np
@@ -51,12 +52,12 @@ class CountTable:
     """What each row adds to the counts of one prediction.
 
     columns: sparse float64 (counts, rows): true positives, predicted and support per label, exact matches, and the
-        measures of documents. measures: the number of these, by name; a measure of levels has one per level.
+        measures of documents. measures: the shape of each of these per document, by name: (), or (levels,).
     """
 
     columns: Any
     labels: int
-    measures: Mapping[str, int]
+    measures: Mapping[str, tuple[int, ...]]
 
     @classmethod
     def build(
@@ -79,10 +80,10 @@ class CountTable:
         correct = truth == predicted
         exact = correct.all(axis=1) if correct.ndim == 2 else correct
         measures = measure_documents(truth, predicted, hierarchy)
-        dense = [np.asarray(values, dtype=np.float64).reshape(len(truth), -1).T for values in measures.values()]
+        dense = [np.atleast_2d(np.asarray(values, dtype=np.float64).T) for values in measures.values()]
         stacked = csr_array(np.concatenate([exact[None].astype(np.float64), *dense]))
         columns = vstack([support.multiply(positives), positives, support, stacked], format="csr")
-        return cls(columns, labels, {name: len(values) for name, values in zip(measures, dense, strict=True)})
+        return cls(columns, labels, {name: values.shape[1:] for name, values in measures.items()})
 
     def __sub__(self, other: Self) -> Self:
         """What changes in the counts of the other prediction if it is replaced by this one."""
@@ -90,20 +91,21 @@ class CountTable:
         difference.eliminate_zeros()
         return replace(self, columns=difference)
 
-    def count(self, weights: NDArray[np.float64], documents: int) -> ConfusionCounts:
+    def count(self, weights: NDArray[np.float64], documents: int | NDArray[Any]) -> ConfusionCounts:
         """Count samples.
 
         Args:
             weights: (rows, samples) how often each row is in each sample.
-            documents: how many documents each sample has.
+            documents: how many documents each sample has, (samples,) if they differ.
 
         Returns:
             The counts with a leading axis of samples.
         """
         labels, sums = self.labels, np.asarray(self.columns @ weights)
         names, start = dict[str, NDArray[Any]](), 3 * labels + 1
-        for name, size in self.measures.items():
-            names[name] = sums[start] if size == 1 else sums[start : start + size].T
+        for name, levels in self.measures.items():
+            size = prod(levels)
+            names[name] = sums[start : start + size].T.reshape(-1, *levels)
             start += size
         true_positives, predicted, support = (sums[part * labels : (part + 1) * labels].T for part in range(3))
         return ConfusionCounts(true_positives, predicted, support, sums[3 * labels], documents, names)

@@ -9,8 +9,9 @@ precision, recall and F1 equal those of HiClass.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, Self
+from dataclasses import dataclass, replace
+from math import isnan
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +19,11 @@ from numpy.typing import NDArray
 from data.errors import CallError, suggest_name
 from data.hierarchy import Hierarchy
 from data.target import TargetKind
+from heads.evaluation.bca import accelerations, bca_interval
 from heads.evaluation.bootstrap import RESAMPLES, ConfidenceInterval, ResampledMetrics, resample_metrics
 from heads.evaluation.confusion_counts import ConfusionCounts
-from heads.evaluation.probability_metrics import probability_intervals
+from heads.evaluation.probability_table import ProbabilityTable, resample_probabilities
+from heads.evaluation.scorecards import LabelMetrics, Scorecard
 
 __all__ = [
     "ABSOLUTE_ERROR",
@@ -37,92 +40,6 @@ __all__ = [
     "ranking_metric",
     "scorecard",
 ]
-
-
-@dataclass(frozen=True)
-class LabelMetrics:
-    """The metrics of one label; support counts its documents, predicted the documents predicted to have it."""
-
-    label: str
-    precision: float
-    recall: float
-    f1: float
-    support: int
-    predicted: int
-
-
-@dataclass(frozen=True)
-class Scorecard:
-    """Every metric of one prediction, with 95 % confidence intervals.
-
-    The metrics are those of `ConfusionCounts` and of `probability_metrics`. Accuracy is the share of documents whose
-    labels are all correct. A metric that the labels do not have is None: `balanced_accuracy`, `mcc` and `kappa` are for
-    one label per document, `hamming_loss` and those of samples for several, `absolute_error` and `quadratic_kappa` for
-    ordinal labels, and from `hf1` on for labels of a hierarchy, the last three of these for one label per document
-    only. `level_accuracy` has a value for each level, from the top, at which there is a document, and `level_documents`
-    the number of these documents. `decided_share` and `selective_accuracy` are None unless the decision abstained, and
-    `log_loss` to `auroc` without probabilities.
-    """
-
-    documents: int
-    macro_f1: ConfidenceInterval
-    micro_f1: ConfidenceInterval
-    accuracy: ConfidenceInterval
-    labels: tuple[LabelMetrics, ...]
-    weighted_f1: ConfidenceInterval | None = None
-    macro_precision: ConfidenceInterval | None = None
-    macro_recall: ConfidenceInterval | None = None
-    micro_precision: ConfidenceInterval | None = None
-    micro_recall: ConfidenceInterval | None = None
-    weighted_precision: ConfidenceInterval | None = None
-    weighted_recall: ConfidenceInterval | None = None
-    balanced_accuracy: ConfidenceInterval | None = None
-    mcc: ConfidenceInterval | None = None
-    kappa: ConfidenceInterval | None = None
-    decided_share: ConfidenceInterval | None = None
-    selective_accuracy: ConfidenceInterval | None = None
-    hamming_loss: ConfidenceInterval | None = None
-    samples_f1: ConfidenceInterval | None = None
-    samples_precision: ConfidenceInterval | None = None
-    samples_recall: ConfidenceInterval | None = None
-    log_loss: ConfidenceInterval | None = None
-    brier: ConfidenceInterval | None = None
-    ece: ConfidenceInterval | None = None
-    average_precision: ConfidenceInterval | None = None
-    auroc: ConfidenceInterval | None = None
-    absolute_error: ConfidenceInterval | None = None
-    quadratic_kappa: ConfidenceInterval | None = None
-    hf1: ConfidenceInterval | None = None
-    hierarchical_precision: ConfidenceInterval | None = None
-    hierarchical_recall: ConfidenceInterval | None = None
-    macro_hf1: ConfidenceInterval | None = None
-    consistency: ConfidenceInterval | None = None
-    tree_distance: ConfidenceInterval | None = None
-    lca_f1: ConfidenceInterval | None = None
-    wu_palmer: ConfidenceInterval | None = None
-    level_accuracy: tuple[ConfidenceInterval, ...] = ()
-    level_documents: tuple[int, ...] = ()
-
-    @property
-    def averaged_labels(self) -> int:
-        """How many labels macro-F1 is the mean of: those with a document or a prediction."""
-        return sum(bool(label.support or label.predicted) for label in self.labels)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values for `from_json`."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Self:
-        """The scorecard that `to_json` returned."""
-        values: dict[str, Any] = {each.name: content[each.name] for each in fields(cls) if content.get(each.name)}
-        for name, value in values.items():
-            if isinstance(value, Mapping):
-                values[name] = ConfidenceInterval(**value)
-        values["labels"] = tuple(LabelMetrics(**label) for label in content["labels"])
-        values["level_accuracy"] = tuple(ConfidenceInterval(**level) for level in content.get("level_accuracy", ()))
-        values["level_documents"] = tuple(content.get("level_documents", ()))
-        return cls(**{"documents": 0, **values})
 
 
 @dataclass(frozen=True)
@@ -285,7 +202,7 @@ def scorecard(
     hierarchy: Hierarchy | None = None,
     probabilities: NDArray[Any] | None = None,
 ) -> Scorecard:
-    """Compute every metric with a 95 % percentile bootstrap confidence interval over documents.
+    """Compute every metric with a 95 % BCa confidence interval over documents (see `bca`).
 
     Args:
         truth: int codes (documents,) into `labels`, or bool (documents, labels).
@@ -305,25 +222,35 @@ def scorecard(
     """
     counts = ConfusionCounts.from_predictions(truth, predicted, len(labels), hierarchy)
     (resampled,) = resample_metrics(truth, [predicted], len(labels), seed, resamples, hierarchy=hierarchy)
+    slopes = accelerations(truth, predicted, counts, hierarchy)
     skipped = {"level_accuracy", *(() if ordinal else ("absolute_error", "quadratic_kappa"))}
     skipped |= {"decided_share", "selective_accuracy"} if predicted.ndim == 2 or (predicted >= 0).all() else set()
     metrics: dict[str, Any] = {
-        name: ConfidenceInterval.from_resamples(getattr(counts, name), getattr(resampled, name))
+        name: bca_interval(getattr(counts, name), getattr(resampled, name), float(slopes[name]))
         for name in counts.metrics
         if name not in skipped
     }
     if resampled.level_accuracy is not None:
-        metrics |= _level_metrics(counts, resampled.level_accuracy)
+        metrics |= _level_metrics(counts, resampled.level_accuracy, slopes["level_accuracy"])
+    of_labels = _label_metrics(counts, labels)
     if probabilities is not None:
-        metrics |= probability_intervals(truth, probabilities)
-    return Scorecard(documents=int(counts.documents), labels=_label_metrics(counts, labels), **metrics)
+        table = ProbabilityTable.of(truth, probabilities)
+        (drawn,) = resample_probabilities([table], seed, resamples)
+        metrics |= {name: table.interval(name, draws) for name, draws in drawn.items()}
+        of_labels = _with_rankings(of_labels, table)
+    return Scorecard(documents=int(counts.documents), labels=of_labels, **metrics)
 
 
-def _level_metrics(counts: ConfusionCounts, resampled: NDArray[np.float64]) -> dict[str, Any]:
-    """The fields of a scorecard for each level at which there is a document. resampled: (resamples, levels)."""
+def _level_metrics(
+    counts: ConfusionCounts, resampled: NDArray[np.float64], slopes: NDArray[np.float64]
+) -> dict[str, Any]:
+    """The fields of a scorecard for each level at which there is a document.
+
+    resampled: (resamples, levels). slopes: (levels,), the accelerations.
+    """
     documents = tuple(int(count) for count in counts.sums["level_documents"] if count)
-    levels = zip(counts.level_accuracy, resampled.T, documents, strict=False)
-    intervals = (ConfidenceInterval.from_resamples(value, draws[~np.isnan(draws)]) for value, draws, _ in levels)
+    levels = zip(counts.level_accuracy, resampled.T, slopes, documents, strict=False)
+    intervals = (bca_interval(value, draws, float(slope)) for value, draws, slope, _ in levels)
     return {"level_accuracy": tuple(intervals), "level_documents": documents}
 
 
@@ -331,3 +258,10 @@ def _label_metrics(counts: ConfusionCounts, labels: Sequence[str]) -> tuple[Labe
     columns = (counts.precision, counts.recall, counts.f1, counts.support, counts.predicted)
     rows = zip(labels, *(np.asarray(column).tolist() for column in columns), strict=True)
     return tuple(LabelMetrics(*row) for row in rows)
+
+
+def _with_rankings(labels: tuple[LabelMetrics, ...], table: ProbabilityTable) -> tuple[LabelMetrics, ...]:
+    """The metrics of labels with their average precision and AUROC, where they are defined."""
+    columns = ([None if isnan(value) else value for value in row] for row in table.labels.tolist())
+    rows = zip(labels, *columns, strict=False)
+    return tuple(replace(label, average_precision=first, auroc=second) for label, first, second in rows) or labels

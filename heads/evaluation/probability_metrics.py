@@ -13,21 +13,17 @@ ECE: the expected calibration error, the mean over bins of |share that is correc
 average precision, AUROC: see `ranking_metrics`.
 """
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.evaluation.bootstrap import ConfidenceInterval
-from heads.evaluation.ranking_metrics import rank_labels
 from heads.evaluation.score_matrix import row_blocks
 
-__all__ = ["PROBABILITY_METRICS", "Reliability", "check_probabilities", "probability_intervals", "probability_metrics"]
+__all__ = ["BINS", "Reliability", "check_probabilities", "confidences", "document_losses", "equal_mass_bins"]
 
 FloatArray = NDArray[np.float64]
-PROBABILITY_METRICS = ("log_loss", "brier", "ece", "average_precision", "auroc")
 BINS = 15
 LEAST_CONFIDENCE = 0.01
 
@@ -58,8 +54,8 @@ class Reliability:
         Returns:
             The bins, the least confident first.
         """
-        confidence, correct, _ = _confidences(truth, probabilities)
-        bin_of = _equal_mass(confidence, bins)
+        confidence, correct, _ = confidences(truth, probabilities)
+        bin_of = equal_mass_bins(confidence, bins)
         size = np.bincount(bin_of, minlength=bins)
         kept = size > 0
         of_confidence, of_correct = (np.bincount(bin_of, values, bins)[kept] for values in (confidence, correct))
@@ -71,7 +67,7 @@ class Reliability:
         return float(np.abs(self.correct - self.confidence) @ self.size) / max(int(self.size.sum()), 1)
 
 
-def _confidences(truth: NDArray[Any], probabilities: NDArray[Any]) -> tuple[FloatArray, FloatArray, NDArray[np.int64]]:
+def confidences(truth: NDArray[Any], probabilities: NDArray[Any]) -> tuple[FloatArray, FloatArray, NDArray[np.int64]]:
     """Confidences, whether they are correct, and the document of each."""
     if truth.ndim == 1:
         likeliest = probabilities.argmax(axis=1) if len(truth) else truth
@@ -81,7 +77,7 @@ def _confidences(truth: NDArray[Any], probabilities: NDArray[Any]) -> tuple[Floa
     return probabilities[rows, columns].astype(np.float64), truth[rows, columns].astype(np.float64), rows
 
 
-def _equal_mass(confidence: FloatArray, bins: int) -> NDArray[np.int64]:
+def equal_mass_bins(confidence: FloatArray, bins: int) -> NDArray[np.int64]:
     """The bin of each confidence: it depends on how many confidences are lower, so that equal ones share a bin."""
     if not len(confidence):
         return np.zeros(0, dtype=np.int64)
@@ -89,22 +85,15 @@ def _equal_mass(confidence: FloatArray, bins: int) -> NDArray[np.int64]:
     return np.asarray(lower * bins // len(confidence))
 
 
-@dataclass(frozen=True, eq=False)
-class _Losses:
-    """float64 (documents,): the log loss and the Brier score of each document."""
-
-    log_loss: FloatArray
-    brier: FloatArray
-
-    @classmethod
-    def of(cls, truth: NDArray[Any], probabilities: NDArray[Any]) -> Self:
-        log_loss, brier = np.empty(len(truth)), np.empty(len(truth))
-        for rows in row_blocks(probabilities.shape):
-            log_loss[rows], brier[rows] = _document_losses(truth[rows], probabilities[rows].astype(np.float64))
-        return cls(log_loss, brier)
+def document_losses(truth: NDArray[Any], probabilities: NDArray[Any]) -> FloatArray:
+    """The log loss and the Brier score of each document, float64 (2, documents); arguments as for `Reliability.of`."""
+    losses = np.empty((2, len(truth)))
+    for rows in row_blocks(probabilities.shape):
+        losses[:, rows] = _losses(truth[rows], probabilities[rows].astype(np.float64))
+    return losses
 
 
-def _document_losses(truth: NDArray[Any], probabilities: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _losses(truth: NDArray[Any], probabilities: FloatArray) -> tuple[FloatArray, FloatArray]:
     labels, least = probabilities.shape[1], np.finfo(np.float64).eps
     clipped = np.clip(probabilities, least, 1 - least)
     if truth.ndim == 2:
@@ -128,81 +117,3 @@ def check_probabilities(truth: NDArray[Any], probabilities: NDArray[Any]) -> Non
         raise ValueError(f"truth is {truth.shape}, but probabilities are {probabilities.shape}")
     if probabilities.size and not (probabilities.min() >= 0 and probabilities.max() <= 1 + 1e-6):
         raise ValueError(f"probabilities must be 0 to 1, but they are {probabilities.min()} to {probabilities.max()}")
-
-
-def probability_metrics(truth: NDArray[Any], probabilities: NDArray[Any]) -> dict[str, float]:
-    """The metrics of probabilities, without confidence intervals.
-
-    Args:
-        truth: int codes (documents,), or bool (documents, labels).
-        probabilities: (documents, labels).
-
-    Returns:
-        Each of PROBABILITY_METRICS by name; those that are not defined for these documents are left out.
-
-    Raises:
-        ValueError: the shapes differ, or a number is not a probability.
-    """
-    return {name: metric.value for name, metric in _metrics(truth, probabilities)}
-
-
-@dataclass(frozen=True, eq=False)
-class _Metric:
-    """A value, and its derivative by the weight of each document, which have a mean of 0: float64 (documents,)."""
-
-    value: float
-    influence: FloatArray
-
-
-def _metrics(truth: NDArray[Any], probabilities: NDArray[Any]) -> Iterator[tuple[str, _Metric]]:
-    check_probabilities(truth, probabilities)
-    if not len(truth):
-        return
-    losses = _Losses.of(truth, probabilities)
-    for name, values in (("log_loss", losses.log_loss), ("brier", losses.brier)):
-        yield name, _Metric(float(values.mean()), (values - values.mean()) / len(values))
-    confidence, correct, rows = _confidences(truth, probabilities)
-    if len(confidence):
-        yield "ece", _calibration_error(confidence, correct, rows, len(truth))
-    values, influences, labels = np.zeros(2), np.zeros((2, len(truth))), np.zeros(2, dtype=np.int64)
-    for ranking in rank_labels(truth, probabilities):
-        of_label = (ranking.average_precision, ranking.auroc)
-        labels += np.isfinite(of_label)
-        values += np.nan_to_num(of_label)
-        influences += (ranking.average_precision_influence(), ranking.auroc_influence())
-    for name, value, influence, count in zip(("average_precision", "auroc"), values, influences, labels, strict=True):
-        if count:
-            yield name, _Metric(float(value / count), influence / count)
-
-
-def _calibration_error(confidence: FloatArray, correct: FloatArray, rows: NDArray[np.int64], documents: int) -> _Metric:
-    bin_of, size = _equal_mass(confidence, BINS), len(confidence)
-    gaps = np.bincount(bin_of, confidence - correct, BINS)
-    error = float(np.abs(gaps).sum()) / size
-    signed = np.sign(gaps)[bin_of] * (confidence - correct)
-    return _Metric(error, np.asarray(np.bincount(rows, (signed - error) / size, documents), dtype=np.float64))
-
-
-def probability_intervals(
-    truth: NDArray[Any], probabilities: NDArray[Any], names: Sequence[str] = PROBABILITY_METRICS
-) -> dict[str, ConfidenceInterval]:
-    """The metrics of probabilities with 95 % confidence intervals.
-
-    Args:
-        truth: int codes (documents,), or bool (documents, labels).
-        probabilities: (documents, labels).
-        names: the first of PROBABILITY_METRICS that are wanted; the last ones take the most time.
-
-    Returns:
-        Each of `names`; those that are not defined for these documents are left out.
-
-    Raises:
-        ValueError: the shapes differ, or a number is not a probability.
-    """
-    intervals = {}
-    for name, metric in _metrics(truth, probabilities):
-        if name not in names:
-            break
-        half = 1.96 * float(np.sqrt(np.square(metric.influence).sum()))
-        intervals[name] = ConfidenceInterval(metric.value, metric.value - half, metric.value + half)
-    return intervals

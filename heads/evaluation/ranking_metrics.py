@@ -7,7 +7,7 @@ AUROC. The macro averages are over the labels for which they are defined: with a
 that does not have the label.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
@@ -15,7 +15,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LabelRanking", "rank_labels"]
+__all__ = ["LabelRanking", "RankingTable", "rank_labels"]
 
 FloatArray = NDArray[np.float64]
 
@@ -120,3 +120,75 @@ def rank_labels(truth: NDArray[Any], probabilities: NDArray[Any]) -> Iterator[La
     for label in range(probabilities.shape[1]):
         has_label = truth == label if truth.ndim == 1 else truth[:, label]
         yield LabelRanking.of(has_label, np.ascontiguousarray(probabilities[:, label]))
+
+
+@dataclass(frozen=True, eq=False)
+class RankingTable:
+    """The rankings of all labels below each other, to be counted for many weights of documents at once.
+
+    Attributes:
+        positives, negatives, ties: sparse float32 (thresholds, documents): a document with the label at its threshold,
+            one without it at the first threshold that it reaches, and the latter if it is exactly there.
+        support: sparse float32 (labels, documents), whether a document has the label.
+        starts: int64 (labels,), the first threshold of each label; labels without documents are left out.
+    """
+
+    positives: Any
+    negatives: Any
+    ties: Any
+    support: Any
+    starts: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, rankings: Sequence[LabelRanking]) -> Self:
+        """The table of at least one ranking, each with a document that has the label."""
+        ends = np.cumsum([ranking.thresholds for ranking in rankings])
+        starts, documents = np.append(0, ends[:-1]), len(rankings[0].step)
+        reaching = [ranking.step < ranking.thresholds for ranking in rankings]
+
+        def stack(selected: Sequence[NDArray[np.bool_]], rows: Sequence[NDArray[np.int64]], height: int) -> Any:
+            from scipy.sparse import csr_array
+
+            columns = [np.flatnonzero(each) for each in selected]
+            indices = np.concatenate([row[column] for row, column in zip(rows, columns, strict=True)])
+            ones = np.ones(len(indices), dtype=np.float32)
+            return csr_array((ones, (indices, np.concatenate(columns))), shape=(height, documents))
+
+        thresholds = [ranking.step + start for ranking, start in zip(rankings, starts.tolist(), strict=True)]
+        has_label = [ranking.has_label for ranking in rankings]
+        others = [~ranking.has_label & reached for ranking, reached in zip(rankings, reaching, strict=True)]
+        tied = [ranking.tied for ranking in rankings]
+        labels = [np.full(documents, label) for label in range(len(rankings))]
+        height = int(ends[-1])
+        return cls(
+            positives=stack(has_label, thresholds, height),
+            negatives=stack(others, thresholds, height),
+            ties=stack(tied, thresholds, height),
+            support=stack(has_label, labels, len(rankings)),
+            starts=starts,
+        )
+
+    def macro(self, weights: NDArray[np.float32]) -> tuple[FloatArray, FloatArray]:
+        """The macro average precision and AUROC of samples, float64 (samples,) each.
+
+        weights: (documents, samples), how often each document is in each sample.
+        """
+        at, false = self.positives @ weights, self.negatives @ weights
+        tied = self.ties @ weights / 2 if self.ties.nnz else np.zeros_like(at[:0])
+        precision, above = np.empty((2, len(self.starts), weights.shape[1]))
+        for label, rows in enumerate(map(slice, self.starts, [*self.starts[1:], len(at)])):
+            true_here, false_here = np.cumsum(at[rows], axis=0), np.cumsum(false[rows], axis=0)
+            share = true_here / np.maximum(true_here + false_here, 1)
+            precision[label] = np.einsum("ts,ts->s", at[rows], share)
+            above[label] = np.einsum("ts,ts->s", at[rows], false_here - tied[rows] if len(tied) else false_here)
+        positives = np.asarray(self.support @ weights, dtype=np.float64)
+        pairs = positives * (weights.sum(axis=0, dtype=np.float64) - positives)
+        return _mean_of_defined(precision, positives), _mean_of_defined(pairs - above, pairs)
+
+
+def _mean_of_defined(numerators: FloatArray, denominators: FloatArray) -> FloatArray:
+    """The mean over labels of ratios (labels, samples) whose denominator is not 0; NaN if all are."""
+    is_defined = denominators > 0
+    ratios = np.divide(numerators, denominators, out=np.zeros_like(numerators), where=is_defined)
+    count = np.count_nonzero(is_defined, axis=0)
+    return np.asarray(ratios.sum(axis=0) / np.where(count > 0, count, np.nan))

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from heads.evaluation.bootstrap import ConfidenceInterval
 from heads.evaluation.calibration.reliability import ReliabilityDiagram
-from heads.evaluation.probability_metrics import probability_intervals
+from heads.evaluation.probability_table import probability_intervals
 
 __all__ = ["CalibrationEvidence", "MethodComparison"]
 

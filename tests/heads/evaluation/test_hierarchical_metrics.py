@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from sklearn.metrics import f1_score, precision_score, recall_score
 
 from data.hierarchy import Hierarchy
-from heads.evaluation.bootstrap import _distinct_rows, _draw, resample_metrics
+from heads.evaluation.bootstrap import resample_metrics
 from heads.evaluation.confusion_counts import ConfusionCounts
+from heads.evaluation.count_table import DistinctRows
 from heads.evaluation.metrics import Scorecard, scorecard
+from heads.evaluation.resampling import draw_stratified
 from tests.heads.evaluation.example_hierarchies import (
     ART,
     FILM,
@@ -195,10 +197,10 @@ def test_counts_add_and_subtract(draw: Any, hierarchy: Hierarchy, seed: int) -> 
 def test_resampled_metrics_equal_a_loop_over_the_drawn_documents(draw: Any, hierarchy: Hierarchy, seed: int) -> None:
     truth, predicted = draw(hierarchy, seed, 8)
     (resampled,) = resample_metrics(truth, [predicted], hierarchy.labels, seed, 12, hierarchy=hierarchy)
-    first, multiplicity = _distinct_rows([truth, predicted])
-    (draws,) = _draw(multiplicity, np.zeros(len(first), dtype=np.int64), hierarchy.labels, seed, 12)
-    for number, times in enumerate(draws):
-        rows = np.repeat(first, times)
+    distinct = DistinctRows.of([truth, predicted])
+    (draws,) = draw_stratified(distinct, np.zeros(len(distinct.first), dtype=np.int64), hierarchy.labels, 12, seed)
+    for number, times in enumerate(draws.T):
+        rows = np.repeat(distinct.first, times.astype(np.int64))
         counts = ConfusionCounts.from_predictions(truth[rows], predicted[rows], hierarchy.labels, hierarchy)
         for name in counts.metrics:
             assert getattr(resampled, name)[number] == pytest.approx(getattr(counts, name), nan_ok=True)

@@ -19,7 +19,7 @@ from heads.evaluation.calibration import (
 from heads.evaluation.calibration import selection as module
 from heads.evaluation.calibration.calibrators import Sample
 from heads.evaluation.calibration.vector_scaling import VectorScaling
-from heads.evaluation.probability_metrics import probability_metrics
+from heads.evaluation.probability_table import ProbabilityTable
 from heads.evaluation.score_matrix import scores_to_probabilities
 from tests.heads.evaluation.miscalibrated import multilabel, single_label
 
@@ -131,7 +131,7 @@ def test_the_evidence_has_metrics_before_and_after_that_are_cross_fitted() -> No
     for probabilities, metrics in ((raw, evidence.before), (cross_fitted, evidence.after)):
         assert {name: interval.value for name, interval in metrics.items()} == {
             name: pytest.approx(value)
-            for name, value in probability_metrics(truth, probabilities).items()
+            for name, value in ProbabilityTable.of(truth, probabilities).values.items()
             if name in metrics
         }
     assert evidence.reliability_after == ReliabilityDiagram.of(truth, cross_fitted)

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import binomtest
 
 from heads.evaluation.calibration import ReliabilityDiagram
-from heads.evaluation.probability_metrics import probability_metrics
+from heads.evaluation.probability_table import ProbabilityTable
 from heads.evaluation.score_matrix import scores_to_probabilities
 from tests.heads.evaluation.miscalibrated import multilabel, single_label
 
@@ -26,7 +26,7 @@ def test_the_ece_is_the_mean_distance_of_the_bins_from_the_diagonal() -> None:
         probabilities = scores_to_probabilities(3 * logits, multilabel=multi)
         bins = ReliabilityDiagram.of(truth, probabilities).bins
         error = sum(each.size * abs(each.correct - each.confidence) for each in bins) / sum(each.size for each in bins)
-        assert error == pytest.approx(probability_metrics(truth, probabilities)["ece"])
+        assert error == pytest.approx(ProbabilityTable.of(truth, probabilities).values["ece"])
 
 
 def test_most_bins_of_calibrated_probabilities_contain_their_confidence() -> None:
