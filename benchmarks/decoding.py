@@ -3,7 +3,7 @@
     python -m benchmarks.decoding [--trees 1000] [--leaves 1000] [--documents 10000] [--json]
 
 Exact: random trees of at most 12 leaves with 20 documents each; a mismatch is a prediction whose expected value is more
-than 1e-12 below the best one, of all nodes, of all labels, or of all closed sets. Fast: CPU seconds of a rule that is
+than 1e-12 below the best one, of all nodes or of all labels. Fast: CPU seconds of a rule that is
 made anew, over those of one `numpy.sort` of the rows of the same scores. Gap: random graphs, in which documents have
 one to three labels with the nodes above them, drawn from a random distribution over sets; the closure knows the
 probabilities of nodes alone, the brute force the distribution.
@@ -26,7 +26,6 @@ from benchmarks.brute_force_decoding import (
 )
 from benchmarks.measuring import Claim, Topic, print_topic
 from data.hierarchy import Hierarchy
-from heads.evaluation.decisions.closed_sets import BestClosedSet
 from heads.evaluation.decisions.hierarchical import (
     BestExpectedDistance,
     BestExpectedHF,
@@ -40,12 +39,11 @@ RULES: dict[str, type[NodeRule]] = {
     "distance": BestExpectedDistance,
     "wu-palmer": BestExpectedSimilarity,
 }
-CLOSED_SETS = "hf1 of closed sets"
 SORTS = 3.0  # bar
 
 
 def count_mismatches(objective: str, trees: int) -> int:
-    """Predictions on random trees that are not the best ones. objective: of OBJECTIVES, or CLOSED_SETS."""
+    """Predictions on random trees that are not the best ones. objective: of OBJECTIVES."""
     hierarchies = RandomHierarchies(inner_labels=objective != "leaf")
     return sum(_mismatches(objective, *hierarchies.draw(seed)) for seed in range(trees))
 
@@ -53,12 +51,6 @@ def count_mismatches(objective: str, trees: int) -> int:
 def _mismatches(objective: str, hierarchy: Hierarchy, probabilities: NDArray[np.float64]) -> int:
     with np.errstate(divide="ignore"):
         scores = np.log(probabilities)
-    if objective == CLOSED_SETS:
-        sets = closed_sets(hierarchy)
-        place = {nodes: column for column, nodes in enumerate(sets)}
-        decided = _rule(objective, hierarchy).decide(scores)
-        predicted = np.array([place[frozenset(np.flatnonzero(row).tolist())] for row in decided])
-        return _count_worse(expected_values(hierarchy, probabilities, hierarchical_f(1.0), sets), predicted)
     values = expected_values(hierarchy, probabilities, OBJECTIVES[objective])
     if objective == "leaf":
         return _count_worse(values[:, : hierarchy.labels], Argmax().decide(scores))
@@ -75,8 +67,7 @@ def _count_worse(values: NDArray[np.float64], predicted: NDArray[np.int64]) -> i
 def _rule(objective: str, hierarchy: Hierarchy, *, labels_only: bool = False) -> DecisionRule:
     if objective == "leaf":
         return Argmax()
-    rule_class = BestClosedSet if objective == CLOSED_SETS else RULES[objective]
-    return rule_class(labels=hierarchy.labels, parents=hierarchy.parents, labels_only=labels_only)
+    return RULES[objective](labels=hierarchy.labels, parents=hierarchy.parents, labels_only=labels_only)
 
 
 def make_tree(leaves: int, seed: int = 0) -> Hierarchy:
@@ -98,7 +89,7 @@ def measure_speed(leaves: int, documents: int, rounds: int) -> Iterator[tuple[st
     """For each objective: CPU seconds of a decision and of a sort, the smallest of the rounds."""
     hierarchy = make_tree(leaves)
     scores = np.random.default_rng(0).normal(scale=3, size=(documents, leaves)).astype(np.float32)
-    for objective in (*OBJECTIVES, CLOSED_SETS):
+    for objective in OBJECTIVES:
         decide, sort = [], []
         for _ in range(rounds):
             sort.append(_cpu_seconds(lambda: np.sort(scores, axis=1)))
@@ -148,7 +139,7 @@ def main(trees: int, graphs: int, leaves: int, documents: int, rounds: int, as_j
     """Print tables and claims."""
     rows: list[tuple[str, ...]] = [("objective", "mismatches")]
     claims: list[Claim] = []
-    for objective in (*OBJECTIVES, CLOSED_SETS):
+    for objective in OBJECTIVES:
         count = count_mismatches(objective, trees)
         rows.append((objective, str(count)))
         claims.append(Claim(f"{objective}: mismatches with brute force, {trees:,} trees", count, 0, count == 0))

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from commandline.options import json_option, objective_options, receives, runs_option
+from commandline.objective_options import ObjectiveOptions, objective_options
+from commandline.options import json_option, receives, runs_option
 from commandline.output import note, progress, say, show_json, table
 from data.text_format import plural
 
@@ -19,12 +20,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DecideOptions:
+class DecideOptions(ObjectiveOptions):
     """The arguments and options of `embedonce decide`."""
 
     run: str
-    objective: str | None
-    labels_only: bool
     tune: bool
     final: bool
     runs: Path
@@ -34,10 +33,8 @@ class DecideOptions:
     def plan(self) -> "DecisionPlan":
         """What is decided and how."""
         from stages.deciding.plan import DecisionPlan
-        from stages.fitting.decision_options import DecisionOptions
 
-        rule = DecisionOptions(objective=self.objective, labels_only=self.labels_only)
-        return DecisionPlan(rule=rule, tune=self.tune)
+        return DecisionPlan(rule=self.decision, tune=self.tune)
 
 
 @click.command("decide", short_help="Decide again on the scores of a run.")

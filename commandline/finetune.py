@@ -10,11 +10,11 @@ import click
 
 from commandline.compare import show_comparison
 from commandline.embed import DEFAULT_MODEL, EXAMPLE_CORPUS
+from commandline.objective_options import ObjectiveOptions, objective_options
 from commandline.options import (
     describe_origin,
     device_option,
     json_option,
-    objective_options,
     receives,
     runs_option,
     seed_option,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FinetuneOptions(SourceOptions):
+class FinetuneOptions(SourceOptions, ObjectiveOptions):
     """The arguments and options of `embedonce finetune`."""
 
     source: str
@@ -67,8 +67,6 @@ class FinetuneOptions(SourceOptions):
     skip_unlabeled: bool
     test: bool
     tune: bool
-    objective: str | None
-    labels_only: bool
     device: str
     trust_remote_code: bool
     stores_folder: "Location"
@@ -83,7 +81,6 @@ class FinetuneOptions(SourceOptions):
         from stages.embed.encoder.options import Options, parse_keep
         from stages.finetune.preparation import FinetuneRequest
         from stages.finetune.settings import FinetuneSettings
-        from stages.fitting.decision_options import DecisionOptions
         from stages.fitting.head_options import parse_class_weight
 
         keep, segment = parse_keep(self.keep)
@@ -128,7 +125,7 @@ class FinetuneOptions(SourceOptions):
             order=() if self.order is None else split_names(self.order) or ("",),
             test=self.test,
             tune=self.tune,
-            decision=DecisionOptions(objective=self.objective, labels_only=self.labels_only),
+            decision=self.decision,
             command=shlex.join(sys.argv),
         )
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import click
 
 from commandline.config_file import CONFIG_FILE
+from commandline.objective_options import ObjectiveOptions, objective_options
 from data.atomic_write import check_writable
 from data.errors import CallError
 from data.ranges import MAX_SEED
@@ -26,7 +27,6 @@ from data.ranges import MAX_SEED
 if TYPE_CHECKING:
     from featurestore import CorpusTable, FeatureStore, Location
     from heads.evaluation.metrics import Metric
-    from stages.fitting.decision_options import DecisionOptions
     from stages.report.plots import FileFormat
 
 Options = TypeVar("Options")
@@ -137,16 +137,6 @@ metric_option = click.option(
     help="What the selection maximizes; quadratic-kappa needs --order, and those after it a taxonomy.  "
     "[as --objective; hf1 for labels with a taxonomy, else macro-f1]",
 )
-OBJECTIVE_NAMES = ("hf1", "leaf", "distance", "wu-palmer", "macro-f1")  # heads.evaluation.decisions.OBJECTIVES
-objective_options = combine_options(
-    click.option(
-        "--objective",
-        type=click.Choice(OBJECTIVE_NAMES),
-        help="What decisions are for; all but macro-f1 need a taxonomy.  [hf1 for labels that are paths or have a "
-        "taxonomy of their own, else macro-f1]",
-    ),
-    click.option("--labels-only", is_flag=True, help="Never predict a node of the taxonomy that is no label."),
-)
 validate_on_option = click.option(
     "--validate-on",
     type=click.Choice(["folds", "split"]),
@@ -221,7 +211,7 @@ corpus_options = combine_options(
 
 
 @dataclass(frozen=True, kw_only=True)
-class CorpusOptions:
+class CorpusOptions(ObjectiveOptions):
     """The values of `joined_stores_options` and `corpus_options`: which documents a head is fitted on, and how."""
 
     store: "tuple[Location, ...]"
@@ -236,15 +226,6 @@ class CorpusOptions:
     weight_id: str | None
     order: str | None
     scored_level: int | None
-    objective: str | None
-    labels_only: bool
-
-    @property
-    def decision(self) -> "DecisionOptions":
-        """What decisions are for."""
-        from stages.fitting.decision_options import DecisionOptions
-
-        return DecisionOptions(objective=self.objective, labels_only=self.labels_only)
 
     @property
     def label_order(self) -> tuple[str, ...]:
@@ -295,8 +276,9 @@ class SelectionOptions(CorpusOptions):
         kind = "ordinal" if self.order else corpus.kind
         by_labels = "hf1" if has_levels and kind in ("path", "multilabel") else "macro-f1"  # as `default_objective`
         # the tree distance cannot be maximized; LCA F1 falls with it
-        by_objective = {"hf1": "hf1", "leaf": "accuracy", "distance": "lca-f1", "wu-palmer": "wu-palmer"}
-        name = self.metric or by_objective.get(self.objective or "", "macro-f1" if self.objective else by_labels)
+        by_objective = {"leaf": "accuracy", "distance": "lca-f1", "micro-fbeta": "micro-f1", "cost": "accuracy"}
+        of_objective = self.objective if self.objective in MAXIMIZED else by_objective.get(self.objective or "")
+        name = self.metric or of_objective or ("macro-f1" if self.objective else by_labels)
         of = f"{corpus.name} at level 1" if self.scored_level == 1 else corpus.name
         return find_metric(name, kind, has_taxonomy=has_levels, of=of)
 

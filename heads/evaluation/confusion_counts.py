@@ -76,7 +76,13 @@ class ConfusionCounts:
 
     @classmethod
     def from_predictions(
-        cls, truth: NDArray[Any], predicted: NDArray[Any], labels: int, hierarchy: Hierarchy | None = None
+        cls,
+        truth: NDArray[Any],
+        predicted: NDArray[Any],
+        labels: int,
+        hierarchy: Hierarchy | None = None,
+        *,
+        with_sums: bool = True,
     ) -> Self:
         """Count one sample.
 
@@ -85,6 +91,7 @@ class ConfusionCounts:
             predicted: predictions of the same shape and kind; with a hierarchy, codes of nodes; -1 or -2 for no label.
             labels: number of labels.
             hierarchy: of the labels, for the hierarchical metrics; None if they have none.
+            with_sums: whether `sums` are needed; without them the counts have the metrics of labels alone.
 
         Returns:
             The counts, without a leading axis.
@@ -101,7 +108,7 @@ class ConfusionCounts:
         else:
             arrays = (truth[correct], predicted[predicted >= 0], truth)
             true_positives, positives, support = (np.bincount(codes, minlength=labels)[:labels] for codes in arrays)
-        sums = sum_documents(truth, predicted, hierarchy)
+        sums = sum_documents(truth, predicted, hierarchy) if with_sums else {}
         return cls(true_positives, positives, support, np.asarray(np.count_nonzero(correct)), len(truth), sums)
 
     def __add__(self, other: Self) -> Self:

@@ -6,11 +6,17 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from data.errors import UnknownName, suggest_name
 from data.target import Target
 from heads.evaluation.decisions import Decision, default_decision, tune_decision
-from heads.evaluation.decisions.objectives import check_objective, default_objective
+from heads.evaluation.decisions.objective_request import (
+    ObjectiveRequest,
+    check_objective,
+    default_objective,
+)
+from stages.fitting.cost_matrix import CostMatrix
 
-__all__ = ["DecisionOptions"]
+__all__ = ["CostMatrix", "DecisionOptions"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,35 +24,48 @@ class DecisionOptions:
     """What a rule is chosen for.
 
     Attributes:
-        objective: one of `heads.evaluation.decisions.objectives.OBJECTIVES`; None for the default of the labels.
+        objective: one of `heads.evaluation.decisions.objective_request.OBJECTIVES`; None for the default of the labels.
         labels_only: whether nodes of a taxonomy that are no label are never predicted.
+        beta: of macro-fbeta and micro-fbeta: by how much recall counts more than precision.
+        costs: of cost: what each confusion costs.
+        at: of recall-at-precision and precision-at-recall: the lowest precision or recall.
+        label: of these two: the label that they are for; None for all labels.
+        per_label: of these two: whether each label must reach it, not all of them together.
     """
 
     objective: str | None = None
     labels_only: bool = False
+    beta: float | None = None
+    costs: CostMatrix | None = None
+    at: float | None = None
+    label: str | None = None
+    per_label: bool = False
 
     def for_target(self, target: Target) -> "DecisionOptions":
-        """The same with the default of these labels. Raises CallError for an objective that does not fit them."""
+        """The same with the default of these labels. Raises EmbedOnceError for what does not fit them."""
         objective = self.objective or default_objective(target)
-        check_objective(objective, target)
-        return replace(self, objective=objective)
+        resolved = replace(self, objective=objective)
+        check_objective(resolved._request(target), target)
+        return resolved
 
     def identity(self, target: Target) -> dict[str, Any]:
         """What a hash of the result depends on; {} for the objective of labels without a taxonomy."""
         resolved = self.for_target(target)
         if resolved.objective is None or (resolved.objective == "macro-f1" and not target.is_ordinal):
             return {}
-        return {"objective": resolved.objective, "labels_only": self.labels_only}
+        parameters = {"beta": self.beta, "at": self.at, "label": self.label, "per_label": self.per_label or None}
+        costs = {} if self.costs is None else {"costs": self.costs.to_json()}
+        given = {name: value for name, value in parameters.items() if value is not None}
+        return {"objective": resolved.objective, "labels_only": self.labels_only, **given, **costs}
 
     def decide(self, scores: NDArray[Any], target: Target) -> Decision:
         """Decide by the rule without a fitted parameter. scores: of the documents of `target`."""
-        resolved = self.for_target(target)
         return default_decision(
             scores,
             target.y,
             ordinal=target.is_ordinal,
             hierarchy=target.hierarchy,
-            objective=resolved.objective,
+            objective=self.for_target(target)._request(target),
             labels_only=self.labels_only,
         )
 
@@ -64,7 +83,6 @@ class DecisionOptions:
         Returns:
             The decision.
         """
-        resolved = self.for_target(target)
         return tune_decision(
             scores,
             target.y,
@@ -72,6 +90,22 @@ class DecisionOptions:
             seed,
             ordinal=target.is_ordinal,
             hierarchy=target.hierarchy,
-            objective=resolved.objective,
+            objective=self.for_target(target)._request(target),
             labels_only=self.labels_only,
+        )
+
+    def _request(self, target: Target) -> ObjectiveRequest:
+        """The same in columns of the scores. Raises EmbedOnceError for a name that is no label."""
+        if self.label is not None and self.label not in target.labels:
+            raise UnknownName(
+                f"--for-label {self.label}: there is no such label.{suggest_name(self.label, target.labels)}"
+            )
+        return ObjectiveRequest(
+            name=self.objective,
+            beta=self.beta,
+            costs=None if self.costs is None else self.costs.of(target.labels),
+            at=self.at,
+            label=None if self.label is None else target.labels.index(self.label),
+            label_name=self.label or "",
+            per_label=self.per_label,
         )

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
-from heads.evaluation.decisions.search import MIN_DOCUMENTS
-from heads.evaluation.metrics import MACRO_F1, METRICS
+from heads.evaluation.decisions.optimizers.search import MIN_DOCUMENTS
+from heads.evaluation.metrics import MACRO_F1
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class RuleComparison:
         standard_error: standard error of the cross-fitted gain, over documents.
         selected: whether the family replaced the baseline.
         metric: name of the metric.
+        sign: -1 if lower is better.
     """
 
     family: str
@@ -33,6 +34,7 @@ class RuleComparison:
     standard_error: float
     selected: bool
     metric: str = MACRO_F1.name
+    sign: int = 1
 
     @property
     def sentence(self) -> str:
@@ -41,7 +43,7 @@ class RuleComparison:
         if self.baseline is None:
             return f"{rule} has no fitted parameter; its {self.metric} is {self.cross_fitted:.3f} out of fold."
         selected = "it was selected" if self.selected else "it was not selected"
-        if any(metric.name == self.metric and metric.sign < 0 for metric in METRICS.values()):
+        if self.sign < 0:
             change = f"{abs(self.cross_fitted_gain):.3f}"
             verb = "raises" if self.cross_fitted_gain < 0 and change != "0.000" else "lowers"
             return f"{rule} {verb} the {self.metric} by {change} ± {self.standard_error:.3f} out of fold; {selected}."
@@ -56,6 +58,56 @@ def _points(difference: float) -> str:
 
 
 @dataclass(frozen=True)
+class ReachedConstraint:
+    """Whether the lowest precision or recall that a user requested holds on documents that the rule was not fitted to.
+
+    Attributes:
+        bounded: precision or recall.
+        at: its lowest value.
+        value: what it is out of fold, mean of the repeats; of each label requested, the mean over labels.
+        other: the recall or precision that comes with it.
+        label: the name of the label that both are of; "" for all labels.
+        low, high: 95 % confidence interval of `value` if it is that of one label, or of all labels together.
+        labels: number of labels with documents if each has the constraint; else 0.
+        holding: number of these whose value is at least `at` out of fold.
+        unreached: number of these for which no threshold reaches it with confidence; 1 for all labels together.
+    """
+
+    bounded: str
+    at: float
+    value: float
+    other: float
+    label: str = ""
+    low: float = 0.0
+    high: float = 1.0
+    labels: int = 0
+    holding: int = 0
+    unreached: int = 0
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What was reached, and what happened if it cannot be."""
+        other = "recall" if self.bounded == "precision" else "precision"
+        of = f" of '{self.label}'" if self.label else ""
+        if self.labels:
+            reached = (
+                f"{self.holding} of {self.labels} labels have a {self.bounded} of at least {self.at:g} out of fold"
+            )
+            first = (
+                f"{reached}; their mean {self.bounded} is {self.value:.3f}, with a mean {other} of {self.other:.3f}."
+            )
+        else:
+            interval = f"95 % confidence interval {self.low:.3f} to {self.high:.3f}"
+            requested = f"the {self.bounded}{of} is {self.value:.3f} ({interval}), where {self.at:g} was requested"
+            first = f"Out of fold {requested}; its {other} is {self.other:.3f}."
+        if not self.unreached:
+            return (first,)
+        which = f"for {self.unreached} of {self.labels} labels" if self.labels else "for these scores"
+        bound = "whose confidence bound is highest is used"
+        return (first, f"No threshold reaches it with 95 % confidence {which}; the one {bound}.")
+
+
+@dataclass(frozen=True)
 class Evidence:
     """Why a rule was selected.
 
@@ -65,6 +117,7 @@ class Evidence:
         repeats: number of times that the folds were drawn.
         fallback_labels: number of labels with too few documents for a value of their own.
         comparisons: one comparison per family, from the most constrained to the most flexible.
+        reached: what a requested precision or recall is out of fold; None if none was requested.
     """
 
     documents: int
@@ -72,6 +125,12 @@ class Evidence:
     repeats: int
     fallback_labels: int
     comparisons: tuple[RuleComparison, ...]
+    reached: ReachedConstraint | None = None
+
+    @property
+    def selected(self) -> RuleComparison:
+        """The comparison of the rule's family."""
+        return [comparison for comparison in self.comparisons if comparison.selected][-1]
 
     @property
     def metric(self) -> str:
@@ -82,6 +141,8 @@ class Evidence:
     def sentences(self) -> tuple[str, ...]:
         """One sentence per family, and one about labels that use the common value."""
         sentences = tuple(comparison.sentence for comparison in self.comparisons)
+        if self.reached is not None:  # it is selected whatever it changes
+            sentences = (self.comparisons[0].sentence, *self.reached.sentences)
         if not self.fallback_labels:
             return sentences
         labels, use = ("1 label", "uses") if self.fallback_labels == 1 else (f"{self.fallback_labels} labels", "use")
@@ -96,7 +157,9 @@ class Evidence:
     def from_json(cls, content: Mapping[str, Any]) -> Self:
         """The evidence that `to_json` returned."""
         values = {name: value for name, value in content.items() if name != "sentences"}
-        evidence = cls(**values)
+        reached = values.pop("reached", None)
         return replace(
-            evidence, comparisons=tuple(RuleComparison(**comparison) for comparison in values["comparisons"])
+            cls(**values),
+            comparisons=tuple(RuleComparison(**comparison) for comparison in values["comparisons"]),
+            reached=None if reached is None else ReachedConstraint(**reached),
         )

@@ -11,7 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.hierarchy import Parents
-from heads.evaluation.confusion_counts import ConfusionCounts
+from heads.evaluation.decisions.document_sets import BestExpectedFBeta
+from heads.evaluation.decisions.optimizers.pairs import (
+    DocumentFBeta,
+    LabelFBeta,
+    LabelScores,
+    Pairs,
+    PairValue,
+    ThresholdSearch,
+)
+from heads.evaluation.decisions.optimizers.search import MIN_DOCUMENTS, best_threshold, shrink_to_common
 from heads.evaluation.decisions.rules import (
     BestExpectedSet,
     DecisionRule,
@@ -20,10 +29,12 @@ from heads.evaluation.decisions.rules import (
     SingleThreshold,
     raised_scores,
 )
-from heads.evaluation.decisions.search import MIN_DOCUMENTS, best_threshold, f1_changes_of_label, shrink_to_common
-from heads.evaluation.metrics import MACRO_F1, Metric
 
-CANDIDATES = 200  # thresholds, as quantiles of the scores of labels that documents have
+MOST_PREDICTED = 10  # times the documents of a label: thresholds beyond have a precision of less than a tenth
+MIN_WINDOW = 100  # scores that are searched at least
+SMOOTHINGS = (0.0,)
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +58,38 @@ class SortedLabels:
             values[label], documents[label], has_label[label] = scores[order, label], order, truth[order, label]
         return cls(values, documents, has_label)
 
+    @cached_property
+    def support(self) -> NDArray[np.int64]:
+        """The documents of each label."""
+        return np.asarray(np.count_nonzero(self.has_label, axis=1))
+
+    @cached_property
+    def pairs(self) -> tuple[Floats, NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_], bool]:
+        """The pairs of a document and a label with the highest scores, descending.
+
+        Returns:
+            Scores, documents, labels, whether the document has the label, each (pairs,), and whether pairs are left
+            out below.
+        """
+        kept = max(MOST_PREDICTED * self.has_label.sum(), MIN_WINDOW, np.count_nonzero(self.scores > 0)) + 1
+        cells = self.scores.size
+        if kept >= cells:
+            return *self.all_pairs, False
+        lowest = np.partition(self.scores, cells - kept, axis=None)[cells - kept]
+        return *self._pairs_from(lowest), bool(np.isfinite(lowest))
+
+    @cached_property
+    def all_pairs(self) -> tuple[Floats, NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+        """The same for all pairs."""
+        return self._pairs_from(-np.inf)
+
+    def _pairs_from(self, lowest: Any) -> tuple[Floats, NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+        label, rank = np.nonzero((self.scores >= lowest) & np.isfinite(self.scores))
+        scores = self.scores[label, rank].astype(np.float64)
+        order = np.argsort(-scores, kind="stable")
+        label, rank = label[order], rank[order]
+        return scores[order], self.documents[label, rank].astype(np.int64), label, self.has_label[label, rank]
+
 
 @dataclass(frozen=True, eq=False)
 class Sample:
@@ -56,15 +99,15 @@ class Sample:
     all_truth: bool (documents, labels). ordered: the same, sorted per label.
     rows: bool (documents,).
     parents: of each label, if labels are the nodes of a hierarchy; else ().
-    metric: what the common threshold is fitted to, macro-F1 or hF1.
+    value: what rules are fitted to.
     """
 
     all_scores: NDArray[np.floating[Any]]
     all_truth: NDArray[np.bool_]
     ordered: SortedLabels
     rows: NDArray[np.bool_]
-    parents: Parents = ()
-    metric: Metric = MACRO_F1
+    parents: Parents
+    value: PairValue
 
     @classmethod
     def of_all(
@@ -72,33 +115,70 @@ class Sample:
         scores: NDArray[np.floating[Any]],
         truth: NDArray[np.bool_],
         parents: Parents = (),
-        metric: Metric = MACRO_F1,
+        value: PairValue | None = None,
     ) -> Self:
-        """The sample of all documents; their scores are sorted here, once."""
+        """The sample of all documents; their scores are sorted here, once. value: macro-F1 by default."""
         scores = raised_scores(scores, parents)
         ordered = SortedLabels.sort(scores, truth)
-        return cls(scores, truth, ordered, np.ones(len(truth), dtype=bool), parents, metric)
+        return cls(scores, truth, ordered, np.ones(len(truth), dtype=bool), parents, value or LabelFBeta())
 
-    @property
-    def scores(self) -> NDArray[np.floating[Any]]:
-        """The scores of these documents."""
-        return self.all_scores[self.rows]
-
-    @property
+    @cached_property
     def truth(self) -> NDArray[np.bool_]:
         """The labels of these documents."""
-        return self.all_truth[self.rows]
+        return self.all_truth if self.rows.all() else self.all_truth[self.rows]
 
-    def label(self, label: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """The finite scores of one label, float64, the lowest first, and whether their documents have it."""
+    @cached_property
+    def support(self) -> NDArray[np.int64]:
+        """How many of these documents have each label."""
+        return np.asarray(np.count_nonzero(self.truth, axis=0))
+
+    @cached_property
+    def sizes(self) -> NDArray[np.int64]:
+        """How many labels each document has; 0 for one that is not in the sample: int64 (all documents,)."""
+        return np.where(self.rows, np.count_nonzero(self.all_truth, axis=1), 0)
+
+    def label(self, label: int, threshold: float) -> LabelScores:
+        """The highest scores of a label, at least those above a threshold."""
         scores = self.ordered.scores[label]
-        kept = self.rows[self.ordered.documents[label]] & np.isfinite(scores)
-        return scores[kept].astype(np.float64), self.ordered.has_label[label, kept]
+        above = len(scores) - int(np.searchsorted(scores, threshold, side="right"))
+        kept = int(max(MOST_PREDICTED * self.ordered.support[label], MIN_WINDOW, above)) + 1
+        documents = self.ordered.documents[label, -kept:][::-1]
+        scores, has_label = scores[-kept:][::-1], self.ordered.has_label[label, -kept:][::-1]
+        used = self.rows[documents] & np.isfinite(scores)
+        is_cut = kept < len(self.rows)
+        return LabelScores(scores[used].astype(np.float64), documents[used].astype(np.int64), has_label[used], is_cut)
 
     @cached_property
     def common_threshold(self) -> float:
         """The threshold with the best metric; among ties the one nearest to a probability of 0.5."""
-        return _common_threshold(self)
+        scores, documents, labels, is_true, is_cut = self.ordered.pairs
+        used = self.rows[documents]
+        places = np.cumsum(self.rows) - 1
+        sizes = self.sizes[self.rows]
+        pairs = Pairs(places[documents[used]], labels[used], is_true[used], sizes, self.support)
+        gains = np.diff(self.value.path(pairs))
+        if is_cut and len(gains):
+            gains[-1] = -np.inf
+        return -best_threshold(-scores[used], gains, 0.0)
+
+    def best_thresholds(self, smoothing: float) -> Floats:
+        """The best threshold of each label with enough documents, the common one of the others."""
+        common = np.full(len(self.support), self.common_threshold)
+        return self.value.thresholds(
+            ThresholdSearch(
+                [self.label(label, self.common_threshold) for label in range(len(common))],
+                self.documents >= MIN_DOCUMENTS,
+                common,
+                self.sizes,
+                self.support,
+                smoothing,
+            )
+        )
+
+    @cached_property
+    def documents(self) -> NDArray[np.int64]:
+        """How many documents have or lack each label, the smaller number: both are as hard to tune for."""
+        return np.minimum(self.support, int(self.rows.sum()) - self.support)
 
 
 def fixed_threshold(sample: Sample) -> list[DecisionRule]:
@@ -112,16 +192,15 @@ def single_threshold(sample: Sample) -> list[DecisionRule]:
 
 
 def per_label_thresholds(sample: Sample) -> list[DecisionRule]:
-    """Each label's threshold with the highest F1, shrunk to the common threshold."""
-    truth = sample.truth
-    common = np.full(truth.shape[1], sample.common_threshold)
-    flexible = common.copy()
-    positives = np.count_nonzero(truth, axis=0)
-    documents = np.minimum(positives, len(truth) - positives)  # few negatives are as hard to tune for as few positives
-    for label in np.flatnonzero(documents >= MIN_DOCUMENTS).tolist():
-        flexible[label] = _label_threshold(*sample.label(label), int(positives[label]), common[label])
-    by_shrinkage = shrink_to_common(flexible, common, documents)
-    return [PerLabelThresholds(thresholds, parents=sample.parents) for thresholds in by_shrinkage]
+    """Each label's best threshold, shrunk to the common threshold."""
+    common = np.full(len(sample.support), sample.common_threshold)
+    smoothings = SMOOTHINGS if isinstance(sample.value, LabelFBeta) else (0.0,)
+    candidates = [
+        thresholds
+        for smoothing in smoothings
+        for thresholds in shrink_to_common(sample.best_thresholds(smoothing), common, sample.documents)
+    ]
+    return [PerLabelThresholds(thresholds, parents=sample.parents) for thresholds in candidates]
 
 
 def greedy_closure(sample: Sample) -> list[DecisionRule]:
@@ -129,37 +208,7 @@ def greedy_closure(sample: Sample) -> list[DecisionRule]:
     return [BestExpectedSet(parents=sample.parents)]
 
 
-def _common_threshold(sample: Sample) -> float:
-    positive_scores = sample.all_scores[sample.all_truth & sample.rows[:, None]].astype(np.float64)
-    positive_scores = positive_scores[np.isfinite(positive_scores)]
-    if not len(positive_scores):
-        return 0.0
-    candidates = np.unique(np.quantile(positive_scores, np.linspace(0, 1, CANDIDATES)))
-    candidates = np.unique(np.concatenate([[0.0], (candidates[1:] + candidates[:-1]) / 2]))
-    metrics = _metric_at(candidates, sample)
-    best = candidates[metrics >= metrics.max() - 1e-12]
-    return float(best[np.argmin(np.abs(best))])
-
-
-def _metric_at(thresholds: NDArray[np.float64], sample: Sample) -> NDArray[np.float64]:
-    """The metric at each of the sorted thresholds, from how many scores of each label exceed it."""
-    labels = len(sample.ordered.scores)
-    true_positives, predicted = np.zeros((2, len(thresholds), labels), dtype=np.int64)
-    for label in range(labels):
-        scores, has_label = sample.label(label)
-        below = np.searchsorted(scores, thresholds, side="right")
-        predicted[:, label] = len(scores) - below
-        true_positives[:, label] = np.append(np.cumsum(has_label[::-1])[::-1], 0)[below]
-    support = np.count_nonzero(sample.truth, axis=0)
-    exact_matches = np.zeros(len(thresholds))
-    counts = ConfusionCounts(true_positives, predicted, support, exact_matches, int(sample.rows.sum()))
-    # the labels of each document are the nodes of hF1, because they are closed
-    return counts.macro_f1 if sample.metric == MACRO_F1 else counts.micro_f1
-
-
-def _label_threshold(scores: NDArray[np.float64], has_label: NDArray[np.bool_], support: int, common: float) -> float:
-    """The threshold with the highest F1 of one label, from its sorted scores."""
-    zero = np.zeros(1, dtype=np.int64)
-    before = ConfusionCounts(zero, zero, np.array([support]), zero, 0)
-    gains = f1_changes_of_label(0, has_label[::-1], before)
-    return -best_threshold(-scores[::-1], gains, -common)
+def best_expected_set(sample: Sample) -> list[DecisionRule]:
+    """The set of labels with the highest expected F-beta of each document, without a fitted parameter."""
+    assert isinstance(sample.value, DocumentFBeta)
+    return [BestExpectedFBeta(beta=sample.value.beta, parents=sample.parents)]

@@ -1,34 +1,45 @@
 """What decision rules are selected for: a metric, and the families of rules that may be selected.
 
 Families go from the most constrained to the most flexible. Those of a hierarchy have at most three fitted numbers,
-which cross-fitting measures well, so the family with the best cross-fitted metric is selected. Families that fit a
-number per label must be better by more than `MARGIN` standard errors (`tuning`).
+which cross-fitting measures well, so the family with the best cross-fitted metric is selected, as is a rule without a
+fitted number that has the best expected value. Others must be better by more than `MARGIN` standard errors (`tuning`).
 
 `hf1` is the micro hF1 of all documents, which is no mean over documents: the rule that is exact for a document may be
 worse than one with a fitted threshold.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Self
 
-from data.errors import CallError, UnknownName, suggest_name
-from data.hierarchy import Hierarchy
-from data.target import Target
-from heads.evaluation.decisions import multilabel, node_families, single_label
+import numpy as np
+from numpy.typing import NDArray
+
+from heads.evaluation.decisions import constraints, multilabel, node_families, single_label
 from heads.evaluation.decisions.hierarchical import BestExpectedDistance, BestExpectedHF, BestExpectedSimilarity
 from heads.evaluation.decisions.node_families import AdjustedExact, Exact, TemperedExact
+from heads.evaluation.decisions.objective_metrics import MEAN_COST, Constraint, FBeta
+from heads.evaluation.decisions.optimizers.flips import (
+    CorrectDocuments,
+    FBetaSum,
+    FlipValue,
+    MatthewsCorrelation,
+    NegativeCost,
+    RecallSum,
+)
+from heads.evaluation.decisions.optimizers.pairs import DocumentFBeta, LabelFBeta, MicroFBeta, PairValue, SameSet
 from heads.evaluation.decisions.rules import DecisionRule
-from heads.evaluation.metrics import ABSOLUTE_ERROR, MACRO_F1, METRICS, Metric
+from heads.evaluation.metrics import ABSOLUTE_ERROR, METRICS, Metric
 
-__all__ = ["OBJECTIVES", "Family", "Objective", "check_objective", "default_objective", "find_objective"]
+__all__ = ["FLAT_OBJECTIVES", "HIERARCHICAL_OBJECTIVES", "MARGIN", "Family", "Objective", "constrained", "of_costs"]
 
 MARGIN = 2.0  # standard errors
 
 Family = Callable[[Any], list[DecisionRule]]  # of a Sample of the kind of the labels
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Objective:
     """What rules are selected for.
 
@@ -37,33 +48,110 @@ class Objective:
         families: what may be selected.
         default: the family that decides if no rule is selected; it has no fitted parameter.
         margin: a family is selected if it is better than the ones before it by more than this many standard errors.
+        exact: the families that need no margin, because no number of theirs is fitted.
+        value: what rules are fitted to; None for labels of a hierarchy.
         tunes_labels: whether a family fits a number per label.
         is_hierarchical: whether rules are for one label per document of a hierarchy.
+        constraint: what the last family must have; it is selected whatever its metric.
     """
 
     metric: Metric
     families: tuple[Family, ...]
     default: Family
     margin: float = MARGIN
+    exact: tuple[Family, ...] = ()
+    value: FlipValue | PairValue | None = None
     tunes_labels: bool = True
     is_hierarchical: bool = False
+    constraint: Constraint | None = None
+
+    @property
+    def costs(self) -> NDArray[np.float64] | None:
+        """The cost matrix, float64 (labels, labels), if the objective is its expected value."""
+        return self.value.costs if isinstance(self.value, NegativeCost) else None
+
+    def margin_of(self, family: Family) -> float:
+        """How many standard errors better a family must be than the ones before it; -inf if it is selected anyway."""
+        if self.constraint is not None:
+            return -np.inf
+        return 0.0 if family in self.exact else self.margin
+
+    def reordered(self, order: NDArray[np.int64]) -> Self:
+        """The same for reordered columns."""
+        if self.costs is not None:
+            return replace(self, value=NegativeCost(self.costs[np.ix_(order, order)]))
+        if self.constraint is None:
+            return self
+        made = constrained(self.constraint.reordered(order), self.default)
+        return replace(self, metric=made.metric, families=made.families, constraint=made.constraint)
 
 
-_MULTILABEL: tuple[Family, ...] = (
-    multilabel.fixed_threshold,
-    multilabel.single_threshold,
-    multilabel.per_label_thresholds,
-)
-_SINGLE_LABEL = Objective(
-    MACRO_F1,
-    (single_label.argmax, single_label.logit_adjustment, single_label.per_label_offsets),
-    single_label.argmax,
-)
-_MULTILABEL_MACRO_F1 = Objective(MACRO_F1, _MULTILABEL, multilabel.fixed_threshold)
-_MULTILABEL_HF1 = Objective(METRICS["hf1"], (*_MULTILABEL, multilabel.greedy_closure), multilabel.fixed_threshold)
-_ORDINAL = Objective(
+def _single_label(metric: Metric, value: FlipValue, *exact: Family) -> Objective:
+    families = (single_label.argmax, *exact, single_label.logit_adjustment, single_label.per_label_offsets)
+    return Objective(metric, families, (*exact, single_label.argmax)[0], exact=exact, value=value)
+
+
+def _multilabel(metric: Metric, value: PairValue, *exact: Family) -> Objective:
+    families = (multilabel.fixed_threshold, *exact, multilabel.single_threshold, multilabel.per_label_thresholds)
+    return Objective(metric, families, (*exact, multilabel.fixed_threshold)[0], exact=exact, value=value)
+
+
+# name -> the objectives for one label per document and for several, of beta; None if there is none
+Pair = tuple[Callable[[float], Objective] | None, Callable[[float], Objective] | None]
+FLAT_OBJECTIVES: Mapping[str, Pair] = {
+    "macro-f1": (
+        lambda _: _single_label(METRICS["macro-f1"], FBetaSum()),
+        lambda _: _multilabel(METRICS["macro-f1"], LabelFBeta()),
+    ),
+    "micro-f1": (
+        lambda _: _single_label(METRICS["micro-f1"], CorrectDocuments()),
+        lambda _: _multilabel(METRICS["micro-f1"], MicroFBeta()),
+    ),
+    "weighted-f1": (
+        lambda _: _single_label(METRICS["weighted-f1"], FBetaSum(weighted=True)),
+        lambda _: _multilabel(METRICS["weighted-f1"], LabelFBeta(weighted=True)),
+    ),
+    "samples-f1": (
+        None,
+        lambda _: _multilabel(METRICS["samples-f1"], DocumentFBeta(), multilabel.best_expected_set),
+    ),
+    "macro-fbeta": (
+        lambda beta: _single_label(FBeta.of("macro", beta), FBetaSum(beta)),
+        lambda beta: _multilabel(FBeta.of("macro", beta), LabelFBeta(beta)),
+    ),
+    "micro-fbeta": (
+        lambda beta: _single_label(FBeta.of("micro", beta), CorrectDocuments()),  # each F-beta is the accuracy
+        lambda beta: _multilabel(FBeta.of("micro", beta), MicroFBeta(beta)),
+    ),
+    "balanced-accuracy": (
+        lambda _: _single_label(METRICS["balanced-accuracy"], RecallSum(), single_label.equal_priors),
+        None,
+    ),
+    "mcc": (lambda _: _single_label(METRICS["mcc"], MatthewsCorrelation()), None),
+    "accuracy": (
+        lambda _: _single_label(METRICS["accuracy"], CorrectDocuments()),
+        lambda _: _multilabel(METRICS["accuracy"], SameSet()),
+    ),
+}
+ORDINAL = Objective(
     ABSOLUTE_ERROR, (single_label.argmax, single_label.weighted_median), single_label.argmax, tunes_labels=False
 )
+MULTILABEL_HF1 = replace(
+    _multilabel(METRICS["hf1"], MicroFBeta()),
+    families=(*_multilabel(METRICS["hf1"], MicroFBeta()).families, multilabel.greedy_closure),
+)
+
+
+def of_costs(costs: NDArray[np.float64]) -> Objective:
+    """The lowest expected cost, for one label per document. costs: (true labels, predicted labels)."""
+    families = (single_label.argmax, single_label.lowest_expected_cost, single_label.tempered_expected_cost)
+    return Objective(MEAN_COST, families, families[1], 0.0, value=NegativeCost(costs), tunes_labels=False)
+
+
+def constrained(constraint: Constraint, default: Family) -> Objective:
+    """The highest precision at a recall, or the reverse. default: what decides if no rule is selected."""
+    fitted = partial(constraints.fit, constraint)
+    return Objective(constraint.metric, (default, fitted), default, tunes_labels=False, constraint=constraint)
 
 
 def _hierarchical(metric: str, default: Family, *families: Family) -> Objective:
@@ -78,7 +166,7 @@ def _of_documents(metric: str, rule_class: Any) -> Objective:
     return _hierarchical(metric, exact, exact, *more)
 
 
-_HIERARCHICAL: Mapping[str, Objective] = {
+HIERARCHICAL_OBJECTIVES: Mapping[str, Objective] = {
     "hf1": _hierarchical(
         "hf1",
         Exact(BestExpectedHF),
@@ -93,67 +181,3 @@ _HIERARCHICAL: Mapping[str, Objective] = {
     "distance": _of_documents("tree-distance", BestExpectedDistance),
     "wu-palmer": _of_documents("wu-palmer", BestExpectedSimilarity),
 }
-OBJECTIVES = ("macro-f1", *_HIERARCHICAL)
-
-
-def find_objective(
-    name: str | None, hierarchy: Hierarchy | None, *, is_multilabel: bool = False, is_ordinal: bool = False
-) -> Objective:
-    """The objective of this name for labels of this kind.
-
-    Args:
-        name: one of OBJECTIVES, or None for macro-F1, or the mean absolute error if labels are ordinal.
-        hierarchy: of the labels; None if they have none.
-        is_multilabel: whether a document may have several labels.
-        is_ordinal: whether labels are ordered.
-
-    Returns:
-        The objective.
-
-    Raises:
-        UnknownName: there is none of this name.
-        CallError: it does not fit the labels.
-    """
-    if name not in (None, *OBJECTIVES):
-        raise UnknownName(f"No objective is called '{name}'.{suggest_name(str(name), OBJECTIVES)}")
-    if name in (None, "macro-f1"):
-        by_kind = _MULTILABEL_MACRO_F1 if is_multilabel else _SINGLE_LABEL
-        return _ORDINAL if is_ordinal and name is None else by_kind
-    if hierarchy is None:
-        raise CallError(
-            f"--objective {name} needs a taxonomy, and these labels have none. Give one with `embed --taxonomy`, or "
-            "choose --objective macro-f1."
-        )
-    if is_multilabel and name != "hf1":
-        raise CallError(
-            f"--objective {name} needs one label per document, and these documents may have several. Choose "
-            "--objective hf1 or macro-f1."
-        )
-    _check_hierarchy(str(name), hierarchy)
-    return _MULTILABEL_HF1 if is_multilabel else _HIERARCHICAL[str(name)]
-
-
-def _check_hierarchy(name: str, hierarchy: Hierarchy) -> None:
-    """Raise CallError if the objective needs leaves or a tree, and the hierarchy has none."""
-    for node, parents in enumerate(hierarchy.parents):
-        if name in ("distance", "wu-palmer") and len(parents) > 1:
-            raise CallError(
-                f"--objective {name} needs a tree, and '{hierarchy.names[node]}' has {len(parents)} parents. Choose "
-                "--objective hf1."
-            )
-        for parent in parents:
-            if name == "leaf" and parent < hierarchy.labels:
-                raise CallError(
-                    f"--objective leaf needs labels at leaves, and the label '{hierarchy.names[parent]}' is above "
-                    f"'{hierarchy.names[node]}'. Choose --objective hf1, distance or wu-palmer."
-                )
-
-
-def default_objective(target: Target) -> str | None:
-    """The objective of labels if the user chooses none: hf1 for a taxonomy that was given or is in paths."""
-    return "hf1" if target.taxonomy is not None and target.kind in ("path", "multilabel") else None
-
-
-def check_objective(name: str | None, target: Target) -> None:
-    """Raise CallError or UnknownName if an objective does not fit the labels."""
-    find_objective(name, target.hierarchy, is_multilabel=target.kind == "multilabel", is_ordinal=target.is_ordinal)

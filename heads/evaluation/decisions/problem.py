@@ -3,7 +3,7 @@
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,14 +12,24 @@ from data.hierarchy import Hierarchy
 from data.splits import assign_folds
 from heads.evaluation.confusion_counts import ConfusionCounts
 from heads.evaluation.decisions import multilabel, node_families, single_label
-from heads.evaluation.decisions.objectives import Objective, find_objective
+from heads.evaluation.decisions.constraints import Sample as ConstrainedSample
+from heads.evaluation.decisions.constraints import reached
+from heads.evaluation.decisions.evidence import ReachedConstraint
+from heads.evaluation.decisions.objective_metrics import measure_costs
+from heads.evaluation.decisions.objective_request import ObjectiveRequest, find_objective
+from heads.evaluation.decisions.objectives import Objective
+from heads.evaluation.decisions.optimizers.search import MIN_DOCUMENTS
 from heads.evaluation.decisions.rules import reorder_parents
-from heads.evaluation.decisions.search import MIN_DOCUMENTS
 from heads.evaluation.document_measures import Measures, measure_documents
 from heads.evaluation.metrics import ABSOLUTE_ERROR, Metric
 from heads.evaluation.score_matrix import row_blocks
 
+if TYPE_CHECKING:
+    from heads.evaluation.decisions.optimizers.flips import FlipValue
+    from heads.evaluation.decisions.optimizers.pairs import PairValue
+
 FOLDS = 5
+OF_LABELS = ("", "macro_f1", "micro_f1", "weighted_f1", "accuracy", "balanced_accuracy", "mcc", "cost")  # no sums
 
 Sample = single_label.Sample | multilabel.Sample | node_families.Sample
 
@@ -37,41 +47,58 @@ class Selection:
         cls,
         truth: NDArray[Any],
         hierarchy: Hierarchy | None,
-        name: str | None,
+        objective: ObjectiveRequest | str | None,
         *,
         ordinal: bool,
         labels_only: bool,
     ) -> Self:
         """What `tune_decision` selects by. Raises EmbedOnceError if the objective does not fit the labels."""
+        request = objective if isinstance(objective, ObjectiveRequest) else ObjectiveRequest(name=objective)
         is_multilabel = truth.ndim == 2
-        objective = find_objective(name, hierarchy, is_multilabel=is_multilabel, is_ordinal=ordinal)
-        needs_hierarchy = is_multilabel or objective.is_hierarchical
-        return cls(objective, hierarchy if needs_hierarchy else None, labels_only)
+        found = find_objective(request, hierarchy, is_multilabel=is_multilabel, is_ordinal=ordinal)
+        needs_hierarchy = is_multilabel or found.is_hierarchical
+        return cls(found, hierarchy if needs_hierarchy else None, labels_only)
 
     def reordered(self, order: NDArray[np.int64]) -> Self:
         """The same for reordered columns."""
+        selection = replace(self, objective=self.objective.reordered(order))
         if self.hierarchy is None:
-            return self
+            return selection
         names, parents = self.hierarchy.names, reorder_parents(self.hierarchy.parents, order)
         names = (*(names[column] for column in order.tolist()), *names[len(order) :])
-        return replace(self, hierarchy=Hierarchy(names, self.hierarchy.labels, parents))
+        return replace(selection, hierarchy=Hierarchy(names, self.hierarchy.labels, parents))
 
     def sample(self, scores: NDArray[Any], truth: NDArray[Any]) -> Sample:
         """The sample of all documents."""
-        metric, hierarchy = self.objective.metric, self.hierarchy
+        metric, hierarchy, value = self.objective.metric, self.hierarchy, self.objective.value
         if truth.ndim == 2:
-            return multilabel.Sample.of_all(scores, truth, () if hierarchy is None else hierarchy.parents, metric)
+            parents = () if hierarchy is None else hierarchy.parents
+            return multilabel.Sample.of_all(scores, truth, parents, cast("PairValue | None", value))
         if hierarchy is None:
-            return single_label.Sample.of_all(scores, truth)
+            return single_label.Sample.of_all(scores, truth, cast("FlipValue | None", value))
         return node_families.Sample.of_all(scores, truth, hierarchy, metric, labels_only=self.labels_only)
 
     def count(self, truth: NDArray[Any], predicted: NDArray[Any], labels: int) -> ConfusionCounts:
         """The counts of predictions."""
-        return ConfusionCounts.from_predictions(truth, predicted, labels, self.hierarchy)
+        counts = ConfusionCounts.from_predictions(
+            truth, predicted, labels, self.hierarchy, with_sums=self._needs_measures
+        )
+        costs = self.objective.costs
+        if costs is None:
+            return counts
+        total = {name: values.sum() for name, values in measure_costs(truth, predicted, costs).items()}
+        return replace(counts, sums={**counts.sums, **total})
 
     def measure(self, truth: NDArray[Any], predicted: NDArray[Any]) -> Measures:
         """What the metric needs of each document in addition to its labels."""
-        return measure_documents(truth, predicted, self.hierarchy)
+        if self.objective.costs is not None:
+            return measure_costs(truth, predicted, self.objective.costs)
+        return measure_documents(truth, predicted, self.hierarchy) if self._needs_measures else {}
+
+    @property
+    def _needs_measures(self) -> bool:
+        """Whether the metric needs more of each document than its labels."""
+        return self.objective.metric.attribute not in OF_LABELS
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,6 +172,17 @@ class Problem:
     def signed_value(self, predicted: NDArray[Any]) -> float:
         """The metric of predictions with the sign for which higher is better."""
         return float(self.metric.signed_value(self.count(predicted)))
+
+    def reached_constraint(self, cross_fitted: Sequence[NDArray[Any]]) -> ReachedConstraint | None:
+        """What predictions of documents that a rule was not fitted to reach; None if there is no constraint.
+
+        cross_fitted: of each repeat. The confidence interval is that of the first one.
+        """
+        constraint = self.selection.objective.constraint
+        if constraint is None:
+            return None
+        counts = [self.count(predicted) for predicted in cross_fitted]
+        return reached(constraint, counts, cast("ConstrainedSample", self.all_documents))
 
     def restore_order(self, predicted: NDArray[Any]) -> NDArray[Any]:
         """Predictions in the original columns."""

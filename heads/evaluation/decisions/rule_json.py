@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from heads.evaluation.decisions import closed_sets, hierarchical, node_thresholds, rules
+from heads.evaluation.decisions import costs, document_sets, hierarchical, node_thresholds, rules
 from heads.evaluation.decisions.rules import DecisionRule
 
 _RULES: Mapping[str, type[DecisionRule]] = {
@@ -23,7 +23,8 @@ _RULES: Mapping[str, type[DecisionRule]] = {
         hierarchical.BestExpectedDistance,
         hierarchical.BestExpectedSimilarity,
         node_thresholds.BestPathMass,
-        closed_sets.BestClosedSet,
+        costs.LowestExpectedCost,
+        document_sets.BestExpectedFBeta,
     )
 }
 

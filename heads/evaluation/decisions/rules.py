@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.hierarchy import Parents, parents_first
+from heads.evaluation.decisions.optimizers.search import best_columns
 from heads.evaluation.score_matrix import row_blocks
 
 Scores = NDArray[np.floating[Any]]
@@ -200,24 +201,6 @@ class BestExpectedSet(ThresholdRule):
             lowest = np.take_along_axis(highest, values.argmax(axis=1)[:, None], axis=1)
             chosen[rows] = (probabilities >= lowest) & (probabilities > 0)
         return with_parents(chosen, self.parents)
-
-
-def best_columns(scores: Scores, offsets: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The column of each row with the highest sum of score and offset, the first among ties, and that sum.
-
-    Args:
-        scores: (documents, labels).
-        offsets: float64 (labels,).
-
-    Returns:
-        int64 (documents,) and float64 (documents,).
-    """
-    columns, highest = np.empty(len(scores), dtype=np.int64), np.empty(len(scores))
-    for rows in row_blocks(scores.shape):
-        adjusted = scores[rows] + offsets
-        columns[rows] = adjusted.argmax(axis=1)
-        highest[rows] = np.take_along_axis(adjusted, columns[rows, None], axis=1)[:, 0]
-    return columns, highest
 
 
 def _columns(values: Sequence[float] | NDArray[np.float64], scores: Scores) -> NDArray[np.float64]:

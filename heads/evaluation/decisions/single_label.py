@@ -1,40 +1,43 @@
-"""Decision rules for single-label targets, ordinal ones included, fitted to scores and truth.
+"""Decision rules for one label per document, ordinal ones included, fitted to scores and truth.
 
 Each family returns its candidates from the most constrained to the most flexible.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.evaluation.confusion_counts import ConfusionCounts
-from heads.evaluation.decisions.rules import (
-    Argmax,
-    DecisionRule,
-    LogitAdjustment,
-    PerLabelOffsets,
-    WeightedMedian,
-    best_columns,
-)
-from heads.evaluation.decisions.search import (
-    MIN_DOCUMENTS,
-    best_threshold,
-    f1_changes,
-    f1_changes_of_label,
-    shrink_to_common,
-)
-from heads.evaluation.metrics import macro_f1
-from heads.evaluation.score_matrix import row_blocks
+from heads.evaluation.decisions.costs import LowestExpectedCost
+from heads.evaluation.decisions.optimizers.ascent import CoordinateAscent
+from heads.evaluation.decisions.optimizers.envelope import Envelope
+from heads.evaluation.decisions.optimizers.flips import FBetaSum, FlipValue, NegativeCost
+from heads.evaluation.decisions.optimizers.search import shrink_to_common
+from heads.evaluation.decisions.rules import Argmax, DecisionRule, LogitAdjustment, PerLabelOffsets, WeightedMedian
 
 Scores = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
-SIZES = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 6.0, 8.0)
-STRENGTHS = (0.0, *(signed for size in SIZES for signed in (size, -size)))  # smallest adjustment first
-SWEEPS = 3  # later sweeps move little, and less of their gain generalizes
+
+class _Shared:
+    """What is computed once for all documents, and used in the sample of every fold."""
+
+    def __init__(self, scores: Scores, truth: Codes) -> None:
+        self.scores, self.truth = scores, truth
+
+    @cached_property
+    def log_prior(self) -> NDArray[np.float64]:
+        """The log of each label's share, float64 (labels,)."""
+        # a label without documents counts as one document, because log(0) would be an infinite offset
+        documents = np.maximum(np.bincount(self.truth, minlength=self.scores.shape[1]), 1)
+        return np.asarray(np.log(documents / documents.sum()))
+
+    @cached_property
+    def envelope(self) -> Envelope:
+        """The flips of all documents by logit adjustment."""
+        return Envelope.of(self.scores, -self.log_prior)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,16 +48,20 @@ class Sample:
         the lowest label to the highest.
     all_truth: int64 (documents,).
     rows: bool (documents,).
+    value: what rules are fitted to.
+    shared: what samples of the same documents share.
     """
 
     all_scores: Scores
     all_truth: Codes
     rows: NDArray[np.bool_]
+    value: FlipValue
+    shared: _Shared = field(repr=False)
 
     @classmethod
-    def of_all(cls, scores: Scores, truth: Codes) -> Self:
-        """The sample of all documents."""
-        return cls(scores, truth, np.ones(len(truth), dtype=bool))
+    def of_all(cls, scores: Scores, truth: Codes, value: FlipValue | None = None) -> Self:
+        """The sample of all documents. value: macro-F1 by default."""
+        return cls(scores, truth, np.ones(len(truth), dtype=bool), value or FBetaSum(), _Shared(scores, truth))
 
     @property
     def scores(self) -> Scores:
@@ -68,8 +75,10 @@ class Sample:
 
     @cached_property
     def adjustment(self) -> LogitAdjustment:
-        """The logit adjustment with the highest macro-F1; among ties the smallest."""
-        return _best_adjustment(self.scores, self.truth)
+        """The logit adjustment with the best metric; among ties the smallest."""
+        labels = self.all_scores.shape[1]
+        strength = self.shared.envelope.best_strength(self.all_truth, self.rows, labels, self.value)
+        return LogitAdjustment(strength, tuple(self.shared.log_prior.tolist()))
 
 
 def argmax(sample: Sample) -> list[DecisionRule]:
@@ -78,16 +87,24 @@ def argmax(sample: Sample) -> list[DecisionRule]:
     return [Argmax()]
 
 
+def equal_priors(sample: Sample) -> list[DecisionRule]:
+    """Argmax after dividing probabilities by the labels' shares, which has the best expected balanced accuracy.
+
+    Menon et al. 2013, On the statistical consistency of algorithms for binary classification under class imbalance.
+    """
+    return [LogitAdjustment(1.0, tuple(sample.shared.log_prior.tolist()))]
+
+
 def logit_adjustment(sample: Sample) -> list[DecisionRule]:
-    """The strength with the highest macro-F1; among ties the smallest."""
+    """The strength with the best metric; among ties the smallest."""
     return [sample.adjustment]
 
 
 def per_label_offsets(sample: Sample) -> list[DecisionRule]:
-    """Offsets by coordinate ascent on macro-F1, started at those of logit adjustment and then shrunk to them."""
+    """Offsets by coordinate ascent on the metric, started at those of logit adjustment and then shrunk to them."""
     common, scores, truth = sample.adjustment.offsets, sample.scores, sample.truth
     documents = np.bincount(truth, minlength=scores.shape[1])
-    flexible = _CoordinateAscent(scores, truth, common).run()
+    flexible = CoordinateAscent(scores, truth, common, sample.value).run()
     return [PerLabelOffsets(offsets) for offsets in shrink_to_common(flexible, common, documents)]
 
 
@@ -97,87 +114,39 @@ def weighted_median(sample: Sample) -> list[DecisionRule]:
     return [WeightedMedian()]
 
 
-def _best_adjustment(scores: Scores, truth: Codes) -> LogitAdjustment:
-    labels = scores.shape[1]
-    # a label without documents counts as one document, because log(0) would be an infinite offset
-    documents = np.maximum(np.bincount(truth, minlength=labels), 1)
-    log_prior = tuple(np.log(documents / documents.sum()).tolist())
-    priors, columns, highest = _best_of_equal_priors(scores, log_prior)
-    metrics = []
-    for strength in STRENGTHS:
-        prior, _ = best_columns(highest, -strength * priors)
-        predicted = np.take_along_axis(columns, prior[:, None], axis=1)[:, 0]
-        metrics.append(macro_f1(truth, predicted, labels))
-    return LogitAdjustment(STRENGTHS[int(np.argmax(metrics))], log_prior)
+def lowest_expected_cost(sample: Sample) -> list[DecisionRule]:
+    """The Bayes rule of a cost matrix, without a fitted parameter."""
+    assert isinstance(sample.value, NegativeCost)
+    return [LowestExpectedCost.of(sample.value.costs)]
 
 
-def _best_of_equal_priors(
-    scores: Scores, log_prior: tuple[float, ...]
-) -> tuple[NDArray[np.float64], NDArray[np.int64], Scores]:
-    """Of labels with equal priors, whatever the strength, only the one with the highest score can win a document.
+def tempered_expected_cost(sample: Sample) -> list[DecisionRule]:
+    """The same with the temperature at which the probabilities fit best."""
+    assert isinstance(sample.value, NegativeCost)
+    return [LowestExpectedCost.of(sample.value.costs, best_temperature(sample.scores, sample.truth))]
 
-    With thousands of labels, most have one of a few counts of documents.
+
+def best_temperature(scores: Scores, truth: Codes) -> float:
+    """What scores are divided by so that their softmax has the lowest log loss (Guo et al. 2017, section 4.2).
+
+    Args:
+        scores: float64 (documents, labels).
+        truth: int64 (documents,).
 
     Returns:
-        The distinct priors, in the order of their first label; and for each document and prior, (documents, priors),
-        the column of the best label and its score.
+        From 0.01 to 100; 1 if no document has a score for its label.
     """
-    priors, first, group = np.unique(np.array(log_prior), return_index=True, return_inverse=True)
-    columns = np.empty((len(scores), len(priors)), dtype=np.int64)
-    order = np.argsort(first)
-    for place, prior in enumerate(order):
-        members = np.flatnonzero(group == prior)
-        for rows in row_blocks(scores.shape):
-            columns[rows, place] = members[scores[rows][:, members].argmax(axis=1)]
-    return priors[order], columns, np.take_along_axis(scores, columns, axis=1)
+    from scipy.optimize import minimize_scalar
+    from scipy.special import logsumexp
 
+    own = scores[np.arange(len(truth)), truth]
+    seen = np.isfinite(own)
+    own, scores = own[seen], scores[seen]
+    if not len(own):
+        return 1.0
 
-class _CoordinateAscent:
-    """Maximizes macro-F1 over one label's offset at a time, with the other offsets fixed.
+    def log_loss(exponent: float) -> float:
+        return float(np.mean(logsumexp(scores * np.exp(-exponent), axis=1) - own * np.exp(-exponent)))
 
-    As the offset of a label grows, documents flip to that label one after the other, each at the offset at which the
-    label's score exceeds the best other one. So one sort gives the sum of F1 at every offset.
-    """
-
-    def __init__(self, scores: Scores, truth: Codes, common: NDArray[np.float64]) -> None:
-        self.scores, self.truth, self.common = scores, truth, common
-        self.offsets = common.copy()
-        self.predicted, self.highest = best_columns(scores, common)
-        self.support = np.bincount(truth, minlength=scores.shape[1])
-
-    def run(self) -> NDArray[np.float64]:
-        """Sweep over the labels, the most frequent first, until no offset changes."""
-        tuned = np.flatnonzero(self.support >= MIN_DOCUMENTS)
-        order = tuned[np.argsort(-self.support[tuned], kind="stable")]
-        for _ in range(SWEEPS):
-            before = self.offsets.copy()
-            for label in order:
-                self._tune_offset(int(label))
-            if np.array_equal(before, self.offsets):
-                break
-        return self.offsets
-
-    def _tune_offset(self, label: int) -> None:
-        rival, highest = self._best_other_label(label)
-        score = self.scores[:, label]
-        rows = np.flatnonzero(np.isfinite(score) & np.isfinite(highest))
-        flip_points = highest[rows] - score[rows]
-        order = np.argsort(flip_points)
-        rows, flip_points = rows[order], flip_points[order]
-        before = ConfusionCounts.from_predictions(self.truth, rival, len(self.offsets))
-        gains = f1_changes_of_label(label, self.truth[rows] == label, before)
-        gains += f1_changes(rival[rows], self.truth[rows] == rival[rows], before, -1)
-        self.offsets[label] = best_threshold(flip_points, gains, self.common[label])
-        flipped = score + self.offsets[label] > highest
-        self.predicted = np.where(flipped, label, rival)
-        self.highest = np.where(flipped, score + self.offsets[label], highest)
-
-    def _best_other_label(self, label: int) -> tuple[Codes, NDArray[np.float64]]:
-        """The best of the other labels for each document, and its adjusted score."""
-        rival, highest = self.predicted.copy(), self.highest.copy()
-        rows = np.flatnonzero(rival == label)
-        offsets = self.offsets.copy()
-        offsets[label] = -np.inf
-        rival[rows], highest[rows] = best_columns(self.scores[rows], offsets)
-        rival[rows] = np.where(np.isfinite(highest[rows]), rival[rows], label)
-        return rival, highest
+    limit = float(np.log(100))
+    return float(np.exp(minimize_scalar(log_loss, bounds=(-limit, limit), method="bounded").x))

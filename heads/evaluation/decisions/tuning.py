@@ -30,6 +30,7 @@ from data.hierarchy import Hierarchy
 from data.splits import nested_subsets
 from heads.evaluation.decisions.decision import Decision
 from heads.evaluation.decisions.evidence import Evidence, RuleComparison
+from heads.evaluation.decisions.objective_request import ObjectiveRequest
 from heads.evaluation.decisions.objectives import Family
 from heads.evaluation.decisions.problem import FOLDS, Fold, Problem, Selection, canonical_order, reorder
 from heads.evaluation.decisions.rules import DecisionRule
@@ -45,7 +46,7 @@ def default_decision(
     *,
     ordinal: bool = False,
     hierarchy: Hierarchy | None = None,
-    objective: str | None = None,
+    objective: ObjectiveRequest | str | None = None,
     labels_only: bool = False,
 ) -> Decision:
     """Decide by the rule without a fitted parameter, and measure it.
@@ -69,7 +70,9 @@ def default_decision(
     (rule,) = selection.objective.default(selection.sample(scores, truth))
     predicted = rule.decide(scores)
     value = float(metric.value(selection.count(truth, predicted, scores.shape[1])))
-    only = RuleComparison(rule.name, None, value, value, 0.0, 0.0, 0.0, selected=True, metric=metric.name)
+    only = RuleComparison(
+        rule.name, None, value, value, 0.0, 0.0, 0.0, selected=True, metric=metric.name, sign=metric.sign
+    )
     return Decision(rule, Evidence(len(truth), 0, 0, 0, (only,)), predicted)
 
 
@@ -81,7 +84,7 @@ def tune_decision(
     *,
     ordinal: bool = False,
     hierarchy: Hierarchy | None = None,
-    objective: str | None = None,
+    objective: ObjectiveRequest | str | None = None,
     labels_only: bool = False,
 ) -> Decision:
     """Select and fit the decision rule for these scores.
@@ -96,7 +99,8 @@ def tune_decision(
         ordinal: whether the columns go from the lowest label to the highest. The metric is the mean absolute error
             then, else macro-F1.
         hierarchy: of the labels, for an objective that needs one; multi-label decisions are closed under it.
-        objective: what the rule is selected for, one of `objectives.OBJECTIVES`; None for the metric of `ordinal`.
+        objective: what the rule is selected for, or the name of an objective that needs no more, one of
+            `objective_request.OBJECTIVES`; None for the metric of `ordinal`.
         labels_only: whether nodes of the hierarchy that are no label are never predicted.
 
     Returns:
@@ -129,8 +133,8 @@ def _tune(
     """As `tune_decision`, on all of the documents."""
     problem = Problem.build(scores, truth, selection)
     repeats = [problem.divide(groups, seed * REPEATS + repeat) for repeat in range(REPEATS)]
-    constrained, *more_flexible = selection.objective.families
-    current = _fit_family(constrained, problem, repeats)
+    simplest, *more_flexible = selection.objective.families
+    current = _fit_family(simplest, problem, repeats)
     comparisons = [current.compare(None, problem, seed)]
     for family in more_flexible:
         candidate = _fit_family(family, problem, repeats)
@@ -138,16 +142,21 @@ def _tune(
             continue
         comparisons.append(candidate.compare(current, problem, seed))
         current = candidate if comparisons[-1].selected else current
-    evidence = Evidence(len(truth), FOLDS, REPEATS, problem.rare_labels, tuple(comparisons))
+    reached = problem.reached_constraint(current.cross_fitted)
+    evidence = Evidence(len(truth), FOLDS, REPEATS, problem.rare_labels, tuple(comparisons), reached)
     rule = current.rule.reordered(problem.inverse_order)
     return Decision(rule, evidence, problem.restore_order(current.cross_fitted[0]))
 
 
 @dataclass(frozen=True)
 class _FittedFamily:
-    """A family's rule, fitted on all documents, and its cross-fitted predictions, one array per repeat."""
+    """A family's rule, fitted on all documents, and its cross-fitted predictions, one array per repeat.
+
+    margin: how many standard errors better it must be to be selected; -inf if it is selected anyway.
+    """
 
     rule: DecisionRule
+    margin: float
     cross_fitted: list[NDArray[Any]]
 
     def compare(self, current: "_FittedFamily | None", problem: Problem, seed: int) -> RuleComparison:
@@ -169,8 +178,9 @@ class _FittedFamily:
             in_sample_gain=in_sample - baseline_in_sample,
             cross_fitted_gain=gain,
             standard_error=error,
-            selected=current is None or gain > problem.selection.objective.margin * error,
+            selected=current is None or self.margin == -np.inf or gain > self.margin * error,
             metric=problem.metric.name,
+            sign=problem.metric.sign,
         )
 
 
@@ -190,7 +200,8 @@ def _standard_error(candidate: _FittedFamily, current: _FittedFamily, problem: P
 def _fit_family(family: Family, problem: Problem, repeats: list[list[Fold]]) -> _FittedFamily:
     results = [_cross_fit(family, problem, folds) for folds in repeats]
     best = int(np.argmax(np.mean([values for _, values in results], axis=0)))
-    return _FittedFamily(family(problem.all_documents)[best], [predicted for predicted, _ in results])
+    rule, margin = family(problem.all_documents)[best], problem.selection.objective.margin_of(family)
+    return _FittedFamily(rule, margin, [predicted for predicted, _ in results])
 
 
 def _cross_fit(family: Family, problem: Problem, folds: list[Fold]) -> tuple[NDArray[Any], list[float]]:

@@ -40,7 +40,7 @@ def test_a_loss_that_rounds_to_zero_has_no_minus_sign() -> None:
 def test_a_gain_of_an_error_lowers_it() -> None:
     error = RuleComparison(
         "weighted median", "argmax", 0.41, 0.41, 0.062, cross_fitted_gain=0.062, standard_error=0.011, selected=True,
-        metric="mean absolute error",
+        metric="mean absolute error", sign=-1,
     )  # fmt: skip
     assert error.sentence == (
         'The rule "weighted median" lowers the mean absolute error by 0.062 ± 0.011 out of fold; it was selected.'

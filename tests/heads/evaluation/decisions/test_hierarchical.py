@@ -10,14 +10,12 @@ from numpy.typing import NDArray
 from benchmarks.brute_force_decoding import (
     OBJECTIVES,
     RandomHierarchies,
-    closed_sets,
     expected_values,
     hierarchical_f,
 )
 from data.hierarchy import Hierarchy
 from data.taxonomy import Taxonomy
 from heads.evaluation.decisions import rule_from_json
-from heads.evaluation.decisions.closed_sets import BestClosedSet
 from heads.evaluation.decisions.hierarchical import (
     BestExpectedDistance,
     BestExpectedHF,
@@ -84,17 +82,6 @@ def test_the_expected_hf_of_a_graph_is_exact_for_each_beta(beta: float) -> None:
         rule = BestExpectedHF(**shape_of(hierarchy), beta=beta)
         values = expected_values(hierarchy, probabilities, hierarchical_f(beta))
         assert is_best(values, rule.decide(log(probabilities)))
-
-
-@pytest.mark.parametrize("hierarchies", [TREES, GRAPHS])
-def test_no_closed_set_has_a_higher_expected_hf(hierarchies: RandomHierarchies) -> None:
-    for seed in range(8):
-        hierarchy, probabilities = hierarchies.draw(seed)
-        sets = closed_sets(hierarchy)
-        values = expected_values(hierarchy, probabilities, hierarchical_f(1.0), sets)
-        predicted = BestClosedSet(**shape_of(hierarchy)).decide(log(probabilities))
-        codes = [sets.index(frozenset(np.flatnonzero(row).tolist())) for row in predicted]
-        assert is_best(values, np.array(codes))
 
 
 def test_a_threshold_on_paths_maximizes_the_nodes_that_are_right_minus_their_price() -> None:
@@ -167,7 +154,7 @@ def test_another_order_of_the_columns_gives_the_same_nodes(seed: int) -> None:
 
 def test_a_rule_comes_back_from_json() -> None:
     hierarchy, _ = GRAPHS.draw(3)
-    for rule in [*rules_of(hierarchy), BestClosedSet(**shape_of(hierarchy))]:
+    for rule in rules_of(hierarchy):
         assert rule_from_json(json.loads(json.dumps(rule.to_json(), allow_nan=False))) == rule
 
 
@@ -194,7 +181,6 @@ def test_scores_of_a_head_that_has_seen_no_label_give_a_node() -> None:
     scores = np.full((2, hierarchy.labels), -np.inf, dtype=np.float32)
     for rule in rules_of(hierarchy):
         assert set(rule.decide(scores).tolist()) <= set(range(len(hierarchy)))
-    assert not BestClosedSet(**shape_of(hierarchy)).decide(scores).any()
 
 
 def test_one_label_and_no_document_are_decided() -> None:
@@ -214,6 +200,6 @@ def test_blocks_of_documents_are_decided_alike(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_scores_of_other_labels_are_refused() -> None:
-    for rule in [*rules_of(TWO_BRANCHES), BestClosedSet(**shape_of(TWO_BRANCHES))]:
+    for rule in rules_of(TWO_BRANCHES):
         with pytest.raises(ValueError, match="for 4 labels, but the scores have 3 columns"):
             rule.decide(np.zeros((1, 3)))

@@ -272,7 +272,7 @@ def test_no_rule_decides_a_document_or_a_group_that_it_was_fitted_to(monkeypatch
     seen: list[tuple[set[float], set[float]]] = []
 
     def family(sample: Any) -> list[DecisionRule]:
-        return [Recording(sample.scores, seen)]
+        return [Recording(sample.all_scores[sample.rows], seen)]
 
     objective = Objective(MACRO_F1, (family, family), family)
     monkeypatch.setattr(problem, "find_objective", lambda *_, **__: objective)
@@ -296,7 +296,7 @@ def test_the_scores_of_a_label_are_sorted_once(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(np, "argsort", count)
     assert isinstance(tune_decision(scores, truth).rule, DecisionRule)
-    assert sorted_columns == [len(scores)] * 3
+    assert sorted_columns == [*[len(scores)] * 3, scores.size]  # and all of them together
 
 
 def test_the_evidence_measures_the_out_of_fold_predictions() -> None:
