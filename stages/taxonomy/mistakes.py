@@ -140,7 +140,7 @@ def find_mistakes(hierarchy: Hierarchy, truth: NDArray[Any], predicted: NDArray[
     Args:
         hierarchy: the labels and the nodes above them.
         truth: int codes (documents,), or bool (documents, labels).
-        predicted: the same, and its codes may be those of any node.
+        predicted: the same, and its codes may be those of any node, or negative if none is predicted.
 
     Returns:
         The mistakes.
@@ -162,11 +162,17 @@ def _node_sets(
     hierarchy: Hierarchy, truth: NDArray[Any], predicted: NDArray[Any]
 ) -> tuple[NDArray[np.int64], Any, Any]:
     """Documents per row int64 (rows,), and two csr_arrays (rows, nodes) with a 1 at each true and predicted node."""
-    closure = hierarchy.closure
+    from scipy.sparse import csr_array
+
     if truth.ndim == 1:  # few pairs of codes are distinct
-        pairs, counts = np.unique(truth.astype(np.int64) * len(hierarchy) + predicted, return_counts=True)
-        true_codes, predicted_codes = np.divmod(pairs, len(hierarchy))
-        return counts, closure[true_codes], closure[predicted_codes]
+        codes = len(hierarchy) + 1  # the last one for no predicted node
+        pairs, counts = np.unique(
+            truth.astype(np.int64) * codes + np.where(predicted < 0, len(hierarchy), predicted), return_counts=True
+        )
+        true_codes, predicted_codes = np.divmod(pairs, codes)
+        (rows,) = np.nonzero(predicted_codes < len(hierarchy))
+        chosen = csr_array((np.ones_like(rows), (rows, predicted_codes[rows])), shape=(len(pairs), len(hierarchy)))
+        return counts, hierarchy.closure[true_codes], chosen @ hierarchy.closure
     return np.ones(len(truth), dtype=np.int64), hierarchy.complete(truth), hierarchy.complete(predicted)
 
 

@@ -41,7 +41,7 @@ def propose_taxonomy(name: str, labels: Sequence[str], truth: NDArray[Any], pred
         name: name of the run.
         labels: the labels.
         truth: int codes (documents,), or bool (documents, labels).
-        predicted: the same.
+        predicted: the same; a code is negative if no label is predicted.
 
     Returns:
         The taxonomy, with these documents. A label that was never confused stays at the top.
@@ -68,13 +68,13 @@ def propose_taxonomy(name: str, labels: Sequence[str], truth: NDArray[Any], pred
 
 
 def _label_matrix(codes: NDArray[Any], labels: int) -> Any:
-    """csr_array int64 (documents, labels), from codes (documents,) or bool (documents, labels)."""
+    """csr_array int64 (documents, labels), from codes (documents,), negative for none, or bool (documents, labels)."""
     from scipy.sparse import csr_array
 
     if codes.ndim == 2:
         return csr_array(codes, dtype=np.int64)
-    rows = np.arange(len(codes) + 1)
-    return csr_array((np.ones(len(codes), dtype=np.int64), codes, rows), shape=(len(codes), labels))
+    (rows,) = np.nonzero(codes >= 0)
+    return csr_array((np.ones(len(rows), dtype=np.int64), (rows, codes[rows])), shape=(len(codes), labels))
 
 
 def confusion_similarity(truth: Any, predicted: Any) -> NDArray[np.float64]:

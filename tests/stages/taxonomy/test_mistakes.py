@@ -41,6 +41,17 @@ def test_confusions_are_between_nodes_of_one_parent() -> None:
     )
 
 
+def test_a_document_that_is_left_undecided_stops_above_the_top() -> None:
+    mistakes = find_mistakes(TREE, np.array([X, X, B]), np.array([X, -1, -2]))
+    assert mistakes.nodes["a"] == NodeMistakes(support=2, predicted=1, correct=1, lost=1)
+    assert mistakes.nodes["b"] == NodeMistakes(support=1, predicted=0, correct=0, lost=1)
+    assert [(level.stopped, level.other_branch, level.left_above) for level in mistakes.levels] == [
+        (2, 0, 0),
+        (0, 0, 1),
+    ]
+    assert mistakes.confusions == ()
+
+
 def test_in_a_graph_a_node_is_lost_where_one_of_its_parents_was_predicted() -> None:
     graph = Taxonomy.from_parents(
         {"pets": (), "farm": (), "pony": ("pets", "farm"), "cat": ("pets",), "cow": ("farm",)}

@@ -76,3 +76,10 @@ def test_a_run_without_confusions_and_three_labels_are_refused_in_one_sentence()
         propose_taxonomy("run", "abcde", TRUTH, TRUTH)
     with pytest.raises(CallError, match="has 3 labels; a taxonomy is proposed for at least 4"):
         propose_taxonomy("run", "abc", TRUTH[:7], TRUTH[:7])
+
+
+def test_documents_that_are_left_undecided_confuse_no_labels() -> None:
+    labels, truth = ("a", "b", "c", "d"), np.array([0, 0, 1, 2, 3])
+    decided = propose_taxonomy("run", labels, truth, np.array([0, 1, 0, 2, 3]))
+    undecided = propose_taxonomy("run", labels, truth, np.array([0, 1, 0, -1, -2]))
+    assert undecided.taxonomy == decided.taxonomy
