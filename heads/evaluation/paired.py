@@ -57,7 +57,7 @@ def compare_paired(
     margin: float,
     hierarchy: Hierarchy | None = None,
     seed: int = 0,
-    resamples: int = 2 * RESAMPLES,
+    resamples: int = RESAMPLES,
     exchanges: int = EXCHANGES,
 ) -> list[PairedComparison]:
     """Compare predictions with a reference. If there are several seeds of one, its metric is their mean.

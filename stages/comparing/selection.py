@@ -135,4 +135,10 @@ def choose_metric(selected: Sequence[runs.Run], name: str | None = None) -> Metr
         find_metric(name, run.record.kind, has_taxonomy=bool(run.record.taxonomy), of=f"the run {run.name}")
         for run in selected
     ]
-    return found[0]
+    metric = found[0]
+    if lacking := [run.name for run in selected if metric.value(run.ranking_scorecard) is None]:
+        raise CallError(
+            f"The {metric.name} of {join_names(lacking, quoted=False)} is not known: it needs documents with and "
+            "without each label. Name another metric."
+        )
+    return metric

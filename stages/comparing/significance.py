@@ -1,7 +1,8 @@
 """How the other configurations compare with the best one, on the documents that both were scored on."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from data.splits import Split
 from heads.evaluation.metrics import ConfidenceInterval, Metric
 from heads.evaluation.paired import PairedComparison, compare_paired, mean_differences
+from heads.evaluation.paired_probabilities import compare_probabilities
 from heads.evaluation.randomization import EXCHANGES, adjust_holm
 from heads.evaluation.selection_optimism import SelectionOptimism, correct_selection
 from stages.comparing.entries import SPLITS, Entry
@@ -37,8 +39,9 @@ class Significance:
 
 @dataclass(frozen=True)
 class _Aligned:
-    """Predictions of the same documents. truth: of these. best, others: one array per seed; others by name.
+    """Predictions of the same documents, or probabilities.
 
+    truth: of these documents. best, others: one array per seed; others by name.
     is_whole: whether these are all documents of each of them.
     """
 
@@ -66,14 +69,15 @@ def compare_with_best(
     Returns:
         The comparisons of those that have scored documents in common with the best one.
     """
-    best, labels, hierarchy = entries[0].first, len(entries[0].first.record.labels), entries[0].first.record.hierarchy
+    if metric.needs == "probabilities":
+        return _compare_probabilities(entries, predictions, metric, margin)
+    labels, hierarchy = len(entries[0].first.record.labels), entries[0].first.record.hierarchy
     family = len(entries) * (len(entries) - 1) // 2
     exchanges = int(np.clip(40 * family, EXCHANGES, MOST_EXCHANGES))  # so that an adjusted p-value can be below 0.05
     comparisons: dict[str, PairedComparison] = {}
     differences: dict[str, ConfidenceInterval] = {}
     optimism = None
-    split = SPLITS["out_of_fold" if best.record.validate_on == "folds" else "validation"]
-    for aligned in _align(entries, predictions, split):
+    for aligned in _align(entries, predictions, _ranking_split(entries[0])):
         others = list(aligned.others.values())
         found = compare_paired(
             aligned.truth,
@@ -98,8 +102,37 @@ def compare_with_best(
     return Significance(comparisons, dict(zip(comparisons, adjusted, strict=True)), differences, optimism)
 
 
-def _align(entries: Sequence[Entry], predictions: Mapping[str, Predictions], split: Split) -> Iterator[_Aligned]:
-    """The configurations that were scored on this split together with the first one, by their documents."""
+def _compare_probabilities(
+    entries: Sequence[Entry], predictions: Mapping[str, Predictions], metric: Metric, margin: float
+) -> Significance:
+    """As `compare_with_best`, by a metric of probabilities; the optimism of the best is not known."""
+    found: dict[Split, dict[str, PairedComparison]] = {}
+    for split in (_ranking_split(entries[0]), Split.TEST):
+        found[split] = {}
+        for aligned in _align(entries, predictions, split, attrgetter("probabilities")):
+            others = list(aligned.others.values())
+            compared = compare_probabilities(aligned.truth, aligned.best, others, metric, margin=margin)
+            found[split] |= zip(aligned.others, compared, strict=True)
+    ranking, tested = found.values()
+    adjusted = adjust_holm([each.p_value for each in ranking.values()], len(entries) * (len(entries) - 1) // 2)
+    differences = {name: each.difference for name, each in tested.items()}
+    return Significance(ranking, dict(zip(ranking, adjusted, strict=True)), differences)
+
+
+def _ranking_split(entry: Entry) -> Split:
+    return SPLITS["out_of_fold" if entry.first.record.validate_on == "folds" else "validation"]
+
+
+def _align(
+    entries: Sequence[Entry],
+    predictions: Mapping[str, Predictions],
+    split: Split,
+    values: Callable[[Predictions], NDArray[Any]] = attrgetter("predicted"),
+) -> Iterator[_Aligned]:
+    """The configurations that were scored on this split together with the first one, by their documents.
+
+    values: what is compared of each prediction.
+    """
     best, *others = (entry.predictions(split, predictions) for entry in entries)
     by_ids: dict[tuple[str, ...], dict[str, list[Predictions]]] = {}
     for entry, rows in zip(entries[1:], others, strict=True):
@@ -112,7 +145,7 @@ def _align(entries: Sequence[Entry], predictions: Mapping[str, Predictions], spl
         if common:
             yield _Aligned(
                 truth=best[0].truth[common],
-                best=[each.predicted[common] for each in best],
-                others={name: [each.predicted[rows_of_others] for each in of] for name, of in members.items()},
+                best=[values(each)[common] for each in best],
+                others={name: [values(each)[rows_of_others] for each in of] for name, of in members.items()},
                 is_whole=len(common) == len(best[0].ids) == len(ids),
             )

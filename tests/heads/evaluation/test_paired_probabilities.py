@@ -1,0 +1,43 @@
+"""Paired comparisons by metrics of probabilities."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from heads.evaluation.metrics import METRICS, Metric
+from heads.evaluation.paired_probabilities import compare_probabilities
+
+BRIER, AUROC = METRICS["brier"], METRICS["auroc"]
+
+
+def draw(documents: int, seed: int, signal: float) -> NDArray[np.float64]:
+    """Probabilities of two labels; the first half of the documents has the first one."""
+    noise = np.random.default_rng(seed).random(documents)
+    second = (1 - signal) * noise + signal * (np.arange(documents) >= documents / 2)
+    return np.stack([1 - second, second], axis=1)
+
+
+TRUTH = np.repeat([0, 1], 100)
+
+
+@pytest.mark.parametrize("metric", [BRIER, AUROC])
+def test_better_probabilities_have_a_positive_difference_whatever_the_sign_of_the_metric(metric: Metric) -> None:
+    worse, better = draw(200, 0, 0.2), draw(200, 0, 0.5)
+    forward, same = compare_probabilities(TRUTH, [worse], [[better], [worse]], metric, margin=0.001, resamples=200)
+    assert 0 < forward.difference.low < forward.difference.value < forward.difference.high
+    assert forward.p_value < 0.02 and forward.equivalence == 0 and forward.not_worse == 1
+    assert (same.difference.low, same.difference.high, same.p_value, same.equivalence) == (0, 0, 1, 1)
+    (backward,) = compare_probabilities(TRUTH, [better], [[worse]], metric, margin=0.001, resamples=200)
+    assert backward.difference.value == pytest.approx(-forward.difference.value) and backward.not_worse == 0
+
+
+def test_the_metric_of_several_seeds_is_their_mean() -> None:
+    seeds = [draw(200, seed, 0.3) for seed in range(3)]
+    (found,) = compare_probabilities(TRUTH, [seeds[0]], [seeds[1:]], BRIER, margin=0.1, resamples=50)
+    first, *rest = (float(np.square(each - np.eye(2)[TRUTH]).sum(axis=1).mean()) / 2 for each in seeds)
+    assert found.difference.value == pytest.approx(first - np.mean(rest))
+
+
+def test_a_metric_that_is_not_defined_is_refused() -> None:
+    with pytest.raises(ValueError, match="the AUROC of these documents is not defined"):
+        compare_probabilities(TRUTH[:5], [draw(5, 0, 0.3)], [[draw(5, 1, 0.3)]], AUROC, margin=0)
