@@ -214,6 +214,10 @@ def _show_sentences(comparison: "Comparison") -> None:
         note(sentence)
     if comparison.optimism is not None:
         note(_describe_optimism(comparison))
+    if comparison.checks:
+        say("Checks:")
+    for check in comparison.checks:
+        note(f"{f'{check.run}: ' if check.run else ''}{check.sentence} {check.next_step}")
 
 
 def show_choice(comparison: "Comparison", output: Callable[[str], None] = show) -> None:

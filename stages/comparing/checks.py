@@ -1,15 +1,89 @@
-"""Automatic checks of runs: what a user would want to know, and what to do next."""
+"""Automatic checks of runs: what a user would want to know, and what to do next.
 
+A check is reported only if it is more than chance: its threshold is an end of a confidence interval, or a test's level.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Check"]
+from data.splits import Split
+from heads.evaluation.bootstrap import ConfidenceInterval
+from heads.evaluation.metrics import MACRO_F1, Metric
+from stages.comparing.choice import MARGIN
+from stages.comparing.data_checks import (
+    check_baseline,
+    check_calibration,
+    check_duplicates,
+    check_rare_labels,
+    find_baseline,
+    missing_baseline,
+)
+from stages.comparing.fit_checks import check_edges, check_fit, check_folds, check_views
+from stages.fitting import runs
+from stages.fitting.predictions import Predictions
+
+__all__ = ["Check", "check_runs"]
 
 
 @dataclass(frozen=True)
 class Check:
-    """What a check found in a run: one sentence, and what to do next."""
+    """What a check found: one sentence, and what to do next. run: its name, "" for all runs on the documents."""
 
     run: str
     name: str
     sentence: str
     next_step: str
+
+
+def check_runs(
+    selected: Sequence[runs.Run],
+    predictions: Mapping[str, Predictions],
+    differences: Mapping[str, ConfidenceInterval],
+    metric: Metric,
+    margin: float = MARGIN,
+) -> tuple[Check, ...]:
+    """Check runs on the same documents.
+
+    Args:
+        selected: the runs, the best first.
+        predictions: of each run, by name.
+        differences: how much better each run is than the first one, by name; the first one has none.
+        metric: what ranks the runs.
+        margin: the largest difference that does not matter.
+
+    Returns:
+        What was found: first of the documents, then of each run in turn.
+    """
+    of_labels = MACRO_F1 if metric.needs == "probabilities" else metric
+    first, baseline = selected[0], find_baseline(selected)
+    found = [
+        _check("", "rare labels", check_rare_labels(first, of_labels)),
+        _check("", "duplicates", check_duplicates(first)),
+        _check("", "baseline", missing_baseline(first) if baseline is None else None),
+    ]
+    known = {run.name: _scored(run, predictions[run.name]) for run in selected}
+    if baseline is not None:
+        of_baseline = known.get(baseline.name) or _scored(baseline, baseline.predictions())
+        paired = differences if baseline.name == first.name else {}
+    for run in selected:
+        scored = known[run.name]
+        if baseline is not None:
+            against = check_baseline(run, baseline, (scored, of_baseline), of_labels, paired.get(run.name))
+            found.append(_check(run.name, "baseline", against))
+        found += [
+            _check(run.name, "fit", check_fit(run, first, differences.get(run.name))),
+            _check(run.name, "folds", check_folds(run, scored, of_labels, len(selected))),
+            _check(run.name, "search", check_edges(run)),
+            _check(run.name, "views", check_views(run, margin)),
+            _check(run.name, "calibration", check_calibration(run, scored)),
+        ]
+    return tuple(check for check in found if check is not None)
+
+
+def _scored(run: runs.Run, predictions: Predictions) -> Predictions:
+    """The predictions that rank a run."""
+    return predictions.of(Split.TRAIN if run.record.validate_on == "folds" else Split.VALIDATION)
+
+
+def _check(run: str, name: str, finding: tuple[str, str] | None) -> Check | None:
+    return None if finding is None else Check(run, name, *finding)

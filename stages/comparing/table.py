@@ -13,7 +13,7 @@ import numpy as np
 
 from heads.evaluation.metrics import ConfidenceInterval, Metric, Scorecard
 from heads.evaluation.selection_optimism import SelectionOptimism
-from stages.comparing.checks import Check
+from stages.comparing.checks import Check, check_runs
 from stages.comparing.choice import MARGIN, Choice, Cost, choose_run
 from stages.comparing.entries import Entry, Seeds, group_seeds, mean_interval
 from stages.comparing.notes import describe_exposure, describe_inputs, describe_marks, describe_runs, describe_seeds
@@ -177,6 +177,13 @@ def compare(
         notes=(*describe_runs(ranked), *describe_exposure(ranked, predictions), *notes),
         choice=choose_run(comparable, found.comparisons, metric, margin, cost),
         optimism=found.optimism,
+        checks=check_runs(
+            [entry.first for entry in comparable],
+            predictions,
+            {name: paired.difference for name, paired in found.comparisons.items()},
+            metric,
+            margin,
+        ),
     )
 
 

@@ -1,0 +1,200 @@
+"""Checks of documents and probabilities: rare labels, duplicates across splits, calibration, and the baseline."""
+
+import re
+import shlex
+from collections.abc import Sequence
+from math import pi, sqrt
+
+from data.text_format import join_names, plural
+from heads.evaluation.bootstrap import ConfidenceInterval
+from heads.evaluation.confusion_counts import ConfusionCounts
+from heads.evaluation.document_measures import measure_documents
+from heads.evaluation.jackknife import difference_error
+from heads.evaluation.metrics import Metric
+from heads.evaluation.probability_metrics import Reliability
+from stages.comparing.repeat_command import repeat_command
+from stages.fitting import runs
+from stages.fitting.predictions import Predictions
+
+__all__ = [
+    "check_baseline",
+    "check_calibration",
+    "check_duplicates",
+    "check_rare_labels",
+    "find_baseline",
+    "missing_baseline",
+]
+
+Finding = tuple[str, str]  # a sentence, and the next step
+# with n documents, the exact 95 % interval of a recall includes 1/2 whatever their predictions, if 2 * 0.5^n > 0.05
+FEW = 5
+BASELINE, BASELINE_KIND = "tfidf", "svm"
+_DUPLICATES = re.compile(r"^([\d,]+) texts? occurs? in both train and (test|validation)")
+
+
+def check_rare_labels(run: runs.Run, metric: Metric) -> Finding | None:
+    """Whether there are labels with too few documents to tell whether they are recognized.
+
+    Args:
+        run: any run on the documents.
+        metric: what ranks the runs.
+
+    Returns:
+        What was found, or None.
+    """
+    card = run.ranking_scorecard
+    rare = [label.label for label in card.labels if 0 < label.support <= FEW]
+    if not rare:
+        return None
+    known = sum(bool(label.support) for label in card.labels)
+    share = f", but are {len(rare) / known:.0%} of {metric.name}" if metric.name.startswith("macro") else ""
+    sentence = (
+        f"{len(rare):,} of {known:,} labels have at most {FEW} documents that were scored "
+        f"({join_names(sorted(rare))}): these are too few to tell a recall from one half{share}."
+    )
+    if not share:
+        return sentence, "Add documents of these labels."
+    weighted = "`embedonce compare --metric weighted-f1`"
+    return sentence, f"Add documents of these labels, or rank by a metric that counts documents: {weighted}."
+
+
+def check_duplicates(run: runs.Run) -> Finding | None:
+    """Whether texts of training are also in the split that is scored, so many that its accuracy may be wrong.
+
+    Args:
+        run: any run on the documents.
+
+    Returns:
+        What was found; None if all of them together are a smaller share than half the confidence interval's width.
+    """
+    for split, card in run.scorecards.items():
+        found = [match for note in run.record.corpus_notes if (match := _DUPLICATES.match(note)) and match[2] == split]
+        texts = sum(int(match[1].replace(",", "")) for match in found)
+        half = (card.accuracy.high - card.accuracy.low) / 2
+        if texts and texts / card.documents > half:
+            verb = "is" if texts == 1 else "are"
+            return (
+                f"{plural(texts, 'text')} of the {split} split {verb} also in the training split, up to "
+                f"{texts / card.documents:.1%} of its {card.documents:,} documents. The confidence interval of the "
+                f"accuracy is ± {half:.1%}, so its metrics may be too high by more than chance.",
+                "Draw a split that keeps equal texts together, and fit again: "
+                f"`{shlex.join(['embedonce', 'embed', run.record.source, '--split', ''])}`.",
+            )
+    return None
+
+
+def check_calibration(run: runs.Run, predictions: Predictions) -> Finding | None:
+    """Whether probabilities are further from the truth than calibrated ones would be by chance.
+
+    Args:
+        run: the run.
+        predictions: those that its first metrics are of.
+
+    Returns:
+        What was found; None if the ECE's interval includes values that calibrated probabilities have by chance.
+    """
+    error = run.ranking_scorecard.ece
+    if error is None:
+        return None
+    expected = _chance_error(Reliability.of(predictions.truth, predictions.probabilities))
+    if error.low <= expected:
+        return None
+    return (
+        f"Its probabilities are badly calibrated: on average they are off by {error.value:.3f} (ECE, {error.low:.3f} "
+        f"to {error.high:.3f}), and calibrated ones by at most {expected:.3f}.",
+        f"Look at the reliability diagram before you use them: `embedonce report {run.name} --html report.html`.",
+    )
+
+
+def _chance_error(bins: Reliability) -> float:
+    """The 97.5 % quantile of the ECE of calibrated probabilities with these confidences, by a normal distribution.
+
+    The share of a bin of n that is correct has the variance c (1 - c) / n, so its distance to c is half-normal (Bröcker
+    & Smith 2007, Increasing the reliability of reliability diagrams, on the simulation of the same).
+    """
+    share = bins.size / max(int(bins.size.sum()), 1)
+    deviation = (bins.confidence * (1 - bins.confidence) / bins.size.clip(min=1)) ** 0.5
+    mean, variance = share @ deviation * sqrt(2 / pi), (share**2) @ (deviation**2) * (1 - 2 / pi)
+    return float(mean + 1.96 * sqrt(variance))
+
+
+def find_baseline(selected: Sequence[runs.Run]) -> runs.Run | None:
+    """The best linear SVM on tf-idf on the documents of the first of these runs: among them, or in its folder."""
+    first = selected[0]
+    folder = [run for run in runs.runs_in(first.folder.parent) if run.name not in {each.name for each in selected}]
+    fields = ("documents_hash", "labels", "kind", "taxonomy", "validate_on")
+    found = [
+        run
+        for run in (*selected, *folder)
+        if run.record.head == BASELINE
+        and run.record.hyperparameters.get("kind") == BASELINE_KIND
+        and all(getattr(run.record, field) == getattr(first.record, field) for field in fields)
+    ]
+    return max(found, key=lambda run: run.ranking_scorecard.macro_f1.value, default=None)
+
+
+def missing_baseline(run: runs.Run) -> Finding:
+    """That no run is the baseline, and how to fit it on the documents of `run`."""
+    return (
+        "There is no baseline: a linear SVM on tf-idf needs no encoder, and a run should be better than it.",
+        f"Fit it: `{repeat_command(run, 'fit-head', head=BASELINE)}`.",
+    )
+
+
+def check_baseline(
+    run: runs.Run,
+    baseline: runs.Run,
+    predictions: tuple[Predictions, Predictions],
+    metric: Metric,
+    difference: ConfidenceInterval | None = None,
+) -> Finding | None:
+    """Whether a run is worse than the baseline, or not better and slower.
+
+    Args:
+        run: the run.
+        baseline: the run of `find_baseline`.
+        predictions: those that rank the run, and those that rank the baseline.
+        metric: what ranks the runs.
+        difference: how much better the run is than the baseline; None computes it.
+
+    Returns:
+        What was found; None for the baseline itself, and if both were not scored on the same documents.
+    """
+    if run.name == baseline.name or list(predictions[0].ids) != list(predictions[1].ids):
+        return None
+    difference, take = difference or _difference(run, predictions, metric), f"Take {baseline.name}"
+    values = f"{metric.name} {difference.value:+.3f}, {difference.low:+.3f} to {difference.high:+.3f}"
+    if difference.high < 0:
+        return (
+            f"It is worse than the baseline {baseline.name}, a linear SVM on tf-idf ({values}).",
+            f"{take}, or search the head: `{repeat_command(run, 'sweep')}`.",
+        )
+    times = run.record.predict_milliseconds, baseline.record.predict_milliseconds
+    if difference.low > 0 or times[0] <= times[1]:
+        return None
+    curve = f"`embedonce curve {run.record.head} {BASELINE} --corpus {run.record.corpus}`"
+    return (
+        f"It is not better than the baseline {baseline.name}, a linear SVM on tf-idf ({values}), and slower: "
+        f"{times[0]:.3f} against {times[1]:.3f} ms per document, without the encoder.",
+        f"{take}, or see whether more documents would help: {curve}.",
+    )
+
+
+def _difference(run: runs.Run, predictions: Sequence[Predictions], metric: Metric) -> ConfidenceInterval:
+    """How much better the first predictions are than the second, with a jackknife interval of 95 %."""
+    one, other = predictions
+    labels, hierarchy = len(run.record.labels), run.record.hierarchy
+    first, second = (
+        metric.signed_value(ConfusionCounts.from_predictions(one.truth, each.predicted, labels, hierarchy))
+        for each in predictions
+    )
+    error = difference_error(
+        one.truth,
+        [one.predicted],
+        [other.predicted],
+        metric.signed_value,
+        labels,
+        measure=lambda truth, predicted: measure_documents(truth, predicted, hierarchy),
+    )
+    value = float(first - second)
+    return ConfidenceInterval(value, value - 1.96 * error, value + 1.96 * error)

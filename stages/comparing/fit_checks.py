@@ -1,0 +1,148 @@
+"""Checks of how a run was fitted: against its training documents, over its folds, of its search and of its views."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.text_format import join_words
+from heads.evaluation.bootstrap import ConfidenceInterval
+from heads.evaluation.confusion_counts import ConfusionCounts
+from heads.evaluation.metrics import Metric
+from heads.evaluation.paired_counts import PairedCounts, is_right
+from heads.evaluation.proportions import share_interval
+from stages.comparing.choice import MARGIN
+from stages.comparing.repeat_command import repeat_command
+from stages.fitting import runs
+from stages.fitting.diagnostics import TABULAR, FitDiagnostics
+from stages.fitting.predictions import Predictions
+from stages.fitting.searched_range import SearchedRange
+
+__all__ = ["Finding", "check_edges", "check_fit", "check_folds", "check_views"]
+
+Finding = tuple[str, str]  # a sentence, and the next step
+LEVEL = 0.05  # of false alarms, of all runs together
+
+
+def check_fit(run: runs.Run, best: runs.Run, difference: ConfidenceInterval | None) -> Finding | None:
+    """Whether a run that is worse than the best one fits its training documents too closely, or not closely enough.
+
+    A gap between training and out-of-fold accuracy is normal. It is overfitting if it is larger than that of a better
+    run, and fitting training documents worse than a better run does is underfitting; both beyond chance.
+
+    Args:
+        run: the run.
+        best: the first run of the table.
+        difference: how much better `run` is than `best`, with its confidence interval; None if it is not known.
+
+    Returns:
+        What was found, or None.
+    """
+    own, better = (FitDiagnostics.from_json(each.record.diagnostics).training for each in (run, best))
+    if own is None or better is None or difference is None or difference.high >= 0:
+        return None
+    values = f"{own.first_accuracy:.1%} of its training documents and {own.second_accuracy:.1%} out of fold"
+    others = f"{best.name}, which is better, {better.first_accuracy:.1%} and {better.second_accuracy:.1%}"
+    if own.difference.low > max(better.difference.high, 0):
+        return f"It overfits: it gets {values} right, {others}.", _search_step(run, best, "stronger regularization")
+    if _training_interval(own).high < _training_interval(better).low:
+        return f"It underfits: it gets {values} right, {others}.", _search_step(run, best, "more capacity")
+    return None
+
+
+def _search_step(run: runs.Run, best: runs.Run, aim: str) -> str:
+    if run.record.base_runs or run.record.head == "finetuned" or run.record.parent:
+        return f"Take {best.name}."
+    return f"Search {aim}: `{repeat_command(run, 'sweep')}`."
+
+
+def _training_interval(counts: PairedCounts) -> ConfidenceInterval:
+    return share_interval(counts.both + counts.only_first, counts.documents)
+
+
+def check_folds(run: runs.Run, predictions: Predictions, metric: Metric, tests: int) -> Finding | None:
+    """Whether folds differ by more than chance: a chi-squared test of the numbers of right documents per fold.
+
+    Args:
+        run: the run.
+        predictions: out of fold.
+        metric: what is shown for each fold.
+        tests: how many runs are tested; the level of 5 % is divided by it.
+
+    Returns:
+        What was found, or None.
+    """
+    folds = run.folds()
+    if folds is None or len(folds) != len(predictions.ids):
+        return None
+    right = is_right(predictions.truth, predictions.predicted)
+    table = np.array([np.bincount(folds[rows], minlength=folds.max() + 1) for rows in (right, ~right)])
+    table = table[:, table.sum(axis=0) > 0]
+    if table.shape[1] < 2 or not table.sum(axis=1).all():
+        return None
+    from scipy.stats import chi2_contingency
+
+    p_value = float(chi2_contingency(table, correction=False).pvalue)
+    if p_value > LEVEL / tests:
+        return None
+    values = [_fold_value(predictions, folds == fold, metric, run) for fold in np.unique(folds).tolist()]
+    seed = run.record.seed + 1
+    return (
+        f"It is unstable: {metric.name} is {', '.join(f'{value:.3f}' for value in values)} on its {len(values)} folds, "
+        f"and such differences of accuracy are rare by chance (p = {p_value:.1g}).",
+        "Fit it with another seed: if the same documents stay hard, they are not independent, and need a group column; "
+        f"`{repeat_command(run, 'fit-head', seed=seed)}`.",
+    )
+
+
+def _fold_value(predictions: Predictions, rows: NDArray[np.bool_], metric: Metric, run: runs.Run) -> float:
+    labels, hierarchy = len(run.record.labels), run.record.hierarchy
+    counts = ConfusionCounts.from_predictions(predictions.truth[rows], predictions.predicted[rows], labels, hierarchy)
+    return float(metric.value(counts))
+
+
+def check_edges(run: runs.Run) -> Finding | None:
+    """Whether a sweep chose a value in the outer 2.5 % of its range: the best value may be beyond it."""
+    ranges = [SearchedRange.from_json(content) for content in run.record.search]
+    at_edge = [each for each in ranges if each.beyond is not None]
+    if not at_edge:
+        return None
+    described = [f"{each.name} = {each.value:g} of {each.low:g} to {each.high:g}" for each in at_edge]
+    settings = {each.name: f"{each.beyond:g}" for each in at_edge}
+    return (
+        f"A sweep chose a value at the edge of its range ({join_words(described)}): a better one may be beyond it.",
+        f"Try one beyond: `{repeat_command(run, 'fit-head', settings=settings)}`.",
+    )
+
+
+def check_views(run: runs.Run, margin: float = MARGIN) -> Finding | None:
+    """Whether one view accounts for nearly all of the score: without the others, accuracy falls by less than a margin.
+
+    Args:
+        run: the run.
+        margin: the largest difference that does not matter; the upper end of the confidence interval must be below it.
+
+    Returns:
+        What was found, or None.
+    """
+    views = FitDiagnostics.from_json(run.record.diagnostics).views
+    if views.without is None or views.without.difference.low <= 0:
+        return None
+    view, counts = min(views.alone.items(), key=lambda item: item[1].difference.high)
+    if counts.difference.high > margin:
+        return None
+    others = join_words([other for other in views.alone if other != view])
+    sentence = (
+        f"{view} alone accounts for the score: without {others}, it gets {counts.second_accuracy:.1%} of "
+        f"{counts.documents:,} held-out documents right, and {counts.first_accuracy:.1%} with all."
+    )
+    return sentence, _views_step(run, view)
+
+
+def _views_step(run: runs.Run, view: str) -> str:
+    if view == TABULAR:
+        command = repeat_command(run, "fit-head", flags=("--no-tabular",))
+        return f"Make sure that the columns are known before the label is, and see what the text is worth: `{command}`."
+    if not isinstance(run.record.hyperparameters.get("pooling", ""), str):  # the head chooses views
+        return f"Fit a smaller head on it: `{repeat_command(run, 'fit-head', settings={'pooling': view})}`."
+    return (
+        f"Keep it alone in the next store, which is then smaller: `embedonce embed {run.record.source} --keep {view}`."
+    )

@@ -1,0 +1,315 @@
+"""Each automatic check fires on what it is for, and stays silent otherwise."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from heads.classifiers.prototype import PrototypeHead
+from heads.evaluation.bootstrap import ConfidenceInterval
+from heads.evaluation.metrics import MACRO_F1, METRICS, LabelMetrics, Scorecard
+from heads.evaluation.paired_counts import PairedCounts
+from heads.evaluation.probability_metrics import Reliability
+from stages.comparing.checks import Check, check_runs
+from stages.comparing.data_checks import (
+    check_baseline,
+    check_calibration,
+    check_duplicates,
+    check_rare_labels,
+    find_baseline,
+)
+from stages.comparing.fit_checks import check_edges, check_fit, check_folds, check_views
+from stages.comparing.repeat_command import repeat_command
+from stages.comparing.table import compare
+from stages.fitting import runs
+from stages.fitting.diagnostics import FitDiagnostics, ViewUse
+from stages.fitting.fit_head import fit_head
+from stages.fitting.plan import FitPlan
+from stages.fitting.predictions import Predictions
+from stages.fitting.searched_range import SearchedRange
+from tests.conftest import Run
+from tests.small_store import blobs, make_store
+
+LABELS = ("a", "b", "c")
+
+
+@dataclass(frozen=True)
+class Made(runs.Run):
+    """A run with planted predictions, folds and metrics."""
+
+    planted: Predictions
+    planted_folds: NDArray[np.int32] | None
+    cards: Any
+
+    def predictions(self) -> Predictions:
+        return self.planted
+
+    def folds(self) -> NDArray[np.int32] | None:
+        return self.planted_folds
+
+    @cached_property
+    def scorecards(self) -> dict[str, Scorecard]:
+        return dict(self.cards)
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> runs.Run:
+    """A run on 120 documents."""
+    path = tmp_path_factory.mktemp("checks")
+    return fit_head(*make_store(path / "store", *blobs(LABELS)), FitPlan(head=PrototypeHead(), folds=2), path / "runs")[
+        0
+    ]
+
+
+def make_run(
+    fitted: runs.Run,
+    truth: Sequence[int] | NDArray[Any] = (0, 1, 2),
+    predicted: Sequence[int] | NDArray[Any] | None = None,
+    *,
+    name: str = "made-1",
+    folds: NDArray[np.int32] | None = None,
+    cards: Any = (),
+    **record: Any,
+) -> Made:
+    codes = np.asarray(truth)
+    decided = codes if predicted is None else np.asarray(predicted)
+    scores = 9 * np.eye(3, dtype=np.float32)[decided]
+    planted = Predictions([f"d{row}" for row in range(len(codes))], ["train"] * len(codes), codes, decided, scores)
+    return Made(fitted.folder.parent / name, replace(fitted.record, **record), fitted.files, planted, folds, cards)
+
+
+def found(finding: tuple[str, str] | None) -> tuple[str, str]:
+    assert finding is not None
+    sentence, step = finding
+    assert sentence.endswith(".") and step.endswith(".")
+    return finding
+
+
+def diagnostics(training: PairedCounts | None = None, views: ViewUse | None = None) -> dict[str, Any]:
+    return FitDiagnostics(training, views or ViewUse()).to_json()
+
+
+CLOSE = diagnostics(PairedCounts(850, 50, 0, 100))  # 90 % of training documents, 85 % out of fold
+WORSE, EQUAL = ConfidenceInterval(-0.05, -0.07, -0.03), ConfidenceInterval(-0.01, -0.03, 0.01)
+
+
+def test_a_worse_run_with_a_larger_gap_overfits(fitted: runs.Run) -> None:
+    best = make_run(fitted, name="best-1", diagnostics=CLOSE)
+    run = make_run(fitted, diagnostics=diagnostics(PairedCounts(800, 200, 0, 0)))
+    sentence, step = found(check_fit(run, best, WORSE))
+    assert sentence == (
+        "It overfits: it gets 100.0% of its training documents and 80.0% out of fold right, best-1, which is better, "
+        "90.0% and 85.0%."
+    )
+    assert "`embedonce sweep prototype --store store --corpus made`" in step
+    assert check_fit(run, best, EQUAL) is None and check_fit(run, best, None) is None
+
+
+def test_a_worse_run_that_fits_training_documents_worse_underfits(fitted: runs.Run) -> None:
+    best = make_run(fitted, name="best-1", diagnostics=CLOSE)
+    run = make_run(fitted, diagnostics=diagnostics(PairedCounts(780, 20, 5, 195)))
+    assert "It underfits: it gets 80.0% of its training documents" in found(check_fit(run, best, WORSE))[0]
+    similar = make_run(fitted, diagnostics=diagnostics(PairedCounts(840, 52, 2, 106)))
+    assert check_fit(similar, best, WORSE) is None
+    assert check_fit(make_run(fitted), make_run(fitted), WORSE) is None  # nothing was recorded
+
+
+def simulate(
+    random: np.random.Generator, accuracy: NDArray[Any], folds: NDArray[Any]
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    truth = random.integers(3, size=len(folds))
+    return truth, np.where(random.random(len(folds)) < accuracy[folds], truth, (truth + 1) % 3)
+
+
+def test_a_fold_that_is_harder_than_chance_makes_a_run_unstable(fitted: runs.Run) -> None:
+    random, folds = np.random.default_rng(0), np.repeat(np.arange(5, dtype=np.int32), 200)
+    truth, predicted = simulate(random, np.array([0.9, 0.9, 0.6, 0.9, 0.9]), folds)
+    run = make_run(fitted, truth, predicted, folds=folds, seed=4)
+    sentence, step = found(check_folds(run, run.planted, MACRO_F1, 1))
+    assert sentence.startswith("It is unstable: macro-F1 is 0.") and "on its 5 folds" in sentence
+    assert "--seed 5`" in step
+    assert check_folds(make_run(fitted, truth, truth, folds=folds), run.planted[:10], MACRO_F1, 1) is None
+
+
+def test_equal_folds_are_called_unstable_in_five_of_a_hundred_runs(fitted: runs.Run) -> None:
+    random, folds, alarms = np.random.default_rng(0), np.repeat(np.arange(5, dtype=np.int32), 60), 0
+    for _ in range(300):
+        run = make_run(fitted, *simulate(random, np.full(5, 0.8), folds), folds=folds)
+        alarms += check_folds(run, run.planted, MACRO_F1, 1) is not None
+    assert 4 <= alarms <= 28  # 15 expected; binomial, 99.9 %
+
+
+def test_a_value_at_the_edge_of_its_search_is_reported_with_one_beyond_it(fitted: runs.Run) -> None:
+    ranges = [
+        SearchedRange("temperature", 10.0, 0.1, 10.0, True, 0.032, 32.0),
+        SearchedRange("k", 5, 1, 50, False, None, 62),
+    ]
+    run = make_run(fitted, search=[each.to_json() for each in ranges], hyperparameters={"temperature": 10.0, "seed": 0})
+    sentence, step = found(check_edges(run))
+    assert "(temperature = 10 of 0.1 to 10)" in sentence
+    assert step == "Try one beyond: `embedonce fit-head prototype --store store --corpus made --set temperature=32`."
+    inside = make_run(fitted, search=[replace(ranges[0], value=1.0).to_json(), ranges[1].to_json()])
+    assert check_edges(inside) is None and check_edges(fitted) is None
+
+
+ALL, NOTHING = PairedCounts(900, 0, 0, 100), PairedCounts(400, 500, 0, 100)
+
+
+def test_one_view_that_accounts_for_all_of_the_score_is_named(fitted: runs.Run) -> None:
+    views = ViewUse({"cls": ALL, "tabular columns": NOTHING}, NOTHING)
+    sentence, step = found(check_views(make_run(fitted, diagnostics=diagnostics(views=views), source="news.csv")))
+    assert sentence.startswith("cls alone accounts for the score: without tabular columns, it gets 90.0% of 1,000")
+    assert step.endswith("--set pooling=cls`.")
+    mlp = make_run(fitted, diagnostics=diagnostics(views=views), source="news.csv", hyperparameters={"pooling": "mean"})
+    assert found(check_views(mlp))[1].endswith("`embedonce embed news.csv --keep cls`.")
+    leak = ViewUse({"cls": NOTHING, "tabular columns": ALL}, NOTHING)
+    step = found(check_views(make_run(fitted, diagnostics=diagnostics(views=leak))))[1]
+    assert "--no-tabular`" in step and "known before the label" in step
+
+
+@pytest.mark.parametrize(
+    "views",
+    [
+        ViewUse({"cls": PairedCounts(880, 20, 0, 100), "mean": NOTHING}, NOTHING),  # cls alone loses two points
+        ViewUse({"cls": PairedCounts(90, 0, 0, 10), "mean": NOTHING}, NOTHING),  # too few documents to tell
+        ViewUse({"cls": ALL, "mean": ALL}, ALL),  # a head that learned nothing
+        ViewUse(),
+    ],
+)
+def test_a_view_that_does_not_account_for_the_score_is_not_named(fitted: runs.Run, views: ViewUse) -> None:
+    assert check_views(make_run(fitted, diagnostics=diagnostics(views=views))) is None
+
+
+def card(
+    documents: int, accuracy: tuple[float, float] = (0.9, 0.92), support: Sequence[int] = (), **more: Any
+) -> Scorecard:
+    interval = ConfidenceInterval(sum(accuracy) / 2, *accuracy)
+    labels = (LabelMetrics(f"label {row}", 0.5, 0.5, 0.5, count, count) for row, count in enumerate(support))
+    return Scorecard(documents, interval, interval, interval, tuple(labels), **more)
+
+
+def test_labels_with_five_documents_or_fewer_are_rare(fitted: runs.Run) -> None:
+    run = make_run(fitted, cards={"out_of_fold": card(100, support=(90, 5, 1, 0))})
+    sentence, step = found(check_rare_labels(run, MACRO_F1))
+    assert sentence.startswith("2 of 3 labels have at most 5 documents that were scored ('label 1', 'label 2')")
+    assert "but are 67% of macro-F1" in sentence and "--metric weighted-f1" in step
+    assert "of macro-F1" not in found(check_rare_labels(run, METRICS["accuracy"]))[0]
+    assert check_rare_labels(make_run(fitted, cards={"out_of_fold": card(100, support=(94, 6, 0))}), MACRO_F1) is None
+
+
+def test_duplicates_are_reported_if_they_may_change_the_accuracy_by_more_than_chance(fitted: runs.Run) -> None:
+    notes, cards = (
+        ["1,100 texts occur in both train and test, 3 of them with other case or white space"],
+        {"test": card(10_000)},
+    )
+    run = make_run(fitted, corpus_notes=notes, cards=cards, source="news.csv")
+    sentence, step = found(check_duplicates(run))
+    assert "1,100 texts of the test split are also in the training split, up to 11.0% of its 10,000" in sentence
+    assert "`embedonce embed news.csv --split ''`" in step
+    few = make_run(fitted, corpus_notes=["1 text occurs in both train and test"], cards=cards)
+    assert check_duplicates(few) is None and check_duplicates(make_run(fitted, cards=cards)) is None
+
+
+def test_the_note_on_duplicates_is_the_one_that_reading_a_corpus_makes() -> None:
+    from data.documents import Document, Documents
+    from data.split_notes import duplicate_notes
+    from data.text_hashes import TextHashes
+    from stages.comparing.data_checks import _DUPLICATES
+
+    texts = [("same", "train"), ("same", "test"), ("other", "test"), ("Same", "validation")]
+    documents = Documents.from_documents(
+        [Document(str(n), text, ("a",), split) for n, (text, split) in enumerate(texts)]
+    )
+    notes = list(duplicate_notes(documents, TextHashes.of(documents.texts)))
+    assert [(match[1], match[2]) for note in notes if (match := _DUPLICATES.match(note))] == [
+        ("1", "test"),
+        ("1", "validation"),
+    ]
+
+
+def with_probabilities(fitted: runs.Run, random: np.random.Generator, power: float) -> Made:
+    """A run whose labels are drawn from probabilities, of which it states a power."""
+    true = random.dirichlet(np.ones(3), size=2_000)
+    truth = (random.random(2_000)[:, None] > true.cumsum(axis=1)).sum(axis=1)
+    run = make_run(fitted, truth)
+    planted = replace(run.planted, scores=(power * np.log(true)).astype(np.float32))
+    bins = Reliability.of(truth, planted.probabilities)
+    confident = planted.probabilities.argmax(axis=1) == truth
+    half = 1.96 * float(confident.std()) / np.sqrt(len(truth))  # at least as wide as that of the ECE
+    ece = ConfidenceInterval(bins.error, bins.error - half, bins.error + half)
+    return replace(run, planted=planted, cards={"out_of_fold": card(2_000, ece=ece)})
+
+
+def test_overconfident_probabilities_are_reported_and_calibrated_ones_are_not(fitted: runs.Run) -> None:
+    random = np.random.default_rng(0)
+    run = with_probabilities(fitted, random, 2.0)
+    sentence, step = found(check_calibration(run, run.planted))
+    assert "badly calibrated" in sentence and f"embedonce report {run.name} --html" in step
+    calibrated = [with_probabilities(fitted, random, 1.0) for _ in range(40)]
+    assert not any(check_calibration(run, run.planted) for run in calibrated)
+    assert check_calibration(make_run(fitted, cards={"out_of_fold": card(3)}), run.planted) is None  # no ECE is known
+
+
+def compared_with_baseline(fitted: runs.Run, right: float, milliseconds: float) -> tuple[str, str] | None:
+    random, folds = np.random.default_rng(0), np.zeros(2_000, dtype=np.int64)
+    truth, predicted = simulate(random, np.array([0.8]), folds)
+    _, other = simulate(np.random.default_rng(1), np.array([right]), folds)
+    shift = (other - simulate(np.random.default_rng(1), np.array([1.0]), folds)[0]) % 3
+    baseline = make_run(fitted, truth, predicted, name="tfidf-1", head="tfidf", predict_milliseconds=0.1)
+    run = make_run(fitted, truth, (truth + shift) % 3, predict_milliseconds=milliseconds)
+    return check_baseline(run, baseline, (run.planted, baseline.planted), MACRO_F1)
+
+
+def test_a_run_worse_than_the_baseline_and_one_that_is_only_slower_are_reported(fitted: runs.Run) -> None:
+    sentence, step = found(compared_with_baseline(fitted, 0.7, 0.01))
+    assert sentence.startswith("It is worse than the baseline tfidf-1, a linear SVM on tf-idf (macro-F1 -0.0")
+    assert step.startswith("Take tfidf-1, or search the head: `embedonce sweep prototype")
+    sentence, step = found(compared_with_baseline(fitted, 0.8, 0.2))
+    assert "It is not better than the baseline tfidf-1" in sentence and "0.200 against 0.100 ms" in sentence
+    assert "`embedonce curve prototype tfidf --corpus made`" in step
+
+
+def test_a_run_better_than_the_baseline_and_one_that_is_as_good_and_faster_are_not(fitted: runs.Run) -> None:
+    assert compared_with_baseline(fitted, 0.9, 5.0) is None
+    assert compared_with_baseline(fitted, 0.8, 0.05) is None
+
+
+def check_all(selected: Sequence[runs.Run]) -> list[Check]:
+    return list(check_runs(selected, {run.name: run.predictions() for run in selected}, {}, MACRO_F1))
+
+
+def test_a_baseline_that_is_missing_comes_with_the_command_that_fits_it(fitted: runs.Run, tmp_path: Path) -> None:
+    (check,) = [check for check in check_all([fitted]) if check.name == "baseline"]
+    assert check.run == "" and check.next_step == "Fit it: `embedonce fit-head tfidf --store store --corpus made`."
+    svm = replace(fitted.record, head="tfidf", hyperparameters={"kind": "svm"})
+    assert find_baseline([fitted]) is None
+    assert find_baseline([fitted, replace(fitted, record=svm)]) is not None
+    assert find_baseline([fitted, replace(fitted, record=replace(svm, documents_hash="other"))]) is None
+
+
+def test_the_command_repeats_the_options_that_hold_for_every_head(fitted: runs.Run) -> None:
+    command = (
+        "embedonce fit-head mlp --set lr=1e-3 --stores 'my stores' --corpus=made --no-test --folds 3 --html x --json"
+    )
+    run = make_run(fitted, command=command, hyperparameters={"temperature": 2.0, "seed": 0})
+    kept = "--stores 'my stores' --corpus made --no-test --folds 3 --store store"
+    assert repeat_command(run, "sweep") == f"embedonce sweep prototype {kept}"
+    assert repeat_command(run, "fit-head").endswith("--set temperature=2.0")
+    assert "temperature" not in repeat_command(run, "fit-head", head="tfidf")
+
+
+def test_a_comparison_has_its_checks_in_json_and_in_the_terminal(
+    fitted: runs.Run, embedonce: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert [check.name for check in compare([fitted]).checks] == ["baseline"]
+    monkeypatch.setenv("COLUMNS", "120")
+    content = json.loads(embedonce("compare", "--runs", fitted.folder.parent, "--json").out)
+    assert content["checks"][0]["next_step"].startswith("Fit it: `embedonce fit-head tfidf")
+    shown = embedonce("compare", "--runs", fitted.folder.parent)
+    assert "There is no baseline" in " ".join((shown.out + shown.err).split())
