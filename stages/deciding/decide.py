@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from data.errors import CallError
 from data.splits import Split
 from heads.evaluation.decisions import Decision
-from heads.evaluation.metrics import METRICS, Scorecard, scorecard
-from stages.deciding.inputs import DecisionInputs
+from heads.evaluation.metrics import Scorecard, scorecard
+from stages.deciding.inputs import DecisionInputs, target_of
 from stages.deciding.plan import DecisionPlan
 from stages.deciding.scored_decisions import register_scoring
 from stages.fitting import runs
+from stages.fitting.decision_options import DecisionOptions
 from stages.fitting.predictions import Predictions
 from stages.fitting.saving import add_test, save_decided
 
@@ -27,7 +28,7 @@ __all__ = ["Decided", "DecisionValues", "decide", "score_decision"]
 
 @dataclass(frozen=True)
 class DecisionValues:
-    """What a decision is worth by the metric that it was chosen for.
+    """What a decision is worth by the metric that it was chosen for, if no document is left undecided.
 
     Attributes:
         metric: its name.
@@ -46,17 +47,20 @@ class DecisionValues:
     @classmethod
     def of(cls, run: runs.Run) -> "DecisionValues":
         """Those of a run."""
-        evidence, test = run.decision.evidence, run.scorecards.get("test")
-        selected = [each for each in evidence.comparisons if each.selected][-1]
-        metric = next((metric for metric in METRICS.values() if metric.name == evidence.metric), None)
-        value = None if metric is None or test is None else metric.value(test)
+        evidence = run.decision.evidence
         return cls(
             metric=evidence.metric,
             untuned=evidence.comparisons[0].cross_fitted,
-            apparent=selected.in_sample,
-            cross_fitted=selected.cross_fitted,
-            test=None if value is None else value.value,
+            apparent=evidence.selected.in_sample,
+            cross_fitted=evidence.selected.cross_fitted,
+            test=_test_value(run) if "test" in run.scorecards else None,
         )
+
+
+def _test_value(run: runs.Run) -> float:
+    test = run.predictions().of(Split.TEST)
+    target = target_of(run.record, test.truth)
+    return DecisionOptions.from_json(run.record.rule_options).value(target, run.decision.decide_all(test.scores))
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,7 @@ def decide(run: runs.Run, plan: DecisionPlan, *, final: bool = False, command: s
         parent_scores=origin.files["scores.npy"],
         tuned=plan.tune,
         objective=plan.rule.objective or "",
+        rule_options=plan.rule.to_json(),
         labels_only=plan.rule.labels_only,
         documents={split: count for split, count in origin.record.documents.items() if split != Split.TEST.value},
         seconds={**origin.record.seconds, "decision": round(time.perf_counter() - start, 3)},

@@ -2,7 +2,7 @@
 
 import csv
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -57,6 +57,12 @@ class CostMatrix:
                 raise BadData(f"{path} has the label '{repeated[0]}' twice. Remove one of them.")
         values = [_read_costs(path, number, row, columns) for number, row in enumerate(lines[1:], 2)]
         return cls(str(path), rows, columns, tuple(values))
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """The matrix that `dataclasses.asdict` returned, as JSON."""
+        values = tuple(map(tuple, content["values"]))
+        return cls(content["source"], tuple(content["rows"]), tuple(content["columns"]), values)
 
     def of(self, labels: Sequence[str]) -> NDArray[np.float64]:
         """The costs, float64 (true labels, predicted labels), in the order of `labels`.

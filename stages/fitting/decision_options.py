@@ -1,8 +1,8 @@
 """How a run's decision rule is chosen, as far as the user decides."""
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Self
 
 from numpy.typing import NDArray
 
@@ -14,6 +14,7 @@ from heads.evaluation.decisions.objective_request import (
     check_objective,
     default_objective,
 )
+from heads.evaluation.decisions.problem import Selection
 from stages.fitting.cost_matrix import CostMatrix
 
 __all__ = ["CostMatrix", "DecisionOptions"]
@@ -57,6 +58,27 @@ class DecisionOptions:
         costs = {} if self.costs is None else {"costs": self.costs.to_json()}
         given = {name: value for name, value in parameters.items() if value is not None}
         return {"objective": resolved.objective, "labels_only": self.labels_only, **given, **costs}
+
+    def value(self, target: Target, predicted: NDArray[Any]) -> float:
+        """What predictions, of which none is left undecided, are worth by the metric that a rule is chosen for."""
+        selection = Selection.of(
+            target.y,
+            target.hierarchy,
+            self.for_target(target)._request(target),
+            ordinal=target.is_ordinal,
+            labels_only=self.labels_only,
+        )
+        return float(selection.objective.metric.value(selection.count(target.y, predicted, len(target.labels))))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for `from_json`."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """The options that `to_json` returned; those of {} have the defaults."""
+        options = cls(**content)
+        return options if options.costs is None else replace(options, costs=CostMatrix.from_json(content["costs"]))
 
     def decide(self, scores: NDArray[Any], target: Target) -> Decision:
         """Decide by the rule without a fitted parameter. scores: of the documents of `target`."""

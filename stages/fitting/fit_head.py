@@ -210,6 +210,7 @@ def _record(
         validate_on=plan.validate_on,
         tuned=plan.tune,
         objective=plan.decision.for_target(task.target).objective or "",
+        rule_options=plan.decision.for_target(task.target).to_json(),
         labels_only=plan.decision.labels_only,
         store=store.name,
         recipe=store.recipes[0].to_json(),

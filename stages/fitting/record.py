@@ -59,6 +59,7 @@ class Record:
     test_texts: int = 0  # test documents whose texts an encoder learned from
     fold_stores: Sequence[str] = ()  # of an encoder that was cross-fitted: the store of each fold
     objective: str = ""  # what the decision rule was chosen for; "" for the metric of the kind of labels
+    rule_options: Mapping[str, Any] = field(default_factory=dict)  # the same with its parameters: DecisionOptions
     labels_only: bool = False  # whether nodes of the taxonomy that are no label are never predicted
     taxonomy: Mapping[str, Sequence[str]] = field(default_factory=dict)  # node -> its parents; {} without a taxonomy
     diagnostics: Mapping[str, Any] = field(default_factory=dict)  # for checks: FitDiagnostics

@@ -86,7 +86,17 @@ class Run:
         return self.stored.scorecards[name]
 
     def decide(
-        self, *, objective: str | None = None, labels_only: bool = False, tune: bool = True, final: bool = False
+        self,
+        *,
+        objective: str | None = None,
+        labels_only: bool = False,
+        beta: float | None = None,
+        costs: str | Path | None = None,
+        at: float | None = None,
+        for_label: str | None = None,
+        per_label: bool = False,
+        tune: bool = True,
+        final: bool = False,
     ) -> "Run":
         """Choose another decision on the scores of this run, and keep it as a run that refers to this one.
 
@@ -96,6 +106,11 @@ class Run:
         Args:
             objective: what it is chosen for, as in `embedonce decide --objective`; None for the default of the labels.
             labels_only: whether nodes of a taxonomy that are no label are never predicted.
+            beta: for macro-fbeta and micro-fbeta, by how much recall counts more than precision.
+            costs: for cost, a CSV file with a line per true label and a column per predicted one.
+            at: for recall-at-precision and precision-at-recall, the lowest precision or recall.
+            for_label: for these two, the label that they are for; None for all labels.
+            per_label: for these two, whether each label must reach it, not all labels together.
             tune: whether a decision rule is chosen on out-of-fold scores.
             final: whether it is scored on the test split too, once.
 
@@ -108,9 +123,17 @@ class Run:
         """
         from stages.deciding.decide import decide
         from stages.deciding.plan import DecisionPlan
-        from stages.fitting.decision_options import DecisionOptions
+        from stages.fitting.decision_options import CostMatrix, DecisionOptions
 
-        rule = DecisionOptions(objective=objective, labels_only=labels_only)
+        rule = DecisionOptions(
+            objective=objective,
+            labels_only=labels_only,
+            beta=beta,
+            costs=None if costs is None else CostMatrix.read(Path(costs)),
+            at=at,
+            label=for_label,
+            per_label=per_label,
+        )
         return Run(decide(self.stored, DecisionPlan(rule=rule, tune=tune), final=final).run)
 
     @property

@@ -58,12 +58,12 @@ class Decision:
             int64 (documents,), in a hierarchy the codes of nodes, `ABSTAINED` or `OTHER` for a document that is left
             undecided; or bool (documents, labels) if multi-label.
         """
-        predicted = self._decide_all(scores)
+        predicted = self.decide_all(scores)
         if self.abstention is None:
             return predicted
         return self.abstention.apply(predicted, self.probabilities(scores), distances)
 
-    def _decide_all(self, scores: NDArray[Any]) -> NDArray[Any]:
+    def decide_all(self, scores: NDArray[Any]) -> NDArray[Any]:
         """The predictions of documents, none of which is left undecided."""
         return self.rule.decide(scores if self.label_shift is None else self.label_shift.shift_scores(scores))
 
@@ -76,7 +76,7 @@ class Decision:
         """The label sets of documents, bool (documents, labels); None if there are none. ids: of the documents."""
         if self.label_sets is None:
             return None
-        return self.label_sets.sets(self.probabilities(scores), ids, self._decide_all(scores))
+        return self.label_sets.sets(self.probabilities(scores), ids, self.decide_all(scores))
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for `from_json`: those of the rule and the evidence, and of the parts that there are."""

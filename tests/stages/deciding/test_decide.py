@@ -13,6 +13,7 @@ from heads.classifiers.linear import LinearHead
 from stages.deciding.decide import DecisionValues, decide
 from stages.deciding.plan import DecisionPlan
 from stages.fitting import runs
+from stages.fitting.cost_matrix import CostMatrix
 from stages.fitting.decision_options import DecisionOptions
 from stages.fitting.fit_head import fit_head
 from stages.fitting.plan import FitPlan
@@ -183,3 +184,23 @@ def test_a_parent_that_was_fitted_again_with_other_scores_is_refused(parent: Run
     path.write_text(path.read_text().replace(parent.files["scores.npy"], "0" * 64))
     with pytest.raises(RunDamaged, match="which has other scores now"):
         runs.load(run.folder).predictions()
+
+
+def test_the_test_value_is_that_of_the_objective(parent: Run, tmp_path: Path) -> None:
+    (tmp_path / "costs.csv").write_text("true,c,a,b\na,5,0,1\nb,1,2,0\nc,0,10,1\n")
+    costs = CostMatrix.read(tmp_path / "costs.csv")
+    requests = [
+        DecisionOptions(objective="accuracy"),
+        DecisionOptions(objective="cost", costs=costs),
+        DecisionOptions(objective="macro-fbeta", beta=2.0),
+        DecisionOptions(objective="recall-at-precision", at=0.5, label="b"),
+    ]
+    decided = [decide(parent, DecisionPlan(rule=rule), final=True).run for rule in requests]
+    accuracy, cost, _, recall = (DecisionValues.of(runs.load(run.folder)).test for run in decided)
+    tests = [run.predictions().of("test") for run in decided]
+    assert accuracy == decided[0].scorecards["test"].accuracy.value
+    expected = costs.of(["a", "b", "c"])[tests[1].truth, tests[1].predicted].mean()
+    assert cost == pytest.approx(expected)
+    assert recall == pytest.approx((tests[3].predicted[tests[3].truth == 1] == 1).mean())
+    assert len({run.name for run in decided}) == 4
+    assert [DecisionOptions.from_json(run.record.rule_options) for run in decided] == requests
