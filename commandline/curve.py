@@ -116,10 +116,7 @@ def _show_curves(curves: "LearningCurves", metric: str, *, as_json: bool) -> Non
     if as_json:
         show_json(curves.to_json())
         return
-    hidden = {"macro_hf1", "lca_f1", "wu_palmer"} - {metric}
-    if all(size.micro_f1 == size.accuracy for size in curves.summaries):  # as if each document has one label
-        hidden.add("micro_f1")
-    metrics = {name: title for name, title in curves.metrics.items() if name not in hidden}
+    metrics = curves.shown_metrics(metric)
     table(
         ["head", "documents", f"labels seen,\nof {curves.labels:,}", *metrics.values(), "fit"],
         [

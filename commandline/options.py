@@ -123,18 +123,20 @@ MAXIMIZED = (
     "weighted-recall",
     "samples-precision",
     "samples-recall",
+    "average-precision",
+    "auroc",
     "quadratic-kappa",
     "hf1",
     "macro-hf1",
     "lca-f1",
     "wu-palmer",
 )
-OF_PROBABILITIES = ("average-precision", "auroc", "log-loss", "brier", "ece")
-METRIC_NAMES = (*MAXIMIZED, "absolute-error", "tree-distance", "hamming-loss", *OF_PROBABILITIES)
+METRIC_NAMES = (*MAXIMIZED, "absolute-error", "tree-distance", "hamming-loss", "log-loss", "brier", "ece")
 metric_option = click.option(
     "--metric",
     type=click.Choice(MAXIMIZED),
-    help="What the selection maximizes; quadratic-kappa needs --order, and those after it a taxonomy.  "
+    help="What the selection maximizes; balanced-accuracy, mcc and kappa need one label per document, those of samples "
+    "several, quadratic-kappa needs --order, and those after it a taxonomy.  "
     "[as --objective; hf1 for labels with a taxonomy, else macro-f1]",
 )
 validate_on_option = click.option(

@@ -24,8 +24,9 @@ from heads.evaluation.probability_metrics import (
     equal_mass_bins,
 )
 from heads.evaluation.ranking_metrics import LabelRanking, RankingTable, rank_labels
+from heads.evaluation.score_matrix import scores_to_probabilities
 
-__all__ = ["PROBABILITY_METRICS", "ProbabilityTable", "probability_intervals", "resample_probabilities"]
+__all__ = ["PROBABILITY_METRICS", "ProbabilityTable", "probability_intervals", "rank_scores", "resample_probabilities"]
 
 FloatArray = NDArray[np.float64]
 PROBABILITY_METRICS = ("log_loss", "brier", "ece", "average_precision", "auroc")
@@ -183,6 +184,15 @@ def probability_intervals(
     table = ProbabilityTable.of(truth, probabilities, names)
     (resampled,) = resample_probabilities([table], seed, resamples)
     return {name: table.interval(name, draws) for name, draws in resampled.items()}
+
+
+def rank_scores(truth: NDArray[Any], scores: NDArray[Any]) -> dict[str, float]:
+    """The average precision and the AUROC of scores, by name, without confidence intervals.
+
+    truth: int codes (documents,), or bool (documents, labels). scores: (documents, labels), uncalibrated.
+    """
+    probabilities = scores_to_probabilities(scores, multilabel=truth.ndim == 2)
+    return dict(ProbabilityTable.of(truth, probabilities, RANKINGS).values)
 
 
 def resample_probabilities(

@@ -65,7 +65,7 @@ def _interval(spread: Spread) -> ConfidenceInterval:
 
 
 def render_page(curves: LearningCurves, metric: str) -> str:
-    """One self-contained HTML page: the chart of one of METRICS, and a table of all metrics."""
+    """One self-contained HTML page: the chart of one of METRICS, and a table."""
     return render_template(
         FOLDER / "chart.html",
         title="Learning curves",
@@ -73,6 +73,7 @@ def render_page(curves: LearningCurves, metric: str) -> str:
         curves=curves,
         notes=curves.notes,
         metric=METRICS[metric],
+        shown=curves.shown_metrics(metric),
     )
 
 

@@ -12,6 +12,7 @@ from sklearn.base import clone
 from heads.core.head import Head
 from heads.core.hyperparameters import to_json
 from heads.evaluation.confusion_counts import ConfusionCounts
+from heads.evaluation.probability_table import rank_scores
 from stages.curve.points import METRICS, CurvePoint
 from stages.fitting import runs
 from stages.fitting.decision_options import DecisionOptions
@@ -19,7 +20,7 @@ from stages.fitting.task import Task
 
 __all__ = ["CurveProgress", "CurveProgressCallback", "Fit", "Pace"]
 
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,12 @@ class Fit:
         head = task.fit(clone(self.head), self.rows, self.weight)
         seconds = time.perf_counter() - start
         target = task.target[validation]
-        predicted = self.decision.decide(task.scores(head, validation), target).out_of_fold
+        scores = task.scores(head, validation)
+        predicted = self.decision.decide(scores, target).out_of_fold
         counts = ConfusionCounts.from_predictions(target.y, predicted, len(task.labels), target.hierarchy)
-        hidden = set() if target.is_ordinal else {"quadratic_kappa"}
+        known = {*counts.metrics} - (set() if target.is_ordinal else {"quadratic_kappa"})
+        values = {name: float(getattr(counts, name)) for name in METRICS if name in known}
+        values |= rank_scores(target.y, scores)
         return CurvePoint(
             head=self.head.name,
             size=self.size,
@@ -79,7 +83,7 @@ class Fit:
             documents=len(self.rows),
             labels=int(np.count_nonzero(task.target[self.rows].counts)),
             seconds=round(seconds, 3),
-            **{name: float(getattr(counts, name)) for name in METRICS if name in {*counts.metrics} - hidden},
+            **values,
         )
 
 

@@ -14,14 +14,9 @@ from stages.fitting import runs
 
 __all__ = ["METRICS", "CurvePoint", "LearningCurves", "SizeSummary", "Spread", "load_point", "save_point"]
 
-# attribute -> name; the fourth exists for ordinal labels only, those after it for labels of a taxonomy
-METRICS = {
-    metric.attribute: metric.name
-    for metric in map(
-        metrics.METRICS.__getitem__,
-        ("macro-f1", "micro-f1", "accuracy", "quadratic-kappa", "hf1", "macro-hf1", "lca-f1", "wu-palmer"),
-    )
-}
+# attribute -> name, of the metrics that are better if higher
+METRICS = {metric.attribute: metric.name for metric in metrics.METRICS.values() if metric.sign > 0}
+SHOWN = ("macro_f1", "micro_f1", "accuracy", "quadratic_kappa", "hf1")  # in a table, next to the one that was requested
 
 
 @dataclass(frozen=True)
@@ -29,7 +24,7 @@ class CurvePoint:
     """One fit and its metrics on the validation split.
 
     size: the requested number of documents. documents: those that the head was fitted on, more if a group did not fit.
-    labels: how many labels these documents have.
+    labels: how many labels these documents have. A metric is None for labels that do not have it.
     """
 
     head: str
@@ -46,6 +41,21 @@ class CurvePoint:
     macro_hf1: float | None = None
     lca_f1: float | None = None
     wu_palmer: float | None = None
+    weighted_f1: float | None = None
+    balanced_accuracy: float | None = None
+    mcc: float | None = None
+    kappa: float | None = None
+    samples_f1: float | None = None
+    macro_precision: float | None = None
+    macro_recall: float | None = None
+    micro_precision: float | None = None
+    micro_recall: float | None = None
+    weighted_precision: float | None = None
+    weighted_recall: float | None = None
+    samples_precision: float | None = None
+    samples_recall: float | None = None
+    average_precision: float | None = None
+    auroc: float | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +92,21 @@ class SizeSummary:
     macro_hf1: Spread | None = None
     lca_f1: Spread | None = None
     wu_palmer: Spread | None = None
+    weighted_f1: Spread | None = None
+    balanced_accuracy: Spread | None = None
+    mcc: Spread | None = None
+    kappa: Spread | None = None
+    samples_f1: Spread | None = None
+    macro_precision: Spread | None = None
+    macro_recall: Spread | None = None
+    micro_precision: Spread | None = None
+    micro_recall: Spread | None = None
+    weighted_precision: Spread | None = None
+    weighted_recall: Spread | None = None
+    samples_precision: Spread | None = None
+    samples_recall: Spread | None = None
+    average_precision: Spread | None = None
+    auroc: Spread | None = None
 
 
 @dataclass(frozen=True)
@@ -105,6 +130,12 @@ class LearningCurves:
     def metrics(self) -> dict[str, str]:
         """Those of METRICS that the points have."""
         return {name: title for name, title in METRICS.items() if getattr(self.points[0], name) is not None}
+
+    def shown_metrics(self, metric: str) -> dict[str, str]:
+        """Those in a table: the usual ones, and the requested one. Micro-F1 is left out if it is the accuracy."""
+        hidden = {"micro_f1"} if all(point.micro_f1 == point.accuracy for point in self.points) else set()
+        shown = {*SHOWN, metric} - (hidden - {metric})
+        return {name: title for name, title in self.metrics.items() if name in shown}
 
     @property
     def summaries(self) -> tuple[SizeSummary, ...]:

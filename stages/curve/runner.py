@@ -18,7 +18,7 @@ from featurestore import CorpusTable, FeatureSource, joined_fingerprint
 from heads.core.head import Head
 from heads.registry import STACKING_HEADS
 from stages.curve.fits import CurveProgressCallback, Fit, Pace
-from stages.curve.points import METRICS, CurvePoint, LearningCurves, load_point, save_point
+from stages.curve.points import CurvePoint, LearningCurves, load_point, save_point
 from stages.fitting.decision_options import DecisionOptions
 from stages.fitting.head_options import ALL, parse_heads
 from stages.fitting.plan import configure_head
@@ -137,9 +137,6 @@ def fit_curves(
     fits = list(_plan_fits(plan, task, train, weight))
     shared: dict[str, Any] = {"features": joined_fingerprint(store.recipes)}
     shared |= {"order": task.labels} if plan.order else {}
-    shared |= (
-        {} if task.target.hierarchy is None else {"metrics": list(METRICS)}
-    )  # older fits lack the hierarchical ones
     shared |= plan.decision.identity(task.target)
     shared |= {} if plan.scored_level is None else {"scored_level": plan.scored_level}
     check_writable(folder)

@@ -10,6 +10,7 @@ from sklearn.base import clone
 from data.target import Target
 from heads.evaluation.confusion_counts import ConfusionCounts
 from heads.evaluation.metrics import MACRO_F1, Metric
+from heads.evaluation.probability_table import rank_scores
 from stages.fitting.plan import configure_head
 from stages.fitting.sample_weights import align_weights
 from stages.fitting.task import Task
@@ -72,6 +73,8 @@ def _report_epochs(on_step: StepCallback, metric: Metric) -> Callable[[Any], Non
 
 
 def _score(scores: NDArray[np.float32], target: Target, space: SearchSpace) -> float:
+    if space.metric.needs == "probabilities":
+        return rank_scores(target.y, scores).get(space.metric.attribute, 0.0)
     predicted = space.plan.decision.decide(scores, target).out_of_fold
     counts = ConfusionCounts.from_predictions(target.y, predicted, scores.shape[1], target.hierarchy)
     return float(space.metric.signed_value(counts))
