@@ -5,13 +5,22 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
 
+from heads.evaluation.calibration import ReliabilityDiagram
 from heads.evaluation.coverage import coverage_curve
 from heads.evaluation.metrics import LabelMetrics
+from heads.evaluation.risk_coverage import RiskCoverageCurve
 from stages.report import confusion
-from stages.report.confidence import Reliability, RiskCoverage, reliability, risk_coverage
+from stages.report.confidence import (
+    calibration_error,
+    known_probabilities,
+    reliability_chart,
+    risk_coverage,
+    risk_coverage_chart,
+)
 from stages.report.confusion import MAX_NAMED_LABELS, MAX_SHOWN_LABELS, Cell, HeatMap, LabelCounts
 from stages.report.decision_rule import RuleEffect, RuleFamilies, measure_rule_effect, rule_families
 from stages.report.errors import ShownError, shown_errors
+from stages.report.line_chart import LineChart
 from stages.report.precision_recall import PrecisionRecall, precision_recall
 from stages.report.run_view import RunView
 from stages.report.tree import Tree
@@ -136,14 +145,35 @@ class RunPanel:
         return Tree(find_mistakes(view.hierarchy, view.truth, view.predicted), coverage)
 
     @cached_property
-    def reliability(self) -> Reliability | None:
+    def reliability(self) -> ReliabilityDiagram:
         """Confidence and correctness."""
-        return reliability(self.view)
+        return ReliabilityDiagram.of(self.view.truth, known_probabilities(self.view))
+
+    @property
+    def reliability_chart(self) -> LineChart:
+        """The reliability diagram as a chart."""
+        return reliability_chart(self.reliability)
+
+    @property
+    def calibration_error(self) -> float:
+        """The expected calibration error."""
+        return calibration_error(self.reliability)
+
+    @property
+    def calibration_sentence(self) -> str:
+        """How the probabilities were calibrated, and what that changed; "" if it is not known."""
+        evidence = self.view.evidence.get("calibration", {}).get("evidence") or {}
+        return str(evidence.get("sentence", ""))
 
     @cached_property
-    def risk_coverage(self) -> RiskCoverage | None:
-        """The error rate of the most confident predictions."""
+    def risk_coverage(self) -> RiskCoverageCurve | None:
+        """The accuracy of the most confident predictions."""
         return risk_coverage(self.view)
+
+    @property
+    def risk_coverage_chart(self) -> LineChart | None:
+        """The error rate of the most confident predictions as a chart."""
+        return None if self.risk_coverage is None else risk_coverage_chart(self.risk_coverage)
 
     @cached_property
     def errors(self) -> list[ShownError]:

@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.hierarchy import Hierarchy
+from heads.evaluation.decisions import ABSTAINED, OTHER, REASONS
 from heads.evaluation.metrics import Scorecard
 
 __all__ = ["Cost", "EvidenceUnit", "ExplainedError", "Finding", "Findings", "RunView"]
 
 Cost = Literal["predict", "fit", "size"]
-# predicted codes below 0, as `heads.evaluation.decisions` has them: -1 and -2
-WITHOUT_LABEL = ("(no decision)", "(unlike training)")
+# the names of predicted codes below 0: of -1, then of -2
+WITHOUT_LABEL = tuple(f"({REASONS[code]})" for code in (ABSTAINED, OTHER))
 
 
 @dataclass(frozen=True)
