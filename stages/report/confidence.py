@@ -27,6 +27,7 @@ __all__ = [
 
 FloatArray = NDArray[np.float64]
 MARKED_COVERAGES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
+MAX_POINTS = 100
 WIDTH, HEIGHT = 400, 260
 
 
@@ -115,7 +116,7 @@ def risk_coverage(run: RunView) -> RiskCoverageCurve | None:
     if run.is_multilabel or not (run.predicted >= 0).any():
         return None
     decided = run.predicted >= 0
-    return risk_coverage_curve(run.correct[decided], prediction_confidence(run)[decided])
+    return risk_coverage_curve(run.correct[decided], prediction_confidence(run)[decided], max_points=MAX_POINTS)
 
 
 def risk_coverage_chart(curve: RiskCoverageCurve) -> LineChart:

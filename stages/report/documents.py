@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.report.confidence import prediction_confidence
+from stages.report.confidence import known_probabilities, prediction_confidence
 from stages.report.errors import document_id, excerpt
 from stages.report.run_panel import RunPanel
 from stages.report.run_view import RunView
@@ -18,8 +18,10 @@ from stages.report.run_view import RunView
 __all__ = ["page_data"]
 
 MAX_DOCUMENTS = 10_000
-MAX_TEXT = 1_500_000  # characters of all excerpts of a set
+MAX_TEXT = 1_600_000  # characters of all excerpts of a set; fewer with more than TEXT_RUNS runs
+TEXT_RUNS = 5
 MAX_EXCERPT = 160
+DIGITS = "0123456789abcdefghijklmnopqrstuv"  # two of them are a number below 1024, which JavaScript reads in base 32
 
 
 def page_data(panels: Sequence[RunPanel]) -> dict[str, Any]:
@@ -30,8 +32,9 @@ def page_data(panels: Sequence[RunPanel]) -> dict[str, Any]:
 
     Returns:
         "sets": sets of documents, with names of label codes, ids, true codes and beginnings of texts; "runs": per run
-        the number of its set, the predicted codes and their probabilities in thousandths, the metrics per label, and
-        the curves as numbers of documents at thresholds.
+        the number of its set, the predicted codes of wrong predictions, the probabilities of all predictions in
+        thousandths, the metrics per label, and the curves as numbers of documents at thresholds, each as the
+        difference to the one before.
     """
     sets: list[list[RunView]] = []
     places: list[int] = []
@@ -43,7 +46,7 @@ def page_data(panels: Sequence[RunPanel]) -> dict[str, Any]:
         places.append(place)
     rows = [_listed_rows(runs) for runs in sets]
     return {
-        "sets": [_set_json(runs[0], listed) for runs, listed in zip(sets, rows, strict=True)],
+        "sets": [_set_json(runs[0], listed, len(panels)) for runs, listed in zip(sets, rows, strict=True)],
         "runs": [_run_json(panel, place, rows[place]) for panel, place in zip(panels, places, strict=True)],
     }
 
@@ -61,8 +64,9 @@ def _listed_rows(runs: Sequence[RunView]) -> NDArray[np.int64]:
     return np.sort(np.argsort(-wrong, kind="stable")[:MAX_DOCUMENTS])
 
 
-def _set_json(run: RunView, rows: NDArray[np.int64]) -> dict[str, Any]:
-    length = min(MAX_EXCERPT, MAX_TEXT // max(1, len(rows)))
+def _set_json(run: RunView, rows: NDArray[np.int64], runs: int) -> dict[str, Any]:
+    budget = MAX_TEXT * min(1.0, TEXT_RUNS / runs)
+    length = min(MAX_EXCERPT, int(budget) // max(1, len(rows)))
     return {
         "labels": len(run.labels),
         "names": list(run.shown_names),
@@ -81,12 +85,14 @@ def _codes(codes: NDArray[Any]) -> list[Any]:
 
 def _run_json(panel: RunPanel, place: int, rows: NDArray[np.int64]) -> dict[str, Any]:
     run, by_label = panel.view, {row.label: row for row in panel.view.scored.labels}
+    wrong = np.flatnonzero(~run.correct[rows])
     metrics, codes = [by_label[label] for label in run.labels], {label: code for code, label in enumerate(run.labels)}
     return {
         "anchor": panel.anchor,
         "name": run.name,
         "set": place,
-        "predicted": _codes(run.shown_codes[rows]),
+        "wrong": wrong.tolist(),
+        "predicted": _codes(run.shown_codes[rows[wrong]]),
         "probability": _probabilities(run, rows),
         "f1": [round(row.f1, 4) if row.support or row.predicted else None for row in metrics],
         "support": [row.support for row in metrics],
@@ -95,19 +101,20 @@ def _run_json(panel: RunPanel, place: int, rows: NDArray[np.int64]) -> dict[str,
                 "label": codes.get(curve.label, -1),
                 "documents": curve.documents,
                 "thresholds": curve.points.thresholds,
-                "hits": curve.points.hits,
-                "predicted": curve.points.predicted,
+                "hits": np.diff(curve.points.hits, prepend=0).tolist(),
+                "predicted": np.diff(curve.points.predicted, prepend=0).tolist(),
             }
             for curve in panel.precision_recall.all_curves
         ],
     }
 
 
-def _probabilities(run: RunView, rows: NDArray[np.int64]) -> list[Any]:
-    """Of each prediction, in thousandths; multi-label: of the true labels, then of the predicted ones."""
+def _probabilities(run: RunView, rows: NDArray[np.int64]) -> str | list[Any]:
+    """In thousandths, as two DIGITS for each prediction; multi-label: of the true, then of the predicted labels."""
     if not run.is_multilabel:
-        return [round(1000 * value) for value in prediction_confidence(run)[rows].tolist()]
-    exact = np.nan_to_num(run.probabilities[rows], nan=0.0, neginf=0.0)
+        thousandths = np.rint(1000 * prediction_confidence(run)[rows]).astype(int).tolist()
+        return "".join(DIGITS[value // 32] + DIGITS[value % 32] for value in thousandths)
+    exact = known_probabilities(run)[rows]
     pairs = zip(exact, run.truth[rows], run.predicted[rows], strict=True)
     return [
         np.rint(1000 * np.concatenate([values[true], values[predicted]])).astype(int).tolist()

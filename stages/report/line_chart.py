@@ -215,6 +215,8 @@ class LineChart:
     def path(self, line: Line) -> str:
         """The line as an SVG path."""
         xs, ys = [self.x(value) for value in line.x], [self.y(value) for value in line.y]
+        if not line.color and line.stepped:  # thin gray lines are many, and need no tenths of a unit
+            xs, ys = [round(x) for x in xs], [round(y) for y in ys]
         return step_path(xs, ys) if line.stepped else line_path(xs, ys)
 
     def band(self, line: Line) -> str:

@@ -18,6 +18,8 @@ from stages.report.run_view import RunView
 from stages.report.thresholds import Thresholds
 
 __all__ = [
+    "MAX_PAGE_POINTS",
+    "MAX_TOTAL_POINTS",
     "PrecisionRecall",
     "PrecisionRecallCurve",
     "curve_per_label",
@@ -31,6 +33,7 @@ __all__ = [
 
 MAX_POINTS = 200  # per curve
 MAX_TOTAL_POINTS = 12_000  # of all labels of a run: keeps a page of hundreds of labels small
+MAX_PAGE_POINTS = 36_000  # of all runs of a page
 MIN_POINTS = 24
 MAX_CURVES = 200  # besides those that are named: more cannot be told apart
 DASHES = ("", "7 3", "2 3", "9 3 2 3", "4 4")  # of the lowest curves, for readers who cannot tell their colors apart
@@ -133,10 +136,10 @@ def _line(
     )
 
 
-def precision_recall(run: RunView) -> PrecisionRecall:
-    """All precision-recall curves of a run on the test split."""
+def precision_recall(run: RunView, max_points: int = MAX_TOTAL_POINTS) -> PrecisionRecall:
+    """All precision-recall curves of a run on the test split. max_points: of all labels, about."""
     truth, predicted = (label_matrix(codes, len(run.labels)) for codes in (run.truth, run.predicted))
-    curves = curve_per_label(truth, run.probabilities, run.labels)
+    curves = curve_per_label(truth, run.probabilities, run.labels, max_points)
     lowest = lowest_curves(curves)
     names, hits = {curve.label for curve in lowest}, int((truth & predicted).sum())
     others = tuple(curve for curve in curves if curve.label not in names)
@@ -206,7 +209,7 @@ def thin_indices(recall: NDArray[np.float64], max_points: int) -> NDArray[np.int
 
 
 def curve_per_label(
-    truth: NDArray[np.bool_], scores: NDArray[Any], labels: Sequence[str]
+    truth: NDArray[np.bool_], scores: NDArray[Any], labels: Sequence[str], max_total: int = MAX_TOTAL_POINTS
 ) -> tuple[PrecisionRecallCurve, ...]:
     """One curve per label that a document has, in the order of `labels`.
 
@@ -214,11 +217,12 @@ def curve_per_label(
         truth: bool (documents, labels).
         scores: float (documents, labels).
         labels: names of the columns.
+        max_total: about how many points all curves together have at most.
 
     Returns:
-        The curves; all of them together have at most about MAX_TOTAL_POINTS points.
+        The curves.
     """
-    max_points = min(MAX_POINTS, max(MIN_POINTS, MAX_TOTAL_POINTS // max(1, len(labels))))
+    max_points = min(MAX_POINTS, max(MIN_POINTS, max_total // max(1, len(labels))))
     curves = (
         precision_recall_curve(label, truth[:, column], scores[:, column], max_points)
         for column, label in enumerate(labels)

@@ -16,7 +16,7 @@ from stages.report import formatting
 from stages.report.documents import page_data
 from stages.report.line_chart import Axis, common_axis, format_tick
 from stages.report.pareto import pareto_chart
-from stages.report.precision_recall import DASHES
+from stages.report.precision_recall import DASHES, MAX_PAGE_POINTS, MAX_TOTAL_POINTS
 from stages.report.run_panel import RunPanel
 from stages.report.run_view import Findings, RunView
 
@@ -53,7 +53,8 @@ FILTERS: dict[str, Callable[..., str]] = {
 
 def render_comparison(runs: Sequence[RunView], metric: Metric, findings: Findings) -> str:
     """The page that compares the runs, in the order given, which is that of `metric`."""
-    panels = [RunPanel(run, f"run-{number}") for number, run in enumerate(runs, start=1)]
+    points = min(MAX_TOTAL_POINTS, MAX_PAGE_POINTS // max(1, len(runs)))
+    panels = [RunPanel(run, f"run-{number}", points) for number, run in enumerate(runs, start=1)]
     errors, axis = _error_intervals(runs), _score_axis(runs)
     error_axis = common_axis(errors) if errors else None
     return render_template(

@@ -21,7 +21,7 @@ from stages.report.confusion import MAX_NAMED_LABELS, MAX_SHOWN_LABELS, Cell, He
 from stages.report.decision_rule import RuleEffect, RuleFamilies, measure_rule_effect, rule_families
 from stages.report.errors import ShownError, shown_errors
 from stages.report.line_chart import LineChart
-from stages.report.precision_recall import PrecisionRecall, precision_recall
+from stages.report.precision_recall import MAX_TOTAL_POINTS, PrecisionRecall, precision_recall
 from stages.report.run_view import RunView
 from stages.report.tree import Tree
 from stages.taxonomy.mistakes import find_mistakes
@@ -35,10 +35,14 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True)
 class RunPanel:
-    """A run and its anchor on the page. Values that are costly to compute are computed once, on first use."""
+    """A run and its anchor on the page. Values that are costly to compute are computed once, on first use.
+
+    curve_points: about how many points all its precision-recall curves have at most.
+    """
 
     view: RunView
     anchor: str
+    curve_points: int = MAX_TOTAL_POINTS
 
     @property
     def has_many_labels(self) -> bool:
@@ -183,7 +187,7 @@ class RunPanel:
     @cached_property
     def precision_recall(self) -> PrecisionRecall:
         """The precision-recall curves."""
-        return precision_recall(self.view)
+        return precision_recall(self.view, self.curve_points)
 
 
 def split_rows(rows: Sequence[Row]) -> list[Sequence[Row]]:

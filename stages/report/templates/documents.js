@@ -103,6 +103,12 @@ function setUpMatrix(matrix, run) {
     element.setAttribute("role", "button");
     element.setAttribute("tabindex", index ? "-1" : "0");
     element.setAttribute("aria-label", `${set.names[truth]} predicted as ${set.names[predicted]}: ${plural(documents, "document")}`);
+    element.addEventListener("pointerenter", () => {
+      if (element.firstElementChild) return;
+      const title = makeShape("title", {});
+      title.textContent = element.getAttribute("aria-label");
+      element.append(title);
+    });
     element.addEventListener("click", () => showCell(run, values));
     element.addEventListener("keydown", (event) => {
       if (event.key === "Enter" || event.key === " ") {

@@ -1,11 +1,5 @@
 // The slider below the precision-recall curves: a threshold on the probability of a label, and the metrics that it gives.
 // Its positions are the points of the curve, so that the metrics are those of scikit-learn, not interpolated.
-function makeShape(tag, attributes) {
-  const shape = document.createElementNS(find("svg").namespaceURI, tag);
-  for (const [name, value] of Object.entries(attributes)) shape.setAttribute(name, value);
-  return shape;
-}
-
 // Precision, recall and F1 from numbers of documents.
 function metricsAt(curve, at) {
   const [hits, predicted] = [curve.hits[at], curve.predicted[at]];
