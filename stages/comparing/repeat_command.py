@@ -12,10 +12,10 @@ from stages.fitting import runs
 __all__ = ["repeat_command"]
 
 # options of fit-head and sweep that say on what and how a head is fitted, whichever head it is
-_FLAGS = {"--skip-unlabeled", "--no-test", "--labels-only", "--no-tabular"}
+_FLAGS = {"--skip-unlabeled", "--no-test", "--labels-only", "--no-tabular", "--per-label"}
 _WITH_VALUE = {
     "--stores", "--store", "--corpus", "--runs", "--order", "--scored-level", "--folds", "--validate-on", "--objective",
-    "--layer", "--weight", "--weight-from", "--weight-id", "--augmented",
+    "--layer", "--beta", "--costs", "--at", "--for-label", "--weight", "--weight-from", "--weight-id", "--augmented",
 }  # fmt: skip
 
 
@@ -41,7 +41,7 @@ def repeat_command(
     Returns:
         The command as a user types it.
     """
-    kept = list(_kept_options(run.record.command))
+    kept = list(_kept_options(run.origin.record.command))
     words = ["embedonce", command, head or run.record.head, *kept]
     if "--store" not in kept and not run.record.further_recipes:
         words += ["--store", run.record.store]

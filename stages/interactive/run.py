@@ -176,6 +176,17 @@ class Run:
             for row in self._predicted(texts, visible=progress)
         ]
 
+    def predict_sets(self, texts: Any, *, progress: bool = True) -> NDArray[np.bool_]:
+        """The label set of each new text, bool (documents, labels), in the order of `labels`.
+
+        Raises CallError for a run without label sets, and as `predict` does.
+        """
+        if self.stored.decision.label_sets is None:
+            raise CallError(f"{self.name} makes no label sets. Decide again with label sets, or use predict.")
+        names = [row.label_set or () for row in self._predicted(texts, visible=progress)]
+        rows = [[label in found for label in self.labels] for found in names]
+        return np.array(rows, dtype=bool).reshape(len(rows), len(self.labels))
+
     def _read(self, texts: Any) -> Corpus:
         from stages.predict import known_spec
 

@@ -7,19 +7,24 @@ import numpy as np
 import pytest
 
 from data.documents import Document, Kind
+from data.errors import CallError
 from data.taxonomy import Taxonomy
 from featurestore import CorpusTable, FeatureStore
 from heads.classifiers.linear import LinearHead
 from heads.classifiers.prototype import PrototypeHead
 from heads.classifiers.stacking import StackingHead
+from heads.evaluation.decisions.label_sets import LabelSetRule
+from stages.comparing.repeat_command import repeat_command
 from stages.comparing.table import compare
 from stages.deciding.decide import DecisionValues, decide
 from stages.deciding.plan import DecisionPlan
+from stages.fitting.decision_options import DecisionOptions
 from stages.fitting.fit_head import fit_head
 from stages.fitting.plan import FitPlan
 from stages.fitting.runs import Run
 from stages.fitting.stacking_inputs import build_scorer
 from stages.interactive.run import Run as HeldRun
+from stages.predict import Prediction
 from tests.small_store import blobs, make_store
 
 PATHS = ("rec/a", "rec/b", "sci/a", "sci/b")
@@ -119,3 +124,26 @@ def test_a_python_user_decides_and_scores(tmp_path: Path) -> None:
     final = decided.decide(final=True)
     assert final.name == decided.name and final.test.documents == 20
     assert decided.out_of_fold == final.out_of_fold  # an object from before stays valid
+
+
+def test_undecided_documents_and_label_sets_are_values_in_python(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent, _ = fit_head(*store_of("single", tmp_path), LINEAR, tmp_path / "runs")
+    run, shares = HeldRun(parent), np.array([0.2, 0.2, 0.6], dtype=np.float32)
+    with pytest.raises(CallError, match="makes no label sets"):
+        run.predict_sets(["text"])
+    rows = [Prediction("0", "", (), shares, abstained="low confidence", label_set=("1", "3"))]
+    rows.append(Prediction("1", "3", ("3",), shares, label_set=()))
+    monkeypatch.setattr(HeldRun, "_predicted", lambda *_, **__: rows)
+    assert run.predict(["a", "b"]).tolist() == [None, "3"]
+    parent.__dict__["decision"] = replace(parent.decision, label_sets=LabelSetRule.__new__(LabelSetRule))
+    assert run.predict_sets(["a", "b"]).tolist() == [[True, False, True], [False, False, False]]
+
+
+def test_the_next_step_of_a_check_repeats_the_fit_of_the_parent(tmp_path: Path) -> None:
+    command = "embedonce fit-head linear --folds 2"
+    parent, _ = fit_head(*store_of("single", tmp_path), LINEAR, tmp_path / "runs", command=command)
+    plan = DecisionPlan(rule=DecisionOptions(objective="mcc"))
+    run = decide(parent, plan, command="embedonce decide linear --objective mcc").run
+    assert "--objective" not in repeat_command(run, "fit-head") and "--folds 2" in repeat_command(run, "fit-head")
