@@ -7,9 +7,6 @@ The test split is read by `--final` alone, from the stored scores, once for each
 import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
-
-from numpy.typing import NDArray
 
 from data.errors import CallError
 from data.splits import Split
@@ -122,9 +119,8 @@ def decide(run: runs.Run, plan: DecisionPlan, *, final: bool = False, command: s
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         package_versions=runs.package_versions(),
     )
-    card = _scorecard(inputs.target.y, decision.out_of_fold, record)
-    name = "out_of_fold" if record.validate_on == "folds" else "validation"
-    decided = save_decided(folder, record, decision, _predictions(inputs, decision), {name: card})
+    predictions, name = _predictions(inputs, decision), "out_of_fold" if record.validate_on == "folds" else "validation"
+    decided = save_decided(folder, record, decision, predictions, {name: _scorecard(predictions, record)})
     return _finish(decided, command, final=final, is_new=True)
 
 
@@ -167,7 +163,7 @@ def score_decision(run: runs.Run, *, command: str = "") -> runs.Run:
         run.record, final=True, decisions_scored_before=before, documents=origin.record.documents, command=command
     )
     decided = replace(test, predicted=predicted, decision=run.decision, label_sets=sets)
-    return add_test(run, record, decided, _scorecard(test.truth, predicted, record))
+    return add_test(run, record, decided, _scorecard(decided, record))
 
 
 def _identity(plan: DecisionPlan, inputs: DecisionInputs) -> str:
@@ -176,9 +172,16 @@ def _identity(plan: DecisionPlan, inputs: DecisionInputs) -> str:
     return runs.short_hash(parent | dict(plan.identity(inputs.target)))
 
 
-def _scorecard(truth: NDArray[Any], predicted: NDArray[Any], record: runs.Record) -> Scorecard:
-    ordinal = record.kind == "ordinal"
-    return scorecard(truth, predicted, record.labels, record.seed, ordinal=ordinal, hierarchy=record.hierarchy)
+def _scorecard(predictions: Predictions, record: runs.Record) -> Scorecard:
+    return scorecard(
+        predictions.truth,
+        predictions.predicted,
+        record.labels,
+        record.seed,
+        ordinal=record.kind == "ordinal",
+        hierarchy=record.hierarchy,
+        probabilities=predictions.probabilities,
+    )
 
 
 def _predictions(inputs: DecisionInputs, decision: Decision) -> Predictions:
@@ -191,4 +194,5 @@ def _predictions(inputs: DecisionInputs, decision: Decision) -> Predictions:
         scores=inputs.scores,
         decision=decision,
         label_sets=decision.sets(inputs.scores, inputs.ids),
+        calibration_folds=decision.calibration.folds if decision.calibration.of_folds else None,
     )

@@ -1,7 +1,7 @@
 """The documents that a decision is chosen on, as their run stores them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from data.splits import Split
 from data.target import Target
 from data.taxonomy import Taxonomy
+from heads.evaluation.calibration import Calibration
 from stages.fitting.record import Record
 from stages.fitting.runs import Run
 
@@ -27,6 +28,7 @@ class DecisionInputs:
         target: their labels.
         groups: int64 (documents,), as in the fit of the run.
         seed: of the run.
+        calibration: of the run, with the folds of the documents.
     """
 
     run: Run
@@ -35,6 +37,7 @@ class DecisionInputs:
     target: Target
     groups: NDArray[np.int64]
     seed: int
+    calibration: Calibration
 
     @classmethod
     def of(cls, run: Run) -> Self:
@@ -42,6 +45,7 @@ class DecisionInputs:
         origin = run.origin
         split = Split.TRAIN if origin.record.validate_on == "folds" else Split.VALIDATION
         rows = origin.predictions().of(split)
+        folds = np.empty(0, dtype=np.int8) if rows.calibration_folds is None else rows.calibration_folds
         return cls(
             run=origin,
             ids=rows.ids,
@@ -49,6 +53,7 @@ class DecisionInputs:
             target=target_of(origin.record, rows.truth),
             groups=origin.groups(),
             seed=origin.record.seed,
+            calibration=replace(origin.decision.calibration, folds=folds),
         )
 
 

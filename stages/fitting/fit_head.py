@@ -23,6 +23,7 @@ from data.text_format import plural
 from featurestore import CorpusTable, FeatureSource
 from heads.core.head import Head
 from heads.core.hyperparameters import to_json
+from heads.evaluation.calibration import FULL_SAMPLE, fit_calibration
 from heads.evaluation.decisions import Decision
 from heads.evaluation.decisions.heldout import HeldOutResult
 from heads.evaluation.metrics import scorecard
@@ -140,7 +141,15 @@ def complete_run(
     target, ordered, hierarchy = task.target[fitted.rows], task.target.is_ordinal, task.target.hierarchy
     decision = _decide(plan, target, task.groups[fitted.rows], fitted.scores)
     clock.lap("decision")
-    validated = scorecard(target.y, decision.out_of_fold, task.labels, plan.seed, ordinal=ordered, hierarchy=hierarchy)
+    validated = scorecard(
+        target.y,
+        decision.out_of_fold,
+        task.labels,
+        plan.seed,
+        ordinal=ordered,
+        hierarchy=hierarchy,
+        probabilities=decision.corpus_probabilities(fitted.scores, decision.calibration.folds),
+    )
     scorecards = {VALIDATED_ON[plan.validate_on]: validated}
     test = task.held_out.score(fitted.head, decision, task.labels, seed=plan.seed) if plan.test else None
     if test is not None:
@@ -171,9 +180,13 @@ def _expected_bytes(task: Task) -> int:
 
 
 def _decide(plan: FitPlan, target: Target, groups: NDArray[np.int64], scores: NDArray[np.float32]) -> Decision:
-    if plan.tune:
-        return plan.decision.tune(scores, target, groups, plan.seed)
-    return plan.decision.decide(scores, target)
+    """The decision rule and the calibration."""
+    decision = (
+        plan.decision.tune(scores, target, groups, plan.seed) if plan.tune else plan.decision.decide(scores, target)
+    )
+    method, hierarchy = plan.calibration, target.hierarchy
+    calibration = fit_calibration(scores, target.y, groups, plan.seed, method=method, hierarchy=hierarchy)
+    return replace(decision, calibration=calibration)
 
 
 def _predictions(
@@ -182,6 +195,7 @@ def _predictions(
     """The predictions of the test split, if it is scored, then those of training documents."""
     split = Split.VALIDATION if plan.validate_on == "split" else Split.TRAIN
     tested, documents = ([], 0) if test is None else ([test], len(task.test_ids))
+    folds = np.append(np.full(documents, FULL_SAMPLE, dtype=np.int8), decision.calibration.folds)
     return Predictions(
         ids=[*task.test_ids[:documents], *(task.train_ids[row] for row in fitted.rows.tolist())],
         splits=[Split.TEST.value] * documents + [split.value] * len(fitted.rows),
@@ -189,6 +203,7 @@ def _predictions(
         predicted=np.concatenate([*(each.predicted for each in tested), decision.out_of_fold]),
         scores=np.concatenate([*(each.scores for each in tested), fitted.scores]),
         decision=decision,
+        calibration_folds=folds if decision.calibration.of_folds else None,
     )
 
 

@@ -14,6 +14,7 @@ from data.text_format import plural
 from featurestore import CorpusTable, FeatureSource, joined_fingerprint
 from heads.core.head import Head
 from heads.core.hyperparameters import to_json, with_explicit_defaults
+from heads.evaluation.calibration import CalibrationMethod
 from stages.fitting import runs
 from stages.fitting.decision_options import DecisionOptions
 from stages.fitting.fold_count import FOLDS, choose_fold_count
@@ -31,6 +32,7 @@ class FitPlan:
     layer: the stored encoder layer to read, for a head that reads one.
     tune: whether to choose a decision rule on out-of-fold scores.
     decision: what it is chosen for.
+    calibration: how scores become probabilities, `auto` for the method with the lowest cross-fitted log loss.
     order: the labels of an ordinal task, the lowest first, or ("numbers",); empty if they have no order.
     scored_level: the level of the taxonomy whose nodes are learned, decided and scored, 1 for the top; the detailed
         labels below them teach heads that can use them. None for the labels as given.
@@ -50,6 +52,7 @@ class FitPlan:
     layer: int = -1
     tune: bool = True
     decision: DecisionOptions = field(default_factory=DecisionOptions)
+    calibration: CalibrationMethod = "auto"
     skip_unlabeled: bool = False
     order: Sequence[str] = ()
     scored_level: int | None = None
@@ -129,6 +132,7 @@ class FitPlan:
             | {"layer": resolve_layer(self.head, self.layer), "tune": self.tune}
             | {"features": joined_fingerprint(store.recipes), **task.input_hashes(self.head)}
             | self.decision.identity(task.target)
+            | ({"calibration": self.calibration} if self.calibration != "auto" else {})
             | ({"order": task.labels} if self.order else {})
             | ({} if self.scored_level is None else {"scored_level": self.scored_level})
             | ({"base_runs": [run.name for run in task.base_runs]} if task.base_runs else {})

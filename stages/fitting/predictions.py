@@ -39,6 +39,7 @@ __all__ = [
 
 ALL_LABELS = 20  # with more labels, a table has the most probable ones only: a cell per label would fill a disk
 TOP_LABELS = 5
+CALIBRATION_FOLD = "calibration_fold"
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ class Predictions:
     scores: float32 (documents, labels), bit for bit those that were decided on; memory-mapped if read from a run.
     decision: what decided; None for the probabilities of scores that are not calibrated.
     label_sets: bool (documents, labels); None if the decision has none.
+    calibration_folds: the fold of each document in the calibration, -1 for one that had no part in it: int8
+        (documents,). None if nothing was calibrated. Probabilities are cross-fitted by these folds.
     """
 
     ids: Sequence[str]
@@ -59,6 +62,7 @@ class Predictions:
     scores: NDArray[np.float32]
     decision: "Decision | None" = None
     label_sets: NDArray[np.bool_] | None = None
+    calibration_folds: NDArray[np.int8] | None = None
 
     @cached_property
     def probabilities(self) -> NDArray[np.float32]:
@@ -68,7 +72,8 @@ class Predictions:
     def probabilities_of(self, rows: slice) -> NDArray[np.float32]:
         """As `probabilities`, of some documents."""
         if self.decision is not None:
-            return self.decision.probabilities(self.scores[rows])
+            folds = None if self.calibration_folds is None else self.calibration_folds[rows]
+            return self.decision.corpus_probabilities(self.scores[rows], folds)
         return scores_to_probabilities(self.scores[rows], multilabel=self.truth.ndim == 2)
 
     def of(self, split: str) -> Self:
@@ -91,6 +96,7 @@ class Predictions:
             self.scores[rows],
             self.decision,
             None if self.label_sets is None else self.label_sets[rows],
+            None if self.calibration_folds is None else self.calibration_folds[rows],
         )
 
 
@@ -221,7 +227,8 @@ def decision_columns(decision: "Decision | None") -> list[str]:
     if decision is None:
         return []
     parts = {"abstained": decision.abstention, "label_set": decision.label_sets}
-    return [name for name, part in parts.items() if part is not None]
+    cross_fitted = [CALIBRATION_FOLD] if decision.calibration.of_folds else []
+    return [*(name for name, part in parts.items() if part is not None), *cross_fitted]
 
 
 def _cells(predictions: Predictions, labels: Sequence[str], names: Sequence[str]) -> Iterator[list[str]]:
@@ -234,6 +241,9 @@ def _cells(predictions: Predictions, labels: Sequence[str], names: Sequence[str]
             cells.append(abstention_reason(predicted))
         if "label_set" in columns:
             cells.append("[]" if predictions.label_sets is None else format_labels(predictions.label_sets[row], labels))
+        if CALIBRATION_FOLD in columns:
+            fold = -1 if predictions.calibration_folds is None else predictions.calibration_folds[row]
+            cells.append("" if fold < 0 else str(fold + 1))
         yield cells
 
 
@@ -279,7 +289,10 @@ def read_predictions(
     decided = _label_codes(predicted, code_of, len(labels), kind, others.get("abstained", ()))
     sets = others.get("label_set")
     label_sets = None if sets is None else _label_codes(sets, code_of, len(labels), "multilabel")
-    return Predictions(ids, splits, true, decided, scores[len(scores) - len(ids) :], decision, label_sets)
+    folds = [int(fold or 0) - 1 for fold in others.get(CALIBRATION_FOLD, ())]
+    calibration_folds = np.array(folds, dtype=np.int8) if folds else None
+    last_scores = scores[len(scores) - len(ids) :]
+    return Predictions(ids, splits, true, decided, last_scores, decision, label_sets, calibration_folds)
 
 
 def _read_rows(table: Path) -> Iterator[list[str]]:

@@ -31,7 +31,7 @@ METHODS: tuple[CalibrationMethod, ...] = get_args(CalibrationMethod)
 
 FOLDS = 5
 MARGIN = 2.0  # standard errors, as for decision rules
-SAMPLE, MIN_SAMPLE, SAMPLE_CELLS = 20_000, 2_000, 2 * 10**7  # documents of the sample; fewer if there are many labels
+SAMPLE, MIN_SAMPLE, SAMPLE_CELLS = 20_000, 2_000, 4 * 10**6  # documents of the sample; fewer if there are many labels
 
 
 def fit_calibration(
@@ -64,12 +64,17 @@ def fit_calibration(
     rows = _sample_rows(truth, groups, scores.shape[1], seed)
     strata = truth[rows] if hierarchy is None else hierarchy.strata(truth[rows])
     fold_of = assign_folds(strata, _take(groups, rows), FOLDS, seed)
-    methods = list(CALIBRATORS) if method == "auto" else list(dict.fromkeys(["none", method]))
+    methods = _automatic(len(rows), scores.shape[1]) if method == "auto" else list(dict.fromkeys(["none", method]))
     if len(np.unique(fold_of)) < 2 or methods == ["none"]:
         methods, fold_of = ["none"], np.zeros_like(fold_of)
     folds = np.full(len(truth), FULL_SAMPLE, dtype=np.int8)
     folds[rows] = fold_of
     return replace(_select(scores[rows], truth[rows], fold_of, methods, forced=method != "auto"), folds=folds)
+
+
+def _automatic(documents: int, labels: int) -> list[str]:
+    """The methods to try: those with values for each label only if there is a document for each."""
+    return [name for name in CALIBRATORS if name in ("none", "temperature") or documents >= labels]
 
 
 def _sample_rows(

@@ -72,6 +72,21 @@ class Decision:
         probabilities = self.calibration.probabilities(scores, multilabel=self.rule.is_multilabel)
         return probabilities if self.label_shift is None else self.label_shift.shift_probabilities(probabilities)
 
+    def corpus_probabilities(
+        self, scores: NDArray[Any], calibration_folds: NDArray[np.int8] | None = None
+    ) -> NDArray[np.float32]:
+        """Probabilities of documents among which labels have the frequencies of training, without the label shift.
+
+        Args:
+            scores: as for `decide`.
+            calibration_folds: as in `Calibration.folds`, so that the probabilities of documents that the calibration
+                was fitted to are cross-fitted; None for other documents.
+
+        Returns:
+            float32 (documents, labels).
+        """
+        return self.calibration.probabilities(scores, calibration_folds, multilabel=self.rule.is_multilabel)
+
     def sets(self, scores: NDArray[Any], ids: Sequence[str]) -> NDArray[np.bool_] | None:
         """The label sets of documents, bool (documents, labels); None if there are none. ids: of the documents."""
         if self.label_sets is None:

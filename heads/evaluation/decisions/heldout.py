@@ -85,5 +85,14 @@ class HeldOut:
         predicted = decision.decide(scores)
         target = self.__target
         ordinal, hierarchy = target.is_ordinal, target.hierarchy
-        card = scorecard(target.y, predicted, labels, seed, ordinal=ordinal, hierarchy=hierarchy)
+        probabilities = decision.corpus_probabilities(scores) if isinstance(decision, Decision) else None
+        card = scorecard(
+            target.y,
+            predicted,
+            labels,
+            seed,
+            ordinal=ordinal,
+            hierarchy=hierarchy,
+            probabilities=probabilities,
+        )
         return HeldOutResult(card, predicted, scores, seconds)

@@ -42,7 +42,8 @@ def test_predictions_are_read_as_they_were_written(tmp_path: Path) -> None:
 
 def test_a_label_named_like_another_column_gives_no_second_column_of_that_name(tmp_path: Path) -> None:
     store, table = make_store(tmp_path / "store", *blobs(["id", "prediction", "probability:id"]))
-    run, _ = fit_head(store, table, FitPlan(head=LinearHead(), folds=2), tmp_path / "runs")
+    plan = FitPlan(head=LinearHead(), folds=2, calibration="none")
+    run, _ = fit_head(store, table, plan, tmp_path / "runs")
     header, *_ = (run.folder / "predictions.csv").read_text(encoding="utf-8").splitlines()
     assert header == ("id,split,truth,prediction,probability:id,probability:prediction,probability:probability:id")
     assert run.predictions().probabilities.shape[1] == 3
