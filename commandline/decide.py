@@ -14,6 +14,7 @@ from commandline.output import note, progress, say, show_json, table
 from data.text_format import plural
 
 if TYPE_CHECKING:
+    from heads.evaluation.calibration import CalibrationMethod
     from stages.deciding.decide import Decided, DecisionValues
     from stages.deciding.plan import DecisionPlan
     from stages.fitting.runs import Run
@@ -25,6 +26,7 @@ class DecideOptions(ObjectiveOptions):
 
     run: str
     tune: bool
+    calibration: "CalibrationMethod | None"
     final: bool
     runs: Path
     as_json: bool
@@ -34,13 +36,18 @@ class DecideOptions(ObjectiveOptions):
         """What is decided and how."""
         from stages.deciding.plan import DecisionPlan
 
-        return DecisionPlan(rule=self.decision, tune=self.tune)
+        return DecisionPlan(rule=self.decision, tune=self.tune, calibration=self.calibration)
 
 
 @click.command("decide", short_help="Decide again on the scores of a run.")
 @click.argument("run")
 @objective_options
 @click.option("--tune/--no-tune", default=True, help="Choose a decision rule on out-of-fold scores.")
+@click.option(
+    "--calibration",
+    type=click.Choice(["auto", "none", "temperature", "vector", "isotonic"]),
+    help="How scores become probabilities, as in fit-head.  [as RUN]",
+)
 @click.option("--final", is_flag=True, help="Also score the decision on the test split, once.")
 @runs_option
 @json_option
@@ -106,6 +113,8 @@ def _show_values(run: "Run", values: "DecisionValues") -> None:
     table(list(columns), [list(columns.values())], text_columns=2)
     for sentence in run.decision.evidence.sentences:
         note(sentence)
+    if (calibration := run.decision.calibration.evidence) is not None:
+        note(calibration.sentence)
     if not run.record.final:
         note(f"The test split was not scored. `embedonce decide {run.name} --final` scores it, once.")
     elif before := run.record.decisions_scored_before:

@@ -33,6 +33,7 @@ from data.text_format import format_duration
 if TYPE_CHECKING:
     from featurestore import CorpusTable, FeatureSource
     from heads.core.head import Head
+    from heads.evaluation.calibration import CalibrationMethod
     from stages.fitting.engine_fits import FitInputs
     from stages.fitting.plan import FitPlan
     from stages.fitting.pooled_features import PooledFeatures
@@ -58,6 +59,7 @@ class FitHeadOptions(CorpusOptions):
     jobs: int | None
     on: str | None
     tune: bool
+    calibration: "CalibrationMethod"
     runs: Path
     seed: int
     as_json: bool
@@ -96,6 +98,13 @@ class FitHeadOptions(CorpusOptions):
 )
 @on_option
 @click.option("--tune/--no-tune", default=True, help="Choose a decision rule on out-of-fold scores.")
+@click.option(
+    "--calibration",
+    type=click.Choice(["auto", "none", "temperature", "vector", "isotonic"]),
+    default="auto",
+    show_default=True,
+    help="How scores become probabilities; auto takes the method with the lowest cross-fitted log loss.",
+)
 @joined_stores_options
 @runs_option
 @seed_option
@@ -180,6 +189,7 @@ def _plan(
         seed=options.seed,
         layer=options.layer,
         tune=options.tune,
+        calibration=options.calibration,
         skip_unlabeled=options.skip_unlabeled,
         order=options.label_order,
         scored_level=options.scored_level,

@@ -20,6 +20,7 @@ from stages.interactive.progress_bar import progress_bar
 
 if TYPE_CHECKING:
     from heads.core.head import Head
+    from heads.evaluation.calibration import CalibrationMethod
     from heads.evaluation.metrics import ConfidenceInterval, Scorecard
     from stages.predict import Prediction
 
@@ -96,6 +97,7 @@ class Run:
         for_label: str | None = None,
         per_label: bool = False,
         tune: bool = True,
+        calibration: "CalibrationMethod | None" = None,
         final: bool = False,
     ) -> "Run":
         """Choose another decision on the scores of this run, and keep it as a run that refers to this one.
@@ -112,6 +114,7 @@ class Run:
             for_label: for these two, the label that they are for; None for all labels.
             per_label: for these two, whether each label must reach it, not all labels together.
             tune: whether a decision rule is chosen on out-of-fold scores.
+            calibration: auto, none, temperature, vector or isotonic; None for that of this run.
             final: whether it is scored on the test split too, once.
 
         Returns:
@@ -134,7 +137,7 @@ class Run:
             label=for_label,
             per_label=per_label,
         )
-        return Run(decide(self.stored, DecisionPlan(rule=rule, tune=tune), final=final).run)
+        return Run(decide(self.stored, DecisionPlan(rule=rule, tune=tune, calibration=calibration), final=final).run)
 
     @property
     def head(self) -> "Head":
