@@ -19,6 +19,8 @@ from data.documents import Corpus, Document
 from data.errors import CallError, ModelUnavailable
 from featurestore import FeatureStore
 from stages.comparing.table import compare
+from stages.deciding.decide import decide
+from stages.deciding.plan import DecisionPlan
 from stages.embed.encoder.options import Options
 from stages.explain.explanation import ExplanationOptions, explain_documents
 from stages.explain.source_text import SourceTexts
@@ -103,6 +105,11 @@ def test_a_run_is_taken_by_compare_predict_and_explain_and_its_encoder_is_record
     predicted = list(predict(result.run, test, open_encoders(result.run)))
     stored = result.run.predictions().of("test")
     assert [each.label for each in predicted] == [record.labels[code] for code in stored.predicted]
+
+    decided = decide(result.run, DecisionPlan(tune=False), final=True).run
+    assert set(decided.scorecards) == {"validation", "test"}
+    redecided = [each.label for each in predict(decided, test[:4], open_encoders(decided))]
+    assert redecided == [record.labels[code] for code in decided.predictions().of("test").predicted[:4]]
 
     texts = SourceTexts({}, None)
     (explanation,) = explain_documents(result.run, store, table, [_longest(test)], ExplanationOptions(), texts)
