@@ -16,7 +16,7 @@ from data.text_format import format_duration
 
 if TYPE_CHECKING:
     from featurestore import Location
-    from heads.evaluation.metrics import ConfidenceInterval
+    from heads.evaluation.metrics import ConfidenceInterval, Metric
     from stages.comparing.choice import Cost
     from stages.comparing.disagreement import ScoredSplit
     from stages.comparing.table import Comparison
@@ -43,6 +43,7 @@ class CompareOptions:
     as_json: bool
     html: Path | None
     differences: bool
+    group_by: str | None
     split: "ScoredSplit | None"
     stores_folder: "Location"
 
@@ -107,9 +108,15 @@ class CompareOptions:
     help="Of two runs: the documents that only one gets right, the labels won and lost, and their agreement.",
 )
 @click.option(
+    "--group-by",
+    metavar="COLUMN",
+    help="The metrics of each value of a column, as source, year or language: a tabular column of the corpus, group, "
+    "file, or a column of the file that it was read from.",
+)
+@click.option(
     "--split",
     type=click.Choice(["train", "validation", "test"]),
-    help="Documents of --differences; train is out of fold.  [those that rank runs]",
+    help="Documents of --differences and --group-by; train is out of fold.  [those that rank runs]",
 )
 @stores_option
 @receives(CompareOptions)
@@ -128,6 +135,7 @@ def compare(options: CompareOptions) -> None:
     embedonce compare --columns run,out_of_fold,C,fit_seconds --format latex > table.tex
     embedonce compare linear-3f9a12bc lstm-7c2e41b0 --differences
     embedonce compare --margin 0.01 --cost size
+    embedonce compare linear-3f9a12bc --group-by year
     """
     from stages.comparing.keys import RunFilter
     from stages.comparing.selection import choose_metric, select_runs
@@ -135,16 +143,32 @@ def compare(options: CompareOptions) -> None:
 
     form, left_out, filters = options.form, list[str](), [RunFilter.parse(text) for text in options.filters]
     runs = select_runs(options.names, options.runs, left_out.append, filters=filters, common=options.common)
-    if options.differences or options.split is not None:
+    if options.differences or (options.split is not None and options.group_by is None):
         show_differences(runs, left_out, form, options)
         return
     metric = choose_metric(runs, options.metric)
+    if options.group_by is not None:
+        show_groups(runs, left_out, metric, form, options)
+        return
     comparison = compare_runs(runs, left_out, metric, margin=options.margin, cost=options.cost)
     _show(comparison, runs, form, options)
     if options.html is not None:
         write_page(runs, options.html, metric, comparison, options.stores_folder)
     if form != "json":
         show_choice(comparison, show if form is None else say)
+
+
+def show_groups(
+    runs: "Sequence[Run]", left_out: Sequence[str], metric: "Metric", form: "Form | None", options: CompareOptions
+) -> None:
+    """Print the metrics of each value of --group-by. Raises CallError for options of the table of runs."""
+    from commandline.group_table import print_groups
+    from stages.comparing.grouped_metrics import group_metrics
+
+    if options.sort or options.columns or options.html:
+        raise CallError("--group-by has a table of its own, without --sort, --columns and --html. Remove these.")
+    assert options.group_by is not None
+    print_groups(group_metrics(runs, options.group_by, metric, options.stores_folder, options.split), form, left_out)
 
 
 def show_differences(
@@ -155,7 +179,11 @@ def show_differences(
     from stages.comparing.disagreement import add_texts, find_differences
 
     if not options.differences:
-        raise CallError("--split is for --differences; the table has the metrics of all splits. Remove it.")
+        raise CallError(
+            "--split is for --differences and --group-by; the table has the metrics of all splits. Remove it."
+        )
+    if options.group_by is not None:
+        raise CallError("--differences and --group-by are two commands. Give one of them.")
     if len(runs) != 2:
         raise CallError(f"--differences is for two runs, and {len(runs)} are selected. Name two.")
     if form in ("markdown", "latex") or options.sort or options.columns or options.html:
