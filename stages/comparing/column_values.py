@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.benchmarks import BENCHMARKS
-from data.errors import EmbedOnceError, UnknownName, suggest_name
+from data.errors import ColumnMissing, EmbedOnceError, UnknownName, suggest_name
 from data.readers import read_column
 from data.source_spec import SourceSpec
 from data.splits import Split
@@ -118,10 +118,12 @@ def _read_from_source(run: Run, column: str, kept: "list[str] | tuple[str, ...]"
         raise UnknownName(f"{reason}{known}, and a {kind} has no columns.{suggest_name(column, kept)}")
     try:
         cells = read_column(record.source, column, SourceSpec(), spec)
+    except ColumnMissing as error:
+        raise UnknownName(f"{reason}{known}. {error}") from error
     except (EmbedOnceError, OSError) as error:
         raise UnknownName(
-            f"{reason}{known}, and it cannot be read from {record.source}: {str(error).rstrip('.')}. To keep it, run "
-            f"`embedonce embed {record.source} --tabular {column}` again, which encodes no text that is stored.",
+            f"{reason}{known}, and its file cannot be read: {error} To keep the column, run `embedonce embed` again "
+            f"with --tabular {column}, which encodes no text that is stored."
         ) from error
     values = {document: cell for document, cell in cells.items() if cell}
     note = f"'{column}' was read from {record.source} as it is now."

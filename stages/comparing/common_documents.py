@@ -55,6 +55,7 @@ class _RestrictedRun(runs.Run):
             record.seed,
             ordinal=record.kind == "ordinal",
             hierarchy=record.hierarchy,
+            probabilities=scored.probabilities,
         )
 
 
