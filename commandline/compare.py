@@ -240,8 +240,6 @@ def show_comparison(comparison: "Comparison", *, as_json: bool) -> None:
 def _show_sentences(comparison: "Comparison") -> None:
     for sentence in comparison.notes:
         note(sentence)
-    if comparison.optimism is not None:
-        note(_describe_optimism(comparison))
     if comparison.checks:
         say("Checks:")
     for check in comparison.checks:
@@ -252,16 +250,6 @@ def show_choice(comparison: "Comparison", output: Callable[[str], None] = show) 
     """Print which run to take, the last line of a command; nothing if there is nothing to choose from."""
     if comparison.choice is not None:
         output(comparison.choice.sentence)
-
-
-def _describe_optimism(comparison: "Comparison") -> str:
-    """The metric of the best run next to what it is without the optimism of having chosen it."""
-    optimism, ranked = comparison.optimism, comparison.ranking_metric
-    assert optimism is not None
-    return (
-        f"The first run is the best of {optimism.candidates}, so its {ranked} of {optimism.raw:.3f} is too high by "
-        f"chance; corrected for the choice it is {optimism.corrected:.3f} (BBC-CV)."
-    )
 
 
 def _show_metrics(comparison: "Comparison") -> None:

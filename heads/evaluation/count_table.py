@@ -5,7 +5,7 @@ each document is in it. No metric distinguishes documents with equal truth and p
 of these.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, Self
@@ -91,6 +91,15 @@ class CountTable:
         difference.eliminate_zeros()
         return replace(self, columns=difference)
 
+    def without(self, measures: Collection[str]) -> Self:
+        """The table without some measures of documents, which makes it faster."""
+        keep, start = np.ones(self.columns.shape[0], dtype=bool), 3 * self.labels + 1
+        for name, levels in self.measures.items():
+            keep[start : start + prod(levels)] = name not in measures
+            start += prod(levels)
+        kept = {name: levels for name, levels in self.measures.items() if name not in measures}
+        return replace(self, columns=self.columns[keep], measures=kept)
+
     def count(self, weights: NDArray[np.float64], documents: int | NDArray[Any]) -> ConfusionCounts:
         """Count samples.
 
@@ -125,6 +134,12 @@ class CountTables:
         """The tables of at least one prediction of the same rows; arguments as for `CountTable.build`."""
         first, *others = (CountTable.build(truth, each, labels, hierarchy) for each in predictions)
         return cls(first, tuple(other - first for other in others))
+
+    def without(self, measures: Collection[str]) -> Self:
+        """The tables without some measures of documents."""
+        return replace(
+            self, first=self.first.without(measures), changes=tuple(each.without(measures) for each in self.changes)
+        )
 
     def count(self, weights: NDArray[np.float64], documents: int) -> Iterator[ConfusionCounts]:
         """The counts of each prediction; arguments as for `CountTable.count`."""

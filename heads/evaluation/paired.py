@@ -19,13 +19,12 @@ from numpy.typing import NDArray
 
 from data.hierarchy import Hierarchy
 from heads.evaluation.bootstrap import RESAMPLES, ConfidenceInterval
-from heads.evaluation.confusion_counts import ConfusionCounts, check_labels
-from heads.evaluation.count_table import CountTables, DistinctRows
 from heads.evaluation.metrics import MACRO_F1, Metric
-from heads.evaluation.randomization import EXCHANGES, mcnemar_p_value, randomization_p_value
+from heads.evaluation.randomization import EXCHANGES, ROUNDING, mcnemar_p_value, randomization_p_value
 from heads.evaluation.resampling import draw_stratified, rarest_labels
+from heads.evaluation.sampled_metric import SampledMetric
 
-__all__ = ["PairedComparison", "compare_paired", "mean_differences", "mean_of_seeds", "paired_differences"]
+__all__ = ["PairedComparison", "compare_paired", "mean_differences", "paired_differences"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class PairedComparison:
     Attributes:
         difference: its metric minus that of the reference, positive if better, with a 95 % percentile interval.
         p_value: of this difference, by paired approximate randomization.
-        mcnemar_p_value: of the difference in accuracy; None if there are several seeds of either.
+        mcnemar_p_value: of the difference in accuracy; None for several seeds of either, and for probabilities.
         equivalence: the probability that both differ by at most the margin.
         not_worse: the probability that the reference is not better by more than the margin.
     """
@@ -64,7 +63,8 @@ def compare_paired(
 
     Args:
         truth: int codes (documents,), or bool (documents, labels).
-        reference: the prediction to compare with, one array of the same shape and kind per seed.
+        reference: the prediction to compare with, one array of the same shape and kind per seed; for a metric of
+            probabilities, probabilities (documents, labels).
         others: other predictions, each like `reference`.
         labels: number of labels.
         metric: the metric.
@@ -87,14 +87,21 @@ def compare_paired(
             p_value=randomization_p_value(
                 truth, reference, other, labels, metric, hierarchy=hierarchy, seed=seed, exchanges=exchanges
             ),
-            mcnemar_p_value=mcnemar_p_value(truth, reference[0], other[0])
-            if len(reference) == len(other) == 1
-            else None,
-            equivalence=float(np.mean(np.abs(draws - resampled[0]) <= margin)),
-            not_worse=float(np.mean(draws - resampled[0] >= -margin)),
+            mcnemar_p_value=_mcnemar_p_value(truth, reference, other),
+            equivalence=float(np.mean(np.abs(draws - resampled[0]) <= margin + ROUNDING)),
+            not_worse=float(np.mean(draws - resampled[0] >= -margin - ROUNDING)),
         )
         for other, value, draws in zip(others, values[1:], resampled[1:], strict=True)
     ]
+
+
+def _mcnemar_p_value(
+    truth: NDArray[Any], reference: Sequence[NDArray[Any]], other: Sequence[NDArray[Any]]
+) -> float | None:
+    """That of single predictions of labels."""
+    if len(reference) + len(other) > 2 or np.issubdtype(reference[0].dtype, np.floating):
+        return None
+    return mcnemar_p_value(truth, reference[0], other[0])
 
 
 def paired_differences(
@@ -178,22 +185,7 @@ def _resample(
     resamples: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The mean over seeds of the signed metric: (entries,), and in each resample, (entries, resamples)."""
-    predictions = [each for seeds in entries for each in seeds]
-    for predicted in predictions:
-        check_labels(truth, predicted, labels, hierarchy)
-    rows = DistinctRows.of([truth, *predictions])
-    tables = CountTables.build(truth[rows.first], [each[rows.first] for each in predictions], labels, hierarchy)
-    strata = rarest_labels(truth, rows, labels)
-    blocks = [
-        np.array([metric.signed_value(counts) for counts in tables.count(weights, len(truth))])
-        for weights in draw_stratified(rows, strata, labels, resamples, seed)
-    ]
-    counts = (ConfusionCounts.from_predictions(truth, each, labels, hierarchy) for each in predictions)
-    values = np.array([metric.signed_value(each) for each in counts])
-    mean = mean_of_seeds([len(seeds) for seeds in entries])
-    return mean @ values, mean @ np.concatenate(blocks, axis=1)
-
-
-def mean_of_seeds(seeds: Sequence[int]) -> NDArray[np.float64]:
-    """The matrix that takes the mean over the seeds of each entry, float64 (entries, predictions)."""
-    return np.repeat(np.diag(1 / np.array(seeds)), seeds, axis=1)
+    sampled = SampledMetric.of(truth, entries, labels, metric, hierarchy)
+    strata = rarest_labels(truth, sampled.rows, labels)
+    blocks = [sampled.of_samples(each) for each in draw_stratified(sampled.rows, strata, labels, resamples, seed)]
+    return sampled.values, np.concatenate(blocks, axis=1)

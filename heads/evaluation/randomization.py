@@ -7,8 +7,9 @@ matter which of them was made for a document by which head. So both are exchange
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from math import lcm
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +18,12 @@ from data.hierarchy import Hierarchy
 from heads.evaluation.confusion_counts import ConfusionCounts
 from heads.evaluation.count_table import BLOCK_CELLS, CountTable, DistinctRows
 from heads.evaluation.metrics import Metric
+from heads.evaluation.sampled_metric import influences
 
-__all__ = ["EXCHANGES", "adjust_holm", "mcnemar_p_value", "randomization_p_value"]
+__all__ = ["EXCHANGES", "ROUNDING", "adjust_holm", "mcnemar_p_value", "randomization_p_value"]
 
 EXCHANGES = 10_000
-_ROUNDING = 1e-12  # differences of metrics that are equal but for the order of a sum
+ROUNDING = 1e-12  # differences of metrics that are equal but for the order of a sum
 
 
 def randomization_p_value(
@@ -42,7 +44,8 @@ def randomization_p_value(
 
     Args:
         truth: int codes (documents,), or bool (documents, labels).
-        first: predictions of the same shape and kind, one per seed.
+        first: predictions of the same shape and kind, one per seed; for a metric of probabilities, probabilities
+            (documents, labels).
         second: the same of the other prediction.
         labels: number of labels.
         metric: the metric.
@@ -53,34 +56,83 @@ def randomization_p_value(
     Returns:
         The two-sided p-value, at least 1 / (exchanges + 1).
     """
+    if metric.needs == "probabilities":
+        return _sign_p_value(truth, first, second, metric, seed, exchanges)
     pairs = [(first[i % len(first)], second[i % len(second)]) for i in range(lcm(len(first), len(second)))]
-    differs = np.zeros(len(truth), dtype=bool)
-    for one, other in pairs:
-        differs |= (one != other).reshape(len(truth), -1).any(axis=1)
+    differs = np.any([(one != other).reshape(len(truth), -1).any(axis=1) for one, other in pairs], axis=0)
     if not differs.any():
         return 1.0
     rows = DistinctRows.of([values[differs] for values in (truth, *first, *second)])
     masks, row_of_mask = _bit_masks(rows.multiplicity)
-    documents = np.flatnonzero(differs)[rows.first[row_of_mask]]
-    counts, changes = [], []
-    for pair in pairs:
-        counts.append([ConfusionCounts.from_predictions(truth, each, labels, hierarchy) for each in pair])
-        old, new = (CountTable.build(truth[documents], each[documents], labels, hierarchy) for each in pair)
-        changes.append(new - old)
+    changes = [
+        _Exchange.of(truth, *pair, labels, hierarchy, np.flatnonzero(differs)[rows.first[row_of_mask]])
+        for pair in pairs
+    ]
 
-    def difference(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        values = []
-        for (one, other), change in zip(counts, changes, strict=True):
-            moved = change.count(weights, 0)
-            values.append(metric.signed_value(one + moved) - metric.signed_value(other - moved))
-        return np.asarray(np.mean(values, axis=0))
+    def difference(exchanged: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(np.mean([change.difference(metric, exchanged) for change in changes], axis=0))
 
-    observed = abs(difference(np.zeros((len(masks), 1)))[0]) - _ROUNDING
-    extreme = sum(
-        np.count_nonzero(np.abs(difference(weights)) >= observed)
-        for weights in _draw_exchanges(masks, labels, exchanges, seed)
+    observed = abs(difference(np.zeros((len(masks), 1)))[0]) - ROUNDING
+    extreme = [
+        np.count_nonzero(np.abs(difference(exchanged)) >= observed)
+        for exchanged in _draw_exchanges(masks, labels, exchanges, seed)
+    ]
+    return (int(sum(extreme)) + 1) / (exchanges + 1)
+
+
+@dataclass(frozen=True)
+class _Exchange:
+    """The counts of two predictions, and what exchanging documents changes in those of the first."""
+
+    first: ConfusionCounts
+    second: ConfusionCounts
+    change: CountTable
+
+    @classmethod
+    def of(
+        cls,
+        truth: NDArray[Any],
+        first: NDArray[Any],
+        second: NDArray[Any],
+        labels: int,
+        hierarchy: Hierarchy | None,
+        documents: NDArray[np.int64],
+    ) -> Self:
+        """documents: those that are exchanged."""
+        one, other = (ConfusionCounts.from_predictions(truth, each, labels, hierarchy) for each in (first, second))
+        rows = truth[documents]
+        old, new = (CountTable.build(rows, each[documents], labels, hierarchy) for each in (first, second))
+        return cls(one, other, new - old)
+
+    def difference(self, metric: Metric, exchanged: NDArray[np.float64]) -> NDArray[np.float64]:
+        """How much better the first is then, (exchanges,). exchanged: (documents, exchanges) how many of each."""
+        moved = self.change.count(exchanged, 0)
+        return np.asarray(metric.signed_value(self.first + moved) - metric.signed_value(self.second - moved))
+
+
+def _sign_p_value(
+    truth: NDArray[Any],
+    first: Sequence[NDArray[Any]],
+    second: Sequence[NDArray[Any]],
+    metric: Metric,
+    seed: int,
+    exchanges: int,
+) -> float:
+    """That of a metric of probabilities: exchanging a document turns the sign of its part in the difference.
+
+    The parts are the influences, so this is exact for a mean over documents, and else a first approximation.
+    """
+    (value, slope), (other_value, other_slope) = (
+        tuple(each.mean(axis=0) for each in influences(truth, seeds, metric)) for seeds in (first, second)
     )
-    return (int(extreme) + 1) / (exchanges + 1)
+    parts = (value - other_value) / len(truth) + slope - other_slope
+    random, extreme = np.random.default_rng(seed), 0
+    block = max(1, BLOCK_CELLS // len(truth))
+    for start in range(0, exchanges, block):
+        bits = random.integers(2, size=(min(block, exchanges - start), len(truth)), dtype=np.int8)
+        differences = (2 * bits - 1).astype(np.float64) @ parts
+        extreme += int(np.count_nonzero(np.abs(differences) >= abs(value - other_value) - ROUNDING))
+    return (extreme + 1) / (exchanges + 1)
 
 
 def _bit_masks(multiplicity: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

@@ -18,10 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.hierarchy import Hierarchy
-from heads.evaluation.count_table import CountTables, DistinctRows
 from heads.evaluation.metrics import Metric
-from heads.evaluation.paired import mean_of_seeds
 from heads.evaluation.resampling import draw_with_left_out
+from heads.evaluation.sampled_metric import SampledMetric
 
 __all__ = ["RESAMPLES", "SelectionOptimism", "correct_selection"]
 
@@ -54,7 +53,7 @@ def correct_selection(
 
     Args:
         truth: int codes (documents,), or bool (documents, labels).
-        candidates: the predictions to choose from, each with one array per seed, of the same shape and kind.
+        candidates: the predictions to choose from, each with one array per seed, as in `compare_paired`.
         labels: number of labels.
         metric: what chooses, and what is corrected.
         hierarchy: of the labels, which hierarchical metrics need.
@@ -64,22 +63,18 @@ def correct_selection(
     Returns:
         The value of the best as it is, and corrected.
     """
-    predictions = [each for seeds in candidates for each in seeds]
-    rows = DistinctRows.of([truth, *predictions])
-    tables = CountTables.build(truth[rows.first], [each[rows.first] for each in predictions], labels, hierarchy)
-    mean = mean_of_seeds([len(seeds) for seeds in candidates])
-
-    def values_of(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The signed metric of each candidate in each sample, (candidates, samples)."""
-        samples = weights * (len(truth) / np.maximum(weights.sum(axis=0), 1))  # as if of as many documents
-        return np.asarray(mean @ [metric.signed_value(counts) for counts in tables.count(samples, len(truth))])
-
+    sampled = SampledMetric.of(truth, candidates, labels, metric, hierarchy)
     blocks = [
-        (values_of(drawn).argmax(axis=0), values_of(left_out))
-        for drawn, left_out in draw_with_left_out(rows, labels, resamples, seed)
+        (sampled.of_samples(drawn).argmax(axis=0), sampled.of_samples(_as_large_as(len(truth), left_out)))
+        for drawn, left_out in draw_with_left_out(sampled.rows, labels, resamples, seed)
     ]
     chosen, unseen = np.concatenate([each for each, _ in blocks]), np.concatenate([each for _, each in blocks], axis=1)
-    values = values_of(rows.multiplicity[:, None].astype(np.float64))[:, 0]
+    values = sampled.values
     corrected = values[chosen] + (unseen[chosen, np.arange(len(chosen))] - unseen.mean(axis=1)[chosen])
     raw, unbiased = float(values.max()), float(corrected.mean())
     return SelectionOptimism(metric.sign * raw, metric.sign * unbiased, len(candidates))
+
+
+def _as_large_as(documents: int, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Samples with larger weights, as if each had this number of documents; metrics are ratios, which do not change."""
+    return np.asarray(weights * (documents / np.maximum(weights.sum(axis=0), 1)))

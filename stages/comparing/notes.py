@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from data.splits import Split
 from data.text_format import join_names, join_words, plural
 from heads.evaluation.metrics import Metric
+from heads.evaluation.selection_optimism import SelectionOptimism
 from stages.comparing.entries import Entry, Seeds
 from stages.fitting import runs
 from stages.fitting.predictions import Predictions
@@ -28,6 +29,15 @@ def describe_seeds(entry: Entry, metric: Metric) -> Iterator[str]:
     if len(entry.runs) > 1:
         deviation = Seeds.of(entry, metric).standard_deviation
         yield f"mean of {len(entry.runs)} seeds, standard deviation {deviation:.3f}"
+
+
+def describe_optimism(optimism: SelectionOptimism, best: Entry, metric: Metric) -> str:
+    """The metric of the best run next to what it is without the optimism of having chosen it."""
+    ranked = f"{'out-of-fold' if best.first.record.validate_on == 'folds' else 'validation'} {metric.name}"
+    return (
+        f"{best.first.name} is the best of {optimism.candidates} by its {ranked} of {optimism.raw:.3f}; corrected for "
+        f"this choice, that is {optimism.corrected:.3f} (BBC-CV)."
+    )
 
 
 def describe_inputs(record: runs.Record) -> str:

@@ -1,6 +1,6 @@
 """How the other configurations compare with the best one, on the documents that both were scored on."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from data.splits import Split
 from heads.evaluation.metrics import ConfidenceInterval, Metric
 from heads.evaluation.paired import PairedComparison, compare_paired, mean_differences
-from heads.evaluation.paired_probabilities import compare_probabilities
 from heads.evaluation.randomization import EXCHANGES, adjust_holm
 from heads.evaluation.selection_optimism import SelectionOptimism, correct_selection
 from stages.comparing.entries import SPLITS, Entry
@@ -69,70 +68,32 @@ def compare_with_best(
     Returns:
         The comparisons of those that have scored documents in common with the best one.
     """
-    if metric.needs == "probabilities":
-        return _compare_probabilities(entries, predictions, metric, margin)
-    labels, hierarchy = len(entries[0].first.record.labels), entries[0].first.record.hierarchy
-    family = len(entries) * (len(entries) - 1) // 2
+    record, family = entries[0].first.record, len(entries) * (len(entries) - 1) // 2
+    labels, hierarchy = len(record.labels), record.hierarchy
     exchanges = int(np.clip(40 * family, EXCHANGES, MOST_EXCHANGES))  # so that an adjusted p-value can be below 0.05
-    comparisons: dict[str, PairedComparison] = {}
-    differences: dict[str, ConfidenceInterval] = {}
-    optimism = None
-    for aligned in _align(entries, predictions, _ranking_split(entries[0])):
-        others = list(aligned.others.values())
+    comparisons, differences, optimism = dict[str, PairedComparison](), dict[str, ConfidenceInterval](), None
+    ranking = SPLITS["out_of_fold" if record.validate_on == "folds" else "validation"]
+    for aligned in _align(entries, predictions, ranking, metric):
+        truth, best, others = aligned.truth, aligned.best, list(aligned.others.values())
         found = compare_paired(
-            aligned.truth,
-            aligned.best,
-            others,
-            labels,
-            metric,
-            margin=margin,
-            hierarchy=hierarchy,
-            exchanges=exchanges,
+            truth, best, others, labels, metric, margin=margin, hierarchy=hierarchy, exchanges=exchanges
         )
         comparisons |= zip(aligned.others, found, strict=True)
         if aligned.is_whole:
-            candidates = [aligned.best, *others]
-            optimism = correct_selection(aligned.truth, candidates, labels, metric, hierarchy=hierarchy)
-    for aligned in _align(entries, predictions, Split.TEST):
-        tested = mean_differences(
-            aligned.truth, aligned.best, list(aligned.others.values()), labels, metric, hierarchy=hierarchy
-        )
+            optimism = correct_selection(truth, [best, *others], labels, metric, hierarchy=hierarchy)
+    for aligned in _align(entries, predictions, Split.TEST, metric):
+        others = list(aligned.others.values())
+        tested = mean_differences(aligned.truth, aligned.best, others, labels, metric, hierarchy=hierarchy)
         differences |= zip(aligned.others, tested, strict=True)
     adjusted = adjust_holm([each.p_value for each in comparisons.values()], family)
     return Significance(comparisons, dict(zip(comparisons, adjusted, strict=True)), differences, optimism)
 
 
-def _compare_probabilities(
-    entries: Sequence[Entry], predictions: Mapping[str, Predictions], metric: Metric, margin: float
-) -> Significance:
-    """As `compare_with_best`, by a metric of probabilities; the optimism of the best is not known."""
-    found: dict[Split, dict[str, PairedComparison]] = {}
-    for split in (_ranking_split(entries[0]), Split.TEST):
-        found[split] = {}
-        for aligned in _align(entries, predictions, split, attrgetter("probabilities")):
-            others = list(aligned.others.values())
-            compared = compare_probabilities(aligned.truth, aligned.best, others, metric, margin=margin)
-            found[split] |= zip(aligned.others, compared, strict=True)
-    ranking, tested = found.values()
-    adjusted = adjust_holm([each.p_value for each in ranking.values()], len(entries) * (len(entries) - 1) // 2)
-    differences = {name: each.difference for name, each in tested.items()}
-    return Significance(ranking, dict(zip(ranking, adjusted, strict=True)), differences)
-
-
-def _ranking_split(entry: Entry) -> Split:
-    return SPLITS["out_of_fold" if entry.first.record.validate_on == "folds" else "validation"]
-
-
 def _align(
-    entries: Sequence[Entry],
-    predictions: Mapping[str, Predictions],
-    split: Split,
-    values: Callable[[Predictions], NDArray[Any]] = attrgetter("predicted"),
+    entries: Sequence[Entry], predictions: Mapping[str, Predictions], split: Split, metric: Metric
 ) -> Iterator[_Aligned]:
-    """The configurations that were scored on this split together with the first one, by their documents.
-
-    values: what is compared of each prediction.
-    """
+    """The configurations that were scored on this split together with the first one, by their documents."""
+    values = attrgetter("probabilities" if metric.needs == "probabilities" else "predicted")
     best, *others = (entry.predictions(split, predictions) for entry in entries)
     by_ids: dict[tuple[str, ...], dict[str, list[Predictions]]] = {}
     for entry, rows in zip(entries[1:], others, strict=True):

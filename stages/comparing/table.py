@@ -16,7 +16,14 @@ from heads.evaluation.selection_optimism import SelectionOptimism
 from stages.comparing.checks import Check, check_runs
 from stages.comparing.choice import MARGIN, Choice, Cost, choose_run
 from stages.comparing.entries import Entry, Seeds, group_seeds, mean_interval
-from stages.comparing.notes import describe_exposure, describe_inputs, describe_marks, describe_runs, describe_seeds
+from stages.comparing.notes import (
+    describe_exposure,
+    describe_inputs,
+    describe_marks,
+    describe_optimism,
+    describe_runs,
+    describe_seeds,
+)
 from stages.comparing.selection import choose_metric
 from stages.comparing.significance import Significance, compare_with_best
 from stages.fitting import runs
@@ -171,10 +178,11 @@ def compare(
     predictions = {run.name: run.predictions() for entry in comparable for run in entry.runs}
     found = compare_with_best(comparable, predictions, metric, margin) if len(comparable) > 1 else Significance()
     ranked = [run for entry in entries for run in entry.runs]
+    optimism = [] if found.optimism is None else [describe_optimism(found.optimism, entries[0], metric)]
     return Comparison(
         rows=tuple(_row(entry, metric, found) for entry in entries),
         ranking_metric=metric.name,
-        notes=(*describe_runs(ranked), *describe_exposure(ranked, predictions), *notes),
+        notes=(*optimism, *describe_runs(ranked), *describe_exposure(ranked, predictions), *notes),
         choice=choose_run(comparable, found.comparisons, metric, margin, cost),
         optimism=found.optimism,
         checks=check_runs(

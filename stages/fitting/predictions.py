@@ -5,6 +5,7 @@ are in the column `label_set`.
 """
 
 import csv
+import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -281,8 +282,8 @@ def read_predictions(
         The predictions.
     """
     further = decision_columns(decision)
-    rows = (row[: 4 + len(further)] for table in tables for row in _read_rows(table))
-    ids, splits, *cells = (list(map(restore, column)) for column in zip(*rows, strict=True))
+    rows = (row for table in tables for row in _read_rows(table, 4 + len(further)))
+    ids, splits, *cells = (_restore(column) for column in zip(*rows, strict=True))
     truth, predicted, others = cells[0], cells[1], dict(zip(further, cells[2:], strict=True))
     code_of = {name: code for code, name in enumerate(names or labels)}
     true = _label_codes(truth, code_of, len(labels), kind)
@@ -295,12 +296,21 @@ def read_predictions(
     return Predictions(ids, splits, true, decided, last_scores, decision, label_sets, calibration_folds)
 
 
-def _read_rows(table: Path) -> Iterator[list[str]]:
-    """Yield the rows of a table, without its header."""
+def _read_rows(table: Path, cells: int) -> Iterator[list[str]]:
+    """Yield the first cells of each row of a table, without its header."""
     with table.open(encoding="utf-8", newline="") as file:
-        rows = csv.reader(file)
+        text = file.read()
+    if '"' in text:
+        rows = csv.reader(io.StringIO(text, newline=""))
         next(rows)
-        yield from rows
+        yield from (row[:cells] for row in rows)
+    else:  # no cell has a comma or a line end, and the probabilities behind need not be divided
+        yield from (line.split(",", cells)[:cells] for line in text.split("\n")[1:-1])
+
+
+def _restore(column: Sequence[str]) -> list[str]:
+    """The cells of a column as they were written."""
+    return [restore(cell) if cell[:1] == "'" else cell for cell in column]
 
 
 def _label_codes(

@@ -5,7 +5,9 @@ import pytest
 from numpy.typing import NDArray
 
 from heads.evaluation.metrics import METRICS, Metric
-from heads.evaluation.paired_probabilities import compare_probabilities
+from heads.evaluation.paired import compare_paired
+from heads.evaluation.randomization import randomization_p_value
+from heads.evaluation.selection_optimism import correct_selection
 
 BRIER, AUROC = METRICS["brier"], METRICS["auroc"]
 
@@ -23,21 +25,41 @@ TRUTH = np.repeat([0, 1], 100)
 @pytest.mark.parametrize("metric", [BRIER, AUROC])
 def test_better_probabilities_have_a_positive_difference_whatever_the_sign_of_the_metric(metric: Metric) -> None:
     worse, better = draw(200, 0, 0.2), draw(200, 0, 0.5)
-    forward, same = compare_probabilities(TRUTH, [worse], [[better], [worse]], metric, margin=0.001, resamples=200)
+    forward, same = compare_paired(TRUTH, [worse], [[better], [worse]], 2, metric, margin=0.001, resamples=200)
     assert 0 < forward.difference.low < forward.difference.value < forward.difference.high
     assert forward.p_value < 0.02 and forward.equivalence == 0 and forward.not_worse == 1
-    assert (same.difference.low, same.difference.high, same.p_value, same.equivalence) == (0, 0, 1, 1)
-    (backward,) = compare_probabilities(TRUTH, [better], [[worse]], metric, margin=0.001, resamples=200)
+    assert (same.difference.low, same.difference.high) == pytest.approx(
+        (0, 0)
+    ) and same.p_value == same.equivalence == 1
+    assert forward.mcnemar_p_value is None
+    (backward,) = compare_paired(TRUTH, [better], [[worse]], 2, metric, margin=0.001, resamples=200)
     assert backward.difference.value == pytest.approx(-forward.difference.value) and backward.not_worse == 0
 
 
 def test_the_metric_of_several_seeds_is_their_mean() -> None:
     seeds = [draw(200, seed, 0.3) for seed in range(3)]
-    (found,) = compare_probabilities(TRUTH, [seeds[0]], [seeds[1:]], BRIER, margin=0.1, resamples=50)
+    (found,) = compare_paired(TRUTH, [seeds[0]], [seeds[1:]], 2, BRIER, margin=0.1, resamples=50)
     first, *rest = (float(np.square(each - np.eye(2)[TRUTH]).sum(axis=1).mean()) / 2 for each in seeds)
     assert found.difference.value == pytest.approx(first - np.mean(rest))
 
 
 def test_a_metric_that_is_not_defined_is_refused() -> None:
     with pytest.raises(ValueError, match="the AUROC of these documents is not defined"):
-        compare_probabilities(TRUTH[:5], [draw(5, 0, 0.3)], [[draw(5, 1, 0.3)]], AUROC, margin=0)
+        compare_paired(TRUTH[:5], [draw(5, 0, 0.3)], [[draw(5, 1, 0.3)]], 2, AUROC, margin=0)
+
+
+def test_the_p_value_of_a_mean_over_documents_is_that_of_random_signs() -> None:
+    from scipy.stats import permutation_test
+
+    first, second = draw(200, 0, 0.3), draw(200, 1, 0.3)
+    losses = [np.square(each - np.eye(2)[TRUTH]).sum(axis=1) / 2 for each in (first, second)]
+    expected = permutation_test([losses[0] - losses[1]], np.mean, permutation_type="samples", n_resamples=5000, rng=0)
+    found = randomization_p_value(TRUTH, [first], [second], 2, BRIER)
+    assert found == pytest.approx(expected.pvalue, abs=0.03)
+
+
+def test_the_best_of_equal_probabilities_is_corrected() -> None:
+    candidates = [[draw(200, seed, 0.3)] for seed in range(6)]
+    found = correct_selection(TRUTH, candidates, 2, BRIER, resamples=200)
+    values = [float(np.square(each - np.eye(2)[TRUTH]).sum(axis=1).mean()) / 2 for (each,) in candidates]
+    assert found.raw == pytest.approx(min(values)) and min(values) < found.corrected < max(values)
