@@ -9,12 +9,13 @@ import pytest
 from heads.evaluation.decisions import ABSTAINED, Decision, Evidence, RuleComparison
 from heads.evaluation.decisions.abstention import Abstention
 from heads.evaluation.decisions.label_sets import LabelSetOptions, LabelSetRule
-from heads.evaluation.decisions.label_shift import LabelShift
+from heads.evaluation.decisions.label_shift import LabelShift, ShiftEvidence
 from heads.evaluation.decisions.rules import Argmax, FixedThreshold
 from heads.evaluation.score_matrix import scores_to_probabilities
 
 EVIDENCE = Evidence(3, 0, 0, 0, (RuleComparison("argmax", None, 0.5, 0.5, 0.0, 0.0, 0.0, selected=True),))
 PLAIN = Decision(Argmax(), EVIDENCE)
+SHIFT = LabelShift((1 / 2, 1 / 2), (2 / 3, 1 / 3), (1.0, 1.0), False, ShiftEvidence(9, 9, 0, 1, "", 0, 0, 0, True))
 SCORES = np.log(np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8]], dtype=np.float32))
 
 
@@ -31,7 +32,7 @@ def test_the_kind_of_the_rule_is_that_of_the_probabilities() -> None:
 
 def test_a_shift_moves_what_the_rule_reads_and_the_probabilities() -> None:
     # the second document has odds of 1.5 to 1 for the second label, and 1.5 to 2 with twice as many of the first
-    decision = replace(PLAIN, label_shift=LabelShift((np.log(2.0), 0.0)))
+    decision = replace(PLAIN, label_shift=SHIFT)
     assert decision.decide(SCORES).tolist() == [0, 0, 1]
     assert decision.probabilities(SCORES)[1].tolist() == pytest.approx([4 / 7, 3 / 7])
 
@@ -43,7 +44,7 @@ def test_documents_below_a_confidence_are_left_undecided() -> None:
 
 def test_every_part_comes_back_from_json() -> None:
     shift, undecided, sets = (
-        LabelShift((0.5, -0.5)),
+        SHIFT,
         Abstention(0.7),
         LabelSetRule(LabelSetOptions(level=0.9), (-0.1, -np.inf)),
     )
