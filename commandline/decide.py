@@ -9,25 +9,30 @@ from typing import TYPE_CHECKING
 import click
 
 from commandline.objective_options import ObjectiveOptions, objective_options
-from commandline.options import json_option, receives, runs_option
-from commandline.output import note, progress, say, show_json, table
+from commandline.options import STORE, json_option, receives, runs_option, stores_option
+from commandline.output import download, note, progress, say, show_json, table
+from commandline.undecided_options import UndecidedOptions, undecided_options
 from data.text_format import plural
 
 if TYPE_CHECKING:
+    from featurestore import Location
     from heads.evaluation.calibration import CalibrationMethod
     from stages.deciding.decide import Decided, DecisionValues
+    from stages.deciding.features import RunFeatures
     from stages.deciding.plan import DecisionPlan
     from stages.fitting.runs import Run
 
 
 @dataclass(frozen=True, kw_only=True)
-class DecideOptions(ObjectiveOptions):
+class DecideOptions(ObjectiveOptions, UndecidedOptions):
     """The arguments and options of `embedonce decide`."""
 
     run: str
     tune: bool
     calibration: "CalibrationMethod | None"
     final: bool
+    store: "Location | None"
+    stores_folder: "Location"
     runs: Path
     as_json: bool
 
@@ -36,12 +41,28 @@ class DecideOptions(ObjectiveOptions):
         """What is decided and how."""
         from stages.deciding.plan import DecisionPlan
 
-        return DecisionPlan(rule=self.decision, tune=self.tune, calibration=self.calibration)
+        return DecisionPlan(
+            rule=self.decision,
+            tune=self.tune,
+            calibration=self.calibration,
+            abstention=self.abstention,
+            label_sets=self.sets,
+        )
+
+    def open_features(self, run: "Run") -> "RunFeatures":
+        """The features of a run, in the store that it recorded or the one that was named."""
+        from stages.deciding.features import RunFeatures
+        from stages.stores import open_corpus, open_store
+
+        store = open_store(self.store or Path(run.record.store), self.stores_folder)
+        download([store])
+        return RunFeatures.of(run, store, open_corpus(store, run.record.corpus))
 
 
 @click.command("decide", short_help="Decide again on the scores of a run.")
 @click.argument("run")
 @objective_options
+@undecided_options
 @click.option("--tune/--no-tune", default=True, help="Choose a decision rule on out-of-fold scores.")
 @click.option(
     "--calibration",
@@ -49,6 +70,8 @@ class DecideOptions(ObjectiveOptions):
     help="How scores become probabilities, as in fit-head.  [as RUN]",
 )
 @click.option("--final", is_flag=True, help="Also score the decision on the test split, once.")
+@click.option("--store", type=STORE, help="For --other: the run's feature store.  [the run's own, in --stores]")
+@stores_option
 @runs_option
 @json_option
 @receives(DecideOptions)
@@ -61,6 +84,7 @@ def decide(options: DecideOptions) -> None:
 
     \b
     embedonce decide lstm-7c2e41b0 --objective macro-f1
+    embedonce decide lstm-7c2e41b0 --coverage 0.9 --label-sets 0.97
     embedonce decide lstm-7c2e41b0-1a2b3c4d --final
     """
     from stages.comparing.selection import find_run
@@ -70,7 +94,13 @@ def decide(options: DecideOptions) -> None:
     chosen = find_run(options.run, options.runs)
     with progress("deciding") as bar:
         bar(0, 1, f"choosing the decision on the scores of {chosen.record.parent or chosen.name}")
-        decided = decide_run(chosen, options.plan, final=options.final, command=shlex.join(sys.argv))
+        decided = decide_run(
+            chosen,
+            options.plan,
+            final=options.final,
+            command=shlex.join(sys.argv),
+            open_features=options.open_features,
+        )
     values = DecisionValues.of(decided.run)
     if options.as_json:
         show_json(_to_json(decided, values))
@@ -111,7 +141,7 @@ def _show_values(run: "Run", values: "DecisionValues") -> None:
         numbers["test"] = values.test
     columns |= {name: f"{value:.3f}" for name, value in numbers.items()}
     table(list(columns), [list(columns.values())], text_columns=2)
-    for sentence in run.decision.evidence.sentences:
+    for sentence in (*run.decision.evidence.sentences, *run.decision.sentences):
         note(sentence)
     if (calibration := run.decision.calibration.evidence) is not None:
         note(calibration.sentence)

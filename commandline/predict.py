@@ -75,7 +75,7 @@ def predict(options: PredictOptions) -> None:
     if options.every and options.top is not None:
         raise CallError("--top and --all exclude each other. Give one of them.")
     run = find_run(options.run, options.runs)
-    run.check("head/", "decision")  # before documents are read
+    run.check("head/", "decision", "training_distance")  # before documents are read
     labels = run.record.labels
     columns = (
         ProbabilityColumns(labels, options.top) if options.top or options.every else ProbabilityColumns.choose(labels)

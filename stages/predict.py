@@ -15,8 +15,9 @@ from data.readers import read_corpus
 from data.source_spec import SourceSpec
 from data.tabular import Tabular
 from data.text_format import join_names
-from featurestore import Recipe
+from featurestore import Recipe, Shard
 from heads.evaluation.decisions import Decision
+from stages.deciding.features import compared_vectors
 from stages.embed import Encoder
 from stages.embed.pipeline.encoding_choice import open_recorded_encoder, options_from_recipe
 from stages.embed.pipeline.feature_blocks import iter_feature_blocks
@@ -52,6 +53,11 @@ class Prediction:
     paths: tuple[Path, ...] = ()
     abstained: str = ""
     label_set: tuple[str, ...] | None = None
+
+    @property
+    def set_size(self) -> int | None:
+        """The number of labels in its label set; None if the run makes no label sets."""
+        return None if self.label_set is None else len(self.label_set)
 
 
 def open_encoders(
@@ -158,17 +164,19 @@ def predict(
         rows = np.asarray(block.texts)[block.is_encoded]
         columns_of_rows = None if tabular is None else tabular[rows]
         ids = [columns.ids[row] for row in rows]
-        decided = _decide(run, ids, score(block.shards, columns_of_rows)) if ids else iter(())
+        decided = _decide(run, ids, score(block.shards, columns_of_rows), block.shards) if ids else iter(())
         for row, is_encoded in zip(block.texts, block.is_encoded.tolist(), strict=True):
             yield next(decided) if is_encoded else Prediction(columns.ids[row])
         if on_progress is not None:
             on_progress(block.texts.stop)
 
 
-def _decide(run: Run, ids: Sequence[str], scores: NDArray[np.float32]) -> Iterator[Prediction]:
-    """Yield the prediction of each document. scores: float32 (documents, labels)."""
+def _decide(run: Run, ids: Sequence[str], scores: NDArray[np.float32], shards: Sequence[Shard]) -> Iterator[Prediction]:
+    """Yield the prediction of each document. scores: float32 (documents, labels). shards: their features."""
     labels, names, hierarchy, decision = run.record.labels, run.record.node_names, run.record.hierarchy, run.decision
-    decided, probabilities, sets = decision.decide(scores), decision.probabilities(scores), decision.sets(scores, ids)
+    vectors = compared_vectors(run, shards[0])
+    decided, probabilities = decision.decide(scores, vectors), decision.probabilities(scores)
+    sets = decision.sets(scores, ids)
     paths = repeat(()) if hierarchy is None else Paths(hierarchy).of(decided, probabilities)
     for row, (codes, of_document) in enumerate(zip(decided, paths, strict=False)):
         yield Prediction(
@@ -251,5 +259,5 @@ def _write_csv(
     return write
 
 
-def _format(value: str | Sequence[str]) -> str:
+def _format(value: str | int | Sequence[str]) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

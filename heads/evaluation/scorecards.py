@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
 from heads.evaluation.bootstrap import ConfidenceInterval
+from heads.evaluation.label_set_metrics import LabelSetMetrics
 
 __all__ = ["LabelMetrics", "Scorecard"]
 
@@ -36,7 +37,7 @@ class Scorecard:
     ordinal labels, and from `hf1` on for labels of a hierarchy, the last three of these for one label per document
     only. `level_accuracy` has a value for each level, from the top, at which there is a document, and `level_documents`
     the number of these documents. `decided_share` and `selective_accuracy` are None unless the decision abstained, and
-    `log_loss` to `auroc` without probabilities.
+    `log_loss` to `auroc` without probabilities, and `label_sets` without label sets.
     """
 
     documents: int
@@ -77,6 +78,7 @@ class Scorecard:
     wu_palmer: ConfidenceInterval | None = None
     level_accuracy: tuple[ConfidenceInterval, ...] = ()
     level_documents: tuple[int, ...] = ()
+    label_sets: LabelSetMetrics | None = None
 
     @property
     def averaged_labels(self) -> int:
@@ -93,7 +95,8 @@ class Scorecard:
         values: dict[str, Any] = {each.name: content[each.name] for each in fields(cls) if content.get(each.name)}
         for name, value in values.items():
             if isinstance(value, Mapping):
-                values[name] = ConfidenceInterval(**value)
+                is_interval = name != "label_sets"
+                values[name] = ConfidenceInterval(**value) if is_interval else LabelSetMetrics.from_json(value)
         values["labels"] = tuple(LabelMetrics(**label) for label in content["labels"])
         values["level_accuracy"] = tuple(ConfidenceInterval(**level) for level in content.get("level_accuracy", ()))
         values["level_documents"] = tuple(content.get("level_documents", ()))

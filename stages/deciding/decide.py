@@ -5,13 +5,19 @@ The test split is read by `--final` alone, from the stored scores, once for each
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
 
 from data.errors import CallError
 from data.splits import Split
 from heads.evaluation.decisions import Decision
+from heads.evaluation.label_set_metrics import label_set_metrics
 from heads.evaluation.metrics import Scorecard, scorecard
+from stages.deciding.features import OpenFeatures
 from stages.deciding.inputs import DecisionInputs, target_of
 from stages.deciding.plan import DecisionPlan
 from stages.deciding.scored_decisions import register_scoring
@@ -75,7 +81,14 @@ class Decided:
     is_scored_now: bool
 
 
-def decide(run: runs.Run, plan: DecisionPlan, *, final: bool = False, command: str = "") -> Decided:
+def decide(
+    run: runs.Run,
+    plan: DecisionPlan,
+    *,
+    final: bool = False,
+    command: str = "",
+    open_features: OpenFeatures | None = None,
+) -> Decided:
     """Choose a decision on the scores of a run, and write the decided run next to it.
 
     The same plan on the same run returns the run that it made before.
@@ -85,6 +98,7 @@ def decide(run: runs.Run, plan: DecisionPlan, *, final: bool = False, command: s
         plan: what is decided and how.
         final: whether the test split is scored too.
         command: the command line, for the record.
+        open_features: opens the features of a run, if documents unlike training are left undecided.
 
     Returns:
         The decided run.
@@ -94,7 +108,7 @@ def decide(run: runs.Run, plan: DecisionPlan, *, final: bool = False, command: s
         EmbedOnceError: the run or its parent is damaged or gone, or nothing can be written.
     """
     if run.record.parent and plan == DecisionPlan():
-        return _finish(run, command, final=final, is_new=False)
+        return _finish(run, command, open_features, final=final, is_new=False)
     origin = run.origin
     if final:
         _check_has_test(origin)
@@ -102,9 +116,10 @@ def decide(run: runs.Run, plan: DecisionPlan, *, final: bool = False, command: s
     plan = plan.for_target(inputs.target)
     folder = origin.folder.parent / f"{origin.name}-{_identity(plan, inputs)}"
     if folder.exists():
-        return _finish(runs.load(folder), command, final=final, is_new=False)
+        return _finish(runs.load(folder), command, open_features, final=final, is_new=False)
     start = time.perf_counter()
-    decision = plan.decide(inputs)
+    features = open_features(origin) if open_features is not None and plan.abstention.other else None
+    decision = plan.decide(inputs, features)
     record = replace(
         origin.record,
         parent=origin.name,
@@ -119,13 +134,14 @@ def decide(run: runs.Run, plan: DecisionPlan, *, final: bool = False, command: s
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         package_versions=runs.package_versions(),
     )
-    predictions, name = _predictions(inputs, decision), "out_of_fold" if record.validate_on == "folds" else "validation"
+    predictions = _predictions(inputs, decision)
+    name = "out_of_fold" if record.validate_on == "folds" else "validation"
     decided = save_decided(folder, record, decision, predictions, {name: _scorecard(predictions, record)})
-    return _finish(decided, command, final=final, is_new=True)
+    return _finish(decided, command, open_features, final=final, is_new=True)
 
 
-def _finish(run: runs.Run, command: str, *, final: bool, is_new: bool) -> Decided:
-    scored = score_decision(run, command=command) if final else run
+def _finish(run: runs.Run, command: str, open_features: OpenFeatures | None, *, final: bool, is_new: bool) -> Decided:
+    scored = score_decision(run, command=command, open_features=open_features) if final else run
     return Decided(scored, is_new, is_scored_now=scored.record.final and not run.record.final)
 
 
@@ -138,32 +154,44 @@ def _check_has_test(run: runs.Run) -> None:
         )
 
 
-def score_decision(run: runs.Run, *, command: str = "") -> runs.Run:
+def score_decision(run: runs.Run, *, command: str = "", open_features: OpenFeatures | None = None) -> runs.Run:
     """Score a decided run on the test split, from its parent's scores; one that was scored before is returned as it is.
 
     Args:
         run: a decided run.
         command: the command line, for the record.
+        open_features: as for `decide`.
 
     Returns:
         The run with its test metrics, under the same name.
 
     Raises:
-        CallError: there are no test scores.
+        CallError: there are no test scores, or no features to compare documents with those of training.
         StorageFailed: the look at the test split cannot be recorded, or the run not be written.
     """
     if run.record.final:
         return run
     origin = run.origin
     _check_has_test(origin)
-    before = register_scoring(origin, run.name)
     test = origin.predictions().of(Split.TEST)
-    predicted, sets = run.decision.decide(test.scores), run.decision.sets(test.scores, test.ids)
+    vectors = _test_vectors(run, test.ids, open_features)
+    before = register_scoring(origin, run.name)
+    predicted, sets = run.decision.decide(test.scores, vectors), run.decision.sets(test.scores, test.ids)
     record = replace(
         run.record, final=True, decisions_scored_before=before, documents=origin.record.documents, command=command
     )
     decided = replace(test, predicted=predicted, decision=run.decision, label_sets=sets)
     return add_test(run, record, decided, _scorecard(decided, record))
+
+
+def _test_vectors(run: runs.Run, ids: Sequence[str], open_features: OpenFeatures | None) -> NDArray[np.float32] | None:
+    """The vectors of test documents that the decision compares with those of training, if it compares any."""
+    abstention = run.decision.abstention
+    if abstention is None or abstention.other is None:
+        return None
+    if open_features is None:
+        raise CallError(f"{run.name} compares documents with those of training. Name the store of its features.")
+    return open_features(run).vectors(ids, abstention.other.view)
 
 
 def _identity(plan: DecisionPlan, inputs: DecisionInputs) -> str:
@@ -173,8 +201,9 @@ def _identity(plan: DecisionPlan, inputs: DecisionInputs) -> str:
 
 
 def _scorecard(predictions: Predictions, record: runs.Record) -> Scorecard:
-    return scorecard(
-        predictions.truth,
+    truth, sets = predictions.truth, predictions.label_sets
+    card = scorecard(
+        truth,
         predictions.predicted,
         record.labels,
         record.seed,
@@ -182,6 +211,7 @@ def _scorecard(predictions: Predictions, record: runs.Record) -> Scorecard:
         hierarchy=record.hierarchy,
         probabilities=predictions.probabilities,
     )
+    return card if sets is None else replace(card, label_sets=label_set_metrics(sets, truth, record.seed))
 
 
 def _predictions(inputs: DecisionInputs, decision: Decision) -> Predictions:
@@ -193,6 +223,6 @@ def _predictions(inputs: DecisionInputs, decision: Decision) -> Predictions:
         predicted=decision.out_of_fold,
         scores=inputs.scores,
         decision=decision,
-        label_sets=decision.sets(inputs.scores, inputs.ids),
+        label_sets=None if decision.label_sets is None else decision.out_of_fold_sets,
         calibration_folds=decision.calibration.folds if decision.calibration.of_folds else None,
     )

@@ -1,13 +1,17 @@
 """What is decided and how: everything that decides the result of `decide`, together with the parent."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from data.target import Target
 from heads.evaluation.calibration import Calibration, CalibrationMethod, fit_calibration
 from heads.evaluation.decisions import Decision
+from heads.evaluation.decisions.abstention import AbstentionOptions
+from heads.evaluation.decisions.label_sets import LabelSetOptions
+from stages.deciding.features import RunFeatures
 from stages.deciding.inputs import DecisionInputs
+from stages.deciding.undecided import add_abstention, add_label_sets
 from stages.fitting.decision_options import DecisionOptions
 
 __all__ = ["DecisionPlan"]
@@ -21,11 +25,15 @@ class DecisionPlan:
         rule: what the decision rule is chosen for.
         tune: whether a rule is chosen on the scores; else the one without a fitted parameter decides.
         calibration: how scores become probabilities, as in `FitPlan`; None for the calibration of the parent.
+        abstention: which documents are left undecided.
+        label_sets: which sets of labels are made; None for no sets.
     """
 
     rule: DecisionOptions = field(default_factory=DecisionOptions)
     tune: bool = True
     calibration: CalibrationMethod | None = None
+    abstention: AbstentionOptions = field(default_factory=AbstentionOptions)
+    label_sets: LabelSetOptions | None = None
 
     def for_target(self, target: Target) -> "DecisionPlan":
         """The same with the defaults of these labels. Raises CallError for an option that does not fit them."""
@@ -33,12 +41,30 @@ class DecisionPlan:
 
     def identity(self, target: Target) -> Mapping[str, Any]:
         """What the name of the run depends on, in addition to the parent; {} for the defaults."""
-        calibration = {} if self.calibration is None else {"calibration": self.calibration}
-        return {**self.rule.identity(target), **({} if self.tune else {"tune": False}), **calibration}
+        identity = {**self.rule.identity(target), **({} if self.tune else {"tune": False})}
+        identity |= {} if self.calibration is None else {"calibration": self.calibration}
+        identity |= {"abstention": asdict(self.abstention)} if self.abstention.is_requested else {}
+        return identity | ({} if self.label_sets is None else {"label_sets": asdict(self.label_sets)})
 
-    def decide(self, inputs: DecisionInputs) -> Decision:
-        """Choose the decision on scores of documents that the head was not fitted on, one part after the other."""
-        return replace(self._choose_rule(inputs), calibration=self._calibrate(inputs))
+    def decide(self, inputs: DecisionInputs, features: RunFeatures | None = None) -> Decision:
+        """Choose the decision on scores of documents that the head was not fitted on, one part after the other.
+
+        Args:
+            inputs: the documents.
+            features: of the documents; only needed if those unlike training are left undecided.
+
+        Returns:
+            The decision.
+
+        Raises:
+            CallError: an option does not fit the labels, or there are too few documents for it.
+        """
+        decision = replace(self._choose_rule(inputs), calibration=self._calibrate(inputs))
+        if self.label_sets is not None:
+            decision = add_label_sets(decision, inputs, self.label_sets)
+        if self.abstention.is_requested:  # last, because it leaves predictions out
+            decision = add_abstention(decision, inputs, self.abstention, features)
+        return decision
 
     def _choose_rule(self, inputs: DecisionInputs) -> Decision:
         if self.tune:

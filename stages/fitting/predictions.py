@@ -1,7 +1,7 @@
 """The predictions of a run, and their table predictions.csv: id, split, true label, predicted label, and probabilities.
 
 If documents may be left undecided, the column `abstained` has the reason, and the predicted label is empty; label sets
-are in the column `label_set`.
+are in the column `label_set`, and their sizes in `set_size`.
 """
 
 import csv
@@ -227,7 +227,8 @@ def decision_columns(decision: "Decision | None") -> list[str]:
     """The columns of a table that are there only for some decisions, in this order."""
     if decision is None:
         return []
-    parts = {"abstained": decision.abstention, "label_set": decision.label_sets}
+    sets = decision.label_sets
+    parts = {"abstained": decision.abstention, "label_set": sets, "set_size": sets}
     cross_fitted = [CALIBRATION_FOLD] if decision.calibration.of_folds else []
     return [*(name for name, part in parts.items() if part is not None), *cross_fitted]
 
@@ -241,7 +242,8 @@ def _cells(predictions: Predictions, labels: Sequence[str], names: Sequence[str]
         if "abstained" in columns:
             cells.append(abstention_reason(predicted))
         if "label_set" in columns:
-            cells.append("[]" if predictions.label_sets is None else format_labels(predictions.label_sets[row], labels))
+            label_set = np.empty(0, dtype=bool) if predictions.label_sets is None else predictions.label_sets[row]
+            cells += [format_labels(label_set, labels), str(np.count_nonzero(label_set))]
         if CALIBRATION_FOLD in columns:
             fold = -1 if predictions.calibration_folds is None else predictions.calibration_folds[row]
             cells.append("" if fold < 0 else str(fold + 1))

@@ -18,11 +18,14 @@ head/, scores.npy and groups.npy: these are read from the parent. Its scores are
 are those of training documents, or all rows if it was scored on the test split. Then it has two more files:
 
       final/            predictions.csv and scorecard.json of the test split
+
+A run that leaves documents unlike training undecided has `training_distance.safetensors`, see
+stages/fitting/training_distance.py.
 """
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +38,7 @@ from data.errors import BadData, EmbedOnceError, FileMissing, RunDamaged, sugges
 from featurestore import Recipe
 from stages.fitting.predictions import Predictions, read_predictions
 from stages.fitting.record import RECORDED_PACKAGES, Record, package_versions, short_hash
+from stages.fitting.training_distance import TRAINING_DISTANCE, load_training_distance
 
 if TYPE_CHECKING:
     from heads.core.head import Head
@@ -133,7 +137,10 @@ class Run:
         """The rule that turns scores into labels, and the evidence for it."""
         from heads.evaluation.decisions import Decision
 
-        return Decision.from_json(json.loads(self._verified_path("decision.json").read_text(encoding="utf-8")))
+        decision = Decision.from_json(json.loads(self._verified_path("decision.json").read_text(encoding="utf-8")))
+        if TRAINING_DISTANCE not in self.files:
+            return decision
+        return replace(decision, training_distance=load_training_distance(self._verified_path(TRAINING_DISTANCE)))
 
     @cached_property
     def scorecards(self) -> dict[str, "Scorecard"]:

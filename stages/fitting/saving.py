@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from data.atomic_write import build_folder, hash_file, write_atomically
 from stages.fitting.predictions import Predictions, write_predictions
 from stages.fitting.runs import FINAL, FOLDS, FORMAT, Record, Run, load
+from stages.fitting.training_distance import save_training_distance
 
 if TYPE_CHECKING:
     from heads.core.head import Head
@@ -121,6 +122,8 @@ def _write_decided(
 ) -> None:
     """Write what depends on the decision, and run.json with the hash of every file in the folder."""
     _write_json(folder / "decision.json", decision.to_json())
+    if decision.training_distance is not None:
+        save_training_distance(folder, decision.training_distance)
     _write_json(folder / "scorecard.json", {split: card.to_json() for split, card in scorecards.items()})
     write_predictions(folder, predictions, record.labels, record.node_names)
     written = sorted(path for path in folder.rglob("*") if path.is_file())

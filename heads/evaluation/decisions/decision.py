@@ -16,6 +16,7 @@ from heads.evaluation.decisions.abstention import ABSTAINED, OTHER, REASONS, Abs
 from heads.evaluation.decisions.evidence import Evidence
 from heads.evaluation.decisions.label_sets import LabelSetRule
 from heads.evaluation.decisions.label_shift import LabelShift
+from heads.evaluation.decisions.novelty import TrainingDistance
 from heads.evaluation.decisions.rule_json import rule_from_json
 from heads.evaluation.decisions.rules import DecisionRule
 
@@ -36,6 +37,10 @@ class Decision:
         label_shift: other frequencies of labels than in training; None for the same.
         abstention: which documents are left undecided; None if all are decided.
         label_sets: what is in the label set of a document; None if there are no sets.
+        training_distance: how far documents are from those of training; None unless `abstention` has `other`. It is
+            kept next to the JSON.
+        out_of_fold_sets: the label sets of the documents that they were fitted on, each by thresholds that were fitted
+            without that document: bool (documents, labels). Empty if read from JSON.
     """
 
     rule: DecisionRule
@@ -45,14 +50,18 @@ class Decision:
     label_shift: LabelShift | None = field(default=None, kw_only=True)
     abstention: Abstention | None = field(default=None, kw_only=True)
     label_sets: LabelSetRule | None = field(default=None, kw_only=True)
+    training_distance: TrainingDistance | None = field(default=None, kw_only=True, compare=False, repr=False)
+    out_of_fold_sets: NDArray[np.bool_] = field(
+        default_factory=lambda: np.empty((0, 0), dtype=bool), kw_only=True, compare=False, repr=False
+    )
 
-    def decide(self, scores: NDArray[Any], distances: NDArray[np.float64] | None = None) -> NDArray[Any]:
+    def decide(self, scores: NDArray[Any], vectors: NDArray[Any] | None = None) -> NDArray[Any]:
         """The predictions of documents.
 
         Args:
             scores: float (documents, labels), -inf for a label that the head has not seen.
-            distances: to the training documents, float64 (documents,), from `novelty.TrainingDistance`; None if they
-                are not known, and then no document is `OTHER`.
+            vectors: the pooled vectors of the documents in the view of `abstention.other`, (documents, dims); None if
+                they are not known, and then no document is `OTHER`.
 
         Returns:
             int64 (documents,), in a hierarchy the codes of nodes, `ABSTAINED` or `OTHER` for a document that is left
@@ -61,6 +70,8 @@ class Decision:
         predicted = self.decide_all(scores)
         if self.abstention is None:
             return predicted
+        distance = self.training_distance
+        distances = None if distance is None or vectors is None else distance.distances(vectors)
         return self.abstention.apply(predicted, self.probabilities(scores), distances)
 
     def decide_all(self, scores: NDArray[Any]) -> NDArray[Any]:
@@ -69,7 +80,7 @@ class Decision:
 
     def probabilities(self, scores: NDArray[Any]) -> NDArray[np.float32]:
         """Calibrated probabilities, float32 (documents, labels). scores: as for `decide`."""
-        probabilities = self.calibration.probabilities(scores, multilabel=self.rule.is_multilabel)
+        probabilities = self.corpus_probabilities(scores)
         return probabilities if self.label_shift is None else self.label_shift.shift_probabilities(probabilities)
 
     def corpus_probabilities(
@@ -88,10 +99,20 @@ class Decision:
         return self.calibration.probabilities(scores, calibration_folds, multilabel=self.rule.is_multilabel)
 
     def sets(self, scores: NDArray[Any], ids: Sequence[str]) -> NDArray[np.bool_] | None:
-        """The label sets of documents, bool (documents, labels); None if there are none. ids: of the documents."""
+        """The label sets of documents, bool (documents, labels); None if there are none. ids: of the documents.
+
+        They are of probabilities without the label shift, as their thresholds are: those of each label then hold with
+        other frequencies of labels too.
+        """
         if self.label_sets is None:
             return None
-        return self.label_sets.sets(self.probabilities(scores), ids, self.decide_all(scores))
+        return self.label_sets.sets(self.corpus_probabilities(scores), ids, self.decide_all(scores))
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What is left undecided, what this is good for, and what label sets cover."""
+        undecided = () if self.abstention is None else self.abstention.sentences
+        return undecided if self.label_sets is None else (*undecided, self.label_sets.sentence)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for `from_json`: those of the rule and the evidence, and of the parts that there are."""

@@ -117,9 +117,9 @@ def test_undecided_documents_and_label_sets_survive_the_table(tmp_path: Path) ->
     written = Predictions(["1", "2", "3"], ["train"] * 3, np.array([0, 1, 1]), predicted, scores, decision, sets)
     write_predictions(tmp_path, written, labels)
     rows = (tmp_path / "predictions.csv").read_text().splitlines()
-    assert rows[0] == "id,split,truth,prediction,abstained,label_set,low confidence,b"
-    assert rows[1] == '1,train,low confidence,low confidence,,"[""low confidence""]",0.5,0.5'
-    assert rows[3] == "3,train,b,,unlike training,[],0.5,0.5"
+    assert rows[0] == "id,split,truth,prediction,abstained,label_set,set_size,low confidence,b"
+    assert rows[1] == '1,train,low confidence,low confidence,,"[""low confidence""]",1,0.5,0.5'
+    assert rows[3] == "3,train,b,,unlike training,[],0,0.5,0.5"
     read = read_predictions([tmp_path / "predictions.csv"], scores, labels, "single", None, decision)
     np.testing.assert_array_equal(read.predicted, predicted)
     assert read.label_sets is not None
