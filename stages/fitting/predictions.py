@@ -215,7 +215,7 @@ def write_predictions(
     """
     columns = ProbabilityColumns.choose(labels)
     with (folder / "predictions.csv").open("w", encoding="utf-8", newline="") as file:
-        others = ["id", "split", "truth", "prediction", *decision_columns(predictions.decision)]
+        others = ["id", "split", "truth", "prediction", *_stored_columns(predictions.decision)]
         file.write(csv_line([*others, *columns.header(others)]) + "\n")
         for rows in row_blocks(predictions.scores.shape):
             cells, lines = _cells(predictions[rows], labels, names or labels), predictions.probabilities_of(rows)
@@ -229,13 +229,18 @@ def decision_columns(decision: "Decision | None") -> list[str]:
         return []
     sets = decision.label_sets
     parts = {"abstained": decision.abstention, "label_set": sets, "set_size": sets}
-    cross_fitted = [CALIBRATION_FOLD] if decision.calibration.of_folds else []
-    return [*(name for name, part in parts.items() if part is not None), *cross_fitted]
+    return [name for name, part in parts.items() if part is not None]
+
+
+def _stored_columns(decision: "Decision | None") -> list[str]:
+    """The same in predictions.csv, which says how probabilities were cross-fitted too."""
+    is_cross_fitted = decision is not None and decision.calibration.of_folds
+    return [*decision_columns(decision), *([CALIBRATION_FOLD] if is_cross_fitted else [])]
 
 
 def _cells(predictions: Predictions, labels: Sequence[str], names: Sequence[str]) -> Iterator[list[str]]:
     """Yield the cells of each document that are no probabilities."""
-    columns = decision_columns(predictions.decision)
+    columns = _stored_columns(predictions.decision)
     for row, predicted in enumerate(predictions.predicted):
         cells = [predictions.ids[row], predictions.splits[row]]
         cells += [format_labels(codes, names) for codes in (predictions.truth[row], predicted)]
@@ -283,7 +288,7 @@ def read_predictions(
     Returns:
         The predictions.
     """
-    further = decision_columns(decision)
+    further = _stored_columns(decision)
     rows = (row for table in tables for row in _read_rows(table, 4 + len(further)))
     ids, splits, *cells = (_restore(column) for column in zip(*rows, strict=True))
     truth, predicted, others = cells[0], cells[1], dict(zip(further, cells[2:], strict=True))
