@@ -120,7 +120,16 @@ def decide(
     start = time.perf_counter()
     features = open_features(origin) if open_features is not None and plan.abstention.other else None
     decision = plan.decide(inputs, features)
-    record = replace(
+    record = _record(origin, plan, command, seconds=round(time.perf_counter() - start, 3))
+    predictions = _predictions(inputs, decision)
+    name = "out_of_fold" if record.validate_on == "folds" else "validation"
+    decided = save_decided(folder, record, decision, predictions, {name: _scorecard(predictions, record)})
+    return _finish(decided, command, open_features, final=final, is_new=True)
+
+
+def _record(origin: runs.Run, plan: DecisionPlan, command: str, *, seconds: float) -> runs.Record:
+    """The record of a decided run that is not scored on the test split. seconds: that the decision took."""
+    return replace(
         origin.record,
         parent=origin.name,
         parent_scores=origin.files["scores.npy"],
@@ -129,15 +138,11 @@ def decide(
         rule_options=plan.rule.to_json(),
         labels_only=plan.rule.labels_only,
         documents={split: count for split, count in origin.record.documents.items() if split != Split.TEST.value},
-        seconds={**origin.record.seconds, "decision": round(time.perf_counter() - start, 3)},
+        seconds={**origin.record.seconds, "decision": seconds},
         command=command,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         package_versions=runs.package_versions(),
     )
-    predictions = _predictions(inputs, decision)
-    name = "out_of_fold" if record.validate_on == "folds" else "validation"
-    decided = save_decided(folder, record, decision, predictions, {name: _scorecard(predictions, record)})
-    return _finish(decided, command, open_features, final=final, is_new=True)
 
 
 def _finish(run: runs.Run, command: str, open_features: OpenFeatures | None, *, final: bool, is_new: bool) -> Decided:
