@@ -59,7 +59,7 @@ def check_rare_labels(run: runs.Run, metric: Metric) -> Finding | None:
 
 
 def check_duplicates(run: runs.Run) -> Finding | None:
-    """Whether texts of training are also in the split that is scored, so many that its accuracy may be wrong.
+    """Whether texts of training are also in the split that is scored, enough of them to change its accuracy.
 
     Args:
         run: any run on the documents.

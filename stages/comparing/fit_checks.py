@@ -26,7 +26,8 @@ def check_fit(run: runs.Run, best: runs.Run, difference: ConfidenceInterval | No
     """Whether a run that is worse than the best one fits its training documents too closely, or not closely enough.
 
     A gap between training and out-of-fold accuracy is normal. It is overfitting if it is larger than that of a better
-    run, and fitting training documents worse than a better run does is underfitting; both beyond chance.
+    run, and fitting training documents worse than a better run does is underfitting; both beyond chance. A run whose
+    kappa may be 0 out of fold is checked alone.
 
     Args:
         run: the run.
@@ -37,6 +38,8 @@ def check_fit(run: runs.Run, best: runs.Run, difference: ConfidenceInterval | No
         What was found, or None.
     """
     own, better = (FitDiagnostics.from_json(each.record.diagnostics).training for each in (run, best))
+    if own is not None and (kappa := run.ranking_scorecard.kappa) is not None and kappa.low <= 0:
+        return _describe_chance(run, own, kappa)
     if own is None or better is None or difference is None or difference.high >= 0:
         return None
     values = f"{own.first_accuracy:.1%} of its training documents and {own.second_accuracy:.1%} out of fold"
@@ -46,6 +49,16 @@ def check_fit(run: runs.Run, best: runs.Run, difference: ConfidenceInterval | No
     if _training_interval(own).high < _training_interval(better).low:
         return f"It underfits: it gets {values} right, {others}.", _search_step(run, best, "more capacity")
     return None
+
+
+def _describe_chance(run: runs.Run, counts: PairedCounts, kappa: ConfidenceInterval) -> Finding:
+    """That a run is not better than chance."""
+    knows = counts.difference.low > 0
+    return (
+        f"It {'overfits' if knows else 'underfits'}: out of fold it is no better than chance (kappa {kappa.low:.3f} to "
+        f"{kappa.high:.3f}), and it gets {counts.first_accuracy:.1%} of its training documents right.",
+        f"Check that labels belong to their texts, then search the head: `{repeat_command(run, 'sweep')}`.",
+    )
 
 
 def _search_step(run: runs.Run, best: runs.Run, aim: str) -> str:

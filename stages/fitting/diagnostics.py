@@ -129,17 +129,30 @@ def _is_right(scores: NDArray[np.float32], target: Target) -> NDArray[np.bool_]:
 
 
 def _replace_views(bags: Bags, names: Sequence[str], order: NDArray[np.int64]) -> Bags:
-    """The documents without the information of some views. order: int64 (documents,), a permutation."""
+    """The documents without the information of some views. order: int64 (documents,), a permutation.
+
+    A head whose views were pooled before the fit reads these rows alone, so no vector of the store is read for them.
+    """
     views, tabular, computed = dict(bags.views), bags.tabular, dict(bags.computed)
+    pooled = {key: _mean_columns(bags, key, names) for key in bags.pooled_rows}
     for name in names:
         if name == TABULAR:
             tabular = None if tabular is None else tabular[order]
         elif name == "token_ids":
             views[name] = views[name][order]
             computed = {key: each[order] for key, each in computed.items()}
-        else:
+        elif not any(name in key for key in pooled):
             views[name] = _as_mean(views[name])
-    return replace(bags, views=views, tabular=tabular, computed=computed, pooled_rows={} if names else bags.pooled_rows)
+    return replace(bags, views=views, tabular=tabular, computed=computed, pooled_rows=pooled)
+
+
+def _mean_columns(bags: Bags, key: tuple[str, ...], names: Sequence[str]) -> Ragged:
+    """The pooled rows of some views, in which the columns of `names` have their mean."""
+    rows, ends = bags.pooled(key).copy(), np.cumsum([bags.pooled_dim([view]) for view in key])
+    for view, columns in zip(key, np.split(rows, ends[:-1], axis=1), strict=True):
+        if view in names:
+            columns[:] = columns.mean(axis=0)
+    return Ragged.from_flat(rows, np.arange(len(rows) + 1))
 
 
 def _as_mean(vectors: Ragged) -> Ragged:

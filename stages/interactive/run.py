@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from heads.core.head import Head
     from heads.evaluation.calibration import CalibrationMethod
     from heads.evaluation.metrics import ConfidenceInterval, Scorecard
+    from stages.comparing.checks import Check
     from stages.predict import Prediction
 
 __all__ = ["Comparison", "Run"]
@@ -250,6 +251,11 @@ class Comparison:
     def notes(self) -> tuple[str, ...]:
         """Sentences that a reader should know before comparing the runs."""
         return self._compared.notes
+
+    @property
+    def checks(self) -> "tuple[Check, ...]":
+        """What automatic checks found: `run`, `name`, `sentence` and `next_step` of each."""
+        return self._compared.checks
 
     def to_json(self) -> dict[str, Any]:
         """The table as plain values, as `embedonce compare --json` prints it."""

@@ -74,14 +74,15 @@ def make_run(
     *,
     name: str = "made-1",
     folds: NDArray[np.int32] | None = None,
-    cards: Any = (),
+    cards: Any = None,
     **record: Any,
 ) -> Made:
     codes = np.asarray(truth)
     decided = codes if predicted is None else np.asarray(predicted)
     scores = 9 * np.eye(3, dtype=np.float32)[decided]
     planted = Predictions([f"d{row}" for row in range(len(codes))], ["train"] * len(codes), codes, decided, scores)
-    return Made(fitted.folder.parent / name, replace(fitted.record, **record), fitted.files, planted, folds, cards)
+    known = {"out_of_fold": card(len(codes))} if cards is None else cards
+    return Made(fitted.folder.parent / name, replace(fitted.record, **record), fitted.files, planted, folds, known)
 
 
 def found(finding: tuple[str, str] | None) -> tuple[str, str]:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -78,6 +78,21 @@ def test_a_view_that_says_all_is_told_from_one_that_says_nothing(head: Any) -> N
     assert use.without is not None and use.without.difference.low > 0.3
     assert use.alone["cls"].difference.high < 0.05 and use.alone["mean"].difference.low > 0.3
     assert ViewUse.from_json(use.to_json()) == use
+
+
+def test_the_views_of_a_head_whose_rows_were_pooled_before_are_told_apart_without_their_vectors(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(0)
+    views: tuple[Literal["cls", "mean"], ...] = ("cls", "mean")
+    codes = rng.integers(2, size=200)
+    signal, noise = 6 * np.eye(4)[codes] + rng.normal(size=(200, 4)), rng.normal(size=(200, 4))
+    bags, target = Bags({"cls": chunks(signal), "mean": chunks(noise)}), Target("single", ("a", "b"), codes)
+    head = LinearHead(pooling=views).fit(bags, target.names)
+    expected = ViewUse.measure(head, bags, target, seed=0)
+    bags = bags.with_pooled(views, bags.pooled(views))
+    monkeypatch.setattr("featurestore.vectors.bags._pooled", None)
+    assert ViewUse.measure(head, bags, target, seed=0) == expected
 
 
 def test_a_tabular_column_that_gives_the_label_away_is_a_view_that_says_all() -> None:

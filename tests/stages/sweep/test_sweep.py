@@ -120,6 +120,14 @@ def test_the_defaults_are_tried_first_and_the_best_becomes_a_run(tmp_path: Path)
     assert [each.name for each in runs.runs_in(tmp_path / "runs")] == [result.run]
 
 
+def test_the_run_records_the_ranges_that_were_searched(tmp_path: Path) -> None:
+    result = run_sweep(tmp_path, 2, replace(SPACE, fixed=frozenset({"kind", "class_weight"})))
+    (searched,) = runs.load(tmp_path / "runs" / (result.run or "")).record.search
+    search = next(item.search for item in hyperparameters_of(LinearHead) if item.name == "C")
+    assert search is not None and (searched["low"], searched["high"]) == (search.low, search.high)
+    assert searched["name"] == "C" and searched["value"] == result.best.values["C"]
+
+
 def test_every_drawn_value_is_within_what_the_head_declares(tmp_path: Path) -> None:
     for each in run_sweep(tmp_path, 12).trials:
         for name, parameter in SPACE.hyperparameters.items():
