@@ -1,22 +1,22 @@
 """`embedonce compare`: a table of runs."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import click
 
+from commandline.comparison_tables import show_choice, show_comparison, show_sentences
 from commandline.options import METRIC_NAMES, NewFile, json_option, receives, runs_option, split_names, stores_option
 from commandline.output import note, say, show, show_json, table
 from commandline.report import write_page
 from data.errors import CallError
-from data.text_format import format_duration
 
 if TYPE_CHECKING:
     from featurestore import Location
-    from heads.evaluation.metrics import ConfidenceInterval, Metric
+    from heads.evaluation.metrics import Metric
     from stages.comparing.choice import Cost
     from stages.comparing.disagreement import ScoredSplit
     from stages.comparing.table import Comparison
@@ -222,114 +222,4 @@ def _show(
         table(keys, [[format_short(value) for value in row] for row in rows])
     else:
         sys.stdout.write(render_table(keys, rows, form))
-    _show_sentences(comparison)
-
-
-def show_comparison(comparison: "Comparison", *, as_json: bool) -> None:
-    """Print two tables, of metrics and of costs, or the same as JSON."""
-    if as_json:
-        show_json(comparison.to_json())
-        return
-    _show_metrics(comparison)
-    if any(row.validated for row in comparison.rows):
-        _show_hierarchical_metrics(comparison)
-    _show_costs(comparison)
-    _show_sentences(comparison)
-
-
-def _show_sentences(comparison: "Comparison") -> None:
-    for sentence in comparison.notes:
-        note(sentence)
-    if comparison.checks:
-        say("Checks:")
-    for check in comparison.checks:
-        note(f"{f'{check.run}: ' if check.run else ''}{check.sentence} {check.next_step}")
-
-
-def show_choice(comparison: "Comparison", output: Callable[[str], None] = show) -> None:
-    """Print which run to take, the last line of a command; nothing if there is nothing to choose from."""
-    if comparison.choice is not None:
-        output(comparison.choice.sentence)
-
-
-def _show_metrics(comparison: "Comparison") -> None:
-    rows = comparison.rows
-    metrics: dict[str, list[ConfidenceInterval | None]] = {
-        f"{comparison.ranking_metric}\nout of fold": [row.out_of_fold for row in rows],
-        "difference\nto the first": [row.difference for row in rows],
-        f"{comparison.ranking_metric}\nvalidation": [row.validation for row in rows],
-        "macro-F1": [row.macro_f1 for row in rows],
-        "micro-F1": [row.micro_f1 for row in rows],
-        "accuracy": [row.accuracy for row in rows],
-        "mean absolute\nerror": [row.absolute_error for row in rows],
-        "quadratic\nkappa": [row.quadratic_kappa for row in rows],
-    }
-    if metrics["micro-F1"] == metrics["accuracy"]:  # as it is if each document has one label
-        del metrics["micro-F1"]
-    metrics = {name: values for name, values in metrics.items() if any(value is not None for value in values)}
-    names = ["\n".join((row.run, *(f"({mark})" for mark in row.marks))) for row in rows]
-    columns = {"run": names} | {name: list(map(_format_interval, values)) for name, values in metrics.items()}
-    if "difference\nto the first" in columns:
-        columns["adjusted\np-value"] = [_format_p_value(row.adjusted_p_value) for row in rows]
-    optional = ["difference\nto the first", "adjusted\np-value"]
-    table(list(columns), zip(*columns.values(), strict=True), optional=optional)
-
-
-def _show_hierarchical_metrics(comparison: "Comparison") -> None:
-    """Print hF1, the accuracy of labels and of each level, and the tree distance: of the test split, if it was scored.
-
-    Runs whose labels have no taxonomy have only the accuracy of labels.
-    """
-    names, scores, columns = list[str](), list[list[str]](), dict[str, list[str]]()
-    scored = [row.tested or row.validated for row in comparison.rows]
-    levels = max(len(metrics.level_accuracy) for metrics in scored if metrics)
-    for row, metrics in zip(comparison.rows, scored, strict=True):
-        names.append(row.run if row.tested or not metrics else f"{row.run}\n(not on the test split)")
-        accuracy = metrics.accuracy if metrics else row.accuracy
-        scores.append([_format_interval(metrics.hf1 if metrics else None), _format_interval(accuracy)])
-        values = metrics.level_accuracy if metrics else ()
-        for level in range(levels):
-            cell = f"{values[level].value:.3f}" if level < len(values) else "–"
-            columns.setdefault(f"level {level + 1}", []).append(cell)
-        distance = metrics and metrics.tree_distance
-        columns.setdefault("tree\ndistance", []).append(f"{distance.value:.3f}" if distance else "–")
-    columns = {name: cells for name, cells in columns.items() if set(cells) != {"–"}}
-    rows = zip(names, *zip(*scores, strict=True), *columns.values(), strict=True)
-    table(["run", "hF1", "accuracy\nof labels", *columns], rows, optional=list(columns))
-
-
-def _show_costs(comparison: "Comparison") -> None:
-    stores = {row.store for row in comparison.rows}
-    columns = {
-        "run": [row.run for row in comparison.rows],
-        "decision": [row.rule for row in comparison.rows],
-        "reads": [row.inputs for row in comparison.rows],
-        "store": [row.store for row in comparison.rows],
-        "parameters": [f"{row.parameters:,}" for row in comparison.rows],
-        "fit": [format_duration(row.fit_seconds) for row in comparison.rows],
-        "ms per\ndocument": [f"{row.predict_milliseconds:.3f}" for row in comparison.rows],
-    }
-    if len(stores) == 1:
-        del columns["store"]
-    text_columns = list(columns).index("parameters")
-    rows = zip(*columns.values(), strict=True)
-    table(list(columns), rows, text_columns=text_columns, optional=["reads", "store"])
-    if len(stores) == 1 and len(comparison.rows) > 1:
-        note(f"All runs read the store {stores.pop()}.")
-
-
-def _format_interval(metric: "ConfidenceInterval | None") -> str:
-    """A metric over its 95 % confidence interval, or a dash for a metric that the run does not have."""
-    if metric is None:
-        return "–"
-    if metric.low < 0:  # of a difference; "-0.044–-0.010" would be hard to read
-        return f"{metric.value:.3f}\n{_drop_zero(metric.low)}, {_drop_zero(metric.high)}"
-    return f"{metric.value:.3f}\n{metric.low:.3f}–{metric.high:.3f}"
-
-
-def _format_p_value(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}" if value >= 0.001 else "< 0.001"
-
-
-def _drop_zero(value: float) -> str:
-    return f"{value:.3f}".replace("0.", ".", 1)
+    show_sentences(comparison)

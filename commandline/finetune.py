@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from commandline.compare import show_comparison
+from commandline.comparison_tables import show_comparison
 from commandline.embed import DEFAULT_MODEL, EXAMPLE_CORPUS
 from commandline.objective_options import ObjectiveOptions, objective_options
 from commandline.options import (

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from commandline.compare import show_choice, show_comparison
+from commandline.comparison_tables import show_choice, show_comparison
 from commandline.options import (
     CorpusOptions,
     class_weight_option,
