@@ -16,7 +16,9 @@ from data.text_format import plural
 
 if TYPE_CHECKING:
     from featurestore import Location
+    from heads.evaluation.bootstrap import ConfidenceInterval
     from heads.evaluation.calibration import CalibrationMethod
+    from heads.evaluation.label_set_metrics import LabelSetMetrics
     from stages.deciding.decide import Decided, DecisionValues
     from stages.deciding.features import RunFeatures
     from stages.deciding.plan import DecisionPlan
@@ -133,6 +135,35 @@ def _to_json(decided: "Decided", values: "DecisionValues") -> dict[str, object]:
     }
 
 
+def _undecided_rows(run: "Run") -> list[list[str]]:
+    """What a decision leaves undecided and what its label sets cover, a row per metric and a column per split."""
+    columns = [
+        {
+            "documents decided": _format_interval(card.decided_share),
+            "accuracy of these": _format_interval(card.selective_accuracy),
+            **_set_cells(run, card.label_sets),
+        }
+        for card in run.scorecards.values()
+    ]
+    return [[name, *(column[name] for column in columns)] for name in columns[0] if columns[0][name]]
+
+
+def _set_cells(run: "Run", sets: "LabelSetMetrics | None") -> dict[str, str]:
+    if sets is None:
+        return {}
+    label = "" if sets.worst_label is None else f", {run.record.labels[sets.worst_label]}"
+    return {
+        "sets with the true label": _format_interval(sets.coverage),
+        "labels per set": _format_interval(sets.mean_size),
+        "sets of one label": _format_interval(sets.single),
+        "lowest coverage of a label": f"{_format_interval(sets.worst_label_coverage)}{label}",
+    }
+
+
+def _format_interval(interval: "ConfidenceInterval | None") -> str:
+    return "" if interval is None else f"{interval.value:.3f} ({interval.low:.3f}–{interval.high:.3f})"
+
+
 def _show_values(run: "Run", values: "DecisionValues") -> None:
     """Print the values of the decision, why it was chosen, and what to do next."""
     columns = {"decision": run.decision.rule.name, "": values.metric}
@@ -141,6 +172,8 @@ def _show_values(run: "Run", values: "DecisionValues") -> None:
         numbers["test"] = values.test
     columns |= {name: f"{value:.3f}" for name, value in numbers.items()}
     table(list(columns), [list(columns.values())], text_columns=2)
+    if rows := _undecided_rows(run):
+        table(["", *(split.replace("_", " ") for split in run.scorecards)], rows)
     for sentence in (*run.decision.evidence.sentences, *run.decision.sentences):
         note(sentence)
     if (calibration := run.decision.calibration.evidence) is not None:

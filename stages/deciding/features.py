@@ -79,20 +79,21 @@ class RunFeatures:
 OpenFeatures: TypeAlias = Callable[[Run], RunFeatures]
 
 
-def compared_vectors(run: Run, shard: Shard) -> NDArray[np.float32] | None:
-    """The vectors of new documents that the decision of a run compares with those of training.
+def compared_vectors(run: Run, documents: Bags | Shard) -> NDArray[np.float32] | None:
+    """The vectors of documents that the decision of a run compares with those of training.
 
     Args:
         run: the run.
-        shard: the features of the documents, of its only store.
+        documents: their features in its only store, at the layers that its head reads; or a shard of these.
 
     Returns:
         float32 (documents, dims); None if the decision compares none.
     """
-    abstention = run.decision.abstention
-    if abstention is None or abstention.other is None:
+    abstention, distance = run.decision.abstention, run.decision.training_distance
+    if abstention is None or abstention.other is None or distance is None:
         return None
-    return shard.bags(_layer(run)).pooled((abstention.other.view,))
+    bags = documents.bags(_layer(run)) if isinstance(documents, Shard) else documents
+    return bags.pooled((abstention.other.view,))[:, -len(distance.mean) :]  # of all layers, the last one
 
 
 def _layer(run: Run) -> int:

@@ -12,6 +12,7 @@ from data.errors import CallError, RecipeMismatch, UnknownName, suggest_name
 from featurestore import Bags, CorpusTable, FeatureStore
 from heads.core.head import Head
 from heads.evaluation.score_matrix import align_scores
+from stages.deciding.features import compared_vectors
 from stages.explain.attribution import METHODS, AttributionInput, check_method
 from stages.explain.caveats import list_caveats
 from stages.explain.document import Span, StoredDocument, stored_document
@@ -237,7 +238,8 @@ def _explain(
 ) -> Explanation:
     bags, labels = document.bags.select_views(head.reads), run.record.labels
     scores = align_scores(head.decision_function(bags), head.classes_, labels)
-    probabilities, decided = run.decision.probabilities(scores)[0], run.decision.decide(scores)[0]
+    probabilities = run.decision.probabilities(scores)[0]
+    decided = run.decision.decide(scores, compared_vectors(run, document.bags))[0]
     predicted = predicted_codes(decided)
     most_probable = max(_labels_below(run, predicted), key=probabilities.item)
     label = labels[most_probable] if options.label is None else options.label

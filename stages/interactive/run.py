@@ -1,4 +1,4 @@
-"""Fitted runs and their comparison, as a Python user holds them."""
+"""Fitted runs, as a Python user holds them."""
 
 import warnings
 from collections.abc import Sequence
@@ -14,18 +14,18 @@ from data.errors import CallError, EmbedOnceError
 from data.readers.in_memory import read_in_memory
 from data.source_spec import SourceSpec
 from data.text_format import plural
-from stages.comparing import table
 from stages.fitting.runs import Run as StoredRun
 from stages.interactive.progress_bar import progress_bar
 
 if TYPE_CHECKING:
     from heads.core.head import Head
     from heads.evaluation.calibration import CalibrationMethod
-    from heads.evaluation.metrics import ConfidenceInterval, Scorecard
-    from stages.comparing.checks import Check
+    from heads.evaluation.decisions.label_sets import SetScore
+    from heads.evaluation.metrics import Scorecard
+    from stages.interactive.corpus import EmbeddedCorpus
     from stages.predict import Prediction
 
-__all__ = ["Comparison", "Run"]
+__all__ = ["Run"]
 
 
 class Run:
@@ -99,6 +99,15 @@ class Run:
         per_label: bool = False,
         tune: bool = True,
         calibration: "CalibrationMethod | None" = None,
+        min_confidence: float | None = None,
+        coverage: float | None = None,
+        other: bool = False,
+        false_alarms: float = 0.05,
+        label_sets: float | None = None,
+        set_score: "SetScore" = "probability",
+        sets_per_label: bool = False,
+        empty_sets: bool = False,
+        corpus: "EmbeddedCorpus | None" = None,
         final: bool = False,
     ) -> "Run":
         """Choose another decision on the scores of this run, and keep it as a run that refers to this one.
@@ -116,6 +125,15 @@ class Run:
             per_label: for these two, whether each label must reach it, not all labels together.
             tune: whether a decision rule is chosen on out-of-fold scores.
             calibration: auto, none, temperature, vector or isotonic; None for that of this run.
+            min_confidence: documents whose prediction has a lower probability are left undecided.
+            coverage: the share of documents that is decided, those with the highest probability; None for all.
+            other: whether documents unlike those of training are left undecided.
+            false_alarms: the share of documents like those of training that may be left undecided by `other`.
+            label_sets: the share of documents whose label set is to contain the true label; None for no sets.
+            set_score: probability, aps or raps, what is summed up in a set.
+            sets_per_label: whether that share is to hold for the documents of each label.
+            empty_sets: whether sets may be empty; else each has the predicted label.
+            corpus: the corpus that the run was fitted on, which `other` reads.
             final: whether it is scored on the test split too, once.
 
         Returns:
@@ -123,9 +141,12 @@ class Run:
 
         Raises:
             CallError: an option does not fit the labels, or the run has no test scores for `final`.
-            EmbedOnceError: the run or its parent is damaged or gone.
+            EmbedOnceError: the run or its parent is damaged or gone, or the corpus is another one.
         """
+        from heads.evaluation.decisions.abstention import AbstentionOptions
+        from heads.evaluation.decisions.label_sets import LabelSetOptions
         from stages.deciding.decide import decide
+        from stages.deciding.features import RunFeatures
         from stages.deciding.plan import DecisionPlan
         from stages.fitting.decision_options import CostMatrix, DecisionOptions
 
@@ -138,7 +159,24 @@ class Run:
             label=for_label,
             per_label=per_label,
         )
-        return Run(decide(self.stored, DecisionPlan(rule=rule, tune=tune, calibration=calibration), final=final).run)
+        plan = DecisionPlan(
+            rule=rule,
+            tune=tune,
+            calibration=calibration,
+            abstention=AbstentionOptions(
+                min_confidence=min_confidence, coverage=coverage, other=other, false_alarms=false_alarms
+            ),
+            label_sets=None
+            if label_sets is None
+            else LabelSetOptions(level=label_sets, score=set_score, per_label=sets_per_label, allow_empty=empty_sets),
+        )
+
+        def open_features(run: StoredRun) -> RunFeatures:
+            if corpus is None:
+                raise CallError(f"{run.name} compares documents with those of training. Pass the corpus that it read.")
+            return RunFeatures.of(run, corpus.features, corpus.table)
+
+        return Run(decide(self.stored, plan, final=final, open_features=open_features).run)
 
     @property
     def head(self) -> "Head":
@@ -239,66 +277,3 @@ class Run:
         from stages.predict import open_encoders
 
         return open_encoders(self.stored)
-
-
-class Comparison:
-    """Runs in a table, the best out-of-fold one first. A notebook shows it as HTML, `print` as text."""
-
-    def __init__(self, compared: table.Comparison) -> None:
-        self._compared = compared
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """Sentences that a reader should know before comparing the runs."""
-        return self._compared.notes
-
-    @property
-    def checks(self) -> "tuple[Check, ...]":
-        """What automatic checks found: `run`, `name`, `sentence` and `next_step` of each."""
-        return self._compared.checks
-
-    def to_json(self) -> dict[str, Any]:
-        """The table as plain values, as `embedonce compare --json` prints it."""
-        return self._compared.to_json()
-
-    def _cells(self) -> tuple[list[str], list[list[str]]]:
-        rows = self._compared.rows
-        metrics = {
-            f"{self._compared.ranking_metric} out-of-fold": [row.out_of_fold for row in rows],
-            f"{self._compared.ranking_metric} validation": [row.validation for row in rows],
-            "macro-F1": [row.macro_f1 for row in rows],
-            "micro-F1": [row.micro_f1 for row in rows],
-            "accuracy": [row.accuracy for row in rows],
-            "hF1": [row.tested.hf1 if row.tested else None for row in rows],
-        }
-        known = {name: values for name, values in metrics.items() if any(values)}
-        cells = zip(*(map(_interval, values) for values in known.values()), strict=True)
-        names = (" ".join((row.run, *(f"({mark})" for mark in row.marks))) for row in rows)
-        lines = [[name, *values, row.rule] for name, row, values in zip(names, rows, cells, strict=True)]
-        return ["run", *known, "decision rule"], lines
-
-    def __repr__(self) -> str:
-        columns, rows = self._cells()
-        widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
-        lines = [
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in [columns, *rows]
-        ]
-        return "\n".join([*(line.rstrip() for line in lines), *self.notes])
-
-    def _repr_html_(self) -> str:
-        from markupsafe import Markup
-
-        def cells(tag: str, values: Sequence[str]) -> Markup:
-            template = Markup(f"<{tag}>{{}}</{tag}>")
-            return Markup().join(template.format(value) for value in values)
-
-        columns, rows = self._cells()
-        head = cells("tr", [cells("th", columns)])
-        body = cells("tr", [cells("td", row) for row in rows])
-        return f"<table><thead>{head}</thead><tbody>{body}</tbody></table>{cells('p', self.notes)}"
-
-
-def _interval(metric: "ConfidenceInterval | None") -> str:
-    if metric is None:
-        return "–"
-    return f"{metric.value:.3f} [{metric.low:.3f}, {metric.high:.3f}]"

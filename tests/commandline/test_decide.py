@@ -92,3 +92,46 @@ def test_a_run_without_its_parent_is_left_out_of_a_comparison_and_named_in_an_er
     for command in (["decide", folder.name, "--no-tune"], ["predict", folder.name, "-"]):
         result = embedonce(*command)
         assert result.code == 2 and result.err == f"Error: {reason} runs/{folder.name}.\n"
+
+
+def test_it_shows_what_is_left_undecided_and_what_sets_cover(embedonce: Run, runs: Path) -> None:
+    options = ("--coverage", "0.8", "--label-sets", "0.9", "--set-score", "raps")
+    text = embedonce("decide", "linear-1", *options)
+    assert text.code == 0, text.err
+    assert "out of fold" in text.out and "documents decided" in text.out and "labels per set" in text.out
+    assert "At a confidence of at least" in text.err and "of the label sets contain the true label" in text.err
+    result = json.loads(embedonce("decide", "linear-1", *options, "--final", "--json").out)
+    assert result["scorecards"]["test"]["decided_share"]["value"] > 0.5
+    assert result["scorecards"]["test"]["label_sets"]["coverage"]["value"] > 0.7
+    curve = result["decision"]["abstention"]["evidence"]["curve"]
+    assert curve["coverage"][-1] == 1 and len(curve["accuracy"]) == len(curve["low"]) == len(curve["confidence"])
+    final = embedonce("decide", "linear-1", *options)
+    assert final.out.splitlines()[6].split() == ["out", "of", "fold", "test"]
+
+
+def test_documents_unlike_training_need_the_store(embedonce: Run, template: Path, runs: Path) -> None:
+    missing = embedonce("decide", "linear-1", "--other")
+    assert missing.code == 2 and "is not a feature store" in missing.err
+    text = embedonce(
+        "decide", "linear-1", "--other", "--false-alarms", "0.1", "--store", str(template.parent / "store")
+    )
+    assert text.code == 0, text.err
+    assert "of documents whose label was left out" in text.err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--coverage", "2"), "--coverage must be above 0 and at most 1, got 2."),
+        (("--coverage", "0.9", "--min-confidence", "0.5"), "Leave one of them out."),
+        (("--false-alarms", "0.1"), "Give --other too."),
+        (("--set-score", "aps"), "Give --label-sets too"),
+        (("--label-sets", "97"), "--label-sets must be above 0 and below 1, got 97."),
+        (("--label-sets", "0.999"), "need thresholds from at least 999 documents, and there are"),
+    ],
+)
+def test_requests_that_cannot_be_met_are_one_sentence(
+    embedonce: Run, runs: Path, options: tuple[str, ...], message: str
+) -> None:
+    result = embedonce("decide", "linear-1", *options)
+    assert result.code == 2 and message in result.err and len(list(runs.iterdir())) == 2
