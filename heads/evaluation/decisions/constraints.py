@@ -75,7 +75,9 @@ class Ranking:
             squares = np.full(len(order), float(self.positives @ self.positives))
         variance = squared_hits - 2 * value * shared + value**2 * squares
         independent = count * value * (1 - value)
-        effect = np.where(independent > 0, variance / np.where(independent > 0, independent, 1), squares / count)
+        effect = np.where(
+            independent > 0, variance / np.where(independent > 0, independent, 1), squares / np.maximum(count, 1)
+        )
         return np.asarray(count / np.maximum(effect, 1.0))
 
     def _reaches(self, value: Floats, trials: Floats, at: float) -> NDArray[np.bool_]:

@@ -2,7 +2,8 @@
 
 Families go from the most constrained to the most flexible. Those of a hierarchy have at most three fitted numbers,
 which cross-fitting measures well, so the family with the best cross-fitted metric is selected, as is a rule without a
-fitted number that has the best expected value. Others must be better by more than `MARGIN` standard errors (`tuning`).
+fitted number that has the best expected value. A family with one fitted number must be better than the ones before it
+by more than `SMALL_MARGIN` standard errors, and others by more than `MARGIN` (`tuning`).
 
 `hf1` is the micro hF1 of all documents, which is no mean over documents: the rule that is exact for a document may be
 worse than one with a fitted threshold.
@@ -35,6 +36,7 @@ from heads.evaluation.metrics import ABSOLUTE_ERROR, METRICS, Metric
 __all__ = ["FLAT_OBJECTIVES", "HIERARCHICAL_OBJECTIVES", "MARGIN", "Family", "Objective", "constrained", "of_costs"]
 
 MARGIN = 2.0  # standard errors
+SMALL_MARGIN = 1.0  # of a family with one fitted number
 
 Family = Callable[[Any], list[DecisionRule]]  # of a Sample of the kind of the labels
 
@@ -74,7 +76,7 @@ class Objective:
         """How many standard errors better a family must be than the ones before it; -inf if it is selected anyway."""
         if self.constraint is not None:
             return -np.inf
-        return 0.0 if family in self.exact else self.margin
+        return 0.0 if family in self.exact else min(self.margin, SMALL_MARGIN if family in _ONE_NUMBER else MARGIN)
 
     def reordered(self, order: NDArray[np.int64]) -> Self:
         """The same for reordered columns."""
@@ -84,6 +86,9 @@ class Objective:
             return self
         made = constrained(self.constraint.reordered(order), self.default)
         return replace(self, metric=made.metric, families=made.families, constraint=made.constraint)
+
+
+_ONE_NUMBER: tuple[Family, ...] = (single_label.logit_adjustment, multilabel.single_threshold)
 
 
 def _single_label(metric: Metric, value: FlipValue, *exact: Family) -> Objective:

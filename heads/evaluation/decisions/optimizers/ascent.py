@@ -36,7 +36,7 @@ class CoordinateAscent:
         self.offsets = common.copy()
         self.predicted, self.highest = best_columns(scores, common)
         self.support = np.bincount(truth, minlength=scores.shape[1])
-        self._is_finite = bool(np.isfinite(scores).all())
+        self._is_finite = scores.shape[1] > 1 and bool(np.isfinite(scores).all())
 
     def run(self) -> NDArray[np.float64]:
         """Sweep over the labels, the most frequent first, until no offset changes."""
