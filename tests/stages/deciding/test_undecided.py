@@ -12,8 +12,11 @@ import pytest
 from numpy.typing import NDArray
 
 from data.errors import BadData, CallError, RecipeMismatch, RunDamaged
+from data.taxonomy import Taxonomy
 from featurestore import CorpusTable, FeatureStore
 from heads.classifiers.linear import LinearHead
+from heads.classifiers.prototype import PrototypeHead
+from heads.classifiers.stacking import StackingHead
 from heads.evaluation.decisions import ABSTAINED, OTHER
 from heads.evaluation.decisions.abstention import AbstentionOptions
 from heads.evaluation.decisions.label_sets import LabelSetOptions
@@ -162,3 +165,44 @@ def test_multilabel_runs_refuse_both(tmp_path: Path) -> None:
     with pytest.raises(CallError, match="Label sets are for documents with one label"):
         decide(run, replace(SETS, tune=False))
     assert len(runs.runs_in(tmp_path / "runs")) == 1
+
+
+ALL = DecisionPlan(
+    abstention=AbstentionOptions(coverage=0.8, other=True, false_alarms=0.1), label_sets=LabelSetOptions(level=0.9)
+)
+
+
+@pytest.mark.parametrize("kind", ["path", "ordinal", "validation split"])
+def test_runs_of_other_kinds_have_both(kind: str, tmp_path: Path) -> None:
+    names = ("rec/a", "rec/b", "sci/a", "sci/b") if kind == "path" else ("1", "2", "3", "4")
+    documents, vectors = blobs(names, documents=160)
+    if kind == "validation split":
+        documents = [replace(each, split="validation") if row % 3 == 0 else each for row, each in enumerate(documents)]
+    taxonomy = Taxonomy.from_separator(names, "/") if kind == "path" else None
+    store, table = make_store(
+        tmp_path / "store", documents, vectors / 4, kind="path" if kind == "path" else "single", taxonomy=taxonomy
+    )
+    plan = FitPlan(
+        head=LinearHead(),
+        folds=2,
+        order=names if kind == "ordinal" else (),
+        validate_on="split" if kind == "validation split" else "folds",
+    )
+    parent, _ = fit_head(store, table, plan, tmp_path / "runs")
+    run = decide(parent, ALL, final=True, open_features=lambda run: RunFeatures.of(run, store, table)).run
+    assert len(run.scorecards) == 2
+    for card in run.scorecards.values():
+        assert card.decided_share is not None and 0.5 < card.decided_share.value < 1
+        assert card.label_sets is not None and card.label_sets.coverage.value > 0.8
+    assert (runs.load(run.folder).predictions().predicted < 0).any()
+
+
+def test_an_ensemble_compares_the_features_of_its_base_runs(tmp_path: Path) -> None:
+    documents, vectors = blobs(["a", "b", "c"], documents=120)
+    store, table = make_store(tmp_path / "store", documents, vectors / 4)
+    for head in (LinearHead(), PrototypeHead()):
+        fit_head(store, table, FitPlan(head=head, folds=2), tmp_path / "runs")
+    parent, _ = fit_head(store, table, FitPlan(head=StackingHead(), folds=2), tmp_path / "runs")
+    run = decide(parent, ALL, open_features=lambda run: RunFeatures.of(run, store, table)).run
+    assert run.decision.training_distance is not None
+    assert compared_vectors(run, store.shards()[0]) is not None
