@@ -22,6 +22,11 @@ def describe_marks(run: runs.Run) -> Iterator[str]:
         yield "encoder read test texts"
     if run.record.decisions_scored_before:
         yield f"{plural(run.record.decisions_scored_before, 'decision')} tested before"
+    decided, accuracy = run.ranking_scorecard.decided_share, run.ranking_scorecard.selective_accuracy
+    if decided is not None and accuracy is not None:
+        yield f"{decided.value:.1%} decided, {accuracy.value:.1%} of these correctly"
+    if (sets := run.ranking_scorecard.label_sets) is not None:
+        yield f"sets of {sets.mean_size.value:.2f} labels cover {sets.coverage.value:.1%}"
 
 
 def describe_seeds(entry: Entry, metric: Metric) -> Iterator[str]:

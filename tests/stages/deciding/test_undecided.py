@@ -20,6 +20,7 @@ from heads.classifiers.stacking import StackingHead
 from heads.evaluation.decisions import ABSTAINED, OTHER
 from heads.evaluation.decisions.abstention import AbstentionOptions
 from heads.evaluation.decisions.label_sets import LabelSetOptions
+from stages.comparing.table import compare
 from stages.deciding.decide import decide
 from stages.deciding.features import RunFeatures, compared_vectors
 from stages.deciding.plan import DecisionPlan
@@ -119,6 +120,16 @@ def test_features_of_other_documents_are_refused(parent: Run, tmp_path: Path) ->
     several = replace(parent, record=replace(parent.record, further_recipes=[parent.record.recipe]))
     with pytest.raises(CallError, match="reads several stores"):
         RunFeatures.of(several, features.store, features.table)
+
+
+def test_a_comparison_says_what_is_left_undecided(parent: Run) -> None:
+    run = decide(parent, replace(SETS, abstention=COVERAGE.abstention)).run
+    marks = {row.run: row.marks for row in compare([parent, run]).rows}
+    card = run.scorecards["out_of_fold"]
+    assert marks[parent.name] == () and card.decided_share is not None and card.label_sets is not None
+    decided, sets = marks[run.name]
+    assert decided.startswith(f"{card.decided_share.value:.1%} decided, ")
+    assert sets == f"sets of {card.label_sets.mean_size.value:.2f} labels cover {card.label_sets.coverage.value:.1%}"
 
 
 def test_each_request_is_a_run_of_its_own(parent: Run) -> None:
