@@ -2,27 +2,33 @@
 
 import shlex
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from commandline.objective_options import ObjectiveOptions, objective_options
-from commandline.options import STORE, json_option, receives, runs_option, stores_option
+from commandline.options import STORE, device_option, json_option, receives, runs_option, stores_option, trust_option
 from commandline.output import download, note, progress, say, show_json, table
 from commandline.undecided_options import UndecidedOptions, undecided_options
+from data.source_spec import SourceSpec
 from data.text_format import plural
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from featurestore import Location
     from heads.evaluation.bootstrap import ConfidenceInterval
     from heads.evaluation.calibration import CalibrationMethod
+    from heads.evaluation.decisions.label_shift import LabelShift
     from heads.evaluation.label_set_metrics import LabelSetMetrics
     from stages.deciding.decide import Decided, DecisionValues
     from stages.deciding.features import RunFeatures
     from stages.deciding.plan import DecisionPlan
     from stages.fitting.runs import Run
+
+SHOWN_LABELS = 15
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +38,10 @@ class DecideOptions(ObjectiveOptions, UndecidedOptions):
     run: str
     tune: bool
     calibration: "CalibrationMethod | None"
+    unlabelled: str | None
+    encoder: tuple[str, ...]
+    trust_remote_code: bool
+    device: str
     final: bool
     store: "Location | None"
     stores_folder: "Location"
@@ -50,6 +60,28 @@ class DecideOptions(ObjectiveOptions, UndecidedOptions):
             abstention=self.abstention,
             label_sets=self.sets,
         )
+
+    def plan_for(self, run: "Run") -> "DecisionPlan":
+        """The plan with the new documents, scored by the head of a run."""
+        from stages.predict import open_encoders, read_new_text, score_new_documents
+
+        if self.unlabelled is None:
+            return self.plan
+        self.plan.check_with_shift(run)
+        corpus = read_new_text(run, self.unlabelled, SourceSpec())
+        for sentence in corpus.notes:
+            note(sentence)
+        encoders = open_encoders(run, models=self.encoder, device=self.device, trust_remote_code=self.trust_remote_code)
+        with progress("scoring new documents") as bar:
+            total = len(corpus.documents)
+            documents = score_new_documents(
+                run,
+                self.unlabelled,
+                corpus,
+                encoders,
+                lambda done: bar(done, total, f"{done:,} of {total:,} documents"),
+            )
+        return replace(self.plan, unlabelled=documents)
 
     def open_features(self, run: "Run") -> "RunFeatures":
         """The features of a run, in the store that it recorded or the one that was named."""
@@ -71,6 +103,15 @@ class DecideOptions(ObjectiveOptions, UndecidedOptions):
     type=click.Choice(["auto", "none", "temperature", "vector", "isotonic"]),
     help="How scores become probabilities, as in fit-head.  [as RUN]",
 )
+@click.option(
+    "--unlabelled",
+    metavar="FILE",
+    help="New documents, read as by predict: how often labels occur in them is estimated, and the rule is shifted to "
+    "these frequencies if that helps.",
+)
+@click.option("--encoder", multiple=True, help="For --unlabelled: where the run's encoder is now, as in predict.")
+@trust_option
+@device_option
 @click.option("--final", is_flag=True, help="Also score the decision on the test split, once.")
 @click.option("--store", type=STORE, help="For --other: the run's feature store.  [the run's own, in --stores]")
 @stores_option
@@ -87,6 +128,7 @@ def decide(options: DecideOptions) -> None:
     \b
     embedonce decide lstm-7c2e41b0 --objective macro-f1
     embedonce decide lstm-7c2e41b0 --coverage 0.9 --label-sets 0.97
+    embedonce decide lstm-7c2e41b0 --unlabelled new.csv
     embedonce decide lstm-7c2e41b0-1a2b3c4d --final
     """
     from stages.comparing.selection import find_run
@@ -94,11 +136,12 @@ def decide(options: DecideOptions) -> None:
     from stages.deciding.decide import decide as decide_run
 
     chosen = find_run(options.run, options.runs)
+    plan = options.plan_for(chosen)
     with progress("deciding") as bar:
         bar(0, 1, f"choosing the decision on the scores of {chosen.record.parent or chosen.name}")
         decided = decide_run(
             chosen,
-            options.plan,
+            plan,
             final=options.final,
             command=shlex.join(sys.argv),
             open_features=options.open_features,
@@ -174,6 +217,8 @@ def _show_values(run: "Run", values: "DecisionValues") -> None:
     table(list(columns), [list(columns.values())], text_columns=2)
     if rows := _undecided_rows(run):
         table(["", *(split.replace("_", " ") for split in run.scorecards)], rows)
+    if run.decision.label_shift is not None:
+        _show_frequencies(run.record.labels, run.decision.label_shift)
     for sentence in (*run.decision.evidence.sentences, *run.decision.sentences):
         note(sentence)
     if (calibration := run.decision.calibration.evidence) is not None:
@@ -185,3 +230,12 @@ def _show_values(run: "Run", values: "DecisionValues") -> None:
             f"{plural(before, 'other decision')} of {run.record.parent} had been scored on the test split before: the "
             "best of their test metrics is too high."
         )
+
+
+def _show_frequencies(labels: "Sequence[str]", shift: "LabelShift") -> None:
+    """Print the labels whose frequency in new documents differs most from that of training."""
+    rows = sorted(zip(labels, shift.training, shift.frequencies, strict=True), key=lambda row: -abs(row[2] - row[1]))
+    shown = [[label, f"{100 * training:.1f} %", f"{100 * new:.1f} %"] for label, training, new in rows[:SHOWN_LABELS]]
+    table(["label", "training", "new documents"], shown)
+    if len(rows) > SHOWN_LABELS:
+        note(f"{len(rows) - SHOWN_LABELS} more labels differ less; --json has all.")

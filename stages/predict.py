@@ -10,17 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.documents import Corpus, Document, Documents
-from data.errors import CallError, RecipeMismatch
+from data.errors import BadData, CallError, RecipeMismatch
 from data.readers import read_corpus
 from data.source_spec import SourceSpec
 from data.tabular import Tabular
-from data.text_format import join_names
+from data.text_format import join_names, plural
 from featurestore import Recipe, Shard
 from heads.evaluation.decisions import Decision
 from stages.deciding.features import compared_vectors
+from stages.deciding.new_documents import LEAST_DOCUMENTS, NewDocuments
 from stages.embed import Encoder
 from stages.embed.pipeline.encoding_choice import open_recorded_encoder, options_from_recipe
-from stages.embed.pipeline.feature_blocks import iter_feature_blocks
+from stages.embed.pipeline.feature_blocks import FeatureBlock, iter_feature_blocks
 from stages.fitting.predictions import (
     CsvWriter,
     ProbabilityColumns,
@@ -157,16 +158,62 @@ def predict(
     Raises:
         EmbedOnceError: what `iter_feature_blocks` raises.
     """
-    score, columns = build_scorer(run), Documents.from_documents(documents)
-    labels = run.record.tabular
-    tabular = Tabular.completed(labels, tabular, len(columns)) if labels else None
-    for block in iter_feature_blocks(columns.texts, encoders):
-        rows = np.asarray(block.texts)[block.is_encoded]
-        columns_of_rows = None if tabular is None else tabular[rows]
-        ids = [columns.ids[row] for row in rows]
-        decided = _decide(run, ids, score(block.shards, columns_of_rows), block.shards) if ids else iter(())
+    columns = Documents.from_documents(documents)
+    for block, scores in _score_blocks(run, columns, encoders, on_progress, tabular):
+        ids = [columns.ids[row] for row in np.asarray(block.texts)[block.is_encoded]]
+        decided = _decide(run, ids, scores, block.shards) if ids else iter(())
         for row, is_encoded in zip(block.texts, block.is_encoded.tolist(), strict=True):
             yield next(decided) if is_encoded else Prediction(columns.ids[row])
+
+
+def score_new_documents(
+    run: Run,
+    source: str,
+    corpus: Corpus,
+    encoders: Sequence[Encoder],
+    on_progress: Callable[[int], None] | None = None,
+) -> NewDocuments:
+    """Score new documents, from which frequencies of labels are estimated.
+
+    Args:
+        run: the run whose head scores them, or a decision on its scores.
+        source: what `corpus` was read from.
+        corpus: from `read_new_text`.
+        encoders: from `open_encoders`.
+        on_progress: called with the number of documents done.
+
+    Returns:
+        The documents with finite vectors, scored.
+
+    Raises:
+        BadData: there are fewer than LEAST_DOCUMENTS.
+        EmbedOnceError: what `iter_feature_blocks` raises.
+    """
+    if len(corpus.documents) < LEAST_DOCUMENTS:
+        raise BadData(
+            f"{source} has {plural(len(corpus.documents), 'document')}, too few to estimate frequencies of labels. "
+            f"Give at least {LEAST_DOCUMENTS}."
+        )
+    documents = Documents.from_documents(corpus.documents)
+    blocks = _score_blocks(run, documents, encoders, on_progress, corpus.tabular)
+    return NewDocuments(source, np.concatenate([scores for _, scores in blocks]))
+
+
+def _score_blocks(
+    run: Run,
+    documents: Documents,
+    encoders: Sequence[Encoder],
+    on_progress: Callable[[int], None] | None,
+    tabular: Tabular | None,
+) -> Iterator[tuple[FeatureBlock, NDArray[np.float32]]]:
+    """Yield blocks of documents with the scores of those that have finite vectors, (documents, labels)."""
+    score, labels = build_scorer(run), run.record.tabular
+    tabular = Tabular.completed(labels, tabular, len(documents)) if labels else None
+    for block in iter_feature_blocks(documents.texts, encoders):
+        rows = np.asarray(block.texts)[block.is_encoded]
+        columns_of_rows = None if tabular is None else tabular[rows]
+        none = np.empty((0, len(run.record.labels)), dtype=np.float32)
+        yield block, score(block.shards, columns_of_rows) if len(rows) else none
         if on_progress is not None:
             on_progress(block.texts.stop)
 

@@ -112,6 +112,8 @@ def decide(
     origin = run.origin
     if final:
         _check_has_test(origin)
+    if plan.unlabelled is not None:
+        plan.check_with_shift(origin)
     inputs = DecisionInputs.of(origin)
     plan = plan.for_target(inputs.target)
     folder = origin.folder.parent / f"{origin.name}-{_identity(plan, inputs)}"
@@ -139,6 +141,7 @@ def _record(origin: runs.Run, plan: DecisionPlan, command: str, *, seconds: floa
         labels_only=plan.rule.labels_only,
         documents={split: count for split, count in origin.record.documents.items() if split != Split.TEST.value},
         seconds={**origin.record.seconds, "decision": seconds},
+        run_notes=[*origin.record.run_notes, *_shift_notes(plan)],
         command=command,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         package_versions=runs.package_versions(),
@@ -181,7 +184,8 @@ def score_decision(run: runs.Run, *, command: str = "", open_features: OpenFeatu
     test = origin.predictions().of(Split.TEST)
     vectors = _test_vectors(run, test.ids, open_features)
     before = register_scoring(origin, run.name)
-    predicted, sets = run.decision.decide(test.scores, vectors), run.decision.sets(test.scores, test.ids)
+    decision = run.decision.without_shift
+    predicted, sets = decision.decide(test.scores, vectors), decision.sets(test.scores, test.ids)
     record = replace(
         run.record, final=True, decisions_scored_before=before, documents=origin.record.documents, command=command
     )
@@ -197,6 +201,16 @@ def _test_vectors(run: runs.Run, ids: Sequence[str], open_features: OpenFeatures
     if open_features is None:
         raise CallError(f"{run.name} compares documents with those of training. Name the store of its features.")
     return open_features(run).vectors(ids, abstention.other.view)
+
+
+def _shift_notes(plan: DecisionPlan) -> list[str]:
+    """What a reader of the metrics must know if the decision is shifted."""
+    if plan.unlabelled is None:
+        return []
+    return [
+        f"The label shift to the frequencies of {plan.unlabelled.source} is for new documents (`predict`); the metrics "
+        "are of decisions without it, because the documents of the corpus have the frequencies of training."
+    ]
 
 
 def _identity(plan: DecisionPlan, inputs: DecisionInputs) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from data.errors import CallError
 from data.target import Target
 from heads.evaluation.calibration import Calibration, CalibrationMethod, fit_calibration
 from heads.evaluation.decisions import Decision
@@ -11,8 +12,10 @@ from heads.evaluation.decisions.abstention import AbstentionOptions
 from heads.evaluation.decisions.label_sets import LabelSetOptions
 from stages.deciding.features import RunFeatures
 from stages.deciding.inputs import DecisionInputs
+from stages.deciding.new_documents import NewDocuments, add_label_shift
 from stages.deciding.undecided import add_abstention, add_label_sets
 from stages.fitting.decision_options import DecisionOptions
+from stages.fitting.runs import Run
 
 __all__ = ["DecisionPlan"]
 
@@ -27,6 +30,7 @@ class DecisionPlan:
         calibration: how scores become probabilities, as in `FitPlan`; None for the calibration of the parent.
         abstention: which documents are left undecided.
         label_sets: which sets of labels are made; None for no sets.
+        unlabelled: new documents, whose frequencies of labels the decision is shifted to; None for no shift.
     """
 
     rule: DecisionOptions = field(default_factory=DecisionOptions)
@@ -34,17 +38,37 @@ class DecisionPlan:
     calibration: CalibrationMethod | None = None
     abstention: AbstentionOptions = field(default_factory=AbstentionOptions)
     label_sets: LabelSetOptions | None = None
+    unlabelled: NewDocuments | None = None
 
     def for_target(self, target: Target) -> "DecisionPlan":
         """The same with the defaults of these labels. Raises CallError for an option that does not fit them."""
         return replace(self, rule=self.rule.for_target(target))
+
+    def check_with_shift(self, run: Run) -> None:
+        """Raise CallError if a label shift does not go with the labels of a run, the other parts, or the objective."""
+        if run.record.kind == "multilabel" and run.record.taxonomy:
+            raise CallError(
+                f"--unlabelled shifts each label by its own frequency, but the labels of {run.name} are nodes of a "
+                "taxonomy, which depend on each other. Leave it out."
+            )
+        if self.label_sets is not None or self.abstention.is_requested:
+            raise CallError(
+                "--unlabelled does not go with label sets or undecided documents: their levels are those of documents "
+                "with the frequencies of training. Leave one of them out."
+            )
+        if self.rule.at is not None:
+            raise CallError(
+                f"--unlabelled does not go with --objective {self.rule.objective}: the rule is chosen for a level that "
+                "a shift would move. Leave it out, or choose another objective."
+            )
 
     def identity(self, target: Target) -> Mapping[str, Any]:
         """What the name of the run depends on, in addition to the parent; {} for the defaults."""
         identity = {**self.rule.identity(target), **({} if self.tune else {"tune": False})}
         identity |= {} if self.calibration is None else {"calibration": self.calibration}
         identity |= {"abstention": asdict(self.abstention)} if self.abstention.is_requested else {}
-        return identity | ({} if self.label_sets is None else {"label_sets": asdict(self.label_sets)})
+        identity |= {} if self.label_sets is None else {"label_sets": asdict(self.label_sets)}
+        return identity | ({} if self.unlabelled is None else {"unlabelled": self.unlabelled.identity})
 
     def decide(self, inputs: DecisionInputs, features: RunFeatures | None = None) -> Decision:
         """Choose the decision on scores of documents that the head was not fitted on, one part after the other.
@@ -60,6 +84,8 @@ class DecisionPlan:
             CallError: an option does not fit the labels, or there are too few documents for it.
         """
         decision = replace(self._choose_rule(inputs), calibration=self._calibrate(inputs))
+        if self.unlabelled is not None:
+            return add_label_shift(decision, inputs, self.rule, self.unlabelled)
         if self.label_sets is not None:
             decision = add_label_sets(decision, inputs, self.label_sets)
         if self.abstention.is_requested:  # last, because it leaves predictions out

@@ -15,6 +15,7 @@ from heads.evaluation.decisions.objective_request import (
     default_objective,
 )
 from heads.evaluation.decisions.problem import Selection
+from heads.evaluation.metrics import Metric
 from stages.fitting.cost_matrix import CostMatrix
 
 __all__ = ["CostMatrix", "DecisionOptions"]
@@ -61,14 +62,21 @@ class DecisionOptions:
 
     def value(self, target: Target, predicted: NDArray[Any]) -> float:
         """What predictions, of which none is left undecided, are worth by the metric that a rule is chosen for."""
-        selection = Selection.of(
+        selection = self._selection(target)
+        return float(selection.objective.metric.value(selection.count(target.y, predicted, len(target.labels))))
+
+    def metric(self, target: Target) -> Metric:
+        """The metric that a rule is chosen for."""
+        return self._selection(target).objective.metric
+
+    def _selection(self, target: Target) -> Selection:
+        return Selection.of(
             target.y,
             target.hierarchy,
             self.for_target(target)._request(target),
             ordinal=target.is_ordinal,
             labels_only=self.labels_only,
         )
-        return float(selection.objective.metric.value(selection.count(target.y, predicted, len(target.labels))))
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for `from_json`."""

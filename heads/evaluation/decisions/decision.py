@@ -5,7 +5,7 @@ probabilities of the scores, and `label_shift` moves these too; `abstention` and
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -83,6 +83,11 @@ class Decision:
         probabilities = self.corpus_probabilities(scores)
         return probabilities if self.label_shift is None else self.label_shift.shift_probabilities(probabilities)
 
+    @property
+    def without_shift(self) -> Self:
+        """The decision for documents among which labels have the frequencies of training."""
+        return replace(self, label_shift=None)
+
     def corpus_probabilities(
         self, scores: NDArray[Any], calibration_folds: NDArray[np.int8] | None = None
     ) -> NDArray[np.float32]:
@@ -110,8 +115,9 @@ class Decision:
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """What is left undecided, what this is good for, and what label sets cover."""
-        undecided = () if self.abstention is None else self.abstention.sentences
+        """What a shift changes, what is left undecided, what this is good for, and what label sets cover."""
+        shift = () if self.label_shift is None else (self.label_shift.sentence,)
+        undecided = shift if self.abstention is None else (*shift, *self.abstention.sentences)
         return undecided if self.label_sets is None else (*undecided, self.label_sets.sentence)
 
     def to_json(self) -> dict[str, Any]:

@@ -65,7 +65,8 @@ class ShiftEvidence:
                 f"(log-likelihood ratio {self.log_likelihood_ratio:.1f}, {self.expected_ratio:.1f} ± "
                 f"{self.ratio_deviation:.1f} for training documents): the label shift is not used."
             )
-        used = "it is used" if self.is_better else "it is not used, because that is worse"
+        used = "it is used for new documents, not in the metrics of the run"
+        used = used if self.is_better else "it is not used, because that is worse"
         return (
             f"The label shift changes the {self.metric} from {self.unshifted:.3f} to {self.shifted:.3f} (± "
             f"{self.standard_error:.3f}) on training documents that are resampled with the frequencies of the new "
