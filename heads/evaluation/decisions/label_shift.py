@@ -1,7 +1,9 @@
 """Decisions for documents among which labels have other frequencies than in training.
 
 A shift is used if it is no noise, and if it does not lower the metric: training documents are resampled as often with
-the frequencies of training as with the estimated ones, and the same steps are taken on their out-of-fold scores.
+the frequencies of training as with the estimated ones, and the same steps are taken on their out-of-fold scores. Half
+of the latter choose the share of the shift that the rule gets: a head with balanced class weights has undone the
+frequencies of training already, and a rule for macro-F1 needs less than one for accuracy. The other half measures it.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +21,7 @@ __all__ = ["LabelShift", "ShiftEvidence", "ShiftMetric", "TrainingDocuments", "f
 Floats = NDArray[np.float64]
 
 RESAMPLES = 20
+STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)  # the shares of the shift that are tried
 MAX_DOCUMENTS = 5_000  # of a resample
 MARGIN = 4.0  # standard deviations of the evidence for a shift that documents with the frequencies of training give
 RAKING_STEPS = 20
@@ -82,6 +85,7 @@ class LabelShift:
         training: the frequency of each label in training, as the calibrated probabilities see it.
         frequencies: the estimated frequency of each label in the new documents.
         scales: by how much a label's calibrated logit rises if its score rises by 1.
+        strength: the share of the shift that the rule gets.
         is_multilabel: whether documents have any number of labels.
         evidence: why the shift is used, or not.
     """
@@ -89,6 +93,7 @@ class LabelShift:
     training: tuple[float, ...]
     frequencies: tuple[float, ...]
     scales: tuple[float, ...]
+    strength: float
     is_multilabel: bool
     evidence: ShiftEvidence
 
@@ -109,7 +114,7 @@ class LabelShift:
 
     def shift_scores(self, scores: NDArray[Any]) -> NDArray[Any]:
         """Scores for a rule that was fitted without the shift, float64 (documents, labels) if it is used."""
-        return scores + self.offsets / np.array(self.scales) if self.is_used else scores
+        return scores + self.strength * self.offsets / np.array(self.scales) if self.is_used else scores
 
     def shift_probabilities(self, probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
         """Probabilities under the new frequencies, float32 (documents, labels)."""
@@ -128,7 +133,8 @@ class LabelShift:
     def from_json(cls, content: Mapping[str, Any]) -> Self:
         """The label shift that `to_json` returned."""
         training, frequencies, scales = (tuple(content[name]) for name in ("training", "frequencies", "scales"))
-        return cls(training, frequencies, scales, content["is_multilabel"], ShiftEvidence(**content["evidence"]))
+        evidence = ShiftEvidence(**content["evidence"])
+        return cls(training, frequencies, scales, content["strength"], content["is_multilabel"], evidence)
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,26 +242,33 @@ def fit_label_shift(
     ]
     # the frequencies of training are those of a sample too, which draws from that sample do not show
     spread = 1 + len(probabilities) / len(training.truth)
-    values = np.array(
-        [
-            [
-                metric.value(rows, decide(training.scores[rows] + moved))
-                for moved in (0.0, training.shift(rows) / scales)
-            ]
-            for rows in training.draw(random, frequencies, len(probabilities))
-        ]
-    )
-    gains = metric.sign * (values[:, 1] - values[:, 0])
+    rows_of_resamples = training.draw(random, frequencies, len(probabilities))
+    values = np.array([_values_by_strength(training, rows, scales, decide, metric) for rows in rows_of_resamples])
+    chosen, measured = values[::2].mean(axis=0) * metric.sign, values[1::2]
+    strength = 1 + int(chosen[1:].argmax())
+    gains = metric.sign * (measured[:, strength] - measured[:, 0])
     evidence = ShiftEvidence(
         documents=len(probabilities),
         log_likelihood_ratio=ratio,
         expected_ratio=spread * float(np.mean(null_ratios)),
         ratio_deviation=spread * float(np.std(null_ratios, ddof=1)),
         metric=metric.name,
-        unshifted=float(values[:, 0].mean()),
-        shifted=float(values[:, 1].mean()),
-        standard_error=float(gains.std(ddof=1) / np.sqrt(RESAMPLES)),
+        unshifted=float(measured[:, 0].mean()),
+        shifted=float(measured[:, strength].mean()),
+        standard_error=float(gains.std(ddof=1) / np.sqrt(len(gains))),
         is_better=bool(gains.mean() >= 0),
     )
     means, estimated, factors = (tuple(each.tolist()) for each in (training.frequencies, frequencies, scales))
-    return LabelShift(means, estimated, factors, multilabel, evidence)
+    return LabelShift(means, estimated, factors, STRENGTHS[strength], multilabel, evidence)
+
+
+def _values_by_strength(
+    training: TrainingDocuments,
+    rows: NDArray[np.int64],
+    scales: Floats,
+    decide: Callable[[NDArray[Any]], NDArray[Any]],
+    metric: ShiftMetric,
+) -> list[float]:
+    """The metric of some rows for each of STRENGTHS of a shift that is estimated on them."""
+    scores, moved = training.scores[rows], training.shift(rows) / scales
+    return [metric.value(rows, decide(scores + strength * moved)) for strength in STRENGTHS]

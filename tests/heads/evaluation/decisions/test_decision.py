@@ -15,7 +15,7 @@ from heads.evaluation.score_matrix import scores_to_probabilities
 
 EVIDENCE = Evidence(3, 0, 0, 0, (RuleComparison("argmax", None, 0.5, 0.5, 0.0, 0.0, 0.0, selected=True),))
 PLAIN = Decision(Argmax(), EVIDENCE)
-SHIFT = LabelShift((1 / 2, 1 / 2), (2 / 3, 1 / 3), (1.0, 1.0), False, ShiftEvidence(9, 9, 0, 1, "", 0, 0, 0, True))
+SHIFT = LabelShift((1 / 2, 1 / 2), (2 / 3, 1 / 3), (1.0, 1.0), 1.0, False, ShiftEvidence(9, 9, 0, 1, "", 0, 0, 0, True))
 SCORES = np.log(np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8]], dtype=np.float32))
 
 

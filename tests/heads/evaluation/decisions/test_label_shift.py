@@ -67,7 +67,7 @@ def test_planted_frequencies_are_recovered_and_used(make: Maker) -> None:
     )
     assert better > before + 0.01
     probabilities = shift.shift_probabilities(new.probabilities)
-    expected = scores_to_probabilities(moved, multilabel=new.is_multilabel)
+    expected = scores_to_probabilities(new.scores + shift.offsets, multilabel=new.is_multilabel)
     np.testing.assert_allclose(probabilities, expected, atol=1e-5)
 
 
@@ -105,6 +105,14 @@ def test_a_shift_that_lowers_the_metric_is_not_used() -> None:
     )
     assert shift.evidence.is_significant and not shift.is_used
     assert "it is not used, because that is worse" in shift.sentence
+
+
+def test_a_head_with_balanced_class_weights_gets_a_part_of_the_shift() -> None:
+    training = documents(single_label, 3000, 0)
+    balanced = replace(training, scores=training.scores - np.log(shares(training.truth)))
+    new = new_documents(single_label, shares(training.truth)[::-1])
+    shift = fitted(balanced, new)
+    assert shift.is_used and 0 < shift.strength < 1
 
 
 def test_the_scales_of_the_calibration_translate_the_shift_to_scores() -> None:
@@ -159,5 +167,5 @@ def test_a_label_that_the_head_has_not_seen_changes_nothing() -> None:
 
 def test_a_label_shift_survives_json() -> None:
     evidence = ShiftEvidence(9, 8.5, 1.0, 0.5, "macro-F1", 0.5, 0.6, 0.01, is_better=True)
-    shift = LabelShift((0.5, 0.5), (0.25, 0.75), (1.0, 2.0), False, evidence)
+    shift = LabelShift((0.5, 0.5), (0.25, 0.75), (1.0, 2.0), 0.5, False, evidence)
     assert LabelShift.from_json(json.loads(json.dumps(shift.to_json()))) == shift
