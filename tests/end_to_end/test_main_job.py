@@ -12,7 +12,6 @@ import pytest
 
 from data.documents import Document
 from featurestore import FeatureStore, Shard
-from heads.evaluation.score_matrix import scores_to_probabilities
 from heads.registry import HEADS, head_class
 from stages.embed.pipeline.feature_blocks import iter_feature_blocks
 from stages.fitting import runs
@@ -111,7 +110,7 @@ def test_raw_text_gets_the_predictions_of_its_stored_features(
     predictions = run.predictions().of("test")
     scores = build_scorer(run)([shard])[[[row["id"] for row in rows].index(name) for name in predictions.ids]]
     # another batch rounds the float32 sums, and so the kept float16, otherwise
-    np.testing.assert_allclose(scores_to_probabilities(scores, multilabel=False), predictions.probabilities, atol=5e-3)
+    np.testing.assert_allclose(run.decision.probabilities(scores), predictions.probabilities, atol=5e-3)
     np.testing.assert_array_equal(run.decision.rule.decide(scores), predictions.predicted)
 
 

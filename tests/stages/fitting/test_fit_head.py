@@ -14,7 +14,6 @@ from heads.classifiers.layermix import LayerMixHead
 from heads.classifiers.linear import LinearHead
 from heads.classifiers.mlp import MLPHead
 from heads.core.hyperparameters import to_json, with_explicit_defaults
-from heads.evaluation.score_matrix import scores_to_probabilities
 from heads.registry import HEADS
 from heads.testing import training_of
 from heads.training.config import Training
@@ -203,7 +202,7 @@ def test_a_head_that_reads_every_layer_finds_what_the_chosen_one_lacks(tmp_path:
     assert mixed.scorecards["test"].accuracy.value > 0.9 > 0.6 > last.scorecards["test"].accuracy.value
     predictions = mixed.predictions().of("test")
     (shard,) = store.shards()
-    shares = scores_to_probabilities(build_scorer(runs.load(mixed.folder))([shard]), multilabel=False)
+    shares = mixed.decision.probabilities(build_scorer(runs.load(mixed.folder))([shard]))
     rows = [table.ids.index(each) for each in predictions.ids]  # the shard keeps the table's order
     np.testing.assert_allclose(shares[rows], predictions.probabilities, atol=1e-6)
 
