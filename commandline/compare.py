@@ -207,7 +207,7 @@ def _show(
 ) -> None:
     from stages.comparing.formats import comparison_json, comparison_table, format_short, render_table, sort_rows
 
-    columns = split_names(options.columns)
+    columns = [name for name in split_names(options.columns) or () if name] or None
     if options.sort is not None:
         order = sort_rows(comparison, runs, options.sort)
         comparison = replace(comparison, rows=tuple(comparison.rows[row] for row in order))

@@ -16,7 +16,9 @@ from stages.fitting import runs
 if TYPE_CHECKING:
     from stages.comparing.table import ComparisonRow
 
-__all__ = ["RunFilter", "find_key", "format_cell", "record_values", "row_values"]
+__all__ = ["RunFilter", "find_key", "flatten", "format_cell", "record_values", "row_values"]
+
+_INTERNAL = {"diagnostics", "search"}  # of the record: what checks read
 
 
 @dataclass(frozen=True)
@@ -89,30 +91,40 @@ def find_key(name: str, known: Iterable[str]) -> str:
 
 def record_values(run: runs.Run) -> dict[str, Any]:
     """What is known of a run before it is compared, by key."""
-    values = {field.name: getattr(run.record, field.name) for field in fields(run.record)}
-    return {"run": run.name, "rule": run.decision.rule.family, **_flatten(values)}
+    values = {
+        field.name: getattr(run.record, field.name) for field in fields(run.record) if field.name not in _INTERNAL
+    }
+    return {"run": run.name, "rule": run.decision.rule.family, **flatten(values)}
 
 
 def row_values(row: "ComparisonRow", run: runs.Run) -> dict[str, Any]:
     """What is known of a compared run, by key; a value of the row has priority over one of the record."""
     values = {field.name: getattr(row, field.name) for field in fields(row)}
-    return {**record_values(run), **_flatten(values)}
+    return {**record_values(run), **flatten(values)}
 
 
-def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """The values of nested mappings and dataclasses by their path; of an interval, also its bounds."""
     flat: dict[str, Any] = {}
     for name, value in values.items():
         key = f"{prefix}{name}"
+        value = _unwrapped(value)
         if isinstance(value, Mapping) and value:
-            flat |= _flatten(value, f"{key}.")
+            flat |= flatten(value, f"{key}.")
         elif isinstance(value, ConfidenceInterval):
             flat |= {key: value, f"{key}.low": value.low, f"{key}.high": value.high}
         elif is_dataclass(value) and not isinstance(value, type):
-            flat |= _flatten({field.name: getattr(value, field.name) for field in fields(value)}, f"{key}.")
+            flat |= flatten({field.name: getattr(value, field.name) for field in fields(value)}, f"{key}.")
         else:
             flat[key] = value
     return flat
+
+
+def _unwrapped(value: Any) -> Any:
+    """A hyperparameter without what `heads.core.hyperparameters.to_json` puts around objects and tuples."""
+    if isinstance(value, Mapping) and "nested" in value:
+        return value["nested"]
+    return value["tuple"] if isinstance(value, Mapping) and set(value) == {"tuple"} else value
 
 
 def format_cell(value: Any) -> str:

@@ -13,7 +13,7 @@ from data.errors import CallError, UnknownName
 from heads.classifiers.linear import LinearHead
 from heads.classifiers.prototype import PrototypeHead
 from heads.evaluation.metrics import scorecard
-from stages.comparing.keys import RunFilter
+from stages.comparing.keys import RunFilter, flatten
 from stages.comparing.selection import on_same_documents, select_runs
 from stages.comparing.table import compare
 from stages.fitting import runs
@@ -62,6 +62,14 @@ def test_filters_are_on_keys_of_the_record_and_a_repeated_key_takes_either_value
     assert filtered(folder, "seed=3", "C=0.50") == {"linear made"}  # hyperparameters.C, as a number
     assert filtered(folder, "documents.train=90", "run=proto*") == {"prototype made"}
     assert filtered(folder, "labels=b", "corpus=sec*") == {"linear second"}
+
+
+def test_hyperparameters_inside_others_have_keys_with_their_names() -> None:
+    nested = {"pooling": {"tuple": ["cls", "max"]}, "training": {"nested": {"optimization": {"nested": {"lr": 0.002}}}}}
+    assert flatten({"hyperparameters": nested}) == {
+        "hyperparameters.pooling": ["cls", "max"],
+        "hyperparameters.training.optimization.lr": 0.002,
+    }
 
 
 def test_an_unknown_key_and_a_value_of_no_run_are_refused_with_the_nearest(folder: Path) -> None:
