@@ -10,7 +10,7 @@ from featurestore import Location
 from heads.evaluation.metrics import Metric
 from stages.comparing.notes import describe_inputs, describe_marks
 from stages.comparing.selection import choose_metric
-from stages.comparing.table import Comparison
+from stages.comparing.table import Comparison, ComparisonRow
 from stages.fitting import runs
 from stages.report.run_view import Finding, Findings, RunView
 
@@ -91,8 +91,31 @@ def write_report(
 def _findings(comparison: Comparison | None) -> Findings:
     if comparison is None:
         return Findings()
-    checks = tuple(Finding(check.run, check.sentence, check.next_step) for check in comparison.checks)
     choice = comparison.choice
-    if choice is None:
-        return Findings(checks=checks, notes=comparison.notes)
-    return Findings(choice.sentence, choice.run, choice.cost, checks, comparison.notes)
+    return Findings(
+        choice=choice.sentence if choice else "",
+        chosen=choice.run if choice else "",
+        cost=choice.cost if choice else "predict",
+        checks=tuple(Finding(check.run, check.sentence, check.next_step) for check in comparison.checks),
+        notes=comparison.notes,
+        differences={run: text for row in comparison.rows if (text := _describe_row(row)) for run in _runs_of(row)},
+    )
+
+
+def _runs_of(row: ComparisonRow) -> tuple[str, ...]:
+    return row.seeds.runs if row.seeds else (row.run,)
+
+
+def _describe_row(row: ComparisonRow) -> str:
+    """How a row differs from the first one, and what its seeds have in common."""
+    parts = []
+    if row.seeds:
+        spread = f"{row.seeds.interval.value:.3f} ± {row.seeds.standard_deviation:.3f}"
+        parts.append(f"{plural(len(row.seeds.seeds), 'seed')}: {spread}")
+    if row.difference:
+        difference = row.difference
+        parts.append(f"{difference.value:+.3f} ({difference.low:+.3f} to {difference.high:+.3f}) to the first")
+    if row.adjusted_p_value is not None:
+        p_value = "< 0.001" if row.adjusted_p_value < 0.001 else f"{row.adjusted_p_value:.3f}"
+        parts.append(f"adjusted p-value {p_value}")
+    return ", ".join(parts)

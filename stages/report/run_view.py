@@ -1,7 +1,7 @@
 """What the report page shows of a run: a value that `stages/comparing/` fills from a run folder."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -43,6 +43,7 @@ class Findings:
         cost: the cost that it was chosen by.
         checks: what checks found.
         notes: what a reader must know before comparing the runs.
+        differences: name of a run -> how it differs from the first one by the metric that ranks them, as text.
     """
 
     choice: str = ""
@@ -50,6 +51,7 @@ class Findings:
     cost: Cost = "predict"
     checks: tuple[Finding, ...] = ()
     notes: tuple[str, ...] = ()
+    differences: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

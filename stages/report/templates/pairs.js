@@ -96,7 +96,10 @@ function setUpRun(anchor) {
 }
 
 document.addEventListener("run-shown", (event) => setUpRun(event.detail));
-window.addEventListener("beforeprint", () => page.runs.forEach((run) => setUpRun(run.anchor)));
+window.addEventListener("beforeprint", () => {
+  page.runs.forEach((run) => setUpRun(run.anchor));
+  for (const checks of findAll(".checks")) checks.open = true;
+});
 if (find(".versus")) setUpPairs(find(".versus"));
 if (tabs.length) showAddressedRun();
 else page.runs.forEach((run) => setUpRun(run.anchor));
