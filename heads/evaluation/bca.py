@@ -25,7 +25,7 @@ from heads.evaluation.count_table import BLOCK_CELLS, CountTable, DistinctRows
 __all__ = ["acceleration_of", "accelerations", "bca_interval"]
 
 FloatArray = NDArray[np.float64]
-GROUPS = 500  # of the jackknife; the skewness of influences is known to a tenth with so many
+GROUPS = 500  # of the jackknife; with 500, the skewness of influences is known to a tenth
 MAX_BIAS = 0.5  # standard errors
 MAX_ACCELERATION = 0.3  # with more, percentiles would pass 1 and come back
 

@@ -1,4 +1,4 @@
-"""What metrics sum over documents: distances between ordinal labels, and how much of several labels or a path is right.
+"""What metrics sum over documents: distances between ordinal labels, and how much of a label set or a path is right.
 
 decided: whether a document has a predicted label or node. A negative code is a prediction of none.
 absolute_distance, squared_distance: between the columns of ordinal labels; 0 for a document that is not decided.

@@ -1,15 +1,15 @@
 """Metrics of probabilities: log loss, Brier score, calibration error, average precision and AUROC.
 
-log loss: mean of minus the logarithm of the probability of the true label (scikit-learn's log_loss); of several labels
-    per document, the mean over labels of the log loss of having the label.
+log loss: mean of minus the logarithm of the probability of the true label (scikit-learn's log_loss); if multi-label, the
+    mean over labels of the log loss of having the label.
 Brier score: mean over documents of the squared distance between probabilities and truth, summed over labels, and halved
-    if there are two (scikit-learn's brier_score_loss); of several labels per document, the mean over labels.
+    if there are two (scikit-learn's brier_score_loss); if multi-label, the mean over labels.
 ECE: the expected calibration error, the mean over bins of |share that is correct - mean confidence|, weighted by their
     documents. Bins have equal numbers of documents (Nguyen & O'Connor 2015, Posterior calibration and exploratory
     analysis for natural language processing models, section 3), and equal confidences are in one bin. The confidence
     in a document is the highest probability of a label, and it is correct if that label is the true one, whatever the
-    decision rule says. Of several labels per document, pairs of document and label with a probability of at least
-    LEAST_CONFIDENCE are in bins instead, and correct if the document has the label: nearly all other pairs are trivial.
+    decision rule says. If multi-label, pairs of document and label with a probability of at least LEAST_CONFIDENCE are
+    in bins instead, and correct if the document has the label: nearly all other pairs are trivial.
 average precision, AUROC: see `ranking_metrics`.
 """
 

@@ -15,6 +15,7 @@ from data.hierarchy import Hierarchy
 from heads.evaluation.bootstrap import resample_metrics
 from heads.evaluation.confusion_counts import ConfusionCounts
 from heads.evaluation.count_table import DistinctRows
+from heads.evaluation.document_measures import measure_documents, sum_documents
 from heads.evaluation.metrics import Scorecard, scorecard
 from heads.evaluation.resampling import draw_stratified
 from tests.heads.evaluation.example_hierarchies import (
@@ -222,3 +223,29 @@ def test_a_level_without_a_document_is_left_out_and_a_rare_one_has_an_interval()
     assert card.level_documents == (21, 1) and len(card.level_accuracy) == 2
     assert card.level_accuracy[1].high == 0  # resamples without the only document of the level do not count
     assert len(scorecard(truth[:20], truth[:20], SMALL.names[:4], hierarchy=SMALL).level_accuracy) == 1
+
+
+@settings(deadline=None, max_examples=10)
+@given(hierarchies(most_parents=2), st.integers(0, 99))
+def test_an_undecided_document_is_predicted_as_the_root(hierarchy: Hierarchy, seed: int) -> None:
+    truth, predicted = draw_nodes(hierarchy, seed, 6)
+    undecided = np.where(np.arange(6) % 2, predicted, [-1, 0, -2, 0, -1, 0])
+    measures = measure_documents(truth, undecided, hierarchy)
+    decided = measure_documents(truth, predicted, hierarchy)
+
+    def edges_to_root(node: int) -> int:
+        return 1 + min(map(edges_to_root, hierarchy.parents[node]), default=0)
+
+    for row, node in enumerate(truth.tolist()):
+        if row % 2:
+            assert all(np.array_equal(values[row], decided[name][row]) for name, values in measures.items())
+            continue
+        assert measures["decided"][row] == measures["shared_nodes"][row] == measures["predicted_nodes"][row] == 0
+        assert measures["document_f1"][row] == 0 and not measures["level_correct"][row].any()
+        assert measures["level_documents"][row].tolist() == decided["level_documents"][row].tolist()
+        assert measures["tree_distance"][row] == edges_to_root(node)
+        assert measures["wu_palmer"][row] == 2 / (hierarchy.depths[node] + 2)
+    sums = sum_documents(truth, undecided, hierarchy)
+    assert all(sums[name] == pytest.approx(values.sum(axis=0)) for name, values in measures.items())
+    card = scorecard(truth, undecided, hierarchy.names[: hierarchy.labels], resamples=5, hierarchy=hierarchy)
+    assert card.decided_share is not None and card.decided_share.value == 0.5
