@@ -232,7 +232,7 @@ class ConfusionCounts:
 
     @property
     def mcc(self) -> FloatArray:
-        """(...) Matthews correlation coefficient for more than two labels (Gorodkin 2004), 0 if one side has a single label.
+        """(...) Matthews correlation coefficient of any labels (Gorodkin 2004), 0 if one side has a single label.
 
         Documents without a predicted label count as predictions of one more label, which is never true.
         """

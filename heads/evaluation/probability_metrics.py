@@ -1,7 +1,7 @@
 """Metrics of probabilities: log loss, Brier score, calibration error, average precision and AUROC.
 
-log loss: mean of minus the logarithm of the probability of the true label (scikit-learn's log_loss); if multi-label, the
-    mean over labels of the log loss of having the label.
+log loss: mean of minus the logarithm of the probability of the true label (scikit-learn's log_loss); if multi-label,
+    the mean over labels of the log loss of having the label.
 Brier score: mean over documents of the squared distance between probabilities and truth, summed over labels, and halved
     if there are two (scikit-learn's brier_score_loss); if multi-label, the mean over labels.
 ECE: the expected calibration error, the mean over bins of |share that is correct - mean confidence|, weighted by their
