@@ -224,7 +224,8 @@ def _show_values(run: "Run", values: "DecisionValues") -> None:
     if (calibration := run.decision.calibration.evidence) is not None:
         note(calibration.sentence)
     if not run.record.final:
-        note(f"The test split was not scored. `embedonce decide {run.name} --final` scores it, once.")
+        command = shlex.join(["embedonce", "decide", str(run.folder), "--final"])
+        note(f"The test split was not scored. `{command}` scores it, once.")
     elif before := run.record.decisions_scored_before:
         note(
             f"{plural(before, 'other decision')} of {run.record.parent} had been scored on the test split before: the "

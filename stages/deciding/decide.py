@@ -63,7 +63,8 @@ class DecisionValues:
 def _test_value(run: runs.Run) -> float:
     test = run.predictions().of(Split.TEST)
     target = target_of(run.record, test.truth)
-    return DecisionOptions.from_json(run.record.rule_options).value(target, run.decision.decide_all(test.scores))
+    predicted = run.decision.without_shift.decide_all(test.scores)
+    return DecisionOptions.from_json(run.record.rule_options).value(target, predicted)
 
 
 @dataclass(frozen=True)

@@ -238,8 +238,9 @@ def _explain(
 ) -> Explanation:
     bags, labels = document.bags.select_views(head.reads), run.record.labels
     scores = align_scores(head.decision_function(bags), head.classes_, labels)
-    probabilities = run.decision.probabilities(scores)[0]
-    decided = run.decision.decide(scores, compared_vectors(run, document.bags))[0]
+    decision = run.decision.without_shift  # the documents are those of the corpus
+    probabilities = decision.probabilities(scores)[0]
+    decided = decision.decide(scores, compared_vectors(run, document.bags))[0]
     predicted = predicted_codes(decided)
     most_probable = max(_labels_below(run, predicted), key=probabilities.item)
     label = labels[most_probable] if options.label is None else options.label
@@ -353,4 +354,4 @@ def _remove_strongest(
     mask = np.isin(np.arange(len(contributions)), strongest)[None]
     head = inputs.head
     scores = align_scores(head.decision_function(inputs.remove_units(mask)), head.classes_, run.record.labels)
-    return len(strongest), float(run.decision.probabilities(scores)[0, column])
+    return len(strongest), float(run.decision.without_shift.probabilities(scores)[0, column])

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -108,6 +109,7 @@ class Run:
         sets_per_label: bool = False,
         empty_sets: bool = False,
         corpus: "EmbeddedCorpus | None" = None,
+        unlabelled: Any = None,
         final: bool = False,
     ) -> "Run":
         """Choose another decision on the scores of this run, and keep it as a run that refers to this one.
@@ -134,6 +136,7 @@ class Run:
             sets_per_label: whether that share is to hold for the documents of each label.
             empty_sets: whether sets may be empty; else each has the predicted label.
             corpus: the corpus that the run was fitted on, which `other` reads.
+            unlabelled: new texts, as for `predict`, to whose label frequencies the rule is shifted if that helps.
             final: whether it is scored on the test split too, once.
 
         Returns:
@@ -149,6 +152,7 @@ class Run:
         from stages.deciding.features import RunFeatures
         from stages.deciding.plan import DecisionPlan
         from stages.fitting.decision_options import CostMatrix, DecisionOptions
+        from stages.predict import score_new_documents
 
         rule = DecisionOptions(
             objective=objective,
@@ -170,6 +174,11 @@ class Run:
             if label_sets is None
             else LabelSetOptions(level=label_sets, score=set_score, per_label=sets_per_label, allow_empty=empty_sets),
         )
+        if unlabelled is not None:
+            plan.check_with_shift(self.stored)
+            texts = self._read(unlabelled)
+            scored = score_new_documents(self.stored, "unlabelled", texts, self._encoders)
+            plan = replace(plan, unlabelled=scored)
 
         def open_features(run: StoredRun) -> RunFeatures:
             if corpus is None:

@@ -39,7 +39,7 @@ def test_it_shows_out_of_fold_values_alone_before_it_is_final(embedonce: Run, ru
     ]
     (folder,) = runs.glob("linear-1-*")
     assert first.err.splitlines()[0] == f"runs/{folder.name}: decided on the scores of linear-1."
-    assert f"The test split was not scored. `embedonce decide {folder.name} --final` scores it, once." in first.err
+    assert f"The test split was not scored. `embedonce decide runs/{folder.name} --final` scores it, once." in first.err
     final = embedonce("decide", folder.name, "--final")
     assert "test" in final.out and "was not scored" not in final.err
     assert final.err.splitlines()[0] == f"runs/{folder.name}: was decided before, and is scored on the test split now."
