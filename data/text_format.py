@@ -1,14 +1,21 @@
-"""Counts, lists of names, durations and sizes as text: the forms that every message of the project uses.
+"""Counts, lists of names, durations and sizes as text, as in every message of the project; and texts as cells of CSV.
 
 This module imports only the standard library, so that `embedonce --help` may import it.
+
+A spreadsheet would execute a cell such as =1+1 as a formula. In a CSV file that people open, it gets an apostrophe in
+front, which makes it a text for every spreadsheet (OWASP, "CSV Injection"). So does a text that would otherwise look as
+if it had got one: `restore` gives every text back.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 
 MOST_NAMES = 5
 # characters without width: soft hyphen, spaces, joiners, direction marks, byte order mark
 _NO_WIDTH = (0xAD, 0x34F, 0x61C, 0x180E, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070), 0xFEFF)
 _INVISIBLE = "".join(chr(code) for code in range(0x3001) if chr(code).isspace() or code in _NO_WIDTH) + "\ufeff"
+# after apostrophes, what starts a formula, also in the full-width forms that spreadsheets for East Asia read; no number
+_FORMULA = re.compile(r"'*(?![+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$)[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 
 
 def is_blank(text: str) -> bool:
@@ -58,3 +65,18 @@ def format_bytes(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:.1f} TB"
+
+
+def neutralize(cell: str) -> str:
+    """The cell as a spreadsheet shows it as text."""
+    return f"'{cell}" if _FORMULA.match(cell) else cell
+
+
+def neutralize_row(cells: Iterable[str]) -> list[str]:
+    """The cells of a row as a spreadsheet shows them as text."""
+    return [neutralize(cell) for cell in cells]
+
+
+def restore(cell: str) -> str:
+    """The cell that `neutralize` was given."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell

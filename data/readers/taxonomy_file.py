@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from data.csv_cells import restore
 from data.errors import BadData, CallError, FileMissing
 from data.label_cells import canonical_label, plain_text
 from data.readers.files import InputFile, open_text
@@ -16,7 +15,7 @@ from data.readers.inputs import find_input
 from data.readers.tables import TABLE_READERS, exists
 from data.source_spec import SourceSpec
 from data.taxonomy import Taxonomy
-from data.text_format import join_names, plural
+from data.text_format import join_names, plural, restore
 
 __all__ = ["TaxonomyFile", "is_taxonomy_file", "read_taxonomy", "taxonomy_of_mapping"]
 

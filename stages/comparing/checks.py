@@ -75,7 +75,7 @@ def check_runs(
             _check(run.name, "folds", check_folds(run, scored, of_labels, len(selected))),
             _check(run.name, "search", check_edges(run)),
             _check(run.name, "views", check_views(run, margin)),
-            _check(run.name, "calibration", check_calibration(run, scored)),
+            _check(run.name, "calibration", check_calibration(run, scored, margin)),
         ]
     return tuple(check for check in found if check is not None)
 

@@ -12,6 +12,7 @@ from heads.evaluation.document_measures import measure_documents
 from heads.evaluation.jackknife import difference_error
 from heads.evaluation.metrics import Metric
 from heads.evaluation.probability_metrics import Reliability
+from stages.comparing.choice import MARGIN
 from stages.comparing.repeat_command import repeat_command
 from stages.fitting import runs
 from stages.fitting.predictions import Predictions
@@ -83,21 +84,22 @@ def check_duplicates(run: runs.Run) -> Finding | None:
     return None
 
 
-def check_calibration(run: runs.Run, predictions: Predictions) -> Finding | None:
-    """Whether probabilities are further from the truth than calibrated ones would be by chance.
+def check_calibration(run: runs.Run, predictions: Predictions, margin: float = MARGIN) -> Finding | None:
+    """Whether probabilities are further from the truth than calibrated ones would be by chance, by more than a margin.
 
     Args:
         run: the run.
         predictions: those that its first metrics are of.
+        margin: the largest error that does not matter.
 
     Returns:
-        What was found; None if the ECE's interval includes values that calibrated probabilities have by chance.
+        What was found; None if the ECE's interval includes values within the margin of what chance gives.
     """
     error = run.ranking_scorecard.ece
     if error is None:
         return None
     expected = _chance_error(Reliability.of(predictions.truth, predictions.probabilities))
-    if error.low <= expected:
+    if error.low <= expected + margin:
         return None
     return (
         f"Its probabilities are badly calibrated: on average they are off by {error.value:.3f} (ECE, {error.low:.3f} "

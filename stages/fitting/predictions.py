@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Self, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from data.csv_cells import neutralize_row, restore
 from data.target import TargetKind
+from data.text_format import neutralize_row, restore
 from heads.evaluation.decisions.abstention import REASONS
 from heads.evaluation.score_matrix import row_blocks, scores_to_probabilities
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.csv_cells import neutralize, neutralize_row, restore
+from data.text_format import neutralize, neutralize_row, restore
 
 
 @pytest.mark.parametrize(

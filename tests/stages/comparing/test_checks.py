@@ -252,6 +252,7 @@ def test_overconfident_probabilities_are_reported_and_calibrated_ones_are_not(fi
     run = with_probabilities(fitted, random, 2.0)
     sentence, step = found(check_calibration(run, run.planted))
     assert "badly calibrated" in sentence and f"embedonce report {run.name} --html" in step
+    assert check_calibration(run, run.planted, margin=0.2) is None
     calibrated = [with_probabilities(fitted, random, 1.0) for _ in range(40)]
     assert not any(check_calibration(run, run.planted) for run in calibrated)
     assert check_calibration(make_run(fitted, cards={"out_of_fold": card(3)}), run.planted) is None  # no ECE is known
