@@ -51,10 +51,11 @@ class DecisionPlan:
                 f"--unlabelled shifts each label by its own frequency, but the labels of {run.name} are nodes of a "
                 "taxonomy, which depend on each other. Leave it out."
             )
-        if self.label_sets is not None or self.abstention.is_requested:
+        if self.abstention.is_requested or (self.label_sets is not None and not self.label_sets.per_label):
             raise CallError(
-                "--unlabelled does not go with label sets or undecided documents: their levels are those of documents "
-                "with the frequencies of training. Leave one of them out."
+                "--unlabelled does not go with undecided documents, and with label sets only per label "
+                "(--sets-per-label): other levels are those of documents with the frequencies of training. Leave one "
+                "of them out."
             )
         if self.rule.at is not None:
             raise CallError(
@@ -85,7 +86,7 @@ class DecisionPlan:
         """
         decision = replace(self._choose_rule(inputs), calibration=self._calibrate(inputs))
         if self.unlabelled is not None:
-            return add_label_shift(decision, inputs, self.rule, self.unlabelled)
+            decision = add_label_shift(decision, inputs, self.rule, self.unlabelled)
         if self.label_sets is not None:
             decision = add_label_sets(decision, inputs, self.label_sets)
         if self.abstention.is_requested:  # last, because it leaves predictions out

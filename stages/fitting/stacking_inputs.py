@@ -5,9 +5,9 @@ its predictions. A stacking head is fitted, tuned and scored like every other he
 runs must have the same documents, features, folds and seed.
 
 Probabilities are of the scores as they are, without the calibration of the base runs: the head has a weight per run,
-which is a temperature, and an offset per label, and the ensemble is calibrated itself. Out of fold on training documents
-of Reuters-52, with `linear`, `mlp` and `prototype`, macro-F1 is 0.801 with and without it, accuracy 94.8 with and 94.9
-without, and the log loss of the ensemble 0.181 with and 0.177 without.
+which is a temperature, and an offset per label, and the ensemble is calibrated itself. Out of fold on training
+documents of Reuters-52, with `linear`, `mlp` and `prototype`, macro-F1 is 0.801 with and without it, accuracy 94.8 with
+and 94.9 without, and the log loss of the ensemble 0.181 with and 0.177 without.
 
 The scores that it learns from outside a fold are of heads that were fitted on that fold, so its own out-of-fold metrics
 are slightly too high, which a note of the run says. Nested folds would avoid that, at as many times the cost.

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from data.errors import CallError
 from heads.classifiers.linear import LinearHead
+from heads.evaluation.decisions.abstention import AbstentionOptions
 from heads.evaluation.decisions.label_sets import LabelSetOptions
 from stages.deciding.decide import decide
 from stages.deciding.new_documents import NewDocuments
@@ -70,10 +71,19 @@ def test_the_name_of_the_run_follows_from_the_new_documents(parent: Run) -> None
     assert names[0] == names[1] != names[2]
 
 
+def test_sets_per_label_go_with_a_shift(parent: Run) -> None:
+    documents = new(parent, frequencies=np.array([0.1, 0.45, 0.45]))
+    plan = DecisionPlan(unlabelled=documents, label_sets=LabelSetOptions(level=0.8, per_label=True))
+    run = decide(parent, plan).run
+    sets = run.decision.sets(documents.scores, [str(row) for row in range(400)])
+    assert sets is not None and sets[np.arange(400), run.decision.decide(documents.scores)].all()
+
+
 @pytest.mark.parametrize(
     ("plan", "message"),
     [
-        (DecisionPlan(label_sets=LabelSetOptions(level=0.9)), "does not go with label sets or undecided documents"),
+        (DecisionPlan(label_sets=LabelSetOptions(level=0.9)), "with label sets only per label"),
+        (DecisionPlan(abstention=AbstentionOptions(coverage=0.9)), "does not go with undecided documents"),
         (
             DecisionPlan(rule=DecisionOptions(objective="recall-at-precision", at=0.9)),
             "does not go with --objective recall-at-precision",
