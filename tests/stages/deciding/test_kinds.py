@@ -17,6 +17,7 @@ from heads.evaluation.decisions.label_sets import LabelSetRule
 from stages.comparing.repeat_command import repeat_command
 from stages.comparing.table import compare
 from stages.deciding.decide import DecisionValues, decide
+from stages.deciding.new_documents import NewDocuments
 from stages.deciding.plan import DecisionPlan
 from stages.fitting.decision_options import DecisionOptions
 from stages.fitting.fit_head import fit_head
@@ -147,3 +148,23 @@ def test_the_next_step_of_a_check_repeats_the_fit_of_the_parent(tmp_path: Path) 
     plan = DecisionPlan(rule=DecisionOptions(objective="mcc"))
     run = decide(parent, plan, command="embedonce decide linear --objective mcc").run
     assert "--objective" not in repeat_command(run, "fit-head") and "--folds 2" in repeat_command(run, "fit-head")
+
+
+def test_a_label_shift_in_python_leaves_the_test_value_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    documents, vectors = blobs(["1", "2"], documents=400)
+    parent, _ = fit_head(*make_store(tmp_path / "store", documents, vectors / 6), LINEAR, tmp_path / "runs")
+    rows = parent.predictions().of("train")
+    mostly_one = np.concatenate([np.flatnonzero(rows.truth == 0), np.flatnonzero(rows.truth == 1)[:5]])
+    monkeypatch.setattr(HeldRun, "_encoders", ())
+    scored = NewDocuments("unlabelled", np.asarray(rows.scores[mostly_one]))
+    monkeypatch.setattr("stages.predict.score_new_documents", lambda *_: scored)
+    texts = ["text"] * 50
+    shifted = HeldRun(parent).decide(tune=False, unlabelled=texts, final=True)
+    shift = shifted.stored.decision.label_shift
+    assert shift is not None and shift.frequencies[0] > 0.9 > shift.training[0]
+    assert not np.array_equal(shifted.stored.decision.probabilities(rows.scores), rows.probabilities)
+    plain = HeldRun(parent).decide(tune=False, final=True)
+    assert DecisionValues.of(shifted.stored).test == DecisionValues.of(plain.stored).test
+    assert shifted.test.accuracy == plain.test.accuracy
