@@ -97,6 +97,16 @@ def test_the_threshold_of_a_coverage_is_a_document_of_the_sample() -> None:
     assert everything.min_confidence == 0 and (predicted == 0).all()
 
 
+def test_each_document_is_decided_by_the_threshold_of_the_other_folds() -> None:
+    probabilities, truth, _ = draw(40, seed=2)
+    predicted, options = probabilities.argmax(axis=1), AbstentionOptions(coverage=0.8)
+    abstention, out_of_fold = fit_abstention(truth, predicted, probabilities, options)
+    of_all = abstention.apply(predicted, probabilities)
+    confidence = probabilities.max(axis=1)
+    near = np.abs(confidence - abstention.min_confidence) < 0.1
+    assert (out_of_fold != of_all).any() and (out_of_fold == of_all)[~near].all()
+
+
 def test_a_confidence_leaves_the_documents_below_it_undecided() -> None:
     probabilities, truth, _ = draw(200)
     predicted = probabilities.argmax(axis=1)

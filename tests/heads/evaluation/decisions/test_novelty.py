@@ -76,6 +76,12 @@ def test_documents_beyond_the_sample_are_compared_in_blocks(monkeypatch: pytest.
     assert agree.mean() > 0.95  # those of the sample are compared out of fold
 
 
+def test_false_alarms_are_measured_with_the_thresholds_of_other_folds() -> None:
+    distances, fold_of = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0]), np.array([0, 0, 0, 1, 1, 1], dtype=np.int32)
+    # one in four documents may be beyond: of three, the highest one is the threshold
+    assert novelty._cross_fitted_alarms(distances, fold_of, 0.25).tolist() == [False] * 3 + [True] * 3
+
+
 def test_a_label_without_documents_has_no_share() -> None:
     vectors, truth = draw_clusters(300)
     kept = truth != 2
