@@ -159,7 +159,7 @@ class Abstention:
         sentences = [
             f"At a confidence of at least {self.min_confidence:.3f}, {_percent(decided)} of documents are decided, and "
             f"{_percent(accuracy)} of these correctly, instead of {100 * evidence.accuracy.value:.1f} % of all (out of "
-            "fold)."
+            f"fold; {_percent(evidence.curve.area)} on average over all coverages)."
         ]
         return (*sentences, *(() if self.other is None else self.other.sentences))
 
