@@ -81,8 +81,12 @@ def equal_mass_bins(confidence: FloatArray, bins: int) -> NDArray[np.int64]:
     """The bin of each confidence: it depends on how many confidences are lower, so that equal ones share a bin."""
     if not len(confidence):
         return np.zeros(0, dtype=np.int64)
-    lower = np.searchsorted(np.sort(confidence), confidence, side="left")
-    return np.asarray(lower * bins // len(confidence))
+    ascending = np.sort(confidence)
+    first = -(-np.arange(1, bins) * len(ascending) // bins)  # at least this many are lower, for each bin but the first
+    first = first[first < len(ascending)]
+    is_tied = ascending[first - 1] == ascending[first]  # then only higher confidences are in the bin
+    edges = np.where(is_tied, np.nextafter(ascending[first], np.inf), ascending[first])
+    return np.searchsorted(edges, confidence, side="right")
 
 
 def document_losses(truth: NDArray[Any], probabilities: NDArray[Any]) -> FloatArray:

@@ -31,7 +31,7 @@ __all__ = ["PROBABILITY_METRICS", "ProbabilityTable", "probability_intervals", "
 FloatArray = NDArray[np.float64]
 PROBABILITY_METRICS = ("log_loss", "brier", "ece", "average_precision", "auroc")
 RANKINGS = ("average_precision", "auroc")
-MAX_DOCUMENTS = 50_000  # that are drawn one by one; 2,000 resamples take about a second
+MAX_DOCUMENTS = 20_000  # that are drawn one by one; 2,000 resamples take about a second
 MAX_PAIRS = 1_000_000  # of a document and its first threshold in the ranking of a label, which take about a second too
 MAX_CELLS = 5_000_000  # documents times labels, of rankings that are kept: 50 MB
 GROUPS = 2000
@@ -149,7 +149,10 @@ def _measure_rankings(
         influences += ranking.average_precision_influence(), ranking.auroc_influence()
         pairs += int(np.count_nonzero(ranking.step < ranking.thresholds))
         is_small = is_small and pairs <= MAX_PAIRS
-        kept = [*kept, *([ranking] if ranking.positives else [])] if is_small else []
+        if is_small and ranking.positives:
+            kept.append(ranking)
+        elif not is_small:
+            kept.clear()
     counts = np.count_nonzero(np.isfinite(labels), axis=1)
     metrics = {
         name: (float(np.nansum(labels[row]) / counts[row]), influences[row] / counts[row])

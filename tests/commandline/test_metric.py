@@ -97,14 +97,16 @@ def test_another_metric_of_a_sweep_scores_other_trials(paths: Path) -> None:
 
 
 def test_a_curve_and_a_sweep_take_metrics_of_rankings_and_of_one_label(embedonce: Run, flat: Path) -> None:
-    curves = answer(embedonce, "curve", "linear", "--sizes", "all", "--seeds", 1, "--metric", "auroc", "--store", flat)
-    (point,) = curves["points"]
+    fits = ("curve", "linear", "--sizes", "all", "--seeds", 1, "--store", flat)
+    (point,) = answer(embedonce, *fits, "--metric", "auroc")["points"]
     assert point["auroc"] == pytest.approx(1, abs=0.2) and -1 <= point["mcc"] <= 1 and point["samples_f1"] is None
-    shown = embedonce("curve", "linear", "--sizes", "all", "--seeds", 1, "--metric", "mcc", "--store", flat).out
+    shown = embedonce(*fits, "--metric", "mcc").out
     assert "MCC" in shown and "AUROC" not in shown
-    sweep = ("sweep", "prototype", "--trials", 2, "--folds", 2, "--store", flat)
-    (result,) = answer(embedonce, *sweep, "--metric", "average-precision")["sweeps"]
-    assert result["metric"] == "average_precision" and 0 < result["best"]["score"] <= 1
-    refused = embedonce(*sweep, "--metric", "samples-f1")
+    store = open_store(flat, flat)
+    table, plan = store.corpus("made"), FitPlan(head=PrototypeHead(), folds=2)
+    task = load_planned_task(store, table, plan)
+    space = SearchSpace.of(plan.for_task(task), metric=METRICS["average-precision"])
+    assert 0.5 < score_trial(space, task, space.defaults, lambda *_: None) <= 1
+    refused = embedonce("sweep", "prototype", "--store", flat, "--metric", "samples-f1")
     assert refused.code == 2 and "--metric samples-f1 is for multi-label runs, and made has one label" in refused.err
-    assert embedonce(*sweep, "--metric", "log-loss").code == 2  # lower is better
+    assert embedonce("sweep", "prototype", "--store", flat, "--metric", "log-loss").code == 2  # lower is better
