@@ -18,16 +18,18 @@ class RuleEffect:
     """How the rule differs from the default decision on the same probabilities.
 
     Attributes:
-        decisions: number of decisions: one per document; multi-label: one per pair of document and label.
+        decisions: number of decisions: one per decided document; multi-label: one per pair of document and label.
         changed: decisions that the rule made differently.
         corrected: changed decisions that are right only with the rule.
         broken: changed decisions that are right only without the rule.
+        undecided: number of documents that are left undecided.
     """
 
     decisions: int
     changed: int
     corrected: int
     broken: int
+    undecided: int = 0
 
     @property
     def still_wrong(self) -> int:
@@ -41,12 +43,14 @@ def measure_rule_effect(run: RunView) -> RuleEffect:
         default = np.nan_to_num(run.probabilities, nan=0.0) > 0.5
     else:
         default = replace_nonfinite(run.probabilities).argmax(axis=1)
-    changed = default != run.predicted
+    decided = np.ones_like(run.predicted, dtype=bool) if run.is_multilabel else run.predicted >= 0
+    changed = (default != run.predicted) & decided
     return RuleEffect(
-        decisions=int(changed.size),
+        decisions=int(decided.sum()),
         changed=int(changed.sum()),
         corrected=int((changed & (run.predicted == run.truth)).sum()),
         broken=int((changed & (default == run.truth)).sum()),
+        undecided=int((~decided).sum()),
     )
 
 

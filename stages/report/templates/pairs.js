@@ -66,7 +66,7 @@ function setUpPairs(section) {
     const won = rows.filter(({ f1 }) => f1[0] > f1[1]).length;
     const lost = rows.filter(({ f1 }) => f1[0] < f1[1]).length;
     const same = first.set === second.set;
-    status.textContent = `F1 is higher with the first run (filled dot) for ${plural(won, "label")}, and with the second (ring) for ${lost}.`
+    status.textContent = `F1 is higher with ${first.name} (filled dot) for ${plural(won, "label")}, and with ${second.name} (ring) for ${lost}.`
       + (same ? "" : " These runs were not scored on the same documents.");
     const names = ["label", "", "F1, first", "F1, second", ...(same ? ["only first correct", "only second correct"] : [])];
     const header = names.map((name, at) => make("th", at ? { scope: "col", class: "number metric", ...(name ? {} : { "aria-label": "bar" }) } : { scope: "col", class: "label" }, name));

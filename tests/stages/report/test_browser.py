@@ -233,6 +233,7 @@ def test_two_runs_are_compared_label_by_label(used: Any, runs: list[RunView]) ->
         used.click(".versus .more")
     cells = "rows => rows.map(row => [...row.cells].map(cell => cell.textContent))"
     rows = {row[0]: row[2:] for row in used.eval_on_selector_all(".versus tbody tr", cells)}
+    assert f"{runs[2].name} (ring)" in used.text_content(".versus [role=status]")
     by_label = [{metrics.label: metrics for metrics in run.scored.labels} for run in (runs[0], runs[2])]
     right = [run.predicted == run.truth for run in (runs[0], runs[2])]
     for code, label in enumerate(LABELS):

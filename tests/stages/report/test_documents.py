@@ -9,6 +9,7 @@ import pytest
 from heads.evaluation.metrics import MACRO_F1, scorecard
 from stages.report import RunView, documents, render_page
 from stages.report.confidence import prediction_confidence, risk_coverage
+from stages.report.decision_rule import measure_rule_effect
 from stages.report.documents import DIGITS, page_data
 from stages.report.errors import confident_errors, excerpt
 from stages.report.pareto import pareto_chart, pareto_front
@@ -97,6 +98,13 @@ def test_the_risk_is_the_error_rate_of_the_most_confident_decided_documents() ->
     assert curve is not None
     assert (1 - curve.accuracy).tolist() == pytest.approx([0, 1 / 2, 1 / 3])
     assert risk_coverage(example_run("ab", 20, multilabel=True)) is None
+
+
+def test_undecided_documents_are_no_effect_of_the_decision_rule() -> None:
+    run = with_predictions([0, 1, -1], [0.9, 0.6, 0.8], [0, 1, 1])
+    effect = measure_rule_effect(run)
+    assert (effect.decisions, effect.changed, effect.corrected, effect.undecided) == (2, 1, 1, 1)
+    assert "1 document is left undecided, and not counted here." in parse_page(render_page([run])).text
 
 
 def test_a_run_is_on_the_front_if_no_cheaper_one_is_as_good() -> None:
