@@ -95,9 +95,12 @@ def comparison_json(
 ) -> dict[str, Any]:
     """The comparison as plain values; of its rows, only the named columns.
 
-    Arguments and errors are those of `comparison_table`.
+    `calibrations` has, for each run, the metrics of its probabilities with and without calibration, and the reliability
+    diagrams. Arguments and errors are those of `comparison_table`.
     """
-    content = comparison.to_json()
+    calibrations = {run.name: run.decision.calibration.evidence for run in selected}
+    evidence = {name: each.to_json() for name, each in calibrations.items() if each is not None}
+    content = {**comparison.to_json(), "calibrations": evidence}
     if columns is None:
         return content
     keys, rows = comparison_table(comparison, selected, columns)

@@ -117,5 +117,10 @@ def test_the_command_writes_each_format(embedonce: Run, folder: Path, monkeypatc
     assert whole == embedonce("compare", "--runs", folder, "--json").out
     shown = embedonce("compare", "--runs", folder, "--columns", "run, C,seed", "--sort", "C").out
     assert [line.split()[1:] for line in shown.splitlines() if "linear" in line] == [["0.500", "0"], ["2.000", "0"]]
+    calibrations = json.loads(whole)["calibrations"]
+    assert len(calibrations) == len(json.loads(whole)["rows"])
+    for each in calibrations.values():
+        assert each["before"].keys() == each["after"].keys() == {"log_loss", "brier", "ece"}
+        assert sum(row["size"] for row in each["reliability_after"]) == each["documents"]
     refused = embedonce("compare", "--runs", folder, "--json", "--format", "csv")
     assert refused.code == 2 and "--json is --format json, not --format csv" in refused.err
