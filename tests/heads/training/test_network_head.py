@@ -57,8 +57,9 @@ def test_a_document_scores_the_same_alone_and_beside_longer_ones(form: str) -> N
     planted = mean_signal(documents=18, chunks=(1, 30))
     head = head_of(form, training=SHORTEST).fit(planted.bags, planted.y)
     together = head.decision_function(planted.bags)
-    alone = np.concatenate([head.decision_function(planted.bags[[row]]) for row in range(len(planted))])
-    np.testing.assert_allclose(alone, together, atol=1e-5)
+    rows = np.arange(0, len(planted), 4)
+    alone = np.concatenate([head.decision_function(planted.bags[[row]]) for row in rows])
+    np.testing.assert_allclose(alone, together[rows], atol=1e-5)
 
 
 @every_form
