@@ -25,7 +25,8 @@ except ModuleNotFoundError as error:
 
 check_packages()
 
-from stages.interactive.comparison import Comparison  # noqa: E402 - after the check
+from heads.tuned_decision import TunedDecision  # noqa: E402 - after the check
+from stages.interactive.comparison import Comparison  # noqa: E402
 from stages.interactive.corpus import EmbeddedCorpus, TrainingSplit  # noqa: E402
 from stages.interactive.progress_bar import progress_bar  # noqa: E402
 from stages.interactive.run import Run  # noqa: E402
@@ -39,6 +40,7 @@ __all__ = [
     "EmbeddedCorpus",
     "Run",
     "TrainingSplit",
+    "TunedDecision",
     "augment",
     "compare",
     "embed",
