@@ -95,7 +95,7 @@ def draw_with_left_out(
 
 
 def _blocks(resamples: int, cells: int) -> Iterator[int]:
-    """The sizes of blocks of resamples, for arrays with so many cells per resample."""
+    """The sizes of blocks of resamples, for arrays with this number of cells per resample."""
     block = max(1, BLOCK_CELLS // cells)
     for start in range(0, resamples, block):
         yield min(block, resamples - start)
