@@ -174,7 +174,7 @@ def check_baseline(
     times = run.record.predict_milliseconds, baseline.record.predict_milliseconds
     if difference.low > 0 or times[0] <= times[1]:
         return None
-    curve = f"`embedonce curve {run.record.head} {BASELINE} --corpus {run.record.corpus}`"
+    curve = f"`{repeat_command(run, 'curve', head=f'{run.record.head} {BASELINE}')}`"
     return (
         f"It is not better than the baseline {baseline.name}, a linear SVM on tf-idf ({values}), and slower: "
         f"{times[0]:.3f} against {times[1]:.3f} ms per document, without the encoder.",

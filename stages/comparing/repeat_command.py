@@ -17,6 +17,7 @@ _WITH_VALUE = {
     "--stores", "--store", "--corpus", "--runs", "--order", "--scored-level", "--folds", "--validate-on", "--objective",
     "--layer", "--beta", "--costs", "--at", "--for-label", "--weight", "--weight-from", "--weight-id", "--augmented",
 }  # fmt: skip
+_NOT_OF_CURVE = frozenset({"--folds", "--no-test"})
 
 
 def repeat_command(
@@ -32,8 +33,9 @@ def repeat_command(
 
     Args:
         run: the run.
-        command: fit-head or sweep.
-        head: another head than that of the run; "" for the same, which fit-head fits with the same hyperparameters.
+        command: fit-head, sweep or curve.
+        head: another head than that of the run, or several; "" for the same, which fit-head fits with the same
+            hyperparameters.
         settings: hyperparameters by their short names that are other than those of the run.
         seed: another seed than that of the run.
         flags: further options.
@@ -41,8 +43,9 @@ def repeat_command(
     Returns:
         The command as a user types it.
     """
-    kept = list(_kept_options(run.origin.record.command))
-    words = ["embedonce", command, head or run.record.head, *kept]
+    without = _NOT_OF_CURVE if command == "curve" else frozenset[str]()
+    kept = list(_kept_options(run.origin.record.command, without))
+    words = ["embedonce", command, *(head or run.record.head).split(), *kept]
     if "--store" not in kept and not run.record.further_recipes:
         words += ["--store", run.record.store]
     if "--corpus" not in kept:
@@ -55,8 +58,8 @@ def repeat_command(
     return shlex.join([*words, *(flag for flag in flags if flag not in kept)])
 
 
-def _kept_options(command: str) -> Iterator[str]:
-    """The options of the command that made a run, as far as they hold for every head."""
+def _kept_options(command: str, without: frozenset[str]) -> Iterator[str]:
+    """The options of the command that made a run, as far as they hold for every head, without some."""
     try:
         words = shlex.split(command)
     except ValueError:
@@ -65,8 +68,9 @@ def _kept_options(command: str) -> Iterator[str]:
     for word in rest:
         name, sign, value = word.partition("=")
         if name in _WITH_VALUE:
-            yield from (name, value if sign else next(rest, ""))
-        elif word in _FLAGS:
+            value = value if sign else next(rest, "")
+            yield from () if name in without else (name, value)
+        elif word in _FLAGS - without:
             yield word
 
 

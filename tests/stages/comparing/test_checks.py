@@ -274,7 +274,7 @@ def test_a_run_worse_than_the_baseline_and_one_that_is_only_slower_are_reported(
     assert step.startswith("Take tfidf-1, or search the head: `embedonce sweep prototype")
     sentence, step = found(compared_with_baseline(fitted, 0.8, 0.2))
     assert "It is not better than the baseline tfidf-1" in sentence and "0.200 against 0.100 ms" in sentence
-    assert "`embedonce curve prototype tfidf --corpus made`" in step
+    assert "`embedonce curve prototype tfidf --store store --corpus made`" in step
 
 
 def test_a_run_better_than_the_baseline_and_one_that_is_as_good_and_faster_are_not(fitted: runs.Run) -> None:
@@ -304,6 +304,8 @@ def test_the_command_repeats_the_options_that_hold_for_every_head(fitted: runs.R
     assert repeat_command(run, "sweep") == f"embedonce sweep prototype {kept}"
     assert repeat_command(run, "fit-head").endswith("--set temperature=2.0")
     assert "temperature" not in repeat_command(run, "fit-head", head="tfidf")
+    curve = repeat_command(run, "curve", head="prototype tfidf")
+    assert curve == "embedonce curve prototype tfidf --stores 'my stores' --corpus made --store store"
 
 
 def test_a_comparison_has_its_checks_in_json_and_in_the_terminal(
