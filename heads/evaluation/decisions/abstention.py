@@ -1,10 +1,11 @@
 """Documents that are left undecided because the decision would be uncertain.
 
 The confidence in a prediction is its calibrated probability: of the predicted label, or of a node of a hierarchy the
-sum over the labels at and below it. On out-of-fold scores of Reuters-52's training documents, the mean accuracy over
-all coverages of the heads linear, mlp and knn was 99.31, 99.22 and 98.78 with it, 99.32, 99.25 and 98.77 with the
-difference between the two highest probabilities, and 99.28, 99.15 and 98.73 with the entropy. So the confidence is the
-one of these that is the probability of being right, which a user can choose without a table.
+sum over the labels at and below it. On out-of-fold scores of training documents, the mean accuracy over all coverages
+of linear, mlp and knn on Reuters-52 and of tfidf on 20 Newsgroups was 99.31, 99.22, 98.78 and 98.44 with it, 99.32,
+99.25, 98.77 and 98.50 with the difference between the two highest probabilities, and 99.28, 99.15, 98.73 and 98.34 with
+the entropy. The second differs from the first by less than 0.1 points, so the confidence is the one that is the
+probability of being right, which a user can choose without a table.
 
 Chow 1970, On optimum recognition error and reject tradeoff (IEEE Transactions on Information Theory 16): leaving the
 documents with the lowest such probability undecided has the lowest error at each coverage.
