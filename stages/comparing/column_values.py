@@ -126,5 +126,6 @@ def _read_from_source(run: Run, column: str, kept: "list[str] | tuple[str, ...]"
             f"with --tabular {column}, which encodes no text that is stored."
         ) from error
     values = {document: cell for document, cell in cells.items() if cell}
-    note = f"'{column}' was read from {record.source} as it is now."
+    matched = "" if spec.id else "; rows are matched by their number, so the file must not have changed since `embed`"
+    note = f"'{column}' was read from {record.source} as it is now{matched}."
     return ColumnValues(values, (note,))
