@@ -32,9 +32,9 @@ ORDERED = Evidence(
     repeats=3,
     fallback_labels=0,
     comparisons=(
-        RuleComparison("argmax", None, 2.41, 2.41, 0.0, 0.0, 0.0, selected=True, metric="mean absolute error"),
+        RuleComparison("argmax", None, 2.41, 2.41, 0.0, 0.0, 0.0, selected=True, metric="mean absolute error", sign=-1),
         RuleComparison(
-            "weighted median", "argmax", 1.9, 1.9, 0.5, 0.5, 0.1, selected=True, metric="mean absolute error"
+            "weighted median", "argmax", 1.9, 1.9, 0.5, 0.5, 0.1, selected=True, metric="mean absolute error", sign=-1
         ),
     ),
 )
