@@ -2,7 +2,7 @@
 
 A threshold counts as reaching the precision if its one-sided 95 % confidence bound (Clopper & Pearson 1934) does, not
 if its value does: among many thresholds some look better than they are. Pairs of one document are not independent, so
-the bound of several labels together is that of as many independent ones as have the same variance (Kish 1965, Survey
+the bound of all labels together is that of as many independent ones as have the same variance (Kish 1965, Survey
 Sampling, section 8.2; Korn & Graubard 1998). If no threshold reaches it, the one with the highest bound is used, and
 the evidence says so.
 """
