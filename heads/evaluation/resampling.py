@@ -14,6 +14,7 @@ from heads.evaluation.count_table import BLOCK_CELLS, DistinctRows
 __all__ = ["draw_stratified", "draw_with_left_out", "rarest_labels"]
 
 FEW_DOCUMENTS = 4  # per row
+LEFT_OUT = 0.2  # see `selection_optimism`
 
 
 def rarest_labels(truth: NDArray[Any], rows: DistinctRows, labels: int) -> NDArray[np.int64]:
@@ -71,7 +72,7 @@ def _draw_rows(random: np.random.Generator, multiplicity: NDArray[np.int64], siz
 def draw_with_left_out(
     rows: DistinctRows, labels: int, resamples: int, seed: int
 ) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Draw resamples of all documents, and know which documents each of them lacks.
+    """Divide all documents at random, into those of a sample and LEFT_OUT of them that are left out.
 
     Args:
         rows: the distinct documents.
@@ -80,17 +81,19 @@ def draw_with_left_out(
         seed: the same seed draws the same resamples.
 
     Yields:
-        Blocks of resamples, (rows, resamples of the block) each: how often a document of each row is drawn, and how
-        many documents of each row are not.
+        Blocks of samples, (rows, samples of the block) each: how many documents of each row are in it, and how many
+        are left out.
     """
     random, documents = np.random.default_rng(seed), len(rows.row_of)
     starts = np.append(0, np.cumsum(rows.multiplicity)[:-1])  # documents are numbered in the order of their rows
+    last = max(0, round(LEFT_OUT * documents) - 1)
     for size in _blocks(resamples, max(len(starts), labels)):
         drawn, left_out = np.empty((2, size, len(starts)))
         for number in range(size):
-            times = np.bincount(random.integers(documents, size=documents), minlength=documents)
-            drawn[number] = np.add.reduceat(times, starts)
-            left_out[number] = np.add.reduceat(times == 0, starts, dtype=np.int64)
+            order = random.random(documents, dtype=np.float32)
+            is_left_out = order <= np.partition(order, last)[last]
+            left_out[number] = np.add.reduceat(is_left_out, starts, dtype=np.int64)
+            drawn[number] = rows.multiplicity - left_out[number]
         yield np.ascontiguousarray(drawn.T), np.ascontiguousarray(left_out.T)
 
 
