@@ -8,27 +8,31 @@ from typing import TYPE_CHECKING
 
 import click
 
+from commandline.decision_tables import show_decision
 from commandline.objective_options import ObjectiveOptions, objective_options
-from commandline.options import STORE, device_option, json_option, receives, runs_option, stores_option, trust_option
-from commandline.output import download, note, progress, say, show_json, table
+from commandline.options import (
+    STORE,
+    NewFile,
+    device_option,
+    json_option,
+    receives,
+    runs_option,
+    stores_option,
+    trust_option,
+)
+from commandline.output import download, note, open_output, progress, say, show_json
 from commandline.undecided_options import UndecidedOptions, undecided_options
+from data.errors import CallError
 from data.source_spec import SourceSpec
 from data.text_format import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from featurestore import Location
-    from heads.evaluation.bootstrap import ConfidenceInterval
     from heads.evaluation.calibration import CalibrationMethod
-    from heads.evaluation.decisions.label_shift import LabelShift
-    from heads.evaluation.label_set_metrics import LabelSetMetrics
     from stages.deciding.decide import Decided, DecisionValues
     from stages.deciding.features import RunFeatures
     from stages.deciding.plan import DecisionPlan
     from stages.fitting.runs import Run
-
-SHOWN_LABELS = 15
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +50,7 @@ class DecideOptions(ObjectiveOptions, UndecidedOptions):
     store: "Location | None"
     stores_folder: "Location"
     runs: Path
+    output: Path | None
     as_json: bool
 
     @property
@@ -94,7 +99,7 @@ class DecideOptions(ObjectiveOptions, UndecidedOptions):
 
 
 @click.command("decide", short_help="Decide again on the scores of a run.")
-@click.argument("run")
+@click.argument("run", metavar="RUN|SCORES.csv")
 @objective_options
 @undecided_options
 @click.option("--tune/--no-tune", default=True, help="Choose a decision rule on out-of-fold scores.")
@@ -116,6 +121,7 @@ class DecideOptions(ObjectiveOptions, UndecidedOptions):
 @click.option("--store", type=STORE, help="For --other: the run's feature store.  [the run's own, in --stores]")
 @stores_option
 @runs_option
+@click.option("--output", type=NewFile(), help="For SCORES.csv: write the predictions as CSV.")
 @json_option
 @receives(DecideOptions)
 def decide(options: DecideOptions) -> None:
@@ -125,12 +131,21 @@ def decide(options: DecideOptions) -> None:
     metrics are computed by --final alone: choose by the out-of-fold values, and score the decision that you take. RUN
     may be a decision itself; other options then decide on the scores of its parent, and --final alone scores it.
 
+    SCORES.csv is a table of another system's probabilities, with a column per label and one for the true label. The
+    decision is chosen on the documents that have one, printed, and applied to all with --output.
+
     \b
     embedonce decide lstm-7c2e41b0 --objective macro-f1
     embedonce decide lstm-7c2e41b0 --coverage 0.9 --label-sets 0.97
     embedonce decide lstm-7c2e41b0 --unlabelled new.csv
     embedonce decide lstm-7c2e41b0-1a2b3c4d --final
+    embedonce decide scores.csv --objective accuracy --output decided.csv
     """
+    if _is_table(options):
+        _decide_table(options)
+        return
+    if options.output is not None:
+        raise CallError("--output is for SCORES.csv. `embedonce predict` writes the predictions of a run.")
     from stages.comparing.selection import find_run
     from stages.deciding.decide import DecisionValues
     from stages.deciding.decide import decide as decide_run
@@ -151,7 +166,48 @@ def decide(options: DecideOptions) -> None:
         show_json(_to_json(decided, values))
         return
     say(f"{decided.run.folder}: {_describe(decided)}.")
-    _show_values(decided.run, values)
+    _show_run(decided.run, values)
+
+
+def _is_table(options: DecideOptions) -> bool:
+    """Whether the argument is a file, or the name of one that does not exist."""
+    return not (options.runs / options.run).is_dir() and (Path(options.run).is_file() or bool(Path(options.run).suffix))
+
+
+def _decide_table(options: DecideOptions) -> None:
+    """Decide on the probabilities of a table."""
+    from stages.fitting.predictions import ProbabilityColumns
+    from stages.predict import write_predictions
+    from stages.score_table import ScoreTable, decide_table
+
+    if options.unlabelled is not None:
+        raise CallError("--unlabelled is for a run, whose head scores the new documents. Leave it out.")
+    if options.output is not None and options.output.exists():
+        raise CallError(f"{options.output} exists already. Name another --output, or remove it.")
+    scores = ScoreTable.read(options.run)
+    with progress("deciding") as bar:
+        bar(0, 1, f"choosing the decision on {options.run}")
+        decided = decide_table(scores, options.plan, final=options.final)
+    if options.output is not None:
+        with open_output(options.output) as out:
+            columns = ProbabilityColumns.choose(scores.labels)
+            write_predictions(decided.predictions, columns, out, as_json=False, decision=decided.decision)
+    if options.as_json:
+        show_json(
+            {
+                "source": scores.source,
+                **asdict(decided.values),
+                "scorecards": {split: card.to_json() for split, card in decided.scorecards.items()},
+                "decision": decided.decision.to_json(),
+                "notes": list(scores.notes),
+            }
+        )
+        return
+    show_decision(decided.decision, decided.values, decided.scorecards, scores.labels)
+    for sentence in scores.notes:
+        note(sentence)
+    if options.output is not None:
+        say(f"The predictions of {plural(len(decided.predictions), 'document')} are in {options.output}.")
 
 
 def _describe(decided: "Decided") -> str:
@@ -178,51 +234,9 @@ def _to_json(decided: "Decided", values: "DecisionValues") -> dict[str, object]:
     }
 
 
-def _undecided_rows(run: "Run") -> list[list[str]]:
-    """What a decision leaves undecided and what its label sets cover, a row per metric and a column per split."""
-    columns = [
-        {
-            "documents decided": _format_interval(card.decided_share),
-            "accuracy of these": _format_interval(card.selective_accuracy),
-            **_set_cells(run, card.label_sets),
-        }
-        for card in run.scorecards.values()
-    ]
-    return [[name, *(column[name] for column in columns)] for name in columns[0] if columns[0][name]]
-
-
-def _set_cells(run: "Run", sets: "LabelSetMetrics | None") -> dict[str, str]:
-    if sets is None:
-        return {}
-    label = "" if sets.worst_label is None else f", {run.record.labels[sets.worst_label]}"
-    return {
-        "sets with the true label": _format_interval(sets.coverage),
-        "labels per set": _format_interval(sets.mean_size),
-        "sets of one label": _format_interval(sets.single),
-        "lowest coverage of a label": f"{_format_interval(sets.worst_label_coverage)}{label}",
-    }
-
-
-def _format_interval(interval: "ConfidenceInterval | None") -> str:
-    return "" if interval is None else f"{interval.value:.3f} ({interval.low:.3f}–{interval.high:.3f})"
-
-
-def _show_values(run: "Run", values: "DecisionValues") -> None:
-    """Print the values of the decision, why it was chosen, and what to do next."""
-    columns = {"decision": run.decision.rule.name, "": values.metric}
-    numbers = {"untuned": values.untuned, "apparent": values.apparent, "cross-fitted": values.cross_fitted}
-    if values.test is not None:
-        numbers["test"] = values.test
-    columns |= {name: f"{value:.3f}" for name, value in numbers.items()}
-    table(list(columns), [list(columns.values())], text_columns=2)
-    if rows := _undecided_rows(run):
-        table(["", *(split.replace("_", " ") for split in run.scorecards)], rows)
-    if run.decision.label_shift is not None:
-        _show_frequencies(run.record.labels, run.decision.label_shift)
-    for sentence in (*run.decision.evidence.sentences, *run.decision.sentences):
-        note(sentence)
-    if (calibration := run.decision.calibration.evidence) is not None:
-        note(calibration.sentence)
+def _show_run(run: "Run", values: "DecisionValues") -> None:
+    """Print the values of a decided run, why it was chosen, and what to do next."""
+    show_decision(run.decision, values, run.scorecards, run.record.labels)
     if not run.record.final:
         command = shlex.join(["embedonce", "decide", str(run.folder), "--final"])
         note(f"The test split was not scored. `{command}` scores it, once.")
@@ -231,12 +245,3 @@ def _show_values(run: "Run", values: "DecisionValues") -> None:
             f"{plural(before, 'other decision')} of {run.record.parent} had been scored on the test split before: the "
             "best of their test metrics is too high."
         )
-
-
-def _show_frequencies(labels: "Sequence[str]", shift: "LabelShift") -> None:
-    """Print the labels whose frequency in new documents differs most from that of training."""
-    rows = sorted(zip(labels, shift.training, shift.frequencies, strict=True), key=lambda row: -abs(row[2] - row[1]))
-    shown = [[label, f"{100 * training:.1f} %", f"{100 * new:.1f} %"] for label, training, new in rows[:SHOWN_LABELS]]
-    table(["label", "training", "new documents"], shown)
-    if len(rows) > SHOWN_LABELS:
-        note(f"{len(rows) - SHOWN_LABELS} more labels differ less; --json has all.")

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from data.errors import CallError
 from data.splits import Split
-from heads.evaluation.decisions import Decision
+from data.target import Target
+from heads.evaluation.decisions import Evidence
 from heads.evaluation.label_set_metrics import label_set_metrics
 from heads.evaluation.metrics import Scorecard, scorecard
 from stages.deciding.features import OpenFeatures
@@ -26,7 +27,7 @@ from stages.fitting.decision_options import DecisionOptions
 from stages.fitting.predictions import Predictions
 from stages.fitting.saving import add_test, save_decided
 
-__all__ = ["Decided", "DecisionValues", "decide", "score_decision"]
+__all__ = ["Decided", "DecisionValues", "decide", "decision_scorecard", "score_decision"]
 
 
 @dataclass(frozen=True)
@@ -50,13 +51,17 @@ class DecisionValues:
     @classmethod
     def of(cls, run: runs.Run) -> "DecisionValues":
         """Those of a run."""
-        evidence = run.decision.evidence
+        return cls.of_evidence(run.decision.evidence, _test_value(run) if "test" in run.scorecards else None)
+
+    @classmethod
+    def of_evidence(cls, evidence: Evidence, test: float | None) -> "DecisionValues":
+        """Those of the evidence for a rule, and the value on the test split."""
         return cls(
             metric=evidence.metric,
             untuned=evidence.comparisons[0].cross_fitted,
             apparent=evidence.selected.in_sample,
             cross_fitted=evidence.selected.cross_fitted,
-            test=_test_value(run) if "test" in run.scorecards else None,
+            test=test,
         )
 
 
@@ -117,15 +122,16 @@ def decide(
         plan.check_with_shift(origin)
     inputs = DecisionInputs.of(origin)
     plan = plan.for_target(inputs.target)
-    folder = origin.folder.parent / f"{origin.name}-{_identity(plan, inputs)}"
+    folder = origin.folder.parent / f"{origin.name}-{_identity(plan, origin, inputs.target)}"
     if folder.exists():
         return _finish(runs.load(folder), command, open_features, final=final, is_new=False)
     start = time.perf_counter()
     features = open_features(origin) if open_features is not None and plan.abstention.other else None
     decision = plan.decide(inputs, features)
     record = _record(origin, plan, command, seconds=round(time.perf_counter() - start, 3))
-    predictions = _predictions(inputs, decision)
-    name = "out_of_fold" if record.validate_on == "folds" else "validation"
+    has_folds = record.validate_on == "folds"
+    predictions = inputs.predictions(decision, Split.TRAIN if has_folds else Split.VALIDATION)
+    name = "out_of_fold" if has_folds else "validation"
     decided = save_decided(folder, record, decision, predictions, {name: _scorecard(predictions, record)})
     return _finish(decided, command, open_features, final=final, is_new=True)
 
@@ -214,35 +220,26 @@ def _shift_notes(plan: DecisionPlan) -> list[str]:
     ]
 
 
-def _identity(plan: DecisionPlan, inputs: DecisionInputs) -> str:
+def _identity(plan: DecisionPlan, origin: runs.Run, target: Target) -> str:
     """Eight hex digits that differ if the result could differ."""
-    parent = {"format": runs.FORMAT, "parent": inputs.run.name, "scores": inputs.run.files["scores.npy"]}
-    return runs.short_hash(parent | dict(plan.identity(inputs.target)))
+    parent = {"format": runs.FORMAT, "parent": origin.name, "scores": origin.files["scores.npy"]}
+    return runs.short_hash(parent | dict(plan.identity(target)))
 
 
 def _scorecard(predictions: Predictions, record: runs.Record) -> Scorecard:
-    truth, sets = predictions.truth, predictions.label_sets
+    return decision_scorecard(predictions, target_of(record, predictions.truth), record.seed)
+
+
+def decision_scorecard(predictions: Predictions, target: Target, seed: int) -> Scorecard:
+    """Every metric of predictions, of label sets too. target: the labels of their documents. seed: of the resamples."""
+    sets = predictions.label_sets
     card = scorecard(
-        truth,
+        target.y,
         predictions.predicted,
-        record.labels,
-        record.seed,
-        ordinal=record.kind == "ordinal",
-        hierarchy=record.hierarchy,
+        target.labels,
+        seed,
+        ordinal=target.is_ordinal,
+        hierarchy=target.hierarchy,
         probabilities=predictions.probabilities,
     )
-    return card if sets is None else replace(card, label_sets=label_set_metrics(sets, truth, record.seed))
-
-
-def _predictions(inputs: DecisionInputs, decision: Decision) -> Predictions:
-    split = Split.TRAIN if inputs.run.record.validate_on == "folds" else Split.VALIDATION
-    return Predictions(
-        ids=inputs.ids,
-        splits=[split.value] * len(inputs.ids),
-        truth=inputs.target.y,
-        predicted=decision.out_of_fold,
-        scores=inputs.scores,
-        decision=decision,
-        label_sets=None if decision.label_sets is None else decision.out_of_fold_sets,
-        calibration_folds=decision.calibration.folds if decision.calibration.of_folds else None,
-    )
+    return card if sets is None else replace(card, label_sets=label_set_metrics(sets, target.y, seed))

@@ -1,4 +1,4 @@
-"""The documents that a decision is chosen on, as their run stores them."""
+"""The documents that a decision is chosen on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +11,8 @@ from data.splits import Split
 from data.target import Target
 from data.taxonomy import Taxonomy
 from heads.evaluation.calibration import Calibration
+from heads.evaluation.decisions import Decision
+from stages.fitting.predictions import Predictions
 from stages.fitting.record import Record
 from stages.fitting.runs import Run
 
@@ -19,10 +21,9 @@ __all__ = ["DecisionInputs", "target_of"]
 
 @dataclass(frozen=True, kw_only=True)
 class DecisionInputs:
-    """Documents that the head of a run was not fitted on, with its scores: those of the folds or the validation split.
+    """Documents that a head was not fitted on, with its scores: those of the folds or the validation split.
 
     Attributes:
-        run: the run with the weights and the scores; it is no decided run.
         ids: of the documents.
         scores: float32 (documents, labels), out-of-fold, -inf for a label that the head has not seen.
         target: their labels.
@@ -31,7 +32,6 @@ class DecisionInputs:
         calibration: of the run, with the folds of the documents.
     """
 
-    run: Run
     ids: Sequence[str]
     scores: NDArray[np.float32]
     target: Target
@@ -47,13 +47,26 @@ class DecisionInputs:
         rows = origin.predictions().of(split)
         folds = np.empty(0, dtype=np.int8) if rows.calibration_folds is None else rows.calibration_folds
         return cls(
-            run=origin,
             ids=rows.ids,
             scores=np.asarray(rows.scores),
             target=target_of(origin.record, rows.truth),
             groups=origin.groups(),
             seed=origin.record.seed,
             calibration=replace(origin.decision.calibration, folds=folds),
+        )
+
+    def predictions(self, decision: Decision, split: Split) -> Predictions:
+        """The out-of-fold predictions of a decision on these documents. split: where they are from."""
+        calibration = decision.calibration
+        return Predictions(
+            ids=self.ids,
+            splits=[split.value] * len(self.ids),
+            truth=self.target.y,
+            predicted=decision.out_of_fold,
+            scores=self.scores,
+            decision=decision,
+            label_sets=None if decision.label_sets is None else decision.out_of_fold_sets,
+            calibration_folds=calibration.folds if calibration.of_folds else None,
         )
 
 

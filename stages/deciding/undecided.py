@@ -65,7 +65,7 @@ def add_abstention(
     other = distance = is_other = None
     if options.other and target.y.ndim == 1:
         if features is None:
-            raise CallError(f"--other needs the features of {inputs.run.name}. Name its store with --store.")
+            raise CallError("--other needs the features of the documents. Name their store with --store.")
         view, ids = features.view, np.array(inputs.ids, dtype=object)
 
         def read(rows: NDArray[np.int64]) -> NDArray[Any]:

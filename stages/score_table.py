@@ -1,0 +1,279 @@
+"""Decisions on the probabilities of another system, which a table has."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.documents import Corpus, Documents
+from data.errors import BadData, CallError
+from data.labels import cell_text
+from data.readers.column_roles import resolve_columns
+from data.readers.corpus_from_table import corpus_from_table
+from data.readers.tables import read_table
+from data.source_spec import SourceSpec
+from data.splits import Split
+from data.table import Table
+from data.target import Target
+from data.text_format import join_names, plural
+from heads.evaluation.calibration import Calibration
+from heads.evaluation.decisions import Decision
+from heads.evaluation.metrics import Scorecard
+from stages.deciding.decide import DecisionValues, decision_scorecard
+from stages.deciding.inputs import DecisionInputs
+from stages.deciding.plan import DecisionPlan
+from stages.fitting.predictions import Predictions, abstention_reason, format_labels, predicted_codes
+from stages.predict import Prediction
+
+__all__ = ["DecidedTable", "ScoreTable", "decide_table"]
+
+PREFIX = "probability:"
+LOWEST = 1e-7  # a probability of 0 has no logarithm; float32 has none between this and 1 minus it
+TOLERANCE = 0.01  # by which probabilities of a document may miss a sum of 1 without a note
+MIN_LABELS = 2
+NEW = "new"  # the split of documents without a label
+OTHER_COLUMNS = {"text", "texts", "truth", "prediction", "predicted", "abstained", "label_set", "set_size"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreTable:
+    """The rows of a table with a column of probabilities per label.
+
+    ids, groups: of all rows.
+    labels: the names of the columns of probabilities.
+    scores: logarithms of probabilities, or logits if multi-label: float32 (documents, labels).
+    target: the true labels of the documents that have any.
+    split: of each document: test, train for every other document with a label, or NEW for one without.
+    """
+
+    source: str
+    ids: Sequence[str]
+    labels: tuple[str, ...]
+    scores: NDArray[np.float32]
+    target: Target
+    split: NDArray[np.str_]
+    groups: NDArray[np.int64]
+    notes: tuple[str, ...]
+
+    @classmethod
+    def read(cls, source: str) -> Self:
+        """Read a table: columns for the id, label, split and group as in a corpus, and one of probabilities per label.
+
+        Those are all other columns, or those that begin with "probability:" if there are any.
+
+        Args:
+            source: a .csv, .tsv, .jsonl, .parquet or .xlsx file.
+
+        Returns:
+            The table.
+
+        Raises:
+            BadData: a cell is no probability, a label has no column, or no document has a label.
+            EmbedOnceError: what `read_table` raises.
+        """
+        table = read_table(source)
+        columns = _probability_columns(table)
+        others = replace(table, names=tuple(name for name in table.names if name not in columns.values()))
+        corpus = corpus_from_table(others, Path(source), SourceSpec(), with_texts=False)
+        documents = Documents.from_documents(corpus.documents)
+        labeled = [row for row, labels in enumerate(documents.labels) if labels is not None]
+        if not labeled:
+            raise BadData(f"{source} has no true labels. Give them in a column 'label', of some rows at least.")
+        target = _target(corpus, [documents.labels[row] or () for row in labeled], tuple(columns))
+        probabilities = np.stack([_read_probabilities(table, name) for name in columns.values()], axis=1)
+        is_multilabel = target.kind == "multilabel"
+        split = np.array([_split(each) for each in documents.splits])
+        split[[labels is None for labels in documents.labels]] = NEW
+        if not np.count_nonzero(split == Split.TRAIN.value):
+            raise BadData(f"{source} has true labels of the test split alone, on which nothing can be chosen.")
+        return cls(
+            source=source,
+            ids=documents.ids,
+            labels=tuple(columns),
+            scores=_to_scores(probabilities, multilabel=is_multilabel),
+            target=target,
+            split=split,
+            groups=_group_numbers(documents.groups),
+            notes=tuple(_notes(corpus, probabilities, multilabel=is_multilabel)),
+        )
+
+    def rows(self, split: str) -> NDArray[np.int64]:
+        """The rows of a split, int64 (documents,)."""
+        return np.flatnonzero(self.split == split)
+
+    def target_of(self, rows: NDArray[np.int64]) -> Target:
+        """The labels of some rows, all of which have any."""
+        position = np.cumsum(self.split != NEW) - 1
+        return self.target[position[rows]]
+
+    def inputs(self, seed: int) -> DecisionInputs:
+        """What a decision is chosen on."""
+        rows = self.rows(Split.TRAIN.value)
+        return DecisionInputs(
+            ids=[self.ids[row] for row in rows.tolist()],
+            scores=self.scores[rows],
+            target=self.target_of(rows),
+            groups=self.groups[rows],
+            seed=seed,
+            calibration=Calibration(),
+        )
+
+    def predict(self, decision: Decision, rows: NDArray[np.int64], target: Target | None) -> Predictions:
+        """The predictions of rows that the decision was not chosen on. target: their labels, if they have any."""
+        ids, scores = [self.ids[row] for row in rows.tolist()], self.scores[rows]
+        predicted = decision.decide(scores)
+        return Predictions(
+            ids=ids,
+            splits=[NEW if target is None else Split.TEST.value] * len(ids),
+            truth=predicted if target is None else target.y,
+            predicted=predicted,
+            scores=scores,
+            decision=decision,
+            label_sets=decision.sets(scores, ids),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecidedTable:
+    """A decision on the probabilities of a table.
+
+    values, scorecards: of documents with a label; of the test split only if it was requested.
+    predictions: of the documents in the order of the table, out of fold for those that the decision was chosen on;
+        without those of a test split that was not requested.
+    """
+
+    decision: Decision
+    labels: tuple[str, ...]
+    values: DecisionValues
+    scorecards: dict[str, Scorecard]
+    predictions: list[Prediction]
+
+
+def decide_table(table: ScoreTable, plan: DecisionPlan, *, final: bool = False, seed: int = 0) -> DecidedTable:
+    """Choose a decision on the probabilities of a table.
+
+    Args:
+        table: the probabilities, of documents that the system did not learn from.
+        plan: what is decided and how; the calibration is chosen unless the plan names one.
+        final: whether the documents of the test split are scored.
+        seed: of the folds.
+
+    Returns:
+        The decision, what it is worth, and the predictions.
+
+    Raises:
+        CallError: an option needs a head or features, or does not fit the labels.
+    """
+    if plan.abstention.other or plan.unlabelled is not None:
+        option = "--other" if plan.abstention.other else "--unlabelled"
+        raise CallError(f"{option} needs the head and the features of a run, and {table.source} has probabilities.")
+    test_rows = table.rows(Split.TEST.value) if final else np.empty(0, dtype=np.int64)
+    if final and not len(test_rows):
+        raise CallError(f"--final scores the test split, and {table.source} has no row of it in a column 'split'.")
+    inputs = table.inputs(seed)
+    plan = replace(plan.for_target(inputs.target), calibration=plan.calibration or "auto")
+    decision = plan.decide(inputs)
+    chosen_on = inputs.predictions(decision, Split.TRAIN)
+    cards, test = {"out_of_fold": decision_scorecard(chosen_on, inputs.target, seed)}, None
+    predictions = dict(zip(table.rows(Split.TRAIN.value).tolist(), _describe(chosen_on, inputs.target), strict=True))
+    for rows, is_test in ((test_rows, True), (table.rows(NEW), False)):
+        target = table.target_of(rows) if is_test else None
+        decided = table.predict(decision, rows, target)
+        predictions |= zip(rows.tolist(), _describe(decided, inputs.target), strict=True)
+        if target is not None and len(rows):
+            cards["test"] = decision_scorecard(decided, target, seed)
+            test = plan.rule.value(target, decision.decide_all(decided.scores))
+    values = DecisionValues.of_evidence(decision.evidence, test)
+    return DecidedTable(
+        decision=decision,
+        labels=table.labels,
+        values=values,
+        scorecards=cards,
+        predictions=[predictions[row] for row in sorted(predictions)],
+    )
+
+
+def _describe(predictions: Predictions, target: Target) -> Iterator[Prediction]:
+    """The prediction of each document as `predict` writes it."""
+    labels, hierarchy = target.labels, target.hierarchy
+    names = labels if hierarchy is None else hierarchy.names
+    probabilities, sets = predictions.probabilities, predictions.label_sets
+    for row, codes in enumerate(predictions.predicted):
+        yield Prediction(
+            predictions.ids[row],
+            format_labels(codes, names),
+            tuple(names[code] for code in predicted_codes(codes)),
+            probabilities[row],
+            abstained=abstention_reason(codes),
+            label_set=None if sets is None else tuple(labels[column] for column in predicted_codes(sets[row])),
+        )
+
+
+def _probability_columns(table: Table) -> dict[str, str]:
+    """Label -> the column of its probabilities."""
+    prefixed = {name.removeprefix(PREFIX): name for name in table.names if name.startswith(PREFIX)}
+    if prefixed:
+        return prefixed
+    roles, _ = resolve_columns(SourceSpec(), table, with_texts=False)
+    used = {roles.label, roles.id, roles.split, roles.group, *OTHER_COLUMNS}
+    columns = {name: name for name in table.names if name not in used}
+    if len(columns) < MIN_LABELS:
+        raise BadData(
+            f"{table.source} has {plural(len(columns), 'column')} of probabilities. A column per label is needed, "
+            "named for the label, next to the column 'label' of true labels."
+        )
+    return columns
+
+
+def _read_probabilities(table: Table, name: str) -> NDArray[np.float64]:
+    """A column of probabilities, float64 (rows,). Raises BadData for a cell that is none."""
+    values = np.empty(table.rows)
+    for row, cell in enumerate(table.cells(name)):
+        text = cell_text(cell, row, table.location)
+        try:
+            values[row] = float(text or "nan")
+        except ValueError:
+            values[row] = np.nan
+        if not 0 <= values[row] <= 1:
+            raise BadData(
+                f"{table.location(row)} has {text!r} in column '{name}', which is no probability between 0 and 1. If "
+                f"this is no column of a label, name those of labels '{PREFIX}LABEL'."
+            )
+    return values
+
+
+def _to_scores(probabilities: NDArray[np.float64], *, multilabel: bool) -> NDArray[np.float32]:
+    clipped = np.clip(probabilities, LOWEST, 1 - LOWEST)
+    scores = np.log(clipped) - np.log1p(-clipped) if multilabel else np.log(clipped)
+    return scores.astype(np.float32)
+
+
+def _target(corpus: Corpus, of_documents: Sequence[tuple[str, ...]], labels: tuple[str, ...]) -> Target:
+    """The true labels of the documents that have any. Raises BadData for a label without a column."""
+    if unknown := sorted({label for each in of_documents for label in each} - set(labels)):
+        raise BadData(
+            f"{corpus.source} has documents of {join_names(unknown)}, but no column of probabilities of that name."
+        )
+    return Target.from_labels(of_documents, "multilabel" if corpus.kind == "multilabel" else "single", labels=labels)
+
+
+def _split(name: str | None) -> str:
+    """That of a document with a label: test, or train for every other one."""
+    return Split.TEST.value if name is not None and name.lower() == Split.TEST.value else Split.TRAIN.value
+
+
+def _group_numbers(groups: Sequence[str | None]) -> NDArray[np.int64]:
+    """The group of each document, int64 (documents,); a document without one is a group of its own."""
+    numbers: dict[object, int] = {}
+    return np.array([numbers.setdefault((row,) if name is None else name, row) for row, name in enumerate(groups)])
+
+
+def _notes(corpus: Corpus, probabilities: NDArray[np.float64], *, multilabel: bool) -> Iterator[str]:
+    yield from corpus.notes
+    if not multilabel:
+        off = np.count_nonzero(np.abs(probabilities.sum(axis=1) - 1) > TOLERANCE)
+        if off:
+            yield f"The probabilities of {plural(int(off), 'document')} do not sum to 1; they are divided by their sum."
