@@ -51,7 +51,6 @@ def block_coordinate(fit: Any, truth: Any, new: Any) -> Any:
 
 METHODS = {
     "cutoffs-coordinate": cutoffs("coord_ascent"),
-    "cutoffs-auto": cutoffs("auto"),
     "xcolumns-frank-wolfe": frank_wolfe,
     "xcolumns-block": block_coordinate,
 }

@@ -282,9 +282,9 @@ def fit_head(
         augmented: corpora of copies or their names: fitted on together with their origins, and never scored.
         scored_level: the level of the taxonomy whose nodes are scored, 1 for the top; the labels below them teach the
             heads that can use them. None for the labels as given.
-        objective: what the decision rule is selected for: "macro-f1", or for labels with a taxonomy "hf1", "leaf",
-            "distance" or "wu-palmer". None is "hf1" for labels that are paths or have a taxonomy of their own, else
-            "macro-f1".
+        objective: what the decision rule is selected for, as in `embedonce fit-head --objective`: "accuracy", "mcc" or
+            others that need no further option, for which there is `Run.decide`. None is "hf1" for labels that are paths
+            or have a taxonomy of their own, else "macro-f1".
         labels_only: whether nodes of the taxonomy that are no label of a document are never predicted.
         progress: whether a bar is shown.
         hyperparameters: by the names that `embedonce heads NAME` lists, nested ones by their last part: `lr=1e-3`.

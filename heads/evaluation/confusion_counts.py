@@ -103,7 +103,7 @@ class ConfusionCounts:
         correct = truth == predicted
         if truth.ndim == 2:
             matrices = (truth & predicted, predicted, truth)
-            true_positives, positives, support = (np.count_nonzero(matrix, axis=0) for matrix in matrices)
+            true_positives, positives, support = (_count_columns(matrix) for matrix in matrices)
             correct = correct.all(axis=1)
         else:
             arrays = (truth[correct], predicted[predicted >= 0], truth)
@@ -358,6 +358,16 @@ class ConfusionCounts:
         """(..., levels) share of the documents with nodes at a depth whose nodes there are all correct, or NaN."""
         documents = np.asarray(self.sums["level_documents"], dtype=np.float64)
         return np.asarray(self.sums["level_correct"] / np.where(documents > 0, documents, np.nan))
+
+
+def _count_columns(matrix: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """How often each column is true, int64 (columns,): a product with ones, which takes a third of the time of NumPy's.
+
+    float32 has all integers up to 2^24.
+    """
+    if len(matrix) > 2**24:
+        return np.asarray(np.count_nonzero(matrix, axis=0))
+    return (np.ones(len(matrix), dtype=np.float32) @ matrix.view(np.uint8)).astype(np.int64)
 
 
 def check_labels(truth: NDArray[Any], predicted: NDArray[Any], labels: int, hierarchy: Hierarchy | None = None) -> None:

@@ -79,12 +79,16 @@ def count_groups(
     Returns:
         The counts with a leading axis of groups.
     """
-    order = np.argsort(group, kind="stable")
-    starts = np.searchsorted(group[order], np.arange(groups))
+    from scipy.sparse import csr_array
+
+    ones = np.ones(len(group), dtype=np.float64)
+    members = csr_array((ones, (group, np.arange(len(group)))), shape=(groups, len(group)))
+    narrow = members.astype(np.float32)  # exact for counts of documents
 
     def total(values: NDArray[Any]) -> NDArray[Any]:
-        numbers = values if values.dtype.kind == "f" else values.astype(np.int32)
-        return np.asarray(np.add.reduceat(numbers[order], starts, axis=0))
+        if values.dtype == np.bool_:
+            return np.asarray(narrow @ values.view(np.uint8).astype(np.float32))
+        return np.asarray(members @ values)
 
     def count(codes: NDArray[Any], rows: NDArray[np.bool_]) -> NDArray[np.int64]:
         cells = group[rows] * labels + codes[rows]

@@ -16,7 +16,8 @@ class RuleComparison:
         family: name of the family.
         baseline: name of the family selected before it; None for the first family.
         in_sample: `metric` on the documents that the rule was fitted to.
-        cross_fitted: `metric` on documents that the rule was not fitted to, mean of the repeats.
+        cross_fitted: `metric` on documents that the rule was not fitted to, mean of the repeats; of the first one alone
+            if the family was worse than the baseline there.
         in_sample_gain: improvement of the in-sample value over the baseline; positive is better for every metric.
         cross_fitted_gain: improvement of the cross-fitted value over the baseline; positive is better.
         standard_error: standard error of the cross-fitted gain, over documents.

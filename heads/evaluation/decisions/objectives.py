@@ -88,11 +88,16 @@ class Objective:
         return replace(self, metric=made.metric, families=made.families, constraint=made.constraint)
 
 
-_ONE_NUMBER: tuple[Family, ...] = (single_label.logit_adjustment, multilabel.single_threshold)
+_ONE_NUMBER: tuple[Family, ...] = (
+    single_label.weighted_probabilities,  # which fits numbers of documents alone
+    single_label.logit_adjustment,
+    multilabel.single_threshold,
+)
 
 
 def _single_label(metric: Metric, value: FlipValue, *exact: Family) -> Objective:
-    families = (single_label.argmax, *exact, single_label.logit_adjustment, single_label.per_label_offsets)
+    of_f = (single_label.weighted_probabilities,) if isinstance(value, FBetaSum) else ()
+    families = (single_label.argmax, *exact, *of_f, single_label.logit_adjustment, single_label.per_label_offsets)
     return Objective(metric, families, (*exact, single_label.argmax)[0], exact=exact, value=value)
 
 

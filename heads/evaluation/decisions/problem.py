@@ -165,9 +165,9 @@ class Problem:
         documents = np.bincount(self.truth) if self.truth.ndim == 1 else self.truth.sum(axis=0)
         return int(np.count_nonzero((documents > 0) & (documents < MIN_DOCUMENTS)))
 
-    def count(self, predicted: NDArray[Any], rows: Any = slice(None)) -> ConfusionCounts:
-        """The counts of predictions for some documents."""
-        return self.selection.count(self.truth[rows], predicted, self.scores.shape[1])
+    def count(self, predicted: NDArray[Any]) -> ConfusionCounts:
+        """The counts of predictions for all documents."""
+        return self.selection.count(self.truth, predicted, self.scores.shape[1])
 
     def signed_value(self, predicted: NDArray[Any]) -> float:
         """The metric of predictions with the sign for which higher is better."""

@@ -3,7 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from heads.evaluation.decisions import costs, document_sets, hierarchical, node_thresholds, rules
+from heads.evaluation.decisions import (
+    costs,
+    document_sets,
+    hierarchical,
+    node_thresholds,
+    rules,
+    weighted_probabilities,
+)
 from heads.evaluation.decisions.rules import DecisionRule
 
 _RULES: Mapping[str, type[DecisionRule]] = {
@@ -24,6 +31,7 @@ _RULES: Mapping[str, type[DecisionRule]] = {
         hierarchical.BestExpectedSimilarity,
         node_thresholds.BestPathMass,
         costs.LowestExpectedCost,
+        weighted_probabilities.WeightedProbabilities,
         document_sets.BestExpectedFBeta,
     )
 }

