@@ -32,7 +32,8 @@ from heads.evaluation.decisions.rules import (
 
 MOST_PREDICTED = 10  # times the documents of a label: thresholds beyond have a precision of less than a tenth
 MIN_WINDOW = 100  # scores that are searched at least
-SMOOTHINGS = (0.0,)
+SMOOTHING, RARE = 1.0, 30  # of the F-beta of a label, and the documents below which a label is smoothed
+LEAST_SHRUNK = 3  # how many of the shrinkages are tried with smoothing too: the others leave little to smooth
 
 Floats = NDArray[np.float64]
 
@@ -161,17 +162,20 @@ class Sample:
             gains[-1] = -np.inf
         return -best_threshold(-scores[used], gains, 0.0)
 
-    def best_thresholds(self, smoothing: float) -> Floats:
-        """The best threshold of each label with enough documents, the common one of the others."""
+    def best_thresholds(self, *, smoothed: bool = False) -> Floats:
+        """The best threshold of each label with enough documents, the common one of the others.
+
+        smoothed: only of rare labels, each with a smoothed F-beta.
+        """
         common = np.full(len(self.support), self.common_threshold)
         return self.value.thresholds(
             ThresholdSearch(
                 [self.label(label, self.common_threshold) for label in range(len(common))],
-                self.documents >= MIN_DOCUMENTS,
+                (self.documents >= MIN_DOCUMENTS) & (not smoothed or self.documents < RARE),
                 common,
                 self.sizes,
                 self.support,
-                smoothing,
+                SMOOTHING if smoothed else 0.0,
             )
         )
 
@@ -192,14 +196,13 @@ def single_threshold(sample: Sample) -> list[DecisionRule]:
 
 
 def per_label_thresholds(sample: Sample) -> list[DecisionRule]:
-    """Each label's best threshold, shrunk to the common threshold."""
-    common = np.full(len(sample.support), sample.common_threshold)
-    smoothings = SMOOTHINGS if isinstance(sample.value, LabelFBeta) else (0.0,)
-    candidates = [
-        thresholds
-        for smoothing in smoothings
-        for thresholds in shrink_to_common(sample.best_thresholds(smoothing), common, sample.documents)
-    ]
+    """Each label's best threshold, shrunk to the common threshold; and the same with those of rare labels smoothed."""
+    common, documents = np.full(len(sample.support), sample.common_threshold), sample.documents
+    flexible = sample.best_thresholds()
+    candidates = shrink_to_common(flexible, common, documents)
+    if isinstance(sample.value, LabelFBeta) and (is_rare := documents < RARE).any():
+        smoothed = np.where(is_rare, sample.best_thresholds(smoothed=True), flexible)
+        candidates[-LEAST_SHRUNK:-LEAST_SHRUNK] = shrink_to_common(smoothed, common, documents)[-LEAST_SHRUNK:]
     return [PerLabelThresholds(thresholds, parents=sample.parents) for thresholds in candidates]
 
 

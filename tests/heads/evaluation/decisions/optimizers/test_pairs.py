@@ -80,9 +80,11 @@ def test_smoothing_keeps_a_rare_label_from_a_low_threshold() -> None:
     truth[[20, 80, 140, 199], 0] = True
     scores = np.linspace(2, -2, 200)[:, None].astype(np.float32)
     sample = Sample.of_all(scores, truth)
-    plain, smoothed = (sample.best_thresholds(smoothing)[0] for smoothing in (0.0, 1.0))
+    plain, smoothed = (sample.best_thresholds(smoothed=smoothed)[0] for smoothed in (False, True))
     assert np.count_nonzero(scores > plain) == 21  # one true positive
     assert np.count_nonzero(scores > smoothed) == 0
+    thresholds = [rule.thresholds[0] for rule in per_label_thresholds(sample) if isinstance(rule, PerLabelThresholds)]
+    assert len(thresholds) == 10 and {plain, smoothed} <= set(thresholds)
 
 
 @pytest.mark.parametrize("beta", [0.5, 1.0, 2.0])
