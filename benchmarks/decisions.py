@@ -6,7 +6,8 @@
 rivals: macro-F1 on new documents, with the numbers of documents of Reuters-52 per label. A document's score for a label
     is normal with variance 1, and higher by 2.5 for its own label. Scores are exact log probabilities (calibrated), or
     too sharp, with a random shift per label (biased). The packages (`benchmarks/rivals.txt`, in an environment of their
-    own) receive the softmax of the same scores; xCOLUMNs' block coordinate ascent sees all new documents at once.
+    own) receive the softmax of the same scores. xCOLUMNs' block coordinate ascent decides all new documents together:
+    it is no rule for a document, and with exact probabilities better than any.
 random: problems of 2 to 50 labels and an imbalance of 1 to 1,000, four kinds of bias: how often the rule that is
     selected lowers macro-F1 on new documents by more than 0.01.
 heads: the cross-fitted gain over the default rule, averaged over the runs of a folder, next to that of a past commit.
@@ -43,8 +44,9 @@ REUTERS = (2840, 1596, 253, 251, 206, 190, 123, 108, 97, 90, 70, 58, 54, 46, 41,
 REUTERS_52 = (*REUTERS, 19, 17, 15, 15, 14, 13, 13, 13, 11, 10, 9, 8, 7, 7, 6, 6, 6, 5, 4, 4, 3, 3, 3, 2, 2, 2, 1)
 SIMULATIONS = ("calibrated", "biased")
 RIVALS = {
-    "optimal-classification-cutoffs": ("cutoffs-coordinate",),
-    "xCOLUMNs": ("xcolumns-frank-wolfe", "xcolumns-block"),
+    "optimal-classification-cutoffs": "cutoffs-coordinate",
+    "xCOLUMNs (Frank-Wolfe)": "xcolumns-frank-wolfe",
+    "xCOLUMNs (block coordinate ascent, which sees all new documents at once)": "xcolumns-block",
 }
 NEW = 2  # times as many new documents as documents to tune on
 PARTS = ("rivals", "random", "heads", "speed", "constraints")
@@ -140,12 +142,12 @@ def rivals_topic(simulation: str, seeds: int, python: Path | None) -> Topic:
     values = measure_rivals(simulation, seeds, python)
     ours, argmax = values["embedonce"], values["argmax"]
     claims = [at_least(f"{simulation}: lowest gain over argmax", float((ours - argmax).min()), -0.002)]
-    for package, methods in RIVALS.items():
+    for package, method in RIVALS.items():
         claim = f"{simulation}: mean macro-F1 minus that of {package}"
         if python is None:
             claims.append(not_measured(claim, 0.0, "--rivals names the Python of benchmarks/rivals.txt"))
         else:
-            claims.append(at_least(claim, float(ours.mean() - max(values[method].mean() for method in methods)), 0.0))
+            claims.append(at_least(claim, float(ours.mean() - values[method].mean()), 0.0))
     rows = [["method", "mean macro-F1", "lowest gain over argmax"]]
     rows += [[name, f"{one.mean():.4f}", f"{(one - argmax).min():+.4f}"] for name, one in values.items()]
     return Topic(f"{simulation} scores, {seeds} seeds, {date.today().isoformat()}", rows, claims)
