@@ -14,7 +14,7 @@ from heads.evaluation.count_table import BLOCK_CELLS, DistinctRows
 __all__ = ["draw_stratified", "draw_with_left_out", "rarest_labels"]
 
 FEW_DOCUMENTS = 4  # per row
-LEFT_OUT = 0.2  # see `selection_optimism`
+LEFT_OUT = 0.1  # see `selection_optimism`
 
 
 def rarest_labels(truth: NDArray[Any], rows: DistinctRows, labels: int) -> NDArray[np.int64]:
