@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.hierarchy import Parents
-from heads.evaluation.decisions.document_sets import BestExpectedFBeta
+from heads.evaluation.decisions.expected_rules import BestExpectedFBeta
 from heads.evaluation.decisions.optimizers.pairs import (
     DocumentFBeta,
     LabelFBeta,

@@ -3,14 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from heads.evaluation.decisions import (
-    costs,
-    document_sets,
-    hierarchical,
-    node_thresholds,
-    rules,
-    weighted_probabilities,
-)
+from heads.evaluation.decisions import expected_rules, hierarchical, node_thresholds, rules
 from heads.evaluation.decisions.rules import DecisionRule
 
 _RULES: Mapping[str, type[DecisionRule]] = {
@@ -30,9 +23,9 @@ _RULES: Mapping[str, type[DecisionRule]] = {
         hierarchical.BestExpectedDistance,
         hierarchical.BestExpectedSimilarity,
         node_thresholds.BestPathMass,
-        costs.LowestExpectedCost,
-        weighted_probabilities.WeightedProbabilities,
-        document_sets.BestExpectedFBeta,
+        expected_rules.LowestExpectedCost,
+        expected_rules.WeightedProbabilities,
+        expected_rules.BestExpectedFBeta,
     )
 }
 

@@ -10,13 +10,12 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.evaluation.decisions.costs import LowestExpectedCost
+from heads.evaluation.decisions.expected_rules import LowestExpectedCost, WeightedProbabilities
 from heads.evaluation.decisions.optimizers.ascent import CoordinateAscent
 from heads.evaluation.decisions.optimizers.envelope import Envelope
 from heads.evaluation.decisions.optimizers.flips import FBetaSum, FlipValue, NegativeCost
 from heads.evaluation.decisions.optimizers.search import shrink_to_common
 from heads.evaluation.decisions.rules import Argmax, DecisionRule, LogitAdjustment, PerLabelOffsets, WeightedMedian
-from heads.evaluation.decisions.weighted_probabilities import WeightedProbabilities
 
 Scores = NDArray[np.float64]
 Codes = NDArray[np.int64]

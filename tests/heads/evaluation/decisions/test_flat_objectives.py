@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from data.errors import CallError
 from heads.evaluation.confusion_counts import ConfusionCounts
 from heads.evaluation.decisions import default_decision, tune_decision
-from heads.evaluation.decisions.costs import LowestExpectedCost
-from heads.evaluation.decisions.document_sets import BestExpectedFBeta
+from heads.evaluation.decisions.expected_rules import BestExpectedFBeta, LowestExpectedCost
 from heads.evaluation.decisions.objective_metrics import FBeta, measure_costs
 from heads.evaluation.decisions.objective_request import ObjectiveRequest, find_objective
 from heads.evaluation.decisions.objectives import FLAT_OBJECTIVES

@@ -20,6 +20,7 @@ from heads.evaluation.decisions import (
     tuning,
 )
 from heads.evaluation.decisions.evidence import RuleComparison
+from heads.evaluation.decisions.expected_rules import WeightedProbabilities
 from heads.evaluation.decisions.multilabel import per_label_thresholds, single_threshold
 from heads.evaluation.decisions.objectives import Objective
 from heads.evaluation.decisions.rules import (
@@ -33,7 +34,6 @@ from heads.evaluation.decisions.rules import (
     WeightedMedian,
 )
 from heads.evaluation.decisions.single_label import logit_adjustment, per_label_offsets
-from heads.evaluation.decisions.weighted_probabilities import WeightedProbabilities
 from heads.evaluation.metrics import MACRO_F1, macro_f1
 from tests.heads.evaluation.decisions import planted
 

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from heads.evaluation.confusion_counts import ConfusionCounts
-from heads.evaluation.decisions.document_sets import BestExpectedFBeta
+from heads.evaluation.decisions.expected_rules import BestExpectedFBeta
 from heads.evaluation.decisions.multilabel import Sample, per_label_thresholds, single_threshold
 from heads.evaluation.decisions.objective_metrics import FBeta
 from heads.evaluation.decisions.optimizers.pairs import DocumentFBeta, LabelFBeta, MicroFBeta, PairValue, SameSet

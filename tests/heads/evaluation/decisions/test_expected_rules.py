@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from heads.evaluation.decisions import tune_decision
+from heads.evaluation.decisions.expected_rules import WeightedProbabilities
 from heads.evaluation.decisions.optimizers.flips import FBetaSum
 from heads.evaluation.decisions.rule_json import rule_from_json
-from heads.evaluation.decisions.weighted_probabilities import WeightedProbabilities
 from heads.evaluation.metrics import macro_f1
 from tests.heads.evaluation.decisions import planted
 
