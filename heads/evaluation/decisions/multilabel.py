@@ -200,10 +200,18 @@ def per_label_thresholds(sample: Sample) -> list[DecisionRule]:
     common, documents = np.full(len(sample.support), sample.common_threshold), sample.documents
     flexible = sample.best_thresholds()
     candidates = shrink_to_common(flexible, common, documents)
-    if isinstance(sample.value, LabelFBeta) and (is_rare := documents < RARE).any():
-        smoothed = np.where(is_rare, sample.best_thresholds(smoothed=True), flexible)
-        candidates[-LEAST_SHRUNK:-LEAST_SHRUNK] = shrink_to_common(smoothed, common, documents)[-LEAST_SHRUNK:]
+    if isinstance(sample.value, LabelFBeta):
+        candidates[-LEAST_SHRUNK:-LEAST_SHRUNK] = _with_smoothed_labels(sample, flexible, common)
     return [PerLabelThresholds(thresholds, parents=sample.parents) for thresholds in candidates]
+
+
+def _with_smoothed_labels(sample: Sample, flexible: Floats, common: Floats) -> list[tuple[float, ...]]:
+    """The least shrunk thresholds, smoothed for rare labels. All folds have as many, also one without a rare label."""
+    documents = sample.documents
+    if not (is_rare := documents < RARE).any():
+        return shrink_to_common(flexible, common, documents)[-LEAST_SHRUNK:]
+    smoothed = np.where(is_rare, sample.best_thresholds(smoothed=True), flexible)
+    return shrink_to_common(smoothed, common, documents)[-LEAST_SHRUNK:]
 
 
 def greedy_closure(sample: Sample) -> list[DecisionRule]:

@@ -360,3 +360,12 @@ def test_many_documents_are_decided_by_the_rule_of_a_sample_in_whole_groups(monk
     others = ~np.isin(groups, fitted[0])
     np.testing.assert_array_equal(decision.out_of_fold[others], decision.rule.decide(scores)[others])
     assert decision.out_of_fold.shape == (600,) and decision.evidence.comparisons[-1].metric == "macro-F1"
+
+
+@pytest.mark.parametrize("positives", [32, 34, 36, 38, 40])
+def test_a_label_may_be_rare_in_some_folds_and_not_in_others(positives: int) -> None:
+    rng = np.random.default_rng(0)
+    truth = np.zeros((400, 2), dtype=bool)
+    truth[:positives, 0], truth[200:, 1] = True, True
+    decision = tune_decision(rng.normal(size=(400, 2)) + 2 * truth, truth)
+    assert decision.out_of_fold.shape == truth.shape
