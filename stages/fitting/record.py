@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -93,6 +93,11 @@ def short_hash(parts: Mapping[str, Any]) -> str:
 
 def package_versions() -> dict[str, str]:
     """The versions of the installed packages that a run's result may depend on."""
+    return dict(_installed_versions())
+
+
+@cache  # the metadata of a package takes 2 ms to parse, and a fit needs the versions a dozen times
+def _installed_versions() -> Mapping[str, str]:
     versions = {}
     for package in RECORDED_PACKAGES:
         with suppress(PackageNotFoundError):
