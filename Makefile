@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 BASE := $(VENV)/.base
 READY := $(VENV)/.ready
-RARELY_IMPORTED := /tests?/|/transformers/models/|/torch/(_inductor|testing)/|/site-packages/pip/
+RARELY_IMPORTED := /tests?/|/transformers/models/|/torch/(_inductor|testing)/|/site-packages/(pip|sympy|sqlalchemy|alembic|fontTools|jedi|IPython|debugpy|playwright|networkx|matplotlib|mypy|pygments)/
 
 .PHONY: setup demo demo-all test test-long faults check docs clean
 
@@ -28,7 +28,7 @@ define install
 endef
 
 # what make demo needs
-$(BASE): EXTRAS := lightgbm,openvino
+$(BASE): EXTRAS := lightgbm
 $(BASE): pyproject.toml constraints.txt
 	$(install)
 	touch $@

@@ -4,7 +4,8 @@ The families are ordered from the most constrained to the most flexible. Each is
 one, and applied to that fold. A more flexible family is selected if its cross-fitted metric is better than that of the
 current family by more than a number of standard errors of the difference over documents (`heads.evaluation.jackknife`):
 two, or one if the family has a single fitted number. This is the rule of Breiman et al. 1984 (Classification and
-Regression Trees, section 3.4.3), which prefers the simpler of two models that cannot be distinguished. Folds are drawn
+Regression Trees, section 3.4.3), which prefers the simpler of two models that cannot be distinguished. Of two families
+that are as simple, the better one is selected if each is better than the one before them by its margin. Folds are drawn
 three times; a family that is worse in the first ones is not fitted in the others.
 
 The margins were chosen on 120 random problems of 2 to 50 labels (those of `benchmarks/decisions.py --part random`), for
@@ -136,14 +137,19 @@ def _tune(
     problem = Problem.build(scores, truth, selection)
     repeats = [problem.divide(groups, seed * REPEATS + repeat) for repeat in range(REPEATS)]
     simplest, *more_flexible = problem.selection.objective.families
-    current = _fit_family(simplest, problem, repeats)
+    current, before = _fit_family(simplest, problem, repeats), None
     comparisons = [current.compare(None, problem, seed)]
     for family in more_flexible:
         candidate = _fit_family(family, problem, repeats, current)
         if candidate.rule == current.rule:  # no flexibility was used
             continue
-        comparisons.append(candidate.compare(current, problem, seed))
-        current = candidate if comparisons[-1].selected else current
+        comparison = candidate.compare(current, problem, seed)
+        if before is not None and candidate.margin == current.margin and comparison.cross_fitted_gain > 0:
+            comparison = replace(comparison, selected=candidate.compare(before, problem, seed).selected)
+        elif comparison.selected:
+            before = current
+        comparisons.append(comparison)
+        current = candidate if comparison.selected else current
     reached = problem.reached_constraint(current.cross_fitted)
     evidence = Evidence(len(truth), FOLDS, REPEATS, problem.rare_labels, tuple(comparisons), reached)
     rule = current.rule.reordered(problem.inverse_order)

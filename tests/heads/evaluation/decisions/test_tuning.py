@@ -369,3 +369,16 @@ def test_a_label_may_be_rare_in_some_folds_and_not_in_others(positives: int) -> 
     truth[:positives, 0], truth[200:, 1] = True, True
     decision = tune_decision(rng.normal(size=(400, 2)) + 2 * truth, truth)
     assert decision.out_of_fold.shape == truth.shape
+
+
+@pytest.mark.parametrize("seed", [23, 29])
+def test_of_two_rules_with_one_number_the_better_one_is_selected(seed: int) -> None:
+    rng, shares = np.random.default_rng(seed), [0.7, 0.2, 0.07, 0.03]
+    truth = rng.choice(4, size=500, p=shares)
+    scores = rng.normal(size=(500, 4)) + 1.5 * np.eye(4)[truth] + 0.6 * np.log(shares)
+    comparisons = {each.family: each for each in tune_decision(scores, truth).evidence.comparisons}
+    weighted, adjusted = comparisons["weighted probabilities"], comparisons["logit adjustment"]
+    assert weighted.selected
+    assert adjusted.baseline == "weighted probabilities"
+    assert 0 < adjusted.cross_fitted_gain < adjusted.standard_error  # each is better than argmax by its margin
+    assert adjusted.selected
