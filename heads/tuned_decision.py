@@ -19,10 +19,10 @@ from heads.evaluation.decisions import Decision, default_decision, tune_decision
 from heads.evaluation.decisions.label_set_fitting import fit_label_sets
 from heads.evaluation.decisions.label_sets import LabelSetOptions
 from heads.evaluation.decisions.objective_request import ObjectiveRequest
+from heads.evaluation.score_matrix import probabilities_to_scores
 
 __all__ = ["TunedDecision"]
 
-LOWEST = 1e-7  # a probability of 0 has no logarithm; float32 has none between this and 1 minus it
 MIN_DOCUMENTS = 2  # of cross-fitting
 
 
@@ -218,8 +218,7 @@ class TunedDecision(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
                     f"{len(self.classes_)} labels. Choose one score per label, as decision_function_shape='ovr' does."
                 )
             return values.copy()
-        values = np.clip(values, LOWEST, 1 - LOWEST)
-        return np.log(values) - np.log1p(-values) if self._multilabel else np.log(values)
+        return probabilities_to_scores(values, multilabel=self._multilabel)
 
     def _fit_label_sets(
         self, scores: NDArray[np.float64], truth: NDArray[Any], groups: Sequence[Hashable] | NDArray[Any] | None

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import repeat
-from typing import TextIO
+from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -224,8 +224,35 @@ def _decide(run: Run, ids: Sequence[str], scores: NDArray[np.float32], shards: S
     vectors = compared_vectors(run, shards[0])
     decided, probabilities = decision.decide(scores, vectors), decision.probabilities(scores)
     sets = decision.sets(scores, ids)
-    paths = repeat(()) if hierarchy is None else Paths(hierarchy).of(decided, probabilities)
-    for row, (codes, of_document) in enumerate(zip(decided, paths, strict=False)):
+    paths = None if hierarchy is None else Paths(hierarchy).of(decided, probabilities)
+    yield from describe_predictions(ids, decided, probabilities, labels, names, sets, paths)
+
+
+def describe_predictions(
+    ids: Sequence[str],
+    decided: NDArray[Any],
+    probabilities: NDArray[np.float32],
+    labels: Sequence[str],
+    names: Sequence[str],
+    sets: NDArray[np.bool_] | None = None,
+    paths: Iterable[tuple[Path, ...]] | None = None,
+) -> Iterator[Prediction]:
+    """Yield the prediction of each document.
+
+    Args:
+        ids: of the documents.
+        decided: codes of labels or nodes (documents,), negative for a document that is left undecided; or bool
+            (documents, labels).
+        probabilities: float32 (documents, labels).
+        labels: the columns of probabilities and sets.
+        names: of the codes.
+        sets: the label sets, bool (documents, labels); None if there are none.
+        paths: of each document; None without a taxonomy.
+
+    Yields:
+        One prediction per document.
+    """
+    for row, (codes, of_document) in enumerate(zip(decided, repeat(()) if paths is None else paths, strict=False)):
         yield Prediction(
             ids[row],
             format_labels(codes, names),

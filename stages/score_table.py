@@ -22,16 +22,16 @@ from data.text_format import join_names, plural
 from heads.evaluation.calibration import Calibration
 from heads.evaluation.decisions import Decision
 from heads.evaluation.metrics import Scorecard
+from heads.evaluation.score_matrix import probabilities_to_scores
 from stages.deciding.decide import DecisionValues, decision_scorecard
 from stages.deciding.inputs import DecisionInputs
 from stages.deciding.plan import DecisionPlan
-from stages.fitting.predictions import Predictions, abstention_reason, format_labels, predicted_codes
-from stages.predict import Prediction
+from stages.fitting.predictions import Predictions
+from stages.predict import Prediction, describe_predictions
 
 __all__ = ["DecidedTable", "ScoreTable", "decide_table"]
 
 PREFIX = "probability:"
-LOWEST = 1e-7  # a probability of 0 has no logarithm; float32 has none between this and 1 minus it
 TOLERANCE = 0.01  # by which probabilities of a document may miss a sum of 1 without a note
 MIN_LABELS = 2
 NEW = "new"  # the split of documents without a label
@@ -93,7 +93,7 @@ class ScoreTable:
             source=source,
             ids=documents.ids,
             labels=tuple(columns),
-            scores=_to_scores(probabilities, multilabel=is_multilabel),
+            scores=probabilities_to_scores(probabilities, multilabel=is_multilabel).astype(np.float32),
             target=target,
             split=split,
             groups=_group_numbers(documents.groups),
@@ -121,14 +121,14 @@ class ScoreTable:
             calibration=Calibration(),
         )
 
-    def predict(self, decision: Decision, rows: NDArray[np.int64], target: Target | None) -> Predictions:
-        """The predictions of rows that the decision was not chosen on. target: their labels, if they have any."""
+    def predict(self, decision: Decision, rows: NDArray[np.int64]) -> Predictions:
+        """The predictions of rows that the decision was not chosen on; their `truth` has no meaning."""
         ids, scores = [self.ids[row] for row in rows.tolist()], self.scores[rows]
         predicted = decision.decide(scores)
         return Predictions(
             ids=ids,
-            splits=[NEW if target is None else Split.TEST.value] * len(ids),
-            truth=predicted if target is None else target.y,
+            splits=self.split[rows].tolist(),
+            truth=predicted,
             predicted=predicted,
             scores=scores,
             decision=decision,
@@ -167,25 +167,25 @@ def decide_table(table: ScoreTable, plan: DecisionPlan, *, final: bool = False, 
     Raises:
         CallError: an option needs a head or features, or does not fit the labels.
     """
-    if plan.abstention.other or plan.unlabelled is not None:
-        option = "--other" if plan.abstention.other else "--unlabelled"
-        raise CallError(f"{option} needs the head and the features of a run, and {table.source} has probabilities.")
-    test_rows = table.rows(Split.TEST.value) if final else np.empty(0, dtype=np.int64)
+    if plan.abstention.other:
+        raise CallError(f"--other needs the features of a run, and {table.source} has probabilities.")
+    test_rows = table.rows(Split.TEST.value)
     if final and not len(test_rows):
         raise CallError(f"--final scores the test split, and {table.source} has no row of it in a column 'split'.")
     inputs = table.inputs(seed)
     plan = replace(plan.for_target(inputs.target), calibration=plan.calibration or "auto")
     decision = plan.decide(inputs)
-    chosen_on = inputs.predictions(decision, Split.TRAIN)
-    cards, test = {"out_of_fold": decision_scorecard(chosen_on, inputs.target, seed)}, None
-    predictions = dict(zip(table.rows(Split.TRAIN.value).tolist(), _describe(chosen_on, inputs.target), strict=True))
-    for rows, is_test in ((test_rows, True), (table.rows(NEW), False)):
-        target = table.target_of(rows) if is_test else None
-        decided = table.predict(decision, rows, target)
+    train, new = table.rows(Split.TRAIN.value), table.rows(NEW)
+    parts = [(train, inputs.predictions(decision, Split.TRAIN)), (new, table.predict(decision, new))]
+    cards, test = {"out_of_fold": decision_scorecard(parts[0][1], inputs.target, seed)}, None
+    if final:
+        decided, target = table.predict(decision, test_rows), table.target_of(test_rows)
+        cards["test"] = decision_scorecard(decided, target, seed)
+        test = plan.rule.value(target, decision.decide_all(decided.scores))
+        parts.append((test_rows, decided))
+    predictions: dict[int, Prediction] = {}
+    for rows, decided in parts:
         predictions |= zip(rows.tolist(), _describe(decided, inputs.target), strict=True)
-        if target is not None and len(rows):
-            cards["test"] = decision_scorecard(decided, target, seed)
-            test = plan.rule.value(target, decision.decide_all(decided.scores))
     values = DecisionValues.of_evidence(decision.evidence, test)
     return DecidedTable(
         decision=decision,
@@ -198,18 +198,10 @@ def decide_table(table: ScoreTable, plan: DecisionPlan, *, final: bool = False, 
 
 def _describe(predictions: Predictions, target: Target) -> Iterator[Prediction]:
     """The prediction of each document as `predict` writes it."""
-    labels, hierarchy = target.labels, target.hierarchy
-    names = labels if hierarchy is None else hierarchy.names
-    probabilities, sets = predictions.probabilities, predictions.label_sets
-    for row, codes in enumerate(predictions.predicted):
-        yield Prediction(
-            predictions.ids[row],
-            format_labels(codes, names),
-            tuple(names[code] for code in predicted_codes(codes)),
-            probabilities[row],
-            abstained=abstention_reason(codes),
-            label_set=None if sets is None else tuple(labels[column] for column in predicted_codes(sets[row])),
-        )
+    names = target.labels if target.hierarchy is None else target.hierarchy.names
+    return describe_predictions(
+        predictions.ids, predictions.predicted, predictions.probabilities, target.labels, names, predictions.label_sets
+    )
 
 
 def _probability_columns(table: Table) -> dict[str, str]:
@@ -243,12 +235,6 @@ def _read_probabilities(table: Table, name: str) -> NDArray[np.float64]:
                 f"this is no column of a label, name those of labels '{PREFIX}LABEL'."
             )
     return values
-
-
-def _to_scores(probabilities: NDArray[np.float64], *, multilabel: bool) -> NDArray[np.float32]:
-    clipped = np.clip(probabilities, LOWEST, 1 - LOWEST)
-    scores = np.log(clipped) - np.log1p(-clipped) if multilabel else np.log(clipped)
-    return scores.astype(np.float32)
 
 
 def _target(corpus: Corpus, of_documents: Sequence[tuple[str, ...]], labels: tuple[str, ...]) -> Target:

@@ -13,11 +13,11 @@ from featurestore import Bags, Ragged
 from heads.core.head import Examples, Head
 from heads.core.hyperparameters import Help, Range
 from heads.core.saving import read_arrays, row_count, write_arrays
+from heads.evaluation.score_matrix import probabilities_to_scores
 
 __all__ = ["StackingHead", "stack_probabilities"]
 
 WEIGHTS = "stack.safetensors"
-MIN_PROBABILITY = 1e-6  # a label that a run has not seen is unlikely, not impossible
 
 
 def stack_probabilities(probabilities: Sequence[NDArray[Any]], *, multilabel: bool) -> Bags:
@@ -30,9 +30,7 @@ def stack_probabilities(probabilities: Sequence[NDArray[Any]], *, multilabel: bo
     Returns:
         Bags with the view "scores".
     """
-    highest = 1 - MIN_PROBABILITY if multilabel else 1
-    clipped = np.clip(np.stack(probabilities, axis=1).astype(np.float64), MIN_PROBABILITY, highest)
-    scores = np.log(clipped) - np.log1p(-clipped) if multilabel else np.log(clipped)
+    scores = probabilities_to_scores(np.stack(probabilities, axis=1), multilabel=multilabel)
     documents, runs, labels = scores.shape
     rows = scores.reshape(documents * runs, labels).astype(np.float32)
     return Bags({"scores": Ragged.from_flat(rows, runs * np.arange(documents + 1))})

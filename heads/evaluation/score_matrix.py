@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from data.errors import EmbedOnceError
 
+MIN_PROBABILITY = 1e-6  # a label that a head has not seen is unlikely, not impossible
 BLOCK_CELLS = 2**20  # cells of a matrix that are computed in float64 at a time: 8 MB
 
 
@@ -67,6 +68,16 @@ def scores_to_probabilities(scores: NDArray[Any], *, multilabel: bool) -> NDArra
         exact = scores[rows].astype(np.float64)
         probabilities[rows] = expit(exact) if multilabel else softmax(exact, axis=1)
     return probabilities
+
+
+def probabilities_to_scores(probabilities: NDArray[Any], *, multilabel: bool) -> NDArray[np.float64]:
+    """Scores whose `scores_to_probabilities` are these: logarithms, or logits if multi-label; float64.
+
+    Probabilities below MIN_PROBABILITY are raised to it, so that no score is infinite. probabilities: (..., labels).
+    """
+    highest = 1 - MIN_PROBABILITY if multilabel else 1
+    clipped = np.clip(np.asarray(probabilities, dtype=np.float64), MIN_PROBABILITY, highest)
+    return np.log(clipped) - np.log1p(-clipped) if multilabel else np.log(clipped)
 
 
 def row_blocks(shape: tuple[int, ...]) -> Iterator[slice]:

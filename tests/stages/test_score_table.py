@@ -105,6 +105,6 @@ def test_sums_that_are_not_1_are_reported(tmp_path: Path) -> None:
 
 
 def test_what_needs_a_head_and_a_file_that_is_missing_are_refused(embedonce: Run, scores: Path) -> None:
-    assert "--other needs the head and the features of a run" in embedonce("decide", scores, "--other").err
+    assert "--other needs the features of a run" in embedonce("decide", scores, "--other").err
     assert "--unlabelled is for a run" in embedonce("decide", scores, "--unlabelled", "new.csv").err
     assert "missing.csv does not exist" in embedonce("decide", "missing.csv").err

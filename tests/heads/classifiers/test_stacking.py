@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from data.errors import CallError, RunDamaged, UnknownName
 from featurestore import Bags
-from heads.classifiers.stacking import MIN_PROBABILITY, StackingHead, stack_probabilities
+from heads.classifiers.stacking import StackingHead, stack_probabilities
+from heads.evaluation.score_matrix import MIN_PROBABILITY
 from heads.planted_signals import mean_signal
 
 LABELS = ("a", "b", "c")
