@@ -1,6 +1,6 @@
 """Comparisons of runs: false alarms, power, the optimism of the best of several, and the time of `compare`.
 
-    python -m benchmarks.compare [--pairs 2000] [--families 4000] [--repetitions 500] [--runs 16] [--json]
+    python -m benchmarks.compare [--pairs 2000] [--families 2000] [--repetitions 500] [--runs 16] [--json]
 
 Everything but the time is simulated, so that the truth is known. Heads are right for a document if its hardness, which
 they share, and noise of their own stay below a limit; else they predict another label at random.

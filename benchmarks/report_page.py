@@ -13,10 +13,10 @@ import click
 import numpy as np
 
 from benchmarks.measuring import Topic, at_most, print_topic
-from stages.report import RunView, render_page
+from stages.report import Findings, RunView, render_page
 from tests.stages.report.example_runs import example_run
 
-WORDS = ("oil", "price", "rose", "bank", "said", "company", "wheat", "export", "tonnes", "net", "profit", "minister")
+WORDS = ("石油", "价格", "上涨", "银行", "公司", "小麦", "出口", "利润", "部长", "会议")
 # the time of the second frame after loading, when scripts have run and the page is drawn
 READY = """addEventListener("load", () => requestAnimationFrame(() => requestAnimationFrame(
   () => window.ready = performance.now())));"""
@@ -30,12 +30,13 @@ OPEN_CELL = """() => {
 
 
 def make_runs(runs: int, labels: int, documents: int) -> list[RunView]:
-    """Synthetic runs on the same documents, whose texts are longer than the page shows."""
+    """Synthetic runs on the same documents, whose texts are Chinese and longer than the page shows."""
     rng = np.random.default_rng(0)
     names = [f"topic-{code}" for code in range(labels)]
-    texts = tuple(" ".join(rng.choice(WORDS, 60)) for _ in range(documents))
+    texts = tuple("".join(rng.choice(WORDS, 100)) for _ in range(documents))
     made = [example_run(names, documents, head=f"head{number}", skill=6 - number / 8) for number in range(runs)]
-    return [replace(run, ids=tuple(map(str, range(documents))), excerpts=texts) for run in made]
+    ids = tuple(f"document-{row}" for row in range(documents))
+    return [replace(run, ids=ids, excerpts=texts) for run in made]
 
 
 def measure(page: Path, rounds: int) -> list[tuple[float, float]]:
@@ -72,7 +73,9 @@ def main(runs: int, labels: int, documents: int, rounds: int, as_json: bool) -> 
     """Print the size of a page of synthetic runs, and how soon it can be used."""
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder) / "page.html"
-        page.write_text(render_page(make_runs(runs, labels, documents)), encoding="utf-8")
+        made = make_runs(runs, labels, documents)
+        findings = Findings("Take a run.", costs={run.name: run.predict_milliseconds for run in made})
+        page.write_text(render_page(made, findings=findings), encoding="utf-8")
         size, times = page.stat().st_size / 1e6, measure(page, rounds)
     ready, opened = (float(np.median(column)) / 1000 for column in zip(*times, strict=True))
     what = f"{runs} runs, {labels} labels, {documents:,} documents"

@@ -17,7 +17,7 @@ from heads.evaluation.paired import PairedComparison
 from stages.comparing.entries import Entry
 from stages.fitting import runs
 
-__all__ = ["COSTS", "MARGIN", "Choice", "Cost", "choose_run", "entry_cost"]
+__all__ = ["COSTS", "MARGIN", "Choice", "Cost", "choose_run", "entry_cost", "run_cost"]
 
 Cost: TypeAlias = Literal["predict", "fit", "size"]
 COSTS: tuple[Cost, ...] = ("predict", "fit", "size")
@@ -109,16 +109,17 @@ def choose_run(
 
 def entry_cost(entry: Entry, cost: Cost) -> float:
     """The mean cost of the runs of a configuration, in the unit of `Choice.cost`; with that of their base runs."""
-    return float(np.mean([_run_cost(run, cost) for run in entry.runs]))
+    return float(np.mean([run_cost(run, cost) for run in entry.runs]))
 
 
-def _run_cost(run: runs.Run, cost: Cost) -> float:
+def run_cost(run: runs.Run, cost: Cost) -> float:
+    """The cost of a run in the unit of `Choice.cost`: with that of its base runs; of its parent if it is decided."""
     record, folder = run.origin.record, run.folder.parent
     if cost == "predict":
         return record.predict_milliseconds  # has those of its base runs
     base_runs = filter(None, (_load(folder / name) for name in record.base_runs))
     alone = record.seconds["fit"] if cost == "fit" else record.parameter_count
-    return alone + sum(_run_cost(base_run, cost) for base_run in base_runs)
+    return alone + sum(run_cost(base_run, cost) for base_run in base_runs)
 
 
 def _load(folder: Path) -> runs.Run | None:

@@ -8,6 +8,7 @@ from data.atomic_write import open_atomically
 from data.text_format import plural
 from featurestore import Location
 from heads.evaluation.metrics import Metric
+from stages.comparing.choice import run_cost
 from stages.comparing.notes import describe_inputs, describe_marks
 from stages.comparing.selection import choose_metric
 from stages.comparing.table import Comparison, ComparisonRow
@@ -83,19 +84,21 @@ def write_report(
     views = make_run_views(selected)
     if stores is not None:
         views = add_documents(selected, views, stores, report)
-    page = render_page(views, metric or choose_metric(selected), _findings(comparison))
+    page = render_page(views, metric or choose_metric(selected), _findings(selected, comparison))
     with open_atomically(path, next_step=", or name another file.") as file:
         file.write(page.encode())
 
 
-def _findings(comparison: Comparison | None) -> Findings:
+def _findings(selected: Sequence[runs.Run], comparison: Comparison | None) -> Findings:
     if comparison is None:
         return Findings()
     choice = comparison.choice
+    cost = choice.cost if choice else "predict"
     return Findings(
         choice=choice.sentence if choice else "",
         chosen=choice.run if choice else "",
-        cost=choice.cost if choice else "predict",
+        cost=cost,
+        costs={run.name: run_cost(run, cost) for run in selected},
         checks=tuple(Finding(check.run, check.sentence, check.next_step) for check in comparison.checks),
         notes=comparison.notes,
         differences={run: text for row in comparison.rows if (text := _describe_row(row)) for run in _runs_of(row)},

@@ -17,7 +17,6 @@ from stages.report.line_chart import Axis, ChartTable, Line, LineChart, Marker, 
 from stages.report.run_view import RunView
 
 __all__ = [
-    "calibration_error",
     "known_probabilities",
     "prediction_confidence",
     "reliability_chart",
@@ -54,12 +53,6 @@ def known_probabilities(run: RunView) -> FloatArray:
     return np.nan_to_num(run.probabilities.astype(np.float64), nan=0.0, neginf=0.0)
 
 
-def calibration_error(diagram: ReliabilityDiagram) -> float:
-    """The expected calibration error: the mean distance of confidence and accuracy, weighted by the bins' sizes."""
-    distances = sum(each.size * abs(each.correct - each.confidence) for each in diagram.bins)
-    return distances / max(1, sum(each.size for each in diagram.bins))
-
-
 def reliability_chart(diagram: ReliabilityDiagram) -> LineChart:
     """The share of correct predictions against their confidence, next to the diagonal of perfect calibration."""
     bins, unit = diagram.bins, Axis(0.0, 1.0)
@@ -80,7 +73,7 @@ def reliability_chart(diagram: ReliabilityDiagram) -> LineChart:
         markers=markers,
     )
     return LineChart(
-        description=f"Reliability diagram. Expected calibration error {format_metric(calibration_error(diagram))}.",
+        description="Reliability diagram: the share of predictions that are correct against their confidence.",
         x_axis=unit,
         y_axis=unit,
         x_label="confidence",

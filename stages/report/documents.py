@@ -18,7 +18,7 @@ from stages.report.run_view import RunView
 __all__ = ["page_data"]
 
 MAX_DOCUMENTS = 10_000
-MAX_TEXT = 1_600_000  # characters of all excerpts of a set; fewer with more than TEXT_RUNS runs
+MAX_TEXT = 1_600_000  # bytes of all excerpts of a set; fewer with more than TEXT_RUNS runs
 TEXT_RUNS = 5
 MAX_EXCERPT = 160
 DIGITS = "0123456789abcdefghijklmnopqrstuv"  # two of them are a number below 1024, which JavaScript reads in base 32
@@ -31,10 +31,10 @@ def page_data(panels: Sequence[RunPanel]) -> dict[str, Any]:
         panels: the runs, in the order of the page.
 
     Returns:
-        "sets": sets of documents, with names of label codes, ids, true codes and beginnings of texts; "runs": per run
-        the number of its set, the predicted codes of wrong predictions, the probabilities of all predictions in
-        thousandths, the metrics per label, and the curves as numbers of documents at thresholds, each as the
-        difference to the one before.
+        "sets": sets of documents, with names of labels, ids, true codes and beginnings of texts; "runs": per run the
+        number of its set, the names of codes beyond those of labels, the predicted codes of wrong predictions, the
+        probabilities of all predictions in thousandths, the metrics per label, and the curves as numbers of documents
+        at thresholds, each as the difference to the one before.
     """
     sets: list[list[RunView]] = []
     places: list[int] = []
@@ -66,16 +66,20 @@ def _listed_rows(runs: Sequence[RunView]) -> NDArray[np.int64]:
 
 def _set_json(run: RunView, rows: NDArray[np.int64], runs: int) -> dict[str, Any]:
     budget = MAX_TEXT * min(1.0, TEXT_RUNS / runs)
-    length = min(MAX_EXCERPT, int(budget) // max(1, len(rows)))
+    bytes_per_character = max(1.0, sum(map(_count_bytes, run.excerpts)) / max(1, sum(map(len, run.excerpts))))
+    length = min(MAX_EXCERPT, int(budget / bytes_per_character) // max(1, len(rows)))
     return {
-        "labels": len(run.labels),
-        "names": list(run.shown_names),
+        "names": list(run.labels),
         "multilabel": run.is_multilabel,
         "documents": len(run.truth),
         "ids": [document_id(run, row) for row in rows.tolist()],
         "texts": [excerpt(run.excerpts[row], length) for row in rows.tolist()] if run.excerpts else [],
         "truth": _codes(run.truth[rows]),
     }
+
+
+def _count_bytes(text: str) -> int:
+    return len(text.encode("utf-8", "replace"))
 
 
 def _codes(codes: NDArray[Any]) -> list[Any]:
@@ -91,6 +95,7 @@ def _run_json(panel: RunPanel, place: int, rows: NDArray[np.int64]) -> dict[str,
         "anchor": panel.anchor,
         "name": run.name,
         "set": place,
+        "others": list(run.shown_names[len(run.labels) :]),
         "wrong": wrong.tolist(),
         "predicted": _codes(run.shown_codes[rows[wrong]]),
         "probability": _probabilities(run, rows),

@@ -7,11 +7,11 @@ from itertools import product
 from heads.evaluation.metrics import Metric
 from stages.report.formatting import format_count, format_metric, format_milliseconds
 from stages.report.line_chart import ChartTable, Line, LineChart, LogAxis, Marker, common_axis
-from stages.report.run_view import Cost, RunView
+from stages.report.run_view import Findings, RunView
 
 __all__ = ["COSTS", "pareto_chart", "pareto_front"]
 
-COSTS: dict[Cost, str] = {
+COSTS = {
     "predict": "prediction, ms per document",
     "fit": "fit, seconds",
     "size": "parameters",
@@ -45,19 +45,19 @@ def pareto_front(costs: Sequence[float], qualities: Sequence[float]) -> list[int
     return front
 
 
-def pareto_chart(runs: Sequence[RunView], metric: Metric, cost: Cost, chosen: str = "") -> LineChart:
+def pareto_chart(runs: Sequence[RunView], metric: Metric, findings: Findings) -> LineChart:
     """The metric of each run against its cost.
 
     Args:
         runs: the runs, at least one.
         metric: what ranks them.
-        cost: what it costs: one of COSTS.
-        chosen: name of the run to take, which has a ring; "" for none.
+        findings: the cost of each run, and the run to take, which has a ring.
 
     Returns:
         The chart. Runs on the line have their heads as labels.
     """
-    points = [_Point(run, max(SMALLEST, run.cost(cost)), metric.value(run.out_of_fold).value) for run in runs]
+    cost, costs = findings.cost, findings.costs
+    points = [_Point(run, max(SMALLEST, costs[run.name]), metric.value(run.out_of_fold).value) for run in runs]
     front = pareto_front([point.cost for point in points], [metric.sign * point.quality for point in points])
     x_axis = _cost_axis([point.cost for point in points])
     xs, ys = [points[at].cost for at in front], [points[at].quality for at in front]
@@ -66,7 +66,7 @@ def pareto_chart(runs: Sequence[RunView], metric: Metric, cost: Cost, chosen: st
     ring = tuple(
         Marker(point.cost, point.quality, f"the run to take: {point.run.name}", hollow=True, radius=8)
         for point in points
-        if point.run.name == chosen
+        if point.run.name == findings.chosen
     )
     best = ", ".join(f"{points[at].run.name} {format_metric(points[at].quality)}" for at in front)
     return LineChart(
@@ -103,7 +103,7 @@ def _cost_axis(costs: Sequence[float]) -> LogAxis:
     return LogAxis(low, high, min_power=MIN_POWER)
 
 
-def _table(points: Sequence[_Point], front: Sequence[int], metric: Metric, cost: Cost) -> ChartTable:
+def _table(points: Sequence[_Point], front: Sequence[int], metric: Metric, cost: str) -> ChartTable:
     rows = tuple(
         (point.run.name, _format_cost(point.cost, cost), format_metric(point.quality), "yes" if at in front else "")
         for at, point in sorted(enumerate(points), key=lambda pair: pair[1].cost)
@@ -111,5 +111,5 @@ def _table(points: Sequence[_Point], front: Sequence[int], metric: Metric, cost:
     return ChartTable("Runs, the cheapest first", ("run", COSTS[cost], metric.name, "on the line"), rows)
 
 
-def _format_cost(value: float, cost: Cost) -> str:
+def _format_cost(value: float, cost: str) -> str:
     return format_count(round(value)) if cost == "size" else format_milliseconds(value)

@@ -64,7 +64,7 @@ def render_comparison(runs: Sequence[RunView], metric: Metric, findings: Finding
         runs=panels,
         anchors={panel.view.name: panel.anchor for panel in panels},
         findings=findings,
-        pareto=pareto_chart(runs, metric, findings.cost, findings.chosen) if len(runs) > 1 else None,
+        pareto=pareto_chart(runs, metric, findings) if len(runs) > 1 and findings.costs else None,
         data=page_data(panels),
         metric=metric,
         axis=axis,

@@ -11,7 +11,6 @@ from heads.evaluation.metrics import LabelMetrics
 from heads.evaluation.risk_coverage import RiskCoverageCurve
 from stages.report import confusion
 from stages.report.confidence import (
-    calibration_error,
     known_probabilities,
     reliability_chart,
     risk_coverage,
@@ -157,11 +156,6 @@ class RunPanel:
     def reliability_chart(self) -> LineChart:
         """The reliability diagram as a chart."""
         return reliability_chart(self.reliability)
-
-    @property
-    def calibration_error(self) -> float:
-        """The expected calibration error."""
-        return calibration_error(self.reliability)
 
     @property
     def calibration_sentence(self) -> str:

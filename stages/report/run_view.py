@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +11,8 @@ from data.hierarchy import Hierarchy
 from heads.evaluation.decisions import ABSTAINED, OTHER, REASONS
 from heads.evaluation.metrics import Scorecard
 
-__all__ = ["Cost", "EvidenceUnit", "ExplainedError", "Finding", "Findings", "RunView"]
+__all__ = ["EvidenceUnit", "ExplainedError", "Finding", "Findings", "RunView"]
 
-Cost = Literal["predict", "fit", "size"]
 # the names of predicted codes below 0: of -1, then of -2
 WITHOUT_LABEL = tuple(f"({REASONS[code]})" for code in (ABSTAINED, OTHER))
 
@@ -40,7 +39,8 @@ class Findings:
     Attributes:
         choice: which run to take and why, in one sentence; "" without a choice.
         chosen: name of that run.
-        cost: the cost that it was chosen by.
+        cost: what runs cost: "predict", "fit" or "size".
+        costs: name of a run -> this cost of it; {} without a choice.
         checks: what checks found.
         notes: what a reader must know before comparing the runs.
         differences: name of a run -> how it differs from the first one by the metric that ranks them, as text.
@@ -48,7 +48,8 @@ class Findings:
 
     choice: str = ""
     chosen: str = ""
-    cost: Cost = "predict"
+    cost: str = "predict"
+    costs: Mapping[str, float] = field(default_factory=dict)
     checks: tuple[Finding, ...] = ()
     notes: tuple[str, ...] = ()
     differences: Mapping[str, str] = field(default_factory=dict)
@@ -194,10 +195,6 @@ class RunView:
         """Whether each prediction is the true label, or exactly the true labels: bool (documents,)."""
         matches = self.predicted == self.truth
         return np.asarray(matches.all(axis=1) if self.is_multilabel else matches, dtype=np.bool_)
-
-    def cost(self, cost: Cost) -> float:
-        """Milliseconds per predicted document, seconds of the fit, or number of parameters."""
-        return {"predict": self.predict_milliseconds, "fit": self.fit_seconds, "size": float(self.parameters)}[cost]
 
     @property
     def true_labels(self) -> NDArray[Any]:

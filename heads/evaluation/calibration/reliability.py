@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-import numpy as np
 from numpy.typing import NDArray
 
-from heads.evaluation.bootstrap import CONFIDENCE_LEVEL
 from heads.evaluation.probability_metrics import BINS, Reliability
+from heads.evaluation.proportions import share_bounds
 
 __all__ = ["ReliabilityBin", "ReliabilityDiagram"]
 
@@ -50,7 +49,7 @@ class ReliabilityDiagram:
             The diagram; without documents, it has no bins.
         """
         found = Reliability.of(truth, probabilities, bins)
-        low, high = _wilson_interval(found.correct, found.size)
+        low, high = share_bounds(found.correct * found.size, found.size)
         columns = (found.size, found.confidence, found.correct, low, high)
         return cls(tuple(ReliabilityBin(*row) for row in zip(*(column.tolist() for column in columns), strict=True)))
 
@@ -62,13 +61,3 @@ class ReliabilityDiagram:
     def from_json(cls, content: list[Mapping[str, Any]]) -> Self:
         """The diagram that `to_json` returned."""
         return cls(tuple(ReliabilityBin(**each) for each in content))
-
-
-def _wilson_interval(shares: NDArray[np.float64], sizes: NDArray[np.int64]) -> tuple[NDArray[np.float64], ...]:
-    """The lower and the upper bound of each share, float64 (bins,)."""
-    from scipy.special import ndtri
-
-    z = ndtri((1 + CONFIDENCE_LEVEL) / 2)
-    middle = (shares + z**2 / (2 * sizes)) / (1 + z**2 / sizes)
-    half = z * np.sqrt(shares * (1 - shares) / sizes + z**2 / (4 * sizes**2)) / (1 + z**2 / sizes)
-    return np.maximum(middle - half, 0), np.minimum(middle + half, 1)

@@ -4,7 +4,9 @@ const SHOWN_AT_ONCE = 50;
 
 // A set's documents with one or several labels each are read alike.
 const codesOf = (codes) => (Array.isArray(codes) ? codes : [codes]);
-const namesOf = (set, codes) => codesOf(codes).map((code) => set.names[code]);
+// A code is that of a label, which all runs of a set share, or of another node or no label, which a run names.
+const nameOf = (run, code) => [...setOf(run).names, ...run.others][code];
+const namesOf = (run, codes) => codesOf(codes).map((code) => nameOf(run, code));
 
 // The probability of a label, or of the prediction; undefined if the page does not have it.
 function probabilityOf(run, row, label) {
@@ -30,13 +32,13 @@ function showDocuments({ title, run, others = [], rows, label, total }) {
   let shown = 0;
 
   function rowOf(document) {
-    const names = (codes) => make("td", {}, make("bdi", {}, namesOf(set, codes).join(", ") || "none"));
+    const names = (each, codes) => make("td", {}, make("bdi", {}, namesOf(each, codes).join(", ") || "none"));
     const cells = [make("th", { scope: "row" }, make("bdi", {}, set.ids[document]))];
     if (set.texts.length) cells.push(make("td", { class: "excerpt", dir: "auto" }, set.texts[document]));
-    cells.push(names(set.truth[document]));
+    cells.push(names(run, set.truth[document]));
     for (const each of runs) {
       const probability = probabilityOf(each, document, label);
-      cells.push(names(each.predicted[document]), make("td", { class: "number" }, number(probability ?? null)));
+      cells.push(names(each, each.predicted[document]), make("td", { class: "number" }, number(probability ?? null)));
     }
     return make("tr", {}, ...cells);
   }
@@ -63,7 +65,7 @@ const rowsOf = (run, isWanted) => [...setOf(run).truth.keys()].filter(isWanted);
 function showCell(run, [truth, predicted, total]) {
   const set = setOf(run);
   const rows = rowsOf(run, (row) => set.truth[row] === truth && run.predicted[row] === predicted);
-  showDocuments({ title: `${set.names[truth]} predicted as ${set.names[predicted]}`, run, rows, total });
+  showDocuments({ title: `${nameOf(run, truth)} predicted as ${nameOf(run, predicted)}`, run, rows, total });
 }
 
 const DECISIONS = {
@@ -76,7 +78,7 @@ function showDecisions(run, [kind, label, total]) {
   const set = setOf(run);
   const [name, isWanted] = DECISIONS[kind];
   const rows = rowsOf(run, (row) => isWanted(set.truth[row].includes(label), run.predicted[row].includes(label)));
-  showDocuments({ title: `${set.names[label]}: ${name}`, run, rows, label, total });
+  showDocuments({ title: `${nameOf(run, label)}: ${name}`, run, rows, label, total });
 }
 
 // A number in a table becomes a button.
@@ -88,7 +90,6 @@ function makeButton(cell, label, open) {
 
 // The cells of a matrix are one stop of the Tab key; arrow keys move to the nearest cell in their direction.
 function setUpMatrix(matrix, run) {
-  const set = setOf(run);
   const cells = findAll("[data-cell]", matrix).map((element) => ({ element, values: element.dataset.cell.split(" ").map(Number) }));
   const steps = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 
@@ -102,7 +103,7 @@ function setUpMatrix(matrix, run) {
     const [truth, predicted, documents] = values;
     element.setAttribute("role", "button");
     element.setAttribute("tabindex", index ? "-1" : "0");
-    element.setAttribute("aria-label", `${set.names[truth]} predicted as ${set.names[predicted]}: ${plural(documents, "document")}`);
+    element.setAttribute("aria-label", `${nameOf(run, truth)} predicted as ${nameOf(run, predicted)}: ${plural(documents, "document")}`);
     element.addEventListener("pointerenter", () => {
       if (element.firstElementChild) return;
       const title = makeShape("title", {});
@@ -127,17 +128,16 @@ function setUpMatrix(matrix, run) {
 }
 
 function setUpDocuments(run) {
-  const set = setOf(run);
   const panel = document.getElementById(run.anchor);
   for (const matrix of findAll(".matrix", panel)) setUpMatrix(matrix, run);
   for (const cell of findAll("td[data-cell]", panel)) {
     const values = cell.dataset.cell.split(" ").map(Number);
-    makeButton(cell, `${plural(values[2], "document")} of ${set.names[values[0]]} predicted as ${set.names[values[1]]}`, () => showCell(run, values));
+    makeButton(cell, `${plural(values[2], "document")} of ${nameOf(run, values[0])} predicted as ${nameOf(run, values[1])}`, () => showCell(run, values));
   }
   for (const cell of findAll("td[data-decisions]", panel)) {
     const [kind, label, documents] = cell.dataset.decisions.split(" ");
     if (documents === "0") continue;
     const values = [kind, Number(label), Number(documents)];
-    makeButton(cell, `${cell.textContent} ${DECISIONS[kind][0]} of ${set.names[label]}`, () => showDecisions(run, values));
+    makeButton(cell, `${cell.textContent} ${DECISIONS[kind][0]} of ${nameOf(run, label)}`, () => showDecisions(run, values));
   }
 }

@@ -3,9 +3,8 @@ const SHOWN_LABELS = 15;
 
 // The metrics of both runs for each label that both have, the largest difference of F1 first.
 function comparePair(first, second) {
-  const places = new Map(setOf(second).names.slice(0, setOf(second).labels).map((name, code) => [name, code]));
-  const names = setOf(first).names.slice(0, setOf(first).labels);
-  const rows = names.flatMap((name, code) => {
+  const places = new Map(setOf(second).names.map((name, code) => [name, code]));
+  const rows = setOf(first).names.flatMap((name, code) => {
     const other = places.get(name);
     if (other === undefined || (first.f1[code] === null && second.f1[other] === null)) return [];
     return [{ name, code, support: first.support[code], f1: [first.f1[code] ?? 0, second.f1[other] ?? 0] }];

@@ -27,10 +27,10 @@ function setUpThreshold(controls) {
   const dot = makeShape("circle", { class: "chosen-point", r: 6 });
   find("g", chart).append(path, dot);
   const [select, slider] = [find("select", controls), find("input", controls)];
-  const nameOf = (curve) => (curve.label < 0 ? "all labels together" : set.names[curve.label]);
-  const byName = (a, b) => a.label < 0 || b.label < 0 ? a.label - b.label : nameOf(a).localeCompare(nameOf(b));
+  const curveName = (curve) => (curve.label < 0 ? "all labels together" : set.names[curve.label]);
+  const byName = (a, b) => a.label < 0 || b.label < 0 ? a.label - b.label : curveName(a).localeCompare(curveName(b));
   curves.sort(byName);
-  select.append(...curves.map((curve, index) => make("option", { value: index }, nameOf(curve))));
+  select.append(...curves.map((curve, index) => make("option", { value: index }, curveName(curve))));
 
   function drawCurve(curve) {
     const points = curve.thresholds.map((_, at) => metricsAt(curve, at));

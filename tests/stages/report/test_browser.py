@@ -43,7 +43,10 @@ def runs() -> list[RunView]:
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory, runs: list[RunView]) -> str:
     findings = Findings(
-        "Take the <i>linear</i> run.", runs[1].name, checks=(Finding(runs[2].name, "Slow.", "Drop it."),)
+        "Take the <i>linear</i> run.",
+        runs[1].name,
+        costs={run.name: run.predict_milliseconds for run in runs},
+        checks=(Finding(runs[2].name, "Slow.", "Drop it."),),
     )
     path: Path = tmp_path_factory.mktemp("report") / "report.html"
     path.write_text(render_page(runs, findings=findings), encoding="utf-8")

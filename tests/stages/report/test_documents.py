@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from heads.evaluation.metrics import MACRO_F1, scorecard
-from stages.report import RunView, documents, render_page
+from stages.report import Findings, RunView, documents, render_page
 from stages.report.confidence import prediction_confidence, risk_coverage
 from stages.report.decision_rule import measure_rule_effect
 from stages.report.documents import DIGITS, page_data
@@ -37,6 +37,23 @@ def test_runs_on_the_same_documents_share_them() -> None:
     data = data_of(first, second, other)
     assert [run["set"] for run in data["runs"]] == [0, 0, 1]
     assert [one["documents"] for one in data["sets"]] == [30, 31]
+
+
+def test_runs_that_share_documents_name_the_codes_beyond_the_labels_each_for_itself() -> None:
+    labels = ["top.a", "top.b", "c"]
+    tree, flat = example_run(labels, 30, separator="."), example_run(labels, 30, head="lstm")
+    data = data_of(replace(flat, labels=tree.labels), tree)
+    assert [one["names"] for one in data["sets"]] == [list(tree.labels)]
+    undecided = ["(low confidence)", "(unlike training)"]
+    assert [run["others"] for run in data["runs"]] == [undecided, ["top", *undecided]]
+
+
+def test_excerpts_are_limited_by_their_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(documents, "MAX_TEXT", 3_000)
+    run = example_run("ab", 30)
+    for text, length in (("a" * 200, 100), ("\u4e2d" * 200, 33)):
+        (shown,) = data_of(replace(run, excerpts=(text,) * 30))["sets"]
+        assert len(shown["texts"][0]) <= length + 1
 
 
 def test_wrong_predictions_and_all_probabilities_are_kept() -> None:
@@ -112,10 +129,10 @@ def test_a_run_is_on_the_front_if_no_cheaper_one_is_as_good() -> None:
 
 
 def test_the_chart_of_costs_names_the_runs_on_its_line_and_rings_the_chosen_one() -> None:
-    cheap = replace(example_run("ab", 200, head="mlp", skill=1), predict_milliseconds=0.02)
-    good = replace(example_run("ab", 200), predict_milliseconds=3.0)
-    slow = replace(good, name="slow", predict_milliseconds=300.0)
-    chart = pareto_chart([good, slow, cheap], MACRO_F1, "predict", chosen=cheap.name)
+    cheap, good = example_run("ab", 200, head="mlp", skill=1), example_run("ab", 200)
+    slow = replace(good, name="slow")
+    costs = {cheap.name: 0.02, good.name: 3.0, "slow": 300.0}
+    chart = pareto_chart([good, slow, cheap], MACRO_F1, Findings(chosen=cheap.name, cost="predict", costs=costs))
     line, others = chart.lines
     assert [marker.label for marker in line.markers] == ["", "mlp", "linear"]
     assert line.markers[0].hollow and line.markers[0].x == 0.02
