@@ -70,10 +70,11 @@ def correct_selection(
     """
     sampled = SampledMetric.of(truth, candidates, labels, metric, hierarchy)
     blocks = [
-        (sampled.of_samples(drawn).argmax(axis=0), sampled.of_samples(_as_large_as(len(truth), left_out)))
-        for drawn, left_out in draw_with_left_out(sampled.rows, labels, resamples, seed)
+        [sampled.of_samples(_as_large_as(len(truth), part)) for part in parts]
+        for parts in draw_with_left_out(sampled.rows, labels, resamples, seed)
     ]
-    chosen, unseen = np.concatenate([each for each, _ in blocks]), np.concatenate([each for _, each in blocks], axis=1)
+    seen, unseen = (np.concatenate(of_part, axis=1) for of_part in zip(*blocks, strict=True))
+    chosen = seen.argmax(axis=0)
     values = sampled.values
     corrected = values[chosen] + (unseen[chosen, np.arange(len(chosen))] - unseen.mean(axis=1)[chosen])
     raw, unbiased = float(values.max()), float(corrected.mean())
@@ -81,5 +82,5 @@ def correct_selection(
 
 
 def _as_large_as(documents: int, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Samples with larger weights, as if each had this number of documents; metrics are ratios, which do not change."""
+    """Samples with larger weights, as if each had this number of documents, which `SampledMetric.of_samples` expects."""
     return np.asarray(weights * (documents / np.maximum(weights.sum(axis=0), 1)))

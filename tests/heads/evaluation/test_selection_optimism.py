@@ -5,7 +5,9 @@ import pytest
 
 from heads.evaluation.confusion_counts import ConfusionCounts
 from heads.evaluation.metrics import ABSOLUTE_ERROR, MACRO_F1, METRICS
-from heads.evaluation.selection_optimism import correct_selection
+from heads.evaluation.resampling import draw_with_left_out
+from heads.evaluation.sampled_metric import SampledMetric
+from heads.evaluation.selection_optimism import _as_large_as, correct_selection
 
 
 def test_the_best_of_equally_good_predictions_is_corrected_to_their_accuracy() -> None:
@@ -46,3 +48,27 @@ def test_an_error_is_corrected_upwards_and_seeds_are_one_candidate() -> None:
     means = [np.mean([np.abs(truth - each).mean() for each in seeds]) for seeds in noisy]
     assert result.raw == pytest.approx(min(means)) and result.candidates == 4
     assert result.corrected > result.raw
+
+
+@pytest.mark.parametrize("name", ["kappa", "brier"])
+def test_both_parts_of_the_documents_have_the_metric_of_these_documents(name: str) -> None:
+    rng = np.random.default_rng(3)
+    truth, metric = rng.integers(3, size=60), METRICS[name]
+    scores = rng.dirichlet(np.ones(3), size=60)
+    predicted = np.where(rng.random(60) < 0.7, truth, scores.argmax(axis=1)) if name == "kappa" else scores
+    sampled = SampledMetric.of(truth, [[predicted]], 3, metric)
+    ((drawn, left_out),) = draw_with_left_out(sampled.rows, 3, 20, 0)
+    for part in (drawn, left_out):
+        for column, value in enumerate(sampled.of_samples(_as_large_as(60, part))[0]):
+            rows = np.repeat(sampled.rows.first, part[:, column].astype(np.int64))
+            (alone,) = SampledMetric.of(truth[rows], [[predicted[rows]]], 3, metric).values
+            assert value == pytest.approx(alone)
+
+
+def test_a_metric_of_probabilities_chooses_by_the_documents_of_the_sample_alone() -> None:
+    truth = np.zeros(10, dtype=np.int64)
+    of_truth = np.full((2, 10), 0.5)
+    of_truth[0, 0], of_truth[1, 1:] = 1.0, 0.501  # the first is better only with the first document in the sample
+    candidates = [[np.stack([each, 1 - each], axis=1)] for each in of_truth]
+    result = correct_selection(truth, candidates, 2, METRICS["brier"], resamples=100)
+    assert result.raw == pytest.approx(0.225) and result.corrected == pytest.approx(0.25, abs=0.005)
