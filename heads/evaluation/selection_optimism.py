@@ -82,5 +82,5 @@ def correct_selection(
 
 
 def _as_large_as(documents: int, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Samples with larger weights, as if each had this number of documents, which `SampledMetric.of_samples` expects."""
+    """Samples with larger weights, as if each had this number of documents, as `SampledMetric` assumes."""
     return np.asarray(weights * (documents / np.maximum(weights.sum(axis=0), 1)))
