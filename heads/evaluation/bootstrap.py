@@ -7,6 +7,7 @@ that of `bca`; those of other values are percentiles.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from statistics import NormalDist
 from typing import Any, Self
 
 import numpy as np
@@ -19,6 +20,7 @@ from heads.evaluation.resampling import draw_stratified, rarest_labels
 
 RESAMPLES = 2000
 CONFIDENCE_LEVEL = 0.95
+NORMAL_QUANTILE = NormalDist().inv_cdf((1 + CONFIDENCE_LEVEL) / 2)  # 1.96 standard errors
 
 
 @dataclass(frozen=True)

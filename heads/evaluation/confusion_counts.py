@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.hierarchy import Hierarchy
-from heads.evaluation.document_measures import sum_documents
+from heads.evaluation.document_measures import is_right, sum_documents
 
 FloatArray = NDArray[np.float64]
 LOWEST_CODE = (
@@ -100,11 +100,10 @@ class ConfusionCounts:
             ValueError: the shapes differ, or a code is not a label.
         """
         check_labels(truth, predicted, labels, hierarchy)
-        correct = truth == predicted
+        correct = is_right(truth, predicted)
         if truth.ndim == 2:
             matrices = (truth & predicted, predicted, truth)
             true_positives, positives, support = (_count_columns(matrix) for matrix in matrices)
-            correct = correct.all(axis=1)
         else:
             arrays = (truth[correct], predicted[predicted >= 0], truth)
             true_positives, positives, support = (np.bincount(codes, minlength=labels)[:labels] for codes in arrays)

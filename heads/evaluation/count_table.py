@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from data.hierarchy import Hierarchy
 from heads.evaluation.confusion_counts import ConfusionCounts
-from heads.evaluation.document_measures import measure_documents
+from heads.evaluation.document_measures import is_right, measure_documents
 
 __all__ = ["BLOCK_CELLS", "CountTable", "CountTables", "DistinctRows"]
 
@@ -77,9 +77,7 @@ class CountTable:
         from scipy.sparse import csr_array, vstack
 
         positives, support = _indicators(predicted, labels), _indicators(truth, labels)
-        correct = truth == predicted
-        exact = correct.all(axis=1) if correct.ndim == 2 else correct
-        measures = measure_documents(truth, predicted, hierarchy)
+        exact, measures = is_right(truth, predicted), measure_documents(truth, predicted, hierarchy)
         dense = [np.atleast_2d(np.asarray(values, dtype=np.float64).T) for values in measures.values()]
         stacked = csr_array(np.concatenate([exact[None].astype(np.float64), *dense]))
         columns = vstack([support.multiply(positives), positives, support, stacked], format="csr")

@@ -63,6 +63,12 @@ def measure_documents(truth: NDArray[Any], predicted: NDArray[Any], hierarchy: H
     return {**measures, **{name: _choose(decided, values, of_root[name]) for name, values in of_nodes.items()}}
 
 
+def is_right(truth: NDArray[Any], predicted: NDArray[Any]) -> NDArray[np.bool_]:
+    """Whether all labels of each document are right, bool (documents,). Both: codes, or bool (documents, labels)."""
+    right = truth == predicted
+    return np.asarray(right.all(axis=1) if right.ndim == 2 else right)
+
+
 def sum_documents(truth: NDArray[Any], predicted: NDArray[Any], hierarchy: Hierarchy | None) -> Measures:
     """The sums of `measure_documents` over documents: () or (levels,)."""
     if hierarchy is None or truth.ndim == 2:

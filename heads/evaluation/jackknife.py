@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heads.evaluation.confusion_counts import ConfusionCounts
-from heads.evaluation.document_measures import Measures
+from heads.evaluation.document_measures import Measures, is_right
 
 __all__ = ["count_groups", "difference_error"]
 
@@ -94,10 +94,9 @@ def count_groups(
         cells = group[rows] * labels + codes[rows]
         return np.bincount(cells, minlength=groups * labels).reshape(groups, labels)
 
-    correct = truth == predicted
+    correct = is_right(truth, predicted)
     if truth.ndim == 2:
         positives, decided, support = (total(matrix) for matrix in (truth & predicted, predicted, truth))
-        correct = correct.all(axis=1)
     else:
         is_label = (predicted >= 0) & (predicted < labels)
         positives, decided = count(truth, correct), count(predicted, is_label)

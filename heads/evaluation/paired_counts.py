@@ -3,17 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from math import sqrt
-from statistics import NormalDist
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.evaluation.bootstrap import CONFIDENCE_LEVEL, ConfidenceInterval
+from heads.evaluation.bootstrap import NORMAL_QUANTILE, ConfidenceInterval
+from heads.evaluation.document_measures import is_right
 
 __all__ = ["PairedCounts", "is_right"]
-
-QUANTILE = NormalDist().inv_cdf((1 + CONFIDENCE_LEVEL) / 2)
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ class PairedCounts:
         """
         first, second, documents = self.only_first + 0.5, self.only_second + 0.5, self.documents + 2
         center = (first - second) / documents
-        half = QUANTILE * sqrt(max(first + second - (first - second) ** 2 / documents, 0)) / documents
+        half = NORMAL_QUANTILE * sqrt(max(first + second - (first - second) ** 2 / documents, 0)) / documents
         value = (self.only_first - self.only_second) / max(self.documents, 1)
         return ConfidenceInterval(value, max(center - half, -1.0), min(center + half, 1.0))
 
@@ -68,9 +66,3 @@ class PairedCounts:
     def from_json(cls, content: Sequence[int]) -> Self:
         """The counts that `to_json` returned."""
         return cls(*content)
-
-
-def is_right(truth: NDArray[Any], predicted: NDArray[Any]) -> NDArray[np.bool_]:
-    """Whether all labels of each document are right, bool (documents,). Both: codes, or bool (documents, labels)."""
-    right = truth == predicted
-    return np.asarray(right.all(axis=1) if right.ndim == 2 else right)

@@ -61,11 +61,6 @@ class Reliability:
         of_confidence, of_correct = (np.bincount(bin_of, values, bins)[kept] for values in (confidence, correct))
         return cls(of_confidence / size[kept], of_correct / size[kept], size[kept])
 
-    @property
-    def error(self) -> float:
-        """The expected calibration error, 0 without documents."""
-        return float(np.abs(self.correct - self.confidence) @ self.size) / max(int(self.size.sum()), 1)
-
 
 def confidences(truth: NDArray[Any], probabilities: NDArray[Any]) -> tuple[FloatArray, FloatArray, NDArray[np.int64]]:
     """Confidences, whether they are correct, and the document of each."""

@@ -9,6 +9,7 @@ of documents. Documents are then drawn in GROUPS random groups.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -30,12 +31,14 @@ __all__ = ["PROBABILITY_METRICS", "ProbabilityTable", "probability_intervals", "
 
 FloatArray = NDArray[np.float64]
 PROBABILITY_METRICS = ("log_loss", "brier", "ece", "average_precision", "auroc")
+LOSSES = ("log_loss", "brier")
 RANKINGS = ("average_precision", "auroc")
 MAX_DOCUMENTS = 20_000  # that are drawn one by one; 2,000 resamples take about a second
 MAX_PAIRS = 1_000_000  # of a document and its first threshold in the ranking of a label, which take about a second too
 MAX_CELLS = 5_000_000  # documents times labels, of rankings that are kept: 50 MB
 GROUPS = 2000
 BLOCK_CELLS = 2**19  # cells of the weights of a block of resamples: 2 MB, which stay in the cache
+_Measured = dict[str, tuple[float, FloatArray]]  # a metric's value, and the influences of documents
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,8 +50,10 @@ class ProbabilityTable:
         values: the metrics by name; those that are not defined for these documents are left out.
         influences: of each metric, float64 (documents,), its derivative by the weight of each document.
         sums: float64 (3, documents), log loss, Brier score, and how many confidences each document has.
-        gaps: sparse float64 (bins, documents), the sum of confidence minus correctness of each document in each bin.
-        rankings: None if there are too many for a resample.
+            Rows of metrics that were not wanted are 0.
+        gaps: sparse float64 (bins, documents), the sum of confidence minus correctness of each document in each bin;
+            None if the ECE was not wanted.
+        rankings: of the labels that have a document; empty if there are too many for a resample.
         labels: float64 (2, labels), average precision and AUROC of each label, NaN if not defined; empty without them.
     """
 
@@ -57,7 +62,7 @@ class ProbabilityTable:
     influences: Mapping[str, FloatArray]
     sums: FloatArray
     gaps: Any
-    rankings: RankingTable | None
+    rankings: Sequence[LabelRanking]
     labels: FloatArray
 
     @classmethod
@@ -76,22 +81,29 @@ class ProbabilityTable:
             ValueError: the shapes differ, or a number is not a probability.
         """
         check_probabilities(truth, probabilities)
-        losses = document_losses(truth, probabilities)
-        gaps, pairs = _bin_gaps(truth, probabilities)
-        metrics = _mean_losses(losses) | _calibration_error(gaps, pairs) if len(truth) else {}
-        labels, rankings = np.zeros((2, 0)), None
+        sums, gaps = np.zeros((3, len(truth))), None
+        metrics, labels, rankings = _Measured(), np.zeros((2, 0)), list[LabelRanking]()
+        if len(truth) and set(names) & set(LOSSES):
+            sums[:2] = document_losses(truth, probabilities)
+            metrics |= _mean_losses(sums[:2])
+        if len(truth) and "ece" in names:
+            gaps, sums[2] = _bin_gaps(truth, probabilities)
+            metrics |= _calibration_error(gaps, sums[2])
         if len(truth) and set(names) & set(RANKINGS):
             labels, of_rankings, rankings = _measure_rankings(truth, probabilities)
             metrics |= of_rankings
         values = {name: value for name, (value, _) in metrics.items() if name in names}
         influences = {name: metrics[name][1] for name in values}
-        sums = np.concatenate([losses, pairs[None]])
         return cls(len(truth), values, influences, sums, gaps, rankings, labels)
+
+    @cached_property
+    def _ranking_table(self) -> RankingTable:
+        return RankingTable.of(self.rankings)
 
     @property
     def is_small(self) -> bool:
         """Whether each resample counts documents again."""
-        has_rankings = self.rankings is not None or not set(self.values) & set(RANKINGS)
+        has_rankings = bool(self.rankings) or not set(self.values) & set(RANKINGS)
         return has_rankings and self.documents <= MAX_DOCUMENTS
 
     def resample(self, weights: NDArray[np.float32]) -> dict[str, FloatArray]:
@@ -101,10 +113,11 @@ class ProbabilityTable:
         """
         exact = weights.astype(np.float64)
         log_loss, brier, pairs = self.sums @ exact
-        error = np.abs(self.gaps @ exact).sum(axis=0) / np.where(pairs > 0, pairs, np.nan)
-        resampled = {"log_loss": log_loss / self.documents, "brier": brier / self.documents, "ece": error}
-        if self.rankings is not None:
-            resampled |= zip(RANKINGS, self.rankings.macro(weights), strict=True)
+        resampled = {"log_loss": log_loss / self.documents, "brier": brier / self.documents}
+        if self.gaps is not None:
+            resampled["ece"] = np.abs(self.gaps @ exact).sum(axis=0) / np.where(pairs > 0, pairs, np.nan)
+        if self.rankings:
+            resampled |= zip(RANKINGS, self._ranking_table.macro(weights), strict=True)
         return {name: resampled[name] for name in self.values}
 
     def interval(self, name: str, resampled: FloatArray) -> ConfidenceInterval:
@@ -112,13 +125,10 @@ class ProbabilityTable:
         return bca_interval(self.values[name], resampled, acceleration_of(self.influences[name]))
 
 
-_Measured = dict[str, tuple[float, FloatArray]]  # a metric's value, and the influences of documents
-
-
 def _mean_losses(losses: FloatArray) -> _Measured:
     means = losses.mean(axis=1)
     influences = (losses - means[:, None]) / losses.shape[1]
-    return {name: (float(means[row]), influences[row]) for row, name in enumerate(("log_loss", "brier"))}
+    return {name: (float(means[row]), influences[row]) for row, name in enumerate(LOSSES)}
 
 
 def _bin_gaps(truth: NDArray[Any], probabilities: NDArray[Any]) -> tuple[Any, FloatArray]:
@@ -140,7 +150,7 @@ def _calibration_error(gaps: Any, pairs: FloatArray) -> _Measured:
 
 def _measure_rankings(
     truth: NDArray[Any], probabilities: NDArray[Any]
-) -> tuple[FloatArray, _Measured, RankingTable | None]:
+) -> tuple[FloatArray, _Measured, list[LabelRanking]]:
     """The metrics of each label, their macro averages, and the rankings if they are few enough."""
     labels, influences = np.full((2, probabilities.shape[1]), np.nan), np.zeros((2, len(truth)))
     kept, pairs, is_small = list[LabelRanking](), 0, probabilities.size <= MAX_CELLS
@@ -154,12 +164,14 @@ def _measure_rankings(
         elif not is_small:
             kept.clear()
     counts = np.count_nonzero(np.isfinite(labels), axis=1)
-    metrics = {
-        name: (float(np.nansum(labels[row]) / counts[row]), influences[row] / counts[row])
-        for row, name in enumerate(RANKINGS)
-        if counts[row]
-    }
-    return labels, metrics, RankingTable.of(kept) if kept else None
+    slopes = {name: influences[row] / max(counts[row], 1) for row, name in enumerate(RANKINGS)}
+    return labels, {name: (value, slopes[name]) for name, value in _macro_averages(labels).items()}, kept
+
+
+def _macro_averages(labels: FloatArray) -> dict[str, float]:
+    """Of the labels for which they are defined, (2, labels); those that are defined for none are left out."""
+    defined = ((name, values[np.isfinite(values)]) for name, values in zip(RANKINGS, labels, strict=True))
+    return {name: float(values.mean()) for name, values in defined if len(values)}
 
 
 def probability_intervals(
@@ -195,7 +207,9 @@ def rank_scores(truth: NDArray[Any], scores: NDArray[Any]) -> dict[str, float]:
     truth: int codes (documents,), or bool (documents, labels). scores: (documents, labels), uncalibrated.
     """
     probabilities = scores_to_probabilities(scores, multilabel=truth.ndim == 2)
-    return dict(ProbabilityTable.of(truth, probabilities, RANKINGS).values)
+    check_probabilities(truth, probabilities)
+    labels = [(ranking.average_precision, ranking.auroc) for ranking in rank_labels(truth, probabilities)]
+    return _macro_averages(np.array(labels).T)
 
 
 def resample_probabilities(

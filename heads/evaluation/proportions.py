@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.evaluation.bootstrap import CONFIDENCE_LEVEL, ConfidenceInterval
+from heads.evaluation.bootstrap import NORMAL_QUANTILE, ConfidenceInterval
 
 __all__ = ["share_bounds", "share_interval"]
 
@@ -16,9 +16,7 @@ def share_bounds(hits: NDArray[Any], totals: NDArray[Any]) -> tuple[NDArray[np.f
     Wilson 1927, Probable inference (Journal of the American Statistical Association 22). Unlike resampling, it is not
     empty if all documents are hits: 10 of 10 may come from a share of 0.72. A share of no documents is 0 to 1.
     """
-    from scipy.stats import norm
-
-    z = norm.ppf((1 + CONFIDENCE_LEVEL) / 2)
+    z = NORMAL_QUANTILE
     total = np.maximum(totals, 1)
     share = hits / total
     center = (share + z**2 / (2 * total)) / (1 + z**2 / total)

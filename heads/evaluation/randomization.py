@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from data.hierarchy import Hierarchy
 from heads.evaluation.confusion_counts import ConfusionCounts
 from heads.evaluation.count_table import BLOCK_CELLS, CountTable, DistinctRows
+from heads.evaluation.document_measures import is_right
 from heads.evaluation.metrics import Metric
 from heads.evaluation.sampled_metric import influences
 
@@ -167,7 +168,7 @@ def mcnemar_p_value(truth: NDArray[Any], first: NDArray[Any], second: NDArray[An
     """
     from scipy.special import bdtr
 
-    correct, other = ((truth == each).reshape(len(truth), -1).all(axis=1) for each in (first, second))
+    correct, other = (is_right(truth, each) for each in (first, second))
     only_first, only_second = np.count_nonzero(correct & ~other), np.count_nonzero(other & ~correct)
     fewer = min(only_first, only_second)
     return min(1.0, 2 * float(bdtr(fewer, only_first + only_second, 0.5)))

@@ -40,10 +40,6 @@ class RiskCoverageCurve:
     confidence: NDArray[np.float64]
     area: ConfidenceInterval
 
-    def accuracy_at(self, coverage: float) -> float:
-        """The accuracy of at least this share of documents, of as few as the curve has a point for."""
-        return float(self.accuracy[min(int(np.searchsorted(self.coverage, coverage)), len(self.accuracy) - 1)])
-
     def to_json(self) -> dict[str, Any]:
         """Plain values for `from_json`."""
         return {**{name: getattr(self, name).tolist() for name in _ARRAYS}, "area": asdict(self.area)}

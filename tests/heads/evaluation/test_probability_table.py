@@ -18,6 +18,7 @@ from heads.evaluation.probability_table import (
     PROBABILITY_METRICS,
     ProbabilityTable,
     probability_intervals,
+    rank_scores,
     resample_probabilities,
 )
 from heads.evaluation.ranking_metrics import LabelRanking
@@ -91,6 +92,24 @@ def test_resampled_metrics_equal_scikit_learns_with_weights(make: Any) -> None:
         assert found == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize("make", [single, several])
+def test_metrics_that_are_wanted_alone_are_those_of_all(make: Any) -> None:
+    truth, probabilities = make(60, 4, 3)
+    table = ProbabilityTable.of(truth, probabilities)
+    for name in PROBABILITY_METRICS:
+        alone = ProbabilityTable.of(truth, probabilities, [name])
+        assert alone.values == {name: table.values[name]}
+        weights = np.random.default_rng(0).poisson(1, (60, 5)).astype(np.float32)
+        assert alone.resample(weights)[name] == pytest.approx(table.resample(weights)[name])
+    ranked = rank_scores(truth, np.log(np.maximum(probabilities, 1e-9)))  # their order is that of the probabilities
+    assert truth.ndim == 2 or ranked == pytest.approx({name: table.values[name] for name in ranked})
+    assert set(ranked) == {"average_precision", "auroc"}
+
+
+def error_of(bins: Reliability) -> float:
+    return float(np.average(np.abs(bins.correct - bins.confidence), weights=bins.size))
+
+
 def test_the_calibration_error_is_the_mean_gap_of_equally_large_bins() -> None:
     # three bins of two documents: confidences 0.5 and 0.6, one correct; 0.7 and 0.8, both; 0.9 and 1.0, one
     confidence, correct = np.arange(5, 11) / 10, np.array([1, 0, 1, 1, 0, 1])
@@ -98,7 +117,7 @@ def test_the_calibration_error_is_the_mean_gap_of_equally_large_bins() -> None:
     found = Reliability.of(1 - correct, probabilities, bins=3)
     assert found.confidence == pytest.approx([0.55, 0.75, 0.95])
     assert found.correct.tolist() == [0.5, 1.0, 0.5] and found.size.tolist() == [2, 2, 2]
-    assert found.error == pytest.approx((0.05 + 0.25 + 0.45) / 3)
+    assert error_of(found) == pytest.approx((0.05 + 0.25 + 0.45) / 3)
 
 
 def test_equal_confidences_share_a_bin_so_that_the_order_of_documents_does_not_matter() -> None:
@@ -106,8 +125,8 @@ def test_equal_confidences_share_a_bin_so_that_the_order_of_documents_does_not_m
     order = np.random.default_rng(0).permutation(300)
     first, second = Reliability.of(truth, probabilities), Reliability.of(truth[order], probabilities[order])
     assert first.size.tolist() == second.size.tolist()
-    assert first.error == pytest.approx(second.error, abs=1e-12)
-    assert first.error == pytest.approx(ProbabilityTable.of(truth, probabilities).values["ece"], abs=1e-12)
+    assert error_of(first) == pytest.approx(error_of(second), abs=1e-12)
+    assert error_of(first) == pytest.approx(ProbabilityTable.of(truth, probabilities).values["ece"], abs=1e-12)
 
 
 def test_trivial_pairs_are_in_no_bin_of_several_labels() -> None:

@@ -15,7 +15,7 @@ from heads.classifiers.prototype import PrototypeHead
 from heads.evaluation.bootstrap import ConfidenceInterval
 from heads.evaluation.metrics import MACRO_F1, METRICS, LabelMetrics, Scorecard
 from heads.evaluation.paired_counts import PairedCounts
-from heads.evaluation.probability_metrics import Reliability
+from heads.evaluation.probability_table import ProbabilityTable
 from stages.comparing.checks import Check, check_runs
 from stages.comparing.data_checks import (
     check_baseline,
@@ -240,10 +240,10 @@ def with_probabilities(fitted: runs.Run, random: np.random.Generator, power: flo
     truth = (random.random(2_000)[:, None] > true.cumsum(axis=1)).sum(axis=1)
     run = make_run(fitted, truth)
     planted = replace(run.planted, scores=(power * np.log(true)).astype(np.float32))
-    bins = Reliability.of(truth, planted.probabilities)
+    error = ProbabilityTable.of(truth, planted.probabilities, ["ece"]).values["ece"]
     confident = planted.probabilities.argmax(axis=1) == truth
     half = 1.96 * float(confident.std()) / np.sqrt(len(truth))  # at least as wide as that of the ECE
-    ece = ConfidenceInterval(bins.error, bins.error - half, bins.error + half)
+    ece = ConfidenceInterval(error, error - half, error + half)
     return replace(run, planted=planted, cards={"out_of_fold": card(2_000, ece=ece)})
 
 

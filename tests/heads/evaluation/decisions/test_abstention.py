@@ -32,7 +32,6 @@ def test_the_curve_has_the_accuracy_of_the_most_confident_documents() -> None:
     assert curve.accuracy.tolist() == pytest.approx([1, 2 / 3, 0.5])
     assert curve.confidence.tolist() == [0.9, 0.7, 0.5]
     assert curve.area.value == pytest.approx(0.25 * 1 + 0.5 * 2 / 3 + 0.25 * 0.5)
-    assert curve.accuracy_at(0.5) == pytest.approx(2 / 3)
 
 
 def test_the_bounds_of_the_curve_contain_the_accuracy_of_other_samples() -> None:
