@@ -23,10 +23,10 @@ from heads.evaluation.calibration import Calibration
 from heads.evaluation.decisions import Decision
 from heads.evaluation.metrics import Scorecard
 from heads.evaluation.score_matrix import probabilities_to_scores
-from stages.deciding.decide import DecisionValues, decision_scorecard
+from stages.deciding.decide import DecisionValues
 from stages.deciding.inputs import DecisionInputs
 from stages.deciding.plan import DecisionPlan
-from stages.fitting.predictions import Predictions
+from stages.fitting.predictions import Predictions, score_predictions
 from stages.predict import Prediction, describe_predictions
 
 __all__ = ["DecidedTable", "ScoreTable", "decide_table"]
@@ -177,10 +177,10 @@ def decide_table(table: ScoreTable, plan: DecisionPlan, *, final: bool = False, 
     decision = plan.decide(inputs)
     train, new = table.rows(Split.TRAIN.value), table.rows(NEW)
     parts = [(train, inputs.predictions(decision, Split.TRAIN)), (new, table.predict(decision, new))]
-    cards, test = {"out_of_fold": decision_scorecard(parts[0][1], inputs.target, seed)}, None
+    cards, test = {"out_of_fold": score_predictions(parts[0][1], inputs.target, seed)}, None
     if final:
         decided, target = table.predict(decision, test_rows), table.target_of(test_rows)
-        cards["test"] = decision_scorecard(decided, target, seed)
+        cards["test"] = score_predictions(decided, target, seed)
         test = plan.rule.value(target, decision.decide_all(decided.scores))
         parts.append((test_rows, decided))
     predictions: dict[int, Prediction] = {}

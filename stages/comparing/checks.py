@@ -6,7 +6,6 @@ A check is reported only if it is more than chance: its threshold is an end of a
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from data.splits import Split
 from heads.evaluation.bootstrap import ConfidenceInterval
 from heads.evaluation.metrics import MACRO_F1, Metric
 from stages.comparing.choice import MARGIN
@@ -82,7 +81,7 @@ def check_runs(
 
 def _scored(run: runs.Run, predictions: Predictions) -> Predictions:
     """The predictions that rank a run."""
-    return predictions.of(Split.TRAIN if run.record.validate_on == "folds" else Split.VALIDATION)
+    return predictions.of(run.record.ranking_split)
 
 
 def _check(run: str, name: str, finding: tuple[str, str] | None) -> Check | None:

@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 from data.errors import CallError
 from data.splits import Split
 from data.text_format import join_names, join_words, plural
-from heads.evaluation.metrics import Scorecard, scorecard
+from heads.evaluation.metrics import Scorecard
 from stages.fitting import runs
-from stages.fitting.predictions import Predictions
+from stages.fitting.predictions import Predictions, score_predictions
+from stages.fitting.record import SPLITS
 
-__all__ = ["SPLITS", "restrict_to_common"]
-
-SPLITS = {"out_of_fold": Split.TRAIN, "validation": Split.VALIDATION, "test": Split.TEST}  # of the metrics of a run
+__all__ = ["restrict_to_common"]
 
 _Document = tuple[str, str]  # its split and its id
 _LABEL_FIELDS = ("kind", "labels", "taxonomy", "scored_level")
@@ -32,7 +31,8 @@ class _RestrictedRun(runs.Run):
     original: runs.Run
     rows: NDArray[np.int64]
 
-    def predictions(self) -> Predictions:
+    @cached_property
+    def _predictions(self) -> Predictions:
         """The predictions on these documents."""
         return self.original.predictions()[self.rows]
 
@@ -47,16 +47,8 @@ class _RestrictedRun(runs.Run):
         return {name: self._scorecard(SPLITS[name]) for name in self.original.scorecards}
 
     def _scorecard(self, split: Split) -> Scorecard:
-        scored, record = self.predictions().of(split), self.record
-        return scorecard(
-            scored.truth,
-            scored.predicted,
-            record.labels,
-            record.seed,
-            ordinal=record.kind == "ordinal",
-            hierarchy=record.hierarchy,
-            probabilities=scored.probabilities,
-        )
+        scored = self.predictions().of(split)
+        return score_predictions(scored, self.record.target(scored.truth), self.record.seed)
 
 
 def restrict_to_common(selected: Sequence[runs.Run]) -> tuple[list[runs.Run], str]:

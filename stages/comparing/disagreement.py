@@ -17,10 +17,10 @@ from heads.evaluation.confusion_counts import ConfusionCounts
 from heads.evaluation.metrics import scorecard
 from heads.evaluation.paired_counts import PairedCounts, is_right
 from heads.evaluation.randomization import adjust_holm, mcnemar_p_value
-from stages.comparing.common_documents import SPLITS
 from stages.explain.source_text import read_texts
 from stages.fitting import runs
 from stages.fitting.predictions import CsvWriter, Predictions, format_labels
+from stages.fitting.record import SPLITS
 from stages.stores import open_corpus, open_store
 
 __all__ = ["Disagreement", "DocumentDifference", "LabelDifference", "ScoredSplit", "add_texts", "find_differences"]
@@ -139,7 +139,7 @@ def find_differences(first: runs.Run, second: runs.Run, split: ScoredSplit | Non
         raise CallError(
             f"{first.name} and {second.name} have different labels, so their predictions cannot be compared."
         )
-    split = split or ("train" if first.record.validate_on == "folds" else "validation")
+    split = split or first.record.ranking_split.value
     one, other = _shared_documents([_scored(run, split) for run in (first, second)], first, second, split)
     names, truth = first.record.node_names, one.truth
     right = [is_right(truth, each.predicted) for each in (one, other)]

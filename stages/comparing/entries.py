@@ -11,10 +11,8 @@ from heads.evaluation.metrics import ConfidenceInterval, Metric
 from stages.fitting.predictions import Predictions
 from stages.fitting.runs import Run, load, short_hash
 
-__all__ = ["SPLITS", "Entry", "Seeds", "group_seeds", "mean_interval"]
+__all__ = ["Entry", "Seeds", "group_seeds", "mean_interval"]
 
-# what predictions are scored on, and the documents of these
-SPLITS = {"out_of_fold": Split.TRAIN, "validation": Split.VALIDATION, "test": Split.TEST}
 # fields of a record that decide nothing, or that follow from the seed and the others
 _RESULTS = {
     "seed", "hyperparameters", "inputs", "base_runs", "parameter_count", "seconds", "predict_milliseconds", "run_notes",

@@ -12,8 +12,8 @@ from data.text_format import plural
 from featurestore import Location
 from heads.evaluation.metrics import Metric, Scorecard, scorecard
 from stages.comparing.column_values import read_column_values
-from stages.comparing.common_documents import SPLITS
 from stages.fitting.predictions import Predictions
+from stages.fitting.record import SPLITS
 from stages.fitting.runs import Run
 
 __all__ = ["GroupMetrics", "GroupedMetrics", "group_metrics"]
@@ -105,7 +105,7 @@ def group_metrics(
         UnknownName: what `read_column_values` raises.
         CallError: a run was not scored on this split.
     """
-    split = split or _ranking_split(selected[0])
+    split = split or selected[0].record.ranking_split.value
     found = read_column_values(selected[0], column, stores)
     predictions = {run.name: _predictions(run, split) for run in selected}
     first = predictions[selected[0].name]
@@ -119,10 +119,6 @@ def group_metrics(
     )
     notes = (*found.notes, *_notes(rows, metric))
     return GroupedMetrics(column, split, metric, tuple(predictions), rows, notes)
-
-
-def _ranking_split(run: Run) -> str:
-    return (SPLITS["out_of_fold"] if run.record.validate_on == "folds" else SPLITS["validation"]).value
 
 
 def _predictions(run: Run, split: str) -> Predictions:

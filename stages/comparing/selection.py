@@ -43,17 +43,22 @@ def select_runs(
         RunDamaged: if no run can be read.
         CallError: the named runs are on different documents; and what `select_matching` and `restrict_to_common` raise.
     """
-    found = [find_run(name, folder) for name in dict.fromkeys(names)] if names else _read_folder(folder, notify)
-    if filters:
-        found = select_matching(found, filters)
+    if names:
+        found = [find_run(name, folder) for name in dict.fromkeys(names)]
+        found = select_matching(found, filters) if filters else found
+    else:
+        found = _read_folder(folder, filters, notify)
     return on_same_documents(found, notify, common=common) if names or common else _newest_documents(found, notify)
 
 
-def _read_folder(folder: Path, notify: Notify) -> list[runs.Run]:
+def _read_folder(folder: Path, filters: Sequence[RunFilter], notify: Notify) -> list[runs.Run]:
     left_out: list[str] = []
-    found = runs.runs_in(folder, "scorecard", "decision", "predictions", "scores", notify=left_out.append)
+    found = runs.runs_in(folder, "decision", notify=left_out.append)
+    if found and filters:
+        found = select_matching(found, filters)
+    found = runs.readable(found, "scorecard", "predictions", "scores", notify=left_out.append)
     if not found and left_out:
-        raise RunDamaged(f"{folder} holds no run that can be read. {left_out[0]}")
+        raise RunDamaged(f"{folder} holds no run that can be read. {left_out[-1]}")
     if not found:
         raise FileMissing(f"{folder} holds no run. Make one with `embedonce fit-head linear`.")
     for sentence in left_out:

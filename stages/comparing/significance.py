@@ -13,7 +13,7 @@ from heads.evaluation.metrics import ConfidenceInterval, Metric
 from heads.evaluation.paired import PairedComparison, compare_paired, mean_differences
 from heads.evaluation.randomization import EXCHANGES, adjust_holm
 from heads.evaluation.selection_optimism import SelectionOptimism, correct_selection
-from stages.comparing.entries import SPLITS, Entry
+from stages.comparing.entries import Entry
 from stages.fitting.predictions import Predictions
 
 __all__ = ["Significance", "compare_with_best"]
@@ -72,8 +72,7 @@ def compare_with_best(
     labels, hierarchy = len(record.labels), record.hierarchy
     exchanges = int(np.clip(40 * family, EXCHANGES, MOST_EXCHANGES))  # so that an adjusted p-value can be below 0.05
     comparisons, differences, optimism = dict[str, PairedComparison](), dict[str, ConfidenceInterval](), None
-    ranking = SPLITS["out_of_fold" if record.validate_on == "folds" else "validation"]
-    for aligned in _align(entries, predictions, ranking, metric):
+    for aligned in _align(entries, predictions, record.ranking_split, metric):
         truth, best, others = aligned.truth, aligned.best, list(aligned.others.values())
         found = compare_paired(
             truth, best, others, labels, metric, margin=margin, hierarchy=hierarchy, exchanges=exchanges

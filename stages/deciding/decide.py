@@ -16,18 +16,17 @@ from data.errors import CallError
 from data.splits import Split
 from data.target import Target
 from heads.evaluation.decisions import Evidence
-from heads.evaluation.label_set_metrics import label_set_metrics
-from heads.evaluation.metrics import Scorecard, scorecard
+from heads.evaluation.metrics import Scorecard
 from stages.deciding.features import OpenFeatures
-from stages.deciding.inputs import DecisionInputs, target_of
+from stages.deciding.inputs import DecisionInputs
 from stages.deciding.plan import DecisionPlan
 from stages.deciding.scored_decisions import register_scoring
 from stages.fitting import runs
 from stages.fitting.decision_options import DecisionOptions
-from stages.fitting.predictions import Predictions
+from stages.fitting.predictions import Predictions, score_predictions
 from stages.fitting.saving import add_test, save_decided
 
-__all__ = ["Decided", "DecisionValues", "decide", "decision_scorecard", "score_decision"]
+__all__ = ["Decided", "DecisionValues", "check_request", "decide", "score_decision"]
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ class DecisionValues:
 
 def _test_value(run: runs.Run) -> float:
     test = run.predictions().of(Split.TEST)
-    target = target_of(run.record, test.truth)
+    target = run.record.target(test.truth)
     predicted = run.decision.without_shift.decide_all(test.scores)
     return DecisionOptions.from_json(run.record.rule_options).value(target, predicted)
 
@@ -114,26 +113,43 @@ def decide(
         EmbedOnceError: the run or its parent is damaged or gone, or nothing can be written.
     """
     if run.record.parent and plan == DecisionPlan():
-        return _finish(run, command, open_features, final=final, is_new=False)
+        return _finish(run, open_features, final=final, is_new=False)
+    check_request(run, plan, final=final, has_shift=plan.unlabelled is not None)
     origin = run.origin
-    if final:
-        _check_has_test(origin)
-    if plan.unlabelled is not None:
-        plan.check_with_shift(origin)
     inputs = DecisionInputs.of(origin)
     plan = plan.for_target(inputs.target)
     folder = origin.folder.parent / f"{origin.name}-{_identity(plan, origin, inputs.target)}"
     if folder.exists():
-        return _finish(runs.load(folder), command, open_features, final=final, is_new=False)
+        return _finish(runs.load(folder), open_features, final=final, is_new=False)
     start = time.perf_counter()
     features = open_features(origin) if open_features is not None and plan.abstention.other else None
     decision = plan.decide(inputs, features)
     record = _record(origin, plan, command, seconds=round(time.perf_counter() - start, 3))
-    has_folds = record.validate_on == "folds"
-    predictions = inputs.predictions(decision, Split.TRAIN if has_folds else Split.VALIDATION)
-    name = "out_of_fold" if has_folds else "validation"
-    decided = save_decided(folder, record, decision, predictions, {name: _scorecard(predictions, record)})
-    return _finish(decided, command, open_features, final=final, is_new=True)
+    predictions = inputs.predictions(decision, record.ranking_split)
+    scorecards = {record.ranking_metrics: _scorecard(predictions, record)}
+    decided = save_decided(folder, record, decision, predictions, scorecards)
+    return _finish(decided, open_features, final=final, is_new=True)
+
+
+def check_request(run: runs.Run, plan: DecisionPlan, *, final: bool, has_shift: bool) -> None:
+    """Check what can be refused before new documents are encoded and anything is computed.
+
+    Args:
+        run: as for `decide`.
+        plan: as for `decide`, still without new documents.
+        final: as for `decide`.
+        has_shift: whether the decision will be shifted to the frequencies of new documents.
+
+    Raises:
+        CallError: an option does not fit the labels, or there are no test scores for `final`.
+        EmbedOnceError: the run or its parent is damaged or gone.
+    """
+    origin = run.origin
+    if final:
+        _check_has_test(origin)
+    if has_shift:
+        plan.check_with_shift(origin)
+    plan.for_target(origin.record.target(origin.predictions().of(origin.record.ranking_split).truth))
 
 
 def _record(origin: runs.Run, plan: DecisionPlan, command: str, *, seconds: float) -> runs.Record:
@@ -155,8 +171,8 @@ def _record(origin: runs.Run, plan: DecisionPlan, command: str, *, seconds: floa
     )
 
 
-def _finish(run: runs.Run, command: str, open_features: OpenFeatures | None, *, final: bool, is_new: bool) -> Decided:
-    scored = score_decision(run, command=command, open_features=open_features) if final else run
+def _finish(run: runs.Run, open_features: OpenFeatures | None, *, final: bool, is_new: bool) -> Decided:
+    scored = score_decision(run, open_features) if final else run
     return Decided(scored, is_new, is_scored_now=scored.record.final and not run.record.final)
 
 
@@ -169,12 +185,11 @@ def _check_has_test(run: runs.Run) -> None:
         )
 
 
-def score_decision(run: runs.Run, *, command: str = "", open_features: OpenFeatures | None = None) -> runs.Run:
+def score_decision(run: runs.Run, open_features: OpenFeatures | None = None) -> runs.Run:
     """Score a decided run on the test split, from its parent's scores; one that was scored before is returned as it is.
 
     Args:
         run: a decided run.
-        command: the command line, for the record.
         open_features: as for `decide`.
 
     Returns:
@@ -193,9 +208,8 @@ def score_decision(run: runs.Run, *, command: str = "", open_features: OpenFeatu
     before = register_scoring(origin, run.name)
     decision = run.decision.without_shift
     predicted, sets = decision.decide(test.scores, vectors), decision.sets(test.scores, test.ids)
-    record = replace(
-        run.record, final=True, decisions_scored_before=before, documents=origin.record.documents, command=command
-    )
+    documents = origin.record.documents
+    record = replace(run.record, final=True, decisions_scored_before=before, documents=documents)
     decided = replace(test, predicted=predicted, decision=run.decision, label_sets=sets)
     return add_test(run, record, decided, _scorecard(decided, record))
 
@@ -227,19 +241,4 @@ def _identity(plan: DecisionPlan, origin: runs.Run, target: Target) -> str:
 
 
 def _scorecard(predictions: Predictions, record: runs.Record) -> Scorecard:
-    return decision_scorecard(predictions, target_of(record, predictions.truth), record.seed)
-
-
-def decision_scorecard(predictions: Predictions, target: Target, seed: int) -> Scorecard:
-    """Every metric of predictions, of label sets too. target: the labels of their documents. seed: of the resamples."""
-    sets = predictions.label_sets
-    card = scorecard(
-        target.y,
-        predictions.predicted,
-        target.labels,
-        seed,
-        ordinal=target.is_ordinal,
-        hierarchy=target.hierarchy,
-        probabilities=predictions.probabilities,
-    )
-    return card if sets is None else replace(card, label_sets=label_set_metrics(sets, target.y, seed))
+    return score_predictions(predictions, record.target(predictions.truth), record.seed)

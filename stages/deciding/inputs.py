@@ -2,21 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data.splits import Split
 from data.target import Target
-from data.taxonomy import Taxonomy
 from heads.evaluation.calibration import Calibration
 from heads.evaluation.decisions import Decision
 from stages.fitting.predictions import Predictions
-from stages.fitting.record import Record
 from stages.fitting.runs import Run
 
-__all__ = ["DecisionInputs", "target_of"]
+__all__ = ["DecisionInputs"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,13 +41,12 @@ class DecisionInputs:
     def of(cls, run: Run) -> Self:
         """The inputs of a run, or of the parent of a decided run. Raises RunDamaged for files that were changed."""
         origin = run.origin
-        split = Split.TRAIN if origin.record.validate_on == "folds" else Split.VALIDATION
-        rows = origin.predictions().of(split)
+        rows = origin.predictions().of(origin.record.ranking_split)
         folds = np.empty(0, dtype=np.int8) if rows.calibration_folds is None else rows.calibration_folds
         return cls(
             ids=rows.ids,
             scores=np.asarray(rows.scores),
-            target=target_of(origin.record, rows.truth),
+            target=origin.record.target(rows.truth),
             groups=origin.groups(),
             seed=origin.record.seed,
             calibration=replace(origin.decision.calibration, folds=folds),
@@ -68,9 +65,3 @@ class DecisionInputs:
             label_sets=None if decision.label_sets is None else decision.out_of_fold_sets,
             calibration_folds=calibration.folds if calibration.of_folds else None,
         )
-
-
-def target_of(record: Record, truth: NDArray[Any]) -> Target:
-    """The labels of documents as the target that the run was fitted on. truth: as in `Predictions`."""
-    taxonomy = Taxonomy.from_json(record.taxonomy) if record.taxonomy else None
-    return Target(record.kind, tuple(record.labels), truth, taxonomy)

@@ -8,7 +8,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import repeat
 from pathlib import Path
@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Any, Self, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from data.target import TargetKind
+from data.target import Target, TargetKind
 from data.text_format import neutralize_row, restore
 from heads.evaluation.decisions.abstention import REASONS
+from heads.evaluation.label_set_metrics import label_set_metrics
+from heads.evaluation.metrics import Scorecard, scorecard
 from heads.evaluation.score_matrix import row_blocks, scores_to_probabilities
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ __all__ = [
     "predicted_codes",
     "probability_columns",
     "read_predictions",
+    "score_predictions",
     "write_predictions",
 ]
 
@@ -99,6 +102,21 @@ class Predictions:
             None if self.label_sets is None else self.label_sets[rows],
             None if self.calibration_folds is None else self.calibration_folds[rows],
         )
+
+
+def score_predictions(predictions: Predictions, target: Target, seed: int) -> Scorecard:
+    """Every metric of predictions, of label sets too. target: the labels of their documents. seed: of the resamples."""
+    sets = predictions.label_sets
+    card = scorecard(
+        target.y,
+        predictions.predicted,
+        target.labels,
+        seed,
+        ordinal=target.is_ordinal,
+        hierarchy=target.hierarchy,
+        probabilities=predictions.probabilities,
+    )
+    return card if sets is None else replace(card, label_sets=label_set_metrics(sets, target.y, seed))
 
 
 def probability_columns(labels: Sequence[str], others: Sequence[str]) -> list[str]:

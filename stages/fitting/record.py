@@ -9,13 +9,18 @@ from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from numpy.typing import NDArray
+
 from data.hierarchy import Hierarchy
-from data.target import TargetKind
+from data.splits import Split
+from data.target import Target, TargetKind
 from data.taxonomy import Taxonomy
 
-__all__ = ["RECORDED_PACKAGES", "Record", "package_versions", "short_hash"]
+__all__ = ["RECORDED_PACKAGES", "SPLITS", "Record", "package_versions", "short_hash"]
 
 RECORDED_PACKAGES = ("embedonce", "numpy", "scikit-learn", "torch", "lightgbm")
+# the names of the metrics of a run, and the split of their documents
+SPLITS = {"out_of_fold": Split.TRAIN, "validation": Split.VALIDATION, "test": Split.TEST}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +79,21 @@ class Record:
     def notes(self) -> tuple[str, ...]:
         """Everything that a reader of the run's metrics must know."""
         return (*self.corpus_notes, *self.run_notes)
+
+    @property
+    def ranking_metrics(self) -> str:
+        """The name of the metrics that rank the run: out of fold, or on the validation split."""
+        return "out_of_fold" if self.validate_on == "folds" else "validation"
+
+    @property
+    def ranking_split(self) -> Split:
+        """The split whose documents rank the run and choose its decision."""
+        return SPLITS[self.ranking_metrics]
+
+    def target(self, truth: NDArray[Any]) -> Target:
+        """The labels of documents as the target that the run was fitted on. truth: as in `Predictions`."""
+        taxonomy = Taxonomy.from_json(self.taxonomy) if self.taxonomy else None
+        return Target(self.kind, tuple(self.labels), truth, taxonomy)
 
     @cached_property
     def hierarchy(self) -> Hierarchy | None:

@@ -24,7 +24,7 @@ stages/fitting/training_distance.py.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -53,6 +53,7 @@ __all__ = [
     "Run",
     "load",
     "package_versions",
+    "readable",
     "runs_in",
     "short_hash",
 ]
@@ -65,7 +66,7 @@ _OF_ORIGIN = ("head/", "scores.npy", "groups.npy", FOLDS)  # files that a decide
 
 @dataclass(frozen=True)
 class Run:
-    """A complete run on disk. Each file is checked against its hash before it is read."""
+    """A complete run on disk. Each file is checked against its hash before it is read for the first time."""
 
     folder: Path
     record: Record
@@ -111,7 +112,11 @@ class Run:
         return origin
 
     def predictions(self) -> Predictions:
-        """The predictions on the test split, and the out-of-fold ones on the training split."""
+        """The predictions on the test split, and the out-of-fold ones on the training split; they are read once."""
+        return self._predictions
+
+    @cached_property
+    def _predictions(self) -> Predictions:
         tables = [self._verified_path(file) for file in self._parts("predictions.csv")]
         record, scores = self.record, self._load("scores.npy")
         return read_predictions(tables, scores, record.labels, record.kind, record.node_names, self.decision)
@@ -161,23 +166,31 @@ class Run:
                 if file.startswith(prefixes):
                     run._verified_path(file)
 
+    @cached_property
+    def _verified(self) -> set[str]:
+        """The files that were checked against their hashes."""
+        return set()
+
     @property
     def ranking_scorecard(self) -> "Scorecard":
         """The metrics that runs are ranked by: those of training documents that a head was not fitted on."""
-        return self.scorecards["out_of_fold" if self.record.validate_on == "folds" else "validation"]
+        return self.scorecards[self.record.ranking_metrics]
 
     @property
     def scored_split(self) -> str:
         """The split whose predictions a report shows: the test split, or the validated documents without one."""
-        return "test" if "test" in self.scorecards else "train" if self.record.validate_on == "folds" else "validation"
+        return "test" if "test" in self.scorecards else self.record.ranking_split.value
 
     def _verified_path(self, file: str) -> Path:
         path = self.folder / file
+        if file in self._verified:
+            return path
         if not path.is_file() or hash_file(path) != self.files.get(file):
             again = "decide" if self.record.parent else "fit"
             raise RunDamaged(
                 f"{path} is missing or was changed after the run was made. Remove {self.folder} and {again} again."
             )
+        self._verified.add(file)
         return path
 
 
@@ -224,16 +237,21 @@ def runs_in(folder: Path, *files: str, notify: Callable[[str], None] = lambda _:
     Returns:
         The runs, none if there is no such folder.
     """
-    readable = []
-    for path in _run_folders(folder):
+    return readable(_run_folders(folder), *files, notify=notify)
+
+
+def readable(found: Iterable[Path | Run], *files: str, notify: Callable[[str], None] = lambda _: None) -> list[Run]:
+    """The runs that can be read. found: their folders, or the runs. Further arguments as for `runs_in`."""
+    left = []
+    for each in found:
         try:
-            run = load(path)
+            run = each if isinstance(each, Run) else load(each)
             run.check(*files)
         except EmbedOnceError as error:
-            notify(f"The run {path.name} is left out: {error}")
+            notify(f"The run {each.name} is left out: {error}")
         else:
-            readable.append(run)
-    return readable
+            left.append(run)
+    return left
 
 
 def _run_folders(folder: Path) -> list[Path]:

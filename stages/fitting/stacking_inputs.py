@@ -59,14 +59,14 @@ def build_stacking_task(task: Task, plan: FitPlan, store: FeatureSource, folder:
         )
     copies = {} if task.copies is None else task.copies.counts
     named = [runs.load(folder / Path(name).name) for name in plan.base_runs]  # the shell completes their folder
-    names = sorted({run.origin.name for run in named})
+    origins = {run.origin.name: run.origin for run in named}
     left_out: list[str] = []
-    candidates = [runs.load(folder / name) for name in names]
+    candidates = [origins[name] for name in sorted(origins)]
     if not candidates:
         found = runs.runs_in(folder, "predictions", "scores", notify=left_out.append)
         candidates = [run for run in found if run.record.copies == copies and not run.record.parent]
     mismatches = {run.name: _find_mismatch(run, task, plan, store) for run in candidates}
-    for name in names:
+    for name in sorted(origins):
         if mismatches[name]:
             raise CallError(f"{name} cannot be stacked here: {mismatches[name]}.")
     base_runs = tuple(run for run in candidates if not mismatches[run.name])

@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.errors import BadData, CallError
-from data.splits import Split
 from data.taxonomy import Taxonomy
 from data.text_format import join_names, plural
 from stages.fitting.runs import Run
@@ -29,8 +28,7 @@ def suggest_taxonomy(run: Run) -> CountedTaxonomy:
             f"The labels of {run.name} have a taxonomy already. Name a run with flat labels, or draw this one with "
             f"`embedonce taxonomy --run {run.name}`."
         )
-    split = Split.TRAIN if run.record.validate_on == "folds" else Split.VALIDATION
-    scored = run.predictions().of(split)
+    scored = run.predictions().of(run.record.ranking_split)
     return propose_taxonomy(run.name, tuple(run.record.labels), scored.truth, scored.predicted)
 
 

@@ -1,5 +1,6 @@
 """Which runs `compare` selects: by filters, and on the same documents."""
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 import embedonce as api
 from data.documents import Document
-from data.errors import CallError, UnknownName
+from data.errors import CallError, RunDamaged, UnknownName
 from heads.classifiers.linear import LinearHead
 from heads.classifiers.prototype import PrototypeHead
 from heads.evaluation.metrics import scorecard
@@ -62,6 +63,16 @@ def test_filters_are_on_keys_of_the_record_and_a_repeated_key_takes_either_value
     assert filtered(folder, "seed=3", "C=0.50") == {"linear made"}  # hyperparameters.C, as a number
     assert filtered(folder, "documents.train=90", "run=proto*") == {"prototype made"}
     assert filtered(folder, "labels=b", "corpus=sec*") == {"linear second"}
+
+
+def test_files_of_runs_that_a_filter_leaves_out_are_not_read(folder: Path, tmp_path: Path) -> None:
+    runs_folder, said = shutil.copytree(folder, tmp_path / "runs"), list[str]()
+    (damaged,) = runs_folder.glob("prototype-*")
+    (damaged / "scores.npy").write_bytes(b"")
+    select_runs((), runs_folder, said.append, filters=[RunFilter.parse("head=linear")], common=True)
+    assert not any("is left out" in sentence for sentence in said)
+    with pytest.raises(RunDamaged, match=f"holds no run that can be read. The run {damaged.name} is left out"):
+        select_runs((), runs_folder, filters=[RunFilter.parse("head=prototype")])
 
 
 def test_hyperparameters_inside_others_have_keys_with_their_names() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from data.atomic_write import hash_file
 from data.errors import BadData, FileMissing, RunDamaged, StorageFailed
 from heads.classifiers.linear import LinearHead
 from heads.classifiers.prototype import PrototypeHead
@@ -70,6 +71,20 @@ def test_a_changed_file_is_refused_by_name(tmp_path: Path, file: str) -> None:
     again = runs.load(run.folder)
     with pytest.raises(RunDamaged, match=f"{file} is missing or was changed"):
         (again.head(), again.predictions(), again.decision, again.scorecards)
+
+
+def test_each_file_is_hashed_and_predictions_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, hashed = runs.load(fitted(tmp_path).folder), list[Path]()
+
+    def count(path: Path) -> str:
+        hashed.append(path)
+        return hash_file(path)
+
+    monkeypatch.setattr(runs, "hash_file", count)
+    run.check("")
+    assert run.predictions() is run.predictions()
+    (run.head(), run.head(), run.decision, run.scorecards, run.groups(), run.folds())
+    assert sorted(hashed) == sorted(run.folder / file for file in run.files)
 
 
 def test_a_record_that_is_cut_short_is_refused(tmp_path: Path) -> None:
