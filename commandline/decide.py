@@ -11,11 +11,13 @@ import click
 from commandline.decision_tables import show_decision
 from commandline.objective_options import ObjectiveOptions, objective_options
 from commandline.options import (
+    CALIBRATIONS,
     STORE,
     NewFile,
     device_option,
     json_option,
     receives,
+    refuse_unused,
     runs_option,
     stores_option,
     trust_option,
@@ -68,11 +70,13 @@ class DecideOptions(ObjectiveOptions, UndecidedOptions):
 
     def plan_for(self, run: "Run") -> "DecisionPlan":
         """The plan with the new documents, scored by the head of a run."""
+        from stages.deciding.decide import check_request
         from stages.predict import open_encoders, read_new_text, score_new_documents
 
         if self.unlabelled is None:
+            refuse_unused(("encoder", "trust_remote_code", "device"), "for --unlabelled")
             return self.plan
-        self.plan.check_with_shift(run)
+        check_request(run, self.plan, final=self.final, has_shift=True)
         corpus = read_new_text(run, self.unlabelled, SourceSpec())
         for sentence in corpus.notes:
             note(sentence)
@@ -105,7 +109,7 @@ class DecideOptions(ObjectiveOptions, UndecidedOptions):
 @click.option("--tune/--no-tune", default=True, help="Choose a decision rule on out-of-fold scores.")
 @click.option(
     "--calibration",
-    type=click.Choice(["auto", "none", "temperature", "vector", "isotonic"]),
+    type=click.Choice(CALIBRATIONS),
     help="How scores become probabilities, as in fit-head.  [as RUN]",
 )
 @click.option(
@@ -151,6 +155,9 @@ def decide(options: DecideOptions) -> None:
     from stages.deciding.decide import decide as decide_run
 
     chosen = find_run(options.run, options.runs)
+    abstention = chosen.decision.abstention
+    if not options.other and (abstention is None or abstention.other is None):
+        refuse_unused(("store",), "for --other, which reads features")
     plan = options.plan_for(chosen)
     with progress("deciding") as bar:
         bar(0, 1, f"choosing the decision on the scores of {chosen.record.parent or chosen.name}")
@@ -171,7 +178,8 @@ def decide(options: DecideOptions) -> None:
 
 def _is_table(options: DecideOptions) -> bool:
     """Whether the argument is a file, or the name of one that does not exist."""
-    return not (options.runs / options.run).is_dir() and (Path(options.run).is_file() or bool(Path(options.run).suffix))
+    path = Path(options.run)
+    return not (options.runs / path).is_dir() and not path.is_dir() and (path.is_file() or bool(path.suffix))
 
 
 def _decide_table(options: DecideOptions) -> None:
@@ -180,8 +188,8 @@ def _decide_table(options: DecideOptions) -> None:
     from stages.predict import write_predictions
     from stages.score_table import ScoreTable, decide_table
 
-    if options.unlabelled is not None:
-        raise CallError("--unlabelled is for a run, whose head scores the new documents. Leave it out.")
+    of_runs = ("unlabelled", "encoder", "trust_remote_code", "device", "store")
+    refuse_unused(of_runs, "for a run, which has a head and features, and not for a table")
     if options.output is not None and options.output.exists():
         raise CallError(f"{options.output} exists already. Name another --output, or remove it.")
     scores = ScoreTable.read(options.run)
@@ -208,6 +216,9 @@ def _decide_table(options: DecideOptions) -> None:
         note(sentence)
     if options.output is not None:
         say(f"The predictions of {plural(len(decided.predictions), 'document')} are in {options.output}.")
+        if left_out := len(scores.ids) - len(decided.predictions):
+            verb = "is" if left_out == 1 else "are"
+            note(f"{plural(left_out, 'document')} of the test split {verb} left out of it: --final adds them.")
 
 
 def _describe(decided: "Decided") -> str:
@@ -237,7 +248,7 @@ def _to_json(decided: "Decided", values: "DecisionValues") -> dict[str, object]:
 def _show_run(run: "Run", values: "DecisionValues") -> None:
     """Print the values of a decided run, why it was chosen, and what to do next."""
     show_decision(run.decision, values, run.scorecards, run.record.labels)
-    if not run.record.final:
+    if not run.record.final and "test" in run.origin.scorecards:
         command = shlex.join(["embedonce", "decide", str(run.folder), "--final"])
         note(f"The test split was not scored. `{command}` scores it, once.")
     elif before := run.record.decisions_scored_before:

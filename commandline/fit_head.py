@@ -12,6 +12,7 @@ import click
 
 from commandline.comparison_tables import show_choice, show_comparison
 from commandline.options import (
+    CALIBRATIONS,
     CorpusOptions,
     class_weight_option,
     corpus_options,
@@ -100,7 +101,7 @@ class FitHeadOptions(CorpusOptions):
 @click.option("--tune/--no-tune", default=True, help="Choose a decision rule on out-of-fold scores.")
 @click.option(
     "--calibration",
-    type=click.Choice(["auto", "none", "temperature", "vector", "isotonic"]),
+    type=click.Choice(CALIBRATIONS),
     default="auto",
     show_default=True,
     help="How scores become probabilities; auto takes the method with the lowest cross-fitted log loss.",

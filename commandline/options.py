@@ -10,7 +10,7 @@ A command receives its options as one frozen dataclass:
 
 import csv
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
@@ -23,6 +23,7 @@ from commandline.objective_options import ObjectiveOptions, objective_options
 from data.atomic_write import check_writable
 from data.errors import CallError
 from data.ranges import MAX_SEED
+from data.text_format import join_names
 
 if TYPE_CHECKING:
     from featurestore import CorpusTable, FeatureStore, Location
@@ -139,6 +140,7 @@ metric_option = click.option(
     "several, quadratic-kappa needs --order, and those after it a taxonomy.  "
     "[as --objective; hf1 for labels with a taxonomy, else macro-f1]",
 )
+CALIBRATIONS = ("auto", "none", "temperature", "vector", "isotonic")  # of heads.evaluation.calibration
 validate_on_option = click.option(
     "--validate-on",
     type=click.Choice(["folds", "split"]),
@@ -329,6 +331,22 @@ def is_given(parameter: str) -> bool:
     """Whether the user set a parameter of the running command, on the command line or in embedonce.toml."""
     source = click.get_current_context().get_parameter_source(parameter)
     return source in (click.core.ParameterSource.COMMANDLINE, click.core.ParameterSource.DEFAULT_MAP)
+
+
+def refuse_unused(parameters: Sequence[str], reason: str) -> None:
+    """Raise CallError for parameters on the command line that would be ignored; those of embedonce.toml may be.
+
+    reason: what they are for instead, after "is" or "are".
+    """
+    context = click.get_current_context()
+    given = [
+        each.opts[0]
+        for each in context.command.params
+        if each.name in parameters and context.get_parameter_source(each.name) is click.core.ParameterSource.COMMANDLINE
+    ]
+    if given:
+        verb, them = ("is", "it") if len(given) == 1 else ("are", "them")
+        raise CallError(f"{join_names(given, quoted=False)} {verb} {reason}. Leave {them} out.")
 
 
 def describe_origin(parameter: str, default: str) -> str:

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from data.errors import CallError
-
 if TYPE_CHECKING:
     from heads.evaluation.decisions.abstention import AbstentionOptions
     from heads.evaluation.decisions.label_sets import LabelSetOptions, SetScore
@@ -72,32 +70,15 @@ class UndecidedOptions:
     @property
     def abstention(self) -> "AbstentionOptions":
         """Which documents are left undecided. Raises CallError for values that cannot be, or go without another."""
-        from heads.evaluation.decisions.abstention import FALSE_ALARMS, AbstentionOptions
+        from stages.deciding.plan import abstention_options
 
-        if self.false_alarms is not None and not self.other:
-            raise CallError("--false-alarms is for documents unlike those of training. Give --other too.")
-        return AbstentionOptions(
-            min_confidence=self.min_confidence,
-            coverage=self.coverage,
-            other=self.other,
-            false_alarms=FALSE_ALARMS if self.false_alarms is None else self.false_alarms,
-        )
+        return abstention_options(self.min_confidence, self.coverage, other=self.other, false_alarms=self.false_alarms)
 
     @property
     def sets(self) -> "LabelSetOptions | None":
         """Which sets of labels are made. Raises CallError as `abstention` does."""
-        from heads.evaluation.decisions.label_sets import LabelSetOptions
+        from stages.deciding.plan import label_set_options
 
-        if self.label_sets is None:
-            if self.set_score is not None or self.sets_per_label or self.empty_sets:
-                raise CallError(
-                    "--set-score, --sets-per-label and --empty-sets are for label sets. Give --label-sets too, as in "
-                    "--label-sets 0.97."
-                )
-            return None
-        return LabelSetOptions(
-            level=self.label_sets,
-            score=self.set_score or "probability",
-            per_label=self.sets_per_label,
-            allow_empty=self.empty_sets,
+        return label_set_options(
+            self.label_sets, self.set_score, per_label=self.sets_per_label, allow_empty=self.empty_sets
         )

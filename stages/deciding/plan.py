@@ -9,7 +9,7 @@ from data.target import Target
 from heads.evaluation.calibration import Calibration, CalibrationMethod, fit_calibration
 from heads.evaluation.decisions import Decision
 from heads.evaluation.decisions.abstention import AbstentionOptions
-from heads.evaluation.decisions.label_sets import LabelSetOptions
+from heads.evaluation.decisions.label_sets import LabelSetOptions, SetScore
 from stages.deciding.features import RunFeatures
 from stages.deciding.inputs import DecisionInputs
 from stages.deciding.new_documents import NewDocuments, add_label_shift
@@ -17,7 +17,38 @@ from stages.deciding.undecided import add_abstention, add_label_sets
 from stages.fitting.decision_options import DecisionOptions
 from stages.fitting.runs import Run
 
-__all__ = ["DecisionPlan"]
+__all__ = ["DecisionPlan", "abstention_options", "label_set_options"]
+
+
+def abstention_options(
+    min_confidence: float | None, coverage: float | None, *, other: bool, false_alarms: float | None
+) -> AbstentionOptions:
+    """Which documents are left undecided. false_alarms: None for the default; else only with `other`.
+
+    Raises CallError for values that cannot be, or go without another.
+    """
+    if false_alarms is None:
+        return AbstentionOptions(min_confidence=min_confidence, coverage=coverage, other=other)
+    if not other:
+        raise CallError("--false-alarms is for documents unlike those of training. Give --other too.")
+    return AbstentionOptions(min_confidence=min_confidence, coverage=coverage, other=other, false_alarms=false_alarms)
+
+
+def label_set_options(
+    level: float | None, score: SetScore | None, *, per_label: bool, allow_empty: bool
+) -> LabelSetOptions | None:
+    """Which sets of labels are made; None if `level` is. score: None for the default.
+
+    Raises CallError for values that cannot be, or go without a level.
+    """
+    if level is not None:
+        return LabelSetOptions(level=level, score=score or "probability", per_label=per_label, allow_empty=allow_empty)
+    if score is not None or per_label or allow_empty:
+        raise CallError(
+            "--set-score, --sets-per-label and --empty-sets are for label sets. Give --label-sets too, as in "
+            "--label-sets 0.97."
+        )
+    return None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -103,9 +103,9 @@ class Run:
         min_confidence: float | None = None,
         coverage: float | None = None,
         other: bool = False,
-        false_alarms: float = 0.05,
+        false_alarms: float | None = None,
         label_sets: float | None = None,
-        set_score: "SetScore" = "probability",
+        set_score: "SetScore | None" = None,
         sets_per_label: bool = False,
         empty_sets: bool = False,
         corpus: "EmbeddedCorpus | None" = None,
@@ -130,9 +130,10 @@ class Run:
             min_confidence: documents whose prediction has a lower probability are left undecided.
             coverage: the share of documents that is decided, those with the highest probability; None for all.
             other: whether documents unlike those of training are left undecided.
-            false_alarms: the share of documents like those of training that may be left undecided by `other`.
+            false_alarms: the share of documents like those of training that may be left undecided by `other`;
+                None for 0.05.
             label_sets: the share of documents whose label set is to contain the true label; None for no sets.
-            set_score: probability, aps or raps, what is summed up in a set.
+            set_score: probability, aps or raps, what is summed up in a set; None for probability.
             sets_per_label: whether that share is to hold for the documents of each label.
             empty_sets: whether sets may be empty; else each has the predicted label.
             corpus: the corpus that the run was fitted on, which `other` reads.
@@ -146,11 +147,9 @@ class Run:
             CallError: an option does not fit the labels, or the run has no test scores for `final`.
             EmbedOnceError: the run or its parent is damaged or gone, or the corpus is another one.
         """
-        from heads.evaluation.decisions.abstention import AbstentionOptions
-        from heads.evaluation.decisions.label_sets import LabelSetOptions
-        from stages.deciding.decide import decide
+        from stages.deciding.decide import check_request, decide
         from stages.deciding.features import RunFeatures
-        from stages.deciding.plan import DecisionPlan
+        from stages.deciding.plan import DecisionPlan, abstention_options, label_set_options
         from stages.fitting.decision_options import CostMatrix, DecisionOptions
         from stages.predict import score_new_documents
 
@@ -167,15 +166,11 @@ class Run:
             rule=rule,
             tune=tune,
             calibration=calibration,
-            abstention=AbstentionOptions(
-                min_confidence=min_confidence, coverage=coverage, other=other, false_alarms=false_alarms
-            ),
-            label_sets=None
-            if label_sets is None
-            else LabelSetOptions(level=label_sets, score=set_score, per_label=sets_per_label, allow_empty=empty_sets),
+            abstention=abstention_options(min_confidence, coverage, other=other, false_alarms=false_alarms),
+            label_sets=label_set_options(label_sets, set_score, per_label=sets_per_label, allow_empty=empty_sets),
         )
         if unlabelled is not None:
-            plan.check_with_shift(self.stored)
+            check_request(self.stored, plan, final=final, has_shift=True)
             texts = self._read(unlabelled)
             scored = score_new_documents(self.stored, "unlabelled", texts, self._encoders)
             plan = replace(plan, unlabelled=scored)

@@ -48,6 +48,16 @@ def test_it_shows_out_of_fold_values_alone_before_it_is_final(embedonce: Run, ru
     assert again.err.splitlines()[0] == f"runs/{folder.name}: was decided and scored on the test split before."
 
 
+def test_without_test_scores_final_is_not_suggested(embedonce: Run, runs: Path) -> None:
+    assert "--final" not in embedonce("decide", "linear-2").err
+
+
+def test_a_run_folder_with_a_dot_in_its_name_is_no_table(embedonce: Run, runs: Path) -> None:
+    (runs / "linear-1").rename(runs / "linear-1.old")
+    result = embedonce("decide", runs / "linear-1.old", "--runs", "elsewhere")
+    assert result.code == 0 and "decided on the scores of linear-1.old" in result.err
+
+
 def test_json_has_the_values_and_how_many_decisions_were_scored_before(embedonce: Run, runs: Path) -> None:
     embedonce("decide", "linear-1", "--no-tune", "--final")
     result = json.loads(embedonce("decide", "linear-1", "--final", "--json").out)
@@ -74,6 +84,10 @@ def test_compare_shows_how_many_decisions_were_scored_before(embedonce: Run, run
         (["linear-3"], "runs/linear-3 is not a run. Did you mean 'linear-2'?"),
         (["linear-1", "--objective", "distance"], "--objective distance needs a taxonomy, and these labels have none."),
         (["linear-2", "--final"], "linear-2 was fitted with --no-test, so it has no scores of the test split."),
+        (["linear-2", "--final", "--unlabelled", "missing.csv"], "linear-2 was fitted with --no-test, so it has no"),
+        (["linear-1", "--objective", "distance", "--unlabelled", "missing.csv"], "--objective distance needs a"),
+        (["linear-1", "--encoder", "x", "--device", "cpu"], "--encoder, --device are for --unlabelled. Leave them"),
+        (["linear-1", "--store", "x"], "--store is for --other, which reads features. Leave it out."),
     ],
 )
 def test_an_error_is_a_sentence(embedonce: Run, runs: Path, arguments: list[str], message: str) -> None:

@@ -55,6 +55,7 @@ def test_the_command_prints_the_values_and_writes_predictions(embedonce: Run, sc
     result = embedonce("decide", scores, "--coverage", 0.9, "--label-sets", 0.9, "--output", output)
     assert "cross-fitted" in result.out
     assert "documents decided" in result.out
+    assert "400 documents of the test split are left out of it: --final adds them." in result.err
     rows = list(csv.DictReader(output.read_text().splitlines()))
     assert len(rows) == 1610
     assert {row["abstained"] for row in rows} == {"", "low confidence"}
@@ -107,4 +108,5 @@ def test_sums_that_are_not_1_are_reported(tmp_path: Path) -> None:
 def test_what_needs_a_head_and_a_file_that_is_missing_are_refused(embedonce: Run, scores: Path) -> None:
     assert "--other needs the features of a run" in embedonce("decide", scores, "--other").err
     assert "--unlabelled is for a run" in embedonce("decide", scores, "--unlabelled", "new.csv").err
+    assert "--device, --store are for a run" in embedonce("decide", scores, "--store", "x", "--device", "cpu").err
     assert "missing.csv does not exist" in embedonce("decide", "missing.csv").err

@@ -84,8 +84,8 @@ def test_nothing_of_the_test_split_is_read_before_it_is_final(parent: Run) -> No
 
 
 def test_the_test_split_is_scored_under_the_same_name(parent: Run) -> None:
-    run = decide(parent, UNTUNED).run
-    decided = decide(run, DecisionPlan(), final=True)
+    run = decide(parent, UNTUNED, command="first").run
+    decided = decide(run, DecisionPlan(), final=True, command="second")
     final = decided.run
     assert decided.is_scored_now and not decided.is_new and final.name == run.name and final.record.final
     test, of_parent = final.predictions().of("test"), parent.predictions().of("test")
@@ -94,7 +94,7 @@ def test_the_test_split_is_scored_under_the_same_name(parent: Run) -> None:
     assert final.scorecards["test"].accuracy.value == (test.predicted == test.truth).mean()
     assert final.scorecards["out_of_fold"] == run.scorecards["out_of_fold"]
     np.testing.assert_array_equal(final.predictions().of("train").predicted, run.predictions().predicted)
-    assert final.record.documents == parent.record.documents
+    assert final.record.documents == parent.record.documents and final.record.command == "first"
     assert decide(parent, UNTUNED, final=True).run.record.created == run.record.created
 
 

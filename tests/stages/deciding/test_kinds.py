@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -125,6 +126,17 @@ def test_a_python_user_decides_and_scores(tmp_path: Path) -> None:
     final = decided.decide(final=True)
     assert final.name == decided.name and final.test.documents == 20
     assert decided.out_of_fold == final.out_of_fold  # an object from before stays valid
+
+
+@pytest.mark.parametrize(
+    ("option", "message"), [({"sets_per_label": True}, "--label-sets"), ({"false_alarms": 0.1}, "--other")]
+)
+def test_options_that_go_with_another_are_refused_without_it_in_python(
+    tmp_path: Path, option: dict[str, Any], message: str
+) -> None:
+    parent, _ = fit_head(*store_of("single", tmp_path), LINEAR, tmp_path / "runs")
+    with pytest.raises(CallError, match=f"Give {message} too"):
+        HeldRun(parent).decide(**option)
 
 
 def test_undecided_documents_and_label_sets_are_values_in_python(
