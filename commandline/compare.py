@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import click
 
 from commandline.comparison_tables import show_choice, show_comparison, show_sentences
-from commandline.options import METRIC_NAMES, NewFile, json_option, receives, runs_option, split_names, stores_option
+from commandline.options import (
+    METRIC_NAMES,
+    NewFile,
+    json_option,
+    receives,
+    refuse_unused,
+    runs_option,
+    split_names,
+    stores_option,
+)
 from commandline.output import note, say, show, show_json, table
 from commandline.report import write_page
 from data.errors import CallError
@@ -167,6 +176,7 @@ def show_groups(
 
     if options.sort or options.columns or options.html:
         raise CallError("--group-by has a table of its own, without --sort, --columns and --html. Remove these.")
+    refuse_unused(("margin", "cost"), "for the table of runs, not for --group-by")
     assert options.group_by is not None
     print_groups(group_metrics(runs, options.group_by, metric, options.stores_folder, options.split), form, left_out)
 
@@ -188,6 +198,7 @@ def show_differences(
         raise CallError(f"--differences is for two runs, and {len(runs)} are selected. Name two.")
     if form in ("markdown", "latex") or options.sort or options.columns or options.html:
         raise CallError("--differences is written with --format csv or json, without --sort, --columns and --html.")
+    refuse_unused(("metric", "margin", "cost"), "for the table of runs, not for --differences")
     found = add_texts(find_differences(runs[0], runs[1], options.split), runs[0], options.stores_folder)
     if form == "json":
         show_json(found.to_json())

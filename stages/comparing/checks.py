@@ -54,7 +54,7 @@ def check_runs(
         What was found: first of the documents, then of each run in turn.
     """
     of_labels = MACRO_F1 if metric.needs == "probabilities" else metric
-    first, baseline = selected[0], find_baseline(selected)
+    first, baseline = selected[0], find_baseline(selected, metric)
     found = [
         _check("", "rare labels", check_rare_labels(first, of_labels)),
         _check("", "duplicates", check_duplicates(first)),
@@ -63,19 +63,21 @@ def check_runs(
     known = {run.name: _scored(run, predictions[run.name]) for run in selected}
     if baseline is not None:
         of_baseline = known.get(baseline.name) or _scored(baseline, baseline.predictions())
-        paired = differences if baseline.name == first.name else {}
-    for run in selected:
+        paired = differences if baseline.name == first.name and of_labels == metric else {}
+    origins = [run.record.parent or run.name for run in selected]
+    for row, run in enumerate(selected):
         scored = known[run.name]
         if baseline is not None:
             against = check_baseline(run, baseline, (scored, of_baseline), of_labels, paired.get(run.name))
             found.append(_check(run.name, "baseline", against))
-        found += [
-            _check(run.name, "fit", check_fit(run, first, differences.get(run.name))),
-            _check(run.name, "folds", check_folds(run, scored, of_labels, len(selected))),
-            _check(run.name, "search", check_edges(run)),
-            _check(run.name, "views", check_views(run, margin)),
-            _check(run.name, "calibration", check_calibration(run, scored, margin)),
-        ]
+        found.append(_check(run.name, "fit", check_fit(run, first, differences.get(run.name))))
+        if origins[row] not in origins[:row]:  # these are about a head, which all decisions on its scores share
+            found += [
+                _check(run.name, "folds", check_folds(run, scored, of_labels, len({*origins}))),
+                _check(run.name, "search", check_edges(run)),
+                _check(run.name, "views", check_views(run, margin)),
+            ]
+        found.append(_check(run.name, "calibration", check_calibration(run, scored, margin)))
     return tuple(check for check in found if check is not None)
 
 

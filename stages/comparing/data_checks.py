@@ -18,6 +18,7 @@ from stages.fitting import runs
 from stages.fitting.predictions import Predictions
 
 __all__ = [
+    "Finding",
     "check_baseline",
     "check_calibration",
     "check_duplicates",
@@ -120,19 +121,33 @@ def _chance_error(bins: Reliability) -> float:
     return float(mean + 1.96 * sqrt(variance))
 
 
-def find_baseline(selected: Sequence[runs.Run]) -> runs.Run | None:
-    """The best linear SVM on tf-idf on the documents of the first of these runs: among them, or in its folder."""
+def find_baseline(selected: Sequence[runs.Run], metric: Metric) -> runs.Run | None:
+    """The best linear SVM on tf-idf on the documents of the first of these runs: among them, or in its folder.
+
+    Args:
+        selected: the runs.
+        metric: what ranks them.
+
+    Returns:
+        The run, not a decision on its scores; None if there is none that can be read.
+    """
     first = selected[0]
     folder = [run for run in runs.runs_in(first.folder.parent) if run.name not in {each.name for each in selected}]
+    found = [run for run in selected if _is_baseline(run.record, first.record)]
+    others = [run for run in folder if _is_baseline(run.record, first.record)]
+    found += runs.readable(others, "scorecard", "decision", "predictions", "scores")
+    known = [run for run in found if metric.value(run.ranking_scorecard) is not None]
+    return max(known, key=lambda run: float(metric.signed_value(run.ranking_scorecard)), default=None)
+
+
+def _is_baseline(record: runs.Record, first: runs.Record) -> bool:
     fields = ("documents_hash", "labels", "kind", "taxonomy", "validate_on")
-    found = [
-        run
-        for run in (*selected, *folder)
-        if run.record.head == BASELINE
-        and run.record.hyperparameters.get("kind") == BASELINE_KIND
-        and all(getattr(run.record, field) == getattr(first.record, field) for field in fields)
-    ]
-    return max(found, key=lambda run: run.ranking_scorecard.macro_f1.value, default=None)
+    return (
+        record.head == BASELINE
+        and record.hyperparameters.get("kind") == BASELINE_KIND
+        and not record.parent
+        and all(getattr(record, field) == getattr(first, field) for field in fields)
+    )
 
 
 def missing_baseline(run: runs.Run) -> Finding:
@@ -156,8 +171,8 @@ def check_baseline(
         run: the run.
         baseline: the run of `find_baseline`.
         predictions: those that rank the run, and those that rank the baseline.
-        metric: what ranks the runs.
-        difference: how much better the run is than the baseline; None computes it.
+        metric: of the predictions, by which they are compared.
+        difference: how much better the run is than the baseline by this metric; None computes it.
 
     Returns:
         What was found; None for the baseline itself, and if both were not scored on the same documents.
@@ -165,7 +180,8 @@ def check_baseline(
     if run.name == baseline.name or list(predictions[0].ids) != list(predictions[1].ids):
         return None
     difference, take = difference or _difference(run, predictions, metric), f"Take {baseline.name}"
-    values = f"{metric.name} {difference.value:+.3f}, {difference.low:+.3f} to {difference.high:+.3f}"
+    value, low, high = map(_better_or_worse, (difference.value, difference.low, difference.high))
+    values = f"{metric.name} {value}; confidence interval {low} to {high}"
     if difference.high < 0:
         return (
             f"It is worse than the baseline {baseline.name}, a linear SVM on tf-idf ({values}).",
@@ -180,6 +196,10 @@ def check_baseline(
         f"{times[0]:.3f} against {times[1]:.3f} ms per document, without the encoder.",
         f"{take}, or see whether more documents would help: {curve}.",
     )
+
+
+def _better_or_worse(difference: float) -> str:
+    return f"{abs(difference):.3f} {'worse' if difference < 0 else 'better'}"
 
 
 def _difference(run: runs.Run, predictions: Sequence[Predictions], metric: Metric) -> ConfidenceInterval:

@@ -10,15 +10,15 @@ from heads.evaluation.metrics import Metric
 from heads.evaluation.paired_counts import PairedCounts, is_right
 from heads.evaluation.proportions import share_interval
 from stages.comparing.choice import MARGIN
+from stages.comparing.data_checks import Finding
 from stages.comparing.repeat_command import repeat_command
 from stages.fitting import runs
 from stages.fitting.diagnostics import TABULAR, FitDiagnostics
 from stages.fitting.predictions import Predictions
 from stages.fitting.searched_range import SearchedRange
 
-__all__ = ["Finding", "check_edges", "check_fit", "check_folds", "check_views"]
+__all__ = ["check_edges", "check_fit", "check_folds", "check_views"]
 
-Finding = tuple[str, str]  # a sentence, and the next step
 LEVEL = 0.05  # of false alarms, of all runs together
 
 
@@ -86,8 +86,12 @@ def check_folds(run: runs.Run, predictions: Predictions, metric: Metric, tests: 
     folds = run.folds()
     if folds is None or len(folds) != len(predictions.ids):
         return None
+    if predictions.predicted.ndim == 1:  # a document that is left undecided is not wrong
+        decided = np.flatnonzero(predictions.predicted >= 0)
+        predictions, folds = predictions[decided], folds[decided]
     right = is_right(predictions.truth, predictions.predicted)
-    table = np.array([np.bincount(folds[rows], minlength=folds.max() + 1) for rows in (right, ~right)])
+    last = int(folds.max(initial=0))
+    table = np.array([np.bincount(folds[rows], minlength=last + 1) for rows in (right, ~right)])
     table = table[:, table.sum(axis=0) > 0]
     if table.shape[1] < 2 or not table.sum(axis=1).all():
         return None

@@ -30,6 +30,7 @@ DEFAULT_COLUMNS = (
     "fit_seconds",
     "predict_milliseconds",
 )
+_RANKING = ("out_of_fold", "validation", "seeds.interval")  # keys of the ranking metric
 _LOWER_IS_BETTER = {metric.attribute for metric in METRICS.values() if metric.sign < 0}
 _LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 _LATEX |= {sign: f"\\{sign}" for sign in "&%$#_{}"}
@@ -55,7 +56,9 @@ def sort_rows(comparison: Comparison, selected: Sequence[runs.Run], key: str) ->
     name = find_key(key.removeprefix("-"), _keys(values))
     cells = [of_row.get(name) for of_row in values]
     is_metric = any(isinstance(cell, ConfidenceInterval) for cell in cells)
-    descending = is_metric and name.rpartition(".")[2] not in _LOWER_IS_BETTER
+    ranking = next((metric for metric in METRICS.values() if metric.name == comparison.ranking_metric), None)
+    attribute = ranking.attribute if ranking is not None and name in _RANKING else name.rpartition(".")[2]
+    descending = is_metric and attribute not in _LOWER_IS_BETTER
     known = [row for row, cell in enumerate(cells) if format_cell(cell)]
     ordered = sorted(known, key=lambda row: _sort_key(cells[row]), reverse=descending != key.startswith("-"))
     return [*ordered, *(row for row in range(len(cells)) if row not in known)]

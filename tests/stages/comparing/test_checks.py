@@ -1,6 +1,7 @@
 """Each automatic check fires on what it is for, and stays silent otherwise."""
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -270,7 +271,7 @@ def compared_with_baseline(fitted: runs.Run, right: float, milliseconds: float) 
 
 def test_a_run_worse_than_the_baseline_and_one_that_is_only_slower_are_reported(fitted: runs.Run) -> None:
     sentence, step = found(compared_with_baseline(fitted, 0.7, 0.01))
-    assert sentence.startswith("It is worse than the baseline tfidf-1, a linear SVM on tf-idf (macro-F1 -0.0")
+    assert sentence.startswith("It is worse than the baseline tfidf-1, a linear SVM on tf-idf (macro-F1 0.0")
     assert step.startswith("Take tfidf-1, or search the head: `embedonce sweep prototype")
     sentence, step = found(compared_with_baseline(fitted, 0.8, 0.2))
     assert "It is not better than the baseline tfidf-1" in sentence and "0.200 against 0.100 ms" in sentence
@@ -290,9 +291,75 @@ def test_a_baseline_that_is_missing_comes_with_the_command_that_fits_it(fitted: 
     (check,) = [check for check in check_all([fitted]) if check.name == "baseline"]
     assert check.run == "" and check.next_step == "Fit it: `embedonce fit-head tfidf --store store --corpus made`."
     svm = replace(fitted.record, head="tfidf", hyperparameters={"kind": "svm"})
-    assert find_baseline([fitted]) is None
-    assert find_baseline([fitted, replace(fitted, record=svm)]) is not None
-    assert find_baseline([fitted, replace(fitted, record=replace(svm, documents_hash="other"))]) is None
+    assert find_baseline([fitted], MACRO_F1) is None
+    assert find_baseline([fitted, replace(fitted, record=svm)], MACRO_F1) is not None
+    assert find_baseline([fitted, replace(fitted, record=replace(svm, documents_hash="other"))], MACRO_F1) is None
+    assert find_baseline([fitted, replace(fitted, record=replace(svm, parent="other"))], MACRO_F1) is None
+
+
+def test_the_baseline_is_the_best_by_the_ranking_metric_that_can_be_read(fitted: runs.Run, tmp_path: Path) -> None:
+    folder = shutil.copytree(fitted.folder, tmp_path / fitted.name)
+    damaged = shutil.copytree(fitted.folder, tmp_path / "tfidf-damaged")
+    content = json.loads((damaged / "run.json").read_text())
+    content |= {"head": "tfidf", "hyperparameters": {"kind": "svm"}}
+    (damaged / "run.json").write_text(json.dumps(content))
+    run = runs.load(folder)
+    assert found_name(find_baseline([run], MACRO_F1)) == damaged.name
+    (damaged / "predictions.csv").write_text("")
+    assert find_baseline([run], MACRO_F1) is None
+    losses = {"one": 0.5, "other": 0.1}
+    svms = [
+        make_run(
+            fitted,
+            name=name,
+            head="tfidf",
+            hyperparameters={"kind": "svm"},
+            cards={"out_of_fold": card(3, log_loss=ConfidenceInterval(loss, loss, loss))},
+        )
+        for name, loss in losses.items()
+    ]
+    assert found_name(find_baseline(svms, METRICS["log-loss"])) == "other"
+
+
+def found_name(run: runs.Run | None) -> str:
+    assert run is not None
+    return run.name
+
+
+def test_the_baseline_is_compared_by_the_metric_that_the_sentence_names(fitted: runs.Run) -> None:
+    truth = np.random.default_rng(0).integers(3, size=300)
+    cards = {"out_of_fold": card(300, log_loss=EQUAL)}
+    svm: dict[str, Any] = {"head": "tfidf", "hyperparameters": {"kind": "svm"}}
+    baseline = make_run(fitted, truth, name="tfidf-1", cards=cards, **svm)
+    run = make_run(fitted, truth, np.where(np.arange(300) < 150, truth, (truth + 1) % 3), cards=cards)
+    predictions, differences = {each.name: each.planted for each in (baseline, run)}, {run.name: WORSE}
+    for metric, value in ((METRICS["log-loss"], "macro-F1 0.5"), (MACRO_F1, "macro-F1 0.050 worse")):
+        checks = check_runs([baseline, run], predictions, differences, metric)
+        (check,) = [check for check in checks if check.name == "baseline"]
+        assert check.sentence.startswith("It is worse than the baseline") and value in check.sentence
+    assert "confidence interval 0.070 worse to 0.030 worse" in check.sentence
+
+
+def test_what_is_about_a_head_is_reported_once_for_all_decisions_on_its_scores(fitted: runs.Run) -> None:
+    search = [SearchedRange("temperature", 10.0, 0.1, 10.0, True, 0.032, 32.0).to_json()]
+    parent = make_run(fitted, name=fitted.name, search=search)
+    of_parent: dict[str, Any] = {"parent": fitted.name, "parent_scores": fitted.files["scores.npy"]}
+    decided = make_run(fitted, name="decided-1", search=search, **of_parent)
+    other = make_run(fitted, name="other-1", search=search)
+    selected = [decided, parent, other]
+    checks = check_runs(selected, {run.name: run.planted for run in selected}, {}, MACRO_F1)
+    assert [check.run for check in checks if check.name == "search"] == ["decided-1", "other-1"]
+
+
+def test_undecided_documents_do_not_make_a_run_unstable(fitted: runs.Run) -> None:
+    rows, folds = np.arange(1000), np.repeat(np.arange(5, dtype=np.int32), 200)
+    truth = rows % 3
+    predicted = np.where(rows % 10 == 0, (truth + 1) % 3, truth)
+    predicted[(folds == 2) & (rows // 10 % 2 == 0)] = -1
+    run = make_run(fitted, truth, predicted, folds=folds)
+    assert check_folds(run, run.planted, MACRO_F1, 1) is None
+    undecided = make_run(fitted, truth, np.full(1000, -1), folds=folds)
+    assert check_folds(undecided, undecided.planted, MACRO_F1, 1) is None
 
 
 def test_the_command_repeats_the_options_that_hold_for_every_head(fitted: runs.Run) -> None:

@@ -144,6 +144,8 @@ def test_the_command_shows_them_in_the_terminal_as_json_and_as_csv(
         (["--differences", "--filter", "head=linear"], "--differences is for two runs, and 1 are selected"),
         (["--differences", "--format", "latex"], "is written with --format csv or json"),
         (["--split", "test"], "--split is for --differences"),
+        (["--differences", "--cost", "size", "--metric", "mcc"], "--metric, --cost are for the table of runs, not for"),
+        (["--group-by", "year", "--margin", "0.1"], "--margin is for the table of runs, not for --group-by"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(embedonce: Run, folder: Path, options: list[str], message: str) -> None:

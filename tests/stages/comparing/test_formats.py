@@ -12,6 +12,7 @@ from data.errors import UnknownName
 from heads.classifiers.linear import LinearHead
 from heads.classifiers.prototype import PrototypeHead
 from heads.evaluation.bootstrap import ConfidenceInterval
+from heads.evaluation.metrics import METRICS
 from stages.comparing.formats import comparison_table, render_table, sort_rows
 from stages.comparing.table import Comparison, compare
 from stages.fitting import runs
@@ -54,6 +55,12 @@ def test_rows_are_sorted_by_any_value_and_those_without_it_are_last(compared: Co
     assert sort_rows(*compared, "-accuracy") == sorted(
         range(3), key=lambda row: values_of(comparison, row), reverse=False
     )
+
+
+def test_the_best_is_first_also_if_a_lower_ranking_metric_is_better(compared: Compared) -> None:
+    by_loss = compare(compared[1], metric=METRICS["log-loss"])
+    assert sort_rows(by_loss, compared[1], "out_of_fold") == [0, 1, 2]
+    assert sort_rows(by_loss, compared[1], "-out_of_fold") == [2, 1, 0]
 
 
 def values_of(comparison: Comparison, row: int) -> float:
