@@ -25,8 +25,7 @@ except ModuleNotFoundError as error:
 
 check_packages()
 
-from heads.tuned_decision import TunedDecision  # noqa: E402 - after the check
-from stages.interactive.comparison import Comparison  # noqa: E402
+from stages.interactive.comparison import Comparison  # noqa: E402 - after the check
 from stages.interactive.corpus import EmbeddedCorpus, TrainingSplit  # noqa: E402
 from stages.interactive.progress_bar import progress_bar  # noqa: E402
 from stages.interactive.run import Run  # noqa: E402
@@ -34,6 +33,8 @@ from stages.interactive.run import Run  # noqa: E402
 if TYPE_CHECKING:
     from featurestore import Location
     from heads.core.head import Head
+    from heads.tuned_decision import TunedDecision
+    from stages.comparing.choice import Cost
 
 __all__ = [
     "Comparison",
@@ -50,6 +51,15 @@ __all__ = [
 ]
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
+
+
+def __getattr__(name: str) -> Any:
+    """TunedDecision, with which scikit-learn is imported: it takes most of the time of all imports here."""
+    if name != "TunedDecision":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from heads.tuned_decision import TunedDecision
+
+    return TunedDecision
 
 
 def embed(
@@ -335,18 +345,23 @@ def load_run(path: str | Path) -> Run:
 
 
 def compare(
-    runs: "Sequence[Run | str | Path] | str | Path" = "runs", metric: str | None = None, *, common: bool = False
+    runs: "Sequence[Run | str | Path] | str | Path" = "runs",
+    metric: str | None = None,
+    *,
+    common: bool = False,
+    margin: float = 0.005,
+    cost: "Cost" = "predict",
 ) -> Comparison:
     """A table of runs, the best out-of-fold one first.
 
     Args:
         runs: runs, paths of runs, or a folder that holds runs. A note names each run in it that cannot be read, and
             those on other documents than the newest run.
-        metric: what ranks them: macro-f1, micro-f1, accuracy, quadratic-kappa, absolute-error; or with a taxonomy hf1,
-            macro-hf1, tree-distance, lca-f1 or wu-palmer. By default the metric that their decision rules were selected
-            by, if it is the same for all; else macro-F1, or the absolute error if all labels are ordinal.
-
+        metric: what ranks them, as in `embedonce compare --metric`. By default the metric that their decision rules
+            were selected by, if it is the same for all; else macro-F1, or the absolute error if all labels are ordinal.
         common: compare runs on different documents on those that all of them scored.
+        margin: how much worse than the best run, in units of the metric, a cheaper one may be to be chosen.
+        cost: what a cheaper run saves: predict, fit or size.
 
     Raises:
         CallError: if a run does not have the metric, or if the runs are on different documents and not `common`.
@@ -360,4 +375,5 @@ def compare(
     else:
         stored = [run.stored if isinstance(run, Run) else load_run(run).stored for run in runs]
         selected = on_same_documents(stored, left_out.append, common=common)
-    return Comparison(compare_runs(selected, left_out, choose_metric(selected, metric)))
+    ranking = choose_metric(selected, metric)
+    return Comparison(compare_runs(selected, left_out, ranking, margin=margin, cost=cost))

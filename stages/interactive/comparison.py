@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from stages.comparing import table
-
 if TYPE_CHECKING:
     from heads.evaluation.metrics import ConfidenceInterval
+    from stages.comparing import table
     from stages.comparing.checks import Check
+    from stages.comparing.choice import Choice
 
 __all__ = ["Comparison"]
 
@@ -15,7 +15,7 @@ __all__ = ["Comparison"]
 class Comparison:
     """Runs in a table, the best out-of-fold one first. A notebook shows it as HTML, `print` as text."""
 
-    def __init__(self, compared: table.Comparison) -> None:
+    def __init__(self, compared: "table.Comparison") -> None:
         self._compared = compared
 
     @property
@@ -27,6 +27,15 @@ class Comparison:
     def checks(self) -> "tuple[Check, ...]":
         """What automatic checks found: `run`, `name`, `sentence` and `next_step` of each."""
         return self._compared.checks
+
+    @property
+    def choice(self) -> "Choice | None":
+        """Which run to take: `sentence`, `run` and the numbers behind it; None if there is nothing to choose from."""
+        return self._compared.choice
+
+    @property
+    def _sentences(self) -> tuple[str, ...]:
+        return self.notes if self.choice is None else (*self.notes, self.choice.sentence)
 
     def to_json(self) -> dict[str, Any]:
         """The table as plain values, as `embedonce compare --json` prints it."""
@@ -54,7 +63,7 @@ class Comparison:
         lines = [
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in [columns, *rows]
         ]
-        return "\n".join([*(line.rstrip() for line in lines), *self.notes])
+        return "\n".join([*(line.rstrip() for line in lines), *self._sentences])
 
     def _repr_html_(self) -> str:
         from markupsafe import Markup
@@ -66,7 +75,7 @@ class Comparison:
         columns, rows = self._cells()
         head = cells("tr", [cells("th", columns)])
         body = cells("tr", [cells("td", row) for row in rows])
-        return f"<table><thead>{head}</thead><tbody>{body}</tbody></table>{cells('p', self.notes)}"
+        return f"<table><thead>{head}</thead><tbody>{body}</tbody></table>{cells('p', self._sentences)}"
 
 
 def _interval(metric: "ConfidenceInterval | None") -> str:

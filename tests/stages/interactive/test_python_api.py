@@ -125,6 +125,15 @@ def test_a_comparison_is_a_table_in_text_and_html(run: embedonce.Run, corpus: em
     assert other.name in html
     assert {row["run"] for row in comparison.to_json()["rows"]} == {run.name, other.name}
     assert repr(embedonce.compare(run.folder.parent)) == repr(comparison)
+    assert comparison.choice is not None and repr(comparison).endswith(comparison.choice.sentence)
+    assert f"Take {comparison.choice.run}" in html
+    tolerant = embedonce.compare([run, other], margin=1.0, cost="size").choice
+    assert tolerant is not None and (tolerant.margin, tolerant.cost, len(tolerant.candidates)) == (1.0, "size", 2)
+
+
+def test_scikit_learn_is_imported_only_with_what_needs_it() -> None:
+    code = "import embedonce, sys; assert 'sklearn' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_labels_are_escaped_in_html(run: embedonce.Run) -> None:
