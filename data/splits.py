@@ -99,6 +99,15 @@ def nested_subsets(
     return [np.flatnonzero(rank <= last) for last in last_ranks]
 
 
+def take_groups(
+    groups: Sequence[Hashable] | NDArray[Any] | None, rows: NDArray[np.int64]
+) -> Sequence[Hashable] | NDArray[Any] | None:
+    """The groups of some rows; None if there are no groups."""
+    if groups is None or isinstance(groups, np.ndarray):
+        return groups if groups is None else groups[rows]
+    return [groups[row] for row in rows.tolist()]
+
+
 @dataclass(frozen=True)
 class _Blocks:
     """Rows that must stay together, as blocks."""

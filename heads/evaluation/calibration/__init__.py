@@ -8,7 +8,7 @@ or a head.
 from heads.evaluation.calibration.calibration import FULL_SAMPLE, Calibration
 from heads.evaluation.calibration.evidence import CalibrationEvidence, MethodComparison
 from heads.evaluation.calibration.reliability import ReliabilityBin, ReliabilityDiagram
-from heads.evaluation.calibration.selection import METHODS, CalibrationMethod, fit_calibration
+from heads.evaluation.calibration.selection import METHODS, CalibrationMethod, check_method, fit_calibration
 
 __all__ = [
     "FULL_SAMPLE",
@@ -19,5 +19,6 @@ __all__ = [
     "MethodComparison",
     "ReliabilityBin",
     "ReliabilityDiagram",
+    "check_method",
     "fit_calibration",
 ]

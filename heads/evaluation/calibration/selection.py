@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 
 from data.errors import CallError
 from data.hierarchy import Hierarchy
-from data.splits import assign_folds, nested_subsets
+from data.splits import assign_folds, nested_subsets, take_groups
 from heads.evaluation.calibration.calibration import FULL_SAMPLE, Calibration
 from heads.evaluation.calibration.calibrators import Sample, document_log_losses
 from heads.evaluation.calibration.evidence import CalibrationEvidence, MethodComparison
 from heads.evaluation.calibration.methods import CALIBRATORS, fit_chain
 from heads.evaluation.score_matrix import scores_to_probabilities
 
-__all__ = ["METHODS", "CalibrationMethod", "fit_calibration"]
+__all__ = ["METHODS", "CalibrationMethod", "check_method", "fit_calibration"]
 
 CalibrationMethod = Literal["auto", "none", "temperature", "vector", "isotonic"]
 METHODS: tuple[CalibrationMethod, ...] = get_args(CalibrationMethod)
@@ -59,17 +59,22 @@ def fit_calibration(
     Raises:
         CallError: there is no such method.
     """
-    if method not in METHODS:
-        raise CallError(f"There is no calibration '{method}'. Known: {', '.join(METHODS)}.")
+    check_method(method)
     rows = _sample_rows(truth, groups, scores.shape[1], seed)
     strata = truth[rows] if hierarchy is None else hierarchy.strata(truth[rows])
-    fold_of = assign_folds(strata, _take(groups, rows), FOLDS, seed)
+    fold_of = assign_folds(strata, take_groups(groups, rows), FOLDS, seed)
     methods = _automatic(len(rows), scores.shape[1]) if method == "auto" else list(dict.fromkeys(["none", method]))
     if len(np.unique(fold_of)) < 2 or methods == ["none"]:
         methods, fold_of = ["none"], np.zeros_like(fold_of)
     folds = np.full(len(truth), FULL_SAMPLE, dtype=np.int8)
     folds[rows] = fold_of
     return replace(_select(scores[rows], truth[rows], fold_of, methods, forced=method != "auto"), folds=folds)
+
+
+def check_method(method: str) -> None:
+    """Raise CallError if there is no such method."""
+    if method not in METHODS:
+        raise CallError(f"There is no calibration '{method}'. Known: {', '.join(METHODS)}.")
 
 
 def _automatic(documents: int, labels: int) -> list[str]:
@@ -86,14 +91,6 @@ def _sample_rows(
         return np.arange(len(truth))
     (rows,) = nested_subsets(truth, groups, [size], seed)
     return np.sort(rows)
-
-
-def _take(
-    groups: Sequence[Hashable] | NDArray[Any] | None, rows: NDArray[np.int64]
-) -> Sequence[Hashable] | NDArray[Any] | None:
-    if groups is None or isinstance(groups, np.ndarray):
-        return groups if groups is None else groups[rows]
-    return [groups[row] for row in rows.tolist()]
 
 
 def _select(

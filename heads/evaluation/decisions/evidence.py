@@ -1,5 +1,6 @@
 """What each family of decision rules gained, in-sample and cross-fitted, as numbers and as sentences."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
@@ -17,13 +18,15 @@ class RuleComparison:
         baseline: name of the family selected before it; None for the first family.
         in_sample: `metric` on the documents that the rule was fitted to.
         cross_fitted: `metric` on documents that the rule was not fitted to, mean of the repeats; of the first one alone
-            if the family was worse than the baseline there.
+            if the family was worse than the baseline there; NaN if there are too few documents for folds.
         in_sample_gain: improvement of the in-sample value over the baseline; positive is better for every metric.
         cross_fitted_gain: improvement of the cross-fitted value over the baseline; positive is better.
         standard_error: standard error of the cross-fitted gain, over documents.
         selected: whether the family replaced the baseline.
         metric: name of the metric.
         sign: -1 if lower is better.
+        is_alternative: whether it was selected though the gain is within the standard error, because it is as simple
+            as the baseline, and is better than the family before both by more than that.
     """
 
     family: str
@@ -36,14 +39,19 @@ class RuleComparison:
     selected: bool
     metric: str = MACRO_F1.name
     sign: int = 1
+    is_alternative: bool = False
 
     @property
     def sentence(self) -> str:
         """The comparison in one sentence; metrics that are better if higher are given in points (hundredths)."""
         rule = f'The rule "{self.family}"'
+        if self.baseline is None and math.isnan(self.cross_fitted):
+            return f"{rule} has no fitted parameter; there are too few documents to measure it out of fold."
         if self.baseline is None:
             return f"{rule} has no fitted parameter; its {self.metric} is {self.cross_fitted:.3f} out of fold."
         selected = "it was selected" if self.selected else "it was not selected"
+        if self.is_alternative:
+            selected += f', because it is as simple as "{self.baseline}"'
         if self.sign < 0:
             change = f"{abs(self.cross_fitted_gain):.3f}"
             verb = "raises" if self.cross_fitted_gain < 0 and change != "0.000" else "lowers"
@@ -146,9 +154,10 @@ class Evidence:
             sentences = (self.comparisons[0].sentence, *self.reached.sentences)
         if not self.fallback_labels:
             return sentences
-        labels, use = ("1 label", "uses") if self.fallback_labels == 1 else (f"{self.fallback_labels} labels", "use")
-        reason = f"with fewer than {MIN_DOCUMENTS} documents cannot be tuned separately and {use} the common value"
-        return (*sentences, f"{labels} {reason}.")
+        one = self.fallback_labels == 1
+        labels, use, them = ("1 label", "uses", "it") if one else (f"{self.fallback_labels} labels", "use", "them")
+        few = f"with fewer than {MIN_DOCUMENTS} documents that have or lack {them}"
+        return (*sentences, f"{labels} {few} cannot be tuned separately and {use} the common value.")
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for `from_json`, and the sentences."""

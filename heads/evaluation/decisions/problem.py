@@ -159,10 +159,15 @@ class Problem:
 
     @property
     def rare_labels(self) -> int:
-        """Number of labels with documents, but too few to be tuned separately; 0 if no family tunes single labels."""
+        """Number of labels that some documents have or lack, but too few to be tuned separately.
+
+        It is 0 if no family tunes single labels.
+        """
         if not self.selection.objective.tunes_labels:
             return 0
         documents = np.bincount(self.truth) if self.truth.ndim == 1 else self.truth.sum(axis=0)
+        if self.truth.ndim == 2:  # a label that nearly all documents have is as hard to tune for
+            documents = np.minimum(documents, len(self.truth) - documents)
         return int(np.count_nonzero((documents > 0) & (documents < MIN_DOCUMENTS)))
 
     def count(self, predicted: NDArray[Any]) -> ConfusionCounts:

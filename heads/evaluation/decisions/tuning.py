@@ -6,7 +6,7 @@ current family by more than a number of standard errors of the difference over d
 two, or one if the family has a single fitted number. This is the rule of Breiman et al. 1984 (Classification and
 Regression Trees, section 3.4.3), which prefers the simpler of two models that cannot be distinguished. Of two families
 that are as simple, the better one is selected if each is better than the one before them by its margin. Folds are drawn
-three times; a family that is worse in the first ones is not fitted in the others.
+three times; a family that is worse in the first ones is not fitted in the others, and is compared in the first ones.
 
 The margins were chosen on 120 random problems of 2 to 50 labels (those of `benchmarks/decisions.py --part random`), for
 macro-F1 on new documents. With two standard errors for all families the mean gain over argmax was 4.5 points; with one
@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.hierarchy import Hierarchy
-from data.splits import nested_subsets
+from data.splits import nested_subsets, take_groups
 from heads.evaluation.confusion_counts import ConfusionCounts
 from heads.evaluation.decisions.decision import Decision
 from heads.evaluation.decisions.evidence import Evidence, RuleComparison
@@ -118,9 +118,7 @@ def tune_decision(
         return _tune(scores, truth, groups, seed, selection)
     order = np.arange(scores.shape[1]) if ordinal else canonical_order(scores, truth)
     (rows,) = nested_subsets(reorder(truth, order), groups, [size], seed)
-    if groups is not None:
-        groups = groups[rows] if isinstance(groups, np.ndarray) else [groups[row] for row in rows.tolist()]
-    decision = _tune(scores[rows], truth[rows], groups, seed, selection)
+    decision = _tune(scores[rows], truth[rows], take_groups(groups, rows), seed, selection)
     out_of_fold = decision.rule.decide(scores)
     out_of_fold[rows] = decision.out_of_fold
     return replace(decision, out_of_fold=out_of_fold)
@@ -137,19 +135,18 @@ def _tune(
     problem = Problem.build(scores, truth, selection)
     repeats = [problem.divide(groups, seed * REPEATS + repeat) for repeat in range(REPEATS)]
     simplest, *more_flexible = problem.selection.objective.families
-    current, before = _fit_family(simplest, problem, repeats), None
+    current = _fit_family(simplest, problem, repeats)
     comparisons = [current.compare(None, problem, seed)]
     for family in more_flexible:
         candidate = _fit_family(family, problem, repeats, current)
         if candidate.rule == current.rule:  # no flexibility was used
             continue
         comparison = candidate.compare(current, problem, seed)
-        if before is not None and candidate.margin == current.margin and comparison.cross_fitted_gain > 0:
-            comparison = replace(comparison, selected=candidate.compare(before, problem, seed).selected)
-        elif comparison.selected:
-            before = current
+        if not comparison.selected and candidate.is_better_alternative(current, problem, seed):
+            comparison = replace(comparison, selected=True, is_alternative=True)
         comparisons.append(comparison)
-        current = candidate if comparison.selected else current
+        if comparison.selected:
+            current = replace(candidate, simpler=current.simpler if comparison.is_alternative else current)
     reached = problem.reached_constraint(current.cross_fitted)
     evidence = Evidence(len(truth), FOLDS, REPEATS, problem.rare_labels, tuple(comparisons), reached)
     rule = current.rule.reordered(problem.inverse_order)
@@ -161,48 +158,57 @@ class _FittedFamily:
     """A family's rule, fitted on all documents, and its cross-fitted predictions, one array per repeat.
 
     margin: how many standard errors better it must be to be selected; -inf if it is selected anyway.
+    in_sample: the signed metric of the rule on all documents.
+    values: the signed metric of the cross-fitted predictions of each repeat.
+    simpler: the last simpler family that was selected; None for the simplest one.
     """
 
     rule: DecisionRule
     margin: float
+    in_sample: float
     cross_fitted: list[NDArray[Any]]
+    values: list[float]
+    simpler: "_FittedFamily | None" = None
+
+    def gain_over(self, other: "_FittedFamily") -> float:
+        """By how much the cross-fitted metric is better, in the repeats that this family was fitted in."""
+        return float(np.mean(self.values) - np.mean(other.values[: len(self.values)]))
+
+    def error_over(self, other: "_FittedFamily", problem: Problem, seed: int) -> float:
+        """The standard error of `gain_over`."""
+        return difference_error(
+            problem.truth,
+            self.cross_fitted,
+            other.cross_fitted[: len(self.cross_fitted)],
+            problem.metric.signed_value,
+            problem.scores.shape[1],
+            measure=problem.selection.measure,
+            seed=seed,
+        )
+
+    def is_better_alternative(self, current: "_FittedFamily", problem: Problem, seed: int) -> bool:
+        """Whether it is better than a family as simple, and by its margin than the simpler family before both."""
+        simpler = current.simpler
+        if simpler is None or self.margin != current.margin or self.gain_over(current) <= 0:
+            return False
+        return self.gain_over(simpler) > self.margin * self.error_over(simpler, problem, seed)
 
     def compare(self, current: "_FittedFamily | None", problem: Problem, seed: int) -> RuleComparison:
-        baseline = current or self
-        in_sample, baseline_in_sample = (
-            problem.signed_value(family.rule.decide(problem.scores)) for family in (self, baseline)
-        )
-        cross_fitted, baseline_cross_fitted = (
-            float(np.mean([problem.signed_value(predicted) for predicted in family.cross_fitted]))
-            for family in (self, baseline)
-        )
-        gain = cross_fitted - baseline_cross_fitted
-        error = 0.0 if current is None else _standard_error(self, current, problem, seed)
+        baseline, sign = current or self, problem.metric.sign
+        gain = self.gain_over(baseline)
+        error = 0.0 if current is None else self.error_over(current, problem, seed)
         return RuleComparison(
             family=self.rule.name,
             baseline=None if current is None else current.rule.name,
-            in_sample=problem.metric.sign * in_sample,
-            cross_fitted=problem.metric.sign * cross_fitted,
-            in_sample_gain=in_sample - baseline_in_sample,
+            in_sample=sign * self.in_sample,
+            cross_fitted=sign * float(np.mean(self.values)),
+            in_sample_gain=self.in_sample - baseline.in_sample,
             cross_fitted_gain=gain,
             standard_error=error,
             selected=current is None or self.margin == -np.inf or gain > self.margin * error,
             metric=problem.metric.name,
-            sign=problem.metric.sign,
+            sign=sign,
         )
-
-
-def _standard_error(candidate: _FittedFamily, current: _FittedFamily, problem: Problem, seed: int) -> float:
-    """Standard error of the mean difference over repeats."""
-    return difference_error(
-        problem.truth,
-        candidate.cross_fitted,
-        current.cross_fitted,
-        problem.metric.signed_value,
-        problem.scores.shape[1],
-        measure=problem.selection.measure,
-        seed=seed,
-    )
 
 
 def _fit_family(
@@ -210,15 +216,13 @@ def _fit_family(
 ) -> _FittedFamily:
     """Cross-fit a family, in the first repeat only if it is worse than the current one there."""
     results = [_cross_fit(family, problem, repeats[0])]
-    margin = problem.selection.objective.margin_of(family)
-    is_worse = current is not None and margin >= 0 and _is_worse(results[0][0], current.cross_fitted[0], problem)
+    margin, first = problem.selection.objective.margin_of(family), problem.signed_value(results[0][0])
+    is_worse = current is not None and margin >= 0 and first < current.values[0]
     results += [] if is_worse else [_cross_fit(family, problem, folds) for folds in repeats[1:]]
-    best = int(np.argmax(np.mean([values for _, values in results], axis=0)))
-    return _FittedFamily(family(problem.all_documents)[best], margin, [predicted for predicted, _ in results])
-
-
-def _is_worse(predicted: NDArray[Any], than: NDArray[Any], problem: Problem) -> bool:
-    return problem.signed_value(predicted) < problem.signed_value(than)
+    best = int(np.argmax(np.mean([of_candidates for _, of_candidates in results], axis=0)))
+    rule, cross_fitted = family(problem.all_documents)[best], [predicted for predicted, _ in results]
+    values = [first, *map(problem.signed_value, cross_fitted[1:])]
+    return _FittedFamily(rule, margin, problem.signed_value(rule.decide(problem.scores)), cross_fitted, values)
 
 
 def _cross_fit(family: Family, problem: Problem, folds: list[Fold]) -> tuple[NDArray[Any], list[float]]:

@@ -67,6 +67,12 @@ def test_labels_that_use_the_common_value_are_counted(few: int, start: str, verb
     evidence = Evidence(100, 5, 3, few, (OFFSETS,))
     assert evidence.sentences == (
         OFFSETS.sentence,
-        f"{start} with fewer than 4 documents cannot be tuned separately and {verb} the common value.",
+        f"{start} with fewer than 4 documents that have or lack {'it' if few == 1 else 'them'} cannot be tuned "
+        f"separately and {verb} the common value.",
     )
     assert evidence.to_json()["sentences"] == list(evidence.sentences)
+
+
+def test_a_rule_that_replaced_one_as_simple_says_why() -> None:
+    sentence = replace(OFFSETS, selected=True, is_alternative=True).sentence
+    assert sentence.endswith('+0.3 ± 0.6 points out of fold; it was selected, because it is as simple as "argmax".')

@@ -382,3 +382,26 @@ def test_of_two_rules_with_one_number_the_better_one_is_selected(seed: int) -> N
     assert adjusted.baseline == "weighted probabilities"
     assert 0 < adjusted.cross_fitted_gain < adjusted.standard_error  # each is better than argmax by its margin
     assert adjusted.selected
+
+
+def test_a_family_that_was_fitted_in_one_repeat_is_compared_in_that_repeat() -> None:
+    scores, truth = planted.calibrated([40, 40])
+    built = problem.Problem.build(
+        scores, truth, problem.Selection.of(truth, None, None, ordinal=False, labels_only=False)
+    )
+    right, wrong = built.truth, 1 - built.truth
+    half = np.where(np.arange(len(right)) % 2, right, wrong)
+    values = [built.signed_value(each) for each in (right, wrong, wrong)]
+    current = tuning._FittedFamily(Argmax(), 2.0, 1.0, [right, wrong, wrong], values)
+    candidate = tuning._FittedFamily(Argmax(), 0.0, 1.0, [half], [built.signed_value(half)])
+    assert np.mean(values) < candidate.values[0] < values[0]
+    comparison = candidate.compare(current, built, 0)
+    assert comparison.cross_fitted_gain < -0.4 and not comparison.selected
+
+
+def test_a_label_that_nearly_all_documents_have_counts_as_rare() -> None:
+    scores, truth = planted.multilabel([0.5, 0.5], documents=60)
+    truth[:, 1] = True
+    assert tune_decision(scores, truth).evidence.fallback_labels == 0
+    truth[:2, 1] = False
+    assert tune_decision(scores, truth).evidence.fallback_labels == 1
