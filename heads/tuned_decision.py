@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from data.errors import CallError, UnknownName, suggest_name
 from data.splits import assign_folds
-from heads.evaluation.calibration import CalibrationMethod, fit_calibration
+from heads.evaluation.calibration import CalibrationMethod, check_method, fit_calibration
 from heads.evaluation.decisions import Decision, default_decision, tune_decision
 from heads.evaluation.decisions.label_set_fitting import fit_label_sets
 from heads.evaluation.decisions.label_sets import LabelSetOptions
@@ -94,6 +94,8 @@ class TunedDecision(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         Raises:
             ValueError: y is no classification target, an option does not fit it, or the classifier refuses the input.
         """
+        check_method(self.calibration)
+        sets = None if self.label_sets is None else LabelSetOptions(level=self.label_sets)
         check_classification_targets(y)
         self._multilabel = type_of_target(y) == "multilabel-indicator"
         y = y if self._multilabel else column_or_1d(y, warn=True)
@@ -102,15 +104,21 @@ class TunedDecision(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             if hasattr(self.estimator_, name):
                 setattr(self, name, getattr(self.estimator_, name))
         truth = self._encode(y)
-        scores, request = self._cross_fit(X, y, truth, groups), self._request()
+        request = self._request()
+        scores = self._cross_fit(X, y, truth, groups)
         if scores is None:
-            self.decision_: Decision = default_decision(self._scores(X), truth, objective=request)
+            if sets is not None:
+                raise CallError(
+                    "Label sets need documents that can be divided into folds, each with two labels among the others, "
+                    "and there are too few. Leave label_sets out."
+                )
+            self.decision_: Decision = _without_evidence(default_decision(self._scores(X), truth, objective=request))
             return self
         decision = tune_decision(scores, truth, groups, self.random_state, objective=request)
         calibration = fit_calibration(scores, truth, groups, self.random_state, method=self.calibration)
         self.decision_ = replace(decision, calibration=calibration)
-        if self.label_sets is not None:
-            self._fit_label_sets(scores, truth, groups)
+        if sets is not None:
+            self._fit_label_sets(scores, truth, groups, sets)
         return self
 
     def predict(self, X: Any) -> NDArray[Any]:
@@ -207,7 +215,8 @@ class TunedDecision(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     def _to_scores(self, raw: Any) -> NDArray[np.float64]:
         """Logits or logarithms of probabilities, float64 (documents, labels), of what the classifier returns."""
         if isinstance(raw, list):  # one array per label, with the probabilities of 0 and 1
-            raw = np.stack([_of_one(values) for values in raw], axis=1)
+            of_labels = zip(raw, self.estimator_.classes_, strict=True)
+            raw = np.stack([_of_one(values, classes) for values, classes in of_labels], axis=1)
         values = np.asarray(raw, dtype=np.float64)
         if self._method == "decision_function":
             if values.ndim == 1:
@@ -221,21 +230,32 @@ class TunedDecision(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         return probabilities_to_scores(values, multilabel=self._multilabel)
 
     def _fit_label_sets(
-        self, scores: NDArray[np.float64], truth: NDArray[Any], groups: Sequence[Hashable] | NDArray[Any] | None
+        self,
+        scores: NDArray[np.float64],
+        truth: NDArray[Any],
+        groups: Sequence[Hashable] | NDArray[Any] | None,
+        options: LabelSetOptions,
     ) -> None:
-        decision, calibration = self.decision_, self.decision_.calibration
+        decision = self.decision_
         rule, sets = fit_label_sets(
-            decision.corpus_probabilities(scores, calibration.folds if calibration.of_folds else None),
+            decision.corpus_probabilities(scores, decision.calibration.folds),
             truth,
             decision.out_of_fold,
             list(map(str, range(len(truth)))),
-            LabelSetOptions(level=float(self.label_sets or 0)),
+            options,
             groups,
             self.random_state,
         )
         self.decision_ = replace(decision, label_sets=rule, out_of_fold_sets=sets)
 
 
-def _of_one(probabilities: NDArray[Any]) -> NDArray[Any]:
-    """The probability of 1; 0 if a label that no document has leaves one column."""
-    return probabilities[:, 1] if probabilities.shape[1] > 1 else np.zeros(len(probabilities))
+def _without_evidence(decision: Decision) -> Decision:
+    """A decision whose scores are of the documents that the classifier was fitted on: they measure nothing."""
+    (only,), nothing = decision.evidence.comparisons, decision.out_of_fold[:0]
+    evidence = replace(decision.evidence, documents=0, comparisons=(replace(only, cross_fitted=np.nan),))
+    return replace(decision, evidence=evidence, out_of_fold=nothing)
+
+
+def _of_one(probabilities: NDArray[Any], classes: NDArray[Any]) -> NDArray[Any]:
+    """The probability of 1; a label that all documents have, or none, leaves one column."""
+    return np.asarray(probabilities[:, np.asarray(classes) == 1].sum(axis=1))

@@ -122,6 +122,8 @@ def test_a_label_of_one_document_is_kept() -> None:
         ),
         ({"objective": "macrof1"}, "No objective is called 'macrof1'"),
         ({"calibration": "platt"}, "There is no calibration 'platt'"),
+        ({"objective": "cost", "costs": [[0, -1], [1, 0]]}, "Costs must be numbers of at least 0"),
+        ({"objective": "cost", "costs": [[0, np.nan], [1, 0]]}, "Costs must be numbers of at least 0"),
     ],
 )
 def test_an_option_that_does_not_fit_is_refused(
@@ -135,3 +137,21 @@ def test_one_score_per_pair_of_labels_is_refused() -> None:
     X = np.repeat(np.arange(4.0), 10)[:, None]
     with pytest.raises(CallError, match="SVC has 6 scores per document for 4 labels"):
         TunedDecision(SVC(decision_function_shape="ovo")).fit(X, X[:, 0].astype(int))
+
+
+def test_a_label_that_all_documents_have_is_predicted() -> None:
+    y = np.column_stack([np.arange(60) % 2, np.ones(60), np.zeros(60)]).astype(int)
+    tuned = TunedDecision(RandomForestClassifier(5, random_state=0), cv=3).fit(y[:, :1], y)
+    np.testing.assert_array_equal(tuned.predict(y[:, :1]), y)
+
+
+def test_too_few_documents_for_folds_measure_nothing_and_give_no_label_sets() -> None:
+    X, y = np.arange(2.0)[:, None], np.array([0, 1])
+    tuned = TunedDecision(LogisticRegression()).fit(X, y)
+    assert tuned.predict(X).tolist() == [0, 1]
+    assert tuned.decision_.evidence.documents == len(tuned.decision_.out_of_fold) == 0
+    assert "there are too few documents to measure it" in tuned.decision_.evidence.sentences[0]
+    with pytest.raises(CallError, match="Leave label_sets out"):
+        TunedDecision(LogisticRegression(), label_sets=0.9).fit(X, y)
+    with pytest.raises(CallError, match="There is no calibration 'platt'"):
+        TunedDecision(LogisticRegression(), calibration="platt").fit(X, y)  # type: ignore[arg-type]

@@ -17,6 +17,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from data.errors import CallError
 from heads.evaluation.decisions import constraints, multilabel, node_families, single_label
 from heads.evaluation.decisions.hierarchical import BestExpectedDistance, BestExpectedHF, BestExpectedSimilarity
 from heads.evaluation.decisions.node_families import AdjustedExact, Exact, TemperedExact
@@ -149,11 +150,17 @@ ORDINAL = Objective(
 MULTILABEL_HF1 = replace(
     _multilabel(METRICS["hf1"], MicroFBeta()),
     families=(*_multilabel(METRICS["hf1"], MicroFBeta()).families, multilabel.greedy_closure),
+    exact=(multilabel.greedy_closure,),
 )
 
 
 def of_costs(costs: NDArray[np.float64]) -> Objective:
-    """The lowest expected cost, for one label per document. costs: (true labels, predicted labels)."""
+    """The lowest expected cost, for one label per document. costs: (true labels, predicted labels), at least 0.
+
+    Raises CallError for a negative one, or one that is not finite.
+    """
+    if not (np.isfinite(costs) & (costs >= 0)).all():
+        raise CallError("Costs must be numbers of at least 0, and one is negative or not finite. Change it.")
     families = (single_label.argmax, single_label.lowest_expected_cost, single_label.tempered_expected_cost)
     return Objective(MEAN_COST, families, families[1], 0.0, value=NegativeCost(costs), tunes_labels=False)
 
