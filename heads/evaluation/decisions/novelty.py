@@ -168,7 +168,7 @@ def fit_other(
 ) -> tuple[OtherRule, TrainingDistance, NDArray[np.bool_]]:
     """Fit the distance to training documents and the threshold for a rate of false alarms.
 
-    Each fifth of the labels is left out once, together with one of five folds of the other labels' documents: the
+    Each fifth of the labels is left out once, together with one of the folds of the other labels' documents: the
     shrinkage is the one that finds most documents of left-out labels at the threshold that `false_alarms` of the fold's
     documents exceed. The threshold for new documents comes from the distances of training documents to the other folds.
     At most SAMPLE documents take part; the others are compared with the threshold by the distance to all of these.
@@ -185,7 +185,7 @@ def fit_other(
         The rule, the distance, and which training documents are beyond the threshold out of fold: bool (documents,).
 
     Raises:
-        CallError: there are too few labels or documents.
+        CallError: there are too few labels, documents or groups.
     """
     rows = nested_subsets(truth, groups, [SAMPLE], seed)[0]
     codes, labels = truth[rows], int(truth.max()) + 1
@@ -234,14 +234,31 @@ def _leave_labels_out(
     """Shrinkage -> which documents are found by distances that were fitted without their labels, bool (documents,)."""
     labels = np.random.default_rng(seed).permutation(np.unique(codes))
     found = {shrinkage: np.zeros(len(codes), dtype=bool) for shrinkage in SHRINKAGES}
-    for fold in range(min(FOLDS, len(labels))):
-        left_out = np.isin(codes, labels[fold::FOLDS])
-        known, fitted = (fold_of == fold) & ~left_out, (fold_of != fold) & ~left_out
+    for part in range(min(FOLDS, len(labels))):
+        left_out = np.isin(codes, labels[part::FOLDS])
+        known, fitted = _divide_known(fold_of, ~left_out, part)
         fits = TrainingDistance.fit_each(vectors[fitted], codes[fitted], SHRINKAGES)
         for shrinkage, distance in zip(SHRINKAGES, fits, strict=True):
             threshold = _threshold(distance.distances(vectors[known]), false_alarms)
             found[shrinkage][left_out] = distance.distances(vectors[left_out]) > threshold
     return found
+
+
+def _divide_known(
+    fold_of: NDArray[np.int32], is_known: NDArray[np.bool_], part: int
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """A fold of the documents of known labels, which are not left out, and the others of these.
+
+    There may be fewer folds than FOLDS, because a group is in one fold. Raises CallError for fewer than two.
+    """
+    folds = np.unique(fold_of[is_known])
+    if len(folds) < 2:
+        raise CallError(
+            "--other leaves out labels, and needs documents of the others in two groups at least, which are in one. "
+            "Leave it out."
+        )
+    known = is_known & (fold_of == folds[part % len(folds)])
+    return known, is_known & ~known
 
 
 def _cross_fitted(

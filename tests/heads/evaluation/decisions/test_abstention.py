@@ -145,13 +145,24 @@ def test_an_abstention_comes_back_from_json() -> None:
 
 
 def test_requests_that_cannot_be_met_are_refused() -> None:
-    options: tuple[dict[str, Any], ...] = ({"min_confidence": 0.0}, {"coverage": 1.5}, {"false_alarms": math.nan})
+    options: tuple[dict[str, Any], ...] = ({"min_confidence": 0.0}, {"coverage": 1.5}, {"coverage": math.nan})
     for refused in options:
         with pytest.raises(CallError, match="must be above 0 and at most 1"):
             AbstentionOptions(**refused)
+    for share in (0.0, 1.0, math.nan):  # 1 would leave every document undecided
+        with pytest.raises(CallError, match="--false-alarms must be above 0 and below 1"):
+            AbstentionOptions(other=True, false_alarms=share)
     with pytest.raises(CallError, match="Leave one of them out"):
         AbstentionOptions(min_confidence=0.5, coverage=0.9)
     truth, probabilities = np.ones((5, 2), dtype=bool), np.ones((5, 2))
     with pytest.raises(CallError, match="any number of labels cannot be left undecided"):
         fit_abstention(truth, truth, probabilities, AbstentionOptions(coverage=0.9))
     assert not AbstentionOptions().is_requested and AbstentionOptions(other=True).is_requested
+
+
+def test_a_node_above_the_true_label_is_right_as_its_confidence_means() -> None:
+    truth, predicted = np.array([0, 1, 3, 0]), np.array([SPORT, SPORT, SPORT, 1])  # golf, hockey, another label, golf
+    probabilities = np.full((4, 4), 0.25)
+    abstention, _ = fit_abstention(truth, predicted, probabilities, AbstentionOptions(coverage=1.0), hierarchy=SMALL)
+    assert abstention.evidence is not None and abstention.evidence.accuracy.value == 0.5
+    assert "(by the true label or a node above it)" in abstention.sentences[0]

@@ -95,3 +95,18 @@ def test_too_few_labels_or_documents_are_refused() -> None:
         fit_other(lambda rows: vectors[rows], truth % 2, "mean", 0.05)
     with pytest.raises(CallError, match=r"--false-alarms 0.01 cannot be measured on 40 documents"):
         fit_other(lambda rows: vectors[rows], truth, "mean", 0.01)
+
+
+def test_fewer_groups_than_folds_are_enough() -> None:
+    vectors, truth = draw_clusters(300)
+    rule, _, is_other = fit_other(lambda rows: vectors[rows], truth, "mean", 0.05, np.arange(300) % 3)
+    assert 0 < is_other.mean() < 0.2 and rule.found.value > 0.3
+    with pytest.raises(CallError, match="needs documents of the others in two groups"):
+        fit_other(lambda rows: vectors[rows], truth, "mean", 0.05, np.zeros(300, dtype=np.int64))
+
+
+def test_a_fold_of_left_out_labels_alone_is_not_used() -> None:
+    vectors, truth = draw_clusters(200, labels=5)
+    groups, seed = truth, 3  # one label per fold, and with this seed a fold has the label that is left out
+    rule, _, _ = fit_other(lambda rows: vectors[rows], truth, "mean", 0.05, groups, seed)
+    assert 0 <= rule.found.value <= 1
