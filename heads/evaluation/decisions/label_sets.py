@@ -20,12 +20,13 @@ A level below the accuracy gives sets of one label, which are right as often as 
 What the level promises depends on the scores that the threshold comes from. Of a head that saw none of these documents
 (a run validated on the validation split), a new document like them is covered with at least that probability, on
 average over calibration sets: split conformal prediction (Vovk, Gammerman & Shafer 2005). Out-of-fold scores are of as
-many heads as there are folds. If a new document has the scores of each of these, `cross_conformal_sets` covers
-it with a probability of at least 2 * level - 1 - sqrt(2 / documents), and in practice of about the level (Vovk 2015,
-Cross-conformal predictors, Annals of Mathematics and Artificial Intelligence 74; Barber et al. 2021, Predictive
-inference with the jackknife+, Annals of Statistics 49, theorem 4). A run keeps one head, fitted on all documents, which
-scores new documents in place of the heads of the folds. Then no bound holds for every head; as that one learned from
-more documents, its scores are usually better than those of the folds, and sets cover a little more than the level.
+many heads as there are folds. The threshold is then that of cross-conformal prediction (Vovk 2015, Cross-conformal
+predictors, Annals of Mathematics and Artificial Intelligence 74), which also scores a new document with each of these
+heads: they cover it with a probability of at least 2 * level - 1 - sqrt(2 / documents), and in practice of about the
+level (Barber et al. 2021, Predictive inference with the jackknife+, Annals of Statistics 49, theorem 4). A run keeps
+one head, fitted on all documents, which scores new documents in place of the heads of the folds. Then no bound holds
+for every head; as that one learned from more documents, its scores are usually better than those of the folds, and sets
+cover a little more than the level.
 """
 
 import hashlib
@@ -46,7 +47,6 @@ __all__ = [
     "LabelSetRule",
     "SetScore",
     "conformal_threshold",
-    "cross_conformal_sets",
     "first_labels",
     "uniform_numbers",
 ]
@@ -199,27 +199,3 @@ def uniform_numbers(ids: Sequence[str] | NDArray[Any], seed: int) -> NDArray[np.
     digests = (hashlib.blake2b(f"{seed} {name}".encode("utf-8", "replace"), digest_size=8).digest() for name in ids)
     numbers = np.frombuffer(b"".join(digests), dtype=">u8")
     return np.asarray((numbers >> 11) / 2**53, dtype=np.float64)
-
-
-def cross_conformal_sets(
-    true_scores: NDArray[np.float64], fold_of: NDArray[np.integer[Any]], scores: NDArray[np.float64], level: float
-) -> NDArray[np.bool_]:
-    """The label sets of documents that were scored by the head of each fold.
-
-    A label is in the set if more than (1 - level) * (n + 1) - 1 of the n true labels have at least its score, each
-    compared with the score of the same fold's head (Romano et al. 2020, section 2.3; Vovk 2015).
-
-    Args:
-        true_scores: of the true labels of documents by heads that were not fitted on them, lower if better: (n,).
-        fold_of: the fold of each of these documents, (n,).
-        scores: of new documents' labels, (folds, documents, labels).
-        level: the requested coverage.
-
-    Returns:
-        bool (documents, labels).
-    """
-    at_least = np.zeros(scores.shape[1:], dtype=np.int64)
-    for fold, of_labels in enumerate(scores):
-        ordered = np.sort(true_scores[fold_of == fold])
-        at_least += len(ordered) - np.searchsorted(ordered, of_labels, side="left")
-    return np.asarray(at_least + 1 > (1 - level) * (len(true_scores) + 1) + 1e-9)

@@ -18,7 +18,6 @@ from heads.evaluation.decisions.label_sets import (
     LabelSetRule,
     SetScore,
     conformal_threshold,
-    cross_conformal_sets,
     uniform_numbers,
 )
 from heads.evaluation.label_set_metrics import LabelSetMetrics, label_set_metrics
@@ -118,19 +117,6 @@ def test_thresholds_per_label_cover_each_label_and_rare_labels_share_one() -> No
     few, labels = [ids[row] for row in kept], truth[kept]  # 9 documents are needed for a threshold
     rule, _ = fit_label_sets(probabilities[kept], labels, predicted[kept], few, replace(options, per_label=True))
     assert rule.thresholds[1] == rule.thresholds[2] != rule.thresholds[0]
-
-
-def test_cross_conformal_sets_are_those_of_a_slow_reference() -> None:
-    random = np.random.default_rng(3)
-    true_scores, fold_of, scores = random.random(30).round(1), np.arange(30) % 3, random.random((3, 5, 4)).round(1)
-    sets = cross_conformal_sets(true_scores, fold_of, scores, 0.8)
-    for document in range(5):
-        for label in range(4):
-            at_least = sum(true_scores[row] >= scores[fold_of[row], document, label] for row in range(30))
-            assert sets[document, label] == ((at_least + 1) / 31 > 0.2)
-    # one fold is split conformal prediction
-    one = cross_conformal_sets(true_scores, np.zeros(30, dtype=np.int64), scores[:1], 0.8)
-    np.testing.assert_array_equal(one, scores[0] <= conformal_threshold(true_scores, 0.8))
 
 
 def test_random_numbers_follow_from_the_id_and_the_seed_alone() -> None:
