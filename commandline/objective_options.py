@@ -10,7 +10,7 @@ import click
 if TYPE_CHECKING:
     from stages.fitting.decision_options import DecisionOptions
 
-OBJECTIVE_NAMES = (  # heads.evaluation.decisions.objective_request.OBJECTIVES
+OBJECTIVE_NAMES = (  # with TAXONOMY_NAMES heads.evaluation.decisions.objective_request.OBJECTIVES
     "macro-f1",
     "micro-f1",
     "weighted-f1",
@@ -24,20 +24,16 @@ OBJECTIVE_NAMES = (  # heads.evaluation.decisions.objective_request.OBJECTIVES
     "recall-at-precision",
     "precision-at-recall",
     "absolute-error",
-    "hf1",
-    "leaf",
-    "distance",
-    "wu-palmer",
 )
+TAXONOMY_NAMES = ("hf1", "leaf", "distance", "wu-palmer")
 _OPTIONS = (
     click.option(
         "--objective",
-        type=click.Choice(OBJECTIVE_NAMES),
+        type=click.Choice((*OBJECTIVE_NAMES, *TAXONOMY_NAMES)),
         metavar="NAME",
-        help="What decisions are for: macro-f1, micro-f1, weighted-f1, samples-f1, macro-fbeta, micro-fbeta, "
-        "balanced-accuracy, mcc, accuracy, cost, recall-at-precision, precision-at-recall, absolute-error; with a "
-        "taxonomy hf1, leaf, distance or wu-palmer.  [hf1 for labels that are paths or have a taxonomy of their own, "
-        "absolute-error for ordinal labels, else macro-f1]",
+        help=f"What decisions are for: {', '.join(OBJECTIVE_NAMES)}; with a taxonomy {', '.join(TAXONOMY_NAMES[:-1])} "
+        f"or {TAXONOMY_NAMES[-1]}.  [hf1 for labels that are paths or have a taxonomy of their own, absolute-error "
+        "for ordinal labels, else macro-f1]",
     ),
     click.option("--labels-only", is_flag=True, help="Never predict a node of the taxonomy that is no label."),
     click.option("--beta", type=float, help="For macro-fbeta and micro-fbeta: recall counts this many times as much."),

@@ -88,5 +88,4 @@ def add_abstention(
 
 def _probabilities(decision: Decision, inputs: DecisionInputs) -> NDArray[np.float32]:
     """Probabilities of the documents by calibrations that were fitted without them, before any label shift."""
-    calibration = decision.calibration
-    return decision.corpus_probabilities(inputs.scores, calibration.folds if calibration.of_folds else None)
+    return decision.corpus_probabilities(inputs.scores, decision.calibration.folds)

@@ -1,6 +1,7 @@
 """A matrix of costs from a CSV file: what it costs to predict a label if another one is true."""
 
 import csv
+import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -47,15 +48,16 @@ class CostMatrix:
             raise FileMissing(f"There is no file {path}. --costs needs a CSV file of costs.") from error
         except (OSError, UnicodeDecodeError) as error:
             raise BadData(f"{path} cannot be read as UTF-8 text: {error}") from error
-        lines = [row for row in csv.reader(text.splitlines(), skipinitialspace=True) if row]
+        reader = csv.reader(io.StringIO(text, newline=""), skipinitialspace=True)
+        lines = [(reader.line_num, row) for row in reader if row]
         if len(lines) < 2:
             raise BadData(f"{path} has no costs. Its first line has the predicted labels, each other line a true one.")
-        columns = tuple(cell.strip() for cell in lines[0][1:])
-        rows = tuple(row[0].strip() for row in lines[1:])
+        columns = tuple(cell.strip() for cell in lines[0][1][1:])
+        rows = tuple(row[0].strip() for _, row in lines[1:])
         for names in (columns, rows):
             if repeated := [name for name in names if names.count(name) > 1]:
                 raise BadData(f"{path} has the label '{repeated[0]}' twice. Remove one of them.")
-        values = [_read_costs(path, number, row, columns) for number, row in enumerate(lines[1:], 2)]
+        values = [_read_costs(path, number, row, columns) for number, row in lines[1:]]
         return cls(str(path), rows, columns, tuple(values))
 
     @classmethod
@@ -81,7 +83,7 @@ class CostMatrix:
         rows, columns = ([names.index(label) for label in labels] for names in (self.rows, self.columns))
         return np.array(self.values)[np.ix_(rows, columns)]
 
-    def to_json(self) -> dict[str, Any]:
+    def identity(self) -> dict[str, Any]:
         """What a hash depends on: the costs in the order of the names of the labels."""
         names = sorted(self.rows)
         return {"labels": names, "values": self.of(names).tolist()}

@@ -1,12 +1,12 @@
 """How a run's decision rule is chosen, as far as the user decides."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from numpy.typing import NDArray
 
-from data.errors import UnknownName, suggest_name
+from data.errors import CallError, UnknownName, suggest_name
 from data.target import Target
 from heads.evaluation.decisions import Decision, default_decision, tune_decision
 from heads.evaluation.decisions.objective_request import (
@@ -14,11 +14,14 @@ from heads.evaluation.decisions.objective_request import (
     check_objective,
     default_objective,
 )
+from heads.evaluation.decisions.objectives import HIERARCHICAL_OBJECTIVES
 from heads.evaluation.decisions.problem import Selection
 from heads.evaluation.metrics import Metric
 from stages.fitting.cost_matrix import CostMatrix
 
 __all__ = ["CostMatrix", "DecisionOptions"]
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +50,13 @@ class DecisionOptions:
         """The same with the default of these labels. Raises EmbedOnceError for what does not fit them."""
         objective = self.objective or default_objective(target)
         resolved = replace(self, objective=objective)
-        check_objective(resolved._request(target), target)
+        request = resolved._request(target)
+        check_objective(request, target)
+        if self.labels_only and (objective not in HIERARCHICAL_OBJECTIVES or target.y.ndim == 2):
+            raise CallError(
+                "--labels-only is for one label per document and an objective of a taxonomy "
+                f"({', '.join(HIERARCHICAL_OBJECTIVES)}): others predict labels alone, or all nodes. Leave it out."
+            )
         return resolved
 
     def identity(self, target: Target) -> dict[str, Any]:
@@ -56,7 +65,7 @@ class DecisionOptions:
         if resolved.objective is None or (resolved.objective == "macro-f1" and not target.is_ordinal):
             return {}
         parameters = {"beta": self.beta, "at": self.at, "label": self.label, "per_label": self.per_label or None}
-        costs = {} if self.costs is None else {"costs": self.costs.to_json()}
+        costs = {} if self.costs is None else {"costs": self.costs.identity()}
         given = {name: value for name, value in parameters.items() if value is not None}
         return {"objective": resolved.objective, "labels_only": self.labels_only, **given, **costs}
 
@@ -70,10 +79,14 @@ class DecisionOptions:
         return self._selection(target).objective.metric
 
     def _selection(self, target: Target) -> Selection:
-        return Selection.of(
-            target.y,
-            target.hierarchy,
-            self.for_target(target)._request(target),
+        return self._call(Selection.of, target, target.y)
+
+    def _call(self, function: Callable[..., Result], target: Target, *arguments: Any) -> Result:
+        """Call a function that selects by the objective, with what it needs to know about labels."""
+        return function(
+            *arguments,
+            hierarchy=target.hierarchy,
+            objective=self.for_target(target)._request(target),
             ordinal=target.is_ordinal,
             labels_only=self.labels_only,
         )
@@ -90,14 +103,7 @@ class DecisionOptions:
 
     def decide(self, scores: NDArray[Any], target: Target) -> Decision:
         """Decide by the rule without a fitted parameter. scores: of the documents of `target`."""
-        return default_decision(
-            scores,
-            target.y,
-            ordinal=target.is_ordinal,
-            hierarchy=target.hierarchy,
-            objective=self.for_target(target)._request(target),
-            labels_only=self.labels_only,
-        )
+        return self._call(default_decision, target, scores, target.y)
 
     def tune(
         self, scores: NDArray[Any], target: Target, groups: Sequence[Hashable] | NDArray[Any] | None, seed: int
@@ -113,16 +119,7 @@ class DecisionOptions:
         Returns:
             The decision.
         """
-        return tune_decision(
-            scores,
-            target.y,
-            groups,
-            seed,
-            ordinal=target.is_ordinal,
-            hierarchy=target.hierarchy,
-            objective=self.for_target(target)._request(target),
-            labels_only=self.labels_only,
-        )
+        return self._call(tune_decision, target, scores, target.y, groups, seed)
 
     def _request(self, target: Target) -> ObjectiveRequest:
         """The same in columns of the scores. Raises EmbedOnceError for a name that is no label."""

@@ -8,7 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heads.evaluation.decisions.optimizers.flips import FBetaSum
-from heads.evaluation.decisions.rules import DecisionRule, Scores, ThresholdRule, raised_scores, with_parents
+from heads.evaluation.decisions.rules import (
+    DecisionRule,
+    Scores,
+    ThresholdRule,
+    raised_scores,
+    seen_probabilities,
+    with_parents,
+)
 from heads.evaluation.score_matrix import row_blocks
 
 LEAST = 1e-4  # labels with a lower probability in all documents of a block are left out
@@ -54,12 +61,8 @@ class LowestExpectedCost(DecisionRule):
             raise ValueError(f"the rule is for {len(costs)} labels, but the scores have {scores.shape[1]} columns")
         predicted = np.empty(len(scores), dtype=np.int64)
         for rows in row_blocks(scores.shape):
-            exact = scores[rows].astype(np.float64) / self.temperature
-            highest = exact.max(axis=1, keepdims=True)
-            probabilities = np.exp(exact - np.where(np.isfinite(highest), highest, 0.0))
-            probabilities /= np.maximum(probabilities.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
-            expected = np.where(np.isneginf(exact) & np.isfinite(highest), np.inf, probabilities @ costs)
-            predicted[rows] = expected.argmin(axis=1)
+            probabilities, is_unseen = seen_probabilities(scores[rows].astype(np.float64) / self.temperature)
+            predicted[rows] = np.where(is_unseen, np.inf, probabilities @ costs).argmin(axis=1)
         return predicted
 
     def reordered(self, order: Sequence[int] | NDArray[np.int64]) -> Self:
@@ -180,12 +183,8 @@ class WeightedProbabilities(DecisionRule):
             raise ValueError(f"the rule is for {len(offsets)} labels, but the scores have {scores.shape[1]} columns")
         predicted = np.empty(len(scores), dtype=np.int64)
         for rows in row_blocks(scores.shape):
-            exact = scores[rows].astype(np.float64) + offsets
-            highest = exact.max(axis=1, keepdims=True)
-            probabilities = np.exp(exact - np.where(np.isfinite(highest), highest, 0.0))
-            probabilities /= np.maximum(probabilities.sum(axis=1, keepdims=True), 1e-30)
-            gains = np.where(np.isneginf(exact) & np.isfinite(highest), -np.inf, probabilities * weights - prices)
-            predicted[rows] = gains.argmax(axis=1)
+            probabilities, is_unseen = seen_probabilities(scores[rows].astype(np.float64) + offsets)
+            predicted[rows] = np.where(is_unseen, -np.inf, probabilities * weights - prices).argmax(axis=1)
         return predicted
 
     def reordered(self, order: Sequence[int] | NDArray[np.int64]) -> Self:

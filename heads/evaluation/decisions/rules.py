@@ -109,10 +109,7 @@ class WeightedMedian(DecisionRule):
 
     def decide(self, scores: Scores) -> NDArray[np.int64]:
         """int64 (documents,)."""
-        exact = scores.astype(np.float64)
-        highest = exact.max(axis=1, keepdims=True)
-        # no softmax: a row of -inf must not become NaN
-        cumulative = np.exp(exact - np.where(np.isfinite(highest), highest, 0.0)).cumsum(axis=1)
+        cumulative = seen_probabilities(scores)[0].cumsum(axis=1)
         return np.asarray((cumulative >= cumulative[:, -1:] / 2).argmax(axis=1))
 
 
@@ -207,6 +204,19 @@ def _columns(values: Sequence[float] | NDArray[np.float64], scores: Scores) -> N
     if len(values) != scores.shape[1]:
         raise ValueError(f"the rule is for {len(values)} labels, but the scores have {scores.shape[1]} columns")
     return np.asarray(values, dtype=np.float64)
+
+
+def seen_probabilities(scores: Scores) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """The softmax of each row, and which labels the head has not seen: (documents, labels) each.
+
+    A row of -inf alone has probabilities of 0, and none of its labels counts as unseen.
+    """
+    exact = scores.astype(np.float64)
+    highest = exact.max(axis=1, keepdims=True)
+    is_known = np.isfinite(highest)
+    probabilities = np.exp(exact - np.where(is_known, highest, 0.0))
+    probabilities /= np.where(is_known, probabilities.sum(axis=1, keepdims=True), 1.0)
+    return probabilities, np.isneginf(exact) & is_known
 
 
 def raised_scores(scores: Scores, parents: Parents) -> Scores:

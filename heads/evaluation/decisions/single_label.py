@@ -10,6 +10,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from heads.evaluation.calibration.calibrators import Sample as CalibrationSample
+from heads.evaluation.calibration.calibrators import TemperatureScaling
 from heads.evaluation.decisions.expected_rules import LowestExpectedCost, WeightedProbabilities
 from heads.evaluation.decisions.optimizers.ascent import CoordinateAscent
 from heads.evaluation.decisions.optimizers.envelope import Envelope
@@ -140,19 +142,6 @@ def best_temperature(scores: Scores, truth: Codes) -> float:
         truth: int64 (documents,).
 
     Returns:
-        From 0.01 to 100; 1 if no document has a score for its label.
+        Above 0; 1 if no document has a score for its label.
     """
-    from scipy.optimize import minimize_scalar
-    from scipy.special import logsumexp
-
-    own = scores[np.arange(len(truth)), truth]
-    seen = np.isfinite(own)
-    own, scores = own[seen], scores[seen]
-    if not len(own):
-        return 1.0
-
-    def log_loss(exponent: float) -> float:
-        return float(np.mean(logsumexp(scores * np.exp(-exponent), axis=1) - own * np.exp(-exponent)))
-
-    limit = float(np.log(100))
-    return float(np.exp(minimize_scalar(log_loss, bounds=(-limit, limit), method="bounded").x))
+    return TemperatureScaling.fit(CalibrationSample.of(scores, truth)).temperature

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data.errors import EmbedOnceError, FileMissing, UnknownName
+from data.errors import CallError, EmbedOnceError, FileMissing, UnknownName
 from data.target import Target
 from stages.fitting.cost_matrix import CostMatrix
 from stages.fitting.decision_options import DecisionOptions
@@ -32,6 +32,7 @@ def test_rows_and_columns_are_those_of_their_labels(tmp_path: Path) -> None:
         (",a\na,0\nb,1\n", "has no column for the label 'b'"),
         (",a,b\na,0,1\nb,1\n", "line 3 has 2 cells, where the first line has 3."),
         (",a,b\na,0,-1\nb,1,0\n", "line 2, column 'b': '-1' is no cost. Use a number of at least 0."),
+        (",a,b\n\n\na,0,-1\nb,1,0\n", "line 4, column 'b': '-1' is no cost"),
         (",a,b\na,0,much\nb,1,0\n", "line 2, column 'b': 'much' is no cost"),
         (",a,b\na,0,nan\nb,1,0\n", "'nan' is no cost"),
         (",a,b\na,0,1\nb,1,0\nbb,1,1\n", "has a row 'bb', which is no label."),
@@ -79,3 +80,15 @@ def test_a_label_that_does_not_exist_is_refused() -> None:
     options = DecisionOptions(objective="recall-at-precision", at=0.9, label="aqc")
     with pytest.raises(UnknownName, match=r"--for-label aqc: there is no such label\. Did you mean 'acq'"):
         options.for_target(target)
+
+
+def test_a_name_may_have_a_line_break(tmp_path: Path) -> None:
+    costs = CostMatrix.read(write(tmp_path, ',a,"b\nc"\na,0,1\n"b\nc",2,0\n'))
+    np.testing.assert_array_equal(costs.of(["a", "b\nc"]), [[0, 1], [2, 0]])
+
+
+@pytest.mark.parametrize("objective", [None, "accuracy"])
+def test_labels_only_is_refused_without_an_objective_of_a_taxonomy(objective: str | None) -> None:
+    target = Target.from_labels([("acq",), ("earn",)], "single")
+    with pytest.raises(CallError, match="--labels-only is for one label per document and an objective of a taxonomy"):
+        DecisionOptions(objective=objective, labels_only=True).for_target(target)
