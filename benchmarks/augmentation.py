@@ -27,7 +27,9 @@ from commandline.output import say
 from data.splits import Split
 from featurestore import CorpusTable, FeatureStore
 from heads.evaluation.bootstrap import ConfidenceInterval
+from heads.evaluation.metrics import MACRO_F1
 from heads.evaluation.paired import paired_differences
+from heads.evaluation.sampled_metric import SampledMetric
 from heads.registry import make_head
 from stages.augment.augment import augment
 from stages.augment.copied_corpus import encode_copies
@@ -94,7 +96,8 @@ def make_copies(store: FeatureStore, part: Part, method: str, folder: Path) -> C
 def difference(run: Run, without: Run, split: Split) -> ConfidenceInterval:
     """How much better a run is than the one without copies, by macro-F1."""
     new, old = run.predictions().of(split), without.predictions().of(split)
-    (interval,) = paired_differences(old.truth, old.predicted, [new.predicted], len(run.record.labels))
+    entries = [[old.predicted], [new.predicted]]
+    (interval,) = paired_differences(SampledMetric.of(old.truth, entries, len(run.record.labels), MACRO_F1))
     return interval
 
 

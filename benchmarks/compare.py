@@ -31,6 +31,7 @@ from heads.classifiers.prototype import PrototypeHead
 from heads.evaluation.confusion_counts import ConfusionCounts
 from heads.evaluation.metrics import MACRO_F1, METRICS, scorecard
 from heads.evaluation.randomization import adjust_holm, randomization_p_value
+from heads.evaluation.sampled_metric import SampledMetric
 from heads.evaluation.selection_optimism import correct_selection
 from stages.comparing.selection import select_runs
 from stages.comparing.table import compare
@@ -153,7 +154,8 @@ def selection_errors(spread: NDArray[np.float64], repetitions: int) -> tuple[flo
         rng = np.random.default_rng([4, seed])
         heads = simulate(rng, truth, accuracies, labels=2)
         best = accuracies[np.argmax([np.count_nonzero(each == truth) for each in heads])]
-        found = correct_selection(truth, [[each] for each in heads], 2, METRICS["accuracy"], seed=seed, resamples=200)
+        sampled = SampledMetric.of(truth, [[each] for each in heads], 2, METRICS["accuracy"])
+        found = correct_selection(sampled, seed=seed, resamples=200)
         errors[seed] = found.raw - best, found.corrected - best
     return tuple(errors.mean(axis=0).tolist())
 

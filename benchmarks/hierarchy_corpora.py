@@ -24,6 +24,7 @@ from heads.evaluation.confusion_counts import ConfusionCounts
 from heads.evaluation.decisions.hierarchical import GreedyDescent
 from heads.evaluation.metrics import HF1
 from heads.evaluation.paired import paired_differences
+from heads.evaluation.sampled_metric import SampledMetric
 from heads.linear_models.logistic import Standardizer
 from stages.fitting.decision_options import DecisionOptions
 from stages.fitting.fit_head import fit_head
@@ -131,7 +132,7 @@ Predicted = dict[str, tuple[NDArray[np.int64], float]]  # name -> codes of nodes
 def score_all(truth: NDArray[np.int64], predicted: Predicted, hierarchy: Hierarchy) -> list[Score]:
     """The metrics of predictions of the same documents; the first is compared with the others."""
     codes = [each for each, _ in predicted.values()]
-    gains = paired_differences(truth, codes[0], codes[1:], hierarchy.labels, HF1, hierarchy=hierarchy)
+    gains = paired_differences(SampledMetric.of(truth, [[each] for each in codes], hierarchy.labels, HF1, hierarchy))
     scores = []
     for number, (name, (found, seconds)) in enumerate(predicted.items()):
         counts = ConfusionCounts.from_predictions(truth, found, hierarchy.labels, hierarchy)

@@ -29,6 +29,7 @@ from data.text_format import format_duration
 from featurestore import FeatureStore
 from heads.evaluation.bootstrap import ConfidenceInterval, resample_metrics
 from heads.evaluation.confusion_counts import ConfusionCounts
+from heads.evaluation.count_table import CountTables
 from heads.registry import STACKING_HEADS, head_class, make_head
 from stages.fitting.fit_head import fit_head
 from stages.fitting.plan import FitPlan
@@ -94,7 +95,7 @@ class Table:
     def _resamples(self) -> dict[tuple[str, str], NDArray[np.float64]]:
         """(row, metric) -> the mean over fits in each resample; the resamples are the same for all rows."""
         predictions = [predicted for row in self.rows for predicted in row.predicted]
-        resampled = iter(resample_metrics(self.truth, predictions, self.labels))
+        resampled = iter(resample_metrics(CountTables.build(self.truth, predictions, self.labels)))
         fits_of = {row.name: [next(resampled) for _ in row.predicted] for row in self.rows}
         return {
             (name, metric): np.mean([getattr(fit, metric) for fit in fits], axis=0)

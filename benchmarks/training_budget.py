@@ -32,6 +32,7 @@ from data.text_format import format_duration
 from featurestore import Bags, Ragged
 from heads.evaluation.bootstrap import ConfidenceInterval, resample_metrics
 from heads.evaluation.confusion_counts import ConfusionCounts
+from heads.evaluation.count_table import CountTables
 from heads.registry import make_head
 from stages.fitting.task import load_task
 from stages.stores import open_stores
@@ -134,7 +135,7 @@ def mean_difference(problems: Sequence[Problem], results: dict[str, list[Result]
     for number, (problem, (old, new)) in enumerate(zip(problems, blocks, strict=True)):
         f1 = [ConfusionCounts.from_predictions(problem.y, each, problem.labels).macro_f1 for each in (*old, *new)]
         values.append(np.mean(f1[len(old) :]) - np.mean(f1[: len(old)]))
-        resampled = resample_metrics(problem.y, [*old, *new], problem.labels, number, stratified=True)
+        resampled = resample_metrics(CountTables.build(problem.y, [*old, *new], problem.labels), number)
         metrics = np.array([each.macro_f1 for each in resampled])
         draws.append(metrics[len(old) :].mean(axis=0) - metrics[: len(old)].mean(axis=0))
     return ConfidenceInterval.from_resamples(np.mean(values), np.mean(draws, axis=0))

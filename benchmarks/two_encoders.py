@@ -32,6 +32,7 @@ from featurestore import CorpusTable, FeatureSource
 from heads.evaluation.bootstrap import ConfidenceInterval
 from heads.evaluation.metrics import MACRO_F1, Metric
 from heads.evaluation.paired import paired_differences
+from heads.evaluation.sampled_metric import SampledMetric
 from heads.registry import STACKING_HEADS, make_head
 from stages.fitting.fit_head import fit_head
 from stages.fitting.plan import FitPlan
@@ -82,7 +83,8 @@ def difference(run: Run, other: Run, metric: Metric, split: Split) -> Confidence
     if list(rows.ids) != list(reference.ids):
         raise click.ClickException(f"{run.name} and {other.name} have documents in different orders.")
     labels = len(run.record.labels)
-    (gain,) = paired_differences(reference.truth, reference.predicted, [rows.predicted], labels, metric)
+    entries = [[reference.predicted], [rows.predicted]]
+    (gain,) = paired_differences(SampledMetric.of(reference.truth, entries, labels, metric))
     return gain
 
 

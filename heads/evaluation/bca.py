@@ -17,10 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data.hierarchy import Hierarchy
 from heads.evaluation.bootstrap import CONFIDENCE_LEVEL, ConfidenceInterval, ResampledMetrics
 from heads.evaluation.confusion_counts import ConfusionCounts
-from heads.evaluation.count_table import BLOCK_CELLS, CountTable, DistinctRows
+from heads.evaluation.count_table import BLOCK_CELLS, CountTables
 
 __all__ = ["acceleration_of", "accelerations", "bca_interval"]
 
@@ -69,27 +68,23 @@ def acceleration_of(influence: FloatArray, count: NDArray[Any] | None = None) ->
     return float(weight @ centered**3) / (6 * squares**1.5) if squares > 0 else 0.0
 
 
-def accelerations(
-    truth: NDArray[Any], predicted: NDArray[Any], counts: ConfusionCounts, hierarchy: Hierarchy | None = None
-) -> dict[str, NDArray[np.float64]]:
+def accelerations(tables: CountTables, counts: ConfusionCounts) -> dict[str, NDArray[np.float64]]:
     """The acceleration of each metric of a prediction, from the jackknife.
 
     A document of each distinct row is left out in turn, or if there are many rows, a group of them: the sums of the
     influences of random groups have the same skewness as the sum of all.
 
     Args:
-        truth: int codes (documents,), or bool (documents, labels).
-        predicted: the same; with a hierarchy, codes of nodes.
-        counts: of this sample.
-        hierarchy: of the labels; None if they have none.
+        tables: of one prediction.
+        counts: of this prediction.
 
     Returns:
         By the name of the metric, float64 () or (levels,).
     """
-    rows, labels = DistinctRows.of([truth, predicted]), counts.support.shape[-1]
-    table = CountTable.build(truth[rows.first], predicted[rows.first], labels, hierarchy)
+    rows, table = tables.rows, tables.first
     removed, weight = _removals(rows.multiplicity)
-    block, documents = max(1, BLOCK_CELLS // max(len(removed), labels)), len(truth) - removed.sum(axis=0)
+    block = max(1, BLOCK_CELLS // max(len(removed), table.labels))
+    documents = len(rows.row_of) - removed.sum(axis=0)
     blocks = [
         ResampledMetrics.from_counts(table.count(rows.multiplicity[:, None] - removed[:, turns], documents[turns]))
         for turns in (slice(start, start + block) for start in range(0, len(weight), block))

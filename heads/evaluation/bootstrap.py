@@ -11,12 +11,10 @@ from statistics import NormalDist
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from data.hierarchy import Hierarchy
-from heads.evaluation.confusion_counts import ConfusionCounts, FloatArray, check_labels
-from heads.evaluation.count_table import CountTables, DistinctRows
-from heads.evaluation.resampling import draw_stratified, rarest_labels
+from heads.evaluation.confusion_counts import ConfusionCounts, FloatArray
+from heads.evaluation.count_table import CountTables
+from heads.evaluation.resampling import draw_resamples
 
 RESAMPLES = 2000
 CONFIDENCE_LEVEL = 0.95
@@ -93,44 +91,22 @@ class ResampledMetrics:
         return cls(**{name: np.concatenate([getattr(block, name) for block in blocks]) for name in names})
 
 
-def resample_metrics(
-    truth: NDArray[Any],
-    predictions: Sequence[NDArray[Any]],
-    labels: int,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
-    *,
-    hierarchy: Hierarchy | None = None,
-    stratified: bool = False,
-) -> list[ResampledMetrics]:
+def resample_metrics(tables: CountTables, seed: int = 0, resamples: int = RESAMPLES) -> list[ResampledMetrics]:
     """Compute the metrics of several predictions in the same resamples, so that their differences are paired.
 
     Memory grows with the number of distinct rows, not with the number of resamples.
 
     Args:
-        truth: int codes (documents,), or bool (documents, labels).
-        predictions: arrays of the same shape and kind as `truth`; with a hierarchy, codes of nodes.
-        labels: number of labels.
+        tables: of the predictions.
         seed: the same seed draws the same resamples.
         resamples: number of resamples.
-        hierarchy: of the labels, for the hierarchical metrics; None if they have none.
-        stratified: whether each resample has as many documents of each label as the sample; a document with several
-            labels counts for its rarest one.
 
     Returns:
         One `ResampledMetrics` per prediction.
-
-    Raises:
-        ValueError: the arrays do not match, or a code is not a label.
     """
-    for predicted in predictions:
-        check_labels(truth, predicted, labels, hierarchy)
-    rows = DistinctRows.of([truth, *predictions])
-    tables = CountTables.build(truth[rows.first], [each[rows.first] for each in predictions], labels, hierarchy)
-    strata = rarest_labels(truth, rows, labels) if stratified else np.zeros(len(rows.first), dtype=np.int64)
     # the counts of a block are larger than its metrics by the number of labels, so they are not kept
     blocks = [
-        [ResampledMetrics.from_counts(counts) for counts in tables.count(weights, len(truth))]
-        for weights in draw_stratified(rows, strata, labels, resamples, seed)
+        [ResampledMetrics.from_counts(counts) for counts in tables.count(weights)]
+        for weights in draw_resamples(tables.rows, tables.first.labels, resamples, seed)
     ]
     return [ResampledMetrics.join(of_prediction) for of_prediction in zip(*blocks, strict=True)]

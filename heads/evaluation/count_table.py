@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.hierarchy import Hierarchy
-from heads.evaluation.confusion_counts import ConfusionCounts
+from heads.evaluation.confusion_counts import ConfusionCounts, check_labels
 from heads.evaluation.document_measures import is_right, measure_documents
 
-__all__ = ["BLOCK_CELLS", "CountTable", "CountTables", "DistinctRows"]
+__all__ = ["BLOCK_CELLS", "CountTable", "CountTables", "DistinctRows", "block_sizes"]
 
 BLOCK_CELLS = 2**20  # cells of the largest array in memory while resampling: 8 MB
 
@@ -120,8 +120,12 @@ class CountTable:
 
 @dataclass(frozen=True)
 class CountTables:
-    """The tables of several predictions, as the first one and how each other one differs, which is cheap to count."""
+    """The tables of several predictions, as the first one and how each other one differs, which is cheap to count.
 
+    rows: the distinct documents, of which the tables are.
+    """
+
+    rows: DistinctRows
     first: CountTable
     changes: tuple[CountTable, ...]
 
@@ -129,9 +133,27 @@ class CountTables:
     def build(
         cls, truth: NDArray[Any], predictions: Sequence[NDArray[Any]], labels: int, hierarchy: Hierarchy | None = None
     ) -> Self:
-        """The tables of at least one prediction of the same rows; arguments as for `CountTable.build`."""
-        first, *others = (CountTable.build(truth, each, labels, hierarchy) for each in predictions)
-        return cls(first, tuple(other - first for other in others))
+        """The tables of at least one prediction of the same documents.
+
+        Args:
+            truth: int codes (documents,), or bool (documents, labels).
+            predictions: arrays of the same shape and kind; with a hierarchy, codes of nodes.
+            labels: number of labels.
+            hierarchy: of the labels; None if they have none.
+
+        Returns:
+            The tables.
+
+        Raises:
+            ValueError: the arrays do not match, or a code is not a label.
+        """
+        for predicted in predictions:
+            check_labels(truth, predicted, labels, hierarchy)
+        rows = DistinctRows.of([truth, *predictions])
+        first, *others = (
+            CountTable.build(truth[rows.first], each[rows.first], labels, hierarchy) for each in predictions
+        )
+        return cls(rows, first, tuple(other - first for other in others))
 
     def without(self, measures: Collection[str]) -> Self:
         """The tables without some measures of documents."""
@@ -139,12 +161,19 @@ class CountTables:
             self, first=self.first.without(measures), changes=tuple(each.without(measures) for each in self.changes)
         )
 
-    def count(self, weights: NDArray[np.float64], documents: int) -> Iterator[ConfusionCounts]:
-        """The counts of each prediction; arguments as for `CountTable.count`."""
-        first = self.first.count(weights, documents)
+    def count(self, weights: NDArray[np.float64]) -> Iterator[ConfusionCounts]:
+        """The counts of each prediction. weights: (rows, samples), as many documents in each sample as there are."""
+        first = self.first.count(weights, len(self.rows.row_of))
         yield first
         for change in self.changes:
             yield first + change.count(weights, 0)
+
+
+def block_sizes(samples: int, cells: int) -> Iterator[int]:
+    """How many samples each block has, for arrays with this number of cells per sample."""
+    block = max(1, BLOCK_CELLS // max(cells, 1))
+    for start in range(0, samples, block):
+        yield min(block, samples - start)
 
 
 def _indicators(values: NDArray[Any], labels: int) -> Any:

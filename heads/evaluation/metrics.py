@@ -22,6 +22,7 @@ from data.target import TargetKind
 from heads.evaluation.bca import accelerations, bca_interval
 from heads.evaluation.bootstrap import RESAMPLES, ConfidenceInterval, ResampledMetrics, resample_metrics
 from heads.evaluation.confusion_counts import ConfusionCounts
+from heads.evaluation.count_table import CountTables
 from heads.evaluation.probability_table import ProbabilityTable, resample_probabilities
 from heads.evaluation.scorecards import LabelMetrics, Scorecard
 
@@ -221,8 +222,8 @@ def scorecard(
         ValueError: the shapes differ, or a code is not a label.
     """
     counts = ConfusionCounts.from_predictions(truth, predicted, len(labels), hierarchy)
-    (resampled,) = resample_metrics(truth, [predicted], len(labels), seed, resamples, hierarchy=hierarchy)
-    slopes = accelerations(truth, predicted, counts, hierarchy)
+    tables = CountTables.build(truth, [predicted], len(labels), hierarchy)
+    (resampled,), slopes = resample_metrics(tables, seed, resamples), accelerations(tables, counts)
     skipped = {"level_accuracy", *(() if ordinal else ("absolute_error", "quadratic_kappa"))}
     skipped |= {"decided_share", "selective_accuracy"} if predicted.ndim == 2 or (predicted >= 0).all() else set()
     metrics: dict[str, Any] = {

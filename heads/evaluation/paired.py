@@ -12,21 +12,19 @@ Statistical Learning, section 8.4). Differences within a margin are a region of 
 2017, Time for a change: a tutorial for comparing multiple classifiers through Bayesian analysis, section 4).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from data.hierarchy import Hierarchy
 from heads.evaluation.bootstrap import RESAMPLES, ConfidenceInterval
-from heads.evaluation.metrics import MACRO_F1, Metric
-from heads.evaluation.randomization import EXCHANGES, ROUNDING, mcnemar_p_value, randomization_p_value
-from heads.evaluation.resampling import draw_stratified
+from heads.evaluation.count_table import CountTables
+from heads.evaluation.randomization import EXCHANGES, ROUNDING, mcnemar_p_value, randomization_p_value, sign_p_value
+from heads.evaluation.resampling import draw_resamples
 from heads.evaluation.sampled_metric import SampledMetric
 
-__all__ = ["PairedComparison", "compare_paired", "mean_differences", "paired_differences"]
+__all__ = ["PairedComparison", "compare_paired", "paired_differences"]
 
 
 @dataclass(frozen=True)
@@ -49,145 +47,78 @@ class PairedComparison:
 
 
 def compare_paired(
-    truth: NDArray[Any],
-    reference: Sequence[NDArray[Any]],
-    others: Sequence[Sequence[NDArray[Any]]],
-    labels: int,
-    metric: Metric = MACRO_F1,
-    *,
-    margin: float,
-    hierarchy: Hierarchy | None = None,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
-    exchanges: int = EXCHANGES,
+    sampled: SampledMetric, *, margin: float, seed: int = 0, resamples: int = RESAMPLES, exchanges: int = EXCHANGES
 ) -> list[PairedComparison]:
-    """Compare predictions with a reference. If there are several seeds of one, its metric is their mean.
+    """Compare predictions with the first one. If there are several seeds of one, its metric is their mean.
 
     Args:
-        truth: int codes (documents,), or bool (documents, labels).
-        reference: the prediction to compare with, one array of the same shape and kind per seed; for a metric of
-            probabilities, probabilities (documents, labels).
-        others: other predictions, each like `reference`.
-        labels: number of labels.
-        metric: the metric.
+        sampled: the metric of the reference and of the others.
         margin: the largest difference that does not matter in practice, in units of the metric.
-        hierarchy: of the labels, which hierarchical metrics need.
         seed: the same seed draws the same resamples and exchanges.
         resamples: number of resamples.
         exchanges: number of exchanges for the p-value.
 
     Returns:
-        A comparison for each of `others`.
-
-    Raises:
-        ValueError: the arrays do not match, or a code is not a label.
+        A comparison for each entry but the first.
     """
-    values, resampled = _resample(truth, [reference, *others], labels, metric, hierarchy, seed, resamples)
     return [
         PairedComparison(
-            difference=ConfidenceInterval.from_resamples(value - values[0], draws - resampled[0]),
-            p_value=randomization_p_value(
-                truth, reference, other, labels, metric, hierarchy=hierarchy, seed=seed, exchanges=exchanges
-            ),
-            mcnemar_p_value=_mcnemar_p_value(truth, reference, other),
-            equivalence=float(np.mean(np.abs(draws - resampled[0]) <= margin + ROUNDING)),
-            not_worse=float(np.mean(draws - resampled[0] >= -margin - ROUNDING)),
+            difference=ConfidenceInterval.from_resamples(value, draws),
+            p_value=_p_value(sampled, number, seed, exchanges),
+            mcnemar_p_value=_mcnemar_p_value(sampled, number),
+            equivalence=float(np.mean(np.abs(draws) <= margin + ROUNDING)),
+            not_worse=float(np.mean(draws >= -margin - ROUNDING)),
         )
-        for other, value, draws in zip(others, values[1:], resampled[1:], strict=True)
+        for number, (value, draws) in enumerate(_resample_differences(sampled, seed, resamples), start=1)
     ]
 
 
-def _mcnemar_p_value(
-    truth: NDArray[Any], reference: Sequence[NDArray[Any]], other: Sequence[NDArray[Any]]
-) -> float | None:
+def _p_value(sampled: SampledMetric, number: int, seed: int, exchanges: int) -> float:
+    """That of the difference between the first entry and another one."""
+    if isinstance(sampled.tables, CountTables):
+        return randomization_p_value(
+            sampled.truth,
+            sampled.entries[0],
+            sampled.entries[number],
+            sampled.labels,
+            sampled.metric,
+            hierarchy=sampled.hierarchy,
+            seed=seed,
+            exchanges=exchanges,
+        )
+    # the parts of documents in the difference: influences sum to 0
+    mean = (sampled.values[0] - sampled.values[number]) / len(sampled.truth)
+    return sign_p_value(mean + sampled.tables[0] - sampled.tables[number], seed, exchanges)
+
+
+def _mcnemar_p_value(sampled: SampledMetric, number: int) -> float | None:
     """That of single predictions of labels."""
-    if len(reference) + len(other) > 2 or np.issubdtype(reference[0].dtype, np.floating):
+    reference, other = sampled.entries[0], sampled.entries[number]
+    if len(reference) + len(other) > 2 or sampled.metric.needs == "probabilities":
         return None
-    return mcnemar_p_value(truth, reference[0], other[0])
+    return mcnemar_p_value(sampled.truth, reference[0], other[0])
 
 
-def paired_differences(
-    truth: NDArray[Any],
-    reference: NDArray[Any],
-    others: Sequence[NDArray[Any]],
-    labels: int,
-    metric: Metric = MACRO_F1,
-    *,
-    hierarchy: Hierarchy | None = None,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
-) -> list[ConfidenceInterval]:
-    """Compute how much better other predictions are than a reference on the same documents.
+def paired_differences(sampled: SampledMetric, seed: int = 0, resamples: int = RESAMPLES) -> list[ConfidenceInterval]:
+    """Compute how much better predictions are than the first one on the same documents.
 
     Args:
-        truth: int codes (documents,), or bool (documents, labels).
-        reference: the prediction to compare with, of the same shape and kind.
-        others: predictions of the same shape and kind.
-        labels: number of labels.
-        metric: the metric; a metric that is better if lower has its sign turned.
-        hierarchy: of the labels, which hierarchical metrics need.
+        sampled: the metric of the reference and of the others.
         seed: the same seed draws the same resamples.
         resamples: number of resamples.
 
     Returns:
-        For each of `others` its metric minus that of `reference`, with a 95 % percentile interval: positive if better.
-
-    Raises:
-        ValueError: the arrays do not match, or a code is not a label.
+        For each entry but the first its metric minus that of the first, with a 95 % percentile interval: positive if
+        better, also for a metric that is better if lower.
     """
-    entries = [[each] for each in others]
-    return mean_differences(
-        truth, [reference], entries, labels, metric, hierarchy=hierarchy, seed=seed, resamples=resamples
-    )
+    differences = _resample_differences(sampled, seed, resamples)
+    return [ConfidenceInterval.from_resamples(value, draws) for value, draws in differences]
 
 
-def mean_differences(
-    truth: NDArray[Any],
-    reference: Sequence[NDArray[Any]],
-    others: Sequence[Sequence[NDArray[Any]]],
-    labels: int,
-    metric: Metric = MACRO_F1,
-    *,
-    hierarchy: Hierarchy | None = None,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
-) -> list[ConfidenceInterval]:
-    """Compute how much better other predictions are, if there are several seeds of each and its metric is their mean.
-
-    Args:
-        truth: int codes (documents,), or bool (documents, labels).
-        reference: the prediction to compare with, one array of the same shape and kind per seed.
-        others: other predictions, each like `reference`.
-        labels: number of labels.
-        metric: the metric.
-        hierarchy: of the labels, which hierarchical metrics need.
-        seed: the same seed draws the same resamples.
-        resamples: number of resamples.
-
-    Returns:
-        As `paired_differences` returns.
-
-    Raises:
-        ValueError: the arrays do not match, or a code is not a label.
-    """
-    values, resampled = _resample(truth, [reference, *others], labels, metric, hierarchy, seed, resamples)
-    return [
-        ConfidenceInterval.from_resamples(value - values[0], draws - resampled[0])
-        for value, draws in zip(values[1:], resampled[1:], strict=True)
-    ]
-
-
-def _resample(
-    truth: NDArray[Any],
-    entries: Sequence[Sequence[NDArray[Any]]],
-    labels: int,
-    metric: Metric,
-    hierarchy: Hierarchy | None,
-    seed: int,
-    resamples: int,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The mean over seeds of the signed metric: (entries,), and in each resample, (entries, resamples)."""
-    sampled = SampledMetric.of(truth, entries, labels, metric, hierarchy)
-    strata = np.zeros(len(sampled.rows.first), dtype=np.int64)
-    blocks = [sampled.of_samples(each) for each in draw_stratified(sampled.rows, strata, labels, resamples, seed)]
-    return sampled.values, np.concatenate(blocks, axis=1)
+def _resample_differences(
+    sampled: SampledMetric, seed: int, resamples: int
+) -> Iterator[tuple[np.float64, NDArray[np.float64]]]:
+    """How much better each entry is than the first: of all documents, and in each resample, (resamples,)."""
+    draws = draw_resamples(sampled.rows, sampled.labels, resamples, seed)
+    resampled = np.concatenate([sampled.of_samples(each) for each in draws], axis=1)
+    return zip(sampled.values[1:] - sampled.values[0], resampled[1:] - resampled[0], strict=True)

@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 
 from data.hierarchy import Hierarchy
 from heads.evaluation.confusion_counts import ConfusionCounts
-from heads.evaluation.count_table import BLOCK_CELLS, CountTable, DistinctRows
+from heads.evaluation.count_table import CountTable, DistinctRows, block_sizes
 from heads.evaluation.document_measures import is_right
 from heads.evaluation.metrics import Metric
-from heads.evaluation.sampled_metric import influences
 
-__all__ = ["EXCHANGES", "ROUNDING", "adjust_holm", "mcnemar_p_value", "randomization_p_value"]
+__all__ = ["EXCHANGES", "ROUNDING", "adjust_holm", "mcnemar_p_value", "randomization_p_value", "sign_p_value"]
 
 EXCHANGES = 10_000
 ROUNDING = 1e-12  # differences of metrics that are equal but for the order of a sum
@@ -45,11 +44,10 @@ def randomization_p_value(
 
     Args:
         truth: int codes (documents,), or bool (documents, labels).
-        first: predictions of the same shape and kind, one per seed; for a metric of probabilities, probabilities
-            (documents, labels).
+        first: predictions of the same shape and kind, one per seed.
         second: the same of the other prediction.
         labels: number of labels.
-        metric: the metric.
+        metric: the metric, of labels.
         hierarchy: of the labels, which hierarchical metrics need.
         seed: the same seed draws the same exchanges.
         exchanges: how many are drawn.
@@ -57,8 +55,6 @@ def randomization_p_value(
     Returns:
         The two-sided p-value, at least 1 / (exchanges + 1).
     """
-    if metric.needs == "probabilities":
-        return _sign_p_value(truth, first, second, metric, seed, exchanges)
     pairs = [(first[i % len(first)], second[i % len(second)]) for i in range(lcm(len(first), len(second)))]
     differs = np.any([(one != other).reshape(len(truth), -1).any(axis=1) for one, other in pairs], axis=0)
     if not differs.any():
@@ -111,28 +107,25 @@ class _Exchange:
         return np.asarray(metric.signed_value(self.first + moved) - metric.signed_value(self.second - moved))
 
 
-def _sign_p_value(
-    truth: NDArray[Any],
-    first: Sequence[NDArray[Any]],
-    second: Sequence[NDArray[Any]],
-    metric: Metric,
-    seed: int,
-    exchanges: int,
-) -> float:
-    """That of a metric of probabilities: exchanging a document turns the sign of its part in the difference.
+def sign_p_value(parts: NDArray[np.float64], seed: int = 0, exchanges: int = EXCHANGES) -> float:
+    """Test whether a sum over documents differs from 0, if exchanging a document turns the sign of its part.
 
-    The parts are the influences, so this is exact for a mean over documents, and else a first approximation.
+    The parts of a metric of probabilities are its influences, so this is exact for a mean over documents, and else a
+    first approximation.
+
+    Args:
+        parts: float64 (documents,), of each document in the difference of two predictions.
+        seed: the same seed draws the same exchanges.
+        exchanges: how many are drawn.
+
+    Returns:
+        The two-sided p-value, at least 1 / (exchanges + 1).
     """
-    (value, slope), (other_value, other_slope) = (
-        tuple(each.mean(axis=0) for each in influences(truth, seeds, metric)) for seeds in (first, second)
-    )
-    parts = (value - other_value) / len(truth) + slope - other_slope
     random, extreme = np.random.default_rng(seed), 0
-    block = max(1, BLOCK_CELLS // len(truth))
-    for start in range(0, exchanges, block):
-        bits = random.integers(2, size=(min(block, exchanges - start), len(truth)), dtype=np.int8)
+    for size in block_sizes(exchanges, len(parts)):
+        bits = random.integers(2, size=(size, len(parts)), dtype=np.int8)
         differences = (2 * bits - 1).astype(np.float64) @ parts
-        extreme += int(np.count_nonzero(np.abs(differences) >= abs(value - other_value) - ROUNDING))
+        extreme += int(np.count_nonzero(np.abs(differences) >= abs(parts.sum()) - ROUNDING))
     return (extreme + 1) / (exchanges + 1)
 
 
@@ -148,10 +141,9 @@ def _bit_masks(multiplicity: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDAr
 def _draw_exchanges(masks: NDArray[np.uint8], labels: int, exchanges: int, seed: int) -> Iterator[NDArray[np.float64]]:
     """Blocks of (masks, exchanges of the block): how many documents of each mask are exchanged."""
     random = np.random.default_rng(seed)
-    block = max(1, BLOCK_CELLS // max(len(masks), labels))
-    for start in range(0, exchanges, block):
-        size = (len(masks), min(block, exchanges - start))
-        yield np.bitwise_count(random.integers(256, size=size, dtype=np.uint8) & masks[:, None]).astype(np.float64)
+    for size in block_sizes(exchanges, max(len(masks), labels)):
+        bits = random.integers(256, size=(len(masks), size), dtype=np.uint8)
+        yield np.bitwise_count(bits & masks[:, None]).astype(np.float64)
 
 
 def mcnemar_p_value(truth: NDArray[Any], first: NDArray[Any], second: NDArray[Any]) -> float:

@@ -4,45 +4,26 @@ Documents are drawn with replacement (Efron & Tibshirani 1993, An Introduction t
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.evaluation.count_table import BLOCK_CELLS, DistinctRows
+from heads.evaluation.count_table import DistinctRows, block_sizes
 
-__all__ = ["draw_stratified", "draw_with_left_out", "rarest_labels"]
+__all__ = ["draw_resamples", "draw_with_left_out"]
 
 FEW_DOCUMENTS = 4  # per row
 LEFT_OUT = 0.1  # see `selection_optimism`
 
 
-def rarest_labels(truth: NDArray[Any], rows: DistinctRows, labels: int) -> NDArray[np.int64]:
-    """The rarest label of each distinct row, `labels` if it has none, int64 (rows,).
+def draw_resamples(rows: DistinctRows, labels: int, resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
+    """Draw resamples that have as many documents as the sample.
 
-    Args:
-        truth: int codes (documents,), or bool (documents, labels).
-        rows: the distinct documents.
-        labels: number of labels.
-    """
-    if truth.ndim == 1:
-        return truth[rows.first].astype(np.int64)
-    by_support = np.argsort(truth.sum(axis=0), kind="stable")
-    of_rows = truth[rows.first][:, by_support]
-    return np.append(by_support, labels)[np.where(of_rows.any(axis=1), of_rows.argmax(axis=1), labels)]
-
-
-def draw_stratified(
-    rows: DistinctRows, strata: NDArray[np.int64], labels: int, resamples: int, seed: int
-) -> Iterator[NDArray[np.float64]]:
-    """Draw resamples that have as many documents of each stratum as the sample.
-
-    A resample is one multinomial draw per stratum over its rows, so the cost does not grow with the documents. With few
-    documents per row, to draw the documents is faster.
+    A resample is one multinomial draw over the rows, so the cost does not grow with the documents. With few documents
+    per row, to draw the documents is faster.
 
     Args:
         rows: the distinct documents.
-        strata: int64 (rows,) the stratum of each row.
         labels: number of labels, which limits the size of a block.
         resamples: how many to draw.
         seed: the same seed draws the same resamples.
@@ -50,13 +31,9 @@ def draw_stratified(
     Yields:
         Blocks of resamples, (rows, resamples of the block): how often a document of each row is drawn.
     """
-    random, count = np.random.default_rng(seed), len(rows.first)
-    rows_of_strata = [np.flatnonzero(strata == stratum) for stratum in np.unique(strata)]
-    for size in _blocks(resamples, max(count, labels)):
-        drawn = np.zeros((count, size))
-        for of_stratum in rows_of_strata:
-            drawn[of_stratum] = _draw_rows(random, rows.multiplicity[of_stratum], size)
-        yield drawn
+    random = np.random.default_rng(seed)
+    for size in block_sizes(resamples, max(len(rows.first), labels)):
+        yield _draw_rows(random, rows.multiplicity, size).astype(np.float64)
 
 
 def _draw_rows(random: np.random.Generator, multiplicity: NDArray[np.int64], size: int) -> NDArray[np.int64]:
@@ -87,7 +64,7 @@ def draw_with_left_out(
     random, documents = np.random.default_rng(seed), len(rows.row_of)
     starts = np.append(0, np.cumsum(rows.multiplicity)[:-1])  # documents are numbered in the order of their rows
     last = max(0, round(LEFT_OUT * documents) - 1)
-    for size in _blocks(resamples, max(len(starts), labels)):
+    for size in block_sizes(resamples, max(len(starts), labels)):
         drawn, left_out = np.empty((2, size, len(starts)))
         for number in range(size):
             order = random.random(documents, dtype=np.float32)
@@ -95,10 +72,3 @@ def draw_with_left_out(
             left_out[number] = np.add.reduceat(is_left_out, starts, dtype=np.int64)
             drawn[number] = rows.multiplicity - left_out[number]
         yield np.ascontiguousarray(drawn.T), np.ascontiguousarray(left_out.T)
-
-
-def _blocks(resamples: int, cells: int) -> Iterator[int]:
-    """The sizes of blocks of resamples, for arrays with this number of cells per resample."""
-    block = max(1, BLOCK_CELLS // cells)
-    for start in range(0, resamples, block):
-        yield min(block, resamples - start)

@@ -15,15 +15,11 @@ So each prediction's mean over these samples is replaced by its value for all do
 over documents, both are equal but for the noise of resampling.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from data.hierarchy import Hierarchy
-from heads.evaluation.metrics import Metric
 from heads.evaluation.resampling import draw_with_left_out
 from heads.evaluation.sampled_metric import SampledMetric
 
@@ -44,41 +40,28 @@ class SelectionOptimism:
     candidates: int
 
 
-def correct_selection(
-    truth: NDArray[Any],
-    candidates: Sequence[Sequence[NDArray[Any]]],
-    labels: int,
-    metric: Metric,
-    *,
-    hierarchy: Hierarchy | None = None,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
-) -> SelectionOptimism:
+def correct_selection(sampled: SampledMetric, *, seed: int = 0, resamples: int = RESAMPLES) -> SelectionOptimism:
     """Correct the value of the best of several predictions for the choice among them.
 
     Args:
-        truth: int codes (documents,), or bool (documents, labels).
-        candidates: the predictions to choose from, each with one array per seed, as in `compare_paired`.
-        labels: number of labels.
-        metric: what chooses, and what is corrected.
-        hierarchy: of the labels, which hierarchical metrics need.
+        sampled: the metric that chooses, and that is corrected, of the predictions to choose from.
         seed: the same seed draws the same resamples.
         resamples: how many are drawn.
 
     Returns:
         The value of the best as it is, and corrected.
     """
-    sampled = SampledMetric.of(truth, candidates, labels, metric, hierarchy)
     blocks = [
-        [sampled.of_samples(_as_large_as(len(truth), part)) for part in parts]
-        for parts in draw_with_left_out(sampled.rows, labels, resamples, seed)
+        [sampled.of_samples(_as_large_as(len(sampled.truth), part)) for part in parts]
+        for parts in draw_with_left_out(sampled.rows, sampled.labels, resamples, seed)
     ]
     seen, unseen = (np.concatenate(of_part, axis=1) for of_part in zip(*blocks, strict=True))
     chosen = seen.argmax(axis=0)
     values = sampled.values
     corrected = values[chosen] + (unseen[chosen, np.arange(len(chosen))] - unseen.mean(axis=1)[chosen])
     raw, unbiased = float(values.max()), float(corrected.mean())
-    return SelectionOptimism(metric.sign * raw, metric.sign * unbiased, len(candidates))
+    sign = sampled.metric.sign
+    return SelectionOptimism(sign * raw, sign * unbiased, len(values))
 
 
 def _as_large_as(documents: int, weights: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -24,6 +24,7 @@ from heads.evaluation.confusion_counts import ConfusionCounts
 from heads.evaluation.decisions import default_decision
 from heads.evaluation.metrics import MACRO_F1
 from heads.evaluation.paired import paired_differences
+from heads.evaluation.sampled_metric import SampledMetric
 from heads.registry import make_head
 from stages.embed.model_files.saved_encoders import VERDICT_FILE
 from stages.fitting.plan import FitPlan, configure_head
@@ -238,5 +239,7 @@ def _compare(
     original, adapted = (
         float(MACRO_F1.value(ConfusionCounts.from_predictions(truth, each, labels))) for each in predictions
     )
-    (difference,) = paired_differences(truth, predictions[0], predictions[1:], labels, seed=seed)
+    (difference,) = paired_differences(
+        SampledMetric.of(truth, [[each] for each in predictions], labels, MACRO_F1), seed
+    )
     return HeadComparison(head=head, original=original, adapted=adapted, difference=difference)

@@ -1,17 +1,17 @@
 """How the other configurations compare with the best one, on the documents that both were scored on."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from data.splits import Split
 from heads.evaluation.metrics import ConfidenceInterval, Metric
-from heads.evaluation.paired import PairedComparison, compare_paired, mean_differences
+from heads.evaluation.paired import PairedComparison, compare_paired, paired_differences
 from heads.evaluation.randomization import EXCHANGES, adjust_holm
+from heads.evaluation.sampled_metric import SampledMetric, UndefinedMetric
 from heads.evaluation.selection_optimism import SelectionOptimism, correct_selection
 from stages.comparing.entries import Entry
 from stages.fitting.predictions import Predictions
@@ -38,15 +38,14 @@ class Significance:
 
 @dataclass(frozen=True)
 class _Aligned:
-    """Predictions of the same documents, or probabilities.
+    """Configurations on the same documents.
 
-    truth: of these documents. best, others: one array per seed; others by name.
+    sampled: the metric of the best and of the others. others: their names.
     is_whole: whether these are all documents of each of them.
     """
 
-    truth: NDArray[Any]
-    best: Sequence[NDArray[Any]]
-    others: Mapping[str, Sequence[NDArray[Any]]]
+    sampled: SampledMetric
+    others: Sequence[str]
     is_whole: bool
 
 
@@ -69,21 +68,16 @@ def compare_with_best(
         The comparisons of those that have scored documents in common with the best one.
     """
     record, family = entries[0].first.record, len(entries) * (len(entries) - 1) // 2
-    labels, hierarchy = len(record.labels), record.hierarchy
-    exchanges = int(np.clip(40 * family, EXCHANGES, MOST_EXCHANGES))  # so that an adjusted p-value can be below 0.05
+    # an adjusted p-value of a pair can be below 0.05 for at most 2,500 pairs, of 71 configurations
+    exchanges = int(np.clip(40 * family, EXCHANGES, MOST_EXCHANGES))
     comparisons, differences, optimism = dict[str, PairedComparison](), dict[str, ConfidenceInterval](), None
     for aligned in _align(entries, predictions, record.ranking_split, metric):
-        truth, best, others = aligned.truth, aligned.best, list(aligned.others.values())
-        found = compare_paired(
-            truth, best, others, labels, metric, margin=margin, hierarchy=hierarchy, exchanges=exchanges
-        )
+        found = compare_paired(aligned.sampled, margin=margin, exchanges=exchanges)
         comparisons |= zip(aligned.others, found, strict=True)
         if aligned.is_whole:
-            optimism = correct_selection(truth, [best, *others], labels, metric, hierarchy=hierarchy)
+            optimism = correct_selection(aligned.sampled)
     for aligned in _align(entries, predictions, Split.TEST, metric):
-        others = list(aligned.others.values())
-        tested = mean_differences(aligned.truth, aligned.best, others, labels, metric, hierarchy=hierarchy)
-        differences |= zip(aligned.others, tested, strict=True)
+        differences |= zip(aligned.others, paired_differences(aligned.sampled), strict=True)
     adjusted = adjust_holm([each.p_value for each in comparisons.values()], family)
     return Significance(comparisons, dict(zip(comparisons, adjusted, strict=True)), differences, optimism)
 
@@ -91,8 +85,12 @@ def compare_with_best(
 def _align(
     entries: Sequence[Entry], predictions: Mapping[str, Predictions], split: Split, metric: Metric
 ) -> Iterator[_Aligned]:
-    """The configurations that were scored on this split together with the first one, by their documents."""
-    values = attrgetter("probabilities" if metric.needs == "probabilities" else "predicted")
+    """The configurations that were scored on this split together with the first one, by their documents.
+
+    Those of documents for which the metric is not defined are left out.
+    """
+    record, needs_probabilities = entries[0].first.record, metric.needs == "probabilities"
+    values = attrgetter("probabilities" if needs_probabilities else "predicted")
     best, *others = (entry.predictions(split, predictions) for entry in entries)
     by_ids: dict[tuple[str, ...], dict[str, list[Predictions]]] = {}
     for entry, rows in zip(entries[1:], others, strict=True):
@@ -101,11 +99,11 @@ def _align(
     for ids, members in by_ids.items():
         row_of = {identifier: row for row, identifier in enumerate(ids)}
         common = [row for row, identifier in enumerate(best[0].ids) if identifier in row_of]
+        if not common:
+            continue
         rows_of_others = [row_of[best[0].ids[row]] for row in common]
-        if common:
-            yield _Aligned(
-                truth=best[0].truth[common],
-                best=[values(each)[common] for each in best],
-                others={name: [values(each)[rows_of_others] for each in of] for name, of in members.items()},
-                is_whole=len(common) == len(best[0].ids) == len(ids),
-            )
+        aligned = [[values(each)[common] for each in best]]
+        aligned += [[values(each)[rows_of_others] for each in of] for of in members.values()]
+        with suppress(UndefinedMetric):
+            sampled = SampledMetric.of(best[0].truth[common], aligned, len(record.labels), metric, record.hierarchy)
+            yield _Aligned(sampled, list(members), is_whole=len(common) == len(best[0].ids) == len(ids))

@@ -19,11 +19,11 @@ def test_counts_are_those_of_a_sample_with_repeated_documents(seed: int, kind: s
     truth, *predictions = (rng.integers(2 if kind == "multilabel" else 4, size=size) for _ in range(4))
     if kind == "multilabel":
         truth, predictions = truth.astype(bool), [each.astype(bool) for each in predictions]
-    rows = DistinctRows.of([truth, *predictions])
-    tables = CountTables.build(truth[rows.first], [each[rows.first] for each in predictions], 4, hierarchy)
+    tables = CountTables.build(truth, predictions, 4, hierarchy)
+    rows = tables.rows
     samples = rng.integers(40, size=(3, 40))
     weights = np.stack([np.bincount(rows.row_of[one], minlength=len(rows.first)) for one in samples], axis=1)
-    for predicted, counts in zip(predictions, tables.count(weights.astype(np.float64), 40), strict=True):
+    for predicted, counts in zip(predictions, tables.count(weights.astype(np.float64)), strict=True):
         for number, sample in enumerate(samples):
             alone = ConfusionCounts.from_predictions(truth[sample], predicted[sample], 4, hierarchy)
             for metric in set(alone.metrics) - {"level_accuracy"}:

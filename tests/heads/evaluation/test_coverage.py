@@ -23,6 +23,7 @@ from heads.evaluation.metrics import (
     scorecard,
 )
 from heads.evaluation.paired import paired_differences
+from heads.evaluation.sampled_metric import SampledMetric
 from tests.heads.evaluation.example_hierarchies import (
     ART,
     FILM,
@@ -40,7 +41,7 @@ def test_paired_differences_of_hierarchical_metrics_are_positive_if_better() -> 
     truth = np.array([HOCKEY, GOLF, FILM, SPORT] * 10)
     worse, better = np.where(np.arange(40) % 2, truth, ART), np.where(np.arange(40) % 4, truth, SPORT)
     for metric in (*(METRICS[name] for name in ("hf1", "macro-hf1", "tree-distance", "lca-f1")), level_accuracy(1)):
-        (difference,) = paired_differences(truth, worse, [better], 4, metric, hierarchy=SMALL)
+        (difference,) = paired_differences(SampledMetric.of(truth, [[worse], [better]], 4, metric, SMALL))
         values = [
             metric.signed_value(ConfusionCounts.from_predictions(truth, each, 4, SMALL)) for each in (worse, better)
         ]

@@ -14,10 +14,10 @@ from sklearn.metrics import f1_score, precision_score, recall_score
 from data.hierarchy import Hierarchy
 from heads.evaluation.bootstrap import resample_metrics
 from heads.evaluation.confusion_counts import ConfusionCounts
-from heads.evaluation.count_table import DistinctRows
+from heads.evaluation.count_table import CountTables
 from heads.evaluation.document_measures import measure_documents, sum_documents
 from heads.evaluation.metrics import Scorecard, scorecard
-from heads.evaluation.resampling import draw_stratified
+from heads.evaluation.resampling import draw_resamples
 from tests.heads.evaluation.example_hierarchies import (
     ART,
     FILM,
@@ -197,9 +197,10 @@ def test_counts_add_and_subtract(draw: Any, hierarchy: Hierarchy, seed: int) -> 
 @given(hierarchies(most_parents=2), st.integers(0, 99))
 def test_resampled_metrics_equal_a_loop_over_the_drawn_documents(draw: Any, hierarchy: Hierarchy, seed: int) -> None:
     truth, predicted = draw(hierarchy, seed, 8)
-    (resampled,) = resample_metrics(truth, [predicted], hierarchy.labels, seed, 12, hierarchy=hierarchy)
-    distinct = DistinctRows.of([truth, predicted])
-    (draws,) = draw_stratified(distinct, np.zeros(len(distinct.first), dtype=np.int64), hierarchy.labels, 12, seed)
+    tables = CountTables.build(truth, [predicted], hierarchy.labels, hierarchy)
+    (resampled,) = resample_metrics(tables, seed, 12)
+    distinct = tables.rows
+    (draws,) = draw_resamples(distinct, hierarchy.labels, 12, seed)
     for number, times in enumerate(draws.T):
         rows = np.repeat(distinct.first, times.astype(np.int64))
         counts = ConfusionCounts.from_predictions(truth[rows], predicted[rows], hierarchy.labels, hierarchy)

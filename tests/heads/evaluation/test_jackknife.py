@@ -7,6 +7,7 @@ from data.hierarchy import Hierarchy
 from data.taxonomy import Taxonomy
 from heads.evaluation.bootstrap import resample_metrics
 from heads.evaluation.confusion_counts import ConfusionCounts
+from heads.evaluation.count_table import CountTables
 from heads.evaluation.document_measures import measure_documents
 from heads.evaluation.jackknife import count_groups, difference_error
 
@@ -23,7 +24,7 @@ def test_the_error_of_an_accuracy_is_that_of_a_share() -> None:
 
 def test_the_error_is_that_of_a_bootstrap() -> None:
     error = difference_error(TRUTH, [FIRST], [SECOND], lambda counts: counts.macro_f1, 5)
-    first, second = resample_metrics(TRUTH, [FIRST, SECOND], 5)
+    first, second = resample_metrics(CountTables.build(TRUTH, [FIRST, SECOND], 5))
     assert error == pytest.approx(np.std(first.macro_f1 - second.macro_f1), rel=0.1)
 
 

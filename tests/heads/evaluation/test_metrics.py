@@ -27,6 +27,7 @@ from sklearn.metrics import precision_recall_fscore_support as scikit_learn
 from heads.evaluation.bca import acceleration_of, accelerations, bca_interval
 from heads.evaluation.bootstrap import ConfidenceInterval, resample_metrics
 from heads.evaluation.confusion_counts import ConfusionCounts
+from heads.evaluation.count_table import CountTables
 from heads.evaluation.decisions import ABSTAINED, OTHER
 from heads.evaluation.metrics import ABSOLUTE_ERROR, MACRO_F1, Scorecard, macro_f1, ranking_metric, scorecard
 
@@ -223,7 +224,7 @@ def test_for_many_documents_the_confidence_interval_of_accuracy_is_the_normal_on
 
 def test_resamples_vary_as_much_as_documents_drawn_one_by_one() -> None:
     truth, predicted = sample(60, LABELS, 0.6)
-    (quick,) = resample_metrics(truth, [predicted], LABELS, seed=1, resamples=4000)
+    (quick,) = resample_metrics(CountTables.build(truth, [predicted], LABELS), seed=1, resamples=4000)
     random = np.random.default_rng(2)
     rows = [random.integers(60, size=60) for _ in range(4000)]
     slow = np.array([macro_f1(truth[drawn], predicted[drawn], LABELS) for drawn in rows])
@@ -235,10 +236,9 @@ def test_resamples_vary_as_much_as_documents_drawn_one_by_one() -> None:
 def test_multilabel_targets_with_one_label_per_document_resample_like_single_labels() -> None:
     truth, predicted = sample(50, LABELS, 0.6)
     columns = np.arange(LABELS)
-    (single,) = resample_metrics(truth, [predicted], LABELS, seed=1, resamples=3000)
-    (multilabel,) = resample_metrics(
-        truth[:, None] == columns, [predicted[:, None] == columns], LABELS, seed=2, resamples=3000
-    )
+    (single,) = resample_metrics(CountTables.build(truth, [predicted], LABELS), seed=1, resamples=3000)
+    tables = CountTables.build(truth[:, None] == columns, [predicted[:, None] == columns], LABELS)
+    (multilabel,) = resample_metrics(tables, seed=2, resamples=3000)
     for name in ("macro_f1", "micro_f1", "accuracy"):
         one, other = getattr(single, name), getattr(multilabel, name)
         # accuracy of 50 documents moves in steps of 0.02
@@ -248,7 +248,7 @@ def test_multilabel_targets_with_one_label_per_document_resample_like_single_lab
 def test_two_predictions_are_resampled_together() -> None:
     truth, predicted = sample(80, LABELS, 0.6)
     worse = np.where(np.arange(80) == 7, (truth + 1) % LABELS, predicted)
-    first, second, again = resample_metrics(truth, [predicted, worse, predicted], LABELS)
+    first, second, again = resample_metrics(CountTables.build(truth, [predicted, worse, predicted], LABELS))
     assert np.array_equal(first.accuracy, again.accuracy)
     # they differ in document 7 only, which each resample draws a whole number of times
     drawn = (first.accuracy - second.accuracy) * 80
@@ -284,7 +284,7 @@ def test_thousands_of_labels_need_memory_for_one_block_of_resamples() -> None:
     truth, *predictions = np.random.default_rng(0).integers(3000, size=(5, 100))
     tracemalloc.start()
     try:
-        resample_metrics(truth, predictions, 3000, resamples=600)
+        resample_metrics(CountTables.build(truth, predictions, 3000), resamples=600)
         assert tracemalloc.get_traced_memory()[1] < 130e6  # the counts of all resamples are 173 MB
     finally:
         tracemalloc.stop()
@@ -348,10 +348,11 @@ def test_accelerations_of_documents_and_of_groups_of_them_agree() -> None:
     truth = random.random((2000, 8)) < 0.4
     predicted = truth ^ (random.random((2000, 8)) < 0.2)  # nearly all rows are distinct
     counts = ConfusionCounts.from_predictions(truth, predicted, 8)
-    found = accelerations(truth, predicted, counts)
+    found = accelerations(CountTables.build(truth, [predicted], 8), counts)
     right = (truth == predicted).all(axis=1).astype(np.float64)
     assert float(found["accuracy"]) == pytest.approx(acceleration_of(right), abs=0.01)
     single = truth.argmax(axis=1)
     wrong = np.where(random.random(2000) < 0.1, 7, single)
-    of_pairs = accelerations(single, wrong, ConfusionCounts.from_predictions(single, wrong, 8))
+    counts = ConfusionCounts.from_predictions(single, wrong, 8)
+    of_pairs = accelerations(CountTables.build(single, [wrong], 8), counts)
     assert float(of_pairs["accuracy"]) == pytest.approx(acceleration_of((single == wrong).astype(np.float64)))

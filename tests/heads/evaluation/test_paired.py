@@ -1,4 +1,4 @@
-"""Paired differences: signs, coverage, and what pairing and stratification are for."""
+"""Paired differences: signs, coverage, and what pairing is for."""
 
 import numpy as np
 import pytest
@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from heads.evaluation.bootstrap import resample_metrics
 from heads.evaluation.metrics import ABSOLUTE_ERROR, MACRO_F1, macro_f1, scorecard
 from heads.evaluation.paired import paired_differences
+from heads.evaluation.sampled_metric import SampledMetric
 
 Codes = NDArray[np.int64]
 
@@ -21,10 +21,10 @@ def simulate(accuracy: float, truth: Codes, labels: int, rng: np.random.Generato
 def test_the_value_is_the_difference_of_both_metrics_and_positive_if_better() -> None:
     truth = np.array([0, 0, 1, 1, 2, 2])
     worse, better = np.array([0, 1, 1, 0, 2, 2]), np.array([0, 0, 1, 1, 2, 0])
-    (difference,) = paired_differences(truth, worse, [better], 3)
+    (difference,) = paired_differences(SampledMetric.of(truth, [[worse], [better]], 3, MACRO_F1))
     assert difference.value == pytest.approx(macro_f1(truth, better, 3) - macro_f1(truth, worse, 3))
     assert difference.value > 0
-    (error,) = paired_differences(truth, worse, [better], 3, ABSOLUTE_ERROR)
+    (error,) = paired_differences(SampledMetric.of(truth, [[worse], [better]], 3, ABSOLUTE_ERROR))
     assert error.value == pytest.approx(2 / 6 - 2 / 6)
 
 
@@ -32,7 +32,7 @@ def test_the_value_is_the_difference_of_both_metrics_and_positive_if_better() ->
 def test_equal_predictions_do_not_differ(seed: int, is_multilabel: bool) -> None:
     rng = np.random.default_rng(seed)
     truth = rng.random((30, 4)) < 0.3 if is_multilabel else rng.integers(4, size=30)
-    (difference,) = paired_differences(truth, truth, [truth.copy()], 4, resamples=20)
+    (difference,) = paired_differences(SampledMetric.of(truth, [[truth], [truth.copy()]], 4, MACRO_F1), resamples=20)
     assert (difference.value, difference.low, difference.high) == (0, 0, 0)
 
 
@@ -41,19 +41,9 @@ def test_the_interval_is_narrower_than_those_of_both_metrics() -> None:
     truth = rng.integers(5, size=600)
     first = simulate(0.8, truth, 5, rng)
     second = np.where(rng.random(600) < 0.02, truth, first)  # differs in few documents
-    (difference,) = paired_differences(truth, first, [second], 5)
+    (difference,) = paired_differences(SampledMetric.of(truth, [[first], [second]], 5, MACRO_F1))
     alone = scorecard(truth, first, [str(label) for label in range(5)]).macro_f1
     assert difference.high - difference.low < 0.5 * (alone.high - alone.low)
-
-
-def test_each_resample_has_every_label_as_often_as_the_sample() -> None:
-    truth = np.array([0] * 40 + [1] * 2)
-    (resampled,) = resample_metrics(truth, [np.zeros_like(truth)], 2, stratified=True)
-    assert np.ptp(resampled.accuracy) == 0  # 40 of 42 in every resample
-    several = np.zeros((42, 2), dtype=bool)
-    several[:, 0], several[40:, 1] = True, True
-    (resampled,) = resample_metrics(several, [several & [True, False]], 2, stratified=True)
-    assert np.ptp(resampled.accuracy) == 0
 
 
 def test_the_interval_covers_the_truth_nineteen_times_in_twenty() -> None:
@@ -61,6 +51,6 @@ def test_the_interval_covers_the_truth_nineteen_times_in_twenty() -> None:
     for _ in range(200):
         truth = rng.integers(3, size=400)
         first, second = simulate(0.7, truth, 3, rng), simulate(0.8, truth, 3, rng)
-        (difference,) = paired_differences(truth, first, [second], 3, MACRO_F1, resamples=200)
+        (difference,) = paired_differences(SampledMetric.of(truth, [[first], [second]], 3, MACRO_F1), resamples=200)
         covered += difference.low <= 0.1 * 2 / 3 <= difference.high  # of right answers, a third by chance
     assert 180 <= covered <= 199

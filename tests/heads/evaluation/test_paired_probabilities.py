@@ -6,7 +6,8 @@ from numpy.typing import NDArray
 
 from heads.evaluation.metrics import METRICS, Metric
 from heads.evaluation.paired import compare_paired
-from heads.evaluation.randomization import randomization_p_value
+from heads.evaluation.randomization import sign_p_value
+from heads.evaluation.sampled_metric import SampledMetric
 from heads.evaluation.selection_optimism import correct_selection
 
 BRIER, AUROC = METRICS["brier"], METRICS["auroc"]
@@ -25,27 +26,29 @@ TRUTH = np.repeat([0, 1], 100)
 @pytest.mark.parametrize("metric", [BRIER, AUROC])
 def test_better_probabilities_have_a_positive_difference_whatever_the_sign_of_the_metric(metric: Metric) -> None:
     worse, better = draw(200, 0, 0.2), draw(200, 0, 0.5)
-    forward, same = compare_paired(TRUTH, [worse], [[better], [worse]], 2, metric, margin=0.001, resamples=200)
+    forward, same = compare_paired(
+        SampledMetric.of(TRUTH, [[worse], [better], [worse]], 2, metric), margin=0.001, resamples=200
+    )
     assert 0 < forward.difference.low < forward.difference.value < forward.difference.high
     assert forward.p_value < 0.02 and forward.equivalence == 0 and forward.not_worse == 1
     assert (same.difference.low, same.difference.high) == pytest.approx(
         (0, 0)
     ) and same.p_value == same.equivalence == 1
     assert forward.mcnemar_p_value is None
-    (backward,) = compare_paired(TRUTH, [better], [[worse]], 2, metric, margin=0.001, resamples=200)
+    (backward,) = compare_paired(SampledMetric.of(TRUTH, [[better], [worse]], 2, metric), margin=0.001, resamples=200)
     assert backward.difference.value == pytest.approx(-forward.difference.value) and backward.not_worse == 0
 
 
 def test_the_metric_of_several_seeds_is_their_mean() -> None:
     seeds = [draw(200, seed, 0.3) for seed in range(3)]
-    (found,) = compare_paired(TRUTH, [seeds[0]], [seeds[1:]], 2, BRIER, margin=0.1, resamples=50)
+    (found,) = compare_paired(SampledMetric.of(TRUTH, [[seeds[0]], seeds[1:]], 2, BRIER), margin=0.1, resamples=50)
     first, *rest = (brier_score(each) for each in seeds)
     assert found.difference.value == pytest.approx(first - np.mean(rest))
 
 
 def test_a_metric_that_is_not_defined_is_refused() -> None:
     with pytest.raises(ValueError, match="the AUROC of these documents is not defined"):
-        compare_paired(TRUTH[:5], [draw(5, 0, 0.3)], [[draw(5, 1, 0.3)]], 2, AUROC, margin=0)
+        compare_paired(SampledMetric.of(TRUTH[:5], [[draw(5, 0, 0.3)], [draw(5, 1, 0.3)]], 2, AUROC), margin=0)
 
 
 def test_the_p_value_of_a_mean_over_documents_is_that_of_random_signs() -> None:
@@ -54,15 +57,16 @@ def test_the_p_value_of_a_mean_over_documents_is_that_of_random_signs() -> None:
     first, second = draw(200, 0, 0.3), draw(200, 1, 0.3)
     losses = [np.square(each - np.eye(2)[TRUTH]).sum(axis=1) / 2 for each in (first, second)]
     expected = permutation_test([losses[0] - losses[1]], np.mean, permutation_type="samples", n_resamples=5000, rng=0)
-    found = randomization_p_value(TRUTH, [first], [second], 2, BRIER)
-    assert found == pytest.approx(expected.pvalue, abs=0.03)
+    (found,) = compare_paired(SampledMetric.of(TRUTH, [[first], [second]], 2, BRIER), margin=0, resamples=10)
+    assert found.p_value == pytest.approx(expected.pvalue, abs=0.03)
+    assert sign_p_value((losses[0] - losses[1]) / 200) == pytest.approx(found.p_value, abs=1e-9)
 
 
 def test_the_best_of_equal_probabilities_is_corrected_to_their_value() -> None:
     found = []
     for number in range(30):
         candidates = [[draw(200, 6 * number + seed, 0.3)] for seed in range(6)]
-        result = correct_selection(TRUTH, candidates, 2, BRIER, resamples=100)
+        result = correct_selection(SampledMetric.of(TRUTH, candidates, 2, BRIER), resamples=100)
         assert result.raw == pytest.approx(min(brier_score(each) for (each,) in candidates))
         found.append((result.raw, result.corrected))
     raw, corrected = np.mean(found, axis=0)
