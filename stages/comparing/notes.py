@@ -54,12 +54,7 @@ def describe_inputs(record: runs.Record) -> str:
 
 def describe_runs(ranked: Sequence[runs.Run]) -> list[str]:
     """Sentences on runs whose metrics cannot be compared, or only with care."""
-    notes, documents = [], {run.record.documents_hash for run in ranked}
-    if len(documents) > 1:
-        notes.append(
-            f"These runs were scored on {len(documents)} different sets of documents: metrics on one set cannot be "
-            "compared with those on another."
-        )
+    notes = []
     if len({run.record.scored_level for run in ranked}) > 1:
         notes.append(
             "These runs are scored at different levels of the taxonomy (--scored-level): their metrics are of "
