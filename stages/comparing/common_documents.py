@@ -26,7 +26,7 @@ _LABEL_FIELDS = ("kind", "labels", "taxonomy", "scored_level")
 
 @dataclass(frozen=True)
 class _RestrictedRun(runs.Run):
-    """A run whose predictions and metrics are those of some of its documents. rows: int64, in their order."""
+    """A run whose predictions and metrics are those of some of its documents. rows: int64, in any order."""
 
     original: runs.Run
     rows: NDArray[np.int64]
@@ -39,7 +39,8 @@ class _RestrictedRun(runs.Run):
     def folds(self) -> NDArray[np.int32] | None:
         """The fold of each of these documents on the training split."""
         folds, splits = self.original.folds(), np.array(self.original.predictions().splits)
-        return None if folds is None else folds[np.isin(np.flatnonzero(splits == Split.TRAIN), self.rows)]
+        train = np.flatnonzero(splits == Split.TRAIN)
+        return None if folds is None else folds[np.searchsorted(train, self.rows[np.isin(self.rows, train)])]
 
     @cached_property
     def scorecards(self) -> dict[str, Scorecard]:
@@ -60,7 +61,8 @@ def restrict_to_common(selected: Sequence[runs.Run]) -> tuple[list[runs.Run], st
         selected: runs on different documents.
 
     Returns:
-        The same runs, with predictions and metrics of the common documents alone, and a sentence that counts them.
+        The same runs, with predictions and metrics of the common documents alone, in the same order; and a sentence
+        that counts them.
 
     Raises:
         CallError: their labels differ, or no document that ranks them is common to all.
@@ -75,10 +77,11 @@ def restrict_to_common(selected: Sequence[runs.Run]) -> tuple[list[runs.Run], st
             "runs on the same documents, as in `embedonce compare --filter corpus=NAME`."
         )
     digest = hashlib.sha256("\n".join(f"{split} {identifier}" for split, identifier in sorted(common)).encode())
-    restricted = [
-        _restrict(run, [row for row, document in enumerate(of_run) if document in common], digest.hexdigest())
-        for run, of_run in zip(selected, documents, strict=True)
-    ]
+    restricted = []
+    for run, of_run in zip(selected, documents, strict=True):
+        row_of = {document: row for row, document in enumerate(of_run)}
+        rows = [row_of[document] for document in common if document in row_of]
+        restricted.append(_restrict(run, rows, digest.hexdigest()))
     return restricted, _describe(counts, relabeled)
 
 
@@ -105,16 +108,19 @@ def _as_bytes(truth: Any) -> bytes:
     return np.asarray(truth).tobytes()
 
 
-def _find_common(documents: Sequence[Mapping[_Document, bytes]]) -> tuple[set[_Document], int]:
-    """The documents with one label that are in all runs that have their split; and how many have several labels."""
-    common, relabeled = set[_Document](), 0
-    for split in {split for of_run in documents for split, _ in of_run}:
+def _find_common(documents: Sequence[Mapping[_Document, bytes]]) -> tuple[list[_Document], int]:
+    """The documents with one label that are in all runs that have their split; and how many have several labels.
+
+    They are in the order of the first of these runs, one split after the other.
+    """
+    common, relabeled = list[_Document](), 0
+    for split in dict.fromkeys(split for of_run in documents for split, _ in of_run):
         of_split = [{key: label for key, label in of_run.items() if key[0] == split} for of_run in documents]
         first, *others = filter(None, of_split)
         for key, label in first.items():
             if all(key in other for other in others):
                 if all(other[key] == label for other in others):
-                    common.add(key)
+                    common.append(key)
                 else:
                     relabeled += 1
     return common, relabeled

@@ -26,7 +26,7 @@ from tests.small_store import blobs, make_store
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two runs on a corpus of 120 documents, and the newest one on its first 80, of which two have another label."""
+    """Two runs on 120 documents; the newest is on the first 80 in reverse order, of which two have another label."""
     path = tmp_path_factory.mktemp("selection")
     documents, vectors = blobs(["a", "b", "c"])
     vectors += 4 * np.random.default_rng(0).normal(size=vectors.shape).astype(np.float32)
@@ -34,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for head in (LinearHead(C=0.5), PrototypeHead()):
         fit_head(*first, FitPlan(head=head, folds=2, seed=3), path / "runs")
     changed = [_relabeled(one) if row < 2 else one for row, one in enumerate(documents[:80])]
-    store, table = make_store(path / "second", changed, vectors[:80])
+    store, table = make_store(path / "second", changed[::-1], vectors[79::-1])
     newer, _ = fit_head(store, replace(table, name="second"), FitPlan(head=LinearHead(), folds=2), path / "runs")
     text = (newer.folder / "run.json").read_text()
     (newer.folder / "run.json").write_text(text.replace(newer.record.created, "2100-01-01T00:00:00+00:00"))
@@ -49,6 +49,12 @@ def _relabeled(document: Document) -> Document:
 @pytest.fixture
 def by_name(folder: Path) -> Mapping[str, runs.Run]:
     return {f"{run.record.head} {run.record.corpus}": run for run in runs.runs_in(folder)}
+
+
+def folds_by_id(run: runs.Run) -> dict[str, int]:
+    folds = run.folds()
+    assert folds is not None
+    return dict(zip(run.predictions().of("train").ids, folds.tolist(), strict=True))
 
 
 def filtered(folder: Path, *filters: str) -> set[str]:
@@ -122,12 +128,15 @@ def test_common_compares_on_the_documents_that_all_scored_with_the_same_label(
     ]
     for run in selected:
         predictions, folds = run.predictions().of("train"), run.folds()
-        assert predictions.ids == [f"d{row}" for row in range(2, 80) if row % 4 != 3]
+        assert sorted(predictions.ids) == sorted(f"d{row}" for row in range(2, 80) if row % 4 != 3)
+        assert predictions.ids == selected[0].predictions().of("train").ids  # also if their corpora are in other orders
         assert folds is not None and len(folds) == len(run.predictions().scores) - 20 == 58
+        assert dict(zip(predictions.ids, folds, strict=True)).items() <= folds_by_id(runs.load(run.folder)).items()
         expected = scorecard(predictions.truth, predictions.predicted, ["a", "b", "c"], run.record.seed)
         assert run.scorecards["out_of_fold"].macro_f1 == expected.macro_f1
     comparison = compare(selected)
     assert len(comparison.rows) == 3 and comparison.rows[1].difference is not None
+    assert comparison.optimism is not None and comparison.optimism.candidates == 3
     assert not any("different sets" in note for note in comparison.notes)
     assert select_runs([by_name["linear made"].name], folder, common=True) == [by_name["linear made"]]
 
