@@ -14,6 +14,7 @@ import numpy as np
 from data.text_format import format_duration
 from heads.evaluation.metrics import ConfidenceInterval, Metric
 from heads.evaluation.paired import PairedComparison
+from heads.evaluation.randomization import ROUNDING
 from stages.comparing.entries import Entry
 from stages.fitting import runs
 
@@ -78,15 +79,9 @@ def choose_run(
     """
     if not comparisons:
         return None
-    best, within = (
-        entries[0],
-        [
-            entry
-            for entry in entries
-            if entry is entries[0]
-            or (entry.first.name in comparisons and comparisons[entry.first.name].difference.value >= -margin)
-        ],
-    )
+    best, *others = entries
+    near = (entry for entry in others if entry.first.name in comparisons)
+    within = [best, *(each for each in near if comparisons[each.first.name].difference.value >= -margin - ROUNDING)]
     cheapest_first = sorted(within, key=lambda entry: entry_cost(entry, cost))  # stable: the better one first
     chosen, comparison = cheapest_first[0], comparisons.get(cheapest_first[0].first.name)
     choice = Choice(
@@ -169,7 +164,8 @@ def _describe(choice: Choice, entries: Sequence[Entry], chosen: Entry, metric: M
             f"{choice.margin:g} {further} that of the best run, {choice.best} ({choice.best_value:.3f}), and it "
             f"{saved}{encoding}."
         )
-    its_best = f"it has the best {ranked} of {len(entries)} runs ({choice.value:.3f})"
+    several = "configurations" if any(len(entry.runs) > 1 for entry in entries) else "runs"
+    its_best = f"it has the best {ranked} of {len(entries)} {several} ({choice.value:.3f})"
     if choice.run_cost <= min(entry_cost(entry, choice.cost) for entry in entries):
         return f"{take}: {its_best}, and {words.cheapest.format(words.format(choice.run_cost))}."
     return f"{take}: {its_best}, and none of those {words.cheaper} is within {choice.margin:g} of it."

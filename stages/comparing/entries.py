@@ -1,17 +1,21 @@
 """What is compared: configurations, each of which is one run, or several that differ in their seed only."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from data.splits import Split
 from heads.evaluation.metrics import ConfidenceInterval, Metric
+from heads.evaluation.sampled_metric import SampledMetric, UndefinedMetric
 from stages.fitting.predictions import Predictions
+from stages.fitting.record import Record
 from stages.fitting.runs import Run, load, short_hash
 
-__all__ = ["Entry", "Seeds", "group_seeds", "mean_interval"]
+__all__ = ["Entry", "Seeds", "fold_values", "group_seeds", "mean_interval"]
 
 # fields of a record that decide nothing, or that follow from the seed and the others
 _RESULTS = {
@@ -38,29 +42,69 @@ class Seeds:
     interval: ConfidenceInterval
 
     @classmethod
-    def of(cls, entry: "Entry", metric: Metric) -> "Seeds":
+    def of(cls, entry: "Entry", metric: Metric, predictions: Mapping[str, Predictions]) -> "Seeds":
         """The spread of a metric, out of fold or on the validation split.
 
-        Folds differ with the seed, but the documents that are fitted on overlap, so that out-of-fold values of several
-        seeds vary less than those of new documents would. Their variance is multiplied by 1/seeds + scored/fitted
-        documents instead of 1/seeds (Nadeau & Bengio 2003, Inference for the generalization error, section 3; Bouckaert
-        & Frank 2004, Evaluating the replicability of significance tests, for repeated cross-validation). On the
-        validation split every seed is scored on the same documents, so the interval is that of the mean over seeds.
+        Folds differ with the seed, but the documents that are fitted on overlap, so that values of several folds and
+        seeds vary less than those of new documents would. The variance over all folds of all seeds is therefore
+        multiplied by 1/(folds * seeds) + scored/fitted documents of a fold (Nadeau & Bengio 2003, Inference for the
+        generalization error, section 3; Bouckaert & Frank 2004, Evaluating the replicability of significance tests,
+        section 3, for repeated cross-validation). On the validation split every seed is scored on the same documents,
+        so the interval is that of the mean over seeds.
+
+        Args:
+            entry: a configuration of several seeds.
+            metric: what ranks it.
+            predictions: of each of its runs, by name.
+
+        Returns:
+            The spread.
         """
         from scipy.special import stdtrit
 
         values = np.array([metric.value(run.ranking_scorecard).value for run in entry.runs])
-        count, deviation, folds = len(values), float(values.std(ddof=1)), entry.first.record.folds
-        overlap = 1 / (folds - 1) if folds > 1 else 0.0
-        half = float(stdtrit(count - 1, 0.975)) * deviation * np.sqrt(1 / count + overlap)
-        mean = float(values.mean())
+        of_folds = [_fold_values(run, predictions[run.name], metric) for run in entry.runs]
+        if all(len(each) > 1 for each in of_folds):
+            varying, overlap = np.concatenate(of_folds), 1 / (min(map(len, of_folds)) - 1)
+        else:
+            varying, overlap = values, 0.0
+        half = stdtrit(len(varying) - 1, 0.975) * varying.std(ddof=1) * np.sqrt(1 / len(varying) + overlap)
         return cls(
             seeds=tuple(run.record.seed for run in entry.runs),
             runs=tuple(run.name for run in entry.runs),
             values=tuple(values.tolist()),
-            standard_deviation=deviation,
-            interval=ConfidenceInterval(mean, float(mean - half), float(mean + half)),
+            standard_deviation=float(values.std(ddof=1)),
+            interval=ConfidenceInterval(*(float(values.mean() + part) for part in (0, -half, half))),
         )
+
+
+def _fold_values(run: Run, predictions: Predictions, metric: Metric) -> NDArray[np.float64]:
+    folds = run.folds()
+    return np.zeros(0) if folds is None else fold_values(predictions.of(Split.TRAIN), folds, metric, run.record)
+
+
+def fold_values(
+    predictions: Predictions, folds: NDArray[np.int32], metric: Metric, record: Record
+) -> NDArray[np.float64]:
+    """A metric on the documents of each fold.
+
+    Args:
+        predictions: out of fold.
+        folds: int32 (documents,) the fold of each.
+        metric: the metric.
+        record: of the run.
+
+    Returns:
+        float64 (folds,), without those for which a metric of probabilities is not defined.
+    """
+    values = list[float]()
+    for fold in np.unique(folds).tolist():
+        rows = predictions[np.flatnonzero(folds == fold)]
+        entries = [[rows.probabilities if metric.needs == "probabilities" else rows.predicted]]
+        with suppress(UndefinedMetric):
+            sampled = SampledMetric.of(rows.truth, entries, len(record.labels), metric, record.hierarchy)
+            values.append(metric.sign * float(sampled.values[0]))
+    return np.array(values)
 
 
 @dataclass(frozen=True)

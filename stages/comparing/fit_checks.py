@@ -1,16 +1,15 @@
 """Checks of how a run was fitted: against its training documents, over its folds, of its search and of its views."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from data.text_format import join_words
 from heads.evaluation.bootstrap import ConfidenceInterval
-from heads.evaluation.confusion_counts import ConfusionCounts
 from heads.evaluation.metrics import Metric
 from heads.evaluation.paired_counts import PairedCounts, is_right
 from heads.evaluation.proportions import share_interval
 from stages.comparing.choice import MARGIN
 from stages.comparing.data_checks import Finding
+from stages.comparing.entries import fold_values
 from stages.comparing.repeat_command import repeat_command
 from stages.fitting import runs
 from stages.fitting.diagnostics import TABULAR, FitDiagnostics
@@ -100,7 +99,7 @@ def check_folds(run: runs.Run, predictions: Predictions, metric: Metric, tests: 
     p_value = float(chi2_contingency(table, correction=False).pvalue)
     if p_value > LEVEL / tests:
         return None
-    values = [_fold_value(predictions, folds == fold, metric, run) for fold in np.unique(folds).tolist()]
+    values = fold_values(predictions, folds, metric, run.record)
     seed = run.record.seed + 1
     return (
         f"It is unstable: {metric.name} is {', '.join(f'{value:.3f}' for value in values)} on its {len(values)} folds, "
@@ -108,12 +107,6 @@ def check_folds(run: runs.Run, predictions: Predictions, metric: Metric, tests: 
         "Fit it with another seed: if the same documents stay hard, they are not independent, and need a group column; "
         f"`{repeat_command(run, 'fit-head', seed=seed)}`.",
     )
-
-
-def _fold_value(predictions: Predictions, rows: NDArray[np.bool_], metric: Metric, run: runs.Run) -> float:
-    labels, hierarchy = len(run.record.labels), run.record.hierarchy
-    counts = ConfusionCounts.from_predictions(predictions.truth[rows], predictions.predicted[rows], labels, hierarchy)
-    return float(metric.value(counts))
 
 
 def check_edges(run: runs.Run) -> Finding | None:

@@ -29,11 +29,9 @@ def describe_marks(run: runs.Run) -> Iterator[str]:
         yield f"sets of {sets.mean_size.value:.2f} labels cover {sets.coverage.value:.1%}"
 
 
-def describe_seeds(entry: Entry, metric: Metric) -> Iterator[str]:
+def describe_seeds(seeds: Seeds) -> str:
     """That a row is the mean of several seeds, and their spread."""
-    if len(entry.runs) > 1:
-        deviation = Seeds.of(entry, metric).standard_deviation
-        yield f"mean of {len(entry.runs)} seeds, standard deviation {deviation:.3f}"
+    return f"mean of {len(seeds.runs)} seeds, standard deviation {seeds.standard_deviation:.3f}"
 
 
 def describe_optimism(optimism: SelectionOptimism, best: Entry, metric: Metric) -> str:

@@ -5,7 +5,7 @@ rules of all runs were selected by; else macro-F1, or the mean absolute error if
 The test split chooses nothing, not even the order of this table.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -27,6 +27,7 @@ from stages.comparing.notes import (
 from stages.comparing.selection import choose_metric
 from stages.comparing.significance import Significance, compare_with_best
 from stages.fitting import runs
+from stages.fitting.predictions import Predictions
 
 
 @dataclass(frozen=True)
@@ -175,12 +176,12 @@ def compare(
     metric = metric or choose_metric(selected)
     entries = group_seeds(selected, metric)
     comparable = [entry for entry in entries if _has_same_documents(entry.first, entries[0].first)]
-    predictions = {run.name: run.predictions() for entry in comparable for run in entry.runs}
+    predictions = {run.name: run.predictions() for entry in entries for run in entry.runs}
     found = compare_with_best(comparable, predictions, metric, margin) if len(comparable) > 1 else Significance()
     ranked = [run for entry in entries for run in entry.runs]
     optimism = [] if found.optimism is None else [describe_optimism(found.optimism, entries[0], metric)]
     return Comparison(
-        rows=tuple(_row(entry, metric, found) for entry in entries),
+        rows=tuple(_row(entry, metric, found, predictions) for entry in entries),
         ranking_metric=metric.name,
         notes=(*optimism, *describe_runs(ranked), *describe_exposure(ranked, predictions), *notes),
         choice=choose_run(comparable, found.comparisons, metric, margin, cost),
@@ -200,12 +201,13 @@ def _has_same_documents(run: runs.Run, other: runs.Run) -> bool:
     return all(getattr(run.record, field) == getattr(other.record, field) for field in fields)
 
 
-def _row(entry: Entry, metric: Metric, found: Significance) -> ComparisonRow:
+def _row(entry: Entry, metric: Metric, found: Significance, predictions: Mapping[str, Predictions]) -> ComparisonRow:
     record, name = entry.first.record, entry.first.name
     tested = [card for run in entry.runs if (card := run.scorecards.get("test"))]
     cards = tested if len(tested) == len(entry.runs) else []
     ranking = mean_interval([metric.value(run.ranking_scorecard) for run in entry.runs])
     paired = found.comparisons.get(name)
+    seeds = Seeds.of(entry, metric, predictions) if len(entry.runs) > 1 else None
     return ComparisonRow(
         run=name,
         head=record.head,
@@ -225,7 +227,7 @@ def _row(entry: Entry, metric: Metric, found: Significance) -> ComparisonRow:
         parameters=record.parameter_count,
         fit_seconds=float(np.mean([run.record.seconds["fit"] for run in entry.runs])),
         predict_milliseconds=float(np.mean([run.record.predict_milliseconds for run in entry.runs])),
-        marks=(*describe_marks(entry.first), *describe_seeds(entry, metric)),
+        marks=(*describe_marks(entry.first), *([describe_seeds(seeds)] if seeds else [])),
         parent=record.parent,
         decisions_scored_before=record.decisions_scored_before,
         validated=HierarchicalMetrics.mean([HierarchicalMetrics.of(run.ranking_scorecard) for run in entry.runs]),
@@ -236,5 +238,5 @@ def _row(entry: Entry, metric: Metric, found: Significance) -> ComparisonRow:
         mcnemar_p_value=paired.mcnemar_p_value if paired else None,
         equivalence=paired.equivalence if paired else None,
         not_worse=paired.not_worse if paired else None,
-        seeds=Seeds.of(entry, metric) if len(entry.runs) > 1 else None,
+        seeds=seeds,
     )

@@ -47,7 +47,8 @@ class Folder:
         cards = {"out_of_fold": scorecard(of.truth, of.predicted, self.made.record.labels, resamples=20)}
         changed = replace(self.made.record, **{"hyperparameters": {"name": name}, **record})
         path = self.folder / "runs" / name
-        return save(path, changed, self.made.head(), self.made.decision, predictions, cards, self.made.groups())
+        made = self.made
+        return save(path, changed, made.head(), made.decision, predictions, cards, made.groups(), made.folds())
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +85,14 @@ def test_the_best_run_is_taken_if_it_is_the_cheapest(folder: Folder) -> None:
     assert compare(runs[:1], metric=ACCURACY).choice is None
 
 
+def test_a_difference_that_is_the_margin_but_for_rounding_is_within_it(folder: Folder) -> None:
+    best = folder.add("right", 0, predict_milliseconds=2.0)
+    for wrong in range(1, 20):
+        other = folder.add(f"wrong-{wrong}", wrong, predict_milliseconds=0.5)
+        choice = compare([best, other], metric=ACCURACY, margin=wrong / 300).choice
+        assert choice is not None and choice.run == other.name
+
+
 def test_a_stacking_ensemble_costs_what_its_base_runs_cost_too(folder: Folder) -> None:
     base = [folder.add(f"base-{each}", 12, parameter_count=1000, seconds={"fit": 9.0}) for each in range(2)]
     stack = folder.add("stack", 12, first=60, parameter_count=5, seconds={"fit": 1.0}, base_runs=["base-0", "base-1"])
@@ -91,6 +100,13 @@ def test_a_stacking_ensemble_costs_what_its_base_runs_cost_too(folder: Folder) -
     assert fit is not None and fit.run == "base-0" and fit.run_cost == 9
     assert size is not None and size.run == "base-0" and size.run_cost == 1000
     assert compare([stack, base[0]], metric=ACCURACY, cost="size").choice.best_cost == 2005  # type: ignore[union-attr]
+
+
+def accuracies_of_folds(run: Run) -> list[float]:
+    predictions, folds = run.predictions().of("train"), run.folds()
+    assert folds is not None
+    right = predictions.truth == predictions.predicted
+    return [float(np.mean(right[folds == fold])) for fold in np.unique(folds).tolist()]
 
 
 def test_runs_that_differ_in_their_seed_only_are_one_row_with_their_spread(folder: Folder) -> None:
@@ -105,8 +121,9 @@ def test_runs_that_differ_in_their_seed_only_are_one_row_with_their_spread(folde
     assert first.seeds.runs == ("seed-0", "seed-1", "seed-2")
     assert first.seeds.values == pytest.approx((0.98, 0.97, 0.96))
     assert first.seeds.standard_deviation == pytest.approx(0.01)
-    # Student's t with two degrees of freedom, variance times 1/3 + 1 because half of the documents is scored by a fold
-    assert first.seeds.interval.high == pytest.approx(0.97 + 4.302653 * 0.01 * np.sqrt(1 / 3 + 1))
+    folds = np.concatenate([accuracies_of_folds(run) for run in seeds])
+    # Student's t with five degrees of freedom, variance times 1/6 + 1: a fold scores as many documents as are fitted on
+    assert first.seeds.interval.high == pytest.approx(0.97 + 2.570582 * folds.std(ddof=1) * np.sqrt(1 / 6 + 1))
     assert first.out_of_fold is not None and first.out_of_fold.value == pytest.approx(0.97)
     assert first.predict_milliseconds == pytest.approx(2)
     assert first.marks == ("mean of 3 seeds, standard deviation 0.010",)
