@@ -84,7 +84,8 @@ class CompareOptions:
 @click.option(
     "--sort",
     metavar="KEY",
-    help="Order of the rows: of a metric the best first, else the lowest first; -KEY for the reverse.  [--metric]",
+    help="Order of the rows of the table: of a metric the best first, else the lowest first; -KEY for the reverse.  "
+    "[--metric]",
 )
 @click.option(
     "--columns", metavar="KEY,KEY,...", help="Columns of one table; the keys are those of --json and run.json."
@@ -110,7 +111,7 @@ class CompareOptions:
     help="What a cheaper run saves: time to predict, time to fit, or parameters.",
 )
 @json_option
-@click.option("--html", type=NewFile(), help="Also write a report page.")
+@click.option("--html", type=NewFile(), help="Also write a report page, in the order of --metric.")
 @click.option(
     "--differences",
     is_flag=True,

@@ -73,10 +73,11 @@ class DecideOptions(ObjectiveOptions, UndecidedOptions):
         from stages.deciding.decide import check_request
         from stages.predict import open_encoders, read_new_text, score_new_documents
 
+        plan = self.plan
         if self.unlabelled is None:
             refuse_unused(("encoder", "trust_remote_code", "device"), "for --unlabelled")
-            return self.plan
-        check_request(run, self.plan, final=self.final, has_shift=True)
+            return plan
+        check_request(run, plan, final=self.final, has_shift=True)
         corpus = read_new_text(run, self.unlabelled, SourceSpec())
         for sentence in corpus.notes:
             note(sentence)
@@ -90,7 +91,7 @@ class DecideOptions(ObjectiveOptions, UndecidedOptions):
                 encoders,
                 lambda done: bar(done, total, f"{done:,} of {total:,} documents"),
             )
-        return replace(self.plan, unlabelled=documents)
+        return replace(plan, unlabelled=documents)
 
     def open_features(self, run: "Run") -> "RunFeatures":
         """The features of a run, in the store that it recorded or the one that was named."""
@@ -200,6 +201,12 @@ def _decide_table(options: DecideOptions) -> None:
         with open_output(options.output) as out:
             columns = ProbabilityColumns.choose(scores.labels)
             write_predictions(decided.predictions, columns, out, as_json=False, decision=decided.decision)
+    notes = [*scores.notes]
+    if options.output is not None and (left_out := len(scores.ids) - len(decided.predictions)):
+        verb = "is" if left_out == 1 else "are"
+        notes.append(
+            f"{plural(left_out, 'document')} of the test split {verb} left out of {options.output}: --final adds them."
+        )
     if options.as_json:
         show_json(
             {
@@ -207,18 +214,15 @@ def _decide_table(options: DecideOptions) -> None:
                 **asdict(decided.values),
                 "scorecards": {split: card.to_json() for split, card in decided.scorecards.items()},
                 "decision": decided.decision.to_json(),
-                "notes": list(scores.notes),
+                "notes": notes,
             }
         )
         return
     show_decision(decided.decision, decided.values, decided.scorecards, scores.labels)
-    for sentence in scores.notes:
+    for sentence in notes:
         note(sentence)
     if options.output is not None:
         say(f"The predictions of {plural(len(decided.predictions), 'document')} are in {options.output}.")
-        if left_out := len(scores.ids) - len(decided.predictions):
-            verb = "is" if left_out == 1 else "are"
-            note(f"{plural(left_out, 'document')} of the test split {verb} left out of it: --final adds them.")
 
 
 def _describe(decided: "Decided") -> str:

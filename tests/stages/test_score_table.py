@@ -55,12 +55,15 @@ def test_the_command_prints_the_values_and_writes_predictions(embedonce: Run, sc
     result = embedonce("decide", scores, "--coverage", 0.9, "--label-sets", 0.9, "--output", output)
     assert "cross-fitted" in result.out
     assert "documents decided" in result.out
-    assert "400 documents of the test split are left out of it: --final adds them." in result.err
+    left_out = f"400 documents of the test split are left out of {output}: --final adds them."
+    assert left_out in result.err
     rows = list(csv.DictReader(output.read_text().splitlines()))
     assert len(rows) == 1610
     assert {row["abstained"] for row in rows} == {"", "low confidence"}
     assert {row["set_size"] for row in rows} <= {"1", "2"}
     content = json.loads(embedonce("decide", scores, "--json").out)
+    in_json = json.loads(embedonce("decide", scores, "--json", "--output", tmp_path / "again.csv").out)
+    assert in_json["notes"] == [*content["notes"], left_out.replace("decided", "again")]
     assert content["metric"] == "macro-F1"
     assert content["scorecards"]["out_of_fold"]["documents"] == 1600
 
