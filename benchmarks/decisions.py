@@ -108,9 +108,9 @@ def measure_rivals(simulation: str, seeds: int, python: Path | None) -> dict[str
         for name, predicted in (("argmax", new.argmax(axis=1)), ("embedonce", rule.decide(new))):
             values[name].append(macro_f1(labels, predicted, len(REUTERS_52)))
         arrays |= {
-            f"{seed:02}_fit": _probabilities(scores),
-            f"{seed:02}_truth": truth,
-            f"{seed:02}_new": _probabilities(new),
+            f"{seed:04}_fit": _probabilities(scores),
+            f"{seed:04}_truth": truth,
+            f"{seed:04}_new": _probabilities(new),
         }
         truths.append(labels)
         say(f"{simulation}: {seed + 1} of {seeds} seeds")

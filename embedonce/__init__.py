@@ -302,8 +302,6 @@ def fit_head(
     Raises:
         CallError: for a hyperparameter that does not exist or is out of range, and for a corpus that cannot be learned.
     """
-    from dataclasses import replace
-
     from data.errors import CallError
     from heads.registry import make_head
     from stages.fitting.decision_options import DecisionOptions

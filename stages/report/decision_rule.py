@@ -1,4 +1,4 @@
-"""What the decision rule of a run changed on the test split, and the rule families that were compared for it."""
+"""What the decision rule of a run changed on its scored documents, and the rule families that were compared for it."""
 
 from dataclasses import dataclass
 

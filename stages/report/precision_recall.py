@@ -137,7 +137,7 @@ def _line(
 
 
 def precision_recall(run: RunView, max_points: int = MAX_TOTAL_POINTS) -> PrecisionRecall:
-    """All precision-recall curves of a run on the test split. max_points: of all labels, about."""
+    """All precision-recall curves of a run on its scored documents. max_points: of all labels, about."""
     truth, predicted = (label_matrix(codes, len(run.labels)) for codes in (run.truth, run.predicted))
     curves = curve_per_label(truth, run.probabilities, run.labels, max_points)
     lowest = lowest_curves(curves)

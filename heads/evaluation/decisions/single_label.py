@@ -131,17 +131,5 @@ def lowest_expected_cost(sample: Sample) -> list[DecisionRule]:
 def tempered_expected_cost(sample: Sample) -> list[DecisionRule]:
     """The same with the temperature at which the probabilities fit best."""
     assert isinstance(sample.value, NegativeCost)
-    return [LowestExpectedCost.of(sample.value.costs, best_temperature(sample.scores, sample.truth))]
-
-
-def best_temperature(scores: Scores, truth: Codes) -> float:
-    """What scores are divided by so that their softmax has the lowest log loss (Guo et al. 2017, section 4.2).
-
-    Args:
-        scores: float64 (documents, labels).
-        truth: int64 (documents,).
-
-    Returns:
-        Above 0; 1 if no document has a score for its label.
-    """
-    return TemperatureScaling.fit(CalibrationSample.of(scores, truth)).temperature
+    scaling = TemperatureScaling.fit(CalibrationSample.of(sample.scores, sample.truth))
+    return [LowestExpectedCost.of(sample.value.costs, scaling.temperature)]

@@ -13,9 +13,10 @@ from heads.evaluation.decisions.expected_rules import BestExpectedFBeta, LowestE
 from heads.evaluation.decisions.objective_metrics import FBeta, measure_costs
 from heads.evaluation.decisions.objective_request import ObjectiveRequest, find_objective
 from heads.evaluation.decisions.objectives import FLAT_OBJECTIVES
+from heads.evaluation.decisions.optimizers.flips import NegativeCost
 from heads.evaluation.decisions.rule_json import rule_from_json
 from heads.evaluation.decisions.rules import LogitAdjustment
-from heads.evaluation.decisions.single_label import best_temperature
+from heads.evaluation.decisions.single_label import Sample, tempered_expected_cost
 from tests.heads.evaluation.decisions import planted
 
 SINGLE = planted.calibrated([300, 80, 30, 20], prior_strength=3.0)
@@ -103,8 +104,11 @@ def test_no_label_has_a_lower_expected_cost() -> None:
 
 def test_the_temperature_restores_scores_that_were_multiplied() -> None:
     scores, truth = planted.calibrated([2000, 1000, 500])
-    assert best_temperature(3 * scores.astype(np.float64), truth) == pytest.approx(3.0, rel=0.1)
-    assert best_temperature(np.full((2, 3), -np.inf), np.array([0, 1])) == 1.0
+    value = NegativeCost(np.ones((3, 3)) - np.eye(3))
+    (rule,) = tempered_expected_cost(Sample.of_all(3 * scores.astype(np.float64), truth, value))
+    assert isinstance(rule, LowestExpectedCost) and rule.temperature == pytest.approx(3.0, rel=0.1)
+    (rule,) = tempered_expected_cost(Sample.of_all(np.full((2, 3), -np.inf), np.array([0, 1]), value))
+    assert isinstance(rule, LowestExpectedCost) and rule.temperature == 1.0
 
 
 def test_the_exact_set_of_a_document_is_compared_for_samples_f1() -> None:
