@@ -98,7 +98,7 @@ class Table:
         resampled = iter(resample_metrics(CountTables.build(self.truth, predictions, self.labels)))
         fits_of = {row.name: [next(resampled) for _ in row.predicted] for row in self.rows}
         return {
-            (name, metric): np.mean([getattr(fit, metric) for fit in fits], axis=0)
+            (name, metric): np.mean([fit[metric] for fit in fits], axis=0)
             for name, fits in fits_of.items()
             for metric in METRICS
         }

@@ -136,7 +136,7 @@ def mean_difference(problems: Sequence[Problem], results: dict[str, list[Result]
         f1 = [ConfusionCounts.from_predictions(problem.y, each, problem.labels).macro_f1 for each in (*old, *new)]
         values.append(np.mean(f1[len(old) :]) - np.mean(f1[: len(old)]))
         resampled = resample_metrics(CountTables.build(problem.y, [*old, *new], problem.labels), number)
-        metrics = np.array([each.macro_f1 for each in resampled])
+        metrics = np.array([each["macro_f1"] for each in resampled])
         draws.append(metrics[len(old) :].mean(axis=0) - metrics[: len(old)].mean(axis=0))
     return ConfidenceInterval.from_resamples(np.mean(values), np.mean(draws, axis=0))
 

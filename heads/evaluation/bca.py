@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.evaluation.bootstrap import CONFIDENCE_LEVEL, ConfidenceInterval, ResampledMetrics
+from heads.evaluation.bootstrap import CONFIDENCE_LEVEL, ConfidenceInterval, join_blocks
 from heads.evaluation.confusion_counts import ConfusionCounts
 from heads.evaluation.count_table import BLOCK_CELLS, CountTables
 
@@ -86,15 +86,15 @@ def accelerations(tables: CountTables, counts: ConfusionCounts) -> dict[str, NDA
     block = max(1, BLOCK_CELLS // max(len(removed), table.labels))
     documents = len(rows.row_of) - removed.sum(axis=0)
     blocks = [
-        ResampledMetrics.from_counts(table.count(rows.multiplicity[:, None] - removed[:, turns], documents[turns]))
+        table.count(rows.multiplicity[:, None] - removed[:, turns], documents[turns]).values()
         for turns in (slice(start, start + block) for start in range(0, len(weight), block))
     ]
+    values = counts.values()
     if not blocks:
-        return {name: np.zeros(np.shape(getattr(counts, name))) for name in counts.metrics}
-    without = ResampledMetrics.join(blocks)
-    found = {}
-    for name in counts.metrics:
-        change = np.nan_to_num(getattr(counts, name) - getattr(without, name))
+        return {name: np.zeros(np.shape(value)) for name, value in values.items()}
+    without, found = join_blocks(blocks), {}
+    for name, value in values.items():
+        change = np.nan_to_num(value - without[name])
         slopes = [acceleration_of(column, weight) for column in np.atleast_2d(change.T * documents)]
         found[name] = np.array(slopes).reshape(change.shape[1:])
     return found

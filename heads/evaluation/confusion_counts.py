@@ -12,9 +12,8 @@ from data.hierarchy import Hierarchy
 from heads.evaluation.document_measures import is_right, sum_documents
 
 FloatArray = NDArray[np.float64]
-LOWEST_CODE = (
-    -2
-)  # a negative code is a prediction of no label: the decision abstained, or the document is like no label
+# a negative code is a prediction of no label: the decision abstained, or the document is like no label
+LOWEST_CODE = -2
 _LABEL_METRICS = (  # of any labels
     "macro_f1",
     "micro_f1",
@@ -133,6 +132,10 @@ class ConfusionCounts:
     def metrics(self) -> tuple[str, ...]:
         """The names of the metrics that can be computed from these counts, without those of each label."""
         return (*_LABEL_METRICS, *(name for name, measure in _MEASURES.items() if measure in self.sums))
+
+    def values(self) -> dict[str, FloatArray]:
+        """Each of `metrics` by name."""
+        return {name: getattr(self, name) for name in self.metrics}
 
     @property
     def precision(self) -> FloatArray:

@@ -20,7 +20,7 @@ from data.errors import CallError, suggest_name
 from data.hierarchy import Hierarchy
 from data.target import TargetKind
 from heads.evaluation.bca import accelerations, bca_interval
-from heads.evaluation.bootstrap import RESAMPLES, ConfidenceInterval, ResampledMetrics, resample_metrics
+from heads.evaluation.bootstrap import RESAMPLES, ConfidenceInterval, resample_metrics
 from heads.evaluation.confusion_counts import ConfusionCounts
 from heads.evaluation.count_table import CountTables
 from heads.evaluation.probability_table import ProbabilityTable, resample_probabilities
@@ -49,8 +49,7 @@ class Metric:
 
     Attributes:
         name: its name for a reader.
-        attribute: its attribute of `ConfusionCounts`, `ResampledMetrics` and `Scorecard`; a metric of probabilities has
-            none of the first.
+        attribute: its attribute of `ConfusionCounts` and `Scorecard`; a metric of probabilities has none of the first.
         sign: -1 if lower is better.
         needs: the labels that have it: any, one per document, several, ordinal ones, those of a taxonomy, or one label
             per document of a taxonomy; or any if there are probabilities.
@@ -63,7 +62,7 @@ class Metric:
     needs: Literal["", "one label", "several labels", "order", "taxonomy", "one path", "probabilities"] = ""
     level: int = 0
 
-    def value(self, result: ConfusionCounts | ResampledMetrics | Scorecard) -> Any:
+    def value(self, result: ConfusionCounts | Scorecard) -> Any:
         """Its value: a number, one number per resample, or a confidence interval; None if there is none."""
         value = getattr(result, self.attribute)
         if not self.level or value is None:
@@ -72,7 +71,7 @@ class Metric:
             return value[self.level - 1] if self.level <= len(value) else None
         return value[..., self.level - 1]
 
-    def signed_value(self, result: ConfusionCounts | ResampledMetrics | Scorecard) -> Any:
+    def signed_value(self, result: ConfusionCounts | Scorecard) -> Any:
         """Its value with the sign for which higher is better: a number, or one number per resample."""
         value = self.value(result)
         return self.sign * (value.value if isinstance(value, ConfidenceInterval) else value)
@@ -227,12 +226,12 @@ def scorecard(
     skipped = {"level_accuracy", *(() if ordinal else ("absolute_error", "quadratic_kappa"))}
     skipped |= {"decided_share", "selective_accuracy"} if predicted.ndim == 2 or (predicted >= 0).all() else set()
     metrics: dict[str, Any] = {
-        name: bca_interval(getattr(counts, name), getattr(resampled, name), float(slopes[name]))
-        for name in counts.metrics
+        name: bca_interval(value, resampled[name], float(slopes[name]))
+        for name, value in counts.values().items()
         if name not in skipped
     }
-    if resampled.level_accuracy is not None:
-        metrics |= _level_metrics(counts, resampled.level_accuracy, slopes["level_accuracy"])
+    if "level_accuracy" in resampled:
+        metrics |= _level_metrics(counts, resampled["level_accuracy"], slopes["level_accuracy"])
     of_labels = _label_metrics(counts, labels)
     if probabilities is not None:
         table = ProbabilityTable.of(truth, probabilities)

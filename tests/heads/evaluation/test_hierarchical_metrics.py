@@ -205,7 +205,7 @@ def test_resampled_metrics_equal_a_loop_over_the_drawn_documents(draw: Any, hier
         rows = np.repeat(distinct.first, times.astype(np.int64))
         counts = ConfusionCounts.from_predictions(truth[rows], predicted[rows], hierarchy.labels, hierarchy)
         for name in counts.metrics:
-            assert getattr(resampled, name)[number] == pytest.approx(getattr(counts, name), nan_ok=True)
+            assert resampled[name][number] == pytest.approx(getattr(counts, name), nan_ok=True)
 
 
 def test_the_order_of_documents_changes_nothing_and_a_scorecard_round_trips_through_json() -> None:

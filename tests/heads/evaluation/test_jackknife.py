@@ -25,7 +25,7 @@ def test_the_error_of_an_accuracy_is_that_of_a_share() -> None:
 def test_the_error_is_that_of_a_bootstrap() -> None:
     error = difference_error(TRUTH, [FIRST], [SECOND], lambda counts: counts.macro_f1, 5)
     first, second = resample_metrics(CountTables.build(TRUTH, [FIRST, SECOND], 5))
-    assert error == pytest.approx(np.std(first.macro_f1 - second.macro_f1), rel=0.1)
+    assert error == pytest.approx(np.std(first["macro_f1"] - second["macro_f1"]), rel=0.1)
 
 
 def test_a_label_with_one_document_counts_with_all_that_it_changes() -> None:

@@ -229,8 +229,8 @@ def test_resamples_vary_as_much_as_documents_drawn_one_by_one() -> None:
     rows = [random.integers(60, size=60) for _ in range(4000)]
     slow = np.array([macro_f1(truth[drawn], predicted[drawn], LABELS) for drawn in rows])
     # a standard deviation of 4,000 draws is known to about 1 %, a mean to a sixtieth of it
-    assert quick.macro_f1.std() == pytest.approx(slow.std(), rel=0.06)
-    assert quick.macro_f1.mean() == pytest.approx(slow.mean(), abs=0.1 * slow.std())
+    assert quick["macro_f1"].std() == pytest.approx(slow.std(), rel=0.06)
+    assert quick["macro_f1"].mean() == pytest.approx(slow.mean(), abs=0.1 * slow.std())
 
 
 def test_multilabel_targets_with_one_label_per_document_resample_like_single_labels() -> None:
@@ -240,7 +240,7 @@ def test_multilabel_targets_with_one_label_per_document_resample_like_single_lab
     tables = CountTables.build(truth[:, None] == columns, [predicted[:, None] == columns], LABELS)
     (multilabel,) = resample_metrics(tables, seed=2, resamples=3000)
     for name in ("macro_f1", "micro_f1", "accuracy"):
-        one, other = getattr(single, name), getattr(multilabel, name)
+        one, other = single[name], multilabel[name]
         # accuracy of 50 documents moves in steps of 0.02
         assert np.quantile(one, [0.1, 0.5, 0.9]) == pytest.approx(np.quantile(other, [0.1, 0.5, 0.9]), abs=0.03)
 
@@ -249,9 +249,9 @@ def test_two_predictions_are_resampled_together() -> None:
     truth, predicted = sample(80, LABELS, 0.6)
     worse = np.where(np.arange(80) == 7, (truth + 1) % LABELS, predicted)
     first, second, again = resample_metrics(CountTables.build(truth, [predicted, worse, predicted], LABELS))
-    assert np.array_equal(first.accuracy, again.accuracy)
+    assert np.array_equal(first["accuracy"], again["accuracy"])
     # they differ in document 7 only, which each resample draws a whole number of times
-    drawn = (first.accuracy - second.accuracy) * 80
+    drawn = (first["accuracy"] - second["accuracy"]) * 80
     assert drawn == pytest.approx(np.round(drawn), abs=1e-9)
 
 
