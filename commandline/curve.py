@@ -124,7 +124,7 @@ def _show_curves(curves: "LearningCurves", metric: str, *, as_json: bool) -> Non
                 size.head,
                 f"{size.documents:,.0f}",
                 f"{size.labels:,.0f}",
-                *(str(getattr(size, name)) for name in metrics),
+                *(str(size.metrics[name]) for name in metrics),
                 format_duration(size.seconds),
             )
             for size in curves.summaries

@@ -30,7 +30,7 @@ def draw_chart(curves: LearningCurves, metric: str) -> LineChart:
         description=f"{METRICS[metric]} over training documents. With the most documents: {final}.",
         # a curve of one size is drawn in the middle
         x_axis=LogAxis(low / 2, high * 2) if low == high else LogAxis(low, high),
-        y_axis=common_axis([_interval(getattr(summary, metric)) for summary in summaries]),
+        y_axis=common_axis([_interval(summary.metrics[metric]) for summary in summaries]),
         x_label="training documents",
         y_label=METRICS[metric],
         lines=tuple(lines),
@@ -38,7 +38,7 @@ def draw_chart(curves: LearningCurves, metric: str) -> LineChart:
 
 
 def _line(head: str, index: int, summaries: list[SizeSummary], metric: str) -> Line:
-    spreads: list[Spread] = [getattr(summary, metric) for summary in summaries]
+    spreads = [summary.metrics[metric] for summary in summaries]
     intervals = [_interval(spread) for spread in spreads]
     return Line(
         name=head,

@@ -83,7 +83,7 @@ class Fit:
             documents=len(self.rows),
             labels=int(np.count_nonzero(task.target[self.rows].counts)),
             seconds=round(seconds, 3),
-            **values,
+            metrics=values,
         )
 
 

@@ -1,8 +1,8 @@
 """The metrics of one fit, their means over seeds, and the file that keeps them."""
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,7 +24,7 @@ class CurvePoint:
     """One fit and its metrics on the validation split.
 
     size: the requested number of documents. documents: those that the head was fitted on, more if a group did not fit.
-    labels: how many labels these documents have. A metric is None for labels that do not have it.
+    labels: how many labels these documents have. metrics: by name, those of METRICS that the labels have.
     """
 
     head: str
@@ -32,30 +32,18 @@ class CurvePoint:
     seed: int
     documents: int
     labels: int
-    macro_f1: float
-    micro_f1: float
-    accuracy: float
     seconds: float
-    quadratic_kappa: float | None = None
-    hf1: float | None = None
-    macro_hf1: float | None = None
-    lca_f1: float | None = None
-    wu_palmer: float | None = None
-    weighted_f1: float | None = None
-    balanced_accuracy: float | None = None
-    mcc: float | None = None
-    kappa: float | None = None
-    samples_f1: float | None = None
-    macro_precision: float | None = None
-    macro_recall: float | None = None
-    micro_precision: float | None = None
-    micro_recall: float | None = None
-    weighted_precision: float | None = None
-    weighted_recall: float | None = None
-    samples_precision: float | None = None
-    samples_recall: float | None = None
-    average_precision: float | None = None
-    auroc: float | None = None
+    metrics: Mapping[str, float] = field(hash=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """The point as plain values; a metric that the labels do not have is None."""
+        return _to_json(self)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """The point that `to_json` returned."""
+        metrics = {name: content[name] for name in METRICS if content[name] is not None}
+        return cls(**{name: value for name, value in content.items() if name not in METRICS}, metrics=metrics)
 
 
 @dataclass(frozen=True)
@@ -83,30 +71,18 @@ class SizeSummary:
     size: int
     documents: float
     labels: float
-    macro_f1: Spread
-    micro_f1: Spread
-    accuracy: Spread
     seconds: float
-    quadratic_kappa: Spread | None = None
-    hf1: Spread | None = None
-    macro_hf1: Spread | None = None
-    lca_f1: Spread | None = None
-    wu_palmer: Spread | None = None
-    weighted_f1: Spread | None = None
-    balanced_accuracy: Spread | None = None
-    mcc: Spread | None = None
-    kappa: Spread | None = None
-    samples_f1: Spread | None = None
-    macro_precision: Spread | None = None
-    macro_recall: Spread | None = None
-    micro_precision: Spread | None = None
-    micro_recall: Spread | None = None
-    weighted_precision: Spread | None = None
-    weighted_recall: Spread | None = None
-    samples_precision: Spread | None = None
-    samples_recall: Spread | None = None
-    average_precision: Spread | None = None
-    auroc: Spread | None = None
+    metrics: Mapping[str, Spread]
+
+    def to_json(self) -> dict[str, Any]:
+        """As `CurvePoint.to_json`."""
+        return _to_json(self)
+
+
+def _to_json(values: CurvePoint | SizeSummary) -> dict[str, Any]:
+    content = asdict(values)
+    metrics = content.pop("metrics")
+    return content | {name: metrics.get(name) for name in METRICS}
 
 
 @dataclass(frozen=True)
@@ -129,11 +105,12 @@ class LearningCurves:
     @property
     def metrics(self) -> dict[str, str]:
         """Those of METRICS that the points have."""
-        return {name: title for name, title in METRICS.items() if getattr(self.points[0], name) is not None}
+        return {name: title for name, title in METRICS.items() if name in self.points[0].metrics}
 
     def shown_metrics(self, metric: str) -> dict[str, str]:
         """Those in a table: the usual ones, and the requested one. Micro-F1 is left out if it is the accuracy."""
-        hidden = {"micro_f1"} if all(point.micro_f1 == point.accuracy for point in self.points) else set()
+        measured = [point.metrics for point in self.points]
+        hidden = {"micro_f1"} if all(values["micro_f1"] == values["accuracy"] for values in measured) else set()
         shown = {*SHOWN, metric} - (hidden - {metric})
         return {name: title for name, title in self.metrics.items() if name in shown}
 
@@ -147,7 +124,8 @@ class LearningCurves:
 
     def to_json(self) -> dict[str, Any]:
         """The curves as plain values, with the summaries."""
-        return {**asdict(self), "summaries": [asdict(summary) for summary in self.summaries]}
+        points, summaries = ([each.to_json() for each in part] for part in (self.points, self.summaries))
+        return {**asdict(self), "points": points, "summaries": summaries}
 
 
 def _summarize(points: Sequence[CurvePoint], metrics: Iterable[str]) -> SizeSummary:
@@ -160,7 +138,7 @@ def _summarize(points: Sequence[CurvePoint], metrics: Iterable[str]) -> SizeSumm
         documents=mean("documents"),
         labels=mean("labels"),
         seconds=mean("seconds"),
-        **{name: Spread.of([getattr(point, name) for point in points]) for name in metrics},
+        metrics={name: Spread.of([point.metrics[name] for point in points]) for name in metrics},
     )
 
 
@@ -168,7 +146,8 @@ def load_point(path: Path) -> CurvePoint | None:
     """The point that `save_point` wrote; None if there is none, or if the file was cut short or changed."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return CurvePoint(**content["point"]) if content["hash"] == runs.short_hash(content["point"]) else None
+        point = content["point"]
+        return CurvePoint.from_json(point) if content["hash"] == runs.short_hash(point) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -176,6 +155,6 @@ def load_point(path: Path) -> CurvePoint | None:
 def save_point(path: Path, point: CurvePoint) -> CurvePoint:
     """Write the point, whole or not at all, and return it. Raises StorageFailed."""
     make_folder(path.parent)
-    content = {"point": asdict(point), "hash": runs.short_hash(asdict(point))}
+    content = {"point": point.to_json(), "hash": runs.short_hash(point.to_json())}
     write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
     return point

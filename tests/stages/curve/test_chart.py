@@ -16,7 +16,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def point(metric: float, head: str = "linear", size: int = 50, seed: int = 0) -> CurvePoint:
-    return CurvePoint(head, size, seed, size, 3, metric, metric, metric, 1.0)
+    return CurvePoint(head, size, seed, size, 3, 1.0, dict.fromkeys(("macro_f1", "micro_f1", "accuracy"), metric))
 
 
 def example_curves(

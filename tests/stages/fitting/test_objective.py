@@ -101,7 +101,7 @@ def test_a_curve_is_scored_with_the_objective(dataset: tuple[FeatureStore, Corpu
         fit_curves(*dataset, replace(plan, decision=DecisionOptions(objective=objective)), tmp_path).points[0]
         for objective in ("macro-f1", "distance")
     ]
-    assert points[0].micro_f1 != points[1].micro_f1
+    assert points[0].metrics["micro_f1"] != points[1].metrics["micro_f1"]
 
 
 def test_commands_take_the_objective(embedonce: Run, dataset: tuple[FeatureStore, CorpusTable]) -> None:
