@@ -226,7 +226,7 @@ def _row(entry: Entry, metric: Metric, found: Significance, predictions: Mapping
         rule=entry.first.decision.rule.family,
         parameters=record.parameter_count,
         fit_seconds=float(np.mean([run.record.seconds["fit"] for run in entry.runs])),
-        predict_milliseconds=float(np.mean([run.record.predict_milliseconds for run in entry.runs])),
+        predict_milliseconds=entry.predict_milliseconds,
         marks=(*describe_marks(entry.first), *([describe_seeds(seeds)] if seeds else [])),
         parent=record.parent,
         decisions_scored_before=record.decisions_scored_before,

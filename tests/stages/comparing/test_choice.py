@@ -85,6 +85,14 @@ def test_the_best_run_is_taken_if_it_is_the_cheapest(folder: Folder) -> None:
     assert compare(runs[:1], metric=ACCURACY).choice is None
 
 
+def test_of_equally_good_runs_the_one_that_predicts_fastest_is_first_in_whatever_order_they_are_named(
+    folder: Folder,
+) -> None:
+    slow, fast = (folder.add(f"{each}-ms", 4, predict_milliseconds=each) for each in (3.0, 1.0))
+    for runs in ([slow, fast], [fast, slow]):
+        assert [row.run for row in compare(runs, metric=ACCURACY).rows] == [fast.name, slow.name]
+
+
 def test_a_difference_that_is_the_margin_but_for_rounding_is_within_it(folder: Folder) -> None:
     best = folder.add("right", 0, predict_milliseconds=2.0)
     for wrong in range(1, 20):
