@@ -10,6 +10,7 @@ from heads.evaluation.bootstrap import ConfidenceInterval
 from heads.evaluation.metrics import MACRO_F1, Metric
 from stages.comparing.choice import MARGIN
 from stages.comparing.data_checks import (
+    Advice,
     check_baseline,
     check_calibration,
     check_duplicates,
@@ -86,5 +87,5 @@ def _scored(run: runs.Run, predictions: Predictions) -> Predictions:
     return predictions.of(run.record.ranking_split)
 
 
-def _check(run: str, name: str, finding: tuple[str, str] | None) -> Check | None:
-    return None if finding is None else Check(run, name, *finding)
+def _check(run: str, name: str, advice: Advice | None) -> Check | None:
+    return None if advice is None else Check(run, name, *advice)

@@ -18,7 +18,7 @@ from stages.fitting import runs
 from stages.fitting.predictions import Predictions
 
 __all__ = [
-    "Finding",
+    "Advice",
     "check_baseline",
     "check_calibration",
     "check_duplicates",
@@ -27,14 +27,14 @@ __all__ = [
     "missing_baseline",
 ]
 
-Finding = tuple[str, str]  # a sentence, and the next step
+Advice = tuple[str, str]  # what a check found in a sentence, and the next step
 # with n documents, the exact 95 % interval of a recall includes 1/2 whatever their predictions, if 2 * 0.5^n > 0.05
 FEW = 5
 BASELINE, BASELINE_KIND = "tfidf", "svm"
 _DUPLICATES = re.compile(r"^([\d,]+) texts? occurs? in both train and (test|validation)")
 
 
-def check_rare_labels(run: runs.Run, metric: Metric) -> Finding | None:
+def check_rare_labels(run: runs.Run, metric: Metric) -> Advice | None:
     """Whether there are labels with too few documents to tell whether they are recognized.
 
     Args:
@@ -60,7 +60,7 @@ def check_rare_labels(run: runs.Run, metric: Metric) -> Finding | None:
     return sentence, f"Add documents of these labels, or rank by a metric that counts documents: {weighted}."
 
 
-def check_duplicates(run: runs.Run) -> Finding | None:
+def check_duplicates(run: runs.Run) -> Advice | None:
     """Whether texts of training are also in the split that is scored, enough of them to change its accuracy.
 
     Args:
@@ -85,7 +85,7 @@ def check_duplicates(run: runs.Run) -> Finding | None:
     return None
 
 
-def check_calibration(run: runs.Run, predictions: Predictions, margin: float = MARGIN) -> Finding | None:
+def check_calibration(run: runs.Run, predictions: Predictions, margin: float = MARGIN) -> Advice | None:
     """Whether probabilities are further from the truth than calibrated ones would be by chance, by more than a margin.
 
     Args:
@@ -150,7 +150,7 @@ def _is_baseline(record: runs.Record, first: runs.Record) -> bool:
     )
 
 
-def missing_baseline(run: runs.Run) -> Finding:
+def missing_baseline(run: runs.Run) -> Advice:
     """That no run is the baseline, and how to fit it on the documents of `run`."""
     return (
         "There is no baseline: a linear SVM on tf-idf needs no encoder, and a run should be better than it.",
@@ -164,7 +164,7 @@ def check_baseline(
     predictions: tuple[Predictions, Predictions],
     metric: Metric,
     difference: ConfidenceInterval | None = None,
-) -> Finding | None:
+) -> Advice | None:
     """Whether a run is worse than the baseline, or not better and slower.
 
     Args:

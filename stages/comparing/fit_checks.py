@@ -8,7 +8,7 @@ from heads.evaluation.metrics import Metric
 from heads.evaluation.paired_counts import PairedCounts, is_right
 from heads.evaluation.proportions import share_interval
 from stages.comparing.choice import MARGIN
-from stages.comparing.data_checks import Finding
+from stages.comparing.data_checks import Advice
 from stages.comparing.entries import fold_values
 from stages.comparing.repeat_command import repeat_command
 from stages.fitting import runs
@@ -21,7 +21,7 @@ __all__ = ["check_edges", "check_fit", "check_folds", "check_views"]
 LEVEL = 0.05  # of false alarms, of all runs together
 
 
-def check_fit(run: runs.Run, best: runs.Run, difference: ConfidenceInterval | None) -> Finding | None:
+def check_fit(run: runs.Run, best: runs.Run, difference: ConfidenceInterval | None) -> Advice | None:
     """Whether a run that is worse than the best one fits its training documents too closely, or not closely enough.
 
     A gap between training and out-of-fold accuracy is normal. It is overfitting if it is larger than that of a better
@@ -50,7 +50,7 @@ def check_fit(run: runs.Run, best: runs.Run, difference: ConfidenceInterval | No
     return None
 
 
-def _describe_chance(run: runs.Run, counts: PairedCounts, kappa: ConfidenceInterval) -> Finding:
+def _describe_chance(run: runs.Run, counts: PairedCounts, kappa: ConfidenceInterval) -> Advice:
     """That a run is not better than chance."""
     knows = counts.difference.low > 0
     return (
@@ -70,7 +70,7 @@ def _training_interval(counts: PairedCounts) -> ConfidenceInterval:
     return share_interval(counts.both + counts.only_first, counts.documents)
 
 
-def check_folds(run: runs.Run, predictions: Predictions, metric: Metric, tests: int) -> Finding | None:
+def check_folds(run: runs.Run, predictions: Predictions, metric: Metric, tests: int) -> Advice | None:
     """Whether folds differ by more than chance: a chi-squared test of the numbers of right documents per fold.
 
     Args:
@@ -109,7 +109,7 @@ def check_folds(run: runs.Run, predictions: Predictions, metric: Metric, tests: 
     )
 
 
-def check_edges(run: runs.Run) -> Finding | None:
+def check_edges(run: runs.Run) -> Advice | None:
     """Whether a sweep chose a value in the outer 2.5 % of its range: the best value may be beyond it."""
     ranges = [SearchedRange.from_json(content) for content in run.record.search]
     at_edge = [each for each in ranges if each.beyond is not None]
@@ -123,7 +123,7 @@ def check_edges(run: runs.Run) -> Finding | None:
     )
 
 
-def check_views(run: runs.Run, margin: float = MARGIN) -> Finding | None:
+def check_views(run: runs.Run, margin: float = MARGIN) -> Advice | None:
     """Whether one view accounts for nearly all of the score: without the others, accuracy falls by less than a margin.
 
     Args:

@@ -36,7 +36,7 @@ def describe_seeds(seeds: Seeds) -> str:
 
 def describe_optimism(optimism: SelectionOptimism, best: Entry, metric: Metric) -> str:
     """The metric of the best run next to what it is without the optimism of having chosen it."""
-    ranked = f"{'out-of-fold' if best.first.record.validate_on == 'folds' else 'validation'} {metric.name}"
+    ranked = f"{best.first.record.ranking_metrics.replace('_', '-')} {metric.name}"
     return (
         f"{best.first.name} is the best of {optimism.candidates} by its {ranked} of {optimism.raw:.3f}; corrected for "
         f"this choice, that is {optimism.corrected:.3f} (BBC-CV)."
