@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from benchmarks.mapie_sets import Stored
 from data.errors import CallError
-from heads.evaluation.decisions.label_set_fitting import fit_label_sets
+from heads.evaluation.decisions.label_set_fitting import calibrate_label_sets, fit_label_sets
 from heads.evaluation.decisions.label_sets import (
     LabelSetOptions,
     LabelSetRule,
@@ -88,6 +89,26 @@ def test_new_documents_are_covered_as_often_as_requested(score: SetScore, allow_
         )
         covered.append(rule.sets(probabilities[200:], ids[200:])[np.arange(200), truth[200:]].mean())
     assert np.mean(covered) == pytest.approx(0.9, abs=0.015)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("level", [0.85, 0.95])
+def test_sets_are_those_of_mapie(level: float) -> None:
+    from mapie.classification import SplitConformalClassifier
+    from mapie.conformity_scores import APSConformityScore
+
+    (known, truth, ids), (new, _, new_ids) = draw(2000), draw(2000, seed=1)
+    of_mapie = SplitConformalClassifier(Stored(4), confidence_level=level, prefit=True).conformalize(known, truth)
+    rule = calibrate_label_sets(known, truth, None, ids, LabelSetOptions(level=level, allow_empty=True))
+    assert np.array_equal(rule.sets(new, new_ids, None), of_mapie.predict_set(new)[1][:, :, 0])
+
+    # aps draws numbers, and the other package others
+    aps = SplitConformalClassifier(
+        Stored(4), confidence_level=level, conformity_score=APSConformityScore(), prefit=True, random_state=0
+    ).conformalize(known, truth)
+    rule = calibrate_label_sets(known, truth, None, ids, LabelSetOptions(level=level, score="aps", allow_empty=True))
+    expected = aps.predict_set(new, conformity_score_params={"include_last_label": "randomized"})[1][:, :, 0]
+    assert rule.sets(new, new_ids, None).sum() == pytest.approx(expected.sum(), rel=0.03)
 
 
 def test_each_set_has_the_decided_label_unless_it_may_be_empty() -> None:
