@@ -158,7 +158,7 @@ def decide(options: DecideOptions) -> None:
     chosen = find_run(options.run, options.runs)
     abstention = chosen.decision.abstention
     if not options.other and (abstention is None or abstention.other is None):
-        refuse_unused(("store",), "for --other, which reads features")
+        refuse_unused(("store", "stores_folder"), "for --other, which reads features")
     plan = options.plan_for(chosen)
     with progress("deciding") as bar:
         bar(0, 1, f"choosing the decision on the scores of {chosen.record.parent or chosen.name}")
@@ -189,7 +189,7 @@ def _decide_table(options: DecideOptions) -> None:
     from stages.predict import write_predictions
     from stages.score_table import ScoreTable, decide_table
 
-    of_runs = ("unlabelled", "encoder", "trust_remote_code", "device", "store")
+    of_runs = ("unlabelled", "encoder", "trust_remote_code", "device", "store", "stores_folder")
     refuse_unused(of_runs, "for a run, which has a head and features, and not for a table")
     if options.output is not None and options.output.exists():
         raise CallError(f"{options.output} exists already. Name another --output, or remove it.")

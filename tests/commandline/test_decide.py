@@ -88,6 +88,7 @@ def test_compare_shows_how_many_decisions_were_scored_before(embedonce: Run, run
         (["linear-1", "--objective", "distance", "--unlabelled", "missing.csv"], "--objective distance needs a"),
         (["linear-1", "--encoder", "x", "--device", "cpu"], "--encoder, --device are for --unlabelled. Leave them"),
         (["linear-1", "--store", "x"], "--store is for --other, which reads features. Leave it out."),
+        (["linear-1", "--stores", "x"], "--stores is for --other, which reads features. Leave it out."),
     ],
 )
 def test_an_error_is_a_sentence(embedonce: Run, runs: Path, arguments: list[str], message: str) -> None:

@@ -112,4 +112,5 @@ def test_what_needs_a_head_and_a_file_that_is_missing_are_refused(embedonce: Run
     assert "--other needs the features of a run" in embedonce("decide", scores, "--other").err
     assert "--unlabelled is for a run" in embedonce("decide", scores, "--unlabelled", "new.csv").err
     assert "--device, --store are for a run" in embedonce("decide", scores, "--store", "x", "--device", "cpu").err
+    assert "--stores is for a run" in embedonce("decide", scores, "--stores", "x").err
     assert "missing.csv does not exist" in embedonce("decide", "missing.csv").err
