@@ -1,7 +1,7 @@
 """Documents with paths of labels for benchmarks/hierarchy.py, and classifiers compared on three corpora."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,9 +20,10 @@ from heads.classifiers.hierarchical import HierarchicalHead
 from heads.classifiers.linear import LinearHead
 from heads.classifiers.mlp import MLPHead
 from heads.core.head import Head
+from heads.evaluation.bootstrap import ConfidenceInterval
 from heads.evaluation.confusion_counts import ConfusionCounts
 from heads.evaluation.decisions.hierarchical import GreedyDescent
-from heads.evaluation.metrics import HF1
+from heads.evaluation.metrics import HF1, MACRO_F1, level_accuracy
 from heads.evaluation.paired import paired_differences
 from heads.evaluation.sampled_metric import SampledMetric
 from heads.linear_models.logistic import Standardizer
@@ -35,6 +36,7 @@ from stages.taxonomy.suggest import suggest_taxonomy
 
 SEPARATOR = ">"
 NodePath = tuple[str, ...]
+GAINS = {"hF1": HF1, "accuracy of the top level": level_accuracy(1), "macro-F1 of labels": MACRO_F1}
 
 
 class Classifier(Protocol):
@@ -106,7 +108,7 @@ class LabeledPaths:
 
 @dataclass(frozen=True)
 class Score:
-    """A classifier's metrics, and its hF1 minus that of the first classifier with its confidence interval."""
+    """A classifier's metrics, and each of GAINS minus that of the first classifier, if it is another one."""
 
     name: str
     hf1: float
@@ -114,14 +116,13 @@ class Score:
     labels: float
     macro_f1: float
     seconds: float
-    gain: float = 0.0
-    low: float = 0.0
-    high: float = 0.0
+    gains: Mapping[str, ConfidenceInterval]
 
     @property
     def cells(self) -> tuple[str, ...]:
         """A row of a table."""
-        difference = f"{self.gain:+.4f} ({self.low:+.4f} to {self.high:+.4f})" if self.gain or self.high else ""
+        gain = self.gains.get("hF1")
+        difference = f"{gain.value:+.4f} ({gain.low:+.4f} to {gain.high:+.4f})" if gain else ""
         values = (f"{value:.4f}" for value in (self.top, self.labels, self.macro_f1))
         return (self.name, f"{self.hf1:.4f}", difference, *values, f"{self.seconds:.0f}")
 
@@ -131,15 +132,17 @@ Predicted = dict[str, tuple[NDArray[np.int64], float]]  # name -> codes of nodes
 
 def score_all(truth: NDArray[np.int64], predicted: Predicted, hierarchy: Hierarchy) -> list[Score]:
     """The metrics of predictions of the same documents; the first is compared with the others."""
-    codes = [each for each, _ in predicted.values()]
-    gains = paired_differences(SampledMetric.of(truth, [[each] for each in codes], hierarchy.labels, HF1, hierarchy))
+    entries = [[codes] for codes, _ in predicted.values()]
+    of_others = {
+        name: paired_differences(SampledMetric.of(truth, entries, hierarchy.labels, metric, hierarchy))
+        for name, metric in GAINS.items()
+    }
     scores = []
     for number, (name, (found, seconds)) in enumerate(predicted.items()):
         counts = ConfusionCounts.from_predictions(truth, found, hierarchy.labels, hierarchy)
         hf1, top = float(counts.hf1), float(counts.level_accuracy[..., 0])
-        score = Score(name, hf1, top, float(counts.accuracy), float(counts.macro_f1), seconds)
-        gain = gains[number - 1] if number else None
-        scores.append(score if gain is None else replace(score, gain=gain.value, low=gain.low, high=gain.high))
+        gains = {metric: differences[number - 1] for metric, differences in of_others.items()} if number else {}
+        scores.append(Score(name, hf1, top, float(counts.accuracy), float(counts.macro_f1), seconds, gains))
     return scores
 
 
