@@ -7,8 +7,9 @@
     embedonce.compare([run, embedonce.fit_head("linear", corpus)])          # a table
     run.predict(["my printer is on fire"])
 
-Nothing is printed but progress bars, which `progress=False` silences. Errors are in `data.errors`: each is a sentence,
-and each is also the built-in error that you would catch (ValueError, FileNotFoundError, LookupError, ...).
+Nothing is printed but progress bars in a terminal or a notebook, which `progress=False` silences. Errors are in
+`data.errors`: each is a sentence, and each is also the built-in error that you would catch (ValueError,
+FileNotFoundError, LookupError, ...).
 """
 
 from collections.abc import Mapping, Sequence

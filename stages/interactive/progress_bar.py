@@ -1,5 +1,6 @@
-"""A progress bar on stderr, which a terminal and a notebook show alike."""
+"""A progress bar on stderr, which a terminal and a notebook show alike; a file gets none."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -12,7 +13,8 @@ def progress_bar(description: str, *, visible: bool) -> Iterator[Callable[[float
     from tqdm import tqdm
 
     layout = "{desc} {percentage:3.0f}%|{bar:30}| {elapsed}<{remaining}{postfix}"
-    with tqdm(desc=description, total=1.0, bar_format=layout, disable=not visible, leave=False) as bar:
+    is_shown = visible and (sys.stderr.isatty() or "ipykernel" in type(sys.stderr).__module__)
+    with tqdm(desc=description, total=1.0, bar_format=layout, disable=not is_shown, leave=False) as bar:
 
         def show(done: float, total: float, unit: str) -> None:
             bar.set_postfix_str(unit, refresh=False)

@@ -1,6 +1,7 @@
 """The Python interface, from texts to predictions, with the packaged encoder."""
 
 import csv
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -164,11 +165,20 @@ def test_nothing_is_printed_without_progress(
     assert capfd.readouterr() == ("", "")
 
 
-def test_progress_is_a_bar_on_stderr(run: embedonce.Run, capfd: pytest.CaptureFixture[str]) -> None:
+def test_progress_is_a_bar_on_the_stderr_of_a_terminal_or_a_notebook_but_not_in_a_file(
+    run: embedonce.Run, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     run.predict(["a text"])
-    shown = capfd.readouterr()
-    assert shown.out == ""
-    assert "predicting" in shown.err
+    assert capfd.readouterr() == ("", "")
+    with monkeypatch.context() as patched:
+        patched.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+        run.predict(["a text"])
+        shown = capfd.readouterr()
+        assert shown.out == "" and "predicting" in shown.err
+    of_notebook = type("OutStream", (io.StringIO,), {"__module__": "ipykernel.iostream"})()
+    monkeypatch.setattr(sys, "stderr", of_notebook)
+    run.predict(["a text"])
+    assert "predicting" in of_notebook.getvalue()
 
 
 def test_a_damaged_run_is_refused(run: embedonce.Run, tmp_path: Path) -> None:
