@@ -29,7 +29,7 @@ import click
 from benchmarks.measuring import Topic, at_most, print_topic, process_memory
 from data.readers import read_corpus
 from data.source_spec import SourceSpec
-from data.train_test_split import assign_splits
+from data.splitting.train_test_split import assign_splits
 from featurestore import FeatureStore
 from heads.registry import make_head
 from stages.embed import Options, embed, open_encoder

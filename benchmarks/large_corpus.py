@@ -26,7 +26,7 @@ from commandline.output import say
 from data import table
 from data.readers import corpus_from_table, read_corpus
 from data.source_spec import SourceSpec
-from data.train_test_split import assign_splits
+from data.splitting.train_test_split import assign_splits
 from featurestore import FeatureStore
 from stages.embed import Options, embed, open_encoder
 from stages.embed.pipeline.corpus import save_corpus

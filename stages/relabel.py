@@ -12,8 +12,8 @@ from data.readers import read_labels_by_id
 from data.readers.labels_in_taxonomy import resolve_labels
 from data.readers.taxonomy_file import TaxonomyFile, read_taxonomy
 from data.source_spec import SourceSpec
+from data.splitting.train_test_split import parse_splits
 from data.taxonomy import Taxonomy
-from data.train_test_split import parse_splits
 from featurestore import CorpusTable, FeatureStore
 
 

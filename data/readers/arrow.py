@@ -14,8 +14,8 @@ from typing import Any
 from data.errors import BadData, ExtraMissing
 from data.readers.class_names import features_of_metadata, name_classes
 from data.readers.files import InputFile, report_position, report_unreadable
+from data.splitting.train_test_split import parse_split_name
 from data.table import ColumnCache, Table
-from data.train_test_split import parse_split_name
 
 _STATE, _SPLITS = "state.json", "dataset_dict.json"  # what `save_to_disk` of the library datasets writes
 _BATCH_ROWS = 1000  # of Arrow that become Python objects at a time

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 from data.errors import BadData, CallError, ColumnMissing, suggest_name
 from data.readers.text_template import TextTemplate
 from data.source_spec import SourceSpec
+from data.splitting.train_test_split import parse_split_name
 from data.table import Table
 from data.text_format import join_names, join_words, plural
-from data.train_test_split import parse_split_name
 
 
 class _Role(NamedTuple):

@@ -10,9 +10,9 @@ from data.documents import Corpus, Document, Kind
 from data.errors import BadData
 from data.label_notes import label_notes
 from data.readers.files import InputFile, open_text, report_unreadable, safe_file_name
+from data.splitting.train_test_split import parse_split_name
 from data.taxonomy import Taxonomy
 from data.text_format import is_blank, join_names, plural
-from data.train_test_split import parse_split_name
 
 _READ_BYTES = 8192  # of each file, to tell whether it is text
 _SYSTEM_FILES = frozenset({"Thumbs.db", "desktop.ini"})

@@ -15,9 +15,9 @@ from data.readers.joined_tables import join_tables
 from data.readers.labels_in_taxonomy import attach_taxonomy
 from data.readers.taxonomy_file import read_taxonomy
 from data.source_spec import SourceSpec
+from data.splitting.train_test_split import parse_split_name
 from data.table import Table
 from data.text_format import join_names
-from data.train_test_split import parse_split_name
 
 TEXT = "text"
 LABEL = "label"

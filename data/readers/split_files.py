@@ -9,9 +9,9 @@ from typing import NamedTuple
 from data.errors import BadData
 from data.readers.joined_tables import JoinedTable, join_tables
 from data.splits import Split
+from data.splitting.train_test_split import parse_split_name
 from data.table import Table
 from data.text_format import join_names, join_words, plural
-from data.train_test_split import parse_split_name
 
 _SHARD = re.compile(
     r"[-_.]?\d+[-_]of[-_]\d+([-_][0-9a-f]{8,})?$"

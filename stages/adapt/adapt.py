@@ -12,9 +12,9 @@ import torch
 from data.documents import Corpus
 from data.errors import BadData
 from data.readers import read_corpus
+from data.splitting.train_test_split import assign_splits
 from data.target import Target
 from data.text_format import plural
-from data.train_test_split import assign_splits
 from featurestore import EncoderTraining, KeyList, TrainingStep
 from stages.adapt.documents import Rows, Selection, TrainingDocuments
 from stages.adapt.methods import make_epoch, make_objective

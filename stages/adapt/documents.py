@@ -18,8 +18,8 @@ from data.documents import Corpus, Documents
 from data.errors import BadData, CallError
 from data.packed import CategoricalColumn
 from data.splits import Split, stratified_split
+from data.splitting.train_test_split import group_hashes
 from data.target import Target
-from data.train_test_split import group_hashes
 
 Rows = NDArray[np.int64]
 

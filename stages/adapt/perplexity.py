@@ -25,8 +25,8 @@ from data.ranges import MAX_COUNT, MAX_SEED, check_whole_number
 from data.readers import read_corpus
 from data.source_spec import SourceSpec
 from data.splits import Split
+from data.splitting.train_test_split import assign_splits
 from data.text_format import is_blank
-from data.train_test_split import assign_splits
 from heads.evaluation.bootstrap import RESAMPLES, ConfidenceInterval
 from stages.adapt.masked_copies import MaskedCopies, PredictionProgress, predict_masked_tokens
 from stages.adapt.masked_language_model import head_note, open_masked_language_model

@@ -17,9 +17,9 @@ from data.packed import CategoricalColumn, PackedStrings, StreamedTexts, texts_a
 from data.readers import read_corpus
 from data.readers.read import open_table
 from data.source_spec import SourceSpec
+from data.splitting.train_test_split import assign_splits
 from data.table import cached_bytes
 from data.text_hashes import TextHashes
-from data.train_test_split import assign_splits
 from tests.data.tables import WRITERS, write
 
 TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=20) | st.sampled_from(

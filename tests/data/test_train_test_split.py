@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from data.documents import Corpus, Document
 from data.errors import BadData
 from data.splits import Split
-from data.train_test_split import assign_splits
+from data.splitting.train_test_split import assign_splits
 
 
 def corpus(documents: Sequence[Document]) -> Corpus:

@@ -15,8 +15,8 @@ from data.readers.inputs import STDIN
 from data.readers.labels_in_taxonomy import attach_taxonomy
 from data.readers.taxonomy_file import TaxonomyFile
 from data.source_spec import SourceSpec
+from data.splitting.train_test_split import assign_splits
 from data.text_format import format_bytes, join_words
-from data.train_test_split import assign_splits
 from featurestore import FeatureStore, Location, Recipe, list_stores
 from stages.embed.encoder.encoder import open_encoder
 from stages.embed.encoder.options import Options

@@ -7,7 +7,7 @@ import pytest
 
 from data.documents import Corpus, Document, Kind
 from data.errors import BadData, CallError
-from data.train_test_split import assign_splits
+from data.splitting.train_test_split import assign_splits
 from stages.adapt.documents import TrainingDocuments
 
 

@@ -220,7 +220,7 @@ def test_duplicates_are_reported_if_they_may_change_the_accuracy_by_more_than_ch
 
 def test_the_note_on_duplicates_is_the_one_that_reading_a_corpus_makes() -> None:
     from data.documents import Document, Documents
-    from data.split_notes import duplicate_notes
+    from data.splitting.split_notes import duplicate_notes
     from data.text_hashes import TextHashes
     from stages.comparing.data_checks import _DUPLICATES
 

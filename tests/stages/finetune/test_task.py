@@ -8,9 +8,9 @@ import pytest
 
 from data.documents import Corpus, Document
 from data.errors import BadData, CallError
+from data.splitting.train_test_split import assign_splits
 from data.target import Target
 from data.taxonomy import Taxonomy
-from data.train_test_split import assign_splits
 from featurestore import KeyList
 from heads.training.training_data import split_validation
 from stages.embed.pipeline.corpus import create_corpus_table

@@ -15,7 +15,7 @@ from data.errors import BadData
 from data.packed import StreamedTexts
 from data.readers import file_sizes, is_read_at_once, read_corpus, report_reading
 from data.source_spec import SourceSpec
-from data.train_test_split import assign_splits
+from data.splitting.train_test_split import assign_splits
 from featurestore import FeatureStore, text_key
 from stages.embed import Encoder, embed
 from stages.embed.encoder.options import Options

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from data.documents import Corpus, Documents
 from data.errors import BadData
 from data.packed import CategoricalColumn
-from data.split_notes import LabelCounts, check_test_split, duplicate_notes, label_notes
 from data.splits import Split, stratified_split
+from data.splitting.split_notes import LabelCounts, check_test_split, duplicate_notes, label_notes
 from data.target import Target
 from data.text_format import plural
 from data.text_hashes import TextHashes
