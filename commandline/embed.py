@@ -60,6 +60,7 @@ class EmbedOptions(SourceOptions):
     on: str | None
     dry_run: bool
     seed: int
+    sample: int | None
     as_json: bool
 
     @property
@@ -159,6 +160,12 @@ class EmbedOptions(SourceOptions):
 @click.option("--part", default="1/1", metavar="I/N", help="Encode only the I-th of N parts, into the same store.")
 @on_option
 @click.option(
+    "--sample",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Encode only N documents, drawn by split and label with --seed: to compare heads before all are encoded.",
+)
+@click.option(
     "--dry-run", is_flag=True, help="Show what the source holds, and estimate time, disk and memory; write nothing."
 )
 @seed_option
@@ -179,6 +186,7 @@ def embed(options: EmbedOptions) -> None:
     embedonce embed newsgroups --window 510 --stride 64
     embedonce embed letters/ --model xlm-roberta-base --keep cls,tokens
     embedonce embed letters/ --long head-tail --dry-run
+    embedonce embed letters/ --sample 3000
     embedonce embed letters/ --part 3/8
     embedonce embed letters/ --on ray
     """
@@ -240,6 +248,7 @@ def _create_request(options: EmbedOptions) -> "EmbedRequest":
         seed=options.seed,
         part=CorpusPart.parse(options.part),
         on=options.on,
+        sample=options.sample,
     )
 
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from typing import Literal, Self, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
-from data.packed import Rows, texts_at
+from data.packed import CategoricalColumn, PackedStrings, Rows, select_texts, texts_at
 from data.source_spec import SourceSpec
 from data.tabular import Tabular
 from data.taxonomy import Taxonomy
@@ -67,6 +68,19 @@ class Documents(Rows[Document]):
         """The texts of these documents, which are read in one pass if they are streamed."""
         return list(texts_at(self.texts, np.asarray(rows, dtype=np.int64)))
 
+    def take(self, rows: NDArray[np.int64]) -> Self:
+        """The documents at `rows`, which are increasing; streamed texts stay so."""
+        columns = (self.labels, self.splits, self.groups)
+        labels, splits, groups = (CategoricalColumn(column[row] for row in rows.tolist()) for column in columns)
+        return type(self)(
+            ids=PackedStrings(texts_at(self.ids, rows)),
+            texts=select_texts(self.texts, rows),
+            labels=labels,
+            splits=splits,
+            groups=groups,
+            hashes=None if self.hashes is None else self.hashes.take(rows),
+        )
+
     def __len__(self) -> int:
         return len(self.ids)
 
@@ -79,12 +93,21 @@ class Documents(Rows[Document]):
 
 
 @dataclass(frozen=True)
+class SampleOf:
+    """The corpus that a sample was drawn from: its name, and the number of its documents."""
+
+    corpus: str
+    documents: int
+
+
+@dataclass(frozen=True)
 class Corpus:
     """Documents in the order of their source.
 
     `name` is safe as a file name; `source` is as the user wrote it; `notes` are sentences for the user: columns that
     were guessed, documents without a label, duplicate texts across train and test. `spec` is how the source was read,
     with the columns that were guessed. `tabular` has a row per document; None if no such columns were named.
+    `sample_of` is None unless the documents are a sample of a corpus.
     """
 
     name: str
@@ -95,3 +118,9 @@ class Corpus:
     notes: tuple[str, ...]
     spec: SourceSpec = field(default_factory=SourceSpec)
     tabular: Tabular | None = None
+    sample_of: SampleOf | None = None
+
+    @property
+    def whole_name(self) -> str:
+        """The name of the corpus that this is a sample of, or its own: that of the store, which both share."""
+        return self.name if self.sample_of is None else self.sample_of.corpus

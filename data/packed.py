@@ -9,6 +9,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import accumulate, compress, islice, pairwise, repeat
 from typing import Any, Generic, TypeVar, overload
 
@@ -158,6 +159,13 @@ def texts_at(texts: Sequence[str], rows: NDArray[np.int64]) -> Iterator[str]:
     distinct, position = np.unique(rows, return_inverse=True)
     selected = list(texts.select(distinct))
     return (selected[index] for index in position.tolist())
+
+
+def select_texts(texts: Sequence[str], rows: NDArray[np.int64]) -> Sequence[str]:
+    """The texts at `rows`, which are increasing: packed, or read from the files at each use if `texts` are."""
+    if isinstance(texts, StreamedTexts):
+        return StreamedTexts(texts.source, len(rows), partial(texts.select, rows))
+    return PackedStrings(texts_at(texts, rows))
 
 
 def _iter_at(texts: Sequence[str], rows: NDArray[np.int64]) -> Iterator[str]:

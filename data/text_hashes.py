@@ -44,6 +44,10 @@ class TextHashes:
             lengths.append(len(text))
         return cls(_view(digests, f"S{KEY_BYTES}"), _view(folded, np.int64), _view(blank, bool), _view(lengths, "u4"))
 
+    def take(self, rows: NDArray[np.int64]) -> Self:
+        """The hashes of the texts at `rows`."""
+        return type(self)(self.keys[rows], self.folded[rows], self.is_blank[rows], self.lengths[rows])
+
     @property
     def exact(self) -> NDArray[np.int64]:
         """The first eight bytes of the keys: int64 (documents,), equal for equal texts."""

@@ -89,6 +89,7 @@ def embed(
     store: "str | Location | None" = None,
     name: str | None = None,
     seed: int = 0,
+    sample: int | None = None,
     progress: bool = True,
     **options: Any,
 ) -> EmbeddedCorpus:
@@ -119,7 +120,8 @@ def embed(
         stores: the folder of stores, also s3://bucket/folder.
         store: the store, also a URL; None is one in `stores`, named for the corpus and the encoder.
         name: the name of a corpus from memory; None is one made from its content.
-        seed: of the split that is drawn if the source has none.
+        seed: of the split that is drawn if the source has none, and of the sample.
+        sample: encode only this many documents, drawn by split and label; the corpus is then called NAME-sample3000.
         progress: whether a bar is shown.
         options: further fields of `stages.embed.Options`: window, stride, keep, precision, device, ...
 
@@ -131,6 +133,7 @@ def embed(
     from data.readers.in_memory import read_in_memory
     from data.readers.taxonomy_file import taxonomy_of_mapping
     from data.source_spec import SourceSpec
+    from data.splitting.sampling import sample_name
     from featurestore import parse_location
     from stages.embed import Options
     from stages.embed.encoder.options import parse_keep
@@ -188,12 +191,13 @@ def embed(
         stores=parse_location(stores),
         seed=seed,
         taxonomy=graph,
+        sample=sample,
     )
     with progress_bar("encoding", visible=progress) as show:
         home, _ = embed_source(
             request, notify=notes.append, progress=lambda now: show(now.tokens, now.tokens_total, "tokens")
         )
-    return EmbeddedCorpus(home, home.corpus(corpus.name), notes)
+    return EmbeddedCorpus(home, home.corpus(sample_name(corpus, sample)), notes)
 
 
 def load_corpus(store: "str | Location", corpus: str | None = None) -> EmbeddedCorpus:

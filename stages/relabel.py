@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from operator import eq, ne
 from typing import Any
 
+import numpy as np
+
 from data.corpus_summary import TaxonomySummary
 from data.documents import Corpus, Documents, Kind, Labels
 from data.errors import BadData, CallError
@@ -58,6 +60,7 @@ def relabel(store: FeatureStore, table: CorpusTable, source: str | None, spec: S
     if source is not None:
         requested = spec if file is None else spec.without_taxonomy()
         given = read_labels_by_id(source, requested, table.spec.for_file(source, table.source))
+        given = _select_sample(table, given)
         documents = Documents.from_documents(given.documents)
         rows = _match_rows(table, documents, source)
         new, missing, notes = _merge(table, given, documents, rows, file), rows.count(None), given.notes
@@ -71,6 +74,15 @@ def relabel(store: FeatureStore, table: CorpusTable, source: str | None, spec: S
     if new != table:
         store.save_corpus(new)
     return RelabelResult(table.name, changed, missing, notes)
+
+
+def _select_sample(table: CorpusTable, given: Corpus) -> Corpus:
+    """What is given; for a sample only its documents, if any of them are given."""
+    if table.sample_of is None:
+        return given
+    documents, known = Documents.from_documents(given.documents), set(table.ids)
+    rows = [row for row, identifier in enumerate(documents.ids) if identifier in known]
+    return replace(given, documents=documents.take(np.array(rows))) if rows else given
 
 
 def _attach(table: CorpusTable, file: TaxonomyFile, spec: SourceSpec) -> CorpusTable:

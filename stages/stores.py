@@ -45,10 +45,14 @@ def open_stores(paths: Sequence[Location], folder: Location) -> tuple[FeatureSou
 
 
 def open_corpus(store: FeatureStore, name: str | None, *, copies: Sequence[str] = ()) -> CorpusTable:
-    """The corpus of that name, or the only one of `store` that holds no copies. copies: names of some that do."""
+    """The corpus of that name, or the only one of `store` that holds no copies; the largest sample if it has no other.
+
+    copies: names of some that hold copies.
+    """
     names = [known for known in store.corpora() if known not in copies or known == name]
     if name is None and len(names) > 1:
         names = [known for known in names if store.corpus(known).spec.group != ORIGIN_COLUMN] or names
+        names = _without_smaller_samples([store.corpus(known) for known in names])
     if name is not None and name not in names:
         raise UnknownName(f"{store.name} has no corpus '{name}'.{suggest_name(name, names)}")
     if not names:
@@ -56,3 +60,14 @@ def open_corpus(store: FeatureStore, name: str | None, *, copies: Sequence[str] 
     if name is None and len(names) > 1:
         raise CallError(f"{store.name} has {len(names)} corpora: {', '.join(names)}. Choose one with --corpus.")
     return store.corpus(name or names[0])
+
+
+def _without_smaller_samples(corpora: Sequence[CorpusTable]) -> list[str]:
+    """The names of corpora, except for samples of which the whole corpus or a larger sample is among them."""
+    largest: dict[str, CorpusTable] = {}
+    for corpus in corpora:
+        whole = corpus.name if corpus.sample_of is None else corpus.sample_of.corpus
+        known = largest.setdefault(whole, corpus)
+        if known.sample_of is not None and (corpus.sample_of is None or len(corpus.ids) > len(known.ids)):
+            largest[whole] = corpus
+    return [corpus.name for corpus in largest.values()]

@@ -14,6 +14,7 @@ from data.documents import Corpus, Documents
 from data.errors import BadData
 from data.packed import CategoricalColumn
 from data.splits import Split, stratified_split
+from data.splitting.sampling import draw_sample
 from data.splitting.split_notes import LabelCounts, check_test_split, duplicate_notes, label_notes
 from data.target import Target
 from data.text_format import plural
@@ -31,38 +32,53 @@ def parse_split_name(word: str) -> Split | None:
     return _SPLIT_NAMES.get(word.strip().lower())
 
 
-def assign_splits(corpus: Corpus, seed: int, share: float = 0.2) -> Corpus:
-    """Assign a `Split` to each document, and add notes on the split.
+def assign_splits(corpus: Corpus, seed: int, share: float = 0.2, sample: int | None = None) -> Corpus:
+    """Assign a `Split` to each document, draw a sample if one is wanted, and add notes on the split.
 
     The source's split is used if it has test documents. Else a stratified test split is drawn: documents of one group
     stay together, as do documents without a group whose texts differ at most in case and white space, and the source's
-    validation split stays as it is.
+    validation split stays as it is. A sample is drawn afterwards, so that its documents have the split that they have
+    in the whole corpus.
 
     Args:
         corpus: The corpus as a reader returned it.
-        seed: Of the drawn split.
+        seed: Of the drawn split and of the sample.
         share: The share of documents in the drawn test split.
+        sample: The documents of the sample (`draw_sample`); None for all documents.
 
     Raises:
         BadData: A split has another name, or only some documents have one; or the test split cannot be used
             (`check_test_split`).
+        CallError: What `draw_sample` raises.
     """
-    documents = Documents.from_documents(corpus.documents)
-    texts = documents.hash_texts()
-    documents = replace(documents, groups=complete_groups(documents, texts), hashes=texts)
-    splits = parse_splits(corpus)
-    notes, is_drawn = list(_validation_notes(splits)), not splits.count_if(_is_test)
-    if is_drawn:
-        reason = "no test documents" if len(splits) else "no split"
+    source = Documents.from_documents(corpus.documents)
+    texts = source.hash_texts()
+    documents = replace(source, groups=complete_groups(source, texts), hashes=texts)
+    splits, drawn = parse_splits(corpus), ""
+    if not splits.count_if(_is_test):
+        drawn = "no test documents" if len(splits) else "no split"
         splits = _draw_test_split(
             replace(corpus, documents=documents), group_hashes(documents, texts), splits, seed, share
         )
-        notes.append(_drawn_note(splits, seed, reason))
     documents = replace(documents, splits=splits)
-    counts = LabelCounts.of(documents)
-    check_test_split(corpus.source, counts, is_drawn=is_drawn)
-    notes += [*duplicate_notes(documents, texts), *label_notes(counts)]
-    return replace(corpus, documents=documents, notes=tuple(dict.fromkeys((*corpus.notes, *notes))))
+    check_test_split(corpus.source, LabelCounts.of(documents), is_drawn=bool(drawn))
+    corpus = replace(corpus, documents=documents)
+    if sample is not None:
+        corpus = draw_sample(corpus, sample, seed, source.groups)
+        documents = Documents.from_documents(corpus.documents)
+    notes = _split_notes(documents, f"with seed {seed} (the source has {drawn})" if drawn else "")
+    return replace(corpus, notes=tuple(dict.fromkeys((*corpus.notes, *notes))))
+
+
+def _split_notes(documents: Documents, drawn: str) -> Iterator[str]:
+    """What a user should know of the splits. drawn: how the test split was drawn, "" if the source has it."""
+    splits = CategoricalColumn.of(documents.splits)
+    yield from _validation_notes(splits)
+    if drawn:
+        test = f"{splits.count_if(_is_test):,} of {len(splits):,} documents"
+        yield f"{test} are the test split, drawn by label {drawn}"
+    yield from duplicate_notes(documents, documents.hash_texts())
+    yield from label_notes(LabelCounts.of(documents))
 
 
 def complete_groups(documents: Documents, texts: TextHashes) -> Sequence[str | None]:
@@ -122,15 +138,15 @@ def parse_splits(corpus: Corpus) -> CategoricalColumn[Split]:
     return words.map(lambda word: parse_split_name(word or "") or Split.TRAIN)
 
 
-def _is_test(split: Split) -> bool:
+def _is_test(split: str | None) -> bool:
     return split == Split.TEST
 
 
-def _is_validation(split: Split) -> bool:
+def _is_validation(split: str | None) -> bool:
     return split == Split.VALIDATION
 
 
-def _validation_notes(splits: CategoricalColumn[Split]) -> Iterator[str]:
+def _validation_notes(splits: CategoricalColumn[str | None]) -> Iterator[str]:
     if count := splits.count_if(_is_validation):
         verb = "counts" if count == 1 else "count"
         yield f"{plural(count, 'validation document')} {verb} as training, unless a fit has --validate-on split"
@@ -148,8 +164,3 @@ def _draw_test_split(
     codes = is_validation.astype(np.int8)
     codes[rows[parts == 1]] = 2
     return CategoricalColumn.from_codes(codes, (Split.TRAIN, Split.VALIDATION, Split.TEST))
-
-
-def _drawn_note(splits: CategoricalColumn[Split], seed: int, reason: str) -> str:
-    test = f"{splits.count_if(_is_test):,} of {len(splits):,} documents"
-    return f"{test} are the test split, drawn by label with seed {seed} (the source has {reason})"

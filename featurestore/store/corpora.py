@@ -2,9 +2,9 @@
 
 corpora/NAME.csv     id, key, split, group, label; multi-label cells are JSON lists, [] if no label applies; the
                      cell of an unlabeled document is blank
-corpora/NAME.json    source, kind, taxonomy, notes, spec, the hash of the tabular columns (corpus_columns.py); and
-                     `previous`: the same of the replaced table, with its sha256, by which that table is recognized if
-                     the power failed between the two renames
+corpora/NAME.json    source, kind, taxonomy, notes, spec, the hash of the tabular columns (corpus_columns.py), what a
+                     sample was drawn from; and `previous`: the same of the replaced table, with its sha256, by which
+                     that table is recognized if the power failed between the two renames
 corpora/NAME.parquet the rows of a large table again, which are faster to read (corpus_parquet.py)
 """
 
@@ -12,14 +12,14 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
 from heapq import nsmallest
 from pathlib import Path
 from typing import Any, BinaryIO, get_args
 
-from data.documents import Kind, Labels
+from data.documents import Kind, Labels, SampleOf
 from data.errors import CallError, StoreDamaged, UnknownName, suggest_name
 from data.source_spec import SourceSpec
 from data.tabular import Tabular
@@ -28,7 +28,7 @@ from featurestore.storage.storage import Storage, read
 from featurestore.store import corpus_columns, corpus_parquet
 from featurestore.store.corpus_rows import NAMES, SURROGATES, encode_rows, parse_table
 
-_FIELDS = ("source", "kind", "taxonomy", "notes", "spec", "tabular")
+_FIELDS = ("source", "kind", "taxonomy", "notes", "spec", "tabular", "sample_of")
 _PARSE_ERRORS = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 _COMPARED_IDS = 10_000  # searched for a suggestion, which takes a tenth of a second
 
@@ -41,6 +41,7 @@ class CorpusTable:
     spec: how the source was read.
     tabular: columns next to the text, a row per document, or None.
     keys: hex sha256 of each text; documents with equal texts have equal keys.
+    sample_of: the corpus that these documents are a sample of, or None.
     """
 
     name: str
@@ -55,6 +56,7 @@ class CorpusTable:
     notes: tuple[str, ...] = ()
     spec: SourceSpec = field(default_factory=SourceSpec)
     tabular: Tabular | None = None
+    sample_of: SampleOf | None = None
 
     @cached_property
     def _row_of_id(self) -> dict[str, int]:
@@ -107,6 +109,7 @@ def save(table: CorpusTable, folder: Storage) -> None:
         "notes": list(table.notes),
         "spec": table.spec.to_json(),
         "tabular": corpus_columns.write(folder, table.name, _encode_columns(table)),
+        "sample_of": None if table.sample_of is None else asdict(table.sample_of),
     }
     description["previous"] = _previous_of_other_rows(folder, table, description)
     text = json.dumps(description, indent=1, ensure_ascii=False) + "\n"
@@ -211,6 +214,7 @@ def _load_description(folder: Storage, corpus: str, table: str) -> dict[str, Any
         content = _read_description(folder, corpus, table)
         source, kind, tree, notes = (content[name] for name in ("source", "kind", "taxonomy", "notes"))
         spec, tabular = content.get("spec", {}), content.get("tabular")  # which may be missing
+        sample_of = content["sample_of"]
         if kind not in get_args(Kind) or not isinstance(source, str):
             raise ValueError(f"its kind is {kind!r}")
         taxonomy = None if tree is None else Taxonomy.from_json(tree)
@@ -221,6 +225,7 @@ def _load_description(folder: Storage, corpus: str, table: str) -> dict[str, Any
             "notes": tuple(map(str, notes)),
             "spec": SourceSpec.from_json(spec),
             "tabular": None if tabular is None else str(tabular),
+            "sample_of": None if sample_of is None else SampleOf(str(sample_of["corpus"]), int(sample_of["documents"])),
         }
     except (OSError, *_PARSE_ERRORS) as error:
         path = folder.location / f"{corpus}.json"
@@ -233,4 +238,6 @@ def _read_description(folder: Storage, corpus: str, table: str) -> dict[str, Any
     """Read the description of the table with the hash `table`: the previous one if it has this hash."""
     content: dict[str, Any] = json.loads(read(folder, f"{corpus}.json").decode(errors=SURROGATES))
     previous = content.get("previous")
-    return {"tabular": None} | (previous if previous and previous["table_sha256"] == table else content)
+    return {"tabular": None, "sample_of": None} | (
+        previous if previous and previous["table_sha256"] == table else content
+    )

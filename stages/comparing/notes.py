@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from data.splits import Split
+from data.splitting.sampling import SAMPLE_NOTE
 from data.text_format import join_names, join_words, plural
 from heads.evaluation.metrics import Metric
 from heads.evaluation.selection_optimism import SelectionOptimism
@@ -58,7 +59,7 @@ def describe_runs(ranked: Sequence[runs.Run]) -> list[str]:
             "These runs are scored at different levels of the taxonomy (--scored-level): their metrics are of "
             "different labels and cannot be compared."
         )
-    notes += [*_coverage_notes(ranked), *_decision_notes(ranked)]
+    notes += [*_sample_notes(ranked), *_coverage_notes(ranked), *_decision_notes(ranked)]
     if len({run.record.validate_on for run in ranked}) > 1:
         notes.append(
             "Some of these runs are validated out of fold and others on the validation split: these two metrics are of "
@@ -90,6 +91,12 @@ def describe_exposure(ranked: Sequence[runs.Run], predictions: Mapping[str, Pred
             "metrics cannot be compared with those of encoders that did not."
         )
     return notes
+
+
+def _sample_notes(ranked: Sequence[runs.Run]) -> list[str]:
+    """A sentence for each corpus that is a sample of another one."""
+    notes = ((run.record.corpus, note) for run in ranked for note in run.record.corpus_notes)
+    return [f"{name} is {note}." for name, note in dict.fromkeys(notes) if note.startswith(SAMPLE_NOTE)]
 
 
 def _decision_notes(ranked: Sequence[runs.Run]) -> list[str]:

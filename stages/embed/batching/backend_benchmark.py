@@ -148,7 +148,11 @@ def variants_to_compare(encoder: Encoder, *, backend: str, precision: str) -> li
 
 
 def choose_variant(
-    texts: Sequence[str], encoder: Encoder, others: Sequence[Variant], reopen: Callable[[Variant], Encoder]
+    texts: Sequence[str],
+    encoder: Encoder,
+    others: Sequence[Variant],
+    reopen: Callable[[Variant], Encoder],
+    share: float = 1.0,
 ) -> tuple[Variant, str]:
     """Choose the backend and the number type for a corpus.
 
@@ -157,6 +161,7 @@ def choose_variant(
         encoder: the encoder in float32.
         others: what `variants_to_compare` returned, at least one.
         reopen: a function from a variant to the same encoder in it.
+        share: how much of the corpus `texts` are: the rest of it will be in the same store, and so in the same variant.
 
     Returns:
         The variant, and a sentence that gives the reason.
@@ -167,9 +172,9 @@ def choose_variant(
     if saved is not None:
         return saved.fastest, saved.describe(measured="measured earlier on this machine")
     tokens, names = estimate_tokens(texts, encoder), join_words([variant.name for variant in others])
-    if tokens < LEAST_TOKENS:
+    positions = min(int(tokens / share * _SHARE), _MOST_POSITIONS)
+    if tokens / share < LEAST_TOKENS or tokens < positions:
         return reference, f"Backend {reference.name}: for about {tokens:,} tokens it does not pay to try {names}."
-    positions = min(int(tokens * _SHARE), _MOST_POSITIONS)
     benchmark = benchmark_variants(texts, encoder, [reopen(variant) for variant in others], positions)
     # if the cache cannot be written, the variants are measured again next time
     write_cache(path, json.dumps(asdict(benchmark)).encode())

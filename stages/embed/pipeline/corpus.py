@@ -27,6 +27,7 @@ def create_corpus_table(corpus: Corpus, keys: Sequence[str]) -> CorpusTable:
         notes=corpus.notes,
         spec=corpus.spec,
         tabular=corpus.tabular,
+        sample_of=corpus.sample_of,
     )
 
 

@@ -9,7 +9,7 @@ from data.corpus_summary import TaxonomySummary
 from data.documents import Corpus, Documents
 from data.errors import CallError, EmbedOnceError, ModelUnavailable
 from data.packed import StreamedTexts
-from data.ranges import MAX_SEED, check_whole_number
+from data.ranges import MAX_COUNT, MAX_SEED, check_whole_number
 from data.readers import file_sizes, is_read_at_once, read_corpus, report_reading
 from data.readers.inputs import STDIN
 from data.readers.labels_in_taxonomy import attach_taxonomy
@@ -47,7 +47,8 @@ class EmbedRequest:
     explicit: the fields of `options` that the user set; the others follow the recipe of an existing `store`.
     store: the folder or URL of the store; None for one in `stores`, named for the corpus, the encoder and the recipe.
     stores: the folder of the stores.
-    seed: of the train/test split, if the source has none.
+    seed: of the train/test split, if the source has none, and of the sample.
+    sample: the documents to draw at random (`draw_sample`), which become a corpus of their own; None for all.
     part: only this part of the corpus is encoded.
     taxonomy: of the labels, if neither `source` nor `spec` has one.
     on: the engine that encodes, one of `stages.engines.ENGINES`; None for processes of this call.
@@ -63,21 +64,24 @@ class EmbedRequest:
     part: CorpusPart = WHOLE_CORPUS
     taxonomy: TaxonomyFile | None = None
     on: str | None = None
+    sample: int | None = None
 
     def __post_init__(self) -> None:
-        """Raise CallError for a seed out of range, and for what the workers of an engine cannot read or use."""
+        """Raise CallError for a number out of range, and for what the workers of an engine cannot read or use."""
         check_whole_number("seed", self.seed, 0, MAX_SEED)
+        if self.sample is not None:
+            check_whole_number("sample", self.sample, 1, MAX_COUNT)
         if self.on is not None and (not isinstance(self.source, str) or self.source == STDIN):
             raise CallError("--on needs a source that every worker can read: a file, a folder, or a benchmark.")
         if self.on is not None and ("," in self.options.device or self.options.device == "all"):
             raise CallError(f"--on uses all devices: leave --device {self.options.device} out.")
 
     def read(self) -> Corpus:
-        """The corpus, with a split for each document."""
+        """The corpus or a sample of it, with a split for each document."""
         corpus = self.source if isinstance(self.source, Corpus) else read_corpus(self.source, self.spec)
         if self.taxonomy is not None:
             corpus = attach_taxonomy(corpus, self.taxonomy)
-        corpus = assign_splits(corpus, self.seed)
+        corpus = assign_splits(corpus, self.seed, sample=self.sample)
         return replace(corpus, notes=(*corpus.notes, *_taxonomy_notes(corpus)))
 
 
@@ -149,7 +153,7 @@ def resolve_fold_encoders(corpus: Corpus, choice: EncodingChoice, stores: Locati
     """
     training, choices = choice.encoder.training, []
     for name, weights in ({} if training is None else training.fold_encoders).items():
-        options, location = replace(choice.options, model=name, revision=None), StoreLocation(corpus.name, stores)
+        options, location = replace(choice.options, model=name, revision=None), StoreLocation(corpus.whole_name, stores)
         model, way_out = choice.options.model, "Copy it there, or make the encoder again with `embedonce adapt`."
         try:
             fold = resolve_encoding(corpus, options, location)
@@ -261,7 +265,7 @@ def _resolve(
     inspect(corpus)
     for note in corpus.notes:
         notify(note)
-    location = StoreLocation(corpus.name, request.stores, request.store)
+    location = StoreLocation(corpus.whole_name, request.stores, request.store)
     choice = resolve_encoding(corpus, options, location, request.explicit)
     for reason in choice.reasons:
         notify(reason)

@@ -170,7 +170,8 @@ def _choose(
     if not others:
         return Variant.of(encoder.recipe), None
     texts = DistinctTexts.of(corpus)
-    return choose_variant(texts.sample(texts.rows), encoder, others, reopen)
+    share = 1.0 if corpus.sample_of is None else len(corpus.documents) / corpus.sample_of.documents
+    return choose_variant(texts.sample(texts.rows), encoder, others, reopen, share)
 
 
 def _variant_of_store(recipe: Recipe, options: Options, location: StoreLocation) -> Variant | None:

@@ -100,14 +100,16 @@ def test_the_choice_is_described_in_one_sentence() -> None:
     )
 
 
-def choose(texts: Sequence[str], encoder: Encoder, networks: dict[str, ConstantNetwork]) -> tuple[str, str]:
+def choose(
+    texts: Sequence[str], encoder: Encoder, networks: dict[str, ConstantNetwork], share: float = 1.0
+) -> tuple[str, str]:
     """The variant that auto chooses; `networks` by the name of the variant."""
     others = variants_to_compare(encoder, backend="auto", precision="auto")
 
     def reopen(variant: Variant) -> Encoder:
         return with_network(encoder, variant.backend, networks[variant.name], variant.precision)
 
-    chosen, reason = choose_variant(texts, encoder, others, reopen)
+    chosen, reason = choose_variant(texts, encoder, others, reopen, share)
     return chosen.name, reason
 
 
@@ -128,6 +130,18 @@ def test_a_benchmark_is_saved_for_the_machine_and_the_weights(tiny: Open, monkey
     assert "measured earlier on this machine" in reason
     choose(TEXTS, replace(reference, recipe=replace(reference.recipe, weights="0" * 64)), same(quick))
     assert slow.calls > calls[0]
+
+
+def test_a_sample_is_tried_if_that_pays_for_the_corpus_that_will_be_in_its_store(
+    tiny: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = ConstantNetwork(1.0, 0.0)
+    reference, tokens = with_network(tiny(), "torch", network), estimate_tokens(TEXTS, tiny())
+    monkeypatch.setattr(backend_benchmark, "LEAST_TOKENS", 4 * tokens)
+    assert "it does not pay to try" in choose(TEXTS, reference, same(network), share=0.3)[1]
+    assert "it does not pay to try" in choose(TEXTS, reference, same(network), share=0.001)[1]  # too few to be timed
+    assert network.calls == 0
+    assert "measured on this corpus" in choose(TEXTS, reference, same(network), share=0.2)[1]
 
 
 @pytest.mark.parametrize(

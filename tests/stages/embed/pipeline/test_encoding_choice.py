@@ -161,7 +161,7 @@ def test_a_requested_backend_is_compared_with_no_other(
 ) -> None:
     compared: list[Variant] = []
 
-    def choose(_: Any, __: Any, others: list[Variant], ___: Any) -> tuple[Variant, str]:
+    def choose(_: Any, __: Any, others: list[Variant], *___: Any) -> tuple[Variant, str]:
         compared.extend(others)
         return Variant("torch"), "why"
 
