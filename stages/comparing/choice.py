@@ -152,7 +152,7 @@ _WORDS: Mapping[Cost, _CostWords] = {
 
 def _describe(choice: Choice, entries: Sequence[Entry], chosen: Entry, metric: Metric) -> str:
     words, best = _WORDS[choice.cost], entries[0].first.record
-    ranked = f"{'out-of-fold' if best.validate_on == 'folds' else 'validation'} {metric.name}"
+    ranked = f"{best.ranking_metrics.replace('_', '-')} {metric.name}"
     seeds = f" (or another of its {len(chosen.runs)} seeds)" if len(chosen.runs) > 1 else ""
     take = f"Take {choice.run}{seeds}"
     if choice.run != choice.best:
