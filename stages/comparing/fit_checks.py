@@ -151,6 +151,8 @@ def _views_step(run: runs.Run, view: str) -> str:
     if view == TABULAR:
         command = repeat_command(run, "fit-head", flags=("--no-tabular",))
         return f"Make sure that the columns are known before the label is, and see what the text is worth: `{command}`."
+    if view == "token_ids":
+        return f"Fit a head that reads tokens alone: `{repeat_command(run, 'fit-head', head='tfidf')}`."
     if not isinstance(run.record.hyperparameters.get("pooling", ""), str):  # the head chooses views
         return f"Fit a smaller head on it: `{repeat_command(run, 'fit-head', settings={'pooling': view})}`."
     return (

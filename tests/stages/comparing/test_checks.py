@@ -171,6 +171,9 @@ def test_one_view_that_accounts_for_all_of_the_score_is_named(fitted: runs.Run) 
     mlp = make_run(fitted, diagnostics=diagnostics(views=views), source="news.csv", hyperparameters={"pooling": "mean"})
     assert found(check_views(mlp))[1].endswith("`embedonce embed news.csv --keep cls`.")
     leak = ViewUse({"cls": NOTHING, "tabular columns": ALL}, NOTHING)
+    tokens = ViewUse({"token_ids": ALL, "cls": NOTHING}, NOTHING)
+    step = found(check_views(make_run(fitted, diagnostics=diagnostics(views=tokens))))[1]
+    assert step.startswith("Fit a head that reads tokens alone: `embedonce fit-head tfidf ")
     step = found(check_views(make_run(fitted, diagnostics=diagnostics(views=leak))))[1]
     assert "--no-tabular`" in step and "known before the label" in step
 
