@@ -6,6 +6,7 @@
 A head's module is imported when the head is requested, because it imports torch, scikit-learn or LightGBM.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BUILT_IN_HEADS",
     "HEADS",
+    "LOADED_HEADS",
     "STACKING_HEADS",
     "Description",
     "describe",
@@ -28,6 +30,7 @@ __all__ = [
     "head_class",
     "make_head",
     "short_names",
+    "shown_names",
 ]
 
 BUILT_IN_HEADS = {
@@ -134,6 +137,13 @@ def _with_inner_heads(name: str, hyperparameters: Mapping[str, object]) -> "Head
 def full_name(head: "Head", name: str) -> str:
     """The full name of a hyperparameter: lr -> training__optimization__lr. Raises as `make_head` does."""
     return _full_name(name, {item.name: item for item in hyperparameters_in(head)}, head.name)
+
+
+def shown_names(head: "Head") -> dict[str, str]:
+    """The shortest name by which `make_head` knows each hyperparameter of a head: lr for training__optimization__lr."""
+    known = {item.name: item for item in hyperparameters_in(head)}
+    count = Counter(item.short_name for item in known.values())
+    return {name: item.short_name if count[item.short_name] == 1 else name for name, item in known.items()}
 
 
 def describe(name: str) -> Description:

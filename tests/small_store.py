@@ -34,20 +34,25 @@ def make_store(
     keys = [text_key(document.text) for document in documents]
     rows = [keys.index(key) for key in dict.fromkeys(keys)]
     store.commit(content([keys[row] for row in rows], np.asarray(vectors, np.float32)[rows]))
-    table = CorpusTable(
+    table = table_of(documents, kind, taxonomy)
+    store.save_corpus(table)
+    return store, table
+
+
+def table_of(documents: Sequence[Document], kind: Kind = "single", taxonomy: Taxonomy | None = None) -> CorpusTable:
+    """The table of a corpus that is called made."""
+    return CorpusTable(
         name="made",
         source="made.csv",
         kind=kind,
         taxonomy=taxonomy,
         ids=[document.id for document in documents],
-        keys=keys,
+        keys=[text_key(document.text) for document in documents],
         splits=[document.split for document in documents],
         groups=[document.group for document in documents],
         labels=[document.labels for document in documents],
         notes=(),
     )
-    store.save_corpus(table)
-    return store, table
 
 
 def content(keys: Sequence[str], vectors: NDArray[np.float32]) -> ShardContent:

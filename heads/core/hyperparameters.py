@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 
-from data.errors import CallError, UnknownName, suggest_name
+from data.errors import CallError, EmbedOnceError, UnknownName, suggest_name
 
 __all__ = [
     "ByName",
@@ -196,6 +196,18 @@ class Hyperparameter:
             return value
         self.check(text)
         return text
+
+    def format(self, value: Any) -> str | None:
+        """The text that `parse` reads as a value; None if there is none, as for a mapping."""
+        if self.by_name is not None:
+            return NONE[0] if value is None else getattr(type(value), "name", None)
+        items = value if isinstance(value, tuple | list) else [value]
+        words = {None: NONE[0], True: "true", False: "false"}
+        text = ",".join(words[item] if item is None or isinstance(item, bool) else str(item) for item in items)
+        try:
+            return text if self.parse(text) == value else None
+        except EmbedOnceError:
+            return None
 
 
 def hyperparameters_of(cls: type, prefix: str = "", *, deep: bool = True) -> list[Hyperparameter]:

@@ -13,7 +13,7 @@ from heads.evaluation.jackknife import difference_error
 from heads.evaluation.metrics import Metric
 from heads.evaluation.probability_metrics import Reliability
 from stages.comparing.choice import MARGIN
-from stages.comparing.repeat_command import repeat_command
+from stages.comparing.repeat_command import folder_option, reads_features, repeat_command
 from stages.fitting import runs
 from stages.fitting.predictions import Predictions
 
@@ -56,8 +56,8 @@ def check_rare_labels(run: runs.Run, metric: Metric) -> Advice | None:
     )
     if not share:
         return sentence, "Add documents of these labels."
-    weighted = "`embedonce compare --metric weighted-f1`"
-    return sentence, f"Add documents of these labels, or rank by a metric that counts documents: {weighted}."
+    weighted = shlex.join(["embedonce", "compare", "--metric", "weighted-f1", *folder_option(run)])
+    return sentence, f"Add documents of these labels, or rank by a metric that counts documents: `{weighted}`."
 
 
 def check_duplicates(run: runs.Run) -> Advice | None:
@@ -79,10 +79,15 @@ def check_duplicates(run: runs.Run) -> Advice | None:
                 f"{plural(texts, 'text')} of the {split} split {verb} also in the training split, up to "
                 f"{texts / card.documents:.1%} of its {card.documents:,} documents. The confidence interval of the "
                 f"accuracy is ± {half:.1%}, so its metrics may be too high by more than chance.",
-                "Draw a split that keeps equal texts together, and fit again: "
-                f"`{shlex.join(['embedonce', 'embed', run.record.source, '--split', ''])}`.",
+                _duplicates_step(run.record, split),
             )
     return None
+
+
+def _duplicates_step(record: runs.Record, split: str) -> str:
+    if record.spec.get("split") and not record.spec.get("group"):  # a split that is drawn keeps groups, or equal texts
+        return "Draw a split that keeps equal texts together, and fit again: embed with --split ''."
+    return f"Remove these texts from the training split or from the {split} split, embed again, and fit again."
 
 
 def check_calibration(run: runs.Run, predictions: Predictions, margin: float = MARGIN) -> Advice | None:
@@ -102,10 +107,11 @@ def check_calibration(run: runs.Run, predictions: Predictions, margin: float = M
     expected = _chance_error(Reliability.of(predictions.truth, predictions.probabilities))
     if error.low <= expected + margin:
         return None
+    report = shlex.join(["embedonce", "report", run.name, *folder_option(run), "--html", "report.html"])
     return (
         f"Its probabilities are badly calibrated: on average they are off by {error.value:.3f} (ECE, {error.low:.3f} "
         f"to {error.high:.3f}), and calibrated ones by at most {expected:.3f}.",
-        f"Look at the reliability diagram before you use them: `embedonce report {run.name} --html report.html`.",
+        f"Look at the reliability diagram before you use them: `{report}`.",
     )
 
 
@@ -154,8 +160,20 @@ def missing_baseline(run: runs.Run) -> Advice:
     """That no run is the baseline, and how to fit it on the documents of `run`."""
     return (
         "There is no baseline: a linear SVM on tf-idf needs no encoder, and a run should be better than it.",
-        f"Fit it: `{repeat_command(run, 'fit-head', head=BASELINE)}`.",
+        _baseline_step(run),
     )
+
+
+def _baseline_step(run: runs.Run) -> str:
+    trained = run.record.hyperparameters.get("finetune", {}).get("validate_on")  # on labels of its own store
+    if trained == "share":
+        return "No head is scored on the documents that were drawn to validate it. Fine-tune with --folds instead."
+    if trained == "folds":
+        return (
+            "Fit it on the store of an encoder that did not learn from these labels: `embedonce fit-head "
+            f"{BASELINE} --store STORE`."
+        )
+    return f"Fit it: `{repeat_command(run, 'fit-head', head=BASELINE)}`."
 
 
 def check_baseline(
@@ -183,18 +201,22 @@ def check_baseline(
     value, low, high = map(_better_or_worse, (difference.value, difference.low, difference.high))
     values = f"{metric.name} {value}; confidence interval {low} to {high}"
     if difference.high < 0:
+        search = f", or search the head: `{repeat_command(run, 'sweep')}`" if reads_features(run) else ""
         return (
             f"It is worse than the baseline {baseline.name}, a linear SVM on tf-idf ({values}).",
-            f"{take}, or search the head: `{repeat_command(run, 'sweep')}`.",
+            f"{take}{search}.",
         )
     times = run.record.predict_milliseconds, baseline.record.predict_milliseconds
     if difference.low > 0 or times[0] <= times[1]:
         return None
-    curve = f"`{repeat_command(run, 'curve', head=f'{run.record.head} {BASELINE}')}`"
+    more = ""
+    if reads_features(run):
+        command = repeat_command(run, "curve", head=f"{run.record.head} {BASELINE}")
+        more = f", or see whether more documents would help: `{command}`"
     return (
         f"It is not better than the baseline {baseline.name}, a linear SVM on tf-idf ({values}), and slower: "
         f"{times[0]:.3f} against {times[1]:.3f} ms per document, without the encoder.",
-        f"{take}, or see whether more documents would help: {curve}.",
+        f"{take}{more}.",
     )
 
 

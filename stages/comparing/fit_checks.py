@@ -2,7 +2,9 @@
 
 import numpy as np
 
+from data.ranges import MAX_SEED
 from data.text_format import join_words
+from featurestore import store_number
 from heads.evaluation.bootstrap import ConfidenceInterval
 from heads.evaluation.metrics import Metric
 from heads.evaluation.paired_counts import PairedCounts, is_right
@@ -10,7 +12,7 @@ from heads.evaluation.proportions import share_interval
 from stages.comparing.choice import MARGIN
 from stages.comparing.data_checks import Advice
 from stages.comparing.entries import fold_values
-from stages.comparing.repeat_command import repeat_command
+from stages.comparing.repeat_command import reads_features, repeat_command
 from stages.fitting import runs
 from stages.fitting.diagnostics import TABULAR, FitDiagnostics
 from stages.fitting.predictions import Predictions
@@ -53,15 +55,16 @@ def check_fit(run: runs.Run, best: runs.Run, difference: ConfidenceInterval | No
 def _describe_chance(run: runs.Run, counts: PairedCounts, kappa: ConfidenceInterval) -> Advice:
     """That a run is not better than chance."""
     knows = counts.difference.low > 0
+    search = f", then search the head: `{repeat_command(run, 'sweep')}`" if reads_features(run) else ""
     return (
         f"It {'overfits' if knows else 'underfits'}: out of fold it is no better than chance (kappa {kappa.low:.3f} to "
         f"{kappa.high:.3f}), and it gets {counts.first_accuracy:.1%} of its training documents right.",
-        f"Check that labels belong to their texts, then search the head: `{repeat_command(run, 'sweep')}`.",
+        f"Check that labels belong to their texts{search}.",
     )
 
 
 def _search_step(run: runs.Run, best: runs.Run, aim: str) -> str:
-    if run.record.base_runs or run.record.head == "finetuned" or run.record.parent:
+    if run.record.parent or not reads_features(run):
         return f"Take {best.name}."
     return f"Search {aim}: `{repeat_command(run, 'sweep')}`."
 
@@ -100,13 +103,21 @@ def check_folds(run: runs.Run, predictions: Predictions, metric: Metric, tests: 
     if p_value > LEVEL / tests:
         return None
     values = fold_values(predictions, folds, metric, run.record)
-    seed = run.record.seed + 1
     return (
         f"It is unstable: {metric.name} is {', '.join(f'{value:.3f}' for value in values)} on its {len(values)} folds, "
         f"and such differences of accuracy are rare by chance (p = {p_value:.1g}).",
-        "Fit it with another seed: if the same documents stay hard, they are not independent, and need a group column; "
-        f"`{repeat_command(run, 'fit-head', seed=seed)}`.",
+        f"{_with_another_seed(run)}: if the same documents stay hard, they are not independent, and need a group "
+        "column.",
     )
+
+
+def _with_another_seed(run: runs.Run) -> str:
+    if run.record.base_runs:
+        return "Fit its base runs and it with another --seed"
+    if not reads_features(run):
+        return "Fine-tune with another --seed"
+    seed = run.record.seed - 1 if run.record.seed == MAX_SEED else run.record.seed + 1
+    return f"Fit it with another seed, `{repeat_command(run, 'fit-head', seed=seed)}`"
 
 
 def check_edges(run: runs.Run) -> Advice | None:
@@ -116,7 +127,7 @@ def check_edges(run: runs.Run) -> Advice | None:
     if not at_edge:
         return None
     described = [f"{each.name} = {each.value:g} of {each.low:g} to {each.high:g}" for each in at_edge]
-    settings = {each.name: f"{each.beyond:g}" for each in at_edge}
+    settings = {each.name: each.format_beyond() for each in at_edge}
     return (
         f"A sweep chose a value at the edge of its range ({join_words(described)}): a better one may be beyond it.",
         f"Try one beyond: `{repeat_command(run, 'fit-head', settings=settings)}`.",
@@ -153,8 +164,8 @@ def _views_step(run: runs.Run, view: str) -> str:
         return f"Make sure that the columns are known before the label is, and see what the text is worth: `{command}`."
     if view == "token_ids":
         return f"Fit a head that reads tokens alone: `{repeat_command(run, 'fit-head', head='tfidf')}`."
+    if number := store_number(view):
+        return f"Fit a head on the store {run.record.store.split(' + ')[number - 1]} alone."
     if not isinstance(run.record.hyperparameters.get("pooling", ""), str):  # the head chooses views
         return f"Fit a smaller head on it: `{repeat_command(run, 'fit-head', settings={'pooling': view})}`."
-    return (
-        f"Keep it alone in the next store, which is then smaller: `embedonce embed {run.record.source} --keep {view}`."
-    )
+    return f"Keep it alone in the next store, which is then smaller: embed with --keep {view}."

@@ -3,6 +3,7 @@
 Both need the store that a run was fitted on. Without it, or if it has changed, a sentence on the page says so.
 """
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from data.errors import EmbedOnceError
 from featurestore import CorpusTable, FeatureStore, Location
+from stages.comparing.repeat_command import folder_option
 from stages.explain import (
     Explanation,
     ExplanationOptions,
@@ -111,7 +113,8 @@ class _Documents:
 
 
 def _describe_long(run: Run, identifier: str) -> str:
-    command = f"embedonce explain {run.name} {identifier}"
+    document = ["--", identifier] if identifier.startswith("-") else [identifier]
+    command = shlex.join(["embedonce", "explain", *folder_option(run), run.name, *document])
     return f"The document has more than {MOST_CHUNKS} chunks: `{command}` shows the evidence."
 
 

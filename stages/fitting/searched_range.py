@@ -29,8 +29,8 @@ class SearchedRange:
     above: float | None
 
     @classmethod
-    def of(cls, hyperparameter: Hyperparameter, value: Any) -> Self | None:
-        """The range of a hyperparameter and its value; None for one that is chosen among names."""
+    def of(cls, hyperparameter: Hyperparameter, value: Any, name: str) -> Self | None:
+        """The range of a hyperparameter and its value; None for one that is chosen among words. name: for `--set`."""
         search = hyperparameter.search
         if search is None or search.low is None or search.high is None:
             return None
@@ -41,7 +41,7 @@ class SearchedRange:
             for end, way in zip(bounds, (-1, 1), strict=True)
         ]
         below, above = (_allowed(hyperparameter, candidate) for candidate in beyond)
-        return cls(hyperparameter.short_name, value, *bounds, search.log, below, above)
+        return cls(name, value, *bounds, search.log, below, above)
 
     @property
     def edge(self) -> Literal["", "low", "high"]:
@@ -56,6 +56,11 @@ class SearchedRange:
     def beyond(self) -> float | None:
         """A value beyond the end that the chosen one is at; None if it is at none."""
         return {"low": self.below, "high": self.above, "": None}[self.edge]
+
+    def format_beyond(self) -> str:
+        """That value as `--set` takes it; "" if there is none."""
+        value = self.beyond
+        return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for `from_json`."""

@@ -10,7 +10,7 @@ from featurestore import FeatureSource
 from heads.core.head import Head
 from heads.core.hyperparameters import Hyperparameter, hyperparameters_in, with_explicit_defaults
 from heads.evaluation.metrics import MACRO_F1, Metric
-from heads.registry import full_name
+from heads.registry import full_name, shown_names
 from stages.fitting import runs
 from stages.fitting.plan import FitPlan
 from stages.fitting.searched_range import SearchedRange
@@ -67,7 +67,8 @@ class SearchSpace:
 
     def searched_ranges(self, values: Mapping[str, Any]) -> list[SearchedRange]:
         """The ranges of the searched numbers, with these values."""
-        ranges = (SearchedRange.of(item, values[name]) for name, item in self.hyperparameters.items())
+        names = shown_names(self.plan.head)
+        ranges = (SearchedRange.of(item, values[name], names[name]) for name, item in self.hyperparameters.items())
         return [each for each in ranges if each is not None]
 
     def identity(self, store: FeatureSource, task: Task) -> str:

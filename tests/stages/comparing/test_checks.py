@@ -26,7 +26,6 @@ from stages.comparing.data_checks import (
     find_baseline,
 )
 from stages.comparing.fit_checks import check_edges, check_fit, check_folds, check_views
-from stages.comparing.repeat_command import repeat_command
 from stages.comparing.table import compare
 from stages.fitting import runs
 from stages.fitting.diagnostics import FitDiagnostics, ViewUse
@@ -36,6 +35,7 @@ from stages.fitting.predictions import Predictions
 from stages.fitting.searched_range import SearchedRange
 from tests.conftest import Run
 from tests.small_store import blobs, make_store
+from tests.suggested_commands import suggested
 
 LABELS = ("a", "b", "c")
 
@@ -86,10 +86,16 @@ def make_run(
     return Made(fitted.folder.parent / name, replace(fitted.record, **record), fitted.files, planted, folds, known)
 
 
+def documents_of(run: runs.Run) -> str:
+    """The options that name the documents of a run."""
+    return f"--store store --corpus made --folds 2 --runs {run.folder.parent}"
+
+
 def found(finding: tuple[str, str] | None) -> tuple[str, str]:
     assert finding is not None
     sentence, step = finding
     assert sentence.endswith(".") and step.endswith(".")
+    suggested(step)
     return finding
 
 
@@ -109,7 +115,7 @@ def test_a_worse_run_with_a_larger_gap_overfits(fitted: runs.Run) -> None:
         "It overfits: it gets 100.0% of its training documents and 80.0% out of fold right, best-1, which is better, "
         "90.0% and 85.0%."
     )
-    assert "`embedonce sweep prototype --store store --corpus made`" in step
+    assert f"`embedonce sweep prototype {documents_of(run)}`" in step
     assert check_fit(run, best, EQUAL) is None and check_fit(run, best, None) is None
 
 
@@ -135,7 +141,7 @@ def test_a_fold_that_is_harder_than_chance_makes_a_run_unstable(fitted: runs.Run
     run = make_run(fitted, truth, predicted, folds=folds, seed=4)
     sentence, step = found(check_folds(run, run.planted, MACRO_F1, 1))
     assert sentence.startswith("It is unstable: macro-F1 is 0.") and "on its 5 folds" in sentence
-    assert "--seed 5`" in step
+    assert suggested(step)[0]["seed"] == 5
     assert check_folds(make_run(fitted, truth, truth, folds=folds), run.planted[:10], MACRO_F1, 1) is None
 
 
@@ -155,7 +161,8 @@ def test_a_value_at_the_edge_of_its_search_is_reported_with_one_beyond_it(fitted
     run = make_run(fitted, search=[each.to_json() for each in ranges], hyperparameters={"temperature": 10.0, "seed": 0})
     sentence, step = found(check_edges(run))
     assert "(temperature = 10 of 0.1 to 10)" in sentence
-    assert step == "Try one beyond: `embedonce fit-head prototype --store store --corpus made --set temperature=32`."
+    assert step.startswith("Try one beyond: `embedonce fit-head prototype --store store --corpus made ")
+    assert suggested(step)[0]["settings"] == ("temperature=32",)
     inside = make_run(fitted, search=[replace(ranges[0], value=1.0).to_json(), ranges[1].to_json()])
     assert check_edges(inside) is None and check_edges(fitted) is None
 
@@ -167,15 +174,15 @@ def test_one_view_that_accounts_for_all_of_the_score_is_named(fitted: runs.Run) 
     views = ViewUse({"cls": ALL, "tabular columns": NOTHING}, NOTHING)
     sentence, step = found(check_views(make_run(fitted, diagnostics=diagnostics(views=views), source="news.csv")))
     assert sentence.startswith("cls alone accounts for the score: without tabular columns, it gets 90.0% of 1,000")
-    assert step.endswith("--set pooling=cls`.")
+    assert suggested(step)[0]["settings"] == ("pooling=cls",)
     mlp = make_run(fitted, diagnostics=diagnostics(views=views), source="news.csv", hyperparameters={"pooling": "mean"})
-    assert found(check_views(mlp))[1].endswith("`embedonce embed news.csv --keep cls`.")
+    assert found(check_views(mlp))[1].endswith("embed with --keep cls.")
     leak = ViewUse({"cls": NOTHING, "tabular columns": ALL}, NOTHING)
     tokens = ViewUse({"token_ids": ALL, "cls": NOTHING}, NOTHING)
     step = found(check_views(make_run(fitted, diagnostics=diagnostics(views=tokens))))[1]
     assert step.startswith("Fit a head that reads tokens alone: `embedonce fit-head tfidf ")
     step = found(check_views(make_run(fitted, diagnostics=diagnostics(views=leak))))[1]
-    assert "--no-tabular`" in step and "known before the label" in step
+    assert suggested(step)[0]["no_tabular"] and "known before the label" in step
 
 
 @pytest.mark.parametrize(
@@ -203,7 +210,7 @@ def test_labels_with_five_documents_or_fewer_are_rare(fitted: runs.Run) -> None:
     run = make_run(fitted, cards={"out_of_fold": card(100, support=(90, 5, 1, 0))})
     sentence, step = found(check_rare_labels(run, MACRO_F1))
     assert sentence.startswith("2 of 3 labels have at most 5 documents that were scored ('label 1', 'label 2')")
-    assert "but are 67% of macro-F1" in sentence and "--metric weighted-f1" in step
+    assert "but are 67% of macro-F1" in sentence and suggested(step)[0]["metric"] == "weighted-f1"
     assert "of macro-F1" not in found(check_rare_labels(run, METRICS["accuracy"]))[0]
     assert check_rare_labels(make_run(fitted, cards={"out_of_fold": card(100, support=(94, 6, 0))}), MACRO_F1) is None
 
@@ -213,10 +220,12 @@ def test_duplicates_are_reported_if_they_may_change_the_accuracy_by_more_than_ch
         ["1,100 texts occur in both train and test, 3 of them with other case or white space"],
         {"test": card(10_000)},
     )
-    run = make_run(fitted, corpus_notes=notes, cards=cards, source="news.csv")
+    run = make_run(fitted, corpus_notes=notes, cards=cards, spec={"split": "part"})
     sentence, step = found(check_duplicates(run))
     assert "1,100 texts of the test split are also in the training split, up to 11.0% of its 10,000" in sentence
-    assert "`embedonce embed news.csv --split ''`" in step
+    assert step.endswith("embed with --split ''.")
+    for spec in ({"split": "part", "group": "author"}, {"split": "", "test_file": "test.csv"}):
+        assert "Remove these texts" in found(check_duplicates(replace(run, record=replace(run.record, spec=spec))))[1]
     few = make_run(fitted, corpus_notes=["1 text occurs in both train and test"], cards=cards)
     assert check_duplicates(few) is None and check_duplicates(make_run(fitted, cards=cards)) is None
 
@@ -255,7 +264,7 @@ def test_overconfident_probabilities_are_reported_and_calibrated_ones_are_not(fi
     random = np.random.default_rng(0)
     run = with_probabilities(fitted, random, 2.0)
     sentence, step = found(check_calibration(run, run.planted))
-    assert "badly calibrated" in sentence and f"embedonce report {run.name} --html" in step
+    assert "badly calibrated" in sentence and suggested(step)[0]["run"] == run.name
     assert check_calibration(run, run.planted, margin=0.2) is None
     calibrated = [with_probabilities(fitted, random, 1.0) for _ in range(40)]
     assert not any(check_calibration(run, run.planted) for run in calibrated)
@@ -278,7 +287,7 @@ def test_a_run_worse_than_the_baseline_and_one_that_is_only_slower_are_reported(
     assert step.startswith("Take tfidf-1, or search the head: `embedonce sweep prototype")
     sentence, step = found(compared_with_baseline(fitted, 0.8, 0.2))
     assert "It is not better than the baseline tfidf-1" in sentence and "0.200 against 0.100 ms" in sentence
-    assert "`embedonce curve prototype tfidf --store store --corpus made`" in step
+    assert suggested(step)[0]["heads"] == ("prototype", "tfidf")
 
 
 def test_a_run_better_than_the_baseline_and_one_that_is_as_good_and_faster_are_not(fitted: runs.Run) -> None:
@@ -292,7 +301,7 @@ def check_all(selected: Sequence[runs.Run]) -> list[Check]:
 
 def test_a_baseline_that_is_missing_comes_with_the_command_that_fits_it(fitted: runs.Run, tmp_path: Path) -> None:
     (check,) = [check for check in check_all([fitted]) if check.name == "baseline"]
-    assert check.run == "" and check.next_step == "Fit it: `embedonce fit-head tfidf --store store --corpus made`."
+    assert check.run == "" and check.next_step == f"Fit it: `embedonce fit-head tfidf {documents_of(fitted)}`."
     svm = replace(fitted.record, head="tfidf", hyperparameters={"kind": "svm"})
     assert find_baseline([fitted], MACRO_F1) is None
     assert find_baseline([fitted, replace(fitted, record=svm)], MACRO_F1) is not None
@@ -363,19 +372,6 @@ def test_undecided_documents_do_not_make_a_run_unstable(fitted: runs.Run) -> Non
     assert check_folds(run, run.planted, MACRO_F1, 1) is None
     undecided = make_run(fitted, truth, np.full(1000, -1), folds=folds)
     assert check_folds(undecided, undecided.planted, MACRO_F1, 1) is None
-
-
-def test_the_command_repeats_the_options_that_hold_for_every_head(fitted: runs.Run) -> None:
-    command = (
-        "embedonce fit-head mlp --set lr=1e-3 --stores 'my stores' --corpus=made --no-test --folds 3 --html x --json"
-    )
-    run = make_run(fitted, command=command, hyperparameters={"temperature": 2.0, "seed": 0})
-    kept = "--stores 'my stores' --corpus made --no-test --folds 3 --store store"
-    assert repeat_command(run, "sweep") == f"embedonce sweep prototype {kept}"
-    assert repeat_command(run, "fit-head").endswith("--set temperature=2.0")
-    assert "temperature" not in repeat_command(run, "fit-head", head="tfidf")
-    curve = repeat_command(run, "curve", head="prototype tfidf")
-    assert curve == "embedonce curve prototype tfidf --stores 'my stores' --corpus made --store store"
 
 
 def test_a_comparison_has_its_checks_in_json_and_in_the_terminal(

@@ -136,7 +136,7 @@ def test_a_sample_has_at_most_a_thousand_rows_in_their_order() -> None:
 
 def searched(name: str, value: float) -> SearchedRange:
     item = next(item for item in hyperparameters_of(MLPHead) if item.short_name == name)
-    found = SearchedRange.of(item, value)
+    found = SearchedRange.of(item, value, name)
     assert found is not None and SearchedRange.from_json(found.to_json()) == found
     return found
 
