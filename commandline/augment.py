@@ -1,5 +1,6 @@
 """`embedonce augment`: make augmented copies of training documents."""
 
+import shlex
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from commandline.options import (
     receives,
     seed_option,
     stores_option,
+    trust_option,
 )
 from commandline.output import note, progress, say, show, show_json, table
 from commandline.source_options import TextOptions, text_options
@@ -49,6 +51,7 @@ class AugmentOptions(TextOptions):
     embed: bool
     dry_run: bool
     device: str
+    trust_remote_code: bool
     seed: int
     as_json: bool
 
@@ -94,6 +97,7 @@ class AugmentOptions(TextOptions):
     "--dry-run", is_flag=True, help="Show examples and the number of copies per label; estimate time; write nothing."
 )
 @device_option
+@trust_option
 @seed_option
 @json_option
 @receives(AugmentOptions)
@@ -151,7 +155,9 @@ def _dry_run(store: "FeatureStore", copies: "AugmentedCorpus", options: AugmentO
     factor = copies.planned / len(copies.made) if copies.is_sample else 1.0
     making, encoding = factor * copies.seconds, None
     if options.embed:
-        encoding = factor * (estimate_encoding(store, copies, options.device).seconds or 0.0)
+        encoding = factor * (
+            estimate_encoding(store, copies, options.device, trust=options.trust_remote_code).seconds or 0.0
+        )
     to_encode = "" if encoding is None else f" and {format_duration(encoding)} to encode"
     say(
         f"Dry run, nothing is written: {plural(copies.planned, 'copy', 'copies')} would take "
@@ -165,8 +171,10 @@ def _write(
 ) -> dict[str, Any]:
     copies.write()
     say(f"{copies.file}: {plural(len(copies.made), 'copy', 'copies')}, made in {format_duration(copies.seconds)}.")
-    again = f"embedonce embed {copies.file} --group copy_of --store {store.location}"
-    fit = f"embedonce fit-head linear --store {store.location} --corpus {corpus.name} --augmented {copies.corpus.name}"
+    home = ["--store", str(store.location)]
+    again = shlex.join(["embedonce", "embed", str(copies.file), "--group", "copy_of", *home])
+    names = ["--corpus", corpus.name, "--augmented", copies.corpus.name]
+    fit = shlex.join(["embedonce", "fit-head", "linear", *home, *names])
     if options.embed:
         try:
             _encode(store, copies, options)
@@ -191,7 +199,7 @@ def _encode(store: "FeatureStore", copies: "AugmentedCorpus", options: AugmentOp
             left = "?" if now.seconds_left is None else format_duration(now.seconds_left)
             bar(now.tokens, now.tokens_total, f"{now.tokens_per_second:,.0f} tokens/s, {left} left")
 
-        report = encode_copies(store, copies, update, options.device)
+        report = encode_copies(store, copies, update, options.device, trust=options.trust_remote_code)
     for sentence in report.sentences():
         say(sentence)
 

@@ -59,7 +59,7 @@ def _check_fit_head(parameters: dict[str, Any]) -> None:
     options = FitHeadOptions(**parameters)
     heads = parse_heads(options.heads, options.all_settings, options.class_weight, options.first, options.seed)
     assert not {head.name for head in heads} & set(LOADED_HEADS)
-    assert bool(options.base_runs) == any(head.name in STACKING_HEADS for head in heads)
+    assert not options.base_runs or any(head.name in STACKING_HEADS for head in heads)
     for head in heads:
         FitPlan(head=head, folds=options.folds, seed=options.seed, decision=options.decision)
 

@@ -51,7 +51,7 @@ def _count_labels(labels: CategoricalColumn[Labels], rows: NDArray[np.bool_]) ->
     return counts
 
 
-def check_test_split(source: str, counts: LabelCounts, *, is_drawn: bool) -> None:
+def check_test_split(source: str, counts: LabelCounts, *, is_drawn: bool, has_column: bool = False) -> None:
     """Check that the test split of a labeled corpus can tell how good a head is.
 
     Labels with fewer than five documents may be missing: of a split at random a fifth of the documents is in the test
@@ -62,6 +62,7 @@ def check_test_split(source: str, counts: LabelCounts, *, is_drawn: bool) -> Non
         source: The corpus.
         counts: Its labels.
         is_drawn: Whether the split was drawn; if not, the source has it.
+        has_column: Whether the source has it in a column, not in files of their own.
 
     Raises:
         BadData: The test split is empty, or it lacks at least half of the labels.
@@ -84,7 +85,8 @@ def check_test_split(source: str, counts: LabelCounts, *, is_drawn: bool) -> Non
     )
     if is_drawn:
         raise BadData(f"{problem}: {stay}. If they have groups, {ignore}.")
-    raise BadData(f'{problem}. Correct the split, or leave it out (--split ""), so that one is drawn by label.')
+    otherwise = ', or leave it out (--split ""), so that one is drawn by label' if has_column else ""
+    raise BadData(f"{problem}. Correct the split{otherwise}.")
 
 
 def duplicate_notes(documents: Documents, texts: TextHashes) -> Iterator[str]:

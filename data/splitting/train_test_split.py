@@ -61,7 +61,8 @@ def assign_splits(corpus: Corpus, seed: int, share: float = 0.2, sample: int | N
             replace(corpus, documents=documents), group_hashes(documents, texts), splits, seed, share
         )
     documents = replace(documents, splits=splits)
-    check_test_split(corpus.source, LabelCounts.of(documents), is_drawn=bool(drawn))
+    has_column = bool(corpus.spec.split)
+    check_test_split(corpus.source, LabelCounts.of(documents), is_drawn=bool(drawn), has_column=has_column)
     corpus = replace(corpus, documents=documents)
     if sample is not None:
         corpus = draw_sample(corpus, sample, seed, source.groups)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
@@ -185,7 +186,7 @@ def _keep_option(recipe: Recipe) -> str:
 
 
 _OPTIONS: dict[str, Callable[[Recipe], str]] = {
-    "encoder": lambda recipe: f"--model {recipe.encoder}",
+    "encoder": lambda recipe: f"--model {shlex.quote(recipe.encoder)}",
     "commit": lambda recipe: f"--revision {recipe.commit}",
     "window": lambda recipe: f"--window {recipe.window}",
     "stride": lambda recipe: f"--stride {recipe.stride}",
@@ -194,7 +195,7 @@ _OPTIONS: dict[str, Callable[[Recipe], str]] = {
     "max_windows": lambda recipe: (
         f"--max-windows {recipe.max_windows}" if recipe.max_windows else "leave --max-windows out"
     ),
-    "prefix": lambda recipe: f"--prefix '{recipe.prefix}'",
+    "prefix": lambda recipe: f"--prefix {shlex.quote(recipe.prefix)}",
     "layers": lambda recipe: f"--layers {','.join(map(str, recipe.layers))}",
     "keep": _keep_option,
     "segment": _keep_option,

@@ -144,7 +144,7 @@ def find_metric(name: str, kind: TargetKind, *, has_taxonomy: bool, of: str) -> 
     if metric.needs == "several labels" and kind != "multilabel":
         raise CallError(f"--metric {name} is for multi-label runs, and {of} has one label per document. Name accuracy.")
     if metric.needs == "order" and kind != "ordinal":
-        raise CallError(f"--metric {name} is for ordinal labels. Give their order with --order.")
+        raise CallError(f"--metric {name} is for ordinal labels. Fit with --order, which names their order.")
     if metric.needs in ("taxonomy", "one path") and not has_taxonomy:
         raise CallError(
             f"--metric {name} needs a taxonomy, and the labels of {of} have none. Give them one with "

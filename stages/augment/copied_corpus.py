@@ -12,7 +12,7 @@ from data.splits import Split
 from featurestore import FeatureStore
 from stages.embed.encoder.options import Options
 from stages.embed.pipeline.encode_corpus import EmbedReport, embed
-from stages.embed.pipeline.encoding_choice import StoreLocation, resolve_encoding
+from stages.embed.pipeline.encoding_choice import EncodingChoice, StoreLocation, resolve_encoding
 from stages.embed.pipeline.estimate import Estimate, estimate
 from stages.embed.pipeline.progress import Progress
 from stages.fitting.copies import ORIGIN_COLUMN
@@ -67,14 +67,16 @@ class AugmentedCorpus:
         return f"{line}\n".encode(errors="backslashreplace")
 
 
-def estimate_encoding(store: FeatureStore, copies: AugmentedCorpus, device: str = "auto") -> Estimate:
+def estimate_encoding(
+    store: FeatureStore, copies: AugmentedCorpus, device: str = "auto", *, trust: bool = False
+) -> Estimate:
     """Estimate what `encode_copies` would take for the copies that were made."""
-    choice = resolve_encoding(copies.corpus, Options(device=device), _location(store, copies))
+    choice = _choose_encoding(store, copies, device, trust=trust)
     return estimate(copies.corpus, choice.encoder, store)
 
 
 def encode_copies(
-    store: FeatureStore, copies: AugmentedCorpus, progress: Progress, device: str = "auto"
+    store: FeatureStore, copies: AugmentedCorpus, progress: Progress, device: str = "auto", *, trust: bool = False
 ) -> EmbedReport:
     """Encode copies into the store of their corpus, as a corpus of its own; an interrupted call resumes.
 
@@ -83,13 +85,15 @@ def encode_copies(
         copies: the copies, which were written.
         progress: called after each batch.
         device: a device name of PyTorch, or "auto".
+        trust: run Python code that comes with the encoder.
 
     Raises:
         EmbedOnceError: what `resolve_encoding` and `embed` raise.
     """
-    choice = resolve_encoding(copies.corpus, Options(device=device), _location(store, copies))
+    choice = _choose_encoding(store, copies, device, trust=trust)
     return embed(copies.corpus, choice.encoder, store, progress)
 
 
-def _location(store: FeatureStore, copies: AugmentedCorpus) -> StoreLocation:
-    return StoreLocation(copies.corpus.name, store.location.parent, store.location)
+def _choose_encoding(store: FeatureStore, copies: AugmentedCorpus, device: str, *, trust: bool) -> EncodingChoice:
+    location = StoreLocation(copies.corpus.name, store.location.parent, store.location)
+    return resolve_encoding(copies.corpus, Options(device=device, trust_remote_code=trust), location)

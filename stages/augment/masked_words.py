@@ -19,6 +19,7 @@ from stages.embed.batching.budget import CPU_DEFAULT, GPU_DEFAULT, TokenBudget, 
 from stages.embed.model_files.checkpoint import read_config
 from stages.embed.model_files.saved_encoders import read_training
 from stages.embed.model_files.sentence_transformers_folder import read_sentence_transformers_folder
+from stages.embed.model_files.trust import needs_own_code
 from stages.embed.network.torch_network import resolve_device
 from stages.embed.windows.tokens import TextTokenizer, load_tokenizer
 from stages.embed.windows.windowing import Windowing
@@ -53,6 +54,11 @@ def open_masked_words(
 
     training = read_training(folder)
     folder = read_sentence_transformers_folder(folder).folder
+    if needs_own_code(read_config(folder)):
+        raise ModelUnavailable(
+            f"{name} needs Python code of its own, whose head for masked tokens is not used. Name an encoder with a "
+            "head, as in --model bert-base-uncased."
+        )
     model = open_masked_language_model(folder, name)
     if not model.has_own_head and not (training and training.steps and training.steps[-1].method == "mlm"):
         raise ModelUnavailable(

@@ -5,6 +5,7 @@ the file. Any other column is read from the file of the corpus again, as it was 
 """
 
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -123,7 +124,7 @@ def _read_from_source(run: Run, column: str, kept: "list[str] | tuple[str, ...]"
     except (EmbedOnceError, OSError) as error:
         raise UnknownName(
             f"{reason}{known}, and its file cannot be read: {error} To keep the column, run `embedonce embed` again "
-            f"with --tabular {column}, which encodes no text that is stored."
+            f"with --tabular {shlex.quote(column)}, which encodes no text that is stored."
         ) from error
     values = {document: cell for document, cell in cells.items() if cell}
     matched = "" if spec.id else "; rows are matched by their number, so the file must not have changed since `embed`"

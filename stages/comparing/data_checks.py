@@ -13,7 +13,7 @@ from heads.evaluation.jackknife import difference_error
 from heads.evaluation.metrics import Metric
 from heads.evaluation.probability_metrics import Reliability
 from stages.comparing.choice import MARGIN
-from stages.comparing.repeat_command import folder_option, reads_features, repeat_command
+from stages.comparing.repeat_command import reads_features, repeat_command
 from stages.fitting import runs
 from stages.fitting.predictions import Predictions
 
@@ -56,7 +56,7 @@ def check_rare_labels(run: runs.Run, metric: Metric) -> Advice | None:
     )
     if not share:
         return sentence, "Add documents of these labels."
-    weighted = shlex.join(["embedonce", "compare", "--metric", "weighted-f1", *folder_option(run)])
+    weighted = shlex.join(["embedonce", "compare", "--metric", "weighted-f1", *run.folder_option])
     return sentence, f"Add documents of these labels, or rank by a metric that counts documents: `{weighted}`."
 
 
@@ -107,7 +107,7 @@ def check_calibration(run: runs.Run, predictions: Predictions, margin: float = M
     expected = _chance_error(Reliability.of(predictions.truth, predictions.probabilities))
     if error.low <= expected + margin:
         return None
-    report = shlex.join(["embedonce", "report", run.name, *folder_option(run), "--html", "report.html"])
+    report = shlex.join(["embedonce", "report", run.name, *run.folder_option, "--html", "report.html"])
     return (
         f"Its probabilities are badly calibrated: on average they are off by {error.value:.3f} (ECE, {error.low:.3f} "
         f"to {error.high:.3f}), and calibrated ones by at most {expected:.3f}.",

@@ -4,7 +4,6 @@ import csv
 import io
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -17,7 +16,7 @@ from stages.fitting import runs
 from stages.fitting.decision_options import DecisionOptions
 from stages.fitting.fold_count import FOLDS, MIN_DOCUMENTS
 
-__all__ = ["folder_option", "reads_features", "repeat_command"]
+__all__ = ["reads_features", "repeat_command"]
 
 Options = list[tuple[str, ...]]  # a name and a value, or the name of a flag
 
@@ -32,11 +31,6 @@ _DERIVED = {"columns", "order", "seed", "tree"}  # hyperparameters that a fit ta
 def reads_features(run: runs.Run) -> bool:
     """Whether a run's head can be fitted and searched alone: not an ensemble over runs, nor one with its encoder."""
     return run.record.head not in {*STACKING_HEADS, *LOADED_HEADS}
-
-
-def folder_option(run: runs.Run) -> list[str]:
-    """The option for the folder of a run, as words; none for the default."""
-    return [] if run.folder.parent == Path("runs") else ["--runs", str(run.folder.parent)]
 
 
 def repeat_command(
@@ -79,7 +73,7 @@ def repeat_command(
         options.append(("--seed", str(record.seed if seed is None else seed)))
     excluded = _NOT_OF_CURVE if command == "curve" else set()
     words = [word for option in options if option[0] not in excluded for word in option]
-    return shlex.join(["embedonce", command, *(head or record.head).split(), *words, *folder_option(run)])
+    return shlex.join(["embedonce", command, *(head or record.head).split(), *words, *run.folder_option])
 
 
 def _options_of(command: str, *, is_repeated: bool) -> Iterator[tuple[str, ...]]:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from data.errors import EmbedOnceError
 from featurestore import CorpusTable, FeatureStore, Location
-from stages.comparing.repeat_command import folder_option
 from stages.explain import (
     Explanation,
     ExplanationOptions,
@@ -114,7 +113,7 @@ class _Documents:
 
 def _describe_long(run: Run, identifier: str) -> str:
     document = ["--", identifier] if identifier.startswith("-") else [identifier]
-    command = shlex.join(["embedonce", "explain", *folder_option(run), run.name, *document])
+    command = shlex.join(["embedonce", "explain", *run.folder_option, run.name, *document])
     return f"The document has more than {MOST_CHUNKS} chunks: `{command}` shows the evidence."
 
 

@@ -1,5 +1,6 @@
 """Which runs are compared, and by which metric."""
 
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -111,10 +112,10 @@ def _newest_documents(found: Sequence[runs.Run], notify: Notify) -> list[runs.Ru
 
 
 def _condition(first: Sequence[runs.Run], other: Sequence[runs.Run]) -> str:
-    """A condition for --filter that selects the runs on other documents than the first ones."""
+    """A condition for --filter, as a shell reads it, that selects the runs on other documents than the first ones."""
     if other[0].record.corpus != first[0].record.corpus:
-        return f"corpus={other[0].record.corpus}"
-    return f"documents_hash={other[0].record.documents_hash[:8]}*"
+        return shlex.quote(f"corpus={other[0].record.corpus}")
+    return shlex.quote(f"documents_hash={other[0].record.documents_hash[:8]}*")
 
 
 def _group_by_documents(selected: Sequence[runs.Run]) -> list[list[runs.Run]]:

@@ -225,7 +225,7 @@ def explain_documents(
         differences = "; ".join(store.recipe.differences(recipe))
         raise RecipeMismatch(
             f"{run.name} was fitted on other features than those of {store.name}: {differences}. Name its store with "
-            "--store."
+            "`explain --store`."
         )
     check_method(head, options.method)
     for identifier in ids:

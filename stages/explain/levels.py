@@ -101,8 +101,8 @@ def chunk_lengths(name: str, tokens: int, dropped: int, chunks: int, windowing: 
         return np.array([tokens])
     if windowing.strategy == "sentences":
         raise BadData(
-            f"The chunks of '{name}' follow from its sentences, so its text is needed: name a file that has it with "
-            "--source, and the encoder with --encoder if that has moved."
+            f"The chunks of '{name}' follow from its sentences, so its text is needed: `explain --source` names a file "
+            "that has it, and --encoder the encoder if that has moved."
         )
     total = tokens - (chunks - 1) * windowing.stride + dropped
     return windowing.bounds(np.array([total])).length

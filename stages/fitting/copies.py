@@ -8,6 +8,7 @@ on only together with all of them.
 import hashlib
 import json
 import re
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -160,10 +161,11 @@ class _Finder:
                 usable.append(_Copy(key, [self._training[origin.id] for origin in origins]))
         left_out = ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common())
         if not usable:
+            command = shlex.join(["embedonce", "augment", self._table.name])
             raise BadData(
                 f"{copies.name} has no copy of a training document of {self._table.name}: {left_out or 'it is empty'}. "
-                f"Make copies with `embedonce augment {self._table.name}`, or name the ids of the origins in the group "
-                f"column (embed with --group {ORIGIN_COLUMN})."
+                f"Make copies with `{command}`, or name the ids of the origins in the group column (embed with --group "
+                f"{ORIGIN_COLUMN})."
             )
         documents = len({copy.origins[0] for copy in usable})
         used = (
@@ -194,7 +196,8 @@ def _read_features(store: FeatureSource, keys: Sequence[str], layer: int | None,
     try:
         return store.bags(keys, layer=layer)
     except BadData as error:
-        sources = " and ".join(f"`embedonce embed {corpus.source} --group {ORIGIN_COLUMN}`" for corpus in copies)
+        words = (["embedonce", "embed", corpus.source, "--group", ORIGIN_COLUMN] for corpus in copies)
+        sources = " and ".join(f"`{shlex.join(each)}`" for each in words)
         raise BadData(
             f"Copies lack features. {error} Into each store that lacks them, with --store: {sources}."
         ) from None

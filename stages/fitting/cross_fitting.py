@@ -278,8 +278,8 @@ def _fit_in_parallel(fits: RunFits, folds: Sequence[int | None], jobs: int, show
         killed = isinstance(error, TerminatedWorkerError)
         cause = "was killed, most likely because memory ran out" if killed else f"could not be started ({error})"
         raise EmbedOnceError(
-            f"A process that fits {fits.head.name} {cause}. Run the same command with --jobs 1: finished folds are "
-            "kept."
+            f"A process that fits {fits.head.name} {cause}. Run the same command again: finished folds are kept. "
+            "`fit-head --jobs 1` fits one at a time."
         ) from error
     finally:
         with warnings.catch_warnings(action="ignore"):  # joblib warns that some results were not waited for

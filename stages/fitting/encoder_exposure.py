@@ -252,7 +252,7 @@ def _find_fold_sources(source: FeatureSource, keys: Sequence[str]) -> list[Featu
     if len(counts) > 1:
         raise CallError(
             f"The encoders of {source.name} were cross-fitted on {join_words([str(count) for count in counts])} folds. "
-            "Join stores of encoders with the same --cross-fit."
+            "Join stores of encoders that were adapted with the same --cross-fit."
         )
     folds = [
         tuple(found[fold] if found else store for store, found in zip(stores, by_store, strict=True))

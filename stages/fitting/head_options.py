@@ -44,7 +44,7 @@ def parse_heads(
     """
     distinct = list(dict.fromkeys(chain.from_iterable(HEADS if name == ALL else [name] for name in names)))
     if len(distinct) > 1 and (settings or first):
-        raise CallError("--set, --loss, --sampler, --init, --first and --local are for one head: fit it alone.")
+        raise CallError("Hyperparameters, as of --set, are for one head: fit it alone.")
     heads = [_parse_head(name, settings, class_weight, first, seed) for name in distinct]
     return [head for head in heads if head.name in names or layers > 1 or not head.every_layer]
 
@@ -72,9 +72,9 @@ def _parse_settings(name: str, settings: Sequence[str]) -> dict[str, str]:
         values[key] = value
     for key in sorted((NETWORK_OPTIONS | {LOCAL}) & values.keys() - short_names(name, values)):
         if key == LOCAL:
-            raise CallError(f"{name} has no local classifiers: --local is for cascade. Leave it out.")
+            raise CallError(f"{name} has no local classifiers: local is for cascade. Leave it out.")
         instead = "." if key == "init" else ", and use --class-weight."
-        raise CallError(f"{name} has no --{key}. Leave it out{instead}")
+        raise CallError(f"{name} has no hyperparameter {key}. Leave it out{instead}")
     return values
 
 

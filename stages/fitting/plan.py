@@ -181,7 +181,7 @@ def configure_head(head: Head, target: Target) -> Head:
         configured.set_params(class_weight={target.labels.index(label): weight for label, weight in weights.items()})
     if first is not None and target.detailed is not None and head.detail_use == "sum":
         raise CallError(
-            f"--first names a scored label, but with --scored-level {head.name} decides among the detailed ones. Leave "
+            f"first names a scored label, but with --scored-level {head.name} decides among the detailed ones. Leave "
             "one of them out."
         )
     learned = target if target.detailed is None or head.detail_use == "none" else target.detailed

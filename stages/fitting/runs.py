@@ -78,6 +78,11 @@ class Run:
         return self.folder.name
 
     @property
+    def folder_option(self) -> tuple[str, ...]:
+        """The words that name the folder of the runs on the command line; none for the default."""
+        return () if self.folder.parent == Path("runs") else ("--runs", str(self.folder.parent))
+
+    @property
     def recipes(self) -> tuple[Recipe, ...]:
         """The recipes of the features that this run reads, one per store."""
         return tuple(map(Recipe.from_json, (self.record.recipe, *self.record.further_recipes)))

@@ -1,5 +1,6 @@
 """The predicted paths of a run compared with the true ones."""
 
+import shlex
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -37,9 +38,9 @@ def report_paths(run: Run) -> PathReport:
     hierarchy = run.record.hierarchy
     card = run.scorecards.get("test", run.ranking_scorecard)
     if hierarchy is None or card.hf1 is None:
+        command = shlex.join(["embedonce", "taxonomy", "--suggest", run.name, *run.folder_option])
         raise CallError(
-            f"The labels of {run.name} have no taxonomy. Name a run of labels that do, or let `embedonce taxonomy "
-            f"--suggest {run.name}` propose one."
+            f"The labels of {run.name} have no taxonomy. Name a run of labels that do, or let `{command}` propose one."
         )
     scored = run.predictions().of(run.scored_split)
     coverage = coverage_curve(scored.truth, scored.predicted, scored.probabilities, hierarchy)

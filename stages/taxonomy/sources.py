@@ -34,7 +34,8 @@ def read_source(source: str, spec: SourceSpec) -> CountedTaxonomy:
         return read_file(source)
     corpus = read_corpus(source, spec)
     documents = Documents.from_documents(corpus.documents)
-    taxonomy = _require(corpus.name, corpus.taxonomy)
+    separator = "Name the separator of their levels with --path-separator or the file of a taxonomy with --taxonomy"
+    taxonomy = _require(corpus.name, corpus.taxonomy, separator)
     counted = CountedTaxonomy.of_corpus(corpus.name, taxonomy, documents.labels, documents.splits)
     return replace(counted, notes=corpus.notes)
 
@@ -47,14 +48,14 @@ def read_file(path: str) -> CountedTaxonomy:
 
 def count_stored(table: CorpusTable) -> CountedTaxonomy:
     """The taxonomy of a corpus in a store. Raises BadData if the labels have none."""
-    return CountedTaxonomy.of_corpus(table.name, _require(table.name, table.taxonomy), table.labels, table.splits)
+    taxonomy = _require(table.name, table.taxonomy, "Give them one with `embedonce store label --taxonomy FILE`")
+    return CountedTaxonomy.of_corpus(table.name, taxonomy, table.labels, table.splits)
 
 
-def _require(name: str, taxonomy: Taxonomy | None) -> Taxonomy:
+def _require(name: str, taxonomy: Taxonomy | None, step: str) -> Taxonomy:
     if taxonomy is None:
         raise BadData(
-            f"The labels of {name} have no taxonomy: none is a path. Name the separator of their levels with "
-            "--path-separator or the file of a taxonomy with --taxonomy, or let `embedonce taxonomy --suggest RUN` "
+            f"The labels of {name} have no taxonomy: none is a path. {step}, or let `embedonce taxonomy --suggest RUN` "
             "propose one."
         )
     return taxonomy

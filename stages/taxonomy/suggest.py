@@ -1,5 +1,6 @@
 """A taxonomy for flat labels: those that a run confuses form a group."""
 
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,9 +25,10 @@ def suggest_taxonomy(run: Run) -> CountedTaxonomy:
     CallError if the labels have a taxonomy already, and what `propose_taxonomy` raises.
     """
     if run.record.taxonomy:
+        command = shlex.join(["embedonce", "taxonomy", "--run", run.name, *run.folder_option])
         raise CallError(
             f"The labels of {run.name} have a taxonomy already. Name a run with flat labels, or draw this one with "
-            f"`embedonce taxonomy --run {run.name}`."
+            f"`{command}`."
         )
     scored = run.predictions().of(run.record.ranking_split)
     return propose_taxonomy(run.name, tuple(run.record.labels), scored.truth, scored.predicted)

@@ -91,7 +91,7 @@ def test_runs_and_curves_share_a_folder(embedonce: Run, store: Path) -> None:
         (["linear", "--sizes", "1000"], "there are 96 to fit on"),
         (["linear", "mlp", "--set", "C=1"], "for one head: fit it alone"),
         (["linear", "--metric", "f1"], "macro-f1"),
-        (["linear", "--metric", "quadratic-kappa"], "Give their order with --order"),
+        (["linear", "--metric", "quadratic-kappa"], "Fit with --order"),
         (["linear", "--order", "a,b"], "'c'"),
         (["linear", "--weight-from", "w.csv"], "need --weight"),
         (["linear", "--seeds", "0"], "seeds"),

@@ -75,7 +75,7 @@ def find_objective(
         raise UnknownName(f"No objective is called '{name}'.{suggest_name(str(name), OBJECTIVES)}")
     check_parameters(request)
     if name == "absolute-error" and not is_ordinal:
-        raise CallError("--objective absolute-error is for ordinal labels. Give their order with --order.")
+        raise CallError("--objective absolute-error is for ordinal labels. Fit with --order, which names their order.")
     if name == "absolute-error" or (name is None and is_ordinal):
         return ORDINAL
     if name in HIERARCHICAL_OBJECTIVES:
@@ -122,7 +122,7 @@ def _constrained(request: ObjectiveRequest, *, is_multilabel: bool) -> Objective
     if request.label is None and not is_multilabel:
         raise CallError(
             f"--objective {request.name} needs --for-label NAME if each document has one label: a threshold of one "
-            "label changes the others. Add it, or leave unclear documents undecided with --min-confidence."
+            "label changes the others. Add it, or leave unclear documents undecided with `decide --min-confidence`."
         )
     bounded: Literal["precision", "recall"] = "precision" if request.name == "recall-at-precision" else "recall"
     constraint = Constraint(bounded, request.at or 0.0, request.label, request.label_name, request.per_label)

@@ -72,7 +72,7 @@ def check_new_name(name: str) -> None:
             f"{folder} exists already. Choose another --name, or remove it with `embedonce encoders --remove {name}`."
         )
     if Path(name).is_dir():
-        raise CallError(f"The folder {name} exists, and --model {name} would read it. Choose another --name.")
+        raise CallError(f"The folder {name} exists, and `embed --model {name}` would read it. Choose another --name.")
 
 
 @contextmanager

@@ -48,6 +48,11 @@ def resolve_remote_code(config: Config, *, trust: bool) -> Config:
     return replace(config, code_hashes=_hash_python_files(config.folder))
 
 
+def needs_own_code(config: Config) -> bool:
+    """Whether a network can only be loaded with the Python code that comes with it."""
+    return bool(_code_references(config)) and not _is_built_in(config.family)
+
+
 def _code_references(config: Config) -> list[str]:
     """Return the classes of the configuration and the network in auto_map, such as "modeling_x.XModel"."""
     auto_map = config.values.get("auto_map")

@@ -55,18 +55,19 @@ def resolve_backend(backend: str, precision: str, device: str) -> str:
         others = [name for name in BACKENDS if precision in PRECISIONS[name]]
         raise CallError(
             f"The backend {backend} computes in {join_words(PRECISIONS[backend])}, not in {precision}. "
-            f"Use --backend {' or '.join(others)}."
+            f"Embed with --backend {' or '.join(others)}."
         )
     if backend == "torch":
         return backend
     if device not in ("auto", "cpu"):
         raise CallError(
-            f"The backend {backend} runs on the CPU, not on {device}: leave --device out, or use --backend torch."
+            f"The backend {backend} runs on the CPU, not on {device}. Leave --device out, or embed with --backend "
+            "torch."
         )
     if not is_installed(backend):
         raise ExtraMissing(
             f"The backend {backend} needs {' and '.join(missing_packages(backend))}: "
-            f"pip install 'embedonce[{backend}]', or use --backend torch."
+            f"pip install 'embedonce[{backend}]', or embed with --backend torch."
         )
     return backend
 

@@ -101,7 +101,7 @@ def _write(recipe: Recipe, kind: str, open_torch: Callable[[], TorchNetwork], fo
             raise
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise CallError(
-            f"{recipe.encoder} cannot be exported as an ONNX graph ({reason}). Use --backend torch."
+            f"{recipe.encoder} cannot be exported as an ONNX graph ({reason}). Embed with --backend torch."
         ) from error
 
 

@@ -85,7 +85,8 @@ def network_factory(recipe: Recipe, open_torch: Callable[..., Network]) -> Calla
             if isinstance(network, TorchNetwork):
                 return network
             raise CallError(
-                f"{recipe.encoder} has no layers that the backend {recipe.backend} could run. Use --backend torch."
+                f"{recipe.encoder} has no layers that the backend {recipe.backend} could run. Embed with --backend "
+                "torch."
             )
 
         if recipe.backend == "onnx":

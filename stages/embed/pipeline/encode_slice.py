@@ -150,7 +150,7 @@ def _encode_batches(
             if len(rows) == 1:
                 raise EmbedOnceError(
                     f"One window of {int(positions[rows[0]]):,} positions does not fit into memory. "
-                    "Use a smaller --window, or --device cpu."
+                    "Use --device cpu, or embed with a smaller --window."
                 ) from error
             batch_strategy.halve(len(rows) * int(positions[rows].max()))
         empty_gpu_cache()  # after the except block, which keeps tensors alive through the error
@@ -195,6 +195,6 @@ def convert_to_dtype(vectors: NDArray[np.float32], dtype: str) -> NDArray[Any]:
     if not kept.isfinite().all():
         raise EmbedOnceError(
             f"The encoder's vectors have values up to {np.abs(vectors).max():,.0f}, but float16 ends at 65,504. "
-            "Keep them in another number type, --dtype bfloat16 or float32, in another store."
+            "Embed with --dtype bfloat16 or float32, into another store."
         )
     return kept.numpy()

@@ -65,7 +65,7 @@ def test_without_the_text_the_layout_is_the_same(tmp_path: Path, long: str) -> N
 
 def test_chunks_of_whole_sentences_need_the_text(tmp_path: Path) -> None:
     store, table = embedded(tmp_path, "sentences")
-    with pytest.raises(BadData, match="name a file that has it with --source"):
+    with pytest.raises(BadData, match="`explain --source` names a file that has it"):
         read(store, table, SourceTexts({}, None))
 
 

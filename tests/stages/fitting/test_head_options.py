@@ -10,12 +10,12 @@ from stages.fitting.head_options import parse_heads
 @pytest.mark.parametrize("option", ["loss=focal", "sampler=balanced"])
 def test_a_head_that_has_no_training_loop_has_neither_loss_nor_sampler(head: str, option: str) -> None:
     name = option.partition("=")[0]
-    with pytest.raises(CallError, match=rf"^{head} has no --{name}\. Leave it out, and use --class-weight"):
+    with pytest.raises(CallError, match=rf"^{head} has no hyperparameter {name}\. Leave it out, and use"):
         parse_heads([head], [option])
 
 
 def test_a_head_that_is_no_network_has_no_init() -> None:
-    with pytest.raises(CallError, match=r"^linear has no --init\. Leave it out\.$"):
+    with pytest.raises(CallError, match=r"^linear has no hyperparameter init\. Leave it out\.$"):
         parse_heads(["linear"], ["init=kaiming"])
 
 
@@ -27,7 +27,7 @@ def test_an_init_reaches_the_training_of_a_network() -> None:
 def test_a_sampler_and_an_init_reach_a_head_that_has_them_itself_and_a_loss_does_not() -> None:
     (head,) = parse_heads(["supcon"], ["sampler=balanced", "init=xavier"])
     assert (head.get_params()["sampler"], head.get_params()["init"]) == ("balanced", "xavier")
-    with pytest.raises(CallError, match="supcon has no --loss"):
+    with pytest.raises(CallError, match="supcon has no hyperparameter loss"):
         parse_heads(["supcon"], ["loss=focal"])
 
 
@@ -53,5 +53,5 @@ def test_a_loss_reaches_the_local_head_of_a_cascade() -> None:
 
 
 def test_only_a_cascade_has_local_heads() -> None:
-    with pytest.raises(CallError, match=r"^linear has no local classifiers: --local is for cascade\. Leave it out\.$"):
+    with pytest.raises(CallError, match=r"^linear has no local classifiers: local is for cascade\. Leave it out\.$"):
         parse_heads(["linear"], ["local=lstm"])

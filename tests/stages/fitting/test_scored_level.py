@@ -102,7 +102,7 @@ def test_an_early_stopping_network_is_validated_on_the_level(
 def test_the_first_label_of_a_cascade_is_not_one_of_the_detailed_labels(
     dataset: tuple[FeatureStore, CorpusTable], tmp_path: Path
 ) -> None:
-    with pytest.raises(CallError, match="--first names a scored label, but with --scored-level cascade decides among"):
+    with pytest.raises(CallError, match="first names a scored label, but with --scored-level cascade decides among"):
         fit_head(*dataset, plan_of(CascadeHead(first="rec")), tmp_path)
 
 

@@ -128,7 +128,9 @@ def test_importing_onnx_runtime_leaves_nothing_in_the_users_home(tmp_path: Path)
 def test_a_network_whose_trace_is_valid_for_one_shape_only_is_not_exported(
     tiny: Open, family: str, backend: str
 ) -> None:
-    with pytest.raises(CallError, match=r"\(its computation depends on the shape of a batch, .*Use --backend torch\."):
+    with pytest.raises(
+        CallError, match=r"\(its computation depends on the shape of a batch, .*Embed with --backend torch"
+    ):
         encode(SENTENCES, tiny(family, backend=backend))
 
 
@@ -293,7 +295,7 @@ def test_an_encoder_that_cannot_be_exported_raises_an_error(
 
     monkeypatch.setattr(graph_export, "_export", refuse)
     with pytest.raises(
-        CallError, match=r"cannot be exported as an ONNX graph \(no such operator\)\. Use --backend torch\."
+        CallError, match=r"cannot be exported as an ONNX graph \(no such operator\)\. Embed with --backend torch\."
     ):
         encode(SENTENCES, tiny(backend="onnx"))
 
@@ -304,7 +306,7 @@ def test_an_encoder_that_cannot_be_exported_raises_an_error(
         (
             "onnx",
             "onnxruntime",
-            r"The backend onnx needs onnxruntime: pip install 'embedonce\[onnx\]', or use --backend",
+            r"The backend onnx needs onnxruntime: pip install 'embedonce\[onnx\]', or embed with --backend",
         ),
         ("openvino", "openvino", r"The backend openvino needs openvino: pip install 'embedonce\[openvino\]', or"),
     ],
@@ -328,22 +330,23 @@ def test_a_backend_that_is_not_installed_names_its_extra(
         (
             {"backend": "torch", "precision": "int8"},
             CallError,
-            "The backend torch computes in float32, bfloat16 and float16, not in int8. Use --backend onnx or openvino.",
+            "The backend torch computes in float32, bfloat16 and float16, not in int8. Embed with --backend onnx or "
+            "openvino.",
         ),
         (
             {"backend": "openvino", "precision": "float16"},
             CallError,
-            "The backend openvino computes in float32, bfloat16 and int8, not in float16. Use --backend torch.",
+            "The backend openvino computes in float32, bfloat16 and int8, not in float16. Embed with --backend torch.",
         ),
         (
             {"backend": "onnx", "precision": "bfloat16"},
             CallError,
-            "The backend onnx computes in float32 and int8, not in bfloat16. Use --backend torch or openvino.",
+            "The backend onnx computes in float32 and int8, not in bfloat16. Embed with --backend torch or openvino.",
         ),
         (
             {"backend": "onnx", "device": "cuda"},
             CallError,
-            "The backend onnx runs on the CPU, not on cuda: leave --device out, or use --backend torch.",
+            "The backend onnx runs on the CPU, not on cuda. Leave --device out, or embed with --backend torch.",
         ),
     ],
 )

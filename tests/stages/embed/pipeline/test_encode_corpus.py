@@ -468,6 +468,7 @@ def test_a_single_window_that_does_not_fit_into_memory_is_reported(tiny: Open, t
     network = MemoryLimitedNetwork(encoder.dim, limit=5)
     encoder = replace(encoder, open_network=lambda _: network)
     with pytest.raises(
-        EmbedOnceError, match=r"One window of 9 positions does not fit into memory\. Use a smaller --window"
+        EmbedOnceError,
+        match=r"One window of 9 positions does not fit into memory\. Use --device cpu, or",
     ):
         embed(corpus(["oil " * 7, "oil"]), encoder, store_of(tmp_path, encoder))
