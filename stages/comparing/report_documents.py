@@ -103,7 +103,9 @@ class _Documents:
         options, ids = ExplanationOptions(level="chunks"), [view.ids[row] for row in short]
         explained = zip(short, explain_documents(run, self.store, self.table, ids, options, source), strict=True)
         long = [
-            ExplainedError(row, remark=_describe_long(run, view.ids[row])) for row in rows if chunks[row] > MOST_CHUNKS
+            ExplainedError(row, remark=_describe_long(run, self.store, view.ids[row]))
+            for row in rows
+            if chunks[row] > MOST_CHUNKS
         ]
         return [*(_make_error(row, explanation) for row, explanation in explained), *long]
 
@@ -111,9 +113,10 @@ class _Documents:
         return len(self.store.select(self.table.keys_of([identifier])).values("chunks/span"))
 
 
-def _describe_long(run: Run, identifier: str) -> str:
+def _describe_long(run: Run, store: FeatureStore, identifier: str) -> str:
     document = ["--", identifier] if identifier.startswith("-") else [identifier]
-    command = shlex.join(["embedonce", "explain", *run.folder_option, run.name, *document])
+    home = [] if store.location.parent == Path("stores") else ["--store", str(store.location)]
+    command = shlex.join(["embedonce", "explain", *run.folder_option, *home, run.name, *document])
     return f"The document has more than {MOST_CHUNKS} chunks: `{command}` shows the evidence."
 
 

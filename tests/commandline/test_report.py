@@ -16,6 +16,7 @@ from stages.fitting.fit_head import fit_head
 from stages.fitting.plan import FitPlan
 from tests.conftest import Run, write_csv
 from tests.stages.report.html_tree import Element, parse_page
+from tests.suggested_commands import suggested
 from tests.tiny_encoder import make_static
 
 SIGNAL = {"oil": "Vienna", "sport": "Penalties"}
@@ -75,7 +76,11 @@ def test_a_document_of_too_many_chunks_names_the_command_that_explains_it(
     embedonce: Run, desk: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(report_documents, "MOST_CHUNKS", 1)
-    assert f"more than 1 chunks: `embedonce explain {desk[1]} odd` shows" in page_of(embedonce, desk).text
+    text = page_of(embedonce, desk).text
+    (command,) = set(re.findall(r"more than 1 chunks: (`embedonce explain [^`]+ odd`) shows", text))
+    (parameters,) = suggested(command)
+    assert (parameters["run"], parameters["documents"]) == (desk[1], ("odd",))
+    assert parameters["runs"] == desk[0] / "runs" and parameters["store"].parent == desk[0] / "stores"
 
 
 def test_without_the_store_the_page_says_what_is_left_out(embedonce: Run, desk: tuple[Path, str]) -> None:

@@ -108,7 +108,7 @@ def test_flat_labels_are_refused_in_one_sentence(embedonce: Run, tmp_path: Path)
     make_store(tmp_path / "stores" / "one", *blobs(["a", "b"], documents=12))
     refused = embedonce("taxonomy")
     assert refused.code == 1 and "The labels of made have no taxonomy" in refused.err
-    assert "--suggest RUN" in refused.err
+    assert "`embedonce store label --taxonomy FILE`, or let" in refused.err and "--suggest RUN" in refused.err
 
 
 def test_a_suggestion_is_drawn_and_written_as_an_edge_file(embedonce: Run, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The split of a corpus, and what is said of it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, reject
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from data.documents import Corpus, Document
 from data.errors import BadData
+from data.source_spec import SourceSpec
 from data.splits import Split
 from data.splitting.train_test_split import assign_splits
 
@@ -171,8 +173,11 @@ def test_a_drawn_split_that_lacks_half_of_the_labels_is_refused() -> None:
 
 def test_a_given_split_that_lacks_half_of_the_labels_is_refused() -> None:
     documents = [*labelled(*"aaaaabbbbb", split="train"), *labelled(*"aa", split="test")]
-    with pytest.raises(BadData, match=r"lacks 1 of the 2 labels .* \(b\)\. Correct the split, or leave it out"):
+    with pytest.raises(BadData, match=r"lacks 1 of the 2 labels .* \(b\)\. Correct the split\.$"):
         assign_splits(corpus(documents), 0)
+    in_column = replace(corpus(documents), spec=SourceSpec(split="part"))
+    with pytest.raises(BadData, match=r"Correct the split, or leave it out \(--split \"\"\)"):
+        assign_splits(in_column, 0)
 
 
 def test_rare_labels_may_be_missing_in_the_test_split() -> None:

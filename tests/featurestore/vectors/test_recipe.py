@@ -10,6 +10,7 @@ import pytest
 from data.errors import BadData
 from featurestore import Recipe
 from tests.featurestore.made import RECIPE
+from tests.suggested_commands import parse
 
 OTHER: dict[str, Any] = {
     "weights": "d" * 64,
@@ -110,6 +111,7 @@ def test_differences_are_clauses_a_person_can_read() -> None:
     [
         ({"window": 510, "stride": 8}, "give --window 254 --stride 0"),
         ({"max_windows": 3, "prefix": "x"}, "give --prefix '' and leave --max-windows out"),
+        ({"max_windows": 3}, "leave --max-windows out"),
         ({"segment": 8, "keep": ("cls",)}, "give --keep cls,mean,max,segments:32"),
         ({"encoder": "other", "weights": "d" * 64, "config": "d" * 64}, "give --model made-up"),
         ({"weights": "d" * 64}, ""),
@@ -118,6 +120,14 @@ def test_differences_are_clauses_a_person_can_read() -> None:
 )
 def test_the_way_back_names_the_options_that_lead_there(changes: dict[str, Any], way: str) -> None:
     assert RECIPE.options(replace(RECIPE, **changes)) == way
+
+
+def test_the_way_back_is_accepted_by_embed() -> None:
+    stored = replace(RECIPE, **OTHER, encoder="my encoders/it's one", commit="1" * 40)
+    options = stored.options(replace(RECIPE, encoder="another")).removeprefix("give ")
+    parameters = parse(f"embedonce embed news.csv {options}")
+    assert (parameters["model"], parameters["prefix"]) == ("my encoders/it's one", OTHER["prefix"])
+    assert (parameters["window"], parameters["layers"], parameters["special_tokens"]) == (510, "-1,-4", False)
 
 
 def test_another_commit_of_the_same_model_is_named_by_its_revision() -> None:

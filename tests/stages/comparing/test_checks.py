@@ -206,6 +206,13 @@ def card(
     return Scorecard(documents, interval, interval, interval, tuple(labels), **more)
 
 
+def test_a_view_of_one_of_several_stores_is_named_by_its_store(fitted: runs.Run) -> None:
+    views = ViewUse({"cls@1": NOTHING, "cls@2": ALL}, NOTHING)
+    record: dict[str, Any] = {"store": "one + two", "hyperparameters": {}, "head": "gated"}
+    run = make_run(fitted, diagnostics=diagnostics(views=views), further_recipes=({},), **record)
+    assert found(check_views(run))[1] == "Fit a head on the store two alone."
+
+
 def test_labels_with_five_documents_or_fewer_are_rare(fitted: runs.Run) -> None:
     run = make_run(fitted, cards={"out_of_fold": card(100, support=(90, 5, 1, 0))})
     sentence, step = found(check_rare_labels(run, MACRO_F1))
@@ -288,6 +295,24 @@ def test_a_run_worse_than_the_baseline_and_one_that_is_only_slower_are_reported(
     sentence, step = found(compared_with_baseline(fitted, 0.8, 0.2))
     assert "It is not better than the baseline tfidf-1" in sentence and "0.200 against 0.100 ms" in sentence
     assert suggested(step)[0]["heads"] == ("prototype", "tfidf")
+
+
+@pytest.mark.parametrize("head", ["stack", "finetuned"])
+def test_what_cannot_be_fitted_alone_is_not_searched_or_fitted_with_another_seed(fitted: runs.Run, head: str) -> None:
+    base_runs = ["a", "b"] if head == "stack" else []
+    record: dict[str, Any] = {"head": head, "base_runs": base_runs, "predict_milliseconds": 0.2}
+    folds = np.repeat(np.arange(5, dtype=np.int32), 200)
+    truth, predicted = simulate(np.random.default_rng(0), np.array([0.9, 0.9, 0.6, 0.9, 0.9]), folds)
+    baseline = make_run(fitted, truth, name="tfidf-1", head="tfidf", predict_milliseconds=0.1)
+    known = diagnostics(PairedCounts(300, 700, 0, 0))
+    cards = {"out_of_fold": card(1_000, kappa=EQUAL)}
+    run = make_run(fitted, truth, predicted, folds=folds, diagnostics=known, cards=cards, **record)
+    worse = check_baseline(run, baseline, (run.planted, baseline.planted), MACRO_F1, WORSE)
+    slower = check_baseline(run, baseline, (run.planted, baseline.planted), MACRO_F1, EQUAL)
+    findings = [check_fit(run, baseline, WORSE), check_folds(run, run.planted, MACRO_F1, 1), worse, slower]
+    steps = [found(finding)[1] for finding in findings]
+    assert not any(map(suggested, steps))
+    assert "another --seed" in steps[1] and steps[2] == steps[3] == "Take tfidf-1."
 
 
 def test_a_run_better_than_the_baseline_and_one_that_is_as_good_and_faster_are_not(fitted: runs.Run) -> None:

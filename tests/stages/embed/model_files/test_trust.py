@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from data.errors import ModelUnavailable
+from stages.augment.masked_words import open_masked_words
 from stages.embed import Options, open_encoder
 from tests.stages.embed.conftest import Folders
 from tests.stages.embed.encoder.test_encoder import ROOT
@@ -76,11 +77,17 @@ def test_code_that_is_needed_and_not_trusted_raises_an_error(own: Path) -> None:
         open_local(own, trust=False)
 
 
+def test_a_network_with_code_of_its_own_replaces_no_words(own: Path) -> None:
+    with pytest.raises(ModelUnavailable, match=r"^own needs Python code of its own, .* --model bert-base-uncased\.$"):
+        open_masked_words(["a b c"], own, "own", 0.3)
+
+
 def test_trusted_code_encodes(own: Path, tmp_path: Path) -> None:
     call = """
 import sys
 import torch
 from safetensors.torch import load_file
+from stages.augment.masked_words import open_masked_words
 from stages.embed import Options, open_encoder
 from tests.encoding import encode
 folder = sys.argv[1]
