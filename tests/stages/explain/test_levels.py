@@ -59,5 +59,5 @@ def test_the_lengths_of_chunks_follow_from_what_a_store_keeps(
 
 
 def test_chunks_of_whole_sentences_need_the_text() -> None:
-    with pytest.raises(BadData, match=r"chunks of 'd1' follow from its sentences, so its text is needed: `explain --source`"):
+    with pytest.raises(BadData, match=r"chunks of 'd1' follow from its sentences, so its text is needed: `explain"):
         chunk_lengths("d1", 20, 0, 2, Windowing(12, strategy="sentences"))
