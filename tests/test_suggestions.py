@@ -4,6 +4,7 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import click
@@ -18,6 +19,7 @@ PAGES = [page for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")] i
 COMMANDS = dict(commands_of())
 OPTIONS = {name: option_names(command) for name, command in COMMANDS.items()}
 OPTION = re.compile(r"(?<![\w-])--[a-z][\w-]*")
+NAMES = re.compile(r"--[a-z]|embedonce ")
 QUOTED = re.compile(r"`([^`]+)`")
 PIPE = re.compile(r" \| | > (?=[^\s\"]+$)")  # what a shell does with the output
 HOLE = "…"  # a value that is known when the message is made
@@ -111,15 +113,15 @@ def _text(node: ast.AST) -> str:
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
 
 
-def all_texts() -> list[Text]:
-    files = [
+@cache
+def all_texts() -> tuple[Text, ...]:
+    """The strings of all files that name an option or a command."""
+    python = [
         file for name in PRODUCT for file in ([ROOT / name] if name.endswith(".py") else (ROOT / name).rglob("*.py"))
     ]
-    texts = [text for file in sorted(files) for text in texts_of(file)]
-    return [each for each in texts if each.path not in FILES_OF_OTHER_PROGRAMS]
-
-
-TEXTS = all_texts()
+    files = [file for file in sorted(python) if NAMES.search(file.read_text(encoding="utf-8"))]
+    texts = [text for file in files for text in texts_of(file) if NAMES.search(text.text)]
+    return tuple(each for each in texts if each.path not in FILES_OF_OTHER_PROGRAMS)
 
 
 def named_commands(text: str) -> list[str]:
@@ -141,11 +143,11 @@ def commands_in_backticks(text: str) -> Iterator[tuple[str, str]]:
 
 def test_an_option_that_a_string_names_is_one_of_a_command() -> None:
     known = set().union(*OPTIONS.values(), OF_ALL_COMMANDS, OTHER_PROGRAMS)
-    assert [str(each) for each in TEXTS if set(OPTION.findall(each.text)) - known] == []
+    assert [str(each) for each in all_texts() if set(OPTION.findall(each.text)) - known] == []
 
 
 def test_a_command_in_backticks_exists_and_has_the_options_that_follow_it() -> None:
-    found = [(each, command, rest) for each in TEXTS for command, rest in commands_in_backticks(each.text)]
+    found = [(each, command, rest) for each in all_texts() for command, rest in commands_in_backticks(each.text)]
     assert [str(text) for text, command, _ in found if not command] == []
     assert len(found) > 100
     wrong = [
@@ -158,7 +160,9 @@ def test_a_command_in_backticks_exists_and_has_the_options_that_follow_it() -> N
 
 def test_a_whole_command_in_backticks_is_accepted() -> None:
     """Those that only name a command, without the arguments that it needs, are checked above."""
-    quoted = [command for each in TEXTS for command in QUOTED.findall(each.text) if command.startswith("embedonce ")]
+    quoted = [
+        command for each in all_texts() for command in QUOTED.findall(each.text) if command.startswith("embedonce ")
+    ]
     unknown = (HOLE, "...", "--help")
     whole = [each for each in dict.fromkeys(quoted) if not any(part in each for part in unknown)]
     missing = [command for command in whole if _is_incomplete(command)]
@@ -189,7 +193,7 @@ def test_the_examples_in_the_help_of_a_command_are_accepted(command: str) -> Non
 
 def test_an_option_in_a_message_is_one_of_the_commands_that_show_it() -> None:
     wrong = []
-    for each in TEXTS:
+    for each in all_texts():
         if each.is_docstring or " " not in each.text:  # a single word is a name in code
             continue
         named = named_commands(each.text)
