@@ -196,7 +196,9 @@ def show_differences(
     if options.group_by is not None:
         raise CallError("--differences and --group-by are two commands. Give one of them.")
     if len(runs) != 2:
-        raise CallError(f"--differences is for two runs, and {len(runs)} are selected. Name two.")
+        raise CallError(
+            f"--differences is for two runs, and {len(runs)} {'is' if len(runs) == 1 else 'are'} selected. Name two."
+        )
     if form in ("markdown", "latex") or options.sort or options.columns or options.html:
         raise CallError("--differences is written with --format csv or json, without --sort, --columns and --html.")
     refuse_unused(("metric", "margin", "cost"), "for the table of runs, not for --differences")

@@ -4,10 +4,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from commandline.output import note, say, show, show_json, table
-from data.text_format import format_duration
+from data.text_format import format_duration, join_words
 
 if TYPE_CHECKING:
     from heads.evaluation.metrics import ConfidenceInterval
+    from stages.comparing.checks import Check
     from stages.comparing.table import Comparison
 
 
@@ -24,13 +25,19 @@ def show_comparison(comparison: "Comparison", *, as_json: bool) -> None:
 
 
 def show_sentences(comparison: "Comparison") -> None:
-    """Print the notes and what checks found."""
+    """Print the notes and what checks found: of runs with the same fault, the numbers of the first one alone."""
     for sentence in comparison.notes:
         note(sentence)
     if comparison.checks:
         say("Checks:")
+    by_finding: dict[str, list[Check]] = {}
     for check in comparison.checks:
+        by_finding.setdefault(check.finding, []).append(check)
+    for check, *others in by_finding.values():
         note(f"{f'{check.run}: ' if check.run else ''}{check.sentence} {check.next_step}")
+        if others:
+            names = join_words([other.run for other in others])
+            note(f"{names}: The same; `embedonce compare --json` has the numbers.")
 
 
 def show_choice(comparison: "Comparison", output: Callable[[str], None] = show) -> None:

@@ -22,6 +22,7 @@ def print_groups(
         form: how the table is written; None for the terminal.
         notes: on the runs.
     """
+    from heads.evaluation.metrics import METRICS
     from stages.comparing.formats import format_short, render_table
 
     if form == "json":
@@ -32,7 +33,8 @@ def print_groups(
         sys.stdout.write(render_table(keys, rows, form))
     else:
         say(f"{grouped.metric.name} of {', '.join(grouped.runs)} {SPLITS[grouped.split]}, by {grouped.column}.")
-        headings = [key.replace("_", " ") if len(grouped.runs) == 1 else key for key in keys]
+        names = {metric.attribute: metric.name for metric in METRICS.values()} if len(grouped.runs) == 1 else {}
+        headings = [names.get(key, key) for key in keys]
         table(headings, [[format_short(value) or "–" for value in row] for row in rows])
     for sentence in (*notes, *grouped.notes):
         note(sentence)

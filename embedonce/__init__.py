@@ -367,8 +367,10 @@ def compare(
         cost: what a cheaper run saves: predict, fit or size.
 
     Raises:
-        CallError: if a run does not have the metric, or if the runs are on different documents and not `common`.
+        CallError: if there is no run, if a run does not have the metric, or if the runs are on different documents and
+            not `common`.
     """
+    from data.errors import CallError
     from stages.comparing.selection import choose_metric, on_same_documents, select_runs
     from stages.comparing.table import compare as compare_runs
 
@@ -377,6 +379,8 @@ def compare(
         selected = select_runs((), Path(runs), left_out.append, common=common)
     else:
         stored = [run.stored if isinstance(run, Run) else load_run(run).stored for run in runs]
+        if not stored:
+            raise CallError("There is no run to compare. Pass runs, or the folder that holds them.")
         selected = on_same_documents(stored, left_out.append, common=common)
     ranking = choose_metric(selected, metric)
     return Comparison(compare_runs(selected, left_out, ranking, margin=margin, cost=cost))

@@ -3,6 +3,7 @@
 A check is reported only if it is more than chance: its threshold is an end of a confidence interval, or a test's level.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -34,6 +35,11 @@ class Check:
     sentence: str
     next_step: str
 
+    @property
+    def finding(self) -> str:
+        """The sentence without its numbers, which is the same for runs with the same fault."""
+        return re.split(r" \(|: ", self.sentence, maxsplit=1)[0]
+
 
 def check_runs(
     selected: Sequence[runs.Run],
@@ -64,12 +70,12 @@ def check_runs(
     known = {run.name: _scored(run, predictions[run.name]) for run in selected}
     if baseline is not None:
         of_baseline = known.get(baseline.name) or _scored(baseline, baseline.predictions())
-        paired = differences if baseline.name == first.name and of_labels == metric else {}
+        paired = differences if baseline.name == first.name else {}
     origins = [run.record.parent or run.name for run in selected]
     for row, run in enumerate(selected):
         scored = known[run.name]
         if baseline is not None:
-            against = check_baseline(run, baseline, (scored, of_baseline), of_labels, paired.get(run.name))
+            against = check_baseline(run, baseline, (scored, of_baseline), metric, paired.get(run.name))
             found.append(_check(run.name, "baseline", against))
         found.append(_check(run.name, "fit", check_fit(run, first, differences.get(run.name))))
         if origins[row] not in origins[:row]:  # these are about a head, which all decisions on its scores share

@@ -117,6 +117,11 @@ def run_cost(run: runs.Run, cost: Cost) -> float:
     return alone + sum(run_cost(base_run, cost) for base_run in base_runs)
 
 
+def _two_digits(value: float) -> str:
+    """A value with two significant digits, or without decimals from 10 on."""
+    return f"{value:.0f}" if value >= 10 else f"{value:#.2g}".rstrip(".")
+
+
 def _load(folder: Path) -> runs.Run | None:
     return runs.load(folder) if (folder / "run.json").is_file() else None
 
@@ -136,10 +141,13 @@ _WORDS: Mapping[Cost, _CostWords] = {
         "predicts fastest, in {} per document",
         "that predict faster",
         "predicts a document in {} instead of {}",
-        lambda milliseconds: f"{milliseconds:.2g} ms",
+        lambda milliseconds: f"{_two_digits(milliseconds)} ms",
     ),
     "fit": _CostWords(
-        "is fitted fastest, in {}", "that are fitted faster", "is fitted in {} instead of {}", format_duration
+        "is fitted fastest, in {}",
+        "that are fitted faster",
+        "is fitted in {} instead of {}",
+        lambda seconds: format_duration(seconds) if seconds >= 1 else f"{_two_digits(seconds)} s",
     ),
     "size": _CostWords(
         "has the fewest parameters, {}",

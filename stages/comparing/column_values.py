@@ -77,7 +77,7 @@ def read_column_values(run: Run, column: str, stores: Location) -> ColumnValues:
 def _kept_columns(corpus: CorpusTable) -> Iterator[tuple[str, dict[str, str]]]:
     """The group column by both of its names, and the files."""
     groups = {document: group for document, group in zip(corpus.ids, corpus.groups, strict=True) if group}
-    if groups:
+    if groups and corpus.spec.group:  # else they are of equal and of blank texts alone
         yield from ((name, groups) for name in dict.fromkeys((corpus.spec.group or "group", "group")))
     files = {document: match[1] for document in corpus.ids if (match := _NUMBERED.fullmatch(document))}
     names = set(files.values()) - {split.value for split in Split}

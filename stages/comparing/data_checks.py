@@ -11,7 +11,9 @@ from heads.evaluation.confusion_counts import ConfusionCounts
 from heads.evaluation.document_measures import measure_documents
 from heads.evaluation.jackknife import difference_error
 from heads.evaluation.metrics import Metric
+from heads.evaluation.paired import paired_differences
 from heads.evaluation.probability_metrics import Reliability
+from heads.evaluation.sampled_metric import SampledMetric
 from stages.comparing.choice import MARGIN
 from stages.comparing.repeat_command import reads_features, repeat_command
 from stages.fitting import runs
@@ -225,9 +227,12 @@ def _better_or_worse(difference: float) -> str:
 
 
 def _difference(run: runs.Run, predictions: Sequence[Predictions], metric: Metric) -> ConfidenceInterval:
-    """How much better the first predictions are than the second, with a jackknife interval of 95 %."""
+    """How much better the first predictions are than the second, with a 95 % interval, of labels by the jackknife."""
     one, other = predictions
     labels, hierarchy = len(run.record.labels), run.record.hierarchy
+    if metric.needs == "probabilities":
+        both = [[other.probabilities], [one.probabilities]]
+        return paired_differences(SampledMetric.of(one.truth, both, labels, metric, hierarchy))[0]
     first, second = (
         metric.signed_value(ConfusionCounts.from_predictions(one.truth, each.predicted, labels, hierarchy))
         for each in predictions

@@ -75,7 +75,7 @@ def build_stacking_task(task: Task, plan: FitPlan, store: FeatureSource, folder:
         sentences = [
             f"A stacking ensemble needs at least two runs with the same documents, features, folds ({plan.fold_count}) "
             f"and seed ({plan.seed}){with_copies}, and {folder} has {len(base_runs)}.",
-            "Fit more first, as in `embedonce fit-head linear`.",
+            f"Fit more first, as in `embedonce fit-head linear tfidf --folds {plan.fold_count} --seed {plan.seed}`.",
             *left_out,
         ]
         raise CallError(" ".join(sentences))

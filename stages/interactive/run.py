@@ -241,6 +241,10 @@ class Run:
         if hasattr(texts, "columns") or hasattr(texts, "column_names"):
             spec = SourceSpec(label="", id="", split="", group="")
             return read_in_memory(texts, spec, name="new", known=known_spec(self.stored))
+        texts = list(texts)
+        for row, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise CallError(f"Text {row} is no string, but {type(text).__name__}. Pass '' if it has no text.")
         documents = [Document(str(row), text) for row, text in enumerate(texts)]
         return Corpus("new", "memory:new", documents, "single", None, ())
 

@@ -11,6 +11,7 @@ import pytest
 
 from data.source_spec import SourceSpec
 from data.tabular import Tabular, TabularColumn
+from featurestore import FeatureStore
 from stages.comparing.column_values import read_column_values
 from stages.comparing.grouped_metrics import MOST_GROUPS, group_metrics
 from stages.comparing.selection import choose_metric, select_runs
@@ -132,3 +133,10 @@ def test_rows_of_several_files_are_grouped_by_file(tmp_path: Path, embedonce: Ru
     assert embedonce("fit-head", "linear", "--folds", 2).code == 0
     grouped = answer(embedonce, "--group-by", "file")
     assert {group["value"] for group in grouped["groups"]} == {"old", "new"}
+
+
+def test_groups_of_equal_and_blank_texts_are_no_column(embedonce: Run, store: Path) -> None:
+    opened = FeatureStore.open(store)
+    opened.save_corpus(replace(opened.corpus("made"), spec=SourceSpec(id="id")))
+    assert "it keeps 'group'" not in embedonce("compare", "--group-by", "group").err
+    assert embedonce("compare", "--group-by", "group").code == 2

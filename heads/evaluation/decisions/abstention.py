@@ -161,12 +161,15 @@ class Abstention:
             return ()
         decided, accuracy = evidence.decided, evidence.selective_accuracy
         rightly = "correctly" if not self.parents else "correctly (by the true label or a node above it)"
-        sentences = [
-            f"At a confidence of at least {self.min_confidence:.3f}, {_percent(decided)} of documents are decided, and "
-            f"{_percent(accuracy)} of these {rightly}, instead of {100 * evidence.accuracy.value:.1f} % of all (out of "
-            f"fold; {_percent(evidence.curve.area)} on average over all coverages)."
-        ]
-        return (*sentences, *(() if self.other is None else self.other.sentences))
+        before = "," if self.other is None else ", and before those unlike training are left out,"
+        sentence = (
+            f"At a confidence of at least {self.min_confidence:.3f}{before} {100 * decided.value:.1f} % of documents "
+            f"are decided, and {100 * accuracy.value:.1f} % of these {rightly}, instead of "
+            f"{100 * evidence.accuracy.value:.1f} % of all (out of fold; {_percent(evidence.curve.area)} on average "
+            "over all coverages)."
+        )
+        has_threshold = self.coverage is not None or self.min_confidence > 0
+        return (*((sentence,) if has_threshold else ()), *(() if self.other is None else self.other.sentences))
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for `from_json`."""

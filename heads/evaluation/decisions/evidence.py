@@ -44,6 +44,18 @@ class RuleComparison:
     @property
     def sentence(self) -> str:
         """The comparison in one sentence; metrics that are better if higher are given in points (hundredths)."""
+        return self.describe()
+
+    def describe(self, first: str | None = None, replaced_by: str | None = None) -> str:
+        """The comparison in one sentence.
+
+        Args:
+            first: the simplest family, which sentences need not name; None to name no baseline.
+            replaced_by: the family that replaced this one, if it was selected; None if none did.
+
+        Returns:
+            The sentence; metrics that are better if higher are given in points (hundredths).
+        """
         rule = f'The rule "{self.family}"'
         if self.baseline is None and math.isnan(self.cross_fitted):
             return f"{rule} has no fitted parameter; there are too few documents to measure it out of fold."
@@ -52,13 +64,18 @@ class RuleComparison:
         selected = "it was selected" if self.selected else "it was not selected"
         if self.is_alternative:
             selected += f', because it is as simple as "{self.baseline}"'
+        if self.selected and replaced_by is not None:
+            selected += f', until "{replaced_by}" replaced it'
+        against = "" if first in (None, self.baseline) else f', compared with "{self.baseline}"'
         if self.sign < 0:
             change = f"{abs(self.cross_fitted_gain):.3f}"
             verb = "raises" if self.cross_fitted_gain < 0 and change != "0.000" else "lowers"
-            return f"{rule} {verb} the {self.metric} by {change} ± {self.standard_error:.3f} out of fold; {selected}."
+            change += f" ± {self.standard_error:.3f}"
+            return f"{rule} {verb} the {self.metric} by {change} out of fold{against}; {selected}."
         return (
             f"{rule} changes the {self.metric} by {_points(self.in_sample_gain)} points in-sample and by "
-            f"{_points(self.cross_fitted_gain)} ± {100 * self.standard_error:.1f} points out of fold; {selected}."
+            f"{_points(self.cross_fitted_gain)} ± {100 * self.standard_error:.1f} points out of fold{against}; "
+            f"{selected}."
         )
 
 
@@ -149,7 +166,11 @@ class Evidence:
     @property
     def sentences(self) -> tuple[str, ...]:
         """One sentence per family, and one about labels that use the common value."""
-        sentences = tuple(comparison.sentence for comparison in self.comparisons)
+        first, sentences = self.comparisons[0].baseline or self.comparisons[0].family, tuple[str, ...]()
+        replaced_by: str | None = None
+        for comparison in reversed(self.comparisons):
+            sentences = (comparison.describe(first, replaced_by), *sentences)
+            replaced_by = comparison.family if comparison.selected else replaced_by
         if self.reached is not None:  # it is selected whatever it changes
             sentences = (self.comparisons[0].sentence, *self.reached.sentences)
         if not self.fallback_labels:

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from commandline.comparison_tables import show_sentences
 from heads.classifiers.prototype import PrototypeHead
 from heads.evaluation.bootstrap import ConfidenceInterval
 from heads.evaluation.metrics import MACRO_F1, METRICS, LabelMetrics, Scorecard
@@ -363,14 +365,14 @@ def found_name(run: runs.Run | None) -> str:
     return run.name
 
 
-def test_the_baseline_is_compared_by_the_metric_that_the_sentence_names(fitted: runs.Run) -> None:
+def test_the_baseline_is_compared_by_the_metric_that_ranks(fitted: runs.Run) -> None:
     truth = np.random.default_rng(0).integers(3, size=300)
     cards = {"out_of_fold": card(300, log_loss=EQUAL)}
     svm: dict[str, Any] = {"head": "tfidf", "hyperparameters": {"kind": "svm"}}
     baseline = make_run(fitted, truth, name="tfidf-1", cards=cards, **svm)
     run = make_run(fitted, truth, np.where(np.arange(300) < 150, truth, (truth + 1) % 3), cards=cards)
     predictions, differences = {each.name: each.planted for each in (baseline, run)}, {run.name: WORSE}
-    for metric, value in ((METRICS["log-loss"], "macro-F1 0.5"), (MACRO_F1, "macro-F1 0.050 worse")):
+    for metric, value in ((METRICS["log-loss"], "log loss 0.050 worse"), (MACRO_F1, "macro-F1 0.050 worse")):
         checks = check_runs([baseline, run], predictions, differences, metric)
         (check,) = [check for check in checks if check.name == "baseline"]
         assert check.sentence.startswith("It is worse than the baseline") and value in check.sentence
@@ -408,3 +410,27 @@ def test_a_comparison_has_its_checks_in_json_and_in_the_terminal(
     assert content["checks"][0]["next_step"].startswith("Fit it: `embedonce fit-head tfidf")
     shown = embedonce("compare", "--runs", fitted.folder.parent)
     assert "There is no baseline" in " ".join((shown.out + shown.err).split())
+
+
+def test_the_baseline_is_compared_by_the_metric_of_probabilities_that_ranks(fitted: runs.Run) -> None:
+    random, folds = np.random.default_rng(0), np.zeros(300, dtype=np.int64)
+    truth, predicted = simulate(random, np.array([0.8]), folds)
+    unsure = make_run(fitted, truth, predicted, predict_milliseconds=5.0)
+    scores = (unsure.planted.scores / 9).astype(np.float32)
+    unsure = replace(unsure, planted=replace(unsure.planted, scores=scores))
+    sure = make_run(fitted, truth, predicted, name="tfidf-1", head="tfidf", predict_milliseconds=0.1)
+    assert check_baseline(unsure, sure, (unsure.planted, sure.planted), METRICS["log-loss"]) is None  # it is better
+    sentence, _ = found(check_baseline(unsure, sure, (sure.planted, unsure.planted), METRICS["log-loss"]))
+    assert sentence.startswith("It is worse than the baseline")
+
+
+def test_runs_with_the_same_fault_share_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    checks = [Check(f"mlp-{row}", "fit", f"It overfits: it gets {row}% right.", "Search.") for row in range(3)]
+    checks.append(Check("mlp-0", "views", "It does not need cls (0.1).", "Leave it out."))
+    show_sentences(cast(Any, SimpleNamespace(notes=(), checks=checks)))
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.removeprefix("  - ") for line in lines[1:]] == [
+        "mlp-0: It overfits: it gets 0% right. Search.",
+        "mlp-1 and mlp-2: The same; `embedonce compare --json` has the numbers.",
+        "mlp-0: It does not need cls (0.1). Leave it out.",
+    ]

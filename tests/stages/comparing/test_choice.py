@@ -13,7 +13,7 @@ from commandline.compare import COSTS as NAMED_COSTS
 from commandline.compare import MARGIN as NAMED_MARGIN
 from heads.classifiers.prototype import PrototypeHead
 from heads.evaluation.metrics import METRICS, scorecard
-from stages.comparing.choice import COSTS, MARGIN
+from stages.comparing.choice import COSTS, MARGIN, _two_digits
 from stages.comparing.entries import group_seeds
 from stages.comparing.table import compare
 from stages.fitting.fit_head import fit_head
@@ -64,7 +64,7 @@ def test_the_cheapest_run_within_the_margin_is_taken(folder: Folder) -> None:
     assert choice is not None and (choice.run, choice.best, choice.candidates) == ("close", "best", ("close", "best"))
     assert choice.sentence == (
         f"Take close: with a probability of {100 * choice.not_worse:.0f} % its out-of-fold accuracy (0.963) is at most "
-        "0.01 below that of the best run, best (0.967), and it predicts a document in 0.5 ms instead of 2 ms."
+        "0.01 below that of the best run, best (0.967), and it predicts a document in 0.50 ms instead of 2.0 ms."
     )
     assert 0.5 < choice.not_worse <= 1 and choice.difference is not None
     assert choice.difference.value == pytest.approx(-1 / 300)
@@ -79,7 +79,7 @@ def test_the_best_run_is_taken_if_it_is_the_cheapest(folder: Folder) -> None:
     runs = [folder.add("fast", 3, predict_milliseconds=0.01), folder.add("slow", 3, first=50, predict_milliseconds=1.0)]
     choice = compare(runs, metric=ACCURACY).choice
     assert choice is not None and choice.sentence == (
-        "Take fast: it has the best out-of-fold accuracy of 2 runs (0.990), and predicts fastest, in 0.01 ms per "
+        "Take fast: it has the best out-of-fold accuracy of 2 runs (0.990), and predicts fastest, in 0.010 ms per "
         "document."
     )
     assert compare(runs[:1], metric=ACCURACY).choice is None
@@ -173,3 +173,8 @@ def test_the_last_line_is_the_choice(folder: Folder, embedonce: Command, monkeyp
     content = json.loads(embedonce(*command, "--margin", "0", "--cost", "size", "--json").out)
     assert content["choice"]["run"] == "last-10" and content["choice"]["cost"] == "size"
     assert (NAMED_MARGIN, NAMED_COSTS) == (MARGIN, COSTS)
+
+
+@pytest.mark.parametrize(("value", "written"), [(0.101, "0.10"), (0.0037, "0.0037"), (9.96, "10"), (123.4, "123")])
+def test_a_cost_has_two_digits_and_no_exponent(value: float, written: str) -> None:
+    assert _two_digits(value) == written

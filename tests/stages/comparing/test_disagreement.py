@@ -141,7 +141,7 @@ def test_the_command_shows_them_in_the_terminal_as_json_and_as_csv(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--differences", "--filter", "head=linear"], "--differences is for two runs, and 1 are selected"),
+        (["--differences", "--filter", "head=linear"], "--differences is for two runs, and 1 is selected"),
         (["--differences", "--format", "latex"], "is written with --format csv or json"),
         (["--split", "test"], "--split is for --differences"),
         (["--differences", "--cost", "size", "--metric", "mcc"], "--metric, --cost are for the table of runs, not for"),

@@ -94,6 +94,13 @@ def test_one_text_instead_of_a_list_is_refused(run: embedonce.Run) -> None:
         run.predict("one text")
 
 
+def test_no_run_and_a_text_that_is_none_are_refused_in_a_sentence(run: embedonce.Run) -> None:
+    with pytest.raises(CallError, match="no run to compare"):
+        embedonce.compare([])
+    with pytest.raises(CallError, match="Text 1 is no string, but NoneType"):
+        run.predict(["a", None])
+
+
 def test_a_run_is_loaded_from_its_folder(run: embedonce.Run) -> None:
     loaded = embedonce.load_run(run.folder)
     assert (loaded.name, loaded.labels) == (run.name, run.labels)

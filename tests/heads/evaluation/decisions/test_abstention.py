@@ -166,3 +166,18 @@ def test_a_node_above_the_true_label_is_right_as_its_confidence_means() -> None:
     abstention, _ = fit_abstention(truth, predicted, probabilities, AbstentionOptions(coverage=1.0), hierarchy=SMALL)
     assert abstention.evidence is not None and abstention.evidence.accuracy.value == 0.5
     assert "(by the true label or a node above it)" in abstention.sentences[0]
+
+
+def test_without_a_threshold_of_confidence_no_sentence_is_about_one() -> None:
+    probabilities, truth, _ = draw(50)
+    predicted, is_other = probabilities.argmax(axis=1), np.arange(len(truth)) < 2
+
+    def sentences(options: AbstentionOptions) -> tuple[str, ...]:
+        fitted, _ = fit_abstention(
+            truth, predicted, probabilities, options, np.arange(len(truth)), other=OTHERS, is_other=is_other
+        )
+        return fitted.sentences
+
+    alone, both = sentences(AbstentionOptions(other=True)), sentences(AbstentionOptions(other=True, coverage=0.9))
+    assert both[1:] == alone
+    assert "and before those unlike training are left out" in both[0]

@@ -76,3 +76,14 @@ def test_labels_that_use_the_common_value_are_counted(few: int, start: str, verb
 def test_a_rule_that_replaced_one_as_simple_says_why() -> None:
     sentence = replace(OFFSETS, selected=True, is_alternative=True).sentence
     assert sentence.endswith('+0.3 ± 0.6 points out of fold; it was selected, because it is as simple as "argmax".')
+
+
+def test_a_selected_rule_that_was_replaced_says_so_and_later_rules_name_what_they_are_compared_with() -> None:
+    first = replace(OFFSETS, family="argmax", baseline=None, selected=True)
+    second = replace(OFFSETS, family="greedy", selected=True)
+    third = replace(OFFSETS, family="exact", baseline="greedy", selected=True)
+    fourth = replace(OFFSETS, baseline="exact")
+    _, replaced, last, refused = Evidence(100, 5, 1, 0, (first, second, third, fourth)).sentences
+    assert replaced.endswith('points out of fold; it was selected, until "exact" replaced it.')
+    assert last.endswith('points out of fold, compared with "greedy"; it was selected.')
+    assert refused.endswith('points out of fold, compared with "exact"; it was not selected.')
