@@ -1,6 +1,7 @@
 """A comparison of runs in the terminal, for every command that makes runs."""
 
 from collections.abc import Callable
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from commandline.output import note, say, show, show_json, table
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
     from heads.evaluation.metrics import ConfidenceInterval
     from stages.comparing.checks import Check
     from stages.comparing.table import Comparison
+
+MARK_WIDTH = 28  # of a line below the name of a run, so that its metrics fit into 80 columns
 
 
 def show_comparison(comparison: "Comparison", *, as_json: bool) -> None:
@@ -61,11 +64,12 @@ def _show_metrics(comparison: "Comparison") -> None:
     if metrics["micro-F1"] == metrics["accuracy"]:  # as it is if each document has one label
         del metrics["micro-F1"]
     metrics = {name: values for name, values in metrics.items() if any(value is not None for value in values)}
-    names = ["\n".join((row.run, *(f"({mark})" for mark in row.marks))) for row in rows]
+    marks = [[line for mark in row.marks for line in wrap(f"({mark})", MARK_WIDTH)] for row in rows]
+    names = ["\n".join((row.run, *lines)) for row, lines in zip(rows, marks, strict=True)]
     columns = {"run": names} | {name: list(map(_format_interval, values)) for name, values in metrics.items()}
     if "difference\nto the first" in columns:
         columns["adjusted\np-value"] = [_format_p_value(row.adjusted_p_value) for row in rows]
-    optional = ["difference\nto the first", "adjusted\np-value"]
+    optional = ["difference\nto the first", "micro-F1", "adjusted\np-value"]
     table(list(columns), zip(*columns.values(), strict=True), optional=optional)
 
 

@@ -75,7 +75,7 @@ class ScoreTable:
             EmbedOnceError: what `read_table` raises.
         """
         table = read_table(source)
-        columns = _probability_columns(table)
+        columns = dict(sorted(_probability_columns(table).items()))  # in the order of the labels of a target
         others = replace(table, names=tuple(name for name in table.names if name not in columns.values()))
         corpus = corpus_from_table(others, Path(source), SourceSpec(), with_texts=False)
         documents = Documents.from_documents(corpus.documents)

@@ -114,3 +114,15 @@ def test_what_needs_a_head_and_a_file_that_is_missing_are_refused(embedonce: Run
     assert "--device, --store are for a run" in embedonce("decide", scores, "--store", "x", "--device", "cpu").err
     assert "--stores is for a run" in embedonce("decide", scores, "--stores", "x").err
     assert "missing.csv does not exist" in embedonce("decide", "missing.csv").err
+
+
+def test_columns_may_be_in_any_order(scores: Path, tmp_path: Path) -> None:
+    with scores.open(newline="") as file:
+        rows = list(csv.reader(file))
+    other = tmp_path / "other.csv"
+    with other.open("w", newline="") as file:
+        csv.writer(file).writerows([[*row[:3], row[4], row[3]] for row in rows])
+    first, second = (decide_table(ScoreTable.read(str(path)), DecisionPlan()) for path in (scores, other))
+    assert second.labels == first.labels
+    assert second.values == first.values
+    assert [row.label for row in second.predictions] == [row.label for row in first.predictions]

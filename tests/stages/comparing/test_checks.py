@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from commandline.comparison_tables import show_sentences
+from commandline.comparison_tables import show_comparison, show_sentences
 from heads.classifiers.prototype import PrototypeHead
 from heads.evaluation.bootstrap import ConfidenceInterval
 from heads.evaluation.metrics import MACRO_F1, METRICS, LabelMetrics, Scorecard
@@ -434,3 +434,16 @@ def test_runs_with_the_same_fault_share_a_sentence(capsys: pytest.CaptureFixture
         "mlp-1 and mlp-2: The same; `embedonce compare --json` has the numbers.",
         "mlp-0: It does not need cls (0.1). Leave it out.",
     ]
+
+
+def test_long_marks_of_a_run_leave_room_for_its_metrics_in_80_columns(
+    fitted: runs.Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    comparison = compare([fitted])
+    mark = "84.6% decided, 93.1% of these correctly"
+    (row,) = comparison.rows
+    micro_f1 = ConfidenceInterval(0.5, 0.4, 0.6)  # as if another run left documents undecided
+    marked = replace(comparison, rows=(replace(row, run="linear-2e1320e8-7cb4dbc7", marks=(mark,), micro_f1=micro_f1),))
+    show_comparison(marked, as_json=False)
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
