@@ -8,7 +8,7 @@ A head's module is imported when the head is requested, because it imports torch
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
@@ -115,7 +115,7 @@ def make_head(name: str, hyperparameters: Mapping[str, object]) -> "Head":
         full = _full_name(short, known, name)
         if full in values:
             raise CallError(f"{full} is set twice. Leave one out.")
-        values[full] = known[full].parse(value) if isinstance(value, str) else value
+        values[full] = replace(known[full], name=short).parse(value) if isinstance(value, str) else value
     return head.set_params(**values)
 
 

@@ -170,17 +170,17 @@ class Hyperparameter:
     def check(self, value: Any) -> None:
         """Raise UnknownName for a value that is no choice, CallError for one out of range or of another type."""
         if self.by_name is not None and value is not None and not _has_hyperparameters(value):
-            raise CallError(f"{self.name} is {value!r}; it is {self.by_name.word}, or none.")
+            raise CallError(f"{self.name} is {value!r}; it must be {self.by_name.word}, or none.")
         kinds = _alternatives(self.annotation)
         if not any(_is(value, kind) for kind in kinds):
             choices = [str(choice) for kind in kinds for choice in _choices(kind)]
             if choices and isinstance(value, str) and float not in kinds:
                 raise UnknownName(f"{self.name} is '{value}'.{suggest_name(value, choices)}")
-            raise CallError(f"{self.name} is {value!r}; it is {' or '.join(map(_word, kinds))}.")
+            raise CallError(f"{self.name} is {value!r}; it must be {' or '.join(map(_word, kinds))}.")
         if isinstance(value, float) and not math.isfinite(value):
-            raise CallError(f"{self.name} is {value}; it is {self.allowed}, and finite.")
+            raise CallError(f"{self.name} is {value}; it must be {self.allowed}, and finite.")
         if self.range is not None and isinstance(value, int | float) and value not in self.range:
-            raise CallError(f"{self.name} is {value}; it is {self.range}.")
+            raise CallError(f"{self.name} is {value}; it must be {self.range}.")
 
     def parse(self, text: str) -> Any:
         """The value that `text` is, by the declared type. Raises as `check` does."""

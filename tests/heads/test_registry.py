@@ -60,8 +60,9 @@ def test_settings_reach_a_head_in_a_head(settings: dict[str, str], name: str, va
         ("cascade", {"local": "linear", "local__class_weight": "none"}, UnknownName, "no hyperparameter 'local__class"),
         ("linaer", {}, UnknownName, "There is no head 'linaer'. Did you mean 'linear'?"),
         ("linear", {"max_itre": "3"}, UnknownName, "linear has no hyperparameter 'max_itre'. Did you mean 'max_iter'?"),
-        ("linear", {"C": "-1"}, CallError, "C is -1.0; it is above 0."),
-        ("linear", {"C": "strong"}, CallError, "C is 'strong'; it is a number or loo."),
+        ("linear", {"C": "-1"}, CallError, "C is -1.0; it must be above 0."),
+        ("mlp", {"lr": "-1"}, CallError, "lr is -1.0; it must be above 0."),
+        ("linear", {"C": "strong"}, CallError, "C is 'strong'; it must be a number or loo."),
         ("linear", {"class_weight": "equal"}, UnknownName, "class_weight is 'equal'."),
         (
             "lstm",

@@ -349,8 +349,8 @@ def test_an_interrupted_local_network_resumes() -> None:
     [
         (CascadeHead(), CallError, "cascade cannot be a local classifier. Choose a head that reads one layer"),
         (RidgeClassifier(), CallError, "RidgeClassifier cannot be a local classifier, because it has no predict_proba"),
-        (LinearHead, CallError, "local is <class 'heads.classifiers.linear.LinearHead'>; it is a head, or none."),
-        (LinearHead(C=-1), CallError, "C is -1; it is above 0."),
+        (LinearHead, CallError, "local is <class 'heads.classifiers.linear.LinearHead'>; it must be a head, or none."),
+        (LinearHead(C=-1), CallError, "C is -1; it must be above 0."),
         (KNeighborsClassifier(), CallError, "KNeighborsClassifier knows no sample weights. Set class_weight to none."),
     ],
 )

@@ -126,7 +126,7 @@ def test_views_of_unlike_layers_are_refused() -> None:
 
 def test_a_size_that_the_body_cannot_have_is_refused() -> None:
     planted = mean_signal()
-    with pytest.raises(CallError, match=r"^hidden is 0; it is at least 1\.$"):
+    with pytest.raises(CallError, match=r"^hidden is 0; it must be at least 1\.$"):
         LayerMixHead(body="lstm", hidden=0).fit(planted.bags, planted.y)
 
 

@@ -86,13 +86,13 @@ def test_a_string_is_read_by_the_declared_type(name: str, text: str, value: obje
     [
         ("pooling", "men", UnknownName, "pooling is 'men'. Did you mean 'mean'?"),
         ("views", "cls,men", UnknownName, "views is 'cls,men'."),
-        ("dropout", "1", CallError, "dropout is 1.0; it is at least 0 and below 1."),
-        ("dropout", "nan", CallError, "dropout is nan; it is a number, at least 0 and below 1, and finite."),
-        ("dropout", "much", CallError, "dropout is 'much'; it is a number."),
-        ("layers", "1.5", CallError, "layers is '1.5'; it is a whole number or none."),
-        ("layers", "0", CallError, "layers is 0; it is at least 1."),
-        ("whole", "maybe", CallError, "whole is 'maybe'; it is true or false."),
-        ("training__lr", "0", CallError, "training__lr is 0.0; it is above 0."),
+        ("dropout", "1", CallError, "dropout is 1.0; it must be at least 0 and below 1."),
+        ("dropout", "nan", CallError, "dropout is nan; it must be a number, at least 0 and below 1, and finite."),
+        ("dropout", "much", CallError, "dropout is 'much'; it must be a number."),
+        ("layers", "1.5", CallError, "layers is '1.5'; it must be a whole number or none."),
+        ("layers", "0", CallError, "layers is 0; it must be at least 1."),
+        ("whole", "maybe", CallError, "whole is 'maybe'; it must be true or false."),
+        ("training__lr", "0", CallError, "training__lr is 0.0; it must be above 0."),
     ],
 )
 def test_a_string_of_another_kind_is_refused(name: str, text: str, error: type[Exception], sentence: str) -> None:
@@ -213,5 +213,5 @@ def test_the_help_text_is_that_of_the_declaration() -> None:
 
 
 def test_a_number_beyond_all_is_refused_before_anything_is_fitted() -> None:
-    with pytest.raises(CallError, match=r"^dropout is inf; it is a number, at least 0 and below 1, and finite\.$"):
+    with pytest.raises(CallError, match=r"^dropout is inf; it must be a number, at least 0 and below 1, and finite\.$"):
         check_hyperparameters(Outer(dropout=float("inf")))

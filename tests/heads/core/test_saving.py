@@ -46,7 +46,7 @@ def changed(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
         (lambda content: content.pop("counts"), "cannot be used"),
         (lambda content: content["counts"].pop(), "2 counts for 3 classes"),
         (lambda content: content["hyperparameters"].update(D=1), "cannot be used"),
-        (lambda content: content["hyperparameters"].update(C=-1.0), "C is -1.0; it is above 0."),
+        (lambda content: content["hyperparameters"].update(C=-1.0), "C is -1.0; it must be above 0."),
         (lambda content: content["dims"].update(cls=5), "coefficients has shape (3, 18), expected (3, 17)"),
         (lambda content: content["files"].update({"gone.txt": "0"}), "gone.txt is missing or was changed"),
     ],
