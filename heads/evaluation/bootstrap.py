@@ -34,9 +34,12 @@ class ConfidenceInterval:
 
     @classmethod
     def from_resamples(cls, value: Any, resampled: FloatArray) -> Self:
-        """The percentile interval of the resampled values (resamples,)."""
+        """The percentile interval of the resampled values (resamples,), extended to the value.
+
+        Resamples lack rare labels, so that a difference in macro-F1 can be outside the percentiles.
+        """
         low, high = np.quantile(resampled, [(1 - CONFIDENCE_LEVEL) / 2, (1 + CONFIDENCE_LEVEL) / 2])
-        return cls(float(value), float(low), float(high))
+        return cls(float(value), min(float(low), float(value)), max(float(high), float(value)))
 
 
 def resample_metrics(tables: CountTables, seed: int = 0, resamples: int = RESAMPLES) -> list[dict[str, FloatArray]]:

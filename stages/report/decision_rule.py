@@ -60,11 +60,13 @@ class RuleFamilies:
 
     Attributes:
         comparisons: one per family, from the most constrained to the most flexible.
+        sentences: one per family.
         remarks: sentences that belong to no family.
         axis: the common axis of all values.
     """
 
     comparisons: tuple[RuleComparison, ...]
+    sentences: tuple[str, ...]
     remarks: tuple[str, ...]
     axis: Axis
 
@@ -88,5 +90,4 @@ def rule_families(run: RunView) -> RuleFamilies | None:
         ConfidenceInterval(comparison.cross_fitted, comparison.cross_fitted, comparison.in_sample)
         for comparison in evidence.comparisons
     ]
-    remarks = evidence.sentences[len(evidence.comparisons) :]
-    return RuleFamilies(evidence.comparisons, remarks, common_axis(values))
+    return RuleFamilies(evidence.comparisons, evidence.family_sentences, evidence.remarks, common_axis(values))

@@ -41,11 +41,6 @@ class RuleComparison:
     sign: int = 1
     is_alternative: bool = False
 
-    @property
-    def sentence(self) -> str:
-        """The comparison in one sentence; metrics that are better if higher are given in points (hundredths)."""
-        return self.describe()
-
     def describe(self, first: str | None = None, replaced_by: str | None = None) -> str:
         """The comparison in one sentence.
 
@@ -164,15 +159,26 @@ class Evidence:
         return self.comparisons[0].metric
 
     @property
-    def sentences(self) -> tuple[str, ...]:
-        """One sentence per family, and one about labels that use the common value."""
-        first, sentences = self.comparisons[0].baseline or self.comparisons[0].family, tuple[str, ...]()
+    def family_sentences(self) -> tuple[str, ...]:
+        """One sentence per family: what it changed, compared with which other, and whether it was selected."""
+        first, sentences = self.comparisons[0].baseline or self.comparisons[0].family, list[str]()
         replaced_by: str | None = None
         for comparison in reversed(self.comparisons):
-            sentences = (comparison.describe(first, replaced_by), *sentences)
+            sentences.append(comparison.describe(first, replaced_by))
             replaced_by = comparison.family if comparison.selected else replaced_by
+        return tuple(reversed(sentences))
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """One sentence per family, and what belongs to none of them (`remarks`)."""
         if self.reached is not None:  # it is selected whatever it changes
-            sentences = (self.comparisons[0].sentence, *self.reached.sentences)
+            return (self.comparisons[0].describe(), *self.remarks)
+        return (*self.family_sentences, *self.remarks)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Sentences on a requested precision or recall, and on labels that use the common value."""
+        sentences = () if self.reached is None else self.reached.sentences
         if not self.fallback_labels:
             return sentences
         one = self.fallback_labels == 1

@@ -46,6 +46,14 @@ def test_the_interval_is_narrower_than_those_of_both_metrics() -> None:
     assert difference.high - difference.low < 0.5 * (alone.high - alone.low)
 
 
+def test_a_difference_is_inside_its_interval_also_if_resamples_lack_rare_labels() -> None:
+    truth = np.repeat(np.arange(301), [400, *[1] * 300])
+    first, second = truth.copy(), np.zeros_like(truth)
+    first[:300] = np.arange(1, 301)  # each rare label once too often: without its document, its F1 is 0
+    (difference,) = paired_differences(SampledMetric.of(truth, [[first], [second]], 301, MACRO_F1))
+    assert difference.low <= difference.value <= difference.high
+
+
 def test_the_interval_covers_the_truth_nineteen_times_in_twenty() -> None:
     rng, covered = np.random.default_rng(7), 0
     for _ in range(200):
