@@ -99,12 +99,12 @@ def fit_head(
         show(FitProgress(plan.head.name, 0, plan.fits + 1, "reading the features"))
         task = shared.attach(task, plan.head, plan.features_identity(store, task))
         fitted = cross_fit(job, task, resolve_jobs(plan, task, jobs), show)
-    clock.lap("fit", fitted.seconds)
-    clock.lap("out_of_fold")
-    show(FitProgress(plan.head.name, plan.fits, plan.fits + 1, "choosing the decision rule"))
-    corpus_notes = [*task.notes, *_weight_notes(plan, task), *_plan_notes(plan, task)]
-    run = complete_run(job, task, fitted, clock, corpus_notes, run_notes, command=command)
-    checkpoint.remove()
+        clock.lap("fit", fitted.seconds)
+        clock.lap("out_of_fold")
+        show(FitProgress(plan.head.name, plan.fits, plan.fits + 1, "choosing the decision rule"))
+        corpus_notes = [*task.notes, *_weight_notes(plan, task), *_plan_notes(plan, task)]
+        run = complete_run(job, task, fitted, clock, corpus_notes, run_notes, command=command)
+        checkpoint.remove()
     return run, True
 
 

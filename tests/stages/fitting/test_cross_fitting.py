@@ -20,6 +20,7 @@ from heads.classifiers.stacking import StackingHead
 from heads.core.head import Head
 from heads.registry import make_head
 from stages.fitting import cross_fitting as module
+from stages.fitting import pooled_features
 from stages.fitting.cross_fitting import prepare_task, resolve_jobs
 from stages.fitting.fit_checkpoint import FOLDER, FitCheckpoint
 from stages.fitting.fit_head import fit_head
@@ -48,6 +49,17 @@ def test_parallel_fits_give_the_same_run_as_sequential_ones(dataset: Dataset, tm
     expected, actual = one.predictions(), two.predictions()
     np.testing.assert_allclose(actual.probabilities, expected.probabilities, atol=1e-5)
     assert set(two.record.seconds) == set(one.record.seconds) and min(two.record.seconds.values()) >= 0
+
+
+def test_the_file_of_large_features_is_there_until_the_run_is_written(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pooled_features, "IN_MEMORY", 0)
+    monkeypatch.setattr(pooled_features, "SPARE_DISK", 0)
+    plan = FitPlan(head=PrototypeHead(), folds=2, tune=False)  # fitted by other processes alone
+    run, _ = fit_head(*dataset, plan, tmp_path / "runs", jobs=2)
+    assert run.record.diagnostics["training"] is not None
+    assert not (tmp_path / "runs" / FOLDER).exists()
 
 
 def test_a_stacking_ensemble_uses_the_runs_that_it_started_with(dataset: Dataset, tmp_path: Path) -> None:
