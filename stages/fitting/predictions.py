@@ -10,7 +10,6 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
@@ -307,8 +306,8 @@ def read_predictions(
         The predictions.
     """
     further = _stored_columns(decision)
-    rows = (row for table in tables for row in _read_rows(table, 4 + len(further)))
-    ids, splits, *cells = (_restore(column) for column in zip(*rows, strict=True))
+    rows = [row for table in tables for row in _read_rows(table, 4 + len(further))]
+    ids, splits, *cells = map(list, zip(*rows, strict=True))
     truth, predicted, others = cells[0], cells[1], dict(zip(further, cells[2:], strict=True))
     code_of = {name: code for code, name in enumerate(names or labels)}
     true = _label_codes(truth, code_of, len(labels), kind)
@@ -321,21 +320,17 @@ def read_predictions(
     return Predictions(ids, splits, true, decided, last_scores, decision, label_sets, calibration_folds)
 
 
-def _read_rows(table: Path, cells: int) -> Iterator[list[str]]:
-    """Yield the first cells of each row of a table, without its header."""
+def _read_rows(table: Path, cells: int) -> list[list[str]]:
+    """The first cells of each row of a table as they were written, without its header."""
     with table.open(encoding="utf-8", newline="") as file:
         text = file.read()
     if '"' in text:
-        rows = csv.reader(io.StringIO(text, newline=""))
-        next(rows)
-        yield from (row[:cells] for row in rows)
+        lines = csv.reader(io.StringIO(text, newline=""))
+        next(lines)
+        rows = [line[:cells] for line in lines]
     else:  # no cell has a comma or a line end, and the probabilities behind need not be divided
-        yield from (line.split(",", cells)[:cells] for line in text.split("\n")[1:-1])
-
-
-def _restore(column: Sequence[str]) -> list[str]:
-    """The cells of a column as they were written."""
-    return [restore(cell) if cell[:1] == "'" else cell for cell in column]
+        rows = [line.split(",", cells)[:cells] for line in text.split("\n")[1:-1]]
+    return [[restore(cell) for cell in row] for row in rows] if "'" in text else rows
 
 
 def _label_codes(
@@ -344,7 +339,9 @@ def _label_codes(
     """The codes in `cells`; that of a cell with a reason is the code of the reason."""
     if kind != "multilabel":
         undecided = {reason: code for code, reason in REASONS.items()}
-        pairs = zip(cells, reasons or repeat(""), strict=False)
+        if not any(reasons):
+            return np.array([code_of[cell] for cell in cells], dtype=np.int64)
+        pairs = zip(cells, reasons, strict=True)
         return np.array([undecided[reason] if reason else code_of[cell] for cell, reason in pairs], dtype=np.int64)
     codes = np.zeros((len(cells), labels), dtype=bool)
     for row, cell in enumerate(cells):
