@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heads.evaluation.bootstrap import NORMAL_QUANTILE, ConfidenceInterval
-from heads.evaluation.document_measures import is_right
 
-__all__ = ["PairedCounts", "is_right"]
+__all__ = ["PairedCounts"]
 
 
 @dataclass(frozen=True)

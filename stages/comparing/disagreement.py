@@ -14,8 +14,9 @@ from data.source_spec import SourceSpec
 from featurestore import Location
 from heads.evaluation.bootstrap import ConfidenceInterval
 from heads.evaluation.confusion_counts import ConfusionCounts
+from heads.evaluation.document_measures import is_right
 from heads.evaluation.metrics import scorecard
-from heads.evaluation.paired_counts import PairedCounts, is_right
+from heads.evaluation.paired_counts import PairedCounts
 from heads.evaluation.randomization import adjust_holm, mcnemar_p_value
 from stages.explain.source_text import read_texts
 from stages.fitting import runs

@@ -6,8 +6,9 @@ from data.ranges import MAX_SEED
 from data.text_format import join_words
 from featurestore import store_number
 from heads.evaluation.bootstrap import ConfidenceInterval
+from heads.evaluation.document_measures import is_right
 from heads.evaluation.metrics import Metric
-from heads.evaluation.paired_counts import PairedCounts, is_right
+from heads.evaluation.paired_counts import PairedCounts
 from heads.evaluation.proportions import share_interval
 from stages.comparing.choice import MARGIN
 from stages.comparing.data_checks import Advice

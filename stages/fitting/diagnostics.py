@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from data.target import Target
 from featurestore import Bags, Ragged
 from heads.core.head import Head
-from heads.evaluation.paired_counts import PairedCounts, is_right
+from heads.evaluation.document_measures import is_right
+from heads.evaluation.paired_counts import PairedCounts
 from heads.evaluation.score_matrix import align_scores
 
 __all__ = ["FitDiagnostics", "ViewUse", "count_training", "draw_sample"]

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from heads.evaluation.paired_counts import PairedCounts, is_right
+from heads.evaluation.document_measures import is_right
+from heads.evaluation.paired_counts import PairedCounts
 
 
 def test_documents_are_counted_by_who_is_right() -> None:
