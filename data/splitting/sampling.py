@@ -19,8 +19,6 @@ from data.splits import Split
 from data.text_format import plural
 from data.text_hashes import KEY_BYTES, text_digest
 
-SAMPLE_NOTE = "a sample of "  # how the note on a sample begins, by which it is found in the notes of a run
-
 Hashes = NDArray[np.uint64]
 Integers = NDArray[np.int64]
 
@@ -49,7 +47,7 @@ def draw_sample(corpus: Corpus, size: int, seed: int, groups: Sequence[str | Non
         return replace(corpus, notes=(note, *corpus.notes))
     rows = sample_rows(documents, size, seed, groups)
     note = (
-        f"{SAMPLE_NOTE}{len(rows):,} of {total:,} documents, drawn by split and label; `embed` without --sample "
+        f"a sample of {len(rows):,} of {total:,} documents, drawn by split and label; `embed` without --sample "
         "encodes the others, too"
     )
     return replace(

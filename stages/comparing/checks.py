@@ -3,7 +3,6 @@
 A check is reported only if it is more than chance: its threshold is an end of a confidence interval, or a test's level.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -28,17 +27,17 @@ __all__ = ["Check", "check_runs"]
 
 @dataclass(frozen=True)
 class Check:
-    """What a check found: one sentence, and what to do next. run: its name, "" for all runs on the documents."""
+    """What the check `name` found: one sentence, and what to do next.
+
+    run: the name of the run, "" for all runs on the documents.
+    finding: how the sentence begins; it is the same for runs with the same fault.
+    """
 
     run: str
     name: str
+    finding: str
     sentence: str
     next_step: str
-
-    @property
-    def finding(self) -> str:
-        """The sentence without its numbers, which is the same for runs with the same fault."""
-        return re.split(r" \(|: ", self.sentence, maxsplit=1)[0]
 
 
 def check_runs(
@@ -94,4 +93,4 @@ def _scored(run: runs.Run, predictions: Predictions) -> Predictions:
 
 
 def _check(run: str, name: str, advice: Advice | None) -> Check | None:
-    return None if advice is None else Check(run, name, *advice)
+    return None if advice is None else Check(run, name, advice.finding, advice.sentence, advice.next_step)

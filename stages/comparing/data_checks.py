@@ -1,8 +1,8 @@
 """Checks of documents and probabilities: rare labels, duplicates across splits, calibration, and the baseline."""
 
-import re
 import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import pi, sqrt
 
 from data.text_format import join_names, plural
@@ -29,11 +29,27 @@ __all__ = [
     "missing_baseline",
 ]
 
-Advice = tuple[str, str]  # what a check found in a sentence, and the next step
 # with n documents, the exact 95 % interval of a recall includes 1/2 whatever their predictions, if 2 * 0.5^n > 0.05
 FEW = 5
 BASELINE, BASELINE_KIND = "tfidf", "svm"
-_DUPLICATES = re.compile(r"^([\d,]+) texts? occurs? in both train and (test|validation)")
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What a check found, and what to do next: sentences.
+
+    finding: how the first sentence begins; it is the same for runs with the same fault.
+    details: its rest, with numbers.
+    """
+
+    finding: str
+    details: str
+    next_step: str
+
+    @property
+    def sentence(self) -> str:
+        """What was found."""
+        return f"{self.finding}{self.details}"
 
 
 def check_rare_labels(run: runs.Run, metric: Metric) -> Advice | None:
@@ -52,18 +68,19 @@ def check_rare_labels(run: runs.Run, metric: Metric) -> Advice | None:
         return None
     known = sum(bool(label.support) for label in card.labels)
     share = f", but are {len(rare) / known:.0%} of {metric.name}" if metric.name.startswith("macro") else ""
-    sentence = (
-        f"{len(rare):,} of {known:,} labels have at most {FEW} documents that were scored "
-        f"({join_names(sorted(rare))}): these are too few to tell a recall from one half{share}."
+    step = "Add documents of these labels"
+    if share:
+        weighted = shlex.join(["embedonce", "compare", "--metric", "weighted-f1", *run.folder_option])
+        step = f"{step}, or rank by a metric that counts documents: `{weighted}`"
+    return Advice(
+        f"{len(rare):,} of {known:,} labels have at most {FEW} documents that were scored",
+        f" ({join_names(sorted(rare))}): these are too few to tell a recall from one half{share}.",
+        f"{step}.",
     )
-    if not share:
-        return sentence, "Add documents of these labels."
-    weighted = shlex.join(["embedonce", "compare", "--metric", "weighted-f1", *run.folder_option])
-    return sentence, f"Add documents of these labels, or rank by a metric that counts documents: `{weighted}`."
 
 
 def check_duplicates(run: runs.Run) -> Advice | None:
-    """Whether texts of training are also in the split that is scored, enough of them to change its accuracy.
+    """Whether texts of training are also in the split that is scored, in enough documents to change its accuracy.
 
     Args:
         run: any run on the documents.
@@ -72,15 +89,14 @@ def check_duplicates(run: runs.Run) -> Advice | None:
         What was found; None if all of them together are a smaller share than half the confidence interval's width.
     """
     for split, card in run.scorecards.items():
-        found = [match for note in run.record.corpus_notes if (match := _DUPLICATES.match(note)) and match[2] == split]
-        texts = sum(int(match[1].replace(",", "")) for match in found)
+        duplicates = run.record.duplicates.get(split, 0)
         half = (card.accuracy.high - card.accuracy.low) / 2
-        if texts and texts / card.documents > half:
-            verb = "is" if texts == 1 else "are"
-            return (
-                f"{plural(texts, 'text')} of the {split} split {verb} also in the training split, up to "
-                f"{texts / card.documents:.1%} of its {card.documents:,} documents. The confidence interval of the "
-                f"accuracy is ± {half:.1%}, so its metrics may be too high by more than chance.",
+        if duplicates and duplicates / card.documents > half:
+            verb = "has" if duplicates == 1 else "have"
+            return Advice(
+                f"{plural(duplicates, 'document')} of the {split} split {verb} the text of a training document",
+                f", {duplicates / card.documents:.1%} of {card.documents:,}. The confidence interval of the accuracy "
+                f"is ± {half:.1%}, so its metrics may be too high by more than chance.",
                 _duplicates_step(run.record, split),
             )
     return None
@@ -110,9 +126,10 @@ def check_calibration(run: runs.Run, predictions: Predictions, margin: float = M
     if error.low <= expected + margin:
         return None
     report = shlex.join(["embedonce", "report", run.name, *run.folder_option, "--html", "report.html"])
-    return (
-        f"Its probabilities are badly calibrated: on average they are off by {error.value:.3f} (ECE, {error.low:.3f} "
-        f"to {error.high:.3f}), and calibrated ones by at most {expected:.3f}.",
+    return Advice(
+        "Its probabilities are badly calibrated",
+        f": on average they are off by {error.value:.3f} (ECE, {error.low:.3f} to {error.high:.3f}), and calibrated "
+        f"ones by at most {expected:.3f}.",
         f"Look at the reliability diagram before you use them: `{report}`.",
     )
 
@@ -160,8 +177,9 @@ def _is_baseline(record: runs.Record, first: runs.Record) -> bool:
 
 def missing_baseline(run: runs.Run) -> Advice:
     """That no run is the baseline, and how to fit it on the documents of `run`."""
-    return (
-        "There is no baseline: a linear SVM on tf-idf needs no encoder, and a run should be better than it.",
+    return Advice(
+        "There is no baseline",
+        ": a linear SVM on tf-idf needs no encoder, and a run should be better than it.",
         _baseline_step(run),
     )
 
@@ -204,8 +222,9 @@ def check_baseline(
     values = f"{metric.name} {value}; confidence interval {low} to {high}"
     if difference.high < 0:
         search = f", or search the head: `{repeat_command(run, 'sweep')}`" if reads_features(run) else ""
-        return (
-            f"It is worse than the baseline {baseline.name}, a linear SVM on tf-idf ({values}).",
+        return Advice(
+            f"It is worse than the baseline {baseline.name}, a linear SVM on tf-idf",
+            f" ({values}).",
             f"{take}{search}.",
         )
     times = run.record.predict_milliseconds, baseline.record.predict_milliseconds
@@ -215,9 +234,9 @@ def check_baseline(
     if reads_features(run):
         command = repeat_command(run, "curve", head=f"{run.record.head} {BASELINE}")
         more = f", or see whether more documents would help: `{command}`"
-    return (
-        f"It is not better than the baseline {baseline.name}, a linear SVM on tf-idf ({values}), and slower: "
-        f"{times[0]:.3f} against {times[1]:.3f} ms per document, without the encoder.",
+    return Advice(
+        f"It is not better than the baseline {baseline.name}, a linear SVM on tf-idf, and slower",
+        f" ({values}): {times[0]:.3f} against {times[1]:.3f} ms per document, without the encoder.",
         f"{take}{more}.",
     )
 

@@ -47,9 +47,11 @@ def check_fit(run: runs.Run, best: runs.Run, difference: ConfidenceInterval | No
     values = f"{own.first_accuracy:.1%} of its training documents and {own.second_accuracy:.1%} out of fold"
     others = f"{best.name}, which is better, {better.first_accuracy:.1%} and {better.second_accuracy:.1%}"
     if own.difference.low > max(better.difference.high, 0):
-        return f"It overfits: it gets {values} right, {others}.", _search_step(run, best, "stronger regularization")
+        return Advice(
+            "It overfits", f": it gets {values} right, {others}.", _search_step(run, best, "stronger regularization")
+        )
     if _training_interval(own).high < _training_interval(better).low:
-        return f"It underfits: it gets {values} right, {others}.", _search_step(run, best, "more capacity")
+        return Advice("It underfits", f": it gets {values} right, {others}.", _search_step(run, best, "more capacity"))
     return None
 
 
@@ -57,8 +59,9 @@ def _describe_chance(run: runs.Run, counts: PairedCounts, kappa: ConfidenceInter
     """That a run is not better than chance."""
     knows = counts.difference.low > 0
     search = f", then search the head: `{repeat_command(run, 'sweep')}`" if reads_features(run) else ""
-    return (
-        f"It {'overfits' if knows else 'underfits'}: out of fold it is no better than chance (kappa {kappa.low:.3f} to "
+    return Advice(
+        "It overfits" if knows else "It underfits",
+        f": out of fold it is no better than chance (kappa {kappa.low:.3f} to "
         f"{kappa.high:.3f}), and it gets {counts.first_accuracy:.1%} of its training documents right.",
         f"Check that labels belong to their texts{search}.",
     )
@@ -104,8 +107,9 @@ def check_folds(run: runs.Run, predictions: Predictions, metric: Metric, tests: 
     if p_value > LEVEL / tests:
         return None
     values = fold_values(predictions, folds, metric, run.record)
-    return (
-        f"It is unstable: {metric.name} is {', '.join(f'{value:.3f}' for value in values)} on its {len(values)} folds, "
+    return Advice(
+        "It is unstable",
+        f": {metric.name} is {', '.join(f'{value:.3f}' for value in values)} on its {len(values)} folds, "
         f"and such differences of accuracy are rare by chance (p = {p_value:.1g}).",
         f"{_with_another_seed(run)}: if the same documents stay hard, they are not independent, and need a group "
         "column.",
@@ -129,8 +133,9 @@ def check_edges(run: runs.Run) -> Advice | None:
         return None
     described = [f"{each.name} = {each.value:g} of {each.low:g} to {each.high:g}" for each in at_edge]
     settings = {each.name: each.format_beyond() for each in at_edge}
-    return (
-        f"A sweep chose a value at the edge of its range ({join_words(described)}): a better one may be beyond it.",
+    return Advice(
+        "A sweep chose a value at the edge of its range",
+        f" ({join_words(described)}): a better one may be beyond it.",
         f"Try one beyond: `{repeat_command(run, 'fit-head', settings=settings)}`.",
     )
 
@@ -152,11 +157,12 @@ def check_views(run: runs.Run, margin: float = MARGIN) -> Advice | None:
     if counts.difference.high > margin:
         return None
     others = join_words([other for other in views.alone if other != view])
-    sentence = (
-        f"{view} alone accounts for the score: without {others}, it gets {counts.second_accuracy:.1%} of "
-        f"{counts.documents:,} held-out documents right, and {counts.first_accuracy:.1%} with all."
+    return Advice(
+        f"{view} alone accounts for the score",
+        f": without {others}, it gets {counts.second_accuracy:.1%} of {counts.documents:,} held-out documents right, "
+        f"and {counts.first_accuracy:.1%} with all.",
+        _views_step(run, view),
     )
-    return sentence, _views_step(run, view)
 
 
 def _views_step(run: runs.Run, view: str) -> str:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from data.splits import Split
-from data.splitting.sampling import SAMPLE_NOTE
 from data.text_format import join_names, join_words, plural
 from heads.evaluation.metrics import Metric
 from heads.evaluation.selection_optimism import SelectionOptimism
@@ -95,8 +94,12 @@ def describe_exposure(ranked: Sequence[runs.Run], predictions: Mapping[str, Pred
 
 def _sample_notes(ranked: Sequence[runs.Run]) -> list[str]:
     """A sentence for each corpus that is a sample of another one."""
-    notes = ((run.record.corpus, note) for run in ranked for note in run.record.corpus_notes)
-    return [f"{name} is {note}." for name, note in dict.fromkeys(notes) if note.startswith(SAMPLE_NOTE)]
+    samples = {run.record.corpus: run.record.sample_of for run in ranked if run.record.sample_of}
+    return [
+        f"{name} is a sample of {whole['corpus']}, which has {whole['documents']:,} documents: `embed` without "
+        "--sample encodes all of them."
+        for name, whole in samples.items()
+    ]
 
 
 def _decision_notes(ranked: Sequence[runs.Run]) -> list[str]:

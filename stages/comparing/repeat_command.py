@@ -99,7 +99,7 @@ def _options(record: runs.Record) -> Iterator[tuple[str, ...]]:
     yield from (("--augmented", copies) for copies in record.copies)
     if record.layer not in (None, -1):
         yield "--layer", str(record.layer)
-    if any("without a label" in note and note.endswith("left out.") for note in record.corpus_notes):
+    if record.unlabeled:
         yield ("--skip-unlabeled",)
     if record.kind == "ordinal":
         yield "--order", _csv_row(record.labels)

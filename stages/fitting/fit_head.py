@@ -8,7 +8,7 @@ scores choose the decision rule; a last fit uses the whole training split; and o
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ from stages.fitting.predictions import Predictions
 from stages.fitting.sample_weights import align_weights
 from stages.fitting.saving import save
 from stages.fitting.stacking_inputs import stacking_notes
-from stages.fitting.task import Task, rare_label_notes, resolve_layer
+from stages.fitting.task import Task, count_duplicates, count_unlabeled, rare_label_notes, resolve_layer
 
 SCORED_DOCUMENTS = 1_000  # to measure the time per document if there is no test split
 VALIDATED_ON = {"folds": "out_of_fold", "split": "validation"}  # the name of the metrics
@@ -234,6 +234,9 @@ def _record(
         spec=table.spec.to_json(),
         shards=[shard.name for shard in store.shards()],
         corpus=table.name,
+        sample_of={} if table.sample_of is None else asdict(table.sample_of),
+        unlabeled=count_unlabeled(table, with_test=plan.test),
+        duplicates=count_duplicates(table),
         documents=_count_documents(plan, task),
         documents_hash=task.documents_hash,
         encoder_trainings=task.exposure.summaries(),

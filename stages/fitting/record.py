@@ -53,6 +53,9 @@ class Record:
     base_runs: Sequence[str] = ()  # runs in the same folder whose scores a stacking ensemble reads, in this order
     tabular: Sequence[str] = ()  # the tabular columns that the head or its base runs read, as in "price:number"
     further_recipes: Sequence[Mapping[str, Any]] = ()  # of the second and every further store, in this order
+    sample_of: Mapping[str, Any] = field(default_factory=dict)  # SampleOf, if the corpus is a sample; {} if not
+    unlabeled: int = 0  # documents that are left out, because they have no label
+    duplicates: Mapping[str, int] = field(default_factory=dict)  # split -> documents with the text of a training one
     source: str = ""  # from which the corpus was read, as the user wrote it
     spec: Mapping[str, Any] = field(default_factory=dict)  # how: a SourceSpec
     scored_level: int | None = None  # the level of the taxonomy that the labels are nodes of; None for all labels

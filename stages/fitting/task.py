@@ -12,6 +12,7 @@ from data.errors import BadData, CallError
 from data.splits import Split
 from data.target import Target
 from data.text_format import join_names, plural
+from data.text_hashes import text_digest
 from featurestore import Bags, CorpusTable, FeatureSource
 from heads.core.head import Head
 from heads.evaluation.decisions.heldout import HeldOut
@@ -21,6 +22,7 @@ from stages.fitting.labeled_bags import LabeledBags
 from stages.fitting.runs import Run
 
 HASHED = 4096  # documents that are written as JSON at a time
+BLANK = text_digest("").hex()  # the key of an empty text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +156,7 @@ def labeled_rows(table: CorpusTable, *, skip_unlabeled: bool, with_test: bool = 
     """The rows of the documents with labels, and notes on the others. Raises BadData as `load_task` does."""
     used = [row for row, split in enumerate(table.splits) if with_test or split != Split.TEST]
     rows = [row for row in used if table.labels[row] is not None]
-    missing = len(used) - len(rows)
+    missing = count_unlabeled(table, with_test=with_test)
     if not rows:
         raise BadData(f"{table.name}: no document has a label. Name the label column when embedding, with --label.")
     if missing and not skip_unlabeled:
@@ -166,6 +168,31 @@ def labeled_rows(table: CorpusTable, *, skip_unlabeled: bool, with_test: bool = 
         )
     verb = "is" if missing == 1 else "are"
     return rows, [f"{plural(missing, 'document')} without a label {verb} left out."] if missing else []
+
+
+def count_unlabeled(table: CorpusTable, *, with_test: bool) -> int:
+    """The number of documents without a label; of the test split only if that is used."""
+    split_of_unlabeled = (split for split, labels in zip(table.splits, table.labels, strict=True) if labels is None)
+    return sum(with_test or split != Split.TEST for split in split_of_unlabeled)
+
+
+def count_duplicates(table: CorpusTable) -> dict[str, int]:
+    """The documents with the text of a training document, labeled ones alone: of the test and the validation split.
+
+    Validation documents count as training documents of the test split, as a head is fitted on both. Blank texts have
+    nothing in common.
+    """
+    keys: dict[str, list[str]] = {split: [] for split in Split}
+    for key, split, labels in zip(table.keys, table.splits, table.labels, strict=True):
+        if labels is not None and key != BLANK:
+            keys[split or Split.TRAIN].append(key)
+    train, validation = set(keys[Split.TRAIN]), keys[Split.VALIDATION]
+    learned = train.union(validation)
+    counts = {
+        Split.VALIDATION: sum(key in train for key in validation),
+        Split.TEST: sum(key in learned for key in keys[Split.TEST]),
+    }
+    return {split.value: count for split, count in counts.items() if count}
 
 
 def _encodable_rows(store: FeatureSource, table: CorpusTable, rows: list[int]) -> tuple[list[int], list[int]]:

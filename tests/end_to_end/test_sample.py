@@ -48,7 +48,9 @@ def test_heads_are_compared_on_a_sample_and_then_fitted_on_all_documents(embedon
     assert "60 documents: 60 encoded" in embedded.err
     fitted = embedonce("fit-head", "linear", "prototype", "--folds", "2")
     assert fitted.code == 0 and "corpus news-sample60" in fitted.err
-    assert fitted.err.count(NOTE) == fitted.err.count(f"news-sample60 is {NOTE}.") == 1
+    assert (
+        NOTE not in fitted.err and fitted.err.count("news-sample60 is a sample of news, which has 240 documents") == 1
+    )
     assert "news-sample60" in embedonce("store", "info").out
     shown = embedonce(*call)
     assert "240 documents (60 already in the store): 180 encoded" in shown.err and "a sample" not in shown.err

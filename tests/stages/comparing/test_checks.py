@@ -21,6 +21,7 @@ from heads.evaluation.paired_counts import PairedCounts
 from heads.evaluation.probability_table import ProbabilityTable
 from stages.comparing.checks import Check, check_runs
 from stages.comparing.data_checks import (
+    Advice,
     check_baseline,
     check_calibration,
     check_duplicates,
@@ -93,12 +94,11 @@ def documents_of(run: runs.Run) -> str:
     return f"--store store --corpus made --folds 2 --runs {run.folder.parent}"
 
 
-def found(finding: tuple[str, str] | None) -> tuple[str, str]:
-    assert finding is not None
-    sentence, step = finding
-    assert sentence.endswith(".") and step.endswith(".")
-    suggested(step)
-    return finding
+def found(advice: Advice | None) -> tuple[str, str]:
+    assert advice is not None
+    assert advice.sentence.endswith(".") and advice.next_step.endswith(".")
+    suggested(advice.next_step)
+    return advice.sentence, advice.next_step
 
 
 def diagnostics(training: PairedCounts | None = None, views: ViewUse | None = None) -> dict[str, Any]:
@@ -225,35 +225,15 @@ def test_labels_with_five_documents_or_fewer_are_rare(fitted: runs.Run) -> None:
 
 
 def test_duplicates_are_reported_if_they_may_change_the_accuracy_by_more_than_chance(fitted: runs.Run) -> None:
-    notes, cards = (
-        ["1,100 texts occur in both train and test, 3 of them with other case or white space"],
-        {"test": card(10_000)},
-    )
-    run = make_run(fitted, corpus_notes=notes, cards=cards, spec={"split": "part"})
+    cards = {"test": card(10_000)}
+    run = make_run(fitted, duplicates={"test": 1_100}, cards=cards, spec={"split": "part"})
     sentence, step = found(check_duplicates(run))
-    assert "1,100 texts of the test split are also in the training split, up to 11.0% of its 10,000" in sentence
+    assert "1,100 documents of the test split have the text of a training document, 11.0% of 10,000" in sentence
     assert step.endswith("embed with --split ''.")
     for spec in ({"split": "part", "group": "author"}, {"split": "", "test_file": "test.csv"}):
         assert "Remove these texts" in found(check_duplicates(replace(run, record=replace(run.record, spec=spec))))[1]
-    few = make_run(fitted, corpus_notes=["1 text occurs in both train and test"], cards=cards)
+    few = make_run(fitted, duplicates={"test": 1, "validation": 1_100}, cards=cards)
     assert check_duplicates(few) is None and check_duplicates(make_run(fitted, cards=cards)) is None
-
-
-def test_the_note_on_duplicates_is_the_one_that_reading_a_corpus_makes() -> None:
-    from data.documents import Document, Documents
-    from data.splitting.split_notes import duplicate_notes
-    from data.text_hashes import TextHashes
-    from stages.comparing.data_checks import _DUPLICATES
-
-    texts = [("same", "train"), ("same", "test"), ("other", "test"), ("Same", "validation")]
-    documents = Documents.from_documents(
-        [Document(str(n), text, ("a",), split) for n, (text, split) in enumerate(texts)]
-    )
-    notes = list(duplicate_notes(documents, TextHashes.of(documents.texts)))
-    assert [(match[1], match[2]) for note in notes if (match := _DUPLICATES.match(note))] == [
-        ("1", "test"),
-        ("1", "validation"),
-    ]
 
 
 def with_probabilities(fitted: runs.Run, random: np.random.Generator, power: float) -> Made:
@@ -280,7 +260,7 @@ def test_overconfident_probabilities_are_reported_and_calibrated_ones_are_not(fi
     assert check_calibration(make_run(fitted, cards={"out_of_fold": card(3)}), run.planted) is None  # no ECE is known
 
 
-def compared_with_baseline(fitted: runs.Run, right: float, milliseconds: float) -> tuple[str, str] | None:
+def compared_with_baseline(fitted: runs.Run, right: float, milliseconds: float) -> Advice | None:
     random, folds = np.random.default_rng(0), np.zeros(2_000, dtype=np.int64)
     truth, predicted = simulate(random, np.array([0.8]), folds)
     _, other = simulate(np.random.default_rng(1), np.array([right]), folds)
@@ -425,8 +405,10 @@ def test_the_baseline_is_compared_by_the_metric_of_probabilities_that_ranks(fitt
 
 
 def test_runs_with_the_same_fault_share_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
-    checks = [Check(f"mlp-{row}", "fit", f"It overfits: it gets {row}% right.", "Search.") for row in range(3)]
-    checks.append(Check("mlp-0", "views", "It does not need cls (0.1).", "Leave it out."))
+    checks = [
+        Check(f"mlp-{row}", "fit", "It overfits", f"It overfits: it gets {row}% right.", "Search.") for row in range(3)
+    ]
+    checks.append(Check("mlp-0", "views", "It does not need cls", "It does not need cls (0.1).", "Leave it out."))
     show_sentences(cast(Any, SimpleNamespace(notes=(), checks=checks)))
     lines = capsys.readouterr().err.splitlines()
     assert [line.removeprefix("  - ") for line in lines[1:]] == [

@@ -134,10 +134,7 @@ CASES: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "copies": ({"copies": {"news-deletion": 3, "news exchange": 1}}, {"augmented": ("news-deletion", "news exchange")}),
     "a layer": ({"layer": -4}, {"layer": -4}),
     "all layers": ({"head": "layermix", "layer": None}, {"layer": -1}),
-    "documents without a label": (
-        {"corpus_notes": ("3 documents without a label are left out.",)},
-        {"skip_unlabeled": True},
-    ),
+    "documents without a label": ({"unlabeled": 3}, {"skip_unlabeled": True}),
     "weights": (
         {"command": "embedonce fit-head linear --weight 'how much' --weight-from w.csv --weight-id key"},
         {"weight": "how much", "weight_from": "w.csv", "weight_id": "key"},
@@ -188,16 +185,6 @@ def _as_text(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | float) else str(value)
 
 
-def test_the_note_on_documents_without_a_label_is_the_one_that_a_fit_makes() -> None:
-    from data.documents import Document
-    from stages.fitting.task import labeled_rows
-    from tests.small_store import table_of
-
-    table = table_of([Document("1", "one", ("a",), "train"), Document("2", "two", None, "train")])
-    _, notes = labeled_rows(table, skip_unlabeled=True)
-    assert parse(repeat_command(make_run(corpus_notes=notes), "fit-head"))["skip_unlabeled"]
-
-
 def test_only_the_same_head_has_the_rule_and_calibration_of_the_run() -> None:
     run = make_run(tuned=False, command="embedonce fit-head linear --calibration none --class-weight weights.json")
     words = repeat_command(run, "fit-head").split()
@@ -242,7 +229,7 @@ def test_the_baseline_of_a_fine_tuned_classifier_is_one_that_can_be_scored(
         hyperparameters={"finetune": settings},
         validate_on=validate_on,
     )
-    step = missing_baseline(run)[1]
+    step = missing_baseline(run).next_step
     assert expected in step
     for parameters in suggested(step):
         assert parameters["heads"] == ("tfidf",)

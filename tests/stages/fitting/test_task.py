@@ -8,7 +8,10 @@ import pytest
 from data.errors import BadData
 from data.taxonomy import Taxonomy
 from heads.classifiers.linear import LinearHead
-from stages.fitting.task import load_task
+from heads.classifiers.prototype import PrototypeHead
+from stages.fitting.fit_head import fit_head
+from stages.fitting.plan import FitPlan
+from stages.fitting.task import count_duplicates, load_task
 from tests.small_store import blobs, make_store
 
 
@@ -26,6 +29,22 @@ def test_unlabeled_is_not_the_same_as_no_label_applies(tmp_path: Path) -> None:
     ids = [*task.train_ids, *task.test_ids]
     assert documents[0].id not in ids and len(ids) == 19
     assert not task.target.y[task.train_ids.index(documents[1].id)].any()
+
+
+def test_a_record_has_what_is_left_out_and_what_occurs_twice(tmp_path: Path) -> None:
+    documents, vectors = blobs(["a", "b"], documents=20)
+    splits = ["validation"] * 2 + ["test"] * 5 + ["train"] * 13
+    documents = [replace(each, split=split) for each, split in zip(documents, splits, strict=True)]
+    texts = {0: "same", 2: "same", 3: "same", 4: "other", 19: "other", 1: "", 5: "", 18: "", 6: "once"}  # "" is blank
+    documents = [replace(each, text=texts.get(row, f"text {row}")) for row, each in enumerate(documents)]
+    documents[17] = replace(documents[17], text="once", labels=None)  # a head is not fitted on it
+    store, table = make_store(tmp_path / "store", documents, vectors)
+    plan = FitPlan(head=PrototypeHead(), folds=2, skip_unlabeled=True)
+    record = fit_head(store, table, plan, tmp_path / "runs")[0].record
+    assert record.unlabeled == 1 and record.duplicates == {"test": 3} and not record.sample_of
+    validation = replace(documents[1], text="other")
+    _, table = make_store(tmp_path / "other", [documents[0], validation, *documents[2:]], vectors)
+    assert count_duplicates(table) == {"validation": 1, "test": 3}
 
 
 def test_a_taxonomy_changes_the_run_and_not_the_documents_of_one_label(tmp_path: Path) -> None:
