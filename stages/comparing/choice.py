@@ -164,13 +164,12 @@ def _describe(choice: Choice, entries: Sequence[Entry], chosen: Entry, metric: M
     seeds = f" (or another of its {len(chosen.runs)} seeds)" if len(chosen.runs) > 1 else ""
     take = f"Take {choice.run}{seeds}"
     if choice.run != choice.best:
-        further = "below" if metric.sign > 0 else "above"
         saved = words.instead.format(words.format(choice.run_cost), words.format(choice.best_cost))
         encoding = " (encoding not counted)" if chosen.first.record.recipe != best.recipe else ""
         return (
-            f"{take}: with a probability of {_percent(choice.not_worse)} its {ranked} ({choice.value:.3f}) is at most "
-            f"{choice.margin:g} {further} that of the best run, {choice.best} ({choice.best_value:.3f}), and it "
-            f"{saved}{encoding}."
+            f"{take}: its {ranked} ({choice.value:.3f}) is within {choice.margin:g} of that of the best run, "
+            f"{choice.best} ({choice.best_value:.3f}), on other documents with a probability of "
+            f"{_percent(choice.not_worse)}, and it {saved}{encoding}."
         )
     several = "configurations" if any(len(entry.runs) > 1 for entry in entries) else "runs"
     its_best = f"it has the best {ranked} of {len(entries)} {several} ({choice.value:.3f})"

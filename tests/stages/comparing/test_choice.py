@@ -63,8 +63,9 @@ def test_the_cheapest_run_within_the_margin_is_taken(folder: Folder) -> None:
     choice = compare([far, close, best], metric=ACCURACY, margin=0.01).choice
     assert choice is not None and (choice.run, choice.best, choice.candidates) == ("close", "best", ("close", "best"))
     assert choice.sentence == (
-        f"Take close: with a probability of {100 * choice.not_worse:.0f} % its out-of-fold accuracy (0.963) is at most "
-        "0.01 below that of the best run, best (0.967), and it predicts a document in 0.50 ms instead of 2.0 ms."
+        "Take close: its out-of-fold accuracy (0.963) is within 0.01 of that of the best run, best (0.967), on other "
+        f"documents with a probability of {100 * choice.not_worse:.0f} %, and it predicts a document in 0.50 ms "
+        "instead of 2.0 ms."
     )
     assert 0.5 < choice.not_worse <= 1 and choice.difference is not None
     assert choice.difference.value == pytest.approx(-1 / 300)
