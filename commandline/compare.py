@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import click
 
 from commandline.comparison_tables import show_choice, show_comparison, show_sentences
+from commandline.fit_options import METRIC_NAMES
 from commandline.options import (
-    METRIC_NAMES,
+    Name,
     NewFile,
     json_option,
     receives,
@@ -69,7 +70,7 @@ class CompareOptions:
 @runs_option
 @click.option(
     "--metric",
-    type=click.Choice(METRIC_NAMES),
+    type=Name(METRIC_NAMES),
     help="What ranks the runs.  [what selected their decision rules, if it is the same; else macro-f1]",
 )
 @click.option(

@@ -5,20 +5,22 @@ from typing import TYPE_CHECKING
 
 import click
 
-from commandline.options import (
-    ChartOptions,
+from commandline.fit_options import (
     SelectionOptions,
-    chart_options,
     class_weight_option,
     corpus_options,
-    describe_origin,
     joined_stores_options,
-    json_option,
     metric_option,
+    set_option,
+)
+from commandline.options import (
+    ChartOptions,
+    chart_options,
+    describe_origin,
+    json_option,
     receives,
     runs_option,
     seed_option,
-    set_option,
 )
 from commandline.output import download, note, progress, say, show_json, table
 from data.ranges import MAX_SEEDS

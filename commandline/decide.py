@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from commandline.decision_tables import show_decision
+from commandline.fit_options import CALIBRATIONS
 from commandline.objective_options import ObjectiveOptions, objective_options
 from commandline.options import (
-    CALIBRATIONS,
     STORE,
     NewFile,
     device_option,

@@ -11,22 +11,17 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from commandline.comparison_tables import show_choice, show_comparison
-from commandline.options import (
+from commandline.fit_options import (
     CALIBRATIONS,
     CorpusOptions,
     class_weight_option,
     corpus_options,
-    describe_origin,
     folds_option,
     joined_stores_options,
-    json_option,
-    on_option,
-    receives,
-    runs_option,
-    seed_option,
     set_option,
     validate_on_option,
 )
+from commandline.options import describe_origin, json_option, on_option, receives, runs_option, seed_option
 from commandline.output import download, note, progress, say
 from data.errors import CallError, EmbedOnceError, ExtraMissing, StorageFailed
 from data.text_format import format_duration

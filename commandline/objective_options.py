@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from commandline.options import Name
+
 if TYPE_CHECKING:
     from stages.fitting.decision_options import DecisionOptions
 
@@ -29,7 +31,7 @@ TAXONOMY_NAMES = ("hf1", "leaf", "distance", "wu-palmer")
 _OPTIONS = (
     click.option(
         "--objective",
-        type=click.Choice((*OBJECTIVE_NAMES, *TAXONOMY_NAMES)),
+        type=Name((*OBJECTIVE_NAMES, *TAXONOMY_NAMES)),
         metavar="NAME",
         help=f"What decisions are for: {', '.join(OBJECTIVE_NAMES)}; with a taxonomy {', '.join(TAXONOMY_NAMES[:-1])} "
         f"or {TAXONOMY_NAMES[-1]}.  [hf1 for labels that are paths or have a taxonomy of their own, absolute-error "

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from commandline.options import METRIC_NAMES, NewFile, receives, runs_option, stores_option
+from commandline.fit_options import METRIC_NAMES
+from commandline.options import Name, NewFile, receives, runs_option, stores_option
 from commandline.output import progress, say
 from data.text_format import plural
 
@@ -32,7 +33,7 @@ class ReportOptions:
 @click.command(short_help="Write a page about one run.")
 @click.argument("run")
 @click.option("--html", type=NewFile(), required=True, help="The page to write.")
-@click.option("--metric", type=click.Choice(METRIC_NAMES), help="The metric at the top.  [what selected the rule]")
+@click.option("--metric", type=Name(METRIC_NAMES), help="The metric at the top.  [what selected the rule]")
 @runs_option
 @stores_option
 @receives(ReportOptions)

@@ -11,21 +11,23 @@ from typing import TYPE_CHECKING
 import click
 
 from commandline.comparison_tables import show_choice, show_comparison
-from commandline.options import (
-    ChartOptions,
+from commandline.fit_options import (
     SelectionOptions,
-    chart_options,
     corpus_options,
-    describe_origin,
     folds_option,
     joined_stores_options,
-    json_option,
     metric_option,
+    validate_on_option,
+)
+from commandline.options import (
+    ChartOptions,
+    chart_options,
+    describe_origin,
+    json_option,
     on_option,
     receives,
     runs_option,
     seed_option,
-    validate_on_option,
 )
 from commandline.output import download, note, progress, say, show_json, table
 from data.errors import CallError

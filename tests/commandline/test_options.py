@@ -42,6 +42,23 @@ def test_every_whole_number_has_a_range(name: str) -> None:
     assert {item.name for item in numbers if not isinstance(item.type, click.IntRange)} <= {"layer"}
 
 
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (("compare", "--metric", "macrof1"), "there is no 'macrof1'. Did you mean 'macro-f1'?"),
+        (("report", "--metric", "brier-score"), "Did you mean 'brier'?"),
+        (("compare", "--metric", "recall"), "'macro-recall', 'micro-recall', 'weighted-recall' or 'samples-recall'?"),
+        (("sweep", "linear", "--metric", "xyz"), "there is no 'xyz'. Known: accuracy, auroc,"),
+        (("decide", "linear-1", "--objective", "balanced accuracy"), "Did you mean 'balanced-accuracy'?"),
+    ],
+)
+def test_of_many_names_the_closest_to_a_misspelled_one_is_suggested(
+    embedonce: Run, arguments: tuple[str, ...], hint: str
+) -> None:
+    answer = embedonce(*arguments)
+    assert answer.code == 2 and hint in answer.err
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_and_option_has_help(name: str) -> None:
     command = COMMANDS[name]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from commandline.options import MAXIMIZED, METRIC_NAMES
+from commandline.fit_options import MAXIMIZED, METRIC_NAMES
 from data.errors import CallError
 from data.hierarchy import Hierarchy
 from data.taxonomy import Taxonomy
