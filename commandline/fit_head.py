@@ -21,7 +21,7 @@ from commandline.fit_options import (
     set_option,
     validate_on_option,
 )
-from commandline.options import describe_origin, json_option, on_option, receives, runs_option, seed_option
+from commandline.options import json_option, on_option, receives, runs_option, seed_option
 from commandline.output import download, note, progress, say
 from data.errors import CallError, EmbedOnceError, ExtraMissing, StorageFailed
 from data.text_format import format_duration
@@ -136,7 +136,7 @@ def fit_head(options: FitHeadOptions) -> None:
         raise CallError("--jobs is for fits on this machine; the workers of --on choose it. Leave one of them out.")
     inputs = _read_inputs(options)
     source, corpus, plans = inputs.source, inputs.table, inputs.plans
-    names, origin = ", ".join(options.heads), describe_origin("store", "the newest store")
+    names, origin = ", ".join(options.heads), options.store_origin
     say(f"Fitting {names} on {source.name}{origin}, corpus {corpus.name}.")
     if options.on is not None:
         runs, has_failed = _fit_on_engine(inputs, options)
@@ -162,7 +162,7 @@ def _read_inputs(options: FitHeadOptions) -> "FitInputs":
     from stages.fitting.head_options import parse_heads
     from stages.stores import open_stores
 
-    source, first = open_stores(options.store, options.stores_folder)
+    source, first = open_stores(options.store, options.stores_folder, options.corpus)
     corpus = options.open_corpus(first)
     weights = options.read_weights(corpus)
     layers = len(first.recipe.layers) if source is first else 1
@@ -238,7 +238,7 @@ def _fit_all(
     pooled: "PooledFeatures",
 ) -> "tuple[list[Run], bool]":
     """Fit each head, also if one fails; returns the runs, and whether one failed for more than a missing package."""
-    runs, has_failed, shown_notes = [], False, set(corpus.notes)
+    runs, has_failed, shown_notes, shown_errors = [], False, set(corpus.notes), set[str]()
     for plan in plans:
         if not _supports_labels(plan, corpus):
             continue
@@ -247,7 +247,8 @@ def _fit_all(
         except StorageFailed:  # no other head could be saved either
             raise
         except EmbedOnceError as error:
-            say(f"{plan.head.name}: {error}")
+            say(f"{plan.head.name}: {'the same' if str(error) in shown_errors else error}")
+            shown_errors.add(str(error))
             has_failed = has_failed or not isinstance(error, ExtraMissing)
     return runs, has_failed
 

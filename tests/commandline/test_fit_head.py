@@ -36,6 +36,13 @@ def test_a_head_that_fails_is_named_and_the_others_are_fitted(embedonce: Run) ->
 
 
 @pytest.mark.usefixtures("store")
+def test_what_stops_every_head_is_said_once(embedonce: Run) -> None:
+    result = embedonce("fit-head", "linear", "prototype", *FAST, "--order", "a,b")
+    assert result.code == 1 and "prototype: the same" in result.err
+    assert result.err.count("linear: ") == 1 and result.err.count("--order") == 1
+
+
+@pytest.mark.usefixtures("store")
 @pytest.mark.parametrize("folder", ["r\udcff", "a\nb", "-r"])
 def test_a_folder_of_any_name_keeps_runs(embedonce: Run, folder: str) -> None:
     assert embedonce("fit-head", "prototype", *FAST, "--runs", folder).code == 0
