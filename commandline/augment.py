@@ -11,7 +11,7 @@ import click
 from commandline.options import (
     STORE,
     NewFile,
-    describe_origin,
+    describe_store_origin,
     device_option,
     json_option,
     receives,
@@ -90,7 +90,7 @@ class AugmentOptions(TextOptions):
 @click.option("--out", type=NewFile(), metavar="FILE", help="File of the copies.  [augmented/CORPUS-METHOD.jsonl]")
 @click.option("--source", metavar="FILE", help="File that has the texts.  [the file that was embedded]")
 @text_options
-@click.option("--store", type=STORE, help="The feature store.  [the newest in --stores]")
+@click.option("--store", type=STORE, help="The feature store.  [the newest in --stores that has --corpus]")
 @stores_option
 @click.option("--embed/--no-embed", default=True, help="Encode the copies into the store.")
 @click.option(
@@ -115,9 +115,9 @@ def augment(options: AugmentOptions) -> None:
     from stages.augment.augment import augment as make_copies
     from stages.stores import open_corpus, open_store
 
-    store = open_store(options.store, options.stores_folder)
+    store = open_store(options.store, options.stores_folder, options.corpus)
     corpus = open_corpus(store, options.corpus)
-    origin = describe_origin("store", "the newest store")
+    origin = describe_store_origin(options.corpus)
     say(f"Copying training documents of {corpus.name} in {store.name}{origin} by {options.method}.")
     with progress("copying") as bar:
         copies = make_copies(

@@ -16,7 +16,6 @@ from commandline.fit_options import (
 from commandline.options import (
     ChartOptions,
     chart_options,
-    describe_origin,
     json_option,
     receives,
     runs_option,
@@ -77,11 +76,11 @@ def curve(options: CurveOptions) -> None:
     from stages.stores import open_stores
 
     options.check_formats()
-    source, first = open_stores(options.store, options.stores_folder)
+    source, first = open_stores(options.store, options.stores_folder, options.corpus)
     corpus = options.open_corpus(first)
     metric = options.find_metric(corpus).attribute
     plan = _plan(corpus, options.open_copies(first), options)
-    origin = describe_origin("store", "the newest store")
+    origin = options.store_origin
     say(f"Learning curves of {', '.join(options.heads)} on {source.name}{origin}, corpus {corpus.name}.")
     download(source.stores)
     with progress("fitting") as bar:

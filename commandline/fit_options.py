@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from commandline.objective_options import ObjectiveOptions, objective_options
-from commandline.options import STORE, Name, combine_options, split_names, stores_option
+from commandline.options import STORE, Name, combine_options, describe_store_origin, split_names, stores_option
 from data.errors import CallError
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ joined_stores_options = combine_options(
         "--store",
         type=STORE,
         multiple=True,
-        help="The feature store. Repeat it to join several stores.  [the newest in --stores]",
+        help="The feature store. Repeat it to join several stores.  [the newest in --stores that has --corpus]",
     ),
     stores_option,
 )
@@ -127,6 +127,11 @@ class CorpusOptions(ObjectiveOptions):
     weight_id: str | None
     order: str | None
     scored_level: int | None
+
+    @property
+    def store_origin(self) -> str:
+        """Where the store came from, for the first line that a command prints."""
+        return describe_store_origin(self.corpus)
 
     @property
     def label_order(self) -> tuple[str, ...]:

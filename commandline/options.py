@@ -187,6 +187,11 @@ def refuse_unused(parameters: Sequence[str], reason: str) -> None:
         raise CallError(f"{join_names(given, quoted=False)} {verb} {reason}. Leave {them} out.")
 
 
+def describe_store_origin(corpus: str | None) -> str:
+    """Where the store of a command with --corpus came from, as `describe_origin` writes it."""
+    return describe_origin("store", "the newest store" if corpus is None else "the newest store with this corpus")
+
+
 def describe_origin(parameter: str, default: str) -> str:
     """Where a value came from, in parentheses, for the first line that a command prints; "" for the command line."""
     source = click.get_current_context().get_parameter_source(parameter)

@@ -22,7 +22,6 @@ from commandline.fit_options import (
 from commandline.options import (
     ChartOptions,
     chart_options,
-    describe_origin,
     json_option,
     on_option,
     receives,
@@ -99,7 +98,7 @@ def sweep(options: SweepOptions) -> None:
     options.check_formats()
     inputs = _read_inputs(options)
     source, corpus = inputs.source, inputs.table
-    origin = describe_origin("store", "the newest store")
+    origin = options.store_origin
     say(f"Sweep of {options.head} on {source.name}{origin}, corpus {corpus.name}.")
     if options.head == ALL:
         _note_left_out(inputs.spaces, layers=len(source.recipes[0].layers))
@@ -123,7 +122,7 @@ def _read_inputs(options: SweepOptions) -> "SweepInputs":
     from stages.stores import open_stores
     from stages.sweep import SweepInputs
 
-    source, first = open_stores(options.store, options.stores_folder)
+    source, first = open_stores(options.store, options.stores_folder, options.corpus)
     corpus = options.open_corpus(first)
     return SweepInputs(source, corpus, _search_spaces(corpus, options.open_copies(first), options))
 

@@ -52,7 +52,7 @@ class TaxonomyOptions(SourceOptions):
 @click.option("--all", "every", is_flag=True, help="With --run: also draw nodes without mistakes.")
 @click.option("--suggest", metavar="RUN", help="Propose a taxonomy for the flat labels of RUN, from its confusions.")
 @click.option("--output", type=NewFile(), help="Also write the taxonomy as an edge file: child, parent.")
-@click.option("--store", type=STORE, help="A feature store.  [the newest in --stores]")
+@click.option("--store", type=STORE, help="A feature store.  [the newest in --stores that has --corpus]")
 @stores_option
 @click.option("--corpus", help="Name of a corpus in the store.  [its only one]")
 @runs_option
@@ -176,7 +176,7 @@ def _read(options: TaxonomyOptions) -> "CountedTaxonomy":
     location = options.store if options.source is None else store_location(options.source)
     if options.source is not None and location is None:
         return read_source(options.source, options.spec)
-    return count_stored(open_corpus(open_store(location, options.stores_folder), options.corpus))
+    return count_stored(open_corpus(open_store(location, options.stores_folder, options.corpus), options.corpus))
 
 
 def _write_edges(counted: "CountedTaxonomy", path: Path) -> None:

@@ -10,13 +10,16 @@ from stages.fitting.copies import ORIGIN_COLUMN
 __all__ = ["open_corpus", "open_store", "open_stores"]
 
 
-def open_store(location: Location | None, folder: Location) -> FeatureStore:
-    """The store at `location`, or the newest store in `folder`. Raises FileMissing if there is none, BucketFailed."""
+def open_store(location: Location | None, folder: Location, corpus: str | None = None) -> FeatureStore:
+    """The store at `location`, or the newest store in `folder`: of those that have a corpus of this name, if any do.
+
+    Raises FileMissing if there is none, BucketFailed.
+    """
     if isinstance(location, Path):
         return FeatureStore.open(_find_store(location, folder))
     if location is not None:
         return FeatureStore.open(location)
-    store = newest_store(folder)
+    store = newest_store(folder, corpus) or newest_store(folder)
     if store is None:
         raise FileMissing(f"{folder} holds no feature store. Make one with `embedonce embed FILE`.")
     return store
@@ -31,12 +34,15 @@ def _find_store(path: Path, folder: Location) -> Location:
     return inside if exists else path
 
 
-def open_stores(paths: Sequence[Location], folder: Location) -> tuple[FeatureSource, FeatureStore]:
-    """The stores at `paths` joined into one, or the newest in `folder`; and the first of them, which has the corpus.
+def open_stores(
+    paths: Sequence[Location], folder: Location, corpus: str | None = None
+) -> tuple[FeatureSource, FeatureStore]:
+    """The stores at `paths` joined into one, or one of `folder`; and the first of them, which has the corpus.
 
-    Raises what `open_store` raises, and CallError for a store that is named twice.
+    Without paths, `open_store` chooses the store in `folder`. Raises what that raises, and CallError for a store that
+    is named twice.
     """
-    stores = [open_store(path, folder) for path in paths] or [open_store(None, folder)]
+    stores = [open_store(path, folder) for path in paths] or [open_store(None, folder, corpus)]
     names = [store.name for store in stores]
     for name in names:
         if names.count(name) > 1:

@@ -297,9 +297,13 @@ def _suggest_store(folder: Location) -> str:
     return similar or " Make one with `embedonce embed FILE`."
 
 
-def newest_store(folder: Location) -> FeatureStore | None:
-    """Open the store in `folder` with the newest shard, if any. Raises as `FeatureStore.open` does."""
-    latest = max(list_stores(folder), key=lambda store: (_newest_time(store), store.name), default=None)
+def newest_store(folder: Location, corpus: str | None = None) -> FeatureStore | None:
+    """Open the store in `folder` with the newest shard, if any. Raises as `FeatureStore.open` does.
+
+    corpus: a corpus that it must have.
+    """
+    stores = [store for store in list_stores(folder) if corpus is None or _has_corpus(store, corpus)]
+    latest = max(stores, key=lambda store: (_newest_time(store), store.name), default=None)
     return None if latest is None else FeatureStore.open(latest)
 
 
@@ -311,6 +315,10 @@ def is_store(location: Location) -> bool:
 def list_stores(folder: Location) -> list[Location]:
     """List the folders in `folder` that are stores. Raises BucketFailed."""
     return [child for child in child_folders(folder) if is_store(child)]
+
+
+def _has_corpus(store: Location, name: str) -> bool:
+    return name in corpora.list_names(storage_at(store).subfolder("corpora"))
 
 
 def _newest_time(store: Location) -> float:

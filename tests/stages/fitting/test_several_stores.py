@@ -1,6 +1,7 @@
 """One head on the features of several stores, and new text that goes through every encoder."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -93,6 +94,16 @@ def test_one_is_read_as_it_is_and_none_twice(tmp_path: Path) -> None:
     assert store is corpora and store.name == "second"
     with pytest.raises(CallError, match="first is named twice"):
         open_stores([names[0], names[1], tmp_path / "first"], tmp_path)
+
+
+def test_without_a_name_the_newest_store_with_the_corpus_is_read(tmp_path: Path) -> None:
+    first, second, table = halves(tmp_path)
+    for seconds, store in ((1_000, first), (2_000, second)):
+        for shard in (store.folder / "shards").iterdir():
+            os.utime(shard, (seconds, seconds))
+    first.save_corpus(replace(table, name="letters"))
+    for corpus, expected in ((None, "second"), ("letters", "first"), ("made", "second"), ("leters", "second")):
+        assert open_stores([], tmp_path, corpus)[1].name == expected
 
 
 def test_all_layers_are_of_one_store(tmp_path: Path) -> None:
