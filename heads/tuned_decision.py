@@ -1,6 +1,5 @@
 """A scikit-learn classifier with the decision rule, the calibration and the label sets of a run."""
 
-import warnings
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from typing import Any, Self
@@ -8,7 +7,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
-from sklearn.utils import column_or_1d, get_tags
+from sklearn.utils import column_or_1d, get_tags, indexable
+from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted
 
@@ -98,13 +98,14 @@ class TunedDecision(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         sets = None if self.label_sets is None else LabelSetOptions(level=self.label_sets)
         check_classification_targets(y)
         self._multilabel = type_of_target(y) == "multilabel-indicator"
-        y = y if self._multilabel else column_or_1d(y, warn=True)
+        y = _to_dense(y) if self._multilabel else column_or_1d(y, warn=True)
+        groups = None if groups is None else list(groups)  # by position, whatever index a series has
         self.estimator_ = clone(self.estimator).fit(X, y)
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(self.estimator_, name):
                 setattr(self, name, getattr(self.estimator_, name))
         truth = self._encode(y)
-        request = self._request()
+        self._seen, request = self._seen_in(truth), self._request()
         scores = self._cross_fit(X, y, truth, groups)
         if scores is None:
             if sets is not None:
@@ -149,12 +150,11 @@ class TunedDecision(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             tags.target_tags = inner.target_tags
         return tags
 
-    def _encode(self, y: Any) -> NDArray[Any]:
+    def _encode(self, y: NDArray[Any]) -> NDArray[Any]:
         """The labels as int64 (documents,) codes of `classes_`, or bool (documents, labels)."""
         if self._multilabel:
-            dense = np.asarray(y.toarray() if hasattr(y, "toarray") else y)
-            self.classes_: NDArray[Any] = np.arange(dense.shape[1])
-            return dense.astype(bool)
+            self.classes_: NDArray[Any] = np.arange(y.shape[1])
+            return y.astype(bool)
         self.classes_, codes = np.unique(y, return_inverse=True)
         return codes.astype(np.int64)
 
@@ -188,46 +188,54 @@ class TunedDecision(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
         A label that the fit of a fold did not see has the score -inf in this fold.
         """
-        from sklearn.model_selection import cross_val_predict
-
         fold_of = assign_folds(truth, groups, self.cv, self.random_state)
         folds = [(np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)) for fold in np.unique(fold_of)]
         if not self._multilabel:
             folds = [] if any(len(np.unique(truth[rows])) < MIN_DOCUMENTS for rows, _ in folds) else folds
         if len(folds) < MIN_DOCUMENTS:
             return None
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Number of classes in training fold", RuntimeWarning)  # -inf below
-            raw = cross_val_predict(clone(self.estimator), X, y, cv=folds, method=self._method)
-        scores = self._to_scores(raw)
+        X, y = indexable(X, y)
+        scores = np.empty((len(truth), len(self.classes_)))
         for rows, scored in folds:
-            seen = truth[rows].any(axis=0) if self._multilabel else np.isin(np.arange(scores.shape[1]), truth[rows])
-            scores[np.ix_(scored, np.flatnonzero(~seen))] = -np.inf
+            inputs, targets = _safe_split(self.estimator, X, y, rows)
+            classifier = clone(self.estimator).fit(inputs, targets)
+            held_out, _ = _safe_split(self.estimator, X, None, scored, rows)
+            scores[scored] = self._scores_of(classifier, held_out, self._seen_in(truth[rows]))
         return scores
 
-    @property
-    def _method(self) -> str:
-        return "predict_proba" if hasattr(self.estimator_, "predict_proba") else "decision_function"
+    def _seen_in(self, truth: NDArray[Any]) -> NDArray[np.bool_]:
+        """Which labels documents have, bool (labels,)."""
+        seen = truth.any(axis=0) if self._multilabel else np.isin(np.arange(len(self.classes_)), truth)
+        return np.asarray(seen)
 
     def _scores(self, X: Any) -> NDArray[np.float64]:
-        return self._to_scores(getattr(self.estimator_, self._method)(X))
+        return self._scores_of(self.estimator_, X, self._seen)
 
-    def _to_scores(self, raw: Any) -> NDArray[np.float64]:
-        """Logits or logarithms of probabilities, float64 (documents, labels), of what the classifier returns."""
+    def _scores_of(self, classifier: Any, X: Any, seen: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Logits or logarithms of probabilities, float64 (documents, labels), -inf for labels that are not seen.
+
+        seen: bool (labels,), those of the documents that the classifier was fitted on.
+        """
+        method = "predict_proba" if hasattr(classifier, "predict_proba") else "decision_function"
+        raw = getattr(classifier, method)(X)
         if isinstance(raw, list):  # one array per label, with the probabilities of 0 and 1
-            of_labels = zip(raw, self.estimator_.classes_, strict=True)
+            of_labels = zip(raw, classifier.classes_, strict=True)
             raw = np.stack([_of_one(values, classes) for values, classes in of_labels], axis=1)
         values = np.asarray(raw, dtype=np.float64)
-        if self._method == "decision_function":
-            if values.ndim == 1:
-                return np.stack([np.zeros_like(values), values], axis=1)
-            if values.shape[1] != len(self.classes_):
-                raise CallError(
-                    f"{type(self.estimator_).__name__} has {values.shape[1]} scores per document for "
-                    f"{len(self.classes_)} labels. Choose one score per label, as decision_function_shape='ovr' does."
-                )
-            return values.copy()
-        return probabilities_to_scores(values, multilabel=self._multilabel)
+        if method == "predict_proba":
+            values = probabilities_to_scores(values, multilabel=self._multilabel)
+        elif values.ndim == 1:  # of two labels, the score of the second
+            values = np.stack([np.zeros_like(values), values], axis=1)
+        columns = np.arange(len(seen)) if self._multilabel else np.flatnonzero(seen)
+        if values.shape[1] != len(columns):
+            raise CallError(
+                f"{type(classifier).__name__} has {values.shape[1]} scores per document for {len(columns)} labels. "
+                "Choose one score per label, as decision_function_shape='ovr' does."
+            )
+        scores = np.full((len(values), len(seen)), -np.inf)
+        scores[:, columns] = values
+        scores[:, ~seen] = -np.inf
+        return scores
 
     def _fit_label_sets(
         self,
@@ -254,6 +262,11 @@ def _without_evidence(decision: Decision) -> Decision:
     (only,), nothing = decision.evidence.comparisons, decision.out_of_fold[:0]
     evidence = replace(decision.evidence, documents=0, comparisons=(replace(only, cross_fitted=np.nan),))
     return replace(decision, evidence=evidence, out_of_fold=nothing)
+
+
+def _to_dense(y: Any) -> NDArray[Any]:
+    """Targets of several labels as an array."""
+    return np.asarray(y.toarray() if hasattr(y, "toarray") else y)
 
 
 def _of_one(probabilities: NDArray[Any], classes: NDArray[Any]) -> NDArray[Any]:

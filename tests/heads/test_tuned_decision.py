@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from pandas import Series
+from scipy.sparse import csr_array, csr_matrix
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -137,6 +139,46 @@ def test_one_score_per_pair_of_labels_is_refused() -> None:
     X = np.repeat(np.arange(4.0), 10)[:, None]
     with pytest.raises(CallError, match="SVC has 6 scores per document for 4 labels"):
         TunedDecision(SVC(decision_function_shape="ovo")).fit(X, X[:, 0].astype(int))
+
+
+@pytest.mark.filterwarnings("ignore:Label not 3 is present")
+@pytest.mark.parametrize("estimator", [OneVsRestClassifier(LinearSVC()), RandomForestClassifier(20, random_state=0)])
+def test_a_label_that_no_document_has_is_never_predicted(estimator: Any) -> None:
+    rng = np.random.default_rng(1)
+    y = (rng.random((300, 4)) < [0.5, 0.3, 0.2, 0]).astype(int)
+    X = rng.normal(size=(300, 4)) + 1.5 * y
+    tuned = TunedDecision(estimator).fit(X, y)
+    assert not tuned.predict(X)[:, 3].any() and not tuned.predict_proba(X)[:, 3].any()
+    assert tuned.predict(X)[:, :3].any(axis=0).all()
+
+
+@pytest.mark.parametrize("estimator", [LinearSVC(), LogisticRegression()])
+def test_of_three_labels_one_may_be_missing_from_a_fold(estimator: Any) -> None:
+    rng = np.random.default_rng(2)
+    y = np.array(["a"] * 20 + ["b"] * 20 + ["c"])
+    X = rng.normal(size=(41, 2)) + 3 * (y == "b")[:, None]
+    tuned = TunedDecision(estimator).fit(X, y)
+    assert tuned.classes_.tolist() == ["a", "b", "c"] and np.mean(tuned.predict(X) == y) > 0.8
+
+
+@pytest.mark.parametrize("make", [csr_array, csr_matrix])
+def test_sparse_targets_are_those_of_the_array(make: Any) -> None:
+    rng = np.random.default_rng(3)
+    y = (rng.random((200, 3)) < 0.4).astype(int)
+    X = rng.normal(size=(200, 3)) + y
+    sparse, dense = (TunedDecision(OneVsRestClassifier(LogisticRegression())).fit(X, each) for each in (make(y), y))
+    np.testing.assert_array_equal(sparse.predict(X), dense.predict(X))
+
+
+def test_groups_of_a_series_are_read_by_position() -> None:
+    rng = np.random.default_rng(4)
+    X, y = rng.normal(size=(200, 2)), rng.integers(2, size=200)
+    groups = np.repeat(np.arange(40), 5)
+    index = rng.permutation(200) + 1000
+    one, other = (TunedDecision(LogisticRegression()).fit(X, y, each) for each in (groups, Series(groups, index=index)))
+    np.testing.assert_array_equal(one.decision_.calibration.folds, other.decision_.calibration.folds)
+    for group in range(40):
+        assert len(set(other.decision_.calibration.folds[groups == group].tolist())) == 1
 
 
 def test_a_label_that_all_documents_have_is_predicted() -> None:
