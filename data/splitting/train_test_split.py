@@ -95,8 +95,13 @@ def complete_groups(documents: Documents, texts: TextHashes) -> Sequence[str | N
     for row in near:
         groups[row] = name_of[texts.folded[row]]
     for row in blank:
-        groups[row] = f"no text in {documents.ids[row]}"
+        groups[row] = blank_group(documents.ids[row])
     return CategoricalColumn(groups)
+
+
+def blank_group(identifier: str) -> str:
+    """The group of a document without text that has no other."""
+    return f"no text in {identifier}"
 
 
 def _folded_with_variants(texts: TextHashes, rows: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from data.errors import BadData, CallError
 from data.splits import Split
+from data.splitting.train_test_split import blank_group
 from data.target import Target
 from data.text_format import join_names, plural
-from data.text_hashes import text_digest
 from featurestore import Bags, CorpusTable, FeatureSource
 from heads.core.head import Head
 from heads.evaluation.decisions.heldout import HeldOut
@@ -22,7 +22,6 @@ from stages.fitting.labeled_bags import LabeledBags
 from stages.fitting.runs import Run
 
 HASHED = 4096  # documents that are written as JSON at a time
-BLANK = text_digest("").hex()  # the key of an empty text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,12 +178,15 @@ def count_unlabeled(table: CorpusTable, *, with_test: bool) -> int:
 def count_duplicates(table: CorpusTable) -> dict[str, int]:
     """The documents with the text of a training document, labeled ones alone: of the test and the validation split.
 
-    Validation documents count as training documents of the test split, as a head is fitted on both. Blank texts have
-    nothing in common.
+    Validation documents count as training documents of the test split, as a head is fitted on both. Blank texts
+    have nothing in common.
     """
+    blank = {
+        key for key, name, group in zip(table.keys, table.ids, table.groups, strict=True) if group == blank_group(name)
+    }
     keys: dict[str, list[str]] = {split: [] for split in Split}
     for key, split, labels in zip(table.keys, table.splits, table.labels, strict=True):
-        if labels is not None and key != BLANK:
+        if labels is not None and key not in blank:
             keys[split or Split.TRAIN].append(key)
     train, validation = set(keys[Split.TRAIN]), keys[Split.VALIDATION]
     learned = train.union(validation)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from data.errors import BadData
+from data.splitting.train_test_split import blank_group
 from data.taxonomy import Taxonomy
 from heads.classifiers.linear import LinearHead
 from heads.classifiers.prototype import PrototypeHead
@@ -35,14 +36,18 @@ def test_a_record_has_what_is_left_out_and_what_occurs_twice(tmp_path: Path) -> 
     documents, vectors = blobs(["a", "b"], documents=20)
     splits = ["validation"] * 2 + ["test"] * 5 + ["train"] * 13
     documents = [replace(each, split=split) for each, split in zip(documents, splits, strict=True)]
-    texts = {0: "same", 2: "same", 3: "same", 4: "other", 19: "other", 1: "", 5: "", 18: "", 6: "once"}  # "" is blank
+    texts = {0: "same", 2: "same", 3: "same", 4: "other", 19: "other", 1: " ", 5: "", 18: "", 6: "once"}
     documents = [replace(each, text=texts.get(row, f"text {row}")) for row, each in enumerate(documents)]
     documents[17] = replace(documents[17], text="once", labels=None)  # a head is not fitted on it
+    for row in (1, 5, 16, 18):  # blank texts, in groups that reading a corpus gives them
+        documents[row] = replace(
+            documents[row], text=" " if row in (1, 16) else "", group=blank_group(documents[row].id)
+        )
     store, table = make_store(tmp_path / "store", documents, vectors)
     plan = FitPlan(head=PrototypeHead(), folds=2, skip_unlabeled=True)
     record = fit_head(store, table, plan, tmp_path / "runs")[0].record
     assert record.unlabeled == 1 and record.duplicates == {"test": 3} and not record.sample_of
-    validation = replace(documents[1], text="other")
+    validation = replace(documents[1], text="other", group=None)
     _, table = make_store(tmp_path / "other", [documents[0], validation, *documents[2:]], vectors)
     assert count_duplicates(table) == {"validation": 1, "test": 3}
 
