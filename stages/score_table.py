@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 
 from data.documents import Corpus, Documents
 from data.errors import BadData, CallError
+from data.label_cells import canonical_label
 from data.labels import cell_text
 from data.readers.column_roles import resolve_columns
 from data.readers.corpus_from_table import corpus_from_table
 from data.readers.tables import read_table
 from data.source_spec import SourceSpec
 from data.splits import Split
+from data.splitting.train_test_split import parse_split_name
 from data.table import Table
 from data.target import Target
 from data.text_format import join_names, plural
@@ -85,7 +87,7 @@ class ScoreTable:
         target = _target(corpus, [documents.labels[row] or () for row in labeled], tuple(columns))
         probabilities = np.stack([_read_probabilities(table, name) for name in columns.values()], axis=1)
         is_multilabel = target.kind == "multilabel"
-        split = np.array([_split(each) for each in documents.splits])
+        split = _splits(source, documents)
         split[[labels is None for labels in documents.labels]] = NEW
         if not np.count_nonzero(split == Split.TRAIN.value):
             raise BadData(f"{source} has true labels of the test split alone, on which nothing can be chosen.")
@@ -206,18 +208,23 @@ def _describe(predictions: Predictions, target: Target) -> Iterator[Prediction]:
 
 def _probability_columns(table: Table) -> dict[str, str]:
     """Label -> the column of its probabilities."""
-    prefixed = {name.removeprefix(PREFIX): name for name in table.names if name.startswith(PREFIX)}
+    prefixed = {_label_of(name.removeprefix(PREFIX)): name for name in table.names if name.startswith(PREFIX)}
     if prefixed:
         return prefixed
     roles, _ = resolve_columns(SourceSpec(), table, with_texts=False)
     used = {roles.label, roles.id, roles.split, roles.group, *OTHER_COLUMNS}
-    columns = {name: name for name in table.names if name not in used}
+    columns = {_label_of(name): name for name in table.names if name not in used}
     if len(columns) < MIN_LABELS:
         raise BadData(
             f"{table.source} has {plural(len(columns), 'column')} of probabilities. A column per label is needed, "
             "named for the label, next to the column 'label' of true labels."
         )
     return columns
+
+
+def _label_of(column: str) -> str:
+    """The label that a column is named for, in the form that cells of labels are read in: "1" for "1.0"."""
+    return canonical_label(column.strip()) or column
 
 
 def _read_probabilities(table: Table, name: str) -> NDArray[np.float64]:
@@ -246,9 +253,16 @@ def _target(corpus: Corpus, of_documents: Sequence[tuple[str, ...]], labels: tup
     return Target.from_labels(of_documents, "multilabel" if corpus.kind == "multilabel" else "single", labels=labels)
 
 
-def _split(name: str | None) -> str:
-    """That of a document with a label: test, or train for every other one."""
-    return Split.TEST.value if name is not None and name.lower() == Split.TEST.value else Split.TRAIN.value
+def _splits(source: str, documents: Documents) -> NDArray[np.str_]:
+    """Test or train of each document, str (documents,): a decision is chosen on validation documents too.
+
+    Raises BadData for another word; a document without one is a training document.
+    """
+    names = {word: parse_split_name(word) if word else Split.TRAIN for word in set(documents.splits)}
+    if unknown := [word for word, split in names.items() if word and split is None]:
+        raise BadData(f"{source} has {join_names(sorted(unknown))} as a split. Write train, validation or test.")
+    tested = [names[word] == Split.TEST for word in documents.splits]
+    return np.where(tested, Split.TEST.value, Split.TRAIN.value)
 
 
 def _group_numbers(groups: Sequence[str | None]) -> NDArray[np.int64]:

@@ -96,11 +96,19 @@ def write(path: Path, text: str) -> str:
         ("label,a\na,0.5\n", "has 1 column of probabilities"),
         ("id,a,b\n1,0.5,0.5\n", "has no true labels"),
         ("label,split,a,b\na,test,0.5,0.5\n", "has true labels of the test split alone"),
+        ("label,split,a,b\na,train,0.5,0.5\nb,fold 2,0.5,0.5\n", "has 'fold 2' as a split"),
     ],
 )
 def test_a_table_that_is_none_of_probabilities_is_refused(text: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(BadData, match=message):
         ScoreTable.read(write(tmp_path / "scores.csv", text))
+
+
+def test_splits_and_labels_are_read_as_those_of_a_corpus(tmp_path: Path) -> None:
+    rows = "1.0,Training,0.9,0.1\n2.0,dev,0.2,0.8\n1.0,Testing,0.7,0.3\n2.0,,0.4,0.6\n,testing,0.5,0.5\n"
+    table = ScoreTable.read(write(tmp_path / "scores.csv", f"label,split,1.0,2.0\n{rows}"))
+    assert table.labels == ("1", "2") and table.split.tolist() == ["train", "train", "test", "train", "new"]
+    assert table.target_of(table.rows("test")).y.tolist() == [0]
 
 
 def test_sums_that_are_not_1_are_reported(tmp_path: Path) -> None:
