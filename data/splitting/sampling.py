@@ -1,7 +1,8 @@
 """A random sample of a corpus: the same share of each split and label, and the same documents on every machine.
 
 Documents are ordered by hashes of their texts. So a sample depends neither on the order of the source nor on random
-numbers of a library, a larger sample contains the smaller ones, and most of it stays when the corpus grows.
+numbers of a library, a larger sample contains the smaller ones, and most of it stays when the corpus grows. This holds
+for given splits (one that is drawn depends on the order), and without groups that are too large for a sample.
 """
 
 from collections import Counter
