@@ -8,7 +8,8 @@ from data.errors import CallError
 from data.target import Target
 from heads.evaluation.calibration import Calibration, CalibrationMethod, fit_calibration
 from heads.evaluation.decisions import Decision
-from heads.evaluation.decisions.abstention import AbstentionOptions
+from heads.evaluation.decisions.abstention import AbstentionOptions, check_can_abstain
+from heads.evaluation.decisions.label_set_fitting import check_one_label
 from heads.evaluation.decisions.label_sets import LabelSetOptions, SetScore
 from stages.deciding.features import RunFeatures
 from stages.deciding.inputs import DecisionInputs
@@ -73,6 +74,10 @@ class DecisionPlan:
 
     def for_target(self, target: Target) -> "DecisionPlan":
         """The same with the defaults of these labels. Raises CallError for an option that does not fit them."""
+        if self.label_sets is not None:
+            check_one_label(target.y)
+        if self.abstention.is_requested:
+            check_can_abstain(target.y)
         return replace(self, rule=self.rule.for_target(target))
 
     def check_with_shift(self, run: Run) -> None:

@@ -27,7 +27,16 @@ from heads.evaluation.decisions.novelty import OtherRule
 from heads.evaluation.proportions import share_interval
 from heads.evaluation.risk_coverage import RiskCoverageCurve, prediction_confidence, risk_coverage_curve
 
-__all__ = ["ABSTAINED", "OTHER", "REASONS", "Abstention", "AbstentionEvidence", "AbstentionOptions", "fit_abstention"]
+__all__ = [
+    "ABSTAINED",
+    "OTHER",
+    "REASONS",
+    "Abstention",
+    "AbstentionEvidence",
+    "AbstentionOptions",
+    "check_can_abstain",
+    "fit_abstention",
+]
 
 ABSTAINED = -1  # the code of a document that is left undecided because of its confidence
 OTHER = -2  # the code of a document that is left undecided because it is unlike those of training
@@ -195,6 +204,15 @@ class Abstention:
         )
 
 
+def check_can_abstain(truth: NDArray[Any]) -> None:
+    """Raise CallError for multi-label documents. truth: int64 (documents,), or bool (documents, labels)."""
+    if truth.ndim == 2:
+        raise CallError(
+            "Documents with any number of labels cannot be left undecided: a label with a low probability is not "
+            "predicted anyway. Leave --min-confidence, --coverage and --other out."
+        )
+
+
 def fit_abstention(
     truth: NDArray[Any],
     predicted: NDArray[np.int64],
@@ -230,11 +248,7 @@ def fit_abstention(
     Raises:
         CallError: the labels are multi-label.
     """
-    if truth.ndim == 2:
-        raise CallError(
-            "Documents with any number of labels cannot be left undecided: a label with a low probability is not "
-            "predicted anyway. Leave --min-confidence, --coverage and --other out."
-        )
+    check_can_abstain(truth)
     confidence = prediction_confidence(predicted, probabilities, hierarchy)
     threshold = _threshold(confidence, options)
     decided = np.empty(len(truth), dtype=bool)

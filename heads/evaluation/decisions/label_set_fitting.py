@@ -19,7 +19,7 @@ from heads.evaluation.decisions.label_sets import (
 from heads.evaluation.label_set_metrics import label_set_metrics
 from heads.evaluation.score_matrix import row_blocks
 
-__all__ = ["calibrate_label_sets", "fit_label_sets"]
+__all__ = ["calibrate_label_sets", "check_one_label", "fit_label_sets"]
 
 FOLDS = 5
 PENALTIES = (0.001, 0.01, 0.1, 0.5, 1.0)  # those of Angelopoulos et al. 2021, appendix E, and two higher ones
@@ -75,11 +75,7 @@ def fit_label_sets(
     Raises:
         CallError: the labels are multi-label, or there are too few documents for the level.
     """
-    if truth.ndim == 2:
-        raise CallError(
-            "Label sets are for documents with one label, and these may have any number of labels. Leave --label-sets "
-            "out, or choose thresholds with --objective."
-        )
+    check_one_label(truth)
     names = np.array(ids, dtype=object)
     fold_of, sets = assign_folds(truth, groups, FOLDS, seed), np.empty(probabilities.shape, dtype=bool)
     for fold in np.unique(fold_of).tolist():
@@ -90,6 +86,15 @@ def fit_label_sets(
         sets[rows] = rule.sets(probabilities[rows], names[rows], predicted[rows])
     rule = calibrate_label_sets(probabilities, truth, predicted, names, options, seed)
     return replace(rule, evidence=label_set_metrics(sets, truth, seed)), sets
+
+
+def check_one_label(truth: NDArray[Any]) -> None:
+    """Raise CallError for multi-label documents. truth: int64 (documents,), or bool (documents, labels)."""
+    if truth.ndim == 2:
+        raise CallError(
+            "Label sets are for documents with one label, and these may have any number of labels. Leave --label-sets "
+            "out, or choose thresholds with --objective."
+        )
 
 
 def calibrate_label_sets(

@@ -29,6 +29,7 @@ FOLDS = 5
 SHRINKAGES = (0.01, 0.1, 0.3)  # the share of a covariance that is replaced by that of independent, equal features
 SAMPLE = 20_000  # documents that distances are fitted to
 MIN_LABELS = 3  # with one label left out, one label alone would have no distance to another
+MIN_DOCUMENTS = 2  # of at least one label, whose spread is measured
 
 Vectors = NDArray[np.floating[Any]]
 
@@ -209,7 +210,10 @@ def fit_other(
 
 
 def _check_size(codes: NDArray[np.int64], false_alarms: float) -> None:
-    labels = len(np.unique(codes))
+    counts = np.unique(codes, return_counts=True)[1]
+    labels = len(counts)
+    if counts.max() < MIN_DOCUMENTS:
+        raise CallError("--other needs several documents of a label, and each label has one. Leave it out.")
     if labels < MIN_LABELS:
         raise CallError(
             f"--other needs documents of at least {MIN_LABELS} labels, of which it leaves out some, and there are "
@@ -236,7 +240,7 @@ def _leave_labels_out(
     found = {shrinkage: np.zeros(len(codes), dtype=bool) for shrinkage in SHRINKAGES}
     for part in range(min(FOLDS, len(labels))):
         left_out = np.isin(codes, labels[part::FOLDS])
-        known, fitted = _divide_known(fold_of, ~left_out, part)
+        known, fitted = _divide_known(fold_of, codes, ~left_out, part)
         fits = TrainingDistance.fit_each(vectors[fitted], codes[fitted], SHRINKAGES)
         for shrinkage, distance in zip(SHRINKAGES, fits, strict=True):
             threshold = _threshold(distance.distances(vectors[known]), false_alarms)
@@ -245,20 +249,21 @@ def _leave_labels_out(
 
 
 def _divide_known(
-    fold_of: NDArray[np.int32], is_known: NDArray[np.bool_], part: int
+    fold_of: NDArray[np.int32], codes: NDArray[np.int64], is_known: NDArray[np.bool_], part: int
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """A fold of the documents of known labels, which are not left out, and the others of these.
 
-    There may be fewer folds than FOLDS, because a group is in one fold. Raises CallError for fewer than two.
+    There may be fewer folds than FOLDS, because a group is in one fold. Raises CallError if the others have fewer than
+    two labels.
     """
     folds = np.unique(fold_of[is_known])
-    if len(folds) < 2:
-        raise CallError(
-            "--other leaves out labels, and needs documents of the others in two groups at least, which are in one. "
-            "Leave it out."
-        )
     known = is_known & (fold_of == folds[part % len(folds)])
-    return known, is_known & ~known
+    fitted = is_known & ~known
+    if len(np.unique(codes[fitted])) < 2:
+        raise CallError(
+            "--other leaves out labels and groups, and needs documents of two labels among the rest. Leave it out."
+        )
+    return known, fitted
 
 
 def _cross_fitted(

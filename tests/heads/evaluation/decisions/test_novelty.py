@@ -95,13 +95,17 @@ def test_too_few_labels_or_documents_are_refused() -> None:
         fit_other(lambda rows: vectors[rows], truth % 2, "mean", 0.05)
     with pytest.raises(CallError, match=r"--false-alarms 0.01 cannot be measured on 40 documents"):
         fit_other(lambda rows: vectors[rows], truth, "mean", 0.01)
+    with pytest.raises(CallError, match="each label has one"):
+        fit_other(lambda rows: vectors[rows], np.arange(40), "mean", 0.05)
+    with pytest.raises(CallError, match="needs documents of two labels among the rest"):  # a label per group
+        fit_other(lambda rows: vectors[rows], np.arange(40) % 3, "mean", 0.05, np.arange(40) % 3)
 
 
 def test_fewer_groups_than_folds_are_enough() -> None:
     vectors, truth = draw_clusters(300)
     rule, _, is_other = fit_other(lambda rows: vectors[rows], truth, "mean", 0.05, np.arange(300) % 3)
     assert 0 < is_other.mean() < 0.2 and rule.found.value > 0.3
-    with pytest.raises(CallError, match="needs documents of the others in two groups"):
+    with pytest.raises(CallError, match="needs documents of two labels among the rest"):
         fit_other(lambda rows: vectors[rows], truth, "mean", 0.05, np.zeros(300, dtype=np.int64))
 
 
