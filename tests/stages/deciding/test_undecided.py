@@ -21,7 +21,7 @@ from heads.evaluation.decisions import ABSTAINED, OTHER
 from heads.evaluation.decisions.abstention import AbstentionOptions
 from heads.evaluation.decisions.label_sets import LabelSetOptions
 from stages.comparing.table import compare
-from stages.deciding.decide import decide
+from stages.deciding.decide import check_request, decide
 from stages.deciding.features import RunFeatures, compared_vectors
 from stages.deciding.plan import DecisionPlan
 from stages.fitting import runs
@@ -173,6 +173,9 @@ def test_multilabel_runs_refuse_both(tmp_path: Path) -> None:
     run, _ = fit_head(store, table, FitPlan(head=LinearHead(), folds=2, tune=False), tmp_path / "runs")
     with pytest.raises(CallError, match="cannot be left undecided"):
         decide(run, replace(OTHERS, tune=False))
+    for plan in (OTHERS, SETS):  # before new documents are encoded
+        with pytest.raises(CallError, match="any number of labels"):
+            check_request(run, plan, final=False, has_shift=False)
     with pytest.raises(CallError, match="Label sets are for documents with one label"):
         decide(run, replace(SETS, tune=False))
     assert len(runs.runs_in(tmp_path / "runs")) == 1
