@@ -31,7 +31,8 @@ from featurestore import FeatureStore
 from stages.adapt.adapt import Adaptation, AdaptProgress, train_encoders
 from stages.adapt.plan import AdaptPlan, AdaptRequest
 from stages.embed.encoder.options import Options
-from stages.embed.pipeline.embed_source import EmbedRequest, embed_source
+from stages.embed.pipeline.embed_request import EmbedRequest
+from stages.embed.pipeline.embed_source import embed_source
 from stages.embed.pipeline.progress import EmbedProgress
 from stages.fitting.runs import Run
 

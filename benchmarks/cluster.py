@@ -31,7 +31,7 @@ from benchmarks.sleeping_encoder import SLOWDOWN, SleepingFactory, with_sleep
 from featurestore import FeatureStore
 from stages.embed import Options, embed, open_encoder
 from stages.embed.pipeline import engine_queue
-from stages.embed.pipeline.embed_source import EmbedRequest
+from stages.embed.pipeline.embed_request import EmbedRequest
 from stages.embed.pipeline.engine_queue import embed_on_engine
 from stages.embed.windows.corpus_part import CorpusPart
 from tests.tiny_encoder import SENTENCES, make_encoder

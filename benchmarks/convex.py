@@ -27,8 +27,9 @@ from numpy.typing import NDArray
 from benchmarks.measuring import Topic, at_least, at_most, print_topic
 from data.splits import assign_folds
 from heads.core.class_weights import loss_weights
-from heads.linear_models.logistic import LinearModel, Standardizer
+from heads.linear_models.logistic import LinearModel
 from heads.linear_models.logistic_solver import TOLERANCE, minimize_logistic_loss
+from heads.linear_models.standardizer import Standardizer
 from stages.fitting.task import load_task
 from stages.stores import open_corpus, open_store
 

@@ -19,7 +19,8 @@ from benchmarks.measuring import Topic, at_least, at_most, print_topic
 from commandline.output import say
 from featurestore import FeatureStore
 from stages.embed.encoder.options import Options
-from stages.embed.pipeline.embed_source import EmbedRequest, embed_source
+from stages.embed.pipeline.embed_request import EmbedRequest
+from stages.embed.pipeline.embed_source import embed_source
 from stages.fitting.fit_head import fit_head
 from stages.fitting.head_options import parse_heads
 from stages.fitting.plan import FitPlan

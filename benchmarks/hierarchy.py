@@ -34,7 +34,7 @@ from benchmarks.hierarchy_corpora import (
 from benchmarks.hierarchy_planted import planted_problems
 from benchmarks.measuring import Claim, Topic, at_least, at_most, print_topic
 from heads.classifiers.cascade import CascadeHead
-from heads.linear_models.logistic import Standardizer
+from heads.linear_models.standardizer import Standardizer
 from heads.local_strategies.problems import Strategy
 
 PARTS = ("equality", "speed", "wikivitals", "newsgroups", "reuters", "planted")

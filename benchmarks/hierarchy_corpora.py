@@ -26,7 +26,7 @@ from heads.evaluation.decisions.hierarchical import GreedyDescent
 from heads.evaluation.metrics import HF1, MACRO_F1, level_accuracy
 from heads.evaluation.paired import paired_differences
 from heads.evaluation.sampled_metric import SampledMetric
-from heads.linear_models.logistic import Standardizer
+from heads.linear_models.standardizer import Standardizer
 from stages.fitting.decision_options import DecisionOptions
 from stages.fitting.fit_head import fit_head
 from stages.fitting.plan import FitPlan

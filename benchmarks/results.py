@@ -26,7 +26,8 @@ from data.text_format import format_duration
 from featurestore import FeatureStore
 from heads.evaluation.metrics import Scorecard, scorecard
 from stages.comparing.table import compare
-from stages.embed.pipeline.embed_source import EmbedRequest, embed_source
+from stages.embed.pipeline.embed_request import EmbedRequest
+from stages.embed.pipeline.embed_source import embed_source
 from stages.fitting.fit_head import fit_head
 from stages.fitting.head_options import ALL, parse_heads
 from stages.fitting.plan import FitPlan

@@ -149,7 +149,8 @@ def compare(options: CompareOptions) -> None:
     embedonce compare linear-3f9a12bc --group-by year
     """
     from stages.comparing.keys import RunFilter
-    from stages.comparing.selection import choose_metric, select_runs
+    from stages.comparing.selection import select_runs
+    from stages.comparing.table import choose_metric
     from stages.comparing.table import compare as compare_runs
 
     form, left_out, filters = options.form, list[str](), [RunFilter.parse(text) for text in options.filters]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from data.documents import Corpus
     from featurestore import Location
     from stages.embed.encoder.options import Options
-    from stages.embed.pipeline.embed_source import EmbedRequest
+    from stages.embed.pipeline.embed_request import EmbedRequest
     from stages.embed.pipeline.estimate import Estimate
 
 EXAMPLE_CORPUS = "reuters52"
@@ -235,7 +235,7 @@ def _embed(options: EmbedOptions) -> None:
 
 
 def _create_request(options: EmbedOptions) -> "EmbedRequest":
-    from stages.embed.pipeline.embed_source import EmbedRequest
+    from stages.embed.pipeline.embed_request import EmbedRequest
     from stages.embed.windows.corpus_part import CorpusPart
 
     return EmbedRequest(

@@ -45,8 +45,8 @@ def report(options: ReportOptions) -> None:
     \b
     embedonce report lstm-7c2e41b0 --html lstm.html
     """
-    from stages.comparing.selection import choose_metric, find_run
-    from stages.comparing.table import compare
+    from stages.comparing.selection import find_run
+    from stages.comparing.table import choose_metric, compare
 
     runs = [find_run(options.run, options.runs)]
     metric = choose_metric(runs, options.metric)

@@ -137,7 +137,8 @@ def embed(
     from featurestore import parse_location
     from stages.embed import Options
     from stages.embed.encoder.options import parse_keep
-    from stages.embed.pipeline.embed_source import EmbedRequest, embed_source
+    from stages.embed.pipeline.embed_request import EmbedRequest
+    from stages.embed.pipeline.embed_source import embed_source
 
     label_column, labels = (label, None) if label is None or isinstance(label, str) else (None, label)
     spec = SourceSpec(
@@ -371,7 +372,8 @@ def compare(
             not `common`.
     """
     from data.errors import CallError
-    from stages.comparing.selection import choose_metric, on_same_documents, select_runs
+    from stages.comparing.selection import on_same_documents, select_runs
+    from stages.comparing.table import choose_metric
     from stages.comparing.table import compare as compare_runs
 
     left_out: list[str] = []

@@ -14,10 +14,10 @@ from heads.core.head import Examples
 from heads.core.hyperparameters import Help, Range, Search
 from heads.core.pooled_head import PooledHead
 from heads.core.saving import read_arrays, write_arrays
-from heads.linear_models.logistic import Standardizer
 from heads.linear_models.ngram_attribution import attribute_to_tokens
 from heads.linear_models.ngram_counts import NgramCounting, fit_tfidf, transform_tfidf
 from heads.linear_models.ngrams import TfIdf
+from heads.linear_models.standardizer import Standardizer
 from heads.linear_models.svm import SparseLinearModel, fit_calibrated_svm, out_of_fold_log_loss
 from heads.linear_models.unit_vectors import to_unit_vectors
 

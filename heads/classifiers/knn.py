@@ -13,7 +13,7 @@ from heads.core.head import Examples
 from heads.core.hyperparameters import Help, Range, Search
 from heads.core.pooled_head import PooledHead
 from heads.core.saving import read_arrays, row_count, write_arrays
-from heads.linear_models.logistic import Standardizer
+from heads.linear_models.standardizer import Standardizer
 from heads.linear_models.unit_vectors import class_prior, to_unit_vectors
 
 __all__ = ["KNNHead"]

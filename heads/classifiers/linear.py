@@ -14,9 +14,10 @@ from heads.core.head import Examples
 from heads.core.hyperparameters import Help, Range, Search
 from heads.core.pooled_head import PooledHead
 from heads.core.saving import read_arrays, write_arrays
-from heads.linear_models.logistic import LinearModel, Standardizer, fit_logistic_regression
+from heads.linear_models.logistic import LinearModel, fit_logistic_regression
 from heads.linear_models.margin_scaling import fit_inverse_temperature
 from heads.linear_models.ridge import RidgeProblem
+from heads.linear_models.standardizer import Standardizer
 
 __all__ = ["LinearHead"]
 

@@ -12,8 +12,8 @@ from heads.core.head import Examples
 from heads.core.hyperparameters import Help, Range, Search
 from heads.core.pooled_head import PooledHead
 from heads.core.saving import read_arrays, write_arrays
-from heads.linear_models.logistic import Standardizer
 from heads.linear_models.margin_scaling import fit_inverse_temperature
+from heads.linear_models.standardizer import Standardizer
 from heads.linear_models.unit_vectors import class_prior, to_unit_vectors
 
 __all__ = ["PrototypeHead"]

@@ -18,7 +18,8 @@ from heads.core.head import Examples
 from heads.core.hyperparameters import Help, Range, Search
 from heads.core.pooled_head import PooledHead
 from heads.core.saving import read_arrays, write_arrays
-from heads.linear_models.logistic import SCORED, LinearModel, Standardizer, fit_logistic_regression
+from heads.linear_models.logistic import SCORED, LinearModel, fit_logistic_regression
+from heads.linear_models.standardizer import Standardizer
 from heads.training.config import DeviceName
 from heads.training.initialization import InitName, initialize
 from heads.training.loop import find_device

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heads.linear_models.batched_logistic import Floats, LossBatch, minimize_batch
-from heads.linear_models.logistic import SMALL_TOLERANCE, LinearModel, Standardizer, fit_multinomial_logistic
+from heads.linear_models.logistic import SMALL_TOLERANCE, LinearModel, fit_multinomial_logistic
 from heads.linear_models.logistic_solver import TOLERANCE
+from heads.linear_models.standardizer import Standardizer
 
 __all__ = ["LocalProblem", "fit_grouped_logistic"]
 

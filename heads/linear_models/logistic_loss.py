@@ -14,13 +14,12 @@ then the mean is subtracted from each block.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from heads.linear_models.logistic import Standardizer
+from heads.linear_models.standardizer import Standardizer
 
 __all__ = ["BLOCK", "Floats", "LogisticLoss", "Scaling"]
 
@@ -40,7 +39,7 @@ class Scaling:
     is_far: bool
 
     @classmethod
-    def of(cls, standardizer: "Standardizer | None", dims: int) -> "Scaling":
+    def of(cls, standardizer: Standardizer | None, dims: int) -> "Scaling":
         """The scaling of that many features; None leaves them as they are."""
         if standardizer is None:
             return cls(np.zeros(dims), np.ones(dims), False)

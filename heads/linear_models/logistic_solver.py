@@ -28,15 +28,13 @@ or number of threads changes rounding in float32 sums of at most BLOCK documents
 
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from heads.linear_models.logistic_loss import BLOCK, Floats, LogisticLoss, Scaling
-
-if TYPE_CHECKING:
-    from heads.linear_models.logistic import Standardizer
+from heads.linear_models.standardizer import Standardizer
 
 __all__ = ["Solution", "minimize_logistic_loss"]
 
@@ -69,7 +67,7 @@ def minimize_logistic_loss(
     C: float,
     *,
     max_iter: int,
-    standardizer: "Standardizer | None" = None,
+    standardizer: Standardizer | None = None,
     start: tuple[Floats, Floats] | None = None,
     tolerance: float = TOLERANCE,
 ) -> Solution:

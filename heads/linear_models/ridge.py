@@ -7,7 +7,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.linear_models.logistic import LinearModel, Standardizer
+from heads.linear_models.logistic import LinearModel
+from heads.linear_models.standardizer import Standardizer
 
 __all__ = ["STRENGTHS", "RidgeProblem"]
 

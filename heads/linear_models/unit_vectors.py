@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.linear_models.logistic import Standardizer
+from heads.linear_models.standardizer import Standardizer
 
 __all__ = ["class_prior", "to_unit_vectors"]
 

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heads.linear_models.grouped import LocalProblem, fit_grouped_logistic
-from heads.linear_models.logistic import LinearModel, Standardizer
+from heads.linear_models.logistic import LinearModel
+from heads.linear_models.standardizer import Standardizer
 from heads.local_strategies.problems import LocalExamples, Problem
 
 __all__ = ["LocalLogistic"]

@@ -13,7 +13,8 @@ from stages.adapt.masked_copies import PredictionProgress
 from stages.adapt.perplexity import PerplexityPlan, PseudoPerplexity, pseudo_perplexity
 from stages.adapt.verdict import HeadComparison, OnWork, PerplexityChange, Verdict, compare_heads
 from stages.embed.encoder.options import Options
-from stages.embed.pipeline.embed_source import EmbedRequest, embed_source
+from stages.embed.pipeline.embed_request import EmbedRequest
+from stages.embed.pipeline.embed_source import embed_source
 from stages.embed.pipeline.progress import EmbedProgress
 
 PERPLEXITY_DOCUMENTS = 100

@@ -10,8 +10,7 @@ from featurestore import Location
 from heads.evaluation.metrics import Metric
 from stages.comparing.choice import run_cost
 from stages.comparing.notes import describe_inputs, describe_marks
-from stages.comparing.selection import choose_metric
-from stages.comparing.table import Comparison, ComparisonRow
+from stages.comparing.table import Comparison, ComparisonRow, choose_metric
 from stages.fitting import runs
 from stages.report.run_view import Finding, Findings, RunView
 

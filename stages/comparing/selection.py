@@ -6,12 +6,11 @@ from pathlib import Path
 
 from data.errors import CallError, FileMissing, RunDamaged
 from data.text_format import join_names, plural
-from heads.evaluation.metrics import Metric, find_metric, ranking_metric
 from stages.comparing.common_documents import restrict_to_common
 from stages.comparing.keys import RunFilter, select_matching
 from stages.fitting import runs
 
-__all__ = ["choose_metric", "find_run", "on_same_documents", "select_runs"]
+__all__ = ["find_run", "on_same_documents", "select_runs"]
 
 Notify = Callable[[str], None]
 
@@ -129,22 +128,3 @@ def find_run(name: str, folder: Path) -> runs.Run:
     """The run of that name in `folder`, or at that path."""
     path = folder / name
     return runs.load(Path(name) if Path(name).is_dir() and not path.is_dir() else path)
-
-
-def choose_metric(selected: Sequence[runs.Run], name: str | None = None) -> Metric:
-    """The metric that ranks runs: the named one, or `ranking_metric`. Raises CallError if a run does not have it."""
-    if name is None:
-        return ranking_metric(
-            (run.ranking_scorecard for run in selected), (run.decision.evidence.metric for run in selected)
-        )
-    found = [
-        find_metric(name, run.record.kind, has_taxonomy=bool(run.record.taxonomy), of=f"the run {run.name}")
-        for run in selected
-    ]
-    metric = found[0]
-    if lacking := [run.name for run in selected if metric.value(run.ranking_scorecard) is None]:
-        raise CallError(
-            f"The {metric.name} of {join_names(lacking, quoted=False)} is not known: it needs documents with and "
-            "without each label. Name another metric."
-        )
-    return metric

@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from heads.evaluation.metrics import ConfidenceInterval, Metric, Scorecard
+from data.errors import CallError
+from data.text_format import join_names
+from heads.evaluation.metrics import ConfidenceInterval, Metric, Scorecard, find_metric, ranking_metric
 from heads.evaluation.selection_optimism import SelectionOptimism
 from stages.comparing.checks import Check, check_runs
 from stages.comparing.choice import MARGIN, Choice, Cost, choose_run
@@ -24,7 +26,6 @@ from stages.comparing.notes import (
     describe_runs,
     describe_seeds,
 )
-from stages.comparing.selection import choose_metric
 from stages.comparing.significance import Significance, compare_with_best
 from stages.fitting import runs
 from stages.fitting.predictions import Predictions
@@ -240,3 +241,22 @@ def _row(entry: Entry, metric: Metric, found: Significance, predictions: Mapping
         not_worse=paired.not_worse if paired else None,
         seeds=seeds,
     )
+
+
+def choose_metric(selected: Sequence[runs.Run], name: str | None = None) -> Metric:
+    """The metric that ranks runs: the named one, or `ranking_metric`. Raises CallError if a run does not have it."""
+    if name is None:
+        return ranking_metric(
+            (run.ranking_scorecard for run in selected), (run.decision.evidence.metric for run in selected)
+        )
+    found = [
+        find_metric(name, run.record.kind, has_taxonomy=bool(run.record.taxonomy), of=f"the run {run.name}")
+        for run in selected
+    ]
+    metric = found[0]
+    if lacking := [run.name for run in selected if metric.value(run.ranking_scorecard) is None]:
+        raise CallError(
+            f"The {metric.name} of {join_names(lacking, quoted=False)} is not known: it needs documents with and "
+            "without each label. Name another metric."
+        )
+    return metric

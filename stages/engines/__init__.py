@@ -7,7 +7,24 @@ are written by the workers. Nothing here knows what an item is: `stages/embed`, 
 define theirs.
 """
 
+from data.errors import EmbedOnceError
 from stages.engines.coordinator import WorkQueue, run_items
-from stages.engines.engine import ENGINES, Engine, Worker, WorkerFactory, open_engine
+from stages.engines.engine import Engine
+from stages.engines.worker_process import Worker, WorkerFactory
 
 __all__ = ["ENGINES", "Engine", "WorkQueue", "Worker", "WorkerFactory", "open_engine", "run_items"]
+
+ENGINES = ("local", "ray")
+
+
+def open_engine(name: str) -> Engine:
+    """The engine called "local" or "ray". Raises ExtraMissing, and CallError if there is no cluster."""
+    if name == "ray":
+        from stages.engines.ray_cluster import RayEngine
+
+        return RayEngine.connect()
+    if name != "local":
+        raise EmbedOnceError(f"There is no engine '{name}': use {' or '.join(ENGINES)}.")
+    from stages.engines.local import LocalEngine
+
+    return LocalEngine()

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 
 from data.errors import EmbedOnceError
 from data.interrupt import Interrupts
-from stages.engines.engine import Engine, Event, Lost, WorkerFactory
+from stages.engines.engine import Engine, Event, Lost
+from stages.engines.worker_process import WorkerFactory
 
 # how long to wait for events before the queue is asked again
 _POLL = 0.2

@@ -8,44 +8,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
-from data.errors import EmbedOnceError
-from stages.engines.worker_process import Outcome, WorkerStart
+from stages.engines.worker_process import Outcome, WorkerFactory, WorkerStart
 
-ENGINES = ("local", "ray")
 # a place whose workers are lost this often, without an item done in between, gets no other
 MAX_LOSSES = 3
-
-
-class Worker(Protocol):
-    """What a factory opens in a worker's process."""
-
-    def run(self, item: Any, *, is_retry: bool) -> Any:
-        """Do one item and return a small result. is_retry: another worker had it, and may have committed some of it.
-
-        Raises EmbedOnceError if no other worker could do it either.
-        """
-
-    def stop(self) -> None:
-        """End the item that runs, in another thread, as soon as it can be left; `run` returns what was done."""
-
-
-class WorkerFactory(Protocol):
-    """Opens a worker; it is pickled, so it holds names of files and not their content.
-
-    uses_gpu: whether a worker takes a GPU, if the machines have any.
-    """
-
-    @property
-    def uses_gpu(self) -> bool: ...  # noqa: D102
-
-    def open(self, cores: int) -> Worker:
-        """Open the worker in its process, which has `cores`.
-
-        Raises EmbedOnceError if this process would not do what the coordinator expects: it reads other texts, or has
-        another encoder.
-        """
 
 
 @dataclass(frozen=True)
@@ -186,16 +154,3 @@ class Engine(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def open_engine(name: str) -> Engine:
-    """The engine called "local" or "ray". Raises ExtraMissing, and CallError if there is no cluster."""
-    if name == "ray":
-        from stages.engines.ray_cluster import RayEngine
-
-        return RayEngine.connect()
-    if name != "local":
-        raise EmbedOnceError(f"There is no engine '{name}': use {' or '.join(ENGINES)}.")
-    from stages.engines.local import LocalEngine
-
-    return LocalEngine()

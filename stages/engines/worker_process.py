@@ -8,15 +8,42 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Protocol, Self
 
 from data.errors import CallError, EmbedOnceError, FileMissing
 
-if TYPE_CHECKING:
-    from stages.engines.engine import Worker, WorkerFactory
-
 # variables that decide where files are found; Ray does not pass a driver's environment to its workers
 FORWARDED = ("EMBEDONCE_", "HF_", "XDG_CACHE_HOME", "SENTENCE_TRANSFORMERS_HOME")
+
+
+class Worker(Protocol):
+    """What a factory opens in a worker's process."""
+
+    def run(self, item: Any, *, is_retry: bool) -> Any:
+        """Do one item and return a small result. is_retry: another worker had it, and may have committed some of it.
+
+        Raises EmbedOnceError if no other worker could do it either.
+        """
+
+    def stop(self) -> None:
+        """End the item that runs, in another thread, as soon as it can be left; `run` returns what was done."""
+
+
+class WorkerFactory(Protocol):
+    """Opens a worker; it is pickled, so it holds names of files and not their content.
+
+    uses_gpu: whether a worker takes a GPU, if the machines have any.
+    """
+
+    @property
+    def uses_gpu(self) -> bool: ...  # noqa: D102
+
+    def open(self, cores: int) -> Worker:
+        """Open the worker in its process, which has `cores`.
+
+        Raises EmbedOnceError if this process would not do what the coordinator expects: it reads other texts, or has
+        another encoder.
+        """
 
 
 @dataclass(frozen=True)
@@ -38,7 +65,7 @@ class WorkerStart:
     factory: bytes
 
     @classmethod
-    def of(cls, factory: "WorkerFactory") -> Self:
+    def of(cls, factory: WorkerFactory) -> Self:
         """The version, the working directory and the environment of this process."""
         environment = {name: value for name, value in os.environ.items() if name.startswith(FORWARDED)}
         return cls(version("embedonce"), str(Path.cwd()), environment, pickle.dumps(factory))

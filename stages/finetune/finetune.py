@@ -23,7 +23,8 @@ from featurestore import FeatureStore, list_stores
 from heads.evaluation.score_matrix import align_scores
 from stages.embed.model_files.saved_encoders import encoders_folder
 from stages.embed.network.backends import AUTO
-from stages.embed.pipeline.embed_source import EmbedRequest, embed_source
+from stages.embed.pipeline.embed_request import EmbedRequest
+from stages.embed.pipeline.embed_source import embed_source
 from stages.embed.pipeline.encode_corpus import EmbedProgress
 from stages.finetune.preparation import LAYER, FinetuneRequest, Preparation, prepare
 from stages.finetune.processes import Processes

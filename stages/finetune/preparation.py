@@ -21,7 +21,7 @@ from stages.embed.model_files.model_families import ENCODER_DECODER_FAMILIES
 from stages.embed.model_files.saved_encoders import check_new_name, find_saved_encoder
 from stages.embed.network.backends import AUTO
 from stages.embed.pipeline.corpus import create_corpus_table
-from stages.embed.pipeline.embed_source import EmbedRequest
+from stages.embed.pipeline.embed_request import EmbedRequest
 from stages.finetune.processes import Processes
 from stages.finetune.settings import FinetuneSettings
 from stages.finetune.task import FinetuneTask, Fold

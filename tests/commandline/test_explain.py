@@ -16,7 +16,8 @@ from data.documents import Document
 from featurestore import FeatureStore
 from heads.registry import make_head
 from stages.embed import Options
-from stages.embed.pipeline.embed_source import EmbedRequest, embed_source
+from stages.embed.pipeline.embed_request import EmbedRequest
+from stages.embed.pipeline.embed_source import embed_source
 from stages.explain import Attribution
 from stages.fitting.fit_head import fit_head
 from stages.fitting.plan import FitPlan

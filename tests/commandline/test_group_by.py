@@ -14,7 +14,8 @@ from data.tabular import Tabular, TabularColumn
 from featurestore import FeatureStore
 from stages.comparing.column_values import read_column_values
 from stages.comparing.grouped_metrics import MOST_GROUPS, group_metrics
-from stages.comparing.selection import choose_metric, select_runs
+from stages.comparing.selection import select_runs
+from stages.comparing.table import choose_metric
 from stages.fitting.runs import runs_in
 from tests.conftest import Run
 from tests.small_store import blobs, make_store

@@ -12,7 +12,7 @@ from heads.classifiers.linear import LinearHead
 from heads.core.hyperparameters import check_hyperparameters
 from stages.curve import CurvePlan
 from stages.embed.encoder.options import Options, parse_long
-from stages.embed.pipeline.embed_source import EmbedRequest
+from stages.embed.pipeline.embed_request import EmbedRequest
 from stages.embed.windows.corpus_part import CorpusPart
 from stages.fitting.plan import FitPlan
 

@@ -4,7 +4,6 @@ import random
 import time
 from collections.abc import Callable, Sequence, Set
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from stages.embed.encoder.encoder import Encoder
 from stages.embed.pipeline.corpus import save_corpus
 from stages.embed.pipeline.devices import merge_reports
 from stages.embed.pipeline.distinct_texts import DistinctTexts
+from stages.embed.pipeline.embed_request import EmbedRequest
 from stages.embed.pipeline.encode_corpus import ids_with_keys
 from stages.embed.pipeline.engine_worker import EmbedFactory, EmbedItem, EmbedResult, hash_corpus
 from stages.embed.pipeline.progress import EmbedCounters, EmbedProgress, EmbedReport, Progress
@@ -23,9 +23,6 @@ from stages.embed.windows.corpus_part import WHOLE_CORPUS
 from stages.embed.windows.window_arrays import Integers
 from stages.engines import Engine, run_items
 from stages.engines.item_sizes import ITEM_SECONDS, ItemSizes
-
-if TYPE_CHECKING:
-    from stages.embed.pipeline.embed_source import EmbedRequest
 
 FIRST_TOKENS = 20_000
 MAX_TOKENS = 2_000_000
@@ -172,7 +169,7 @@ def embed_on_engine(
     corpus: Corpus,
     encoder: Encoder,
     store: FeatureStore,
-    request: "EmbedRequest",
+    request: EmbedRequest,
     engine: Engine,
     *,
     notify: Callable[[str], None],

@@ -3,7 +3,7 @@
 import hashlib
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import numpy as np
 
@@ -15,13 +15,11 @@ from featurestore import FeatureStore, KeyList, Location
 from stages.embed.batching.float32_similarity import measure_float32_similarity
 from stages.embed.encoder.encoder import Encoder, open_encoder
 from stages.embed.pipeline.distinct_texts import DistinctTexts
+from stages.embed.pipeline.embed_request import EmbedRequest
 from stages.embed.pipeline.encode_corpus import EncodingRun
 from stages.embed.pipeline.progress import EmbedCounters, EmbedReport
 from stages.embed.windows.window_arrays import Integers
 from stages.engines.worker_process import limit_threads
-
-if TYPE_CHECKING:
-    from stages.embed.pipeline.embed_source import EmbedRequest
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ class EmbedFactory:
     documents, corpus_hash: of the corpus as the coordinator reads it, see `hash_corpus`.
     """
 
-    request: "EmbedRequest"
+    request: EmbedRequest
     store: Location
     documents: int
     corpus_hash: str

@@ -13,8 +13,8 @@ from sklearn.preprocessing import StandardScaler
 from data.errors import CallError
 from featurestore import Bags
 from heads.classifiers.linear import LinearHead
-from heads.linear_models.logistic import Standardizer
 from heads.linear_models.ridge import STRENGTHS, RidgeProblem
+from heads.linear_models.standardizer import Standardizer
 from heads.planted_signals import make_bags, mean_signal, multilabel_signal
 from heads.testing import HeadContract
 from tests.heads.planted import order_signal

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from heads.classifiers.prototype import PrototypeHead, _leave_one_out_cosines
-from heads.linear_models.logistic import Standardizer
+from heads.linear_models.standardizer import Standardizer
 from heads.linear_models.unit_vectors import to_unit_vectors
 from heads.planted_signals import mean_signal
 from heads.testing import HeadContract

@@ -9,7 +9,8 @@ from scipy.special import log_softmax
 
 from heads.linear_models import grouped
 from heads.linear_models.grouped import LocalProblem, fit_grouped_logistic
-from heads.linear_models.logistic import LinearModel, Standardizer, fit_multinomial_logistic
+from heads.linear_models.logistic import LinearModel, fit_multinomial_logistic
+from heads.linear_models.standardizer import Standardizer
 
 DOCUMENTS, C = 300, 0.3
 RNG = np.random.default_rng(0)

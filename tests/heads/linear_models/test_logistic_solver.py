@@ -13,8 +13,9 @@ from scipy.special import expit, softmax
 from sklearn.linear_model import LogisticRegression
 
 from heads.linear_models import logistic_loss, logistic_solver
-from heads.linear_models.logistic import LinearModel, Standardizer, fit_multinomial_logistic
+from heads.linear_models.logistic import LinearModel, fit_multinomial_logistic
 from heads.linear_models.logistic_solver import Solution, minimize_logistic_loss
+from heads.linear_models.standardizer import Standardizer
 
 DOCUMENTS, LABELS = 80, 7
 

@@ -20,7 +20,7 @@ import pytest
 
 from data.errors import CallError, ExtraMissing
 from featurestore import FeatureStore
-from stages.embed.pipeline.embed_source import EmbedRequest
+from stages.embed.pipeline.embed_request import EmbedRequest
 from stages.engines import open_engine
 from stages.engines.ray_cluster import _describe_loss, _places_of_node
 from tests.conftest import ROOT, started
@@ -98,7 +98,7 @@ from benchmarks.sleeping_encoder import SleepingFactory, with_sleep
 from featurestore import FeatureStore
 from stages.embed import Options, open_encoder
 from stages.embed.pipeline import engine_queue
-from stages.embed.pipeline.embed_source import EmbedRequest
+from stages.embed.pipeline.embed_request import EmbedRequest
 from stages.engines.ray_cluster import RayEngine
 
 class Killing(RayEngine):

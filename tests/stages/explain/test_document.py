@@ -9,7 +9,8 @@ from data.errors import BadData
 from data.source_spec import SourceSpec
 from featurestore import CorpusTable, FeatureStore
 from stages.embed import Options
-from stages.embed.pipeline.embed_source import EmbedRequest, embed_source
+from stages.embed.pipeline.embed_request import EmbedRequest
+from stages.embed.pipeline.embed_source import embed_source
 from stages.explain import LEVELS, SourceTexts, read_source_texts
 from stages.explain.document import StoredDocument, stored_document
 from tests.conftest import write_csv

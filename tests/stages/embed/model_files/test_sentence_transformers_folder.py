@@ -16,7 +16,8 @@ from stages.embed.model_files.sentence_transformers_folder import (
     SentenceTransformersFolder,
     read_sentence_transformers_folder,
 )
-from stages.embed.pipeline.embed_source import EmbedRequest, embed_source
+from stages.embed.pipeline.embed_request import EmbedRequest
+from stages.embed.pipeline.embed_source import embed_source
 from tests.encoding import encode
 from tests.stages.embed.conftest import Folders
 from tests.stages.embed.reference import reference_states

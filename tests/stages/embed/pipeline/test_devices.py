@@ -18,7 +18,8 @@ from featurestore import FeatureStore, KeyList, text_key
 from stages.embed import Options
 from stages.embed.batching.float32_similarity import Float32Similarity
 from stages.embed.pipeline.devices import merge_reports, parse_devices, run_in_processes
-from stages.embed.pipeline.embed_source import EmbedRequest, embed_source
+from stages.embed.pipeline.embed_request import EmbedRequest
+from stages.embed.pipeline.embed_source import embed_source
 from stages.embed.pipeline.progress import EmbedProgress, EmbedReport, Progress
 from stages.embed.windows.corpus_part import CorpusPart
 from tests.stages.embed.conftest import Folders

@@ -12,7 +12,8 @@ from featurestore import FeatureStore, Recipe
 from stages.embed import Options, open_encoder
 from stages.embed.batching.backend_benchmark import Variant
 from stages.embed.network.backends import is_installed
-from stages.embed.pipeline.embed_source import EmbedRequest, embed_source
+from stages.embed.pipeline.embed_request import EmbedRequest
+from stages.embed.pipeline.embed_source import embed_source
 from stages.embed.pipeline.encoding_choice import StoreLocation, follow_recipe, resolve_encoding
 from tests.conftest import write_csv
 from tests.small_store import RECIPE

@@ -19,7 +19,8 @@ from stages.embed import Options
 from stages.embed.pipeline import embed_source as module
 from stages.embed.pipeline import engine_queue
 from stages.embed.pipeline.distinct_texts import DistinctTexts
-from stages.embed.pipeline.embed_source import EmbedRequest, embed_source
+from stages.embed.pipeline.embed_request import EmbedRequest
+from stages.embed.pipeline.embed_source import embed_source
 from stages.embed.pipeline.engine_queue import DocumentQueue
 from stages.embed.pipeline.engine_worker import EmbedFactory, EmbedItem, EmbedResult, EmbedWorker, hash_corpus
 from stages.embed.pipeline.progress import EmbedCounters, EmbedProgress, EmbedReport

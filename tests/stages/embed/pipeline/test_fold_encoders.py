@@ -13,7 +13,8 @@ from featurestore import FeatureStore, list_stores
 from stages.embed.encoder.encoder import open_encoder
 from stages.embed.encoder.options import Options
 from stages.embed.model_files.saved_encoders import save_encoder
-from stages.embed.pipeline.embed_source import EmbedRequest, embed_source, estimate_source
+from stages.embed.pipeline.embed_request import EmbedRequest
+from stages.embed.pipeline.embed_source import embed_source, estimate_source
 from stages.fitting.runs import load
 from tests.conftest import Run
 from tests.small_store import trained_on

@@ -21,6 +21,7 @@ from stages.embed import Encoder, embed
 from stages.embed.encoder.options import Options
 from stages.embed.pipeline import background, embed_source, estimate
 from stages.embed.pipeline.distinct_texts import DistinctTexts
+from stages.embed.pipeline.embed_request import EmbedRequest
 from stages.embed.windows.corpus_part import CorpusPart
 from tests.stages.embed.conftest import Open
 from tests.stages.embed.fakes import counting
@@ -109,7 +110,7 @@ def test_a_text_that_changes_between_the_passes_is_refused(tiny: Open, tmp_path:
 
 def test_each_device_reads_the_files_itself(streamed: Read, files: str, tmp_path: Path) -> None:
     corpus = streamed()
-    request = embed_source.EmbedRequest(source=corpus, options=Options(), seed=3)
+    request = EmbedRequest(source=corpus, options=Options(), seed=3)
     jobs = embed_source._create_jobs(request, tmp_path, ["cpu", "cpu"])
     passed = [job.args[0] for job in jobs.values()]  # type: ignore[attr-defined]
     assert [each.source for each in passed] == [files, files]
@@ -149,7 +150,7 @@ def test_a_source_that_takes_minutes_to_read_is_announced(files: str, monkeypatc
     monkeypatch.setattr("data.readers.files._BYTES_BETWEEN_REPORTS", 1)
     monkeypatch.setattr(embed_source, "resolve_encoding", stop)
     notes, shown = list[str](), list[tuple[float, float]]()
-    request = embed_source.EmbedRequest(source=files, options=Options(device="cpu"))
+    request = EmbedRequest(source=files, options=Options(device="cpu"))
     with pytest.raises(InterruptedError):
         embed_source.embed_source(
             request, notify=notes.append, progress=lambda _: None, reading=lambda *state: shown.append(state)
