@@ -290,13 +290,11 @@ class ConfusionCounts:
         """(...) 1 - the sum of squared distances over that of chance with the same label counts, for ordinal labels.
 
         Cohen 1968, Weighted kappa, with squared distances as weights. It is 0 if truth and prediction are one and the
-        same label for every document: chance is as good. Both sums are over the documents with a predicted label.
+        same label for every document: chance is as good. All sums are over the documents with a predicted label.
         """
         position = np.arange(self.support.shape[-1], dtype=np.float64)
-        documents, squares = np.maximum(self.documents, 1), position**2
-        predicted_share = self.predicted.sum(axis=-1) / documents
-        spread = predicted_share * (self.support @ squares) + self.predicted @ squares
-        by_chance = spread - 2 * (self.support @ position) * (self.predicted @ position) / documents
+        product = self.sums["true_position"] * (self.predicted @ position) / np.maximum(self.sums["decided"], 1)
+        by_chance = self.sums["true_square"] + self.predicted @ position**2 - 2 * product
         safe = np.where(by_chance > 0, by_chance, 1)
         return np.asarray(np.where(by_chance > 0, 1 - self.sums["squared_distance"] / safe, 0.0))
 

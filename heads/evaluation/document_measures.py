@@ -1,7 +1,8 @@
 """What metrics sum over documents: distances between ordinal labels, and how much of a label set or a path is right.
 
 decided: whether a document has a predicted label or node. A negative code is a prediction of none.
-absolute_distance, squared_distance: between the columns of ordinal labels; 0 for a document that is not decided.
+absolute_distance, squared_distance: between the columns of ordinal labels; true_position, true_square: the column of
+    the true label, and its square. They are 0 for a document that is not decided.
 sample_precision, sample_recall, sample_f1: of the labels of a multi-label document; 1 if it has none and none is
     predicted, 0 if only one of both is so. scikit-learn's `average="samples"` equals them with zero_division=0 if each
     document has a label or a predicted one, and its F1 with zero_division=1 always.
@@ -38,6 +39,10 @@ from data.hierarchy import Hierarchy
 Measures: TypeAlias = Mapping[str, NDArray[Any]]  # name -> (documents,), or (documents, levels)
 
 
+# of ordinal labels alone
+ORDINAL_MEASURES = ("absolute_distance", "squared_distance", "true_position", "true_square")
+
+
 def measure_documents(truth: NDArray[Any], predicted: NDArray[Any], hierarchy: Hierarchy | None) -> Measures:
     """Measure each document.
 
@@ -53,7 +58,7 @@ def measure_documents(truth: NDArray[Any], predicted: NDArray[Any], hierarchy: H
         samples = _sample_measures(truth, predicted)
         return samples if hierarchy is None else {**samples, **_measure_sets(truth, predicted, hierarchy)}
     decided = predicted >= 0
-    measures: Measures = {"decided": decided, **_ordinal_measures(truth, np.where(decided, predicted, truth))}
+    measures: Measures = {"decided": decided, **_ordinal_measures(truth, predicted, decided)}
     if hierarchy is None:
         return measures
     if decided.all():
@@ -93,9 +98,11 @@ def _count_labels(labels: NDArray[np.bool_]) -> NDArray[np.int64]:
     return np.asarray(np.bitwise_count(np.packbits(labels, axis=1)).sum(axis=1, dtype=np.int64))
 
 
-def _ordinal_measures(truth: NDArray[Any], predicted: NDArray[Any]) -> Measures:
-    distance = np.abs(truth.astype(np.int64) - predicted)
-    return {"absolute_distance": distance, "squared_distance": distance**2}
+def _ordinal_measures(truth: NDArray[Any], predicted: NDArray[Any], decided: NDArray[np.bool_]) -> Measures:
+    position = np.where(decided, truth, 0).astype(np.int64)
+    distance = np.abs(position - np.where(decided, predicted, 0))
+    squares = {"squared_distance": distance**2, "true_square": position**2}
+    return {"absolute_distance": distance, "true_position": position, **squares}
 
 
 def _measure_nodes(truth: NDArray[Any], predicted: NDArray[Any], hierarchy: Hierarchy) -> Measures:

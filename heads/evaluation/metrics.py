@@ -62,6 +62,11 @@ class Metric:
     needs: Literal["", "one label", "several labels", "order", "taxonomy", "one path", "probabilities"] = ""
     level: int = 0
 
+    @property
+    def ignores_undecided(self) -> bool:
+        """Whether it is of the documents that a decision does not leave undecided, so that leaving out more helps."""
+        return self.needs == "order" or self.attribute.endswith("_precision")
+
     def value(self, result: ConfusionCounts | Scorecard) -> Any:
         """Its value: a number, one number per resample, or a confidence interval; None if there is none."""
         value = getattr(result, self.attribute)

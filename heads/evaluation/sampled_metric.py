@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from data.hierarchy import Hierarchy
 from heads.evaluation.count_table import CountTables, DistinctRows
+from heads.evaluation.document_measures import ORDINAL_MEASURES
 from heads.evaluation.metrics import Metric
 from heads.evaluation.probability_table import ProbabilityTable
 
@@ -84,7 +85,7 @@ class SampledMetric:
             return cls(*given, rows, mean, mean @ slopes, mean @ values)
         tables = CountTables.build(truth, predictions, labels, hierarchy)
         if metric.needs != "order":
-            tables = tables.without(("absolute_distance", "squared_distance"))
+            tables = tables.without(ORDINAL_MEASURES)
         sampled = cls(*given, tables.rows, mean, tables, np.zeros(0))
         all_documents = tables.rows.multiplicity[:, None].astype(np.float64)
         return replace(sampled, values=sampled.of_samples(all_documents)[:, 0])

@@ -43,6 +43,15 @@ def describe_optimism(optimism: SelectionOptimism, best: Entry, metric: Metric) 
     )
 
 
+def describe_partial(partial: Sequence[runs.Run], metric: Metric) -> list[str]:
+    """A sentence on runs whose metric is of the documents that they decide, which are the last and not compared."""
+    if not partial:
+        return []
+    names = join_words([run.name for run in partial])
+    they = "it decides: it comes last and is" if len(partial) == 1 else "they decide: they come last and are"
+    return [f"The {metric.name} of {names} is of the documents that {they} not compared with the others."]
+
+
 def describe_inputs(record: runs.Record) -> str:
     """What a run reads, in short; a note on a stacking ensemble names its runs."""
     if record.base_runs:

@@ -23,6 +23,7 @@ from stages.comparing.notes import (
     describe_inputs,
     describe_marks,
     describe_optimism,
+    describe_partial,
     describe_runs,
     describe_seeds,
 )
@@ -176,7 +177,9 @@ def compare(
     """
     metric = metric or choose_metric(selected)
     entries = group_seeds(selected, metric)
+    entries, partial = _divide(entries, metric)
     comparable = [entry for entry in entries if _has_same_documents(entry.first, entries[0].first)]
+    entries += partial
     predictions = {run.name: run.predictions() for entry in entries for run in entry.runs}
     found = compare_with_best(comparable, predictions, metric, margin) if len(comparable) > 1 else Significance()
     ranked = [run for entry in entries for run in entry.runs]
@@ -184,7 +187,13 @@ def compare(
     return Comparison(
         rows=tuple(_row(entry, metric, found, predictions) for entry in entries),
         ranking_metric=metric.name,
-        notes=(*optimism, *describe_runs(ranked), *describe_exposure(ranked, predictions), *notes),
+        notes=(
+            *optimism,
+            *describe_partial([entry.first for entry in partial], metric),
+            *describe_runs(ranked),
+            *describe_exposure(ranked, predictions),
+            *notes,
+        ),
         choice=choose_run(comparable, found.comparisons, metric, margin, cost),
         optimism=found.optimism,
         checks=check_runs(
@@ -195,6 +204,20 @@ def compare(
             margin,
         ),
     )
+
+
+def _divide(entries: Sequence[Entry], metric: Metric) -> tuple[list[Entry], list[Entry]]:
+    """Those with the metric of all documents, and those with that of the documents that they decide.
+
+    If all are of the second kind, the best of these is of the first one, too.
+    """
+    partial = [
+        entry
+        for entry in entries
+        if metric.ignores_undecided and entry.first.ranking_scorecard.decided_share is not None
+    ]
+    whole = [entry for entry in entries if entry not in partial]
+    return (whole, partial) if whole else (partial[:1], partial[1:])
 
 
 def _has_same_documents(run: runs.Run, other: runs.Run) -> bool:

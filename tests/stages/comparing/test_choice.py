@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from commandline.compare import COSTS as NAMED_COSTS
 from commandline.compare import MARGIN as NAMED_MARGIN
 from heads.classifiers.prototype import PrototypeHead
+from heads.evaluation.decisions import ABSTAINED
+from heads.evaluation.decisions.abstention import Abstention
 from heads.evaluation.metrics import METRICS, scorecard
 from stages.comparing.choice import COSTS, MARGIN, _two_digits
 from stages.comparing.entries import group_seeds
@@ -36,19 +38,24 @@ class Folder:
             *make_store(folder / "store", documents, vectors), FitPlan(head=PrototypeHead(), folds=2), folder / "made"
         )
 
-    def add(self, name: str, wrong: int, *, first: int = 0, **record: Any) -> Run:
-        """A run that is wrong for some training documents, from the one at `first` on; and what its record has."""
+    def add(self, name: str, wrong: int, *, first: int = 0, undecided: int = 0, **record: Any) -> Run:
+        """A run that is wrong for some training documents, from the one at `first` on; and what its record has.
+
+        undecided: the number of documents after these that it leaves undecided.
+        """
         predictions = self.made.predictions()
         start = first + predictions.splits.index("train")
         predicted: NDArray[np.int64] = predictions.truth.copy()
         predicted[start : start + wrong] = (predicted[start : start + wrong] + 1) % 3
-        predictions = replace(predictions, predicted=predicted)
+        predicted[start + wrong : start + wrong + undecided] = ABSTAINED
+        decision = replace(self.made.decision, abstention=Abstention(0.5) if undecided else None)
+        predictions = replace(predictions, predicted=predicted, decision=decision)
         of = predictions.of("train")
         cards = {"out_of_fold": scorecard(of.truth, of.predicted, self.made.record.labels, resamples=20)}
         changed = replace(self.made.record, **{"hyperparameters": {"name": name}, **record})
         path = self.folder / "runs" / name
         made = self.made
-        return save(path, changed, made.head(), made.decision, predictions, cards, made.groups(), made.folds())
+        return save(path, changed, made.head(), decision, predictions, cards, made.groups(), made.folds())
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +99,18 @@ def test_of_equally_good_runs_the_one_that_predicts_fastest_is_first_in_whatever
     slow, fast = (folder.add(f"{each}-ms", 4, predict_milliseconds=each) for each in (3.0, 1.0))
     for runs in ([slow, fast], [fast, slow]):
         assert [row.run for row in compare(runs, metric=ACCURACY).rows] == [fast.name, slow.name]
+
+
+def test_leaving_documents_undecided_does_not_win_by_a_metric_of_the_others(folder: Folder) -> None:
+    whole = [folder.add(f"wrong-{wrong}", wrong, predict_milliseconds=0.5) for wrong in (21, 30)]
+    sure = folder.add("sure", 1, undecided=250, predict_milliseconds=0.1)
+    table = compare([sure, *whole], metric=METRICS["macro-precision"])
+    assert [row.run for row in table.rows] == ["wrong-21", "wrong-30", "sure"]
+    assert table.rows[2].out_of_fold is not None and table.rows[2].out_of_fold.value > 0.97  # of 50 documents
+    assert table.choice is not None and table.choice.best == "wrong-21" and "sure" not in table.choice.candidates
+    assert "macro precision of sure is of the documents that it decides" in " ".join(table.notes)
+    assert compare([sure, *whole], metric=ACCURACY).rows[2].difference is not None  # undecided is wrong here
+    assert compare([sure, folder.add("surer", 0, undecided=280)], metric=METRICS["macro-precision"]).choice is None
 
 
 def test_a_difference_that_is_the_margin_but_for_rounding_is_within_it(folder: Folder) -> None:
