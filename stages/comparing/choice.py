@@ -18,11 +18,12 @@ from heads.evaluation.randomization import ROUNDING
 from stages.comparing.entries import Entry
 from stages.fitting import runs
 
-__all__ = ["COSTS", "MARGIN", "Choice", "Cost", "choose_run", "entry_cost", "run_cost"]
+__all__ = ["COSTS", "MARGIN", "Choice", "Cost", "choose_run", "entry_cost", "is_as_cheap", "run_cost"]
 
 Cost: TypeAlias = Literal["predict", "fit", "size"]
 COSTS: tuple[Cost, ...] = ("predict", "fit", "size")
 MARGIN = 0.005
+NOISE = 1.25  # times that differ by less are equal: measured again, they change by as much
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def choose_run(
         cost: what to save.
 
     Returns:
-        The choice, of equally cheap runs the better one; None if there is nothing to choose from.
+        The choice, of equally cheap runs the better one (`is_as_cheap`); None if there is nothing to choose from.
     """
     if not comparisons:
         return None
@@ -83,7 +84,9 @@ def choose_run(
     near = (entry for entry in others if entry.first.name in comparisons)
     within = [best, *(each for each in near if comparisons[each.first.name].difference.value >= -margin - ROUNDING)]
     cheapest_first = sorted(within, key=lambda entry: entry_cost(entry, cost))  # stable: the better one first
-    chosen, comparison = cheapest_first[0], comparisons.get(cheapest_first[0].first.name)
+    lowest = entry_cost(cheapest_first[0], cost)
+    chosen = next(entry for entry in within if is_as_cheap(entry_cost(entry, cost), lowest, cost))
+    comparison = comparisons.get(chosen.first.name)
     choice = Choice(
         sentence="",
         run=chosen.first.name,
@@ -100,6 +103,11 @@ def choose_run(
         candidates=tuple(entry.first.name for entry in cheapest_first),
     )
     return replace(choice, sentence=_describe(choice, entries, chosen, metric))
+
+
+def is_as_cheap(value: float, lowest: float, cost: Cost) -> bool:
+    """Whether a cost is not higher than the lowest one; a time is higher if it is so by more than it varies."""
+    return value <= lowest * (1.0 if cost == "size" else NOISE)
 
 
 def entry_cost(entry: Entry, cost: Cost) -> float:
@@ -128,9 +136,10 @@ def _load(folder: Path) -> runs.Run | None:
 
 @dataclass(frozen=True)
 class _CostWords:
-    """How a cost is written: of the cheapest run, of cheaper runs, of one run instead of another, and its value."""
+    """How a cost is written: of the cheapest run, an equal one, cheaper ones, one instead of another, and its value."""
 
     cheapest: str
+    equal: str
     cheaper: str
     instead: str
     format: Callable[[float], str]
@@ -139,17 +148,20 @@ class _CostWords:
 _WORDS: Mapping[Cost, _CostWords] = {
     "predict": _CostWords(
         "predicts fastest, in {} per document",
+        "predicts as fast as any, in {} per document",
         "that predict faster",
         "predicts a document in {} instead of {}",
         lambda milliseconds: f"{_two_digits(milliseconds)} ms",
     ),
     "fit": _CostWords(
         "is fitted fastest, in {}",
+        "is fitted as fast as any, in {}",
         "that are fitted faster",
         "is fitted in {} instead of {}",
         lambda seconds: format_duration(seconds) if seconds >= 1 else f"{_two_digits(seconds)} s",
     ),
     "size": _CostWords(
+        "has the fewest parameters, {}",
         "has the fewest parameters, {}",
         "with fewer parameters",
         "has {} parameters instead of {}",
@@ -165,7 +177,7 @@ def _describe(choice: Choice, entries: Sequence[Entry], chosen: Entry, metric: M
     take = f"Take {choice.run}{seeds}"
     if choice.run != choice.best:
         saved = words.instead.format(words.format(choice.run_cost), words.format(choice.best_cost))
-        encoding = " (encoding not counted)" if chosen.first.record.recipe != best.recipe else ""
+        encoding = "" if _has_same_encoding(chosen.first.record, best) else " (encoding not counted)"
         return (
             f"{take}: its {ranked} ({choice.value:.3f}) is within {choice.margin:g} of that of the best run, "
             f"{choice.best} ({choice.best_value:.3f}), on other documents with a probability of "
@@ -173,9 +185,18 @@ def _describe(choice: Choice, entries: Sequence[Entry], chosen: Entry, metric: M
         )
     several = "configurations" if any(len(entry.runs) > 1 for entry in entries) else "runs"
     its_best = f"it has the best {ranked} of {len(entries)} {several} ({choice.value:.3f})"
-    if choice.run_cost <= min(entry_cost(entry, choice.cost) for entry in entries):
-        return f"{take}: {its_best}, and {words.cheapest.format(words.format(choice.run_cost))}."
+    lowest = min(entry_cost(entry, choice.cost) for entry in entries)
+    if is_as_cheap(choice.run_cost, lowest, choice.cost):
+        cheap = words.cheapest if choice.run_cost <= lowest else words.equal
+        return f"{take}: {its_best}, and {cheap.format(words.format(choice.run_cost))}."
     return f"{take}: {its_best}, and none of those {words.cheaper} is within {choice.margin:g} of it."
+
+
+def _has_same_encoding(record: runs.Record, other: runs.Record) -> bool:
+    """Whether two runs read vectors of the same encoders, or neither of them reads any."""
+    needs = [list(each.inputs) != ["token_ids"] for each in (record, other)]
+    recipes = [(each.recipe, each.further_recipes) for each in (record, other)]
+    return needs[0] == needs[1] and (recipes[0] == recipes[1] or not needs[0])
 
 
 def _percent(probability: float) -> str:

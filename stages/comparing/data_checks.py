@@ -14,7 +14,7 @@ from heads.evaluation.metrics import Metric
 from heads.evaluation.paired import paired_differences
 from heads.evaluation.probability_metrics import Reliability
 from heads.evaluation.sampled_metric import SampledMetric
-from stages.comparing.choice import MARGIN
+from stages.comparing.choice import MARGIN, is_as_cheap
 from stages.comparing.repeat_command import reads_features, repeat_command
 from stages.fitting import runs
 from stages.fitting.predictions import Predictions
@@ -228,7 +228,7 @@ def check_baseline(
             f"{take}{search}.",
         )
     times = run.record.predict_milliseconds, baseline.record.predict_milliseconds
-    if difference.low > 0 or times[0] <= times[1]:
+    if difference.low > 0 or is_as_cheap(*times, "predict"):
         return None
     more = ""
     if reads_features(run):

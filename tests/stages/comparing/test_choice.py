@@ -93,6 +93,23 @@ def test_the_best_run_is_taken_if_it_is_the_cheapest(folder: Folder) -> None:
     assert compare(runs[:1], metric=ACCURACY).choice is None
 
 
+def test_a_time_that_is_lower_by_chance_is_worth_no_quality(folder: Folder) -> None:
+    best = folder.add("better", 2, predict_milliseconds=0.079, parameter_count=20)
+    near = folder.add("nearly", 3, predict_milliseconds=0.076, parameter_count=19)
+    choice = compare([near, best], metric=ACCURACY).choice
+    assert choice is not None and choice.run == "better"
+    assert choice.sentence.endswith(", and predicts as fast as any, in 0.079 ms per document.")
+    smaller = compare([near, best], metric=ACCURACY, cost="size").choice
+    assert smaller is not None and smaller.run == "nearly"  # a number of parameters is exact
+
+
+def test_a_run_that_needs_no_encoder_is_compared_without_encoding(folder: Folder) -> None:
+    best = folder.add("encoded", 2, predict_milliseconds=2.0)
+    words = folder.add("words", 3, predict_milliseconds=0.2, inputs=["token_ids"])
+    choice = compare([words, best], metric=ACCURACY).choice
+    assert choice is not None and choice.sentence.endswith("in 0.20 ms instead of 2.0 ms (encoding not counted).")
+
+
 def test_of_equally_good_runs_the_one_that_predicts_fastest_is_first_in_whatever_order_they_are_named(
     folder: Folder,
 ) -> None:
