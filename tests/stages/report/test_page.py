@@ -324,6 +324,19 @@ def test_runs_on_different_test_documents_are_reported() -> None:
     assert sentence not in render_page([same, replace(same, name="twin")])
 
 
+def test_a_run_without_test_metrics_has_dashes_where_others_have_those_of_a_taxonomy() -> None:
+    labels = ["a/x", "a/y", "b/x"]
+    scored = example_run(labels, 60, separator="/")
+    unscored = replace(example_run(labels, 60, head="lstm", separator="/", skill=9), test=None)
+    (table,) = parse_page(render_page([scored, unscored])).all("div", "by-level")
+    assert "on the test split" in table.all("caption")[0].text
+    rows = {row.all("a")[0].text: [cell.text for cell in row.all("td")] for row in table.all("tbody")[0].all("tr")}
+    assert rows[unscored.name] == ["–"] * 5
+    assert scored.test and scored.test.hf1 and rows[scored.name][0].startswith(f"{scored.test.hf1.value:.3f}")
+    (alone,) = parse_page(render_page([unscored])).all("div", "by-level")
+    assert "out-of-fold" in alone.all("caption")[0].text and "–" not in {cell.text for cell in alone.all("td")}
+
+
 def test_a_run_without_an_error_is_reported() -> None:
     run = example_run("abc", 60)
     assert "Every test document was classified correctly" in render_page([replace(run, predicted=run.truth)])
