@@ -74,10 +74,15 @@ def render_comparison(runs: Sequence[RunView], metric: Metric, findings: Finding
         dashes=DASHES,
         ranked_on=" or ".join(sorted({run.ranked_on for run in runs})),
         any_test=any(run.test for run in runs),
-        same_documents=all(np.array_equal(run.true_labels, runs[0].true_labels) for run in runs),
+        same_documents=_have_same_documents([run for run in runs if run.test] or runs),
+        unscored=sum(run.test is None for run in runs),
         any_multilabel=any(run.is_multilabel for run in runs),
         shared_store=runs[0].store if len({run.store for run in runs}) == 1 else "",
     )
+
+
+def _have_same_documents(runs: Sequence[RunView]) -> bool:
+    return all(np.array_equal(run.true_labels, runs[0].true_labels) for run in runs)
 
 
 def _score_axis(runs: Sequence[RunView]) -> Axis:

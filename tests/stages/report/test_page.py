@@ -324,6 +324,15 @@ def test_runs_on_different_test_documents_are_reported() -> None:
     assert sentence not in render_page([same, replace(same, name="twin")])
 
 
+def test_a_run_that_is_not_scored_on_the_test_split_is_counted_and_not_on_other_documents() -> None:
+    scored, unscored = example_run("abc", 60), example_run("abc", 90, head="lstm")
+    page = render_page([scored, replace(unscored, test=None)])
+    assert "1 of 2 runs was not scored on the test split." in page
+    assert "not all scored on the same" not in page and "The test split was not scored" not in page
+    other = render_page([replace(scored, test=None), replace(unscored, test=None)])
+    assert "not all scored on the same documents" in other and "was not scored on the test split." not in other
+
+
 def test_a_run_without_test_metrics_has_dashes_where_others_have_those_of_a_taxonomy() -> None:
     labels = ["a/x", "a/y", "b/x"]
     scored = example_run(labels, 60, separator="/")
