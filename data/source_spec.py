@@ -72,6 +72,14 @@ class SourceSpec:
         forgotten: dict[str, Any] = {field.name: None for field in fields(self) if field.name in names}
         return replace(self, **forgotten)
 
+    def for_values(self, source: str, original: str) -> Self:
+        """How values of the same documents are read from a file, which may be `original`, the file of the corpus.
+
+        As `for_file`; and if documents are known by their row in `original`, another file must have a column of ids.
+        """
+        spec = self.for_file(source, original)
+        return spec if source == original else replace(spec, id=spec.id or None)
+
     def without_taxonomy(self) -> Self:
         """How a source is read if a taxonomy has its labels: no separator is guessed in these."""
         return replace(self, taxonomy=None, path_separator=self.path_separator or "")

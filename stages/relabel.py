@@ -59,7 +59,7 @@ def relabel(store: FeatureStore, table: CorpusTable, source: str | None, spec: S
     new, missing, notes = table, 0, tuple[str, ...]()
     if source is not None:
         requested = spec if file is None else spec.without_taxonomy()
-        given = read_labels_by_id(source, requested, table.spec.for_file(source, table.source))
+        given = read_labels_by_id(source, requested, table.spec.for_values(source, table.source))
         given = _select_sample(table, given)
         documents = Documents.from_documents(given.documents)
         rows = _match_rows(table, documents, source)

@@ -39,7 +39,7 @@ LARGEST_GROUP = 0.2  # of all documents
 def resolve_columns(
     requested: SourceSpec, table: Table, *, with_texts: bool = True, used: Sequence[str] = ()
 ) -> tuple[SourceSpec, list[str]]:
-    """Resolve each role to a column name or None, and report what was guessed.
+    """Resolve each role to a column name, None if there is none, or "" as requested, and report what was guessed.
 
     A role that the user did not name is guessed by the column's name, if a single column matches.
 
@@ -64,7 +64,7 @@ def resolve_columns(
     label = label_columns(requested.label, table)
     if requested.levels:
         label = _level_columns(requested)
-        named["label"] = ""
+        del named["label"]
     check_columns(table, filter(None, (*text, *label, *(name for role, name in named.items() if role != "label"))))
     free = [name for name in dict.fromkeys(table.names) if name not in (*text, *label, *named.values(), *used)]
     candidates = {role: _candidates(role, free) for role, name in named.items() if name is None}
@@ -73,7 +73,7 @@ def resolve_columns(
     notes = [*_drop_false_splits(table, candidates), *_drop_few_groups(table, candidates)]
     notes += _ambiguity_notes(candidates)
     guesses = {role: names[0] for role, names in candidates.items() if len(names) == 1}
-    resolved: dict[str, Any] = {role: guesses.get(role) or name or None for role, name in named.items()}
+    resolved: dict[str, Any] = {role: guesses.get(role, name) for role, name in named.items()}
     check_columns(table, guesses.values())
     guessed_text = resolved.pop("text", None)
     spec = replace(requested, text=text or (guessed_text and (guessed_text,)), **resolved)

@@ -47,6 +47,7 @@ def corpus_from_table(table: Table, path: Path, requested: SourceSpec, *, with_t
     asked = requested if table.splits is None else replace(requested, split="")
     columns = parse_tabular(requested.tabular or (), table) if with_texts else {}
     spec, guesses = resolve_columns(asked, table, with_texts=with_texts, used=[*columns])
+    spec = replace(spec, split=spec.split if table.splits is None else requested.split)
     parsed = _read_labels(table, spec)
     missing: Counter[str] = Counter()
     texts, hashes = _read_texts(table, spec, missing) if spec.text else (CategoricalColumn([""] * table.rows), None)

@@ -101,7 +101,7 @@ def _table_of_texts(texts: list[Any], labels: Sequence[Any] | None) -> Table:
 def _spec_of_texts(spec: SourceSpec, labels: Sequence[Any] | None) -> SourceSpec:
     if any((spec.text, spec.template, spec.label, spec.id, spec.split, spec.group, spec.tabular)):
         raise CallError("A list of texts has no columns. Pass its labels as a list, or a data frame for more columns.")
-    return replace(spec, text=(TEXT,), label=None if labels is None else LABEL, id="", split="", group="")
+    return replace(spec, text=(TEXT,), label=None if labels is None else LABEL)
 
 
 def _table_of_splits(source: dict[Any, Any], spec: SourceSpec) -> Table:

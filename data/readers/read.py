@@ -78,7 +78,8 @@ def _corpus_from_known_table(
     table: Table, path: Path, requested: SourceSpec, known: SourceSpec, *, with_texts: bool = True
 ) -> Corpus:
     spec, absent = follow_known(requested.completed_by(known), table, known, with_texts=with_texts)
-    spec = spec if with_texts else replace(spec, id=spec.id or "id")
+    if not with_texts and spec.id is None:
+        spec = replace(spec, id="id")
     try:
         corpus = corpus_from_table(table, path, spec, with_texts=with_texts)
     except ColumnMissing as error:
@@ -151,12 +152,12 @@ def read_labels_by_id(source: str, spec: SourceSpec, known: SourceSpec) -> Corpu
     Args:
         source: A table, or a folder of tables that are named for splits.
         spec: How it is read; `spec.text` is ignored.
-        known: How the documents themselves were read, for what `spec` leaves open; without a column of ids in either,
-            that is "id".
+        known: How the documents themselves were read, for what `spec` leaves open; if that is the column of ids in
+            both, it is "id". A corpus that was read without labels gets them nevertheless.
 
     Raises the errors of `read_corpus`.
     """
-    spec = spec.completed_by(known)
+    spec, known = spec.completed_by(known), replace(known, label=known.label or None)
     table = open_table(source, spec) or read_table(source)
     return _corpus_from_known_table(table, _corpus_path(source), spec, known, with_texts=False)
 

@@ -40,7 +40,7 @@ def read_sample_weights(
     if path in BENCHMARKS or (Path(path).is_dir() and not table.spec.text):
         kind = "benchmark" if path in BENCHMARKS else "folder"
         raise CallError(f"{path} is a {kind} and has no column of weights. Name a file with --weight-from.")
-    known = table.spec if source is None else table.spec.for_file(path, table.source)
+    known = table.spec if source is None else table.spec.for_values(path, table.source)
     cells = read_column(path, column, SourceSpec(id=id_column), known)
     weights = {document: _parse_weight(cell, document, column, path) for document, cell in cells.items()}
     missing = [document for document in table.ids if document not in weights]

@@ -101,5 +101,15 @@ def test_a_column_called_split_is_taken_at_its_word(tmp_path: Path) -> None:
 
 def test_a_guess_is_declined_by_an_empty_name(tmp_path: Path) -> None:
     row = {"text": "a", "label": "x", "group": "g", "split": "s", "id": "u"}
-    (document,) = read_corpus(write(tmp_path, "csv", [row]), SourceSpec(label="", group="", split="", id="")).documents
+    declined = SourceSpec(text=("text",), label="", group="", split="", id="")
+    corpus = read_corpus(write(tmp_path, "csv", [row]), declined)
+    (document,) = corpus.documents
     assert (document.id, document.labels, document.group, document.split) == ("1", None, None, None)
+    assert corpus.spec == declined
+
+
+def test_only_what_the_user_declined_is_remembered_as_declined(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        (tmp_path / f"{split}.csv").write_text("text,split\na,no split\n")
+    spec = read_corpus(str(tmp_path)).spec
+    assert (spec.label, spec.id, spec.split, spec.group) == (None, None, None, None)

@@ -56,6 +56,26 @@ def test_splits_and_groups_are_read_if_they_are_given(
     assert list(after.groups) == ["x", None, None, "y"] and after.labels == before.labels
 
 
+def test_a_split_and_groups_that_were_declined_for_the_corpus_are_not_read(
+    dataset: tuple[FeatureStore, CorpusTable], tmp_path: Path
+) -> None:
+    known = dataset[0], replace(dataset[1], spec=SourceSpec(label="", split="", group=""))
+    done, _ = given(known, tmp_path, "id,label,split,group\nd0,new,test,x\n")
+    assert done.changed == {"labels": 1, "splits": 0, "groups": 0}
+
+
+def test_documents_that_have_numbers_for_ids_are_not_matched_by_a_column_of_their_file(
+    dataset: tuple[FeatureStore, CorpusTable], tmp_path: Path
+) -> None:
+    numbered = replace(dataset[1], ids=list("1234"), source=str(tmp_path / "new.csv"), spec=SourceSpec(id=""))
+    text = "id,label\n4,a\n3,b\n2,c\n1,d\n"
+    _, after = given((dataset[0], numbered), tmp_path, text)
+    assert list(after.labels) == [("a",), ("b",), ("c",), ("d",)]
+    other = dataset[0], replace(numbered, source="made.csv")
+    assert list(given(other, tmp_path, text)[1].labels) == [("d",), ("c",), ("b",), ("a",)]
+    assert list(given(other, tmp_path, text, id="")[1].labels) == list(after.labels)
+
+
 @pytest.mark.parametrize("order", [[0, 1, 2, 3], [2, 0, 3, 1]])
 def test_labels_belong_to_their_ids_in_any_order_of_rows(
     dataset: tuple[FeatureStore, CorpusTable], tmp_path: Path, order: list[int]

@@ -49,6 +49,16 @@ def test_another_file_is_read_as_the_corpus_was(dataset: Any, tmp_path: Path) ->
     assert weights == {f"d{row}": 2.0 for row in range(40)}
 
 
+def test_numbered_documents_get_the_weights_of_their_rows(dataset: Any, tmp_path: Path) -> None:
+    (tmp_path / "made.csv").write_text("id,trust\n" + "".join(f"{40 - row},{row}\n" for row in range(40)))
+    numbers = [str(row + 1) for row in range(40)]
+    table = replace(dataset[1], source=str(tmp_path / "made.csv"), ids=numbers, spec=SourceSpec(id=""))
+    assert read_sample_weights(table, "trust") == {number: int(number) - 1 for number in numbers}
+    (tmp_path / "other.csv").write_text((tmp_path / "made.csv").read_text())
+    weights = read_sample_weights(table, "trust", str(tmp_path / "other.csv"))  # whose rows are others
+    assert weights == {number: 40 - int(number) for number in numbers}
+
+
 def test_a_document_without_a_weight_is_named(dataset: Any, tmp_path: Path) -> None:
     path = written(tmp_path, lambda row: 1, documents=39)
     with pytest.raises(BadData, match=r"has no weight for 1 of 40 documents of 'made' \(the first is 'd39'\)\. Add"):
