@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from stages.comparing.checks import Check
     from stages.comparing.table import Comparison
 
+HEADING_WIDTH = 13  # of a line of a heading, about as wide as an interval
 MARK_WIDTH = 28  # of a line below the name of a run, so that its metrics fit into 80 columns
 
 
@@ -50,26 +51,27 @@ def show_choice(comparison: "Comparison", output: Callable[[str], None] = show) 
 
 
 def _show_metrics(comparison: "Comparison") -> None:
-    rows = comparison.rows
+    rows, ranking = comparison.rows, "\n".join(wrap(comparison.ranking_metric, HEADING_WIDTH))
     metrics: dict[str, list[ConfidenceInterval | None]] = {
-        f"{comparison.ranking_metric}\nout of fold": [row.out_of_fold for row in rows],
-        "difference\nto the first": [row.difference for row in rows],
-        f"{comparison.ranking_metric}\nvalidation": [row.validation for row in rows],
-        "macro-F1": [row.macro_f1 for row in rows],
-        "micro-F1": [row.micro_f1 for row in rows],
-        "accuracy": [row.accuracy for row in rows],
-        "mean absolute\nerror": [row.absolute_error for row in rows],
-        "quadratic\nkappa": [row.quadratic_kappa for row in rows],
+        f"{ranking}\nout of fold": [row.out_of_fold for row in rows],
+        "better than\nthe first by": [row.difference for row in rows],
+        f"{ranking}\nvalidation": [row.validation for row in rows],
+        "macro-F1\ntest": [row.macro_f1 for row in rows],
+        "micro-F1\ntest": [row.micro_f1 for row in rows],
+        "accuracy\ntest": [row.accuracy for row in rows],
+        "mean absolute\nerror\ntest": [row.absolute_error for row in rows],
+        "quadratic\nkappa\ntest": [row.quadratic_kappa for row in rows],
     }
-    if metrics["micro-F1"] == metrics["accuracy"]:  # as it is if each document has one label
-        del metrics["micro-F1"]
+    if metrics["micro-F1\ntest"] == metrics["accuracy\ntest"]:  # as it is if each document has one label
+        del metrics["micro-F1\ntest"]
     metrics = {name: values for name, values in metrics.items() if any(value is not None for value in values)}
     marks = [[line for mark in row.marks for line in wrap(f"({mark})", MARK_WIDTH)] for row in rows]
     names = ["\n".join((row.run, *lines)) for row, lines in zip(rows, marks, strict=True)]
     columns = {"run": names} | {name: list(map(_format_interval, values)) for name, values in metrics.items()}
-    if "difference\nto the first" in columns:
+    if "better than\nthe first by" in columns:
         columns["adjusted\np-value"] = [_format_p_value(row.adjusted_p_value) for row in rows]
-    optional = ["difference\nto the first", "micro-F1", "adjusted\np-value"]
+    optional = {"better than\nthe first by", "micro-F1\ntest", "quadratic\nkappa\ntest", "adjusted\np-value"}
+    optional |= {"accuracy\ntest"} if "quadratic\nkappa\ntest" in columns else set()
     table(list(columns), zip(*columns.values(), strict=True), optional=optional)
 
 

@@ -15,7 +15,7 @@ from heads.evaluation.paired import paired_differences
 from heads.evaluation.probability_metrics import Reliability
 from heads.evaluation.sampled_metric import SampledMetric
 from stages.comparing.choice import MARGIN, is_as_cheap
-from stages.comparing.repeat_command import reads_features, repeat_command
+from stages.comparing.repeat_command import has_defaults, reads_features, repeat_command
 from stages.fitting import runs
 from stages.fitting.predictions import Predictions
 
@@ -220,6 +220,8 @@ def check_baseline(
     difference, take = difference or _difference(run, predictions, metric), f"Take {baseline.name}"
     value, low, high = map(_better_or_worse, (difference.value, difference.low, difference.high))
     values = f"{metric.name} {value}; confidence interval {low} to {high}"
+    if difference.low == difference.high == 0:
+        values = f"the same {metric.name}"
     if difference.high < 0:
         search = f", or search the head: `{repeat_command(run, 'sweep')}`" if reads_features(run) else ""
         return Advice(
@@ -232,7 +234,8 @@ def check_baseline(
         return None
     more = ""
     if reads_features(run):
-        command = repeat_command(run, "curve", head=f"{run.record.head} {BASELINE}")
+        alone = run.record.head == BASELINE or not has_defaults(run)  # --set is for one head
+        command = repeat_command(run, "curve", head="" if alone else f"{run.record.head} {BASELINE}")
         more = f", or see whether more documents would help: `{command}`"
     return Advice(
         f"It is not better than the baseline {baseline.name}, a linear SVM on tf-idf, and slower",

@@ -16,7 +16,7 @@ from stages.fitting import runs
 from stages.fitting.decision_options import DecisionOptions
 from stages.fitting.fold_count import FOLDS, MIN_DOCUMENTS
 
-__all__ = ["reads_features", "repeat_command"]
+__all__ = ["has_defaults", "reads_features", "repeat_command"]
 
 Options = list[tuple[str, ...]]  # a name and a value, or the name of a flag
 
@@ -33,6 +33,11 @@ def reads_features(run: runs.Run) -> bool:
     return run.record.head not in {*STACKING_HEADS, *LOADED_HEADS}
 
 
+def has_defaults(run: runs.Run) -> bool:
+    """Whether a run's head has its default hyperparameters."""
+    return not _own_settings(run.origin.record)
+
+
 def repeat_command(
     run: runs.Run,
     command: Literal["fit-head", "sweep", "curve"],
@@ -47,8 +52,8 @@ def repeat_command(
     Args:
         run: the run; without `head` one that `reads_features`.
         command: its name.
-        head: another head than that of the run, or several; "" for the same, which fit-head fits with the same
-            hyperparameters.
+        head: another head than that of the run, or several; "" for the same, which has the same hyperparameters unless
+            a sweep searches them.
         settings: hyperparameters that are other than those of the run, by the names that `--set` takes.
         seed: another seed than that of the run.
         flags: further options.
@@ -60,7 +65,7 @@ def repeat_command(
     is_repeated = command == "fit-head" and not head
     given = list(_options_of(record.command, is_repeated=is_repeated))
     names = {name for name, *_ in given}
-    own = _own_settings(record) if is_repeated else {}
+    own = {} if head or command == "sweep" else _own_settings(record)
     options: Options = [
         *given,
         *(option for option in _options(record) if option[0] not in names),

@@ -260,13 +260,13 @@ def test_overconfident_probabilities_are_reported_and_calibrated_ones_are_not(fi
     assert check_calibration(make_run(fitted, cards={"out_of_fold": card(3)}), run.planted) is None  # no ECE is known
 
 
-def compared_with_baseline(fitted: runs.Run, right: float, milliseconds: float) -> Advice | None:
+def compared_with_baseline(fitted: runs.Run, right: float, milliseconds: float, **record: Any) -> Advice | None:
     random, folds = np.random.default_rng(0), np.zeros(2_000, dtype=np.int64)
     truth, predicted = simulate(random, np.array([0.8]), folds)
     _, other = simulate(np.random.default_rng(1), np.array([right]), folds)
     shift = (other - simulate(np.random.default_rng(1), np.array([1.0]), folds)[0]) % 3
     baseline = make_run(fitted, truth, predicted, name="tfidf-1", head="tfidf", predict_milliseconds=0.1)
-    run = make_run(fitted, truth, (truth + shift) % 3, predict_milliseconds=milliseconds)
+    run = make_run(fitted, truth, (truth + shift) % 3, predict_milliseconds=milliseconds, **record)
     return check_baseline(run, baseline, (run.planted, baseline.planted), MACRO_F1)
 
 
@@ -277,6 +277,9 @@ def test_a_run_worse_than_the_baseline_and_one_that_is_only_slower_are_reported(
     sentence, step = found(compared_with_baseline(fitted, 0.8, 0.2))
     assert "It is not better than the baseline tfidf-1" in sentence and "0.200 against 0.100 ms" in sentence
     assert suggested(step)[0]["heads"] == ("prototype", "tfidf")
+    for of_head in ({"head": "tfidf"}, {"head": "mlp", "hyperparameters": {"hidden": 7}}):
+        _, step = found(compared_with_baseline(fitted, 0.8, 0.2, **of_head))
+        assert suggested(step)[0]["heads"] == (of_head["head"],)  # --set is for one head
 
 
 @pytest.mark.parametrize("head", ["stack", "finetuned"])

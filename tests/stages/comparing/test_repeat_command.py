@@ -11,7 +11,7 @@ from heads.core.head import Head
 from heads.core.hyperparameters import Hyperparameter, hyperparameters_in, to_json, with_explicit_defaults
 from heads.registry import HEADS, LOADED_HEADS, STACKING_HEADS, make_head
 from stages.comparing.data_checks import missing_baseline
-from stages.comparing.repeat_command import reads_features, repeat_command
+from stages.comparing.repeat_command import has_defaults, reads_features, repeat_command
 from stages.fitting import runs
 from stages.fitting.decision_options import DecisionOptions
 from stages.fitting.head_options import parse_heads
@@ -183,6 +183,14 @@ def _as_text(value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(map(str, value))
     return value if value is None or isinstance(value, bool | int | float) else str(value)
+
+
+def test_a_curve_of_the_same_head_has_its_hyperparameters() -> None:
+    changed = make_run(hyperparameters=to_json(with_explicit_defaults(make_head("linear", {"C": 2.0})))["nested"])
+    assert not has_defaults(changed) and has_defaults(make_run())
+    assert parse(repeat_command(changed, "curve"))["settings"] == ("C=2.0",)
+    assert parse(repeat_command(changed, "curve", head="linear tfidf"))["settings"] == ()
+    assert parse(repeat_command(changed, "sweep"))["settings"] == ()
 
 
 def test_only_the_same_head_has_the_rule_and_calibration_of_the_run() -> None:

@@ -74,7 +74,7 @@ def test_two_runs_validated_on_the_split_have_a_difference_on_it(
     assert second.difference.value == pytest.approx(second.validation.value - first.validation.value)
     assert first.difference is None and second.out_of_fold is None
     monkeypatch.setenv("COLUMNS", "120")
-    assert "to the first" in embedonce("compare").out
+    assert "the first by" in embedonce("compare").out
 
 
 def test_the_difference_is_in_the_table_and_in_json(
@@ -82,7 +82,7 @@ def test_the_difference_is_in_the_table_and_in_json(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "120")
     shown = embedonce("compare").out
-    assert "difference" in shown and "to the first" in shown
+    assert "better than" in shown and "the first by" in shown
     second = json.loads(embedonce("compare", "--json").out)["rows"][1]
     assert second["difference"]["low"] <= second["difference"]["high"]
     monkeypatch.setenv("COLUMNS", "60")
