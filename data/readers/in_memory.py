@@ -151,13 +151,18 @@ def _table(names: Iterable[str], rows: int, cells: Callable[[str], Iterable[Any]
 
 
 def _plain(cell: Any) -> Any:
-    """A cell without NumPy's and pandas' types: numbers as Python's, arrays as lists, every kind of missing as None."""
+    """A cell without NumPy's and pandas' types: numbers as Python's, arrays as lists, every kind of missing as None.
+
+    The same holds for the items of a list and the values of an object.
+    """
     if hasattr(cell, "tolist"):
         cell = cell.tolist()
     if isinstance(cell, set | frozenset):
         cell = sorted(cell, key=str)  # the order of a set of texts differs between processes
-    if isinstance(cell, tuple):
-        cell = list(cell)
+    if isinstance(cell, list | tuple):
+        return [_plain(item) for item in cell]
+    if isinstance(cell, dict):
+        return {name: _plain(value) for name, value in cell.items()}
     is_missing = (
         cell is None or type(cell).__name__ in ("NAType", "NaTType") or (isinstance(cell, float) and cell != cell)
     )

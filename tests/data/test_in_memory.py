@@ -56,6 +56,17 @@ def test_lists_of_labels_make_a_multilabel_corpus() -> None:
     assert pairs(corpus)[0] == ("the puck", ("hockey", "used"))
 
 
+@pytest.mark.parametrize("dtype", ["int64", "float32", "bool"])
+def test_numbers_of_numpy_in_lists_are_those_of_python(dtype: str) -> None:
+    matrix = np.array([[1, 0, 1], [0, 0, 1], [0, 1, 0], [0, 0, 0]], dtype=dtype)
+    names = SourceSpec(label_names=("a", "b", "c"))
+    expected = [("a", "c"), ("c",), ("b",), ()]
+    for labels in ([list(row) for row in matrix], [tuple(row) for row in matrix], list(matrix)):
+        assert [found for _, found in pairs(read_in_memory(TEXTS, names, labels))] == expected
+    scores = [dict(zip("abc", row, strict=True)) for row in matrix]
+    assert [found for _, found in pairs(read_in_memory(TEXTS, SourceSpec(), scores))] == expected
+
+
 @pytest.mark.parametrize("library", ["pandas", "polars"])
 def test_a_data_frame_is_read_by_its_columns(library: str) -> None:
     corpus = read_in_memory(frame(library), SourceSpec(text=("body",), label="queue", id="number"))
