@@ -160,6 +160,9 @@ def _labels_of_items(items: list[Any]) -> tuple[str, ...] | bytes | None:
         return ()
     if all(type(item) is str for item in items):
         return _unique(map(_text_word, items))
+    items = [item for item in items if item is not None and item == item]  # NaN marks a missing value
+    if not items:
+        return None
     if all(isinstance(item, int | float) and item in (0, 1) for item in items):
         return bytes(map(int, items))
     for item in items:

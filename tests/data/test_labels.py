@@ -152,6 +152,11 @@ def test_fractions_in_a_list_are_no_labels() -> None:
         labels([0.7, 0.2])
 
 
+@pytest.mark.parametrize("cell", [["a", math.nan], "['a', nan]", '[NaN, "a"]', ["a", None]])
+def test_missing_values_in_a_list_are_no_labels(cell: Any) -> None:
+    assert labels(cell, [math.nan], ["b", 2.0, math.nan]) == ("multilabel", [("a",), None, ("b", "2")])
+
+
 def test_an_object_that_holds_no_scores_is_refused() -> None:
     with pytest.raises(BadData, match=r"line 2: expected an object of labels with 0, 1 or a score, but 'name' has 'x'"):
         labels({"name": "x"})
