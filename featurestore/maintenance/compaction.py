@@ -1,8 +1,10 @@
 """Compaction: small shards are merged, and documents that no corpus names are dropped.
 
-A new shard is committed before those that it replaces are removed, the last by name first. So at each moment every
-document is in a shard, and the copy that readers take, in the first shard by name, is removed last: a kill leaves
-duplicates with the same vectors, which the next compaction drops.
+A new shard is committed before those that it replaces are removed, and those are removed from the last by name to the
+first, over all groups. So at each moment every document is in a shard, and the copy that readers take, in the first
+shard by name, is removed last: a kill loses no document and changes no vector that readers get. It leaves duplicates,
+which the next compaction drops. A shard that this one commits may be among those that it replaces, if an earlier
+compaction was interrupted after it had committed the same: it stays.
 """
 
 from collections.abc import Sequence
@@ -45,7 +47,7 @@ class KeptRows:
 
 @dataclass(frozen=True)
 class CompactionPlan:
-    """What a compaction will do. groups: shards that become one; all others stay unchanged.
+    """What a compaction will do. groups: shards that become one, all sorted by name; all others stay unchanged.
 
     duplicates: second copies of documents, which are dropped. unreferenced: documents that no corpus names.
     """
@@ -97,16 +99,18 @@ def plan_pruning(store: "FeatureStore", target: int = TARGET_BYTES) -> Compactio
 
 
 def run_compaction(plan: CompactionPlan, store: "FeatureStore", progress: Progress | None = None) -> None:
-    """Commit the new shards and remove the old ones, group by group. Raises StoreDamaged, StorageFailed.
+    """Commit the new shards and remove the old ones, group by group from the last. Raises StoreDamaged, StorageFailed.
 
     progress: called after each group with the bytes done and the total bytes.
     """
     total, done = sum(kept.shard.size for group in plan.groups for kept in group), 0
-    for group in plan.groups:
+    committed = set[str]()
+    for group in reversed(plan.groups):
         contents = [select_content(kept.shard, kept.rows) for kept in group if len(kept.rows)]
-        new_name = store.commit(concatenate_content(contents)) if contents else None
-        for kept in sorted(group, key=lambda kept: kept.shard.name, reverse=True):
-            if kept.shard.name != new_name:
+        if contents:
+            committed.add(store.commit(concatenate_content(contents)))
+        for kept in reversed(group):
+            if kept.shard.name not in committed:
                 store.shard_folder.remove(kept.shard.name)
             done += kept.shard.size
         if progress is not None:

@@ -1,8 +1,12 @@
 """Compaction and pruning change which shards there are, and nothing that a reader sees."""
 
+import os
+import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.errors import BadData
-from featurestore import CorpusTable, FeatureStore, Recipe, plan_compaction, plan_pruning, run_compaction, text_key
+from featurestore import (
+    CompactionPlan,
+    CorpusTable,
+    FeatureStore,
+    Recipe,
+    plan_compaction,
+    plan_pruning,
+    run_compaction,
+    text_key,
+)
 from featurestore.storage.local import LocalStorage
 from tests.featurestore.made import ALL_KEPT, RECIPE, content
 
@@ -105,34 +118,56 @@ def test_an_empty_store_has_nothing_to_rewrite(tmp_path: Path) -> None:
     assert plan_compaction(store).groups == plan_pruning(store).groups == ()
 
 
-@pytest.mark.parametrize("survives", range(4))
-def test_a_rewriting_that_ends_after_any_removal_has_lost_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, survives: int
+@pytest.mark.parametrize("make_plan", [plan_compaction, plan_pruning])
+@pytest.mark.parametrize("first_seed", [24, 30])  # the names of shards, and so their order, come out by chance
+def test_a_rewriting_that_ends_before_any_step_has_lost_and_changed_nothing(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    make_plan: Callable[[FeatureStore, int], CompactionPlan],
+    first_seed: int,
 ) -> None:
-    texts = ["one", "both", "two", "three"]
-    for first_seed in range(0, 24, 3):  # the names of shards, and so which copy is read, come out by chance
-        store = store_of(tmp_path / str(first_seed), texts[:2], texts[1:3], texts[3:], first_seed=first_seed)
-        before = read(store, texts)
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+    texts = [[f"{number}", f"{number}, and again", f"{number + 1}, and again"] for number in range(6)]
+    wanted = [text for shard in texts for text in shard[:2]]
+    original = store_of(tmp_path / "store", *texts, first_seed=first_seed)
+    original.save_corpus(corpus(*wanted))
+    target, before = original.shards()[0].size * 5 // 4, read(original, wanted)
+    assert len(make_plan(original, target).groups) > 1
+    for step in count():
+        store = FeatureStore.open(shutil.copytree(original.folder, tmp_path / str(step)))
         with monkeypatch.context() as patched:
-            patched.setattr(LocalStorage, "remove", removes_until(survives))
-            with suppress(KeyboardInterrupt):
-                run_compaction(plan_compaction(store), store)
-        again = FeatureStore.open(store.folder)
-        assert again.verify() == [] and read(again, texts) == before
-        run_compaction(plan_compaction(again), again)
-        assert read(again, texts) == before and sum(map(len, again.shards())) == 4
+            stop_before(step, patched)
+            is_interrupted = not runs_to_the_end(make_plan(store, target), store)
+        store = FeatureStore.open(store.folder)
+        assert read(store, wanted) == before
+        run_compaction(make_plan(store, target), store)
+        assert read(store, wanted) == before and sum(map(len, store.shards())) == store.documents
+        if not is_interrupted:
+            break
 
 
-def removes_until(survives: int) -> Callable[[LocalStorage, str], None]:
-    """A removal that is interrupted once it was done `survives` times."""
-    removed = iter(range(survives))
+def runs_to_the_end(plan: CompactionPlan, store: FeatureStore) -> bool:
+    """Whether nothing interrupts the rewriting."""
+    with suppress(KeyboardInterrupt):
+        run_compaction(plan, store)
+        return True
+    return False
 
-    def remove(self: LocalStorage, name: str) -> None:
-        if next(removed, None) is None:
-            raise KeyboardInterrupt
-        (self.location / name).unlink()
 
-    return remove
+def stop_before(step: int, patched: pytest.MonkeyPatch) -> None:
+    """Interrupt before the change with this number, counted from 0: a new shard or a removal."""
+    steps = iter(range(step))
+
+    def interrupting(real: Callable[..., Any]) -> Callable[..., Any]:
+        def change(*arguments: Any) -> Any:
+            if next(steps, None) is None:
+                raise KeyboardInterrupt
+            return real(*arguments)
+
+        return change
+
+    for name in ("remove", "write_under_hash"):
+        patched.setattr(LocalStorage, name, interrupting(getattr(LocalStorage, name)))
 
 
 @given(st.lists(st.lists(st.integers(0, 9), unique=True, min_size=1), max_size=5), st.sets(st.integers(0, 9)))
