@@ -16,7 +16,7 @@ from data.splitting.train_test_split import assign_splits
 from data.target import Target
 from data.text_format import plural
 from featurestore import EncoderTraining, KeyList, TrainingStep
-from stages.adapt.documents import Rows, Selection, TrainingDocuments
+from stages.adapt.documents import Rows, Selection, TrainingDocuments, hash_labels
 from stages.adapt.methods import make_epoch, make_objective
 from stages.adapt.objective import Objective
 from stages.adapt.plan import HOLD_OUT, AdaptRequest
@@ -185,14 +185,18 @@ class Adaptation:
 
     def record(self, training: Training) -> EncoderTraining:
         """What an encoder will have learned from; without fold encoders."""
-        plan = self.request.plan
+        plan, learned = self.request.plan, training.selection.learned
+        labels = (
+            {"labels": hash_labels(self._keys[learned], self.documents.target(learned))} if plan.uses_labels else {}
+        )
         step = TrainingStep(
             method=plan.method,
             corpus=self.corpus.name,
             uses_labels=plan.uses_labels,
             includes_test=plan.include_test,
-            keys=frozenset(self._keys[training.selection.learned]),
+            keys=frozenset(self._keys[learned]),
             settings=plan.settings(self.encoder.dim)
+            | labels
             | {"fold": training.fold, "base_weights": self.encoder.recipe.weights, "pooling": self.base.pooling}
             | {name: getattr(self.encoder.recipe, name) for name in ("window", "long", "prefix")},
         )

@@ -9,6 +9,9 @@
 Texts that differ only in case and white space count as duplicates.
 """
 
+import hashlib
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -130,3 +133,10 @@ class TrainingDocuments:
                 "text stay together. Choose another share, or add documents."
             )
         return selection
+
+
+def hash_labels(keys: Iterable[str], target: Target) -> str:
+    """The hex sha256 of what is learned about texts, in whatever order: their keys with the labels, and the kind."""
+    numbers = map(np.flatnonzero, target.y) if target.y.ndim == 2 else target.y[:, None]
+    labels = ([target.labels[number] for number in document.tolist()] for document in numbers)
+    return hashlib.sha256(json.dumps([target.kind, sorted(zip(keys, labels, strict=True))]).encode()).hexdigest()

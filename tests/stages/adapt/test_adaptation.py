@@ -80,6 +80,20 @@ def test_the_record_has_the_keys_of_what_was_learned_and_no_other(tmp_path: Path
     assert (step.method, step.uses_labels, step.includes_test) == ("supervised", True, False)
 
 
+def test_learned_labels_decide_the_record_and_the_folder_of_checkpoints(tmp_path: Path, folders: Folders) -> None:
+    changed = [replace(TRAIN[0], labels=TRAIN[1].labels), *TRAIN[1:]]
+    made = []
+    for documents in (TRAIN, changed, [*TRAIN[::-1]]):
+        asked = request(tmp_path, folders("bert"), [*documents, *TEST], method="supervised", hold_out=0)
+        adaptation = Adaptation(replace(asked, verdict=False))
+        (training,) = adaptation.trainings
+        made.append((adaptation.record(training), adaptation.checkpoints(training)))
+    assert made[0] == made[2]
+    assert made[0][0].steps[0].keys == made[1][0].steps[0].keys
+    assert made[0][0] != made[1][0]
+    assert made[0][1] != made[1][1]
+
+
 def test_test_texts_are_learned_from_and_recorded_on_request(tmp_path: Path, folders: Folders) -> None:
     adaptation = Adaptation(request(tmp_path, folders("roberta"), include_test=True, hold_out=0))
     (training,) = adaptation.trainings

@@ -8,7 +8,8 @@ import pytest
 from data.documents import Corpus, Document, Kind
 from data.errors import BadData, CallError
 from data.splitting.train_test_split import assign_splits
-from stages.adapt.documents import TrainingDocuments
+from data.target import Target
+from stages.adapt.documents import TrainingDocuments, hash_labels
 
 
 def corpus(documents: Sequence[Document], kind: Kind = "single") -> Corpus:
@@ -126,3 +127,13 @@ def test_a_share_that_holds_out_nothing_is_one_sentence() -> None:
     training = TrainingDocuments(corpus([*one_group, *TESTED]), with_labels=True)
     with pytest.raises(BadData, match=r"no document is held out with --hold-out 0.3"):
         training.hold_out(0.3, seed=0)
+
+
+def test_the_hash_of_labels_depends_on_who_has_them_and_not_on_the_order() -> None:
+    labels = [("oil", "gas"), ("oil",), ()]
+    first = hash_labels("abc", Target.from_labels(labels, "multilabel"))
+    assert hash_labels("cba", Target.from_labels(labels[::-1], "multilabel")) == first
+    assert hash_labels("acb", Target.from_labels(labels, "multilabel")) != first
+    single = [("oil",), ("gas",)]
+    hashes = {hash_labels("ab", Target.from_labels(single, kind)) for kind in ("single", "path", "multilabel")}
+    assert len(hashes) == 3
