@@ -17,7 +17,7 @@ function probabilityOf(run, row, label) {
 }
 
 // Open a list of documents. rows: numbers of documents in the run's set. others: further runs, whose predictions are
-// shown too. total: how many documents there are, of which the page may have fewer.
+// shown too. total: how many documents there are, of which the page may have fewer; undefined if it is not known.
 function showDocuments({ title, run, others = [], rows, label, total }) {
   const set = setOf(run);
   const sorted = [...rows].sort((a, b) => (probabilityOf(run, b, label) ?? 0) - (probabilityOf(run, a, label) ?? 0));
@@ -25,7 +25,8 @@ function showDocuments({ title, run, others = [], rows, label, total }) {
   const predictedBy = (each) => (runs.length > 1 ? `predicted by ${each.name}` : "predicted");
   const columns = ["document", ...(set.texts.length ? ["text"] : []), "true", ...runs.flatMap((each) => [predictedBy(each), "probability"])];
   find("h2", dialog).textContent = title;
-  find("p", dialog).textContent = plural(total, "document") + (rows.length < total ? `; the page has ${count(rows.length)} of them` : "");
+  const onPage = total === undefined && set.truth.length < set.documents ? " on this page" : "";
+  find("p", dialog).textContent = plural(total ?? rows.length, "document") + (rows.length < total ? `; the page has ${count(rows.length)} of them` : onPage);
   find("thead", dialog).replaceChildren(make("tr", {}, ...columns.map((name) => make("th", { scope: "col" }, name))));
   const body = find("tbody", dialog);
   body.replaceChildren();

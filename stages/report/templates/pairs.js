@@ -13,12 +13,18 @@ function comparePair(first, second) {
   return rows.sort((a, b) => gap(b) - gap(a) || b.support - a.support);
 }
 
-// The documents of a label that only the first run gets right. With several labels per document, what counts is whether
+// The documents on the page of a label that only the first run gets right. With several labels per document, what counts is whether
 // the label itself was decided correctly.
 function onlyRight(first, second, code) {
   const set = setOf(first);
   const isRight = (run, row) => set.multilabel ? run.predicted[row].includes(code) : run.predicted[row] === code;
   return rowsOf(first, (row) => codesOf(set.truth[row]).includes(code) && isRight(first, row) && !isRight(second, row));
+}
+
+// Which documents are counted as correct in one run only; empty for all of them.
+function countedDocuments({ truth, documents }) {
+  if (truth.length === documents) return "";
+  return ` Documents that only one run has correct are counted among the ${count(truth.length)} of ${count(documents)} on this page, those that most runs got wrong.`;
 }
 
 function drawDumbbell([first, second]) {
@@ -50,7 +56,7 @@ function setUpPairs(section) {
         const rows = onlyRight(winner, loser, code);
         const cell = make("td", { class: "number" }, count(rows.length));
         const title = `${name}: correct in ${winner.name} only`;
-        const open = () => showDocuments({ title, run: winner, others: [loser], rows, label: code, total: rows.length });
+        const open = () => showDocuments({ title, run: winner, others: [loser], rows, label: code });
         if (rows.length) makeButton(cell, `${plural(rows.length, "document")} of ${title}`, open);
         cells.push(cell);
       }
@@ -66,7 +72,7 @@ function setUpPairs(section) {
     const lost = rows.filter(({ f1 }) => f1[0] < f1[1]).length;
     const same = first.set === second.set;
     status.textContent = `F1 is higher with ${first.name} (filled dot) for ${plural(won, "label")}, and with ${second.name} (ring) for ${lost}.`
-      + (same ? "" : " These runs were not scored on the same documents.");
+      + (same ? countedDocuments(setOf(first)) : " These runs were not scored on the same documents.");
     const names = ["label", "", "F1, first", "F1, second", ...(same ? ["only first correct", "only second correct"] : [])];
     const header = names.map((name, at) => make("th", at ? { scope: "col", class: "number metric", ...(name ? {} : { "aria-label": "bar" }) } : { scope: "col", class: "label" }, name));
     table.replaceChildren(

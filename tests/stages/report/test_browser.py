@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import precision_recall_fscore_support
 
-from stages.report import Finding, Findings, RunView, render_page
+from stages.report import Finding, Findings, RunView, documents, render_page
 from stages.report.errors import confident_errors
 from tests.stages.report.example_runs import HEADS, example_run
 
@@ -250,6 +250,26 @@ def test_two_runs_are_compared_label_by_label(used: Any, runs: list[RunView]) ->
     used.click(".versus tbody .count >> nth=0")
     assert opened_ids(used) and used.eval_on_selector_all("dialog thead th", "cells => cells.length") == 7
     used.click("dialog .close")
+
+
+def test_documents_that_one_run_has_correct_are_counted_on_the_page_and_it_says_so(
+    browser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    truth = np.array([0, 0, 0, 1])
+    first, second = (
+        replace(example_run("ab", 4, head=head), truth=truth, predicted=np.array(predicted))
+        for head, predicted in (("linear", [1, 1, 0, 0]), ("lstm", [1, 0, 1, 1]))
+    )
+    for limit, remark in ((3, True), (4, False)):
+        monkeypatch.setattr(documents, "MAX_DOCUMENTS", limit)
+        (tmp_path / "two.html").write_text(render_page([first, second]), encoding="utf-8")
+        page = open_page(browser, (tmp_path / "two.html").as_uri())
+        counts = page.eval_on_selector_all(".versus tbody .count", "cells => cells.map(cell => +cell.textContent)")
+        assert sum(counts) == limit - 1
+        assert ("among the 3 of 4 on this page" in page.text_content(".versus [role=status]")) is remark
+        page.click(".versus tbody .count >> nth=0")
+        assert page.text_content("dialog p").endswith("on this page") is remark
+        page.close()
 
 
 def test_runs_are_filtered_and_sorted(used: Any, runs: list[RunView]) -> None:
