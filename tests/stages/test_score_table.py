@@ -116,6 +116,23 @@ def test_sums_that_are_not_1_are_reported(tmp_path: Path) -> None:
     assert "The probabilities of 1 document do not sum to 1; they are divided by their sum." in table.notes
 
 
+@pytest.mark.parametrize(
+    ("header", "note"),
+    [
+        ("label,id", "labels are read from column 'label' and ids from 'id' (guessed)"),
+        ("label,fold", "column 'fold' is not read as the split: it holds '1', not train and test"),
+        ("label,author", "has 2 groups, the largest of 50%"),
+        ("label,doc_id,document_id", "ids are not read: 'doc_id', 'document_id' could all be their column"),
+    ],
+)
+def test_notes_on_columns_name_no_option(header: str, note: str, tmp_path: Path) -> None:
+    others = header.count(",")
+    rows = "".join(f"{label}{f',{row}' * others},0.5,0.5\n" for row, label in enumerate(("x/a", "x/b"), start=1))
+    table = ScoreTable.read(write(tmp_path / "scores.csv", f"{header},probability:x/a,probability:x/b\n{rows}"))
+    assert any(sentence.endswith(note) for sentence in table.notes)
+    assert not [sentence for sentence in table.notes if "--" in sentence]
+
+
 def test_what_needs_a_head_and_a_file_that_is_missing_are_refused(embedonce: Run, scores: Path) -> None:
     assert "--other needs the features of a run" in embedonce("decide", scores, "--other").err
     assert "--unlabelled is for a run" in embedonce("decide", scores, "--unlabelled", "new.csv").err
