@@ -174,7 +174,8 @@ def _write(
     home = ["--store", str(store.location)]
     again = shlex.join(["embedonce", "embed", str(copies.file), "--group", "copy_of", *home])
     names = ["--corpus", corpus.name, "--augmented", copies.corpus.name]
-    fit = shlex.join(["embedonce", "fit-head", "linear", *home, *names])
+    unlabeled = ["--skip-unlabeled"] if any(labels is None for labels in corpus.labels) else []
+    fit = shlex.join(["embedonce", "fit-head", "linear", *home, *names, *unlabeled])
     if options.embed:
         try:
             _encode(store, copies, options)

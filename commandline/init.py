@@ -31,7 +31,8 @@ def init(options: InitOptions) -> None:
     corpus = read_corpus(options.source, options.spec)
     for sentence in corpus.notes:
         note(sentence)
-    if not any(document.labels is not None for document in corpus.documents):
+    unlabeled = sum(document.labels is None for document in corpus.documents)
+    if unlabeled == len(corpus.documents):
         raise CallError(f"{options.source} has no column of labels, which heads learn from. Name it with --label.")
     columns = {
         name: value
@@ -39,4 +40,5 @@ def init(options: InitOptions) -> None:
         if name not in ("source", "files") and value not in (None, ())
     }
     write_config(options.source, columns)
-    say(f"Wrote {CONFIG_FILE}. Next: `embedonce embed`, `embedonce fit-head linear`, `embedonce compare`.")
+    fit = f"embedonce fit-head linear{' --skip-unlabeled' if unlabeled else ''}"
+    say(f"Wrote {CONFIG_FILE}. Next: `embedonce embed`, `{fit}`, `embedonce compare`.")

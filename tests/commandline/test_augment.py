@@ -1,6 +1,7 @@
 """`embedonce augment` as a person calls it, with a tiny encoder, and `fit-head --augmented`."""
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -9,14 +10,18 @@ from tests.conftest import Run
 from tests.tiny_encoder import SENTENCES, make_encoder
 
 
+def _rows(count: int) -> str:
+    return "".join(
+        f'{number},"{SENTENCES[number % 4]} The number is {number}.",{number % 2},{"train" if number % 5 else "test"}\n'
+        for number in range(count)
+    )
+
+
 @pytest.fixture
 def store(embedonce: Run, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The options of a store with the corpus `table`."""
     folder = make_encoder(tmp_path_factory.mktemp("encoders") / "tiny")
-    rows = "".join(
-        f'{number},"{SENTENCES[number % 4]} The number is {number}.",{number % 2},{"train" if number % 5 else "test"}\n'
-        for number in range(60)
-    )
+    rows = _rows(60)
     (tmp_path / "table.csv").write_text(f"id,text,label,split\n{rows}", encoding="utf-8")
     result = embedonce("embed", "table.csv", "--model", folder, "--store", "kept", "--device", "cpu")
     assert result.code == 0, result.err
@@ -60,3 +65,14 @@ def test_without_encoding_the_next_command_is_named(embedonce: Run, store: str) 
     assert embedonce("embed", "augmented/table-deletion.jsonl", "--group", "copy_of", "--store", store).code == 0
     refused = embedonce("augment", "--method", "mlm", "--store", store)
     assert refused.code != 0 and "has no head for masked tokens" in refused.err
+
+
+def test_the_next_command_leaves_documents_without_a_label_out(embedonce: Run, store: str, tmp_path: Path) -> None:
+    text = f"id,text,label,split\n{_rows(20)}20,Which one?,,train\n"
+    (tmp_path / "gaps.csv").write_text(text, encoding="utf-8")
+    assert embedonce("embed", "gaps.csv", "--store", store, "--device", "cpu").code == 0
+    made = embedonce("augment", "gaps", "--method", "deletion", "--store", store, "--device", "cpu")
+    (command,) = [line for line in made.err.splitlines() if line.startswith("Fit on them with: embedonce ")]
+    assert command.endswith("--augmented gaps-deletion --skip-unlabeled")
+    fitted = embedonce(*shlex.split(command.partition("embedonce ")[2]), "--folds", "2")
+    assert fitted.code == 0, fitted.err

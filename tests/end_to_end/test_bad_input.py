@@ -149,6 +149,7 @@ def test_documents_without_label_are_counted_and_refused_unless_skipped(
     assert refused.code == 1 and "2 of 22" in errors(refused.err)[0] and "--skip-unlabeled" in refused.err
     assert not (tmp_path / "runs").exists()
     assert embedonce("fit-head", "linear", "--skip-unlabeled", "--folds", "2").code == 0
+    assert "Next: `embedonce embed`, `embedonce fit-head linear --skip-unlabeled`" in embedonce("init", "t.csv").err
 
 
 def test_one_class_is_refused(embedonce: Run, tmp_path: Path, model: Path) -> None:
