@@ -33,6 +33,21 @@ class Document:
     group: str | None = None
 
 
+def blank_group(identifier: str) -> str:
+    """The group of a document without text that has no other."""
+    return f"no text in {identifier}"
+
+
+def similar_group(identifier: str) -> str:
+    """The group of documents whose texts differ only in case or white space, by the id of the first."""
+    return f"text like that of {identifier}"
+
+
+def is_group_of_texts(group: str | None) -> bool:
+    """Whether a document has its group because of its text, not from the source."""
+    return group is not None and group.startswith((blank_group(""), similar_group("")))
+
+
 @dataclass(frozen=True, eq=False)
 class Documents(Rows[Document]):
     """Documents as columns of shape (documents,), perhaps packed; a row becomes a Document on access.

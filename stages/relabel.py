@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from data.corpus_summary import TaxonomySummary
-from data.documents import Corpus, Documents, Kind, Labels
+from data.documents import Corpus, Documents, Kind, Labels, is_group_of_texts
 from data.errors import BadData, CallError
 from data.readers import read_labels_by_id
 from data.readers.labels_in_taxonomy import resolve_labels
@@ -131,7 +131,7 @@ def _merge(
     if any(documents.splits):
         new = replace(new, splits=_update(table.splits, list(map(str, parse_splits(given))), rows))
     if any(documents.groups):
-        new = replace(new, groups=_update(table.groups, documents.groups, rows))
+        new = replace(new, groups=_update_groups(table.groups, documents.groups, rows))
     if new is table:
         raise BadData(
             f"{given.source} has no labels, splits or groups. Name their columns (--label, --split, --group)."
@@ -143,6 +143,14 @@ def _update(old: Sequence[Any], given: Sequence[Any], rows: Sequence[int | None]
     """The given values where the given table has a row, else the old ones."""
     values = list(given)
     return [before if row is None else values[row] for row, before in zip(rows, old, strict=True)]
+
+
+def _update_groups(
+    old: Sequence[str | None], given: Sequence[str | None], rows: Sequence[int | None]
+) -> list[str | None]:
+    """As `_update`; a document that gets no group keeps the one that it has because of its text."""
+    groups = zip(old, _update(old, given, rows), strict=True)
+    return [before if group is None and is_group_of_texts(before) else group for before, group in groups]
 
 
 def _merge_labels(

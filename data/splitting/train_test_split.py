@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from data.documents import Corpus, Documents
+from data.documents import Corpus, Documents, blank_group, similar_group
 from data.errors import BadData
 from data.packed import CategoricalColumn
 from data.splits import Split, stratified_split
@@ -91,17 +91,12 @@ def complete_groups(documents: Documents, texts: TextHashes) -> Sequence[str | N
     if not near and not blank:
         return documents.groups
     groups, first = list(documents.groups), {texts.folded[row]: row for row in reversed(near)}
-    name_of = {folded: f"text like that of {documents.ids[row]}" for folded, row in first.items()}
+    name_of = {folded: similar_group(documents.ids[row]) for folded, row in first.items()}
     for row in near:
         groups[row] = name_of[texts.folded[row]]
     for row in blank:
         groups[row] = blank_group(documents.ids[row])
     return CategoricalColumn(groups)
-
-
-def blank_group(identifier: str) -> str:
-    """The group of a document without text that has no other."""
-    return f"no text in {identifier}"
 
 
 def _folded_with_variants(texts: TextHashes, rows: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from data.documents import blank_group
 from data.errors import BadData, CallError
 from data.splits import Split
-from data.splitting.train_test_split import blank_group
 from data.target import Target
 from data.text_format import join_names, plural
 from featurestore import Bags, CorpusTable, FeatureSource

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from data.documents import Document
+from data.documents import Document, blank_group, similar_group
 from data.errors import BadData, CallError, ColumnMissing
 from data.source_spec import SourceSpec
 from data.taxonomy import Taxonomy
@@ -74,6 +74,15 @@ def test_documents_that_have_numbers_for_ids_are_not_matched_by_a_column_of_thei
     other = dataset[0], replace(numbered, source="made.csv")
     assert list(given(other, tmp_path, text)[1].labels) == [("d",), ("c",), ("b",), ("a",)]
     assert list(given(other, tmp_path, text, id="")[1].labels) == list(after.labels)
+
+
+def test_documents_without_a_new_group_keep_that_of_their_texts(
+    dataset: tuple[FeatureStore, CorpusTable], tmp_path: Path
+) -> None:
+    similar, blank = similar_group("d0"), blank_group("d2")
+    known = dataset[0], replace(dataset[1], groups=[similar, similar, blank, "old"])
+    done, after = given(known, tmp_path, "id,thread\nd0,x\nd1,\nd2,\nd3,\n", group="thread")
+    assert list(after.groups) == ["x", similar, blank, None] and done.changed["groups"] == 2
 
 
 @pytest.mark.parametrize("order", [[0, 1, 2, 3], [2, 0, 3, 1]])

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from data.documents import blank_group
 from data.errors import BadData
-from data.splitting.train_test_split import blank_group
 from data.taxonomy import Taxonomy
 from heads.classifiers.linear import LinearHead
 from heads.classifiers.prototype import PrototypeHead
