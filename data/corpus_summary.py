@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from data.documents import Corpus, Document, Documents, Kind, Labels
+from data.documents import Corpus, Document, Documents, Kind, Labels, is_group_of_texts
 from data.packed import CategoricalColumn
 from data.source_spec import ROLES, SourceSpec
 from data.splits import Split
@@ -67,6 +67,7 @@ class CorpusSummary:
     first_documents: up to `FIRST_DOCUMENTS`, so that a wrong column is seen.
     splits: documents per split.
     labels: label -> documents per split, the most frequent label first.
+    groups: the different groups of the source.
     characters: the percentiles of the lengths of texts, by the names in `PERCENTILES`.
     duplicate_texts: documents whose text occurred before.
     """
@@ -102,7 +103,7 @@ class CorpusSummary:
             labels=_count_labels(documents),
             unlabeled=sum(labels is None for labels in documents.labels),
             no_label_applies=sum(labels == () for labels in documents.labels),
-            groups=len(set(filter(None, documents.groups))) if corpus.spec.group else 0,
+            groups=sum(group is not None and not is_group_of_texts(group) for group in set(documents.groups)),
             characters={name: int(np.percentile(texts.lengths, rank)) for name, rank in PERCENTILES.items()},
             blank_texts=int(np.count_nonzero(texts.is_blank)),
             duplicate_texts=len(hashes) - len(np.unique(hashes)),

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.benchmarks import BENCHMARKS
+from data.documents import is_group_of_texts
 from data.errors import ColumnMissing, EmbedOnceError, UnknownName, suggest_name
 from data.readers import read_column
 from data.source_spec import SourceSpec
@@ -76,8 +77,9 @@ def read_column_values(run: Run, column: str, stores: Location) -> ColumnValues:
 
 def _kept_columns(corpus: CorpusTable) -> Iterator[tuple[str, dict[str, str]]]:
     """The group column by both of its names, and the files."""
-    groups = {document: group for document, group in zip(corpus.ids, corpus.groups, strict=True) if group}
-    if groups and corpus.spec.group:  # else they are of equal and of blank texts alone
+    pairs = zip(corpus.ids, corpus.groups, strict=True)
+    groups = {document: group for document, group in pairs if group and not is_group_of_texts(group)}
+    if groups:
         yield from ((name, groups) for name in dict.fromkeys((corpus.spec.group or "group", "group")))
     files = {document: match[1] for document in corpus.ids if (match := _NUMBERED.fullmatch(document))}
     names = set(files.values()) - {split.value for split in Split}

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from data.documents import blank_group, similar_group
 from data.source_spec import SourceSpec
 from data.tabular import Tabular, TabularColumn
 from featurestore import FeatureStore
@@ -138,6 +139,11 @@ def test_rows_of_several_files_are_grouped_by_file(tmp_path: Path, embedonce: Ru
 
 def test_groups_of_equal_and_blank_texts_are_no_column(embedonce: Run, store: Path) -> None:
     opened = FeatureStore.open(store)
-    opened.save_corpus(replace(opened.corpus("made"), spec=SourceSpec(id="id")))
+    table = opened.corpus("made")
+    groups: list[str | None] = [blank_group("d0"), *[similar_group("d1")] * 2, *[None] * (DOCUMENTS - 3)]
+    opened.save_corpus(replace(table, spec=SourceSpec(id="id"), groups=groups))
     assert "it keeps 'group'" not in embedonce("compare", "--group-by", "group").err
     assert embedonce("compare", "--group-by", "group").code == 2
+    opened.save_corpus(replace(table, groups=[*groups[:3], *table.groups[3:]]))
+    (run,) = runs_in(Path("runs"))
+    assert set(read_column_values(run, "author", store.parent).values.values()) == {"g0", "g1", "g2"}

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, reject
 from hypothesis import strategies as st
 
+from data.corpus_summary import CorpusSummary
 from data.documents import Corpus, Document
 from data.errors import BadData
 from data.source_spec import SourceSpec
@@ -97,6 +98,15 @@ def test_a_group_or_without_one_equal_texts_stay_on_one_side(rows: list[tuple[st
         reject()  # the test split is empty
     ties = [(document.group or document.text, document.split) for document in made.documents]
     assert len(set(ties)) == len({tie for tie, _ in ties})
+
+
+def test_groups_of_texts_are_not_counted_as_groups_of_the_source() -> None:
+    texts = ["", "  ", "Hello", "hello", *(f"text {row}" for row in range(16))]
+    groups = [*[None] * 4, *(f"author {row % 3}" for row in range(16))]
+    pairs = enumerate(zip(texts, groups, strict=True))
+    documents = [Document(str(row), text, ("a",), group=group) for row, (text, group) in pairs]
+    made = replace(corpus(documents), spec=SourceSpec(group="author"))
+    assert CorpusSummary.of(assign_splits(made, 0)).groups == 3
 
 
 def test_a_text_that_many_authors_write_does_not_tie_them_together() -> None:
