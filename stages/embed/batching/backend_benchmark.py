@@ -157,11 +157,12 @@ def choose_variant(
     """Choose the backend and the number type for a corpus.
 
     Args:
-        texts: the texts of the corpus, of which a sample is encoded.
+        texts: the texts of the corpus or some of them, of which a sample is encoded.
         encoder: the encoder in float32.
         others: what `variants_to_compare` returned, at least one.
         reopen: a function from a variant to the same encoder in it.
-        share: how much of the corpus `texts` are: the rest of it will be in the same store, and so in the same variant.
+        share: how much of the corpus `texts` are, above 0: the rest of it will be in the same store, and so in the same
+            variant.
 
     Returns:
         The variant, and a sentence that gives the reason.

@@ -170,8 +170,11 @@ def _choose(
     if not others:
         return Variant.of(encoder.recipe), None
     texts = DistinctTexts.of(corpus)
-    share = 1.0 if corpus.sample_of is None else len(corpus.documents) / corpus.sample_of.documents
-    return choose_variant(texts.sample(texts.rows), encoder, others, reopen, share)
+    sample = texts.sample(texts.rows)
+    share = len(sample) / max(len(texts.rows), 1)
+    if corpus.sample_of is not None:
+        share *= len(corpus.documents) / corpus.sample_of.documents
+    return choose_variant(sample, encoder, others, reopen, share)
 
 
 def _variant_of_store(recipe: Recipe, options: Options, location: StoreLocation) -> Variant | None:

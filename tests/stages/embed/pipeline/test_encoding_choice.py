@@ -1,13 +1,14 @@
 """What options leave open is decided by an existing store, else by the device and a benchmark."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from data.documents import Corpus
+from data.documents import Corpus, SampleOf
 from featurestore import FeatureStore, Recipe
 from stages.embed import Options, open_encoder
 from stages.embed.batching.backend_benchmark import Variant
@@ -154,6 +155,31 @@ def test_auto_creates_a_store_for_its_choice(embedding: Embedding, monkeypatch: 
     )
     assert embedding().recipe.backend == "onnx"
     assert "Backend onnx, for a reason." in embedding.notes
+
+
+@onnx
+@pytest.mark.parametrize(("documents_of_whole", "expected"), [(None, 2 / 5), (50, 2 / 5 * 5 / 50)])
+def test_a_trial_counts_the_tokens_of_the_whole_corpus(
+    folders: Folders,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    documents_of_whole: int | None,
+    expected: float,
+) -> None:
+    monkeypatch.setattr("stages.embed.pipeline.distinct_texts.MOST_SAMPLED_FROM", 4)
+    monkeypatch.setattr("stages.embed.pipeline.distinct_texts.SAMPLED_TEXTS", 2)
+    tried: list[tuple[int, float]] = []
+
+    def choose(texts: Sequence[str], _: Any, __: Any, ___: Any, share: float) -> tuple[Variant, str]:
+        tried.append((len(texts), share))
+        return Variant("torch"), "why"
+
+    monkeypatch.setattr("stages.embed.pipeline.encoding_choice.choose_variant", choose)
+    whole = None if documents_of_whole is None else SampleOf("whole", documents_of_whole)
+    documents = replace(corpus([f"oil price {number}" for number in range(5)]), sample_of=whole)
+    resolve_encoding(documents, Options(model=str(folders("bert")), device="cpu"), StoreLocation("few", tmp_path))
+    ((texts, share),) = tried
+    assert texts == 2 and share == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("precision", ["float32", "auto"])
