@@ -66,6 +66,11 @@ def parse_cell(cell: Any, separator: str | None) -> CellLabels:
     return _word(cell)
 
 
+def is_in_brackets(text: str, separator: str) -> bool:
+    """Whether `parse_cell` reads a text as a list because of its brackets, not because of the separator."""
+    return text.strip()[:1] in tuple(_CLOSING) and not isinstance(_parse_brackets(text.strip(), separator), str)
+
+
 def unwrap_single(word: str) -> tuple[str, ...] | None:
     """The label in "[label]", which is a list if other cells are lists, and else a word of its own."""
     match = _ONE_IN_BRACKETS.fullmatch(word)

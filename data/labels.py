@@ -1,12 +1,13 @@
 """Labels from the cells of a label column: single labels, multi-label sets or paths."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from data.documents import Kind, Labels
 from data.errors import BadData
-from data.label_cells import CellLabels, canonical_label, parse_cell, plain_text, unwrap_single
+from data.label_cells import CellLabels, canonical_label, is_in_brackets, parse_cell, plain_text, unwrap_single
 from data.label_notes import label_notes, near_path_notes, respelling_notes
 from data.packed import CategoricalColumn
 from data.source_spec import SourceSpec
@@ -43,10 +44,10 @@ def parse_labels(cells: Iterable[Any], spec: SourceSpec, locate: Locate) -> Pars
         BadData: A cell is not a label, a list has 0 or 1 for each label and the labels have no names, a single list is
             among labels that are no lists, or a path has an empty level.
     """
-    respelled: dict[str, str] = {}
-    column = CategoricalColumn(_parse_cells(cells, spec.separator, locate, respelled))
-    if any(_is_list(value) for value in column.categories):
-        column = column.map(lambda value: (isinstance(value, str) and unwrap_single(value)) or value)
+    notation = _Notation(spec.separator)
+    column = CategoricalColumn(_parse_cells(cells, notation, locate))
+    if notation.has_lists:
+        column = column.map(notation.unwrap)
     rows = _Rows(column, locate)
     if spec.path_separator:
         parsed = _parse_paths(rows, spec.path_separator, several=bool(rows.lists or spec.separator))
@@ -57,7 +58,7 @@ def parse_labels(cells: Iterable[Any], spec: SourceSpec, locate: Locate) -> Pars
         parsed = ParsedLabels(column.map(_NumbersAsNames(rows, spec.label_names)))
     else:
         parsed = _guess_paths(rows, spec)
-    return _with_notes(parsed, () if spec.label_names else respelling_notes(respelled))
+    return _with_notes(parsed, () if spec.label_names else respelling_notes(notation.respelled))
 
 
 def parse_label_columns(columns: Mapping[str, Iterable[Any]], locate: Locate) -> ParsedLabels:
@@ -113,27 +114,40 @@ class _Rows(NamedTuple):
         return self.locate(self.column.index(value))
 
 
-def _parse_cells(
-    cells: Iterable[Any], separator: str | None, locate: Locate, respelled: dict[str, str]
-) -> Iterator[CellLabels]:
-    """Yield each cell parsed; labels that are written in another form than read are added to `respelled`."""
+@dataclass
+class _Notation:
+    """How the cells of a column are written, as far as they have been parsed.
 
-    @lru_cache(_REMEMBERED)
-    def parse_text(text: str) -> CellLabels:
-        labels = parse_cell(text, separator)
-        if isinstance(labels, str) and labels != text.strip():
-            respelled[text.strip()] = labels
+    has_lists: whether a cell is a list other than words between separators. respelled: labels that are written in
+    another form than read, as they are written.
+    """
+
+    separator: str | None
+    has_lists: bool = False
+    respelled: dict[str, str] = field(default_factory=dict)
+
+    def parse(self, cell: Any) -> CellLabels:
+        """Parse a cell as `parse_cell`."""
+        labels = parse_cell(cell, self.separator)
+        if isinstance(labels, tuple | bytes):
+            self.has_lists |= not self.separator or not isinstance(cell, str) or is_in_brackets(cell, self.separator)
+        elif isinstance(labels, str) and isinstance(cell, str) and labels != cell.strip():
+            self.respelled[cell.strip()] = labels
         return labels
 
+    def unwrap(self, value: CellLabels) -> CellLabels:
+        """The label in "[label]", which is a list as others are."""
+        word = value[0] if self.separator and isinstance(value, tuple) and len(value) == 1 else value
+        return (unwrap_single(word) if isinstance(word, str) else None) or value
+
+
+def _parse_cells(cells: Iterable[Any], notation: _Notation, locate: Locate) -> Iterator[CellLabels]:
+    parse_text = lru_cache(_REMEMBERED)(notation.parse)
     for row, cell in enumerate(cells):
         try:
-            yield parse_text(cell) if isinstance(cell, str) else parse_cell(cell, separator)
+            yield parse_text(cell) if isinstance(cell, str) else notation.parse(cell)
         except ValueError as error:
             raise BadData(f"{locate(row)}: {error}") from error
-
-
-def _is_list(value: CellLabels) -> bool:
-    return isinstance(value, tuple | bytes)
 
 
 def _checked_list(rows: _Rows) -> Callable[[CellLabels], Labels]:

@@ -152,6 +152,13 @@ def test_fractions_in_a_list_are_no_labels() -> None:
         labels([0.7, 0.2])
 
 
+@pytest.mark.parametrize("separator", [None, ",", ";"])
+def test_one_word_in_brackets_is_a_list_if_others_are_whatever_the_separator(separator: str | None) -> None:
+    cells = "[a]", "[a, b]", "{b}"
+    assert labels(*cells, separator=separator) == ("multilabel", [("a",), ("a", "b"), ("b",)])
+    assert labels("[deleted]", "a, b", separator=",") == ("multilabel", [("[deleted]",), ("a", "b")])
+
+
 @pytest.mark.parametrize("cell", [["a", math.nan], "['a', nan]", '[NaN, "a"]', ["a", None]])
 def test_missing_values_in_a_list_are_no_labels(cell: Any) -> None:
     assert labels(cell, [math.nan], ["b", 2.0, math.nan]) == ("multilabel", [("a",), None, ("b", "2")])
