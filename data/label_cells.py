@@ -123,17 +123,23 @@ def _items(inner: str) -> list[Any] | None:
     if _QUOTED_ITEMS.fullmatch(inner):
         return [_value(quoted) for quoted in re.findall(_QUOTED, inner, re.DOTALL)]
     if not set(inner) & set(",'\""):
-        if "..." in inner.split():
-            raise ValueError(f"the list [{inner[:40]}] was shortened when it was written. Write all of its items.")
+        _check_complete(inner.split(), inner)
         return [] if not inner.strip() else None
     items, position = [], 0
     while inner[position:].strip():
         match = _ITEM.match(inner, position)
         if match is None:
             return None
+        _check_complete([match[1].strip()], inner)
         items.append(_value(match[1].strip()))
         position = match.end()
     return items
+
+
+def _check_complete(items: list[str], inner: str) -> None:
+    """Raise ValueError if "..." stands for items of a list."""
+    if "..." in items:
+        raise ValueError(f"the list [{inner[:40]}] was shortened when it was written. Write all of its items.")
 
 
 def _is_numbers(inner: str) -> bool:

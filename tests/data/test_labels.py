@@ -102,9 +102,11 @@ def test_a_long_text_that_is_no_list_is_refused_at_once(cell: str) -> None:
         labels(cell)
 
 
-def test_a_list_that_numpy_shortened_is_refused() -> None:
-    with pytest.raises(BadData, match=r"line 2: the list .* was shortened"):
-        labels("[0 1 ... 0 1]")
+@pytest.mark.parametrize("cell", ["[0 1 ... 0 1]", "[1, 0, ..., 0, 1]", "['a', 'b', ...]", "[...]"])
+def test_a_list_that_was_shortened_is_refused(cell: str) -> None:
+    with pytest.raises(BadData, match=r"line 3: the list .* was shortened"):
+        labels("[1, 2]", cell)
+    assert labels("['...']", "['and so on ...']") == ("multilabel", [("...",), ("and so on ...",)])
 
 
 @pytest.mark.parametrize(
