@@ -9,6 +9,7 @@ from typing import Any, Self
 from data.corpus_summary import TaxonomySummary
 from data.documents import Labels
 from data.splits import Split
+from data.splitting.train_test_split import parse_split_name
 from data.taxonomy import Taxonomy
 from data.text_format import plural
 
@@ -47,13 +48,14 @@ class CountedTaxonomy:
             name: name of the corpus.
             taxonomy: its taxonomy, with all labels.
             labels: of each document; None if it is unlabeled.
-            splits: of each document; None if it is not known.
+            splits: of each document, as its source names it; None if it is not known.
 
         Returns:
             The counts. A document with several labels counts once at each node.
         """
         below, labeled = dict[str, Counter[str]](), Counter[str]()
-        rows = Counter(zip(labels, (split or _NO_SPLIT for split in splits), strict=True))
+        names_of_splits = (parse_split_name(split or "") or _NO_SPLIT for split in splits)
+        rows = Counter(zip(labels, names_of_splits, strict=True))
         for (names, split), count in rows.items():
             for node in {node for name in names or () for node in taxonomy.ancestors(name)}:
                 below.setdefault(split, Counter())[node] += count

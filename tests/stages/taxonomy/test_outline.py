@@ -30,6 +30,8 @@ def test_a_tree_cut_at_a_depth_counts_the_nodes_below() -> None:
 def test_a_document_counts_at_its_label_and_once_at_each_node_above() -> None:
     labels = [("foal",), ("pony", "cat"), None, ("pony",)]
     counted = CountedTaxonomy.of_corpus("zoo", GRAPH, labels, ["train", "train", "train", "test"])
+    named = CountedTaxonomy.of_corpus("zoo", GRAPH, labels, ["Training", "train", None, " TEST"])
+    assert named.splits == counted.splits and [*named.splits] == ["train", "test"]
     assert counted.documents == 3
     assert counted.below == {"foal": 1, "pony": 3, "farm": 3, "pets": 3, "cat": 1}
     assert counted.labeled == {"foal": 1, "pony": 2, "cat": 1}
