@@ -21,19 +21,24 @@ MOST_LISTED_LABELS = 10  # in one note
 
 @dataclass(frozen=True)
 class LabelCounts:
-    """Documents per label: `train` of training and validation documents, `test` of the `test_documents`."""
+    """Documents per label: `train` of training and validation documents, `test` of the `test_documents`.
+
+    train_documents: those of the training split alone.
+    """
 
     train: Counter[str]
     test: Counter[str]
     test_documents: int
+    train_documents: int
 
     @classmethod
     def of(cls, documents: Documents) -> Self:
         """Count the labels of documents that have a split."""
-        is_test = CategoricalColumn.of(documents.splits).flags(lambda split: split == Split.TEST)
-        labels = CategoricalColumn.of(documents.labels)
+        splits, labels = CategoricalColumn.of(documents.splits), CategoricalColumn.of(documents.labels)
+        is_test = splits.flags(lambda split: split == Split.TEST)
         train, test = (_count_labels(labels, rows) for rows in (~is_test, is_test))
-        return cls(train, test, int(np.count_nonzero(is_test)))
+        in_train = splits.count_if(lambda split: split == Split.TRAIN)
+        return cls(train, test, int(np.count_nonzero(is_test)), in_train)
 
     @property
     def has_known_test_labels(self) -> bool:
@@ -69,6 +74,12 @@ def check_test_split(source: str, counts: LabelCounts, *, is_drawn: bool, has_co
     """
     stay = "documents of one group or with the same text stay together"
     ignore = 'name another column with --group, or ignore it with --group ""'
+    otherwise = ', or leave it out (--split ""), so that one is drawn by label' if has_column else ""
+    if counts.train and not counts.test_documents and not counts.train_documents:
+        raise BadData(
+            f"{source}: the test split is empty, because all documents are in the validation split. Correct the "
+            f"split{otherwise}."
+        )
     if counts.train and not counts.test_documents:
         raise BadData(
             f"{source}: the test split is empty, because no label has two documents that can be separated: {stay}. Add "
@@ -85,7 +96,6 @@ def check_test_split(source: str, counts: LabelCounts, *, is_drawn: bool, has_co
     )
     if is_drawn:
         raise BadData(f"{problem}: {stay}. If they have groups, {ignore}.")
-    otherwise = ', or leave it out (--split ""), so that one is drawn by label' if has_column else ""
     raise BadData(f"{problem}. Correct the split{otherwise}.")
 
 

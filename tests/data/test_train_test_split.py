@@ -168,6 +168,12 @@ def test_an_empty_test_split_is_refused() -> None:
     assert sides(assign_splits(corpus(unlabeled), 0)).count("test") == 0
 
 
+def test_a_corpus_of_validation_documents_alone_is_refused_for_that() -> None:
+    made = replace(corpus(labelled(*"aabb", split="dev")), spec=SourceSpec(split="part"))
+    with pytest.raises(BadData, match=r'all documents are in the validation split\. Correct .* \(--split ""\), so'):
+        assign_splits(made, 0)
+
+
 def test_a_drawn_split_that_lacks_half_of_the_labels_is_refused() -> None:
     documents = [
         Document(f"{label}{row}", f"{label}{row}", (label,), group="one" if label in "ab" else f"{label}{row}")
